@@ -1,0 +1,179 @@
+//! What the connector knows of one Bynder asset.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::marker::Marker;
+
+/// The id of an asset, opaque but for its alphabet.
+///
+/// Bynder writes ids as 8-4-4-16 upper-case hex, elsewhere as 8-4-4-4-12 lower-case. The text is kept as the
+/// portal gave it, since that is the form its own paths accept. Ids go into URL paths and may come from a
+/// message, so anything but ASCII letters, digits, `-` and `_` is refused.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AssetId(String);
+
+/// The text cannot be an asset id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an asset id: expected up to 64 letters, digits and hyphens")]
+pub struct InvalidAssetId(String);
+
+impl AssetId {
+    /// The id as the portal wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AssetId {
+    type Err = InvalidAssetId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAssetId> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if text.is_empty() || text.len() > 64 || !text.chars().all(allowed) {
+            return Err(InvalidAssetId(text.chars().take(80).collect()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for AssetId {
+    type Error = InvalidAssetId;
+
+    fn try_from(text: String) -> Result<Self, InvalidAssetId> {
+        text.parse()
+    }
+}
+
+impl From<AssetId> for String {
+    fn from(id: AssetId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for AssetId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for AssetId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Bynder's kinds of asset; a kind this release does not know is kept as [`AssetType::Other`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AssetType {
+    /// A picture.
+    Image,
+    /// A document, PDF among them.
+    Document,
+    /// A sound file.
+    Audio,
+    /// A film.
+    Video,
+    /// A three-dimensional model.
+    #[serde(rename = "3d")]
+    ThreeD,
+    /// Anything Bynder may add.
+    #[serde(other)]
+    Other,
+}
+
+/// One asset as a listing or a single look shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asset {
+    /// The asset's id.
+    pub id: AssetId,
+    /// The name a person gave it; may be empty.
+    pub name: String,
+    /// The name of the original file, where the portal tells it (since March 2025).
+    pub file_name: Option<String>,
+    /// Bynder's kind.
+    pub kind: AssetType,
+    /// File extensions, lower-case, without the dot.
+    pub extensions: Vec<String>,
+    /// Size of the active version's file in bytes; 0 where the portal does not tell.
+    pub bytes: u64,
+    /// The active version; `None` means unknown, never 1.
+    pub active_version: Option<u32>,
+    /// When the asset was created, to the second.
+    pub created: Timestamp,
+    /// When the asset was last modified, to the second.
+    pub modified: Timestamp,
+    /// Whether the asset is archived.
+    pub archived: bool,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// Metaproperty values by the metaproperty's name: option names, or one text.
+    pub properties: BTreeMap<String, Vec<String>>,
+    /// Ids of all selected metaproperty options, mixed.
+    pub option_ids: Vec<String>,
+}
+
+impl Asset {
+    /// What the named metaproperty says about this asset's files.
+    pub fn marker(&self, metaproperty: &str) -> Marker {
+        Marker::parse(self.property_text(metaproperty))
+    }
+
+    /// The named metaproperty's value as one text; several values cannot come from a text field, and are joined.
+    pub fn property_text(&self, metaproperty: &str) -> Option<String> {
+        self.properties.get(metaproperty).map(|values| values.join(","))
+    }
+}
+
+/// One file of an asset's version history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileVersion {
+    /// The version's number, from 1.
+    pub number: u32,
+    /// Whether this version is the one shown and downloaded.
+    pub active: bool,
+    /// Size in bytes, where the portal tells it.
+    pub bytes: Option<u64>,
+    /// The file's name, where the portal tells it.
+    pub file_name: Option<String>,
+}
+
+/// One asset with its version history, from a single GET with `versions=1`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AssetDetail {
+    /// The asset itself.
+    pub asset: Asset,
+    /// Its original files, one a version, in ascending order.
+    pub versions: Vec<FileVersion>,
+}
+
+impl AssetDetail {
+    /// The active version's number: from the history, else from the asset itself.
+    pub fn active(&self) -> Option<u32> {
+        self.versions
+            .iter()
+            .find(|version| version.active)
+            .map(|version| version.number)
+            .or(self.asset.active_version)
+    }
+
+    /// The highest version number the asset has.
+    pub fn top(&self) -> Option<u32> {
+        self.versions
+            .iter()
+            .map(|version| version.number)
+            .max()
+            .or(self.asset.active_version)
+    }
+
+    /// The file of one version.
+    pub fn version(&self, number: u32) -> Option<&FileVersion> {
+        self.versions.iter().find(|version| version.number == number)
+    }
+}

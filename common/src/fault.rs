@@ -1,0 +1,86 @@
+//! Crash points and switched-off guards, for the project's own tests.
+//!
+//! Without the feature `fault-injection` every function here is an empty inline body. With it, the process kills
+//! itself with SIGKILL at the crash point whose number stands in `CONNECTOR_CRASH_AT`, prints how many it passed
+//! to the file in `CONNECTOR_CRASH_COUNT`, and leaves out the guards named in `CONNECTOR_DISABLED_GUARDS`.
+
+/// A protection that a test switches off to prove that the suite notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Asking Imatag for the medium before submitting.
+    FindBeforeSubmit,
+    /// The single GET before saving.
+    LookBeforeSave,
+    /// Writing the marker before saving.
+    MarkerBeforeSave,
+    /// Comparing the file's hash with the marker's records.
+    HashRule,
+    /// Waiting longer than a dead process's request may live.
+    SuspectWait,
+}
+
+/// Marks a place before or after an effect where the process may die.
+#[inline]
+pub fn crash_point(place: &'static str) {
+    #[cfg(feature = "fault-injection")]
+    injection::crash_point(place);
+    #[cfg(not(feature = "fault-injection"))]
+    let _ = place;
+}
+
+/// Whether the guard stands; always true in a release build.
+#[inline]
+pub fn guard_stands(guard: Guard) -> bool {
+    #[cfg(feature = "fault-injection")]
+    return !injection::is_disabled(guard);
+    #[cfg(not(feature = "fault-injection"))]
+    {
+        let _ = guard;
+        true
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+mod injection {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::Guard;
+
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    static CRASH_AT: LazyLock<Option<u64>> = LazyLock::new(|| {
+        std::env::var("CONNECTOR_CRASH_AT")
+            .ok()
+            .and_then(|text| text.parse().ok())
+    });
+    static COUNT_FILE: LazyLock<Option<std::path::PathBuf>> =
+        LazyLock::new(|| std::env::var_os("CONNECTOR_CRASH_COUNT").map(Into::into));
+    static DISABLED: LazyLock<String> =
+        LazyLock::new(|| std::env::var("CONNECTOR_DISABLED_GUARDS").unwrap_or_default());
+
+    pub(super) fn crash_point(place: &'static str) {
+        let number = PASSED.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(file) = COUNT_FILE.as_deref() {
+            // Each line is one write, so that what was passed is on record when the process dies here.
+            use std::io::Write;
+            let line = format!("{number} {place}\n");
+            let opened = std::fs::OpenOptions::new().create(true).append(true).open(file);
+            if let Ok(mut file) = opened {
+                let _ = file.write_all(line.as_bytes());
+            }
+        }
+        if *CRASH_AT == Some(number) {
+            let _ = std::process::Command::new("kill")
+                .args(["-KILL", &std::process::id().to_string()])
+                .status();
+            // The signal is asynchronous: nothing may run after the crash point.
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
+    pub(super) fn is_disabled(guard: Guard) -> bool {
+        DISABLED.split(',').any(|name| name == format!("{guard:?}"))
+    }
+}

@@ -1,0 +1,68 @@
+//! The wire form of a job: versioned JSON.
+
+use serde::{Deserialize, Serialize};
+
+use super::Job;
+
+/// The message format this release writes. A format it does not know is refused, never guessed at.
+pub const MESSAGE_VERSION: u32 = 1;
+
+/// The largest body that is read or written: far below RabbitMQ's 16 MiB, far above any honest job.
+pub const MOST_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// A body that is not a job of this release's format.
+#[derive(Debug, thiserror::Error)]
+pub enum MessageError {
+    /// The format is a later release's.
+    #[error("message format {0} is unknown to this release (it knows {MESSAGE_VERSION}); upgrade the worker")]
+    UnknownVersion(u32),
+    /// Not JSON, or not a job.
+    #[error("not a job: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Larger than [`MOST_MESSAGE_BYTES`].
+    #[error("a message of {0} bytes is larger than the {MOST_MESSAGE_BYTES} allowed")]
+    TooLarge(usize),
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    v: u32,
+    #[serde(flatten)]
+    job: &'a Job,
+}
+
+impl Job {
+    /// Writes the message body.
+    ///
+    /// # Errors
+    /// The job has grown beyond [`MOST_MESSAGE_BYTES`].
+    pub fn encode(&self) -> Result<Vec<u8>, MessageError> {
+        let body = serde_json::to_vec(&Envelope {
+            v: MESSAGE_VERSION,
+            job: self,
+        })?;
+        if body.len() > MOST_MESSAGE_BYTES {
+            return Err(MessageError::TooLarge(body.len()));
+        }
+        Ok(body)
+    }
+
+    /// Reads a message body, which anybody with access to the queue may have written.
+    pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
+        if body.len() > MOST_MESSAGE_BYTES {
+            return Err(MessageError::TooLarge(body.len()));
+        }
+        let Version { v } = serde_json::from_slice(body)?;
+        if v != MESSAGE_VERSION {
+            return Err(MessageError::UnknownVersion(v));
+        }
+        let mut job: Self = serde_json::from_slice(body)?;
+        job.unknown.remove("v");
+        Ok(job)
+    }
+}

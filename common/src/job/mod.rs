@@ -1,0 +1,274 @@
+//! A job: one asset to protect, as a message that carries its own progress.
+
+mod message;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub use message::{MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError};
+
+use crate::asset::AssetId;
+use crate::hash::FileFacts;
+use crate::marker::Record;
+use crate::outcome::{FailureClass, Outcome, OutcomeEvent};
+
+/// Identifies one pass of the producer over the library.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub String);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Identifies a job: the same run, asset and version always give the same id, so a resumed run repeats none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(pub String);
+
+impl JobId {
+    /// Derives the id; 32 hex digits of a SHA-256.
+    pub fn derive(run: &RunId, asset: &AssetId, base: u32) -> Self {
+        let digest = Sha256::digest(format!("{run}\n{asset}\n{base}"));
+        Self(hex::encode(&digest[..16]))
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// What a job does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Download the original, hash it, find or submit it at Imatag.
+    Submit,
+    /// Fetch the watermarked file, check it, upload it, write the marker.
+    Transfer,
+    /// Wait for the import, look once more, save it as the new version.
+    Save,
+}
+
+impl Step {
+    /// The steps in the order a worker prefers them: finish before starting.
+    pub const LATEST_FIRST: [Self; 3] = [Self::Save, Self::Transfer, Self::Submit];
+
+    /// The step's name in logs, metrics and queue names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Submit => "submit",
+            Self::Transfer => "transfer",
+            Self::Save => "save",
+        }
+    }
+}
+
+/// Which of the two lanes a job starts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// Assets changed lately.
+    Fresh,
+    /// Old assets of a full run.
+    Backlog,
+}
+
+impl Lane {
+    /// The lane's name in logs, metrics and queue names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Backlog => "backlog",
+        }
+    }
+}
+
+/// One asset to protect, with everything done for it so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The job's id.
+    pub job_id: JobId,
+    /// The run that published it.
+    pub run_id: RunId,
+    /// The asset.
+    pub asset_id: AssetId,
+    /// The asset's name when it was listed, shortened; for people only.
+    pub asset_name: String,
+    /// The lane it was published to.
+    pub lane: Lane,
+    /// What to do next.
+    pub step: Step,
+    /// The version to protect.
+    pub base: u32,
+    /// The highest version number known.
+    pub top: u32,
+    /// The hash metaproperty's value when the asset was last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marker_text: Option<String>,
+    /// Attempts used up; counts only while the service's breaker is closed.
+    #[serde(default)]
+    pub attempt: u32,
+    /// The sum of the waits, in milliseconds; pauses do not count.
+    #[serde(default)]
+    pub waited_ms: u64,
+    /// Looks in a row that did not show the marker that was written.
+    #[serde(default)]
+    pub unseen_marker_looks: u32,
+    /// How often a person's work sent the job back to the start.
+    #[serde(default)]
+    pub restarts: u32,
+    /// Whether an earlier effect of this job may have happened unseen.
+    #[serde(default)]
+    pub suspect: bool,
+    /// When the producer published it.
+    pub created_at: Timestamp,
+    /// What has been done.
+    #[serde(default)]
+    pub effects: Effects,
+    /// Bytes fetched so far, retries included.
+    #[serde(default)]
+    pub bytes_downloaded: u64,
+    /// Bytes sent so far, retries included.
+    #[serde(default)]
+    pub bytes_uploaded: u64,
+    /// The latest failed attempts, oldest first, at most eight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<FailedAttempt>,
+    /// Fields of a later release, carried along untouched.
+    #[serde(flatten)]
+    pub unknown: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The effects already done, so that a later step does not redo them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Effects {
+    /// The original as downloaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<FileFacts>,
+    /// Imatag's id of the medium: durable before the first poll.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_id: Option<String>,
+    /// The watermarked file as received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermarked: Option<FileFacts>,
+    /// Bynder's id of the uploaded file's import.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import_id: Option<String>,
+    /// When the import was finalised: one that is pending for 30 minutes is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_at: Option<Timestamp>,
+    /// The record written to the marker ahead of the save.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marked: Option<Record>,
+}
+
+/// One failed attempt, for `failed show`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedAttempt {
+    /// When it failed.
+    pub at: Timestamp,
+    /// The step it failed in.
+    pub step: Step,
+    /// The kind of failure.
+    pub class: FailureClass,
+    /// The error's text, shortened.
+    pub reason: String,
+    /// The request id the service gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+const MOST_ATTEMPTS_REMEMBERED: usize = 8;
+const MOST_NAME_CHARACTERS: usize = 200;
+const MOST_REASON_CHARACTERS: usize = 500;
+
+impl Job {
+    /// A job at its first step.
+    pub fn new(
+        run_id: RunId,
+        asset_id: AssetId,
+        asset_name: &str,
+        lane: Lane,
+        base: u32,
+        marker_text: Option<String>,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            job_id: JobId::derive(&run_id, &asset_id, base),
+            run_id,
+            asset_id,
+            asset_name: asset_name.chars().take(MOST_NAME_CHARACTERS).collect(),
+            lane,
+            step: Step::Submit,
+            base,
+            top: base,
+            marker_text,
+            attempt: 0,
+            waited_ms: 0,
+            unseen_marker_looks: 0,
+            restarts: 0,
+            suspect: false,
+            created_at,
+            effects: Effects::default(),
+            bytes_downloaded: 0,
+            bytes_uploaded: 0,
+            history: Vec::new(),
+            unknown: serde_json::Map::new(),
+        }
+    }
+
+    /// How long this job has waited in all.
+    pub fn waited(&self) -> Duration {
+        Duration::from_millis(self.waited_ms)
+    }
+
+    /// Notes a failed attempt; the oldest beyond eight are forgotten.
+    pub fn remember(&mut self, mut attempt: FailedAttempt) {
+        attempt.reason = attempt.reason.chars().take(MOST_REASON_CHARACTERS).collect();
+        self.history.push(attempt);
+        let excess = self.history.len().saturating_sub(MOST_ATTEMPTS_REMEMBERED);
+        self.history.drain(..excess);
+    }
+
+    /// Starts over with another version to protect: what was done for the old one does not count for it.
+    pub fn restart(&mut self, base: u32, top: u32, marker_text: Option<String>) {
+        self.step = Step::Submit;
+        self.base = base;
+        self.top = top;
+        self.marker_text = marker_text;
+        self.unseen_marker_looks = 0;
+        self.restarts += 1;
+        self.effects = Effects::default();
+    }
+
+    /// The event that reports this job's end.
+    pub fn ended(&self, outcome: Outcome, at: Timestamp) -> OutcomeEvent {
+        OutcomeEvent {
+            job_id: self.job_id.clone(),
+            run_id: self.run_id.clone(),
+            asset_id: self.asset_id.clone(),
+            asset_name: self.asset_name.clone(),
+            base: self.base,
+            outcome,
+            original: self.effects.original.as_ref().map(|facts| facts.sha256),
+            watermarked: self.effects.watermarked.as_ref().map(|facts| facts.sha256),
+            media_id: self.effects.media_id.clone(),
+            attempts: self.attempt,
+            bytes_downloaded: self.bytes_downloaded,
+            bytes_uploaded: self.bytes_uploaded,
+            at,
+        }
+    }
+}

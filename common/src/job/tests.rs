@@ -1,0 +1,89 @@
+use super::*;
+use crate::hash::ContentHash;
+
+fn job() -> Job {
+    Job::new(
+        RunId("run-1".to_owned()),
+        "1F0A9C2E-77B1-4D3C-9E5512AB34CD56EF".parse().unwrap(),
+        "Alpine lake",
+        Lane::Backlog,
+        3,
+        None,
+        "2026-01-02T03:04:05Z".parse().unwrap(),
+    )
+}
+
+#[test]
+fn what_is_encoded_is_decoded() {
+    let mut job = job();
+    job.effects.original = Some(FileFacts {
+        sha256: ContentHash::from_bytes([7; 32]),
+        bytes: 12,
+        media_type: Some("image/png".to_owned()),
+        pixels: Some((3, 4)),
+    });
+    assert_eq!(Job::decode(&job.encode().unwrap()).unwrap(), job);
+}
+
+#[test]
+fn the_wire_form_is_stable() {
+    insta::assert_snapshot!(String::from_utf8(job().encode().unwrap()).unwrap(), @r#"{"v":1,"job_id":"059c8b7c45f15b9a64feb8639646163a","run_id":"run-1","asset_id":"1F0A9C2E-77B1-4D3C-9E5512AB34CD56EF","asset_name":"Alpine lake","lane":"backlog","step":"submit","base":3,"top":3,"attempt":0,"waited_ms":0,"unseen_marker_looks":0,"restarts":0,"suspect":false,"created_at":"2026-01-02T03:04:05Z","effects":{},"bytes_downloaded":0,"bytes_uploaded":0}"#);
+}
+
+#[test]
+fn fields_of_a_later_release_are_carried_along() {
+    let mut value: serde_json::Value = serde_json::from_slice(&job().encode().unwrap()).unwrap();
+    value["invented"] = 5.into();
+    let decoded = Job::decode(value.to_string().as_bytes()).unwrap();
+    let again: serde_json::Value = serde_json::from_slice(&decoded.encode().unwrap()).unwrap();
+    assert_eq!(again, value);
+}
+
+#[test]
+fn an_unknown_format_and_garbage_are_refused() {
+    let later = String::from_utf8(job().encode().unwrap())
+        .unwrap()
+        .replacen("\"v\":1", "\"v\":2", 1);
+    assert!(matches!(
+        Job::decode(later.as_bytes()),
+        Err(MessageError::UnknownVersion(2))
+    ));
+    assert!(matches!(Job::decode(b"{}"), Err(MessageError::Malformed(_))));
+    assert!(matches!(
+        Job::decode(&vec![b' '; MOST_MESSAGE_BYTES + 1]),
+        Err(MessageError::TooLarge(_))
+    ));
+    let traversal = String::from_utf8(job().encode().unwrap())
+        .unwrap()
+        .replace("1F0A9C2E-77B1", "../v7/users");
+    assert!(matches!(
+        Job::decode(traversal.as_bytes()),
+        Err(MessageError::Malformed(_))
+    ));
+}
+
+#[test]
+fn the_same_run_asset_and_version_give_the_same_id() {
+    assert_eq!(job().job_id, job().job_id);
+    let other = JobId::derive(&RunId("run-1".to_owned()), &job().asset_id, 4);
+    assert_ne!(job().job_id, other);
+}
+
+#[test]
+fn only_the_latest_attempts_are_remembered() {
+    let mut job = job();
+    for number in 0..20 {
+        job.remember(FailedAttempt {
+            at: job.created_at,
+            step: Step::Submit,
+            class: FailureClass::Exhausted,
+            reason: number.to_string(),
+            request_id: None,
+        });
+    }
+    assert_eq!(
+        job.history.first().map(|attempt| attempt.reason.as_str()),
+        Some("12")
+    );
+    assert_eq!(job.history.len(), 8);
+}

@@ -1,0 +1,11 @@
+//! What both sides of the connector share.
+//!
+//! Plain types without I/O stand at the top level ([`asset`], [`hash`], [`marker`], [`job`], [`outcome`]);
+//! everything that talks to the world has a folder of its own.
+
+pub mod asset;
+pub mod fault;
+pub mod hash;
+pub mod job;
+pub mod marker;
+pub mod outcome;

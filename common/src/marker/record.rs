@@ -1,0 +1,50 @@
+//! One record of the marker.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::ContentHash;
+
+/// One protected file of an asset: which original it came from, and how to recognise it without a download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Record {
+    /// Hash of the file that was sent to Imatag.
+    pub original: ContentHash,
+    /// Hash of the file that came back.
+    pub watermarked: ContentHash,
+    /// The asset's version that holds the protected file.
+    pub version: u32,
+    /// Size in bytes of that version's file.
+    pub bytes: u64,
+}
+
+impl Record {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_ascii_whitespace();
+        let record = Self {
+            original: words.next()?.parse().ok()?,
+            watermarked: words.next()?.parse().ok()?,
+            version: number(words.next()?.strip_prefix('v')?)?,
+            bytes: number(words.next()?)?,
+        };
+        words.next().is_none().then_some(record)
+    }
+}
+
+/// Digits only: `parse` alone would take a sign as well.
+fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} {} v{} {}",
+            self.original, self.watermarked, self.version, self.bytes
+        )
+    }
+}

@@ -1,0 +1,159 @@
+//! How a job ended, and why it failed.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::asset::AssetId;
+use crate::hash::ContentHash;
+use crate::job::{JobId, RunId};
+
+/// How a job ended. Every published job ends in exactly one of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The asset's active version is the watermarked file, and its marker says so.
+    Watermarked {
+        /// The version that holds the watermarked file.
+        version: u32,
+    },
+    /// The file was protected before; nothing but the marker was written.
+    AlreadyProtected,
+    /// A person's newer file and the connector's crossed; both versions are named.
+    Superseded {
+        /// The version that holds the connector's file; `None` if it was never saved.
+        ours: Option<u32>,
+        /// The person's version.
+        theirs: u32,
+    },
+    /// Saved, but a person has to approve it before it becomes visible.
+    AwaitingApproval,
+    /// A single GET says that the asset does not exist any more.
+    Gone,
+    /// It could not be done; see the failure.
+    Failed(Failure),
+}
+
+impl Outcome {
+    /// The outcome's name in logs, metrics, the ledger and the summary.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Watermarked { .. } => "watermarked",
+            Self::AlreadyProtected => "already_protected",
+            Self::Superseded { .. } => "superseded",
+            Self::AwaitingApproval => "awaiting_approval",
+            Self::Gone => "gone",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// Why a job failed, for a person and for counting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The kind of failure.
+    pub class: FailureClass,
+    /// What happened, to what, and what to do about it.
+    pub reason: String,
+    /// The request id the service gave, for its support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// The kinds of failure; a closed set, so that metrics can carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// The token or the user may not do this to this asset.
+    Permission,
+    /// The asset has no original file, or an empty one.
+    NoOriginal,
+    /// The file's type or size cannot be watermarked.
+    Unsupported,
+    /// A service refused the request for good.
+    Refused,
+    /// The watermarked file failed a check; Bynder was not touched.
+    BadResult,
+    /// The hash metaproperty holds somebody else's text, or did not keep what was written.
+    Marker,
+    /// Whether Imatag has the file cannot be known, and asking is not configured.
+    Ambiguous,
+    /// Transient errors went on beyond the allowed attempts.
+    Exhausted,
+    /// A service did not finish within the allowed time.
+    TimedOut,
+    /// The machine the worker runs on: disk or memory.
+    Local,
+    /// The job's message could not be understood.
+    Malformed,
+}
+
+impl FailureClass {
+    /// Every class, so that metrics can start at zero.
+    pub const ALL: [Self; 11] = [
+        Self::Permission,
+        Self::NoOriginal,
+        Self::Unsupported,
+        Self::Refused,
+        Self::BadResult,
+        Self::Marker,
+        Self::Ambiguous,
+        Self::Exhausted,
+        Self::TimedOut,
+        Self::Local,
+        Self::Malformed,
+    ];
+
+    /// The class's name in metrics, the ledger and JSON output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Permission => "permission",
+            Self::NoOriginal => "no_original",
+            Self::Unsupported => "unsupported",
+            Self::Refused => "refused",
+            Self::BadResult => "bad_result",
+            Self::Marker => "marker",
+            Self::Ambiguous => "ambiguous",
+            Self::Exhausted => "exhausted",
+            Self::TimedOut => "timed_out",
+            Self::Local => "local",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// One outcome event: what the ledger keeps of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeEvent {
+    /// The job.
+    pub job_id: JobId,
+    /// The run that published it.
+    pub run_id: RunId,
+    /// The asset.
+    pub asset_id: AssetId,
+    /// The asset's name when it was listed.
+    pub asset_name: String,
+    /// The version the job was to protect.
+    pub base: u32,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// Hash of the original, once it was downloaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<ContentHash>,
+    /// Hash of the watermarked file, once there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermarked: Option<ContentHash>,
+    /// Imatag's id of the medium.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_id: Option<String>,
+    /// Attempts used up.
+    pub attempts: u32,
+    /// Bytes fetched for this job, retries included.
+    #[serde(default)]
+    pub bytes_downloaded: u64,
+    /// Bytes sent for this job, retries included.
+    #[serde(default)]
+    pub bytes_uploaded: u64,
+    /// When the job ended.
+    pub at: Timestamp,
+}
