@@ -122,7 +122,7 @@ pub struct Asset {
 impl Asset {
     /// What the named metaproperty says about this asset's files.
     pub fn marker(&self, metaproperty: &str) -> Marker {
-        Marker::parse(self.property_text(metaproperty))
+        Marker::parse(self.property_text(metaproperty).as_deref())
     }
 
     /// The named metaproperty's value as one text; several values cannot come from a text field, and are joined.

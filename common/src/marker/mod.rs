@@ -63,12 +63,8 @@ pub struct ForeignText(pub String);
 
 impl Marker {
     /// Reads the metaproperty's value; every text has exactly one meaning, so this cannot fail.
-    pub fn parse(text: Option<impl AsRef<str>>) -> Self {
-        let Some(text) = text
-            .as_ref()
-            .map(|text| text.as_ref().trim())
-            .filter(|text| !text.is_empty())
-        else {
+    pub fn parse(text: Option<&str>) -> Self {
+        let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
             return Self::Absent;
         };
         if let Some(hash) = LegacyHash::parse(text) {
@@ -90,11 +86,10 @@ impl Marker {
     /// Decides by the file's own hashes; `legacy_matches` says whether the legacy hash, if any, is this file's.
     pub fn verdict(&self, sha256: ContentHash, legacy_matches: bool, meaning: LegacyMeaning) -> FileVerdict {
         match self {
-            Self::Absent | Self::Foreign(_) => FileVerdict::Unknown,
             Self::Legacy(_) if legacy_matches && meaning == LegacyMeaning::Protected => {
                 FileVerdict::LegacyProtected
             }
-            Self::Legacy(_) => FileVerdict::Unknown,
+            Self::Absent | Self::Foreign(_) | Self::Legacy(_) => FileVerdict::Unknown,
             Self::Ours(records) => records.verdict(sha256),
         }
     }
