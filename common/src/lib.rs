@@ -6,6 +6,8 @@
 pub mod asset;
 pub mod fault;
 pub mod hash;
+pub mod http;
 pub mod job;
 pub mod marker;
 pub mod outcome;
+pub mod spool;

@@ -1,0 +1,111 @@
+//! Reading answers that nobody vouches for: bounded, typed, and shown only in excerpts.
+
+use std::time::Duration;
+
+use reqwest::Response;
+use reqwest::header::CONTENT_TYPE;
+use serde::de::DeserializeOwned;
+
+use super::{Sent, TransportError};
+
+/// The largest JSON answer read: a listing of 1000 assets with all their fields is a few MiB.
+pub const MOST_JSON_BYTES: usize = 64 << 20;
+
+/// How much of an error's body is kept.
+const MOST_TEXT_BYTES: usize = 4096;
+const LONGEST_SILENCE: Duration = Duration::from_mins(1);
+const EXCERPT_CHARACTERS: usize = 200;
+
+/// An answer that arrived but is not what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// The body was cut off.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// Not JSON by its content type.
+    #[error("expected JSON, got {content_type:?}: {excerpt}")]
+    NotJson {
+        /// The content type it came with.
+        content_type: String,
+        /// The start of the body.
+        excerpt: String,
+    },
+    /// JSON, but not of the expected shape.
+    #[error("unexpected JSON: {0}")]
+    Shape(String),
+    /// Larger than any honest answer.
+    #[error("an answer of more than {MOST_JSON_BYTES} bytes")]
+    TooLarge,
+}
+
+/// Reads a JSON answer, checking its content type first: a 2xx with an error page has been seen.
+pub async fn read_json<T: DeserializeOwned>(response: Response) -> Result<T, AnswerError> {
+    let content_type = content_type(&response);
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if !(media_type.eq_ignore_ascii_case("application/json") || media_type.ends_with("+json")) {
+        let excerpt = read_text(response).await;
+        return Err(AnswerError::NotJson {
+            content_type,
+            excerpt,
+        });
+    }
+    let (body, complete) = read_bounded(response, MOST_JSON_BYTES).await?;
+    if !complete {
+        return Err(AnswerError::TooLarge);
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(&body);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| AnswerError::Shape(error.to_string()))
+}
+
+/// Reads the start of an answer for an error's text; what cannot be read is left out.
+pub async fn read_text(response: Response) -> String {
+    match read_bounded(response, MOST_TEXT_BYTES).await {
+        Ok((body, _)) => excerpt(&String::from_utf8_lossy(&body)),
+        Err(error) => format!("(body unreadable: {error})"),
+    }
+}
+
+/// One line of at most 200 characters, free of control characters.
+pub fn excerpt(text: &str) -> String {
+    let line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    line.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(EXCERPT_CHARACTERS)
+        .collect()
+}
+
+fn content_type(response: &Response) -> String {
+    let header = response.headers().get(CONTENT_TYPE);
+    excerpt(&String::from_utf8_lossy(
+        header
+            .map(reqwest::header::HeaderValue::as_bytes)
+            .unwrap_or_default(),
+    ))
+}
+
+async fn read_bounded(mut response: Response, most: usize) -> Result<(Vec<u8>, bool), TransportError> {
+    let mut body = Vec::new();
+    // The request's own timeout covers this, except after a file was sent, where only the head had a deadline.
+    let silence = |_| TransportError {
+        sent: Sent::Maybe,
+        reason: "the answer broke off".to_owned(),
+    };
+    loop {
+        let chunk = tokio::time::timeout(LONGEST_SILENCE, response.chunk())
+            .await
+            .map_err(silence)?;
+        let Some(chunk) = chunk.map_err(|error| TransportError::from_reqwest(&error))? else {
+            return Ok((body, true));
+        };
+        let room = most - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            return Ok((body, false));
+        }
+    }
+}

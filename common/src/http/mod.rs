@@ -1,0 +1,160 @@
+//! One way to send an HTTP request, shared by the clients of both services.
+//!
+//! It knows two things that `reqwest` leaves open: whether a failed request may have reached the server, and
+//! that a transfer may take as long as it likes while it moves. It follows no redirect, since a redirect would
+//! carry a credential to another origin.
+
+mod answer;
+mod progress;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use reqwest::{Client, RequestBuilder, Response};
+
+pub use answer::{AnswerError, MOST_JSON_BYTES, excerpt, read_json, read_text};
+pub use progress::Progress;
+
+use crate::fault;
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether a request that failed may have had its effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// The server cannot have seen it.
+    No,
+    /// It may have arrived and been done.
+    Maybe,
+}
+
+/// A request that got no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct TransportError {
+    /// Whether it may have had its effect.
+    pub sent: Sent,
+    /// What happened, without URL: links carry signatures.
+    pub reason: String,
+}
+
+/// Sends requests with deadlines; clones share the connections.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    client: Client,
+    timeout: Duration,
+}
+
+impl Transport {
+    /// Builds the client; `timeout` bounds a plain request in all, and a transfer's longest standstill.
+    ///
+    /// # Errors
+    /// The system's certificates cannot be read.
+    pub fn new(timeout: Duration) -> Result<Self, TransportError> {
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+            .user_agent(concat!("bynder-imatag-connector/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| TransportError::from_reqwest(&error))?;
+        Ok(Self { client, timeout })
+    }
+
+    /// The underlying client, to build requests with.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Sends a request whose body is small; the whole exchange, reading the answer included, has the timeout.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, TransportError> {
+        fault::crash_point("http.before");
+        Self::answered(request.timeout(self.timeout).send().await)
+    }
+
+    /// Sends a request whose answer is a file: only its head has the timeout, see [`Transport::body`] for the rest.
+    pub async fn send_for_file(&self, request: RequestBuilder) -> Result<Response, TransportError> {
+        fault::crash_point("http.before");
+        match tokio::time::timeout(self.timeout, request.send()).await {
+            Ok(answer) => Self::answered(answer),
+            Err(_) => Err(self.silence()),
+        }
+    }
+
+    /// The body of an answer as a stream that ends in an error when nothing came for the timeout.
+    pub fn body(
+        &self,
+        response: Response,
+    ) -> impl Stream<Item = Result<Bytes, TransportError>> + Send + use<> {
+        let transport = self.clone();
+        futures::stream::try_unfold(response, move |mut response| {
+            let transport = transport.clone();
+            async move {
+                let chunk = tokio::time::timeout(transport.timeout, response.chunk()).await;
+                let chunk = chunk.map_err(|_| transport.silence())?;
+                let chunk = chunk.map_err(|error| TransportError::from_reqwest(&error))?;
+                Ok(chunk.map(|chunk| (chunk, response)))
+            }
+        })
+    }
+
+    /// Sends a request that streams a file: it is given up when nothing moved for the timeout.
+    ///
+    /// Once the whole body is on its way the answer may take `patience`: a service that watermarks before it
+    /// answers is not stalled.
+    pub async fn send_file(
+        &self,
+        request: RequestBuilder,
+        progress: &Progress,
+        patience: Duration,
+    ) -> Result<Response, TransportError> {
+        fault::crash_point("http.before");
+        tokio::select! {
+            answer = request.send() => Self::answered(answer),
+            () = progress.stalled(self.timeout, patience) => Err(TransportError {
+                sent: Sent::Maybe,
+                reason: "the transfer stalled".to_owned(),
+            }),
+        }
+    }
+
+    fn silence(&self) -> TransportError {
+        TransportError {
+            sent: Sent::Maybe,
+            reason: format!("nothing came for {} s", self.timeout.as_secs_f32()),
+        }
+    }
+
+    fn answered(answer: reqwest::Result<Response>) -> Result<Response, TransportError> {
+        fault::crash_point("http.after");
+        answer.map_err(|error| TransportError::from_reqwest(&error))
+    }
+}
+
+impl TransportError {
+    /// Tells by the kind of error whether the server may have seen the request.
+    pub fn from_reqwest(error: &reqwest::Error) -> Self {
+        let sent = if error.is_connect() || error.is_builder() {
+            Sent::No
+        } else {
+            Sent::Maybe
+        };
+        Self {
+            sent,
+            reason: innermost(error),
+        }
+    }
+}
+
+/// The text of the error at the bottom, which alone says what happened ("connection refused", "unexpected EOF").
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}

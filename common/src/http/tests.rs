@@ -1,0 +1,116 @@
+use std::time::Duration;
+
+use futures::stream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// Answers the first connection with exactly these bytes, then closes it.
+async fn server(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let _ = connection.read(&mut request).await.unwrap();
+        connection.write_all(answer).await.unwrap();
+    });
+    format!("http://{address}/secret-path?signature=abc")
+}
+
+fn transport(timeout: Duration) -> Transport {
+    Transport::new(timeout).unwrap()
+}
+
+async fn send(url: &str) -> Result<reqwest::Response, TransportError> {
+    let transport = transport(Duration::from_secs(5));
+    transport.send(transport.client().get(url)).await
+}
+
+#[tokio::test]
+async fn a_refused_connection_was_not_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    assert_eq!(
+        send(&format!("http://{address}/")).await.unwrap_err().sent,
+        Sent::No
+    );
+}
+
+#[tokio::test]
+async fn a_connection_closed_without_an_answer_may_have_been_sent() {
+    let error = send(&server(b"").await).await.unwrap_err();
+    assert_eq!(error.sent, Sent::Maybe);
+    assert!(!error.reason.contains("signature"), "{error}");
+}
+
+#[tokio::test]
+async fn silence_ends_at_the_timeout_and_may_have_been_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let transport = transport(Duration::from_millis(50));
+    let error = transport.send(transport.client().get(url)).await.unwrap_err();
+    assert_eq!(error.sent, Sent::Maybe);
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let url =
+        server(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(send(&url).await.unwrap().status(), 302);
+}
+
+#[tokio::test]
+async fn success_with_a_web_page_is_not_json() {
+    let url = server(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5\r\n\r\n<p>\n!").await;
+    let error = read_json::<serde_json::Value>(send(&url).await.unwrap())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, AnswerError::NotJson { excerpt, .. } if excerpt == "<p> !"));
+}
+
+#[tokio::test]
+async fn a_cut_body_is_an_error() {
+    let url =
+        server(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{\"a\":1}")
+            .await;
+    let error = read_json::<serde_json::Value>(send(&url).await.unwrap())
+        .await
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        AnswerError::Transport(TransportError {
+            sent: Sent::Maybe,
+            ..
+        })
+    ));
+}
+
+#[tokio::test]
+async fn json_of_another_shape_names_the_place() {
+    let url = server(
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: 11\r\n\r\n{\"a\":[1,{}]",
+    )
+    .await;
+    let error = read_json::<std::collections::BTreeMap<String, Vec<u32>>>(send(&url).await.unwrap()).await;
+    assert!(matches!(error, Err(AnswerError::Shape(text)) if text.starts_with("a[1]")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moving_transfer_is_not_stalled_and_a_whole_one_has_patience() {
+    let second = Duration::from_secs(1);
+    let progress = Progress::start();
+    let pieces = stream::iter((0..3).map(|_| Ok::<_, std::io::Error>(bytes::Bytes::new())));
+    let mut body = Box::pin(progress.watch(pieces));
+    for _ in 0..3 {
+        tokio::time::advance(second * 9).await;
+        futures::StreamExt::next(&mut body).await;
+    }
+    assert!(futures::FutureExt::now_or_never(progress.stalled(second * 10, second * 10)).is_none());
+    let before = tokio::time::Instant::now();
+    assert!(futures::StreamExt::next(&mut body).await.is_none());
+    progress.stalled(second * 10, second * 600).await;
+    assert_eq!(before.elapsed(), second * 600);
+}

@@ -1,0 +1,214 @@
+//! Where files rest between two services: in memory when small, else on disk, and never more than allowed.
+//!
+//! Files on disk are unlinked as soon as they are created, so a killed process leaves nothing behind.
+
+mod file;
+mod hashing;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, pin_mut};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use file::{SpoolReader, SpooledFile};
+pub use hashing::ExtraHash;
+
+use file::Content;
+use hashing::Hashing;
+
+/// Files up to this many bytes stay in memory: with 16 jobs at once that is 32 MiB.
+pub const MEMORY_LIMIT: u64 = 2 << 20;
+
+/// Space is reserved in units of 64 KiB, so that a 4 GiB unit count reaches far beyond any disk.
+const UNIT: u64 = 64 << 10;
+
+/// How long a file waits for others to leave the spool before it gives up.
+const LONGEST_WAIT_FOR_SPACE: Duration = Duration::from_mins(5);
+
+/// A bounded place for files in transit; clones share it.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    directory: PathBuf,
+    space: Arc<Semaphore>,
+    capacity_units: u32,
+}
+
+/// Why a file could not be received whole.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError<E> {
+    /// The sender failed.
+    #[error(transparent)]
+    Source(E),
+    /// The sender ended early, or sent too much.
+    #[error("the file ended after {received} bytes; {expected} were announced")]
+    Length {
+        /// The announced length.
+        expected: u64,
+        /// What came, as far as it was read.
+        received: u64,
+    },
+    /// The spool directory could not take it: most often a full disk.
+    #[error(
+        "cannot write to the spool directory {directory}: {source}; free some space there or set worker.spool_dir"
+    )]
+    Disk {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file can never fit.
+    #[error("a file of {bytes} bytes is larger than the whole spool; raise worker.spool_max")]
+    TooLarge {
+        /// The file's length, as far as known.
+        bytes: u64,
+    },
+    /// Other files held the spool too long.
+    #[error("no space in the spool for {} s; raise worker.spool_max or lower worker.concurrency", LONGEST_WAIT_FOR_SPACE.as_secs())]
+    Full,
+}
+
+impl Spool {
+    /// Opens the spool, creating its directory; `capacity` bounds the bytes held at once, in memory and on disk.
+    ///
+    /// # Errors
+    /// The directory cannot be created or written to.
+    pub fn open(directory: &Path, capacity: u64) -> io::Result<Self> {
+        std::fs::create_dir_all(directory)?;
+        tempfile::tempfile_in(directory)?;
+        let units = u32::try_from(capacity.div_ceil(UNIT))
+            .unwrap_or(u32::MAX >> 3)
+            .max(1);
+        Ok(Self {
+            directory: directory.to_owned(),
+            space: Arc::new(Semaphore::new(units as usize)),
+            capacity_units: units,
+        })
+    }
+
+    /// Bytes in use, rounded up to the unit of reservation.
+    pub fn used(&self) -> u64 {
+        (u64::from(self.capacity_units) - self.space.available_permits() as u64) * UNIT
+    }
+
+    /// Receives a stream to its end, hashing it on the way.
+    ///
+    /// Space for the announced length is taken before the first byte, so that several files cannot stop each
+    /// other half-way.
+    ///
+    /// # Errors
+    /// See [`ReceiveError`]; what was received so far is dropped.
+    pub async fn receive<S, E>(
+        &self,
+        stream: S,
+        announced: Option<u64>,
+        extra: Option<ExtraHash>,
+    ) -> Result<SpooledFile, ReceiveError<E>>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+    {
+        pin_mut!(stream);
+        let mut space = self.reserve(announced.unwrap_or(UNIT)).await?;
+        let mut content = Incoming::Memory(Vec::new());
+        let mut hashing = Hashing::new(extra);
+        let mut received: u64 = 0;
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(ReceiveError::Source)?;
+            received += chunk.len() as u64;
+            if let Some(expected) = announced.filter(|expected| received > *expected) {
+                return Err(ReceiveError::Length { expected, received });
+            }
+            let reserved = space.num_permits() as u64 * UNIT;
+            if received > reserved {
+                space.merge(self.reserve(received - reserved).await?);
+            }
+            hashing.update(&chunk);
+            content = self.append(content, chunk, received).await?;
+        }
+        if let Some(expected) = announced.filter(|expected| received != *expected) {
+            return Err(ReceiveError::Length { expected, received });
+        }
+        let (sha256, extra) = hashing.finish();
+        Ok(SpooledFile::new(content.into(), received, sha256, extra, space))
+    }
+
+    async fn reserve<E>(&self, bytes: u64) -> Result<OwnedSemaphorePermit, ReceiveError<E>> {
+        let units = u32::try_from(bytes.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX);
+        if units > self.capacity_units {
+            return Err(ReceiveError::TooLarge { bytes });
+        }
+        let acquire = Arc::clone(&self.space).acquire_many_owned(units);
+        match tokio::time::timeout(LONGEST_WAIT_FOR_SPACE, acquire).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(ReceiveError::Full),
+        }
+    }
+
+    async fn append<E>(
+        &self,
+        content: Incoming,
+        chunk: Bytes,
+        total: u64,
+    ) -> Result<Incoming, ReceiveError<E>> {
+        let offset = total - chunk.len() as u64;
+        match content {
+            Incoming::Memory(mut held) if total <= MEMORY_LIMIT => {
+                held.extend_from_slice(&chunk);
+                Ok(Incoming::Memory(held))
+            }
+            Incoming::Memory(held) => {
+                let directory = self.directory.clone();
+                let spilled = tokio::task::spawn_blocking(move || {
+                    let file = tempfile::tempfile_in(directory)?;
+                    file.write_all_at(&held, 0)?;
+                    file.write_all_at(&chunk, offset)?;
+                    Ok(Incoming::Disk(file))
+                });
+                self.on_disk(spilled.await)
+            }
+            Incoming::Disk(file) => {
+                let written = tokio::task::spawn_blocking(move || {
+                    file.write_all_at(&chunk, offset)?;
+                    Ok(Incoming::Disk(file))
+                });
+                self.on_disk(written.await)
+            }
+        }
+    }
+
+    fn on_disk<T, E>(
+        &self,
+        joined: Result<io::Result<T>, tokio::task::JoinError>,
+    ) -> Result<T, ReceiveError<E>> {
+        joined
+            .map_err(io::Error::other)
+            .flatten()
+            .map_err(|source| ReceiveError::Disk {
+                directory: self.directory.clone(),
+                source,
+            })
+    }
+}
+
+enum Incoming {
+    Memory(Vec<u8>),
+    Disk(File),
+}
+
+impl From<Incoming> for Content {
+    fn from(incoming: Incoming) -> Self {
+        match incoming {
+            Incoming::Memory(held) => Self::Memory(held.into()),
+            Incoming::Disk(file) => Self::Disk(Arc::new(file)),
+        }
+    }
+}
