@@ -165,11 +165,7 @@ impl AssetDetail {
 
     /// The highest version number the asset has.
     pub fn top(&self) -> Option<u32> {
-        self.versions
-            .iter()
-            .map(|version| version.number)
-            .max()
-            .or(self.asset.active_version)
+        self.versions.iter().map(|version| version.number).max().or(self.asset.active_version)
     }
 
     /// The file of one version.

@@ -48,11 +48,8 @@ mod injection {
     use super::Guard;
 
     static PASSED: AtomicU64 = AtomicU64::new(0);
-    static CRASH_AT: LazyLock<Option<u64>> = LazyLock::new(|| {
-        std::env::var("CONNECTOR_CRASH_AT")
-            .ok()
-            .and_then(|text| text.parse().ok())
-    });
+    static CRASH_AT: LazyLock<Option<u64>> =
+        LazyLock::new(|| std::env::var("CONNECTOR_CRASH_AT").ok().and_then(|text| text.parse().ok()));
     static COUNT_FILE: LazyLock<Option<std::path::PathBuf>> =
         LazyLock::new(|| std::env::var_os("CONNECTOR_CRASH_COUNT").map(Into::into));
     static DISABLED: LazyLock<String> =
@@ -70,9 +67,8 @@ mod injection {
             }
         }
         if *CRASH_AT == Some(number) {
-            let _ = std::process::Command::new("kill")
-                .args(["-KILL", &std::process::id().to_string()])
-                .status();
+            let _ =
+                std::process::Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
             // The signal is asynchronous: nothing may run after the crash point.
             loop {
                 std::thread::park();

@@ -4,10 +4,16 @@
 //! everything that talks to the world has a folder of its own.
 
 pub mod asset;
+pub mod budget;
+pub mod bynder;
 pub mod fault;
 pub mod hash;
 pub mod http;
+pub mod imatag;
 pub mod job;
+pub mod ledger;
 pub mod marker;
 pub mod outcome;
+pub mod queue;
 pub mod spool;
+pub mod state;

@@ -44,10 +44,7 @@ pub async fn read_json<T: DeserializeOwned>(response: Response) -> Result<T, Ans
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !(media_type.eq_ignore_ascii_case("application/json") || media_type.ends_with("+json")) {
         let excerpt = read_text(response).await;
-        return Err(AnswerError::NotJson {
-            content_type,
-            excerpt,
-        });
+        return Err(AnswerError::NotJson { content_type, excerpt });
     }
     let (body, complete) = read_bounded(response, MOST_JSON_BYTES).await?;
     if !complete {
@@ -67,38 +64,21 @@ pub async fn read_text(response: Response) -> String {
 
 /// One line of at most 200 characters, free of control characters.
 pub fn excerpt(text: &str) -> String {
-    let line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    line.split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .take(EXCERPT_CHARACTERS)
-        .collect()
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    line.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(EXCERPT_CHARACTERS).collect()
 }
 
 fn content_type(response: &Response) -> String {
     let header = response.headers().get(CONTENT_TYPE);
-    excerpt(&String::from_utf8_lossy(
-        header
-            .map(reqwest::header::HeaderValue::as_bytes)
-            .unwrap_or_default(),
-    ))
+    excerpt(&String::from_utf8_lossy(header.map(reqwest::header::HeaderValue::as_bytes).unwrap_or_default()))
 }
 
 async fn read_bounded(mut response: Response, most: usize) -> Result<(Vec<u8>, bool), TransportError> {
     let mut body = Vec::new();
     // The request's own timeout covers this, except after a file was sent, where only the head had a deadline.
-    let silence = |_| TransportError {
-        sent: Sent::Maybe,
-        reason: "the answer broke off".to_owned(),
-    };
+    let silence = |_| TransportError { sent: Sent::Maybe, reason: "the answer broke off".to_owned() };
     loop {
-        let chunk = tokio::time::timeout(LONGEST_SILENCE, response.chunk())
-            .await
-            .map_err(silence)?;
+        let chunk = tokio::time::timeout(LONGEST_SILENCE, response.chunk()).await.map_err(silence)?;
         let Some(chunk) = chunk.map_err(|error| TransportError::from_reqwest(&error))? else {
             return Ok((body, true));
         };

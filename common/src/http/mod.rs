@@ -70,6 +70,11 @@ impl Transport {
         &self.client
     }
 
+    /// The longest a plain request may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Sends a request whose body is small; the whole exchange, reading the answer included, has the timeout.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, TransportError> {
         fault::crash_point("http.before");
@@ -138,15 +143,8 @@ impl Transport {
 impl TransportError {
     /// Tells by the kind of error whether the server may have seen the request.
     pub fn from_reqwest(error: &reqwest::Error) -> Self {
-        let sent = if error.is_connect() || error.is_builder() {
-            Sent::No
-        } else {
-            Sent::Maybe
-        };
-        Self {
-            sent,
-            reason: innermost(error),
-        }
+        let sent = if error.is_connect() || error.is_builder() { Sent::No } else { Sent::Maybe };
+        Self { sent, reason: innermost(error) }
     }
 }
 

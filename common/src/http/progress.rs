@@ -20,10 +20,7 @@ struct State {
 impl Progress {
     /// Starts counting now.
     pub fn start() -> Self {
-        Self(Arc::new(Mutex::new(State {
-            moved: Instant::now(),
-            whole: false,
-        })))
+        Self(Arc::new(Mutex::new(State { moved: Instant::now(), whole: false })))
     }
 
     /// Wraps a body so that each piece taken from it counts as movement.
@@ -42,10 +39,7 @@ impl Progress {
     }
 
     fn note(&self, whole: bool) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State {
-            moved: Instant::now(),
-            whole,
-        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State { moved: Instant::now(), whole };
     }
 
     /// Resolves when nothing moved for `standstill`, or, once the body is through, for `patience`.

@@ -33,10 +33,7 @@ async fn a_refused_connection_was_not_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    assert_eq!(
-        send(&format!("http://{address}/")).await.unwrap_err().sent,
-        Sent::No
-    );
+    assert_eq!(send(&format!("http://{address}/")).await.unwrap_err().sent, Sent::No);
 }
 
 #[tokio::test]
@@ -65,9 +62,7 @@ async fn redirects_are_not_followed() {
 #[tokio::test]
 async fn success_with_a_web_page_is_not_json() {
     let url = server(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5\r\n\r\n<p>\n!").await;
-    let error = read_json::<serde_json::Value>(send(&url).await.unwrap())
-        .await
-        .unwrap_err();
+    let error = read_json::<serde_json::Value>(send(&url).await.unwrap()).await.unwrap_err();
     assert!(matches!(error, AnswerError::NotJson { excerpt, .. } if excerpt == "<p> !"));
 }
 
@@ -76,16 +71,8 @@ async fn a_cut_body_is_an_error() {
     let url =
         server(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{\"a\":1}")
             .await;
-    let error = read_json::<serde_json::Value>(send(&url).await.unwrap())
-        .await
-        .unwrap_err();
-    assert!(matches!(
-        error,
-        AnswerError::Transport(TransportError {
-            sent: Sent::Maybe,
-            ..
-        })
-    ));
+    let error = read_json::<serde_json::Value>(send(&url).await.unwrap()).await.unwrap_err();
+    assert!(matches!(error, AnswerError::Transport(TransportError { sent: Sent::Maybe, .. })));
 }
 
 #[tokio::test]

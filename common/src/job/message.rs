@@ -42,10 +42,7 @@ impl Job {
     /// # Errors
     /// The job has grown beyond [`MOST_MESSAGE_BYTES`].
     pub fn encode(&self) -> Result<Vec<u8>, MessageError> {
-        let body = serde_json::to_vec(&Envelope {
-            v: MESSAGE_VERSION,
-            job: self,
-        })?;
+        let body = serde_json::to_vec(&Envelope { v: MESSAGE_VERSION, job: self })?;
         if body.len() > MOST_MESSAGE_BYTES {
             return Err(MessageError::TooLarge(body.len()));
         }

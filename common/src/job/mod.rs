@@ -253,6 +253,16 @@ impl Job {
         self.effects = Effects::default();
     }
 
+    /// Gives a failed job its attempts and its day of waiting back. What was done stays done, and since nobody
+    /// knows what else was, it counts as suspect.
+    pub fn forget_attempts(&mut self) {
+        self.attempt = 0;
+        self.waited_ms = 0;
+        self.unseen_marker_looks = 0;
+        self.restarts = 0;
+        self.suspect = true;
+    }
+
     /// The event that reports this job's end.
     pub fn ended(&self, outcome: Outcome, at: Timestamp) -> OutcomeEvent {
         OutcomeEvent {

@@ -41,25 +41,13 @@ fn fields_of_a_later_release_are_carried_along() {
 
 #[test]
 fn an_unknown_format_and_garbage_are_refused() {
-    let later = String::from_utf8(job().encode().unwrap())
-        .unwrap()
-        .replacen("\"v\":1", "\"v\":2", 1);
-    assert!(matches!(
-        Job::decode(later.as_bytes()),
-        Err(MessageError::UnknownVersion(2))
-    ));
+    let later = String::from_utf8(job().encode().unwrap()).unwrap().replacen("\"v\":1", "\"v\":2", 1);
+    assert!(matches!(Job::decode(later.as_bytes()), Err(MessageError::UnknownVersion(2))));
     assert!(matches!(Job::decode(b"{}"), Err(MessageError::Malformed(_))));
-    assert!(matches!(
-        Job::decode(&vec![b' '; MOST_MESSAGE_BYTES + 1]),
-        Err(MessageError::TooLarge(_))
-    ));
-    let traversal = String::from_utf8(job().encode().unwrap())
-        .unwrap()
-        .replace("1F0A9C2E-77B1", "../v7/users");
-    assert!(matches!(
-        Job::decode(traversal.as_bytes()),
-        Err(MessageError::Malformed(_))
-    ));
+    assert!(matches!(Job::decode(&vec![b' '; MOST_MESSAGE_BYTES + 1]), Err(MessageError::TooLarge(_))));
+    let traversal =
+        String::from_utf8(job().encode().unwrap()).unwrap().replace("1F0A9C2E-77B1", "../v7/users");
+    assert!(matches!(Job::decode(traversal.as_bytes()), Err(MessageError::Malformed(_))));
 }
 
 #[test]
@@ -81,9 +69,6 @@ fn only_the_latest_attempts_are_remembered() {
             request_id: None,
         });
     }
-    assert_eq!(
-        job.history.first().map(|attempt| attempt.reason.as_str()),
-        Some("12")
-    );
+    assert_eq!(job.history.first().map(|attempt| attempt.reason.as_str()), Some("12"));
     assert_eq!(job.history.len(), 8);
 }

@@ -111,14 +111,9 @@ impl Records {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim).peekable();
         let opted_out = parts.next_if_eq(&OPTED_OUT).is_some();
-        let newest_first = parts
-            .filter(|part| !part.is_empty())
-            .map(Record::parse)
-            .collect::<Option<Vec<_>>>()?;
-        (opted_out || !newest_first.is_empty()).then_some(Self {
-            opted_out,
-            newest_first,
-        })
+        let newest_first =
+            parts.filter(|part| !part.is_empty()).map(Record::parse).collect::<Option<Vec<_>>>()?;
+        (opted_out || !newest_first.is_empty()).then_some(Self { opted_out, newest_first })
     }
 
     /// The records, newest first.
@@ -164,10 +159,7 @@ impl Records {
 impl fmt::Display for Records {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let flag = self.opted_out.then(|| OPTED_OUT.to_owned());
-        let parts: Vec<String> = flag
-            .into_iter()
-            .chain(self.iter().map(Record::to_string))
-            .collect();
+        let parts: Vec<String> = flag.into_iter().chain(self.iter().map(Record::to_string)).collect();
         formatter.write_str(&parts.join(SEPARATOR))
     }
 }

@@ -34,17 +34,11 @@ impl Record {
 
 /// Digits only: `parse` alone would take a sign as well.
 fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())?
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 impl fmt::Display for Record {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{} {} v{} {}",
-            self.original, self.watermarked, self.version, self.bytes
-        )
+        write!(formatter, "{} {} v{} {}", self.original, self.watermarked, self.version, self.bytes)
     }
 }

@@ -7,12 +7,7 @@ fn hash(byte: u8) -> ContentHash {
 }
 
 fn record(original: u8, watermarked: u8, version: u32, bytes: u64) -> Record {
-    Record {
-        original: hash(original),
-        watermarked: hash(watermarked),
-        version,
-        bytes,
-    }
+    Record { original: hash(original), watermarked: hash(watermarked), version, bytes }
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
@@ -94,10 +89,7 @@ fn a_damaged_record_makes_the_whole_text_foreign() {
 fn opting_out_survives_new_records_and_may_stand_alone() {
     assert!(Marker::parse(Some("opted-out")).opted_out());
     assert!(Marker::parse(Some("opted-out; ")).opted_out());
-    let records = Marker::parse(Some("opted-out; "))
-        .into_records()
-        .unwrap()
-        .with(record(1, 2, 3, 4));
+    let records = Marker::parse(Some("opted-out; ")).into_records().unwrap().with(record(1, 2, 3, 4));
     assert!(Marker::parse(Some(&records.to_string())).opted_out());
 }
 
@@ -120,36 +112,21 @@ fn an_original_hash_is_not_protection() {
         marker.verdict(hash(1), false, LegacyMeaning::Original),
         FileVerdict::KnownOriginal(record(1, 2, 3, 4))
     );
-    assert_eq!(
-        marker.verdict(hash(9), false, LegacyMeaning::Original),
-        FileVerdict::Unknown
-    );
+    assert_eq!(marker.verdict(hash(9), false, LegacyMeaning::Original), FileVerdict::Unknown);
 }
 
 #[test]
 fn a_legacy_hash_means_what_the_configuration_says() {
     let marker = Marker::parse(Some("d41d8cd98f00b204e9800998ecf8427e"));
-    assert_eq!(
-        marker.verdict(hash(1), true, LegacyMeaning::Protected),
-        FileVerdict::LegacyProtected
-    );
-    assert_eq!(
-        marker.verdict(hash(1), true, LegacyMeaning::Original),
-        FileVerdict::Unknown
-    );
-    assert_eq!(
-        marker.verdict(hash(1), false, LegacyMeaning::Protected),
-        FileVerdict::Unknown
-    );
+    assert_eq!(marker.verdict(hash(1), true, LegacyMeaning::Protected), FileVerdict::LegacyProtected);
+    assert_eq!(marker.verdict(hash(1), true, LegacyMeaning::Original), FileVerdict::Unknown);
+    assert_eq!(marker.verdict(hash(1), false, LegacyMeaning::Protected), FileVerdict::Unknown);
 }
 
 #[test]
 fn foreign_text_gives_no_records_to_build_on() {
     let text = "see ticket 4711";
-    assert_eq!(
-        Marker::parse(Some(text)).into_records(),
-        Err(ForeignText(text.to_owned()))
-    );
+    assert_eq!(Marker::parse(Some(text)).into_records(), Err(ForeignText(text.to_owned())));
 }
 
 #[test]

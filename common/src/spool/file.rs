@@ -39,13 +39,7 @@ impl SpooledFile {
         extra_hash: Option<String>,
         space: OwnedSemaphorePermit,
     ) -> Self {
-        Self {
-            content,
-            bytes,
-            sha256,
-            extra_hash,
-            _space: Arc::new(space),
-        }
+        Self { content, bytes, sha256, extra_hash, _space: Arc::new(space) }
     }
 
     /// Length in bytes.
@@ -81,11 +75,7 @@ impl SpooledFile {
 
     /// A blocking reader over the whole file, for code that looks at headers.
     pub fn reader(&self) -> SpoolReader {
-        SpoolReader {
-            content: self.content.clone(),
-            bytes: self.bytes,
-            position: 0,
-        }
+        SpoolReader { content: self.content.clone(), bytes: self.bytes, position: 0 }
     }
 }
 
@@ -120,9 +110,7 @@ impl Read for SpoolReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = match &self.content {
             Content::Memory(held) => {
-                let start = usize::try_from(self.position)
-                    .unwrap_or(usize::MAX)
-                    .min(held.len());
+                let start = usize::try_from(self.position).unwrap_or(usize::MAX).min(held.len());
                 (&held[start..]).read(buffer)?
             }
             Content::Disk(file) => file.read_at(buffer, self.position)?,

@@ -29,10 +29,7 @@ impl Hashing {
             ExtraHash::Md5 => Extra::Md5(md5::Md5::new()),
             ExtraHash::Sha1 => Extra::Sha1(sha1::Sha1::new()),
         });
-        Self {
-            sha256: Sha256::new(),
-            extra,
-        }
+        Self { sha256: Sha256::new(), extra }
     }
 
     pub(super) fn update(&mut self, chunk: &[u8]) {

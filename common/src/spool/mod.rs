@@ -85,9 +85,7 @@ impl Spool {
     pub fn open(directory: &Path, capacity: u64) -> io::Result<Self> {
         std::fs::create_dir_all(directory)?;
         tempfile::tempfile_in(directory)?;
-        let units = u32::try_from(capacity.div_ceil(UNIT))
-            .unwrap_or(u32::MAX >> 3)
-            .max(1);
+        let units = u32::try_from(capacity.div_ceil(UNIT)).unwrap_or(u32::MAX >> 3).max(1);
         Ok(Self {
             directory: directory.to_owned(),
             space: Arc::new(Semaphore::new(units as usize)),
@@ -192,10 +190,7 @@ impl Spool {
         joined
             .map_err(io::Error::other)
             .flatten()
-            .map_err(|source| ReceiveError::Disk {
-                directory: self.directory.clone(),
-                source,
-            })
+            .map_err(|source| ReceiveError::Disk { directory: self.directory.clone(), source })
     }
 }
 

@@ -13,10 +13,7 @@ fn spool(capacity: u64) -> (tempfile::TempDir, Spool) {
 }
 
 fn pieces(content: &[u8]) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
-    let pieces: Vec<_> = content
-        .chunks(70_000)
-        .map(|piece| Ok(Bytes::copy_from_slice(piece)))
-        .collect();
+    let pieces: Vec<_> = content.chunks(70_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     stream::iter(pieces)
 }
 
@@ -29,19 +26,10 @@ async fn what_is_received_is_read_back_whole_and_in_parts() {
     let (_directory, spool) = spool(64 << 20);
     for length in [0, 1, MEMORY_LIMIT, MEMORY_LIMIT + 1, 3 * MEMORY_LIMIT + 17] {
         let content = content(length);
-        let file = spool
-            .receive(pieces(&content), Some(length), Some(ExtraHash::Md5))
-            .await
-            .unwrap();
+        let file = spool.receive(pieces(&content), Some(length), Some(ExtraHash::Md5)).await.unwrap();
         assert_eq!(file.bytes(), length);
-        assert_eq!(
-            file.sha256(),
-            ContentHash::from_bytes(Sha256::digest(&content).into())
-        );
-        assert_eq!(
-            file.extra_hash(),
-            Some(hex::encode(md5::Md5::digest(&content)).as_str())
-        );
+        assert_eq!(file.sha256(), ContentHash::from_bytes(Sha256::digest(&content).into()));
+        assert_eq!(file.extra_hash(), Some(hex::encode(md5::Md5::digest(&content)).as_str()));
         let middle = length / 3..length;
         let read: Vec<Bytes> = file.stream(middle.clone()).try_collect().await.unwrap();
         assert_eq!(read.concat(), content[usize::try_from(middle.start).unwrap()..]);
@@ -65,14 +53,9 @@ async fn a_file_that_ends_early_or_late_is_refused() {
 #[tokio::test]
 async fn space_is_bounded_and_given_back() {
     let (_directory, spool) = spool(1 << 20);
-    let too_large = spool
-        .receive(pieces(&content(2 << 20)), Some(2 << 20), None)
-        .await;
+    let too_large = spool.receive(pieces(&content(2 << 20)), Some(2 << 20), None).await;
     assert!(matches!(too_large, Err(ReceiveError::TooLarge { .. })));
-    let first = spool
-        .receive(pieces(&content(1 << 20)), None, None)
-        .await
-        .unwrap();
+    let first = spool.receive(pieces(&content(1 << 20)), None, None).await.unwrap();
     assert_eq!(spool.used(), 1 << 20);
     let mut second = Box::pin(spool.receive(pieces(b"x"), Some(1), None));
     assert!(futures::poll!(&mut second).is_pending());
@@ -84,21 +67,13 @@ async fn space_is_bounded_and_given_back() {
 #[tokio::test]
 async fn nothing_is_left_in_the_directory_even_while_a_file_is_held() {
     let (directory, spool) = spool(64 << 20);
-    let _held = spool
-        .receive(pieces(&content(3 * MEMORY_LIMIT)), None, None)
-        .await
-        .unwrap();
+    let _held = spool.receive(pieces(&content(3 * MEMORY_LIMIT)), None, None).await.unwrap();
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]
 async fn a_failing_sender_is_reported_as_such() {
     let (_directory, spool) = spool(1 << 20);
-    let failing = pieces(b"abc")
-        .map(|piece| piece.map_err(|_| "never"))
-        .chain(stream::iter([Err("cut")]));
-    assert!(matches!(
-        spool.receive(failing, None, None).await,
-        Err(ReceiveError::Source("cut"))
-    ));
+    let failing = pieces(b"abc").map(|piece| piece.map_err(|_| "never")).chain(stream::iter([Err("cut")]));
+    assert!(matches!(spool.receive(failing, None, None).await, Err(ReceiveError::Source("cut"))));
 }

@@ -1,0 +1,132 @@
+//! The one place where portal calls are admitted, signed, sent and their answers told apart.
+
+use reqwest::{RequestBuilder, Response, StatusCode};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::{Bynder, BynderError};
+use crate::http::{self, AnswerError, Sent, TransportError};
+
+/// The body of most errors; `statuscode` is sometimes a string and says nothing new.
+#[derive(Deserialize)]
+struct ErrorBody {
+    message: Option<String>,
+    error_description: Option<String>,
+}
+
+impl Bynder {
+    /// A URL below the portal's origin; segments are percent-encoded.
+    pub(super) fn url(&self, operation: &str, segments: &[&str]) -> Result<Url, BynderError> {
+        let mut url = self.inner.portal.clone();
+        let Ok(mut path) = url.path_segments_mut() else {
+            let reason = "the address cannot have a path".to_owned();
+            return Err(BynderError::Misconfigured { operation: operation.to_owned(), reason });
+        };
+        path.pop_if_empty().extend(segments);
+        drop(path);
+        Ok(url)
+    }
+
+    /// Sends a signed call and decodes its JSON answer.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        build: impl Fn(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<T, BynderError> {
+        let response = self.send(operation, build).await?;
+        self.read(operation, response).await
+    }
+
+    /// Sends a signed call; a token that OAuth can replace is replaced once.
+    pub(super) async fn send(
+        &self,
+        operation: &str,
+        build: impl Fn(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<Response, BynderError> {
+        let mut refreshed = false;
+        loop {
+            let token = self.token().await?;
+            self.admit().await?;
+            let request = build(self.inner.transport.client()).bearer_auth(token.expose_secret());
+            match self.dispatch(operation, request).await {
+                Err(BynderError::Unauthorized { .. })
+                    if self.inner.credentials.can_refresh() && !refreshed =>
+                {
+                    self.inner.credentials.forget(&token).await;
+                    refreshed = true;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    pub(super) async fn admit(&self) -> Result<(), BynderError> {
+        self.inner.gate.admit().await.map_err(|paused| BynderError::Paused { remaining: paused.remaining })
+    }
+
+    /// Sends an admitted portal request and turns everything but success (and 303) into an error.
+    pub(super) async fn dispatch(
+        &self,
+        operation: &str,
+        request: RequestBuilder,
+    ) -> Result<Response, BynderError> {
+        let response =
+            self.inner.transport.send(request).await.map_err(|error| unavailable(operation, error))?;
+        let status = response.status();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            self.inner.gate.refused();
+            // The gate knows how long; asking it does not wait while it is paused.
+            self.admit().await?;
+            let reason = "429".to_owned();
+            return Err(BynderError::Unavailable { operation: operation.to_owned(), reason, sent: Sent::No });
+        }
+        self.inner.gate.answered();
+        if status.is_success() || status == StatusCode::SEE_OTHER {
+            return Ok(response);
+        }
+        let text = http::read_text(response).await;
+        Err(refusal(operation, status, &text))
+    }
+
+    /// Decodes an answer that says success.
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        response: Response,
+    ) -> Result<T, BynderError> {
+        http::read_json(response).await.map_err(|error| match error {
+            AnswerError::Transport(error) => unavailable(operation, error),
+            AnswerError::NotJson { .. } | AnswerError::Shape(_) | AnswerError::TooLarge => {
+                BynderError::Unexpected { operation: operation.to_owned(), reason: error.to_string() }
+            }
+        })
+    }
+}
+
+/// A request without an answer.
+pub(super) fn unavailable(operation: &str, error: TransportError) -> BynderError {
+    BynderError::Unavailable { operation: operation.to_owned(), reason: error.reason, sent: error.sent }
+}
+
+/// An answer that is no success, told apart by its status alone: bodies are text, JSON or web pages.
+fn refusal(operation: &str, status: StatusCode, text: &str) -> BynderError {
+    let operation = operation.to_owned();
+    let message = serde_json::from_str::<ErrorBody>(text)
+        .ok()
+        .and_then(|body| body.message.or(body.error_description))
+        .map_or_else(|| text.to_owned(), |message| http::excerpt(&message));
+    match status.as_u16() {
+        401 => BynderError::Unauthorized { operation, message },
+        403 => BynderError::Forbidden { operation, message },
+        404 => BynderError::NotFound { operation, message },
+        408 => BynderError::Unavailable { operation, reason: message, sent: Sent::Maybe },
+        300..=399 => BynderError::Misconfigured { operation, reason: format!("it redirects with {status}") },
+        500.. => {
+            let reason = format!("{status}: {message}");
+            BynderError::Unavailable { operation, reason, sent: Sent::Maybe }
+        }
+        status => BynderError::Refused { operation, status, message },
+    }
+}

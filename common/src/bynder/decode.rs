@@ -1,0 +1,157 @@
+//! Reading what Bynder sends: it writes booleans, numbers and lists in whatever form comes to hand.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::asset::{Asset, AssetDetail, AssetType, FileVersion};
+
+/// A number that may come as a string, or not at all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Number<T>(pub(super) Option<T>);
+
+impl<'de, T: std::str::FromStr> Deserialize<'de> for Number<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(match Value::deserialize(deserializer)? {
+            Value::Number(number) => number.to_string().parse().ok(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        }))
+    }
+}
+
+/// A boolean as true, 1, "1" or "true"; everything else is false.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Flag(pub(super) bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(is_true(&Value::deserialize(deserializer)?)))
+    }
+}
+
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_f64().is_some_and(|number| number != 0.0),
+        Value::String(text) => matches!(text.as_str(), "1" | "true" | "True"),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+/// One text, several, or none.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Texts(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(texts(Value::deserialize(deserializer)?)))
+    }
+}
+
+fn texts(value: Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Number(number) => vec![number.to_string()],
+        Value::Bool(flag) => vec![flag.to_string()],
+        Value::Array(values) => values.into_iter().flat_map(texts).collect(),
+        Value::Null | Value::Object(_) => Vec::new(),
+    }
+}
+
+/// A text that may be null.
+fn text_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// One asset as the portal writes it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Row {
+    id: String,
+    #[serde(default, deserialize_with = "text_or_empty")]
+    name: String,
+    #[serde(default)]
+    file_name: Option<String>,
+    #[serde(rename = "type", default = "other")]
+    kind: AssetType,
+    #[serde(default)]
+    extension: Texts,
+    #[serde(default)]
+    file_size: Number<u64>,
+    /// In no published sample; integrations read it under this name.
+    #[serde(default)]
+    active_version: Number<u32>,
+    date_created: Timestamp,
+    date_modified: Timestamp,
+    #[serde(default)]
+    archive: Flag,
+    #[serde(default)]
+    tags: Texts,
+    #[serde(default)]
+    property_options: Texts,
+    #[serde(default)]
+    media_items: Vec<Item>,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
+}
+
+fn other() -> AssetType {
+    AssetType::Other
+}
+
+/// One file of an asset: originals, additional files and derivatives stand in one list.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    #[serde(rename = "type", default, deserialize_with = "text_or_empty")]
+    kind: String,
+    #[serde(default)]
+    version: Number<u32>,
+    /// Absent means active.
+    active: Option<Flag>,
+    #[serde(default)]
+    size: Number<u64>,
+    #[serde(default)]
+    file_name: Option<String>,
+}
+
+impl Row {
+    /// The asset and its versions.
+    pub(super) fn into_detail(self) -> Result<AssetDetail, crate::asset::InvalidAssetId> {
+        let originals = self.media_items.into_iter().filter(|item| item.kind == "original");
+        let mut versions: Vec<_> = originals
+            .filter_map(|item| {
+                Some(FileVersion {
+                    number: item.version.0?,
+                    active: item.active.is_none_or(|flag| flag.0),
+                    bytes: item.size.0,
+                    file_name: item.file_name,
+                })
+            })
+            .collect();
+        versions.sort_by_key(|version| version.number);
+        let properties = self.rest.into_iter().filter_map(|(key, value)| {
+            let name = key.strip_prefix("property_")?.to_owned();
+            Some((name, texts(value))).filter(|(_, values)| !values.is_empty())
+        });
+        let asset = Asset {
+            id: self.id.parse()?,
+            name: self.name,
+            file_name: self.file_name,
+            kind: self.kind,
+            extensions: self.extension.0.iter().map(|extension| extension.to_lowercase()).collect(),
+            bytes: self.file_size.0.unwrap_or_default(),
+            active_version: self.active_version.0,
+            created: self.date_created,
+            modified: self.date_modified,
+            archived: self.archive.0,
+            tags: self.tags.0,
+            properties: properties.collect(),
+            option_ids: self.property_options.0,
+        };
+        Ok(AssetDetail { asset, versions })
+    }
+}

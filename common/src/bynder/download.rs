@@ -1,0 +1,111 @@
+//! Downloading one version's file: a portal call for the place, then storage without any credential.
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use reqwest::header::LOCATION;
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+use url::Url;
+
+use super::call::unavailable;
+use super::{Bynder, BynderError};
+use crate::asset::AssetId;
+use crate::http::{self, Sent};
+
+const MOST_REDIRECTS: u32 = 5;
+
+/// A file on its way.
+pub struct Download {
+    /// The announced length.
+    pub bytes: Option<u64>,
+    /// The file; ends in an error when nothing comes for the request timeout.
+    pub body: BoxStream<'static, Result<Bytes, BynderError>>,
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Download").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+/// A signed link that expires; it must not be stored or shown.
+#[derive(Deserialize)]
+struct Place {
+    s3_file: Url,
+}
+
+impl Bynder {
+    /// Starts the download of one version by its number. A link that expired meanwhile is asked for once more.
+    pub async fn download(&self, id: &AssetId, version: u32) -> Result<Download, BynderError> {
+        let operation = format!("downloading version {version} of asset {id}");
+        let mut expired = false;
+        loop {
+            let path = ["api", "v4", "media", id.as_str(), &version.to_string(), "download", ""];
+            let url = self.url(&operation, &path)?;
+            let place: Place = self.call(&operation, |client| client.get(url.clone())).await?;
+            match self.fetch(&operation, place.s3_file).await {
+                Err(BynderError::Forbidden { .. }) if !expired => expired = true,
+                // Storage knows nothing of roles: its 403 is an expired or broken link, not a missing right.
+                Err(BynderError::Forbidden { message, .. }) => {
+                    let reason = format!("storage refuses the link twice: {message}");
+                    return Err(BynderError::Unavailable { operation, reason, sent: Sent::Maybe });
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn fetch(&self, operation: &str, mut link: Url) -> Result<Download, BynderError> {
+        let transport = &self.inner.transport;
+        for _ in 0..MOST_REDIRECTS {
+            let request = transport.client().get(link.clone());
+            let response =
+                transport.send_for_file(request).await.map_err(|error| unavailable(operation, error))?;
+            match response.status() {
+                StatusCode::OK => return Ok(self.body(operation, response)),
+                status if status.is_redirection() => {
+                    link = redirect(&link, &response).ok_or_else(|| BynderError::Unexpected {
+                        operation: operation.to_owned(),
+                        reason: "storage redirects to no place".to_owned(),
+                    })?;
+                }
+                status => {
+                    let message = http::read_text(response).await;
+                    return Err(storage_refusal(operation, status, message));
+                }
+            }
+        }
+        let reason = "storage redirects without end".to_owned();
+        Err(BynderError::Unexpected { operation: operation.to_owned(), reason })
+    }
+
+    fn body(&self, operation: &str, response: Response) -> Download {
+        let bytes = response.content_length();
+        let operation = operation.to_owned();
+        let body = self.inner.transport.body(response);
+        Download { bytes, body: body.map_err(move |error| unavailable(&operation, error)).boxed() }
+    }
+}
+
+fn redirect(from: &Url, response: &Response) -> Option<Url> {
+    let target = from.join(response.headers().get(LOCATION)?.to_str().ok()?).ok()?;
+    // A signed link must not be carried from an encrypted to a plain connection.
+    (target.scheme() == from.scheme() || target.scheme() == "https").then_some(target)
+}
+
+/// An answer of storage that is no file.
+pub(super) fn storage_refusal(operation: &str, status: StatusCode, message: String) -> BynderError {
+    let operation = operation.to_owned();
+    match status.as_u16() {
+        403 => BynderError::Forbidden { operation, message },
+        404 => BynderError::NotFound { operation, message },
+        400..=499 => BynderError::Refused { operation, status: status.as_u16(), message },
+        _ => {
+            let reason = format!("storage answers {status}: {message}");
+            BynderError::Unavailable { operation, reason, sent: Sent::Maybe }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Bynder's errors by what the caller can do about them.
+
+use std::time::Duration;
+
+use crate::http::Sent;
+
+/// A call to the portal or its storage that did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BynderError {
+    /// The request budget is paused after a 429; come back later.
+    #[error("Bynder's request limit was reached; all calls pause for another {} s", .remaining.as_secs())]
+    Paused {
+        /// How long at least.
+        remaining: Duration,
+    },
+    /// 401: the token is no good for anything.
+    #[error(
+        "{operation}: Bynder does not accept the token ({message}); check bynder.api_token or bynder.oauth"
+    )]
+    Unauthorized {
+        /// What was attempted.
+        operation: String,
+        /// What the portal said.
+        message: String,
+    },
+    /// 403: the token is good, but a scope or a security role is missing.
+    #[error(
+        "{operation}: Bynder refuses permission ({message}); the token needs the scope, and its user the role"
+    )]
+    Forbidden {
+        /// What was attempted.
+        operation: String,
+        /// What the portal said.
+        message: String,
+    },
+    /// 404: the asset, version or import does not exist.
+    #[error("{operation}: Bynder does not know it ({message})")]
+    NotFound {
+        /// What was attempted.
+        operation: String,
+        /// What the portal said.
+        message: String,
+    },
+    /// Another 4xx: the same request will be refused again.
+    #[error("{operation}: Bynder refuses the request with {status} ({message})")]
+    Refused {
+        /// What was attempted.
+        operation: String,
+        /// The HTTP status.
+        status: u16,
+        /// What the portal said.
+        message: String,
+    },
+    /// 5xx, a time-out, a broken connection: may pass by itself.
+    #[error("{operation}: Bynder is not available ({reason})")]
+    Unavailable {
+        /// What was attempted.
+        operation: String,
+        /// What happened.
+        reason: String,
+        /// Whether it may have been done all the same.
+        sent: Sent,
+    },
+    /// Success by status, but not the answer that belongs to it.
+    #[error("{operation}: Bynder's answer makes no sense ({reason})")]
+    Unexpected {
+        /// What was attempted.
+        operation: String,
+        /// What was wrong with it.
+        reason: String,
+    },
+    /// The host answers, but not as a Bynder portal does.
+    #[error("{operation}: this host does not answer like a Bynder portal ({reason}); check bynder.domain")]
+    Misconfigured {
+        /// What was attempted.
+        operation: String,
+        /// What it answered.
+        reason: String,
+    },
+    /// The file to upload cannot be read on this machine.
+    #[error("{operation}: {reason}")]
+    Local {
+        /// What was attempted.
+        operation: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl BynderError {
+    /// Whether the same call may work later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Paused { .. } | Self::Unavailable { .. } | Self::Unexpected { .. } | Self::Local { .. } => {
+                true
+            }
+            Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Refused { .. }
+            | Self::Misconfigured { .. } => false,
+        }
+    }
+
+    /// Whether the portal may have done what was asked although this error came back.
+    pub fn may_have_been_sent(&self) -> bool {
+        match self {
+            Self::Unavailable { sent, .. } => *sent == Sent::Maybe,
+            Self::Unexpected { .. } => true,
+            Self::Paused { .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Refused { .. }
+            | Self::Misconfigured { .. }
+            | Self::Local { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Listing the library, a page at a time.
+
+use jiff::Timestamp;
+use jiff::fmt::strtime;
+use reqwest::header::{DATE, HeaderMap};
+use serde_json::Value;
+
+use super::decode::{Number, Row};
+use super::{Bynder, BynderError};
+use crate::asset::{Asset, AssetId, AssetType};
+
+const OPERATION: &str = "listing assets";
+
+/// Both spellings are documented.
+const CURSOR_HEADERS: [&str; 2] = ["x-bynder-nextcursor", "bynder-nextcursor"];
+
+/// The date column that a listing is sorted and bounded by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DateField {
+    /// `dateCreated`
+    #[default]
+    Created,
+    /// `dateModified`
+    Modified,
+}
+
+/// The order of the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// One listing request.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListQuery {
+    /// Rows a page, at most 1000.
+    pub limit: u32,
+    /// The page, from 1; 0 leaves it out.
+    pub page: u32,
+    /// The cursor of the page before, on accounts that have one.
+    pub cursor: Option<String>,
+    /// Sorting, if any.
+    pub order: Option<(DateField, Order)>,
+    /// Lower and upper bound of a date column.
+    pub dates: Option<(DateField, Option<Timestamp>, Option<Timestamp>)>,
+    /// Kinds of asset, any of them.
+    pub types: Vec<AssetType>,
+    /// Tags, all of them.
+    pub tags: Vec<String>,
+    /// Collections.
+    pub collection_ids: Vec<String>,
+    /// Metaproperty options, all of them.
+    pub property_option_ids: Vec<String>,
+    /// Single assets.
+    pub ids: Vec<AssetId>,
+    /// Whether rows tell the active version's number.
+    pub include_versions: bool,
+    /// Whether to count all matches as well.
+    pub total: bool,
+}
+
+/// One page of the listing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The rows that could be read.
+    pub assets: Vec<Asset>,
+    /// How many rows the portal sent, unreadable ones included.
+    pub rows: usize,
+    /// All matches, if asked for.
+    pub total: Option<u64>,
+    /// The cursor of the next page, on accounts that have one.
+    pub next_cursor: Option<String>,
+    /// The portal's clock.
+    pub portal_time: Option<Timestamp>,
+}
+
+impl Bynder {
+    /// Fetches one page. The listing is a search index: it lags, and is no proof that an asset is gone.
+    pub async fn list(&self, query: &ListQuery) -> Result<Page, BynderError> {
+        let parameters = query.parameters();
+        let mut url = self.url(OPERATION, &["api", "v4", "media", ""])?;
+        url.query_pairs_mut().extend_pairs(&parameters);
+        let response = self.send(OPERATION, |client| client.get(url.clone())).await?;
+        let next_cursor = next_cursor(response.headers(), query.cursor.as_deref());
+        let portal_time = portal_time(response.headers());
+        let (total, rows) =
+            rows(self.read(OPERATION, response).await?).ok_or_else(|| BynderError::Unexpected {
+                operation: OPERATION.to_owned(),
+                reason: "neither a list of assets nor an object with one".to_owned(),
+            })?;
+        let count = rows.len();
+        let assets: Vec<_> = rows.into_iter().filter_map(readable).collect();
+        let next_cursor = next_cursor.filter(|_| count > 0);
+        Ok(Page { assets, rows: count, total, next_cursor, portal_time })
+    }
+}
+
+impl ListQuery {
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let mut parameters = Vec::new();
+        let mut add = |name, value: String| {
+            if !value.is_empty() {
+                parameters.push((name, value));
+            }
+        };
+        add("limit", self.limit.to_string());
+        if self.page > 0 && self.cursor.is_none() {
+            add("page", self.page.to_string());
+        }
+        add("cursor", self.cursor.clone().unwrap_or_default());
+        if let Some((field, order)) = self.order {
+            let direction = match order {
+                Order::Ascending => "asc",
+                Order::Descending => "desc",
+            };
+            add("orderBy", format!("{} {direction}", field.parameter()));
+        }
+        if let Some((field, from, to)) = self.dates {
+            add(field.parameter(), from.map(filter_date).unwrap_or_default());
+            add(field.upper_parameter(), to.map(filter_date).unwrap_or_default());
+        }
+        add("type", self.types.iter().map(|kind| type_name(*kind)).collect::<Vec<_>>().join(","));
+        add("tags", self.tags.join(","));
+        add("collectionId", self.collection_ids.join(","));
+        add("propertyOptionId", self.property_option_ids.join(","));
+        add("ids", self.ids.iter().map(AssetId::as_str).collect::<Vec<_>>().join(","));
+        if self.include_versions {
+            add("includeVersionNumber", "1".to_owned());
+        }
+        if self.total {
+            add("total", "1".to_owned());
+        }
+        parameters
+    }
+}
+
+impl DateField {
+    fn parameter(self) -> &'static str {
+        match self {
+            Self::Created => "dateCreated",
+            Self::Modified => "dateModified",
+        }
+    }
+
+    fn upper_parameter(self) -> &'static str {
+        match self {
+            Self::Created => "dateCreatedTo",
+            Self::Modified => "dateModifiedTo",
+        }
+    }
+
+    /// The row's value in this column.
+    pub fn of(self, asset: &Asset) -> Timestamp {
+        match self {
+            Self::Created => asset.created,
+            Self::Modified => asset.modified,
+        }
+    }
+}
+
+fn type_name(kind: AssetType) -> &'static str {
+    match kind {
+        AssetType::Image => "image",
+        AssetType::Document => "document",
+        AssetType::Audio => "audio",
+        AssetType::Video => "video",
+        AssetType::ThreeD => "3d",
+        AssetType::Other => "other",
+    }
+}
+
+/// Whole seconds and `Z`: with anything else the portal ignores the filter and returns the whole library.
+pub(super) fn filter_date(at: Timestamp) -> String {
+    strtime::format("%Y-%m-%dT%H:%M:%SZ", at).unwrap_or_default()
+}
+
+/// The three shapes of a listing: a bare array, `total.count` beside `media`, `count.total` beside `media`.
+fn rows(value: Value) -> Option<(Option<u64>, Vec<Value>)> {
+    match value {
+        Value::Array(rows) => Some((None, rows)),
+        Value::Object(mut object) => {
+            let count = |value: &Value| serde_json::from_value::<Number<u64>>(value.clone()).ok()?.0;
+            let total = object.get("total").and_then(|total| total.get("count")).and_then(count);
+            let total =
+                total.or_else(|| object.get("count").and_then(|facets| facets.get("total")).and_then(count));
+            match object.remove("media") {
+                Some(Value::Array(rows)) => Some((total, rows)),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// One unreadable row must not stop a run over millions.
+fn readable(value: Value) -> Option<Asset> {
+    let id = value.get("id").and_then(Value::as_str).map(crate::http::excerpt);
+    let row = serde_json::from_value::<Row>(value).map_err(|error| error.to_string());
+    match row.and_then(|row| row.into_detail().map_err(|error| error.to_string())) {
+        Ok(detail) => Some(detail.asset),
+        Err(reason) => {
+            tracing::warn!(asset_id = id, reason, "a row of the listing cannot be read and is left out");
+            None
+        }
+    }
+}
+
+/// Solr repeats the cursor at the end, so one equal to the one sent is none.
+fn next_cursor(headers: &HeaderMap, sent: Option<&str>) -> Option<String> {
+    let header = CURSOR_HEADERS.iter().find_map(|name| headers.get(*name))?;
+    let cursor = header.to_str().ok().filter(|cursor| !cursor.is_empty())?;
+    (Some(cursor) != sent).then(|| cursor.to_owned())
+}
+
+fn portal_time(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
+}

@@ -1,0 +1,105 @@
+//! The Bynder portal's API: listing, one asset, download, upload, save, modify.
+//!
+//! Every portal call goes through [`call`], which asks the request budget first, never follows a redirect and
+//! tells by the answer what the caller can do. Transfers to and from storage go through [`storage`] and carry no
+//! credential: S3 refuses a request that has one, and it would leave the portal's origin.
+
+mod account;
+mod asset;
+mod call;
+mod credential;
+mod decode;
+mod download;
+mod error;
+mod list;
+mod metaproperty;
+mod poll;
+mod save;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+use url::Url;
+
+pub use account::Account;
+pub use credential::Credential;
+pub use download::Download;
+pub use error::BynderError;
+pub use list::{DateField, ListQuery, Order, Page};
+pub use metaproperty::{Metaproperty, PropertyOption};
+pub use poll::{ImportId, ImportState};
+pub use save::Saved;
+
+use crate::http::{Transport, TransportError};
+use credential::Credentials;
+use poll::Poller;
+
+/// Permission to make portal calls: the request budget. Storage is not the portal and does not pass it.
+#[async_trait]
+pub trait Gate: Send + Sync + std::fmt::Debug {
+    /// Waits for the next free place, or says that every call is stopped.
+    async fn admit(&self) -> Result<(), Paused>;
+    /// The portal answered 429: nothing may be sent for a while.
+    fn refused(&self);
+    /// The portal answered anything else.
+    fn answered(&self);
+}
+
+/// No portal call may be made now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paused {
+    /// How long this lasts at least.
+    pub remaining: Duration,
+}
+
+/// Where the portal is and how to sign in.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The portal's origin, such as `https://acme.bynder.com/`.
+    pub portal: Url,
+    /// Permanent token or OAuth2 client.
+    pub credential: Credential,
+    /// The longest a plain request may take, and a transfer stand still.
+    pub request_timeout: Duration,
+}
+
+/// The client; clones share connections, token and endpoint.
+#[derive(Debug, Clone)]
+pub struct Bynder {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    portal: Url,
+    transport: Transport,
+    credentials: Credentials,
+    gate: Arc<dyn Gate>,
+    poller: Poller,
+    /// The same for all files, so it is asked for once.
+    upload_endpoint: OnceCell<Url>,
+}
+
+impl Bynder {
+    /// Builds the client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// The system's certificates cannot be read.
+    pub fn new(settings: Settings, gate: Arc<dyn Gate>) -> Result<Self, TransportError> {
+        let inner = Inner {
+            portal: settings.portal,
+            transport: Transport::new(settings.request_timeout)?,
+            credentials: Credentials::new(settings.credential),
+            gate,
+            poller: Poller::default(),
+            upload_endpoint: OnceCell::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}

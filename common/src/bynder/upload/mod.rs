@@ -1,0 +1,121 @@
+//! Uploading a file through Bynder's S3: a place, parts, a register call for each, and the finalise.
+
+mod name;
+mod part;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::{Bynder, BynderError, ImportId};
+use crate::spool::SpooledFile;
+
+use name::upload_name;
+use part::parts;
+
+/// Answers "not ready" to a register call before the upload is given up; they come a few seconds apart.
+const MOST_REGISTRATIONS: u32 = 6;
+const REGISTRATION_PAUSE: Duration = Duration::from_secs(2);
+
+/// Where the parts of one file go.
+#[derive(Debug, Deserialize)]
+struct Place {
+    s3file: Target,
+    /// The base key; a part's key has `/p<number>` behind it.
+    s3_filename: String,
+    /// Fields that storage demands, policy and signature among them; names are mixed-case.
+    multipart_params: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    uploadid: String,
+    targetid: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Finalised {
+    import_id: String,
+}
+
+impl Bynder {
+    /// Uploads a file; the import it becomes has to be converted before it can be saved.
+    ///
+    /// Repeating this costs an orphaned import and nothing else: only saving touches an asset.
+    pub async fn upload(&self, file: &SpooledFile, file_name: &str) -> Result<ImportId, BynderError> {
+        let operation = format!("uploading {}", crate::http::excerpt(file_name));
+        let endpoint = self.endpoint(&operation).await?;
+        let url = self.url(&operation, &["api", "upload", "init"])?;
+        let form = [("filename", upload_name(file_name))];
+        let place: Place = self.call(&operation, |client| client.post(url.clone()).form(&form)).await?;
+        let parts = parts(file.bytes());
+        for part in &parts {
+            self.send_part(&operation, &endpoint, &place, part, parts.len(), file).await?;
+            self.register(&operation, &place, part.number).await?;
+        }
+        self.finalise(&operation, &place, parts.len(), file_name).await
+    }
+
+    async fn endpoint(&self, operation: &str) -> Result<Url, BynderError> {
+        let ask = || async {
+            let url = self.url(operation, &["api", "upload", "endpoint"])?;
+            self.call::<Url>(operation, |client| client.get(url.clone())).await
+        };
+        self.inner.upload_endpoint.get_or_try_init(ask).await.cloned()
+    }
+
+    /// Tells Bynder that a part is there. It answers 500 until it sees it.
+    async fn register(&self, operation: &str, place: &Place, number: u32) -> Result<(), BynderError> {
+        let url = self.url(operation, &["api", "v4", "upload", ""])?;
+        // The id goes into the body: in the path it has caused errors with some ids.
+        let form = [
+            ("id", place.s3file.uploadid.clone()),
+            ("targetid", place.s3file.targetid.clone()),
+            ("filename", place.part_key(number)),
+            ("chunkNumber", number.to_string()),
+        ];
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.send(operation, |client| client.post(url.clone()).form(&form)).await {
+                Ok(_) => return Ok(()),
+                Err(BynderError::Unavailable { reason, .. }) if tries < MOST_REGISTRATIONS => {
+                    tracing::debug!(operation, number, tries, reason, "the part is not registered yet");
+                    tokio::time::sleep(REGISTRATION_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn finalise(
+        &self,
+        operation: &str,
+        place: &Place,
+        parts: usize,
+        file_name: &str,
+    ) -> Result<ImportId, BynderError> {
+        let url = self.url(operation, &["api", "v4", "upload", ""])?;
+        let form = [
+            ("id", place.s3file.uploadid.clone()),
+            ("targetid", place.s3file.targetid.clone()),
+            ("s3_filename", place.s3_filename.clone()),
+            ("chunks", parts.to_string()),
+            // Without it the file is shown under a temporary name.
+            ("original_filename", file_name.to_owned()),
+        ];
+        let finalised: Finalised =
+            self.call(operation, |client| client.post(url.clone()).form(&form)).await?;
+        Ok(ImportId::from(finalised.import_id))
+    }
+}
+
+impl Place {
+    fn part_key(&self, number: u32) -> String {
+        format!("{}/p{number}", self.s3_filename)
+    }
+}

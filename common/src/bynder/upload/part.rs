@@ -1,0 +1,113 @@
+//! One part of a file on its way to storage.
+
+use std::ops::Range;
+
+use futures::StreamExt;
+use reqwest::multipart::{Form, Part as FormPart};
+use serde_json::Value;
+use url::Url;
+
+use super::super::call::unavailable;
+use super::super::download::storage_refusal;
+use super::{Bynder, BynderError, Place};
+use crate::http::{self, Progress};
+use crate::spool::SpooledFile;
+
+/// The smallest part that S3 takes, but for the last.
+const SMALLEST_PART: u64 = 5 << 20;
+/// Each part costs a portal call, so large files go in larger parts.
+const MOST_PARTS: u64 = 400;
+
+/// One part: its number, from 1, and its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) number: u32,
+    pub(super) range: Range<u64>,
+}
+
+/// Cuts a file into parts; even an empty file has one.
+pub(super) fn parts(bytes: u64) -> Vec<Part> {
+    let size = bytes.div_ceil(MOST_PARTS).max(SMALLEST_PART).next_multiple_of(1 << 20);
+    let starts = (0..bytes.max(1)).step_by(usize::try_from(size).unwrap_or(usize::MAX));
+    (1..).zip(starts).map(|(number, start)| Part { number, range: start..bytes.min(start + size) }).collect()
+}
+
+impl Bynder {
+    /// Sends one part to storage. No credential goes along: S3 answers 400 to one it does not know.
+    pub(super) async fn send_part(
+        &self,
+        operation: &str,
+        endpoint: &Url,
+        place: &Place,
+        part: &Part,
+        parts: usize,
+        file: &SpooledFile,
+    ) -> Result<(), BynderError> {
+        let key = place.part_key(part.number);
+        let mut form = Form::new();
+        for (name, value) in &place.multipart_params {
+            let value = match value {
+                _ if name == "key" => key.clone(),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            form = form.text(name.clone(), value);
+        }
+        let base = place.s3_filename.rsplit('/').next().unwrap_or_default().to_owned();
+        form = form
+            .text("name", format!("{base}/p{}", part.number))
+            .text("chunk", part.number.to_string())
+            .text("chunks", parts.to_string())
+            .text("Filename", key);
+        let progress = Progress::start();
+        let length = part.range.end - part.range.start;
+        let body = reqwest::Body::wrap_stream(progress.watch(file.stream(part.range.clone())).boxed());
+        // Storage ignores every field behind the file.
+        form = form.part("file", FormPart::stream_with_length(body, length).file_name(base));
+        let transport = &self.inner.transport;
+        let request = transport.client().post(endpoint.clone()).multipart(form);
+        let response = transport.send_file(request, &progress, transport.timeout()).await;
+        let response = response.map_err(|error| unavailable(operation, error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let message = http::read_text(response).await;
+        Err(match storage_refusal(operation, status, message) {
+            // The policy ran out, or the place is gone: the next try asks for a new one.
+            BynderError::Forbidden { operation, message } | BynderError::NotFound { operation, message } => {
+                let reason = format!("storage refuses a part: {message}");
+                BynderError::Unavailable { operation, reason, sent: http::Sent::Maybe }
+            }
+            other => other,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_the_file_in_order_and_without_gaps() {
+        for bytes in [1, SMALLEST_PART - 1, SMALLEST_PART, SMALLEST_PART + 1, 3 << 30, 200 << 30] {
+            let parts = parts(bytes);
+            let mut end = 0;
+            for (index, part) in parts.iter().enumerate() {
+                assert_eq!(part.number as usize, index + 1);
+                assert_eq!(part.range.start, end);
+                end = part.range.end;
+            }
+            assert_eq!(end, bytes);
+            assert!(parts.len() as u64 <= MOST_PARTS);
+            let smallest =
+                parts[..parts.len() - 1].iter().map(|part| part.range.end - part.range.start).min();
+            assert!(smallest.is_none_or(|smallest| smallest >= SMALLEST_PART));
+        }
+    }
+
+    #[test]
+    fn an_empty_file_is_one_empty_part() {
+        assert_eq!(parts(0), [Part { number: 1, range: 0..0 }]);
+    }
+}

@@ -1,0 +1,160 @@
+//! The one place where requests to Imatag are signed, sent and their answers told apart.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{RequestBuilder, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::error::Attempted;
+use super::{Imatag, ImatagError, MediumId};
+use crate::http::{self, AnswerError, Sent, TransportError};
+
+/// The longest wait that `Retry-After` may ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+
+impl Imatag {
+    /// A URL below the base; `{id}` in the path is replaced by the percent-encoded id.
+    pub(super) fn url(&self, path: &str, medium: Option<&MediumId>) -> Result<Url, ImatagError> {
+        let base = &self.inner.base_url;
+        let id = medium.map_or("", MediumId::as_str);
+        let encoded = utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
+        let joined = base.join(&path.trim_start_matches('/').replace("{id}", &encoded));
+        joined.ok().filter(|url| url.origin() == base.origin()).ok_or_else(|| ImatagError::Misconfigured {
+            at: Attempted { operation: "building a request".to_owned(), request_id: None },
+            reason: format!("the path {path:?} does not stay below the base URL"),
+        })
+    }
+
+    /// Sends a plain signed request; a token that OAuth can replace is replaced once.
+    pub(super) async fn send(
+        &self,
+        operation: &str,
+        build: impl Fn(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<Response, ImatagError> {
+        let inner = &self.inner;
+        let mut refreshed = false;
+        loop {
+            let secret = self.secret().await?;
+            let request = self.sign(build(inner.transport.client()), &secret)?;
+            match self.dispatch(operation, inner.transport.send_for_file(request).await).await {
+                Err(ImatagError::Unauthorized { .. }) if inner.credentials.can_refresh() && !refreshed => {
+                    inner.credentials.forget(&secret).await;
+                    refreshed = true;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    pub(super) fn sign(
+        &self,
+        request: RequestBuilder,
+        secret: &SecretString,
+    ) -> Result<RequestBuilder, ImatagError> {
+        let value = format!("{} {}", self.inner.profile.auth.scheme, secret.expose_secret());
+        let mut header = HeaderValue::try_from(value).map_err(|_| ImatagError::Unauthorized {
+            at: Attempted { operation: "signing in".to_owned(), request_id: None },
+            reason: "the key holds characters that no header can carry".to_owned(),
+        })?;
+        header.set_sensitive(true);
+        Ok(request.header(AUTHORIZATION, header))
+    }
+
+    /// Turns everything but success and redirects into an error.
+    pub(super) async fn dispatch(
+        &self,
+        operation: &str,
+        answer: Result<Response, TransportError>,
+    ) -> Result<Response, ImatagError> {
+        let response = answer.map_err(|error| unavailable(operation, error))?;
+        let status = response.status();
+        if status.is_success() || status.is_redirection() {
+            return Ok(response);
+        }
+        let at = attempted(operation, &response);
+        let retry_after = retry_after(response.headers(), Timestamp::now());
+        let text = http::read_text(response).await;
+        let reason = self.reason(&text);
+        Err(match status.as_u16() {
+            401 => ImatagError::Unauthorized { at, reason },
+            403 => ImatagError::Forbidden { at, reason },
+            404 | 405 => ImatagError::Misconfigured { at, reason: format!("{status}: {reason}") },
+            408 => ImatagError::Unavailable { at, reason, sent: Sent::Maybe },
+            429 => ImatagError::RateLimited { at, retry_after },
+            400..=499 => ImatagError::Refused { at, reason: format!("{status}: {reason}") },
+            _ => ImatagError::Unavailable { at, reason: format!("{status}: {reason}"), sent: Sent::Maybe },
+        })
+    }
+
+    /// The service's own words in an error body, where the profile or custom says they stand.
+    fn reason(&self, text: &str) -> String {
+        let json = serde_json::from_str::<serde_json::Value>(text).ok();
+        let configured = self.inner.profile.response.error.as_deref().into_iter();
+        let mut pointers = configured.chain(["/detail", "/message", "/error"]);
+        let found =
+            json.as_ref().and_then(|json| pointers.find_map(|pointer| json.pointer(pointer)?.as_str()));
+        found.map_or_else(|| text.to_owned(), http::excerpt)
+    }
+
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        response: Response,
+    ) -> Result<T, ImatagError> {
+        let at = attempted(operation, &response);
+        http::read_json(response).await.map_err(|error| match error {
+            AnswerError::Transport(error) => unavailable(operation, error),
+            AnswerError::NotJson { .. } | AnswerError::Shape(_) | AnswerError::TooLarge => {
+                ImatagError::Unexpected { at, reason: error.to_string() }
+            }
+        })
+    }
+}
+
+pub(super) fn attempted(operation: &str, response: &Response) -> Attempted {
+    let header = response.headers().get("x-request-id").and_then(|id| id.to_str().ok());
+    Attempted { operation: operation.to_owned(), request_id: header.map(http::excerpt) }
+}
+
+pub(super) fn unavailable(operation: &str, error: TransportError) -> ImatagError {
+    let at = Attempted { operation: operation.to_owned(), request_id: None };
+    ImatagError::Unavailable { at, reason: error.reason, sent: error.sent }
+}
+
+/// Both forms of `Retry-After`: seconds, or a date.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let wait = if let Ok(seconds) = text.trim().parse::<u64>() {
+        Duration::from_secs(seconds)
+    } else {
+        let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+        Duration::try_from(until.duration_since(now)).unwrap_or_default()
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_in_both_forms_and_bounded() {
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let table = [
+            ("17", Some(17)),
+            ("999999", Some(3600)),
+            ("Fri, 02 Jan 2026 03:05:05 GMT", Some(60)),
+            ("Fri, 02 Jan 2026 03:00:05 GMT", Some(0)),
+            ("soon", None),
+        ];
+        for (text, wanted) in table {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
+            assert_eq!(retry_after(&headers, now), wanted.map(Duration::from_secs), "{text}");
+        }
+    }
+}

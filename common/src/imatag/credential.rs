@@ -1,0 +1,104 @@
+//! Signing in at Imatag: an API key, or OAuth2 client credentials with a cached token.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use url::Url;
+
+use super::error::Attempted;
+use super::profile::OAuthCredentials;
+use super::{Imatag, ImatagError};
+
+const EARLY: Duration = Duration::from_mins(1);
+
+/// How the connector signs in.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// The account's API key.
+    ApiKey(SecretString),
+    /// An OAuth2 application of the kind "client credentials".
+    OAuth {
+        /// The application's id.
+        client_id: String,
+        /// The application's secret.
+        client_secret: SecretString,
+        /// Where tokens come from, if the profile does not say or is wrong.
+        token_url: Option<Url>,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Credentials {
+    credential: Credential,
+    /// Held while a token is fetched, so that concurrent calls share one refresh.
+    cached: Mutex<Option<(SecretString, Instant)>>,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: SecretString,
+    expires_in: Option<u64>,
+}
+
+impl Credentials {
+    pub(super) fn new(credential: Credential) -> Self {
+        Self { credential, cached: Mutex::new(None) }
+    }
+
+    pub(super) fn can_refresh(&self) -> bool {
+        matches!(self.credential, Credential::OAuth { .. })
+    }
+
+    /// Forgets `refused`, unless somebody else has replaced it already.
+    pub(super) async fn forget(&self, refused: &SecretString) {
+        let mut cached = self.cached.lock().await;
+        if cached.as_ref().is_some_and(|(held, _)| held.expose_secret() == refused.expose_secret()) {
+            *cached = None;
+        }
+    }
+}
+
+impl Imatag {
+    /// The key or token for the next request.
+    pub(super) async fn secret(&self) -> Result<SecretString, ImatagError> {
+        let inner = &self.inner;
+        let (client_id, client_secret, token_url) = match &inner.credentials.credential {
+            Credential::ApiKey(key) => return Ok(key.clone()),
+            Credential::OAuth { client_id, client_secret, token_url } => {
+                (client_id, client_secret, token_url)
+            }
+        };
+        let mut cached = inner.credentials.cached.lock().await;
+        if let Some((held, _)) = cached.as_ref().filter(|(_, good_until)| *good_until > Instant::now()) {
+            return Ok(held.clone());
+        }
+        let at = Attempted { operation: "signing in".to_owned(), request_id: None };
+        let Some(url) = token_url.as_ref().or(inner.profile.auth.token_url.as_ref()) else {
+            let reason = "no token URL: set imatag.oauth.token_url".to_owned();
+            return Err(ImatagError::Misconfigured { at, reason });
+        };
+        let request = inner.transport.client().post(url.clone());
+        let grant = ("grant_type", "client_credentials");
+        let request = match inner.profile.auth.oauth_credentials {
+            OAuthCredentials::Basic => {
+                request.basic_auth(client_id, Some(client_secret.expose_secret())).form(&[grant])
+            }
+            OAuthCredentials::Body => {
+                let id = ("client_id", client_id.as_str());
+                request.form(&[grant, id, ("client_secret", client_secret.expose_secret())])
+            }
+        };
+        let response = self.dispatch("signing in", inner.transport.send(request).await).await;
+        let response = response.map_err(|error| match error {
+            ImatagError::Refused { at, reason } => ImatagError::Unauthorized { at, reason },
+            other => other,
+        })?;
+        let answer: TokenAnswer = self.read("signing in", response).await?;
+        let lifetime = Duration::from_secs(answer.expires_in.unwrap_or(3600));
+        *cached = Some((answer.access_token.clone(), Instant::now() + lifetime.saturating_sub(EARLY)));
+        Ok(answer.access_token)
+    }
+}

@@ -1,0 +1,130 @@
+//! Asking for a medium's state, and fetching its result.
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+use url::Url;
+
+use super::answer::shown;
+use super::call::{attempted, unavailable};
+use super::error::Attempted;
+use super::{Imatag, ImatagError, MediumId, MediumState, ResultPlace};
+
+const MOST_REDIRECTS: u32 = 5;
+
+/// A watermarked file on its way.
+pub struct Body {
+    /// The announced length.
+    pub bytes: Option<u64>,
+    /// The file; ends in an error when nothing comes for the request timeout.
+    pub stream: BoxStream<'static, Result<Bytes, ImatagError>>,
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Body").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl Imatag {
+    /// Asks how far a medium is.
+    pub async fn status(&self, medium: &MediumId) -> Result<MediumState, ImatagError> {
+        let operation = format!("asking for medium {medium}");
+        let url = self.url(&self.inner.profile.status.path, Some(medium))?;
+        let response = self.send(&operation, |client| client.get(url.clone())).await.map_err(known_medium)?;
+        let at = attempted(&operation, &response);
+        let json: Value = self.read(&operation, response).await?;
+        let shown = shown(&self.inner.profile.response, &json);
+        let state = shown.and_then(|shown| shown.state.ok_or_else(|| "it tells no state".to_owned()));
+        state.map_err(|reason| ImatagError::Unexpected { at, reason })
+    }
+
+    /// Fetches a result. Links and redirects to other origins are followed without the credential.
+    pub async fn download(&self, place: ResultPlace) -> Result<Body, ImatagError> {
+        let (operation, mut url) = match &place {
+            ResultPlace::Medium(medium) => {
+                let url = self.url(&self.inner.profile.download.path, Some(medium))?;
+                (format!("downloading medium {medium}"), url)
+            }
+            ResultPlace::Link(url) => ("downloading a result".to_owned(), url.clone()),
+        };
+        for _ in 0..MOST_REDIRECTS {
+            let response = self.get(&operation, &url, &place).await?;
+            let at = attempted(&operation, &response);
+            if response.status().is_redirection() {
+                let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
+                url = follow(&url, target).ok_or_else(|| no_place(at))?;
+            } else if let Some(pointer) =
+                self.inner.profile.download.link.as_deref().filter(|_| is_json(&response))
+            {
+                let json: Value = self.read(&operation, response).await?;
+                let target = json.pointer(pointer).and_then(Value::as_str);
+                url = follow(&url, target).ok_or_else(|| no_place(at))?;
+            } else {
+                return Ok(self.body(&operation, response));
+            }
+        }
+        let at = Attempted { operation, request_id: None };
+        Err(ImatagError::Unexpected { at, reason: "the result is redirected without end".to_owned() })
+    }
+
+    /// Signed only where the profile's own path is asked: storage links bring their own signature.
+    async fn get(&self, operation: &str, url: &Url, place: &ResultPlace) -> Result<Response, ImatagError> {
+        let own_path = match place {
+            ResultPlace::Medium(medium) => self.url(&self.inner.profile.download.path, Some(medium))? == *url,
+            ResultPlace::Link(_) => false,
+        };
+        if own_path {
+            return self.send(operation, |client| client.get(url.clone())).await.map_err(known_medium);
+        }
+        let transport = &self.inner.transport;
+        let response = transport.send_for_file(transport.client().get(url.clone())).await;
+        let response = response.map_err(|error| unavailable(operation, error))?;
+        if matches!(response.status(), StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
+            // An expired link: the next try asks for a new one.
+            let at = attempted(operation, &response);
+            let reason = format!("storage answers {}", response.status());
+            return Err(ImatagError::Unavailable { at, reason, sent: crate::http::Sent::Maybe });
+        }
+        self.dispatch(operation, Ok(response)).await
+    }
+
+    /// The rest of an answer as a file.
+    pub(super) fn body(&self, operation: &str, response: Response) -> Body {
+        let bytes = response.content_length();
+        let operation = operation.to_owned();
+        let stream = self.inner.transport.body(response);
+        Body { bytes, stream: stream.map_err(move |error| unavailable(&operation, error)).boxed() }
+    }
+}
+
+/// Where the medium was known before, a 404 means the medium and not the path.
+fn known_medium(error: ImatagError) -> ImatagError {
+    match error {
+        ImatagError::Misconfigured { at, reason } if reason.starts_with("404") => {
+            ImatagError::UnknownMedium { at }
+        }
+        other => other,
+    }
+}
+
+fn follow(from: &Url, target: Option<&str>) -> Option<Url> {
+    let target = from.join(target?).ok()?;
+    // A signed link must not be carried from an encrypted to a plain connection.
+    (target.scheme() == from.scheme() || target.scheme() == "https").then_some(target)
+}
+
+fn no_place(at: Attempted) -> ImatagError {
+    ImatagError::Unexpected { at, reason: "it points to no place for the result".to_owned() }
+}
+
+pub(super) fn is_json(response: &Response) -> bool {
+    let header =
+        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    header.split(';').next().is_some_and(|media_type| media_type.trim().ends_with("json"))
+}

@@ -1,0 +1,77 @@
+//! Looking for a medium by the asset it belongs to: before every submit, since a submit is not repeatable.
+
+use serde_json::Value;
+
+use super::answer::shown;
+use super::call::attempted;
+use super::{Imatag, ImatagError, MediumId, MediumState};
+use crate::asset::AssetId;
+use crate::hash::ContentHash;
+
+/// The metadata key that tells which file of the asset a medium was made from.
+pub(super) const ORIGINAL_KEY: &str = "original_sha256";
+
+/// Pages read at most: one asset has a handful of media.
+const MOST_PAGES: u32 = 20;
+
+impl Imatag {
+    /// The medium made from this very file of this asset, if there is one. Failed media do not count: submitting
+    /// the file again is what a person would do.
+    ///
+    /// # Errors
+    /// Besides what any call can fail with: the profile has no `find`.
+    pub async fn find(
+        &self,
+        asset: &AssetId,
+        original: ContentHash,
+    ) -> Result<Option<(MediumId, MediumState)>, ImatagError> {
+        let operation = format!("looking for media of asset {asset}");
+        let profile = &self.inner.profile;
+        let Some(find) = &profile.find else {
+            return Ok(None);
+        };
+        let fill = |text: &str| {
+            text.replace("{directory}", &self.inner.directory)
+                .replace("{metadata_key}", &self.inner.media_id_metadata)
+                .replace("{asset}", asset.as_str())
+        };
+        let mut url = self.url(&find.path, None)?;
+        url.query_pairs_mut().extend_pairs(find.query.iter().map(|(name, value)| (fill(name), fill(value))));
+        for _ in 0..MOST_PAGES {
+            let response = self.send(&operation, |client| client.get(url.clone())).await?;
+            let at = attempted(&operation, &response);
+            let json: Value = self.read(&operation, response).await?;
+            let Some(media) = json.pointer(&find.list).and_then(Value::as_array) else {
+                let reason = format!("find.list: nothing at {} in the answer", find.list);
+                return Err(ImatagError::Misconfigured { at, reason });
+            };
+            for medium in media.iter().filter(|medium| self.is_of(medium, asset, original)) {
+                let shown = shown(&profile.response, medium);
+                let shown = shown.map_err(|reason| ImatagError::Unexpected { at: at.clone(), reason })?;
+                match (shown.medium, shown.state) {
+                    (Some(_), Some(MediumState::Failed { .. })) | (None, _) => {}
+                    (Some(medium), state) => {
+                        return Ok(Some((medium, state.unwrap_or(MediumState::Pending))));
+                    }
+                }
+            }
+            match json.get("next").and_then(Value::as_str).and_then(|next| url.join(next).ok()) {
+                // The credential goes to the configured origin only, wherever a page points.
+                Some(next) if next.origin() == url.origin() => url = next,
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// A service that ignores an unknown filter returns everything, so each hit is checked.
+    fn is_of(&self, medium: &Value, asset: &AssetId, original: ContentHash) -> bool {
+        let Some(metadata) =
+            self.inner.profile.response.metadata.as_deref().and_then(|place| medium.pointer(place))
+        else {
+            return false;
+        };
+        let holds = |key: &str, wanted: &str| metadata.get(key).and_then(Value::as_str) == Some(wanted);
+        holds(&self.inner.media_id_metadata, asset.as_str()) && holds(ORIGINAL_KEY, &original.to_string())
+    }
+}

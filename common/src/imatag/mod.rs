@@ -1,0 +1,149 @@
+//! The Imatag client: a small port, mapped to HTTP by a wire profile.
+//!
+//! Imatag publishes its API to customers only, so everything about the wire that is not public is configuration.
+//! What holds whatever the wire looks like stands in code: a submit is never repeated blindly, the credential
+//! goes to the configured origin only, and a path that does not exist is a configuration error, not a failed job.
+
+mod answer;
+mod call;
+mod credential;
+mod download;
+mod error;
+mod find;
+pub mod profile;
+mod submit;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+pub use credential::Credential;
+pub use download::Body;
+pub use error::ImatagError;
+pub use profile::Profile;
+pub use submit::{Submit, Submitted};
+
+use crate::http::{Transport, TransportError};
+use credential::Credentials;
+
+/// What the configuration says of Imatag.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How the port maps to HTTP.
+    pub profile: Profile,
+    /// Overrides the profile's base URL.
+    pub base_url: Option<Url>,
+    /// API key or OAuth2 client.
+    pub credential: Credential,
+    /// Where media are saved; starts with the homedir.
+    pub directory: String,
+    /// The metadata key that holds the Bynder id.
+    pub media_id_metadata: String,
+    /// The longest a plain request may take, and a transfer stand still.
+    pub request_timeout: Duration,
+}
+
+/// The client; clones share connections and token.
+#[derive(Debug, Clone)]
+pub struct Imatag {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    base_url: Url,
+    profile: Profile,
+    transport: Transport,
+    credentials: Credentials,
+    directory: String,
+    media_id_metadata: String,
+}
+
+/// Imatag's id of a medium: durable before the first poll.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediumId(String);
+
+impl MediumId {
+    /// The id as Imatag wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for MediumId {
+    fn from(id: String) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for MediumId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Where a watermarked file can be fetched.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ResultPlace {
+    /// At the profile's download path.
+    Medium(MediumId),
+    /// At a signed link, which must be neither stored nor shown.
+    Link(Url),
+}
+
+impl fmt::Debug for ResultPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Medium(medium) => write!(formatter, "Medium({medium})"),
+            Self::Link(_) => formatter.write_str("Link(…)"),
+        }
+    }
+}
+
+/// How far Imatag is with a medium.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MediumState {
+    /// Not finished.
+    Pending,
+    /// The watermarked file can be fetched.
+    Ready(ResultPlace),
+    /// The file carries one of Imatag's watermarks already.
+    AlreadyProtected,
+    /// It cannot be watermarked.
+    Failed {
+        /// What Imatag said.
+        reason: String,
+    },
+}
+
+impl Imatag {
+    /// Builds the client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// The system's certificates cannot be read.
+    pub fn new(settings: Settings) -> Result<Self, TransportError> {
+        let mut base_url = settings.base_url.unwrap_or_else(|| settings.profile.base_url.clone());
+        if !base_url.path().ends_with('/') {
+            base_url.set_path(&format!("{}/", base_url.path()));
+        }
+        let inner = Inner {
+            base_url,
+            transport: Transport::new(settings.request_timeout)?,
+            credentials: Credentials::new(settings.credential),
+            profile: settings.profile,
+            directory: settings.directory,
+            media_id_metadata: settings.media_id_metadata,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Whether the wire lets us ask for a medium by the asset it belongs to.
+    pub fn can_find(&self) -> bool {
+        self.inner.profile.find.is_some()
+    }
+}

@@ -1,0 +1,303 @@
+//! The wire profile: a small TOML document that maps the port to HTTP.
+
+mod word;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+pub use word::StatusWord;
+
+/// The profile's source, so that a person can copy and change it.
+pub const BUILTIN: &str = include_str!("builtin/imatag.toml");
+
+/// How the port maps to HTTP on one service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// What it is called in messages.
+    pub name: String,
+    /// Whether somebody has tried it against a real account.
+    pub confirmed: bool,
+    /// Paths are relative to this.
+    pub base_url: Url,
+    /// What a submit answers with.
+    #[serde(default)]
+    pub mode: Mode,
+    /// How requests are signed.
+    pub auth: Auth,
+    /// Sending a file.
+    pub submit: SubmitWire,
+    /// Asking for a medium.
+    pub status: StatusWire,
+    /// Fetching a result.
+    pub download: DownloadWire,
+    /// Looking for a medium by its asset; absent where the service cannot.
+    #[serde(default)]
+    pub find: Option<FindWire>,
+    /// Where things stand in JSON answers.
+    pub response: ResponseWire,
+    /// Waiting for results.
+    #[serde(default)]
+    pub polling: Polling,
+    /// What is not even sent.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What a submit answers with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Told by the answer itself.
+    #[default]
+    Auto,
+    /// The watermarked bytes.
+    Sync,
+    /// An id to poll.
+    Async,
+}
+
+/// How requests are signed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// The word before the key or token.
+    pub scheme: String,
+    /// How a token request carries the client's credentials.
+    #[serde(default)]
+    pub oauth_credentials: OAuthCredentials,
+    /// Where tokens come from; `imatag.oauth.token_url` overrides it.
+    #[serde(default)]
+    pub token_url: Option<Url>,
+}
+
+/// How a token request carries client id and secret.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OAuthCredentials {
+    /// HTTP Basic.
+    #[default]
+    Basic,
+    /// Form fields.
+    Body,
+}
+
+/// Sending a file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitWire {
+    /// The HTTP method.
+    #[serde(default = "post")]
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// How the file travels.
+    pub transport: FileTransport,
+    /// The form field of the file.
+    #[serde(default)]
+    pub file_field: String,
+    /// The form field or header of the file's name.
+    pub file_name_field: String,
+    /// The form field or header of the directory.
+    pub directory_field: String,
+    /// The form field of one JSON object, or, with `*` in place of the key, one field or header an entry.
+    pub metadata_field: String,
+    /// Constant further fields or headers.
+    #[serde(default)]
+    pub extra: BTreeMap<String, String>,
+    /// The header that holds the medium's id where the answer is the file itself.
+    #[serde(default)]
+    pub id_header: Option<String>,
+}
+
+fn post() -> String {
+    "POST".to_owned()
+}
+
+/// How the file travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileTransport {
+    /// As a part of a form; everything else as fields.
+    Multipart,
+    /// As the body; everything else as headers.
+    Raw,
+}
+
+/// Asking for a medium.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusWire {
+    /// The path, with `{id}`.
+    pub path: String,
+}
+
+/// Fetching a result.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DownloadWire {
+    /// The path, with `{id}`.
+    pub path: String,
+    /// JSON Pointer to a link, where the answer is not the file.
+    #[serde(default)]
+    pub link: Option<String>,
+}
+
+/// Looking for a medium by its asset.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FindWire {
+    /// The path.
+    pub path: String,
+    /// The query; `{directory}`, `{metadata_key}` and `{asset}` are filled in, in names and values.
+    pub query: BTreeMap<String, String>,
+    /// JSON Pointer to the list of media.
+    pub list: String,
+}
+
+/// Where things stand in JSON answers: JSON Pointers, and the service's words for a medium's state.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResponseWire {
+    /// The medium's id.
+    pub id: String,
+    /// The word for its state.
+    pub status: String,
+    /// A link to the result.
+    #[serde(default)]
+    pub link: Option<String>,
+    /// What went wrong.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// The metadata it was submitted with.
+    #[serde(default)]
+    pub metadata: Option<String>,
+    /// Words for a medium that is not finished.
+    pub pending: Vec<String>,
+    /// Words for a finished one.
+    pub ready: Vec<String>,
+    /// Words for one that cannot be watermarked.
+    pub failed: Vec<String>,
+    /// Words for a file that carries a watermark already.
+    pub already_protected: Vec<String>,
+}
+
+/// Waiting for results.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Polling {
+    /// How long the answer to a submit may take once the file is sent.
+    #[serde(deserialize_with = "duration")]
+    pub deadline: Duration,
+}
+
+impl Default for Polling {
+    fn default() -> Self {
+        Self { deadline: Duration::from_hours(1) }
+    }
+}
+
+/// What is not even sent.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of the largest file.
+    pub largest_file: ByteSize,
+    /// Prefixes of the media types that are taken; empty for all.
+    #[serde(default)]
+    pub content_types: Vec<String>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { largest_file: ByteSize::gib(20), content_types: Vec::new() }
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let span: jiff::SignedDuration = text.parse().map_err(serde::de::Error::custom)?;
+    Duration::try_from(span).map_err(serde::de::Error::custom)
+}
+
+/// A profile that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// The file cannot be read.
+    #[error("imatag.profile: cannot read the wire profile {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A key is missing, unknown or of the wrong type.
+    #[error("the wire profile {path} is not valid: {reason}")]
+    Invalid {
+        /// Where it came from.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Profile {
+    /// The built-in profile (`imatag`), or a file, with single keys overridden by the configuration.
+    pub fn load(name_or_path: &str, overrides: &toml::Table) -> Result<Self, ProfileError> {
+        let text = if name_or_path == "imatag" {
+            BUILTIN.to_owned()
+        } else {
+            std::fs::read_to_string(Path::new(name_or_path))
+                .map_err(|source| ProfileError::Read { path: name_or_path.to_owned(), source })?
+        };
+        let invalid = |reason: String| ProfileError::Invalid { path: name_or_path.to_owned(), reason };
+        let mut table: toml::Table =
+            text.parse().map_err(|error: toml::de::Error| invalid(error.to_string()))?;
+        merge(&mut table, overrides);
+        let profile: Self = table.try_into().map_err(|error: toml::de::Error| invalid(error.to_string()))?;
+        profile.check().map_err(invalid)?;
+        Ok(profile)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for (key, path) in [("status.path", &self.status.path), ("download.path", &self.download.path)] {
+            if !path.contains("{id}") {
+                return Err(format!("{key} needs {{id}} where the medium's id goes"));
+            }
+        }
+        let pointers = [&self.response.id, &self.response.status].into_iter();
+        let optional =
+            [&self.response.link, &self.response.error, &self.response.metadata, &self.download.link];
+        let list = self.find.as_ref().map(|find| &find.list);
+        for pointer in pointers.chain(optional.into_iter().flatten()).chain(list) {
+            if !pointer.is_empty() && !pointer.starts_with('/') {
+                return Err(format!("{pointer:?} is not a JSON Pointer: it starts with \"/\""));
+            }
+        }
+        if self.submit.transport == FileTransport::Multipart && self.submit.file_field.is_empty() {
+            return Err("submit.file_field is needed with the multipart transport".to_owned());
+        }
+        if self.find.is_some() && self.response.metadata.is_none() {
+            return Err(
+                "response.metadata is needed with [find]: hits are checked by their metadata".to_owned()
+            );
+        }
+        Ok(())
+    }
+}
+
+fn merge(table: &mut toml::Table, overrides: &toml::Table) {
+    for (key, value) in overrides {
+        match (table.get_mut(key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(over)) => merge(below, over),
+            _ => {
+                table.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The ledger: what every run did, append-only, beside the queue in the state directory.
+
+mod run;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Transaction, params};
+
+pub use run::{Run, RunMode, RunState};
+
+use crate::asset::AssetId;
+use crate::hash::ContentHash;
+use crate::job::{Job, RunId};
+use crate::outcome::{Outcome, OutcomeEvent};
+use crate::state::{DatabaseError, State};
+
+const CURSOR: &str = "cursor";
+
+/// The ledger; clones share the state.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    state: State,
+}
+
+/// What the ledger knows of an asset before a job is published for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Known {
+    /// A job for it has no outcome yet.
+    pub open: bool,
+    /// The version at which its last job failed for good.
+    pub failed_version: Option<u32>,
+}
+
+/// Outcomes counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Jobs by outcome name.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Bytes fetched for them.
+    pub bytes_downloaded: u64,
+    /// Bytes sent for them.
+    pub bytes_uploaded: u64,
+}
+
+impl Tally {
+    /// How many ended with this outcome.
+    pub fn count(&self, outcome: &str) -> u64 {
+        self.outcomes.get(outcome).copied().unwrap_or_default()
+    }
+}
+
+impl Ledger {
+    /// The ledger of a state directory.
+    pub fn new(state: State) -> Self {
+        Self { state }
+    }
+
+    /// The delta cursor: when, by the portal's clock, the last finished run started.
+    pub async fn cursor(&self) -> Result<Option<Timestamp>, DatabaseError> {
+        self.state
+            .read(|connection| {
+                let text: Option<String> = connection
+                    .query_row("SELECT value FROM facts WHERE name = ?1", [CURSOR], |row| row.get(0))
+                    .optional()?;
+                text.map(|text| text.parse().map_err(|_| DatabaseError::Damaged(format!("cursor {text:?}"))))
+                    .transpose()
+            })
+            .await
+    }
+
+    /// Sets or forgets the delta cursor.
+    pub async fn set_cursor(&self, cursor: Option<Timestamp>) -> Result<(), DatabaseError> {
+        self.state.write(move |transaction| write_cursor(transaction, cursor)).await
+    }
+
+    /// What is known of an asset.
+    pub async fn known(&self, asset: &AssetId) -> Result<Known, DatabaseError> {
+        let asset = asset.to_string();
+        self.state
+            .read(move |connection| {
+                let open = connection
+                    .prepare_cached("SELECT 1 FROM published WHERE asset_id = ?1 AND open = 1 LIMIT 1")?
+                    .exists([&asset])?;
+                let last: Option<(String, u32)> = connection
+                    .prepare_cached(
+                        "SELECT outcome, base FROM outcomes WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1",
+                    )?
+                    .query_row([&asset], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()?;
+                let failed_version = last.filter(|(outcome, _)| outcome == "failed").map(|(_, base)| base);
+                Ok(Known { open, failed_version })
+            })
+            .await
+    }
+
+    /// Remembers an active version that the listing did not tell.
+    pub async fn remember_version(
+        &self,
+        asset: &AssetId,
+        modified: Timestamp,
+        version: u32,
+    ) -> Result<(), DatabaseError> {
+        let (asset, modified) = (asset.to_string(), modified.to_string());
+        self.state
+            .write(move |transaction| {
+                transaction.execute(
+                    "INSERT OR REPLACE INTO versions (asset_id, modified, version) VALUES (?1, ?2, ?3)",
+                    params![asset, modified, version],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The remembered active version, if the asset was not modified since.
+    pub async fn remembered_version(
+        &self,
+        asset: &AssetId,
+        modified: Timestamp,
+    ) -> Result<Option<u32>, DatabaseError> {
+        let (asset, modified) = (asset.to_string(), modified.to_string());
+        self.state
+            .read(move |connection| {
+                let mut statement = connection
+                    .prepare_cached("SELECT version FROM versions WHERE asset_id = ?1 AND modified = ?2")?;
+                Ok(statement.query_row([asset, modified], |row| row.get(0)).optional()?)
+            })
+            .await
+    }
+
+    /// Jobs published since a time.
+    pub async fn published_since(&self, since: Timestamp) -> Result<u64, DatabaseError> {
+        let since = since.as_millisecond();
+        let sql = "SELECT count(*) FROM published WHERE at_ms >= ?1";
+        self.state.read(move |connection| Ok(connection.query_row(sql, [since], |row| row.get(0))?)).await
+    }
+
+    /// Jobs of one run published so far.
+    pub async fn published_in(&self, run: &RunId) -> Result<u64, DatabaseError> {
+        let run = run.to_string();
+        let sql = "SELECT count(*) FROM published WHERE run_id = ?1";
+        self.state.read(move |connection| Ok(connection.query_row(sql, [run], |row| row.get(0))?)).await
+    }
+
+    /// The number of the latest outcome event: what comes later happened after this call.
+    pub async fn latest_event(&self) -> Result<u64, DatabaseError> {
+        let sql = "SELECT coalesce(max(sequence), 0) FROM outcomes";
+        self.state.read(move |connection| Ok(connection.query_row(sql, [], |row| row.get(0))?)).await
+    }
+
+    /// Counts the outcomes that came after an event number.
+    pub async fn tally_after(&self, event: u64) -> Result<Tally, DatabaseError> {
+        self.state
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT outcome, count(*), sum(bytes_downloaded), sum(bytes_uploaded)
+                     FROM outcomes WHERE sequence > ?1 GROUP BY outcome",
+                )?;
+                let mut tally = Tally::default();
+                let mut rows = statement.query([event])?;
+                while let Some(row) = rows.next()? {
+                    tally.outcomes.insert(row.get(0)?, row.get(1)?);
+                    tally.bytes_downloaded += row.get::<_, u64>(2)?;
+                    tally.bytes_uploaded += row.get::<_, u64>(3)?;
+                }
+                Ok(tally)
+            })
+            .await
+    }
+
+    /// Every outcome of an asset, oldest first.
+    pub async fn outcomes_of(&self, asset: &AssetId) -> Result<Vec<OutcomeEvent>, DatabaseError> {
+        self.events("SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence", asset.to_string())
+            .await
+    }
+
+    /// Every outcome that concerns a file, original or watermarked: whose is a leaked file?
+    pub async fn outcomes_of_file(&self, hash: ContentHash) -> Result<Vec<OutcomeEvent>, DatabaseError> {
+        let sql = "SELECT event FROM outcomes WHERE original = ?1 OR watermarked = ?1 ORDER BY sequence";
+        self.events(sql, hash.to_string()).await
+    }
+
+    async fn events(&self, sql: &'static str, key: String) -> Result<Vec<OutcomeEvent>, DatabaseError> {
+        self.state
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query([key])?;
+                let mut events = Vec::new();
+                while let Some(row) = rows.next()? {
+                    let text: String = row.get(0)?;
+                    let event = serde_json::from_str(&text);
+                    events.push(event.map_err(|error| DatabaseError::Damaged(error.to_string()))?);
+                }
+                Ok(events)
+            })
+            .await
+    }
+}
+
+fn write_cursor(transaction: &Transaction<'_>, cursor: Option<Timestamp>) -> Result<(), DatabaseError> {
+    match cursor {
+        Some(cursor) => transaction.execute(
+            "INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)",
+            [CURSOR, cursor.to_string().as_str()],
+        )?,
+        None => transaction.execute("DELETE FROM facts WHERE name = ?1", [CURSOR])?,
+    };
+    Ok(())
+}
+
+/// Notes a job as published and open; false if its id was published before.
+pub(crate) fn note_published(transaction: &Transaction<'_>, job: &Job) -> Result<bool, DatabaseError> {
+    let inserted = transaction.execute(
+        "INSERT OR IGNORE INTO published (job_id, run_id, asset_id, base, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![job.job_id.0, job.run_id.0, job.asset_id.as_str(), job.base, job.created_at.as_millisecond()],
+    )?;
+    Ok(inserted > 0)
+}
+
+/// Appends an outcome; its job is not open any more.
+pub(crate) fn note_outcome(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Result<(), DatabaseError> {
+    let text = serde_json::to_string(event).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
+    transaction.execute(
+        "INSERT INTO outcomes (job_id, run_id, asset_id, outcome, base, original, watermarked, bytes_downloaded,
+                               bytes_uploaded, event) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            event.job_id.0,
+            event.run_id.0,
+            event.asset_id.as_str(),
+            event.outcome.name(),
+            failed_base(event),
+            event.original.map(|hash| hash.to_string()),
+            event.watermarked.map(|hash| hash.to_string()),
+            event.bytes_downloaded,
+            event.bytes_uploaded,
+            text,
+        ],
+    )?;
+    transaction.execute("UPDATE published SET open = 0 WHERE job_id = ?1", [&event.job_id.0])?;
+    Ok(())
+}
+
+/// The version the outcome speaks of.
+fn failed_base(event: &OutcomeEvent) -> u32 {
+    match event.outcome {
+        Outcome::Watermarked { version } => version,
+        Outcome::AlreadyProtected
+        | Outcome::Superseded { .. }
+        | Outcome::AwaitingApproval
+        | Outcome::Gone
+        | Outcome::Failed(_) => event.base,
+    }
+}

@@ -1,0 +1,133 @@
+//! Runs of the producer: begun, interrupted, resumed, finished.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::{Ledger, write_cursor};
+use crate::job::RunId;
+use crate::state::DatabaseError;
+
+/// What a run goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunMode {
+    /// The whole library.
+    Full,
+    /// What was modified since the last finished run.
+    Delta,
+}
+
+impl RunMode {
+    /// The mode's name in the ledger, the summary and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Delta => "delta",
+        }
+    }
+}
+
+/// How far a run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// The library was walked to its end.
+    Enumerated,
+    /// It was stopped before: by a limit, or in favour of another run.
+    Stopped,
+}
+
+/// A run that was interrupted while it walked the library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its id; the same id gives the same job ids.
+    pub run_id: RunId,
+    /// When it started, by the portal's clock.
+    pub started: Timestamp,
+    /// Where it stood, as the producer wrote it; absent before the first page.
+    pub checkpoint: Option<String>,
+}
+
+impl Ledger {
+    /// Notes the start of a run; an interrupted run that is not resumed counts as stopped.
+    pub async fn begin_run(
+        &self,
+        run: &RunId,
+        mode: RunMode,
+        fingerprint: &str,
+        started: Timestamp,
+    ) -> Result<(), DatabaseError> {
+        let (run, fingerprint) = (run.to_string(), fingerprint.to_owned());
+        self.state
+            .write(move |transaction| {
+                transaction.execute("UPDATE runs SET state = 'stopped' WHERE state = 'enumerating'", [])?;
+                transaction.execute(
+                    "INSERT INTO runs (run_id, mode, fingerprint, started, state) VALUES (?1, ?2, ?3, ?4, 'enumerating')",
+                    params![run, mode.name(), fingerprint, started.to_string()],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The interrupted run that goes over the same assets, if there is one.
+    pub async fn interrupted_run(
+        &self,
+        mode: RunMode,
+        fingerprint: &str,
+    ) -> Result<Option<Run>, DatabaseError> {
+        let fingerprint = fingerprint.to_owned();
+        self.state
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT run_id, started, checkpoint FROM runs
+                     WHERE state = 'enumerating' AND mode = ?1 AND fingerprint = ?2",
+                )?;
+                let row = statement
+                    .query_row(params![mode.name(), fingerprint], |row| {
+                        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?))
+                    })
+                    .optional()?;
+                let Some((run_id, started, checkpoint)) = row else { return Ok(None) };
+                let started =
+                    started.parse().map_err(|_| DatabaseError::Damaged(format!("start of run {run_id}")))?;
+                Ok(Some(Run { run_id: RunId(run_id), started, checkpoint }))
+            })
+            .await
+    }
+
+    /// Notes how far a run came: everything before this place is published.
+    pub async fn checkpoint(&self, run: &RunId, checkpoint: String) -> Result<(), DatabaseError> {
+        let run = run.to_string();
+        self.state
+            .write(move |transaction| {
+                transaction
+                    .execute("UPDATE runs SET checkpoint = ?2 WHERE run_id = ?1", [run, checkpoint])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Ends a run's walk. Only a whole walk moves the cursor: what a stopped one left out must be found again.
+    pub async fn end_walk(
+        &self,
+        run: &RunId,
+        state: RunState,
+        cursor: Option<Timestamp>,
+    ) -> Result<(), DatabaseError> {
+        let run = run.to_string();
+        self.state
+            .write(move |transaction| {
+                let name = match state {
+                    RunState::Enumerated => "enumerated",
+                    RunState::Stopped => "stopped",
+                };
+                transaction.execute("UPDATE runs SET state = ?2 WHERE run_id = ?1", [run.as_str(), name])?;
+                if let (RunState::Enumerated, Some(cursor)) = (state, cursor) {
+                    write_cursor(transaction, Some(cursor))?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}

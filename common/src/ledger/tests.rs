@@ -1,0 +1,79 @@
+use super::*;
+use crate::job::{JobId, Lane};
+use crate::outcome::{Failure, FailureClass};
+
+fn ledger() -> (tempfile::TempDir, Ledger) {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::new(State::open(directory.path()).unwrap());
+    (directory, ledger)
+}
+
+fn job() -> Job {
+    Job::new(RunId("r".to_owned()), "A".parse().unwrap(), "", Lane::Fresh, 3, None, Timestamp::now())
+}
+
+async fn note(ledger: &Ledger, event: OutcomeEvent) {
+    ledger.state.write(move |transaction| note_outcome(transaction, &event)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_published_job_is_open_until_its_outcome() {
+    let (_directory, ledger) = ledger();
+    let job = job();
+    let published = job.clone();
+    assert!(ledger.state.write(move |transaction| note_published(transaction, &published)).await.unwrap());
+    assert!(ledger.known(&job.asset_id).await.unwrap().open);
+    note(&ledger, job.ended(Outcome::Gone, Timestamp::now())).await;
+    assert_eq!(ledger.known(&job.asset_id).await.unwrap(), Known::default());
+}
+
+#[tokio::test]
+async fn only_the_last_outcome_decides_whether_a_version_failed() {
+    let (_directory, ledger) = ledger();
+    let failure = Failure { class: FailureClass::Refused, reason: String::new(), request_id: None };
+    note(&ledger, job().ended(Outcome::Failed(failure), Timestamp::now())).await;
+    assert_eq!(ledger.known(&job().asset_id).await.unwrap().failed_version, Some(3));
+    note(&ledger, job().ended(Outcome::AlreadyProtected, Timestamp::now())).await;
+    assert_eq!(ledger.known(&job().asset_id).await.unwrap().failed_version, None);
+}
+
+#[tokio::test]
+async fn the_cursor_moves_only_with_a_whole_walk() {
+    let (_directory, ledger) = ledger();
+    let started: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    let run = RunId("one".to_owned());
+    ledger.begin_run(&run, RunMode::Full, "f", started).await.unwrap();
+    ledger.end_walk(&run, RunState::Stopped, Some(started)).await.unwrap();
+    assert_eq!(ledger.cursor().await.unwrap(), None);
+    ledger.end_walk(&run, RunState::Enumerated, Some(started)).await.unwrap();
+    assert_eq!(ledger.cursor().await.unwrap(), Some(started));
+}
+
+#[tokio::test]
+async fn an_interrupted_run_is_resumed_only_under_the_same_filters() {
+    let (_directory, ledger) = ledger();
+    let run = RunId("one".to_owned());
+    ledger.begin_run(&run, RunMode::Full, "images", Timestamp::now()).await.unwrap();
+    ledger.checkpoint(&run, "here".to_owned()).await.unwrap();
+    assert_eq!(ledger.interrupted_run(RunMode::Full, "films").await.unwrap(), None);
+    assert_eq!(ledger.interrupted_run(RunMode::Delta, "images").await.unwrap(), None);
+    let resumed = ledger.interrupted_run(RunMode::Full, "images").await.unwrap().unwrap();
+    assert_eq!((resumed.run_id, resumed.checkpoint.as_deref()), (run, Some("here")));
+}
+
+#[tokio::test]
+async fn a_leaked_file_leads_to_its_asset_by_either_hash() {
+    let (_directory, ledger) = ledger();
+    let hashes = [ContentHash::from_bytes([1; 32]), ContentHash::from_bytes([2; 32])];
+    let event = OutcomeEvent {
+        job_id: JobId("j".to_owned()),
+        original: Some(hashes[0]),
+        watermarked: Some(hashes[1]),
+        ..job().ended(Outcome::Watermarked { version: 4 }, Timestamp::now())
+    };
+    note(&ledger, event).await;
+    for hash in hashes {
+        assert_eq!(ledger.outcomes_of_file(hash).await.unwrap()[0].asset_id, job().asset_id);
+    }
+    assert!(ledger.outcomes_of_file(ContentHash::from_bytes([3; 32])).await.unwrap().is_empty());
+}

@@ -1,0 +1,253 @@
+//! What every job queue must do: one suite, run against each implementation.
+//!
+//! It panics at the first broken law, as a test does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rand::{RngExt, SeedableRng};
+
+use super::{FailedFilter, JobQueue, Settlement, StepSet};
+use crate::job::{Job, Lane, RunId, Step};
+use crate::outcome::{Failure, FailureClass, Outcome};
+
+/// No law needs longer than this; a queue that keeps a job to itself fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Makes queues to test.
+#[async_trait]
+pub trait Harness: Send + Sync {
+    /// A new, empty queue.
+    async fn open(&self) -> Arc<dyn JobQueue>;
+    /// The same queue as another process finds it after this one was killed.
+    async fn crash_and_reopen(&self, queue: Arc<dyn JobQueue>) -> Arc<dyn JobQueue>;
+}
+
+/// Checks every law.
+///
+/// # Panics
+/// At the first law that is broken.
+pub async fn check_all(harness: &dyn Harness) {
+    later_steps_come_first_and_fresh_before_backlog(harness).await;
+    a_wait_is_kept_and_ends_at_the_same_step(harness).await;
+    a_crash_brings_back_what_was_in_flight_as_redelivered(harness).await;
+    a_dropped_delivery_comes_back_as_redelivered(harness).await;
+    a_settled_delivery_survives_a_crash(harness).await;
+    publishing_twice_is_publishing_once(harness).await;
+    a_cancelled_next_loses_nothing(harness).await;
+    failed_jobs_are_listed_replayed_and_discarded(harness).await;
+    a_lease_excludes_until_it_is_dropped(harness).await;
+    every_job_ends_exactly_once_under_random_settlements(harness).await;
+}
+
+fn job(number: u32, lane: Lane) -> Job {
+    let asset = format!("ASSET-{number}").parse().unwrap_or_else(|error| panic!("{error}"));
+    Job::new(RunId("run".to_owned()), asset, "name", lane, 1, None, Timestamp::now())
+}
+
+fn at_step(job: &Job, step: Step) -> Box<Job> {
+    Box::new(Job { step, ..job.clone() })
+}
+
+async fn next(queue: &Arc<dyn JobQueue>) -> super::Delivery {
+    let taken = tokio::time::timeout(PATIENCE, queue.next(StepSet::ALL)).await;
+    taken.unwrap_or_else(|_| panic!("no job came")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn settle(queue: &Arc<dyn JobQueue>, delivery: super::Delivery, settlement: Settlement) {
+    queue.settle(delivery, settlement).await.unwrap_or_else(|error| panic!("{error}"));
+}
+
+async fn publish(queue: &Arc<dyn JobQueue>, job: &Job) {
+    queue.publish(job).await.unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn finish(job: &Job) -> Settlement {
+    Settlement::Finish(Box::new(job.ended(Outcome::AlreadyProtected, Timestamp::now())))
+}
+
+fn fail(job: &Job) -> Settlement {
+    let failure = Failure { class: FailureClass::Refused, reason: "no".to_owned(), request_id: None };
+    let event = Box::new(job.ended(Outcome::Failed(failure), Timestamp::now()));
+    Settlement::Fail { job: Box::new(job.clone()), event }
+}
+
+async fn later_steps_come_first_and_fresh_before_backlog(harness: &dyn Harness) {
+    let queue = harness.open().await;
+    let (old, new, late) = (job(1, Lane::Backlog), job(2, Lane::Fresh), job(3, Lane::Backlog));
+    publish(&queue, &late).await;
+    let delivery = next(&queue).await;
+    settle(&queue, delivery, Settlement::Forward(at_step(&late, Step::Save))).await;
+    publish(&queue, &old).await;
+    publish(&queue, &new).await;
+    for expected in [&late, &new, &old] {
+        let delivery = next(&queue).await;
+        assert_eq!(delivery.job.job_id, expected.job_id);
+        let settlement = finish(&delivery.job);
+        settle(&queue, delivery, settlement).await;
+    }
+}
+
+async fn a_wait_is_kept_and_ends_at_the_same_step(harness: &dyn Harness) {
+    let queue = harness.open().await;
+    publish(&queue, &job(1, Lane::Fresh)).await;
+    let delivery = next(&queue).await;
+    let rung = Duration::from_millis(300);
+    let waiting = at_step(&delivery.job, Step::Transfer);
+    let before = std::time::Instant::now();
+    settle(&queue, delivery, Settlement::Wait { job: waiting, rung }).await;
+    let again = next(&queue).await;
+    assert!(before.elapsed() >= rung, "it came back after {:?}", before.elapsed());
+    assert_eq!((again.job.step, again.redelivered), (Step::Transfer, false));
+    let settlement = finish(&again.job);
+    settle(&queue, again, settlement).await;
+}
+
+async fn a_crash_brings_back_what_was_in_flight_as_redelivered(harness: &dyn Harness) {
+    let queue = harness.open().await;
+    publish(&queue, &job(1, Lane::Fresh)).await;
+    // A killed process runs no destructors.
+    std::mem::forget(next(&queue).await);
+    let queue = harness.crash_and_reopen(queue).await;
+    let again = next(&queue).await;
+    assert!(again.redelivered && again.deliveries >= 2, "{again:?}");
+    let settlement = finish(&again.job);
+    settle(&queue, again, settlement).await;
+}
+
+async fn a_dropped_delivery_comes_back_as_redelivered(harness: &dyn Harness) {
+    let queue = harness.open().await;
+    publish(&queue, &job(1, Lane::Fresh)).await;
+    drop(next(&queue).await);
+    let again = next(&queue).await;
+    assert!(again.redelivered);
+    let settlement = finish(&again.job);
+    settle(&queue, again, settlement).await;
+}
+
+async fn a_settled_delivery_survives_a_crash(harness: &dyn Harness) {
+    let queue = harness.open().await;
+    publish(&queue, &job(1, Lane::Fresh)).await;
+    let delivery = next(&queue).await;
+    let mut forward = at_step(&delivery.job, Step::Transfer);
+    forward.unknown.insert("of_a_later_release".to_owned(), 7.into());
+    settle(&queue, delivery, Settlement::Forward(forward.clone())).await;
+    let queue = harness.crash_and_reopen(queue).await;
+    let again = next(&queue).await;
+    assert_eq!(again.job, *forward);
+    let settlement = finish(&again.job);
+    settle(&queue, again, settlement).await;
+}
+
+async fn publishing_twice_is_publishing_once(harness: &dyn Harness) {
+    let queue = harness.open().await;
+    let job = job(1, Lane::Fresh);
+    publish(&queue, &job).await;
+    publish(&queue, &job).await;
+    let delivery = next(&queue).await;
+    let settlement = finish(&delivery.job);
+    settle(&queue, delivery, settlement).await;
+    publish(&queue, &job).await;
+    assert_eq!(queue.depth().await.map_or(u64::MAX, |depth| depth.open()), 0);
+}
+
+async fn a_cancelled_next_loses_nothing(harness: &dyn Harness) {
+    let queue = harness.open().await;
+    for number in 0..20 {
+        publish(&queue, &job(number, Lane::Fresh)).await;
+    }
+    let mut found = 0;
+    for round in 0_u64.. {
+        if found == 20 {
+            break;
+        }
+        assert!(round < 5000, "only {found} of 20 jobs came");
+        let patience = Duration::from_micros(round * 37 % 3000);
+        if let Ok(Ok(delivery)) = tokio::time::timeout(patience, queue.next(StepSet::ALL)).await {
+            let settlement = finish(&delivery.job);
+            settle(&queue, delivery, settlement).await;
+            found += 1;
+        }
+    }
+}
+
+async fn failed_jobs_are_listed_replayed_and_discarded(harness: &dyn Harness) {
+    let queue = harness.open().await;
+    for number in 0..2 {
+        publish(&queue, &job(number, Lane::Fresh)).await;
+        let delivery = next(&queue).await;
+        let settlement = fail(&Job { attempt: 5, ..delivery.job.clone() });
+        settle(&queue, delivery, settlement).await;
+    }
+    let all = queue.failed(&FailedFilter::default()).await.unwrap_or_default();
+    assert_eq!(all.len(), 2);
+    let only = FailedFilter { asset: Some(job(1, Lane::Fresh).asset_id), ..FailedFilter::default() };
+    assert_eq!(queue.failed(&only).await.unwrap_or_default().len(), 1);
+    let other_class = FailedFilter { class: Some(FailureClass::Local), ..FailedFilter::default() };
+    assert_eq!(queue.failed(&other_class).await.unwrap_or_default().len(), 0);
+    let id = &all[0].event.job_id;
+    assert!(matches!(queue.replay(id).await, Ok(true)));
+    assert!(matches!(queue.replay(id).await, Ok(false)));
+    let again = next(&queue).await;
+    assert_eq!((&again.job.job_id, again.job.attempt, again.job.suspect), (id, 0, true));
+    let settlement = finish(&again.job);
+    settle(&queue, again, settlement).await;
+    assert!(matches!(queue.discard(&all[1].event.job_id).await, Ok(true)));
+    assert_eq!(queue.failed(&FailedFilter::default()).await.unwrap_or_default().len(), 0);
+}
+
+async fn a_lease_excludes_until_it_is_dropped(harness: &dyn Harness) {
+    let queue = harness.open().await;
+    let asset = job(1, Lane::Fresh).asset_id;
+    let other = job(2, Lane::Fresh).asset_id;
+    let lease = queue.lease(&asset).await.unwrap_or_default();
+    assert!(lease.is_some());
+    assert!(queue.lease(&asset).await.unwrap_or_default().is_none());
+    assert!(queue.lease(&other).await.unwrap_or_default().is_some());
+    drop(lease);
+    assert!(queue.lease(&asset).await.unwrap_or_default().is_some());
+}
+
+/// Three consumers, random settlements, dropped deliveries: each job has one outcome, and nothing is left.
+async fn every_job_ends_exactly_once_under_random_settlements(harness: &dyn Harness) {
+    const JOBS: u32 = 300;
+    let queue = harness.open().await;
+    for number in 0..JOBS {
+        publish(&queue, &job(number, if number % 3 == 0 { Lane::Fresh } else { Lane::Backlog })).await;
+    }
+    let consumers = (0..3).map(|seed| {
+        let queue = Arc::clone(&queue);
+        async move {
+            let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+            let mut ended = Vec::new();
+            while queue.depth().await.is_ok_and(|depth| depth.open() > 0) {
+                let taken = tokio::time::timeout(Duration::from_millis(50), queue.next(StepSet::ALL)).await;
+                let Ok(Ok(delivery)) = taken else { continue };
+                let job = delivery.job.clone();
+                let settlement = match random.random_range(0..6) {
+                    0 => continue,
+                    1 => Settlement::Forward(at_step(&job, Step::Transfer)),
+                    2 => Settlement::Wait { job: at_step(&job, Step::Save), rung: Duration::from_millis(5) },
+                    3 => fail(&job),
+                    _ => finish(&job),
+                };
+                if matches!(settlement, Settlement::Finish(_) | Settlement::Fail { .. }) {
+                    ended.push(job.job_id.clone());
+                }
+                settle(&queue, delivery, settlement).await;
+            }
+            ended
+        }
+    });
+    let ended = tokio::time::timeout(PATIENCE * 3, futures::future::join_all(consumers)).await;
+    let ended = ended.unwrap_or_else(|_| panic!("the jobs do not come to an end")).concat();
+    let mut times: HashMap<_, u32> = HashMap::new();
+    for id in ended {
+        *times.entry(id).or_default() += 1;
+    }
+    assert_eq!(times.len(), JOBS as usize);
+    assert!(times.values().all(|count| *count == 1));
+}

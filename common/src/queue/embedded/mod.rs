@@ -1,0 +1,187 @@
+//! The queue in the state directory: for one machine, without a broker.
+
+mod rows;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::{
+    Delivery, Depth, FailedFilter, FailedJob, Guard, JobQueue, Lease, QueueError, Settlement, StepSet,
+};
+use crate::asset::AssetId;
+use crate::job::{Job, JobId};
+use crate::ledger;
+use crate::state::{DatabaseError, State};
+
+/// The longest sleep between two looks at the clock: the wall clock may be set while a job waits.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// The embedded queue; clones share it.
+#[derive(Debug, Clone)]
+pub struct EmbeddedQueue {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: State,
+    /// Something may be ready.
+    changed: Notify,
+    /// Deliveries that were dropped unsettled and have to be made ready again.
+    dropped: Mutex<Vec<JobId>>,
+    leased: Mutex<HashSet<AssetId>>,
+}
+
+impl EmbeddedQueue {
+    /// Opens the queue. Whatever was in flight belongs to a process that is gone, and comes back as redelivered.
+    pub async fn open(state: State) -> Result<Self, QueueError> {
+        state.write(rows::recover).await?;
+        let shared =
+            Shared { state, changed: Notify::new(), dropped: Mutex::default(), leased: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    async fn write<T, F>(&self, change: F) -> Result<T, QueueError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<T, DatabaseError> + Send + 'static,
+    {
+        let value = self.shared.state.write(change).await?;
+        self.shared.changed.notify_waiters();
+        Ok(value)
+    }
+
+    async fn take(&self, steps: StepSet) -> Result<Option<Delivery>, QueueError> {
+        let shared = Arc::clone(&self.shared);
+        let returned = std::mem::take(&mut *lock(&self.shared.dropped));
+        let now = Timestamp::now().as_millisecond();
+        // The receipt is made before this future can be cancelled, so a delivery nobody receives comes back.
+        let taken = self.shared.state.write(move |transaction| {
+            rows::make_ready(transaction, &returned)?;
+            let Some(row) = rows::take(transaction, steps, now)? else { return Ok(None) };
+            let job_id = row.job.job_id.clone();
+            let receipt = Guard::new(move || {
+                lock(&shared.dropped).push(job_id);
+                shared.changed.notify_waiters();
+            });
+            Ok(Some(Delivery {
+                job: row.job,
+                redelivered: row.redelivered,
+                deliveries: row.deliveries,
+                receipt,
+            }))
+        });
+        Ok(taken.await?)
+    }
+
+    async fn next_due(&self, steps: StepSet) -> Result<Duration, QueueError> {
+        let due = self.shared.state.read(move |connection| rows::next_due(connection, steps)).await?;
+        let until = due.map(|due| u64::try_from(due - Timestamp::now().as_millisecond()).unwrap_or(0));
+        Ok(until.map_or(LONGEST_SLEEP, Duration::from_millis).min(LONGEST_SLEEP))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl JobQueue for EmbeddedQueue {
+    async fn publish(&self, job: &Job) -> Result<(), QueueError> {
+        let (body, job) = (job.encode()?, job.clone());
+        self.write(move |transaction| {
+            if ledger::note_published(transaction, &job)? {
+                rows::insert(transaction, &job, &body)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn next(&self, steps: StepSet) -> Result<Delivery, QueueError> {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            // Registered before looking: what becomes ready in between wakes this up.
+            changed.as_mut().enable();
+            if let Some(delivery) = self.take(steps).await? {
+                return Ok(delivery);
+            }
+            let sleep = self.next_due(steps).await?;
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
+    }
+
+    async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<(), QueueError> {
+        let Delivery { job, receipt, .. } = delivery;
+        let encoded = match &settlement {
+            Settlement::Forward(job) | Settlement::Wait { job, .. } | Settlement::Fail { job, .. } => {
+                job.encode()?
+            }
+            Settlement::Finish(_) => Vec::new(),
+        };
+        let now = Timestamp::now().as_millisecond();
+        self.write(move |transaction| {
+            match settlement {
+                Settlement::Forward(job) => rows::update(transaction, &job, &encoded, now)?,
+                Settlement::Wait { job, rung } => {
+                    let due = now.saturating_add(i64::try_from(rung.as_millis()).unwrap_or(i64::MAX));
+                    rows::update(transaction, &job, &encoded, due)?;
+                }
+                Settlement::Finish(event) => {
+                    rows::delete(transaction, &job.job_id)?;
+                    ledger::note_outcome(transaction, &event)?;
+                }
+                Settlement::Fail { job, event } => {
+                    rows::fail(transaction, &job, &encoded)?;
+                    ledger::note_outcome(transaction, &event)?;
+                }
+            }
+            receipt.disarm();
+            Ok(())
+        })
+        .await
+    }
+
+    async fn lease(&self, asset: &AssetId) -> Result<Option<Lease>, QueueError> {
+        if !lock(&self.shared.leased).insert(asset.clone()) {
+            return Ok(None);
+        }
+        let (shared, asset) = (Arc::clone(&self.shared), asset.clone());
+        let guard = Guard::new(move || {
+            lock(&shared.leased).remove(&asset);
+        });
+        Ok(Some(Lease { _guard: guard }))
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        let now = Timestamp::now().as_millisecond();
+        Ok(self.shared.state.read(move |connection| rows::depth(connection, now)).await?)
+    }
+
+    async fn failed(&self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
+        let filter = filter.clone();
+        Ok(self.shared.state.read(move |connection| rows::failed(connection, &filter)).await?)
+    }
+
+    async fn replay(&self, job: &JobId) -> Result<bool, QueueError> {
+        let (job, now) = (job.clone(), Timestamp::now().as_millisecond());
+        self.write(move |transaction| rows::replay(transaction, &job, now)).await
+    }
+
+    async fn discard(&self, job: &JobId) -> Result<bool, QueueError> {
+        let job = job.clone();
+        self.write(move |transaction| rows::discard(transaction, &job)).await
+    }
+}

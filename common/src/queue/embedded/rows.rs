@@ -1,0 +1,238 @@
+//! The statements of the embedded queue.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+use super::super::{Depth, FailedFilter, FailedJob, StepSet};
+use crate::asset::AssetId;
+use crate::job::{Job, JobId, Lane, RunId, Step};
+use crate::ledger;
+use crate::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
+use crate::state::DatabaseError;
+
+/// Failed jobs shown at once.
+const MOST_FAILED: u32 = 1000;
+
+pub(super) struct Taken {
+    pub(super) job: Job,
+    pub(super) redelivered: bool,
+    pub(super) deliveries: u32,
+}
+
+pub(super) fn recover(transaction: &Transaction<'_>) -> Result<(), DatabaseError> {
+    transaction.execute("UPDATE jobs SET state = 'ready', redelivered = 1 WHERE state = 'in_flight'", [])?;
+    Ok(())
+}
+
+pub(super) fn make_ready(transaction: &Transaction<'_>, jobs: &[JobId]) -> Result<(), DatabaseError> {
+    for job in jobs {
+        transaction.execute(
+            "UPDATE jobs SET state = 'ready', redelivered = 1 WHERE job_id = ?1 AND state = 'in_flight'",
+            [&job.0],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn insert(transaction: &Transaction<'_>, job: &Job, body: &[u8]) -> Result<(), DatabaseError> {
+    transaction.execute(
+        "INSERT OR IGNORE INTO jobs (job_id, run_id, asset_id, step, lane, state, due_ms, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'ready', 0, ?6)",
+        params![job.job_id.0, job.run_id.0, job.asset_id.as_str(), job.step.name(), job.lane.name(), body],
+    )?;
+    Ok(())
+}
+
+/// Hands out the next job that is due; rows that cannot be read become failed jobs on the way.
+pub(super) fn take(
+    transaction: &Transaction<'_>,
+    steps: StepSet,
+    now: i64,
+) -> Result<Option<Taken>, DatabaseError> {
+    for step in steps.steps() {
+        for lane in [Lane::Fresh, Lane::Backlog] {
+            while let Some((job_id, redelivered, deliveries, body)) =
+                first_due(transaction, *step, lane, now)?
+            {
+                match Job::decode(&body) {
+                    Ok(job) => {
+                        transaction.execute(
+                            "UPDATE jobs SET state = 'in_flight', deliveries = deliveries + 1 WHERE job_id = ?1",
+                            [&job_id],
+                        )?;
+                        return Ok(Some(Taken { job, redelivered, deliveries: deliveries + 1 }));
+                    }
+                    Err(error) => fail_unreadable(transaction, &job_id, &error.to_string())?,
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+type Due = (String, bool, u32, Vec<u8>);
+
+fn first_due(
+    connection: &Connection,
+    step: Step,
+    lane: Lane,
+    now: i64,
+) -> Result<Option<Due>, DatabaseError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT job_id, redelivered, deliveries, body FROM jobs
+         WHERE state = 'ready' AND step = ?1 AND lane = ?2 AND due_ms <= ?3 ORDER BY due_ms, sequence LIMIT 1",
+    )?;
+    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, body(row, 3)?));
+    Ok(statement.query_row(params![step.name(), lane.name(), now], row).optional()?)
+}
+
+/// The message's bytes, whatever type somebody's hand gave the column; a value without bytes cannot be a job.
+fn body(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
+    Ok(row.get_ref(column)?.as_bytes().map(<[u8]>::to_vec).unwrap_or_default())
+}
+
+fn fail_unreadable(transaction: &Transaction<'_>, job_id: &str, reason: &str) -> Result<(), DatabaseError> {
+    let event =
+        transaction.query_row("SELECT run_id, asset_id FROM jobs WHERE job_id = ?1", [job_id], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
+    let asset_id: AssetId = event.1.parse().map_err(|_| DatabaseError::Damaged(format!("job {job_id}")))?;
+    let failure = Failure { class: FailureClass::Malformed, reason: reason.to_owned(), request_id: None };
+    let event = OutcomeEvent {
+        job_id: JobId(job_id.to_owned()),
+        run_id: RunId(event.0),
+        asset_id,
+        asset_name: String::new(),
+        base: 0,
+        outcome: Outcome::Failed(failure),
+        original: None,
+        watermarked: None,
+        media_id: None,
+        attempts: 0,
+        bytes_downloaded: 0,
+        bytes_uploaded: 0,
+        at: Timestamp::now(),
+    };
+    ledger::note_outcome(transaction, &event)?;
+    transaction.execute("UPDATE jobs SET state = 'failed' WHERE job_id = ?1", [job_id])?;
+    Ok(())
+}
+
+pub(super) fn next_due(connection: &Connection, steps: StepSet) -> Result<Option<i64>, DatabaseError> {
+    let mut earliest: Option<i64> = None;
+    for step in steps.steps() {
+        let due: Option<i64> = connection.query_row(
+            "SELECT min(due_ms) FROM jobs WHERE state = 'ready' AND step = ?1",
+            [step.name()],
+            |row| row.get(0),
+        )?;
+        earliest = [earliest, due].into_iter().flatten().min();
+    }
+    Ok(earliest)
+}
+
+/// Writes the job back as ready from `due` on; its deliveries start from zero, since this one was settled.
+pub(super) fn update(
+    transaction: &Transaction<'_>,
+    job: &Job,
+    body: &[u8],
+    due: i64,
+) -> Result<(), DatabaseError> {
+    transaction.execute(
+        "UPDATE jobs SET state = 'ready', step = ?2, due_ms = ?3, deliveries = 0, redelivered = 0, body = ?4
+         WHERE job_id = ?1",
+        params![job.job_id.0, job.step.name(), due, body],
+    )?;
+    Ok(())
+}
+
+pub(super) fn delete(transaction: &Transaction<'_>, job: &JobId) -> Result<(), DatabaseError> {
+    transaction.execute("DELETE FROM jobs WHERE job_id = ?1", [&job.0])?;
+    Ok(())
+}
+
+pub(super) fn fail(transaction: &Transaction<'_>, job: &Job, body: &[u8]) -> Result<(), DatabaseError> {
+    transaction.execute(
+        "UPDATE jobs SET state = 'failed', step = ?2, body = ?3 WHERE job_id = ?1",
+        params![job.job_id.0, job.step.name(), body],
+    )?;
+    Ok(())
+}
+
+pub(super) fn depth(connection: &Connection, now: i64) -> Result<Depth, DatabaseError> {
+    let mut depth = Depth::default();
+    let mut statement = connection.prepare_cached(
+        "SELECT state, step, lane, due_ms > ?1, count(*) FROM jobs GROUP BY state, step, lane, due_ms > ?1",
+    )?;
+    let mut rows = statement.query([now])?;
+    while let Some(row) = rows.next()? {
+        let count: u64 = row.get(4)?;
+        match row.get::<_, String>(0)?.as_str() {
+            "failed" => depth.failed += count,
+            "in_flight" => depth.in_flight += count,
+            _ if row.get::<_, bool>(3)? => depth.waiting += count,
+            _ => depth.add_ready(step(&row.get::<_, String>(1)?), lane(&row.get::<_, String>(2)?), count),
+        }
+    }
+    Ok(depth)
+}
+
+fn step(name: &str) -> Step {
+    Step::LATEST_FIRST.into_iter().find(|step| step.name() == name).unwrap_or(Step::Submit)
+}
+
+fn lane(name: &str) -> Lane {
+    if name == Lane::Fresh.name() { Lane::Fresh } else { Lane::Backlog }
+}
+
+pub(super) fn failed(
+    connection: &Connection,
+    filter: &FailedFilter,
+) -> Result<Vec<FailedJob>, DatabaseError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT jobs.body, (SELECT event FROM outcomes WHERE outcomes.job_id = jobs.job_id
+                            ORDER BY sequence DESC LIMIT 1)
+         FROM jobs WHERE state = 'failed' AND (?1 IS NULL OR job_id = ?1) AND (?2 IS NULL OR asset_id = ?2)
+         ORDER BY sequence",
+    )?;
+    let job = filter.job.as_ref().map(|job| job.0.as_str());
+    let asset = filter.asset.as_ref().map(AssetId::as_str);
+    let mut rows = statement.query(params![job, asset])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let event: String = row.get(1)?;
+        let event: OutcomeEvent =
+            serde_json::from_str(&event).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
+        let class = match &event.outcome {
+            Outcome::Failed(failure) => Some(failure.class),
+            _ => None,
+        };
+        if filter.class.is_none_or(|wanted| Some(wanted) == class) {
+            found.push(FailedJob { job: Job::decode(&body(row, 0)?).ok(), event });
+        }
+        if found.len() >= MOST_FAILED as usize {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn replay(transaction: &Transaction<'_>, job_id: &JobId, now: i64) -> Result<bool, DatabaseError> {
+    let body = transaction
+        .query_row("SELECT body FROM jobs WHERE job_id = ?1 AND state = 'failed'", [&job_id.0], |row| {
+            body(row, 0)
+        })
+        .optional()?;
+    let Some(mut job) = body.and_then(|body| Job::decode(&body).ok()) else { return Ok(false) };
+    job.forget_attempts();
+    let body = job.encode().map_err(|error| DatabaseError::Damaged(error.to_string()))?;
+    update(transaction, &job, &body, now)?;
+    transaction.execute("UPDATE published SET open = 1 WHERE job_id = ?1", [&job_id.0])?;
+    Ok(true)
+}
+
+pub(super) fn discard(transaction: &Transaction<'_>, job_id: &JobId) -> Result<bool, DatabaseError> {
+    let deleted =
+        transaction.execute("DELETE FROM jobs WHERE job_id = ?1 AND state = 'failed'", [&job_id.0])?;
+    Ok(deleted > 0)
+}

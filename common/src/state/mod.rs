@@ -1,0 +1,226 @@
+//! The state directory: one SQLite file, owned by one process at a time.
+
+mod schema;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::fault;
+
+const LOCK_FILE: &str = "lock";
+const DATABASE_FILE: &str = "connector.sqlite";
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The state directory, open and locked; clones share it.
+#[derive(Debug, Clone)]
+pub struct State {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    connection: Mutex<Connection>,
+    path: PathBuf,
+    _lock: Option<File>,
+}
+
+/// The state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another process works in it.
+    #[error(
+        "the state directory {directory} is in use by process {holder}; stop it first, or name another producer.state_dir"
+    )]
+    InUse {
+        /// The directory.
+        directory: PathBuf,
+        /// The other process's id, as far as known.
+        holder: String,
+    },
+    /// The system refuses it.
+    #[error(
+        "cannot use the state directory {directory}: {source}; check its owner and free space, or set producer.state_dir"
+    )]
+    Io {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is no database, or a damaged one; it is left as it is.
+    #[error(
+        "the state file {path} cannot be read ({reason}). It was not changed. Restore it from a backup, or move it away: \
+         a new one starts without history, and the markers in Bynder keep protected assets from being done again"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: String,
+    },
+    /// A later release wrote it.
+    #[error(
+        "the state file {path} has format {found}, this release knows up to {known}; use the newer release again"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format this release knows.
+        known: u32,
+    },
+}
+
+/// A statement that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The disk is full, or the file is busy or gone: may pass.
+    #[error("the state file cannot be written ({0}); check the free space of its disk")]
+    Unavailable(String),
+    /// Anything else: a damaged file, most likely.
+    #[error("the state file cannot be used: {0}")]
+    Damaged(String),
+}
+
+impl From<rusqlite::Error> for DatabaseError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure,
+        };
+        match error.sqlite_error_code() {
+            Some(DiskFull | DatabaseBusy | DatabaseLocked | SystemIoFailure | CannotOpen | ReadOnly) => {
+                Self::Unavailable(error.to_string())
+            }
+            _ => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl State {
+    /// Opens the directory for work, creating it if there is none, and keeps every other process out.
+    pub fn open(directory: &Path) -> Result<Self, StateError> {
+        let io = |source| StateError::Io { directory: directory.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
+        let lock = lock(directory)?;
+        let path = directory.join(DATABASE_FILE);
+        let connection = open(&path)?;
+        Ok(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: Some(lock) }) })
+    }
+
+    /// Opens the state beside a working process, to look at it; `None` if there is no state yet.
+    pub fn open_to_read(directory: &Path) -> Result<Option<Self>, StateError> {
+        let path = directory.join(DATABASE_FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let connection = open(&path)?;
+        connection.pragma_update(None, "query_only", true).map_err(|error| damaged(&path, &error))?;
+        Ok(Some(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: None }) }))
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Runs a durable change: when this returns, it is on disk.
+    pub async fn write<T, F>(&self, change: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, DatabaseError> + Send + 'static,
+    {
+        self.blocking(move |connection| {
+            fault::crash_point("database.before");
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = change(&transaction)?;
+            transaction.commit()?;
+            fault::crash_point("database.after");
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Runs a query.
+    pub async fn read<T, F>(&self, query: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, DatabaseError> + Send + 'static,
+    {
+        self.blocking(move |connection| query(connection)).await
+    }
+
+    async fn blocking<T, F>(&self, work: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, DatabaseError> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.inner);
+        // Once started the work runs to its end, even if the caller is cancelled.
+        tokio::task::spawn_blocking(move || {
+            let mut connection = inner.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut connection)
+        })
+        .await
+        .map_err(|error| DatabaseError::Damaged(error.to_string()))?
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, StateError> {
+    let io = |source| StateError::Io { directory: directory.to_owned(), source };
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(directory.join(LOCK_FILE))
+        .map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
+            write!(file, "{}", std::process::id()).map_err(io)?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let holder = if holder.is_empty() { "(unknown)".to_owned() } else { holder };
+            Err(StateError::InUse { directory: directory.to_owned(), holder })
+        }
+        Err(TryLockError::Error(source)) => Err(io(source)),
+    }
+}
+
+fn open(path: &Path) -> Result<Connection, StateError> {
+    let mut connection = Connection::open(path).map_err(|error| damaged(path, &error))?;
+    let prepared = (|| {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // FULL: a confirmed job must survive the machine losing power, not only the process.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0))
+    })();
+    let found = prepared.map_err(|error| damaged(path, &error))?;
+    let known = schema::newest();
+    if found > known {
+        return Err(StateError::Newer { path: path.to_owned(), found, known });
+    }
+    schema::migrate(&mut connection, found).map_err(|error| damaged(path, &error))?;
+    Ok(connection)
+}
+
+fn damaged(path: &Path, error: &rusqlite::Error) -> StateError {
+    StateError::Damaged { path: path.to_owned(), reason: error.to_string() }
+}

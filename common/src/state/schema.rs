@@ -1,0 +1,83 @@
+//! The tables, as a list of steps from each format to the next. A step that was released is never changed.
+
+use rusqlite::Connection;
+
+const STEPS: [&str; 1] = ["
+    -- One row a job that is not done: waiting, in flight, or failed and replayable.
+    CREATE TABLE jobs (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        job_id TEXT NOT NULL UNIQUE,
+        run_id TEXT NOT NULL,
+        asset_id TEXT NOT NULL,
+        step TEXT NOT NULL,
+        lane TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('ready', 'in_flight', 'failed')),
+        due_ms INTEGER NOT NULL,
+        deliveries INTEGER NOT NULL DEFAULT 0,
+        redelivered INTEGER NOT NULL DEFAULT 0,
+        body BLOB NOT NULL
+    );
+    CREATE INDEX jobs_by_turn ON jobs (state, step, lane, due_ms);
+
+    -- One row a job ever published; open until it has an outcome.
+    CREATE TABLE published (
+        job_id TEXT PRIMARY KEY,
+        run_id TEXT NOT NULL,
+        asset_id TEXT NOT NULL,
+        base INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL,
+        open INTEGER NOT NULL DEFAULT 1
+    );
+    CREATE INDEX published_open ON published (asset_id) WHERE open = 1;
+    CREATE INDEX published_by_time ON published (at_ms);
+
+    -- Append-only: one row an outcome event.
+    CREATE TABLE outcomes (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        job_id TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        asset_id TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        base INTEGER NOT NULL,
+        original TEXT,
+        watermarked TEXT,
+        bytes_downloaded INTEGER NOT NULL,
+        bytes_uploaded INTEGER NOT NULL,
+        event TEXT NOT NULL
+    );
+    CREATE INDEX outcomes_by_asset ON outcomes (asset_id, sequence);
+    CREATE INDEX outcomes_by_run ON outcomes (run_id);
+    CREATE INDEX outcomes_by_original ON outcomes (original);
+    CREATE INDEX outcomes_by_watermarked ON outcomes (watermarked);
+
+    CREATE TABLE runs (
+        run_id TEXT PRIMARY KEY,
+        mode TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        started TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('enumerating', 'enumerated', 'stopped')),
+        checkpoint TEXT
+    );
+
+    -- Single values, such as the delta cursor.
+    CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+
+    -- Active versions that the listing did not tell.
+    CREATE TABLE versions (asset_id TEXT PRIMARY KEY, modified TEXT NOT NULL, version INTEGER NOT NULL);
+"];
+
+/// The format this release writes.
+pub(super) fn newest() -> u32 {
+    u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
+}
+
+/// Brings the file from format `from` to the newest, each step whole or not at all.
+pub(super) fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
+    for (format, step) in (1..).zip(STEPS).skip(from as usize) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", format)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
