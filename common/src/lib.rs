@@ -6,6 +6,7 @@
 pub mod asset;
 pub mod budget;
 pub mod bynder;
+pub mod config;
 pub mod fault;
 pub mod hash;
 pub mod http;
@@ -17,3 +18,4 @@ pub mod outcome;
 pub mod queue;
 pub mod spool;
 pub mod state;
+pub mod telemetry;

@@ -86,7 +86,7 @@ impl Imatag {
             let secret = self.secret().await?;
             let progress = Progress::start();
             let request = self.sign(self.request(file, submit, &progress)?, &secret)?;
-            let patience = self.inner.profile.polling.deadline;
+            let patience = self.inner.profile.polling.deadline.0;
             let answer = self.inner.transport.send_file(request, &progress, patience).await;
             match self.conflict_or(&operation, answer).await {
                 // Refused before it was looked at, so sending it again makes no second watermark.

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use url::Url;
 
 pub use word::StatusWord;
+
+use crate::config::Span;
 
 /// The profile's source, so that a person can copy and change it.
 pub const BUILTIN: &str = include_str!("builtin/imatag.toml");
@@ -192,13 +194,12 @@ pub struct ResponseWire {
 #[serde(deny_unknown_fields)]
 pub struct Polling {
     /// How long the answer to a submit may take once the file is sent.
-    #[serde(deserialize_with = "duration")]
-    pub deadline: Duration,
+    pub deadline: Span,
 }
 
 impl Default for Polling {
     fn default() -> Self {
-        Self { deadline: Duration::from_hours(1) }
+        Self { deadline: Span(Duration::from_hours(1)) }
     }
 }
 
@@ -217,12 +218,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self { largest_file: ByteSize::gib(20), content_types: Vec::new() }
     }
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let span: jiff::SignedDuration = text.parse().map_err(serde::de::Error::custom)?;
-    Duration::try_from(span).map_err(serde::de::Error::custom)
 }
 
 /// A profile that cannot be used.

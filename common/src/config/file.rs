@@ -1,0 +1,344 @@
+//! The keys, their types and their defaults.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+use url::Url;
+
+use super::{ConfigError, SecretValue, Span};
+use crate::asset::AssetType;
+use crate::marker::LegacyMeaning;
+
+/// The whole configuration.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Whether runs go over what changed since the last one; false for the whole library.
+    #[serde(default = "yes")]
+    pub delta: bool,
+    /// The portal.
+    pub bynder: BynderSection,
+    /// The watermarking service.
+    pub imatag: ImatagSection,
+    /// Which assets are protected.
+    #[serde(default)]
+    pub filters: Filters,
+    /// What becomes of the watermarked file.
+    #[serde(default)]
+    pub output: OutputSection,
+    /// Doing jobs.
+    #[serde(default)]
+    pub worker: WorkerSection,
+    /// Waiting.
+    #[serde(default)]
+    pub queue: QueueSection,
+    /// How much may be done.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The hash metaproperty's history.
+    #[serde(default)]
+    pub marker: MarkerSection,
+    /// Finding jobs.
+    #[serde(default)]
+    pub producer: ProducerSection,
+    /// The message broker of a fleet.
+    #[serde(default)]
+    pub broker: Option<BrokerSection>,
+    /// The endpoint for health and metrics.
+    #[serde(default)]
+    pub http: HttpSection,
+}
+
+/// `[bynder]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct BynderSection {
+    /// The portal's host name or URL.
+    pub domain: String,
+    /// A permanent token.
+    #[serde(default)]
+    pub api_token: Option<SecretValue>,
+    /// An OAuth2 application instead.
+    #[serde(default)]
+    pub oauth: Option<OAuth>,
+    /// Name of the text metaproperty that holds the marker.
+    pub hash_metaproperty: String,
+    /// Portal calls allowed in five minutes from this address.
+    #[serde(default = "requests")]
+    pub requests_per_5_minutes: std::num::NonZeroU32,
+    /// How long the listing may lag behind.
+    #[serde(default = "index_lag")]
+    pub index_lag: Span,
+    /// Which processes share an address.
+    #[serde(default = "egress_group")]
+    pub egress_group: String,
+}
+
+/// `[bynder.oauth]` and `[imatag.oauth]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OAuth {
+    /// The application's id.
+    pub client_id: String,
+    /// The application's secret.
+    pub client_secret: SecretValue,
+    /// Where tokens come from; Bynder's is known.
+    #[serde(default)]
+    pub token_url: Option<Url>,
+}
+
+/// `[imatag]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImatagSection {
+    /// The account's API key.
+    #[serde(default)]
+    pub api_key: Option<SecretValue>,
+    /// An OAuth2 application instead.
+    #[serde(default)]
+    pub oauth: Option<OAuth>,
+    /// Where media are saved; starts with the homedir.
+    pub directory: String,
+    /// The metadata key that holds the Bynder id.
+    #[serde(default = "media_id_metadata")]
+    pub media_id_metadata: String,
+    /// Overrides the profile's base URL.
+    #[serde(default)]
+    pub base_url: Option<Url>,
+    /// The wire profile: built in, or a file.
+    #[serde(default = "profile")]
+    pub profile: String,
+    /// Single keys of the profile.
+    #[serde(default)]
+    pub profile_overrides: Table,
+    /// Whether to submit again when Imatag may have the file and cannot be asked.
+    #[serde(default)]
+    pub resubmit_unknown: bool,
+}
+
+/// `[filters]`
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filters {
+    /// Kinds of asset.
+    #[serde(default)]
+    pub types: Vec<AssetType>,
+    /// File extensions.
+    #[serde(default)]
+    pub extensions: Vec<String>,
+    /// Tags, any of them.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Collections by name or id, any of them.
+    #[serde(default)]
+    pub collections: Vec<String>,
+    /// Metaproperties by name, each with the values any of which matches.
+    #[serde(default)]
+    pub metaproperties: BTreeMap<String, Vec<String>>,
+    /// Single assets.
+    #[serde(default)]
+    pub ids: Vec<String>,
+}
+
+/// `[output]`
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputSection {
+    /// What becomes of the watermarked file.
+    #[serde(default)]
+    pub mode: OutputMode,
+}
+
+/// What becomes of the watermarked file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputMode {
+    /// The asset's new active version.
+    #[default]
+    Version,
+    /// A new asset.
+    Copy,
+    /// An additional file of the asset.
+    Additional,
+}
+
+/// `[broker]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerSection {
+    /// amqp:// or amqps://, with credentials.
+    pub url: SecretValue,
+}
+
+/// `[worker]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerSection {
+    /// Jobs in flight at once.
+    pub concurrency: usize,
+    /// Where files rest between the services.
+    pub spool_dir: PathBuf,
+    /// The most that rests there at once.
+    pub spool_max: ByteSize,
+    /// The longest a request may take, and a transfer stand still.
+    pub request_timeout: Span,
+    /// Attempts after which a job fails.
+    pub max_attempts: u32,
+}
+
+/// `[queue]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueSection {
+    /// What names on the broker start with.
+    pub prefix: String,
+    /// The waits a job can be sent to.
+    pub rungs: Vec<Span>,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Jobs one run may publish.
+    #[serde(default)]
+    pub assets_per_run: Option<u64>,
+    /// Jobs one day (UTC) may bring.
+    #[serde(default)]
+    pub assets_per_day: Option<u64>,
+}
+
+/// `[marker]`
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarkerSection {
+    /// What another tool's hash means.
+    #[serde(default)]
+    pub legacy: LegacyMeaning,
+}
+
+/// `[producer]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProducerSection {
+    /// How often to run.
+    pub every: Option<Span>,
+    /// When to run, as a cron expression.
+    pub cron: Option<String>,
+    /// Where run history, cursor and the embedded queue are.
+    pub state_dir: PathBuf,
+    /// How far a delta run reaches back before the last run's start: the index lags.
+    pub overlap: Span,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSection {
+    /// Where to listen.
+    pub listen: SocketAddr,
+}
+
+impl Default for WorkerSection {
+    fn default() -> Self {
+        Self {
+            concurrency: 16,
+            spool_dir: PathBuf::from("/var/tmp/connector"),
+            spool_max: ByteSize::gib(20),
+            request_timeout: Span(Duration::from_mins(1)),
+            max_attempts: 12,
+        }
+    }
+}
+
+impl Default for QueueSection {
+    fn default() -> Self {
+        let rungs = [5, 30, 120, 600, 3600].map(|seconds| Span(Duration::from_secs(seconds)));
+        Self { prefix: "connector".to_owned(), rungs: rungs.to_vec() }
+    }
+}
+
+impl Default for ProducerSection {
+    fn default() -> Self {
+        Self {
+            every: None,
+            cron: None,
+            state_dir: PathBuf::from("state"),
+            overlap: Span(Duration::from_mins(15)),
+        }
+    }
+}
+
+impl Default for HttpSection {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)) }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn requests() -> std::num::NonZeroU32 {
+    const { std::num::NonZeroU32::new(4000).unwrap() }
+}
+
+fn index_lag() -> Span {
+    Span(Duration::from_mins(1))
+}
+
+fn egress_group() -> String {
+    "default".to_owned()
+}
+
+fn media_id_metadata() -> String {
+    "bynder_media_id".to_owned()
+}
+
+fn profile() -> String {
+    "imatag".to_owned()
+}
+
+/// Reads the table, turning serde's words into the key and what to write there.
+pub(super) fn parse(table: Table) -> Result<Config, ConfigError> {
+    serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        explain(&path, inner.message())
+    })
+}
+
+fn explain(path: &str, message: &str) -> ConfigError {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let section = if path == "." { "" } else { path };
+    let below = |key: &str| match section {
+        "" => key.to_owned(),
+        _ if section == key || section.ends_with(&format!(".{key}")) => section.to_owned(),
+        _ => format!("{section}.{key}"),
+    };
+    match quoted.as_slice() {
+        [unknown, known @ ..] if message.starts_with("unknown field") => {
+            let similar = known.iter().map(|known| (strsim::jaro_winkler(known, unknown), *known));
+            let nearest =
+                similar.filter(|(score, _)| *score > 0.7).max_by(|left, right| left.0.total_cmp(&right.0));
+            let key = below(unknown);
+            let parent = key.rsplit_once('.').map(|(parent, _)| format!("{parent}.")).unwrap_or_default();
+            let nearest = nearest.map(|(_, name)| format!("{parent}{name}"));
+            ConfigError::Unknown { key, nearest }
+        }
+        [missing, ..] if message.starts_with("missing field") => {
+            let key = below(missing);
+            let written = match key.rsplit_once('.') {
+                Some((section, key)) => format!("{key} = … under [{section}]"),
+                None => format!("a section [{key}]"),
+            };
+            ConfigError::value(&key, format!("is missing; write {written}"))
+        }
+        _ => ConfigError::value(section, message.trim()),
+    }
+}

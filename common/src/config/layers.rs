@@ -1,0 +1,121 @@
+//! File, environment, command line: one table, and where each value came from.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::ConfigError;
+
+const PREFIX: &str = "CONNECTOR_";
+const SEPARATOR: &str = "__";
+
+/// A value given on the command line, by dotted key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Override {
+    /// The dotted key.
+    pub key: String,
+    /// The value.
+    pub value: Value,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The configuration file.
+    File(PathBuf),
+    /// A variable of the environment.
+    Environment(String),
+    /// The command line.
+    CommandLine,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(formatter),
+            Self::Environment(name) => formatter.write_str(name),
+            Self::CommandLine => formatter.write_str("command line"),
+        }
+    }
+}
+
+pub(super) struct Layers {
+    pub(super) table: Table,
+    pub(super) origins: Vec<(String, Origin)>,
+}
+
+impl Layers {
+    pub(super) fn read(
+        file: Option<&Path>,
+        environment: Vec<(String, String)>,
+        overrides: &[Override],
+    ) -> Result<Self, ConfigError> {
+        let mut layers = Self { table: Table::new(), origins: Vec::new() };
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| ConfigError::File { path: path.to_owned(), reason: error.to_string() })?;
+            layers.table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            })?;
+            let mut keys = Vec::new();
+            leaves(&layers.table, "", &mut keys);
+            layers.origins = keys.into_iter().map(|key| (key, Origin::File(path.to_owned()))).collect();
+        }
+        for (name, text) in environment {
+            if let Some(key) = key_of(&name) {
+                layers.set(&key, value_of(&text), Origin::Environment(name))?;
+            }
+        }
+        for Override { key, value } in overrides {
+            layers.set(key, value.clone(), Origin::CommandLine)?;
+        }
+        Ok(layers)
+    }
+
+    fn set(&mut self, key: &str, value: Value, origin: Origin) -> Result<(), ConfigError> {
+        let mut table = &mut self.table;
+        let mut path: Vec<&str> = key.split('.').collect();
+        let last = path.pop().unwrap_or(key);
+        for part in path {
+            let below = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
+            table = below
+                .as_table_mut()
+                .ok_or_else(|| ConfigError::value(part, format!("{key} needs a table here")))?;
+        }
+        table.insert(last.to_owned(), value);
+        self.origins.retain(|(known, _)| known != key);
+        self.origins.push((key.to_owned(), origin));
+        Ok(())
+    }
+}
+
+/// `CONNECTOR_BYNDER__DOMAIN` means `bynder.domain`. Names without the separator are the program's own variables,
+/// but for the one key that stands outside every section.
+fn key_of(name: &str) -> Option<String> {
+    let rest = name.strip_prefix(PREFIX)?;
+    if !rest.contains(SEPARATOR) && rest != "DELTA" {
+        return None;
+    }
+    Some(rest.to_lowercase().replace(SEPARATOR, "."))
+}
+
+/// A TOML value where it reads as one, else a text: nobody quotes a domain in a variable.
+fn value_of(text: &str) -> Value {
+    let document = format!("value = {text}").parse::<Table>();
+    document
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn leaves(table: &Table, prefix: &str, keys: &mut Vec<String>) {
+    for (key, value) in table {
+        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Table(below) => leaves(below, &key, keys),
+            _ => keys.push(key),
+        }
+    }
+}

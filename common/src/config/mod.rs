@@ -1,0 +1,54 @@
+//! The configuration: a TOML file, the environment over it, the command line over both.
+
+mod error;
+mod file;
+mod layers;
+mod secret;
+mod span;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use error::ConfigError;
+pub use file::{
+    BynderSection, Config, Filters, ImatagSection, Limits, MarkerSection, OAuth, OutputMode, OutputSection,
+    ProducerSection, QueueSection, WorkerSection,
+};
+pub use layers::{Origin, Override};
+pub use secret::{Keys, SecretValue, encrypt, keygen};
+pub use span::Span;
+
+use layers::Layers;
+
+/// A configuration that was read and found usable.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What a person should know although it works.
+    pub warnings: Vec<String>,
+    /// Where each given value came from, by dotted key.
+    pub origins: Vec<(String, Origin)>,
+}
+
+impl Config {
+    /// Reads the file, lays the environment and the overrides over it, and checks the whole.
+    ///
+    /// # Errors
+    /// The first key that is unknown, missing, of the wrong type or of no use, with what to write instead.
+    pub fn load(file: Option<&Path>, overrides: &[Override]) -> Result<Loaded, ConfigError> {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let layers = Layers::read(file, environment.collect(), overrides)?;
+        Self::from_layers(layers)
+    }
+
+    fn from_layers(layers: Layers) -> Result<Loaded, ConfigError> {
+        let config: Self = file::parse(layers.table)?;
+        let warnings = validate::check(&config)?;
+        Ok(Loaded { config, warnings, origins: layers.origins })
+    }
+}

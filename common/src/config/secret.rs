@@ -1,0 +1,156 @@
+//! Secrets in the configuration: from the environment, a file, or encrypted in place with age.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use age::secrecy::ExposeSecret as _;
+use age::x25519::{Identity, Recipient};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::ConfigError;
+
+/// The variable that holds the age identity, and the one that names its file.
+const IDENTITY: &str = "CONNECTOR_AGE_IDENTITY";
+const IDENTITY_FILE: &str = "CONNECTOR_AGE_IDENTITY_FILE";
+
+/// Where a secret comes from. Shown and written, it is never the secret itself.
+#[derive(Clone, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected { env = \"NAME\" }, { file = \"/path\" }, { encrypted = \"…\" } or a text"
+)]
+pub enum SecretValue {
+    /// In plain sight in the file: works, and warns.
+    Plain(SecretString),
+    /// In a variable of the environment.
+    Environment(Environment),
+    /// In a file, such as a container's secret.
+    File(FromFile),
+    /// Encrypted for an age identity.
+    Encrypted(Encrypted),
+}
+
+/// `{ env = "NAME" }`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// The variable's name.
+    pub env: String,
+}
+
+/// `{ file = "/run/secrets/name" }`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FromFile {
+    /// The file's path.
+    pub file: PathBuf,
+}
+
+/// `{ encrypted = "<age armour>" }`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encrypted {
+    /// The armoured text.
+    pub encrypted: String,
+}
+
+impl fmt::Debug for SecretValue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.described())
+    }
+}
+
+impl Serialize for SecretValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.described())
+    }
+}
+
+impl SecretValue {
+    fn described(&self) -> String {
+        match self {
+            Self::Plain(_) => "(plain text, hidden)".to_owned(),
+            Self::Environment(from) => format!("(from the variable {})", from.env),
+            Self::File(from) => format!("(from the file {})", from.file.display()),
+            Self::Encrypted(_) => "(encrypted)".to_owned(),
+        }
+    }
+
+    /// Whether the secret stands in the file for everybody to read.
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
+    /// Fetches the secret. `key` is the dotted key that errors name.
+    pub fn resolve(&self, key: &str) -> Result<SecretString, ConfigError> {
+        let wrong = |reason: String| ConfigError::Secret { key: key.to_owned(), reason };
+        let text = match self {
+            Self::Plain(secret) => return Ok(secret.clone()),
+            Self::Environment(from) => std::env::var(&from.env).map_err(|_| {
+                wrong(format!("the environment has no variable {}; set it, or use {{ file = … }}", from.env))
+            })?,
+            Self::File(from) => std::fs::read_to_string(&from.file).map_err(|error| {
+                wrong(format!("cannot read the secret from {}: {error}", from.file.display()))
+            })?,
+            Self::Encrypted(from) => decrypt(&from.encrypted).map_err(wrong)?,
+        };
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.is_empty() {
+            return Err(wrong("the secret is empty".to_owned()));
+        }
+        Ok(SecretString::from(text))
+    }
+}
+
+/// A new pair of keys.
+#[derive(Debug)]
+pub struct Keys {
+    /// What decrypts: for `CONNECTOR_AGE_IDENTITY` or a file only the connector may read.
+    pub identity: SecretString,
+    /// What encrypts: no secret.
+    pub recipient: String,
+}
+
+/// Makes an age identity.
+pub fn keygen() -> Keys {
+    let identity = Identity::generate();
+    Keys {
+        identity: SecretString::from(identity.to_string().expose_secret()),
+        recipient: identity.to_public().to_string(),
+    }
+}
+
+/// Encrypts a secret for a recipient, as the text for `{ encrypted = … }`.
+///
+/// # Errors
+/// The recipient is none; the text says what one looks like.
+pub fn encrypt(recipient: &str, secret: &SecretString) -> Result<String, String> {
+    let recipient = Recipient::from_str(recipient.trim())
+        .map_err(|reason| format!("{recipient:?} is not an age recipient (it starts with age1): {reason}"))?;
+    let bytes = secrecy::ExposeSecret::expose_secret(secret).as_bytes();
+    age::encrypt_and_armor(&recipient, bytes).map_err(|error| format!("cannot encrypt: {error}"))
+}
+
+fn decrypt(armoured: &str) -> Result<String, String> {
+    let identity = identity()?;
+    let bytes = age::decrypt(&identity, armoured.as_bytes()).map_err(|error| {
+        format!("cannot decrypt it with the identity from {IDENTITY} ({error}); encrypt it again")
+    })?;
+    String::from_utf8(bytes).map_err(|_| "what it decrypts to is no text".to_owned())
+}
+
+fn identity() -> Result<Identity, String> {
+    let text = match (std::env::var(IDENTITY), std::env::var_os(IDENTITY_FILE)) {
+        (Ok(text), _) => text,
+        (Err(_), Some(file)) => std::fs::read_to_string(&file).map_err(|error| {
+            format!("cannot read the age identity from {}: {error}", PathBuf::from(file).display())
+        })?,
+        (Err(_), None) => return Err(format!("it is encrypted; set {IDENTITY} or {IDENTITY_FILE}")),
+    };
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let line = lines.next().unwrap_or_default();
+    // The parser's own error could show a part of the key.
+    Identity::from_str(line).ok().ok_or_else(|| "the age identity is not valid".to_owned())
+}

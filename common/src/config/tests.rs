@@ -1,0 +1,199 @@
+use super::*;
+
+const SAMPLE: &str = r#"
+delta = true
+[bynder]
+domain = "acme.bynder.com"
+api_token = { env = "BYNDER_TOKEN" }
+hash_metaproperty = "imatag_hash"
+requests_per_5_minutes = 4000
+index_lag = "60s"
+egress_group = "default"
+[imatag]
+api_key = { env = "IMATAG_API_KEY" }
+directory = "acme/bynder"
+media_id_metadata = "bynder_media_id"
+base_url = "https://app.imatag.com/api/v3"
+profile = "imatag"
+[filters]
+types = ["image"]
+[output]
+mode = "version"
+[broker]
+url = { env = "CONNECTOR_BROKER_URL" }
+[worker]
+concurrency = 16
+spool_dir = "/var/tmp/connector"
+request_timeout = "60s"
+max_attempts = 12
+[queue]
+prefix = "connector"
+rungs = ["5s", "30s", "2m", "10m", "1h"]
+[limits]
+[marker]
+legacy = "original"
+[producer]
+every = "15m"
+state_dir = "state"
+[http]
+listen = "127.0.0.1:9090"
+"#;
+
+fn load(text: &str, environment: &[(&str, &str)], overrides: &[Override]) -> Result<Loaded, ConfigError> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("connector.toml");
+    std::fs::write(&path, text).unwrap();
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::from_layers(Layers::read(Some(&path), environment.collect(), overrides)?)
+}
+
+fn message(text: &str) -> String {
+    load(text, &[], &[]).map_or_else(|error| error.to_string(), |_| String::new())
+}
+
+#[test]
+fn the_documented_sample_is_read_and_equals_the_defaults() {
+    let sample = load(SAMPLE, &[], &[]).unwrap();
+    assert_eq!(sample.warnings, Vec::<String>::new());
+    let short = r#"
+        bynder = { domain = "acme.bynder.com", api_token = { env = "BYNDER_TOKEN" }, hash_metaproperty = "imatag_hash" }
+        imatag = { api_key = { env = "IMATAG_API_KEY" }, directory = "acme/bynder", base_url = "https://app.imatag.com/api/v3" }
+        filters = { types = ["image"] }
+        producer = { every = "15m" }
+        broker = { url = { env = "CONNECTOR_BROKER_URL" } }"#;
+    let short = load(short, &[], &[]).unwrap();
+    assert_eq!(format!("{:?}", sample.config), format!("{:?}", short.config));
+}
+
+#[test]
+fn each_bad_value_names_its_key_and_the_remedy() {
+    let with = |from: &str, to: &str| SAMPLE.replace(from, to);
+    let table = [
+        (with("domain =", "domian ="), "unknown key bynder.domian; did you mean bynder.domain?"),
+        (with("delta = true", "dleta = true"), "unknown key dleta; did you mean delta?"),
+        (with("[worker]", "[workers]"), "unknown key workers; did you mean worker?"),
+        (
+            with("hash_metaproperty = \"imatag_hash\"", ""),
+            "bynder.hash_metaproperty: is missing; write hash_metaproperty = … under [bynder]",
+        ),
+        (
+            with("concurrency = 16", "concurrency = \"many\""),
+            "worker.concurrency: invalid type: string \"many\", expected usize",
+        ),
+        (with("concurrency = 16", "concurrency = 0"), "worker.concurrency: must be from 1 to 1024"),
+        (
+            with("requests_per_5_minutes = 4000", "requests_per_5_minutes = 0"),
+            "bynder.requests_per_5_minutes: invalid value",
+        ),
+        (with("\"60s\"\nmax", "\"soon\"\nmax"), "worker.request_timeout: \"soon\" is not a duration"),
+        (with("types = [\"image\"]", "types = \"image\""), "filters.types: invalid type"),
+        (
+            with("mode = \"version\"", "mode = \"copy\""),
+            "output.mode: only \"version\" works in this release",
+        ),
+        (with("mode = \"version\"", "mode = \"replace\""), "output.mode: unknown variant"),
+        (with("acme.bynder.com", "http://acme.bynder.com"), "bynder.domain: must use https"),
+        (
+            with("acme.bynder.com", "https://user:word@acme.bynder.com"),
+            "bynder.domain: must not hold credentials",
+        ),
+        (with("acme.bynder.com", "acme.bynder.com/api"), "bynder.domain: must be the portal's address alone"),
+        (with("acme.bynder.com", "not a host"), "bynder.domain: is no host name"),
+        (with("api_token = { env = \"BYNDER_TOKEN\" }", ""), "bynder.api_token: is missing"),
+        (
+            with("api_token", "oauth = { client_id = \"a\", client_secret = \"b\" }\napi_token"),
+            "bynder.api_token: stands beside [bynder.oauth]",
+        ),
+        (with("{ env = \"BYNDER_TOKEN\" }", "{ environment = \"X\" }"), "bynder.api_token: expected { env"),
+        (with("\"acme/bynder\"", "\"../other\""), "imatag.directory: must be a plain path"),
+        (with("\"acme/bynder\"", "\"\""), "imatag.directory: is empty"),
+        (with("\"5s\", \"30s\"", "\"30s\", \"5s\""), "queue.rungs: must be ascending"),
+        (
+            with("rungs = [\"5s\", \"30s\", \"2m\", \"10m\", \"1h\"]", "rungs = [\"5s\"]"),
+            "queue.rungs: one must be longer than worker.request_timeout",
+        ),
+        (with("legacy = \"original\"", "legacy = \"maybe\""), "marker.legacy: unknown variant"),
+        (
+            with("listen = \"127.0.0.1:9090\"", "listen = \"everywhere\""),
+            "http.listen: invalid socket address",
+        ),
+        (with("max_attempts = 12", "max_attempts = 0"), "worker.max_attempts: must be at least 1"),
+        ("bynder".to_owned(), "is not valid TOML"),
+    ];
+    for (text, wanted) in table {
+        let message = message(&text);
+        assert!(message.contains(wanted), "wanted {wanted:?}\n   got {message:?}");
+    }
+}
+
+#[test]
+fn environment_and_command_line_lie_over_the_file() {
+    let environment = [
+        ("CONNECTOR_WORKER__CONCURRENCY", "4"),
+        ("CONNECTOR_BYNDER__DOMAIN", "other.bynder.com"),
+        ("CONNECTOR_FILTERS__TYPES", "[\"video\"]"),
+        ("CONNECTOR_DELTA", "false"),
+        ("CONNECTOR_AGE_IDENTITY", "not a key of the configuration"),
+    ];
+    let overrides = [Override { key: "worker.concurrency".to_owned(), value: 5.into() }];
+    let loaded = load(SAMPLE, &environment, &overrides).unwrap();
+    assert_eq!(loaded.config.worker.concurrency, 5);
+    assert_eq!(loaded.config.bynder.domain, "other.bynder.com");
+    assert_eq!(loaded.config.filters.types, [crate::asset::AssetType::Video]);
+    assert!(!loaded.config.delta);
+    let origin = |key: &str| {
+        loaded.origins.iter().find(|(known, _)| known == key).map(|(_, origin)| origin.to_string())
+    };
+    assert_eq!(origin("worker.concurrency").as_deref(), Some("command line"));
+    assert_eq!(origin("bynder.domain").as_deref(), Some("CONNECTOR_BYNDER__DOMAIN"));
+}
+
+#[test]
+fn an_unknown_variable_is_an_error_like_an_unknown_key() {
+    let error = load(SAMPLE, &[("CONNECTOR_WORKER__CONCURENCY", "4")], &[]).unwrap_err();
+    assert_eq!(error.to_string(), "unknown key worker.concurency; did you mean worker.concurrency?");
+}
+
+#[test]
+fn secrets_are_shown_nowhere_and_plain_ones_warn() {
+    let text = SAMPLE.replace("{ env = \"BYNDER_TOKEN\" }", "\"marked-secret\"");
+    let loaded = load(&text, &[], &[]).unwrap();
+    assert!(loaded.warnings[0].starts_with("bynder.api_token stands in plain text"));
+    let shown = format!("{loaded:?} {}", serde_json::to_string(&loaded.config).unwrap());
+    assert!(!shown.contains("marked-secret"));
+}
+
+#[test]
+fn a_secret_comes_from_a_file_without_its_line_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    std::fs::write(&path, "word\n").unwrap();
+    let text = SAMPLE.replace("{ env = \"BYNDER_TOKEN\" }", &format!("{{ file = {path:?} }}"));
+    let value = load(&text, &[], &[]).unwrap().config.bynder.api_token.unwrap();
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&value.resolve("k").unwrap()), "word");
+    std::fs::remove_file(&path).unwrap();
+    let error = value.resolve("bynder.api_token").unwrap_err().to_string();
+    assert!(error.starts_with("bynder.api_token: cannot read the secret from"), "{error}");
+}
+
+#[test]
+fn a_missing_variable_is_named() {
+    let text = SAMPLE.replace("BYNDER_TOKEN", "SURELY_NOT_SET");
+    let value = load(&text, &[], &[]).unwrap().config.bynder.api_token.unwrap();
+    let error = value.resolve("bynder.api_token").unwrap_err().to_string();
+    assert!(error.contains("no variable SURELY_NOT_SET"), "{error}");
+}
+
+#[test]
+fn what_is_encrypted_needs_its_identity() {
+    let keys = keygen();
+    let armour = encrypt(&keys.recipient, &secrecy::SecretString::from("word")).unwrap();
+    assert!(armour.starts_with("-----BEGIN AGE ENCRYPTED FILE-----"));
+    assert!(!armour.contains("word"));
+    let text =
+        SAMPLE.replace("{ env = \"BYNDER_TOKEN\" }", &format!("{{ encrypted = \"\"\"\n{armour}\"\"\" }}"));
+    let value = load(&text, &[], &[]).unwrap().config.bynder.api_token.unwrap();
+    let error = value.resolve("bynder.api_token").unwrap_err().to_string();
+    assert!(error.contains("set CONNECTOR_AGE_IDENTITY"), "{error}");
+    assert!(encrypt("age1nonsense", &secrecy::SecretString::from("word")).is_err());
+}

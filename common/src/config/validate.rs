@@ -1,0 +1,176 @@
+//! What the types cannot say about the configuration.
+
+use url::{Host, Url};
+
+use super::file::{BynderSection, Config, ImatagSection, OutputMode, QueueSection};
+use super::{ConfigError, SecretValue};
+use crate::bynder;
+use crate::imatag;
+
+/// The limit Bynder publishes.
+const PUBLISHED_LIMIT: u32 = 4500;
+
+pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
+    config.bynder.portal()?;
+    one_of("bynder", "api_token", config.bynder.api_token.is_some(), config.bynder.oauth.is_some())?;
+    one_of("imatag", "api_key", config.imatag.api_key.is_some(), config.imatag.oauth.is_some())?;
+    directory(&config.imatag.directory)?;
+    rungs(&config.queue, config.worker.request_timeout.0)?;
+    if !(1..=1024).contains(&config.worker.concurrency) {
+        return Err(ConfigError::value("worker.concurrency", "must be from 1 to 1024"));
+    }
+    if config.worker.max_attempts == 0 {
+        return Err(ConfigError::value("worker.max_attempts", "must be at least 1"));
+    }
+    if config.worker.request_timeout.0 < std::time::Duration::from_millis(100) {
+        return Err(ConfigError::value("worker.request_timeout", "must be at least 100 ms"));
+    }
+    if config.bynder.hash_metaproperty.trim().is_empty() {
+        return Err(ConfigError::value(
+            "bynder.hash_metaproperty",
+            "is empty; write the name of a text metaproperty",
+        ));
+    }
+    if config.output.mode != OutputMode::Version {
+        return Err(ConfigError::value("output.mode", "only \"version\" works in this release"));
+    }
+    Ok(warnings(config))
+}
+
+fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let secrets = [
+        ("bynder.api_token", config.bynder.api_token.as_ref()),
+        ("bynder.oauth.client_secret", config.bynder.oauth.as_ref().map(|oauth| &oauth.client_secret)),
+        ("imatag.api_key", config.imatag.api_key.as_ref()),
+        ("imatag.oauth.client_secret", config.imatag.oauth.as_ref().map(|oauth| &oauth.client_secret)),
+        ("broker.url", config.broker.as_ref().map(|broker| &broker.url)),
+    ];
+    for (key, _) in secrets.into_iter().filter(|(_, secret)| secret.is_some_and(SecretValue::is_plain)) {
+        warnings.push(format!(
+            "{key} stands in plain text; use {{ env = … }}, {{ file = … }} or {{ encrypted = … }}"
+        ));
+    }
+    if config.bynder.requests_per_5_minutes.get() > PUBLISHED_LIMIT {
+        warnings
+            .push(format!("bynder.requests_per_5_minutes is above the {PUBLISHED_LIMIT} that Bynder allows"));
+    }
+    warnings
+}
+
+fn one_of(section: &str, token: &str, has_token: bool, has_oauth: bool) -> Result<(), ConfigError> {
+    match (has_token, has_oauth) {
+        (true, false) | (false, true) => Ok(()),
+        (false, false) => {
+            let reason = format!(
+                "is missing; write {token} = {{ env = … }} under [{section}], or a section [{section}.oauth]"
+            );
+            Err(ConfigError::value(format!("{section}.{token}"), reason))
+        }
+        (true, true) => {
+            let reason = format!("stands beside [{section}.oauth]; keep one of them");
+            Err(ConfigError::value(format!("{section}.{token}"), reason))
+        }
+    }
+}
+
+fn directory(directory: &str) -> Result<(), ConfigError> {
+    let wrong = |reason: &str| Err(ConfigError::value("imatag.directory", reason));
+    if directory.trim().is_empty() {
+        return wrong("is empty; write the homedir, or a folder below it");
+    }
+    if directory.starts_with('/') || directory.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return wrong("must be a plain path such as \"acme/bynder\" that starts with the homedir");
+    }
+    Ok(())
+}
+
+fn rungs(queue: &QueueSection, request_timeout: std::time::Duration) -> Result<(), ConfigError> {
+    let wrong = |reason: String| Err(ConfigError::value("queue.rungs", reason));
+    if queue.rungs.is_empty() || queue.rungs.len() > 10 {
+        return wrong("must be one to ten durations".to_owned());
+    }
+    if !queue.rungs.is_sorted_by(|left, right| left < right) {
+        return wrong("must be ascending".to_owned());
+    }
+    if queue.rungs.iter().all(|rung| rung.0 <= request_timeout) {
+        return wrong(
+            "one must be longer than worker.request_timeout: a job outwaits a lost request there".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+impl BynderSection {
+    /// The portal's origin; plain http is for this machine only.
+    pub fn portal(&self) -> Result<Url, ConfigError> {
+        let wrong = |reason: &str| ConfigError::value("bynder.domain", reason);
+        let text = self.domain.trim();
+        let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+        let url =
+            Url::parse(&text).map_err(|_| wrong("is no host name; write for example \"acme.bynder.com\""))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("must not hold credentials; use bynder.api_token"));
+        }
+        if url.path() != "/" || url.query().is_some() {
+            return Err(wrong("must be the portal's address alone, without a path"));
+        }
+        match (url.scheme(), is_loopback(&url)) {
+            ("https", _) | ("http", true) => Ok(url),
+            _ => Err(wrong("must use https; http is only for a portal on this machine")),
+        }
+    }
+
+    /// How to sign in, with the secret resolved.
+    pub fn credential(&self) -> Result<bynder::Credential, ConfigError> {
+        match (&self.api_token, &self.oauth) {
+            (Some(token), _) => Ok(bynder::Credential::Token(token.resolve("bynder.api_token")?)),
+            (None, Some(oauth)) => Ok(bynder::Credential::ClientCredentials {
+                client_id: oauth.client_id.clone(),
+                client_secret: oauth.client_secret.resolve("bynder.oauth.client_secret")?,
+            }),
+            (None, None) => Err(ConfigError::value("bynder.api_token", "is missing")),
+        }
+    }
+}
+
+impl ImatagSection {
+    /// How to sign in, with the secret resolved.
+    pub fn credential(&self) -> Result<imatag::Credential, ConfigError> {
+        match (&self.api_key, &self.oauth) {
+            (Some(key), _) => Ok(imatag::Credential::ApiKey(key.resolve("imatag.api_key")?)),
+            (None, Some(oauth)) => Ok(imatag::Credential::OAuth {
+                client_id: oauth.client_id.clone(),
+                client_secret: oauth.client_secret.resolve("imatag.oauth.client_secret")?,
+                token_url: oauth.token_url.clone(),
+            }),
+            (None, None) => Err(ConfigError::value("imatag.api_key", "is missing")),
+        }
+    }
+
+    /// The wire profile with its overrides.
+    pub fn wire(&self) -> Result<imatag::Profile, ConfigError> {
+        let profile = imatag::Profile::load(&self.profile, &self.profile_overrides)
+            .map_err(|error| ConfigError::value("imatag.profile", error.to_string()))?;
+        for (key, url) in
+            [("imatag.base_url", self.base_url.as_ref()), ("imatag.profile", Some(&profile.base_url))]
+        {
+            if url.is_some_and(|url| url.scheme() != "https" && !is_loopback(url)) {
+                return Err(ConfigError::value(
+                    key,
+                    "must use https; http is only for a service on this machine",
+                ));
+            }
+        }
+        Ok(profile)
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
