@@ -1,1 +1,16 @@
-//! placeholder
+//! The worker: takes jobs through submit, transfer and save.
+//!
+//! A step ([`step`]) does the work and says how it ended; [`settle`] alone turns that into what happens to the
+//! message; [`consume`] takes deliveries and drains. Decisions without I/O are in [`decide`].
+
+pub mod breaker;
+mod consume;
+pub mod decide;
+mod environment;
+mod error;
+pub mod settle;
+pub mod step;
+
+pub use consume::consume;
+pub use environment::{Environment, Metaproperty, Settings};
+pub use error::{StepError, Verdict};

@@ -49,8 +49,8 @@ pub struct Run {
 }
 
 impl Ledger {
-    /// Notes the start of a run; an interrupted run that is not resumed counts as stopped.
-    pub async fn begin_run(
+    /// Notes the start of a run, unless it is noted already; an interrupted run that is not resumed counts as stopped.
+    pub async fn begin_run_if_new(
         &self,
         run: &RunId,
         mode: RunMode,
@@ -60,9 +60,12 @@ impl Ledger {
         let (run, fingerprint) = (run.to_string(), fingerprint.to_owned());
         self.state
             .write(move |transaction| {
-                transaction.execute("UPDATE runs SET state = 'stopped' WHERE state = 'enumerating'", [])?;
                 transaction.execute(
-                    "INSERT INTO runs (run_id, mode, fingerprint, started, state) VALUES (?1, ?2, ?3, ?4, 'enumerating')",
+                    "UPDATE runs SET state = 'stopped' WHERE state = 'enumerating' AND run_id <> ?1",
+                    [&run],
+                )?;
+                transaction.execute(
+                    "INSERT OR IGNORE INTO runs (run_id, mode, fingerprint, started, state) VALUES (?1, ?2, ?3, ?4, 'enumerating')",
                     params![run, mode.name(), fingerprint, started.to_string()],
                 )?;
                 Ok(())

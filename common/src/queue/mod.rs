@@ -112,10 +112,10 @@ pub struct Lease {
 }
 
 /// Runs something when dropped, unless disarmed.
-struct Guard(Option<Box<dyn FnOnce() + Send>>);
+struct Guard(Option<Box<dyn FnOnce() + Send + Sync>>);
 
 impl Guard {
-    fn new(on_drop: impl FnOnce() + Send + 'static) -> Self {
+    fn new(on_drop: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self(Some(Box::new(on_drop)))
     }
 

@@ -1,0 +1,357 @@
+//! One run: walk, decide, publish.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::asset::Asset;
+use common::bynder::{Bynder, BynderError, DateField};
+use common::config::Limits;
+use common::job::{Job, Lane, RunId};
+use common::ledger::{Ledger, RunMode, RunState};
+use common::queue::{JobQueue, QueueError};
+use common::state::DatabaseError;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::enumerate::{Place, Stretch, Walk, WalkError};
+use crate::filter::Filter;
+use crate::patience::{Patience, patiently};
+use crate::select::{Decision, SkipReason, decide};
+
+/// Open jobs above which a run waits before it publishes more: the queue does not grow with the library.
+const MOST_OPEN_JOBS: u64 = 5000;
+const SECONDS_A_DAY: i64 = 86_400;
+const LOOK_AT_QUEUE: Duration = Duration::from_millis(500);
+
+/// What a run works with.
+#[derive(Clone)]
+pub struct Environment {
+    /// The portal.
+    pub bynder: Bynder,
+    /// Runs, cursor and outcomes.
+    pub ledger: Ledger,
+    /// Where jobs go.
+    pub queue: Arc<dyn JobQueue>,
+    /// Which assets are meant.
+    pub filter: Filter,
+    /// Name of the hash metaproperty.
+    pub metaproperty: String,
+    /// How much may be published.
+    pub limits: Limits,
+}
+
+/// What this run shall do.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The whole library or what changed.
+    pub scope: Scope,
+    /// Publish at most so many jobs.
+    pub max_assets: Option<u64>,
+    /// Only count: no job, no checkpoint, no cursor.
+    pub dry_run: bool,
+}
+
+/// Which part of the library a run goes over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// The whole library.
+    #[default]
+    Full,
+    /// Whatever was modified since this time.
+    Since(Timestamp),
+}
+
+impl Scope {
+    fn mode(self) -> RunMode {
+        match self {
+            Self::Full => RunMode::Full,
+            Self::Since(_) => RunMode::Delta,
+        }
+    }
+}
+
+/// What a run found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// Rows looked at.
+    pub listed: u64,
+    /// Assets that need protection.
+    pub selected: u64,
+    /// Jobs published for them.
+    pub published: u64,
+    /// Assets left alone, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// Bytes of the selected files, by extension.
+    pub bytes_by_extension: BTreeMap<String, u64>,
+    /// Bytes of the selected files.
+    pub bytes: u64,
+    /// Whether a limit ended the run before the library did.
+    pub limit_reached: bool,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The run.
+    pub run_id: RunId,
+    /// What it went over.
+    pub mode: RunMode,
+    /// What it found and did.
+    pub found: Found,
+}
+
+/// A run that could not be finished; what it published stays published, and the next run goes on where it stood.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The library cannot be listed.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    /// The portal failed.
+    #[error(transparent)]
+    Bynder(#[from] BynderError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] DatabaseError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Somebody asked to stop.
+    #[error("stopped; the next run goes on where this one stood")]
+    Stopped,
+}
+
+/// Does one run. `observe` is called after each page.
+pub async fn run(
+    environment: &Environment,
+    options: &Options,
+    patience: &Patience,
+    observe: impl Fn(&Found),
+) -> Result<Report, RunError> {
+    let mut run = Run::start(environment, options, patience).await?;
+    while let Some(step) = run.walk.next(patience).await? {
+        run.found.listed += step.rows as u64;
+        for asset in &step.assets {
+            if patience.is_over() {
+                return Err(RunError::Stopped);
+            }
+            run.consider(asset).await?;
+            if run.found.limit_reached {
+                break;
+            }
+        }
+        observe(&run.found);
+        if run.found.limit_reached {
+            break;
+        }
+        run.checkpoint(step.next.as_ref()).await?;
+    }
+    run.finish().await
+}
+
+struct Run<'a> {
+    environment: &'a Environment,
+    options: &'a Options,
+    patience: &'a Patience,
+    id: RunId,
+    started: Timestamp,
+    walk: Walk,
+    found: Found,
+    /// Jobs that may still be published.
+    allowance: u64,
+}
+
+impl<'a> Run<'a> {
+    async fn start(
+        environment: &'a Environment,
+        options: &'a Options,
+        patience: &'a Patience,
+    ) -> Result<Self, RunError> {
+        let ledger = &environment.ledger;
+        let mode = options.scope.mode();
+        let fingerprint = format!("{:?} {}", options.scope, environment.filter.fingerprint());
+        let interrupted =
+            if options.dry_run { None } else { ledger.interrupted_run(mode, &fingerprint).await? };
+        let place = interrupted
+            .as_ref()
+            .and_then(|run| serde_json::from_str::<Place>(run.checkpoint.as_deref()?).ok());
+        let (id, started) = if let Some(run) = interrupted {
+            tracing::info!(run_id = %run.run_id, "going on with the interrupted run");
+            (run.run_id, run.started)
+        } else {
+            let started = portal_time(environment, patience).await?;
+            (RunId(new_run_id(started)), started)
+        };
+        if !options.dry_run && place.is_none() {
+            // A resumed run that never reached a checkpoint is there already, and starting anew is harmless.
+            ledger.begin_run_if_new(&id, mode, &fingerprint, started).await?;
+        }
+        let stretch = match options.scope {
+            Scope::Full => Stretch { field: DateField::Created, from: None, to: None },
+            Scope::Since(since) => {
+                Stretch { field: DateField::Modified, from: Some(since), to: Some(started) }
+            }
+        };
+        let requests = environment.filter.push_down();
+        let walk = Walk::new(environment.bynder.clone(), requests, stretch, place);
+        let mut run = Self {
+            environment,
+            options,
+            patience,
+            run_id,
+            started,
+            walk,
+            found: Found::default(),
+            allowance: 0,
+        };
+        run.allowance = run.allowance().await?;
+        Ok(run)
+    }
+
+    async fn allowance(&self) -> Result<u64, DatabaseError> {
+        let ledger = &self.environment.ledger;
+        let limits = &self.environment.limits;
+        let mut allowance = self.options.max_assets.unwrap_or(u64::MAX);
+        if let Some(per_run) = limits.assets_per_run {
+            allowance = allowance.min(per_run.saturating_sub(ledger.published_in(&self.id).await?));
+        }
+        if let Some(per_day) = limits.assets_per_day {
+            let second = self.started.as_second();
+            let midnight =
+                Timestamp::from_second(second - second.rem_euclid(SECONDS_A_DAY)).unwrap_or(self.started);
+            allowance = allowance.min(per_day.saturating_sub(ledger.published_since(midnight).await?));
+        }
+        Ok(allowance)
+    }
+
+    async fn consider(&mut self, asset: &Asset) -> Result<(), RunError> {
+        let environment = self.environment;
+        let known = environment.ledger.known(&asset.id).await?;
+        let marker = asset.marker(&environment.metaproperty);
+        let decision = match decide(asset, &marker, &environment.filter, known) {
+            Decision::AskVersion => {
+                let Some(asked) = self.with_version(asset).await? else { return Ok(()) };
+                decide(&asked, &marker, &environment.filter, known)
+            }
+            decision @ (Decision::Publish { .. } | Decision::Skip(_)) => decision,
+        };
+        match decision {
+            Decision::Skip(reason) => {
+                *self.found.skipped.entry(skip_name(reason)).or_default() += 1;
+                Ok(())
+            }
+            Decision::Publish { base } => self.publish(asset, base).await,
+            // A portal that tells no version even for a single asset: nothing can be saved there safely.
+            Decision::AskVersion => {
+                *self.found.skipped.entry("version_unknown".to_owned()).or_default() += 1;
+                tracing::error!(asset_id = %asset.id, "Bynder does not tell the asset's version; it is left alone");
+                Ok(())
+            }
+        }
+    }
+
+    /// The asset with its active version, from the ledger or one GET; `None` if it is gone by now.
+    async fn with_version(&self, asset: &Asset) -> Result<Option<Asset>, RunError> {
+        let ledger = &self.environment.ledger;
+        let mut version = ledger.remembered_version(&asset.id, asset.modified).await?;
+        if version.is_none() {
+            let asked = patiently(self.patience, || self.environment.bynder.asset(&asset.id)).await;
+            version = match asked {
+                Err(BynderError::NotFound { .. }) => return Ok(None),
+                answer => answer?.active(),
+            };
+            if let Some(version) = version.filter(|_| !self.options.dry_run) {
+                ledger.remember_version(&asset.id, asset.modified, version).await?;
+            }
+        }
+        Ok(Some(Asset { active_version: version, ..asset.clone() }))
+    }
+
+    async fn publish(&mut self, asset: &Asset, base: u32) -> Result<(), RunError> {
+        if self.found.selected >= self.allowance {
+            self.found.limit_reached = true;
+            return Ok(());
+        }
+        self.found.selected += 1;
+        self.found.bytes += asset.bytes;
+        let extension = asset.extensions.first().cloned().unwrap_or_else(|| "(none)".to_owned());
+        *self.found.bytes_by_extension.entry(extension).or_default() += asset.bytes;
+        if self.options.dry_run {
+            return Ok(());
+        }
+        while self.environment.queue.depth().await?.open() >= MOST_OPEN_JOBS {
+            if !self.patience.wait(LOOK_AT_QUEUE).await {
+                return Err(RunError::Stopped);
+            }
+        }
+        let lane = match self.options.scope {
+            Scope::Full => Lane::Backlog,
+            Scope::Since(_) => Lane::Fresh,
+        };
+        let marker = asset.property_text(&self.environment.metaproperty);
+        let (id, name) = (asset.id.clone(), &asset.name);
+        let job = Job::new(self.id.clone(), id, name, lane, base, marker, Timestamp::now());
+        self.environment.queue.publish(&job).await?;
+        self.found.published += 1;
+        Ok(())
+    }
+
+    /// Everything of the page is published: the next run need not look at it again.
+    async fn checkpoint(&self, next: Option<&Place>) -> Result<(), RunError> {
+        let Some(next) = next.filter(|_| !self.options.dry_run) else { return Ok(()) };
+        let text = serde_json::to_string(next).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
+        self.environment.ledger.checkpoint(&self.id, text).await?;
+        Ok(())
+    }
+
+    async fn finish(self) -> Result<Report, RunError> {
+        if !self.options.dry_run {
+            let state = if self.found.limit_reached { RunState::Stopped } else { RunState::Enumerated };
+            self.environment.ledger.end_walk(&self.id, state, Some(self.started)).await?;
+        }
+        Ok(Report { run_id: self.id, mode: self.options.scope.mode(), found: self.found })
+    }
+}
+
+/// The start of the run by the portal's clock: the cursor must not depend on this machine's.
+async fn portal_time(environment: &Environment, patience: &Patience) -> Result<Timestamp, RunError> {
+    let query = common::bynder::ListQuery { limit: 1, page: 1, ..common::bynder::ListQuery::default() };
+    let page = patiently(patience, || environment.bynder.list(&query)).await?;
+    Ok(page.portal_time.unwrap_or_else(Timestamp::now))
+}
+
+fn new_run_id(started: Timestamp) -> String {
+    let time = jiff::fmt::strtime::format("%Y%m%dT%H%M%SZ", started).unwrap_or_default();
+    format!("{time}-{:08x}", rand::random::<u32>())
+}
+
+fn skip_name(reason: SkipReason) -> String {
+    match reason {
+        SkipReason::Unchanged => "unchanged".to_owned(),
+        SkipReason::Filtered(by) => format!("filtered_by_{}", by.name()),
+        SkipReason::OptedOut => "opted_out".to_owned(),
+        SkipReason::JobOpen => "job_open".to_owned(),
+        SkipReason::FailedBefore => "failed_before".to_owned(),
+    }
+}
+
+/// What a run goes over, from the configuration, the command line and the cursor.
+pub fn scope(
+    delta: bool,
+    full: bool,
+    since: Option<Timestamp>,
+    cursor: Option<Timestamp>,
+    overlap: Duration,
+) -> Scope {
+    if full {
+        return Scope::Full;
+    }
+    match (since, cursor) {
+        (Some(since), _) => Scope::Since(since),
+        (None, Some(cursor)) if delta => {
+            let overlap = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX);
+            Scope::Since(cursor.checked_sub(overlap).unwrap_or(Timestamp::MIN))
+        }
+        (None, _) => Scope::Full,
+    }
+}

@@ -1,0 +1,121 @@
+//! Whether an asset gets a job, decided from its row alone and what the ledger knows.
+
+use common::asset::Asset;
+use common::ledger::Known;
+use common::marker::Marker;
+
+use crate::filter::{Filter, FilteredBy};
+
+/// What to do with one row of the listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Publish a job that protects this version.
+    Publish {
+        /// The active version.
+        base: u32,
+    },
+    /// The row does not tell the active version: ask once, then decide again.
+    AskVersion,
+    /// Leave it, for this reason.
+    Skip(SkipReason),
+}
+
+/// Why an asset gets no job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// The marker names the active version and its size: protected.
+    Unchanged,
+    /// A filter leaves it out.
+    Filtered(FilteredBy),
+    /// A person opted it out.
+    OptedOut,
+    /// A job for it is under way.
+    JobOpen,
+    /// It failed for good at this version; `connector failed replay` takes it up again.
+    FailedBefore,
+}
+
+/// Decides for one row.
+pub fn decide(asset: &Asset, marker: &Marker, filter: &Filter, known: Known) -> Decision {
+    if let Err(by) = filter.check(asset) {
+        return Decision::Skip(SkipReason::Filtered(by));
+    }
+    if marker.opted_out() {
+        return Decision::Skip(SkipReason::OptedOut);
+    }
+    if known.open {
+        return Decision::Skip(SkipReason::JobOpen);
+    }
+    let Some(base) = asset.active_version else {
+        return Decision::AskVersion;
+    };
+    if marker.protects(base, asset.bytes) {
+        return Decision::Skip(SkipReason::Unchanged);
+    }
+    if known.failed_version == Some(base) {
+        return Decision::Skip(SkipReason::FailedBefore);
+    }
+    Decision::Publish { base }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use common::asset::AssetType;
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn asset(active_version: Option<u32>) -> Asset {
+        Asset {
+            id: "A".parse().unwrap(),
+            name: String::new(),
+            file_name: None,
+            kind: AssetType::Image,
+            extensions: Vec::new(),
+            bytes: 500,
+            active_version,
+            created: Timestamp::UNIX_EPOCH,
+            modified: Timestamp::UNIX_EPOCH,
+            archived: false,
+            tags: Vec::new(),
+            properties: BTreeMap::new(),
+            option_ids: Vec::new(),
+        }
+    }
+
+    fn decide_with(version: Option<u32>, marker: &str, known: Known) -> Decision {
+        decide(&asset(version), &Marker::parse(Some(marker)), &Filter::default(), known)
+    }
+
+    #[test]
+    fn only_a_record_of_this_version_and_size_skips_an_asset() {
+        let record = |version, bytes| format!("{0} {0} v{version} {bytes}", "ab".repeat(32));
+        let none = Known::default();
+        assert_eq!(decide_with(Some(3), &record(3, 500), none), Decision::Skip(SkipReason::Unchanged));
+        for other in [record(2, 500), record(3, 501), String::new(), "foreign".to_owned()] {
+            assert_eq!(decide_with(Some(3), &other, none), Decision::Publish { base: 3 }, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_version_is_asked_for_and_never_taken_for_the_first() {
+        let record = format!("{0} {0} v1 500", "ab".repeat(32));
+        assert_eq!(decide_with(None, &record, Known::default()), Decision::AskVersion);
+    }
+
+    #[test]
+    fn open_jobs_failed_versions_and_wishes_are_respected() {
+        let open = Known { open: true, failed_version: None };
+        assert_eq!(decide_with(Some(1), "", open), Decision::Skip(SkipReason::JobOpen));
+        let failed = Known { open: false, failed_version: Some(1) };
+        assert_eq!(decide_with(Some(1), "", failed), Decision::Skip(SkipReason::FailedBefore));
+        assert_eq!(decide_with(Some(2), "", failed), Decision::Publish { base: 2 });
+        assert_eq!(
+            decide_with(Some(1), "opted-out; ", Known::default()),
+            Decision::Skip(SkipReason::OptedOut)
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! The one object that a run prints last.
+
+use common::ledger::Tally;
+use serde::Serialize;
+
+use crate::run::Report;
+
+/// The run summary; its fields are a stable interface.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// The run.
+    pub run_id: String,
+    /// `full` or `delta`.
+    pub mode: &'static str,
+    /// Rows looked at.
+    pub listed: u64,
+    /// Assets that need protection.
+    pub selected: u64,
+    /// Assets protected already, at no further request.
+    pub skipped_unchanged: u64,
+    /// Assets that a filter left out.
+    pub filtered_out: u64,
+    /// Jobs published.
+    pub published: u64,
+    /// Jobs by outcome.
+    pub watermarked: u64,
+    /// Protected before.
+    pub already_protected: u64,
+    /// Crossed with a person's work.
+    pub superseded: u64,
+    /// Waiting for a person's approval.
+    pub awaiting_approval: u64,
+    /// Deleted meanwhile.
+    pub gone: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// Portal calls made.
+    pub portal_requests: u64,
+    /// Bytes fetched from both services.
+    pub bytes_downloaded: u64,
+    /// Bytes sent to both services.
+    pub bytes_uploaded: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl Summary {
+    /// Puts together what the run found and what became of its jobs.
+    pub fn new(report: &Report, tally: &Tally, portal_requests: u64, seconds: f64) -> Self {
+        let found = &report.found;
+        let skipped = |wanted: &str| {
+            let matching = found.skipped.iter().filter(|(name, _)| name.starts_with(wanted));
+            matching.map(|(_, count)| count).sum()
+        };
+        Self {
+            run_id: report.run_id.to_string(),
+            mode: report.mode.name(),
+            listed: found.listed,
+            selected: found.selected,
+            skipped_unchanged: skipped("unchanged"),
+            filtered_out: skipped("filtered_by_"),
+            published: found.published,
+            watermarked: tally.count("watermarked"),
+            already_protected: tally.count("already_protected"),
+            superseded: tally.count("superseded"),
+            awaiting_approval: tally.count("awaiting_approval"),
+            gone: tally.count("gone"),
+            failed: tally.count("failed"),
+            portal_requests,
+            bytes_downloaded: tally.bytes_downloaded,
+            bytes_uploaded: tally.bytes_uploaded,
+            seconds,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What one fresh look at the asset means for a job that is about to touch it.
+
+use common::asset::AssetDetail;
+use common::hash::{ContentHash, FileFacts};
+use common::marker::{Marker, Record};
+
+/// What the job knows before it looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight<'a> {
+    /// The version the job protects.
+    pub base: u32,
+    /// The highest version known when the job last looked.
+    pub top: u32,
+    /// Hash of the original.
+    pub original: ContentHash,
+    /// The watermarked file.
+    pub watermarked: &'a FileFacts,
+}
+
+/// What to do about what was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// Nobody worked on the asset, and the marker for the coming version is in place: save.
+    Clear,
+    /// Nobody worked on the active version, but the marker does not hold this record: write it and look again.
+    Mark(Record),
+    /// These versions are new since the job last looked and as long as the watermarked file: one may be the
+    /// job's own, saved by a request whose answer was lost. Only their hashes tell.
+    MaybeOurs {
+        /// Version numbers, ascending.
+        candidates: Vec<u32>,
+    },
+    /// A person made another version the active one: start over with it.
+    Restart {
+        /// The version to protect now.
+        base: u32,
+        /// The highest version there is now.
+        top: u32,
+    },
+    /// A person made another version the active one, and the marker says that it is protected.
+    ProtectedElsewhere,
+    /// A person opted the asset out while the job was under way.
+    OptedOut,
+    /// The marker holds somebody else's text now.
+    Foreign(String),
+    /// The portal does not tell the asset's versions, so nothing can be saved safely.
+    VersionsUnknown,
+}
+
+/// Decides by one single-asset GET; never by the listing, which lags.
+pub fn look(sight: Sight<'_>, detail: &AssetDetail, marker: &Marker) -> Look {
+    let (Some(active), Some(top)) = (detail.active(), detail.top()) else {
+        return Look::VersionsUnknown;
+    };
+    let candidates = candidates(sight, detail);
+    if !candidates.is_empty() {
+        return Look::MaybeOurs { candidates };
+    }
+    match marker {
+        Marker::Foreign(text) => return Look::Foreign(text.clone()),
+        Marker::Ours(_) if marker.opted_out() => return Look::OptedOut,
+        Marker::Ours(_) | Marker::Absent | Marker::Legacy(_) => {}
+    }
+    if active != sight.base {
+        return elsewhere(detail, marker, active, top);
+    }
+    let record = Record {
+        original: sight.original,
+        watermarked: sight.watermarked.sha256,
+        version: top + 1,
+        bytes: sight.watermarked.bytes,
+    };
+    match marker {
+        Marker::Ours(records) if records.contains(&record) => Look::Clear,
+        _ => Look::Mark(record),
+    }
+}
+
+/// What to do when the new versions turned out to be a person's.
+pub fn not_ours(detail: &AssetDetail) -> Look {
+    match (detail.active(), detail.top()) {
+        (Some(base), Some(top)) => Look::Restart { base, top },
+        _ => Look::VersionsUnknown,
+    }
+}
+
+fn elsewhere(detail: &AssetDetail, marker: &Marker, active: u32, top: u32) -> Look {
+    let bytes = detail.version(active).and_then(|version| version.bytes);
+    if bytes.is_some_and(|bytes| marker.protects(active, bytes)) {
+        Look::ProtectedElsewhere
+    } else {
+        Look::Restart { base: active, top }
+    }
+}
+
+/// Versions made since the job last looked that may hold the watermarked file, by their length.
+fn candidates(sight: Sight<'_>, detail: &AssetDetail) -> Vec<u32> {
+    let newer = detail.versions.iter().filter(|version| version.number > sight.top);
+    newer
+        .filter(|version| version.bytes.is_none_or(|bytes| bytes == sight.watermarked.bytes))
+        .map(|version| version.number)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use common::asset::{Asset, AssetType, FileVersion};
+
+    use super::*;
+
+    const LENGTH: u64 = 500;
+
+    fn watermarked() -> FileFacts {
+        let sha256 = ContentHash::from_bytes([2; 32]);
+        FileFacts { sha256, bytes: LENGTH, media_type: None, pixels: None }
+    }
+
+    /// An asset whose versions have these lengths, the given one active.
+    fn detail(lengths: &[u64], active: u32) -> AssetDetail {
+        let versions = (1..).zip(lengths).map(|(number, bytes)| FileVersion {
+            number,
+            active: number == active,
+            bytes: Some(*bytes),
+            file_name: None,
+        });
+        let asset = Asset {
+            id: "A".parse().unwrap(),
+            name: String::new(),
+            file_name: None,
+            kind: AssetType::Image,
+            extensions: Vec::new(),
+            bytes: 0,
+            active_version: Some(active),
+            created: jiff::Timestamp::UNIX_EPOCH,
+            modified: jiff::Timestamp::UNIX_EPOCH,
+            archived: false,
+            tags: Vec::new(),
+            properties: BTreeMap::new(),
+            option_ids: Vec::new(),
+        };
+        AssetDetail { asset, versions: versions.collect() }
+    }
+
+    fn record(version: u32) -> Record {
+        let original = ContentHash::from_bytes([1; 32]);
+        Record { original, watermarked: watermarked().sha256, version, bytes: LENGTH }
+    }
+
+    fn see(base: u32, top: u32, detail: &AssetDetail, marker: &str) -> Look {
+        let watermarked = watermarked();
+        let original = ContentHash::from_bytes([1; 32]);
+        let sight = Sight { base, top, original, watermarked: &watermarked };
+        look(sight, detail, &Marker::parse(Some(marker)))
+    }
+
+    #[test]
+    fn an_untouched_asset_is_marked_then_saved() {
+        let untouched = detail(&[400], 1);
+        assert_eq!(see(1, 1, &untouched, ""), Look::Mark(record(2)));
+        assert_eq!(see(1, 1, &untouched, &record(2).to_string()), Look::Clear);
+    }
+
+    #[test]
+    fn a_restored_older_version_is_marked_for_the_number_after_the_highest() {
+        let restored = detail(&[400, 300, 200], 1);
+        assert_eq!(see(1, 1, &restored, &record(2).to_string()), Look::Mark(record(4)));
+    }
+
+    #[test]
+    fn a_persons_newer_version_starts_the_job_over() {
+        let newer = detail(&[400, 300], 2);
+        assert_eq!(see(1, 1, &newer, &record(2).to_string()), Look::Restart { base: 2, top: 2 });
+    }
+
+    #[test]
+    fn a_new_version_as_long_as_ours_is_never_trusted_by_its_length() {
+        let newer = detail(&[400, LENGTH], 2);
+        assert_eq!(see(1, 1, &newer, &record(2).to_string()), Look::MaybeOurs { candidates: vec![2] });
+        assert_eq!(not_ours(&newer), Look::Restart { base: 2, top: 2 });
+    }
+
+    #[test]
+    fn an_active_version_that_the_marker_protects_ends_the_job() {
+        let protected = record(1);
+        let restored = detail(&[LENGTH, 300], 1);
+        assert_eq!(see(2, 2, &restored, &protected.to_string()), Look::ProtectedElsewhere);
+    }
+
+    #[test]
+    fn a_persons_text_or_wish_stops_the_job() {
+        let untouched = detail(&[400], 1);
+        assert_eq!(see(1, 1, &untouched, "hands off"), Look::Foreign("hands off".to_owned()));
+        assert_eq!(see(1, 1, &untouched, "opted-out; "), Look::OptedOut);
+    }
+
+    #[test]
+    fn without_versions_nothing_is_saved() {
+        let mut unknown = detail(&[], 1);
+        unknown.asset.active_version = None;
+        assert_eq!(see(1, 1, &unknown, ""), Look::VersionsUnknown);
+    }
+}

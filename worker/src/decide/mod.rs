@@ -1,0 +1,11 @@
+//! Decisions as pure functions: what the facts mean, without doing anything about it.
+
+mod file;
+mod look;
+mod result;
+mod wait;
+
+pub use file::{FileDecision, decide_file};
+pub use look::{Look, Sight, look, not_ours};
+pub use result::{BadResult, check_result};
+pub use wait::{attempt_rung, idle_rung, suspect_rung};

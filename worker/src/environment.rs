@@ -1,0 +1,60 @@
+//! Everything a step needs, built once and shared by all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::budget::Budget;
+use common::bynder::Bynder;
+use common::imatag::Imatag;
+use common::marker::LegacyMeaning;
+use common::queue::JobQueue;
+use common::spool::Spool;
+
+use crate::breaker::Breakers;
+
+/// The services, the queue and the settings; clones share them.
+#[derive(Clone)]
+pub struct Environment {
+    /// The portal.
+    pub bynder: Bynder,
+    /// The watermarking service.
+    pub imatag: Imatag,
+    /// Where jobs come from and go to.
+    pub queue: Arc<dyn JobQueue>,
+    /// Where files rest between the services.
+    pub spool: Spool,
+    /// The portal's request budget; nothing is taken while it is paused.
+    pub budget: Budget,
+    /// Which services can be used right now.
+    pub breakers: Breakers,
+    /// What the configuration says.
+    pub settings: Arc<Settings>,
+}
+
+/// What the configuration says about doing jobs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The hash metaproperty.
+    pub metaproperty: Metaproperty,
+    /// What another tool's hash means.
+    pub legacy: LegacyMeaning,
+    /// Whether to submit again when it is unknown whether Imatag has the file and it cannot be asked.
+    pub resubmit_unknown: bool,
+    /// Jobs in flight at once.
+    pub concurrency: usize,
+    /// Attempts after which a job fails.
+    pub max_attempts: u32,
+    /// The longest a request may take; a suspect job waits longer than this.
+    pub request_timeout: Duration,
+    /// The waits a job can be sent to, ascending.
+    pub rungs: Vec<Duration>,
+}
+
+/// The hash metaproperty: listings show it by name, writes need its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metaproperty {
+    /// Its database name.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+}

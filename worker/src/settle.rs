@@ -1,0 +1,186 @@
+//! The only place where the end of a step becomes what happens to its message.
+
+use std::time::Duration;
+
+use common::job::{FailedAttempt, Job, Step};
+use common::outcome::{Failure, FailureClass, Outcome};
+use common::queue::Settlement;
+use jiff::Timestamp;
+
+use crate::breaker::{Breakers, Service};
+use crate::decide::{attempt_rung, idle_rung, suspect_rung};
+use crate::environment::Settings;
+use crate::error::{StepError, Verdict};
+use crate::step::{StepEnd, Wait};
+
+/// A job that waited this long in all will not come to an end by itself.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+/// How seldom a job looks whether a service has finished.
+const LONGEST_IDLE_RUNG: Duration = Duration::from_mins(2);
+
+/// Turns the end of a step into the settlement of its delivery, and tells the breakers.
+pub fn conclude(
+    settings: &Settings,
+    breakers: &Breakers,
+    mut job: Job,
+    result: Result<StepEnd, StepError>,
+    now: Timestamp,
+) -> Settlement {
+    match result {
+        Ok(end) => {
+            for service in answered(job.step, &end) {
+                breakers.succeeded(*service);
+            }
+            match end {
+                StepEnd::Next(step) => {
+                    job.step = step;
+                    Settlement::Forward(Box::new(job))
+                }
+                StepEnd::NotYet(wait) => {
+                    let rung = match wait {
+                        Wait::Service => idle_rung(&settings.rungs, job.waited(), LONGEST_IDLE_RUNG),
+                        Wait::Moment => settings.rungs[0],
+                    };
+                    park(job, rung, true, now)
+                }
+                StepEnd::Redo { step, reason } => {
+                    let failed = attempt(job.step, FailureClass::Exhausted, reason, None, now);
+                    job.step = step;
+                    retry(settings, job, failed, false, now)
+                }
+                StepEnd::Ended(outcome) => end_job(job, outcome, now),
+            }
+        }
+        Err(error) => {
+            let request_id = error.request_id();
+            match error.verdict(job.attempt) {
+                Verdict::Pause(duration) => {
+                    let rung = settings.rungs.iter().copied().find(|rung| *rung >= duration);
+                    let rung = rung.unwrap_or(settings.rungs[settings.rungs.len() - 1]);
+                    park(job, rung, false, now)
+                }
+                Verdict::Fail(class) => {
+                    let failure = Failure { class, reason: error.to_string(), request_id };
+                    end_job(job, Outcome::Failed(failure), now)
+                }
+                Verdict::Retry { against, suspect } => {
+                    let reason = error.to_string();
+                    let is_out =
+                        against.is_some_and(|(service, trouble)| breakers.failed(service, trouble, &reason));
+                    job.suspect |= suspect;
+                    let failed = attempt(job.step, error.class(), reason, request_id, now);
+                    if is_out {
+                        // The service is out for everybody; that says nothing about this job.
+                        job.remember(failed);
+                        let rung = rung_after_failure(settings, &job, suspect);
+                        park(job, rung, false, now)
+                    } else {
+                        retry(settings, job, failed, suspect, now)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The settlement of a delivery that came before: its earlier worker may have requests under way.
+pub fn outwait(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
+    job.suspect = true;
+    let rung = suspect_rung(&settings.rungs, settings.request_timeout);
+    park(job, rung, true, now)
+}
+
+/// The services that must have answered well for the step to end like this.
+fn answered(step: Step, end: &StepEnd) -> &'static [Service] {
+    match (step, end) {
+        (_, StepEnd::NotYet(Wait::Moment) | StepEnd::Redo { .. })
+        | (Step::Submit, StepEnd::NotYet(Wait::Service)) => &[],
+        (Step::Submit, StepEnd::Next(Step::Transfer | Step::Save))
+        | (Step::Transfer, StepEnd::Next(Step::Save)) => &[Service::Bynder, Service::Imatag],
+        (Step::Transfer, StepEnd::NotYet(Wait::Service)) => &[Service::Imatag],
+        (Step::Save, StepEnd::NotYet(Wait::Service)) | (_, StepEnd::Next(_) | StepEnd::Ended(_)) => {
+            &[Service::Bynder]
+        }
+    }
+}
+
+fn attempt(
+    step: Step,
+    class: FailureClass,
+    reason: String,
+    request_id: Option<String>,
+    now: Timestamp,
+) -> FailedAttempt {
+    FailedAttempt { at: now, step, class, reason, request_id }
+}
+
+fn rung_after_failure(settings: &Settings, job: &Job, suspect: bool) -> Duration {
+    if suspect {
+        suspect_rung(&settings.rungs, settings.request_timeout)
+    } else {
+        attempt_rung(&settings.rungs, job.attempt, &mut rand::rng())
+    }
+}
+
+fn retry(
+    settings: &Settings,
+    mut job: Job,
+    failed: FailedAttempt,
+    suspect: bool,
+    now: Timestamp,
+) -> Settlement {
+    let rung = rung_after_failure(settings, &job, suspect);
+    job.attempt += 1;
+    tracing::warn!(
+        job_id = %job.job_id, asset_id = %job.asset_id, step = failed.step.name(), attempt = job.attempt,
+        reason = failed.reason, "the step failed"
+    );
+    if job.attempt >= settings.max_attempts {
+        let failure = Failure {
+            class: failed.class,
+            reason: format!("given up after {} attempts: {}", job.attempt, failed.reason),
+            request_id: failed.request_id.clone(),
+        };
+        job.remember(failed);
+        return end_job(job, Outcome::Failed(failure), now);
+    }
+    job.remember(failed);
+    park(job, rung, true, now)
+}
+
+/// Sends the job to a wait; a wait that is nobody's fault does not count towards the job's day.
+fn park(mut job: Job, rung: Duration, counts: bool, now: Timestamp) -> Settlement {
+    if counts {
+        job.waited_ms = job.waited_ms.saturating_add(u64::try_from(rung.as_millis()).unwrap_or(u64::MAX));
+    }
+    if job.waited() > LONGEST_WAIT {
+        let reason = format!("not finished after waiting 24 hours, last in the step {}", job.step.name());
+        let failure = Failure { class: FailureClass::TimedOut, reason, request_id: None };
+        return end_job(job, Outcome::Failed(failure), now);
+    }
+    Settlement::Wait { job: Box::new(job), rung }
+}
+
+fn end_job(job: Job, outcome: Outcome, now: Timestamp) -> Settlement {
+    let event = Box::new(job.ended(outcome, now));
+    match &event.outcome {
+        Outcome::Failed(failure) => {
+            tracing::error!(
+                job_id = %job.job_id, asset_id = %job.asset_id, name = job.asset_name,
+                class = failure.class.name(), reason = failure.reason, "failed"
+            );
+            Settlement::Fail { job: Box::new(job), event }
+        }
+        Outcome::Watermarked { .. }
+        | Outcome::AlreadyProtected
+        | Outcome::Superseded { .. }
+        | Outcome::AwaitingApproval
+        | Outcome::Gone => {
+            tracing::info!(
+                job_id = %job.job_id, asset_id = %job.asset_id, name = job.asset_name,
+                outcome = event.outcome.name(), "done"
+            );
+            Settlement::Finish(event)
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Ending a job whose file needs no watermark, or whose metaproperty must be left alone.
+
+use common::asset::AssetDetail;
+use common::bynder::BynderError;
+use common::hash::FileFacts;
+use common::job::Job;
+use common::marker::{Marker, Record};
+use common::outcome::{FailureClass, Outcome};
+
+use super::{StepEnd, marking};
+use crate::environment::Environment;
+use crate::error::StepError;
+
+/// The file is protected: completes the marker so that the next run needs no download.
+///
+/// `known` is the record that names the file; without one the file stands for its own original.
+pub(super) async fn already_protected(
+    environment: &Environment,
+    job: &mut Job,
+    file: &FileFacts,
+    known: Option<Record>,
+) -> Result<StepEnd, StepError> {
+    let detail = match environment.bynder.asset(&job.asset_id).await {
+        Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
+        answer => answer?,
+    };
+    let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+    let original = known.map_or(file.sha256, |record| record.original);
+    let record = Record { original, watermarked: file.sha256, version: job.base, bytes: file.bytes };
+    let records = match marker.into_records() {
+        Ok(records) => records,
+        Err(foreign) => return Ok(foreign_text(environment, job, &foreign.0)),
+    };
+    if !records.contains(&record) {
+        marking::write(environment, job, &records.with(record)).await?;
+    }
+    Ok(StepEnd::Ended(crossed(job, known, &detail).unwrap_or(Outcome::AlreadyProtected)))
+}
+
+/// A record that names a lower version than the one that holds the file, while that version holds another file:
+/// a person uploaded between the last look and the save, and the save came on top.
+fn crossed(job: &Job, known: Option<Record>, detail: &AssetDetail) -> Option<Outcome> {
+    let record = known.filter(|record| record.version < job.base)?;
+    let theirs = detail.version(record.version)?;
+    let differs = theirs.bytes.is_some_and(|bytes| bytes != record.bytes);
+    differs.then_some(Outcome::Superseded { ours: Some(job.base), theirs: record.version })
+}
+
+/// The listing showed foreign text; the listing lags, so one look makes sure before the job fails.
+pub(super) async fn confirm_foreign(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    let detail = match environment.bynder.asset(&job.asset_id).await {
+        Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
+        answer => answer?,
+    };
+    let name = &environment.settings.metaproperty.name;
+    match detail.asset.marker(name) {
+        Marker::Foreign(text) => Ok(foreign_text(environment, job, &text)),
+        Marker::Absent | Marker::Ours(_) | Marker::Legacy(_) => {
+            job.marker_text = detail.asset.property_text(name);
+            Ok(StepEnd::Next(job.step))
+        }
+    }
+}
+
+/// The failure of a job that found somebody else's text in the hash metaproperty.
+pub(super) fn foreign_text(environment: &Environment, job: &Job, text: &str) -> StepEnd {
+    let shown: String = text.chars().take(60).collect();
+    StepEnd::failed(
+        FailureClass::Marker,
+        format!(
+            "the metaproperty {} of asset {} holds text that the connector did not write ({shown:?}); \
+             empty it, or name another metaproperty in bynder.hash_metaproperty",
+            environment.settings.metaproperty.name, job.asset_id,
+        ),
+    )
+}

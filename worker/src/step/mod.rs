@@ -1,0 +1,72 @@
+//! The three steps of a job. A step does its work and says how it ended; it settles nothing itself.
+
+mod complete;
+mod inspect;
+mod marking;
+mod save;
+mod submit;
+mod transfer;
+
+use common::job::{Job, Step};
+use common::outcome::{Failure, FailureClass, Outcome};
+
+use crate::environment::Environment;
+use crate::error::StepError;
+
+/// How a step ended, short of an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepEnd {
+    /// On to this step, at once.
+    Next(Step),
+    /// Not yet: back to the same step after a wait that uses up no attempt.
+    NotYet(Wait),
+    /// What was done before came to nothing: back to this step, using up an attempt.
+    Redo {
+        /// The step to go back to.
+        step: Step,
+        /// What came to nothing, and why.
+        reason: String,
+    },
+    /// The job is over.
+    Ended(Outcome),
+}
+
+/// What a job waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Imatag to watermark the file, or Bynder to convert the import: longer and longer.
+    Service,
+    /// Another job's lease, or a write to become visible: the shortest wait.
+    Moment,
+}
+
+impl StepEnd {
+    pub(crate) fn failed(class: FailureClass, reason: impl Into<String>) -> Self {
+        Self::Ended(Outcome::Failed(Failure { class, reason: reason.into(), request_id: None }))
+    }
+}
+
+/// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.
+pub async fn run(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    match job.step {
+        Step::Submit => submit::submit(environment, job).await,
+        Step::Transfer => transfer::transfer(environment, job).await,
+        Step::Save => save::save(environment, job).await,
+    }
+}
+
+/// Takes back what a failed job wrote ahead of a save that will not come. A failure here is only logged: the
+/// record names a version that does not exist, and is replaced when the asset is protected.
+pub(crate) async fn withdraw_marker(environment: &Environment, job: &mut Job) {
+    if job.effects.marked.is_none() {
+        return;
+    }
+    let withdrawn = async {
+        let detail = environment.bynder.asset(&job.asset_id).await?;
+        let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+        marking::retract(environment, job, marker).await
+    };
+    if let Err(error) = withdrawn.await {
+        tracing::warn!(asset_id = %job.asset_id, %error, "the marker could not be taken back");
+    }
+}

@@ -1,0 +1,244 @@
+//! Save: wait for the import, look once more, and make the one irreversible call.
+
+use std::time::Duration;
+
+use common::asset::AssetDetail;
+use common::bynder::{BynderError, ImportId, ImportState, Saved};
+use common::fault::{Guard, guard_stands};
+use common::job::{Job, Step};
+use common::marker::{Marker, Record, Records};
+use common::outcome::{FailureClass, Outcome};
+use common::spool::SpooledFile;
+use jiff::Timestamp;
+
+use super::{StepEnd, Wait, complete, marking};
+use crate::decide::{Look, Sight, look, not_ours};
+use crate::environment::Environment;
+use crate::error::StepError;
+
+/// An import that is pending longer than this will not come.
+const LONGEST_CONVERSION: Duration = Duration::from_mins(30);
+/// Looks that do not show the written marker before it is written again.
+const LOOKS_BEFORE_WRITING_AGAIN: u32 = 3;
+/// Looks that do not show the written marker before the field counts as one that keeps nothing.
+const LOOKS_BEFORE_GIVING_UP: u32 = 9;
+/// Times a person's work may send one job back to the start.
+const MOST_RESTARTS: u32 = 5;
+
+pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    let Some(import) = job.effects.import_id.clone().map(ImportId::from) else {
+        return Ok(StepEnd::Next(Step::Transfer));
+    };
+    // A suspect job may have saved already: then the import is used up, and asking for it would mislead.
+    if !job.suspect
+        && let Some(end) = conversion(environment, job, &import).await?
+    {
+        return Ok(end);
+    }
+    let Some(_lease) = environment.queue.lease(&job.asset_id).await? else {
+        return Ok(StepEnd::NotYet(Wait::Moment));
+    };
+    if guard_stands(Guard::LookBeforeSave)
+        && let Some(end) = last_look(environment, job).await?
+    {
+        return Ok(end);
+    }
+    if job.suspect
+        && let Some(end) = conversion(environment, job, &import).await?
+    {
+        return Ok(end);
+    }
+    let saved = environment.bynder.save_version(&job.asset_id, &import).await;
+    match saved {
+        Ok(Saved::Done) => Ok(StepEnd::Ended(Outcome::Watermarked { version: job.top + 1 })),
+        Ok(Saved::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
+        Err(BynderError::NotFound { message, .. }) => Ok(lost_import(job, &message)),
+        Err(error) => Err(StepError::from(error).of_effect()),
+    }
+}
+
+/// Whether the import can be saved; an end of the step if not.
+async fn conversion(
+    environment: &Environment,
+    job: &mut Job,
+    import: &ImportId,
+) -> Result<Option<StepEnd>, StepError> {
+    match environment.bynder.poll_import(import).await? {
+        ImportState::Done => Ok(None),
+        ImportState::Pending => {
+            let started = job.effects.imported_at.unwrap_or(job.created_at);
+            let pending = Duration::try_from(Timestamp::now().duration_since(started)).unwrap_or_default();
+            if pending > LONGEST_CONVERSION {
+                return Ok(Some(lost_import(job, "it was not converted within 30 minutes")));
+            }
+            Ok(Some(StepEnd::NotYet(Wait::Service)))
+        }
+        ImportState::Failed => Ok(Some(lost_import(job, "Bynder could not convert it"))),
+        ImportState::Rejected => Ok(Some(lost_import(job, "Bynder rejected it"))),
+    }
+}
+
+/// The import is of no use: the watermarked file has to be uploaded again.
+fn lost_import(job: &mut Job, why: &str) -> StepEnd {
+    let import = job.effects.import_id.take().unwrap_or_default();
+    job.effects.imported_at = None;
+    StepEnd::Redo { step: Step::Transfer, reason: format!("the import {import} is lost: {why}") }
+}
+
+/// The single GET right before the save. `None`: everything is as it should be, save.
+async fn last_look(environment: &Environment, job: &mut Job) -> Result<Option<StepEnd>, StepError> {
+    let detail = match environment.bynder.asset(&job.asset_id).await {
+        Err(BynderError::NotFound { .. }) => return Ok(Some(StepEnd::Ended(Outcome::Gone))),
+        answer => answer?,
+    };
+    match seen(environment, job, &detail).await? {
+        Seen::Clear => Ok(None),
+        Seen::End(end) => Ok(Some(end)),
+        Seen::Mark { .. } if !guard_stands(Guard::MarkerBeforeSave) => Ok(None),
+        Seen::Mark { record, records } => {
+            let written_before = job.effects.marked == Some(record);
+            if written_before {
+                job.unseen_marker_looks += 1;
+            }
+            if job.unseen_marker_looks >= LOOKS_BEFORE_GIVING_UP {
+                return Ok(Some(StepEnd::failed(
+                    FailureClass::Marker,
+                    format!(
+                        "Bynder accepts text for the metaproperty {} of asset {} but does not keep it; nothing was \
+                         saved. Make the field editable and an API field, or name another one, then replay",
+                        environment.settings.metaproperty.name, job.asset_id
+                    ),
+                )));
+            }
+            if !written_before || job.unseen_marker_looks.is_multiple_of(LOOKS_BEFORE_WRITING_AGAIN) {
+                marking::write(environment, job, &records.with(record)).await?;
+                job.effects.marked = Some(record);
+            }
+            Ok(Some(StepEnd::NotYet(Wait::Moment)))
+        }
+    }
+}
+
+/// What a look means, with everything done about it that does not touch the file.
+pub(super) enum Seen {
+    /// Save.
+    Clear,
+    /// The marker has to be written.
+    Mark { record: Record, records: Records },
+    /// The step is over.
+    End(StepEnd),
+}
+
+/// Looks, and follows up: verifies a version that may be the job's own, or starts over.
+pub(super) async fn seen(
+    environment: &Environment,
+    job: &mut Job,
+    detail: &AssetDetail,
+) -> Result<Seen, StepError> {
+    let (Some(original), Some(watermarked)) = (job.effects.original.clone(), job.effects.watermarked.clone())
+    else {
+        return Ok(Seen::End(StepEnd::Next(Step::Submit)));
+    };
+    let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+    let sight = Sight { base: job.base, top: job.top, original: original.sha256, watermarked: &watermarked };
+    let mut sighted = look(sight, detail, &marker);
+    if let Look::MaybeOurs { candidates } = &sighted {
+        for candidate in candidates {
+            if download_hash(environment, job, *candidate).await?.sha256() == watermarked.sha256 {
+                return saved_before(environment, job, *candidate, detail, marker).await.map(Seen::End);
+            }
+        }
+        sighted = not_ours(detail);
+    }
+    match sighted {
+        Look::Clear => {
+            job.top = detail.top().unwrap_or(job.top);
+            Ok(Seen::Clear)
+        }
+        Look::Mark(record) => {
+            job.top = record.version - 1;
+            let records = marker.into_records().unwrap_or_default();
+            Ok(Seen::Mark { record, records })
+        }
+        Look::Restart { base, top } => {
+            marking::retract(environment, job, marker).await?;
+            Ok(Seen::End(start_over(environment, job, base, top, detail)))
+        }
+        Look::ProtectedElsewhere => {
+            marking::retract(environment, job, marker).await?;
+            Ok(Seen::End(StepEnd::Ended(Outcome::AlreadyProtected)))
+        }
+        Look::OptedOut => {
+            marking::retract(environment, job, marker).await?;
+            let theirs = detail.active().unwrap_or(job.base);
+            Ok(Seen::End(StepEnd::Ended(Outcome::Superseded { ours: None, theirs })))
+        }
+        Look::Foreign(text) => Ok(Seen::End(complete::foreign_text(environment, job, &text))),
+        Look::MaybeOurs { .. } | Look::VersionsUnknown => Ok(Seen::End(StepEnd::failed(
+            FailureClass::Refused,
+            format!(
+                "Bynder does not tell the versions of asset {}, so a person's work could be overwritten; nothing was saved",
+                job.asset_id
+            ),
+        ))),
+    }
+}
+
+async fn download_hash(
+    environment: &Environment,
+    job: &mut Job,
+    version: u32,
+) -> Result<SpooledFile, StepError> {
+    let download = environment.bynder.download(&job.asset_id, version).await?;
+    let received = environment.spool.receive(download.body, download.bytes, None).await;
+    let file = received.map_err(StepError::receiving)?;
+    job.bytes_downloaded += file.bytes();
+    Ok(file)
+}
+
+/// A save whose answer was lost did happen, as `version`.
+async fn saved_before(
+    environment: &Environment,
+    job: &mut Job,
+    version: u32,
+    detail: &AssetDetail,
+    marker: Marker,
+) -> Result<StepEnd, StepError> {
+    let expected = job.top + 1;
+    let Some(record) = job.effects.marked.map(|record| Record { version, ..record }) else {
+        return Ok(StepEnd::Ended(Outcome::Watermarked { version }));
+    };
+    match marker.into_records() {
+        Ok(records) if !records.contains(&record) => {
+            marking::write(environment, job, &records.with(record)).await?;
+        }
+        Ok(_) | Err(_) => {}
+    }
+    let active = detail.active().unwrap_or(version);
+    Ok(StepEnd::Ended(if version > expected {
+        Outcome::Superseded { ours: Some(version), theirs: version - 1 }
+    } else if active == version {
+        Outcome::Watermarked { version }
+    } else {
+        Outcome::Superseded { ours: Some(version), theirs: active }
+    }))
+}
+
+/// A person made another version: protect that one instead, unless it goes on like this.
+fn start_over(
+    environment: &Environment,
+    job: &mut Job,
+    base: u32,
+    top: u32,
+    detail: &AssetDetail,
+) -> StepEnd {
+    if job.restarts >= MOST_RESTARTS {
+        return StepEnd::Ended(Outcome::Superseded { ours: None, theirs: base });
+    }
+    tracing::info!(
+        job_id = %job.job_id, asset_id = %job.asset_id, old = job.base, new = base,
+        "a person made another version meanwhile; protecting that one instead"
+    );
+    job.restart(base, top, detail.asset.property_text(&environment.settings.metaproperty.name));
+    StepEnd::Next(Step::Submit)
+}

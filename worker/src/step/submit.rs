@@ -1,0 +1,175 @@
+//! Submit: download the original, decide by its hash, find or submit it at Imatag.
+
+use common::bynder::BynderError;
+use common::fault::{Guard, guard_stands};
+use common::hash::FileFacts;
+use common::imatag::{MediumState, Submit, Submitted};
+use common::job::{Job, Step};
+use common::marker::{LegacyHash, Marker};
+use common::outcome::{FailureClass, Outcome};
+use common::spool::{ExtraHash, SpooledFile};
+
+use super::{StepEnd, Wait, complete, inspect, transfer};
+use crate::decide::{FileDecision, decide_file};
+use crate::environment::Environment;
+use crate::error::StepError;
+
+pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    let Some(_lease) = environment.queue.lease(&job.asset_id).await? else {
+        return Ok(StepEnd::NotYet(Wait::Moment));
+    };
+    let marker = Marker::parse(job.marker_text.as_deref());
+    if let Marker::Foreign(_) = &marker {
+        return complete::confirm_foreign(environment, job).await;
+    }
+    // After a crash the medium is most often there already, and the file need not be fetched again to ask.
+    if let Some(original) = job.effects.original.clone()
+        && let Some(end) = find(environment, job, &original).await?
+    {
+        return Ok(end);
+    }
+    let file = match download(environment, job, &marker).await? {
+        Ok(file) => file,
+        Err(end) => return Ok(end),
+    };
+    let facts = inspect::facts(&file).await?;
+    job.effects.original = Some(facts.clone());
+    if guard_stands(Guard::HashRule) {
+        let legacy = environment.settings.legacy;
+        match decide_file(&marker, facts.sha256, file.extra_hash(), legacy) {
+            FileDecision::AlreadyProtected { record } => {
+                return complete::already_protected(environment, job, &facts, record).await;
+            }
+            FileDecision::Protect => {}
+        }
+    }
+    if let Some(end) = find(environment, job, &facts).await? {
+        return Ok(end);
+    }
+    if job.suspect && !environment.imatag.can_find() && !environment.settings.resubmit_unknown {
+        let reason = format!(
+            "Imatag may have received {} before a crash or a lost answer, and its wire profile has no `find` to ask: \
+             look there for Bynder id {}, then replay the job, or set imatag.resubmit_unknown = true",
+            shown_name(job),
+            job.asset_id,
+        );
+        return Ok(StepEnd::failed(FailureClass::Ambiguous, reason));
+    }
+    send(environment, job, file, &facts).await
+}
+
+async fn download(
+    environment: &Environment,
+    job: &mut Job,
+    marker: &Marker,
+) -> Result<Result<SpooledFile, StepEnd>, StepError> {
+    let download = match environment.bynder.download(&job.asset_id, job.base).await {
+        Err(BynderError::NotFound { message, .. }) => {
+            return missing(environment, job, &message).await.map(Err);
+        }
+        answer => answer?,
+    };
+    let extra = match marker {
+        Marker::Legacy(LegacyHash::Md5(_)) => Some(ExtraHash::Md5),
+        Marker::Legacy(LegacyHash::Sha1(_)) => Some(ExtraHash::Sha1),
+        Marker::Legacy(LegacyHash::Sha256(_)) | Marker::Absent | Marker::Ours(_) | Marker::Foreign(_) => None,
+    };
+    let received = environment.spool.receive(download.body, download.bytes, extra).await;
+    let file = received.map_err(StepError::receiving)?;
+    job.bytes_downloaded += file.bytes();
+    if file.bytes() == 0 {
+        let reason =
+            format!("version {} of {} is an empty file; upload a whole one", job.base, shown_name(job));
+        return Ok(Err(StepEnd::failed(FailureClass::NoOriginal, reason)));
+    }
+    Ok(Ok(file))
+}
+
+/// A 404 on the download means that the file or that the asset is gone; only a single GET tells which.
+async fn missing(environment: &Environment, job: &Job, message: &str) -> Result<StepEnd, StepError> {
+    match environment.bynder.asset(&job.asset_id).await {
+        Err(BynderError::NotFound { .. }) => Ok(StepEnd::Ended(Outcome::Gone)),
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(StepEnd::failed(
+            FailureClass::NoOriginal,
+            format!(
+                "Bynder has no file for version {} of {} ({message}); upload it again",
+                job.base,
+                shown_name(job)
+            ),
+        )),
+    }
+}
+
+/// Asks Imatag whether it has this asset's original: before every submit, since a submit is not repeatable.
+async fn find(
+    environment: &Environment,
+    job: &mut Job,
+    facts: &FileFacts,
+) -> Result<Option<StepEnd>, StepError> {
+    if !environment.imatag.can_find() || !guard_stands(Guard::FindBeforeSubmit) {
+        return Ok(None);
+    }
+    let found = environment.imatag.find(&job.asset_id, facts.sha256).await?;
+    let Some((medium, state)) = found else {
+        return Ok(None);
+    };
+    tracing::info!(job_id = %job.job_id, asset_id = %job.asset_id, medium = %medium, "Imatag has this file already");
+    job.effects.media_id = Some(medium.to_string());
+    match state {
+        MediumState::AlreadyProtected => {
+            complete::already_protected(environment, job, facts, None).await.map(Some)
+        }
+        MediumState::Pending | MediumState::Ready(_) | MediumState::Failed { .. } => {
+            Ok(Some(StepEnd::Next(Step::Transfer)))
+        }
+    }
+}
+
+async fn send(
+    environment: &Environment,
+    job: &mut Job,
+    file: SpooledFile,
+    facts: &FileFacts,
+) -> Result<StepEnd, StepError> {
+    let name = shown_name(job).to_owned();
+    let submit = Submit {
+        file_name: &name,
+        media_type: facts.media_type.as_deref().unwrap_or("application/octet-stream"),
+        asset: &job.asset_id,
+        original: facts.sha256,
+    };
+    let submitted =
+        environment.imatag.submit(&file, submit).await.map_err(|error| StepError::from(error).of_effect())?;
+    job.bytes_uploaded += file.bytes();
+    // The original's place in the spool is free for the result from here on.
+    drop(file);
+    match submitted {
+        Submitted::Pending(medium) => {
+            job.effects.media_id = Some(medium.to_string());
+            Ok(StepEnd::Next(Step::Transfer))
+        }
+        Submitted::Ready { medium, result } => {
+            job.effects.media_id = medium.map(|medium| medium.to_string());
+            let body = environment.imatag.download(result).await?;
+            transfer::transfer_body(environment, job, body).await
+        }
+        Submitted::Bytes { medium, body } => {
+            job.effects.media_id = medium.map(|medium| medium.to_string());
+            transfer::transfer_body(environment, job, body).await
+        }
+        Submitted::AlreadyProtected { medium } => {
+            job.effects.media_id = medium.map(|medium| medium.to_string());
+            complete::already_protected(environment, job, facts, None).await
+        }
+        Submitted::Refused { reason } => {
+            let reason = format!("Imatag refused {name}: {reason}");
+            Ok(StepEnd::failed(FailureClass::Unsupported, reason))
+        }
+    }
+}
+
+/// The asset's name, or its id where a person gave it none.
+pub(super) fn shown_name(job: &Job) -> &str {
+    if job.asset_name.is_empty() { job.asset_id.as_str() } else { &job.asset_name }
+}

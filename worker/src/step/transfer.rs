@@ -1,0 +1,109 @@
+//! Transfer: fetch the watermarked file, check it, upload it, write the marker.
+
+use common::bynder::BynderError;
+use common::fault::{Guard, guard_stands};
+use common::hash::FileFacts;
+use common::imatag::{Body, MediumId, MediumState};
+use common::job::{Job, Step};
+use common::outcome::{FailureClass, Outcome};
+use jiff::Timestamp;
+
+use super::save::{Seen, seen};
+use super::submit::shown_name;
+use super::{StepEnd, Wait, complete, inspect, marking};
+use crate::decide::check_result;
+use crate::environment::Environment;
+use crate::error::StepError;
+
+pub(super) async fn transfer(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    if job.effects.import_id.is_some() && job.effects.watermarked.is_some() {
+        return mark(environment, job).await;
+    }
+    let Some(medium) = job.effects.media_id.clone().map(MediumId::from) else {
+        // A result that came at once is lost with the process that received it.
+        return Ok(StepEnd::Next(Step::Submit));
+    };
+    match environment.imatag.status(&medium).await? {
+        MediumState::Pending => Ok(StepEnd::NotYet(Wait::Service)),
+        MediumState::Ready(place) => {
+            let body = environment.imatag.download(place).await?;
+            transfer_body(environment, job, body).await
+        }
+        MediumState::AlreadyProtected => match job.effects.original.clone() {
+            Some(original) => complete::already_protected(environment, job, &original, None).await,
+            None => Ok(StepEnd::Next(Step::Submit)),
+        },
+        MediumState::Failed { reason } => {
+            let reason =
+                format!("Imatag could not watermark {} (medium {medium}): {reason}", shown_name(job));
+            Ok(StepEnd::failed(FailureClass::Refused, reason))
+        }
+    }
+}
+
+/// Takes the watermarked file the rest of the way to a marked asset with an import to save.
+pub(super) async fn transfer_body(
+    environment: &Environment,
+    job: &mut Job,
+    body: Body,
+) -> Result<StepEnd, StepError> {
+    let Some(original) = job.effects.original.clone() else {
+        return Ok(StepEnd::Next(Step::Submit));
+    };
+    let received = environment.spool.receive(body.stream, body.bytes, None).await;
+    let file = received.map_err(StepError::receiving)?;
+    job.bytes_downloaded += file.bytes();
+    let result = inspect::facts(&file).await?;
+    if let Err(problem) = check_result(&original, &result) {
+        let medium = job.effects.media_id.as_deref().unwrap_or("without an id");
+        let reason =
+            format!("{problem}; {} in Bynder was not touched (Imatag medium {medium})", shown_name(job));
+        return Ok(StepEnd::failed(FailureClass::BadResult, reason));
+    }
+    let name = file_name(job, &original);
+    let import = environment.bynder.upload(&file, &name).await?;
+    job.bytes_uploaded += file.bytes();
+    job.effects.watermarked = Some(result);
+    job.effects.import_id = Some(import.to_string());
+    job.effects.imported_at = Some(Timestamp::now());
+    mark(environment, job).await
+}
+
+/// Writes the marker for the version that the save will make: a marker that is refused stops the job while
+/// nothing has happened to the asset.
+async fn mark(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    if !guard_stands(Guard::MarkerBeforeSave) {
+        return Ok(StepEnd::Next(Step::Save));
+    }
+    let detail = match environment.bynder.asset(&job.asset_id).await {
+        Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
+        answer => answer?,
+    };
+    match seen(environment, job, &detail).await? {
+        Seen::Clear => Ok(StepEnd::Next(Step::Save)),
+        Seen::Mark { record, records } => {
+            marking::write(environment, job, &records.with(record)).await?;
+            job.effects.marked = Some(record);
+            Ok(StepEnd::Next(Step::Save))
+        }
+        Seen::End(end) => Ok(end),
+    }
+}
+
+/// The name for the upload: the asset's own, with an extension that Bynder insists on.
+fn file_name(job: &Job, original: &FileFacts) -> String {
+    let name = shown_name(job);
+    let extension = match original.media_type.as_deref() {
+        Some("image/jpeg") => "jpg",
+        Some("image/png") => "png",
+        Some("image/tiff") => "tif",
+        Some("image/webp") => "webp",
+        Some("image/gif") => "gif",
+        Some("video/mp4") => "mp4",
+        Some("video/quicktime") => "mov",
+        Some("application/pdf") => "pdf",
+        Some(_) | None => "bin",
+    };
+    let has_extension = std::path::Path::new(name).extension().is_some_and(|found| found.len() <= 5);
+    if has_extension { name.to_owned() } else { format!("{name}.{extension}") }
+}
