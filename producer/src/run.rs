@@ -194,16 +194,8 @@ impl<'a> Run<'a> {
         };
         let requests = environment.filter.push_down();
         let walk = Walk::new(environment.bynder.clone(), requests, stretch, place);
-        let mut run = Self {
-            environment,
-            options,
-            patience,
-            run_id,
-            started,
-            walk,
-            found: Found::default(),
-            allowance: 0,
-        };
+        let mut run =
+            Self { environment, options, patience, id, started, walk, found: Found::default(), allowance: 0 };
         run.allowance = run.allowance().await?;
         Ok(run)
     }

@@ -1,1 +1,150 @@
-//! placeholder
+//! A fake Bynder portal with its S3, and a fake Imatag: strict where the real ones are strict, harsh where they
+//! are unknown, and auditing what was done to each asset against what was planted.
+
+#![expect(
+    clippy::result_large_err,
+    reason = "an HTTP answer is the refusal itself; a sandbox need not be fast"
+)]
+
+mod audit;
+mod call;
+mod control;
+mod endpoint;
+pub mod faults;
+mod imatag;
+mod library;
+pub mod media;
+mod options;
+mod page;
+mod person;
+mod portal;
+mod server;
+mod stats;
+mod storage;
+mod world;
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub use audit::{Audit, AuditedAsset, AuditedVersion, Violation, ViolationKind};
+pub use library::{NewAsset, NewFile};
+pub use options::{Options, RateLimit};
+pub use person::{Edit, NewVersion, NoSuchThing};
+pub use stats::Stats;
+pub use world::{Maker, Planted};
+
+use world::Shared;
+
+/// A running sandbox; it stops when this is dropped.
+pub struct Sandbox {
+    shared: Shared,
+    address: SocketAddr,
+    _stop: DropGuard,
+}
+
+/// How to reach a sandbox: the line its program prints.
+#[derive(Debug, Clone, Serialize)]
+pub struct Announcement {
+    /// The portal.
+    pub bynder: String,
+    /// The portal's token.
+    pub token: String,
+    /// Imatag's base URL on the assumed wire.
+    pub imatag: String,
+    /// Imatag's key.
+    pub api_key: String,
+    /// A directory below the homedir.
+    pub directory: String,
+    /// Name of the hash metaproperty.
+    pub hash_metaproperty: String,
+    /// OAuth2 client of both services.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+}
+
+/// Starts a sandbox with its seeded library.
+///
+/// # Errors
+/// The address is taken, or the temporary folder cannot be written.
+pub async fn start(options: Options) -> anyhow::Result<Sandbox> {
+    let listener = TcpListener::bind(options.listen).await?;
+    let address = listener.local_addr()?;
+    let shared = Shared::new(options)?;
+    let seeding = shared.clone();
+    tokio::task::spawn_blocking(move || library::seed(&seeding)).await??;
+    let stop = CancellationToken::new();
+    let (router, stopped) = (server::router(shared.clone()), stop.clone());
+    tokio::spawn(async move {
+        let serve = axum::serve(listener, router);
+        // Open connections are of no interest once somebody stopped the sandbox.
+        let _ = stopped.run_until_cancelled(serve.into_future()).await;
+    });
+    Ok(Sandbox { shared, address, _stop: stop.drop_guard() })
+}
+
+impl Sandbox {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How to reach it.
+    pub fn announcement(&self) -> Announcement {
+        let credentials = &self.shared.credentials;
+        Announcement {
+            bynder: format!("http://{}", self.address),
+            token: credentials.token.clone(),
+            imatag: format!("http://{}/api/v3", self.address),
+            api_key: credentials.api_key.clone(),
+            directory: format!("{}/bynder", credentials.homedir),
+            hash_metaproperty: world::MARKER_NAME.to_owned(),
+            client_id: credentials.client_id.clone(),
+            client_secret: credentials.client_secret.clone(),
+        }
+    }
+
+    /// The audit as of now.
+    pub fn audit(&self) -> Audit {
+        audit::audit(&mut self.shared.world())
+    }
+
+    /// What was asked so far.
+    pub fn stats(&self) -> Stats {
+        stats::stats(&self.shared.world())
+    }
+
+    /// Replaces the faults.
+    pub fn set_faults(&self, faults: faults::Faults) {
+        self.shared.world().saboteur = faults::Saboteur::new(faults);
+    }
+
+    /// Adds an asset; returns its id.
+    ///
+    /// # Errors
+    /// The temporary folder cannot be written.
+    pub fn add_asset(&self, new: NewAsset) -> std::io::Result<String> {
+        library::add(&self.shared, new, rand::random())
+    }
+
+    /// A person edits an asset's words.
+    pub fn edit(&self, id: &str, edit: Edit) -> Result<(), NoSuchThing> {
+        person::edit(&self.shared, id, edit)
+    }
+
+    /// A person uploads or restores a version; returns its number.
+    ///
+    /// # Errors
+    /// The temporary folder cannot be written.
+    pub fn new_version(&self, id: &str, version: &NewVersion) -> std::io::Result<Result<u32, NoSuchThing>> {
+        person::version(&self.shared, id, version)
+    }
+
+    /// A person deletes an asset.
+    pub fn delete(&self, id: &str) -> Result<(), NoSuchThing> {
+        person::delete(&self.shared, id)
+    }
+}

@@ -1,2 +1,68 @@
-//! placeholder
-fn main() {}
+//! The sandbox as a program: prints how to reach it, and runs until it is stopped.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Parser;
+use common::config::Span;
+use sandbox::faults::Faults;
+use sandbox::{Options, RateLimit};
+
+/// A fake Bynder portal, its S3 and a fake Imatag, which audit what is done to each asset.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Assets in the library.
+    #[arg(long, default_value_t = 60)]
+    assets: usize,
+    /// Decides everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The portal's request limit, or "off".
+    #[arg(long, default_value = "4500/300s")]
+    rate_limit: String,
+    /// How far the listing lags behind.
+    #[arg(long, default_value = "2s")]
+    index_lag: Span,
+    /// Faults from the start, as JSON.
+    #[arg(long)]
+    faults: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    common::telemetry::init(common::telemetry::LogFormat::Text, true);
+    let rate_limit = match arguments.rate_limit.as_str() {
+        "off" => None,
+        text => Some(text.parse::<RateLimit>().map_err(anyhow::Error::msg)?),
+    };
+    let faults = match &arguments.faults {
+        Some(path) => {
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            serde_json::from_str(&text).with_context(|| format!("{} holds no faults", path.display()))?
+        }
+        None => Faults::default(),
+    };
+    let options = Options {
+        listen: arguments.listen,
+        assets: arguments.assets,
+        seed: arguments.seed,
+        rate_limit,
+        index_lag: arguments.index_lag.0,
+        faults,
+        ..Options::default()
+    };
+    let sandbox = sandbox::start(options).await.context("cannot start the sandbox")?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", serde_json::to_string(&sandbox.announcement())?)?;
+    out.flush()?;
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Judging single effects as they happen, and the whole when asked.
+
+use std::collections::HashMap;
+
+use common::marker::{Marker, Record};
+
+use super::{Audit, AuditedAsset, AuditedVersion, Violation, ViolationKind};
+use crate::media::Format;
+use crate::world::{Asset, Maker, Medium, MediumState, Output, StoredFile, World};
+
+/// Bynder's kind for a file.
+pub(crate) fn kind_of(file: &StoredFile) -> &'static str {
+    match file.format {
+        Some(Format::Jpeg | Format::Png | Format::Tiff) => "image",
+        Some(Format::Mp4) => "video",
+        Some(Format::Wav) => "audio",
+        Some(Format::Pdf) | None => "document",
+    }
+}
+
+/// Judges a new version right before it is made.
+pub(crate) fn judge_save(world: &mut World, id: &str, file: &StoredFile) {
+    let output = world.outputs.get(&file.sha256).cloned();
+    let outputs = world.outputs.clone();
+    let Some(asset) = world.asset(id) else { return };
+    let opted_out = Marker::parse(asset.marker.as_deref()).opted_out();
+    let verdict = verdict(asset, output.as_ref(), &outputs);
+    let crossed = matches!(verdict, Some(Verdict::Crossed));
+    asset.crossed |= crossed;
+    if opted_out {
+        world.violate(ViolationKind::OptOutIgnored, id, "a version was saved");
+    }
+    match verdict {
+        None => {}
+        Some(Verdict::Crossed) => {
+            world.notes.push(format!("{id}: a person's work fell between the last look and the save"));
+        }
+        Some(Verdict::Violation(kind, detail)) => world.violate(kind, id, detail),
+    }
+}
+
+enum Verdict {
+    Violation(ViolationKind, String),
+    /// The window that the documentation names.
+    Crossed,
+}
+
+fn verdict(asset: &Asset, output: Option<&Output>, outputs: &HashMap<String, Output>) -> Option<Verdict> {
+    let violation = |kind, detail: String| Some(Verdict::Violation(kind, detail));
+    let Some(output) = output else {
+        return violation(
+            ViolationKind::NotWatermarked,
+            "the saved file is none that Imatag made".to_owned(),
+        );
+    };
+    if output.asset != asset.id {
+        return violation(
+            ViolationKind::WrongFile,
+            format!("the saved file was made from asset {}", output.asset),
+        );
+    }
+    let active = asset.active_version().and_then(|version| version.file.as_ref());
+    let active_hash = active.map(|file| file.sha256.as_str()).unwrap_or_default();
+    if output.original == active_hash {
+        return None;
+    }
+    if outputs.get(active_hash).is_some_and(|active| active.original == output.original) {
+        return violation(ViolationKind::DoneTwice, "a second version from the same original".to_owned());
+    }
+    let unseen = asset.last_look.is_none_or(|look| asset.active_change.at > look);
+    if asset.active_change.by == Maker::Person && unseen && asset.last_look.is_some() {
+        return Some(Verdict::Crossed);
+    }
+    violation(
+        ViolationKind::PersonVersionBuried,
+        format!("version {} was covered by a file not made from it", asset.active),
+    )
+}
+
+/// Judges a medium as it is submitted.
+pub(crate) fn judge_medium(world: &mut World, medium: &Medium, homedir: &str) {
+    let id = medium.metadata.get("bynder_media_id").cloned().unwrap_or_default();
+    if !medium.directory.starts_with(homedir) {
+        world.violate(ViolationKind::OutsideDirectory, &id, format!("directory {:?}", medium.directory));
+    }
+    let Some(asset) = world.asset(&id) else {
+        let detail = format!("medium {} names asset {id:?}, which there is not", medium.id);
+        world.violate(ViolationKind::WithoutBynderId, &id, detail);
+        return;
+    };
+    let marker = Marker::parse(asset.marker.as_deref());
+    let opted_out = marker.opted_out();
+    let known = matches!(&marker, Marker::Ours(records)
+        if records.iter().any(|record| record.watermarked.to_string() == medium.original.sha256));
+    if opted_out {
+        world.violate(ViolationKind::OptOutIgnored, &id, "its file was submitted");
+    }
+    if known {
+        world.violate(
+            ViolationKind::WatermarkOfWatermark,
+            &id,
+            "the marker names the submitted file as watermarked",
+        );
+    }
+}
+
+/// The whole audit.
+pub(crate) fn audit(world: &mut World) -> Audit {
+    for asset in world.assets.values_mut() {
+        asset.settle();
+    }
+    let mut violations = world.violations.clone();
+    let mut media: HashMap<(String, String), usize> = HashMap::new();
+    for medium in world.media.values().filter(|medium| matches!(medium.state, MediumState::Working { .. })) {
+        let asset = medium.metadata.get("bynder_media_id").cloned().unwrap_or_default();
+        *media.entry((asset, medium.original.sha256.clone())).or_default() += 1;
+    }
+    for ((asset, original), count) in media.iter().filter(|(_, count)| **count > 1) {
+        let detail = format!("{count} media of one file {}", &original[..12]);
+        violations.push(Violation { kind: ViolationKind::DoneTwice, asset_id: asset.clone(), detail });
+    }
+    let mut assets = Vec::new();
+    for asset in world.assets.values() {
+        if !asset.deleted {
+            violations.extend(judge_asset(asset, &world.outputs));
+        }
+        let count = media.iter().filter(|((id, _), _)| *id == asset.id).map(|(_, count)| count).sum();
+        assets.push(audited(asset, &world.outputs, count));
+    }
+    Audit { assets, violations, notes: world.notes.clone() }
+}
+
+fn judge_asset(asset: &Asset, outputs: &HashMap<String, Output>) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut add = |kind, detail: String| found.push(Violation { kind, asset_id: asset.id.clone(), detail });
+    if asset.words.is_public && !asset.baseline.is_public {
+        add(ViolationKind::MadePublic, "it was not public".to_owned());
+    }
+    let words = crate::world::Baseline { is_public: asset.baseline.is_public, ..asset.words.clone() };
+    if words != asset.baseline {
+        add(ViolationKind::MetadataChanged, format!("{words:?} was {:?}", asset.baseline));
+    }
+    if asset.planted.outcome == "skipped_unchanged"
+        && asset.touched > 0
+        && asset.active_change.by == Maker::Seeded
+    {
+        add(
+            ViolationKind::UnneededWork,
+            format!("{} requests about an asset whose row says it is done", asset.touched),
+        );
+    }
+    let marker = Marker::parse(asset.marker.as_deref());
+    let Some(active) = asset.active_version() else { return found };
+    let Some(file) = active.file.as_ref() else { return found };
+    let records: Vec<Record> = match &marker {
+        Marker::Ours(records) => records.iter().copied().collect(),
+        Marker::Absent | Marker::Legacy(_) | Marker::Foreign(_) => Vec::new(),
+    };
+    let named = records.iter().find(|record| record.version == active.number && record.bytes == file.bytes);
+    match (outputs.get(&file.sha256), named) {
+        (None, Some(_)) => add(
+            ViolationKind::UnprotectedMarkedProtected,
+            format!("version {} is no output of Imatag, and the marker names it", active.number),
+        ),
+        (Some(output), Some(record)) => {
+            let right = record.watermarked.to_string() == file.sha256
+                && (record.original.to_string() == output.original || record.original == record.watermarked);
+            if !right {
+                add(ViolationKind::MarkerWrong, format!("the record {record} is not about this file"));
+            }
+        }
+        // A crossed save is put right by the next run.
+        (Some(_), None) if active.maker == Maker::Client && !asset.crossed => {
+            add(ViolationKind::MarkerMissing, format!("version {} has no record", active.number));
+        }
+        (Some(_) | None, None) => {}
+    }
+    found
+}
+
+fn audited(asset: &Asset, outputs: &HashMap<String, Output>, media: usize) -> AuditedAsset {
+    let versions = asset.versions.iter().map(|version| AuditedVersion {
+        number: version.number,
+        active: version.number == asset.active,
+        maker: version.maker,
+        sha256: version.file.as_ref().map(|file| file.sha256.clone()).unwrap_or_default(),
+        bytes: version.file.as_ref().map(|file| file.bytes).unwrap_or_default(),
+        watermarked: version.file.as_ref().is_some_and(|file| outputs.contains_key(&file.sha256)),
+    });
+    AuditedAsset {
+        id: asset.id.clone(),
+        name: asset.words.name.clone(),
+        kind: asset.kind,
+        planted: asset.planted.clone(),
+        versions: versions.collect(),
+        marker: asset.marker.clone(),
+        media,
+        requests: asset.touched,
+        crossed: asset.crossed,
+        deleted: asset.deleted,
+    }
+}

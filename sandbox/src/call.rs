@@ -1,0 +1,96 @@
+//! One request as the handlers see it, and the answers they give.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// A request, its path taken apart.
+pub(crate) struct Call {
+    pub(crate) path: Vec<String>,
+    pub(crate) query: BTreeMap<String, String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) request: Request,
+}
+
+impl Call {
+    pub(crate) fn new(request: Request) -> Self {
+        let path = request.uri().path().split('/').filter(|part| !part.is_empty()).map(decode).collect();
+        let query = pairs(request.uri().query().unwrap_or_default());
+        Self { path, query, headers: request.headers().clone(), request }
+    }
+
+    pub(crate) fn segments(&self) -> Vec<&str> {
+        self.path.iter().map(String::as_str).collect()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// A query flag: 1 and true alike.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.query.get(name).is_some_and(|value| matches!(value.as_str(), "1" | "true" | "True"))
+    }
+
+    /// The form's fields by lower-case name, urlencoded and multipart alike.
+    pub(crate) async fn form(self) -> BTreeMap<String, String> {
+        let is_multipart = self.header("content-type").is_some_and(|kind| kind.starts_with("multipart/"));
+        let mut fields = BTreeMap::new();
+        if is_multipart {
+            let Ok(mut form) = Multipart::from_request(self.request, &()).await else { return fields };
+            while let Ok(Some(field)) = form.next_field().await {
+                let name = field.name().unwrap_or_default().to_lowercase();
+                fields.insert(name, field.text().await.unwrap_or_default());
+            }
+        } else {
+            let body = axum::body::to_bytes(self.request.into_body(), 4 << 20).await.unwrap_or_default();
+            for (name, value) in pairs(&String::from_utf8_lossy(&body)) {
+                fields.insert(name.to_lowercase(), value);
+            }
+        }
+        fields
+    }
+}
+
+fn pairs(text: &str) -> BTreeMap<String, String> {
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(&name.replace('+', " ")), decode(&value.replace('+', " ")))
+        })
+        .collect()
+}
+
+pub(crate) fn decode(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+pub(crate) fn answer(status: u16, body: &Value) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+/// The portal's way to refuse: the status again, as a string.
+pub(crate) fn refuse(status: u16, message: &str) -> Response {
+    answer(status, &json!({"message": message, "statuscode": status.to_string()}))
+}
+
+pub(crate) fn text(status: u16, body: &str) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(header::CONTENT_TYPE, "text/plain")], body.to_owned()).into_response()
+}
+
+/// A file from the disk, streamed.
+pub(crate) async fn file(path: &std::path::Path, media_type: &str) -> Response {
+    let Ok(file) = tokio::fs::File::open(path).await else { return text(404, "no such file") };
+    let length = file.metadata().await.map(|metadata| metadata.len()).unwrap_or_default();
+    let stream = tokio_util::io::ReaderStream::with_capacity(file, 256 << 10);
+    let headers =
+        [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_LENGTH, length.to_string())];
+    (headers, Body::from_stream(stream)).into_response()
+}

@@ -1,0 +1,60 @@
+//! The sandbox's own interface: statistics, audit, faults, a person at work, and the page.
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::call::{Call, answer};
+use crate::faults::{Faults, Saboteur};
+use crate::person::{self, NoSuchThing};
+use crate::stats::stats;
+use crate::world::Shared;
+use crate::{audit, page};
+
+pub(crate) async fn handle(shared: &Shared, call: Call) -> Response {
+    let method = call.request.method().as_str().to_owned();
+    let path = call.path.clone();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match (method.as_str(), path.as_slice()) {
+        ("GET", []) => page::page(),
+        ("GET", ["sandbox", "stats"]) => answer(200, &json!(stats(&shared.world()))),
+        ("GET", ["sandbox", "audit"]) => answer(200, &json!(audit::audit(&mut shared.world()))),
+        ("GET", ["sandbox", "thumbnail", id, version]) => page::thumbnail(shared, id, version).await,
+        ("POST", ["sandbox", "faults"]) => match read::<Faults>(call).await {
+            Ok(faults) => {
+                shared.world().saboteur = Saboteur::new(faults);
+                answer(200, &json!({"status": "ok"}))
+            }
+            Err(refusal) => refusal,
+        },
+        ("POST", ["sandbox", "assets", id, "edit"]) => match read(call).await {
+            Ok(edit) => done(person::edit(shared, id, edit).map(|()| json!({}))),
+            Err(refusal) => refusal,
+        },
+        ("POST", ["sandbox", "assets", id, "version"]) => match read(call).await {
+            Ok(version) => match person::version(shared, id, &version) {
+                Ok(made) => done(made.map(|number| json!({"version": number}))),
+                Err(error) => answer(500, &json!({"error": error.to_string()})),
+            },
+            Err(refusal) => refusal,
+        },
+        ("POST", ["sandbox", "assets", id, "delete"]) => done(person::delete(shared, id).map(|()| json!({}))),
+        _ => (axum::http::StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "text/plain")], "no such page")
+            .into_response(),
+    }
+}
+
+/// Reads a JSON body; none counts as an empty object.
+async fn read<T: DeserializeOwned>(call: Call) -> Result<T, Response> {
+    let body = axum::body::to_bytes(call.request.into_body(), 1 << 20).await.unwrap_or_default();
+    let body = if body.is_empty() { b"{}".as_slice().into() } else { body };
+    serde_json::from_slice(&body).map_err(|error| answer(400, &json!({"error": error.to_string()})))
+}
+
+fn done(result: Result<serde_json::Value, NoSuchThing>) -> Response {
+    match result {
+        Ok(body) => answer(200, &body),
+        Err(NoSuchThing) => answer(404, &json!({"error": "no such asset or version"})),
+    }
+}

@@ -1,0 +1,161 @@
+//! The fake Imatag: three wires over one store.
+
+mod answer;
+mod submit;
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use serde_json::json;
+
+use crate::audit::ViolationKind;
+use crate::call::{Call, answer, file, text};
+use crate::endpoint::{Endpoint, Wire};
+use crate::world::{Link, Medium, MediumState, Shared};
+
+use answer::{shown, status_word};
+
+pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> Response {
+    let wire = Endpoint::wire(&call.segments());
+    let mut response = match endpoint {
+        Endpoint::ImatagToken => token(shared, call).await,
+        Endpoint::ImatagLink => link(shared, call.path, call.headers.contains_key("authorization")).await,
+        _ if !is_signed(shared, wire, &call) => {
+            answer(401, &json!({"detail": "Invalid token.", "problem": {"text": "Invalid token."}}))
+        }
+        Endpoint::Submit => submit::submit(shared, wire, call).await,
+        Endpoint::MediumStatus => status(shared, wire, &call),
+        Endpoint::MediumResult => {
+            let host = call.header("host").unwrap_or_default().to_owned();
+            result(shared, wire, call.path, &host).await
+        }
+        Endpoint::MediumFind if wire != Wire::Link => find(shared, wire, &call),
+        _ => answer(404, &json!({"detail": "Not found."})),
+    };
+    let request_id = uuid::Uuid::new_v4().to_string();
+    if let Ok(value) = request_id.parse() {
+        response.headers_mut().insert("X-Request-Id", value);
+    }
+    response
+}
+
+fn is_signed(shared: &Shared, wire: Wire, call: &Call) -> bool {
+    let header = call.header("authorization").unwrap_or_default();
+    let key = &shared.credentials.api_key;
+    match wire {
+        Wire::Assumed => header == format!("Token {key}"),
+        Wire::Bytes => header == format!("Bearer {key}"),
+        Wire::Link => {
+            header.strip_prefix("Bearer ").is_some_and(|token| shared.world().issued_tokens.contains(token))
+        }
+    }
+}
+
+async fn token(shared: &Shared, call: Call) -> Response {
+    let header = call.header("authorization").unwrap_or_default().to_owned();
+    let credentials = format!("{}:{}", shared.credentials.client_id, shared.credentials.client_secret);
+    let wanted = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(credentials));
+    let form = call.form().await;
+    if header != wanted || form.get("grant_type").is_none_or(|grant| grant != "client_credentials") {
+        return answer(401, &json!({"error": "invalid_client"}));
+    }
+    let mut world = shared.world();
+    let token = world.secret();
+    world.issued_tokens.insert(token.clone());
+    answer(200, &json!({"access_token": token, "expires_in": 3600, "token_type": "Bearer"}))
+}
+
+fn status(shared: &Shared, wire: Wire, call: &Call) -> Response {
+    let mut world = shared.world();
+    let id = call.path.last().cloned().unwrap_or_default();
+    let host = call.header("host").unwrap_or_default();
+    match world.media.get(&id) {
+        None => answer(404, &json!({"detail": "Not found."})),
+        Some(medium) if wire == Wire::Link && medium.is_ready() => {
+            let link = store_link(&mut world, shared, host, &id);
+            answer(200, &json!({"data": {"uuid": id, "state": "ok", "links": {"result": link}}}))
+        }
+        Some(medium) => answer(200, &shown(wire, medium)),
+    }
+}
+
+/// A link to a finished medium's file, signed and short-lived.
+fn store_link(world: &mut crate::world::World, shared: &Shared, host: &str, id: &str) -> String {
+    let secret = world.secret();
+    let expires = Instant::now() + shared.options.link_lifetime;
+    if let Some(MediumState::Working { result, .. }) = world.media.get(id).map(|medium| &medium.state) {
+        let link = Link { file: result.path.clone(), media_type: result.media_type(), expires };
+        world.links.insert(secret.clone(), link);
+    }
+    format!("http://{host}/imatag-storage/{secret}?signature=5161")
+}
+
+async fn result(shared: &Shared, wire: Wire, path: Vec<String>, host: &str) -> Response {
+    let id = path.iter().rev().find(|part| *part != "watermarked").cloned().unwrap_or_default();
+    let (path, media_type, link) = {
+        let mut world = shared.world();
+        let Some(medium) = world.media.get(&id).filter(|medium| medium.is_ready()) else {
+            return answer(404, &json!({"detail": "Not found."}));
+        };
+        let MediumState::Working { result, .. } = &medium.state else {
+            return answer(404, &json!({"detail": "Not found."}));
+        };
+        let found = (result.path.clone(), result.media_type());
+        (found.0, found.1, store_link(&mut world, shared, host, &id))
+    };
+    match wire {
+        Wire::Assumed => (StatusCode::FOUND, [(header::LOCATION, link)], Body::empty()).into_response(),
+        Wire::Bytes | Wire::Link => file(&path, media_type).await,
+    }
+}
+
+async fn link(shared: &Shared, path: Vec<String>, is_signed: bool) -> Response {
+    if is_signed {
+        shared.world().violate(ViolationKind::CredentialLeaked, "", "a credential came to Imatag's storage");
+        return text(400, "no credential belongs here");
+    }
+    let secret = path.get(1).cloned().unwrap_or_default();
+    let found =
+        shared.world().links.get(&secret).map(|link| (link.file.clone(), link.media_type, link.expires));
+    match found {
+        Some((path, media_type, expires)) if expires > Instant::now() => file(&path, media_type).await,
+        _ => text(403, "expired"),
+    }
+}
+
+fn find(shared: &Shared, wire: Wire, call: &Call) -> Response {
+    let world = shared.world();
+    let query = |name: &str| call.query.get(name).cloned().unwrap_or_default();
+    let (directory, wanted) = match wire {
+        Wire::Bytes => (query("folder"), query("value")),
+        Wire::Assumed | Wire::Link => (query("directory"), query("metadata__bynder_media_id")),
+    };
+    let hits: Vec<&Medium> = world
+        .media
+        .values()
+        .filter(|medium| {
+            medium.directory == directory && medium.metadata.get("bynder_media_id") == Some(&wanted)
+        })
+        .collect();
+    match wire {
+        Wire::Bytes => {
+            let items = hits.iter().map(|medium| {
+                json!({"ref": medium.id, "state": status_word(wire, medium), "meta": medium.metadata})
+            });
+            answer(200, &json!({"items": items.collect::<Vec<_>>()}))
+        }
+        Wire::Assumed | Wire::Link => {
+            let results: Vec<_> = hits.iter().map(|medium| shown(wire, medium)).collect();
+            answer(200, &json!({"count": results.len(), "next": null, "previous": null, "results": results}))
+        }
+    }
+}
+
+impl Medium {
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(&self.state, MediumState::Working { ready_at, .. } if *ready_at <= Instant::now())
+    }
+}

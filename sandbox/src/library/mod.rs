@@ -1,0 +1,145 @@
+//! The seeded library: what a brand's library looks like, awkward corners included.
+
+mod seed;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+pub(crate) use seed::seed;
+
+use crate::audit::kind_of;
+use crate::portal::BRAND;
+use crate::world::{Asset, Baseline, Made, Maker, Output, Planted, Shared, StoredFile, Version, hash_file};
+
+/// A new asset for the library.
+#[derive(Debug, Clone)]
+pub struct NewAsset {
+    /// Its name.
+    pub name: String,
+    /// Its file; `None` for an asset whose original is missing.
+    pub file: Option<NewFile>,
+    /// The value of its hash metaproperty.
+    pub marker: Option<String>,
+    /// How a right run leaves it.
+    pub planted: Planted,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Values of select metaproperties.
+    pub properties: BTreeMap<String, Vec<String>>,
+    /// Whether the token's user may not download it, as with an archived asset without the role.
+    pub refuses_download: bool,
+    /// When it was created.
+    pub created: Timestamp,
+}
+
+/// Where a new asset's file comes from.
+#[derive(Debug, Clone)]
+pub enum NewFile {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// An uncompressed picture of about so many bytes.
+    Large(u64),
+}
+
+impl NewAsset {
+    /// An unprotected asset with these bytes as its file.
+    pub fn new(name: &str, bytes: Vec<u8>) -> Self {
+        Self {
+            name: name.to_owned(),
+            file: Some(NewFile::Bytes(bytes)),
+            marker: None,
+            planted: Planted::outcome("watermarked"),
+            tags: Vec::new(),
+            properties: BTreeMap::new(),
+            refuses_download: false,
+            created: Timestamp::now(),
+        }
+    }
+}
+
+/// The extension in a file's name.
+pub(crate) fn extension_of(name: &str) -> String {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension).unwrap_or_default();
+    extension.to_lowercase()
+}
+
+pub(crate) fn store(shared: &Shared, file: &NewFile, seed: u64) -> io::Result<StoredFile> {
+    let path = shared.new_path();
+    match file {
+        NewFile::Bytes(bytes) => std::fs::write(&path, bytes)?,
+        NewFile::Large(bytes) => crate::media::write_large(&path, seed, *bytes)?,
+    }
+    hash_file(&path)
+}
+
+/// Puts an asset into the library; returns its id.
+pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<String> {
+    let file = new.file.as_ref().map(|file| store(shared, file, seed)).transpose()?;
+    let id = shared.world().new_id();
+    let created = crate::world::whole_second(new.created);
+    let words = Baseline {
+        name: new.name.clone(),
+        description: format!("About {}", new.name),
+        copyright: "Example Studio".to_owned(),
+        tags: new.tags,
+        brand: BRAND.to_owned(),
+        properties: new.properties,
+        is_public: false,
+        archived: new.refuses_download,
+    };
+    let extension = file.as_ref().and_then(|file| file.format).map_or("bin", crate::media::Format::extension);
+    let version = Version {
+        number: 1,
+        file: file.clone(),
+        file_name: new.name.clone(),
+        maker: Maker::Seeded,
+        made: created,
+    };
+    let mut asset = Asset {
+        id: id.clone(),
+        kind: file.as_ref().map_or("image", kind_of),
+        extension: extension.to_owned(),
+        baseline: words.clone(),
+        words,
+        created,
+        modified: created,
+        versions: vec![version],
+        active: 1,
+        active_change: Made { by: Maker::Seeded, at: Instant::now() },
+        additional: Vec::new(),
+        marker: new.marker,
+        pending: Vec::new(),
+        deleted: false,
+        refuses_download: new.refuses_download,
+        planted: new.planted,
+        touched: 0,
+        last_look: None,
+        crossed: false,
+        indexed: Vec::new(),
+    };
+    // There from the start: the index knows it, and its modification time is its own.
+    let row = asset.row(false);
+    let long_ago = Instant::now().checked_sub(shared.options.index_lag * 2).unwrap_or_else(Instant::now);
+    asset.indexed.push((long_ago, Some(row)));
+    shared.world().assets.insert(id.clone(), asset);
+    Ok(id)
+}
+
+/// Has Imatag watermark a file outside any run, for assets that are protected from the start.
+pub(crate) fn protect(
+    shared: &Shared,
+    original: &StoredFile,
+    asset: &str,
+    mark: u64,
+) -> io::Result<StoredFile> {
+    let target = shared.new_path();
+    crate::media::watermark(&original.path, &target, mark)
+        .map_err(|error| io::Error::other(format!("{error:?}")))?;
+    let file = hash_file(&target)?;
+    let output = Output { original: original.sha256.clone(), asset: asset.to_owned() };
+    shared.world().outputs.insert(file.sha256.clone(), output);
+    Ok(file)
+}

@@ -1,0 +1,210 @@
+//! The mix of assets: mostly pictures to protect, and one of every special case in each thirty.
+
+use std::io;
+
+use jiff::{SignedDuration, Timestamp};
+use md5::{Digest, Md5};
+
+use super::{NewAsset, NewFile, add, protect};
+use crate::media::{Format, file};
+use crate::world::{Maker, Planted, Shared, Version, whole_second};
+
+/// Names that have broken programs.
+const AWKWARD: [&str; 8] = [
+    "Été à la plage “2024”.jpg",
+    "two  spaces.png",
+    "quote's & <b>bold</b>.jpg",
+    "path/with/slashes.tif",
+    "no extension",
+    "..hidden.jpg",
+    "日本の風景.png",
+    "percent%20encoded.jpg",
+];
+
+/// A special case, by its place in each thirty assets.
+fn special(place: usize) -> Option<Special> {
+    Some(match place {
+        3 => Special::Protected,
+        5 => Special::ProtectedElsewhere,
+        7 => Special::OutputWithoutMarker,
+        9 => Special::Legacy,
+        11 => Special::Restored,
+        13 => Special::OptedOut,
+        15 => Special::Foreign,
+        17 => Special::Empty,
+        19 => Special::Missing,
+        21 => Special::Unsupported,
+        23 => Special::Refused,
+        25 => Special::SeveralVersions,
+        _ => return None,
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Special {
+    Protected,
+    ProtectedElsewhere,
+    OutputWithoutMarker,
+    Legacy,
+    Restored,
+    OptedOut,
+    Foreign,
+    Empty,
+    Missing,
+    Unsupported,
+    Refused,
+    SeveralVersions,
+}
+
+/// Seeds the library.
+pub(crate) fn seed(shared: &Shared) -> io::Result<()> {
+    let count = shared.options.assets;
+    // Spread over the past, several in one second here and there.
+    let start = whole_second(Timestamp::now() - SignedDuration::from_hours(24 * 30));
+    for number in 0..count {
+        let seed = shared.options.seed.wrapping_mul(1_000_003).wrapping_add(number as u64);
+        let created = start + SignedDuration::from_secs((number / 3 * 7) as i64);
+        let format = match number % 10 {
+            0..=4 => Format::Jpeg,
+            5 | 6 => Format::Png,
+            7 | 8 => Format::Tiff,
+            _ => Format::Mp4,
+        };
+        plant(shared, number, seed, created, format)?;
+    }
+    Ok(())
+}
+
+fn plant(shared: &Shared, number: usize, seed: u64, created: Timestamp, format: Format) -> io::Result<()> {
+    // The special cases need a picture to be special about.
+    let format = if special(number % 30).is_some() && format == Format::Mp4 { Format::Jpeg } else { format };
+    let (width, height) = [(160, 120), (120, 160), (240, 135), (64, 64)][number % 4];
+    let bytes = file(format, seed, width, height);
+    let name = match AWKWARD.get(number % 37) {
+        Some(name) => format!("{number} {name}"),
+        None => format!("{number:04} landscape.{}", format.extension()),
+    };
+    let mut new = NewAsset { created, ..NewAsset::new(&name, bytes) };
+    new.tags =
+        vec!["landscape".to_owned(), if number.is_multiple_of(2) { "spring" } else { "autumn" }.to_owned()];
+    let kind = if format == Format::Mp4 { "Film" } else { "Photo" };
+    new.properties.insert("Asset_Type".to_owned(), vec![kind.to_owned()]);
+    if number.is_multiple_of(5) {
+        new.properties.insert("Country".to_owned(), vec!["France".to_owned(), "Côte d'Ivoire".to_owned()]);
+    }
+    match special(number % 30) {
+        None => add(shared, new, seed).map(|_| ()),
+        Some(special) => plant_special(shared, special, new, seed),
+    }
+}
+
+fn plant_special(shared: &Shared, special: Special, mut new: NewAsset, seed: u64) -> io::Result<()> {
+    match special {
+        Special::Protected
+        | Special::ProtectedElsewhere
+        | Special::OutputWithoutMarker
+        | Special::Restored => {
+            return plant_protected(shared, special, new, seed);
+        }
+        Special::SeveralVersions => {
+            let id = add(shared, new, seed)?;
+            let bytes = file(Format::Jpeg, seed ^ 0xABCD_0000, 200, 100);
+            return push_version(shared, &id, &NewFile::Bytes(bytes), true);
+        }
+        Special::Legacy => {
+            if let Some(NewFile::Bytes(bytes)) = &new.file {
+                new.marker = Some(hex::encode(Md5::digest(bytes)));
+            }
+        }
+        Special::OptedOut => {
+            new.marker = Some("opted-out; ".to_owned());
+            new.planted = Planted::outcome("opted_out");
+        }
+        Special::Foreign => {
+            new.marker = Some("see ticket 4711".to_owned());
+            new.planted = Planted::failed("marker");
+        }
+        Special::Empty => {
+            new.file = Some(NewFile::Bytes(Vec::new()));
+            new.planted = Planted::failed("no_original");
+        }
+        Special::Missing => {
+            new.file = None;
+            new.planted = Planted::failed("no_original");
+        }
+        Special::Unsupported => {
+            new.file = Some(NewFile::Bytes(file(Format::Wav, seed, 0, 0)));
+            new.planted = Planted::failed("unsupported");
+        }
+        Special::Refused => {
+            new.refuses_download = true;
+            new.planted = Planted::failed("permission");
+        }
+    }
+    add(shared, new, seed).map(|_| ())
+}
+
+fn plant_protected(shared: &Shared, special: Special, new: NewAsset, seed: u64) -> io::Result<()> {
+    let id = add(shared, new, seed)?;
+    let original = shared.world().assets.get(&id).and_then(|asset| asset.active_version()?.file.clone());
+    let Some(original) = original else { return Ok(()) };
+    let output = protect(shared, &original, &id, seed)?;
+    let mut world = shared.world();
+    let Some(asset) = world.assets.get_mut(&id) else { return Ok(()) };
+    let record = |version: u32| format!("{} {} v{version} {}", original.sha256, output.sha256, output.bytes);
+    let second = Version {
+        number: 2,
+        file: Some(output.clone()),
+        file_name: asset.words.name.clone(),
+        maker: Maker::Seeded,
+        made: asset.created,
+    };
+    let (marker, planted) = match special {
+        Special::Restored => {
+            asset.versions.push(second);
+            (Some(record(2)), Planted::outcome("watermarked"))
+        }
+        Special::OutputWithoutMarker => {
+            asset.versions.push(second);
+            asset.active = 2;
+            (None, Planted::outcome("already_protected"))
+        }
+        Special::ProtectedElsewhere => {
+            // As when a person duplicates an asset: the record is another asset's, the file the same.
+            asset.versions[0].file = Some(output.clone());
+            (Some(record(2)), Planted::outcome("already_protected"))
+        }
+        _ => {
+            asset.versions.push(second);
+            asset.active = 2;
+            (Some(record(2)), Planted::outcome("skipped_unchanged"))
+        }
+    };
+    asset.marker = marker;
+    asset.planted = planted;
+    reindex(asset);
+    Ok(())
+}
+
+/// A further version, as if it had been there from the start.
+fn push_version(shared: &Shared, id: &str, file: &NewFile, active: bool) -> io::Result<()> {
+    let stored = super::store(shared, file, 0)?;
+    let mut world = shared.world();
+    let Some(asset) = world.assets.get_mut(id) else { return Ok(()) };
+    let number = asset.top() + 1;
+    let (file_name, made) = (asset.words.name.clone(), asset.created);
+    stored.format.map_or("bin", Format::extension).clone_into(&mut asset.extension);
+    asset.versions.push(Version { number, file: Some(stored), file_name, maker: Maker::Seeded, made });
+    if active {
+        asset.active = number;
+    }
+    reindex(asset);
+    Ok(())
+}
+
+fn reindex(asset: &mut crate::world::Asset) {
+    let row = asset.row(false);
+    if let Some(last) = asset.indexed.last_mut() {
+        last.1 = Some(row);
+    }
+}

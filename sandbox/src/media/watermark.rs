@@ -1,0 +1,98 @@
+//! The fake watermark: a slight change of the pixels that is another one each time, everything else kept.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use image::RgbImage;
+use rand::{RngExt, SeedableRng};
+
+use super::{Format, jpeg, png, tiff};
+
+/// Pictures above this are changed in place instead of being decoded.
+const LARGEST_DECODED: u64 = 64 << 20;
+
+/// The file cannot be watermarked.
+#[derive(Debug)]
+pub enum Unsupported {
+    /// Nobody watermarks this kind of file.
+    Kind,
+    /// It claims a kind that it is not.
+    Damaged,
+    /// The disk failed.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Unsupported {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Writes a watermarked copy of `source` to `target`; another `mark` gives another copy.
+pub fn watermark(source: &Path, target: &Path, mark: u64) -> Result<(), Unsupported> {
+    let mut start = Vec::new();
+    File::open(source)?.take(16).read_to_end(&mut start)?;
+    let length = fs::metadata(source)?.len();
+    match Format::detect(&start).ok_or(Unsupported::Kind)? {
+        Format::Wav => Err(Unsupported::Kind),
+        Format::Jpeg if length <= LARGEST_DECODED => {
+            let file = fs::read(source)?;
+            Ok(fs::write(target, jpeg::encode(&altered(&file, mark)?, &jpeg::segments(&file)))?)
+        }
+        Format::Png if length <= LARGEST_DECODED => {
+            let file = fs::read(source)?;
+            Ok(fs::write(target, png::encode(&altered(&file, mark)?, &png::segments(&file)))?)
+        }
+        Format::Tiff => {
+            fs::copy(source, target)?;
+            alter_in_place(target, length, mark)
+        }
+        // A box or a comment that every reader skips.
+        Format::Mp4 => {
+            append(source, target, &[&16_u32.to_be_bytes()[..], b"free", &mark.to_be_bytes()].concat())
+        }
+        Format::Pdf => append(source, target, format!("% {mark:016x}\n").as_bytes()),
+        Format::Jpeg | Format::Png => Err(Unsupported::Damaged),
+    }
+}
+
+/// Shifts the brightness of small blocks by one step, which block and which way by the mark.
+fn altered(file: &[u8], mark: u64) -> Result<RgbImage, Unsupported> {
+    let mut picture = image::load_from_memory(file).map_err(|_| Unsupported::Damaged)?.to_rgb8();
+    let mut random = rand::rngs::StdRng::seed_from_u64(mark);
+    let (width, height) = picture.dimensions();
+    for _ in 0..64 {
+        let (left, top) = (random.random_range(0..width), random.random_range(0..height));
+        let up: bool = random.random();
+        for (x, y) in
+            (left..(left + 8).min(width)).flat_map(|x| (top..(top + 8).min(height)).map(move |y| (x, y)))
+        {
+            let pixel = picture.get_pixel_mut(x, y);
+            pixel.0 =
+                pixel.0.map(|channel| if up { channel.saturating_add(3) } else { channel.saturating_sub(3) });
+        }
+    }
+    Ok(picture)
+}
+
+fn alter_in_place(target: &Path, length: u64, mark: u64) -> Result<(), Unsupported> {
+    let pixels =
+        length.checked_sub(tiff::PIXELS_AT).filter(|pixels| *pixels > 0).ok_or(Unsupported::Damaged)?;
+    let file = OpenOptions::new().read(true).write(true).open(target)?;
+    let mut random = rand::rngs::StdRng::seed_from_u64(mark);
+    for _ in 0..512 {
+        let at = tiff::PIXELS_AT + random.random_range(0..pixels);
+        let mut sample = [0];
+        file.read_exact_at(&mut sample, at)?;
+        file.write_all_at(&[sample[0] ^ 1], at)?;
+    }
+    Ok(())
+}
+
+fn append(source: &Path, target: &Path, more: &[u8]) -> Result<(), Unsupported> {
+    fs::copy(source, target)?;
+    OpenOptions::new().append(true).open(target)?.write_all(more)?;
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! How the sandbox behaves.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use common::config::Span;
+
+use crate::faults::Faults;
+
+/// How the sandbox behaves. Where the real services are unknown, the default is the harsher reading.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Assets in the seeded library.
+    pub assets: usize,
+    /// Decides everything random.
+    pub seed: u64,
+    /// The portal's request limit.
+    pub rate_limit: Option<RateLimit>,
+    /// How far the listing lags behind.
+    pub index_lag: Duration,
+    /// How long an accepted change takes to show in a single GET.
+    pub modify_lag: Duration,
+    /// How long an import takes to be converted.
+    pub conversion_time: Duration,
+    /// How long a watermark takes.
+    pub watermark_time: Duration,
+    /// How long a signed link lives.
+    pub link_lifetime: Duration,
+    /// How often a part is "not ready" before it can be registered.
+    pub unready_registrations: u32,
+    /// Whether listings offer a cursor.
+    pub cursor: bool,
+    /// Faults from the start.
+    pub faults: Faults,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            assets: 0,
+            seed: 1,
+            rate_limit: Some(RateLimit { requests: 4500, window: Duration::from_mins(5) }),
+            index_lag: Duration::from_secs(2),
+            modify_lag: Duration::from_millis(200),
+            conversion_time: Duration::from_millis(500),
+            watermark_time: Duration::from_millis(500),
+            link_lifetime: Duration::from_mins(1),
+            unready_registrations: 0,
+            cursor: false,
+            faults: Faults::default(),
+        }
+    }
+}
+
+/// So many requests in any window, then a block until one window passes without any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests allowed.
+    pub requests: usize,
+    /// The window.
+    pub window: Duration,
+}
+
+impl FromStr for RateLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no rate limit; write for example 4500/300s");
+        let (requests, window) = text.split_once('/').ok_or_else(wrong)?;
+        let requests = requests.parse().map_err(|_| wrong())?;
+        let window: Span = window.parse().map_err(|_| wrong())?;
+        Ok(Self { requests, window: window.0 })
+    }
+}

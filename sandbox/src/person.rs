@@ -1,0 +1,102 @@
+//! A person at work in the library, beside the client.
+
+use std::io;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::library::{NewFile, store};
+use crate::media::{Format, file};
+use crate::world::{Asset, Made, Maker, Shared, Version, whole_second};
+
+/// What a person changes about an asset's words.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Edit {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new description.
+    pub description: Option<String>,
+    /// New tags.
+    pub tags: Option<Vec<String>>,
+    /// Another text in the hash metaproperty; empty to clear it.
+    pub marker: Option<String>,
+}
+
+/// What a person does to an asset's versions.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewVersion {
+    /// Makes this existing version the active one, instead of uploading.
+    pub restore: Option<u32>,
+    /// Decides the picture that is uploaded.
+    pub seed: Option<u64>,
+}
+
+/// There is no such asset or version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoSuchThing;
+
+fn with<T>(shared: &Shared, id: &str, work: impl FnOnce(&mut Asset) -> T) -> Result<T, NoSuchThing> {
+    let mut world = shared.world();
+    let asset = world.asset(id).ok_or(NoSuchThing)?;
+    let value = work(asset);
+    asset.changed();
+    Ok(value)
+}
+
+pub(crate) fn edit(shared: &Shared, id: &str, edit: Edit) -> Result<(), NoSuchThing> {
+    with(shared, id, |asset| {
+        if let Some(marker) = edit.marker {
+            asset.marker = Some(marker).filter(|marker| !marker.is_empty());
+        }
+        // What a person writes is what has to stay.
+        for words in [&mut asset.words, &mut asset.baseline] {
+            if let Some(name) = &edit.name {
+                words.name.clone_from(name);
+            }
+            if let Some(description) = &edit.description {
+                words.description.clone_from(description);
+            }
+            if let Some(tags) = &edit.tags {
+                words.tags.clone_from(tags);
+            }
+        }
+    })
+}
+
+pub(crate) fn version(
+    shared: &Shared,
+    id: &str,
+    version: &NewVersion,
+) -> io::Result<Result<u32, NoSuchThing>> {
+    let change = || Made { by: Maker::Person, at: Instant::now() };
+    if let Some(number) = version.restore {
+        let restored = with(shared, id, |asset| {
+            let exists = asset.versions.iter().any(|version| version.number == number);
+            if exists && asset.active != number {
+                asset.active = number;
+                asset.active_change = change();
+            }
+            exists
+        });
+        return Ok(restored.and_then(|exists| if exists { Ok(number) } else { Err(NoSuchThing) }));
+    }
+    let seed = version.seed.unwrap_or_else(rand::random);
+    let bytes = file(Format::Jpeg, seed, 150, 100);
+    let stored = store(shared, &NewFile::Bytes(bytes), seed)?;
+    Ok(with(shared, id, |asset| {
+        let number = asset.top() + 1;
+        let made = whole_second(Timestamp::now());
+        let file_name = format!("by hand {seed}.jpg");
+        asset.versions.push(Version { number, file: Some(stored), file_name, maker: Maker::Person, made });
+        asset.active = number;
+        asset.active_change = change();
+        number
+    }))
+}
+
+pub(crate) fn delete(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {
+    with(shared, id, |asset| asset.deleted = true)
+}

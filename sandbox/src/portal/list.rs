@@ -1,0 +1,104 @@
+//! The listing: a search index that lags, and ignores what it does not understand.
+
+use std::time::Instant;
+
+use axum::response::Response;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::super::call::{Call, answer};
+use super::super::world::{Shared, World};
+
+pub(super) fn list(shared: &Shared, call: &Call) -> Response {
+    let mut world = shared.world();
+    let mut rows = indexed(&mut world, shared);
+    rows.retain(|row| matches(row, call));
+    sort(&mut rows, call.query.get("orderBy").map_or("dateCreated desc", String::as_str));
+    let number = |name: &str, default: usize| {
+        call.query.get(name).and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    let limit = number("limit", 50).clamp(1, 1000);
+    let total = rows.len();
+    let skip = match call.query.get("cursor").and_then(|cursor| cursor.strip_prefix("AoE/")) {
+        Some(offset) => offset.parse().unwrap_or_default(),
+        None => (number("page", 1).max(1) - 1) * limit,
+    };
+    let mut page: Vec<Value> = rows.into_iter().skip(skip).take(limit).collect();
+    if !call.flag("includeVersionNumber") {
+        for row in &mut page {
+            row.as_object_mut().map(|fields| fields.remove("activeVersion"));
+        }
+    }
+    let more = skip + page.len() < total;
+    let body = if call.flag("count") {
+        json!({"count": {"total": total, "type": {}, "tags": []}, "media": page})
+    } else if call.flag("total") {
+        json!({"total": {"count": total}, "media": page})
+    } else {
+        json!(page)
+    };
+    let mut answer = answer(200, &body);
+    if shared.options.cursor {
+        // At the end Solr repeats the mark.
+        let mark = if more { skip + limit } else { skip };
+        if let Ok(value) = format!("AoE/{mark}").parse() {
+            answer.headers_mut().insert("X-Bynder-NextCursor", value);
+        }
+    }
+    answer
+}
+
+/// The rows as the index had them some time ago.
+fn indexed(world: &mut World, shared: &Shared) -> Vec<Value> {
+    let horizon = Instant::now().checked_sub(shared.options.index_lag).unwrap_or_else(Instant::now);
+    for asset in world.assets.values_mut() {
+        asset.settle();
+    }
+    let rows = world.assets.values().filter_map(|asset| {
+        let known = asset.indexed.iter().rev().find(|(at, _)| *at <= horizon)?;
+        known.1.clone()
+    });
+    rows.collect()
+}
+
+fn matches(row: &Value, call: &Call) -> bool {
+    let text = |name: &str| row[name].as_str().unwrap_or_default();
+    call.query.iter().all(|(name, wanted)| match name.as_str() {
+        "id" | "ids" => wanted.split(',').any(|id| id == text("id")),
+        "type" => wanted.split(',').any(|kind| kind == text("type")),
+        "tags" => wanted.split(',').all(|tag| contains(&row["tags"], tag)),
+        "brandId" => text("brandId") == wanted,
+        "propertyOptionId" => wanted.split(',').all(|id| contains(&row["propertyOptions"], id)),
+        // A collection holds everything of one brand here.
+        "collectionId" => {
+            wanted.split(',').any(|id| id == "COLLECTION-SPRING" && contains(&row["tags"], "spring"))
+        }
+        "keyword" => text("name").to_lowercase().contains(&wanted.to_lowercase()),
+        "dateCreated" | "dateModified" => bound(wanted).is_none_or(|bound| date(row, name) > bound),
+        "dateCreatedTo" => bound(wanted).is_none_or(|bound| date(row, "dateCreated") <= bound),
+        "dateModifiedTo" => bound(wanted).is_none_or(|bound| date(row, "dateModified") <= bound),
+        // Unknown parameters and malformed values: everything matches.
+        _ => true,
+    })
+}
+
+fn contains(list: &Value, wanted: &str) -> bool {
+    list.as_array().is_some_and(|list| list.iter().any(|value| value == wanted))
+}
+
+/// Exactly `YYYY-MM-DDTHH:MM:SSZ`; any other form is ignored, as the portal does.
+fn bound(text: &str) -> Option<Timestamp> {
+    (text.len() == 20 && text.ends_with('Z')).then(|| text.parse().ok())?
+}
+
+fn date(row: &Value, name: &str) -> Timestamp {
+    row[name].as_str().and_then(|text| text.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn sort(rows: &mut [Value], order: &str) {
+    let (field, direction) = order.split_once(' ').unwrap_or((order, "asc"));
+    rows.sort_by(|left, right| {
+        let order = left[field].as_str().cmp(&right[field].as_str());
+        if direction == "desc" { order.reverse() } else { order }
+    });
+}

@@ -1,0 +1,139 @@
+//! One asset: look, modify, delete, download.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use axum::response::Response;
+use common::marker::Marker;
+use serde_json::json;
+
+use super::lookups::SELECTS;
+use crate::audit::ViolationKind;
+use crate::call::{Call, answer, refuse};
+use crate::world::{Change, Link, MARKER_ID, Shared, option_id};
+
+/// The most characters a text metaproperty keeps.
+const LONGEST_TEXT: usize = 2500;
+
+pub(super) fn get(shared: &Shared, call: &Call) -> Response {
+    let mut world = shared.world();
+    let Some(asset) = world.asset(&call.path[3]) else { return refuse(404, "File not found") };
+    asset.touched += 1;
+    asset.last_look = Some(Instant::now());
+    answer(200, &asset.row(call.flag("versions")))
+}
+
+pub(super) fn delete(shared: &Shared, call: &Call) -> Response {
+    let mut world = shared.world();
+    let Some(asset) = world.asset(&call.path[3]) else { return refuse(404, "Media not found") };
+    asset.deleted = true;
+    asset.changed();
+    let mut gone = answer(204, &json!(null));
+    *gone.body_mut() = axum::body::Body::empty();
+    gone.headers_mut().clear();
+    gone
+}
+
+pub(super) fn download(shared: &Shared, call: &Call) -> Response {
+    let segments: Vec<&str> = call.segments().into_iter().skip(3).collect();
+    let (id, version) = match segments.as_slice() {
+        [id, "download"] => (*id, None),
+        [id, version, "download"] => match version.parse::<u32>() {
+            Ok(version) => (*id, Some(version)),
+            Err(_) => return refuse(400, "Invalid version"),
+        },
+        [id, "download", item] => (*id, item.rsplit('-').next().and_then(|number| number.parse().ok())),
+        _ => return refuse(404, "Not found"),
+    };
+    if call.query.get("type").is_some_and(|kind| !matches!(kind.as_str(), "original" | "additional")) {
+        return refuse(400, "Invalid type");
+    }
+    let mut world = shared.world();
+    let secret = world.secret();
+    let lifetime = shared.options.link_lifetime;
+    let Some(asset) = world.asset(id) else { return refuse(404, "Media not found") };
+    asset.touched += 1;
+    if asset.refuses_download {
+        return refuse(403, "Access denied");
+    }
+    let wanted = version.unwrap_or(asset.active);
+    let file = asset
+        .versions
+        .iter()
+        .find(|version| version.number == wanted)
+        .and_then(|version| version.file.clone());
+    let Some(file) = file else { return refuse(404, "Original file not available") };
+    let link = Link { media_type: file.media_type(), file: file.path, expires: Instant::now() + lifetime };
+    world.links.insert(secret.clone(), link);
+    let host = call.header("host").unwrap_or_default();
+    answer(200, &json!({"s3_file": format!("http://{host}/storage/file/{secret}?X-Amz-Signature=abc")}))
+}
+
+pub(super) async fn modify(shared: &Shared, call: Call) -> Response {
+    let id = call.path.get(3).cloned();
+    let form = call.form().await;
+    let Some(id) = id.or_else(|| form.get("id").cloned()) else { return refuse(404, "Media not found") };
+    let mut world = shared.world();
+    if world.asset(&id).is_none() {
+        return refuse(404, "Media not found");
+    }
+    let due = Instant::now() + shared.options.modify_lag;
+    if let Some(text) = form.get(&format!("metaproperty.{MARKER_ID}").to_lowercase()) {
+        note_marker(&mut world, &id, text);
+        if text.chars().count() <= LONGEST_TEXT
+            && let Some(asset) = world.asset(&id)
+        {
+            asset.pending.push((due, Change::Marker(text.clone())));
+        }
+    }
+    if let Some(asset) = world.asset(&id) {
+        asset.touched += 1;
+        asset.pending.push((due, Change::Words(Box::new(move |words| apply(&form, words)))));
+    }
+    answer(202, &json!({"message": "Accepted", "statuscode": 202}))
+}
+
+/// Whoever overwrites what somebody else wrote is told on, whatever the new text says.
+fn note_marker(world: &mut crate::world::World, id: &str, text: &str) {
+    let Some(asset) = world.asset(id) else { return };
+    let before = asset.marker.clone();
+    let opted_out = Marker::parse(before.as_deref()).opted_out();
+    if let (Marker::Foreign(foreign), true) =
+        (Marker::parse(before.as_deref()), before.as_deref() != Some(text))
+    {
+        world.violate(ViolationKind::ForeignTextOverwritten, id, foreign);
+    }
+    if opted_out && !Marker::parse(Some(text)).opted_out() {
+        world.violate(ViolationKind::OptOutIgnored, id, "the marker lost the opt-out");
+    }
+}
+
+/// Traps included: an empty name blanks the name, tags replace all tags, unknown keys are accepted and ignored.
+fn apply(form: &BTreeMap<String, String>, words: &mut crate::world::Baseline) {
+    let set = |field: &mut String, name: &str| {
+        if let Some(value) = form.get(name) {
+            value.clone_into(field);
+        }
+    };
+    set(&mut words.name, "name");
+    set(&mut words.description, "description");
+    set(&mut words.copyright, "copyright");
+    set(&mut words.brand, "brandid");
+    if let Some(tags) = form.get("tags") {
+        words.tags = tags.split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+    }
+    if form.get("ispublic").is_some_and(|value| matches!(value.as_str(), "1" | "true")) {
+        words.is_public = true;
+    }
+    if let Some(value) = form.get("archive") {
+        words.archived = matches!(value.as_str(), "1" | "true");
+    }
+    for (name, options) in SELECTS {
+        if let Some(value) = form.get(&format!("metaproperty.select-{name}").to_lowercase()) {
+            let chosen = options
+                .iter()
+                .filter(|option| value.split(',').any(|id| id == option_id(option) || id == **option));
+            words.properties.insert(name.to_owned(), chosen.map(|option| (*option).to_owned()).collect());
+        }
+    }
+}

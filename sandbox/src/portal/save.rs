@@ -1,0 +1,149 @@
+//! Saving an import: the call without an idempotency key.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use axum::response::Response;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::lookups::BRAND;
+use crate::audit;
+use crate::call::{Call, answer, refuse};
+use crate::library::extension_of;
+use crate::world::{
+    Asset, Baseline, MARKER_ID, Made, Maker, Planted, Shared, StoredFile, Version, World, hash_file,
+    whole_second,
+};
+
+fn import_file(world: &mut World, import: &str) -> Result<(StoredFile, String), Response> {
+    let Some(import) = world.imports.get_mut(import) else { return Err(refuse(404, "Import ID not found")) };
+    if import.failed {
+        return Err(answer(500, &json!({"message": "Upload failed or not ready", "statuscode": "500"})));
+    }
+    match &import.file {
+        Some(file) if import.ready_at <= Instant::now() => {
+            import.saves += 1;
+            Ok((file.clone(), import.name.clone()))
+        }
+        _ => Err(refuse(303, "Import not converted yet, please poll")),
+    }
+}
+
+fn saved(id: &str) -> Response {
+    let items =
+        [json!({"original": "final/x/photo.jpg", "destination": "https://storage.invalid/photo.jpg"})];
+    answer(201, &json!({"success": true, "mediaid": id, "batchId": id, "mediaitems": items}))
+}
+
+/// Saving one import twice makes two versions: the harsher reading.
+pub(super) async fn new_version(shared: &Shared, call: Call) -> Response {
+    let (id, in_path) = (call.path[3].clone(), call.path.get(5).cloned());
+    let form = call.form().await;
+    let Some(import) = in_path.or_else(|| form.get("importid").cloned()) else {
+        return refuse(400, "No importid provided");
+    };
+    let mut world = shared.world();
+    if world.asset(&id).is_none() {
+        return refuse(404, "Media not found");
+    }
+    let (file, name) = match import_file(&mut world, &import) {
+        Ok(found) => found,
+        Err(refusal) => return refusal,
+    };
+    audit::judge_save(&mut world, &id, &file);
+    let Some(asset) = world.asset(&id) else { return refuse(404, "Media not found") };
+    asset.touched += 1;
+    let number = asset.top() + 1;
+    let made = whole_second(Timestamp::now());
+    asset.extension = extension_of(&name);
+    asset.versions.push(Version { number, file: Some(file), file_name: name, maker: Maker::Client, made });
+    asset.active = number;
+    asset.active_change = Made { by: Maker::Client, at: Instant::now() };
+    asset.changed();
+    saved(&id)
+}
+
+pub(super) async fn new_asset(shared: &Shared, call: Call) -> Response {
+    let in_path = call.path.get(4).cloned();
+    let form = call.form().await;
+    let Some(import) = in_path.or_else(|| form.get("importid").cloned()) else {
+        return refuse(400, "No importid provided");
+    };
+    if !form.contains_key("brandid") {
+        return refuse(400, "No brandid provided");
+    }
+    let mut world = shared.world();
+    let (file, name) = match import_file(&mut world, &import) {
+        Ok(found) => found,
+        Err(refusal) => return refusal,
+    };
+    let id = world.new_id();
+    let asset = new(id.clone(), file, &name, &form);
+    world.assets.insert(id.clone(), asset);
+    saved(&id)
+}
+
+fn new(id: String, file: StoredFile, name: &str, form: &BTreeMap<String, String>) -> Asset {
+    let field = |name: &str| form.get(name).cloned().unwrap_or_default();
+    let now = whole_second(Timestamp::now());
+    let tags = field("tags").split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+    let words = Baseline {
+        name: form.get("name").cloned().unwrap_or_else(|| name.to_owned()),
+        description: field("description"),
+        copyright: field("copyright"),
+        tags,
+        brand: BRAND.to_owned(),
+        properties: BTreeMap::new(),
+        is_public: false,
+        archived: false,
+    };
+    let mut asset = Asset {
+        id,
+        kind: audit::kind_of(&file),
+        extension: extension_of(name),
+        baseline: words.clone(),
+        words,
+        created: now,
+        modified: now,
+        versions: vec![Version {
+            number: 1,
+            file: Some(file),
+            file_name: name.to_owned(),
+            maker: Maker::Client,
+            made: now,
+        }],
+        active: 1,
+        active_change: Made { by: Maker::Client, at: Instant::now() },
+        additional: Vec::new(),
+        marker: form.get(&format!("metaproperty.{MARKER_ID}").to_lowercase()).cloned(),
+        pending: Vec::new(),
+        deleted: false,
+        refuses_download: false,
+        planted: Planted::outcome("none"),
+        touched: 0,
+        last_look: None,
+        crossed: false,
+        indexed: Vec::new(),
+    };
+    asset.changed();
+    asset
+}
+
+pub(super) async fn additional(shared: &Shared, call: Call) -> Response {
+    let (id, in_path) = (call.path[3].clone(), call.path.get(6).cloned());
+    let form = call.form().await;
+    let Some(upload) = in_path.or_else(|| form.get("uploadid").cloned()) else {
+        return refuse(404, "Upload doesn't exist");
+    };
+    let mut world = shared.world();
+    let part = world.uploads.get(&upload).and_then(|upload| upload.parts.values().next().cloned());
+    let Some(file) = part.and_then(|part| hash_file(&part).ok()) else {
+        return refuse(404, "Upload doesn't exist");
+    };
+    let item = world.new_id();
+    let Some(asset) = world.asset(&id) else { return refuse(404, "Media not found") };
+    asset.additional.push(file);
+    asset.changed();
+    answer(201, &json!({"itemId": item, "success": true, "mediaid": id}))
+}

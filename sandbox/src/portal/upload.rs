@@ -1,0 +1,155 @@
+//! The upload's state machine: init, parts at storage, register, finalise, poll.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use axum::response::Response;
+use serde_json::json;
+
+use crate::call::{Call, answer, refuse, text};
+use crate::world::{Import, Shared, Upload, hash_file};
+
+/// The smallest part but the last that becomes a file.
+const SMALLEST_PART: u64 = 5 << 20;
+
+pub(super) fn endpoint(call: &Call) -> Response {
+    let host = call.header("host").unwrap_or_default();
+    answer(200, &json!(format!("http://{host}/storage/upload")))
+}
+
+pub(super) async fn init(shared: &Shared, call: Call) -> Response {
+    let form = call.form().await;
+    let name = form.get("filename").cloned().unwrap_or_default();
+    let has_extension =
+        name.rsplit_once('.').is_some_and(|(stem, extension)| !stem.is_empty() && !extension.is_empty());
+    if !has_extension || name.starts_with('.') || name.contains(['/', '\\']) {
+        return text(400, &json!({"filename": format!("'{name}' is not a valid filename")}).to_string());
+    }
+    let mut world = shared.world();
+    let id = format!("T3.{}_{}", world.secret(), world.secret());
+    let folder = uuid::Uuid::new_v4();
+    let (target, key) = (format!("final/{folder}/{name}"), format!("pluploads/api/{folder}/{name}"));
+    let body = json!({
+        "s3file": {"uploadid": id, "targetid": target},
+        "s3_filename": key,
+        "target_key": key,
+        "multipart_params": {
+            "acl": "private", "success_action_status": "201", "Content-Type": "image/*", "key": key,
+            "Policy": "cG9saWN5", "X-Amz-Signature": "5161", "x-amz-credential": "cred",
+            "x-amz-algorithm": "AWS4-HMAC-SHA256", "x-amz-date": "20260101T100755Z",
+        },
+    });
+    let upload = Upload { target, key, parts: BTreeMap::new(), registered: HashSet::new(), refusals: 0 };
+    world.uploads.insert(id, upload);
+    answer(200, &body)
+}
+
+/// Register with a part number, finalise without.
+pub(super) async fn step(shared: &Shared, call: Call) -> Response {
+    let in_path = call.path.get(3).cloned();
+    let form = call.form().await;
+    let Some(id) = in_path.or_else(|| form.get("id").cloned()) else {
+        return refuse(404, "Upload doesn't exist");
+    };
+    match form.get("chunknumber") {
+        Some(number) => register(shared, &id, &form, number),
+        None => finalise(shared, &id, &form),
+    }
+}
+
+fn not_ready() -> Response {
+    answer(500, &json!({"message": "Upload not ready", "retry": 1, "success": false}))
+}
+
+fn register(shared: &Shared, id: &str, form: &BTreeMap<String, String>, number: &str) -> Response {
+    let most = shared.options.unready_registrations;
+    let mut world = shared.world();
+    let Some(upload) = world.uploads.get_mut(id) else { return refuse(404, "Upload doesn't exist") };
+    let Ok(number) = number.parse::<u32>() else { return refuse(400, "Invalid chunk number") };
+    let wanted = format!("{}/p{number}", upload.key);
+    if form.get("targetid") != Some(&upload.target) || form.get("filename") != Some(&wanted) {
+        return refuse(400, "Unknown file");
+    }
+    if !upload.parts.contains_key(&number) {
+        return not_ready();
+    }
+    if upload.refusals < most {
+        upload.refusals += 1;
+        return not_ready();
+    }
+    upload.registered.insert(number);
+    answer(202, &json!({"status": "ok"}))
+}
+
+fn finalise(shared: &Shared, id: &str, form: &BTreeMap<String, String>) -> Response {
+    let mut world = shared.world();
+    let Some(upload) = world.uploads.get(id) else { return refuse(404, "Upload doesn't exist") };
+    let Some(chunks) = form.get("chunks").and_then(|chunks| chunks.parse::<u32>().ok()) else {
+        return refuse(400, "No chunks provided");
+    };
+    let base_or_last = [upload.key.clone(), format!("{}/p{chunks}", upload.key)];
+    let named = form.get("s3_filename").is_some_and(|name| base_or_last.contains(name));
+    if form.get("targetid") != Some(&upload.target) || !named {
+        return refuse(400, "Unknown file");
+    }
+    if (1..=chunks).any(|number| !upload.registered.contains(&number)) {
+        return not_ready();
+    }
+    let parts: Vec<PathBuf> = upload.parts.values().cloned().collect();
+    let name = form.get("original_filename").cloned().unwrap_or_else(|| format!("-tmp-{}", upload.key));
+    let import = world.new_id();
+    let ready_at = Instant::now() + shared.options.conversion_time;
+    let pending = Import { ready_at, file: None, name, failed: false, saves: 0 };
+    world.imports.insert(import.clone(), pending);
+    drop(world);
+    convert(shared.clone(), import.clone(), parts);
+    let path = format!("final/{import}/");
+    let body = json!({
+        "output": path, "batchId": import, "importId": import, "file": {"bucket": "B", "path": path, "type": "s3"},
+        "filename": path, "locationType": "s3", "success": 1,
+    });
+    answer(202, &body)
+}
+
+/// Puts the parts together, as S3 does: only the last may be small.
+fn convert(shared: Shared, import: String, parts: Vec<PathBuf>) {
+    tokio::task::spawn_blocking(move || {
+        let target = shared.new_path();
+        let joined = (|| {
+            let mut file = std::fs::File::create(&target)?;
+            for (index, part) in parts.iter().enumerate() {
+                let bytes = std::fs::metadata(part)?.len();
+                if bytes < SMALLEST_PART && index + 1 < parts.len() {
+                    return Err(io::Error::other("a part is too small"));
+                }
+                io::copy(&mut std::fs::File::open(part)?, &mut file)?;
+                std::fs::remove_file(part)?;
+            }
+            hash_file(&target)
+        })();
+        if let Some(import) = shared.world().imports.get_mut(&import) {
+            import.failed = joined.as_ref().map_or(true, |file| file.bytes == 0);
+            import.file = joined.ok();
+        }
+    });
+}
+
+pub(super) fn poll(shared: &Shared, call: &Call) -> Response {
+    let world = shared.world();
+    let items: Vec<&str> =
+        call.query.get("items").map(|items| items.split(',').collect()).unwrap_or_default();
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for item in items {
+        match world.imports.get(item) {
+            Some(import) if import.failed => failed.push(item),
+            Some(import) if import.file.is_some() && import.ready_at <= Instant::now() => done.push(item),
+            _ => {}
+        }
+    }
+    if done.is_empty() && failed.is_empty() {
+        return answer(200, &json!(null));
+    }
+    answer(200, &json!({"itemsDone": done, "itemsFailed": failed, "itemsRejected": []}))
+}

@@ -1,0 +1,120 @@
+//! The way of every request: counted, limited, sabotaged, answered.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::stream;
+
+use crate::audit::ViolationKind;
+use crate::call::{Call, text};
+use crate::endpoint::Endpoint;
+use crate::faults::{Action, Moment};
+use crate::world::Shared;
+use crate::{control, imatag, portal, storage};
+
+pub(crate) fn router(shared: Shared) -> Router {
+    Router::new().fallback(handle).with_state(shared)
+}
+
+async fn handle(State(shared): State<Shared>, request: Request) -> Response {
+    let call = Call::new(request);
+    let endpoint = Endpoint::of(call.request.method(), &call.segments());
+    if endpoint == Endpoint::Control {
+        return control::handle(&shared, call).await;
+    }
+    if let Some(refusal) = count(&shared, endpoint, &call) {
+        return refusal;
+    }
+    let strike = shared.world().saboteur.strike(endpoint);
+    match strike {
+        None => carry_out(shared, endpoint, call).await,
+        Some((Moment::Before, Action::Delay(span))) => {
+            tokio::time::sleep(span.0).await;
+            carry_out(shared, endpoint, call).await
+        }
+        Some((Moment::Before, action)) => sabotage(&shared, action, None).await,
+        Some((Moment::After, action)) => {
+            let answer = carry_out(shared.clone(), endpoint, call).await;
+            sabotage(&shared, action, Some(answer)).await
+        }
+    }
+}
+
+/// Counts the request, and holds portal calls against the limit.
+fn count(shared: &Shared, endpoint: Endpoint, call: &Call) -> Option<Response> {
+    use crate::world::Ruling;
+    let mut world = shared.world();
+    *world.requests.entry(endpoint.name()).or_default() += 1;
+    if !endpoint.is_portal() {
+        return None;
+    }
+    let ruling = world.limiter.call();
+    if let Ruling::RefusedInBlock = ruling {
+        let path = call.path.join("/");
+        world.violate(ViolationKind::RequestDuringBlock, "", format!("{} {path}", endpoint.name()));
+    }
+    match ruling {
+        Ruling::Pass => None,
+        Ruling::Refused | Ruling::RefusedInBlock => Some(text(429, "")),
+    }
+}
+
+/// Does what the request asks for, to its end, even if the client is gone meanwhile: so do real servers.
+async fn carry_out(shared: Shared, endpoint: Endpoint, call: Call) -> Response {
+    let work = tokio::spawn(async move {
+        match endpoint {
+            Endpoint::StoragePart | Endpoint::StorageFile => storage::handle(&shared, endpoint, call).await,
+            Endpoint::Submit
+            | Endpoint::MediumStatus
+            | Endpoint::MediumResult
+            | Endpoint::MediumFind
+            | Endpoint::ImatagToken
+            | Endpoint::ImatagLink
+            | Endpoint::ImatagUnknown => imatag::handle(&shared, endpoint, call).await,
+            _ => portal::handle(&shared, endpoint, call).await,
+        }
+    });
+    work.await.unwrap_or_else(|error| text(500, &error.to_string()))
+}
+
+async fn sabotage(shared: &Shared, action: Action, answer: Option<Response>) -> Response {
+    match action {
+        // Unwinding past the server closes the connection without an answer, and without a message.
+        Action::Reset => std::panic::resume_unwind(Box::new("connection reset on demand")),
+        Action::Hang => std::future::pending().await,
+        Action::Delay(span) => {
+            tokio::time::sleep(span.0).await;
+            answer.unwrap_or_else(|| text(503, ""))
+        }
+        Action::Truncate => truncate(answer.unwrap_or_else(|| text(200, "nothing"))).await,
+        Action::Answer { status, body, content_type } => {
+            if status == 429 {
+                shared.world().limiter.block();
+            }
+            let mut answer = text(status, &body);
+            if let Ok(value) = content_type.parse() {
+                answer.headers_mut().insert(header::CONTENT_TYPE, value);
+            }
+            answer
+        }
+    }
+}
+
+/// Announces the whole body and sends half of it.
+async fn truncate(answer: Response) -> Response {
+    let (mut head, body) = answer.into_parts();
+    let body = to_bytes(body, 64 << 20).await.unwrap_or_default();
+    head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    let half: Bytes = body.slice(..body.len() / 2);
+    let cut = async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Err(std::io::Error::other("cut on demand"))
+    };
+    let parts = futures::StreamExt::chain(stream::iter([Ok(half)]), stream::once(cut));
+    (head, Body::from_stream(parts)).into_response()
+}

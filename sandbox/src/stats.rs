@@ -1,0 +1,29 @@
+//! What was asked of the two services.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::world::World;
+
+/// Requests counted since the start.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stats {
+    /// By endpoint.
+    pub requests: BTreeMap<String, u64>,
+    /// Those that count towards the portal's limit.
+    pub portal_calls: u64,
+    /// The most portal calls in any window of the limit's length.
+    pub busiest_window: usize,
+    /// Calls refused with 429.
+    pub refusals: u64,
+}
+
+pub(crate) fn stats(world: &World) -> Stats {
+    Stats {
+        requests: world.requests.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+        portal_calls: world.limiter.calls,
+        busiest_window: world.limiter.busiest,
+        refusals: world.limiter.refusals,
+    }
+}

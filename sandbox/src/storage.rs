@@ -1,0 +1,98 @@
+//! The fake S3: parts in, files out, and no stranger's credential.
+
+use axum::extract::{FromRequest, Multipart};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures::TryStreamExt;
+use tokio::io::AsyncWriteExt;
+use tokio_util::io::StreamReader;
+
+use crate::audit::ViolationKind;
+use crate::call::{Call, file};
+use crate::endpoint::Endpoint;
+use crate::world::Shared;
+
+/// Fields that the upload's policy names: a missing one is refused.
+const POLICY_FIELDS: [&str; 9] = [
+    "acl",
+    "success_action_status",
+    "content-type",
+    "policy",
+    "x-amz-signature",
+    "x-amz-credential",
+    "x-amz-algorithm",
+    "name",
+    "filename",
+];
+
+fn xml(status: u16, code: &str) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code></Error>");
+    (status, [(header::CONTENT_TYPE, "application/xml")], body).into_response()
+}
+
+pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> Response {
+    if call.headers.contains_key("authorization") {
+        let detail = format!("a credential came to storage: {}", call.path.join("/"));
+        shared.world().violate(ViolationKind::CredentialLeaked, "", detail);
+        return xml(400, "InvalidArgument");
+    }
+    if endpoint == Endpoint::StoragePart {
+        return part(shared, call).await;
+    }
+    let secret = call.path.get(2).cloned().unwrap_or_default();
+    let found =
+        shared.world().links.get(&secret).map(|link| (link.file.clone(), link.media_type, link.expires));
+    match found {
+        Some((path, media_type, expires)) if expires > std::time::Instant::now() => {
+            file(&path, media_type).await
+        }
+        _ => xml(403, "AccessDenied"),
+    }
+}
+
+async fn part(shared: &Shared, call: Call) -> Response {
+    let Ok(mut form) = Multipart::from_request(call.request, &()).await else {
+        return xml(400, "MalformedPOSTRequest");
+    };
+    let (mut names, mut key) = (Vec::new(), String::new());
+    while let Ok(Some(field)) = form.next_field().await {
+        let name = field.name().unwrap_or_default().to_lowercase();
+        if name == "file" {
+            if POLICY_FIELDS.iter().any(|wanted| !names.iter().any(|name| name == wanted)) {
+                return xml(403, "AccessDenied");
+            }
+            let path = shared.new_path();
+            let stored = async {
+                let body = field.map_err(std::io::Error::other);
+                let mut file = tokio::fs::File::create(&path).await?;
+                tokio::io::copy(&mut StreamReader::new(body), &mut file).await?;
+                file.flush().await
+            };
+            if stored.await.is_err() {
+                return xml(400, "IncompleteBody");
+            }
+            return keep(shared, &key, path);
+        }
+        let value = field.text().await.unwrap_or_default();
+        if name == "key" {
+            key = value;
+        }
+        names.push(name);
+    }
+    xml(400, "InvalidArgument")
+}
+
+fn keep(shared: &Shared, key: &str, path: std::path::PathBuf) -> Response {
+    let mut world = shared.world();
+    let Some((base, number)) =
+        key.rsplit_once("/p").and_then(|(base, number)| Some((base, number.parse().ok()?)))
+    else {
+        return xml(403, "AccessDenied");
+    };
+    let Some(upload) = world.uploads.values_mut().find(|upload| upload.key == base) else {
+        return xml(403, "AccessDenied");
+    };
+    upload.parts.insert(number, path);
+    (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/xml")], "<PostResponse/>").into_response()
+}

@@ -1,0 +1,216 @@
+//! One asset: its versions, its words, what the index knows of it, and what was done to it.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{MARKER_NAME, StoredFile};
+
+/// Who made a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Maker {
+    /// There from the start.
+    Seeded,
+    /// A person, through the sandbox's own interface.
+    Person,
+    /// A client, through the portal's interface.
+    Client,
+}
+
+/// How a right run leaves an asset; supposes a run without filters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planted {
+    /// An outcome's name, or `skipped_unchanged` or `opted_out`.
+    pub outcome: String,
+    /// The class, where the outcome is `failed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+}
+
+impl Planted {
+    /// An outcome by its name.
+    pub fn outcome(name: &str) -> Self {
+        Self { outcome: name.to_owned(), class: None }
+    }
+
+    /// A failure of this class.
+    pub fn failed(class: &str) -> Self {
+        Self { outcome: "failed".to_owned(), class: Some(class.to_owned()) }
+    }
+}
+
+pub(crate) struct Version {
+    pub(crate) number: u32,
+    pub(crate) file: Option<StoredFile>,
+    pub(crate) file_name: String,
+    pub(crate) maker: Maker,
+    pub(crate) made: Timestamp,
+}
+
+/// What people wrote; no client may change it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Baseline {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) copyright: String,
+    pub(crate) tags: Vec<String>,
+    pub(crate) brand: String,
+    pub(crate) properties: BTreeMap<String, Vec<String>>,
+    pub(crate) is_public: bool,
+    pub(crate) archived: bool,
+}
+
+/// When, and by whom, the active version was last changed.
+pub(crate) struct Made {
+    pub(crate) by: Maker,
+    pub(crate) at: Instant,
+}
+
+pub(crate) struct Asset {
+    pub(crate) id: String,
+    pub(crate) kind: &'static str,
+    pub(crate) extension: String,
+    pub(crate) words: Baseline,
+    pub(crate) baseline: Baseline,
+    pub(crate) created: Timestamp,
+    pub(crate) modified: Timestamp,
+    pub(crate) versions: Vec<Version>,
+    pub(crate) active: u32,
+    pub(crate) active_change: Made,
+    pub(crate) additional: Vec<StoredFile>,
+    pub(crate) marker: Option<String>,
+    pub(crate) pending: Vec<(Instant, Change)>,
+    pub(crate) deleted: bool,
+    pub(crate) refuses_download: bool,
+    pub(crate) planted: Planted,
+    /// Requests a client made about this very asset.
+    pub(crate) touched: u64,
+    /// When a client last looked at this asset by its id.
+    pub(crate) last_look: Option<Instant>,
+    /// Whether a person's work fell between a client's last look and its save: the window the documents name.
+    pub(crate) crossed: bool,
+    /// What the index was told, and when.
+    pub(crate) indexed: Vec<(Instant, Option<Value>)>,
+}
+
+/// A change that was accepted and is not there yet.
+pub(crate) enum Change {
+    Marker(String),
+    Words(Box<dyn Fn(&mut Baseline) + Send + Sync>),
+}
+
+impl Asset {
+    pub(crate) fn active_version(&self) -> Option<&Version> {
+        self.versions.iter().find(|version| version.number == self.active)
+    }
+
+    pub(crate) fn top(&self) -> u32 {
+        self.versions.iter().map(|version| version.number).max().unwrap_or_default()
+    }
+
+    /// Applies what is due, and tells the index.
+    pub(crate) fn settle(&mut self) {
+        let now = Instant::now();
+        let (due, later) = std::mem::take(&mut self.pending).into_iter().partition(|(at, _)| *at <= now);
+        self.pending = later;
+        let due: Vec<(Instant, Change)> = due;
+        let changed = !due.is_empty();
+        for (_, change) in due {
+            match change {
+                Change::Marker(text) => self.marker = Some(text).filter(|text| !text.is_empty()),
+                Change::Words(change) => change(&mut self.words),
+            }
+        }
+        if changed {
+            self.changed();
+        }
+    }
+
+    /// Notes a change: the modification time moves, and the index learns of it in its own time.
+    pub(crate) fn changed(&mut self) {
+        self.modified = whole_second(Timestamp::now()).max(self.modified);
+        let row = (!self.deleted).then(|| self.row(false));
+        self.indexed.push((Instant::now(), row));
+        // Only the newest entry that is old enough is ever read.
+        let excess = self.indexed.len().saturating_sub(50);
+        self.indexed.drain(..excess);
+    }
+
+    /// The asset as the portal writes it.
+    pub(crate) fn row(&self, with_versions: bool) -> Value {
+        let active = self.active_version();
+        let file = active.and_then(|version| version.file.as_ref());
+        let mut row = json!({
+            "id": self.id,
+            "idHash": &self.id[..8],
+            "name": self.words.name,
+            "fileName": active.map(|version| &version.file_name),
+            "description": self.words.description,
+            "copyright": self.words.copyright,
+            "type": self.kind,
+            "extension": [self.extension],
+            "fileSize": file.map_or(0, |file| file.bytes),
+            "activeVersion": self.active,
+            "brandId": self.words.brand,
+            "userCreated": "Jo Example",
+            "dateCreated": self.created.to_string(),
+            "dateModified": self.modified.to_string(),
+            "datePublished": self.created.to_string(),
+            "archive": u8::from(self.words.archived),
+            "limited": 0,
+            "watermarked": 0,
+            "isPublic": u8::from(self.words.is_public),
+            "tags": self.words.tags,
+            "propertyOptions": self.words.properties.values().flatten().map(|name| option_id(name)).collect::<Vec<_>>(),
+            "thumbnails": {},
+        });
+        if let Some(fields) = row.as_object_mut() {
+            self.add_properties(fields);
+            if with_versions {
+                fields.insert("mediaItems".to_owned(), self.items());
+            }
+        }
+        row
+    }
+
+    fn add_properties(&self, fields: &mut Map<String, Value>) {
+        for (name, values) in self.words.properties.iter().filter(|(_, values)| !values.is_empty()) {
+            fields.insert(format!("property_{name}"), json!(values));
+        }
+        if let Some(marker) = &self.marker {
+            fields.insert(format!("property_{MARKER_NAME}"), json!(marker));
+        }
+    }
+
+    fn items(&self) -> Value {
+        let originals = self.versions.iter().map(|version| {
+            json!({
+                "id": format!("{}-{}", self.id, version.number),
+                "type": "original",
+                "version": version.number,
+                "active": u8::from(version.number == self.active),
+                "fileName": version.file_name,
+                "dateCreated": version.made.to_string(),
+                "size": version.file.as_ref().map(|file| file.bytes),
+                "width": null,
+                "height": null,
+            })
+        });
+        // A derivative, as every asset has: it carries a version too, and is no original.
+        let preview = json!({"id": "x", "type": "web", "version": self.active, "active": 1, "fileName": null, "size": 7});
+        json!(originals.chain([preview]).collect::<Vec<_>>())
+    }
+}
+
+pub(crate) fn option_id(name: &str) -> String {
+    format!("OPTION-{}", hex::encode_upper(name))
+}
+
+/// The portal knows no fractions of a second.
+pub(crate) fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}

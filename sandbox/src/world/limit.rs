@@ -1,0 +1,69 @@
+//! The portal's request limit, as harsh as it is published.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::options::RateLimit;
+
+/// Requests that were under way when the block began are no offence.
+const UNDER_WAY: Duration = Duration::from_secs(2);
+
+pub(crate) struct Limiter {
+    limit: Option<RateLimit>,
+    log: VecDeque<Instant>,
+    block: Option<Block>,
+    pub(crate) calls: u64,
+    pub(crate) refusals: u64,
+    pub(crate) busiest: usize,
+}
+
+struct Block {
+    since: Instant,
+    last: Instant,
+}
+
+/// What becomes of a portal call.
+pub(crate) enum Ruling {
+    Pass,
+    Refused,
+    /// Refused, and it should not have been made.
+    RefusedInBlock,
+}
+
+impl Limiter {
+    pub(crate) fn new(limit: Option<RateLimit>) -> Self {
+        Self { limit, log: VecDeque::new(), block: None, calls: 0, refusals: 0, busiest: 0 }
+    }
+
+    /// Starts a block now, as if the limit had been crossed.
+    pub(crate) fn block(&mut self) {
+        let now = Instant::now();
+        self.block = Some(Block { since: now, last: now });
+    }
+
+    pub(crate) fn call(&mut self) -> Ruling {
+        let now = Instant::now();
+        self.calls += 1;
+        let window = self.limit.map_or(Duration::from_mins(5), |limit| limit.window);
+        if let Some(block) = &mut self.block {
+            if now - block.last < window {
+                let in_block = now - block.since > UNDER_WAY;
+                block.last = now;
+                self.refusals += 1;
+                return if in_block { Ruling::RefusedInBlock } else { Ruling::Refused };
+            }
+            self.block = None;
+        }
+        while self.log.front().is_some_and(|first| now - *first >= window) {
+            self.log.pop_front();
+        }
+        if self.limit.is_some_and(|limit| self.log.len() >= limit.requests) {
+            self.block = Some(Block { since: now, last: now });
+            self.refusals += 1;
+            return Ruling::Refused;
+        }
+        self.log.push_back(now);
+        self.busiest = self.busiest.max(self.log.len());
+        Ruling::Pass
+    }
+}

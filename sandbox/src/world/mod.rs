@@ -1,0 +1,180 @@
+//! Everything the sandbox knows, behind one lock.
+
+mod asset;
+mod files;
+mod limit;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+pub(crate) use asset::{Asset, Baseline, Change, Made, Version, option_id, whole_second};
+pub use asset::{Maker, Planted};
+pub(crate) use files::{StoredFile, hash_file};
+pub(crate) use limit::{Limiter, Ruling};
+
+use crate::audit::{Violation, ViolationKind};
+use crate::faults::Saboteur;
+use crate::options::Options;
+
+/// Name of the metaproperty that holds the marker.
+pub(crate) const MARKER_NAME: &str = "imatag_hash";
+/// Its id.
+pub(crate) const MARKER_ID: &str = "7C0D5A1E-0001-4B2C-9D8E7F6A5B4C3D2E";
+
+/// The sandbox, shared by all requests.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) options: Arc<Options>,
+    pub(crate) credentials: Arc<Credentials>,
+    pub(crate) folder: Arc<tempfile::TempDir>,
+    world: Arc<Mutex<World>>,
+}
+
+/// What opens the two services.
+pub(crate) struct Credentials {
+    pub(crate) token: String,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: String,
+    pub(crate) api_key: String,
+    pub(crate) homedir: String,
+}
+
+/// The state of both services.
+pub(crate) struct World {
+    pub(crate) assets: BTreeMap<String, Asset>,
+    pub(crate) uploads: HashMap<String, Upload>,
+    pub(crate) imports: HashMap<String, Import>,
+    pub(crate) links: HashMap<String, Link>,
+    pub(crate) issued_tokens: HashSet<String>,
+    pub(crate) media: BTreeMap<String, Medium>,
+    /// Imatag's outputs by hash.
+    pub(crate) outputs: HashMap<String, Output>,
+    pub(crate) limiter: Limiter,
+    pub(crate) requests: BTreeMap<&'static str, u64>,
+    pub(crate) saboteur: Saboteur,
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) random: StdRng,
+}
+
+/// A file on its way into the portal.
+pub(crate) struct Upload {
+    pub(crate) target: String,
+    pub(crate) key: String,
+    pub(crate) parts: BTreeMap<u32, PathBuf>,
+    pub(crate) registered: HashSet<u32>,
+    pub(crate) refusals: u32,
+}
+
+/// A finalised upload.
+pub(crate) struct Import {
+    pub(crate) ready_at: Instant,
+    pub(crate) file: Option<StoredFile>,
+    pub(crate) name: String,
+    pub(crate) failed: bool,
+    pub(crate) saves: u32,
+}
+
+/// A signed link.
+pub(crate) struct Link {
+    pub(crate) file: PathBuf,
+    pub(crate) media_type: &'static str,
+    pub(crate) expires: Instant,
+}
+
+/// A medium at Imatag.
+pub(crate) struct Medium {
+    pub(crate) id: String,
+    pub(crate) directory: String,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) original: StoredFile,
+    pub(crate) state: MediumState,
+}
+
+/// How far a medium is.
+pub(crate) enum MediumState {
+    Working { ready_at: Instant, result: StoredFile },
+    AlreadyProtected,
+}
+
+/// A file that Imatag gave out.
+#[derive(Clone)]
+pub(crate) struct Output {
+    pub(crate) original: String,
+    pub(crate) asset: String,
+}
+
+impl Shared {
+    pub(crate) fn new(options: Options) -> std::io::Result<Self> {
+        let mut random = StdRng::seed_from_u64(options.seed);
+        let mut secret =
+            |prefix: &str| format!("{prefix}-{:016x}{:016x}", random.random::<u64>(), random.random::<u64>());
+        let credentials = Credentials {
+            token: secret("token"),
+            client_id: secret("client"),
+            client_secret: secret("secret"),
+            api_key: secret("key"),
+            homedir: "sandbox".to_owned(),
+        };
+        let world = World {
+            assets: BTreeMap::new(),
+            uploads: HashMap::new(),
+            imports: HashMap::new(),
+            links: HashMap::new(),
+            issued_tokens: HashSet::new(),
+            media: BTreeMap::new(),
+            outputs: HashMap::new(),
+            limiter: Limiter::new(options.rate_limit),
+            requests: BTreeMap::new(),
+            saboteur: Saboteur::new(options.faults.clone()),
+            violations: Vec::new(),
+            notes: Vec::new(),
+            random,
+        };
+        Ok(Self {
+            options: Arc::new(options),
+            credentials: Arc::new(credentials),
+            folder: Arc::new(tempfile::tempdir()?),
+            world: Arc::new(Mutex::new(world)),
+        })
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A path for a new file.
+    pub(crate) fn new_path(&self) -> PathBuf {
+        self.folder.path().join(uuid::Uuid::new_v4().to_string())
+    }
+}
+
+impl World {
+    /// An id as Bynder writes them: 8-4-4-16, upper-case.
+    pub(crate) fn new_id(&mut self) -> String {
+        let digits = format!("{:016X}{:016X}", self.random.random::<u64>(), self.random.random::<u64>());
+        format!("{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..])
+    }
+
+    pub(crate) fn secret(&mut self) -> String {
+        format!("{:016x}{:016x}", self.random.random::<u64>(), self.random.random::<u64>())
+    }
+
+    pub(crate) fn violate(&mut self, kind: ViolationKind, asset: &str, detail: impl Into<String>) {
+        let violation = Violation { kind, asset_id: asset.to_owned(), detail: detail.into() };
+        tracing::warn!(?violation, "violation");
+        self.violations.push(violation);
+    }
+
+    /// The asset, with everything in it that is due by now.
+    pub(crate) fn asset(&mut self, id: &str) -> Option<&mut Asset> {
+        let asset = self.assets.get_mut(id).filter(|asset| !asset.deleted)?;
+        asset.settle();
+        Some(asset)
+    }
+}
