@@ -1,2 +1,5 @@
-//! placeholder
-fn main() {}
+//! The `connector` program; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    connector::main()
+}

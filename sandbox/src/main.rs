@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Parser;
 use common::config::Span;
+use common::telemetry;
 use sandbox::faults::Faults;
 use sandbox::{Options, RateLimit};
 
@@ -37,7 +38,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    common::telemetry::init(common::telemetry::LogFormat::Text, true);
+    telemetry::init(telemetry::LogFormat::Text, telemetry::Verbosity::Trouble);
     let rate_limit = match arguments.rate_limit.as_str() {
         "off" => None,
         text => Some(text.parse::<RateLimit>().map_err(anyhow::Error::msg)?),

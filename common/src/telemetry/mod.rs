@@ -17,9 +17,24 @@ pub enum LogFormat {
 /// The variable that says what is logged, in `tracing` filter syntax.
 const VARIABLE: &str = "CONNECTOR_LOG";
 
-/// Starts logging; `quiet` leaves warnings and errors. A second call changes nothing.
-pub fn init(format: LogFormat, quiet: bool) {
-    let default = if quiet { "warn" } else { "warn,common=info,producer=info,worker=info,connector=info" };
+/// What is logged where the environment does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Nothing: the program says itself what there is to say.
+    Silent,
+    /// What is wrong: for programs that a person watches.
+    Trouble,
+    /// Each job as well: for programs whose log is all there is to see.
+    Work,
+}
+
+/// Starts logging. A second call changes nothing.
+pub fn init(format: LogFormat, verbosity: Verbosity) {
+    let default = match verbosity {
+        Verbosity::Silent => "off",
+        Verbosity::Trouble => "warn",
+        Verbosity::Work => "warn,common=info,producer=info,worker=info,connector=info",
+    };
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A logger that is there already, as in tests, is as good.

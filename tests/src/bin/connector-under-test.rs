@@ -1,2 +1,5 @@
-//! placeholder
-fn main() {}
+//! The `connector` program with the crash points and guard switches that only tests have.
+
+fn main() -> std::process::ExitCode {
+    connector::main()
+}

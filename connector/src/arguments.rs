@@ -1,0 +1,190 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+/// Keeps a Bynder library protected with invisible Imatag watermarks.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 unexpected, 2 usage, 3 configuration or secret, \
+    4 authentication or permission, 5 temporary, 6 finished with failed jobs, 8 safety limit reached."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// The configuration file [default: connector.toml, if there is one]
+    #[arg(long, global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Print machine-readable output: the last line of standard output is one JSON object
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say only what is wrong
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+impl Common {
+    pub(crate) fn log_format_json(&self) -> bool {
+        self.log_format == LogFormat::Json
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show it all on a sandbox: protect its library, verify each asset, run again
+    Demo(Demo),
+    /// Protect the library from this machine
+    Sync(Scope),
+    /// Say what a run would do, and do nothing
+    Plan(Scope),
+    /// Check configuration, portal and Imatag, a line a check
+    Doctor,
+    /// List, show, replay or drop failed jobs
+    #[command(subcommand)]
+    Failed(Failed),
+    /// Show or change what the next run starts from
+    #[command(subcommand)]
+    State(State),
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Make keys, and encrypt secrets for the configuration
+    #[command(subcommand)]
+    Secrets(Secrets),
+}
+
+/// `connector demo`
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Assets in the sandbox's library
+    #[arg(long, default_value_t = 60)]
+    pub(crate) assets: usize,
+    /// Decides everything random
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Keep the sandbox running afterwards, to look at its page
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// What a run goes over.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Scope {
+    /// Go over the whole library
+    #[arg(long, conflicts_with_all = ["delta", "since"])]
+    pub(crate) full: bool,
+    /// Go over what changed since the last finished run
+    #[arg(long, conflicts_with = "since")]
+    pub(crate) delta: bool,
+    /// Go over what changed since this time, such as 2026-01-31T00:00:00Z
+    #[arg(long)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Protect at most so many assets, then stop with exit code 8 if there are more
+    #[arg(long)]
+    pub(crate) max_assets: Option<u64>,
+    /// Go over the assets whose ids stand in this file, one a line
+    #[arg(long)]
+    pub(crate) ids_from: Option<PathBuf>,
+    /// A filter with the configuration's name, such as types=image,video or metaproperties.Country=France
+    #[arg(long = "filter", value_name = "KEY=VALUE")]
+    pub(crate) filters: Vec<String>,
+}
+
+/// Which failed jobs.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Which {
+    /// The job with this id
+    #[arg(long)]
+    pub(crate) job: Option<String>,
+    /// Jobs of this asset
+    #[arg(long)]
+    pub(crate) asset: Option<String>,
+    /// Jobs that failed in this way, such as permission or unsupported
+    #[arg(long)]
+    pub(crate) class: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Failed {
+    /// One line a failed job
+    List(Which),
+    /// Everything about failed jobs, their attempts included
+    Show(Which),
+    /// Send failed jobs back to their step; the next sync takes them up
+    Replay(Change),
+    /// Forget failed jobs; their assets are not tried again until they change
+    Drop(Change),
+}
+
+/// Failed jobs to change.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Change {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Only count them
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum State {
+    /// The cursor and the open and failed jobs
+    Show,
+    /// Have the next run go over what changed since this time
+    Set {
+        /// The time
+        #[arg(long)]
+        since: Timestamp,
+    },
+    /// Forget the cursor: the next run goes over the whole library
+    Reset,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Read it and say whether it can be used
+    Check,
+    /// Each given value and where it came from; secrets are not shown
+    Show,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secrets {
+    /// Make a key pair: the identity decrypts and stays secret, the recipient encrypts
+    Keygen,
+    /// Encrypt the secret on standard input for { encrypted = … }
+    Encrypt {
+        /// The recipient that keygen printed
+        #[arg(long)]
+        recipient: String,
+    },
+}

@@ -1,0 +1,192 @@
+//! `connector demo`: the whole thing on a sandbox, checked asset by asset.
+
+use std::path::Path;
+use std::time::Duration;
+
+use common::config::Config;
+use common::ledger::Ledger;
+use common::outcome::Outcome;
+use common::state::State;
+use producer::Summary;
+use sandbox::{Announcement, AuditedAsset, Maker, Options, Sandbox};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::{Common, Demo, Scope};
+use crate::commands::sync::{stop_on_signals, sync};
+use crate::failure::Failure;
+use crate::output;
+
+/// The sandbox's index is this far behind; the second run must see what the first one did.
+const INDEX_LAG: Duration = Duration::from_secs(2);
+
+pub(crate) async fn run(common: &Common, demo: &Demo) -> Result<(), Failure> {
+    let unexpected = |error: &dyn std::fmt::Display| Failure::Unexpected(error.to_string());
+    let stop = stop_on_signals()?;
+    let talk = |line: &str| {
+        if !common.quiet {
+            output::talk(line);
+        }
+    };
+    let options =
+        Options { assets: demo.assets, seed: demo.seed, index_lag: INDEX_LAG, ..Options::default() };
+    let sandbox = sandbox::start(options).await.map_err(|error| unexpected(&error))?;
+    let announcement = sandbox.announcement();
+    talk(&format!(
+        "A sandbox stands in for Bynder and Imatag; watch its library at {}/",
+        announcement.bynder
+    ));
+    let folder = tempfile::tempdir().map_err(|error| unexpected(&error))?;
+    let config = configuration(folder.path(), &announcement)?;
+    talk(&format!("Protecting its {} assets …", demo.assets));
+    let (first, _) = whole_library(&config, common, &stop).await?;
+    let checked = check(&config, &sandbox).await?;
+    talk(&format!(
+        "{} of {} watermarked assets verified. Running again …",
+        checked.verified, first.watermarked
+    ));
+    tokio::time::sleep(INDEX_LAG + Duration::from_secs(1)).await;
+    let downloads =
+        |sandbox: &Sandbox| sandbox.stats().requests.get("bynder.download").copied().unwrap_or_default();
+    let before = downloads(&sandbox);
+    let (second, _) = whole_library(&config, common, &stop).await?;
+    let again = downloads(&sandbox) - before;
+    let violations = sandbox.audit().violations;
+    report(common, demo, &first, &second, &checked, again);
+    if demo.keep {
+        talk(&format!("The library can be looked at under {}/ until you press Ctrl-C.", announcement.bynder));
+        stop.cancelled().await;
+    }
+    let right = checked.surprises.is_empty()
+        && violations.is_empty()
+        && checked.verified == first.watermarked
+        && second.watermarked == 0
+        && again == 0;
+    if right {
+        return Ok(());
+    }
+    for line in checked.surprises.iter().cloned().chain(violations.iter().map(|found| format!("{found:?}"))) {
+        output::talk(&line);
+    }
+    Err(Failure::Unexpected("the demo did not end as it should".to_owned()))
+}
+
+async fn whole_library(
+    config: &Config,
+    common: &Common,
+    stop: &CancellationToken,
+) -> Result<(Summary, bool), Failure> {
+    let run = Scope { full: true, ..Scope::default() };
+    sync(config, &run, common.quiet, stop).await
+}
+
+/// The configuration a person would write, with waits that suit a sandbox.
+fn configuration(folder: &Path, announcement: &Announcement) -> Result<Config, Failure> {
+    let text = format!(
+        r#"
+        [bynder]
+        domain = "{bynder}"
+        api_token = "{token}"
+        hash_metaproperty = "{hash_metaproperty}"
+        [imatag]
+        api_key = "{api_key}"
+        directory = "{directory}"
+        base_url = "{imatag}"
+        [worker]
+        spool_dir = '{spool}'
+        request_timeout = "10s"
+        [queue]
+        rungs = ["500ms", "2s", "5s", "15s"]
+        [producer]
+        state_dir = '{state}'
+        "#,
+        bynder = announcement.bynder,
+        token = announcement.token,
+        hash_metaproperty = announcement.hash_metaproperty,
+        api_key = announcement.api_key,
+        directory = announcement.directory,
+        imatag = announcement.imatag,
+        spool = folder.join("spool").display(),
+        state = folder.join("state").display(),
+    );
+    let path = folder.join("connector.toml");
+    std::fs::write(&path, text).map_err(|error| Failure::Unexpected(error.to_string()))?;
+    Ok(Config::load(Some(&path), &[])?.config)
+}
+
+struct Checked {
+    /// Assets whose active version is a watermarked file of the connector's.
+    verified: u64,
+    /// Assets that did not end as planted.
+    surprises: Vec<String>,
+}
+
+/// Holds each asset's outcome against what the sandbox planted.
+async fn check(config: &Config, sandbox: &Sandbox) -> Result<Checked, Failure> {
+    let Some(state) = State::open_to_read(&config.producer.state_dir)? else {
+        return Err(Failure::Unexpected("the run left no state".to_owned()));
+    };
+    let ledger = Ledger::new(state);
+    let mut checked = Checked { verified: 0, surprises: Vec::new() };
+    for asset in sandbox.audit().assets {
+        let Ok(id) = asset.id.parse() else { continue };
+        let last = ledger.outcomes_of(&id).await?.pop().map(|event| event.outcome);
+        checked.verified += u64::from(is_protected(&asset));
+        let (outcome, class) = match &last {
+            None => ("none", None),
+            Some(Outcome::Failed(failure)) => ("failed", Some(failure.class.name())),
+            Some(outcome) => (outcome.name(), None),
+        };
+        // An asset that is left alone has no job and so no outcome.
+        let planted = match asset.planted.outcome.as_str() {
+            "skipped_unchanged" | "opted_out" => "none",
+            other => other,
+        };
+        if outcome != planted || class != asset.planted.class.as_deref() {
+            checked
+                .surprises
+                .push(format!("{} {:?}: planted {:?}, got {last:?}", asset.id, asset.name, asset.planted));
+        }
+    }
+    Ok(checked)
+}
+
+fn is_protected(asset: &AuditedAsset) -> bool {
+    asset
+        .versions
+        .iter()
+        .any(|version| version.active && version.watermarked && version.maker == Maker::Client)
+}
+
+fn report(
+    common: &Common,
+    demo: &Demo,
+    first: &Summary,
+    second: &Summary,
+    checked: &Checked,
+    downloads: u64,
+) {
+    if common.json {
+        let mut line = serde_json::to_value(first).unwrap_or_default();
+        if let Value::Object(fields) = &mut line {
+            fields.insert("assets".to_owned(), json!(demo.assets));
+            fields.insert("verified".to_owned(), json!(checked.verified));
+            let second =
+                json!({"listed": second.listed, "watermarked": second.watermarked, "downloads": downloads});
+            fields.insert("second_run".to_owned(), second);
+        }
+        output::data(&line.to_string());
+    } else {
+        output::data(&format!(
+            "First run:  {} assets, {} watermarked and verified, {} protected before, {} cannot be protected (as planted)\n\
+             Second run: {} assets looked at, {} watermarked, {} downloads",
+            first.listed,
+            checked.verified,
+            first.skipped_unchanged + first.already_protected,
+            first.failed,
+            second.listed,
+            second.watermarked,
+            downloads,
+        ));
+    }
+}

@@ -1,0 +1,106 @@
+//! `connector failed list | show | replay | drop`.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use common::job::JobId;
+use common::outcome::{FailureClass, Outcome};
+use common::queue::{EmbeddedQueue, FailedFilter, FailedJob, JobQueue};
+use common::state::State;
+use serde_json::json;
+
+use crate::arguments::{Change, Common, Failed, Which};
+use crate::failure::Failure;
+use crate::{output, wiring};
+
+pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure> {
+    let loaded = wiring::load(common, None)?;
+    let queue = EmbeddedQueue::open(State::open(&loaded.config.producer.state_dir)?).await?;
+    match command {
+        Failed::List(which) => {
+            for failed in queue.failed(&filter(which)?).await? {
+                output::data(&if common.json { json!(failed.event).to_string() } else { line(&failed) });
+            }
+        }
+        Failed::Show(which) => {
+            for failed in queue.failed(&filter(which)?).await? {
+                let text = serde_json::to_string_pretty(&failed).unwrap_or_default();
+                output::data(&if common.json { json!(failed).to_string() } else { text });
+            }
+        }
+        Failed::Replay(change) => {
+            let jobs = chosen(&queue, change, "replay").await?;
+            let mut replayed = 0;
+            for job in &jobs {
+                replayed += u64::from(queue.replay(job).await?);
+            }
+            if !change.dry_run {
+                output::talk(&format!(
+                    "{replayed} jobs go back to their step; `connector sync` takes them up"
+                ));
+            }
+        }
+        Failed::Drop(change) => {
+            let jobs = chosen(&queue, change, "drop").await?;
+            let mut dropped = 0;
+            for job in &jobs {
+                dropped += u64::from(queue.discard(job).await?);
+            }
+            if !change.dry_run {
+                output::talk(&format!("{dropped} failed jobs are forgotten"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn filter(which: &Which) -> Result<FailedFilter, Failure> {
+    let class = which.class.as_deref().map(|wanted| {
+        let known = FailureClass::ALL.into_iter().find(|class| class.name() == wanted);
+        known.ok_or_else(|| {
+            let names: Vec<_> = FailureClass::ALL.iter().map(|class| class.name()).collect();
+            Failure::Usage(format!("--class {wanted}: the classes are {}", names.join(", ")))
+        })
+    });
+    let asset = which
+        .asset
+        .as_deref()
+        .map(|id| id.parse().map_err(|error| Failure::Usage(format!("--asset: {error}"))));
+    Ok(FailedFilter {
+        job: which.job.clone().map(JobId),
+        asset: asset.transpose()?,
+        class: class.transpose()?,
+    })
+}
+
+fn line(failed: &FailedJob) -> String {
+    let event = &failed.event;
+    let (class, reason) = match &event.outcome {
+        Outcome::Failed(failure) => (failure.class.name(), failure.reason.as_str()),
+        other => (other.name(), ""),
+    };
+    format!("{}  {}  {class}  {}\n    {reason}", event.job_id, event.asset_id, event.asset_name)
+}
+
+/// The jobs that are meant, counted and confirmed.
+async fn chosen(queue: &EmbeddedQueue, change: &Change, verb: &str) -> Result<Vec<JobId>, Failure> {
+    let jobs: Vec<JobId> =
+        queue.failed(&filter(&change.which)?).await?.into_iter().map(|job| job.event.job_id).collect();
+    output::talk(&format!("{} failed jobs to {verb}", jobs.len()));
+    if change.dry_run || jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    if change.yes || confirmed(verb)? { Ok(jobs) } else { Ok(Vec::new()) }
+}
+
+fn confirmed(verb: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage(format!("nobody is there to ask; say --yes to {verb} them")));
+    }
+    let mut out = std::io::stderr();
+    let mut answer = String::new();
+    let asked = write!(out, "{verb} them? [y/N] ").and_then(|()| out.flush());
+    asked
+        .and_then(|()| std::io::stdin().lock().read_line(&mut answer))
+        .map_err(|error| Failure::Unexpected(error.to_string()))?;
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
+}

@@ -1,0 +1,29 @@
+//! One file a command.
+
+mod config;
+mod demo;
+mod doctor;
+mod failed;
+mod plan;
+mod secrets;
+mod state;
+mod sync;
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+
+/// Carries out the command.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let common = &arguments.common;
+    match &arguments.command {
+        Command::Demo(demo) => demo::run(common, demo).await,
+        Command::Sync(run) if run.dry_run => plan::run(common, run).await,
+        Command::Sync(run) => sync::run(common, run).await,
+        Command::Plan(run) => plan::run(common, run).await,
+        Command::Doctor => doctor::run(common).await,
+        Command::Failed(command) => failed::run(common, command).await,
+        Command::State(command) => state::run(common, command).await,
+        Command::Config(command) => config::run(common, command),
+        Command::Secrets(command) => secrets::run(common, command),
+    }
+}

@@ -1,0 +1,119 @@
+//! `connector plan`: what a run would do, and nothing else.
+
+use std::sync::Arc;
+
+use bytesize::ByteSize;
+use common::config::Config;
+use common::ledger::Ledger;
+use common::queue::EmbeddedQueue;
+use common::state::State;
+use producer::Patience;
+use producer::portal::hash_metaproperty;
+use producer::run::{Environment, Options, Report, scope};
+use serde_json::json;
+
+use crate::arguments::{Common, Scope};
+use crate::commands::sync::stop_on_signals;
+use crate::failure::Failure;
+use crate::{output, wiring};
+
+/// Portal calls for a small asset: place of the download, init, register, finalise, two looks, marker, save, and
+/// a share of the polls.
+const CALLS_AN_ASSET: f64 = 8.5;
+const WINDOW_SECONDS: f64 = 300.0;
+
+pub(crate) async fn run(common: &Common, run: &Scope) -> Result<(), Failure> {
+    let loaded = wiring::load(common, Some(run))?;
+    let config = &loaded.config;
+    let (bynder, _) = wiring::bynder(config)?;
+    let known = bynder.metaproperties().await?;
+    let metaproperty = hash_metaproperty(&known, &config.bynder.hash_metaproperty)
+        .map_err(|error| Failure::Configuration(error.to_string()))?;
+    let filter = producer::filter::resolve(&config.filters, &bynder, &known)
+        .await
+        .map_err(|error| Failure::from(producer::portal::PortalError::from(error)))?;
+    // A state that is not there is not made either: an empty one in memory's place says the same.
+    let scratch = tempfile::tempdir().map_err(|error| Failure::Unexpected(error.to_string()))?;
+    let state = match State::open_to_read(&config.producer.state_dir)? {
+        Some(state) => state,
+        None => State::open(scratch.path())?,
+    };
+    let ledger = Ledger::new(state);
+    let queue = EmbeddedQueue::open(State::open(&scratch.path().join("queue"))?).await?;
+    let cursor = ledger.cursor().await?;
+    let environment = Environment {
+        bynder,
+        ledger,
+        queue: Arc::new(queue),
+        filter,
+        metaproperty: metaproperty.name.clone(),
+        limits: config.limits.clone(),
+    };
+    let options = Options {
+        scope: scope(config.delta || run.delta, run.full, run.since, cursor, config.producer.overlap.0),
+        max_assets: run.max_assets,
+        dry_run: true,
+    };
+    let patience = Patience::until(stop_on_signals()?);
+    let report = producer::run::run(&environment, &options, &patience, |_| {}).await?;
+    if common.json {
+        output::data(&as_json(&report, config).to_string());
+    } else {
+        print(&report, config, output::data);
+    }
+    Ok(())
+}
+
+fn least_seconds(report: &Report, config: &Config) -> f64 {
+    calls(report) * WINDOW_SECONDS / f64::from(config.bynder.requests_per_5_minutes.get())
+}
+
+fn calls(report: &Report) -> f64 {
+    report.found.selected as f64 * CALLS_AN_ASSET
+}
+
+fn as_json(report: &Report, config: &Config) -> serde_json::Value {
+    json!({
+        "mode": report.mode.name(),
+        "listed": report.found.listed,
+        "selected": report.found.selected,
+        "skipped": report.found.skipped,
+        "bytes": report.found.bytes,
+        "bytes_by_extension": report.found.bytes_by_extension,
+        "portal_calls": calls(report).ceil(),
+        "least_seconds": least_seconds(report, config).ceil(),
+        "limit_reached": report.found.limit_reached,
+    })
+}
+
+/// Says what a run would do, a line at a time.
+pub(crate) fn print(report: &Report, config: &Config, line: impl Fn(&str)) {
+    let found = &report.found;
+    let size = |bytes: u64| ByteSize::b(bytes).to_string();
+    line(&format!("{} run: {} assets looked at", report.mode.name(), found.listed));
+    line(&format!("  to protect   {:>10}   {}", found.selected, size(found.bytes)));
+    for (extension, bytes) in &found.bytes_by_extension {
+        line(&format!("    {extension:<10} {:>21}", size(*bytes)));
+    }
+    for (reason, count) in &found.skipped {
+        line(&format!("  skipped      {count:>10}   {}", reason.replace('_', " ")));
+    }
+    line(&format!(
+        "  about {:.0} Bynder calls, at least {} at the configured budget",
+        calls(report),
+        spoken(least_seconds(report, config))
+    ));
+    line(&format!("  {} paid watermarks, {} of added storage", found.selected, size(found.bytes)));
+    if found.limit_reached {
+        line("  a limit ends the run there; the library holds more");
+    }
+}
+
+fn spoken(seconds: f64) -> String {
+    match seconds {
+        ..90.0 => format!("{seconds:.0} seconds"),
+        ..5400.0 => format!("{:.0} minutes", seconds / 60.0),
+        ..129_600.0 => format!("{:.1} hours", seconds / 3600.0),
+        _ => format!("{:.1} days", seconds / 86_400.0),
+    }
+}

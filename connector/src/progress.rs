@@ -1,0 +1,70 @@
+//! Showing that long work goes on: a bar on a terminal, a line now and then elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use common::ledger::Tally;
+use common::queue::Depth;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::output;
+
+/// How often a line is written where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+pub(crate) struct Progress {
+    kind: Kind,
+}
+
+enum Kind {
+    Silent,
+    Bar(ProgressBar),
+    Lines { last: Instant },
+}
+
+impl Progress {
+    pub(crate) fn new(quiet: bool) -> Self {
+        let kind = if quiet {
+            Kind::Silent
+        } else if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}") {
+                bar.set_style(style);
+            }
+            Kind::Bar(bar)
+        } else {
+            Kind::Lines { last: Instant::now() }
+        };
+        Self { kind }
+    }
+
+    pub(crate) fn show(&mut self, tally: &Tally, depth: &Depth, pause: Option<Duration>) {
+        let ended: u64 = tally.outcomes.values().sum();
+        let failed = tally.count("failed");
+        let pause =
+            pause.map(|left| format!(", Bynder pauses us for {} s", left.as_secs())).unwrap_or_default();
+        match &mut self.kind {
+            Kind::Bar(bar) => {
+                bar.set_length(ended + depth.open());
+                bar.set_position(ended);
+                bar.set_message(format!("{failed} failed, {} waiting{pause}", depth.waiting));
+            }
+            Kind::Lines { last } if last.elapsed() >= LINE_EVERY => {
+                *last = Instant::now();
+                let open = depth.open();
+                output::talk(&format!(
+                    "{ended} done, {failed} failed, {open} to do ({} waiting){pause}",
+                    depth.waiting
+                ));
+            }
+            Kind::Silent | Kind::Lines { .. } => {}
+        }
+    }
+
+    pub(crate) fn end(&mut self) {
+        if let Kind::Bar(bar) = &self.kind {
+            bar.finish_and_clear();
+        }
+        self.kind = Kind::Silent;
+    }
+}

@@ -1,0 +1,61 @@
+//! Killed at every point, the program leaves nothing lost, nothing done twice and nothing half done.
+
+use futures::StreamExt;
+use rand::{RngExt, SeedableRng};
+
+use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions};
+
+const SYNC: [&str; 4] = ["sync", "--full", "--json", "--quiet"];
+
+/// How many places a run over one asset passes where it may die.
+async fn crash_points() -> u64 {
+    let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
+    let count = bench.path("count");
+    bench.run_with(&SYNC, &[("CONNECTOR_CRASH_COUNT", count.display().to_string())]).await.assert_code(0);
+    std::fs::read_to_string(count).unwrap().lines().count() as u64
+}
+
+async fn die_at(point: u64) {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", point)).await;
+    bench.run_with(&SYNC, &[("CONNECTOR_CRASH_AT", point.to_string())]).await;
+    let again = bench.sync().await;
+    assert_eq!(again.code, Some(0), "after dying at {point}: {again:#?}");
+    let asset = bench.asset(&id);
+    assert_clean(&bench.sandbox.audit());
+    assert!(is_protected(&asset), "after dying at {point}: {asset:#?}");
+    assert_eq!((saved_versions(&asset), asset.media), (1, 1), "after dying at {point}: {asset:#?}");
+    let third = bench.sync().await;
+    assert_eq!(third.summary()["selected"], 0, "after dying at {point}: {third:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_and_after_every_request_and_write_the_asset_ends_protected_once() {
+    let points = crash_points().await;
+    assert!(points > 40, "only {points} crash points");
+    // Most of the time is waiting, so several runs share the machine.
+    let deaths = futures::stream::iter(1..=points).map(|point| tokio::spawn(die_at(point)));
+    let ended: Vec<_> = deaths.buffer_unordered(6).collect().await;
+    ended.into_iter().for_each(Result::unwrap);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_random_until_done_a_library_ends_as_planted() {
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    let bench = Bench::new(sandbox::Options { assets: 100, seed: 7, ..quick() }).await;
+    let mut deaths = 0;
+    loop {
+        let point = random.random_range(20..900_u64).to_string();
+        let ran = bench.run_with(&SYNC, &[("CONNECTOR_CRASH_AT", point)]).await;
+        if ran.code.is_some() {
+            ran.assert_code(if deaths == 0 { 6 } else { ran.code.unwrap_or_default() });
+            break;
+        }
+        deaths += 1;
+        assert!(deaths < 200, "it never ends");
+    }
+    println!("died {deaths} times");
+    assert_clean(&bench.sandbox.audit());
+    bench.assert_ended_as_planted().await;
+}

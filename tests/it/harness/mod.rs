@@ -1,0 +1,201 @@
+//! A sandbox, a configuration for it, and the program to run.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use common::ledger::Ledger;
+use common::outcome::Outcome;
+use common::state::State;
+use sandbox::{Audit, AuditedAsset, Maker, NewAsset, Options, Sandbox};
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+/// No run of the program takes longer.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_connector-under-test");
+
+/// A sandbox with a folder for the program's state and configuration.
+pub struct Bench {
+    pub sandbox: Sandbox,
+    pub folder: tempfile::TempDir,
+}
+
+/// A sandbox that is quick and has no request limit.
+pub fn quick() -> Options {
+    Options {
+        rate_limit: None,
+        index_lag: Duration::from_millis(50),
+        modify_lag: Duration::from_millis(50),
+        conversion_time: Duration::from_millis(50),
+        watermark_time: Duration::from_millis(50),
+        ..Options::default()
+    }
+}
+
+impl Bench {
+    pub async fn new(options: Options) -> Self {
+        let sandbox = sandbox::start(options).await.unwrap();
+        let bench = Self { sandbox, folder: tempfile::tempdir().unwrap() };
+        bench.configure("");
+        bench
+    }
+
+    /// A library with this one asset.
+    pub async fn with_asset(asset: NewAsset) -> (Self, String) {
+        let bench = Self::new(quick()).await;
+        let id = bench.sandbox.add_asset(asset).unwrap();
+        (bench, id)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes the configuration: waits are short, and a suspect job still outwaits the request timeout.
+    pub fn configure(&self, more: &str) {
+        let announcement = self.sandbox.announcement();
+        let imatag = format!(
+            "api_key = '{}'\ndirectory = '{}'\nbase_url = '{}'",
+            announcement.api_key, announcement.directory, announcement.imatag
+        );
+        self.configure_imatag(&imatag, more);
+    }
+
+    pub fn configure_imatag(&self, imatag: &str, more: &str) {
+        let announcement = self.sandbox.announcement();
+        let text = format!(
+            "[bynder]\ndomain = '{}'\napi_token = '{}'\nhash_metaproperty = '{}'\nrequests_per_5_minutes = 1000000\n\
+             [imatag]\n{imatag}\n\
+             [worker]\nspool_dir = '{}'\nrequest_timeout = '1s'\n\
+             [queue]\nrungs = ['100ms', '400ms', '1500ms', '2s']\n\
+             [producer]\nstate_dir = '{}'\n{more}",
+            announcement.bynder,
+            announcement.token,
+            announcement.hash_metaproperty,
+            self.path("spool").display(),
+            self.path("state").display(),
+        );
+        std::fs::write(self.path("connector.toml"), text).unwrap();
+    }
+
+    /// The program with this configuration.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).arg("--config").arg(self.path("connector.toml"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.env("CONNECTOR_LOG", "warn");
+        command
+    }
+
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().unwrap()
+    }
+
+    /// Runs to the end, with further variables in the environment.
+    pub async fn run_with(&self, arguments: &[&str], variables: &[(&str, String)]) -> Ran {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().map(|(name, value)| (*name, value)));
+        let output = tokio::time::timeout(PATIENCE, command.output()).await;
+        Ran::new(output.expect("the program does not end").unwrap())
+    }
+
+    pub async fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_with(arguments, &[]).await
+    }
+
+    /// A whole run over the library.
+    pub async fn sync(&self) -> Ran {
+        self.run(&["sync", "--full", "--json", "--quiet"]).await
+    }
+
+    pub fn asset(&self, id: &str) -> AuditedAsset {
+        self.sandbox.audit().assets.into_iter().find(|asset| asset.id == id).unwrap()
+    }
+
+    /// The last outcome of each asset.
+    pub async fn outcome(&self, id: &str) -> Option<Outcome> {
+        let state = State::open_to_read(&self.path("state")).unwrap()?;
+        let events = Ledger::new(state).outcomes_of(&id.parse().unwrap()).await.unwrap();
+        events.into_iter().next_back().map(|event| event.outcome)
+    }
+
+    /// Fails unless every asset ended as planted.
+    pub async fn assert_ended_as_planted(&self) {
+        let mut surprises = Vec::new();
+        for asset in self.sandbox.audit().assets {
+            let outcome = self.outcome(&asset.id).await;
+            let (name, class) = match &outcome {
+                None => ("none", None),
+                Some(Outcome::Failed(failure)) => ("failed", Some(failure.class.name())),
+                Some(outcome) => (outcome.name(), None),
+            };
+            let planted = match asset.planted.outcome.as_str() {
+                "skipped_unchanged" | "opted_out" => "none",
+                other => other,
+            };
+            if name != planted || class != asset.planted.class.as_deref() {
+                surprises.push(format!("{} planted {:?}, got {outcome:?}", asset.id, asset.planted));
+            }
+        }
+        assert!(surprises.is_empty(), "{surprises:#?}");
+    }
+}
+
+/// Fails if the audit found anything that a right client never does.
+pub fn assert_clean(audit: &Audit) {
+    assert!(audit.violations.is_empty(), "{:#?}", audit.violations);
+}
+
+/// Versions that the program saved on an asset.
+pub fn saved_versions(asset: &AuditedAsset) -> usize {
+    asset.versions.iter().filter(|version| version.maker == Maker::Client).count()
+}
+
+/// Whether the active version is a watermarked file.
+pub fn is_protected(asset: &AuditedAsset) -> bool {
+    asset.versions.iter().any(|version| version.active && version.watermarked)
+}
+
+/// What a run of the program left.
+#[derive(Debug)]
+pub struct Ran {
+    /// The exit code; `None` where a signal ended it.
+    pub code: Option<i32>,
+    pub out: String,
+    pub talk: String,
+}
+
+impl Ran {
+    fn new(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            talk: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// The summary: the last line of standard output.
+    pub fn summary(&self) -> Value {
+        let line = self.out.lines().last().unwrap_or_else(|| panic!("no summary: {self:?}"));
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Fails unless it ended with this code.
+    pub fn assert_code(&self, code: i32) -> &Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+}
+
+/// A small unprotected picture.
+pub fn picture(name: &str, seed: u64) -> NewAsset {
+    NewAsset::new(name, sandbox::media::file(sandbox::media::Format::Jpeg, seed, 64, 48))
+}
+
+/// Reads a text file of the tests' folder.
+pub fn profile(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles").join(name)
+}
