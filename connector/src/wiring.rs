@@ -111,6 +111,7 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
         filter,
         metaproperty: metaproperty.name.clone(),
         limits: config.limits.clone(),
+        index_lag: config.bynder.index_lag.0,
     };
     let settings = worker::Settings {
         metaproperty,

@@ -21,6 +21,8 @@ use crate::select::{Decision, SkipReason, decide};
 
 /// Open jobs above which a run waits before it publishes more: the queue does not grow with the library.
 const MOST_OPEN_JOBS: u64 = 5000;
+/// How many times the configured lag the listing is given to catch up under load.
+const LAGS_UNTIL_SETTLED: u32 = 10;
 const SECONDS_A_DAY: i64 = 86_400;
 const LOOK_AT_QUEUE: Duration = Duration::from_millis(500);
 
@@ -39,6 +41,8 @@ pub struct Environment {
     pub metaproperty: String,
     /// How much may be published.
     pub limits: Limits,
+    /// How long the listing may lag behind.
+    pub index_lag: Duration,
 }
 
 /// What this run shall do.
@@ -219,11 +223,12 @@ impl<'a> Run<'a> {
     async fn consider(&mut self, asset: &Asset) -> Result<(), RunError> {
         let environment = self.environment;
         let known = environment.ledger.known(&asset.id).await?;
+        let settled = Timestamp::now() - environment.index_lag * LAGS_UNTIL_SETTLED;
         let marker = asset.marker(&environment.metaproperty);
-        let decision = match decide(asset, &marker, &environment.filter, known) {
+        let decision = match decide(asset, &marker, &environment.filter, known, settled) {
             Decision::AskVersion => {
                 let Some(asked) = self.with_version(asset).await? else { return Ok(()) };
-                decide(&asked, &marker, &environment.filter, known)
+                decide(&asked, &marker, &environment.filter, known, settled)
             }
             decision @ (Decision::Publish { .. } | Decision::Skip(_)) => decision,
         };
@@ -323,6 +328,7 @@ fn skip_name(reason: SkipReason) -> String {
         SkipReason::Filtered(by) => format!("filtered_by_{}", by.name()),
         SkipReason::OptedOut => "opted_out".to_owned(),
         SkipReason::JobOpen => "job_open".to_owned(),
+        SkipReason::ListingBehind => "listing_behind".to_owned(),
         SkipReason::FailedBefore => "failed_before".to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 use common::asset::Asset;
 use common::ledger::Known;
 use common::marker::Marker;
+use jiff::Timestamp;
 
 use crate::filter::{Filter, FilteredBy};
 
@@ -32,12 +33,14 @@ pub enum SkipReason {
     OptedOut,
     /// A job for it is under way.
     JobOpen,
+    /// The listing has not caught up with what a job saved just now.
+    ListingBehind,
     /// It failed for good at this version; `connector failed replay` takes it up again.
     FailedBefore,
 }
 
-/// Decides for one row.
-pub fn decide(asset: &Asset, marker: &Marker, filter: &Filter, known: Known) -> Decision {
+/// Decides for one row. Outcomes before `settled` are in the listing by now.
+pub fn decide(asset: &Asset, marker: &Marker, filter: &Filter, known: Known, settled: Timestamp) -> Decision {
     if let Err(by) = filter.check(asset) {
         return Decision::Skip(SkipReason::Filtered(by));
     }
@@ -53,10 +56,22 @@ pub fn decide(asset: &Asset, marker: &Marker, filter: &Filter, known: Known) -> 
     if marker.protects(base, asset.bytes) {
         return Decision::Skip(SkipReason::Unchanged);
     }
+    if is_behind(base, marker, known, settled) {
+        return Decision::Skip(SkipReason::ListingBehind);
+    }
     if known.failed_version == Some(base) {
         return Decision::Skip(SkipReason::FailedBefore);
     }
     Decision::Publish { base }
+}
+
+/// A row that shows an older version than the one saved, without the marker that was written before the save, was
+/// indexed before both. A person who restores an older version leaves the marker.
+fn is_behind(base: u32, marker: &Marker, known: Known, settled: Timestamp) -> bool {
+    let Some(saved) = known.saved.filter(|saved| saved.at > settled && saved.version > base) else {
+        return false;
+    };
+    !matches!(marker, Marker::Ours(records) if records.iter().any(|record| record.version == saved.version))
 }
 
 #[cfg(test)]
@@ -64,7 +79,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use common::asset::AssetType;
-    use jiff::Timestamp;
+    use common::ledger::SavedVersion;
+    use jiff::SignedDuration;
 
     use super::*;
 
@@ -87,7 +103,13 @@ mod tests {
     }
 
     fn decide_with(version: Option<u32>, marker: &str, known: Known) -> Decision {
-        decide(&asset(version), &Marker::parse(Some(marker)), &Filter::default(), known)
+        decide(
+            &asset(version),
+            &Marker::parse(Some(marker)),
+            &Filter::default(),
+            known,
+            Timestamp::UNIX_EPOCH,
+        )
     }
 
     #[test]
@@ -107,10 +129,23 @@ mod tests {
     }
 
     #[test]
+    fn a_row_from_before_the_save_is_not_taken_up_again() {
+        let saved = SavedVersion { version: 2, at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1) };
+        let known = Known { saved: Some(saved), ..Known::default() };
+        let record = format!("{0} {0} v2 400", "ab".repeat(32));
+        assert_eq!(decide_with(Some(1), "", known), Decision::Skip(SkipReason::ListingBehind));
+        assert_eq!(decide_with(Some(1), &record, known), Decision::Publish { base: 1 });
+        assert_eq!(decide_with(Some(3), "", known), Decision::Publish { base: 3 });
+        let long_ago = SavedVersion { at: Timestamp::UNIX_EPOCH, ..saved };
+        let known = Known { saved: Some(long_ago), ..Known::default() };
+        assert_eq!(decide_with(Some(1), "", known), Decision::Publish { base: 1 });
+    }
+
+    #[test]
     fn open_jobs_failed_versions_and_wishes_are_respected() {
-        let open = Known { open: true, failed_version: None };
+        let open = Known { open: true, ..Known::default() };
         assert_eq!(decide_with(Some(1), "", open), Decision::Skip(SkipReason::JobOpen));
-        let failed = Known { open: false, failed_version: Some(1) };
+        let failed = Known { failed_version: Some(1), ..Known::default() };
         assert_eq!(decide_with(Some(1), "", failed), Decision::Skip(SkipReason::FailedBefore));
         assert_eq!(decide_with(Some(2), "", failed), Decision::Publish { base: 2 });
         assert_eq!(

@@ -1,5 +1,7 @@
 //! Whole-system tests: the real program against the sandbox, one binary.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
+
 mod commands;
 mod crash;
 mod faults;

@@ -33,6 +33,17 @@ pub struct Known {
     pub open: bool,
     /// The version at which its last job failed for good.
     pub failed_version: Option<u32>,
+    /// The version that its last job saved.
+    pub saved: Option<SavedVersion>,
+}
+
+/// A version that a job saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SavedVersion {
+    /// Its number.
+    pub version: u32,
+    /// When the outcome was noted, by this machine's clock.
+    pub at: Timestamp,
 }
 
 /// Outcomes counted.
@@ -85,14 +96,27 @@ impl Ledger {
                 let open = connection
                     .prepare_cached("SELECT 1 FROM published WHERE asset_id = ?1 AND open = 1 LIMIT 1")?
                     .exists([&asset])?;
-                let last: Option<(String, u32)> = connection
+                let last: Option<String> = connection
                     .prepare_cached(
-                        "SELECT outcome, base FROM outcomes WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1",
+                        "SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1",
                     )?
-                    .query_row([&asset], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .query_row([&asset], |row| row.get(0))
                     .optional()?;
-                let failed_version = last.filter(|(outcome, _)| outcome == "failed").map(|(_, base)| base);
-                Ok(Known { open, failed_version })
+                let mut known = Known { open, ..Known::default() };
+                if let Some(event) = last.and_then(|event| serde_json::from_str::<OutcomeEvent>(&event).ok())
+                {
+                    match event.outcome {
+                        Outcome::Failed(_) => known.failed_version = Some(event.base),
+                        Outcome::Watermarked { version } => {
+                            known.saved = Some(SavedVersion { version, at: event.at })
+                        }
+                        Outcome::AlreadyProtected
+                        | Outcome::Superseded { .. }
+                        | Outcome::AwaitingApproval
+                        | Outcome::Gone => {}
+                    }
+                }
+                Ok(known)
             })
             .await
     }
@@ -232,7 +256,7 @@ pub(crate) fn note_outcome(transaction: &Transaction<'_>, event: &OutcomeEvent) 
             event.run_id.0,
             event.asset_id.as_str(),
             event.outcome.name(),
-            failed_base(event),
+            event.base,
             event.original.map(|hash| hash.to_string()),
             event.watermarked.map(|hash| hash.to_string()),
             event.bytes_downloaded,
@@ -242,16 +266,4 @@ pub(crate) fn note_outcome(transaction: &Transaction<'_>, event: &OutcomeEvent) 
     )?;
     transaction.execute("UPDATE published SET open = 0 WHERE job_id = ?1", [&event.job_id.0])?;
     Ok(())
-}
-
-/// The version the outcome speaks of.
-fn failed_base(event: &OutcomeEvent) -> u32 {
-    match event.outcome {
-        Outcome::Watermarked { version } => version,
-        Outcome::AlreadyProtected
-        | Outcome::Superseded { .. }
-        | Outcome::AwaitingApproval
-        | Outcome::Gone
-        | Outcome::Failed(_) => event.base,
-    }
 }

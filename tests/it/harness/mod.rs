@@ -12,19 +12,19 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 
 /// No run of the program takes longer.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_connector-under-test");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_connector-under-test");
 
 /// A sandbox with a folder for the program's state and configuration.
-pub struct Bench {
-    pub sandbox: Sandbox,
-    pub folder: tempfile::TempDir,
+pub(crate) struct Bench {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// A sandbox that is quick and has no request limit.
-pub fn quick() -> Options {
+pub(crate) fn quick() -> Options {
     Options {
         rate_limit: None,
         index_lag: Duration::from_millis(50),
@@ -36,7 +36,7 @@ pub fn quick() -> Options {
 }
 
 impl Bench {
-    pub async fn new(options: Options) -> Self {
+    pub(crate) async fn new(options: Options) -> Self {
         let sandbox = sandbox::start(options).await.unwrap();
         let bench = Self { sandbox, folder: tempfile::tempdir().unwrap() };
         bench.configure("");
@@ -44,18 +44,18 @@ impl Bench {
     }
 
     /// A library with this one asset.
-    pub async fn with_asset(asset: NewAsset) -> (Self, String) {
+    pub(crate) async fn with_asset(asset: NewAsset) -> (Self, String) {
         let bench = Self::new(quick()).await;
         let id = bench.sandbox.add_asset(asset).unwrap();
         (bench, id)
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes the configuration: waits are short, and a suspect job still outwaits the request timeout.
-    pub fn configure(&self, more: &str) {
+    pub(crate) fn configure(&self, more: &str) {
         let announcement = self.sandbox.announcement();
         let imatag = format!(
             "api_key = '{}'\ndirectory = '{}'\nbase_url = '{}'",
@@ -64,7 +64,7 @@ impl Bench {
         self.configure_imatag(&imatag, more);
     }
 
-    pub fn configure_imatag(&self, imatag: &str, more: &str) {
+    pub(crate) fn configure_imatag(&self, imatag: &str, more: &str) {
         let announcement = self.sandbox.announcement();
         let text = format!(
             "[bynder]\ndomain = '{}'\napi_token = '{}'\nhash_metaproperty = '{}'\nrequests_per_5_minutes = 1000000\n\
@@ -82,7 +82,7 @@ impl Bench {
     }
 
     /// The program with this configuration.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(arguments).arg("--config").arg(self.path("connector.toml"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -90,40 +90,40 @@ impl Bench {
         command
     }
 
-    pub fn spawn(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().unwrap()
     }
 
     /// Runs to the end, with further variables in the environment.
-    pub async fn run_with(&self, arguments: &[&str], variables: &[(&str, String)]) -> Ran {
+    pub(crate) async fn run_with(&self, arguments: &[&str], variables: &[(&str, String)]) -> Ran {
         let mut command = self.command(arguments);
         command.envs(variables.iter().map(|(name, value)| (*name, value)));
         let output = tokio::time::timeout(PATIENCE, command.output()).await;
         Ran::new(output.expect("the program does not end").unwrap())
     }
 
-    pub async fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
         self.run_with(arguments, &[]).await
     }
 
     /// A whole run over the library.
-    pub async fn sync(&self) -> Ran {
+    pub(crate) async fn sync(&self) -> Ran {
         self.run(&["sync", "--full", "--json", "--quiet"]).await
     }
 
-    pub fn asset(&self, id: &str) -> AuditedAsset {
+    pub(crate) fn asset(&self, id: &str) -> AuditedAsset {
         self.sandbox.audit().assets.into_iter().find(|asset| asset.id == id).unwrap()
     }
 
     /// The last outcome of each asset.
-    pub async fn outcome(&self, id: &str) -> Option<Outcome> {
+    pub(crate) async fn outcome(&self, id: &str) -> Option<Outcome> {
         let state = State::open_to_read(&self.path("state")).unwrap()?;
         let events = Ledger::new(state).outcomes_of(&id.parse().unwrap()).await.unwrap();
         events.into_iter().next_back().map(|event| event.outcome)
     }
 
     /// Fails unless every asset ended as planted.
-    pub async fn assert_ended_as_planted(&self) {
+    pub(crate) async fn assert_ended_as_planted(&self) {
         let mut surprises = Vec::new();
         for asset in self.sandbox.audit().assets {
             let outcome = self.outcome(&asset.id).await;
@@ -145,27 +145,27 @@ impl Bench {
 }
 
 /// Fails if the audit found anything that a right client never does.
-pub fn assert_clean(audit: &Audit) {
+pub(crate) fn assert_clean(audit: &Audit) {
     assert!(audit.violations.is_empty(), "{:#?}", audit.violations);
 }
 
 /// Versions that the program saved on an asset.
-pub fn saved_versions(asset: &AuditedAsset) -> usize {
+pub(crate) fn saved_versions(asset: &AuditedAsset) -> usize {
     asset.versions.iter().filter(|version| version.maker == Maker::Client).count()
 }
 
 /// Whether the active version is a watermarked file.
-pub fn is_protected(asset: &AuditedAsset) -> bool {
+pub(crate) fn is_protected(asset: &AuditedAsset) -> bool {
     asset.versions.iter().any(|version| version.active && version.watermarked)
 }
 
 /// What a run of the program left.
 #[derive(Debug)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// The exit code; `None` where a signal ended it.
-    pub code: Option<i32>,
-    pub out: String,
-    pub talk: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) talk: String,
 }
 
 impl Ran {
@@ -178,24 +178,24 @@ impl Ran {
     }
 
     /// The summary: the last line of standard output.
-    pub fn summary(&self) -> Value {
+    pub(crate) fn summary(&self) -> Value {
         let line = self.out.lines().last().unwrap_or_else(|| panic!("no summary: {self:?}"));
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// Fails unless it ended with this code.
-    pub fn assert_code(&self, code: i32) -> &Self {
+    pub(crate) fn assert_code(&self, code: i32) -> &Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
         self
     }
 }
 
 /// A small unprotected picture.
-pub fn picture(name: &str, seed: u64) -> NewAsset {
+pub(crate) fn picture(name: &str, seed: u64) -> NewAsset {
     NewAsset::new(name, sandbox::media::file(sandbox::media::Format::Jpeg, seed, 64, 48))
 }
 
 /// Reads a text file of the tests' folder.
-pub fn profile(name: &str) -> PathBuf {
+pub(crate) fn profile(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles").join(name)
 }

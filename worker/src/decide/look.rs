@@ -15,6 +15,8 @@ pub struct Sight<'a> {
     pub original: ContentHash,
     /// The watermarked file.
     pub watermarked: &'a FileFacts,
+    /// What the marker said before the job wrote to it.
+    pub marker_before: &'a Marker,
 }
 
 /// What to do about what was seen.
@@ -97,9 +99,16 @@ fn elsewhere(detail: &AssetDetail, marker: &Marker, active: u32, top: u32) -> Lo
 fn candidates(sight: Sight<'_>, detail: &AssetDetail) -> Vec<u32> {
     let newer = detail.versions.iter().filter(|version| version.number > sight.top);
     newer
+        // A restored original is protected by the same medium as before, so its earlier version has the same file.
+        .filter(|version| !recorded_before(sight, version.number))
         .filter(|version| version.bytes.is_none_or(|bytes| bytes == sight.watermarked.bytes))
         .map(|version| version.number)
         .collect()
+}
+
+fn recorded_before(sight: Sight<'_>, version: u32) -> bool {
+    let Marker::Ours(records) = sight.marker_before else { return false };
+    records.iter().any(|record| record.version == version && record.watermarked == sight.watermarked.sha256)
 }
 
 #[cfg(test)]
@@ -149,9 +158,14 @@ mod tests {
     }
 
     fn see(base: u32, top: u32, detail: &AssetDetail, marker: &str) -> Look {
+        see_after(base, top, detail, "", marker)
+    }
+
+    fn see_after(base: u32, top: u32, detail: &AssetDetail, before: &str, marker: &str) -> Look {
+        let marker_before = &Marker::parse(Some(before));
         let watermarked = watermarked();
         let original = ContentHash::from_bytes([1; 32]);
-        let sight = Sight { base, top, original, watermarked: &watermarked };
+        let sight = Sight { base, top, original, watermarked: &watermarked, marker_before };
         look(sight, detail, &Marker::parse(Some(marker)))
     }
 
@@ -179,6 +193,15 @@ mod tests {
         let newer = detail(&[400, LENGTH], 2);
         assert_eq!(see(1, 1, &newer, &record(2).to_string()), Look::MaybeOurs { candidates: vec![2] });
         assert_eq!(not_ours(&newer), Look::Restart { base: 2, top: 2 });
+    }
+
+    #[test]
+    fn an_earlier_version_of_the_same_file_is_not_this_jobs() {
+        let restored = detail(&[400, LENGTH], 1);
+        let before = record(2).to_string();
+        assert_eq!(see_after(1, 1, &restored, &before, &before), Look::Mark(record(3)));
+        let saved = detail(&[400, LENGTH, LENGTH], 3);
+        assert_eq!(see_after(1, 1, &saved, &before, &before), Look::MaybeOurs { candidates: vec![3] });
     }
 
     #[test]

@@ -140,7 +140,14 @@ pub(super) async fn seen(
         return Ok(Seen::End(StepEnd::Next(Step::Submit)));
     };
     let marker = detail.asset.marker(&environment.settings.metaproperty.name);
-    let sight = Sight { base: job.base, top: job.top, original: original.sha256, watermarked: &watermarked };
+    let marker_before = &Marker::parse(job.marker_text.as_deref());
+    let sight = Sight {
+        base: job.base,
+        top: job.top,
+        original: original.sha256,
+        watermarked: &watermarked,
+        marker_before,
+    };
     let mut sighted = look(sight, detail, &marker);
     if let Look::MaybeOurs { candidates } = &sighted {
         for candidate in candidates {
