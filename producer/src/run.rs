@@ -287,7 +287,8 @@ impl<'a> Run<'a> {
         };
         let marker = asset.property_text(&self.environment.metaproperty);
         let (id, name) = (asset.id.clone(), &asset.name);
-        let job = Job::new(self.id.clone(), id, name, lane, base, marker, Timestamp::now());
+        let mut job = Job::new(self.id.clone(), id, name, lane, base, marker, Timestamp::now());
+        job.bytes = Some(asset.bytes).filter(|bytes| *bytes > 0);
         self.environment.queue.publish(&job).await?;
         self.found.published += 1;
         Ok(())

@@ -117,6 +117,11 @@ impl Sandbox {
         stats::stats(&self.shared.world())
     }
 
+    /// Whether requests are being carried out, their clients still there or not.
+    pub fn is_busy(&self) -> bool {
+        self.shared.world().under_way > 0
+    }
+
     /// Replaces the faults.
     pub fn set_faults(&self, faults: faults::Faults) {
         self.shared.world().saboteur = faults::Saboteur::new(faults);

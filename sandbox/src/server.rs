@@ -32,14 +32,11 @@ async fn handle(State(shared): State<Shared>, request: Request) -> Response {
     }
     let strike = shared.world().saboteur.strike(endpoint);
     match strike {
-        None => carry_out(shared, endpoint, call).await,
-        Some((Moment::Before, Action::Delay(span))) => {
-            tokio::time::sleep(span.0).await;
-            carry_out(shared, endpoint, call).await
-        }
+        None => carry_out(shared, endpoint, call, Duration::ZERO).await,
+        Some((Moment::Before, Action::Delay(span))) => carry_out(shared, endpoint, call, span.0).await,
         Some((Moment::Before, action)) => sabotage(&shared, action, None).await,
         Some((Moment::After, action)) => {
-            let answer = carry_out(shared.clone(), endpoint, call).await;
+            let answer = carry_out(shared.clone(), endpoint, call, Duration::ZERO).await;
             sabotage(&shared, action, Some(answer)).await
         }
     }
@@ -65,8 +62,11 @@ fn count(shared: &Shared, endpoint: Endpoint, call: &Call) -> Option<Response> {
 }
 
 /// Does what the request asks for, to its end, even if the client is gone meanwhile: so do real servers.
-async fn carry_out(shared: Shared, endpoint: Endpoint, call: Call) -> Response {
+async fn carry_out(shared: Shared, endpoint: Endpoint, call: Call, delay: Duration) -> Response {
+    shared.world().under_way += 1;
+    let counted = shared.clone();
     let work = tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
         match endpoint {
             Endpoint::StoragePart | Endpoint::StorageFile => storage::handle(&shared, endpoint, call).await,
             Endpoint::Submit
@@ -79,7 +79,15 @@ async fn carry_out(shared: Shared, endpoint: Endpoint, call: Call) -> Response {
             _ => portal::handle(&shared, endpoint, call).await,
         }
     });
-    work.await.unwrap_or_else(|error| text(500, &error.to_string()))
+    let counted = tokio::spawn(async move {
+        let answer = work.await;
+        counted.world().under_way -= 1;
+        answer
+    });
+    let answer = counted.await.map_err(|error| error.to_string());
+    answer
+        .and_then(|answer| answer.map_err(|error| error.to_string()))
+        .unwrap_or_else(|error| text(500, &error))
 }
 
 async fn sabotage(shared: &Shared, action: Action, answer: Option<Response>) -> Response {

@@ -1,1 +1,133 @@
-//! placeholder
+//! Faults on every endpoint change neither what becomes of an asset nor how often it is touched.
+
+use std::time::Duration;
+
+use common::config::Span;
+use common::outcome::{FailureClass, Outcome};
+use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
+
+use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions};
+
+fn once(endpoint: &str, moment: Moment, action: Action) -> Faults {
+    let rule =
+        Rule { endpoint: endpoint.to_owned(), probability: 1.0, skip: 0, times: Some(1), moment, action };
+    Faults { seed: 1, rules: vec![rule] }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_hundred_assets_under_random_faults_end_as_planted() {
+    let seed = rand::random();
+    println!("seed {seed}");
+    let bench =
+        Bench::new(sandbox::Options { assets: 300, faults: of_all_kinds(seed, 0.03), ..quick() }).await;
+    let mut runs = 0;
+    loop {
+        let ran = bench.sync().await;
+        runs += 1;
+        // What is asked before any job runs is not repeated: the person runs the command again.
+        if matches!(ran.code, Some(0 | 6)) {
+            break;
+        }
+        assert!(runs < 40, "it never gets through: {ran:#?}");
+    }
+    bench.sandbox.set_faults(Faults::default());
+    assert_clean(&bench.sandbox.audit());
+    bench.assert_ended_as_planted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_to_any_effect_is_looked_up_and_not_repeated() {
+    for endpoint in
+        ["imatag.submit", "bynder.save", "bynder.modify", "bynder.upload_step", "bynder.upload_init"]
+    {
+        for action in [Action::Reset, Action::Truncate, Action::Delay(Span(Duration::from_millis(1300)))] {
+            let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+            bench.sandbox.set_faults(once(endpoint, Moment::After, action.clone()));
+            let ran = bench.sync().await;
+            let asset = bench.asset(&id);
+            assert_eq!(ran.code, Some(0), "{endpoint} {action:?}: {ran:#?}");
+            assert_clean(&bench.sandbox.audit());
+            let counted = (saved_versions(&asset), asset.media, is_protected(&asset));
+            assert_eq!(counted, (1, 1, true), "{endpoint} {action:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_takes_longer_than_its_client_is_not_done_twice() {
+    for endpoint in ["imatag.submit", "bynder.save"] {
+        let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+        // The client gives up after a second; the effect comes later, and the suspect wait outlasts it.
+        let late = Action::Delay(Span(Duration::from_millis(1200)));
+        bench.sandbox.set_faults(once(endpoint, Moment::Before, late));
+        bench.sync().await.assert_code(0);
+        let asset = bench.asset(&id);
+        assert_clean(&bench.sandbox.audit());
+        assert_eq!((saved_versions(&asset), asset.media), (1, 1), "{endpoint}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_token_stops_the_run_at_once_and_keeps_its_jobs() {
+    let bench = Bench::new(sandbox::Options { assets: 20, ..quick() }).await;
+    let refused = Action::Answer {
+        status: 401,
+        body: "Invalid or expired token.\n".to_owned(),
+        content_type: "text/plain".to_owned(),
+    };
+    let rule = Rule {
+        endpoint: "bynder.download".to_owned(),
+        probability: 1.0,
+        skip: 0,
+        times: None,
+        moment: Moment::Before,
+        action: refused,
+    };
+    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    let stopped = bench.sync().await;
+    stopped.assert_code(4);
+    assert!(stopped.talk.contains("does not accept the token"), "{stopped:#?}");
+    assert!(stopped.talk.contains("jobs are kept"), "{stopped:#?}");
+    bench.sandbox.set_faults(Faults::default());
+    bench.sync().await.assert_code(6);
+    assert_clean(&bench.sandbox.audit());
+    bench.assert_ended_as_planted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_for_too_many_requests_silences_the_program() {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    let refused = Action::Answer { status: 429, body: String::new(), content_type: "text/plain".to_owned() };
+    bench.sandbox.set_faults(once("bynder.upload_init", Moment::Before, refused));
+    let mut child = bench.spawn(&["sync", "--full", "--quiet"]);
+    crate::harness::until(|| bench.sandbox.stats().requests.contains_key("bynder.upload_init")).await;
+    let calls = bench.sandbox.stats().portal_calls;
+    // Long enough for every rung of the queue to come round.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(bench.sandbox.stats().portal_calls, calls);
+    child.kill().await.unwrap();
+    assert_clean(&bench.sandbox.audit());
+    assert!(!is_protected(&bench.asset(&id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_not_the_same_picture_never_reaches_the_library() {
+    let other = Action::Answer {
+        status: 200,
+        body: "GIF89a, not a JPEG at all".to_owned(),
+        content_type: "image/jpeg".to_owned(),
+    };
+    let empty = Action::Answer { status: 200, body: String::new(), content_type: "image/jpeg".to_owned() };
+    for wrong in [other, empty] {
+        let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+        bench.sandbox.set_faults(once("imatag.storage", Moment::After, wrong));
+        bench.sync().await.assert_code(6);
+        let outcome = bench.outcome(&id).await;
+        assert!(
+            matches!(&outcome, Some(Outcome::Failed(failure)) if failure.class == FailureClass::BadResult),
+            "{outcome:?}"
+        );
+        let asset = bench.asset(&id);
+        assert_eq!((asset.versions.len(), asset.marker), (1, None));
+    }
+}

@@ -1,1 +1,92 @@
-//! placeholder
+//! People work in the library while a run does: nothing of theirs is lost, nothing unprotected is called protected.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use sandbox::{Edit, NewVersion, Sandbox};
+
+use crate::harness::{Bench, assert_clean, is_protected, quick};
+
+/// One thing a person may do.
+fn meddle(sandbox: &Sandbox, ids: &[String], random: &mut StdRng) {
+    let Some(id) = ids.choose(random) else { return };
+    let edit = |edit: Edit| {
+        let _ = sandbox.edit(id, edit);
+    };
+    match random.random_range(0..10) {
+        0..=3 => {
+            let upload = NewVersion { restore: None, seed: Some(random.random()) };
+            let _ = sandbox.new_version(id, &upload).unwrap();
+        }
+        4 | 5 => {
+            let restore = NewVersion { restore: Some(random.random_range(1..4)), seed: None };
+            let _ = sandbox.new_version(id, &restore).unwrap();
+        }
+        6 => edit(Edit { description: Some(format!("note {}", random.random::<u16>())), ..Edit::default() }),
+        7 => edit(Edit { tags: Some(vec!["by-hand".to_owned()]), ..Edit::default() }),
+        8 => {
+            let copied = sandbox.audit().assets.choose(random).and_then(|other| other.marker.clone());
+            edit(Edit { marker: copied, ..Edit::default() });
+        }
+        _ if random.random_range(0..4) == 0 => {
+            let _ = sandbox.delete(id);
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_at_work_lose_nothing_and_the_library_ends_protected() {
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let options = sandbox::Options { watermark_time: Duration::from_millis(300), ..quick() };
+    let bench = Bench::new(options).await;
+    // Pictures of many sizes: a copied marker must not fit by chance.
+    let ids: Vec<String> = (0..60_u32)
+        .map(|number| {
+            let bytes = sandbox::media::file(sandbox::media::Format::Jpeg, number.into(), 60 + number, 40);
+            bench.sandbox.add_asset(sandbox::NewAsset::new("picture.jpg", bytes)).unwrap()
+        })
+        .collect();
+    let mut child = bench.spawn(&["sync", "--full", "--quiet"]);
+    let ended = loop {
+        tokio::select! {
+            ended = child.wait() => break ended.unwrap(),
+            () = tokio::time::sleep(Duration::from_millis(random.random_range(5..60))) => {
+                meddle(&bench.sandbox, &ids, &mut random);
+            }
+        }
+        // A library is never edited for ever; the tail shows that the run comes to its end.
+        if bench.sandbox.stats().requests.get("bynder.save").is_some_and(|saves| *saves > 45) {
+            break child.wait().await.unwrap();
+        }
+    };
+    assert!(matches!(ended.code(), Some(0 | 6)), "{ended:?}");
+    // What fell between, the next runs put right.
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        bench.sync().await;
+    }
+    let audit = bench.sandbox.audit();
+    assert_clean(&audit);
+    let unprotected: Vec<_> =
+        audit.assets.iter().filter(|asset| !asset.deleted && !is_protected(asset)).collect();
+    assert!(unprotected.is_empty(), "{unprotected:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_uploaded_during_the_import_is_protected_instead_of_buried() {
+    let options = sandbox::Options { conversion_time: Duration::from_secs(2), ..quick() };
+    let bench = Bench::new(options).await;
+    let id = bench.sandbox.add_asset(crate::harness::picture("one.jpg", 1)).unwrap();
+    let mut child = bench.spawn(&["sync", "--full", "--quiet"]);
+    crate::harness::until(|| bench.asset(&id).marker.is_some()).await;
+    let theirs = bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    let asset = bench.asset(&id);
+    assert_clean(&bench.sandbox.audit());
+    assert_eq!((theirs, asset.versions.len(), is_protected(&asset)), (2, 3, true));
+}

@@ -65,6 +65,9 @@ impl Imatag {
                 let json: Value = self.read(&operation, response).await?;
                 let target = json.pointer(pointer).and_then(Value::as_str);
                 url = follow(&url, target).ok_or_else(|| no_place(at))?;
+            } else if is_web_page(&response) {
+                let reason = "a web page came instead of the result".to_owned();
+                return Err(ImatagError::Unexpected { at, reason });
             } else {
                 return Ok(self.body(&operation, response));
             }
@@ -121,6 +124,13 @@ fn follow(from: &Url, target: Option<&str>) -> Option<Url> {
 
 fn no_place(at: Attempted) -> ImatagError {
     ImatagError::Unexpected { at, reason: "it points to no place for the result".to_owned() }
+}
+
+/// Error pages have come with a status of success; nobody watermarks web pages.
+fn is_web_page(response: &Response) -> bool {
+    let header =
+        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    header.starts_with("text/html")
 }
 
 pub(super) fn is_json(response: &Response) -> bool {

@@ -114,6 +114,9 @@ pub struct Job {
     pub base: u32,
     /// The highest version number known.
     pub top: u32,
+    /// Length of the file to protect, where the portal told it: an error page has another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
     /// The hash metaproperty's value when the asset was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marker_text: Option<String>,
@@ -214,6 +217,7 @@ impl Job {
             step: Step::Submit,
             base,
             top: base,
+            bytes: None,
             marker_text,
             attempt: 0,
             waited_ms: 0,
@@ -243,8 +247,9 @@ impl Job {
     }
 
     /// Starts over with another version to protect: what was done for the old one does not count for it.
-    pub fn restart(&mut self, base: u32, top: u32, marker_text: Option<String>) {
+    pub fn restart(&mut self, base: u32, top: u32, bytes: Option<u64>, marker_text: Option<String>) {
         self.step = Step::Submit;
+        self.bytes = bytes;
         self.base = base;
         self.top = top;
         self.marker_text = marker_text;

@@ -108,7 +108,7 @@ impl Ledger {
                     match event.outcome {
                         Outcome::Failed(_) => known.failed_version = Some(event.base),
                         Outcome::Watermarked { version } => {
-                            known.saved = Some(SavedVersion { version, at: event.at })
+                            known.saved = Some(SavedVersion { version, at: event.at });
                         }
                         Outcome::AlreadyProtected
                         | Outcome::Superseded { .. }

@@ -112,15 +112,17 @@ async fn keep(
             (Wire::Bytes, MediumState::AlreadyProtected) => {
                 answer(409, &json!({"state": "OWN_MARK", "ref": id}))
             }
-            (Wire::Bytes, MediumState::Working { .. }) => answer(200, &json!(null)),
             (Wire::Link, _) if !medium.is_ready() => answer(200, &shown(wire, &medium)),
-            (Wire::Link, _) => {
-                let body = json!({"data": {"uuid": id, "state": "ok", "links": {"result": format!("http://{host}/imatag-storage/none")}}});
-                answer(200, &body)
-            }
+            // The bytes, or the link to them, are added below.
+            (Wire::Bytes, MediumState::Working { .. }) | (Wire::Link, _) => answer(200, &json!(null)),
         };
+        let has_link = wire == Wire::Link && medium.is_ready();
         let bytes = result.filter(|_| wire == Wire::Bytes);
         world.media.insert(id.clone(), medium);
+        if has_link {
+            let link = super::store_link(&mut world, shared, host, &id);
+            return answer(200, &json!({"data": {"uuid": id, "state": "ok", "links": {"result": link}}}));
+        }
         (id, response, bytes)
     };
     let Some(result) = bytes else { return response };

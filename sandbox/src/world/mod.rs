@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) outputs: HashMap<String, Output>,
     pub(crate) limiter: Limiter,
     pub(crate) requests: BTreeMap<&'static str, u64>,
+    /// Requests that are being carried out, their clients still there or not.
+    pub(crate) under_way: u64,
     pub(crate) saboteur: Saboteur,
     pub(crate) violations: Vec<Violation>,
     pub(crate) notes: Vec<String>,
@@ -131,6 +133,7 @@ impl Shared {
             outputs: HashMap::new(),
             limiter: Limiter::new(options.rate_limit),
             requests: BTreeMap::new(),
+            under_way: 0,
             saboteur: Saboteur::new(options.faults.clone()),
             violations: Vec::new(),
             notes: Vec::new(),

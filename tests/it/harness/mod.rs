@@ -81,6 +81,13 @@ impl Bench {
         std::fs::write(self.path("connector.toml"), text).unwrap();
     }
 
+    /// Changes the configuration that was written.
+    pub(crate) fn reconfigure(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.path("connector.toml")).unwrap();
+        assert!(text.contains(from), "{from} is not in {text}");
+        std::fs::write(self.path("connector.toml"), text.replace(from, to)).unwrap();
+    }
+
     /// The program with this configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
@@ -198,4 +205,14 @@ pub(crate) fn picture(name: &str, seed: u64) -> NewAsset {
 /// Reads a text file of the tests' folder.
 pub(crate) fn profile(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles").join(name)
+}
+
+/// Waits until something is so; looks every few milliseconds, and fails when it never is.
+pub(crate) async fn until(so: impl Fn() -> bool) {
+    let waiting = async {
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("it never comes to that");
 }

@@ -246,6 +246,7 @@ fn start_over(
         job_id = %job.job_id, asset_id = %job.asset_id, old = job.base, new = base,
         "a person made another version meanwhile; protecting that one instead"
     );
-    job.restart(base, top, detail.asset.property_text(&environment.settings.metaproperty.name));
+    let bytes = detail.version(base).and_then(|version| version.bytes);
+    job.restart(base, top, bytes, detail.asset.property_text(&environment.settings.metaproperty.name));
     StepEnd::Next(Step::Submit)
 }

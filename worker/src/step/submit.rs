@@ -77,6 +77,12 @@ async fn download(
     let received = environment.spool.receive(download.body, download.bytes, extra).await;
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();
+    if let Some(expected) = job.bytes.filter(|expected| *expected != file.bytes()) {
+        let (name, got) = (shown_name(job), file.bytes());
+        let reason =
+            format!("storage sent {got} bytes for version {} of {name}, which has {expected}", job.base);
+        return Err(StepError::Incomplete(reason));
+    }
     if file.bytes() == 0 {
         let reason =
             format!("version {} of {} is an empty file; upload a whole one", job.base, shown_name(job));
