@@ -78,11 +78,8 @@ fn verdict(asset: &Asset, output: Option<&Output>, outputs: &HashMap<String, Out
 }
 
 /// Judges a medium as it is submitted.
-pub(crate) fn judge_medium(world: &mut World, medium: &Medium, homedir: &str) {
+pub(crate) fn judge_medium(world: &mut World, medium: &Medium) {
     let id = medium.metadata.get("bynder_media_id").cloned().unwrap_or_default();
-    if !medium.directory.starts_with(homedir) {
-        world.violate(ViolationKind::OutsideDirectory, &id, format!("directory {:?}", medium.directory));
-    }
     let Some(asset) = world.asset(&id) else {
         let detail = format!("medium {} names asset {id:?}, which there is not", medium.id);
         world.violate(ViolationKind::WithoutBynderId, &id, detail);

@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::io::StreamReader;
 
 use super::answer::{shown, status_word};
-use crate::audit::judge_medium;
+use crate::audit::{ViolationKind, judge_medium};
 use crate::call::{Call, answer, decode, file};
 use crate::endpoint::Wire;
 use crate::media::{Unsupported, watermark};
@@ -44,6 +44,8 @@ pub(super) async fn submit(shared: &Shared, wire: Wire, call: Call) -> Response 
     }
     let homedir = &shared.credentials.homedir;
     if directory != *homedir && !directory.starts_with(&format!("{homedir}/")) {
+        let asset = arrived.metadata.get("bynder_media_id").cloned().unwrap_or_default();
+        shared.world().violate(ViolationKind::OutsideDirectory, &asset, format!("directory {directory:?}"));
         return refuse(wire, 403, "this directory is not below your homedir");
     }
     let marked = tokio::task::spawn_blocking({
@@ -106,7 +108,7 @@ async fn keep(
             None => MediumState::AlreadyProtected,
         };
         let medium = Medium { id: id.clone(), directory, metadata, original, state };
-        judge_medium(&mut world, &medium, &shared.credentials.homedir);
+        judge_medium(&mut world, &medium);
         let response = match (wire, &medium.state) {
             (Wire::Assumed, _) => answer(201, &json!({"id": id, "status": status_word(wire, &medium)})),
             (Wire::Bytes, MediumState::AlreadyProtected) => {

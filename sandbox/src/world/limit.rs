@@ -47,7 +47,7 @@ impl Limiter {
         let window = self.limit.map_or(Duration::from_mins(5), |limit| limit.window);
         if let Some(block) = &mut self.block {
             if now - block.last < window {
-                let in_block = now - block.since > UNDER_WAY;
+                let in_block = now - block.since > UNDER_WAY.min(window / 10);
                 block.last = now;
                 self.refusals += 1;
                 return if in_block { Ruling::RefusedInBlock } else { Ruling::Refused };

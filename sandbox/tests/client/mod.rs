@@ -1,0 +1,148 @@
+//! A straight-line client of the sandbox, free to do wrong.
+
+use std::time::Duration;
+
+use reqwest::multipart::{Form, Part};
+use reqwest::{RequestBuilder, StatusCode};
+use sandbox::{Announcement, Sandbox};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+pub(crate) struct Client {
+    pub(crate) sandbox: Sandbox,
+    at: Announcement,
+    http: reqwest::Client,
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// A marker that names one protected file.
+pub(crate) fn record(original: &[u8], result: &[u8], version: u32) -> String {
+    format!("{} {} v{version} {}", sha256(original), sha256(result), result.len())
+}
+
+impl Client {
+    pub(crate) fn new(sandbox: Sandbox) -> Self {
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { at: sandbox.announcement(), sandbox, http }
+    }
+
+    fn portal(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = method.parse().unwrap();
+        self.http.request(method, format!("{}/{path}", self.at.bynder)).bearer_auth(&self.at.token)
+    }
+
+    async fn json(request: RequestBuilder) -> Value {
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    pub(crate) async fn look(&self, id: &str) -> u16 {
+        self.portal("GET", &format!("api/v4/media/{id}/")).send().await.unwrap().status().as_u16()
+    }
+
+    pub(crate) async fn modify(&self, id: &str, field: &str, value: &str) {
+        let request = self.portal("POST", &format!("api/v4/media/{id}/")).form(&[(field, value)]);
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::ACCEPTED);
+    }
+
+    pub(crate) async fn mark(&self, id: &str, text: &str) {
+        let all = Self::json(self.portal("GET", "api/v4/metaproperties/")).await;
+        let field = format!("metaproperty.{}", all["Imatag_Hash"]["id"].as_str().unwrap());
+        self.modify(id, &field, text).await;
+    }
+
+    pub(crate) async fn download(&self, id: &str, leak: bool) {
+        let place = Self::json(self.portal("GET", &format!("api/v4/media/{id}/download/"))).await;
+        let mut request = self.http.get(place["s3_file"].as_str().unwrap());
+        if leak {
+            request = request.bearer_auth(&self.at.token);
+        }
+        request.send().await.unwrap();
+    }
+
+    /// Submits a file to Imatag; its answer.
+    pub(crate) async fn submit(&self, id: &str, file: &[u8], directory: &str, with_id: bool) -> Value {
+        let metadata =
+            if with_id { json!({"bynder_media_id": id, "original_sha256": sha256(file)}) } else { json!({}) };
+        let form = Form::new()
+            .text("filename", "a.png")
+            .text("directory", directory.to_owned())
+            .text("metadata", metadata.to_string())
+            .part("file", Part::bytes(file.to_vec()).file_name("a.png"));
+        let request = self.http.post(format!("{}/media/", self.at.imatag)).multipart(form);
+        Self::json(request.header("Authorization", format!("Token {}", self.at.api_key))).await
+    }
+
+    /// Has a file watermarked for an asset.
+    pub(crate) async fn watermark(&self, id: &str, file: &[u8]) -> Vec<u8> {
+        let medium = self.submit(id, file, "sandbox/bynder", true).await["id"].as_str().unwrap().to_owned();
+        loop {
+            let url = format!("{}/media/{medium}/watermarked/", self.at.imatag);
+            let request = self.http.get(url).header("Authorization", format!("Token {}", self.at.api_key));
+            let answer = request.send().await.unwrap();
+            if let Some(link) = answer.headers().get("location") {
+                return self
+                    .http
+                    .get(link.to_str().unwrap())
+                    .send()
+                    .await
+                    .unwrap()
+                    .bytes()
+                    .await
+                    .unwrap()
+                    .to_vec();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Uploads a file and saves it as the asset's new version.
+    pub(crate) async fn save(&self, id: &str, file: &[u8]) {
+        let place = Self::json(self.portal("POST", "api/upload/init").form(&[("filename", "a.png")])).await;
+        let key = format!("{}/p1", place["s3_filename"].as_str().unwrap());
+        let mut form = Form::new();
+        for (name, value) in place["multipart_params"].as_object().unwrap() {
+            let value = if name == "key" { key.clone() } else { value.as_str().unwrap().to_owned() };
+            form = form.text(name.clone(), value);
+        }
+        form =
+            form.text("name", "a.png").text("chunk", "1").text("chunks", "1").text("Filename", key.clone());
+        form = form.part("file", Part::bytes(file.to_vec()).file_name("a.png"));
+        let endpoint = Self::json(self.portal("GET", "api/upload/endpoint")).await;
+        let sent = self.http.post(endpoint.as_str().unwrap()).multipart(form).send().await.unwrap();
+        assert_eq!(sent.status(), StatusCode::CREATED);
+        let (upload, target) =
+            (place["s3file"]["uploadid"].as_str().unwrap(), place["s3file"]["targetid"].as_str().unwrap());
+        let form = [("id", upload), ("targetid", target), ("filename", &key), ("chunkNumber", "1")];
+        assert_eq!(
+            self.portal("POST", "api/v4/upload/").form(&form).send().await.unwrap().status(),
+            StatusCode::ACCEPTED
+        );
+        let form =
+            [("targetid", target), ("s3_filename", &key), ("chunks", "1"), ("original_filename", "a.png")];
+        // The id in the path, as other clients send it.
+        let finalised =
+            Self::json(self.portal("POST", &format!("api/v4/upload/{upload}/")).form(&form)).await;
+        let import = finalised["importId"].as_str().unwrap();
+        loop {
+            let path = format!("api/v4/media/{id}/save/{import}/");
+            let saved = self.portal("POST", &path).send().await.unwrap().status();
+            if saved == StatusCode::CREATED {
+                return;
+            }
+            assert_eq!(saved, StatusCode::SEE_OTHER);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Does everything right; the protected file.
+    pub(crate) async fn protect(&self, id: &str, original: &[u8]) -> Vec<u8> {
+        let result = self.watermark(id, original).await;
+        self.mark(id, &record(original, &result, 2)).await;
+        self.look(id).await;
+        self.save(id, &result).await;
+        result
+    }
+}

@@ -1,0 +1,164 @@
+//! The auditor sees every kind of violation: for each there is a client that commits it, and nothing else.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
+
+mod client;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sandbox::{Edit, NewAsset, NewVersion, Options, RateLimit, ViolationKind};
+
+use client::Client;
+
+fn picture() -> Vec<u8> {
+    sandbox::media::file(sandbox::media::Format::Png, 5, 40, 30)
+}
+
+async fn world(options: Options) -> Client {
+    let quick = Duration::from_millis(10);
+    let options = Options {
+        index_lag: quick,
+        modify_lag: Duration::ZERO,
+        conversion_time: quick,
+        watermark_time: quick,
+        ..options
+    };
+    Client::new(sandbox::start(options).await.unwrap())
+}
+
+/// A world with one unprotected asset.
+async fn with_asset() -> (Client, String) {
+    let client = world(Options::default()).await;
+    let id = client.sandbox.add_asset(NewAsset::new("a.png", picture())).unwrap();
+    (client, id)
+}
+
+/// Commits one kind of violation.
+async fn commit(kind: ViolationKind) -> Client {
+    use ViolationKind as Kind;
+    let (client, id) = with_asset().await;
+    let original = picture();
+    match kind {
+        Kind::DoneTwice => {
+            client.watermark(&id, &original).await;
+            client.watermark(&id, &original).await;
+        }
+        Kind::WrongFile => {
+            let other = client.sandbox.add_asset(NewAsset::new("b.png", original.clone())).unwrap();
+            let result = client.watermark(&other, &original).await;
+            client.mark(&id, &client::record(&original, &result, 2)).await;
+            client.save(&id, &result).await;
+        }
+        Kind::NotWatermarked => client.save(&id, b"\x89PNG but not from Imatag").await,
+        Kind::WatermarkOfWatermark => {
+            let result = client.protect(&id, &original).await;
+            client.submit(&id, &result, "sandbox/bynder", true).await;
+        }
+        Kind::UnprotectedMarkedProtected => client.mark(&id, &client::record(&original, &original, 1)).await,
+        Kind::MarkerMissing => {
+            let result = client.watermark(&id, &original).await;
+            client.save(&id, &result).await;
+        }
+        Kind::MarkerWrong => {
+            let result = client.watermark(&id, &original).await;
+            let other = client::record(b"other", b"another", 2);
+            let length = other.rsplit_once(' ').unwrap().0;
+            client.mark(&id, &format!("{length} {}", result.len())).await;
+            client.save(&id, &result).await;
+        }
+        Kind::ForeignTextOverwritten => {
+            let note = Edit { marker: Some("see ticket 4711".to_owned()), ..Edit::default() };
+            client.sandbox.edit(&id, note).unwrap();
+            client.mark(&id, &client::record(b"a", b"b", 7)).await;
+        }
+        Kind::OptOutIgnored => {
+            let wish = Edit { marker: Some("opted-out; ".to_owned()), ..Edit::default() };
+            client.sandbox.edit(&id, wish).unwrap();
+            client.watermark(&id, &original).await;
+        }
+        Kind::MetadataChanged => client.modify(&id, "description", "mine").await,
+        Kind::MadePublic => client.modify(&id, "isPublic", "true").await,
+        Kind::OutsideDirectory => {
+            client.submit(&id, &original, "elsewhere", true).await;
+        }
+        Kind::WithoutBynderId => {
+            client.submit(&id, &original, "sandbox/bynder", false).await;
+        }
+        Kind::PersonVersionBuried => {
+            let result = client.watermark(&id, &original).await;
+            client.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
+            client.look(&id).await;
+            client.mark(&id, &client::record(&original, &result, 3)).await;
+            client.save(&id, &result).await;
+        }
+        Kind::CredentialLeaked => client.download(&id, true).await,
+        Kind::RequestDuringBlock => {
+            let limit = RateLimit { requests: 3, window: Duration::from_secs(1) };
+            let client = world(Options { rate_limit: Some(limit), ..Options::default() }).await;
+            for _ in 0..4 {
+                client.look("none").await;
+            }
+            // Past the moment in which requests may have been under way.
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            client.look("none").await;
+            return client;
+        }
+        Kind::UnneededWork => {
+            let client = world(Options { assets: 30, ..Options::default() }).await;
+            let audit = client.sandbox.audit();
+            let done =
+                audit.assets.iter().find(|asset| asset.planted.outcome == "skipped_unchanged").unwrap();
+            client.download(&done.id, false).await;
+            return client;
+        }
+    }
+    client
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_violation_is_seen_and_told_from_the_others() {
+    for kind in ViolationKind::ALL {
+        let client = commit(kind).await;
+        let audit = client.sandbox.audit();
+        let found: BTreeSet<_> = audit.violations.iter().map(|found| found.kind).collect();
+        assert_eq!(found, BTreeSet::from([kind]), "{:#?}", audit.violations);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_client_leaves_nothing_to_see() {
+    let (client, id) = with_asset().await;
+    client.protect(&id, &picture()).await;
+    let audit = client.sandbox.audit();
+    assert!(audit.violations.is_empty(), "{:#?}", audit.violations);
+    let asset = audit.assets.iter().find(|asset| asset.id == id).unwrap();
+    assert!(asset.versions[1].watermarked && asset.versions[1].active);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_nobody_could_have_seen_is_noted_as_the_documented_window() {
+    let (client, id) = with_asset().await;
+    let result = client.watermark(&id, &picture()).await;
+    client.mark(&id, &client::record(&picture(), &result, 2)).await;
+    client.look(&id).await;
+    client.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
+    client.save(&id, &result).await;
+    let audit = client.sandbox.audit();
+    assert!(audit.violations.is_empty(), "{:#?}", audit.violations);
+    assert_eq!(audit.notes.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_lasts_until_a_whole_window_is_silent() {
+    let limit = RateLimit { requests: 2, window: Duration::from_millis(400) };
+    let client = world(Options { rate_limit: Some(limit), ..Options::default() }).await;
+    let statuses = [client.look("none").await, client.look("none").await, client.look("none").await];
+    assert_eq!(statuses, [404, 404, 429]);
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    assert_eq!(client.look("none").await, 429);
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    assert_eq!(client.look("none").await, 429, "the request before made the block longer");
+    tokio::time::sleep(Duration::from_millis(450)).await;
+    assert_eq!(client.look("none").await, 404);
+}
