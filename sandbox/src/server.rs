@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -18,7 +18,8 @@ use crate::world::Shared;
 use crate::{control, imatag, portal, storage};
 
 pub(crate) fn router(shared: Shared) -> Router {
-    Router::new().fallback(handle).with_state(shared)
+    // Files of any size come in; each handler bounds what it keeps in memory.
+    Router::new().fallback(handle).layer(DefaultBodyLimit::disable()).with_state(shared)
 }
 
 async fn handle(State(shared): State<Shared>, request: Request) -> Response {

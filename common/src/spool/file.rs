@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::hash::ContentHash;
 
 /// How much is read at a time while sending.
-const READ_SIZE: u64 = 256 << 10;
+const READ_SIZE: u64 = 64 << 10;
 
 /// A received file: readable any number of times, at several places at once; gone when the last clone is dropped.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ impl SpooledFile {
         self.extra_hash.as_deref()
     }
 
-    /// Streams a part of the file in pieces of at most 256 KiB; the part must lie within the file.
+    /// Streams a part of the file in pieces of at most 64 KiB; the part must lie within the file.
     pub fn stream(&self, part: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let content = self.content.clone();
         futures::stream::try_unfold(part.start, move |offset| {

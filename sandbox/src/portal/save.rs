@@ -40,19 +40,28 @@ fn saved(id: &str) -> Response {
 pub(super) async fn new_version(shared: &Shared, call: Call) -> Response {
     let (id, in_path) = (call.path[3].clone(), call.path.get(5).cloned());
     let form = call.form().await;
+    save_version(shared, &id, in_path, &form)
+}
+
+fn save_version(
+    shared: &Shared,
+    id: &str,
+    in_path: Option<String>,
+    form: &BTreeMap<String, String>,
+) -> Response {
     let Some(import) = in_path.or_else(|| form.get("importid").cloned()) else {
         return refuse(400, "No importid provided");
     };
     let mut world = shared.world();
-    if world.asset(&id).is_none() {
+    if world.asset(id).is_none() {
         return refuse(404, "Media not found");
     }
     let (file, name) = match import_file(&mut world, &import) {
         Ok(found) => found,
         Err(refusal) => return refusal,
     };
-    audit::judge_save(&mut world, &id, &file);
-    let Some(asset) = world.asset(&id) else { return refuse(404, "Media not found") };
+    audit::judge_save(&mut world, id, &file);
+    let Some(asset) = world.asset(id) else { return refuse(404, "Media not found") };
     asset.touched += 1;
     let number = asset.top() + 1;
     let made = whole_second(Timestamp::now());
@@ -61,7 +70,7 @@ pub(super) async fn new_version(shared: &Shared, call: Call) -> Response {
     asset.active = number;
     asset.active_change = Made { by: Maker::Client, at: Instant::now() };
     asset.changed();
-    saved(&id)
+    saved(id)
 }
 
 pub(super) async fn new_asset(shared: &Shared, call: Call) -> Response {
@@ -70,6 +79,10 @@ pub(super) async fn new_asset(shared: &Shared, call: Call) -> Response {
     let Some(import) = in_path.or_else(|| form.get("importid").cloned()) else {
         return refuse(400, "No importid provided");
     };
+    // The form one SDK uses for a new version: the asset's id in the body.
+    if let Some(id) = form.get("id") {
+        return save_version(shared, id, Some(import), &form);
+    }
     if !form.contains_key("brandid") {
         return refuse(400, "No brandid provided");
     }
