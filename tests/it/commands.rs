@@ -1,1 +1,311 @@
-//! placeholder
+//! What a person types: bad input is named with its remedy and the right exit code, and nothing is lost.
+
+use std::process::Stdio;
+
+use tokio::io::AsyncWriteExt;
+
+use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until};
+
+/// Changes the configuration, runs, and expects this exit code and these words.
+async fn refused(from: &str, to: &str, arguments: &[&str], code: i32, words: &str) {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    if !from.is_empty() {
+        bench.reconfigure(from, to);
+    }
+    let ran = bench.run(arguments).await;
+    assert_eq!(ran.code, Some(code), "{from} → {to} {arguments:?}: {ran:#?}");
+    let said = format!("{}{}", ran.out, ran.talk);
+    assert!(said.contains(words), "{from} → {to} {arguments:?}: wanted {words:?} in {said}");
+    assert!(!is_protected(&bench.asset(&id)));
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_bad_input_is_named_with_its_remedy_and_exit_code() {
+    let sync: &[&str] = &["sync", "--full", "--quiet"];
+    let name = "hash_metaproperty = 'imatag_hash'";
+    let set = |name: &str| format!("hash_metaproperty = '{name}'");
+    let table: Vec<(&str, String, &[&str], i32, &str)> = vec![
+        (
+            "domain =",
+            "domian =".to_owned(),
+            sync,
+            3,
+            "unknown key bynder.domian; did you mean bynder.domain?",
+        ),
+        (
+            "directory =",
+            "#".to_owned(),
+            sync,
+            3,
+            "imatag.directory: is missing; write directory = … under [imatag]",
+        ),
+        (
+            "request_timeout = '1s'",
+            "concurrency = 'x'".to_owned(),
+            sync,
+            3,
+            "worker.concurrency: invalid type",
+        ),
+        ("api_token = '", "api_token = 'x".to_owned(), sync, 4, "does not accept the token"),
+        ("api_key = '", "api_key = 'x".to_owned(), sync, 4, "does not accept the credential"),
+        (name, set("imatag_hush"), sync, 3, "did you mean \"imatag_hash\"?"),
+        (name, set("Shoot_Date"), sync, 3, "is of type \"date\"; it must be a text field"),
+        (name, set("Hidden_Text"), sync, 3, "is no API field"),
+        (name, set("Fixed_Text"), sync, 3, "is not editable"),
+        ("", String::new(), &["sync", "--full", "--filter", "types=picture"], 3, "filters.types"),
+        ("", String::new(), &["sync", "--full", "--filter", "colour=red"], 3, "unknown key filters.colour"),
+        (
+            "",
+            String::new(),
+            &["sync", "--full", "--filter", "tags=landscap"],
+            3,
+            "\"landscap\" is unknown to the portal",
+        ),
+        (
+            "",
+            String::new(),
+            &["sync", "--full", "--filter", "collections=Sprung"],
+            3,
+            "did you mean \"Spring\"?",
+        ),
+        (
+            "",
+            String::new(),
+            &["sync", "--full", "--filter", "metaproperties.Countri=France"],
+            3,
+            "did you mean \"Country\"?",
+        ),
+        (
+            "",
+            String::new(),
+            &["sync", "--full", "--filter", "metaproperties.Country=Frence"],
+            3,
+            "did you mean \"France\"?",
+        ),
+        ("", String::new(), &["sync", "--full", "--filter", "ids=../users"], 3, "is not an asset id"),
+        ("", String::new(), &["sync", "--full", "--filter", "types"], 2, "write KEY=VALUE"),
+        (
+            "",
+            String::new(),
+            &["sync", "--full", "--ids-from", "/nowhere"],
+            2,
+            "--ids-from: cannot read /nowhere",
+        ),
+        ("", String::new(), &["sync", "--full", "--since", "2026-01-01T00:00:00Z"], 2, "cannot be used with"),
+        ("", String::new(), &["sync", "--since", "yesterday"], 2, "--since"),
+        ("", String::new(), &["sync", "--quiet"], 8, "Run again with --full"),
+        ("", String::new(), &["failed", "list", "--class", "bad luck"], 2, "the classes are permission"),
+        ("", String::new(), &["state", "show"], 2, "holds no state yet"),
+        (
+            "base_url = 'http://127.0.0.1",
+            "base_url = 'http://imatag.invalid".to_owned(),
+            sync,
+            3,
+            "must use https",
+        ),
+    ];
+    for (from, to, arguments, code, words) in table {
+        refused(from, &to, arguments, code, words).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_outside_the_homedir_is_named_in_the_failure() {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    bench.reconfigure("directory = 'sandbox/", "directory = 'elsewhere/");
+    bench.sync().await.assert_code(6);
+    let listed = bench.run(&["failed", "list", "--class", "permission"]).await;
+    assert!(
+        listed.out.contains(&id) && listed.out.contains("imatag.directory lies in your homedir"),
+        "{listed:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_that_is_not_there_is_temporary_and_loses_nothing() {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    let address = bench.sandbox.address().to_string();
+    bench.reconfigure(&format!("domain = 'http://{address}'"), "domain = 'http://127.0.0.1:1'");
+    bench.sync().await.assert_code(5);
+    bench.reconfigure("domain = 'http://127.0.0.1:1'", &format!("domain = 'http://{address}'"));
+    bench.sync().await.assert_code(0);
+    assert!(is_protected(&bench.asset(&id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spool_directory_that_cannot_be_used_is_named() {
+    let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
+    std::fs::write(bench.path("spool"), "a file where a folder should be").unwrap();
+    let ran = bench.sync().await;
+    assert!(ran.assert_code(3).talk.contains("worker.spool_dir: cannot use"), "{ran:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_state_file_is_named_and_kept() {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    std::fs::create_dir(bench.path("state")).unwrap();
+    let file = bench.path("state").join("connector.sqlite");
+    std::fs::write(&file, "no database").unwrap();
+    let ran = bench.sync().await;
+    assert!(ran.assert_code(3).talk.contains("connector.sqlite cannot be read"), "{ran:#?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "no database");
+    assert!(!is_protected(&bench.asset(&id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_in_one_state_directory_is_refused_while_the_first_goes_on() {
+    let options = sandbox::Options { watermark_time: std::time::Duration::from_secs(2), ..quick() };
+    let bench = Bench::new(options).await;
+    bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let mut first = bench.spawn(&["sync", "--full", "--quiet"]);
+    until(|| bench.sandbox.stats().requests.contains_key("imatag.submit")).await;
+    let second = bench.sync().await;
+    assert!(
+        second.assert_code(5).talk.contains(&format!("in use by process {}", first.id().unwrap())),
+        "{second:#?}"
+    );
+    assert_eq!(first.wait().await.unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_parks_what_is_in_flight_and_the_next_run_goes_on() {
+    let options =
+        sandbox::Options { assets: 60, watermark_time: std::time::Duration::from_secs(1), ..quick() };
+    let bench = Bench::new(options).await;
+    let mut child = bench.spawn(&["sync", "--full"]);
+    until(|| bench.sandbox.stats().requests.contains_key("imatag.submit")).await;
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let ended = child.wait_with_output().await.unwrap();
+    let talk = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(5), "{talk}");
+    assert!(talk.contains("go on with the next `connector sync`"), "{talk}");
+    child = bench.spawn(&["sync", "--full", "--quiet"]);
+    assert_eq!(child.wait().await.unwrap().code(), Some(6));
+    assert_clean(&bench.sandbox.audit());
+    bench.assert_ended_as_planted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_changes_nothing_and_the_sync_after_it_does_what_it_said() {
+    let bench = Bench::new(sandbox::Options { assets: 60, ..quick() }).await;
+    let planned = bench.run(&["plan", "--full", "--json"]).await;
+    planned.assert_code(0);
+    let writes = bench
+        .sandbox
+        .stats()
+        .requests
+        .into_keys()
+        .find(|name| !matches!(name.as_str(), "bynder.list" | "bynder.metaproperties" | "bynder.asset"));
+    assert_eq!(writes, None);
+    assert!(!bench.path("state").exists());
+    let done = bench.sync().await;
+    assert_eq!(planned.summary()["selected"], done.summary()["selected"]);
+    assert_eq!(planned.summary()["listed"], done.summary()["listed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_ends_the_run_with_its_own_code_and_the_next_run_goes_on() {
+    let bench = Bench::new(quick()).await;
+    for seed in 0..5 {
+        bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
+    }
+    for (code, protected) in [(8, 2), (8, 4), (0, 5)] {
+        let ran = bench.run(&["sync", "--full", "--json", "--quiet", "--max-assets", "2"]).await;
+        ran.assert_code(code);
+        let done = bench.sandbox.audit().assets.iter().filter(|asset| is_protected(asset)).count();
+        assert_eq!(done, protected);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_job_is_shown_replayed_and_then_done() {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    let note = |marker: &str| {
+        let edit = sandbox::Edit { marker: Some(marker.to_owned()), ..sandbox::Edit::default() };
+        bench.sandbox.edit(&id, edit).unwrap();
+    };
+    note("see ticket 4711");
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    bench.sync().await.assert_code(6);
+    let shown = bench.run(&["failed", "show", "--asset", &id]).await;
+    assert!(shown.out.contains("see ticket 4711"), "{shown:#?}");
+    // Until a person has mended it, no run tries it again.
+    assert_eq!(bench.sync().await.summary()["published"], 0);
+    note("");
+    let counted = bench.run(&["failed", "replay", "--dry-run"]).await;
+    assert!(counted.talk.contains("1 failed jobs to replay"), "{counted:#?}");
+    bench.run(&["failed", "replay", "--yes"]).await.assert_code(0);
+    bench.sync().await.assert_code(0);
+    assert!(is_protected(&bench.asset(&id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_passes_a_right_set_up_and_names_what_is_wrong() {
+    let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
+    let well = bench.run(&["doctor"]).await;
+    well.assert_code(0);
+    assert!(
+        well.out.contains("PASS  hash metaproperty") && well.out.contains("WARN  Imatag wire profile"),
+        "{well:#?}"
+    );
+    bench.reconfigure("api_key = '", "api_key = 'x");
+    let ill = bench.run(&["doctor", "--json"]).await;
+    ill.assert_code(4);
+    let checks = ill.summary()["checks"].as_array().unwrap().clone();
+    assert!(
+        checks.iter().any(|check| check["check"] == "Imatag" && check["result"] == "fail"),
+        "{checks:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_secret_works_end_to_end() {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    let keys = bench.run(&["secrets", "keygen", "--json"]).await.summary();
+    let mut encrypting = bench
+        .command(&["secrets", "encrypt", "--recipient", keys["recipient"].as_str().unwrap()])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let token = bench.sandbox.announcement().token;
+    encrypting.stdin.take().unwrap().write_all(token.as_bytes()).await.unwrap();
+    let encrypted = String::from_utf8(encrypting.wait_with_output().await.unwrap().stdout).unwrap();
+    bench.reconfigure(&format!("api_token = '{token}'"), &format!("api_token = {encrypted}"));
+    let without = bench.sync().await;
+    assert!(without.assert_code(3).talk.contains("set CONNECTOR_AGE_IDENTITY"), "{without:#?}");
+    let identity = [("CONNECTOR_AGE_IDENTITY", keys["identity"].as_str().unwrap().to_owned())];
+    bench.run_with(&["sync", "--full", "--quiet"], &identity).await.assert_code(0);
+    assert!(is_protected(&bench.asset(&id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_verifies_each_asset_and_does_nothing_twice() {
+    let bench = Bench::new(quick()).await;
+    let ran = bench.run(&["demo", "--assets", "30", "--json", "--quiet"]).await;
+    ran.assert_code(0);
+    let line = ran.summary();
+    assert_eq!((&line["assets"], &line["verified"]), (&30.into(), &line["watermarked"]));
+    assert_eq!(line["second_run"], serde_json::json!({"listed": 30, "watermarked": 0, "downloads": 0}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_printed_by_any_command() {
+    let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
+    let announcement = bench.sandbox.announcement();
+    let everything = [("CONNECTOR_LOG", "trace".to_owned())];
+    for arguments in [
+        &["sync", "--full", "--json"][..],
+        &["config", "show"],
+        &["config", "check"],
+        &["doctor"],
+        &["failed", "list"],
+    ] {
+        let ran = bench.run_with(arguments, &everything).await;
+        for secret in [&announcement.token, &announcement.api_key] {
+            assert!(!ran.out.contains(secret) && !ran.talk.contains(secret), "{arguments:?} prints a secret");
+        }
+    }
+}

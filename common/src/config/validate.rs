@@ -4,6 +4,7 @@ use url::{Host, Url};
 
 use super::file::{BynderSection, Config, ImatagSection, OutputMode, QueueSection};
 use super::{ConfigError, SecretValue};
+use crate::asset::AssetType;
 use crate::bynder;
 use crate::imatag;
 
@@ -29,6 +30,12 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
         return Err(ConfigError::value(
             "bynder.hash_metaproperty",
             "is empty; write the name of a text metaproperty",
+        ));
+    }
+    if config.filters.types.contains(&AssetType::Other) {
+        return Err(ConfigError::value(
+            "filters.types",
+            "the types are image, document, audio, video and 3d",
         ));
     }
     if config.output.mode != OutputMode::Version {
