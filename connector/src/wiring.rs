@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::budget::Budget;
 use common::bynder::Bynder;
@@ -92,6 +93,14 @@ pub(crate) struct Parts {
     pub(crate) worker: worker::Environment,
 }
 
+/// How many times its configured lag the listing is given under load.
+const LAGS: u32 = 10;
+
+/// A version restored within this time is taken up by the next run, so that run's overlap has to reach as far back.
+pub(crate) fn listing_settles_in(config: &Config) -> Duration {
+    (config.bynder.index_lag.0 * LAGS).min(config.producer.overlap.0)
+}
+
 /// Builds the parts and asks the portal what has to be known before anything is done.
 pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
     let (bynder, budget) = bynder(config)?;
@@ -111,7 +120,7 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
         filter,
         metaproperty: metaproperty.name.clone(),
         limits: config.limits.clone(),
-        index_lag: config.bynder.index_lag.0,
+        listing_settles_in: listing_settles_in(config),
     };
     let settings = worker::Settings {
         metaproperty,

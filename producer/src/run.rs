@@ -21,8 +21,6 @@ use crate::select::{Decision, SkipReason, decide};
 
 /// Open jobs above which a run waits before it publishes more: the queue does not grow with the library.
 const MOST_OPEN_JOBS: u64 = 5000;
-/// How many times the configured lag the listing is given to catch up under load.
-const LAGS_UNTIL_SETTLED: u32 = 10;
 const SECONDS_A_DAY: i64 = 86_400;
 const LOOK_AT_QUEUE: Duration = Duration::from_millis(500);
 
@@ -41,8 +39,8 @@ pub struct Environment {
     pub metaproperty: String,
     /// How much may be published.
     pub limits: Limits,
-    /// How long the listing may lag behind.
-    pub index_lag: Duration,
+    /// How long after a save the listing may still show the version before.
+    pub listing_settles_in: Duration,
 }
 
 /// What this run shall do.
@@ -223,7 +221,7 @@ impl<'a> Run<'a> {
     async fn consider(&mut self, asset: &Asset) -> Result<(), RunError> {
         let environment = self.environment;
         let known = environment.ledger.known(&asset.id).await?;
-        let settled = Timestamp::now() - environment.index_lag * LAGS_UNTIL_SETTLED;
+        let settled = Timestamp::now() - environment.listing_settles_in;
         let marker = asset.marker(&environment.metaproperty);
         let decision = match decide(asset, &marker, &environment.filter, known, settled) {
             Decision::AskVersion => {

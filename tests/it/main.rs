@@ -4,6 +4,7 @@
 
 mod commands;
 mod crash;
+mod documents;
 mod faults;
 mod guards;
 mod harness;

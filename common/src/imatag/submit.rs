@@ -109,7 +109,7 @@ impl Imatag {
         answer: Result<Response, crate::http::TransportError>,
     ) -> Result<Response, ImatagError> {
         match answer {
-            Ok(response) if response.status() == http::StatusCode::CONFLICT && is_json(&response) => {
+            Ok(response) if response.status() == reqwest::StatusCode::CONFLICT && is_json(&response) => {
                 Ok(response)
             }
             answer => self.dispatch(operation, answer).await,

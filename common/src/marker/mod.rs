@@ -75,7 +75,13 @@ impl Marker {
 
     /// Whether a record names exactly this version with exactly this size: protected, nothing to download.
     pub fn protects(&self, version: u32, bytes: u64) -> bool {
-        matches!(self, Self::Ours(records) if records.iter().any(|record| record.version == version && record.bytes == bytes))
+        self.record_of(version, bytes).is_some()
+    }
+
+    /// The record that names exactly this version with exactly this size.
+    pub fn record_of(&self, version: u32, bytes: u64) -> Option<Record> {
+        let Self::Ours(records) = self else { return None };
+        records.iter().find(|record| record.version == version && record.bytes == bytes).copied()
     }
 
     /// Whether a person asked that no run protect this asset.

@@ -48,7 +48,7 @@ pub(crate) async fn run(common: &Common, run: &Scope) -> Result<(), Failure> {
         filter,
         metaproperty: metaproperty.name.clone(),
         limits: config.limits.clone(),
-        index_lag: config.bynder.index_lag.0,
+        listing_settles_in: wiring::listing_settles_in(config),
     };
     let options = Options {
         scope: scope(config.delta || run.delta, run.full, run.since, cursor, config.producer.overlap.0),

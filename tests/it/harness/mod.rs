@@ -67,7 +67,7 @@ impl Bench {
     pub(crate) fn configure_imatag(&self, imatag: &str, more: &str) {
         let announcement = self.sandbox.announcement();
         let text = format!(
-            "[bynder]\ndomain = '{}'\napi_token = '{}'\nhash_metaproperty = '{}'\nrequests_per_5_minutes = 1000000\n\
+            "[bynder]\ndomain = '{}'\napi_token = '{}'\nhash_metaproperty = '{}'\nrequests_per_5_minutes = 1000000\nindex_lag = '50ms'\n\
              [imatag]\n{imatag}\n\
              [worker]\nspool_dir = '{}'\nrequest_timeout = '1s'\n\
              [queue]\nrungs = ['100ms', '400ms', '1500ms', '2s']\n\

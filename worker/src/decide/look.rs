@@ -39,8 +39,9 @@ pub enum Look {
         /// The highest version there is now.
         top: u32,
     },
-    /// A person made another version the active one, and the marker says that it is protected.
-    ProtectedElsewhere,
+    /// Another version is the active one, and a record says that it is protected. The record may be the job's own,
+    /// written ahead of a save that a person's upload came before: only the file's hash tells.
+    ProtectedElsewhere(Record),
     /// A person opted the asset out while the job was under way.
     OptedOut,
     /// The marker holds somebody else's text now.
@@ -88,10 +89,9 @@ pub fn not_ours(detail: &AssetDetail) -> Look {
 
 fn elsewhere(detail: &AssetDetail, marker: &Marker, active: u32, top: u32) -> Look {
     let bytes = detail.version(active).and_then(|version| version.bytes);
-    if bytes.is_some_and(|bytes| marker.protects(active, bytes)) {
-        Look::ProtectedElsewhere
-    } else {
-        Look::Restart { base: active, top }
+    match bytes.and_then(|bytes| marker.record_of(active, bytes)) {
+        Some(record) => Look::ProtectedElsewhere(record),
+        None => Look::Restart { base: active, top },
     }
 }
 
@@ -208,7 +208,7 @@ mod tests {
     fn an_active_version_that_the_marker_protects_ends_the_job() {
         let protected = record(1);
         let restored = detail(&[LENGTH, 300], 1);
-        assert_eq!(see(2, 2, &restored, &protected.to_string()), Look::ProtectedElsewhere);
+        assert_eq!(see(2, 2, &restored, &protected.to_string()), Look::ProtectedElsewhere(protected));
     }
 
     #[test]

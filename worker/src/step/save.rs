@@ -171,12 +171,15 @@ pub(super) async fn seen(
             marking::retract(environment, job, marker).await?;
             Ok(Seen::End(start_over(environment, job, base, top, detail)))
         }
-        Look::ProtectedElsewhere => {
+        Look::ProtectedElsewhere(record) => {
+            if download_hash(environment, job, record.version).await?.sha256() == record.watermarked {
+                return Ok(Seen::End(StepEnd::Ended(Outcome::AlreadyProtected)));
+            }
             marking::retract(environment, job, marker).await?;
-            Ok(Seen::End(StepEnd::Ended(Outcome::AlreadyProtected)))
+            let top = detail.top().unwrap_or(record.version);
+            Ok(Seen::End(start_over(environment, job, record.version, top, detail)))
         }
         Look::OptedOut => {
-            marking::retract(environment, job, marker).await?;
             let theirs = detail.active().unwrap_or(job.base);
             Ok(Seen::End(StepEnd::Ended(Outcome::Superseded { ours: None, theirs })))
         }
