@@ -28,6 +28,9 @@ pub enum StepError {
     /// This machine: its disk, most often.
     #[error("{0}")]
     Local(String),
+    /// The file can never rest on this machine.
+    #[error("{0}")]
+    TooLarge(String),
     /// The queue; nothing can be settled either.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -58,9 +61,8 @@ impl StepError {
         match error {
             ReceiveError::Source(source) => source.into(),
             ReceiveError::Length { .. } => Self::Incomplete(error.to_string()),
-            ReceiveError::Disk { .. } | ReceiveError::TooLarge { .. } | ReceiveError::Full => {
-                Self::Local(error.to_string())
-            }
+            ReceiveError::Disk { .. } | ReceiveError::Full => Self::Local(error.to_string()),
+            ReceiveError::TooLarge { .. } => Self::TooLarge(error.to_string()),
         }
     }
 
@@ -70,7 +72,11 @@ impl StepError {
         let may_have_been_sent = match &self {
             Self::Bynder(error) => error.may_have_been_sent(),
             Self::Imatag(error) => error.may_have_been_sent(),
-            Self::Incomplete(_) | Self::Local(_) | Self::Queue(_) | Self::UnknownOutcome(_) => false,
+            Self::Incomplete(_)
+            | Self::Local(_)
+            | Self::TooLarge(_)
+            | Self::Queue(_)
+            | Self::UnknownOutcome(_) => false,
         };
         if may_have_been_sent { Self::UnknownOutcome(Box::new(self)) } else { self }
     }
@@ -80,7 +86,9 @@ impl StepError {
         match self {
             Self::Imatag(error) => error.request_id().map(str::to_owned),
             Self::UnknownOutcome(inner) => inner.request_id(),
-            Self::Bynder(_) | Self::Incomplete(_) | Self::Local(_) | Self::Queue(_) => None,
+            Self::Bynder(_) | Self::Incomplete(_) | Self::Local(_) | Self::TooLarge(_) | Self::Queue(_) => {
+                None
+            }
         }
     }
 
@@ -100,6 +108,7 @@ impl StepError {
         match self {
             Self::Bynder(error) => bynder_verdict(error, attempt),
             Self::Imatag(error) => imatag_verdict(error, attempt),
+            Self::TooLarge(_) => Verdict::Fail(FailureClass::Local),
             Self::Incomplete(_) | Self::Local(_) | Self::Queue(_) => {
                 Verdict::Retry { against: None, suspect: false }
             }

@@ -184,3 +184,99 @@ fn end_job(job: Job, outcome: Outcome, now: Timestamp) -> Settlement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::bynder::BynderError;
+    use common::http::Sent;
+    use common::job::{Lane, RunId};
+
+    use super::*;
+    use crate::environment::Metaproperty;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn settings() -> Settings {
+        Settings {
+            metaproperty: Metaproperty { name: "m".to_owned(), id: "i".to_owned() },
+            legacy: common::marker::LegacyMeaning::Original,
+            resubmit_unknown: false,
+            concurrency: 1,
+            max_attempts: 3,
+            request_timeout: Duration::from_mins(1),
+            rungs: [5, 30, 120].map(Duration::from_secs).to_vec(),
+        }
+    }
+
+    fn job() -> Job {
+        Job::new(RunId("r".to_owned()), "A".parse().unwrap(), "", Lane::Fresh, 1, None, NOW)
+    }
+
+    fn settle(job: Job, result: Result<StepEnd, StepError>) -> Settlement {
+        conclude(&settings(), &Breakers::default(), job, result, NOW)
+    }
+
+    fn unavailable() -> StepError {
+        let (operation, reason) = ("o".to_owned(), "503".to_owned());
+        BynderError::Unavailable { operation, reason, sent: Sent::Maybe }.into()
+    }
+
+    fn waiting(settlement: Settlement) -> (Job, u64) {
+        match settlement {
+            Settlement::Wait { job, rung } => (*job, rung.as_secs()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_pause_costs_neither_an_attempt_nor_the_jobs_day() {
+        let paused = BynderError::Paused { remaining: Duration::from_secs(100) };
+        let (job, rung) = waiting(settle(job(), Err(paused.into())));
+        assert_eq!((job.attempt, job.waited_ms, rung), (0, 0, 120));
+    }
+
+    #[test]
+    fn an_error_costs_an_attempt_and_the_last_one_fails_the_job() {
+        let (once, _) = waiting(settle(job(), Err(unavailable())));
+        assert_eq!((once.attempt, once.suspect, once.history.len()), (1, false, 1));
+        let last = settle(Job { attempt: 2, ..job() }, Err(unavailable()));
+        assert!(matches!(last, Settlement::Fail { event, .. } if event.outcome.name() == "failed"));
+    }
+
+    #[test]
+    fn an_effect_without_an_answer_makes_the_job_suspect_and_outwait_it() {
+        let (job, rung) = waiting(settle(job(), Err(unavailable().of_effect())));
+        assert_eq!((job.suspect, rung), (true, 120));
+    }
+
+    #[test]
+    fn an_outage_of_the_whole_service_costs_no_attempt() {
+        let breakers = Breakers::default();
+        for _ in 0..5 {
+            breakers.failed(Service::Bynder, crate::breaker::Trouble::Outage, "503");
+        }
+        let (job, _) = waiting(conclude(&settings(), &breakers, job(), Err(unavailable()), NOW));
+        assert_eq!(job.attempt, 0);
+    }
+
+    #[test]
+    fn a_job_that_waited_a_day_fails() {
+        let old = Job { waited_ms: 24 * 3600 * 1000, ..job() };
+        let ended = settle(old, Ok(StepEnd::NotYet(Wait::Service)));
+        let Settlement::Fail { event, .. } = ended else { panic!("{ended:?}") };
+        assert!(matches!(event.outcome, Outcome::Failed(failure) if failure.class == FailureClass::TimedOut));
+    }
+
+    #[test]
+    fn a_redelivered_job_outwaits_whatever_its_dead_worker_sent() {
+        let (job, rung) = waiting(outwait(&settings(), job(), NOW));
+        assert_eq!((job.suspect, job.attempt, rung), (true, 0, 120));
+    }
+
+    #[test]
+    fn a_step_that_comes_to_nothing_goes_back_and_costs_an_attempt() {
+        let redo = StepEnd::Redo { step: Step::Transfer, reason: "lost".to_owned() };
+        let (job, _) = waiting(settle(Job { step: Step::Save, ..job() }, Ok(redo)));
+        assert_eq!((job.step, job.attempt), (Step::Transfer, 1));
+    }
+}
