@@ -14,6 +14,7 @@ use common::spool::Spool;
 use common::state::State;
 use producer::filter::Filter;
 use producer::portal::{PortalError, hash_metaproperty};
+use producer::{Patience, patiently};
 use toml::Value;
 
 use crate::arguments::{Common, Scope};
@@ -144,7 +145,7 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
 }
 
 async fn resolve(config: &Config, bynder: &Bynder) -> Result<(Filter, worker::Metaproperty), PortalError> {
-    let known = bynder.metaproperties().await?;
+    let known = patiently(&Patience::brief(), || bynder.metaproperties()).await?;
     let found = hash_metaproperty(&known, &config.bynder.hash_metaproperty)?;
     let metaproperty = worker::Metaproperty { name: found.name.clone(), id: found.id.clone() };
     let filter = producer::filter::resolve(&config.filters, bynder, &known).await?;

@@ -12,5 +12,5 @@ pub mod run;
 pub mod select;
 mod summary;
 
-pub use patience::Patience;
+pub use patience::{Patience, patiently};
 pub use summary::Summary;

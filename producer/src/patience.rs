@@ -5,8 +5,8 @@ use std::time::Duration;
 use common::bynder::BynderError;
 use tokio_util::sync::CancellationToken;
 
-/// Waits before the next try; the last error is the caller's.
-const WAITS: [Duration; 6] = [
+/// Waits before the next try in the middle of a run; the last error is the caller's.
+const DURING_A_RUN: &[Duration] = &[
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(5),
@@ -15,16 +15,26 @@ const WAITS: [Duration; 6] = [
     Duration::from_mins(1),
 ];
 
-/// How long to be patient: until told to stop, at most.
+/// Waits at the start, where a person may be watching and nothing is lost by giving up.
+const AT_THE_START: &[Duration] =
+    &[Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+
+/// How long to be patient with what may pass by itself: until told to stop, at most.
 #[derive(Debug, Clone)]
 pub struct Patience {
     stop: CancellationToken,
+    waits: &'static [Duration],
 }
 
 impl Patience {
     /// Patience that ends with `stop`.
     pub fn until(stop: CancellationToken) -> Self {
-        Self { stop }
+        Self { stop, waits: DURING_A_RUN }
+    }
+
+    /// The short patience of a start.
+    pub fn brief() -> Self {
+        Self { stop: CancellationToken::new(), waits: AT_THE_START }
     }
 
     /// Whether it has ended.
@@ -40,14 +50,11 @@ impl Patience {
 
 /// Repeats a call that reads until it answers, fails for good, or patience ends. A pause of the request budget
 /// counts as no failure.
-pub(crate) async fn patiently<T, F>(
-    patience: &Patience,
-    mut call: impl FnMut() -> F,
-) -> Result<T, BynderError>
+pub async fn patiently<T, F>(patience: &Patience, mut call: impl FnMut() -> F) -> Result<T, BynderError>
 where
     F: Future<Output = Result<T, BynderError>>,
 {
-    let mut waits = WAITS.into_iter();
+    let mut waits = patience.waits.iter().copied();
     loop {
         let error = match call().await {
             Ok(value) => return Ok(value),

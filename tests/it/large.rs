@@ -11,7 +11,7 @@ const MOST_MEMORY: u64 = 100 << 20;
 
 /// Protects files of this size; the most memory the process ever held.
 async fn protect(count: usize, bytes: u64) -> u64 {
-    let bench = Bench::new(quick()).await;
+    let bench = Bench::alone(quick()).await;
     // Hashing and watermarking gigabytes in the sandbox takes its time.
     bench.reconfigure("request_timeout = '1s'", "request_timeout = '60s'");
     bench.reconfigure("'2s']", "'65s']");

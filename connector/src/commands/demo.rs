@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use common::config::Config;
 use common::ledger::Ledger;
-use common::outcome::Outcome;
 use common::state::State;
 use producer::Summary;
 use sandbox::{Announcement, AuditedAsset, Maker, Options, Sandbox};
@@ -132,17 +131,7 @@ async fn check(config: &Config, sandbox: &Sandbox) -> Result<Checked, Failure> {
         let Ok(id) = asset.id.parse() else { continue };
         let last = ledger.outcomes_of(&id).await?.pop().map(|event| event.outcome);
         checked.verified += u64::from(is_protected(&asset));
-        let (outcome, class) = match &last {
-            None => ("none", None),
-            Some(Outcome::Failed(failure)) => ("failed", Some(failure.class.name())),
-            Some(outcome) => (outcome.name(), None),
-        };
-        // An asset that is left alone has no job and so no outcome.
-        let planted = match asset.planted.outcome.as_str() {
-            "skipped_unchanged" | "opted_out" => "none",
-            other => other,
-        };
-        if outcome != planted || class != asset.planted.class.as_deref() {
+        if !asset.planted.is_met_by(last.as_ref()) {
             checked
                 .surprises
                 .push(format!("{} {:?}: planted {:?}, got {last:?}", asset.id, asset.name, asset.planted));

@@ -7,9 +7,10 @@ use common::config::Config;
 use common::ledger::Ledger;
 use common::queue::EmbeddedQueue;
 use common::state::State;
-use producer::Patience;
+
 use producer::portal::hash_metaproperty;
 use producer::run::{Environment, Options, Report, scope};
+use producer::{Patience, patiently};
 use serde_json::json;
 
 use crate::arguments::{Common, Scope};
@@ -26,7 +27,7 @@ pub(crate) async fn run(common: &Common, run: &Scope) -> Result<(), Failure> {
     let loaded = wiring::load(common, Some(run))?;
     let config = &loaded.config;
     let (bynder, _) = wiring::bynder(config)?;
-    let known = bynder.metaproperties().await?;
+    let known = patiently(&Patience::brief(), || bynder.metaproperties()).await?;
     let metaproperty = hash_metaproperty(&known, &config.bynder.hash_metaproperty)
         .map_err(|error| Failure::Configuration(error.to_string()))?;
     let filter = producer::filter::resolve(&config.filters, &bynder, &known)

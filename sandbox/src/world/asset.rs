@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use common::outcome::Outcome;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -35,6 +36,20 @@ impl Planted {
     /// An outcome by its name.
     pub fn outcome(name: &str) -> Self {
         Self { outcome: name.to_owned(), class: None }
+    }
+
+    /// Whether this is how a job's last outcome leaves the asset. One that is left alone has no job.
+    pub fn is_met_by(&self, last: Option<&Outcome>) -> bool {
+        let (name, class) = match last {
+            None => ("none", None),
+            Some(Outcome::Failed(failure)) => ("failed", Some(failure.class.name())),
+            Some(outcome) => (outcome.name(), None),
+        };
+        let planted = match self.outcome.as_str() {
+            "skipped_unchanged" | "opted_out" => "none",
+            other => other,
+        };
+        name == planted && class == self.class.as_deref()
     }
 
     /// A failure of this class.
