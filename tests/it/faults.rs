@@ -95,6 +95,34 @@ async fn a_refused_token_stops_the_run_at_once_and_keeps_its_jobs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_may_not_write_stops_the_run_before_the_library_is_paid_for() {
+    let bench = Bench::new(quick()).await;
+    for seed in 0..60 {
+        bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
+    }
+    let refused =
+        Action::Answer { status: 403, body: "{}".to_owned(), content_type: "application/json".to_owned() };
+    let rule = Rule {
+        endpoint: "bynder.modify".to_owned(),
+        probability: 1.0,
+        skip: 0,
+        times: None,
+        moment: Moment::Before,
+        action: refused,
+    };
+    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    let stopped = bench.sync().await;
+    stopped.assert_code(4);
+    let submitted = bench.sandbox.stats().requests.get("imatag.submit").copied().unwrap_or_default();
+    assert!(submitted <= 40, "{submitted} of 60 files were submitted");
+    bench.sandbox.set_faults(Faults::default());
+    bench.run(&["failed", "replay", "--yes"]).await.assert_code(0);
+    bench.sync().await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    assert!(bench.sandbox.audit().assets.iter().all(is_protected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_for_too_many_requests_silences_the_program() {
     let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
     let refused = Action::Answer { status: 429, body: String::new(), content_type: "text/plain".to_owned() };

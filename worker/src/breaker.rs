@@ -71,9 +71,18 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Breaker {
-    failures: u32,
-    first_failure: Option<Instant>,
+    failures: Streak,
+    /// Counted apart: a token that may read and not write succeeds and is refused in turn, and each refusal comes
+    /// after a watermark was paid for.
+    refusals: Streak,
     open: Option<Open>,
+}
+
+/// Failures in a row.
+#[derive(Debug, Default)]
+struct Streak {
+    count: u32,
+    since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -153,10 +162,19 @@ impl Breakers {
 
     /// The service answered as it should.
     pub fn succeeded(&self, service: Service) {
-        let was_open = {
-            let breaker = &mut self.lock()[service as usize];
-            std::mem::take(breaker).open.is_some()
-        };
+        self.close(service, |breaker| {
+            breaker.failures = Streak::default();
+            breaker.open.take_if(|open| open.halt.trouble != Trouble::Permission).is_some()
+        });
+    }
+
+    /// The service did what takes every right there is.
+    pub fn permitted(&self, service: Service) {
+        self.close(service, |breaker| std::mem::take(breaker).open.is_some());
+    }
+
+    fn close(&self, service: Service, change: impl FnOnce(&mut Breaker) -> bool) {
+        let was_open = change(&mut self.lock()[service as usize]);
         if was_open {
             tracing::info!(service = service.name(), "the service answers again; going on");
         }
@@ -209,8 +227,9 @@ enum Change {
 
 impl Breaker {
     fn fail(&mut self, service: Service, trouble: Trouble, reason: &str, now: Instant) -> Change {
-        self.failures += 1;
-        let since = *self.first_failure.get_or_insert(now);
+        let streak = if trouble == Trouble::Permission { &mut self.refusals } else { &mut self.failures };
+        streak.count += 1;
+        let (count, since) = (streak.count, *streak.since.get_or_insert(now));
         if let Some(open) = &mut self.open {
             // Jobs that were under way when it opened fail as well: only a probe's failure lengthens the pause.
             if open.probing {
@@ -225,7 +244,7 @@ impl Breaker {
         // A refused credential is refused for every job; waiting for five of them would only lose time.
         // An outage and a refused right may concern one job alone, so they have to repeat themselves.
         let may_concern_one_job = matches!(trouble, Trouble::Outage | Trouble::Permission);
-        if may_concern_one_job && self.failures < FAILURES_TO_OPEN {
+        if may_concern_one_job && count < FAILURES_TO_OPEN {
             return Change::StaysClosed;
         }
         self.open = Some(Open {
@@ -295,6 +314,18 @@ mod tests {
         open(&breakers);
         assert!(breakers.failed(Service::Imatag, Trouble::Credential, "401"));
         assert_eq!(breakers.halt().map(|halt| halt.trouble), Some(Trouble::Credential));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_may_read_and_not_write_stops_the_work() {
+        let breakers = Breakers::default();
+        for _ in 0..FAILURES_TO_OPEN {
+            breakers.failed(Service::Bynder, Trouble::Permission, "403");
+            breakers.succeeded(Service::Bynder);
+        }
+        assert_eq!(breakers.halt().map(|halt| halt.trouble), Some(Trouble::Permission));
+        breakers.permitted(Service::Bynder);
+        assert_eq!(breakers.halt(), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,6 +31,14 @@ pub fn conclude(
             for service in answered(job.step, &end) {
                 breakers.succeeded(*service);
             }
+            // The marker was written or the version saved: there is no further right to be refused.
+            if matches!(
+                (job.step, &end),
+                (Step::Transfer, StepEnd::Next(Step::Save)) | (Step::Save, StepEnd::Ended(_))
+            ) {
+                breakers.permitted(Service::Bynder);
+                breakers.permitted(Service::Imatag);
+            }
             match end {
                 StepEnd::Next(step) => {
                     job.step = step;

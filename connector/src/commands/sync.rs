@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// An outage this long ends the run; its jobs stay.
 const LONGEST_OUTAGE: Duration = Duration::from_mins(10);
 /// A refused right may concern a few assets; this long without any success it concerns all.
-const LONGEST_REFUSAL: Duration = Duration::from_mins(1);
+const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(common: &Common, run: &Scope) -> Result<(), Failure> {
     let loaded = wiring::load(common, Some(run))?;
