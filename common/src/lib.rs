@@ -1,12 +1,14 @@
 //! What both sides of the connector share.
 //!
-//! Plain types without I/O stand at the top level ([`asset`], [`hash`], [`marker`], [`job`], [`outcome`]);
+//! Plain types without I/O stand at the top level ([`asset`], [`hash`], [`marker`], [`job`], [`outcome`]), and so
+//! does what every program needs to start, talk and end ([`wiring`], [`signals`], [`output`], [`failure`]);
 //! everything that talks to the world has a folder of its own.
 
 pub mod asset;
 pub mod budget;
 pub mod bynder;
 pub mod config;
+pub mod failure;
 pub mod fault;
 pub mod hash;
 pub mod http;
@@ -15,7 +17,10 @@ pub mod job;
 pub mod ledger;
 pub mod marker;
 pub mod outcome;
+pub mod output;
 pub mod queue;
+pub mod signals;
 pub mod spool;
 pub mod state;
 pub mod telemetry;
+pub mod wiring;

@@ -1,9 +1,8 @@
 //! What can be typed.
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
+use producer::arguments::{Common, Scope};
 
 /// Keeps a Bynder library protected with invisible Imatag watermarks.
 #[derive(Debug, Parser)]
@@ -18,38 +17,6 @@ pub(crate) struct Arguments {
     pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Options of every command.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Common {
-    /// The configuration file [default: connector.toml, if there is one]
-    #[arg(long, global = true)]
-    pub(crate) config: Option<PathBuf>,
-    /// Print machine-readable output: the last line of standard output is one JSON object
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Say only what is wrong
-    #[arg(long, global = true)]
-    pub(crate) quiet: bool,
-    /// How log lines look
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
-    log_format: LogFormat,
-}
-
-impl Common {
-    pub(crate) fn log_format_json(&self) -> bool {
-        self.log_format == LogFormat::Json
-    }
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    /// For people
-    Text,
-    /// One JSON object a line
-    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -88,32 +55,6 @@ pub(crate) struct Demo {
     /// Keep the sandbox running afterwards, to look at its page
     #[arg(long)]
     pub(crate) keep: bool,
-}
-
-/// What a run goes over.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct Scope {
-    /// Go over the whole library
-    #[arg(long, conflicts_with_all = ["delta", "since"])]
-    pub(crate) full: bool,
-    /// Go over what changed since the last finished run
-    #[arg(long, conflicts_with = "since")]
-    pub(crate) delta: bool,
-    /// Go over what changed since this time, such as 2026-01-31T00:00:00Z
-    #[arg(long)]
-    pub(crate) since: Option<Timestamp>,
-    /// Only say what would be done
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Protect at most so many assets, then stop with exit code 8 if there are more
-    #[arg(long)]
-    pub(crate) max_assets: Option<u64>,
-    /// Go over the assets whose ids stand in this file, one a line
-    #[arg(long)]
-    pub(crate) ids_from: Option<PathBuf>,
-    /// A filter with the configuration's name, such as types=image,video or metaproperties.Country=France
-    #[arg(long = "filter", value_name = "KEY=VALUE")]
-    pub(crate) filters: Vec<String>,
 }
 
 /// Which failed jobs.

@@ -1,17 +1,15 @@
 //! The person's tool: protects a Bynder library from one machine.
 //!
-//! [`arguments`] is what can be typed, [`commands`] what is done, [`failure`] how it ends for whoever called.
+//! [`arguments`] is what can be typed, [`commands`] what is done, [`common::failure`] how it ends for whoever called.
 
 mod arguments;
 mod commands;
-mod failure;
-mod output;
-mod progress;
 mod wiring;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use common::output;
 use common::telemetry::{self, LogFormat, Verbosity};
 
 use arguments::{Arguments, Command};
@@ -19,12 +17,12 @@ use arguments::{Arguments, Command};
 /// Runs the program.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (format, verbosity) = match (arguments.common.log_format_json(), &arguments.command) {
+    let (format, verbosity) = match (arguments.common.log_format(), &arguments.command) {
         // Lines for a program: then the log is what there is to see.
-        (true, _) => (LogFormat::Json, Verbosity::Work),
+        (LogFormat::Json, _) => (LogFormat::Json, Verbosity::Work),
         // The demo plants failures, and says itself how they came out.
-        (false, Command::Demo(_)) => (LogFormat::Text, Verbosity::Silent),
-        (false, _) => (LogFormat::Text, Verbosity::Trouble),
+        (LogFormat::Text, Command::Demo(_)) => (LogFormat::Text, Verbosity::Silent),
+        (LogFormat::Text, _) => (LogFormat::Text, Verbosity::Trouble),
     };
     telemetry::init(format, verbosity);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

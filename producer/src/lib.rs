@@ -1,16 +1,23 @@
 //! The producer: finds the assets to protect and publishes a job for each.
 //!
 //! [`enumerate`] walks the library, [`filter`] and [`select`] decide by each row alone, [`run`] publishes and
-//! keeps the books.
+//! keeps the books. [`arguments`] is what a person types about a run; [`plan`] and [`first_run`] say what it would do.
 
+pub mod arguments;
 pub mod enumerate;
+mod failure;
 pub mod filter;
+pub mod first_run;
 pub mod nearest;
 mod patience;
+pub mod plan;
 pub mod portal;
+mod progress;
 pub mod run;
 pub mod select;
 mod summary;
+pub mod wiring;
 
 pub use patience::{Patience, patiently};
+pub use progress::Progress;
 pub use summary::Summary;

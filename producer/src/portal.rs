@@ -1,7 +1,11 @@
 //! What a run has to know of the portal before it starts.
 
 use common::asset::InvalidAssetId;
-use common::bynder::{BynderError, Metaproperty};
+use common::bynder::{Bynder, BynderError, Metaproperty};
+use common::config::Config;
+
+use crate::filter::{self, Filter, ResolveError};
+use crate::patience::{Patience, patiently};
 
 /// The hash metaproperty cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,10 +61,27 @@ pub enum PortalError {
     Metaproperty(#[from] MetapropertyError),
     /// A filter means nothing to this portal.
     #[error(transparent)]
-    Filter(#[from] crate::filter::ResolveError),
+    Filter(#[from] ResolveError),
     /// An id that is none.
     #[error(transparent)]
     Id(#[from] InvalidAssetId),
+}
+
+/// The names in the configuration, as the portal knows them.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// Which assets are meant.
+    pub filter: Filter,
+    /// The hash metaproperty: listings show it by name, writes need its id.
+    pub metaproperty: Metaproperty,
+}
+
+/// Asks the portal what has to be known before anything is done.
+pub async fn resolve(config: &Config, bynder: &Bynder) -> Result<Resolved, PortalError> {
+    let known = patiently(&Patience::brief(), || bynder.metaproperties()).await?;
+    let metaproperty = hash_metaproperty(&known, &config.bynder.hash_metaproperty)?.clone();
+    let filter = filter::resolve(&config.filters, bynder, &known).await?;
+    Ok(Resolved { filter, metaproperty })
 }
 
 /// Finds the hash metaproperty among the portal's, and checks that it can serve.

@@ -333,7 +333,7 @@ fn skip_name(reason: SkipReason) -> String {
 }
 
 /// What a run goes over, from the configuration, the command line and the cursor.
-pub fn scope(
+pub(crate) fn scope(
     delta: bool,
     full: bool,
     since: Option<Timestamp>,

@@ -1,8 +1,10 @@
 //! The one object that a run prints last.
 
 use common::ledger::Tally;
+use common::output;
 use serde::Serialize;
 
+use crate::arguments::Common;
 use crate::run::Report;
 
 /// The run summary; its fields are a stable interface.
@@ -70,6 +72,28 @@ impl Summary {
             bytes_downloaded: tally.bytes_downloaded,
             bytes_uploaded: tally.bytes_uploaded,
             seconds,
+        }
+    }
+    /// Prints it as the command line asks for.
+    pub fn tell(&self, common: &Common) {
+        if common.json {
+            output::data(&serde_json::to_string(self).unwrap_or_default());
+        } else if !common.quiet {
+            output::data(&format!(
+                "{} looked at, {} protected before, {} filtered out, {} to protect:\n  {} watermarked, {} already protected, \
+                 {} superseded, {} gone, {} failed\n  {} Bynder calls, {:.0} s",
+                self.listed,
+                self.skipped_unchanged,
+                self.filtered_out,
+                self.selected,
+                self.watermarked,
+                self.already_protected,
+                self.superseded,
+                self.gone,
+                self.failed,
+                self.portal_requests,
+                self.seconds,
+            ));
         }
     }
 }

@@ -10,6 +10,7 @@ mod environment;
 mod error;
 pub mod settle;
 pub mod step;
+pub mod wiring;
 
 pub use consume::consume;
 pub use environment::{Environment, Metaproperty, Settings};

@@ -1,13 +1,14 @@
 //! `connector config check | show`.
 
+use common::failure::Failure;
+use common::output;
+use producer::arguments::{self, Common};
 use serde_json::json;
 
-use crate::arguments::{Common, Config};
-use crate::failure::Failure;
-use crate::{output, wiring};
+use crate::arguments::Config;
 
 pub(crate) fn run(common: &Common, command: &Config) -> Result<(), Failure> {
-    let loaded = wiring::load(common, None)?;
+    let loaded = arguments::load(common, None)?;
     match command {
         Config::Check => {
             // What is only read when it is needed is read now.

@@ -4,17 +4,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::config::Config;
+use common::failure::Failure;
 use common::ledger::Ledger;
+use common::output;
+use common::signals::stop_on_signals;
 use common::state::State;
 use producer::Summary;
+use producer::arguments::{Common, Scope};
 use sandbox::{Announcement, AuditedAsset, Maker, Options, Sandbox};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::{Common, Demo, Scope};
-use crate::commands::sync::{stop_on_signals, sync};
-use crate::failure::Failure;
-use crate::output;
+use crate::arguments::Demo;
+use crate::commands::sync::sync;
 
 /// The sandbox's index is this far behind; the second run must see what the first one did.
 const INDEX_LAG: Duration = Duration::from_secs(2);

@@ -2,17 +2,16 @@
 
 use common::bynder::{Bynder, BynderError, ListQuery};
 use common::config::Config;
+use common::failure::Failure;
 use common::hash::ContentHash;
 use common::imatag::ImatagError;
 use common::spool::Spool;
 use common::state::{State, StateError};
+use common::{output, wiring};
 use jiff::{SignedDuration, Timestamp};
+use producer::arguments::{self, Common};
 use producer::portal::hash_metaproperty;
 use serde_json::json;
-
-use crate::arguments::Common;
-use crate::failure::Failure;
-use crate::{output, wiring};
 
 /// Clocks further apart than this make delta runs miss changes and signatures fail.
 const WORST_SKEW: SignedDuration = SignedDuration::from_secs(60);
@@ -68,7 +67,7 @@ impl Report {
 
 pub(crate) async fn run(common: &Common) -> Result<(), Failure> {
     let mut report = Report { json: common.json, findings: Vec::new() };
-    let loaded = match wiring::load(common, None) {
+    let loaded = match arguments::load(common, None) {
         Ok(loaded) => loaded,
         Err(failure) => {
             report.add("configuration", Finding::Fail(failure.to_string(), 3));

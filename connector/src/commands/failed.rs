@@ -2,18 +2,19 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
+use common::failure::Failure;
 use common::job::JobId;
 use common::outcome::{FailureClass, Outcome};
+use common::output;
 use common::queue::{EmbeddedQueue, FailedFilter, FailedJob, JobQueue};
 use common::state::State;
+use producer::arguments::{self, Common};
 use serde_json::json;
 
-use crate::arguments::{Change, Common, Failed, Which};
-use crate::failure::Failure;
-use crate::{output, wiring};
+use crate::arguments::{Change, Failed, Which};
 
 pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure> {
-    let loaded = wiring::load(common, None)?;
+    let loaded = arguments::load(common, None)?;
     let queue = EmbeddedQueue::open(State::open(&loaded.config.producer.state_dir)?).await?;
     match command {
         Failed::List(which) => {

@@ -1,16 +1,17 @@
-//! One file a command.
+//! One file a command; `plan` is the producer's.
 
 mod config;
 mod demo;
 mod doctor;
 mod failed;
-mod plan;
 mod secrets;
 mod state;
 mod sync;
 
+use common::failure::Failure;
+use producer::plan;
+
 use crate::arguments::{Arguments, Command};
-use crate::failure::Failure;
 
 /// Carries out the command.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {

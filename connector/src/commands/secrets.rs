@@ -3,12 +3,13 @@
 use std::io::Read;
 
 use common::config::{encrypt, keygen};
+use common::failure::Failure;
+use common::output;
+use producer::arguments::Common;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use crate::arguments::{Common, Secrets};
-use crate::failure::Failure;
-use crate::output;
+use crate::arguments::Secrets;
 
 /// No secret is longer.
 const LONGEST: u64 = 64 << 10;

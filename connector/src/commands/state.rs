@@ -1,16 +1,17 @@
 //! `connector state show | set | reset`.
 
+use common::failure::Failure;
 use common::ledger::Ledger;
+use common::output;
 use common::queue::{EmbeddedQueue, JobQueue};
 use common::state::State as StateDirectory;
+use producer::arguments::{self, Common};
 use serde_json::json;
 
-use crate::arguments::{Common, State};
-use crate::failure::Failure;
-use crate::{output, wiring};
+use crate::arguments::State;
 
 pub(crate) async fn run(common: &Common, command: &State) -> Result<(), Failure> {
-    let loaded = wiring::load(common, None)?;
+    let loaded = arguments::load(common, None)?;
     let directory = &loaded.config.producer.state_dir;
     match command {
         State::Show => {

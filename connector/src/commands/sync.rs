@@ -3,18 +3,18 @@
 use std::time::{Duration, Instant};
 
 use common::config::Config;
+use common::failure::Failure;
+use common::output;
 use common::queue::JobQueue;
-use producer::run::{Options, Report, scope};
-use producer::{Patience, Summary};
-use tokio::signal::unix::{SignalKind, signal};
+use common::signals::stop_on_signals;
+use producer::arguments::{self, Common, Scope};
+use producer::run::{Options, Report};
+use producer::wiring::options;
+use producer::{Patience, Progress, Summary, first_run};
 use tokio_util::sync::CancellationToken;
 use worker::breaker::{Breakers, Trouble};
 
-use crate::arguments::{Common, Scope};
-use crate::failure::Failure;
-use crate::progress::Progress;
 use crate::wiring::{self, Parts};
-use crate::{commands::plan, output};
 
 /// How long jobs in flight have to reach the end of their step.
 const GRACE: Duration = Duration::from_secs(25);
@@ -26,10 +26,10 @@ const LONGEST_OUTAGE: Duration = Duration::from_mins(10);
 const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(common: &Common, run: &Scope) -> Result<(), Failure> {
-    let loaded = wiring::load(common, Some(run))?;
+    let loaded = arguments::load(common, Some(run))?;
     let stop = stop_on_signals()?;
     let (summary, limit_reached) = sync(&loaded.config, run, common.quiet, &stop).await?;
-    tell(common, &summary);
+    summary.tell(common);
     if summary.failed > 0 {
         return Err(Failure::FailedJobs(summary.failed));
     }
@@ -39,53 +39,6 @@ pub(crate) async fn run(common: &Common, run: &Scope) -> Result<(), Failure> {
         ));
     }
     Ok(())
-}
-
-fn tell(common: &Common, summary: &Summary) {
-    if !common.quiet && !common.json {
-        output::data(&format!(
-            "{} looked at, {} protected before, {} filtered out, {} to protect:\n  {} watermarked, {} already protected, \
-             {} superseded, {} gone, {} failed\n  {} Bynder calls, {:.0} s",
-            summary.listed,
-            summary.skipped_unchanged,
-            summary.filtered_out,
-            summary.selected,
-            summary.watermarked,
-            summary.already_protected,
-            summary.superseded,
-            summary.gone,
-            summary.failed,
-            summary.portal_requests,
-            summary.seconds,
-        ));
-    }
-    if common.json {
-        output::data(&serde_json::to_string(summary).unwrap_or_default());
-    }
-}
-
-/// The first signal asks to finish or park what is in flight, the second ends the process at once.
-pub(crate) fn stop_on_signals() -> Result<CancellationToken, Failure> {
-    let stop = CancellationToken::new();
-    let listen = |kind| {
-        signal(kind).map_err(|error| Failure::Unexpected(format!("cannot listen to signals: {error}")))
-    };
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    let asked = stop.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if asked.is_cancelled() {
-                std::process::exit(5);
-            }
-            output::talk("stopping: what is in flight is finished or parked; once more to stop at once");
-            asked.cancel();
-        }
-    });
-    Ok(stop)
 }
 
 /// Runs once, until every job has an outcome. Returns whether a limit ended the walk early.
@@ -99,12 +52,9 @@ pub(crate) async fn sync(
     let parts = wiring::parts(config).await?;
     let before = parts.ledger.latest_event().await?;
     let cursor = parts.ledger.cursor().await?;
-    let options = Options {
-        scope: scope(config.delta || run.delta, run.full, run.since, cursor, config.producer.overlap.0),
-        max_assets: run.max_assets,
-        dry_run: false,
-    };
-    guard_first_run(config, run, &parts, &options, cursor.is_some(), stop).await?;
+    let options = options(config, run, cursor);
+    let patience = Patience::until(stop.clone());
+    first_run::guard(config, run, &parts.producer, &options, &patience, cursor.is_some()).await?;
     let working = CancellationToken::new();
     let consumer = tokio::spawn(worker::consume(parts.worker.clone(), working.clone(), GRACE));
     let mut progress = Progress::new(quiet);
@@ -175,29 +125,4 @@ async fn unusable(breakers: &Breakers) -> Failure {
             Trouble::Permission | Trouble::Outage => {}
         }
     }
-}
-
-/// The first run over a library would watermark all of it, and each watermark is paid for: it has to be asked for.
-async fn guard_first_run(
-    config: &Config,
-    run: &Scope,
-    parts: &Parts,
-    options: &Options,
-    ran_before: bool,
-    stop: &CancellationToken,
-) -> Result<(), Failure> {
-    let capped = run.max_assets.is_some() || config.limits.assets_per_run.is_some();
-    if ran_before || run.full || run.since.is_some() || capped {
-        return Ok(());
-    }
-    let patience = Patience::until(stop.clone());
-    let dry = Options { dry_run: true, ..options.clone() };
-    let report = producer::run::run(&parts.producer, &dry, &patience, |_| {}).await?;
-    output::talk("This is the first run over this library. It would do the following:");
-    plan::print(&report, config, output::talk);
-    Err(Failure::Limit(
-        "nothing was done. Run again with --full to protect all of it, with --since to go on from a time, or with \
-         --max-assets (or limits.assets_per_run) for a part"
-            .to_owned(),
-    ))
 }

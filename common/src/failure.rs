@@ -2,19 +2,15 @@
 
 use std::process::ExitCode;
 
-use common::bynder::BynderError;
-use common::config::ConfigError;
-use common::http::TransportError;
-use common::queue::QueueError;
-use common::state::{DatabaseError, StateError};
-use producer::enumerate::WalkError;
-use producer::filter::ResolveError;
-use producer::portal::PortalError;
-use producer::run::RunError;
+use crate::bynder::BynderError;
+use crate::config::ConfigError;
+use crate::http::TransportError;
+use crate::queue::QueueError;
+use crate::state::{DatabaseError, StateError};
 
 /// A command that did not end well. The codes are a stable interface.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// 1: nothing the caller could have foreseen.
     #[error("{0}")]
     Unexpected(String),
@@ -42,7 +38,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn exit_code(&self) -> ExitCode {
+    /// The code for whoever called.
+    pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Unexpected(_) => 1,
             Self::Usage(_) => 2,
@@ -56,7 +53,7 @@ impl Failure {
     }
 
     /// What to say; nothing where everything was said.
-    pub(crate) fn message(&self) -> Option<String> {
+    pub fn message(&self) -> Option<String> {
         match self {
             Self::Told(_) => None,
             other => Some(other.to_string()),
@@ -96,16 +93,6 @@ impl From<BynderError> for Failure {
     }
 }
 
-impl From<PortalError> for Failure {
-    fn from(error: PortalError) -> Self {
-        match error {
-            PortalError::Bynder(error) | PortalError::Filter(ResolveError::Bynder(error)) => error.into(),
-            PortalError::Metaproperty(_) | PortalError::Id(_) => Self::Configuration(error.to_string()),
-            PortalError::Filter(error) => Self::Configuration(error.to_string()),
-        }
-    }
-}
-
 impl From<DatabaseError> for Failure {
     fn from(error: DatabaseError) -> Self {
         match error {
@@ -128,17 +115,5 @@ impl From<QueueError> for Failure {
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         Self::Unexpected(format!("cannot set up the network client: {error}"))
-    }
-}
-
-impl From<RunError> for Failure {
-    fn from(error: RunError) -> Self {
-        match error {
-            RunError::Walk(WalkError::Bynder(error)) | RunError::Bynder(error) => error.into(),
-            RunError::Walk(WalkError::NotSorted(error)) => Self::Unexpected(error.to_string()),
-            RunError::Ledger(error) => error.into(),
-            RunError::Queue(error) => error.into(),
-            RunError::Stopped => Self::Temporary(error.to_string()),
-        }
     }
 }

@@ -4,15 +4,15 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use common::ledger::Tally;
+use common::output;
 use common::queue::Depth;
 use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::output;
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-pub(crate) struct Progress {
+/// What a person sees of a run while it goes on.
+pub struct Progress {
     kind: Kind,
 }
 
@@ -23,7 +23,8 @@ enum Kind {
 }
 
 impl Progress {
-    pub(crate) fn new(quiet: bool) -> Self {
+    /// A bar, lines or, for `quiet`, nothing.
+    pub fn new(quiet: bool) -> Self {
         let kind = if quiet {
             Kind::Silent
         } else if std::io::stderr().is_terminal() {
@@ -38,7 +39,8 @@ impl Progress {
         Self { kind }
     }
 
-    pub(crate) fn show(&mut self, tally: &Tally, depth: &Depth, pause: Option<Duration>) {
+    /// Shows how far the run is; `pause` is how long Bynder's request limit still stops everything.
+    pub fn show(&mut self, tally: &Tally, depth: &Depth, pause: Option<Duration>) {
         let ended: u64 = tally.outcomes.values().sum();
         let failed = tally.count("failed");
         let pause =
@@ -61,7 +63,8 @@ impl Progress {
         }
     }
 
-    pub(crate) fn end(&mut self) {
+    /// Takes the bar away; nothing is shown any more.
+    pub fn end(&mut self) {
         if let Kind::Bar(bar) = &self.kind {
             bar.finish_and_clear();
         }

@@ -1,38 +1,34 @@
-//! `connector plan`: what a run would do, and nothing else.
+//! A plan: what a run would do, and nothing else.
 
 use std::sync::Arc;
 
 use bytesize::ByteSize;
 use common::config::Config;
+use common::failure::Failure;
 use common::ledger::Ledger;
 use common::queue::EmbeddedQueue;
+use common::signals::stop_on_signals;
 use common::state::State;
-
-use producer::portal::hash_metaproperty;
-use producer::run::{Environment, Options, Report, scope};
-use producer::{Patience, patiently};
+use common::{output, wiring};
 use serde_json::json;
 
-use crate::arguments::{Common, Scope};
-use crate::commands::sync::stop_on_signals;
-use crate::failure::Failure;
-use crate::{output, wiring};
+use crate::Patience;
+use crate::arguments::{self, Common, Scope};
+use crate::portal::resolve;
+use crate::run::{self, Options, Report};
+use crate::wiring::{environment, options};
 
 /// Portal calls for a small asset: place of the download, init, register, finalise, two looks, marker, save, and
 /// a share of the polls.
 const CALLS_AN_ASSET: f64 = 8.5;
 const WINDOW_SECONDS: f64 = 300.0;
 
-pub(crate) async fn run(common: &Common, run: &Scope) -> Result<(), Failure> {
-    let loaded = wiring::load(common, Some(run))?;
+/// Says what a run over `scope` would do.
+pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
+    let loaded = arguments::load(common, Some(scope))?;
     let config = &loaded.config;
     let (bynder, _) = wiring::bynder(config)?;
-    let known = patiently(&Patience::brief(), || bynder.metaproperties()).await?;
-    let metaproperty = hash_metaproperty(&known, &config.bynder.hash_metaproperty)
-        .map_err(|error| Failure::Configuration(error.to_string()))?;
-    let filter = producer::filter::resolve(&config.filters, &bynder, &known)
-        .await
-        .map_err(|error| Failure::from(producer::portal::PortalError::from(error)))?;
+    let resolved = resolve(config, &bynder).await?;
     // A state that is not there is not made either: an empty one in memory's place says the same.
     let scratch = tempfile::tempdir().map_err(|error| Failure::Unexpected(error.to_string()))?;
     let state = match State::open_to_read(&config.producer.state_dir)? {
@@ -41,23 +37,10 @@ pub(crate) async fn run(common: &Common, run: &Scope) -> Result<(), Failure> {
     };
     let ledger = Ledger::new(state);
     let queue = EmbeddedQueue::open(State::open(&scratch.path().join("queue"))?).await?;
-    let cursor = ledger.cursor().await?;
-    let environment = Environment {
-        bynder,
-        ledger,
-        queue: Arc::new(queue),
-        filter,
-        metaproperty: metaproperty.name.clone(),
-        limits: config.limits.clone(),
-        listing_settles_in: wiring::listing_settles_in(config),
-    };
-    let options = Options {
-        scope: scope(config.delta || run.delta, run.full, run.since, cursor, config.producer.overlap.0),
-        max_assets: run.max_assets,
-        dry_run: true,
-    };
+    let options = Options { dry_run: true, ..options(config, scope, ledger.cursor().await?) };
+    let environment = environment(config, bynder, ledger, Arc::new(queue), resolved);
     let patience = Patience::until(stop_on_signals()?);
-    let report = producer::run::run(&environment, &options, &patience, |_| {}).await?;
+    let report = run::run(&environment, &options, &patience, |_| {}).await?;
     if common.json {
         output::data(&as_json(&report, config).to_string());
     } else {

@@ -3,11 +3,11 @@
 use std::io::Write;
 
 /// Writes a line of data. A reader that went away, as with `| head`, is no failure.
-pub(crate) fn data(line: &str) {
+pub fn data(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Writes a line for a person.
-pub(crate) fn talk(line: &str) {
+pub fn talk(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

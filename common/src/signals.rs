@@ -1,0 +1,34 @@
+//! Being asked to stop.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+use crate::output;
+
+/// How the process ends at the second signal: the same command may work later.
+const INTERRUPTED: i32 = 5;
+
+/// The first signal asks to finish or park what is in flight, the second ends the process at once.
+pub fn stop_on_signals() -> Result<CancellationToken, Failure> {
+    let stop = CancellationToken::new();
+    let listen = |kind| {
+        signal(kind).map_err(|error| Failure::Unexpected(format!("cannot listen to signals: {error}")))
+    };
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if asked.is_cancelled() {
+                std::process::exit(INTERRUPTED);
+            }
+            output::talk("stopping: what is in flight is finished or parked; once more to stop at once");
+            asked.cancel();
+        }
+    });
+    Ok(stop)
+}

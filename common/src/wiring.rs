@@ -1,0 +1,63 @@
+//! From the command line and the configuration to clients.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::budget::Budget;
+use crate::bynder::Bynder;
+use crate::config::{Config, Loaded, Override};
+use crate::failure::Failure;
+use crate::imatag::Imatag;
+use crate::output;
+use crate::spool::Spool;
+
+/// Where the configuration is looked for if nobody says.
+const DEFAULT_FILE: &str = "connector.toml";
+
+/// Reads the configuration with everything the command line lays over it, and says its warnings.
+pub fn load(file: Option<&Path>, overrides: &[Override], quiet: bool) -> Result<Loaded, Failure> {
+    let default = Path::new(DEFAULT_FILE);
+    let file = file.or_else(|| default.exists().then_some(default));
+    let loaded = Config::load(file, overrides).map_err(|error| match file {
+        Some(_) => Failure::from(error),
+        None => Failure::Configuration(format!("{error} (no {DEFAULT_FILE} here; name one with --config)")),
+    })?;
+    if !quiet {
+        for warning in &loaded.warnings {
+            output::talk(&format!("warning: {warning}"));
+        }
+    }
+    Ok(loaded)
+}
+
+/// The portal's client and its request budget.
+pub fn bynder(config: &Config) -> Result<(Bynder, Budget), Failure> {
+    let budget = Budget::new(config.bynder.requests_per_5_minutes);
+    let settings = crate::bynder::Settings {
+        portal: config.bynder.portal()?,
+        credential: config.bynder.credential()?,
+        request_timeout: config.worker.request_timeout.0,
+    };
+    Ok((Bynder::new(settings, Arc::new(budget.clone()))?, budget))
+}
+
+/// Imatag's client.
+pub fn imatag(config: &Config) -> Result<Imatag, Failure> {
+    let settings = crate::imatag::Settings {
+        profile: config.imatag.wire()?,
+        base_url: config.imatag.base_url.clone(),
+        credential: config.imatag.credential()?,
+        directory: config.imatag.directory.clone(),
+        media_id_metadata: config.imatag.media_id_metadata.clone(),
+        request_timeout: config.worker.request_timeout.0,
+    };
+    Ok(Imatag::new(settings)?)
+}
+
+/// Where files rest between the services.
+pub fn spool(config: &Config) -> Result<Spool, Failure> {
+    let directory = &config.worker.spool_dir;
+    Spool::open(directory, config.worker.spool_max.as_u64()).map_err(|error| {
+        Failure::Configuration(format!("worker.spool_dir: cannot use {}: {error}", directory.display()))
+    })
+}

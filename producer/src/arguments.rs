@@ -1,0 +1,98 @@
+//! What can be typed after any command, and about a run.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use common::config::{Loaded, Override};
+use common::failure::Failure;
+use common::{telemetry, wiring};
+use jiff::Timestamp;
+use toml::Value;
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// The configuration file [default: connector.toml, if there is one]
+    #[arg(long, global = true)]
+    pub config: Option<PathBuf>,
+    /// Print machine-readable output: the last line of standard output is one JSON object
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say only what is wrong
+    #[arg(long, global = true)]
+    pub quiet: bool,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+impl Common {
+    /// How log lines look.
+    pub fn log_format(&self) -> telemetry::LogFormat {
+        match self.log_format {
+            LogFormat::Text => telemetry::LogFormat::Text,
+            LogFormat::Json => telemetry::LogFormat::Json,
+        }
+    }
+}
+
+/// What a run goes over.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Scope {
+    /// Go over the whole library
+    #[arg(long, conflicts_with_all = ["delta", "since"])]
+    pub full: bool,
+    /// Go over what changed since the last finished run
+    #[arg(long, conflicts_with = "since")]
+    pub delta: bool,
+    /// Go over what changed since this time, such as 2026-01-31T00:00:00Z
+    #[arg(long)]
+    pub since: Option<Timestamp>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Protect at most so many assets, then stop with exit code 8 if there are more
+    #[arg(long)]
+    pub max_assets: Option<u64>,
+    /// Go over the assets whose ids stand in this file, one a line
+    #[arg(long)]
+    pub ids_from: Option<PathBuf>,
+    /// A filter with the configuration's name, such as types=image,video or metaproperties.Country=France
+    #[arg(long = "filter", value_name = "KEY=VALUE")]
+    pub filters: Vec<String>,
+}
+
+/// Reads the configuration with everything the command line lays over it, and says its warnings.
+pub fn load(common: &Common, run: Option<&Scope>) -> Result<Loaded, Failure> {
+    let overrides = run.map(overrides).transpose()?.unwrap_or_default();
+    wiring::load(common.config.as_deref(), &overrides, common.quiet)
+}
+
+fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {
+    let mut overrides = Vec::new();
+    for filter in &run.filters {
+        let Some((key, value)) = filter.split_once('=') else {
+            return Err(Failure::Usage(format!("--filter {filter}: write KEY=VALUE, such as types=image")));
+        };
+        let values = value.split(',').map(|value| Value::String(value.trim().to_owned())).collect();
+        overrides.push(Override { key: format!("filters.{}", key.trim()), value: Value::Array(values) });
+    }
+    if let Some(path) = &run.ids_from {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::Usage(format!("--ids-from: cannot read {}: {error}", path.display()))
+        })?;
+        let ids = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let ids = ids.map(|id| Value::String(id.to_owned())).collect();
+        overrides.push(Override { key: "filters.ids".to_owned(), value: Value::Array(ids) });
+    }
+    Ok(overrides)
+}

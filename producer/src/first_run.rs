@@ -1,0 +1,34 @@
+//! The guard before the first run over a library.
+
+use common::config::Config;
+use common::failure::Failure;
+use common::output;
+
+use crate::Patience;
+use crate::arguments::Scope;
+use crate::plan;
+use crate::run::{self, Environment, Options};
+
+/// The first run over a library would watermark all of it, and each watermark is paid for: it has to be asked for.
+pub async fn guard(
+    config: &Config,
+    run: &Scope,
+    environment: &Environment,
+    options: &Options,
+    patience: &Patience,
+    ran_before: bool,
+) -> Result<(), Failure> {
+    let capped = run.max_assets.is_some() || config.limits.assets_per_run.is_some();
+    if ran_before || run.full || run.since.is_some() || capped {
+        return Ok(());
+    }
+    let dry = Options { dry_run: true, ..options.clone() };
+    let report = run::run(environment, &dry, patience, |_| {}).await?;
+    output::talk("This is the first run over this library. It would do the following:");
+    plan::print(&report, config, output::talk);
+    Err(Failure::Limit(
+        "nothing was done. Run again with --full to protect all of it, with --since to go on from a time, or with \
+         --max-assets (or limits.assets_per_run) for a part"
+            .to_owned(),
+    ))
+}

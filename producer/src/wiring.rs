@@ -1,0 +1,50 @@
+//! From the configuration to what a run works with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::bynder::Bynder;
+use common::config::Config;
+use common::ledger::Ledger;
+use common::queue::JobQueue;
+use jiff::Timestamp;
+
+use crate::arguments::Scope;
+use crate::portal::Resolved;
+use crate::run::{Environment, Options, scope};
+
+/// How many times its configured lag the listing is given under load.
+const LAGS: u32 = 10;
+
+/// What a run works with.
+pub fn environment(
+    config: &Config,
+    bynder: Bynder,
+    ledger: Ledger,
+    queue: Arc<dyn JobQueue>,
+    resolved: Resolved,
+) -> Environment {
+    Environment {
+        bynder,
+        ledger,
+        queue,
+        filter: resolved.filter,
+        metaproperty: resolved.metaproperty.name,
+        limits: config.limits.clone(),
+        listing_settles_in: listing_settles_in(config),
+    }
+}
+
+/// A version restored within this time is taken up by the next run, so that run's overlap has to reach as far back.
+fn listing_settles_in(config: &Config) -> Duration {
+    (config.bynder.index_lag.0 * LAGS).min(config.producer.overlap.0)
+}
+
+/// What a run shall do, by the configuration, the command line and the cursor.
+pub fn options(config: &Config, run: &Scope, cursor: Option<Timestamp>) -> Options {
+    Options {
+        scope: scope(config.delta || run.delta, run.full, run.since, cursor, config.producer.overlap.0),
+        max_assets: run.max_assets,
+        dry_run: run.dry_run,
+    }
+}
