@@ -1,6 +1,7 @@
 //! What both sides of the connector share.
 //!
-//! Plain types without I/O stand at the top level ([`asset`], [`hash`], [`marker`], [`job`], [`outcome`]), and so
+//! Plain types without I/O stand at the top level ([`asset`], [`hash`], [`marker`], [`job`], [`outcome`],
+//! [`service`]), and so
 //! does what every program needs to start, talk and end ([`wiring`], [`signals`], [`output`], [`failure`]);
 //! everything that talks to the world has a folder of its own.
 
@@ -19,6 +20,7 @@ pub mod marker;
 pub mod outcome;
 pub mod output;
 pub mod queue;
+pub mod service;
 pub mod signals;
 pub mod spool;
 pub mod state;

@@ -34,6 +34,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome's name, so that metrics can start at zero.
+    pub const NAMES: [&'static str; 6] =
+        ["watermarked", "already_protected", "superseded", "awaiting_approval", "gone", "failed"];
+
     /// The outcome's name in logs, metrics, the ledger and the summary.
     pub fn name(&self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use common::service::Service;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -11,25 +12,6 @@ const FAILURES_TO_OPEN: u32 = 5;
 /// The first pause before a probe; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-
-/// A service that can be out on its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    /// The portal and its storage.
-    Bynder,
-    /// The watermarking service.
-    Imatag,
-}
-
-impl Service {
-    /// The service's name for people and labels.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bynder => "Bynder",
-            Self::Imatag => "Imatag",
-        }
-    }
-}
 
 /// Why a service cannot be used at all, whatever the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,88 @@
+//! Asking the process beside this one whether it is healthy: a container without a shell has nothing else to ask with.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use reqwest::Client;
+
+use crate::failure::Failure;
+use crate::http::TransportError;
+
+/// A process that takes longer is not healthy.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Asks `/healthz` of the process that listens there.
+pub async fn healthcheck(listen: SocketAddr) -> Result<(), Failure> {
+    let url = format!("http://{}/healthz", reachable(listen));
+    // Neither a proxy nor the machine's certificates have a part in asking oneself.
+    let client = Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build();
+    let client = client.map_err(|error| TransportError::from_reqwest(&error))?;
+    let answer = client.get(&url).send().await.and_then(reqwest::Response::error_for_status);
+    answer.map(drop).map_err(|error| {
+        let reason = match error.status() {
+            Some(status) => format!("the answer was {status}"),
+            None => TransportError::from_reqwest(&error).reason,
+        };
+        Failure::Temporary(format!("not healthy: {url}: {reason}"))
+    })
+}
+
+/// An address to listen on may mean all of the machine's; one of them has to be asked.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let address = match listen.ip() {
+        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        address => address,
+    };
+    SocketAddr::new(address, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::{Metrics, Readiness, serve};
+    use super::*;
+
+    const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+    async fn unhealthy(listen: SocketAddr) -> String {
+        match healthcheck(listen).await {
+            Err(Failure::Temporary(reason)) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_listens_on_every_address_is_found_on_this_machine() {
+        let everywhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let stop = CancellationToken::new();
+        let address = serve(everywhere, Metrics::new(), Readiness::default(), stop).await.unwrap();
+        assert!(address.ip().is_unspecified());
+        healthcheck(address).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_unhealthy_for_now() {
+        let listener = TcpListener::bind(ANYWHERE).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let reason = unhealthy(address).await;
+        assert!(reason.contains(&format!("http://{address}/healthz: ")), "{reason}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_unhealthy() {
+        let listener = TcpListener::bind(ANYWHERE).await.unwrap();
+        unhealthy(listener.local_addr().unwrap()).await;
+    }
+
+    #[test]
+    fn an_unspecified_address_is_asked_where_it_can_be_reached() {
+        let asked = |listen: &str| reachable(listen.parse().unwrap()).to_string();
+        assert_eq!(asked("0.0.0.0:9090"), "127.0.0.1:9090");
+        assert_eq!(asked("[::]:9090"), "[::1]:9090");
+        assert_eq!(asked("10.0.0.7:9090"), "10.0.0.7:9090");
+    }
+}
