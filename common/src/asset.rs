@@ -30,6 +30,13 @@ impl AssetId {
     }
 }
 
+impl AssetId {
+    /// Stands where a message that cannot be read should name an asset; no portal has one of this name.
+    pub fn unknown() -> Self {
+        Self("unknown".to_owned())
+    }
+}
+
 impl FromStr for AssetId {
     type Err = InvalidAssetId;
 

@@ -104,6 +104,12 @@ impl From<DatabaseError> for Failure {
 
 impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
+        if matches!(error, QueueError::Refused(_)) {
+            return Self::Credential(error.to_string());
+        }
+        if matches!(error, QueueError::Taken(_)) {
+            return Self::Temporary(error.to_string());
+        }
         if error.is_retryable() {
             Self::Temporary(error.to_string())
         } else {

@@ -2,7 +2,7 @@
 //!
 //! Without the feature `fault-injection` every function here is an empty inline body. With it, the process kills
 //! itself with SIGKILL at the crash point whose number stands in `CONNECTOR_CRASH_AT`, prints how many it passed
-//! to the file in `CONNECTOR_CRASH_COUNT`, and leaves out the guards named in `CONNECTOR_DISABLED_GUARDS`.
+//! to the file in `CONNECTOR_CRASH_COUNT`, dies of the asset in `CONNECTOR_POISON`, and leaves out the guards named in `CONNECTOR_DISABLED_GUARDS`.
 
 /// A protection that a test switches off to prove that the suite notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Guard {
     MarkerBeforeSave,
     /// Comparing the file's hash with the marker's records.
     HashRule,
+    /// The sole right to touch an asset.
+    Lease,
     /// Waiting longer than a dead process's request may live.
     SuspectWait,
 }
@@ -26,6 +28,15 @@ pub fn crash_point(place: &'static str) {
     injection::crash_point(place);
     #[cfg(not(feature = "fault-injection"))]
     let _ = place;
+}
+
+/// Marks the start of the work on an asset: the process may be one that this asset kills.
+#[inline]
+pub fn poison(asset: &crate::asset::AssetId) {
+    #[cfg(feature = "fault-injection")]
+    injection::poison(asset.as_str());
+    #[cfg(not(feature = "fault-injection"))]
+    let _ = asset;
 }
 
 /// Whether the guard stands; always true in a release build.
@@ -67,12 +78,21 @@ mod injection {
             }
         }
         if *CRASH_AT == Some(number) {
-            let _ =
-                std::process::Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
-            // The signal is asynchronous: nothing may run after the crash point.
-            loop {
-                std::thread::park();
-            }
+            die();
+        }
+    }
+
+    fn die() {
+        let _ = std::process::Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
+        // The signal is asynchronous: nothing may run after the crash point.
+        loop {
+            std::thread::park();
+        }
+    }
+
+    pub(super) fn poison(asset: &str) {
+        if std::env::var("CONNECTOR_POISON").is_ok_and(|poison| poison == asset) {
+            die();
         }
     }
 

@@ -9,6 +9,7 @@ use crate::config::{Config, Loaded, Override};
 use crate::failure::Failure;
 use crate::imatag::Imatag;
 use crate::output;
+use crate::queue::rabbitmq;
 use crate::spool::Spool;
 
 /// Where the configuration is looked for if nobody says.
@@ -52,6 +53,26 @@ pub fn imatag(config: &Config) -> Result<Imatag, Failure> {
         request_timeout: config.worker.request_timeout.0,
     };
     Ok(Imatag::new(settings)?)
+}
+
+/// How to reach the broker, under the name of this program.
+pub fn broker(config: &Config, program: &str) -> Result<rabbitmq::Settings, Failure> {
+    let Some(broker) = &config.broker else {
+        return Err(Failure::Configuration(
+            "broker.url is missing; write url = { env = … } under [broker], or use `connector sync`, which needs none"
+                .to_owned(),
+        ));
+    };
+    let authority = broker.ca_file.as_ref().map(std::fs::read_to_string).transpose();
+    let authority = authority
+        .map_err(|error| Failure::Configuration(format!("broker.ca_file: cannot read it: {error}")))?;
+    Ok(rabbitmq::Settings {
+        url: broker.url.resolve("broker.url")?,
+        authority,
+        prefix: config.queue.prefix.clone(),
+        rungs: config.queue.rungs.iter().map(|rung| rung.0).collect(),
+        program: program.to_owned(),
+    })
 }
 
 /// Where files rest between the services.

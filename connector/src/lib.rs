@@ -9,7 +9,7 @@ mod wiring;
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::output;
+use common::program;
 use common::telemetry::{self, LogFormat, Verbosity};
 
 use arguments::{Arguments, Command};
@@ -25,23 +25,5 @@ pub fn main() -> ExitCode {
         (LogFormat::Text, _) => (LogFormat::Text, Verbosity::Trouble),
     };
     telemetry::init(format, verbosity);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            output::talk(&format!("error: cannot start: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    let ended = runtime.block_on(commands::run(arguments));
-    // A blocking read of the disk must not keep the program from ending.
-    runtime.shutdown_background();
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            if let Some(message) = failure.message() {
-                output::talk(&format!("error: {message}"));
-            }
-            failure.exit_code()
-        }
-    }
+    program::run(commands::run(arguments))
 }

@@ -8,6 +8,7 @@ use common::failure::Failure;
 use common::ledger::Ledger;
 use common::queue::EmbeddedQueue;
 use common::state::State;
+use common::telemetry::Metrics;
 use common::wiring;
 
 /// Everything a run needs.
@@ -32,6 +33,7 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
         name: resolved.metaproperty.name.clone(),
         id: resolved.metaproperty.id.clone(),
     };
+    let metrics = Metrics::new();
     let worker = worker::Environment {
         bynder: bynder.clone(),
         imatag,
@@ -39,9 +41,10 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
         spool,
         budget: budget.clone(),
         breakers: worker::breaker::Breakers::default(),
+        metrics: metrics.clone(),
         settings: Arc::new(worker::wiring::settings(config, metaproperty)),
     };
-    let producer =
-        producer::wiring::environment(config, bynder, ledger.clone(), Arc::new(queue.clone()), resolved);
+    let shared = Arc::new(queue.clone());
+    let producer = producer::wiring::environment(config, bynder, ledger.clone(), shared, resolved, metrics);
     Ok(Parts { budget, ledger, queue, producer, worker })
 }

@@ -4,10 +4,10 @@ use common::config::Config;
 use common::failure::Failure;
 use common::output;
 
-use crate::Patience;
 use crate::arguments::Scope;
 use crate::plan;
 use crate::run::{self, Environment, Options};
+use common::patience::Patience;
 
 /// The first run over a library would watermark all of it, and each watermark is paid for: it has to be asked for.
 pub async fn guard(

@@ -9,14 +9,15 @@ use common::ledger::Ledger;
 use common::queue::EmbeddedQueue;
 use common::signals::stop_on_signals;
 use common::state::State;
+use common::telemetry::Metrics;
 use common::{output, wiring};
 use serde_json::json;
 
-use crate::Patience;
 use crate::arguments::{self, Common, Scope};
 use crate::portal::resolve;
 use crate::run::{self, Options, Report};
 use crate::wiring::{environment, options};
+use common::patience::Patience;
 
 /// Portal calls for a small asset: place of the download, init, register, finalise, two looks, marker, save, and
 /// a share of the polls.
@@ -38,7 +39,7 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     let ledger = Ledger::new(state);
     let queue = EmbeddedQueue::open(State::open(&scratch.path().join("queue"))?).await?;
     let options = Options { dry_run: true, ..options(config, scope, ledger.cursor().await?) };
-    let environment = environment(config, bynder, ledger, Arc::new(queue), resolved);
+    let environment = environment(config, bynder, ledger, Arc::new(queue), resolved, Metrics::new());
     let patience = Patience::until(stop_on_signals()?);
     let report = run::run(&environment, &options, &patience, |_| {}).await?;
     if common.json {

@@ -11,17 +11,21 @@ use common::job::{Job, Lane, RunId};
 use common::ledger::{Ledger, RunMode, RunState};
 use common::queue::{JobQueue, QueueError};
 use common::state::DatabaseError;
+use common::telemetry::Metrics;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::enumerate::{Place, Stretch, Walk, WalkError};
 use crate::filter::Filter;
-use crate::patience::{Patience, patiently};
 use crate::select::{Decision, SkipReason, decide};
+use common::patience::{Patience, patiently};
 
 /// Open jobs above which a run waits before it publishes more: the queue does not grow with the library.
 const MOST_OPEN_JOBS: u64 = 5000;
 const SECONDS_A_DAY: i64 = 86_400;
+/// Asking for the depth costs a request a queue.
+const JOBS_BETWEEN_LOOKS: u64 = 50;
+const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 const LOOK_AT_QUEUE: Duration = Duration::from_millis(500);
 
 /// What a run works with.
@@ -39,6 +43,8 @@ pub struct Environment {
     pub metaproperty: String,
     /// How much may be published.
     pub limits: Limits,
+    /// What is counted.
+    pub metrics: Metrics,
     /// How long after a save the listing may still show the version before.
     pub listing_settles_in: Duration,
 }
@@ -69,6 +75,13 @@ impl Scope {
         match self {
             Self::Full => RunMode::Full,
             Self::Since(_) => RunMode::Delta,
+        }
+    }
+
+    fn lane(self) -> Lane {
+        match self {
+            Self::Full => Lane::Backlog,
+            Self::Since(_) => Lane::Fresh,
         }
     }
 }
@@ -221,12 +234,13 @@ impl<'a> Run<'a> {
     async fn consider(&mut self, asset: &Asset) -> Result<(), RunError> {
         let environment = self.environment;
         let known = environment.ledger.known(&asset.id).await?;
+        let lane = self.options.scope.lane();
         let settled = Timestamp::now() - environment.listing_settles_in;
         let marker = asset.marker(&environment.metaproperty);
-        let decision = match decide(asset, &marker, &environment.filter, known, settled) {
+        let decision = match decide(asset, &marker, &environment.filter, known, lane, settled) {
             Decision::AskVersion => {
                 let Some(asked) = self.with_version(asset).await? else { return Ok(()) };
-                decide(&asked, &marker, &environment.filter, known, settled)
+                decide(&asked, &marker, &environment.filter, known, lane, settled)
             }
             decision @ (Decision::Publish { .. } | Decision::Skip(_)) => decision,
         };
@@ -274,22 +288,52 @@ impl<'a> Run<'a> {
         if self.options.dry_run {
             return Ok(());
         }
-        while self.environment.queue.depth().await?.open() >= MOST_OPEN_JOBS {
-            if !self.patience.wait(LOOK_AT_QUEUE).await {
-                return Err(RunError::Stopped);
-            }
-        }
-        let lane = match self.options.scope {
-            Scope::Full => Lane::Backlog,
-            Scope::Since(_) => Lane::Fresh,
-        };
+        let lane = self.options.scope.lane();
+        self.let_the_queue_catch_up(lane).await?;
         let marker = asset.property_text(&self.environment.metaproperty);
         let (id, name) = (asset.id.clone(), &asset.name);
         let mut job = Job::new(self.id.clone(), id, name, lane, base, marker, Timestamp::now());
         job.bytes = Some(asset.bytes).filter(|bytes| *bytes > 0);
-        self.environment.queue.publish(&job).await?;
+        self.patiently(async || self.environment.queue.publish(&job).await).await?;
+        self.environment.metrics.job_published(lane);
         self.found.published += 1;
         Ok(())
+    }
+
+    /// Waits while too many jobs are open; the fresh lane goes past a full backlog.
+    async fn let_the_queue_catch_up(&mut self, lane: Lane) -> Result<(), RunError> {
+        if !self.found.published.is_multiple_of(JOBS_BETWEEN_LOOKS) {
+            return Ok(());
+        }
+        loop {
+            let depth = self.patiently(async || self.environment.queue.depth().await).await?;
+            let open = match lane {
+                Lane::Backlog => depth.open(),
+                Lane::Fresh => depth.open().saturating_sub(depth.submit_backlog),
+            };
+            if open < MOST_OPEN_JOBS {
+                return Ok(());
+            }
+            if !self.patience.wait(LOOK_AT_QUEUE).await {
+                return Err(RunError::Stopped);
+            }
+        }
+    }
+
+    /// Repeats a call to the queue until it works, fails for good, or somebody asks to stop: a broker that is away
+    /// for an hour costs an hour, not the run.
+    async fn patiently<T>(&self, call: impl AsyncFn() -> Result<T, QueueError>) -> Result<T, RunError> {
+        loop {
+            match call().await {
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, "the queue cannot be used; trying again");
+                    if !self.patience.wait(QUEUE_PAUSE).await {
+                        return Err(RunError::Stopped);
+                    }
+                }
+                answer => return Ok(answer?),
+            }
+        }
     }
 
     /// Everything of the page is published: the next run need not look at it again.

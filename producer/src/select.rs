@@ -1,6 +1,7 @@
 //! Whether an asset gets a job, decided from its row alone and what the ledger knows.
 
 use common::asset::Asset;
+use common::job::Lane;
 use common::ledger::Known;
 use common::marker::Marker;
 use jiff::Timestamp;
@@ -39,15 +40,22 @@ pub enum SkipReason {
     FailedBefore,
 }
 
-/// Decides for one row. Outcomes before `settled` are in the listing by now.
-pub fn decide(asset: &Asset, marker: &Marker, filter: &Filter, known: Known, settled: Timestamp) -> Decision {
+/// Decides for one row of a run that publishes to `lane`. Outcomes before `settled` are in the listing by now.
+pub fn decide(
+    asset: &Asset,
+    marker: &Marker,
+    filter: &Filter,
+    known: Known,
+    lane: Lane,
+    settled: Timestamp,
+) -> Decision {
     if let Err(by) = filter.check(asset) {
         return Decision::Skip(SkipReason::Filtered(by));
     }
     if marker.opted_out() {
         return Decision::Skip(SkipReason::OptedOut);
     }
-    if known.open {
+    if is_under_way(asset, marker, known, lane) {
         return Decision::Skip(SkipReason::JobOpen);
     }
     let Some(base) = asset.active_version else {
@@ -63,6 +71,18 @@ pub fn decide(asset: &Asset, marker: &Marker, filter: &Filter, known: Known, set
         return Decision::Skip(SkipReason::FailedBefore);
     }
     Decision::Publish { base }
+}
+
+/// A job that waits in the backlog is no reason to let an asset wait that somebody works on: the later of the two
+/// finds it done. But a record ahead of the active version is the mark of a job about to save.
+fn is_under_way(asset: &Asset, marker: &Marker, known: Known, lane: Lane) -> bool {
+    match (known.open, lane) {
+        (None, _) => false,
+        (Some(Lane::Backlog), Lane::Fresh) => {
+            asset.active_version.is_some_and(|active| marker.is_ahead_of(active))
+        }
+        (Some(_), _) => true,
+    }
 }
 
 /// A row with an older version than the one saved just now was indexed before the save. Or a person restored that
@@ -105,6 +125,7 @@ mod tests {
             &Marker::parse(Some(marker)),
             &Filter::default(),
             known,
+            Lane::Backlog,
             Timestamp::UNIX_EPOCH,
         )
     }
@@ -141,7 +162,7 @@ mod tests {
 
     #[test]
     fn open_jobs_failed_versions_and_wishes_are_respected() {
-        let open = Known { open: true, ..Known::default() };
+        let open = Known { open: Some(Lane::Backlog), ..Known::default() };
         assert_eq!(decide_with(Some(1), "", open), Decision::Skip(SkipReason::JobOpen));
         let failed = Known { failed_version: Some(1), ..Known::default() };
         assert_eq!(decide_with(Some(1), "", failed), Decision::Skip(SkipReason::FailedBefore));
@@ -150,5 +171,17 @@ mod tests {
             decide_with(Some(1), "opted-out; ", Known::default()),
             Decision::Skip(SkipReason::OptedOut)
         );
+    }
+
+    #[test]
+    fn what_changed_goes_past_a_job_in_the_backlog_unless_that_is_about_to_save() {
+        let waiting = Known { open: Some(Lane::Backlog), ..Known::default() };
+        let fresh = |marker: &str| {
+            let marker = Marker::parse(Some(marker));
+            decide(&asset(Some(1)), &marker, &Filter::default(), waiting, Lane::Fresh, Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!(fresh(""), Decision::Publish { base: 1 });
+        let ahead = format!("{} {} v2 700", "a".repeat(64), "b".repeat(64));
+        assert_eq!(fresh(&ahead), Decision::Skip(SkipReason::JobOpen));
     }
 }

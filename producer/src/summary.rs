@@ -44,6 +44,9 @@ pub struct Summary {
     pub bytes_uploaded: u64,
     /// How long it took.
     pub seconds: f64,
+    /// Whether jobs of the run will have no outcome, as far as can be told; shown only then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
 }
 
 impl Summary {
@@ -72,6 +75,7 @@ impl Summary {
             bytes_downloaded: tally.bytes_downloaded,
             bytes_uploaded: tally.bytes_uploaded,
             seconds,
+            incomplete: false,
         }
     }
     /// Prints it as the command line asks for.

@@ -7,6 +7,7 @@ use common::bynder::Bynder;
 use common::config::Config;
 use common::ledger::Ledger;
 use common::queue::JobQueue;
+use common::telemetry::Metrics;
 use jiff::Timestamp;
 
 use crate::arguments::Scope;
@@ -23,6 +24,7 @@ pub fn environment(
     ledger: Ledger,
     queue: Arc<dyn JobQueue>,
     resolved: Resolved,
+    metrics: Metrics,
 ) -> Environment {
     Environment {
         bynder,
@@ -30,6 +32,7 @@ pub fn environment(
         queue,
         filter: resolved.filter,
         metaproperty: resolved.metaproperty.name,
+        metrics,
         limits: config.limits.clone(),
         listing_settles_in: listing_settles_in(config),
     }

@@ -2,14 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
 
+mod broker_faults;
 mod commands;
 mod crash;
 mod documents;
 mod faults;
+mod fleet;
+mod fleet_faults;
+mod fleet_guards;
 mod guards;
 mod harness;
 mod large;
 mod outcomes;
 mod people;
+mod queue;
+mod random;
 mod sdk;
 mod wires;

@@ -184,6 +184,11 @@ impl Breakers {
         }
     }
 
+    /// Whether a service's breaker is open.
+    pub fn is_open(&self, service: Service) -> bool {
+        self.lock()[service as usize].open.is_some()
+    }
+
     /// The open breaker, the one that needs a person first.
     pub fn halt(&self) -> Option<Halt> {
         let state = self.lock();

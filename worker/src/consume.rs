@@ -3,40 +3,36 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::fault::{Guard, guard_stands};
-use common::outcome::{Failure, FailureClass, Outcome};
-use common::queue::{Delivery, QueueError, Settlement, StepSet};
-use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use common::queue::{QueueError, StepSet};
+use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::breaker::Leave;
 use crate::environment::Environment;
-use crate::settle::{conclude, outwait};
-use crate::step;
-
-/// A job whose deliveries were lost this often is taken to kill its process.
-const MOST_DELIVERIES: u32 = 20;
+use crate::handle::handle;
 
 /// How long to wait after the queue failed.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
+/// The last part of the grace: what is not finished by then is sent back to its step.
+const SEND_BACK: Duration = Duration::from_secs(3);
 
-/// Does jobs until `stop`, then gives those in flight `grace` to reach the end of their step.
-///
-/// What is not finished by then is abandoned where it is; its delivery comes back as suspect.
+/// Does jobs until `stop`, then gives those in flight the most of `grace` to reach the end of their step, and the
+/// rest of it to send back what has not.
 pub async fn consume(environment: Environment, stop: CancellationToken, grace: Duration) {
     let tasks = TaskTracker::new();
-    let abandon = CancellationToken::new();
+    let cut = CancellationToken::new();
     let concurrency = environment.settings.concurrency;
     // One permit serves submits alone, so that a flood of later steps cannot keep Imatag idle.
     let kept = usize::from(concurrency > 1);
+    let alone = Arc::new(RwLock::new(()));
     let lane = |permits: usize, steps: StepSet| Lane {
         environment: environment.clone(),
         permits: Arc::new(Semaphore::new(permits)),
         steps,
         stop: stop.clone(),
-        abandon: abandon.clone(),
+        cut: cut.clone(),
+        alone: Arc::clone(&alone),
         tasks: tasks.clone(),
     };
     tokio::join!(lane(concurrency - kept, StepSet::ALL).run(), async {
@@ -45,10 +41,15 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
         }
     });
     tasks.close();
-    if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
-        tracing::warn!(jobs = tasks.len(), "the grace is over; the remaining jobs go on at the next start");
-        abandon.cancel();
-        tasks.wait().await;
+    if tokio::time::timeout(grace.saturating_sub(SEND_BACK), tasks.wait()).await.is_err() {
+        tracing::warn!(jobs = tasks.len(), "the grace is nearly over; the remaining jobs are sent back");
+        cut.cancel();
+        if tokio::time::timeout(SEND_BACK.min(grace), tasks.wait()).await.is_err() {
+            tracing::warn!(
+                jobs = tasks.len(),
+                "not every job could be sent back; they come again by themselves"
+            );
+        }
     }
 }
 
@@ -57,7 +58,9 @@ struct Lane {
     permits: Arc<Semaphore>,
     steps: StepSet,
     stop: CancellationToken,
-    abandon: CancellationToken,
+    cut: CancellationToken,
+    /// Held alone by a job that may be what kills the process.
+    alone: Arc<RwLock<()>>,
     tasks: TaskTracker,
 }
 
@@ -66,16 +69,16 @@ impl Lane {
         while let Some((delivery, leave, permit)) = self.stop.run_until_cancelled(self.take()).await.flatten()
         {
             let environment = self.environment.clone();
-            let abandon = self.abandon.clone();
+            let (cut, alone) = (self.cut.clone(), Arc::clone(&self.alone));
             self.tasks.spawn(async move {
-                abandon.run_until_cancelled(handle(&environment, delivery)).await;
+                handle(&environment, delivery, &cut, &alone).await;
                 drop((leave, permit));
             });
         }
     }
 
     /// The next delivery with everything needed to work on it; `None` when the queue is closed.
-    async fn take(&self) -> Option<(Delivery, Leave, OwnedSemaphorePermit)> {
+    async fn take(&self) -> Option<(common::queue::Delivery, Leave, OwnedSemaphorePermit)> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
         loop {
             let leave = self.environment.breakers.leave().await;
@@ -84,44 +87,10 @@ impl Lane {
                 Ok(delivery) => return Some((delivery, leave, permit)),
                 Err(QueueError::Closed) => return None,
                 Err(error) => {
-                    tracing::error!(%error, "cannot take jobs; trying again");
+                    tracing::warn!(%error, "cannot take jobs; trying again");
                     tokio::time::sleep(QUEUE_PAUSE).await;
                 }
             }
         }
     }
-}
-
-/// Does one step of one job and settles it.
-async fn handle(environment: &Environment, delivery: Delivery) {
-    let settlement = settlement(environment, &delivery).await;
-    let job_id = delivery.job.job_id.clone();
-    if let Err(error) = environment.queue.settle(delivery, settlement).await {
-        // The delivery comes back as suspect, so nothing is lost and nothing done twice.
-        tracing::error!(%job_id, %error, "cannot settle the step; it comes back");
-    }
-}
-
-async fn settlement(environment: &Environment, delivery: &Delivery) -> Settlement {
-    let settings = &environment.settings;
-    let mut job = delivery.job.clone();
-    if delivery.deliveries > MOST_DELIVERIES {
-        let reason =
-            format!("its delivery was lost {MOST_DELIVERIES} times; it may be what kills the process");
-        let failure = Failure { class: FailureClass::Exhausted, reason, request_id: None };
-        let ended = step::StepEnd::Ended(Outcome::Failed(failure));
-        return conclude(settings, &environment.breakers, job, Ok(ended), Timestamp::now());
-    }
-    if delivery.redelivered {
-        job.suspect = true;
-        if guard_stands(Guard::SuspectWait) {
-            return outwait(settings, job, Timestamp::now());
-        }
-    }
-    let result = step::run(environment, &mut job).await;
-    let mut settlement = conclude(settings, &environment.breakers, job, result, Timestamp::now());
-    if let Settlement::Fail { job, .. } = &mut settlement {
-        step::withdraw_marker(environment, job).await;
-    }
-    settlement
 }

@@ -9,6 +9,7 @@ use common::imatag::Imatag;
 use common::marker::LegacyMeaning;
 use common::queue::JobQueue;
 use common::spool::Spool;
+use common::telemetry::Metrics;
 
 use crate::breaker::Breakers;
 
@@ -27,6 +28,8 @@ pub struct Environment {
     pub budget: Budget,
     /// Which services can be used right now.
     pub breakers: Breakers,
+    /// What is counted.
+    pub metrics: Metrics,
     /// What the configuration says.
     pub settings: Arc<Settings>,
 }
@@ -48,6 +51,10 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// The waits a job can be sent to, ascending.
     pub rungs: Vec<Duration>,
+    /// How long a job may wait in all; pauses do not count.
+    pub longest_wait: Duration,
+    /// How long one delivery is worked on before it is exchanged for a new one.
+    pub longest_hold: Duration,
 }
 
 /// The hash metaproperty: listings show it by name, writes need its id.

@@ -109,9 +109,9 @@ impl StepError {
             Self::Bynder(error) => bynder_verdict(error, attempt),
             Self::Imatag(error) => imatag_verdict(error, attempt),
             Self::TooLarge(_) => Verdict::Fail(FailureClass::Local),
-            Self::Incomplete(_) | Self::Local(_) | Self::Queue(_) => {
-                Verdict::Retry { against: None, suspect: false }
-            }
+            Self::Incomplete(_) | Self::Local(_) => Verdict::Retry { against: None, suspect: false },
+            // Nothing is wrong with the job, and it has done nothing that it does not know of.
+            Self::Queue(_) => Verdict::Pause(Duration::ZERO),
             Self::UnknownOutcome(inner) => match inner.verdict(attempt) {
                 Verdict::Retry { against, .. } => Verdict::Retry { against, suspect: true },
                 other @ (Verdict::Pause(_) | Verdict::Fail(_)) => other,

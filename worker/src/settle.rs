@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::config::Span;
 use common::job::{FailedAttempt, Job, Step};
 use common::outcome::{Failure, FailureClass, Outcome};
 use common::queue::Settlement;
@@ -13,8 +14,8 @@ use crate::environment::Settings;
 use crate::error::{StepError, Verdict};
 use crate::step::{StepEnd, Wait};
 
-/// A job that waited this long in all will not come to an end by itself.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
+/// Deliveries in a row that may be lost with their worker.
+const MOST_LOST_DELIVERIES: u32 = 20;
 /// How seldom a job looks whether a service has finished.
 const LONGEST_IDLE_RUNG: Duration = Duration::from_mins(2);
 
@@ -28,6 +29,7 @@ pub fn conclude(
 ) -> Settlement {
     match result {
         Ok(end) => {
+            job.lost_deliveries = 0;
             for service in answered(job.step, &end) {
                 breakers.succeeded(*service);
             }
@@ -49,7 +51,7 @@ pub fn conclude(
                         Wait::Service => idle_rung(&settings.rungs, job.waited(), LONGEST_IDLE_RUNG),
                         Wait::Moment => settings.rungs[0],
                     };
-                    park(job, rung, true, now)
+                    park(settings, job, rung, true, now)
                 }
                 StepEnd::Redo { step, reason } => {
                     let failed = attempt(job.step, FailureClass::Exhausted, reason, None, now);
@@ -65,7 +67,7 @@ pub fn conclude(
                 Verdict::Pause(duration) => {
                     let rung = settings.rungs.iter().copied().find(|rung| *rung >= duration);
                     let rung = rung.unwrap_or(settings.rungs[settings.rungs.len() - 1]);
-                    park(job, rung, false, now)
+                    park(settings, job, rung, false, now)
                 }
                 Verdict::Fail(class) => {
                     let failure = Failure { class, reason: error.to_string(), request_id };
@@ -81,7 +83,7 @@ pub fn conclude(
                         // The service is out for everybody; that says nothing about this job.
                         job.remember(failed);
                         let rung = rung_after_failure(settings, &job, suspect);
-                        park(job, rung, false, now)
+                        park(settings, job, rung, false, now)
                     } else {
                         retry(settings, job, failed, suspect, now)
                     }
@@ -91,11 +93,28 @@ pub fn conclude(
     }
 }
 
-/// The settlement of a delivery that came before: its earlier worker may have requests under way.
+/// The settlement of a delivery that was lost with its worker, which may have requests under way; or, if there were
+/// too many of those, the failure of a job that may be what kills them.
+pub fn lost(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
+    job.lost_deliveries += 1;
+    if job.lost_deliveries >= MOST_LOST_DELIVERIES {
+        let reason = format!(
+            "its delivery was lost {} times in the step {}; it may be what kills the process. Look at the file, then replay",
+            job.lost_deliveries,
+            job.step.name()
+        );
+        let failure = Failure { class: FailureClass::Exhausted, reason, request_id: None };
+        return end_job(job, Outcome::Failed(failure), now);
+    }
+    outwait(settings, job, now)
+}
+
+/// The settlement of a step that was cut short: the job goes on as suspect, once its requests cannot land any more.
 pub fn outwait(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
     job.suspect = true;
+    job.held = false;
     let rung = suspect_rung(&settings.rungs, settings.request_timeout);
-    park(job, rung, true, now)
+    park(settings, job, rung, true, now)
 }
 
 /// The services that must have answered well for the step to end like this.
@@ -153,16 +172,20 @@ fn retry(
         return end_job(job, Outcome::Failed(failure), now);
     }
     job.remember(failed);
-    park(job, rung, true, now)
+    park(settings, job, rung, true, now)
 }
 
 /// Sends the job to a wait; a wait that is nobody's fault does not count towards the job's day.
-fn park(mut job: Job, rung: Duration, counts: bool, now: Timestamp) -> Settlement {
+fn park(settings: &Settings, mut job: Job, rung: Duration, counts: bool, now: Timestamp) -> Settlement {
     if counts {
         job.waited_ms = job.waited_ms.saturating_add(u64::try_from(rung.as_millis()).unwrap_or(u64::MAX));
     }
-    if job.waited() > LONGEST_WAIT {
-        let reason = format!("not finished after waiting 24 hours, last in the step {}", job.step.name());
+    if job.waited() > settings.longest_wait {
+        let reason = format!(
+            "not finished after waiting {}, last in the step {}; replay it once the services are well",
+            Span(settings.longest_wait),
+            job.step.name()
+        );
         let failure = Failure { class: FailureClass::TimedOut, reason, request_id: None };
         return end_job(job, Outcome::Failed(failure), now);
     }
@@ -213,6 +236,8 @@ mod tests {
             max_attempts: 3,
             request_timeout: Duration::from_mins(1),
             rungs: [5, 30, 120].map(Duration::from_secs).to_vec(),
+            longest_hold: Duration::from_mins(8),
+            longest_wait: Duration::from_hours(24),
         }
     }
 
@@ -279,6 +304,23 @@ mod tests {
     fn a_redelivered_job_outwaits_whatever_its_dead_worker_sent() {
         let (job, rung) = waiting(outwait(&settings(), job(), NOW));
         assert_eq!((job.suspect, job.attempt, rung), (true, 0, 120));
+    }
+
+    #[test]
+    fn a_job_that_loses_delivery_after_delivery_fails_and_a_step_that_ends_forgets_them() {
+        let (again, _) = waiting(lost(&settings(), Job { lost_deliveries: 18, ..job() }, NOW));
+        assert_eq!((again.lost_deliveries, again.suspect), (19, true));
+        let settled = lost(&settings(), again.clone(), NOW);
+        assert!(matches!(settled, Settlement::Fail { .. }), "{settled:?}");
+        let (ended, _) = waiting(settle(again, Ok(StepEnd::NotYet(Wait::Moment))));
+        assert_eq!(ended.lost_deliveries, 0);
+    }
+
+    #[test]
+    fn a_step_without_contact_to_the_queue_is_put_off_and_costs_nothing() {
+        let silent = common::queue::QueueError::Unavailable("silent".to_owned());
+        let (job, rung) = waiting(settle(job(), Err(silent.into())));
+        assert_eq!((job.attempt, job.suspect, job.waited_ms, rung), (0, false, 0, 5));
     }
 
     #[test]

@@ -14,5 +14,7 @@ pub fn settings(config: &Config, metaproperty: Metaproperty) -> Settings {
         max_attempts: config.worker.max_attempts,
         request_timeout: config.worker.request_timeout.0,
         rungs: config.queue.rungs.iter().map(|rung| rung.0).collect(),
+        longest_wait: config.worker.longest_wait.0,
+        longest_hold: config.queue.longest_hold.0,
     }
 }

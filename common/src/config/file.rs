@@ -173,6 +173,9 @@ pub enum OutputMode {
 pub struct BrokerSection {
     /// amqp:// or amqps://, with credentials.
     pub url: SecretValue,
+    /// A file of certificates in PEM to trust instead of the system's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `[worker]`
@@ -189,6 +192,10 @@ pub struct WorkerSection {
     pub request_timeout: Span,
     /// Attempts after which a job fails.
     pub max_attempts: u32,
+    /// How long a job may wait in all before it fails; pauses do not count.
+    pub longest_wait: Span,
+    /// How long steps in flight have to end after a request to stop.
+    pub grace: Span,
 }
 
 /// `[queue]`
@@ -199,6 +206,8 @@ pub struct QueueSection {
     pub prefix: String,
     /// The waits a job can be sent to.
     pub rungs: Vec<Span>,
+    /// How long one delivery is worked on before it is exchanged for a new one; below the broker's consumer timeout.
+    pub longest_hold: Span,
 }
 
 /// `[limits]`
@@ -234,6 +243,8 @@ pub struct ProducerSection {
     pub state_dir: PathBuf,
     /// How far a delta run reaches back before the last run's start: the index lags.
     pub overlap: Span,
+    /// How long a run that is waited for may see no outcome, with every queue empty, before it counts as incomplete.
+    pub lost_after: Span,
 }
 
 /// `[http]`
@@ -252,6 +263,8 @@ impl Default for WorkerSection {
             spool_max: ByteSize::gib(20),
             request_timeout: Span(Duration::from_mins(1)),
             max_attempts: 12,
+            longest_wait: Span(Duration::from_hours(24)),
+            grace: Span(Duration::from_secs(25)),
         }
     }
 }
@@ -259,7 +272,11 @@ impl Default for WorkerSection {
 impl Default for QueueSection {
     fn default() -> Self {
         let rungs = [5, 30, 120, 600, 3600].map(|seconds| Span(Duration::from_secs(seconds)));
-        Self { prefix: "connector".to_owned(), rungs: rungs.to_vec() }
+        Self {
+            prefix: "connector".to_owned(),
+            rungs: rungs.to_vec(),
+            longest_hold: Span(Duration::from_mins(8)),
+        }
     }
 }
 
@@ -270,6 +287,7 @@ impl Default for ProducerSection {
             cron: None,
             state_dir: PathBuf::from("state"),
             overlap: Span(Duration::from_mins(15)),
+            lost_after: Span(Duration::from_mins(15)),
         }
     }
 }

@@ -14,8 +14,8 @@ use std::path::Path;
 
 pub use error::ConfigError;
 pub use file::{
-    BynderSection, Config, Filters, HttpSection, ImatagSection, Limits, MarkerSection, OAuth, OutputMode,
-    OutputSection, ProducerSection, QueueSection, WorkerSection,
+    BrokerSection, BynderSection, Config, Filters, HttpSection, ImatagSection, Limits, MarkerSection, OAuth,
+    OutputMode, OutputSection, ProducerSection, QueueSection, WorkerSection,
 };
 pub use layers::{Origin, Override};
 pub use secret::{Keys, SecretValue, encrypt, keygen};

@@ -135,6 +135,15 @@ pub struct Job {
     /// Whether an earlier effect of this job may have happened unseen.
     #[serde(default)]
     pub suspect: bool,
+    /// Deliveries in a row that were lost with their worker before a step ended: a job may be what kills it.
+    #[serde(default)]
+    pub lost_deliveries: u32,
+    /// Whether this message stands in for one that a worker works on: if it is delivered, that worker is gone.
+    #[serde(default)]
+    pub held: bool,
+    /// W3C trace context; the trace is the job's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// When the producer published it.
     pub created_at: Timestamp,
     /// What has been done.
@@ -208,8 +217,11 @@ impl Job {
         marker_text: Option<String>,
         created_at: Timestamp,
     ) -> Self {
+        let job_id = JobId::derive(&run_id, &asset_id, base);
+        // The trace of a job is as unique as the job, and found by its id.
+        let traceparent = format!("00-{job_id}-{}-01", &job_id.0[16..]);
         Self {
-            job_id: JobId::derive(&run_id, &asset_id, base),
+            job_id,
             run_id,
             asset_id,
             asset_name: asset_name.chars().take(MOST_NAME_CHARACTERS).collect(),
@@ -224,6 +236,9 @@ impl Job {
             unseen_marker_looks: 0,
             restarts: 0,
             suspect: false,
+            lost_deliveries: 0,
+            held: false,
+            traceparent: Some(traceparent),
             created_at,
             effects: Effects::default(),
             bytes_downloaded: 0,
@@ -265,6 +280,8 @@ impl Job {
         self.waited_ms = 0;
         self.unseen_marker_looks = 0;
         self.restarts = 0;
+        self.lost_deliveries = 0;
+        self.held = false;
         self.suspect = true;
     }
 

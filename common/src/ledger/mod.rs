@@ -8,13 +8,13 @@ mod tests;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 pub use run::{Run, RunMode, RunState};
 
 use crate::asset::AssetId;
 use crate::hash::ContentHash;
-use crate::job::{Job, RunId};
+use crate::job::{Job, JobId, Lane, RunId};
 use crate::outcome::{Outcome, OutcomeEvent};
 use crate::state::{DatabaseError, State};
 
@@ -29,8 +29,8 @@ pub struct Ledger {
 /// What the ledger knows of an asset before a job is published for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Known {
-    /// A job for it has no outcome yet.
-    pub open: bool,
+    /// A job for it, which the queue is known to have, has no outcome yet: the lane of the one that is done first.
+    pub open: Option<Lane>,
     /// The version at which its last job failed for good.
     pub failed_version: Option<u32>,
     /// The version that its last job saved.
@@ -72,15 +72,7 @@ impl Ledger {
 
     /// The delta cursor: when, by the portal's clock, the last finished run started.
     pub async fn cursor(&self) -> Result<Option<Timestamp>, DatabaseError> {
-        self.state
-            .read(|connection| {
-                let text: Option<String> = connection
-                    .query_row("SELECT value FROM facts WHERE name = ?1", [CURSOR], |row| row.get(0))
-                    .optional()?;
-                text.map(|text| text.parse().map_err(|_| DatabaseError::Damaged(format!("cursor {text:?}"))))
-                    .transpose()
-            })
-            .await
+        self.state.read(read_cursor).await
     }
 
     /// Sets or forgets the delta cursor.
@@ -93,9 +85,13 @@ impl Ledger {
         let asset = asset.to_string();
         self.state
             .read(move |connection| {
-                let open = connection
-                    .prepare_cached("SELECT 1 FROM published WHERE asset_id = ?1 AND open = 1 LIMIT 1")?
-                    .exists([&asset])?;
+                let open: Option<String> = connection
+                    .prepare_cached(
+                        "SELECT max(lane) FROM published WHERE asset_id = ?1 AND open = 1 AND confirmed = 1",
+                    )?
+                    .query_row([&asset], |row| row.get(0))?;
+                let open =
+                    open.map(|lane| if lane == Lane::Fresh.name() { Lane::Fresh } else { Lane::Backlog });
                 let last: Option<String> = connection
                     .prepare_cached(
                         "SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1",
@@ -178,14 +174,35 @@ impl Ledger {
 
     /// Counts the outcomes that came after an event number.
     pub async fn tally_after(&self, event: u64) -> Result<Tally, DatabaseError> {
+        self.tally(
+            "SELECT outcome, count(*), sum(bytes_downloaded), sum(bytes_uploaded)
+             FROM outcomes WHERE sequence > ?1 GROUP BY outcome",
+            event,
+        )
+        .await
+    }
+
+    /// Counts the jobs of a run by their outcome, the latest where a job has several.
+    pub async fn tally_of(&self, run: &RunId) -> Result<Tally, DatabaseError> {
+        self.tally(
+            "SELECT outcome, count(*), sum(bytes_downloaded), sum(bytes_uploaded) FROM outcomes
+             WHERE sequence IN (SELECT max(sequence) FROM outcomes WHERE run_id = ?1 GROUP BY job_id)
+             GROUP BY outcome",
+            run.to_string(),
+        )
+        .await
+    }
+
+    async fn tally(
+        &self,
+        sql: &'static str,
+        of: impl rusqlite::ToSql + Send + 'static,
+    ) -> Result<Tally, DatabaseError> {
         self.state
             .read(move |connection| {
-                let mut statement = connection.prepare_cached(
-                    "SELECT outcome, count(*), sum(bytes_downloaded), sum(bytes_uploaded)
-                     FROM outcomes WHERE sequence > ?1 GROUP BY outcome",
-                )?;
+                let mut statement = connection.prepare_cached(sql)?;
                 let mut tally = Tally::default();
-                let mut rows = statement.query([event])?;
+                let mut rows = statement.query([of])?;
                 while let Some(row) = rows.next()? {
                     tally.outcomes.insert(row.get(0)?, row.get(1)?);
                     tally.bytes_downloaded += row.get::<_, u64>(2)?;
@@ -225,6 +242,12 @@ impl Ledger {
     }
 }
 
+fn read_cursor(connection: &Connection) -> Result<Option<Timestamp>, DatabaseError> {
+    let sql = "SELECT value FROM facts WHERE name = ?1";
+    let text: Option<String> = connection.query_row(sql, [CURSOR], |row| row.get(0)).optional()?;
+    text.map(|text| text.parse().map_err(|_| DatabaseError::Damaged(format!("cursor {text:?}")))).transpose()
+}
+
 fn write_cursor(transaction: &Transaction<'_>, cursor: Option<Timestamp>) -> Result<(), DatabaseError> {
     match cursor {
         Some(cursor) => transaction.execute(
@@ -239,8 +262,8 @@ fn write_cursor(transaction: &Transaction<'_>, cursor: Option<Timestamp>) -> Res
 /// Notes a job as published and open; false if its id was published before.
 pub(crate) fn note_published(transaction: &Transaction<'_>, job: &Job) -> Result<bool, DatabaseError> {
     let inserted = transaction.execute(
-        "INSERT OR IGNORE INTO published (job_id, run_id, asset_id, base, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![job.job_id.0, job.run_id.0, job.asset_id.as_str(), job.base, job.created_at.as_millisecond()],
+        "INSERT OR IGNORE INTO published (job_id, run_id, asset_id, base, at_ms, lane) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![job.job_id.0, job.run_id.0, job.asset_id.as_str(), job.base, job.created_at.as_millisecond(), job.lane.name()],
     )?;
     Ok(inserted > 0)
 }
@@ -266,4 +289,76 @@ pub(crate) fn note_outcome(transaction: &Transaction<'_>, event: &OutcomeEvent) 
     )?;
     transaction.execute("UPDATE published SET open = 0 WHERE job_id = ?1", [&event.job_id.0])?;
     Ok(())
+}
+
+/// Whether a job still has to be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// It never was.
+    New,
+    /// It may have been: the answer of the queue is not on record.
+    Unconfirmed,
+    /// It was.
+    Confirmed,
+}
+
+impl Ledger {
+    /// Notes that a job is about to be published to a queue that is not in the state directory.
+    pub(crate) async fn intend(&self, job: &Job) -> Result<Intent, DatabaseError> {
+        let job = job.clone();
+        self.state
+            .write(move |transaction| {
+                if note_published(transaction, &job)? {
+                    transaction
+                        .execute("UPDATE published SET confirmed = 0 WHERE job_id = ?1", [&job.job_id.0])?;
+                    return Ok(Intent::New);
+                }
+                let sql = "SELECT confirmed FROM published WHERE job_id = ?1";
+                let confirmed: bool = transaction.query_row(sql, [&job.job_id.0], |row| row.get(0))?;
+                Ok(if confirmed { Intent::Confirmed } else { Intent::Unconfirmed })
+            })
+            .await
+    }
+
+    /// Notes that the queue has taken the job.
+    pub(crate) async fn confirm(&self, job: &JobId) -> Result<(), DatabaseError> {
+        let job = job.clone();
+        self.state
+            .write(move |transaction| {
+                transaction.execute("UPDATE published SET confirmed = 1 WHERE job_id = ?1", [&job.0])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Takes in outcomes that came from elsewhere, in one transaction. A job has one outcome: a second one counts
+    /// only after a failure, since a failed job can be replayed.
+    pub(crate) async fn fold(&self, events: Vec<OutcomeEvent>) -> Result<(), DatabaseError> {
+        self.state
+            .write(move |transaction| {
+                for event in &events {
+                    if is_news(transaction, event)? {
+                        note_outcome(transaction, event)?;
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Jobs of a run that have no outcome yet.
+    pub async fn open_in(&self, run: &RunId) -> Result<u64, DatabaseError> {
+        let run = run.to_string();
+        let sql = "SELECT count(*) FROM published WHERE run_id = ?1 AND open = 1";
+        self.state.read(move |connection| Ok(connection.query_row(sql, [run], |row| row.get(0))?)).await
+    }
+}
+
+fn is_news(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Result<bool, DatabaseError> {
+    let sql = "SELECT event FROM outcomes WHERE job_id = ?1 ORDER BY sequence DESC LIMIT 1";
+    let known: Option<String> = transaction.query_row(sql, [&event.job_id.0], |row| row.get(0)).optional()?;
+    let Some(known) = known.and_then(|known| serde_json::from_str::<OutcomeEvent>(&known).ok()) else {
+        return Ok(true);
+    };
+    Ok(matches!(known.outcome, Outcome::Failed(_)) && event.at > known.at)
 }

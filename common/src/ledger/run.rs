@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Ledger, write_cursor};
+use super::{Ledger, read_cursor, write_cursor};
 use crate::job::RunId;
 use crate::state::DatabaseError;
 
@@ -61,8 +61,8 @@ impl Ledger {
         self.state
             .write(move |transaction| {
                 transaction.execute(
-                    "UPDATE runs SET state = 'stopped' WHERE state = 'enumerating' AND run_id <> ?1",
-                    [&run],
+                    "UPDATE runs SET state = 'stopped' WHERE state = 'enumerating' AND mode = ?2 AND run_id <> ?1",
+                    [run.as_str(), mode.name()],
                 )?;
                 transaction.execute(
                     "INSERT OR IGNORE INTO runs (run_id, mode, fingerprint, started, state) VALUES (?1, ?2, ?3, ?4, 'enumerating')",
@@ -99,6 +99,26 @@ impl Ledger {
             .await
     }
 
+    /// Whether a walk over the whole library was interrupted.
+    pub async fn full_run_interrupted(&self) -> Result<bool, DatabaseError> {
+        let sql = "SELECT 1 FROM runs WHERE state = 'enumerating' AND mode = ?1";
+        self.state
+            .read(move |connection| Ok(connection.prepare_cached(sql)?.exists([RunMode::Full.name()])?))
+            .await
+    }
+
+    /// When the walk over the whole library began that is under way.
+    pub async fn full_run_started(&self) -> Result<Option<Timestamp>, DatabaseError> {
+        let sql = "SELECT started FROM runs WHERE state = 'enumerating' AND mode = ?1";
+        self.state
+            .read(move |connection| {
+                let started: Option<String> =
+                    connection.query_row(sql, [RunMode::Full.name()], |row| row.get(0)).optional()?;
+                Ok(started.and_then(|started| started.parse().ok()))
+            })
+            .await
+    }
+
     /// Notes how far a run came: everything before this place is published.
     pub async fn checkpoint(&self, run: &RunId, checkpoint: String) -> Result<(), DatabaseError> {
         let run = run.to_string();
@@ -127,7 +147,9 @@ impl Ledger {
                 };
                 transaction.execute("UPDATE runs SET state = ?2 WHERE run_id = ?1", [run.as_str(), name])?;
                 if let (RunState::Enumerated, Some(cursor)) = (state, cursor) {
-                    write_cursor(transaction, Some(cursor))?;
+                    // A delta run may have ended while this one still walked.
+                    let known = read_cursor(transaction)?;
+                    write_cursor(transaction, known.max(Some(cursor)))?;
                 }
                 Ok(())
             })

@@ -22,7 +22,7 @@ async fn a_published_job_is_open_until_its_outcome() {
     let job = job();
     let published = job.clone();
     assert!(ledger.state.write(move |transaction| note_published(transaction, &published)).await.unwrap());
-    assert!(ledger.known(&job.asset_id).await.unwrap().open);
+    assert!(ledger.known(&job.asset_id).await.unwrap().open.is_some());
     note(&ledger, job.ended(Outcome::Gone, Timestamp::now())).await;
     assert_eq!(ledger.known(&job.asset_id).await.unwrap(), Known::default());
 }

@@ -78,6 +78,12 @@ impl Marker {
         self.record_of(version, bytes).is_some()
     }
 
+    /// Whether the newest record names a later version than this: it is about to be saved.
+    pub fn is_ahead_of(&self, version: u32) -> bool {
+        let Self::Ours(records) = self else { return false };
+        records.iter().next().is_some_and(|record| record.version > version)
+    }
+
     /// The record that names exactly this version with exactly this size.
     pub fn record_of(&self, version: u32, bytes: u64) -> Option<Record> {
         let Self::Ours(records) = self else { return None };

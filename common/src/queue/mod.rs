@@ -1,10 +1,12 @@
-//! The job queue: one trait, an embedded implementation on SQLite.
+//! The job queue: one trait, with an implementation on RabbitMQ for a fleet and an embedded one on SQLite.
 //!
 //! The queue promises at-least-once: a job may be delivered again after a crash, and then says so.
 
 pub mod conformance;
 mod embedded;
+pub mod rabbitmq;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 pub use embedded::EmbeddedQueue;
+pub use rabbitmq::RabbitQueue;
 
 use crate::asset::AssetId;
 use crate::job::{Job, JobId, Lane, Step};
@@ -33,10 +36,15 @@ pub trait JobQueue: Send + Sync {
     async fn depth(&self) -> Result<Depth, QueueError>;
     /// Failed jobs, oldest first, at most a thousand.
     async fn failed(&self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError>;
-    /// Sends a failed job back to its step with its attempts forgotten and its effects kept; false if there is none.
-    async fn replay(&self, job: &JobId) -> Result<bool, QueueError>;
-    /// Forgets a failed job; false if there is none.
-    async fn discard(&self, job: &JobId) -> Result<bool, QueueError>;
+    /// Sends failed jobs back to their step with their attempts forgotten and their effects kept; returns how many
+    /// there were.
+    async fn replay(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError>;
+    /// Forgets failed jobs; returns how many there were.
+    async fn discard(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError>;
+    /// Fails unless whoever keeps the leases was heard of lately: nothing may be changed otherwise.
+    fn contact(&self) -> Result<(), QueueError>;
+    /// Keeps a delivery whose step takes long from being taken away; where that needs another delivery, returns it.
+    async fn renew(&self, delivery: Delivery) -> Result<Delivery, QueueError>;
 }
 
 /// The queue could not do what was asked.
@@ -51,6 +59,15 @@ pub enum QueueError {
     /// The job cannot be written as a message.
     #[error(transparent)]
     Message(#[from] crate::job::MessageError),
+    /// Whether it was done is not known; doing it again may do it twice.
+    #[error("{0}")]
+    UnknownOutcome(String),
+    /// The broker refuses the credential, a right, or what is asked for: a person has to act.
+    #[error("{0}")]
+    Refused(String),
+    /// Somebody else has the place that only one may have.
+    #[error("{0}")]
+    Taken(String),
     /// Nothing comes any more.
     #[error("the queue is closed")]
     Closed,
@@ -60,8 +77,8 @@ impl QueueError {
     /// Whether the same call may work later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unavailable(_) => true,
-            Self::Broken(_) | Self::Message(_) | Self::Closed => false,
+            Self::Unavailable(_) | Self::UnknownOutcome(_) => true,
+            Self::Broken(_) | Self::Message(_) | Self::Refused(_) | Self::Taken(_) | Self::Closed => false,
         }
     }
 }
@@ -103,12 +120,51 @@ pub struct Delivery {
     /// How often it was handed out without being settled, this time included.
     pub deliveries: u32,
     receipt: Guard,
+    ticket: Option<rabbitmq::Ticket>,
+}
+
+impl Delivery {
+    /// Resolves when the delivery is void: somebody else will get the job, and whoever works on it has to stop.
+    pub fn voided(&self) -> impl Future<Output = ()> + Send + 'static {
+        let lost = self.ticket.as_ref().map(rabbitmq::Ticket::lost);
+        async move {
+            match lost {
+                Some(lost) => lost.cancelled().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
 }
 
 /// The sole right to touch an asset; dropping it gives the right back.
-#[derive(Debug)]
 pub struct Lease {
-    _guard: Guard,
+    _guard: Option<Guard>,
+    check: Check,
+}
+
+/// Whether a lease is still held.
+type Check = Box<dyn Fn() -> Result<(), QueueError> + Send + Sync>;
+
+impl Lease {
+    fn held(guard: Guard, check: impl Fn() -> Result<(), QueueError> + Send + Sync + 'static) -> Self {
+        Self { _guard: Some(guard), check: Box::new(check) }
+    }
+
+    /// A lease of nothing, for tests that show what leases are for.
+    fn free() -> Self {
+        Self { _guard: None, check: Box::new(|| Ok(())) }
+    }
+
+    /// Fails unless the lease is still held, as far as can be known.
+    pub fn check(&self) -> Result<(), QueueError> {
+        (self.check)()
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Lease")
+    }
 }
 
 /// Runs something when dropped, unless disarmed.

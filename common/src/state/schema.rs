@@ -2,7 +2,8 @@
 
 use rusqlite::Connection;
 
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     -- One row a job that is not done: waiting, in flight, or failed and replayable.
     CREATE TABLE jobs (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -64,7 +65,14 @@ const STEPS: [&str; 1] = ["
 
     -- Active versions that the listing did not tell.
     CREATE TABLE versions (asset_id TEXT PRIMARY KEY, modified TEXT NOT NULL, version INTEGER NOT NULL);
-"];
+",
+    "
+    -- Whether the queue has taken the job; one that it may not have taken is published again.
+    ALTER TABLE published ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 1;
+    -- A job that waits in the backlog does not keep its asset from being protected sooner.
+    ALTER TABLE published ADD COLUMN lane TEXT NOT NULL DEFAULT 'backlog';
+",
+];
 
 /// The format this release writes.
 pub(super) fn newest() -> u32 {

@@ -32,8 +32,8 @@ pub enum Verbosity {
 pub fn init(format: LogFormat, verbosity: Verbosity) {
     let default = match verbosity {
         Verbosity::Silent => "off",
-        Verbosity::Trouble => "warn",
-        Verbosity::Work => "warn,common=info,producer=info,worker=info,connector=info",
+        Verbosity::Trouble => "warn,lapin=off",
+        Verbosity::Work => "warn,lapin=off,common=info,producer=info,worker=info,connector=info",
     };
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -1,5 +1,6 @@
 //! `connector doctor`: one line a check, and what to do about it. Nothing is changed anywhere.
 
+use common::bynder::hash_metaproperty;
 use common::bynder::{Bynder, BynderError, ListQuery};
 use common::config::Config;
 use common::failure::Failure;
@@ -10,7 +11,6 @@ use common::state::{State, StateError};
 use common::{output, wiring};
 use jiff::{SignedDuration, Timestamp};
 use producer::arguments::{self, Common};
-use producer::portal::hash_metaproperty;
 use serde_json::json;
 
 /// Clocks further apart than this make delta runs miss changes and signatures fail.

@@ -1,5 +1,6 @@
 //! `connector failed list | show | replay | drop`.
 
+use std::collections::HashSet;
 use std::io::{BufRead, IsTerminal, Write};
 
 use common::failure::Failure;
@@ -30,10 +31,7 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
         }
         Failed::Replay(change) => {
             let jobs = chosen(&queue, change, "replay").await?;
-            let mut replayed = 0;
-            for job in &jobs {
-                replayed += u64::from(queue.replay(job).await?);
-            }
+            let replayed = queue.replay(&jobs).await?;
             if !change.dry_run {
                 output::talk(&format!(
                     "{replayed} jobs go back to their step; `connector sync` takes them up"
@@ -42,10 +40,7 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
         }
         Failed::Drop(change) => {
             let jobs = chosen(&queue, change, "drop").await?;
-            let mut dropped = 0;
-            for job in &jobs {
-                dropped += u64::from(queue.discard(job).await?);
-            }
+            let dropped = queue.discard(&jobs).await?;
             if !change.dry_run {
                 output::talk(&format!("{dropped} failed jobs are forgotten"));
             }
@@ -83,14 +78,14 @@ fn line(failed: &FailedJob) -> String {
 }
 
 /// The jobs that are meant, counted and confirmed.
-async fn chosen(queue: &EmbeddedQueue, change: &Change, verb: &str) -> Result<Vec<JobId>, Failure> {
-    let jobs: Vec<JobId> =
+async fn chosen(queue: &EmbeddedQueue, change: &Change, verb: &str) -> Result<HashSet<JobId>, Failure> {
+    let jobs: HashSet<JobId> =
         queue.failed(&filter(&change.which)?).await?.into_iter().map(|job| job.event.job_id).collect();
     output::talk(&format!("{} failed jobs to {verb}", jobs.len()));
     if change.dry_run || jobs.is_empty() {
-        return Ok(Vec::new());
+        return Ok(HashSet::new());
     }
-    if change.yes || confirmed(verb)? { Ok(jobs) } else { Ok(Vec::new()) }
+    if change.yes || confirmed(verb)? { Ok(jobs) } else { Ok(HashSet::new()) }
 }
 
 fn confirmed(verb: &str) -> Result<bool, Failure> {

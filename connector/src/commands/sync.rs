@@ -5,19 +5,18 @@ use std::time::{Duration, Instant};
 use common::config::Config;
 use common::failure::Failure;
 use common::output;
+use common::patience::Patience;
 use common::queue::JobQueue;
 use common::signals::stop_on_signals;
 use producer::arguments::{self, Common, Scope};
 use producer::run::{Options, Report};
 use producer::wiring::options;
-use producer::{Patience, Progress, Summary, first_run};
+use producer::{Progress, Summary, first_run};
 use tokio_util::sync::CancellationToken;
 use worker::breaker::{Breakers, Trouble};
 
 use crate::wiring::{self, Parts};
 
-/// How long jobs in flight have to reach the end of their step.
-const GRACE: Duration = Duration::from_secs(25);
 /// How often progress and trouble are looked at.
 const LOOK: Duration = Duration::from_millis(200);
 /// An outage this long ends the run; its jobs stay.
@@ -56,7 +55,8 @@ pub(crate) async fn sync(
     let patience = Patience::until(stop.clone());
     first_run::guard(config, run, &parts.producer, &options, &patience, cursor.is_some()).await?;
     let working = CancellationToken::new();
-    let consumer = tokio::spawn(worker::consume(parts.worker.clone(), working.clone(), GRACE));
+    let consumer =
+        tokio::spawn(worker::consume(parts.worker.clone(), working.clone(), config.worker.grace.0));
     let mut progress = Progress::new(quiet);
     let ended = tokio::select! {
         ended = produce_and_wait(&parts, &options, before, &mut progress, stop) => ended,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use keyset::{NotSorted, Position};
 
-use crate::patience::{Patience, patiently};
+use common::patience::{Patience, patiently};
 
 /// Rows a page: the most the portal gives.
 const PAGE: u32 = 1000;

@@ -7,7 +7,7 @@ use common::bynder::{Bynder, BynderError, Metaproperty};
 use common::config::Filters;
 
 use super::{Filter, PropertyFilter};
-use crate::nearest::nearest;
+use common::nearest::nearest;
 
 /// A filter that means nothing to this portal.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,10 @@
 //! A sandbox, a configuration for it, and the program to run.
 
+pub(crate) mod broker;
+pub(crate) mod fleet;
+pub(crate) mod proxy;
+pub(crate) mod scene;
+
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;

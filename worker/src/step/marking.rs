@@ -8,6 +8,7 @@ use crate::error::StepError;
 
 /// Writes the records; repeating it is harmless.
 pub(super) async fn write(environment: &Environment, job: &Job, records: &Records) -> Result<(), StepError> {
+    environment.queue.contact()?;
     let metaproperty = &environment.settings.metaproperty;
     environment.bynder.set_text(&job.asset_id, &metaproperty.id, &records.to_string()).await?;
     Ok(())

@@ -7,6 +7,7 @@ mod save;
 mod submit;
 mod transfer;
 
+use common::fault;
 use common::job::{Job, Step};
 use common::outcome::{Failure, FailureClass, Outcome};
 
@@ -48,6 +49,7 @@ impl StepEnd {
 
 /// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.
 pub async fn run(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    fault::poison(&job.asset_id);
     match job.step {
         Step::Submit => submit::submit(environment, job).await,
         Step::Transfer => transfer::transfer(environment, job).await,
@@ -58,11 +60,13 @@ pub async fn run(environment: &Environment, job: &mut Job) -> Result<StepEnd, St
 /// Takes back what a failed job wrote ahead of a save that will not come. A failure here is only logged: the
 /// record names a version that does not exist, and is replaced when the asset is protected.
 pub(crate) async fn withdraw_marker(environment: &Environment, job: &mut Job) {
-    if job.effects.marked.is_none() {
-        return;
-    }
+    let Some(ahead) = job.effects.marked else { return };
     let withdrawn = async {
         let detail = environment.bynder.asset(&job.asset_id).await?;
+        // A copy of this job, as a lost confirmation leaves one, may have made that version meanwhile.
+        if detail.top().is_some_and(|top| top >= ahead.version) {
+            return Ok(());
+        }
         let marker = detail.asset.marker(&environment.settings.metaproperty.name);
         marking::retract(environment, job, marker).await
     };

@@ -35,7 +35,7 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
     {
         return Ok(end);
     }
-    let Some(_lease) = environment.queue.lease(&job.asset_id).await? else {
+    let Some(lease) = environment.queue.lease(&job.asset_id).await? else {
         return Ok(StepEnd::NotYet(Wait::Moment));
     };
     if guard_stands(Guard::LookBeforeSave)
@@ -48,6 +48,7 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
     {
         return Ok(end);
     }
+    lease.check()?;
     let saved = environment.bynder.save_version(&job.asset_id, &import).await;
     match saved {
         Ok(Saved::Done) => Ok(StepEnd::Ended(Outcome::Watermarked { version: job.top + 1 })),

@@ -7,6 +7,7 @@ use common::imatag::{MediumState, Submit, Submitted};
 use common::job::{Job, Step};
 use common::marker::{LegacyHash, Marker};
 use common::outcome::{FailureClass, Outcome};
+use common::queue::Lease;
 use common::spool::{ExtraHash, SpooledFile};
 
 use super::{StepEnd, Wait, complete, inspect, transfer};
@@ -15,7 +16,7 @@ use crate::environment::Environment;
 use crate::error::StepError;
 
 pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
-    let Some(_lease) = environment.queue.lease(&job.asset_id).await? else {
+    let Some(lease) = environment.queue.lease(&job.asset_id).await? else {
         return Ok(StepEnd::NotYet(Wait::Moment));
     };
     let marker = Marker::parse(job.marker_text.as_deref());
@@ -55,7 +56,7 @@ pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<S
         );
         return Ok(StepEnd::failed(FailureClass::Ambiguous, reason));
     }
-    send(environment, job, file, &facts).await
+    send(environment, job, file, &facts, &lease).await
 }
 
 async fn download(
@@ -137,6 +138,7 @@ async fn send(
     job: &mut Job,
     file: SpooledFile,
     facts: &FileFacts,
+    lease: &Lease,
 ) -> Result<StepEnd, StepError> {
     let name = shown_name(job).to_owned();
     let submit = Submit {
@@ -145,6 +147,8 @@ async fn send(
         asset: &job.asset_id,
         original: facts.sha256,
     };
+    // A lease that ran out while the file came down gives no right to submit it.
+    lease.check()?;
     let submitted =
         environment.imatag.submit(&file, submit).await.map_err(|error| StepError::from(error).of_effect())?;
     job.bytes_uploaded += file.bytes();

@@ -61,6 +61,7 @@ pub(super) async fn transfer_body(
         return Ok(StepEnd::failed(FailureClass::BadResult, reason));
     }
     let name = file_name(job, &original);
+    environment.queue.contact()?;
     let import = environment.bynder.upload(&file, &name).await?;
     job.bytes_uploaded += file.bytes();
     job.effects.watermarked = Some(result);

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use common::bynder::BynderError;
 use tokio_util::sync::CancellationToken;
+
+use crate::bynder::BynderError;
 
 /// Waits before the next try in the middle of a run; the last error is the caller's.
 const DURING_A_RUN: &[Duration] = &[
@@ -43,7 +44,7 @@ impl Patience {
     }
 
     /// Waits; false if patience ended meanwhile.
-    pub(crate) async fn wait(&self, duration: Duration) -> bool {
+    pub async fn wait(&self, duration: Duration) -> bool {
         self.stop.run_until_cancelled(tokio::time::sleep(duration)).await.is_some()
     }
 }

@@ -1,0 +1,232 @@
+//! A connection that is looked after: when it is lost, another is made, for as long as the queue is open.
+//!
+//! lapin's own recovery is left off. With it, a consumer can wait for ever on a channel that the broker closed, and
+//! giving up is silent; without it every loss is an error, and this loop is all there is to understand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use lapin::tcp::OwnedTLSConfig;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event};
+use rand::RngExt;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::super::QueueError;
+use super::topology::Topology;
+
+/// How long opening a connection, and any answer of the broker's, may take.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
+const HEARTBEAT_SECONDS: u16 = 10;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Losses without an event are not known of, but would be silent: the state is looked at as often as this.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Where the broker is, and what to declare there.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) uri: AMQPUri,
+    /// Certificates in PEM to trust instead of the system's.
+    pub(super) authority: Option<String>,
+    /// Shown in the broker's list of connections.
+    pub(super) program: String,
+    pub(super) topology: Topology,
+}
+
+/// A connection as it is right now.
+#[derive(Clone)]
+pub(super) struct Live {
+    pub(super) connection: Arc<Connection>,
+    /// Cancelled once the connection is lost, and everything delivered over it void.
+    pub(super) lost: CancellationToken,
+    /// True while the broker takes nothing, for want of memory or disk.
+    pub(super) blocked: watch::Receiver<bool>,
+}
+
+impl Live {
+    /// A new channel, within the deadline for answers.
+    pub(super) async fn channel(&self) -> Result<Channel, QueueError> {
+        answered(self.connection.create_channel()).await
+    }
+}
+
+/// One connection of the process, supervised.
+pub(super) struct Link {
+    current: watch::Receiver<State>,
+    topology: Topology,
+    _stop: DropGuard,
+}
+
+#[derive(Clone)]
+enum State {
+    Connecting,
+    Live(Live),
+    /// The latest failure, and whether a person has to act.
+    Down(Trouble),
+}
+
+#[derive(Clone, Debug)]
+enum Trouble {
+    Refused(String),
+    Unreachable(String),
+}
+
+impl From<Trouble> for QueueError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Refused(reason) => Self::Refused(reason),
+            Trouble::Unreachable(reason) => Self::Unavailable(reason),
+        }
+    }
+}
+
+impl Link {
+    /// Starts connecting.
+    pub(super) fn start(target: Target, purpose: &'static str) -> Self {
+        let (sender, current) = watch::channel(State::Connecting);
+        let stop = CancellationToken::new();
+        let (stopped, topology) = (stop.clone(), target.topology.clone());
+        tokio::spawn(async move {
+            stopped.run_until_cancelled(supervise(target, purpose, sender)).await;
+        });
+        Self { current, topology, _stop: stop.drop_guard() }
+    }
+
+    /// Makes again what somebody deleted; a failure shows where it is missed.
+    pub(super) async fn redeclare(&self, live: &Live) {
+        let Ok(channel) = live.channel().await else { return };
+        if let Err(error) = answered(self.topology.declare(&channel)).await {
+            tracing::warn!(%error, "cannot declare the queues");
+        }
+        let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
+    }
+
+    /// The connection, if there is one right now.
+    pub(super) fn live(&self) -> Result<Live, QueueError> {
+        match &*self.current.borrow() {
+            State::Live(live) => Ok(live.clone()),
+            State::Connecting => Err(QueueError::Unavailable("not connected to the broker yet".to_owned())),
+            State::Down(trouble) => Err(trouble.clone().into()),
+        }
+    }
+
+    /// Waits for the connection; a refusal that a person has to mend ends the wait at once.
+    pub(super) async fn wait(&self, patience: Duration) -> Result<Live, QueueError> {
+        let mut current = self.current.clone();
+        let settled =
+            current.wait_for(|state| matches!(state, State::Live(_) | State::Down(Trouble::Refused(_))));
+        // Whether it settled or patience ended, the state says what there is to say.
+        let _ = tokio::time::timeout(patience, settled).await;
+        self.live()
+    }
+}
+
+/// Bounds a request to the broker; an answer that does not come counts as an outage.
+pub(super) async fn answered<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {
+    match tokio::time::timeout(ANSWER, request).await {
+        Ok(answer) => answer.map_err(|error| QueueError::Unavailable(format!("the broker: {error}"))),
+        Err(_) => {
+            Err(QueueError::Unavailable(format!("the broker did not answer for {} s", ANSWER.as_secs())))
+        }
+    }
+}
+
+async fn supervise(target: Target, purpose: &'static str, state: watch::Sender<State>) {
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        match connect(&target, purpose).await {
+            Ok(connection) => {
+                pause = SHORTEST_PAUSE;
+                tracing::info!(purpose, "connected to the broker");
+                let reason = live(connection, &state).await;
+                tracing::warn!(purpose, reason, "the connection to the broker is lost; connecting again");
+                state.send_replace(State::Down(Trouble::Unreachable(reason)));
+            }
+            Err(trouble) => {
+                tracing::warn!(purpose, reason = ?trouble, "cannot connect to the broker; trying again");
+                state.send_replace(State::Down(trouble));
+            }
+        }
+        // Full jitter: a fleet that lost its broker comes back spread out.
+        let jittered = rand::rng().random_range(SHORTEST_PAUSE..=pause.max(SHORTEST_PAUSE));
+        tokio::time::sleep(jittered).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Publishes the connection and stays with it until it is lost; returns why.
+async fn live(connection: Connection, state: &watch::Sender<State>) -> String {
+    let mut events = connection.events_listener();
+    let (block, blocked) = watch::channel(false);
+    let lost = CancellationToken::new();
+    let connection = Arc::new(connection);
+    state.send_replace(State::Live(Live {
+        connection: Arc::clone(&connection),
+        lost: lost.clone(),
+        blocked,
+    }));
+    let reason = loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Event::ConnectionBlocked(reason)) => {
+                    tracing::warn!(reason, "the broker takes no messages for now; waiting");
+                    block.send_replace(true);
+                }
+                Some(Event::ConnectionUnblocked) => {
+                    tracing::info!("the broker takes messages again");
+                    block.send_replace(false);
+                }
+                // A channel that the broker closes is told here too; it concerns whoever uses it, not the connection.
+                Some(Event::Error(error)) if error.is_amqp_soft_error() => {}
+                Some(Event::Error(error)) => break error.to_string(),
+                Some(_) => {}
+                None => break "closed".to_owned(),
+            },
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        if !connection.status().connected() {
+            break "closed".to_owned();
+        }
+    };
+    lost.cancel();
+    reason
+}
+
+async fn connect(target: &Target, purpose: &'static str) -> Result<Connection, Trouble> {
+    let mut uri = target.uri.clone();
+    uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
+    uri.query.connection_timeout = u64::try_from(ANSWER.as_millis()).ok();
+    let name = format!("{} {purpose} {}", target.program, std::process::id());
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let tls = OwnedTLSConfig { identity: None, cert_chain: target.authority.clone() };
+    let connecting = async {
+        let runtime = lapin::runtime::default_runtime()?;
+        let connection = Connection::connect_uri_with_config(uri, properties, tls, runtime).await?;
+        let channel = connection.create_channel().await?;
+        target.topology.declare(&channel).await?;
+        let _ = channel.close(200, "declared".into()).await;
+        Ok(connection)
+    };
+    match tokio::time::timeout(ANSWER * 2, connecting).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(trouble(&error)),
+        Err(_) => Err(Trouble::Unreachable("the broker did not answer".to_owned())),
+    }
+}
+
+/// `ACCESS_REFUSED` and `NOT_ALLOWED`: credentials, rights or virtual host. `PRECONDITION_FAILED`: a queue of that name
+/// with other arguments.
+const NEEDS_A_PERSON: [u16; 3] = [403, 530, 406];
+
+fn trouble(error: &lapin::Error) -> Trouble {
+    let reason = error.to_string();
+    match error.kind() {
+        ErrorKind::ProtocolError(refusal) if NEEDS_A_PERSON.contains(&refusal.get_id()) => {
+            Trouble::Refused(format!("the broker refuses: {}", refusal.get_message()))
+        }
+        _ => Trouble::Unreachable(format!("cannot reach the broker: {reason}")),
+    }
+}

@@ -1,0 +1,136 @@
+//! What stands in messages besides the job itself.
+
+use jiff::Timestamp;
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::asset::AssetId;
+use crate::job::{Job, JobId, MESSAGE_VERSION, MessageError, RunId};
+use crate::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
+
+/// The most of an unreadable message that is kept for a person to look at, in bytes.
+const MOST_KEPT: usize = 4096;
+/// Persistent: dead-lettering keeps a message's own mode, also in quorum queues.
+const PERSISTENT: u8 = 2;
+
+/// Properties of every message; headers are always new, so none of the broker's own is ever sent back to it.
+pub(super) fn properties(id: &str, traceparent: Option<&str>) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    if let Some(traceparent) = traceparent {
+        headers.insert("traceparent".into(), AMQPValue::LongString(traceparent.into()));
+    }
+    BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_content_type("application/json".into())
+        .with_message_id(ShortString::from(id.to_owned()))
+        .with_headers(headers)
+}
+
+/// Properties of a job's message.
+pub(super) fn job_properties(job: &Job) -> BasicProperties {
+    properties(&job.job_id.0, job.traceparent.as_deref())
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    v: u32,
+    #[serde(flatten)]
+    content: &'a T,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+fn versioned<T: Serialize>(content: &T) -> Result<Vec<u8>, MessageError> {
+    Ok(serde_json::to_vec(&Envelope { v: MESSAGE_VERSION, content })?)
+}
+
+fn unversioned<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MessageError> {
+    let Version { v } = serde_json::from_slice(body)?;
+    if v != MESSAGE_VERSION {
+        return Err(MessageError::UnknownVersion(v));
+    }
+    Ok(serde_json::from_slice(body)?)
+}
+
+/// Writes an outcome event.
+pub(super) fn encode_event(event: &OutcomeEvent) -> Result<Vec<u8>, MessageError> {
+    versioned(event)
+}
+
+/// Reads an outcome event.
+pub(super) fn decode_event(body: &[u8]) -> Result<OutcomeEvent, MessageError> {
+    unversioned(body)
+}
+
+/// A failed job as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Failed {
+    /// How it ended.
+    pub(super) event: OutcomeEvent,
+    /// The job; absent if its message could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) job: Option<Job>,
+    /// The beginning of a message that could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unreadable: Option<String>,
+}
+
+impl Failed {
+    pub(super) fn encode(&self) -> Result<Vec<u8>, MessageError> {
+        versioned(self)
+    }
+
+    pub(super) fn decode(body: &[u8]) -> Result<Self, MessageError> {
+        unversioned(body)
+    }
+
+    /// The record of a message that is no job this release can read. Whatever can be told of it is.
+    pub(super) fn unreadable(body: &[u8], message_id: Option<&str>, error: &MessageError) -> Self {
+        let loose: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |key: &str| loose.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+        let anonymous = || hex::encode(&Sha256::digest(body)[..16]);
+        let job_id = message_id.map(str::to_owned).or_else(|| text("job_id")).unwrap_or_else(anonymous);
+        let asset_id = text("asset_id").and_then(|id| id.parse().ok()).unwrap_or_else(AssetId::unknown);
+        let reason = format!("{error}; the message stands with the failed job");
+        let failure = Failure { class: FailureClass::Malformed, reason, request_id: None };
+        let event = OutcomeEvent {
+            job_id: JobId(job_id.chars().take(64).collect()),
+            run_id: RunId(text("run_id").unwrap_or_default().chars().take(64).collect()),
+            asset_id,
+            asset_name: String::new(),
+            base: 0,
+            outcome: Outcome::Failed(failure),
+            original: None,
+            watermarked: None,
+            media_id: None,
+            attempts: 0,
+            bytes_downloaded: 0,
+            bytes_uploaded: 0,
+            at: Timestamp::now(),
+        };
+        let kept = String::from_utf8_lossy(&body[..body.len().min(MOST_KEPT)]).into_owned();
+        Self { event, job: None, unreadable: Some(kept) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unreadable_message_is_kept_with_whatever_it_tells() {
+        let body = br#"{"v":99,"job_id":"j","asset_id":"A-1","run_id":"r"}"#;
+        let kept = Failed::unreadable(body, None, &MessageError::UnknownVersion(99));
+        assert_eq!((kept.event.job_id.0.as_str(), kept.event.asset_id.as_str()), ("j", "A-1"));
+        let nothing = Failed::unreadable(&[0xFF; 9000], Some("m"), &MessageError::TooLarge(9000));
+        assert_eq!((nothing.event.job_id.0.as_str(), nothing.event.asset_id.as_str()), ("m", "unknown"));
+        assert!(nothing.encode().unwrap().len() < 64 * 1024);
+        let again = Failed::decode(&nothing.encode().unwrap()).unwrap();
+        assert_eq!(again.event, nothing.event);
+    }
+}

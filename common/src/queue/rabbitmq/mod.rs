@@ -1,0 +1,427 @@
+//! The queue of a fleet: RabbitMQ 3.10 and later.
+//!
+//! A process has three connections, each looked after by a [`link`]: one to publish, which the broker may block; one
+//! to take and acknowledge, which it never does; one for leases, whose end ends them. A message's successor is
+//! confirmed before it is acknowledged, so a crash doubles a job at worst, and a doubled job looks before it acts.
+
+mod contact;
+mod failed;
+mod hold;
+mod intake;
+mod lease;
+mod link;
+mod message;
+mod producer;
+mod publisher;
+mod topology;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::{FieldTable, ShortString};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::runtime::Handle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    Delivery, Depth, FailedFilter, FailedJob, Guard, JobQueue, Lease, QueueError, Settlement, StepSet,
+};
+use crate::asset::AssetId;
+use crate::fault;
+use crate::job::{Job, JobId, Lane, Step};
+use crate::ledger::{Intent, Ledger};
+use crate::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
+use contact::Contact;
+use failed::Pass;
+use intake::{Intake, Taken};
+use lease::Leases;
+use link::{ANSWER, Link, Target, answered};
+use message::{Failed, encode_event, job_properties, properties};
+use publisher::{Message, Publisher};
+use topology::Topology;
+
+/// Tries to publish what a settled delivery becomes, before the delivery is given up.
+const PUBLISH_TRIES: u32 = 3;
+
+/// Which broker, and under which names.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `amqp://` or `amqps://`, with credentials.
+    pub url: SecretString,
+    /// Certificates in PEM to trust instead of the system's.
+    pub authority: Option<String>,
+    /// What every name starts with.
+    pub prefix: String,
+    /// The waits, ascending.
+    pub rungs: Vec<Duration>,
+    /// The program's name, for the broker's list of connections.
+    pub program: String,
+}
+
+/// The queue on a broker; clones share its connections.
+#[derive(Clone)]
+pub struct RabbitQueue {
+    inner: Arc<Inner>,
+}
+
+/// The parts of the queue.
+pub struct Inner {
+    topology: Topology,
+    publisher: Publisher,
+    lease_link: Arc<Link>,
+    consume_link: Arc<Link>,
+    work: Intake,
+    dead: Intake,
+    results: Intake,
+    leases: Leases,
+    contact: Contact,
+    in_flight: Arc<AtomicU64>,
+    ledger: Option<Ledger>,
+    /// Names this process's hold.
+    process: String,
+    renewing: tokio::sync::Mutex<()>,
+    /// Acknowledging several outcomes at once is for one at a time.
+    folding: tokio::sync::Mutex<()>,
+    _keeping: DropGuard,
+}
+
+impl std::ops::Deref for RabbitQueue {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+/// What the broker needs to know of a delivery.
+pub(super) struct Ticket {
+    taken: Arc<Mutex<Option<Taken>>>,
+    lost: CancellationToken,
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Ticket")
+    }
+}
+
+impl Ticket {
+    pub(super) fn lost(&self) -> CancellationToken {
+        self.lost.clone()
+    }
+}
+
+impl RabbitQueue {
+    /// Starts connecting, and waits for `patience` until every connection stands.
+    ///
+    /// With a ledger, jobs are published once by their id; without one, the queue only takes and settles.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] if a person has to act, [`QueueError::Unavailable`] if patience ended.
+    pub async fn open(
+        settings: &Settings,
+        ledger: Option<Ledger>,
+        patience: Duration,
+    ) -> Result<Self, QueueError> {
+        let queue = Self::start(settings, ledger)?;
+        queue.publisher.link().wait(patience).await?;
+        queue.consume_link.wait(patience).await?;
+        queue.lease_link.wait(patience).await?;
+        Ok(queue)
+    }
+
+    /// Starts connecting and does not wait.
+    ///
+    /// # Errors
+    /// The URL is none.
+    pub fn start(settings: &Settings, ledger: Option<Ledger>) -> Result<Self, QueueError> {
+        let uri = settings.url.expose_secret().parse().map_err(|_| {
+            QueueError::Refused("broker.url is no URL such as amqp://user:password@host:5672/%2f".to_owned())
+        })?;
+        let topology = Topology::new(&settings.prefix, &settings.rungs);
+        let target = Target {
+            uri,
+            authority: settings.authority.clone(),
+            program: settings.program.clone(),
+            topology: topology.clone(),
+        };
+        let publishing = Link::start(target.clone(), "publishing");
+        let consume_link = Arc::new(Link::start(target.clone(), "consuming"));
+        let lease_link = Arc::new(Link::start(target, "leases"));
+        let contact = Contact::default();
+        let keeping = contact.keep(Arc::clone(&lease_link));
+        let inner = Inner {
+            publisher: Publisher::new(publishing)?,
+            work: Intake::new(Arc::clone(&consume_link)),
+            dead: Intake::new(Arc::clone(&consume_link)),
+            results: Intake::new(Arc::clone(&consume_link)),
+            leases: Leases::new(Arc::clone(&lease_link), contact.clone(), topology.clone()),
+            topology,
+            lease_link,
+            consume_link,
+            contact,
+            in_flight: Arc::default(),
+            ledger,
+            process: uuid::Uuid::now_v7().simple().to_string(),
+            renewing: tokio::sync::Mutex::default(),
+            folding: tokio::sync::Mutex::default(),
+            _keeping: keeping,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Why the broker cannot be used right now, if that is so.
+    pub fn trouble(&self) -> Option<QueueError> {
+        let links = [self.publisher.link(), &self.consume_link, &self.lease_link];
+        links.into_iter().find_map(|link| link.live().err())
+    }
+
+    /// Gives back what was taken and nobody works on.
+    pub async fn close(&self) {
+        self.work.close().await;
+    }
+
+    /// Turns messages that the broker gave up on into failed jobs with an outcome; returns how many there were.
+    pub async fn bury_dead(&self) -> Result<u64, QueueError> {
+        let mut buried = 0;
+        while let Some(taken) = self.dead.fetch(&self.topology.dead()).await? {
+            let message = &taken.message;
+            let failed = match Job::decode(&message.data) {
+                Ok(job) => {
+                    let reason =
+                        "its deliveries were lost again and again; it may be what kills the workers. \
+                                  Look at the file, then replay the job"
+                            .to_owned();
+                    let failure = Failure { class: FailureClass::Exhausted, reason, request_id: None };
+                    let event = job.ended(Outcome::Failed(failure), jiff::Timestamp::now());
+                    Failed { event, job: Some(job), unreadable: None }
+                }
+                Err(error) => {
+                    let id = message.properties.message_id().as_ref().map(ShortString::as_str);
+                    Failed::unreadable(&message.data, id, &error)
+                }
+            };
+            self.fail(&failed).await?;
+            taken.acknowledge().await?;
+            buried += 1;
+        }
+        Ok(buried)
+    }
+
+    async fn fail(&self, failed: &Failed) -> Result<(), QueueError> {
+        let event = &failed.event;
+        tracing::error!(job_id = %event.job_id, asset_id = %event.asset_id, outcome = ?event.outcome, "failed");
+        self.to_queue(self.topology.failed(), &event.job_id, failed.encode()?).await?;
+        self.report(event).await
+    }
+
+    async fn report(&self, event: &OutcomeEvent) -> Result<(), QueueError> {
+        self.to_queue(self.topology.results(), &event.job_id, encode_event(event)?).await
+    }
+
+    async fn to_queue(&self, queue: ShortString, id: &JobId, body: Vec<u8>) -> Result<(), QueueError> {
+        let properties = properties(&id.0, None);
+        self.publish_surely(Message { exchange: ShortString::default(), key: queue, properties, body }).await
+    }
+
+    /// Publishes, again if need be. Repeating what may have been taken doubles a message; whoever reads it copes.
+    async fn publish_surely(&self, message: Message) -> Result<(), QueueError> {
+        let mut tries = 1;
+        loop {
+            match self.publisher.publish(&message).await {
+                Err(error) if error.is_retryable() && tries < PUBLISH_TRIES => {
+                    tracing::warn!(%error, "publishing again");
+                    tries += 1;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Publishes a job to where it goes next; after an unknown outcome there may be two, and both must know.
+    async fn publish_job(&self, mut job: Job, rung: Option<Duration>) -> Result<(), QueueError> {
+        job.held = false;
+        let mut tries = 1;
+        loop {
+            let message = Message {
+                exchange: rung.map_or_else(ShortString::default, |rung| self.topology.wait(rung)),
+                key: self.topology.queue_of(&job),
+                properties: job_properties(&job),
+                body: job.encode()?,
+            };
+            match self.publisher.publish(&message).await {
+                Err(error) if error.is_retryable() && tries < PUBLISH_TRIES => {
+                    tracing::warn!(job_id = %job.job_id, %error, "publishing again");
+                    job.suspect |= matches!(error, QueueError::UnknownOutcome(_));
+                    tries += 1;
+                }
+                ended => {
+                    self.work.stir(&message.key);
+                    return ended;
+                }
+            }
+        }
+    }
+
+    fn delivery(&self, job: Job, taken: Taken) -> Delivery {
+        let (redelivered, deliveries) = (taken.message.redelivered || job.held, taken.deliveries());
+        let lost = taken.lost.clone();
+        let taken = Arc::new(Mutex::new(Some(taken)));
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let (returned, in_flight, runtime) =
+            (Arc::clone(&taken), Arc::clone(&self.in_flight), Handle::current());
+        let receipt = Guard::new(move || {
+            in_flight.fetch_sub(1, Ordering::Relaxed);
+            if let Some(taken) = take(&returned) {
+                runtime.spawn(async move { taken.give_back().await });
+            }
+        });
+        Delivery { job, redelivered, deliveries, receipt, ticket: Some(Ticket { taken, lost }) }
+    }
+
+    async fn ready_in(&self, queue: ShortString) -> Result<u64, QueueError> {
+        let live = self.consume_link.wait(ANSWER).await?;
+        let channel = live.channel().await?;
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let found = answered(channel.queue_declare(queue, passive, FieldTable::default())).await?;
+        let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
+        Ok(u64::from(found.message_count()))
+    }
+
+    async fn pass(&self) -> Result<Pass<'_>, QueueError> {
+        let live = self.consume_link.wait(ANSWER).await?;
+        Pass::start(live, &self.topology, &self.publisher).await
+    }
+}
+
+fn take(taken: &Mutex<Option<Taken>>) -> Option<Taken> {
+    taken.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+#[async_trait]
+impl JobQueue for RabbitQueue {
+    async fn publish(&self, job: &Job) -> Result<(), QueueError> {
+        let Some(ledger) = &self.ledger else {
+            return Err(QueueError::Broken("only a producer publishes new jobs".to_owned()));
+        };
+        let mut job = job.clone();
+        match ledger.intend(&job).await? {
+            Intent::Confirmed => return Ok(()),
+            // It may be there already; two of a kind have to look before they act.
+            Intent::Unconfirmed => job.suspect = true,
+            Intent::New => {}
+        }
+        fault::crash_point("publish.before");
+        let job_id = job.job_id.clone();
+        self.publish_job(job, None).await?;
+        fault::crash_point("publish.confirmed");
+        ledger.confirm(&job_id).await?;
+        Ok(())
+    }
+
+    async fn next(&self, steps: StepSet) -> Result<Delivery, QueueError> {
+        let queues = queues(&self.topology, steps);
+        loop {
+            // What is taken now could not be handed on.
+            self.publisher.unblocked().await?;
+            let taken = self.work.next(&queues).await?;
+            match Job::decode(&taken.message.data) {
+                Ok(job) => return Ok(self.delivery(job, taken)),
+                Err(error) => {
+                    let id = taken.message.properties.message_id().as_ref().map(ShortString::as_str);
+                    self.fail(&Failed::unreadable(&taken.message.data, id, &error)).await?;
+                    taken.acknowledge().await?;
+                }
+            }
+        }
+    }
+
+    async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<(), QueueError> {
+        let Delivery { receipt, ticket, .. } = delivery;
+        let lost = ticket.as_ref().is_none_or(|ticket| ticket.lost.is_cancelled());
+        if lost {
+            // Somebody else gets this job; publishing its successor would make two of it.
+            return Err(QueueError::Unavailable("the delivery was void before the step ended".to_owned()));
+        }
+        fault::crash_point("settle.before");
+        match settlement {
+            Settlement::Forward(job) => self.publish_job(*job, None).await?,
+            Settlement::Wait { job, rung } => self.publish_job(*job, Some(rung)).await?,
+            Settlement::Finish(event) => self.report(&event).await?,
+            Settlement::Fail { job, event } => {
+                let failed = Failed { event: *event, job: Some(*job), unreadable: None };
+                self.to_queue(self.topology.failed(), &failed.event.job_id, failed.encode()?).await?;
+                self.report(&failed.event).await?;
+            }
+        }
+        fault::crash_point("settle.published");
+        let taken = ticket.and_then(|ticket| take(&ticket.taken));
+        drop(receipt);
+        match taken {
+            Some(taken) => taken.acknowledge().await?,
+            None => return Err(QueueError::Broken("the delivery was settled before".to_owned())),
+        }
+        fault::crash_point("settle.acknowledged");
+        Ok(())
+    }
+
+    async fn lease(&self, asset: &AssetId) -> Result<Option<Lease>, QueueError> {
+        self.leases.take(asset).await
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        let mut depth = Depth { in_flight: self.in_flight.load(Ordering::Relaxed), ..Depth::default() };
+        for (step, lane) in WORK {
+            depth.add_ready(step, lane, self.ready_in(self.topology.work(step, lane)).await?);
+        }
+        for wait in self.topology.waits() {
+            depth.waiting += self.ready_in(wait).await?;
+        }
+        depth.failed = self.ready_in(self.topology.failed()).await?;
+        Ok(depth)
+    }
+
+    async fn failed(&self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
+        self.pass().await?.list(filter).await
+    }
+
+    async fn replay(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
+        self.pass().await?.replay(jobs).await
+    }
+
+    async fn discard(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
+        self.pass().await?.discard(jobs).await
+    }
+
+    fn contact(&self) -> Result<(), QueueError> {
+        self.contact.check()
+    }
+
+    async fn renew(&self, delivery: Delivery) -> Result<Delivery, QueueError> {
+        let Delivery { job, receipt, ticket, .. } = delivery;
+        let Some(old) = ticket.and_then(|ticket| take(&ticket.taken)) else {
+            return Err(QueueError::Broken("the delivery was settled before".to_owned()));
+        };
+        drop(receipt);
+        let taken = self.exchange(&old, &job).await?;
+        Ok(self.delivery(job, taken))
+    }
+}
+
+/// The work queues, the one to prefer first.
+const WORK: [(Step, Lane); 4] = [
+    (Step::Save, Lane::Fresh),
+    (Step::Transfer, Lane::Fresh),
+    (Step::Submit, Lane::Fresh),
+    (Step::Submit, Lane::Backlog),
+];
+
+fn queues(topology: &Topology, steps: StepSet) -> Vec<ShortString> {
+    let wanted = WORK.into_iter().filter(|(step, _)| steps.steps().contains(step));
+    wanted.map(|(step, lane)| topology.work(step, lane)).collect()
+}

@@ -1,0 +1,113 @@
+//! What only the producer does on the broker: being alone, and taking the outcomes in.
+
+use std::time::Duration;
+
+use lapin::options::{BasicAckOptions, BasicGetOptions};
+use lapin::types::ShortString;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::super::QueueError;
+use super::RabbitQueue;
+use super::intake::Taken;
+use super::lease::take_exclusively;
+use super::link::{ANSWER, answered};
+use super::message::{decode_event, properties};
+use super::publisher::Message;
+use crate::ledger::Ledger;
+
+/// How long a producer waits for the one before: a connection that died may linger at the broker.
+const TAKEOVER: Duration = Duration::from_secs(30);
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// Outcomes taken into the ledger in one transaction.
+const BATCH: usize = 200;
+
+/// Who a producer is, for the one that comes second.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Card {
+    host: String,
+    process: u32,
+    since: jiff::Timestamp,
+}
+
+impl RabbitQueue {
+    /// Makes this process the one producer, for as long as its connection lasts.
+    ///
+    /// # Errors
+    /// [`QueueError::Taken`], naming the other, after trying for `patience`, half a minute by default.
+    pub async fn become_producer(&self, patience: Option<Duration>) -> Result<(), QueueError> {
+        let deadline = Instant::now() + patience.unwrap_or(TAKEOVER);
+        loop {
+            let live = self.lease_link.wait(ANSWER).await?;
+            if take_exclusively(&live, self.topology.producer()).await? {
+                return self.leave_card().await;
+            }
+            if Instant::now() >= deadline {
+                return Err(QueueError::Taken(self.read_card().await));
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    /// Fails once the connection that makes this process the producer is gone.
+    pub async fn producer_lost(&self) {
+        if let Ok(live) = self.lease_link.live() {
+            live.lost.cancelled().await;
+        }
+    }
+
+    async fn leave_card(&self) -> Result<(), QueueError> {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let card =
+            Card { host: host.trim().to_owned(), process: std::process::id(), since: jiff::Timestamp::now() };
+        let body = serde_json::to_vec(&card).unwrap_or_default();
+        let key = self.topology.producer_card();
+        let message =
+            Message { exchange: ShortString::default(), key, properties: properties("card", None), body };
+        self.publisher.publish(&message).await
+    }
+
+    async fn read_card(&self) -> String {
+        let read = async {
+            let live = self.lease_link.live()?;
+            let channel = live.channel().await?;
+            let card = self.topology.producer_card();
+            let got = answered(channel.basic_get(card, BasicGetOptions::default())).await?;
+            // Closing the channel puts the card back.
+            let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
+            Ok::<_, QueueError>(got.and_then(|got| serde_json::from_slice::<Card>(&got.delivery.data).ok()))
+        };
+        match read.await {
+            Ok(Some(card)) => {
+                format!(
+                    "another producer is at work: process {} on {}, since {}",
+                    card.process, card.host, card.since
+                )
+            }
+            Ok(None) | Err(_) => "another producer is at work".to_owned(),
+        }
+    }
+
+    /// Takes outcomes into the ledger: there first, then away from the broker. Returns how many there were.
+    pub async fn fold_outcomes(&self, ledger: &Ledger) -> Result<usize, QueueError> {
+        let _alone = self.folding.lock().await;
+        let mut events = Vec::new();
+        let mut last: Option<Taken> = None;
+        while events.len() < BATCH {
+            let Some(taken) = self.results.fetch(&self.topology.results()).await? else { break };
+            match decode_event(&taken.message.data) {
+                Ok(event) => events.push(event),
+                Err(error) => {
+                    tracing::error!(%error, "an outcome cannot be read and is left out of the ledger");
+                }
+            }
+            last = Some(taken);
+        }
+        let Some(last) = last else { return Ok(0) };
+        let count = events.len();
+        ledger.fold(events).await?;
+        let options = BasicAckOptions { multiple: true };
+        answered(last.message.acker.ack(options)).await?;
+        Ok(count)
+    }
+}

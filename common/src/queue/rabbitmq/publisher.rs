@@ -1,0 +1,148 @@
+//! Publishing with confirmation, through a pool of channels.
+//!
+//! Each channel has one message outstanding at most: with several, lapin can attribute a returned message to
+//! another publish. Success is an acknowledgement without a returned message, and nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::managed::{Manager, Metrics, Object, Pool, RecycleError, RecycleResult, Timeouts};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Confirmation};
+
+use super::super::QueueError;
+use super::link::{ANSWER, Link};
+
+/// Messages under way at once.
+const CHANNELS: usize = 16;
+/// How long a message waits while the broker takes none; a delivery is held no longer than that for it.
+const BLOCKED_PATIENCE: Duration = Duration::from_mins(5);
+/// How long a message waits for the connection to come back.
+const DOWN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Publishes messages over one connection.
+pub(super) struct Publisher {
+    link: Arc<Link>,
+    channels: Pool<Channels>,
+}
+
+struct Channels {
+    link: Arc<Link>,
+}
+
+impl Manager for Channels {
+    type Type = Channel;
+    type Error = QueueError;
+
+    async fn create(&self) -> Result<Channel, QueueError> {
+        let channel = self.link.live()?.channel().await?;
+        super::link::answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        Ok(channel)
+    }
+
+    async fn recycle(&self, channel: &mut Channel, _: &Metrics) -> RecycleResult<QueueError> {
+        if channel.status().connected() {
+            Ok(())
+        } else {
+            Err(RecycleError::message("the channel is closed"))
+        }
+    }
+}
+
+/// A message to publish.
+#[derive(Debug, Clone)]
+pub(super) struct Message {
+    pub(super) exchange: ShortString,
+    pub(super) key: ShortString,
+    pub(super) properties: BasicProperties,
+    pub(super) body: Vec<u8>,
+}
+
+impl Publisher {
+    pub(super) fn new(link: Link) -> Result<Self, QueueError> {
+        let link = Arc::new(link);
+        let timeouts = Timeouts { wait: Some(ANSWER), create: None, recycle: None };
+        let channels = Pool::builder(Channels { link: Arc::clone(&link) })
+            .max_size(CHANNELS)
+            .timeouts(timeouts)
+            .runtime(deadpool::Runtime::Tokio1)
+            .build()
+            .map_err(|error| QueueError::Broken(error.to_string()))?;
+        Ok(Self { link, channels })
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Waits while the broker takes no messages.
+    pub(super) async fn unblocked(&self) -> Result<(), QueueError> {
+        let live = self.link.wait(DOWN_PATIENCE).await?;
+        let mut blocked = live.blocked.clone();
+        let open = tokio::time::timeout(BLOCKED_PATIENCE, blocked.wait_for(|blocked| !blocked)).await;
+        match open {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                Err(QueueError::Unavailable("the broker takes no messages (memory or disk)".to_owned()))
+            }
+        }
+    }
+
+    /// Publishes one message; it is durable in its queue when this returns.
+    ///
+    /// # Errors
+    /// [`QueueError::UnknownOutcome`]: it may have been taken, and publishing it again may double it.
+    pub(super) async fn publish(&self, message: &Message) -> Result<(), QueueError> {
+        self.unblocked().await?;
+        let channel = self.channels.get().await.map_err(|error| match error {
+            deadpool::managed::PoolError::Backend(error) => error,
+            other => QueueError::Unavailable(format!("no channel to the broker: {other}")),
+        })?;
+        match tokio::time::timeout(ANSWER, send(&channel, message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                discard(channel);
+                if let Ok(live) = self.link.live() {
+                    self.link.redeclare(&live).await;
+                }
+                Err(error)
+            }
+            Err(_) => {
+                // Its confirmation may still come, and must not be taken for another message's.
+                discard(channel);
+                Err(QueueError::UnknownOutcome("the broker did not confirm a message in time".to_owned()))
+            }
+        }
+    }
+}
+
+fn discard(channel: Object<Channels>) {
+    let channel = Object::take(channel);
+    tokio::spawn(async move {
+        let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
+    });
+}
+
+async fn send(channel: &Channel, message: &Message) -> Result<(), QueueError> {
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let (exchange, key) = (message.exchange.clone(), message.key.clone());
+    let unknown = |error: lapin::Error| {
+        QueueError::UnknownOutcome(format!("whether the broker took a message is not known: {error}"))
+    };
+    let confirm = channel
+        .basic_publish(exchange, key, options, &message.body, message.properties.clone())
+        .await
+        .map_err(unknown)?;
+    match confirm.await.map_err(unknown)? {
+        Confirmation::Ack(None) => Ok(()),
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(QueueError::Unavailable(format!(
+            "no queue takes messages for {:?}; it was deleted, and is made again at the next connection",
+            message.key.as_str()
+        ))),
+        Confirmation::Nack(None) => {
+            Err(QueueError::Unavailable("the broker refused a message; it may be full".to_owned()))
+        }
+        Confirmation::NotRequested => Err(QueueError::Broken("the channel confirms nothing".to_owned())),
+    }
+}

@@ -1,0 +1,227 @@
+//! Every exchange and queue, with every argument: the one place that declares them.
+//!
+//! Declaring again what is there changes nothing; declaring it differently is refused by the broker. So an
+//! argument of a released queue never changes: a queue that has to differ gets another name.
+
+use std::time::Duration;
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, ExchangeKind};
+
+use crate::config::Span;
+use crate::job::{Job, Lane, Step};
+
+/// Deliveries of one message that may be lost before the broker gives up on it. Without it, 3.10 would deliver a
+/// message that kills its worker for ever; 4.x would stop at 20 of itself.
+const DELIVERY_LIMIT: i64 = 20;
+/// Deliveries that only look at a message count as lost too. "Unlimited" is a large number, never -1: 3.10 accepts
+/// that and drops the message at its first return.
+const NO_DELIVERY_LIMIT: i64 = 1_000_000;
+/// Outcomes kept for a producer that is away; then the oldest go first, and the run says that it misses some.
+const MOST_RESULTS: i64 = 1_000_000;
+/// A hold queue that nobody used for so long belongs to a process that is gone.
+const HOLD_EXPIRY: Duration = Duration::from_hours(1);
+/// How soon a job whose holder died goes back to its step.
+const HOLD_RETURN: Duration = Duration::from_secs(1);
+
+/// The names of everything on the broker, all starting with the prefix.
+#[derive(Debug, Clone)]
+pub(super) struct Topology {
+    prefix: String,
+    rungs: Vec<Duration>,
+}
+
+impl Topology {
+    pub(super) fn new(prefix: &str, rungs: &[Duration]) -> Self {
+        Self { prefix: prefix.to_owned(), rungs: rungs.to_vec() }
+    }
+
+    fn name(&self, rest: &str) -> ShortString {
+        ShortString::from(format!("{}.{rest}", self.prefix))
+    }
+
+    /// The work queue of a step.
+    pub(super) fn work(&self, step: Step, lane: Lane) -> ShortString {
+        match step {
+            Step::Submit => self.name(&format!("submit.{}", lane.name())),
+            Step::Transfer | Step::Save => self.name(step.name()),
+        }
+    }
+
+    /// The work queue that a job belongs in.
+    pub(super) fn queue_of(&self, job: &Job) -> ShortString {
+        self.work(job.step, job.lane)
+    }
+
+    pub(super) fn dead(&self) -> ShortString {
+        self.name("dead")
+    }
+
+    pub(super) fn failed(&self) -> ShortString {
+        self.name("failed")
+    }
+
+    pub(super) fn results(&self) -> ShortString {
+        self.name("results")
+    }
+
+    /// Held exclusively by the one producer.
+    pub(super) fn producer(&self) -> ShortString {
+        self.name("producer")
+    }
+
+    /// One message that says who the producer is, since nobody can look into another's exclusive queue.
+    pub(super) fn producer_card(&self) -> ShortString {
+        self.name("producer.card")
+    }
+
+    /// Where a waiting step's message goes, so that it comes back as it is to where it came from.
+    fn back(&self) -> ShortString {
+        self.name("return")
+    }
+
+    /// The wait of at least this length, or the longest there is.
+    pub(super) fn wait(&self, rung: Duration) -> ShortString {
+        let longest = self.rungs.last().copied().unwrap_or_default();
+        let rung = self.rungs.iter().copied().find(|known| *known >= rung).unwrap_or(longest);
+        self.rung(rung)
+    }
+
+    fn rung(&self, rung: Duration) -> ShortString {
+        let text = Span(rung).to_string().replace(' ', "");
+        self.name(&format!("wait.{text}"))
+    }
+
+    pub(super) fn waits(&self) -> impl Iterator<Item = ShortString> {
+        self.rungs.iter().map(|rung| self.rung(*rung))
+    }
+
+    /// The queue and the exchange of one process's long steps.
+    pub(super) fn hold(&self, process: &str) -> ShortString {
+        self.name(&format!("hold.{process}"))
+    }
+
+    /// The queue that is an asset's lease while it exists.
+    pub(super) fn lease(&self, asset: &crate::asset::AssetId) -> ShortString {
+        self.name(&format!("lease.{asset}"))
+    }
+
+    /// All four work queues.
+    fn works(&self) -> [ShortString; 4] {
+        [
+            self.work(Step::Submit, Lane::Fresh),
+            self.work(Step::Submit, Lane::Backlog),
+            self.work(Step::Transfer, Lane::Fresh),
+            self.work(Step::Save, Lane::Fresh),
+        ]
+    }
+
+    /// Declares everything; queues that others dead-letter to come before those that do.
+    pub(super) async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
+        let dead_letter_to_dead = Arguments::quorum(DELIVERY_LIMIT).dead_letter("", Some(self.dead()));
+        queue(channel, self.dead(), Arguments::quorum(NO_DELIVERY_LIMIT)).await?;
+        queue(channel, self.failed(), Arguments::quorum(NO_DELIVERY_LIMIT)).await?;
+        let results = Arguments::quorum(NO_DELIVERY_LIMIT).most(MOST_RESULTS);
+        queue(channel, self.results(), results).await?;
+        queue(channel, self.producer_card(), Arguments::quorum(NO_DELIVERY_LIMIT).most(1)).await?;
+        exchange(channel, self.back(), ExchangeKind::Direct, false).await?;
+        for work in self.works() {
+            queue(channel, work.clone(), dead_letter_to_dead.clone()).await?;
+            bind(channel, work.clone(), self.back(), work).await?;
+        }
+        for rung in &self.rungs {
+            let name = self.rung(*rung);
+            let waiting =
+                Arguments::quorum(NO_DELIVERY_LIMIT).dead_letter(self.back().as_str(), None).ttl(*rung);
+            queue(channel, name.clone(), waiting).await?;
+            // A fanout exchange leaves the routing key to say where the message comes back to.
+            exchange(channel, name.clone(), ExchangeKind::Fanout, false).await?;
+            bind(channel, name.clone(), name, ShortString::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// Declares the hold of one process; it is gone by itself some time after the process is.
+    pub(super) async fn declare_hold(&self, channel: &Channel, process: &str) -> lapin::Result<()> {
+        let name = self.hold(process);
+        let arguments = Arguments::quorum(NO_DELIVERY_LIMIT)
+            .dead_letter(self.back().as_str(), None)
+            .ttl(HOLD_RETURN)
+            .expires(HOLD_EXPIRY);
+        queue(channel, name.clone(), arguments).await?;
+        exchange(channel, name.clone(), ExchangeKind::Fanout, true).await?;
+        bind(channel, name.clone(), name, ShortString::default()).await
+    }
+}
+
+/// Arguments of a quorum queue.
+#[derive(Clone)]
+struct Arguments(FieldTable);
+
+impl Arguments {
+    fn quorum(delivery_limit: i64) -> Self {
+        Self(FieldTable::default())
+            .with("x-queue-type", AMQPValue::LongString("quorum".into()))
+            .with("x-delivery-limit", AMQPValue::LongLongInt(delivery_limit))
+            // What at-least-once dead-lettering asks for; without a length limit nothing is ever rejected.
+            .with("x-overflow", AMQPValue::LongString("reject-publish".into()))
+    }
+
+    fn with(mut self, key: &str, value: AMQPValue) -> Self {
+        self.0.insert(key.into(), value);
+        self
+    }
+
+    /// At least once: a message leaves only when the target has confirmed it. Without a key it keeps its own.
+    fn dead_letter(self, exchange: &str, key: Option<ShortString>) -> Self {
+        let routed = self
+            .with("x-dead-letter-exchange", AMQPValue::LongString(exchange.into()))
+            .with("x-dead-letter-strategy", AMQPValue::LongString("at-least-once".into()));
+        match key {
+            Some(key) => routed.with("x-dead-letter-routing-key", AMQPValue::LongString(key.as_str().into())),
+            None => routed,
+        }
+    }
+
+    /// At most so many messages; the oldest make room.
+    fn most(self, count: i64) -> Self {
+        self.with("x-max-length", AMQPValue::LongLongInt(count))
+            .with("x-overflow", AMQPValue::LongString("drop-head".into()))
+    }
+
+    fn ttl(self, ttl: Duration) -> Self {
+        self.with("x-message-ttl", milliseconds(ttl))
+    }
+
+    fn expires(self, after: Duration) -> Self {
+        self.with("x-expires", milliseconds(after))
+    }
+}
+
+fn milliseconds(duration: Duration) -> AMQPValue {
+    AMQPValue::LongLongInt(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+}
+
+async fn queue(channel: &Channel, name: ShortString, arguments: Arguments) -> lapin::Result<()> {
+    channel.queue_declare(name, QueueDeclareOptions::durable(), arguments.0).await.map(|_| ())
+}
+
+async fn exchange(
+    channel: &Channel,
+    name: ShortString,
+    kind: ExchangeKind,
+    auto_delete: bool,
+) -> lapin::Result<()> {
+    let options = ExchangeDeclareOptions { durable: true, auto_delete, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(name, kind, options, FieldTable::default()).await
+}
+
+async fn bind(
+    channel: &Channel,
+    queue: ShortString,
+    exchange: ShortString,
+    key: ShortString,
+) -> lapin::Result<()> {
+    channel.queue_bind(queue, exchange, key, QueueBindOptions::default(), FieldTable::default()).await
+}

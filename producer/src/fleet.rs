@@ -1,0 +1,219 @@
+//! A run whose jobs are done by a fleet: published to the broker, outcomes taken in from there.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::budget::Budget;
+use common::bynder::Bynder;
+use common::config::Config;
+use common::failure::Failure;
+use common::job::RunId;
+use common::ledger::Ledger;
+use common::patience::Patience;
+use common::queue::{Depth, JobQueue, QueueError, RabbitQueue};
+use common::state::State;
+use common::telemetry::{Metrics, Readiness};
+use common::wiring;
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::Scope;
+use crate::portal::resolve;
+use crate::run::{self, Environment};
+use crate::wiring::{environment, options};
+use crate::{Progress, Summary, first_run};
+
+/// How long a program that a person started waits for the broker.
+const BROKER_PATIENCE: Duration = Duration::from_secs(30);
+/// How soon after something that passes by itself to try again.
+pub(crate) const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// How often outcomes are looked for when there were none.
+pub(crate) const LOOK: Duration = Duration::from_millis(300);
+/// How often the depth of the queues is asked for while waiting.
+const MEASURE: Duration = Duration::from_secs(2);
+
+/// The producer's side of a fleet.
+pub(crate) struct Fleet {
+    config: Config,
+    budget: Budget,
+    ledger: Ledger,
+    queue: RabbitQueue,
+    metrics: Metrics,
+    environment: Environment,
+}
+
+/// How a run ended.
+pub(crate) struct Ended {
+    pub(crate) summary: Summary,
+    /// Whether a limit ended the walk early.
+    pub(crate) limit_reached: bool,
+    /// Jobs that will never have an outcome, as far as can be told.
+    pub(crate) without_outcome: u64,
+}
+
+impl Fleet {
+    /// Opens state and broker, asks the portal what has to be known, and becomes the one producer.
+    pub(crate) async fn open(config: &Config, metrics: Metrics) -> Result<Self, Failure> {
+        let (bynder, budget): (Bynder, Budget) = wiring::bynder(config)?;
+        let settings = wiring::broker(config, "producer")?;
+        let ledger = Ledger::new(State::open(&config.producer.state_dir)?);
+        let queue = RabbitQueue::open(&settings, Some(ledger.clone()), BROKER_PATIENCE).await?;
+        queue.become_producer(None).await?;
+        let resolved = resolve(config, &bynder).await?;
+        let shared = Arc::new(queue.clone());
+        let environment = environment(config, bynder, ledger.clone(), shared, resolved, metrics.clone());
+        Ok(Self { config: config.clone(), budget, ledger, queue, metrics, environment })
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Does the work as long as this is the one producer, taking outcomes in meanwhile.
+    pub(crate) async fn alone<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            ended = work => ended,
+            failure = self.stay_producer() => Err(failure),
+            failure = self.fold() => Err(failure),
+        }
+    }
+
+    /// A connection that was lost takes the producer's place with it; it is taken again unless another was quicker.
+    async fn stay_producer(&self) -> Failure {
+        loop {
+            self.queue.producer_lost().await;
+            match self.queue.become_producer(None).await {
+                Ok(()) => {}
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, "the broker is away; waiting for it");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(error) => return error.into(),
+            }
+        }
+    }
+
+    async fn fold(&self) -> Failure {
+        loop {
+            match self.queue.fold_outcomes(&self.ledger).await {
+                Ok(0) => tokio::time::sleep(LOOK).await,
+                Ok(_) => {}
+                Err(error) if error.is_retryable() => {
+                    tracing::debug!(%error, "cannot take outcomes in; trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(error) => return error.into(),
+            }
+        }
+    }
+
+    /// Whether a walk over the whole library has at least begun.
+    pub(crate) async fn has_walked(&self) -> Result<bool, Failure> {
+        Ok(self.ledger.cursor().await?.is_some() || self.ledger.full_run_interrupted().await?)
+    }
+
+    /// What changed since the last finished run, or since the walk over the whole library began that is under way.
+    pub(crate) async fn changes(&self, scope: &Scope) -> Result<Scope, Failure> {
+        if scope.since.is_some() || self.ledger.cursor().await?.is_some() {
+            return Ok(scope.clone());
+        }
+        let walking = self.ledger.full_run_started().await?;
+        Ok(Scope { since: walking, ..scope.clone() })
+    }
+
+    /// One run; with `wait`, until every job of it has an outcome.
+    pub(crate) async fn once(
+        &self,
+        scope: &Scope,
+        wait: bool,
+        quiet: bool,
+        stop: &CancellationToken,
+    ) -> Result<Ended, Failure> {
+        let started = Instant::now();
+        let before = self.budget.used();
+        let cursor = self.ledger.cursor().await?;
+        let options = options(&self.config, scope, cursor);
+        let patience = Patience::until(stop.clone());
+        first_run::guard(&self.config, scope, &self.environment, &options, &patience, cursor.is_some())
+            .await?;
+        let report = run::run(&self.environment, &options, &patience, |found| {
+            tracing::info!(
+                listed = found.listed,
+                selected = found.selected,
+                published = found.published,
+                "listing"
+            );
+        })
+        .await?;
+        let without_outcome =
+            if wait { self.outcomes_of(&report.run_id, started, quiet, stop).await? } else { 0 };
+        // Outcomes of earlier runs that came while nobody was there to take them in.
+        while self.queue.fold_outcomes(&self.ledger).await.is_ok_and(|count| count > 0) {}
+        let tally = self.ledger.tally_of(&report.run_id).await?;
+        let calls = self.budget.used() - before;
+        let summary = Summary::new(&report, &tally, calls, started.elapsed().as_secs_f64());
+        let summary = Summary { incomplete: without_outcome > 0, ..summary };
+        Ok(Ended { summary, limit_reached: report.found.limit_reached, without_outcome })
+    }
+
+    /// Waits for the outcomes of a run; returns how many will not come.
+    async fn outcomes_of(
+        &self,
+        run: &RunId,
+        started: Instant,
+        quiet: bool,
+        stop: &CancellationToken,
+    ) -> Result<u64, Failure> {
+        let mut progress = Progress::new(quiet);
+        let mut depth = Depth::default();
+        let mut measured: Option<Instant> = None;
+        // Something happened lately: an outcome, or a job in a queue. Workers' jobs in hand cannot be seen.
+        let mut stirred = (u64::MAX, started);
+        loop {
+            let open = self.ledger.open_in(run).await?;
+            if open == 0 {
+                progress.end();
+                return Ok(0);
+            }
+            if measured.is_none_or(|at| at.elapsed() >= MEASURE) {
+                measured = Some(Instant::now());
+                match self.queue.depth().await {
+                    Ok(now) => {
+                        depth = now;
+                        self.metrics.queue_measured(&depth);
+                    }
+                    // A broker that is away says nothing about its jobs.
+                    Err(QueueError::Unavailable(_)) => stirred = (open, Instant::now()),
+                    Err(error) => return Err(error.into()),
+                }
+                let tally = self.ledger.tally_of(run).await?;
+                let shown = Depth { in_flight: open.saturating_sub(depth.open()), ..depth };
+                progress.show(&tally, &shown, self.budget.paused());
+            }
+            if open != stirred.0 || depth.open() > 0 {
+                stirred = (open, Instant::now());
+            }
+            if stirred.1.elapsed() > self.config.producer.lost_after.0 {
+                progress.end();
+                return Ok(open);
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+                return Err(Failure::Temporary(format!(
+                    "stopped while {open} jobs have no outcome yet; the workers go on with them"
+                )));
+            }
+        }
+    }
+
+    /// Tells readiness and metrics how the broker is.
+    pub(crate) async fn watch(&self, readiness: &Readiness) {
+        loop {
+            let trouble = self.queue.trouble();
+            self.metrics.broker_connected(trouble.is_none());
+            readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}

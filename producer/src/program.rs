@@ -1,0 +1,154 @@
+//! The `producer` program: options, and one run or many.
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use common::config::Config;
+use common::failure::Failure;
+use common::signals::stop_on_signals;
+use common::telemetry::{self, LogFormat, Metrics, Readiness, Verbosity};
+use common::{program, wiring};
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::{self, Common, Scope};
+use crate::fleet::{self, Fleet};
+use crate::schedule::Schedule;
+use crate::{Summary, plan};
+
+/// Finds the assets to protect and publishes a job for each.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 unexpected, 2 usage, 3 configuration or secret, \
+    4 authentication or permission, 5 temporary, 6 finished with failed jobs, 8 safety limit reached."
+)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Publish a job for each asset that needs one; the default
+    Sync(Sync),
+    /// Say what a run would do, and do nothing
+    Plan(Scope),
+    /// Ask the producer of this machine whether it is alive
+    Healthcheck,
+}
+
+/// `producer sync`
+#[derive(Debug, Default, Args)]
+struct Sync {
+    #[command(flatten)]
+    scope: Scope,
+    /// Run once and wait until every job of the run has an outcome
+    #[arg(long)]
+    wait: bool,
+    /// Run once, whatever the schedule in the configuration says
+    #[arg(long)]
+    once: bool,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let verbosity = match (arguments.common.log_format(), arguments.common.quiet) {
+        (LogFormat::Text, true) => Verbosity::Trouble,
+        _ => Verbosity::Work,
+    };
+    telemetry::init(arguments.common.log_format(), verbosity);
+    program::run(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let common = &arguments.common;
+    match arguments.command {
+        Some(Command::Plan(scope)) => plan::run(common, &scope).await,
+        Some(Command::Sync(sync)) if sync.scope.dry_run => plan::run(common, &sync.scope).await,
+        Some(Command::Sync(sync)) => Box::pin(synchronise(common, &sync)).await,
+        None => Box::pin(synchronise(common, &Sync::default())).await,
+        Some(Command::Healthcheck) => {
+            let config = wiring::load(common.config.as_deref(), &[], true)?.config;
+            telemetry::healthcheck(config.http.listen).await
+        }
+    }
+}
+
+async fn synchronise(common: &Common, sync: &Sync) -> Result<(), Failure> {
+    let config = arguments::load(common, Some(&sync.scope))?.config;
+    let stop = stop_on_signals()?;
+    let schedule = Schedule::of(&config.producer)?.filter(|_| !sync.once && !sync.wait);
+    match schedule {
+        None => once(common, &config, sync, &stop).await,
+        Some(schedule) => Box::pin(many(common, &config, sync, schedule, &stop)).await,
+    }
+}
+
+async fn once(
+    common: &Common,
+    config: &Config,
+    sync: &Sync,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let fleet = Fleet::open(config, Metrics::new()).await?;
+    let ended = fleet.alone(fleet.once(&sync.scope, sync.wait, common.quiet, stop)).await?;
+    ended.summary.tell(common);
+    conclude(&ended)
+}
+
+fn conclude(ended: &fleet::Ended) -> Result<(), Failure> {
+    let Summary { failed, .. } = ended.summary;
+    if ended.without_outcome > 0 {
+        return Err(Failure::Temporary(format!(
+            "incomplete: {} jobs have no outcome although every queue is empty; run again to take their assets up",
+            ended.without_outcome
+        )));
+    }
+    if failed > 0 {
+        return Err(Failure::FailedJobs(failed));
+    }
+    if ended.limit_reached {
+        return Err(Failure::Limit(
+            "a limit was reached before the library's end; the next run goes on".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Runs by the schedule until somebody asks to stop. What passes by itself does not end it.
+async fn many(
+    common: &Common,
+    config: &Config,
+    sync: &Sync,
+    schedule: Schedule,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let (metrics, readiness) = (Metrics::new(), Readiness::default());
+    readiness.set("broker", Err("not connected yet".to_owned()));
+    let end = CancellationToken::new();
+    let _end = end.clone().drop_guard();
+    telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end).await?;
+    let fleet = loop {
+        match Fleet::open(config, metrics.clone()).await {
+            Err(Failure::Temporary(reason)) => {
+                tracing::warn!(reason, "cannot start yet; trying again");
+                readiness.set("broker", Err(reason));
+                if stop.run_until_cancelled(tokio::time::sleep(fleet::TRY_AGAIN)).await.is_none() {
+                    return Ok(());
+                }
+            }
+            opened => break opened?,
+        }
+    };
+    let keeping = async {
+        tokio::select! {
+            () = fleet.watch(&readiness) => Ok(()),
+            ended = schedule.keep(&fleet, common, &sync.scope, stop) => ended,
+        }
+    };
+    Box::pin(fleet.alone(keeping)).await
+}

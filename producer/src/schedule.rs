@@ -1,0 +1,116 @@
+//! Runs again and again: every so often, or by a cron expression.
+
+use std::time::Duration;
+
+use common::config::ProducerSection;
+use common::failure::Failure;
+use croner::Cron;
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::{Common, Scope};
+use crate::fleet::{self, Fleet};
+
+/// When to run.
+#[derive(Debug, Clone)]
+pub(crate) enum Schedule {
+    /// So long after the last start.
+    Every(Duration),
+    /// As a cron expression says, in UTC.
+    Cron(Box<Cron>),
+}
+
+impl Schedule {
+    /// What the configuration says; `None` for one run.
+    pub(crate) fn of(section: &ProducerSection) -> Result<Option<Self>, Failure> {
+        match (&section.every, &section.cron) {
+            (None, None) => Ok(None),
+            (Some(every), None) => Ok(Some(Self::Every(every.0))),
+            (None, Some(text)) => {
+                text.parse().map(|cron| Some(Self::Cron(Box::new(cron)))).map_err(|error| {
+                    Failure::Configuration(format!("producer.cron: {text:?} cannot be read: {error}"))
+                })
+            }
+            (Some(_), Some(_)) => Err(Failure::Configuration(
+                "producer.cron stands beside producer.every; keep one of them".to_owned(),
+            )),
+        }
+    }
+
+    /// How long until the next run, `since` the last one started.
+    fn until_next(&self, since: tokio::time::Instant) -> Duration {
+        match self {
+            Self::Every(every) => every.saturating_sub(since.elapsed()),
+            Self::Cron(cron) => {
+                let now = chrono::Utc::now();
+                let next = cron.find_next_occurrence(&now, false).ok();
+                next.and_then(|next| (next - now).to_std().ok()).unwrap_or(Duration::from_hours(1))
+            }
+        }
+    }
+
+    /// Keeps to the schedule until somebody asks to stop.
+    ///
+    /// A walk over the whole library can take days, since it waits for the queue. What people change meanwhile must
+    /// not wait for it, so it goes on beside the runs over what changed.
+    pub(crate) async fn keep(
+        &self,
+        fleet: &Fleet,
+        common: &Common,
+        first: &Scope,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let whole = async {
+            if first.full || fleet.ledger().full_run_interrupted().await? {
+                let scope = Scope { full: true, delta: false, since: None, ..first.clone() };
+                self.tolerantly(fleet, common, &scope, stop).await?;
+            }
+            Ok::<_, Failure>(())
+        };
+        let changes = async {
+            let scope = Scope { full: false, ..first.clone() };
+            loop {
+                let started = tokio::time::Instant::now();
+                if first.full && !fleet.has_walked().await? {
+                    tokio::time::sleep(fleet::LOOK).await;
+                    continue;
+                }
+                // Without a cursor, and with a walk under way, what changed is what changed since that walk began.
+                self.tolerantly(fleet, common, &fleet.changes(&scope).await?, stop).await?;
+                if stop.run_until_cancelled(tokio::time::sleep(self.until_next(started))).await.is_none() {
+                    return Ok::<_, Failure>(());
+                }
+            }
+        };
+        tokio::try_join!(whole, changes).map(|_| ())
+    }
+
+    /// One run; what passes by itself is said and left to the next one.
+    async fn tolerantly(
+        &self,
+        fleet: &Fleet,
+        common: &Common,
+        scope: &Scope,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
+        loop {
+            match fleet.once(scope, false, true, stop).await {
+                Ok(ended) => {
+                    ended.summary.tell(common);
+                    return Ok(());
+                }
+                Err(Failure::Temporary(reason)) if stop.is_cancelled() => {
+                    tracing::info!(reason, "stopped");
+                    return Ok(());
+                }
+                Err(Failure::Temporary(reason)) => {
+                    tracing::warn!(reason, "the run could not be finished; trying again");
+                    let pause = tokio::time::sleep(fleet::TRY_AGAIN);
+                    if stop.run_until_cancelled(pause).await.is_none() {
+                        return Ok(());
+                    }
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The broker restarts, dies, stays away, fills up and forgets; connections are cut, black-holed and deaf. It costs
+//! time and nothing else.
+
+use std::time::{Duration, Instant};
+
+use common::job::{Job, Lane, RunId};
+use common::ledger::Ledger;
+use common::queue::{JobQueue, StepSet};
+use common::state::State;
+use jiff::Timestamp;
+use nix::sys::signal::Signal;
+use sandbox::faults::Faults;
+use tokio::process::Child;
+use tokio::task::JoinHandle;
+
+use crate::harness::broker::{Broker, url};
+use crate::harness::fleet::{Fleet, ended, signal};
+use crate::harness::proxy::Proxy;
+use crate::harness::scene::{slow, slow_once};
+use crate::harness::{Ran, picture, quick, until};
+
+const WHOLE: [&str; 5] = ["sync", "--full", "--wait", "--json", "--quiet"];
+/// After whatever was broken is whole again, work goes on within this time.
+const RECOVERY: Duration = Duration::from_mins(1);
+
+async fn pictures(url: &str, count: u64) -> Fleet {
+    let fleet = Fleet::on(url, quick()).await;
+    for seed in 0..count {
+        fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
+    }
+    fleet
+}
+
+fn producing(fleet: &Fleet) -> JoinHandle<Ran> {
+    tokio::spawn(ended(fleet.producer(&WHOLE)))
+}
+
+/// Fails unless further files are submitted within a minute.
+async fn assert_goes_on(fleet: &Fleet) {
+    let before = fleet.requests("imatag.submit");
+    let healed = Instant::now();
+    until(|| fleet.requests("imatag.submit") > before).await;
+    assert!(healed.elapsed() < RECOVERY, "it took {:?}", healed.elapsed());
+}
+
+fn assert_alive(workers: &mut [Child]) {
+    assert!(workers.iter_mut().all(|worker| worker.try_wait().unwrap().is_none()), "a worker ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_restarts_dies_stays_away_and_drops_everybody_costs_time_alone() {
+    let broker = Broker::start().await;
+    let fleet = pictures(&broker.url(), 150).await;
+    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_millis(300)));
+    let few = [("CONNECTOR_WORKER__CONCURRENCY", "3".to_owned())];
+    let mut workers: Vec<_> = (0..3).map(|_| fleet.worker_with(&few)).collect();
+    let producer = producing(&fleet);
+    until(|| fleet.requests("imatag.submit") > 5).await;
+    broker.stop().await;
+    broker.restart().await;
+    assert_goes_on(&fleet).await;
+    broker.kill();
+    broker.restart().await;
+    assert_goes_on(&fleet).await;
+    // Longer than anybody waits for a connection before giving a message up.
+    broker.kill();
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    broker.restart().await;
+    assert_goes_on(&fleet).await;
+    broker.control(&["close_all_connections", "for a test"]).await;
+    assert_goes_on(&fleet).await;
+    assert_alive(&mut workers);
+    fleet.bench.sandbox.set_faults(Faults::default());
+    producer.await.unwrap().assert_code(0);
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_cut_again_and_again_cost_time_alone() {
+    let proxy = Proxy::start(Broker::shared().await.address()).await;
+    let fleet = pictures(&url(proxy.address()), 120).await;
+    let mut workers: Vec<_> = (0..3).map(|_| fleet.worker()).collect();
+    let producer = producing(&fleet);
+    for round in 1..=8 {
+        until(|| producer.is_finished() || fleet.requests("bynder.save") > round * 8).await;
+        proxy.cut();
+    }
+    producer.await.unwrap().assert_code(0);
+    assert_alive(&mut workers);
+    fleet.assert_all_is_well().await;
+}
+
+/// A worker whose way to the broker is broken for longer than the broker has patience, and one that takes over.
+async fn zombie(broken: impl AsyncFn(&Proxy, &Child, bool)) {
+    let shared = Broker::shared().await;
+    let proxy = Proxy::start(shared.address()).await;
+    let fleet = pictures(&shared.url(), 40).await;
+    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_millis(400)));
+    let zombie = fleet.worker_with(&[("CONNECTOR_BROKER__URL", url(proxy.address()))]);
+    let producer = producing(&fleet);
+    until(|| fleet.requests("imatag.submit") > 4).await;
+    broken(&proxy, &zombie, true).await;
+    let _other = fleet.worker();
+    // The broker gives a silent connection up after two heartbeats, 20 s.
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    broken(&proxy, &zombie, false).await;
+    producer.await.unwrap().assert_code(0);
+    fleet.assert_all_is_well().await;
+    for asset in fleet.bench.sandbox.audit().assets {
+        assert_eq!(asset.media, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_in_a_black_hole_does_nothing_that_another_does() {
+    zombie(async |proxy, _, on| proxy.black_hole(on)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_stands_still_does_nothing_that_another_does() {
+    zombie(async |_, worker, on| signal(worker, if on { Signal::SIGSTOP } else { Signal::SIGCONT })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_longer_than_the_brokers_patience_keeps_its_delivery() {
+    let broker = Broker::start_with("consumer_timeout = 4000").await;
+    let fleet = pictures(&broker.url(), 3).await;
+    fleet.bench.reconfigure("request_timeout = '1s'", "request_timeout = '20s'");
+    fleet.bench.reconfigure("'2s']", "'21s']\nlongest_hold = '1s'");
+    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_secs(10)));
+    let _worker = fleet.worker();
+    let before = Instant::now();
+    fleet.sync().await.assert_code(0);
+    assert!(before.elapsed() < Duration::from_secs(20), "a delivery was lost and outwaited");
+    assert!(!fleet.worker_logs().contains("delivery is lost"), "{}", fleet.worker_logs());
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_the_broker_closes_is_made_again() {
+    let broker = Broker::start_with("consumer_timeout = 2000").await;
+    let fleet = pictures(&broker.url(), 6).await;
+    fleet.bench.reconfigure("request_timeout = '1s'", "request_timeout = '6s'");
+    fleet.bench.reconfigure("'2s']", "'7s']");
+    fleet.bench.sandbox.set_faults(slow_once("imatag.submit", Duration::from_secs(5)));
+    let _worker = fleet.worker();
+    fleet.sync().await.assert_code(0);
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queues_that_somebody_deleted_are_made_again() {
+    let broker = Broker::start().await;
+    let fleet = pictures(&broker.url(), 10).await;
+    let _worker = fleet.worker();
+    fleet.sync().await.assert_code(0);
+    for queue in ["save", "transfer", "submit.backlog", "wait.400ms", "results"] {
+        broker.control(&["delete_queue", &format!("{}.{queue}", fleet.prefix)]).await;
+    }
+    for seed in 20..30 {
+        fleet.bench.sandbox.add_asset(picture("two.jpg", seed)).unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    fleet.sync().await.assert_code(0);
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_without_disk_takes_nothing_and_loses_nothing() {
+    let broker = Broker::start().await;
+    let fleet = pictures(&broker.url(), 60).await;
+    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_millis(200)));
+    let mut workers: Vec<_> = (0..2).map(|_| fleet.worker()).collect();
+    let producer = producing(&fleet);
+    until(|| fleet.requests("imatag.submit") > 5).await;
+    broker.control(&["set_disk_free_limit", "900GB"]).await;
+    // Longer than a publish waits for its confirmation.
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    broker.control(&["set_disk_free_limit", "50MB"]).await;
+    assert_goes_on(&fleet).await;
+    assert_alive(&mut workers);
+    producer.await.unwrap().assert_code(0);
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_holds_the_producer_back_and_loses_nothing() {
+    let broker = Broker::start().await;
+    let fleet = pictures(&broker.url(), 60).await;
+    let pattern = format!("^{}\\.submit\\.backlog$", fleet.prefix);
+    broker.control(&["set_policy", "--apply-to", "queues", "short", &pattern, r#"{"max-length": 10}"#]).await;
+    let producer = producing(&fleet);
+    let queue = fleet.queue().await;
+    while queue.depth().await.unwrap().submit_backlog < 10 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let _worker = fleet.worker();
+    producer.await.unwrap().assert_code(0);
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn confirmations_that_are_lost_double_a_message_and_no_effect() {
+    let shared = Broker::shared().await;
+    let proxy = Proxy::start(shared.address()).await;
+    let fleet = pictures(&shared.url(), 30).await;
+    let through = [("CONNECTOR_BROKER__URL", url(proxy.address()))];
+    let producer = tokio::spawn(ended(fleet.producer_with(&WHOLE, &through)));
+    let queue = fleet.queue().await;
+    while queue.depth().await.unwrap().submit_backlog < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    proxy.silence_server(true);
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    proxy.cut();
+    proxy.silence_server(false);
+    let _workers: Vec<_> = (0..2).map(|_| fleet.worker()).collect();
+    producer.await.unwrap().assert_code(0);
+    fleet.assert_all_is_well().await;
+    for asset in fleet.bench.sandbox.audit().assets {
+        assert_eq!(asset.media, 1);
+    }
+}
+
+/// A queue with a ledger of its own publishes the same job a second time.
+pub(crate) async fn publish_once_more(fleet: &Fleet, job: &Job) {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::new(State::open(directory.path()).unwrap());
+    fleet.queue_with(Some(ledger)).await.publish(job).await.unwrap();
+}
+
+/// A job for an asset that nobody protects yet.
+pub(crate) fn job(id: &str) -> Job {
+    let run = RunId("by hand".to_owned());
+    Job::new(run, id.parse().unwrap(), "one.jpg", Lane::Backlog, 1, None, Timestamp::now())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_no_queue_takes_never_counts_as_published() {
+    let broker = Broker::start().await;
+    let fleet = Fleet::on(&broker.url(), quick()).await;
+    let queue = fleet.queue().await;
+    for round in 0..3 {
+        broker.control(&["delete_queue", &format!("{}.submit.backlog", fleet.prefix)]).await;
+        publish_once_more(&fleet, &job(&format!("A{round}"))).await;
+        let taken = tokio::time::timeout(Duration::from_secs(10), queue.next(StepSet::ALL)).await.unwrap();
+        assert_eq!(taken.unwrap().job.asset_id.as_str(), format!("A{round}"));
+    }
+}

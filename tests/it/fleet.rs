@@ -1,0 +1,273 @@
+//! A producer and several workers over one broker: everything is protected once, whoever dies.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use common::ledger::Ledger;
+use common::queue::JobQueue;
+use common::state::State;
+use nix::sys::signal::Signal;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use sandbox::NewVersion;
+
+use crate::harness::fleet::{Fleet, ended, signal};
+use crate::harness::scene::slow;
+use crate::harness::{assert_clean, is_protected, picture, quick, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_workers_protect_five_hundred_assets_as_planted() {
+    let fleet = Fleet::new(sandbox::Options { assets: 500, seed: 3, ..quick() }).await;
+    let _workers: Vec<_> = (0..4).map(|_| fleet.worker()).collect();
+    let ran = fleet.sync().await;
+    ran.assert_code(6);
+    let summary = ran.summary();
+    assert_eq!(summary["listed"], 500);
+    let ended = ["watermarked", "already_protected", "superseded", "gone", "failed"];
+    let ended: u64 = ended.iter().map(|name| summary[*name].as_u64().unwrap()).sum();
+    assert_eq!(ended, summary["published"].as_u64().unwrap(), "{summary}");
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_killed_again_and_again_lose_nothing_and_repeat_nothing() {
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let fleet = Fleet::new(sandbox::Options { assets: 120, seed: 5, ..quick() }).await;
+    let mut deaths = 0;
+    let mut places = BTreeSet::new();
+    let mut workers = Vec::new();
+    let start = |random: &mut StdRng, number: usize| {
+        let last_words = fleet.bench.path(&format!("passed{number}"));
+        let variables = [
+            ("CONNECTOR_CRASH_AT", random.random_range(20..400_u32).to_string()),
+            ("CONNECTOR_CRASH_COUNT", last_words.display().to_string()),
+        ];
+        (fleet.worker_with(&variables), last_words)
+    };
+    let mut started = 0;
+    for _ in 0..4 {
+        workers.push(start(&mut random, started));
+        started += 1;
+    }
+    let producing = fleet.sync();
+    tokio::pin!(producing);
+    let ran = loop {
+        tokio::select! {
+            ran = &mut producing => break ran,
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
+        for slot in &mut workers {
+            if slot.0.try_wait().unwrap().is_none() {
+                continue;
+            }
+            let passed = std::fs::read_to_string(&slot.1).unwrap();
+            places.extend(
+                passed
+                    .lines()
+                    .last()
+                    .and_then(|line| line.split_once(' '))
+                    .map(|(_, place)| place.to_owned()),
+            );
+            deaths += 1;
+            *slot = start(&mut random, started);
+            started += 1;
+        }
+    };
+    println!("{deaths} deaths at {places:?}");
+    ran.assert_code(6);
+    fleet.assert_all_is_well().await;
+    assert!(deaths >= 20, "only {deaths} workers died");
+    for place in ["http.before", "http.after"] {
+        assert!(places.contains(place), "nobody died at {place}: {places:?}");
+    }
+}
+
+/// How many places a worker passes with one asset where it may die.
+async fn crash_points() -> u64 {
+    let fleet = Fleet::new(quick()).await;
+    fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let count = fleet.bench.path("count");
+    let _worker = fleet.worker_with(&[("CONNECTOR_CRASH_COUNT", count.display().to_string())]);
+    fleet.sync().await.assert_code(0);
+    std::fs::read_to_string(count).unwrap().lines().count() as u64
+}
+
+async fn die_at(point: u64) {
+    let fleet = Fleet::new(quick()).await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", point)).unwrap();
+    let mut doomed = fleet.worker_with(&[("CONNECTOR_CRASH_AT", point.to_string())]);
+    let producing = tokio::spawn(ended(fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"])));
+    let died = tokio::time::timeout(Duration::from_mins(1), doomed.wait()).await;
+    assert!(died.is_ok_and(|status| status.is_ok_and(|status| status.code().is_none())), "at {point}");
+    let _worker = fleet.worker();
+    let ran = producing.await.unwrap();
+    assert_eq!(ran.code, Some(0), "after dying at {point}: {ran:#?}");
+    let asset = fleet.bench.asset(&id);
+    assert_clean(&fleet.bench.sandbox.audit());
+    let done = (crate::harness::saved_versions(&asset), asset.media, is_protected(&asset));
+    assert_eq!(done, (1, 1, true), "after dying at {point}: {asset:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_and_after_every_effect_and_settlement_the_asset_ends_protected_once() {
+    use futures::StreamExt;
+    let points = crash_points().await;
+    assert!(points > 30, "only {points} crash points");
+    let deaths = futures::stream::iter(1..=points).map(|point| tokio::spawn(die_at(point)));
+    let ended: Vec<_> = deaths.buffer_unordered(6).collect().await;
+    ended.into_iter().for_each(Result::unwrap);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_ends_every_worker_in_order_and_costs_no_attempt() {
+    let fleet = Fleet::new(quick()).await;
+    for seed in 0..160 {
+        fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
+    }
+    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_millis(600)));
+    let mut workers: Vec<_> = (0..4).map(|_| fleet.worker()).collect();
+    let producing = tokio::spawn(ended(fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"])));
+    until(|| fleet.requests("imatag.submit") > 8).await;
+    for worker in &mut workers {
+        let before = Instant::now();
+        signal(worker, Signal::SIGTERM);
+        let status = worker.wait().await.unwrap();
+        assert_eq!(status.code(), Some(0));
+        assert!(before.elapsed() < Duration::from_secs(9), "beyond its grace of 8 s");
+        *worker = fleet.worker();
+    }
+    producing.await.unwrap().assert_code(0);
+    fleet.assert_all_is_well().await;
+    let ledger = Ledger::new(State::open_to_read(&fleet.bench.path("state")).unwrap().unwrap());
+    for asset in fleet.bench.sandbox.audit().assets {
+        let events = ledger.outcomes_of(&asset.id.parse().unwrap()).await.unwrap();
+        assert_eq!(events.iter().map(|event| event.attempts).collect::<Vec<_>>(), [0], "{events:#?}");
+        assert_eq!(asset.media, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_longer_than_the_grace_goes_back_to_the_queue_and_a_second_signal_ends_at_once() {
+    let fleet = Fleet::new(quick()).await;
+    fleet.bench.reconfigure("request_timeout = '1s'", "request_timeout = '20s'");
+    fleet.bench.reconfigure("'2s']", "'21s']");
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.bench.sandbox.set_faults(slow("bynder.download", Duration::from_secs(12)));
+    fleet.publish().await.assert_code(0);
+    let mut first = fleet.worker();
+    until(|| fleet.requests("bynder.download") > 0).await;
+    let before = Instant::now();
+    signal(&first, Signal::SIGTERM);
+    assert_eq!(first.wait().await.unwrap().code(), Some(0));
+    assert!(before.elapsed() < Duration::from_secs(9));
+    let mut second = fleet.worker();
+    until(|| fleet.requests("bynder.download") > 1).await;
+    signal(&second, Signal::SIGTERM);
+    until(|| fleet.worker_logs().contains("once more to stop at once")).await;
+    let before = Instant::now();
+    signal(&second, Signal::SIGTERM);
+    assert_eq!(second.wait().await.unwrap().code(), Some(5));
+    assert!(before.elapsed() < Duration::from_secs(2));
+    fleet.bench.sandbox.set_faults(sandbox::faults::Faults::default());
+    let _third = fleet.worker();
+    until(|| is_protected(&fleet.bench.asset(&id))).await;
+    // Its outcome is taken in by whichever producer runs next.
+    fleet.sync().await.assert_code(0);
+    assert_eq!(fleet.bench.asset(&id).media, 1);
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_changes_is_protected_while_the_backlog_waits() {
+    let fleet = Fleet::new(quick()).await;
+    for seed in 0..150 {
+        fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
+    }
+    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_millis(900)));
+    fleet.configure("");
+    fleet.bench.reconfigure("[producer]\n", "[producer]\nevery = '1s'\n");
+    let variables = [("CONNECTOR_WORKER__CONCURRENCY", "3".to_owned())];
+    let _worker = fleet.worker_with(&variables);
+    let producer = fleet.producer(&["sync", "--full", "--json", "--quiet"]);
+    let queue = fleet.queue().await;
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while queue.depth().await.unwrap().submit_backlog < 100 {
+        assert!(Instant::now() < deadline, "no backlog comes about");
+    }
+    // The last of the backlog, by the order in which it was published.
+    let last = fleet.bench.sandbox.audit().assets.into_iter().rfind(|asset| asset.media == 0).unwrap().id;
+    let edited = Instant::now();
+    fleet.bench.sandbox.new_version(&last, &NewVersion { restore: None, seed: Some(9) }).unwrap().unwrap();
+    until(|| is_protected(&fleet.bench.asset(&last))).await;
+    assert!(edited.elapsed() < Duration::from_mins(2));
+    let backlog = queue.depth().await.unwrap().submit_backlog;
+    assert!(backlog > 20, "the backlog is nearly done ({backlog}); this proves nothing");
+    fleet.bench.sandbox.set_faults(sandbox::faults::Faults::default());
+    until(|| fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
+    signal(&producer, Signal::SIGTERM);
+    ended(producer).await.assert_code(0);
+    assert_clean(&fleet.bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_producer_is_refused_and_told_who_the_first_is() {
+    let fleet = Fleet::new(quick()).await;
+    fleet.bench.reconfigure("[producer]\n", "[producer]\nevery = '1s'\n");
+    let first = fleet.producer(&["sync", "--full", "--quiet"]);
+    let process = first.id().unwrap();
+    until(|| fleet.requests("bynder.list") > 0).await;
+    let state = fleet.bench.path("other-state").display().to_string();
+    fleet.bench.reconfigure(&fleet.bench.path("state").display().to_string(), &state);
+    let second = ended(fleet.producer(&["sync", "--full", "--once", "--quiet"])).await;
+    second.assert_code(5);
+    assert!(second.talk.contains(&format!("process {process} on ")), "{second:#?}");
+    drop(first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_interrupted_goes_on_with_the_same_jobs() {
+    let fleet = Fleet::new(sandbox::Options { assets: 90, seed: 8, ..quick() }).await;
+    for point in [60, 130, 200] {
+        let mut command = fleet
+            .producer_with(&["sync", "--full", "--quiet"], &[("CONNECTOR_CRASH_AT", format!("{point}"))]);
+        command.wait().await.unwrap();
+    }
+    let _worker = fleet.worker();
+    let ran = fleet.sync().await;
+    ran.assert_code(6);
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_workers_come_and_eight_go_and_everything_is_done_once() {
+    let fleet = Fleet::new(sandbox::Options { assets: 240, seed: 4, ..quick() }).await;
+    let producing = tokio::spawn(ended(fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"])));
+    let mut workers = vec![fleet.worker()];
+    until(|| fleet.requests("imatag.submit") > 3).await;
+    workers.extend((0..9).map(|_| fleet.worker()));
+    until(|| fleet.requests("imatag.submit") > 60).await;
+    for mut worker in workers.drain(2..) {
+        signal(&worker, Signal::SIGTERM);
+        assert_eq!(worker.wait().await.unwrap().code(), Some(0));
+    }
+    producing.await.unwrap().assert_code(6);
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_outcomes_were_lost_ends_and_says_so() {
+    let fleet = Fleet::new(quick()).await;
+    fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.bench.reconfigure("lost_after = '90s'", "lost_after = '3s'");
+    let producing = fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"]);
+    // Somebody takes the job away and settles nothing.
+    let queue = fleet.queue().await;
+    let delivery = queue.next(common::queue::StepSet::ALL).await.unwrap();
+    let ran = ended(producing).await;
+    ran.assert_code(5);
+    assert_eq!(ran.summary()["incomplete"], true);
+    assert!(ran.talk.contains("1 jobs have no outcome"), "{ran:#?}");
+    drop(delivery);
+}

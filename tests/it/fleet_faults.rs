@@ -1,0 +1,214 @@
+//! What goes wrong beside the broker: poisonous messages, services out of order, clocks, films that take for ever.
+
+use std::time::Duration;
+
+use common::outcome::{FailureClass, Outcome};
+use common::queue::JobQueue;
+use lapin::options::BasicPublishOptions;
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
+
+use crate::harness::broker::Broker;
+use crate::harness::fleet::{Fleet, ended};
+use crate::harness::scene::slow;
+use crate::harness::{assert_clean, is_protected, picture, quick, until};
+
+/// Puts bytes into a queue of the fleet's, as anybody with access to the broker may.
+async fn smuggle(fleet: &Fleet, queue: &str, bytes: &[u8]) {
+    let url = Broker::shared().await.url();
+    let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let options = BasicPublishOptions::default();
+    let key = format!("{}.{queue}", fleet.prefix);
+    let sent = channel.basic_publish("".into(), key.into(), options, bytes, BasicProperties::default());
+    sent.await.unwrap().await.unwrap();
+    connection.close(200, "done".into()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_no_jobs_become_failed_jobs_and_stop_nobody() {
+    let fleet = Fleet::new(quick()).await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let _declared = fleet.queue().await;
+    let traversal = r#"{"v":1,"job_id":"x","asset_id":"../v7/users"}"#.as_bytes();
+    let later = br#"{"v":99,"job_id":"of-a-later-release","asset_id":"A-1","run_id":"r"}"#;
+    let large = vec![b' '; 70 * 1024];
+    for (queue, bytes) in [
+        ("submit.fresh", b"garbage".as_slice()),
+        ("save", &[0xFF, 0, 7]),
+        ("transfer", traversal),
+        ("submit.backlog", later),
+        ("dead", b"{}"),
+        ("submit.fresh", &large),
+    ] {
+        smuggle(&fleet, queue, bytes).await;
+    }
+    let _worker = fleet.worker();
+    fleet.sync().await.assert_code(0);
+    assert!(is_protected(&fleet.bench.asset(&id)));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let mut failed = fleet.failed().await;
+    while failed.len() < 6 && tokio::time::Instant::now() < deadline {
+        failed = fleet.failed().await;
+    }
+    let malformed = failed.iter().filter(|failed| {
+        matches!(&failed.event.outcome, Outcome::Failed(failure) if failure.class == FailureClass::Malformed)
+    });
+    assert_eq!(malformed.count(), 6, "{failed:#?}");
+    assert!(failed.iter().any(|failed| failed.event.job_id.0 == "of-a-later-release"), "{failed:#?}");
+    assert_clean(&fleet.bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asset_that_kills_its_worker_fails_alone() {
+    let fleet = Fleet::new(quick()).await;
+    let ids: Vec<_> =
+        (0..12).map(|seed| fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap()).collect();
+    fleet.bench.reconfigure("request_timeout = '1s'", "request_timeout = '300ms'");
+    let poison = [("CONNECTOR_POISON", ids[5].clone())];
+    let producer = tokio::spawn(ended(fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"])));
+    let mut workers = [fleet.worker_with(&poison), fleet.worker_with(&poison)];
+    while !producer.is_finished() {
+        for worker in &mut workers {
+            if worker.try_wait().unwrap().is_some() {
+                *worker = fleet.worker_with(&poison);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let ran = producer.await.unwrap();
+    ran.assert_code(6);
+    assert_eq!((&ran.summary()["watermarked"], &ran.summary()["failed"]), (&11.into(), &1.into()));
+    let failed = fleet.failed().await;
+    assert_eq!(failed.len(), 1);
+    assert!(matches!(&failed[0].event.outcome,
+        Outcome::Failed(failure) if failure.class == FailureClass::Exhausted && failure.reason.contains("kills")));
+    assert_eq!(failed[0].event.asset_id.as_str(), ids[5]);
+    assert_clean(&fleet.bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_fail_at_random_change_no_outcome() {
+    let seed = rand::random();
+    println!("seed {seed}");
+    let fleet = Fleet::new(sandbox::Options { assets: 120, seed: 2, ..quick() }).await;
+    let producer = ended(fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"]));
+    let producer = tokio::spawn(producer);
+    let _workers: Vec<_> = (0..3).map(|_| fleet.worker()).collect();
+    until(|| fleet.requests("imatag.submit") > 2).await;
+    fleet.bench.sandbox.set_faults(of_all_kinds(seed, 0.03));
+    let ran = producer.await.unwrap();
+    ran.assert_code(6);
+    fleet.bench.sandbox.set_faults(Faults::default());
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_token_stops_the_workers_and_keeps_their_jobs() {
+    let fleet = Fleet::new(quick()).await;
+    for seed in 0..20 {
+        fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
+    }
+    let [port] = crate::harness::broker::free_ports();
+    let mut worker = fleet.worker_with(&[("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}"))]);
+    let page = async |path: &str| {
+        let mut answer = String::new();
+        let asked = async {
+            use tokio::io::{AsyncReadExt, AsyncWriteExt};
+            let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+            stream
+                .write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
+                .await?;
+            stream.read_to_string(&mut answer).await
+        };
+        let _ = asked.await;
+        answer
+    };
+    let comes = async |path: &str, text: &str| {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            let answer = page(path).await;
+            if answer.contains(text) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{path}: {answer}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    comes("/readyz", "200 OK").await;
+    let refused =
+        Action::Answer { status: 401, body: "no".to_owned(), content_type: "text/plain".to_owned() };
+    let rule = Rule {
+        endpoint: "bynder.download".to_owned(),
+        probability: 1.0,
+        skip: 0,
+        times: None,
+        moment: Moment::Before,
+        action: refused,
+    };
+    fleet.bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    fleet.publish().await.assert_code(0);
+    comes("/readyz", "does not accept the token").await;
+    comes("/healthz", "200 OK").await;
+    comes("/metrics", "connector_breaker_open{service=\"bynder\"} 1").await;
+    assert_eq!(fleet.queue().await.depth().await.unwrap().failed, 0);
+    fleet.bench.sandbox.set_faults(Faults::default());
+    until(|| fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
+    comes("/readyz", "200 OK").await;
+    comes("/metrics", "connector_jobs_total{outcome=\"watermarked\"} 20").await;
+    assert!(worker.try_wait().unwrap().is_none());
+    fleet.sync().await.assert_code(0);
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_that_takes_long_holds_no_delivery_and_one_that_takes_for_ever_fails() {
+    let options = sandbox::Options { watermark_time: Duration::from_secs(12), ..quick() };
+    let fleet = Fleet::new(options).await;
+    let id = fleet.bench.sandbox.add_asset(picture("slow.jpg", 1)).unwrap();
+    let worker = fleet.worker();
+    let producer = tokio::spawn(ended(fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"])));
+    until(|| fleet.requests("imatag.status") > 2).await;
+    producer.await.unwrap().assert_code(0);
+    assert!(is_protected(&fleet.bench.asset(&id)));
+
+    fleet.bench.reconfigure("grace = '8s'", "grace = '8s'\nlongest_wait = '4s'");
+    let _impatient = fleet.worker();
+    drop(worker);
+    fleet.bench.sandbox.add_asset(picture("never.jpg", 2)).unwrap();
+    let ran = fleet.sync().await;
+    ran.assert_code(6);
+    let failed = fleet.failed().await;
+    assert!(
+        matches!(&failed[0].event.outcome, Outcome::Failed(failure) if failure.class == FailureClass::TimedOut),
+        "{failed:#?}"
+    );
+    assert_clean(&fleet.bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_an_hour_ends_no_wait_and_no_job() {
+    let fleet = Fleet::new(quick()).await;
+    for seed in 0..40 {
+        fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
+    }
+    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_millis(300)));
+    let clock = fleet.bench.path("clock");
+    std::fs::write(&clock, "+0").unwrap();
+    let jumping = [
+        ("LD_PRELOAD", "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1".to_owned()),
+        ("FAKETIME_TIMESTAMP_FILE", clock.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("CONNECTOR_WORKER__CONCURRENCY", "4".to_owned()),
+    ];
+    let _jumping = fleet.worker_with(&jumping);
+    let _steady = fleet.worker_with(&[("CONNECTOR_WORKER__CONCURRENCY", "4".to_owned())]);
+    let producer = tokio::spawn(ended(fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"])));
+    for (done, offset) in [(6, "+3600"), (14, "-3600"), (24, "+0")] {
+        until(|| fleet.requests("imatag.submit") > done).await;
+        std::fs::write(&clock, offset).unwrap();
+    }
+    producer.await.unwrap().assert_code(0);
+    fleet.assert_all_is_well().await;
+}

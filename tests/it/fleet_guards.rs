@@ -1,0 +1,61 @@
+//! The guards of a fleet are real: without a lease, or without outwaiting the dead, the auditor finds the harm.
+
+use std::time::Duration;
+
+use sandbox::ViolationKind;
+use sandbox::faults::Faults;
+
+use crate::broker_faults::{job, publish_once_more};
+use crate::harness::fleet::Fleet;
+use crate::harness::scene::{slow, slow_once};
+use crate::harness::{assert_clean, is_protected, picture, quick, until};
+
+fn without(guard: Option<&str>) -> Vec<(&str, String)> {
+    guard.map(|guard| ("CONNECTOR_DISABLED_GUARDS", guard.to_owned())).into_iter().collect()
+}
+
+/// Two messages of one job, as a lost confirmation leaves them, and two workers to take them at once.
+async fn a_doubled_message(guard: Option<&str>) -> Fleet {
+    let fleet = Fleet::new(quick()).await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_millis(700)));
+    publish_once_more(&fleet, &job(&id)).await;
+    publish_once_more(&fleet, &job(&id)).await;
+    let _workers = [fleet.worker_with(&without(guard)), fleet.worker_with(&without(guard))];
+    until(|| is_protected(&fleet.bench.asset(&id))).await;
+    until(|| !fleet.bench.sandbox.is_busy()).await;
+    fleet
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_lease_two_workers_have_one_file_watermarked_twice() {
+    assert_clean(&a_doubled_message(None).await.bench.sandbox.audit());
+    let harmed = a_doubled_message(Some("Lease")).await.bench.sandbox.audit().violations;
+    assert!(harmed.iter().any(|found| found.kind == ViolationKind::DoneTwice), "{harmed:#?}");
+}
+
+/// A worker dies while its save is on the way; another takes the job before the save has landed.
+async fn a_save_that_lands_late(guard: Option<&str>) -> Fleet {
+    let fleet = Fleet::new(quick()).await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.bench.reconfigure("request_timeout = '1s'", "request_timeout = '4s'");
+    fleet.bench.reconfigure("'2s']", "'5s']");
+    fleet.bench.sandbox.set_faults(slow_once("bynder.save", Duration::from_secs(3)));
+    fleet.publish().await.assert_code(0);
+    let mut doomed = fleet.worker();
+    until(|| fleet.requests("bynder.save") > 0).await;
+    doomed.kill().await.unwrap();
+    let _heir = fleet.worker_with(&without(guard));
+    until(|| is_protected(&fleet.bench.asset(&id))).await;
+    // The late save lands whatever the second worker did.
+    until(|| !fleet.bench.sandbox.is_busy()).await;
+    fleet.bench.sandbox.set_faults(Faults::default());
+    fleet
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_suspect_wait_a_dead_worker_and_a_living_one_both_save() {
+    assert_clean(&a_save_that_lands_late(None).await.bench.sandbox.audit());
+    let harmed = a_save_that_lands_late(Some("SuspectWait")).await.bench.sandbox.audit().violations;
+    assert!(harmed.iter().any(|found| found.kind == ViolationKind::DoneTwice), "{harmed:#?}");
+}

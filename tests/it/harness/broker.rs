@@ -1,0 +1,174 @@
+//! A real RabbitMQ of the tests' own: own ports, own data folder, own node name, gone with the tests.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
+
+/// No start takes longer, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What keeps the server from outliving the tests: it runs beside something that reads a pipe of this process, and
+/// all of them die when that ends. The name server that Erlang starts detaches itself, so it is told to go.
+const WATCHDOG: &str =
+    r#""$1"/rabbitmq-server </dev/null & cat >/dev/null; epmd -kill >/dev/null 2>&1; kill -KILL 0"#;
+
+/// A RabbitMQ server.
+pub(crate) struct Broker {
+    folder: tempfile::TempDir,
+    port: u16,
+    environment: Vec<(&'static str, String)>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    child: Child,
+    _pipe: ChildStdin,
+}
+
+static SHARED: OnceCell<Broker> = OnceCell::const_new();
+
+impl Broker {
+    /// One server for all tests that leave it as it is; their names on it differ.
+    pub(crate) async fn shared() -> &'static Self {
+        SHARED.get_or_init(Self::start).await
+    }
+
+    /// A server of one test's own.
+    pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// As [`Broker::start`], with further lines of configuration.
+    pub(crate) async fn start_with(configuration: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [port, distribution, names] = free_ports();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let text = format!(
+            "listeners.tcp.1 = 127.0.0.1:{port}\nloopback_users = none\ndisk_free_limit.absolute = 50MB\n{configuration}\n"
+        );
+        std::fs::write(path("rabbitmq.conf"), text).unwrap();
+        std::fs::write(path("plugins"), "[].").unwrap();
+        // Looks for deliveries beyond their time every second instead of every minute.
+        std::fs::write(path("advanced.config"), "[{rabbit, [{channel_tick_interval, 1000}]}].").unwrap();
+        let environment = vec![
+            ("HOME", folder.path().display().to_string()),
+            ("RABBITMQ_NODENAME", format!("connector{port}@localhost")),
+            ("RABBITMQ_DIST_PORT", distribution.to_string()),
+            ("ERL_EPMD_PORT", names.to_string()),
+            // Lets the name server be told to go while the node is still there.
+            ("ERL_EPMD_RELAXED_COMMAND_CHECK", "1".to_owned()),
+            ("RABBITMQ_MNESIA_BASE", path("data")),
+            ("RABBITMQ_LOG_BASE", path("log")),
+            ("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf")),
+            ("RABBITMQ_ADVANCED_CONFIG_FILE", path("advanced.config")),
+            ("RABBITMQ_CONF_ENV_FILE", "/dev/null".to_owned()),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", path("plugins")),
+            ("RABBITMQ_PID_FILE", path("pid")),
+            ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 2:2".to_owned()),
+        ];
+        let broker = Self { folder, port, environment, running: Mutex::default() };
+        broker.restart().await;
+        broker
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    pub(crate) fn url(&self) -> String {
+        url(self.address())
+    }
+
+    /// Starts it, again if need be, on the same port with the same data; ready when this returns.
+    pub(crate) async fn restart(&self) {
+        self.kill();
+        let log = File::create(self.folder.path().join("out")).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", WATCHDOG, "sh"]).arg(scripts()).envs(self.environment.iter().cloned());
+        command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
+        let mut child = command.spawn().unwrap();
+        let pipe = child.stdin.take().unwrap();
+        *self.lock() = Some(Running { child, _pipe: pipe });
+        let ready = async {
+            while !self.answers().await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, ready).await.is_err() {
+            let log = std::fs::read_to_string(self.folder.path().join("out")).unwrap_or_default();
+            panic!("RabbitMQ does not start: {log}");
+        }
+    }
+
+    /// Kills it as a power cut would.
+    pub(crate) fn kill(&self) {
+        if let Some(mut running) = self.lock().take() {
+            let _ = killpg(Pid::from_raw(running.child.id().cast_signed()), Signal::SIGKILL);
+            let _ = running.child.wait();
+        }
+    }
+
+    /// Stops it in order.
+    pub(crate) async fn stop(&self) {
+        self.control(&["stop"]).await;
+        self.kill();
+    }
+
+    /// Runs `rabbitmqctl`; returns what it prints.
+    pub(crate) async fn control(&self, arguments: &[&str]) -> String {
+        let mut command = tokio::process::Command::new(scripts().join("rabbitmqctl"));
+        command.args(["-q"]).args(arguments).envs(self.environment.iter().cloned()).stdin(Stdio::null());
+        let output = command.output().await.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    async fn answers(&self) -> bool {
+        let greeting = async {
+            let mut stream = TcpStream::connect(self.address()).await.ok()?;
+            stream.write_all(b"AMQP\x00\x00\x09\x01").await.ok()?;
+            stream.read_u8().await.ok()
+        };
+        tokio::time::timeout(Duration::from_secs(5), greeting).await.ok().flatten().is_some()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = Command::new("epmd").arg("-kill").envs(self.environment.iter().cloned()).output();
+    }
+}
+
+/// The URL of a broker, or of something before it, at this address.
+pub(crate) fn url(address: SocketAddr) -> String {
+    format!("amqp://guest:guest@{address}/%2f")
+}
+
+/// Debian's own scripts; the ones on the path insist on the user `rabbitmq`.
+fn scripts() -> PathBuf {
+    let servers = std::fs::read_dir("/usr/lib/rabbitmq/lib").into_iter().flatten().flatten();
+    let found =
+        servers.map(|entry| entry.path().join("sbin")).find(|path| path.join("rabbitmq-server").exists());
+    found.unwrap_or_else(|| Path::new("RabbitMQ is missing: apt-get install rabbitmq-server").to_owned())
+}
+
+/// Ports that nobody listens on right now.
+pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let listeners = std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    listeners.map(|listener: TcpListener| listener.local_addr().unwrap().port())
+}

@@ -1,0 +1,157 @@
+//! A fleet: a sandbox, a broker, and real `producer` and `worker` processes.
+
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use common::ledger::Ledger;
+use common::queue::rabbitmq::Settings;
+use common::queue::{Depth, FailedJob, JobQueue, RabbitQueue};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+
+use super::{Bench, Ran};
+use crate::harness::broker::Broker;
+
+pub(crate) const WORKER: &str = env!("CARGO_BIN_EXE_worker-under-test");
+pub(crate) const PRODUCER: &str = env!("CARGO_BIN_EXE_producer-under-test");
+
+/// No fleet needs longer to get anywhere.
+const PATIENCE: Duration = Duration::from_mins(4);
+
+/// A sandbox, a configuration for a broker, and what to do with them.
+pub(crate) struct Fleet {
+    pub(crate) bench: Bench,
+    pub(crate) prefix: String,
+    url: String,
+}
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+impl Fleet {
+    /// On the broker that all tests share, under names of its own.
+    pub(crate) async fn new(options: sandbox::Options) -> Self {
+        let url = Broker::shared().await.url();
+        Self::on(&url, options).await
+    }
+
+    /// On a broker at this URL.
+    pub(crate) async fn on(url: &str, options: sandbox::Options) -> Self {
+        let bench = Bench::new(options).await;
+        let prefix = format!("test{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let fleet = Self { bench, prefix, url: url.to_owned() };
+        fleet.configure("");
+        fleet
+    }
+
+    /// Writes the configuration, with more of it at the end.
+    pub(crate) fn configure(&self, more: &str) {
+        self.bench.configure(&format!("lost_after = '90s'\n[broker]\nurl = '{}'\n{more}", self.url));
+        self.bench.reconfigure("[queue]\n", &format!("[queue]\nprefix = '{}'\n", self.prefix));
+        self.bench.reconfigure("request_timeout = '1s'\n", "request_timeout = '1s'\ngrace = '8s'\n");
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).arg("--config").arg(self.bench.path("connector.toml"));
+        command.env("CONNECTOR_HTTP__LISTEN", "127.0.0.1:0");
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// A worker of this fleet.
+    pub(crate) fn worker(&self) -> Child {
+        self.worker_with(&[])
+    }
+
+    /// A worker with further variables in its environment; its log goes to a file of the bench.
+    pub(crate) fn worker_with(&self, variables: &[(&str, String)]) -> Child {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let log = std::fs::File::create(self.bench.path(&format!("worker{number}.log"))).unwrap();
+        let mut command = self.command(WORKER, &[]);
+        // A spool is emptied at the start, so no two may share one.
+        let spool = self.bench.path(&format!("spool{number}"));
+        command.env("CONNECTOR_WORKER__SPOOL_DIR", spool).envs(variables.iter().cloned());
+        command.stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    }
+
+    /// The producer, started and not waited for.
+    pub(crate) fn producer(&self, arguments: &[&str]) -> Child {
+        self.producer_with(arguments, &[])
+    }
+
+    /// The producer with further variables in its environment.
+    pub(crate) fn producer_with(&self, arguments: &[&str], variables: &[(&str, String)]) -> Child {
+        let mut command = self.command(PRODUCER, arguments);
+        command.envs(variables.iter().cloned());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// A whole run over the library, until every job has an outcome.
+    pub(crate) async fn sync(&self) -> Ran {
+        ended(self.producer(&["sync", "--full", "--wait", "--json", "--quiet"])).await
+    }
+
+    /// Publishes and does not wait.
+    pub(crate) async fn publish(&self) -> Ran {
+        ended(self.producer(&["sync", "--full", "--json", "--quiet"])).await
+    }
+
+    /// This fleet's queue, to look at it and to meddle with it.
+    pub(crate) async fn queue(&self) -> RabbitQueue {
+        self.queue_with(None).await
+    }
+
+    /// This fleet's queue with a ledger, to publish with.
+    pub(crate) async fn queue_with(&self, ledger: Option<Ledger>) -> RabbitQueue {
+        let rungs = [100, 400, 1500, 2000].map(Duration::from_millis).to_vec();
+        let settings = Settings {
+            url: self.url.clone().into(),
+            authority: None,
+            prefix: self.prefix.clone(),
+            rungs,
+            program: "test".to_owned(),
+        };
+        RabbitQueue::open(&settings, ledger, PATIENCE).await.unwrap()
+    }
+
+    /// Fails unless everything is as it should be at the end: outcomes as planted, an audit without a word, nothing
+    /// left in the queues but the failed.
+    pub(crate) async fn assert_all_is_well(&self) {
+        super::assert_clean(&self.bench.sandbox.audit());
+        self.bench.assert_ended_as_planted().await;
+        let queue = self.queue().await;
+        let depth = queue.depth().await.unwrap();
+        assert_eq!(Depth { failed: 0, ..depth }, Depth::default());
+    }
+
+    /// The failed jobs.
+    pub(crate) async fn failed(&self) -> Vec<FailedJob> {
+        self.queue().await.failed(&common::queue::FailedFilter::default()).await.unwrap()
+    }
+
+    /// How often the sandbox was asked for something.
+    pub(crate) fn requests(&self, endpoint: &str) -> u64 {
+        self.bench.sandbox.stats().requests.get(endpoint).copied().unwrap_or_default()
+    }
+
+    /// What all workers said so far.
+    pub(crate) fn worker_logs(&self) -> String {
+        let files = std::fs::read_dir(self.bench.folder.path()).unwrap().flatten().map(|entry| entry.path());
+        let logs = files.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+        logs.map(|path| std::fs::read_to_string(path).unwrap()).collect()
+    }
+}
+
+/// Waits for a program to end.
+pub(crate) async fn ended(child: Child) -> Ran {
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+    Ran::new(output.expect("the program does not end").unwrap())
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(child: &Child, signal: Signal) {
+    let id = child.id().expect("it ended already").cast_signed();
+    kill(Pid::from_raw(id), signal).unwrap();
+}

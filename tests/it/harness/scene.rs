@@ -1,0 +1,20 @@
+//! Faults of the services that many scenes share.
+
+use std::time::Duration;
+
+use common::config::Span;
+use sandbox::faults::{Action, Faults, Moment, Rule};
+
+/// Every request to this endpoint takes this much longer, before anything is done.
+pub(crate) fn slow(endpoint: &str, by: Duration) -> Faults {
+    Faults { seed: 1, rules: vec![rule(endpoint, None, Action::Delay(Span(by)))] }
+}
+
+/// The first request to this endpoint takes this much longer, before anything is done.
+pub(crate) fn slow_once(endpoint: &str, by: Duration) -> Faults {
+    Faults { seed: 1, rules: vec![rule(endpoint, Some(1), Action::Delay(Span(by)))] }
+}
+
+fn rule(endpoint: &str, times: Option<u64>, action: Action) -> Rule {
+    Rule { endpoint: endpoint.to_owned(), probability: 1.0, skip: 0, times, moment: Moment::Before, action }
+}

@@ -1,0 +1,134 @@
+//! One delivery from the queue to its settlement.
+
+use std::time::{Duration, Instant};
+
+use common::fault::{Guard, guard_stands};
+use common::job::Job;
+use common::queue::{Delivery, Settlement};
+use common::telemetry::StepResult;
+use jiff::Timestamp;
+use tokio::sync::RwLock;
+use tokio_util::sync::CancellationToken;
+
+use crate::environment::Environment;
+use crate::settle::{conclude, lost, outwait};
+use crate::step;
+
+/// Lost deliveries after which a job runs alone, so that one that kills its process takes no other along.
+const LOST_TO_RUN_ALONE: u32 = 3;
+/// How long a job waits to be alone, its delivery in hand.
+const ALONE_PATIENCE: Duration = Duration::from_mins(1);
+
+/// What became of the work on a delivery.
+enum Work {
+    /// The step ended, or could not begin.
+    Settle(Settlement),
+    /// The delivery is somebody else's by now.
+    Void,
+}
+
+/// Does one step of one job and settles it. When `cut`, the job goes back to its step as suspect.
+pub(crate) async fn handle(
+    environment: &Environment,
+    delivery: Delivery,
+    cut: &CancellationToken,
+    alone: &RwLock<()>,
+) {
+    let (job_id, asset_id, step) =
+        (delivery.job.job_id.clone(), delivery.job.asset_id.clone(), delivery.job.step);
+    let started = Instant::now();
+    let metrics = &environment.metrics;
+    metrics.step_started();
+    let (delivery, work) = work(environment, delivery, cut, alone).await;
+    let mut result = StepResult::Abandoned;
+    if let (Some(delivery), Work::Settle(settlement)) = (delivery, work) {
+        let (settled, outcome) = described(&settlement);
+        match environment.queue.settle(delivery, settlement).await {
+            Ok(()) => {
+                result = settled;
+                if let Some(outcome) = outcome {
+                    metrics.job_ended(&outcome);
+                }
+            }
+            // The delivery comes back as suspect, so nothing is lost and nothing done twice.
+            Err(error) => {
+                tracing::warn!(%job_id, %asset_id, step = step.name(), %error, "cannot settle the step; it comes back");
+            }
+        }
+    } else {
+        tracing::warn!(%job_id, %asset_id, step = step.name(), "the delivery is lost; its step is abandoned");
+    }
+    metrics.step_ended(step, result, started.elapsed());
+}
+
+fn described(settlement: &Settlement) -> (StepResult, Option<common::outcome::Outcome>) {
+    match settlement {
+        Settlement::Forward(_) => (StepResult::Forward, None),
+        Settlement::Wait { .. } => (StepResult::Wait, None),
+        Settlement::Finish(event) => (StepResult::Finish, Some(event.outcome.clone())),
+        Settlement::Fail { event, .. } => (StepResult::Fail, Some(event.outcome.clone())),
+    }
+}
+
+/// Works on the delivery until its step ends, keeping the delivery from being taken away meanwhile.
+async fn work(
+    environment: &Environment,
+    mut delivery: Delivery,
+    cut: &CancellationToken,
+    alone: &RwLock<()>,
+) -> (Option<Delivery>, Work) {
+    let settings = &environment.settings;
+    let job = delivery.job.clone();
+    let back = job.clone();
+    let mut settling = Box::pin(settlement(environment, job, delivery.redelivered, alone));
+    loop {
+        tokio::select! {
+            settlement = &mut settling => return (Some(delivery), Work::Settle(settlement)),
+            () = delivery.voided() => return (None, Work::Void),
+            () = cut.cancelled() => {
+                // Its requests may still land: whoever takes it next has to outwait them.
+                return (Some(delivery), Work::Settle(outwait(settings, back, Timestamp::now())));
+            }
+            () = tokio::time::sleep(settings.longest_hold) => {}
+        }
+        delivery = match environment.queue.renew(delivery).await {
+            Ok(renewed) => renewed,
+            Err(error) => {
+                tracing::warn!(job_id = %back.job_id, %error, "cannot keep the delivery");
+                return (None, Work::Void);
+            }
+        };
+    }
+}
+
+async fn settlement(
+    environment: &Environment,
+    mut job: Job,
+    redelivered: bool,
+    alone: &RwLock<()>,
+) -> Settlement {
+    let settings = &environment.settings;
+    job.held = false;
+    if redelivered {
+        job.suspect = true;
+        if guard_stands(Guard::SuspectWait) {
+            return lost(settings, job, Timestamp::now());
+        }
+    }
+    let (mut together, mut by_itself) = (None, None);
+    if job.lost_deliveries >= LOST_TO_RUN_ALONE {
+        match tokio::time::timeout(ALONE_PATIENCE, alone.write()).await {
+            Ok(guard) => by_itself = Some(guard),
+            Err(_) => return Settlement::Wait { rung: settings.rungs[0], job: Box::new(job) },
+        }
+    } else {
+        together = Some(alone.read().await);
+    }
+    let result = step::run(environment, &mut job).await;
+    let mut settlement = conclude(settings, &environment.breakers, job, result, Timestamp::now());
+    if let Settlement::Fail { job, .. } = &mut settlement {
+        step::withdraw_marker(environment, job).await;
+    }
+    drop((together, by_itself));
+    settlement
+}

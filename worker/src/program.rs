@@ -1,0 +1,184 @@
+//! The `worker` program: options, wiring, and what goes on beside the work.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use common::bynder::{Bynder, MetapropertyError, hash_metaproperty};
+use common::config::Config;
+use common::failure::Failure;
+use common::patience::{Patience, patiently};
+use common::queue::{JobQueue, QueueError, RabbitQueue};
+use common::service::Service;
+use common::signals::stop_on_signals;
+use common::telemetry::{self, Metrics, Readiness, Verbosity};
+use common::{program, wiring};
+use tokio_util::sync::CancellationToken;
+
+use crate::breaker::Breakers;
+use crate::environment::{Environment, Metaproperty};
+
+/// How often the state of broker and services is told.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often messages that the broker gave up on are looked for.
+const BURY: Duration = Duration::from_secs(5);
+/// How often the depth of the queues is measured.
+const MEASURE: Duration = Duration::from_secs(15);
+/// How long to wait for the portal at the start before trying again.
+const START_AGAIN: Duration = Duration::from_secs(10);
+
+/// Does the jobs of a fleet: takes them from the broker, has files watermarked, saves them.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 stopped in order, 1 unexpected, 2 usage, 3 configuration or secret, 4 authentication or \
+    permission, 5 temporary."
+)]
+struct Arguments {
+    /// The configuration file [default: connector.toml, if there is one]
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Ask the worker of this machine whether it is alive
+    Healthcheck,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let format = match arguments.log_format {
+        LogFormat::Text => telemetry::LogFormat::Text,
+        LogFormat::Json => telemetry::LogFormat::Json,
+    };
+    telemetry::init(format, Verbosity::Work);
+    program::run(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let quiet = arguments.command.is_some();
+    let config = wiring::load(arguments.config.as_deref(), &[], quiet)?.config;
+    match arguments.command {
+        Some(Command::Healthcheck) => telemetry::healthcheck(config.http.listen).await,
+        None => work(&config).await,
+    }
+}
+
+async fn work(config: &Config) -> Result<(), Failure> {
+    let stop = stop_on_signals()?;
+    let (bynder, budget) = wiring::bynder(config)?;
+    let imatag = wiring::imatag(config)?;
+    let spool = wiring::spool(config)?;
+    let (metrics, readiness) = (Metrics::new(), Readiness::default());
+    readiness.set("broker", Err("not connected yet".to_owned()));
+    readiness.set("Bynder", Err("not asked yet".to_owned()));
+    // Health is answered until the very end, the drain included.
+    let end = CancellationToken::new();
+    let _end = end.clone().drop_guard();
+    telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end.clone()).await?;
+    let queue = RabbitQueue::start(&wiring::broker(config, "worker")?, None)?;
+    let breakers = Breakers::default();
+    tokio::spawn(end.clone().run_until_cancelled_owned(watch(
+        queue.clone(),
+        breakers.clone(),
+        metrics.clone(),
+        readiness.clone(),
+    )));
+    let Some(metaproperty) = stop.run_until_cancelled(metaproperty(config, &bynder)).await.transpose()?
+    else {
+        return Ok(());
+    };
+    readiness.set("Bynder", Ok(()));
+    if let Some(refused) = queue.trouble().filter(|trouble| matches!(trouble, QueueError::Refused(_))) {
+        return Err(refused.into());
+    }
+    let environment = Environment {
+        bynder,
+        imatag,
+        queue: Arc::new(queue.clone()),
+        spool,
+        budget,
+        breakers,
+        metrics,
+        settings: Arc::new(crate::wiring::settings(config, metaproperty)),
+    };
+    tokio::spawn(end.run_until_cancelled_owned(bury(queue.clone())));
+    tracing::info!(concurrency = config.worker.concurrency, "at work");
+    crate::consume(environment, stop, config.worker.grace.0).await;
+    queue.close().await;
+    tracing::info!("stopped in order");
+    Ok(())
+}
+
+/// Asks the portal for the hash metaproperty until it answers; what a person has to mend ends the program.
+async fn metaproperty(config: &Config, bynder: &Bynder) -> Result<Metaproperty, Failure> {
+    loop {
+        let known = match patiently(&Patience::brief(), || bynder.metaproperties()).await {
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%error, "Bynder cannot be asked; trying again");
+                tokio::time::sleep(START_AGAIN).await;
+                continue;
+            }
+            answer => answer?,
+        };
+        let found = hash_metaproperty(&known, &config.bynder.hash_metaproperty)
+            .map_err(|error: MetapropertyError| Failure::Configuration(error.to_string()))?;
+        return Ok(Metaproperty { name: found.name.clone(), id: found.id.clone() });
+    }
+}
+
+/// Tells readiness and metrics how broker and services are.
+async fn watch(queue: RabbitQueue, breakers: Breakers, metrics: Metrics, readiness: Readiness) {
+    let mut measured = tokio::time::Instant::now();
+    let mut was_connected = false;
+    loop {
+        let trouble = queue.trouble();
+        let connected = trouble.is_none();
+        if connected && !was_connected {
+            metrics.broker_reconnected();
+        }
+        was_connected = connected;
+        metrics.broker_connected(connected);
+        readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));
+        for service in Service::ALL {
+            metrics.breaker_open(service, breakers.is_open(service));
+        }
+        let halt = breakers.halt();
+        readiness.set("services", halt.map_or(Ok(()), |halt| Err(halt.reason)));
+        if connected && measured.elapsed() >= MEASURE {
+            measured = tokio::time::Instant::now();
+            if let Ok(depth) = queue.depth().await {
+                metrics.queue_measured(&depth);
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn bury(queue: RabbitQueue) {
+    loop {
+        if let Err(error) = queue.bury_dead().await {
+            tracing::debug!(%error, "cannot look for dead letters");
+        }
+        tokio::time::sleep(BURY).await;
+    }
+}
