@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Plan(Scope),
     /// Check configuration, portal and Imatag, a line a check
     Doctor,
+    /// Say how the work stands: runs, backlog by step, failed jobs
+    Status(Status),
     /// List, show, replay or drop failed jobs
     #[command(subcommand)]
     Failed(Failed),
@@ -57,9 +59,20 @@ pub(crate) struct Demo {
     pub(crate) keep: bool,
 }
 
+/// `connector status`
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Status {
+    /// Look at this machine's own queue although a broker is configured
+    #[arg(long)]
+    pub(crate) embedded: bool,
+}
+
 /// Which failed jobs.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Which {
+    /// Look at this machine's own queue although a broker is configured
+    #[arg(long)]
+    pub(crate) embedded: bool,
     /// The job with this id
     #[arg(long)]
     pub(crate) job: Option<String>,
@@ -77,7 +90,7 @@ pub(crate) enum Failed {
     List(Which),
     /// Everything about failed jobs, their attempts included
     Show(Which),
-    /// Send failed jobs back to their step; the next sync takes them up
+    /// Send failed jobs back to their step; the workers, or the next sync, take them up
     Replay(Change),
     /// Forget failed jobs; their assets are not tried again until they change
     Drop(Change),

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod commands;
+mod queues;
 mod wiring;
 
 use std::process::ExitCode;

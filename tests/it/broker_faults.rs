@@ -23,6 +23,11 @@ const WHOLE: [&str; 5] = ["sync", "--full", "--wait", "--json", "--quiet"];
 /// After whatever was broken is whole again, work goes on within this time.
 const RECOVERY: Duration = Duration::from_mins(1);
 
+/// So few at once that there is work left whenever something heals.
+fn few() -> [(&'static str, String); 1] {
+    [("CONNECTOR_WORKER__CONCURRENCY", "2".to_owned())]
+}
+
 async fn pictures(url: &str, count: u64) -> Fleet {
     let fleet = Fleet::on(url, quick()).await;
     for seed in 0..count {
@@ -50,10 +55,9 @@ fn assert_alive(workers: &mut [Child]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_restarts_dies_stays_away_and_drops_everybody_costs_time_alone() {
     let broker = Broker::start().await;
-    let fleet = pictures(&broker.url(), 150).await;
-    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_millis(300)));
-    let few = [("CONNECTOR_WORKER__CONCURRENCY", "3".to_owned())];
-    let mut workers: Vec<_> = (0..3).map(|_| fleet.worker_with(&few)).collect();
+    let fleet = pictures(&broker.url(), 250).await;
+    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_millis(700)));
+    let mut workers: Vec<_> = (0..3).map(|_| fleet.worker_with(&few())).collect();
     let producer = producing(&fleet);
     until(|| fleet.requests("imatag.submit") > 5).await;
     broker.stop().await;
@@ -168,9 +172,9 @@ async fn queues_that_somebody_deleted_are_made_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_without_disk_takes_nothing_and_loses_nothing() {
     let broker = Broker::start().await;
-    let fleet = pictures(&broker.url(), 60).await;
-    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_millis(200)));
-    let mut workers: Vec<_> = (0..2).map(|_| fleet.worker()).collect();
+    let fleet = pictures(&broker.url(), 150).await;
+    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_millis(700)));
+    let mut workers: Vec<_> = (0..2).map(|_| fleet.worker_with(&few())).collect();
     let producer = producing(&fleet);
     until(|| fleet.requests("imatag.submit") > 5).await;
     broker.control(&["set_disk_free_limit", "900GB"]).await;
@@ -179,6 +183,7 @@ async fn a_broker_without_disk_takes_nothing_and_loses_nothing() {
     broker.control(&["set_disk_free_limit", "50MB"]).await;
     assert_goes_on(&fleet).await;
     assert_alive(&mut workers);
+    fleet.bench.sandbox.set_faults(Faults::default());
     producer.await.unwrap().assert_code(0);
     fleet.assert_all_is_well().await;
 }

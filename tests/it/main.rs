@@ -8,6 +8,7 @@ mod crash;
 mod documents;
 mod faults;
 mod fleet;
+mod fleet_commands;
 mod fleet_faults;
 mod fleet_guards;
 mod guards;

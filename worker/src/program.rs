@@ -150,6 +150,7 @@ async fn metaproperty(config: &Config, bynder: &Bynder) -> Result<Metaproperty, 
 async fn watch(queue: RabbitQueue, breakers: Breakers, metrics: Metrics, readiness: Readiness) {
     let mut measured = tokio::time::Instant::now();
     let mut was_connected = false;
+    let mut unknown = 0;
     loop {
         let trouble = queue.trouble();
         let connected = trouble.is_none();
@@ -159,6 +160,10 @@ async fn watch(queue: RabbitQueue, breakers: Breakers, metrics: Metrics, readine
         was_connected = connected;
         metrics.broker_connected(connected);
         readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));
+        while unknown < queue.unknown_outcomes() {
+            metrics.broker_outcome_unknown();
+            unknown += 1;
+        }
         for service in Service::ALL {
             metrics.breaker_open(service, breakers.is_open(service));
         }

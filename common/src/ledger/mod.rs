@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-pub use run::{Run, RunMode, RunState};
+pub use run::{Run, RunMode, RunState, RunStatus};
 
 use crate::asset::AssetId;
 use crate::hash::ContentHash;

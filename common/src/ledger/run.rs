@@ -48,6 +48,25 @@ pub struct Run {
     pub checkpoint: Option<String>,
 }
 
+/// How a run stands, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunStatus {
+    /// Its id.
+    pub run_id: String,
+    /// `full` or `delta`.
+    pub mode: String,
+    /// When it started, by the portal's clock.
+    pub started: String,
+    /// `enumerating`, `enumerated` or `stopped`.
+    pub state: String,
+    /// Jobs published.
+    pub published: u64,
+    /// Jobs without an outcome.
+    pub open: u64,
+    /// Jobs whose outcome is a failure.
+    pub failed: u64,
+}
+
 impl Ledger {
     /// Notes the start of a run, unless it is noted already; an interrupted run that is not resumed counts as stopped.
     pub async fn begin_run_if_new(
@@ -95,6 +114,35 @@ impl Ledger {
                 let started =
                     started.parse().map_err(|_| DatabaseError::Damaged(format!("start of run {run_id}")))?;
                 Ok(Some(Run { run_id: RunId(run_id), started, checkpoint }))
+            })
+            .await
+    }
+
+    /// The latest runs, newest first.
+    pub async fn latest_runs(&self, count: u32) -> Result<Vec<RunStatus>, DatabaseError> {
+        self.state
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT run_id, mode, started, state,
+                            (SELECT count(*) FROM published WHERE published.run_id = runs.run_id),
+                            (SELECT count(*) FROM published WHERE published.run_id = runs.run_id AND open = 1),
+                            (SELECT count(*) FROM outcomes WHERE sequence IN
+                                (SELECT max(sequence) FROM outcomes WHERE outcomes.run_id = runs.run_id GROUP BY job_id)
+                             AND outcome = 'failed')
+                     FROM runs ORDER BY rowid DESC LIMIT ?1",
+                )?;
+                let runs = statement.query_map([count], |row| {
+                    Ok(RunStatus {
+                        run_id: row.get(0)?,
+                        mode: row.get(1)?,
+                        started: row.get(2)?,
+                        state: row.get(3)?,
+                        published: row.get(4)?,
+                        open: row.get(5)?,
+                        failed: row.get(6)?,
+                    })
+                })?;
+                Ok(runs.collect::<Result<_, _>>()?)
             })
             .await
     }

@@ -270,4 +270,7 @@ pub struct FailedJob {
     pub job: Option<Job>,
     /// How it ended.
     pub event: OutcomeEvent,
+    /// The beginning of a message that could not be read, where the queue kept it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
 }

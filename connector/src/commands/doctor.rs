@@ -1,11 +1,12 @@
 //! `connector doctor`: one line a check, and what to do about it. Nothing is changed anywhere.
 
-use common::bynder::hash_metaproperty;
-use common::bynder::{Bynder, BynderError, ListQuery};
+use crate::queues;
+use common::bynder::{Bynder, BynderError, ListQuery, hash_metaproperty};
 use common::config::Config;
 use common::failure::Failure;
 use common::hash::ContentHash;
 use common::imatag::ImatagError;
+use common::queue::JobQueue;
 use common::spool::Spool;
 use common::state::{State, StateError};
 use common::{output, wiring};
@@ -85,6 +86,9 @@ pub(crate) async fn run(common: &Common) -> Result<(), Failure> {
         Err(failure) => report.add("Bynder credential", Finding::Fail(failure.to_string(), 3)),
     }
     watermarking(config, &mut report).await;
+    if config.broker.is_some() {
+        broker(config, &mut report).await;
+    }
     report.end()
 }
 
@@ -162,6 +166,31 @@ async fn portal(config: &Config, bynder: &Bynder, report: &mut Report) {
     let text = "not tried, since trying would change an asset: the token needs the scope asset:write, its user the roles \
                 MEDIAHIGHRES, MEDIAUPLOAD and MEDIAEDIT";
     report.add("Bynder rights to write", Finding::Warn(text.to_owned()));
+}
+
+async fn broker(config: &Config, report: &mut Report) {
+    let queue = match queues::fleet(config).await {
+        Ok(queue) => {
+            report.add("broker", Finding::Pass("reachable, and its queues are declared".to_owned()));
+            queue
+        }
+        Err(failure @ Failure::Credential(_)) => {
+            let text = format!(
+                "{failure}; check broker.url, and the user's rights on names that start with {:?}",
+                config.queue.prefix
+            );
+            return report.add("broker", Finding::Fail(text, 4));
+        }
+        Err(failure @ Failure::Configuration(_)) => {
+            return report.add("broker", Finding::Fail(failure.to_string(), 3));
+        }
+        Err(failure) => return report.add("broker", Finding::Fail(failure.to_string(), 5)),
+    };
+    let finding = match queue.depth().await {
+        Ok(depth) => Finding::Pass(format!("{} jobs open, {} failed", depth.open(), depth.failed)),
+        Err(error) => Finding::Fail(format!("the queues cannot be looked at: {error}"), 5),
+    };
+    report.add("broker queues", finding);
 }
 
 fn skew(apart: SignedDuration) -> Finding {

@@ -7,20 +7,29 @@ use common::failure::Failure;
 use common::job::JobId;
 use common::outcome::{FailureClass, Outcome};
 use common::output;
-use common::queue::{EmbeddedQueue, FailedFilter, FailedJob, JobQueue};
-use common::state::State;
+use common::queue::{FailedFilter, FailedJob, JobQueue};
 use producer::arguments::{self, Common};
 use serde_json::json;
 
 use crate::arguments::{Change, Failed, Which};
+use crate::queues;
 
 pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure> {
     let loaded = arguments::load(common, None)?;
-    let queue = EmbeddedQueue::open(State::open(&loaded.config.producer.state_dir)?).await?;
+    let which = match command {
+        Failed::List(which) | Failed::Show(which) => which,
+        Failed::Replay(change) | Failed::Drop(change) => &change.which,
+    };
+    let opened = queues::open(&loaded.config, which.embedded).await?;
+    let queue = opened.queue.as_ref();
     match command {
         Failed::List(which) => {
-            for failed in queue.failed(&filter(which)?).await? {
-                output::data(&if common.json { json!(failed.event).to_string() } else { line(&failed) });
+            let jobs = queue.failed(&filter(which)?).await?;
+            for failed in &jobs {
+                output::data(&if common.json { json!(failed.event).to_string() } else { line(failed) });
+            }
+            if !common.quiet {
+                output::talk(&format!("{} failed jobs", jobs.len()));
             }
         }
         Failed::Show(which) => {
@@ -30,16 +39,14 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
             }
         }
         Failed::Replay(change) => {
-            let jobs = chosen(&queue, change, "replay").await?;
+            let jobs = chosen(queue, change, "replay").await?;
             let replayed = queue.replay(&jobs).await?;
             if !change.dry_run {
-                output::talk(&format!(
-                    "{replayed} jobs go back to their step; `connector sync` takes them up"
-                ));
+                output::talk(&format!("{replayed} jobs go back to their step; {}", opened.taken_up_by));
             }
         }
         Failed::Drop(change) => {
-            let jobs = chosen(&queue, change, "drop").await?;
+            let jobs = chosen(queue, change, "drop").await?;
             let dropped = queue.discard(&jobs).await?;
             if !change.dry_run {
                 output::talk(&format!("{dropped} failed jobs are forgotten"));
@@ -78,7 +85,7 @@ fn line(failed: &FailedJob) -> String {
 }
 
 /// The jobs that are meant, counted and confirmed.
-async fn chosen(queue: &EmbeddedQueue, change: &Change, verb: &str) -> Result<HashSet<JobId>, Failure> {
+async fn chosen(queue: &dyn JobQueue, change: &Change, verb: &str) -> Result<HashSet<JobId>, Failure> {
     let jobs: HashSet<JobId> =
         queue.failed(&filter(&change.which)?).await?.into_iter().map(|job| job.event.job_id).collect();
     output::talk(&format!("{} failed jobs to {verb}", jobs.len()));

@@ -6,6 +6,7 @@ mod doctor;
 mod failed;
 mod secrets;
 mod state;
+mod status;
 mod sync;
 
 use common::failure::Failure;
@@ -22,6 +23,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Sync(run) => sync::run(common, run).await,
         Command::Plan(run) => plan::run(common, run).await,
         Command::Doctor => doctor::run(common).await,
+        Command::Status(status) => status::run(common, *status).await,
         Command::Failed(command) => failed::run(common, command).await,
         Command::State(command) => state::run(common, command).await,
         Command::Config(command) => config::run(common, command),

@@ -50,6 +50,12 @@ impl EmbeddedQueue {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// How many jobs are where, seen beside a process that works on them.
+    pub async fn depth_beside(state: &State) -> Result<Depth, QueueError> {
+        let now = Timestamp::now().as_millisecond();
+        Ok(state.read(move |connection| rows::depth(connection, now)).await?)
+    }
+
     async fn write<T, F>(&self, change: F) -> Result<T, QueueError>
     where
         T: Send + 'static,
@@ -178,8 +184,7 @@ impl JobQueue for EmbeddedQueue {
     }
 
     async fn depth(&self) -> Result<Depth, QueueError> {
-        let now = Timestamp::now().as_millisecond();
-        Ok(self.shared.state.read(move |connection| rows::depth(connection, now)).await?)
+        Self::depth_beside(&self.shared.state).await
     }
 
     async fn failed(&self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {

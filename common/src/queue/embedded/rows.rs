@@ -208,7 +208,7 @@ pub(super) fn failed(
             _ => None,
         };
         if filter.class.is_none_or(|wanted| Some(wanted) == class) {
-            found.push(FailedJob { job: Job::decode(&body(row, 0)?).ok(), event });
+            found.push(FailedJob { job: Job::decode(&body(row, 0)?).ok(), event, unreadable: None });
         }
         if found.len() >= MOST_FAILED as usize {
             break;

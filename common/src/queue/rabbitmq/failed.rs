@@ -48,7 +48,7 @@ impl<'a> Pass<'a> {
         while let Some((failed, _)) = self.next().await? {
             if found.len() < MOST_SHOWN && matches(filter, &failed) {
                 found.retain(|known| known.event.job_id != failed.event.job_id);
-                found.push(FailedJob { job: failed.job, event: failed.event });
+                found.push(FailedJob { job: failed.job, event: failed.event, unreadable: failed.unreadable });
             }
         }
         self.end().await;

@@ -181,6 +181,11 @@ impl RabbitQueue {
         links.into_iter().find_map(|link| link.live().err())
     }
 
+    /// Messages so far of which it is not known whether the broker took them.
+    pub fn unknown_outcomes(&self) -> u64 {
+        self.publisher.unknown_outcomes()
+    }
+
     /// Gives back what was taken and nobody works on.
     pub async fn close(&self) {
         self.work.close().await;

@@ -4,6 +4,7 @@
 //! another publish. Success is an acknowledgement without a returned message, and nothing else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, Object, Pool, RecycleError, RecycleResult, Timeouts};
@@ -25,6 +26,8 @@ const DOWN_PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Publisher {
     link: Arc<Link>,
     channels: Pool<Channels>,
+    /// Messages of which it is not known whether they were taken.
+    unknown: AtomicU64,
 }
 
 struct Channels {
@@ -69,7 +72,11 @@ impl Publisher {
             .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|error| QueueError::Broken(error.to_string()))?;
-        Ok(Self { link, channels })
+        Ok(Self { link, channels, unknown: AtomicU64::new(0) })
+    }
+
+    pub(super) fn unknown_outcomes(&self) -> u64 {
+        self.unknown.load(Ordering::Relaxed)
     }
 
     pub(super) fn link(&self) -> &Link {
@@ -94,6 +101,14 @@ impl Publisher {
     /// # Errors
     /// [`QueueError::UnknownOutcome`]: it may have been taken, and publishing it again may double it.
     pub(super) async fn publish(&self, message: &Message) -> Result<(), QueueError> {
+        let published = self.try_publish(message).await;
+        if matches!(published, Err(QueueError::UnknownOutcome(_))) {
+            self.unknown.fetch_add(1, Ordering::Relaxed);
+        }
+        published
+    }
+
+    async fn try_publish(&self, message: &Message) -> Result<(), QueueError> {
         self.unblocked().await?;
         let channel = self.channels.get().await.map_err(|error| match error {
             deadpool::managed::PoolError::Backend(error) => error,

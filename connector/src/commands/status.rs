@@ -1,0 +1,98 @@
+//! `connector status`: how the work stands, without changing anything.
+
+use common::failure::Failure;
+use common::ledger::{Ledger, RunStatus};
+use common::output;
+use common::queue::{Depth, EmbeddedQueue, JobQueue};
+use common::state::State;
+use jiff::Timestamp;
+use producer::arguments::{self, Common};
+use serde_json::json;
+
+use crate::arguments::Status;
+use crate::queues;
+
+/// Runs that are shown.
+const RUNS: u32 = 5;
+
+/// What is known on this machine and at the broker.
+struct Standing {
+    cursor: Option<Timestamp>,
+    runs: Vec<RunStatus>,
+    /// Whether this machine has a state directory; a fleet's may be elsewhere.
+    has_state: bool,
+    /// Why the queue cannot be looked at, if that is so.
+    depth: Result<Depth, String>,
+}
+
+pub(crate) async fn run(common: &Common, status: Status) -> Result<(), Failure> {
+    let config = arguments::load(common, None)?.config;
+    let state = State::open_to_read(&config.producer.state_dir)?;
+    let depth = if config.broker.is_some() && !status.embedded {
+        match queues::fleet(&config).await {
+            Ok(queue) => queue.depth().await.map_err(|error| error.to_string()),
+            Err(failure) => Err(failure.to_string()),
+        }
+    } else if let Some(state) = &state {
+        EmbeddedQueue::depth_beside(state).await.map_err(|error| error.to_string())
+    } else {
+        Ok(Depth::default())
+    };
+    let mut standing = Standing { cursor: None, runs: Vec::new(), has_state: state.is_some(), depth };
+    if let Some(state) = state {
+        let ledger = Ledger::new(state);
+        standing.cursor = ledger.cursor().await?;
+        standing.runs = ledger.latest_runs(RUNS).await?;
+    }
+    if common.json {
+        output::data(&as_json(&standing).to_string());
+    } else {
+        print(&standing, &config.producer.state_dir.display().to_string());
+    }
+    match standing.depth {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Failure::Told(5)),
+    }
+}
+
+fn as_json(standing: &Standing) -> serde_json::Value {
+    json!({
+        "cursor": standing.cursor,
+        "runs": standing.runs,
+        "queues": standing.depth.as_ref().ok(),
+        "queue_error": standing.depth.as_ref().err(),
+    })
+}
+
+fn print(standing: &Standing, directory: &str) {
+    match &standing.depth {
+        Ok(depth) => {
+            let counts = [
+                ("to submit, changed lately", depth.submit_fresh),
+                ("to submit, backlog", depth.submit_backlog),
+                ("to transfer", depth.transfer),
+                ("to save", depth.save),
+                ("waiting", depth.waiting),
+                ("failed", depth.failed),
+            ];
+            for (name, count) in counts {
+                output::data(&format!("{name:<28} {count:>10}"));
+            }
+        }
+        Err(reason) => output::data(&format!("the queues cannot be looked at: {reason}")),
+    }
+    if !standing.has_state {
+        output::data(&format!(
+            "no runs are on record here ({directory} holds no state; the producer's may be elsewhere)"
+        ));
+        return;
+    }
+    let cursor = standing.cursor.map_or_else(|| "none yet".to_owned(), |at| at.to_string());
+    output::data(&format!("{:<28} {cursor}", "last finished run started"));
+    for run in &standing.runs {
+        output::data(&format!(
+            "{}  {:<6} {:<12} {:>8} published {:>8} open {:>6} failed",
+            run.run_id, run.mode, run.state, run.published, run.open, run.failed
+        ));
+    }
+}

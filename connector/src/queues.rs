@@ -1,0 +1,33 @@
+//! Which queue a command means: the fleet's, if a broker is configured, or this machine's own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::config::Config;
+use common::failure::Failure;
+use common::queue::{EmbeddedQueue, JobQueue, RabbitQueue};
+use common::state::State;
+use common::wiring;
+
+/// How long a command waits for the broker.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A queue, and who takes up what is put back into it.
+pub(crate) struct Opened {
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) taken_up_by: &'static str,
+}
+
+/// Opens the queue that is meant; `embedded` means this machine's own in any case.
+pub(crate) async fn open(config: &Config, embedded: bool) -> Result<Opened, Failure> {
+    if config.broker.is_some() && !embedded {
+        return Ok(Opened { queue: Arc::new(fleet(config).await?), taken_up_by: "the workers take them up" });
+    }
+    let queue = EmbeddedQueue::open(State::open(&config.producer.state_dir)?).await?;
+    Ok(Opened { queue: Arc::new(queue), taken_up_by: "`connector sync` takes them up" })
+}
+
+/// The fleet's queue.
+pub(crate) async fn fleet(config: &Config) -> Result<RabbitQueue, Failure> {
+    Ok(RabbitQueue::open(&wiring::broker(config, "connector")?, None, PATIENCE).await?)
+}

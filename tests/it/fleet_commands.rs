@@ -1,0 +1,97 @@
+//! What a person asks of a fleet: how it stands, what failed, and to try it again.
+
+use common::outcome::Outcome;
+use serde_json::Value;
+
+use crate::harness::fleet::Fleet;
+use crate::harness::{assert_clean, picture, quick};
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_jobs_are_listed_shown_replayed_and_dropped() {
+    let fleet = Fleet::new(sandbox::Options { assets: 30, ..quick() }).await;
+    let worker = fleet.worker();
+    let failed = fleet.sync().await.summary()["failed"].as_u64().unwrap();
+    assert!(failed > 2);
+    let listed = fleet.bench.run(&["failed", "list", "--json"]).await;
+    assert_eq!(lines(&listed.assert_code(0).out).len() as u64, failed);
+    let shown = fleet.bench.run(&["failed", "show", "--class", "marker", "--json"]).await;
+    let shown = lines(&shown.assert_code(0).out);
+    assert_eq!(shown[0]["event"]["class"], "marker", "{shown:#?}");
+    assert!(shown[0]["job"]["asset_id"].is_string());
+    let counted = fleet.bench.run(&["failed", "replay", "--dry-run"]).await;
+    assert!(counted.assert_code(0).talk.contains(&format!("{failed} failed jobs to replay")));
+    assert_eq!(fleet.failed().await.len() as u64, failed);
+    drop(worker);
+
+    // What is wrong with them stays wrong: replayed, each fails again and is listed once.
+    let replayed = fleet.bench.run(&["failed", "replay", "--yes"]).await;
+    assert!(replayed.assert_code(0).talk.contains("the workers take them up"), "{replayed:#?}");
+    let status = fleet.bench.run(&["status", "--json"]).await;
+    let status: Value = serde_json::from_str(status.assert_code(0).out.trim()).unwrap();
+    let open: u64 = ["submit_fresh", "submit_backlog", "transfer", "save", "waiting"]
+        .iter()
+        .map(|name| status["queues"][*name].as_u64().unwrap())
+        .sum();
+    assert_eq!((open, status["queues"]["failed"].as_u64().unwrap()), (failed, 0));
+    assert_eq!(status["runs"][0]["failed"], failed);
+    let _worker = fleet.worker();
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
+    while (fleet.failed().await.len() as u64) < failed {
+        assert!(tokio::time::Instant::now() < deadline, "the replayed jobs do not end");
+    }
+    let dropped = fleet.bench.run(&["failed", "drop", "--yes", "--class", "marker"]).await;
+    assert!(dropped.assert_code(0).talk.contains("1 failed jobs are forgotten"), "{dropped:#?}");
+    assert_eq!(fleet.failed().await.len() as u64, failed - 1);
+    assert_clean(&fleet.bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_dies_midway_and_is_repeated_does_nothing_twice() {
+    let options = sandbox::Options { watermark_time: std::time::Duration::from_secs(1), ..quick() };
+    let fleet = Fleet::new(options).await;
+    for seed in 0..8 {
+        fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
+    }
+    // Each job fails once, by a wait of no length.
+    fleet.bench.reconfigure("grace = '8s'", "grace = '8s'\nlongest_wait = '0s'");
+    let impatient = fleet.worker();
+    fleet.sync().await.assert_code(6);
+    assert_eq!(fleet.failed().await.len(), 8);
+    drop(impatient);
+    fleet.bench.reconfigure("\nlongest_wait = '0s'", "");
+    let _worker = fleet.worker();
+    let deadly = [("CONNECTOR_CRASH_AT", "4".to_owned())];
+    let died = fleet.bench.run_with(&["failed", "replay", "--yes"], &deadly).await;
+    assert_eq!(died.code, None, "{died:#?}");
+    for _ in 0..2 {
+        fleet.bench.run(&["failed", "replay", "--yes"]).await.assert_code(0);
+    }
+    crate::harness::until(|| fleet.bench.sandbox.audit().assets.iter().all(crate::harness::is_protected))
+        .await;
+    fleet.sync().await;
+    assert_clean(&fleet.bench.sandbox.audit());
+    assert!(fleet.bench.sandbox.audit().assets.iter().all(|asset| asset.media == 1));
+    for asset in fleet.bench.sandbox.audit().assets {
+        let outcome = fleet.bench.outcome(&asset.id).await;
+        assert!(matches!(outcome, Some(Outcome::Watermarked { .. })), "{outcome:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_not_there_is_said_and_the_rest_is_shown() {
+    let fleet = Fleet::on("amqp://guest:guest@127.0.0.1:1/%2f", quick()).await;
+    let status = fleet.bench.run(&["status"]).await;
+    assert!(status.assert_code(5).out.contains("cannot reach the broker"), "{status:#?}");
+    let doctor = fleet.bench.run(&["doctor"]).await;
+    assert!(doctor.assert_code(5).out.contains("FAIL  broker: cannot reach the broker"), "{doctor:#?}");
+    let worker = crate::harness::fleet::ended(fleet.producer(&["sync", "--full", "--quiet"])).await;
+    assert!(worker.assert_code(5).talk.contains("cannot reach the broker"), "{worker:#?}");
+    let whole = Fleet::new(quick()).await;
+    let doctor = whole.bench.run(&["doctor"]).await;
+    assert!(doctor.assert_code(0).out.contains("PASS  broker:"), "{doctor:#?}");
+    assert!(!format!("{status:?}{doctor:?}{worker:?}").contains("guest:guest"));
+}
