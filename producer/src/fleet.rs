@@ -14,6 +14,7 @@ use common::queue::{Depth, JobQueue, QueueError, RabbitQueue};
 use common::state::State;
 use common::telemetry::{Metrics, Readiness};
 use common::wiring;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Scope;
@@ -26,6 +27,9 @@ use crate::{Progress, Summary, first_run};
 const BROKER_PATIENCE: Duration = Duration::from_secs(30);
 /// How soon after something that passes by itself to try again.
 pub(crate) const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// Twice what a job may wait in all. A job that is out for longer was lost with the broker's data; if it was not, there
+/// are two of it, and the later one finds the work done.
+const LONGEST_JOB: SignedDuration = SignedDuration::from_hours(48);
 /// How often outcomes are looked for when there were none.
 pub(crate) const LOOK: Duration = Duration::from_millis(300);
 /// How often the depth of the queues is asked for while waiting.
@@ -133,6 +137,10 @@ impl Fleet {
     ) -> Result<Ended, Failure> {
         let started = Instant::now();
         let before = self.budget.used();
+        let lost = self.ledger.give_up_before(Timestamp::now() - LONGEST_JOB).await?;
+        if lost > 0 {
+            tracing::warn!(jobs = lost, "no outcome came for two days; their assets are taken up again");
+        }
         let cursor = self.ledger.cursor().await?;
         let options = options(&self.config, scope, cursor);
         let patience = Patience::until(stop.clone());
@@ -149,6 +157,9 @@ impl Fleet {
         .await?;
         let without_outcome =
             if wait { self.outcomes_of(&report.run_id, started, quiet, stop).await? } else { 0 };
+        if without_outcome > 0 {
+            self.ledger.give_up_run(&report.run_id).await?;
+        }
         // Outcomes of earlier runs that came while nobody was there to take them in.
         while self.queue.fold_outcomes(&self.ledger).await.is_ok_and(|count| count > 0) {}
         let tally = self.ledger.tally_of(&report.run_id).await?;

@@ -114,3 +114,36 @@ impl Schedule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::config::Span;
+
+    use super::*;
+
+    fn schedule(every: Option<u64>, cron: Option<&str>) -> Result<Option<Schedule>, Failure> {
+        let every = every.map(|seconds| Span(Duration::from_secs(seconds)));
+        Schedule::of(&ProducerSection { every, cron: cron.map(str::to_owned), ..ProducerSection::default() })
+    }
+
+    #[test]
+    fn nothing_given_is_one_run_and_both_is_an_error() {
+        assert!(matches!(schedule(None, None), Ok(None)));
+        assert!(
+            schedule(Some(5), Some("* * * * *"))
+                .is_err_and(|error| error.to_string().contains("keep one of them"))
+        );
+        let wrong = schedule(None, Some("whenever"));
+        assert!(wrong.is_err_and(|error| error.to_string().contains("producer.cron: \"whenever\"")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_starts_so_long_after_the_last_start_or_when_the_expression_says() {
+        let started = tokio::time::Instant::now();
+        tokio::time::advance(Duration::from_secs(40)).await;
+        let every = schedule(Some(60), None).unwrap().unwrap();
+        assert_eq!(every.until_next(started), Duration::from_secs(20));
+        let hourly = schedule(None, Some("0 * * * *")).unwrap().unwrap();
+        assert!(hourly.until_next(started) <= Duration::from_hours(1));
+    }
+}

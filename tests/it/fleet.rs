@@ -280,5 +280,13 @@ async fn a_run_whose_outcomes_were_lost_ends_and_says_so() {
     ran.assert_code(5);
     assert_eq!(ran.summary()["incomplete"], true);
     assert!(ran.talk.contains("1 jobs have no outcome"), "{ran:#?}");
+    // The asset is taken up again, and whoever had its first job may still bring it back.
+    fleet.bench.reconfigure("lost_after = '3s'", "lost_after = '90s'");
+    let _worker = fleet.worker();
+    let again = fleet.sync().await;
+    again.assert_code(0);
+    assert_eq!(again.summary()["watermarked"], 1);
     drop(delivery);
+    until(|| fleet.worker_logs().matches("done").count() > 1).await;
+    assert_clean(&fleet.bench.sandbox.audit());
 }

@@ -10,7 +10,7 @@ use common::bynder::{Bynder, MetapropertyError, hash_metaproperty};
 use common::config::Config;
 use common::failure::Failure;
 use common::patience::{Patience, patiently};
-use common::queue::{JobQueue, QueueError, RabbitQueue};
+use common::queue::{JobQueue, RabbitQueue};
 use common::service::Service;
 use common::signals::stop_on_signals;
 use common::telemetry::{self, Metrics, Readiness, Verbosity};
@@ -108,9 +108,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         return Ok(());
     };
     readiness.set("Bynder", Ok(()));
-    if let Some(refused) = queue.trouble().filter(|trouble| matches!(trouble, QueueError::Refused(_))) {
-        return Err(refused.into());
-    }
+    queue.greeted().await?;
     let environment = Environment {
         bynder,
         imatag,

@@ -346,6 +346,24 @@ impl Ledger {
             .await
     }
 
+    /// Stops waiting for jobs of a run: their assets can be taken up again. An outcome that comes late still counts.
+    pub async fn give_up_run(&self, run: &RunId) -> Result<(), DatabaseError> {
+        let run = run.to_string();
+        self.state
+            .write(move |transaction| {
+                transaction.execute("UPDATE published SET open = 0 WHERE run_id = ?1 AND open = 1", [run])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Stops waiting for jobs that were published before this time; returns how many there were.
+    pub async fn give_up_before(&self, time: Timestamp) -> Result<usize, DatabaseError> {
+        let time = time.as_millisecond();
+        let sql = "UPDATE published SET open = 0 WHERE open = 1 AND at_ms < ?1";
+        self.state.write(move |transaction| Ok(transaction.execute(sql, [time])?)).await
+    }
+
     /// Jobs of a run that have no outcome yet.
     pub async fn open_in(&self, run: &RunId) -> Result<u64, DatabaseError> {
         let run = run.to_string();

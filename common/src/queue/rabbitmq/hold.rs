@@ -38,7 +38,11 @@ impl RabbitQueue {
         let queue = self.topology.hold(&self.process);
         for _ in 0..LOOKS {
             if let Some(taken) = self.work.fetch(&queue).await? {
-                old.acknowledge().await?;
+                if let Err(error) = old.acknowledge().await {
+                    // The old one is somebody else's by now. Two of a job are safe, none is not.
+                    taken.give_back().await;
+                    return Err(error);
+                }
                 return Ok(taken);
             }
             tokio::time::sleep(LOOK_EVERY).await;

@@ -44,6 +44,11 @@ impl Taken {
         earlier.max(u32::from(self.message.redelivered)).saturating_add(1)
     }
 
+    /// Whether the broker still waits for an answer about it: its channel may be gone while the connection stands.
+    pub(super) fn is_valid(&self) -> bool {
+        !self.lost.is_cancelled() && self.message.acker.usable()
+    }
+
     /// Tells the broker that the message is done with.
     pub(super) async fn acknowledge(&self) -> Result<(), QueueError> {
         if answered(self.message.acker.ack(BasicAckOptions::default())).await? {

@@ -46,10 +46,12 @@ impl Leases {
         let entry = self.entry(asset);
         let live = self.link.live()?;
         let name = self.topology.lease(asset);
-        if !take_exclusively(&live, name.clone()).await? {
+        let taken = take_exclusively(&live, name.clone()).await;
+        if let Ok(false) = taken {
             return Ok(None);
         }
-        // From here on the queue has to be deleted before the asset may be taken again by this process.
+        // From here on the queue has to be deleted before the asset may be taken again by this process; also where no
+        // answer came, since it may be there.
         entry.disarm();
         let (leases, asset, release) = (self.clone(), asset.clone(), live.clone());
         let runtime = Handle::current();
@@ -59,6 +61,7 @@ impl Leases {
                 leases.lock().remove(&asset);
             });
         });
+        taken?;
         let contact = self.contact.clone();
         Ok(Some(Lease::held(guard, move || {
             if live.lost.is_cancelled() {

@@ -114,6 +114,10 @@ impl Ticket {
     pub(super) fn lost(&self) -> CancellationToken {
         self.lost.clone()
     }
+
+    fn is_valid(&self) -> bool {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(Taken::is_valid)
+    }
 }
 
 impl RabbitQueue {
@@ -173,6 +177,17 @@ impl RabbitQueue {
             _keeping: keeping,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Waits for the first answer of the broker.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] if a person has to act. A broker that does not answer is no error: it may yet.
+    pub async fn greeted(&self) -> Result<(), QueueError> {
+        match self.publisher.link().wait(ANSWER).await {
+            Err(refused @ QueueError::Refused(_)) => Err(refused),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Why the broker cannot be used right now, if that is so.
@@ -348,8 +363,7 @@ impl JobQueue for RabbitQueue {
 
     async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<(), QueueError> {
         let Delivery { receipt, ticket, .. } = delivery;
-        let lost = ticket.as_ref().is_none_or(|ticket| ticket.lost.is_cancelled());
-        if lost {
+        if !ticket.as_ref().is_some_and(Ticket::is_valid) {
             // Somebody else gets this job; publishing its successor would make two of it.
             return Err(QueueError::Unavailable("the delivery was void before the step ended".to_owned()));
         }
