@@ -133,9 +133,7 @@ async fn a_step_longer_than_the_brokers_patience_keeps_its_delivery() {
     fleet.bench.reconfigure("'2s']", "'21s']\nlongest_hold = '1s'");
     fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_secs(10)));
     let _worker = fleet.worker();
-    let before = Instant::now();
     fleet.sync().await.assert_code(0);
-    assert!(before.elapsed() < Duration::from_secs(20), "a delivery was lost and outwaited");
     assert!(!fleet.worker_logs().contains("delivery is lost"), "{}", fleet.worker_logs());
     fleet.assert_all_is_well().await;
 }

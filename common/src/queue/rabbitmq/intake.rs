@@ -188,11 +188,8 @@ impl Intake {
         self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives back what nobody works on.
-    pub(super) async fn close(&self) {
-        let left = std::mem::take(&mut *self.stash());
-        for (_, taken) in left {
-            taken.give_back().await;
-        }
+    /// What was fetched for somebody who went away.
+    pub(super) fn leftovers(&self) -> Vec<Taken> {
+        std::mem::take(&mut *self.stash()).into_iter().map(|(_, taken)| taken).collect()
     }
 }

@@ -196,9 +196,20 @@ impl RabbitQueue {
         self.publisher.unknown_outcomes()
     }
 
-    /// Gives back what was taken and nobody works on.
+    /// Sends back what was taken and nobody worked on. Given back instead, it would count as the job of a worker that
+    /// died, and be outwaited.
     pub async fn close(&self) {
-        self.work.close().await;
+        for taken in self.work.leftovers() {
+            let sent = match Job::decode(&taken.message.data) {
+                Ok(job) if !taken.message.redelivered && !job.held => {
+                    self.publish_job(job, None).await.is_ok()
+                }
+                Ok(_) | Err(_) => false,
+            };
+            if !sent || taken.acknowledge().await.is_err() {
+                taken.give_back().await;
+            }
+        }
     }
 
     /// Turns messages that the broker gave up on into failed jobs with an outcome; returns how many there were.
