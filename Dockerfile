@@ -4,7 +4,7 @@ WORKDIR /source
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
-    cargo build --release --locked --bin connector --bin producer --bin worker \
+    cargo build --release --locked -p connector -p producer -p worker \
     && mkdir -p /out/bin /out/state /out/spool \
     && cp target/release/connector target/release/producer target/release/worker /out/bin/
 
