@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::ledger::Ledger;
+use common::outcome::Outcome;
 use common::queue::conformance::{Harness, check_all};
 use common::queue::rabbitmq::Settings;
-use common::queue::{JobQueue, RabbitQueue};
+use common::queue::{JobQueue, RabbitQueue, Settlement, StepSet};
 use common::state::State;
 
 use crate::harness::broker::Broker;
@@ -107,4 +108,26 @@ async fn a_wrong_password_is_a_refusal_that_names_no_secret() {
     let Err(error) = RabbitQueue::open(&wrong, None, PATIENCE).await else { panic!("it was let in") };
     assert!(matches!(error, common::queue::QueueError::Refused(_)), "{error:?}");
     assert!(!error.to_string().contains("wrong-secret"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outcomes_that_the_ledger_could_not_take_in_come_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::new(State::open(directory.path()).unwrap());
+    let settings = settings("fold".to_owned()).await;
+    let queue = RabbitQueue::open(&settings, Some(ledger.clone()), PATIENCE).await.unwrap();
+    let end = async |id: &str| {
+        queue.publish(&crate::broker_faults::job(id)).await.unwrap();
+        let delivery = queue.next(StepSet::ALL).await.unwrap();
+        let event = delivery.job.ended(Outcome::Gone, jiff::Timestamp::now());
+        queue.settle(delivery, Settlement::Finish(Box::new(event))).await.unwrap();
+    };
+    end("A1").await;
+    let full = Ledger::new(State::open_to_read(directory.path()).unwrap().unwrap());
+    assert!(queue.fold_outcomes(&full).await.is_err());
+    end("A2").await;
+    while queue.fold_outcomes(&ledger).await.unwrap() > 0 {}
+    for id in ["A1", "A2"] {
+        assert_eq!(ledger.outcomes_of(&id.parse().unwrap()).await.unwrap().len(), 1, "{id}");
+    }
 }

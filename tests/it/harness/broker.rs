@@ -71,6 +71,7 @@ impl Broker {
             ("RABBITMQ_LOG_BASE", path("log")),
             ("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf")),
             ("RABBITMQ_ADVANCED_CONFIG_FILE", path("advanced.config")),
+            ("ERL_CRASH_DUMP", "/dev/null".to_owned()),
             ("RABBITMQ_CONF_ENV_FILE", "/dev/null".to_owned()),
             ("RABBITMQ_ENABLED_PLUGINS_FILE", path("plugins")),
             ("RABBITMQ_PID_FILE", path("pid")),

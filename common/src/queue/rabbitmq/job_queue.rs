@@ -121,8 +121,14 @@ impl JobQueue for RabbitQueue {
             return Err(QueueError::Broken("the delivery was settled before".to_owned()));
         };
         drop(receipt);
-        let taken = self.exchange(&old, &job).await?;
-        Ok(self.delivery(job, taken))
+        match self.exchange(&old, &job).await {
+            Ok(taken) => Ok(self.delivery(job, taken)),
+            Err(error) => {
+                // Changes nothing if it was acknowledged.
+                old.give_back().await;
+                Err(error)
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lapin::options::{BasicAckOptions, BasicGetOptions};
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
 use lapin::types::ShortString;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -105,7 +105,12 @@ impl RabbitQueue {
         }
         let Some(last) = last else { return Ok(0) };
         let count = events.len();
-        ledger.fold(events).await?;
+        if let Err(error) = ledger.fold(events).await {
+            // Still unacknowledged, they would be swept away by the next batch's acknowledgement.
+            let back = BasicNackOptions { multiple: true, requeue: true };
+            answered(last.message.acker.nack(back)).await?;
+            return Err(error.into());
+        }
         let options = BasicAckOptions { multiple: true };
         answered(last.message.acker.ack(options)).await?;
         Ok(count)
