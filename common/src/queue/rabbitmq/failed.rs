@@ -3,8 +3,9 @@
 //! A queue can be looked into only by taking its messages. So a pass takes them one by one on a channel of its own,
 //! deals with those that are meant, and closes the channel: the broker puts the rest back where they were.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use jiff::Timestamp;
 use lapin::Channel;
 use lapin::options::BasicGetOptions;
 use lapin::types::ShortString;
@@ -15,7 +16,7 @@ use super::link::{ANSWER, Live, answered};
 use super::message::{Failed, job_properties};
 use super::publisher::{Message, Publisher};
 use super::topology::Topology;
-use crate::job::JobId;
+use crate::job::{Job, JobId};
 use crate::outcome::Outcome;
 
 /// Failed jobs shown at once.
@@ -57,25 +58,36 @@ impl<'a> Pass<'a> {
 
     /// Sends jobs back to their step: confirmed there before it is taken away here.
     pub(super) async fn replay(mut self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
-        let mut replayed = HashSet::new();
+        // A job may stand here twice; the later record has come further.
+        let mut latest: HashMap<JobId, (Timestamp, Job, Vec<Taken>)> = HashMap::new();
         while let Some((failed, taken)) = self.next().await? {
-            let Some(mut job) = failed.job.filter(|job| jobs.contains(&job.job_id)) else { continue };
-            if !replayed.contains(&job.job_id) {
-                job.forget_attempts();
-                let message = Message {
-                    exchange: ShortString::default(),
-                    key: self.topology.queue_of(&job),
-                    properties: job_properties(&job),
-                    body: job.encode()?,
-                };
-                self.publisher.publish(&message).await?;
-                crate::fault::crash_point("replay.published");
-                replayed.insert(job.job_id);
+            let at = failed.event.at;
+            let Some(job) = failed.job.filter(|job| jobs.contains(&job.job_id)) else { continue };
+            let id = job.job_id.clone();
+            let (known_at, known, records) =
+                latest.entry(id).or_insert_with(|| (at, job.clone(), Vec::new()));
+            if at > *known_at {
+                (*known_at, *known) = (at, job);
             }
-            taken.acknowledge().await?;
+            records.push(taken);
+        }
+        let replayed = latest.len() as u64;
+        for (_, mut job, records) in latest.into_values() {
+            job.forget_attempts();
+            let message = Message {
+                exchange: ShortString::default(),
+                key: self.topology.queue_of(&job),
+                properties: job_properties(&job),
+                body: job.encode()?,
+            };
+            self.publisher.publish(&message).await?;
+            crate::fault::crash_point("replay.published");
+            for record in records {
+                record.acknowledge().await?;
+            }
         }
         self.end().await;
-        Ok(replayed.len() as u64)
+        Ok(replayed)
     }
 
     /// Forgets jobs.
