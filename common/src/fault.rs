@@ -39,6 +39,15 @@ pub fn poison(asset: &crate::asset::AssetId) {
     let _ = asset;
 }
 
+/// By how much the budget's times are divided, so that a test need not wait for five minutes; 1 in a release build.
+#[inline]
+pub fn time_scale() -> u32 {
+    #[cfg(feature = "fault-injection")]
+    return injection::time_scale();
+    #[cfg(not(feature = "fault-injection"))]
+    1
+}
+
 /// Whether the guard stands; always true in a release build.
 #[inline]
 pub fn guard_stands(guard: Guard) -> bool {
@@ -94,6 +103,11 @@ mod injection {
         if std::env::var("CONNECTOR_POISON").is_ok_and(|poison| poison == asset) {
             die();
         }
+    }
+
+    pub(super) fn time_scale() -> u32 {
+        let scale = std::env::var("CONNECTOR_TIME_SCALE").ok().and_then(|text| text.parse().ok());
+        scale.filter(|scale| *scale > 0).unwrap_or(1)
     }
 
     pub(super) fn is_disabled(guard: Guard) -> bool {

@@ -6,6 +6,7 @@
 //! everything that talks to the world has a folder of its own.
 
 pub mod asset;
+pub mod boot_clock;
 pub mod budget;
 pub mod bynder;
 pub mod config;

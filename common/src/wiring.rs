@@ -1,9 +1,10 @@
 //! From the command line and the configuration to clients.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Records};
 use crate::bynder::Bynder;
 use crate::config::{Config, Loaded, Override};
 use crate::failure::Failure;
@@ -31,15 +32,33 @@ pub fn load(file: Option<&Path>, overrides: &[Override], quiet: bool) -> Result<
     Ok(loaded)
 }
 
-/// The portal's client and its request budget.
-pub fn bynder(config: &Config) -> Result<(Bynder, Budget), Failure> {
-    let budget = Budget::new(config.bynder.requests_per_5_minutes);
+/// The part of the budget for a command that a person runs beside a fleet: little, since nobody counts it in.
+const BESIDE: u32 = 10;
+
+/// The whole budget for this process, with what earlier ones recorded.
+pub fn whole_budget(config: &Config) -> Budget {
+    let records = Records::new(&config.producer.state_dir);
+    Budget::alone(config.bynder.requests_per_5_minutes, Some(records))
+}
+
+/// The budget for a command that a person runs: a small part where a fleet may be at work.
+pub fn budget_beside(config: &Config) -> Budget {
+    if config.broker.is_none() {
+        return whole_budget(config);
+    }
+    let part = config.bynder.requests_per_5_minutes.get() / BESIDE;
+    Budget::alone(NonZeroU32::new(part).unwrap_or(NonZeroU32::MIN), None)
+}
+
+/// The portal's client, whose calls this budget lets go.
+pub fn bynder(config: &Config, budget: &Budget) -> Result<Bynder, Failure> {
     let settings = crate::bynder::Settings {
         portal: config.bynder.portal()?,
         credential: config.bynder.credential()?,
         request_timeout: config.worker.request_timeout.0,
+        part_size: config.bynder.part_size.as_u64(),
     };
-    Ok((Bynder::new(settings, Arc::new(budget.clone()))?, budget))
+    Ok(Bynder::new(settings, Arc::new(budget.clone()))?)
 }
 
 /// Imatag's client.
@@ -72,6 +91,7 @@ pub fn broker(config: &Config, program: &str) -> Result<rabbitmq::Settings, Fail
         prefix: config.queue.prefix.clone(),
         rungs: config.queue.rungs.iter().map(|rung| rung.0).collect(),
         program: program.to_owned(),
+        egress_group: config.bynder.egress_group.clone(),
     })
 }
 

@@ -31,6 +31,10 @@ pub(crate) enum Command {
     Doctor,
     /// Say how the work stands: runs, backlog by step, failed jobs
     Status(Status),
+    /// Take no more jobs until resumed; steps under way still end
+    Pause(Pause),
+    /// Go on after a pause
+    Resume(Status),
     /// List, show, replay or drop failed jobs
     #[command(subcommand)]
     Failed(Failed),
@@ -59,12 +63,23 @@ pub(crate) struct Demo {
     pub(crate) keep: bool,
 }
 
-/// `connector status`
+/// `connector status` and `connector resume`
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Status {
-    /// Look at this machine's own queue although a broker is configured
+    /// This machine's own queue although a broker is configured
     #[arg(long)]
     pub(crate) embedded: bool,
+}
+
+/// `connector pause`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Pause {
+    /// Pause this machine's own work although a broker is configured
+    #[arg(long)]
+    pub(crate) embedded: bool,
+    /// Why, for whoever looks at the status
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
 }
 
 /// Which failed jobs.

@@ -22,7 +22,8 @@ pub(crate) struct Parts {
 
 /// Builds the parts and asks the portal what has to be known before anything is done.
 pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
-    let (bynder, budget) = wiring::bynder(config)?;
+    let budget = wiring::whole_budget(config);
+    let bynder = wiring::bynder(config, &budget)?;
     let imatag = wiring::imatag(config)?;
     let state = State::open(&config.producer.state_dir)?;
     let ledger = Ledger::new(state.clone());

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::budget::Budget;
-use common::bynder::Bynder;
 use common::config::Config;
 use common::failure::Failure;
 use common::job::RunId;
@@ -16,6 +15,7 @@ use common::telemetry::{Metrics, Readiness};
 use common::wiring;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::arguments::Scope;
 use crate::portal::resolve;
@@ -39,6 +39,7 @@ const MEASURE: Duration = Duration::from_secs(2);
 pub(crate) struct Fleet {
     config: Config,
     budget: Budget,
+    membership: AbortOnDropHandle<()>,
     ledger: Ledger,
     queue: RabbitQueue,
     metrics: Metrics,
@@ -57,15 +58,24 @@ pub(crate) struct Ended {
 impl Fleet {
     /// Opens state and broker, asks the portal what has to be known, and becomes the one producer.
     pub(crate) async fn open(config: &Config, metrics: Metrics) -> Result<Self, Failure> {
-        let (bynder, budget): (Bynder, Budget) = wiring::bynder(config)?;
+        let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
+        let bynder = wiring::bynder(config, &budget)?;
         let settings = wiring::broker(config, "producer")?;
         let ledger = Ledger::new(State::open(&config.producer.state_dir)?);
         let queue = RabbitQueue::open(&settings, Some(ledger.clone()), BROKER_PATIENCE).await?;
         queue.become_producer(None).await?;
+        let membership = queue.membership(&budget);
         let resolved = resolve(config, &bynder).await?;
         let shared = Arc::new(queue.clone());
         let environment = environment(config, bynder, ledger.clone(), shared, resolved, metrics.clone());
-        Ok(Self { config: config.clone(), budget, ledger, queue, metrics, environment })
+        let config = config.clone();
+        Ok(Self { config, budget, membership, ledger, queue, metrics, environment })
+    }
+
+    /// Gives this process's share of the budget to the others at once.
+    pub(crate) async fn leave(self) {
+        drop(self.membership);
+        self.queue.leave_group(&self.budget).await;
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -201,7 +211,7 @@ impl Fleet {
                 }
                 let tally = self.ledger.tally_of(run).await?;
                 let shown = Depth { in_flight: open.saturating_sub(depth.open()), ..depth };
-                progress.show(&tally, &shown, self.budget.paused());
+                progress.show(&tally, &shown, &self.budget.figures());
             }
             if open != stirred.0 || depth.open() > 0 {
                 stirred = (open, Instant::now());
@@ -221,6 +231,7 @@ impl Fleet {
     /// Tells readiness and metrics how the broker is.
     pub(crate) async fn watch(&self, readiness: &Readiness) {
         loop {
+            self.metrics.budget_measured(&self.budget.figures());
             let trouble = self.queue.trouble();
             self.metrics.broker_connected(trouble.is_none());
             readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));

@@ -19,16 +19,16 @@ use crate::run::{self, Options, Report};
 use crate::wiring::{environment, options};
 use common::patience::Patience;
 
-/// Portal calls for a small asset: place of the download, init, register, finalise, two looks, marker, save, and
-/// a share of the polls.
-const CALLS_AN_ASSET: f64 = 8.5;
+/// Portal calls for a small asset: place of the download, init, register, finalise, marker, look, save, and a share of
+/// those that many jobs make together.
+const CALLS_AN_ASSET: f64 = 7.5;
 const WINDOW_SECONDS: f64 = 300.0;
 
 /// Says what a run over `scope` would do.
 pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     let loaded = arguments::load(common, Some(scope))?;
     let config = &loaded.config;
-    let (bynder, _) = wiring::bynder(config)?;
+    let bynder = wiring::bynder(config, &wiring::budget_beside(config))?;
     let resolved = resolve(config, &bynder).await?;
     // A state that is not there is not made either: an empty one in memory's place says the same.
     let scratch = tempfile::tempdir().map_err(|error| Failure::Unexpected(error.to_string()))?;

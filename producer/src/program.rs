@@ -95,7 +95,9 @@ async fn once(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let fleet = Fleet::open(config, Metrics::new()).await?;
-    let ended = fleet.alone(fleet.once(&sync.scope, sync.wait, common.quiet, stop)).await?;
+    let ended = fleet.alone(fleet.once(&sync.scope, sync.wait, common.quiet, stop)).await;
+    fleet.leave().await;
+    let ended = ended?;
     ended.summary.tell(common);
     conclude(&ended)
 }

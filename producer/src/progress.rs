@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use common::budget::Figures;
 use common::ledger::Tally;
 use common::output;
 use common::queue::Depth;
@@ -39,12 +40,13 @@ impl Progress {
         Self { kind }
     }
 
-    /// Shows how far the run is; `pause` is how long Bynder's request limit still stops everything.
-    pub fn show(&mut self, tally: &Tally, depth: &Depth, pause: Option<Duration>) {
+    /// Shows how far the run is; and what stops it, if something does.
+    pub fn show(&mut self, tally: &Tally, depth: &Depth, figures: &Figures) {
         let ended: u64 = tally.outcomes.values().sum();
         let failed = tally.count("failed");
-        let pause =
-            pause.map(|left| format!(", Bynder pauses us for {} s", left.as_secs())).unwrap_or_default();
+        let silence = figures.silence.map(|left| format!(", Bynder silences us for {} s", left.as_secs()));
+        let paused = figures.operator_pause.then(|| ", paused by a person".to_owned());
+        let pause = silence.or(paused).unwrap_or_default();
         match &mut self.kind {
             Kind::Bar(bar) => {
                 bar.set_length(ended + depth.open());

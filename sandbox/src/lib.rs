@@ -122,6 +122,11 @@ impl Sandbox {
         self.shared.world().under_way > 0
     }
 
+    /// Starts a block now, as if the limit had been crossed.
+    pub fn block(&self) {
+        self.shared.world().limiter.block();
+    }
+
     /// Replaces the faults.
     pub fn set_faults(&self, faults: faults::Faults) {
         self.shared.world().saboteur = faults::Saboteur::new(faults);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
 
 mod broker_faults;
+mod budget;
 mod commands;
 mod crash;
 mod documents;

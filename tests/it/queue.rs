@@ -28,6 +28,7 @@ async fn settings(prefix: String) -> Settings {
         authority: None,
         prefix,
         rungs: [5, 300].map(Duration::from_millis).to_vec(),
+        egress_group: "default".to_owned(),
         program: "test".to_owned(),
     }
 }

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use common::budget::in_lane;
 use common::fault::{Guard, guard_stands};
-use common::job::Job;
+use common::job::{Job, Step};
 use common::queue::{Delivery, Settlement};
 use common::telemetry::StepResult;
 use jiff::Timestamp;
@@ -42,7 +43,7 @@ pub(crate) async fn handle(
     let (delivery, work) = work(environment, delivery, cut, alone).await;
     let mut result = StepResult::Abandoned;
     if let (Some(delivery), Work::Settle(settlement)) = (delivery, work) {
-        let (settled, outcome) = described(&settlement);
+        let (settled, outcome) = described(step, &settlement);
         match environment.queue.settle(delivery, settlement).await {
             Ok(()) => {
                 result = settled;
@@ -61,8 +62,9 @@ pub(crate) async fn handle(
     metrics.step_ended(step, result, started.elapsed());
 }
 
-fn described(settlement: &Settlement) -> (StepResult, Option<common::outcome::Outcome>) {
+fn described(step: Step, settlement: &Settlement) -> (StepResult, Option<common::outcome::Outcome>) {
     match settlement {
+        Settlement::Wait { job, .. } if job.step > step => (StepResult::Forward, None),
         Settlement::Forward(_) => (StepResult::Forward, None),
         Settlement::Wait { .. } => (StepResult::Wait, None),
         Settlement::Finish(event) => (StepResult::Finish, Some(event.outcome.clone())),
@@ -124,7 +126,8 @@ async fn settlement(
     } else {
         together = Some(alone.read().await);
     }
-    let result = step::run(environment, &mut job).await;
+    let lane = job.lane;
+    let result = in_lane(lane, step::run(environment, &mut job)).await;
     let mut settlement = conclude(settings, &environment.breakers, job, result, Timestamp::now());
     if let Settlement::Fail { job, .. } = &mut settlement {
         step::withdraw_marker(environment, job).await;

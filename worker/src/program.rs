@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use common::budget::Budget;
 use common::bynder::{Bynder, MetapropertyError, hash_metaproperty};
 use common::config::Config;
 use common::failure::Failure;
@@ -85,7 +86,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn work(config: &Config) -> Result<(), Failure> {
     let stop = stop_on_signals()?;
-    let (bynder, budget) = wiring::bynder(config)?;
+    let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
+    let bynder = wiring::bynder(config, &budget)?;
     let imatag = wiring::imatag(config)?;
     let spool = wiring::spool(config)?;
     let (metrics, readiness) = (Metrics::new(), Readiness::default());
@@ -100,21 +102,23 @@ async fn work(config: &Config) -> Result<(), Failure> {
     tokio::spawn(end.clone().run_until_cancelled_owned(watch(
         queue.clone(),
         breakers.clone(),
+        budget.clone(),
         metrics.clone(),
         readiness.clone(),
     )));
+    queue.greeted().await?;
+    let membership = queue.membership(&budget);
     let Some(metaproperty) = stop.run_until_cancelled(metaproperty(config, &bynder)).await.transpose()?
     else {
         return Ok(());
     };
     readiness.set("Bynder", Ok(()));
-    queue.greeted().await?;
     let environment = Environment {
         bynder,
         imatag,
         queue: Arc::new(queue.clone()),
         spool,
-        budget,
+        budget: budget.clone(),
         breakers,
         metrics,
         settings: Arc::new(crate::wiring::settings(config, metaproperty)),
@@ -122,6 +126,8 @@ async fn work(config: &Config) -> Result<(), Failure> {
     tokio::spawn(end.run_until_cancelled_owned(bury(queue.clone())));
     tracing::info!(concurrency = config.worker.concurrency, "at work");
     crate::consume(environment, stop, config.worker.grace.0).await;
+    drop(membership);
+    queue.leave_group(&budget).await;
     queue.close().await;
     tracing::info!("stopped in order");
     Ok(())
@@ -145,7 +151,13 @@ async fn metaproperty(config: &Config, bynder: &Bynder) -> Result<Metaproperty, 
 }
 
 /// Tells readiness and metrics how broker and services are.
-async fn watch(queue: RabbitQueue, breakers: Breakers, metrics: Metrics, readiness: Readiness) {
+async fn watch(
+    queue: RabbitQueue,
+    breakers: Breakers,
+    budget: Budget,
+    metrics: Metrics,
+    readiness: Readiness,
+) {
     let mut measured = tokio::time::Instant::now();
     let mut was_connected = false;
     let mut unknown = 0;
@@ -157,6 +169,7 @@ async fn watch(queue: RabbitQueue, breakers: Breakers, metrics: Metrics, readine
         }
         was_connected = connected;
         metrics.broker_connected(connected);
+        metrics.budget_measured(&budget.figures());
         readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));
         while unknown < queue.unknown_outcomes() {
             metrics.broker_outcome_unknown();

@@ -36,7 +36,8 @@ pub fn conclude(
             // The marker was written or the version saved: there is no further right to be refused.
             if matches!(
                 (job.step, &end),
-                (Step::Transfer, StepEnd::Next(Step::Save)) | (Step::Save, StepEnd::Ended(_))
+                (Step::Transfer, StepEnd::Next(Step::Save) | StepEnd::Later(Step::Save))
+                    | (Step::Save, StepEnd::Ended(_))
             ) {
                 breakers.permitted(Service::Bynder);
                 breakers.permitted(Service::Imatag);
@@ -45,6 +46,10 @@ pub fn conclude(
                 StepEnd::Next(step) => {
                     job.step = step;
                     Settlement::Forward(Box::new(job))
+                }
+                StepEnd::Later(step) => {
+                    job.step = step;
+                    park(settings, job, settings.rungs[0], true, now)
                 }
                 StepEnd::NotYet(wait) => {
                     let rung = match wait {
@@ -123,11 +128,12 @@ fn answered(step: Step, end: &StepEnd) -> &'static [Service] {
         (_, StepEnd::NotYet(Wait::Moment) | StepEnd::Redo { .. })
         | (Step::Submit, StepEnd::NotYet(Wait::Service)) => &[],
         (Step::Submit, StepEnd::Next(Step::Transfer | Step::Save))
-        | (Step::Transfer, StepEnd::Next(Step::Save)) => &[Service::Bynder, Service::Imatag],
-        (Step::Transfer, StepEnd::NotYet(Wait::Service)) => &[Service::Imatag],
-        (Step::Save, StepEnd::NotYet(Wait::Service)) | (_, StepEnd::Next(_) | StepEnd::Ended(_)) => {
-            &[Service::Bynder]
+        | (Step::Transfer, StepEnd::Next(Step::Save) | StepEnd::Later(_)) => {
+            &[Service::Bynder, Service::Imatag]
         }
+        (Step::Transfer, StepEnd::NotYet(Wait::Service)) => &[Service::Imatag],
+        (Step::Save, StepEnd::NotYet(Wait::Service))
+        | (_, StepEnd::Next(_) | StepEnd::Later(_) | StepEnd::Ended(_)) => &[Service::Bynder],
     }
 }
 

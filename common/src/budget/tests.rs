@@ -1,69 +1,55 @@
-use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
-use governor::clock::FakeRelativeClock;
-use proptest::prelude::*;
+use tokio::time::Instant;
 
-use super::*;
+use super::gate::Budget;
+use super::lane::in_lane;
+use super::member::Member;
+use super::share::fair;
+use super::timing::Timing;
+use super::{OperatorPause, Records};
+use crate::bynder::{Gate, Paused};
+use crate::job::Lane;
 
-fn budget(requests: u32) -> (Budget<FakeRelativeClock>, FakeRelativeClock) {
-    let clock = FakeRelativeClock::default();
-    (Budget::with_clock(NonZeroU32::new(requests).unwrap(), PAUSE, clock.clone()), clock)
+/// A budget for one process, on the runtime's clock.
+fn budget(requests: f64) -> Budget {
+    let started = Instant::now();
+    let member = Member::alone("m".to_owned(), requests, Timing::real(), Duration::ZERO);
+    Budget::new(member, None, None, Box::new(move || started.elapsed()))
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20))]
-
-    /// Greedy callers, idle for random times: no window of five minutes holds more than Bynder allows.
-    #[test]
-    fn the_default_budget_stays_below_the_limit_in_every_window(idle in prop::collection::vec(0_u64..200_000, 1..40)) {
-        let (budget, clock) = budget(4000);
-        let (mut now, mut window) = (Duration::ZERO, VecDeque::new());
-        for pause in idle {
-            let step = Duration::from_millis(pause);
-            clock.advance(step);
-            now += step;
-            for _ in 0..400 {
-                if budget.shared.bucket.check().is_err() {
-                    let tick = Duration::from_millis(20);
-                    clock.advance(tick);
-                    now += tick;
-                    continue;
-                }
-                window.push_back(now);
-                while window.front().is_some_and(|first| now - *first >= WINDOW) {
-                    window.pop_front();
-                }
-                prop_assert!(window.len() <= 4500, "{} calls in five minutes", window.len());
-            }
-        }
-    }
+fn pause() -> Duration {
+    Timing::real().pause
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_stops_every_call_until_the_block_is_over() {
-    let (budget, _) = budget(4000);
+    let budget = budget(4000.0);
     budget.admit().await.unwrap();
     budget.refused();
-    assert_eq!(budget.admit().await, Err(Paused { remaining: PAUSE }));
-    tokio::time::advance(PAUSE - Duration::from_secs(1)).await;
+    assert_eq!(budget.admit().await, Err(Paused { remaining: pause() }));
+    tokio::time::advance(pause() - Duration::from_secs(1)).await;
     assert!(budget.admit().await.is_err());
     assert_eq!(budget.used(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_refusal_starts_the_silence_anew() {
-    let (budget, _) = budget(4000);
-    budget.refused();
-    tokio::time::advance(PAUSE / 2).await;
-    budget.refused();
-    tokio::time::advance(PAUSE / 2).await;
-    assert!(budget.admit().await.is_err());
+async fn a_later_refusal_or_answer_starts_the_silence_anew() {
+    for later in [Budget::refused, Budget::answered] {
+        let budget = budget(4000.0);
+        budget.refused();
+        tokio::time::advance(pause() - Duration::from_secs(1)).await;
+        later(&budget);
+        tokio::time::advance(pause() / 2).await;
+        assert!(budget.admit().await.is_err());
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_silence_one_call_goes_alone() {
-    let (budget, _) = budget(4000);
+async fn after_the_silence_one_call_goes_alone_and_then_all() {
+    let budget = budget(4000.0);
     budget.refused();
     budget.resumed().await;
     budget.admit().await.unwrap();
@@ -73,11 +59,108 @@ async fn after_the_silence_one_call_goes_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_silence_the_work_begins_slowly() {
+    let budget = budget(4000.0);
+    budget.refused();
+    budget.resumed().await;
+    budget.admit().await.unwrap();
+    budget.answered();
+    assert!((budget.figures().share - 1000.0).abs() < 1.0);
+    tokio::time::advance(Timing::real().ramp).await;
+    assert!((budget.figures().share - 4000.0).abs() < 1.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_waits_for_its_token_is_stopped_by_a_refusal() {
-    let (budget, _) = budget(20);
+    let budget = budget(20.0);
     budget.admit().await.unwrap();
     let mut waiting = Box::pin(budget.admit());
     assert!((&mut waiting).now_or_never().is_none());
     budget.refused();
     assert!(waiting.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_waits_no_longer_than_its_patience() {
+    let budget = budget(1.0);
+    budget.admit().await.unwrap();
+    assert_eq!(budget.admit().await, Err(Paused { remaining: Timing::real().beat }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fresh_lane_has_four_calls_of_five_while_both_wait() {
+    let budget = Arc::new(budget(300.0));
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    for lane in [Lane::Backlog, Lane::Fresh] {
+        for _ in 0..60 {
+            let (budget, sender) = (Arc::clone(&budget), sender.clone());
+            tokio::spawn(in_lane(lane, async move {
+                budget.admit().await.unwrap();
+                sender.send(lane).unwrap();
+            }));
+        }
+    }
+    let mut fresh = 0;
+    for _ in 0..50 {
+        fresh += u32::from(receiver.recv().await.unwrap() == Lane::Fresh);
+    }
+    assert!((38..=42).contains(&fresh), "{fresh} of 50");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_pauses_the_work_for_as_long_as_they_like() {
+    let budget = budget(4000.0);
+    budget.set_operator_pause(Some(OperatorPause { since: jiff::Timestamp::UNIX_EPOCH, reason: None }));
+    let waiting = tokio::time::timeout(Duration::from_hours(1000), budget.resumed());
+    assert!(waiting.await.is_err());
+    budget.set_operator_pause(None);
+    budget.resumed().await;
+}
+
+#[test]
+fn a_silence_on_record_outlives_the_process_and_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::new(&folder.path().join("state"));
+    assert_eq!(records.silence(), None);
+    records.record_silence(Duration::from_secs(100)).unwrap();
+    let left = records.silence().unwrap();
+    assert!(left > Duration::from_secs(98) && left <= Duration::from_secs(100), "{left:?}");
+    records.record_silence(Duration::ZERO).unwrap();
+    assert_eq!(records.silence(), None);
+    let tomorrow = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24);
+    let from_the_future = format!("{{\"since\":\"{tomorrow}\",\"milliseconds\":100000}}");
+    std::fs::write(folder.path().join("state/silence.json"), from_the_future).unwrap();
+    assert_eq!(records.silence(), Some(Duration::from_secs(100)));
+}
+
+#[test]
+fn a_persons_pause_is_kept_until_it_is_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::new(folder.path());
+    let pause = OperatorPause { since: jiff::Timestamp::UNIX_EPOCH, reason: Some("audit".to_owned()) };
+    records.pause(&pause).unwrap();
+    assert_eq!(records.operator_pause(), Some(pause));
+    std::fs::write(folder.path().join("pause.json"), "?").unwrap();
+    assert!(records.operator_pause().is_some());
+    assert!(records.resume().unwrap());
+    assert!(!records.resume().unwrap());
+    assert_eq!(records.operator_pause(), None);
+}
+
+proptest::proptest! {
+    #[test]
+    fn fair_shares_are_the_whole_and_never_less_than_an_equal_part_or_the_want(
+        wants in proptest::collection::vec(0.0_f64..30.0, 1..12)
+    ) {
+        let capacity = 13.3;
+        let shares: Vec<f64> = (0..wants.len()).map(|own| {
+            let others: Vec<f64> = wants.iter().enumerate().filter(|(index, _)| *index != own).map(|(_, want)| *want).collect();
+            fair(capacity, wants[own], &others)
+        }).collect();
+        let sum: f64 = shares.iter().sum();
+        proptest::prop_assert!((sum - capacity).abs() < 1e-6, "{}", sum);
+        for (share, want) in shares.iter().zip(&wants) {
+            proptest::prop_assert!(*share + 1e-9 >= want.min(capacity / wants.len() as f64));
+        }
+    }
 }

@@ -80,11 +80,15 @@ pub struct Page {
 impl Bynder {
     /// Fetches one page. The listing is a search index: it lags, and is no proof that an asset is gone.
     pub async fn list(&self, query: &ListQuery) -> Result<Page, BynderError> {
-        let parameters = query.parameters();
-        let mut url = self.url(OPERATION, &["api", "v4", "media", ""])?;
-        url.query_pairs_mut().extend_pairs(&parameters);
-        let response = self.send(OPERATION, |client| client.get(url.clone())).await?;
-        let next_cursor = next_cursor(response.headers(), query.cursor.as_deref());
+        self.list_as_of_now(|| query.clone()).await
+    }
+
+    /// Fetches one page of a query that is made up when the call is let go, not when it begins to wait.
+    pub(super) async fn list_as_of_now(&self, query: impl Fn() -> ListQuery) -> Result<Page, BynderError> {
+        let url = self.url(OPERATION, &["api", "v4", "media", ""])?;
+        let build = |client: &reqwest::Client| client.get(url.clone()).query(&query().parameters());
+        let response = self.send(OPERATION, build).await?;
+        let next_cursor = next_cursor(response.headers(), query().cursor.as_deref());
         let portal_time = portal_time(response.headers());
         let (total, rows) =
             rows(self.read(OPERATION, response).await?).ok_or_else(|| BynderError::Unexpected {

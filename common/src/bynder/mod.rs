@@ -16,6 +16,7 @@ mod list;
 mod metaproperty;
 mod poll;
 mod save;
+mod together;
 mod upload;
 
 #[cfg(test)]
@@ -40,7 +41,9 @@ pub use save::Saved;
 
 use crate::http::{Transport, TransportError};
 use credential::Credentials;
-use poll::Poller;
+use together::Together;
+
+use crate::asset::{Asset, AssetId};
 
 /// Permission to make portal calls: the request budget. Storage is not the portal and does not pass it.
 #[async_trait]
@@ -69,6 +72,8 @@ pub struct Settings {
     pub credential: Credential,
     /// The longest a plain request may take, and a transfer stand still.
     pub request_timeout: Duration,
+    /// Bytes in a part of an upload, 5 MiB at least.
+    pub part_size: u64,
 }
 
 /// The client; clones share connections, token and endpoint.
@@ -83,7 +88,9 @@ struct Inner {
     transport: Transport,
     credentials: Credentials,
     gate: Arc<dyn Gate>,
-    poller: Poller,
+    part_size: u64,
+    polls: Together<ImportId, ImportState>,
+    rows: Together<AssetId, Asset>,
     /// The same for all files, so it is asked for once.
     upload_endpoint: OnceCell<Url>,
 }
@@ -99,7 +106,9 @@ impl Bynder {
             transport: Transport::new(settings.request_timeout)?,
             credentials: Credentials::new(settings.credential),
             gate,
-            poller: Poller::default(),
+            part_size: settings.part_size,
+            polls: Together::default(),
+            rows: Together::default(),
             upload_endpoint: OnceCell::new(),
         };
         Ok(Self { inner: Arc::new(inner) })

@@ -71,6 +71,9 @@ pub struct BynderSection {
     /// Portal calls allowed in five minutes from this address.
     #[serde(default = "requests")]
     pub requests_per_5_minutes: std::num::NonZeroU32,
+    /// Length of the parts that files are uploaded in; each costs a portal call.
+    #[serde(default = "part_size")]
+    pub part_size: ByteSize,
     /// How long the listing may lag behind.
     #[serde(default = "index_lag")]
     pub index_lag: Span,
@@ -304,6 +307,10 @@ fn yes() -> bool {
 
 fn requests() -> std::num::NonZeroU32 {
     const { std::num::NonZeroU32::new(4000).unwrap() }
+}
+
+fn part_size() -> ByteSize {
+    ByteSize::mib(32)
 }
 
 fn index_lag() -> Span {

@@ -11,6 +11,9 @@ use crate::imatag;
 /// The limit Bynder publishes.
 const PUBLISHED_LIMIT: u32 = 4500;
 
+/// What S3 takes as a part that is not the last one.
+const PART_SIZES: std::ops::RangeInclusive<u64> = (5 << 20)..=(5 << 30);
+
 pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     config.bynder.portal()?;
     one_of("bynder", "api_token", config.bynder.api_token.is_some(), config.bynder.oauth.is_some())?;
@@ -30,6 +33,12 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
         return Err(ConfigError::value(
             "bynder.hash_metaproperty",
             "is empty; write the name of a text metaproperty",
+        ));
+    }
+    if !PART_SIZES.contains(&config.bynder.part_size.as_u64()) {
+        return Err(ConfigError::value(
+            "bynder.part_size",
+            "must be from 5MiB to 5GiB, which is what storage takes",
         ));
     }
     if config.filters.types.contains(&AssetType::Other) {

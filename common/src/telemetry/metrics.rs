@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Counter, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
+use crate::budget::Figures;
 use crate::job::{Lane, Step};
 use crate::outcome::{FailureClass, Outcome};
 use crate::queue::Depth;
@@ -71,6 +72,12 @@ struct Series {
     broker_reconnects: IntCounter,
     broker_unknown_outcomes: IntCounter,
     breakers: IntGaugeVec,
+    budget_share: Gauge,
+    budget_used: IntGauge,
+    budget_members: IntGauge,
+    budget_waiting: Counter,
+    portal_calls: IntCounter,
+    paused: IntGaugeVec,
 }
 
 impl Metrics {
@@ -134,6 +141,18 @@ impl Metrics {
         self.series.breakers.with_label_values(&[service.label()]).set(open.into());
     }
 
+    /// How the request budget stands.
+    pub fn budget_measured(&self, figures: &Figures) {
+        let series = &self.series;
+        series.budget_share.set(figures.share.round());
+        series.budget_used.set(figures.lately as i64);
+        series.budget_members.set(figures.members as i64);
+        series.budget_waiting.inc_by((figures.waited.as_secs_f64() - series.budget_waiting.get()).max(0.0));
+        series.portal_calls.inc_by(figures.calls.saturating_sub(series.portal_calls.get()));
+        series.paused.with_label_values(&["bynder"]).set(figures.silence.is_some().into());
+        series.paused.with_label_values(&["operator"]).set(figures.operator_pause.into());
+    }
+
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> String {
         TextEncoder::new().encode_to_string(&self.series.registry.gather()).unwrap_or_else(|error| {
@@ -178,6 +197,27 @@ impl Series {
                 "Messages of which the broker did not say whether it took them.",
             )?,
             breakers: gauges("connector_breaker_open", "Whether a service counts as out.", "service")?,
+            budget_share: registered(
+                &registry,
+                Gauge::new(
+                    "connector_budget_share_requests",
+                    "Portal calls in five minutes that this process may make now.",
+                )?,
+            )?,
+            budget_used: gauge(
+                "connector_budget_used_requests",
+                "Portal calls that this process made in the last five minutes.",
+            )?,
+            budget_members: gauge("connector_budget_members", "Known processes that share the address.")?,
+            budget_waiting: registered(
+                &registry,
+                Counter::new(
+                    "connector_budget_waiting_seconds_total",
+                    "How long portal calls waited for the budget.",
+                )?,
+            )?,
+            portal_calls: counter("connector_portal_requests_total", "Portal calls made.")?,
+            paused: gauges("connector_paused", "Whether nothing is done, and who wants it so.", "by")?,
             registry: registry.clone(),
         };
         series.start_at_zero();
@@ -206,6 +246,9 @@ impl Series {
         }
         for service in Service::ALL {
             self.breakers.with_label_values(&[service.label()]);
+        }
+        for by in ["bynder", "operator"] {
+            self.paused.with_label_values(&[by]);
         }
     }
 }
@@ -265,6 +308,11 @@ mod tests {
             "connector_broker_reconnects_total 0",
             "connector_broker_unknown_outcomes_total 0",
             "connector_jobs_in_flight 0",
+            "connector_budget_share_requests 0",
+            "connector_budget_used_requests 0",
+            "connector_budget_members 0",
+            "connector_budget_waiting_seconds_total 0",
+            "connector_portal_requests_total 0",
         ]
         .map(str::to_owned)
         .into();
@@ -284,6 +332,7 @@ mod tests {
         let queues = ["submit_fresh", "submit_backlog", "transfer", "save", "waiting", "failed"];
         expected.extend(at_zero("connector_queue_jobs", "queue", &queues));
         expected.extend(at_zero("connector_breaker_open", "service", &["bynder", "imatag"]));
+        expected.extend(at_zero("connector_paused", "by", &["bynder", "operator"]));
         assert_eq!(lines(&Metrics::new()), expected.into_iter().collect());
     }
 
@@ -303,6 +352,15 @@ mod tests {
         metrics.broker_reconnected();
         metrics.broker_outcome_unknown();
         metrics.breaker_open(Service::Imatag, true);
+        metrics.budget_measured(&Figures {
+            share: 800.4,
+            lately: 5,
+            calls: 7,
+            waited: Duration::from_secs(9),
+            silence: Some(Duration::from_secs(3)),
+            operator_pause: false,
+            members: 4,
+        });
         let after = lines(&metrics);
         assert_eq!(after.len(), before.len());
         let moved: Vec<_> = after.difference(&before).map(String::as_str).collect();
@@ -311,6 +369,10 @@ mod tests {
             "connector_broker_connected 1",
             "connector_broker_reconnects_total 1",
             "connector_broker_unknown_outcomes_total 1",
+            "connector_budget_members 4",
+            "connector_budget_share_requests 800",
+            "connector_budget_used_requests 5",
+            "connector_budget_waiting_seconds_total 9",
             "connector_jobs_failed_total{class=\"refused\"} 1",
             "connector_jobs_in_flight 1",
             "connector_jobs_published_total{lane=\"backlog\"} 1",
@@ -320,6 +382,8 @@ mod tests {
             "connector_jobs_total{outcome=\"gone\"} 1",
             "connector_jobs_total{outcome=\"superseded\"} 1",
             "connector_jobs_total{outcome=\"watermarked\"} 1",
+            "connector_paused{by=\"bynder\"} 1",
+            "connector_portal_requests_total 7",
             "connector_queue_jobs{queue=\"waiting\"} 7",
             "connector_step_duration_seconds_count{step=\"save\"} 1",
             "connector_step_duration_seconds_sum{step=\"save\"} 2",

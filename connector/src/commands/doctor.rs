@@ -81,8 +81,8 @@ pub(crate) async fn run(common: &Common) -> Result<(), Failure> {
         report.add("configuration", Finding::Warn(warning.clone()));
     }
     local(config, &mut report);
-    match wiring::bynder(config) {
-        Ok((bynder, _)) => portal(config, &bynder, &mut report).await,
+    match wiring::bynder(config, &wiring::budget_beside(config)) {
+        Ok(bynder) => portal(config, &bynder, &mut report).await,
         Err(failure) => report.add("Bynder credential", Finding::Fail(failure.to_string(), 3)),
     }
     watermarking(config, &mut report).await;

@@ -4,6 +4,7 @@ mod config;
 mod demo;
 mod doctor;
 mod failed;
+mod pause;
 mod secrets;
 mod state;
 mod status;
@@ -24,6 +25,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Plan(run) => plan::run(common, run).await,
         Command::Doctor => doctor::run(common).await,
         Command::Status(status) => status::run(common, *status).await,
+        Command::Pause(command) => pause::pause(common, command).await,
+        Command::Resume(which) => pause::resume(common, which.embedded).await,
         Command::Failed(command) => failed::run(common, command).await,
         Command::State(command) => state::run(common, command).await,
         Command::Config(command) => config::run(common, command),

@@ -1,5 +1,6 @@
 //! `connector status`: how the work stands, without changing anything.
 
+use common::budget::{OperatorPause, Records};
 use common::failure::Failure;
 use common::ledger::{Ledger, RunStatus};
 use common::output;
@@ -23,14 +24,23 @@ struct Standing {
     has_state: bool,
     /// Why the queue cannot be looked at, if that is so.
     depth: Result<Depth, String>,
+    /// A person's pause.
+    paused: Option<OperatorPause>,
+    /// Whether nothing is sent to Bynder after a 429.
+    silent: bool,
 }
 
 pub(crate) async fn run(common: &Common, status: Status) -> Result<(), Failure> {
     let config = arguments::load(common, None)?.config;
     let state = State::open_to_read(&config.producer.state_dir)?;
+    let records = Records::new(&config.producer.state_dir);
+    let (mut paused, mut silent) = (records.operator_pause(), records.silence().is_some());
     let depth = if config.broker.is_some() && !status.embedded {
         match queues::fleet(&config).await {
-            Ok(queue) => queue.depth().await.map_err(|error| error.to_string()),
+            Ok(queue) => {
+                (paused, silent) = queue.pauses().await.unwrap_or_default();
+                queue.depth().await.map_err(|error| error.to_string())
+            }
             Err(failure) => Err(failure.to_string()),
         }
     } else if let Some(state) = &state {
@@ -38,7 +48,8 @@ pub(crate) async fn run(common: &Common, status: Status) -> Result<(), Failure> 
     } else {
         Ok(Depth::default())
     };
-    let mut standing = Standing { cursor: None, runs: Vec::new(), has_state: state.is_some(), depth };
+    let mut standing =
+        Standing { cursor: None, runs: Vec::new(), has_state: state.is_some(), depth, paused, silent };
     if let Some(state) = state {
         let ledger = Ledger::new(state);
         standing.cursor = ledger.cursor().await?;
@@ -59,12 +70,24 @@ fn as_json(standing: &Standing) -> serde_json::Value {
     json!({
         "cursor": standing.cursor,
         "runs": standing.runs,
+        "paused_by_operator": standing.paused,
+        "silent_after_429": standing.silent,
         "queues": standing.depth.as_ref().ok(),
         "queue_error": standing.depth.as_ref().err(),
     })
 }
 
 fn print(standing: &Standing, directory: &str) {
+    if let Some(pause) = &standing.paused {
+        let reason = pause.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        output::data(&format!(
+            "paused by a person since {}{reason}; `connector resume` goes on",
+            pause.since
+        ));
+    }
+    if standing.silent {
+        output::data("nothing is sent to Bynder: its request limit was reached; this passes by itself");
+    }
     match &standing.depth {
         Ok(depth) => {
             let counts = [

@@ -54,7 +54,9 @@ pub(crate) async fn sync(
     let options = options(config, run, cursor);
     let patience = Patience::until(stop.clone());
     first_run::guard(config, run, &parts.producer, &options, &patience, cursor.is_some()).await?;
-    let working = CancellationToken::new();
+    let (working, budget) = (CancellationToken::new(), parts.budget.clone());
+    let _following =
+        tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move { budget.follow_records().await }));
     let consumer =
         tokio::spawn(worker::consume(parts.worker.clone(), working.clone(), config.worker.grace.0));
     let mut progress = Progress::new(quiet);
@@ -96,7 +98,7 @@ async fn produce_and_wait(
             () = tokio::time::sleep(LOOK) => {}
         }
         let depth = parts.queue.depth().await?;
-        progress.show(&parts.ledger.tally_after(before).await?, &depth, parts.budget.paused());
+        progress.show(&parts.ledger.tally_after(before).await?, &depth, &parts.budget.figures());
         if stop.is_cancelled() {
             return Err(Failure::Temporary("stopped before every job was done".to_owned()));
         }

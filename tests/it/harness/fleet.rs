@@ -36,9 +36,18 @@ impl Fleet {
         Self::on(&url, options).await
     }
 
+    /// A fleet that no other bench stands beside.
+    pub(crate) async fn alone(options: sandbox::Options) -> Self {
+        let url = Broker::shared().await.url();
+        Self::of(Bench::alone(options).await, &url)
+    }
+
     /// On a broker at this URL.
     pub(crate) async fn on(url: &str, options: sandbox::Options) -> Self {
-        let bench = Bench::new(options).await;
+        Self::of(Bench::new(options).await, url)
+    }
+
+    fn of(bench: Bench, url: &str) -> Self {
         let prefix = format!("test{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let fleet = Self { bench, prefix, url: url.to_owned() };
         fleet.configure("");
@@ -112,6 +121,7 @@ impl Fleet {
             prefix: self.prefix.clone(),
             rungs,
             program: "test".to_owned(),
+            egress_group: "default".to_owned(),
         };
         RabbitQueue::open(&settings, ledger, PATIENCE).await.unwrap()
     }

@@ -1,6 +1,6 @@
 //! What one fresh look at the asset means for a job that is about to touch it.
 
-use common::asset::AssetDetail;
+use common::asset::{Asset, AssetDetail};
 use common::hash::{ContentHash, FileFacts};
 use common::marker::{Marker, Record};
 
@@ -67,15 +67,34 @@ pub fn look(sight: Sight<'_>, detail: &AssetDetail, marker: &Marker) -> Look {
     if active != sight.base {
         return elsewhere(detail, marker, active, top);
     }
-    let record = Record {
+    let record = coming(sight, top);
+    match marker {
+        Marker::Ours(records) if records.contains(&record) => Look::Clear,
+        _ => Look::Mark(record),
+    }
+}
+
+/// The record to write by the asset's row in the listing alone, which many jobs share a call for; `None` if anything is
+/// other than the job knows, so that only a look can tell.
+///
+/// The row lags and does not tell the highest version. The look before the save corrects what was written by it.
+pub fn glance(sight: Sight<'_>, row: &Asset, marker: &Marker) -> Option<Record> {
+    let untouched = row.active_version == Some(sight.base) && marker == sight.marker_before;
+    let ours_to_write = match marker {
+        Marker::Absent | Marker::Legacy(_) => true,
+        Marker::Ours(_) => !marker.opted_out(),
+        Marker::Foreign(_) => false,
+    };
+    (untouched && ours_to_write).then(|| coming(sight, sight.top))
+}
+
+/// The record of the version that the save will make.
+fn coming(sight: Sight<'_>, top: u32) -> Record {
+    Record {
         original: sight.original,
         watermarked: sight.watermarked.sha256,
         version: top + 1,
         bytes: sight.watermarked.bytes,
-    };
-    match marker {
-        Marker::Ours(records) if records.contains(&record) => Look::Clear,
-        _ => Look::Mark(record),
     }
 }
 

@@ -6,6 +6,6 @@ mod result;
 mod wait;
 
 pub use file::{FileDecision, decide_file};
-pub use look::{Look, Sight, look, not_ours};
+pub use look::{Look, Sight, glance, look, not_ours};
 pub use result::{BadResult, check_result};
 pub use wait::{attempt_rung, idle_rung, suspect_rung};

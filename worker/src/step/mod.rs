@@ -19,6 +19,8 @@ use crate::error::StepError;
 pub enum StepEnd {
     /// On to this step, at once.
     Next(Step),
+    /// On to this step after the shortest wait.
+    Later(Step),
     /// Not yet: back to the same step after a wait that uses up no attempt.
     NotYet(Wait),
     /// What was done before came to nothing: back to this step, using up an attempt.

@@ -5,13 +5,14 @@ use common::fault::{Guard, guard_stands};
 use common::hash::FileFacts;
 use common::imatag::{Body, MediumId, MediumState};
 use common::job::{Job, Step};
+use common::marker::{Marker, Record, Records};
 use common::outcome::{FailureClass, Outcome};
 use jiff::Timestamp;
 
 use super::save::{Seen, seen};
 use super::submit::shown_name;
 use super::{StepEnd, Wait, complete, inspect, marking};
-use crate::decide::check_result;
+use crate::decide::{Sight, check_result, glance};
 use crate::environment::Environment;
 use crate::error::StepError;
 
@@ -76,18 +77,43 @@ async fn mark(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepE
     if !guard_stands(Guard::MarkerBeforeSave) {
         return Ok(StepEnd::Next(Step::Save));
     }
-    let detail = match environment.bynder.asset(&job.asset_id).await {
-        Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
-        answer => answer?,
+    let (record, records) = match glanced(environment, job).await? {
+        Some(glanced) => glanced,
+        None => match looked(environment, job).await? {
+            Seen::Clear => return Ok(StepEnd::Next(Step::Save)),
+            Seen::Mark { record, records } => (record, records),
+            Seen::End(end) => return Ok(end),
+        },
     };
-    match seen(environment, job, &detail).await? {
-        Seen::Clear => Ok(StepEnd::Next(Step::Save)),
-        Seen::Mark { record, records } => {
-            marking::write(environment, job, &records.with(record)).await?;
-            job.effects.marked = Some(record);
-            Ok(StepEnd::Next(Step::Save))
-        }
-        Seen::End(end) => Ok(end),
+    marking::write(environment, job, &records.with(record)).await?;
+    job.effects.marked = Some(record);
+    // Neither is the marker visible at once nor the import converted: asking now would only cost calls.
+    Ok(StepEnd::Later(Step::Save))
+}
+
+/// What to write, by the asset's row in the listing: many jobs share that call. `None` if a look has to tell.
+async fn glanced(environment: &Environment, job: &Job) -> Result<Option<(Record, Records)>, StepError> {
+    // What this job may have done already is not in the listing yet.
+    if job.suspect || job.effects.marked.is_some() {
+        return Ok(None);
+    }
+    let (Some(original), Some(watermarked)) = (&job.effects.original, &job.effects.watermarked) else {
+        return Ok(None);
+    };
+    let Some(row) = environment.bynder.row(&job.asset_id).await? else {
+        return Ok(None);
+    };
+    let marker = row.marker(&environment.settings.metaproperty.name);
+    let marker_before = &Marker::parse(job.marker_text.as_deref());
+    let (base, top, original) = (job.base, job.top, original.sha256);
+    let record = glance(Sight { base, top, original, watermarked, marker_before }, &row, &marker);
+    Ok(record.map(|record| (record, marker.into_records().unwrap_or_default())))
+}
+
+async fn looked(environment: &Environment, job: &mut Job) -> Result<Seen, StepError> {
+    match environment.bynder.asset(&job.asset_id).await {
+        Err(BynderError::NotFound { .. }) => Ok(Seen::End(StepEnd::Ended(Outcome::Gone))),
+        answer => seen(environment, job, &answer?).await,
     }
 }
 

@@ -52,7 +52,7 @@ impl Bynder {
         let url = self.url(&operation, &["api", "upload", "init"])?;
         let form = [("filename", upload_name(file_name))];
         let place: Place = self.call(&operation, |client| client.post(url.clone()).form(&form)).await?;
-        let parts = parts(file.bytes());
+        let parts = parts(file.bytes(), self.inner.part_size);
         for part in &parts {
             self.send_part(&operation, &endpoint, &place, part, parts.len(), file).await?;
             self.register(&operation, &place, part.number).await?;

@@ -13,9 +13,7 @@ use super::{Bynder, BynderError, Place};
 use crate::http::{self, Progress};
 use crate::spool::SpooledFile;
 
-/// The smallest part that S3 takes, but for the last.
-const SMALLEST_PART: u64 = 5 << 20;
-/// Each part costs a portal call, so large files go in larger parts.
+/// Each part costs a portal call, so the largest files go in larger parts.
 const MOST_PARTS: u64 = 400;
 
 /// One part: its number, from 1, and its bytes.
@@ -25,9 +23,9 @@ pub(super) struct Part {
     pub(super) range: Range<u64>,
 }
 
-/// Cuts a file into parts; even an empty file has one.
-pub(super) fn parts(bytes: u64) -> Vec<Part> {
-    let size = bytes.div_ceil(MOST_PARTS).max(SMALLEST_PART).next_multiple_of(1 << 20);
+/// Cuts a file into parts of this size, or of a larger one; even an empty file has one.
+pub(super) fn parts(bytes: u64, size: u64) -> Vec<Part> {
+    let size = bytes.div_ceil(MOST_PARTS).next_multiple_of(1 << 20).max(size);
     let starts = (0..bytes.max(1)).step_by(usize::try_from(size).unwrap_or(usize::MAX));
     (1..).zip(starts).map(|(number, start)| Part { number, range: start..bytes.min(start + size) }).collect()
 }
@@ -90,8 +88,9 @@ mod tests {
 
     #[test]
     fn parts_cover_the_file_in_order_and_without_gaps() {
-        for bytes in [1, SMALLEST_PART - 1, SMALLEST_PART, SMALLEST_PART + 1, 3 << 30, 200 << 30] {
-            let parts = parts(bytes);
+        const SIZE: u64 = 32 << 20;
+        for bytes in [1, SIZE - 1, SIZE, SIZE + 1, 3 << 30, 200 << 30] {
+            let parts = parts(bytes, SIZE);
             let mut end = 0;
             for (index, part) in parts.iter().enumerate() {
                 assert_eq!(part.number as usize, index + 1);
@@ -102,12 +101,12 @@ mod tests {
             assert!(parts.len() as u64 <= MOST_PARTS);
             let smallest =
                 parts[..parts.len() - 1].iter().map(|part| part.range.end - part.range.start).min();
-            assert!(smallest.is_none_or(|smallest| smallest >= SMALLEST_PART));
+            assert!(smallest.is_none_or(|smallest| smallest >= SIZE));
         }
     }
 
     #[test]
     fn an_empty_file_is_one_empty_part() {
-        assert_eq!(parts(0), [Part { number: 1, range: 0..0 }]);
+        assert_eq!(parts(0, 5 << 20), [Part { number: 1, range: 0..0 }]);
     }
 }

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lapin::options::BasicQosOptions;
-use nix::time::{ClockId, clock_gettime};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::QueueError;
 use super::link::{ANSWER, Link, Live, answered};
+use crate::boot_clock::since_boot;
 
 /// Older contact gives no right to change anything. The broker gives a silent connection up after 20 s, twice the
 /// heartbeat, so nobody else can hold the lease before.
@@ -75,9 +75,4 @@ impl Contact {
             )),
         }
     }
-}
-
-fn since_boot() -> Duration {
-    // The call fails only where the kernel has no such clock; then contact never counts as fresh.
-    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from)
 }

@@ -5,6 +5,7 @@
 //! confirmed before it is acknowledged, so a crash doubles a job at worst, and a doubled job looks before it acts.
 
 mod contact;
+mod control;
 mod failed;
 mod hold;
 mod intake;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub prefix: String,
     /// The waits, ascending.
     pub rungs: Vec<Duration>,
+    /// The processes that share an address, and its request budget.
+    pub egress_group: String,
     /// The program's name, for the broker's list of connections.
     pub program: String,
 }
@@ -142,7 +145,7 @@ impl RabbitQueue {
         let uri = settings.url.expose_secret().parse().map_err(|_| {
             QueueError::Refused("broker.url is no URL such as amqp://user:password@host:5672/%2f".to_owned())
         })?;
-        let topology = Topology::new(&settings.prefix, &settings.rungs);
+        let topology = Topology::new(&settings.prefix, &settings.rungs, &settings.egress_group);
         let target = Target {
             uri,
             authority: settings.authority.clone(),

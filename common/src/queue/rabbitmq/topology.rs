@@ -30,11 +30,13 @@ const HOLD_RETURN: Duration = Duration::from_secs(1);
 pub(super) struct Topology {
     prefix: String,
     rungs: Vec<Duration>,
+    /// The processes that share an address.
+    group: String,
 }
 
 impl Topology {
-    pub(super) fn new(prefix: &str, rungs: &[Duration]) -> Self {
-        Self { prefix: prefix.to_owned(), rungs: rungs.to_vec() }
+    pub(super) fn new(prefix: &str, rungs: &[Duration], group: &str) -> Self {
+        Self { prefix: prefix.to_owned(), rungs: rungs.to_vec(), group: group.to_owned() }
     }
 
     fn name(&self, rest: &str) -> ShortString {
@@ -74,6 +76,26 @@ impl Topology {
     /// One message that says who the producer is, since nobody can look into another's exclusive queue.
     pub(super) fn producer_card(&self) -> ShortString {
         self.name("producer.card")
+    }
+
+    /// Where members of egress groups announce themselves; the routing key names the group.
+    pub(super) fn control(&self) -> ShortString {
+        self.name("control")
+    }
+
+    /// The egress group that this process belongs to.
+    pub(super) fn group(&self) -> ShortString {
+        ShortString::from(self.group.as_str())
+    }
+
+    /// Holds a message as long as the group keeps silent after a 429. Nobody takes it: being there is what it says.
+    pub(super) fn pause_of_group(&self) -> ShortString {
+        self.name(&format!("pause.{}", self.group))
+    }
+
+    /// Holds a message as long as a person wants nothing to be done.
+    pub(super) fn pause_of_operator(&self) -> ShortString {
+        self.name("pause.operator")
     }
 
     /// Where a waiting step's message goes, so that it comes back as it is to where it came from.
@@ -125,6 +147,10 @@ impl Topology {
         let results = Arguments::quorum(NO_DELIVERY_LIMIT).most(MOST_RESULTS);
         queue(channel, self.results(), results).await?;
         queue(channel, self.producer_card(), Arguments::quorum(NO_DELIVERY_LIMIT).most(1)).await?;
+        for pause in [self.pause_of_group(), self.pause_of_operator()] {
+            queue(channel, pause, Arguments::quorum(NO_DELIVERY_LIMIT).most(1)).await?;
+        }
+        exchange(channel, self.control(), ExchangeKind::Fanout, false).await?;
         exchange(channel, self.back(), ExchangeKind::Direct, false).await?;
         for work in self.works() {
             queue(channel, work.clone(), dead_letter_to_dead.clone()).await?;

@@ -1,0 +1,42 @@
+//! What members of an egress group tell each other.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the format; members of a later one are not understood, and not counted on.
+pub(super) const VERSION: u32 = 1;
+
+/// One member's announcement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Beat {
+    /// Version of the format.
+    pub v: u32,
+    /// The member, by an id that it made up when it started.
+    pub member: String,
+    /// Counts the member's announcements.
+    pub number: u64,
+    /// Calls a second that it claims.
+    pub claim: f64,
+    /// Calls a second that it would like to make.
+    pub want: f64,
+    /// It makes no call any more.
+    #[serde(default)]
+    pub leaving: bool,
+    /// The silence that it keeps.
+    #[serde(default)]
+    pub pause: Option<PauseNote>,
+    /// It tries whether the block is over.
+    #[serde(default)]
+    pub trying: bool,
+    /// The silence that it saw end last.
+    #[serde(default)]
+    pub cleared: Option<String>,
+}
+
+/// A silence, as told to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseNote {
+    /// Tells one silence from the next.
+    pub id: String,
+    /// How long it lasts from now on, in milliseconds.
+    pub remaining_ms: u64,
+}

@@ -1,0 +1,100 @@
+//! What outlives a process that has no broker: its silence, and the operator's pause, as files in the state directory.
+//!
+//! Files, since the state database belongs to one process, and `connector pause` has to reach one that is at work.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A person's wish that no jobs are taken; it does not expire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorPause {
+    /// Since when.
+    pub since: Timestamp,
+    /// What the person gave as a reason.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SilenceRecord {
+    since: Timestamp,
+    milliseconds: u64,
+}
+
+/// The records of one state directory.
+#[derive(Debug, Clone)]
+pub struct Records {
+    directory: PathBuf,
+}
+
+impl Records {
+    /// The records in a state directory, which need not exist yet.
+    pub fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    /// How long the recorded silence lasts, if there is one.
+    ///
+    /// A clock that stands before the record's time says nothing about how much has passed: then all of it is left.
+    pub fn silence(&self) -> Option<Duration> {
+        let record: SilenceRecord = read(&self.directory.join("silence.json"))?;
+        let lasts = Duration::from_millis(record.milliseconds).min(super::Timing::real().pause);
+        let passed = Timestamp::now().duration_since(record.since);
+        let passed = Duration::try_from(passed).unwrap_or(Duration::ZERO);
+        lasts.checked_sub(passed).filter(|left| !left.is_zero())
+    }
+
+    /// Records a silence that lasts so long from now on.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn record_silence(&self, lasts: Duration) -> std::io::Result<()> {
+        let milliseconds = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+        self.write("silence.json", &SilenceRecord { since: Timestamp::now(), milliseconds })
+    }
+
+    /// The operator's pause, if there is one.
+    pub fn operator_pause(&self) -> Option<OperatorPause> {
+        let path = self.directory.join("pause.json");
+        // A file that cannot be read is still somebody's wish to pause.
+        let unreadable = || OperatorPause { since: Timestamp::UNIX_EPOCH, reason: None };
+        path.exists().then(|| read(&path).unwrap_or_else(unreadable))
+    }
+
+    /// Pauses.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn pause(&self, pause: &OperatorPause) -> std::io::Result<()> {
+        self.write("pause.json", pause)
+    }
+
+    /// Resumes; returns whether there was a pause.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn resume(&self) -> std::io::Result<bool> {
+        match std::fs::remove_file(self.directory.join("pause.json")) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, name: &str, record: &impl Serialize) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.directory)?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+        file.write_all(serde_json::to_string(record).unwrap_or_default().as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(self.directory.join(name))?;
+        Ok(())
+    }
+}
+
+fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}

@@ -1,0 +1,206 @@
+//! The egress group on the broker: members announce themselves, silences and pauses stand on record.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use lapin::options::{
+    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions,
+    QueuePurgeOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{BasicProperties, Channel};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::super::QueueError;
+use super::RabbitQueue;
+use super::link::{ANSWER, answered};
+use super::message::properties;
+use super::publisher::Message;
+use crate::budget::{Beat, Budget, OperatorPause};
+
+/// How soon to try again after the connection was lost.
+const TRY_AGAIN: Duration = Duration::from_millis(300);
+/// Urgent announcements are this far apart at least.
+const SHORTEST_BEAT: Duration = Duration::from_millis(20);
+/// Announcements that a member keeps that does not read them; the oldest go.
+const MOST_UNREAD: i64 = 10_000;
+
+impl RabbitQueue {
+    /// Takes part in the egress group until it is dropped. Without contact the budget lets no call go.
+    pub fn membership(&self, budget: &Budget) -> AbortOnDropHandle<()> {
+        let (queue, budget) = (self.clone(), budget.clone());
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                if let Err(error) = queue.take_part(&budget).await {
+                    tracing::debug!(%error, "no part in the egress group for now");
+                }
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+        }))
+    }
+
+    async fn take_part(&self, budget: &Budget) -> Result<(), QueueError> {
+        let sender = self.publisher.link().wait(ANSWER).await?.channel().await?;
+        let live = self.consume_link.wait(ANSWER).await?;
+        let (receiver, observer) = (live.channel().await?, live.channel().await?);
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
+        arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(MOST_UNREAD));
+        let declaring =
+            receiver.queue_declare(ShortString::default(), QueueDeclareOptions::exclusive(), arguments);
+        let own = answered(declaring).await?.name().clone();
+        let (control, group) = (self.topology.control(), self.topology.group());
+        let options = QueueBindOptions::default();
+        answered(receiver.queue_bind(
+            own.clone(),
+            control.clone(),
+            group.clone(),
+            options,
+            FieldTable::default(),
+        ))
+        .await?;
+        let options = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
+        let consuming = receiver.basic_consume(own, ShortString::default(), options, FieldTable::default());
+        let mut incoming = answered(consuming).await?;
+        let mut recorded: Option<String> = None;
+        let mut looked: Option<Instant> = None;
+        loop {
+            if looked.is_none_or(|at| at.elapsed() >= budget.beat()) {
+                looked = Some(Instant::now());
+                self.look_at_records(&observer, budget).await?;
+            }
+            let beat = budget.announce();
+            self.record_silence(&beat, &mut recorded).await?;
+            let body = serde_json::to_vec(&beat).unwrap_or_default();
+            let options = BasicPublishOptions::default();
+            let sending = sender.basic_publish(
+                control.clone(),
+                group.clone(),
+                options,
+                &body,
+                BasicProperties::default(),
+            );
+            answered(sending).await?;
+            let next = Instant::now() + budget.beat();
+            let soonest = Instant::now() + SHORTEST_BEAT;
+            loop {
+                tokio::select! {
+                    message = incoming.next() => match message {
+                        Some(Ok(message)) if message.routing_key == group => hear(budget, &message.data),
+                        // Another group's.
+                        Some(Ok(_)) => {}
+                        Some(Err(error)) => return Err(QueueError::Unavailable(error.to_string())),
+                        None => return Err(QueueError::Unavailable("the announcements ended".to_owned())),
+                    },
+                    () = budget.urgent(), if Instant::now() >= soonest => break,
+                    () = tokio::time::sleep_until(soonest), if Instant::now() < soonest => {}
+                    () = tokio::time::sleep_until(next) => break,
+                }
+            }
+        }
+    }
+
+    async fn look_at_records(&self, observer: &Channel, budget: &Budget) -> Result<(), QueueError> {
+        if budget.depends_on_record() {
+            budget.informed(is_there(observer, self.topology.pause_of_group()).await?);
+        }
+        let paused = is_there(observer, self.topology.pause_of_operator()).await?;
+        let pause = match (paused, budget.operator_pause()) {
+            (false, _) => None,
+            (true, Some(known)) => Some(known),
+            (true, None) => Some(OperatorPause { since: jiff::Timestamp::now(), reason: None }),
+        };
+        budget.set_operator_pause(pause);
+        Ok(())
+    }
+
+    /// Puts a silence that this member began on record; the broker drops the record when the silence is over.
+    async fn record_silence(&self, beat: &Beat, recorded: &mut Option<String>) -> Result<(), QueueError> {
+        let Some(note) = beat.pause.as_ref().filter(|note| note.id.starts_with(&beat.member)) else {
+            return Ok(());
+        };
+        if recorded.as_ref() == Some(&note.id) {
+            return Ok(());
+        }
+        let properties = properties(&note.id, None).with_expiration(note.remaining_ms.to_string().into());
+        let body = serde_json::to_vec(note).unwrap_or_default();
+        let key = self.topology.pause_of_group();
+        self.publisher.publish(&Message { exchange: ShortString::default(), key, properties, body }).await?;
+        *recorded = Some(note.id.clone());
+        Ok(())
+    }
+
+    /// Tells the group that this process makes no call any more, so that its share is free at once.
+    pub async fn leave_group(&self, budget: &Budget) {
+        let beat = Beat { leaving: true, ..budget.announce() };
+        let body = serde_json::to_vec(&beat).unwrap_or_default();
+        let (exchange, key) = (self.topology.control(), self.topology.group());
+        let message = Message { exchange, key, properties: BasicProperties::default(), body };
+        if let Err(error) = self.publisher.publish(&message).await {
+            tracing::debug!(%error, "the others find out by themselves that this member left");
+        }
+    }
+
+    /// Pauses every worker until [`RabbitQueue::operator_resumes`].
+    ///
+    /// # Errors
+    /// The broker cannot be reached, or refuses.
+    pub async fn operator_pauses(&self, pause: &OperatorPause) -> Result<(), QueueError> {
+        let body = serde_json::to_vec(pause).unwrap_or_default();
+        let key = self.topology.pause_of_operator();
+        self.publisher
+            .publish(&Message {
+                exchange: ShortString::default(),
+                key,
+                properties: properties("pause", None),
+                body,
+            })
+            .await
+    }
+
+    /// Takes a person's pause back; returns whether there was one.
+    ///
+    /// # Errors
+    /// The broker cannot be reached, or refuses.
+    pub async fn operator_resumes(&self) -> Result<bool, QueueError> {
+        let live = self.consume_link.wait(ANSWER).await?;
+        let channel = live.channel().await?;
+        let purging = channel.queue_purge(self.topology.pause_of_operator(), QueuePurgeOptions::default());
+        let purged = answered(purging).await?;
+        let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
+        Ok(purged > 0)
+    }
+
+    /// A person's pause, and whether the group keeps silent after a 429.
+    ///
+    /// # Errors
+    /// The broker cannot be reached, or refuses.
+    pub async fn pauses(&self) -> Result<(Option<OperatorPause>, bool), QueueError> {
+        let live = self.consume_link.wait(ANSWER).await?;
+        let channel = live.channel().await?;
+        let silence = is_there(&channel, self.topology.pause_of_group()).await?;
+        let name = self.topology.pause_of_operator();
+        let got = answered(channel.basic_get(name, BasicGetOptions::default())).await?;
+        // Closing the channel puts the message back.
+        let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
+        let unreadable = || OperatorPause { since: jiff::Timestamp::UNIX_EPOCH, reason: None };
+        let pause =
+            got.map(|got| serde_json::from_slice(&got.delivery.data).unwrap_or_else(|_| unreadable()));
+        Ok((pause, silence))
+    }
+}
+
+/// Whether a queue holds a message. Looking does not take it, so nobody else finds it missing meanwhile.
+async fn is_there(channel: &Channel, queue: ShortString) -> Result<bool, QueueError> {
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+    let found = answered(channel.queue_declare(queue, passive, FieldTable::default())).await?;
+    Ok(found.message_count() > 0)
+}
+
+fn hear(budget: &Budget, body: &[u8]) {
+    match serde_json::from_slice::<Beat>(body) {
+        Ok(beat) => budget.heard(&beat),
+        Err(error) => tracing::warn!(%error, "an announcement cannot be read"),
+    }
+}

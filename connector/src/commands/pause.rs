@@ -1,0 +1,54 @@
+//! `connector pause | resume`: a person stops the work for as long as they like.
+//!
+//! Not the silence after a 429, which ends by itself: this one does not, and it stops no step that is under way.
+
+use common::budget::{OperatorPause, Records};
+use common::failure::Failure;
+use common::output;
+use jiff::Timestamp;
+use producer::arguments::{self, Common};
+use serde_json::json;
+
+use crate::arguments::Pause;
+use crate::queues;
+
+/// Stops the taking of jobs, by every worker of the fleet or by `connector sync` on this machine.
+pub(crate) async fn pause(common: &Common, pause: &Pause) -> Result<(), Failure> {
+    let config = arguments::load(common, None)?.config;
+    let wish = OperatorPause { since: Timestamp::now(), reason: pause.reason.clone() };
+    let who = if config.broker.is_some() && !pause.embedded {
+        queues::fleet(&config).await?.operator_pauses(&wish).await?;
+        "no worker takes jobs any more"
+    } else {
+        let directory = &config.producer.state_dir;
+        Records::new(directory).pause(&wish).map_err(|error| unwritable(directory, &error))?;
+        "`connector sync` takes no jobs any more"
+    };
+    if common.json {
+        output::data(&json!({"paused": true, "since": wish.since, "reason": wish.reason}).to_string());
+    } else {
+        output::data(&format!("paused: {who}; steps under way still end. `connector resume` goes on"));
+    }
+    Ok(())
+}
+
+/// Goes on.
+pub(crate) async fn resume(common: &Common, embedded: bool) -> Result<(), Failure> {
+    let config = arguments::load(common, None)?.config;
+    let was_paused = if config.broker.is_some() && !embedded {
+        queues::fleet(&config).await?.operator_resumes().await?
+    } else {
+        let directory = &config.producer.state_dir;
+        Records::new(directory).resume().map_err(|error| unwritable(directory, &error))?
+    };
+    if common.json {
+        output::data(&json!({"paused": false, "was_paused": was_paused}).to_string());
+    } else {
+        output::data(if was_paused { "resumed" } else { "nothing was paused" });
+    }
+    Ok(())
+}
+
+fn unwritable(directory: &std::path::Path, error: &std::io::Error) -> Failure {
+    Failure::Configuration(format!("producer.state_dir: cannot write to {}: {error}", directory.display()))
+}
