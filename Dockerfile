@@ -1,22 +1,38 @@
-# syntax=docker/dockerfile:1
-FROM rust:1.95-bookworm AS build
+# Two images from one build: the connector's three programs, and the sandbox that stands in for both services in the demo.
+FROM rust:1.95.0-trixie AS build
 WORKDIR /source
 COPY . .
+# Registry and target folder outlive a build, so that a change costs what it changes.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/source/target \
-    cargo build --release --locked -p connector -p producer -p worker \
-    && mkdir -p /out/bin /out/state /out/spool \
-    && cp target/release/connector target/release/producer target/release/worker /out/bin/
+    --mount=type=cache,target=/source/target,sharing=locked \
+    cargo build --release --locked -p connector -p producer -p worker -p sandbox \
+    && mkdir -p /out/connector /out/sandbox /out/state /out/spool \
+    && cp target/release/connector target/release/producer target/release/worker /out/connector/ \
+    && cp target/release/sandbox /out/sandbox/
 
 # No shell, no package manager; the programs check their own health.
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM gcr.io/distroless/cc-debian13:nonroot AS sandbox
+LABEL org.opencontainers.image.title="bynder-imatag-sandbox" \
+      org.opencontainers.image.description="Stands in for a Bynder portal and for Imatag" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+COPY --from=build /out/sandbox/ /usr/local/bin/
+USER 65532:65532
+EXPOSE 8080
+# The one signal it listens to.
+STOPSIGNAL SIGINT
+ENTRYPOINT ["sandbox"]
+CMD ["--listen", "0.0.0.0:8080"]
+
+FROM gcr.io/distroless/cc-debian13:nonroot AS connector
 LABEL org.opencontainers.image.title="bynder-imatag-connector" \
       org.opencontainers.image.description="Keeps a Bynder library protected with invisible Imatag watermarks" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
-COPY --from=build /out/bin/ /usr/local/bin/
+COPY --from=build /out/connector/ /usr/local/bin/
 # A new volume takes over the owner of the folder it is mounted on.
-COPY --from=build --chown=nonroot:nonroot /out/state /var/lib/connector
-COPY --from=build --chown=nonroot:nonroot /out/spool /var/spool/connector
+COPY --from=build --chown=65532:65532 /out/state /var/lib/connector
+COPY --from=build --chown=65532:65532 /out/spool /var/spool/connector
 WORKDIR /etc/connector
-USER nonroot
+USER 65532:65532
+EXPOSE 9090
+STOPSIGNAL SIGTERM
 CMD ["connector", "--help"]

@@ -10,7 +10,7 @@ pub fn run(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::talk(&format!("error: cannot start: {error}"));
+            output::error(&format!("cannot start: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -21,7 +21,7 @@ pub fn run(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(message) = failure.message() {
-                output::talk(&format!("error: {message}"));
+                output::error(&message);
             }
             failure.exit_code()
         }

@@ -12,6 +12,7 @@ use crate::imatag::Imatag;
 use crate::output;
 use crate::queue::rabbitmq;
 use crate::spool::Spool;
+use crate::telemetry::Metrics;
 
 /// Where the configuration is looked for if nobody says.
 const DEFAULT_FILE: &str = "connector.toml";
@@ -26,7 +27,7 @@ pub fn load(file: Option<&Path>, overrides: &[Override], quiet: bool) -> Result<
     })?;
     if !quiet {
         for warning in &loaded.warnings {
-            output::talk(&format!("warning: {warning}"));
+            output::warning(warning);
         }
     }
     Ok(loaded)
@@ -51,18 +52,19 @@ pub fn budget_beside(config: &Config) -> Budget {
 }
 
 /// The portal's client, whose calls this budget lets go.
-pub fn bynder(config: &Config, budget: &Budget) -> Result<Bynder, Failure> {
+pub fn bynder(config: &Config, budget: &Budget, metrics: &Metrics) -> Result<Bynder, Failure> {
     let settings = crate::bynder::Settings {
         portal: config.bynder.portal()?,
         credential: config.bynder.credential()?,
         request_timeout: config.worker.request_timeout.0,
         part_size: config.bynder.part_size.as_u64(),
+        metrics: metrics.clone(),
     };
     Ok(Bynder::new(settings, Arc::new(budget.clone()))?)
 }
 
 /// Imatag's client.
-pub fn imatag(config: &Config) -> Result<Imatag, Failure> {
+pub fn imatag(config: &Config, metrics: &Metrics) -> Result<Imatag, Failure> {
     let settings = crate::imatag::Settings {
         profile: config.imatag.wire()?,
         base_url: config.imatag.base_url.clone(),
@@ -70,6 +72,7 @@ pub fn imatag(config: &Config) -> Result<Imatag, Failure> {
         directory: config.imatag.directory.clone(),
         media_id_metadata: config.imatag.media_id_metadata.clone(),
         request_timeout: config.worker.request_timeout.0,
+        metrics: metrics.clone(),
     };
     Ok(Imatag::new(settings)?)
 }

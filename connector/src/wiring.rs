@@ -23,8 +23,9 @@ pub(crate) struct Parts {
 /// Builds the parts and asks the portal what has to be known before anything is done.
 pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
     let budget = wiring::whole_budget(config);
-    let bynder = wiring::bynder(config, &budget)?;
-    let imatag = wiring::imatag(config)?;
+    let metrics = Metrics::new();
+    let bynder = wiring::bynder(config, &budget, &metrics)?;
+    let imatag = wiring::imatag(config, &metrics)?;
     let state = State::open(&config.producer.state_dir)?;
     let ledger = Ledger::new(state.clone());
     let queue = EmbeddedQueue::open(state).await?;
@@ -34,7 +35,6 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
         name: resolved.metaproperty.name.clone(),
         id: resolved.metaproperty.id.clone(),
     };
-    let metrics = Metrics::new();
     let worker = worker::Environment {
         bynder: bynder.clone(),
         imatag,

@@ -11,7 +11,7 @@ use common::ledger::Ledger;
 use common::patience::Patience;
 use common::queue::{Depth, JobQueue, QueueError, RabbitQueue};
 use common::state::State;
-use common::telemetry::{Metrics, Readiness};
+use common::telemetry::{Metrics, Readiness, RunResult};
 use common::wiring;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,8 @@ const LONGEST_JOB: SignedDuration = SignedDuration::from_hours(48);
 pub(crate) const LOOK: Duration = Duration::from_millis(300);
 /// How often the depth of the queues is asked for while waiting.
 const MEASURE: Duration = Duration::from_secs(2);
+/// How often it is asked for besides, for the metrics alone.
+const MEASURE_BESIDE: Duration = Duration::from_secs(15);
 
 /// The producer's side of a fleet.
 pub(crate) struct Fleet {
@@ -59,11 +61,13 @@ impl Fleet {
     /// Opens state and broker, asks the portal what has to be known, and becomes the one producer.
     pub(crate) async fn open(config: &Config, metrics: Metrics) -> Result<Self, Failure> {
         let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
-        let bynder = wiring::bynder(config, &budget)?;
+        metrics.budget_is(config.bynder.requests_per_5_minutes.get());
+        let bynder = wiring::bynder(config, &budget, &metrics)?;
         let settings = wiring::broker(config, "producer")?;
         let ledger = Ledger::new(State::open(&config.producer.state_dir)?);
         let queue = RabbitQueue::open(&settings, Some(ledger.clone()), BROKER_PATIENCE).await?;
         queue.become_producer(None).await?;
+        metrics.cursor_is(ledger.cursor().await?);
         let membership = queue.membership(&budget);
         let resolved = resolve(config, &bynder).await?;
         let shared = Arc::new(queue.clone());
@@ -156,7 +160,7 @@ impl Fleet {
         let patience = Patience::until(stop.clone());
         first_run::guard(&self.config, scope, &self.environment, &options, &patience, cursor.is_some())
             .await?;
-        let report = run::run(&self.environment, &options, &patience, |found| {
+        let ran = run::run(&self.environment, &options, &patience, |found| {
             tracing::info!(
                 listed = found.listed,
                 selected = found.selected,
@@ -164,7 +168,10 @@ impl Fleet {
                 "listing"
             );
         })
-        .await?;
+        .await;
+        self.metrics.run_ended(options.scope.mode(), result(&ran), started.elapsed());
+        let report = ran?;
+        self.metrics.cursor_is(self.ledger.cursor().await?);
         let without_outcome =
             if wait { self.outcomes_of(&report.run_id, started, quiet, stop).await? } else { 0 };
         if without_outcome > 0 {
@@ -228,14 +235,36 @@ impl Fleet {
         }
     }
 
-    /// Tells readiness and metrics how the broker is.
+    /// Tells readiness and metrics how the broker is, and what is in its queues.
     pub(crate) async fn watch(&self, readiness: &Readiness) {
+        let mut measured: Option<Instant> = None;
         loop {
             self.metrics.budget_measured(&self.budget.figures());
             let trouble = self.queue.trouble();
-            self.metrics.broker_connected(trouble.is_none());
+            let connected = trouble.is_none();
+            self.metrics.broker_measured(connected, self.queue.unknown_outcomes());
             readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));
+            if connected && measured.is_none_or(|at| at.elapsed() >= MEASURE_BESIDE) {
+                measured = Some(Instant::now());
+                if let Ok(depth) = self.queue.depth().await {
+                    self.metrics.queue_measured(&depth);
+                }
+            }
             tokio::time::sleep(LOOK).await;
         }
+    }
+}
+
+fn result(ran: &Result<run::Report, run::RunError>) -> RunResult {
+    match ran {
+        Ok(report) if report.found.limit_reached => RunResult::Limited,
+        Ok(_) => RunResult::Done,
+        Err(run::RunError::Stopped) => RunResult::Stopped,
+        Err(
+            run::RunError::Walk(_)
+            | run::RunError::Bynder(_)
+            | run::RunError::Ledger(_)
+            | run::RunError::Queue(_),
+        ) => RunResult::Failed,
     }
 }

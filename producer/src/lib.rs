@@ -9,6 +9,7 @@ mod failure;
 pub mod filter;
 pub mod first_run;
 mod fleet;
+mod found;
 pub mod plan;
 pub mod portal;
 mod program;

@@ -28,7 +28,8 @@ const WINDOW_SECONDS: f64 = 300.0;
 pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     let loaded = arguments::load(common, Some(scope))?;
     let config = &loaded.config;
-    let bynder = wiring::bynder(config, &wiring::budget_beside(config))?;
+    let metrics = Metrics::new();
+    let bynder = wiring::bynder(config, &wiring::budget_beside(config), &metrics)?;
     let resolved = resolve(config, &bynder).await?;
     // A state that is not there is not made either: an empty one in memory's place says the same.
     let scratch = tempfile::tempdir().map_err(|error| Failure::Unexpected(error.to_string()))?;
@@ -39,7 +40,7 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     let ledger = Ledger::new(state);
     let queue = EmbeddedQueue::open(State::open(&scratch.path().join("queue"))?).await?;
     let options = Options { dry_run: true, ..options(config, scope, ledger.cursor().await?) };
-    let environment = environment(config, bynder, ledger, Arc::new(queue), resolved, Metrics::new());
+    let environment = environment(config, bynder, ledger, Arc::new(queue), resolved, metrics);
     let patience = Patience::until(stop_on_signals()?);
     let report = run::run(&environment, &options, &patience, |_| {}).await?;
     if common.json {

@@ -1,6 +1,5 @@
 //! One run: walk, decide, publish.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +12,10 @@ use common::queue::{JobQueue, QueueError};
 use common::state::DatabaseError;
 use common::telemetry::Metrics;
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 
 use crate::enumerate::{Place, Stretch, Walk, WalkError};
 use crate::filter::Filter;
+pub use crate::found::Found;
 use crate::select::{Decision, SkipReason, decide};
 use common::patience::{Patience, patiently};
 
@@ -71,7 +70,8 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn mode(self) -> RunMode {
+    /// The mode's name in the ledger.
+    pub fn mode(self) -> RunMode {
         match self {
             Self::Full => RunMode::Full,
             Self::Since(_) => RunMode::Delta,
@@ -84,25 +84,6 @@ impl Scope {
             Self::Since(_) => Lane::Fresh,
         }
     }
-}
-
-/// What a run found and did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Found {
-    /// Rows looked at.
-    pub listed: u64,
-    /// Assets that need protection.
-    pub selected: u64,
-    /// Jobs published for them.
-    pub published: u64,
-    /// Assets left alone, by reason.
-    pub skipped: BTreeMap<String, u64>,
-    /// Bytes of the selected files, by extension.
-    pub bytes_by_extension: BTreeMap<String, u64>,
-    /// Bytes of the selected files.
-    pub bytes: u64,
-    /// Whether a limit ended the run before the library did.
-    pub limit_reached: bool,
 }
 
 /// How a run ended.
@@ -146,6 +127,7 @@ pub async fn run(
     let mut run = Run::start(environment, options, patience).await?;
     while let Some(step) = run.walk.next(patience).await? {
         run.found.listed += step.rows as u64;
+        environment.metrics.assets_listed(step.rows as u64);
         for asset in &step.assets {
             if patience.is_over() {
                 return Err(RunError::Stopped);
@@ -246,17 +228,22 @@ impl<'a> Run<'a> {
         };
         match decision {
             Decision::Skip(reason) => {
-                *self.found.skipped.entry(skip_name(reason)).or_default() += 1;
+                self.skip(reason);
                 Ok(())
             }
             Decision::Publish { base } => self.publish(asset, base).await,
             // A portal that tells no version even for a single asset: nothing can be saved there safely.
             Decision::AskVersion => {
-                *self.found.skipped.entry("version_unknown".to_owned()).or_default() += 1;
+                self.skip(SkipReason::VersionUnknown);
                 tracing::error!(asset_id = %asset.id, "Bynder does not tell the asset's version; it is left alone");
                 Ok(())
             }
         }
+    }
+
+    fn skip(&mut self, reason: SkipReason) {
+        let reason = self.found.skip(reason);
+        self.environment.metrics.asset_skipped(reason);
     }
 
     /// The asset with its active version, from the ledger or one GET; `None` if it is gone by now.
@@ -281,10 +268,8 @@ impl<'a> Run<'a> {
             self.found.limit_reached = true;
             return Ok(());
         }
-        self.found.selected += 1;
-        self.found.bytes += asset.bytes;
-        let extension = asset.extensions.first().cloned().unwrap_or_else(|| "(none)".to_owned());
-        *self.found.bytes_by_extension.entry(extension).or_default() += asset.bytes;
+        self.found.select(asset);
+        self.environment.metrics.asset_selected();
         if self.options.dry_run {
             return Ok(());
         }
@@ -363,17 +348,6 @@ async fn portal_time(environment: &Environment, patience: &Patience) -> Result<T
 fn new_run_id(started: Timestamp) -> String {
     let time = jiff::fmt::strtime::format("%Y%m%dT%H%M%SZ", started).unwrap_or_default();
     format!("{time}-{:08x}", rand::random::<u32>())
-}
-
-fn skip_name(reason: SkipReason) -> String {
-    match reason {
-        SkipReason::Unchanged => "unchanged".to_owned(),
-        SkipReason::Filtered(by) => format!("filtered_by_{}", by.name()),
-        SkipReason::OptedOut => "opted_out".to_owned(),
-        SkipReason::JobOpen => "job_open".to_owned(),
-        SkipReason::ListingBehind => "listing_behind".to_owned(),
-        SkipReason::FailedBefore => "failed_before".to_owned(),
-    }
 }
 
 /// What a run goes over, from the configuration, the command line and the cursor.

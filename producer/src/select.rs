@@ -38,6 +38,8 @@ pub enum SkipReason {
     ListingBehind,
     /// It failed for good at this version; `connector failed replay` takes it up again.
     FailedBefore,
+    /// Bynder does not tell its version even when asked: nothing can be saved there safely.
+    VersionUnknown,
 }
 
 /// Decides for one row of a run that publishes to `lane`. Outcomes before `settled` are in the listing by now.

@@ -10,6 +10,7 @@ use common::telemetry::StepResult;
 use jiff::Timestamp;
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::environment::Environment;
 use crate::settle::{conclude, lost, outwait};
@@ -35,20 +36,35 @@ pub(crate) async fn handle(
     cut: &CancellationToken,
     alone: &RwLock<()>,
 ) {
+    let job = &delivery.job;
+    // As grave as the gravest line: whatever is logged says which job it belongs to.
+    let surroundings = tracing::error_span!(
+        "step", run_id = %job.run_id, job_id = %job.job_id, asset_id = %job.asset_id, step = job.step.name(),
+        trace_id = job.trace_id()
+    );
+    attend(environment, delivery, cut, alone).instrument(surroundings).await;
+}
+
+async fn attend(environment: &Environment, delivery: Delivery, cut: &CancellationToken, alone: &RwLock<()>) {
     let (job_id, asset_id, step) =
         (delivery.job.job_id.clone(), delivery.job.asset_id.clone(), delivery.job.step);
+    let (attempt, published) = (delivery.job.attempt, delivery.job.created_at);
     let started = Instant::now();
     let metrics = &environment.metrics;
-    metrics.step_started();
+    metrics.step_started(&delivery.job);
     let (delivery, work) = work(environment, delivery, cut, alone).await;
     let mut result = StepResult::Abandoned;
     if let (Some(delivery), Work::Settle(settlement)) = (delivery, work) {
         let (settled, outcome) = described(step, &settlement);
+        let attempts = attempts_after(&settlement).unwrap_or(attempt);
         match environment.queue.settle(delivery, settlement).await {
             Ok(()) => {
                 result = settled;
+                if attempts > attempt {
+                    metrics.attempt_used(step);
+                }
                 if let Some(outcome) = outcome {
-                    metrics.job_ended(&outcome);
+                    metrics.job_ended(&outcome, published);
                 }
             }
             // The delivery comes back as suspect, so nothing is lost and nothing done twice.
@@ -69,6 +85,16 @@ fn described(step: Step, settlement: &Settlement) -> (StepResult, Option<common:
         Settlement::Wait { .. } => (StepResult::Wait, None),
         Settlement::Finish(event) => (StepResult::Finish, Some(event.outcome.clone())),
         Settlement::Fail { event, .. } => (StepResult::Fail, Some(event.outcome.clone())),
+    }
+}
+
+/// What the job has used up by now, where it goes on or failed.
+fn attempts_after(settlement: &Settlement) -> Option<u32> {
+    match settlement {
+        Settlement::Forward(job) | Settlement::Wait { job, .. } | Settlement::Fail { job, .. } => {
+            Some(job.attempt)
+        }
+        Settlement::Finish(_) => None,
     }
 }
 

@@ -14,6 +14,7 @@ use common::patience::{Patience, patiently};
 use common::queue::{JobQueue, RabbitQueue};
 use common::service::Service;
 use common::signals::stop_on_signals;
+use common::spool::Spool;
 use common::telemetry::{self, Metrics, Readiness, Verbosity};
 use common::{program, wiring};
 use tokio_util::sync::CancellationToken;
@@ -87,10 +88,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 async fn work(config: &Config) -> Result<(), Failure> {
     let stop = stop_on_signals()?;
     let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
-    let bynder = wiring::bynder(config, &budget)?;
-    let imatag = wiring::imatag(config)?;
-    let spool = wiring::spool(config)?;
     let (metrics, readiness) = (Metrics::new(), Readiness::default());
+    let bynder = wiring::bynder(config, &budget, &metrics)?;
+    let imatag = wiring::imatag(config, &metrics)?;
+    let spool = wiring::spool(config)?;
+    metrics.slots_are(config.worker.concurrency);
+    metrics.budget_is(config.bynder.requests_per_5_minutes.get());
     readiness.set("broker", Err("not connected yet".to_owned()));
     readiness.set("Bynder", Err("not asked yet".to_owned()));
     // Health is answered until the very end, the drain included.
@@ -103,6 +106,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         queue.clone(),
         breakers.clone(),
         budget.clone(),
+        spool.clone(),
         metrics.clone(),
         readiness.clone(),
     )));
@@ -155,33 +159,25 @@ async fn watch(
     queue: RabbitQueue,
     breakers: Breakers,
     budget: Budget,
+    spool: Spool,
     metrics: Metrics,
     readiness: Readiness,
 ) {
-    let mut measured = tokio::time::Instant::now();
-    let mut was_connected = false;
-    let mut unknown = 0;
+    let mut measured: Option<tokio::time::Instant> = None;
     loop {
         let trouble = queue.trouble();
         let connected = trouble.is_none();
-        if connected && !was_connected {
-            metrics.broker_reconnected();
-        }
-        was_connected = connected;
-        metrics.broker_connected(connected);
+        metrics.broker_measured(connected, queue.unknown_outcomes());
         metrics.budget_measured(&budget.figures());
+        metrics.spool_measured(&spool);
         readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));
-        while unknown < queue.unknown_outcomes() {
-            metrics.broker_outcome_unknown();
-            unknown += 1;
-        }
         for service in Service::ALL {
             metrics.breaker_open(service, breakers.is_open(service));
         }
         let halt = breakers.halt();
         readiness.set("services", halt.map_or(Ok(()), |halt| Err(halt.reason)));
-        if connected && measured.elapsed() >= MEASURE {
-            measured = tokio::time::Instant::now();
+        if connected && measured.is_none_or(|at| at.elapsed() >= MEASURE) {
+            measured = Some(tokio::time::Instant::now());
             if let Ok(depth) = queue.depth().await {
                 metrics.queue_measured(&depth);
             }

@@ -164,10 +164,6 @@ fn retry(
 ) -> Settlement {
     let rung = rung_after_failure(settings, &job, suspect);
     job.attempt += 1;
-    tracing::warn!(
-        job_id = %job.job_id, asset_id = %job.asset_id, step = failed.step.name(), attempt = job.attempt,
-        reason = failed.reason, "the step failed"
-    );
     if job.attempt >= settings.max_attempts {
         let failure = Failure {
             class: failed.class,
@@ -177,6 +173,10 @@ fn retry(
         job.remember(failed);
         return end_job(job, Outcome::Failed(failure), now);
     }
+    tracing::warn!(
+        job_id = %job.job_id, asset_id = %job.asset_id, step = failed.step.name(), attempt = job.attempt,
+        class = failed.class.name(), reason = failed.reason, request_id = failed.request_id, "the step failed"
+    );
     job.remember(failed);
     park(settings, job, rung, true, now)
 }
@@ -204,7 +204,8 @@ fn end_job(job: Job, outcome: Outcome, now: Timestamp) -> Settlement {
         Outcome::Failed(failure) => {
             tracing::error!(
                 job_id = %job.job_id, asset_id = %job.asset_id, name = job.asset_name,
-                class = failure.class.name(), reason = failure.reason, "failed"
+                step = job.step.name(),
+                class = failure.class.name(), reason = failure.reason, request_id = failure.request_id, "failed"
             );
             Settlement::Fail { job: Box::new(job), event }
         }

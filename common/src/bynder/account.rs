@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{Bynder, BynderError};
+use crate::http::Operation;
 
 /// The portal's account.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,27 +32,28 @@ impl Bynder {
     /// The account: the cheapest call that proves portal and token.
     pub async fn account(&self) -> Result<Account, BynderError> {
         let url = self.url("asking for the account", &["api", "v4", "account", ""])?;
-        self.call("asking for the account", |client| client.get(url.clone())).await
+        self.call(Operation::LookUp, "asking for the account", |client| client.get(url.clone())).await
     }
 
     /// All brands.
     pub async fn brands(&self) -> Result<Vec<Named>, BynderError> {
         let url = self.url("listing brands", &["api", "v4", "brands", ""])?;
-        self.call("listing brands", |client| client.get(url.clone())).await
+        self.call(Operation::LookUp, "listing brands", |client| client.get(url.clone())).await
     }
 
     /// The collections that the token's user sees, at most a thousand.
     pub async fn collections(&self) -> Result<Vec<Named>, BynderError> {
         let mut url = self.url("listing collections", &["api", "v4", "collections", ""])?;
         url.set_query(Some("limit=1000"));
-        self.call("listing collections", |client| client.get(url.clone())).await
+        self.call(Operation::LookUp, "listing collections", |client| client.get(url.clone())).await
     }
 
     /// Tags that contain a word.
     pub async fn tags(&self, keyword: &str) -> Result<Vec<String>, BynderError> {
         let mut url = self.url("listing tags", &["api", "v4", "tags", ""])?;
         url.query_pairs_mut().append_pair("keyword", keyword).append_pair("limit", "1000");
-        let tags: Vec<Tag> = self.call("listing tags", |client| client.get(url.clone())).await?;
+        let tags: Vec<Tag> =
+            self.call(Operation::LookUp, "listing tags", |client| client.get(url.clone())).await?;
         Ok(tags.into_iter().map(|tag| tag.tag).collect())
     }
 }

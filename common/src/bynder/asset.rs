@@ -8,6 +8,7 @@ use super::list::ListQuery;
 use super::together::{Batch, MOST_IDS};
 use super::{Bynder, BynderError};
 use crate::asset::{Asset, AssetDetail, AssetId};
+use crate::http::Operation;
 
 impl Bynder {
     /// Fetches an asset with its version history. Only this call's 404 means that an asset is gone.
@@ -15,7 +16,7 @@ impl Bynder {
         let operation = format!("looking at asset {id}");
         let mut url = self.url(&operation, &["api", "v4", "media", id.as_str(), ""])?;
         url.set_query(Some("versions=1"));
-        let row: Row = self.call(&operation, |client| client.get(url.clone())).await?;
+        let row: Row = self.call(Operation::Asset, &operation, |client| client.get(url.clone())).await?;
         row.into_detail().map_err(|error| BynderError::Unexpected { operation, reason: error.to_string() })
     }
 

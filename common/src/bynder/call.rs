@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::{Bynder, BynderError};
-use crate::http::{self, AnswerError, Sent, TransportError};
+use crate::http::{self, AnswerError, Operation, Sent, TransportError};
 
 /// The body of most errors; `statuscode` is sometimes a string and says nothing new.
 #[derive(Deserialize)]
@@ -32,16 +32,18 @@ impl Bynder {
     /// Sends a signed call and decodes its JSON answer.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
+        kind: Operation,
         operation: &str,
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
     ) -> Result<T, BynderError> {
-        let response = self.send(operation, build).await?;
+        let response = self.send(kind, operation, build).await?;
         self.read(operation, response).await
     }
 
     /// Sends a signed call; a token that OAuth can replace is replaced once.
     pub(super) async fn send(
         &self,
+        kind: Operation,
         operation: &str,
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
     ) -> Result<Response, BynderError> {
@@ -50,7 +52,7 @@ impl Bynder {
             let token = self.token().await?;
             self.admit().await?;
             let request = build(self.inner.transport.client()).bearer_auth(token.expose_secret());
-            match self.dispatch(operation, request).await {
+            match self.dispatch(kind, operation, request).await {
                 Err(BynderError::Unauthorized { .. })
                     if self.inner.credentials.can_refresh() && !refreshed =>
                 {
@@ -69,11 +71,12 @@ impl Bynder {
     /// Sends an admitted portal request and turns everything but success (and 303) into an error.
     pub(super) async fn dispatch(
         &self,
+        kind: Operation,
         operation: &str,
         request: RequestBuilder,
     ) -> Result<Response, BynderError> {
-        let response =
-            self.inner.transport.send(request).await.map_err(|error| unavailable(operation, error))?;
+        let answer = self.inner.transport.send(kind, request).await;
+        let response = answer.map_err(|error| unavailable(operation, error))?;
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS {
             self.inner.gate.refused();

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{Bynder, BynderError};
 use crate::bynder::decode::Number;
+use crate::http::Operation;
 
 /// How long before its end a token is replaced.
 const EARLY: Duration = Duration::from_mins(1);
@@ -89,7 +90,7 @@ impl Bynder {
         let url = self.url(OPERATION, &["v6", "authentication", "oauth2", "token"])?;
         let request = self.inner.transport.client().post(url).form(&form);
         self.admit().await?;
-        let answer = self.dispatch(OPERATION, request).await;
+        let answer = self.dispatch(Operation::SignIn, OPERATION, request).await;
         let answer = answer.map_err(|error| match error {
             BynderError::Refused { operation, message, .. } => {
                 BynderError::Unauthorized { operation, message }

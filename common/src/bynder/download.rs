@@ -13,7 +13,7 @@ use url::Url;
 use super::call::unavailable;
 use super::{Bynder, BynderError};
 use crate::asset::AssetId;
-use crate::http::{self, Sent};
+use crate::http::{self, Operation, Sent};
 
 const MOST_REDIRECTS: u32 = 5;
 
@@ -45,7 +45,8 @@ impl Bynder {
         loop {
             let path = ["api", "v4", "media", id.as_str(), &version.to_string(), "download", ""];
             let url = self.url(&operation, &path)?;
-            let place: Place = self.call(&operation, |client| client.get(url.clone())).await?;
+            let place: Place =
+                self.call(Operation::DownloadPlace, &operation, |client| client.get(url.clone())).await?;
             match self.fetch(&operation, place.s3_file).await {
                 Err(BynderError::Forbidden { .. }) if !expired => expired = true,
                 // Storage knows nothing of roles: its 403 is an expired or broken link, not a missing right.
@@ -62,8 +63,8 @@ impl Bynder {
         let transport = &self.inner.transport;
         for _ in 0..MOST_REDIRECTS {
             let request = transport.client().get(link.clone());
-            let response =
-                transport.send_for_file(request).await.map_err(|error| unavailable(operation, error))?;
+            let answer = transport.send_for_file(Operation::FetchOriginal, request).await;
+            let response = answer.map_err(|error| unavailable(operation, error))?;
             match response.status() {
                 StatusCode::OK => return Ok(self.body(operation, response)),
                 status if status.is_redirection() => {
@@ -85,7 +86,7 @@ impl Bynder {
     fn body(&self, operation: &str, response: Response) -> Download {
         let bytes = response.content_length();
         let operation = operation.to_owned();
-        let body = self.inner.transport.body(response);
+        let body = self.inner.transport.body(Operation::FetchOriginal, response);
         Download { bytes, body: body.map_err(move |error| unavailable(&operation, error)).boxed() }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::decode::{Number, Row};
 use super::{Bynder, BynderError};
 use crate::asset::{Asset, AssetId, AssetType};
+use crate::http::Operation;
 
 const OPERATION: &str = "listing assets";
 
@@ -87,7 +88,7 @@ impl Bynder {
     pub(super) async fn list_as_of_now(&self, query: impl Fn() -> ListQuery) -> Result<Page, BynderError> {
         let url = self.url(OPERATION, &["api", "v4", "media", ""])?;
         let build = |client: &reqwest::Client| client.get(url.clone()).query(&query().parameters());
-        let response = self.send(OPERATION, build).await?;
+        let response = self.send(Operation::List, OPERATION, build).await?;
         let next_cursor = next_cursor(response.headers(), query().cursor.as_deref());
         let portal_time = portal_time(response.headers());
         let (total, rows) =

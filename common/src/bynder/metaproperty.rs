@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::decode::Flag;
 use super::{Bynder, BynderError};
 use crate::asset::AssetId;
+use crate::http::Operation;
 
 /// The definition of a metaproperty.
 #[derive(Debug, Clone, Deserialize)]
@@ -71,7 +72,7 @@ impl Bynder {
         let mut url = self.url(operation, &["api", "v4", "metaproperties", ""])?;
         url.set_query(Some("options=1"));
         let by_key: BTreeMap<String, Metaproperty> =
-            self.call(operation, |client| client.get(url.clone())).await?;
+            self.call(Operation::LookUp, operation, |client| client.get(url.clone())).await?;
         Ok(by_key.into_values().collect())
     }
 
@@ -87,7 +88,7 @@ impl Bynder {
         let operation = format!("writing the metaproperty of asset {asset}");
         let url = self.url(&operation, &["api", "v4", "media", asset.as_str(), ""])?;
         let form = [(format!("metaproperty.{metaproperty_id}"), text)];
-        self.send(&operation, |client| client.post(url.clone()).form(&form)).await?;
+        self.send(Operation::Mark, &operation, |client| client.post(url.clone()).form(&form)).await?;
         Ok(())
     }
 }

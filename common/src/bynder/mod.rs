@@ -40,6 +40,7 @@ pub use poll::{ImportId, ImportState};
 pub use save::Saved;
 
 use crate::http::{Transport, TransportError};
+use crate::telemetry::Metrics;
 use credential::Credentials;
 use together::Together;
 
@@ -74,6 +75,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// Bytes in a part of an upload, 5 MiB at least.
     pub part_size: u64,
+    /// Where requests are counted.
+    pub metrics: Metrics,
 }
 
 /// The client; clones share connections, token and endpoint.
@@ -103,7 +106,7 @@ impl Bynder {
     pub fn new(settings: Settings, gate: Arc<dyn Gate>) -> Result<Self, TransportError> {
         let inner = Inner {
             portal: settings.portal,
-            transport: Transport::new(settings.request_timeout)?,
+            transport: Transport::new(settings.request_timeout, settings.metrics)?,
             credentials: Credentials::new(settings.credential),
             gate,
             part_size: settings.part_size,

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::together::Batch;
 use super::{Bynder, BynderError};
+use crate::http::Operation;
 
 const OPERATION: &str = "polling imports";
 
@@ -76,7 +77,7 @@ impl Bynder {
     ) -> Result<HashMap<ImportId, ImportState>, BynderError> {
         let url = self.url(OPERATION, &["api", "v4", "upload", "poll", ""])?;
         let lists: Option<Lists> = self
-            .call(OPERATION, |client| {
+            .call(Operation::Imports, OPERATION, |client| {
                 let ids: Vec<_> = batch.keys().into_iter().map(|import| import.0).collect();
                 client.get(url.clone()).query(&[("items", ids.join(","))])
             })

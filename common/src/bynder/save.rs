@@ -4,6 +4,7 @@ use reqwest::StatusCode;
 
 use super::{Bynder, BynderError, ImportId};
 use crate::asset::AssetId;
+use crate::http::Operation;
 
 /// The answer to a save.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,7 @@ impl Bynder {
         let operation = format!("saving the new version of asset {asset}");
         let url =
             self.url(&operation, &["api", "v4", "media", asset.as_str(), "save", import.as_str(), ""])?;
-        let response = self.send(&operation, |client| client.post(url.clone())).await?;
+        let response = self.send(Operation::Save, &operation, |client| client.post(url.clone())).await?;
         if response.status() == StatusCode::SEE_OTHER {
             return Ok(Saved::NotConverted);
         }

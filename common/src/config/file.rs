@@ -60,6 +60,9 @@ pub struct Config {
 pub struct BynderSection {
     /// The portal's host name or URL.
     pub domain: String,
+    /// Whether plain http is allowed to another machine: for a sandbox on a network of its own.
+    #[serde(default)]
+    pub allow_http: bool,
     /// A permanent token.
     #[serde(default)]
     pub api_token: Option<SecretValue>,
@@ -113,6 +116,9 @@ pub struct ImatagSection {
     /// Overrides the profile's base URL.
     #[serde(default)]
     pub base_url: Option<Url>,
+    /// Whether plain http is allowed to another machine: for a sandbox on a network of its own.
+    #[serde(default)]
+    pub allow_http: bool,
     /// The wire profile: built in, or a file.
     #[serde(default = "profile")]
     pub profile: String,

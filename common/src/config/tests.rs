@@ -197,3 +197,16 @@ fn what_is_encrypted_needs_its_identity() {
     assert!(error.contains("set CONNECTOR_AGE_IDENTITY"), "{error}");
     assert!(encrypt("age1nonsense", &secrecy::SecretString::from("word")).is_err());
 }
+
+#[test]
+fn plain_http_to_another_machine_has_to_be_asked_for_at_each_service() {
+    let plain = SAMPLE.replace("acme.bynder.com", "http://sandbox:8080").replace("https://app", "http://app");
+    let bynder = "hash_metaproperty = ";
+    let imatag = "media_id_metadata = ";
+    let allowed = |text: &str, at: &str| text.replace(at, &format!("allow_http = true\n{at}"));
+    assert!(message(&plain).contains("bynder.domain: must use https"));
+    let half = allowed(&plain, bynder);
+    let wire = |text: &str| load(text, &[], &[]).unwrap().config.imatag.wire();
+    assert!(wire(&half).unwrap_err().to_string().contains("imatag.base_url: must use https"));
+    assert!(wire(&allowed(&half, imatag)).is_ok());
+}

@@ -131,7 +131,7 @@ impl BynderSection {
         if url.path() != "/" || url.query().is_some() {
             return Err(wrong("must be the portal's address alone, without a path"));
         }
-        match (url.scheme(), is_loopback(&url)) {
+        match (url.scheme(), self.allow_http || is_loopback(&url)) {
             ("https", _) | ("http", true) => Ok(url),
             _ => Err(wrong("must use https; http is only for a portal on this machine")),
         }
@@ -171,7 +171,7 @@ impl ImatagSection {
         for (key, url) in
             [("imatag.base_url", self.base_url.as_ref()), ("imatag.profile", Some(&profile.base_url))]
         {
-            if url.is_some_and(|url| url.scheme() != "https" && !is_loopback(url)) {
+            if url.is_some_and(|url| url.scheme() != "https" && !self.allow_http && !is_loopback(url)) {
                 return Err(ConfigError::value(
                     key,
                     "must use https; http is only for a service on this machine",

@@ -5,21 +5,24 @@
 //! carry a credential to another origin.
 
 mod answer;
+mod operation;
 mod progress;
 
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::Stream;
 use reqwest::{Client, RequestBuilder, Response};
 
 pub use answer::{AnswerError, MOST_JSON_BYTES, excerpt, read_json, read_text};
+pub use operation::{Direction, Operation, Peer, StatusClass};
 pub use progress::Progress;
 
 use crate::fault;
+use crate::telemetry::Metrics;
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,6 +51,7 @@ pub struct TransportError {
 pub struct Transport {
     client: Client,
     timeout: Duration,
+    metrics: Metrics,
 }
 
 impl Transport {
@@ -55,14 +59,14 @@ impl Transport {
     ///
     /// # Errors
     /// The system's certificates cannot be read.
-    pub fn new(timeout: Duration) -> Result<Self, TransportError> {
+    pub fn new(timeout: Duration, metrics: Metrics) -> Result<Self, TransportError> {
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
             .user_agent(concat!("bynder-imatag-connector/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| TransportError::from_reqwest(&error))?;
-        Ok(Self { client, timeout })
+        Ok(Self { client, timeout, metrics })
     }
 
     /// The underlying client, to build requests with.
@@ -76,23 +80,33 @@ impl Transport {
     }
 
     /// Sends a request whose body is small; the whole exchange, reading the answer included, has the timeout.
-    pub async fn send(&self, request: RequestBuilder) -> Result<Response, TransportError> {
-        fault::crash_point("http.before");
-        Self::answered(request.timeout(self.timeout).send().await)
+    pub async fn send(
+        &self,
+        operation: Operation,
+        request: RequestBuilder,
+    ) -> Result<Response, TransportError> {
+        self.counted(operation, async { Self::answered(request.timeout(self.timeout).send().await) }).await
     }
 
     /// Sends a request whose answer is a file: only its head has the timeout, see [`Transport::body`] for the rest.
-    pub async fn send_for_file(&self, request: RequestBuilder) -> Result<Response, TransportError> {
-        fault::crash_point("http.before");
-        match tokio::time::timeout(self.timeout, request.send()).await {
-            Ok(answer) => Self::answered(answer),
-            Err(_) => Err(self.silence()),
-        }
+    pub async fn send_for_file(
+        &self,
+        operation: Operation,
+        request: RequestBuilder,
+    ) -> Result<Response, TransportError> {
+        let exchange = async {
+            match tokio::time::timeout(self.timeout, request.send()).await {
+                Ok(answer) => Self::answered(answer),
+                Err(_) => Err(self.silence()),
+            }
+        };
+        self.counted(operation, exchange).await
     }
 
     /// The body of an answer as a stream that ends in an error when nothing came for the timeout.
     pub fn body(
         &self,
+        operation: Operation,
         response: Response,
     ) -> impl Stream<Item = Result<Bytes, TransportError>> + Send + use<> {
         let transport = self.clone();
@@ -102,6 +116,8 @@ impl Transport {
                 let chunk = tokio::time::timeout(transport.timeout, response.chunk()).await;
                 let chunk = chunk.map_err(|_| transport.silence())?;
                 let chunk = chunk.map_err(|error| TransportError::from_reqwest(&error))?;
+                let bytes = chunk.as_ref().map_or(0, Bytes::len) as u64;
+                transport.metrics.bytes_moved(operation.peer(), Direction::Received, bytes);
                 Ok(chunk.map(|chunk| (chunk, response)))
             }
         })
@@ -113,18 +129,40 @@ impl Transport {
     /// answers is not stalled.
     pub async fn send_file(
         &self,
+        operation: Operation,
         request: RequestBuilder,
         progress: &Progress,
         patience: Duration,
     ) -> Result<Response, TransportError> {
+        let exchange = async {
+            tokio::select! {
+                answer = request.send() => Self::answered(answer),
+                () = progress.stalled(self.timeout, patience) => Err(TransportError {
+                    sent: Sent::Maybe,
+                    reason: "the transfer stalled".to_owned(),
+                }),
+            }
+        };
+        let answer = self.counted(operation, exchange).await;
+        self.metrics.bytes_moved(operation.peer(), Direction::Sent, progress.bytes());
+        answer
+    }
+
+    /// Every request takes this way: it is counted, and timed until the head of its answer is there.
+    async fn counted(
+        &self,
+        operation: Operation,
+        exchange: impl Future<Output = Result<Response, TransportError>>,
+    ) -> Result<Response, TransportError> {
         fault::crash_point("http.before");
-        tokio::select! {
-            answer = request.send() => Self::answered(answer),
-            () = progress.stalled(self.timeout, patience) => Err(TransportError {
-                sent: Sent::Maybe,
-                reason: "the transfer stalled".to_owned(),
-            }),
-        }
+        let started = Instant::now();
+        let answer = exchange.await;
+        let class = match &answer {
+            Ok(response) => StatusClass::of(response.status().as_u16()),
+            Err(_) => StatusClass::Unanswered,
+        };
+        self.metrics.request_ended(operation, class, started.elapsed());
+        answer
     }
 
     fn silence(&self) -> TransportError {

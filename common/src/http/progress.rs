@@ -15,12 +15,13 @@ pub struct Progress(Arc<Mutex<State>>);
 struct State {
     moved: Instant,
     whole: bool,
+    bytes: u64,
 }
 
 impl Progress {
     /// Starts counting now.
     pub fn start() -> Self {
-        Self(Arc::new(Mutex::new(State { moved: Instant::now(), whole: false })))
+        Self(Arc::new(Mutex::new(State { moved: Instant::now(), whole: false, bytes: 0 })))
     }
 
     /// Wraps a body so that each piece taken from it counts as movement.
@@ -29,17 +30,24 @@ impl Progress {
         S: Stream<Item = Result<Bytes, E>>,
     {
         let (moving, ending) = (self.clone(), self.clone());
-        body.inspect(move |_| moving.note(false)).chain(
+        let length = |piece: &Result<Bytes, E>| piece.as_ref().map_or(0, Bytes::len) as u64;
+        body.inspect(move |piece| moving.note(length(piece), false)).chain(
             futures::stream::once(async move {
-                ending.note(true);
+                ending.note(0, true);
                 None
             })
             .filter_map(futures::future::ready),
         )
     }
 
-    fn note(&self, whole: bool) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State { moved: Instant::now(), whole };
+    fn note(&self, bytes: u64, whole: bool) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = State { moved: Instant::now(), whole, bytes: state.bytes + bytes };
+    }
+
+    /// How much has been taken from the body.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
     }
 
     /// Resolves when nothing moved for `standstill`, or, once the body is through, for `patience`.

@@ -20,12 +20,12 @@ async fn server(answer: &'static [u8]) -> String {
 }
 
 fn transport(timeout: Duration) -> Transport {
-    Transport::new(timeout).unwrap()
+    Transport::new(timeout, Metrics::new()).unwrap()
 }
 
 async fn send(url: &str) -> Result<reqwest::Response, TransportError> {
     let transport = transport(Duration::from_secs(5));
-    transport.send(transport.client().get(url)).await
+    transport.send(Operation::Asset, transport.client().get(url)).await
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn silence_ends_at_the_timeout_and_may_have_been_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let transport = transport(Duration::from_millis(50));
-    let error = transport.send(transport.client().get(url)).await.unwrap_err();
+    let error = transport.send(Operation::Asset, transport.client().get(url)).await.unwrap_err();
     assert_eq!(error.sent, Sent::Maybe);
 }
 

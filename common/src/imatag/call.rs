@@ -12,7 +12,7 @@ use url::Url;
 
 use super::error::Attempted;
 use super::{Imatag, ImatagError, MediumId};
-use crate::http::{self, AnswerError, Sent, TransportError};
+use crate::http::{self, AnswerError, Operation, Sent, TransportError};
 
 /// The longest wait that `Retry-After` may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
@@ -33,6 +33,7 @@ impl Imatag {
     /// Sends a plain signed request; a token that OAuth can replace is replaced once.
     pub(super) async fn send(
         &self,
+        kind: Operation,
         operation: &str,
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
     ) -> Result<Response, ImatagError> {
@@ -41,7 +42,7 @@ impl Imatag {
         loop {
             let secret = self.secret().await?;
             let request = self.sign(build(inner.transport.client()), &secret)?;
-            match self.dispatch(operation, inner.transport.send_for_file(request).await).await {
+            match self.dispatch(operation, inner.transport.send_for_file(kind, request).await).await {
                 Err(ImatagError::Unauthorized { .. }) if inner.credentials.can_refresh() && !refreshed => {
                     inner.credentials.forget(&secret).await;
                     refreshed = true;

@@ -11,6 +11,7 @@ use url::Url;
 use super::error::Attempted;
 use super::profile::OAuthCredentials;
 use super::{Imatag, ImatagError};
+use crate::http::Operation;
 
 const EARLY: Duration = Duration::from_mins(1);
 
@@ -91,7 +92,8 @@ impl Imatag {
                 request.form(&[grant, id, ("client_secret", client_secret.expose_secret())])
             }
         };
-        let response = self.dispatch("signing in", inner.transport.send(request).await).await;
+        let response =
+            self.dispatch("signing in", inner.transport.send(Operation::ImatagSignIn, request).await).await;
         let response = response.map_err(|error| match error {
             ImatagError::Refused { at, reason } => ImatagError::Unauthorized { at, reason },
             other => other,

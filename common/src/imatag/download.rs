@@ -14,6 +14,7 @@ use super::answer::shown;
 use super::call::{attempted, unavailable};
 use super::error::Attempted;
 use super::{Imatag, ImatagError, MediumId, MediumState, ResultPlace};
+use crate::http::Operation;
 
 const MOST_REDIRECTS: u32 = 5;
 
@@ -36,7 +37,8 @@ impl Imatag {
     pub async fn status(&self, medium: &MediumId) -> Result<MediumState, ImatagError> {
         let operation = format!("asking for medium {medium}");
         let url = self.url(&self.inner.profile.status.path, Some(medium))?;
-        let response = self.send(&operation, |client| client.get(url.clone())).await.map_err(known_medium)?;
+        let response = self.send(Operation::Status, &operation, |client| client.get(url.clone())).await;
+        let response = response.map_err(known_medium)?;
         let at = attempted(&operation, &response);
         let json: Value = self.read(&operation, response).await?;
         let shown = shown(&self.inner.profile.response, &json);
@@ -69,7 +71,7 @@ impl Imatag {
                 let reason = "a web page came instead of the result".to_owned();
                 return Err(ImatagError::Unexpected { at, reason });
             } else {
-                return Ok(self.body(&operation, response));
+                return Ok(self.body(Operation::FetchResult, &operation, response));
             }
         }
         let at = Attempted { operation, request_id: None };
@@ -83,10 +85,12 @@ impl Imatag {
             ResultPlace::Link(_) => false,
         };
         if own_path {
-            return self.send(operation, |client| client.get(url.clone())).await.map_err(known_medium);
+            let answer = self.send(Operation::FetchResult, operation, |client| client.get(url.clone())).await;
+            return answer.map_err(known_medium);
         }
         let transport = &self.inner.transport;
-        let response = transport.send_for_file(transport.client().get(url.clone())).await;
+        let response =
+            transport.send_for_file(Operation::FetchResult, transport.client().get(url.clone())).await;
         let response = response.map_err(|error| unavailable(operation, error))?;
         if matches!(response.status(), StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
             // An expired link: the next try asks for a new one.
@@ -98,10 +102,10 @@ impl Imatag {
     }
 
     /// The rest of an answer as a file.
-    pub(super) fn body(&self, operation: &str, response: Response) -> Body {
+    pub(super) fn body(&self, kind: Operation, operation: &str, response: Response) -> Body {
         let bytes = response.content_length();
         let operation = operation.to_owned();
-        let stream = self.inner.transport.body(response);
+        let stream = self.inner.transport.body(kind, response);
         Body { bytes, stream: stream.map_err(move |error| unavailable(&operation, error)).boxed() }
     }
 }

@@ -7,6 +7,7 @@ use super::call::attempted;
 use super::{Imatag, ImatagError, MediumId, MediumState};
 use crate::asset::AssetId;
 use crate::hash::ContentHash;
+use crate::http::Operation;
 
 /// The metadata key that tells which file of the asset a medium was made from.
 pub(super) const ORIGINAL_KEY: &str = "original_sha256";
@@ -38,7 +39,7 @@ impl Imatag {
         let mut url = self.url(&find.path, None)?;
         url.query_pairs_mut().extend_pairs(find.query.iter().map(|(name, value)| (fill(name), fill(value))));
         for _ in 0..MOST_PAGES {
-            let response = self.send(&operation, |client| client.get(url.clone())).await?;
+            let response = self.send(Operation::Find, &operation, |client| client.get(url.clone())).await?;
             let at = attempted(&operation, &response);
             let json: Value = self.read(&operation, response).await?;
             let Some(media) = json.pointer(&find.list).and_then(Value::as_array) else {

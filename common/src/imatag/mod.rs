@@ -29,6 +29,7 @@ pub use profile::Profile;
 pub use submit::{Submit, Submitted};
 
 use crate::http::{Transport, TransportError};
+use crate::telemetry::Metrics;
 use credential::Credentials;
 
 /// What the configuration says of Imatag.
@@ -46,6 +47,8 @@ pub struct Settings {
     pub media_id_metadata: String,
     /// The longest a plain request may take, and a transfer stand still.
     pub request_timeout: Duration,
+    /// Where requests are counted.
+    pub metrics: Metrics,
 }
 
 /// The client; clones share connections and token.
@@ -133,7 +136,7 @@ impl Imatag {
         }
         let inner = Inner {
             base_url,
-            transport: Transport::new(settings.request_timeout)?,
+            transport: Transport::new(settings.request_timeout, settings.metrics)?,
             credentials: Credentials::new(settings.credential),
             profile: settings.profile,
             directory: settings.directory,

@@ -18,7 +18,7 @@ use super::profile::{FileTransport, Mode};
 use super::{Body, Imatag, ImatagError, MediumId, MediumState, ResultPlace};
 use crate::asset::AssetId;
 use crate::hash::ContentHash;
-use crate::http::Progress;
+use crate::http::{Operation, Progress};
 use crate::spool::SpooledFile;
 
 /// What goes along with a file.
@@ -87,7 +87,8 @@ impl Imatag {
             let progress = Progress::start();
             let request = self.sign(self.request(file, submit, &progress)?, &secret)?;
             let patience = self.inner.profile.polling.deadline.0;
-            let answer = self.inner.transport.send_file(request, &progress, patience).await;
+            let answer =
+                self.inner.transport.send_file(Operation::Submit, request, &progress, patience).await;
             match self.conflict_or(&operation, answer).await {
                 // Refused before it was looked at, so sending it again makes no second watermark.
                 Err(ImatagError::Unauthorized { .. })
@@ -137,7 +138,7 @@ impl Imatag {
             }
             let id = profile.submit.id_header.as_deref().and_then(|name| response.headers().get(name));
             let medium = id.and_then(|id| id.to_str().ok()).map(|id| MediumId::from(id.to_owned()));
-            return Ok(Submitted::Bytes { medium, body: self.body(operation, response) });
+            return Ok(Submitted::Bytes { medium, body: self.body(Operation::Submit, operation, response) });
         }
         let json: Value = self.read(operation, response).await?;
         match shown(&profile.response, &json) {

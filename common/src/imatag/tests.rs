@@ -44,6 +44,7 @@ fn ids_from_outside_stay_inside_their_path_segment() {
         directory: "acme".to_owned(),
         media_id_metadata: "bynder_media_id".to_owned(),
         request_timeout: Duration::from_secs(1),
+        metrics: crate::telemetry::Metrics::new(),
     };
     let imatag = Imatag::new(settings).unwrap();
     let evil = MediumId::from("../../account?x=".to_owned());

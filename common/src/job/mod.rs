@@ -253,6 +253,11 @@ impl Job {
         Duration::from_millis(self.waited_ms)
     }
 
+    /// The id of the trace that the job belongs to, for whoever follows it through logs.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_deref()?.split('-').nth(1)
+    }
+
     /// Notes a failed attempt; the oldest beyond eight are forgotten.
     pub fn remember(&mut self, mut attempt: FailedAttempt) {
         attempt.reason = attempt.reason.chars().take(MOST_REASON_CHARACTERS).collect();

@@ -98,6 +98,11 @@ impl Spool {
         (u64::from(self.capacity_units) - self.space.available_permits() as u64) * UNIT
     }
 
+    /// Bytes that may be in use at once.
+    pub fn capacity(&self) -> u64 {
+        u64::from(self.capacity_units) * UNIT
+    }
+
     /// Receives a stream to its end, hashing it on the way.
     ///
     /// Space for the announced length is taken before the first byte, so that several files cannot stop each

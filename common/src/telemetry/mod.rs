@@ -8,6 +8,6 @@ mod readiness;
 
 pub use endpoint::serve;
 pub use healthcheck::healthcheck;
-pub use log::{LogFormat, Verbosity, init};
-pub use metrics::{Metrics, StepResult};
+pub use log::{LogFormat, Verbosity, init, log_format};
+pub use metrics::{Metrics, RunResult, SkippedBy, StepResult};
 pub use readiness::Readiness;

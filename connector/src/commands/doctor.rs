@@ -9,6 +9,7 @@ use common::imatag::ImatagError;
 use common::queue::JobQueue;
 use common::spool::Spool;
 use common::state::{State, StateError};
+use common::telemetry::Metrics;
 use common::{output, wiring};
 use jiff::{SignedDuration, Timestamp};
 use producer::arguments::{self, Common};
@@ -81,7 +82,7 @@ pub(crate) async fn run(common: &Common) -> Result<(), Failure> {
         report.add("configuration", Finding::Warn(warning.clone()));
     }
     local(config, &mut report);
-    match wiring::bynder(config, &wiring::budget_beside(config)) {
+    match wiring::bynder(config, &wiring::budget_beside(config), &Metrics::new()) {
         Ok(bynder) => portal(config, &bynder, &mut report).await,
         Err(failure) => report.add("Bynder credential", Finding::Fail(failure.to_string(), 3)),
     }
@@ -202,7 +203,7 @@ fn skew(apart: SignedDuration) -> Finding {
 }
 
 async fn watermarking(config: &Config, report: &mut Report) {
-    let imatag = match wiring::imatag(config) {
+    let imatag = match wiring::imatag(config, &Metrics::new()) {
         Ok(imatag) => imatag,
         Err(failure) => return report.add("Imatag", Finding::Fail(failure.to_string(), 3)),
     };

@@ -50,6 +50,20 @@ impl Broker {
 
     /// As [`Broker::start`], with further lines of configuration.
     pub(crate) async fn start_with(configuration: &str) -> Self {
+        Self::start_with_plugins("[].", configuration).await
+    }
+
+    /// As [`Broker::start_with`], with the plugins and the configuration that compose mounts.
+    pub(crate) async fn start_as_deployed(configuration: &str) -> Self {
+        let deployed = |name: &str| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rabbitmq");
+            std::fs::read_to_string(folder.join(name)).unwrap()
+        };
+        let configuration = format!("{}\n{configuration}", deployed("connector.conf"));
+        Self::start_with_plugins(&deployed("enabled_plugins"), &configuration).await
+    }
+
+    async fn start_with_plugins(plugins: &str, configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [port, distribution, names] = free_ports();
         let path = |name: &str| folder.path().join(name).display().to_string();
@@ -57,7 +71,7 @@ impl Broker {
             "listeners.tcp.1 = 127.0.0.1:{port}\nloopback_users = none\ndisk_free_limit.absolute = 50MB\n{configuration}\n"
         );
         std::fs::write(path("rabbitmq.conf"), text).unwrap();
-        std::fs::write(path("plugins"), "[].").unwrap();
+        std::fs::write(path("plugins"), plugins).unwrap();
         // Looks for deliveries beyond their time every second instead of every minute.
         std::fs::write(path("advanced.config"), "[{rabbit, [{channel_tick_interval, 1000}]}].").unwrap();
         let environment = vec![

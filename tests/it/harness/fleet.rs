@@ -76,9 +76,18 @@ impl Fleet {
 
     /// A worker with further variables in its environment; its log goes to a file of the bench.
     pub(crate) fn worker_with(&self, variables: &[(&str, String)]) -> Child {
+        self.start_worker(&[], variables)
+    }
+
+    /// A worker whose log is for programs to read.
+    pub(crate) fn worker_for_programs(&self) -> Child {
+        self.start_worker(&["--log-format", "json"], &[])
+    }
+
+    fn start_worker(&self, arguments: &[&str], variables: &[(&str, String)]) -> Child {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let log = std::fs::File::create(self.bench.path(&format!("worker{number}.log"))).unwrap();
-        let mut command = self.command(WORKER, &[]);
+        let mut command = self.command(WORKER, arguments);
         // A spool is emptied at the start, so no two may share one.
         let spool = self.bench.path(&format!("spool{number}"));
         command.env("CONNECTOR_WORKER__SPOOL_DIR", spool).envs(variables.iter().cloned());

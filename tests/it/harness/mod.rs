@@ -1,9 +1,12 @@
 //! A sandbox, a configuration for it, and the program to run.
 
 pub(crate) mod broker;
+pub(crate) mod dashboards;
 pub(crate) mod fleet;
+pub(crate) mod prometheus;
 pub(crate) mod proxy;
 pub(crate) mod scene;
+pub(crate) mod scrape;
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -230,6 +233,16 @@ pub(crate) async fn until(so: impl Fn() -> bool) {
     let waiting = async {
         while !so() {
             tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("it never comes to that");
+}
+
+/// As [`until`], for what has to be asked for.
+pub(crate) async fn until_async(so: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !so().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(PATIENCE, waiting).await.expect("it never comes to that");

@@ -11,6 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Bynder, BynderError, ImportId};
+use crate::http::Operation;
 use crate::spool::SpooledFile;
 
 use name::upload_name;
@@ -51,7 +52,8 @@ impl Bynder {
         let endpoint = self.endpoint(&operation).await?;
         let url = self.url(&operation, &["api", "upload", "init"])?;
         let form = [("filename", upload_name(file_name))];
-        let place: Place = self.call(&operation, |client| client.post(url.clone()).form(&form)).await?;
+        let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
+        let place: Place = self.call(Operation::UploadPlace, &operation, build).await?;
         let parts = parts(file.bytes(), self.inner.part_size);
         for part in &parts {
             self.send_part(&operation, &endpoint, &place, part, parts.len(), file).await?;
@@ -63,7 +65,7 @@ impl Bynder {
     async fn endpoint(&self, operation: &str) -> Result<Url, BynderError> {
         let ask = || async {
             let url = self.url(operation, &["api", "upload", "endpoint"])?;
-            self.call::<Url>(operation, |client| client.get(url.clone())).await
+            self.call::<Url>(Operation::UploadEndpoint, operation, |client| client.get(url.clone())).await
         };
         self.inner.upload_endpoint.get_or_try_init(ask).await.cloned()
     }
@@ -81,7 +83,8 @@ impl Bynder {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.send(operation, |client| client.post(url.clone()).form(&form)).await {
+            let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
+            match self.send(Operation::UploadPart, operation, build).await {
                 Ok(_) => return Ok(()),
                 Err(BynderError::Unavailable { reason, .. }) if tries < MOST_REGISTRATIONS => {
                     tracing::debug!(operation, number, tries, reason, "the part is not registered yet");
@@ -108,8 +111,8 @@ impl Bynder {
             // Without it the file is shown under a temporary name.
             ("original_filename", file_name.to_owned()),
         ];
-        let finalised: Finalised =
-            self.call(operation, |client| client.post(url.clone()).form(&form)).await?;
+        let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
+        let finalised: Finalised = self.call(Operation::UploadFinish, operation, build).await?;
         Ok(ImportId::from(finalised.import_id))
     }
 }

@@ -10,7 +10,7 @@ use url::Url;
 use super::super::call::unavailable;
 use super::super::download::storage_refusal;
 use super::{Bynder, BynderError, Place};
-use crate::http::{self, Progress};
+use crate::http::{self, Operation, Progress};
 use crate::spool::SpooledFile;
 
 /// Each part costs a portal call, so the largest files go in larger parts.
@@ -64,7 +64,8 @@ impl Bynder {
         form = form.part("file", FormPart::stream_with_length(body, length).file_name(base));
         let transport = &self.inner.transport;
         let request = transport.client().post(endpoint.clone()).multipart(form);
-        let response = transport.send_file(request, &progress, transport.timeout()).await;
+        let response =
+            transport.send_file(Operation::SendPart, request, &progress, transport.timeout()).await;
         let response = response.map_err(|error| unavailable(operation, error))?;
         let status = response.status();
         if status.is_success() {

@@ -1,0 +1,73 @@
+//! Logs: one line an event on standard error, so that standard output stays data.
+
+mod json;
+
+use std::io::{IsTerminal, stderr};
+use std::sync::OnceLock;
+
+use tracing::Metadata;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, registry};
+
+use json::JsonLines;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+/// The variable that says what is logged, in `tracing` filter syntax.
+const VARIABLE: &str = "CONNECTOR_LOG";
+
+/// What is logged where the environment does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Nothing: the program says itself what there is to say.
+    Silent,
+    /// What is wrong: for programs that a person watches.
+    Trouble,
+    /// Each job as well: for programs whose log is all there is to see.
+    Work,
+}
+
+/// What everything that this process says on standard error looks like.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// How log lines of this process look.
+pub fn log_format() -> LogFormat {
+    FORMAT.get().copied().unwrap_or_default()
+}
+
+/// Starts logging. A second call changes nothing.
+pub fn init(format: LogFormat, verbosity: Verbosity) {
+    let format = *FORMAT.get_or_init(|| format);
+    let default = match verbosity {
+        Verbosity::Silent => "off",
+        Verbosity::Trouble => "warn,lapin=off",
+        Verbosity::Work => "warn,lapin=off,common=info,producer=info,worker=info,connector=info",
+    };
+    let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));
+    // A logger that is there already, as in tests, is as good.
+    let _ = match format {
+        LogFormat::Text => {
+            let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let lines = layer().with_ansi(colour).with_target(false).with_writer(stderr);
+            // A person reads what happened; which run and trace it belongs to would only push that off the screen.
+            let events = filter.and(filter_fn(|metadata: &Metadata<'_>| metadata.is_event()));
+            registry().with(lines.with_filter(events)).try_init()
+        }
+        LogFormat::Json => {
+            let lines = layer().fmt_fields(JsonFields::new()).event_format(JsonLines).with_writer(stderr);
+            registry().with(lines.with_filter(filter)).try_init()
+        }
+    };
+}

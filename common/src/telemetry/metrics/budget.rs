@@ -1,0 +1,86 @@
+//! The request budget, and what stops the work.
+
+use prometheus::{Counter, Gauge, IntCounter, IntGauge, IntGaugeVec, Result};
+
+use super::Metrics;
+use super::register::Register;
+use crate::budget::Figures;
+use crate::service::Service;
+
+#[derive(Debug)]
+pub(super) struct BudgetSeries {
+    configured: IntGauge,
+    share: Gauge,
+    used: IntGauge,
+    members: IntGauge,
+    waiting: Counter,
+    portal_calls: IntCounter,
+    paused: IntGaugeVec,
+    breakers: IntGaugeVec,
+}
+
+impl BudgetSeries {
+    pub(super) fn new(register: &Register) -> Result<Self> {
+        let series = Self {
+            configured: register.gauge(
+                "connector_budget_configured_requests",
+                "Portal calls in five minutes that all processes of the address may make together.",
+            )?,
+            share: register.fraction(
+                "connector_budget_share_requests",
+                "Portal calls in five minutes that this process may make now.",
+            )?,
+            used: register.gauge(
+                "connector_budget_used_requests",
+                "Portal calls that this process made in the last five minutes.",
+            )?,
+            members: register.gauge("connector_budget_members", "Known processes that share the address.")?,
+            waiting: register.seconds(
+                "connector_budget_waiting_seconds_total",
+                "How long portal calls waited for the budget.",
+            )?,
+            portal_calls: register.counter("connector_portal_requests_total", "Portal calls made.")?,
+            paused: register.gauges(
+                "connector_paused",
+                "Whether nothing is done, and who wants it so.",
+                "by",
+            )?,
+            breakers: register.gauges(
+                "connector_breaker_open",
+                "Whether a service counts as out.",
+                "service",
+            )?,
+        };
+        for by in ["bynder", "operator"] {
+            series.paused.with_label_values(&[by]);
+        }
+        for service in Service::ALL {
+            series.breakers.with_label_values(&[service.label()]);
+        }
+        Ok(series)
+    }
+}
+
+impl Metrics {
+    /// How many portal calls in five minutes the configuration allows.
+    pub fn budget_is(&self, requests: u32) {
+        self.series.budget.configured.set(requests.into());
+    }
+
+    /// How the request budget stands.
+    pub fn budget_measured(&self, figures: &Figures) {
+        let series = &self.series.budget;
+        series.share.set(figures.share.round());
+        series.used.set(figures.lately as i64);
+        series.members.set(figures.members as i64);
+        series.waiting.inc_by((figures.waited.as_secs_f64() - series.waiting.get()).max(0.0));
+        series.portal_calls.inc_by(figures.calls.saturating_sub(series.portal_calls.get()));
+        series.paused.with_label_values(&["bynder"]).set(figures.silence.is_some().into());
+        series.paused.with_label_values(&["operator"]).set(figures.operator_pause.into());
+    }
+
+    /// The service's breaker opened or closed.
+    pub fn breaker_open(&self, service: Service, open: bool) {
+        self.series.budget.breakers.with_label_values(&[service.label()]).set(open.into());
+    }
+}

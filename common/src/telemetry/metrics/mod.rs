@@ -1,0 +1,87 @@
+//! What is counted and measured, for Prometheus. The only place that knows its client library.
+//!
+//! Every label takes its values from a closed set and every series starts at 0: a first failure is then a step from
+//! 0 to 1, which an alert can see, and not a series that was never there.
+
+mod broker;
+mod budget;
+mod jobs;
+mod machine;
+mod register;
+mod requests;
+mod runs;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use prometheus::TextEncoder;
+
+pub use jobs::StepResult;
+pub use runs::{RunResult, SkippedBy};
+
+use broker::BrokerSeries;
+use budget::BudgetSeries;
+use jobs::JobSeries;
+use machine::MachineSeries;
+use register::Register;
+use requests::RequestSeries;
+use runs::RunSeries;
+
+/// The metrics of this process; clones share them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    series: Arc<Series>,
+}
+
+#[derive(Debug)]
+struct Series {
+    register: Register,
+    jobs: JobSeries,
+    broker: BrokerSeries,
+    budget: BudgetSeries,
+    requests: RequestSeries,
+    runs: RunSeries,
+    machine: MachineSeries,
+}
+
+impl Metrics {
+    /// Every series at 0, and the build's version.
+    pub fn new() -> Self {
+        match Series::new() {
+            Ok(series) => Self { series: Arc::new(series) },
+            Err(error) => unreachable!("names and labels are constants: {error}"),
+        }
+    }
+
+    /// Everything in Prometheus' text format.
+    pub fn render(&self) -> String {
+        let families = self.series.register.gather();
+        TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
+            tracing::error!(%error, "the metrics cannot be written");
+            String::new()
+        })
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Series {
+    fn new() -> prometheus::Result<Self> {
+        let register = Register::default();
+        Ok(Self {
+            jobs: JobSeries::new(&register)?,
+            broker: BrokerSeries::new(&register)?,
+            budget: BudgetSeries::new(&register)?,
+            requests: RequestSeries::new(&register)?,
+            runs: RunSeries::new(&register)?,
+            machine: MachineSeries::new(&register)?,
+            register,
+        })
+    }
+}

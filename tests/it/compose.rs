@@ -1,0 +1,116 @@
+//! The composition: nothing in it is undocumented, and nothing documented is missing.
+
+use std::collections::BTreeSet;
+
+use crate::documents::document;
+use crate::harness::quick;
+
+const COMPOSITIONS: [&str; 3] = ["docker-compose.yml", "docker-compose.demo.yml", "deploy/compose/fleet.yml"];
+
+fn compositions() -> Vec<String> {
+    COMPOSITIONS.iter().map(|name| document(name)).collect()
+}
+
+/// What stands in backticks at the beginning of a cell of the page's tables.
+fn documented(page: &str, column: usize) -> BTreeSet<String> {
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.trim_matches('|').split('|').nth(column));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+/// The keys directly below a key of the outermost level.
+fn keys(text: &str, section: &str) -> BTreeSet<String> {
+    let lines = text.lines().skip_while(|line| *line != format!("{section}:")).skip(1);
+    let lines = lines.take_while(|line| line.is_empty() || line.starts_with([' ', '#']));
+    let keys = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   ") && !line.contains('#'));
+    keys.map(|line| line.trim().split(':').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn every_variable_is_explained_in_the_example_and_in_the_operations_page_and_no_other() {
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let mut used = BTreeSet::new();
+    for text in compositions() {
+        used.extend(
+            text.split("${").skip(1).map(|rest| rest.split(|c| !is_name(c)).next().unwrap().to_owned()),
+        );
+    }
+    let example = document(".env.example");
+    let explained = example.lines().filter(|line| !line.starts_with('#'));
+    let explained: BTreeSet<_> =
+        explained.filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect();
+    assert_eq!(explained, used);
+    let page = document("docs/operations.md");
+    let page: BTreeSet<_> = documented(&page, 0).union(&documented(&page, 1)).cloned().collect();
+    assert!(used.is_subset(&page), "{used:?} {page:?}");
+}
+
+#[test]
+fn every_service_volume_and_port_is_in_the_operations_page() {
+    let page = document("docs/operations.md");
+    for text in compositions() {
+        for service in keys(&text, "services") {
+            assert!(documented(&page, 0).contains(&service), "service {service}");
+        }
+        for volume in keys(&text, "volumes") {
+            assert!(documented(&page, 2).contains(&volume), "volume {volume}");
+        }
+        for published in text.split("ports: [\"").skip(1) {
+            let (address, rest) = published.split_once(':').unwrap();
+            assert_eq!(address, "127.0.0.1", "only this machine's own browser has any business there");
+            let port = rest.split('"').next().unwrap().rsplit(':').next().unwrap();
+            assert!(page.contains(&format!("| {port} | `")), "port {port}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_demos_configuration_opens_the_demos_sandbox() {
+    let demo: toml::Table = document("deploy/demo/connector.toml").parse().unwrap();
+    let sandbox = sandbox::start(sandbox::Options { seed: 1, ..quick() }).await.unwrap();
+    let announced = sandbox.announcement();
+    let text = |section: &str, key: &str| demo[section][key].as_str().unwrap().to_owned();
+    assert_eq!(text("bynder", "hash_metaproperty"), announced.hash_metaproperty);
+    assert_eq!(text("imatag", "directory"), announced.directory);
+    let composition = document("docker-compose.demo.yml");
+    let secrets =
+        [format!("SANDBOX_TOKEN: {}", announced.token), format!("SANDBOX_API_KEY: {}", announced.api_key)];
+    for given in ["--seed, \"1\""].into_iter().chain(secrets.iter().map(String::as_str)) {
+        assert!(composition.contains(given), "{given}");
+    }
+}
+
+#[test]
+fn the_example_and_the_demos_configuration_are_read() {
+    for name in ["deploy/connector.example.toml", "deploy/demo/connector.toml"] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), document(name)).unwrap();
+        let loaded = common::config::Config::load(Some(file.path()), &[]);
+        loaded.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+#[test]
+fn a_worker_has_longer_to_stop_than_it_takes() {
+    let fleet = document("deploy/compose/fleet.yml");
+    let (_, worker) = fleet.split_once("\n  worker:\n").unwrap();
+    let grace = worker.split("stop_grace_period: ").nth(1).unwrap().split('s').next().unwrap();
+    assert!(grace.parse::<u64>().unwrap() > common::config::WorkerSection::default().grace.0.as_secs() + 10);
+}
+
+#[test]
+fn everything_that_is_mounted_is_there_and_found_where_it_is_looked_for() {
+    let fleet = document("deploy/compose/fleet.yml");
+    let mounts: Vec<_> =
+        fleet.lines().filter_map(|line| line.trim().strip_prefix("- ../")?.split_once(':')).collect();
+    assert!(mounts.len() > 4, "{mounts:?}");
+    for (source, _) in &mounts {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(source);
+        assert!(path.exists(), "{source}");
+    }
+    let dashboards = mounts.iter().find(|(source, _)| *source == "grafana/dashboards").unwrap().1;
+    let dashboards = dashboards.strip_suffix(":ro").unwrap();
+    let provider = document("deploy/grafana/provisioning/dashboards/connector.yml");
+    assert!(provider.contains(&format!("path: {dashboards}\n")));
+    assert!(fleet.contains(&format!("HOME_DASHBOARD_PATH: {dashboards}/library.json\n")));
+}

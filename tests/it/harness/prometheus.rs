@@ -1,0 +1,91 @@
+//! A real Prometheus with the rules and the scrape jobs that are shipped; only where to find whom is its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+use super::broker::free_ports;
+use super::until_async;
+
+/// A Prometheus server, gone with this.
+pub(crate) struct Prometheus {
+    _child: Child,
+    _folder: tempfile::TempDir,
+    address: String,
+    client: reqwest::Client,
+}
+
+impl Prometheus {
+    /// Starts it, scraping each job's targets by its name in the name service and on the port found here.
+    pub(crate) async fn start(targets: &[(&str, u16)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [port] = free_ports();
+        let config = folder.path().join("prometheus.yml");
+        std::fs::write(&config, configuration(targets)).unwrap();
+        let address = format!("127.0.0.1:{port}");
+        let mut command = Command::new("prometheus");
+        command.arg(format!("--config.file={}", config.display()));
+        command.arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
+        command.arg(format!("--web.listen-address={address}"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let child = command.spawn().expect("apt-get install prometheus");
+        // Neither a proxy nor the machine's certificates have a part in asking oneself.
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        let prometheus = Self { _child: child, _folder: folder, address, client };
+        until_async(async || prometheus.ask("/-/ready", &[]).await.is_ok()).await;
+        prometheus
+    }
+
+    /// The values that an expression gives now, one a series.
+    pub(crate) async fn query(&self, expression: &str) -> Vec<f64> {
+        let answer = self.json("/api/v1/query", &[("query", expression)]).await;
+        let result = answer["data"]["result"].as_array().unwrap_or_else(|| panic!("{expression}: {answer}"));
+        result.iter().map(|series| series["value"][1].as_str().unwrap().parse().unwrap()).collect()
+    }
+
+    /// The names of all metrics known.
+    pub(crate) async fn names(&self) -> Vec<String> {
+        let answer = self.json("/api/v1/label/__name__/values", &[]).await;
+        serde_json::from_value(answer["data"].clone()).unwrap()
+    }
+
+    /// The alert rules, as Prometheus reads them.
+    pub(crate) async fn rules(&self) -> Vec<Value> {
+        let answer = self.json("/api/v1/rules", &[]).await;
+        let groups = answer["data"]["groups"].as_array().unwrap();
+        groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).cloned().collect()
+    }
+
+    async fn json(&self, path: &str, query: &[(&str, &str)]) -> Value {
+        serde_json::from_str(&self.ask(path, query).await.unwrap()).unwrap()
+    }
+
+    async fn ask(&self, path: &str, query: &[(&str, &str)]) -> reqwest::Result<String> {
+        let request = self.client.get(format!("http://{}{path}", self.address)).query(query);
+        request.timeout(Duration::from_secs(30)).send().await?.text().await
+    }
+}
+
+/// A file below `deploy/prometheus`.
+pub(crate) fn deployed(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus").join(name).canonicalize().unwrap()
+}
+
+/// The shipped configuration with the given targets in place of the name service, looked at every second.
+fn configuration(targets: &[(&str, u16)]) -> String {
+    let shipped = std::fs::read_to_string(deployed("prometheus.yml")).unwrap();
+    let lines = shipped.lines().map(|line| {
+        let found = targets.iter().find(|(name, _)| line.contains(&format!("names: [{name}]")));
+        match (line.split_once("dns_sd_configs:"), found) {
+            (Some((indentation, _)), Some((_, port))) => {
+                format!("{indentation}static_configs: [{{ targets: [\"127.0.0.1:{port}\"] }}]")
+            }
+            _ => line.replace("_interval: 15s", "_interval: 1s"),
+        }
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    text.replace("rules/*.yml", &deployed("rules").join("*.yml").display().to_string())
+}

@@ -1,0 +1,110 @@
+//! What the dashboards and alerts ask is answered: by a real Prometheus that looks at a real fleet and its broker.
+
+use std::collections::BTreeSet;
+
+use crate::documents::document;
+use crate::harness::broker::{Broker, free_ports};
+use crate::harness::dashboards::{Dashboard, filled_in, metrics};
+use crate::harness::fleet::Fleet;
+use crate::harness::prometheus::Prometheus;
+use crate::harness::{quick, until_async};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_panel_has_data_and_every_rule_is_evaluated_on_a_fleet_at_work() {
+    let [exporter, management, working, producing] = free_ports();
+    let configuration = format!(
+        "prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {exporter}\nmanagement.tcp.port = {management}"
+    );
+    let broker = Broker::start_as_deployed(&configuration).await;
+    let fleet = Fleet::on(&broker.url(), sandbox::Options { assets: 60, ..quick() }).await;
+    fleet.bench.reconfigure("[producer]\n", "[producer]\nevery = '2s'\n");
+    let targets = [("worker", working), ("producer", producing), ("rabbitmq", exporter)];
+    let prometheus = Prometheus::start(&targets).await;
+    let listen = |port| [("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}"))];
+    let _worker = fleet.worker_with(&listen(working));
+    // Counters have to be seen before they move.
+    until_async(async || !prometheus.query("up{job='connector-worker'} == 1").await.is_empty()).await;
+    let _producer = fleet.producer_with(&["sync", "--full", "--quiet"], &listen(producing));
+    for dashboard in Dashboard::all() {
+        for panel in dashboard.panels() {
+            for expression in panel.expressions().map(filled_in) {
+                println!("{}: {:?}: {expression}", dashboard.name, panel.title);
+                until_async(async || {
+                    // A quantile of nothing is no number.
+                    prometheus.query(&expression).await.iter().any(|value| !value.is_nan())
+                })
+                .await;
+            }
+        }
+    }
+    let rules = prometheus.rules().await;
+    let asked = rules.iter().map(|rule| rule["query"].as_str().unwrap().to_owned());
+    let dashboards = Dashboard::all();
+    let drawn = dashboards
+        .iter()
+        .flat_map(Dashboard::panels)
+        .flat_map(|panel| panel.expressions().map(filled_in).collect::<Vec<_>>());
+    let known: BTreeSet<_> = prometheus.names().await.into_iter().collect();
+    for expression in asked.chain(drawn) {
+        for (_, metric, _) in metrics(&expression) {
+            assert!(known.contains(metric), "{metric} is told by nobody: {expression}");
+        }
+    }
+    until_async(async || prometheus.rules().await.iter().all(|rule| rule["health"] == "ok")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_alert_says_how_grave_it_is_and_has_a_runbook() {
+    let page = document("docs/operations.md");
+    let headings: BTreeSet<_> = page.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let rules = Prometheus::start(&[]).await.rules().await;
+    assert!(rules.len() > 10);
+    let mut named = BTreeSet::new();
+    for rule in &rules {
+        let name = rule["name"].as_str().unwrap();
+        assert!(
+            ["critical", "warning", "info"].contains(&rule["labels"]["severity"].as_str().unwrap()),
+            "{rule}"
+        );
+        let said = |what: &str| rule["annotations"][what].as_str().unwrap_or_default();
+        assert!(!said("summary").is_empty() && !said("summary").contains("{{"), "{rule}");
+        assert!(said("description").len() > said("summary").len(), "{rule}");
+        assert_eq!(said("runbook_url"), format!("docs/operations.md#{}", name.to_lowercase()));
+        assert!(headings.contains(name), "{name} has no runbook");
+        named.insert(name);
+    }
+    let (_, alerts) = page.split_once("## Alerts").unwrap();
+    let alerts = alerts.split("\n## ").next().unwrap();
+    let documented: BTreeSet<_> = alerts.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    assert_eq!(named, documented);
+}
+
+#[test]
+fn the_shipped_rules_pass_every_check_and_fire_when_they_should_and_only_then() {
+    let deploy = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus");
+    for arguments in [
+        &["check", "config", "prometheus.yml"][..],
+        &["check", "rules", "--lint=all", "--lint-fatal", "rules/connector.yml"],
+        &["test", "rules", "tests/connector.yml"],
+    ] {
+        let mut command = std::process::Command::new("promtool");
+        let output =
+            command.args(arguments).current_dir(&deploy).output().expect("apt-get install prometheus");
+        assert!(output.status.success(), "{arguments:?}: {output:#?}");
+    }
+    // Each rule has a case in which it fires and one in which it does not.
+    let cases = document("deploy/prometheus/tests/connector.yml");
+    for line in document("deploy/prometheus/rules/connector.yml").lines() {
+        let Some(name) = line.trim().strip_prefix("- alert: ") else { continue };
+        let tested: Vec<_> = cases.match_indices(&format!("alertname: {name}\n")).collect();
+        let silent = tested
+            .iter()
+            .filter(|(at, _)| cases[*at..].lines().nth(1).is_some_and(|line| line.ends_with("[]")));
+        let silent = silent.count();
+        assert!(
+            silent > 0 && tested.len() > silent,
+            "{name}: {} cases, {silent} of them silent",
+            tested.len()
+        );
+    }
+}
