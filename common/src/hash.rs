@@ -1,9 +1,14 @@
 //! Content hashes and the facts recorded about a file.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, de};
+use sha2::{Digest, Sha256};
+
+/// Bytes hashed at a time.
+const CHUNK: usize = 64 << 10;
 
 /// SHA-256 of a whole file, shown and stored as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,6 +18,21 @@ impl ContentHash {
     /// Wraps the 32 bytes of a finished SHA-256.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// Hashes everything that can be read.
+    ///
+    /// # Errors
+    /// The reader's own.
+    pub fn of(mut reader: impl Read) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match reader.read(&mut chunk)? {
+                0 => return Ok(Self(hasher.finalize().into())),
+                length => hasher.update(&chunk[..length]),
+            }
+        }
     }
 
     /// The first 12 hex digits: enough to tell files apart in a log line or a file name.

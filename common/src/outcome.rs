@@ -150,6 +150,9 @@ pub struct OutcomeEvent {
     /// Imatag's id of the medium.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_id: Option<String>,
+    /// The ids that Imatag gave to the requests which made the medium, for its support.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request_ids: Vec<String>,
     /// Attempts used up.
     pub attempts: u32,
     /// Bytes fetched for this job, retries included.

@@ -4,7 +4,10 @@
 
 mod arguments;
 mod commands;
+mod confirm;
 mod queues;
+mod restore;
+mod verify;
 mod wiring;
 
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use common::budget::Budget;
+use common::bynder::WrittenFields;
 use common::config::Config;
 use common::failure::Failure;
 use common::ledger::Ledger;
@@ -31,10 +32,8 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
     let queue = EmbeddedQueue::open(state).await?;
     let spool = wiring::spool(config)?;
     let resolved = producer::portal::resolve(config, &bynder).await?;
-    let metaproperty = worker::Metaproperty {
-        name: resolved.metaproperty.name.clone(),
-        id: resolved.metaproperty.id.clone(),
-    };
+    let fields = WrittenFields { hash: &resolved.metaproperty, status: resolved.status.as_ref() };
+    let settings = worker::wiring::settings(config, fields);
     let worker = worker::Environment {
         bynder: bynder.clone(),
         imatag,
@@ -43,7 +42,7 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
         budget: budget.clone(),
         breakers: worker::breaker::Breakers::default(),
         metrics: metrics.clone(),
-        settings: Arc::new(worker::wiring::settings(config, metaproperty)),
+        settings: Arc::new(settings),
     };
     let shared = Arc::new(queue.clone());
     let producer = producer::wiring::environment(config, bynder, ledger.clone(), shared, resolved, metrics);

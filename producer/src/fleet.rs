@@ -32,6 +32,8 @@ pub(crate) const TRY_AGAIN: Duration = Duration::from_secs(5);
 const LONGEST_JOB: SignedDuration = SignedDuration::from_hours(48);
 /// How often outcomes are looked for when there were none.
 pub(crate) const LOOK: Duration = Duration::from_millis(300);
+/// How often the record is looked at for what others added.
+const LOOK_AT_RECORD: Duration = Duration::from_secs(10);
 /// How often the depth of the queues is asked for while waiting.
 const MEASURE: Duration = Duration::from_secs(2);
 /// How often it is asked for besides, for the metrics alone.
@@ -251,6 +253,17 @@ impl Fleet {
                 }
             }
             tokio::time::sleep(LOOK).await;
+        }
+    }
+    /// Tells the metrics what the last verification found, which a command beside this process puts on record.
+    pub(crate) async fn watch_record(&self) {
+        loop {
+            match self.ledger.last_verification().await {
+                Ok(Some(verification)) => self.metrics.verified(&verification),
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%error, "cannot read the last verification"),
+            }
+            tokio::time::sleep(LOOK_AT_RECORD).await;
         }
     }
 }

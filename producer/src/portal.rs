@@ -1,7 +1,7 @@
 //! What a run has to know of the portal before it starts.
 
 use common::asset::InvalidAssetId;
-use common::bynder::{Bynder, BynderError, Metaproperty, MetapropertyError, hash_metaproperty};
+use common::bynder::{Bynder, BynderError, Metaproperty, MetapropertyError, written_fields};
 use common::config::Config;
 use common::patience::{Patience, patiently};
 
@@ -13,7 +13,7 @@ pub enum PortalError {
     /// The portal could not be asked.
     #[error(transparent)]
     Bynder(#[from] BynderError),
-    /// The hash metaproperty cannot be used.
+    /// A metaproperty that is to be written cannot be used.
     #[error(transparent)]
     Metaproperty(#[from] MetapropertyError),
     /// A filter means nothing to this portal.
@@ -31,12 +31,15 @@ pub struct Resolved {
     pub filter: Filter,
     /// The hash metaproperty: listings show it by name, writes need its id.
     pub metaproperty: Metaproperty,
+    /// The metaproperty that tells people how an asset stands.
+    pub status: Option<Metaproperty>,
 }
 
 /// Asks the portal what has to be known before anything is done.
 pub async fn resolve(config: &Config, bynder: &Bynder) -> Result<Resolved, PortalError> {
     let known = patiently(&Patience::brief(), || bynder.metaproperties()).await?;
-    let metaproperty = hash_metaproperty(&known, &config.bynder.hash_metaproperty)?.clone();
+    let fields = written_fields(&known, &config.bynder)?;
+    let (metaproperty, status) = (fields.hash.clone(), fields.status.cloned());
     let filter = filter::resolve(&config.filters, bynder, &known).await?;
-    Ok(Resolved { filter, metaproperty })
+    Ok(Resolved { filter, metaproperty, status })
 }

@@ -149,6 +149,7 @@ async fn many(
     let keeping = async {
         tokio::select! {
             () = fleet.watch(&readiness) => Ok(()),
+            () = fleet.watch_record() => Ok(()),
             ended = schedule.keep(&fleet, common, &sync.scope, stop) => ended,
         }
     };

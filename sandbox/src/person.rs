@@ -50,6 +50,7 @@ pub(crate) fn edit(shared: &Shared, id: &str, edit: Edit) -> Result<(), NoSuchTh
     with(shared, id, |asset| {
         if let Some(marker) = edit.marker {
             asset.marker = Some(marker).filter(|marker| !marker.is_empty());
+            asset.opted_out_by = Some(Maker::Person);
         }
         // What a person writes is what has to stay.
         for words in [&mut asset.words, &mut asset.baseline] {

@@ -162,3 +162,59 @@ async fn a_block_lasts_until_a_whole_window_is_silent() {
     tokio::time::sleep(Duration::from_millis(450)).await;
     assert_eq!(client.look("none").await, 404);
 }
+
+/// A client that puts the original back, with a marker of its own making.
+async fn with_original_put_back(opted_out: bool) -> (Client, String) {
+    let (client, id) = with_asset().await;
+    let result = client.protect(&id, &picture()).await;
+    let record = client::record(&picture(), &result, 2);
+    client.mark(&id, &if opted_out { format!("opted-out; {record}") } else { record }).await;
+    client.look(&id).await;
+    client.save(&id, &picture()).await;
+    (client, id)
+}
+
+fn kinds(client: &Client) -> Vec<ViolationKind> {
+    client.sandbox.audit().violations.iter().map(|found| found.kind).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_original_comes_back_only_where_it_is_opted_out_and_once() {
+    let (client, id) = with_original_put_back(true).await;
+    assert_eq!(kinds(&client), []);
+    client.save(&id, &picture()).await;
+    assert_eq!(kinds(&client), [ViolationKind::DoneTwice]);
+    let (client, _) = with_original_put_back(false).await;
+    assert_eq!(kinds(&client), [ViolationKind::NotWatermarked]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_original_comes_back_over_no_persons_version_and_to_no_other_asset() {
+    let (client, id) = with_asset().await;
+    let result = client.protect(&id, &picture()).await;
+    client.mark(&id, &format!("opted-out; {}", client::record(&picture(), &result, 2))).await;
+    client.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
+    client.look(&id).await;
+    client.save(&id, &picture()).await;
+    assert_eq!(kinds(&client), [ViolationKind::PersonVersionBuried]);
+
+    let (client, _) = with_original_put_back(true).await;
+    let other = client.sandbox.add_asset(NewAsset::new("b.png", b"another".to_vec())).unwrap();
+    client.mark(&other, "opted-out; ").await;
+    client.save(&other, &picture()).await;
+    assert_eq!(kinds(&client), [ViolationKind::OptOutIgnored, ViolationKind::NotWatermarked]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opt_out_is_taken_back_only_by_who_made_it() {
+    let (client, id) = with_asset().await;
+    client.mark(&id, "opted-out; ").await;
+    client.mark(&id, "").await;
+    assert_eq!(kinds(&client), []);
+    let wish = Edit { marker: Some("opted-out; ".to_owned()), ..Edit::default() };
+    client.sandbox.edit(&id, wish).unwrap();
+    // Writing it again does not make it the client's.
+    client.mark(&id, "opted-out; ").await;
+    client.mark(&id, "").await;
+    assert_eq!(kinds(&client), [ViolationKind::OptOutIgnored]);
+}

@@ -314,6 +314,9 @@ async fn no_secret_is_printed_by_any_command() {
         &["config", "check"],
         &["doctor"],
         &["failed", "list"],
+        &["report", "--since", "2020-01-01T00:00:00Z"],
+        &["verify", "--sample", "1"],
+        &["restore", "--filter", "types=image", "--yes"],
     ] {
         let ran = bench.run_with(arguments, &everything).await;
         for secret in [&announcement.token, &announcement.api_key] {

@@ -39,6 +39,8 @@ pub struct Environment {
 pub struct Settings {
     /// The hash metaproperty.
     pub metaproperty: Metaproperty,
+    /// Id of the metaproperty that tells people how an asset stands.
+    pub status_id: Option<String>,
     /// What another tool's hash means.
     pub legacy: LegacyMeaning,
     /// Whether to submit again when it is unknown whether Imatag has the file and it cannot be asked.

@@ -155,8 +155,8 @@ async fn settlement(
     let lane = job.lane;
     let result = in_lane(lane, step::run(environment, &mut job)).await;
     let mut settlement = conclude(settings, &environment.breakers, job, result, Timestamp::now());
-    if let Settlement::Fail { job, .. } = &mut settlement {
-        step::withdraw_marker(environment, job).await;
+    if let Settlement::Fail { job, event } = &mut settlement {
+        step::withdraw_marker(environment, job, &event.outcome).await;
     }
     drop((together, by_itself));
     settlement

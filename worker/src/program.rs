@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use common::budget::Budget;
-use common::bynder::{Bynder, MetapropertyError, hash_metaproperty};
+use common::bynder::{Bynder, MetapropertyError, written_fields};
 use common::config::Config;
 use common::failure::Failure;
 use common::patience::{Patience, patiently};
@@ -20,7 +20,7 @@ use common::{program, wiring};
 use tokio_util::sync::CancellationToken;
 
 use crate::breaker::Breakers;
-use crate::environment::{Environment, Metaproperty};
+use crate::environment::{Environment, Settings};
 
 /// How often the state of broker and services is told.
 const LOOK: Duration = Duration::from_millis(500);
@@ -112,8 +112,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     )));
     queue.greeted().await?;
     let membership = queue.membership(&budget);
-    let Some(metaproperty) = stop.run_until_cancelled(metaproperty(config, &bynder)).await.transpose()?
-    else {
+    let Some(settings) = stop.run_until_cancelled(settings(config, &bynder)).await.transpose()? else {
         return Ok(());
     };
     readiness.set("Bynder", Ok(()));
@@ -125,7 +124,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         budget: budget.clone(),
         breakers,
         metrics,
-        settings: Arc::new(crate::wiring::settings(config, metaproperty)),
+        settings: Arc::new(settings),
     };
     tokio::spawn(end.run_until_cancelled_owned(bury(queue.clone())));
     tracing::info!(concurrency = config.worker.concurrency, "at work");
@@ -137,8 +136,9 @@ async fn work(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks the portal for the hash metaproperty until it answers; what a person has to mend ends the program.
-async fn metaproperty(config: &Config, bynder: &Bynder) -> Result<Metaproperty, Failure> {
+/// Asks the portal for the metaproperties until it answers, and makes the settings of it; what a person has to mend
+/// ends the program.
+async fn settings(config: &Config, bynder: &Bynder) -> Result<Settings, Failure> {
     loop {
         let known = match patiently(&Patience::brief(), || bynder.metaproperties()).await {
             Err(error) if error.is_retryable() => {
@@ -148,9 +148,9 @@ async fn metaproperty(config: &Config, bynder: &Bynder) -> Result<Metaproperty, 
             }
             answer => answer?,
         };
-        let found = hash_metaproperty(&known, &config.bynder.hash_metaproperty)
+        let fields = written_fields(&known, &config.bynder)
             .map_err(|error: MetapropertyError| Failure::Configuration(error.to_string()))?;
-        return Ok(Metaproperty { name: found.name.clone(), id: found.id.clone() });
+        return Ok(crate::wiring::settings(config, fields));
     }
 }
 

@@ -237,6 +237,7 @@ mod tests {
     fn settings() -> Settings {
         Settings {
             metaproperty: Metaproperty { name: "m".to_owned(), id: "i".to_owned() },
+            status_id: None,
             legacy: common::marker::LegacyMeaning::Original,
             resubmit_unknown: false,
             concurrency: 1,

@@ -1,13 +1,15 @@
 //! From the configuration to the worker's settings.
 
+use common::bynder::WrittenFields;
 use common::config::Config;
 
 use crate::environment::{Metaproperty, Settings};
 
 /// What the configuration says about doing jobs.
-pub fn settings(config: &Config, metaproperty: Metaproperty) -> Settings {
+pub fn settings(config: &Config, fields: WrittenFields<'_>) -> Settings {
     Settings {
-        metaproperty,
+        metaproperty: Metaproperty { name: fields.hash.name.clone(), id: fields.hash.id.clone() },
+        status_id: fields.status.map(|status| status.id.clone()),
         legacy: config.marker.legacy,
         resubmit_unknown: config.imatag.resubmit_unknown,
         concurrency: config.worker.concurrency,

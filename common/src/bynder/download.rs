@@ -8,11 +8,13 @@ use futures::{StreamExt, TryStreamExt};
 use reqwest::header::LOCATION;
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::call::unavailable;
 use super::{Bynder, BynderError};
 use crate::asset::AssetId;
+use crate::hash::ContentHash;
 use crate::http::{self, Operation, Sent};
 
 const MOST_REDIRECTS: u32 = 5;
@@ -57,6 +59,17 @@ impl Bynder {
                 answer => return answer,
             }
         }
+    }
+
+    /// Downloads one version and tells its hash and length; nothing of it is kept.
+    pub async fn hash_version(&self, id: &AssetId, version: u32) -> Result<(ContentHash, u64), BynderError> {
+        let mut body = self.download(id, version).await?.body;
+        let (mut hasher, mut bytes) = (Sha256::new(), 0);
+        while let Some(chunk) = body.try_next().await? {
+            bytes += chunk.len() as u64;
+            hasher.update(&chunk);
+        }
+        Ok((ContentHash::from_bytes(hasher.finalize().into()), bytes))
     }
 
     async fn fetch(&self, operation: &str, mut link: Url) -> Result<Download, BynderError> {

@@ -76,18 +76,14 @@ impl Bynder {
         Ok(by_key.into_values().collect())
     }
 
-    /// Writes the text of one metaproperty; nothing else of the asset is sent, so nothing else changes.
+    /// Writes the texts of metaproperties, by their ids, in one call; nothing else of the asset is sent, so nothing
+    /// else changes.
     ///
     /// The answer 202 means queued: neither this success nor a look soon after proves that it was kept.
-    pub async fn set_text(
-        &self,
-        asset: &AssetId,
-        metaproperty_id: &str,
-        text: &str,
-    ) -> Result<(), BynderError> {
+    pub async fn set_texts(&self, asset: &AssetId, texts: &[(&str, &str)]) -> Result<(), BynderError> {
         let operation = format!("writing the metaproperty of asset {asset}");
         let url = self.url(&operation, &["api", "v4", "media", asset.as_str(), ""])?;
-        let form = [(format!("metaproperty.{metaproperty_id}"), text)];
+        let form: Vec<_> = texts.iter().map(|(id, text)| (format!("metaproperty.{id}"), *text)).collect();
         self.send(Operation::Mark, &operation, |client| client.post(url.clone()).form(&form)).await?;
         Ok(())
     }

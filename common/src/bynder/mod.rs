@@ -11,13 +11,13 @@ mod credential;
 mod decode;
 mod download;
 mod error;
-mod hash_field;
 mod list;
 mod metaproperty;
 mod poll;
 mod save;
 mod together;
 mod upload;
+mod written_fields;
 
 #[cfg(test)]
 mod tests;
@@ -33,11 +33,11 @@ pub use account::Account;
 pub use credential::Credential;
 pub use download::Download;
 pub use error::BynderError;
-pub use hash_field::{MetapropertyError, hash_metaproperty};
 pub use list::{DateField, ListQuery, Order, Page};
 pub use metaproperty::{Metaproperty, PropertyOption};
 pub use poll::{ImportId, ImportState};
 pub use save::Saved;
+pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
 
 use crate::http::{Transport, TransportError};
 use crate::telemetry::Metrics;

@@ -71,6 +71,9 @@ pub struct BynderSection {
     pub oauth: Option<OAuth>,
     /// Name of the text metaproperty that holds the marker.
     pub hash_metaproperty: String,
+    /// Name of a text metaproperty that tells people how the asset stands.
+    #[serde(default)]
+    pub status_metaproperty: Option<String>,
     /// Portal calls allowed in five minutes from this address.
     #[serde(default = "requests")]
     pub requests_per_5_minutes: std::num::NonZeroU32,

@@ -26,7 +26,7 @@ pub use credential::Credential;
 pub use download::Body;
 pub use error::ImatagError;
 pub use profile::Profile;
-pub use submit::{Submit, Submitted};
+pub use submit::{Submit, SubmitAnswer, Submitted};
 
 use crate::http::{Transport, TransportError};
 use crate::telemetry::Metrics;

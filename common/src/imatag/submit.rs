@@ -65,20 +65,35 @@ pub enum Submitted {
     },
 }
 
+/// The answer to a submit.
+#[derive(Debug)]
+pub struct SubmitAnswer {
+    /// What became of the file.
+    pub submitted: Submitted,
+    /// The id under which Imatag's support finds the request; `None` where nothing was sent, or none was told.
+    pub request_id: Option<String>,
+}
+
+impl From<Submitted> for SubmitAnswer {
+    fn from(submitted: Submitted) -> Self {
+        Self { submitted, request_id: None }
+    }
+}
+
 impl Imatag {
     /// Sends a file. Its metadata lets [`Imatag::find`] recognise it after a crash.
-    pub async fn submit(&self, file: &SpooledFile, submit: Submit<'_>) -> Result<Submitted, ImatagError> {
+    pub async fn submit(&self, file: &SpooledFile, submit: Submit<'_>) -> Result<SubmitAnswer, ImatagError> {
         let limits = &self.inner.profile.limits;
         if file.bytes() > limits.largest_file.as_u64() {
             let reason = format!("its {} bytes are more than limits.largest_file allows", file.bytes());
-            return Ok(Submitted::Refused { reason });
+            return Ok(Submitted::Refused { reason }.into());
         }
         let accepted = &limits.content_types;
         if !accepted.is_empty()
             && !accepted.iter().any(|prefix| submit.media_type.starts_with(prefix.as_str()))
         {
             let reason = format!("its type {} is not among limits.content_types", submit.media_type);
-            return Ok(Submitted::Refused { reason });
+            return Ok(Submitted::Refused { reason }.into());
         }
         let operation = format!("submitting asset {}", submit.asset);
         let mut refreshed = false;
@@ -97,8 +112,16 @@ impl Imatag {
                     self.inner.credentials.forget(&secret).await;
                     refreshed = true;
                 }
-                Err(ImatagError::Refused { reason, .. }) => return Ok(Submitted::Refused { reason }),
-                answer => return self.submitted(&operation, answer?).await,
+                Err(ImatagError::Refused { at, reason }) => {
+                    let submitted = Submitted::Refused { reason };
+                    return Ok(SubmitAnswer { submitted, request_id: at.request_id });
+                }
+                answer => {
+                    let answer = answer?;
+                    let request_id = attempted(&operation, &answer).request_id;
+                    let submitted = self.submitted(&operation, answer).await?;
+                    return Ok(SubmitAnswer { submitted, request_id });
+                }
             }
         }
     }

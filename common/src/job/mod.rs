@@ -172,6 +172,9 @@ pub struct Effects {
     /// Imatag's id of the medium: durable before the first poll.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_id: Option<String>,
+    /// The ids that Imatag gave to the submits, for its support.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request_ids: Vec<String>,
     /// The watermarked file as received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermarked: Option<FileFacts>,
@@ -302,6 +305,7 @@ impl Job {
             original: self.effects.original.as_ref().map(|facts| facts.sha256),
             watermarked: self.effects.watermarked.as_ref().map(|facts| facts.sha256),
             media_id: self.effects.media_id.clone(),
+            request_ids: self.effects.request_ids.clone(),
             attempts: self.attempt,
             bytes_downloaded: self.bytes_downloaded,
             bytes_uploaded: self.bytes_uploaded,

@@ -1,6 +1,9 @@
 //! The ledger: what every run did, append-only, beside the queue in the state directory.
 
+mod evidence;
+mod restoration;
 mod run;
+mod verification;
 
 #[cfg(test)]
 mod tests;
@@ -10,10 +13,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+pub use evidence::{Counts, Extent, Line};
+pub use restoration::{Progress, Restoration};
 pub use run::{Run, RunMode, RunState, RunStatus};
+pub use verification::Verification;
 
 use crate::asset::AssetId;
-use crate::hash::ContentHash;
 use crate::job::{Job, JobId, Lane, RunId};
 use crate::outcome::{Outcome, OutcomeEvent};
 use crate::state::{DatabaseError, State};
@@ -212,34 +217,6 @@ impl Ledger {
             })
             .await
     }
-
-    /// Every outcome of an asset, oldest first.
-    pub async fn outcomes_of(&self, asset: &AssetId) -> Result<Vec<OutcomeEvent>, DatabaseError> {
-        self.events("SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence", asset.to_string())
-            .await
-    }
-
-    /// Every outcome that concerns a file, original or watermarked: whose is a leaked file?
-    pub async fn outcomes_of_file(&self, hash: ContentHash) -> Result<Vec<OutcomeEvent>, DatabaseError> {
-        let sql = "SELECT event FROM outcomes WHERE original = ?1 OR watermarked = ?1 ORDER BY sequence";
-        self.events(sql, hash.to_string()).await
-    }
-
-    async fn events(&self, sql: &'static str, key: String) -> Result<Vec<OutcomeEvent>, DatabaseError> {
-        self.state
-            .read(move |connection| {
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query([key])?;
-                let mut events = Vec::new();
-                while let Some(row) = rows.next()? {
-                    let text: String = row.get(0)?;
-                    let event = serde_json::from_str(&text);
-                    events.push(event.map_err(|error| DatabaseError::Damaged(error.to_string()))?);
-                }
-                Ok(events)
-            })
-            .await
-    }
 }
 
 fn read_cursor(connection: &Connection) -> Result<Option<Timestamp>, DatabaseError> {
@@ -273,7 +250,7 @@ pub(crate) fn note_outcome(transaction: &Transaction<'_>, event: &OutcomeEvent) 
     let text = serde_json::to_string(event).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
     transaction.execute(
         "INSERT INTO outcomes (job_id, run_id, asset_id, outcome, base, original, watermarked, bytes_downloaded,
-                               bytes_uploaded, event) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                               bytes_uploaded, event, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             event.job_id.0,
             event.run_id.0,
@@ -285,6 +262,7 @@ pub(crate) fn note_outcome(transaction: &Transaction<'_>, event: &OutcomeEvent) 
             event.bytes_downloaded,
             event.bytes_uploaded,
             text,
+            event.at.as_millisecond(),
         ],
     )?;
     transaction.execute("UPDATE published SET open = 0 WHERE job_id = ?1", [&event.job_id.0])?;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::hash::ContentHash;
 use crate::job::{JobId, Lane};
 use crate::outcome::{Failure, FailureClass};
 
@@ -76,4 +77,47 @@ async fn a_leaked_file_leads_to_its_asset_by_either_hash() {
         assert_eq!(ledger.outcomes_of_file(hash).await.unwrap()[0].asset_id, job().asset_id);
     }
     assert!(ledger.outcomes_of_file(ContentHash::from_bytes([3; 32])).await.unwrap().is_empty());
+}
+
+/// A report, line by line, and what it misses.
+async fn report(ledger: &Ledger, extent: Extent) -> (Vec<Line>, Counts) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let take = move |line| {
+        sender.send(line).unwrap();
+        std::ops::ControlFlow::Continue(())
+    };
+    let counts = ledger.report(extent, take).await.unwrap();
+    (receiver.iter().collect(), counts)
+}
+
+#[tokio::test]
+async fn a_report_tells_every_job_those_without_an_outcome_included() {
+    let (_directory, ledger) = ledger();
+    let jobs = ["A", "B", "C"].map(|asset| {
+        let run = RunId(if asset == "C" { "other" } else { "r" }.to_owned());
+        Job::new(run, asset.parse().unwrap(), "", Lane::Fresh, 3, None, Timestamp::now())
+    });
+    for job in jobs.clone() {
+        ledger.state.write(move |transaction| note_published(transaction, &job)).await.unwrap();
+    }
+    let event = jobs[0].ended(Outcome::Watermarked { version: 4 }, Timestamp::now());
+    note(&ledger, OutcomeEvent { request_ids: vec!["q1".to_owned(), "q2".to_owned()], ..event }).await;
+    let told = |lines: Vec<Line>| -> Vec<_> {
+        lines.into_iter().map(|line| (line.asset_id, line.outcome, line.protected_version)).collect()
+    };
+    let line = |asset: &str, outcome: &str, version| (asset.to_owned(), outcome.to_owned(), version);
+    let (lines, counts) = report(&ledger, Extent::Run(jobs[0].run_id.clone())).await;
+    assert_eq!(lines[0].request_ids, "q1 q2");
+    assert!(lines[0].published.is_some() && lines[0].ended.is_some());
+    assert_eq!(told(lines), [line("A", "watermarked", Some(4)), line("B", "under_way", None)]);
+    assert_eq!(counts, Counts { outcomes: 1, under_way: 1, ..Counts::default() });
+
+    ledger.give_up_run(&jobs[0].run_id).await.unwrap();
+    let (lines, counts) = report(&ledger, Extent::Asset(jobs[1].asset_id.clone())).await;
+    assert_eq!((told(lines), counts.missing), (vec![line("B", "missing", None)], 1));
+    let (lines, counts) = report(&ledger, Extent::Since(Timestamp::UNIX_EPOCH)).await;
+    assert_eq!(
+        (lines.len(), counts),
+        (3, Counts { outcomes: 1, under_way: 1, missing: 1, ..Counts::default() })
+    );
 }

@@ -6,6 +6,7 @@
 
 mod legacy;
 mod record;
+mod status;
 
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::fmt;
 
 pub use legacy::{LegacyHash, LegacyMeaning};
 pub use record::Record;
+pub use status::Status;
 
 use crate::hash::ContentHash;
 
@@ -150,6 +152,13 @@ impl Records {
     #[must_use]
     pub fn without(mut self, record: &Record) -> Self {
         self.newest_first.retain(|old| old != record);
+        self
+    }
+
+    /// Notes, or takes back, that no run shall protect this asset.
+    #[must_use]
+    pub fn with_opt_out(mut self, opted_out: bool) -> Self {
+        self.opted_out = opted_out;
         self
     }
 

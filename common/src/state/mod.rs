@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::fault;
 
@@ -118,13 +118,30 @@ impl State {
     }
 
     /// Opens the state beside a working process, to look at it; `None` if there is no state yet.
+    ///
+    /// # Errors
+    /// A file of an earlier release is brought up to date first, which nobody may be at work beside.
     pub fn open_to_read(directory: &Path) -> Result<Option<Self>, StateError> {
+        Self::open_beside(directory, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// Opens the state beside a working process, to add to the record; `None` if there is no state yet.
+    ///
+    /// # Errors
+    /// As for [`State::open_to_read`].
+    pub fn open_to_append(directory: &Path) -> Result<Option<Self>, StateError> {
+        Self::open_beside(directory, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    fn open_beside(directory: &Path, access: OpenFlags) -> Result<Option<Self>, StateError> {
         let path = directory.join(DATABASE_FILE);
         if !path.exists() {
             return Ok(None);
         }
-        let connection = open(&path)?;
-        connection.pragma_update(None, "query_only", true).map_err(|error| damaged(&path, &error))?;
+        if connect(&path, access)?.1 < schema::newest() {
+            drop(Self::open(directory)?);
+        }
+        let (connection, _) = connect(&path, access)?;
         Ok(Some(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: None }) }))
     }
 
@@ -203,22 +220,33 @@ fn lock(directory: &Path) -> Result<File, StateError> {
 }
 
 fn open(path: &Path) -> Result<Connection, StateError> {
-    let mut connection = Connection::open(path).map_err(|error| damaged(path, &error))?;
+    let (mut connection, found) =
+        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     let prepared = (|| {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        schema::migrate(&mut connection, found)
+    })();
+    prepared.map_err(|error| damaged(path, &error))?;
+    Ok(connection)
+}
+
+/// Opens the file and tells its format.
+fn connect(path: &Path, access: OpenFlags) -> Result<(Connection, u32), StateError> {
+    let opened = (|| {
+        let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         // FULL: a confirmed job must survive the machine losing power, not only the process.
-        connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0))
+        let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        Ok((connection, found))
     })();
-    let found = prepared.map_err(|error| damaged(path, &error))?;
+    let (connection, found) = opened.map_err(|error| damaged(path, &error))?;
     let known = schema::newest();
     if found > known {
         return Err(StateError::Newer { path: path.to_owned(), found, known });
     }
-    schema::migrate(&mut connection, found).map_err(|error| damaged(path, &error))?;
-    Ok(connection)
+    Ok((connection, found))
 }
 
 fn damaged(path: &Path, error: &rusqlite::Error) -> StateError {

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 5] = [
     "
     -- One row a job that is not done: waiting, in flight, or failed and replayable.
     CREATE TABLE jobs (
@@ -71,6 +71,42 @@ const STEPS: [&str; 2] = [
     ALTER TABLE published ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 1;
     -- A job that waits in the backlog does not keep its asset from being protected sooner.
     ALTER TABLE published ADD COLUMN lane TEXT NOT NULL DEFAULT 'backlog';
+",
+    "
+    -- Reports go by the time a job ended.
+    ALTER TABLE outcomes ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;
+    UPDATE outcomes SET at_ms = CAST(round(unixepoch(json_extract(event, '$.at'), 'subsec') * 1000) AS INTEGER);
+    CREATE INDEX outcomes_by_time ON outcomes (at_ms);
+    CREATE INDEX outcomes_by_job ON outcomes (job_id, sequence);
+
+    -- What is on record stays as it was written, whoever asks.
+    CREATE TRIGGER outcomes_stay BEFORE UPDATE ON outcomes
+        BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
+    CREATE TRIGGER outcomes_are_kept BEFORE DELETE ON outcomes
+        BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
+",
+    "
+    -- Append-only: one row each time the library was held against its markers.
+    CREATE TABLE verifications (sequence INTEGER PRIMARY KEY AUTOINCREMENT, result TEXT NOT NULL);
+    CREATE TRIGGER verifications_stay BEFORE UPDATE ON verifications
+        BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
+    CREATE TRIGGER verifications_are_kept BEFORE DELETE ON verifications
+        BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
+",
+    "
+    -- Append-only: one row each time putting an original back is begun or comes to an end.
+    CREATE TABLE restorations (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id TEXT NOT NULL,
+        asset_id TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        event TEXT NOT NULL
+    );
+    CREATE INDEX restorations_by_asset ON restorations (asset_id, sequence);
+    CREATE TRIGGER restorations_stay BEFORE UPDATE ON restorations
+        BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
+    CREATE TRIGGER restorations_are_kept BEFORE DELETE ON restorations
+        BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
 ",
 ];
 

@@ -1,4 +1,10 @@
+use std::ops::ControlFlow;
+
 use super::*;
+use crate::job::Lane;
+use crate::ledger::{Extent, Ledger};
+use crate::outcome::Outcome;
+use crate::queue::{EmbeddedQueue, JobQueue, StepSet};
 
 #[test]
 fn a_second_process_is_refused_and_told_who_holds_the_directory() {
@@ -54,4 +60,70 @@ fn only_the_owner_may_look_into_the_directory() {
     let directory = parent.path().join("state");
     drop(State::open(&directory).unwrap());
     assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+/// A directory with the state file of the first release.
+fn first_release() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let connection = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    connection.execute_batch(include_str!("fixtures/first-release.sql")).unwrap();
+    directory
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_release_opens_with_everything_in_it() {
+    let directory = first_release();
+    let state = State::open(directory.path()).unwrap();
+    let ledger = Ledger::new(state.clone());
+    let asset = |digit: char| format!("{digit}F0A9C2E-77B1-4D3C-9E5512AB34CD56EF").parse().unwrap();
+    assert_eq!(ledger.cursor().await.unwrap(), Some("2026-01-02T03:00:00Z".parse().unwrap()));
+    let outcomes = ledger.outcomes_of_file("22".repeat(32).parse().unwrap()).await.unwrap();
+    assert_eq!((outcomes.len(), &outcomes[0].outcome), (1, &Outcome::Watermarked { version: 4 }));
+    assert_eq!(ledger.known(&asset('2')).await.unwrap().failed_version, Some(1));
+    assert_eq!(ledger.known(&asset('3')).await.unwrap().open, Some(Lane::Backlog));
+    let modified = "2026-01-01T00:00:00Z".parse().unwrap();
+    assert_eq!(ledger.remembered_version(&asset('3'), modified).await.unwrap(), Some(1));
+    let runs = ledger.latest_runs(5).await.unwrap();
+    assert_eq!((runs[0].published, runs[0].open, runs[0].failed), (3, 1, 1));
+    // The job that was under way is handed out again.
+    let queue = EmbeddedQueue::open(state).await.unwrap();
+    assert_eq!(queue.depth().await.unwrap().open(), 1);
+    let delivery = queue.next(StepSet::ALL).await.unwrap();
+    assert_eq!((delivery.job.asset_id, delivery.redelivered), (asset('3'), true));
+}
+
+#[tokio::test]
+async fn outcomes_of_an_earlier_release_are_found_by_the_time_they_ended() {
+    let directory = first_release();
+    let ledger = Ledger::new(State::open(directory.path()).unwrap());
+    for (since, found) in [("05.6", 2), ("05.7", 1), ("06", 1), ("06.001", 0)] {
+        let since = Extent::Since(format!("2026-01-02T03:04:{since}Z").parse().unwrap());
+        let counts = ledger.report(since.clone(), |_| ControlFlow::Continue(())).await.unwrap();
+        assert_eq!(counts.outcomes, found, "{since:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_look_brings_an_idle_file_up_to_date_and_refuses_one_that_an_earlier_release_works_on() {
+    let directory = first_release();
+    let held = lock(directory.path()).unwrap();
+    assert!(matches!(State::open_to_read(directory.path()).unwrap_err(), StateError::InUse { .. }));
+    drop(held);
+    let state = State::open_to_read(directory.path()).unwrap().unwrap();
+    let written = state.write(|transaction| Ok(transaction.execute("DELETE FROM facts", [])?)).await;
+    assert!(matches!(written, Err(DatabaseError::Unavailable(_))), "{written:?}");
+}
+
+#[tokio::test]
+async fn what_is_on_record_cannot_be_changed_or_deleted() {
+    let directory = first_release();
+    let state = State::open(directory.path()).unwrap();
+    for sql in [
+        "UPDATE outcomes SET outcome = 'gone'",
+        "DELETE FROM outcomes",
+        "DELETE FROM outcomes WHERE sequence = 1",
+    ] {
+        let refused = state.write(move |transaction| Ok(transaction.execute(sql, [])?)).await.unwrap_err();
+        assert!(refused.to_string().contains("the ledger is append-only"), "{sql}: {refused}");
+    }
 }

@@ -1,7 +1,7 @@
 //! `connector doctor`: one line a check, and what to do about it. Nothing is changed anywhere.
 
 use crate::queues;
-use common::bynder::{Bynder, BynderError, ListQuery, hash_metaproperty};
+use common::bynder::{Bynder, BynderError, ListQuery, written_fields};
 use common::config::Config;
 use common::failure::Failure;
 use common::hash::ContentHash;
@@ -150,9 +150,12 @@ async fn portal(config: &Config, bynder: &Bynder, report: &mut Report) {
     }
     match bynder.metaproperties().await {
         Ok(known) => {
-            let finding = match hash_metaproperty(&known, &config.bynder.hash_metaproperty) {
+            let finding = match written_fields(&known, &config.bynder) {
                 Ok(found) => {
-                    Finding::Pass(format!("{} is an editable text field that the API shows", found.name))
+                    let status =
+                        found.status.map(|status| format!(" and {}", status.name)).unwrap_or_default();
+                    let name = &found.hash.name;
+                    Finding::Pass(format!("{name}{status}: editable text that the API shows"))
                 }
                 Err(error) => Finding::Fail(error.to_string(), 3),
             };

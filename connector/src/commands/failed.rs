@@ -1,7 +1,6 @@
 //! `connector failed list | show | replay | drop`.
 
 use std::collections::HashSet;
-use std::io::{BufRead, IsTerminal, Write};
 
 use common::failure::Failure;
 use common::job::JobId;
@@ -12,6 +11,7 @@ use producer::arguments::{self, Common};
 use serde_json::json;
 
 use crate::arguments::{Change, Failed, Which};
+use crate::confirm::confirmed;
 use crate::queues;
 
 pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure> {
@@ -93,17 +93,4 @@ async fn chosen(queue: &dyn JobQueue, change: &Change, verb: &str) -> Result<Has
         return Ok(HashSet::new());
     }
     if change.yes || confirmed(verb)? { Ok(jobs) } else { Ok(HashSet::new()) }
-}
-
-fn confirmed(verb: &str) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage(format!("nobody is there to ask; say --yes to {verb} them")));
-    }
-    let mut out = std::io::stderr();
-    let mut answer = String::new();
-    let asked = write!(out, "{verb} them? [y/N] ").and_then(|()| out.flush());
-    asked
-        .and_then(|()| std::io::stdin().lock().read_line(&mut answer))
-        .map_err(|error| Failure::Unexpected(error.to_string()))?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }

@@ -4,11 +4,15 @@ mod config;
 mod demo;
 mod doctor;
 mod failed;
+mod lookup;
 mod pause;
+mod report;
+mod restore;
 mod secrets;
 mod state;
 mod status;
 mod sync;
+mod verify;
 
 use common::failure::Failure;
 use producer::plan;
@@ -28,6 +32,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Pause(command) => pause::pause(common, command).await,
         Command::Resume(which) => pause::resume(common, which.embedded).await,
         Command::Failed(command) => failed::run(common, command).await,
+        Command::Report(command) => report::run(common, command).await,
+        Command::Lookup(command) => lookup::run(common, command).await,
+        Command::Verify(command) => verify::run(common, command).await,
+        Command::Restore(command) => restore::run(common, command).await,
         Command::State(command) => state::run(common, command).await,
         Command::Config(command) => config::run(common, command),
         Command::Secrets(command) => secrets::run(common, command),

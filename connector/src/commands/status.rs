@@ -2,7 +2,7 @@
 
 use common::budget::{OperatorPause, Records};
 use common::failure::Failure;
-use common::ledger::{Ledger, RunStatus};
+use common::ledger::{Ledger, RunStatus, Verification};
 use common::output;
 use common::queue::{Depth, EmbeddedQueue, JobQueue};
 use common::state::State;
@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use producer::arguments::{self, Common};
 use serde_json::json;
 
+use super::verify;
 use crate::arguments::Status;
 use crate::queues;
 
@@ -20,6 +21,7 @@ const RUNS: u32 = 5;
 struct Standing {
     cursor: Option<Timestamp>,
     runs: Vec<RunStatus>,
+    verified: Option<Verification>,
     /// Whether this machine has a state directory; a fleet's may be elsewhere.
     has_state: bool,
     /// Why the queue cannot be looked at, if that is so.
@@ -48,12 +50,20 @@ pub(crate) async fn run(common: &Common, status: Status) -> Result<(), Failure> 
     } else {
         Ok(Depth::default())
     };
-    let mut standing =
-        Standing { cursor: None, runs: Vec::new(), has_state: state.is_some(), depth, paused, silent };
+    let mut standing = Standing {
+        cursor: None,
+        runs: Vec::new(),
+        verified: None,
+        has_state: state.is_some(),
+        depth,
+        paused,
+        silent,
+    };
     if let Some(state) = state {
         let ledger = Ledger::new(state);
         standing.cursor = ledger.cursor().await?;
         standing.runs = ledger.latest_runs(RUNS).await?;
+        standing.verified = ledger.last_verification().await?;
     }
     if common.json {
         output::data(&as_json(&standing).to_string());
@@ -70,6 +80,7 @@ fn as_json(standing: &Standing) -> serde_json::Value {
     json!({
         "cursor": standing.cursor,
         "runs": standing.runs,
+        "last_verification": standing.verified,
         "paused_by_operator": standing.paused,
         "silent_after_429": standing.silent,
         "queues": standing.depth.as_ref().ok(),
@@ -112,6 +123,9 @@ fn print(standing: &Standing, directory: &str) {
     }
     let cursor = standing.cursor.map_or_else(|| "none yet".to_owned(), |at| at.to_string());
     output::data(&format!("{:<28} {cursor}", "last finished run started"));
+    if let Some(verified) = &standing.verified {
+        output::data(&format!("{:<28} {}: {}", "last verification", verified.at, verify::line(verified)));
+    }
     for run in &standing.runs {
         output::data(&format!(
             "{}  {:<6} {:<12} {:>8} published {:>8} open {:>6} failed",

@@ -24,10 +24,18 @@ pub(crate) fn judge_save(world: &mut World, id: &str, file: &StoredFile) {
     let outputs = world.outputs.clone();
     let Some(asset) = world.asset(id) else { return };
     let opted_out = Marker::parse(asset.marker.as_deref()).opted_out();
-    let verdict = verdict(asset, output.as_ref(), &outputs);
+    let is_original = output.is_none() && is_original(&asset.id, file, &outputs);
+    let verdict = match &output {
+        Some(output) => verdict(asset, output, &outputs),
+        None if is_original => restore_verdict(asset, file, &outputs, opted_out),
+        None => Some(Verdict::Violation(
+            ViolationKind::NotWatermarked,
+            "the saved file is neither Imatag's nor an original of this asset".to_owned(),
+        )),
+    };
     let crossed = matches!(verdict, Some(Verdict::Crossed));
     asset.crossed |= crossed;
-    if opted_out {
+    if opted_out && !is_original {
         world.violate(ViolationKind::OptOutIgnored, id, "a version was saved");
     }
     match verdict {
@@ -45,36 +53,66 @@ enum Verdict {
     Crossed,
 }
 
-fn verdict(asset: &Asset, output: Option<&Output>, outputs: &HashMap<String, Output>) -> Option<Verdict> {
-    let violation = |kind, detail: String| Some(Verdict::Violation(kind, detail));
-    let Some(output) = output else {
+/// Whether the file is one of this asset's that Imatag watermarked.
+fn is_original(id: &str, file: &StoredFile, outputs: &HashMap<String, Output>) -> bool {
+    outputs.values().any(|output| output.asset == id && output.original == file.sha256)
+}
+
+/// An original may come back on top of the very file that was made from it, on an asset that is opted out.
+fn restore_verdict(
+    asset: &Asset,
+    file: &StoredFile,
+    outputs: &HashMap<String, Output>,
+    opted_out: bool,
+) -> Option<Verdict> {
+    let violation = |kind, detail: &str| Some(Verdict::Violation(kind, detail.to_owned()));
+    let active_hash = active_hash(asset);
+    if active_hash == file.sha256 {
+        return violation(ViolationKind::DoneTwice, "the original was put back twice");
+    }
+    if outputs.get(active_hash).is_none_or(|active| active.original != file.sha256) {
+        return Some(covered(asset));
+    }
+    if !opted_out {
         return violation(
             ViolationKind::NotWatermarked,
-            "the saved file is none that Imatag made".to_owned(),
+            "the original was put back on an asset that is not opted out",
         );
-    };
+    }
+    None
+}
+
+fn active_hash(asset: &Asset) -> &str {
+    let active = asset.active_version().and_then(|version| version.file.as_ref());
+    active.map(|file| file.sha256.as_str()).unwrap_or_default()
+}
+
+fn verdict(asset: &Asset, output: &Output, outputs: &HashMap<String, Output>) -> Option<Verdict> {
+    let violation = |kind, detail: String| Some(Verdict::Violation(kind, detail));
     if output.asset != asset.id {
         return violation(
             ViolationKind::WrongFile,
             format!("the saved file was made from asset {}", output.asset),
         );
     }
-    let active = asset.active_version().and_then(|version| version.file.as_ref());
-    let active_hash = active.map(|file| file.sha256.as_str()).unwrap_or_default();
+    let active_hash = active_hash(asset);
     if output.original == active_hash {
         return None;
     }
     if outputs.get(active_hash).is_some_and(|active| active.original == output.original) {
         return violation(ViolationKind::DoneTwice, "a second version from the same original".to_owned());
     }
+    Some(covered(asset))
+}
+
+/// A version was covered by a file that does not belong on top of it.
+fn covered(asset: &Asset) -> Verdict {
     let unseen = asset.last_look.is_none_or(|look| asset.active_change.at > look);
     if asset.active_change.by == Maker::Person && unseen && asset.last_look.is_some() {
-        return Some(Verdict::Crossed);
+        return Verdict::Crossed;
     }
-    violation(
-        ViolationKind::PersonVersionBuried,
-        format!("version {} was covered by a file not made from it", asset.active),
-    )
+    let detail = format!("version {} was covered by a file not made from it", asset.active);
+    Verdict::Violation(ViolationKind::PersonVersionBuried, detail)
 }
 
 /// Judges a medium as it is submitted.
@@ -193,6 +231,7 @@ fn audited(asset: &Asset, outputs: &HashMap<String, Output>, media: usize) -> Au
         planted: asset.planted.clone(),
         versions: versions.collect(),
         marker: asset.marker.clone(),
+        status: asset.status.clone(),
         media,
         requests: asset.touched,
         crossed: asset.crossed,

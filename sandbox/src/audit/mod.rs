@@ -53,6 +53,8 @@ pub struct AuditedAsset {
     pub versions: Vec<AuditedVersion>,
     /// Its marker.
     pub marker: Option<String>,
+    /// What a client tells people of it.
+    pub status: Option<String>,
     /// Media that Imatag made for it.
     pub media: usize,
     /// Requests made about it by its id.

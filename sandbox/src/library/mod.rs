@@ -111,6 +111,8 @@ pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<Strin
         active_change: Made { by: Maker::Seeded, at: Instant::now() },
         additional: Vec::new(),
         marker: new.marker,
+        status: None,
+        opted_out_by: None,
         pending: Vec::new(),
         deleted: false,
         refuses_download: new.refuses_download,

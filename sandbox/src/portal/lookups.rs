@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use crate::call::{Call, answer};
-use crate::world::{MARKER_ID, MARKER_NAME, Shared, option_id};
+use crate::world::{MARKER_ID, MARKER_NAME, STATUS_ID, STATUS_NAME, Shared, option_id};
 
 /// The one brand.
 pub(crate) const BRAND: &str = "2B7D41AA-0C3E-4F19-8A6601FF9D3C7E10";
@@ -26,6 +26,7 @@ pub(super) fn metaproperties(_shared: &Shared) -> Response {
     };
     // The key's case differs from the name's, as seen in real answers.
     add("Imatag_Hash", MARKER_NAME, MARKER_ID, "text", 1, 1, json!([]));
+    add("Imatag_Status", STATUS_NAME, STATUS_ID, "text", 1, 1, json!([]));
     add("Hidden_Text", "Hidden_Text", "7C0D5A1E-0002-4B2C-9D8E7F6A5B4C3D2E", "text", 1, 0, json!([]));
     add("Fixed_Text", "Fixed_Text", "7C0D5A1E-0003-4B2C-9D8E7F6A5B4C3D2E", "text", 0, 1, json!([]));
     add("Shoot_Date", "Shoot_Date", "7C0D5A1E-0004-4B2C-9D8E7F6A5B4C3D2E", "date", 1, 1, json!([]));

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::lookups::SELECTS;
 use crate::audit::ViolationKind;
 use crate::call::{Call, answer, refuse};
-use crate::world::{Change, Link, MARKER_ID, Shared, option_id};
+use crate::world::{Change, Link, MARKER_ID, Maker, STATUS_ID, Shared, option_id};
 
 /// The most characters a text metaproperty keeps.
 const LONGEST_TEXT: usize = 2500;
@@ -88,22 +88,31 @@ pub(super) async fn modify(shared: &Shared, call: Call) -> Response {
     }
     if let Some(asset) = world.asset(&id) {
         asset.touched += 1;
+        if let Some(text) = form.get(&format!("metaproperty.{STATUS_ID}").to_lowercase()) {
+            asset.pending.push((due, Change::Status(text.clone())));
+        }
         asset.pending.push((due, Change::Words(Box::new(move |words| apply(&form, words)))));
     }
     answer(202, &json!({"message": "Accepted", "statuscode": 202}))
 }
 
-/// Whoever overwrites what somebody else wrote is told on, whatever the new text says.
+/// Whoever overwrites what somebody else wrote is told on, whatever the new text says. An opt-out may be taken back
+/// only by who made it.
 fn note_marker(world: &mut crate::world::World, id: &str, text: &str) {
     let Some(asset) = world.asset(id) else { return };
     let before = asset.marker.clone();
     let opted_out = Marker::parse(before.as_deref()).opted_out();
+    let opts_out = Marker::parse(Some(text)).opted_out();
+    let own_wish = asset.opted_out_by == Some(Maker::Client);
+    if opts_out && !opted_out {
+        asset.opted_out_by = Some(Maker::Client);
+    }
     if let (Marker::Foreign(foreign), true) =
         (Marker::parse(before.as_deref()), before.as_deref() != Some(text))
     {
         world.violate(ViolationKind::ForeignTextOverwritten, id, foreign);
     }
-    if opted_out && !Marker::parse(Some(text)).opted_out() {
+    if opted_out && !opts_out && !own_wish {
         world.violate(ViolationKind::OptOutIgnored, id, "the marker lost the opt-out");
     }
 }

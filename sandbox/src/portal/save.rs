@@ -130,6 +130,8 @@ fn new(id: String, file: StoredFile, name: &str, form: &BTreeMap<String, String>
         active_change: Made { by: Maker::Client, at: Instant::now() },
         additional: Vec::new(),
         marker: form.get(&format!("metaproperty.{MARKER_ID}").to_lowercase()).cloned(),
+        status: None,
+        opted_out_by: None,
         pending: Vec::new(),
         deleted: false,
         refuses_download: false,

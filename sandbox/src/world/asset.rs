@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{MARKER_NAME, StoredFile};
+use super::{MARKER_NAME, STATUS_NAME, StoredFile};
 
 /// Who made a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -98,6 +98,10 @@ pub(crate) struct Asset {
     pub(crate) active_change: Made,
     pub(crate) additional: Vec<StoredFile>,
     pub(crate) marker: Option<String>,
+    /// What a client tells people of the asset.
+    pub(crate) status: Option<String>,
+    /// Who opted the asset out, if somebody did since the start.
+    pub(crate) opted_out_by: Option<Maker>,
     pub(crate) pending: Vec<(Instant, Change)>,
     pub(crate) deleted: bool,
     pub(crate) refuses_download: bool,
@@ -115,6 +119,7 @@ pub(crate) struct Asset {
 /// A change that was accepted and is not there yet.
 pub(crate) enum Change {
     Marker(String),
+    Status(String),
     Words(Box<dyn Fn(&mut Baseline) + Send + Sync>),
 }
 
@@ -137,6 +142,7 @@ impl Asset {
         for (_, change) in due {
             match change {
                 Change::Marker(text) => self.marker = Some(text).filter(|text| !text.is_empty()),
+                Change::Status(text) => self.status = Some(text).filter(|text| !text.is_empty()),
                 Change::Words(change) => change(&mut self.words),
             }
         }
@@ -198,6 +204,9 @@ impl Asset {
         }
         if let Some(marker) = &self.marker {
             fields.insert(format!("property_{MARKER_NAME}"), json!(marker));
+        }
+        if let Some(status) = &self.status {
+            fields.insert(format!("property_{STATUS_NAME}"), json!(status));
         }
     }
 

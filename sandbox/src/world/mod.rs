@@ -25,6 +25,10 @@ use crate::options::Options;
 pub(crate) const MARKER_NAME: &str = "imatag_hash";
 /// Its id.
 pub(crate) const MARKER_ID: &str = "7C0D5A1E-0001-4B2C-9D8E7F6A5B4C3D2E";
+/// Name of a metaproperty that a client may write what it likes into.
+pub(crate) const STATUS_NAME: &str = "imatag_status";
+/// Its id.
+pub(crate) const STATUS_ID: &str = "7C0D5A1E-0006-4B2C-9D8E7F6A5B4C3D2E";
 
 /// The sandbox, shared by all requests.
 #[derive(Clone)]

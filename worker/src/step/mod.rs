@@ -9,6 +9,7 @@ mod transfer;
 
 use common::fault;
 use common::job::{Job, Step};
+use common::marker::Status;
 use common::outcome::{Failure, FailureClass, Outcome};
 
 use crate::environment::Environment;
@@ -61,7 +62,7 @@ pub async fn run(environment: &Environment, job: &mut Job) -> Result<StepEnd, St
 
 /// Takes back what a failed job wrote ahead of a save that will not come. A failure here is only logged: the
 /// record names a version that does not exist, and is replaced when the asset is protected.
-pub(crate) async fn withdraw_marker(environment: &Environment, job: &mut Job) {
+pub(crate) async fn withdraw_marker(environment: &Environment, job: &mut Job, outcome: &Outcome) {
     let Some(ahead) = job.effects.marked else { return };
     let withdrawn = async {
         let detail = environment.bynder.asset(&job.asset_id).await?;
@@ -70,7 +71,15 @@ pub(crate) async fn withdraw_marker(environment: &Environment, job: &mut Job) {
             return Ok(());
         }
         let marker = detail.asset.marker(&environment.settings.metaproperty.name);
-        marking::retract(environment, job, marker).await
+        let status = match outcome {
+            Outcome::Failed(failure) => Status::Failed(failure),
+            Outcome::Watermarked { .. }
+            | Outcome::AlreadyProtected
+            | Outcome::Superseded { .. }
+            | Outcome::AwaitingApproval
+            | Outcome::Gone => Status::Unprotected,
+        };
+        marking::retract(environment, job, marker, status).await
     };
     if let Err(error) = withdrawn.await {
         tracing::warn!(asset_id = %job.asset_id, %error, "the marker could not be taken back");

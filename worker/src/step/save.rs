@@ -6,7 +6,7 @@ use common::asset::AssetDetail;
 use common::bynder::{BynderError, ImportId, ImportState, Saved};
 use common::fault::{Guard, guard_stands};
 use common::job::{Job, Step};
-use common::marker::{Marker, Record, Records};
+use common::marker::{Marker, Record, Records, Status};
 use common::outcome::{FailureClass, Outcome};
 use common::spool::SpooledFile;
 use jiff::Timestamp;
@@ -169,14 +169,14 @@ pub(super) async fn seen(
             Ok(Seen::Mark { record, records })
         }
         Look::Restart { base, top } => {
-            marking::retract(environment, job, marker).await?;
+            marking::retract(environment, job, marker, Status::Unprotected).await?;
             Ok(Seen::End(start_over(environment, job, base, top, detail)))
         }
         Look::ProtectedElsewhere(record) => {
             if download_hash(environment, job, record.version).await?.sha256() == record.watermarked {
                 return Ok(Seen::End(StepEnd::Ended(Outcome::AlreadyProtected)));
             }
-            marking::retract(environment, job, marker).await?;
+            marking::retract(environment, job, marker, Status::Unprotected).await?;
             let top = detail.top().unwrap_or(record.version);
             Ok(Seen::End(start_over(environment, job, record.version, top, detail)))
         }

@@ -3,7 +3,7 @@
 use common::bynder::BynderError;
 use common::fault::{Guard, guard_stands};
 use common::hash::FileFacts;
-use common::imatag::{MediumState, Submit, Submitted};
+use common::imatag::{MediumState, Submit, SubmitAnswer, Submitted};
 use common::job::{Job, Step};
 use common::marker::{LegacyHash, Marker};
 use common::outcome::{FailureClass, Outcome};
@@ -149,8 +149,9 @@ async fn send(
     };
     // A lease that ran out while the file came down gives no right to submit it.
     lease.check()?;
-    let submitted =
+    let SubmitAnswer { submitted, request_id } =
         environment.imatag.submit(&file, submit).await.map_err(|error| StepError::from(error).of_effect())?;
+    job.effects.request_ids.extend(request_id);
     job.bytes_uploaded += file.bytes();
     // The original's place in the spool is free for the result from here on.
     drop(file);

@@ -108,6 +108,7 @@ impl Failed {
             original: None,
             watermarked: None,
             media_id: None,
+            request_ids: Vec::new(),
             attempts: 0,
             bytes_downloaded: 0,
             bytes_uploaded: 0,

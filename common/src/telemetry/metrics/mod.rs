@@ -10,6 +10,7 @@ mod machine;
 mod register;
 mod requests;
 mod runs;
+mod verified;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use machine::MachineSeries;
 use register::Register;
 use requests::RequestSeries;
 use runs::RunSeries;
+use verified::VerifiedSeries;
 
 /// The metrics of this process; clones share them.
 #[derive(Debug, Clone)]
@@ -44,6 +46,7 @@ struct Series {
     requests: RequestSeries,
     runs: RunSeries,
     machine: MachineSeries,
+    verified: VerifiedSeries,
 }
 
 impl Metrics {
@@ -81,6 +84,7 @@ impl Series {
             requests: RequestSeries::new(&register)?,
             runs: RunSeries::new(&register)?,
             machine: MachineSeries::new(&register)?,
+            verified: VerifiedSeries::new(&register)?,
             register,
         })
     }

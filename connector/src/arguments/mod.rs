@@ -1,8 +1,14 @@
 //! What can be typed.
 
+mod evidence;
+mod restore;
+
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use producer::arguments::{Common, Scope};
+
+pub(crate) use evidence::{About, Format, Lookup, Report, Verify};
+pub(crate) use restore::Restore;
 
 /// Keeps a Bynder library protected with invisible Imatag watermarks.
 #[derive(Debug, Parser)]
@@ -10,7 +16,7 @@ use producer::arguments::{Common, Scope};
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 1 unexpected, 2 usage, 3 configuration or secret, \
-    4 authentication or permission, 5 temporary, 6 finished with failed jobs, 8 safety limit reached."
+    4 authentication or permission, 5 temporary, 6 finished with failed jobs or broken protection, 8 safety limit reached."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -38,6 +44,14 @@ pub(crate) enum Command {
     /// List, show, replay or drop failed jobs
     #[command(subcommand)]
     Failed(Failed),
+    /// What is on record: each asset with its versions, hashes, Imatag id and outcome
+    Report(Report),
+    /// Whose is this file? Finds the asset by an original or a watermarked file
+    Lookup(Lookup),
+    /// Whether protected assets still hold what their markers say: all by listing, a part by download
+    Verify(Verify),
+    /// Undo: put originals back as new versions and opt the assets out; counts and asks first
+    Restore(Restore),
     /// Show or change what the next run starts from
     #[command(subcommand)]
     State(State),

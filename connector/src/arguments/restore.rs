@@ -1,0 +1,31 @@
+//! What can be typed about putting originals back.
+
+use clap::Args;
+
+/// `connector restore`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Restore {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Only count them
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Which assets.
+#[derive(Debug, Clone, Args)]
+#[group(id = "assets", required = true, multiple = false)]
+pub(crate) struct Which {
+    /// What this run protected
+    #[arg(long)]
+    pub(crate) run: Option<String>,
+    /// These assets
+    #[arg(long, value_name = "ID,ID,…", value_delimiter = ',')]
+    pub(crate) ids: Vec<String>,
+    /// Protected assets by a filter with the configuration's name, such as metaproperties.Country=France
+    #[arg(long = "filter", value_name = "KEY=VALUE")]
+    pub(crate) filters: Vec<String>,
+}

@@ -1,0 +1,76 @@
+//! `connector lookup`: whose is a leaked file?
+
+use std::fs::File;
+
+use common::failure::Failure;
+use common::hash::ContentHash;
+use common::outcome::{Outcome, OutcomeEvent};
+use common::output;
+use producer::arguments::{self, Common};
+use serde_json::{Value, json};
+
+use super::report::open;
+use crate::arguments::Lookup;
+
+pub(crate) async fn run(common: &Common, lookup: &Lookup) -> Result<(), Failure> {
+    let config = arguments::load(common, None)?.config;
+    let hash = hash(&lookup.file)?;
+    let events = open(&config.producer.state_dir)?.outcomes_of_file(hash).await?;
+    if common.json {
+        let found: Vec<_> = events.iter().map(|event| as_json(hash, event)).collect();
+        output::data(&json!({"sha256": hash, "found": found}).to_string());
+        return Ok(());
+    }
+    for event in &events {
+        output::data(&line(hash, event));
+    }
+    if events.is_empty() && !common.quiet {
+        output::talk(&format!(
+            "no asset on record has a file with SHA-256 {hash}. A file that was changed since has another hash: \
+             there only Imatag's detection helps"
+        ));
+    }
+    Ok(())
+}
+
+fn hash(text: &str) -> Result<ContentHash, Failure> {
+    if let Ok(hash) = text.parse() {
+        return Ok(hash);
+    }
+    let hashed = File::open(text).and_then(ContentHash::of);
+    hashed.map_err(|error| {
+        Failure::Usage(format!("{text} is no SHA-256 in hex, and no readable file: {error}"))
+    })
+}
+
+/// Which of the asset's two files it is.
+fn role(hash: ContentHash, event: &OutcomeEvent) -> &'static str {
+    if event.watermarked == Some(hash) { "watermarked" } else { "original" }
+}
+
+fn as_json(hash: ContentHash, event: &OutcomeEvent) -> Value {
+    let mut value = json!(event);
+    value["file"] = role(hash, event).into();
+    value
+}
+
+fn line(hash: ContentHash, event: &OutcomeEvent) -> String {
+    let medium = event.media_id.as_deref().unwrap_or("unknown");
+    let versions = match event.outcome {
+        Outcome::Watermarked { version } => format!("version {} became {version}", event.base),
+        Outcome::AlreadyProtected
+        | Outcome::Superseded { .. }
+        | Outcome::AwaitingApproval
+        | Outcome::Gone
+        | Outcome::Failed(_) => format!("version {}", event.base),
+    };
+    format!(
+        "{}  {}  {} file, {versions}, {} {} in run {} (Imatag medium {medium})",
+        event.asset_id,
+        event.asset_name,
+        role(hash, event),
+        event.outcome.name(),
+        event.at,
+        event.run_id,
+    )
+}

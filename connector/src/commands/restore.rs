@@ -1,0 +1,118 @@
+//! `connector restore`: the undo.
+
+use std::sync::Arc;
+
+use common::config::Config;
+use common::failure::Failure;
+use common::job::RunId;
+use common::ledger::Ledger;
+use common::patience::Patience;
+use common::queue::{EmbeddedQueue, JobQueue};
+use common::signals::stop_on_signals;
+use common::state::State;
+use common::telemetry::Metrics;
+use common::{output, wiring};
+use jiff::Timestamp;
+use producer::arguments::{self, Common, Scope};
+use producer::portal::resolve;
+use serde_json::{Value, json};
+use worker::decide::suspect_rung;
+
+use crate::arguments::Restore;
+use crate::confirm::confirmed;
+use crate::queues;
+use crate::restore::{self, Environment, Sum, choose};
+
+pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failure> {
+    let filters = Scope { filters: command.which.filters.clone(), ..Scope::default() };
+    let config = arguments::load(common, Some(&filters))?.config;
+    let budget = wiring::budget_beside(&config);
+    let bynder = wiring::bynder(&config, &budget, &Metrics::new())?;
+    let resolved = resolve(&config, &bynder).await?;
+    let (ledger, queue) = open(&config).await?;
+    let patience = Patience::until(stop_on_signals()?);
+    let targets = if let Some(run) = &command.which.run {
+        choose::of_run(&ledger, &RunId(run.clone())).await?
+    } else if command.which.ids.is_empty() {
+        choose::of_filter(&bynder, &resolved, &patience).await?
+    } else {
+        choose::of_ids(&command.which.ids)?
+    };
+    let rungs: Vec<_> = config.queue.rungs.iter().map(|rung| rung.0).collect();
+    let environment = Environment {
+        bynder,
+        ledger,
+        queue,
+        spool: wiring::spool(&config)?,
+        metaproperty: resolved.metaproperty,
+        status_id: resolved.status.map(|status| status.id),
+        run_id: new_run_id(),
+        patience,
+        pause: rungs[0],
+        suspect_wait: suspect_rung(&rungs, config.worker.request_timeout.0),
+        concurrency: config.worker.concurrency,
+    };
+    let (to_restore, mut sum) = restore::survey(&environment, targets).await?;
+    output::talk(&survey_line(&sum));
+    let go = !to_restore.is_empty() && !command.dry_run && (command.yes || confirmed("restore")?);
+    let ended = if go {
+        restore::restore(&environment, to_restore, &mut sum, |target, result| {
+            if common.json {
+                output::data(&json!({"asset_id": target.id, "result": result}).to_string());
+            } else if result != "restored" {
+                output::data(&format!("{}  {result}", target.id));
+            }
+        })
+        .await
+    } else {
+        Ok(())
+    };
+    tell(common, command.dry_run, &environment.run_id, &sum, budget.used());
+    ended?;
+    if sum.failed > 0 { Err(Failure::Told(6)) } else { Ok(()) }
+}
+
+/// The record, and the leases that keep workers away: the fleet's, or this machine's own, whose lock keeps a sync out.
+async fn open(config: &Config) -> Result<(Ledger, Arc<dyn JobQueue>), Failure> {
+    let directory = &config.producer.state_dir;
+    if config.broker.is_none() {
+        let state = State::open(directory)?;
+        let queue = EmbeddedQueue::open(state.clone()).await?;
+        return Ok((Ledger::new(state), Arc::new(queue)));
+    }
+    let state = State::open_to_append(directory)?.ok_or_else(|| {
+        Failure::Configuration(format!(
+            "producer.state_dir: {} holds no state; what is restored goes on record with the producer, so run this where its state is",
+            directory.display()
+        ))
+    })?;
+    Ok((Ledger::new(state), Arc::new(queues::fleet(config).await?)))
+}
+
+fn new_run_id() -> RunId {
+    let time = jiff::fmt::strtime::format("%Y%m%dT%H%M%SZ", Timestamp::now()).unwrap_or_default();
+    RunId(format!("restore-{time}-{:08x}", rand::random::<u32>()))
+}
+
+fn survey_line(sum: &Sum) -> String {
+    let skipped: Vec<_> = sum.skipped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let skipped = if skipped.is_empty() { "none left alone".to_owned() } else { skipped.join(", ") };
+    format!("{} assets meant: {} to restore; {skipped}", sum.chosen, sum.to_restore)
+}
+
+fn tell(common: &Common, dry_run: bool, run: &RunId, sum: &Sum, calls: u64) {
+    if common.json {
+        let mut line = json!(sum);
+        if let Value::Object(fields) = &mut line {
+            fields.insert("run_id".to_owned(), json!(run));
+            fields.insert("dry_run".to_owned(), json!(dry_run));
+            fields.insert("portal_requests".to_owned(), json!(calls));
+        }
+        output::data(&line.to_string());
+    } else if sum.restored + sum.failed > 0 && !common.quiet {
+        output::data(&format!(
+            "{} originals are back and opted out, {} failed; on record as {run} ({calls} Bynder calls)",
+            sum.restored, sum.failed
+        ));
+    }
+}

@@ -1,0 +1,73 @@
+//! `connector verify`: whether protected assets still hold what their markers say.
+
+use common::failure::Failure;
+use common::ledger::{Ledger, Verification};
+use common::patience::Patience;
+use common::signals::stop_on_signals;
+use common::state::State;
+use common::telemetry::Metrics;
+use common::{output, wiring};
+use producer::arguments::{self, Common, Scope};
+use producer::portal::resolve;
+use serde_json::json;
+
+use crate::arguments::Verify;
+use crate::verify::{self, Broken};
+
+pub(crate) async fn run(common: &Common, command: &Verify) -> Result<(), Failure> {
+    let filters = Scope { filters: command.filters.clone(), ..Scope::default() };
+    let config = arguments::load(common, Some(&filters))?.config;
+    let budget = wiring::budget_beside(&config);
+    let bynder = wiring::bynder(&config, &budget, &Metrics::new())?;
+    let resolved = resolve(&config, &bynder).await?;
+    let scope = verify::Scope {
+        bynder: &bynder,
+        budget: &budget,
+        resolved: &resolved,
+        sample: command.sample,
+        concurrency: config.worker.concurrency,
+    };
+    let patience = Patience::until(stop_on_signals()?);
+    let found = verify::verify(&scope, &patience, |broken| tell(common, broken)).await?;
+    match State::open_to_append(&config.producer.state_dir)? {
+        Some(state) => Ledger::new(state).note_verification(&found).await?,
+        None if common.quiet => {}
+        None => output::talk(&format!(
+            "not put on record: {} holds no state (the producer's may be elsewhere)",
+            config.producer.state_dir.display()
+        )),
+    }
+    if common.json {
+        output::data(&json!(found).to_string());
+    } else if !common.quiet {
+        output::data(&line(&found));
+    }
+    if found.broken > 0 { Err(Failure::Told(6)) } else { Ok(()) }
+}
+
+fn tell(common: &Common, broken: &Broken) {
+    output::data(&if common.json {
+        json!(broken).to_string()
+    } else {
+        let Broken { asset_id, asset_name, version, finding, expected, found } = broken;
+        format!(
+            "{asset_id}  {asset_name}  version {version}: {finding}: the marker says {expected}, there is {found}"
+        )
+    });
+}
+
+/// A verification in a sentence.
+pub(super) fn line(found: &Verification) -> String {
+    format!(
+        "{} protected assets: {} hold what their marker says ({} hashed), {} do not, {} could not be looked at; \
+         {} have another active version, {} are opted out, {} have no record",
+        found.protected,
+        found.held,
+        found.hashed,
+        found.broken,
+        found.unchecked,
+        found.other_version,
+        found.opted_out,
+        found.unprotected,
+    )
+}

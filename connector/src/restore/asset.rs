@@ -1,0 +1,121 @@
+//! One asset: looked at, then restored, recognised as restored before, or left.
+
+use common::asset::AssetDetail;
+use common::ledger::{Progress, Restoration};
+use common::marker::{Marker, Record};
+use jiff::Timestamp;
+
+use super::decide::{Decision, Skip, decide, landed};
+use super::error::RestoreError;
+use super::work::Work;
+use super::{Environment, Target};
+
+/// How it ended with one asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its original is a version again, by this call or an earlier one that was interrupted.
+    Restored,
+    /// It was left as it was.
+    Skipped(Skip),
+}
+
+/// An asset as it was seen.
+pub(super) struct Sight {
+    pub(super) decision: Decision,
+    detail: Option<AssetDetail>,
+    /// What is on record about putting its original back.
+    last: Option<Restoration>,
+}
+
+/// Looks at an asset; changes nothing.
+pub(super) async fn see(environment: &Environment, target: &Target) -> Result<Sight, RestoreError> {
+    let last = environment.ledger.last_restoration(&target.id).await?;
+    let detail = environment.look(&target.id).await?;
+    let decision = match &detail {
+        None => Decision::Skip(Skip::Gone),
+        Some(_) if environment.ledger.known(&target.id).await?.open.is_some() => {
+            Decision::Skip(Skip::JobOpen)
+        }
+        Some(detail) => decide(detail, &environment.marker(detail), target.watermarked, last.as_ref()),
+    };
+    Ok(Sight { decision, detail, last })
+}
+
+/// Puts one asset's original back.
+pub(super) async fn restore(environment: &Environment, target: &Target) -> Result<Ended, RestoreError> {
+    let Some(lease) = environment.queue.lease(&target.id).await? else {
+        return Ok(Ended::Skipped(Skip::Busy));
+    };
+    let Sight { decision, detail, last } = see(environment, target).await?;
+    let Some(detail) = detail else { return Ok(Ended::Skipped(Skip::Gone)) };
+    let begun = last.filter(|last| last.progress == Progress::Begun);
+    match decision {
+        Decision::Restore(record) => {
+            Work { environment, target, lease, begun }.restore(&detail, record).await
+        }
+        Decision::MaybeRestored(versions) => {
+            let marker = environment.marker(&detail);
+            let Some((version, record)) = recognised(environment, target, &versions, &marker).await? else {
+                return left(environment, begun, Skip::NewerVersion).await;
+            };
+            let begun = begun.unwrap_or_else(|| start(environment, &detail, record, version - 1));
+            let progress = landed(&begun, version);
+            environment.note(begun, progress).await?;
+            Ok(Ended::Restored)
+        }
+        Decision::Skip(skip) => left(environment, begun, skip).await,
+    }
+}
+
+/// An asset that is left to a person, with an opt-out taken back that an interrupted call wrote.
+pub(super) async fn left(
+    environment: &Environment,
+    begun: Option<Restoration>,
+    skip: Skip,
+) -> Result<Ended, RestoreError> {
+    if let Some(begun) = begun.filter(|_| skip == Skip::NewerVersion) {
+        environment.withdraw(begun, "a person made another version").await?;
+    }
+    Ok(Ended::Skipped(skip))
+}
+
+/// The version among these that holds an original of the marker's, with its record.
+async fn recognised(
+    environment: &Environment,
+    target: &Target,
+    versions: &[u32],
+    marker: &Marker,
+) -> Result<Option<(u32, Record)>, RestoreError> {
+    let Marker::Ours(records) = marker else { return Ok(None) };
+    for version in versions {
+        let hash = environment.hash(&target.id, *version).await?;
+        let fitting = |record: &&Record| {
+            record.original == hash && target.watermarked.is_none_or(|wanted| wanted == record.watermarked)
+        };
+        if let Some(record) = records.iter().find(fitting) {
+            return Ok(Some((*version, *record)));
+        }
+    }
+    Ok(None)
+}
+
+/// A start as it goes on record; what is not known is told apart by the caller.
+pub(super) fn start(
+    environment: &Environment,
+    detail: &AssetDetail,
+    record: Record,
+    top: u32,
+) -> Restoration {
+    Restoration {
+        run_id: environment.run_id.clone(),
+        asset_id: detail.asset.id.clone(),
+        asset_name: detail.asset.name.clone(),
+        progress: Progress::Begun,
+        record,
+        original_version: None,
+        original_bytes: 0,
+        top,
+        opted_out_before: environment.marker(detail).opted_out(),
+        at: Timestamp::now(),
+    }
+}

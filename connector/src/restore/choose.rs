@@ -1,0 +1,67 @@
+//! Which assets are meant: by run, by id, or by filter.
+
+use common::asset::AssetId;
+use common::bynder::{Bynder, DateField};
+use common::failure::Failure;
+use common::hash::ContentHash;
+use common::job::RunId;
+use common::ledger::Ledger;
+use common::marker::Marker;
+use common::patience::Patience;
+use producer::enumerate::{Stretch, Walk};
+use producer::portal::Resolved;
+use producer::run::RunError;
+
+/// An asset that is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) id: AssetId,
+    /// The watermarked file that is to go, where only that one is.
+    pub(crate) watermarked: Option<ContentHash>,
+    /// The version that was protected, where the record tells.
+    pub(crate) base: Option<u32>,
+}
+
+/// What a run protected; only the very files that it made are to go.
+pub(crate) async fn of_run(ledger: &Ledger, run: &RunId) -> Result<Vec<Target>, Failure> {
+    let events = ledger.protected_by(run).await?;
+    if events.is_empty() {
+        return Err(Failure::Usage(format!(
+            "a run {run} that protected anything is not on record; `connector status` names the latest runs"
+        )));
+    }
+    let target = |event: common::outcome::OutcomeEvent| Target {
+        id: event.asset_id,
+        watermarked: event.watermarked,
+        base: Some(event.base),
+    };
+    Ok(events.into_iter().map(target).collect())
+}
+
+/// These assets, whoever protected them.
+pub(crate) fn of_ids(ids: &[String]) -> Result<Vec<Target>, Failure> {
+    let target = |id: &String| {
+        let id = id.trim().parse().map_err(|error| Failure::Usage(format!("--ids: {error}")))?;
+        Ok(Target { id, watermarked: None, base: None })
+    };
+    ids.iter().map(target).collect()
+}
+
+/// Every asset that the filters let through and whose marker has a record.
+pub(crate) async fn of_filter(
+    bynder: &Bynder,
+    resolved: &Resolved,
+    patience: &Patience,
+) -> Result<Vec<Target>, Failure> {
+    let stretch = Stretch { field: DateField::Created, from: None, to: None };
+    let mut walk = Walk::new(bynder.clone(), resolved.filter.push_down(), stretch, None);
+    let mut targets = Vec::new();
+    while let Some(step) = walk.next(patience).await.map_err(RunError::from)? {
+        let meant = step.assets.into_iter().filter(|asset| {
+            resolved.filter.check(asset).is_ok()
+                && matches!(asset.marker(&resolved.metaproperty.name), Marker::Ours(records) if records.iter().next().is_some())
+        });
+        targets.extend(meant.map(|asset| Target { id: asset.id, watermarked: None, base: None }));
+    }
+    Ok(targets)
+}

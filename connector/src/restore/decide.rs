@@ -1,0 +1,240 @@
+//! What one look at an asset means for putting its original back. Pure.
+
+use common::asset::AssetDetail;
+use common::hash::ContentHash;
+use common::ledger::{Progress, Restoration};
+use common::marker::{Marker, Record};
+
+/// What to do with an asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// The active version is the protected one of this record, as far as a look tells: put its original back.
+    Restore(Record),
+    /// One of these versions may be the original that was put back before: only their hashes tell.
+    MaybeRestored(Vec<u32>),
+    /// Leave it.
+    Skip(Skip),
+}
+
+/// Why an asset is left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Skip {
+    /// It holds no protected file of the connector's.
+    NotProtected,
+    /// Another version than the protected one is active: a person's.
+    NewerVersion,
+    /// It is opted out, and the original is the active version.
+    RestoredBefore,
+    /// The protected file came from elsewhere; its original is not on record.
+    OriginalUnknown,
+    /// No version in the history has the recorded original's hash.
+    OriginalLost,
+    /// A job for it has no outcome yet.
+    JobOpen,
+    /// Somebody else works on it at this moment.
+    Busy,
+    /// It does not exist any more.
+    Gone,
+}
+
+impl Skip {
+    /// The reason's name in counts.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NotProtected => "not_protected",
+            Self::NewerVersion => "newer_version",
+            Self::RestoredBefore => "restored_before",
+            Self::OriginalUnknown => "original_unknown",
+            Self::OriginalLost => "original_lost",
+            Self::JobOpen => "job_open",
+            Self::Busy => "busy",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// Decides by one single GET. `wanted` is the watermarked file that is to go, if only that one is; `last` is what is
+/// on record about putting this asset's original back.
+pub(crate) fn decide(
+    detail: &AssetDetail,
+    marker: &Marker,
+    wanted: Option<ContentHash>,
+    last: Option<&Restoration>,
+) -> Decision {
+    let (Some(active), Marker::Ours(records)) = (detail.active(), marker) else {
+        return Decision::Skip(Skip::NotProtected);
+    };
+    if let Some(begun) = last.filter(|last| last.progress == Progress::Begun) {
+        let candidates = restored_since(begun, detail);
+        if !candidates.is_empty() {
+            return Decision::MaybeRestored(candidates);
+        }
+    }
+    let bytes = detail.version(active).and_then(|version| version.bytes);
+    match bytes.and_then(|bytes| marker.record_of(active, bytes)) {
+        Some(record) if wanted.is_some_and(|wanted| wanted != record.watermarked) => {
+            Decision::Skip(Skip::NewerVersion)
+        }
+        Some(record) if record.original == record.watermarked => Decision::Skip(Skip::OriginalUnknown),
+        Some(record) => Decision::Restore(record),
+        None if records.iter().next().is_none() => Decision::Skip(Skip::NotProtected),
+        None if last.is_some_and(|last| last.progress == Progress::Restored { version: active }) => {
+            Decision::Skip(Skip::RestoredBefore)
+        }
+        // The record of it may be lost, but the marker tells that somebody was here.
+        None if marker.opted_out() => Decision::MaybeRestored(vec![active]),
+        None => Decision::Skip(Skip::NewerVersion),
+    }
+}
+
+/// Versions made since it was begun that may hold the original, by their length.
+pub(crate) fn restored_since(begun: &Restoration, detail: &AssetDetail) -> Vec<u32> {
+    let later = detail.versions.iter().filter(|version| version.number > begun.top);
+    let fitting = later.filter(|version| version.bytes.is_none_or(|bytes| bytes == begun.original_bytes));
+    fitting.map(|version| version.number).collect()
+}
+
+/// How it ended, now that version `ours` holds the original: one that stands higher than the next one after the look
+/// came on top of a person's.
+pub(crate) fn landed(begun: &Restoration, ours: u32) -> Progress {
+    if ours > begun.top + 1 {
+        Progress::Crossed { ours, theirs: ours - 1 }
+    } else {
+        Progress::Restored { version: ours }
+    }
+}
+
+/// Versions that may hold the original of this record, the likeliest first: `base` if it is known, else downwards.
+pub(crate) fn originals(detail: &AssetDetail, record: Record, base: Option<u32>) -> Vec<u32> {
+    let mut numbers: Vec<u32> = detail.versions.iter().map(|version| version.number).collect();
+    numbers.retain(|number| *number != record.version);
+    // Below the protected version first, from there downwards; then what came later.
+    numbers.sort_by_key(|number| (Some(*number) != base, *number > record.version, u32::MAX - number));
+    numbers
+}
+
+/// Whether the asset is as it was when the restoration was begun, and marked: the original can be saved.
+pub(crate) fn is_untouched(begun: &Restoration, detail: &AssetDetail, marker: &Marker) -> bool {
+    detail.active() == Some(begun.record.version)
+        && detail.top() == Some(begun.top)
+        && !matches!(marker, Marker::Foreign(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use common::asset::{Asset, AssetType, FileVersion};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn hash(byte: u8) -> ContentHash {
+        ContentHash::from_bytes([byte; 32])
+    }
+
+    fn record() -> Record {
+        Record { original: hash(1), watermarked: hash(2), version: 2, bytes: 500 }
+    }
+
+    /// An asset whose versions have these lengths, the given one active.
+    fn detail(lengths: &[u64], active: u32) -> AssetDetail {
+        let versions = (1..).zip(lengths).map(|(number, bytes)| FileVersion {
+            number,
+            active: number == active,
+            bytes: Some(*bytes),
+            file_name: None,
+        });
+        let asset = Asset {
+            id: "A".parse().unwrap(),
+            name: String::new(),
+            file_name: None,
+            kind: AssetType::Image,
+            extensions: Vec::new(),
+            bytes: 0,
+            active_version: Some(active),
+            created: Timestamp::UNIX_EPOCH,
+            modified: Timestamp::UNIX_EPOCH,
+            archived: false,
+            tags: Vec::new(),
+            properties: BTreeMap::new(),
+            option_ids: Vec::new(),
+        };
+        AssetDetail { asset, versions: versions.collect() }
+    }
+
+    fn restoration(progress: Progress) -> Restoration {
+        Restoration {
+            run_id: common::job::RunId("r".to_owned()),
+            asset_id: "A".parse().unwrap(),
+            asset_name: String::new(),
+            progress,
+            record: record(),
+            original_version: Some(1),
+            original_bytes: 400,
+            top: 2,
+            opted_out_before: false,
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn decided(detail: &AssetDetail, marker: &str, last: Option<&Restoration>) -> Decision {
+        decide(detail, &Marker::parse(Some(marker)), None, last)
+    }
+
+    #[test]
+    fn only_the_recorded_protected_version_gives_way() {
+        let (protected, named) = (detail(&[400, 500], 2), record().to_string());
+        assert_eq!(decided(&protected, &named, None), Decision::Restore(record()));
+        assert_eq!(decided(&protected, &format!("opted-out; {named}"), None), Decision::Restore(record()));
+        let newer = Decision::Skip(Skip::NewerVersion);
+        assert_eq!(decided(&detail(&[400, 500, 300], 3), &named, None), newer);
+        assert_eq!(decided(&detail(&[400, 501], 2), &named, None), newer);
+        assert_eq!(decide(&protected, &Marker::parse(Some(&named)), Some(hash(9)), None), newer);
+        for nothing in ["", "see ticket 4711", "opted-out; "] {
+            assert_eq!(decided(&protected, nothing, None), Decision::Skip(Skip::NotProtected), "{nothing}");
+        }
+        let from_elsewhere = Record { original: hash(2), ..record() }.to_string();
+        assert_eq!(decided(&protected, &from_elsewhere, None), Decision::Skip(Skip::OriginalUnknown));
+    }
+
+    #[test]
+    fn what_was_restored_before_is_recognised_by_the_record_or_by_its_hash() {
+        let (restored, marker) = (detail(&[400, 500, 400], 3), format!("opted-out; {}", record()));
+        let done = restoration(Progress::Restored { version: 3 });
+        assert_eq!(decided(&restored, &marker, Some(&done)), Decision::Skip(Skip::RestoredBefore));
+        assert_eq!(decided(&restored, &marker, None), Decision::MaybeRestored(vec![3]));
+        let begun = restoration(Progress::Begun);
+        assert_eq!(decided(&restored, &marker, Some(&begun)), Decision::MaybeRestored(vec![3]));
+        // A person uploaded on top of what a killed process had put back.
+        let covered = detail(&[400, 500, 400, 300], 4);
+        assert_eq!(decided(&covered, &marker, Some(&begun)), Decision::MaybeRestored(vec![3]));
+        let untouched = detail(&[400, 500], 2);
+        assert_eq!(decided(&untouched, &marker, Some(&begun)), Decision::Restore(record()));
+    }
+
+    #[test]
+    fn the_original_is_looked_for_where_it_most_likely_is() {
+        let history = detail(&[400, 300, 500, 200], 3);
+        let record = Record { version: 3, ..record() };
+        assert_eq!(originals(&history, record, None), [2, 1, 4]);
+        assert_eq!(originals(&history, record, Some(1)), [1, 2, 4]);
+    }
+
+    #[test]
+    fn a_version_that_fell_between_the_look_and_the_save_is_named() {
+        let begun = restoration(Progress::Begun);
+        assert_eq!(landed(&begun, 3), Progress::Restored { version: 3 });
+        assert_eq!(landed(&begun, 4), Progress::Crossed { ours: 4, theirs: 3 });
+    }
+
+    #[test]
+    fn nothing_is_saved_on_what_a_person_touched() {
+        let (begun, marker) = (restoration(Progress::Begun), Marker::parse(Some("opted-out; ")));
+        assert!(is_untouched(&begun, &detail(&[400, 500], 2), &marker));
+        assert!(!is_untouched(&begun, &detail(&[400, 500, 300], 3), &marker));
+        assert!(!is_untouched(&begun, &detail(&[400, 500, 300], 2), &marker));
+        assert!(!is_untouched(&begun, &detail(&[400, 500], 1), &marker));
+        assert!(!is_untouched(&begun, &detail(&[400, 500], 2), &Marker::parse(Some("hands off"))));
+    }
+}

@@ -1,0 +1,124 @@
+//! Undo: the recorded originals become versions again, and the assets are opted out.
+//!
+//! [`choose`] says which assets are meant, [`decide`] what a look at one means, [`asset`] and [`work`] do it.
+
+mod asset;
+pub(crate) mod choose;
+mod decide;
+mod environment;
+mod error;
+mod work;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use common::failure::Failure;
+use common::ledger::Progress;
+use futures::StreamExt;
+use serde::Serialize;
+
+use asset::Ended;
+pub(crate) use choose::Target;
+use decide::Decision;
+pub(crate) use environment::Environment;
+
+/// What a call would do, or did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Sum {
+    /// Assets meant.
+    pub(crate) chosen: u64,
+    /// Assets whose original was to be put back, the interrupted ones included.
+    pub(crate) to_restore: u64,
+    /// Assets whose original was put back.
+    pub(crate) restored: u64,
+    /// Assets left as they are, by reason.
+    pub(crate) skipped: BTreeMap<&'static str, u64>,
+    /// Assets whose original could not be put back; the command can be run again.
+    pub(crate) failed: u64,
+}
+
+/// Looks at every target and counts; returns those that are to be restored. Changes nothing.
+pub(crate) async fn survey(
+    environment: &Environment,
+    targets: Vec<Target>,
+) -> Result<(Vec<Target>, Sum), Failure> {
+    let mut sum = Sum { chosen: targets.len() as u64, ..Sum::default() };
+    let mut to_restore = Vec::new();
+    let seen = targets.into_iter().map(|target| async {
+        let sight = asset::see(environment, &target).await;
+        (target, sight.map(|sight| sight.decision))
+    });
+    let mut seen = futures::stream::iter(seen).buffer_unordered(environment.concurrency);
+    while let Some((target, decision)) = seen.next().await {
+        match decision? {
+            Decision::Restore(_) | Decision::MaybeRestored(_) => to_restore.push(target),
+            Decision::Skip(skip) => *sum.skipped.entry(skip.name()).or_default() += 1,
+        }
+    }
+    sum.to_restore = to_restore.len() as u64;
+    Ok((to_restore, sum))
+}
+
+/// Restores the targets. What concerns all of them stops it, after those under way; everything done is on record.
+pub(crate) async fn restore(
+    environment: &Environment,
+    targets: Vec<Target>,
+    sum: &mut Sum,
+    tell: impl Fn(&Target, &str),
+) -> Result<(), Failure> {
+    outwait_interrupted(environment, &targets).await?;
+    let halted = Cell::new(false);
+    let works = targets.into_iter().map(|target| async {
+        if halted.get() || environment.patience.is_over() {
+            return (target, None);
+        }
+        let ended = asset::restore(environment, &target).await;
+        (target, Some(ended))
+    });
+    let mut works = futures::stream::iter(works).buffer_unordered(environment.concurrency);
+    let mut failure = None;
+    while let Some((target, ended)) = works.next().await {
+        match ended {
+            None => {}
+            Some(Ok(Ended::Restored)) => {
+                sum.restored += 1;
+                tell(&target, "restored");
+            }
+            Some(Ok(Ended::Skipped(skip))) => {
+                *sum.skipped.entry(skip.name()).or_default() += 1;
+                tell(&target, skip.name());
+            }
+            Some(Err(error)) => {
+                sum.failed += 1;
+                tell(&target, &format!("failed: {error}"));
+                if error.concerns_all() {
+                    halted.set(true);
+                    failure.get_or_insert(Failure::from(error));
+                }
+            }
+        }
+    }
+    match failure {
+        Some(failure) => Err(failure),
+        None if environment.patience.is_over() => Err(Failure::Temporary(
+            "stopped before every original was back; run it again to go on".to_owned(),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What an interrupted call sent may still land; nothing is looked at before it cannot any more.
+async fn outwait_interrupted(environment: &Environment, targets: &[Target]) -> Result<(), Failure> {
+    for target in targets {
+        let last = environment.ledger.last_restoration(&target.id).await?;
+        if last.is_some_and(|last| last.progress == Progress::Begun) {
+            tracing::warn!(
+                seconds = environment.suspect_wait.as_secs(),
+                "an earlier call was interrupted; waiting for what it may have sent"
+            );
+            environment.patience.wait(environment.suspect_wait).await;
+            return Ok(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! The effects on one asset, in the order in which each may be the last: upload, record, marker, save, record.
+
+use std::time::{Duration, Instant};
+
+use common::asset::AssetDetail;
+use common::bynder::{BynderError, ImportId, ImportState, Saved};
+use common::ledger::Restoration;
+use common::marker::{Record, Status};
+use common::patience::patiently;
+use common::queue::Lease;
+use common::spool::SpooledFile;
+
+use super::asset::{Ended, left, start};
+use super::decide::{Skip, is_untouched, landed, originals, restored_since};
+use super::error::RestoreError;
+use super::{Environment, Target};
+
+/// An import that is pending longer than this will not come.
+const LONGEST_CONVERSION: Duration = Duration::from_mins(30);
+/// Looks that do not show the written opt-out before it is written again.
+const LOOKS_BEFORE_WRITING_AGAIN: u32 = 3;
+/// Looks that do not show it before the field counts as one that keeps nothing.
+const MOST_LOOKS: u32 = 9;
+/// Saves whose answer is lost before it is left to the next call.
+const MOST_SAVES: u32 = 3;
+
+/// An asset that holds the protected file, and the sole right to touch it.
+pub(super) struct Work<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) target: &'a Target,
+    pub(super) lease: Lease,
+    /// What an interrupted call began.
+    pub(super) begun: Option<Restoration>,
+}
+
+impl Work<'_> {
+    /// Puts the recorded original back.
+    pub(super) async fn restore(
+        mut self,
+        detail: &AssetDetail,
+        record: Record,
+    ) -> Result<Ended, RestoreError> {
+        let environment = self.environment;
+        let before = self.begun.take();
+        // A record written ahead of a save may name a person's version of the same length: the hash tells.
+        if environment.hash(&self.target.id, record.version).await? != record.watermarked {
+            return left(environment, before, Skip::NewerVersion).await;
+        }
+        let Some((number, file)) = self.original(detail, record).await? else {
+            return Ok(Ended::Skipped(Skip::OriginalLost));
+        };
+        let import = self.import(detail, number, &file).await?;
+        let begun = start(environment, detail, record, detail.top().unwrap_or(record.version));
+        let begun = Restoration {
+            original_version: Some(number),
+            original_bytes: file.bytes(),
+            // An interrupted call may have written the opt-out that stands there now.
+            opted_out_before: before.map_or(begun.opted_out_before, |before| before.opted_out_before),
+            ..begun
+        };
+        drop(file);
+        environment.ledger.note_restoration(&begun).await?;
+        self.save(begun, &import).await
+    }
+
+    /// The recorded original from the version history, known by its hash.
+    async fn original(
+        &self,
+        detail: &AssetDetail,
+        record: Record,
+    ) -> Result<Option<(u32, SpooledFile)>, RestoreError> {
+        let environment = self.environment;
+        for number in originals(detail, record, self.target.base) {
+            let download =
+                patiently(&environment.patience, || environment.bynder.download(&self.target.id, number))
+                    .await;
+            let download = match download {
+                Err(BynderError::NotFound { .. }) => continue,
+                answer => answer?,
+            };
+            let received = environment.spool.receive(download.body, download.bytes, None).await;
+            let file = received.map_err(RestoreError::receiving)?;
+            if file.sha256() == record.original {
+                return Ok(Some((number, file)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Uploads the original and waits until Bynder has converted it. Nothing of the asset changes.
+    async fn import(
+        &self,
+        detail: &AssetDetail,
+        number: u32,
+        file: &SpooledFile,
+    ) -> Result<ImportId, RestoreError> {
+        let environment = self.environment;
+        let name = detail.version(number).and_then(|version| version.file_name.as_deref());
+        let name = name.unwrap_or(&detail.asset.name);
+        environment.queue.contact()?;
+        let import = patiently(&environment.patience, || environment.bynder.upload(file, name)).await?;
+        let started = Instant::now();
+        loop {
+            match patiently(&environment.patience, || environment.bynder.poll_import(&import)).await? {
+                ImportState::Done => return Ok(import),
+                ImportState::Pending if started.elapsed() < LONGEST_CONVERSION => self.pause().await,
+                ImportState::Pending => return Err(self.unconfirmed("was not converted within 30 minutes")),
+                ImportState::Failed => return Err(self.unconfirmed("could not be converted")),
+                ImportState::Rejected => return Err(self.unconfirmed("was rejected")),
+            }
+        }
+    }
+
+    fn unconfirmed(&self, what: &str) -> RestoreError {
+        let id = &self.target.id;
+        RestoreError::Unconfirmed(format!(
+            "the original of asset {id} {what} by Bynder; run the command again, which looks first"
+        ))
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(self.environment.pause).await;
+    }
+
+    /// Marks, looks once more, saves, and looks whether it is so.
+    async fn save(&self, begun: Restoration, import: &ImportId) -> Result<Ended, RestoreError> {
+        let environment = self.environment;
+        for _ in 0..MOST_SAVES {
+            if let Some(skip) = self.ready(&begun).await? {
+                return Ok(Ended::Skipped(skip));
+            }
+            self.lease.check()?;
+            match environment.bynder.save_version(&self.target.id, import).await {
+                Ok(Saved::Done) => {}
+                Err(BynderError::Paused { remaining }) => {
+                    environment.patience.wait(remaining).await;
+                    continue;
+                }
+                // It may still land: nothing is repeated before it cannot any more.
+                Err(error) if error.may_have_been_sent() => {
+                    tracing::warn!(asset_id = %self.target.id, %error, "whether it was saved is not known; looking");
+                    tokio::time::sleep(environment.suspect_wait).await;
+                }
+                Ok(Saved::NotConverted) => {
+                    self.pause().await;
+                    continue;
+                }
+                Err(error) if error.is_retryable() => {
+                    self.pause().await;
+                    continue;
+                }
+                Err(error) => {
+                    environment.withdraw(begun, &error.to_string()).await?;
+                    return Err(error.into());
+                }
+            }
+            if self.confirmed(&begun).await? {
+                return Ok(Ended::Restored);
+            }
+        }
+        Err(self.unconfirmed("is not shown as a version"))
+    }
+
+    /// Waits until the opt-out stands in the marker and nobody touched the asset; a reason to leave it otherwise.
+    async fn ready(&self, begun: &Restoration) -> Result<Option<Skip>, RestoreError> {
+        let (environment, asset) = (self.environment, &self.target.id);
+        for looks in 0..MOST_LOOKS {
+            let Some(detail) = environment.look(asset).await? else { return Ok(Some(Skip::Gone)) };
+            let marker = environment.marker(&detail);
+            if !is_untouched(begun, &detail, &marker) {
+                environment.withdraw(begun.clone(), "a person worked on it meanwhile").await?;
+                return Ok(Some(Skip::NewerVersion));
+            }
+            if marker.opted_out() {
+                return Ok(None);
+            }
+            if looks % LOOKS_BEFORE_WRITING_AGAIN == 0 {
+                let records = marker.into_records().unwrap_or_default();
+                environment.mark(asset, &records.with_opt_out(true), Status::OptedOut).await?;
+            }
+            self.pause().await;
+        }
+        let reason = "Bynder accepts the opt-out for its hash metaproperty and does not keep it";
+        environment.withdraw(begun.clone(), reason).await?;
+        Err(RestoreError::Unconfirmed(format!("asset {asset}: {reason}; nothing was saved")))
+    }
+
+    /// Whether a version made since holds the original; puts it on record.
+    async fn confirmed(&self, begun: &Restoration) -> Result<bool, RestoreError> {
+        let environment = self.environment;
+        let Some(detail) = environment.look(&self.target.id).await? else {
+            return Err(self.unconfirmed("was saved, and the asset then deleted,"));
+        };
+        for version in restored_since(begun, &detail) {
+            if environment.hash(&self.target.id, version).await? == begun.record.original {
+                environment.note(begun.clone(), landed(begun, version)).await?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

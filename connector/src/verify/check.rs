@@ -1,0 +1,128 @@
+//! One asset held against its marker.
+
+use common::asset::{Asset, AssetDetail};
+use common::bynder::{Bynder, BynderError};
+use common::marker::Record;
+use common::patience::{Patience, patiently};
+use serde::Serialize;
+
+use super::claim::Claim;
+
+/// What came of one asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Checked {
+    /// It has no record.
+    Unprotected,
+    /// A person wants it unprotected.
+    OptedOut,
+    /// Another version than the recorded ones is active.
+    OtherVersion,
+    /// It holds what the marker says; with the bytes that were hashed to know.
+    Held { hashed: Option<u64> },
+    /// It does not.
+    Broken(Broken),
+    /// Its file could not be had.
+    Unchecked { reason: String },
+    /// It was deleted meanwhile.
+    Gone,
+}
+
+/// A protected asset that does not hold what its marker says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Broken {
+    pub(crate) asset_id: String,
+    pub(crate) asset_name: String,
+    pub(crate) version: u32,
+    /// `other_size`, `other_file` or `no_file`.
+    pub(crate) finding: &'static str,
+    /// What the marker says.
+    pub(crate) expected: String,
+    /// What there is.
+    pub(crate) found: String,
+}
+
+/// What a check needs.
+pub(super) struct Checker<'a> {
+    pub(super) bynder: &'a Bynder,
+    pub(super) metaproperty: &'a str,
+    pub(super) patience: &'a Patience,
+}
+
+impl Checker<'_> {
+    /// Checks by the row and, if told to, by the file. The listing lags, so what it accuses is looked at first.
+    pub(super) async fn check(&self, asset: &Asset, with_file: bool) -> Result<Checked, BynderError> {
+        let mut claim = Claim::of_row(asset, &asset.marker(self.metaproperty));
+        if matches!(claim, Claim::OtherSize(..) | Claim::Unknown) {
+            match self.look(asset).await? {
+                None => return Ok(Checked::Gone),
+                Some(detail) => claim = self.claim(&detail),
+            }
+        }
+        match claim {
+            Claim::Fits(record) if with_file => self.check_file(asset, record).await,
+            claim => Ok(by_claim(asset, claim)),
+        }
+    }
+
+    async fn check_file(&self, asset: &Asset, record: Record) -> Result<Checked, BynderError> {
+        let hashed = patiently(self.patience, || self.bynder.hash_version(&asset.id, record.version)).await;
+        let (finding, found) = match hashed {
+            Ok((hash, bytes)) if hash == record.watermarked => {
+                return Ok(Checked::Held { hashed: Some(bytes) });
+            }
+            Ok((hash, _)) => ("other_file", hash.to_string()),
+            Err(BynderError::NotFound { message, .. }) => ("no_file", message),
+            Err(error @ (BynderError::Forbidden { .. } | BynderError::Refused { .. })) => {
+                return Ok(Checked::Unchecked { reason: error.to_string() });
+            }
+            Err(error) => return Err(error),
+        };
+        // A person may have worked on the asset since it was listed.
+        let Some(detail) = self.look(asset).await? else { return Ok(Checked::Gone) };
+        let claim = self.claim(&detail);
+        if claim != Claim::Fits(record) {
+            return Ok(by_claim(asset, claim));
+        }
+        Ok(Checked::Broken(broken(asset, record, finding, record.watermarked.to_string(), found)))
+    }
+
+    async fn look(&self, asset: &Asset) -> Result<Option<AssetDetail>, BynderError> {
+        match patiently(self.patience, || self.bynder.asset(&asset.id)).await {
+            Err(BynderError::NotFound { .. }) => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    fn claim(&self, detail: &AssetDetail) -> Claim {
+        Claim::of_look(detail, &detail.asset.marker(self.metaproperty))
+    }
+}
+
+/// What the claim alone says.
+fn by_claim(asset: &Asset, claim: Claim) -> Checked {
+    match claim {
+        Claim::Nothing => Checked::Unprotected,
+        Claim::OptedOut => Checked::OptedOut,
+        Claim::OtherVersion => Checked::OtherVersion,
+        Claim::Fits(_) => Checked::Held { hashed: None },
+        Claim::OtherSize(record, bytes) => {
+            let (expected, found) = (format!("{} bytes", record.bytes), format!("{bytes} bytes"));
+            Checked::Broken(broken(asset, record, "other_size", expected, found))
+        }
+        Claim::Unknown => {
+            let reason = "Bynder does not tell its active version or that version's length".to_owned();
+            Checked::Unchecked { reason }
+        }
+    }
+}
+
+fn broken(asset: &Asset, record: Record, finding: &'static str, expected: String, found: String) -> Broken {
+    Broken {
+        asset_id: asset.id.to_string(),
+        asset_name: asset.name.clone(),
+        version: record.version,
+        finding,
+        expected,
+        found,
+    }
+}
