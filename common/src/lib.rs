@@ -24,6 +24,7 @@ pub mod output;
 pub mod patience;
 pub mod program;
 pub mod queue;
+pub mod quiet_hours;
 pub mod service;
 pub mod signals;
 pub mod spool;

@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::budget::{Budget, Records};
 use crate::bynder::Bynder;
 use crate::config::{Config, Loaded, Override};
@@ -11,6 +13,7 @@ use crate::failure::Failure;
 use crate::imatag::Imatag;
 use crate::output;
 use crate::queue::rabbitmq;
+use crate::quiet_hours;
 use crate::spool::Spool;
 use crate::telemetry::Metrics;
 
@@ -39,7 +42,7 @@ const BESIDE: u32 = 10;
 /// The whole budget for this process, with what earlier ones recorded.
 pub fn whole_budget(config: &Config) -> Budget {
     let records = Records::new(&config.producer.state_dir);
-    Budget::alone(config.bynder.requests_per_5_minutes, Some(records))
+    Budget::alone(quiet_hours::requests(config, Timestamp::now()), Some(records))
 }
 
 /// The budget for a command that a person runs: a small part where a fleet may be at work.
@@ -47,7 +50,7 @@ pub fn budget_beside(config: &Config) -> Budget {
     if config.broker.is_none() {
         return whole_budget(config);
     }
-    let part = config.bynder.requests_per_5_minutes.get() / BESIDE;
+    let part = quiet_hours::requests(config, Timestamp::now()).get() / BESIDE;
     Budget::alone(NonZeroU32::new(part).unwrap_or(NonZeroU32::MIN), None)
 }
 
@@ -73,6 +76,7 @@ pub fn imatag(config: &Config, metrics: &Metrics) -> Result<Imatag, Failure> {
         media_id_metadata: config.imatag.media_id_metadata.clone(),
         request_timeout: config.worker.request_timeout.0,
         metrics: metrics.clone(),
+        uploads_in_flight: config.imatag.uploads_in_flight,
     };
     Ok(Imatag::new(settings)?)
 }

@@ -12,7 +12,7 @@ use common::patience::Patience;
 use common::queue::{Depth, JobQueue, QueueError, RabbitQueue};
 use common::state::State;
 use common::telemetry::{Metrics, Readiness, RunResult};
-use common::wiring;
+use common::{quiet_hours, wiring};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -21,7 +21,7 @@ use crate::arguments::Scope;
 use crate::portal::resolve;
 use crate::run::{self, Environment};
 use crate::wiring::{environment, options};
-use crate::{Progress, Summary, first_run};
+use crate::{Hindrances, Limit, Progress, Summary, first_run};
 
 /// How long a program that a person started waits for the broker.
 const BROKER_PATIENCE: Duration = Duration::from_secs(30);
@@ -44,6 +44,7 @@ pub(crate) struct Fleet {
     config: Config,
     budget: Budget,
     membership: AbortOnDropHandle<()>,
+    _quiet: AbortOnDropHandle<()>,
     ledger: Ledger,
     queue: RabbitQueue,
     metrics: Metrics,
@@ -53,8 +54,8 @@ pub(crate) struct Fleet {
 /// How a run ended.
 pub(crate) struct Ended {
     pub(crate) summary: Summary,
-    /// Whether a limit ended the walk early.
-    pub(crate) limit_reached: bool,
+    /// The limit that ended the walk early.
+    pub(crate) limit: Option<Limit>,
     /// Jobs that will never have an outcome, as far as can be told.
     pub(crate) without_outcome: u64,
 }
@@ -64,6 +65,7 @@ impl Fleet {
     pub(crate) async fn open(config: &Config, metrics: Metrics) -> Result<Self, Failure> {
         let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
         metrics.budget_is(config.bynder.requests_per_5_minutes.get());
+        let quiet = quiet_hours::keep(config, &budget);
         let bynder = wiring::bynder(config, &budget, &metrics)?;
         let settings = wiring::broker(config, "producer")?;
         let ledger = Ledger::new(State::open(&config.producer.state_dir)?);
@@ -75,7 +77,7 @@ impl Fleet {
         let shared = Arc::new(queue.clone());
         let environment = environment(config, bynder, ledger.clone(), shared, resolved, metrics.clone());
         let config = config.clone();
-        Ok(Self { config, budget, membership, ledger, queue, metrics, environment })
+        Ok(Self { config, budget, membership, _quiet: quiet, ledger, queue, metrics, environment })
     }
 
     /// Gives this process's share of the budget to the others at once.
@@ -185,7 +187,7 @@ impl Fleet {
         let calls = self.budget.used() - before;
         let summary = Summary::new(&report, &tally, calls, started.elapsed().as_secs_f64());
         let summary = Summary { incomplete: without_outcome > 0, ..summary };
-        Ok(Ended { summary, limit_reached: report.found.limit_reached, without_outcome })
+        Ok(Ended { summary, limit: report.found.limit, without_outcome })
     }
 
     /// Waits for the outcomes of a run; returns how many will not come.
@@ -220,7 +222,9 @@ impl Fleet {
                 }
                 let tally = self.ledger.tally_of(run).await?;
                 let shown = Depth { in_flight: open.saturating_sub(depth.open()), ..depth };
-                progress.show(&tally, &shown, &self.budget.figures());
+                let quiet_hours = quiet_hours::active(&self.config.quiet_hours, Timestamp::now());
+                let others = Hindrances { quiet_hours, ..Hindrances::default() };
+                progress.show(&tally, &shown, &self.budget.figures(), &others);
             }
             if open != stirred.0 || depth.open() > 0 {
                 stirred = (open, Instant::now());
@@ -242,6 +246,8 @@ impl Fleet {
         let mut measured: Option<Instant> = None;
         loop {
             self.metrics.budget_measured(&self.budget.figures());
+            let quiet = quiet_hours::active(&self.config.quiet_hours, Timestamp::now());
+            self.metrics.quiet_hours(quiet.is_some());
             let trouble = self.queue.trouble();
             let connected = trouble.is_none();
             self.metrics.broker_measured(connected, self.queue.unknown_outcomes());
@@ -270,7 +276,7 @@ impl Fleet {
 
 fn result(ran: &Result<run::Report, run::RunError>) -> RunResult {
     match ran {
-        Ok(report) if report.found.limit_reached => RunResult::Limited,
+        Ok(report) if report.found.limit.is_some() => RunResult::Limited,
         Ok(_) => RunResult::Done,
         Err(run::RunError::Stopped) => RunResult::Stopped,
         Err(

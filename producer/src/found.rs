@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use common::asset::Asset;
 use common::telemetry::SkippedBy;
-use serde::Serialize;
 
+use crate::allowance::Limit;
 use crate::select::SkipReason;
 
 /// What a run found and did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     /// Rows looked at.
     pub listed: u64,
@@ -23,8 +23,8 @@ pub struct Found {
     pub bytes_by_extension: BTreeMap<String, u64>,
     /// Bytes of the selected files.
     pub bytes: u64,
-    /// Whether a limit ended the run before the library did.
-    pub limit_reached: bool,
+    /// The limit that ended the run before the library did.
+    pub limit: Option<Limit>,
 }
 
 impl Found {

@@ -3,6 +3,7 @@
 //! [`enumerate`] walks the library, [`filter`] and [`select`] decide by each row alone, [`run`] publishes and
 //! keeps the books. [`arguments`] is what a person types about a run; [`plan`] and [`first_run`] say what it would do.
 
+mod allowance;
 pub mod arguments;
 pub mod enumerate;
 mod failure;
@@ -20,6 +21,7 @@ pub mod select;
 mod summary;
 pub mod wiring;
 
+pub use allowance::Limit;
 pub use program::main;
-pub use progress::Progress;
+pub use progress::{Hindrances, Progress};
 pub use summary::Summary;

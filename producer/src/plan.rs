@@ -69,7 +69,7 @@ fn as_json(report: &Report, config: &Config) -> serde_json::Value {
         "bytes_by_extension": report.found.bytes_by_extension,
         "portal_calls": calls(report).ceil(),
         "least_seconds": least_seconds(report, config).ceil(),
-        "limit_reached": report.found.limit_reached,
+        "limit_reached": report.found.limit.is_some(),
     })
 }
 
@@ -91,8 +91,11 @@ pub(crate) fn print(report: &Report, config: &Config, line: impl Fn(&str)) {
         spoken(least_seconds(report, config))
     ));
     line(&format!("  {} paid watermarks, {} of added storage", found.selected, size(found.bytes)));
-    if found.limit_reached {
-        line("  a limit ends the run there; the library holds more");
+    if !config.quiet_hours.is_empty() {
+        line("  quiet hours make that longer");
+    }
+    if let Some(limit) = found.limit {
+        line(&format!("  {limit}"));
     }
 }
 

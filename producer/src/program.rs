@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{self, Common, Scope};
 use crate::fleet::{self, Fleet};
+use crate::plan;
 use crate::schedule::Schedule;
-use crate::{Summary, plan};
 
 /// Finds the assets to protect and publishes a job for each.
 #[derive(Debug, Parser)]
@@ -103,22 +103,13 @@ async fn once(
 }
 
 fn conclude(ended: &fleet::Ended) -> Result<(), Failure> {
-    let Summary { failed, .. } = ended.summary;
     if ended.without_outcome > 0 {
         return Err(Failure::Temporary(format!(
             "incomplete: {} jobs have no outcome although every queue is empty; run again to take their assets up",
             ended.without_outcome
         )));
     }
-    if failed > 0 {
-        return Err(Failure::FailedJobs(failed));
-    }
-    if ended.limit_reached {
-        return Err(Failure::Limit(
-            "a limit was reached before the library's end; the next run goes on".to_owned(),
-        ));
-    }
-    Ok(())
+    ended.summary.conclude(ended.limit)
 }
 
 /// Runs by the schedule until somebody asks to stop. What passes by itself does not end it.

@@ -7,6 +7,7 @@ use common::budget::Figures;
 use common::ledger::Tally;
 use common::output;
 use common::queue::Depth;
+use common::quiet_hours::Effect;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often a line is written where there is no terminal.
@@ -15,6 +16,15 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// What a person sees of a run while it goes on.
 pub struct Progress {
     kind: Kind,
+}
+
+/// What holds a run up, besides the budget.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hindrances {
+    /// How long Imatag is not called any more.
+    pub imatag_pause: Option<Duration>,
+    /// The quiet hours that it is.
+    pub quiet_hours: Option<Effect>,
 }
 
 enum Kind {
@@ -40,13 +50,16 @@ impl Progress {
         Self { kind }
     }
 
-    /// Shows how far the run is; and what stops it, if something does.
-    pub fn show(&mut self, tally: &Tally, depth: &Depth, figures: &Figures) {
+    /// Shows how far the run is; and what holds it up, if something does.
+    pub fn show(&mut self, tally: &Tally, depth: &Depth, figures: &Figures, others: &Hindrances) {
         let ended: u64 = tally.outcomes.values().sum();
         let failed = tally.count("failed");
         let silence = figures.silence.map(|left| format!(", Bynder silences us for {} s", left.as_secs()));
         let paused = figures.operator_pause.then(|| ", paused by a person".to_owned());
-        let pause = silence.or(paused).unwrap_or_default();
+        let imatag =
+            others.imatag_pause.map(|left| format!(", Imatag asks to wait for {} s", left.as_secs()));
+        let quiet = others.quiet_hours.map(|effect| format!(", quiet hours until {}", effect.until));
+        let pause = silence.or(paused).or(imatag).or(quiet).unwrap_or_default();
         match &mut self.kind {
             Kind::Bar(bar) => {
                 bar.set_length(ended + depth.open());

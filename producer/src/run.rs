@@ -11,8 +11,9 @@ use common::ledger::{Ledger, RunMode, RunState};
 use common::queue::{JobQueue, QueueError};
 use common::state::DatabaseError;
 use common::telemetry::Metrics;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use crate::allowance::{Allowance, Day, Limit};
 use crate::enumerate::{Place, Stretch, Walk, WalkError};
 use crate::filter::Filter;
 pub use crate::found::Found;
@@ -21,7 +22,6 @@ use common::patience::{Patience, patiently};
 
 /// Open jobs above which a run waits before it publishes more: the queue does not grow with the library.
 const MOST_OPEN_JOBS: u64 = 5000;
-const SECONDS_A_DAY: i64 = 86_400;
 /// Asking for the depth costs a request a queue.
 const JOBS_BETWEEN_LOOKS: u64 = 50;
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
@@ -42,6 +42,8 @@ pub struct Environment {
     pub metaproperty: String,
     /// How much may be published.
     pub limits: Limits,
+    /// What was published today, by every run.
+    pub(crate) day: Arc<Day>,
     /// What is counted.
     pub metrics: Metrics,
     /// How long after a save the listing may still show the version before.
@@ -133,12 +135,12 @@ pub async fn run(
                 return Err(RunError::Stopped);
             }
             run.consider(asset).await?;
-            if run.found.limit_reached {
+            if run.found.limit.is_some() {
                 break;
             }
         }
         observe(&run.found);
-        if run.found.limit_reached {
+        if run.found.limit.is_some() {
             break;
         }
         run.checkpoint(step.next.as_ref()).await?;
@@ -154,8 +156,7 @@ struct Run<'a> {
     started: Timestamp,
     walk: Walk,
     found: Found,
-    /// Jobs that may still be published.
-    allowance: u64,
+    allowance: Allowance,
 }
 
 impl<'a> Run<'a> {
@@ -191,26 +192,15 @@ impl<'a> Run<'a> {
         };
         let requests = environment.filter.push_down();
         let walk = Walk::new(environment.bynder.clone(), requests, stretch, place);
-        let mut run =
-            Self { environment, options, patience, id, started, walk, found: Found::default(), allowance: 0 };
-        run.allowance = run.allowance().await?;
-        Ok(run)
-    }
-
-    async fn allowance(&self) -> Result<u64, DatabaseError> {
-        let ledger = &self.environment.ledger;
-        let limits = &self.environment.limits;
-        let mut allowance = self.options.max_assets.unwrap_or(u64::MAX);
-        if let Some(per_run) = limits.assets_per_run {
-            allowance = allowance.min(per_run.saturating_sub(ledger.published_in(&self.id).await?));
-        }
-        if let Some(per_day) = limits.assets_per_day {
-            let second = self.started.as_second();
-            let midnight =
-                Timestamp::from_second(second - second.rem_euclid(SECONDS_A_DAY)).unwrap_or(self.started);
-            allowance = allowance.min(per_day.saturating_sub(ledger.published_since(midnight).await?));
-        }
-        Ok(allowance)
+        // What a dry run counts, no other run publishes.
+        let (limits, max_assets) = (&environment.limits, options.max_assets);
+        let day = if options.dry_run {
+            Arc::new(Day::new(limits, ledger.clone()))
+        } else {
+            Arc::clone(&environment.day)
+        };
+        let allowance = Allowance::of(&id, limits, max_assets, ledger, day).await?;
+        Ok(Self { environment, options, patience, id, started, walk, found: Found::default(), allowance })
     }
 
     async fn consider(&mut self, asset: &Asset) -> Result<(), RunError> {
@@ -264,25 +254,40 @@ impl<'a> Run<'a> {
     }
 
     async fn publish(&mut self, asset: &Asset, base: u32) -> Result<(), RunError> {
-        if self.found.selected >= self.allowance {
-            self.found.limit_reached = true;
+        let lane = self.options.scope.lane();
+        let marker = asset.property_text(&self.environment.metaproperty);
+        let (id, name) = (asset.id.clone(), &asset.name);
+        let mut job = Job::new(self.id.clone(), id, name, lane, base, marker, Timestamp::now());
+        job.bytes = Some(asset.bytes).filter(|bytes| *bytes > 0);
+        // A job for which an interrupted run had no answer has its place already, and is lost unless it is repeated.
+        let has_place = self.environment.ledger.was_published(&job.job_id).await?;
+        if !has_place && self.ended_by(self.allowance.spent(job.created_at).await?) {
             return Ok(());
+        }
+        if !self.options.dry_run {
+            self.let_the_queue_catch_up(lane).await?;
+            job.created_at = Timestamp::now();
+        }
+        if !has_place {
+            let limit = self.allowance.take(job.created_at).await?;
+            if self.ended_by(limit) {
+                return Ok(());
+            }
         }
         self.found.select(asset);
         self.environment.metrics.asset_selected();
         if self.options.dry_run {
             return Ok(());
         }
-        let lane = self.options.scope.lane();
-        self.let_the_queue_catch_up(lane).await?;
-        let marker = asset.property_text(&self.environment.metaproperty);
-        let (id, name) = (asset.id.clone(), &asset.name);
-        let mut job = Job::new(self.id.clone(), id, name, lane, base, marker, Timestamp::now());
-        job.bytes = Some(asset.bytes).filter(|bytes| *bytes > 0);
         self.patiently(async || self.environment.queue.publish(&job).await).await?;
         self.environment.metrics.job_published(lane);
         self.found.published += 1;
         Ok(())
+    }
+
+    fn ended_by(&mut self, limit: Option<Limit>) -> bool {
+        self.found.limit = limit;
+        limit.is_some()
     }
 
     /// Waits while too many jobs are open; the fresh lane goes past a full backlog.
@@ -331,7 +336,7 @@ impl<'a> Run<'a> {
 
     async fn finish(self) -> Result<Report, RunError> {
         if !self.options.dry_run {
-            let state = if self.found.limit_reached { RunState::Stopped } else { RunState::Enumerated };
+            let state = if self.found.limit.is_some() { RunState::Stopped } else { RunState::Enumerated };
             self.environment.ledger.end_walk(&self.id, state, Some(self.started)).await?;
         }
         Ok(Report { run_id: self.id, mode: self.options.scope.mode(), found: self.found })
@@ -348,25 +353,4 @@ async fn portal_time(environment: &Environment, patience: &Patience) -> Result<T
 fn new_run_id(started: Timestamp) -> String {
     let time = jiff::fmt::strtime::format("%Y%m%dT%H%M%SZ", started).unwrap_or_default();
     format!("{time}-{:08x}", rand::random::<u32>())
-}
-
-/// What a run goes over, from the configuration, the command line and the cursor.
-pub(crate) fn scope(
-    delta: bool,
-    full: bool,
-    since: Option<Timestamp>,
-    cursor: Option<Timestamp>,
-    overlap: Duration,
-) -> Scope {
-    if full {
-        return Scope::Full;
-    }
-    match (since, cursor) {
-        (Some(since), _) => Scope::Since(since),
-        (None, Some(cursor)) if delta => {
-            let overlap = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX);
-            Scope::Since(cursor.checked_sub(overlap).unwrap_or(Timestamp::MIN))
-        }
-        (None, _) => Scope::Full,
-    }
 }

@@ -7,6 +7,7 @@ use common::failure::Failure;
 use croner::Cron;
 use tokio_util::sync::CancellationToken;
 
+use crate::allowance::Limit;
 use crate::arguments::{Common, Scope};
 use crate::fleet::{self, Fleet};
 
@@ -59,10 +60,18 @@ impl Schedule {
         first: &Scope,
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
+        let walks = first.full || fleet.ledger().full_run_interrupted().await?;
         let whole = async {
-            if first.full || fleet.ledger().full_run_interrupted().await? {
+            if walks {
                 let scope = Scope { full: true, delta: false, since: None, ..first.clone() };
-                self.tolerantly(fleet, common, &scope, stop).await?;
+                loop {
+                    let started = tokio::time::Instant::now();
+                    // A limit ends a walk early: it is due again, over whatever it did not come to.
+                    let limit = self.tolerantly(fleet, common, &scope, stop).await?;
+                    if limit.is_none() || !self.wait(started, stop).await {
+                        break;
+                    }
+                }
             }
             Ok::<_, Failure>(())
         };
@@ -70,13 +79,16 @@ impl Schedule {
             let scope = Scope { full: false, ..first.clone() };
             loop {
                 let started = tokio::time::Instant::now();
-                if first.full && !fleet.has_walked().await? {
-                    tokio::time::sleep(fleet::LOOK).await;
+                // A walk that a limit ended does not count, and it may be long until it is due again.
+                if walks && !fleet.has_walked().await? {
+                    if stop.run_until_cancelled(tokio::time::sleep(fleet::LOOK)).await.is_none() {
+                        return Ok(());
+                    }
                     continue;
                 }
                 // Without a cursor, and with a walk under way, what changed is what changed since that walk began.
                 self.tolerantly(fleet, common, &fleet.changes(&scope).await?, stop).await?;
-                if stop.run_until_cancelled(tokio::time::sleep(self.until_next(started))).await.is_none() {
+                if !self.wait(started, stop).await {
                     return Ok::<_, Failure>(());
                 }
             }
@@ -84,29 +96,37 @@ impl Schedule {
         tokio::try_join!(whole, changes).map(|_| ())
     }
 
-    /// One run; what passes by itself is said and left to the next one.
+    /// Waits for the next run; false when somebody asks to stop instead.
+    async fn wait(&self, since: tokio::time::Instant, stop: &CancellationToken) -> bool {
+        stop.run_until_cancelled(tokio::time::sleep(self.until_next(since))).await.is_some()
+    }
+
+    /// One run, and the limit that ended it early; what passes by itself is said and left to the next one.
     async fn tolerantly(
         &self,
         fleet: &Fleet,
         common: &Common,
         scope: &Scope,
         stop: &CancellationToken,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Limit>, Failure> {
         loop {
             match fleet.once(scope, false, true, stop).await {
                 Ok(ended) => {
                     ended.summary.tell(common);
-                    return Ok(());
+                    if let Some(limit) = ended.limit {
+                        tracing::warn!("{limit}");
+                    }
+                    return Ok(ended.limit);
                 }
                 Err(Failure::Temporary(reason)) if stop.is_cancelled() => {
                     tracing::info!(reason, "stopped");
-                    return Ok(());
+                    return Ok(None);
                 }
                 Err(Failure::Temporary(reason)) => {
                     tracing::warn!(reason, "the run could not be finished; trying again");
                     let pause = tokio::time::sleep(fleet::TRY_AGAIN);
                     if stop.run_until_cancelled(pause).await.is_none() {
-                        return Ok(());
+                        return Ok(None);
                     }
                 }
                 Err(failure) => return Err(failure),

@@ -1,9 +1,11 @@
 //! The one object that a run prints last.
 
+use common::failure::Failure;
 use common::ledger::Tally;
 use common::output;
 use serde::Serialize;
 
+use crate::allowance::Limit;
 use crate::arguments::Common;
 use crate::run::Report;
 
@@ -50,6 +52,20 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// How the command ends that did the run: failed jobs come first, a limit is named in any case.
+    pub fn conclude(&self, limit: Option<Limit>) -> Result<(), Failure> {
+        match (self.failed, limit) {
+            (0, None) => Ok(()),
+            (0, Some(limit)) => Err(Failure::Limit(limit.to_string())),
+            (failed, limit) => {
+                if let Some(limit) = limit {
+                    output::talk(&limit.to_string());
+                }
+                Err(Failure::FailedJobs(failed))
+            }
+        }
+    }
+
     /// Puts together what the run found and what became of its jobs.
     pub fn new(report: &Report, tally: &Tally, portal_requests: u64, seconds: f64) -> Self {
         let found = &report.found;

@@ -8,11 +8,12 @@ use common::config::Config;
 use common::ledger::Ledger;
 use common::queue::JobQueue;
 use common::telemetry::Metrics;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::allowance::Day;
 use crate::arguments::Scope;
 use crate::portal::Resolved;
-use crate::run::{Environment, Options, scope};
+use crate::run::{self, Environment, Options};
 
 /// How many times its configured lag the listing is given under load.
 const LAGS: u32 = 10;
@@ -28,12 +29,13 @@ pub fn environment(
 ) -> Environment {
     Environment {
         bynder,
-        ledger,
         queue,
         filter: resolved.filter,
         metaproperty: resolved.metaproperty.name,
         metrics,
         limits: config.limits.clone(),
+        day: Arc::new(Day::new(&config.limits, ledger.clone())),
+        ledger,
         listing_settles_in: listing_settles_in(config),
     }
 }
@@ -49,5 +51,26 @@ pub fn options(config: &Config, run: &Scope, cursor: Option<Timestamp>) -> Optio
         scope: scope(config.delta || run.delta, run.full, run.since, cursor, config.producer.overlap.0),
         max_assets: run.max_assets,
         dry_run: run.dry_run,
+    }
+}
+
+/// What a run goes over, from the configuration, the command line and the cursor.
+fn scope(
+    delta: bool,
+    full: bool,
+    since: Option<Timestamp>,
+    cursor: Option<Timestamp>,
+    overlap: Duration,
+) -> run::Scope {
+    if full {
+        return run::Scope::Full;
+    }
+    match (since, cursor) {
+        (Some(since), _) => run::Scope::Since(since),
+        (None, Some(cursor)) if delta => {
+            let overlap = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX);
+            run::Scope::Since(cursor.checked_sub(overlap).unwrap_or(Timestamp::MIN))
+        }
+        (None, _) => run::Scope::Full,
     }
 }

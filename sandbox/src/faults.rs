@@ -70,6 +70,14 @@ pub enum Action {
     Truncate,
     /// The true answer, later.
     Delay(Span),
+    /// An answer that asks to come back later.
+    Busy {
+        /// Its status: 429, or 503.
+        status: u16,
+        /// When to come back, in either form of the header; absent for an answer that does not say.
+        #[serde(default)]
+        retry_after: Option<String>,
+    },
     /// Another answer.
     Answer {
         /// Its status.

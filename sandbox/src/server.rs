@@ -14,7 +14,7 @@ use crate::audit::ViolationKind;
 use crate::call::{Call, text};
 use crate::endpoint::Endpoint;
 use crate::faults::{Action, Moment};
-use crate::world::Shared;
+use crate::world::{Shared, World};
 use crate::{control, imatag, portal, storage};
 
 pub(crate) fn router(shared: Shared) -> Router {
@@ -64,7 +64,7 @@ fn count(shared: &Shared, endpoint: Endpoint, call: &Call) -> Option<Response> {
 
 /// Does what the request asks for, to its end, even if the client is gone meanwhile: so do real servers.
 async fn carry_out(shared: Shared, endpoint: Endpoint, call: Call, delay: Duration) -> Response {
-    shared.world().under_way += 1;
+    enter(&mut shared.world(), endpoint);
     let counted = shared.clone();
     let work = tokio::spawn(async move {
         tokio::time::sleep(delay).await;
@@ -82,13 +82,28 @@ async fn carry_out(shared: Shared, endpoint: Endpoint, call: Call, delay: Durati
     });
     let counted = tokio::spawn(async move {
         let answer = work.await;
-        counted.world().under_way -= 1;
+        leave(&mut counted.world(), endpoint);
         answer
     });
     let answer = counted.await.map_err(|error| error.to_string());
     answer
         .and_then(|answer| answer.map_err(|error| error.to_string()))
         .unwrap_or_else(|error| text(500, &error))
+}
+
+fn enter(world: &mut World, endpoint: Endpoint) {
+    world.under_way += 1;
+    if endpoint == Endpoint::Submit {
+        world.submits.now += 1;
+        world.submits.most = world.submits.most.max(world.submits.now);
+    }
+}
+
+fn leave(world: &mut World, endpoint: Endpoint) {
+    world.under_way -= 1;
+    if endpoint == Endpoint::Submit {
+        world.submits.now -= 1;
+    }
 }
 
 async fn sabotage(shared: &Shared, action: Action, answer: Option<Response>) -> Response {
@@ -101,6 +116,13 @@ async fn sabotage(shared: &Shared, action: Action, answer: Option<Response>) -> 
             answer.unwrap_or_else(|| text(503, ""))
         }
         Action::Truncate => truncate(answer.unwrap_or_else(|| text(200, "nothing"))).await,
+        Action::Busy { status, retry_after } => {
+            let mut answer = text(status, "");
+            if let Some(value) = retry_after.and_then(|text| text.parse().ok()) {
+                answer.headers_mut().insert(header::RETRY_AFTER, value);
+            }
+            answer
+        }
         Action::Answer { status, body, content_type } => {
             if status == 429 {
                 shared.world().limiter.block();

@@ -17,6 +17,8 @@ pub struct Stats {
     pub busiest_window: usize,
     /// Calls refused with 429.
     pub refusals: u64,
+    /// The most files that were on their way to Imatag at once.
+    pub most_submits_at_once: u64,
 }
 
 pub(crate) fn stats(world: &World) -> Stats {
@@ -25,5 +27,6 @@ pub(crate) fn stats(world: &World) -> Stats {
         portal_calls: world.limiter.calls,
         busiest_window: world.limiter.busiest,
         refusals: world.limiter.refusals,
+        most_submits_at_once: world.submits.most,
     }
 }

@@ -10,6 +10,7 @@ use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
 
 use crate::harness::broker::Broker;
 use crate::harness::fleet::{Fleet, ended};
+use crate::harness::page::shows;
 use crate::harness::scene::slow;
 use crate::harness::{assert_clean, is_protected, picture, quick, until};
 
@@ -111,30 +112,7 @@ async fn a_refused_token_stops_the_workers_and_keeps_their_jobs() {
     }
     let [port] = crate::harness::broker::free_ports();
     let mut worker = fleet.worker_with(&[("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}"))]);
-    let page = async |path: &str| {
-        let mut answer = String::new();
-        let asked = async {
-            use tokio::io::{AsyncReadExt, AsyncWriteExt};
-            let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
-            stream
-                .write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
-                .await?;
-            stream.read_to_string(&mut answer).await
-        };
-        let _ = asked.await;
-        answer
-    };
-    let comes = async |path: &str, text: &str| {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        loop {
-            let answer = page(path).await;
-            if answer.contains(text) {
-                return;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "{path}: {answer}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
+    let comes = async |path: &str, text: &str| shows(port, path, text).await;
     comes("/readyz", "200 OK").await;
     let refused =
         Action::Answer { status: 401, body: "no".to_owned(), content_type: "text/plain".to_owned() };

@@ -1,19 +1,29 @@
-//! Taking deliveries: only with a free permit, later steps first, and nothing while a service is out.
+//! Taking deliveries: only with a free permit, later steps first, only what can be worked on, and nothing while a
+//! service is out.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::queue::{QueueError, StepSet};
+use common::job::Step;
+use common::queue::{Delivery, QueueError, Settlement, StepSet};
+use common::quiet_hours;
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::breaker::Leave;
+use crate::decide::{Obstacles, open_steps};
 use crate::environment::Environment;
 use crate::handle::handle;
 
 /// How long to wait after the queue failed.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
+/// How often a closed step is looked at again.
+const LOOK: Duration = Duration::from_millis(500);
+/// Submits in hand for each file that may be on its way: one that is, and one that fetches its file meanwhile. More
+/// would wait for a place with the permits that later steps need.
+const SUBMITS_FOR_A_PLACE: usize = 2;
 /// The last part of the grace: what is not finished by then is sent back to its step.
 const SEND_BACK: Duration = Duration::from_secs(3);
 
@@ -26,9 +36,11 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
     // One permit serves submits alone, so that a flood of later steps cannot keep Imatag idle.
     let kept = usize::from(concurrency > 1);
     let alone = Arc::new(RwLock::new(()));
+    let submitting = Arc::new(Semaphore::new(environment.settings.uploads_in_flight * SUBMITS_FOR_A_PLACE));
     let lane = |permits: usize, steps: StepSet| Lane {
         environment: environment.clone(),
         permits: Arc::new(Semaphore::new(permits)),
+        submitting: Arc::clone(&submitting),
         steps,
         stop: stop.clone(),
         cut: cut.clone(),
@@ -56,6 +68,8 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
 struct Lane {
     environment: Environment,
     permits: Arc<Semaphore>,
+    /// A place for each submit in hand; lanes share them.
+    submitting: Arc<Semaphore>,
     steps: StepSet,
     stop: CancellationToken,
     cut: CancellationToken,
@@ -64,33 +78,88 @@ struct Lane {
     tasks: TaskTracker,
 }
 
+/// A delivery with everything needed to work on it.
+struct Taken {
+    delivery: Delivery,
+    leave: Leave,
+    permit: OwnedSemaphorePermit,
+    submit_place: Option<OwnedSemaphorePermit>,
+}
+
 impl Lane {
     async fn run(self) {
-        while let Some((delivery, leave, permit)) = self.stop.run_until_cancelled(self.take()).await.flatten()
-        {
+        while let Some(taken) = self.stop.run_until_cancelled(self.take()).await.flatten() {
             let environment = self.environment.clone();
             let (cut, alone) = (self.cut.clone(), Arc::clone(&self.alone));
             self.tasks.spawn(async move {
+                let Taken { delivery, leave, permit, submit_place } = taken;
                 handle(&environment, delivery, &cut, &alone).await;
-                drop((leave, permit));
+                drop((leave, permit, submit_place));
             });
         }
     }
 
-    /// The next delivery with everything needed to work on it; `None` when the queue is closed.
-    async fn take(&self) -> Option<(common::queue::Delivery, Leave, OwnedSemaphorePermit)> {
+    /// The next delivery; `None` when the queue is closed.
+    async fn take(&self) -> Option<Taken> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        // Kept once it is there: two lanes that gave it to each other in turn would never come to use it.
+        let mut submit_place = None;
         loop {
             let leave = self.environment.breakers.leave().await;
             self.environment.budget.resumed().await;
-            match self.environment.queue.next(self.steps).await {
-                Ok(delivery) => return Some((delivery, leave, permit)),
+            submit_place = submit_place.or_else(|| Arc::clone(&self.submitting).try_acquire_owned().ok());
+            let steps = self.open(submit_place.is_some());
+            let taken = tokio::select! {
+                taken = self.environment.queue.next(steps), if !steps.is_empty() => taken,
+                place = Arc::clone(&self.submitting).acquire_owned(), if submit_place.is_none() => {
+                    submit_place = place.ok();
+                    continue;
+                }
+                () = self.more_than(steps, submit_place.is_some()) => continue,
+            };
+            match taken {
+                Ok(delivery) if self.closed_meanwhile(&delivery) => self.put_off(delivery).await,
+                Ok(delivery) => {
+                    let submit_place = submit_place.filter(|_| delivery.job.step == Step::Submit);
+                    return Some(Taken { delivery, leave, permit, submit_place });
+                }
                 Err(QueueError::Closed) => return None,
                 Err(error) => {
                     tracing::warn!(%error, "cannot take jobs; trying again");
                     tokio::time::sleep(QUEUE_PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// What this lane may take right now.
+    fn open(&self, has_submit_place: bool) -> StepSet {
+        let effect = quiet_hours::active(&self.environment.settings.quiet_hours, Timestamp::now());
+        let obstacles = Obstacles {
+            no_submit_place: !has_submit_place,
+            imatag_paused: self.environment.imatag.paused().is_some(),
+            backlog_paused: effect.is_some_and(|effect| effect.backlog_paused),
+        };
+        open_steps(self.steps, obstacles)
+    }
+
+    /// Resolves when this lane may take more than these steps, a place aside.
+    async fn more_than(&self, steps: StepSet, has_submit_place: bool) {
+        while self.open(has_submit_place).without(steps).is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Whether the job came after its step was closed. Asking the queue is not broken off when that happens, since a
+    /// delivery that was on its way would be nobody's. A suspect one is not begun in any case.
+    fn closed_meanwhile(&self, delivery: &Delivery) -> bool {
+        !delivery.redelivered && !self.open(true).holds(delivery.job.step, delivery.job.lane)
+    }
+
+    async fn put_off(&self, delivery: Delivery) {
+        let (job, rung) = (Box::new(delivery.job.clone()), self.environment.settings.rungs[0]);
+        if let Err(error) = self.environment.queue.settle(delivery, Settlement::Wait { job, rung }).await {
+            tracing::warn!(%error, "cannot put a job off; it comes back");
         }
     }
 }

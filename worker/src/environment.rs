@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use common::budget::Budget;
 use common::bynder::Bynder;
+use common::config::QuietHours;
 use common::imatag::Imatag;
 use common::marker::LegacyMeaning;
 use common::queue::JobQueue;
@@ -47,6 +48,10 @@ pub struct Settings {
     pub resubmit_unknown: bool,
     /// Jobs in flight at once.
     pub concurrency: usize,
+    /// Files on their way to Imatag at once.
+    pub uploads_in_flight: usize,
+    /// When less is done.
+    pub quiet_hours: Vec<QuietHours>,
     /// Attempts after which a job fails.
     pub max_attempts: u32,
     /// The longest a request may take; a suspect job waits longer than this.

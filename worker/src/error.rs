@@ -49,8 +49,13 @@ pub enum Verdict {
         /// Whether the job must outwait a request that may still land.
         suspect: bool,
     },
-    /// Come back no earlier than this; no attempt is used up.
-    Pause(Duration),
+    /// Come back later; no attempt is used up.
+    Pause {
+        /// No earlier than this.
+        at_least: Duration,
+        /// Whether the job must outwait a request that may still land.
+        suspect: bool,
+    },
     /// It will never work for this job.
     Fail(FailureClass),
 }
@@ -96,7 +101,7 @@ impl StepError {
     pub fn class(&self) -> FailureClass {
         match self.verdict(u32::MAX) {
             Verdict::Fail(class) => class,
-            Verdict::Retry { .. } | Verdict::Pause(_) => match self {
+            Verdict::Retry { .. } | Verdict::Pause { .. } => match self {
                 Self::Local(_) => FailureClass::Local,
                 _ => FailureClass::Exhausted,
             },
@@ -111,10 +116,11 @@ impl StepError {
             Self::TooLarge(_) => Verdict::Fail(FailureClass::Local),
             Self::Incomplete(_) | Self::Local(_) => Verdict::Retry { against: None, suspect: false },
             // Nothing is wrong with the job, and it has done nothing that it does not know of.
-            Self::Queue(_) => Verdict::Pause(Duration::ZERO),
+            Self::Queue(_) => pause(Duration::ZERO),
             Self::UnknownOutcome(inner) => match inner.verdict(attempt) {
                 Verdict::Retry { against, .. } => Verdict::Retry { against, suspect: true },
-                other @ (Verdict::Pause(_) | Verdict::Fail(_)) => other,
+                Verdict::Pause { at_least, .. } => Verdict::Pause { at_least, suspect: true },
+                failure @ Verdict::Fail(_) => failure,
             },
         }
     }
@@ -124,10 +130,14 @@ fn retry(service: Service, trouble: Trouble) -> Verdict {
     Verdict::Retry { against: Some((service, trouble)), suspect: false }
 }
 
+fn pause(at_least: Duration) -> Verdict {
+    Verdict::Pause { at_least, suspect: false }
+}
+
 fn bynder_verdict(error: &BynderError, attempt: u32) -> Verdict {
     let service = Service::Bynder;
     match error {
-        BynderError::Paused { remaining } => Verdict::Pause(*remaining),
+        BynderError::Paused { remaining } => pause(*remaining),
         BynderError::Unauthorized { .. } => retry(service, Trouble::Credential),
         BynderError::Misconfigured { .. } => retry(service, Trouble::Configuration),
         // One asset may be out of the user's reach; all of them mean a missing role.
@@ -142,8 +152,8 @@ fn bynder_verdict(error: &BynderError, attempt: u32) -> Verdict {
 fn imatag_verdict(error: &ImatagError, attempt: u32) -> Verdict {
     let service = Service::Imatag;
     match error {
-        ImatagError::RateLimited { retry_after, .. } => {
-            Verdict::Pause(retry_after.unwrap_or(Duration::from_mins(1)))
+        ImatagError::Busy { wait: at_least, .. } | ImatagError::Paused { remaining: at_least, .. } => {
+            pause(*at_least)
         }
         ImatagError::Unauthorized { .. } => retry(service, Trouble::Credential),
         ImatagError::Misconfigured { .. } => retry(service, Trouble::Configuration),

@@ -10,13 +10,15 @@ use common::budget::Budget;
 use common::bynder::{Bynder, MetapropertyError, written_fields};
 use common::config::Config;
 use common::failure::Failure;
+use common::imatag::Imatag;
 use common::patience::{Patience, patiently};
 use common::queue::{JobQueue, RabbitQueue};
 use common::service::Service;
 use common::signals::stop_on_signals;
 use common::spool::Spool;
 use common::telemetry::{self, Metrics, Readiness, Verbosity};
-use common::{program, wiring};
+use common::{program, quiet_hours, wiring};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::breaker::Breakers;
@@ -88,6 +90,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 async fn work(config: &Config) -> Result<(), Failure> {
     let stop = stop_on_signals()?;
     let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
+    let _quiet = quiet_hours::keep(config, &budget);
     let (metrics, readiness) = (Metrics::new(), Readiness::default());
     let bynder = wiring::bynder(config, &budget, &metrics)?;
     let imatag = wiring::imatag(config, &metrics)?;
@@ -109,6 +112,11 @@ async fn work(config: &Config) -> Result<(), Failure> {
         spool.clone(),
         metrics.clone(),
         readiness.clone(),
+    )));
+    tokio::spawn(end.clone().run_until_cancelled_owned(watch_pauses(
+        config.clone(),
+        imatag.clone(),
+        metrics.clone(),
     )));
     queue.greeted().await?;
     let membership = queue.membership(&budget);
@@ -182,6 +190,15 @@ async fn watch(
                 metrics.queue_measured(&depth);
             }
         }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Tells the metrics what keeps jobs waiting although nothing is out.
+async fn watch_pauses(config: Config, imatag: Imatag, metrics: Metrics) {
+    loop {
+        metrics.imatag_paused(imatag.paused().is_some());
+        metrics.quiet_hours(quiet_hours::active(&config.quiet_hours, Timestamp::now()).is_some());
         tokio::time::sleep(LOOK).await;
     }
 }

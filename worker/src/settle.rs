@@ -69,9 +69,9 @@ pub fn conclude(
         Err(error) => {
             let request_id = error.request_id();
             match error.verdict(job.attempt) {
-                Verdict::Pause(duration) => {
-                    let rung = settings.rungs.iter().copied().find(|rung| *rung >= duration);
-                    let rung = rung.unwrap_or(settings.rungs[settings.rungs.len() - 1]);
+                Verdict::Pause { at_least, suspect } => {
+                    job.suspect |= suspect;
+                    let rung = rung_after_pause(settings, at_least, suspect);
                     park(settings, job, rung, false, now)
                 }
                 Verdict::Fail(class) => {
@@ -155,6 +155,12 @@ fn rung_after_failure(settings: &Settings, job: &Job, suspect: bool) -> Duration
     }
 }
 
+fn rung_after_pause(settings: &Settings, at_least: Duration, suspect: bool) -> Duration {
+    let longest = settings.rungs[settings.rungs.len() - 1];
+    let rung = settings.rungs.iter().copied().find(|rung| *rung >= at_least).unwrap_or(longest);
+    if suspect { rung.max(suspect_rung(&settings.rungs, settings.request_timeout)) } else { rung }
+}
+
 fn retry(
     settings: &Settings,
     mut job: Job,
@@ -227,6 +233,7 @@ fn end_job(job: Job, outcome: Outcome, now: Timestamp) -> Settlement {
 mod tests {
     use common::bynder::BynderError;
     use common::http::Sent;
+    use common::imatag::ImatagError;
     use common::job::{Lane, RunId};
 
     use super::*;
@@ -241,6 +248,8 @@ mod tests {
             legacy: common::marker::LegacyMeaning::Original,
             resubmit_unknown: false,
             concurrency: 1,
+            uploads_in_flight: 1,
+            quiet_hours: Vec::new(),
             max_attempts: 3,
             request_timeout: Duration::from_mins(1),
             rungs: [5, 30, 120].map(Duration::from_secs).to_vec(),
@@ -274,6 +283,16 @@ mod tests {
         let paused = BynderError::Paused { remaining: Duration::from_secs(100) };
         let (job, rung) = waiting(settle(job(), Err(paused.into())));
         assert_eq!((job.attempt, job.waited_ms, rung), (0, 0, 120));
+    }
+
+    #[test]
+    fn a_submit_that_was_answered_with_a_time_to_come_back_is_outwaited_at_no_cost() {
+        let (at, wait) = (common::imatag::Attempted::default(), Duration::from_secs(20));
+        let busy = |sent| StepError::from(ImatagError::Busy { at: at.clone(), wait, sent }).of_effect();
+        let (refused, rung) = waiting(settle(job(), Err(busy(Sent::No))));
+        assert_eq!((refused.attempt, refused.waited_ms, refused.suspect, rung), (0, 0, false, 30));
+        let (unsure, rung) = waiting(settle(job(), Err(busy(Sent::Maybe))));
+        assert_eq!((unsure.attempt, unsure.waited_ms, unsure.suspect, rung), (0, 0, true, 120));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub fn settings(config: &Config, fields: WrittenFields<'_>) -> Settings {
         legacy: config.marker.legacy,
         resubmit_unknown: config.imatag.resubmit_unknown,
         concurrency: config.worker.concurrency,
+        uploads_in_flight: config.imatag.uploads_in_flight,
+        quiet_hours: config.quiet_hours.clone(),
         max_attempts: config.worker.max_attempts,
         request_timeout: config.worker.request_timeout.0,
         rungs: config.queue.rungs.iter().map(|rung| rung.0).collect(),

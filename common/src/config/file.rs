@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
 
-use super::{ConfigError, SecretValue, Span};
+use super::{ConfigError, QuietHours, SecretValue, Span};
 use crate::asset::AssetType;
 use crate::marker::LegacyMeaning;
 
@@ -40,6 +40,9 @@ pub struct Config {
     /// How much may be done.
     #[serde(default)]
     pub limits: Limits,
+    /// When less is done.
+    #[serde(default)]
+    pub quiet_hours: Vec<QuietHours>,
     /// The hash metaproperty's history.
     #[serde(default)]
     pub marker: MarkerSection,
@@ -131,6 +134,9 @@ pub struct ImatagSection {
     /// Whether to submit again when Imatag may have the file and cannot be asked.
     #[serde(default)]
     pub resubmit_unknown: bool,
+    /// Files on their way to Imatag at once, in each process.
+    #[serde(default = "uploads_in_flight")]
+    pub uploads_in_flight: usize,
 }
 
 /// `[filters]`
@@ -332,6 +338,10 @@ fn egress_group() -> String {
 
 fn media_id_metadata() -> String {
     "bynder_media_id".to_owned()
+}
+
+fn uploads_in_flight() -> usize {
+    4
 }
 
 fn profile() -> String {

@@ -3,6 +3,7 @@
 mod error;
 mod file;
 mod layers;
+mod quiet_hours;
 mod secret;
 mod span;
 mod validate;
@@ -18,6 +19,7 @@ pub use file::{
     OutputMode, OutputSection, ProducerSection, QueueSection, WorkerSection,
 };
 pub use layers::{Origin, Override};
+pub use quiet_hours::{Backlog, Day, QuietHours, TimeOfDay, Zone};
 pub use secret::{Keys, SecretValue, encrypt, keygen};
 pub use span::Span;
 

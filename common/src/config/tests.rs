@@ -68,6 +68,7 @@ fn the_documented_sample_is_read_and_equals_the_defaults() {
 #[test]
 fn each_bad_value_names_its_key_and_the_remedy() {
     let with = |from: &str, to: &str| SAMPLE.replace(from, to);
+    let quiet = |more: &str| format!("{SAMPLE}\n[[quiet_hours]]\nfrom = '08:00'\nto = '18:00'\n{more}");
     let table = [
         (with("domain =", "domian ="), "unknown key bynder.domian; did you mean bynder.domain?"),
         (with("delta = true", "dleta = true"), "unknown key dleta; did you mean delta?"),
@@ -118,12 +119,47 @@ fn each_bad_value_names_its_key_and_the_remedy() {
             "http.listen: invalid socket address",
         ),
         (with("max_attempts = 12", "max_attempts = 0"), "worker.max_attempts: must be at least 1"),
+        (
+            with("profile = \"imatag\"", "uploads_in_flight = 0"),
+            "imatag.uploads_in_flight: must be from 1 to 1024",
+        ),
+        (quiet("backlog = 'stop'"), "quiet_hours[0].backlog: unknown variant `stop`"),
+        (quiet(""), "quiet_hours[0]: changes nothing; write requests_per_5_minutes"),
+        (quiet("backlog = 'pause'\ndays = []"), "quiet_hours[0].days: is empty"),
+        (quiet("backlog = 'pause'\ndays = ['monday']"), "quiet_hours[0].days[0]: unknown variant `monday`"),
+        (
+            quiet("requests_per_5_minutes = 4400"),
+            "quiet_hours[0].requests_per_5_minutes: 4400 is above bynder.requests_per_5_minutes, which is 4000",
+        ),
+        (quiet("requests_per_5_minutes = 0"), "quiet_hours[0].requests_per_5_minutes: invalid value"),
+        (
+            quiet("time_zone = 'Europe/Pariss'"),
+            "quiet_hours[0].time_zone: \"Europe/Pariss\" is not a time zone; write an IANA name",
+        ),
+        (
+            quiet("backlog = 'pause'").replace("08:00", "8 am"),
+            "quiet_hours[0].from: \"8 am\" is not a time of day; write for example \"08:00\"",
+        ),
+        (
+            quiet("backlog = 'pause'").replace("18:00", "24:00"),
+            "quiet_hours[0].to: \"24:00\" is not a time of day",
+        ),
+        (quiet("backlog = 'pause'\nuntil = 1"), "unknown key quiet_hours[0].until"),
         ("bynder".to_owned(), "is not valid TOML"),
     ];
     for (text, wanted) in table {
         let message = message(&text);
         assert!(message.contains(wanted), "wanted {wanted:?}\n   got {message:?}");
     }
+}
+
+#[test]
+fn quiet_hours_are_read_and_shown_as_they_were_written() {
+    let written = r#"{"days":["sat","sun"],"from":"22:00","to":"06:30","time_zone":"Europe/Paris","requests_per_5_minutes":1000,"backlog":"pause"}"#;
+    let entry: QuietHours = serde_json::from_str(written).unwrap();
+    assert_eq!(serde_json::to_string(&entry).unwrap(), written);
+    let short: QuietHours = toml::from_str("from = '08:00'\nto = '18:00'").unwrap();
+    assert_eq!((short.days.len(), short.time_zone), (7, Zone::default()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use url::{Host, Url};
 
 use super::file::{BynderSection, Config, ImatagSection, OutputMode, QueueSection};
-use super::{ConfigError, SecretValue};
+use super::{ConfigError, SecretValue, quiet_hours};
 use crate::asset::AssetType;
 use crate::bynder;
 use crate::imatag;
@@ -22,6 +22,9 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     rungs(&config.queue, config.worker.request_timeout.0)?;
     if !(1..=1024).contains(&config.worker.concurrency) {
         return Err(ConfigError::value("worker.concurrency", "must be from 1 to 1024"));
+    }
+    if !(1..=1024).contains(&config.imatag.uploads_in_flight) {
+        return Err(ConfigError::value("imatag.uploads_in_flight", "must be from 1 to 1024"));
     }
     if config.worker.max_attempts == 0 {
         return Err(ConfigError::value("worker.max_attempts", "must be at least 1"));
@@ -50,6 +53,7 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     if config.output.mode != OutputMode::Version {
         return Err(ConfigError::value("output.mode", "only \"version\" works in this release"));
     }
+    quiet_hours::check(&config.quiet_hours, config.bynder.requests_per_5_minutes)?;
     Ok(warnings(config))
 }
 

@@ -1,21 +1,17 @@
 //! The one place where requests to Imatag are signed, sent and their answers told apart.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::error::Attempted;
+use super::pause::retry_after;
 use super::{Imatag, ImatagError, MediumId};
 use crate::http::{self, AnswerError, Operation, Sent, TransportError};
-
-/// The longest wait that `Retry-After` may ask for.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 impl Imatag {
     /// A URL below the base; `{id}` in the path is replaced by the percent-encoded id.
@@ -30,6 +26,12 @@ impl Imatag {
         })
     }
 
+    /// Fails while Imatag wants to be left alone: one answer stops every call of the process, not one each.
+    pub(super) fn ready(&self, operation: &str) -> Result<(), ImatagError> {
+        let at = || Attempted { operation: operation.to_owned(), request_id: None };
+        self.paused().map_or(Ok(()), |remaining| Err(ImatagError::Paused { at: at(), remaining }))
+    }
+
     /// Sends a plain signed request; a token that OAuth can replace is replaced once.
     pub(super) async fn send(
         &self,
@@ -37,6 +39,7 @@ impl Imatag {
         operation: &str,
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
     ) -> Result<Response, ImatagError> {
+        self.ready(operation)?;
         let inner = &self.inner;
         let mut refreshed = false;
         loop {
@@ -86,7 +89,12 @@ impl Imatag {
             403 => ImatagError::Forbidden { at, reason },
             404 | 405 => ImatagError::Misconfigured { at, reason: format!("{status}: {reason}") },
             408 => ImatagError::Unavailable { at, reason, sent: Sent::Maybe },
-            429 => ImatagError::RateLimited { at, retry_after },
+            429 => ImatagError::Busy { at, wait: self.inner.pause.begin(retry_after), sent: Sent::No },
+            // Whoever says when to come back is not out of order. But a gateway says so for a service behind it, which
+            // may have done what was asked.
+            503 if retry_after.is_some() => {
+                ImatagError::Busy { at, wait: self.inner.pause.begin(retry_after), sent: Sent::Maybe }
+            }
             400..=499 => ImatagError::Refused { at, reason: format!("{status}: {reason}") },
             _ => ImatagError::Unavailable { at, reason: format!("{status}: {reason}"), sent: Sent::Maybe },
         })
@@ -125,37 +133,4 @@ pub(super) fn attempted(operation: &str, response: &Response) -> Attempted {
 pub(super) fn unavailable(operation: &str, error: TransportError) -> ImatagError {
     let at = Attempted { operation: operation.to_owned(), request_id: None };
     ImatagError::Unavailable { at, reason: error.reason, sent: error.sent }
-}
-
-/// Both forms of `Retry-After`: seconds, or a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let wait = if let Ok(seconds) = text.trim().parse::<u64>() {
-        Duration::from_secs(seconds)
-    } else {
-        let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-        Duration::try_from(until.duration_since(now)).unwrap_or_default()
-    };
-    Some(wait.min(LONGEST_RETRY_AFTER))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_read_in_both_forms_and_bounded() {
-        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        let table = [
-            ("17", Some(17)),
-            ("999999", Some(3600)),
-            ("Fri, 02 Jan 2026 03:05:05 GMT", Some(60)),
-            ("Fri, 02 Jan 2026 03:00:05 GMT", Some(0)),
-            ("soon", None),
-        ];
-        for (text, wanted) in table {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
-            assert_eq!(retry_after(&headers, now), wanted.map(Duration::from_secs), "{text}");
-        }
-    }
 }

@@ -88,6 +88,7 @@ impl Imatag {
             let answer = self.send(Operation::FetchResult, operation, |client| client.get(url.clone())).await;
             return answer.map_err(known_medium);
         }
+        self.ready(operation)?;
         let transport = &self.inner.transport;
         let response =
             transport.send_for_file(Operation::FetchResult, transport.client().get(url.clone())).await;

@@ -27,13 +27,23 @@ impl fmt::Display for Attempted {
 /// A call to Imatag that did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImatagError {
-    /// 429: come back later.
-    #[error("{at}: Imatag limits the rate of requests")]
-    RateLimited {
+    /// 429, or 503 with a time to come back: nothing is sent until then.
+    #[error("{at}: Imatag asks to wait for {} s", wait.as_secs())]
+    Busy {
         /// The attempt.
         at: Attempted,
-        /// How long Imatag asked to wait.
-        retry_after: Option<Duration>,
+        /// How long nothing is sent now.
+        wait: Duration,
+        /// Whether it may have been done all the same.
+        sent: Sent,
+    },
+    /// Not sent, since Imatag asked to wait before.
+    #[error("{at}: not sent, since Imatag asked to wait; {} s are left", remaining.as_secs())]
+    Paused {
+        /// What would have been attempted.
+        at: Attempted,
+        /// How long it still is.
+        remaining: Duration,
     },
     /// 401: the credential is no good for anything.
     #[error("{at}: Imatag does not accept the credential ({reason}); check imatag.api_key or imatag.oauth")]
@@ -98,7 +108,8 @@ pub enum ImatagError {
 impl ImatagError {
     fn at(&self) -> &Attempted {
         match self {
-            Self::RateLimited { at, .. }
+            Self::Busy { at, .. }
+            | Self::Paused { at, .. }
             | Self::Unauthorized { at, .. }
             | Self::Forbidden { at, .. }
             | Self::Refused { at, .. }
@@ -117,7 +128,9 @@ impl ImatagError {
     /// Whether the same call may work later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Unexpected { .. } => true,
+            Self::Busy { .. } | Self::Paused { .. } | Self::Unavailable { .. } | Self::Unexpected { .. } => {
+                true
+            }
             Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::Refused { .. }
@@ -129,9 +142,9 @@ impl ImatagError {
     /// Whether Imatag may have done what was asked although this error came back.
     pub fn may_have_been_sent(&self) -> bool {
         match self {
-            Self::Unavailable { sent, .. } => *sent == Sent::Maybe,
+            Self::Busy { sent, .. } | Self::Unavailable { sent, .. } => *sent == Sent::Maybe,
             Self::Unexpected { .. } => true,
-            Self::RateLimited { .. }
+            Self::Paused { .. }
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::Refused { .. }

@@ -10,8 +10,10 @@ mod credential;
 mod download;
 mod error;
 mod find;
+mod pause;
 pub mod profile;
 mod submit;
+mod uploads;
 
 #[cfg(test)]
 mod tests;
@@ -20,17 +22,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use url::Url;
 
 pub use credential::Credential;
 pub use download::Body;
-pub use error::ImatagError;
+pub use error::{Attempted, ImatagError};
 pub use profile::Profile;
 pub use submit::{Submit, SubmitAnswer, Submitted};
+pub use uploads::UploadPlace;
 
 use crate::http::{Transport, TransportError};
 use crate::telemetry::Metrics;
 use credential::Credentials;
+use pause::Pause;
 
 /// What the configuration says of Imatag.
 #[derive(Debug, Clone)]
@@ -49,6 +54,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// Where requests are counted.
     pub metrics: Metrics,
+    /// Files on their way at once.
+    pub uploads_in_flight: usize,
 }
 
 /// The client; clones share connections and token.
@@ -63,6 +70,8 @@ struct Inner {
     profile: Profile,
     transport: Transport,
     credentials: Credentials,
+    pause: Pause,
+    uploads: Arc<Semaphore>,
     directory: String,
     media_id_metadata: String,
 }
@@ -138,6 +147,8 @@ impl Imatag {
             base_url,
             transport: Transport::new(settings.request_timeout, settings.metrics)?,
             credentials: Credentials::new(settings.credential),
+            pause: Pause::default(),
+            uploads: Arc::new(Semaphore::new(settings.uploads_in_flight)),
             profile: settings.profile,
             directory: settings.directory,
             media_id_metadata: settings.media_id_metadata,
@@ -148,5 +159,10 @@ impl Imatag {
     /// Whether the wire lets us ask for a medium by the asset it belongs to.
     pub fn can_find(&self) -> bool {
         self.inner.profile.find.is_some()
+    }
+
+    /// How long Imatag is not called because it asked to wait, if that is so.
+    pub fn paused(&self) -> Option<Duration> {
+        self.inner.pause.remaining()
     }
 }

@@ -15,7 +15,7 @@ use super::download::is_json;
 use super::error::Attempted;
 use super::find::ORIGINAL_KEY;
 use super::profile::{FileTransport, Mode};
-use super::{Body, Imatag, ImatagError, MediumId, MediumState, ResultPlace};
+use super::{Body, Imatag, ImatagError, MediumId, MediumState, ResultPlace, UploadPlace};
 use crate::asset::AssetId;
 use crate::hash::ContentHash;
 use crate::http::{Operation, Progress};
@@ -81,8 +81,13 @@ impl From<Submitted> for SubmitAnswer {
 }
 
 impl Imatag {
-    /// Sends a file. Its metadata lets [`Imatag::find`] recognise it after a crash.
-    pub async fn submit(&self, file: &SpooledFile, submit: Submit<'_>) -> Result<SubmitAnswer, ImatagError> {
+    /// Sends a file, for which there has to be a place. Its metadata lets [`Imatag::find`] recognise it after a crash.
+    pub async fn submit(
+        &self,
+        file: &SpooledFile,
+        submit: Submit<'_>,
+        _place: UploadPlace,
+    ) -> Result<SubmitAnswer, ImatagError> {
         let limits = &self.inner.profile.limits;
         if file.bytes() > limits.largest_file.as_u64() {
             let reason = format!("its {} bytes are more than limits.largest_file allows", file.bytes());
@@ -96,6 +101,7 @@ impl Imatag {
             return Ok(Submitted::Refused { reason }.into());
         }
         let operation = format!("submitting asset {}", submit.asset);
+        self.ready(&operation)?;
         let mut refreshed = false;
         loop {
             let secret = self.secret().await?;

@@ -164,6 +164,13 @@ impl Ledger {
         self.state.read(move |connection| Ok(connection.query_row(sql, [since], |row| row.get(0))?)).await
     }
 
+    /// Whether this job was published, or was about to be.
+    pub async fn was_published(&self, job: &JobId) -> Result<bool, DatabaseError> {
+        let job = job.clone();
+        let sql = "SELECT 1 FROM published WHERE job_id = ?1";
+        self.state.read(move |connection| Ok(connection.prepare_cached(sql)?.exists([job.0])?)).await
+    }
+
     /// Jobs of one run published so far.
     pub async fn published_in(&self, run: &RunId) -> Result<u64, DatabaseError> {
         let run = run.to_string();

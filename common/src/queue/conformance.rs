@@ -38,7 +38,8 @@ pub async fn check_all(harness: &dyn Harness) {
     a_dropped_delivery_comes_back_as_redelivered(harness).await;
     a_settled_delivery_survives_a_crash(harness).await;
     publishing_twice_is_publishing_once(harness).await;
-    a_cancelled_next_loses_nothing(harness).await;
+    a_consumer_gets_only_what_it_asks_for(harness).await;
+    a_cancelled_next_loses_nothing_and_spoils_nothing(harness).await;
     failed_jobs_are_listed_replayed_and_discarded(harness).await;
     a_lease_excludes_until_it_is_dropped(harness).await;
     every_job_ends_exactly_once_under_random_settlements(harness).await;
@@ -155,7 +156,22 @@ async fn publishing_twice_is_publishing_once(harness: &dyn Harness) {
     assert_eq!(queue.depth().await.map_or(u64::MAX, |depth| depth.open()), 0);
 }
 
-async fn a_cancelled_next_loses_nothing(harness: &dyn Harness) {
+async fn a_consumer_gets_only_what_it_asks_for(harness: &dyn Harness) {
+    let queue = harness.open().await;
+    publish(&queue, &job(1, Lane::Backlog)).await;
+    publish(&queue, &job(2, Lane::Fresh)).await;
+    let delivery = next(&queue).await;
+    settle(&queue, delivery, Settlement::Forward(at_step(&job(2, Lane::Fresh), Step::Transfer))).await;
+    let brief = Duration::from_millis(200);
+    for steps in [StepSet::ALL.without(StepSet::ALL), StepSet::SUBMIT.without(StepSet::SUBMIT_BACKLOG)] {
+        let taken = tokio::time::timeout(brief, queue.next(steps)).await;
+        assert!(taken.is_err(), "{steps:?}: {taken:?}");
+    }
+    let taken = tokio::time::timeout(PATIENCE, queue.next(StepSet::SUBMIT)).await;
+    assert!(matches!(taken, Ok(Ok(delivery)) if delivery.job.lane == Lane::Backlog));
+}
+
+async fn a_cancelled_next_loses_nothing_and_spoils_nothing(harness: &dyn Harness) {
     let queue = harness.open().await;
     for number in 0..20 {
         publish(&queue, &job(number, Lane::Fresh)).await;
@@ -168,6 +184,7 @@ async fn a_cancelled_next_loses_nothing(harness: &dyn Harness) {
         assert!(round < 5000, "only {found} of 20 jobs came");
         let patience = Duration::from_micros(round * 37 % 3000);
         if let Ok(Ok(delivery)) = tokio::time::timeout(patience, queue.next(StepSet::ALL)).await {
+            assert!(!delivery.redelivered, "nobody received it before");
             let settlement = finish(&delivery.job);
             settle(&queue, delivery, settlement).await;
             found += 1;

@@ -5,6 +5,7 @@
 pub mod conformance;
 mod embedded;
 pub mod rabbitmq;
+mod step_set;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 pub use embedded::EmbeddedQueue;
 pub use rabbitmq::RabbitQueue;
+pub use step_set::StepSet;
 
 use crate::asset::AssetId;
 use crate::job::{Job, JobId, Lane, Step};
@@ -89,24 +91,6 @@ impl From<DatabaseError> for QueueError {
             DatabaseError::Unavailable(_) => Self::Unavailable(error.to_string()),
             DatabaseError::Damaged(_) => Self::Broken(error.to_string()),
         }
-    }
-}
-
-/// Which steps a consumer takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StepSet {
-    only_submit: bool,
-}
-
-impl StepSet {
-    /// Every step.
-    pub const ALL: Self = Self { only_submit: false };
-    /// Only the first one.
-    pub const SUBMIT: Self = Self { only_submit: true };
-
-    /// The steps, the one to prefer first.
-    pub fn steps(self) -> &'static [Step] {
-        if self.only_submit { &[Step::Submit] } else { &Step::LATEST_FIRST }
     }
 }
 

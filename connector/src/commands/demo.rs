@@ -9,8 +9,8 @@ use common::ledger::Ledger;
 use common::output;
 use common::signals::stop_on_signals;
 use common::state::State;
-use producer::Summary;
 use producer::arguments::{Common, Scope};
+use producer::{Limit, Summary};
 use sandbox::{Announcement, AuditedAsset, Maker, Options, Sandbox};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -76,7 +76,7 @@ async fn whole_library(
     config: &Config,
     common: &Common,
     stop: &CancellationToken,
-) -> Result<(Summary, bool), Failure> {
+) -> Result<(Summary, Option<Limit>), Failure> {
     let run = Scope { full: true, ..Scope::default() };
     sync(config, &run, common.quiet, stop).await
 }

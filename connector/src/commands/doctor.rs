@@ -236,7 +236,7 @@ async fn watermarking(config: &Config, report: &mut Report) {
             let code = match &error {
                 ImatagError::Unauthorized { .. } | ImatagError::Forbidden { .. } => 4,
                 ImatagError::Misconfigured { .. } | ImatagError::Refused { .. } => 3,
-                ImatagError::RateLimited { .. } | ImatagError::Unavailable { .. } => 5,
+                ImatagError::Busy { .. } | ImatagError::Paused { .. } | ImatagError::Unavailable { .. } => 5,
                 ImatagError::UnknownMedium { .. } | ImatagError::Unexpected { .. } => 1,
             };
             Finding::Fail(error.to_string(), code)

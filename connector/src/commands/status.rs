@@ -5,6 +5,7 @@ use common::failure::Failure;
 use common::ledger::{Ledger, RunStatus, Verification};
 use common::output;
 use common::queue::{Depth, EmbeddedQueue, JobQueue};
+use common::quiet_hours::{self, Effect};
 use common::state::State;
 use jiff::Timestamp;
 use producer::arguments::{self, Common};
@@ -30,6 +31,8 @@ struct Standing {
     paused: Option<OperatorPause>,
     /// Whether nothing is sent to Bynder after a 429.
     silent: bool,
+    /// The quiet hours that it is, by this machine's clock.
+    quiet: Option<Effect>,
 }
 
 pub(crate) async fn run(common: &Common, status: Status) -> Result<(), Failure> {
@@ -50,6 +53,7 @@ pub(crate) async fn run(common: &Common, status: Status) -> Result<(), Failure> 
     } else {
         Ok(Depth::default())
     };
+    let quiet = quiet_hours::active(&config.quiet_hours, Timestamp::now());
     let mut standing = Standing {
         cursor: None,
         runs: Vec::new(),
@@ -58,6 +62,7 @@ pub(crate) async fn run(common: &Common, status: Status) -> Result<(), Failure> 
         depth,
         paused,
         silent,
+        quiet,
     };
     if let Some(state) = state {
         let ledger = Ledger::new(state);
@@ -83,9 +88,18 @@ fn as_json(standing: &Standing) -> serde_json::Value {
         "last_verification": standing.verified,
         "paused_by_operator": standing.paused,
         "silent_after_429": standing.silent,
+        "quiet_hours": standing.quiet,
         "queues": standing.depth.as_ref().ok(),
         "queue_error": standing.depth.as_ref().err(),
     })
+}
+
+fn described(quiet: &Effect) -> String {
+    let requests =
+        quiet.requests_per_5_minutes.map(|requests| format!("at most {requests} calls in 5 minutes"));
+    let backlog = quiet.backlog_paused.then(|| "the backlog waits".to_owned());
+    let effects: Vec<String> = requests.into_iter().chain(backlog).collect();
+    format!("quiet hours until {}: {}", quiet.until, effects.join(", "))
 }
 
 fn print(standing: &Standing, directory: &str) {
@@ -98,6 +112,9 @@ fn print(standing: &Standing, directory: &str) {
     }
     if standing.silent {
         output::data("nothing is sent to Bynder: its request limit was reached; this passes by itself");
+    }
+    if let Some(quiet) = &standing.quiet {
+        output::data(&described(quiet));
     }
     match &standing.depth {
         Ok(depth) => {

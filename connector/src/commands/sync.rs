@@ -7,11 +7,13 @@ use common::failure::Failure;
 use common::output;
 use common::patience::Patience;
 use common::queue::JobQueue;
+use common::quiet_hours;
 use common::signals::stop_on_signals;
+use jiff::Timestamp;
 use producer::arguments::{self, Common, Scope};
 use producer::run::{Options, Report};
 use producer::wiring::options;
-use producer::{Progress, Summary, first_run};
+use producer::{Hindrances, Limit, Progress, Summary, first_run};
 use tokio_util::sync::CancellationToken;
 use worker::breaker::{Breakers, Trouble};
 
@@ -27,26 +29,18 @@ const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 pub(crate) async fn run(common: &Common, run: &Scope) -> Result<(), Failure> {
     let loaded = arguments::load(common, Some(run))?;
     let stop = stop_on_signals()?;
-    let (summary, limit_reached) = sync(&loaded.config, run, common.quiet, &stop).await?;
+    let (summary, limit) = sync(&loaded.config, run, common.quiet, &stop).await?;
     summary.tell(common);
-    if summary.failed > 0 {
-        return Err(Failure::FailedJobs(summary.failed));
-    }
-    if limit_reached {
-        return Err(Failure::Limit(
-            "a limit was reached before the library's end; the next run goes on".to_owned(),
-        ));
-    }
-    Ok(())
+    summary.conclude(limit)
 }
 
-/// Runs once, until every job has an outcome. Returns whether a limit ended the walk early.
+/// Runs once, until every job has an outcome. Returns the limit that ended the walk early, if one did.
 pub(crate) async fn sync(
     config: &Config,
     run: &Scope,
     quiet: bool,
     stop: &CancellationToken,
-) -> Result<(Summary, bool), Failure> {
+) -> Result<(Summary, Option<Limit>), Failure> {
     let started = Instant::now();
     let parts = wiring::parts(config).await?;
     let before = parts.ledger.latest_event().await?;
@@ -54,6 +48,7 @@ pub(crate) async fn sync(
     let options = options(config, run, cursor);
     let patience = Patience::until(stop.clone());
     first_run::guard(config, run, &parts.producer, &options, &patience, cursor.is_some()).await?;
+    let _quiet = quiet_hours::keep(config, &parts.budget);
     let (working, budget) = (CancellationToken::new(), parts.budget.clone());
     let _following =
         tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move { budget.follow_records().await }));
@@ -79,7 +74,7 @@ pub(crate) async fn sync(
     };
     let tally = parts.ledger.tally_after(before).await?;
     let summary = Summary::new(&report, &tally, parts.budget.used(), started.elapsed().as_secs_f64());
-    Ok((summary, report.found.limit_reached))
+    Ok((summary, report.found.limit))
 }
 
 async fn produce_and_wait(
@@ -98,7 +93,11 @@ async fn produce_and_wait(
             () = tokio::time::sleep(LOOK) => {}
         }
         let depth = parts.queue.depth().await?;
-        progress.show(&parts.ledger.tally_after(before).await?, &depth, &parts.budget.figures());
+        let others = Hindrances {
+            imatag_pause: parts.worker.imatag.paused(),
+            quiet_hours: quiet_hours::active(&parts.worker.settings.quiet_hours, Timestamp::now()),
+        };
+        progress.show(&parts.ledger.tally_after(before).await?, &depth, &parts.budget.figures(), &others);
         if stop.is_cancelled() {
             return Err(Failure::Temporary("stopped before every job was done".to_owned()));
         }

@@ -62,10 +62,19 @@ pub(crate) struct World {
     pub(crate) requests: BTreeMap<&'static str, u64>,
     /// Requests that are being carried out, their clients still there or not.
     pub(crate) under_way: u64,
+    /// Files that are being sent to Imatag, and the most there were at once.
+    pub(crate) submits: Crowd,
     pub(crate) saboteur: Saboteur,
     pub(crate) violations: Vec<Violation>,
     pub(crate) notes: Vec<String>,
     pub(crate) random: StdRng,
+}
+
+/// How many there are of something, and the most there ever were.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Crowd {
+    pub(crate) now: u64,
+    pub(crate) most: u64,
 }
 
 /// A file on its way into the portal.
@@ -138,6 +147,7 @@ impl Shared {
             limiter: Limiter::new(options.rate_limit),
             requests: BTreeMap::new(),
             under_way: 0,
+            submits: Crowd::default(),
             saboteur: Saboteur::new(options.faults.clone()),
             violations: Vec::new(),
             notes: Vec::new(),

@@ -3,6 +3,7 @@
 pub(crate) mod broker;
 pub(crate) mod dashboards;
 pub(crate) mod fleet;
+pub(crate) mod page;
 pub(crate) mod prometheus;
 pub(crate) mod proxy;
 pub(crate) mod scene;

@@ -2,10 +2,12 @@
 
 mod file;
 mod look;
+mod open;
 mod result;
 mod wait;
 
 pub use file::{FileDecision, decide_file};
 pub use look::{Look, Sight, glance, look, not_ours};
+pub use open::{Obstacles, open_steps};
 pub use result::{BadResult, check_result};
 pub use wait::{attempt_rung, idle_rung, suspect_rung};

@@ -147,10 +147,11 @@ async fn send(
         asset: &job.asset_id,
         original: facts.sha256,
     };
-    // A lease that ran out while the file came down gives no right to submit it.
+    let place = environment.imatag.upload_place().await;
+    // A lease that ran out while the file came down, or waited for its place, gives no right to submit it.
     lease.check()?;
-    let SubmitAnswer { submitted, request_id } =
-        environment.imatag.submit(&file, submit).await.map_err(|error| StepError::from(error).of_effect())?;
+    let answer = environment.imatag.submit(&file, submit, place).await;
+    let SubmitAnswer { submitted, request_id } = answer.map_err(|error| StepError::from(error).of_effect())?;
     job.effects.request_ids.extend(request_id);
     job.bytes_uploaded += file.bytes();
     // The original's place in the spool is free for the result from here on.

@@ -6,6 +6,7 @@ mod rows;
 mod tests;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,8 +38,16 @@ struct Shared {
     /// Something may be ready.
     changed: Notify,
     /// Deliveries that were dropped unsettled and have to be made ready again.
-    dropped: Mutex<Vec<JobId>>,
+    dropped: Mutex<Vec<Dropped>>,
     leased: Mutex<HashSet<AssetId>>,
+}
+
+/// A delivery that comes back without a settlement.
+#[derive(Debug, Clone)]
+struct Dropped {
+    job: JobId,
+    /// Whether anybody received it, and may have begun to work on it.
+    received: bool,
 }
 
 impl EmbeddedQueue {
@@ -70,13 +79,15 @@ impl EmbeddedQueue {
         let shared = Arc::clone(&self.shared);
         let returned = std::mem::take(&mut *lock(&self.shared.dropped));
         let now = Timestamp::now().as_millisecond();
+        let received = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&received);
         // The receipt is made before this future can be cancelled, so a delivery nobody receives comes back.
         let taken = self.shared.state.write(move |transaction| {
             rows::make_ready(transaction, &returned)?;
             let Some(row) = rows::take(transaction, steps, now)? else { return Ok(None) };
-            let job_id = row.job.job_id.clone();
+            let job = row.job.job_id.clone();
             let receipt = Guard::new(move || {
-                lock(&shared.dropped).push(job_id);
+                lock(&shared.dropped).push(Dropped { job, received: noted.load(Ordering::Relaxed) });
                 shared.changed.notify_waiters();
             });
             Ok(Some(Delivery {
@@ -87,7 +98,9 @@ impl EmbeddedQueue {
                 ticket: None,
             }))
         });
-        Ok(taken.await?)
+        let taken = taken.await?;
+        received.store(true, Ordering::Relaxed);
+        Ok(taken)
     }
 
     async fn next_due(&self, steps: StepSet) -> Result<Duration, QueueError> {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::super::{Depth, FailedFilter, FailedJob, StepSet};
+use super::Dropped;
 use crate::asset::AssetId;
 use crate::job::{Job, JobId, Lane, RunId, Step};
 use crate::ledger;
@@ -24,11 +25,13 @@ pub(super) fn recover(transaction: &Transaction<'_>) -> Result<(), DatabaseError
     Ok(())
 }
 
-pub(super) fn make_ready(transaction: &Transaction<'_>, jobs: &[JobId]) -> Result<(), DatabaseError> {
-    for job in jobs {
+/// Makes deliveries ready again that nobody settled; one that nobody received either is as it was.
+pub(super) fn make_ready(transaction: &Transaction<'_>, deliveries: &[Dropped]) -> Result<(), DatabaseError> {
+    for Dropped { job, received } in deliveries {
         transaction.execute(
-            "UPDATE jobs SET state = 'ready', redelivered = 1 WHERE job_id = ?1 AND state = 'in_flight'",
-            [&job.0],
+            "UPDATE jobs SET state = 'ready', redelivered = max(redelivered, ?2), deliveries = deliveries - 1 + ?2
+             WHERE job_id = ?1 AND state = 'in_flight'",
+            params![job.0, received],
         )?;
     }
     Ok(())
@@ -49,21 +52,17 @@ pub(super) fn take(
     steps: StepSet,
     now: i64,
 ) -> Result<Option<Taken>, DatabaseError> {
-    for step in steps.steps() {
-        for lane in [Lane::Fresh, Lane::Backlog] {
-            while let Some((job_id, redelivered, deliveries, body)) =
-                first_due(transaction, *step, lane, now)?
-            {
-                match Job::decode(&body) {
-                    Ok(job) => {
-                        transaction.execute(
-                            "UPDATE jobs SET state = 'in_flight', deliveries = deliveries + 1 WHERE job_id = ?1",
-                            [&job_id],
-                        )?;
-                        return Ok(Some(Taken { job, redelivered, deliveries: deliveries + 1 }));
-                    }
-                    Err(error) => fail_unreadable(transaction, &job_id, &error.to_string())?,
+    for (step, lane) in steps.kinds() {
+        while let Some((job_id, redelivered, deliveries, body)) = first_due(transaction, step, lane, now)? {
+            match Job::decode(&body) {
+                Ok(job) => {
+                    transaction.execute(
+                        "UPDATE jobs SET state = 'in_flight', deliveries = deliveries + 1 WHERE job_id = ?1",
+                        [&job_id],
+                    )?;
+                    return Ok(Some(Taken { job, redelivered, deliveries: deliveries + 1 }));
                 }
+                Err(error) => fail_unreadable(transaction, &job_id, &error.to_string())?,
             }
         }
     }
@@ -121,10 +120,10 @@ fn fail_unreadable(transaction: &Transaction<'_>, job_id: &str, reason: &str) ->
 
 pub(super) fn next_due(connection: &Connection, steps: StepSet) -> Result<Option<i64>, DatabaseError> {
     let mut earliest: Option<i64> = None;
-    for step in steps.steps() {
+    for (step, lane) in steps.kinds() {
         let due: Option<i64> = connection.query_row(
-            "SELECT min(due_ms) FROM jobs WHERE state = 'ready' AND step = ?1",
-            [step.name()],
+            "SELECT min(due_ms) FROM jobs WHERE state = 'ready' AND step = ?1 AND lane = ?2",
+            [step.name(), lane.name()],
             |row| row.get(0),
         )?;
         earliest = [earliest, due].into_iter().flatten().min();

@@ -141,6 +141,6 @@ const WORK: [(Step, Lane); 4] = [
 ];
 
 fn queues(topology: &Topology, steps: StepSet) -> Vec<ShortString> {
-    let wanted = WORK.into_iter().filter(|(step, _)| steps.steps().contains(step));
+    let wanted = WORK.into_iter().filter(|(step, lane)| steps.holds(*step, *lane));
     wanted.map(|(step, lane)| topology.work(step, lane)).collect()
 }

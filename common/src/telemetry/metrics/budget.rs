@@ -16,6 +16,7 @@ pub(super) struct BudgetSeries {
     waiting: Counter,
     portal_calls: IntCounter,
     paused: IntGaugeVec,
+    quiet_hours: IntGauge,
     breakers: IntGaugeVec,
 }
 
@@ -45,13 +46,14 @@ impl BudgetSeries {
                 "Whether nothing is done, and who wants it so.",
                 "by",
             )?,
+            quiet_hours: register.gauge("connector_quiet_hours", "Whether less is done at this time of day.")?,
             breakers: register.gauges(
                 "connector_breaker_open",
                 "Whether a service counts as out.",
                 "service",
             )?,
         };
-        for by in ["bynder", "operator"] {
+        for by in ["bynder", "imatag", "operator"] {
             series.paused.with_label_values(&[by]);
         }
         for service in Service::ALL {
@@ -77,6 +79,16 @@ impl Metrics {
         series.portal_calls.inc_by(figures.calls.saturating_sub(series.portal_calls.get()));
         series.paused.with_label_values(&["bynder"]).set(figures.silence.is_some().into());
         series.paused.with_label_values(&["operator"]).set(figures.operator_pause.into());
+    }
+
+    /// Imatag asked this process to wait, or does not any more.
+    pub fn imatag_paused(&self, paused: bool) {
+        self.series.budget.paused.with_label_values(&["imatag"]).set(paused.into());
+    }
+
+    /// Quiet hours began or ended.
+    pub fn quiet_hours(&self, quiet: bool) {
+        self.series.budget.quiet_hours.set(quiet.into());
     }
 
     /// The service's breaker opened or closed.

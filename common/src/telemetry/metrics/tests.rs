@@ -67,6 +67,8 @@ fn every_event_moves_its_own_series_and_makes_no_new_one() {
         operator_pause: false,
         members: 4,
     });
+    metrics.imatag_paused(true);
+    metrics.quiet_hours(true);
     metrics.request_ended(Operation::Save, StatusClass::Limited, Duration::from_secs(1));
     metrics.bytes_moved(Peer::Storage, Direction::Received, 5);
     metrics.run_ended(RunMode::Full, RunResult::Limited, Duration::from_secs(1));
@@ -97,8 +99,10 @@ fn every_event_moves_its_own_series_and_makes_no_new_one() {
         "connector_jobs_in_flight 1",
         "connector_jobs_published_total{lane=\"backlog\"} 1",
         "connector_paused{by=\"bynder\"} 1",
+        "connector_paused{by=\"imatag\"} 1",
         "connector_portal_requests_total 7",
         "connector_queue_jobs{queue=\"waiting\"} 7",
+        "connector_quiet_hours 1",
         "connector_request_duration_seconds_count{operation=\"save\",service=\"bynder\"} 1",
         "connector_request_duration_seconds_sum{operation=\"save\",service=\"bynder\"} 1",
         "connector_requests_total{operation=\"save\",service=\"bynder\",status=\"429\"} 1",

@@ -1,0 +1,239 @@
+//! How many jobs may still be published: by one run, and by all runs of a day together.
+//!
+//! Published jobs count, not paid watermarks: a job is paid for once at most unless its file is replaced, so what is
+//! published is what may have to be paid, whatever becomes of the jobs and whenever they are done.
+
+use std::fmt;
+use std::sync::Arc;
+
+use common::config::Limits;
+use common::job::RunId;
+use common::ledger::Ledger;
+use common::state::DatabaseError;
+use jiff::Timestamp;
+use tokio::sync::{Mutex, MutexGuard};
+
+const SECONDS_A_DAY: i64 = 86_400;
+
+/// What ended a run before the library's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// `--max-assets`
+    MaxAssets(u64),
+    /// `limits.assets_per_run`
+    AssetsPerRun(u64),
+    /// `limits.assets_per_day`
+    AssetsPerDay(u64),
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, most, next) = match self {
+            Self::MaxAssets(most) => ("--max-assets", most, "the next run goes on"),
+            Self::AssetsPerRun(most) => ("limits.assets_per_run", most, "the next run goes on"),
+            Self::AssetsPerDay(most) => ("limits.assets_per_day", most, "runs go on after midnight, UTC"),
+        };
+        write!(formatter, "a limit was reached before the library's end: {name} = {most}; {next}")
+    }
+}
+
+/// The jobs of a day (UTC), whichever run publishes them.
+///
+/// Runs go on side by side, and past midnight; so each job takes its place at its own time. The one producer counts
+/// on from what the ledger says, which a process that died has left complete.
+#[derive(Debug)]
+pub(crate) struct Day {
+    most: Option<u64>,
+    ledger: Ledger,
+    counted: Mutex<Counted>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    /// Days since 1970; `None` before the first look.
+    day: Option<i64>,
+    jobs: u64,
+}
+
+impl Day {
+    pub(crate) fn new(limits: &Limits, ledger: Ledger) -> Self {
+        Self { most: limits.assets_per_day, ledger, counted: Mutex::default() }
+    }
+
+    async fn has_room(&self, now: Timestamp) -> Result<bool, DatabaseError> {
+        let Some(most) = self.most else { return Ok(true) };
+        Ok(self.counted(now).await?.jobs < most)
+    }
+
+    async fn take(&self, now: Timestamp) -> Result<bool, DatabaseError> {
+        let Some(most) = self.most else { return Ok(true) };
+        let mut counted = self.counted(now).await?;
+        let has_room = counted.jobs < most;
+        counted.jobs += u64::from(has_room);
+        Ok(has_room)
+    }
+
+    async fn counted(&self, now: Timestamp) -> Result<MutexGuard<'_, Counted>, DatabaseError> {
+        let day = now.as_second().div_euclid(SECONDS_A_DAY);
+        let mut counted = self.counted.lock().await;
+        if counted.day != Some(day) {
+            let midnight = Timestamp::from_second(day * SECONDS_A_DAY).unwrap_or(now);
+            *counted = Counted { day: Some(day), jobs: self.ledger.published_since(midnight).await? };
+        }
+        Ok(counted)
+    }
+}
+
+/// What one run may still publish.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    of_run: Vec<(Limit, u64)>,
+    day: Arc<Day>,
+}
+
+impl Allowance {
+    /// For a run that may have been interrupted, and goes on.
+    pub(crate) async fn of(
+        run: &RunId,
+        limits: &Limits,
+        max_assets: Option<u64>,
+        ledger: &Ledger,
+        day: Arc<Day>,
+    ) -> Result<Self, DatabaseError> {
+        let mut of_run: Vec<_> = max_assets.map(|most| (Limit::MaxAssets(most), most)).into_iter().collect();
+        if let Some(most) = limits.assets_per_run {
+            of_run.push((Limit::AssetsPerRun(most), most.saturating_sub(ledger.published_in(run).await?)));
+        }
+        Ok(Self { of_run, day })
+    }
+
+    /// The limit that leaves no room for another job, if there is one.
+    pub(crate) async fn spent(&self, now: Timestamp) -> Result<Option<Limit>, DatabaseError> {
+        Ok(if self.day.has_room(now).await? { self.spent_by_run() } else { self.spent_by_day() })
+    }
+
+    /// Takes the place of a job that is published `now`, or says by which limit there is none.
+    pub(crate) async fn take(&mut self, now: Timestamp) -> Result<Option<Limit>, DatabaseError> {
+        if let Some(limit) = self.spent_by_run() {
+            return Ok(Some(limit));
+        }
+        if !self.day.take(now).await? {
+            return Ok(self.spent_by_day());
+        }
+        for (_, left) in &mut self.of_run {
+            *left -= 1;
+        }
+        Ok(None)
+    }
+
+    fn spent_by_run(&self) -> Option<Limit> {
+        self.of_run.iter().find(|(_, left)| *left == 0).map(|(limit, _)| *limit)
+    }
+
+    fn spent_by_day(&self) -> Option<Limit> {
+        self.day.most.map(Limit::AssetsPerDay)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::job::{Job, Lane};
+    use common::queue::{EmbeddedQueue, JobQueue};
+    use common::state::State;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { assets_per_run: Some(2), assets_per_day: Some(3) };
+
+    /// A producer as it starts, with the state that an earlier one left.
+    struct Producer {
+        ledger: Ledger,
+        queue: EmbeddedQueue,
+        day: Arc<Day>,
+    }
+
+    impl Producer {
+        async fn start(directory: &std::path::Path) -> Self {
+            let state = State::open(directory).unwrap();
+            let ledger = Ledger::new(state.clone());
+            let day = Arc::new(Day::new(&LIMITS, ledger.clone()));
+            Self { ledger, queue: EmbeddedQueue::open(state).await.unwrap(), day }
+        }
+
+        async fn allowance(&self, run: &str) -> Allowance {
+            let run = RunId(run.to_owned());
+            Allowance::of(&run, &LIMITS, None, &self.ledger, Arc::clone(&self.day)).await.unwrap()
+        }
+
+        /// Publishes one asset's job at this time, unless a limit forbids it.
+        async fn publish(
+            &self,
+            allowance: &mut Allowance,
+            run: &str,
+            asset: &str,
+            at: &str,
+        ) -> Option<Limit> {
+            let at = at.parse().unwrap();
+            let limit = allowance.take(at).await.unwrap();
+            if limit.is_none() {
+                let asset = asset.parse().unwrap();
+                let job = Job::new(RunId(run.to_owned()), asset, "", Lane::Fresh, 1, None, at);
+                self.queue.publish(&job).await.unwrap();
+            }
+            limit
+        }
+    }
+
+    const MORNING: &str = "2026-01-14T08:00:00Z";
+    const LATE: &str = "2026-01-14T23:59:59Z";
+    const MIDNIGHT: &str = "2026-01-15T00:00:00Z";
+
+    #[tokio::test]
+    async fn runs_side_by_side_share_the_day() {
+        let directory = tempfile::tempdir().unwrap();
+        let producer = Producer::start(directory.path()).await;
+        let (mut one, mut other) = (producer.allowance("one").await, producer.allowance("other").await);
+        assert_eq!(producer.publish(&mut one, "one", "A1", MORNING).await, None);
+        assert_eq!(producer.publish(&mut other, "other", "A2", MORNING).await, None);
+        assert_eq!(producer.publish(&mut one, "one", "A3", MORNING).await, None);
+        assert_eq!(producer.publish(&mut other, "other", "A4", LATE).await, Some(Limit::AssetsPerDay(3)));
+        assert_eq!(other.spent(LATE.parse().unwrap()).await.unwrap(), Some(Limit::AssetsPerDay(3)));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_goes_on_past_midnight_has_the_new_day_and_not_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let producer = Producer::start(directory.path()).await;
+        for number in 0..3 {
+            let run = format!("run{number}");
+            let mut allowance = producer.allowance(&run).await;
+            let asset = format!("A{number}");
+            assert_eq!(producer.publish(&mut allowance, &run, &asset, LATE).await, None);
+        }
+        let mut run = producer.allowance("run").await;
+        assert_eq!(producer.publish(&mut run, "run", "A9", LATE).await, Some(Limit::AssetsPerDay(3)));
+        assert_eq!(producer.publish(&mut run, "run", "B1", MIDNIGHT).await, None);
+        assert_eq!(producer.publish(&mut run, "run", "B2", MIDNIGHT).await, None);
+        assert_eq!(producer.publish(&mut run, "run", "B3", MIDNIGHT).await, Some(Limit::AssetsPerRun(2)));
+        let mut next = producer.allowance("next").await;
+        assert_eq!(producer.publish(&mut next, "next", "B3", MIDNIGHT).await, None);
+        assert_eq!(producer.publish(&mut next, "next", "B4", MIDNIGHT).await, Some(Limit::AssetsPerDay(3)));
+    }
+
+    #[tokio::test]
+    async fn a_producer_that_starts_again_counts_on() {
+        let directory = tempfile::tempdir().unwrap();
+        {
+            let producer = Producer::start(directory.path()).await;
+            let mut run = producer.allowance("run").await;
+            assert_eq!(producer.publish(&mut run, "run", "A1", MORNING).await, None);
+        }
+        let producer = Producer::start(directory.path()).await;
+        let mut resumed = producer.allowance("run").await;
+        assert_eq!(producer.publish(&mut resumed, "run", "A2", LATE).await, None);
+        assert_eq!(producer.publish(&mut resumed, "run", "A3", LATE).await, Some(Limit::AssetsPerRun(2)));
+        let mut next = producer.allowance("next").await;
+        assert_eq!(producer.publish(&mut next, "next", "A3", LATE).await, None);
+        assert_eq!(producer.publish(&mut next, "next", "A4", LATE).await, Some(Limit::AssetsPerDay(3)));
+    }
+}

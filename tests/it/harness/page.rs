@@ -1,0 +1,31 @@
+//! The page that a program of the fleet serves about itself.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+
+/// No program needs longer to say what it is to say.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until the page at this path shows a text.
+pub(crate) async fn shows(port: u16, path: &str, text: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let page = page(port, path).await.unwrap_or_default();
+        if page.contains(text) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{path} does not show {text}: {page}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn page(port: u16, path: &str) -> std::io::Result<String> {
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}

@@ -1,0 +1,53 @@
+//! Which jobs are worth taking right now.
+
+use common::queue::StepSet;
+
+/// What keeps jobs from being worked on although they are due.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Obstacles {
+    /// As many files are on their way to Imatag, or about to be, as may be.
+    pub no_submit_place: bool,
+    /// Imatag asked to wait.
+    pub imatag_paused: bool,
+    /// Quiet hours let the backlog wait.
+    pub backlog_paused: bool,
+}
+
+/// Those of `steps` that can be worked on. A job that cannot stays in its queue, where it holds no permit and costs
+/// no request, and another process may take it.
+pub fn open_steps(steps: StepSet, obstacles: Obstacles) -> StepSet {
+    let closed = [
+        (obstacles.no_submit_place, StepSet::SUBMIT),
+        (obstacles.imatag_paused, StepSet::AT_IMATAG),
+        (obstacles.backlog_paused, StepSet::SUBMIT_BACKLOG),
+    ];
+    closed.into_iter().filter(|(applies, _)| *applies).fold(steps, |open, (_, closed)| open.without(closed))
+}
+
+#[cfg(test)]
+mod tests {
+    use common::job::{Lane, Step};
+
+    use super::*;
+
+    #[test]
+    fn each_obstacle_closes_what_it_concerns_and_a_save_stays_open() {
+        let none = Obstacles::default();
+        assert_eq!(open_steps(StepSet::ALL, none), StepSet::ALL);
+        let all = Obstacles { no_submit_place: true, imatag_paused: true, backlog_paused: true };
+        let table = [
+            (Obstacles { no_submit_place: true, ..none }, (true, false, false)),
+            (Obstacles { imatag_paused: true, ..none }, (false, false, false)),
+            (Obstacles { backlog_paused: true, ..none }, (true, true, false)),
+            (all, (false, false, false)),
+        ];
+        for (obstacles, (transfer, fresh, backlog)) in table {
+            let open = open_steps(StepSet::ALL, obstacles);
+            assert!(open.holds(Step::Save, Lane::Backlog), "{obstacles:?}");
+            assert_eq!(open.holds(Step::Transfer, Lane::Backlog), transfer, "{obstacles:?}");
+            assert_eq!(open.holds(Step::Submit, Lane::Fresh), fresh, "{obstacles:?}");
+            assert_eq!(open.holds(Step::Submit, Lane::Backlog), backlog, "{obstacles:?}");
+        }
+        assert!(open_steps(StepSet::SUBMIT, all).is_empty());
+    }
+}
