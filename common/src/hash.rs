@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 /// Bytes hashed at a time.
 const CHUNK: usize = 64 << 10;
 
+use crate::content::{self, Content};
+
 /// SHA-256 of a whole file, shown and stored as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContentHash([u8; 32]);
@@ -94,4 +96,7 @@ pub struct FileFacts {
     /// Width and height in pixels, for pictures whose header could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixels: Option<(u32, u32)>,
+    /// What was read of its content; `None` where a release that does not look there inspected the file.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "content::understood")]
+    pub content: Option<Box<Content>>,
 }

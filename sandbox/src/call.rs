@@ -8,19 +8,23 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::media::Defect;
+
 /// A request, its path taken apart.
 pub(crate) struct Call {
     pub(crate) path: Vec<String>,
     pub(crate) query: BTreeMap<String, String>,
     pub(crate) headers: HeaderMap,
     pub(crate) request: Request,
+    /// What a watermark made for this request has wrong.
+    pub(crate) defect: Option<Defect>,
 }
 
 impl Call {
     pub(crate) fn new(request: Request) -> Self {
         let path = request.uri().path().split('/').filter(|part| !part.is_empty()).map(decode).collect();
         let query = pairs(request.uri().query().unwrap_or_default());
-        Self { path, query, headers: request.headers().clone(), request }
+        Self { path, query, headers: request.headers().clone(), request, defect: None }
     }
 
     pub(crate) fn segments(&self) -> Vec<&str> {

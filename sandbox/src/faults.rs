@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::Endpoint;
+use crate::media::Defect;
 
 /// A set of faults.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -78,6 +79,8 @@ pub enum Action {
         #[serde(default)]
         retry_after: Option<String>,
     },
+    /// The true answer, about a watermarked file with this defect; for submits.
+    Defect(Defect),
     /// Another answer.
     Answer {
         /// Its status.

@@ -23,7 +23,7 @@ pub(crate) fn router(shared: Shared) -> Router {
 }
 
 async fn handle(State(shared): State<Shared>, request: Request) -> Response {
-    let call = Call::new(request);
+    let mut call = Call::new(request);
     let endpoint = Endpoint::of(call.request.method(), &call.segments());
     if endpoint == Endpoint::Control {
         return control::handle(&shared, call).await;
@@ -34,6 +34,10 @@ async fn handle(State(shared): State<Shared>, request: Request) -> Response {
     let strike = shared.world().saboteur.strike(endpoint);
     match strike {
         None => carry_out(shared, endpoint, call, Duration::ZERO).await,
+        Some((_, Action::Defect(defect))) => {
+            call.defect = Some(defect);
+            carry_out(shared, endpoint, call, Duration::ZERO).await
+        }
         Some((Moment::Before, Action::Delay(span))) => carry_out(shared, endpoint, call, span.0).await,
         Some((Moment::Before, action)) => sabotage(&shared, action, None).await,
         Some((Moment::After, action)) => {
@@ -115,6 +119,8 @@ async fn sabotage(shared: &Shared, action: Action, answer: Option<Response>) -> 
             tokio::time::sleep(span.0).await;
             answer.unwrap_or_else(|| text(503, ""))
         }
+        // What is asked for has its defect already.
+        Action::Defect(_) => answer.unwrap_or_else(|| text(503, "")),
         Action::Truncate => truncate(answer.unwrap_or_else(|| text(200, "nothing"))).await,
         Action::Busy { status, retry_after } => {
             let mut answer = text(status, "");

@@ -90,6 +90,8 @@ async fn a_broker_that_is_not_there_is_said_and_the_rest_is_shown() {
     assert!(doctor.assert_code(5).out.contains("FAIL  broker: cannot reach the broker"), "{doctor:#?}");
     let worker = crate::harness::fleet::ended(fleet.producer(&["sync", "--full", "--quiet"])).await;
     assert!(worker.assert_code(5).talk.contains("cannot reach the broker"), "{worker:#?}");
+    // Nobody holds two benches: a test that waits to be alone would let neither go on.
+    drop(fleet);
     let whole = Fleet::new(quick()).await;
     let doctor = whole.bench.run(&["doctor"]).await;
     assert!(doctor.assert_code(0).out.contains("PASS  broker:"), "{doctor:#?}");

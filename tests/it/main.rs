@@ -4,6 +4,7 @@
 
 mod broker_faults;
 mod budget;
+mod checks;
 mod commands;
 mod compose;
 mod crash;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use common::budget::Budget;
 use common::bynder::Bynder;
-use common::config::QuietHours;
+use common::config::{ChecksSection, QuietHours};
 use common::imatag::Imatag;
 use common::marker::LegacyMeaning;
 use common::queue::JobQueue;
@@ -46,6 +46,8 @@ pub struct Settings {
     pub legacy: LegacyMeaning,
     /// Whether to submit again when it is unknown whether Imatag has the file and it cannot be asked.
     pub resubmit_unknown: bool,
+    /// What a watermarked file must be like.
+    pub checks: ChecksSection,
     /// Jobs in flight at once.
     pub concurrency: usize,
     /// Files on their way to Imatag at once.

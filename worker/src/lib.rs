@@ -9,6 +9,7 @@ pub mod decide;
 mod environment;
 mod error;
 mod handle;
+mod inspect;
 mod program;
 pub mod settle;
 pub mod step;

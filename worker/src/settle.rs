@@ -247,6 +247,7 @@ mod tests {
             status_id: None,
             legacy: common::marker::LegacyMeaning::Original,
             resubmit_unknown: false,
+            checks: common::config::ChecksSection::default(),
             concurrency: 1,
             uploads_in_flight: 1,
             quiet_hours: Vec::new(),

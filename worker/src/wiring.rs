@@ -12,6 +12,7 @@ pub fn settings(config: &Config, fields: WrittenFields<'_>) -> Settings {
         status_id: fields.status.map(|status| status.id.clone()),
         legacy: config.marker.legacy,
         resubmit_unknown: config.imatag.resubmit_unknown,
+        checks: config.checks.clone(),
         concurrency: config.worker.concurrency,
         uploads_in_flight: config.imatag.uploads_in_flight,
         quiet_hours: config.quiet_hours.clone(),

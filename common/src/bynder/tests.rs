@@ -86,8 +86,13 @@ impl Gate for Open {
 }
 
 fn client(portal: Url, credential: Credential) -> Bynder {
-    let settings =
-        Settings { portal, credential, request_timeout: Duration::from_secs(5), part_size: 32 << 20, metrics: Metrics::new() };
+    let settings = Settings {
+        portal,
+        credential,
+        request_timeout: Duration::from_secs(5),
+        part_size: 32 << 20,
+        metrics: Metrics::new(),
+    };
     Bynder::new(settings, Arc::new(Open::default())).unwrap()
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
 
-use super::{ConfigError, QuietHours, SecretValue, Span};
+use super::{ChecksSection, ConfigError, QuietHours, SecretValue, Span};
 use crate::asset::AssetType;
 use crate::marker::LegacyMeaning;
 
@@ -31,6 +31,9 @@ pub struct Config {
     /// What becomes of the watermarked file.
     #[serde(default)]
     pub output: OutputSection,
+    /// What a watermarked file must be like.
+    #[serde(default)]
+    pub checks: ChecksSection,
     /// Doing jobs.
     #[serde(default)]
     pub worker: WorkerSection,

@@ -1,5 +1,6 @@
 //! The configuration: a TOML file, the environment over it, the command line over both.
 
+mod checks;
 mod error;
 mod file;
 mod layers;
@@ -13,6 +14,7 @@ mod tests;
 
 use std::path::Path;
 
+pub use checks::ChecksSection;
 pub use error::ConfigError;
 pub use file::{
     BrokerSection, BynderSection, Config, Filters, HttpSection, ImatagSection, Limits, MarkerSection, OAuth,

@@ -118,6 +118,8 @@ fn each_bad_value_names_its_key_and_the_remedy() {
             with("listen = \"127.0.0.1:9090\"", "listen = \"everywhere\""),
             "http.listen: invalid socket address",
         ),
+        (with("[limits]", "[checks]\nsimilarity = 95\n[limits]"), "checks.similarity: must be from 0 to 1"),
+        (with("[limits]", "[checks]\nicc = true\n[limits]"), "unknown key checks.icc"),
         (with("max_attempts = 12", "max_attempts = 0"), "worker.max_attempts: must be at least 1"),
         (
             with("profile = \"imatag\"", "uploads_in_flight = 0"),

@@ -19,6 +19,7 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     one_of("bynder", "api_token", config.bynder.api_token.is_some(), config.bynder.oauth.is_some())?;
     one_of("imatag", "api_key", config.imatag.api_key.is_some(), config.imatag.oauth.is_some())?;
     directory(&config.imatag.directory)?;
+    config.checks.validate()?;
     rungs(&config.queue, config.worker.request_timeout.0)?;
     if !(1..=1024).contains(&config.worker.concurrency) {
         return Err(ConfigError::value("worker.concurrency", "must be from 1 to 1024"));

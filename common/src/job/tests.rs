@@ -21,6 +21,7 @@ fn what_is_encoded_is_decoded() {
         bytes: 12,
         media_type: Some("image/png".to_owned()),
         pixels: Some((3, 4)),
+        content: None,
     });
     assert_eq!(Job::decode(&job.encode().unwrap()).unwrap(), job);
 }
@@ -34,6 +35,13 @@ fn the_wire_form_is_stable() {
 fn a_message_of_the_first_release_still_decodes() {
     let first = Job::decode(include_bytes!("fixtures/first-release.json")).unwrap();
     assert_eq!(first, Job { traceparent: None, ..job() });
+}
+
+#[test]
+fn an_original_that_the_first_release_inspected_counts_as_never_looked_into() {
+    let job = Job::decode(include_bytes!("fixtures/first-release-submitted.json")).unwrap();
+    let original = job.effects.original.unwrap();
+    assert_eq!((original.pixels, original.content), (Some((160, 120)), None));
 }
 
 #[test]

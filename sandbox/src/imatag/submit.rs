@@ -16,7 +16,7 @@ use super::answer::{shown, status_word};
 use crate::audit::{ViolationKind, judge_medium};
 use crate::call::{Call, answer, decode, file};
 use crate::endpoint::Wire;
-use crate::media::{Unsupported, watermark};
+use crate::media::{Defect, Unsupported, watermark};
 use crate::world::{Medium, MediumState, Output, Shared, StoredFile, hash_file};
 
 /// What arrived.
@@ -31,6 +31,7 @@ struct Arrived {
 
 pub(super) async fn submit(shared: &Shared, wire: Wire, call: Call) -> Response {
     let host = call.header("host").unwrap_or_default().to_owned();
+    let defect = call.defect;
     let arrived = match wire {
         Wire::Bytes => raw(shared, call).await,
         Wire::Assumed | Wire::Link => form(shared, wire, call).await,
@@ -50,7 +51,7 @@ pub(super) async fn submit(shared: &Shared, wire: Wire, call: Call) -> Response 
     }
     let marked = tokio::task::spawn_blocking({
         let shared = shared.clone();
-        move || mark(&shared, &path)
+        move || mark(&shared, &path, defect)
     });
     let (original, result) = match marked.await {
         Ok(Ok(found)) => found,
@@ -61,7 +62,11 @@ pub(super) async fn submit(shared: &Shared, wire: Wire, call: Call) -> Response 
 }
 
 /// Watermarks the file, unless it is an output already.
-fn mark(shared: &Shared, path: &std::path::Path) -> Result<(StoredFile, Option<StoredFile>), String> {
+fn mark(
+    shared: &Shared,
+    path: &std::path::Path,
+    defect: Option<Defect>,
+) -> Result<(StoredFile, Option<StoredFile>), String> {
     let original = hash_file(path).map_err(|error| error.to_string())?;
     if original.bytes == 0 {
         return Err("the file is empty".to_owned());
@@ -79,6 +84,10 @@ fn mark(shared: &Shared, path: &std::path::Path) -> Result<(StoredFile, Option<S
         Unsupported::Damaged => "the file is damaged".to_owned(),
         Unsupported::Io(error) => error.to_string(),
     })?;
+    if let Some(defect) = defect {
+        let flawed = std::fs::read(&target).map(|file| defect.applied_to(file));
+        flawed.and_then(|file| std::fs::write(&target, file)).map_err(|error| error.to_string())?;
+    }
     let result = hash_file(&target).map_err(|error| error.to_string())?;
     Ok((original, Some(result)))
 }

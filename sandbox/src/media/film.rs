@@ -1,4 +1,4 @@
-//! A film of one second: motion JPEG in MP4.
+//! A film of one second: motion JPEG in MP4, and a sound track in which nobody speaks.
 
 use super::metadata::Segments;
 use super::{jpeg, painting};
@@ -8,6 +8,8 @@ const WIDTH: u16 = 160;
 const HEIGHT: u16 = 90;
 const TIMESCALE: u32 = 1000;
 const FRAME_TIME: u32 = TIMESCALE / FRAMES;
+const DURATION: u32 = FRAMES * FRAME_TIME;
+const MATRIX: [u32; 9] = [0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x4000_0000];
 
 pub(super) fn encode(seed: u64) -> Vec<u8> {
     let frames: Vec<Vec<u8>> = (0..u64::from(FRAMES))
@@ -38,20 +40,33 @@ fn words(words: &[u32]) -> Vec<u8> {
 }
 
 fn moov(frames: &[Vec<u8>], data_at: u32) -> Vec<u8> {
-    let duration = FRAMES * FRAME_TIME;
-    let matrix = words(&[0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x4000_0000]);
-    let mvhd_head = words(&[0, 0, 0, TIMESCALE, duration, 0x10000, 0x0100_0000, 0, 0]);
-    let mvhd = boxed(b"mvhd", &[&mvhd_head, &matrix, &words(&[0, 0, 0, 0, 0, 0, 2])]);
-    let size = words(&[u32::from(WIDTH) << 16, u32::from(HEIGHT) << 16]);
-    let tkhd = boxed(b"tkhd", &[&words(&[7, 0, 0, 1, 0, duration, 0, 0, 0, 0]), &matrix, &size]);
-    let mdhd = boxed(b"mdhd", &[&words(&[0, 0, 0, TIMESCALE, duration, 0x55C4_0000])]);
-    let hdlr = boxed(b"hdlr", &[&words(&[0, 0]), b"vide", &words(&[0, 0, 0]), b"video\0"]);
-    let dref = boxed(b"dref", &[&words(&[0, 1]), &boxed(b"url ", &[&words(&[1])])]);
-    let dinf = boxed(b"dinf", &[&dref]);
+    let mvhd_head = words(&[0, 0, 0, TIMESCALE, DURATION, 0x10000, 0x0100_0000, 0, 0]);
+    let mvhd = boxed(b"mvhd", &[&mvhd_head, &words(&MATRIX), &words(&[0, 0, 0, 0, 0, 0, 3])]);
     let vmhd = boxed(b"vmhd", &[&words(&[1, 0, 0])]);
-    let minf = boxed(b"minf", &[&vmhd, &dinf, &sample_table(frames, data_at)]);
-    let mdia = boxed(b"mdia", &[&mdhd, &hdlr, &minf]);
-    boxed(b"moov", &[&mvhd, &boxed(b"trak", &[&tkhd, &mdia])])
+    let smhd = boxed(b"smhd", &[&words(&[0, 0])]);
+    let size = [u32::from(WIDTH) << 16, u32::from(HEIGHT) << 16];
+    let pictures = track(1, size, b"vide", &vmhd, &sample_table(frames, data_at));
+    let sound = track(2, [0, 0], b"soun", &smhd, &silence());
+    boxed(b"moov", &[&mvhd, &pictures, &sound])
+}
+
+fn track(number: u32, size: [u32; 2], handler: &[u8; 4], header: &[u8], samples: &[u8]) -> Vec<u8> {
+    let tkhd_head = words(&[7, 0, 0, number, 0, DURATION, 0, 0, 0, 0]);
+    let tkhd = boxed(b"tkhd", &[&tkhd_head, &words(&MATRIX), &words(&size)]);
+    let mdhd = boxed(b"mdhd", &[&words(&[0, 0, 0, TIMESCALE, DURATION, 0x55C4_0000])]);
+    let hdlr = boxed(b"hdlr", &[&words(&[0, 0]), handler, &words(&[0, 0, 0]), b"track\0"]);
+    let dref = boxed(b"dref", &[&words(&[0, 1]), &boxed(b"url ", &[&words(&[1])])]);
+    let minf = boxed(b"minf", &[header, &boxed(b"dinf", &[&dref]), samples]);
+    boxed(b"trak", &[&tkhd, &boxed(b"mdia", &[&mdhd, &hdlr, &minf])])
+}
+
+/// PCM of 8000 samples a second, of which there are none.
+fn silence() -> Vec<u8> {
+    let entry = words(&[0, 1, 0, 0, 0x0001_0010, 0, 8000 << 16]);
+    let stsd = boxed(b"stsd", &[&words(&[0, 1]), &boxed(b"sowt", &[&entry])]);
+    let empty = |name| boxed(name, &[&words(&[0, 0])]);
+    let stsz = boxed(b"stsz", &[&words(&[0, 0, 0])]);
+    boxed(b"stbl", &[&stsd, &empty(b"stts"), &empty(b"stsc"), &stsz, &empty(b"stco")])
 }
 
 fn sample_table(frames: &[Vec<u8>], data_at: u32) -> Vec<u8> {
@@ -77,4 +92,37 @@ fn sample_table(frames: &[Vec<u8>], data_at: u32) -> Vec<u8> {
     let stsz = boxed(b"stsz", &[&words(&[0, 0, count]), &words(&sizes)]);
     let stco = boxed(b"stco", &[&words(&[0, 1, data_at])]);
     boxed(b"stbl", &[&stsd, &stts, &stsc, &stsz, &stco])
+}
+
+/// The last box claims more than is there.
+pub(super) fn break_last_box(film: &mut [u8]) {
+    overwrite(film, find_last(film, b"free"), -4, &1000_u32.to_be_bytes());
+}
+
+/// The sound track becomes free space.
+pub(super) fn lose_sound(film: &mut [u8]) {
+    overwrite(film, find_last(film, b"trak"), 0, b"free");
+}
+
+/// The film runs half as long.
+pub(super) fn shorten(film: &mut [u8]) {
+    overwrite(film, find_last(film, b"mvhd"), 20, &(DURATION / 2).to_be_bytes());
+}
+
+/// The pictures are half as wide.
+pub(super) fn narrow(film: &mut [u8]) {
+    let size = words(&[u32::from(WIDTH) << 16, u32::from(HEIGHT) << 16]);
+    let at = film.windows(size.len()).position(|window| window == size);
+    overwrite(film, at, 0, &(u32::from(WIDTH / 2) << 16).to_be_bytes());
+}
+
+fn find_last(film: &[u8], name: &[u8; 4]) -> Option<usize> {
+    film.windows(4).rposition(|window| window == name)
+}
+
+fn overwrite(film: &mut [u8], from: Option<usize>, offset: isize, with: &[u8]) {
+    let at = from.and_then(|from| from.checked_add_signed(offset));
+    if let Some(part) = at.and_then(|at| film.get_mut(at..at + with.len())) {
+        part.copy_from_slice(with);
+    }
 }

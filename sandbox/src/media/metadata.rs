@@ -1,19 +1,40 @@
-//! The metadata that every seeded picture carries: who made it, who owns it, how its colours are meant.
+//! The metadata that every seeded picture carries: who made it, who owns it, how it is meant to be shown.
 
-/// EXIF, XMP and ICC as they stand in any container.
+/// Dots per inch of every seeded picture.
+pub(super) const DPI: u32 = 300;
+
+const ORIENTATION: u16 = 274;
+const X_RESOLUTION: u16 = 282;
+const Y_RESOLUTION: u16 = 283;
+const RESOLUTION_UNIT: u16 = 296;
+const ARTIST: u16 = 315;
+const COPYRIGHT: u16 = 33432;
+
+/// EXIF, IPTC, XMP and ICC as they stand in any container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Segments {
-    /// A TIFF structure with orientation, artist and copyright.
+    /// A TIFF structure with orientation, resolution, artist and copyright.
     pub(super) exif: Vec<u8>,
+    /// Datasets with by-line and copyright notice.
+    pub(super) iptc: Vec<u8>,
     /// An XMP packet.
     pub(super) xmp: Vec<u8>,
     /// An ICC profile.
     pub(super) icc: Vec<u8>,
 }
 
+/// Who made it and who owns it.
+pub(super) struct Credits {
+    pub(super) artist: String,
+    pub(super) rights: String,
+}
+
+pub(super) fn credits(seed: u64) -> Credits {
+    Credits { artist: format!("Jo Example {seed}"), rights: format!("(c) Example Studio {seed}") }
+}
+
 pub(super) fn segments(seed: u64) -> Segments {
-    let artist = format!("Jo Example {seed}");
-    let rights = format!("(c) Example Studio {seed}");
+    let Credits { artist, rights } = credits(seed);
     let xmp = format!(
         "<?xpacket begin=\"\u{feff}\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?><x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF \
          xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\"><rdf:Description rdf:about=\"\" \
@@ -21,17 +42,30 @@ pub(super) fn segments(seed: u64) -> Segments {
          </rdf:li></rdf:Alt></dc:rights><dc:creator><rdf:Seq><rdf:li>{artist}</rdf:li></rdf:Seq></dc:creator>\
          </rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end=\"w\"?>"
     );
-    Segments { exif: exif(&artist, &rights), xmp: xmp.into_bytes(), icc: icc() }
+    let orientation = orientation(seed);
+    Segments {
+        exif: exif(&artist, &rights, orientation),
+        iptc: [dataset(80, &artist), dataset(116, &rights)].concat(),
+        xmp: xmp.into_bytes(),
+        icc: icc(),
+    }
 }
 
-fn exif(artist: &str, rights: &str) -> Vec<u8> {
-    let texts = [(315_u16, artist), (33432, rights)];
+/// Every fourth picture lies on its side, as cameras write it.
+pub(super) fn orientation(seed: u64) -> u32 {
+    if seed % 4 == 3 { 6 } else { 1 }
+}
+
+fn exif(artist: &str, rights: &str, orientation: u32) -> Vec<u8> {
+    let data_offset = 8 + 2 + 6 * 12 + 4;
     let mut directory = Vec::new();
-    let mut data = Vec::new();
-    let data_offset = 8 + 2 + 3 * 12 + 4;
-    directory.extend(3_u16.to_le_bytes());
-    directory.extend(entry(274, 3, 1, 1));
-    for (tag, text) in texts {
+    let mut data = [DPI.to_le_bytes(), 1_u32.to_le_bytes()].concat();
+    directory.extend(6_u16.to_le_bytes());
+    directory.extend(entry(ORIENTATION, 3, 1, orientation));
+    directory.extend(entry(X_RESOLUTION, 5, 1, data_offset));
+    directory.extend(entry(Y_RESOLUTION, 5, 1, data_offset));
+    directory.extend(entry(RESOLUTION_UNIT, 3, 1, 2));
+    for (tag, text) in [(ARTIST, artist), (COPYRIGHT, rights)] {
         let offset = data_offset + data.len() as u32;
         directory.extend(entry(tag, 2, text.len() as u32 + 1, offset));
         data.extend(text.bytes());
@@ -51,6 +85,13 @@ pub(super) fn entry(tag: u16, kind: u16, count: u32, value: u32) -> Vec<u8> {
     entry
 }
 
+fn dataset(number: u8, text: &str) -> Vec<u8> {
+    let mut dataset = vec![0x1C, 2, number];
+    dataset.extend((text.len() as u16).to_be_bytes());
+    dataset.extend(text.bytes());
+    dataset
+}
+
 /// A display profile in its smallest form: the header, and a table without tags.
 fn icc() -> Vec<u8> {
     let mut profile = vec![0; 132];
@@ -59,4 +100,44 @@ fn icc() -> Vec<u8> {
     profile[12..24].copy_from_slice(b"mntrRGB XYZ ");
     profile[36..40].copy_from_slice(b"acsp");
     profile
+}
+
+impl Segments {
+    /// Turns the picture upside down without touching a pixel.
+    pub(super) fn turn(&mut self) {
+        self.patch(ORIENTATION, |entry| entry[8] = 3);
+    }
+
+    /// States a quarter of the resolution.
+    pub(super) fn coarsen(&mut self) {
+        let at = self.exif.windows(4).position(|window| window == DPI.to_le_bytes());
+        if let Some(number) = at.and_then(|at| self.exif.get_mut(at..at + 4)) {
+            number.copy_from_slice(&(DPI / 4).to_le_bytes());
+        }
+    }
+
+    /// Calls the copyright in EXIF something that nobody looks for.
+    pub(super) fn lose_exif_copyright(&mut self) {
+        self.patch(COPYRIGHT, |entry| entry[0] += 1);
+    }
+
+    /// Calls the by-line in IPTC the caption's writer.
+    pub(super) fn lose_iptc_byline(&mut self) {
+        let at = self.iptc.windows(3).position(|window| window == [0x1C, 2, 80]);
+        if let Some(number) = at.and_then(|at| self.iptc.get_mut(at + 2)) {
+            *number = 122;
+        }
+    }
+
+    /// Calls the rights in XMP the source.
+    pub(super) fn lose_xmp_rights(&mut self) {
+        self.xmp = String::from_utf8_lossy(&self.xmp).replace("dc:rights", "dc:source").into_bytes();
+    }
+
+    fn patch(&mut self, tag: u16, change: impl FnOnce(&mut [u8])) {
+        let mut entries = self.exif.get_mut(10..).unwrap_or_default().chunks_exact_mut(12);
+        if let Some(entry) = entries.find(|entry| entry[..2] == tag.to_le_bytes()) {
+            change(entry);
+        }
+    }
 }

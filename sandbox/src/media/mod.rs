@@ -8,9 +8,12 @@
     reason = "container formats have fields of fixed width and boxes named by four letters; all sizes here are made here"
 )]
 
+mod defect;
+mod document;
 mod film;
 mod jpeg;
 mod metadata;
+mod picture;
 mod png;
 mod tiff;
 mod watermark;
@@ -18,24 +21,25 @@ mod watermark;
 #[cfg(test)]
 mod tests;
 
-use image::{Rgb, RgbImage};
+use image::{DynamicImage, Rgb, RgbImage};
 use rand::{RngExt, SeedableRng};
 
+pub use defect::Defect;
 pub use tiff::write_large;
 pub use watermark::{Unsupported, watermark};
 
 /// A kind of file the library holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// JPEG with EXIF, XMP and ICC.
+    /// JPEG with EXIF, IPTC, XMP and ICC.
     Jpeg,
-    /// PNG with eXIf, XMP and ICC.
+    /// PNG with eXIf, XMP and ICC; every other one with 16 bits a channel and transparency.
     Png,
-    /// Uncompressed TIFF with EXIF tags, XMP and ICC.
+    /// Uncompressed TIFF with EXIF tags, IPTC, XMP and ICC.
     Tiff,
-    /// Motion JPEG in MP4.
+    /// Motion JPEG in MP4, with a sound track.
     Mp4,
-    /// A one-page PDF.
+    /// A PDF of two pages.
     Pdf,
     /// A sound file that nobody watermarks.
     Wav,
@@ -72,10 +76,10 @@ impl Format {
 pub fn file(format: Format, seed: u64, width: u32, height: u32) -> Vec<u8> {
     match format {
         Format::Jpeg => jpeg::encode(&painting(seed, width, height), &metadata::segments(seed)),
-        Format::Png => png::encode(&painting(seed, width, height), &metadata::segments(seed)),
-        Format::Tiff => tiff::encode(&painting(seed, width, height), &metadata::segments(seed)),
+        Format::Png => png::encode(&glass(seed, width, height), &metadata::segments(seed)),
+        Format::Tiff => tiff::encode(&painting(seed, width, height), seed),
         Format::Mp4 => film::encode(seed),
-        Format::Pdf => document(seed),
+        Format::Pdf => document::encode(seed),
         Format::Wav => sound(seed),
     }
 }
@@ -111,30 +115,17 @@ pub(crate) fn painting(seed: u64, width: u32, height: u32) -> RgbImage {
     })
 }
 
-fn document(seed: u64) -> Vec<u8> {
-    let page = format!("BT /F1 24 Tf 60 700 Td (Datasheet number {seed}) Tj ET");
-    let objects = [
-        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
-        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_owned(),
-        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>"
-            .to_owned(),
-        format!("<< /Length {} >>\nstream\n{page}\nendstream", page.len()),
-        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".to_owned(),
-    ];
-    let mut pdf = b"%PDF-1.4\n".to_vec();
-    let mut offsets = Vec::new();
-    for (number, object) in (1..).zip(&objects) {
-        offsets.push(pdf.len());
-        pdf.extend(format!("{number} 0 obj\n{object}\nendobj\n").bytes());
+/// A painting; every other one has 16 bits a channel, and fades away to the right.
+fn glass(seed: u64, width: u32, height: u32) -> DynamicImage {
+    let painting = DynamicImage::ImageRgb8(painting(seed, width, height));
+    if seed.is_multiple_of(2) {
+        return painting;
     }
-    let table = pdf.len();
-    pdf.extend(format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1).bytes());
-    for offset in offsets {
-        pdf.extend(format!("{offset:010} 00000 n \n").bytes());
+    let mut glass = painting.to_rgba16();
+    for (x, _, pixel) in glass.enumerate_pixels_mut() {
+        pixel.0[3] = u16::MAX - (x * u32::from(u16::MAX / 2) / width) as u16;
     }
-    let size = objects.len() + 1;
-    pdf.extend(format!("trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{table}\n%%EOF\n").bytes());
-    pdf
+    glass.into()
 }
 
 fn sound(seed: u64) -> Vec<u8> {

@@ -1,22 +1,24 @@
 //! PNG with its metadata chunks.
 
-use image::RgbImage;
+use image::DynamicImage;
 use image::codecs::png::PngEncoder;
 
-use super::metadata::Segments;
+use super::metadata::{DPI, Segments};
 
 const XMP: &[u8] = b"XML:com.adobe.xmp\0\0\0\0\0";
 const ICC: &[u8] = b"profile\0\0";
 /// Signature and header chunk: metadata stands behind them.
 const HEAD: usize = 8 + 25;
 
-pub(super) fn encode(picture: &RgbImage, segments: &Segments) -> Vec<u8> {
+pub(super) fn encode(picture: &DynamicImage, segments: &Segments) -> Vec<u8> {
     let mut plain = Vec::new();
     let _ = picture.write_with_encoder(PngEncoder::new(&mut plain));
     let mut file = plain.get(..HEAD).unwrap_or_default().to_vec();
     if !segments.icc.is_empty() {
         file.extend(chunk(b"iCCP", &[ICC, &stored(&segments.icc)].concat()));
     }
+    let dots = (f64::from(DPI) / 0.0254).round() as u32;
+    file.extend(chunk(b"pHYs", &[&dots.to_be_bytes()[..], &dots.to_be_bytes(), &[1]].concat()));
     if !segments.exif.is_empty() {
         file.extend(chunk(b"eXIf", &segments.exif));
     }

@@ -5,10 +5,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use image::RgbImage;
 use rand::{RngExt, SeedableRng};
 
-use super::{Format, jpeg, png, tiff};
+use super::picture::Picture;
+use super::{Format, tiff};
 
 /// Pictures above this are changed in place instead of being decoded.
 const LARGEST_DECODED: u64 = 64 << 20;
@@ -37,13 +37,10 @@ pub fn watermark(source: &Path, target: &Path, mark: u64) -> Result<(), Unsuppor
     let length = fs::metadata(source)?.len();
     match Format::detect(&start).ok_or(Unsupported::Kind)? {
         Format::Wav => Err(Unsupported::Kind),
-        Format::Jpeg if length <= LARGEST_DECODED => {
-            let file = fs::read(source)?;
-            Ok(fs::write(target, jpeg::encode(&altered(&file, mark)?, &jpeg::segments(&file)))?)
-        }
-        Format::Png if length <= LARGEST_DECODED => {
-            let file = fs::read(source)?;
-            Ok(fs::write(target, png::encode(&altered(&file, mark)?, &png::segments(&file)))?)
+        format @ (Format::Jpeg | Format::Png) if length <= LARGEST_DECODED => {
+            let mut picture = Picture::read(format, &fs::read(source)?).ok_or(Unsupported::Damaged)?;
+            picture.mark(mark);
+            Ok(fs::write(target, picture.write(format))?)
         }
         Format::Tiff => {
             fs::copy(source, target)?;
@@ -56,25 +53,6 @@ pub fn watermark(source: &Path, target: &Path, mark: u64) -> Result<(), Unsuppor
         Format::Pdf => append(source, target, format!("% {mark:016x}\n").as_bytes()),
         Format::Jpeg | Format::Png => Err(Unsupported::Damaged),
     }
-}
-
-/// Shifts the brightness of small blocks by one step, which block and which way by the mark.
-fn altered(file: &[u8], mark: u64) -> Result<RgbImage, Unsupported> {
-    let mut picture = image::load_from_memory(file).map_err(|_| Unsupported::Damaged)?.to_rgb8();
-    let mut random = rand::rngs::StdRng::seed_from_u64(mark);
-    let (width, height) = picture.dimensions();
-    for _ in 0..64 {
-        let (left, top) = (random.random_range(0..width), random.random_range(0..height));
-        let up: bool = random.random();
-        for (x, y) in
-            (left..(left + 8).min(width)).flat_map(|x| (top..(top + 8).min(height)).map(move |y| (x, y)))
-        {
-            let pixel = picture.get_pixel_mut(x, y);
-            pixel.0 =
-                pixel.0.map(|channel| if up { channel.saturating_add(3) } else { channel.saturating_sub(3) });
-        }
-    }
-    Ok(picture)
 }
 
 fn alter_in_place(target: &Path, length: u64, mark: u64) -> Result<(), Unsupported> {

@@ -142,7 +142,7 @@ mod tests {
 
     fn watermarked() -> FileFacts {
         let sha256 = ContentHash::from_bytes([2; 32]);
-        FileFacts { sha256, bytes: LENGTH, media_type: None, pixels: None }
+        FileFacts { sha256, bytes: LENGTH, media_type: None, pixels: None, content: None }
     }
 
     /// An asset whose versions have these lengths, the given one active.

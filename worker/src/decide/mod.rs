@@ -1,13 +1,16 @@
 //! Decisions as pure functions: what the facts mean, without doing anything about it.
 
+mod compare;
 mod file;
 mod look;
 mod open;
 mod result;
 mod wait;
 
+#[cfg(test)]
+pub(crate) use compare::similarity;
 pub use file::{FileDecision, decide_file};
 pub use look::{Look, Sight, glance, look, not_ours};
 pub use open::{Obstacles, open_steps};
-pub use result::{BadResult, check_result};
+pub use result::{BadResult, Difference, Unchecked, check_result};
 pub use wait::{attempt_rung, idle_rung, suspect_rung};

@@ -1,8 +1,12 @@
 //! Whether a watermarked file may go into the library.
 
+use common::check::Check;
+use common::config::ChecksSection;
 use common::hash::FileFacts;
 
-/// A check that the watermarked file failed; both values are named.
+use super::compare::{Finding, compare, concerns};
+
+/// What a watermarked file failed by; both values are named.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadResult {
     /// Nothing came back.
@@ -11,46 +15,68 @@ pub enum BadResult {
     /// The very same bytes came back: no watermark.
     #[error("Imatag returned the original unchanged (SHA-256 {0})")]
     Unchanged(String),
-    /// Another kind of file came back.
-    #[error("the original is {original}, Imatag returned {result}")]
-    OtherType {
-        /// Media type of the original.
-        original: String,
-        /// Media type of what came back.
-        result: String,
-    },
-    /// A picture of another size came back.
-    #[error("the original has {original} pixels, Imatag returned {result}")]
-    OtherSize {
-        /// Width × height of the original.
-        original: String,
-        /// Width × height of what came back.
-        result: String,
-    },
+    /// Something that must be the same is not.
+    #[error("{}", listed(.0))]
+    Differs(Vec<Difference>),
 }
 
-/// Compares the result with the original by what their first bytes and headers say.
-pub fn check_result(original: &FileFacts, result: &FileFacts) -> Result<(), BadResult> {
+/// A check that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("check {}: the original has {original}, the result {result}", check.name())]
+pub struct Difference {
+    /// The check.
+    pub check: Check,
+    /// What the original has.
+    pub original: String,
+    /// What the result has.
+    pub result: String,
+}
+
+/// A check that could not be made, which is no fault of the result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("check {}: {reason}", check.name())]
+pub struct Unchecked {
+    /// The check.
+    pub check: Check,
+    /// Why.
+    pub reason: String,
+}
+
+/// Holds the result against the original, in every way that is switched on.
+///
+/// # Errors
+/// What makes the result unfit for the library.
+pub fn check_result(
+    original: &FileFacts,
+    result: &FileFacts,
+    checks: &ChecksSection,
+) -> Result<Vec<Unchecked>, BadResult> {
     if result.bytes == 0 {
         return Err(BadResult::Empty);
     }
     if result.sha256 == original.sha256 {
         return Err(BadResult::Unchanged(result.sha256.to_string()));
     }
-    if result.media_type != original.media_type {
-        let name =
-            |facts: &FileFacts| facts.media_type.clone().unwrap_or_else(|| "of no known type".to_owned());
-        return Err(BadResult::OtherType { original: name(original), result: name(result) });
+    let (mut differences, mut unchecked) = (Vec::new(), Vec::new());
+    let kind = original.media_type.as_deref().unwrap_or_default();
+    for check in Check::ALL.into_iter().filter(|check| checks.includes(*check) && concerns(*check, kind)) {
+        match compare(check, original, result, checks.similarity) {
+            Finding::Same => {}
+            Finding::Impossible(reason) => unchecked.push(Unchecked { check, reason }),
+            Finding::Differs { original, result } => {
+                differences.push(Difference { check, original, result });
+                // Another kind of file differs in everything, which tells nobody more.
+                if check == Check::MediaType {
+                    break;
+                }
+            }
+        }
     }
-    if result.pixels != original.pixels {
-        let size = |facts: &FileFacts| {
-            facts
-                .pixels
-                .map_or_else(|| "unreadable".to_owned(), |(width, height)| format!("{width} × {height}"))
-        };
-        return Err(BadResult::OtherSize { original: size(original), result: size(result) });
-    }
-    Ok(())
+    if differences.is_empty() { Ok(unchecked) } else { Err(BadResult::Differs(differences)) }
+}
+
+fn listed(differences: &[Difference]) -> String {
+    differences.iter().map(Difference::to_string).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -61,7 +87,7 @@ mod tests {
 
     fn facts(hash: u8, bytes: u64, media_type: Option<&str>, pixels: Option<(u32, u32)>) -> FileFacts {
         let sha256 = ContentHash::from_bytes([hash; 32]);
-        FileFacts { sha256, bytes, media_type: media_type.map(str::to_owned), pixels }
+        FileFacts { sha256, bytes, media_type: media_type.map(str::to_owned), pixels, content: None }
     }
 
     #[test]
@@ -71,15 +97,48 @@ mod tests {
             (facts(2, 11, Some("image/png"), Some((3, 2))), None),
             (facts(2, 0, None, None), Some("Imatag returned an empty file")),
             (facts(1, 10, Some("image/png"), Some((3, 2))), Some("the original unchanged")),
-            (facts(2, 9, Some("image/jpeg"), Some((3, 2))), Some("is image/png, Imatag returned image/jpeg")),
-            (facts(2, 9, None, Some((3, 2))), Some("returned of no known type")),
-            (facts(2, 9, Some("image/png"), Some((2, 3))), Some("has 3 × 2 pixels, Imatag returned 2 × 3")),
-            (facts(2, 9, Some("image/png"), None), Some("returned unreadable")),
+            (
+                facts(2, 9, Some("image/jpeg"), Some((3, 2))),
+                Some("media_type: the original has the type image/png, the result the type image/jpeg"),
+            ),
+            (facts(2, 9, None, Some((3, 2))), Some("the result no known type")),
+            (
+                facts(2, 9, Some("image/png"), Some((2, 3))),
+                Some("pixel_size: the original has 3 × 2 pixels, the result 2 × 3 pixels"),
+            ),
+            (facts(2, 9, Some("image/png"), None), Some("the result no readable size")),
         ];
         for (result, wanted) in table {
-            let error = check_result(&original, &result).err().map(|error| error.to_string());
+            let error = check_result(&original, &result, &ChecksSection::default()).err();
+            let error = error.map(|error| error.to_string());
             assert_eq!(error.is_some(), wanted.is_some(), "{result:?}");
             assert!(error.unwrap_or_default().contains(wanted.unwrap_or_default()), "{result:?}");
         }
+    }
+
+    #[test]
+    fn a_check_that_is_switched_off_finds_nothing() {
+        let original = facts(1, 10, Some("image/png"), Some((3, 2)));
+        let result = facts(2, 9, Some("image/png"), Some((2, 3)));
+        let checks = ChecksSection { pixel_size: false, ..ChecksSection::default() };
+        assert!(check_result(&original, &result, &ChecksSection::default()).is_err());
+        assert!(check_result(&original, &result, &checks).is_ok());
+    }
+
+    #[test]
+    fn an_original_that_an_older_release_inspected_is_said_not_to_be_checked() {
+        let original = facts(1, 10, Some("image/png"), Some((3, 2)));
+        let unchecked =
+            check_result(&original, &facts(2, 9, Some("image/png"), Some((3, 2))), &ChecksSection::default());
+        let unchecked = unchecked.unwrap();
+        let found: Vec<_> = unchecked.iter().map(|unchecked| unchecked.check).collect();
+        let of_pictures: Vec<_> = Check::ALL
+            .into_iter()
+            .filter(|check| concerns(*check, "image/") && !concerns(*check, ""))
+            .collect();
+        assert_eq!(found, of_pictures);
+        assert!(
+            unchecked[0].to_string().contains("orientation: the original was inspected by another release")
+        );
     }
 }

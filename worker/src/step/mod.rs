@@ -1,8 +1,8 @@
 //! The three steps of a job. A step does its work and says how it ended; it settles nothing itself.
 
 mod complete;
-mod inspect;
 mod marking;
+mod rejected;
 mod save;
 mod submit;
 mod transfer;

@@ -10,10 +10,11 @@ use common::outcome::{FailureClass, Outcome};
 use common::queue::Lease;
 use common::spool::{ExtraHash, SpooledFile};
 
-use super::{StepEnd, Wait, complete, inspect, transfer};
+use super::{StepEnd, Wait, complete, transfer};
 use crate::decide::{FileDecision, decide_file};
 use crate::environment::Environment;
 use crate::error::StepError;
+use crate::inspect;
 
 pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
     let Some(lease) = environment.queue.lease(&job.asset_id).await? else {
@@ -33,7 +34,7 @@ pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<S
         Ok(file) => file,
         Err(end) => return Ok(end),
     };
-    let facts = inspect::facts(&file).await?;
+    let facts = inspect::facts(&file, &environment.settings.checks).await?;
     job.effects.original = Some(facts.clone());
     if guard_stands(Guard::HashRule) {
         let legacy = environment.settings.legacy;
@@ -151,7 +152,8 @@ async fn send(
     // A lease that ran out while the file came down, or waited for its place, gives no right to submit it.
     lease.check()?;
     let answer = environment.imatag.submit(&file, submit, place).await;
-    let SubmitAnswer { submitted, request_id } = answer.map_err(|error| StepError::from(error).of_effect())?;
+    let SubmitAnswer { submitted, request_id } =
+        answer.map_err(|error| StepError::from(error).of_effect())?;
     job.effects.request_ids.extend(request_id);
     job.bytes_uploaded += file.bytes();
     // The original's place in the spool is free for the result from here on.

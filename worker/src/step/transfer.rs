@@ -11,10 +11,11 @@ use jiff::Timestamp;
 
 use super::save::{Seen, seen};
 use super::submit::shown_name;
-use super::{StepEnd, Wait, complete, inspect, marking};
-use crate::decide::{Sight, check_result, glance};
+use super::{StepEnd, Wait, complete, marking, rejected};
+use crate::decide::{Sight, Unchecked, check_result, glance};
 use crate::environment::Environment;
 use crate::error::StepError;
+use crate::inspect;
 
 pub(super) async fn transfer(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
     if job.effects.import_id.is_some() && job.effects.watermarked.is_some() {
@@ -54,12 +55,22 @@ pub(super) async fn transfer_body(
     let received = environment.spool.receive(body.stream, body.bytes, None).await;
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();
-    let result = inspect::facts(&file).await?;
-    if let Err(problem) = check_result(&original, &result) {
-        let medium = job.effects.media_id.as_deref().unwrap_or("without an id");
-        let reason =
-            format!("{problem}; {} in Bynder was not touched (Imatag medium {medium})", shown_name(job));
-        return Ok(StepEnd::failed(FailureClass::BadResult, reason));
+    let checks = &environment.settings.checks;
+    let result = inspect::facts(&file, checks).await?;
+    match check_result(&original, &result, checks) {
+        Ok(unchecked) if unchecked.is_empty() => {}
+        Ok(unchecked) => {
+            let unchecked = unchecked.iter().map(Unchecked::to_string).collect::<Vec<_>>().join("; ");
+            tracing::warn!(job_id = %job.job_id, asset_id = %job.asset_id, unchecked, "not checked");
+        }
+        Err(problem) => {
+            let medium = job.effects.media_id.as_deref().unwrap_or("without an id");
+            let kept = rejected::keep(checks, job, &file, &result).await;
+            let name = shown_name(job);
+            let reason =
+                format!("{problem}; {name} in Bynder was not touched (Imatag medium {medium}{kept})");
+            return Ok(StepEnd::failed(FailureClass::BadResult, reason));
+        }
     }
     let name = file_name(job, &original);
     environment.queue.contact()?;
@@ -120,7 +131,13 @@ async fn looked(environment: &Environment, job: &mut Job) -> Result<Seen, StepEr
 /// The name for the upload: the asset's own, with an extension that Bynder insists on.
 fn file_name(job: &Job, original: &FileFacts) -> String {
     let name = shown_name(job);
-    let extension = match original.media_type.as_deref() {
+    let has_extension = std::path::Path::new(name).extension().is_some_and(|found| found.len() <= 5);
+    if has_extension { name.to_owned() } else { format!("{name}.{}", extension(original)) }
+}
+
+/// The usual extension of this kind of file.
+pub(super) fn extension(facts: &FileFacts) -> &'static str {
+    match facts.media_type.as_deref() {
         Some("image/jpeg") => "jpg",
         Some("image/png") => "png",
         Some("image/tiff") => "tif",
@@ -130,7 +147,5 @@ fn file_name(job: &Job, original: &FileFacts) -> String {
         Some("video/quicktime") => "mov",
         Some("application/pdf") => "pdf",
         Some(_) | None => "bin",
-    };
-    let has_extension = std::path::Path::new(name).extension().is_some_and(|found| found.len() <= 5);
-    if has_extension { name.to_owned() } else { format!("{name}.{extension}") }
+    }
 }

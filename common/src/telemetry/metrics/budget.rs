@@ -46,7 +46,8 @@ impl BudgetSeries {
                 "Whether nothing is done, and who wants it so.",
                 "by",
             )?,
-            quiet_hours: register.gauge("connector_quiet_hours", "Whether less is done at this time of day.")?,
+            quiet_hours: register
+                .gauge("connector_quiet_hours", "Whether less is done at this time of day.")?,
             breakers: register.gauges(
                 "connector_breaker_open",
                 "Whether a service counts as out.",

@@ -20,7 +20,8 @@ impl VerifiedSeries {
                 "Protected assets, by whether the last verification found what the marker says.",
                 "result",
             )?,
-            at: register.gauge("connector_verified_timestamp_seconds", "When the last verification ended.")?,
+            at: register
+                .gauge("connector_verified_timestamp_seconds", "When the last verification ended.")?,
         };
         for result in ["held", "broken", "unchecked"] {
             verified.assets.with_label_values(&[result]);

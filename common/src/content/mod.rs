@@ -1,0 +1,126 @@
+//! What is remembered of a file's content, small enough to travel inside a message.
+
+mod thumbnail;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub use thumbnail::Thumbnail;
+
+/// What was read of a file, by its kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// A picture.
+    Picture(Picture),
+    /// An MP4 or MOV film.
+    Film(Film),
+    /// A PDF.
+    Document {
+        /// Its number of pages.
+        pages: u64,
+    },
+    /// A file that could not be looked into, and why.
+    Unreadable(String),
+    /// A kind of file that no check looks into.
+    Other,
+}
+
+/// What was read of a picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Which way up it is shown, as a number of EXIF; 1 where the file does not say.
+    pub orientation: u32,
+    /// Bits of each channel.
+    pub bit_depth: u8,
+    /// Whether it has transparency.
+    pub alpha: bool,
+    /// Dots per inch, across and down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpi: Option<(u32, u32)>,
+    /// The embedded ICC profile: its name, and the start of its SHA-256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icc_profile: Option<String>,
+    /// Who made it and who owns it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub credits: BTreeMap<Credit, String>,
+    /// What it shows; `None` where nobody wanted to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<View>,
+}
+
+/// What a picture shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// The whole picture, very small.
+    Thumbnail(Thumbnail),
+    /// Decoding it would take more memory than is allowed.
+    TooLarge {
+        /// Bytes that it would take.
+        needed: u64,
+    },
+    /// It could not be decoded, and why.
+    Undecodable(String),
+}
+
+/// A place where a picture says who made it or who owns it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credit {
+    /// EXIF or TIFF tag 33432.
+    ExifCopyright,
+    /// EXIF or TIFF tag 315.
+    ExifArtist,
+    /// IPTC dataset 2:116.
+    IptcCopyright,
+    /// IPTC dataset 2:80.
+    IptcByline,
+    /// XMP `dc:rights`.
+    XmpRights,
+    /// XMP `dc:creator`.
+    XmpCreator,
+}
+
+impl Credit {
+    /// How people call the place.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ExifCopyright => "EXIF Copyright",
+            Self::ExifArtist => "EXIF Artist",
+            Self::IptcCopyright => "IPTC Copyright Notice",
+            Self::IptcByline => "IPTC By-line",
+            Self::XmpRights => "XMP dc:rights",
+            Self::XmpCreator => "XMP dc:creator",
+        }
+    }
+}
+
+/// What was read of a film.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Film {
+    /// What is wrong with its boxes, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
+    /// The handler types of its tracks (`vide`, `soun`, …), sorted.
+    #[serde(default)]
+    pub tracks: Vec<String>,
+    /// How long it runs, in milliseconds.
+    #[serde(default)]
+    pub duration_ms: u64,
+    /// Width and height of each track that has pictures, sorted.
+    #[serde(default)]
+    pub resolutions: Vec<(u32, u32)>,
+}
+
+/// Reads content as far as this release understands it: what a later one wrote counts as never inspected.
+pub(crate) fn understood<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Box<Content>>, D::Error> {
+    let value = Option::<serde_json::Value>::deserialize(deserializer)?;
+    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
+}

@@ -1,0 +1,152 @@
+//! Holding single traits of two files against each other.
+
+mod film;
+mod picture;
+mod similarity;
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+pub(crate) use similarity::similarity;
+
+use common::check::Check;
+use common::content::Content;
+use common::hash::FileFacts;
+
+/// What one check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// Nothing is wrong, or the check does not concern this kind of file.
+    Same,
+    /// The result is not like the original.
+    Differs {
+        /// What the original has.
+        original: String,
+        /// What the result has.
+        result: String,
+    },
+    /// The original gives nothing to compare with.
+    Impossible(String),
+}
+
+/// Whether a check has anything to look at in files of this media type.
+pub(super) fn concerns(check: Check, media_type: &str) -> bool {
+    match check {
+        Check::MediaType | Check::PixelSize => true,
+        Check::Orientation
+        | Check::BitDepth
+        | Check::Alpha
+        | Check::Dpi
+        | Check::IccProfile
+        | Check::Copyright
+        | Check::SamePicture => media_type.starts_with("image/"),
+        Check::Container | Check::Tracks | Check::Duration | Check::Resolution => {
+            media_type.starts_with("video/")
+        }
+        Check::Pages => media_type == "application/pdf",
+    }
+}
+
+/// Makes one check.
+pub(super) fn compare(
+    check: Check,
+    original: &FileFacts,
+    result: &FileFacts,
+    least_similarity: f64,
+) -> Finding {
+    let pictures = |compare: fn(&_, &_) -> Finding| of_kind(original, result, picture, compare);
+    let films = |compare: fn(&_, &_) -> Finding| of_kind(original, result, film, compare);
+    match check {
+        Check::MediaType => media_type(original, result),
+        Check::PixelSize => pixel_size(original, result),
+        Check::Orientation => pictures(picture::orientation),
+        Check::BitDepth => pictures(picture::bit_depth),
+        Check::Alpha => pictures(picture::alpha),
+        Check::Dpi => pictures(picture::dpi),
+        Check::IccProfile => pictures(picture::icc_profile),
+        Check::Copyright => pictures(picture::credits),
+        Check::SamePicture => of_kind(original, result, picture, |original, result| {
+            picture::view(original, result, least_similarity)
+        }),
+        Check::Container => films(film::container),
+        Check::Tracks => films(film::tracks),
+        Check::Duration => films(film::duration),
+        Check::Resolution => films(film::resolution),
+        Check::Pages => of_kind(original, result, pages, |original, result| {
+            same(original, result, |pages| format!("{pages} pages"))
+        }),
+    }
+}
+
+/// Compares the two values by equality.
+fn same<T: PartialEq>(original: &T, result: &T, show: impl Fn(&T) -> String) -> Finding {
+    if original == result {
+        return Finding::Same;
+    }
+    Finding::Differs { original: show(original), result: show(result) }
+}
+
+fn media_type(original: &FileFacts, result: &FileFacts) -> Finding {
+    same(&original.media_type, &result.media_type, |media_type| {
+        media_type.as_ref().map_or_else(|| "no known type".to_owned(), |name| format!("the type {name}"))
+    })
+}
+
+fn pixel_size(original: &FileFacts, result: &FileFacts) -> Finding {
+    same(&original.pixels, &result.pixels, |pixels| match pixels {
+        Some((width, height)) => format!("{width} × {height} pixels"),
+        None => "no readable size".to_owned(),
+    })
+}
+
+/// Compares what both files are, where the original is a file of this kind.
+fn of_kind<T>(
+    original: &FileFacts,
+    result: &FileFacts,
+    pick: fn(&Content) -> Option<&T>,
+    compare: impl FnOnce(&T, &T) -> Finding,
+) -> Finding {
+    let theirs = match original.content.as_deref() {
+        None => return Finding::Impossible("the original was inspected by another release".to_owned()),
+        Some(Content::Unreadable(reason)) => {
+            return Finding::Impossible(format!("the original could not be read: {reason}"));
+        }
+        Some(content) => pick(content),
+    };
+    let Some(theirs) = theirs else { return Finding::Same };
+    match result.content.as_deref() {
+        None => Finding::Impossible("the result was inspected by another release".to_owned()),
+        Some(Content::Unreadable(reason)) => {
+            Finding::Differs { original: "readable content".to_owned(), result: format!("none: {reason}") }
+        }
+        Some(content) => match pick(content) {
+            Some(ours) => compare(theirs, ours),
+            None => Finding::Differs {
+                original: "readable content".to_owned(),
+                result: "another kind of it".to_owned(),
+            },
+        },
+    }
+}
+
+fn picture(content: &Content) -> Option<&common::content::Picture> {
+    match content {
+        Content::Picture(picture) => Some(picture),
+        Content::Film(_) | Content::Document { .. } | Content::Unreadable(_) | Content::Other => None,
+    }
+}
+
+fn film(content: &Content) -> Option<&common::content::Film> {
+    match content {
+        Content::Film(film) => Some(film),
+        Content::Picture(_) | Content::Document { .. } | Content::Unreadable(_) | Content::Other => None,
+    }
+}
+
+fn pages(content: &Content) -> Option<&u64> {
+    match content {
+        Content::Document { pages } => Some(pages),
+        Content::Picture(_) | Content::Film(_) | Content::Unreadable(_) | Content::Other => None,
+    }
+}

@@ -1,0 +1,85 @@
+//! The traits of pictures.
+
+use common::content::{Picture, View};
+
+use super::similarity::similarity;
+use super::{Finding, same};
+
+pub(super) fn orientation(original: &Picture, result: &Picture) -> Finding {
+    same(&original.orientation, &result.orientation, |number| format!("orientation {number}"))
+}
+
+pub(super) fn bit_depth(original: &Picture, result: &Picture) -> Finding {
+    same(&original.bit_depth, &result.bit_depth, |bits| format!("{bits} bits a channel"))
+}
+
+pub(super) fn alpha(original: &Picture, result: &Picture) -> Finding {
+    same(&original.alpha, &result.alpha, |alpha| {
+        if *alpha { "transparency" } else { "no transparency" }.to_owned()
+    })
+}
+
+/// A resolution that the original does not state may be added: nothing is lost by it.
+pub(super) fn dpi(original: &Picture, result: &Picture) -> Finding {
+    let Some(wanted) = original.dpi else { return Finding::Same };
+    // A PNG counts by the metre, so a value that went through one is off by a little.
+    let near = |left: u32, right: u32| left.abs_diff(right) <= 1;
+    if result.dpi.is_some_and(|found| near(found.0, wanted.0) && near(found.1, wanted.1)) {
+        return Finding::Same;
+    }
+    let show = |(across, down): (u32, u32)| format!("{across} × {down} dpi");
+    Finding::Differs { original: show(wanted), result: result.dpi.map_or_else(|| "none".to_owned(), show) }
+}
+
+/// A profile that the original does not have may not be added: it can change how the picture looks.
+pub(super) fn icc_profile(original: &Picture, result: &Picture) -> Finding {
+    same(&original.icc_profile, &result.icc_profile, |profile| {
+        profile.as_ref().map_or_else(|| "no profile".to_owned(), |name| format!("the profile {name}"))
+    })
+}
+
+/// Every credit of the original stands in the result, where it stood and as it was; more may stand there.
+pub(super) fn credits(original: &Picture, result: &Picture) -> Finding {
+    let lost: Vec<_> =
+        original.credits.iter().filter(|(credit, text)| result.credits.get(credit) != Some(text)).collect();
+    if lost.is_empty() {
+        return Finding::Same;
+    }
+    let shown = |text: Option<&String>| text.map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"));
+    let (original, result): (Vec<_>, Vec<_>) = lost
+        .into_iter()
+        .map(|(credit, text)| {
+            let found = shown(result.credits.get(credit));
+            (format!("{} {text:?}", credit.name()), format!("{} {found}", credit.name()))
+        })
+        .unzip();
+    Finding::Differs { original: original.join(", "), result: result.join(", ") }
+}
+
+pub(super) fn view(original: &Picture, result: &Picture, least: f64) -> Finding {
+    let theirs = match &original.view {
+        None => return Finding::Impossible("the original was not decoded".to_owned()),
+        Some(View::TooLarge { needed }) => {
+            return Finding::Impossible(format!("too large to decode: {} MiB of memory", needed >> 20));
+        }
+        Some(View::Undecodable(reason)) => {
+            return Finding::Impossible(format!("the original cannot be decoded: {reason}"));
+        }
+        Some(View::Thumbnail(thumbnail)) => thumbnail,
+    };
+    let differs = |result: String| Finding::Differs {
+        original: format!("a picture to be met with a similarity of at least {least}"),
+        result,
+    };
+    match &result.view {
+        None => Finding::Impossible("the result was not decoded".to_owned()),
+        Some(View::TooLarge { needed }) => {
+            Finding::Impossible(format!("the result is too large to decode: {} MiB of memory", needed >> 20))
+        }
+        Some(View::Undecodable(reason)) => differs(format!("cannot be decoded: {reason}")),
+        Some(View::Thumbnail(ours)) => {
+            let found = similarity(theirs, ours);
+            if found >= least { Finding::Same } else { differs(format!("one of {found:.3}")) }
+        }
+    }
+}

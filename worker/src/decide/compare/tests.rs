@@ -1,0 +1,158 @@
+use std::collections::BTreeMap;
+
+use common::content::{Credit, Film, Picture, Thumbnail, View};
+use common::hash::ContentHash;
+
+use super::similarity::similarity;
+use super::*;
+
+fn picture() -> Picture {
+    Picture {
+        orientation: 1,
+        bit_depth: 16,
+        alpha: true,
+        dpi: Some((300, 300)),
+        icc_profile: Some("sRGB (01)".to_owned()),
+        credits: BTreeMap::from([(Credit::IptcByline, "Jo".to_owned())]),
+        view: Some(View::Thumbnail(gradient(1))),
+    }
+}
+
+fn film() -> Film {
+    Film { damage: None, tracks: vec!["vide".to_owned()], duration_ms: 1000, resolutions: vec![(160, 90)] }
+}
+
+fn gradient(step: usize) -> Thumbnail {
+    Thumbnail::new(std::array::from_fn(|index| u8::try_from(index * step % 256).unwrap()))
+}
+
+fn facts(content: Option<Content>) -> FileFacts {
+    let sha256 = ContentHash::from_bytes([1; 32]);
+    FileFacts { sha256, bytes: 9, media_type: None, pixels: None, content: content.map(Box::new) }
+}
+
+fn found(check: Check, original: Content, result: Content) -> Finding {
+    compare(check, &facts(Some(original)), &facts(Some(result)), 0.95)
+}
+
+fn differs(original: &str, result: &str) -> Finding {
+    Finding::Differs { original: original.to_owned(), result: result.to_owned() }
+}
+
+#[test]
+fn each_trait_of_a_picture_is_compared_and_shown_on_both_sides() {
+    let changed = |change: fn(&mut Picture)| {
+        let mut picture = picture();
+        change(&mut picture);
+        picture
+    };
+    let table = [
+        (Check::Orientation, changed(|it| it.orientation = 6), differs("orientation 1", "orientation 6")),
+        (Check::BitDepth, changed(|it| it.bit_depth = 8), differs("16 bits a channel", "8 bits a channel")),
+        (Check::Alpha, changed(|it| it.alpha = false), differs("transparency", "no transparency")),
+        (Check::Dpi, changed(|it| it.dpi = None), differs("300 × 300 dpi", "none")),
+        (Check::Dpi, changed(|it| it.dpi = Some((72, 300))), differs("300 × 300 dpi", "72 × 300 dpi")),
+        (Check::Dpi, changed(|it| it.dpi = Some((299, 301))), Finding::Same),
+        (
+            Check::IccProfile,
+            changed(|it| it.icc_profile = None),
+            differs("the profile sRGB (01)", "no profile"),
+        ),
+        (
+            Check::Copyright,
+            changed(|it| it.credits.clear()),
+            differs("IPTC By-line \"Jo\"", "IPTC By-line nothing"),
+        ),
+        (
+            Check::Copyright,
+            changed(|it| {
+                it.credits.insert(Credit::XmpRights, "added".to_owned());
+            }),
+            Finding::Same,
+        ),
+    ];
+    for (check, result, wanted) in table {
+        assert_eq!(found(check, Content::Picture(picture()), Content::Picture(result)), wanted);
+    }
+}
+
+#[test]
+fn each_trait_of_a_film_is_compared_and_shown_on_both_sides() {
+    let changed = |change: fn(&mut Film)| {
+        let mut film = film();
+        change(&mut film);
+        film
+    };
+    let table = [
+        (
+            Check::Container,
+            changed(|it| it.damage = Some("cut".to_owned())),
+            differs("an intact container", "none: cut"),
+        ),
+        (Check::Tracks, changed(|it| it.tracks.clear()), differs("the tracks vide", "no tracks")),
+        (
+            Check::Duration,
+            changed(|it| it.duration_ms = 500),
+            differs("a duration of 1000 ms", "a duration of 500 ms"),
+        ),
+        (Check::Duration, changed(|it| it.duration_ms = 1200), Finding::Same),
+        (
+            Check::Resolution,
+            changed(|it| it.resolutions = vec![(80, 45)]),
+            differs("pictures of 160 × 90", "pictures of 80 × 45"),
+        ),
+    ];
+    for (check, result, wanted) in table {
+        assert_eq!(found(check, Content::Film(film()), Content::Film(result)), wanted);
+    }
+    let pages = |pages| Content::Document { pages };
+    assert_eq!(found(Check::Pages, pages(2), pages(1)), differs("2 pages", "1 pages"));
+}
+
+#[test]
+fn what_the_original_does_not_tell_is_impossible_to_check_and_never_a_failure() {
+    let content = [None, Some(Content::Unreadable("cut".to_owned()))];
+    for original in content {
+        let finding =
+            compare(Check::Orientation, &facts(original), &facts(Some(Content::Picture(picture()))), 0.95);
+        assert!(matches!(finding, Finding::Impossible(_)), "{finding:?}");
+    }
+    for view in [None, Some(View::TooLarge { needed: 1 << 30 }), Some(View::Undecodable("cut".to_owned()))] {
+        let original = Content::Picture(Picture { view, ..picture() });
+        let finding = found(Check::SamePicture, original, Content::Picture(picture()));
+        assert!(matches!(finding, Finding::Impossible(_)), "{finding:?}");
+    }
+    let damaged = Film { damage: Some("cut".to_owned()), ..film() };
+    let finding = found(Check::Container, Content::Film(damaged), Content::Film(film()));
+    assert!(matches!(finding, Finding::Impossible(_)), "{finding:?}");
+}
+
+#[test]
+fn a_result_that_cannot_be_read_where_the_original_could_is_bad() {
+    let results = [Content::Unreadable("cut".to_owned()), Content::Other, Content::Film(film())];
+    for result in results {
+        let finding = found(Check::Alpha, Content::Picture(picture()), result);
+        assert!(matches!(finding, Finding::Differs { .. }), "{finding:?}");
+    }
+    let undecodable = Picture { view: Some(View::Undecodable("cut".to_owned())), ..picture() };
+    let finding = found(Check::SamePicture, Content::Picture(picture()), Content::Picture(undecodable));
+    assert!(matches!(finding, Finding::Differs { .. }), "{finding:?}");
+}
+
+#[test]
+fn a_check_of_another_kind_of_file_concerns_nobody() {
+    for check in [Check::Orientation, Check::SamePicture, Check::Pages] {
+        assert_eq!(found(check, Content::Film(film()), Content::Film(film())), Finding::Same);
+        assert_eq!(found(check, Content::Other, Content::Other), Finding::Same);
+    }
+}
+
+#[test]
+fn similarity_is_one_for_the_same_and_symmetric_for_others() {
+    let (left, right) = (gradient(1), gradient(7));
+    assert!((similarity(&left, &left) - 1.0).abs() < 1e-9);
+    assert!((similarity(&left, &right) - similarity(&right, &left)).abs() < 1e-9);
+    assert!(similarity(&left, &right) < 0.5);
+    let (white, black) = (Thumbnail::new([255; Thumbnail::BYTES]), Thumbnail::new([0; Thumbnail::BYTES]));
+    assert!(similarity(&white, &black) < 0.01);
+}

@@ -1,0 +1,202 @@
+//! JPEG: the segments before the image data, and the picture decoded at an eighth of its size.
+
+use std::io::SeekFrom;
+
+use common::content::{Picture, View};
+use jpeg_decoder::{Decoder, PixelFormat};
+
+use super::credits::{self, Credits};
+use super::memory::{MOST_DECODED, MOST_METADATA, piece};
+use super::thumbnail::{Shrinking, colour, of_inks};
+use super::{Source, exif, picture};
+
+/// No camera and no program writes more segments; a hostile file could make a reader count for hours.
+const MOST_SEGMENTS: usize = 10_000;
+
+/// The decoder shrinks as far as it can without going below this.
+const LEAST_SIDE: u16 = 64;
+
+const EXIF: &[u8] = b"Exif\0\0";
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+const ICC: &[u8] = b"ICC_PROFILE\0";
+const PHOTOSHOP: &[u8] = b"Photoshop 3.0\0";
+const JFIF: &[u8] = b"JFIF\0";
+
+/// What stands before the image data.
+#[derive(Debug, Default)]
+struct Header {
+    frame: Option<Frame>,
+    dpi: Option<(u32, u32)>,
+    exif: Vec<u8>,
+    xmp: Vec<u8>,
+    photoshop: Vec<u8>,
+    icc: Vec<(u8, Vec<u8>)>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    precision: u8,
+    width: u16,
+    height: u16,
+    /// Sampling factors, across times down, of each component.
+    samplings: Vec<u8>,
+    /// Whether all coefficients have to be held until the last scan.
+    is_held_whole: bool,
+}
+
+pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, String> {
+    let mut header = header(&mut file).map_err(|error| error.to_string())?;
+    let frame = header.frame.take().ok_or("it has no frame header")?;
+    let tags = exif::read(header.exif);
+    header.icc.sort_by_key(|(number, _)| *number);
+    let icc: Vec<u8> = header.icc.into_iter().flat_map(|(_, part)| part).collect();
+    let mut credits: Credits = tags.credits;
+    credits::of_photoshop(&mut credits, &header.photoshop);
+    credits::of_xmp(&mut credits, &header.xmp);
+    Ok(Picture {
+        orientation: tags.orientation.unwrap_or(1),
+        bit_depth: frame.precision,
+        alpha: false,
+        dpi: header.dpi.or(tags.dpi),
+        icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
+        credits,
+        view: decode.then(|| view(file, &frame)),
+    })
+}
+
+fn header(file: &mut impl Source) -> std::io::Result<Header> {
+    let mut header = Header::default();
+    let mut read: u64 = 0;
+    file.seek(SeekFrom::Start(2))?;
+    for _ in 0..MOST_SEGMENTS {
+        let marker = marker(file)?;
+        if matches!(marker, 0x01 | 0xD0..=0xD7) {
+            continue;
+        }
+        // The image data, or the end.
+        if matches!(marker, 0xD9 | 0xDA) {
+            return Ok(header);
+        }
+        let mut length = [0; 2];
+        file.read_exact(&mut length)?;
+        let length = u16::from_be_bytes(length).saturating_sub(2);
+        read += u64::from(length);
+        let is_wanted =
+            matches!(marker, 0xE0..=0xE2 | 0xED | 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF);
+        if is_wanted && read <= MOST_METADATA {
+            let content = piece(file, length.into())?;
+            header.take(marker, &content);
+        } else {
+            file.seek_relative(length.into())?;
+        }
+    }
+    Ok(header)
+}
+
+/// The next marker; any number of fill bytes may stand before it.
+fn marker(file: &mut impl Source) -> std::io::Result<u8> {
+    let mut byte = [0];
+    file.read_exact(&mut byte)?;
+    if byte != [0xFF] {
+        return Err(std::io::Error::other("its segments do not follow each other"));
+    }
+    while byte == [0xFF] {
+        file.read_exact(&mut byte)?;
+    }
+    Ok(byte[0])
+}
+
+impl Header {
+    fn take(&mut self, marker: u8, content: &[u8]) {
+        match (marker, content) {
+            (0xE0, _) if content.starts_with(JFIF) => self.dpi = density(content),
+            (0xE1, _) if content.starts_with(EXIF) && self.exif.is_empty() => {
+                self.exif = content[EXIF.len()..].to_vec();
+            }
+            (0xE1, _) if content.starts_with(XMP) => self.xmp = content[XMP.len()..].to_vec(),
+            (0xE2, [.., _]) if content.starts_with(ICC) => {
+                if let Some((number, part)) = content[ICC.len()..].split_first() {
+                    self.icc.push((*number, part.get(1..).unwrap_or_default().to_vec()));
+                }
+            }
+            (0xED, _) if content.starts_with(PHOTOSHOP) => {
+                self.photoshop.extend(&content[PHOTOSHOP.len()..]);
+            }
+            (0xC0..=0xCF, _) => self.frame = frame(marker, content),
+            _ => {}
+        }
+    }
+}
+
+/// JFIF's density, where it has a unit: dots per inch, or per centimetre.
+fn density(content: &[u8]) -> Option<(u32, u32)> {
+    let [unit, across_high, across_low, down_high, down_low] = *content.get(7..12)? else { return None };
+    let across = u16::from_be_bytes([across_high, across_low]);
+    let down = u16::from_be_bytes([down_high, down_low]);
+    match unit {
+        1 => Some((across.into(), down.into())),
+        2 => Some((exif::per_inch(across.into()), exif::per_inch(down.into()))),
+        _ => None,
+    }
+}
+
+fn frame(marker: u8, content: &[u8]) -> Option<Frame> {
+    let [precision, height_high, height_low, width_high, width_low, count] = *content.get(..6)? else {
+        return None;
+    };
+    let components = content.get(6..)?.chunks_exact(3).take(count.into());
+    Some(Frame {
+        precision,
+        width: u16::from_be_bytes([width_high, width_low]),
+        height: u16::from_be_bytes([height_high, height_low]),
+        samplings: components.map(|component| (component[1] >> 4) * (component[1] & 15)).collect(),
+        is_held_whole: !matches!(marker, 0xC0 | 0xC1),
+    })
+}
+
+impl Frame {
+    /// Bytes that decoding takes: an eighth of the size each way, and all coefficients where they come in passes.
+    fn memory(&self) -> u64 {
+        let pixels = u64::from(self.width) * u64::from(self.height);
+        let most = u64::from(self.samplings.iter().copied().max().unwrap_or(1).max(1));
+        let samples = self.samplings.iter().map(|sampling| pixels * u64::from(*sampling) / most).sum::<u64>();
+        let shrunk = pixels / 64 * self.samplings.len() as u64 * 2;
+        shrunk + if self.is_held_whole { samples * 2 } else { 0 }
+    }
+}
+
+fn view(mut file: impl Source, frame: &Frame) -> View {
+    let needed = frame.memory();
+    if needed > MOST_DECODED {
+        return View::TooLarge { needed };
+    }
+    decoded(&mut file).unwrap_or_else(View::Undecodable)
+}
+
+fn decoded(file: &mut impl Source) -> Result<View, String> {
+    file.rewind().map_err(|error| error.to_string())?;
+    let mut decoder = Decoder::new(file);
+    decoder.set_max_decoding_buffer_size(usize::try_from(MOST_DECODED).unwrap_or(usize::MAX));
+    let (width, height) = decoder.scale(LEAST_SIDE, LEAST_SIDE).map_err(|error| error.to_string())?;
+    let samples = decoder.decode().map_err(|error| error.to_string())?;
+    let format = decoder.info().ok_or("it has no frame header")?.pixel_format;
+    let mut shrinking = Shrinking::new(width.into(), height.into());
+    let rows = samples.chunks_exact(usize::from(width.max(1)) * format.pixel_bytes());
+    for (y, row) in (0..).zip(rows) {
+        for (x, pixel) in (0..).zip(row.chunks_exact(format.pixel_bytes())) {
+            let colour = match (format, pixel) {
+                (PixelFormat::CMYK32, [cyan, magenta, yellow, black]) => {
+                    of_inks([*cyan, *magenta, *yellow, *black])
+                }
+                (PixelFormat::L16, [low, high]) => {
+                    colour(&[u16::from_ne_bytes([*low, *high]).to_be_bytes()[0]])
+                }
+                (PixelFormat::L8 | PixelFormat::L16 | PixelFormat::RGB24 | PixelFormat::CMYK32, _) => {
+                    colour(pixel)
+                }
+            };
+            shrinking.add(x, y, colour);
+        }
+    }
+    Ok(View::Thumbnail(shrinking.finish()))
+}

@@ -1,0 +1,101 @@
+//! PNG: its chunks, and its rows one by one.
+
+use std::io::{BufRead, Seek};
+
+use common::content::{Picture, View};
+use png::{BitDepth, ColorType, Decoder, Limits, Reader, Transformations, Unit};
+
+use super::credits::{self, Credits};
+use super::memory::{MOST_DECODED, MOST_METADATA};
+use super::thumbnail::{Shrinking, colour};
+use super::{Source, exif, picture};
+
+const XMP: &str = "XML:com.adobe.xmp";
+
+/// Where the pixels of a pass lie.
+struct Pass {
+    left: u64,
+    top: u64,
+    across: usize,
+    down: usize,
+}
+
+const fn pass(left: u64, top: u64, across: usize, down: usize) -> Pass {
+    Pass { left, top, across, down }
+}
+
+/// The passes of an interlaced picture, and the only one of any other.
+const INTERLACED: [Pass; 7] = [
+    pass(0, 0, 8, 8),
+    pass(4, 0, 8, 8),
+    pass(0, 4, 4, 8),
+    pass(2, 0, 4, 4),
+    pass(0, 2, 2, 4),
+    pass(1, 0, 2, 2),
+    pass(0, 1, 1, 2),
+];
+const WHOLE: [Pass; 1] = [pass(0, 0, 1, 1)];
+
+pub(super) fn read(file: impl Source, decode: bool) -> Result<Picture, String> {
+    let limits = Limits { bytes: usize::try_from(MOST_DECODED).unwrap_or(usize::MAX) };
+    let mut decoder = Decoder::new_with_limits(file, limits);
+    decoder.set_transformations(Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
+    let view = decode.then(|| view(&mut reader));
+    // Text may stand behind the pixels. What is wrong with them shows in the view.
+    if matches!(view, Some(View::Thumbnail(_))) {
+        let _ = reader.finish();
+    }
+    let info = reader.info();
+    let tags = exif::read(info.exif_metadata.as_ref().map(|exif| exif.to_vec()).unwrap_or_default());
+    let mut credits: Credits = tags.credits;
+    if let Some(packet) = info.utf8_text.iter().find(|text| text.keyword == XMP) {
+        let mut packet = packet.clone();
+        if packet.decompress_text_with_limit(usize::try_from(MOST_METADATA).unwrap_or(usize::MAX)).is_ok() {
+            credits::of_xmp(&mut credits, packet.get_text().unwrap_or_default().as_bytes());
+        }
+    }
+    let density = info.pixel_dims.filter(|dimensions| dimensions.unit == Unit::Meter);
+    let per_inch = |per_metre: u32| exif::per_inch(f64::from(per_metre) / 100.0);
+    Ok(Picture {
+        orientation: tags.orientation.unwrap_or(1),
+        bit_depth: bits(info.color_type, info.bit_depth),
+        alpha: matches!(info.color_type, ColorType::GrayscaleAlpha | ColorType::Rgba) || info.trns.is_some(),
+        dpi: density.map(|density| (per_inch(density.xppu), per_inch(density.yppu))).or(tags.dpi),
+        icc_profile: info.icc_profile.as_ref().map(|icc| picture::profile(icc)),
+        credits,
+        view,
+    })
+}
+
+/// The colours of a palette have eight bits, however few its numbers have.
+fn bits(color: ColorType, depth: BitDepth) -> u8 {
+    if color == ColorType::Indexed { 8 } else { depth as u8 }
+}
+
+fn view<R: BufRead + Seek>(reader: &mut Reader<R>) -> View {
+    // A row as it is stored has at most twice the bytes of one as it is shown.
+    let needed = reader.output_line_size(reader.info().width).map_or(u64::MAX, |row| row as u64 * 3);
+    if needed > MOST_DECODED {
+        return View::TooLarge { needed };
+    }
+    rows(reader).unwrap_or_else(|error| View::Undecodable(error.to_string()))
+}
+
+fn rows<R: BufRead + Seek>(reader: &mut Reader<R>) -> Result<View, png::DecodingError> {
+    let (width, height, interlaced) = (reader.info().width, reader.info().height, reader.info().interlaced);
+    let samples = reader.output_color_type().0.samples();
+    let mut shrinking = Shrinking::new(width, height);
+    let passes = if interlaced { &INTERLACED[..] } else { &WHOLE[..] };
+    // A pass without a pixel has no rows either.
+    for pass in passes.iter().filter(|pass| pass.left < u64::from(width)) {
+        for y in (pass.top..u64::from(height)).step_by(pass.down) {
+            let Some(row) = reader.next_interlaced_row()? else { break };
+            let pixels = row.data().chunks_exact(samples);
+            for (x, pixel) in (pass.left..u64::from(width)).step_by(pass.across).zip(pixels) {
+                shrinking.add(x, y, colour(pixel));
+            }
+        }
+    }
+    Ok(View::Thumbnail(shrinking.finish()))
+}

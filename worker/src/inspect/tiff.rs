@@ -1,0 +1,145 @@
+//! TIFF: the tags of its first picture, and its strips or tiles one by one.
+
+use std::io::{Read, Seek};
+
+use common::content::{Credit, Picture, View};
+use tiff::ColorType;
+use tiff::decoder::ifd::Value;
+use tiff::decoder::{Decoder, DecodingResult, Limits};
+use tiff::tags::Tag;
+
+use super::credits::{self, Credits};
+use super::memory::{MOST_DECODED, MOST_METADATA};
+use super::thumbnail::{Shrinking, colour, of_inks};
+use super::{Source, exif, picture};
+
+const XMP: Tag = Tag::Unknown(700);
+const IPTC: Tag = Tag::Unknown(33723);
+const PHOTOSHOP: Tag = Tag::Unknown(34377);
+
+/// Values of `ExtraSamples` that mean transparency.
+const ALPHA: [u16; 2] = [1, 2];
+
+/// The value of `PlanarConfiguration` for one plane a colour.
+const SEPARATE: u16 = 2;
+
+pub(super) fn read(file: impl Source, decode: bool) -> Result<Picture, String> {
+    let most = usize::try_from(MOST_DECODED).unwrap_or(usize::MAX);
+    let mut limits = Limits::default();
+    limits.decoding_buffer_size = most;
+    limits.intermediate_buffer_size = most;
+    limits.ifd_value_size = usize::try_from(MOST_METADATA).unwrap_or(usize::MAX);
+    let mut decoder = Decoder::new(file).map_err(|error| error.to_string())?.with_limits(limits);
+    let depths = numbers(&mut decoder, Tag::BitsPerSample);
+    let extra = numbers(&mut decoder, Tag::ExtraSamples);
+    let icc = bytes(&mut decoder, Tag::IccProfile);
+    Ok(Picture {
+        orientation: decoder.get_tag_u32(Tag::Orientation).unwrap_or(1),
+        bit_depth: depths.into_iter().max().and_then(|depth| depth.try_into().ok()).unwrap_or(1),
+        alpha: extra.iter().any(|kind| ALPHA.contains(kind)),
+        dpi: dpi(&mut decoder),
+        icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
+        credits: credits(&mut decoder),
+        view: decode.then(|| view(&mut decoder)),
+    })
+}
+
+fn numbers<R: Read + Seek>(decoder: &mut Decoder<R>, tag: Tag) -> Vec<u16> {
+    decoder.find_tag_unsigned_vec(tag).ok().flatten().unwrap_or_default()
+}
+
+/// A tag's value as bytes; programs disagree about the type of these.
+fn bytes<R: Read + Seek>(decoder: &mut Decoder<R>, tag: Tag) -> Vec<u8> {
+    match decoder.find_tag(tag).ok().flatten() {
+        Some(Value::List(values)) => values.into_iter().filter_map(|value| value.into_u8().ok()).collect(),
+        Some(Value::Byte(value)) => vec![value],
+        _ => Vec::new(),
+    }
+}
+
+fn dpi<R: Read + Seek>(decoder: &mut Decoder<R>) -> Option<(u32, u32)> {
+    let mut rational = |tag| match decoder.find_tag(tag).ok()?? {
+        Value::Rational(dots, of) => Some(f64::from(dots) / f64::from(of)),
+        _ => None,
+    };
+    let (across, down) = (rational(Tag::XResolution)?, rational(Tag::YResolution)?);
+    exif::resolution(across, down, decoder.get_tag_u32(Tag::ResolutionUnit).unwrap_or(2))
+}
+
+fn credits<R: Read + Seek>(decoder: &mut Decoder<R>) -> Credits {
+    let mut credits = Credits::new();
+    for (tag, credit) in [(Tag::Artist, Credit::ExifArtist), (Tag::Copyright, Credit::ExifCopyright)] {
+        credits::note(&mut credits, credit, &decoder.get_tag_ascii_string(tag).unwrap_or_default());
+    }
+    credits::of_photoshop(&mut credits, &bytes(decoder, PHOTOSHOP));
+    credits::of_iptc(&mut credits, &bytes(decoder, IPTC));
+    credits::of_xmp(&mut credits, &bytes(decoder, XMP));
+    credits
+}
+
+fn view<R: Read + Seek>(decoder: &mut Decoder<R>) -> View {
+    match needed(decoder) {
+        Ok(needed) if needed > MOST_DECODED => View::TooLarge { needed },
+        Ok(_) => chunks(decoder).unwrap_or_else(|error| View::Undecodable(error.to_string())),
+        Err(error) => View::Undecodable(error.to_string()),
+    }
+}
+
+/// Bytes of one strip or tile; nothing else is ever held.
+fn needed<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<u64> {
+    let color = decoder.colortype()?;
+    let (width, height) = decoder.chunk_dimensions();
+    let bits = u64::from(color.bit_depth()) * u64::from(color.num_samples());
+    Ok((u64::from(width) * u64::from(height)).saturating_mul(bits) / 8)
+}
+
+fn chunks<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<View> {
+    let color = decoder.colortype()?;
+    let (width, height) = decoder.dimensions()?;
+    let is_planar = numbers(decoder, Tag::PlanarConfiguration).first() == Some(&SEPARATE);
+    if (is_planar && color.num_samples() > 1) || color.bit_depth() < 8 {
+        return Ok(View::Undecodable(format!("no check decodes its way to store {color:?}")));
+    }
+    let (across, down) = decoder.chunk_dimensions();
+    let (across, down) = (across.max(1), down.max(1));
+    let a_row = width.div_ceil(across);
+    let mut shrinking = Shrinking::new(width, height);
+    for number in 0..a_row.saturating_mul(height.div_ceil(down)) {
+        let samples = decoder.read_chunk(number)?;
+        let Some(samples) = in_bytes(samples) else {
+            return Ok(View::Undecodable(format!("no check decodes samples of {color:?}")));
+        };
+        let (left, top) = (u64::from(number % a_row * across), u64::from(number / a_row * down));
+        let row_length = u64::from(decoder.chunk_data_dimensions(number).0.max(1));
+        for (index, pixel) in (0..).zip(samples.chunks_exact(color.num_samples().into())) {
+            let shown = match (color, pixel) {
+                (ColorType::CMYK(_), [cyan, magenta, yellow, black]) => {
+                    of_inks([*cyan, *magenta, *yellow, *black].map(|ink| u8::MAX - ink))
+                }
+                _ => colour(pixel),
+            };
+            shrinking.add(left + index % row_length, top + index / row_length, shown);
+        }
+    }
+    Ok(View::Thumbnail(shrinking.finish()))
+}
+
+/// The samples with eight bits each; `None` for those that have no natural white.
+fn in_bytes(samples: DecodingResult) -> Option<Vec<u8>> {
+    match samples {
+        DecodingResult::U8(values) => Some(values),
+        DecodingResult::U16(values) => Some(values.into_iter().map(|value| value.to_be_bytes()[0]).collect()),
+        DecodingResult::U32(values) => Some(values.into_iter().map(|value| value.to_be_bytes()[0]).collect()),
+        DecodingResult::F32(values) => Some(values.into_iter().map(of_float).collect()),
+        _ => None,
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the value is clamped just before"
+)]
+fn of_float(value: f32) -> u8 {
+    (value.clamp(0.0, 1.0) * 255.0) as u8
+}

@@ -1,0 +1,54 @@
+//! GIF and WebP: pictures for web pages, small enough to be decoded whole. Of a moving one, the first picture counts.
+
+use std::io::{BufRead, Seek};
+
+use common::content::{Picture, View};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits};
+
+use super::credits;
+use super::memory::MOST_DECODED;
+use super::thumbnail::{Shrinking, colour};
+use super::{Source, exif, picture};
+
+pub(super) fn read(file: impl Source, format: ImageFormat, decode: bool) -> Result<Picture, String> {
+    opened(file, format, decode).map_err(|error| error.to_string())
+}
+
+fn opened(file: impl BufRead + Seek, format: ImageFormat, decode: bool) -> ImageResult<Picture> {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_DECODED);
+    let mut reader = ImageReader::with_format(file, format);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder()?;
+    let tags = exif::read(decoder.exif_metadata()?.unwrap_or_default());
+    let icc = decoder.icc_profile()?.unwrap_or_default();
+    let mut credits = tags.credits;
+    credits::of_xmp(&mut credits, &decoder.xmp_metadata()?.unwrap_or_default());
+    let color = decoder.color_type();
+    Ok(Picture {
+        orientation: tags.orientation.unwrap_or(1),
+        bit_depth: 8,
+        alpha: color.has_alpha(),
+        dpi: tags.dpi,
+        icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
+        credits,
+        view: decode.then(|| view(decoder)),
+    })
+}
+
+fn view(decoder: impl ImageDecoder) -> View {
+    // The decoder's own buffers, the picture, and the picture again with its transparency.
+    let needed = decoder.total_bytes().saturating_mul(3);
+    if needed > MOST_DECODED {
+        return View::TooLarge { needed };
+    }
+    let pixels = match DynamicImage::from_decoder(decoder) {
+        Ok(whole) => whole.into_rgba8(),
+        Err(error) => return View::Undecodable(error.to_string()),
+    };
+    let mut shrinking = Shrinking::new(pixels.width(), pixels.height());
+    for (x, y, pixel) in pixels.enumerate_pixels() {
+        shrinking.add(x.into(), y.into(), colour(&pixel.0));
+    }
+    View::Thumbnail(shrinking.finish())
+}

@@ -1,0 +1,54 @@
+//! Keeping the files that failed a check, for a person to look at.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use common::config::ChecksSection;
+use common::hash::FileFacts;
+use common::job::Job;
+use common::spool::SpooledFile;
+
+use super::transfer::extension;
+
+/// Files that are kept at once: a fault at Imatag concerns the whole library, and a few are enough to see it.
+const MOST_KEPT: usize = 100;
+
+/// Copies the file where the configuration wants it; what became of it, as the end of the job's reason.
+///
+/// Nothing here may decide about the job, so what goes wrong is only said.
+pub(super) async fn keep(checks: &ChecksSection, job: &Job, file: &SpooledFile, facts: &FileFacts) -> String {
+    let Some(folder) = checks.keep_rejected_in.clone() else { return String::new() };
+    let name = format!("{}-{}.{}", job.asset_id, facts.sha256.short(), extension(facts));
+    let file = file.clone();
+    let copying = tokio::task::spawn_blocking(move || copy(&folder, &name, &file));
+    match copying.await.map_err(io::Error::other).flatten() {
+        Ok(path) => format!(", the file is kept at {}", path.display()),
+        Err(error) => {
+            tracing::warn!(job_id = %job.job_id, asset_id = %job.asset_id, %error, "a rejected file is not kept");
+            format!(", the file is not kept: {error}")
+        }
+    }
+}
+
+fn copy(folder: &Path, name: &str, file: &SpooledFile) -> io::Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    let target = folder.join(name);
+    // As when the job is replayed.
+    if target.exists() {
+        return Ok(target);
+    }
+    if fs::read_dir(folder)?.count() >= MOST_KEPT {
+        let reason = format!("{MOST_KEPT} files stand in {}; remove some", folder.display());
+        return Err(io::Error::other(reason));
+    }
+    // Under its name only once it is whole.
+    let unfinished = folder.join(format!("{name}.part"));
+    let copied = File::create(&unfinished)
+        .and_then(|mut part| io::copy(&mut file.reader(), &mut part))
+        .and_then(|_| fs::rename(&unfinished, &target));
+    if copied.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    copied.map(|()| target)
+}
