@@ -4,6 +4,7 @@
 
 mod broker_faults;
 mod budget;
+mod calls;
 mod checks;
 mod commands;
 mod compose;

@@ -118,6 +118,10 @@ fn covered(asset: &Asset) -> Verdict {
 /// Judges a medium as it is submitted.
 pub(crate) fn judge_medium(world: &mut World, medium: &Medium) {
     let id = medium.metadata.get("bynder_media_id").cloned().unwrap_or_default();
+    if world.assets.get(&id).is_some_and(|asset| asset.deleted) {
+        // Deleted while its file was on the way: nobody could have seen that without one more call for every asset.
+        return;
+    }
     let Some(asset) = world.asset(&id) else {
         let detail = format!("medium {} names asset {id:?}, which there is not", medium.id);
         world.violate(ViolationKind::WithoutBynderId, &id, detail);

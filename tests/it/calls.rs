@@ -1,0 +1,55 @@
+//! What an asset costs of Bynder's request limit, counted by the sandbox and held against the documented table.
+
+use std::collections::BTreeMap;
+
+use crate::harness::{Bench, assert_clean, picture, quick};
+
+const PICTURES: u64 = 300;
+const TABLE: &str = include_str!("../../docs/budget.md");
+
+/// The documented calls an asset, by the sandbox's name for them; `None` for those that many assets share.
+fn documented() -> BTreeMap<&'static str, Option<u64>> {
+    let rows = TABLE.lines().filter_map(|line| line.strip_prefix("| `bynder."));
+    rows.map(|row| {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        (cells[0].trim_end_matches('`'), cells[2].parse().ok())
+    })
+    .collect()
+}
+
+/// Portal calls so far, by name.
+fn calls(bench: &Bench) -> BTreeMap<String, u64> {
+    let requests = bench.sandbox.stats().requests;
+    let portal = requests
+        .into_iter()
+        .filter_map(|(name, count)| Some((name.strip_prefix("bynder.")?.to_owned(), count)));
+    portal.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asset_costs_the_documented_calls_and_an_unchanged_one_none() {
+    let bench = Bench::alone(quick()).await;
+    for number in 0..PICTURES {
+        bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
+    }
+    bench.run(&["sync", "--full", "--json", "--quiet"]).await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    let (first, documented) = (calls(&bench), documented());
+    let all: u64 = first.values().sum();
+    println!("{:.2} portal calls an asset, over {PICTURES}: {first:?}", all as f64 / PICTURES as f64);
+    for (call, each) in &documented {
+        let made = first.get(*call).copied().unwrap_or_default();
+        match each {
+            Some(each) => assert_eq!(made, each * PICTURES, "bynder.{call}"),
+            None => assert!(made > 0, "bynder.{call} is never made"),
+        }
+    }
+    assert!(documented.len() > 5, "{documented:?}");
+    assert!(2 * all <= 15 * PICTURES, "{all} calls for {PICTURES} assets");
+
+    bench.run(&["sync", "--full", "--json", "--quiet"]).await.assert_code(0);
+    let second = calls(&bench);
+    for call in documented.keys().filter(|call| **call != "list") {
+        assert_eq!(second.get(*call), first.get(*call), "bynder.{call} is made for an unchanged asset");
+    }
+}
