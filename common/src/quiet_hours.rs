@@ -104,7 +104,7 @@ pub fn keep(config: &Config, budget: &Budget) -> AbortOnDropHandle<()> {
 fn tell(before: Option<Effect>, after: Option<Effect>) {
     match (before, after) {
         (_, Some(effect)) => tracing::warn!(
-            until = %effect.until, requests_per_5_minutes = effect.requests_per_5_minutes,
+            until = %effect.until, requests = effect.requests_per_5_minutes,
             backlog_paused = effect.backlog_paused, "quiet hours"
         ),
         (Some(_), None) => tracing::info!("quiet hours are over"),

@@ -36,7 +36,7 @@ async fn in_quiet_hours_a_fleet_lets_the_backlog_wait_and_protects_what_people_c
     let listen = ("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}"));
     let worker = fleet.worker_with(&[listen, scaled()]);
     let run = async |arguments: &[&str]| ended(fleet.producer_with(arguments, &[scaled()])).await;
-    shows(port, "/metrics", "connector_quiet_hours 1").await;
+    shows(port, "/metrics", "connector_quiet_period 1").await;
     shows(port, "/metrics", "connector_budget_share_requests 1000").await;
     run(&["sync", "--full", "--quiet"]).await.assert_code(0);
     let fresh = fleet.bench.sandbox.add_asset(picture("fresh.jpg", 2)).unwrap();

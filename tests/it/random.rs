@@ -2,6 +2,7 @@
 //! failing, people at work. Seconds in every run of the tests; `CONNECTOR_RANDOM_MINUTES=10` for long, and
 //! `CONNECTOR_RANDOM_SEED` to repeat a run.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -37,7 +38,9 @@ async fn happen(
         2 if !workers.is_empty() => {
             let mut leaving = workers.swap_remove(chosen);
             signal(&leaving, Signal::SIGTERM);
-            assert_eq!(leaving.wait().await.unwrap().code(), Some(0));
+            // One that was started just now does not listen for it yet, and ends like any program.
+            let status = leaving.wait().await.unwrap();
+            assert!(status.success() || status.signal() == Some(Signal::SIGTERM as i32), "{status}");
             "a worker is stopped"
         }
         3..=5 if workers.len() < 5 => {

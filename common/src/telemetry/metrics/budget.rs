@@ -47,7 +47,7 @@ impl BudgetSeries {
                 "by",
             )?,
             quiet_hours: register
-                .gauge("connector_quiet_hours", "Whether less is done at this time of day.")?,
+                .gauge("connector_quiet_period", "Whether less is done at this time of day.")?,
             breakers: register.gauges(
                 "connector_breaker_open",
                 "Whether a service counts as out.",

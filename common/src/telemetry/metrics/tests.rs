@@ -102,7 +102,7 @@ fn every_event_moves_its_own_series_and_makes_no_new_one() {
         "connector_paused{by=\"imatag\"} 1",
         "connector_portal_requests_total 7",
         "connector_queue_jobs{queue=\"waiting\"} 7",
-        "connector_quiet_hours 1",
+        "connector_quiet_period 1",
         "connector_request_duration_seconds_count{operation=\"save\",service=\"bynder\"} 1",
         "connector_request_duration_seconds_sum{operation=\"save\",service=\"bynder\"} 1",
         "connector_requests_total{operation=\"save\",service=\"bynder\",status=\"429\"} 1",
