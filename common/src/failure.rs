@@ -84,7 +84,9 @@ impl From<BynderError> for Failure {
         match error {
             BynderError::Unauthorized { .. } | BynderError::Forbidden { .. } => Self::Credential(message),
             BynderError::Misconfigured { .. } => Self::Configuration(message),
-            BynderError::Paused { .. } | BynderError::Unavailable { .. } => Self::Temporary(message),
+            BynderError::Paused { .. } | BynderError::Shared { .. } | BynderError::Unavailable { .. } => {
+                Self::Temporary(message)
+            }
             BynderError::NotFound { .. }
             | BynderError::Refused { .. }
             | BynderError::Unexpected { .. }

@@ -138,6 +138,8 @@ fn bynder_verdict(error: &BynderError, attempt: u32) -> Verdict {
     let service = Service::Bynder;
     match error {
         BynderError::Paused { remaining } => pause(*remaining),
+        // The job that has the error counts it, for itself and against the service.
+        BynderError::Shared { .. } => pause(Duration::ZERO),
         BynderError::Unauthorized { .. } => retry(service, Trouble::Credential),
         BynderError::Misconfigured { .. } => retry(service, Trouble::Configuration),
         // One asset may be out of the user's reach; all of them mean a missing role.

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use common::budget::in_lane;
 use common::fault::{Guard, guard_stands};
-use common::job::{Job, Step};
+use common::job::{Job, Step, in_lane};
 use common::queue::{Delivery, Settlement};
 use common::telemetry::StepResult;
 use jiff::Timestamp;

@@ -287,6 +287,18 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_failed_for_many_jobs_costs_one_of_them_an_attempt_and_is_one_failure_of_the_service() {
+        let breakers = Breakers::default();
+        let shared = || StepError::from(BynderError::Shared { reason: "503".to_owned() });
+        let attempts = (0..50).map(|index| {
+            let error = if index == 0 { unavailable() } else { shared() };
+            waiting(conclude(&settings(), &breakers, job(), Err(error), NOW)).0.attempt
+        });
+        assert_eq!(attempts.sum::<u32>(), 1);
+        assert!(!breakers.is_open(Service::Bynder));
+    }
+
+    #[test]
     fn a_submit_that_was_answered_with_a_time_to_come_back_is_outwaited_at_no_cost() {
         let (at, wait) = (common::imatag::Attempted::default(), Duration::from_secs(20));
         let busy = |sent| StepError::from(ImatagError::Busy { at: at.clone(), wait, sent }).of_effect();

@@ -10,13 +10,12 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 
 use super::beat::Beat;
-use super::lane;
 use super::member::{Admission, Member};
 use super::record::{OperatorPause, Records};
 use super::timing::Timing;
 use crate::boot_clock::since_boot;
 use crate::bynder::{Gate, Paused};
-use crate::job::Lane;
+use crate::job::{Lane, current_lane};
 
 /// Calls of the fresh lane in a row while the backlog waits as well: four of five are reserved for it.
 const FRESH_IN_A_ROW: u32 = 4;
@@ -222,6 +221,11 @@ impl Budget {
         self.member().depends_on_record()
     }
 
+    /// The group's record has to be looked at before the next call: the broker was away.
+    pub fn reconnects(&self) {
+        self.member().reconnects();
+    }
+
     /// What the group's record says: whether there is a silence.
     pub fn informed(&self, silence: bool) {
         let now = self.now();
@@ -323,7 +327,7 @@ impl Gate for Budget {
             return Err(Paused { remaining });
         }
         let asked = self.now();
-        let turn = tokio::time::timeout(self.shared.timing.patience, self.turn(lane::current())).await;
+        let turn = tokio::time::timeout(self.shared.timing.patience, self.turn(current_lane())).await;
         *lock(&self.shared.waited) += self.now().saturating_sub(asked);
         // Too many wait, or the broker is away: the job gives its place to others and comes back.
         turn.unwrap_or(Err(Paused { remaining: self.shared.timing.beat }))

@@ -120,6 +120,11 @@ impl Member {
         self.silence.on_record(remaining, now);
     }
 
+    /// What was put on record meanwhile is not known after the broker was away: no call before it was looked at.
+    pub(super) fn reconnects(&mut self) {
+        self.informed = false;
+    }
+
     /// The record was looked at: calls may be made.
     pub(super) fn informed(&mut self) {
         self.informed = true;

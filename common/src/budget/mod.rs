@@ -9,7 +9,6 @@
 mod beat;
 mod bucket;
 mod gate;
-mod lane;
 mod member;
 mod record;
 mod share;
@@ -23,6 +22,5 @@ mod tests;
 
 pub use beat::Beat;
 pub use gate::{Budget, Figures};
-pub use lane::in_lane;
 pub use record::{OperatorPause, Records};
 pub use timing::Timing;

@@ -108,10 +108,8 @@ impl Silence {
             self.noted(note, now);
         }
         match &mut self.state {
-            State::Silent { id, .. } | State::Trying { id, .. }
-                if beat.cleared.as_ref() == Some(id)
-                    || (id == ON_RECORD && beat.cleared.is_some() && beat.pause.is_none()) =>
-            {
+            // One known from the record alone has no id to be told by: it ends when the record does, and a call.
+            State::Silent { id, .. } | State::Trying { id, .. } if beat.cleared.as_ref() == Some(id) => {
                 let id = beat.cleared.clone();
                 self.end(id, now);
             }
@@ -178,7 +176,10 @@ impl Silence {
                 let remaining_ms = u64::try_from(until.saturating_sub(now).as_millis()).unwrap_or(u64::MAX);
                 beat.pause = Some(PauseNote { id: id.clone(), remaining_ms });
             }
-            State::Trying { own, .. } => beat.trying = own.is_some(),
+            // An unanswered one is given up by everybody at the same time, or each would wait for another for ever.
+            State::Trying { own, .. } => {
+                beat.trying = own.is_some_and(|since| now.saturating_sub(since) < self.timing.canary);
+            }
             State::Open | State::Silent { .. } => {}
         }
     }

@@ -4,14 +4,14 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::time::Instant;
 
+use super::beat::Beat;
 use super::gate::Budget;
-use super::lane::in_lane;
 use super::member::Member;
 use super::share::fair;
 use super::timing::Timing;
 use super::{OperatorPause, Records};
 use crate::bynder::{Gate, Paused};
-use crate::job::Lane;
+use crate::job::{Lane, in_lane};
 
 /// A budget for one process, on the runtime's clock.
 fn budget(requests: f64) -> Budget {
@@ -131,6 +131,17 @@ fn a_silence_on_record_outlives_the_process_and_ends() {
     let from_the_future = format!("{{\"since\":\"{tomorrow}\",\"milliseconds\":100000}}");
     std::fs::write(folder.path().join("state/silence.json"), from_the_future).unwrap();
     assert_eq!(records.silence(), Some(Duration::from_secs(100)));
+}
+
+#[test]
+fn a_silence_on_record_is_not_ended_by_somebody_who_saw_an_earlier_one_end() {
+    let now = Duration::from_secs(1000);
+    let mut other = Member::of_group("a".to_owned(), 4000.0, Timing::real(), now);
+    let mut latecomer = Member::of_group("b".to_owned(), 4000.0, Timing::real(), now);
+    latecomer.on_record(Timing::real().contact, now);
+    let beat = Beat { cleared: Some("c-1".to_owned()), ..other.announce(now) };
+    latecomer.heard(&beat, now);
+    assert!(latecomer.paused(now).is_some());
 }
 
 #[test]

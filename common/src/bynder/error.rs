@@ -13,6 +13,12 @@ pub enum BynderError {
         /// How long at least.
         remaining: Duration,
     },
+    /// A call that was made for several jobs failed, and another one of them has its error; come back later.
+    #[error("a call to Bynder that several jobs shared did not succeed: {reason}")]
+    Shared {
+        /// What happened to it.
+        reason: String,
+    },
     /// 401: the token is no good for anything.
     #[error(
         "{operation}: Bynder does not accept the token ({message}); check bynder.api_token or bynder.oauth"
@@ -91,9 +97,11 @@ impl BynderError {
     /// Whether the same call may work later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Paused { .. } | Self::Unavailable { .. } | Self::Unexpected { .. } | Self::Local { .. } => {
-                true
-            }
+            Self::Paused { .. }
+            | Self::Shared { .. }
+            | Self::Unavailable { .. }
+            | Self::Unexpected { .. }
+            | Self::Local { .. } => true,
             Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
@@ -108,6 +116,7 @@ impl BynderError {
             Self::Unavailable { sent, .. } => *sent == Sent::Maybe,
             Self::Unexpected { .. } => true,
             Self::Paused { .. }
+            | Self::Shared { .. }
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::BynderError;
+use crate::job::{current_lane, in_lane};
 
 /// How long the first asker waits for others to join, at least: where the budget is used up, the call waits for its
 /// turn, and whoever asks meanwhile still joins.
@@ -18,6 +19,7 @@ const GATHER: Duration = Duration::from_millis(250);
 pub(super) const MOST_IDS: usize = 50;
 
 type Answer<V> = Result<Option<V>, BynderError>;
+type Answers<K, V> = Result<HashMap<K, V>, BynderError>;
 type Asker<K, V> = (K, oneshot::Sender<Answer<V>>);
 
 /// Those who wait for the next call; clones share them.
@@ -47,10 +49,10 @@ where
     pub(super) async fn ask<F>(
         &self,
         key: K,
-        call: impl Fn(Arc<Batch<K, V>>) -> F + Send + 'static,
+        call: impl Fn(Arc<Batch<K, V>>) -> F + Send + Sync + 'static,
     ) -> Answer<V>
     where
-        F: Future<Output = Result<HashMap<K, V>, BynderError>> + Send,
+        F: Future<Output = Answers<K, V>> + Send,
     {
         let (sender, receiver) = oneshot::channel();
         let leads = {
@@ -60,33 +62,49 @@ where
         };
         if leads {
             // A task of its own: the leader may be cancelled while others wait for its call.
-            let waiting = self.clone();
-            tokio::spawn(async move {
+            let leader = Leader(self.clone());
+            tokio::spawn(in_lane(current_lane(), async move {
                 tokio::time::sleep(GATHER).await;
-                waiting.call_for_all(call).await;
-            });
+                leader.0.call_for_all(call).await;
+            }));
         }
-        receiver.await.unwrap_or(Ok(None))
+        receiver.await.unwrap_or_else(|_| Err(abandoned()))
     }
 
     /// Calls until nobody is left behind: a batch holds no more than [`MOST_IDS`].
     async fn call_for_all<F>(&self, call: impl Fn(Arc<Batch<K, V>>) -> F)
     where
-        F: Future<Output = Result<HashMap<K, V>, BynderError>> + Send,
+        F: Future<Output = Answers<K, V>> + Send,
     {
         loop {
             let batch = Arc::new(Batch { waiting: self.clone(), taken: Mutex::default() });
             let answer = call(Arc::clone(&batch)).await;
             // A call that was never let go took nobody so far, and is answered all the same.
             let taken = lock(&batch.taken).take().unwrap_or_else(|| self.take());
-            for (key, sender) in taken.askers {
-                let answer = answer.as_ref().map(|answers| answers.get(&key).cloned()).map_err(Clone::clone);
-                // An asker that went away does not need it.
-                let _ = sender.send(answer);
+            match answer {
+                Err(error) if taken.askers.len() > 1 && concerns_one(&error) => {
+                    for asker in taken.askers {
+                        self.call_for_one(&call, asker).await;
+                    }
+                }
+                answer => share(taken.askers, &answer),
             }
             if !taken.left_some {
                 return;
             }
+        }
+    }
+
+    /// Calls for one asker alone, so that what the portal has against one does not become the others' failure.
+    async fn call_for_one<F>(&self, call: &impl Fn(Arc<Batch<K, V>>) -> F, asker: Asker<K, V>)
+    where
+        F: Future<Output = Answers<K, V>> + Send,
+    {
+        let taken = Taken { askers: vec![asker], left_some: false };
+        let batch = Arc::new(Batch { waiting: self.clone(), taken: Mutex::new(Some(taken)) });
+        let answer = call(Arc::clone(&batch)).await;
+        if let Some(taken) = lock(&batch.taken).take() {
+            share(taken.askers, &answer);
         }
     }
 
@@ -99,6 +117,67 @@ where
 
     fn lock(&self) -> MutexGuard<'_, Vec<Asker<K, V>>> {
         lock(&self.waiting)
+    }
+}
+
+/// Gives everybody the answer to their key. A call that fails is one failure, whoever asked: one asker has it, and the
+/// others only come back later.
+fn share<K: Eq + Hash, V: Clone>(askers: Vec<Asker<K, V>>, answer: &Answers<K, V>) {
+    let has_it = askers.iter().position(|(_, sender)| !sender.is_closed());
+    for (index, (key, sender)) in askers.into_iter().enumerate() {
+        let answer = match answer {
+            Ok(answers) => Ok(answers.get(&key).cloned()),
+            Err(error) if has_it == Some(index) => Err(error.clone()),
+            Err(error) => Err(shared(error)),
+        };
+        // An asker that went away does not need it.
+        let _ = sender.send(answer);
+    }
+}
+
+/// What the askers are told that do not have the call's own error.
+fn shared(error: &BynderError) -> BynderError {
+    match error {
+        BynderError::Paused { .. } => error.clone(),
+        BynderError::Shared { .. }
+        | BynderError::Unauthorized { .. }
+        | BynderError::Forbidden { .. }
+        | BynderError::NotFound { .. }
+        | BynderError::Refused { .. }
+        | BynderError::Unavailable { .. }
+        | BynderError::Unexpected { .. }
+        | BynderError::Misconfigured { .. }
+        | BynderError::Local { .. } => BynderError::Shared { reason: error.to_string() },
+    }
+}
+
+/// Whether the portal may have something against one of those that were asked for, and not against the call.
+fn concerns_one(error: &BynderError) -> bool {
+    match error {
+        BynderError::NotFound { .. } | BynderError::Refused { .. } => true,
+        BynderError::Paused { .. }
+        | BynderError::Shared { .. }
+        | BynderError::Unauthorized { .. }
+        | BynderError::Forbidden { .. }
+        | BynderError::Unavailable { .. }
+        | BynderError::Unexpected { .. }
+        | BynderError::Misconfigured { .. }
+        | BynderError::Local { .. } => false,
+    }
+}
+
+fn abandoned() -> BynderError {
+    BynderError::Shared { reason: "it was given up before it was answered".to_owned() }
+}
+
+/// Lets those go who still wait if the calls for them end in a panic: nobody else would call.
+struct Leader<K, V>(Together<K, V>);
+
+impl<K, V> Drop for Leader<K, V> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            lock(&self.0.waiting).clear();
+        }
     }
 }
 
@@ -134,5 +213,92 @@ impl<K, V> Default for Together<K, V> {
 impl<K, V> fmt::Debug for Together<K, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Together")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::http::Sent;
+    use crate::job::Lane;
+
+    fn refused() -> BynderError {
+        BynderError::Refused { operation: "o".to_owned(), status: 400, message: "no".to_owned() }
+    }
+
+    fn unavailable() -> BynderError {
+        BynderError::Unavailable { operation: "o".to_owned(), reason: "503".to_owned(), sent: Sent::Maybe }
+    }
+
+    /// What each of these keys is told, and how many calls it took, by a portal that answers a batch like this.
+    async fn asked(
+        keys: std::ops::Range<u32>,
+        portal: fn(&[u32]) -> Answers<u32, u32>,
+    ) -> (Vec<Answer<u32>>, u32) {
+        let (together, calls) = (Together::<u32, u32>::default(), Arc::new(AtomicU32::new(0)));
+        let asking = keys.map(|key| {
+            let calls = Arc::clone(&calls);
+            together.ask(key, move |batch: Arc<Batch<u32, u32>>| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                async move { portal(&batch.keys()) }
+            })
+        });
+        let answers = futures::future::join_all(asking).await;
+        (answers, calls.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_share_a_call_and_each_has_its_own_answer() {
+        let (answers, calls) = asked(0..120, |keys| {
+            Ok(keys.iter().filter(|key| **key != 7).map(|key| (*key, key * 2)).collect())
+        })
+        .await;
+        assert_eq!(calls, 3);
+        for (key, answer) in (0..).zip(answers) {
+            assert_eq!(answer, Ok((key != 7).then_some(key * 2)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_fails_is_one_askers_failure_and_the_others_come_back() {
+        let (answers, calls) = asked(0..30, |_| Err(unavailable())).await;
+        assert_eq!(calls, 1);
+        let own = answers.iter().filter(|answer| **answer == Err(unavailable())).count();
+        let shared =
+            answers.iter().filter(|answer| matches!(answer, Err(BynderError::Shared { .. }))).count();
+        assert_eq!((own, shared), (1, 29));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_portal_has_against_one_is_not_held_against_the_others() {
+        let (answers, calls) = asked(0..5, |keys| match keys {
+            [3] => Err(refused()),
+            [key] => Ok(HashMap::from([(*key, *key)])),
+            _ => Err(refused()),
+        })
+        .await;
+        assert_eq!(calls, 6);
+        assert_eq!(answers, [Ok(Some(0)), Ok(Some(1)), Ok(Some(2)), Err(refused()), Ok(Some(4))]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_ever_for_a_call_that_broke_off() {
+        let (answers, _) = asked(0..60, |_| panic!("broken off")).await;
+        assert!(answers.iter().all(|answer| matches!(answer, Err(BynderError::Shared { .. }))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_goes_in_the_lane_of_who_asked_first() {
+        let together = Together::<u32, Lane>::default();
+        let lane = in_lane(
+            Lane::Backlog,
+            together.ask(1, |batch: Arc<Batch<u32, Lane>>| async move {
+                batch.keys();
+                Ok(HashMap::from([(1, current_lane())]))
+            }),
+        );
+        assert_eq!(lane.await, Ok(Some(Lane::Backlog)));
     }
 }

@@ -1,6 +1,7 @@
 //! A job: one asset to protect, as a message that carries its own progress.
 
 mod message;
+mod task_lane;
 
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use message::{MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError};
+pub(crate) use task_lane::current_lane;
+pub use task_lane::in_lane;
 
 use crate::asset::AssetId;
 use crate::hash::FileFacts;

@@ -116,7 +116,7 @@ fn failed(error: &BynderError) -> Finding {
     let code = match error {
         BynderError::Unauthorized { .. } | BynderError::Forbidden { .. } => 4,
         BynderError::Misconfigured { .. } | BynderError::NotFound { .. } => 3,
-        BynderError::Paused { .. } | BynderError::Unavailable { .. } => 5,
+        BynderError::Paused { .. } | BynderError::Shared { .. } | BynderError::Unavailable { .. } => 5,
         BynderError::Refused { .. } | BynderError::Unexpected { .. } | BynderError::Local { .. } => 1,
     };
     Finding::Fail(error.to_string(), code)

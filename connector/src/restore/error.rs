@@ -46,6 +46,7 @@ impl RestoreError {
                 | BynderError::NotFound { .. }
                 | BynderError::Refused { .. }
                 | BynderError::Unexpected { .. }
+                | BynderError::Shared { .. }
                 | BynderError::Local { .. } => false,
             },
             Self::Record(_) | Self::Queue(_) => true,

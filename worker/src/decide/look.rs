@@ -82,7 +82,11 @@ pub fn glance(sight: Sight<'_>, row: &Asset, marker: &Marker) -> Option<Record> 
     let untouched = row.active_version == Some(sight.base) && marker == sight.marker_before;
     let ours_to_write = match marker {
         Marker::Absent | Marker::Legacy(_) => true,
-        Marker::Ours(_) => !marker.opted_out(),
+        // A record of a version above the highest known: a person restored an older one, and the number after it is
+        // not the one that the save will make. Written by the row, the record would take the place of a true one.
+        Marker::Ours(records) => {
+            !marker.opted_out() && records.iter().all(|record| record.version <= sight.top)
+        }
         Marker::Foreign(_) => false,
     };
     (untouched && ours_to_write).then(|| coming(sight, sight.top))
@@ -221,6 +225,21 @@ mod tests {
         assert_eq!(see_after(1, 1, &restored, &before, &before), Look::Mark(record(3)));
         let saved = detail(&[400, LENGTH, LENGTH], 3);
         assert_eq!(see_after(1, 1, &saved, &before, &before), Look::MaybeOurs { candidates: vec![3] });
+    }
+
+    #[test]
+    fn a_record_of_a_higher_version_is_not_written_over_by_the_row_alone() {
+        let (watermarked, original) = (watermarked(), ContentHash::from_bytes([1; 32]));
+        let glanced = |marker: &str| {
+            let (marker, row) = (Marker::parse(Some(marker)), detail(&[400], 1).asset);
+            let sight =
+                Sight { base: 1, top: 1, original, watermarked: &watermarked, marker_before: &marker };
+            glance(sight, &row, &marker)
+        };
+        assert_eq!(glanced(""), Some(record(2)));
+        assert_eq!(glanced(&record(1).to_string()), Some(record(2)));
+        assert_eq!(glanced(&record(2).to_string()), None);
+        assert_eq!(glanced(&record(3).to_string()), None);
     }
 
     #[test]

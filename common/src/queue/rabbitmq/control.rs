@@ -31,8 +31,11 @@ impl RabbitQueue {
     pub fn membership(&self, budget: &Budget) -> AbortOnDropHandle<()> {
         let (queue, budget) = (self.clone(), budget.clone());
         AbortOnDropHandle::new(tokio::spawn(async move {
+            // Outlives the connection: put on record anew after a reconnect, a silence's shorter rest would replace
+            // a longer one that another member put there meanwhile.
+            let mut recorded = None;
             loop {
-                if let Err(error) = queue.take_part(&budget).await {
+                if let Err(error) = queue.take_part(&budget, &mut recorded).await {
                     tracing::debug!(%error, "no part in the egress group for now");
                 }
                 tokio::time::sleep(TRY_AGAIN).await;
@@ -40,7 +43,8 @@ impl RabbitQueue {
         }))
     }
 
-    async fn take_part(&self, budget: &Budget) -> Result<(), QueueError> {
+    async fn take_part(&self, budget: &Budget, recorded: &mut Option<String>) -> Result<(), QueueError> {
+        budget.reconnects();
         let sender = self.publisher.link().wait(ANSWER).await?.channel().await?;
         let live = self.consume_link.wait(ANSWER).await?;
         let (receiver, observer) = (live.channel().await?, live.channel().await?);
@@ -63,7 +67,6 @@ impl RabbitQueue {
         let options = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
         let consuming = receiver.basic_consume(own, ShortString::default(), options, FieldTable::default());
         let mut incoming = answered(consuming).await?;
-        let mut recorded: Option<String> = None;
         let mut looked: Option<Instant> = None;
         loop {
             if looked.is_none_or(|at| at.elapsed() >= budget.beat()) {
@@ -71,7 +74,7 @@ impl RabbitQueue {
                 self.look_at_records(&observer, budget).await?;
             }
             let beat = budget.announce();
-            self.record_silence(&beat, &mut recorded).await?;
+            self.record_silence(&beat, recorded).await?;
             let body = serde_json::to_vec(&beat).unwrap_or_default();
             let options = BasicPublishOptions::default();
             let sending = sender.basic_publish(

@@ -1,6 +1,6 @@
 //! Which lane the work of a task belongs to, so that its portal calls wait in the right row.
 
-use crate::job::Lane;
+use super::Lane;
 
 tokio::task_local! {
     static LANE: Lane;
@@ -12,6 +12,6 @@ pub async fn in_lane<T>(lane: Lane, work: impl Future<Output = T>) -> T {
 }
 
 /// The lane of this task; what belongs to no job, such as listing, goes with the fresh one.
-pub(super) fn current() -> Lane {
+pub(crate) fn current_lane() -> Lane {
     LANE.try_with(|lane| *lane).unwrap_or(Lane::Fresh)
 }
