@@ -2,10 +2,11 @@
 //!
 //! Plain types without I/O stand at the top level ([`asset`], [`hash`], [`marker`], [`job`], [`outcome`],
 //! [`service`]), and so
-//! does what every program needs to start, talk and end ([`wiring`], [`signals`], [`output`], [`failure`]);
+//! does what every program needs to start, talk and end ([`wiring`], [`beside`], [`signals`], [`output`], [`failure`]);
 //! everything that talks to the world has a folder of its own.
 
 pub mod asset;
+pub mod beside;
 pub mod boot_clock;
 pub mod budget;
 pub mod bynder;

@@ -1,6 +1,5 @@
 //! From the command line and the configuration to clients.
 
-use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,22 +35,10 @@ pub fn load(file: Option<&Path>, overrides: &[Override], quiet: bool) -> Result<
     Ok(loaded)
 }
 
-/// The part of the budget for a command that a person runs beside a fleet: little, since nobody counts it in.
-const BESIDE: u32 = 10;
-
 /// The whole budget for this process, with what earlier ones recorded.
 pub fn whole_budget(config: &Config) -> Budget {
     let records = Records::new(&config.producer.state_dir);
     Budget::alone(quiet_hours::requests(config, Timestamp::now()), Some(records))
-}
-
-/// The budget for a command that a person runs: a small part where a fleet may be at work.
-pub fn budget_beside(config: &Config) -> Budget {
-    if config.broker.is_none() {
-        return whole_budget(config);
-    }
-    let part = quiet_hours::requests(config, Timestamp::now()).get() / BESIDE;
-    Budget::alone(NonZeroU32::new(part).unwrap_or(NonZeroU32::MIN), None)
 }
 
 /// The portal's client, whose calls this budget lets go.

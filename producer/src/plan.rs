@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytesize::ByteSize;
+use common::beside::Beside;
 use common::config::Config;
 use common::failure::Failure;
 use common::ledger::Ledger;
@@ -29,7 +30,8 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     let loaded = arguments::load(common, Some(scope))?;
     let config = &loaded.config;
     let metrics = Metrics::new();
-    let bynder = wiring::bynder(config, &wiring::budget_beside(config), &metrics)?;
+    let beside = Beside::open(config, "plan").await;
+    let bynder = wiring::bynder(config, &beside.budget, &metrics)?;
     let resolved = resolve(config, &bynder).await?;
     // A state that is not there is not made either: an empty one in memory's place says the same.
     let scratch = tempfile::tempdir().map_err(|error| Failure::Unexpected(error.to_string()))?;
@@ -42,7 +44,9 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     let options = Options { dry_run: true, ..options(config, scope, ledger.cursor().await?) };
     let environment = environment(config, bynder, ledger, Arc::new(queue), resolved, metrics);
     let patience = Patience::until(stop_on_signals()?);
-    let report = run::run(&environment, &options, &patience, |_| {}).await?;
+    let report = run::run(&environment, &options, &patience, |_| {}).await;
+    beside.leave().await;
+    let report = report?;
     if common.json {
         output::data(&as_json(&report, config).to_string());
     } else {

@@ -55,6 +55,8 @@ async fn a_fleet_that_comes_and_goes_uses_the_budget_and_never_crosses_the_limit
     let (started, before) = (Instant::now(), calls());
     until(|| protected(&fleet) > 60).await;
     workers.push(fleet.worker_with(&scaled()));
+    // A command that a person runs beside them is counted in.
+    fleet.bench.run_with(&["plan", "--full"], &scaled()).await.assert_code(0);
     until(|| protected(&fleet) > 100).await;
     signal(&workers[0], Signal::SIGKILL);
     until(|| protected(&fleet) > 150).await;
@@ -92,6 +94,8 @@ async fn a_block_silences_every_process_and_latecomers_too_and_then_the_work_goe
     let latecomer = fleet.worker_with(&scaled());
     let status = fleet.bench.run_with(&["status", "--json"], &scaled()).await;
     assert_eq!(status.assert_code(0).summary()["silent_after_429"], true);
+    let doctor = fleet.bench.run_with(&["doctor"], &scaled()).await;
+    assert!(doctor.assert_code(5).out.contains("request limit was reached"), "{doctor:?}");
     tokio::time::sleep(Duration::from_secs(25)).await;
     assert_eq!(fleet.bench.sandbox.stats().portal_calls, before);
     drop(latecomer);

@@ -154,11 +154,16 @@ impl Budget {
         }
     }
 
-    /// Follows the records of a process without a broker until it is dropped.
+    /// Follows the records of a process without a broker until it is dropped: a person's pause, and the silence of another
+    /// process on the same state directory.
     pub async fn follow_records(&self) {
         let Some(records) = &self.shared.records else { return };
         loop {
             self.set_operator_pause(records.operator_pause());
+            if let Some(left) = records.silence() {
+                let now = self.now();
+                self.member().on_record(left, now);
+            }
             tokio::time::sleep(LOOK).await;
         }
     }

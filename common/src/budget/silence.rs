@@ -90,8 +90,9 @@ impl Silence {
         let until = now + remaining;
         match &mut self.state {
             State::Silent { id, until: known } if id == ON_RECORD => *known = until,
-            State::Silent { .. } => {}
-            State::Open | State::Trying { .. } => {
+            // Its own call is under way, and will tell.
+            State::Silent { .. } | State::Trying { own: Some(_), .. } => {}
+            State::Open | State::Trying { own: None, .. } => {
                 self.state = State::Silent { id: ON_RECORD.to_owned(), until };
             }
         }

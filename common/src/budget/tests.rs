@@ -144,6 +144,16 @@ fn a_silence_on_record_is_not_ended_by_somebody_who_saw_an_earlier_one_end() {
     assert!(latecomer.paused(now).is_some());
 }
 
+#[tokio::test]
+async fn a_silence_of_another_process_on_the_same_state_is_kept_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let budget = || Budget::alone(4000.try_into().unwrap(), Some(Records::new(folder.path())));
+    let (one, other) = (budget(), budget());
+    one.refused();
+    assert!(other.follow_records().now_or_never().is_none());
+    assert!(other.admit().await.is_err());
+}
+
 #[test]
 fn a_persons_pause_is_kept_until_it_is_taken_back() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! `connector doctor`: one line a check, and what to do about it. Nothing is changed anywhere.
 
 use crate::queues;
+use common::beside::Beside;
 use common::bynder::{Bynder, BynderError, ListQuery, written_fields};
 use common::config::Config;
 use common::failure::Failure;
@@ -82,10 +83,12 @@ pub(crate) async fn run(common: &Common) -> Result<(), Failure> {
         report.add("configuration", Finding::Warn(warning.clone()));
     }
     local(config, &mut report);
-    match wiring::bynder(config, &wiring::budget_beside(config), &Metrics::new()) {
+    let beside = Beside::open(config, "doctor").await;
+    match wiring::bynder(config, &beside.budget, &Metrics::new()) {
         Ok(bynder) => portal(config, &bynder, &mut report).await,
         Err(failure) => report.add("Bynder credential", Finding::Fail(failure.to_string(), 3)),
     }
+    beside.leave().await;
     watermarking(config, &mut report).await;
     if config.broker.is_some() {
         broker(config, &mut report).await;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use common::beside::Beside;
 use common::config::Config;
 use common::failure::Failure;
 use common::job::RunId;
@@ -26,10 +27,13 @@ use crate::restore::{self, Environment, Sum, choose};
 pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failure> {
     let filters = Scope { filters: command.which.filters.clone(), ..Scope::default() };
     let config = arguments::load(common, Some(&filters))?.config;
-    let budget = wiring::budget_beside(&config);
-    let bynder = wiring::bynder(&config, &budget, &Metrics::new())?;
-    let resolved = resolve(&config, &bynder).await?;
     let (ledger, queue) = open(&config).await?;
+    let beside = match &config.broker {
+        Some(_) => Beside::open(&config, "restore").await,
+        None => Beside::in_place_of_sync(&config),
+    };
+    let bynder = wiring::bynder(&config, &beside.budget, &Metrics::new())?;
+    let resolved = resolve(&config, &bynder).await?;
     let patience = Patience::until(stop_on_signals()?);
     let targets = if let Some(run) = &command.which.run {
         choose::of_run(&ledger, &RunId(run.clone())).await?
@@ -67,7 +71,8 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
     } else {
         Ok(())
     };
-    tell(common, command.dry_run, &environment.run_id, &sum, budget.used());
+    tell(common, command.dry_run, &environment.run_id, &sum, beside.budget.used());
+    beside.leave().await;
     ended?;
     if sum.failed > 0 { Err(Failure::Told(6)) } else { Ok(()) }
 }

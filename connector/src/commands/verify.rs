@@ -1,5 +1,6 @@
 //! `connector verify`: whether protected assets still hold what their markers say.
 
+use common::beside::Beside;
 use common::failure::Failure;
 use common::ledger::{Ledger, Verification};
 use common::patience::Patience;
@@ -17,18 +18,20 @@ use crate::verify::{self, Broken};
 pub(crate) async fn run(common: &Common, command: &Verify) -> Result<(), Failure> {
     let filters = Scope { filters: command.filters.clone(), ..Scope::default() };
     let config = arguments::load(common, Some(&filters))?.config;
-    let budget = wiring::budget_beside(&config);
-    let bynder = wiring::bynder(&config, &budget, &Metrics::new())?;
+    let beside = Beside::open(&config, "verify").await;
+    let bynder = wiring::bynder(&config, &beside.budget, &Metrics::new())?;
     let resolved = resolve(&config, &bynder).await?;
     let scope = verify::Scope {
         bynder: &bynder,
-        budget: &budget,
+        budget: &beside.budget,
         resolved: &resolved,
         sample: command.sample,
         concurrency: config.worker.concurrency,
     };
     let patience = Patience::until(stop_on_signals()?);
-    let found = verify::verify(&scope, &patience, |broken| tell(common, broken)).await?;
+    let found = verify::verify(&scope, &patience, |broken| tell(common, broken)).await;
+    beside.leave().await;
+    let found = found?;
     match State::open_to_append(&config.producer.state_dir)? {
         Some(state) => Ledger::new(state).note_verification(&found).await?,
         None if common.quiet => {}

@@ -1,0 +1,84 @@
+//! The budget of a command that a person runs beside a fleet, or beside a sync at work on the same machine.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::budget::{Budget, Records};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::queue::RabbitQueue;
+use crate::{output, quiet_hours, wiring};
+
+/// What such a command keeps to where nobody counts it in: so many times less than the whole.
+const PART: u32 = 10;
+/// How long to wait for the broker before going on without.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A budget, kept as long as this is.
+pub struct Beside {
+    /// What lets the command's calls go.
+    pub budget: Budget,
+    keeping: Vec<AbortOnDropHandle<()>>,
+    group: Option<RabbitQueue>,
+}
+
+impl Beside {
+    /// A member of the egress group where there is a broker, so that the command's calls are counted in and it knows of a
+    /// silence. Without, or where the broker cannot be reached, which is said: a small part of the whole, which keeps to
+    /// the silences on record in the state directory.
+    pub async fn open(config: &Config, program: &str) -> Self {
+        if config.broker.is_none() {
+            return Self::with_a_part(config);
+        }
+        match group(config, program).await {
+            Ok(queue) => {
+                let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
+                let keeping = vec![quiet_hours::keep(config, &budget), queue.membership(&budget)];
+                Self { budget, keeping, group: Some(queue) }
+            }
+            Err(failure) => {
+                output::warning(&format!(
+                    "{failure}; going on with a {PART}th of the request budget, and without knowing whether Bynder's block \
+                     silences the fleet"
+                ));
+                Self::with_a_part(config)
+            }
+        }
+    }
+
+    /// The whole budget, for a command that holds the state directory, so that no sync is at work beside it.
+    pub fn in_place_of_sync(config: &Config) -> Self {
+        let budget = wiring::whole_budget(config);
+        let keeping = vec![quiet_hours::keep(config, &budget), follow_records(&budget)];
+        Self { budget, keeping, group: None }
+    }
+
+    fn with_a_part(config: &Config) -> Self {
+        let part = quiet_hours::requests(config, Timestamp::now()).get() / PART;
+        let records = Records::new(&config.producer.state_dir);
+        let budget = Budget::alone(NonZeroU32::new(part).unwrap_or(NonZeroU32::MIN), Some(records));
+        let keeping = vec![follow_records(&budget)];
+        Self { budget, keeping, group: None }
+    }
+
+    /// Gives the command's share back at once; without this the others find out by themselves.
+    pub async fn leave(mut self) {
+        self.keeping.clear();
+        if let Some(queue) = self.group {
+            queue.leave_group(&self.budget).await;
+            queue.close().await;
+        }
+    }
+}
+
+async fn group(config: &Config, program: &str) -> Result<RabbitQueue, Failure> {
+    Ok(RabbitQueue::open(&wiring::broker(config, program)?, None, PATIENCE).await?)
+}
+
+fn follow_records(budget: &Budget) -> AbortOnDropHandle<()> {
+    let budget = budget.clone();
+    AbortOnDropHandle::new(tokio::spawn(async move { budget.follow_records().await }))
+}
