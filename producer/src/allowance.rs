@@ -76,7 +76,9 @@ impl Day {
     async fn counted(&self, now: Timestamp) -> Result<MutexGuard<'_, Counted>, DatabaseError> {
         let day = now.as_second().div_euclid(SECONDS_A_DAY);
         let mut counted = self.counted.lock().await;
-        if counted.day != Some(day) {
+        // A job of the last moment before midnight may come after one past it; going back for it would forget the
+        // places that are taken and not yet in the ledger.
+        if counted.day.is_none_or(|known| day != known && day != known - 1) {
             let midnight = Timestamp::from_second(day * SECONDS_A_DAY).unwrap_or(now);
             *counted = Counted { day: Some(day), jobs: self.ledger.published_since(midnight).await? };
         }
@@ -218,6 +220,18 @@ mod tests {
         let mut next = producer.allowance("next").await;
         assert_eq!(producer.publish(&mut next, "next", "B3", MIDNIGHT).await, None);
         assert_eq!(producer.publish(&mut next, "next", "B4", MIDNIGHT).await, Some(Limit::AssetsPerDay(3)));
+    }
+
+    #[tokio::test]
+    async fn a_job_of_yesterdays_last_moment_does_not_make_the_new_day_forget() {
+        let directory = tempfile::tempdir().unwrap();
+        let day = Producer::start(directory.path()).await.day;
+        let at = |time: &str| time.parse().unwrap();
+        // Taken, and not published yet.
+        assert!(day.take(at(MIDNIGHT)).await.unwrap());
+        assert!(day.take(at(LATE)).await.unwrap());
+        assert!(day.take(at(MIDNIGHT)).await.unwrap());
+        assert!(!day.take(at(MIDNIGHT)).await.unwrap());
     }
 
     #[tokio::test]

@@ -7,7 +7,10 @@ use std::time::Duration;
 /// What may be spent at once, in seconds of the rate.
 const BURST_SECONDS: f64 = 2.0;
 
-/// Tokens that come in evenly; a call takes one.
+/// Tokens that are taken at once at most, and that even the slowest bucket holds.
+const MOST_TOGETHER: f64 = 2.0;
+
+/// Tokens that come in evenly; each call takes one.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket {
     tokens: f64,
@@ -29,17 +32,18 @@ impl Bucket {
         self.tokens = self.tokens.min(self.most());
     }
 
-    /// Takes a token, or says how soon there is one.
+    /// Takes tokens, two at most, or says how soon there are as many.
     ///
     /// # Errors
-    /// How long until the next token.
-    pub(super) fn take(&mut self, now: Duration) -> Result<(), Duration> {
+    /// How long until then.
+    pub(super) fn take(&mut self, tokens: u32, now: Duration) -> Result<(), Duration> {
         self.fill(now);
-        if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
+        let wanted = f64::from(tokens);
+        if self.tokens >= wanted {
+            self.tokens -= wanted;
             return Ok(());
         }
-        let seconds = (1.0 - self.tokens) / self.rate.max(1e-9);
+        let seconds = (wanted - self.tokens) / self.rate.max(1e-9);
         Err(Duration::from_secs_f64(seconds.clamp(0.001, 60.0)))
     }
 
@@ -50,6 +54,6 @@ impl Bucket {
     }
 
     fn most(&self) -> f64 {
-        (self.rate * BURST_SECONDS).max(1.0)
+        (self.rate * BURST_SECONDS).max(MOST_TOGETHER)
     }
 }

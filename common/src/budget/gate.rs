@@ -244,7 +244,7 @@ impl Budget {
         self.stir();
     }
 
-    async fn turn(&self, lane: Lane) -> Result<(), Paused> {
+    async fn turn(&self, lane: Lane, places: u32) -> Result<u32, Paused> {
         let mine = lane as usize;
         let _waiting = Waiting::new(&self.shared.waiting[mine]);
         let _turn = self.shared.turns[mine].lock().await;
@@ -255,11 +255,11 @@ impl Budget {
                 continue;
             }
             let now = self.now();
-            let admission = self.member().admit(now);
+            let admission = self.member().admit(places, now);
             match admission {
-                Admission::Go => {
-                    self.count(lane, now);
-                    return Ok(());
+                Admission::Go(places) => {
+                    self.count(lane, places, now);
+                    return Ok(places);
                 }
                 Admission::Paused(remaining) => return Err(Paused { remaining }),
                 Admission::Wait(wait) => {
@@ -281,17 +281,17 @@ impl Budget {
         }
     }
 
-    fn count(&self, lane: Lane, now: Duration) {
+    fn count(&self, lane: Lane, places: u32, now: Duration) {
         match lane {
-            Lane::Fresh => self.shared.fresh_in_a_row.fetch_add(1, Ordering::Relaxed),
+            Lane::Fresh => self.shared.fresh_in_a_row.fetch_add(places, Ordering::Relaxed),
             Lane::Backlog => self.shared.fresh_in_a_row.swap(0, Ordering::Relaxed),
         };
         let second = now.as_secs();
         let oldest = now.saturating_sub(self.shared.timing.window).as_secs();
         let mut lately = lock(&self.shared.lately);
         match lately.back_mut() {
-            Some((last, calls)) if *last == second => *calls += 1,
-            _ => lately.push_back((second, 1)),
+            Some((last, calls)) if *last == second => *calls += places,
+            _ => lately.push_back((second, places)),
         }
         while lately.front().is_some_and(|(first, _)| *first <= oldest) {
             lately.pop_front();
@@ -327,15 +327,21 @@ impl Budget {
 
 #[async_trait]
 impl Gate for Budget {
-    async fn admit(&self) -> Result<(), Paused> {
-        if let Some(remaining) = self.paused() {
-            return Err(Paused { remaining });
-        }
+    async fn admit(&self, places: u32) -> Result<u32, Paused> {
+        self.check()?;
         let asked = self.now();
-        let turn = tokio::time::timeout(self.shared.timing.patience, self.turn(current_lane())).await;
+        let turn = tokio::time::timeout(self.shared.timing.patience, self.turn(current_lane(), places)).await;
         *lock(&self.shared.waited) += self.now().saturating_sub(asked);
         // Too many wait, or the broker is away: the job gives its place to others and comes back.
         turn.unwrap_or(Err(Paused { remaining: self.shared.timing.beat }))
+    }
+
+    fn check(&self) -> Result<(), Paused> {
+        self.paused().map_or(Ok(()), |remaining| Err(Paused { remaining }))
+    }
+
+    fn unused(&self, places: u32) {
+        self.member().unused(places);
     }
 
     fn refused(&self) {

@@ -11,8 +11,8 @@ use super::timing::Timing;
 /// Whether a call may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It counts as made.
-    Go,
+    /// So many count as made: as many as wanted, or one.
+    Go(u32),
     /// Ask again after this time.
     Wait(Duration),
     /// Everything is silent, for this long at least.
@@ -74,8 +74,8 @@ impl Member {
         }
     }
 
-    /// Whether a call may go now.
-    pub(super) fn admit(&mut self, now: Duration) -> Admission {
+    /// Whether so many calls may go now.
+    pub(super) fn admit(&mut self, places: u32, now: Duration) -> Admission {
         let rate = self.rate(now);
         if !self.informed || rate <= 0.0 {
             return Admission::Wait(self.timing.beat / 10);
@@ -83,8 +83,10 @@ impl Member {
         if let Some(remaining) = self.silence.remaining(now) {
             return Admission::Paused(remaining);
         }
+        // The first call after a silence goes alone.
+        let places = if self.silence.is_open(now) { places } else { 1 };
         self.bucket.set_rate(rate, now);
-        if let Err(wait) = self.bucket.take(now) {
+        if let Err(wait) = self.bucket.take(places, now) {
             self.waited = true;
             // Asked again within a beat, it counts as one that waits in every announcement, and sees a larger share.
             return Admission::Wait(wait.min(self.timing.beat / 2));
@@ -94,8 +96,13 @@ impl Member {
             Leave::Canary => self.urgent = true,
             Leave::Open => {}
         }
-        self.used += 1;
-        Admission::Go
+        self.used += u64::from(places);
+        Admission::Go(places)
+    }
+
+    /// So many calls that were let go are not made.
+    pub(super) fn unused(&mut self, places: u32) {
+        self.used = self.used.saturating_sub(u64::from(places));
     }
 
     /// Calls a second that this member may make now.
@@ -169,7 +176,7 @@ impl Member {
             cleared: None,
         };
         let passed = now.saturating_sub(self.announced).max(self.timing.beat / 4);
-        let used = (self.used - self.used_before) as f64 / passed.as_secs_f64();
+        let used = self.used.saturating_sub(self.used_before) as f64 / passed.as_secs_f64();
         if let Some(share) = &mut self.share {
             share.announce(used, self.waited, now, &mut beat);
         }

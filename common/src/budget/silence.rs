@@ -154,6 +154,12 @@ impl Silence {
         }
     }
 
+    /// Whether there is no silence, nor one whose end is not certain yet.
+    pub(super) fn is_open(&mut self, now: Duration) -> bool {
+        self.pass(now);
+        self.state == State::Open
+    }
+
     /// How long the silence lasts, if there is one.
     pub(super) fn remaining(&mut self, now: Duration) -> Option<Duration> {
         self.pass(now);

@@ -27,11 +27,11 @@ fn pause() -> Duration {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_stops_every_call_until_the_block_is_over() {
     let budget = budget(4000.0);
-    budget.admit().await.unwrap();
+    budget.admit(1).await.unwrap();
     budget.refused();
-    assert_eq!(budget.admit().await, Err(Paused { remaining: pause() }));
+    assert_eq!(budget.admit(1).await, Err(Paused { remaining: pause() }));
     tokio::time::advance(pause() - Duration::from_secs(1)).await;
-    assert!(budget.admit().await.is_err());
+    assert!(budget.admit(1).await.is_err());
     assert_eq!(budget.used(), 1);
 }
 
@@ -43,7 +43,7 @@ async fn a_later_refusal_or_answer_starts_the_silence_anew() {
         tokio::time::advance(pause() - Duration::from_secs(1)).await;
         later(&budget);
         tokio::time::advance(pause() / 2).await;
-        assert!(budget.admit().await.is_err());
+        assert!(budget.admit(1).await.is_err());
     }
 }
 
@@ -52,10 +52,24 @@ async fn after_the_silence_one_call_goes_alone_and_then_all() {
     let budget = budget(4000.0);
     budget.refused();
     budget.resumed().await;
-    budget.admit().await.unwrap();
-    assert!(budget.admit().await.is_err());
+    budget.admit(1).await.unwrap();
+    assert!(budget.admit(1).await.is_err());
     budget.answered();
-    budget.admit().await.unwrap();
+    budget.admit(1).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_call_after_a_silence_is_no_pair() {
+    let budget = budget(4000.0);
+    budget.refused();
+    budget.resumed().await;
+    assert_eq!(budget.admit(2).await, Ok(1));
+    assert!(budget.admit(2).await.is_err());
+    budget.answered();
+    assert_eq!(budget.admit(2).await, Ok(2));
+    assert_eq!(budget.used(), 3);
+    budget.unused(2);
+    assert_eq!(budget.used(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,7 +77,7 @@ async fn after_a_silence_the_work_begins_slowly() {
     let budget = budget(4000.0);
     budget.refused();
     budget.resumed().await;
-    budget.admit().await.unwrap();
+    budget.admit(1).await.unwrap();
     budget.answered();
     assert!((budget.figures().share - 1000.0).abs() < 1.0);
     tokio::time::advance(Timing::real().ramp).await;
@@ -73,8 +87,8 @@ async fn after_a_silence_the_work_begins_slowly() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waits_for_its_token_is_stopped_by_a_refusal() {
     let budget = budget(20.0);
-    budget.admit().await.unwrap();
-    let mut waiting = Box::pin(budget.admit());
+    budget.admit(1).await.unwrap();
+    let mut waiting = Box::pin(budget.admit(1));
     assert!((&mut waiting).now_or_never().is_none());
     budget.refused();
     assert!(waiting.await.is_err());
@@ -83,8 +97,8 @@ async fn a_call_that_waits_for_its_token_is_stopped_by_a_refusal() {
 #[tokio::test(start_paused = true)]
 async fn a_call_waits_no_longer_than_its_patience() {
     let budget = budget(1.0);
-    budget.admit().await.unwrap();
-    assert_eq!(budget.admit().await, Err(Paused { remaining: Timing::real().beat }));
+    budget.admit(1).await.unwrap();
+    assert_eq!(budget.admit(1).await, Err(Paused { remaining: Timing::real().beat }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +109,7 @@ async fn the_fresh_lane_has_four_calls_of_five_while_both_wait() {
         for _ in 0..60 {
             let (budget, sender) = (Arc::clone(&budget), sender.clone());
             tokio::spawn(in_lane(lane, async move {
-                budget.admit().await.unwrap();
+                budget.admit(1).await.unwrap();
                 sender.send(lane).unwrap();
             }));
         }
@@ -151,7 +165,7 @@ async fn a_silence_of_another_process_on_the_same_state_is_kept_too() {
     let (one, other) = (budget(), budget());
     one.refused();
     assert!(other.follow_records().now_or_never().is_none());
-    assert!(other.admit().await.is_err());
+    assert!(other.admit(1).await.is_err());
 }
 
 #[test]

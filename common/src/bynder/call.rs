@@ -64,10 +64,6 @@ impl Bynder {
         }
     }
 
-    pub(super) async fn admit(&self) -> Result<(), BynderError> {
-        self.inner.gate.admit().await.map_err(|paused| BynderError::Paused { remaining: paused.remaining })
-    }
-
     /// Sends an admitted portal request and turns everything but success (and 303) into an error.
     pub(super) async fn dispatch(
         &self,
@@ -80,8 +76,8 @@ impl Bynder {
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS {
             self.inner.gate.refused();
-            // The gate knows how long; asking it does not wait while it is paused.
-            self.admit().await?;
+            // The gate knows how long.
+            self.inner.gate.check()?;
             let reason = "429".to_owned();
             return Err(BynderError::Unavailable { operation: operation.to_owned(), reason, sent: Sent::No });
         }

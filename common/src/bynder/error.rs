@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Paused;
 use crate::http::Sent;
 
 /// A call to the portal or its storage that did not do what was asked.
@@ -91,6 +92,12 @@ pub enum BynderError {
         /// What the system said.
         reason: String,
     },
+}
+
+impl From<Paused> for BynderError {
+    fn from(paused: Paused) -> Self {
+        Self::Paused { remaining: paused.remaining }
+    }
 }
 
 impl BynderError {

@@ -5,6 +5,7 @@
 //! credential: S3 refuses a request that has one, and it would leave the portal's origin.
 
 mod account;
+mod ahead;
 mod asset;
 mod call;
 mod credential;
@@ -41,6 +42,7 @@ pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
 
 use crate::http::{Transport, TransportError};
 use crate::telemetry::Metrics;
+use ahead::Places;
 use credential::Credentials;
 use together::Together;
 
@@ -49,8 +51,13 @@ use crate::asset::{Asset, AssetId};
 /// Permission to make portal calls: the request budget. Storage is not the portal and does not pass it.
 #[async_trait]
 pub trait Gate: Send + Sync + std::fmt::Debug {
-    /// Waits for the next free place, or says that every call is stopped.
-    async fn admit(&self) -> Result<(), Paused>;
+    /// Waits for so many free places at once, or says that every call is stopped. Returns how many there are: as many as
+    /// wanted, or one where more may not go.
+    async fn admit(&self, places: u32) -> Result<u32, Paused>;
+    /// Whether a place that was given before may be used still, or every call is stopped.
+    fn check(&self) -> Result<(), Paused>;
+    /// So many places were given and are not used.
+    fn unused(&self, places: u32);
     /// The portal answered 429: nothing may be sent for a while.
     fn refused(&self);
     /// The portal answered anything else.
@@ -83,6 +90,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Bynder {
     inner: Arc<Inner>,
+    places: Option<Arc<Places>>,
 }
 
 #[derive(Debug)]
@@ -114,6 +122,6 @@ impl Bynder {
             rows: Together::default(),
             upload_endpoint: OnceCell::new(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), places: None })
     }
 }

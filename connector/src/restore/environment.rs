@@ -40,7 +40,16 @@ pub(crate) struct Environment {
 impl Environment {
     /// One fresh look; `None` if the asset is gone.
     pub(super) async fn look(&self, asset: &AssetId) -> Result<Option<AssetDetail>, RestoreError> {
-        match patiently(&self.patience, || self.bynder.asset(asset)).await {
+        self.look_by(&self.bynder, asset).await
+    }
+
+    /// The same, by a client that has places for it.
+    pub(super) async fn look_by(
+        &self,
+        bynder: &Bynder,
+        asset: &AssetId,
+    ) -> Result<Option<AssetDetail>, RestoreError> {
+        match patiently(&self.patience, || bynder.asset(asset)).await {
             Err(BynderError::NotFound { .. }) => Ok(None),
             answer => Ok(Some(answer?)),
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use common::asset::AssetDetail;
-use common::bynder::{BynderError, ImportId, ImportState, Saved};
+use common::bynder::{Bynder, BynderError, ImportId, ImportState, Saved};
 use common::ledger::Restoration;
 use common::marker::{Record, Status};
 use common::patience::patiently;
@@ -23,6 +23,14 @@ const LOOKS_BEFORE_WRITING_AGAIN: u32 = 3;
 const MOST_LOOKS: u32 = 9;
 /// Saves whose answer is lost before it is left to the next call.
 const MOST_SAVES: u32 = 3;
+
+/// What became of the wait before a save.
+enum Ready {
+    /// Nobody touched the asset: save, by this client.
+    Save(Bynder),
+    /// Leave it.
+    Leave(Skip),
+}
 
 /// An asset that holds the protected file, and the sole right to touch it.
 pub(super) struct Work<'a> {
@@ -126,11 +134,12 @@ impl Work<'_> {
     async fn save(&self, begun: Restoration, import: &ImportId) -> Result<Ended, RestoreError> {
         let environment = self.environment;
         for _ in 0..MOST_SAVES {
-            if let Some(skip) = self.ready(&begun).await? {
-                return Ok(Ended::Skipped(skip));
-            }
+            let bynder = match self.ready(&begun).await? {
+                Ready::Save(bynder) => bynder,
+                Ready::Leave(skip) => return Ok(Ended::Skipped(skip)),
+            };
             self.lease.check()?;
-            match environment.bynder.save_version(&self.target.id, import).await {
+            match bynder.save_version(&self.target.id, import).await {
                 Ok(Saved::Done) => {}
                 Err(BynderError::Paused { remaining }) => {
                     environment.patience.wait(remaining).await;
@@ -161,18 +170,22 @@ impl Work<'_> {
         Err(self.unconfirmed("is not shown as a version"))
     }
 
-    /// Waits until the opt-out stands in the marker and nobody touched the asset; a reason to leave it otherwise.
-    async fn ready(&self, begun: &Restoration) -> Result<Option<Skip>, RestoreError> {
+    /// Waits until the opt-out stands in the marker and nobody touched the asset.
+    async fn ready(&self, begun: &Restoration) -> Result<Ready, RestoreError> {
         let (environment, asset) = (self.environment, &self.target.id);
         for looks in 0..MOST_LOOKS {
-            let Some(detail) = environment.look(asset).await? else { return Ok(Some(Skip::Gone)) };
+            // What is seen may not grow old while the save waits for its place in the budget.
+            let bynder = patiently(&environment.patience, || environment.bynder.with_places(2)).await?;
+            let Some(detail) = environment.look_by(&bynder, asset).await? else {
+                return Ok(Ready::Leave(Skip::Gone));
+            };
             let marker = environment.marker(&detail);
             if !is_untouched(begun, &detail, &marker) {
                 environment.withdraw(begun.clone(), "a person worked on it meanwhile").await?;
-                return Ok(Some(Skip::NewerVersion));
+                return Ok(Ready::Leave(Skip::NewerVersion));
             }
             if marker.opted_out() {
-                return Ok(None);
+                return Ok(Ready::Save(bynder));
             }
             if looks % LOOKS_BEFORE_WRITING_AGAIN == 0 {
                 let records = marker.into_records().unwrap_or_default();

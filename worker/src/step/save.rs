@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::asset::AssetDetail;
-use common::bynder::{BynderError, ImportId, ImportState, Saved};
+use common::bynder::{Bynder, BynderError, ImportId, ImportState, Saved};
 use common::fault::{Guard, guard_stands};
 use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records, Status};
@@ -38,18 +38,25 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
     let Some(lease) = environment.queue.lease(&job.asset_id).await? else {
         return Ok(StepEnd::NotYet(Wait::Moment));
     };
-    if guard_stands(Guard::LookBeforeSave)
-        && let Some(end) = last_look(environment, job).await?
-    {
-        return Ok(end);
+    if job.suspect {
+        if guard_stands(Guard::LookBeforeSave)
+            && let Some(end) = last_look(environment, &environment.bynder, job).await?
+        {
+            return Ok(end);
+        }
+        if let Some(end) = conversion(environment, job, &import).await? {
+            return Ok(end);
+        }
     }
-    if job.suspect
-        && let Some(end) = conversion(environment, job, &import).await?
+    // Neither what the look sees nor the lease may grow old while the save waits for its place in the budget.
+    let bynder = environment.bynder.with_places(2).await?;
+    if guard_stands(Guard::LookBeforeSave)
+        && let Some(end) = last_look(environment, &bynder, job).await?
     {
         return Ok(end);
     }
     lease.check()?;
-    let saved = environment.bynder.save_version(&job.asset_id, &import).await;
+    let saved = bynder.save_version(&job.asset_id, &import).await;
     match saved {
         Ok(Saved::Done) => Ok(StepEnd::Ended(Outcome::Watermarked { version: job.top + 1 })),
         Ok(Saved::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
@@ -87,8 +94,12 @@ fn lost_import(job: &mut Job, why: &str) -> StepEnd {
 }
 
 /// The single GET right before the save. `None`: everything is as it should be, save.
-async fn last_look(environment: &Environment, job: &mut Job) -> Result<Option<StepEnd>, StepError> {
-    let detail = match environment.bynder.asset(&job.asset_id).await {
+async fn last_look(
+    environment: &Environment,
+    bynder: &Bynder,
+    job: &mut Job,
+) -> Result<Option<StepEnd>, StepError> {
+    let detail = match bynder.asset(&job.asset_id).await {
         Err(BynderError::NotFound { .. }) => return Ok(Some(StepEnd::Ended(Outcome::Gone))),
         answer => answer?,
     };

@@ -162,8 +162,9 @@ impl World {
         // What arrives and what is decided come in any order after a standstill: calls first is the worst.
         let mut admitted = 0;
         while process.idle_until.max(process.asks_at) <= now && admitted < 400 {
-            match process.member.admit(clock) {
-                Admission::Go => admitted += 1,
+            let places = if self.random.random_ratio(1, 4) { 2 } else { 1 };
+            match process.member.admit(places, clock) {
+                Admission::Go(places) => admitted += places,
                 Admission::Wait(wait) | Admission::Paused(wait) => process.asks_at = now + wait,
             }
         }
