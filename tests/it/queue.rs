@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use common::budget::Budget;
+use common::bynder::Gate;
 use common::ledger::Ledger;
 use common::outcome::Outcome;
 use common::queue::conformance::{Harness, check_all};
@@ -12,6 +14,8 @@ use common::queue::{JobQueue, RabbitQueue, Settlement, StepSet};
 use common::state::State;
 
 use crate::harness::broker::Broker;
+use crate::harness::proxy::Proxy;
+use crate::harness::until;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -131,4 +135,33 @@ async fn outcomes_that_the_ledger_could_not_take_in_come_again() {
     for id in ["A1", "A2"] {
         assert_eq!(ledger.outcomes_of(&id.parse().unwrap()).await.unwrap().len(), 1, "{id}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_whose_broker_was_away_learns_of_a_silence_from_the_record_before_it_calls() {
+    let broker = Broker::shared().await;
+    let proxy = Proxy::start(broker.address()).await;
+    let direct = settings("reconnecting".to_owned()).await;
+    let url = broker.url().replace(&broker.address().to_string(), &proxy.address().to_string());
+    let cut_off = Settings { url: url.into(), ..direct.clone() };
+    let member = Budget::of_group(4000.try_into().unwrap());
+    let queue = RabbitQueue::open(&cut_off, None, PATIENCE).await.unwrap();
+    let _membership = queue.membership(&member);
+    member.admit(1).await.unwrap();
+    proxy.black_hole(true);
+    // Another one is refused, puts that on record, and is gone: nobody is left to tell.
+    let (other, queue) =
+        (Budget::of_group(4000.try_into().unwrap()), RabbitQueue::open(&direct, None, PATIENCE));
+    let queue = queue.await.unwrap();
+    let membership = queue.membership(&other);
+    other.admit(1).await.unwrap();
+    other.refused();
+    while !queue.pauses().await.unwrap().1 {
+        tokio::task::yield_now().await;
+    }
+    drop((membership, queue));
+    until(|| member.figures().share == 0.0).await;
+    proxy.cut();
+    proxy.black_hole(false);
+    member.admit(1).await.unwrap_err();
 }
