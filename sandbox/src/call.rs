@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use tokio::io::AsyncSeekExt;
 
 use crate::media::Defect;
 
@@ -89,12 +90,33 @@ pub(crate) fn text(status: u16, body: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "text/plain")], body.to_owned()).into_response()
 }
 
-/// A file from the disk, streamed.
-pub(crate) async fn file(path: &std::path::Path, media_type: &str) -> Response {
-    let Ok(file) = tokio::fs::File::open(path).await else { return text(404, "no such file") };
+/// A file from the disk, streamed: all of it, or from where the request says, if it is the same file still.
+pub(crate) async fn file(headers: &HeaderMap, path: &std::path::Path, media_type: &str) -> Response {
+    let Ok(mut file) = tokio::fs::File::open(path).await else { return text(404, "no such file") };
     let length = file.metadata().await.map(|metadata| metadata.len()).unwrap_or_default();
+    // Files are written once, under names of their own.
+    let etag = format!("\"{}\"", path.file_name().unwrap_or_default().to_string_lossy());
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let start = header(header::RANGE)
+        .filter(|_| header(header::IF_RANGE).is_none_or(|wanted| wanted == etag))
+        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<u64>().ok())
+        .filter(|start| *start < length);
+    let begin = start.unwrap_or_default();
+    if file.seek(std::io::SeekFrom::Start(begin)).await.is_err() {
+        return text(500, "the file cannot be read");
+    }
     let stream = tokio_util::io::ReaderStream::with_capacity(file, 256 << 10);
-    let headers =
-        [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_LENGTH, length.to_string())];
-    (headers, Body::from_stream(stream)).into_response()
+    let headers = [
+        (header::CONTENT_TYPE, media_type.to_owned()),
+        (header::CONTENT_LENGTH, (length - begin).to_string()),
+        (header::ETAG, etag),
+    ];
+    let mut answer = (headers, Body::from_stream(stream)).into_response();
+    if start.is_some() {
+        *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+        if let Ok(range) = format!("bytes {begin}-{}/{length}", length - 1).parse() {
+            answer.headers_mut().insert(header::CONTENT_RANGE, range);
+        }
+    }
+    answer
 }

@@ -45,7 +45,7 @@ pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> R
         shared.world().links.get(&secret).map(|link| (link.file.clone(), link.media_type, link.expires));
     match found {
         Some((path, media_type, expires)) if expires > std::time::Instant::now() => {
-            file(&path, media_type).await
+            file(&call.headers, &path, media_type).await
         }
         _ => xml(403, "AccessDenied"),
     }

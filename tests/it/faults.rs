@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::config::Span;
 use common::outcome::{FailureClass, Outcome};
 use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
+use sandbox::{NewAsset, NewFile};
 
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions};
 
@@ -50,6 +51,39 @@ async fn a_lost_answer_to_any_effect_is_looked_up_and_not_repeated() {
             let counted = (saved_versions(&asset), asset.media, is_protected(&asset));
             assert_eq!(counted, (1, 1, true), "{endpoint} {action:?}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_that_breaks_off_goes_on_and_nothing_that_arrived_is_sent_again() {
+    for (endpoint, moment, action) in [
+        ("s3.file", Moment::After, Action::Truncate),
+        ("imatag.storage", Moment::After, Action::Truncate),
+        ("s3.part", Moment::Before, Action::Reset),
+    ] {
+        // Three parts of at most 5 MiB; of them, the second is hit.
+        let file = NewFile::Large(11 << 20);
+        let bench = Bench::new(quick()).await;
+        bench.reconfigure("[bynder]\n", "[bynder]\npart_size = '5 MiB'\n");
+        let id =
+            bench.sandbox.add_asset(NewAsset { file: Some(file), ..NewAsset::new("film.tif", Vec::new()) });
+        let id = id.unwrap();
+        let skip = u64::from(endpoint == "s3.part");
+        let mut faults = once(endpoint, moment, action);
+        faults.rules[0].skip = skip;
+        bench.sandbox.set_faults(faults);
+        let ran = bench.sync().await;
+        assert_eq!(ran.code, Some(0), "{endpoint}: {ran:#?}");
+        assert!(is_protected(&bench.asset(&id)), "{endpoint}");
+        let requests = bench.sandbox.stats().requests;
+        let count = |name: &str| requests.get(name).copied().unwrap_or_default();
+        // The place of the file, of the upload; three parts to register, and the whole to finish.
+        let once_each = ["bynder.download", "bynder.upload_init", "imatag.submit"].map(count);
+        assert_eq!((once_each, count("bynder.upload_step")), ([1, 1, 1], 4), "{endpoint}");
+        let transfers = ["s3.file", "imatag.storage", "s3.part"];
+        let expected =
+            transfers.map(|name| u64::from(name == endpoint) + if name == "s3.part" { 3 } else { 1 });
+        assert_eq!(transfers.map(count), expected, "{endpoint}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Downloading one version's file: a portal call for the place, then storage without any credential.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -9,13 +10,14 @@ use reqwest::header::LOCATION;
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
 use url::Url;
 
 use super::call::unavailable;
 use super::{Bynder, BynderError};
 use crate::asset::AssetId;
 use crate::hash::ContentHash;
-use crate::http::{self, Operation, Sent};
+use crate::http::{self, Operation, Rest, Sent};
 
 const MOST_REDIRECTS: u32 = 5;
 
@@ -42,21 +44,19 @@ struct Place {
 impl Bynder {
     /// Starts the download of one version by its number. A link that expired meanwhile is asked for once more.
     pub async fn download(&self, id: &AssetId, version: u32) -> Result<Download, BynderError> {
-        let operation = format!("downloading version {version} of asset {id}");
+        let operation = description(id, version);
         let mut expired = false;
         loop {
-            let path = ["api", "v4", "media", id.as_str(), &version.to_string(), "download", ""];
-            let url = self.url(&operation, &path)?;
-            let place: Place =
-                self.call(Operation::DownloadPlace, &operation, |client| client.get(url.clone())).await?;
-            match self.fetch(&operation, place.s3_file).await {
+            let link = self.place(&operation, id, version).await?;
+            match self.fetch(&operation, link.clone(), None).await {
+                Ok(response) => return Ok(self.body(id, version, link, response)),
                 Err(BynderError::Forbidden { .. }) if !expired => expired = true,
                 // Storage knows nothing of roles: its 403 is an expired or broken link, not a missing right.
                 Err(BynderError::Forbidden { message, .. }) => {
                     let reason = format!("storage refuses the link twice: {message}");
                     return Err(BynderError::Unavailable { operation, reason, sent: Sent::Maybe });
                 }
-                answer => return answer,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -72,14 +72,23 @@ impl Bynder {
         Ok((ContentHash::from_bytes(hasher.finalize().into()), bytes))
     }
 
-    async fn fetch(&self, operation: &str, mut link: Url) -> Result<Download, BynderError> {
+    async fn fetch(
+        &self,
+        operation: &str,
+        mut link: Url,
+        rest: Option<&Rest>,
+    ) -> Result<Response, BynderError> {
         let transport = &self.inner.transport;
         for _ in 0..MOST_REDIRECTS {
             let request = transport.client().get(link.clone());
+            let request = match rest {
+                Some(rest) => rest.ask(request),
+                None => request,
+            };
             let answer = transport.send_for_file(Operation::FetchOriginal, request).await;
             let response = answer.map_err(|error| unavailable(operation, error))?;
             match response.status() {
-                StatusCode::OK => return Ok(self.body(operation, response)),
+                StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(response),
                 status if status.is_redirection() => {
                     link = redirect(&link, &response).ok_or_else(|| BynderError::Unexpected {
                         operation: operation.to_owned(),
@@ -96,12 +105,40 @@ impl Bynder {
         Err(BynderError::Unexpected { operation: operation.to_owned(), reason })
     }
 
-    fn body(&self, operation: &str, response: Response) -> Download {
+    /// The file, which goes on by itself where it breaks off: from the same link, or a new one once that expired.
+    fn body(&self, id: &AssetId, version: u32, link: Url, response: Response) -> Download {
         let bytes = response.content_length();
-        let operation = operation.to_owned();
-        let body = self.inner.transport.body(Operation::FetchOriginal, response);
+        let operation = description(id, version);
+        let (bynder, id, link) = (self.clone(), id.clone(), Arc::new(Mutex::new(link)));
+        let again = move |rest: Rest| {
+            let (bynder, id, link) = (bynder.clone(), id.clone(), Arc::clone(&link));
+            async move {
+                let operation = description(&id, version);
+                let mut link = link.lock().await;
+                match bynder.fetch(&operation, link.clone(), Some(&rest)).await {
+                    Err(BynderError::Forbidden { .. }) => {
+                        *link = bynder.place(&operation, &id, version).await.ok()?;
+                        bynder.fetch(&operation, link.clone(), Some(&rest)).await.ok()
+                    }
+                    answer => answer.ok(),
+                }
+            }
+        };
+        let body = self.inner.transport.resuming_body(Operation::FetchOriginal, response, again);
         Download { bytes, body: body.map_err(move |error| unavailable(&operation, error)).boxed() }
     }
+
+    async fn place(&self, operation: &str, id: &AssetId, version: u32) -> Result<Url, BynderError> {
+        let path = ["api", "v4", "media", id.as_str(), &version.to_string(), "download", ""];
+        let url = self.url(operation, &path)?;
+        let build = |client: &reqwest::Client| client.get(url.clone());
+        let place: Place = self.call(Operation::DownloadPlace, operation, build).await?;
+        Ok(place.s3_file)
+    }
+}
+
+fn description(id: &AssetId, version: u32) -> String {
+    format!("downloading version {version} of asset {id}")
 }
 
 fn redirect(from: &Url, response: &Response) -> Option<Url> {

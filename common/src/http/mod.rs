@@ -7,6 +7,7 @@
 mod answer;
 mod operation;
 mod progress;
+mod resume;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use reqwest::{Client, RequestBuilder, Response};
 pub use answer::{AnswerError, MOST_JSON_BYTES, excerpt, read_json, read_text};
 pub use operation::{Direction, Operation, Peer, StatusClass};
 pub use progress::Progress;
+pub use resume::Rest;
 
 use crate::fault;
 use crate::telemetry::Metrics;

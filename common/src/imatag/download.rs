@@ -1,6 +1,7 @@
 //! Asking for a medium's state, and fetching its result.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -14,7 +15,7 @@ use super::answer::shown;
 use super::call::{attempted, unavailable};
 use super::error::Attempted;
 use super::{Imatag, ImatagError, MediumId, MediumState, ResultPlace};
-use crate::http::Operation;
+use crate::http::{Operation, Rest};
 
 const MOST_REDIRECTS: u32 = 5;
 
@@ -46,52 +47,86 @@ impl Imatag {
         state.map_err(|reason| ImatagError::Unexpected { at, reason })
     }
 
-    /// Fetches a result. Links and redirects to other origins are followed without the credential.
+    /// Fetches a result, which goes on by itself where it breaks off.
     pub async fn download(&self, place: ResultPlace) -> Result<Body, ImatagError> {
-        let (operation, mut url) = match &place {
-            ResultPlace::Medium(medium) => {
-                let url = self.url(&self.inner.profile.download.path, Some(medium))?;
-                (format!("downloading medium {medium}"), url)
+        let operation = match &place {
+            ResultPlace::Medium(medium) => format!("downloading medium {medium}"),
+            ResultPlace::Link(_) => "downloading a result".to_owned(),
+        };
+        let response = self.open(&operation, &place, None).await?;
+        let bytes = response.content_length();
+        let asked = Arc::new((self.clone(), operation.clone(), place));
+        let again = move |rest: Rest| {
+            let asked = Arc::clone(&asked);
+            async move {
+                let (imatag, operation, place) = &*asked;
+                imatag.open(operation, place, Some(&rest)).await.ok()
             }
-            ResultPlace::Link(url) => ("downloading a result".to_owned(), url.clone()),
+        };
+        let stream = self.inner.transport.resuming_body(Operation::FetchResult, response, again);
+        Ok(Body { bytes, stream: stream.map_err(move |error| unavailable(&operation, error)).boxed() })
+    }
+
+    /// The answer that holds the file, or the rest of it. Links and redirects to other origins are followed without the
+    /// credential.
+    async fn open(
+        &self,
+        operation: &str,
+        place: &ResultPlace,
+        rest: Option<&Rest>,
+    ) -> Result<Response, ImatagError> {
+        let mut url = match place {
+            ResultPlace::Medium(medium) => self.url(&self.inner.profile.download.path, Some(medium))?,
+            ResultPlace::Link(url) => url.clone(),
         };
         for _ in 0..MOST_REDIRECTS {
-            let response = self.get(&operation, &url, &place).await?;
-            let at = attempted(&operation, &response);
+            let response = self.get(operation, &url, place, rest).await?;
+            let at = attempted(operation, &response);
             if response.status().is_redirection() {
                 let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
                 url = follow(&url, target).ok_or_else(|| no_place(at))?;
             } else if let Some(pointer) =
                 self.inner.profile.download.link.as_deref().filter(|_| is_json(&response))
             {
-                let json: Value = self.read(&operation, response).await?;
+                let json: Value = self.read(operation, response).await?;
                 let target = json.pointer(pointer).and_then(Value::as_str);
                 url = follow(&url, target).ok_or_else(|| no_place(at))?;
             } else if is_web_page(&response) {
                 let reason = "a web page came instead of the result".to_owned();
                 return Err(ImatagError::Unexpected { at, reason });
             } else {
-                return Ok(self.body(Operation::FetchResult, &operation, response));
+                return Ok(response);
             }
         }
-        let at = Attempted { operation, request_id: None };
+        let at = Attempted { operation: operation.to_owned(), request_id: None };
         Err(ImatagError::Unexpected { at, reason: "the result is redirected without end".to_owned() })
     }
 
     /// Signed only where the profile's own path is asked: storage links bring their own signature.
-    async fn get(&self, operation: &str, url: &Url, place: &ResultPlace) -> Result<Response, ImatagError> {
+    async fn get(
+        &self,
+        operation: &str,
+        url: &Url,
+        place: &ResultPlace,
+        rest: Option<&Rest>,
+    ) -> Result<Response, ImatagError> {
         let own_path = match place {
             ResultPlace::Medium(medium) => self.url(&self.inner.profile.download.path, Some(medium))? == *url,
             ResultPlace::Link(_) => false,
         };
+        // An answer that only points to the file has to come whole.
+        let rest = rest.filter(|_| !own_path || self.inner.profile.download.link.is_none());
+        let request = |client: &reqwest::Client| match rest {
+            Some(rest) => rest.ask(client.get(url.clone())),
+            None => client.get(url.clone()),
+        };
         if own_path {
-            let answer = self.send(Operation::FetchResult, operation, |client| client.get(url.clone())).await;
+            let answer = self.send(Operation::FetchResult, operation, request).await;
             return answer.map_err(known_medium);
         }
         self.ready(operation)?;
         let transport = &self.inner.transport;
-        let response =
-            transport.send_for_file(Operation::FetchResult, transport.client().get(url.clone())).await;
+        let response = transport.send_for_file(Operation::FetchResult, request(transport.client())).await;
         let response = response.map_err(|error| unavailable(operation, error))?;
         if matches!(response.status(), StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
             // An expired link: the next try asks for a new one.

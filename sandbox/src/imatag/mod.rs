@@ -6,7 +6,7 @@ mod submit;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use serde_json::json;
@@ -22,7 +22,7 @@ pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> R
     let wire = Endpoint::wire(&call.segments());
     let mut response = match endpoint {
         Endpoint::ImatagToken => token(shared, call).await,
-        Endpoint::ImatagLink => link(shared, call.path, call.headers.contains_key("authorization")).await,
+        Endpoint::ImatagLink => link(shared, &call.path, &call.headers).await,
         _ if !is_signed(shared, wire, &call) => {
             answer(401, &json!({"detail": "Invalid token.", "problem": {"text": "Invalid token."}}))
         }
@@ -30,7 +30,7 @@ pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> R
         Endpoint::MediumStatus => status(shared, wire, &call),
         Endpoint::MediumResult => {
             let host = call.header("host").unwrap_or_default().to_owned();
-            result(shared, wire, call.path, &host).await
+            result(shared, wire, call.path, &call.headers, &host).await
         }
         Endpoint::MediumFind if wire != Wire::Link => find(shared, wire, &call),
         _ => answer(404, &json!({"detail": "Not found."})),
@@ -93,7 +93,7 @@ fn store_link(world: &mut crate::world::World, shared: &Shared, host: &str, id: 
     format!("http://{host}/imatag-storage/{secret}?signature=5161")
 }
 
-async fn result(shared: &Shared, wire: Wire, path: Vec<String>, host: &str) -> Response {
+async fn result(shared: &Shared, wire: Wire, path: Vec<String>, headers: &HeaderMap, host: &str) -> Response {
     let id = path.iter().rev().find(|part| *part != "watermarked").cloned().unwrap_or_default();
     let (path, media_type, link) = {
         let mut world = shared.world();
@@ -108,12 +108,12 @@ async fn result(shared: &Shared, wire: Wire, path: Vec<String>, host: &str) -> R
     };
     match wire {
         Wire::Assumed => (StatusCode::FOUND, [(header::LOCATION, link)], Body::empty()).into_response(),
-        Wire::Bytes | Wire::Link => file(&path, media_type).await,
+        Wire::Bytes | Wire::Link => file(headers, &path, media_type).await,
     }
 }
 
-async fn link(shared: &Shared, path: Vec<String>, is_signed: bool) -> Response {
-    if is_signed {
+async fn link(shared: &Shared, path: &[String], headers: &HeaderMap) -> Response {
+    if headers.contains_key("authorization") {
         shared.world().violate(ViolationKind::CredentialLeaked, "", "a credential came to Imatag's storage");
         return text(400, "no credential belongs here");
     }
@@ -121,7 +121,9 @@ async fn link(shared: &Shared, path: Vec<String>, is_signed: bool) -> Response {
     let found =
         shared.world().links.get(&secret).map(|link| (link.file.clone(), link.media_type, link.expires));
     match found {
-        Some((path, media_type, expires)) if expires > Instant::now() => file(&path, media_type).await,
+        Some((path, media_type, expires)) if expires > Instant::now() => {
+            file(headers, &path, media_type).await
+        }
         _ => text(403, "expired"),
     }
 }

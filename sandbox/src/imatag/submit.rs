@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use axum::extract::{FromRequest, Multipart};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use futures::TryStreamExt;
 use rand::RngExt;
@@ -138,7 +139,7 @@ async fn keep(
     };
     let Some(result) = bytes else { return response };
     tokio::time::sleep(shared.options.watermark_time).await;
-    let mut response = file(&result.path, result.media_type()).await;
+    let mut response = file(&HeaderMap::new(), &result.path, result.media_type()).await;
     if let Ok(value) = id.parse() {
         response.headers_mut().insert("X-Medium-Ref", value);
     }

@@ -11,12 +11,18 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Bynder, BynderError, ImportId};
-use crate::http::Operation;
+use crate::http::{Operation, Sent};
 use crate::spool::SpooledFile;
 
 use name::upload_name;
-use part::parts;
+use part::{Part, parts};
 
+/// Times that a part is sent again before the upload is given up: about half a minute, after which its place may be gone.
+const MOST_DELIVERIES: u32 = 7;
+/// The wait before the first of them; it doubles.
+const FIRST_DELIVERY_PAUSE: Duration = Duration::from_millis(200);
+/// The longest that an upload under way waits for the request budget: a silence after a 429, and then some.
+const LONGEST_PAUSES: Duration = Duration::from_mins(8);
 /// Answers "not ready" to a register call before the upload is given up; they come a few seconds apart.
 const MOST_REGISTRATIONS: u32 = 6;
 const REGISTRATION_PAUSE: Duration = Duration::from_secs(2);
@@ -56,10 +62,41 @@ impl Bynder {
         let place: Place = self.call(Operation::UploadPlace, &operation, build).await?;
         let parts = parts(file.bytes(), self.inner.part_size);
         for part in &parts {
-            self.send_part(&operation, &endpoint, &place, part, parts.len(), file).await?;
-            self.register(&operation, &place, part.number).await?;
+            self.deliver_part(&operation, &endpoint, &place, part, parts.len(), file).await?;
+            outwait_pauses(|| self.register(&operation, &place, part.number)).await?;
         }
-        self.finalise(&operation, &place, parts.len(), file_name).await
+        outwait_pauses(|| self.finalise(&operation, &place, parts.len(), file_name)).await
+    }
+
+    /// Sends a part until storage has it: what broke off is sent again, and the parts before it are not.
+    async fn deliver_part(
+        &self,
+        operation: &str,
+        endpoint: &Url,
+        place: &Place,
+        part: &Part,
+        parts: usize,
+        file: &SpooledFile,
+    ) -> Result<(), BynderError> {
+        let mut tries = 0;
+        loop {
+            match self.send_part(operation, endpoint, place, part, parts, file).await {
+                Err(BynderError::Unavailable { reason, .. }) if tries < MOST_DELIVERIES => {
+                    tracing::info!(operation, part = part.number, parts, reason, "sending a part again");
+                    tokio::time::sleep(FIRST_DELIVERY_PAUSE * 2_u32.pow(tries)).await;
+                    tries += 1;
+                }
+                // The policy ran out, or the place is gone: the next try asks for a new one.
+                Err(
+                    BynderError::Forbidden { operation, message }
+                    | BynderError::NotFound { operation, message },
+                ) => {
+                    let reason = format!("storage refuses a part: {message}");
+                    return Err(BynderError::Unavailable { operation, reason, sent: Sent::Maybe });
+                }
+                ended => return ended,
+            }
+        }
     }
 
     async fn endpoint(&self, operation: &str) -> Result<Url, BynderError> {
@@ -117,8 +154,49 @@ impl Bynder {
     }
 }
 
+/// Makes a call of an upload under way. Parts that are there already would be lost with the place if the job came back
+/// for it later, so the pauses of the request budget are waited out here.
+async fn outwait_pauses<T, F>(call: impl Fn() -> F) -> Result<T, BynderError>
+where
+    F: Future<Output = Result<T, BynderError>>,
+{
+    let mut waited = Duration::ZERO;
+    loop {
+        match call().await {
+            Err(BynderError::Paused { remaining }) if waited + remaining <= LONGEST_PAUSES => {
+                waited += remaining;
+                tokio::time::sleep(remaining).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
 impl Place {
     fn part_key(&self, number: u32) -> String {
         format!("{}/p{number}", self.s3_filename)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// How a call of an upload ends that meets so many pauses of this length.
+    async fn through(pauses: u32, remaining: Duration) -> Result<(), BynderError> {
+        let calls = AtomicU32::new(0);
+        outwait_pauses(|| {
+            let call = calls.fetch_add(1, Ordering::Relaxed);
+            async move { if call < pauses { Err(BynderError::Paused { remaining }) } else { Ok(()) } }
+        })
+        .await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_under_way_outwaits_a_silence_and_not_for_ever() {
+        assert_eq!(through(1, Duration::from_secs(330)).await, Ok(()));
+        assert!(through(2, Duration::from_secs(330)).await.is_err());
     }
 }

@@ -72,14 +72,7 @@ impl Bynder {
             return Ok(());
         }
         let message = http::read_text(response).await;
-        Err(match storage_refusal(operation, status, message) {
-            // The policy ran out, or the place is gone: the next try asks for a new one.
-            BynderError::Forbidden { operation, message } | BynderError::NotFound { operation, message } => {
-                let reason = format!("storage refuses a part: {message}");
-                BynderError::Unavailable { operation, reason, sent: http::Sent::Maybe }
-            }
-            other => other,
-        })
+        Err(storage_refusal(operation, status, message))
     }
 }
 
