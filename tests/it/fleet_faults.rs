@@ -8,11 +8,12 @@ use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
 
-use crate::harness::broker::Broker;
+use crate::harness::broker::{Broker, free_ports};
 use crate::harness::fleet::{Fleet, ended};
 use crate::harness::page::shows;
 use crate::harness::scene::slow;
-use crate::harness::{assert_clean, is_protected, picture, quick, until};
+use crate::harness::scrape::Scrape;
+use crate::harness::{assert_clean, is_protected, picture, quick, until, until_async};
 
 /// Puts bytes into a queue of the fleet's, as anybody with access to the broker may.
 async fn smuggle(fleet: &Fleet, queue: &str, bytes: &[u8]) {
@@ -44,7 +45,8 @@ async fn messages_that_are_no_jobs_become_failed_jobs_and_stop_nobody() {
     ] {
         smuggle(&fleet, queue, bytes).await;
     }
-    let _worker = fleet.worker();
+    let [port] = free_ports();
+    let _worker = fleet.worker_with(&[("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}"))]);
     fleet.sync().await.assert_code(0);
     assert!(is_protected(&fleet.bench.asset(&id)));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
@@ -57,6 +59,10 @@ async fn messages_that_are_no_jobs_become_failed_jobs_and_stop_nobody() {
     });
     assert_eq!(malformed.count(), 6, "{failed:#?}");
     assert!(failed.iter().any(|failed| failed.event.job_id.0 == "of-a-later-release"), "{failed:#?}");
+    // They are counted and told of like any other failure.
+    let six = "connector_jobs_failed_total{class=\"malformed\"} 6\n";
+    until_async(async || Scrape::of(port).await.text.contains(six)).await;
+    assert_eq!(fleet.worker_logs().matches("class=\"malformed\"").count(), 6, "{}", fleet.worker_logs());
     assert_clean(&fleet.bench.sandbox.audit());
 }
 

@@ -4,6 +4,7 @@
 //! message; [`consume`] takes deliveries and drains. Decisions without I/O are in [`decide`].
 
 pub mod breaker;
+mod bury;
 mod consume;
 pub mod decide;
 mod environment;

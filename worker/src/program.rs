@@ -22,12 +22,11 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::breaker::Breakers;
+use crate::bury::bury;
 use crate::environment::{Environment, Settings};
 
 /// How often the state of broker and services is told.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often messages that the broker gave up on are looked for.
-const BURY: Duration = Duration::from_secs(5);
 /// How often the depth of the queues is measured.
 const MEASURE: Duration = Duration::from_secs(15);
 /// How long to wait for the portal at the start before trying again.
@@ -134,7 +133,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         metrics,
         settings: Arc::new(settings),
     };
-    tokio::spawn(end.run_until_cancelled_owned(bury(queue.clone())));
+    tokio::spawn(end.run_until_cancelled_owned(bury(queue.clone(), environment.metrics.clone())));
     tracing::info!(concurrency = config.worker.concurrency, "at work");
     crate::consume(environment, stop, config.worker.grace.0).await;
     drop(membership);
@@ -200,14 +199,5 @@ async fn watch_pauses(config: Config, imatag: Imatag, metrics: Metrics) {
         metrics.imatag_paused(imatag.paused().is_some());
         metrics.quiet_hours(quiet_hours::active(&config.quiet_hours, Timestamp::now()).is_some());
         tokio::time::sleep(LOOK).await;
-    }
-}
-
-async fn bury(queue: RabbitQueue) {
-    loop {
-        if let Err(error) = queue.bury_dead().await {
-            tracing::debug!(%error, "cannot look for dead letters");
-        }
-        tokio::time::sleep(BURY).await;
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::config::Span;
 use common::job::{FailedAttempt, Job, Step};
-use common::outcome::{Failure, FailureClass, Outcome};
+use common::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
 use common::queue::Settlement;
 use jiff::Timestamp;
 
@@ -206,25 +206,31 @@ fn park(settings: &Settings, mut job: Job, rung: Duration, counts: bool, now: Ti
 
 fn end_job(job: Job, outcome: Outcome, now: Timestamp) -> Settlement {
     let event = Box::new(job.ended(outcome, now));
+    tell_end(&event);
     match &event.outcome {
-        Outcome::Failed(failure) => {
-            tracing::error!(
-                job_id = %job.job_id, asset_id = %job.asset_id, name = job.asset_name,
-                step = job.step.name(),
-                class = failure.class.name(), reason = failure.reason, request_id = failure.request_id, "failed"
-            );
-            Settlement::Fail { job: Box::new(job), event }
-        }
+        Outcome::Failed(_) => Settlement::Fail { job: Box::new(job), event },
+        Outcome::Watermarked { .. }
+        | Outcome::AlreadyProtected
+        | Outcome::Superseded { .. }
+        | Outcome::AwaitingApproval
+        | Outcome::Gone => Settlement::Finish(event),
+    }
+}
+
+/// Logs how a job ended: one line, which its span completes.
+pub(crate) fn tell_end(event: &OutcomeEvent) {
+    let OutcomeEvent { job_id, asset_id, asset_name: name, .. } = event;
+    match &event.outcome {
+        Outcome::Failed(failure) => tracing::error!(
+            %job_id, %asset_id, name, class = failure.class.name(), reason = failure.reason,
+            request_id = failure.request_id, "failed"
+        ),
         Outcome::Watermarked { .. }
         | Outcome::AlreadyProtected
         | Outcome::Superseded { .. }
         | Outcome::AwaitingApproval
         | Outcome::Gone => {
-            tracing::info!(
-                job_id = %job.job_id, asset_id = %job.asset_id, name = job.asset_name,
-                outcome = event.outcome.name(), "done"
-            );
-            Settlement::Finish(event)
+            tracing::info!(%job_id, %asset_id, name, outcome = event.outcome.name(), "done");
         }
     }
 }

@@ -47,8 +47,10 @@ impl JobQueue for RabbitQueue {
             match Job::decode(&taken.message.data) {
                 Ok(job) => return Ok(self.delivery(job, taken)),
                 Err(error) => {
+                    tracing::warn!(%error, "a message that is no job goes to the dead letters");
                     let id = taken.message.properties.message_id().as_ref().map(ShortString::as_str);
-                    self.fail(&Failed::unreadable(&taken.message.data, id, &error)).await?;
+                    let id = Failed::unreadable(&taken.message.data, id, &error).event.job_id;
+                    self.to_queue(self.topology.dead(), &id, taken.message.data.clone()).await?;
                     taken.acknowledge().await?;
                 }
             }

@@ -28,7 +28,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Delivery, Guard, QueueError};
+use super::{Delivery, FailedJob, Guard, QueueError};
 use crate::job::{Job, JobId};
 use crate::ledger::Ledger;
 use crate::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
@@ -215,38 +215,32 @@ impl RabbitQueue {
         }
     }
 
-    /// Turns messages that the broker gave up on into failed jobs with an outcome; returns how many there were.
-    pub async fn bury_dead(&self) -> Result<u64, QueueError> {
-        let mut buried = 0;
-        while let Some(taken) = self.dead.fetch(&self.topology.dead()).await? {
-            let message = &taken.message;
-            let failed = match Job::decode(&message.data) {
-                Ok(job) => {
-                    let reason =
-                        "its deliveries were lost again and again; it may be what kills the workers. \
-                                  Look at the file, then replay the job"
-                            .to_owned();
-                    let failure = Failure { class: FailureClass::Exhausted, reason, request_id: None };
-                    let event = job.ended(Outcome::Failed(failure), jiff::Timestamp::now());
-                    Failed { event, job: Some(job), unreadable: None }
-                }
-                Err(error) => {
-                    let id = message.properties.message_id().as_ref().map(ShortString::as_str);
-                    Failed::unreadable(&message.data, id, &error)
-                }
-            };
-            self.fail(&failed).await?;
-            taken.acknowledge().await?;
-            buried += 1;
-        }
-        Ok(buried)
-    }
-
-    async fn fail(&self, failed: &Failed) -> Result<(), QueueError> {
-        let event = &failed.event;
-        tracing::error!(job_id = %event.job_id, asset_id = %event.asset_id, outcome = ?event.outcome, "failed");
-        self.to_queue(self.topology.failed(), &event.job_id, failed.encode()?).await?;
-        self.report(event).await
+    /// Turns a message that the broker or a reader gave up on into a failed job with an outcome, if there is one.
+    ///
+    /// # Errors
+    /// The broker cannot be reached; the message stays where it is.
+    pub async fn bury_dead(&self) -> Result<Option<FailedJob>, QueueError> {
+        let Some(taken) = self.dead.fetch(&self.topology.dead()).await? else { return Ok(None) };
+        let message = &taken.message;
+        let failed = match Job::decode(&message.data) {
+            Ok(job) => {
+                let reason = "its deliveries were lost again and again; it may be what kills the workers. \
+                              Look at the file, then replay the job"
+                    .to_owned();
+                let failure = Failure { class: FailureClass::Exhausted, reason, request_id: None };
+                let event = job.ended(Outcome::Failed(failure), jiff::Timestamp::now());
+                Failed { event, job: Some(job), unreadable: None }
+            }
+            Err(error) => {
+                let id = message.properties.message_id().as_ref().map(ShortString::as_str);
+                Failed::unreadable(&message.data, id, &error)
+            }
+        };
+        self.to_queue(self.topology.failed(), &failed.event.job_id, failed.encode()?).await?;
+        self.report(&failed.event).await?;
+        taken.acknowledge().await?;
+        let Failed { event, job, unreadable } = failed;
+        Ok(Some(FailedJob { job, event, unreadable }))
     }
 
     async fn report(&self, event: &OutcomeEvent) -> Result<(), QueueError> {
