@@ -12,8 +12,11 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 # No shell, no package manager; the programs check their own health.
 FROM gcr.io/distroless/cc-debian13:nonroot AS sandbox
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="bynder-imatag-sandbox" \
       org.opencontainers.image.description="Stands in for a Bynder portal and for Imatag" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build /out/sandbox/ /usr/local/bin/
 USER 65532:65532
@@ -24,8 +27,11 @@ ENTRYPOINT ["sandbox"]
 CMD ["--listen", "0.0.0.0:8080"]
 
 FROM gcr.io/distroless/cc-debian13:nonroot AS connector
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="bynder-imatag-connector" \
       org.opencontainers.image.description="Keeps a Bynder library protected with invisible Imatag watermarks" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build /out/connector/ /usr/local/bin/
 # A new volume takes over the owner of the folder it is mounted on.

@@ -86,6 +86,11 @@ impl Fleet {
         self.queue.leave_group(&self.budget).await;
     }
 
+    /// Whether somebody asked for a first run over this library: then what changes is protected without asking.
+    pub(crate) async fn was_asked_for(&self) -> Result<bool, Failure> {
+        Ok(self.ledger.cursor().await?.is_some() || self.ledger.full_run_interrupted().await?)
+    }
+
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.ledger
     }

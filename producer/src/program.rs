@@ -8,12 +8,16 @@ use common::failure::Failure;
 use common::signals::stop_on_signals;
 use common::telemetry::{self, LogFormat, Metrics, Readiness, Verbosity};
 use common::{program, wiring};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{self, Common, Scope};
 use crate::fleet::{self, Fleet};
 use crate::plan;
 use crate::schedule::Schedule;
+
+/// What is not ready while nobody has asked for the first run.
+const FIRST_RUN: &str = "first run";
 
 /// Finds the assets to protect and publishes a job for each.
 #[derive(Debug, Parser)]
@@ -112,7 +116,8 @@ fn conclude(ended: &fleet::Ended) -> Result<(), Failure> {
     ended.summary.conclude(ended.limit)
 }
 
-/// Runs by the schedule until somebody asks to stop. What passes by itself does not end it.
+/// Runs by the schedule until somebody asks to stop. Neither what passes by itself ends it, nor that nobody has asked for
+/// the first run yet: a container would start again and again.
 async fn many(
     common: &Common,
     config: &Config,
@@ -125,24 +130,48 @@ async fn many(
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
     telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end).await?;
-    let fleet = loop {
+    loop {
+        let started = Instant::now();
+        let Some(fleet) = opened(config, &metrics, &readiness, stop).await? else { return Ok(()) };
+        if fleet.was_asked_for().await? {
+            readiness.set(FIRST_RUN, Ok(()));
+        }
+        let keeping = async {
+            tokio::select! {
+                () = fleet.watch(&readiness) => Ok(()),
+                () = fleet.watch_record() => Ok(()),
+                ended = schedule.keep(&fleet, common, &sync.scope, stop) => ended,
+            }
+        };
+        let ended = Box::pin(fleet.alone(keeping)).await;
+        // Whoever runs the first one by hand needs the producer's place.
+        fleet.leave().await;
+        let Err(Failure::Limit(reason)) = ended else { return ended };
+        tracing::error!(reason, "the first run has to be asked for; looking again when the next one is due");
+        readiness.set(FIRST_RUN, Err(reason));
+        if !schedule.wait(started, stop).await {
+            return Ok(());
+        }
+    }
+}
+
+/// The producer's side of the fleet, once it can be had; `None` when somebody asks to stop before.
+async fn opened(
+    config: &Config,
+    metrics: &Metrics,
+    readiness: &Readiness,
+    stop: &CancellationToken,
+) -> Result<Option<Fleet>, Failure> {
+    loop {
         match Fleet::open(config, metrics.clone()).await {
             Err(Failure::Temporary(reason)) => {
                 tracing::warn!(reason, "cannot start yet; trying again");
                 readiness.set("broker", Err(reason));
                 if stop.run_until_cancelled(tokio::time::sleep(fleet::TRY_AGAIN)).await.is_none() {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
-            opened => break opened?,
+            opened => return opened.map(Some),
         }
-    };
-    let keeping = async {
-        tokio::select! {
-            () = fleet.watch(&readiness) => Ok(()),
-            () = fleet.watch_record() => Ok(()),
-            ended = schedule.keep(&fleet, common, &sync.scope, stop) => ended,
-        }
-    };
-    Box::pin(fleet.alone(keeping)).await
+    }
 }

@@ -97,7 +97,7 @@ impl Schedule {
     }
 
     /// Waits for the next run; false when somebody asks to stop instead.
-    async fn wait(&self, since: tokio::time::Instant, stop: &CancellationToken) -> bool {
+    pub(crate) async fn wait(&self, since: tokio::time::Instant, stop: &CancellationToken) -> bool {
         stop.run_until_cancelled(tokio::time::sleep(self.until_next(since))).await.is_some()
     }
 

@@ -18,6 +18,7 @@ pub(crate) async fn handle(shared: &Shared, call: Call) -> Response {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match (method.as_str(), path.as_slice()) {
         ("GET", []) => page::page(),
+        ("GET", ["healthz"]) => answer(200, &json!({"status": "ok"})),
         ("GET", ["sandbox", "stats"]) => answer(200, &json!(stats(&shared.world()))),
         ("GET", ["sandbox", "audit"]) => answer(200, &json!(audit::audit(&mut shared.world()))),
         ("GET", ["sandbox", "thumbnail", id, version]) => page::thumbnail(shared, id, version).await,

@@ -75,7 +75,7 @@ impl Endpoint {
             ["storage", "upload"] if post => Self::StoragePart,
             ["storage", "file", ..] if get => Self::StorageFile,
             ["imatag-storage", _] if get => Self::ImatagLink,
-            [] | ["sandbox", ..] => Self::Control,
+            [] | ["healthz"] | ["sandbox", ..] => Self::Control,
             _ => Self::PortalUnknown,
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use common::config::Span;
 use common::telemetry;
 use sandbox::faults::Faults;
@@ -33,12 +33,23 @@ struct Arguments {
     /// Faults from the start, as JSON.
     #[arg(long)]
     faults: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Ask the sandbox that listens there whether it is alive
+    Healthcheck,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     telemetry::init(telemetry::LogFormat::Text, telemetry::Verbosity::Trouble);
+    if let Some(Command::Healthcheck) = arguments.command {
+        return telemetry::healthcheck(arguments.listen).await.map_err(anyhow::Error::msg);
+    }
     let rate_limit = match arguments.rate_limit.as_str() {
         "off" => None,
         text => Some(text.parse::<RateLimit>().map_err(anyhow::Error::msg)?),

@@ -26,14 +26,27 @@ fn keys(text: &str, section: &str) -> BTreeSet<String> {
     keys.map(|line| line.trim().split(':').next().unwrap_or_default().to_owned()).collect()
 }
 
+/// What stands in all lists of ports, each of which has to be on one line.
+fn published(text: &str) -> Vec<&str> {
+    let lists = text.lines().filter_map(|line| line.trim().strip_prefix("ports:"));
+    let entries = lists.flat_map(|list| {
+        list.trim().strip_prefix('[').and_then(|list| list.strip_suffix(']')).expect(list).split(',')
+    });
+    entries.map(|entry| entry.trim().trim_matches('"')).collect()
+}
+
 #[test]
 fn every_variable_is_explained_in_the_example_and_in_the_operations_page_and_no_other() {
     let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let mut used = BTreeSet::new();
     for text in compositions() {
-        used.extend(
-            text.split("${").skip(1).map(|rest| rest.split(|c| !is_name(c)).next().unwrap().to_owned()),
-        );
+        // In braces and without; two dollar signs are one, and no variable.
+        let rests = text
+            .match_indices('$')
+            .filter(|(at, _)| !text[..*at].ends_with('$'))
+            .map(|(at, _)| &text[at + 1..]);
+        let names = rests.filter(|rest| !rest.starts_with('$')).map(|rest| rest.trim_start_matches('{'));
+        used.extend(names.map(|rest| rest.split(|c| !is_name(c)).next().unwrap().to_owned()));
     }
     let example = document(".env.example");
     let explained = example.lines().filter(|line| !line.starts_with('#'));
@@ -55,10 +68,10 @@ fn every_service_volume_and_port_is_in_the_operations_page() {
         for volume in keys(&text, "volumes") {
             assert!(documented(&page, 2).contains(&volume), "volume {volume}");
         }
-        for published in text.split("ports: [\"").skip(1) {
+        for published in published(&text) {
             let (address, rest) = published.split_once(':').unwrap();
             assert_eq!(address, "127.0.0.1", "only this machine's own browser has any business there");
-            let port = rest.split('"').next().unwrap().rsplit(':').next().unwrap();
+            let port = rest.rsplit(':').next().unwrap();
             assert!(page.contains(&format!("| {port} | `")), "port {port}");
         }
     }
@@ -113,4 +126,20 @@ fn everything_that_is_mounted_is_there_and_found_where_it_is_looked_for() {
     let provider = document("deploy/grafana/provisioning/dashboards/connector.yml");
     assert!(provider.contains(&format!("path: {dashboards}\n")));
     assert!(fleet.contains(&format!("HOME_DASHBOARD_PATH: {dashboards}/library.json\n")));
+}
+
+#[test]
+fn the_images_say_which_release_they_hold() {
+    let dockerfile = document("Dockerfile");
+    let label = format!("org.opencontainers.image.version=\"{}\"", env!("CARGO_PKG_VERSION"));
+    assert_eq!(dockerfile.matches(&label).count(), 2);
+}
+
+#[test]
+fn one_service_builds_each_image_and_the_others_take_it() {
+    let texts = compositions();
+    let fleet = &texts[2];
+    let (_, services) = fleet.split_once("\nservices:\n").unwrap();
+    assert_eq!(services.matches("\n    build:").count(), 1);
+    assert_eq!(services.matches("pull_policy: never").count(), 1);
 }

@@ -11,9 +11,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sandbox::NewVersion;
 
+use crate::harness::broker::free_ports;
 use crate::harness::fleet::{Fleet, ended, signal};
 use crate::harness::scene::slow;
-use crate::harness::{assert_clean, is_protected, picture, quick, until};
+use crate::harness::scrape::get;
+use crate::harness::{assert_clean, is_protected, picture, quick, until, until_async};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_workers_protect_five_hundred_assets_as_planted() {
@@ -291,5 +293,31 @@ async fn a_run_whose_outcomes_were_lost_ends_and_says_so() {
     assert_eq!(again.summary()["watermarked"], 1);
     drop(delivery);
     until(|| fleet.worker_logs().matches("done").count() > 1).await;
+    assert_clean(&fleet.bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_producer_waits_for_the_first_run_to_be_asked_for_and_goes_on_after_it() {
+    let fleet = Fleet::new(quick()).await;
+    let first = fleet.bench.sandbox.add_asset(picture("first.jpg", 1)).unwrap();
+    let _worker = fleet.worker();
+    let [port] = free_ports();
+    let scheduled = [
+        ("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}")),
+        ("CONNECTOR_PRODUCER__EVERY", "2s".to_owned()),
+    ];
+    let producer = fleet.producer_with(&["--quiet"], &scheduled);
+    let told = async |text: &str| get(port, "/readyz").await.is_ok_and(|answer| answer.contains(text));
+    until_async(async || told("Run again with --full").await).await;
+    assert!(get(port, "/healthz").await.unwrap().starts_with("HTTP/1.1 200"));
+    assert!(!is_protected(&fleet.bench.asset(&first)));
+    // The producer's place is free meanwhile.
+    ended(fleet.producer(&["sync", "--full", "--wait", "--once", "--quiet"])).await.assert_code(0);
+    assert!(is_protected(&fleet.bench.asset(&first)));
+    let second = fleet.bench.sandbox.add_asset(picture("second.jpg", 2)).unwrap();
+    until(|| is_protected(&fleet.bench.asset(&second))).await;
+    until_async(async || told("200 OK").await).await;
+    signal(&producer, Signal::SIGTERM);
+    ended(producer).await.assert_code(0);
     assert_clean(&fleet.bench.sandbox.audit());
 }
