@@ -58,6 +58,7 @@ fn coarse(reason: SkipReason) -> SkippedBy {
         SkipReason::OptedOut => SkippedBy::OptOut,
         SkipReason::JobOpen => SkippedBy::OpenJob,
         SkipReason::ListingBehind => SkippedBy::ListingBehind,
+        SkipReason::AwaitingApproval => SkippedBy::Approval,
         SkipReason::FailedBefore => SkippedBy::EarlierFailure,
         SkipReason::VersionUnknown => SkippedBy::UnknownVersion,
     }

@@ -218,6 +218,12 @@ impl<'a> Run<'a> {
         };
         match decision {
             Decision::Skip(reason) => {
+                let approved = asset.active_version.filter(|active| {
+                    reason == SkipReason::Unchanged && known.awaiting_over.is_some_and(|base| base < *active)
+                });
+                if let Some(version) = approved.filter(|_| !self.options.dry_run) {
+                    environment.ledger.note_approved(&asset.id, version, Timestamp::now()).await?;
+                }
                 self.skip(reason);
                 Ok(())
             }

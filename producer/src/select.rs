@@ -36,6 +36,8 @@ pub enum SkipReason {
     JobOpen,
     /// The listing has not caught up with what a job saved just now.
     ListingBehind,
+    /// What a job saved waits for a person's approval in Bynder.
+    AwaitingApproval,
     /// It failed for good at this version; `connector failed replay` takes it up again.
     FailedBefore,
     /// Bynder does not tell its version even when asked: nothing can be saved there safely.
@@ -68,6 +70,10 @@ pub fn decide(
     }
     if is_behind(base, known, settled) {
         return Decision::Skip(SkipReason::ListingBehind);
+    }
+    // Without the record of the coming version, a person took it back and wants another try.
+    if known.awaiting_over == Some(base) && marker.is_ahead_of(base) {
+        return Decision::Skip(SkipReason::AwaitingApproval);
     }
     if known.failed_version == Some(base) {
         return Decision::Skip(SkipReason::FailedBefore);
@@ -160,6 +166,16 @@ mod tests {
         let long_ago = SavedVersion { at: Timestamp::UNIX_EPOCH, ..saved };
         let known = Known { saved: Some(long_ago), ..Known::default() };
         assert_eq!(decide_with(Some(1), "", known), Decision::Publish { base: 1 });
+    }
+
+    #[test]
+    fn what_waits_for_approval_is_left_until_another_version_shows_or_a_person_takes_the_record_back() {
+        let ahead = format!("{0} {0} v2 500", "ab".repeat(32));
+        let known = Known { awaiting_over: Some(1), ..Known::default() };
+        assert_eq!(decide_with(Some(1), &ahead, known), Decision::Skip(SkipReason::AwaitingApproval));
+        assert_eq!(decide_with(Some(2), &ahead, known), Decision::Skip(SkipReason::Unchanged));
+        assert_eq!(decide_with(Some(1), "", known), Decision::Publish { base: 1 });
+        assert_eq!(decide_with(Some(3), &ahead, known), Decision::Publish { base: 3 });
     }
 
     #[test]

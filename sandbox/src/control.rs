@@ -40,6 +40,9 @@ pub(crate) async fn handle(shared: &Shared, call: Call) -> Response {
             },
             Err(refusal) => refusal,
         },
+        ("POST", ["sandbox", "assets", id, "approve"]) => {
+            done(person::approve(shared, id).map(|()| json!({})))
+        }
         ("POST", ["sandbox", "assets", id, "delete"]) => done(person::delete(shared, id).map(|()| json!({}))),
         _ => (axum::http::StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "text/plain")], "no such page")
             .into_response(),

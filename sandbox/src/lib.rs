@@ -153,6 +153,22 @@ impl Sandbox {
         person::version(&self.shared, id, version)
     }
 
+    /// Refuses what waits for approval on an asset.
+    ///
+    /// # Errors
+    /// There is no such asset.
+    pub fn turn_down(&self, id: &str) -> Result<(), NoSuchThing> {
+        person::turn_down(&self.shared, id)
+    }
+
+    /// Approves what waits for approval on an asset.
+    ///
+    /// # Errors
+    /// There is no such asset.
+    pub fn approve(&self, id: &str) -> Result<(), NoSuchThing> {
+        person::approve(&self.shared, id)
+    }
+
     /// A person deletes an asset.
     pub fn delete(&self, id: &str) -> Result<(), NoSuchThing> {
         person::delete(&self.shared, id)

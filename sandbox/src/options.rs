@@ -31,6 +31,8 @@ pub struct Options {
     pub link_lifetime: Duration,
     /// How often a part is "not ready" before it can be registered.
     pub unready_registrations: u32,
+    /// Whether the token's user may only upload for approval: what is saved shows once somebody approves it.
+    pub for_approval: bool,
     /// Whether listings offer a cursor.
     pub cursor: bool,
     /// Faults from the start.
@@ -50,6 +52,7 @@ impl Default for Options {
             watermark_time: Duration::from_millis(500),
             link_lifetime: Duration::from_mins(1),
             unready_registrations: 0,
+            for_approval: false,
             cursor: false,
             faults: Faults::default(),
         }

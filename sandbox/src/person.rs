@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::library::{NewFile, store};
 use crate::media::{Format, file};
+use crate::portal::add_version;
 use crate::world::{Asset, Made, Maker, Shared, Version, whole_second};
 
 /// What a person changes about an asset's words.
@@ -96,6 +97,20 @@ pub(crate) fn version(
         asset.active_change = change();
         number
     }))
+}
+
+/// Approves whatever waits for it.
+pub(crate) fn approve(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {
+    with(shared, id, |asset| {
+        for (file, name) in std::mem::take(&mut asset.waiting) {
+            add_version(asset, file, name);
+        }
+    })
+}
+
+/// Refuses whatever waits for approval.
+pub(crate) fn turn_down(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {
+    with(shared, id, |asset| asset.waiting.clear())
 }
 
 pub(crate) fn delete(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {

@@ -40,7 +40,8 @@ async fn an_asset_costs_the_documented_calls_and_an_unchanged_one_none() {
     for (call, each) in &documented {
         let made = first.get(*call).copied().unwrap_or_default();
         match each {
-            Some(each) => assert_eq!(made, each * PICTURES, "bynder.{call}"),
+            // The page names the one look after a process's first save.
+            Some(each) => assert_eq!(made, each * PICTURES + u64::from(*call == "asset"), "bynder.{call}"),
             None => assert!(made > 0, "bynder.{call} is never made"),
         }
     }

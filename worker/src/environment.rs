@@ -12,6 +12,7 @@ use common::queue::JobQueue;
 use common::spool::Spool;
 use common::telemetry::Metrics;
 
+use crate::approval::Approval;
 use crate::breaker::Breakers;
 
 /// The services, the queue and the settings; clones share them.
@@ -29,6 +30,8 @@ pub struct Environment {
     pub budget: Budget,
     /// Which services can be used right now.
     pub breakers: Breakers,
+    /// Whether what is saved shows.
+    pub approval: Approval,
     /// What is counted.
     pub metrics: Metrics,
     /// What the configuration says.
@@ -60,6 +63,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// The waits a job can be sent to, ascending.
     pub rungs: Vec<Duration>,
+    /// How long a saved version may not show before it counts as waiting for approval.
+    pub longest_unseen: Duration,
     /// How long a job may wait in all; pauses do not count.
     pub longest_wait: Duration,
     /// How long one delivery is worked on before it is exchanged for a new one.

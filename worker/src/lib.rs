@@ -3,6 +3,7 @@
 //! A step ([`step`]) does the work and says how it ended; [`settle`] alone turns that into what happens to the
 //! message; [`consume`] takes deliveries and drains. Decisions without I/O are in [`decide`].
 
+pub mod approval;
 pub mod breaker;
 mod bury;
 mod consume;

@@ -21,6 +21,7 @@ use common::{program, quiet_hours, wiring};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::approval::Approval;
 use crate::breaker::Breakers;
 use crate::bury::bury;
 use crate::environment::{Environment, Settings};
@@ -130,6 +131,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         spool,
         budget: budget.clone(),
         breakers,
+        approval: Approval::default(),
         metrics,
         settings: Arc::new(settings),
     };

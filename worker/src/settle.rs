@@ -260,6 +260,7 @@ mod tests {
             max_attempts: 3,
             request_timeout: Duration::from_mins(1),
             rungs: [5, 30, 120].map(Duration::from_secs).to_vec(),
+            longest_unseen: Duration::from_mins(2),
             longest_hold: Duration::from_mins(8),
             longest_wait: Duration::from_hours(24),
         }

@@ -5,6 +5,9 @@ use common::config::Config;
 
 use crate::environment::{Metaproperty, Settings};
 
+/// A single asset is shown sooner than the listing shows it: so many of its lags, and it is not coming.
+const UNSEEN_LAGS: u32 = 2;
+
 /// What the configuration says about doing jobs.
 pub fn settings(config: &Config, fields: WrittenFields<'_>) -> Settings {
     Settings {
@@ -19,6 +22,7 @@ pub fn settings(config: &Config, fields: WrittenFields<'_>) -> Settings {
         max_attempts: config.worker.max_attempts,
         request_timeout: config.worker.request_timeout.0,
         rungs: config.queue.rungs.iter().map(|rung| rung.0).collect(),
+        longest_unseen: config.bynder.index_lag.0 * UNSEEN_LAGS,
         longest_wait: config.worker.longest_wait.0,
         longest_hold: config.queue.longest_hold.0,
     }

@@ -187,6 +187,9 @@ pub struct Effects {
     /// When the import was finalised: one that is pending for 30 minutes is given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported_at: Option<Timestamp>,
+    /// When Bynder answered the save, while it is not known whether the version shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_at: Option<Timestamp>,
     /// The record written to the marker ahead of the save.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marked: Option<Record>,

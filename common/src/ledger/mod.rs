@@ -38,6 +38,8 @@ pub struct Known {
     pub open: Option<Lane>,
     /// The version at which its last job failed for good.
     pub failed_version: Option<u32>,
+    /// The version over which its last job saved one that waits for approval.
+    pub awaiting_over: Option<u32>,
     /// The version that its last job saved.
     pub saved: Option<SavedVersion>,
 }
@@ -111,13 +113,36 @@ impl Ledger {
                         Outcome::Watermarked { version } => {
                             known.saved = Some(SavedVersion { version, at: event.at });
                         }
-                        Outcome::AlreadyProtected
-                        | Outcome::Superseded { .. }
-                        | Outcome::AwaitingApproval
-                        | Outcome::Gone => {}
+                        Outcome::AwaitingApproval => known.awaiting_over = Some(event.base),
+                        Outcome::AlreadyProtected | Outcome::Superseded { .. } | Outcome::Gone => {}
                     }
                 }
                 Ok(known)
+            })
+            .await
+    }
+
+    /// Notes that the version which an asset's last job left for approval is there: its outcome from now on.
+    pub async fn note_approved(
+        &self,
+        asset: &AssetId,
+        version: u32,
+        at: Timestamp,
+    ) -> Result<(), DatabaseError> {
+        let asset = asset.to_string();
+        self.state
+            .write(move |transaction| {
+                let sql = "SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1";
+                let last: Option<String> =
+                    transaction.query_row(sql, [&asset], |row| row.get(0)).optional()?;
+                let last = last.and_then(|event| serde_json::from_str::<OutcomeEvent>(&event).ok());
+                let Some(awaiting) = last.filter(|event| event.outcome == Outcome::AwaitingApproval) else {
+                    return Ok(());
+                };
+                note_outcome(
+                    transaction,
+                    &OutcomeEvent { outcome: Outcome::Watermarked { version }, at, ..awaiting },
+                )
             })
             .await
     }

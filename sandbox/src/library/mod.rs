@@ -110,6 +110,7 @@ pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<Strin
         active: 1,
         active_change: Made { by: Maker::Seeded, at: Instant::now() },
         additional: Vec::new(),
+        waiting: Vec::new(),
         marker: new.marker,
         status: None,
         opted_out_by: None,

@@ -7,6 +7,7 @@ mod save;
 mod upload;
 
 pub(crate) use lookups::BRAND;
+pub(crate) use save::add_version;
 
 use axum::response::Response;
 use serde_json::json;

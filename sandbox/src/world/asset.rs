@@ -97,6 +97,8 @@ pub(crate) struct Asset {
     pub(crate) active: u32,
     pub(crate) active_change: Made,
     pub(crate) additional: Vec<StoredFile>,
+    /// Files that wait for somebody's approval to become versions, with their names.
+    pub(crate) waiting: Vec<(StoredFile, String)>,
     pub(crate) marker: Option<String>,
     /// What a client tells people of the asset.
     pub(crate) status: Option<String>,

@@ -1,6 +1,7 @@
 //! The three steps of a job. A step does its work and says how it ended; it settles nothing itself.
 
 mod complete;
+mod confirm;
 mod marking;
 mod rejected;
 mod save;

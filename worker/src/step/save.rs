@@ -11,7 +11,7 @@ use common::outcome::{FailureClass, Outcome};
 use common::spool::SpooledFile;
 use jiff::Timestamp;
 
-use super::{StepEnd, Wait, complete, marking};
+use super::{StepEnd, Wait, complete, confirm, marking};
 use crate::decide::{Look, Sight, look, not_ours};
 use crate::environment::Environment;
 use crate::error::StepError;
@@ -26,6 +26,9 @@ const LOOKS_BEFORE_GIVING_UP: u32 = 9;
 const MOST_RESTARTS: u32 = 5;
 
 pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    if let Some(saved_at) = job.effects.saved_at {
+        return confirm::confirm(environment, job, saved_at).await;
+    }
     let Some(import) = job.effects.import_id.clone().map(ImportId::from) else {
         return Ok(StepEnd::Next(Step::Transfer));
     };
@@ -58,7 +61,7 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
     lease.check()?;
     let saved = bynder.save_version(&job.asset_id, &import).await;
     match saved {
-        Ok(Saved::Done) => Ok(StepEnd::Ended(Outcome::Watermarked { version: job.top + 1 })),
+        Ok(Saved::Done) => Ok(confirm::saved(environment, job)),
         Ok(Saved::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
         Err(BynderError::NotFound { message, .. }) => Ok(lost_import(job, &message)),
         Err(error) => Err(StepError::from(error).of_effect()),

@@ -54,6 +54,8 @@ pub enum SkippedBy {
     OpenJob,
     /// The listing has not caught up with what a job saved.
     ListingBehind,
+    /// What was saved waits for a person's approval.
+    Approval,
     /// It failed at this version before.
     EarlierFailure,
     /// Bynder does not tell its version.
@@ -62,12 +64,13 @@ pub enum SkippedBy {
 
 impl SkippedBy {
     /// Every reason, so that metrics can start at zero.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Unchanged,
         Self::Filter,
         Self::OptOut,
         Self::OpenJob,
         Self::ListingBehind,
+        Self::Approval,
         Self::EarlierFailure,
         Self::UnknownVersion,
     ];
@@ -80,6 +83,7 @@ impl SkippedBy {
             Self::OptOut => "opted_out",
             Self::OpenJob => "job_open",
             Self::ListingBehind => "listing_behind",
+            Self::Approval => "awaiting_approval",
             Self::EarlierFailure => "failed_before",
             Self::UnknownVersion => "version_unknown",
         }

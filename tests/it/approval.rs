@@ -1,0 +1,60 @@
+//! A token whose user may only upload for approval: what is saved waits, and is not saved again.
+
+use sandbox::Edit;
+
+use crate::harness::fleet::Fleet;
+use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions};
+
+fn for_approval() -> sandbox::Options {
+    sandbox::Options { for_approval: true, ..quick() }
+}
+
+fn saves(bench: &Bench) -> u64 {
+    bench.sandbox.stats().requests.get("bynder.save").copied().unwrap_or_default()
+}
+
+/// How an asset's last job ended, as the record has it.
+async fn recorded(bench: &Bench, id: &str) -> String {
+    let report = bench.run(&["report", "--asset", id, "--format", "json"]).await;
+    let last = report.assert_code(0).out.lines().last().unwrap().to_owned();
+    let line: serde_json::Value = serde_json::from_str(&last).unwrap();
+    line["outcome"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_approval_is_never_saved_again_and_settled_when_it_shows() {
+    let bench = Bench::new(for_approval()).await;
+    let [approved, refused] =
+        [1, 2].map(|n| bench.sandbox.add_asset(picture(&format!("{n}.jpg"), n)).unwrap());
+    let first = bench.sync().await.assert_code(0).summary();
+    assert_eq!((&first["awaiting_approval"], &first["watermarked"]), (&2.into(), &0.into()), "{first}");
+    let again = bench.sync().await.assert_code(0).summary();
+    assert_eq!((&again["published"], saves(&bench)), (&0.into(), 2), "{again}");
+    assert_eq!(recorded(&bench, &approved).await, "awaiting_approval");
+    // Somebody approves the one, and refuses the other.
+    bench.sandbox.approve(&approved).unwrap();
+    bench.sandbox.turn_down(&refused).unwrap();
+    bench.sync().await.assert_code(0);
+    assert!(is_protected(&bench.asset(&approved)));
+    assert_eq!(recorded(&bench, &approved).await, "watermarked");
+    assert_eq!((recorded(&bench, &refused).await.as_str(), saves(&bench)), ("awaiting_approval", 2));
+    // Who wants another try empties the metaproperty.
+    bench.sandbox.edit(&refused, Edit { marker: Some(String::new()), ..Edit::default() }).unwrap();
+    bench.sync().await.assert_code(0);
+    assert_eq!((saves(&bench), bench.asset(&refused).media), (3, 1));
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_looks_once_whether_its_saves_show_and_then_knows() {
+    let fleet = Fleet::new(quick()).await;
+    for number in 0..12 {
+        fleet.bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
+    }
+    let _worker = fleet.worker();
+    let ended = fleet.sync().await.assert_code(0).summary();
+    assert_eq!(ended["watermarked"], 12, "{ended}");
+    assert!(fleet.bench.sandbox.audit().assets.iter().all(|asset| saved_versions(asset) == 1));
+    // One look before each save, and one after the first.
+    assert_eq!(fleet.requests("bynder.asset"), 13);
+}

@@ -1,0 +1,54 @@
+//! Confirm: whether a version that Bynder says it saved shows.
+
+use std::time::Duration;
+
+use common::bynder::BynderError;
+use common::job::Job;
+use common::outcome::Outcome;
+use jiff::Timestamp;
+
+use super::{StepEnd, Wait};
+use crate::environment::Environment;
+use crate::error::StepError;
+
+/// What the end of the save is, once Bynder has answered it.
+pub(super) fn saved(environment: &Environment, job: &mut Job) -> StepEnd {
+    if environment.approval.is_known_to_show() {
+        return StepEnd::Ended(Outcome::Watermarked { version: job.top + 1 });
+    }
+    job.effects.saved_at = Some(Timestamp::now());
+    StepEnd::NotYet(Wait::Moment)
+}
+
+/// Looks for the version. One that does not show after a while waits for a person's approval, and is never saved again.
+pub(super) async fn confirm(
+    environment: &Environment,
+    job: &Job,
+    saved_at: Timestamp,
+) -> Result<StepEnd, StepError> {
+    let approval = &environment.approval;
+    let _turn = approval.turn().await;
+    let version = job.top + 1;
+    if approval.is_known_to_show() {
+        return Ok(StepEnd::Ended(Outcome::Watermarked { version }));
+    }
+    let detail = match environment.bynder.asset(&job.asset_id).await {
+        Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
+        answer => answer?,
+    };
+    let bytes = job.effects.watermarked.as_ref().map(|file| file.bytes);
+    let shown = detail.version(version).is_some_and(|shown| shown.bytes.is_none() || shown.bytes == bytes);
+    if shown {
+        approval.shows();
+        return Ok(StepEnd::Ended(Outcome::Watermarked { version }));
+    }
+    let waited = Duration::try_from(Timestamp::now().duration_since(saved_at)).unwrap_or_default();
+    if waited < environment.settings.longest_unseen {
+        return Ok(StepEnd::NotYet(Wait::Moment));
+    }
+    tracing::warn!(
+        job_id = %job.job_id, asset_id = %job.asset_id,
+        "what was saved does not show: it waits for approval in Bynder. Give the token's user the role MEDIAUPLOAD to do without"
+    );
+    Ok(StepEnd::Ended(Outcome::AwaitingApproval))
+}
