@@ -95,6 +95,29 @@ pub enum AssetType {
     Other,
 }
 
+/// The way a picture or a film lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Orientation {
+    /// Wider than high.
+    Landscape,
+    /// Higher than wide.
+    Portrait,
+    /// As wide as high.
+    Square,
+}
+
+impl Orientation {
+    /// Bynder's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Landscape => "landscape",
+            Self::Portrait => "portrait",
+            Self::Square => "square",
+        }
+    }
+}
+
 /// One asset as a listing or a single look shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asset {
@@ -118,6 +141,14 @@ pub struct Asset {
     pub modified: Timestamp,
     /// Whether the asset is archived.
     pub archived: bool,
+    /// Whether everybody may see it.
+    pub public: bool,
+    /// Whether its use is limited.
+    pub limited: bool,
+    /// The id of its brand, where the portal tells it.
+    pub brand_id: Option<String>,
+    /// The way it lies, where the portal tells it.
+    pub orientation: Option<Orientation>,
     /// Tags.
     pub tags: Vec<String>,
     /// Metaproperty values by the metaproperty's name: option names, or one text.

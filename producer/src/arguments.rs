@@ -83,8 +83,10 @@ fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {
         let Some((key, value)) = filter.split_once('=') else {
             return Err(Failure::Usage(format!("--filter {filter}: write KEY=VALUE, such as types=image")));
         };
-        let values = value.split(',').map(|value| Value::String(value.trim().to_owned())).collect();
-        overrides.push(Override { key: format!("filters.{}", key.trim()), value: Value::Array(values) });
+        overrides.push(Override {
+            key: format!("filters.{}", key.trim()),
+            value: filter_value(key.trim(), value),
+        });
     }
     if let Some(path) = &run.ids_from {
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -95,4 +97,16 @@ fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {
         overrides.push(Override { key: "filters.ids".to_owned(), value: Value::Array(ids) });
     }
     Ok(overrides)
+}
+
+/// A filter's value in the configuration's form: most take a list, some a single value.
+fn filter_value(key: &str, value: &str) -> Value {
+    let text = |text: &str| Value::String(text.trim().to_owned());
+    match key {
+        "keyword" | "created" | "modified" | "min_size" | "max_size" => text(value),
+        "public" | "archived" | "limited" => {
+            value.trim().parse().map_or_else(|_| text(value), Value::Boolean)
+        }
+        _ => Value::Array(value.split(',').map(text).collect()),
+    }
 }

@@ -87,7 +87,7 @@ async fn synchronise(common: &Common, sync: &Sync) -> Result<(), Failure> {
     let stop = stop_on_signals()?;
     let schedule = Schedule::of(&config.producer)?.filter(|_| !sync.once && !sync.wait);
     match schedule {
-        None => once(common, &config, sync, &stop).await,
+        None => Box::pin(once(common, &config, sync, &stop)).await,
         Some(schedule) => Box::pin(many(common, &config, sync, schedule, &stop)).await,
     }
 }

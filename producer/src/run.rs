@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use common::asset::Asset;
 use common::bynder::{Bynder, BynderError, DateField};
-use common::config::Limits;
+use common::config::{DateRange, Limits};
 use common::job::{Job, Lane, RunId};
 use common::ledger::{Ledger, RunMode, RunState};
 use common::queue::{JobQueue, QueueError};
 use common::state::DatabaseError;
 use common::telemetry::Metrics;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::allowance::{Allowance, Day, Limit};
 use crate::enumerate::{Place, Stretch, Walk, WalkError};
@@ -148,6 +148,13 @@ pub async fn run(
     run.finish().await
 }
 
+/// A wanted stretch of time as bounds for the portal, wide enough however it takes them; each row is checked again.
+fn bounds(range: Option<DateRange>) -> (Option<Timestamp>, Option<Timestamp>) {
+    let range = range.unwrap_or_default();
+    let a_second_before = |from: Timestamp| from.checked_sub(SignedDuration::from_secs(1)).unwrap_or(from);
+    (range.from.map(a_second_before), range.before)
+}
+
 struct Run<'a> {
     environment: &'a Environment,
     options: &'a Options,
@@ -185,9 +192,14 @@ impl<'a> Run<'a> {
             ledger.begin_run_if_new(&id, mode, &fingerprint, started).await?;
         }
         let stretch = match options.scope {
-            Scope::Full => Stretch { field: DateField::Created, from: None, to: None },
+            Scope::Full => {
+                let (from, to) = bounds(environment.filter.created);
+                Stretch { field: DateField::Created, from, to }
+            }
             Scope::Since(since) => {
-                Stretch { field: DateField::Modified, from: Some(since), to: Some(started) }
+                let (from, to) = bounds(environment.filter.modified);
+                let to = to.map_or(started, |to| to.min(started));
+                Stretch { field: DateField::Modified, from: from.max(Some(since)), to: Some(to) }
             }
         };
         let requests = environment.filter.push_down();

@@ -14,6 +14,7 @@ mod dashboards;
 mod documents;
 mod evidence;
 mod faults;
+mod filters;
 mod fleet;
 mod fleet_commands;
 mod fleet_faults;

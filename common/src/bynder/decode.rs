@@ -89,6 +89,14 @@ pub(super) struct Row {
     #[serde(default)]
     archive: Flag,
     #[serde(default)]
+    is_public: Flag,
+    #[serde(default)]
+    limited: Flag,
+    #[serde(default)]
+    brand_id: Option<String>,
+    #[serde(default)]
+    orientation: Value,
+    #[serde(default)]
     tags: Texts,
     #[serde(default)]
     property_options: Texts,
@@ -148,6 +156,10 @@ impl Row {
             created: self.date_created,
             modified: self.date_modified,
             archived: self.archive.0,
+            public: self.is_public.0,
+            limited: self.limited.0,
+            brand_id: self.brand_id,
+            orientation: serde_json::from_value(self.orientation).ok(),
             tags: self.tags.0,
             properties: properties.collect(),
             option_ids: self.property_options.0,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::decode::{Number, Row};
 use super::{Bynder, BynderError};
-use crate::asset::{Asset, AssetId, AssetType};
+use crate::asset::{Asset, AssetId, AssetType, Orientation};
 use crate::http::Operation;
 
 const OPERATION: &str = "listing assets";
@@ -55,6 +55,18 @@ pub struct ListQuery {
     pub collection_ids: Vec<String>,
     /// Metaproperty options, all of them.
     pub property_option_ids: Vec<String>,
+    /// A brand.
+    pub brand_id: Option<String>,
+    /// Words to search for.
+    pub keyword: Option<String>,
+    /// The way a picture lies.
+    pub orientation: Option<Orientation>,
+    /// Whether everybody may see it.
+    pub public: Option<bool>,
+    /// Whether it is archived.
+    pub archived: Option<bool>,
+    /// Whether its use is limited.
+    pub limited: Option<bool>,
     /// Single assets.
     pub ids: Vec<AssetId>,
     /// Whether rows tell the active version's number.
@@ -129,6 +141,14 @@ impl ListQuery {
         }
         add("type", self.types.iter().map(|kind| type_name(*kind)).collect::<Vec<_>>().join(","));
         add("tags", self.tags.join(","));
+        add("brandId", self.brand_id.clone().unwrap_or_default());
+        add("keyword", self.keyword.clone().unwrap_or_default());
+        add("orientation", self.orientation.map_or("", Orientation::name).to_owned());
+        let flag =
+            |wanted: Option<bool>| wanted.map_or("", |wanted| if wanted { "1" } else { "0" }).to_owned();
+        add("isPublic", flag(self.public));
+        add("archive", flag(self.archived));
+        add("limited", flag(self.limited));
         add("collectionId", self.collection_ids.join(","));
         add("propertyOptionId", self.property_option_ids.join(","));
         add("ids", self.ids.iter().map(AssetId::as_str).collect::<Vec<_>>().join(","));

@@ -30,7 +30,7 @@ use async_trait::async_trait;
 use tokio::sync::OnceCell;
 use url::Url;
 
-pub use account::Account;
+pub use account::{Account, Named};
 pub use credential::Credential;
 pub use download::Download;
 pub use error::BynderError;

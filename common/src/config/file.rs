@@ -1,6 +1,5 @@
 //! The keys, their types and their defaults.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
 
-use super::{ChecksSection, ConfigError, QuietHours, SecretValue, Span};
-use crate::asset::AssetType;
+use super::{ChecksSection, ConfigError, Filters, QuietHours, SecretValue, Span};
 use crate::marker::LegacyMeaning;
 
 /// The whole configuration.
@@ -140,30 +138,6 @@ pub struct ImatagSection {
     /// Files on their way to Imatag at once, in each process.
     #[serde(default = "uploads_in_flight")]
     pub uploads_in_flight: usize,
-}
-
-/// `[filters]`
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Filters {
-    /// Kinds of asset.
-    #[serde(default)]
-    pub types: Vec<AssetType>,
-    /// File extensions.
-    #[serde(default)]
-    pub extensions: Vec<String>,
-    /// Tags, any of them.
-    #[serde(default)]
-    pub tags: Vec<String>,
-    /// Collections by name or id, any of them.
-    #[serde(default)]
-    pub collections: Vec<String>,
-    /// Metaproperties by name, each with the values any of which matches.
-    #[serde(default)]
-    pub metaproperties: BTreeMap<String, Vec<String>>,
-    /// Single assets.
-    #[serde(default)]
-    pub ids: Vec<String>,
 }
 
 /// `[output]`

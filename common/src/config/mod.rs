@@ -3,6 +3,7 @@
 mod checks;
 mod error;
 mod file;
+mod filters;
 mod layers;
 mod quiet_hours;
 mod secret;
@@ -17,9 +18,10 @@ use std::path::Path;
 pub use checks::ChecksSection;
 pub use error::ConfigError;
 pub use file::{
-    BrokerSection, BynderSection, Config, Filters, HttpSection, ImatagSection, Limits, MarkerSection, OAuth,
+    BrokerSection, BynderSection, Config, HttpSection, ImatagSection, Limits, MarkerSection, OAuth,
     OutputMode, OutputSection, ProducerSection, QueueSection, WorkerSection,
 };
+pub use filters::{DateRange, Exclude, Filters};
 pub use layers::{Origin, Override};
 pub use quiet_hours::{Backlog, Day, QuietHours, TimeOfDay, Zone};
 pub use secret::{Keys, SecretValue, encrypt, keygen};

@@ -45,10 +45,17 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
             "must be from 5MiB to 5GiB, which is what storage takes",
         ));
     }
-    if config.filters.types.contains(&AssetType::Other) {
+    let filters = &config.filters;
+    if filters.types.iter().chain(&filters.exclude.types).any(|kind| *kind == AssetType::Other) {
         return Err(ConfigError::value(
             "filters.types",
             "the types are image, document, audio, video and 3d",
+        ));
+    }
+    if filters.min_size.zip(filters.max_size).is_some_and(|(least, most)| least > most) {
+        return Err(ConfigError::value(
+            "filters.min_size",
+            "is larger than filters.max_size: nothing would match",
         ));
     }
     if config.output.mode != OutputMode::Version {

@@ -10,8 +10,10 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use common::asset::{Asset, AssetId, AssetType};
+use common::asset::{Asset, AssetId, AssetType, Orientation};
 use common::bynder::ListQuery;
+use common::config::DateRange;
+use glob::{MatchOptions, Pattern};
 
 pub use resolve::{ResolveError, resolve};
 
@@ -19,19 +21,48 @@ pub use resolve::{ResolveError, resolve};
 const MOST_IDS_A_REQUEST: usize = 100;
 
 /// The configured filters with every name resolved against the portal. All given ones must match.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
-    /// Kinds of asset; empty for all.
-    pub types: BTreeSet<AssetType>,
-    /// File extensions, lower-case; empty for all.
-    pub extensions: BTreeSet<String>,
-    /// Tags, any of which must be present; empty for all.
-    pub tags: BTreeSet<String>,
+    /// What an asset must be.
+    pub include: Traits,
+    /// What an asset must not be: each entry leaves it out.
+    pub exclude: Traits,
     /// Collections, any of which must hold the asset; the listing does not show them, so this one is the portal's word.
     pub collections: Vec<String>,
+    /// Words that the portal searches for; what it finds is its word as well.
+    pub keyword: Option<String>,
+    /// When the asset was created.
+    pub created: Option<DateRange>,
+    /// When the asset was last modified.
+    pub modified: Option<DateRange>,
+    /// The smallest and the largest file, in bytes.
+    pub size: (Option<u64>, Option<u64>),
+    /// Whether everybody may see it.
+    pub public: Option<bool>,
+    /// Whether it is archived.
+    pub archived: Option<bool>,
+    /// Whether its use is limited.
+    pub limited: Option<bool>,
+    /// The ways a picture may lie; empty for all.
+    pub orientation: BTreeSet<Orientation>,
+}
+
+/// What can be asked for, and left out. Each of them is empty where it does not matter.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Traits {
+    /// Kinds of asset.
+    pub types: BTreeSet<AssetType>,
+    /// File extensions, lower-case.
+    pub extensions: BTreeSet<String>,
+    /// Ids of brands.
+    pub brands: BTreeSet<String>,
+    /// Tags.
+    pub tags: BTreeSet<String>,
     /// Metaproperties, each with values any of which must be selected.
     pub metaproperties: Vec<PropertyFilter>,
-    /// Single assets; empty for all.
+    /// Patterns for the asset's name or its file's.
+    pub names: Vec<Pattern>,
+    /// Single assets.
     pub ids: Vec<AssetId>,
 }
 
@@ -54,12 +85,32 @@ pub enum FilteredBy {
     Types,
     /// `filters.extensions`
     Extensions,
+    /// `filters.brands`
+    Brands,
     /// `filters.tags`
     Tags,
     /// `filters.metaproperties`
     Metaproperties,
+    /// `filters.names`
+    Names,
     /// `filters.ids`
     Ids,
+    /// `filters.created`
+    Created,
+    /// `filters.modified`
+    Modified,
+    /// `filters.min_size`, `filters.max_size`
+    Size,
+    /// `filters.public`
+    Public,
+    /// `filters.archived`
+    Archived,
+    /// `filters.limited`
+    Limited,
+    /// `filters.orientation`
+    Orientation,
+    /// `filters.exclude`
+    Exclude,
 }
 
 impl FilteredBy {
@@ -68,26 +119,45 @@ impl FilteredBy {
         match self {
             Self::Types => "types",
             Self::Extensions => "extensions",
+            Self::Brands => "brands",
             Self::Tags => "tags",
             Self::Metaproperties => "metaproperties",
+            Self::Names => "names",
             Self::Ids => "ids",
+            Self::Created => "created",
+            Self::Modified => "modified",
+            Self::Size => "size",
+            Self::Public => "public",
+            Self::Archived => "archived",
+            Self::Limited => "limited",
+            Self::Orientation => "orientation",
+            Self::Exclude => "exclude",
         }
     }
 }
 
 impl Filter {
     /// The listing requests' common part; several when one request cannot carry all ids or collections.
+    ///
+    /// Dates are not among it: the walk itself goes by them.
     pub fn push_down(&self) -> Vec<ListQuery> {
+        let include = &self.include;
         let base = ListQuery {
-            types: self.types.iter().copied().collect(),
+            types: include.types.iter().copied().collect(),
             // Several tags mean "all of them" to the portal, so only a single one can be pushed down.
-            tags: if self.tags.len() == 1 { self.tags.iter().cloned().collect() } else { Vec::new() },
-            property_option_ids: self.single_option().into_iter().collect(),
+            tags: only(&include.tags).into_iter().cloned().collect(),
+            property_option_ids: include.single_option().into_iter().collect(),
+            brand_id: only(&include.brands).cloned(),
+            keyword: self.keyword.clone(),
+            orientation: only(&self.orientation).copied(),
+            public: self.public,
+            archived: self.archived,
+            limited: self.limited,
             include_versions: true,
             ..ListQuery::default()
         };
-        if !self.ids.is_empty() {
-            let chunks = self.ids.chunks(MOST_IDS_A_REQUEST);
+        if !include.ids.is_empty() {
+            let chunks = include.ids.chunks(MOST_IDS_A_REQUEST);
             return chunks.map(|ids| ListQuery { ids: ids.to_vec(), ..base.clone() }).collect();
         }
         if self.collections.is_empty() {
@@ -97,6 +167,43 @@ impl Filter {
         self.collections.iter().map(one).collect()
     }
 
+    /// Checks one row; the reason if it is left out.
+    pub fn check(&self, asset: &Asset) -> Result<(), FilteredBy> {
+        if let Some(by) = self.include.trait_missing(asset) {
+            return Err(by);
+        }
+        let is = |wanted: Option<bool>, own: bool| wanted.is_none_or(|wanted| wanted == own);
+        let (least, most) = self.size;
+        let table = [
+            (self.created.is_none_or(|range| range.contains(asset.created)), FilteredBy::Created),
+            (self.modified.is_none_or(|range| range.contains(asset.modified)), FilteredBy::Modified),
+            (least.is_none_or(|least| least <= asset.bytes), FilteredBy::Size),
+            (most.is_none_or(|most| asset.bytes <= most), FilteredBy::Size),
+            (is(self.public, asset.public), FilteredBy::Public),
+            (is(self.archived, asset.archived), FilteredBy::Archived),
+            (is(self.limited, asset.limited), FilteredBy::Limited),
+            (
+                self.orientation.is_empty()
+                    || asset.orientation.is_some_and(|own| self.orientation.contains(&own)),
+                FilteredBy::Orientation,
+            ),
+            (!self.exclude.has_any_of(asset), FilteredBy::Exclude),
+        ];
+        table.into_iter().find(|(passes, _)| !passes).map_or(Ok(()), |(_, by)| Err(by))
+    }
+
+    /// A text that is equal for equal filters: an interrupted run is resumed only under the same ones.
+    pub fn fingerprint(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// The entry of a set that has no other.
+fn only<T: Ord>(set: &BTreeSet<T>) -> Option<&T> {
+    set.first().filter(|_| set.len() == 1)
+}
+
+impl Traits {
     /// Several option ids mean "all of them" to the portal, while the values of one metaproperty mean "any":
     /// only a metaproperty with a single wanted option can be pushed down, and one is enough to narrow the list.
     fn single_option(&self) -> Option<String> {
@@ -104,30 +211,52 @@ impl Filter {
         single.option_ids.first().cloned()
     }
 
-    /// Checks one row; the reason if it is left out.
-    pub fn check(&self, asset: &Asset) -> Result<(), FilteredBy> {
-        if !self.types.is_empty() && !self.types.contains(&asset.kind) {
-            return Err(FilteredBy::Types);
-        }
-        if !self.extensions.is_empty() && !asset.extensions.iter().any(|own| self.extensions.contains(own)) {
-            return Err(FilteredBy::Extensions);
-        }
-        if !self.tags.is_empty() && !asset.tags.iter().any(|own| self.tags.contains(own)) {
-            return Err(FilteredBy::Tags);
-        }
-        if !self.metaproperties.iter().all(|property| property.matches(asset)) {
-            return Err(FilteredBy::Metaproperties);
-        }
-        if !self.ids.is_empty() && !self.ids.iter().any(|id| same_id(id, &asset.id)) {
-            return Err(FilteredBy::Ids);
-        }
-        Ok(())
+    /// Each kind of trait with whether it matters and whether the asset has one of those.
+    fn of(&self, asset: &Asset) -> [(FilteredBy, bool, bool); 6] {
+        let brand =
+            asset.brand_id.as_deref().is_some_and(|own| self.brands.iter().any(|id| same_digits(id, own)));
+        [
+            (FilteredBy::Types, !self.types.is_empty(), self.types.contains(&asset.kind)),
+            (
+                FilteredBy::Extensions,
+                !self.extensions.is_empty(),
+                asset.extensions.iter().any(|own| self.extensions.contains(own)),
+            ),
+            (FilteredBy::Brands, !self.brands.is_empty(), brand),
+            (FilteredBy::Tags, !self.tags.is_empty(), asset.tags.iter().any(|own| self.tags.contains(own))),
+            (
+                FilteredBy::Names,
+                !self.names.is_empty(),
+                self.names.iter().any(|pattern| is_named(asset, pattern)),
+            ),
+            (
+                FilteredBy::Ids,
+                !self.ids.is_empty(),
+                self.ids.iter().any(|id| same_digits(id.as_str(), asset.id.as_str())),
+            ),
+        ]
     }
 
-    /// A text that is equal for equal filters: an interrupted run is resumed only under the same ones.
-    pub fn fingerprint(&self) -> String {
-        format!("{self:?}")
+    /// The first kind of trait that is wanted and that the asset has none of; every metaproperty counts for itself.
+    fn trait_missing(&self, asset: &Asset) -> Option<FilteredBy> {
+        let missing = self.of(asset).into_iter().find(|(_, matters, has)| *matters && !has);
+        missing.map(|(by, ..)| by).or_else(|| {
+            let has_all = self.metaproperties.iter().all(|property| property.matches(asset));
+            (!has_all).then_some(FilteredBy::Metaproperties)
+        })
     }
+
+    fn has_any_of(&self, asset: &Asset) -> bool {
+        self.of(asset).into_iter().any(|(_, _, has)| has)
+            || self.metaproperties.iter().any(|property| property.matches(asset))
+    }
+}
+
+/// Whether the asset's name or its file's is of this pattern.
+fn is_named(asset: &Asset, pattern: &Pattern) -> bool {
+    let options = MatchOptions { case_sensitive: false, ..MatchOptions::default() };
+    let own = [Some(&asset.name), asset.file_name.as_ref()];
+    own.into_iter().flatten().any(|name| pattern.matches_with(name, options))
 }
 
 impl PropertyFilter {
@@ -141,7 +270,7 @@ impl PropertyFilter {
 }
 
 /// Bynder writes one id in two forms; the digits are the same.
-fn same_id(left: &AssetId, right: &AssetId) -> bool {
-    let digits = |id: &AssetId| id.as_str().replace('-', "").to_ascii_lowercase();
+fn same_digits(left: &str, right: &str) -> bool {
+    let digits = |id: &str| id.replace('-', "").to_ascii_lowercase();
     digits(left) == digits(right)
 }

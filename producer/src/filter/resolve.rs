@@ -1,12 +1,13 @@
 //! Turning the names a person wrote into what the portal knows, or saying which name it does not know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use common::asset::AssetId;
-use common::bynder::{Bynder, BynderError, Metaproperty};
+use common::asset::{AssetId, AssetType};
+use common::bynder::{Bynder, BynderError, Metaproperty, Named};
 use common::config::Filters;
+use glob::Pattern;
 
-use super::{Filter, PropertyFilter};
+use super::{Filter, PropertyFilter, Traits};
 use common::nearest::nearest;
 
 /// A filter that means nothing to this portal.
@@ -23,8 +24,23 @@ pub enum ResolveError {
         nearest: Option<String>,
     },
     /// Not the form of an id.
-    #[error("filters.ids: {0}")]
-    Id(#[from] common::asset::InvalidAssetId),
+    #[error("{key}: {source}")]
+    Id {
+        /// The configuration key.
+        key: String,
+        /// What is wrong with it.
+        source: common::asset::InvalidAssetId,
+    },
+    /// Not the form of a pattern.
+    #[error("{key}: {text:?} is no pattern ({reason}); * stands for anything, ? for one character")]
+    Pattern {
+        /// The configuration key.
+        key: String,
+        /// What was written.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The portal could not be asked.
     #[error("cannot look up the names in [filters]: {0}")]
     Bynder(#[from] BynderError),
@@ -44,45 +60,130 @@ pub async fn resolve(
     if !filters.collections.is_empty() {
         let all = bynder.collections().await?;
         for name in &filters.collections {
-            let found = all.iter().find(|collection| &collection.name == name || &collection.id == name);
-            let names = all.iter().map(|collection| collection.name.as_str());
-            let found = found.ok_or_else(|| unknown("filters.collections", name, names))?;
-            collections.push(found.id.clone());
+            collections.push(id_of("filters.collections", name, &all)?);
         }
     }
-    for name in &filters.tags {
-        let similar = bynder.tags(name).await?;
-        if !similar.iter().any(|tag| tag == name) {
-            return Err(unknown("filters.tags", name, similar.iter().map(String::as_str)));
-        }
-    }
+    let wanted = Wanted {
+        key: "filters",
+        types: &filters.types,
+        extensions: &filters.extensions,
+        brands: &filters.brands,
+        tags: &filters.tags,
+        metaproperties: &filters.metaproperties,
+        names: &filters.names,
+        ids: &filters.ids,
+    };
+    let exclude = &filters.exclude;
+    let unwanted = Wanted {
+        key: "filters.exclude",
+        types: &exclude.types,
+        extensions: &exclude.extensions,
+        brands: &exclude.brands,
+        tags: &exclude.tags,
+        metaproperties: &exclude.metaproperties,
+        names: &exclude.names,
+        ids: &exclude.ids,
+    };
     Ok(Filter {
-        types: filters.types.iter().copied().collect(),
-        extensions: filters.extensions.iter().map(|own| own.trim_start_matches('.').to_lowercase()).collect(),
-        tags: filters.tags.iter().cloned().collect(),
+        include: wanted.resolve(bynder, known).await?,
+        exclude: unwanted.resolve(bynder, known).await?,
         collections,
-        metaproperties: properties(&filters.metaproperties, known)?,
-        ids: filters.ids.iter().map(|id| id.parse::<AssetId>()).collect::<Result<_, _>>()?,
+        keyword: filters.keyword.clone(),
+        created: filters.created,
+        modified: filters.modified,
+        size: (filters.min_size.map(|size| size.as_u64()), filters.max_size.map(|size| size.as_u64())),
+        public: filters.public,
+        archived: filters.archived,
+        limited: filters.limited,
+        orientation: filters.orientation.iter().copied().collect(),
     })
 }
 
+/// Traits as a person wrote them, and under which key.
+struct Wanted<'a> {
+    key: &'static str,
+    types: &'a [AssetType],
+    extensions: &'a [String],
+    brands: &'a [String],
+    tags: &'a [String],
+    metaproperties: &'a BTreeMap<String, Vec<String>>,
+    names: &'a [String],
+    ids: &'a [String],
+}
+
+impl Wanted<'_> {
+    async fn resolve(&self, bynder: &Bynder, known: &[Metaproperty]) -> Result<Traits, ResolveError> {
+        let key = |name: &str| format!("{}.{name}", self.key);
+        let mut brands = BTreeSet::new();
+        if !self.brands.is_empty() {
+            let all = bynder.brands().await?;
+            for name in self.brands {
+                brands.insert(id_of(&key("brands"), name, &all)?);
+            }
+        }
+        for name in self.tags {
+            let similar = bynder.tags(name).await?;
+            if !similar.iter().any(|tag| tag == name) {
+                return Err(unknown(&key("tags"), name, similar.iter().map(String::as_str)));
+            }
+        }
+        let names = self.names.iter().map(|text| {
+            Pattern::new(text).map_err(|error| ResolveError::Pattern {
+                key: key("names"),
+                text: text.clone(),
+                reason: error.msg.to_owned(),
+            })
+        });
+        let ids = self
+            .ids
+            .iter()
+            .map(|id| id.parse::<AssetId>().map_err(|source| ResolveError::Id { key: key("ids"), source }));
+        Ok(Traits {
+            types: self.types.iter().copied().collect(),
+            extensions: self
+                .extensions
+                .iter()
+                .map(|own| own.trim_start_matches('.').to_lowercase())
+                .collect(),
+            brands,
+            tags: self.tags.iter().cloned().collect(),
+            metaproperties: properties(&key("metaproperties"), self.metaproperties, known)?,
+            names: names.collect::<Result<_, _>>()?,
+            ids: ids.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// The id of the one that is meant by its name or id.
+fn id_of(key: &str, name: &str, all: &[Named]) -> Result<String, ResolveError> {
+    let found = all.iter().find(|known| known.name == name || known.id == name);
+    let names = all.iter().map(|known| known.name.as_str());
+    found.map(|known| known.id.clone()).ok_or_else(|| unknown(key, name, names))
+}
+
 fn properties(
+    key: &str,
     wanted: &BTreeMap<String, Vec<String>>,
     known: &[Metaproperty],
 ) -> Result<Vec<PropertyFilter>, ResolveError> {
-    wanted.iter().map(|(name, values)| property(name, values, known)).collect()
+    wanted.iter().map(|(name, values)| property(key, name, values, known)).collect()
 }
 
-fn property(name: &str, values: &[String], known: &[Metaproperty]) -> Result<PropertyFilter, ResolveError> {
+fn property(
+    key: &str,
+    name: &str,
+    values: &[String],
+    known: &[Metaproperty],
+) -> Result<PropertyFilter, ResolveError> {
     let names = known.iter().map(|property| property.name.as_str());
     let found = known.iter().find(|property| property.name == name);
-    let found = found.ok_or_else(|| unknown("filters.metaproperties", name, names))?;
+    let found = found.ok_or_else(|| unknown(key, name, names))?;
     let mut option_ids = Vec::new();
     if found.has_options() {
         for value in values {
             let option = found.options.iter().find(|option| &option.name == value || &option.id == value);
             let options = found.options.iter().map(|option| option.name.as_str());
-            let key = format!("filters.metaproperties.{name}");
+            let key = format!("{key}.{name}");
             option_ids.push(option.ok_or_else(|| unknown(&key, value, options))?.id.clone());
         }
     }

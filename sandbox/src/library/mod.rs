@@ -31,6 +31,12 @@ pub struct NewAsset {
     pub properties: BTreeMap<String, Vec<String>>,
     /// Whether the token's user may not download it, as with an archived asset without the role.
     pub refuses_download: bool,
+    /// The id of its brand.
+    pub brand: String,
+    /// Whether its use is limited.
+    pub limited: bool,
+    /// The way it lies.
+    pub orientation: String,
     /// When it was created.
     pub created: Timestamp,
 }
@@ -55,6 +61,9 @@ impl NewAsset {
             tags: Vec::new(),
             properties: BTreeMap::new(),
             refuses_download: false,
+            brand: BRAND.to_owned(),
+            limited: false,
+            orientation: "landscape".to_owned(),
             created: Timestamp::now(),
         }
     }
@@ -85,10 +94,12 @@ pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<Strin
         description: format!("About {}", new.name),
         copyright: "Example Studio".to_owned(),
         tags: new.tags,
-        brand: BRAND.to_owned(),
+        brand: new.brand,
         properties: new.properties,
         is_public: false,
         archived: new.refuses_download,
+        limited: new.limited,
+        orientation: new.orientation,
     };
     let extension = file.as_ref().and_then(|file| file.format).map_or("bin", crate::media::Format::extension);
     let version = Version {

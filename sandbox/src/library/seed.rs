@@ -1,5 +1,6 @@
 //! The mix of assets: mostly pictures to protect, and one of every special case in each thirty.
 
+use std::cmp::Ordering;
 use std::io;
 
 use jiff::{SignedDuration, Timestamp};
@@ -7,6 +8,7 @@ use md5::{Digest, Md5};
 
 use super::{NewAsset, NewFile, add, protect};
 use crate::media::{Format, file};
+use crate::portal::SECOND_BRAND;
 use crate::world::{Maker, Planted, Shared, Version, whole_second};
 
 /// Names that have broken programs.
@@ -87,6 +89,16 @@ fn plant(shared: &Shared, number: usize, seed: u64, created: Timestamp, format: 
     let mut new = NewAsset { created, ..NewAsset::new(&name, bytes) };
     new.tags =
         vec!["landscape".to_owned(), if number.is_multiple_of(2) { "spring" } else { "autumn" }.to_owned()];
+    let orientation = match width.cmp(&height) {
+        Ordering::Greater => "landscape",
+        Ordering::Less => "portrait",
+        Ordering::Equal => "square",
+    };
+    orientation.clone_into(&mut new.orientation);
+    new.limited = number.is_multiple_of(7);
+    if number.is_multiple_of(4) {
+        SECOND_BRAND.clone_into(&mut new.brand);
+    }
     let kind = if format == Format::Mp4 { "Film" } else { "Photo" };
     new.properties.insert("Asset_Type".to_owned(), vec![kind.to_owned()]);
     if number.is_multiple_of(5) {

@@ -68,6 +68,8 @@ fn matches(row: &Value, call: &Call) -> bool {
         "type" => wanted.split(',').any(|kind| kind == text("type")),
         "tags" => wanted.split(',').all(|tag| contains(&row["tags"], tag)),
         "brandId" => text("brandId") == wanted,
+        "orientation" => text("orientation") == wanted,
+        "isPublic" | "archive" | "limited" => flag(wanted).is_none_or(|wanted| row[name] == u8::from(wanted)),
         "propertyOptionId" => wanted.split(',').all(|id| contains(&row["propertyOptions"], id)),
         // A collection holds everything of one brand here.
         "collectionId" => {
@@ -80,6 +82,15 @@ fn matches(row: &Value, call: &Call) -> bool {
         // Unknown parameters and malformed values: everything matches.
         _ => true,
     })
+}
+
+/// A boolean in one of its forms; any other is ignored.
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "1" | "true" | "True" => Some(true),
+        "0" | "false" | "False" => Some(false),
+        _ => None,
+    }
 }
 
 fn contains(list: &Value, wanted: &str) -> bool {

@@ -8,8 +8,11 @@ use serde_json::{Map, Value, json};
 use crate::call::{Call, answer};
 use crate::world::{MARKER_ID, MARKER_NAME, STATUS_ID, STATUS_NAME, Shared, option_id};
 
-/// The one brand.
+/// The brand of most assets.
 pub(crate) const BRAND: &str = "2B7D41AA-0C3E-4F19-8A6601FF9D3C7E10";
+
+/// The other one.
+pub(crate) const SECOND_BRAND: &str = "2B7D41AA-0C3E-4F19-8A6601FF9D3C7E11";
 
 /// Metaproperties with options, and those options.
 pub(crate) const SELECTS: [(&str, &[&str]); 2] =
@@ -42,7 +45,8 @@ pub(super) fn metaproperties(_shared: &Shared) -> Response {
 }
 
 pub(super) fn brands() -> Response {
-    answer(200, &json!([{"id": BRAND, "name": "Acme", "description": "", "image": "", "subBrands": []}]))
+    let brand = |id: &str, name: &str| json!({"id": id, "name": name, "description": "", "image": "", "subBrands": []});
+    answer(200, &json!([brand(BRAND, "Acme"), brand(SECOND_BRAND, "Nordlicht")]))
 }
 
 pub(super) fn account() -> Response {

@@ -6,7 +6,7 @@ mod media;
 mod save;
 mod upload;
 
-pub(crate) use lookups::BRAND;
+pub(crate) use lookups::{BRAND, SECOND_BRAND};
 pub(crate) use save::add_version;
 
 use axum::response::Response;

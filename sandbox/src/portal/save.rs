@@ -124,6 +124,8 @@ fn new(id: String, file: StoredFile, name: &str, form: &BTreeMap<String, String>
         properties: BTreeMap::new(),
         is_public: false,
         archived: false,
+        limited: false,
+        orientation: "landscape".to_owned(),
     };
     let mut asset = Asset {
         id,

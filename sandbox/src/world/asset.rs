@@ -77,6 +77,8 @@ pub(crate) struct Baseline {
     pub(crate) properties: BTreeMap<String, Vec<String>>,
     pub(crate) is_public: bool,
     pub(crate) archived: bool,
+    pub(crate) limited: bool,
+    pub(crate) orientation: String,
 }
 
 /// When, and by whom, the active version was last changed.
@@ -184,7 +186,8 @@ impl Asset {
             "dateModified": self.modified.to_string(),
             "datePublished": self.created.to_string(),
             "archive": u8::from(self.words.archived),
-            "limited": 0,
+            "limited": u8::from(self.words.limited),
+            "orientation": self.words.orientation,
             "watermarked": 0,
             "isPublic": u8::from(self.words.is_public),
             "tags": self.words.tags,
