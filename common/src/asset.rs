@@ -95,6 +95,20 @@ pub enum AssetType {
     Other,
 }
 
+impl AssetType {
+    /// Bynder's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Document => "document",
+            Self::Audio => "audio",
+            Self::Video => "video",
+            Self::ThreeD => "3d",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// The way a picture or a film lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -63,6 +63,9 @@ pub struct Scope {
     /// Protect at most so many assets, then stop with exit code 8 if there are more
     #[arg(long)]
     pub max_assets: Option<u64>,
+    /// Go over this part of the library only, the same each time: 0.1 is a tenth
+    #[arg(long, value_name = "P")]
+    pub sample: Option<f64>,
     /// Go over the assets whose ids stand in this file, one a line
     #[arg(long)]
     pub ids_from: Option<PathBuf>,
@@ -87,6 +90,9 @@ fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {
             key: format!("filters.{}", key.trim()),
             value: filter_value(key.trim(), value),
         });
+    }
+    if let Some(part) = run.sample {
+        overrides.push(Override { key: "filters.sample".to_owned(), value: Value::Float(part) });
     }
     if let Some(path) = &run.ids_from {
         let text = std::fs::read_to_string(path).map_err(|error| {

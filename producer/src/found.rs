@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use common::asset::Asset;
+use common::bynder::part_count;
 use common::telemetry::SkippedBy;
+use serde::Serialize;
 
 use crate::allowance::Limit;
 use crate::select::SkipReason;
@@ -19,21 +21,43 @@ pub struct Found {
     pub published: u64,
     /// Assets left alone, by reason.
     pub skipped: BTreeMap<String, u64>,
-    /// Bytes of the selected files, by extension.
-    pub bytes_by_extension: BTreeMap<String, u64>,
+    /// The selected assets by type.
+    pub by_type: BTreeMap<&'static str, Portion>,
+    /// The selected assets by extension.
+    pub by_extension: BTreeMap<String, Portion>,
     /// Bytes of the selected files.
     pub bytes: u64,
+    /// Parts that these files are uploaded in beyond the first of each: a portal call each.
+    pub further_parts: u64,
     /// The limit that ended the run before the library did.
     pub limit: Option<Limit>,
 }
 
+/// Some of the selected assets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Portion {
+    /// How many.
+    pub assets: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+}
+
+impl Portion {
+    fn add(&mut self, bytes: u64) {
+        self.assets += 1;
+        self.bytes += bytes;
+    }
+}
+
 impl Found {
     /// An asset needs protection.
-    pub(crate) fn select(&mut self, asset: &Asset) {
+    pub(crate) fn select(&mut self, asset: &Asset, part_size: u64) {
         self.selected += 1;
         self.bytes += asset.bytes;
+        self.further_parts += part_count(asset.bytes, part_size) - 1;
+        self.by_type.entry(asset.kind.name()).or_default().add(asset.bytes);
         let extension = asset.extensions.first().cloned().unwrap_or_else(|| "(none)".to_owned());
-        *self.bytes_by_extension.entry(extension).or_default() += asset.bytes;
+        self.by_extension.entry(extension).or_default().add(asset.bytes);
     }
 
     /// An asset gets no job; returns the reason as metrics know it.

@@ -47,9 +47,17 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     let report = run::run(&environment, &options, &patience, |_| {}).await;
     beside.leave().await;
     let report = report?;
+    let (asked, decided) = environment.filter.divided();
     if common.json {
-        output::data(&as_json(&report, config).to_string());
+        let mut line = as_json(&report, config);
+        line["filters"] = json!({"asked_of_bynder": asked, "decided_here": decided});
+        output::data(&line.to_string());
     } else {
+        for (what, filters) in [("asked of Bynder", asked), ("decided here", decided)] {
+            if !filters.is_empty() {
+                output::data(&format!("filters {what}: {}", filters.join(", ")));
+            }
+        }
         print(&report, config, output::data);
     }
     Ok(())
@@ -60,7 +68,7 @@ fn least_seconds(report: &Report, config: &Config) -> f64 {
 }
 
 fn calls(report: &Report) -> f64 {
-    report.found.selected as f64 * CALLS_AN_ASSET
+    report.found.selected as f64 * CALLS_AN_ASSET + report.found.further_parts as f64
 }
 
 fn as_json(report: &Report, config: &Config) -> serde_json::Value {
@@ -70,7 +78,10 @@ fn as_json(report: &Report, config: &Config) -> serde_json::Value {
         "selected": report.found.selected,
         "skipped": report.found.skipped,
         "bytes": report.found.bytes,
-        "bytes_by_extension": report.found.bytes_by_extension,
+        "by_type": report.found.by_type,
+        "by_extension": report.found.by_extension,
+        "paid_watermarks": report.found.selected,
+        "added_storage_bytes": report.found.bytes,
         "portal_calls": calls(report).ceil(),
         "least_seconds": least_seconds(report, config).ceil(),
         "limit_reached": report.found.limit.is_some(),
@@ -83,8 +94,10 @@ pub(crate) fn print(report: &Report, config: &Config, line: impl Fn(&str)) {
     let size = |bytes: u64| ByteSize::b(bytes).to_string();
     line(&format!("{} run: {} assets looked at", report.mode.name(), found.listed));
     line(&format!("  to protect   {:>10}   {}", found.selected, size(found.bytes)));
-    for (extension, bytes) in &found.bytes_by_extension {
-        line(&format!("    {extension:<10} {:>21}", size(*bytes)));
+    let types = found.by_type.iter().map(|(name, portion)| (*name, portion));
+    let extensions = found.by_extension.iter().map(|(name, portion)| (name.as_str(), portion));
+    for (name, portion) in types.chain(extensions) {
+        line(&format!("    {name:<10} {:>10}   {}", portion.assets, size(portion.bytes)));
     }
     for (reason, count) in &found.skipped {
         line(&format!("  skipped      {count:>10}   {}", reason.replace('_', " ")));

@@ -46,6 +46,8 @@ pub struct Environment {
     pub(crate) day: Arc<Day>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Bytes in a part of an upload.
+    pub part_size: u64,
     /// How long after a save the listing may still show the version before.
     pub listing_settles_in: Duration,
 }
@@ -292,7 +294,7 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
         }
-        self.found.select(asset);
+        self.found.select(asset, self.environment.part_size);
         self.environment.metrics.asset_selected();
         if self.options.dry_run {
             return Ok(());

@@ -36,6 +36,7 @@ pub fn environment(
         limits: config.limits.clone(),
         day: Arc::new(Day::new(&config.limits, ledger.clone())),
         ledger,
+        part_size: config.bynder.part_size.as_u64(),
         listing_settles_in: listing_settles_in(config),
     }
 }

@@ -202,19 +202,66 @@ async fn an_interrupt_parks_what_is_in_flight_and_the_next_run_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_changes_nothing_and_the_sync_after_it_does_what_it_said() {
     let bench = Bench::new(sandbox::Options { assets: 60, ..quick() }).await;
-    let planned = bench.run(&["plan", "--full", "--json"]).await;
-    planned.assert_code(0);
-    let writes = bench
-        .sandbox
-        .stats()
-        .requests
-        .into_keys()
-        .find(|name| !matches!(name.as_str(), "bynder.list" | "bynder.metaproperties" | "bynder.asset"));
-    assert_eq!(writes, None);
+    let reads = ["bynder.list", "bynder.metaproperties", "bynder.asset"];
+    let planned = bench.run(&["plan", "--full", "--json"]).await.assert_code(0).summary();
+    let written = |bench: &Bench| {
+        let requests = bench.sandbox.stats().requests;
+        requests
+            .into_iter()
+            .filter(|(name, _)| !reads.contains(&name.as_str()))
+            .map(|(_, count)| count)
+            .sum::<u64>()
+    };
+    assert_eq!(written(&bench), 0);
     assert!(!bench.path("state").exists());
-    let done = bench.sync().await;
-    assert_eq!(planned.summary()["selected"], done.summary()["selected"]);
-    assert_eq!(planned.summary()["listed"], done.summary()["listed"]);
+    let done = bench.sync().await.summary();
+    for said in ["selected", "listed"] {
+        assert_eq!(planned[said], done[said], "{said}");
+    }
+    assert_eq!((&planned["selected"], &planned["paid_watermarks"]), (&done["published"], &done["published"]));
+    let by_type: u64 = planned["by_type"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|portion| portion["assets"].as_u64().unwrap())
+        .sum();
+    assert_eq!(by_type, planned["selected"], "{planned}");
+    // With a state there, that stays as it is to the byte.
+    bench.sandbox.add_asset(picture("late.jpg", 99)).unwrap();
+    let (state, effects) = (contents(&bench.path("state")), written(&bench));
+    let again = bench.run(&["plan", "--json"]).await.assert_code(0).summary();
+    assert_eq!((&again["mode"], &again["selected"]), (&"delta".into(), &1.into()), "{again}");
+    assert_eq!(written(&bench), effects);
+    let after = contents(&bench.path("state"));
+    for (name, bytes) in &state {
+        assert!(bytes == &after[name], "{name} was changed");
+    }
+    // SQLite makes a log beside a database that it only reads, too; there is nothing in it.
+    let log = after.get("connector.sqlite-wal").map(Vec::len);
+    assert!(log.is_none_or(|bytes| bytes == 0), "{log:?}");
+}
+
+/// Every file of a folder with its bytes.
+fn contents(folder: &std::path::Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(folder).unwrap().flatten();
+    files.map(|file| (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_is_the_same_part_of_the_library_each_time() {
+    let bench = Bench::new(sandbox::Options { assets: 120, ..quick() }).await;
+    let plan = async |part: &str| {
+        let planned = bench.run(&["plan", "--full", "--json", "--sample", part]).await;
+        planned.assert_code(0).summary()["selected"].as_u64().unwrap()
+    };
+    let (all, tenth, half) = (plan("1").await, plan("0.1").await, plan("0.5").await);
+    assert!(0 < tenth && tenth < half && half < all, "{tenth} {half} {all}");
+    bench.run(&["sync", "--full", "--sample", "0.5", "--json", "--quiet"]).await.assert_code(6);
+    let left = plan("0.5").await;
+    assert!(left < half / 4, "{left} of {half}");
+    assert_eq!(plan("1").await, all - half + left);
+    let refused = bench.run(&["plan", "--full", "--sample", "2"]).await;
+    assert!(refused.assert_code(3).talk.contains("filters.sample: must be above 0"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

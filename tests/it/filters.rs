@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::asset::{Asset, AssetType, Orientation};
-use common::bynder::{Bynder, Credential, Gate, ListQuery, Paused, Settings};
+use common::bynder::{Bynder, Credential, Gate, ListQuery, Metaproperty, Paused, Settings};
 use common::config::DateRange;
 use common::telemetry::Metrics;
 use producer::filter::{Filter, PropertyFilter, Traits};
@@ -63,15 +63,15 @@ fn texts(random: &mut StdRng, all: &[&str]) -> BTreeSet<String> {
     some(random, all).into_iter().map(str::to_owned).collect()
 }
 
-fn traits(random: &mut StdRng, library: &[Asset]) -> Traits {
+fn traits(random: &mut StdRng, library: &[Asset], countries: &Metaproperty) -> Traits {
     let brands: Vec<_> = library.iter().filter_map(|asset| asset.brand_id.clone()).collect();
-    let options: Vec<_> = library.iter().flat_map(|asset| asset.option_ids.clone()).collect();
-    let countries = texts(random, &["France", "Belgium"]);
-    let mut metaproperties = Vec::new();
-    if !countries.is_empty() {
-        let option_ids = some(random, &options);
-        metaproperties.push(PropertyFilter { name: "Country".to_owned(), values: countries, option_ids });
-    }
+    let values = texts(random, &["France", "Belgium"]);
+    let option =
+        |name: &String| countries.options.iter().find(|option| &option.name == name).unwrap().id.clone();
+    let option_ids = values.iter().map(option).collect();
+    let wanted =
+        (!values.is_empty()).then(|| PropertyFilter { name: countries.name.clone(), values, option_ids });
+    let metaproperties = wanted.into_iter().collect();
     let ids: Vec<_> = library.iter().map(|asset| asset.id.as_str().to_owned()).collect();
     let patterns = texts(random, &["*.jpg", "00*", "?1*", "*LAND*"]);
     Traits {
@@ -89,12 +89,12 @@ fn traits(random: &mut StdRng, library: &[Asset]) -> Traits {
     }
 }
 
-fn filter(random: &mut StdRng, library: &[Asset]) -> Filter {
+fn filter(random: &mut StdRng, library: &[Asset], countries: &Metaproperty) -> Filter {
     let maybe = |random: &mut StdRng| random.random_ratio(1, 4).then(|| random.random());
     let (one, other) = (random.random_range(0..library.len()), random.random_range(0..library.len()));
     let range = DateRange { from: Some(library[one].created), before: Some(library[other].created) };
     // Each of several wishes leaves little; so most of them are not made.
-    let mut include = traits(random, library);
+    let mut include = traits(random, library, countries);
     let kept = random.random_range(0..7);
     let none = Traits::default();
     include = match kept {
@@ -105,7 +105,8 @@ fn filter(random: &mut StdRng, library: &[Asset]) -> Filter {
         4 => Traits { ids: include.ids, ..none },
         _ => none,
     };
-    let exclude = if random.random_ratio(1, 3) { traits(random, library) } else { Traits::default() };
+    let exclude =
+        if random.random_ratio(1, 3) { traits(random, library, countries) } else { Traits::default() };
     Filter {
         include,
         exclude,
@@ -128,9 +129,11 @@ async fn what_is_pushed_down_selects_neither_less_nor_more_than_deciding_here() 
     let bynder = client(&bench);
     let everything = ListQuery { include_versions: true, ..ListQuery::default() };
     let library = listed(&bynder, everything).await;
+    let known = bynder.metaproperties().await.unwrap();
+    let countries = known.iter().find(|property| property.name == "Country").unwrap();
     let (mut narrowed, mut selected) = (0, 0);
     for _ in 0..300 {
-        let filter = filter(&mut random, &library);
+        let filter = filter(&mut random, &library, countries);
         let passes = |asset: &&Asset| filter.check(asset).is_ok();
         let here: BTreeSet<_> = library.iter().filter(passes).map(|asset| asset.id.clone()).collect();
         let mut pushed = Vec::new();

@@ -139,7 +139,7 @@ impl ListQuery {
             add(field.parameter(), from.map(filter_date).unwrap_or_default());
             add(field.upper_parameter(), to.map(filter_date).unwrap_or_default());
         }
-        add("type", self.types.iter().map(|kind| type_name(*kind)).collect::<Vec<_>>().join(","));
+        add("type", self.types.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(","));
         add("tags", self.tags.join(","));
         add("brandId", self.brand_id.clone().unwrap_or_default());
         add("keyword", self.keyword.clone().unwrap_or_default());
@@ -183,17 +183,6 @@ impl DateField {
             Self::Created => asset.created,
             Self::Modified => asset.modified,
         }
-    }
-}
-
-fn type_name(kind: AssetType) -> &'static str {
-    match kind {
-        AssetType::Image => "image",
-        AssetType::Document => "document",
-        AssetType::Audio => "audio",
-        AssetType::Video => "video",
-        AssetType::ThreeD => "3d",
-        AssetType::Other => "other",
     }
 }
 

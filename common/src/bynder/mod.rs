@@ -38,6 +38,7 @@ pub use list::{DateField, ListQuery, Order, Page};
 pub use metaproperty::{Metaproperty, PropertyOption};
 pub use poll::{ImportId, ImportState};
 pub use save::Saved;
+pub use upload::part_count;
 pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
 
 use crate::http::{Transport, TransportError};

@@ -49,6 +49,8 @@ pub struct Filters {
     pub limited: Option<bool>,
     /// The ways a picture may lie.
     pub orientation: Vec<Orientation>,
+    /// The part of the library, chosen by the assets' ids: the same one each time.
+    pub sample: Option<f64>,
     /// What is left out although it matches.
     pub exclude: Exclude,
 }

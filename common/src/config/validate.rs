@@ -52,6 +52,9 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
             "the types are image, document, audio, video and 3d",
         ));
     }
+    if filters.sample.is_some_and(|part| !(part > 0.0 && part <= 1.0)) {
+        return Err(ConfigError::value("filters.sample", "must be above 0 and at most 1; 0.1 is a tenth"));
+    }
     if filters.min_size.zip(filters.max_size).is_some_and(|(least, most)| least > most) {
         return Err(ConfigError::value(
             "filters.min_size",

@@ -14,6 +14,7 @@ use common::asset::{Asset, AssetId, AssetType, Orientation};
 use common::bynder::ListQuery;
 use common::config::DateRange;
 use glob::{MatchOptions, Pattern};
+use sha2::{Digest, Sha256};
 
 pub use resolve::{ResolveError, resolve};
 
@@ -45,6 +46,8 @@ pub struct Filter {
     pub limited: Option<bool>,
     /// The ways a picture may lie; empty for all.
     pub orientation: BTreeSet<Orientation>,
+    /// The part of the library, chosen by ids.
+    pub sample: Option<f64>,
 }
 
 /// What can be asked for, and left out. Each of them is empty where it does not matter.
@@ -109,6 +112,8 @@ pub enum FilteredBy {
     Limited,
     /// `filters.orientation`
     Orientation,
+    /// `filters.sample`
+    Sample,
     /// `filters.exclude`
     Exclude,
 }
@@ -131,6 +136,7 @@ impl FilteredBy {
             Self::Archived => "archived",
             Self::Limited => "limited",
             Self::Orientation => "orientation",
+            Self::Sample => "sample",
             Self::Exclude => "exclude",
         }
     }
@@ -187,15 +193,58 @@ impl Filter {
                     || asset.orientation.is_some_and(|own| self.orientation.contains(&own)),
                 FilteredBy::Orientation,
             ),
+            (self.sample.is_none_or(|part| place_of(&asset.id) < part), FilteredBy::Sample),
             (!self.exclude.has_any_of(asset), FilteredBy::Exclude),
         ];
         table.into_iter().find(|(passes, _)| !passes).map_or(Ok(()), |(_, by)| Err(by))
+    }
+
+    /// The filters that the portal is asked to apply, and those that are decided here; each of the first is decided here
+    /// again, where a row shows it.
+    pub fn divided(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let (include, asked) = (&self.include, self.push_down().into_iter().next().unwrap_or_default());
+        let given = [
+            ("types", !include.types.is_empty(), true),
+            ("extensions", !include.extensions.is_empty(), false),
+            ("brands", !include.brands.is_empty(), asked.brand_id.is_some()),
+            ("tags", !include.tags.is_empty(), !asked.tags.is_empty()),
+            ("collections", !self.collections.is_empty(), true),
+            (
+                "metaproperties",
+                !include.metaproperties.is_empty(),
+                include.metaproperties.len() == 1 && !asked.property_option_ids.is_empty(),
+            ),
+            ("names", !include.names.is_empty(), false),
+            ("keyword", self.keyword.is_some(), true),
+            ("ids", !include.ids.is_empty(), true),
+            ("created", self.created.is_some(), false),
+            ("modified", self.modified.is_some(), false),
+            ("size", self.size != (None, None), false),
+            ("public", self.public.is_some(), true),
+            ("archived", self.archived.is_some(), true),
+            ("limited", self.limited.is_some(), true),
+            ("orientation", !self.orientation.is_empty(), asked.orientation.is_some()),
+            ("sample", self.sample.is_some(), false),
+            ("exclude", self.exclude != Traits::default(), false),
+        ];
+        let names = |by_portal: bool| {
+            let given = given.iter().filter(|(_, is_given, asked)| *is_given && *asked == by_portal);
+            given.map(|(name, ..)| *name).collect()
+        };
+        (names(true), names(false))
     }
 
     /// A text that is equal for equal filters: an interrupted run is resumed only under the same ones.
     pub fn fingerprint(&self) -> String {
         format!("{self:?}")
     }
+}
+
+/// Where an asset stands in a library sorted by chance, from 0 to 1: by its id, so that it never moves.
+fn place_of(id: &AssetId) -> f64 {
+    let digest = Sha256::digest(id.as_str().replace('-', "").to_ascii_lowercase());
+    let first = digest.iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    f64::from(first) / (f64::from(u32::MAX) + 1.0)
 }
 
 /// The entry of a set that has no other.

@@ -96,6 +96,7 @@ pub async fn resolve(
         archived: filters.archived,
         limited: filters.limited,
         orientation: filters.orientation.iter().copied().collect(),
+        sample: filters.sample,
     })
 }
 

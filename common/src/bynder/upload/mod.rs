@@ -15,6 +15,7 @@ use crate::http::{Operation, Sent};
 use crate::spool::SpooledFile;
 
 use name::upload_name;
+pub use part::part_count;
 use part::{Part, parts};
 
 /// Times that a part is sent again before the upload is given up: about half a minute, after which its place may be gone.

@@ -23,9 +23,18 @@ pub(super) struct Part {
     pub(super) range: Range<u64>,
 }
 
+/// How many parts a file of this length is uploaded in, each at the price of a portal call.
+pub fn part_count(bytes: u64, size: u64) -> u64 {
+    bytes.max(1).div_ceil(size_of_parts(bytes, size))
+}
+
+fn size_of_parts(bytes: u64, size: u64) -> u64 {
+    bytes.div_ceil(MOST_PARTS).next_multiple_of(1 << 20).max(size)
+}
+
 /// Cuts a file into parts of this size, or of a larger one; even an empty file has one.
 pub(super) fn parts(bytes: u64, size: u64) -> Vec<Part> {
-    let size = bytes.div_ceil(MOST_PARTS).next_multiple_of(1 << 20).max(size);
+    let size = size_of_parts(bytes, size);
     let starts = (0..bytes.max(1)).step_by(usize::try_from(size).unwrap_or(usize::MAX));
     (1..).zip(starts).map(|(number, start)| Part { number, range: start..bytes.min(start + size) }).collect()
 }
@@ -92,6 +101,7 @@ mod tests {
                 end = part.range.end;
             }
             assert_eq!(end, bytes);
+            assert_eq!(parts.len() as u64, part_count(bytes, SIZE));
             assert!(parts.len() as u64 <= MOST_PARTS);
             let smallest =
                 parts[..parts.len() - 1].iter().map(|part| part.range.end - part.range.start).min();
