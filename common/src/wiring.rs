@@ -17,7 +17,7 @@ use crate::spool::Spool;
 use crate::telemetry::Metrics;
 
 /// Where the configuration is looked for if nobody says.
-const DEFAULT_FILE: &str = "connector.toml";
+pub const DEFAULT_FILE: &str = "connector.toml";
 
 /// Reads the configuration with everything the command line lays over it, and says its warnings.
 pub fn load(file: Option<&Path>, overrides: &[Override], quiet: bool) -> Result<Loaded, Failure> {

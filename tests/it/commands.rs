@@ -338,6 +338,20 @@ async fn an_encrypted_secret_works_end_to_end() {
     let identity = [("CONNECTOR_AGE_IDENTITY", keys["identity"].as_str().unwrap().to_owned())];
     bench.run_with(&["sync", "--full", "--quiet"], &identity).await.assert_code(0);
     assert!(is_protected(&bench.asset(&id)));
+
+    // Rotated, the rest of the file stays as it is, and the old identity opens nothing any more.
+    bench.reconfigure("[imatag]\n", "[imatag] # the watermarks\n");
+    let new = bench.run(&["secrets", "keygen", "--json"]).await.summary();
+    let rotate = ["secrets", "rotate", "--recipient", new["recipient"].as_str().unwrap()];
+    let refused = bench.run(&rotate).await;
+    assert!(refused.assert_code(3).talk.contains("bynder.api_token"), "{refused:?}");
+    let rotated = bench.run_with(&rotate, &identity).await;
+    assert_eq!(rotated.assert_code(0).out.trim(), "encrypted anew: bynder.api_token");
+    let text = std::fs::read_to_string(bench.path("connector.toml")).unwrap();
+    assert!(text.contains("[imatag] # the watermarks\n") && !text.contains(&encrypted), "{text}");
+    bench.run_with(&["config", "check"], &identity).await.assert_code(3);
+    let identity = [("CONNECTOR_AGE_IDENTITY", new["identity"].as_str().unwrap().to_owned())];
+    bench.run_with(&["config", "check"], &identity).await.assert_code(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ mod file;
 mod filters;
 mod layers;
 mod quiet_hours;
+mod rotate;
 mod secret;
 mod span;
 mod validate;
@@ -24,6 +25,7 @@ pub use file::{
 pub use filters::{DateRange, Exclude, Filters};
 pub use layers::{Origin, Override};
 pub use quiet_hours::{Backlog, Day, QuietHours, TimeOfDay, Zone};
+pub use rotate::rotate;
 pub use secret::{Keys, SecretValue, encrypt, keygen};
 pub use span::Span;
 

@@ -133,7 +133,7 @@ pub fn encrypt(recipient: &str, secret: &SecretString) -> Result<String, String>
     age::encrypt_and_armor(&recipient, bytes).map_err(|error| format!("cannot encrypt: {error}"))
 }
 
-fn decrypt(armoured: &str) -> Result<String, String> {
+pub(super) fn decrypt(armoured: &str) -> Result<String, String> {
     let identity = identity()?;
     let bytes = age::decrypt(&identity, armoured.as_bytes()).map_err(|error| {
         format!("cannot decrypt it with the identity from {IDENTITY} ({error}); encrypt it again")

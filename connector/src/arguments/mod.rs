@@ -170,4 +170,10 @@ pub(crate) enum Secrets {
         #[arg(long)]
         recipient: String,
     },
+    /// Encrypt each encrypted secret of the configuration file for another recipient
+    Rotate {
+        /// The recipient of the new key pair
+        #[arg(long)]
+        recipient: String,
+    },
 }

@@ -1,10 +1,11 @@
-//! `connector secrets keygen | encrypt`.
+//! `connector secrets keygen | encrypt | rotate`.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::path::Path;
 
-use common::config::{encrypt, keygen};
+use common::config::{encrypt, keygen, rotate};
 use common::failure::Failure;
-use common::output;
+use common::{output, wiring};
 use producer::arguments::Common;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -48,6 +49,42 @@ pub(crate) fn run(common: &Common, command: &Secrets) -> Result<(), Failure> {
                 output::data(&format!("{{ encrypted = \"\"\"\n{}\n\"\"\" }}", armour.trim_end()));
             }
         }
+        Secrets::Rotate { recipient } => rotate_file(common, recipient)?,
+    }
+    Ok(())
+}
+
+/// Replaces the file by one that a process which starts now reads whole, the old one or the new one.
+fn rotate_file(common: &Common, recipient: &str) -> Result<(), Failure> {
+    let path = common.config.clone().unwrap_or_else(|| wiring::DEFAULT_FILE.into());
+    let cannot = |what: &str, error: std::io::Error| {
+        Failure::Configuration(format!("cannot {what} {}: {error}", path.display()))
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| cannot("read", error))?;
+    let (text, rotated) = rotate(&text, recipient)?;
+    if rotated.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{} holds no encrypted secret; connector secrets encrypt makes one",
+            path.display()
+        )));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().set_permissions(std::fs::metadata(&path)?.permissions())?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        Ok(())
+    };
+    write().map_err(|error: std::io::Error| cannot("write", error))?;
+    if common.json {
+        output::data(&json!({"rotated": rotated}).to_string());
+    } else {
+        output::data(&format!("encrypted anew: {}", rotated.join(", ")));
+        output::talk(
+            "From now on the connector needs the new identity. Running processes keep what they have read.",
+        );
     }
     Ok(())
 }
