@@ -21,16 +21,14 @@ use crate::job::{Lane, current_lane};
 const FRESH_IN_A_ROW: u32 = 4;
 /// How long the lane that has to let the other go first waits before it looks again.
 const GIVE_WAY: Duration = Duration::from_millis(20);
-/// How often a person's pause is looked for where there is no broker to tell.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// The process's request budget; clones share it.
 #[derive(Clone)]
 pub struct Budget {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     member: Mutex<Member>,
     timing: Timing,
     clock: Box<dyn Fn() -> Duration + Send + Sync>,
@@ -42,8 +40,8 @@ struct Shared {
     turns: [AsyncMutex<()>; 2],
     waiting: [AtomicU32; 2],
     fresh_in_a_row: AtomicU32,
-    operator: watch::Sender<Option<OperatorPause>>,
-    records: Option<Records>,
+    pub(super) operator: watch::Sender<Option<OperatorPause>>,
+    pub(super) records: Option<Records>,
 }
 
 impl std::fmt::Debug for Budget {
@@ -121,51 +119,6 @@ impl Budget {
     pub fn paused(&self) -> Option<Duration> {
         let now = self.now();
         self.member().paused(now)
-    }
-
-    /// A person's pause, if there is one.
-    pub fn operator_pause(&self) -> Option<OperatorPause> {
-        self.shared.operator.borrow().clone()
-    }
-
-    /// A person paused or resumed the work.
-    pub fn set_operator_pause(&self, pause: Option<OperatorPause>) {
-        let changed = self.shared.operator.send_if_modified(|known| {
-            let changed = known.is_some() != pause.is_some();
-            known.clone_from(&pause);
-            changed
-        });
-        match (changed, pause) {
-            (true, Some(pause)) => tracing::warn!(
-                since = %pause.since, reason = pause.reason, "paused by a person; no jobs are taken until `connector resume`"
-            ),
-            (true, None) => tracing::info!("resumed"),
-            (false, _) => {}
-        }
-    }
-
-    /// Waits until jobs may be taken: neither silence nor a person's pause. Cancel-safe.
-    pub async fn resumed(&self) {
-        let mut operator = self.shared.operator.subscribe();
-        loop {
-            let _ = operator.wait_for(Option::is_none).await;
-            let Some(remaining) = self.paused() else { return };
-            tokio::time::sleep(remaining.min(LOOK)).await;
-        }
-    }
-
-    /// Follows the records of a process without a broker until it is dropped: a person's pause, and the silence of another
-    /// process on the same state directory.
-    pub async fn follow_records(&self) {
-        let Some(records) = &self.shared.records else { return };
-        loop {
-            self.set_operator_pause(records.operator_pause());
-            if let Some(left) = records.silence() {
-                let now = self.now();
-                self.member().on_record(left, now);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
     }
 
     /// Another budget for the whole group from now on.
@@ -316,11 +269,11 @@ impl Budget {
         }
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         (self.shared.clock)()
     }
 
-    fn member(&self) -> MutexGuard<'_, Member> {
+    pub(super) fn member(&self) -> MutexGuard<'_, Member> {
         lock(&self.shared.member)
     }
 }

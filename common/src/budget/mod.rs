@@ -10,6 +10,7 @@ mod beat;
 mod bucket;
 mod gate;
 mod member;
+mod pauses;
 mod record;
 mod share;
 mod silence;

@@ -41,11 +41,17 @@ impl Records {
     ///
     /// A clock that stands before the record's time says nothing about how much has passed: then all of it is left.
     pub fn silence(&self) -> Option<Duration> {
+        self.silence_put_on_record().map(|(left, _)| left)
+    }
+
+    /// The same, and when it was put on record.
+    pub(super) fn silence_put_on_record(&self) -> Option<(Duration, Timestamp)> {
         let record: SilenceRecord = read(&self.directory.join("silence.json"))?;
         let lasts = Duration::from_millis(record.milliseconds).min(super::Timing::real().pause);
         let passed = Timestamp::now().duration_since(record.since);
         let passed = Duration::try_from(passed).unwrap_or(Duration::ZERO);
-        lasts.checked_sub(passed).filter(|left| !left.is_zero())
+        let left = lasts.checked_sub(passed).filter(|left| !left.is_zero())?;
+        Some((left, record.since))
     }
 
     /// Records a silence that lasts so long from now on.

@@ -168,6 +168,24 @@ async fn a_silence_of_another_process_on_the_same_state_is_kept_too() {
     assert!(other.admit(1).await.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_record_that_a_clock_set_back_keeps_alive_silences_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let tomorrow = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24);
+    let record = format!("{{\"since\":\"{tomorrow}\",\"milliseconds\":100000}}");
+    std::fs::write(folder.path().join("silence.json"), record).unwrap();
+    let started = Instant::now();
+    let member = Member::alone("m".to_owned(), 4000.0, Timing::real(), Duration::ZERO);
+    let records = Some(Records::new(folder.path()));
+    let budget = Budget::new(member, records, None, Box::new(move || started.elapsed()));
+    let following = budget.clone();
+    let _following = tokio::spawn(async move { following.follow_records().await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(budget.paused().is_some());
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    budget.admit(1).await.unwrap();
+}
+
 #[test]
 fn a_persons_pause_is_kept_until_it_is_taken_back() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,61 @@
+//! What stops a whole process for a while: a person's pause, and the silence that another process put on record.
+
+use std::time::Duration;
+
+use super::gate::Budget;
+use super::record::OperatorPause;
+
+/// How often they are looked for where there is no broker to tell.
+const LOOK: Duration = Duration::from_millis(500);
+
+impl Budget {
+    /// A person's pause, if there is one.
+    pub fn operator_pause(&self) -> Option<OperatorPause> {
+        self.shared.operator.borrow().clone()
+    }
+
+    /// A person paused or resumed the work.
+    pub fn set_operator_pause(&self, pause: Option<OperatorPause>) {
+        let changed = self.shared.operator.send_if_modified(|known| {
+            let changed = known.is_some() != pause.is_some();
+            known.clone_from(&pause);
+            changed
+        });
+        match (changed, pause) {
+            (true, Some(pause)) => tracing::warn!(
+                since = %pause.since, reason = pause.reason, "paused by a person; no jobs are taken until `connector resume`"
+            ),
+            (true, None) => tracing::info!("resumed"),
+            (false, _) => {}
+        }
+    }
+
+    /// Waits until jobs may be taken: neither silence nor a person's pause. Cancel-safe.
+    pub async fn resumed(&self) {
+        let mut operator = self.shared.operator.subscribe();
+        loop {
+            let _ = operator.wait_for(Option::is_none).await;
+            let Some(remaining) = self.paused() else { return };
+            tokio::time::sleep(remaining.min(LOOK)).await;
+        }
+    }
+
+    /// Follows the records of a process without a broker until it is dropped: a person's pause, and the silence of another
+    /// process on the same state directory.
+    pub async fn follow_records(&self) {
+        let Some(records) = &self.shared.records else { return };
+        let mut known = None;
+        loop {
+            self.set_operator_pause(records.operator_pause());
+            // Each record counts once: a clock that is set back makes an old one look new.
+            if let Some((left, since)) =
+                records.silence_put_on_record().filter(|(_, since)| known != Some(*since))
+            {
+                known = Some(since);
+                let now = self.now();
+                self.member().on_record(left, now);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
