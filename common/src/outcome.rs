@@ -11,9 +11,10 @@ use crate::job::{JobId, RunId};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
-    /// The asset's active version is the watermarked file, and its marker says so.
+    /// The asset's active version is protected, and its marker says so.
     Watermarked {
-        /// The version that holds the watermarked file.
+        /// The version that is protected: the watermarked file itself, or the one that was watermarked where the file
+        /// was put elsewhere.
         version: u32,
     },
     /// The file was protected before; nothing but the marker was written.
@@ -125,6 +126,24 @@ impl FailureClass {
     }
 }
 
+/// Where a watermarked file is, if not in a version of the asset it was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Placed {
+    /// In another asset, the copy.
+    Copy {
+        /// The copy.
+        asset_id: AssetId,
+        /// The copy's version that holds it.
+        version: u32,
+    },
+    /// In an additional file of the asset.
+    Additional {
+        /// The file's name.
+        file_name: String,
+    },
+}
+
 /// One outcome event: what the ledger keeps of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeEvent {
@@ -153,6 +172,9 @@ pub struct OutcomeEvent {
     /// The ids that Imatag gave to the requests which made the medium, for its support.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub request_ids: Vec<String>,
+    /// Where the watermarked file is, if not in a version of the asset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<Placed>,
     /// Attempts used up.
     pub attempts: u32,
     /// Bytes fetched for this job, retries included.

@@ -32,8 +32,9 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
     let queue = EmbeddedQueue::open(state).await?;
     let spool = wiring::spool(config)?;
     let resolved = producer::portal::resolve(config, &bynder).await?;
-    let fields = WrittenFields { hash: &resolved.metaproperty, status: resolved.status.as_ref() };
-    let settings = worker::wiring::settings(config, fields);
+    let (status, link) = (resolved.status.as_ref(), resolved.link.as_ref());
+    let fields = WrittenFields { hash: &resolved.metaproperty, status, link };
+    let settings = worker::wiring::settings(config, fields, resolved.metaproperties.clone());
     let worker = worker::Environment {
         bynder: bynder.clone(),
         imatag,

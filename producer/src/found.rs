@@ -85,5 +85,6 @@ fn coarse(reason: SkipReason) -> SkippedBy {
         SkipReason::AwaitingApproval => SkippedBy::Approval,
         SkipReason::FailedBefore => SkippedBy::EarlierFailure,
         SkipReason::VersionUnknown => SkippedBy::UnknownVersion,
+        SkipReason::Copy => SkippedBy::Copy,
     }
 }

@@ -33,13 +33,18 @@ pub struct Resolved {
     pub metaproperty: Metaproperty,
     /// The metaproperty that tells people how an asset stands.
     pub status: Option<Metaproperty>,
+    /// The metaproperty that links copy and original.
+    pub link: Option<Metaproperty>,
+    /// All there are.
+    pub metaproperties: Vec<Metaproperty>,
 }
 
 /// Asks the portal what has to be known before anything is done.
 pub async fn resolve(config: &Config, bynder: &Bynder) -> Result<Resolved, PortalError> {
     let known = patiently(&Patience::brief(), || bynder.metaproperties()).await?;
-    let fields = written_fields(&known, &config.bynder)?;
+    let fields = written_fields(&known, config)?;
     let (metaproperty, status) = (fields.hash.clone(), fields.status.cloned());
+    let link = fields.link.cloned();
     let filter = filter::resolve(&config.filters, bynder, &known).await?;
-    Ok(Resolved { filter, metaproperty, status })
+    Ok(Resolved { filter, metaproperty, status, link, metaproperties: known })
 }

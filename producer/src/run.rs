@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::asset::Asset;
+use common::asset::{Asset, AssetDetail, AssetId};
 use common::bynder::{Bynder, BynderError, DateField};
 use common::config::{DateRange, Limits};
 use common::job::{Job, Lane, RunId};
 use common::ledger::{Ledger, RunMode, RunState};
+use common::marker::Kin;
 use common::queue::{JobQueue, QueueError};
 use common::state::DatabaseError;
 use common::telemetry::Metrics;
@@ -223,12 +224,23 @@ impl<'a> Run<'a> {
         let lane = self.options.scope.lane();
         let settled = Timestamp::now() - environment.listing_settles_in;
         let marker = asset.marker(&environment.metaproperty);
-        let decision = match decide(asset, &marker, &environment.filter, known, lane, settled) {
-            Decision::AskVersion => {
-                let Some(asked) = self.with_version(asset).await? else { return Ok(()) };
-                decide(&asked, &marker, &environment.filter, known, lane, settled)
+        let mut asked = None;
+        let mut decision = decide(asset, &marker, &environment.filter, known, lane, settled);
+        if decision == Decision::AskVersion {
+            asked = self.with_version(asset).await?;
+            let Some(asked) = &asked else { return Ok(()) };
+            decision = decide(asked, &marker, &environment.filter, known, lane, settled);
+        }
+        decision = match (decision, asked.as_ref().unwrap_or(asset).active_version) {
+            (Decision::AskOriginal(original), Some(base)) => {
+                let copy = self.is_copied_to(&original, &asset.id).await?;
+                if copy { Decision::Skip(SkipReason::Copy) } else { Decision::Publish { base } }
             }
-            decision @ (Decision::Publish { .. } | Decision::Skip(_)) => decision,
+            (Decision::AskCopy(copy), Some(base)) => {
+                let shows = self.look(&copy).await?.is_some();
+                if shows { Decision::Publish { base } } else { Decision::Skip(SkipReason::AwaitingApproval) }
+            }
+            (decision, _) => decision,
         };
         match decision {
             Decision::Skip(reason) => {
@@ -243,7 +255,7 @@ impl<'a> Run<'a> {
             }
             Decision::Publish { base } => self.publish(asset, base).await,
             // A portal that tells no version even for a single asset: nothing can be saved there safely.
-            Decision::AskVersion => {
+            Decision::AskVersion | Decision::AskOriginal(_) | Decision::AskCopy(_) => {
                 self.skip(SkipReason::VersionUnknown);
                 tracing::error!(asset_id = %asset.id, "Bynder does not tell the asset's version; it is left alone");
                 Ok(())
@@ -256,16 +268,27 @@ impl<'a> Run<'a> {
         self.environment.metrics.asset_skipped(reason);
     }
 
+    /// Whether `original` knows `copy` as its copy; one that is gone cannot say otherwise.
+    async fn is_copied_to(&self, original: &AssetId, copy: &AssetId) -> Result<bool, RunError> {
+        let Some(detail) = self.look(original).await? else { return Ok(true) };
+        let marker = detail.asset.marker(&self.environment.metaproperty);
+        Ok(marker.kin() == Some(&Kin::CopiedTo(copy.clone())))
+    }
+
+    async fn look(&self, asset: &AssetId) -> Result<Option<AssetDetail>, RunError> {
+        match patiently(self.patience, || self.environment.bynder.asset(asset)).await {
+            Err(BynderError::NotFound { .. }) => Ok(None),
+            answer => Ok(Some(answer?)),
+        }
+    }
+
     /// The asset with its active version, from the ledger or one GET; `None` if it is gone by now.
     async fn with_version(&self, asset: &Asset) -> Result<Option<Asset>, RunError> {
         let ledger = &self.environment.ledger;
         let mut version = ledger.remembered_version(&asset.id, asset.modified).await?;
         if version.is_none() {
-            let asked = patiently(self.patience, || self.environment.bynder.asset(&asset.id)).await;
-            version = match asked {
-                Err(BynderError::NotFound { .. }) => return Ok(None),
-                answer => answer?.active(),
-            };
+            let Some(asked) = self.look(&asset.id).await? else { return Ok(None) };
+            version = asked.active();
             if let Some(version) = version.filter(|_| !self.options.dry_run) {
                 ledger.remember_version(&asset.id, asset.modified, version).await?;
             }

@@ -1,9 +1,9 @@
 //! Whether an asset gets a job, decided from its row alone and what the ledger knows.
 
-use common::asset::Asset;
+use common::asset::{Asset, AssetId};
 use common::job::Lane;
 use common::ledger::Known;
-use common::marker::Marker;
+use common::marker::{Kin, Marker};
 use jiff::Timestamp;
 
 use crate::filter::{Filter, FilteredBy};
@@ -18,6 +18,11 @@ pub enum Decision {
     },
     /// The row does not tell the active version: ask once, then decide again.
     AskVersion,
+    /// The marker calls it a copy of this asset, and its file is none of the connector's: ask that asset, since a
+    /// person may have copied the marker along with other values.
+    AskOriginal(AssetId),
+    /// A copy of it waits for a person's approval: ask whether it shows by now.
+    AskCopy(AssetId),
     /// Leave it, for this reason.
     Skip(SkipReason),
 }
@@ -42,6 +47,8 @@ pub enum SkipReason {
     FailedBefore,
     /// Bynder does not tell its version even when asked: nothing can be saved there safely.
     VersionUnknown,
+    /// It is a copy of another asset, and a person changed its file: no original.
+    Copy,
 }
 
 /// Decides for one row of a run that publishes to `lane`. Outcomes before `settled` are in the listing by now.
@@ -71,14 +78,22 @@ pub fn decide(
     if is_behind(base, known, settled) {
         return Decision::Skip(SkipReason::ListingBehind);
     }
-    // Without the record of the coming version, a person took it back and wants another try.
-    if known.awaiting_over == Some(base) && marker.is_ahead_of(base) {
-        return Decision::Skip(SkipReason::AwaitingApproval);
+    // Without the record of the coming version, or the tie to the copy, a person took it back and wants another try.
+    if known.awaiting_over == Some(base) {
+        if let Some(Kin::CopiedTo(copy)) = marker.kin() {
+            return Decision::AskCopy(copy.clone());
+        }
+        if marker.is_ahead_of(base) {
+            return Decision::Skip(SkipReason::AwaitingApproval);
+        }
     }
     if known.failed_version == Some(base) {
         return Decision::Skip(SkipReason::FailedBefore);
     }
-    Decision::Publish { base }
+    match marker.kin() {
+        Some(Kin::CopyOf(original)) if *original != asset.id => Decision::AskOriginal(original.clone()),
+        Some(Kin::CopyOf(_) | Kin::CopiedTo(_)) | None => Decision::Publish { base },
+    }
 }
 
 /// A job that waits in the backlog is no reason to let an asset wait that somebody works on: the later of the two
@@ -93,10 +108,11 @@ fn is_under_way(asset: &Asset, marker: &Marker, known: Known, lane: Lane) -> boo
     }
 }
 
-/// A row with an older version than the one saved just now was indexed before the save. Or a person restored that
+/// A row with an older version than the one saved just now was indexed before the save; one with the same version and
+/// without its record, before the marker was written. Or a person restored that
 /// older version since; then the next run takes it up, whose overlap reaches back further than this.
 fn is_behind(base: u32, known: Known, settled: Timestamp) -> bool {
-    known.saved.is_some_and(|saved| saved.at > settled && saved.version > base)
+    known.saved.is_some_and(|saved| saved.at > settled && saved.version >= base)
 }
 
 #[cfg(test)]
@@ -166,6 +182,7 @@ mod tests {
         let record = format!("{0} {0} v2 400", "ab".repeat(32));
         assert_eq!(decide_with(Some(1), "", known), Decision::Skip(SkipReason::ListingBehind));
         assert_eq!(decide_with(Some(1), &record, known), Decision::Skip(SkipReason::ListingBehind));
+        assert_eq!(decide_with(Some(2), "", known), Decision::Skip(SkipReason::ListingBehind));
         assert_eq!(decide_with(Some(3), "", known), Decision::Publish { base: 3 });
         let long_ago = SavedVersion { at: Timestamp::UNIX_EPOCH, ..saved };
         let known = Known { saved: Some(long_ago), ..Known::default() };
@@ -180,6 +197,18 @@ mod tests {
         assert_eq!(decide_with(Some(2), &ahead, known), Decision::Skip(SkipReason::Unchanged));
         assert_eq!(decide_with(Some(1), "", known), Decision::Publish { base: 1 });
         assert_eq!(decide_with(Some(3), &ahead, known), Decision::Publish { base: 3 });
+        assert_eq!(decide_with(Some(1), "copied-to B", known), Decision::AskCopy("B".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_copy_is_no_original_whatever_its_file_unless_its_original_knows_nothing_of_it() {
+        let copy = |id: &str| format!("copy-of {id}; {0} {0} v1 500", "ab".repeat(32));
+        let none = Known::default();
+        assert_eq!(decide_with(Some(1), &copy("B"), none), Decision::Skip(SkipReason::Unchanged));
+        assert_eq!(decide_with(Some(2), &copy("B"), none), Decision::AskOriginal("B".parse().unwrap()));
+        assert_eq!(decide_with(Some(2), &copy("A"), none), Decision::Publish { base: 2 });
+        let original = copy("B").replace("copy-of", "copied-to");
+        assert_eq!(decide_with(Some(2), &original, none), Decision::Publish { base: 2 });
     }
 
     #[test]

@@ -41,7 +41,9 @@ pub struct NoSuchThing;
 
 fn with<T>(shared: &Shared, id: &str, work: impl FnOnce(&mut Asset) -> T) -> Result<T, NoSuchThing> {
     let mut world = shared.world();
-    let asset = world.asset(id).ok_or(NoSuchThing)?;
+    // People who approve see what others do not see yet.
+    let asset = world.assets.get_mut(id).filter(|asset| !asset.deleted).ok_or(NoSuchThing)?;
+    asset.settle();
     let value = work(asset);
     asset.changed();
     Ok(value)

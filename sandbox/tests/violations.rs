@@ -7,7 +7,7 @@ mod client;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sandbox::{Edit, NewAsset, NewVersion, Options, RateLimit, ViolationKind};
+use sandbox::{Edit, NewAsset, NewVersion, Options, RateLimit, Restricted, ViolationKind};
 
 use client::Client;
 
@@ -104,6 +104,9 @@ async fn commit(kind: ViolationKind) -> Client {
             client.look("none").await;
             return client;
         }
+        Kind::TwoCopies | Kind::UnrestrictedCopy | Kind::CopyWatermarked | Kind::AdditionalTwice => {
+            put_elsewhere(kind, &client, &id).await;
+        }
         Kind::UnneededWork => {
             let client = world(Options { assets: 30, ..Options::default() }).await;
             let audit = client.sandbox.audit();
@@ -114,6 +117,32 @@ async fn commit(kind: ViolationKind) -> Client {
         }
     }
     client
+}
+
+/// Commits one of the kinds about files that go elsewhere than into a version.
+async fn put_elsewhere(kind: ViolationKind, client: &Client, id: &str) {
+    let original = picture();
+    let restricted = Restricted { limited: kind == ViolationKind::UnrestrictedCopy, ..Restricted::default() };
+    let limited = NewAsset { restricted, ..NewAsset::new("b.png", original.clone()) };
+    let id = match kind {
+        ViolationKind::UnrestrictedCopy => client.sandbox.add_asset(limited).unwrap(),
+        _ => id.to_owned(),
+    };
+    let result = client.watermark(&id, &original).await;
+    if kind == ViolationKind::AdditionalTwice {
+        client.add(&id, &result).await;
+        client.add(&id, &result).await;
+        return;
+    }
+    let record = client::record(&original, &result, 1);
+    let copy = client.copy(&id, &result, &record).await;
+    if kind == ViolationKind::TwoCopies {
+        client.copy(&id, &result, &record).await;
+    }
+    if kind == ViolationKind::CopyWatermarked {
+        let other = sandbox::media::file(sandbox::media::Format::Png, 6, 40, 30);
+        client.submit(&copy, &other, "sandbox/bynder", true).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,6 +163,26 @@ async fn a_right_client_leaves_nothing_to_see() {
     assert!(audit.violations.is_empty(), "{:#?}", audit.violations);
     let asset = audit.assets.iter().find(|asset| asset.id == id).unwrap();
     assert!(asset.versions[1].watermarked && asset.versions[1].active);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_copy_and_a_right_additional_file_protect_their_original() {
+    let (client, id) = with_asset().await;
+    let original = picture();
+    let result = client.watermark(&id, &original).await;
+    let on_original = |marker: String| marker.replace(&result.len().to_string(), &original.len().to_string());
+    let record = client::record(&original, &result, 1);
+    client.copy(&id, &result, &format!("copy-of {id}; {record}")).await;
+    client.mark(&id, &on_original(record.clone())).await;
+    let other = client.sandbox.add_asset(NewAsset::new("b.png", original.clone())).unwrap();
+    let added = client.watermark(&other, &original).await;
+    client.add(&other, &added).await;
+    client.mark(&other, &on_original(client::record(&original, &added, 1))).await;
+    assert_eq!(kinds(&client), []);
+    let audit = client.sandbox.audit();
+    for asset in audit.assets.iter().filter(|asset| asset.copy_of.is_none()) {
+        assert!(asset.protected && asset.made == 1, "{asset:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

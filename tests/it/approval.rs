@@ -46,6 +46,26 @@ async fn what_waits_for_approval_is_never_saved_again_and_settled_when_it_shows(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_waits_for_approval_is_not_made_again_and_counts_once_it_shows() {
+    let bench = Bench::new(for_approval()).await;
+    bench.set_mode("copy");
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let first = bench.sync().await.assert_code(0).summary();
+    assert_eq!(first["awaiting_approval"], 1, "{first}");
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    bench.sync().await.assert_code(0);
+    assert_eq!((bench.asset(&id).made, bench.asset(&id).protected), (1, false));
+    let copies = bench.sandbox.audit().assets;
+    let copy = copies.into_iter().find(|asset| asset.copy_of.is_some()).unwrap().id;
+    bench.sandbox.approve(&copy).unwrap();
+    bench.sync().await.assert_code(0);
+    assert_eq!(recorded(&bench, &id).await, "watermarked");
+    let asset = bench.asset(&id);
+    assert_eq!((asset.made, asset.media, asset.protected), (1, 1, true));
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_looks_once_whether_its_saves_show_and_then_knows() {
     let fleet = Fleet::new(quick()).await;
     for number in 0..12 {

@@ -3,39 +3,43 @@
 use futures::StreamExt;
 use rand::{RngExt, SeedableRng};
 
-use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions};
+use crate::harness::{Bench, MODES, assert_clean, is_protected, picture, quick, saved_versions};
 
 const SYNC: [&str; 4] = ["sync", "--full", "--json", "--quiet"];
 
 /// How many places a run over one asset passes where it may die.
-async fn crash_points() -> u64 {
-    let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
+async fn crash_points(mode: &str) -> u64 {
+    let (bench, _) = Bench::with_asset_in(mode, picture("one.jpg", 1)).await;
     let count = bench.path("count");
     bench.run_with(&SYNC, &[("CONNECTOR_CRASH_COUNT", count.display().to_string())]).await.assert_code(0);
     std::fs::read_to_string(count).unwrap().lines().count() as u64
 }
 
-async fn die_at(point: u64) {
-    let (bench, id) = Bench::with_asset(picture("one.jpg", point)).await;
+async fn die_at(mode: &'static str, point: u64) {
+    let (bench, id) = Bench::with_asset_in(mode, picture("one.jpg", point)).await;
     bench.run_with(&SYNC, &[("CONNECTOR_CRASH_AT", point.to_string())]).await;
     let again = bench.sync().await;
-    assert_eq!(again.code, Some(0), "after dying at {point}: {again:#?}");
+    assert_eq!(again.code, Some(0), "{mode}, after dying at {point}: {again:#?}");
     let asset = bench.asset(&id);
     assert_clean(&bench.sandbox.audit());
-    assert!(is_protected(&asset), "after dying at {point}: {asset:#?}");
-    assert_eq!((saved_versions(&asset), asset.media), (1, 1), "after dying at {point}: {asset:#?}");
+    assert!(is_protected(&asset), "{mode}, after dying at {point}: {asset:#?}");
+    assert_eq!((saved_versions(&asset), asset.media), (1, 1), "{mode}, after dying at {point}: {asset:#?}");
     let third = bench.sync().await;
-    assert_eq!(third.summary()["selected"], 0, "after dying at {point}: {third:#?}");
+    assert_eq!(third.summary()["selected"], 0, "{mode}, after dying at {point}: {third:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_before_and_after_every_request_and_write_the_asset_ends_protected_once() {
-    let points = crash_points().await;
-    assert!(points > 40, "only {points} crash points");
-    // Most of the time is waiting, so several runs share the machine.
-    let deaths = futures::stream::iter(1..=points).map(|point| tokio::spawn(die_at(point)));
-    let ended: Vec<_> = deaths.buffer_unordered(6).collect().await;
-    ended.into_iter().for_each(Result::unwrap);
+    for mode in MODES {
+        let points = crash_points(mode).await;
+        assert!(points > 40, "only {points} crash points in the mode {mode}");
+        // Up to the upload every mode passes the same points.
+        let first = if mode == "version" { 1 } else { points / 2 };
+        // Most of the time is waiting, so several runs share the machine.
+        let deaths = futures::stream::iter(first..=points).map(|point| tokio::spawn(die_at(mode, point)));
+        let ended: Vec<_> = deaths.buffer_unordered(6).collect().await;
+        ended.into_iter().for_each(Result::unwrap);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use common::outcome::{FailureClass, Outcome};
 use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
 use sandbox::{NewAsset, NewFile};
 
-use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions};
+use crate::harness::{Bench, MODES, assert_clean, is_protected, picture, quick, saved_versions};
 
 fn once(endpoint: &str, moment: Moment, action: Action) -> Faults {
     let rule =
@@ -19,8 +19,30 @@ fn once(endpoint: &str, moment: Moment, action: Action) -> Faults {
 async fn three_hundred_assets_under_random_faults_end_as_planted() {
     let seed = rand::random();
     println!("seed {seed}");
-    let bench =
-        Bench::new(sandbox::Options { assets: 300, faults: of_all_kinds(seed, 0.03), ..quick() }).await;
+    let bench = Bench::new(sandbox::Options { assets: 300, ..quick() }).await;
+    run_under_faults(&bench, seed).await;
+    bench.assert_ended_as_planted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_and_additional_files_under_random_faults_are_made_once() {
+    for mode in ["copy", "additional"] {
+        let seed = rand::random();
+        println!("seed {seed}");
+        let bench = Bench::new(quick()).await;
+        bench.set_mode(mode);
+        for number in 0..60 {
+            bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
+        }
+        run_under_faults(&bench, seed).await;
+        for asset in bench.sandbox.audit().assets.iter().filter(|asset| asset.copy_of.is_none()) {
+            assert_eq!((asset.made, asset.media, is_protected(asset)), (1, 1, true), "{asset:#?}");
+        }
+    }
+}
+
+async fn run_under_faults(bench: &Bench, seed: u64) {
+    bench.sandbox.set_faults(of_all_kinds(seed, 0.03));
     let mut runs = 0;
     loop {
         let ran = bench.sync().await;
@@ -33,23 +55,31 @@ async fn three_hundred_assets_under_random_faults_end_as_planted() {
     }
     bench.sandbox.set_faults(Faults::default());
     assert_clean(&bench.sandbox.audit());
-    bench.assert_ended_as_planted().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_to_any_effect_is_looked_up_and_not_repeated() {
-    for endpoint in
-        ["imatag.submit", "bynder.save", "bynder.modify", "bynder.upload_step", "bynder.upload_init"]
-    {
-        for action in [Action::Reset, Action::Truncate, Action::Delay(Span(Duration::from_millis(1300)))] {
-            let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
-            bench.sandbox.set_faults(once(endpoint, Moment::After, action.clone()));
-            let ran = bench.sync().await;
-            let asset = bench.asset(&id);
-            assert_eq!(ran.code, Some(0), "{endpoint} {action:?}: {ran:#?}");
-            assert_clean(&bench.sandbox.audit());
-            let counted = (saved_versions(&asset), asset.media, is_protected(&asset));
-            assert_eq!(counted, (1, 1, true), "{endpoint} {action:?}");
+    for mode in MODES {
+        let effects = match mode {
+            "version" => {
+                ["imatag.submit", "bynder.save", "bynder.modify", "bynder.upload_step", "bynder.upload_init"]
+                    .as_slice()
+            }
+            "copy" => &["bynder.save_new", "bynder.modify"],
+            _ => &["bynder.save_additional", "bynder.modify"],
+        };
+        for endpoint in effects {
+            let late = Action::Delay(Span(Duration::from_millis(1300)));
+            for action in [Action::Reset, Action::Truncate, late] {
+                let (bench, id) = Bench::with_asset_in(mode, picture("one.jpg", 1)).await;
+                bench.sandbox.set_faults(once(endpoint, Moment::After, action.clone()));
+                let ran = bench.sync().await;
+                let asset = bench.asset(&id);
+                assert_eq!(ran.code, Some(0), "{mode} {endpoint} {action:?}: {ran:#?}");
+                assert_clean(&bench.sandbox.audit());
+                let counted = (saved_versions(&asset), asset.media, is_protected(&asset));
+                assert_eq!(counted, (1, 1, true), "{mode} {endpoint} {action:?}");
+            }
         }
     }
 }
@@ -89,8 +119,14 @@ async fn a_transfer_that_breaks_off_goes_on_and_nothing_that_arrived_is_sent_aga
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_takes_longer_than_its_client_is_not_done_twice() {
-    for endpoint in ["imatag.submit", "bynder.save"] {
-        let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    let effects = [
+        ("version", "imatag.submit"),
+        ("version", "bynder.save"),
+        ("copy", "bynder.save_new"),
+        ("additional", "bynder.save_additional"),
+    ];
+    for (mode, endpoint) in effects {
+        let (bench, id) = Bench::with_asset_in(mode, picture("one.jpg", 1)).await;
         // The client gives up after a second; the effect comes later, and the suspect wait outlasts it.
         let late = Action::Delay(Span(Duration::from_millis(1200)));
         bench.sandbox.set_faults(once(endpoint, Moment::Before, late));

@@ -26,6 +26,7 @@ mod large;
 mod limits;
 mod logging;
 mod metrics;
+mod modes;
 mod monitoring;
 mod outcomes;
 mod people;

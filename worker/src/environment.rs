@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::budget::Budget;
-use common::bynder::Bynder;
-use common::config::{ChecksSection, QuietHours};
+use common::bynder::{Bynder, Metaproperty as Definition};
+use common::config::{ChecksSection, OutputMode, QuietHours};
 use common::imatag::Imatag;
+use common::job::Job;
 use common::marker::LegacyMeaning;
 use common::queue::JobQueue;
 use common::spool::Spool;
@@ -38,6 +39,13 @@ pub struct Environment {
     pub settings: Arc<Settings>,
 }
 
+impl Environment {
+    /// What becomes of the job's watermarked file.
+    pub fn mode(&self, job: &Job) -> OutputMode {
+        job.mode.unwrap_or(self.settings.mode)
+    }
+}
+
 /// What the configuration says about doing jobs.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -45,6 +53,14 @@ pub struct Settings {
     pub metaproperty: Metaproperty,
     /// Id of the metaproperty that tells people how an asset stands.
     pub status_id: Option<String>,
+    /// What becomes of the watermarked file, for jobs that begin now.
+    pub mode: OutputMode,
+    /// Id of the metaproperty that links copy and original.
+    pub link_id: Option<String>,
+    /// All metaproperties of the portal, as of the start.
+    pub definitions: Vec<Definition>,
+    /// How long the listing may lag behind.
+    pub index_lag: Duration,
     /// What another tool's hash means.
     pub legacy: LegacyMeaning,
     /// Whether to submit again when it is unknown whether Imatag has the file and it cannot be asked.
@@ -69,6 +85,14 @@ pub struct Settings {
     pub longest_wait: Duration,
     /// How long one delivery is worked on before it is exchanged for a new one.
     pub longest_hold: Duration,
+}
+
+impl Settings {
+    /// Ids of the metaproperties that the connector writes.
+    pub fn own_ids(&self) -> Vec<&str> {
+        let others = self.status_id.iter().chain(&self.link_id).map(String::as_str);
+        [self.metaproperty.id.as_str()].into_iter().chain(others).collect()
+    }
 }
 
 /// The hash metaproperty: listings show it by name, writes need its id.

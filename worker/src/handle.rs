@@ -137,7 +137,7 @@ async fn settlement(
     let settings = &environment.settings;
     job.held = false;
     if redelivered {
-        job.suspect = true;
+        job.suspect_now();
         if guard_stands(Guard::SuspectWait) {
             return lost(settings, job, Timestamp::now());
         }

@@ -157,9 +157,9 @@ async fn settings(config: &Config, bynder: &Bynder) -> Result<Settings, Failure>
             }
             answer => answer?,
         };
-        let fields = written_fields(&known, &config.bynder)
+        let fields = written_fields(&known, config)
             .map_err(|error: MetapropertyError| Failure::Configuration(error.to_string()))?;
-        return Ok(crate::wiring::settings(config, fields));
+        return Ok(crate::wiring::settings(config, fields, known.clone()));
     }
 }
 

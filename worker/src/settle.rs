@@ -34,10 +34,11 @@ pub fn conclude(
                 breakers.succeeded(*service);
             }
             // The marker was written or the version saved: there is no further right to be refused.
+            let marked_ahead = job.effects.marked.is_some();
             if matches!(
-                (job.step, &end),
-                (Step::Transfer, StepEnd::Next(Step::Save) | StepEnd::Later(Step::Save))
-                    | (Step::Save, StepEnd::Ended(_))
+                (job.step, &end, marked_ahead),
+                (Step::Transfer, StepEnd::Next(Step::Save) | StepEnd::Later(Step::Save), true)
+                    | (Step::Save, StepEnd::Ended(_), _)
             ) {
                 breakers.permitted(Service::Bynder);
                 breakers.permitted(Service::Imatag);
@@ -70,7 +71,9 @@ pub fn conclude(
             let request_id = error.request_id();
             match error.verdict(job.attempt) {
                 Verdict::Pause { at_least, suspect } => {
-                    job.suspect |= suspect;
+                    if suspect {
+                        job.suspect_now();
+                    }
                     let rung = rung_after_pause(settings, at_least, suspect);
                     park(settings, job, rung, false, now)
                 }
@@ -82,7 +85,9 @@ pub fn conclude(
                     let reason = error.to_string();
                     let is_out =
                         against.is_some_and(|(service, trouble)| breakers.failed(service, trouble, &reason));
-                    job.suspect |= suspect;
+                    if suspect {
+                        job.suspect_now();
+                    }
                     let failed = attempt(job.step, error.class(), reason, request_id, now);
                     if is_out {
                         // The service is out for everybody; that says nothing about this job.
@@ -116,7 +121,7 @@ pub fn lost(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
 
 /// The settlement of a step that was cut short: the job goes on as suspect, once its requests cannot land any more.
 pub fn outwait(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
-    job.suspect = true;
+    job.suspect_now();
     job.held = false;
     let rung = suspect_rung(&settings.rungs, settings.request_timeout);
     park(settings, job, rung, true, now)
@@ -251,6 +256,10 @@ mod tests {
         Settings {
             metaproperty: Metaproperty { name: "m".to_owned(), id: "i".to_owned() },
             status_id: None,
+            mode: common::config::OutputMode::Version,
+            link_id: None,
+            definitions: Vec::new(),
+            index_lag: Duration::from_mins(1),
             legacy: common::marker::LegacyMeaning::Original,
             resubmit_unknown: false,
             checks: common::config::ChecksSection::default(),

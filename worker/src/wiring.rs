@@ -1,6 +1,6 @@
 //! From the configuration to the worker's settings.
 
-use common::bynder::WrittenFields;
+use common::bynder::{Metaproperty as Definition, WrittenFields};
 use common::config::Config;
 
 use crate::environment::{Metaproperty, Settings};
@@ -9,10 +9,16 @@ use crate::environment::{Metaproperty, Settings};
 const UNSEEN_LAGS: u32 = 2;
 
 /// What the configuration says about doing jobs.
-pub fn settings(config: &Config, fields: WrittenFields<'_>) -> Settings {
+///
+/// `definitions` are all metaproperties of the portal: a copy takes over their values.
+pub fn settings(config: &Config, fields: WrittenFields<'_>, definitions: Vec<Definition>) -> Settings {
     Settings {
         metaproperty: Metaproperty { name: fields.hash.name.clone(), id: fields.hash.id.clone() },
         status_id: fields.status.map(|status| status.id.clone()),
+        mode: config.output.mode,
+        link_id: fields.link.map(|link| link.id.clone()),
+        definitions,
+        index_lag: config.bynder.index_lag.0,
         legacy: config.marker.legacy,
         resubmit_unknown: config.imatag.resubmit_unknown,
         checks: config.checks.clone(),

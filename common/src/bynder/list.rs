@@ -1,7 +1,7 @@
 //! Listing the library, a page at a time.
 
-use jiff::Timestamp;
 use jiff::fmt::strtime;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{DATE, HeaderMap};
 use serde_json::Value;
 
@@ -11,6 +11,9 @@ use crate::asset::{Asset, AssetId, AssetType, Orientation};
 use crate::http::Operation;
 
 const OPERATION: &str = "listing assets";
+
+/// The most rows of a page.
+const MOST_ROWS: u32 = 1000;
 
 /// Both spellings are documented.
 const CURSOR_HEADERS: [&str; 2] = ["x-bynder-nextcursor", "bynder-nextcursor"];
@@ -94,6 +97,27 @@ impl Bynder {
     /// Fetches one page. The listing is a search index: it lags, and is no proof that an asset is gone.
     pub async fn list(&self, query: &ListQuery) -> Result<Page, BynderError> {
         self.list_as_of_now(|| query.clone()).await
+    }
+
+    /// All assets created at this time or later that the listing knows by now: as many calls as there are pages.
+    pub async fn created_since(&self, since: Timestamp) -> Result<Vec<Asset>, BynderError> {
+        let mut assets = Vec::new();
+        for page in 1.. {
+            let query = ListQuery {
+                limit: MOST_ROWS,
+                page,
+                order: Some((DateField::Created, Order::Ascending)),
+                // A second less: whether the bound is part of it is not known.
+                dates: Some((DateField::Created, Some(since - SignedDuration::from_secs(1)), None)),
+                ..ListQuery::default()
+            };
+            let found = self.list(&query).await?;
+            assets.extend(found.assets);
+            if found.rows < MOST_ROWS as usize {
+                break;
+            }
+        }
+        Ok(assets)
     }
 
     /// Fetches one page of a query that is made up when the call is let go, not when it begins to wait.

@@ -1,8 +1,9 @@
-//! Saving an import as a new version: the one call that must not happen twice.
+//! Saving what was uploaded, as a version, an asset or an additional file: the calls that must not happen twice.
 
 use reqwest::StatusCode;
+use serde::Deserialize;
 
-use super::{Bynder, BynderError, ImportId};
+use super::{Bynder, BynderError, ImportId, Parcel};
 use crate::asset::AssetId;
 use crate::http::Operation;
 
@@ -13,6 +14,21 @@ pub enum Saved {
     Done,
     /// Not converted yet: poll, then save again.
     NotConverted,
+}
+
+/// The answer to saving an import as a new asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewAsset {
+    /// It is this asset.
+    Done(AssetId),
+    /// Not converted yet: poll, then save again.
+    NotConverted,
+}
+
+#[derive(Deserialize)]
+struct SavedAsset {
+    /// Spelled like this, unlike elsewhere.
+    mediaid: AssetId,
 }
 
 impl Bynder {
@@ -28,5 +44,40 @@ impl Bynder {
         // Only JSON proves it: error pages have come with a status of success.
         self.read::<serde_json::Value>(&operation, response).await?;
         Ok(Saved::Done)
+    }
+
+    /// Makes the import a new asset with these fields. There is no idempotency key: look before repeating it.
+    pub async fn save_asset(
+        &self,
+        import: &ImportId,
+        fields: &[(String, String)],
+    ) -> Result<NewAsset, BynderError> {
+        let operation = format!("saving import {import} as a new asset");
+        let url = self.url(&operation, &["api", "v4", "media", "save", import.as_str(), ""])?;
+        let build = |client: &reqwest::Client| client.post(url.clone()).form(fields);
+        let response = self.send(Operation::SaveAsset, &operation, build).await?;
+        if response.status() == StatusCode::SEE_OTHER {
+            return Ok(NewAsset::NotConverted);
+        }
+        let saved: SavedAsset = self.read(&operation, response).await?;
+        Ok(NewAsset::Done(saved.mediaid))
+    }
+
+    /// Makes uploaded parts an additional file of an asset, under the name they were uploaded with. There is no
+    /// idempotency key: look before repeating it.
+    pub async fn save_additional(&self, asset: &AssetId, parcel: &Parcel) -> Result<(), BynderError> {
+        let operation = format!("saving an additional file of asset {asset}");
+        let url = self.url(&operation, &["api", "v4", "media", asset.as_str(), "save", "additional", ""])?;
+        // The id goes into the body, as when a part is registered.
+        let form = [
+            ("uploadId", parcel.upload_id.clone()),
+            ("targetid", parcel.target_id.clone()),
+            ("s3_filename", parcel.s3_file_name.clone()),
+            ("chunks", parcel.parts.to_string()),
+        ];
+        let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
+        let response = self.send(Operation::SaveAdditional, &operation, build).await?;
+        self.read::<serde_json::Value>(&operation, response).await?;
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Whether the portal has metaproperties that can hold the marker and the status.
 
 use super::Metaproperty;
-use crate::config::BynderSection;
+use crate::config::Config;
 
 /// A metaproperty that the connector is to write cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,17 +57,20 @@ pub struct WrittenFields<'a> {
     pub hash: &'a Metaproperty,
     /// Tells people how the asset stands.
     pub status: Option<&'a Metaproperty>,
+    /// Links copy and original.
+    pub link: Option<&'a Metaproperty>,
 }
 
 /// Finds the metaproperties to write among the portal's, and checks that they can serve.
 pub fn written_fields<'a>(
     known: &'a [Metaproperty],
-    config: &BynderSection,
+    config: &Config,
 ) -> Result<WrittenFields<'a>, MetapropertyError> {
-    let hash = text_field(known, "bynder.hash_metaproperty", &config.hash_metaproperty)?;
-    let status = config.status_metaproperty.as_deref();
-    let status = status.map(|name| text_field(known, "bynder.status_metaproperty", name)).transpose()?;
-    Ok(WrittenFields { hash, status })
+    let hash = text_field(known, "bynder.hash_metaproperty", &config.bynder.hash_metaproperty)?;
+    let optional = |key, name: Option<&str>| name.map(|name| text_field(known, key, name)).transpose();
+    let status = optional("bynder.status_metaproperty", config.bynder.status_metaproperty.as_deref())?;
+    let link = optional("output.link_metaproperty", config.output.link_metaproperty.as_deref())?;
+    Ok(WrittenFields { hash, status, link })
 }
 
 fn text_field<'a>(

@@ -147,6 +147,9 @@ pub struct OutputSection {
     /// What becomes of the watermarked file.
     #[serde(default)]
     pub mode: OutputMode,
+    /// Name of a text metaproperty that links copy and original, each way.
+    #[serde(default)]
+    pub link_metaproperty: Option<String>,
 }
 
 /// What becomes of the watermarked file.

@@ -89,8 +89,8 @@ fn each_bad_value_names_its_key_and_the_remedy() {
         (with("\"60s\"\nmax", "\"soon\"\nmax"), "worker.request_timeout: \"soon\" is not a duration"),
         (with("types = [\"image\"]", "types = \"image\""), "filters.types: invalid type"),
         (
-            with("mode = \"version\"", "mode = \"copy\""),
-            "output.mode: only \"version\" works in this release",
+            with("mode = \"version\"", "mode = \"version\"\nlink_metaproperty = \"Original\""),
+            "output.link_metaproperty: is only for mode = \"copy\"",
         ),
         (with("mode = \"version\"", "mode = \"replace\""), "output.mode: unknown variant"),
         (with("acme.bynder.com", "http://acme.bynder.com"), "bynder.domain: must use https"),

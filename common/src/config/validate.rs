@@ -61,8 +61,11 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
             "is larger than filters.max_size: nothing would match",
         ));
     }
-    if config.output.mode != OutputMode::Version {
-        return Err(ConfigError::value("output.mode", "only \"version\" works in this release"));
+    if config.output.link_metaproperty.is_some() && config.output.mode != OutputMode::Copy {
+        return Err(ConfigError::value(
+            "output.link_metaproperty",
+            "is only for mode = \"copy\": there is nothing to link otherwise",
+        ));
     }
     quiet_hours::check(&config.quiet_hours, config.bynder.requests_per_5_minutes)?;
     Ok(warnings(config))

@@ -52,6 +52,10 @@ pub enum Operation {
     Mark,
     /// Making an import an asset's new version.
     Save,
+    /// Making an import a new asset.
+    SaveAsset,
+    /// Making uploaded parts an additional file of an asset.
+    SaveAdditional,
     /// A version's file from storage.
     FetchOriginal,
     /// A part of a file to storage.
@@ -70,7 +74,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, so that metrics can start at zero.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::SignIn,
         Self::LookUp,
         Self::List,
@@ -83,6 +87,8 @@ impl Operation {
         Self::Imports,
         Self::Mark,
         Self::Save,
+        Self::SaveAsset,
+        Self::SaveAdditional,
         Self::FetchOriginal,
         Self::SendPart,
         Self::ImatagSignIn,
@@ -106,7 +112,9 @@ impl Operation {
             | Self::UploadFinish
             | Self::Imports
             | Self::Mark
-            | Self::Save => Peer::Bynder,
+            | Self::Save
+            | Self::SaveAsset
+            | Self::SaveAdditional => Peer::Bynder,
             Self::FetchOriginal | Self::SendPart => Peer::Storage,
             Self::ImatagSignIn | Self::Find | Self::Submit | Self::Status | Self::FetchResult => Peer::Imatag,
         }
@@ -127,6 +135,8 @@ impl Operation {
             Self::Imports => "imports",
             Self::Mark => "mark",
             Self::Save => "save",
+            Self::SaveAsset => "save_asset",
+            Self::SaveAdditional => "save_additional",
             Self::FetchOriginal => "fetch_original",
             Self::SendPart => "send_part",
             Self::Find => "find",

@@ -18,9 +18,11 @@ pub(crate) use task_lane::current_lane;
 pub use task_lane::in_lane;
 
 use crate::asset::AssetId;
+use crate::bynder::Parcel;
+use crate::config::OutputMode;
 use crate::hash::FileFacts;
 use crate::marker::Record;
-use crate::outcome::{FailureClass, Outcome, OutcomeEvent};
+use crate::outcome::{FailureClass, Outcome, OutcomeEvent, Placed};
 
 /// Identifies one pass of the producer over the library.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -149,6 +151,9 @@ pub struct Job {
     pub traceparent: Option<String>,
     /// When the producer published it.
     pub created_at: Timestamp,
+    /// What becomes of the watermarked file: decided when the job begins, so that it ends as it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<OutputMode>,
     /// What has been done.
     #[serde(default)]
     pub effects: Effects,
@@ -191,6 +196,38 @@ pub struct Effects {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved_at: Option<Timestamp>,
     /// The record written to the marker ahead of the save.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marked: Option<Record>,
+    /// Uploaded parts that wait to become an additional file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parcel: Option<Parcel>,
+    /// The copy that this job made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<AssetId>,
+    /// The new version of a copy that another job made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
+    /// Since when nothing of this suspect job can land any more: what landed before is in the listing once that has
+    /// caught up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet_since: Option<Timestamp>,
+    /// Where the watermarked file was put, if not into a version of the asset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<Placed>,
+}
+
+/// What a job knows of the copy that it makes a new version of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewal {
+    /// The copy.
+    pub copy: AssetId,
+    /// Its active version when the job came to it.
+    pub base: u32,
+    /// Its highest version when the job last looked.
+    pub top: u32,
+    /// Its marker when the job came to it.
+    pub marker_text: Option<String>,
+    /// The record written to its marker ahead of the save.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marked: Option<Record>,
 }
@@ -249,12 +286,19 @@ impl Job {
             held: false,
             traceparent: Some(traceparent),
             created_at,
+            mode: None,
             effects: Effects::default(),
             bytes_downloaded: 0,
             bytes_uploaded: 0,
             history: Vec::new(),
             unknown: serde_json::Map::new(),
         }
+    }
+
+    /// Notes that an effect of this job may have happened, or may still happen, unseen.
+    pub fn suspect_now(&mut self) {
+        self.suspect = true;
+        self.effects.quiet_since = None;
     }
 
     /// How long this job has waited in all.
@@ -296,7 +340,7 @@ impl Job {
         self.restarts = 0;
         self.lost_deliveries = 0;
         self.held = false;
-        self.suspect = true;
+        self.suspect_now();
     }
 
     /// The event that reports this job's end.
@@ -312,6 +356,7 @@ impl Job {
             watermarked: self.effects.watermarked.as_ref().map(|facts| facts.sha256),
             media_id: self.effects.media_id.clone(),
             request_ids: self.effects.request_ids.clone(),
+            placed: self.effects.placed.clone(),
             attempts: self.attempt,
             bytes_downloaded: self.bytes_downloaded,
             bytes_uploaded: self.bytes_uploaded,

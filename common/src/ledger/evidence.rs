@@ -11,7 +11,7 @@ use super::{Ledger, Progress, Restoration};
 use crate::asset::AssetId;
 use crate::hash::ContentHash;
 use crate::job::RunId;
-use crate::outcome::{Outcome, OutcomeEvent};
+use crate::outcome::{Outcome, OutcomeEvent, Placed};
 use crate::state::DatabaseError;
 
 /// A job whose outcome may still come.
@@ -47,6 +47,10 @@ pub struct Line {
     pub restored_version: Option<u32>,
     /// The version of a person that crossed the job.
     pub crossing_version: Option<u32>,
+    /// The copy that holds the protected file, if one does.
+    pub copy_id: Option<String>,
+    /// The additional file that is the protected one, if one is.
+    pub additional_file: Option<String>,
     /// SHA-256 of the original.
     pub original_sha256: Option<ContentHash>,
     /// SHA-256 of the watermarked file.
@@ -100,6 +104,11 @@ impl Line {
                 request_ids.extend(failure.request_id);
             }
         }
+        let (copy_id, additional_file) = match event.placed {
+            None => (None, None),
+            Some(Placed::Copy { asset_id, .. }) => (Some(asset_id.to_string()), None),
+            Some(Placed::Additional { file_name }) => (None, Some(file_name)),
+        };
         Self {
             asset_id: event.asset_id.to_string(),
             asset_name: event.asset_name,
@@ -108,6 +117,8 @@ impl Line {
             protected_version,
             restored_version: None,
             crossing_version,
+            copy_id,
+            additional_file,
             original_sha256: event.original,
             watermarked_sha256: event.watermarked,
             imatag_id: event.media_id,
@@ -139,6 +150,8 @@ impl From<Restoration> for Line {
             protected_version: Some(row.record.version),
             restored_version,
             crossing_version,
+            copy_id: None,
+            additional_file: None,
             original_sha256: Some(row.record.original),
             watermarked_sha256: Some(row.record.watermarked),
             imatag_id: None,
@@ -286,6 +299,8 @@ fn without_outcome(
             protected_version: None,
             restored_version: None,
             crossing_version: None,
+            copy_id: None,
+            additional_file: None,
             original_sha256: None,
             watermarked_sha256: None,
             imatag_id: None,

@@ -40,11 +40,11 @@ pub struct Known {
     pub failed_version: Option<u32>,
     /// The version over which its last job saved one that waits for approval.
     pub awaiting_over: Option<u32>,
-    /// The version that its last job saved.
+    /// The version that its last job protected.
     pub saved: Option<SavedVersion>,
 }
 
-/// A version that a job saved.
+/// A version that a job protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SavedVersion {
     /// Its number.

@@ -1,9 +1,11 @@
 //! The marker: what the hash metaproperty of an asset says about that asset's files.
 //!
 //! A Bynder text metaproperty holds records, newest first, separated by `; `:
-//! `<sha256 of the original> <sha256 of the watermarked file> v<version> <bytes>`. It is the connector's only
-//! memory inside the library, so text that is not the connector's is never overwritten.
+//! `<sha256 of the original> <sha256 of the watermarked file> v<version> <bytes>`. In front of them may stand
+//! `opted-out; `, and behind that what ties a copy and its original together: `copied-to <id>; ` or `copy-of <id>; `.
+//! It is the connector's only memory inside the library, so text that is not the connector's is never overwritten.
 
+mod kin;
 mod legacy;
 mod record;
 mod status;
@@ -13,6 +15,7 @@ mod tests;
 
 use std::fmt;
 
+pub use kin::Kin;
 pub use legacy::{LegacyHash, LegacyMeaning};
 pub use record::Record;
 pub use status::Status;
@@ -42,6 +45,7 @@ pub enum Marker {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Records {
     opted_out: bool,
+    kin: Option<Kin>,
     newest_first: Vec<Record>,
 }
 
@@ -97,6 +101,12 @@ impl Marker {
         matches!(self, Self::Ours(records) if records.opted_out)
     }
 
+    /// What ties this asset to a copy or an original of it.
+    pub fn kin(&self) -> Option<&Kin> {
+        let Self::Ours(records) = self else { return None };
+        records.kin.as_ref()
+    }
+
     /// Decides by the file's own hashes; `legacy_matches` says whether the legacy hash, if any, is this file's.
     pub fn verdict(&self, sha256: ContentHash, legacy_matches: bool, meaning: LegacyMeaning) -> FileVerdict {
         match self {
@@ -125,9 +135,17 @@ impl Records {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim).peekable();
         let opted_out = parts.next_if_eq(&OPTED_OUT).is_some();
+        let kin = parts.peek().and_then(|part| Kin::parse(part));
+        if kin.is_some() {
+            parts.next();
+        }
         let newest_first =
             parts.filter(|part| !part.is_empty()).map(Record::parse).collect::<Option<Vec<_>>>()?;
-        (opted_out || !newest_first.is_empty()).then_some(Self { opted_out, newest_first })
+        (opted_out || kin.is_some() || !newest_first.is_empty()).then_some(Self {
+            opted_out,
+            kin,
+            newest_first,
+        })
     }
 
     /// The records, newest first.
@@ -162,6 +180,26 @@ impl Records {
         self
     }
 
+    /// Ties the asset to a copy or an original of it.
+    #[must_use]
+    pub fn with_kin(mut self, kin: Kin) -> Self {
+        self.kin = Some(kin);
+        self
+    }
+
+    /// What ties the asset to a copy or an original of it.
+    pub fn kin(&self) -> Option<&Kin> {
+        self.kin.as_ref()
+    }
+
+    /// Takes back the records of files that these records know as watermarked: what was in a copy before is not what
+    /// is in it now.
+    #[must_use]
+    pub fn without_those_of(mut self, others: &Self) -> Self {
+        self.newest_first.retain(|old| others.iter().all(|other| other.watermarked != old.watermarked));
+        self
+    }
+
     /// Whether exactly this record stands in the marker.
     pub fn contains(&self, record: &Record) -> bool {
         self.newest_first.contains(record)
@@ -180,7 +218,9 @@ impl Records {
 impl fmt::Display for Records {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let flag = self.opted_out.then(|| OPTED_OUT.to_owned());
-        let parts: Vec<String> = flag.into_iter().chain(self.iter().map(Record::to_string)).collect();
+        let kin = self.kin.as_ref().map(Kin::to_string);
+        let parts: Vec<String> =
+            flag.into_iter().chain(kin).chain(self.iter().map(Record::to_string)).collect();
         formatter.write_str(&parts.join(SEPARATOR))
     }
 }

@@ -58,6 +58,30 @@ proptest! {
 }
 
 #[test]
+fn a_tie_is_read_back_stands_before_the_records_and_still_fits() {
+    let id: crate::asset::AssetId = "A".repeat(64).parse().unwrap();
+    for kin in [Kin::CopyOf(id.clone()), Kin::CopiedTo(id)] {
+        let all = (0..8).fold(Records::default(), |records, number| {
+            records.with(record(number, number + 100, u32::MAX - u32::from(number), u64::MAX))
+        });
+        let records = all.with_kin(kin.clone()).with_opt_out(true);
+        let text = records.to_string();
+        assert!(text.starts_with(&format!("opted-out; {kin}; ")) && text.len() <= 2500, "{text}");
+        assert_eq!(Marker::parse(Some(&text)), Marker::Ours(records));
+    }
+    assert!(matches!(Marker::parse(Some("copy-of nothing/at/all")), Marker::Foreign(_)));
+    assert!(matches!(Marker::parse(Some("a copy-of A")), Marker::Foreign(_)));
+}
+
+#[test]
+fn records_of_files_that_a_copy_held_before_are_taken_back() {
+    let (old, other, new) = (record(1, 2, 1, 5), record(3, 4, 2, 6), record(5, 6, 3, 7));
+    let on_copy = Records::default().with(record(1, 2, 1, 9));
+    let on_original = Records::default().with(old).with(other).without_those_of(&on_copy).with(new);
+    assert_eq!(on_original.iter().copied().collect::<Vec<_>>(), [new, other]);
+}
+
+#[test]
 fn absent_and_blank_say_nothing() {
     assert_eq!(Marker::parse(None), Marker::Absent);
     assert_eq!(Marker::parse(Some(" \n")), Marker::Absent);

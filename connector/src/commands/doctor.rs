@@ -153,7 +153,7 @@ async fn portal(config: &Config, bynder: &Bynder, report: &mut Report) {
     }
     match bynder.metaproperties().await {
         Ok(known) => {
-            let finding = match written_fields(&known, &config.bynder) {
+            let finding = match written_fields(&known, config) {
                 Ok(found) => {
                     let status =
                         found.status.map(|status| format!(" and {}", status.name)).unwrap_or_default();

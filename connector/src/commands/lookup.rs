@@ -4,7 +4,7 @@ use std::fs::File;
 
 use common::failure::Failure;
 use common::hash::ContentHash;
-use common::outcome::{Outcome, OutcomeEvent};
+use common::outcome::{Outcome, OutcomeEvent, Placed};
 use common::output;
 use producer::arguments::{self, Common};
 use serde_json::{Value, json};
@@ -56,13 +56,22 @@ fn as_json(hash: ContentHash, event: &OutcomeEvent) -> Value {
 
 fn line(hash: ContentHash, event: &OutcomeEvent) -> String {
     let medium = event.media_id.as_deref().unwrap_or("unknown");
-    let versions = match event.outcome {
-        Outcome::Watermarked { version } => format!("version {} became {version}", event.base),
-        Outcome::AlreadyProtected
-        | Outcome::Superseded { .. }
-        | Outcome::AwaitingApproval
-        | Outcome::Gone
-        | Outcome::Failed(_) => format!("version {}", event.base),
+    let versions = match (&event.outcome, &event.placed) {
+        (_, Some(Placed::Copy { asset_id, version })) => {
+            format!("version {} went into version {version} of the copy {asset_id}", event.base)
+        }
+        (_, Some(Placed::Additional { file_name })) => {
+            format!("version {} went into the additional file {file_name}", event.base)
+        }
+        (Outcome::Watermarked { version }, None) => format!("version {} became {version}", event.base),
+        (
+            Outcome::AlreadyProtected
+            | Outcome::Superseded { .. }
+            | Outcome::AwaitingApproval
+            | Outcome::Gone
+            | Outcome::Failed(_),
+            None,
+        ) => format!("version {}", event.base),
     };
     format!(
         "{}  {}  {} file, {versions}, {} {} in run {} (Imatag medium {medium})",

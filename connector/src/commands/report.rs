@@ -101,6 +101,7 @@ impl Lines {
 fn harmless(mut line: Line) -> Line {
     let texts = [&mut line.asset_name, &mut line.request_ids, &mut line.run_id, &mut line.job_id];
     let texts = texts.into_iter().chain(&mut line.imatag_id).chain(&mut line.reason);
+    let texts = texts.chain(&mut line.copy_id).chain(&mut line.additional_file);
     for text in texts.filter(|text| text.starts_with(FORMULA_STARTS)) {
         text.insert(0, '\'');
     }
@@ -120,6 +121,8 @@ mod tests {
             protected_version: Some(2),
             restored_version: None,
             crossing_version: None,
+            copy_id: None,
+            additional_file: None,
             original_sha256: None,
             watermarked_sha256: None,
             imatag_id: None,

@@ -33,6 +33,7 @@ pub(super) async fn see(environment: &Environment, target: &Target) -> Result<Si
     let detail = environment.look(&target.id).await?;
     let decision = match &detail {
         None => Decision::Skip(Skip::Gone),
+        Some(_) if target.elsewhere => Decision::Skip(Skip::OriginalInPlace),
         Some(_) if environment.ledger.known(&target.id).await?.open.is_some() => {
             Decision::Skip(Skip::JobOpen)
         }

@@ -20,6 +20,8 @@ pub(crate) struct Target {
     pub(crate) watermarked: Option<ContentHash>,
     /// The version that was protected, where the record tells.
     pub(crate) base: Option<u32>,
+    /// Whether the watermarked file is on record as elsewhere than in a version of the asset.
+    pub(crate) elsewhere: bool,
 }
 
 /// What a run protected; only the very files that it made are to go.
@@ -34,6 +36,7 @@ pub(crate) async fn of_run(ledger: &Ledger, run: &RunId) -> Result<Vec<Target>, 
         id: event.asset_id,
         watermarked: event.watermarked,
         base: Some(event.base),
+        elsewhere: event.placed.is_some(),
     };
     Ok(events.into_iter().map(target).collect())
 }
@@ -42,7 +45,7 @@ pub(crate) async fn of_run(ledger: &Ledger, run: &RunId) -> Result<Vec<Target>, 
 pub(crate) fn of_ids(ids: &[String]) -> Result<Vec<Target>, Failure> {
     let target = |id: &String| {
         let id = id.trim().parse().map_err(|error| Failure::Usage(format!("--ids: {error}")))?;
-        Ok(Target { id, watermarked: None, base: None })
+        Ok(Target { id, watermarked: None, base: None, elsewhere: false })
     };
     ids.iter().map(target).collect()
 }
@@ -61,7 +64,12 @@ pub(crate) async fn of_filter(
             resolved.filter.check(asset).is_ok()
                 && matches!(asset.marker(&resolved.metaproperty.name), Marker::Ours(records) if records.iter().next().is_some())
         });
-        targets.extend(meant.map(|asset| Target { id: asset.id, watermarked: None, base: None }));
+        targets.extend(meant.map(|asset| Target {
+            id: asset.id,
+            watermarked: None,
+            base: None,
+            elsewhere: false,
+        }));
     }
     Ok(targets)
 }

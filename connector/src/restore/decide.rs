@@ -3,7 +3,7 @@
 use common::asset::AssetDetail;
 use common::hash::ContentHash;
 use common::ledger::{Progress, Restoration};
-use common::marker::{Marker, Record};
+use common::marker::{Kin, Marker, Record};
 
 /// What to do with an asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub(crate) enum Skip {
     OriginalUnknown,
     /// No version in the history has the recorded original's hash.
     OriginalLost,
+    /// Its watermarked file is elsewhere, and the original is the active version: there is nothing to put back.
+    OriginalInPlace,
+    /// It is a copy, which never held the original.
+    Copy,
     /// A job for it has no outcome yet.
     JobOpen,
     /// Somebody else works on it at this moment.
@@ -46,6 +50,8 @@ impl Skip {
             Self::RestoredBefore => "restored_before",
             Self::OriginalUnknown => "original_unknown",
             Self::OriginalLost => "original_lost",
+            Self::OriginalInPlace => "original_in_place",
+            Self::Copy => "copy",
             Self::JobOpen => "job_open",
             Self::Busy => "busy",
             Self::Gone => "gone",
@@ -64,6 +70,9 @@ pub(crate) fn decide(
     let (Some(active), Marker::Ours(records)) = (detail.active(), marker) else {
         return Decision::Skip(Skip::NotProtected);
     };
+    if matches!(marker.kin(), Some(Kin::CopyOf(_))) {
+        return Decision::Skip(Skip::Copy);
+    }
     if let Some(begun) = last.filter(|last| last.progress == Progress::Begun) {
         let candidates = restored_since(begun, detail);
         if !candidates.is_empty() {

@@ -51,7 +51,11 @@ impl Work<'_> {
         let environment = self.environment;
         let before = self.begun.take();
         // A record written ahead of a save may name a person's version of the same length: the hash tells.
-        if environment.hash(&self.target.id, record.version).await? != record.watermarked {
+        let active = environment.hash(&self.target.id, record.version).await?;
+        if active == record.original && active != record.watermarked {
+            return Ok(Ended::Skipped(Skip::OriginalInPlace));
+        }
+        if active != record.watermarked {
             return left(environment, before, Skip::NewerVersion).await;
         }
         let Some((number, file)) = self.original(detail, record).await? else {

@@ -2,7 +2,7 @@
 
 use common::asset::{Asset, AssetDetail};
 use common::bynder::{Bynder, BynderError};
-use common::marker::Record;
+use common::marker::{Kin, Record};
 use common::patience::{Patience, patiently};
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ pub(crate) struct Broken {
     pub(crate) asset_id: String,
     pub(crate) asset_name: String,
     pub(crate) version: u32,
-    /// `other_size`, `other_file` or `no_file`.
+    /// `other_size`, `other_file`, `no_file`, `no_copy` or `no_additional_file`.
     pub(crate) finding: &'static str,
     /// What the marker says.
     pub(crate) expected: String,
@@ -70,6 +70,11 @@ impl Checker<'_> {
             Ok((hash, bytes)) if hash == record.watermarked => {
                 return Ok(Checked::Held { hashed: Some(bytes) });
             }
+            // The original is where it was: its watermarked file has to be elsewhere.
+            Ok((hash, bytes)) if hash == record.original => match self.elsewhere(asset, record).await? {
+                None => return Ok(Checked::Held { hashed: Some(bytes) }),
+                Some(missing) => missing,
+            },
             Ok((hash, _)) => ("other_file", hash.to_string()),
             Err(BynderError::NotFound { message, .. }) => ("no_file", message),
             Err(error @ (BynderError::Forbidden { .. } | BynderError::Refused { .. })) => {
@@ -84,6 +89,41 @@ impl Checker<'_> {
             return Ok(by_claim(asset, claim));
         }
         Ok(Checked::Broken(broken(asset, record, finding, record.watermarked.to_string(), found)))
+    }
+
+    /// What is wrong with the copy or the additional file that protects this original; `None` if it is as it should be.
+    /// An additional file is known by its name alone.
+    async fn elsewhere(
+        &self,
+        asset: &Asset,
+        record: Record,
+    ) -> Result<Option<(&'static str, String)>, BynderError> {
+        let template = match patiently(self.patience, || self.bynder.template(&asset.id)).await {
+            Err(BynderError::NotFound { message, .. }) => return Ok(Some(("no_file", message))),
+            answer => answer?,
+        };
+        let digits = record.watermarked.short();
+        if template.additional.iter().any(|name| name.contains(&digits)) {
+            return Ok(None);
+        }
+        let marker = template.detail.asset.marker(self.metaproperty);
+        let Some(Kin::CopiedTo(copy)) = marker.kin() else {
+            return Ok(Some(("no_additional_file", format!("none with {digits} in its name"))));
+        };
+        let detail = match patiently(self.patience, || self.bynder.asset(copy)).await {
+            Err(BynderError::NotFound { message, .. }) => return Ok(Some(("no_copy", message))),
+            answer => answer?,
+        };
+        let Some(active) = detail.active() else {
+            return Ok(Some(("no_copy", format!("Bynder does not tell the active version of {copy}"))));
+        };
+        let hashed = patiently(self.patience, || self.bynder.hash_version(copy, active)).await;
+        match hashed {
+            Ok((hash, _)) if hash == record.watermarked => Ok(None),
+            Ok((hash, _)) => Ok(Some(("no_copy", format!("{hash} in the copy {copy}")))),
+            Err(BynderError::NotFound { message, .. }) => Ok(Some(("no_copy", message))),
+            Err(error) => Err(error),
+        }
     }
 
     async fn look(&self, asset: &Asset) -> Result<Option<AssetDetail>, BynderError> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use common::marker::{Marker, Record};
 
+use super::elsewhere::Elsewhere;
 use super::{Audit, AuditedAsset, AuditedVersion, Violation, ViolationKind};
 use crate::media::Format;
 use crate::world::{Asset, Maker, Medium, MediumState, Output, StoredFile, World};
@@ -89,7 +90,7 @@ fn active_hash(asset: &Asset) -> &str {
 
 fn verdict(asset: &Asset, output: &Output, outputs: &HashMap<String, Output>) -> Option<Verdict> {
     let violation = |kind, detail: String| Some(Verdict::Violation(kind, detail));
-    if output.asset != asset.id {
+    if output.asset != asset.id && asset.copy_of.as_ref() != Some(&output.asset) {
         return violation(
             ViolationKind::WrongFile,
             format!("the saved file was made from asset {}", output.asset),
@@ -99,8 +100,13 @@ fn verdict(asset: &Asset, output: &Output, outputs: &HashMap<String, Output>) ->
     if output.original == active_hash {
         return None;
     }
-    if outputs.get(active_hash).is_some_and(|active| active.original == output.original) {
+    let active = outputs.get(active_hash);
+    if active.is_some_and(|active| active.original == output.original) {
         return violation(ViolationKind::DoneTwice, "a second version from the same original".to_owned());
+    }
+    // In a copy, the file of the newer version of its original goes on top of that of the older one.
+    if asset.copy_of.is_some() && active.is_some_and(|active| active.asset == output.asset) {
+        return None;
     }
     Some(covered(asset))
 }
@@ -129,8 +135,12 @@ pub(crate) fn judge_medium(world: &mut World, medium: &Medium) {
     };
     let marker = Marker::parse(asset.marker.as_deref());
     let opted_out = marker.opted_out();
+    let copy_of = asset.copy_of.clone();
     let known = matches!(&marker, Marker::Ours(records)
         if records.iter().any(|record| record.watermarked.to_string() == medium.original.sha256));
+    if let Some(original) = copy_of {
+        world.violate(ViolationKind::CopyWatermarked, &id, format!("it is a copy of {original}"));
+    }
     if opted_out {
         world.violate(ViolationKind::OptOutIgnored, &id, "its file was submitted");
     }
@@ -158,18 +168,23 @@ pub(crate) fn audit(world: &mut World) -> Audit {
         let detail = format!("{count} media of one file {}", &original[..12]);
         violations.push(Violation { kind: ViolationKind::DoneTwice, asset_id: asset.clone(), detail });
     }
+    let elsewhere = Elsewhere::of(world);
     let mut assets = Vec::new();
     for asset in world.assets.values() {
         if !asset.deleted {
-            violations.extend(judge_asset(asset, &world.outputs));
+            violations.extend(judge_asset(asset, &world.outputs, &elsewhere));
         }
         let count = media.iter().filter(|((id, _), _)| *id == asset.id).map(|(_, count)| count).sum();
-        assets.push(audited(asset, &world.outputs, count));
+        assets.push(audited(asset, &world.outputs, &elsewhere, count));
     }
     Audit { assets, violations, notes: world.notes.clone() }
 }
 
-fn judge_asset(asset: &Asset, outputs: &HashMap<String, Output>) -> Vec<Violation> {
+fn judge_asset(
+    asset: &Asset,
+    outputs: &HashMap<String, Output>,
+    elsewhere: &Elsewhere<'_>,
+) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut add = |kind, detail: String| found.push(Violation { kind, asset_id: asset.id.clone(), detail });
     if asset.words.is_public && !asset.baseline.is_public {
@@ -197,6 +212,9 @@ fn judge_asset(asset: &Asset, outputs: &HashMap<String, Output>) -> Vec<Violatio
     };
     let named = records.iter().find(|record| record.version == active.number && record.bytes == file.bytes);
     match (outputs.get(&file.sha256), named) {
+        (None, Some(record))
+            if record.original.to_string() == file.sha256
+                && elsewhere.held(&asset.id, &file.sha256, outputs) => {}
         (None, Some(_)) => add(
             ViolationKind::UnprotectedMarkedProtected,
             format!("version {} is no output of Imatag, and the marker names it", active.number),
@@ -219,7 +237,13 @@ fn judge_asset(asset: &Asset, outputs: &HashMap<String, Output>) -> Vec<Violatio
     found
 }
 
-fn audited(asset: &Asset, outputs: &HashMap<String, Output>, media: usize) -> AuditedAsset {
+fn audited(
+    asset: &Asset,
+    outputs: &HashMap<String, Output>,
+    elsewhere: &Elsewhere<'_>,
+    media: usize,
+) -> AuditedAsset {
+    let active = active_hash(asset);
     let versions = asset.versions.iter().map(|version| AuditedVersion {
         number: version.number,
         active: version.number == asset.active,
@@ -236,6 +260,11 @@ fn audited(asset: &Asset, outputs: &HashMap<String, Output>, media: usize) -> Au
         versions: versions.collect(),
         marker: asset.marker.clone(),
         status: asset.status.clone(),
+        link: asset.link.clone(),
+        copy_of: asset.copy_of.clone(),
+        additional: asset.additional.iter().map(|additional| additional.name.clone()).collect(),
+        protected: outputs.contains_key(active) || elsewhere.holds(&asset.id, active, outputs),
+        made: elsewhere.made(asset),
         media,
         requests: asset.touched,
         crossed: asset.crossed,

@@ -38,13 +38,21 @@ pub enum ViolationKind {
     CredentialLeaked,
     /// A portal call while the block lasted.
     RequestDuringBlock,
+    /// An asset has a second copy.
+    TwoCopies,
+    /// A copy may be used where its original may not.
+    UnrestrictedCopy,
+    /// A copy was taken for an original.
+    CopyWatermarked,
+    /// One watermarked file became an additional file twice.
+    AdditionalTwice,
     /// An asset that its row alone says is done was asked about.
     UnneededWork,
 }
 
 impl ViolationKind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::DoneTwice,
         Self::WrongFile,
         Self::NotWatermarked,
@@ -61,6 +69,10 @@ impl ViolationKind {
         Self::PersonVersionBuried,
         Self::CredentialLeaked,
         Self::RequestDuringBlock,
+        Self::TwoCopies,
+        Self::UnrestrictedCopy,
+        Self::CopyWatermarked,
+        Self::AdditionalTwice,
         Self::UnneededWork,
     ];
 }

@@ -1,10 +1,12 @@
 //! The auditor: what was done to each asset, held against what was planted.
 
+mod elsewhere;
 mod judge;
 mod kind;
 
 use serde::Serialize;
 
+pub(crate) use elsewhere::{judge_additional, judge_copy};
 pub(crate) use judge::{audit, judge_medium, judge_save, kind_of};
 pub use kind::ViolationKind;
 
@@ -55,6 +57,16 @@ pub struct AuditedAsset {
     pub marker: Option<String>,
     /// What a client tells people of it.
     pub status: Option<String>,
+    /// What a client says belongs to it.
+    pub link: Option<String>,
+    /// The asset that it is a copy of.
+    pub copy_of: Option<String>,
+    /// Names of its additional files.
+    pub additional: Vec<String>,
+    /// Whether its active file is watermarked, or a watermarked file made from it is in a copy or an additional file.
+    pub protected: bool,
+    /// Versions, versions of copies and additional files that a client made of it.
+    pub made: usize,
     /// Media that Imatag made for it.
     pub media: usize,
     /// Requests made about it by its id.

@@ -12,7 +12,9 @@ pub(crate) use seed::seed;
 
 use crate::audit::kind_of;
 use crate::portal::BRAND;
-use crate::world::{Asset, Baseline, Made, Maker, Output, Planted, Shared, StoredFile, Version, hash_file};
+use crate::world::{
+    Asset, Baseline, Made, Maker, Output, Planted, Restricted, Shared, StoredFile, Version, hash_file,
+};
 
 /// A new asset for the library.
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ pub struct NewAsset {
     pub tags: Vec<String>,
     /// Values of select metaproperties.
     pub properties: BTreeMap<String, Vec<String>>,
+    /// How its use is restricted besides.
+    pub restricted: Restricted,
     /// Whether the token's user may not download it, as with an archived asset without the role.
     pub refuses_download: bool,
     /// The id of its brand.
@@ -60,6 +64,7 @@ impl NewAsset {
             planted: Planted::outcome("watermarked"),
             tags: Vec::new(),
             properties: BTreeMap::new(),
+            restricted: Restricted::default(),
             refuses_download: false,
             brand: BRAND.to_owned(),
             limited: false,
@@ -97,9 +102,12 @@ pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<Strin
         brand: new.brand,
         properties: new.properties,
         is_public: false,
-        archived: new.refuses_download,
-        limited: new.limited,
         orientation: new.orientation,
+        restricted: Restricted {
+            limited: new.limited || new.restricted.limited,
+            archived: new.refuses_download || new.restricted.archived,
+            ..new.restricted
+        },
     };
     let extension = file.as_ref().and_then(|file| file.format).map_or("bin", crate::media::Format::extension);
     let version = Version {
@@ -121,9 +129,11 @@ pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<Strin
         active: 1,
         active_change: Made { by: Maker::Seeded, at: Instant::now() },
         additional: Vec::new(),
+        copy_of: None,
         waiting: Vec::new(),
         marker: new.marker,
         status: None,
+        link: None,
         opted_out_by: None,
         pending: Vec::new(),
         deleted: false,
@@ -131,6 +141,7 @@ pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<Strin
         planted: new.planted,
         touched: 0,
         last_look: None,
+        seen: None,
         crossed: false,
         indexed: Vec::new(),
     };

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use crate::call::{Call, answer};
-use crate::world::{MARKER_ID, MARKER_NAME, STATUS_ID, STATUS_NAME, Shared, option_id};
+use crate::world::{LINK_ID, LINK_NAME, MARKER_ID, MARKER_NAME, STATUS_ID, STATUS_NAME, Shared, option_id};
 
 /// The brand of most assets.
 pub(crate) const BRAND: &str = "2B7D41AA-0C3E-4F19-8A6601FF9D3C7E10";
@@ -17,6 +17,14 @@ pub(crate) const SECOND_BRAND: &str = "2B7D41AA-0C3E-4F19-8A6601FF9D3C7E11";
 /// Metaproperties with options, and those options.
 pub(crate) const SELECTS: [(&str, &[&str]); 2] =
     [("Asset_Type", &["Photo", "Film", "Datasheet"]), ("Country", &["France", "Belgium", "Côte d'Ivoire"])];
+
+/// The id of a metaproperty that people write into.
+pub(crate) fn text_id(name: &str) -> &'static str {
+    match name {
+        "Shoot_Date" => "7C0D5A1E-0004-4B2C-9D8E7F6A5B4C3D2E",
+        _ => "7C0D5A1E-0005-4B2C-9D8E7F6A5B4C3D2E",
+    }
+}
 
 pub(super) fn metaproperties(_shared: &Shared) -> Response {
     let mut all = Map::new();
@@ -32,8 +40,9 @@ pub(super) fn metaproperties(_shared: &Shared) -> Response {
     add("Imatag_Status", STATUS_NAME, STATUS_ID, "text", 1, 1, json!([]));
     add("Hidden_Text", "Hidden_Text", "7C0D5A1E-0002-4B2C-9D8E7F6A5B4C3D2E", "text", 1, 0, json!([]));
     add("Fixed_Text", "Fixed_Text", "7C0D5A1E-0003-4B2C-9D8E7F6A5B4C3D2E", "text", 0, 1, json!([]));
-    add("Shoot_Date", "Shoot_Date", "7C0D5A1E-0004-4B2C-9D8E7F6A5B4C3D2E", "date", 1, 1, json!([]));
-    add("Source_ID", "Source_ID", "7C0D5A1E-0005-4B2C-9D8E7F6A5B4C3D2E", "text", 1, 1, json!([]));
+    add("Imatag_Link", LINK_NAME, LINK_ID, "text", 1, 1, json!([]));
+    add("Shoot_Date", "Shoot_Date", text_id("Shoot_Date"), "date", 1, 1, json!([]));
+    add("Source_ID", "Source_ID", text_id("Source_ID"), "text", 1, 1, json!([]));
     for (name, options) in SELECTS {
         let options: Vec<_> = options
             .iter()

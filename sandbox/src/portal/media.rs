@@ -7,10 +7,10 @@ use axum::response::Response;
 use common::marker::Marker;
 use serde_json::json;
 
-use super::lookups::SELECTS;
+use super::lookups::{SELECTS, text_id};
 use crate::audit::ViolationKind;
 use crate::call::{Call, answer, refuse};
-use crate::world::{Change, Link, MARKER_ID, Maker, STATUS_ID, Shared, option_id};
+use crate::world::{Change, LINK_ID, Link, MARKER_ID, Maker, STATUS_ID, Shared, TEXTS, option_id};
 
 /// The most characters a text metaproperty keeps.
 const LONGEST_TEXT: usize = 2500;
@@ -20,6 +20,7 @@ pub(super) fn get(shared: &Shared, call: &Call) -> Response {
     let Some(asset) = world.asset(&call.path[3]) else { return refuse(404, "File not found") };
     asset.touched += 1;
     asset.last_look = Some(Instant::now());
+    asset.seen = Some(asset.words.clone());
     answer(200, &asset.row(call.flag("versions")))
 }
 
@@ -91,6 +92,9 @@ pub(super) async fn modify(shared: &Shared, call: Call) -> Response {
         if let Some(text) = form.get(&format!("metaproperty.{STATUS_ID}").to_lowercase()) {
             asset.pending.push((due, Change::Status(text.clone())));
         }
+        if let Some(text) = form.get(&format!("metaproperty.{LINK_ID}").to_lowercase()) {
+            asset.pending.push((due, Change::Link(text.clone())));
+        }
         asset.pending.push((due, Change::Words(Box::new(move |words| apply(&form, words)))));
     }
     answer(202, &json!({"message": "Accepted", "statuscode": 202}))
@@ -135,14 +139,24 @@ fn apply(form: &BTreeMap<String, String>, words: &mut crate::world::Baseline) {
         words.is_public = true;
     }
     if let Some(value) = form.get("archive") {
-        words.archived = matches!(value.as_str(), "1" | "true");
+        words.restricted.archived = matches!(value.as_str(), "1" | "true");
     }
+    apply_properties(form, words);
+}
+
+/// Options by their ids or names, texts as they are.
+pub(super) fn apply_properties(form: &BTreeMap<String, String>, words: &mut crate::world::Baseline) {
     for (name, options) in SELECTS {
         if let Some(value) = form.get(&format!("metaproperty.select-{name}").to_lowercase()) {
             let chosen = options
                 .iter()
                 .filter(|option| value.split(',').any(|id| id == option_id(option) || id == **option));
             words.properties.insert(name.to_owned(), chosen.map(|option| (*option).to_owned()).collect());
+        }
+    }
+    for name in TEXTS {
+        if let Some(value) = form.get(&format!("metaproperty.{}", text_id(name)).to_lowercase()) {
+            words.properties.insert(name.to_owned(), vec![value.clone()]);
         }
     }
 }

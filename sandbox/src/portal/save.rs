@@ -7,13 +7,12 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::lookups::BRAND;
 use crate::audit::{self, ViolationKind};
 use crate::call::{Call, answer, refuse};
 use crate::library::extension_of;
 use crate::world::{
-    Asset, Baseline, MARKER_ID, Made, Maker, Planted, Shared, StoredFile, Version, World, hash_file,
-    whole_second,
+    Additional, Asset, Baseline, LINK_ID, MARKER_ID, Made, Maker, Planted, Restricted, STATUS_ID, Shared,
+    StoredFile, Version, World, whole_second,
 };
 
 fn import_file(world: &mut World, import: &str) -> Result<(StoredFile, String), Response> {
@@ -106,27 +105,40 @@ pub(super) async fn new_asset(shared: &Shared, call: Call) -> Response {
         Err(refusal) => return refusal,
     };
     let id = world.new_id();
-    let asset = new(id.clone(), file, &name, &form);
+    let mut asset = match new(id.clone(), file, &name, &form) {
+        Ok(asset) => asset,
+        Err(refusal) => return refusal,
+    };
+    audit::judge_copy(&mut world, &mut asset);
+    if shared.options.for_approval {
+        // Nobody sees it before.
+        let made = std::mem::take(&mut asset.versions);
+        asset.waiting =
+            made.into_iter().filter_map(|version| Some((version.file?, version.file_name))).collect();
+        asset.indexed.clear();
+    }
     world.assets.insert(id.clone(), asset);
     saved(&id)
 }
 
-fn new(id: String, file: StoredFile, name: &str, form: &BTreeMap<String, String>) -> Asset {
+/// The fields that the save takes; anything else is ignored.
+fn new(id: String, file: StoredFile, name: &str, form: &BTreeMap<String, String>) -> Result<Asset, Response> {
     let field = |name: &str| form.get(name).cloned().unwrap_or_default();
+    let own = |id: &str| form.get(&format!("metaproperty.{id}").to_lowercase()).cloned();
     let now = whole_second(Timestamp::now());
     let tags = field("tags").split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
-    let words = Baseline {
+    let mut words = Baseline {
         name: form.get("name").cloned().unwrap_or_else(|| name.to_owned()),
         description: field("description"),
         copyright: field("copyright"),
         tags,
-        brand: BRAND.to_owned(),
+        brand: field("brandid"),
         properties: BTreeMap::new(),
-        is_public: false,
-        archived: false,
-        limited: false,
         orientation: "landscape".to_owned(),
+        is_public: matches!(field("ispublic").as_str(), "1" | "true"),
+        restricted: Restricted { dates: dates(form)?, ..Restricted::default() },
     };
+    super::media::apply_properties(form, &mut words);
     let mut asset = Asset {
         id,
         kind: audit::kind_of(&file),
@@ -145,9 +157,11 @@ fn new(id: String, file: StoredFile, name: &str, form: &BTreeMap<String, String>
         active: 1,
         active_change: Made { by: Maker::Client, at: Instant::now() },
         additional: Vec::new(),
+        copy_of: None,
         waiting: Vec::new(),
-        marker: form.get(&format!("metaproperty.{MARKER_ID}").to_lowercase()).cloned(),
-        status: None,
+        marker: own(MARKER_ID),
+        status: own(STATUS_ID),
+        link: own(LINK_ID),
         opted_out_by: None,
         pending: Vec::new(),
         deleted: false,
@@ -155,13 +169,33 @@ fn new(id: String, file: StoredFile, name: &str, form: &BTreeMap<String, String>
         planted: Planted::outcome("none"),
         touched: 0,
         last_look: None,
+        seen: None,
         crossed: false,
         indexed: Vec::new(),
     };
     asset.changed();
-    asset
+    Ok(asset)
 }
 
+/// Dates by the names that a look shows them under.
+fn dates(form: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Response> {
+    let fields = [
+        ("archivedate", "archiveDate"),
+        ("watermarkdate", "watermarkDate"),
+        ("isopublicationdate", "datePublished"),
+    ];
+    let mut dates = BTreeMap::new();
+    for (field, name) in fields {
+        let Some(time) = form.get(field) else { continue };
+        if time.parse::<Timestamp>().is_err() {
+            return Err(refuse(400, "Date format not ISO8601-compliant"));
+        }
+        dates.insert(name.to_owned(), time.clone());
+    }
+    Ok(dates)
+}
+
+/// Saving one upload twice makes two files: the harsher reading.
 pub(super) async fn additional(shared: &Shared, call: Call) -> Response {
     let (id, in_path) = (call.path[3].clone(), call.path.get(6).cloned());
     let form = call.form().await;
@@ -169,13 +203,22 @@ pub(super) async fn additional(shared: &Shared, call: Call) -> Response {
         return refuse(404, "Upload doesn't exist");
     };
     let mut world = shared.world();
-    let part = world.uploads.get(&upload).and_then(|upload| upload.parts.values().next().cloned());
-    let Some(file) = part.and_then(|part| hash_file(&part).ok()) else {
-        return refuse(404, "Upload doesn't exist");
+    if world.asset(&id).is_none() {
+        return refuse(404, "Media not found");
+    }
+    let (parts, name) = match super::upload::whole(&world, &upload, &form) {
+        Ok(found) => found,
+        Err(refusal) => return refusal,
     };
+    let target = shared.new_path();
+    let Ok(file) = super::upload::join(&parts, &target) else {
+        return refuse(500, "Upload failed or not ready");
+    };
+    audit::judge_additional(&mut world, &id, &file);
     let item = world.new_id();
     let Some(asset) = world.asset(&id) else { return refuse(404, "Media not found") };
-    asset.additional.push(file);
+    asset.touched += 1;
+    asset.additional.push(Additional { name, file });
     asset.changed();
-    answer(201, &json!({"itemId": item, "success": true, "mediaid": id}))
+    answer(201, &json!({"itemId": item}))
 }

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use axum::response::Response;
 use serde_json::json;
 
 use crate::call::{Call, answer, refuse, text};
-use crate::world::{Import, Shared, Upload, hash_file};
+use crate::world::{Import, Shared, StoredFile, Upload, World, hash_file};
 
 /// The smallest part but the last that becomes a file.
 const SMALLEST_PART: u64 = 5 << 20;
@@ -86,19 +86,12 @@ fn register(shared: &Shared, id: &str, form: &BTreeMap<String, String>, number: 
 fn finalise(shared: &Shared, id: &str, form: &BTreeMap<String, String>) -> Response {
     let mut world = shared.world();
     let Some(upload) = world.uploads.get(id) else { return refuse(404, "Upload doesn't exist") };
-    let Some(chunks) = form.get("chunks").and_then(|chunks| chunks.parse::<u32>().ok()) else {
-        return refuse(400, "No chunks provided");
+    let key = upload.key.clone();
+    let (parts, _) = match whole(&world, id, form) {
+        Ok(found) => found,
+        Err(refusal) => return refusal,
     };
-    let base_or_last = [upload.key.clone(), format!("{}/p{chunks}", upload.key)];
-    let named = form.get("s3_filename").is_some_and(|name| base_or_last.contains(name));
-    if form.get("targetid") != Some(&upload.target) || !named {
-        return refuse(400, "Unknown file");
-    }
-    if (1..=chunks).any(|number| !upload.registered.contains(&number)) {
-        return not_ready();
-    }
-    let parts: Vec<PathBuf> = upload.parts.values().cloned().collect();
-    let name = form.get("original_filename").cloned().unwrap_or_else(|| format!("-tmp-{}", upload.key));
+    let name = form.get("original_filename").cloned().unwrap_or_else(|| format!("-tmp-{key}"));
     let import = world.new_id();
     let ready_at = Instant::now() + shared.options.conversion_time;
     let pending = Import { ready_at, file: None, name, failed: false, saves: 0 };
@@ -113,22 +106,48 @@ fn finalise(shared: &Shared, id: &str, form: &BTreeMap<String, String>) -> Respo
     answer(202, &body)
 }
 
+/// The parts of an upload that is all there, and the name it was begun under.
+pub(super) fn whole(
+    world: &World,
+    id: &str,
+    form: &BTreeMap<String, String>,
+) -> Result<(Vec<PathBuf>, String), Response> {
+    let Some(upload) = world.uploads.get(id) else { return Err(refuse(404, "Upload doesn't exist")) };
+    let Some(chunks) = form.get("chunks").and_then(|chunks| chunks.parse::<u32>().ok()) else {
+        return Err(refuse(400, "No chunks provided"));
+    };
+    let base_or_last = [upload.key.clone(), format!("{}/p{chunks}", upload.key)];
+    let named = form.get("s3_filename").is_some_and(|name| base_or_last.contains(name));
+    if form.get("targetid") != Some(&upload.target) || !named {
+        return Err(refuse(400, "Unknown file"));
+    }
+    if (1..=chunks).any(|number| !upload.registered.contains(&number)) {
+        return Err(not_ready());
+    }
+    let name = upload.target.rsplit('/').next().unwrap_or_default().to_owned();
+    Ok((upload.parts.values().cloned().collect(), name))
+}
+
 /// Puts the parts together, as S3 does: only the last may be small.
+pub(super) fn join(parts: &[PathBuf], target: &Path) -> io::Result<StoredFile> {
+    let mut file = std::fs::File::create(target)?;
+    for (index, part) in parts.iter().enumerate() {
+        let bytes = std::fs::metadata(part)?.len();
+        if bytes < SMALLEST_PART && index + 1 < parts.len() {
+            return Err(io::Error::other("a part is too small"));
+        }
+        io::copy(&mut std::fs::File::open(part)?, &mut file)?;
+    }
+    hash_file(target)
+}
+
 fn convert(shared: Shared, import: String, parts: Vec<PathBuf>) {
     tokio::task::spawn_blocking(move || {
         let target = shared.new_path();
-        let joined = (|| {
-            let mut file = std::fs::File::create(&target)?;
-            for (index, part) in parts.iter().enumerate() {
-                let bytes = std::fs::metadata(part)?.len();
-                if bytes < SMALLEST_PART && index + 1 < parts.len() {
-                    return Err(io::Error::other("a part is too small"));
-                }
-                io::copy(&mut std::fs::File::open(part)?, &mut file)?;
-                std::fs::remove_file(part)?;
-            }
-            hash_file(&target)
-        })();
+        let joined = join(&parts, &target);
+        for part in &parts {
+            let _ = std::fs::remove_file(part);
+        }
         if let Some(import) = shared.world().imports.get_mut(&import) {
             import.failed = joined.as_ref().map_or(true, |file| file.bytes == 0);
             import.file = joined.ok();

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{MARKER_NAME, STATUS_NAME, StoredFile};
+use super::{LINK_NAME, MARKER_NAME, STATUS_NAME, StoredFile};
 
 /// Who made a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -58,6 +58,9 @@ impl Planted {
     }
 }
 
+/// Metaproperties that people write texts into.
+pub(crate) const TEXTS: [&str; 2] = ["Source_ID", "Shoot_Date"];
+
 pub(crate) struct Version {
     pub(crate) number: u32,
     pub(crate) file: Option<StoredFile>,
@@ -76,9 +79,27 @@ pub(crate) struct Baseline {
     pub(crate) brand: String,
     pub(crate) properties: BTreeMap<String, Vec<String>>,
     pub(crate) is_public: bool,
-    pub(crate) archived: bool,
-    pub(crate) limited: bool,
     pub(crate) orientation: String,
+    pub(crate) restricted: Restricted,
+}
+
+/// How the use of an asset is restricted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restricted {
+    /// It may be downloaded only after asking.
+    pub limited: bool,
+    /// It is archived.
+    pub archived: bool,
+    /// The portal's own watermark is on its downloads.
+    pub watermarked: bool,
+    /// `archiveDate`, `limitedDate`, `watermarkDate` and `datePublished`, where they are set.
+    pub dates: BTreeMap<String, String>,
+}
+
+/// An additional file of an asset.
+pub(crate) struct Additional {
+    pub(crate) name: String,
+    pub(crate) file: StoredFile,
 }
 
 /// When, and by whom, the active version was last changed.
@@ -98,12 +119,16 @@ pub(crate) struct Asset {
     pub(crate) versions: Vec<Version>,
     pub(crate) active: u32,
     pub(crate) active_change: Made,
-    pub(crate) additional: Vec<StoredFile>,
+    pub(crate) additional: Vec<Additional>,
+    /// The asset that a client made this one from, by the file it was saved with.
+    pub(crate) copy_of: Option<String>,
     /// Files that wait for somebody's approval to become versions, with their names.
     pub(crate) waiting: Vec<(StoredFile, String)>,
     pub(crate) marker: Option<String>,
     /// What a client tells people of the asset.
     pub(crate) status: Option<String>,
+    /// The other asset that a client says belongs to this one.
+    pub(crate) link: Option<String>,
     /// Who opted the asset out, if somebody did since the start.
     pub(crate) opted_out_by: Option<Maker>,
     pub(crate) pending: Vec<(Instant, Change)>,
@@ -114,6 +139,8 @@ pub(crate) struct Asset {
     pub(crate) touched: u64,
     /// When a client last looked at this asset by its id.
     pub(crate) last_look: Option<Instant>,
+    /// What people had written by then.
+    pub(crate) seen: Option<Baseline>,
     /// Whether a person's work fell between a client's last look and its save: the window the documents name.
     pub(crate) crossed: bool,
     /// What the index was told, and when.
@@ -124,12 +151,18 @@ pub(crate) struct Asset {
 pub(crate) enum Change {
     Marker(String),
     Status(String),
+    Link(String),
     Words(Box<dyn Fn(&mut Baseline) + Send + Sync>),
 }
 
 impl Asset {
     pub(crate) fn active_version(&self) -> Option<&Version> {
         self.versions.iter().find(|version| version.number == self.active)
+    }
+
+    /// Whether the asset itself waits for a person's approval.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.versions.is_empty()
     }
 
     pub(crate) fn top(&self) -> u32 {
@@ -142,24 +175,29 @@ impl Asset {
         let (due, later) = std::mem::take(&mut self.pending).into_iter().partition(|(at, _)| *at <= now);
         self.pending = later;
         let due: Vec<(Instant, Change)> = due;
-        let changed = !due.is_empty();
+        let changed = due.iter().map(|(at, _)| *at).max();
         for (_, change) in due {
             match change {
                 Change::Marker(text) => self.marker = Some(text).filter(|text| !text.is_empty()),
                 Change::Status(text) => self.status = Some(text).filter(|text| !text.is_empty()),
+                Change::Link(text) => self.link = Some(text).filter(|text| !text.is_empty()),
                 Change::Words(change) => change(&mut self.words),
             }
         }
-        if changed {
-            self.changed();
+        if let Some(at) = changed {
+            self.changed_at(at);
         }
     }
 
     /// Notes a change: the modification time moves, and the index learns of it in its own time.
     pub(crate) fn changed(&mut self) {
+        self.changed_at(Instant::now());
+    }
+
+    fn changed_at(&mut self, at: Instant) {
         self.modified = whole_second(Timestamp::now()).max(self.modified);
-        let row = (!self.deleted).then(|| self.row(false));
-        self.indexed.push((Instant::now(), row));
+        let row = (!self.deleted && !self.is_hidden()).then(|| self.row(false));
+        self.indexed.push((at, row));
         // Only the newest entry that is old enough is ever read.
         let excess = self.indexed.len().saturating_sub(50);
         self.indexed.drain(..excess);
@@ -185,17 +223,20 @@ impl Asset {
             "dateCreated": self.created.to_string(),
             "dateModified": self.modified.to_string(),
             "datePublished": self.created.to_string(),
-            "archive": u8::from(self.words.archived),
-            "limited": u8::from(self.words.limited),
             "orientation": self.words.orientation,
-            "watermarked": 0,
+            "archive": u8::from(self.words.restricted.archived),
+            "limited": u8::from(self.words.restricted.limited),
+            "watermarked": u8::from(self.words.restricted.watermarked),
             "isPublic": u8::from(self.words.is_public),
             "tags": self.words.tags,
-            "propertyOptions": self.words.properties.values().flatten().map(|name| option_id(name)).collect::<Vec<_>>(),
+            "propertyOptions": self.words.properties.iter().filter(|(name, _)| !TEXTS.contains(&name.as_str())).flat_map(|(_, values)| values).map(|name| option_id(name)).collect::<Vec<_>>(),
             "thumbnails": {},
         });
         if let Some(fields) = row.as_object_mut() {
             self.add_properties(fields);
+            for (name, time) in &self.words.restricted.dates {
+                fields.insert(name.clone(), json!(time));
+            }
             if with_versions {
                 fields.insert("mediaItems".to_owned(), self.items());
             }
@@ -205,13 +246,17 @@ impl Asset {
 
     fn add_properties(&self, fields: &mut Map<String, Value>) {
         for (name, values) in self.words.properties.iter().filter(|(_, values)| !values.is_empty()) {
-            fields.insert(format!("property_{name}"), json!(values));
+            let value = if TEXTS.contains(&name.as_str()) { json!(values.join(",")) } else { json!(values) };
+            fields.insert(format!("property_{name}"), value);
         }
         if let Some(marker) = &self.marker {
             fields.insert(format!("property_{MARKER_NAME}"), json!(marker));
         }
         if let Some(status) = &self.status {
             fields.insert(format!("property_{STATUS_NAME}"), json!(status));
+        }
+        if let Some(link) = &self.link {
+            fields.insert(format!("property_{LINK_NAME}"), json!(link));
         }
     }
 
@@ -231,7 +276,17 @@ impl Asset {
         });
         // A derivative, as every asset has: it carries a version too, and is no original.
         let preview = json!({"id": "x", "type": "web", "version": self.active, "active": 1, "fileName": null, "size": 7});
-        json!(originals.chain([preview]).collect::<Vec<_>>())
+        let additional = self.additional.iter().enumerate().map(|(number, additional)| {
+            json!({
+                "id": format!("{}-A{number}", self.id),
+                "type": "additional",
+                "version": self.active,
+                "active": 1,
+                "fileName": additional.name,
+                "size": additional.file.bytes,
+            })
+        });
+        json!(originals.chain(additional).chain([preview]).collect::<Vec<_>>())
     }
 }
 

@@ -12,8 +12,8 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-pub(crate) use asset::{Asset, Baseline, Change, Made, Version, option_id, whole_second};
-pub use asset::{Maker, Planted};
+pub(crate) use asset::{Additional, Asset, Baseline, Change, Made, TEXTS, Version, option_id, whole_second};
+pub use asset::{Maker, Planted, Restricted};
 pub(crate) use files::{StoredFile, hash_file};
 pub(crate) use limit::{Limiter, Ruling};
 
@@ -29,6 +29,11 @@ pub(crate) const MARKER_ID: &str = "7C0D5A1E-0001-4B2C-9D8E7F6A5B4C3D2E";
 pub(crate) const STATUS_NAME: &str = "imatag_status";
 /// Its id.
 pub(crate) const STATUS_ID: &str = "7C0D5A1E-0006-4B2C-9D8E7F6A5B4C3D2E";
+
+/// Name of a metaproperty that links an asset to another.
+pub(crate) const LINK_NAME: &str = "Imatag_Link";
+/// Its id.
+pub(crate) const LINK_ID: &str = "7C0D5A1E-0007-4B2C-9D8E7F6A5B4C3D2E";
 
 /// The sandbox, shared by all requests.
 #[derive(Clone)]
@@ -190,7 +195,7 @@ impl World {
 
     /// The asset, with everything in it that is due by now.
     pub(crate) fn asset(&mut self, id: &str) -> Option<&mut Asset> {
-        let asset = self.assets.get_mut(id).filter(|asset| !asset.deleted)?;
+        let asset = self.assets.get_mut(id).filter(|asset| !asset.deleted && !asset.is_hidden())?;
         asset.settle();
         Some(asset)
     }

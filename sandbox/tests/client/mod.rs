@@ -98,9 +98,9 @@ impl Client {
         }
     }
 
-    /// Uploads a file and saves it as the asset's new version.
-    pub(crate) async fn save(&self, id: &str, file: &[u8]) {
-        let place = Self::json(self.portal("POST", "api/upload/init").form(&[("filename", "a.png")])).await;
+    /// Sends a file in one part and registers it: upload id, target and key.
+    async fn send(&self, name: &str, file: &[u8]) -> [String; 3] {
+        let place = Self::json(self.portal("POST", "api/upload/init").form(&[("filename", name)])).await;
         let key = format!("{}/p1", place["s3_filename"].as_str().unwrap());
         let mut form = Form::new();
         for (name, value) in place["multipart_params"].as_object().unwrap() {
@@ -120,21 +120,62 @@ impl Client {
             self.portal("POST", "api/v4/upload/").form(&form).send().await.unwrap().status(),
             StatusCode::ACCEPTED
         );
-        let form =
-            [("targetid", target), ("s3_filename", &key), ("chunks", "1"), ("original_filename", "a.png")];
+        [upload.to_owned(), target.to_owned(), key]
+    }
+
+    /// Uploads a file and saves it under this path with these fields.
+    async fn save_at(&self, path: &str, fields: &[(&str, &str)], file: &[u8]) -> Value {
+        let [upload, target, key] = self.send("a.png", file).await;
+        let form = [
+            ("targetid", target.as_str()),
+            ("s3_filename", &key),
+            ("chunks", "1"),
+            ("original_filename", "a.png"),
+        ];
         // The id in the path, as other clients send it.
         let finalised =
             Self::json(self.portal("POST", &format!("api/v4/upload/{upload}/")).form(&form)).await;
         let import = finalised["importId"].as_str().unwrap();
         loop {
-            let path = format!("api/v4/media/{id}/save/{import}/");
-            let saved = self.portal("POST", &path).send().await.unwrap().status();
-            if saved == StatusCode::CREATED {
-                return;
+            let request = self.portal("POST", &format!("{path}/{import}/")).form(fields);
+            let answer = request.send().await.unwrap();
+            if answer.status() == StatusCode::CREATED {
+                return answer.json().await.unwrap();
             }
-            assert_eq!(saved, StatusCode::SEE_OTHER);
+            assert_eq!(answer.status(), StatusCode::SEE_OTHER);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Uploads a file and saves it as the asset's new version.
+    pub(crate) async fn save(&self, id: &str, file: &[u8]) {
+        self.save_at(&format!("api/v4/media/{id}/save"), &[], file).await;
+    }
+
+    /// Uploads a file and saves it as a new asset with the words of this one and such a marker; its id.
+    pub(crate) async fn copy(&self, id: &str, file: &[u8], marker: &str) -> String {
+        let words = Self::json(self.portal("GET", &format!("api/v4/media/{id}/"))).await;
+        let all = Self::json(self.portal("GET", "api/v4/metaproperties/")).await;
+        let field = format!("metaproperty.{}", all["Imatag_Hash"]["id"].as_str().unwrap());
+        let word = |name: &str| words[name].as_str().unwrap_or_default();
+        let fields = [
+            ("name", word("name")),
+            ("description", word("description")),
+            ("copyright", word("copyright")),
+            ("brandId", word("brandId")),
+            (field.as_str(), marker),
+        ];
+        let saved = self.save_at("api/v4/media/save", &fields, file).await;
+        saved["mediaid"].as_str().unwrap().to_owned()
+    }
+
+    /// Uploads a file and saves it as an additional file of the asset.
+    pub(crate) async fn add(&self, id: &str, file: &[u8]) {
+        let [upload, target, key] = self.send("more.png", file).await;
+        let path = format!("api/v4/media/{id}/save/additional/{upload}/");
+        let form = [("targetid", target.as_str()), ("s3_filename", &key), ("chunks", "1")];
+        let saved = self.portal("POST", &path).form(&form).send().await.unwrap();
+        assert_eq!(saved.status(), StatusCode::CREATED);
     }
 
     /// Does everything right; the protected file.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use common::ledger::Ledger;
 use common::outcome::Outcome;
 use common::state::State;
-use sandbox::{Audit, AuditedAsset, Maker, NewAsset, Options, Sandbox};
+use sandbox::{Audit, AuditedAsset, NewAsset, Options, Sandbox};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -72,6 +72,18 @@ impl Bench {
         let bench = Self { sandbox, folder: tempfile::tempdir().unwrap(), _turn: turn };
         bench.configure("");
         bench
+    }
+
+    /// Sets what becomes of the watermarked file.
+    pub(crate) fn set_mode(&self, mode: &str) {
+        self.configure(&format!("[output]\nmode = '{mode}'\n"));
+    }
+
+    /// A library with this one asset, and a mode.
+    pub(crate) async fn with_asset_in(mode: &str, asset: NewAsset) -> (Self, String) {
+        let (bench, id) = Self::with_asset(asset).await;
+        bench.set_mode(mode);
+        (bench, id)
     }
 
     /// A library with this one asset.
@@ -178,15 +190,18 @@ pub(crate) fn assert_clean(audit: &Audit) {
     assert!(audit.violations.is_empty(), "{:#?}", audit.violations);
 }
 
-/// Versions that the program saved on an asset.
+/// What the program saved of an asset: versions, versions of copies, additional files.
 pub(crate) fn saved_versions(asset: &AuditedAsset) -> usize {
-    asset.versions.iter().filter(|version| version.maker == Maker::Client).count()
+    asset.made
 }
 
-/// Whether the active version is a watermarked file.
+/// Whether the active version is a watermarked file, or one made from it is where the mode puts it.
 pub(crate) fn is_protected(asset: &AuditedAsset) -> bool {
-    asset.versions.iter().any(|version| version.active && version.watermarked)
+    asset.protected
 }
+
+/// What may become of a watermarked file.
+pub(crate) const MODES: [&str; 3] = ["version", "copy", "additional"];
 
 /// What a run of the program left.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Decisions as pure functions: what the facts mean, without doing anything about it.
 
 mod compare;
+mod copy;
 mod file;
 mod look;
 mod open;
@@ -9,6 +10,7 @@ mod wait;
 
 #[cfg(test)]
 pub(crate) use compare::similarity;
+pub use copy::{CannotCopy, OriginalLook, copy_fields, differences, look_at_original, records_of_original};
 pub use file::{FileDecision, decide_file};
 pub use look::{Look, Sight, glance, look, not_ours};
 pub use open::{Obstacles, open_steps};

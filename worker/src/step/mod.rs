@@ -1,13 +1,16 @@
 //! The three steps of a job. A step does its work and says how it ended; it settles nothing itself.
 
+mod additional;
 mod complete;
 mod confirm;
+mod copy;
 mod marking;
 mod rejected;
 mod save;
 mod submit;
 mod transfer;
 
+use common::config::OutputMode;
 use common::fault;
 use common::job::{Job, Step};
 use common::marker::Status;
@@ -54,16 +57,27 @@ impl StepEnd {
 /// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.
 pub async fn run(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
     fault::poison(&job.asset_id);
+    if job.mode.is_none() {
+        // A job of a release that knew one mode only, and has begun, ends in that one.
+        let begun = job.effects.import_id.is_some();
+        job.mode = Some(if begun { OutputMode::Version } else { environment.settings.mode });
+    }
     match job.step {
         Step::Submit => submit::submit(environment, job).await,
         Step::Transfer => transfer::transfer(environment, job).await,
-        Step::Save => save::save(environment, job).await,
+        Step::Save => match environment.mode(job) {
+            OutputMode::Version => save::save(environment, job).await,
+            // Boxed: what they hold is large, and most jobs need neither.
+            OutputMode::Copy => Box::pin(copy::save(environment, job)).await,
+            OutputMode::Additional => Box::pin(additional::save(environment, job)).await,
+        },
     }
 }
 
 /// Takes back what a failed job wrote ahead of a save that will not come. A failure here is only logged: the
 /// record names a version that does not exist, and is replaced when the asset is protected.
 pub(crate) async fn withdraw_marker(environment: &Environment, job: &mut Job, outcome: &Outcome) {
+    copy::withdraw(environment, job).await;
     let Some(ahead) = job.effects.marked else { return };
     let withdrawn = async {
         let detail = environment.bynder.asset(&job.asset_id).await?;

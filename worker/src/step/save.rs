@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::asset::AssetDetail;
+use common::asset::{AssetDetail, AssetId};
 use common::bynder::{Bynder, BynderError, ImportId, ImportState, Saved};
 use common::fault::{Guard, guard_stands};
 use common::job::{Job, Step};
@@ -19,9 +19,9 @@ use crate::error::StepError;
 /// An import that is pending longer than this will not come.
 const LONGEST_CONVERSION: Duration = Duration::from_mins(30);
 /// Looks that do not show the written marker before it is written again.
-const LOOKS_BEFORE_WRITING_AGAIN: u32 = 3;
+pub(super) const LOOKS_BEFORE_WRITING_AGAIN: u32 = 3;
 /// Looks that do not show the written marker before the field counts as one that keeps nothing.
-const LOOKS_BEFORE_GIVING_UP: u32 = 9;
+pub(super) const LOOKS_BEFORE_GIVING_UP: u32 = 9;
 /// Times a person's work may send one job back to the start.
 const MOST_RESTARTS: u32 = 5;
 
@@ -69,7 +69,7 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
 }
 
 /// Whether the import can be saved; an end of the step if not.
-async fn conversion(
+pub(super) async fn conversion(
     environment: &Environment,
     job: &mut Job,
     import: &ImportId,
@@ -90,7 +90,7 @@ async fn conversion(
 }
 
 /// The import is of no use: the watermarked file has to be uploaded again.
-fn lost_import(job: &mut Job, why: &str) -> StepEnd {
+pub(super) fn lost_import(job: &mut Job, why: &str) -> StepEnd {
     let import = job.effects.import_id.take().unwrap_or_default();
     job.effects.imported_at = None;
     StepEnd::Redo { step: Step::Transfer, reason: format!("the import {import} is lost: {why}") }
@@ -166,7 +166,9 @@ pub(super) async fn seen(
     let mut sighted = look(sight, detail, &marker);
     if let Look::MaybeOurs { candidates } = &sighted {
         for candidate in candidates {
-            if download_hash(environment, job, *candidate).await?.sha256() == watermarked.sha256 {
+            if download_hash(environment, job, &job.asset_id.clone(), *candidate).await?.sha256()
+                == watermarked.sha256
+            {
                 return saved_before(environment, job, *candidate, detail, marker).await.map(Seen::End);
             }
         }
@@ -187,7 +189,9 @@ pub(super) async fn seen(
             Ok(Seen::End(start_over(environment, job, base, top, detail)))
         }
         Look::ProtectedElsewhere(record) => {
-            if download_hash(environment, job, record.version).await?.sha256() == record.watermarked {
+            if download_hash(environment, job, &job.asset_id.clone(), record.version).await?.sha256()
+                == record.watermarked
+            {
                 return Ok(Seen::End(StepEnd::Ended(Outcome::AlreadyProtected)));
             }
             marking::retract(environment, job, marker, Status::Unprotected).await?;
@@ -209,12 +213,13 @@ pub(super) async fn seen(
     }
 }
 
-async fn download_hash(
+pub(super) async fn download_hash(
     environment: &Environment,
     job: &mut Job,
+    asset: &AssetId,
     version: u32,
 ) -> Result<SpooledFile, StepError> {
-    let download = environment.bynder.download(&job.asset_id, version).await?;
+    let download = environment.bynder.download(asset, version).await?;
     let received = environment.spool.receive(download.body, download.bytes, None).await;
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();
@@ -250,7 +255,7 @@ async fn saved_before(
 }
 
 /// A person made another version: protect that one instead, unless it goes on like this.
-fn start_over(
+pub(super) fn start_over(
     environment: &Environment,
     job: &mut Job,
     base: u32,

@@ -1,6 +1,7 @@
 //! Submit: download the original, decide by its hash, find or submit it at Imatag.
 
 use common::bynder::BynderError;
+use common::config::OutputMode;
 use common::fault::{Guard, guard_stands};
 use common::hash::FileFacts;
 use common::imatag::{MediumState, Submit, SubmitAnswer, Submitted};
@@ -10,7 +11,7 @@ use common::outcome::{FailureClass, Outcome};
 use common::queue::Lease;
 use common::spool::{ExtraHash, SpooledFile};
 
-use super::{StepEnd, Wait, complete, transfer};
+use super::{StepEnd, Wait, complete, copy, transfer};
 use crate::decide::{FileDecision, decide_file};
 use crate::environment::Environment;
 use crate::error::StepError;
@@ -23,6 +24,13 @@ pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<S
     let marker = Marker::parse(job.marker_text.as_deref());
     if let Marker::Foreign(_) = &marker {
         return complete::confirm_foreign(environment, job).await;
+    }
+    let begins = job.effects.original.is_none() && job.effects.media_id.is_none();
+    if begins
+        && environment.mode(job) == OutputMode::Copy
+        && let Some(end) = copy::refused_ahead(environment, job).await?
+    {
+        return Ok(end);
     }
     // After a crash the medium is most often there already, and the file need not be fetched again to ask.
     if let Some(original) = job.effects.original.clone()

@@ -1,8 +1,9 @@
 //! Transfer: fetch the watermarked file, check it, upload it, write the marker.
 
 use common::bynder::BynderError;
+use common::config::OutputMode;
 use common::fault::{Guard, guard_stands};
-use common::hash::FileFacts;
+use common::hash::{ContentHash, FileFacts};
 use common::imatag::{Body, MediumId, MediumState};
 use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records};
@@ -17,9 +18,13 @@ use crate::environment::Environment;
 use crate::error::StepError;
 use crate::inspect;
 
+/// The most of a name that goes into that of an additional file: an upload shortens longer ones.
+const LONGEST_STEM: usize = 100;
+
 pub(super) async fn transfer(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
-    if job.effects.import_id.is_some() && job.effects.watermarked.is_some() {
-        return mark(environment, job).await;
+    let uploaded = job.effects.import_id.is_some() || job.effects.parcel.is_some();
+    if uploaded && job.effects.watermarked.is_some() {
+        return uploaded_to(environment, job).await;
     }
     let Some(medium) = job.effects.media_id.clone().map(MediumId::from) else {
         // A result that came at once is lost with the process that received it.
@@ -74,12 +79,30 @@ pub(super) async fn transfer_body(
     }
     let name = file_name(job, &original);
     environment.queue.contact()?;
-    let import = environment.bynder.upload(&file, &name).await?;
+    match environment.mode(job) {
+        OutputMode::Version | OutputMode::Copy => {
+            let import = environment.bynder.upload(&file, &name).await?;
+            job.effects.import_id = Some(import.to_string());
+            job.effects.imported_at = Some(Timestamp::now());
+        }
+        OutputMode::Additional => {
+            let name = additional_name(&name, result.sha256);
+            job.effects.parcel = Some(environment.bynder.upload_parcel(&file, &name).await?);
+        }
+    }
     job.bytes_uploaded += file.bytes();
     job.effects.watermarked = Some(result);
-    job.effects.import_id = Some(import.to_string());
-    job.effects.imported_at = Some(Timestamp::now());
-    mark(environment, job).await
+    uploaded_to(environment, job).await
+}
+
+/// On from the upload, by what becomes of the file.
+async fn uploaded_to(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    match environment.mode(job) {
+        OutputMode::Version => mark(environment, job).await,
+        // Asking at once whether the import is converted would only cost calls.
+        OutputMode::Copy => Ok(StepEnd::Later(Step::Save)),
+        OutputMode::Additional => Ok(StepEnd::Next(Step::Save)),
+    }
 }
 
 /// Writes the marker for the version that the save will make: a marker that is refused stops the job while
@@ -133,6 +156,21 @@ fn file_name(job: &Job, original: &FileFacts) -> String {
     let name = shown_name(job);
     let has_extension = std::path::Path::new(name).extension().is_some_and(|found| found.len() <= 5);
     if has_extension { name.to_owned() } else { format!("{name}.{}", extension(original)) }
+}
+
+/// The name under which the job's parts were uploaded.
+pub(super) fn additional_name_of(job: &Job) -> String {
+    let (Some(original), Some(watermarked)) = (&job.effects.original, &job.effects.watermarked) else {
+        return String::new();
+    };
+    additional_name(&file_name(job, original), watermarked.sha256)
+}
+
+/// The name of an additional file: what it is recognised by stands before the extension.
+fn additional_name(name: &str, watermarked: ContentHash) -> String {
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "bin"));
+    let stem: String = stem.chars().take(LONGEST_STEM).collect();
+    format!("{stem}-{}.{extension}", watermarked.short())
 }
 
 /// The usual extension of this kind of file.

@@ -6,7 +6,7 @@ mod part;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
@@ -44,6 +44,19 @@ struct Target {
     targetid: String,
 }
 
+/// Uploaded parts that are put together by the call that makes them a file of an asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parcel {
+    /// The upload's id.
+    pub upload_id: String,
+    /// Where the file will be.
+    pub target_id: String,
+    /// The base key of the parts.
+    pub s3_file_name: String,
+    /// How many there are.
+    pub parts: usize,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Finalised {
@@ -56,17 +69,38 @@ impl Bynder {
     /// Repeating this costs an orphaned import and nothing else: only saving touches an asset.
     pub async fn upload(&self, file: &SpooledFile, file_name: &str) -> Result<ImportId, BynderError> {
         let operation = format!("uploading {}", crate::http::excerpt(file_name));
-        let endpoint = self.endpoint(&operation).await?;
-        let url = self.url(&operation, &["api", "upload", "init"])?;
+        let (place, parts) = self.upload_all_parts(&operation, file, file_name).await?;
+        outwait_pauses(|| self.finalise(&operation, &place, parts, file_name)).await
+    }
+
+    /// Uploads a file that will become an additional file of an asset, under this name.
+    ///
+    /// Repeating this costs nothing but orphaned parts: only saving touches an asset.
+    pub async fn upload_parcel(&self, file: &SpooledFile, file_name: &str) -> Result<Parcel, BynderError> {
+        let operation = format!("uploading {}", crate::http::excerpt(file_name));
+        let (place, parts) = self.upload_all_parts(&operation, file, file_name).await?;
+        let (upload_id, target_id) = (place.s3file.uploadid, place.s3file.targetid);
+        Ok(Parcel { upload_id, target_id, s3_file_name: place.s3_filename, parts })
+    }
+
+    /// Sends and registers all parts; where they are, and how many.
+    async fn upload_all_parts(
+        &self,
+        operation: &str,
+        file: &SpooledFile,
+        file_name: &str,
+    ) -> Result<(Place, usize), BynderError> {
+        let endpoint = self.endpoint(operation).await?;
+        let url = self.url(operation, &["api", "upload", "init"])?;
         let form = [("filename", upload_name(file_name))];
         let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
-        let place: Place = self.call(Operation::UploadPlace, &operation, build).await?;
+        let place: Place = self.call(Operation::UploadPlace, operation, build).await?;
         let parts = parts(file.bytes(), self.inner.part_size);
         for part in &parts {
-            self.deliver_part(&operation, &endpoint, &place, part, parts.len(), file).await?;
-            outwait_pauses(|| self.register(&operation, &place, part.number)).await?;
+            self.deliver_part(operation, &endpoint, &place, part, parts.len(), file).await?;
+            outwait_pauses(|| self.register(operation, &place, part.number)).await?;
         }
-        outwait_pauses(|| self.finalise(&operation, &place, parts.len(), file_name)).await
+        Ok((place, parts.len()))
     }
 
     /// Sends a part until storage has it: what broke off is sent again, and the parts before it are not.

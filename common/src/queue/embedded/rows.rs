@@ -108,6 +108,7 @@ fn fail_unreadable(transaction: &Transaction<'_>, job_id: &str, reason: &str) ->
         watermarked: None,
         media_id: None,
         request_ids: Vec::new(),
+        placed: None,
         attempts: 0,
         bytes_downloaded: 0,
         bytes_uploaded: 0,

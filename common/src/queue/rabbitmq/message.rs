@@ -109,6 +109,7 @@ impl Failed {
             watermarked: None,
             media_id: None,
             request_ids: Vec::new(),
+            placed: None,
             attempts: 0,
             bytes_downloaded: 0,
             bytes_uploaded: 0,

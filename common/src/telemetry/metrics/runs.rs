@@ -60,11 +60,13 @@ pub enum SkippedBy {
     EarlierFailure,
     /// Bynder does not tell its version.
     UnknownVersion,
+    /// It is a copy of another asset, and a person changed its file.
+    Copy,
 }
 
 impl SkippedBy {
     /// Every reason, so that metrics can start at zero.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Unchanged,
         Self::Filter,
         Self::OptOut,
@@ -73,6 +75,7 @@ impl SkippedBy {
         Self::Approval,
         Self::EarlierFailure,
         Self::UnknownVersion,
+        Self::Copy,
     ];
 
     /// The reason's name in metrics.
@@ -86,6 +89,7 @@ impl SkippedBy {
             Self::Approval => "awaiting_approval",
             Self::EarlierFailure => "failed_before",
             Self::UnknownVersion => "version_unknown",
+            Self::Copy => "copy",
         }
     }
 }

@@ -1,0 +1,243 @@
+//! The output modes: what is made, what it carries, what is left alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use common::outcome::{FailureClass, Outcome};
+use sandbox::{AuditedAsset, Edit, NewAsset, NewVersion, Restricted};
+
+use crate::harness::{Bench, MODES, assert_clean, is_protected, picture, quick};
+
+/// Past the time in which the listing may be behind a save.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(600)).await;
+}
+
+fn copies(bench: &Bench) -> Vec<AuditedAsset> {
+    bench
+        .sandbox
+        .audit()
+        .assets
+        .into_iter()
+        .filter(|asset| asset.copy_of.is_some() && !asset.deleted)
+        .collect()
+}
+
+fn rich() -> NewAsset {
+    let mut asset = picture("Été, 1.jpg", 1);
+    asset.tags = vec!["spring".to_owned(), "lake".to_owned()];
+    let values = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+    asset.properties = BTreeMap::from([
+        ("Country".to_owned(), values(&["France", "Côte d'Ivoire"])),
+        ("Source_ID".to_owned(), values(&["a, b; c"])),
+        ("Shoot_Date".to_owned(), values(&["2026-01-02T00:00:00Z"])),
+    ]);
+    let dates = [("archiveDate", "2031-01-01T00:00:00Z"), ("datePublished", "2030-01-01T00:00:00Z")];
+    asset.restricted.dates = dates.map(|(name, time)| (name.to_owned(), time.to_owned())).into();
+    asset
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_carries_everything_from_its_first_moment_and_is_linked_both_ways() {
+    let (bench, id) = Bench::with_asset(rich()).await;
+    bench.configure("[output]\nmode = 'copy'\nlink_metaproperty = 'Imatag_Link'\n");
+    bench.reconfigure("[imatag]", "status_metaproperty = 'imatag_status'\n[imatag]");
+    bench.sync().await.assert_code(0);
+    settle().await;
+    // The sandbox holds the copy against its original as it is saved.
+    assert_clean(&bench.sandbox.audit());
+    let (original, made) = (bench.asset(&id), copies(&bench));
+    assert_eq!((made.len(), original.versions.len(), original.media), (1, 1, 1));
+    let copy = &made[0];
+    assert_eq!((copy.link.as_ref(), original.link.as_ref()), (Some(&id), Some(&copy.id)));
+    assert!(copy.marker.as_ref().unwrap().starts_with(&format!("copy-of {id}; ")), "{copy:#?}");
+    assert!(original.marker.as_ref().unwrap().starts_with(&format!("copied-to {}; ", copy.id)));
+    assert!(copy.status.as_ref().unwrap().starts_with("protected "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_could_not_be_restricted_is_refused_by_name_before_it_is_paid_for() {
+    let restricted = |limited, archived, watermarked| Restricted {
+        limited,
+        archived,
+        watermarked,
+        ..Restricted::default()
+    };
+    let bench = Bench::new(quick()).await;
+    bench.set_mode("copy");
+    let restrictions =
+        [restricted(true, false, false), restricted(false, true, false), restricted(false, false, true)];
+    let ids = restrictions.map(|restricted| {
+        bench.sandbox.add_asset(NewAsset { restricted, ..picture("secret.jpg", 1) }).unwrap()
+    });
+    bench.sync().await.assert_code(6);
+    assert_clean(&bench.sandbox.audit());
+    for id in ids {
+        let Some(Outcome::Failed(failure)) = bench.outcome(&id).await else { panic!("{id} did not fail") };
+        assert_eq!(failure.class, FailureClass::Unsupported);
+        assert!(failure.reason.contains("secret.jpg") && failure.reason.contains(&id), "{}", failure.reason);
+        assert_eq!(bench.asset(&id).media, 0);
+    }
+    assert!(copies(&bench).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_original_makes_a_new_version_of_the_same_copy() {
+    let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
+    bench.sync().await.assert_code(0);
+    settle().await;
+    bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
+    settle().await;
+    bench.sync().await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    let made = copies(&bench);
+    assert_eq!((made.len(), made[0].versions.len(), bench.asset(&id).versions.len()), (1, 2, 2));
+    assert!(is_protected(&bench.asset(&id)));
+    // What was in the copy before is not in it now, so the older original is taken up again, at no new watermark.
+    settle().await;
+    bench.sandbox.new_version(&id, &NewVersion { restore: Some(1), seed: None }).unwrap().unwrap();
+    settle().await;
+    bench.sync().await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    assert_eq!((copies(&bench)[0].versions.len(), bench.asset(&id).media), (3, 2));
+    assert!(is_protected(&bench.asset(&id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_no_original_even_when_a_person_changes_its_file() {
+    let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
+    bench.sync().await.assert_code(0);
+    let copy = copies(&bench).remove(0).id;
+    settle().await;
+    bench.sandbox.new_version(&copy, &NewVersion::default()).unwrap().unwrap();
+    settle().await;
+    let ran = bench.sync().await;
+    assert_eq!((ran.code, &ran.summary()["selected"]), (Some(0), &0.into()), "{ran:#?}");
+    // And their file stays when the original changes.
+    bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
+    settle().await;
+    bench.sync().await.assert_code(6);
+    assert_clean(&bench.sandbox.audit());
+    let Some(Outcome::Failed(failure)) = bench.outcome(&id).await else { panic!("it did not fail") };
+    assert!(failure.reason.contains(&copy), "{}", failure.reason);
+    assert_eq!(bench.asset(&copy).versions.len(), 2);
+    // Deleted, the copy is made anew.
+    bench.sandbox.delete(&copy).unwrap();
+    bench.run(&["failed", "replay", "--yes"]).await.assert_code(0);
+    bench.sync().await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    assert!(is_protected(&bench.asset(&id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marker_that_a_person_copied_from_elsewhere_ties_nothing() {
+    let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
+    bench.sync().await.assert_code(0);
+    let (of_original, of_copy) = (bench.asset(&id).marker, copies(&bench)[0].marker.clone());
+    let size = |width: u32| sandbox::media::file(sandbox::media::Format::Jpeg, width.into(), width, 50);
+    let others = [(of_original, 72), (of_copy, 73)].map(|(marker, number)| {
+        bench.sandbox.add_asset(NewAsset { marker, ..NewAsset::new("other.jpg", size(number)) }).unwrap()
+    });
+    settle().await;
+    bench.sync().await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    assert_eq!(copies(&bench).len(), 3);
+    for other in others {
+        assert!(is_protected(&bench.asset(&other)), "{:#?}", bench.asset(&other));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_additional_file_is_named_by_its_hash_and_a_changed_original_gets_another() {
+    let (bench, id) = Bench::with_asset_in("additional", rich()).await;
+    bench.sync().await.assert_code(0);
+    settle().await;
+    bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
+    settle().await;
+    bench.sync().await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    let asset = bench.asset(&id);
+    let marker = asset.marker.clone().unwrap();
+    let mut names: Vec<_> =
+        marker.split("; ").map(|record| record.split(' ').nth(1).unwrap()[..12].to_owned()).collect();
+    names.reverse();
+    assert_eq!((asset.versions.len(), asset.additional.len()), (2, 2));
+    for (name, digits) in asset.additional.iter().zip(names) {
+        assert!(name.ends_with(&format!("-{digits}.jpg")), "{name} {digits}");
+    }
+    assert!(is_protected(&asset));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn switching_modes_on_a_protected_library_does_nothing_twice() {
+    for first in MODES {
+        let (bench, id) = Bench::with_asset_in(first, picture("one.jpg", 1)).await;
+        bench.sync().await.assert_code(0);
+        settle().await;
+        let before = bench.sandbox.stats();
+        for second in MODES {
+            bench.set_mode(second);
+            let ran = bench.sync().await;
+            assert_eq!((ran.code, &ran.summary()["selected"]), (Some(0), &0.into()), "{first} {second}");
+        }
+        let asset = bench.asset(&id);
+        assert_clean(&bench.sandbox.audit());
+        assert_eq!((asset.made, asset.media, is_protected(&asset)), (1, 1, true), "{first}");
+        for call in ["bynder.asset", "bynder.download", "bynder.modify", "imatag.find"] {
+            let after = bench.sandbox.stats();
+            assert_eq!(before.requests.get(call), after.requests.get(call), "{first} {call}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_ends_in_the_mode_it_began_in() {
+    let options = sandbox::Options { conversion_time: Duration::from_secs(1), ..quick() };
+    let bench = Bench::new(options).await;
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let mut child = bench.spawn(&["sync", "--full", "--quiet"]);
+    crate::harness::until(|| bench.asset(&id).marker.is_some()).await;
+    child.kill().await.unwrap();
+    bench.set_mode("copy");
+    bench.sync().await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    let asset = bench.asset(&id);
+    assert_eq!((asset.versions.len(), copies(&bench).len(), is_protected(&asset)), (2, 0, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asset_that_is_opted_out_is_neither_copied_nor_added_to() {
+    for mode in ["copy", "additional"] {
+        let (bench, id) = Bench::with_asset_in(mode, picture("one.jpg", 1)).await;
+        let wish = Edit { marker: Some("opted-out; ".to_owned()), ..Edit::default() };
+        bench.sandbox.edit(&id, wish).unwrap();
+        settle().await;
+        bench.sync().await.assert_code(0);
+        assert_clean(&bench.sandbox.audit());
+        assert_eq!(bench.asset(&id).made, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_elsewhere_is_verified_there_and_leaves_nothing_to_put_back() {
+    for mode in ["copy", "additional"] {
+        let (bench, id) = Bench::with_asset_in(mode, picture("one.jpg", 1)).await;
+        let run = bench.sync().await.summary()["run_id"].as_str().unwrap().to_owned();
+        settle().await;
+        bench.run(&["verify", "--sample", "1", "--json"]).await.assert_code(0);
+        for meant in [["--run", &run], ["--ids", &id]] {
+            let ran = bench.run(&["restore", meant[0], meant[1], "--yes", "--json"]).await;
+            assert_eq!(ran.code, Some(0), "{mode}: {ran:#?}");
+            assert!(ran.out.contains("original_in_place"), "{mode}: {ran:#?}");
+        }
+        assert_eq!((bench.asset(&id).versions.len(), bench.asset(&id).made), (1, 1));
+        let report = bench.run(&["report", "--asset", &id, "--format", "json"]).await;
+        let placed = if mode == "copy" { "\"copy_id\":\"" } else { "\"additional_file\":\"one-" };
+        assert!(report.out.contains(placed), "{report:#?}");
+        let Some(copy) = copies(&bench).pop() else { continue };
+        bench.run(&["restore", "--ids", &copy.id, "--yes"]).await.assert_code(0);
+        bench.sandbox.delete(&copy.id).unwrap();
+        let ran = bench.run(&["verify", "--sample", "1", "--json"]).await;
+        assert!(ran.code == Some(6) && ran.out.contains("no_copy"), "{ran:#?}");
+    }
+}

@@ -1,0 +1,120 @@
+//! Save, where the watermarked file becomes an additional file of the asset.
+
+use std::time::Duration;
+
+use common::bynder::{BynderError, Template};
+use common::job::{Job, Step};
+use common::marker::Record;
+use common::outcome::{FailureClass, Outcome, Placed};
+use common::queue::Lease;
+use jiff::Timestamp;
+
+use super::save::start_over;
+use super::{StepEnd, Wait, complete, marking};
+use crate::decide::{OriginalLook, look_at_original};
+use crate::environment::Environment;
+use crate::error::StepError;
+
+/// The look, and the save.
+const PLACES: u32 = 2;
+
+pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    let Some(parcel) = job.effects.parcel.clone() else {
+        return Ok(StepEnd::Next(Step::Transfer));
+    };
+    let (Some(original), Some(watermarked)) = (&job.effects.original, &job.effects.watermarked) else {
+        return Ok(StepEnd::Next(Step::Submit));
+    };
+    let (version, bytes) = (job.base, original.bytes);
+    let record = Record { original: original.sha256, watermarked: watermarked.sha256, version, bytes };
+    let Some(lease) = environment.queue.lease(&job.asset_id).await? else {
+        return Ok(StepEnd::NotYet(Wait::Moment));
+    };
+    // Neither what the look sees nor the lease may grow old while the save waits for its place in the budget.
+    let bynder = environment.bynder.with_places(PLACES).await?;
+    let asset = match bynder.template(&job.asset_id).await {
+        Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
+        answer => answer?,
+    };
+    let marker = asset.detail.asset.marker(&environment.settings.metaproperty.name);
+    let there = named_after(&asset, &record);
+    match look_at_original(&record, &asset.detail, &marker) {
+        OriginalLook::Restart { base, top, .. } => {
+            return Ok(start_over(environment, job, base, top, &asset.detail));
+        }
+        OriginalLook::Foreign(text) => return Ok(complete::foreign_text(environment, job, &text)),
+        OriginalLook::VersionsUnknown => {
+            let reason =
+                format!("Bynder does not tell the versions of asset {}; nothing was saved", job.asset_id);
+            return Ok(StepEnd::failed(FailureClass::Refused, reason));
+        }
+        OriginalLook::Done if there.is_some() => {}
+        OriginalLook::OptedOut if there.is_none() => {
+            let theirs = asset.detail.active().unwrap_or(job.base);
+            return Ok(StepEnd::Ended(Outcome::Superseded { ours: None, theirs }));
+        }
+        OriginalLook::Done | OriginalLook::OptedOut | OriginalLook::Untouched(_) => {}
+    }
+    let file_name = if let Some(name) = there {
+        environment.approval.shows();
+        name
+    } else if let Some(saved_at) = job.effects.saved_at {
+        return Ok(unseen(environment, job, saved_at));
+    } else {
+        lease.check()?;
+        match bynder.save_additional(&job.asset_id, &parcel).await {
+            Ok(()) if environment.approval.is_known_to_show() => super::transfer::additional_name_of(job),
+            Ok(()) => {
+                job.effects.saved_at = Some(Timestamp::now());
+                return Ok(StepEnd::NotYet(Wait::Moment));
+            }
+            Err(BynderError::NotFound { message, .. }) => {
+                job.effects.parcel = None;
+                let reason = format!("the upload is lost: {message}");
+                return Ok(StepEnd::Redo { step: Step::Transfer, reason });
+            }
+            Err(error) => return Err(StepError::from(error).of_effect()),
+        }
+    };
+    finish(environment, job, record, &asset, file_name, &lease).await
+}
+
+/// A file that Bynder says it saved, and that does not show, is not saved again.
+fn unseen(environment: &Environment, job: &Job, saved_at: Timestamp) -> StepEnd {
+    let waited = Duration::try_from(Timestamp::now().duration_since(saved_at)).unwrap_or_default();
+    if waited < environment.settings.longest_unseen {
+        return StepEnd::NotYet(Wait::Moment);
+    }
+    StepEnd::failed(
+        FailureClass::Permission,
+        format!(
+            "Bynder saved an additional file of asset {}, and does not show it: the token's user may only upload for \
+             approval. Give it the role MEDIAUPLOAD, or see what became of the file, then replay",
+            job.asset_id
+        ),
+    )
+}
+
+/// The additional file that is the watermarked one, by its name.
+fn named_after(asset: &Template, record: &Record) -> Option<String> {
+    let digits = record.watermarked.short();
+    asset.additional.iter().find(|name| name.contains(&digits)).cloned()
+}
+
+async fn finish(
+    environment: &Environment,
+    job: &mut Job,
+    record: Record,
+    asset: &Template,
+    file_name: String,
+    lease: &Lease,
+) -> Result<StepEnd, StepError> {
+    job.effects.placed = Some(Placed::Additional { file_name });
+    let marker = asset.detail.asset.marker(&environment.settings.metaproperty.name);
+    let records = marker.into_records().unwrap_or_default();
+    if !records.contains(&record) {
+        lease.check()?;
+        marking::write(environment, job, &records.with(record)).await?;
+    }
+    Ok(StepEnd::Ended(Outcome::Watermarked { version: job.base }))
+}

@@ -1,0 +1,96 @@
+//! A new copy: looked for before it is made a second time, and made with everything it has to have.
+
+use common::asset::AssetId;
+use common::bynder::{BynderError, NewAsset, Template};
+use common::job::Job;
+use common::marker::{Kin, Records, Status};
+use common::outcome::{FailureClass, Outcome};
+use jiff::Timestamp;
+
+use super::super::save::lost_import;
+use super::super::submit::shown_name;
+use super::{Environment, Files, StepEnd, StepError, Wait, Work, finish, marking};
+use crate::decide::{CannotCopy, copy_fields};
+
+/// The copy that an earlier save of this job made, of whose answer nothing is known: among the assets created since
+/// the job began, the one whose marker names this asset and this file.
+pub(super) async fn find(
+    environment: &Environment,
+    job: &Job,
+    files: &Files,
+) -> Result<Option<AssetId>, StepError> {
+    let name = &environment.settings.metaproperty.name;
+    let created = environment.bynder.created_since(job.created_at).await?;
+    let made = created.into_iter().find(|asset| {
+        let marker = asset.marker(name);
+        let ties = matches!(marker.kin(), Some(Kin::CopyOf(original)) if *original == job.asset_id);
+        ties && asset.id != job.asset_id
+            && marker.into_records().is_ok_and(|records| {
+                records.iter().any(|record| record.watermarked == files.watermarked.sha256)
+            })
+    });
+    Ok(made.map(|asset| asset.id))
+}
+
+/// Whether the asset could not be copied: asked before its watermark is paid for. `None`: it can be.
+pub(in super::super) async fn refused_ahead(
+    environment: &Environment,
+    job: &Job,
+) -> Result<Option<StepEnd>, StepError> {
+    let original = match environment.bynder.template(&job.asset_id).await {
+        Err(BynderError::NotFound { .. }) => return Ok(Some(StepEnd::Ended(Outcome::Gone))),
+        answer => answer?,
+    };
+    Ok(fields(environment, job, &original).await?.err())
+}
+
+/// What the copy is saved with, but for the connector's own texts; or why there cannot be one.
+async fn fields(
+    environment: &Environment,
+    job: &Job,
+    original: &Template,
+) -> Result<Result<Vec<(String, String)>, StepEnd>, StepError> {
+    let settings = &environment.settings;
+    let (own, now) = (settings.own_ids(), Timestamp::now());
+    let mut fields = copy_fields(original, &settings.definitions, &own, now);
+    if let Err(CannotCopy::Unknown(_)) = fields {
+        // Somebody may have added it since this process asked.
+        let definitions = environment.bynder.metaproperties().await?;
+        fields = copy_fields(original, &definitions, &own, now);
+    }
+    Ok(fields.map_err(|reason| {
+        let name = shown_name(job);
+        StepEnd::failed(
+            FailureClass::Unsupported,
+            format!(
+                "{name} (asset {}) cannot be copied: {reason}; change it, or leave the asset out by a filter",
+                job.asset_id
+            ),
+        )
+    }))
+}
+
+impl Work<'_> {
+    /// Makes the copy.
+    pub(super) async fn create(self, environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+        let mut fields = match fields(environment, job, &self.original).await? {
+            Ok(fields) => fields,
+            Err(end) => return Ok(end),
+        };
+        let records =
+            Records::default().with(self.files.on_copy(1)).with_kin(Kin::CopyOf(job.asset_id.clone()));
+        let texts = marking::texts(&environment.settings, &records, Status::Protected);
+        fields.extend(texts.into_iter().map(|(id, text)| (format!("metaproperty.{id}"), text)));
+        self.lease.check()?;
+        match self.bynder.save_asset(self.import, &fields).await {
+            Ok(NewAsset::Done(copy)) => {
+                job.effects.copy = Some(copy.clone());
+                job.effects.saved_at = Some(Timestamp::now());
+                finish::finish(environment, job, self.files, &copy, Some(self.original), self.lease).await
+            }
+            Ok(NewAsset::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
+            Err(BynderError::NotFound { message, .. }) => Ok(lost_import(job, &message)),
+            Err(error) => Err(StepError::from(error).of_effect()),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Save, where the watermarked file goes into a copy of the asset: a new one, or a new version of the one there is.
+
+mod create;
+mod finish;
+mod renew;
+
+use std::time::Duration;
+
+use common::bynder::{BynderError, ImportId, Template};
+use common::hash::FileFacts;
+use common::job::{Job, Step};
+use common::marker::{Kin, Marker, Record};
+use common::outcome::{FailureClass, Outcome};
+use common::queue::Lease;
+use jiff::Timestamp;
+
+use super::save::{conversion, start_over};
+use super::{StepEnd, Wait, complete, marking};
+use crate::decide::{OriginalLook, look_at_original};
+use crate::environment::Environment;
+use crate::error::StepError;
+
+pub(super) use create::refused_ahead;
+pub(super) use renew::withdraw;
+
+/// Calls that follow each other closely: the look at the original, the look at its copy, the save.
+const PLACES_TO_RENEW: u32 = 3;
+/// The look at the original, and the save.
+const PLACES_TO_CREATE: u32 = 2;
+
+pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    let Some(import) = job.effects.import_id.clone().map(ImportId::from) else {
+        return Ok(StepEnd::Next(Step::Transfer));
+    };
+    let Some(files) = Files::of(job) else { return Ok(StepEnd::Next(Step::Submit)) };
+    if job.effects.copy.is_none() {
+        if job.suspect && !listing_has_caught_up(environment, job) {
+            return Ok(StepEnd::NotYet(Wait::Moment));
+        }
+        // A suspect job may have saved already: then the import is used up, and asking for it would mislead.
+        if !job.suspect
+            && let Some(end) = conversion(environment, job, &import).await?
+        {
+            return Ok(end);
+        }
+    }
+    let Some(lease) = environment.queue.lease(&job.asset_id).await? else {
+        return Ok(StepEnd::NotYet(Wait::Moment));
+    };
+    if job.effects.copy.is_none() && job.suspect {
+        job.effects.copy = create::find(environment, job, &files).await?;
+    }
+    if let Some(copy) = job.effects.copy.clone() {
+        return finish::finish(environment, job, &files, &copy, None, &lease).await;
+    }
+    let tied = copied_to(&Marker::parse(job.marker_text.as_deref())).is_some();
+    if job.suspect
+        && !tied
+        && let Some(end) = conversion(environment, job, &import).await?
+    {
+        return Ok(end);
+    }
+    // Neither what the looks see nor the lease may grow old while the save waits for its place in the budget.
+    let places = if tied { PLACES_TO_RENEW } else { PLACES_TO_CREATE };
+    let bynder = environment.bynder.with_places(places).await?;
+    let original = match bynder.template(&job.asset_id).await {
+        Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
+        answer => answer?,
+    };
+    if let Some(end) = look(environment, job, &files, &original) {
+        return Ok(end);
+    }
+    let marker = original.detail.asset.marker(&environment.settings.metaproperty.name);
+    let work = Work { bynder: &bynder, files: &files, import: &import, lease: &lease, original };
+    match copied_to(&marker) {
+        Some(copy) => work.renew(environment, job, &copy).await,
+        None => work.create(environment, job).await,
+    }
+}
+
+/// What a save is done with.
+struct Work<'a> {
+    /// The portal, with places for the calls that follow.
+    bynder: &'a common::bynder::Bynder,
+    files: &'a Files,
+    import: &'a ImportId,
+    lease: &'a Lease,
+    original: Template,
+}
+
+/// The file that was watermarked and the one that it became.
+struct Files {
+    original: FileFacts,
+    watermarked: FileFacts,
+    base: u32,
+}
+
+impl Files {
+    fn of(job: &Job) -> Option<Self> {
+        let (original, watermarked) = (job.effects.original.clone()?, job.effects.watermarked.clone()?);
+        Some(Self { original, watermarked, base: job.base })
+    }
+
+    /// The record of the original: its own version and length.
+    fn on_original(&self) -> Record {
+        let (original, watermarked) = (self.original.sha256, self.watermarked.sha256);
+        Record { original, watermarked, version: self.base, bytes: self.original.bytes }
+    }
+
+    /// The record of the copy's version that holds the watermarked file.
+    fn on_copy(&self, version: u32) -> Record {
+        Record { version, bytes: self.watermarked.bytes, ..self.on_original() }
+    }
+}
+
+/// Whether everything that this suspect job may have done before is in the listing by now.
+fn listing_has_caught_up(environment: &Environment, job: &mut Job) -> bool {
+    let now = Timestamp::now();
+    let since = *job.effects.quiet_since.get_or_insert(now);
+    Duration::try_from(now.duration_since(since)).unwrap_or_default() >= environment.settings.index_lag
+}
+
+/// Looks at the original before anything is saved. `None`: go on.
+fn look(environment: &Environment, job: &mut Job, files: &Files, original: &Template) -> Option<StepEnd> {
+    let detail = &original.detail;
+    let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+    match look_at_original(&files.on_original(), detail, &marker) {
+        OriginalLook::Untouched(_) => None,
+        OriginalLook::Done => Some(StepEnd::Ended(Outcome::AlreadyProtected)),
+        OriginalLook::Restart { base, top, .. } => Some(start_over(environment, job, base, top, detail)),
+        OriginalLook::OptedOut => {
+            let theirs = detail.active().unwrap_or(job.base);
+            Some(StepEnd::Ended(Outcome::Superseded { ours: None, theirs }))
+        }
+        OriginalLook::Foreign(text) => Some(complete::foreign_text(environment, job, &text)),
+        OriginalLook::VersionsUnknown => Some(StepEnd::failed(
+            FailureClass::Refused,
+            format!("Bynder does not tell the versions of asset {}; nothing was saved", job.asset_id),
+        )),
+    }
+}
+
+/// The copy that this marker names.
+fn copied_to(marker: &Marker) -> Option<common::asset::AssetId> {
+    match marker.kin() {
+        Some(Kin::CopiedTo(copy)) => Some(copy.clone()),
+        Some(Kin::CopyOf(_)) | None => None,
+    }
+}
+
+/// The names of the connector's own metaproperties, which a copy does not take over.
+fn own_names(environment: &Environment) -> Vec<&str> {
+    let ids = environment.settings.own_ids();
+    let own = environment.settings.definitions.iter().filter(|known| ids.contains(&known.id.as_str()));
+    own.map(|known| known.name.as_str()).collect()
+}

@@ -1,0 +1,187 @@
+//! A new version of the copy that an earlier job made, because its original has changed.
+
+use common::asset::{AssetDetail, AssetId};
+use common::bynder::{BynderError, Saved};
+use common::job::{Job, Renewal};
+use common::marker::{Kin, Marker, Record, Status};
+use common::outcome::FailureClass;
+
+use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, download_hash, lost_import};
+use super::super::submit::shown_name;
+use super::{Environment, StepEnd, StepError, Wait, Work, conversion, finish, marking};
+use crate::decide::{Look, Sight, look};
+
+impl Work<'_> {
+    /// Saves the watermarked file as a new version of this copy, or makes another copy if it is none.
+    pub(super) async fn renew(
+        self,
+        environment: &Environment,
+        job: &mut Job,
+        copy: &AssetId,
+    ) -> Result<StepEnd, StepError> {
+        let detail = match self.bynder.asset(copy).await {
+            // Somebody deleted it.
+            Err(BynderError::NotFound { .. }) => return self.create(environment, job).await,
+            answer => answer?,
+        };
+        let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+        // The marker may have come from another asset, along with other values that a person copied.
+        if marker.kin() != Some(&Kin::CopyOf(job.asset_id.clone())) {
+            return self.create(environment, job).await;
+        }
+        if let Some(record) =
+            holds(&detail, &marker).filter(|record| record.watermarked == self.files.watermarked.sha256)
+            && job.effects.renewal.as_ref().is_none_or(|renewal| renewal.marked.is_none())
+        {
+            return self.renewed(environment, job, copy, record.version, marker).await;
+        }
+        let renewal = match renewal(job, copy, &detail, &marker, environment) {
+            Ok(renewal) => renewal,
+            Err(end) => return Ok(end),
+        };
+        let marker_before = Marker::parse(renewal.marker_text.as_deref());
+        let sight = Sight {
+            base: renewal.base,
+            top: renewal.top,
+            original: self.files.original.sha256,
+            watermarked: &self.files.watermarked,
+            marker_before: &marker_before,
+        };
+        match look(sight, &detail, &marker) {
+            Look::Clear => {}
+            Look::Mark(record) => return mark(environment, job, copy, record, marker).await,
+            Look::MaybeOurs { candidates } => {
+                for version in candidates {
+                    let file = download_hash(environment, job, copy, version).await?;
+                    if file.sha256() == self.files.watermarked.sha256 {
+                        return self.renewed(environment, job, copy, version, marker).await;
+                    }
+                }
+                return Ok(meddled(job, copy));
+            }
+            Look::Restart { .. } | Look::ProtectedElsewhere(_) | Look::OptedOut | Look::Foreign(_) => {
+                return Ok(meddled(job, copy));
+            }
+            Look::VersionsUnknown => {
+                let reason =
+                    format!("Bynder does not tell the versions of the copy {copy}; nothing was saved");
+                return Ok(StepEnd::failed(FailureClass::Refused, reason));
+            }
+        }
+        if job.suspect
+            && let Some(end) = conversion(environment, job, self.import).await?
+        {
+            return Ok(end);
+        }
+        self.lease.check()?;
+        match self.bynder.save_version(copy, self.import).await {
+            Ok(Saved::Done) => {
+                let version = detail.top().unwrap_or_default() + 1;
+                self.renewed(environment, job, copy, version, marker).await
+            }
+            Ok(Saved::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
+            Err(BynderError::NotFound { message, .. }) => Ok(lost_import(job, &message)),
+            Err(error) => Err(StepError::from(error).of_effect()),
+        }
+    }
+
+    /// The copy holds the file as this version: the original's marker has to say so.
+    async fn renewed(
+        self,
+        environment: &Environment,
+        job: &mut Job,
+        copy: &AssetId,
+        version: u32,
+        marker: Marker,
+    ) -> Result<StepEnd, StepError> {
+        let before = marker.into_records().unwrap_or_default();
+        let (files, original) = (self.files, &self.original);
+        finish::mark_original(environment, job, files, copy, version, original, Some(&before), self.lease)
+            .await
+    }
+}
+
+/// The record of the version that is active, if there is one.
+fn holds(detail: &AssetDetail, marker: &Marker) -> Option<Record> {
+    let active = detail.active()?;
+    marker.record_of(active, detail.version(active)?.bytes?)
+}
+
+/// What the job knows of the copy, from when it came to it: a copy that a person worked on is left alone.
+fn renewal(
+    job: &mut Job,
+    copy: &AssetId,
+    detail: &AssetDetail,
+    marker: &Marker,
+    environment: &Environment,
+) -> Result<Renewal, StepEnd> {
+    if let Some(known) = job.effects.renewal.clone().filter(|known| known.copy == *copy) {
+        return Ok(known);
+    }
+    let (Some(_), Some(base), Some(top)) = (holds(detail, marker), detail.active(), detail.top()) else {
+        return Err(meddled(job, copy));
+    };
+    let marker_text = detail.asset.property_text(&environment.settings.metaproperty.name);
+    let renewal = Renewal { copy: copy.clone(), base, top, marker_text, marked: None };
+    job.effects.renewal = Some(renewal.clone());
+    Ok(renewal)
+}
+
+async fn mark(
+    environment: &Environment,
+    job: &mut Job,
+    copy: &AssetId,
+    record: Record,
+    marker: Marker,
+) -> Result<StepEnd, StepError> {
+    let written_before = job.effects.renewal.as_ref().is_some_and(|renewal| renewal.marked == Some(record));
+    if written_before {
+        job.unseen_marker_looks += 1;
+    }
+    if job.unseen_marker_looks >= LOOKS_BEFORE_GIVING_UP {
+        let name = &environment.settings.metaproperty.name;
+        let reason = format!(
+            "Bynder accepts text for the metaproperty {name} of the copy {copy} but does not keep it; nothing was saved"
+        );
+        return Ok(StepEnd::failed(FailureClass::Marker, reason));
+    }
+    if !written_before || job.unseen_marker_looks.is_multiple_of(LOOKS_BEFORE_WRITING_AGAIN) {
+        let records = marker.into_records().unwrap_or_default().with(record);
+        marking::write_with(environment, copy, &records, Status::Protected).await?;
+        if let Some(renewal) = &mut job.effects.renewal {
+            renewal.marked = Some(record);
+        }
+    }
+    Ok(StepEnd::NotYet(Wait::Moment))
+}
+
+/// The copy holds something else than the connector put there, or a person does not want it touched.
+fn meddled(job: &Job, copy: &AssetId) -> StepEnd {
+    let name = shown_name(job);
+    StepEnd::failed(
+        FailureClass::Refused,
+        format!(
+            "{name} (asset {}) has changed, but a person worked on its copy {copy}, which is left alone; restore the \
+             copy's protected version, or delete the copy, then replay",
+            job.asset_id
+        ),
+    )
+}
+
+/// Takes back what a failed job wrote on a copy ahead of a save that will not come. A failure here is only logged.
+pub(in super::super) async fn withdraw(environment: &Environment, job: &mut Job) {
+    let Some(renewal) = job.effects.renewal.clone().filter(|renewal| renewal.marked.is_some()) else {
+        return;
+    };
+    let Some(watermarked) = job.effects.watermarked.as_ref().map(|facts| facts.sha256) else { return };
+    let withdrawn = async {
+        let detail = environment.bynder.asset(&renewal.copy).await?;
+        let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+        let top = detail.top().unwrap_or(renewal.top);
+        marking::retract_from(environment, &renewal.copy, top, watermarked, marker, Status::Unprotected).await
+    };
+    if let Err(error) = withdrawn.await {
+        tracing::warn!(asset_id = %renewal.copy, error = %error, "the marker of a copy could not be taken back");
+    }
+    job.effects.renewal = None;
+}
