@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytesize::ByteSize;
 use common::beside::Beside;
-use common::config::Config;
+use common::config::{Config, OutputMode};
 use common::failure::Failure;
 use common::ledger::Ledger;
 use common::queue::EmbeddedQueue;
@@ -23,6 +23,10 @@ use common::patience::Patience;
 /// Portal calls for a small asset: place of the download, init, register, finalise, marker, look, save, and a share of
 /// those that many jobs make together.
 const CALLS_AN_ASSET: f64 = 7.5;
+/// The same where the file goes into a copy: whether it can be copied, and the copy, are looked at as well.
+const CALLS_A_COPY: f64 = 9.5;
+/// The same for an additional file, which needs no finalise.
+const CALLS_AN_ADDITIONAL_FILE: f64 = 6.5;
 const WINDOW_SECONDS: f64 = 300.0;
 
 /// Says what a run over `scope` would do.
@@ -64,11 +68,16 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
 }
 
 fn least_seconds(report: &Report, config: &Config) -> f64 {
-    calls(report) * WINDOW_SECONDS / f64::from(config.bynder.requests_per_5_minutes.get())
+    calls(report, config) * WINDOW_SECONDS / f64::from(config.bynder.requests_per_5_minutes.get())
 }
 
-fn calls(report: &Report) -> f64 {
-    report.found.selected as f64 * CALLS_AN_ASSET + report.found.further_parts as f64
+fn calls(report: &Report, config: &Config) -> f64 {
+    let each = match config.output.mode {
+        OutputMode::Version => CALLS_AN_ASSET,
+        OutputMode::Copy => CALLS_A_COPY,
+        OutputMode::Additional => CALLS_AN_ADDITIONAL_FILE,
+    };
+    report.found.selected as f64 * each + report.found.further_parts as f64
 }
 
 fn as_json(report: &Report, config: &Config) -> serde_json::Value {
@@ -82,7 +91,7 @@ fn as_json(report: &Report, config: &Config) -> serde_json::Value {
         "by_extension": report.found.by_extension,
         "paid_watermarks": report.found.selected,
         "added_storage_bytes": report.found.bytes,
-        "portal_calls": calls(report).ceil(),
+        "portal_calls": calls(report, config).ceil(),
         "least_seconds": least_seconds(report, config).ceil(),
         "limit_reached": report.found.limit.is_some(),
     })
@@ -104,7 +113,7 @@ pub(crate) fn print(report: &Report, config: &Config, line: impl Fn(&str)) {
     }
     line(&format!(
         "  about {:.0} Bynder calls, at least {} at the configured budget",
-        calls(report),
+        calls(report, config),
         spoken(least_seconds(report, config))
     ));
     line(&format!("  {} paid watermarks, {} of added storage", found.selected, size(found.bytes)));

@@ -46,6 +46,16 @@ async fn what_waits_for_approval_is_never_saved_again_and_settled_when_it_shows(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_says_beforehand_that_saves_wait_for_approval() {
+    for (options, word) in [(for_approval(), "WARN"), (quick(), "PASS")] {
+        let bench = Bench::new(options).await;
+        let told = bench.run(&["doctor"]).await;
+        let line = told.out.lines().find(|line| line.contains("Bynder right to upload")).unwrap();
+        assert!(line.starts_with(word) && line.contains("approv") == (word == "WARN"), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_waits_for_approval_is_not_made_again_and_counts_once_it_shows() {
     let bench = Bench::new(for_approval()).await;
     bench.set_mode("copy");

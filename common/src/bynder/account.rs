@@ -28,7 +28,30 @@ struct Tag {
     tag: String,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct User {
+    profile_id: String,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    roles: Vec<String>,
+}
+
 impl Bynder {
+    /// The security roles of the token's user, such as `MEDIAUPLOAD`: two calls, which are in no published definition
+    /// and which integrations make.
+    pub async fn roles(&self) -> Result<Vec<String>, BynderError> {
+        let operation = "asking for the user's roles";
+        let url = self.url(operation, &["api", "v4", "currentUser", ""])?;
+        let user: User = self.call(Operation::LookUp, operation, |client| client.get(url.clone())).await?;
+        let url = self.url(operation, &["api", "v4", "profiles", &user.profile_id, ""])?;
+        let profile: Profile =
+            self.call(Operation::LookUp, operation, |client| client.get(url.clone())).await?;
+        Ok(profile.roles)
+    }
+
     /// The account: the cheapest call that proves portal and token.
     pub async fn account(&self) -> Result<Account, BynderError> {
         let url = self.url("asking for the account", &["api", "v4", "account", ""])?;

@@ -170,9 +170,30 @@ async fn portal(config: &Config, bynder: &Bynder, report: &mut Report) {
         }
         Err(error) => report.add("hash metaproperty", failed(&error)),
     }
+    let finding = match bynder.roles().await {
+        Ok(roles) => may_upload(&roles),
+        Err(error) => Finding::Warn(format!(
+            "cannot be asked for ({error}): with a user who may only upload for approval, each save waits for a person"
+        )),
+    };
+    report.add("Bynder right to upload", finding);
     let text = "not tried, since trying would change an asset: the token needs the scope asset:write, its user the roles \
                 MEDIAHIGHRES, MEDIAUPLOAD and MEDIAEDIT";
     report.add("Bynder rights to write", Finding::Warn(text.to_owned()));
+}
+
+/// What the user's roles mean for saving.
+fn may_upload(roles: &[String]) -> Finding {
+    let has = |role: &str| roles.iter().any(|known| known == role);
+    if has("MEDIAUPLOAD") {
+        Finding::Pass("what is saved shows at once (role MEDIAUPLOAD)".to_owned())
+    } else if has("MEDIAUPLOADFORAPPROVAL") {
+        let text = "the user may only upload for approval: each job ends as awaiting_approval, and what it saved shows once a \
+                    person approves it; give the user the role MEDIAUPLOAD to do without";
+        Finding::Warn(text.to_owned())
+    } else {
+        Finding::Fail("the user may not upload: give it the role MEDIAUPLOAD".to_owned(), 4)
+    }
 }
 
 async fn broker(config: &Config, report: &mut Report) {

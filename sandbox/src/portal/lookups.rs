@@ -65,6 +65,18 @@ pub(super) fn account() -> Response {
     )
 }
 
+pub(super) fn user() -> Response {
+    answer(200, &json!({"id": "USER", "username": "connector", "profileId": "PROFILE"}))
+}
+
+pub(super) fn profile(shared: &Shared) -> Response {
+    let upload = if shared.options.for_approval { "MEDIAUPLOADFORAPPROVAL" } else { "MEDIAUPLOAD" };
+    answer(
+        200,
+        &json!({"id": "PROFILE", "name": "Connector", "roles": ["MEDIAHIGHRES", "MEDIAEDIT", upload]}),
+    )
+}
+
 pub(super) fn collections() -> Response {
     answer(
         200,

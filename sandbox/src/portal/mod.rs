@@ -39,6 +39,8 @@ pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> R
         Endpoint::Metaproperties => lookups::metaproperties(shared),
         Endpoint::Brands => lookups::brands(),
         Endpoint::Account => lookups::account(),
+        Endpoint::User => lookups::user(),
+        Endpoint::Profile => lookups::profile(shared),
         Endpoint::Collections => lookups::collections(),
         Endpoint::Tags => lookups::tags(shared, &call),
         _ => refuse(404, "Not found"),
