@@ -118,6 +118,26 @@ async fn a_transfer_that_breaks_off_goes_on_and_nothing_that_arrived_is_sent_aga
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_error_page_in_the_place_of_a_file_of_unknown_length_is_not_taken_for_it() {
+    let missing = NewAsset { file: None, ..NewAsset::new("one.jpg", Vec::new()) };
+    let (bench, id) = Bench::with_asset(missing).await;
+    let page = Action::Answer {
+        status: 200,
+        body: "<p>maintenance</p>".to_owned(),
+        content_type: "text/html".to_owned(),
+    };
+    bench.sandbox.set_faults(once("bynder.download", Moment::Before, page.clone()));
+    bench.sync().await.assert_code(6);
+    let Some(Outcome::Failed(failure)) = bench.outcome(&id).await else { panic!("it has no file") };
+    assert_eq!(failure.class, FailureClass::NoOriginal, "{failure:?}");
+    let empty = bench.sandbox.add_asset(NewAsset::new("two.jpg", Vec::new())).unwrap();
+    bench.sandbox.set_faults(once("s3.file", Moment::After, page));
+    bench.sync().await.assert_code(6);
+    let Some(Outcome::Failed(failure)) = bench.outcome(&empty).await else { panic!("its file is empty") };
+    assert_eq!(failure.class, FailureClass::NoOriginal, "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_takes_longer_than_its_client_is_not_done_twice() {
     let effects = [
         ("version", "imatag.submit"),

@@ -25,6 +25,8 @@ const MOST_REDIRECTS: u32 = 5;
 pub struct Download {
     /// The announced length.
     pub bytes: Option<u64>,
+    /// Whether it says that it is a web page, as error pages do that come with a status of success.
+    pub is_web_page: bool,
     /// The file; ends in an error when nothing comes for the request timeout.
     pub body: BoxStream<'static, Result<Bytes, BynderError>>,
 }
@@ -107,7 +109,7 @@ impl Bynder {
 
     /// The file, which goes on by itself where it breaks off: from the same link, or a new one once that expired.
     fn body(&self, id: &AssetId, version: u32, link: Url, response: Response) -> Download {
-        let bytes = response.content_length();
+        let (bytes, is_web_page) = (response.content_length(), http::is_web_page(&response));
         let operation = description(id, version);
         let (bynder, id, link) = (self.clone(), id.clone(), Arc::new(Mutex::new(link)));
         let again = move |rest: Rest| {
@@ -125,7 +127,11 @@ impl Bynder {
             }
         };
         let body = self.inner.transport.resuming_body(Operation::FetchOriginal, response, again);
-        Download { bytes, body: body.map_err(move |error| unavailable(&operation, error)).boxed() }
+        Download {
+            bytes,
+            is_web_page,
+            body: body.map_err(move |error| unavailable(&operation, error)).boxed(),
+        }
     }
 
     async fn place(&self, operation: &str, id: &AssetId, version: u32) -> Result<Url, BynderError> {

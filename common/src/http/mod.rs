@@ -48,6 +48,12 @@ pub struct TransportError {
     pub reason: String,
 }
 
+/// Whether an answer says that it is a web page: error pages have come with a status of success.
+pub fn is_web_page(response: &Response) -> bool {
+    let kind = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("text/html"))
+}
+
 /// Sends requests with deadlines; clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Transport {

@@ -15,7 +15,7 @@ use super::answer::shown;
 use super::call::{attempted, unavailable};
 use super::error::Attempted;
 use super::{Imatag, ImatagError, MediumId, MediumState, ResultPlace};
-use crate::http::{Operation, Rest};
+use crate::http::{self, Operation, Rest};
 
 const MOST_REDIRECTS: u32 = 5;
 
@@ -91,7 +91,7 @@ impl Imatag {
                 let json: Value = self.read(operation, response).await?;
                 let target = json.pointer(pointer).and_then(Value::as_str);
                 url = follow(&url, target).ok_or_else(|| no_place(at))?;
-            } else if is_web_page(&response) {
+            } else if http::is_web_page(&response) {
                 let reason = "a web page came instead of the result".to_owned();
                 return Err(ImatagError::Unexpected { at, reason });
             } else {
@@ -164,13 +164,6 @@ fn follow(from: &Url, target: Option<&str>) -> Option<Url> {
 
 fn no_place(at: Attempted) -> ImatagError {
     ImatagError::Unexpected { at, reason: "it points to no place for the result".to_owned() }
-}
-
-/// Error pages have come with a status of success; nobody watermarks web pages.
-fn is_web_page(response: &Response) -> bool {
-    let header =
-        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    header.starts_with("text/html")
 }
 
 pub(super) fn is_json(response: &Response) -> bool {
