@@ -34,7 +34,7 @@ pub use library::{NewAsset, NewFile};
 pub use options::{Options, RateLimit};
 pub use person::{Edit, NewVersion, NoSuchThing};
 pub use stats::Stats;
-pub use world::{Maker, Planted, Restricted};
+pub use world::{Attached, Maker, Planted, Restricted};
 
 use world::Shared;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use sandbox::{Edit, NewVersion, Sandbox};
+use sandbox::{Attached, Edit, NewAsset, NewVersion, Sandbox};
 
-use crate::harness::{Bench, assert_clean, is_protected, quick};
+use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until_async};
 
 /// One thing a person may do.
 fn meddle(sandbox: &Sandbox, ids: &[String], random: &mut StdRng) {
@@ -107,4 +107,42 @@ async fn a_version_uploaded_during_the_import_is_protected_instead_of_buried() {
     let asset = bench.asset(&id);
     assert_clean(&bench.sandbox.audit());
     assert_eq!((theirs, asset.versions.len(), is_protected(&asset)), (2, 3, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_hung_on_an_asset_stays_on_it_and_the_first_file_keeps_its_focus_point() {
+    let attached = Attached {
+        collections: vec!["COLLECTION-HEROES".to_owned()],
+        thumbnails: vec!["Hero".to_owned()],
+        usages: vec!["https://shop.invalid/lake".to_owned()],
+        public_links: vec!["https://share.invalid/1".to_owned()],
+        focus_point: Some((12, 34)),
+    };
+    let hung = NewAsset { attached, tags: vec!["lake".to_owned()], ..picture("one.jpg", 1) };
+    let (bench, id) = Bench::with_asset(hung).await;
+    bench.sync().await.assert_code(0);
+    assert!(is_protected(&bench.asset(&id)));
+    let announcement = bench.sandbox.announcement();
+    let get = async |path: String| {
+        let url = format!("{}/{path}", announcement.bynder.trim_end_matches('/'));
+        let request = reqwest::Client::new().get(url).bearer_auth(&announcement.token);
+        request.send().await.unwrap().json::<serde_json::Value>().await.unwrap()
+    };
+    let asset = get(format!("api/v4/media/{id}/?versions=1")).await;
+    assert!(asset["thumbnails"]["Hero"].is_string() && asset["tags"][0] == "lake", "{asset}");
+    let items = asset["mediaItems"].as_array().unwrap();
+    let focus = |version: u32| {
+        let own = items.iter().find(|item| item["type"] == "original" && item["version"] == version);
+        own.unwrap()["focusPoint"].clone()
+    };
+    assert_eq!(focus(1), serde_json::json!({"x": 12, "y": 34}));
+    // It belongs to a file, and nothing that the connector may call sets one.
+    assert!(focus(2).is_null());
+    until_async(async || {
+        let collection = get("api/v4/media/?collectionId=COLLECTION-HEROES".to_owned()).await;
+        collection[0]["id"] == *id
+    })
+    .await;
+    // Collections, usage and public links are among what the audit holds against what people had.
+    assert_clean(&bench.sandbox.audit());
 }

@@ -59,6 +59,8 @@ pub(crate) fn judge_copy(world: &mut World, copy: &mut Asset) {
     }
     let plain = |words: &Baseline| Baseline {
         restricted: copy.words.restricted.clone(),
+        // A copy has none of it, as the documents say.
+        attached: copy.words.attached.clone(),
         is_public: false,
         ..words.clone()
     };

@@ -13,7 +13,8 @@ pub(crate) use seed::seed;
 use crate::audit::kind_of;
 use crate::portal::BRAND;
 use crate::world::{
-    Asset, Baseline, Made, Maker, Output, Planted, Restricted, Shared, StoredFile, Version, hash_file,
+    Asset, Attached, Baseline, Made, Maker, Output, Planted, Restricted, Shared, StoredFile, Version,
+    hash_file,
 };
 
 /// A new asset for the library.
@@ -33,6 +34,8 @@ pub struct NewAsset {
     pub properties: BTreeMap<String, Vec<String>>,
     /// How its use is restricted besides.
     pub restricted: Restricted,
+    /// What people hung on it.
+    pub attached: Attached,
     /// Whether the token's user may not download it, as with an archived asset without the role.
     pub refuses_download: bool,
     /// The id of its brand.
@@ -65,6 +68,7 @@ impl NewAsset {
             tags: Vec::new(),
             properties: BTreeMap::new(),
             restricted: Restricted::default(),
+            attached: Attached::default(),
             refuses_download: false,
             brand: BRAND.to_owned(),
             limited: false,
@@ -108,6 +112,7 @@ pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<Strin
             archived: new.refuses_download || new.restricted.archived,
             ..new.restricted
         },
+        attached: new.attached,
     };
     let extension = file.as_ref().and_then(|file| file.format).map_or("bin", crate::media::Format::extension);
     let version = Version {

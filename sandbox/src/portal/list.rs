@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::call::{Call, answer};
-use super::super::world::{Shared, World};
+use super::super::world::{COLLECTIONS, Shared, World};
 
 pub(super) fn list(shared: &Shared, call: &Call) -> Response {
     let mut world = shared.world();
@@ -24,9 +24,11 @@ pub(super) fn list(shared: &Shared, call: &Call) -> Response {
         None => (number("page", 1).max(1) - 1) * limit,
     };
     let mut page: Vec<Value> = rows.into_iter().skip(skip).take(limit).collect();
-    if !call.flag("includeVersionNumber") {
-        for row in &mut page {
-            row.as_object_mut().map(|fields| fields.remove("activeVersion"));
+    for fields in page.iter_mut().filter_map(Value::as_object_mut) {
+        // The index knows them, and does not show them.
+        fields.remove(COLLECTIONS);
+        if !call.flag("includeVersionNumber") {
+            fields.remove("activeVersion");
         }
     }
     let more = skip + page.len() < total;
@@ -71,10 +73,10 @@ fn matches(row: &Value, call: &Call) -> bool {
         "orientation" => text("orientation") == wanted,
         "isPublic" | "archive" | "limited" => flag(wanted).is_none_or(|wanted| row[name] == u8::from(wanted)),
         "propertyOptionId" => wanted.split(',').all(|id| contains(&row["propertyOptions"], id)),
-        // A collection holds everything of one brand here.
-        "collectionId" => {
-            wanted.split(',').any(|id| id == "COLLECTION-SPRING" && contains(&row["tags"], "spring"))
-        }
+        // The one that there is from the start holds everything with a tag.
+        "collectionId" => wanted.split(',').any(|id| {
+            contains(&row[COLLECTIONS], id) || id == "COLLECTION-SPRING" && contains(&row["tags"], "spring")
+        }),
         "keyword" => text("name").to_lowercase().contains(&wanted.to_lowercase()),
         "dateCreated" | "dateModified" => bound(wanted).is_none_or(|bound| date(row, name) > bound),
         "dateCreatedTo" => bound(wanted).is_none_or(|bound| date(row, "dateCreated") <= bound),

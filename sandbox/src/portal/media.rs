@@ -10,7 +10,9 @@ use serde_json::json;
 use super::lookups::{SELECTS, text_id};
 use crate::audit::ViolationKind;
 use crate::call::{Call, answer, refuse};
-use crate::world::{Change, LINK_ID, Link, MARKER_ID, Maker, STATUS_ID, Shared, TEXTS, option_id};
+use crate::world::{
+    COLLECTIONS, Change, LINK_ID, Link, MARKER_ID, Maker, STATUS_ID, Shared, TEXTS, option_id,
+};
 
 /// The most characters a text metaproperty keeps.
 const LONGEST_TEXT: usize = 2500;
@@ -21,7 +23,9 @@ pub(super) fn get(shared: &Shared, call: &Call) -> Response {
     asset.touched += 1;
     asset.last_look = Some(Instant::now());
     asset.seen = Some(asset.words.clone());
-    answer(200, &asset.row(call.flag("versions")))
+    let mut row = asset.row(call.flag("versions"));
+    row.as_object_mut().map(|fields| fields.remove(COLLECTIONS));
+    answer(200, &row)
 }
 
 pub(super) fn delete(shared: &Shared, call: &Call) -> Response {

@@ -11,8 +11,8 @@ use crate::audit::{self, ViolationKind};
 use crate::call::{Call, answer, refuse};
 use crate::library::extension_of;
 use crate::world::{
-    Additional, Asset, Baseline, LINK_ID, MARKER_ID, Made, Maker, Planted, Restricted, STATUS_ID, Shared,
-    StoredFile, Version, World, whole_second,
+    Additional, Asset, Attached, Baseline, LINK_ID, MARKER_ID, Made, Maker, Planted, Restricted, STATUS_ID,
+    Shared, StoredFile, Version, World, whole_second,
 };
 
 fn import_file(world: &mut World, import: &str) -> Result<(StoredFile, String), Response> {
@@ -137,6 +137,7 @@ fn new(id: String, file: StoredFile, name: &str, form: &BTreeMap<String, String>
         orientation: "landscape".to_owned(),
         is_public: matches!(field("ispublic").as_str(), "1" | "true"),
         restricted: Restricted { dates: dates(form)?, ..Restricted::default() },
+        attached: Attached::default(),
     };
     super::media::apply_properties(form, &mut words);
     let mut asset = Asset {

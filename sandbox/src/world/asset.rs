@@ -58,6 +58,9 @@ impl Planted {
     }
 }
 
+/// What the index knows of an asset's collections under.
+pub(crate) const COLLECTIONS: &str = "collections";
+
 /// Metaproperties that people write texts into.
 pub(crate) const TEXTS: [&str; 2] = ["Source_ID", "Shoot_Date"];
 
@@ -81,6 +84,7 @@ pub(crate) struct Baseline {
     pub(crate) is_public: bool,
     pub(crate) orientation: String,
     pub(crate) restricted: Restricted,
+    pub(crate) attached: Attached,
 }
 
 /// How the use of an asset is restricted.
@@ -94,6 +98,21 @@ pub struct Restricted {
     pub watermarked: bool,
     /// `archiveDate`, `limitedDate`, `watermarkDate` and `datePublished`, where they are set.
     pub dates: BTreeMap<String, String>,
+}
+
+/// What people hang on an asset besides words; none of it can be written by the calls that a client makes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attached {
+    /// Ids of the collections that hold it.
+    pub collections: Vec<String>,
+    /// Names of thumbnails that a person made.
+    pub thumbnails: Vec<String>,
+    /// Where it is in use.
+    pub usages: Vec<String>,
+    /// Links that anybody can open.
+    pub public_links: Vec<String>,
+    /// What the first version's picture is cut around.
+    pub focus_point: Option<(u32, u32)>,
 }
 
 /// An additional file of an asset.
@@ -230,7 +249,8 @@ impl Asset {
             "isPublic": u8::from(self.words.is_public),
             "tags": self.words.tags,
             "propertyOptions": self.words.properties.iter().filter(|(name, _)| !TEXTS.contains(&name.as_str())).flat_map(|(_, values)| values).map(|name| option_id(name)).collect::<Vec<_>>(),
-            "thumbnails": {},
+            "thumbnails": self.thumbnails(),
+            COLLECTIONS: self.words.attached.collections,
         });
         if let Some(fields) = row.as_object_mut() {
             self.add_properties(fields);
@@ -260,6 +280,18 @@ impl Asset {
         }
     }
 
+    fn thumbnails(&self) -> Map<String, Value> {
+        let own = self.words.attached.thumbnails.iter();
+        own.map(|name| (name.clone(), json!(format!("https://thumbnails.invalid/{}/{name}", self.id))))
+            .collect()
+    }
+
+    /// A focus point belongs to a file: another version has one of its own, which no call sets.
+    fn focus_point(&self, version: u32) -> Value {
+        let own = self.words.attached.focus_point.filter(|_| version == 1);
+        own.map_or(Value::Null, |(x, y)| json!({"x": x, "y": y}))
+    }
+
     fn items(&self) -> Value {
         let originals = self.versions.iter().map(|version| {
             json!({
@@ -272,6 +304,7 @@ impl Asset {
                 "size": version.file.as_ref().map(|file| file.bytes),
                 "width": null,
                 "height": null,
+                "focusPoint": self.focus_point(version.number),
             })
         });
         // A derivative, as every asset has: it carries a version too, and is no original.

@@ -12,8 +12,10 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-pub(crate) use asset::{Additional, Asset, Baseline, Change, Made, TEXTS, Version, option_id, whole_second};
-pub use asset::{Maker, Planted, Restricted};
+pub(crate) use asset::{
+    Additional, Asset, Baseline, COLLECTIONS, Change, Made, TEXTS, Version, option_id, whole_second,
+};
+pub use asset::{Attached, Maker, Planted, Restricted};
 pub(crate) use files::{StoredFile, hash_file};
 pub(crate) use limit::{Limiter, Ruling};
 
