@@ -86,14 +86,17 @@ async fn a_lost_answer_to_any_effect_is_looked_up_and_not_repeated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_that_breaks_off_goes_on_and_nothing_that_arrived_is_sent_again() {
-    for (endpoint, moment, action) in [
-        ("s3.file", Moment::After, Action::Truncate),
-        ("imatag.storage", Moment::After, Action::Truncate),
-        ("s3.part", Moment::Before, Action::Reset),
+    for (mode, endpoint, moment, action) in [
+        ("version", "s3.file", Moment::After, Action::Truncate),
+        ("version", "imatag.storage", Moment::After, Action::Truncate),
+        ("version", "s3.part", Moment::Before, Action::Reset),
+        ("copy", "s3.part", Moment::Before, Action::Reset),
+        ("additional", "s3.part", Moment::Before, Action::Reset),
     ] {
         // Three parts of at most 5 MiB; of them, the second is hit.
         let file = NewFile::Large(11 << 20);
         let bench = Bench::new(quick()).await;
+        bench.set_mode(mode);
         bench.reconfigure("[bynder]\n", "[bynder]\npart_size = '5 MiB'\n");
         let id =
             bench.sandbox.add_asset(NewAsset { file: Some(file), ..NewAsset::new("film.tif", Vec::new()) });
@@ -107,9 +110,10 @@ async fn a_transfer_that_breaks_off_goes_on_and_nothing_that_arrived_is_sent_aga
         assert!(is_protected(&bench.asset(&id)), "{endpoint}");
         let requests = bench.sandbox.stats().requests;
         let count = |name: &str| requests.get(name).copied().unwrap_or_default();
-        // The place of the file, of the upload; three parts to register, and the whole to finish.
+        // The place of the file, of the upload; three parts to register, and the whole to finish where it becomes an import.
         let once_each = ["bynder.download", "bynder.upload_init", "imatag.submit"].map(count);
-        assert_eq!((once_each, count("bynder.upload_step")), ([1, 1, 1], 4), "{endpoint}");
+        let steps = if mode == "additional" { 3 } else { 4 };
+        assert_eq!((once_each, count("bynder.upload_step")), ([1, 1, 1], steps), "{mode} {endpoint}");
         let transfers = ["s3.file", "imatag.storage", "s3.part"];
         let expected =
             transfers.map(|name| u64::from(name == endpoint) + if name == "s3.part" { 3 } else { 1 });
