@@ -65,7 +65,8 @@ impl Prometheus {
 
     async fn ask(&self, path: &str, query: &[(&str, &str)]) -> reqwest::Result<String> {
         let request = self.client.get(format!("http://{}{path}", self.address)).query(query);
-        request.timeout(Duration::from_secs(30)).send().await?.text().await
+        // One that is not ready answers so, with a status.
+        request.timeout(Duration::from_secs(30)).send().await?.error_for_status()?.text().await
     }
 }
 
