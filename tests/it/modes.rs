@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::outcome::{FailureClass, Outcome};
+use sandbox::faults::{Action, Faults, Moment, Rule};
 use sandbox::{AuditedAsset, Edit, NewAsset, NewVersion, Restricted};
 
 use crate::harness::{Bench, MODES, assert_clean, is_protected, picture, quick};
@@ -240,4 +241,26 @@ async fn what_was_put_elsewhere_is_verified_there_and_leaves_nothing_to_put_back
         let ran = bench.run(&["verify", "--sample", "1", "--json"]).await;
         assert!(ran.code == Some(6) && ran.out.contains("no_copy"), "{ran:#?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_answer_was_lost_is_found_by_a_clock_that_is_ahead_of_the_portals() {
+    let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
+    let rule = Rule {
+        endpoint: "bynder.save_new".to_owned(),
+        probability: 1.0,
+        skip: 0,
+        times: Some(1),
+        moment: Moment::After,
+        action: Action::Reset,
+    };
+    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    let ahead = [
+        ("LD_PRELOAD", "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1".to_owned()),
+        ("FAKETIME", "+300".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ];
+    bench.run_with(&["sync", "--full", "--json", "--quiet"], &ahead).await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    assert_eq!((copies(&bench).len(), is_protected(&bench.asset(&id))), (1, true));
 }

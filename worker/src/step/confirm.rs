@@ -37,10 +37,15 @@ pub(super) async fn confirm(
         answer => answer?,
     };
     let bytes = job.effects.watermarked.as_ref().map(|file| file.bytes);
-    let shown = detail.version(version).is_some_and(|shown| shown.bytes.is_none() || shown.bytes == bytes);
-    if shown {
+    // A person's version that came between the look and the save has the number that was meant for this one.
+    let mut newer = detail.versions.iter().filter(|found| found.number >= version);
+    if let Some(shown) = newer.find(|found| found.bytes.is_none() || found.bytes == bytes) {
         approval.shows();
-        return Ok(StepEnd::Ended(Outcome::Watermarked { version }));
+        return Ok(StepEnd::Ended(if shown.number > version {
+            Outcome::Superseded { ours: Some(shown.number), theirs: shown.number - 1 }
+        } else {
+            Outcome::Watermarked { version }
+        }));
     }
     let waited = Duration::try_from(Timestamp::now().duration_since(saved_at)).unwrap_or_default();
     if waited < environment.settings.longest_unseen {
