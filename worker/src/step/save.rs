@@ -235,9 +235,12 @@ async fn saved_before(
     marker: Marker,
 ) -> Result<StepEnd, StepError> {
     let expected = job.top + 1;
-    let Some(record) = job.effects.marked.map(|record| Record { version, ..record }) else {
+    let (Some(original), Some(watermarked)) = (&job.effects.original, &job.effects.watermarked) else {
         return Ok(StepEnd::Ended(Outcome::Watermarked { version }));
     };
+    // Written though this job wrote none: without it, who restores the original is told each time that it is done.
+    let (original, watermarked, bytes) = (original.sha256, watermarked.sha256, watermarked.bytes);
+    let record = Record { original, watermarked, version, bytes };
     match marker.into_records() {
         Ok(records) if !records.contains(&record) => {
             marking::write(environment, job, &records.with(record)).await?;
