@@ -29,6 +29,7 @@ mod metrics;
 mod modes;
 mod monitoring;
 mod outcomes;
+mod pause;
 mod people;
 mod queue;
 mod quiet_hours;

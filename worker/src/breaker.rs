@@ -120,6 +120,17 @@ impl Breakers {
         }
     }
 
+    /// Resolves when a service is out. Cancel-safe.
+    pub async fn opened(&self) {
+        loop {
+            let changed = self.shared.changed.notified();
+            if self.halt().is_some() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// The way is free, or the time of the next probe, if none is under way.
     fn try_leave(&self, now: Instant) -> Result<Leave, Option<Instant>> {
         let mut state = self.lock();
@@ -174,6 +185,7 @@ impl Breakers {
             Change::StaysClosed => false,
             Change::StaysOpen => true,
             Change::Opened => {
+                self.shared.changed.notify_waiters();
                 tracing::error!(
                     service = service.name(),
                     reason,

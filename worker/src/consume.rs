@@ -21,6 +21,8 @@ use crate::handle::handle;
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 /// How often a closed step is looked at again.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long a lane waits for a job to try a service out with, before the other lane may: its steps may have one.
+const PROBE_TURN: Duration = Duration::from_secs(1);
 /// Submits in hand for each file that may be on its way: one that is, and one that fetches its file meanwhile. More
 /// would wait for a place with the permits that later steps need.
 const SUBMITS_FOR_A_PLACE: usize = 2;
@@ -116,9 +118,15 @@ impl Lane {
                     continue;
                 }
                 () = self.more_than(steps, submit_place.is_some()) => continue,
+                () = self.halted(&leave) => continue,
+                () = tokio::time::sleep(PROBE_TURN), if leave.is_probe() => {
+                    drop(leave);
+                    tokio::time::sleep(LOOK).await;
+                    continue;
+                }
             };
             match taken {
-                Ok(delivery) if self.closed_meanwhile(&delivery) => self.put_off(delivery).await,
+                Ok(delivery) if self.closed_meanwhile(&delivery, &leave) => self.put_off(delivery).await,
                 Ok(delivery) => {
                     let submit_place = submit_place.filter(|_| delivery.job.step == Step::Submit);
                     return Some(Taken { delivery, leave, permit, submit_place });
@@ -150,10 +158,22 @@ impl Lane {
         }
     }
 
-    /// Whether the job came after its step was closed. Asking the queue is not broken off when that happens, since a
-    /// delivery that was on its way would be nobody's. A suspect one is not begun in any case.
-    fn closed_meanwhile(&self, delivery: &Delivery) -> bool {
-        !delivery.redelivered && !self.open(true).holds(delivery.job.step, delivery.job.lane)
+    /// Resolves when nothing may be begun any more: a person paused the work, or a service went out since the leave.
+    async fn halted(&self, leave: &Leave) {
+        tokio::select! {
+            () = self.environment.budget.paused_by_a_person() => {}
+            () = self.environment.breakers.opened(), if !leave.is_probe() => {}
+        }
+    }
+
+    /// Whether the job came after its step was closed, or all of them. Asking the queue is not broken off for the
+    /// first, and may have been answered before the second. A suspect one is not begun in any case.
+    fn closed_meanwhile(&self, delivery: &Delivery, leave: &Leave) -> bool {
+        let environment = &self.environment;
+        let halted = environment.budget.operator_pause().is_some()
+            || (environment.breakers.halt().is_some() && !leave.is_probe());
+        let is_open = || self.open(true).holds(delivery.job.step, delivery.job.lane);
+        !delivery.redelivered && (halted || !is_open())
     }
 
     async fn put_off(&self, delivery: Delivery) {

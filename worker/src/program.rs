@@ -137,7 +137,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     };
     tokio::spawn(end.run_until_cancelled_owned(bury(queue.clone(), environment.metrics.clone())));
     tracing::info!(concurrency = config.worker.concurrency, "at work");
-    crate::consume(environment, stop, config.worker.grace.0).await;
+    Box::pin(crate::consume(environment, stop, config.worker.grace.0)).await;
     drop(membership);
     queue.leave_group(&budget).await;
     queue.close().await;

@@ -40,6 +40,11 @@ impl Budget {
         }
     }
 
+    /// Resolves when a person pauses the work. Cancel-safe.
+    pub async fn paused_by_a_person(&self) {
+        let _ = self.shared.operator.subscribe().wait_for(Option::is_some).await;
+    }
+
     /// Follows the records of a process without a broker until it is dropped: a person's pause, and the silence of another
     /// process on the same state directory.
     pub async fn follow_records(&self) {

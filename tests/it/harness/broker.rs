@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -182,8 +183,20 @@ fn scripts() -> PathBuf {
     found.unwrap_or_else(|| Path::new("RabbitMQ is missing: apt-get install rabbitmq-server").to_owned())
 }
 
-/// Ports that nobody listens on right now.
+/// Below the ports that the system gives to whoever asks for any, so that none of those takes one meanwhile.
+const PORTS: std::ops::Range<u32> = 18_000..32_000;
+
+/// Ports that nobody listens on right now, and that no other test of this process is given.
 pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
-    let listeners = std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    listeners.map(|listener: TcpListener| listener.local_addr().unwrap().port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Two runs of the tests beside each other begin elsewhere.
+    let start = std::process::id().wrapping_mul(97);
+    std::array::from_fn(|_| {
+        let ports = std::iter::repeat_with(|| {
+            let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+            u16::try_from(PORTS.start + offset % (PORTS.end - PORTS.start)).expect("the range has ports only")
+        });
+        let mut free = ports.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+        free.next().expect("the iterator is endless")
+    })
 }

@@ -164,6 +164,10 @@ async fn send(
     let place = environment.imatag.upload_place().await;
     // A lease that ran out while the file came down, or waited for its place, gives no right to submit it.
     lease.check()?;
+    // A watermark is paid for, and the place may have come long after the job was taken.
+    if environment.budget.operator_pause().is_some() {
+        return Ok(StepEnd::NotYet(Wait::Moment));
+    }
     let answer = environment.imatag.submit(&file, submit, place).await;
     let SubmitAnswer { submitted, request_id } =
         answer.map_err(|error| StepError::from(error).of_effect())?;

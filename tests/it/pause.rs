@@ -1,0 +1,92 @@
+//! What begins, and what does not, once a person paused the work or a service went out.
+
+use std::time::Duration;
+
+use sandbox::faults::{Action, Faults, Moment, Rule};
+
+use crate::harness::fleet::Fleet;
+use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until, until_async};
+
+const SYNC: [&str; 4] = ["sync", "--full", "--json", "--quiet"];
+
+fn rule(endpoint: &str, skip: u64, times: Option<u64>, action: Action) -> Rule {
+    Rule { endpoint: endpoint.to_owned(), probability: 1.0, skip, times, moment: Moment::Before, action }
+}
+
+fn slow(endpoint: &str, skip: u64, seconds: u64) -> Rule {
+    rule(endpoint, skip, None, Action::Delay(common::config::Span(Duration::from_secs(seconds))))
+}
+
+async fn library(pictures: u64, rules: Vec<Rule>) -> Bench {
+    let bench = Bench::new(quick()).await;
+    prepare(&bench, pictures, rules);
+    bench
+}
+
+fn prepare(bench: &Bench, pictures: u64, rules: Vec<Rule>) {
+    for number in 0..pictures {
+        bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
+    }
+    bench.reconfigure("request_timeout = '1s'", "request_timeout = '10s'");
+    bench.reconfigure("'2s']", "'11s']");
+    bench.sandbox.set_faults(Faults { seed: 1, rules });
+}
+
+fn requests(bench: &Bench, endpoint: &str) -> u64 {
+    bench.sandbox.stats().requests.get(endpoint).copied().unwrap_or_default()
+}
+
+fn protected(bench: &Bench) -> usize {
+    bench.sandbox.audit().assets.iter().filter(|asset| is_protected(asset)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_watermark_is_paid_for_once_a_person_paused_the_work_not_for_a_file_in_hand_either() {
+    let bench = library(4, vec![slow("imatag.submit", 0, 2)]).await;
+    bench.reconfigure("[imatag]\n", "[imatag]\nuploads_in_flight = 1\n");
+    let running = bench.spawn(&SYNC);
+    // One file is on its way, and the next one is fetched and waits for its place.
+    until(|| requests(&bench, "imatag.submit") == 1 && requests(&bench, "bynder.download") == 2).await;
+    bench.run(&["pause"]).await.assert_code(0);
+    until_async(async || {
+        let status = bench.run(&["status", "--json"]).await.assert_code(0).summary();
+        status["queues"]["in_flight"] == 0
+    })
+    .await;
+    assert_eq!(requests(&bench, "imatag.submit"), 1);
+    bench.run(&["resume"]).await.assert_code(0);
+    let ended = running.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert_eq!(protected(&bench), 4);
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_waited_for_jobs_when_it_was_paused_begins_none_that_comes_after() {
+    let fleet = Fleet::new(quick()).await;
+    let _worker = fleet.worker();
+    until(|| fleet.worker_logs().contains("at work")).await;
+    fleet.bench.run(&["pause"]).await.assert_code(0);
+    until(|| fleet.worker_logs().contains("paused by a person")).await;
+    fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.publish().await.assert_code(0);
+    // Nothing tells that a job was not begun.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(fleet.requests("bynder.download"), 0);
+    fleet.bench.run(&["resume"]).await.assert_code(0);
+    until(|| protected(&fleet.bench) == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_tried_out_with_whatever_is_left_to_do() {
+    // Nothing is left to submit once the slow file is, so only one of the two lanes can try Bynder out.
+    let refusal = Action::Answer { status: 401, body: String::new(), content_type: "text/plain".to_owned() };
+    let rules = vec![slow("imatag.submit", 1, 3), rule("bynder.save", 0, Some(1), refusal)];
+    let fleet = Fleet::new(quick()).await;
+    prepare(&fleet.bench, 2, rules);
+    fleet.bench.reconfigure("[worker]\n", "[worker]\nconcurrency = 2\n");
+    let _worker = fleet.worker();
+    fleet.sync().await.assert_code(0);
+    assert!(fleet.worker_logs().contains("no further jobs are taken until a probe succeeds"));
+    fleet.assert_all_is_well().await;
+}
