@@ -1,14 +1,15 @@
 //! One run: walk, decide, publish.
 
+mod ask;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::asset::{Asset, AssetDetail, AssetId};
+use common::asset::Asset;
 use common::bynder::{Bynder, BynderError, DateField};
 use common::config::{DateRange, Limits};
 use common::job::{Job, Lane, RunId};
 use common::ledger::{Ledger, RunMode, RunState};
-use common::marker::Kin;
 use common::queue::{JobQueue, QueueError};
 use common::state::DatabaseError;
 use common::telemetry::Metrics;
@@ -237,7 +238,11 @@ impl<'a> Run<'a> {
                 if copy { Decision::Skip(SkipReason::Copy) } else { Decision::Publish { base } }
             }
             (Decision::AskCopy(copy), Some(base)) => {
-                let shows = self.look(&copy).await?.is_some();
+                let shows = self.shows(&copy).await?;
+                if shows { Decision::Publish { base } } else { Decision::Skip(SkipReason::AwaitingApproval) }
+            }
+            (Decision::AskAdditional(file), Some(base)) => {
+                let shows = self.has_additional(&asset.id, file).await?;
                 if shows { Decision::Publish { base } } else { Decision::Skip(SkipReason::AwaitingApproval) }
             }
             (decision, _) => decision,
@@ -245,7 +250,8 @@ impl<'a> Run<'a> {
         match decision {
             Decision::Skip(reason) => {
                 let approved = asset.active_version.filter(|active| {
-                    reason == SkipReason::Unchanged && known.awaiting_over.is_some_and(|base| base < *active)
+                    reason == SkipReason::Unchanged
+                        && known.awaiting.is_some_and(|awaiting| awaiting.over < *active)
                 });
                 if let Some(version) = approved.filter(|_| !self.options.dry_run) {
                     environment.ledger.note_approved(&asset.id, version, Timestamp::now()).await?;
@@ -255,7 +261,10 @@ impl<'a> Run<'a> {
             }
             Decision::Publish { base } => self.publish(asset, base).await,
             // A portal that tells no version even for a single asset: nothing can be saved there safely.
-            Decision::AskVersion | Decision::AskOriginal(_) | Decision::AskCopy(_) => {
+            Decision::AskVersion
+            | Decision::AskOriginal(_)
+            | Decision::AskCopy(_)
+            | Decision::AskAdditional(_) => {
                 self.skip(SkipReason::VersionUnknown);
                 tracing::error!(asset_id = %asset.id, "Bynder does not tell the asset's version; it is left alone");
                 Ok(())
@@ -266,34 +275,6 @@ impl<'a> Run<'a> {
     fn skip(&mut self, reason: SkipReason) {
         let reason = self.found.skip(reason);
         self.environment.metrics.asset_skipped(reason);
-    }
-
-    /// Whether `original` knows `copy` as its copy; one that is gone cannot say otherwise.
-    async fn is_copied_to(&self, original: &AssetId, copy: &AssetId) -> Result<bool, RunError> {
-        let Some(detail) = self.look(original).await? else { return Ok(true) };
-        let marker = detail.asset.marker(&self.environment.metaproperty);
-        Ok(marker.kin() == Some(&Kin::CopiedTo(copy.clone())))
-    }
-
-    async fn look(&self, asset: &AssetId) -> Result<Option<AssetDetail>, RunError> {
-        match patiently(self.patience, || self.environment.bynder.asset(asset)).await {
-            Err(BynderError::NotFound { .. }) => Ok(None),
-            answer => Ok(Some(answer?)),
-        }
-    }
-
-    /// The asset with its active version, from the ledger or one GET; `None` if it is gone by now.
-    async fn with_version(&self, asset: &Asset) -> Result<Option<Asset>, RunError> {
-        let ledger = &self.environment.ledger;
-        let mut version = ledger.remembered_version(&asset.id, asset.modified).await?;
-        if version.is_none() {
-            let Some(asked) = self.look(&asset.id).await? else { return Ok(None) };
-            version = asked.active();
-            if let Some(version) = version.filter(|_| !self.options.dry_run) {
-                ledger.remember_version(&asset.id, asset.modified, version).await?;
-            }
-        }
-        Ok(Some(Asset { active_version: version, ..asset.clone() }))
     }
 
     async fn publish(&mut self, asset: &Asset, base: u32) -> Result<(), RunError> {

@@ -1,6 +1,7 @@
 //! Whether an asset gets a job, decided from its row alone and what the ledger knows.
 
 use common::asset::{Asset, AssetId};
+use common::hash::ContentHash;
 use common::job::Lane;
 use common::ledger::Known;
 use common::marker::{Kin, Marker};
@@ -23,6 +24,8 @@ pub enum Decision {
     AskOriginal(AssetId),
     /// A copy of it waits for a person's approval: ask whether it shows by now.
     AskCopy(AssetId),
+    /// An additional file of it waits for a person's approval: ask whether it shows by now.
+    AskAdditional(ContentHash),
     /// Leave it, for this reason.
     Skip(SkipReason),
 }
@@ -79,12 +82,14 @@ pub fn decide(
         return Decision::Skip(SkipReason::ListingBehind);
     }
     // Without the record of the coming version, or the tie to the copy, a person took it back and wants another try.
-    if known.awaiting_over == Some(base) {
+    if let Some(awaiting) = known.awaiting.filter(|awaiting| awaiting.over == base) {
         if let Some(Kin::CopiedTo(copy)) = marker.kin() {
             return Decision::AskCopy(copy.clone());
         }
-        if marker.is_ahead_of(base) {
-            return Decision::Skip(SkipReason::AwaitingApproval);
+        match marker.ahead_of(base) {
+            Some(record) if awaiting.is_additional => return Decision::AskAdditional(record.watermarked),
+            Some(_) => return Decision::Skip(SkipReason::AwaitingApproval),
+            None => {}
         }
     }
     if known.failed_version == Some(base) {
@@ -120,7 +125,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use common::asset::AssetType;
-    use common::ledger::SavedVersion;
+    use common::ledger::{Awaiting, SavedVersion};
     use jiff::SignedDuration;
 
     use super::*;
@@ -192,12 +197,17 @@ mod tests {
     #[test]
     fn what_waits_for_approval_is_left_until_another_version_shows_or_a_person_takes_the_record_back() {
         let ahead = format!("{0} {0} v2 500", "ab".repeat(32));
-        let known = Known { awaiting_over: Some(1), ..Known::default() };
+        let awaiting =
+            |is_additional| Known { awaiting: Some(Awaiting { over: 1, is_additional }), ..Known::default() };
+        let known = awaiting(false);
         assert_eq!(decide_with(Some(1), &ahead, known), Decision::Skip(SkipReason::AwaitingApproval));
         assert_eq!(decide_with(Some(2), &ahead, known), Decision::Skip(SkipReason::Unchanged));
         assert_eq!(decide_with(Some(1), "", known), Decision::Publish { base: 1 });
         assert_eq!(decide_with(Some(3), &ahead, known), Decision::Publish { base: 3 });
         assert_eq!(decide_with(Some(1), "copied-to B", known), Decision::AskCopy("B".parse().unwrap()));
+        let file = Decision::AskAdditional(ContentHash::from_bytes([0xab; 32]));
+        assert_eq!(decide_with(Some(1), &ahead, awaiting(true)), file);
+        assert_eq!(decide_with(Some(1), "", awaiting(true)), Decision::Publish { base: 1 });
     }
 
     #[test]

@@ -107,12 +107,20 @@ pub(crate) fn approve(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {
         for (file, name) in std::mem::take(&mut asset.waiting) {
             add_version(asset, file, name);
         }
+        let additional = std::mem::take(&mut asset.waiting_additional);
+        if !additional.is_empty() {
+            asset.additional.extend(additional);
+            asset.changed();
+        }
     })
 }
 
 /// Refuses whatever waits for approval.
 pub(crate) fn turn_down(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {
-    with(shared, id, |asset| asset.waiting.clear())
+    with(shared, id, |asset| {
+        asset.waiting.clear();
+        asset.waiting_additional.clear();
+    })
 }
 
 pub(crate) fn delete(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {

@@ -1,6 +1,6 @@
 //! A token whose user may only upload for approval: what is saved waits, and is not saved again.
 
-use sandbox::Edit;
+use sandbox::{Edit, NewVersion};
 
 use crate::harness::fleet::Fleet;
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions};
@@ -72,6 +72,55 @@ async fn a_copy_that_waits_for_approval_is_not_made_again_and_counts_once_it_sho
     assert_eq!(recorded(&bench, &id).await, "watermarked");
     let asset = bench.asset(&id);
     assert_eq!((asset.made, asset.media, asset.protected), (1, 1, true));
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copys_new_version_that_waits_is_not_saved_again_and_protects_nothing_before_it_shows() {
+    let bench = Bench::new(for_approval()).await;
+    bench.set_mode("copy");
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    bench.sync().await.assert_code(0);
+    let copies = bench.sandbox.audit().assets;
+    let copy = copies.into_iter().find(|asset| asset.copy_of.is_some()).unwrap().id;
+    bench.sandbox.approve(&copy).unwrap();
+    bench.sync().await.assert_code(0);
+    assert!(bench.asset(&id).protected);
+    // The original changes, and so must its copy.
+    bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
+    let changed = bench.sync().await.assert_code(0).summary();
+    assert_eq!(changed["awaiting_approval"], 1, "{changed}");
+    let again = bench.sync().await.assert_code(0).summary();
+    assert_eq!((&again["published"], bench.asset(&id).protected), (&0.into(), false), "{again}");
+    bench.sandbox.approve(&copy).unwrap();
+    bench.sync().await.assert_code(0);
+    let asset = bench.asset(&id);
+    assert_eq!((asset.made, asset.media, asset.protected), (2, 2, true));
+    assert_eq!(recorded(&bench, &id).await, "watermarked");
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_additional_file_that_waits_for_approval_is_not_saved_again_and_counts_once_it_shows() {
+    let bench = Bench::new(for_approval()).await;
+    bench.set_mode("additional");
+    let [approved, refused] =
+        [1, 2].map(|n| bench.sandbox.add_asset(picture(&format!("{n}.jpg"), n)).unwrap());
+    let first = bench.sync().await.assert_code(0).summary();
+    assert_eq!((&first["awaiting_approval"], &first["failed"]), (&2.into(), &0.into()), "{first}");
+    let again = bench.sync().await.assert_code(0).summary();
+    assert_eq!((&again["published"], bench.asset(&approved).protected), (&0.into(), false), "{again}");
+    bench.sandbox.approve(&approved).unwrap();
+    bench.sandbox.turn_down(&refused).unwrap();
+    bench.sync().await.assert_code(0);
+    assert_eq!(recorded(&bench, &approved).await, "watermarked");
+    assert_eq!(recorded(&bench, &refused).await, "awaiting_approval");
+    let asset = bench.asset(&approved);
+    assert_eq!((asset.made, asset.media, asset.protected), (1, 1, true));
+    // Who wants another try empties the metaproperty.
+    bench.sandbox.edit(&refused, Edit { marker: Some(String::new()), ..Edit::default() }).unwrap();
+    let retried = bench.sync().await.assert_code(0).summary();
+    assert_eq!((&retried["awaiting_approval"], bench.asset(&refused).media), (&1.into(), 1), "{retried}");
     assert_clean(&bench.sandbox.audit());
 }
 

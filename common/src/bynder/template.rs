@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::decode::{Flag, Row, text_or_empty};
 use super::{Bynder, BynderError};
 use crate::asset::{AssetDetail, AssetId};
+use crate::hash::ContentHash;
 use crate::http::Operation;
 
 /// An asset from a single GET, in full.
@@ -19,6 +20,14 @@ pub struct Template {
     pub restrictions: Vec<Restriction>,
     /// Names of its additional files.
     pub additional: Vec<String>,
+}
+
+impl Template {
+    /// The additional file that is this watermarked file, by the digits in its name.
+    pub fn additional_named(&self, watermarked: ContentHash) -> Option<&str> {
+        let digits = watermarked.short();
+        self.additional.iter().find(|name| name.contains(&digits)).map(String::as_str)
+    }
 }
 
 /// What people wrote about an asset, beside its name, tags and metaproperties.

@@ -20,7 +20,7 @@ pub use verification::Verification;
 
 use crate::asset::AssetId;
 use crate::job::{Job, JobId, Lane, RunId};
-use crate::outcome::{Outcome, OutcomeEvent};
+use crate::outcome::{Outcome, OutcomeEvent, Placed};
 use crate::state::{DatabaseError, State};
 
 const CURSOR: &str = "cursor";
@@ -38,10 +38,19 @@ pub struct Known {
     pub open: Option<Lane>,
     /// The version at which its last job failed for good.
     pub failed_version: Option<u32>,
-    /// The version over which its last job saved one that waits for approval.
-    pub awaiting_over: Option<u32>,
+    /// What its last job saved, if that waits for approval.
+    pub awaiting: Option<Awaiting>,
     /// The version that its last job protected.
     pub saved: Option<SavedVersion>,
+}
+
+/// What a job saved that does not show before a person approves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Awaiting {
+    /// The version that the job was to protect.
+    pub over: u32,
+    /// Whether it is an additional file, which shows in no version and no other asset.
+    pub is_additional: bool,
 }
 
 /// A version that a job protected.
@@ -113,7 +122,10 @@ impl Ledger {
                         Outcome::Watermarked { version } => {
                             known.saved = Some(SavedVersion { version, at: event.at });
                         }
-                        Outcome::AwaitingApproval => known.awaiting_over = Some(event.base),
+                        Outcome::AwaitingApproval => {
+                            let is_additional = matches!(event.placed, Some(Placed::Additional { .. }));
+                            known.awaiting = Some(Awaiting { over: event.base, is_additional });
+                        }
                         Outcome::AlreadyProtected | Outcome::Superseded { .. } | Outcome::Gone => {}
                     }
                 }

@@ -86,8 +86,13 @@ impl Marker {
 
     /// Whether the newest record names a later version than this: it is about to be saved.
     pub fn is_ahead_of(&self, version: u32) -> bool {
-        let Self::Ours(records) = self else { return false };
-        records.iter().next().is_some_and(|record| record.version > version)
+        self.ahead_of(version).is_some()
+    }
+
+    /// The newest record, if it names a later version than this.
+    pub fn ahead_of(&self, version: u32) -> Option<Record> {
+        let Self::Ours(records) = self else { return None };
+        records.iter().next().filter(|record| record.version > version).copied()
     }
 
     /// The record that names exactly this version with exactly this size.

@@ -143,6 +143,7 @@ impl<'a> Elsewhere<'a> {
         let versions = asset.versions.iter().filter(|version| version.maker == Maker::Client).count();
         versions
             + asset.waiting.len()
+            + asset.waiting_additional.len()
             + asset.additional.len()
             + self.made.get(asset.id.as_str()).copied().unwrap_or_default()
     }

@@ -136,6 +136,7 @@ pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<Strin
         additional: Vec::new(),
         copy_of: None,
         waiting: Vec::new(),
+        waiting_additional: Vec::new(),
         marker: new.marker,
         status: None,
         link: None,

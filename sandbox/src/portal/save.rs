@@ -160,6 +160,7 @@ fn new(id: String, file: StoredFile, name: &str, form: &BTreeMap<String, String>
         additional: Vec::new(),
         copy_of: None,
         waiting: Vec::new(),
+        waiting_additional: Vec::new(),
         marker: own(MARKER_ID),
         status: own(STATUS_ID),
         link: own(LINK_ID),
@@ -219,6 +220,14 @@ pub(super) async fn additional(shared: &Shared, call: Call) -> Response {
     let item = world.new_id();
     let Some(asset) = world.asset(&id) else { return refuse(404, "Media not found") };
     asset.touched += 1;
+    if shared.options.for_approval {
+        let again = asset.waiting_additional.iter().any(|waiting| waiting.file.sha256 == file.sha256);
+        asset.waiting_additional.push(Additional { name, file });
+        if again {
+            world.violate(ViolationKind::DoneTwice, &id, "approval was asked for twice");
+        }
+        return answer(201, &json!({"itemId": item}));
+    }
     asset.additional.push(Additional { name, file });
     asset.changed();
     answer(201, &json!({"itemId": item}))

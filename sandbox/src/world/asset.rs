@@ -143,6 +143,8 @@ pub(crate) struct Asset {
     pub(crate) copy_of: Option<String>,
     /// Files that wait for somebody's approval to become versions, with their names.
     pub(crate) waiting: Vec<(StoredFile, String)>,
+    /// Additional files that wait for somebody's approval.
+    pub(crate) waiting_additional: Vec<Additional>,
     pub(crate) marker: Option<String>,
     /// What a client tells people of the asset.
     pub(crate) status: Option<String>,

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use common::bynder::{BynderError, Template};
 use common::job::{Job, Step};
-use common::marker::Record;
+use common::marker::{Record, Status};
 use common::outcome::{FailureClass, Outcome, Placed};
 use common::queue::Lease;
 use jiff::Timestamp;
 
+use super::confirm::tell_awaiting;
 use super::save::start_over;
 use super::{StepEnd, Wait, complete, marking};
 use crate::decide::{OriginalLook, look_at_original};
@@ -37,7 +38,7 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
         answer => answer?,
     };
     let marker = asset.detail.asset.marker(&environment.settings.metaproperty.name);
-    let there = named_after(&asset, &record);
+    let there = asset.additional_named(record.watermarked).map(str::to_owned);
     match look_at_original(&record, &asset.detail, &marker) {
         OriginalLook::Restart { base, top, .. } => {
             return Ok(start_over(environment, job, base, top, &asset.detail));
@@ -59,7 +60,7 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
         environment.approval.shows();
         name
     } else if let Some(saved_at) = job.effects.saved_at {
-        return Ok(unseen(environment, job, saved_at));
+        return unseen(environment, job, record, saved_at, &asset, &lease).await;
     } else {
         lease.check()?;
         match bynder.save_additional(&job.asset_id, &parcel).await {
@@ -79,26 +80,30 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
     finish(environment, job, record, &asset, file_name, &lease).await
 }
 
-/// A file that Bynder says it saved, and that does not show, is not saved again.
-fn unseen(environment: &Environment, job: &Job, saved_at: Timestamp) -> StepEnd {
+/// A file that Bynder says it saved, and that does not show, waits for a person's approval and is not saved again.
+async fn unseen(
+    environment: &Environment,
+    job: &mut Job,
+    record: Record,
+    saved_at: Timestamp,
+    asset: &Template,
+    lease: &Lease,
+) -> Result<StepEnd, StepError> {
     let waited = Duration::try_from(Timestamp::now().duration_since(saved_at)).unwrap_or_default();
     if waited < environment.settings.longest_unseen {
-        return StepEnd::NotYet(Wait::Moment);
+        return Ok(StepEnd::NotYet(Wait::Moment));
     }
-    StepEnd::failed(
-        FailureClass::Permission,
-        format!(
-            "Bynder saved an additional file of asset {}, and does not show it: the token's user may only upload for \
-             approval. Give it the role MEDIAUPLOAD, or see what became of the file, then replay",
-            job.asset_id
-        ),
-    )
-}
-
-/// The additional file that is the watermarked one, by its name.
-fn named_after(asset: &Template, record: &Record) -> Option<String> {
-    let digits = record.watermarked.short();
-    asset.additional.iter().find(|name| name.contains(&digits)).cloned()
+    // As for a version that waits: a record ahead of the active version tells every run to leave the asset, until the
+    // file shows or a person takes the record back.
+    let bytes = job.effects.watermarked.as_ref().map_or(record.bytes, |file| file.bytes);
+    let ahead = Record { version: job.base + 1, bytes, ..record };
+    let marker = asset.detail.asset.marker(&environment.settings.metaproperty.name);
+    let records = marker.into_records().unwrap_or_default();
+    lease.check()?;
+    marking::write_with(environment, &job.asset_id, &records.with(ahead), Status::Unprotected).await?;
+    job.effects.placed = Some(Placed::Additional { file_name: super::transfer::additional_name_of(job) });
+    tell_awaiting(job);
+    Ok(StepEnd::Ended(Outcome::AwaitingApproval))
 }
 
 async fn finish(

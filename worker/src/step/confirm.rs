@@ -51,9 +51,14 @@ pub(super) async fn confirm(
     if waited < environment.settings.longest_unseen {
         return Ok(StepEnd::NotYet(Wait::Moment));
     }
+    tell_awaiting(job);
+    Ok(StepEnd::Ended(Outcome::AwaitingApproval))
+}
+
+/// Says why the job ends although nothing shows.
+pub(super) fn tell_awaiting(job: &Job) {
     tracing::warn!(
         job_id = %job.job_id, asset_id = %job.asset_id,
         "what was saved does not show: it waits for approval in Bynder. Give the token's user the role MEDIAUPLOAD to do without"
     );
-    Ok(StepEnd::Ended(Outcome::AwaitingApproval))
 }

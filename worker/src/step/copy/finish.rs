@@ -10,6 +10,7 @@ use common::outcome::{FailureClass, Outcome, Placed};
 use common::queue::Lease;
 use jiff::Timestamp;
 
+use super::super::confirm::tell_awaiting;
 use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, start_over};
 use super::super::submit::shown_name;
 use super::{Environment, Files, StepEnd, StepError, Wait, complete, marking, own_names};
@@ -62,7 +63,7 @@ pub(super) async fn finish(
             answer => answer?,
         },
     };
-    mark_original(environment, job, files, copy, 1, &original, None, lease).await
+    Proof { files, copy, version: 1, original: &original, before: None, lease }.write(environment, job).await
 }
 
 /// The copy does not show: it waits for a person's approval. The original is tied to it, so that no run makes another.
@@ -83,10 +84,7 @@ async fn awaiting(
     };
     lease.check()?;
     marking::write_with(environment, &job.asset_id, &records, Status::Unprotected).await?;
-    tracing::warn!(
-        job_id = %job.job_id, asset_id = %job.asset_id,
-        "what was saved does not show: it waits for approval in Bynder. Give the token's user the role MEDIAUPLOAD to do without"
-    );
+    tell_awaiting(job);
     Ok(StepEnd::Ended(Outcome::AwaitingApproval))
 }
 
@@ -126,41 +124,45 @@ async fn unmarked(
     Ok(StepEnd::NotYet(Wait::Moment))
 }
 
-/// Writes on the original that this version of it is protected by the copy; the end of the job.
-#[expect(clippy::too_many_arguments, reason = "each is a fact that only the caller has")]
-pub(super) async fn mark_original(
-    environment: &Environment,
-    job: &mut Job,
-    files: &Files,
-    copy: &AssetId,
-    version: u32,
-    original: &Template,
-    before: Option<&Records>,
-    lease: &Lease,
-) -> Result<StepEnd, StepError> {
-    let detail = &original.detail;
-    let marker = detail.asset.marker(&environment.settings.metaproperty.name);
-    let tie = Kin::CopiedTo(copy.clone());
-    job.effects.placed = Some(Placed::Copy { asset_id: copy.clone(), version });
-    let ended = |version| Ok(StepEnd::Ended(Outcome::Watermarked { version }));
-    match look_at_original(&files.on_original(), detail, &marker) {
-        OriginalLook::Done if marker.kin() == Some(&tie) => ended(job.base),
-        OriginalLook::Done | OriginalLook::Untouched(_) | OriginalLook::OptedOut => {
-            let records = marker.into_records().unwrap_or_default();
-            let records = records_of_original(records, files.on_original(), tie, before);
-            lease.check()?;
-            marking::write(environment, job, &records).await?;
-            ended(job.base)
+/// What the original's marker is to say: which version of which copy holds its watermarked file.
+pub(super) struct Proof<'a> {
+    pub(super) files: &'a Files,
+    pub(super) copy: &'a AssetId,
+    pub(super) version: u32,
+    pub(super) original: &'a Template,
+    /// What the copy's marker knew before.
+    pub(super) before: Option<&'a Records>,
+    pub(super) lease: &'a Lease,
+}
+
+impl Proof<'_> {
+    /// Writes it on the original; the end of the job.
+    pub(super) async fn write(self, environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+        let detail = &self.original.detail;
+        let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+        let tie = Kin::CopiedTo(self.copy.clone());
+        job.effects.placed = Some(Placed::Copy { asset_id: self.copy.clone(), version: self.version });
+        let ended = |version| Ok(StepEnd::Ended(Outcome::Watermarked { version }));
+        let record = self.files.on_original();
+        match look_at_original(&record, detail, &marker) {
+            OriginalLook::Done if marker.kin() == Some(&tie) => ended(job.base),
+            OriginalLook::Done | OriginalLook::Untouched(_) | OriginalLook::OptedOut => {
+                let records = marker.into_records().unwrap_or_default();
+                let records = records_of_original(records, record, tie, self.before);
+                self.lease.check()?;
+                marking::write(environment, job, &records).await?;
+                ended(job.base)
+            }
+            // The copy has to be found again when the newer version goes into it.
+            OriginalLook::Restart { base, top, records } => {
+                let tied = records.with_kin(tie);
+                marking::write_with(environment, &job.asset_id, &tied, Status::Unprotected).await?;
+                let end = start_over(environment, job, base, top, detail);
+                job.marker_text = Some(tied.to_string());
+                Ok(end)
+            }
+            OriginalLook::Foreign(text) => Ok(complete::foreign_text(environment, job, &text)),
+            OriginalLook::VersionsUnknown => ended(job.base),
         }
-        // The copy has to be found again when the newer version goes into it.
-        OriginalLook::Restart { base, top, records } => {
-            let tied = records.with_kin(tie);
-            marking::write_with(environment, &job.asset_id, &tied, Status::Unprotected).await?;
-            let end = start_over(environment, job, base, top, detail);
-            job.marker_text = Some(tied.to_string());
-            Ok(end)
-        }
-        OriginalLook::Foreign(text) => Ok(complete::foreign_text(environment, job, &text)),
-        OriginalLook::VersionsUnknown => ended(job.base),
     }
 }

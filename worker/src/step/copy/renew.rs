@@ -1,11 +1,15 @@
 //! A new version of the copy that an earlier job made, because its original has changed.
 
+use std::time::Duration;
+
 use common::asset::{AssetDetail, AssetId};
 use common::bynder::{BynderError, Saved};
 use common::job::{Job, Renewal};
 use common::marker::{Kin, Marker, Record, Status};
-use common::outcome::FailureClass;
+use common::outcome::{FailureClass, Outcome};
+use jiff::Timestamp;
 
+use super::super::confirm::tell_awaiting;
 use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, download_hash, lost_import};
 use super::super::submit::shown_name;
 use super::{Environment, StepEnd, StepError, Wait, Work, conversion, finish, marking};
@@ -39,6 +43,17 @@ impl Work<'_> {
             Ok(renewal) => renewal,
             Err(end) => return Ok(end),
         };
+        if let Some(saved_at) = job.effects.saved_at
+            && detail.top() <= Some(renewal.top + 1)
+        {
+            let Some(shown) = detail.version(renewal.top + 1) else {
+                return Ok(unseen(environment, job, saved_at));
+            };
+            if shown.bytes.is_none_or(|bytes| bytes == self.files.watermarked.bytes) {
+                environment.approval.shows();
+                return self.renewed(environment, job, copy, renewal.top + 1, marker).await;
+            }
+        }
         let marker_before = Marker::parse(renewal.marker_text.as_deref());
         let sight = Sight {
             base: renewal.base,
@@ -75,6 +90,10 @@ impl Work<'_> {
         }
         self.lease.check()?;
         match self.bynder.save_version(copy, self.import).await {
+            Ok(Saved::Done) if !environment.approval.is_known_to_show() => {
+                job.effects.saved_at = Some(Timestamp::now());
+                Ok(StepEnd::NotYet(Wait::Moment))
+            }
             Ok(Saved::Done) => {
                 let version = detail.top().unwrap_or_default() + 1;
                 self.renewed(environment, job, copy, version, marker).await
@@ -95,10 +114,20 @@ impl Work<'_> {
         marker: Marker,
     ) -> Result<StepEnd, StepError> {
         let before = marker.into_records().unwrap_or_default();
-        let (files, original) = (self.files, &self.original);
-        finish::mark_original(environment, job, files, copy, version, original, Some(&before), self.lease)
-            .await
+        let (files, original, lease) = (self.files, &self.original, self.lease);
+        let proof = finish::Proof { files, copy, version, original, before: Some(&before), lease };
+        proof.write(environment, job).await
     }
+}
+
+/// What to do about a version that Bynder says it saved, and that does not show: it may wait for a person's approval.
+fn unseen(environment: &Environment, job: &Job, saved_at: Timestamp) -> StepEnd {
+    let waited = Duration::try_from(Timestamp::now().duration_since(saved_at)).unwrap_or_default();
+    if waited < environment.settings.longest_unseen {
+        return StepEnd::NotYet(Wait::Moment);
+    }
+    tell_awaiting(job);
+    StepEnd::Ended(Outcome::AwaitingApproval)
 }
 
 /// The record of the version that is active, if there is one.

@@ -1,0 +1,54 @@
+//! What a row of the listing leaves open, asked by one GET each.
+
+use common::asset::{Asset, AssetDetail, AssetId};
+use common::bynder::BynderError;
+use common::hash::ContentHash;
+use common::marker::Kin;
+use common::patience::patiently;
+
+use super::{Run, RunError};
+
+impl Run<'_> {
+    /// Whether `original` knows `copy` as its copy; one that is gone cannot say otherwise.
+    pub(super) async fn is_copied_to(&self, original: &AssetId, copy: &AssetId) -> Result<bool, RunError> {
+        let Some(detail) = self.look(original).await? else { return Ok(true) };
+        let marker = detail.asset.marker(&self.environment.metaproperty);
+        Ok(marker.kin() == Some(&Kin::CopiedTo(copy.clone())))
+    }
+
+    /// Whether the copy shows what was saved last: it is there, and the record of a coming version is no longer ahead.
+    pub(super) async fn shows(&self, copy: &AssetId) -> Result<bool, RunError> {
+        let Some(detail) = self.look(copy).await? else { return Ok(false) };
+        let marker = detail.asset.marker(&self.environment.metaproperty);
+        Ok(detail.active().is_some_and(|active| !marker.is_ahead_of(active)))
+    }
+
+    pub(super) async fn look(&self, asset: &AssetId) -> Result<Option<AssetDetail>, RunError> {
+        match patiently(self.patience, || self.environment.bynder.asset(asset)).await {
+            Err(BynderError::NotFound { .. }) => Ok(None),
+            answer => Ok(Some(answer?)),
+        }
+    }
+
+    /// Whether an additional file of the asset is this one, by its name.
+    pub(super) async fn has_additional(&self, asset: &AssetId, file: ContentHash) -> Result<bool, RunError> {
+        match patiently(self.patience, || self.environment.bynder.template(asset)).await {
+            Err(BynderError::NotFound { .. }) => Ok(false),
+            answer => Ok(answer?.additional_named(file).is_some()),
+        }
+    }
+
+    /// The asset with its active version, from the ledger or one GET; `None` if it is gone by now.
+    pub(super) async fn with_version(&self, asset: &Asset) -> Result<Option<Asset>, RunError> {
+        let ledger = &self.environment.ledger;
+        let mut version = ledger.remembered_version(&asset.id, asset.modified).await?;
+        if version.is_none() {
+            let Some(asked) = self.look(&asset.id).await? else { return Ok(None) };
+            version = asked.active();
+            if let Some(version) = version.filter(|_| !self.options.dry_run) {
+                ledger.remember_version(&asset.id, asset.modified, version).await?;
+            }
+        }
+        Ok(Some(Asset { active_version: version, ..asset.clone() }))
+    }
+}
