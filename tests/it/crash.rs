@@ -15,9 +15,11 @@ async fn crash_points(mode: &str) -> u64 {
     std::fs::read_to_string(count).unwrap().lines().count() as u64
 }
 
-async fn die_at(mode: &'static str, point: u64) {
+async fn die_at(mode: &'static str, point: u64, is_first: bool) {
     let (bench, id) = Bench::with_asset_in(mode, picture("one.jpg", point)).await;
     bench.run_with(&SYNC, &[("CONNECTOR_CRASH_AT", point.to_string())]).await;
+    let begun = bench.sandbox.stats().requests.contains_key("bynder.upload_init");
+    assert!(!(is_first && begun), "{mode}: what differs begins before point {point}");
     let again = bench.sync().await;
     assert_eq!(again.code, Some(0), "{mode}, after dying at {point}: {again:#?}");
     let asset = bench.asset(&id);
@@ -36,7 +38,8 @@ async fn killed_before_and_after_every_request_and_write_the_asset_ends_protecte
         // Up to the upload every mode passes the same points.
         let first = if mode == "version" { 1 } else { points / 2 };
         // Most of the time is waiting, so several runs share the machine.
-        let deaths = futures::stream::iter(first..=points).map(|point| tokio::spawn(die_at(mode, point)));
+        let deaths = futures::stream::iter(first..=points)
+            .map(|point| tokio::spawn(die_at(mode, point, point == first)));
         let ended: Vec<_> = deaths.buffer_unordered(6).collect().await;
         ended.into_iter().for_each(Result::unwrap);
     }
@@ -44,16 +47,37 @@ async fn killed_before_and_after_every_request_and_write_the_asset_ends_protecte
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_random_until_done_a_library_ends_as_planted() {
+    let bench = Bench::new(sandbox::Options { assets: 100, seed: 7, ..quick() }).await;
+    die_until_done(&bench, 6).await;
+    bench.assert_ended_as_planted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_random_until_done_each_asset_has_one_copy_or_one_additional_file() {
+    for mode in ["copy", "additional"] {
+        let bench = Bench::new(quick()).await;
+        bench.set_mode(mode);
+        for number in 0..30 {
+            bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
+        }
+        die_until_done(&bench, 0).await;
+        for asset in bench.sandbox.audit().assets.iter().filter(|asset| asset.copy_of.is_none()) {
+            assert_eq!((asset.made, asset.media, is_protected(asset)), (1, 1, true), "{mode}: {asset:#?}");
+        }
+    }
+}
+
+/// `code` is that of a run which nothing kills.
+async fn die_until_done(bench: &Bench, code: i32) {
     let seed = rand::random();
     println!("seed {seed}");
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
-    let bench = Bench::new(sandbox::Options { assets: 100, seed: 7, ..quick() }).await;
     let mut deaths = 0;
     loop {
         let point = random.random_range(20..900_u64).to_string();
         let ran = bench.run_with(&SYNC, &[("CONNECTOR_CRASH_AT", point)]).await;
         if ran.code.is_some() {
-            ran.assert_code(if deaths == 0 { 6 } else { ran.code.unwrap_or_default() });
+            ran.assert_code(if deaths == 0 { code } else { ran.code.unwrap_or_default() });
             break;
         }
         deaths += 1;
@@ -61,5 +85,4 @@ async fn killed_at_random_until_done_a_library_ends_as_planted() {
     }
     println!("died {deaths} times");
     assert_clean(&bench.sandbox.audit());
-    bench.assert_ended_as_planted().await;
 }

@@ -37,6 +37,10 @@ pub(crate) fn judge_copy(world: &mut World, copy: &mut Asset) {
         );
     }
     let Some(source) = world.asset(&output.asset) else { return };
+    // The portal tells it by the file, and a watermark changes no side of it.
+    for words in [&mut copy.words, &mut copy.baseline] {
+        words.orientation.clone_from(&source.words.orientation);
+    }
     let words = source.seen.clone().unwrap_or_else(|| source.words.clone());
     if Marker::parse(source.marker.as_deref()).opted_out() && source.seen.is_none() {
         world.violate(ViolationKind::OptOutIgnored, &output.asset, "it was copied");
