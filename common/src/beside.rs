@@ -10,6 +10,7 @@ use crate::budget::{Budget, Records};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::queue::RabbitQueue;
+use crate::queue::rabbitmq::Inventory;
 use crate::{output, quiet_hours, wiring};
 
 /// What such a command keeps to where nobody counts it in: so many times less than the whole.
@@ -34,7 +35,8 @@ impl Beside {
             return Self::with_a_part(config);
         }
         match group(config, program).await {
-            Ok(queue) => {
+            Ok(None) => Self::with_a_part(config),
+            Ok(Some(queue)) => {
                 let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
                 let keeping = vec![quiet_hours::keep(config, &budget), queue.membership(&budget)];
                 Self { budget, keeping, group: Some(queue) }
@@ -74,8 +76,13 @@ impl Beside {
     }
 }
 
-async fn group(config: &Config, program: &str) -> Result<RabbitQueue, Failure> {
-    Ok(RabbitQueue::open(&wiring::broker(config, program)?, None, PATIENCE).await?)
+/// The group on the broker; `None` where nothing is declared yet, since then nobody is at work, and looking declares nothing.
+async fn group(config: &Config, program: &str) -> Result<Option<RabbitQueue>, Failure> {
+    let settings = wiring::broker(config, program)?;
+    if !Inventory::take(&settings).await?.missing.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(RabbitQueue::open(&settings, None, PATIENCE).await?))
 }
 
 fn follow_records(budget: &Budget) -> AbortOnDropHandle<()> {

@@ -4,9 +4,33 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use common::failure::Failure;
 
+/// Whether somebody sits at the terminal.
+pub(crate) fn can_ask() -> bool {
+    std::io::stdin().is_terminal()
+}
+
+/// What a person answers; an empty line means the default, or is asked again.
+pub(crate) fn ask(question: &str, default: Option<&str>) -> Result<String, Failure> {
+    let mut out = std::io::stderr();
+    let hint = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+    loop {
+        let mut answer = String::new();
+        let asked = write!(out, "{question}{hint}: ").and_then(|()| out.flush());
+        let read = asked
+            .and_then(|()| std::io::stdin().lock().read_line(&mut answer))
+            .map_err(|error| Failure::Unexpected(error.to_string()))?;
+        match (answer.trim(), default, read) {
+            ("", Some(default), _) => return Ok(default.to_owned()),
+            ("", None, 0) => return Err(Failure::Usage(format!("no answer to: {question}"))),
+            ("", None, _) => {}
+            (answer, _, _) => return Ok(answer.to_owned()),
+        }
+    }
+}
+
 /// Whether a person says yes to `verb` them; where nobody can be asked, that is a mistake of the command line.
 pub(crate) fn confirmed(verb: &str) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
+    if !can_ask() {
         return Err(Failure::Usage(format!("nobody is there to ask; say --yes to {verb} them")));
     }
     let mut out = std::io::stderr();

@@ -5,6 +5,7 @@
 mod arguments;
 mod commands;
 mod confirm;
+mod doctor;
 mod queues;
 mod restore;
 mod verify;

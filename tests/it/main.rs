@@ -15,6 +15,7 @@ mod documents;
 mod evidence;
 mod faults;
 mod filters;
+mod first_steps;
 mod fleet;
 mod fleet_commands;
 mod fleet_faults;

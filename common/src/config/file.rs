@@ -165,6 +165,17 @@ pub enum OutputMode {
     Additional,
 }
 
+impl OutputMode {
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Version => "version",
+            Self::Copy => "copy",
+            Self::Additional => "additional",
+        }
+    }
+}
+
 /// `[broker]`
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

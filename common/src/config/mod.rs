@@ -54,6 +54,18 @@ impl Config {
         Self::from_layers(layers)
     }
 
+    /// Reads a text alone, without file or environment, and checks it.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
+            path: "the text".into(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self::from_layers(Layers { table, origins: Vec::new() })?.config)
+    }
+
     fn from_layers(layers: Layers) -> Result<Loaded, ConfigError> {
         let config: Self = file::parse(layers.table)?;
         let warnings = validate::check(&config)?;

@@ -226,7 +226,7 @@ impl Depth {
         self.submit_fresh + self.submit_backlog + self.transfer + self.save + self.waiting + self.in_flight
     }
 
-    fn add_ready(&mut self, step: Step, lane: Lane, count: u64) {
+    pub(crate) fn add_ready(&mut self, step: Step, lane: Lane, count: u64) {
         match (step, lane) {
             (Step::Submit, Lane::Fresh) => self.submit_fresh += count,
             (Step::Submit, Lane::Backlog) => self.submit_backlog += count,

@@ -1,13 +1,16 @@
 //! What can be typed.
 
 mod evidence;
+mod init;
 mod restore;
 
 use clap::{Args, Parser, Subcommand};
+use common::asset::AssetId;
 use jiff::Timestamp;
 use producer::arguments::{Common, Scope};
 
 pub(crate) use evidence::{About, Format, Lookup, Report, Verify};
+pub(crate) use init::Init;
 pub(crate) use restore::Restore;
 
 /// Keeps a Bynder library protected with invisible Imatag watermarks.
@@ -29,12 +32,14 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Show it all on a sandbox: protect its library, verify each asset, run again
     Demo(Demo),
+    /// Write a commented configuration, from flags or by asking
+    Init(Init),
     /// Protect the library from this machine
     Sync(Scope),
     /// Say what a run would do, and do nothing
     Plan(Scope),
-    /// Check configuration, portal and Imatag, a line a check
-    Doctor,
+    /// Check configuration, portal, Imatag and broker, a line a check; changes nothing
+    Doctor(Doctor),
     /// Say how the work stands: runs, backlog by step, failed jobs
     Status(Status),
     /// Take no more jobs until resumed; steps under way still end
@@ -75,6 +80,14 @@ pub(crate) struct Demo {
     /// Keep the sandbox running afterwards, to look at its page
     #[arg(long)]
     pub(crate) keep: bool,
+}
+
+/// `connector doctor`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Doctor {
+    /// Write the hash metaproperty of this asset, and put it back
+    #[arg(long, value_name = "ASSET_ID")]
+    pub(crate) write_test: Option<AssetId>,
 }
 
 /// `connector status` and `connector resume`

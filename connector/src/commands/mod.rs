@@ -2,8 +2,8 @@
 
 mod config;
 mod demo;
-mod doctor;
 mod failed;
+mod init;
 mod lookup;
 mod pause;
 mod report;
@@ -27,7 +27,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Sync(run) if run.dry_run => plan::run(common, run).await,
         Command::Sync(run) => sync::run(common, run).await,
         Command::Plan(run) => plan::run(common, run).await,
-        Command::Doctor => doctor::run(common).await,
+        Command::Init(init) => init::run(common, init.clone()),
+        Command::Doctor(doctor) => crate::doctor::run(common, doctor).await,
         Command::Status(status) => status::run(common, *status).await,
         Command::Pause(command) => pause::pause(common, command).await,
         Command::Resume(which) => pause::resume(common, which.embedded).await,

@@ -187,11 +187,14 @@ impl RabbitQueue {
         let got = answered(channel.basic_get(name, BasicGetOptions::default())).await?;
         // Closing the channel puts the message back.
         let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
-        let unreadable = || OperatorPause { since: jiff::Timestamp::UNIX_EPOCH, reason: None };
-        let pause =
-            got.map(|got| serde_json::from_slice(&got.delivery.data).unwrap_or_else(|_| unreadable()));
-        Ok((pause, silence))
+        Ok((got.map(|got| pause_in(&got.delivery.data)), silence))
     }
+}
+
+/// A person's pause as its message has it; one that cannot be read is a pause all the same.
+pub(super) fn pause_in(message: &[u8]) -> OperatorPause {
+    let unreadable = |_| OperatorPause { since: jiff::Timestamp::UNIX_EPOCH, reason: None };
+    serde_json::from_slice(message).unwrap_or_else(unreadable)
 }
 
 /// Whether a queue holds a message. Looking does not take it, so nobody else finds it missing meanwhile.

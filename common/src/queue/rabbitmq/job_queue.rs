@@ -135,7 +135,7 @@ impl JobQueue for RabbitQueue {
 }
 
 /// The work queues, the one to prefer first.
-const WORK: [(Step, Lane); 4] = [
+pub(super) const WORK: [(Step, Lane); 4] = [
     (Step::Save, Lane::Fresh),
     (Step::Transfer, Lane::Fresh),
     (Step::Submit, Lane::Fresh),

@@ -69,7 +69,7 @@ enum State {
 }
 
 #[derive(Clone, Debug)]
-enum Trouble {
+pub(super) enum Trouble {
     Refused(String),
     Unreachable(String),
 }
@@ -196,22 +196,35 @@ async fn live(connection: Connection, state: &watch::Sender<State>) -> String {
 }
 
 async fn connect(target: &Target, purpose: &'static str) -> Result<Connection, Trouble> {
+    let connection = open(target, purpose).await?;
+    let declaring = async {
+        let channel = connection.create_channel().await?;
+        target.topology.declare(&channel).await?;
+        let _ = channel.close(200, "declared".into()).await;
+        Ok(())
+    };
+    in_time(declaring).await?;
+    Ok(connection)
+}
+
+/// A connection over which nothing was done yet.
+pub(super) async fn open(target: &Target, purpose: &'static str) -> Result<Connection, Trouble> {
     let mut uri = target.uri.clone();
     uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
     uri.query.connection_timeout = u64::try_from(ANSWER.as_millis()).ok();
     let name = format!("{} {purpose} {}", target.program, std::process::id());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let tls = OwnedTLSConfig { identity: None, cert_chain: target.authority.clone() };
-    let connecting = async {
+    in_time(async {
         let runtime = lapin::runtime::default_runtime()?;
-        let connection = Connection::connect_uri_with_config(uri, properties, tls, runtime).await?;
-        let channel = connection.create_channel().await?;
-        target.topology.declare(&channel).await?;
-        let _ = channel.close(200, "declared".into()).await;
-        Ok(connection)
-    };
-    match tokio::time::timeout(ANSWER * 2, connecting).await {
-        Ok(Ok(connection)) => Ok(connection),
+        Connection::connect_uri_with_config(uri, properties, tls, runtime).await
+    })
+    .await
+}
+
+async fn in_time<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, Trouble> {
+    match tokio::time::timeout(ANSWER, request).await {
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(trouble(&error)),
         Err(_) => Err(Trouble::Unreachable("the broker did not answer".to_owned())),
     }
@@ -221,7 +234,7 @@ async fn connect(target: &Target, purpose: &'static str) -> Result<Connection, T
 /// with other arguments.
 const NEEDS_A_PERSON: [u16; 3] = [403, 530, 406];
 
-fn trouble(error: &lapin::Error) -> Trouble {
+pub(super) fn trouble(error: &lapin::Error) -> Trouble {
     let reason = error.to_string();
     match error.kind() {
         ErrorKind::ProtocolError(refusal) if NEEDS_A_PERSON.contains(&refusal.get_id()) => {

@@ -9,6 +9,7 @@ mod control;
 mod failed;
 mod hold;
 mod intake;
+mod inventory;
 mod job_queue;
 mod lease;
 mod link;
@@ -41,6 +42,8 @@ use message::{Failed, encode_event, job_properties, properties};
 use publisher::{Message, Publisher};
 use topology::Topology;
 
+pub use inventory::Inventory;
+
 /// Tries to publish what a settled delivery becomes, before the delivery is given up.
 const PUBLISH_TRIES: u32 = 3;
 
@@ -59,6 +62,20 @@ pub struct Settings {
     pub egress_group: String,
     /// The program's name, for the broker's list of connections.
     pub program: String,
+}
+
+impl Settings {
+    fn target(&self) -> Result<Target, QueueError> {
+        let uri = self.url.expose_secret().parse().map_err(|_| {
+            QueueError::Refused("broker.url is no URL such as amqp://user:password@host:5672/%2f".to_owned())
+        })?;
+        Ok(Target {
+            uri,
+            authority: self.authority.clone(),
+            program: self.program.clone(),
+            topology: Topology::new(&self.prefix, &self.rungs, &self.egress_group),
+        })
+    }
 }
 
 /// The queue on a broker; clones share its connections.
@@ -142,16 +159,8 @@ impl RabbitQueue {
     /// # Errors
     /// The URL is none.
     pub fn start(settings: &Settings, ledger: Option<Ledger>) -> Result<Self, QueueError> {
-        let uri = settings.url.expose_secret().parse().map_err(|_| {
-            QueueError::Refused("broker.url is no URL such as amqp://user:password@host:5672/%2f".to_owned())
-        })?;
-        let topology = Topology::new(&settings.prefix, &settings.rungs, &settings.egress_group);
-        let target = Target {
-            uri,
-            authority: settings.authority.clone(),
-            program: settings.program.clone(),
-            topology: topology.clone(),
-        };
+        let target = settings.target()?;
+        let topology = target.topology.clone();
         let publishing = Link::start(target.clone(), "publishing");
         let consume_link = Arc::new(Link::start(target.clone(), "consuming"));
         let lease_link = Arc::new(Link::start(target, "leases"));

@@ -139,6 +139,21 @@ impl Topology {
         ]
     }
 
+    /// Every queue that does not come and go with a process.
+    pub(super) fn queues(&self) -> impl Iterator<Item = ShortString> {
+        let [submit_fresh, submit_backlog, transfer, save] = self.works();
+        let steps = [submit_fresh, submit_backlog, transfer, save];
+        let others = [
+            self.dead(),
+            self.failed(),
+            self.results(),
+            self.producer_card(),
+            self.pause_of_group(),
+            self.pause_of_operator(),
+        ];
+        steps.into_iter().chain(self.waits()).chain(others)
+    }
+
     /// Declares everything; queues that others dead-letter to come before those that do.
     pub(super) async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
         let dead_letter_to_dead = Arguments::quorum(DELIVERY_LIMIT).dead_letter("", Some(self.dead()));

@@ -1,0 +1,99 @@
+//! What is on the broker, seen without declaring, taking or changing anything.
+
+use std::collections::HashMap;
+
+use lapin::Connection;
+use lapin::options::{BasicGetOptions, QueueDeclareOptions};
+use lapin::types::{FieldTable, ShortString};
+
+use super::super::{Depth, QueueError};
+use super::Settings;
+use super::control::pause_in;
+use super::job_queue::WORK;
+use super::link::{ANSWER, answered, open};
+use crate::budget::OperatorPause;
+
+/// The broker has no queue of this name.
+const NOT_FOUND: u16 = 404;
+
+/// What is there.
+#[derive(Debug, Clone)]
+pub struct Inventory {
+    /// Queues that nobody has declared yet.
+    pub missing: Vec<String>,
+    /// Jobs by queue; those in a worker's hands cannot be seen from outside.
+    pub depth: Depth,
+    /// A person's pause.
+    pub operator_pause: Option<OperatorPause>,
+    /// Whether the egress group keeps silent after a 429.
+    pub is_silent: bool,
+}
+
+impl Inventory {
+    /// Looks once, over a connection of its own.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] if a person has to act, [`QueueError::Unavailable`] if the broker does not answer.
+    pub async fn take(settings: &Settings) -> Result<Self, QueueError> {
+        let target = settings.target()?;
+        let topology = &target.topology;
+        let connection = open(&target, "looking").await?;
+        let mut counts = HashMap::new();
+        let mut missing = Vec::new();
+        for queue in topology.queues() {
+            match count(&connection, queue.clone()).await? {
+                Some(messages) => {
+                    counts.insert(queue, messages);
+                }
+                None => missing.push(queue.to_string()),
+            }
+        }
+        let messages = |queue: ShortString| counts.get(&queue).copied().unwrap_or_default();
+        let mut depth = Depth::default();
+        for (step, lane) in WORK {
+            depth.add_ready(step, lane, messages(topology.work(step, lane)));
+        }
+        depth.waiting = topology.waits().map(messages).sum();
+        depth.failed = messages(topology.failed());
+        let operator_pause = if messages(topology.pause_of_operator()) > 0 {
+            read_pause(&connection, topology.pause_of_operator()).await?
+        } else {
+            None
+        };
+        let is_silent = messages(topology.pause_of_group()) > 0;
+        let _ = tokio::time::timeout(ANSWER, connection.close(200, "seen".into())).await;
+        Ok(Self { missing, depth, operator_pause, is_silent })
+    }
+}
+
+/// Messages ready in a queue; `None` where there is no such queue.
+async fn count(connection: &Connection, queue: ShortString) -> Result<Option<u64>, QueueError> {
+    // The broker closes a channel over which a queue was asked for that is not there.
+    let channel = answered(connection.create_channel()).await?;
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+    let asking = tokio::time::timeout(ANSWER, channel.queue_declare(queue, passive, FieldTable::default()));
+    match asking.await {
+        Ok(Ok(found)) => {
+            let _ = tokio::time::timeout(ANSWER, channel.close(200, "seen".into())).await;
+            Ok(Some(u64::from(found.message_count())))
+        }
+        Ok(Err(error)) if is_absence(&error) => Ok(None),
+        Ok(Err(error)) => Err(QueueError::from(super::link::trouble(&error))),
+        Err(_) => Err(QueueError::Unavailable("the broker did not answer".to_owned())),
+    }
+}
+
+fn is_absence(error: &lapin::Error) -> bool {
+    matches!(error.kind(), lapin::ErrorKind::ProtocolError(refusal) if refusal.get_id() == NOT_FOUND)
+}
+
+async fn read_pause(
+    connection: &Connection,
+    queue: ShortString,
+) -> Result<Option<OperatorPause>, QueueError> {
+    let channel = answered(connection.create_channel()).await?;
+    let got = answered(channel.basic_get(queue, BasicGetOptions::default())).await?;
+    // Closing the channel puts the message back.
+    let _ = tokio::time::timeout(ANSWER, channel.close(200, "seen".into())).await;
+    Ok(got.map(|got| pause_in(&got.delivery.data)))
+}

@@ -1,0 +1,192 @@
+//! `connector init`: writes a commented configuration, from flags or by asking.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use common::config::{Config, OutputMode};
+use common::failure::Failure;
+use common::{output, wiring};
+use producer::arguments::Common;
+use serde_json::json;
+
+use crate::arguments::Init;
+use crate::confirm::{ask, can_ask};
+
+/// What the file is made from.
+struct Answers {
+    domain: String,
+    hash_metaproperty: String,
+    directory: String,
+    types: Vec<String>,
+    mode: OutputMode,
+    secrets_in: Option<PathBuf>,
+    has_broker: bool,
+}
+
+pub(crate) fn run(common: &Common, init: Init) -> Result<(), Failure> {
+    let path = common.config.clone().unwrap_or_else(|| wiring::DEFAULT_FILE.into());
+    if path.exists() && !init.force {
+        return Err(Failure::Usage(format!(
+            "{} is there already and stays as it is; name another file with --config, or say --force",
+            path.display()
+        )));
+    }
+    let force = init.force;
+    let answers = answers(init)?;
+    let text = written(&answers);
+    Config::parse(&text).map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    // A file that somebody wrote meanwhile is not lost either.
+    let options = if force { options.create(true).truncate(true) } else { options.create_new(true) };
+    let write = || {
+        let mut file = options.open(&path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|error| Failure::Usage(format!("cannot write {}: {error}", path.display())))?;
+    if common.json {
+        output::data(&json!({"written": path}).to_string());
+    } else {
+        output::data(&format!("written: {}", path.display()));
+        output::talk(&next_steps(&answers));
+    }
+    Ok(())
+}
+
+fn answers(init: Init) -> Result<Answers, Failure> {
+    let domain = wanted(init.domain, "--domain", "Bynder portal, such as acme.bynder.com", None)?;
+    let default = Some("imatag_hash");
+    let field = "Name of the text metaproperty for the hash";
+    let hash_metaproperty = wanted(init.hash_metaproperty, "--hash-metaproperty", field, default)?;
+    let place = "Imatag directory; it starts with your homedir, such as acme/bynder";
+    let directory = wanted(init.imatag_directory, "--imatag-directory", place, None)?;
+    Ok(Answers {
+        domain,
+        hash_metaproperty,
+        directory,
+        types: if init.types.is_empty() { vec!["image".to_owned()] } else { init.types },
+        mode: init.mode.map_or(OutputMode::Version, Into::into),
+        secrets_in: init.secrets_in,
+        has_broker: init.broker,
+    })
+}
+
+/// What was given, or what a person says; where nobody can be asked, the default.
+fn wanted(
+    given: Option<String>,
+    flag: &str,
+    question: &str,
+    default: Option<&str>,
+) -> Result<String, Failure> {
+    if let Some(given) = given {
+        return Ok(given);
+    }
+    if can_ask() {
+        return ask(question, default);
+    }
+    default
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::Usage(format!("{flag} is missing, and nobody is there to ask ({question})")))
+}
+
+/// The configuration, with a word on each line of it.
+fn written(answers: &Answers) -> String {
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let secret = |variable: &str, name: &str| match &answers.secrets_in {
+        Some(folder) => format!("{{ file = {} }}", quoted(&folder.join(name).display().to_string())),
+        None => format!("{{ env = {} }}", quoted(variable)),
+    };
+    let types: Vec<String> = answers.types.iter().map(|kind| quoted(kind)).collect();
+    let broker = if answers.has_broker {
+        format!(
+            "\n[broker]                                      # for producer and worker; amqp:// or amqps://, with credentials\n\
+             url = {}\n",
+            secret("CONNECTOR_BROKER_URL", "broker")
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "# Every key is in docs/configuration.md; `connector config show` tells each value and where it comes from.\n\
+         \n\
+         [bynder]\n\
+         domain = {}\n\
+         # A permanent token; its scopes and its user's roles are in docs/bynder-setup.md.\n\
+         api_token = {}\n\
+         # A text metaproperty, editable, with \"API field\" switched on. The connector alone writes it.\n\
+         hash_metaproperty = {}\n\
+         # Of Bynder's 4500 in five minutes from one address; leave something to people and other software.\n\
+         requests_per_5_minutes = 4000\n\
+         \n\
+         [imatag]\n\
+         api_key = {}\n\
+         # Where media are kept at Imatag; starts with the account's homedir.\n\
+         directory = {}\n\
+         \n\
+         [filters]                                     # all of them have to hold; `connector plan` tells what is left\n\
+         types = [{}]\n\
+         \n\
+         [output]\n\
+         # \"version\": a new version of the asset; \"copy\" or \"additional\": the original stays as it is (docs/modes.md)\n\
+         mode = {}\n\
+         \n\
+         [limits]                                      # each watermark is paid for\n\
+         # assets_per_run = 1000\n\
+         # assets_per_day = 100000\n\
+         {broker}",
+        quoted(&answers.domain),
+        secret("BYNDER_TOKEN", "bynder"),
+        quoted(&answers.hash_metaproperty),
+        secret("IMATAG_API_KEY", "imatag"),
+        quoted(&answers.directory),
+        types.join(", "),
+        quoted(answers.mode.name())
+    )
+}
+
+fn next_steps(answers: &Answers) -> String {
+    let secrets = match &answers.secrets_in {
+        Some(folder) => format!(
+            "put the secrets into {0}/bynder and {0}/imatag, readable by the connector alone",
+            folder.display()
+        ),
+        None => "set BYNDER_TOKEN and IMATAG_API_KEY".to_owned(),
+    };
+    format!(
+        "Next: {secrets}; then `connector doctor`, `connector trial FILE`, `connector plan --full`, and \
+         `connector sync --full --max-assets 1`."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers() -> Answers {
+        Answers {
+            domain: "acme.bynder.com".to_owned(),
+            hash_metaproperty: "imatag_hash".to_owned(),
+            directory: "acme/by\"nder".to_owned(),
+            types: vec!["image".to_owned(), "video".to_owned()],
+            mode: OutputMode::Copy,
+            secrets_in: None,
+            has_broker: true,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was_meant() {
+        for secrets_in in [None, Some(PathBuf::from("/run/secrets"))] {
+            let answers = Answers { secrets_in, ..answers() };
+            let text = written(&answers);
+            let config = Config::parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+            assert_eq!(config.imatag.directory, answers.directory);
+            assert_eq!(config.bynder.hash_metaproperty, answers.hash_metaproperty);
+            assert_eq!(config.output.mode, OutputMode::Copy);
+            assert!(config.broker.is_some() && text.contains("# assets_per_run"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! This machine: the folders that the connector writes to, and the space they have.
+
+use std::path::{Path, PathBuf};
+
+use bytesize::ByteSize;
+use common::config::Config;
+use common::state::{State, StateError};
+use nix::sys::statvfs::statvfs;
+
+use super::report::{Finding, Report};
+
+/// What a million outcomes need in the ledger, with room to spare.
+const SPACE_FOR_STATE: u64 = 2 << 30;
+
+pub(super) fn check(config: &Config, report: &mut Report) {
+    let directory = &config.producer.state_dir;
+    report.add("state directory", state(directory));
+    let spool = &config.worker.spool_dir;
+    let finding = match writable(spool) {
+        Ok(text) => Finding::Pass(text),
+        Err(text) => Finding::Fail(format!("{text}; set worker.spool_dir"), 3),
+    };
+    report.add("spool directory", finding);
+    let most = config.worker.spool_max.as_u64();
+    report.add("disk", space(&[(directory, SPACE_FOR_STATE), (spool, most)]));
+}
+
+fn state(directory: &Path) -> Finding {
+    let writable = match writable(directory) {
+        Ok(text) => text,
+        Err(text) => return Finding::Fail(format!("{text}; set producer.state_dir"), 3),
+    };
+    match State::open_to_read(directory) {
+        Ok(_) => Finding::Pass(writable),
+        Err(error @ StateError::InUse { .. }) => Finding::Warn(error.to_string()),
+        Err(error) => Finding::Fail(error.to_string(), 3),
+    }
+}
+
+/// Tries it with a file that has no name and is gone at once; a folder that is not there is not made.
+fn writable(directory: &Path) -> Result<String, String> {
+    let there = nearest_there(directory);
+    tempfile::tempfile_in(&there).map_err(|error| format!("cannot write to {}: {error}", there.display()))?;
+    Ok(if there == directory {
+        format!("{} can be written", directory.display())
+    } else {
+        format!("{} is not there yet and can be made", directory.display())
+    })
+}
+
+/// The folder, or the nearest above it that is there.
+fn nearest_there(directory: &Path) -> PathBuf {
+    let there = directory.ancestors().find(|folder| folder.is_dir());
+    there.map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
+
+fn space(wanted: &[(&PathBuf, u64)]) -> Finding {
+    let mut short = Vec::new();
+    for (directory, wanted) in wanted {
+        let there = nearest_there(directory);
+        let Ok(found) = statvfs(&there) else { continue };
+        let free = found.blocks_available() * found.fragment_size();
+        if free < *wanted {
+            short.push(format!(
+                "{} has {} free of the {} that it may need",
+                directory.display(),
+                ByteSize(free),
+                ByteSize(*wanted)
+            ));
+        }
+    }
+    if short.is_empty() {
+        Finding::Pass("state and spool have the space that they may need".to_owned())
+    } else {
+        Finding::Warn(format!("{}; make room, or lower worker.spool_max", short.join("; ")))
+    }
+}

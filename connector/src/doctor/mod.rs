@@ -1,0 +1,63 @@
+//! `connector doctor`: one line a check, and what to do about it. It reads; only a write that is asked for changes
+//! anything, and puts it back.
+
+mod broker;
+mod local;
+mod portal;
+mod report;
+mod rights;
+mod watermarking;
+mod write_test;
+
+use common::beside::Beside;
+use common::failure::Failure;
+use common::telemetry::Metrics;
+use common::wiring;
+use producer::arguments::{self, Common};
+
+use crate::arguments::Doctor;
+use report::{Finding, Report};
+
+pub(crate) async fn run(common: &Common, doctor: &Doctor) -> Result<(), Failure> {
+    let mut report = Report::new(common.json);
+    let loaded = match arguments::load(common, None) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            let has_file = common.config.is_some() || std::path::Path::new(wiring::DEFAULT_FILE).exists();
+            let remedy = if has_file { "" } else { "; `connector init` writes one" };
+            report.add("configuration", Finding::Fail(format!("{failure}{remedy}"), 3));
+            return report.end();
+        }
+    };
+    let config = &loaded.config;
+    report.add("configuration", Finding::Pass("can be read, no key is unknown".to_owned()));
+    for warning in &loaded.warnings {
+        report.add("configuration", Finding::Warn(warning.clone()));
+    }
+    local::check(config, &mut report);
+    let beside = Beside::open(config, "doctor").await;
+    match wiring::bynder(config, &beside.budget, &Metrics::new()) {
+        Ok(bynder) => {
+            let field = portal::check(config, &bynder, &mut report).await;
+            let finding = match (&doctor.write_test, field) {
+                (Some(asset), Some(field)) if report.is_well() => {
+                    write_test::run(&bynder, &field, asset).await
+                }
+                (Some(_), _) => Finding::Warn("not tried; mend what failed first".to_owned()),
+                (None, _) => Finding::Warn(
+                    "not tried: the token needs the scope asset:write; --write-test ASSET_ID writes to that asset and puts it \
+                     back"
+                        .to_owned(),
+                ),
+            };
+            report.add("Bynder right to write", finding);
+        }
+        Err(failure) => report.add("Bynder credential", Finding::Fail(failure.to_string(), 3)),
+    }
+    beside.leave().await;
+    watermarking::check(config, &mut report).await;
+    if config.broker.is_some() {
+        broker::check(config, &mut report).await;
+    }
+    report.end()
+}

@@ -1,0 +1,100 @@
+//! The portal: reachable, the token's scopes, the user's roles, the metaproperty, the clock.
+
+use common::bynder::{Bynder, BynderError, ListQuery, Metaproperty, written_fields};
+use common::config::Config;
+use jiff::{SignedDuration, Timestamp};
+
+use super::report::{Finding, Report};
+use super::rights;
+
+/// Clocks further apart than this make delta runs miss changes and signatures fail.
+const WORST_SKEW: SignedDuration = SignedDuration::from_secs(60);
+
+/// Checks it all; returns the hash metaproperty if it can be used.
+pub(super) async fn check(config: &Config, bynder: &Bynder, report: &mut Report) -> Option<Metaproperty> {
+    match bynder.account().await {
+        Ok(account) => report.add("Bynder portal", Finding::Pass(format!("signed in to {:?}", account.name))),
+        Err(error) => {
+            report.add("Bynder portal", failed(&error));
+            return None;
+        }
+    }
+    listing(bynder, report).await;
+    let field = metaproperty(config, bynder, report).await;
+    match bynder.roles().await {
+        Ok(roles) => {
+            report.add("Bynder right to upload", rights::may_upload(&roles));
+            report.add("Bynder right to download", rights::may_download(&roles));
+            report.add("Bynder right to edit", rights::may_edit(&roles, config.output.mode));
+        }
+        Err(error) => {
+            let text = format!(
+                "the user's roles cannot be asked for ({error}): it needs MEDIAHIGHRES, MEDIAUPLOAD and MEDIAEDIT; with a \
+                 user who may only upload for approval, each save waits for a person"
+            );
+            report.add("Bynder user's roles", Finding::Warn(text));
+        }
+    }
+    field
+}
+
+async fn listing(bynder: &Bynder, report: &mut Report) {
+    let query = ListQuery { limit: 1, page: 1, include_versions: true, ..ListQuery::default() };
+    match bynder.list(&query).await {
+        Ok(page) => {
+            let text = "the token may list assets (scope asset:read)";
+            report.add("Bynder assets", Finding::Pass(text.to_owned()));
+            if page.assets.first().is_some_and(|asset| asset.active_version.is_none()) {
+                let text = "listings tell no version numbers: each changed asset costs one more call";
+                report.add("Bynder versions", Finding::Warn(text.to_owned()));
+            }
+            if let Some(portal) = page.portal_time {
+                report.add("clock", skew(Timestamp::now().duration_since(portal).abs()));
+            }
+        }
+        Err(BynderError::Forbidden { .. }) => {
+            let text = "the token may not list assets: give it the scope asset:read";
+            report.add("Bynder assets", Finding::Fail(text.to_owned(), 4));
+        }
+        Err(error) => report.add("Bynder assets", failed(&error)),
+    }
+}
+
+async fn metaproperty(config: &Config, bynder: &Bynder, report: &mut Report) -> Option<Metaproperty> {
+    let (finding, field) = match bynder.metaproperties().await {
+        Ok(known) => match written_fields(&known, config) {
+            Ok(found) => {
+                let status = found.status.map(|status| format!(" and {}", status.name)).unwrap_or_default();
+                let text = format!("{}{status}: editable text that the API shows", found.hash.name);
+                (Finding::Pass(text), Some(found.hash.clone()))
+            }
+            Err(error) => (Finding::Fail(error.to_string(), 3), None),
+        },
+        Err(BynderError::Forbidden { .. }) => {
+            let text = "the token may not list metaproperties: give it the scope meta.assetbank:read";
+            (Finding::Fail(text.to_owned(), 4), None)
+        }
+        Err(error) => (failed(&error), None),
+    };
+    report.add("hash metaproperty", finding);
+    field
+}
+
+fn skew(apart: SignedDuration) -> Finding {
+    if apart <= WORST_SKEW {
+        Finding::Pass("agrees with the portal's".to_owned())
+    } else {
+        Finding::Warn(format!("is {} s off the portal's; set this machine's clock", apart.as_secs()))
+    }
+}
+
+/// An error of the portal's, with the exit code of its kind.
+pub(super) fn failed(error: &BynderError) -> Finding {
+    let code = match error {
+        BynderError::Unauthorized { .. } | BynderError::Forbidden { .. } => 4,
+        BynderError::Misconfigured { .. } | BynderError::NotFound { .. } => 3,
+        BynderError::Paused { .. } | BynderError::Shared { .. } | BynderError::Unavailable { .. } => 5,
+        BynderError::Refused { .. } | BynderError::Unexpected { .. } | BynderError::Local { .. } => 1,
+    };
+    Finding::Fail(error.to_string(), code)
+}

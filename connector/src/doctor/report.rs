@@ -1,0 +1,82 @@
+//! What the doctor found, a line a check.
+
+use common::failure::Failure;
+use common::output;
+use serde_json::{Value, json};
+
+/// How a check came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Finding {
+    Pass(String),
+    Warn(String),
+    /// The problem with its remedy, and the exit code of its kind.
+    Fail(String, u8),
+}
+
+impl Finding {
+    fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Self::Pass(text) => ("pass", text),
+            Self::Warn(text) => ("warn", text),
+            Self::Fail(text, _) => ("fail", text),
+        }
+    }
+}
+
+/// Findings, told as they come.
+pub(super) struct Report {
+    is_json: bool,
+    findings: Vec<(&'static str, Finding)>,
+}
+
+impl Report {
+    pub(super) fn new(is_json: bool) -> Self {
+        Self { is_json, findings: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, check: &'static str, finding: Finding) {
+        if !self.is_json {
+            let (word, text) = finding.parts();
+            output::data(&format!("{}  {check}: {text}", word.to_uppercase()));
+        }
+        self.findings.push((check, finding));
+    }
+
+    /// Whether nothing failed so far.
+    pub(super) fn is_well(&self) -> bool {
+        self.code().is_none()
+    }
+
+    /// Configuration before permission before what passes by itself: the order in which a person mends things.
+    fn code(&self) -> Option<u8> {
+        let codes = self.findings.iter().filter_map(|(_, finding)| match finding {
+            Finding::Fail(_, code) => Some(*code),
+            Finding::Pass(_) | Finding::Warn(_) => None,
+        });
+        codes.min()
+    }
+
+    pub(super) fn end(self) -> Result<(), Failure> {
+        let count =
+            |wanted: &str| self.findings.iter().filter(|(_, found)| found.parts().0 == wanted).count();
+        if self.is_json {
+            let checks: Vec<Value> = self
+                .findings
+                .iter()
+                .map(|(check, finding)| {
+                    let (result, text) = finding.parts();
+                    json!({"check": check, "result": result, "text": text})
+                })
+                .collect();
+            output::data(&json!({"checks": checks}).to_string());
+        } else {
+            output::talk(&format!(
+                "{} passed, {} to look at, {} failed",
+                count("pass"),
+                count("warn"),
+                count("fail")
+            ));
+        }
+        self.code().map_or(Ok(()), |code| Err(Failure::Told(code)))
+    }
+}

@@ -1,0 +1,49 @@
+//! Imatag: the credential, the directory, and how sure the wire profile is.
+
+use common::config::Config;
+use common::hash::ContentHash;
+use common::imatag::ImatagError;
+use common::telemetry::Metrics;
+use common::wiring;
+
+use super::report::{Finding, Report};
+
+pub(super) async fn check(config: &Config, report: &mut Report) {
+    let imatag = match wiring::imatag(config, &Metrics::new()) {
+        Ok(imatag) => imatag,
+        Err(failure) => return report.add("Imatag", Finding::Fail(failure.to_string(), 3)),
+    };
+    match config.imatag.wire() {
+        Ok(profile) if profile.confirmed => {
+            report.add("Imatag wire profile", Finding::Pass(format!("{} is confirmed", profile.name)));
+        }
+        Ok(profile) => {
+            let text = format!(
+                "{} is not confirmed against a real account: try one file with connector trial FILE, then one asset with --max-assets 1",
+                profile.name
+            );
+            report.add("Imatag wire profile", Finding::Warn(text));
+        }
+        Err(error) => return report.add("Imatag wire profile", Finding::Fail(error.to_string(), 3)),
+    }
+    if !imatag.can_find() {
+        let text =
+            "the profile has no [find]: an asset whose submit is interrupted has to be looked up by hand";
+        report.add("Imatag", Finding::Warn(text.to_owned()));
+        return;
+    }
+    let Ok(nobody) = "00000000-0000-0000-0000000000000000".parse() else { return };
+    let finding = match imatag.find(&nobody, ContentHash::from_bytes([0; 32])).await {
+        Ok(_) => Finding::Pass("the credential is accepted and the directory can be searched".to_owned()),
+        Err(error) => {
+            let code = match &error {
+                ImatagError::Unauthorized { .. } | ImatagError::Forbidden { .. } => 4,
+                ImatagError::Misconfigured { .. } | ImatagError::Refused { .. } => 3,
+                ImatagError::Busy { .. } | ImatagError::Paused { .. } | ImatagError::Unavailable { .. } => 5,
+                ImatagError::UnknownMedium { .. } | ImatagError::Unexpected { .. } => 1,
+            };
+            Finding::Fail(error.to_string(), code)
+        }
+    };
+    report.add("Imatag", finding);
+}

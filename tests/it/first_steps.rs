@@ -1,0 +1,89 @@
+//! What a person does first: writes a configuration, asks the doctor, tries a file.
+
+use std::process::Stdio;
+
+use sandbox::Edit;
+
+use crate::harness::fleet::Fleet;
+use crate::harness::{Bench, PROGRAM, assert_clean, picture, quick};
+
+async fn init(bench: &Bench, more: &[&str]) -> std::process::Output {
+    let mut command = tokio::process::Command::new(PROGRAM);
+    command.arg("init").args(more).current_dir(bench.folder.path()).stdin(Stdio::null());
+    command.output().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_that_init_writes_is_all_that_a_first_run_needs() {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    std::fs::remove_file(bench.path("connector.toml")).unwrap();
+    let mut without = tokio::process::Command::new(PROGRAM);
+    let told = without.arg("doctor").current_dir(bench.folder.path()).output().await.unwrap();
+    let line = String::from_utf8_lossy(&told.stdout);
+    assert!(told.status.code() == Some(3) && line.contains("`connector init` writes one"), "{told:?}");
+
+    let announcement = bench.sandbox.announcement();
+    let missing = init(&bench, &["--domain", &announcement.bynder]).await;
+    assert_eq!(missing.status.code(), Some(2), "{missing:?}");
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("--imatag-directory is missing"), "{missing:?}");
+    let (metaproperty, directory) = (&announcement.hash_metaproperty, &announcement.directory);
+    let flags = [
+        ["--domain", &announcement.bynder],
+        ["--hash-metaproperty", metaproperty],
+        ["--imatag-directory", directory],
+    ];
+    let flags = flags.concat();
+    let written = init(&bench, &flags).await;
+    assert_eq!(written.status.code(), Some(0), "{written:?}");
+    assert!(String::from_utf8_lossy(&written.stderr).contains("connector doctor"), "{written:?}");
+    let again = init(&bench, &flags).await;
+    assert_eq!(again.status.code(), Some(2), "{again:?}");
+    assert!(String::from_utf8_lossy(&again.stderr).contains("stays as it is"), "{again:?}");
+    let text = std::fs::read_to_string(bench.path("connector.toml")).unwrap();
+    assert!(text.contains("{ env = \"BYNDER_TOKEN\" }") && !text.contains(&announcement.token), "{text}");
+
+    let variables = [
+        ("BYNDER_TOKEN", announcement.token),
+        ("IMATAG_API_KEY", announcement.api_key),
+        ("CONNECTOR_IMATAG__BASE_URL", announcement.imatag),
+        ("CONNECTOR_PRODUCER__STATE_DIR", bench.path("state").display().to_string()),
+        ("CONNECTOR_WORKER__SPOOL_DIR", bench.path("spool").display().to_string()),
+    ];
+    bench.run_with(&["doctor"], &variables).await.assert_code(0);
+    assert!(!bench.path("state").exists() && !bench.path("spool").exists(), "the doctor made a folder");
+    bench.run_with(&["sync", "--full", "--max-assets", "1", "--quiet"], &variables).await.assert_code(0);
+    assert!(crate::harness::is_protected(&bench.asset(&id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_writes_only_when_it_is_told_to_and_puts_back_what_it_wrote() {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    let writes = || bench.sandbox.stats().requests.get("bynder.modify").copied().unwrap_or_default();
+    bench.run(&["doctor"]).await.assert_code(0);
+    assert_eq!(writes(), 0);
+    let tested = bench.run(&["doctor", "--write-test", &id]).await;
+    assert!(tested.assert_code(0).out.contains("PASS  Bynder right to write"), "{tested:?}");
+    assert_eq!((writes(), bench.asset(&id).marker), (2, None));
+    let text = Some("see ticket 4711".to_owned());
+    bench.sandbox.edit(&id, Edit { marker: text.clone(), ..Edit::default() }).unwrap();
+    bench.run(&["doctor", "--write-test", &id]).await.assert_code(0);
+    assert_eq!(bench.asset(&id).marker, text);
+    let nobody = bench.run(&["doctor", "--write-test", "00000000-0000-0000-0000000000000000"]).await;
+    assert!(nobody.assert_code(2).out.contains("has no asset"), "{nobody:?}");
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_plan_and_status_declare_nothing_on_a_broker_that_nobody_used_yet() {
+    let fleet = Fleet::new(quick()).await;
+    let doctor = fleet.bench.run(&["doctor"]).await;
+    assert!(doctor.assert_code(0).out.contains("are not declared yet"), "{doctor:?}");
+    fleet.bench.run(&["plan", "--full"]).await.assert_code(0);
+    fleet.bench.run(&["status"]).await.assert_code(0);
+    let again = fleet.bench.run(&["doctor"]).await;
+    assert!(again.out.contains("are not declared yet"), "{again:?}");
+    // Whoever works declares them.
+    fleet.publish().await.assert_code(0);
+    let after = fleet.bench.run(&["doctor"]).await;
+    assert!(after.assert_code(0).out.contains("PASS  broker queues: 0 jobs open"), "{after:?}");
+}
