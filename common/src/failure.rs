@@ -40,7 +40,12 @@ pub enum Failure {
 impl Failure {
     /// The code for whoever called.
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.code())
+    }
+
+    /// The same as a number.
+    pub fn code(&self) -> u8 {
+        match self {
             Self::Unexpected(_) => 1,
             Self::Usage(_) => 2,
             Self::Configuration(_) => 3,
@@ -49,7 +54,7 @@ impl Failure {
             Self::FailedJobs(_) => 6,
             Self::Limit(_) => 8,
             Self::Told(code) => *code,
-        })
+        }
     }
 
     /// What to say; nothing where everything was said.

@@ -8,6 +8,7 @@ mod confirm;
 mod doctor;
 mod queues;
 mod restore;
+mod status;
 mod verify;
 mod wiring;
 

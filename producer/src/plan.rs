@@ -71,13 +71,17 @@ fn least_seconds(report: &Report, config: &Config) -> f64 {
     calls(report, config) * WINDOW_SECONDS / f64::from(config.bynder.requests_per_5_minutes.get())
 }
 
-fn calls(report: &Report, config: &Config) -> f64 {
-    let each = match config.output.mode {
+/// Portal calls for a small asset.
+pub fn calls_an_asset(mode: OutputMode) -> f64 {
+    match mode {
         OutputMode::Version => CALLS_AN_ASSET,
         OutputMode::Copy => CALLS_A_COPY,
         OutputMode::Additional => CALLS_AN_ADDITIONAL_FILE,
-    };
-    report.found.selected as f64 * each + report.found.further_parts as f64
+    }
+}
+
+fn calls(report: &Report, config: &Config) -> f64 {
+    report.found.selected as f64 * calls_an_asset(config.output.mode) + report.found.further_parts as f64
 }
 
 fn as_json(report: &Report, config: &Config) -> serde_json::Value {

@@ -48,7 +48,9 @@ async fn killed_before_and_after_every_request_and_write_the_asset_ends_protecte
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_random_until_done_a_library_ends_as_planted() {
     let bench = Bench::new(sandbox::Options { assets: 100, seed: 7, ..quick() }).await;
-    die_until_done(&bench, 6).await;
+    let seed = rand::random();
+    println!("seed {seed}");
+    println!("died {} times", die_until_done(&bench, 6, seed).await);
     bench.assert_ended_as_planted().await;
 }
 
@@ -60,17 +62,17 @@ async fn killed_at_random_until_done_each_asset_has_one_copy_or_one_additional_f
         for number in 0..30 {
             bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
         }
-        die_until_done(&bench, 0).await;
+        let seed = rand::random();
+        println!("{mode}: seed {seed}");
+        println!("{mode}: died {} times", die_until_done(&bench, 0, seed).await);
         for asset in bench.sandbox.audit().assets.iter().filter(|asset| asset.copy_of.is_none()) {
             assert_eq!((asset.made, asset.media, is_protected(asset)), (1, 1, true), "{mode}: {asset:#?}");
         }
     }
 }
 
-/// `code` is that of a run which nothing kills.
-async fn die_until_done(bench: &Bench, code: i32) {
-    let seed = rand::random();
-    println!("seed {seed}");
+/// `code` is that of a run which nothing kills; returns how often it died.
+async fn die_until_done(bench: &Bench, code: i32, seed: u64) -> u32 {
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
     let mut deaths = 0;
     loop {
@@ -83,6 +85,6 @@ async fn die_until_done(bench: &Bench, code: i32) {
         deaths += 1;
         assert!(deaths < 200, "it never ends");
     }
-    println!("died {deaths} times");
     assert_clean(&bench.sandbox.audit());
+    deaths
 }

@@ -25,7 +25,10 @@ async fn the_configuration_that_init_writes_is_all_that_a_first_run_needs() {
     let announcement = bench.sandbox.announcement();
     let missing = init(&bench, &["--domain", &announcement.bynder]).await;
     assert_eq!(missing.status.code(), Some(2), "{missing:?}");
-    assert!(String::from_utf8_lossy(&missing.stderr).contains("--imatag-directory is missing"), "{missing:?}");
+    assert!(
+        String::from_utf8_lossy(&missing.stderr).contains("--imatag-directory is missing"),
+        "{missing:?}"
+    );
     let (metaproperty, directory) = (&announcement.hash_metaproperty, &announcement.directory);
     let flags = [
         ["--domain", &announcement.bynder],

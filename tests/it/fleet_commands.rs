@@ -1,10 +1,15 @@
 //! What a person asks of a fleet: how it stands, what failed, and to try it again.
 
-use common::outcome::Outcome;
-use serde_json::Value;
+use std::time::Duration;
 
-use crate::harness::fleet::Fleet;
-use crate::harness::{assert_clean, picture, quick};
+use common::outcome::Outcome;
+use nix::sys::signal::Signal;
+use sandbox::faults::{Action, Faults, Moment, Rule};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::harness::fleet::{Fleet, signal};
+use crate::harness::{assert_clean, picture, quick, until};
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -39,7 +44,7 @@ async fn failed_jobs_are_listed_shown_replayed_and_dropped() {
     assert_eq!((open, status["queues"]["failed"].as_u64().unwrap()), (failed, 0));
     assert_eq!(status["runs"][0]["failed"], failed);
     let _worker = fleet.worker();
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
     while (fleet.failed().await.len() as u64) < failed {
         assert!(tokio::time::Instant::now() < deadline, "the replayed jobs do not end");
     }
@@ -51,7 +56,7 @@ async fn failed_jobs_are_listed_shown_replayed_and_dropped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_that_dies_midway_and_is_repeated_does_nothing_twice() {
-    let options = sandbox::Options { watermark_time: std::time::Duration::from_secs(1), ..quick() };
+    let options = sandbox::Options { watermark_time: Duration::from_secs(1), ..quick() };
     let fleet = Fleet::new(options).await;
     for seed in 0..8 {
         fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
@@ -96,4 +101,47 @@ async fn a_broker_that_is_not_there_is_said_and_the_rest_is_shown() {
     let doctor = whole.bench.run(&["doctor"]).await;
     assert!(doctor.assert_code(0).out.contains("PASS  broker:"), "{doctor:#?}");
     assert!(!format!("{status:?}{doctor:?}{worker:?}").contains("guest:guest"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_tells_who_is_at_work_what_they_cannot_use_and_goes_on_until_it_is_stopped() {
+    let fleet = Fleet::new(quick()).await;
+    for number in 0..3 {
+        fleet.bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
+    }
+    let refusal = Action::Answer { status: 401, body: String::new(), content_type: "text/plain".to_owned() };
+    let rule = Rule {
+        endpoint: "imatag.submit".to_owned(),
+        probability: 1.0,
+        skip: 0,
+        times: None,
+        moment: Moment::Before,
+        action: refusal,
+    };
+    fleet.bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    let _worker = fleet.worker();
+    fleet.publish().await.assert_code(0);
+    until(|| fleet.worker_logs().contains("no further jobs are taken")).await;
+    let mut watching =
+        fleet.bench.command(&["status", "--watch", "--every", "100ms", "--json"]).spawn().unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut next = async || {
+        let line = tokio::time::timeout(Duration::from_mins(1), lines.next_line()).await.unwrap();
+        let line = line.unwrap().unwrap();
+        serde_json::from_str::<Value>(&line).unwrap()
+    };
+    let mut told = next().await;
+    for _ in 0..20 {
+        if told["members"][0]["services_out"] == serde_json::json!(["imatag"]) {
+            break;
+        }
+        told = next().await;
+    }
+    assert_eq!(told["members"][0]["services_out"], serde_json::json!(["imatag"]), "{told}");
+    assert_eq!((&told["members"][0]["program"], &told["forecast"]["open"]), (&"worker".into(), &3.into()));
+    assert!(told["forecast"]["seconds_at_rate"].is_null() && told["queue_error"].is_null(), "{told}");
+    let shown = fleet.bench.run(&["status"]).await.assert_code(0).out.clone();
+    assert!(shown.contains("workers 1, producers 0") && shown.contains("cannot be used"), "{shown}");
+    signal(&watching, Signal::SIGTERM);
+    assert_eq!(watching.wait().await.unwrap().code(), Some(0));
 }

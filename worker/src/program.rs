@@ -180,9 +180,13 @@ async fn watch(
         metrics.budget_measured(&budget.figures());
         metrics.spool_measured(&spool);
         readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));
+        let mut out = Vec::new();
         for service in Service::ALL {
-            metrics.breaker_open(service, breakers.is_open(service));
+            let is_out = breakers.is_open(service);
+            metrics.breaker_open(service, is_out);
+            out.extend(is_out.then(|| service.label().to_owned()));
         }
+        budget.set_out(out);
         let halt = breakers.halt();
         readiness.set("services", halt.map_or(Ok(()), |halt| Err(halt.reason)));
         if connected && measured.is_none_or(|at| at.elapsed() >= MEASURE) {

@@ -30,6 +30,12 @@ pub struct Beat {
     /// The silence that it saw end last.
     #[serde(default)]
     pub cleared: Option<String>,
+    /// What it is, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub program: String,
+    /// Services that it cannot use right now, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub out: Vec<String>,
 }
 
 /// A silence, as told to others.

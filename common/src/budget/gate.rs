@@ -35,6 +35,7 @@ pub(super) struct Shared {
     /// Calls admitted lately, by second.
     lately: Mutex<VecDeque<(u64, u32)>>,
     waited: Mutex<Duration>,
+    out: Mutex<Vec<String>>,
     changed: watch::Sender<()>,
     urgent: Notify,
     turns: [AsyncMutex<()>; 2],
@@ -99,6 +100,7 @@ impl Budget {
             clock,
             lately: Mutex::default(),
             waited: Mutex::default(),
+            out: Mutex::default(),
             changed: watch::Sender::new(()),
             urgent: Notify::new(),
             turns: [AsyncMutex::default(), AsyncMutex::default()],
@@ -153,7 +155,12 @@ impl Budget {
     /// The next announcement.
     pub fn announce(&self) -> Beat {
         let now = self.now();
-        self.member().announce(now)
+        Beat { out: lock(&self.shared.out).clone(), ..self.member().announce(now) }
+    }
+
+    /// Services that this process cannot use right now, for whoever looks at the group.
+    pub fn set_out(&self, services: Vec<String>) {
+        *lock(&self.shared.out) = services;
     }
 
     /// Resolves when there is something to announce before the next beat. Cancel-safe.

@@ -174,6 +174,8 @@ impl Member {
             pause: None,
             trying: false,
             cleared: None,
+            program: String::new(),
+            out: Vec::new(),
         };
         let passed = now.saturating_sub(self.announced).max(self.timing.beat / 4);
         let used = self.used.saturating_sub(self.used_before) as f64 / passed.as_secs_f64();

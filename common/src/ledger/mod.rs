@@ -1,6 +1,7 @@
 //! The ledger: what every run did, append-only, beside the queue in the state directory.
 
 mod evidence;
+mod known;
 mod restoration;
 mod run;
 mod verification;
@@ -14,13 +15,14 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 pub use evidence::{Counts, Extent, Line};
+pub use known::{Awaiting, Known, SavedVersion};
 pub use restoration::{Progress, Restoration};
 pub use run::{Run, RunMode, RunState, RunStatus};
 pub use verification::Verification;
 
 use crate::asset::AssetId;
-use crate::job::{Job, JobId, Lane, RunId};
-use crate::outcome::{Outcome, OutcomeEvent, Placed};
+use crate::job::{Job, JobId, RunId};
+use crate::outcome::{Outcome, OutcomeEvent};
 use crate::state::{DatabaseError, State};
 
 const CURSOR: &str = "cursor";
@@ -29,37 +31,6 @@ const CURSOR: &str = "cursor";
 #[derive(Debug, Clone)]
 pub struct Ledger {
     state: State,
-}
-
-/// What the ledger knows of an asset before a job is published for it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Known {
-    /// A job for it, which the queue is known to have, has no outcome yet: the lane of the one that is done first.
-    pub open: Option<Lane>,
-    /// The version at which its last job failed for good.
-    pub failed_version: Option<u32>,
-    /// What its last job saved, if that waits for approval.
-    pub awaiting: Option<Awaiting>,
-    /// The version that its last job protected.
-    pub saved: Option<SavedVersion>,
-}
-
-/// What a job saved that does not show before a person approves it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Awaiting {
-    /// The version that the job was to protect.
-    pub over: u32,
-    /// Whether it is an additional file, which shows in no version and no other asset.
-    pub is_additional: bool,
-}
-
-/// A version that a job protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SavedVersion {
-    /// Its number.
-    pub version: u32,
-    /// When the outcome was noted, by this machine's clock.
-    pub at: Timestamp,
 }
 
 /// Outcomes counted.
@@ -94,44 +65,6 @@ impl Ledger {
     /// Sets or forgets the delta cursor.
     pub async fn set_cursor(&self, cursor: Option<Timestamp>) -> Result<(), DatabaseError> {
         self.state.write(move |transaction| write_cursor(transaction, cursor)).await
-    }
-
-    /// What is known of an asset.
-    pub async fn known(&self, asset: &AssetId) -> Result<Known, DatabaseError> {
-        let asset = asset.to_string();
-        self.state
-            .read(move |connection| {
-                let open: Option<String> = connection
-                    .prepare_cached(
-                        "SELECT max(lane) FROM published WHERE asset_id = ?1 AND open = 1 AND confirmed = 1",
-                    )?
-                    .query_row([&asset], |row| row.get(0))?;
-                let open =
-                    open.map(|lane| if lane == Lane::Fresh.name() { Lane::Fresh } else { Lane::Backlog });
-                let last: Option<String> = connection
-                    .prepare_cached(
-                        "SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1",
-                    )?
-                    .query_row([&asset], |row| row.get(0))
-                    .optional()?;
-                let mut known = Known { open, ..Known::default() };
-                if let Some(event) = last.and_then(|event| serde_json::from_str::<OutcomeEvent>(&event).ok())
-                {
-                    match event.outcome {
-                        Outcome::Failed(_) => known.failed_version = Some(event.base),
-                        Outcome::Watermarked { version } => {
-                            known.saved = Some(SavedVersion { version, at: event.at });
-                        }
-                        Outcome::AwaitingApproval => {
-                            let is_additional = matches!(event.placed, Some(Placed::Additional { .. }));
-                            known.awaiting = Some(Awaiting { over: event.base, is_additional });
-                        }
-                        Outcome::AlreadyProtected | Outcome::Superseded { .. } | Outcome::Gone => {}
-                    }
-                }
-                Ok(known)
-            })
-            .await
     }
 
     /// Notes that the version which an asset's last job left for approval is there: its outcome from now on.

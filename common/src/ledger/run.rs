@@ -1,5 +1,7 @@
 //! Runs of the producer: begun, interrupted, resumed, finished.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
@@ -143,6 +145,35 @@ impl Ledger {
                     })
                 })?;
                 Ok(runs.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    /// Failed jobs of a run by the class of the failure.
+    pub async fn failures_of(&self, run: &str) -> Result<BTreeMap<String, u64>, DatabaseError> {
+        let run = run.to_owned();
+        self.state
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT json_extract(event, '$.class'), count(*) FROM outcomes WHERE sequence IN
+                        (SELECT max(sequence) FROM outcomes WHERE run_id = ?1 GROUP BY job_id)
+                     AND outcome = 'failed' GROUP BY 1",
+                )?;
+                let classes = statement.query_map([run], |row| {
+                    Ok((row.get::<_, Option<String>>(0)?.unwrap_or_default(), row.get(1)?))
+                })?;
+                Ok(classes.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    /// Jobs that ended since a time.
+    pub async fn ended_since(&self, since: Timestamp) -> Result<u64, DatabaseError> {
+        let since = since.as_millisecond();
+        let sql = "SELECT count(DISTINCT job_id) FROM outcomes WHERE at_ms >= ?1";
+        self.state
+            .read(move |connection| {
+                Ok(connection.prepare_cached(sql)?.query_row([since], |row| row.get(0))?)
             })
             .await
     }

@@ -11,16 +11,16 @@ pub(crate) struct Init {
     /// The Bynder portal, such as acme.bynder.com
     #[arg(long)]
     pub(crate) domain: Option<String>,
-    /// Name of the text metaproperty for the hash [default: imatag_hash]
+    /// Name of the text metaproperty for the hash, `imatag_hash` if nothing is said
     #[arg(long, value_name = "NAME")]
     pub(crate) hash_metaproperty: Option<String>,
     /// Where Imatag keeps the media; starts with your homedir
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) imatag_directory: Option<String>,
-    /// Kinds of assets to protect [default: image]
+    /// Kinds of assets to protect, `image` if nothing is said
     #[arg(long, value_delimiter = ',')]
     pub(crate) types: Vec<String>,
-    /// What becomes of the watermarked file [default: version]
+    /// What becomes of the watermarked file, `version` if nothing is said
     #[arg(long, value_enum)]
     pub(crate) mode: Option<Mode>,
     /// Read the secrets from files in this folder instead of the environment

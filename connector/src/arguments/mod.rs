@@ -6,6 +6,7 @@ mod restore;
 
 use clap::{Args, Parser, Subcommand};
 use common::asset::AssetId;
+use common::config::Span;
 use jiff::Timestamp;
 use producer::arguments::{Common, Scope};
 
@@ -45,7 +46,7 @@ pub(crate) enum Command {
     /// Take no more jobs until resumed; steps under way still end
     Pause(Pause),
     /// Go on after a pause
-    Resume(Status),
+    Resume(Resume),
     /// List, show, replay or drop failed jobs
     #[command(subcommand)]
     Failed(Failed),
@@ -90,10 +91,24 @@ pub(crate) struct Doctor {
     pub(crate) write_test: Option<AssetId>,
 }
 
-/// `connector status` and `connector resume`
-#[derive(Debug, Clone, Copy, Args)]
+/// `connector status`
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Status {
     /// This machine's own queue although a broker is configured
+    #[arg(long)]
+    pub(crate) embedded: bool,
+    /// Show it again and again until interrupted; with --json a line each time
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// How long to wait in between
+    #[arg(long, default_value = "5s", value_name = "SPAN")]
+    pub(crate) every: Span,
+}
+
+/// `connector resume`
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Resume {
+    /// This machine's own work although a broker is configured
     #[arg(long)]
     pub(crate) embedded: bool,
 }

@@ -10,7 +10,6 @@ mod report;
 mod restore;
 mod secrets;
 mod state;
-mod status;
 mod sync;
 mod verify;
 
@@ -29,7 +28,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Plan(run) => plan::run(common, run).await,
         Command::Init(init) => init::run(common, init.clone()),
         Command::Doctor(doctor) => crate::doctor::run(common, doctor).await,
-        Command::Status(status) => status::run(common, *status).await,
+        Command::Status(status) => crate::status::run(common, status).await,
         Command::Pause(command) => pause::pause(common, command).await,
         Command::Resume(which) => pause::resume(common, which.embedded).await,
         Command::Failed(command) => failed::run(common, command).await,

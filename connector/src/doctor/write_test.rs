@@ -10,7 +10,7 @@ use super::portal::failed;
 use super::report::Finding;
 
 /// How long a write may take to show; Bynder queues it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Writes the hash metaproperty of this asset and puts it back.

@@ -73,7 +73,7 @@ impl RabbitQueue {
                 looked = Some(Instant::now());
                 self.look_at_records(&observer, budget).await?;
             }
-            let beat = budget.announce();
+            let beat = Beat { program: self.program.clone(), ..budget.announce() };
             self.record_silence(&beat, recorded).await?;
             let body = serde_json::to_vec(&beat).unwrap_or_default();
             let options = BasicPublishOptions::default();

@@ -16,6 +16,7 @@ mod link;
 mod message;
 mod producer;
 mod publisher;
+mod roll_call;
 mod topology;
 
 use std::fmt;
@@ -43,6 +44,7 @@ use publisher::{Message, Publisher};
 use topology::Topology;
 
 pub use inventory::Inventory;
+pub use roll_call::{Member, roll_call};
 
 /// Tries to publish what a settled delivery becomes, before the delivery is given up.
 const PUBLISH_TRIES: u32 = 3;
@@ -99,6 +101,8 @@ pub struct Inner {
     ledger: Option<Ledger>,
     /// Names this process's hold.
     process: String,
+    /// What others are told that this process is.
+    program: String,
     renewing: tokio::sync::Mutex<()>,
     /// Acknowledging several outcomes at once is for one at a time.
     folding: tokio::sync::Mutex<()>,
@@ -178,6 +182,7 @@ impl RabbitQueue {
             contact,
             in_flight: Arc::default(),
             ledger,
+            program: settings.program.clone(),
             process: uuid::Uuid::now_v7().simple().to_string(),
             renewing: tokio::sync::Mutex::default(),
             folding: tokio::sync::Mutex::default(),

@@ -1,0 +1,50 @@
+//! `connector status`: how the work stands, without changing anything and without a call to Bynder.
+
+mod forecast;
+mod shown;
+mod standing;
+
+use std::io::{IsTerminal, Write};
+
+use common::failure::Failure;
+use common::output;
+use common::signals::stop_on_signals;
+use producer::arguments::{self, Common};
+
+use crate::arguments::Status;
+use standing::Standing;
+
+/// Moves to the corner and clears what stood there.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+pub(crate) async fn run(common: &Common, status: &Status) -> Result<(), Failure> {
+    let config = arguments::load(common, None)?.config;
+    let directory = config.producer.state_dir.display().to_string();
+    let show = |standing: &Standing| {
+        if common.json {
+            output::data(&standing.as_json().to_string());
+        } else {
+            output::data(&shown::lines(standing, &directory).join("\n"));
+        }
+    };
+    if !status.watch {
+        let standing = Standing::now(&config, status.embedded).await?;
+        show(&standing);
+        return standing.depth.map(|_| ()).map_err(|failure| Failure::Told(failure.code()));
+    }
+    let stop = stop_on_signals()?;
+    let is_screen = std::io::stdout().is_terminal() && !common.json;
+    // A broker that is away for a moment is shown, and looked for again.
+    while let Some(standing) = stop.run_until_cancelled(Standing::now(&config, status.embedded)).await {
+        let standing = standing?;
+        if is_screen {
+            let _ = write!(std::io::stdout(), "{CLEAR}");
+        }
+        show(&standing);
+        let _ = std::io::stdout().flush();
+        if stop.run_until_cancelled(tokio::time::sleep(status.every.0)).await.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! The standing for a person at an 80-column terminal.
+
+use std::time::Duration;
+
+use common::config::Span;
+use common::ledger::RunStatus;
+use common::queue::Depth;
+use common::queue::rabbitmq::Member;
+use common::quiet_hours::Effect;
+
+use super::forecast::Forecast;
+use super::standing::Standing;
+
+/// The lines, each at most 80 characters where the names allow it. `directory` is where the state is looked for.
+pub(super) fn lines(standing: &Standing, directory: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    lines.extend(halts(standing));
+    match &standing.depth {
+        Ok(depth) => lines.extend(queues(depth)),
+        Err(failure) => lines.push(format!("the queues cannot be looked at: {failure}")),
+    }
+    if let Some(members) = &standing.members {
+        lines.push(at_work(members));
+        lines.extend(members.iter().filter(|member| !member.services_out.is_empty()).map(trouble));
+    }
+    if let Some(forecast) = &standing.forecast {
+        lines.extend(ahead(forecast));
+    }
+    if !standing.has_state {
+        lines.push("no runs are on record here; the producer's may be elsewhere".to_owned());
+        lines.push(format!("({directory} holds no state)"));
+        return lines;
+    }
+    let cursor = standing.cursor.map_or_else(|| "none yet".to_owned(), |at| at.to_string());
+    lines.push(pair("last finished run started", &cursor));
+    if let Some(verified) = &standing.verified {
+        let at = verified.at.strftime("%Y-%m-%dT%H:%MZ");
+        let text = format!("{at}: {} hold, {} do not", verified.held, verified.broken);
+        lines.push(pair("last verification", &text));
+    }
+    lines.extend(standing.runs.iter().map(run));
+    let reasons = standing.failed_by_reason.iter();
+    lines.extend(
+        reasons.map(|(reason, count)| pair(&format!("  failed in the latest: {reason}"), &count.to_string())),
+    );
+    lines
+}
+
+fn pair(name: &str, value: &str) -> String {
+    format!("{name:<32} {value}")
+}
+
+fn halts(standing: &Standing) -> Vec<String> {
+    let paused = standing.paused.as_ref().map(|pause| {
+        let reason = pause.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        format!("paused by a person since {}{reason}; `connector resume` goes on", pause.since)
+    });
+    let silent = standing.silent.then(|| {
+        "nothing is sent to Bynder: its request limit was reached; this passes by itself".to_owned()
+    });
+    paused.into_iter().chain(silent).chain(standing.quiet.as_ref().map(quiet)).collect()
+}
+
+fn quiet(quiet: &Effect) -> String {
+    let requests =
+        quiet.requests_per_5_minutes.map(|requests| format!("at most {requests} calls in 5 minutes"));
+    let backlog = quiet.backlog_paused.then(|| "the backlog waits".to_owned());
+    let effects: Vec<String> = requests.into_iter().chain(backlog).collect();
+    format!("quiet hours until {}: {}", quiet.until, effects.join(", "))
+}
+
+fn queues(depth: &Depth) -> Vec<String> {
+    let counts = [
+        ("to submit, changed lately", depth.submit_fresh),
+        ("to submit, backlog", depth.submit_backlog),
+        ("to transfer", depth.transfer),
+        ("to save", depth.save),
+        ("waiting for their time", depth.waiting),
+        ("failed and kept", depth.failed),
+    ];
+    counts.into_iter().map(|(name, count)| pair(name, &format!("{count:>10}"))).collect()
+}
+
+fn at_work(members: &[Member]) -> String {
+    let count = |program: &str| members.iter().filter(|member| member.program == program).count();
+    let others = members.len() - count("worker") - count("producer");
+    let others = if others > 0 { format!(", others {others}") } else { String::new() };
+    pair("at work", &format!("workers {}, producers {}{others}", count("worker"), count("producer")))
+}
+
+fn trouble(member: &Member) -> String {
+    let id: String = member.member.chars().take(8).collect();
+    pair("cannot be used", &format!("{} ({} {id}…)", member.services_out.join(", "), member.program))
+}
+
+fn ahead(forecast: &Forecast) -> Vec<String> {
+    let rate =
+        forecast.jobs_per_minute.map(|rate| pair("ended in a minute, lately", &format!("{rate:>10.1}")));
+    if forecast.open == 0 {
+        return rate.into_iter().collect();
+    }
+    let at_rate = forecast.seconds_at_rate.map_or_else(|| "unknown: nothing ended lately".to_owned(), rough);
+    let left = [
+        pair("done at this rate in", &at_rate),
+        pair("by the request budget not before", &rough(forecast.seconds_at_budget)),
+    ];
+    rate.into_iter().chain(left).collect()
+}
+
+/// A duration to the minute where it is longer than an hour.
+fn rough(seconds: u64) -> String {
+    let seconds = if seconds > 3600 { seconds.div_ceil(60) * 60 } else { seconds };
+    Span(Duration::from_secs(seconds)).to_string()
+}
+
+fn run(run: &RunStatus) -> String {
+    format!(
+        "{} {:<5} {:<11}{:>7} jobs{:>7} open{:>5} failed",
+        run.run_id, run.mode, run.state, run.published, run.open, run.failed
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::forecast::forecast;
+    use super::*;
+
+    #[test]
+    fn a_busy_fleet_is_told_within_eighty_columns() {
+        let run = RunStatus {
+            run_id: "20261125T101500Z-0123abcd".to_owned(),
+            mode: "delta".to_owned(),
+            started: String::new(),
+            state: "enumerating".to_owned(),
+            published: 123_456,
+            open: 23_456,
+            failed: 12,
+        };
+        let member = |program: &str, out: &[&str]| Member {
+            program: program.to_owned(),
+            member: "0123456789abcdef".to_owned(),
+            calls_per_5_minutes: 2000.0,
+            services_out: out.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let standing = Standing {
+            cursor: None,
+            runs: vec![run],
+            failed_by_reason: BTreeMap::from([("permission".to_owned(), 12)]),
+            verified: None,
+            has_state: true,
+            depth: Ok(Depth { submit_backlog: 23_000, waiting: 400, ..Depth::default() }),
+            members: Some(vec![
+                member("worker", &["imatag"]),
+                member("worker", &[]),
+                member("producer", &[]),
+            ]),
+            paused: None,
+            silent: true,
+            quiet: None,
+            forecast: Some(forecast(23_456, Some(500), 7.5, 4000)),
+        };
+        let lines = lines(&standing, "state");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        nothing is sent to Bynder: its request limit was reached; this passes by itself
+        to submit, changed lately                 0
+        to submit, backlog                    23000
+        to transfer                               0
+        to save                                   0
+        waiting for their time                  400
+        failed and kept                           0
+        at work                          workers 2, producers 1
+        cannot be used                   imatag (worker 01234567…)
+        ended in a minute, lately             100.0
+        done at this rate in             3h 55m
+        by the request budget not before 3h 40m
+        last finished run started        none yet
+        20261125T101500Z-0123abcd delta enumerating 123456 jobs  23456 open   12 failed
+          failed in the latest: permission 12
+        ");
+        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
+    }
+}

@@ -1,0 +1,122 @@
+//! How the work stands: from this machine's record, and from the broker by looking alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use common::budget::{OperatorPause, Records};
+use common::config::Config;
+use common::failure::Failure;
+use common::ledger::{Ledger, RunStatus, Verification};
+use common::queue::rabbitmq::{Inventory, Member, roll_call};
+use common::queue::{Depth, EmbeddedQueue};
+use common::quiet_hours::{self, Effect};
+use common::state::State;
+use common::wiring;
+use jiff::Timestamp;
+use producer::plan::calls_an_asset;
+use serde_json::{Value, json};
+
+use super::forecast::{Forecast, forecast};
+
+/// Runs that are shown.
+const RUNS: u32 = 5;
+/// What the rate is measured over.
+const LATELY: Duration = Duration::from_mins(5);
+
+/// What is known on this machine and at the broker.
+pub(super) struct Standing {
+    pub(super) cursor: Option<Timestamp>,
+    pub(super) runs: Vec<RunStatus>,
+    /// Failed jobs of the latest run, by class.
+    pub(super) failed_by_reason: BTreeMap<String, u64>,
+    pub(super) verified: Option<Verification>,
+    /// Whether this machine has a state directory; a fleet's may be elsewhere.
+    pub(super) has_state: bool,
+    /// Why the queue cannot be looked at, if that is so.
+    pub(super) depth: Result<Depth, Failure>,
+    /// The processes at work; `None` without a broker, where there is one at most.
+    pub(super) members: Option<Vec<Member>>,
+    /// A person's pause.
+    pub(super) paused: Option<OperatorPause>,
+    /// Whether nothing is sent to Bynder after a 429.
+    pub(super) silent: bool,
+    /// The quiet hours that it is, by this machine's clock.
+    pub(super) quiet: Option<Effect>,
+    pub(super) forecast: Option<Forecast>,
+}
+
+impl Standing {
+    /// Looks once. `embedded` means this machine's own queue although there is a broker.
+    pub(super) async fn now(config: &Config, embedded: bool) -> Result<Self, Failure> {
+        let state = State::open_to_read(&config.producer.state_dir)?;
+        let records = Records::new(&config.producer.state_dir);
+        let now = Timestamp::now();
+        let mut standing = Self {
+            cursor: None,
+            runs: Vec::new(),
+            failed_by_reason: BTreeMap::new(),
+            verified: None,
+            has_state: state.is_some(),
+            depth: Ok(Depth::default()),
+            members: None,
+            paused: records.operator_pause(),
+            silent: records.silence().is_some(),
+            quiet: quiet_hours::active(&config.quiet_hours, now),
+            forecast: None,
+        };
+        if config.broker.is_some() && !embedded {
+            match at_broker(config).await {
+                Ok((inventory, members)) => {
+                    (standing.paused, standing.silent) = (inventory.operator_pause, inventory.is_silent);
+                    standing.members = Some(members);
+                    standing.depth = Ok(inventory.depth);
+                }
+                Err(failure) => standing.depth = Err(failure),
+            }
+        } else if let Some(state) = &state {
+            standing.depth = EmbeddedQueue::depth_beside(state).await.map_err(Failure::from);
+        }
+        let mut ended = None;
+        if let Some(state) = state {
+            let ledger = Ledger::new(state);
+            standing.cursor = ledger.cursor().await?;
+            standing.runs = ledger.latest_runs(RUNS).await?;
+            if let Some(latest) = standing.runs.first() {
+                standing.failed_by_reason = ledger.failures_of(&latest.run_id).await?;
+            }
+            standing.verified = ledger.last_verification().await?;
+            ended = Some(ledger.ended_since(now - LATELY).await?);
+        }
+        // A job in a worker's hands is in no queue; the record knows it, where it is at hand.
+        let recorded = standing.runs.iter().map(|run| run.open).sum();
+        standing.forecast = standing.depth.as_ref().ok().map(|depth| {
+            let requests = quiet_hours::requests(config, now).get();
+            forecast(depth.open().max(recorded), ended, calls_an_asset(config.output.mode), requests)
+        });
+        Ok(standing)
+    }
+
+    pub(super) fn as_json(&self) -> Value {
+        json!({
+            "cursor": self.cursor,
+            "runs": self.runs,
+            "failed_by_reason": self.failed_by_reason,
+            "last_verification": self.verified,
+            "paused_by_operator": self.paused,
+            "silent_after_429": self.silent,
+            "quiet_hours": self.quiet,
+            "queues": self.depth.as_ref().ok(),
+            "queue_error": self.depth.as_ref().err().map(ToString::to_string),
+            "members": self.members,
+            "forecast": self.forecast,
+        })
+    }
+}
+
+async fn at_broker(config: &Config) -> Result<(Inventory, Vec<Member>), Failure> {
+    let settings = wiring::broker(config, "connector status")?;
+    let inventory = Inventory::take(&settings).await?;
+    // Where nothing is declared, nobody is at work.
+    let members = if inventory.missing.is_empty() { roll_call(&settings).await? } else { Vec::new() };
+    Ok((inventory, members))
+}
