@@ -9,6 +9,7 @@ use crate::budget::{Budget, Records};
 use crate::bynder::Bynder;
 use crate::config::{Config, Loaded, Override};
 use crate::failure::Failure;
+use crate::http::Witness;
 use crate::imatag::Imatag;
 use crate::output;
 use crate::queue::rabbitmq;
@@ -55,6 +56,15 @@ pub fn bynder(config: &Config, budget: &Budget, metrics: &Metrics) -> Result<Byn
 
 /// Imatag's client.
 pub fn imatag(config: &Config, metrics: &Metrics) -> Result<Imatag, Failure> {
+    imatag_before(config, metrics, None)
+}
+
+/// The same, with somebody who is told of each exchange.
+pub fn imatag_before(
+    config: &Config,
+    metrics: &Metrics,
+    witness: Option<Witness>,
+) -> Result<Imatag, Failure> {
     let settings = crate::imatag::Settings {
         profile: config.imatag.wire()?,
         base_url: config.imatag.base_url.clone(),
@@ -64,6 +74,7 @@ pub fn imatag(config: &Config, metrics: &Metrics) -> Result<Imatag, Failure> {
         request_timeout: config.worker.request_timeout.0,
         metrics: metrics.clone(),
         uploads_in_flight: config.imatag.uploads_in_flight,
+        witness,
     };
     Ok(Imatag::new(settings)?)
 }

@@ -33,9 +33,21 @@ pub(crate) fn confirmed(verb: &str) -> Result<bool, Failure> {
     if !can_ask() {
         return Err(Failure::Usage(format!("nobody is there to ask; say --yes to {verb} them")));
     }
+    yes(&format!("{verb} them?"))
+}
+
+/// Whether a person says yes to this question.
+pub(crate) fn confirmed_once(question: &str) -> Result<bool, Failure> {
+    if !can_ask() {
+        return Err(Failure::Usage(format!("nobody is there to ask ({question}); say --yes")));
+    }
+    yes(question)
+}
+
+fn yes(question: &str) -> Result<bool, Failure> {
     let mut out = std::io::stderr();
     let mut answer = String::new();
-    let asked = write!(out, "{verb} them? [y/N] ").and_then(|()| out.flush());
+    let asked = write!(out, "{question} [y/N] ").and_then(|()| out.flush());
     asked
         .and_then(|()| std::io::stdin().lock().read_line(&mut answer))
         .map_err(|error| Failure::Unexpected(error.to_string()))?;

@@ -6,9 +6,11 @@ mod arguments;
 mod commands;
 mod confirm;
 mod doctor;
+mod files;
 mod queues;
 mod restore;
 mod status;
+mod trial;
 mod verify;
 mod wiring;
 

@@ -90,3 +90,65 @@ async fn doctor_plan_and_status_declare_nothing_on_a_broker_that_nobody_used_yet
     let after = fleet.bench.run(&["doctor"]).await;
     assert!(after.assert_code(0).out.contains("PASS  broker queues: 0 jobs open"), "{after:?}");
 }
+
+/// A picture on this machine, to try.
+fn sample(bench: &Bench) -> String {
+    let path = bench.path("sample.jpg");
+    std::fs::write(&path, sandbox::media::file(sandbox::media::Format::Jpeg, 7, 64, 48)).unwrap();
+    path.display().to_string()
+}
+
+fn submits(bench: &Bench) -> u64 {
+    bench.sandbox.stats().requests.get("imatag.submit").copied().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_pays_for_one_watermark_shows_the_transcript_and_confirms_the_profile_on_request() {
+    let bench = Bench::new(quick()).await;
+    let sample = sample(&bench);
+    let unasked = bench.run(&["trial", &sample]).await;
+    assert!(unasked.assert_code(2).talk.contains("say --yes") && submits(&bench) == 0, "{unasked:?}");
+    let kept = bench.path("watermarked.jpg").display().to_string();
+    let tried = bench.run(&["trial", &sample, "--yes", "--keep", &kept, "--record"]).await;
+    let lines = &tried.assert_code(0).out;
+    for words in [
+        "POST /api/v3/media/",
+        "metadata__bynder_media_id=…",
+        "CONFIRMED      [auth]",
+        "CONFIRMED      [find]",
+    ] {
+        assert!(lines.contains(words), "{words}: {tried:?}");
+    }
+    assert!(!lines.contains("NOT CONFIRMED"), "{tried:?}");
+    let announcement = bench.sandbox.announcement();
+    assert!(!format!("{tried:?}").contains(&announcement.api_key), "{tried:?}");
+    assert_ne!(std::fs::read(&kept).unwrap(), std::fs::read(&sample).unwrap());
+    let doctor = bench.run(&["doctor"]).await;
+    assert!(
+        doctor.assert_code(0).out.contains("PASS  Imatag wire profile: imatag is confirmed"),
+        "{doctor:?}"
+    );
+    // The same file again is found, and costs nothing.
+    let again = bench.run(&["trial", &sample, "--json"]).await.assert_code(0).summary();
+    assert_eq!((submits(&bench), &again["confirmed"]), (1, &true.into()), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_names_what_of_the_profile_does_not_fit() {
+    let wrong = [
+        ("find = { list = '/media' }", 3, "NOT CONFIRMED  [find]: "),
+        ("response = { ready = ['done'] }", 3, "NOT CONFIRMED  [status], [response]: "),
+        ("response = { metadata = '/data' }", 6, "NOT CONFIRMED  [response] metadata: "),
+        ("auth = { scheme = 'Bearer' }", 4, "NOT CONFIRMED  [auth]: "),
+    ];
+    let bench = Bench::new(quick()).await;
+    let sample = sample(&bench);
+    for (wrong, code, words) in wrong {
+        bench.configure("");
+        bench.reconfigure("[worker]\n", &format!("[imatag.profile_overrides]\n{wrong}\n[worker]\n"));
+        let tried = bench.run(&["trial", &sample, "--yes", "--record"]).await;
+        assert!(tried.assert_code(code).out.contains(words), "{tried:#?}");
+        let text = std::fs::read_to_string(bench.path("connector.toml")).unwrap();
+        assert!(!text.contains("confirmed = true"), "{text}");
+    }
+}

@@ -11,7 +11,7 @@ pub mod decide;
 mod environment;
 mod error;
 mod handle;
-mod inspect;
+pub mod inspect;
 mod program;
 pub mod settle;
 pub mod step;

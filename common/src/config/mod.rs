@@ -1,6 +1,7 @@
 //! The configuration: a TOML file, the environment over it, the command line over both.
 
 mod checks;
+mod confirm;
 mod error;
 mod file;
 mod filters;
@@ -17,6 +18,7 @@ mod tests;
 use std::path::Path;
 
 pub use checks::ChecksSection;
+pub use confirm::confirm_profile;
 pub use error::ConfigError;
 pub use file::{
     BrokerSection, BynderSection, Config, HttpSection, ImatagSection, Limits, MarkerSection, OAuth,

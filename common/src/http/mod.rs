@@ -8,6 +8,7 @@ mod answer;
 mod operation;
 mod progress;
 mod resume;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use answer::{AnswerError, MOST_JSON_BYTES, excerpt, read_json, read_text};
 pub use operation::{Direction, Operation, Peer, StatusClass};
 pub use progress::Progress;
 pub use resume::Rest;
+pub use witness::{Exchange, Witness};
 
 use crate::fault;
 use crate::telemetry::Metrics;
@@ -60,6 +62,7 @@ pub struct Transport {
     client: Client,
     timeout: Duration,
     metrics: Metrics,
+    witness: Option<Witness>,
 }
 
 impl Transport {
@@ -74,7 +77,13 @@ impl Transport {
             .user_agent(concat!("bynder-imatag-connector/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| TransportError::from_reqwest(&error))?;
-        Ok(Self { client, timeout, metrics })
+        Ok(Self { client, timeout, metrics, witness: None })
+    }
+
+    /// Tells a witness of each exchange.
+    #[must_use]
+    pub fn witnessed_by(self, witness: Option<Witness>) -> Self {
+        Self { witness, ..self }
     }
 
     /// The underlying client, to build requests with.
@@ -93,7 +102,7 @@ impl Transport {
         operation: Operation,
         request: RequestBuilder,
     ) -> Result<Response, TransportError> {
-        self.counted(operation, async { Self::answered(request.timeout(self.timeout).send().await) }).await
+        self.counted(operation, self.execute(request.timeout(self.timeout))).await
     }
 
     /// Sends a request whose answer is a file: only its head has the timeout, see [`Transport::body`] for the rest.
@@ -103,8 +112,8 @@ impl Transport {
         request: RequestBuilder,
     ) -> Result<Response, TransportError> {
         let exchange = async {
-            match tokio::time::timeout(self.timeout, request.send()).await {
-                Ok(answer) => Self::answered(answer),
+            match tokio::time::timeout(self.timeout, self.execute(request)).await {
+                Ok(answer) => answer,
                 Err(_) => Err(self.silence()),
             }
         };
@@ -144,7 +153,7 @@ impl Transport {
     ) -> Result<Response, TransportError> {
         let exchange = async {
             tokio::select! {
-                answer = request.send() => Self::answered(answer),
+                answer = self.execute(request) => answer,
                 () = progress.stalled(self.timeout, patience) => Err(TransportError {
                     sent: Sent::Maybe,
                     reason: "the transfer stalled".to_owned(),
@@ -180,9 +189,17 @@ impl Transport {
         }
     }
 
-    fn answered(answer: reqwest::Result<Response>) -> Result<Response, TransportError> {
+    async fn execute(&self, request: RequestBuilder) -> Result<Response, TransportError> {
+        let failed = |error| TransportError::from_reqwest(&error);
+        let request = request.build().map_err(failed)?;
+        let seen = self.witness.as_ref().map(|witness| (witness, witness.sees(&request)));
+        let answer = self.client.execute(request).await;
         fault::crash_point("http.after");
-        answer.map_err(|error| TransportError::from_reqwest(&error))
+        let answer = answer.map_err(failed);
+        if let Some((witness, seen)) = seen {
+            witness.heard(seen, &answer);
+        }
+        answer
     }
 }
 

@@ -32,7 +32,7 @@ pub use profile::Profile;
 pub use submit::{Submit, SubmitAnswer, Submitted};
 pub use uploads::UploadPlace;
 
-use crate::http::{Transport, TransportError};
+use crate::http::{Transport, TransportError, Witness};
 use crate::telemetry::Metrics;
 use credential::Credentials;
 use pause::Pause;
@@ -56,6 +56,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// Files on their way at once.
     pub uploads_in_flight: usize,
+    /// Who is told of each exchange.
+    pub witness: Option<Witness>,
 }
 
 /// The client; clones share connections and token.
@@ -145,7 +147,8 @@ impl Imatag {
         }
         let inner = Inner {
             base_url,
-            transport: Transport::new(settings.request_timeout, settings.metrics)?,
+            transport: Transport::new(settings.request_timeout, settings.metrics)?
+                .witnessed_by(settings.witness),
             credentials: Credentials::new(settings.credential),
             pause: Pause::default(),
             uploads: Arc::new(Semaphore::new(settings.uploads_in_flight)),

@@ -45,6 +45,7 @@ fn ids_from_outside_stay_inside_their_path_segment() {
         media_id_metadata: "bynder_media_id".to_owned(),
         request_timeout: Duration::from_secs(1),
         metrics: crate::telemetry::Metrics::new(),
+        witness: None,
         uploads_in_flight: 1,
     };
     let imatag = Imatag::new(settings).unwrap();

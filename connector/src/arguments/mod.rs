@@ -3,6 +3,7 @@
 mod evidence;
 mod init;
 mod restore;
+mod trial;
 
 use clap::{Args, Parser, Subcommand};
 use common::asset::AssetId;
@@ -13,6 +14,7 @@ use producer::arguments::{Common, Scope};
 pub(crate) use evidence::{About, Format, Lookup, Report, Verify};
 pub(crate) use init::Init;
 pub(crate) use restore::Restore;
+pub(crate) use trial::Trial;
 
 /// Keeps a Bynder library protected with invisible Imatag watermarks.
 #[derive(Debug, Parser)]
@@ -41,6 +43,8 @@ pub(crate) enum Command {
     Plan(Scope),
     /// Check configuration, portal, Imatag and broker, a line a check; changes nothing
     Doctor(Doctor),
+    /// Send one file through Imatag, with a transcript: does the wire profile fit this account?
+    Trial(Trial),
     /// Say how the work stands: runs, backlog by step, failed jobs
     Status(Status),
     /// Take no more jobs until resumed; steps under way still end

@@ -28,6 +28,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Plan(run) => plan::run(common, run).await,
         Command::Init(init) => init::run(common, init.clone()),
         Command::Doctor(doctor) => crate::doctor::run(common, doctor).await,
+        Command::Trial(trial) => crate::trial::run(common, trial).await,
         Command::Status(status) => crate::status::run(common, status).await,
         Command::Pause(command) => pause::pause(common, command).await,
         Command::Resume(which) => pause::resume(common, which.embedded).await,

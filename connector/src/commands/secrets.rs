@@ -1,7 +1,6 @@
 //! `connector secrets keygen | encrypt | rotate`.
 
-use std::io::{Read, Write};
-use std::path::Path;
+use std::io::Read;
 
 use common::config::{encrypt, keygen, rotate};
 use common::failure::Failure;
@@ -11,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use crate::arguments::Secrets;
+use crate::files::replace;
 
 /// No secret is longer.
 const LONGEST: u64 = 64 << 10;
@@ -54,13 +54,10 @@ pub(crate) fn run(common: &Common, command: &Secrets) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Replaces the file by one that a process which starts now reads whole, the old one or the new one.
 fn rotate_file(common: &Common, recipient: &str) -> Result<(), Failure> {
     let path = common.config.clone().unwrap_or_else(|| wiring::DEFAULT_FILE.into());
-    let cannot = |what: &str, error: std::io::Error| {
-        Failure::Configuration(format!("cannot {what} {}: {error}", path.display()))
-    };
-    let text = std::fs::read_to_string(&path).map_err(|error| cannot("read", error))?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Failure::Configuration(format!("cannot read {}: {error}", path.display())))?;
     let (text, rotated) = rotate(&text, recipient)?;
     if rotated.is_empty() {
         return Err(Failure::Usage(format!(
@@ -68,16 +65,7 @@ fn rotate_file(common: &Common, recipient: &str) -> Result<(), Failure> {
             path.display()
         )));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().set_permissions(std::fs::metadata(&path)?.permissions())?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        Ok(())
-    };
-    write().map_err(|error: std::io::Error| cannot("write", error))?;
+    replace(&path, &text)?;
     if common.json {
         output::data(&json!({"rotated": rotated}).to_string());
     } else {

@@ -42,7 +42,10 @@ trait Source: BufRead + Seek {}
 impl<T: BufRead + Seek> Source for T {}
 
 /// Collects what has to outlive the file: its hash and length, and what its bytes say.
-pub(crate) async fn facts(file: &SpooledFile, checks: &ChecksSection) -> Result<FileFacts, StepError> {
+///
+/// # Errors
+/// The disk failed, or the reading was stopped.
+pub async fn facts(file: &SpooledFile, checks: &ChecksSection) -> Result<FileFacts, StepError> {
     let stopped = |error: JoinError| StepError::Local(format!("reading a file was stopped: {error}"));
     let spooled = file.clone();
     let header = spawn_blocking(move || {

@@ -1,0 +1,110 @@
+//! Showing a person what was asked and answered, without a word that is secret: no header but the answer's id, no body, no
+//! value of a query, and of other origins, where links carry signatures, not even the path.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Request, Response};
+use serde::Serialize;
+use url::Url;
+
+use super::{TransportError, excerpt};
+
+/// One request and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Exchange {
+    /// GET, POST, …
+    pub method: String,
+    /// Path and names of the query; for another origin its host alone.
+    pub target: String,
+    /// The answer's status; `None` where none came.
+    pub status: Option<u16>,
+    /// What the answer is.
+    pub content_type: Option<String>,
+    /// The id under which the service's support finds the request.
+    pub request_id: Option<String>,
+    /// Milliseconds until the head of the answer was there.
+    pub took_ms: u128,
+}
+
+/// Is told of each exchange once it is over; clones are the same.
+#[derive(Clone)]
+pub struct Witness {
+    origin: Url,
+    tell: Arc<dyn Fn(&Exchange) + Send + Sync>,
+}
+
+impl fmt::Debug for Witness {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Witness")
+    }
+}
+
+/// A request as the witness saw it go.
+pub(super) struct Seen {
+    method: String,
+    target: String,
+    at: Instant,
+}
+
+impl Witness {
+    /// A witness to calls to this service.
+    pub fn new(origin: Url, tell: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
+        Self { origin, tell: Arc::new(tell) }
+    }
+
+    pub(super) fn sees(&self, request: &Request) -> Seen {
+        Seen {
+            method: request.method().to_string(),
+            target: target(request.url(), &self.origin),
+            at: Instant::now(),
+        }
+    }
+
+    pub(super) fn heard(&self, seen: Seen, answer: &Result<Response, TransportError>) {
+        let header = |name: &str| {
+            let value = answer.as_ref().ok()?.headers().get(name)?.to_str().ok()?;
+            Some(excerpt(value))
+        };
+        (self.tell)(&Exchange {
+            method: seen.method,
+            target: seen.target,
+            status: answer.as_ref().ok().map(|response| response.status().as_u16()),
+            content_type: header(CONTENT_TYPE.as_str()),
+            request_id: header("x-request-id"),
+            took_ms: seen.at.elapsed().as_millis(),
+        });
+    }
+}
+
+fn target(url: &Url, origin: &Url) -> String {
+    if url.origin() != origin.origin() {
+        return format!("{}://{}/…", url.scheme(), url.host_str().unwrap_or_default());
+    }
+    let names: Vec<String> = url.query_pairs().map(|(name, _)| format!("{name}=…")).collect();
+    if names.is_empty() { url.path().to_owned() } else { format!("{}?{}", url.path(), names.join("&")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_values_nor_the_paths_of_links_are_told() {
+        let origin: Url = "https://imatag.example/api/v3/".parse().unwrap();
+        let table = [
+            ("https://imatag.example/api/v3/media/7/", "/api/v3/media/7/"),
+            (
+                "https://imatag.example/api/v3/media/?directory=secret&page=2",
+                "/api/v3/media/?directory=…&page=…",
+            ),
+            ("https://storage.example/a/key/file?X-Signature=abc", "https://storage.example/…"),
+            ("https://user:word@storage.example/a", "https://storage.example/…"),
+        ];
+        for (url, told) in table {
+            assert_eq!(target(&url.parse().unwrap(), &origin), told);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `connector trial FILE`: one file through Imatag, with what was asked and answered, and what that says of the profile.
+
+mod points;
+mod way;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use common::config::{Config, confirm_profile};
+use common::failure::Failure;
+use common::http::{Exchange, Witness};
+use common::spool::SpooledFile;
+use common::telemetry::Metrics;
+use common::{output, wiring};
+use jiff::Timestamp;
+use producer::arguments::{self, Common};
+use serde_json::json;
+
+use crate::arguments::Trial;
+use crate::files::replace;
+use points::{Findings, Verdict};
+use way::{Tried, Way};
+
+/// The file went through, and the result is not what it has to be.
+const NOT_AS_IT_SHOULD: u8 = 6;
+
+pub(crate) async fn run(common: &Common, trial: &Trial) -> Result<(), Failure> {
+    let config = arguments::load(common, None)?.config;
+    let transcript: Arc<Mutex<Vec<Exchange>>> = Arc::default();
+    let imatag =
+        wiring::imatag_before(&config, &Metrics::new(), Some(witness(&config, &transcript, common.json)?))?;
+    let mut findings = Findings::default();
+    let mut way = Way { config: &config, imatag: &imatag, findings: &mut findings, yes: trial.yes };
+    let tried = way.go(&trial.file).await;
+    if let (Ok(tried), Some(path)) = (&tried, &trial.keep) {
+        keep(&tried.result, path)?;
+    }
+    tell(common, &findings, &tried, &transcript);
+    tried?;
+    if !findings.confirm() {
+        return Err(Failure::Told(NOT_AS_IT_SHOULD));
+    }
+    if trial.record {
+        record(common)?;
+    }
+    Ok(())
+}
+
+/// Each exchange is told at once: watermarking may take a while.
+fn witness(
+    config: &Config,
+    transcript: &Arc<Mutex<Vec<Exchange>>>,
+    is_json: bool,
+) -> Result<Witness, Failure> {
+    let profile = config.imatag.wire()?;
+    let origin = config.imatag.base_url.clone().unwrap_or(profile.base_url);
+    let transcript = Arc::clone(transcript);
+    Ok(Witness::new(origin, move |exchange| {
+        if !is_json {
+            output::data(&line(exchange));
+        }
+        transcript.lock().unwrap_or_else(PoisonError::into_inner).push(exchange.clone());
+    }))
+}
+
+fn line(exchange: &Exchange) -> String {
+    let status = exchange.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    let kind = exchange.content_type.as_deref().unwrap_or("-");
+    let id = exchange.request_id.as_deref().map(|id| format!("  request {id}")).unwrap_or_default();
+    let (method, target, took) = (&exchange.method, &exchange.target, exchange.took_ms);
+    format!("{method:<4} {target}\n     {status} {kind} in {took} ms{id}")
+}
+
+fn tell(
+    common: &Common,
+    findings: &Findings,
+    tried: &Result<Tried, Failure>,
+    transcript: &Mutex<Vec<Exchange>>,
+) {
+    let medium = tried.as_ref().ok().and_then(|tried| tried.medium.as_ref()).map(ToString::to_string);
+    if common.json {
+        let points: Vec<_> =
+            findings.iter().map(|(point, verdict)| json!({"point": point, "verdict": verdict})).collect();
+        let transcript = transcript.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let line = json!({
+            "confirmed": findings.confirm(), "medium": medium, "points": points, "transcript": transcript,
+            "error": tried.as_ref().err().map(ToString::to_string),
+        });
+        output::data(&line.to_string());
+        return;
+    }
+    for (point, verdict) in findings.iter() {
+        let section = point.section();
+        output::data(&match verdict {
+            Verdict::Confirmed => format!("CONFIRMED      {section}"),
+            Verdict::Refuted(why) => format!("NOT CONFIRMED  {section}: {why}"),
+            Verdict::NotSeen(why) => format!("NOT SEEN       {section}: {why}"),
+        });
+    }
+    if let Some(medium) = medium {
+        output::talk(&format!(
+            "medium {medium} stays at Imatag, under the name of a trial; delete it there if you like"
+        ));
+    }
+    if findings.confirm() {
+        output::talk("the profile fits this account; --record writes that into the configuration");
+    }
+}
+
+fn keep(result: &SpooledFile, path: &Path) -> Result<(), Failure> {
+    let copy = || std::io::copy(&mut result.reader(), &mut File::create_new(path)?);
+    let kept = copy()
+        .map_err(|error| Failure::Usage(format!("--keep: cannot write {}: {error}", path.display())))?;
+    output::talk(&format!("{kept} bytes are kept at {}; compare them with the original", path.display()));
+    Ok(())
+}
+
+fn record(common: &Common) -> Result<(), Failure> {
+    let path = common.config.clone().unwrap_or_else(|| wiring::DEFAULT_FILE.into());
+    let cannot =
+        |error: std::io::Error| Failure::Configuration(format!("cannot read {}: {error}", path.display()));
+    let text = std::fs::read_to_string(&path).map_err(cannot)?;
+    let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
+    replace(&path, &confirm_profile(&text, &today)?)?;
+    output::talk(&format!("{} says now that the profile is confirmed", path.display()));
+    Ok(())
+}
