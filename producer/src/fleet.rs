@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::arguments::Scope;
+use crate::full_run;
 use crate::portal::resolve;
 use crate::run::{self, Environment};
 use crate::wiring::{environment, options};
@@ -139,6 +140,11 @@ impl Fleet {
     /// Whether a walk over the whole library has at least begun.
     pub(crate) async fn has_walked(&self) -> Result<bool, Failure> {
         Ok(self.ledger.cursor().await?.is_some() || self.ledger.full_run_interrupted().await?)
+    }
+
+    /// How long until the next walk over the whole library is due; `None` where none is wanted.
+    pub(crate) async fn until_full_run(&self) -> Result<Option<Duration>, Failure> {
+        Ok(full_run::until_due(&self.config, &self.ledger, Timestamp::now()).await?)
     }
 
     /// What changed since the last finished run, or since the walk over the whole library began that is under way.

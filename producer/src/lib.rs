@@ -11,6 +11,7 @@ pub mod filter;
 pub mod first_run;
 mod fleet;
 mod found;
+pub mod full_run;
 pub mod plan;
 pub mod portal;
 mod program;

@@ -15,6 +15,7 @@ use common::{output, wiring};
 use serde_json::json;
 
 use crate::arguments::{self, Common, Scope};
+use crate::full_run;
 use crate::portal::resolve;
 use crate::run::{self, Options, Report};
 use crate::wiring::{environment, options};
@@ -45,7 +46,8 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     };
     let ledger = Ledger::new(state);
     let queue = EmbeddedQueue::open(State::open(&scratch.path().join("queue"))?).await?;
-    let options = Options { dry_run: true, ..options(config, scope, ledger.cursor().await?) };
+    let scope = full_run::in_place(config, &ledger, scope).await?;
+    let options = Options { dry_run: true, ..options(config, &scope, ledger.cursor().await?) };
     let environment = environment(config, bynder, ledger, Arc::new(queue), resolved, metrics);
     let patience = Patience::until(stop_on_signals()?);
     let report = run::run(&environment, &options, &patience, |_| {}).await;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{self, Common, Scope};
 use crate::fleet::{self, Fleet};
+use crate::full_run;
 use crate::plan;
 use crate::schedule::Schedule;
 
@@ -99,7 +100,8 @@ async fn once(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let fleet = Fleet::open(config, Metrics::new()).await?;
-    let ended = fleet.alone(fleet.once(&sync.scope, sync.wait, common.quiet, stop)).await;
+    let scope = full_run::in_place(config, fleet.ledger(), &sync.scope).await?;
+    let ended = fleet.alone(fleet.once(&scope, sync.wait, common.quiet, stop)).await;
     fleet.leave().await;
     let ended = ended?;
     ended.summary.tell(common);

@@ -62,16 +62,22 @@ impl Schedule {
     ) -> Result<(), Failure> {
         let walks = first.full || fleet.ledger().full_run_interrupted().await?;
         let whole = async {
-            if walks {
-                let scope = Scope { full: true, delta: false, since: None, ..first.clone() };
-                loop {
-                    let started = tokio::time::Instant::now();
-                    // A limit ends a walk early: it is due again, over whatever it did not come to.
-                    let limit = self.tolerantly(fleet, common, &scope, stop).await?;
-                    if limit.is_none() || !self.wait(started, stop).await {
+            let scope = Scope { full: true, delta: false, since: None, ..first.clone() };
+            let mut is_due = walks;
+            loop {
+                let started = tokio::time::Instant::now();
+                if is_due && self.tolerantly(fleet, common, &scope, stop).await?.is_some() {
+                    // A limit ended the walk early: it is due again, over whatever it did not come to.
+                    if !self.wait(started, stop).await {
                         break;
                     }
+                    continue;
                 }
+                let Some(wait) = fleet.until_full_run().await? else { break };
+                if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+                    break;
+                }
+                is_due = true;
             }
             Ok::<_, Failure>(())
         };

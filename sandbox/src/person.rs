@@ -21,6 +21,8 @@ pub struct Edit {
     pub description: Option<String>,
     /// New tags.
     pub tags: Option<Vec<String>>,
+    /// Into the archive, or out of it.
+    pub archived: Option<bool>,
     /// Another text in the hash metaproperty; empty to clear it.
     pub marker: Option<String>,
 }
@@ -57,6 +59,7 @@ pub(crate) fn edit(shared: &Shared, id: &str, edit: Edit) -> Result<(), NoSuchTh
         }
         // What a person writes is what has to stay.
         for words in [&mut asset.words, &mut asset.baseline] {
+            words.restricted.archived = edit.archived.unwrap_or(words.restricted.archived);
             if let Some(name) = &edit.name {
                 words.name.clone_from(name);
             }

@@ -78,6 +78,91 @@ async fn a_delta_run_takes_up_what_changed_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_or_archived_between_two_runs_is_an_outcome_and_no_error() {
+    let bench = Bench::new(quick()).await;
+    let ids: Vec<_> = (0..3).map(|seed| bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap()).collect();
+    bench.reconfigure("[worker]\n", "[filters]\narchived = false\n[worker]\n");
+    // Published and not done: the program dies when all three wait at Imatag.
+    let slow = sandbox::faults::Rule {
+        endpoint: "bynder.download".to_owned(),
+        probability: 1.0,
+        skip: 0,
+        times: None,
+        moment: sandbox::faults::Moment::Before,
+        action: sandbox::faults::Action::Hang,
+    };
+    bench.sandbox.set_faults(sandbox::faults::Faults { seed: 1, rules: vec![slow] });
+    let mut dying = bench.spawn(&["sync", "--full", "--quiet"]);
+    until(|| bench.sandbox.stats().requests.get("bynder.download") >= Some(&3)).await;
+    dying.kill().await.unwrap();
+    bench.sandbox.set_faults(sandbox::faults::Faults::default());
+    bench.sandbox.delete(&ids[0]).unwrap();
+    let archived = sandbox::Edit { archived: Some(true), ..sandbox::Edit::default() };
+    bench.sandbox.edit(&ids[1], archived).unwrap();
+    let ran = bench.run(&["sync", "--json", "--quiet"]).await;
+    ran.assert_code(0);
+    assert_eq!(bench.outcome(&ids[0]).await, Some(Outcome::Gone));
+    assert!(is_protected(&bench.asset(&ids[1])) && is_protected(&bench.asset(&ids[2])));
+    // Changed once more, the archived one is none of the filter's any longer.
+    bench.sandbox.new_version(&ids[1], &sandbox::NewVersion::default()).unwrap().unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let delta = bench.run(&["sync", "--json", "--quiet"]).await.assert_code(0).summary();
+    assert_eq!((&delta["mode"], &delta["selected"]), (&json!("delta"), &json!(0)), "{delta}");
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_over_the_whole_library_comes_in_a_delta_runs_place_when_it_is_due() {
+    let bench = Bench::new(quick()).await;
+    bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    bench.reconfigure("[producer]\n", "[producer]\nfull_every = '7d'\n");
+    bench.sync().await.assert_code(0);
+    let mode = async |bench: &Bench, more: &[&str]| {
+        let arguments = [&["sync", "--json", "--quiet"], more].concat();
+        bench.run(&arguments).await.assert_code(0).summary()["mode"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(mode(&bench, &[]).await, "delta");
+    bench.reconfigure("full_every = '7d'", "full_every = '1ms'");
+    assert_eq!(mode(&bench, &["--delta"]).await, "delta");
+    let planned = bench.run(&["plan", "--json"]).await.assert_code(0).summary();
+    assert_eq!(planned["mode"], "full");
+    assert_eq!(mode(&bench, &[]).await, "full");
+    let shown = bench.run(&["state", "show", "--json"]).await.assert_code(0).summary();
+    assert_eq!((&shown["seconds_until_full_run"], &shown["open"]), (&json!(0), &json!(0)), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sets_or_forgets_the_cursor_keeps_the_state_before() {
+    let bench = Bench::new(quick()).await;
+    bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    bench.sync().await.assert_code(0);
+    let cursor =
+        async |bench: &Bench| bench.run(&["state", "show", "--json"]).await.summary()["cursor"].clone();
+    let before = cursor(&bench).await;
+    let ahead = bench.run(&["state", "set", "--since", "2999-01-01T00:00:00Z"]).await;
+    assert!(ahead.assert_code(2).talk.contains("lies ahead"), "{ahead:?}");
+    bench.run(&["state", "set", "--since", "2020-01-01T00:00:00Z"]).await.assert_code(0);
+    assert_eq!(cursor(&bench).await, "2020-01-01T00:00:00Z");
+    for _ in 0..11 {
+        bench.run(&["state", "reset"]).await.assert_code(0);
+    }
+    assert!(cursor(&bench).await.is_null());
+    let copies =
+        || std::fs::read_dir(bench.path("state/backups")).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(copies().count(), 10);
+    // Put in the state's place, a copy is the state as it was.
+    bench.run(&["state", "set", "--since", "2021-01-01T00:00:00Z"]).await.assert_code(0);
+    bench.run(&["state", "reset"]).await.assert_code(0);
+    let latest = copies().max().unwrap();
+    for file in ["connector.sqlite", "connector.sqlite-wal", "connector.sqlite-shm"] {
+        let _ = std::fs::remove_file(bench.path("state").join(file));
+    }
+    std::fs::copy(latest, bench.path("state/connector.sqlite")).unwrap();
+    assert_eq!(cursor(&bench).await, "2021-01-01T00:00:00Z");
+    assert_ne!(cursor(&bench).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restored_original_is_protected_again_from_the_same_watermark() {
     let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
     bench.sync().await.assert_code(0);

@@ -250,6 +250,8 @@ pub struct ProducerSection {
     pub cron: Option<String>,
     /// Where run history, cursor and the embedded queue are.
     pub state_dir: PathBuf,
+    /// How long after a run over the whole library the next one is due, in a delta run's place; absent: never.
+    pub full_every: Option<Span>,
     /// How far a delta run reaches back before the last run's start: the index lags.
     pub overlap: Span,
     /// How long a run that is waited for may see no outcome, with every queue empty, before it counts as incomplete.
@@ -294,6 +296,7 @@ impl Default for ProducerSection {
         Self {
             every: None,
             cron: None,
+            full_every: None,
             state_dir: PathBuf::from("state"),
             overlap: Span(Duration::from_mins(15)),
             lost_after: Span(Duration::from_mins(15)),

@@ -178,6 +178,25 @@ impl Ledger {
             .await
     }
 
+    /// When the last finished walk over the whole library began, or the first run of all if none is finished; `None`
+    /// without any run.
+    pub async fn last_full_run(&self) -> Result<Option<Timestamp>, DatabaseError> {
+        let sql = "SELECT coalesce(
+                (SELECT started FROM runs WHERE mode = ?1 AND state = 'enumerated' ORDER BY rowid DESC LIMIT 1),
+                (SELECT started FROM runs ORDER BY rowid LIMIT 1))";
+        let started = self
+            .state
+            .read(move |connection| {
+                let found =
+                    connection.prepare_cached(sql)?.query_row([RunMode::Full.name()], |row| row.get(0))?;
+                Ok::<Option<String>, _>(found)
+            })
+            .await?;
+        started
+            .map(|text| text.parse().map_err(|_| DatabaseError::Damaged(format!("run {text:?}"))))
+            .transpose()
+    }
+
     /// Whether a walk over the whole library was interrupted.
     pub async fn full_run_interrupted(&self) -> Result<bool, DatabaseError> {
         let sql = "SELECT 1 FROM runs WHERE state = 'enumerating' AND mode = ?1";

@@ -176,6 +176,19 @@ impl State {
         self.blocking(move |connection| query(connection)).await
     }
 
+    /// Copies the whole state into a file, as it is at one moment.
+    ///
+    /// # Errors
+    /// The file is there already, or cannot be written.
+    pub async fn copy_to(&self, path: &Path) -> Result<(), DatabaseError> {
+        let path = path.display().to_string();
+        self.blocking(move |connection| {
+            connection.execute("VACUUM INTO ?1", [path])?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn blocking<T, F>(&self, work: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,

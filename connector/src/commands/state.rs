@@ -1,49 +1,112 @@
 //! `connector state show | set | reset`.
 
+use std::path::{Path, PathBuf};
+
+use common::config::{Config, Span};
 use common::failure::Failure;
 use common::ledger::Ledger;
 use common::output;
-use common::queue::{EmbeddedQueue, JobQueue};
+use common::queue::EmbeddedQueue;
 use common::state::State as StateDirectory;
+use jiff::Timestamp;
 use producer::arguments::{self, Common};
+use producer::full_run;
 use serde_json::json;
 
 use crate::arguments::State;
 
+/// Copies of the state that are kept; the oldest go.
+const MOST_COPIES: usize = 10;
+/// Where they are, below the state directory.
+const COPIES: &str = "backups";
+
 pub(crate) async fn run(common: &Common, command: &State) -> Result<(), Failure> {
     let loaded = arguments::load(common, None)?;
-    let directory = &loaded.config.producer.state_dir;
+    let config = &loaded.config;
+    let directory = &config.producer.state_dir;
     match command {
-        State::Show => {
-            let Some(state) = StateDirectory::open_to_read(directory)? else {
-                return Err(Failure::Usage(format!("{} holds no state yet", directory.display())));
-            };
-            let cursor = Ledger::new(state).cursor().await?;
-            let shown = cursor.map_or_else(
-                || "none: the next run goes over the whole library".to_owned(),
-                |at| at.to_string(),
-            );
-            if common.json {
-                output::data(&json!({"cursor": cursor}).to_string());
-            } else {
-                output::data(&format!("cursor: {shown}"));
-            }
-        }
+        State::Show => show(common, config).await,
         State::Set { since } => {
-            let ledger = open(directory)?;
-            ledger.set_cursor(Some(*since)).await?;
-            output::talk(&format!("the next run goes over what changed since {since}"));
+            let now = Timestamp::now();
+            if *since > now {
+                return Err(Failure::Usage(format!("--since {since} lies ahead; it is {now}")));
+            }
+            let copy = change(directory, Some(*since)).await?;
+            output::talk(&format!("the next run goes over what changed since {since}; {}", kept(&copy)));
+            Ok(())
         }
         State::Reset => {
-            let state = StateDirectory::open(directory)?;
-            let open = EmbeddedQueue::open(state.clone()).await?.depth().await?.open();
-            Ledger::new(state).set_cursor(None).await?;
-            output::talk(&format!("the next run goes over the whole library; {open} open jobs are kept"));
+            let copy = change(directory, None).await?;
+            output::talk(&format!(
+                "the next run goes over the whole library; open jobs are kept; {}",
+                kept(&copy)
+            ));
+            Ok(())
         }
     }
+}
+
+async fn show(common: &Common, config: &Config) -> Result<(), Failure> {
+    let directory = &config.producer.state_dir;
+    let Some(state) = StateDirectory::open_to_read(directory)? else {
+        return Err(Failure::Usage(format!("{} holds no state yet", directory.display())));
+    };
+    let queue = EmbeddedQueue::depth_beside(&state).await?;
+    let ledger = Ledger::new(state);
+    let cursor = ledger.cursor().await?;
+    let last_full = ledger.last_full_run().await?;
+    let until_full = full_run::until_due(config, &ledger, Timestamp::now()).await?;
+    if common.json {
+        let line = json!({
+            "cursor": cursor,
+            "overlap": config.producer.overlap,
+            "last_full_run": last_full,
+            "seconds_until_full_run": until_full.map(|wait| wait.as_secs()),
+            "open": queue.open(),
+            "failed": queue.failed,
+        });
+        output::data(&line.to_string());
+        return Ok(());
+    }
+    let never = || "none: the next run goes over the whole library".to_owned();
+    let overlap = config.producer.overlap;
+    let cursor = cursor.map_or_else(never, |at| format!("{at}, less an overlap of {overlap}"));
+    output::data(&format!("cursor: {cursor}"));
+    if let Some(at) = last_full {
+        output::data(&format!("last run over the whole library: {at}"));
+    }
+    if let Some(wait) = until_full {
+        output::data(&format!("the next one is due in: {}", Span(wait)));
+    }
+    output::data(&format!("jobs on this machine: {} open, {} failed", queue.open(), queue.failed));
     Ok(())
 }
 
-fn open(directory: &std::path::Path) -> Result<Ledger, Failure> {
-    Ok(Ledger::new(StateDirectory::open(directory)?))
+/// Sets the cursor; returns where the state before is kept.
+async fn change(directory: &Path, cursor: Option<Timestamp>) -> Result<PathBuf, Failure> {
+    let state = StateDirectory::open(directory)?;
+    let copies = directory.join(COPIES);
+    let cannot = |error: std::io::Error| {
+        Failure::Configuration(format!("cannot keep a copy of the state in {}: {error}", copies.display()))
+    };
+    std::fs::create_dir_all(&copies).map_err(cannot)?;
+    let copy = copies.join(Timestamp::now().strftime("%Y%m%dT%H%M%S.%6fZ.sqlite").to_string());
+    state.copy_to(&copy).await?;
+    drop_oldest(&copies).map_err(cannot)?;
+    Ledger::new(state).set_cursor(cursor).await?;
+    Ok(copy)
+}
+
+/// Their names are times, so the oldest come first.
+fn drop_oldest(copies: &Path) -> std::io::Result<()> {
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(copies)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
+    paths.sort();
+    let surplus = paths.len().saturating_sub(MOST_COPIES);
+    paths.into_iter().take(surplus).try_for_each(std::fs::remove_file)
+}
+
+fn kept(copy: &Path) -> String {
+    format!("the state before is kept at {}", copy.display())
 }

@@ -11,6 +11,7 @@ use common::quiet_hours;
 use common::signals::stop_on_signals;
 use jiff::Timestamp;
 use producer::arguments::{self, Common, Scope};
+use producer::full_run;
 use producer::run::{Options, Report};
 use producer::wiring::options;
 use producer::{Hindrances, Limit, Progress, Summary, first_run};
@@ -45,6 +46,7 @@ pub(crate) async fn sync(
     let parts = wiring::parts(config).await?;
     let before = parts.ledger.latest_event().await?;
     let cursor = parts.ledger.cursor().await?;
+    let run = &full_run::in_place(config, &parts.ledger, run).await?;
     let options = options(config, run, cursor);
     let patience = Patience::until(stop.clone());
     first_run::guard(config, run, &parts.producer, &options, &patience, cursor.is_some()).await?;

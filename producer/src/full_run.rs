@@ -1,0 +1,54 @@
+//! When the next run over the whole library is due: it catches what a run over changes can miss.
+
+use std::time::Duration;
+
+use common::config::Config;
+use common::ledger::Ledger;
+use common::state::DatabaseError;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::arguments::Scope;
+
+/// How long until it is due, zero if it is; `None` where none is wanted, or nothing was ever run.
+pub async fn until_due(
+    config: &Config,
+    ledger: &Ledger,
+    now: Timestamp,
+) -> Result<Option<Duration>, DatabaseError> {
+    let Some(every) = config.producer.full_every.filter(|_| config.delta) else { return Ok(None) };
+    let last = ledger.last_full_run().await?;
+    Ok(last.map(|last| remaining(last, every.0, now)))
+}
+
+/// The scope, over the whole library where that is due and nobody said what to go over.
+///
+/// # Errors
+/// The record cannot be read.
+pub async fn in_place(config: &Config, ledger: &Ledger, scope: &Scope) -> Result<Scope, DatabaseError> {
+    let is_open = !scope.full && !scope.delta && scope.since.is_none();
+    let is_due = is_open && until_due(config, ledger, Timestamp::now()).await? == Some(Duration::ZERO);
+    Ok(Scope { full: scope.full || is_due, ..scope.clone() })
+}
+
+fn remaining(last: Timestamp, every: Duration, now: Timestamp) -> Duration {
+    let every = SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX);
+    Duration::try_from(every - now.duration_since(last)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_due_so_long_after_the_last_one_began_whatever_the_clock() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let week = Duration::from_hours(7 * 24);
+        assert_eq!(remaining(at(0), week, at(0)), week);
+        assert_eq!(remaining(at(0), week, at(3600)), week - Duration::from_hours(1));
+        assert_eq!(remaining(at(0), week, at(7 * 24 * 3600)), Duration::ZERO);
+        assert_eq!(remaining(at(0), week, at(9 * 24 * 3600)), Duration::ZERO);
+        // The portal's clock may be ahead of this machine's.
+        assert_eq!(remaining(at(60), week, at(0)), week + Duration::from_mins(1));
+        assert_eq!(remaining(at(0), Duration::MAX, at(1)).as_secs(), i64::MAX as u64 - 1);
+    }
+}
