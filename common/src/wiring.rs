@@ -69,7 +69,7 @@ pub fn imatag_before(
         profile: config.imatag.wire()?,
         base_url: config.imatag.base_url.clone(),
         credential: config.imatag.credential()?,
-        directory: config.imatag.directory.clone(),
+        directories: config.imatag.all_directories(),
         media_id_metadata: config.imatag.media_id_metadata.clone(),
         request_timeout: config.worker.request_timeout.0,
         metrics: metrics.clone(),

@@ -5,6 +5,7 @@
 
 mod allowance;
 pub mod arguments;
+pub mod destination;
 pub mod enumerate;
 mod failure;
 pub mod filter;

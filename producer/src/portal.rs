@@ -5,6 +5,7 @@ use common::bynder::{Bynder, BynderError, Metaproperty, MetapropertyError, writt
 use common::config::Config;
 use common::patience::{Patience, patiently};
 
+use crate::destination::Destinations;
 use crate::filter::{self, Filter, ResolveError};
 
 /// Why a run cannot start.
@@ -29,6 +30,8 @@ pub enum PortalError {
 pub struct Resolved {
     /// Which assets are meant.
     pub filter: Filter,
+    /// Where their media are saved.
+    pub destinations: Destinations,
     /// The hash metaproperty: listings show it by name, writes need its id.
     pub metaproperty: Metaproperty,
     /// The metaproperty that tells people how an asset stands.
@@ -46,5 +49,6 @@ pub async fn resolve(config: &Config, bynder: &Bynder) -> Result<Resolved, Porta
     let (metaproperty, status) = (fields.hash.clone(), fields.status.cloned());
     let link = fields.link.cloned();
     let filter = filter::resolve(&config.filters, bynder, &known).await?;
-    Ok(Resolved { filter, metaproperty, status, link, metaproperties: known })
+    let destinations = Destinations::resolve(&config.imatag, bynder, &known).await?;
+    Ok(Resolved { filter, destinations, metaproperty, status, link, metaproperties: known })
 }

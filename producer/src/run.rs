@@ -16,6 +16,7 @@ use common::telemetry::Metrics;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::allowance::{Allowance, Day, Limit};
+use crate::destination::Destinations;
 use crate::enumerate::{Place, Stretch, Walk, WalkError};
 use crate::filter::Filter;
 pub use crate::found::Found;
@@ -40,6 +41,8 @@ pub struct Environment {
     pub queue: Arc<dyn JobQueue>,
     /// Which assets are meant.
     pub filter: Filter,
+    /// Where their media are saved.
+    pub destinations: Destinations,
     /// Name of the hash metaproperty.
     pub metaproperty: String,
     /// How much may be published.
@@ -283,6 +286,7 @@ impl<'a> Run<'a> {
         let (id, name) = (asset.id.clone(), &asset.name);
         let mut job = Job::new(self.id.clone(), id, name, lane, base, marker, Timestamp::now());
         job.bytes = Some(asset.bytes).filter(|bytes| *bytes > 0);
+        job.directory = Some(self.environment.destinations.of(asset).clone());
         // A job for which an interrupted run had no answer has its place already, and is lost unless it is repeated.
         let has_place = self.environment.ledger.was_published(&job.job_id).await?;
         if !has_place && self.ended_by(self.allowance.spent(job.created_at).await?) {

@@ -31,6 +31,7 @@ pub fn environment(
         bynder,
         queue,
         filter: resolved.filter,
+        destinations: resolved.destinations,
         metaproperty: resolved.metaproperty.name,
         metrics,
         limits: config.limits.clone(),

@@ -11,6 +11,7 @@ mod commands;
 mod compose;
 mod crash;
 mod dashboards;
+mod deployments;
 mod documents;
 mod evidence;
 mod faults;

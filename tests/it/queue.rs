@@ -30,9 +30,9 @@ async fn settings(prefix: String) -> Settings {
     Settings {
         url: Broker::shared().await.url().into(),
         authority: None,
+        egress_group: prefix.clone(),
         prefix,
         rungs: [5, 300].map(Duration::from_millis).to_vec(),
-        egress_group: "default".to_owned(),
         program: "test".to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use common::budget::Budget;
 use common::bynder::{Bynder, Metaproperty as Definition};
 use common::config::{ChecksSection, OutputMode, QuietHours};
-use common::imatag::Imatag;
+use common::imatag::{Directory, Imatag};
 use common::job::Job;
 use common::marker::LegacyMeaning;
 use common::queue::JobQueue;
@@ -40,6 +40,11 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Where Imatag saves the job's medium.
+    pub fn directory<'a>(&'a self, job: &'a Job) -> &'a Directory {
+        job.directory.as_ref().unwrap_or(&self.settings.directory)
+    }
+
     /// What becomes of the job's watermarked file.
     pub fn mode(&self, job: &Job) -> OutputMode {
         job.mode.unwrap_or(self.settings.mode)
@@ -65,6 +70,8 @@ pub struct Settings {
     pub legacy: LegacyMeaning,
     /// Whether to submit again when it is unknown whether Imatag has the file and it cannot be asked.
     pub resubmit_unknown: bool,
+    /// Where media are saved of which the job says nothing.
+    pub directory: Directory,
     /// What a watermarked file must be like.
     pub checks: ChecksSection,
     /// Jobs in flight at once.

@@ -262,6 +262,7 @@ mod tests {
             index_lag: Duration::from_mins(1),
             legacy: common::marker::LegacyMeaning::Original,
             resubmit_unknown: false,
+            directory: "acme".parse().unwrap(),
             checks: common::config::ChecksSection::default(),
             concurrency: 1,
             uploads_in_flight: 1,

@@ -21,6 +21,7 @@ pub fn settings(config: &Config, fields: WrittenFields<'_>, definitions: Vec<Def
         index_lag: config.bynder.index_lag.0,
         legacy: config.marker.legacy,
         resubmit_unknown: config.imatag.resubmit_unknown,
+        directory: config.imatag.directory.clone(),
         checks: config.checks.clone(),
         concurrency: config.worker.concurrency,
         uploads_in_flight: config.imatag.uploads_in_flight,

@@ -33,6 +33,9 @@ pub struct Beat {
     /// What it is, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub program: String,
+    /// Which deployment it belongs to, by the prefix of its names on the broker; for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub deployment: String,
     /// Services that it cannot use right now, for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub out: Vec<String>,

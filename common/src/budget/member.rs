@@ -175,6 +175,7 @@ impl Member {
             trying: false,
             cleared: None,
             program: String::new(),
+            deployment: String::new(),
             out: Vec::new(),
         };
         let passed = now.saturating_sub(self.announced).max(self.timing.beat / 4);

@@ -1,5 +1,6 @@
 //! The keys, their types and their defaults.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
 
-use super::{ChecksSection, ConfigError, Filters, QuietHours, SecretValue, Span};
+use super::{ChecksSection, Filters, QuietHours, SecretValue, Span};
+use crate::imatag::Directory;
 use crate::marker::LegacyMeaning;
 
 /// The whole configuration.
@@ -116,7 +118,13 @@ pub struct ImatagSection {
     #[serde(default)]
     pub oauth: Option<OAuth>,
     /// Where media are saved; starts with the homedir.
-    pub directory: String,
+    pub directory: Directory,
+    /// Where the media of some assets are saved instead; the first that an asset suits.
+    #[serde(default)]
+    pub directories: Vec<DirectoryOf>,
+    /// Where media were saved before: looked through as well, so that nothing is paid for twice.
+    #[serde(default)]
+    pub former_directories: Vec<Directory>,
     /// The metadata key that holds the Bynder id.
     #[serde(default = "media_id_metadata")]
     pub media_id_metadata: String,
@@ -138,6 +146,20 @@ pub struct ImatagSection {
     /// Files on their way to Imatag at once, in each process.
     #[serde(default = "uploads_in_flight")]
     pub uploads_in_flight: usize,
+}
+
+/// `[[imatag.directories]]`: all that is given must match.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DirectoryOf {
+    /// Brands by name or id.
+    #[serde(default)]
+    pub brands: Vec<String>,
+    /// Metaproperties by name, each with the values any of which matches.
+    #[serde(default)]
+    pub metaproperties: BTreeMap<String, Vec<String>>,
+    /// Where the media of these assets are saved.
+    pub directory: Directory,
 }
 
 /// `[output]`
@@ -340,43 +362,4 @@ fn uploads_in_flight() -> usize {
 
 fn profile() -> String {
     "imatag".to_owned()
-}
-
-/// Reads the table, turning serde's words into the key and what to write there.
-pub(super) fn parse(table: Table) -> Result<Config, ConfigError> {
-    serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        explain(&path, inner.message())
-    })
-}
-
-fn explain(path: &str, message: &str) -> ConfigError {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let section = if path == "." { "" } else { path };
-    let below = |key: &str| match section {
-        "" => key.to_owned(),
-        _ if section == key || section.ends_with(&format!(".{key}")) => section.to_owned(),
-        _ => format!("{section}.{key}"),
-    };
-    match quoted.as_slice() {
-        [unknown, known @ ..] if message.starts_with("unknown field") => {
-            let similar = known.iter().map(|known| (strsim::jaro_winkler(known, unknown), *known));
-            let nearest =
-                similar.filter(|(score, _)| *score > 0.7).max_by(|left, right| left.0.total_cmp(&right.0));
-            let key = below(unknown);
-            let parent = key.rsplit_once('.').map(|(parent, _)| format!("{parent}.")).unwrap_or_default();
-            let nearest = nearest.map(|(_, name)| format!("{parent}{name}"));
-            ConfigError::Unknown { key, nearest }
-        }
-        [missing, ..] if message.starts_with("missing field") => {
-            let key = below(missing);
-            let written = match key.rsplit_once('.') {
-                Some((section, key)) => format!("{key} = … under [{section}]"),
-                None => format!("a section [{key}]"),
-            };
-            ConfigError::value(&key, format!("is missing; write {written}"))
-        }
-        _ => ConfigError::value(section, message.trim()),
-    }
 }

@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod filters;
 mod layers;
+mod parse;
 mod quiet_hours;
 mod rotate;
 mod secret;
@@ -21,8 +22,8 @@ pub use checks::ChecksSection;
 pub use confirm::confirm_profile;
 pub use error::ConfigError;
 pub use file::{
-    BrokerSection, BynderSection, Config, HttpSection, ImatagSection, Limits, MarkerSection, OAuth,
-    OutputMode, OutputSection, ProducerSection, QueueSection, WorkerSection,
+    BrokerSection, BynderSection, Config, DirectoryOf, HttpSection, ImatagSection, Limits, MarkerSection,
+    OAuth, OutputMode, OutputSection, ProducerSection, QueueSection, WorkerSection,
 };
 pub use filters::{DateRange, Exclude, Filters};
 pub use layers::{Origin, Override};
@@ -69,7 +70,7 @@ impl Config {
     }
 
     fn from_layers(layers: Layers) -> Result<Loaded, ConfigError> {
-        let config: Self = file::parse(layers.table)?;
+        let config: Self = parse::parse(layers.table)?;
         let warnings = validate::check(&config)?;
         Ok(Loaded { config, warnings, origins: layers.origins })
     }

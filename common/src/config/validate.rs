@@ -1,5 +1,7 @@
 //! What the types cannot say about the configuration.
 
+use std::collections::BTreeSet;
+
 use url::{Host, Url};
 
 use super::file::{BynderSection, Config, ImatagSection, OutputMode, QueueSection};
@@ -11,6 +13,9 @@ use crate::imatag;
 /// The limit Bynder publishes.
 const PUBLISHED_LIMIT: u32 = 4500;
 
+/// Each is asked for before every submit, one after the other.
+const MOST_DIRECTORIES: usize = 50;
+
 /// What S3 takes as a part that is not the last one.
 const PART_SIZES: std::ops::RangeInclusive<u64> = (5 << 20)..=(5 << 30);
 
@@ -18,7 +23,7 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     config.bynder.portal()?;
     one_of("bynder", "api_token", config.bynder.api_token.is_some(), config.bynder.oauth.is_some())?;
     one_of("imatag", "api_key", config.imatag.api_key.is_some(), config.imatag.oauth.is_some())?;
-    directory(&config.imatag.directory)?;
+    directories(&config.imatag)?;
     config.checks.validate()?;
     rungs(&config.queue, config.worker.request_timeout.0)?;
     if !(1..=1024).contains(&config.worker.concurrency) {
@@ -67,6 +72,14 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
             "is only for mode = \"copy\": there is nothing to link otherwise",
         ));
     }
+    broker_name("queue.prefix", &config.queue.prefix)?;
+    broker_name("bynder.egress_group", &config.bynder.egress_group)?;
+    if config.bynder.egress_group == "operator" {
+        return Err(ConfigError::value(
+            "bynder.egress_group",
+            "is what a person's pause is called; choose another",
+        ));
+    }
     quiet_hours::check(&config.quiet_hours, config.bynder.requests_per_5_minutes)?;
     Ok(warnings(config))
 }
@@ -108,13 +121,32 @@ fn one_of(section: &str, token: &str, has_token: bool, has_oauth: bool) -> Resul
     }
 }
 
-fn directory(directory: &str) -> Result<(), ConfigError> {
-    let wrong = |reason: &str| Err(ConfigError::value("imatag.directory", reason));
-    if directory.trim().is_empty() {
-        return wrong("is empty; write the homedir, or a folder below it");
+fn directories(imatag: &ImatagSection) -> Result<(), ConfigError> {
+    for (index, rule) in imatag.directories.iter().enumerate() {
+        if rule.brands.is_empty() && rule.metaproperties.values().all(Vec::is_empty) {
+            return Err(ConfigError::value(
+                format!("imatag.directories[{index}]"),
+                "says of no asset that it belongs there; give brands or metaproperties, or use imatag.directory",
+            ));
+        }
     }
-    if directory.starts_with('/') || directory.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return wrong("must be a plain path such as \"acme/bynder\" that starts with the homedir");
+    if imatag.all_directories().len() > MOST_DIRECTORIES {
+        return Err(ConfigError::value(
+            "imatag.directories",
+            format!(
+                "come to more than {MOST_DIRECTORIES} with the former ones; each is looked through before a submit"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Names on the broker are made of it, of which it takes 255 bytes, and those that start with `amq.` for itself.
+fn broker_name(key: &str, name: &str) -> Result<(), ConfigError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) || name.starts_with("amq.") {
+        let reason = "must be 1 to 64 letters, digits, hyphens, underscores and dots, and must not start with \"amq.\"";
+        return Err(ConfigError::value(key, reason));
     }
     Ok(())
 }
@@ -169,6 +201,12 @@ impl BynderSection {
 }
 
 impl ImatagSection {
+    /// Every directory in which a medium may be.
+    pub fn all_directories(&self) -> BTreeSet<imatag::Directory> {
+        let own = self.directories.iter().map(|rule| &rule.directory);
+        own.chain(&self.former_directories).chain([&self.directory]).cloned().collect()
+    }
+
     /// How to sign in, with the secret resolved.
     pub fn credential(&self) -> Result<imatag::Credential, ConfigError> {
         match (&self.api_key, &self.oauth) {

@@ -7,6 +7,7 @@
 mod answer;
 mod call;
 mod credential;
+mod directory;
 mod download;
 mod error;
 mod find;
@@ -18,6 +19,7 @@ mod uploads;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 pub use credential::Credential;
+pub use directory::{Directory, InvalidDirectory};
 pub use download::Body;
 pub use error::{Attempted, ImatagError};
 pub use profile::Profile;
@@ -46,8 +49,8 @@ pub struct Settings {
     pub base_url: Option<Url>,
     /// API key or OAuth2 client.
     pub credential: Credential,
-    /// Where media are saved; starts with the homedir.
-    pub directory: String,
+    /// Where media may be: each is looked through before a file is submitted.
+    pub directories: BTreeSet<Directory>,
     /// The metadata key that holds the Bynder id.
     pub media_id_metadata: String,
     /// The longest a plain request may take, and a transfer stand still.
@@ -74,7 +77,7 @@ struct Inner {
     credentials: Credentials,
     pause: Pause,
     uploads: Arc<Semaphore>,
-    directory: String,
+    directories: BTreeSet<Directory>,
     media_id_metadata: String,
 }
 
@@ -153,7 +156,7 @@ impl Imatag {
             pause: Pause::default(),
             uploads: Arc::new(Semaphore::new(settings.uploads_in_flight)),
             profile: settings.profile,
-            directory: settings.directory,
+            directories: settings.directories,
             media_id_metadata: settings.media_id_metadata,
         };
         Ok(Self { inner: Arc::new(inner) })

@@ -15,7 +15,7 @@ use super::download::is_json;
 use super::error::Attempted;
 use super::find::ORIGINAL_KEY;
 use super::profile::{FileTransport, Mode};
-use super::{Body, Imatag, ImatagError, MediumId, MediumState, ResultPlace, UploadPlace};
+use super::{Body, Directory, Imatag, ImatagError, MediumId, MediumState, ResultPlace, UploadPlace};
 use crate::asset::AssetId;
 use crate::hash::ContentHash;
 use crate::http::{Operation, Progress};
@@ -32,6 +32,8 @@ pub struct Submit<'a> {
     pub asset: &'a AssetId,
     /// Hash of the file.
     pub original: ContentHash,
+    /// Where the medium is saved.
+    pub directory: &'a Directory,
 }
 
 /// What became of a submitted file.
@@ -227,7 +229,7 @@ impl Imatag {
         ]);
         let mut fields: Vec<_> = wire.extra.clone().into_iter().collect();
         fields.push((wire.file_name_field.clone(), submit.file_name.to_owned()));
-        fields.push((wire.directory_field.clone(), self.inner.directory.clone()));
+        fields.push((wire.directory_field.clone(), submit.directory.to_string()));
         if wire.metadata_field.contains('*') {
             fields.extend(
                 metadata.into_iter().map(|(key, value)| (wire.metadata_field.replace('*', &key), value)),

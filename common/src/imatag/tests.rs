@@ -41,7 +41,7 @@ fn ids_from_outside_stay_inside_their_path_segment() {
         profile: overridden("").unwrap(),
         base_url: None,
         credential: Credential::ApiKey(secrecy::SecretString::from("k3y")),
-        directory: "acme".to_owned(),
+        directories: ["acme".parse().unwrap()].into(),
         media_id_metadata: "bynder_media_id".to_owned(),
         request_timeout: Duration::from_secs(1),
         metrics: crate::telemetry::Metrics::new(),

@@ -21,6 +21,7 @@ use crate::asset::AssetId;
 use crate::bynder::Parcel;
 use crate::config::OutputMode;
 use crate::hash::FileFacts;
+use crate::imatag::Directory;
 use crate::marker::Record;
 use crate::outcome::{FailureClass, Outcome, OutcomeEvent, Placed};
 
@@ -154,6 +155,10 @@ pub struct Job {
     /// What becomes of the watermarked file: decided when the job begins, so that it ends as it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<OutputMode>,
+    /// Where Imatag saves the medium, if not in the worker's own directory: decided when the job is published, so that it
+    /// is looked for where it was put.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Directory>,
     /// What has been done.
     #[serde(default)]
     pub effects: Effects,
@@ -287,6 +292,7 @@ impl Job {
             traceparent: Some(traceparent),
             created_at,
             mode: None,
+            directory: None,
             effects: Effects::default(),
             bytes_downloaded: 0,
             bytes_uploaded: 0,

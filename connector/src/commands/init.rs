@@ -183,7 +183,7 @@ mod tests {
             let answers = Answers { secrets_in, ..answers() };
             let text = written(&answers);
             let config = Config::parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-            assert_eq!(config.imatag.directory, answers.directory);
+            assert_eq!(config.imatag.directory.as_str(), answers.directory);
             assert_eq!(config.bynder.hash_metaproperty, answers.hash_metaproperty);
             assert_eq!(config.output.mode, OutputMode::Copy);
             assert!(config.broker.is_some() && text.contains("# assets_per_run"), "{text}");

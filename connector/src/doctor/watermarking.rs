@@ -33,8 +33,15 @@ pub(super) async fn check(config: &Config, report: &mut Report) {
         return;
     }
     let Ok(nobody) = "00000000-0000-0000-0000000000000000".parse() else { return };
-    let finding = match imatag.find(&nobody, ContentHash::from_bytes([0; 32])).await {
-        Ok(_) => Finding::Pass("the credential is accepted and the directory can be searched".to_owned()),
+    let finding = match imatag.find(&nobody, ContentHash::from_bytes([0; 32]), &config.imatag.directory).await
+    {
+        Ok(_) => {
+            let searched = match config.imatag.all_directories().len() {
+                1 => "the directory".to_owned(),
+                several => format!("all {several} directories"),
+            };
+            Finding::Pass(format!("the credential is accepted and {searched} can be searched"))
+        }
         Err(error) => {
             let code = match &error {
                 ImatagError::Unauthorized { .. } | ImatagError::Forbidden { .. } => 4,

@@ -20,7 +20,7 @@ pub(super) fn lines(standing: &Standing, directory: &str) -> Vec<String> {
         Err(failure) => lines.push(format!("the queues cannot be looked at: {failure}")),
     }
     if let Some(members) = &standing.members {
-        lines.push(at_work(members));
+        lines.extend(at_work(members, &standing.deployment));
         lines.extend(members.iter().filter(|member| !member.services_out.is_empty()).map(trouble));
     }
     if let Some(forecast) = &standing.forecast {
@@ -81,7 +81,18 @@ fn queues(depth: &Depth) -> Vec<String> {
     counts.into_iter().map(|(name, count)| pair(name, &format!("{count:>10}"))).collect()
 }
 
-fn at_work(members: &[Member]) -> String {
+/// The members of this deployment, and how many others share the address with it.
+fn at_work(members: &[Member], deployment: &str) -> Vec<String> {
+    let (own, others): (Vec<_>, Vec<_>) =
+        members.iter().partition(|member| member.deployment.is_empty() || member.deployment == deployment);
+    let mut lines = vec![counted(&own)];
+    if !others.is_empty() {
+        lines.push(pair("of other deployments", &format!("{} on the same address", others.len())));
+    }
+    lines
+}
+
+fn counted(members: &[&Member]) -> String {
     let count = |program: &str| members.iter().filter(|member| member.program == program).count();
     let others = members.len() - count("worker") - count("producer");
     let others = if others > 0 { format!(", others {others}") } else { String::new() };
@@ -138,8 +149,9 @@ mod tests {
             open: 23_456,
             failed: 12,
         };
-        let member = |program: &str, out: &[&str]| Member {
+        let member = |program: &str, deployment: &str, out: &[&str]| Member {
             program: program.to_owned(),
+            deployment: deployment.to_owned(),
             member: "0123456789abcdef".to_owned(),
             calls_per_5_minutes: 2000.0,
             services_out: out.iter().map(|name| (*name).to_owned()).collect(),
@@ -151,10 +163,12 @@ mod tests {
             verified: None,
             has_state: true,
             depth: Ok(Depth { submit_backlog: 23_000, waiting: 400, ..Depth::default() }),
+            deployment: "connector".to_owned(),
             members: Some(vec![
-                member("worker", &["imatag"]),
-                member("worker", &[]),
-                member("producer", &[]),
+                member("worker", "connector", &["imatag"]),
+                member("worker", "connector", &[]),
+                member("producer", "connector", &[]),
+                member("worker", "other", &[]),
             ]),
             paused: None,
             silent: true,
@@ -171,6 +185,7 @@ mod tests {
         waiting for their time                  400
         failed and kept                           0
         at work                          workers 2, producers 1
+        of other deployments             1 on the same address
         cannot be used                   imatag (worker 01234567…)
         ended in a minute, lately             100.0
         done at this rate in             3h 55m

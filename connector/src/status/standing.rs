@@ -36,6 +36,8 @@ pub(super) struct Standing {
     pub(super) depth: Result<Depth, Failure>,
     /// The processes at work; `None` without a broker, where there is one at most.
     pub(super) members: Option<Vec<Member>>,
+    /// This deployment, by its prefix on the broker.
+    pub(super) deployment: String,
     /// A person's pause.
     pub(super) paused: Option<OperatorPause>,
     /// Whether nothing is sent to Bynder after a 429.
@@ -59,6 +61,7 @@ impl Standing {
             has_state: state.is_some(),
             depth: Ok(Depth::default()),
             members: None,
+            deployment: config.queue.prefix.clone(),
             paused: records.operator_pause(),
             silent: records.silence().is_some(),
             quiet: quiet_hours::active(&config.quiet_hours, now),

@@ -92,8 +92,12 @@ impl Way<'_> {
             self.not_seen(Point::Find, "the profile has no [find]");
             return Ok(None);
         }
-        let found =
-            self.imatag.find(asset, facts.sha256).await.map_err(|error| self.refuted(Point::Find, &error))?;
+        let directory = &self.config.imatag.directory;
+        let found = self
+            .imatag
+            .find(asset, facts.sha256, directory)
+            .await
+            .map_err(|error| self.refuted(Point::Find, &error))?;
         self.confirmed(Point::Auth);
         self.confirmed(Point::Find);
         if let Some((medium, _)) = &found {
@@ -122,6 +126,7 @@ impl Way<'_> {
             media_type: facts.media_type.as_deref().unwrap_or("application/octet-stream"),
             asset,
             original: facts.sha256,
+            directory: &self.config.imatag.directory,
         };
         let place = self.imatag.upload_place().await;
         let answer = self.imatag.submit(file, submit, place).await;
@@ -205,7 +210,7 @@ impl Way<'_> {
     /// What makes a crash harmless: the medium is found by what the submit said of it.
     async fn find_again(&mut self, asset: &AssetId, facts: &FileFacts) {
         let verdict = if self.imatag.can_find() {
-            match self.imatag.find(asset, facts.sha256).await {
+            match self.imatag.find(asset, facts.sha256, &self.config.imatag.directory).await {
                 Ok(Some(_)) => Verdict::Confirmed,
                 Ok(None) => Verdict::Refuted(
                     "the search does not find the medium by its metadata: after a crash a file would be watermarked twice"

@@ -16,7 +16,7 @@ use common::config::DateRange;
 use glob::{MatchOptions, Pattern};
 use sha2::{Digest, Sha256};
 
-pub use resolve::{ResolveError, resolve};
+pub use resolve::{ResolveError, resolve, resolve_traits};
 
 /// Ids that go into one listing request: 36 characters each, so that the URL stays below 4 KiB.
 const MOST_IDS_A_REQUEST: usize = 100;
@@ -293,6 +293,11 @@ impl Traits {
             let has_all = self.metaproperties.iter().all(|property| property.matches(asset));
             (!has_all).then_some(FilteredBy::Metaproperties)
         })
+    }
+
+    /// Whether the asset has one of each kind of trait that is wanted.
+    pub fn suit(&self, asset: &Asset) -> bool {
+        self.trait_missing(asset).is_none()
     }
 
     fn has_any_of(&self, asset: &Asset) -> bool {

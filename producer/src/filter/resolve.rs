@@ -42,7 +42,7 @@ pub enum ResolveError {
         reason: String,
     },
     /// The portal could not be asked.
-    #[error("cannot look up the names in [filters]: {0}")]
+    #[error("cannot look up the names in [filters] and [[imatag.directories]]: {0}")]
     Bynder(#[from] BynderError),
 }
 
@@ -100,9 +100,34 @@ pub async fn resolve(
     })
 }
 
+/// Looks the brands and metaproperties of another key than `filters` up.
+///
+/// # Errors
+/// As [`resolve`].
+pub async fn resolve_traits(
+    key: &str,
+    brands: &[String],
+    metaproperties: &BTreeMap<String, Vec<String>>,
+    bynder: &Bynder,
+    known: &[Metaproperty],
+) -> Result<Traits, ResolveError> {
+    let none: &[String] = &[];
+    let wanted = Wanted {
+        key,
+        types: &[],
+        extensions: none,
+        brands,
+        tags: none,
+        metaproperties,
+        names: none,
+        ids: none,
+    };
+    wanted.resolve(bynder, known).await
+}
+
 /// Traits as a person wrote them, and under which key.
 struct Wanted<'a> {
-    key: &'static str,
+    key: &'a str,
     types: &'a [AssetType],
     extensions: &'a [String],
     brands: &'a [String],

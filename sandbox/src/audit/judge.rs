@@ -160,8 +160,10 @@ pub(crate) fn audit(world: &mut World) -> Audit {
     }
     let mut violations = world.violations.clone();
     let mut media: HashMap<(String, String), usize> = HashMap::new();
+    let mut directories: HashMap<String, Vec<String>> = HashMap::new();
     for medium in world.media.values().filter(|medium| matches!(medium.state, MediumState::Working { .. })) {
         let asset = medium.metadata.get("bynder_media_id").cloned().unwrap_or_default();
+        directories.entry(asset.clone()).or_default().push(medium.directory.clone());
         *media.entry((asset, medium.original.sha256.clone())).or_default() += 1;
     }
     for ((asset, original), count) in media.iter().filter(|(_, count)| **count > 1) {
@@ -174,8 +176,8 @@ pub(crate) fn audit(world: &mut World) -> Audit {
         if !asset.deleted {
             violations.extend(judge_asset(asset, &world.outputs, &elsewhere));
         }
-        let count = media.iter().filter(|((id, _), _)| *id == asset.id).map(|(_, count)| count).sum();
-        assets.push(audited(asset, &world.outputs, &elsewhere, count));
+        let directories = directories.remove(&asset.id).unwrap_or_default();
+        assets.push(audited(asset, &world.outputs, &elsewhere, directories));
     }
     Audit { assets, violations, notes: world.notes.clone() }
 }
@@ -241,7 +243,7 @@ fn audited(
     asset: &Asset,
     outputs: &HashMap<String, Output>,
     elsewhere: &Elsewhere<'_>,
-    media: usize,
+    directories: Vec<String>,
 ) -> AuditedAsset {
     let active = active_hash(asset);
     let versions = asset.versions.iter().map(|version| AuditedVersion {
@@ -265,7 +267,8 @@ fn audited(
         additional: asset.additional.iter().map(|additional| additional.name.clone()).collect(),
         protected: outputs.contains_key(active) || elsewhere.holds(&asset.id, active, outputs),
         made: elsewhere.made(asset),
-        media,
+        media: directories.len(),
+        directories,
         requests: asset.touched,
         crossed: asset.crossed,
         deleted: asset.deleted,

@@ -69,6 +69,8 @@ pub struct AuditedAsset {
     pub made: usize,
     /// Media that Imatag made for it.
     pub media: usize,
+    /// The directories that these were saved in.
+    pub directories: Vec<String>,
     /// Requests made about it by its id.
     pub requests: u64,
     /// Whether a person's work fell into the documented window between the last look and a save.

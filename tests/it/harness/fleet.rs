@@ -58,6 +58,7 @@ impl Fleet {
     pub(crate) fn configure(&self, more: &str) {
         self.bench.configure(&format!("lost_after = '90s'\n[broker]\nurl = '{}'\n{more}", self.url));
         self.bench.reconfigure("[queue]\n", &format!("[queue]\nprefix = '{}'\n", self.prefix));
+        self.bench.reconfigure("[bynder]\n", &format!("[bynder]\negress_group = '{}'\n", self.prefix));
         self.bench.reconfigure("request_timeout = '1s'\n", "request_timeout = '1s'\ngrace = '8s'\n");
     }
 
@@ -130,7 +131,7 @@ impl Fleet {
             prefix: self.prefix.clone(),
             rungs,
             program: "test".to_owned(),
-            egress_group: "default".to_owned(),
+            egress_group: self.prefix.clone(),
         };
         RabbitQueue::open(&settings, ledger, PATIENCE).await.unwrap()
     }

@@ -131,7 +131,7 @@ async fn find(
     if !environment.imatag.can_find() || !guard_stands(Guard::FindBeforeSubmit) {
         return Ok(None);
     }
-    let found = environment.imatag.find(&job.asset_id, facts.sha256).await?;
+    let found = environment.imatag.find(&job.asset_id, facts.sha256, environment.directory(job)).await?;
     let Some((medium, state)) = found else {
         return Ok(None);
     };
@@ -160,6 +160,7 @@ async fn send(
         media_type: facts.media_type.as_deref().unwrap_or("application/octet-stream"),
         asset: &job.asset_id,
         original: facts.sha256,
+        directory: environment.directory(job),
     };
     let place = environment.imatag.upload_place().await;
     // A lease that ran out while the file came down, or waited for its place, gives no right to submit it.

@@ -17,6 +17,7 @@ use super::RabbitQueue;
 use super::link::{ANSWER, answered};
 use super::message::properties;
 use super::publisher::Message;
+use super::topology::Topology;
 use crate::budget::{Beat, Budget, OperatorPause};
 
 /// How soon to try again after the connection was lost.
@@ -54,7 +55,7 @@ impl RabbitQueue {
         let declaring =
             receiver.queue_declare(ShortString::default(), QueueDeclareOptions::exclusive(), arguments);
         let own = answered(declaring).await?.name().clone();
-        let (control, group) = (self.topology.control(), self.topology.group());
+        let (control, group) = (Topology::control(), self.topology.group());
         let options = QueueBindOptions::default();
         answered(receiver.queue_bind(
             own.clone(),
@@ -73,7 +74,11 @@ impl RabbitQueue {
                 looked = Some(Instant::now());
                 self.look_at_records(&observer, budget).await?;
             }
-            let beat = Beat { program: self.program.clone(), ..budget.announce() };
+            let beat = Beat {
+                program: self.program.clone(),
+                deployment: self.topology.prefix().to_owned(),
+                ..budget.announce()
+            };
             self.record_silence(&beat, recorded).await?;
             let body = serde_json::to_vec(&beat).unwrap_or_default();
             let options = BasicPublishOptions::default();
@@ -138,7 +143,7 @@ impl RabbitQueue {
     pub async fn leave_group(&self, budget: &Budget) {
         let beat = Beat { leaving: true, ..budget.announce() };
         let body = serde_json::to_vec(&beat).unwrap_or_default();
-        let (exchange, key) = (self.topology.control(), self.topology.group());
+        let (exchange, key) = (Topology::control(), self.topology.group());
         let message = Message { exchange, key, properties: BasicProperties::default(), body };
         if let Err(error) = self.publisher.publish(&message).await {
             tracing::debug!(%error, "the others find out by themselves that this member left");

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::super::QueueError;
 use super::Settings;
 use super::link::{ANSWER, answered, open};
+use super::topology::Topology;
 use crate::budget::{Beat, Timing};
 
 /// One process of the group.
@@ -18,6 +19,8 @@ use crate::budget::{Beat, Timing};
 pub struct Member {
     /// `worker`, `producer` or a command; empty for one of a release that does not say.
     pub program: String,
+    /// The deployment that it belongs to, by its prefix; empty for one of a release that does not say.
+    pub deployment: String,
     /// The id that it made up when it started.
     pub member: String,
     /// Calls to Bynder in five minutes that it may make.
@@ -32,7 +35,7 @@ pub struct Member {
 /// [`QueueError::Refused`] if a person has to act, [`QueueError::Unavailable`] if the broker does not answer.
 pub async fn roll_call(settings: &Settings) -> Result<Vec<Member>, QueueError> {
     let target = settings.target()?;
-    let (control, group) = (target.topology.control(), target.topology.group());
+    let (control, group) = (Topology::control(), target.topology.group());
     let connection = open(&target, "looking").await?;
     let channel = answered(connection.create_channel()).await?;
     let (options, none) = (QueueDeclareOptions::exclusive(), FieldTable::default());
@@ -54,8 +57,10 @@ pub async fn roll_call(settings: &Settings) -> Result<Vec<Member>, QueueError> {
             continue;
         }
         let calls_per_5_minutes = beat.claim * timing.window.as_secs_f64();
-        let Beat { member, program, out, .. } = beat;
-        members.insert(member.clone(), Member { program, member, calls_per_5_minutes, services_out: out });
+        let Beat { member, program, deployment, out, .. } = beat;
+        let known =
+            Member { program, deployment, member: member.clone(), calls_per_5_minutes, services_out: out };
+        members.insert(member, known);
     }
     let _ = tokio::time::timeout(ANSWER, connection.close(200, "seen".into())).await;
     Ok(members.into_values().collect())

@@ -25,7 +25,11 @@ const HOLD_EXPIRY: Duration = Duration::from_hours(1);
 /// How soon a job whose holder died goes back to its step.
 const HOLD_RETURN: Duration = Duration::from_secs(1);
 
-/// The names of everything on the broker, all starting with the prefix.
+/// What the names of an egress group's own things start with, whatever the prefix: deployments that share an address
+/// share them.
+const SHARED: &str = "connector";
+
+/// The names of everything on the broker. Those of this deployment start with its prefix.
 #[derive(Debug, Clone)]
 pub(super) struct Topology {
     prefix: String,
@@ -37,6 +41,11 @@ pub(super) struct Topology {
 impl Topology {
     pub(super) fn new(prefix: &str, rungs: &[Duration], group: &str) -> Self {
         Self { prefix: prefix.to_owned(), rungs: rungs.to_vec(), group: group.to_owned() }
+    }
+
+    /// What this deployment's names start with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     fn name(&self, rest: &str) -> ShortString {
@@ -79,8 +88,8 @@ impl Topology {
     }
 
     /// Where members of egress groups announce themselves; the routing key names the group.
-    pub(super) fn control(&self) -> ShortString {
-        self.name("control")
+    pub(super) fn control() -> ShortString {
+        ShortString::from(format!("{SHARED}.control"))
     }
 
     /// The egress group that this process belongs to.
@@ -90,7 +99,7 @@ impl Topology {
 
     /// Holds a message as long as the group keeps silent after a 429. Nobody takes it: being there is what it says.
     pub(super) fn pause_of_group(&self) -> ShortString {
-        self.name(&format!("pause.{}", self.group))
+        ShortString::from(format!("{SHARED}.pause.{}", self.group))
     }
 
     /// Holds a message as long as a person wants nothing to be done.
@@ -165,7 +174,7 @@ impl Topology {
         for pause in [self.pause_of_group(), self.pause_of_operator()] {
             queue(channel, pause, Arguments::quorum(NO_DELIVERY_LIMIT).most(1)).await?;
         }
-        exchange(channel, self.control(), ExchangeKind::Fanout, false).await?;
+        exchange(channel, Self::control(), ExchangeKind::Fanout, false).await?;
         exchange(channel, self.back(), ExchangeKind::Direct, false).await?;
         for work in self.works() {
             queue(channel, work.clone(), dead_letter_to_dead.clone()).await?;

@@ -1,0 +1,146 @@
+//! Several brands in one deployment, and several deployments on one broker.
+
+use std::time::Duration;
+
+use sandbox::faults::{Action, Faults, Moment, Rule};
+use sandbox::{NewAsset, RateLimit};
+use tokio::process::Child;
+
+use crate::harness::fleet::Fleet;
+use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until};
+
+/// The sandbox's second brand.
+const NORDLICHT: &str = "2B7D41AA-0C3E-4F19-8A6601FF9D3C7E11";
+
+fn of_nordlicht(name: &str, seed: u64) -> NewAsset {
+    NewAsset { brand: NORDLICHT.to_owned(), ..picture(name, seed) }
+}
+
+/// Writes the directories at the end of `[imatag]`.
+fn direct(bench: &Bench, former: &[&str], rules: &str) {
+    bench.configure(rules);
+    let home = &bench.sandbox.announcement().directory;
+    let former: Vec<_> = former.iter().map(|folder| format!("'{home}/{folder}'")).collect();
+    bench.reconfigure("[imatag]\n", &format!("[imatag]\nformer_directories = [{}]\n", former.join(", ")));
+    bench.reconfigure("HOME", home);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_medium_is_saved_in_the_directory_of_its_brand_or_metaproperty() {
+    let bench = Bench::new(quick()).await;
+    direct(
+        &bench,
+        &[],
+        "[[imatag.directories]]\nbrands = ['Nordlicht']\nmetaproperties = { Country = ['France'] }\n\
+         directory = 'HOME/nordlicht/france'\n\
+         [[imatag.directories]]\nbrands = ['Nordlicht']\ndirectory = 'HOME/nordlicht'\n",
+    );
+    let country = |asset: NewAsset| NewAsset {
+        properties: [("Country".to_owned(), vec!["France".to_owned()])].into(),
+        ..asset
+    };
+    let assets = [
+        (picture("a.jpg", 1), ""),
+        (country(picture("b.jpg", 2)), ""),
+        (of_nordlicht("c.jpg", 3), "/nordlicht"),
+        (country(of_nordlicht("d.jpg", 4)), "/nordlicht/france"),
+    ]
+    .map(|(asset, folder)| (bench.sandbox.add_asset(asset).unwrap(), folder));
+    bench.sync().await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    let home = bench.sandbox.announcement().directory.clone();
+    for (id, folder) in assets {
+        assert_eq!(bench.asset(&id).directories, [format!("{home}{folder}")]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_paid_for_is_found_wherever_the_directories_were_before() {
+    let bench = Bench::new(quick()).await;
+    let rule = "[[imatag.directories]]\nbrands = ['Nordlicht']\ndirectory = 'HOME/north'\n";
+    direct(&bench, &[], rule);
+    let id = bench.sandbox.add_asset(of_nordlicht("c.jpg", 3)).unwrap();
+    let body = "{\"detail\": \"no\"}".to_owned();
+    let action = Action::Answer { status: 400, body, content_type: "application/json".to_owned() };
+    let endpoint = "bynder.upload_init".to_owned();
+    let rule = Rule { endpoint, probability: 1.0, skip: 0, times: None, moment: Moment::Before, action };
+    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    bench.sync().await.assert_code(6);
+    assert_eq!((bench.asset(&id).media, is_protected(&bench.asset(&id))), (1, false));
+
+    // Everything that is remembered here is lost, and the brand has moved.
+    bench.sandbox.set_faults(Faults::default());
+    std::fs::remove_dir_all(bench.path("state")).unwrap();
+    direct(&bench, &["north"], "[[imatag.directories]]\nbrands = ['Nordlicht']\ndirectory = 'HOME/south'\n");
+    bench.sync().await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    assert_eq!((bench.asset(&id).media, is_protected(&bench.asset(&id))), (1, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_keeps_the_directory_that_it_was_published_with() {
+    let fleet = Fleet::new(quick()).await;
+    let home = fleet.bench.sandbox.announcement().directory.clone();
+    let id = fleet.bench.sandbox.add_asset(picture("a.jpg", 1)).unwrap();
+    fleet.publish().await.assert_code(0);
+    fleet.bench.reconfigure(&format!("directory = '{home}'"), &format!("directory = '{home}/later'"));
+    let _worker = fleet.worker();
+    until(|| is_protected(&fleet.bench.asset(&id))).await;
+    assert_eq!(fleet.bench.asset(&id).directories, [home]);
+    assert_clean(&fleet.bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brand_that_the_portal_does_not_have_is_named_before_anything_is_done() {
+    let bench = Bench::new(quick()).await;
+    direct(&bench, &[], "[[imatag.directories]]\nbrands = ['Nordlict']\ndirectory = 'HOME/nordlicht'\n");
+    let talk = bench.sync().await.assert_code(3).talk.clone();
+    assert!(talk.contains("imatag.directories[0].brands: \"Nordlict\""), "{talk}");
+    assert!(talk.contains("did you mean \"Nordlicht\"?"), "{talk}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deployments_of_one_address_share_its_budget_and_its_silence_and_nothing_else() {
+    const BUDGET: usize = 300;
+    let window = Duration::from_secs(30);
+    let limit = RateLimit { requests: BUDGET, window };
+    let fleet = Fleet::new(sandbox::Options { rate_limit: Some(limit), ..quick() }).await;
+    fleet
+        .bench
+        .reconfigure("requests_per_5_minutes = 1000000", &format!("requests_per_5_minutes = {BUDGET}"));
+    let scale = || ("CONNECTOR_TIME_SCALE", "10".to_owned());
+    let other = [scale(), ("CONNECTOR_QUEUE__PREFIX", format!("{}-other", fleet.prefix))];
+    let _workers: [Child; 2] = [fleet.worker_with(&[scale()]), fleet.worker_with(&other)];
+    let told = async |variables: &[(&str, String)]| {
+        let ran = fleet.bench.run_with(&["status", "--json"], variables).await;
+        ran.assert_code(0).summary()
+    };
+    let members = loop {
+        let members = told(&[scale()]).await["members"].as_array().cloned().unwrap_or_default();
+        if members.len() == 2 {
+            break members;
+        }
+    };
+    let claimed: f64 = members.iter().map(|member| member["calls_per_5_minutes"].as_f64().unwrap()).sum();
+    assert!(claimed <= 1.05 * BUDGET as f64, "{members:#?}");
+    let deployments: Vec<_> = members.iter().map(|member| member["deployment"].as_str().unwrap()).collect();
+    assert!(deployments.contains(&fleet.prefix.as_str()), "{deployments:?}");
+    assert!(deployments.contains(&other[1].1.as_str()), "{deployments:?}");
+
+    // A person's pause is for the one deployment that they named.
+    fleet.bench.run_with(&["pause"], &other).await.assert_code(0);
+    let id = fleet.bench.sandbox.add_asset(picture("a.jpg", 1)).unwrap();
+    fleet.producer_with(&["sync", "--full"], &[scale()]).wait().await.unwrap();
+    until(|| is_protected(&fleet.bench.asset(&id))).await;
+
+    fleet.bench.sandbox.block();
+    fleet.bench.sandbox.add_asset(picture("b.jpg", 2)).unwrap();
+    let mut producing = fleet.producer_with(&["sync", "--full"], &[scale()]);
+    until(|| fleet.bench.sandbox.stats().refusals > 0).await;
+    let deadline = tokio::time::Instant::now() + window;
+    while told(&other).await["silent_after_429"] != true {
+        assert!(tokio::time::Instant::now() < deadline, "the other deployment does not know of the block");
+    }
+    producing.wait().await.unwrap();
+    assert_clean(&fleet.bench.sandbox.audit());
+}
