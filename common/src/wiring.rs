@@ -90,14 +90,16 @@ pub fn broker(config: &Config, program: &str) -> Result<rabbitmq::Settings, Fail
     let authority = broker.ca_file.as_ref().map(std::fs::read_to_string).transpose();
     let authority = authority
         .map_err(|error| Failure::Configuration(format!("broker.ca_file: cannot read it: {error}")))?;
-    Ok(rabbitmq::Settings {
+    let settings = rabbitmq::Settings {
         url: broker.url.resolve("broker.url")?,
         authority,
         prefix: config.queue.prefix.clone(),
         rungs: config.queue.rungs.iter().map(|rung| rung.0).collect(),
         program: program.to_owned(),
         egress_group: config.bynder.egress_group.clone(),
-    })
+    };
+    settings.check().map_err(|error| Failure::Configuration(error.to_string()))?;
+    Ok(settings)
 }
 
 /// Where files rest between the services.

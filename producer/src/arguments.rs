@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use common::config::{Loaded, Override};
+use common::config::{Loaded, Override, read_moment};
 use common::failure::Failure;
 use common::{telemetry, wiring};
 use jiff::Timestamp;
@@ -54,8 +54,8 @@ pub struct Scope {
     /// Go over what changed since the last finished run
     #[arg(long, conflicts_with = "since")]
     pub delta: bool,
-    /// Go over what changed since this time, such as 2026-01-31T00:00:00Z
-    #[arg(long)]
+    /// Go over what changed since this time, such as 2026-01-31 or 2026-01-31T08:00:00Z
+    #[arg(long, value_parser = read_moment)]
     pub since: Option<Timestamp>,
     /// Only say what would be done
     #[arg(long)]

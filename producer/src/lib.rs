@@ -18,7 +18,7 @@ pub mod portal;
 mod program;
 mod progress;
 pub mod run;
-mod schedule;
+pub mod schedule;
 pub mod select;
 mod summary;
 pub mod wiring;

@@ -20,6 +20,14 @@ pub(crate) enum Schedule {
     Cron(Box<Cron>),
 }
 
+/// Checks what the configuration says of when to run.
+///
+/// # Errors
+/// [`Failure::Configuration`]: a cron expression that is none, or two ways at once.
+pub fn check(section: &ProducerSection) -> Result<(), Failure> {
+    Schedule::of(section).map(|_| ())
+}
+
 impl Schedule {
     /// What the configuration says; `None` for one run.
     pub(crate) fn of(section: &ProducerSection) -> Result<Option<Self>, Failure> {
@@ -28,7 +36,9 @@ impl Schedule {
             (Some(every), None) => Ok(Some(Self::Every(every.0))),
             (None, Some(text)) => {
                 text.parse().map(|cron| Some(Self::Cron(Box::new(cron)))).map_err(|error| {
-                    Failure::Configuration(format!("producer.cron: {text:?} cannot be read: {error}"))
+                    Failure::Configuration(format!(
+                        "producer.cron: {text:?} cannot be read ({error}); write for example \"0 */6 * * *\""
+                    ))
                 })
             }
             (Some(_), Some(_)) => Err(Failure::Configuration(

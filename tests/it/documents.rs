@@ -1,9 +1,11 @@
 //! What the documents show can be read by the program.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use common::config::Config;
 use common::job::Job;
+use serde_json::Value;
 
 pub(crate) fn document(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
@@ -66,4 +68,75 @@ fn every_failure_class_is_documented() {
     for class in common::outcome::FailureClass::ALL {
         assert!(protocol.contains(&format!("`{}`", class.name())), "{}", class.name());
     }
+}
+
+/// Every key of a configuration file by the schema of its types, dotted.
+fn keys_of(schema: &Value, part: &Value, prefix: &str, keys: &mut BTreeSet<String>) {
+    let part = match part["$ref"].as_str() {
+        Some(place) => schema.pointer(place.trim_start_matches('#')).unwrap(),
+        None => part,
+    };
+    if let Some(some) =
+        part["anyOf"].as_array().filter(|parts| parts.iter().any(|part| part["type"] == "null"))
+    {
+        return keys_of(schema, &some[0], prefix, keys);
+    }
+    if part["items"].is_object() && part["items"]["$ref"].is_string() {
+        return keys_of(schema, &part["items"], prefix, keys);
+    }
+    match part["properties"].as_object() {
+        Some(properties) => {
+            for (name, part) in properties {
+                keys_of(schema, part, format!("{prefix}.{name}").trim_start_matches('.'), keys);
+            }
+        }
+        None => {
+            keys.insert(prefix.to_owned());
+        }
+    }
+}
+
+/// Every key of a table, dotted; tables that are values of one key are no sections.
+fn keys_in(table: &toml::Table, prefix: &str, known: &BTreeSet<String>, keys: &mut BTreeSet<String>) {
+    for (name, value) in table {
+        let key = format!("{prefix}.{name}").trim_start_matches('.').to_owned();
+        let sections = match value {
+            toml::Value::Array(entries) => entries.iter().filter_map(toml::Value::as_table).collect(),
+            toml::Value::Table(table) => vec![table],
+            _ => Vec::new(),
+        };
+        if sections.is_empty() || known.contains(&key) {
+            keys.insert(key);
+            continue;
+        }
+        for section in sections {
+            keys_in(section, &key, known, keys);
+        }
+    }
+}
+
+#[test]
+fn the_page_on_configuration_shows_every_key_and_no_other() {
+    let schema = serde_json::to_value(common::config::schema()).unwrap();
+    let mut known = BTreeSet::new();
+    keys_of(&schema, &schema, "", &mut known);
+    // In words beside the token or key whose place they take, and on a page of its own.
+    known.retain(|key| !key.contains(".oauth.") && key != "imatag.profile_overrides");
+    let page = blocks(&document("docs/configuration.md"), "toml").concat();
+    // Keys that have no place in the sample are shown behind a number sign.
+    let is_key = |rest: &str| rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+    let lines = page.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line));
+    let table: toml::Table = lines.collect::<Vec<_>>().join("\n").parse().unwrap();
+    let mut shown = BTreeSet::new();
+    keys_in(&table, "", &known, &mut shown);
+    assert_eq!(shown, known);
+}
+
+#[test]
+fn the_published_schema_is_that_of_the_types() {
+    let schema = serde_json::to_string_pretty(&common::config::schema()).unwrap();
+    assert!(
+        document("docs/connector.schema.json").trim() == schema.trim(),
+        "renew it: cargo run -p connector -- config schema > docs/connector.schema.json"
+    );
 }

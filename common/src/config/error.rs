@@ -22,7 +22,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// A key nobody knows.
-    #[error("unknown key {key}{}", .nearest.as_deref().map_or_else(String::new, |near| format!("; did you mean {near}?")))]
+    #[error("unknown key {key}{}", suggestion(.nearest.as_deref()))]
     Unknown {
         /// The dotted key.
         key: String,
@@ -45,6 +45,13 @@ pub enum ConfigError {
         /// What is wrong; never the secret.
         reason: String,
     },
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map_or_else(
+        || "; docs/configuration.md lists the keys".to_owned(),
+        |near| format!("; did you mean {near}?"),
+    )
 }
 
 impl ConfigError {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
@@ -15,7 +16,7 @@ use crate::imatag::Directory;
 use crate::marker::LegacyMeaning;
 
 /// The whole configuration.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Whether runs go over what changed since the last one; false for the whole library.
@@ -61,7 +62,7 @@ pub struct Config {
 }
 
 /// `[bynder]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BynderSection {
     /// The portal's host name or URL.
@@ -85,6 +86,7 @@ pub struct BynderSection {
     pub requests_per_5_minutes: std::num::NonZeroU32,
     /// Length of the parts that files are uploaded in; each costs a portal call.
     #[serde(default = "part_size")]
+    #[schemars(with = "String")]
     pub part_size: ByteSize,
     /// How long the listing may lag behind.
     #[serde(default = "index_lag")]
@@ -95,7 +97,7 @@ pub struct BynderSection {
 }
 
 /// `[bynder.oauth]` and `[imatag.oauth]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OAuth {
     /// The application's id.
@@ -108,7 +110,7 @@ pub struct OAuth {
 }
 
 /// `[imatag]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImatagSection {
     /// The account's API key.
@@ -139,6 +141,7 @@ pub struct ImatagSection {
     pub profile: String,
     /// Single keys of the profile.
     #[serde(default)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub profile_overrides: Table,
     /// Whether to submit again when Imatag may have the file and cannot be asked.
     #[serde(default)]
@@ -149,7 +152,7 @@ pub struct ImatagSection {
 }
 
 /// `[[imatag.directories]]`: all that is given must match.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DirectoryOf {
     /// Brands by name or id.
@@ -163,7 +166,7 @@ pub struct DirectoryOf {
 }
 
 /// `[output]`
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutputSection {
     /// What becomes of the watermarked file.
@@ -175,7 +178,7 @@ pub struct OutputSection {
 }
 
 /// What becomes of the watermarked file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputMode {
     /// The asset's new active version.
@@ -199,7 +202,7 @@ impl OutputMode {
 }
 
 /// `[broker]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BrokerSection {
     /// amqp:// or amqps://, with credentials.
@@ -210,7 +213,7 @@ pub struct BrokerSection {
 }
 
 /// `[worker]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerSection {
     /// Jobs in flight at once.
@@ -218,6 +221,7 @@ pub struct WorkerSection {
     /// Where files rest between the services.
     pub spool_dir: PathBuf,
     /// The most that rests there at once.
+    #[schemars(with = "String")]
     pub spool_max: ByteSize,
     /// The longest a request may take, and a transfer stand still.
     pub request_timeout: Span,
@@ -230,7 +234,7 @@ pub struct WorkerSection {
 }
 
 /// `[queue]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSection {
     /// What names on the broker start with.
@@ -242,7 +246,7 @@ pub struct QueueSection {
 }
 
 /// `[limits]`
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Jobs one run may publish.
@@ -254,7 +258,7 @@ pub struct Limits {
 }
 
 /// `[marker]`
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MarkerSection {
     /// What another tool's hash means.
@@ -263,7 +267,7 @@ pub struct MarkerSection {
 }
 
 /// `[producer]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProducerSection {
     /// How often to run.
@@ -281,10 +285,11 @@ pub struct ProducerSection {
 }
 
 /// `[http]`
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSection {
     /// Where to listen.
+    #[schemars(with = "String")]
     pub listen: SocketAddr,
 }
 

@@ -7,12 +7,13 @@ use bytesize::ByteSize;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::asset::{AssetType, Orientation};
 
 /// `[filters]`: all given ones must match; a list matches with any of its entries.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Filters {
     /// Kinds of asset.
@@ -38,8 +39,10 @@ pub struct Filters {
     /// When the asset was last modified.
     pub modified: Option<DateRange>,
     /// The smallest file.
+    #[schemars(with = "Option<String>")]
     pub min_size: Option<ByteSize>,
     /// The largest file.
+    #[schemars(with = "Option<String>")]
     pub max_size: Option<ByteSize>,
     /// Whether everybody may see it.
     pub public: Option<bool>,
@@ -56,7 +59,7 @@ pub struct Filters {
 }
 
 /// `[filters.exclude]`: each entry leaves an asset out.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Exclude {
     /// Kinds of asset.
@@ -128,6 +131,15 @@ impl fmt::Display for DateRange {
         let text = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string()).unwrap_or_default();
         write!(formatter, "{}..{}", text(self.from), text(self.before))
     }
+}
+
+/// A time on the command line: a date stands for its midnight in UTC.
+///
+/// # Errors
+/// What to write instead.
+pub fn read_moment(text: &str) -> Result<Timestamp, String> {
+    moment(text.trim(), 0)
+        .ok_or_else(|| "write a date or a time, such as 2026-01-31 or 2026-01-31T08:00:00Z".to_owned())
 }
 
 /// A time, or a date, which stands for its midnight or that of a day so many days later.

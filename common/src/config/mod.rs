@@ -9,6 +9,7 @@ mod layers;
 mod parse;
 mod quiet_hours;
 mod rotate;
+mod schema;
 mod secret;
 mod span;
 mod validate;
@@ -25,10 +26,11 @@ pub use file::{
     BrokerSection, BynderSection, Config, DirectoryOf, HttpSection, ImatagSection, Limits, MarkerSection,
     OAuth, OutputMode, OutputSection, ProducerSection, QueueSection, WorkerSection,
 };
-pub use filters::{DateRange, Exclude, Filters};
+pub use filters::{DateRange, Exclude, Filters, read_moment};
 pub use layers::{Origin, Override};
 pub use quiet_hours::{Backlog, Day, QuietHours, TimeOfDay, Zone};
 pub use rotate::rotate;
+pub use schema::schema;
 pub use secret::{Keys, SecretValue, encrypt, keygen};
 pub use span::Span;
 

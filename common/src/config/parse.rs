@@ -39,6 +39,20 @@ fn explain(path: &str, message: &str) -> ConfigError {
             };
             ConfigError::value(&key, format!("is missing; write {written}"))
         }
-        _ => ConfigError::value(section, message.trim()),
+        _ => ConfigError::value(section, in_words(message.trim())),
     }
+}
+
+/// Says in words for people what serde and other libraries say in those of the language.
+fn in_words(message: &str) -> String {
+    if let Some((got, _)) = message.split_once(", expected parsable string") {
+        return format!("{got}; write a size such as \"10KiB\" or \"2GiB\"");
+    }
+    if message == "invalid socket address syntax" {
+        return "is no address to listen at; write for example \"127.0.0.1:9090\"".to_owned();
+    }
+    ["usize", "u64", "u32", "nonzero u32", "a nonzero u32"]
+        .iter()
+        .find_map(|kind| message.strip_suffix(&format!("expected {kind}")))
+        .map_or_else(|| message.to_owned(), |start| format!("{start}expected a whole number"))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A file hash without any word of what it is the hash of; the length tells the algorithm.
@@ -16,7 +17,7 @@ pub enum LegacyHash {
 }
 
 /// What a legacy hash that equals the file's own says of the file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LegacyMeaning {
     /// The file is the unprotected original: protect it.

@@ -1,6 +1,7 @@
 //! What can be typed about the record.
 
 use clap::{Args, ValueEnum};
+use common::config::read_moment;
 use jiff::Timestamp;
 
 /// `connector report`
@@ -22,8 +23,8 @@ pub(crate) struct About {
     /// Everything about this asset
     #[arg(long)]
     pub(crate) asset: Option<String>,
-    /// What ended since this time, such as 2026-01-31T00:00:00Z
-    #[arg(long)]
+    /// What ended since this time, such as 2026-01-31 or 2026-01-31T08:00:00Z
+    #[arg(long, value_parser = read_moment)]
     pub(crate) since: Option<Timestamp>,
 }
 

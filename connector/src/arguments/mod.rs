@@ -7,7 +7,7 @@ mod trial;
 
 use clap::{Args, Parser, Subcommand};
 use common::asset::AssetId;
-use common::config::Span;
+use common::config::{Span, read_moment};
 use jiff::Timestamp;
 use producer::arguments::{Common, Scope};
 
@@ -176,8 +176,8 @@ pub(crate) enum State {
     Show,
     /// Have the next run go over what changed since this time
     Set {
-        /// The time
-        #[arg(long)]
+        /// The time, such as 2026-01-31 or 2026-01-31T08:00:00Z
+        #[arg(long, value_parser = read_moment)]
         since: Timestamp,
     },
     /// Forget the cursor: the next run goes over the whole library
@@ -188,6 +188,8 @@ pub(crate) enum State {
 pub(crate) enum Config {
     /// Read it and say whether it can be used
     Check,
+    /// Print the JSON schema of the file, for editors
+    Schema,
     /// Each given value and where it came from; secrets are not shown
     Show,
 }

@@ -1,6 +1,7 @@
 //! What can be typed about putting originals back.
 
 use clap::Args;
+use common::asset::AssetId;
 
 /// `connector restore`
 #[derive(Debug, Clone, Args)]
@@ -24,7 +25,7 @@ pub(crate) struct Which {
     pub(crate) run: Option<String>,
     /// These assets
     #[arg(long, value_name = "ID,ID,…", value_delimiter = ',')]
-    pub(crate) ids: Vec<String>,
+    pub(crate) ids: Vec<AssetId>,
     /// Protected assets by a filter with the configuration's name, such as metaproperties.Country=France
     #[arg(long = "filter", value_name = "KEY=VALUE")]
     pub(crate) filters: Vec<String>,

@@ -1,44 +1,60 @@
-//! `connector config check | show`.
+//! `connector config check | show | schema`.
 
+use common::config::Loaded;
 use common::failure::Failure;
-use common::output;
+use common::{output, wiring};
 use producer::arguments::{self, Common};
 use serde_json::json;
 
 use crate::arguments::Config;
 
 pub(crate) fn run(common: &Common, command: &Config) -> Result<(), Failure> {
-    let loaded = arguments::load(common, None)?;
     match command {
-        Config::Check => {
-            // What is only read when it is needed is read now.
-            loaded.config.bynder.credential()?;
-            loaded.config.imatag.credential()?;
-            loaded.config.imatag.wire()?;
-            if common.json {
-                output::data(&json!({"valid": true, "warnings": loaded.warnings}).to_string());
-            } else {
-                output::data("the configuration can be used");
-            }
-        }
-        Config::Show => {
-            let values = serde_json::to_value(&loaded.config)
-                .map_err(|error| Failure::Unexpected(error.to_string()))?;
-            if common.json {
-                output::data(&values.to_string());
-                return Ok(());
-            }
-            let mut lines = Vec::new();
-            leaves(&values, "", &mut lines);
-            for (key, value) in lines {
-                let origin = loaded
-                    .origins
-                    .iter()
-                    .find(|(known, _)| key == *known || key.starts_with(&format!("{known}.")));
-                let origin = origin.map_or_else(|| "default".to_owned(), |(_, origin)| origin.to_string());
-                output::data(&format!("{key} = {value}   # {origin}"));
-            }
-        }
+        Config::Check => check(common),
+        Config::Schema => schema(),
+        Config::Show => show(common),
+    }
+}
+
+fn check(common: &Common) -> Result<(), Failure> {
+    let Loaded { config, warnings, .. } = arguments::load(common, None)?;
+    // What is only read when it is needed is read now.
+    config.bynder.credential()?;
+    config.imatag.credential()?;
+    config.imatag.wire()?;
+    producer::schedule::check(&config.producer)?;
+    if config.broker.is_some() {
+        wiring::broker(&config, "connector config check")?;
+    }
+    if common.json {
+        output::data(&json!({"valid": true, "warnings": warnings}).to_string());
+    } else {
+        output::data("the configuration can be used");
+    }
+    Ok(())
+}
+
+fn schema() -> Result<(), Failure> {
+    let schema = serde_json::to_string_pretty(&common::config::schema());
+    output::data(&schema.map_err(|error| Failure::Unexpected(error.to_string()))?);
+    Ok(())
+}
+
+fn show(common: &Common) -> Result<(), Failure> {
+    let loaded = arguments::load(common, None)?;
+    let values =
+        serde_json::to_value(&loaded.config).map_err(|error| Failure::Unexpected(error.to_string()))?;
+    if common.json {
+        output::data(&values.to_string());
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    leaves(&values, "", &mut lines);
+    for (key, value) in lines {
+        let mut origins = loaded.origins.iter();
+        let origin = origins.find(|(known, _)| key == *known || key.starts_with(&format!("{known}.")));
+        let origin = origin.map_or_else(|| "default".to_owned(), |(_, origin)| origin.to_string());
+        output::data(&format!("{key} = {value}   # {origin}"));
     }
     Ok(())
 }

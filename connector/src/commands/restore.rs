@@ -40,7 +40,7 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
     } else if command.which.ids.is_empty() {
         choose::of_filter(&bynder, &resolved, &patience).await?
     } else {
-        choose::of_ids(&command.which.ids)?
+        choose::of_ids(&command.which.ids)
     };
     let rungs: Vec<_> = config.queue.rungs.iter().map(|rung| rung.0).collect();
     let environment = Environment {

@@ -42,11 +42,8 @@ pub(crate) async fn of_run(ledger: &Ledger, run: &RunId) -> Result<Vec<Target>, 
 }
 
 /// These assets, whoever protected them.
-pub(crate) fn of_ids(ids: &[String]) -> Result<Vec<Target>, Failure> {
-    let target = |id: &String| {
-        let id = id.trim().parse().map_err(|error| Failure::Usage(format!("--ids: {error}")))?;
-        Ok(Target { id, watermarked: None, base: None, elsewhere: false })
-    };
+pub(crate) fn of_ids(ids: &[AssetId]) -> Vec<Target> {
+    let target = |id: &AssetId| Target { id: id.clone(), watermarked: None, base: None, elsewhere: false };
     ids.iter().map(target).collect()
 }
 

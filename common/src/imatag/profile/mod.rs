@@ -224,7 +224,9 @@ impl Default for Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// The file cannot be read.
-    #[error("imatag.profile: cannot read the wire profile {path}: {source}")]
+    #[error(
+        "cannot read the wire profile {path}: {source}; write \"imatag\" for the built-in one, or the path of a file"
+    )]
     Read {
         /// The file.
         path: String,
@@ -232,7 +234,7 @@ pub enum ProfileError {
         source: std::io::Error,
     },
     /// A key is missing, unknown or of the wrong type.
-    #[error("the wire profile {path} is not valid: {reason}")]
+    #[error("the wire profile {path} is not valid: {reason}; docs/imatag.md lists its keys")]
     Invalid {
         /// Where it came from.
         path: String,

@@ -67,6 +67,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Checks the address without using it.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`]: it is no address of a broker.
+    pub fn check(&self) -> Result<(), QueueError> {
+        self.target().map(|_| ())
+    }
+
     fn target(&self) -> Result<Target, QueueError> {
         let uri = self.url.expose_secret().parse().map_err(|_| {
             QueueError::Refused("broker.url is no URL such as amqp://user:password@host:5672/%2f".to_owned())

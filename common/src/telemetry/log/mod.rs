@@ -13,6 +13,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, registry};
 
+use crate::output;
 use json::JsonLines;
 
 /// How log lines look.
@@ -55,7 +56,13 @@ pub fn init(format: LogFormat, verbosity: Verbosity) {
         Verbosity::Trouble => "warn,lapin=off",
         Verbosity::Work => "warn,lapin=off,common=info,producer=info,worker=info,connector=info",
     };
-    let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));
+    let wanted = std::env::var(VARIABLE).ok();
+    let filter = wanted.as_deref().map(str::parse::<EnvFilter>).transpose();
+    if let Err(error) = &filter {
+        let example = "write for example info or worker=debug";
+        output::warning(&format!("{VARIABLE}: {error}; {example}; it is left out of account"));
+    }
+    let filter = filter.ok().flatten().unwrap_or_else(|| EnvFilter::new(default));
     // A logger that is there already, as in tests, is as good.
     let _ = match format {
         LogFormat::Text => {
