@@ -33,10 +33,21 @@ pub struct Options {
     pub unready_registrations: u32,
     /// Whether the token's user may only upload for approval: what is saved shows once somebody approves it.
     pub for_approval: bool,
+    /// Fields that the portal takes with a new asset and does not keep.
+    pub forgets: Vec<Forgets>,
     /// Whether listings offer a cursor.
     pub cursor: bool,
     /// Faults from the start.
     pub faults: Faults,
+}
+
+/// What a portal may take with a new asset and not keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgets {
+    /// The copyright notice.
+    Copyright,
+    /// The hash metaproperty.
+    Marker,
 }
 
 impl Default for Options {
@@ -53,6 +64,7 @@ impl Default for Options {
             link_lifetime: Duration::from_mins(1),
             unready_registrations: 0,
             for_approval: false,
+            forgets: Vec::new(),
             cursor: false,
             faults: Faults::default(),
         }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use common::outcome::{FailureClass, Outcome};
 use sandbox::faults::{Action, Faults, Moment, Rule};
-use sandbox::{AuditedAsset, Edit, NewAsset, NewVersion, Restricted};
+use sandbox::{AuditedAsset, Edit, Forgets, NewAsset, NewVersion, Restricted};
 
-use crate::harness::{Bench, MODES, assert_clean, is_protected, picture, quick};
+use crate::harness::{Bench, MODES, assert_clean, is_protected, picture, quick, until};
 
 /// Past the time in which the listing may be behind a save.
 async fn settle() {
@@ -220,6 +220,52 @@ async fn an_asset_that_is_opted_out_is_neither_copied_nor_added_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_asset_that_is_opted_out_while_its_job_is_under_way_is_neither_copied_nor_added_to() {
+    for mode in ["copy", "additional"] {
+        let options = sandbox::Options { watermark_time: Duration::from_secs(2), ..quick() };
+        let bench = Bench::new(options).await;
+        bench.set_mode(mode);
+        let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+        let syncing = bench.sync();
+        let opting = async {
+            until(|| bench.asset(&id).media == 1).await;
+            let wish = Edit { marker: Some("opted-out; ".to_owned()), ..Edit::default() };
+            bench.sandbox.edit(&id, wish).unwrap();
+        };
+        tokio::join!(syncing, opting).0.assert_code(0);
+        assert_clean(&bench.sandbox.audit());
+        let asset = bench.asset(&id);
+        assert_eq!((asset.made, asset.media), (0, 1), "{mode}: {asset:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_lost_its_marker_in_the_portal_gets_it_again_and_is_no_original() {
+    let bench = Bench::new(sandbox::Options { forgets: vec![Forgets::Marker], ..quick() }).await;
+    bench.set_mode("copy");
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    bench.sync().await.assert_code(0);
+    settle().await;
+    let again = bench.sync().await;
+    assert_eq!(again.summary()["selected"], 0, "{again:#?}");
+    assert_clean(&bench.sandbox.audit());
+    assert!(copies(&bench)[0].marker.as_ref().unwrap().starts_with(&format!("copy-of {id}; ")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_did_not_keep_what_it_was_given_fails_and_says_what() {
+    let bench = Bench::new(sandbox::Options { forgets: vec![Forgets::Copyright], ..quick() }).await;
+    bench.set_mode("copy");
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    bench.sync().await.assert_code(6);
+    let copy = copies(&bench).remove(0).id;
+    let Some(Outcome::Failed(failure)) = bench.outcome(&id).await else { panic!("it did not fail") };
+    assert_eq!(failure.class, FailureClass::BadResult);
+    assert!(failure.reason.contains(&copy) && failure.reason.contains("other copyright"), "{failure:?}");
+    assert!(bench.asset(&id).marker.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_put_elsewhere_is_verified_there_and_leaves_nothing_to_put_back() {
     for mode in ["copy", "additional"] {
         let (bench, id) = Bench::with_asset_in(mode, picture("one.jpg", 1)).await;
@@ -243,9 +289,8 @@ async fn what_was_put_elsewhere_is_verified_there_and_leaves_nothing_to_put_back
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_copy_whose_answer_was_lost_is_found_by_a_clock_that_is_ahead_of_the_portals() {
-    let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
+/// The first save of a new asset is done, and nobody learns of it.
+fn lost_answer() -> Faults {
     let rule = Rule {
         endpoint: "bynder.save_new".to_owned(),
         probability: 1.0,
@@ -254,7 +299,25 @@ async fn a_copy_whose_answer_was_lost_is_found_by_a_clock_that_is_ahead_of_the_p
         moment: Moment::After,
         action: Action::Reset,
     };
-    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    Faults { seed: 1, rules: vec![rule] }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_answer_was_lost_is_looked_for_once_the_listing_has_caught_up() {
+    let bench = Bench::new(sandbox::Options { index_lag: Duration::from_secs(4), ..quick() }).await;
+    bench.set_mode("copy");
+    bench.reconfigure("index_lag = '50ms'", "index_lag = '5s'");
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    bench.sandbox.set_faults(lost_answer());
+    bench.sync().await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    assert_eq!((copies(&bench).len(), is_protected(&bench.asset(&id))), (1, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_answer_was_lost_is_found_by_a_clock_that_is_ahead_of_the_portals() {
+    let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
+    bench.sandbox.set_faults(lost_answer());
     let ahead = [
         ("LD_PRELOAD", "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1".to_owned()),
         ("FAKETIME", "+300".to_owned()),

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::audit::{self, ViolationKind};
 use crate::call::{Call, answer, refuse};
 use crate::library::extension_of;
+use crate::options::Forgets;
 use crate::world::{
     Additional, Asset, Attached, Baseline, LINK_ID, MARKER_ID, Made, Maker, Planted, Restricted, STATUS_ID,
     Shared, StoredFile, Version, World, whole_second,
@@ -110,6 +111,15 @@ pub(super) async fn new_asset(shared: &Shared, call: Call) -> Response {
         Err(refusal) => return refusal,
     };
     audit::judge_copy(&mut world, &mut asset);
+    for forgotten in &shared.options.forgets {
+        match forgotten {
+            Forgets::Copyright => {
+                asset.words.copyright.clear();
+                asset.baseline.copyright.clear();
+            }
+            Forgets::Marker => asset.marker = None,
+        }
+    }
     if shared.options.for_approval {
         // Nobody sees it before.
         let made = std::mem::take(&mut asset.versions);
