@@ -89,9 +89,10 @@ impl From<BynderError> for Failure {
         match error {
             BynderError::Unauthorized { .. } | BynderError::Forbidden { .. } => Self::Credential(message),
             BynderError::Misconfigured { .. } => Self::Configuration(message),
-            BynderError::Paused { .. } | BynderError::Shared { .. } | BynderError::Unavailable { .. } => {
-                Self::Temporary(message)
-            }
+            BynderError::Unavailable { .. } => Self::Temporary(format!(
+                "{message}; check bynder.domain and the network, then run it again: it goes on where it was"
+            )),
+            BynderError::Paused { .. } | BynderError::Shared { .. } => Self::Temporary(message),
             BynderError::NotFound { .. }
             | BynderError::Refused { .. }
             | BynderError::Unexpected { .. }

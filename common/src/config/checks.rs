@@ -93,7 +93,7 @@ impl ChecksSection {
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if !(0.0..=1.0).contains(&self.similarity) {
-            return Err(ConfigError::value("checks.similarity", "must be from 0 to 1"));
+            return Err(ConfigError::value("checks.similarity", "must be from 0 to 1; 0.98 is usual"));
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration file {path}: {reason}")]
+    #[error("cannot read the configuration file {path}: {reason}; `connector init` writes a first one")]
     File {
         /// The file.
         path: PathBuf,

@@ -114,7 +114,7 @@ impl TryFrom<String> for DateRange {
             return Err(wrong());
         }
         if from.zip(before).is_some_and(|(from, before)| from >= before) {
-            return Err(format!("{text:?} ends before it begins"));
+            return Err(format!("{text:?} ends before it begins; write the earlier end first"));
         }
         Ok(Self { from, before })
     }

@@ -92,7 +92,10 @@ impl SecretValue {
                 wrong(format!("the environment has no variable {}; set it, or use {{ file = … }}", from.env))
             })?,
             Self::File(from) => std::fs::read_to_string(&from.file).map_err(|error| {
-                wrong(format!("cannot read the secret from {}: {error}", from.file.display()))
+                wrong(format!(
+                    "cannot read the secret from {}: {error}; make the file readable for this user",
+                    from.file.display()
+                ))
             })?,
             Self::Encrypted(from) => decrypt(&from.encrypted).map_err(wrong)?,
         };

@@ -63,7 +63,7 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     if filters.min_size.zip(filters.max_size).is_some_and(|(least, most)| least > most) {
         return Err(ConfigError::value(
             "filters.min_size",
-            "is larger than filters.max_size: nothing would match",
+            "is larger than filters.max_size: nothing would match; lower it",
         ));
     }
     if config.output.link_metaproperty.is_some() && config.output.mode != OutputMode::Copy {
@@ -157,7 +157,7 @@ fn rungs(queue: &QueueSection, request_timeout: std::time::Duration) -> Result<(
         return wrong("must be one to ten durations".to_owned());
     }
     if !queue.rungs.is_sorted_by(|left, right| left < right) {
-        return wrong("must be ascending".to_owned());
+        return wrong("must be ascending, such as [\"5s\", \"30s\", \"2m\"]".to_owned());
     }
     if queue.rungs.iter().all(|rung| rung.0 <= request_timeout) {
         return wrong(

@@ -261,7 +261,12 @@ fn unexpected(error: impl std::fmt::Display) -> Failure {
 }
 
 async fn read(spool: &Spool, path: &Path) -> Result<SpooledFile, Failure> {
-    let cannot = |error: std::io::Error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
+    let cannot = |error: std::io::Error| {
+        Failure::Usage(format!(
+            "cannot read {}: {error}; give the path of a picture, film or PDF",
+            path.display()
+        ))
+    };
     let file = tokio::fs::File::open(path).await.map_err(cannot)?;
     let bytes = file.metadata().await.map_err(cannot)?.len();
     let stream = ReaderStream::new(file).map_err(cannot);
