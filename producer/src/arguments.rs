@@ -13,16 +13,16 @@ use toml::Value;
 #[derive(Debug, Clone, Args)]
 pub struct Common {
     /// The configuration file [default: connector.toml, if there is one]
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Options of every command")]
     pub config: Option<PathBuf>,
     /// Print machine-readable output: the last line of standard output is one JSON object
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Options of every command")]
     pub json: bool,
     /// Say only what is wrong
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Options of every command")]
     pub quiet: bool,
-    /// How log lines look
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    /// How log lines look: text for people, json for programs, one object a line
+    #[arg(long, global = true, help_heading = "Options of every command", value_enum, hide_possible_values = true, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 }
 

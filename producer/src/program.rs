@@ -24,7 +24,9 @@ const FIRST_RUN: &str = "first run";
 #[derive(Debug, Parser)]
 #[command(
     version,
-    max_term_width = 100,
+    name = "producer",
+    bin_name = "producer",
+    max_term_width = 80,
     after_help = "Exit codes: 0 done, 1 unexpected, 2 usage, 3 configuration or secret, \
     4 authentication or permission, 5 temporary, 6 finished with failed jobs, 8 safety limit reached."
 )]

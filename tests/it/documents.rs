@@ -46,6 +46,48 @@ fn every_documented_configuration_is_read() {
     }
 }
 
+/// Puts the keys of one table into another, section by section.
+fn merge(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(there)), toml::Value::Table(more)) => merge(there, more),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_piece_of_a_configuration_in_the_documents_fits_into_a_whole_one() {
+    let whole = blocks(&document("README.md"), "toml")[0].clone();
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let pages = std::fs::read_dir(docs).unwrap().map(|entry| entry.unwrap().file_name());
+    for page in pages
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "md"))
+    {
+        for sample in blocks(&document(&format!("docs/{page}")), "toml") {
+            let mut table: toml::Table = whole.parse().unwrap();
+            merge(&mut table, sample.parse().unwrap_or_else(|error| panic!("{page}: {error}")));
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), table.to_string()).unwrap();
+            Config::load(Some(file.path()), &[]).unwrap_or_else(|error| panic!("{page}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn the_page_on_operations_says_what_to_do_about_each_failure_class_and_exit_code() {
+    let page = document("docs/operations.md");
+    for class in common::outcome::FailureClass::ALL {
+        assert!(page.contains(&format!("\n| `{}` | ", class.name())), "{}", class.name());
+    }
+    for code in [0, 1, 2, 3, 4, 5, 6, 8] {
+        assert!(page.contains(&format!("\n| {code} | ")), "{code}");
+    }
+}
+
 #[test]
 fn the_documented_message_is_a_job_as_it_is_published() {
     let samples = blocks(&document("docs/queue.md"), "json");

@@ -37,16 +37,18 @@ const START_AGAIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Parser)]
 #[command(
     version,
-    max_term_width = 100,
+    name = "worker",
+    bin_name = "worker",
+    max_term_width = 80,
     after_help = "Exit codes: 0 stopped in order, 1 unexpected, 2 usage, 3 configuration or secret, 4 authentication or \
     permission, 5 temporary."
 )]
 struct Arguments {
     /// The configuration file [default: connector.toml, if there is one]
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Options of every command")]
     config: Option<PathBuf>,
-    /// How log lines look
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    /// How log lines look: text for people, json for programs, one object a line
+    #[arg(long, global = true, help_heading = "Options of every command", value_enum, hide_possible_values = true, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
     #[command(subcommand)]
     command: Option<Command>,

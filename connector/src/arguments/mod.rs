@@ -5,6 +5,9 @@ mod init;
 mod restore;
 mod trial;
 
+#[cfg(test)]
+mod tests;
+
 use clap::{Args, Parser, Subcommand};
 use common::asset::AssetId;
 use common::config::{Span, read_moment};
@@ -20,7 +23,9 @@ pub(crate) use trial::Trial;
 #[derive(Debug, Parser)]
 #[command(
     version,
-    max_term_width = 100,
+    name = "connector",
+    bin_name = "connector",
+    max_term_width = 80,
     after_help = "Exit codes: 0 done, 1 unexpected, 2 usage, 3 configuration or secret, \
     4 authentication or permission, 5 temporary, 6 finished with failed jobs or broken protection, 8 safety limit reached."
 )]

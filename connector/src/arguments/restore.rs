@@ -5,6 +5,7 @@ use common::asset::AssetId;
 
 /// `connector restore`
 #[derive(Debug, Clone, Args)]
+#[command(override_usage = "connector restore [OPTIONS] --run RUN | --ids ID,… | --filter KEY=VALUE")]
 pub(crate) struct Restore {
     #[command(flatten)]
     pub(crate) which: Which,

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use common::asset::AssetDetail;
+use common::asset::{AssetDetail, AssetId};
 use common::bynder::{Metaproperty, Restriction, Template};
+use common::hash::ContentHash;
 use common::marker::{Kin, Marker, Record, Records};
 use jiff::Timestamp;
 
@@ -203,6 +204,12 @@ pub fn differences(original: &Template, copy: &Template, own: &[&str]) -> Vec<&'
     all.into_iter().filter(|(_, same)| !same).map(|(word, _)| word).collect()
 }
 
+/// Whether a marker stands on the copy of this asset that holds this file.
+pub fn is_copy(marker: &Marker, of: &AssetId, watermarked: ContentHash) -> bool {
+    marker.kin() == Some(&Kin::CopyOf(of.clone()))
+        && matches!(marker, Marker::Ours(records) if records.iter().any(|record| record.watermarked == watermarked))
+}
+
 /// The records of the original once its copy holds the file: what was in the copy before is not in it any more.
 pub fn records_of_original(records: Records, record: Record, copy: Kin, before: Option<&Records>) -> Records {
     let records = before.map_or(records.clone(), |before| records.without_those_of(before));
@@ -323,6 +330,18 @@ mod tests {
         copy.detail.asset.properties.remove("Source");
         copy.words.brand.clear();
         assert_eq!(differences(&template(), &copy, &["Imatag"]), ["brand", "metaproperties"]);
+    }
+
+    #[test]
+    fn a_copy_is_known_by_its_original_and_by_its_file() {
+        let hash = |byte| ContentHash::from_bytes([byte; 32]);
+        let record = Record { original: hash(1), watermarked: hash(2), version: 1, bytes: 400 };
+        let is = |text: String| is_copy(&Marker::parse(Some(&text)), &"A".parse().unwrap(), hash(2));
+        assert!(is(format!("copy-of A; {record}")));
+        assert!(!is(format!("copy-of B; {record}")));
+        assert!(!is(format!("copied-to A; {record}")));
+        assert!(!is(record.to_string()));
+        assert!(!is(format!("copy-of A; {}", Record { watermarked: hash(3), ..record })));
     }
 
     #[test]

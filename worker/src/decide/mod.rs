@@ -10,7 +10,9 @@ mod wait;
 
 #[cfg(test)]
 pub(crate) use compare::similarity;
-pub use copy::{CannotCopy, OriginalLook, copy_fields, differences, look_at_original, records_of_original};
+pub use copy::{
+    CannotCopy, OriginalLook, copy_fields, differences, is_copy, look_at_original, records_of_original,
+};
 pub use file::{FileDecision, decide_file};
 pub use look::{Look, Sight, glance, look, not_ours};
 pub use open::{Obstacles, open_steps};

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::save::lost_import;
 use super::super::submit::shown_name;
 use super::{Environment, Files, StepEnd, StepError, Wait, Work, finish, marking};
-use crate::decide::{CannotCopy, copy_fields};
+use crate::decide::{CannotCopy, copy_fields, is_copy};
 
 /// How far this machine's clock, by which a job began, may be ahead of the portal's, by which a copy was created. Looking
 /// further back costs rows and nothing else: the copy is known by its marker.
@@ -27,12 +27,7 @@ pub(super) async fn find(
     let since = job.created_at - CLOCKS_APART;
     let created = environment.bynder.created_since(since).await?;
     let made = created.into_iter().find(|asset| {
-        let marker = asset.marker(name);
-        let ties = matches!(marker.kin(), Some(Kin::CopyOf(original)) if *original == job.asset_id);
-        ties && asset.id != job.asset_id
-            && marker.into_records().is_ok_and(|records| {
-                records.iter().any(|record| record.watermarked == files.watermarked.sha256)
-            })
+        asset.id != job.asset_id && is_copy(&asset.marker(name), &job.asset_id, files.watermarked.sha256)
     });
     Ok(made.map(|asset| asset.id))
 }

@@ -14,7 +14,7 @@ use super::super::confirm::tell_awaiting;
 use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, start_over};
 use super::super::submit::shown_name;
 use super::{Environment, Files, StepEnd, StepError, Wait, complete, marking, own_names};
-use crate::decide::{OriginalLook, differences, look_at_original, records_of_original};
+use crate::decide::{OriginalLook, differences, is_copy, look_at_original, records_of_original};
 
 /// Verifies the copy that this job made, and marks the original. `original` is what the copy was made from, if that is
 /// known still.
@@ -40,7 +40,7 @@ pub(super) async fn finish(
     let name = &environment.settings.metaproperty.name;
     let (record, kin) = (files.on_copy(1), Kin::CopyOf(job.asset_id.clone()));
     let marker = made.detail.asset.marker(name);
-    if !says(&marker, &record, &kin) {
+    if !is_copy(&marker, &job.asset_id, record.watermarked) {
         return unmarked(environment, job, copy, marker, record, kin).await;
     }
     if let Some(original) = &original {
@@ -86,11 +86,6 @@ async fn awaiting(
     marking::write_with(environment, &job.asset_id, &records, Status::Unprotected).await?;
     tell_awaiting(job);
     Ok(StepEnd::Ended(Outcome::AwaitingApproval))
-}
-
-fn says(marker: &Marker, record: &Record, kin: &Kin) -> bool {
-    marker.kin() == Some(kin)
-        && matches!(marker, Marker::Ours(records) if records.iter().any(|found| found.watermarked == record.watermarked))
 }
 
 /// The marker went along with the save, and is not there: it is written again, unless Bynder keeps none.
