@@ -82,6 +82,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether who comes shows a signature and no credential.
+    pub(crate) fn takes_signed_links(self) -> bool {
+        matches!(self, Self::StorageFile | Self::ImatagLink)
+    }
+
     fn portal(method: &Method, path: &[&str]) -> Self {
         let get = method == Method::GET;
         let post = method == Method::POST;

@@ -34,7 +34,7 @@ pub use library::{NewAsset, NewFile};
 pub use options::{Forgets, Options, RateLimit};
 pub use person::{Edit, NewVersion, NoSuchThing};
 pub use stats::Stats;
-pub use world::{Attached, Maker, Planted, Restricted};
+pub use world::{Attached, Maker, Planted, Restricted, SECRET_MARK};
 
 use world::Shared;
 

@@ -14,7 +14,7 @@ use crate::audit::ViolationKind;
 use crate::call::{Call, text};
 use crate::endpoint::Endpoint;
 use crate::faults::{Action, Moment};
-use crate::world::{Shared, World};
+use crate::world::{SECRET_MARK, Shared, World};
 use crate::{control, imatag, portal, storage};
 
 pub(crate) fn router(shared: Shared) -> Router {
@@ -52,6 +52,11 @@ fn count(shared: &Shared, endpoint: Endpoint, call: &Call) -> Option<Response> {
     use crate::world::Ruling;
     let mut world = shared.world();
     *world.requests.entry(endpoint.name()).or_default() += 1;
+    // Addresses end up in the logs of everybody on the way. A signed link is one by its nature.
+    if !endpoint.takes_signed_links() && call.request.uri().to_string().contains(SECRET_MARK) {
+        let detail = format!("a secret in the address of a request to {}", endpoint.name());
+        world.violate(ViolationKind::CredentialLeaked, "", detail);
+    }
     if !endpoint.is_portal() {
         return None;
     }

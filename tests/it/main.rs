@@ -41,6 +41,7 @@ mod quiet_hours;
 mod random;
 mod restore;
 mod sdk;
+mod secrets;
 mod status;
 mod verify;
 mod wires;

@@ -105,6 +105,24 @@ async fn a_changed_original_makes_a_new_version_of_the_same_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_new_version_fails_for_good_says_nothing_of_it() {
+    let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
+    bench.sync().await.assert_code(0);
+    settle().await;
+    let before = copies(&bench)[0].marker.clone();
+    bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
+    settle().await;
+    let action = Action::Answer { status: 400, body: "no".to_owned(), content_type: "text/plain".to_owned() };
+    let endpoint = "bynder.save".to_owned();
+    let rule = Rule { endpoint, probability: 1.0, skip: 0, times: None, moment: Moment::Before, action };
+    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    bench.sync().await.assert_code(6);
+    settle().await;
+    assert_eq!(copies(&bench)[0].marker, before);
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_is_no_original_even_when_a_person_changes_its_file() {
     let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
     bench.sync().await.assert_code(0);

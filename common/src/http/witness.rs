@@ -1,5 +1,5 @@
 //! Showing a person what was asked and answered, without a word that is secret: no header but the answer's id, no body, no
-//! value of a query, and of other origins, where links carry signatures, not even the path.
+//! value of a query, and of what is not below the service's own address, where links carry signatures, not even the path.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::{TransportError, excerpt};
 pub struct Exchange {
     /// GET, POST, …
     pub method: String,
-    /// Path and names of the query; for another origin its host alone.
+    /// Path and names of the query; the host alone for what is not below the service's address.
     pub target: String,
     /// The answer's status; `None` where none came.
     pub status: Option<u16>,
@@ -79,8 +79,9 @@ impl Witness {
     }
 }
 
-fn target(url: &Url, origin: &Url) -> String {
-    if url.origin() != origin.origin() {
+/// What is not below the service's address is a link, whose very path may let anybody in.
+fn target(url: &Url, service: &Url) -> String {
+    if url.origin() != service.origin() || !url.path().starts_with(service.path()) {
         return format!("{}://{}/…", url.scheme(), url.host_str().unwrap_or_default());
     }
     let names: Vec<String> = url.query_pairs().map(|(name, _)| format!("{name}=…")).collect();
@@ -102,6 +103,7 @@ mod tests {
             ),
             ("https://storage.example/a/key/file?X-Signature=abc", "https://storage.example/…"),
             ("https://user:word@storage.example/a", "https://storage.example/…"),
+            ("https://imatag.example/storage/key/file", "https://imatag.example/…"),
         ];
         for (url, told) in table {
             assert_eq!(target(&url.parse().unwrap(), &origin), told);

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::audit::ViolationKind;
 use crate::call::{Call, answer, file, text};
 use crate::endpoint::{Endpoint, Wire};
-use crate::world::{Link, Medium, MediumState, Shared};
+use crate::world::{Link, Medium, MediumState, SECRET_MARK, Shared};
 
 use answer::{shown, status_word};
 
@@ -90,7 +90,7 @@ fn store_link(world: &mut crate::world::World, shared: &Shared, host: &str, id: 
         let link = Link { file: result.path.clone(), media_type: result.media_type(), expires };
         world.links.insert(secret.clone(), link);
     }
-    format!("http://{host}/imatag-storage/{secret}?signature=5161")
+    format!("http://{host}/imatag-storage/{secret}?signature={SECRET_MARK}-signature")
 }
 
 async fn result(shared: &Shared, wire: Wire, path: Vec<String>, headers: &HeaderMap, host: &str) -> Response {

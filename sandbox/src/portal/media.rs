@@ -11,7 +11,7 @@ use super::lookups::{SELECTS, text_id};
 use crate::audit::ViolationKind;
 use crate::call::{Call, answer, refuse};
 use crate::world::{
-    COLLECTIONS, Change, LINK_ID, Link, MARKER_ID, Maker, STATUS_ID, Shared, TEXTS, option_id,
+    COLLECTIONS, Change, LINK_ID, Link, MARKER_ID, Maker, SECRET_MARK, STATUS_ID, Shared, TEXTS, option_id,
 };
 
 /// The most characters a text metaproperty keeps.
@@ -71,7 +71,10 @@ pub(super) fn download(shared: &Shared, call: &Call) -> Response {
     let link = Link { media_type: file.media_type(), file: file.path, expires: Instant::now() + lifetime };
     world.links.insert(secret.clone(), link);
     let host = call.header("host").unwrap_or_default();
-    answer(200, &json!({"s3_file": format!("http://{host}/storage/file/{secret}?X-Amz-Signature=abc")}))
+    answer(
+        200,
+        &json!({"s3_file": format!("http://{host}/storage/file/{secret}?X-Amz-Signature={SECRET_MARK}-signature")}),
+    )
 }
 
 pub(super) async fn modify(shared: &Shared, call: Call) -> Response {

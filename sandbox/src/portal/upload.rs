@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::call::{Call, answer, refuse, text};
-use crate::world::{Import, Shared, StoredFile, Upload, World, hash_file};
+use crate::world::{Import, SECRET_MARK, Shared, StoredFile, Upload, World, hash_file};
 
 /// The smallest part but the last that becomes a file.
 const SMALLEST_PART: u64 = 5 << 20;
@@ -28,7 +28,7 @@ pub(super) async fn init(shared: &Shared, call: Call) -> Response {
         return text(400, &json!({"filename": format!("'{name}' is not a valid filename")}).to_string());
     }
     let mut world = shared.world();
-    let id = format!("T3.{}_{}", world.secret(), world.secret());
+    let id = format!("T3.{}_{}", world.unguessable(), world.unguessable());
     let folder = uuid::Uuid::new_v4();
     let (target, key) = (format!("final/{folder}/{name}"), format!("pluploads/api/{folder}/{name}"));
     let body = json!({
@@ -37,7 +37,7 @@ pub(super) async fn init(shared: &Shared, call: Call) -> Response {
         "target_key": key,
         "multipart_params": {
             "acl": "private", "success_action_status": "201", "Content-Type": "image/*", "key": key,
-            "Policy": "cG9saWN5", "X-Amz-Signature": "5161", "x-amz-credential": "cred",
+            "Policy": format!("{SECRET_MARK}-policy"), "X-Amz-Signature": format!("{SECRET_MARK}-signature"), "x-amz-credential": "cred",
             "x-amz-algorithm": "AWS4-HMAC-SHA256", "x-amz-date": "20260101T100755Z",
         },
     });

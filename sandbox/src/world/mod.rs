@@ -46,6 +46,9 @@ pub(crate) struct Shared {
     world: Arc<Mutex<World>>,
 }
 
+/// Part of every secret that the sandbox gives out, so that one that is printed is found whatever it is.
+pub const SECRET_MARK: &str = "s3cr3t";
+
 /// What opens the two services.
 pub(crate) struct Credentials {
     pub(crate) token: String,
@@ -137,10 +140,10 @@ impl Shared {
         let mut secret =
             |prefix: &str| format!("{prefix}-{:016x}{:016x}", random.random::<u64>(), random.random::<u64>());
         let credentials = Credentials {
-            token: secret("token"),
+            token: format!("{SECRET_MARK}-{}", secret("token")),
             client_id: secret("client"),
-            client_secret: secret("secret"),
-            api_key: secret("key"),
+            client_secret: format!("{SECRET_MARK}-{}", secret("secret")),
+            api_key: format!("{SECRET_MARK}-{}", secret("key")),
             homedir: "sandbox".to_owned(),
         };
         let world = World {
@@ -185,7 +188,13 @@ impl World {
         format!("{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..])
     }
 
+    /// A text that nobody guesses and nobody may see.
     pub(crate) fn secret(&mut self) -> String {
+        format!("{SECRET_MARK}-{}", self.unguessable())
+    }
+
+    /// An id that is no secret.
+    pub(crate) fn unguessable(&mut self) -> String {
         format!("{:016x}{:016x}", self.random.random::<u64>(), self.random.random::<u64>())
     }
 

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_mins(4);
 pub(crate) struct Fleet {
     pub(crate) bench: Bench,
     pub(crate) prefix: String,
-    url: String,
+    pub(crate) url: String,
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
