@@ -35,6 +35,8 @@ pub struct Options {
     pub for_approval: bool,
     /// Fields that the portal takes with a new asset and does not keep.
     pub forgets: Vec<Forgets>,
+    /// Protected assets besides, which the listing shows and which cost no memory.
+    pub archive: u64,
     /// Whether listings offer a cursor.
     pub cursor: bool,
     /// Faults from the start.
@@ -65,6 +67,7 @@ impl Default for Options {
             unready_registrations: 0,
             for_approval: false,
             forgets: Vec::new(),
+            archive: 0,
             cursor: false,
             faults: Faults::default(),
         }

@@ -258,6 +258,25 @@ async fn an_asset_that_is_opted_out_while_its_job_is_under_way_is_neither_copied
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_uploads_while_a_job_is_under_way_is_what_is_put_elsewhere() {
+    for mode in ["copy", "additional"] {
+        let options = sandbox::Options { watermark_time: Duration::from_secs(2), ..quick() };
+        let bench = Bench::new(options).await;
+        bench.set_mode(mode);
+        let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+        let syncing = bench.sync();
+        let uploading = async {
+            until(|| bench.asset(&id).media == 1).await;
+            bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
+        };
+        tokio::join!(syncing, uploading).0.assert_code(0);
+        assert_clean(&bench.sandbox.audit());
+        let asset = bench.asset(&id);
+        assert_eq!((asset.made, asset.media, is_protected(&asset)), (1, 2, true), "{mode}: {asset:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_lost_its_marker_in_the_portal_gets_it_again_and_is_no_original() {
     let bench = Bench::new(sandbox::Options { forgets: vec![Forgets::Marker], ..quick() }).await;
     bench.set_mode("copy");

@@ -64,6 +64,20 @@ async fn an_unchanged_library_costs_no_call_but_the_listing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_library_of_many_protected_assets_costs_a_call_a_thousand() {
+    let bench = Bench::new(sandbox::Options { archive: 25_500, ..quick() }).await;
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    bench.sync().await.assert_code(0);
+    assert!(is_protected(&bench.asset(&id)));
+    let before = bench.sandbox.stats().requests["bynder.list"];
+    let again = bench.sync().await.summary();
+    assert_eq!((&again["listed"], &again["selected"]), (&25_501.into(), &0.into()), "{again}");
+    let listings = bench.sandbox.stats().requests["bynder.list"] - before;
+    // Pages overlap by the assets of one second, and by one page in all.
+    assert!(listings <= 27, "{listings}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_delta_run_takes_up_what_changed_and_nothing_else() {
     let bench = Bench::new(quick()).await;
     let ids: Vec<_> = (0..4).map(|seed| bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap()).collect();

@@ -52,7 +52,7 @@ pub struct Walk {
 pub struct Step {
     /// Assets not seen before.
     pub assets: Vec<Asset>,
-    /// Rows the portal sent.
+    /// Rows not seen before, those that cannot be read among them.
     pub rows: usize,
     /// The portal's clock.
     pub portal_time: Option<Timestamp>,
@@ -91,7 +91,7 @@ impl Walk {
             ..request.clone()
         };
         let page = patiently(patience, || self.bynder.list(&query)).await?;
-        let (portal_time, rows) = (page.portal_time, page.rows);
+        let (portal_time, rows, readable) = (page.portal_time, page.rows, page.assets.len());
         let field = self.stretch.field;
         let (assets, next) = position.advance(page.assets, rows, PAGE as usize, |asset| field.of(asset))?;
         self.cursor = page.next_cursor;
@@ -101,7 +101,8 @@ impl Walk {
         };
         self.place =
             next.clone().unwrap_or(Place { request: self.requests.len(), position: Position::start() });
-        Ok(Some(Step { assets, rows, portal_time, next }))
+        let repeated = readable - assets.len();
+        Ok(Some(Step { assets, rows: rows - repeated, portal_time, next }))
     }
 
     fn next_request(&mut self) -> Option<Place> {

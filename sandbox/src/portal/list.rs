@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::call::{Call, answer};
 use super::super::world::{COLLECTIONS, Shared, World};
+use super::archive;
 
 pub(super) fn list(shared: &Shared, call: &Call) -> Response {
     let mut world = shared.world();
@@ -18,12 +19,16 @@ pub(super) fn list(shared: &Shared, call: &Call) -> Response {
         call.query.get(name).and_then(|text| text.parse().ok()).unwrap_or(default)
     };
     let limit = number("limit", 50).clamp(1, 1000);
-    let total = rows.len();
+    let archive = archive::asked_for(shared.options.archive, call);
+    let archived = usize::try_from(archive.end - archive.start).unwrap_or(usize::MAX);
+    let total = archived + rows.len();
     let skip = match call.query.get("cursor").and_then(|cursor| cursor.strip_prefix("AoE/")) {
         Some(offset) => offset.parse().unwrap_or_default(),
         None => (number("page", 1).max(1) - 1) * limit,
     };
-    let mut page: Vec<Value> = rows.into_iter().skip(skip).take(limit).collect();
+    let old = archive.skip(skip).take(limit).map(archive::row);
+    let rows = rows.into_iter().skip(skip.saturating_sub(archived));
+    let mut page: Vec<Value> = old.chain(rows).take(limit).collect();
     for fields in page.iter_mut().filter_map(Value::as_object_mut) {
         // The index knows them, and does not show them.
         fields.remove(COLLECTIONS);
@@ -100,7 +105,7 @@ fn contains(list: &Value, wanted: &str) -> bool {
 }
 
 /// Exactly `YYYY-MM-DDTHH:MM:SSZ`; any other form is ignored, as the portal does.
-fn bound(text: &str) -> Option<Timestamp> {
+pub(super) fn bound(text: &str) -> Option<Timestamp> {
     (text.len() == 20 && text.ends_with('Z')).then(|| text.parse().ok())?
 }
 

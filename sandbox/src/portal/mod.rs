@@ -1,5 +1,6 @@
 //! The fake Bynder portal.
 
+mod archive;
 mod list;
 mod lookups;
 mod media;

@@ -1,0 +1,177 @@
+//! A sandbox in a process of its own, a folder, a configuration, and the programs under measurement.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::usage::{self, Usage};
+
+/// What is measured, and on what.
+pub(crate) struct Lab {
+    folder: tempfile::TempDir,
+    sandbox: Child,
+    pub(crate) announcement: Value,
+    pub(crate) broker: String,
+    prefix: String,
+}
+
+/// What the sandbox is to be like.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Library {
+    /// Plain pictures.
+    pub(crate) pictures: u32,
+    /// The length of each.
+    pub(crate) bytes: u64,
+    /// Protected assets besides.
+    pub(crate) archive: u64,
+    /// How long Imatag takes.
+    pub(crate) watermark_time: Duration,
+    /// How long an import takes.
+    pub(crate) import_time: Duration,
+    /// How long each call takes.
+    pub(crate) call_time: Duration,
+    /// Whether Bynder's limit holds.
+    pub(crate) limited: bool,
+    /// The part of all requests that fail, in every way.
+    pub(crate) faults: f64,
+}
+
+impl Lab {
+    /// Starts the sandbox and fills its library.
+    pub(crate) async fn new(library: &Library) -> anyhow::Result<Self> {
+        let broker = std::env::var("BENCH_BROKER").context("start it by scripts/bench")?;
+        let mut command = Command::new(std::env::current_exe()?);
+        let milliseconds = |duration: Duration| duration.as_millis().to_string();
+        command.args(["sandbox", "--pictures", &library.pictures.to_string()]);
+        command.args(["--bytes", &library.bytes.to_string(), "--archive", &library.archive.to_string()]);
+        command.args(["--watermark-ms", &milliseconds(library.watermark_time)]);
+        command.args(["--import-ms", &milliseconds(library.import_time)]);
+        command.args(["--call-ms", &milliseconds(library.call_time)]);
+        command.args(["--faults", &library.faults.to_string()]);
+        if library.limited {
+            command.arg("--limited");
+        }
+        let mut sandbox = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let output = sandbox.stdout.take().context("no output")?;
+        let line = BufReader::new(output).lines().next_line().await?.context("the sandbox does not start")?;
+        let announcement = serde_json::from_str(&line)?;
+        let number = std::process::id();
+        let stamp = jiff::Timestamp::now().as_millisecond();
+        let folder = tempfile::tempdir()?;
+        let lab = Self { folder, sandbox, announcement, broker, prefix: format!("bench{number}-{stamp}") };
+        lab.configure("", "")?;
+        Ok(lab)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A queue's name that no other measurement has.
+    pub(crate) fn queue_name(&self) -> &str {
+        &self.prefix
+    }
+
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.announcement[name].as_str().unwrap_or_default()
+    }
+
+    /// Writes the configuration, with more under `[bynder]` and `[worker]`.
+    pub(crate) fn configure(&self, bynder: &str, worker: &str) -> anyhow::Result<()> {
+        let budget = if bynder.contains("requests_per_5_minutes") {
+            String::new()
+        } else {
+            "requests_per_5_minutes = 4000000000\n".to_owned()
+        };
+        let text = format!(
+            "[bynder]\ndomain = '{}'\napi_token = '{}'\nhash_metaproperty = 'imatag_hash'\nindex_lag = '1s'\n\
+             egress_group = '{prefix}'\n{budget}{bynder}\n\
+             [imatag]\napi_key = '{}'\ndirectory = '{}'\nbase_url = '{}'\n\
+             [worker]\nspool_dir = '{}'\n{worker}\n\
+             [queue]\nprefix = '{prefix}'\nrungs = ['200ms', '1s', '5s', '30s', '2m']\n\
+             [broker]\nurl = '{}'\n[producer]\nstate_dir = '{}'\n",
+            self.text("bynder"),
+            self.text("token"),
+            self.text("api_key"),
+            self.text("directory"),
+            self.text("imatag"),
+            self.path("spool").display(),
+            self.broker,
+            self.path("state").display(),
+            prefix = self.prefix,
+        );
+        Ok(std::fs::write(self.path("connector.toml"), text)?)
+    }
+
+    /// A program of the release beside this one.
+    pub(crate) fn program(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Command> {
+        let here = std::env::current_exe()?;
+        let mut command = Command::new(here.parent().unwrap_or(Path::new(".")).join(name));
+        command.args(arguments).arg("--config").arg(self.path("connector.toml"));
+        command.env("CONNECTOR_LOG", "error").env("CONNECTOR_HTTP__LISTEN", "127.0.0.1:0");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// So many workers, each with a spool of its own.
+    pub(crate) fn workers(&self, count: usize) -> anyhow::Result<Vec<Child>> {
+        let start = |number: usize| {
+            let mut command = self.program("worker", &[])?;
+            command.env("CONNECTOR_WORKER__SPOOL_DIR", self.path(&format!("spool{number}")));
+            Ok(command.spawn()?)
+        };
+        (0..count).map(start).collect()
+    }
+
+    /// What was asked of the sandbox so far.
+    pub(crate) async fn stats(&self) -> anyhow::Result<Value> {
+        let url = format!("{}/sandbox/stats", self.text("bynder"));
+        Ok(serde_json::from_slice(&reqwest::get(url).await?.bytes().await?)?)
+    }
+
+    /// Requests to one endpoint so far.
+    pub(crate) async fn requests(&self, endpoint: &str) -> anyhow::Result<u64> {
+        Ok(self.stats().await?["requests"][endpoint].as_u64().unwrap_or_default())
+    }
+
+    /// The audit: how many assets are protected, and what was done wrong.
+    pub(crate) async fn audit(&self) -> anyhow::Result<(usize, Vec<Value>)> {
+        let url = format!("{}/sandbox/audit", self.text("bynder"));
+        let audit: Value = serde_json::from_slice(&reqwest::get(url).await?.bytes().await?)?;
+        let assets = audit["assets"].as_array().cloned().unwrap_or_default();
+        let protected = assets.iter().filter(|asset| asset["protected"] == true).count();
+        Ok((protected, audit["violations"].as_array().cloned().unwrap_or_default()))
+    }
+
+    /// Fails unless every picture is protected and nothing was done wrong.
+    pub(crate) async fn assert_protected(&self, pictures: u32) -> anyhow::Result<()> {
+        let (protected, violations) = self.audit().await?;
+        anyhow::ensure!(violations.is_empty(), "the audit is not clean: {violations:?}");
+        anyhow::ensure!(protected == pictures as usize, "only {protected} of {pictures} are protected");
+        Ok(())
+    }
+
+    pub(crate) fn sandbox_usage(&self) -> Usage {
+        self.sandbox.id().and_then(usage::of).unwrap_or_default()
+    }
+}
+
+/// The processor time of all of them.
+pub(crate) fn cpu_of(children: &[Child]) -> Duration {
+    children.iter().filter_map(|child| usage::of(child.id()?)).map(|usage| usage.cpu).sum()
+}
+
+/// The most memory that any of them held.
+pub(crate) fn peak_of(children: &[Child]) -> u64 {
+    children
+        .iter()
+        .filter_map(|child| usage::of(child.id()?))
+        .map(|usage| usage.peak)
+        .max()
+        .unwrap_or_default()
+}

@@ -1,0 +1,82 @@
+//! The sandbox as a process of its own, so that what it costs is told apart.
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::Args;
+use common::config::Span;
+use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
+use sandbox::media::{Format, file};
+use sandbox::{NewAsset, NewFile, Options, RateLimit};
+
+/// The library and how slow the services are.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[arg(long)]
+    pictures: u32,
+    #[arg(long)]
+    bytes: u64,
+    #[arg(long)]
+    archive: u64,
+    #[arg(long)]
+    watermark_ms: u64,
+    #[arg(long)]
+    import_ms: u64,
+    #[arg(long)]
+    call_ms: u64,
+    #[arg(long)]
+    faults: f64,
+    #[arg(long)]
+    limited: bool,
+}
+
+/// Pictures from this length on are made without holding them in memory.
+const LARGE: u64 = 8 << 20;
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let limit = RateLimit { requests: 4500, window: Duration::from_mins(5) };
+    let slow = Rule {
+        endpoint: "*".to_owned(),
+        probability: 1.0,
+        skip: 0,
+        times: None,
+        moment: Moment::Before,
+        action: Action::Delay(Span(Duration::from_millis(arguments.call_ms))),
+    };
+    let faults = match (arguments.call_ms, arguments.faults) {
+        (0, probability) if probability > 0.0 => of_all_kinds(1, probability),
+        (0, _) => Faults::default(),
+        _ => Faults { seed: 1, rules: vec![slow] },
+    };
+    let options = Options {
+        rate_limit: arguments.limited.then_some(limit),
+        index_lag: Duration::from_millis(100),
+        modify_lag: Duration::from_millis(20),
+        watermark_time: Duration::from_millis(arguments.watermark_ms),
+        conversion_time: Duration::from_millis(arguments.import_ms),
+        archive: arguments.archive,
+        ..Options::default()
+    };
+    let sandbox = sandbox::start(options).await?;
+    for number in 0..arguments.pictures {
+        let name = format!("{number}.{}", if arguments.bytes < LARGE { "jpg" } else { "tif" });
+        let new = if arguments.bytes < LARGE {
+            NewAsset::new(&name, picture(number, arguments.bytes))
+        } else {
+            NewAsset { file: Some(NewFile::Large(arguments.bytes)), ..NewAsset::new(&name, Vec::new()) }
+        };
+        sandbox.add_asset(new)?;
+    }
+    sandbox.set_faults(faults);
+    let mut announcement = serde_json::to_value(sandbox.announcement())?;
+    announcement["first_asset"] = sandbox.audit().assets.first().map(|asset| asset.id.clone()).into();
+    writeln!(std::io::stdout(), "{announcement}")?;
+    std::future::pending().await
+}
+
+/// A real JPEG, filled up behind its end to this length: decoding costs what it costs for its size in pixels.
+fn picture(number: u32, bytes: u64) -> Vec<u8> {
+    let mut picture = file(Format::Jpeg, number.into(), 800, 600);
+    picture.resize(picture.len().max(usize::try_from(bytes).unwrap_or_default()), 0);
+    picture
+}

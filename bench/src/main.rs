@@ -1,0 +1,109 @@
+//! Measures what the connector claims, and prints one table in Markdown. `scripts/bench` starts what it needs.
+
+mod bare;
+mod budget;
+mod enumeration;
+mod lab;
+mod large;
+mod library;
+mod publishing;
+mod scale;
+mod soak;
+mod table;
+mod throughput;
+mod usage;
+
+use std::io::Write;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use table::Table;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure
+    Run {
+        /// What; everything but the soak if nothing is said
+        #[arg(value_enum)]
+        what: Vec<Measurement>,
+        /// Only so much that everything is run through: the figures mean nothing
+        #[arg(long)]
+        short: bool,
+        /// How long the soak takes
+        #[arg(long, default_value_t = 60)]
+        minutes: u64,
+    },
+    /// Be the sandbox of a measurement
+    #[command(hide = true)]
+    Sandbox(library::Arguments),
+    /// Be the bare loop
+    #[command(hide = true)]
+    Bare(bare::Arguments),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Measurement {
+    Throughput,
+    Scale,
+    Budget,
+    Enumeration,
+    Publishing,
+    Large,
+    Soak,
+}
+
+const ALL_BUT_SOAK: [Measurement; 6] = [
+    Measurement::Throughput,
+    Measurement::Scale,
+    Measurement::Enumeration,
+    Measurement::Publishing,
+    Measurement::Large,
+    Measurement::Budget,
+];
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Sandbox(arguments) => library::run(arguments).await,
+        Command::Bare(arguments) => bare::run(arguments).await,
+        Command::Run { what, short, minutes } => {
+            let what = if what.is_empty() { ALL_BUT_SOAK.to_vec() } else { what };
+            let mut out = std::io::stdout();
+            writeln!(out, "{}", machine())?;
+            for measurement in what {
+                writeln!(out, "{}", measure(measurement, short, minutes).await?)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn measure(measurement: Measurement, is_short: bool, minutes: u64) -> anyhow::Result<Table> {
+    match measurement {
+        Measurement::Throughput => throughput::measure(is_short).await,
+        Measurement::Scale => scale::measure(is_short).await,
+        Measurement::Budget => budget::measure(is_short).await,
+        Measurement::Enumeration => enumeration::measure(is_short).await,
+        Measurement::Publishing => publishing::measure(is_short).await,
+        Measurement::Large => large::measure(is_short).await,
+        Measurement::Soak => soak::measure(is_short, minutes).await,
+    }
+}
+
+/// What the figures were taken on.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let processors = read("/proc/cpuinfo");
+    let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let model = model.map_or("an unnamed processor", |(_, name)| name.trim());
+    let cores = processors.lines().filter(|line| line.starts_with("processor")).count();
+    let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let version = env!("CARGO_PKG_VERSION");
+    format!("{date}, connector {version} (release build), {cores} cores of {model}\n")
+}

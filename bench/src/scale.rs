@@ -1,0 +1,85 @@
+//! Scaling out where the services are slow, and how much one worker keeps in flight.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::lab::{Lab, Library, peak_of};
+use crate::table::{Table, mebibytes, rate};
+use crate::usage;
+
+pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
+    let pictures = if is_short { 8 } else { 400 };
+    let library = Library {
+        pictures,
+        bytes: 100 << 10,
+        call_time: Duration::from_millis(200),
+        watermark_time: Duration::from_secs(if is_short { 1 } else { 5 }),
+        import_time: Duration::from_secs(if is_short { 1 } else { 10 }),
+        ..Library::default()
+    };
+    let how = format!(
+        "{pictures} JPEGs of 100 KiB; 200 ms a call, {:?} for a watermark, {:?} for an import; `worker.concurrency = 16`, \
+         16 uploads at once. Timed from the 5th to the 95th percent of the saves, so that beginning and end of a run, in which \
+         the services' own waiting shows, do not count.",
+        library.watermark_time, library.import_time
+    );
+    let mut table = Table::new("Scaling out when the services are slow", how);
+    let mut one = None;
+    for workers in if is_short { &[1, 2][..] } else { &[1, 2, 4] } {
+        let speed = fleet(&library, *workers).await?;
+        let first = *one.get_or_insert(speed);
+        table.add(
+            format!("{workers} workers"),
+            format!("{speed:.2} assets/s, {:.2} × one worker", speed / first),
+        );
+    }
+    let (most, peak) = in_flight(&library, if is_short { 8 } else { 256 }).await?;
+    table.add("one worker, `worker.concurrency = 256`: jobs in flight at once", most.to_string());
+    table.add("and its memory at most", mebibytes(peak));
+    Ok(table)
+}
+
+async fn fleet(library: &Library, workers: usize) -> anyhow::Result<f64> {
+    let lab = Lab::new(library).await?;
+    lab.configure("", "concurrency = 16")?;
+    let _children = lab.workers(workers)?;
+    let mut producer = lab.program("producer", &["sync", "--full", "--wait"])?.spawn()?;
+    let total = u64::from(library.pictures);
+    let (low, high) = (total / 20, total - total / 20);
+    let saves = async |wanted: u64| -> anyhow::Result<Instant> {
+        while lab.requests("bynder.save").await? < wanted {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(Instant::now())
+    };
+    let (began, ended) = (saves(low.max(1)).await?, saves(high).await?);
+    anyhow::ensure!(producer.wait().await?.success(), "the producer failed");
+    lab.assert_protected(library.pictures).await?;
+    Ok(rate(high - low.max(1), ended - began))
+}
+
+/// Steps in work and jobs that wait for a service, as seen by the sandbox: begun and not saved.
+async fn in_flight(library: &Library, concurrency: usize) -> anyhow::Result<(u64, u64)> {
+    let lab = Lab::new(library).await?;
+    lab.configure("", &format!("concurrency = {concurrency}"))?;
+    let children = lab.workers(1)?;
+    let mut producer = lab.program("producer", &["sync", "--full", "--wait"])?.spawn()?;
+    let (mut most, mut peak) = (0, 0);
+    loop {
+        tokio::select! {
+            ended = producer.wait() => {
+                anyhow::ensure!(ended?.success(), "the producer failed");
+                break;
+            }
+            () = tokio::time::sleep(Duration::from_millis(100)) => {
+                let begun = lab.requests("bynder.download").await?;
+                most = most.max(begun.saturating_sub(lab.requests("bynder.save").await?));
+                peak = peak.max(peak_of(&children));
+            }
+        }
+    }
+    lab.assert_protected(library.pictures).await?;
+    anyhow::ensure!(children.iter().all(|child| child.id().and_then(usage::of).is_some()), "the worker died");
+    Ok((most, peak))
+}

@@ -1,0 +1,76 @@
+//! What a process used, as Linux tells it.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::process::Child;
+use tokio::time::Instant;
+
+/// Linux counts processor time in these.
+const TICKS_A_SECOND: u64 = 100;
+/// How often a process is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// One look at a process, or the last of several.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    /// Processor time since it started.
+    pub(crate) cpu: Duration,
+    /// The most memory that it ever held, in bytes.
+    pub(crate) peak: u64,
+    /// Memory that it holds now, in bytes.
+    pub(crate) resident: u64,
+    /// Open descriptors.
+    pub(crate) descriptors: usize,
+}
+
+/// `None` once the process is gone.
+pub(crate) fn of(pid: u32) -> Option<Usage> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold anything, so the fields are counted from its closing bracket.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let kilobytes = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    Some(Usage {
+        cpu: Duration::from_millis((ticks(11)? + ticks(12)?) * 1000 / TICKS_A_SECOND),
+        peak: kilobytes("VmHWM:")? * 1024,
+        resident: kilobytes("VmRSS:")? * 1024,
+        descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
+    })
+}
+
+/// Waits for a program to end by itself.
+///
+/// # Errors
+/// It ends with a code that is not among these.
+pub(crate) async fn to_its_end(mut child: Child, codes: &[i32]) -> anyhow::Result<(Duration, Usage)> {
+    let started = Instant::now();
+    let pid = child.id().context("the program has ended already")?;
+    let mut last = Usage::default();
+    loop {
+        tokio::select! {
+            ended = child.wait() => {
+                let code = ended?.code();
+                anyhow::ensure!(code.is_some_and(|code| codes.contains(&code)), "it ended with {code:?}");
+                return Ok((started.elapsed(), last));
+            }
+            () = tokio::time::sleep(LOOK) => last = of(pid).unwrap_or(last),
+        }
+    }
+}
+
+/// The processor time of all living processes of a group.
+pub(crate) fn of_group(group: u32) -> Duration {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Duration::ZERO };
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let belongs = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect();
+        fields.get(2)?.parse::<u32>().ok()
+    };
+    pids.filter(|pid| belongs(pid) == Some(group)).filter_map(of).map(|usage| usage.cpu).sum()
+}
