@@ -51,6 +51,7 @@ enum Command {
 enum Measurement {
     Throughput,
     Scale,
+    InFlight,
     Budget,
     Enumeration,
     Publishing,
@@ -58,9 +59,10 @@ enum Measurement {
     Soak,
 }
 
-const ALL_BUT_SOAK: [Measurement; 6] = [
+const ALL_BUT_SOAK: [Measurement; 7] = [
     Measurement::Throughput,
     Measurement::Scale,
+    Measurement::InFlight,
     Measurement::Enumeration,
     Measurement::Publishing,
     Measurement::Large,
@@ -88,6 +90,7 @@ async fn measure(measurement: Measurement, is_short: bool, minutes: u64) -> anyh
     match measurement {
         Measurement::Throughput => throughput::measure(is_short).await,
         Measurement::Scale => scale::measure(is_short).await,
+        Measurement::InFlight => scale::measure_in_flight(is_short).await,
         Measurement::Budget => budget::measure(is_short).await,
         Measurement::Enumeration => enumeration::measure(is_short).await,
         Measurement::Publishing => publishing::measure(is_short).await,

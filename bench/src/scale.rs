@@ -9,20 +9,12 @@ use crate::table::{Table, mebibytes, rate};
 use crate::usage;
 
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
-    let pictures = if is_short { 8 } else { 400 };
-    let library = Library {
-        pictures,
-        bytes: 100 << 10,
-        call_time: Duration::from_millis(200),
-        watermark_time: Duration::from_secs(if is_short { 1 } else { 5 }),
-        import_time: Duration::from_secs(if is_short { 1 } else { 10 }),
-        ..Library::default()
-    };
+    let library = slow(is_short);
     let how = format!(
-        "{pictures} JPEGs of 100 KiB; 200 ms a call, {:?} for a watermark, {:?} for an import; `worker.concurrency = 16`, \
-         16 uploads at once. Timed from the 5th to the 95th percent of the saves, so that beginning and end of a run, in which \
-         the services' own waiting shows, do not count.",
-        library.watermark_time, library.import_time
+        "{} JPEGs of 100 KiB; 200 ms a call, {:?} for a watermark, {:?} for an import; `worker.concurrency = 16` \
+         and four uploads at once in each. Timed from the 5th to the 95th percent of the saves, so that \
+         beginning and end of a run, in which the services' own waiting shows, do not count.",
+        library.pictures, library.watermark_time, library.import_time
     );
     let mut table = Table::new("Scaling out when the services are slow", how);
     let mut one = None;
@@ -34,9 +26,31 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
             format!("{speed:.2} assets/s, {:.2} × one worker", speed / first),
         );
     }
-    let (most, peak) = in_flight(&library, if is_short { 8 } else { 256 }).await?;
-    table.add("one worker, `worker.concurrency = 256`: jobs in flight at once", most.to_string());
-    table.add("and its memory at most", mebibytes(peak));
+    Ok(table)
+}
+
+/// A library behind services that take their time.
+fn slow(is_short: bool) -> Library {
+    Library {
+        pictures: if is_short { 8 } else { 400 },
+        bytes: 100 << 10,
+        call_time: Duration::from_millis(200),
+        watermark_time: Duration::from_secs(if is_short { 1 } else { 5 }),
+        import_time: Duration::from_secs(if is_short { 1 } else { 10 }),
+        ..Library::default()
+    }
+}
+
+pub(crate) async fn measure_in_flight(is_short: bool) -> anyhow::Result<Table> {
+    let (library, concurrency) = (slow(is_short), if is_short { 8 } else { 256 });
+    let how = format!(
+        "One worker, the same services, `worker.concurrency = {concurrency}`, 16 uploads at once. In flight is what was \
+         begun and is not saved."
+    );
+    let mut table = Table::new("What one worker keeps in flight", how);
+    let (most, peak) = in_flight(&library, concurrency).await?;
+    table.add("jobs in flight at once", most.to_string());
+    table.add("memory at most", mebibytes(peak));
     Ok(table)
 }
 
@@ -63,7 +77,8 @@ async fn fleet(library: &Library, workers: usize) -> anyhow::Result<f64> {
 async fn in_flight(library: &Library, concurrency: usize) -> anyhow::Result<(u64, u64)> {
     let lab = Lab::new(library).await?;
     lab.configure("", &format!("concurrency = {concurrency}"))?;
-    let children = lab.workers(1)?;
+    let mut command = lab.program("worker", &[])?;
+    let children = [command.env("CONNECTOR_IMATAG__UPLOADS_IN_FLIGHT", "16").spawn()?];
     let mut producer = lab.program("producer", &["sync", "--full", "--wait"])?.spawn()?;
     let (mut most, mut peak) = (0, 0);
     loop {

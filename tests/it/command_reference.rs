@@ -8,7 +8,8 @@ use crate::harness::PROGRAM;
 use crate::harness::fleet::{PRODUCER, WORKER};
 
 const PAGE: &str = "docs/commands.md";
-const HEAD: &str = "# Commands\n\nWhat `--help` says, written by `CONNECTOR_RENEW=1 cargo test -p system-tests --test it command_reference`.\n";
+const HEAD: &str = "# Commands\n\nWhat `--help` says, written by \
+                    `CONNECTOR_RENEW=1 cargo test -p system-tests --test it command_reference`.\n";
 
 fn help_of(program: &str, path: &[String]) -> String {
     let output = Command::new(program).args(path).arg("--help").env_clear().output().unwrap();

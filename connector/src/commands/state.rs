@@ -72,11 +72,10 @@ async fn show(common: &Common, config: &Config) -> Result<(), Failure> {
     let overlap = config.producer.overlap;
     let cursor = cursor.map_or_else(never, |at| format!("{at}, less an overlap of {overlap}"));
     output::data(&format!("cursor: {cursor}"));
-    if let Some(at) = last_full {
-        output::data(&format!("last run over the whole library: {at}"));
-    }
-    if let Some(wait) = until_full {
-        output::data(&format!("the next one is due in: {}", Span(wait)));
+    // Counted from the first run of all where none over the whole library has ended yet.
+    if let (Some(at), Some(wait)) = (last_full, until_full) {
+        let wait = Span(wait);
+        output::data(&format!("a run over the whole library is due in {wait}, counted from {at}"));
     }
     output::data(&format!("jobs on this machine: {} open, {} failed", queue.open(), queue.failed));
     Ok(())
