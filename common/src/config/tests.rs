@@ -79,7 +79,7 @@ fn each_bad_value_names_its_key_and_the_remedy() {
         ),
         (
             with("concurrency = 16", "concurrency = \"many\""),
-            "worker.concurrency: invalid type: string \"many\", expected usize",
+            "worker.concurrency: invalid type: string \"many\", expected a whole number",
         ),
         (with("concurrency = 16", "concurrency = 0"), "worker.concurrency: must be from 1 to 1024"),
         (
@@ -108,6 +108,11 @@ fn each_bad_value_names_its_key_and_the_remedy() {
         (with("{ env = \"BYNDER_TOKEN\" }", "{ environment = \"X\" }"), "bynder.api_token: expected { env"),
         (with("\"acme/bynder\"", "\"../other\""), "imatag.directory: must be a plain path"),
         (with("\"acme/bynder\"", "\"\""), "imatag.directory: is empty"),
+        (with("prefix = \"connector\"", "prefix = \"amq.x\""), "queue.prefix: must be 1 to 64 letters"),
+        (
+            with("egress_group = \"default\"", "egress_group = \"operator\""),
+            "bynder.egress_group: is what a person's pause is called",
+        ),
         (with("\"5s\", \"30s\"", "\"30s\", \"5s\""), "queue.rungs: must be ascending"),
         (
             with("rungs = [\"5s\", \"30s\", \"2m\", \"10m\", \"1h\"]", "rungs = [\"5s\"]"),
@@ -116,7 +121,7 @@ fn each_bad_value_names_its_key_and_the_remedy() {
         (with("legacy = \"original\"", "legacy = \"maybe\""), "marker.legacy: unknown variant"),
         (
             with("listen = \"127.0.0.1:9090\"", "listen = \"everywhere\""),
-            "http.listen: invalid socket address",
+            "http.listen: is no address to listen at",
         ),
         (with("[limits]", "[checks]\nsimilarity = 95\n[limits]"), "checks.similarity: must be from 0 to 1"),
         (with("[limits]", "[checks]\nicc = true\n[limits]"), "unknown key checks.icc"),
