@@ -108,5 +108,6 @@ fn machine() -> String {
     let cores = processors.lines().filter(|line| line.starts_with("processor")).count();
     let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
     let version = env!("CARGO_PKG_VERSION");
-    format!("{date}, connector {version} (release build), {cores} cores of {model}\n")
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    format!("{date}, connector {version} ({build} build), {cores} cores of {model}\n")
 }
