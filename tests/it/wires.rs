@@ -4,6 +4,7 @@ use common::outcome::{FailureClass, Outcome};
 use sandbox::Options;
 use sandbox::faults::{Action, Faults, Moment, Rule};
 
+use crate::faults::run_under_faults;
 use crate::harness::{Bench, assert_clean, is_protected, picture, profile, quick};
 
 fn bytes(bench: &Bench) -> String {
@@ -28,9 +29,26 @@ fn link(bench: &Bench) -> String {
     )
 }
 
+fn once(endpoint: &str, moment: Moment, action: Action) -> Faults {
+    let rule =
+        Rule { endpoint: endpoint.to_owned(), probability: 1.0, skip: 0, times: Some(1), moment, action };
+    Faults { seed: 1, rules: vec![rule] }
+}
+
+fn answer(status: u16, body: &str) -> Action {
+    Action::Answer { status, body: body.to_owned(), content_type: "application/json".to_owned() }
+}
+
+/// Imatag is done as soon as it has the file.
+fn at_once() -> Options {
+    Options { watermark_time: std::time::Duration::ZERO, ..quick() }
+}
+
 async fn library(options: Options, wire: fn(&Bench) -> String) -> Bench {
     let bench = Bench::new(Options { assets: 30, ..options }).await;
     bench.configure_imatag(&wire(&bench), "");
+    // Without `find`, a request that times out ends its job.
+    bench.be_patient();
     bench.sync().await.assert_code(6);
     assert_clean(&bench.sandbox.audit());
     bench.assert_ended_as_planted().await;
@@ -45,22 +63,74 @@ async fn a_wire_that_answers_with_the_bytes_ends_as_planted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wire_that_answers_with_a_link_at_once_or_later_ends_as_planted() {
     library(quick(), link).await;
-    library(Options { watermark_time: std::time::Duration::ZERO, ..quick() }, link).await;
+    library(at_once(), link).await;
+}
+
+/// Where a result comes with the answer to a submit, whatever breaks afterwards is repeated without another submit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_came_at_once_and_was_lost_is_fetched_again_and_not_paid_for_twice() {
+    for (wire, endpoint, moment, action) in [
+        (link as fn(&Bench) -> String, "imatag.storage", Moment::Before, Action::Reset),
+        (link, "imatag.storage", Moment::After, Action::Truncate),
+        (link, "bynder.upload_init", Moment::Before, answer(503, "")),
+        (bytes, "imatag.submit", Moment::After, Action::Truncate),
+        (bytes, "bynder.upload_init", Moment::Before, answer(503, "")),
+    ] {
+        let bench = Bench::new(at_once()).await;
+        let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+        bench.configure_imatag(&wire(&bench), "");
+        bench.sandbox.set_faults(once(endpoint, moment, action.clone()));
+        let ran = bench.sync().await;
+        let asset = bench.asset(&id);
+        assert_eq!((asset.media, is_protected(&asset)), (1, true), "{endpoint} {action:?}: {ran:#?}");
+        assert_clean(&bench.sandbox.audit());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wires_of_every_kind_under_random_faults_pay_for_nothing_twice() {
+    for (options, wire) in
+        [(quick(), bytes as fn(&Bench) -> String), (at_once(), bytes), (quick(), link), (at_once(), link)]
+    {
+        let seed = rand::random();
+        println!("seed {seed}");
+        let bench = Bench::new(Options { assets: 60, ..options }).await;
+        bench.configure_imatag(&wire(&bench), "");
+        run_under_faults(&bench, seed).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_result_that_nobody_can_ask_for_again_is_not_paid_for_twice() {
+    for (endpoint, moment, action) in [
+        ("imatag.submit", Moment::After, Action::Truncate),
+        ("bynder.upload_init", Moment::Before, answer(503, "")),
+        ("bynder.save", Moment::Before, answer(404, r#"{"message": "no such import"}"#)),
+    ] {
+        let bench = Bench::new(at_once()).await;
+        let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+        let whole = std::fs::read_to_string(profile("bytes.toml")).unwrap();
+        let (before, rest) = whole.split_once("[find]").unwrap();
+        let (_, after) = rest.split_once("[response]").unwrap();
+        let nameless = format!("{before}[response]{after}").replace("id_header", "# id_header");
+        std::fs::write(bench.path("nameless.toml"), nameless).unwrap();
+        let known = profile("bytes.toml").display().to_string();
+        let wire = bytes(&bench).replace(&known, &bench.path("nameless.toml").display().to_string());
+        bench.configure_imatag(&wire, "");
+        bench.sandbox.set_faults(once(endpoint, moment, action.clone()));
+        bench.sync().await.assert_code(6);
+        let outcome = bench.outcome(&id).await;
+        let Some(Outcome::Failed(failure)) = &outcome else { panic!("{endpoint}: {outcome:?}") };
+        assert_eq!(failure.class, FailureClass::Ambiguous, "{endpoint}: {failure:?}");
+        assert_eq!(bench.asset(&id).media, 1, "{endpoint}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_find_an_ambiguous_submit_parks_the_job_and_names_the_way_out() {
     let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
     bench.configure_imatag(&link(&bench), "");
-    let rule = Rule {
-        endpoint: "imatag.submit".to_owned(),
-        probability: 1.0,
-        skip: 0,
-        times: Some(1),
-        moment: Moment::After,
-        action: Action::Reset,
-    };
-    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    bench.sandbox.set_faults(once("imatag.submit", Moment::After, Action::Reset));
     bench.sync().await.assert_code(6);
     let outcome = bench.outcome(&id).await;
     let Some(Outcome::Failed(failure)) = &outcome else { panic!("{outcome:?}") };

@@ -86,6 +86,20 @@ impl StepError {
         if may_have_been_sent { Self::UnknownOutcome(Box::new(self)) } else { self }
     }
 
+    /// Marks an error by which the result of an effect was lost that must not happen twice.
+    #[must_use]
+    pub fn after_effect(self) -> Self {
+        match self {
+            Self::UnknownOutcome(_) => self,
+            Self::Bynder(_)
+            | Self::Imatag(_)
+            | Self::Incomplete(_)
+            | Self::Local(_)
+            | Self::TooLarge(_)
+            | Self::Queue(_) => Self::UnknownOutcome(Box::new(self)),
+        }
+    }
+
     /// The id under which the service's support finds the request.
     pub fn request_id(&self) -> Option<String> {
         match self {

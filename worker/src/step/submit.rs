@@ -4,7 +4,7 @@ use common::bynder::BynderError;
 use common::config::OutputMode;
 use common::fault::{Guard, guard_stands};
 use common::hash::FileFacts;
-use common::imatag::{MediumState, Submit, SubmitAnswer, Submitted};
+use common::imatag::{Body, MediumId, MediumState, Submit, SubmitAnswer, Submitted};
 use common::job::{Job, Step};
 use common::marker::{LegacyHash, Marker};
 use common::outcome::{FailureClass, Outcome};
@@ -182,14 +182,10 @@ async fn send(
             Ok(StepEnd::Next(Step::Transfer))
         }
         Submitted::Ready { medium, result } => {
-            job.effects.media_id = medium.map(|medium| medium.to_string());
-            let body = environment.imatag.download(result).await?;
-            transfer::transfer_body(environment, job, body).await
+            let body = environment.imatag.download(result).await.map_err(StepError::from);
+            carry_on(environment, job, medium, body).await
         }
-        Submitted::Bytes { medium, body } => {
-            job.effects.media_id = medium.map(|medium| medium.to_string());
-            transfer::transfer_body(environment, job, body).await
-        }
+        Submitted::Bytes { medium, body } => carry_on(environment, job, medium, Ok(body)).await,
         Submitted::AlreadyProtected { medium } => {
             job.effects.media_id = medium.map(|medium| medium.to_string());
             complete::already_protected(environment, job, facts, None).await
@@ -199,6 +195,27 @@ async fn send(
             Ok(StepEnd::failed(FailureClass::Unsupported, reason))
         }
     }
+}
+
+/// Takes a result that came with the answer the rest of the way. The watermark is paid for: whatever fails from here
+/// on, the file is not submitted again.
+async fn carry_on(
+    environment: &Environment,
+    job: &mut Job,
+    medium: Option<MediumId>,
+    body: Result<Body, StepError>,
+) -> Result<StepEnd, StepError> {
+    let asked_for_by_id = medium.is_some();
+    job.effects.media_id = medium.map(|medium| medium.to_string());
+    if asked_for_by_id {
+        // A repetition asks for the result by its id.
+        job.step = Step::Transfer;
+    }
+    let ended = match body {
+        Ok(body) => transfer::transfer_body(environment, job, body).await,
+        Err(error) => Err(error),
+    };
+    if asked_for_by_id { ended } else { ended.map_err(StepError::after_effect) }
 }
 
 /// The asset's name, or its id where a person gave it none.

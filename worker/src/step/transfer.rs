@@ -27,7 +27,8 @@ pub(super) async fn transfer(environment: &Environment, job: &mut Job) -> Result
         return uploaded_to(environment, job).await;
     }
     let Some(medium) = job.effects.media_id.clone().map(MediumId::from) else {
-        // A result that came at once is lost with the process that received it.
+        // A result that came at once, under no id, was paid for and is lost: only a look tells whether Imatag has it.
+        job.suspect_now();
         return Ok(StepEnd::Next(Step::Submit));
     };
     match environment.imatag.status(&medium).await? {
