@@ -26,9 +26,9 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let _children = lab.workers(workers)?;
     let _producer = lab.program("producer", &["sync", "--full"])?.spawn()?;
     tokio::time::sleep(warm_up).await;
-    let (calls, saves) = (portal_calls(&lab).await?, lab.requests("bynder.save").await?);
+    let (calls, saves) = (lab.portal_calls().await?, lab.requests("bynder.save").await?);
     tokio::time::sleep(steady).await;
-    let (calls, saves) = (portal_calls(&lab).await? - calls, lab.requests("bynder.save").await? - saves);
+    let (calls, saves) = (lab.portal_calls().await? - calls, lab.requests("bynder.save").await? - saves);
     let stats = lab.stats().await?;
     let allowed = BUDGET * steady.as_secs_f64() / WINDOW;
     table.add(
@@ -47,8 +47,4 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         ),
     );
     Ok(table)
-}
-
-async fn portal_calls(lab: &Lab) -> anyhow::Result<u64> {
-    Ok(lab.stats().await?["portal_calls"].as_u64().unwrap_or_default())
 }

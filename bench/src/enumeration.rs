@@ -20,11 +20,11 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         let first = lab.program("connector", &["sync", "--since", "2020-01-01"])?.spawn()?;
         usage::to_its_end(first, &[0]).await?;
         let before = lab.requests("bynder.list").await?;
-        let all = before_all(&lab).await?;
+        let all = lab.portal_calls().await?;
         let (took, usage) =
             usage::to_its_end(lab.program("connector", &["sync", "--full"])?.spawn()?, &[0]).await?;
         let listings = lab.requests("bynder.list").await? - before;
-        let others = before_all(&lab).await? - all - listings;
+        let others = lab.portal_calls().await? - all - listings;
         table.add(
             format!("{size} protected assets"),
             format!(
@@ -38,18 +38,14 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let lab =
         Lab::new(&Library { pictures: changes, bytes: 20 << 10, archive: sizes[0], ..Library::default() })
             .await?;
-    let all = before_all(&lab).await?;
+    let all = lab.portal_calls().await?;
     let delta = lab.program("connector", &["sync", "--since", "2020-01-01"])?.spawn()?;
     usage::to_its_end(delta, &[0]).await?;
     lab.assert_protected(changes).await?;
-    let calls = before_all(&lab).await? - all;
+    let calls = lab.portal_calls().await? - all;
     table.add(
         format!("a delta run with {changes} changes"),
         format!("{calls} portal calls in all, {:.2} an asset", calls as f64 / f64::from(changes)),
     );
     Ok(table)
-}
-
-async fn before_all(lab: &Lab) -> anyhow::Result<u64> {
-    Ok(lab.stats().await?["portal_calls"].as_u64().unwrap_or_default())
 }

@@ -134,6 +134,11 @@ impl Lab {
         Ok(serde_json::from_slice(&reqwest::get(url).await?.bytes().await?)?)
     }
 
+    /// Calls so far that count towards Bynder's limit.
+    pub(crate) async fn portal_calls(&self) -> anyhow::Result<u64> {
+        Ok(self.stats().await?["portal_calls"].as_u64().unwrap_or_default())
+    }
+
     /// Requests to one endpoint so far.
     pub(crate) async fn requests(&self, endpoint: &str) -> anyhow::Result<u64> {
         Ok(self.stats().await?["requests"][endpoint].as_u64().unwrap_or_default())

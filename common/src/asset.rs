@@ -93,6 +93,7 @@ pub enum AssetType {
     ThreeD,
     /// Anything Bynder may add.
     #[serde(other)]
+    #[schemars(skip)]
     Other,
 }
 

@@ -199,6 +199,21 @@ async fn a_version_that_nobody_could_have_seen_is_noted_as_the_documented_window
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_in_the_address_of_a_request_is_seen() {
+    let client = world(Options::default()).await;
+    client.look("none").await;
+    assert!(client.sandbox.audit().violations.is_empty());
+    let token = client.sandbox.announcement().token;
+    client.look(&format!("none?token={token}")).await;
+    let violations = client.sandbox.audit().violations;
+    assert_eq!(
+        violations.iter().map(|violation| violation.kind).collect::<Vec<_>>(),
+        [ViolationKind::CredentialLeaked]
+    );
+    assert!(!violations[0].detail.contains(&token), "{violations:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_block_lasts_until_a_whole_window_is_silent() {
     let limit = RateLimit { requests: 2, window: Duration::from_millis(400) };
     let client = world(Options { rate_limit: Some(limit), ..Options::default() }).await;

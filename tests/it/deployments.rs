@@ -97,6 +97,8 @@ async fn a_brand_that_the_portal_does_not_have_is_named_before_anything_is_done(
     let talk = bench.sync().await.assert_code(3).talk.clone();
     assert!(talk.contains("imatag.directories[0].brands: \"Nordlict\""), "{talk}");
     assert!(talk.contains("did you mean \"Nordlicht\"?"), "{talk}");
+    let doctor = bench.run(&["doctor"]).await;
+    assert!(doctor.assert_code(3).out.contains("imatag.directories[0].brands: \"Nordlict\""), "{doctor:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,7 +117,9 @@ async fn deployments_of_one_address_share_its_budget_and_its_silence_and_nothing
         let ran = fleet.bench.run_with(&["status", "--json"], variables).await;
         ran.assert_code(0).summary()
     };
+    let deadline = tokio::time::Instant::now() + window;
     let members = loop {
+        assert!(tokio::time::Instant::now() < deadline, "the two never find each other");
         let members = told(&[scale()]).await["members"].as_array().cloned().unwrap_or_default();
         if members.len() == 2 {
             break members;

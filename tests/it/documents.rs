@@ -7,6 +7,8 @@ use common::config::Config;
 use common::job::Job;
 use serde_json::Value;
 
+use crate::harness::fleet::{PRODUCER, WORKER};
+
 pub(crate) fn document(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
 }
@@ -75,6 +77,30 @@ fn every_piece_of_a_configuration_in_the_documents_fits_into_a_whole_one() {
             Config::load(Some(file.path()), &[]).unwrap_or_else(|error| panic!("{page}: {error}"));
         }
     }
+}
+
+/// A wrong option is another exit code than a configuration that is not there.
+#[test]
+fn every_documented_command_of_producer_and_worker_can_be_typed() {
+    let mut tried = 0;
+    for page in ["README.md", "docs/operations.md"] {
+        for line in blocks(&document(page), "sh").concat().lines() {
+            let words: Vec<_> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
+            // In a container, the program's name comes behind the service's.
+            let words =
+                words.strip_prefix(&["docker", "compose", "run", "--rm", "producer"]).unwrap_or(&words);
+            let (program, arguments) = match words {
+                ["producer", arguments @ ..] => (PRODUCER, arguments),
+                ["worker", arguments @ ..] => (WORKER, arguments),
+                _ => continue,
+            };
+            let mut command = std::process::Command::new(program);
+            let output = command.args(arguments).args(["--config", "nowhere.toml"]).output().unwrap();
+            assert_eq!(output.status.code(), Some(3), "{line}: {output:?}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 2, "{tried}");
 }
 
 #[test]

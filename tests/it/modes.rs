@@ -237,22 +237,29 @@ async fn an_asset_that_is_opted_out_is_neither_copied_nor_added_to() {
     }
 }
 
+/// One asset, and a person who does something to it while Imatag has its file.
+async fn meddled_with(mode: &str, meddle: impl FnOnce(&Bench, &str)) -> AuditedAsset {
+    let options = sandbox::Options { watermark_time: Duration::from_secs(2), ..quick() };
+    let bench = Bench::new(options).await;
+    bench.set_mode(mode);
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let meddling = async {
+        until(|| bench.asset(&id).media == 1).await;
+        meddle(&bench, &id);
+    };
+    tokio::join!(bench.sync(), meddling).0.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    bench.asset(&id)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_asset_that_is_opted_out_while_its_job_is_under_way_is_neither_copied_nor_added_to() {
     for mode in ["copy", "additional"] {
-        let options = sandbox::Options { watermark_time: Duration::from_secs(2), ..quick() };
-        let bench = Bench::new(options).await;
-        bench.set_mode(mode);
-        let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
-        let syncing = bench.sync();
-        let opting = async {
-            until(|| bench.asset(&id).media == 1).await;
+        let asset = meddled_with(mode, |bench, id| {
             let wish = Edit { marker: Some("opted-out; ".to_owned()), ..Edit::default() };
-            bench.sandbox.edit(&id, wish).unwrap();
-        };
-        tokio::join!(syncing, opting).0.assert_code(0);
-        assert_clean(&bench.sandbox.audit());
-        let asset = bench.asset(&id);
+            bench.sandbox.edit(id, wish).unwrap();
+        });
+        let asset = asset.await;
         assert_eq!((asset.made, asset.media), (0, 1), "{mode}: {asset:#?}");
     }
 }
@@ -260,18 +267,10 @@ async fn an_asset_that_is_opted_out_while_its_job_is_under_way_is_neither_copied
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_uploads_while_a_job_is_under_way_is_what_is_put_elsewhere() {
     for mode in ["copy", "additional"] {
-        let options = sandbox::Options { watermark_time: Duration::from_secs(2), ..quick() };
-        let bench = Bench::new(options).await;
-        bench.set_mode(mode);
-        let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
-        let syncing = bench.sync();
-        let uploading = async {
-            until(|| bench.asset(&id).media == 1).await;
-            bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
-        };
-        tokio::join!(syncing, uploading).0.assert_code(0);
-        assert_clean(&bench.sandbox.audit());
-        let asset = bench.asset(&id);
+        let asset = meddled_with(mode, |bench, id| {
+            bench.sandbox.new_version(id, &NewVersion::default()).unwrap().unwrap();
+        });
+        let asset = asset.await;
         assert_eq!((asset.made, asset.media, is_protected(&asset)), (1, 2, true), "{mode}: {asset:#?}");
     }
 }

@@ -129,7 +129,6 @@ fn assert_no_address(bench: &Bench) {
 
 /// Every request is answered so.
 fn refusing(endpoint: &str, status: u16) -> Faults {
-    // A service may even repeat what it was sent.
     let body = "{\"error\": \"no\", \"detail\": \"no\"}".to_owned();
     let action = Action::Answer { status, body, content_type: "application/json".to_owned() };
     let (endpoint, moment) = (endpoint.to_owned(), Moment::Before);

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration file {path}: {reason}; `connector init` writes a first one")]
+    #[error("cannot read the configuration file {path}: {reason}")]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// What the system said, and what to do.
         reason: String,
     },
     /// The file is no TOML.

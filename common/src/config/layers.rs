@@ -54,7 +54,7 @@ impl Layers {
         let mut layers = Self { table: Table::new(), origins: Vec::new() };
         if let Some(path) = file {
             let text = std::fs::read_to_string(path)
-                .map_err(|error| ConfigError::File { path: path.to_owned(), reason: error.to_string() })?;
+                .map_err(|error| ConfigError::File { path: path.to_owned(), reason: unreadable(&error) })?;
             layers.table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
                 path: path.to_owned(),
                 reason: error.to_string(),
@@ -108,6 +108,14 @@ fn value_of(text: &str) -> Value {
         .ok()
         .and_then(|mut table| table.remove("value"))
         .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    let remedy = match error.kind() {
+        std::io::ErrorKind::NotFound => "`connector init` writes a first one",
+        _ => "name a file that this user may read",
+    };
+    format!("{error}; {remedy}")
 }
 
 fn leaves(table: &Table, prefix: &str, keys: &mut Vec<String>) {

@@ -3,6 +3,8 @@
 use common::bynder::{Bynder, BynderError, ListQuery, Metaproperty, written_fields};
 use common::config::Config;
 use jiff::{SignedDuration, Timestamp};
+use producer::filter::ResolveError;
+use producer::portal::{PortalError, resolve};
 
 use super::report::{Finding, Report};
 use super::rights;
@@ -21,6 +23,9 @@ pub(super) async fn check(config: &Config, bynder: &Bynder, report: &mut Report)
     }
     listing(bynder, report).await;
     let field = metaproperty(config, bynder, report).await;
+    if field.is_some() {
+        names(config, bynder, report).await;
+    }
     match bynder.roles().await {
         Ok(roles) => {
             report.add("Bynder right to upload", rights::may_upload(&roles));
@@ -78,6 +83,16 @@ async fn metaproperty(config: &Config, bynder: &Bynder, report: &mut Report) -> 
     };
     report.add("hash metaproperty", finding);
     field
+}
+
+/// Whether the portal knows what filters and directories name: a run would stop there.
+async fn names(config: &Config, bynder: &Bynder, report: &mut Report) {
+    let finding = match resolve(config, bynder).await {
+        Ok(_) => Finding::Pass("what filters and directories name is there".to_owned()),
+        Err(PortalError::Filter(ResolveError::Bynder(error)) | PortalError::Bynder(error)) => failed(&error),
+        Err(error) => Finding::Fail(error.to_string(), 3),
+    };
+    report.add("names in the configuration", finding);
 }
 
 fn skew(apart: SignedDuration) -> Finding {
