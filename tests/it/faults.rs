@@ -42,6 +42,8 @@ async fn copies_and_additional_files_under_random_faults_are_made_once() {
 }
 
 pub(crate) async fn run_under_faults(bench: &Bench, seed: u64) {
+    // Enough of them time out by fault.
+    bench.set_request_timeout(4);
     bench.sandbox.set_faults(of_all_kinds(seed, 0.03));
     let mut runs = 0;
     loop {
@@ -99,7 +101,7 @@ async fn a_transfer_that_breaks_off_goes_on_and_nothing_that_arrived_is_sent_aga
         bench.set_mode(mode);
         bench.reconfigure("[bynder]\n", "[bynder]\npart_size = '5 MiB'\n");
         // Each request counts here.
-        bench.be_patient();
+        bench.set_request_timeout(15);
         let id =
             bench.sandbox.add_asset(NewAsset { file: Some(file), ..NewAsset::new("film.tif", Vec::new()) });
         let id = id.unwrap();

@@ -48,7 +48,7 @@ async fn library(options: Options, wire: fn(&Bench) -> String) -> Bench {
     let bench = Bench::new(Options { assets: 30, ..options }).await;
     bench.configure_imatag(&wire(&bench), "");
     // Without `find`, a request that times out ends its job.
-    bench.be_patient();
+    bench.set_request_timeout(15);
     bench.sync().await.assert_code(6);
     assert_clean(&bench.sandbox.audit());
     bench.assert_ended_as_planted().await;

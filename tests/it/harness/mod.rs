@@ -131,10 +131,11 @@ impl Bench {
         std::fs::write(self.path("connector.toml"), text.replace(from, to)).unwrap();
     }
 
-    /// Lets no request time out on a busy machine, where that would change what comes of it.
-    pub(crate) fn be_patient(&self) {
-        self.reconfigure("'1500ms', '2s'", "'1500ms', '20s'");
-        self.reconfigure("request_timeout = '1s'", "request_timeout = '15s'");
+    /// Lets requests take this long, where one that times out on a busy machine would change what comes of it.
+    pub(crate) fn set_request_timeout(&self, seconds: u64) {
+        // A suspect job outwaits it.
+        self.reconfigure("'1500ms', '2s'", &format!("'1500ms', '{}s'", seconds + 1));
+        self.reconfigure("request_timeout = '1s'", &format!("request_timeout = '{seconds}s'"));
     }
 
     /// The program with this configuration.
