@@ -146,6 +146,25 @@ async fn an_error_page_in_the_place_of_a_file_of_unknown_length_is_not_taken_for
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_error_page_in_the_place_of_a_saved_version_does_not_make_it_a_persons() {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    let page = Action::Answer {
+        status: 200,
+        body: "<p>maintenance</p>".to_owned(),
+        content_type: "text/html".to_owned(),
+    };
+    let mut faults = once("bynder.save", Moment::After, Action::Reset);
+    // After the original, the file is fetched to learn whose the version is that the save may have made.
+    faults.rules.push(Rule { skip: 1, ..once("s3.file", Moment::Before, page).rules.remove(0) });
+    bench.sandbox.set_faults(faults);
+    bench.sync().await.assert_code(0);
+    let outcome = bench.outcome(&id).await;
+    assert!(matches!(outcome, Some(Outcome::Watermarked { version: 2 })), "{outcome:?}");
+    assert_eq!(bench.sandbox.stats().requests["s3.file"], 3);
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_takes_longer_than_its_client_is_not_done_twice() {
     let effects = [
         ("version", "imatag.submit"),

@@ -25,8 +25,6 @@ const MOST_REDIRECTS: u32 = 5;
 pub struct Download {
     /// The announced length.
     pub bytes: Option<u64>,
-    /// Whether it says that it is a web page, as error pages do that come with a status of success.
-    pub is_web_page: bool,
     /// The file; ends in an error when nothing comes for the request timeout.
     pub body: BoxStream<'static, Result<Bytes, BynderError>>,
 }
@@ -45,12 +43,26 @@ struct Place {
 
 impl Bynder {
     /// Starts the download of one version by its number. A link that expired meanwhile is asked for once more.
-    pub async fn download(&self, id: &AssetId, version: u32) -> Result<Download, BynderError> {
+    ///
+    /// Error pages come with a status of success, too: a web page is taken for the file only if it is as long as the
+    /// file should be, as the page of a portal that keeps web pages is.
+    pub async fn download(
+        &self,
+        id: &AssetId,
+        version: u32,
+        length: Option<u64>,
+    ) -> Result<Download, BynderError> {
         let operation = description(id, version);
         let mut expired = false;
         loop {
             let link = self.place(&operation, id, version).await?;
             match self.fetch(&operation, link.clone(), None).await {
+                Ok(response) if http::is_web_page(&response) && response.content_length() != length => {
+                    return Err(BynderError::Unexpected {
+                        operation,
+                        reason: "a web page came instead of the file".to_owned(),
+                    });
+                }
                 Ok(response) => return Ok(self.body(id, version, link, response)),
                 Err(BynderError::Forbidden { .. }) if !expired => expired = true,
                 // Storage knows nothing of roles: its 403 is an expired or broken link, not a missing right.
@@ -65,7 +77,7 @@ impl Bynder {
 
     /// Downloads one version and tells its hash and length; nothing of it is kept.
     pub async fn hash_version(&self, id: &AssetId, version: u32) -> Result<(ContentHash, u64), BynderError> {
-        let mut body = self.download(id, version).await?.body;
+        let mut body = self.download(id, version, None).await?.body;
         let (mut hasher, mut bytes) = (Sha256::new(), 0);
         while let Some(chunk) = body.try_next().await? {
             bytes += chunk.len() as u64;
@@ -109,7 +121,7 @@ impl Bynder {
 
     /// The file, which goes on by itself where it breaks off: from the same link, or a new one once that expired.
     fn body(&self, id: &AssetId, version: u32, link: Url, response: Response) -> Download {
-        let (bytes, is_web_page) = (response.content_length(), http::is_web_page(&response));
+        let bytes = response.content_length();
         let operation = description(id, version);
         let (bynder, id, link) = (self.clone(), id.clone(), Arc::new(Mutex::new(link)));
         let again = move |rest: Rest| {
@@ -127,11 +139,7 @@ impl Bynder {
             }
         };
         let body = self.inner.transport.resuming_body(Operation::FetchOriginal, response, again);
-        Download {
-            bytes,
-            is_web_page,
-            body: body.map_err(move |error| unavailable(&operation, error)).boxed(),
-        }
+        Download { bytes, body: body.map_err(move |error| unavailable(&operation, error)).boxed() }
     }
 
     async fn place(&self, operation: &str, id: &AssetId, version: u32) -> Result<Url, BynderError> {

@@ -256,7 +256,7 @@ async fn the_token_goes_to_the_portal_and_nowhere_else() {
         json(202, r#"{"status":"ok"}"#),
         json(202, r#"{"importId":"I","success":1}"#),
     ]);
-    let download = bynder.download(&id(), 1).await.unwrap();
+    let download = bynder.download(&id(), 1, None).await.unwrap();
     let body: Vec<_> = download.body.try_collect().await.unwrap();
     assert_eq!(body.concat(), b"file");
     let folder = tempfile::tempdir().unwrap();

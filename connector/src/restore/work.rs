@@ -83,9 +83,10 @@ impl Work<'_> {
     ) -> Result<Option<(u32, SpooledFile)>, RestoreError> {
         let environment = self.environment;
         for number in originals(detail, record, self.target.base) {
-            let download =
-                patiently(&environment.patience, || environment.bynder.download(&self.target.id, number))
-                    .await;
+            let download = patiently(&environment.patience, || {
+                environment.bynder.download(&self.target.id, number, None)
+            })
+            .await;
             let download = match download {
                 Err(BynderError::NotFound { .. }) => continue,
                 answer => answer?,

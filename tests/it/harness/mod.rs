@@ -172,20 +172,25 @@ impl Bench {
         self.sandbox.audit().assets.into_iter().find(|asset| asset.id == id).unwrap()
     }
 
-    /// The last outcome of each asset.
-    pub(crate) async fn outcome(&self, id: &str) -> Option<Outcome> {
-        let state = State::open_to_read(&self.path("state")).unwrap()?;
+    /// What is on record of an asset, oldest first.
+    async fn outcomes(&self, id: &str) -> Vec<Outcome> {
+        let Some(state) = State::open_to_read(&self.path("state")).unwrap() else { return Vec::new() };
         let events = Ledger::new(state).outcomes_of(&id.parse().unwrap()).await.unwrap();
-        events.into_iter().next_back().map(|event| event.outcome)
+        events.into_iter().map(|event| event.outcome).collect()
+    }
+
+    /// The last outcome of an asset.
+    pub(crate) async fn outcome(&self, id: &str) -> Option<Outcome> {
+        self.outcomes(id).await.pop()
     }
 
     /// Fails unless every asset ended as planted.
     pub(crate) async fn assert_ended_as_planted(&self) {
         let mut surprises = Vec::new();
         for asset in self.sandbox.audit().assets {
-            let outcome = self.outcome(&asset.id).await;
-            if !asset.planted.is_met_by(outcome.as_ref()) {
-                surprises.push(format!("{} planted {:?}, got {outcome:?}", asset.id, asset.planted));
+            let outcomes = self.outcomes(&asset.id).await;
+            if !asset.planted.is_met_by(outcomes.last()) {
+                surprises.push(format!("{} planted {:?}, got {outcomes:?}", asset.id, asset.planted));
             }
         }
         assert!(surprises.is_empty(), "{surprises:#?}");

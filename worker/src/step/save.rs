@@ -219,7 +219,7 @@ pub(super) async fn download_hash(
     asset: &AssetId,
     version: u32,
 ) -> Result<SpooledFile, StepError> {
-    let download = environment.bynder.download(asset, version).await?;
+    let download = environment.bynder.download(asset, version, None).await?;
     let received = environment.spool.receive(download.body, download.bytes, None).await;
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();

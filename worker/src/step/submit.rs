@@ -73,17 +73,12 @@ async fn download(
     job: &mut Job,
     marker: &Marker,
 ) -> Result<Result<SpooledFile, StepEnd>, StepError> {
-    let download = match environment.bynder.download(&job.asset_id, job.base).await {
+    let download = match environment.bynder.download(&job.asset_id, job.base, job.bytes).await {
         Err(BynderError::NotFound { message, .. }) => {
             return missing(environment, job, &message).await.map(Err);
         }
         answer => answer?,
     };
-    // A page of the right length is the asset's own; where Bynder tells no length, only its kind is left to go by.
-    if download.is_web_page && job.bytes.is_none() {
-        let reason = format!("a web page came instead of version {} of {}", job.base, shown_name(job));
-        return Err(StepError::Incomplete(reason));
-    }
     let extra = match marker {
         Marker::Legacy(LegacyHash::Md5(_)) => Some(ExtraHash::Md5),
         Marker::Legacy(LegacyHash::Sha1(_)) => Some(ExtraHash::Sha1),
