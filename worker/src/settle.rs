@@ -132,7 +132,7 @@ fn answered(step: Step, end: &StepEnd) -> &'static [Service] {
     match (step, end) {
         (_, StepEnd::NotYet(Wait::Moment) | StepEnd::Redo { .. })
         | (Step::Submit, StepEnd::NotYet(Wait::Service)) => &[],
-        (Step::Submit, StepEnd::Next(Step::Transfer | Step::Save))
+        (Step::Submit, StepEnd::Next(Step::Transfer | Step::Save) | StepEnd::Later(Step::Transfer))
         | (Step::Transfer, StepEnd::Next(Step::Save) | StepEnd::Later(_)) => {
             &[Service::Bynder, Service::Imatag]
         }

@@ -174,7 +174,8 @@ async fn send(
     match submitted {
         Submitted::Pending(medium) => {
             job.effects.media_id = Some(medium.to_string());
-            Ok(StepEnd::Next(Step::Transfer))
+            // Nothing is watermarked in no time: asking now would only cost a round through the queue.
+            Ok(StepEnd::Later(Step::Transfer))
         }
         Submitted::Ready { medium, result } => {
             let body = environment.imatag.download(result).await.map_err(StepError::from);

@@ -6,14 +6,15 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lapin::ErrorKind;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, ErrorKind};
 use tokio::runtime::Handle;
 
 use super::super::{Guard, Lease, QueueError};
+use super::channels::{Channels, discard};
 use super::contact::Contact;
-use super::link::{ANSWER, Link, Live};
+use super::link::{ANSWER, Link, Live, answered};
 use super::topology::Topology;
 use crate::asset::AssetId;
 use crate::fault::{self, guard_stands};
@@ -24,15 +25,15 @@ const LOCKED: u16 = 405;
 /// Hands out leases.
 #[derive(Clone)]
 pub(super) struct Leases {
-    link: Arc<Link>,
+    channels: Channels,
     contact: Contact,
     topology: Topology,
     held: Arc<Mutex<HashSet<AssetId>>>,
 }
 
 impl Leases {
-    pub(super) fn new(link: Arc<Link>, contact: Contact, topology: Topology) -> Self {
-        Self { link, contact, topology, held: Arc::default() }
+    pub(super) fn new(link: Arc<Link>, contact: Contact, topology: Topology) -> Result<Self, QueueError> {
+        Ok(Self { channels: Channels::new(link, false)?, contact, topology, held: Arc::default() })
     }
 
     pub(super) async fn take(&self, asset: &AssetId) -> Result<Option<Lease>, QueueError> {
@@ -42,26 +43,33 @@ impl Leases {
         if !self.lock().insert(asset.clone()) {
             return Ok(None);
         }
-        // Made before the declaration, so that cancelling it here cannot leave the asset locked.
         let entry = self.entry(asset);
-        let live = self.link.live()?;
-        let name = self.topology.lease(asset);
-        let taken = take_exclusively(&live, name.clone()).await;
-        if let Ok(false) = taken {
-            return Ok(None);
-        }
-        // From here on the queue has to be deleted before the asset may be taken again by this process; also where no
-        // answer came, since it may be there.
+        let opened = self.channels.take().await?;
         entry.disarm();
-        let (leases, asset, release) = (self.clone(), asset.clone(), live.clone());
+        let live = opened.live.clone();
+        let name = self.topology.lease(asset);
+        // Made before the declaration: also where that is cancelled or not answered, the queue may be there, and has to
+        // be deleted before this process takes the asset again.
+        let (all, key, connection, queue) = (self.clone(), asset.clone(), live.clone(), name.clone());
         let runtime = Handle::current();
         let guard = Guard::new(move || {
             runtime.spawn(async move {
-                delete(&release, name).await;
-                leases.lock().remove(&asset);
+                all.delete(&connection, queue).await;
+                all.lock().remove(&key);
             });
         });
-        taken?;
+        match declare_exclusively(&opened.channel, name).await {
+            Ok(true) => {}
+            Ok(false) => {
+                guard.disarm();
+                self.lock().remove(asset);
+                return Ok(None);
+            }
+            Err(error) => {
+                discard(opened);
+                return Err(error);
+            }
+        }
         let contact = self.contact.clone();
         Ok(Some(Lease::held(guard, move || {
             if live.lost.is_cancelled() {
@@ -78,33 +86,42 @@ impl Leases {
         })
     }
 
+    async fn delete(&self, live: &Live, name: ShortString) {
+        // A connection that is gone took its queues along.
+        if live.lost.is_cancelled() {
+            return;
+        }
+        let Ok(opened) = self.channels.take().await else { return };
+        let deleting = opened.channel.queue_delete(name, QueueDeleteOptions::default());
+        if answered(deleting).await.is_err() {
+            discard(opened);
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<AssetId>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Declares an exclusive queue on a channel that may die of it; false if another connection has it.
+/// Declares an exclusive queue; false if another connection has it.
 pub(super) async fn take_exclusively(live: &Live, name: ShortString) -> Result<bool, QueueError> {
     let channel = live.channel().await?;
+    let taken = declare_exclusively(&channel, name).await;
+    let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
+    taken
+}
+
+/// Declares an exclusive queue; false if another connection has it, which costs the channel.
+async fn declare_exclusively(channel: &Channel, name: ShortString) -> Result<bool, QueueError> {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
     let declaring = channel.queue_declare(name, QueueDeclareOptions::exclusive(), arguments);
-    let taken = match tokio::time::timeout(ANSWER, declaring).await {
+    match tokio::time::timeout(ANSWER, declaring).await {
         Ok(Ok(_)) => Ok(true),
         Ok(Err(error)) => match error.kind() {
             ErrorKind::ProtocolError(refusal) if refusal.get_id() == LOCKED => Ok(false),
             _ => Err(QueueError::Unavailable(format!("cannot take a lease: {error}"))),
         },
         Err(_) => Err(QueueError::Unavailable("the broker did not answer".to_owned())),
-    };
-    let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
-    taken
-}
-
-async fn delete(live: &Live, name: ShortString) {
-    // A connection that is gone took its queues along.
-    let Ok(channel) = live.channel().await else { return };
-    let deleting = channel.queue_delete(name, QueueDeleteOptions::default());
-    let _ = super::link::answered(deleting).await;
-    let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
+    }
 }

@@ -4,6 +4,7 @@
 //! to take and acknowledge, which it never does; one for leases, whose end ends them. A message's successor is
 //! confirmed before it is acknowledged, so a crash doubles a job at worst, and a doubled job looks before it acts.
 
+mod channels;
 mod contact;
 mod control;
 mod failed;
@@ -183,7 +184,7 @@ impl RabbitQueue {
             work: Intake::new(Arc::clone(&consume_link)),
             dead: Intake::new(Arc::clone(&consume_link)),
             results: Intake::new(Arc::clone(&consume_link)),
-            leases: Leases::new(Arc::clone(&lease_link), contact.clone(), topology.clone()),
+            leases: Leases::new(Arc::clone(&lease_link), contact.clone(), topology.clone())?,
             topology,
             lease_link,
             consume_link,

@@ -7,16 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use deadpool::managed::{Manager, Metrics, Object, Pool, RecycleError, RecycleResult, Timeouts};
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
 
 use super::super::QueueError;
+use super::channels::{Channels, discard};
 use super::link::{ANSWER, Link};
 
-/// Messages under way at once.
-const CHANNELS: usize = 16;
 /// How long a message waits while the broker takes none; a delivery is held no longer than that for it.
 const BLOCKED_PATIENCE: Duration = Duration::from_mins(5);
 /// How long a message waits for the connection to come back.
@@ -25,32 +23,9 @@ const DOWN_PATIENCE: Duration = Duration::from_secs(30);
 /// Publishes messages over one connection.
 pub(super) struct Publisher {
     link: Arc<Link>,
-    channels: Pool<Channels>,
+    channels: Channels,
     /// Messages of which it is not known whether they were taken.
     unknown: AtomicU64,
-}
-
-struct Channels {
-    link: Arc<Link>,
-}
-
-impl Manager for Channels {
-    type Type = Channel;
-    type Error = QueueError;
-
-    async fn create(&self) -> Result<Channel, QueueError> {
-        let channel = self.link.live()?.channel().await?;
-        super::link::answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        Ok(channel)
-    }
-
-    async fn recycle(&self, channel: &mut Channel, _: &Metrics) -> RecycleResult<QueueError> {
-        if channel.status().connected() {
-            Ok(())
-        } else {
-            Err(RecycleError::message("the channel is closed"))
-        }
-    }
 }
 
 /// A message to publish.
@@ -65,13 +40,7 @@ pub(super) struct Message {
 impl Publisher {
     pub(super) fn new(link: Link) -> Result<Self, QueueError> {
         let link = Arc::new(link);
-        let timeouts = Timeouts { wait: Some(ANSWER), create: None, recycle: None };
-        let channels = Pool::builder(Channels { link: Arc::clone(&link) })
-            .max_size(CHANNELS)
-            .timeouts(timeouts)
-            .runtime(deadpool::Runtime::Tokio1)
-            .build()
-            .map_err(|error| QueueError::Broken(error.to_string()))?;
+        let channels = Channels::new(Arc::clone(&link), true)?;
         Ok(Self { link, channels, unknown: AtomicU64::new(0) })
     }
 
@@ -110,14 +79,11 @@ impl Publisher {
 
     async fn try_publish(&self, message: &Message) -> Result<(), QueueError> {
         self.unblocked().await?;
-        let channel = self.channels.get().await.map_err(|error| match error {
-            deadpool::managed::PoolError::Backend(error) => error,
-            other => QueueError::Unavailable(format!("no channel to the broker: {other}")),
-        })?;
-        match tokio::time::timeout(ANSWER, send(&channel, message)).await {
+        let opened = self.channels.take().await?;
+        match tokio::time::timeout(ANSWER, send(&opened.channel, message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
-                discard(channel);
+                discard(opened);
                 if let Ok(live) = self.link.live() {
                     self.link.redeclare(&live).await;
                 }
@@ -125,18 +91,11 @@ impl Publisher {
             }
             Err(_) => {
                 // Its confirmation may still come, and must not be taken for another message's.
-                discard(channel);
+                discard(opened);
                 Err(QueueError::UnknownOutcome("the broker did not confirm a message in time".to_owned()))
             }
         }
     }
-}
-
-fn discard(channel: Object<Channels>) {
-    let channel = Object::take(channel);
-    tokio::spawn(async move {
-        let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
-    });
 }
 
 async fn send(channel: &Channel, message: &Message) -> Result<(), QueueError> {
