@@ -27,7 +27,15 @@ async fn outcome_once_listed(bench: &Bench, id: &str) -> Option<Outcome> {
 async fn a_bare_hash_of_the_watermarked_file_becomes_a_record_and_nothing_is_paid_for() {
     let (bench, id) = inherited(1).await;
     bench.configure("[marker]\nlegacy = 'protected'\n");
+    let calls = || {
+        let requests = bench.sandbox.stats().requests;
+        ["bynder.download", "bynder.asset", "bynder.modify"]
+            .map(|name| requests.get(name).copied().unwrap_or_default())
+    };
+    let before = calls();
     assert_eq!(outcome_once_listed(&bench, &id).await, Some(Outcome::AlreadyProtected));
+    // The download's place, a look, and the record.
+    assert_eq!(calls(), before.map(|count| count + 1));
     let asset = bench.asset(&id);
     assert_eq!((asset.media, asset.versions.len(), is_protected(&asset)), (1, 2, true), "{asset:#?}");
     assert!(asset.marker.unwrap().contains(" v2 "));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sandbox::faults::{Action, Faults, Moment, Rule};
+use serde_json::json;
 
 use crate::harness::fleet::Fleet;
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until, until_async};
@@ -38,6 +39,25 @@ fn requests(bench: &Bench, endpoint: &str) -> u64 {
 
 fn protected(bench: &Bench) -> usize {
     bench.sandbox.audit().assets.iter().filter(|asset| is_protected(asset)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_one_machine_the_status_says_what_cannot_be_used_and_when_it_can_again() {
+    let away = Action::Answer { status: 503, body: String::new(), content_type: "text/html".to_owned() };
+    let bench = library(20, vec![rule("imatag.*", 0, None, away)]).await;
+    let running = bench.spawn(&SYNC);
+    until_async(async || {
+        bench.run(&["status", "--json"]).await.summary()["services_out"] == json!(["imatag"])
+    })
+    .await;
+    let status = bench.run(&["status"]).await;
+    let line = status.out.lines().find(|line| line.starts_with("cannot be used"));
+    assert_eq!(line.map(|line| line.split_whitespace().next_back()), Some(Some("imatag")), "{status:#?}");
+    bench.sandbox.set_faults(Faults::default());
+    until_async(async || bench.run(&["status", "--json"]).await.summary()["services_out"] == json!([])).await;
+    let ended = running.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert_clean(&bench.sandbox.audit());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
-//! What outlives a process that has no broker: its silence, and the operator's pause, as files in the state directory.
+//! What a process that has no broker tells others, and what outlives it: its silence, the operator's pause, and what it
+//! cannot use, as files in the state directory.
 //!
 //! Files, since the state database belongs to one process, and `connector pause` has to reach one that is at work.
 
@@ -23,6 +24,15 @@ pub struct OperatorPause {
 struct SilenceRecord {
     since: Timestamp,
     milliseconds: u64,
+}
+
+/// What a process cannot use holds for so long; it says so again sooner while that is so.
+const OUT_HOLDS: Duration = Duration::from_secs(15);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct OutRecord {
+    at: Timestamp,
+    services: Vec<String>,
 }
 
 /// The records of one state directory.
@@ -61,6 +71,24 @@ impl Records {
     pub fn record_silence(&self, lasts: Duration) -> std::io::Result<()> {
         let milliseconds = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
         self.write("silence.json", &SilenceRecord { since: Timestamp::now(), milliseconds })
+    }
+
+    /// Services that the process at work cannot use, as it said a moment ago.
+    pub fn services_out(&self) -> Vec<String> {
+        let Some(record) = read::<OutRecord>(&self.directory.join("services.json")) else {
+            return Vec::new();
+        };
+        let age = Duration::try_from(Timestamp::now().duration_since(record.at)).unwrap_or_default();
+        if age < OUT_HOLDS { record.services } else { Vec::new() }
+    }
+
+    /// Records what cannot be used as of now.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn record_services_out(&self, services: &[String]) -> std::io::Result<()> {
+        let record = OutRecord { at: Timestamp::now(), services: services.to_vec() };
+        self.write("services.json", &record)
     }
 
     /// The operator's pause, if there is one.

@@ -10,7 +10,7 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
@@ -19,6 +19,9 @@ use crate::fault;
 const LOCK_FILE: &str = "lock";
 const DATABASE_FILE: &str = "connector.sqlite";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a file may take to be brought up to date by another process.
+const UPDATE_PATIENCE: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The state directory, open and locked; clones share it.
 #[derive(Debug, Clone)]
@@ -138,8 +141,13 @@ impl State {
         if !path.exists() {
             return Ok(None);
         }
-        if connect(&path, access)?.1 < schema::newest() {
-            drop(Self::open(directory)?);
+        let deadline = Instant::now() + UPDATE_PATIENCE;
+        while connect(&path, access)?.1 < schema::newest() {
+            match Self::open(directory) {
+                // Whoever has just opened it may be bringing it up to date.
+                Err(StateError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(LOOK),
+                opened => drop(opened?),
+            }
         }
         let (connection, _) = connect(&path, access)?;
         Ok(Some(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: None }) }))

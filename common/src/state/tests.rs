@@ -35,6 +35,22 @@ fn a_file_of_a_later_release_is_refused() {
     assert!(matches!(State::open(directory.path()).unwrap_err(), StateError::Newer { found: 99, .. }));
 }
 
+#[test]
+fn a_look_waits_for_a_file_that_is_just_being_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(DATABASE_FILE);
+    std::fs::write(&path, "").unwrap();
+    let making = lock(directory.path()).unwrap();
+    std::thread::scope(|threads| {
+        let look = threads.spawn(|| State::open_to_read(directory.path()).map(|state| state.is_some()));
+        // Made only once the look has begun, which nothing tells; earlier, there is nothing to wait for.
+        std::thread::sleep(LOOK * 3);
+        drop(open(&path).unwrap());
+        assert!(look.join().unwrap().unwrap());
+    });
+    drop(making);
+}
+
 #[tokio::test]
 async fn a_failed_change_leaves_nothing_behind() {
     let directory = tempfile::tempdir().unwrap();

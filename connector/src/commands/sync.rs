@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use common::budget::Records;
 use common::config::Config;
 use common::failure::Failure;
 use common::output;
 use common::patience::Patience;
 use common::queue::JobQueue;
 use common::quiet_hours;
+use common::service::Service;
 use common::signals::stop_on_signals;
 use jiff::Timestamp;
 use producer::arguments::{self, Common, Scope};
@@ -22,6 +24,8 @@ use crate::wiring::{self, Parts};
 
 /// How often progress and trouble are looked at.
 const LOOK: Duration = Duration::from_millis(200);
+/// How often what cannot be used is put on record, which is forgotten after some of these.
+const TELL: Duration = Duration::from_secs(3);
 /// An outage this long ends the run; its jobs stay.
 const LONGEST_OUTAGE: Duration = Duration::from_mins(10);
 /// A refused right may concern a few assets; this long without any success it concerns all.
@@ -54,6 +58,10 @@ pub(crate) async fn sync(
     let (working, budget) = (CancellationToken::new(), parts.budget.clone());
     let _following =
         tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move { budget.follow_records().await }));
+    let _telling = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(tell_services_out(
+        parts.worker.breakers.clone(),
+        Records::new(&config.producer.state_dir),
+    )));
     let consumer =
         tokio::spawn(worker::consume(parts.worker.clone(), working.clone(), config.worker.grace.0));
     let mut progress = Progress::new(quiet);
@@ -106,6 +114,22 @@ async fn produce_and_wait(
         if let Some(report) = report.take_if(|_| depth.open() == 0) {
             return Ok(report);
         }
+    }
+}
+
+/// Tells `connector status` which services cannot be used, for as long as that is so.
+async fn tell_services_out(breakers: Breakers, records: Records) {
+    let mut told = Vec::new();
+    loop {
+        let out = Service::ALL.into_iter().filter(|service| breakers.is_open(*service));
+        let out: Vec<_> = out.map(|service| service.label().to_owned()).collect();
+        if !out.is_empty() || out != told {
+            if let Err(error) = records.record_services_out(&out) {
+                tracing::warn!(%error, "cannot write into the state directory");
+            }
+            told = out;
+        }
+        tokio::time::sleep(TELL).await;
     }
 }
 

@@ -19,6 +19,9 @@ pub(super) fn lines(standing: &Standing, directory: &str) -> Vec<String> {
         Ok(depth) => lines.extend(queues(depth)),
         Err(failure) => lines.push(format!("the queues cannot be looked at: {failure}")),
     }
+    if !standing.services_out.is_empty() {
+        lines.push(pair("cannot be used", &standing.services_out.join(", ")));
+    }
     if let Some(members) = &standing.members {
         lines.extend(at_work(members, &standing.deployment));
         lines.extend(members.iter().filter(|member| !member.services_out.is_empty()).map(trouble));
@@ -170,6 +173,7 @@ mod tests {
                 member("producer", "connector", &[]),
                 member("worker", "other", &[]),
             ]),
+            services_out: Vec::new(),
             paused: None,
             silent: true,
             quiet: None,

@@ -36,6 +36,8 @@ pub(super) struct Standing {
     pub(super) depth: Result<Depth, Failure>,
     /// The processes at work; `None` without a broker, where there is one at most.
     pub(super) members: Option<Vec<Member>>,
+    /// What a process on this machine cannot use, where there is no broker to tell it.
+    pub(super) services_out: Vec<String>,
     /// This deployment, by its prefix on the broker.
     pub(super) deployment: String,
     /// A person's pause.
@@ -61,6 +63,7 @@ impl Standing {
             has_state: state.is_some(),
             depth: Ok(Depth::default()),
             members: None,
+            services_out: Vec::new(),
             deployment: config.queue.prefix.clone(),
             paused: records.operator_pause(),
             silent: records.silence().is_some(),
@@ -77,6 +80,7 @@ impl Standing {
                 Err(failure) => standing.depth = Err(failure),
             }
         } else if let Some(state) = &state {
+            standing.services_out = records.services_out();
             standing.depth = EmbeddedQueue::depth_beside(state).await.map_err(Failure::from);
         }
         let mut ended = None;
@@ -111,6 +115,7 @@ impl Standing {
             "queues": self.depth.as_ref().ok(),
             "queue_error": self.depth.as_ref().err().map(ToString::to_string),
             "members": self.members,
+            "services_out": self.services_out,
             "forecast": self.forecast,
         })
     }
