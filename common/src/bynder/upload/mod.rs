@@ -96,10 +96,16 @@ impl Bynder {
         let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
         let place: Place = self.call(Operation::UploadPlace, operation, build).await?;
         let parts = parts(file.bytes(), self.inner.part_size);
+        let mut delivered = None;
         for part in &parts {
-            self.deliver_part(operation, &endpoint, &place, part, parts.len(), file).await?;
-            outwait_pauses(|| self.register(operation, &place, part.number)).await?;
+            // While one is registered the next is on its way; in order, as Bynder's own libraries do it.
+            tokio::try_join!(
+                self.deliver_part(operation, &endpoint, &place, part, parts.len(), file),
+                self.register_delivered(operation, &place, delivered),
+            )?;
+            delivered = Some(part.number);
         }
+        self.register_delivered(operation, &place, delivered).await?;
         Ok((place, parts.len()))
     }
 
@@ -140,6 +146,16 @@ impl Bynder {
             self.call::<Url>(Operation::UploadEndpoint, operation, |client| client.get(url.clone())).await
         };
         self.inner.upload_endpoint.get_or_try_init(ask).await.cloned()
+    }
+
+    async fn register_delivered(
+        &self,
+        operation: &str,
+        place: &Place,
+        number: Option<u32>,
+    ) -> Result<(), BynderError> {
+        let Some(number) = number else { return Ok(()) };
+        outwait_pauses(|| self.register(operation, place, number)).await
     }
 
     /// Tells Bynder that a part is there. It answers 500 until it sees it.
