@@ -1,11 +1,11 @@
 //! Three wires with other paths, field names and styles of answer, told apart by the profile file alone.
 
 use common::outcome::{FailureClass, Outcome};
-use sandbox::Options;
 use sandbox::faults::{Action, Faults, Moment, Rule};
+use sandbox::{Edit, Options};
 
 use crate::faults::run_under_faults;
-use crate::harness::{Bench, assert_clean, is_protected, picture, profile, quick};
+use crate::harness::{Bench, assert_clean, is_protected, picture, profile, quick, until_async};
 
 fn bytes(bench: &Bench) -> String {
     let (announcement, address) = (bench.sandbox.announcement(), bench.sandbox.address());
@@ -83,6 +83,29 @@ async fn a_result_that_came_at_once_and_was_lost_is_fetched_again_and_not_paid_f
         let ran = bench.sync().await;
         let asset = bench.asset(&id);
         assert_eq!((asset.media, is_protected(&asset)), (1, true), "{endpoint} {action:?}: {ran:#?}");
+        assert_clean(&bench.sandbox.audit());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_imatag_knows_already_is_not_submitted_again_when_its_record_is_not_confirmed() {
+    for wire in [link as fn(&Bench) -> String, bytes] {
+        let bench = Bench::new(at_once()).await;
+        let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+        bench.configure_imatag(&wire(&bench), "");
+        bench.sync().await.assert_code(0);
+        let submits = || bench.sandbox.stats().requests["imatag.submit"];
+        assert_eq!(submits(), 1);
+        // The watermarked file without its record, as after a person emptied the metaproperty.
+        bench.sandbox.edit(&id, Edit { marker: Some(String::new()), ..Edit::default() }).unwrap();
+        std::fs::remove_dir_all(bench.path("state")).unwrap();
+        bench.sandbox.set_faults(once("bynder.modify", Moment::After, Action::Reset));
+        until_async(async || {
+            bench.sync().await.assert_code(0);
+            bench.outcome(&id).await == Some(Outcome::AlreadyProtected)
+        })
+        .await;
+        assert_eq!(submits(), 2);
         assert_clean(&bench.sandbox.audit());
     }
 }

@@ -183,8 +183,9 @@ async fn send(
         }
         Submitted::Bytes { medium, body } => carry_on(environment, job, medium, Ok(body)).await,
         Submitted::AlreadyProtected { medium } => {
-            job.effects.media_id = medium.map(|medium| medium.to_string());
-            complete::already_protected(environment, job, facts, None).await
+            let is_known = keep(job, medium);
+            let ended = complete::already_protected(environment, job, facts, None).await;
+            if is_known { ended } else { ended.map_err(StepError::after_effect) }
         }
         Submitted::Refused { reason } => {
             let reason = format!("Imatag refused {name}: {reason}");
@@ -193,25 +194,30 @@ async fn send(
     }
 }
 
-/// Takes a result that came with the answer the rest of the way. The watermark is paid for: whatever fails from here
-/// on, the file is not submitted again.
+/// Takes a result that came with the answer the rest of the way.
 async fn carry_on(
     environment: &Environment,
     job: &mut Job,
     medium: Option<MediumId>,
     body: Result<Body, StepError>,
 ) -> Result<StepEnd, StepError> {
-    let asked_for_by_id = medium.is_some();
-    job.effects.media_id = medium.map(|medium| medium.to_string());
-    if asked_for_by_id {
-        // A repetition asks for the result by its id.
-        job.step = Step::Transfer;
-    }
+    let is_known = keep(job, medium);
     let ended = match body {
         Ok(body) => transfer::transfer_body(environment, job, body).await,
         Err(error) => Err(error),
     };
-    if asked_for_by_id { ended } else { ended.map_err(StepError::after_effect) }
+    if is_known { ended } else { ended.map_err(StepError::after_effect) }
+}
+
+/// Notes what came of the submit: whatever fails from here on, the file is not submitted again. A repetition asks by
+/// the medium's id; where Imatag told none, which is what false means, it has to look first.
+fn keep(job: &mut Job, medium: Option<MediumId>) -> bool {
+    let is_known = medium.is_some();
+    job.effects.media_id = medium.map(|medium| medium.to_string());
+    if is_known {
+        job.step = Step::Transfer;
+    }
+    is_known
 }
 
 /// The asset's name, or its id where a person gave it none.
