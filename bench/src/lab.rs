@@ -108,13 +108,13 @@ impl Lab {
         Ok(std::fs::write(self.path("connector.toml"), text)?)
     }
 
-    /// A program of the release beside this one.
+    /// A program of the release beside this one. What it has to say of errors is shown.
     pub(crate) fn program(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Command> {
         let here = std::env::current_exe()?;
         let mut command = Command::new(here.parent().unwrap_or(Path::new(".")).join(name));
         command.args(arguments).arg("--config").arg(self.path("connector.toml"));
         command.env("CONNECTOR_LOG", "error").env("CONNECTOR_HTTP__LISTEN", "127.0.0.1:0");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
         Ok(command)
     }
 

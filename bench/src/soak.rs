@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use tokio::process::Child;
 use tokio::time::Instant;
@@ -11,7 +11,10 @@ use crate::lab::{Lab, Library};
 use crate::table::{Table, mebibytes};
 use crate::usage;
 
-/// One look at the workers.
+/// Without a save for so long, the run stands still: a save is due twice a second, and a fault costs two minutes at most.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// One look at a worker.
 struct Sample {
     resident: u64,
     descriptors: usize,
@@ -28,15 +31,14 @@ pub(crate) async fn measure(is_short: bool, minutes: u64) -> anyhow::Result<Tabl
     let mut table = Table::new("Soak", how);
     let library = Library { pictures, bytes: 60 << 10, faults: 0.01, ..Library::default() };
     let lab = Lab::new(&library).await?;
-    let workers = lab.workers(2)?;
+    let mut workers = lab.workers(2)?;
     let mut command = lab.program("producer", &["sync", "--since", "2020-01-01"])?;
-    let producer = command
+    let mut producer = command
         .env("CONNECTOR_PRODUCER__EVERY", "5s")
         .env("CONNECTOR_LIMITS__ASSETS_PER_RUN", "100000")
         .spawn()?;
     let people = uploads(&lab, Instant::now() + long);
-    let (samples, uploaded) = tokio::join!(watch(&workers, long), people);
-    let (samples, uploaded) = (samples?, uploaded?);
+    let (samples, uploaded) = tokio::try_join!(watch(&lab, &mut workers, &mut producer, long), people)?;
     settle(&lab).await?;
     let quarter = (samples.len() / 4).max(1);
     let mean =
@@ -73,14 +75,36 @@ pub(crate) async fn measure(is_short: bool, minutes: u64) -> anyhow::Result<Tabl
     Ok(table)
 }
 
-async fn watch(workers: &[Child], long: Duration) -> anyhow::Result<Vec<Sample>> {
+/// Looks at the workers every two seconds. Fails as soon as a program ends, or nothing is saved any more.
+async fn watch(
+    lab: &Lab,
+    workers: &mut [Child],
+    producer: &mut Child,
+    long: Duration,
+) -> anyhow::Result<Vec<Sample>> {
     let until = Instant::now() + long;
     let mut samples = Vec::new();
+    let (mut saves, mut last_save) = (0, Instant::now());
     while Instant::now() < until {
-        for worker in workers {
-            let usage = worker.id().and_then(usage::of).context("a worker died")?;
+        if let Some(status) = producer.try_wait()? {
+            bail!("the producer ended: {status}");
+        }
+        for worker in &mut *workers {
+            if let Some(status) = worker.try_wait()? {
+                bail!("a worker ended: {status}");
+            }
+            let usage = worker.id().and_then(usage::of).context("a worker cannot be looked at")?;
             samples.push(Sample { resident: usage.resident, descriptors: usage.descriptors });
         }
+        let now = lab.requests("bynder.save").await?;
+        if now > saves {
+            (saves, last_save) = (now, Instant::now());
+        }
+        ensure!(
+            last_save.elapsed() < PATIENCE,
+            "nothing was saved for {PATIENCE:?}, after {saves} saves; the broker: {}",
+            broker(&["list_queues", "name", "messages_ready", "messages_unacknowledged"]).await?
+        );
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     Ok(samples)
@@ -120,8 +144,14 @@ async fn settle(lab: &Lab) -> anyhow::Result<()> {
 }
 
 async fn leases() -> anyhow::Result<String> {
-    let Ok(control) = std::env::var("BENCH_RABBITMQCTL") else { return Ok("not looked at".to_owned()) };
-    let listed = tokio::process::Command::new(control).args(["-q", "list_queues", "name"]).output().await?;
-    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let listed = broker(&["list_queues", "name"]).await?;
     Ok(listed.lines().filter(|name| name.contains(".lease.")).count().to_string())
+}
+
+/// What the broker answers to its operator.
+async fn broker(question: &[&str]) -> anyhow::Result<String> {
+    let control = std::env::var("BENCH_RABBITMQCTL").context("start it by scripts/bench")?;
+    let output = tokio::process::Command::new(control).arg("-q").args(question).output().await?;
+    ensure!(output.status.success(), "rabbitmqctl: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
