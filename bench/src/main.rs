@@ -1,6 +1,7 @@
 //! Measures what the connector claims, and prints one table in Markdown. `scripts/bench` starts what it needs.
 
 mod bare;
+mod broker;
 mod budget;
 mod enumeration;
 mod lab;
@@ -55,16 +56,18 @@ enum Measurement {
     Budget,
     Enumeration,
     Publishing,
+    Broker,
     Large,
     Soak,
 }
 
-const ALL_BUT_SOAK: [Measurement; 7] = [
+const ALL_BUT_SOAK: [Measurement; 8] = [
     Measurement::Throughput,
     Measurement::Scale,
     Measurement::InFlight,
     Measurement::Enumeration,
     Measurement::Publishing,
+    Measurement::Broker,
     Measurement::Large,
     Measurement::Budget,
 ];
@@ -94,6 +97,7 @@ async fn measure(measurement: Measurement, is_short: bool, minutes: u64) -> anyh
         Measurement::Budget => budget::measure(is_short).await,
         Measurement::Enumeration => enumeration::measure(is_short).await,
         Measurement::Publishing => publishing::measure(is_short).await,
+        Measurement::Broker => broker::measure(is_short).await,
         Measurement::Large => large::measure(is_short).await,
         Measurement::Soak => soak::measure(is_short, minutes).await,
     }

@@ -1,5 +1,8 @@
 //! What the connector knows of one Bynder asset.
 
+#[cfg(any(test, feature = "samples"))]
+pub mod samples;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;

@@ -186,3 +186,26 @@ pub struct OutcomeEvent {
     /// When the job ended.
     pub at: Timestamp,
 }
+
+impl OutcomeEvent {
+    /// How a job ends of which no more than this can be read.
+    pub(crate) fn of_unreadable(job_id: JobId, run_id: RunId, asset_id: AssetId, reason: String) -> Self {
+        Self {
+            job_id,
+            run_id,
+            asset_id,
+            asset_name: String::new(),
+            base: 0,
+            outcome: Outcome::Failed(Failure { class: FailureClass::Malformed, reason, request_id: None }),
+            original: None,
+            watermarked: None,
+            media_id: None,
+            request_ids: Vec::new(),
+            placed: None,
+            attempts: 0,
+            bytes_downloaded: 0,
+            bytes_uploaded: 0,
+            at: Timestamp::now(),
+        }
+    }
+}

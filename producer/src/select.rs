@@ -122,34 +122,14 @@ fn is_behind(base: u32, known: Known, settled: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use common::asset::AssetType;
+    use common::asset::samples;
     use common::ledger::{Awaiting, SavedVersion};
     use jiff::SignedDuration;
 
     use super::*;
 
     fn asset(active_version: Option<u32>) -> Asset {
-        Asset {
-            id: "A".parse().unwrap(),
-            name: String::new(),
-            file_name: None,
-            kind: AssetType::Image,
-            extensions: Vec::new(),
-            bytes: 500,
-            active_version,
-            created: Timestamp::UNIX_EPOCH,
-            modified: Timestamp::UNIX_EPOCH,
-            archived: false,
-            public: false,
-            limited: false,
-            brand_id: None,
-            orientation: None,
-            tags: Vec::new(),
-            properties: BTreeMap::new(),
-            option_ids: Vec::new(),
-        }
+        Asset { bytes: 500, active_version, ..samples::asset() }
     }
 
     fn decide_with(version: Option<u32>, marker: &str, known: Known) -> Decision {

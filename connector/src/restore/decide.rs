@@ -131,9 +131,7 @@ pub(crate) fn is_untouched(begun: &Restoration, detail: &AssetDetail, marker: &M
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use common::asset::{Asset, AssetType, FileVersion};
+    use common::asset::samples::detail;
     use jiff::Timestamp;
 
     use super::*;
@@ -144,36 +142,6 @@ mod tests {
 
     fn record() -> Record {
         Record { original: hash(1), watermarked: hash(2), version: 2, bytes: 500 }
-    }
-
-    /// An asset whose versions have these lengths, the given one active.
-    fn detail(lengths: &[u64], active: u32) -> AssetDetail {
-        let versions = (1..).zip(lengths).map(|(number, bytes)| FileVersion {
-            number,
-            active: number == active,
-            bytes: Some(*bytes),
-            file_name: None,
-        });
-        let asset = Asset {
-            id: "A".parse().unwrap(),
-            name: String::new(),
-            file_name: None,
-            kind: AssetType::Image,
-            extensions: Vec::new(),
-            bytes: 0,
-            active_version: Some(active),
-            created: Timestamp::UNIX_EPOCH,
-            modified: Timestamp::UNIX_EPOCH,
-            archived: false,
-            public: false,
-            limited: false,
-            brand_id: None,
-            orientation: None,
-            tags: Vec::new(),
-            properties: BTreeMap::new(),
-            option_ids: Vec::new(),
-        };
-        AssetDetail { asset, versions: versions.collect() }
     }
 
     fn restoration(progress: Progress) -> Restoration {

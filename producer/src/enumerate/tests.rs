@@ -1,6 +1,6 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use common::asset::{Asset, AssetType};
+use common::asset::{Asset, samples};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
@@ -8,25 +8,7 @@ use super::keyset::Position;
 
 fn asset(number: usize, second: i64) -> Asset {
     let at = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
-    Asset {
-        id: format!("A{number}").parse().unwrap(),
-        name: String::new(),
-        file_name: None,
-        kind: AssetType::Image,
-        extensions: Vec::new(),
-        bytes: 1,
-        active_version: Some(1),
-        created: at,
-        modified: at,
-        archived: false,
-        public: false,
-        limited: false,
-        brand_id: None,
-        orientation: None,
-        tags: Vec::new(),
-        properties: BTreeMap::new(),
-        option_ids: Vec::new(),
-    }
+    Asset { id: format!("A{number}").parse().unwrap(), created: at, modified: at, ..samples::asset() }
 }
 
 /// A portal that lists what lies above the bound, sorted, page by page.

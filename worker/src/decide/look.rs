@@ -136,9 +136,7 @@ fn recorded_before(sight: Sight<'_>, version: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use common::asset::{Asset, AssetType, FileVersion};
+    use common::asset::samples::detail;
 
     use super::*;
 
@@ -147,36 +145,6 @@ mod tests {
     fn watermarked() -> FileFacts {
         let sha256 = ContentHash::from_bytes([2; 32]);
         FileFacts { sha256, bytes: LENGTH, media_type: None, pixels: None, content: None }
-    }
-
-    /// An asset whose versions have these lengths, the given one active.
-    fn detail(lengths: &[u64], active: u32) -> AssetDetail {
-        let versions = (1..).zip(lengths).map(|(number, bytes)| FileVersion {
-            number,
-            active: number == active,
-            bytes: Some(*bytes),
-            file_name: None,
-        });
-        let asset = Asset {
-            id: "A".parse().unwrap(),
-            name: String::new(),
-            file_name: None,
-            kind: AssetType::Image,
-            extensions: Vec::new(),
-            bytes: 0,
-            active_version: Some(active),
-            created: jiff::Timestamp::UNIX_EPOCH,
-            modified: jiff::Timestamp::UNIX_EPOCH,
-            archived: false,
-            public: false,
-            limited: false,
-            brand_id: None,
-            orientation: None,
-            tags: Vec::new(),
-            properties: BTreeMap::new(),
-            option_ids: Vec::new(),
-        };
-        AssetDetail { asset, versions: versions.collect() }
     }
 
     fn record(version: u32) -> Record {

@@ -1,6 +1,5 @@
 //! The statements of the embedded queue.
 
-use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::super::{Depth, FailedFilter, FailedJob, StepSet};
@@ -8,7 +7,7 @@ use super::Dropped;
 use crate::asset::AssetId;
 use crate::job::{Job, JobId, Lane, RunId, Step};
 use crate::ledger;
-use crate::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
+use crate::outcome::{Outcome, OutcomeEvent};
 use crate::state::DatabaseError;
 
 /// Failed jobs shown at once.
@@ -91,29 +90,13 @@ fn body(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
 }
 
 fn fail_unreadable(transaction: &Transaction<'_>, job_id: &str, reason: &str) -> Result<(), DatabaseError> {
-    let event =
+    let (run_id, asset_id): (String, String) =
         transaction.query_row("SELECT run_id, asset_id FROM jobs WHERE job_id = ?1", [job_id], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            Ok((row.get(0)?, row.get(1)?))
         })?;
-    let asset_id: AssetId = event.1.parse().map_err(|_| DatabaseError::Damaged(format!("job {job_id}")))?;
-    let failure = Failure { class: FailureClass::Malformed, reason: reason.to_owned(), request_id: None };
-    let event = OutcomeEvent {
-        job_id: JobId(job_id.to_owned()),
-        run_id: RunId(event.0),
-        asset_id,
-        asset_name: String::new(),
-        base: 0,
-        outcome: Outcome::Failed(failure),
-        original: None,
-        watermarked: None,
-        media_id: None,
-        request_ids: Vec::new(),
-        placed: None,
-        attempts: 0,
-        bytes_downloaded: 0,
-        bytes_uploaded: 0,
-        at: Timestamp::now(),
-    };
+    let asset_id: AssetId = asset_id.parse().map_err(|_| DatabaseError::Damaged(format!("job {job_id}")))?;
+    let event =
+        OutcomeEvent::of_unreadable(JobId(job_id.to_owned()), RunId(run_id), asset_id, reason.to_owned());
     ledger::note_outcome(transaction, &event)?;
     transaction.execute("UPDATE jobs SET state = 'failed' WHERE job_id = ?1", [job_id])?;
     Ok(())

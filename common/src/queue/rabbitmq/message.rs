@@ -1,6 +1,5 @@
 //! What stands in messages besides the job itself.
 
-use jiff::Timestamp;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use serde::{Deserialize, Serialize};
@@ -8,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::asset::AssetId;
 use crate::job::{Job, JobId, MESSAGE_VERSION, MessageError, RunId};
-use crate::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
+use crate::outcome::OutcomeEvent;
 
 /// The most of an unreadable message that is kept for a person to look at, in bytes.
 const MOST_KEPT: usize = 4096;
@@ -97,24 +96,9 @@ impl Failed {
         let job_id = message_id.map(str::to_owned).or_else(|| text("job_id")).unwrap_or_else(anonymous);
         let asset_id = text("asset_id").and_then(|id| id.parse().ok()).unwrap_or_else(AssetId::unknown);
         let reason = format!("{error}; the message stands with the failed job");
-        let failure = Failure { class: FailureClass::Malformed, reason, request_id: None };
-        let event = OutcomeEvent {
-            job_id: JobId(job_id.chars().take(64).collect()),
-            run_id: RunId(text("run_id").unwrap_or_default().chars().take(64).collect()),
-            asset_id,
-            asset_name: String::new(),
-            base: 0,
-            outcome: Outcome::Failed(failure),
-            original: None,
-            watermarked: None,
-            media_id: None,
-            request_ids: Vec::new(),
-            placed: None,
-            attempts: 0,
-            bytes_downloaded: 0,
-            bytes_uploaded: 0,
-            at: Timestamp::now(),
-        };
+        let job_id = JobId(job_id.chars().take(64).collect());
+        let run_id = RunId(text("run_id").unwrap_or_default().chars().take(64).collect());
+        let event = OutcomeEvent::of_unreadable(job_id, run_id, asset_id, reason);
         let kept = String::from_utf8_lossy(&body[..body.len().min(MOST_KEPT)]).into_owned();
         Self { event, job: None, unreadable: Some(kept) }
     }

@@ -1,0 +1,140 @@
+//! What each thing that an asset asks of the broker costs the broker.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
+    ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use tokio::time::Instant;
+
+use crate::table::Table;
+use crate::usage;
+
+/// About what a job's message holds.
+const BODY: [u8; 600] = [b'x'; 600];
+const WORK: &str = "bench.work";
+const WAIT: &str = "bench.wait";
+const LEASE: &str = "bench.lease";
+const SHARED: &str = "bench.shared";
+/// The shortest wait that a test's configuration uses.
+const WAIT_MILLISECONDS: i64 = 200;
+
+pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
+    let times = if is_short { 20 } else { 1000 };
+    let how = format!(
+        "Processor time of the broker, {times} times each on one channel, one after the other; messages of {} bytes, \
+         persistent; queues as in docs/queue.md.",
+        BODY.len()
+    );
+    let mut table = Table::new("What is asked of the broker", how);
+    let url = std::env::var("BENCH_BROKER").context("start it by scripts/bench")?;
+    let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    declare(&channel).await?;
+
+    let clock = Clock::start()?;
+    for _ in 0..times {
+        publish(&channel, WORK).await?;
+    }
+    table.add("a message published and confirmed", clock.each(times)?);
+    let clock = Clock::start()?;
+    for _ in 0..times {
+        ensure!(fetch(&channel).await?, "a message is missing");
+    }
+    table.add("a message fetched and acknowledged", clock.each(times)?);
+    let clock = Clock::start()?;
+    for _ in 0..times {
+        publish(&channel, WAIT).await?;
+    }
+    come_back(&channel, times).await?;
+    table.add("a message sent through a wait", clock.each(times)?);
+    let clock = Clock::start()?;
+    for _ in 0..times {
+        channel.queue_declare(LEASE.into(), QueueDeclareOptions::exclusive(), kind("classic")).await?;
+        channel.queue_delete(LEASE.into(), QueueDeleteOptions::default()).await?;
+    }
+    table.add("a lease taken and given back", clock.each(times)?);
+    let clock = Clock::start()?;
+    for _ in 0..times {
+        let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
+        channel.basic_consume(SHARED.into(), "bench".into(), options, FieldTable::default()).await?;
+        channel.basic_cancel("bench".into(), BasicCancelOptions::default()).await?;
+    }
+    table.add("for comparison, an exclusive consumer of a queue that stays", clock.each(times)?);
+
+    for queue in [WAIT, WORK, SHARED] {
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+    }
+    Ok(table)
+}
+
+/// The broker's processor time since some moment.
+struct Clock {
+    broker: u32,
+    cpu: Duration,
+}
+
+impl Clock {
+    fn start() -> anyhow::Result<Self> {
+        let broker = std::env::var("BENCH_BROKER_PID").context("start it by scripts/bench")?.parse()?;
+        Ok(Self { broker, cpu: usage::of(broker).context("the broker is gone")?.cpu })
+    }
+
+    fn each(&self, times: u32) -> anyhow::Result<String> {
+        let cpu = usage::of(self.broker).context("the broker is gone")?.cpu.saturating_sub(self.cpu);
+        Ok(format!("{:.2} ms", cpu.as_secs_f64() * 1000.0 / f64::from(times)))
+    }
+}
+
+async fn declare(channel: &Channel) -> anyhow::Result<()> {
+    let mut work = kind("quorum");
+    work.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    let mut wait = work.clone();
+    wait.insert("x-dead-letter-strategy".into(), AMQPValue::LongString("at-least-once".into()));
+    wait.insert("x-dead-letter-exchange".into(), AMQPValue::LongString("".into()));
+    wait.insert("x-dead-letter-routing-key".into(), AMQPValue::LongString(WORK.into()));
+    wait.insert("x-message-ttl".into(), AMQPValue::LongLongInt(WAIT_MILLISECONDS));
+    for (queue, arguments) in [(WORK, work), (WAIT, wait), (SHARED, kind("classic"))] {
+        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await?;
+    }
+    Ok(())
+}
+
+fn kind(name: &str) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString(name.into()));
+    arguments
+}
+
+async fn publish(channel: &Channel, queue: &str) -> anyhow::Result<()> {
+    let properties = BasicProperties::default().with_delivery_mode(2);
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let confirm = channel.basic_publish("".into(), queue.into(), options, &BODY, properties).await?;
+    ensure!(matches!(confirm.await?, Confirmation::Ack(None)), "a message was not taken");
+    Ok(())
+}
+
+/// False if there is nothing.
+async fn fetch(channel: &Channel) -> anyhow::Result<bool> {
+    let Some(message) = channel.basic_get(WORK.into(), BasicGetOptions::default()).await? else {
+        return Ok(false);
+    };
+    message.delivery.ack(BasicAckOptions::default()).await?;
+    Ok(true)
+}
+
+/// Until so many messages are back from their wait.
+async fn come_back(channel: &Channel, times: u32) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+    while channel.queue_declare(WORK.into(), look, FieldTable::default()).await?.message_count() < times {
+        ensure!(Instant::now() < deadline, "messages did not come back from their wait");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
