@@ -57,7 +57,7 @@ impl Bynder {
         loop {
             let link = self.place(&operation, id, version).await?;
             match self.fetch(&operation, link.clone(), None).await {
-                Ok(response) if http::is_web_page(&response) && response.content_length() != length => {
+                Ok(response) if http::is_web_page(&response) && !is_as_long(&response, length) => {
                     return Err(BynderError::Unexpected {
                         operation,
                         reason: "a web page came instead of the file".to_owned(),
@@ -173,4 +173,9 @@ pub(super) fn storage_refusal(operation: &str, status: StatusCode, message: Stri
             BynderError::Unavailable { operation, reason, sent: Sent::Maybe }
         }
     }
+}
+
+/// Whether the length is known and announced, and the same.
+fn is_as_long(response: &Response, length: Option<u64>) -> bool {
+    length.is_some() && response.content_length() == length
 }

@@ -276,6 +276,30 @@ async fn the_token_goes_to_the_portal_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a_web_page_is_taken_for_the_file_only_if_it_is_as_long_as_the_file() {
+    let page = || response(200, "text/html", "<p>soon</p>");
+    let of_unknown_length = || {
+        let chunks = futures::stream::iter([Ok::<_, std::io::Error>("<p>soon</p>")]);
+        let kind = Response::builder().header("content-type", "text/html");
+        kind.body(Body::from_stream(chunks)).unwrap()
+    };
+    let cases = [
+        (page(), None, false),
+        (page(), Some(12), false),
+        (page(), Some(11), true),
+        (of_unknown_length(), None, false),
+        (of_unknown_length(), Some(11), false),
+        (response(200, "image/png", "file"), None, true),
+    ];
+    for (answer, length, is_taken) in cases {
+        let (_storage, storage_url) = Script::serve(vec![answer]).await;
+        let link = json(200, &format!(r#"{{"s3_file":"{storage_url}file"}}"#));
+        let (_, bynder) = scripted(vec![link]).await;
+        assert_eq!(bynder.download(&id(), 1, length).await.is_ok(), is_taken, "{length:?}");
+    }
+}
+
+#[tokio::test]
 async fn one_refresh_serves_all_callers_and_a_refused_token_is_replaced_once() {
     let token = |word: &str| {
         json(200, &format!(r#"{{"access_token":"{word}","expires_in":3600,"token_type":"bearer"}}"#))
