@@ -14,6 +14,9 @@ use crate::usage;
 /// Without a save for so long, the run stands still: a save is due twice a second, and a fault costs two minutes at most.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// Queues of jobs that have not ended, by what their names go on with after the prefix.
+const UNDER_WAY: [&str; 5] = [".submit.", ".transfer", ".save", ".wait.", ".hold."];
+
 /// One look at a worker.
 struct Sample {
     resident: u64,
@@ -66,11 +69,19 @@ pub(crate) async fn measure(is_short: bool, minutes: u64) -> anyhow::Result<Tabl
         .map(|number| std::fs::read_dir(lab.path(&format!("spool{number}"))).map_or(0, Iterator::count));
     table.add("files left in the spools", spooled.sum::<usize>().to_string());
     table.add("leases left on the broker", leases().await?);
+    table.add(
+        "jobs under way, and failed",
+        format!("{}, {}", jobs(&lab, &UNDER_WAY).await?, jobs(&lab, &[".failed"]).await?),
+    );
     let (protected, violations) = lab.audit().await?;
     table.add(
         "protected at the end, and violations",
         format!("{protected} of {pictures}, {}", violations.len()),
     );
+    if protected < pictures as usize {
+        let shown = lab.program("connector", &["failed", "list"])?.stdout(std::io::stderr()).status().await?;
+        ensure!(shown.success(), "the failed jobs cannot be shown: {shown}");
+    }
     drop(producer);
     Ok(table)
 }
@@ -129,18 +140,27 @@ async fn uploads(lab: &Lab, until: Instant) -> anyhow::Result<u64> {
     Ok(count)
 }
 
-/// Until nothing is saved any more.
+/// Until no job is under way, and none came for a while. Some wait two minutes, again and again.
 async fn settle(lab: &Lab) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_mins(5);
-    let mut before = 0;
-    loop {
-        let saves = lab.requests("bynder.save").await?;
-        if saves == before || Instant::now() > deadline {
-            return Ok(());
-        }
-        before = saves;
-        tokio::time::sleep(Duration::from_secs(30)).await;
+    let deadline = Instant::now() + Duration::from_mins(20);
+    let mut quiet = 0;
+    while quiet < 4 && Instant::now() < deadline {
+        let under_way = jobs(lab, &UNDER_WAY).await?;
+        quiet = if under_way == 0 { quiet + 1 } else { 0 };
+        tokio::time::sleep(Duration::from_secs(5)).await;
     }
+    Ok(())
+}
+
+/// Messages in this deployment's queues of these kinds, those in work included.
+async fn jobs(lab: &Lab, kinds: &[&str]) -> anyhow::Result<u64> {
+    let listed = broker(&["list_queues", "name", "messages"]).await?;
+    let queues = listed.lines().filter_map(|line| line.split_once('\t'));
+    let ours = queues.filter(|(name, _)| {
+        name.strip_prefix(lab.queue_name())
+            .is_some_and(|rest| kinds.iter().any(|kind| rest.starts_with(kind)))
+    });
+    Ok(ours.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum())
 }
 
 async fn leases() -> anyhow::Result<String> {
