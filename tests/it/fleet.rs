@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use common::ledger::Ledger;
+use common::outcome::Outcome;
 use common::queue::JobQueue;
 use common::state::State;
 use nix::sys::signal::Signal;
@@ -13,9 +14,9 @@ use sandbox::NewVersion;
 
 use crate::harness::broker::free_ports;
 use crate::harness::fleet::{Fleet, ended, signal};
-use crate::harness::scene::slow;
+use crate::harness::scene::{lost_once, slow};
 use crate::harness::scrape::get;
-use crate::harness::{assert_clean, is_protected, picture, quick, until, until_async};
+use crate::harness::{Ran, assert_clean, is_protected, picture, quick, until, until_async};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_workers_protect_five_hundred_assets_as_planted() {
@@ -98,26 +99,26 @@ async fn crash_points() -> u64 {
     std::fs::read_to_string(count).unwrap().lines().count() as u64
 }
 
-async fn die_at(point: u64) {
-    let fleet = Fleet::new(quick()).await;
-    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", point)).unwrap();
+/// A run whose worker dies at a point, if it passes as many; then another one goes on.
+async fn run_with_a_death(fleet: &Fleet, point: u64) -> Ran {
     let mut doomed = fleet.worker_with(&[("CONNECTOR_CRASH_AT", point.to_string())]);
     let mut producing =
         tokio::spawn(ended(fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"])));
     // How often a service is asked whether it is ready differs from time to time: the last points may not come.
-    let done = tokio::select! {
+    tokio::select! {
         died = doomed.wait() => {
             assert_eq!(died.unwrap().code(), None, "at {point}");
-            None
+            let _worker = fleet.worker();
+            producing.await.unwrap()
         }
-        ran = &mut producing => Some(ran.unwrap()),
-    };
-    let ran = if let Some(ran) = done {
-        ran
-    } else {
-        let _worker = fleet.worker();
-        producing.await.unwrap()
-    };
+        ran = &mut producing => ran.unwrap(),
+    }
+}
+
+async fn die_at(point: u64) {
+    let fleet = Fleet::new(quick()).await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", point)).unwrap();
+    let ran = run_with_a_death(&fleet, point).await;
     assert_eq!(ran.code, Some(0), "after dying at {point}: {ran:#?}");
     let asset = fleet.bench.asset(&id);
     assert_clean(&fleet.bench.sandbox.audit());
@@ -133,6 +134,44 @@ async fn killed_before_and_after_every_effect_and_settlement_the_asset_ends_prot
     let deaths = futures::stream::iter(1..=points).map(|point| tokio::spawn(die_at(point)));
     let ended: Vec<_> = deaths.buffer_unordered(6).collect().await;
     ended.into_iter().for_each(Result::unwrap);
+}
+
+/// A fleet with an asset of two versions, of which a person made the first the active one again: its row in the listing
+/// does not tell of the second.
+async fn fleet_with_a_restored_asset() -> (Fleet, String) {
+    let fleet = Fleet::new(quick()).await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    for work in [NewVersion { restore: None, seed: Some(9) }, NewVersion { restore: Some(1), seed: None }] {
+        fleet.bench.sandbox.new_version(&id, &work).unwrap().unwrap();
+    }
+    (fleet, id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_doubled_by_a_death_does_not_take_an_older_version_for_one_that_crossed_its_save() {
+    let (fleet, _) = fleet_with_a_restored_asset().await;
+    let count = fleet.bench.path("count");
+    let worker = fleet.worker_with(&[("CONNECTOR_CRASH_COUNT", count.display().to_string())]);
+    fleet.sync().await.assert_code(0);
+    drop(worker);
+    let passed = std::fs::read_to_string(count).unwrap();
+    let doubling = passed.lines().filter_map(|line| line.strip_suffix(" settle.published")?.parse().ok());
+    let deaths = doubling.map(|point| {
+        tokio::spawn(async move {
+            let (fleet, id) = fleet_with_a_restored_asset().await;
+            // The one that went on does not learn that it saved, and waits; the other looks first.
+            fleet.bench.sandbox.set_faults(lost_once("bynder.save"));
+            run_with_a_death(&fleet, point).await.assert_code(0);
+            let outcome = fleet.bench.outcome(&id).await;
+            assert_eq!(outcome, Some(Outcome::Watermarked { version: 3 }), "after dying at {point}");
+            assert_clean(&fleet.bench.sandbox.audit());
+        })
+    });
+    let deaths: Vec<_> = deaths.collect();
+    assert!(deaths.len() > 3, "{passed}");
+    for death in deaths {
+        death.await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,6 +242,7 @@ async fn what_a_person_changes_is_protected_while_the_backlog_waits() {
     }
     fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_millis(900)));
     fleet.configure("");
+    fleet.bench.set_request_timeout(5);
     fleet.bench.reconfigure("[producer]\n", "[producer]\nevery = '1s'\n");
     let variables = [("CONNECTOR_WORKER__CONCURRENCY", "3".to_owned())];
     let _worker = fleet.worker_with(&variables);

@@ -15,6 +15,12 @@ pub(crate) fn slow_once(endpoint: &str, by: Duration) -> Faults {
     Faults { seed: 1, rules: vec![rule(endpoint, Some(1), Action::Delay(Span(by)))] }
 }
 
+/// The answer to the first request to this endpoint does not arrive: it was done, and the client does not learn it.
+pub(crate) fn lost_once(endpoint: &str) -> Faults {
+    let rule = Rule { moment: Moment::After, ..rule(endpoint, Some(1), Action::Reset) };
+    Faults { seed: 1, rules: vec![rule] }
+}
+
 fn rule(endpoint: &str, times: Option<u64>, action: Action) -> Rule {
     Rule { endpoint: endpoint.to_owned(), probability: 1.0, skip: 0, times, moment: Moment::Before, action }
 }

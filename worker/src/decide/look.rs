@@ -110,6 +110,16 @@ pub fn not_ours(detail: &AssetDetail) -> Look {
     }
 }
 
+/// Whether a person's version came between the last look and the save that made the record's version.
+///
+/// The look wrote the number that the save would make into the marker, so a marker that foretold this very one rules it
+/// out. `top`, the highest version known when the job last looked, may be older than that look: a job that was doubled
+/// when its worker died knows only what the first of the two knew.
+pub fn is_crossed(top: u32, saved: &Record, marker: &Marker) -> bool {
+    let foretold = matches!(marker, Marker::Ours(records) if records.contains(saved));
+    saved.version > top + 1 && !foretold
+}
+
 fn elsewhere(detail: &AssetDetail, marker: &Marker, active: u32, top: u32) -> Look {
     let bytes = detail.version(active).and_then(|version| version.bytes);
     match bytes.and_then(|bytes| marker.record_of(active, bytes)) {
@@ -137,6 +147,7 @@ fn recorded_before(sight: Sight<'_>, version: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use common::asset::samples::detail;
+    use common::marker::Records;
 
     use super::*;
 
@@ -233,5 +244,19 @@ mod tests {
         let mut unknown = detail(&[], 1);
         unknown.asset.active_version = None;
         assert_eq!(see(1, 1, &unknown, ""), Look::VersionsUnknown);
+    }
+
+    #[test]
+    fn a_save_is_crossed_when_it_made_another_version_than_was_foretold() {
+        let foretold = |version| Marker::Ours(Records::default().with(record(version)));
+        for (top, saved, marker, crossed) in [
+            (1, 2, foretold(2), false),
+            (1, 3, foretold(2), true),
+            (1, 3, foretold(3), false),
+            (1, 2, Marker::Absent, false),
+            (1, 3, Marker::Absent, true),
+        ] {
+            assert_eq!(is_crossed(top, &record(saved), &marker), crossed, "{top} {saved} {marker:?}");
+        }
     }
 }

@@ -14,7 +14,7 @@ pub use copy::{
     CannotCopy, OriginalLook, copy_fields, differences, is_copy, look_at_original, records_of_original,
 };
 pub use file::{FileDecision, decide_file};
-pub use look::{Look, Sight, glance, look, not_ours};
+pub use look::{Look, Sight, glance, is_crossed, look, not_ours};
 pub use open::{Obstacles, open_steps};
 pub use result::{BadResult, Difference, Unchecked, check_result};
 pub use wait::{attempt_rung, idle_rung, suspect_rung};

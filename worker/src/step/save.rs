@@ -12,7 +12,7 @@ use common::spool::SpooledFile;
 use jiff::Timestamp;
 
 use super::{StepEnd, Wait, complete, confirm, marking};
-use crate::decide::{Look, Sight, look, not_ours};
+use crate::decide::{Look, Sight, is_crossed, look, not_ours};
 use crate::environment::Environment;
 use crate::error::StepError;
 
@@ -229,18 +229,21 @@ pub(super) async fn download_hash(
 /// A save whose answer was lost did happen, as `version`.
 async fn saved_before(
     environment: &Environment,
-    job: &mut Job,
+    job: &Job,
     version: u32,
     detail: &AssetDetail,
     marker: Marker,
 ) -> Result<StepEnd, StepError> {
-    let expected = job.top + 1;
     let (Some(original), Some(watermarked)) = (&job.effects.original, &job.effects.watermarked) else {
         return Ok(StepEnd::Ended(Outcome::Watermarked { version }));
     };
-    // Written though this job wrote none: without it, who restores the original is told each time that it is done.
     let (original, watermarked, bytes) = (original.sha256, watermarked.sha256, watermarked.bytes);
     let record = Record { original, watermarked, version, bytes };
+    if is_crossed(job.top, &record, &marker) {
+        // The marker stays as it foretold another number: by that the next run, too, sees what happened.
+        return Ok(StepEnd::Ended(Outcome::Superseded { ours: Some(version), theirs: version - 1 }));
+    }
+    // Written though this job wrote none: without it, who restores the original is told each time that it is done.
     match marker.into_records() {
         Ok(records) if !records.contains(&record) => {
             marking::write(environment, job, &records.with(record)).await?;
@@ -248,9 +251,7 @@ async fn saved_before(
         Ok(_) | Err(_) => {}
     }
     let active = detail.active().unwrap_or(version);
-    Ok(StepEnd::Ended(if version > expected {
-        Outcome::Superseded { ours: Some(version), theirs: version - 1 }
-    } else if active == version {
+    Ok(StepEnd::Ended(if active == version {
         Outcome::Watermarked { version }
     } else {
         Outcome::Superseded { ours: Some(version), theirs: active }
