@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use common::config::Span;
+use common::outcome::Outcome;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+use sandbox::faults::{Action, Faults, Moment, Rule};
 use sandbox::{Attached, Edit, NewAsset, NewVersion, Sandbox};
 
-use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until_async};
+use crate::harness::scene::rule;
+use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until, until_async};
 
 /// One thing a person may do.
 fn meddle(sandbox: &Sandbox, ids: &[String], random: &mut StdRng) {
@@ -107,6 +111,34 @@ async fn a_version_uploaded_during_the_import_is_protected_instead_of_buried() {
     let asset = bench.asset(&id);
     assert_clean(&bench.sandbox.audit());
     assert_eq!((theirs, asset.versions.len(), is_protected(&asset)), (2, 3, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_uploaded_between_the_look_and_a_save_without_an_answer_is_named_by_that_run_and_the_next()
+{
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    bench.set_request_timeout(5);
+    // What the look before the save sees is old when it arrives.
+    let old = Rule {
+        moment: Moment::After,
+        ..rule("bynder.asset", Some(1), Action::Delay(Span(Duration::from_millis(2500))))
+    };
+    let lost = Rule { moment: Moment::After, ..rule("bynder.save", Some(1), Action::Reset) };
+    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![old, lost] });
+    let mut child = bench.spawn(&["sync", "--full", "--quiet"]);
+    until(|| bench.sandbox.stats().requests.contains_key("bynder.asset")).await;
+    // The request is counted a moment before it is answered, which nothing tells.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let theirs =
+        bench.sandbox.new_version(&id, &NewVersion { restore: None, seed: Some(9) }).unwrap().unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    let crossed = Some(Outcome::Superseded { ours: Some(3), theirs });
+    assert_eq!((theirs, bench.outcome(&id).await), (2, crossed.clone()));
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let next = bench.sync().await;
+    assert_eq!((&next.summary()["superseded"], bench.outcome(&id).await), (&1.into(), crossed), "{next:#?}");
+    assert!(is_protected(&bench.asset(&id)));
+    assert_clean(&bench.sandbox.audit());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,7 @@ pub(crate) fn lost_once(endpoint: &str) -> Faults {
     Faults { seed: 1, rules: vec![rule] }
 }
 
-fn rule(endpoint: &str, times: Option<u64>, action: Action) -> Rule {
+/// Hits requests to this endpoint before anything is done.
+pub(crate) fn rule(endpoint: &str, times: Option<u64>, action: Action) -> Rule {
     Rule { endpoint: endpoint.to_owned(), probability: 1.0, skip: 0, times, moment: Moment::Before, action }
 }

@@ -239,19 +239,20 @@ async fn saved_before(
     };
     let (original, watermarked, bytes) = (original.sha256, watermarked.sha256, watermarked.bytes);
     let record = Record { original, watermarked, version, bytes };
-    if is_crossed(job.top, &record, &marker) {
-        // The marker stays as it foretold another number: by that the next run, too, sees what happened.
-        return Ok(StepEnd::Ended(Outcome::Superseded { ours: Some(version), theirs: version - 1 }));
-    }
-    // Written though this job wrote none: without it, who restores the original is told each time that it is done.
+    let crossed = is_crossed(job.top, &record, &marker);
     match marker.into_records() {
+        // A record that foretold another number stays: by that the next run, too, sees what came between.
+        Ok(records) if crossed && records.iter().any(|foretold| foretold.watermarked == watermarked) => {}
+        // Written though this job wrote none: without it, who restores the original is told each time that it is done.
         Ok(records) if !records.contains(&record) => {
             marking::write(environment, job, &records.with(record)).await?;
         }
         Ok(_) | Err(_) => {}
     }
     let active = detail.active().unwrap_or(version);
-    Ok(StepEnd::Ended(if active == version {
+    Ok(StepEnd::Ended(if crossed {
+        Outcome::Superseded { ours: Some(version), theirs: version - 1 }
+    } else if active == version {
         Outcome::Watermarked { version }
     } else {
         Outcome::Superseded { ours: Some(version), theirs: active }
