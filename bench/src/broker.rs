@@ -20,7 +20,7 @@ const WORK: &str = "bench.work";
 const WAIT: &str = "bench.wait";
 const LEASE: &str = "bench.lease";
 const SHARED: &str = "bench.shared";
-/// The shortest wait that a test's configuration uses.
+/// The shortest wait of the other measurements' configuration.
 const WAIT_MILLISECONDS: i64 = 200;
 
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
