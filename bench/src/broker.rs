@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use lapin::Channel;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
-    ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use tokio::time::Instant;
 
+use crate::messages::{BODY, confirming, connect, kind, publish};
 use crate::table::Table;
 use crate::usage;
 
-/// About what a job's message holds.
-const BODY: [u8; 600] = [b'x'; 600];
 const WORK: &str = "bench.work";
 const WAIT: &str = "bench.wait";
 const LEASE: &str = "bench.lease";
@@ -31,10 +30,8 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         BODY.len()
     );
     let mut table = Table::new("What is asked of the broker", how);
-    let url = std::env::var("BENCH_BROKER").context("start it by scripts/bench")?;
-    let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let connection = connect().await?;
+    let channel = confirming(&connection).await?;
     declare(&channel).await?;
 
     let clock = Clock::start()?;
@@ -102,20 +99,6 @@ async fn declare(channel: &Channel) -> anyhow::Result<()> {
     for (queue, arguments) in [(WORK, work), (WAIT, wait), (SHARED, kind("classic"))] {
         channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await?;
     }
-    Ok(())
-}
-
-fn kind(name: &str) -> FieldTable {
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString(name.into()));
-    arguments
-}
-
-async fn publish(channel: &Channel, queue: &str) -> anyhow::Result<()> {
-    let properties = BasicProperties::default().with_delivery_mode(2);
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let confirm = channel.basic_publish("".into(), queue.into(), options, &BODY, properties).await?;
-    ensure!(matches!(confirm.await?, Confirmation::Ack(None)), "a message was not taken");
     Ok(())
 }
 

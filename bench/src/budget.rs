@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::lab::{Lab, Library};
 use crate::table::Table;
 
@@ -26,10 +28,12 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let _children = lab.workers(workers)?;
     let _producer = lab.program("producer", &["sync", "--full"])?.spawn()?;
     tokio::time::sleep(warm_up).await;
-    let (calls, saves) = (lab.portal_calls().await?, lab.requests("bynder.save").await?);
+    let before = lab.stats().await?;
     tokio::time::sleep(steady).await;
-    let (calls, saves) = (lab.portal_calls().await? - calls, lab.requests("bynder.save").await? - saves);
     let stats = lab.stats().await?;
+    let made = |name: &str| count(&stats["requests"][name]) - count(&before["requests"][name]);
+    let calls = count(&stats["portal_calls"]) - count(&before["portal_calls"]);
+    let saves = made("bynder.save");
     let allowed = BUDGET * steady.as_secs_f64() / WINDOW;
     table.add(
         "portal calls, of those that the budget allows",
@@ -37,7 +41,15 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     );
     table.add("refusals (429)", stats["refusals"].to_string());
     table.add("the busiest five minutes", format!("{} calls", stats["busiest_window"]));
-    table.add("calls an asset", format!("{:.2}", calls as f64 / saves.max(1) as f64));
+    // What began in these minutes and what ended in them are not the same assets, so that each kind tells more than all.
+    let names = stats["requests"].as_object().into_iter().flat_map(|requests| requests.keys());
+    let each = |calls: u64| format!("{:.2}", calls as f64 / saves.max(1) as f64);
+    let kinds: Vec<_> = names
+        .filter_map(|name| Some((name.strip_prefix("bynder.")?, made(name))))
+        .filter(|(_, made)| *made > 0)
+        .map(|(kind, made)| format!("{kind} {}", each(made)))
+        .collect();
+    table.add("calls for each save", format!("{}: {}", each(calls), kinds.join(", ")));
     table.add(
         "assets",
         format!(
@@ -47,4 +59,8 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         ),
     );
     Ok(table)
+}
+
+fn count(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_default()
 }

@@ -7,6 +7,7 @@ mod enumeration;
 mod lab;
 mod large;
 mod library;
+mod messages;
 mod publishing;
 mod scale;
 mod soak;

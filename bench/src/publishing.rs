@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use futures::future::try_join_all;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions};
-use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use lapin::Channel;
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use tokio::time::Instant;
 
+use crate::messages::{BODY, confirming, connect, kind, publish};
 use crate::table::{Table, rate};
 
-/// About what a job's message holds.
-const BODY: [u8; 600] = [b'x'; 600];
 const QUEUE: &str = "bench.publishing";
 
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
@@ -25,21 +22,16 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
             long.as_secs()
         ),
     );
-    let url = std::env::var("BENCH_BROKER").context("start it by scripts/bench")?;
-    let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
+    let connection = connect().await?;
     let control = connection.create_channel().await?;
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
     for channels in if is_short { &[1, 16][..] } else { &[1, 2, 4, 8, 16, 32, 64] } {
-        control.queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), arguments.clone()).await?;
+        control.queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), kind("quorum")).await?;
         let mut open = Vec::new();
         for _ in 0..*channels {
-            let channel = connection.create_channel().await?;
-            channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            open.push(channel);
+            open.push(confirming(&connection).await?);
         }
         let started = Instant::now();
-        let sent = try_join_all(open.iter().map(|channel| publish(channel, started + long))).await?;
+        let sent = try_join_all(open.iter().map(|channel| publish_until(channel, started + long))).await?;
         let figure = format!("{:.0} messages/s", rate(sent.iter().sum(), started.elapsed()));
         table.add(format!("{channels} channels"), figure);
         for channel in open {
@@ -50,13 +42,10 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-async fn publish(channel: &Channel, until: Instant) -> anyhow::Result<u64> {
+async fn publish_until(channel: &Channel, until: Instant) -> anyhow::Result<u64> {
     let mut sent = 0;
     while Instant::now() < until {
-        let properties = BasicProperties::default().with_delivery_mode(2);
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let confirm = channel.basic_publish("".into(), QUEUE.into(), options, &BODY, properties).await?;
-        anyhow::ensure!(matches!(confirm.await?, Confirmation::Ack(None)), "a message was not taken");
+        publish(channel, QUEUE).await?;
         sent += 1;
     }
     Ok(sent)

@@ -17,10 +17,18 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// Queues of jobs that have not ended, by what their names go on with after the prefix.
 const UNDER_WAY: [&str; 5] = [".submit.", ".transfer", ".save", ".wait.", ".hold."];
 
-/// One look at a worker.
-struct Sample {
-    resident: u64,
-    descriptors: usize,
+/// Looks at the broker, which answers its operator by a process of a second, are this far apart.
+const BETWEEN_LOOKS_AT_BROKER: Duration = Duration::from_secs(30);
+
+/// What was seen, in the order of time.
+#[derive(Default)]
+struct Samples {
+    /// Bytes, one look at one worker each.
+    resident: Vec<u64>,
+    /// One look at one worker each.
+    descriptors: Vec<u64>,
+    /// Those of all programs, on the broker.
+    channels: Vec<u64>,
 }
 
 pub(crate) async fn measure(is_short: bool, minutes: u64) -> anyhow::Result<Table> {
@@ -43,26 +51,9 @@ pub(crate) async fn measure(is_short: bool, minutes: u64) -> anyhow::Result<Tabl
     let people = uploads(&lab, Instant::now() + long);
     let (samples, uploaded) = tokio::try_join!(watch(&lab, &mut workers, &mut producer, long), people)?;
     settle(&lab).await?;
-    let quarter = (samples.len() / 4).max(1);
-    let mean =
-        |part: &[Sample], of: fn(&Sample) -> u64| part.iter().map(of).sum::<u64>() / part.len().max(1) as u64;
-    let (first, last) = (&samples[quarter..2 * quarter.max(1)], &samples[samples.len() - quarter..]);
-    for (name, of) in [
-        ("memory of a worker", (|sample| sample.resident) as fn(&Sample) -> u64),
-        ("open descriptors of a worker", |sample| sample.descriptors as u64),
-    ] {
-        let show = |value: u64| if name.starts_with("memory") { mebibytes(value) } else { value.to_string() };
-        let most = samples.iter().map(of).max().unwrap_or_default();
-        table.add(
-            name,
-            format!(
-                "second quarter {}, last quarter {}, at most {}",
-                show(mean(first, of)),
-                show(mean(last, of)),
-                show(most)
-            ),
-        );
-    }
+    table.add("memory of a worker", quarters(&samples.resident, mebibytes));
+    table.add("open descriptors of a worker", quarters(&samples.descriptors, |count| count.to_string()));
+    table.add("channels on the broker", quarters(&samples.channels, |count| count.to_string()));
     table.add("new versions by people", uploaded.to_string());
     table.add("saves", lab.requests("bynder.save").await?.to_string());
     let spooled = (0..2)
@@ -86,15 +77,26 @@ pub(crate) async fn measure(is_short: bool, minutes: u64) -> anyhow::Result<Tabl
     Ok(table)
 }
 
+/// Means of a second and a last quarter, which are alike if nothing grows.
+fn quarters(values: &[u64], show: fn(u64) -> String) -> String {
+    let quarter = (values.len() / 4).max(1);
+    let mean = |part: &[u64]| show(part.iter().sum::<u64>() / part.len().max(1) as u64);
+    let second = values.get(quarter..2 * quarter).unwrap_or(values);
+    let last = &values[values.len().saturating_sub(quarter)..];
+    let most = show(values.iter().copied().max().unwrap_or_default());
+    format!("second quarter {}, last quarter {}, at most {most}", mean(second), mean(last))
+}
+
 /// Looks at the workers every two seconds. Fails as soon as a program ends, or nothing is saved any more.
 async fn watch(
     lab: &Lab,
     workers: &mut [Child],
     producer: &mut Child,
     long: Duration,
-) -> anyhow::Result<Vec<Sample>> {
+) -> anyhow::Result<Samples> {
     let until = Instant::now() + long;
-    let mut samples = Vec::new();
+    let mut samples = Samples::default();
+    let mut look_at_broker = Instant::now() + Duration::from_secs(5);
     let (mut saves, mut last_save) = (0, Instant::now());
     while Instant::now() < until {
         if let Some(status) = producer.try_wait()? {
@@ -105,7 +107,12 @@ async fn watch(
                 bail!("a worker ended: {status}");
             }
             let usage = worker.id().and_then(usage::of).context("a worker cannot be looked at")?;
-            samples.push(Sample { resident: usage.resident, descriptors: usage.descriptors });
+            samples.resident.push(usage.resident);
+            samples.descriptors.push(usage.descriptors as u64);
+        }
+        if Instant::now() >= look_at_broker {
+            samples.channels.push(broker(&["list_channels", "pid"]).await?.lines().count() as u64);
+            look_at_broker = Instant::now() + BETWEEN_LOOKS_AT_BROKER;
         }
         let now = lab.requests("bynder.save").await?;
         if now > saves {

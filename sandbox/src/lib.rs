@@ -122,6 +122,11 @@ impl Sandbox {
         self.shared.world().under_way > 0
     }
 
+    /// Whether every change is there and the listing shows it.
+    pub fn is_listed(&self) -> bool {
+        portal::is_listed(&mut self.shared.world(), &self.shared)
+    }
+
     /// Starts a block now, as if the limit had been crossed.
     pub fn block(&self) {
         self.shared.world().limiter.block();

@@ -110,6 +110,7 @@ fn enter(world: &mut World, endpoint: Endpoint) {
 
 fn leave(world: &mut World, endpoint: Endpoint) {
     world.under_way -= 1;
+    *world.carried_out.entry(endpoint.name()).or_default() += 1;
     if endpoint == Endpoint::Submit {
         world.submits.now -= 1;
     }

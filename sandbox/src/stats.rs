@@ -11,6 +11,8 @@ use crate::world::World;
 pub struct Stats {
     /// By endpoint.
     pub requests: BTreeMap<String, u64>,
+    /// Those of them that were carried out, whatever became of the answer; by endpoint.
+    pub carried_out: BTreeMap<String, u64>,
     /// Those that count towards the portal's limit.
     pub portal_calls: u64,
     /// The most portal calls in any window of the limit's length.
@@ -22,8 +24,12 @@ pub struct Stats {
 }
 
 pub(crate) fn stats(world: &World) -> Stats {
+    let named = |counts: &BTreeMap<&str, u64>| {
+        counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    };
     Stats {
-        requests: world.requests.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+        requests: named(&world.requests),
+        carried_out: named(&world.carried_out),
         portal_calls: world.limiter.calls,
         busiest_window: world.limiter.busiest,
         refusals: world.limiter.refusals,

@@ -3,21 +3,14 @@
 use common::check::Check;
 use common::outcome::{Failure, FailureClass, Outcome};
 use sandbox::NewAsset;
-use sandbox::faults::{Action, Faults, Moment, Rule};
+use sandbox::faults::{Action, Faults, Moment};
 use sandbox::media::{Defect, Format, file};
 
+use crate::harness::scene::every;
 use crate::harness::{Bench, assert_clean, is_protected, quick};
 
 fn every_result_with(defect: Defect) -> Faults {
-    let rule = Rule {
-        endpoint: "imatag.submit".to_owned(),
-        probability: 1.0,
-        skip: 0,
-        times: None,
-        moment: Moment::After,
-        action: Action::Defect(defect),
-    };
-    Faults { seed: 1, rules: vec![rule] }
+    every("imatag.submit", Moment::After, Action::Defect(defect))
 }
 
 /// A library of one asset of this format, with everything that a check looks at.

@@ -275,7 +275,7 @@ async fn a_limit_ends_the_run_with_its_own_code_and_the_next_run_goes_on() {
         ran.assert_code(code);
         let done = bench.sandbox.audit().assets.iter().filter(|asset| is_protected(asset)).count();
         assert_eq!(done, protected);
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        bench.until_listed().await;
     }
 }
 
@@ -287,7 +287,7 @@ async fn a_failed_job_is_shown_replayed_and_then_done() {
         bench.sandbox.edit(&id, edit).unwrap();
     };
     note("see ticket 4711");
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    bench.until_listed().await;
     bench.sync().await.assert_code(6);
     let shown = bench.run(&["failed", "show", "--asset", &id]).await;
     assert!(shown.out.contains("see ticket 4711"), "{shown:#?}");

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use sandbox::faults::{Action, Faults, Moment, Rule};
+use sandbox::faults::{Action, Faults, Moment};
 use sandbox::{NewAsset, RateLimit};
 use tokio::process::Child;
 
 use crate::harness::fleet::Fleet;
+use crate::harness::scene::every;
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until};
 
 /// The sandbox's second brand.
@@ -62,9 +63,7 @@ async fn a_file_that_was_paid_for_is_found_wherever_the_directories_were_before(
     let id = bench.sandbox.add_asset(of_nordlicht("c.jpg", 3)).unwrap();
     let body = "{\"detail\": \"no\"}".to_owned();
     let action = Action::Answer { status: 400, body, content_type: "application/json".to_owned() };
-    let endpoint = "bynder.upload_init".to_owned();
-    let rule = Rule { endpoint, probability: 1.0, skip: 0, times: None, moment: Moment::Before, action };
-    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    bench.sandbox.set_faults(every("bynder.upload_init", Moment::Before, action));
     bench.sync().await.assert_code(6);
     assert_eq!((bench.asset(&id).media, is_protected(&bench.asset(&id))), (1, false));
 

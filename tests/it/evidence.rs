@@ -15,7 +15,7 @@ async fn a_report_holds_versions_hashes_ids_and_outcome_of_each_asset() {
     let noted = bench.sandbox.add_asset(picture("noted.jpg", 2)).unwrap();
     let note = sandbox::Edit { marker: Some("see ticket 4711".to_owned()), ..sandbox::Edit::default() };
     bench.sandbox.edit(&noted, note).unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    bench.until_listed().await;
     let summary = bench.sync().await.assert_code(6).summary();
     let run = summary["run_id"].as_str().unwrap();
     let asset = bench.asset(&id);

@@ -7,13 +7,8 @@ use common::outcome::{FailureClass, Outcome};
 use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
 use sandbox::{NewAsset, NewFile};
 
+use crate::harness::scene::{every, lost_once, once};
 use crate::harness::{Bench, MODES, assert_clean, is_protected, picture, quick, saved_versions};
-
-fn once(endpoint: &str, moment: Moment, action: Action) -> Faults {
-    let rule =
-        Rule { endpoint: endpoint.to_owned(), probability: 1.0, skip: 0, times: Some(1), moment, action };
-    Faults { seed: 1, rules: vec![rule] }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_hundred_assets_under_random_faults_end_as_planted() {
@@ -153,7 +148,7 @@ async fn an_error_page_in_the_place_of_a_saved_version_does_not_make_it_a_person
         body: "<p>maintenance</p>".to_owned(),
         content_type: "text/html".to_owned(),
     };
-    let mut faults = once("bynder.save", Moment::After, Action::Reset);
+    let mut faults = lost_once("bynder.save");
     // After the original, the file is fetched to learn whose the version is that the save may have made.
     faults.rules.push(Rule { skip: 1, ..once("s3.file", Moment::Before, page).rules.remove(0) });
     bench.sandbox.set_faults(faults);
@@ -192,15 +187,7 @@ async fn a_refused_token_stops_the_run_at_once_and_keeps_its_jobs() {
         body: "Invalid or expired token.\n".to_owned(),
         content_type: "text/plain".to_owned(),
     };
-    let rule = Rule {
-        endpoint: "bynder.download".to_owned(),
-        probability: 1.0,
-        skip: 0,
-        times: None,
-        moment: Moment::Before,
-        action: refused,
-    };
-    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    bench.sandbox.set_faults(every("bynder.download", Moment::Before, refused));
     let stopped = bench.sync().await;
     stopped.assert_code(4);
     assert!(stopped.talk.contains("does not accept the token"), "{stopped:#?}");
@@ -219,15 +206,7 @@ async fn a_token_that_may_not_write_stops_the_run_before_the_library_is_paid_for
     }
     let refused =
         Action::Answer { status: 403, body: "{}".to_owned(), content_type: "application/json".to_owned() };
-    let rule = Rule {
-        endpoint: "bynder.modify".to_owned(),
-        probability: 1.0,
-        skip: 0,
-        times: None,
-        moment: Moment::Before,
-        action: refused,
-    };
-    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    bench.sandbox.set_faults(every("bynder.modify", Moment::Before, refused));
     let stopped = bench.sync().await;
     stopped.assert_code(4);
     let submitted = bench.sandbox.stats().requests.get("imatag.submit").copied().unwrap_or_default();

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use common::outcome::Outcome;
 use nix::sys::signal::Signal;
-use sandbox::faults::{Action, Faults, Moment, Rule};
+use sandbox::faults::{Action, Moment};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::harness::fleet::{Fleet, signal};
+use crate::harness::scene::every;
 use crate::harness::{assert_clean, picture, quick, until};
 
 fn lines(text: &str) -> Vec<Value> {
@@ -110,15 +111,7 @@ async fn the_status_tells_who_is_at_work_what_they_cannot_use_and_goes_on_until_
         fleet.bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
     }
     let refusal = Action::Answer { status: 401, body: String::new(), content_type: "text/plain".to_owned() };
-    let rule = Rule {
-        endpoint: "imatag.submit".to_owned(),
-        probability: 1.0,
-        skip: 0,
-        times: None,
-        moment: Moment::Before,
-        action: refusal,
-    };
-    fleet.bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    fleet.bench.sandbox.set_faults(every("imatag.submit", Moment::Before, refusal));
     let _worker = fleet.worker();
     fleet.publish().await.assert_code(0);
     until(|| fleet.worker_logs().contains("no further jobs are taken")).await;

@@ -6,12 +6,12 @@ use common::outcome::{FailureClass, Outcome};
 use common::queue::JobQueue;
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
-use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
+use sandbox::faults::{Action, Faults, Moment, of_all_kinds};
 
 use crate::harness::broker::{Broker, free_ports};
 use crate::harness::fleet::{Fleet, ended};
 use crate::harness::page::shows;
-use crate::harness::scene::slow;
+use crate::harness::scene::{every, slow};
 use crate::harness::scrape::Scrape;
 use crate::harness::{assert_clean, is_protected, picture, quick, until, until_async};
 
@@ -122,15 +122,7 @@ async fn a_refused_token_stops_the_workers_and_keeps_their_jobs() {
     comes("/readyz", "200 OK").await;
     let refused =
         Action::Answer { status: 401, body: "no".to_owned(), content_type: "text/plain".to_owned() };
-    let rule = Rule {
-        endpoint: "bynder.download".to_owned(),
-        probability: 1.0,
-        skip: 0,
-        times: None,
-        moment: Moment::Before,
-        action: refused,
-    };
-    fleet.bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    fleet.bench.sandbox.set_faults(every("bynder.download", Moment::Before, refused));
     fleet.publish().await.assert_code(0);
     comes("/readyz", "does not accept the token").await;
     comes("/healthz", "200 OK").await;

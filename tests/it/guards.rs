@@ -3,22 +3,13 @@
 use std::time::Duration;
 
 use common::config::Span;
-use sandbox::faults::{Action, Faults, Moment, Rule};
+use sandbox::faults::{Action, Faults, Moment};
 use sandbox::{NewAsset, ViolationKind};
 
+use crate::harness::scene::{lost_once, once};
 use crate::harness::{Bench, assert_clean, picture, quick, until};
 
 const SYNC: [&str; 4] = ["sync", "--full", "--json", "--quiet"];
-
-fn lost_answer(endpoint: &str) -> Faults {
-    fault(endpoint, Moment::After, Action::Reset)
-}
-
-fn fault(endpoint: &str, moment: Moment, action: Action) -> Faults {
-    let rule =
-        Rule { endpoint: endpoint.to_owned(), probability: 1.0, skip: 0, times: Some(1), moment, action };
-    Faults { seed: 1, rules: vec![rule] }
-}
 
 /// Runs one asset under a fault, with a guard switched off or with all of them.
 async fn violations(asset: NewAsset, faults: &Faults, without: Option<&str>) -> Vec<ViolationKind> {
@@ -37,13 +28,13 @@ async fn assert_guards(guard: &str, asset: NewAsset, faults: Faults, harm: Viola
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_find_before_submit_a_file_is_watermarked_twice() {
-    let faults = lost_answer("imatag.submit");
+    let faults = lost_once("imatag.submit");
     assert_guards("FindBeforeSubmit", picture("one.jpg", 1), faults, ViolationKind::DoneTwice).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_look_before_save_a_version_is_saved_twice() {
-    let faults = lost_answer("bynder.save");
+    let faults = lost_once("bynder.save");
     assert_guards("LookBeforeSave", picture("one.jpg", 1), faults, ViolationKind::DoneTwice).await;
 }
 
@@ -73,7 +64,7 @@ async fn save_that_lands_late(without: Option<&str>) -> Bench {
     bench.reconfigure("'1s'", "'4s'");
     bench.reconfigure("'2s']", "'5s']");
     let late = Action::Delay(Span(Duration::from_secs(3)));
-    bench.sandbox.set_faults(fault("bynder.save", Moment::Before, late));
+    bench.sandbox.set_faults(once("bynder.save", Moment::Before, late));
     let mut child = bench.spawn(&SYNC);
     until(|| bench.sandbox.stats().requests.contains_key("bynder.save")).await;
     child.kill().await.unwrap();

@@ -90,7 +90,7 @@ async fn a_replay_pays_for_what_was_never_paid_and_for_nothing_twice() {
     };
     // One fails before it is paid for, the other after; both were counted when they were published.
     note("see ticket 4711");
-    tokio::time::sleep(quick().index_lag * 2).await;
+    bench.until_listed().await;
     let settings = "[limits]\nassets_per_day = 2";
     bench.configure(settings);
     bench.reconfigure("request_timeout = '1s'", "request_timeout = '1s'\nlongest_wait = '0s'");
@@ -104,7 +104,7 @@ async fn a_replay_pays_for_what_was_never_paid_and_for_nothing_twice() {
     assert!(bench.sandbox.audit().assets.iter().all(is_protected));
     assert_eq!(paid(&bench), 2);
     fill(&bench, 1);
-    tokio::time::sleep(quick().index_lag * 2).await;
+    bench.until_listed().await;
     assert_eq!(bench.sync().await.assert_code(8).summary()["published"], 0);
     assert_clean(&bench.sandbox.audit());
 }

@@ -4,15 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::outcome::{FailureClass, Outcome};
-use sandbox::faults::{Action, Faults, Moment, Rule};
+use sandbox::faults::{Action, Moment};
 use sandbox::{AuditedAsset, Edit, Forgets, NewAsset, NewVersion, Restricted};
 
+use crate::harness::scene::{every, lost_once};
 use crate::harness::{Bench, MODES, assert_clean, is_protected, picture, quick, until};
-
-/// Past the time in which the listing may be behind a save.
-async fn settle() {
-    tokio::time::sleep(Duration::from_millis(600)).await;
-}
 
 fn copies(bench: &Bench) -> Vec<AuditedAsset> {
     bench
@@ -44,7 +40,7 @@ async fn a_copy_carries_everything_from_its_first_moment_and_is_linked_both_ways
     bench.configure("[output]\nmode = 'copy'\nlink_metaproperty = 'Imatag_Link'\n");
     bench.reconfigure("[imatag]", "status_metaproperty = 'imatag_status'\n[imatag]");
     bench.sync().await.assert_code(0);
-    settle().await;
+    bench.until_settled().await;
     // The sandbox holds the copy against its original as it is saved.
     assert_clean(&bench.sandbox.audit());
     let (original, made) = (bench.asset(&id), copies(&bench));
@@ -86,18 +82,18 @@ async fn a_copy_that_could_not_be_restricted_is_refused_by_name_before_it_is_pai
 async fn a_changed_original_makes_a_new_version_of_the_same_copy() {
     let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
     bench.sync().await.assert_code(0);
-    settle().await;
+    bench.until_settled().await;
     bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
-    settle().await;
+    bench.until_settled().await;
     bench.sync().await.assert_code(0);
     assert_clean(&bench.sandbox.audit());
     let made = copies(&bench);
     assert_eq!((made.len(), made[0].versions.len(), bench.asset(&id).versions.len()), (1, 2, 2));
     assert!(is_protected(&bench.asset(&id)));
     // What was in the copy before is not in it now, so the older original is taken up again, at no new watermark.
-    settle().await;
+    bench.until_settled().await;
     bench.sandbox.new_version(&id, &NewVersion { restore: Some(1), seed: None }).unwrap().unwrap();
-    settle().await;
+    bench.until_settled().await;
     bench.sync().await.assert_code(0);
     assert_clean(&bench.sandbox.audit());
     assert_eq!((copies(&bench)[0].versions.len(), bench.asset(&id).media), (3, 2));
@@ -108,16 +104,14 @@ async fn a_changed_original_makes_a_new_version_of_the_same_copy() {
 async fn a_copy_whose_new_version_fails_for_good_says_nothing_of_it() {
     let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
     bench.sync().await.assert_code(0);
-    settle().await;
+    bench.until_settled().await;
     let before = copies(&bench)[0].marker.clone();
     bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
-    settle().await;
+    bench.until_settled().await;
     let action = Action::Answer { status: 400, body: "no".to_owned(), content_type: "text/plain".to_owned() };
-    let endpoint = "bynder.save".to_owned();
-    let rule = Rule { endpoint, probability: 1.0, skip: 0, times: None, moment: Moment::Before, action };
-    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    bench.sandbox.set_faults(every("bynder.save", Moment::Before, action));
     bench.sync().await.assert_code(6);
-    settle().await;
+    bench.until_settled().await;
     assert_eq!(copies(&bench)[0].marker, before);
     assert_clean(&bench.sandbox.audit());
 }
@@ -127,14 +121,14 @@ async fn a_copy_is_no_original_even_when_a_person_changes_its_file() {
     let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
     bench.sync().await.assert_code(0);
     let copy = copies(&bench).remove(0).id;
-    settle().await;
+    bench.until_settled().await;
     bench.sandbox.new_version(&copy, &NewVersion::default()).unwrap().unwrap();
-    settle().await;
+    bench.until_settled().await;
     let ran = bench.sync().await;
     assert_eq!((ran.code, &ran.summary()["selected"]), (Some(0), &0.into()), "{ran:#?}");
     // And their file stays when the original changes.
     bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
-    settle().await;
+    bench.until_settled().await;
     bench.sync().await.assert_code(6);
     assert_clean(&bench.sandbox.audit());
     let Some(Outcome::Failed(failure)) = bench.outcome(&id).await else { panic!("it did not fail") };
@@ -157,7 +151,7 @@ async fn a_marker_that_a_person_copied_from_elsewhere_ties_nothing() {
     let others = [(of_original, 72), (of_copy, 73)].map(|(marker, number)| {
         bench.sandbox.add_asset(NewAsset { marker, ..NewAsset::new("other.jpg", size(number)) }).unwrap()
     });
-    settle().await;
+    bench.until_settled().await;
     bench.sync().await.assert_code(0);
     assert_clean(&bench.sandbox.audit());
     assert_eq!(copies(&bench).len(), 3);
@@ -170,9 +164,9 @@ async fn a_marker_that_a_person_copied_from_elsewhere_ties_nothing() {
 async fn an_additional_file_is_named_by_its_hash_and_a_changed_original_gets_another() {
     let (bench, id) = Bench::with_asset_in("additional", rich()).await;
     bench.sync().await.assert_code(0);
-    settle().await;
+    bench.until_settled().await;
     bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
-    settle().await;
+    bench.until_settled().await;
     bench.sync().await.assert_code(0);
     assert_clean(&bench.sandbox.audit());
     let asset = bench.asset(&id);
@@ -192,7 +186,7 @@ async fn switching_modes_on_a_protected_library_does_nothing_twice() {
     for first in MODES {
         let (bench, id) = Bench::with_asset_in(first, picture("one.jpg", 1)).await;
         bench.sync().await.assert_code(0);
-        settle().await;
+        bench.until_settled().await;
         let before = bench.sandbox.stats();
         for second in MODES {
             bench.set_mode(second);
@@ -230,7 +224,7 @@ async fn an_asset_that_is_opted_out_is_neither_copied_nor_added_to() {
         let (bench, id) = Bench::with_asset_in(mode, picture("one.jpg", 1)).await;
         let wish = Edit { marker: Some("opted-out; ".to_owned()), ..Edit::default() };
         bench.sandbox.edit(&id, wish).unwrap();
-        settle().await;
+        bench.until_settled().await;
         bench.sync().await.assert_code(0);
         assert_clean(&bench.sandbox.audit());
         assert_eq!(bench.asset(&id).made, 0);
@@ -281,7 +275,7 @@ async fn a_copy_that_lost_its_marker_in_the_portal_gets_it_again_and_is_no_origi
     bench.set_mode("copy");
     let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     bench.sync().await.assert_code(0);
-    settle().await;
+    bench.until_settled().await;
     let again = bench.sync().await;
     assert_eq!(again.summary()["selected"], 0, "{again:#?}");
     assert_clean(&bench.sandbox.audit());
@@ -306,7 +300,7 @@ async fn what_was_put_elsewhere_is_verified_there_and_leaves_nothing_to_put_back
     for mode in ["copy", "additional"] {
         let (bench, id) = Bench::with_asset_in(mode, picture("one.jpg", 1)).await;
         let run = bench.sync().await.summary()["run_id"].as_str().unwrap().to_owned();
-        settle().await;
+        bench.until_settled().await;
         bench.run(&["verify", "--sample", "1", "--json"]).await.assert_code(0);
         for meant in [["--run", &run], ["--ids", &id]] {
             let ran = bench.run(&["restore", meant[0], meant[1], "--yes", "--json"]).await;
@@ -325,26 +319,13 @@ async fn what_was_put_elsewhere_is_verified_there_and_leaves_nothing_to_put_back
     }
 }
 
-/// The first save of a new asset is done, and nobody learns of it.
-fn lost_answer() -> Faults {
-    let rule = Rule {
-        endpoint: "bynder.save_new".to_owned(),
-        probability: 1.0,
-        skip: 0,
-        times: Some(1),
-        moment: Moment::After,
-        action: Action::Reset,
-    };
-    Faults { seed: 1, rules: vec![rule] }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_whose_answer_was_lost_is_looked_for_once_the_listing_has_caught_up() {
     let bench = Bench::new(sandbox::Options { index_lag: Duration::from_secs(4), ..quick() }).await;
     bench.set_mode("copy");
     bench.reconfigure("index_lag = '50ms'", "index_lag = '5s'");
     let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
-    bench.sandbox.set_faults(lost_answer());
+    bench.sandbox.set_faults(lost_once("bynder.save_new"));
     bench.sync().await.assert_code(0);
     assert_clean(&bench.sandbox.audit());
     assert_eq!((copies(&bench).len(), is_protected(&bench.asset(&id))), (1, true));
@@ -353,7 +334,7 @@ async fn a_copy_whose_answer_was_lost_is_looked_for_once_the_listing_has_caught_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_whose_answer_was_lost_is_found_by_a_clock_that_is_ahead_of_the_portals() {
     let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
-    bench.sandbox.set_faults(lost_answer());
+    bench.sandbox.set_faults(lost_once("bynder.save_new"));
     let ahead = [
         ("LD_PRELOAD", "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1".to_owned()),
         ("FAKETIME", "+300".to_owned()),

@@ -1,13 +1,16 @@
 //! A whole library ends as planted, and a second run does nothing.
 
+use common::outcome::Outcome;
+use sandbox::faults::{Action, Faults, Moment};
+use sandbox::{Edit, NewVersion, Options};
 use serde_json::json;
 
+use crate::harness::scene::every;
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions, until};
-use common::outcome::Outcome;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_asset_ends_as_planted_and_a_second_run_touches_nothing() {
-    let bench = Bench::new(sandbox::Options { assets: 90, ..quick() }).await;
+    let bench = Bench::new(Options { assets: 90, ..quick() }).await;
     let first = bench.sync().await;
     first.assert_code(6);
     assert_clean(&bench.sandbox.audit());
@@ -65,7 +68,7 @@ async fn an_unchanged_library_costs_no_call_but_the_listing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_library_of_many_protected_assets_costs_a_call_a_thousand() {
-    let bench = Bench::new(sandbox::Options { archive: 25_500, ..quick() }).await;
+    let bench = Bench::new(Options { archive: 25_500, ..quick() }).await;
     let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     bench.sync().await.assert_code(0);
     assert!(is_protected(&bench.asset(&id)));
@@ -82,8 +85,8 @@ async fn a_delta_run_takes_up_what_changed_and_nothing_else() {
     let bench = Bench::new(quick()).await;
     let ids: Vec<_> = (0..4).map(|seed| bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap()).collect();
     bench.sync().await.assert_code(0);
-    bench.sandbox.new_version(&ids[2], &sandbox::NewVersion::default()).unwrap().unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    bench.sandbox.new_version(&ids[2], &NewVersion::default()).unwrap().unwrap();
+    bench.until_listed().await;
     let delta = bench.run(&["sync", "--json", "--quiet"]).await;
     delta.assert_code(0);
     assert_eq!((&delta.summary()["mode"], &delta.summary()["watermarked"]), (&json!("delta"), &json!(1)));
@@ -97,29 +100,21 @@ async fn what_is_deleted_or_archived_between_two_runs_is_an_outcome_and_no_error
     let ids: Vec<_> = (0..3).map(|seed| bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap()).collect();
     bench.reconfigure("[worker]\n", "[filters]\narchived = false\n[worker]\n");
     // Published and not done: the program dies when all three wait at Imatag.
-    let slow = sandbox::faults::Rule {
-        endpoint: "bynder.download".to_owned(),
-        probability: 1.0,
-        skip: 0,
-        times: None,
-        moment: sandbox::faults::Moment::Before,
-        action: sandbox::faults::Action::Hang,
-    };
-    bench.sandbox.set_faults(sandbox::faults::Faults { seed: 1, rules: vec![slow] });
+    bench.sandbox.set_faults(every("bynder.download", Moment::Before, Action::Hang));
     let mut dying = bench.spawn(&["sync", "--full", "--quiet"]);
     until(|| bench.sandbox.stats().requests.get("bynder.download") >= Some(&3)).await;
     dying.kill().await.unwrap();
-    bench.sandbox.set_faults(sandbox::faults::Faults::default());
+    bench.sandbox.set_faults(Faults::default());
     bench.sandbox.delete(&ids[0]).unwrap();
-    let archived = sandbox::Edit { archived: Some(true), ..sandbox::Edit::default() };
+    let archived = Edit { archived: Some(true), ..Edit::default() };
     bench.sandbox.edit(&ids[1], archived).unwrap();
     let ran = bench.run(&["sync", "--json", "--quiet"]).await;
     ran.assert_code(0);
     assert_eq!(bench.outcome(&ids[0]).await, Some(Outcome::Gone));
     assert!(is_protected(&bench.asset(&ids[1])) && is_protected(&bench.asset(&ids[2])));
     // Changed once more, the archived one is none of the filter's any longer.
-    bench.sandbox.new_version(&ids[1], &sandbox::NewVersion::default()).unwrap().unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    bench.sandbox.new_version(&ids[1], &NewVersion::default()).unwrap().unwrap();
+    bench.until_listed().await;
     let delta = bench.run(&["sync", "--json", "--quiet"]).await.assert_code(0).summary();
     assert_eq!((&delta["mode"], &delta["selected"]), (&json!("delta"), &json!(0)), "{delta}");
     assert_clean(&bench.sandbox.audit());
@@ -180,10 +175,10 @@ async fn whoever_sets_or_forgets_the_cursor_keeps_the_state_before() {
 async fn a_restored_original_is_protected_again_from_the_same_watermark() {
     let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
     bench.sync().await.assert_code(0);
-    let restore = sandbox::NewVersion { restore: Some(1), ..sandbox::NewVersion::default() };
+    let restore = NewVersion { restore: Some(1), ..NewVersion::default() };
     bench.sandbox.new_version(&id, &restore).unwrap().unwrap();
     // Until the listing counts as settled, a row with an older version counts as one from before the save.
-    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    bench.until_settled().await;
     bench.sync().await.assert_code(0);
     let asset = bench.asset(&id);
     assert_eq!((saved_versions(&asset), asset.media, is_protected(&asset)), (2, 1, true));
@@ -193,7 +188,7 @@ async fn a_restored_original_is_protected_again_from_the_same_watermark() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_choose_and_the_rest_is_counted() {
-    let bench = Bench::new(sandbox::Options { assets: 30, ..quick() }).await;
+    let bench = Bench::new(Options { assets: 30, ..quick() }).await;
     let ran = bench
         .run(&[
             "sync",
@@ -219,9 +214,9 @@ async fn a_listing_that_knows_the_marker_and_not_the_version_does_no_harm() {
     bench.sync().await.assert_code(0);
     let marker = bench.asset(&id).marker;
     // As in a listing between the two writes: the older version active, the marker of the newer there.
-    let restore = |number| sandbox::NewVersion { restore: Some(number), ..sandbox::NewVersion::default() };
+    let restore = |number| NewVersion { restore: Some(number), ..NewVersion::default() };
     bench.sandbox.new_version(&id, &restore(1)).unwrap().unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    bench.until_settled().await;
     let mut child = bench.spawn(&["sync", "--full", "--quiet"]);
     until(|| bench.sandbox.stats().requests.get("bynder.download") > Some(&1)).await;
     bench.sandbox.new_version(&id, &restore(2)).unwrap().unwrap();

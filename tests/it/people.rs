@@ -89,7 +89,7 @@ async fn people_at_work(mode: &str, assets: u32, seed: u64) {
     // What fell between, the next runs put right; one within the time that a listing has to settle after a save, half a
     // second here, may leave an asset to the one after.
     for _ in 0..2 {
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        bench.until_settled().await;
         bench.sync().await;
     }
     let audit = bench.sandbox.audit();
@@ -126,15 +126,13 @@ async fn a_version_uploaded_between_the_look_and_a_save_without_an_answer_is_nam
     let lost = Rule { moment: Moment::After, ..rule("bynder.save", Some(1), Action::Reset) };
     bench.sandbox.set_faults(Faults { seed: 1, rules: vec![old, lost] });
     let mut child = bench.spawn(&["sync", "--full", "--quiet"]);
-    until(|| bench.sandbox.stats().requests.contains_key("bynder.asset")).await;
-    // The request is counted a moment before it is answered, which nothing tells.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    until(|| bench.sandbox.stats().carried_out.contains_key("bynder.asset")).await;
     let theirs =
         bench.sandbox.new_version(&id, &NewVersion { restore: None, seed: Some(9) }).unwrap().unwrap();
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
     let crossed = Some(Outcome::Superseded { ours: Some(3), theirs });
     assert_eq!((theirs, bench.outcome(&id).await), (2, crossed.clone()));
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    bench.until_settled().await;
     let next = bench.sync().await;
     assert_eq!((&next.summary()["superseded"], bench.outcome(&id).await), (&1.into(), crossed), "{next:#?}");
     assert!(is_protected(&bench.asset(&id)));

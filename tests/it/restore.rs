@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use sandbox::faults::{Action, Faults, Moment, Rule};
 use sandbox::{AuditedAsset, Edit, NewVersion};
 
 use crate::harness::fleet::Fleet;
+use crate::harness::scene::lost_once;
 use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick, until};
 
 /// A library whose assets a run has protected; the run, and the assets' ids.
@@ -29,11 +29,6 @@ fn assert_restored(asset: &AuditedAsset) {
     assert_eq!((hashes.len(), hashes[2]), (3, hashes[0]), "{asset:#?}");
     assert!(asset.versions[2].active && !is_protected(asset), "{asset:#?}");
     assert!(asset.marker.as_deref().is_some_and(|marker| marker.starts_with("opted-out; ")), "{asset:#?}");
-}
-
-/// The index has caught up.
-async fn settle() {
-    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +54,7 @@ async fn a_run_is_undone_once_and_for_all() {
         (&0.into(), &100.into()),
         "{again}"
     );
-    settle().await;
+    bench.until_listed().await;
     let synced = bench.sync().await.assert_code(0).summary();
     assert_eq!((&synced["listed"], &synced["selected"]), (&100.into(), &0.into()));
     bench.sandbox.audit().assets.iter().for_each(assert_restored);
@@ -92,7 +87,7 @@ async fn a_persons_newer_version_is_left_and_so_is_what_was_never_protected() {
     assert_eq!(bench.asset(&ids[0]).versions.len(), 3);
     assert_clean(&bench.sandbox.audit());
     // Their version is protected by the next run, which the undo of the others does not keep from it.
-    settle().await;
+    bench.until_listed().await;
     assert_eq!(bench.sync().await.summary()["watermarked"], 2);
     assert_clean(&bench.sandbox.audit());
 }
@@ -100,7 +95,7 @@ async fn a_persons_newer_version_is_left_and_so_is_what_was_never_protected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_says_which_assets_are_meant_and_nobody_is_asked_without_a_terminal() {
     let (bench, run, _) = protected(quick(), 2).await;
-    settle().await;
+    bench.until_listed().await;
     let none = restore(&bench, &["--filter", "types=video"]).await.assert_code(0).summary();
     assert_eq!(none["chosen"], 0);
     let unasked = bench.run(&["restore", "--run", &run]).await;
@@ -124,8 +119,7 @@ async fn a_version_uploaded_between_the_opt_out_and_the_save_is_kept_and_wanted_
     let theirs = bench.sandbox.new_version(&ids[0], &NewVersion::default()).unwrap().unwrap();
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
     // Both writes of the marker, the opt-out and its withdrawal, have to land.
-    tokio::time::sleep(lag).await;
-    settle().await;
+    bench.until_listed().await;
     let asset = bench.asset(&ids[0]);
     assert!(asset.marker.as_deref().is_some_and(|marker| !marker.starts_with("opted-out")), "{asset:#?}");
     assert_eq!((theirs, asset.versions.len(), asset.versions[2].active), (3, 3, true));
@@ -141,7 +135,7 @@ async fn an_asset_that_a_person_opts_in_again_is_protected_from_the_same_medium(
     let marker = bench.asset(&ids[0]).marker.unwrap();
     let wanted = marker.strip_prefix("opted-out; ").unwrap().to_owned();
     bench.sandbox.edit(&ids[0], Edit { marker: Some(wanted), ..Edit::default() }).unwrap();
-    settle().await;
+    bench.until_listed().await;
     bench.sync().await.assert_code(0);
     let asset = bench.asset(&ids[0]);
     assert!(is_protected(&asset));
@@ -164,15 +158,7 @@ async fn without_the_record_a_restored_original_is_known_by_its_hash() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_save_whose_answer_is_lost_is_looked_for_and_not_repeated() {
     let (bench, run, ids) = protected(quick(), 1).await;
-    let lost = Rule {
-        endpoint: "bynder.save".to_owned(),
-        probability: 1.0,
-        skip: 0,
-        times: Some(1),
-        moment: Moment::After,
-        action: Action::Reset,
-    };
-    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![lost] });
+    bench.sandbox.set_faults(lost_once("bynder.save"));
     let restored = restore(&bench, &["--run", &run]).await.assert_code(0).summary();
     assert_eq!(restored["restored"], 1);
     assert_restored(&bench.asset(&ids[0]));
@@ -188,7 +174,7 @@ async fn beside_a_fleet_the_undo_goes_on_record_with_the_producer() {
     fleet.sync().await.assert_code(0);
     let restored = restore(&fleet.bench, &["--ids", &ids.join(",")]).await.assert_code(0).summary();
     assert_eq!(restored["restored"], 3, "{restored}");
-    settle().await;
+    fleet.bench.until_listed().await;
     assert_eq!(fleet.sync().await.summary()["selected"], 0);
     fleet.bench.sandbox.audit().assets.iter().for_each(assert_restored);
     assert_clean(&fleet.bench.sandbox.audit());
@@ -213,7 +199,7 @@ async fn die_at(point: u64) {
     let again = restore(&bench, &["--run", &run]).await;
     assert_eq!(again.code, Some(0), "after dying at {point}: {again:#?}");
     assert_restored(&bench.asset(&ids[0]));
-    settle().await;
+    bench.until_listed().await;
     let synced = bench.sync().await;
     assert_eq!(synced.summary()["selected"], 0, "after dying at {point}: {synced:#?}");
     assert_restored(&bench.asset(&ids[0]));

@@ -10,11 +10,12 @@ use std::time::Duration;
 use lapin::options::BasicGetOptions;
 use lapin::{Connection, ConnectionProperties};
 use nix::sys::signal::Signal;
-use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
+use sandbox::faults::{Action, Faults, Moment, of_all_kinds};
 use sandbox::{SECRET_MARK, ViolationKind};
 
 use crate::harness::broker::{Broker, free_ports};
 use crate::harness::fleet::{Fleet, ended, signal};
+use crate::harness::scene::every;
 use crate::harness::scrape::Scrape;
 use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick, until};
 
@@ -131,8 +132,7 @@ fn assert_no_address(bench: &Bench) {
 fn refusing(endpoint: &str, status: u16) -> Faults {
     let body = "{\"error\": \"no\", \"detail\": \"no\"}".to_owned();
     let action = Action::Answer { status, body, content_type: "application/json".to_owned() };
-    let (endpoint, moment) = (endpoint.to_owned(), Moment::Before);
-    Faults { seed: 1, rules: vec![Rule { endpoint, probability: 1.0, skip: 0, times: None, moment, action }] }
+    every(endpoint, Moment::Before, action)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,8 @@
 //! What librarians are told of an asset, at no further call.
 
-use sandbox::faults::{Action, Faults, Moment, Rule};
+use sandbox::faults::{Action, Moment};
 
+use crate::harness::scene::every;
 use crate::harness::{Bench, assert_clean, picture, quick, until};
 
 /// One asset, and a metaproperty to tell how it stands.
@@ -32,15 +33,7 @@ async fn a_job_that_fails_after_it_wrote_the_marker_says_why() {
     let (bench, id) = told().await;
     let refusal =
         Action::Answer { status: 400, body: "no".to_owned(), content_type: "text/plain".to_owned() };
-    let rule = Rule {
-        endpoint: "bynder.save".to_owned(),
-        probability: 1.0,
-        skip: 0,
-        times: None,
-        moment: Moment::Before,
-        action: refusal,
-    };
-    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    bench.sandbox.set_faults(every("bynder.save", Moment::Before, refusal));
     bench.sync().await.assert_code(6);
     until_told(&bench, &id, "failed 20").await;
     assert!(bench.asset(&id).status.unwrap().contains("refused: "));

@@ -1,7 +1,5 @@
 //! Protected assets still hold what their markers say, and those that do not are found.
 
-use std::time::Duration;
-
 use sandbox::{Edit, NewVersion};
 use serde_json::Value;
 
@@ -14,7 +12,7 @@ async fn protected(assets: u64) -> (Bench, Vec<String>) {
     let add = |seed| bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
     let ids: Vec<String> = (0..assets).map(add).collect();
     bench.sync().await.assert_code(0);
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    bench.until_listed().await;
     (bench, ids)
 }
 
@@ -48,7 +46,7 @@ async fn what_does_not_hold_is_named_and_peoples_work_is_told_from_it() {
     mark(&ids[1], |marker| format!("{marker}0"));
     bench.sandbox.new_version(&ids[2], &NewVersion::default()).unwrap().unwrap();
     mark(&ids[3], |marker| format!("opted-out; {marker}"));
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    bench.until_listed().await;
     let verified = bench.run(&["verify", "--sample", "1", "--json"]).await;
     let lines: Vec<Value> =
         verified.assert_code(6).out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -70,7 +68,7 @@ async fn a_producer_shows_what_a_verification_beside_it_found() {
     let worker = fleet.worker();
     fleet.sync().await.assert_code(0);
     drop(worker);
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    fleet.bench.until_listed().await;
     let verified = fleet.bench.run(&["verify", "--json"]).await.assert_code(0).summary();
     assert_eq!(verified["held"], 1);
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

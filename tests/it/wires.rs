@@ -1,10 +1,11 @@
 //! Three wires with other paths, field names and styles of answer, told apart by the profile file alone.
 
 use common::outcome::{FailureClass, Outcome};
-use sandbox::faults::{Action, Faults, Moment, Rule};
+use sandbox::faults::{Action, Moment};
 use sandbox::{Edit, Options};
 
 use crate::faults::run_under_faults;
+use crate::harness::scene::once;
 use crate::harness::{Bench, assert_clean, is_protected, picture, profile, quick, until_async};
 
 fn bytes(bench: &Bench) -> String {
@@ -27,12 +28,6 @@ fn link(bench: &Bench) -> String {
         announcement.client_id,
         announcement.client_secret,
     )
-}
-
-fn once(endpoint: &str, moment: Moment, action: Action) -> Faults {
-    let rule =
-        Rule { endpoint: endpoint.to_owned(), probability: 1.0, skip: 0, times: Some(1), moment, action };
-    Faults { seed: 1, rules: vec![rule] }
 }
 
 fn answer(status: u16, body: &str) -> Action {

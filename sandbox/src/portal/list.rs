@@ -55,9 +55,22 @@ pub(super) fn list(shared: &Shared, call: &Call) -> Response {
     answer
 }
 
+/// What the index was told until then, the listing shows.
+fn horizon(shared: &Shared) -> Instant {
+    Instant::now().checked_sub(shared.options.index_lag).unwrap_or_else(Instant::now)
+}
+
+pub(crate) fn is_listed(world: &mut World, shared: &Shared) -> bool {
+    let horizon = horizon(shared);
+    world.assets.values_mut().all(|asset| {
+        asset.settle();
+        asset.pending.is_empty() && asset.indexed.last().is_none_or(|(at, _)| *at <= horizon)
+    })
+}
+
 /// The rows as the index had them some time ago.
 fn indexed(world: &mut World, shared: &Shared) -> Vec<Value> {
-    let horizon = Instant::now().checked_sub(shared.options.index_lag).unwrap_or_else(Instant::now);
+    let horizon = horizon(shared);
     for asset in world.assets.values_mut() {
         asset.settle();
     }

@@ -70,6 +70,7 @@ pub(crate) struct World {
     pub(crate) outputs: HashMap<String, Output>,
     pub(crate) limiter: Limiter,
     pub(crate) requests: BTreeMap<&'static str, u64>,
+    pub(crate) carried_out: BTreeMap<&'static str, u64>,
     /// Requests that are being carried out, their clients still there or not.
     pub(crate) under_way: u64,
     /// Files that are being sent to Imatag, and the most there were at once.
@@ -156,6 +157,7 @@ impl Shared {
             outputs: HashMap::new(),
             limiter: Limiter::new(options.rate_limit),
             requests: BTreeMap::new(),
+            carried_out: BTreeMap::new(),
             under_way: 0,
             submits: Crowd::default(),
             saboteur: Saboteur::new(options.faults.clone()),

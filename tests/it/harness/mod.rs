@@ -138,6 +138,17 @@ impl Bench {
         self.reconfigure("request_timeout = '1s'", &format!("request_timeout = '{seconds}s'"));
     }
 
+    /// Waits until the listing shows what was done.
+    pub(crate) async fn until_listed(&self) {
+        until(|| self.sandbox.is_listed()).await;
+    }
+
+    /// Waits until the program takes a row for newer than its last save, ten of its lags later: its own clock tells, and
+    /// nothing else.
+    pub(crate) async fn until_settled(&self) {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+    }
+
     /// The program with this configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);

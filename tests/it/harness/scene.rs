@@ -7,18 +7,27 @@ use sandbox::faults::{Action, Faults, Moment, Rule};
 
 /// Every request to this endpoint takes this much longer, before anything is done.
 pub(crate) fn slow(endpoint: &str, by: Duration) -> Faults {
-    Faults { seed: 1, rules: vec![rule(endpoint, None, Action::Delay(Span(by)))] }
+    every(endpoint, Moment::Before, Action::Delay(Span(by)))
 }
 
 /// The first request to this endpoint takes this much longer, before anything is done.
 pub(crate) fn slow_once(endpoint: &str, by: Duration) -> Faults {
-    Faults { seed: 1, rules: vec![rule(endpoint, Some(1), Action::Delay(Span(by)))] }
+    once(endpoint, Moment::Before, Action::Delay(Span(by)))
 }
 
 /// The answer to the first request to this endpoint does not arrive: it was done, and the client does not learn it.
 pub(crate) fn lost_once(endpoint: &str) -> Faults {
-    let rule = Rule { moment: Moment::After, ..rule(endpoint, Some(1), Action::Reset) };
-    Faults { seed: 1, rules: vec![rule] }
+    once(endpoint, Moment::After, Action::Reset)
+}
+
+/// Hits every request to this endpoint.
+pub(crate) fn every(endpoint: &str, moment: Moment, action: Action) -> Faults {
+    Faults { seed: 1, rules: vec![Rule { moment, ..rule(endpoint, None, action) }] }
+}
+
+/// Hits the first request to this endpoint.
+pub(crate) fn once(endpoint: &str, moment: Moment, action: Action) -> Faults {
+    Faults { seed: 1, rules: vec![Rule { moment, ..rule(endpoint, Some(1), action) }] }
 }
 
 /// Hits requests to this endpoint before anything is done.
