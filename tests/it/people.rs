@@ -10,8 +10,9 @@ use rand::{RngExt, SeedableRng};
 use sandbox::faults::{Action, Faults, Moment, Rule};
 use sandbox::{Attached, Edit, NewAsset, NewVersion, Sandbox};
 
+use crate::harness::fleet::Fleet;
 use crate::harness::scene::rule;
-use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until, until_async};
+use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick, until, until_async};
 
 /// One thing a person may do.
 fn meddle(sandbox: &Sandbox, ids: &[String], random: &mut StdRng) {
@@ -113,11 +114,9 @@ async fn a_version_uploaded_during_the_import_is_protected_instead_of_buried() {
     assert_eq!((theirs, asset.versions.len(), is_protected(&asset)), (2, 3, true));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_version_uploaded_between_the_look_and_a_save_without_an_answer_is_named_by_that_run_and_the_next()
-{
-    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
-    bench.set_request_timeout(5);
+/// The asset of a library of one is crossed, the save's answer is lost, and two runs have to tell.
+async fn assert_a_crossing_is_told_twice(bench: &Bench, sync: impl AsyncFn() -> Ran) {
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     // What the look before the save sees is old when it arrives.
     let old = Rule {
         moment: Moment::After,
@@ -125,18 +124,31 @@ async fn a_version_uploaded_between_the_look_and_a_save_without_an_answer_is_nam
     };
     let lost = Rule { moment: Moment::After, ..rule("bynder.save", Some(1), Action::Reset) };
     bench.sandbox.set_faults(Faults { seed: 1, rules: vec![old, lost] });
-    let mut child = bench.spawn(&["sync", "--full", "--quiet"]);
-    until(|| bench.sandbox.stats().carried_out.contains_key("bynder.asset")).await;
-    let theirs =
-        bench.sandbox.new_version(&id, &NewVersion { restore: None, seed: Some(9) }).unwrap().unwrap();
-    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    let upload = async {
+        until(|| bench.sandbox.stats().carried_out.contains_key("bynder.asset")).await;
+        bench.sandbox.new_version(&id, &NewVersion { restore: None, seed: Some(9) }).unwrap().unwrap()
+    };
+    let (first, theirs) = tokio::join!(sync(), upload);
     let crossed = Some(Outcome::Superseded { ours: Some(3), theirs });
-    assert_eq!((theirs, bench.outcome(&id).await), (2, crossed.clone()));
+    assert_eq!((theirs, bench.outcome(&id).await), (2, crossed.clone()), "{first:#?}");
     bench.until_settled().await;
-    let next = bench.sync().await;
+    let next = sync().await;
     assert_eq!((&next.summary()["superseded"], bench.outcome(&id).await), (&1.into(), crossed), "{next:#?}");
     assert!(is_protected(&bench.asset(&id)));
     assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_uploaded_between_the_look_and_a_save_without_an_answer_is_named_by_that_run_and_the_next()
+{
+    let bench = Bench::new(quick()).await;
+    bench.set_request_timeout(5);
+    assert_a_crossing_is_told_twice(&bench, async || bench.sync().await).await;
+    let fleet = Fleet::new(quick()).await;
+    fleet.bench.set_request_timeout(5);
+    let worker = fleet.worker();
+    assert_a_crossing_is_told_twice(&fleet.bench, async || fleet.sync().await).await;
+    drop(worker);
 }
 
 #[tokio::test(flavor = "multi_thread")]
