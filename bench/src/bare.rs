@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     directory: String,
     /// Assets worked on at once.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long)]
     at_once: usize,
 }
 

@@ -11,7 +11,7 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use tokio::time::Instant;
 
-use crate::messages::{BODY, confirming, connect, kind, publish};
+use crate::messages::{UNDER_WAY, confirming, connect, kind, publish};
 use crate::table::Table;
 use crate::usage;
 
@@ -27,7 +27,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let how = format!(
         "Processor time of the broker, {times} times each on one channel, one after the other; messages of {} bytes, \
          persistent; queues as in docs/queue.md.",
-        BODY.len()
+        UNDER_WAY.len()
     );
     let mut table = Table::new("What is asked of the broker", how);
     let connection = connect().await?;
@@ -36,7 +36,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
 
     let clock = Clock::start()?;
     for _ in 0..times {
-        publish(&channel, WORK).await?;
+        publish(&channel, WORK, &UNDER_WAY).await?;
     }
     table.add("a message published and confirmed", clock.each(times)?);
     let clock = Clock::start()?;
@@ -46,7 +46,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     table.add("a message fetched and acknowledged", clock.each(times)?);
     let clock = Clock::start()?;
     for _ in 0..times {
-        publish(&channel, WAIT).await?;
+        publish(&channel, WAIT, &UNDER_WAY).await?;
     }
     come_back(&channel, times).await?;
     table.add("a message sent through a wait", clock.each(times)?);

@@ -2,31 +2,34 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use serde_json::Value;
 
 use crate::lab::{Lab, Library};
 use crate::table::Table;
+use crate::usage;
 
 const BUDGET: f64 = 4000.0;
 const WINDOW: f64 = 300.0;
 
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
-    let (workers, pictures) = (2, if is_short { 20 } else { 1200 });
+    let (workers, pictures) = (2, if is_short { 40 } else { 2400 });
     let (warm_up, steady) = if is_short {
         (Duration::from_secs(4), Duration::from_secs(4))
     } else {
-        (Duration::from_secs(40), Duration::from_mins(5))
+        (Duration::from_secs(40), Duration::from_mins(15))
     };
     let how = format!(
-        "{workers} workers and a producer, 4000 requests in 5 minutes of the sandbox's 4500; {} s of steady state after {} s.",
+        "{workers} workers, after a producer has published, 4000 requests in 5 minutes of the sandbox's 4500; {} s of steady state after {} s.",
         steady.as_secs(),
         warm_up.as_secs()
     );
     let mut table = Table::new("At the API limit", how);
     let lab = Lab::new(&Library { pictures, bytes: 100 << 10, limited: true, ..Library::default() }).await?;
     lab.configure("requests_per_5_minutes = 4000", "concurrency = 32")?;
-    let _children = lab.workers(workers)?;
-    let _producer = lab.program("producer", &["sync", "--full"])?.spawn()?;
+    let mut children = lab.workers(workers)?;
+    let producer = lab.program("producer", &["sync", "--full"])?.spawn()?;
+    usage::to_its_end(producer, &[0]).await?;
     tokio::time::sleep(warm_up).await;
     let before = lab.stats().await?;
     tokio::time::sleep(steady).await;
@@ -34,6 +37,13 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let made = |name: &str| count(&stats["requests"][name]) - count(&before["requests"][name]);
     let calls = count(&stats["portal_calls"]) - count(&before["portal_calls"]);
     let saves = made("bynder.save");
+    for child in &mut children {
+        ensure!(child.try_wait()?.is_none(), "a worker ended");
+    }
+    let (protected, violations) = lab.audit().await?;
+    ensure!(violations.is_empty(), "the audit is not clean: {violations:?}");
+    ensure!(protected < pictures as usize, "the library was too small: there was nothing left to do");
+    ensure!(count(&stats["refusals"]) == 0, "Bynder's limit was crossed: {stats}");
     let allowed = BUDGET * steady.as_secs_f64() / WINDOW;
     table.add(
         "portal calls, of those that the budget allows",

@@ -21,12 +21,14 @@ pub(crate) struct Lab {
 }
 
 /// What the sandbox is to be like.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Library {
     /// Plain pictures.
     pub(crate) pictures: u32,
-    /// The length of each.
+    /// The length that each is filled up to; from 8 MiB on they are TIFF of that length.
     pub(crate) bytes: u64,
+    /// Pixels of a row; three quarters as many rows.
+    pub(crate) width: u32,
     /// Protected assets besides.
     pub(crate) archive: u64,
     /// How long Imatag takes.
@@ -41,6 +43,22 @@ pub(crate) struct Library {
     pub(crate) faults: f64,
 }
 
+impl Default for Library {
+    fn default() -> Self {
+        Self {
+            pictures: 0,
+            bytes: 0,
+            width: 800,
+            archive: 0,
+            watermark_time: Duration::ZERO,
+            import_time: Duration::ZERO,
+            call_time: Duration::ZERO,
+            limited: false,
+            faults: 0.0,
+        }
+    }
+}
+
 impl Lab {
     /// Starts the sandbox and fills its library.
     pub(crate) async fn new(library: &Library) -> anyhow::Result<Self> {
@@ -49,6 +67,7 @@ impl Lab {
         let milliseconds = |duration: Duration| duration.as_millis().to_string();
         command.args(["sandbox", "--pictures", &library.pictures.to_string()]);
         command.args(["--bytes", &library.bytes.to_string(), "--archive", &library.archive.to_string()]);
+        command.args(["--width", &library.width.to_string()]);
         command.args(["--watermark-ms", &milliseconds(library.watermark_time)]);
         command.args(["--import-ms", &milliseconds(library.import_time)]);
         command.args(["--call-ms", &milliseconds(library.call_time)]);
@@ -70,6 +89,10 @@ impl Lab {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A queue's name that no other measurement has.

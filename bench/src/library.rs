@@ -17,6 +17,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     bytes: u64,
     #[arg(long)]
+    width: u32,
+    #[arg(long)]
     archive: u64,
     #[arg(long)]
     watermark_ms: u64,
@@ -32,6 +34,9 @@ pub(crate) struct Arguments {
 
 /// Pictures from this length on are made without holding them in memory.
 const LARGE: u64 = 8 << 20;
+
+/// From this length on, a TIFF cannot say where a strip begins: it is one strip then, which nothing decodes.
+const ONE_STRIP: u64 = 4 << 30;
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let limit = RateLimit { requests: 4500, window: Duration::from_mins(5) };
@@ -59,24 +64,27 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let sandbox = sandbox::start(options).await?;
     for number in 0..arguments.pictures {
-        let name = format!("{number}.{}", if arguments.bytes < LARGE { "jpg" } else { "tif" });
-        let new = if arguments.bytes < LARGE {
-            NewAsset::new(&name, picture(number, arguments.bytes))
-        } else {
-            NewAsset { file: Some(NewFile::Large(arguments.bytes)), ..NewAsset::new(&name, Vec::new()) }
+        let (extension, file) = match arguments.bytes {
+            bytes @ ..LARGE => ("jpg", NewFile::Bytes(picture(number, arguments.width, bytes))),
+            bytes @ LARGE..ONE_STRIP => ("tif", NewFile::Striped(bytes)),
+            bytes => ("tif", NewFile::Large(bytes)),
         };
-        sandbox.add_asset(new)?;
+        sandbox.add_asset(NewAsset {
+            file: Some(file),
+            ..NewAsset::new(&format!("{number}.{extension}"), Vec::new())
+        })?;
     }
     sandbox.set_faults(faults);
     let mut announcement = serde_json::to_value(sandbox.announcement())?;
     announcement["first_asset"] = sandbox.audit().assets.first().map(|asset| asset.id.clone()).into();
+    announcement["first_length"] = picture(0, arguments.width, arguments.bytes).len().into();
     writeln!(std::io::stdout(), "{announcement}")?;
     std::future::pending().await
 }
 
 /// A real JPEG, filled up behind its end to this length: decoding costs what it costs for its size in pixels.
-fn picture(number: u32, bytes: u64) -> Vec<u8> {
-    let mut picture = file(Format::Jpeg, number.into(), 800, 600);
+fn picture(number: u32, width: u32, bytes: u64) -> Vec<u8> {
+    let mut picture = file(Format::Jpeg, number.into(), width, width * 3 / 4);
     picture.resize(picture.len().max(usize::try_from(bytes).unwrap_or_default()), 0);
     picture
 }

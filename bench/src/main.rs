@@ -14,6 +14,7 @@ mod soak;
 mod table;
 mod throughput;
 mod usage;
+mod ways;
 
 use std::io::Write;
 
@@ -52,6 +53,7 @@ enum Command {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Measurement {
     Throughput,
+    Photographs,
     Scale,
     InFlight,
     Budget,
@@ -62,8 +64,9 @@ enum Measurement {
     Soak,
 }
 
-const ALL_BUT_SOAK: [Measurement; 8] = [
+const ALL_BUT_SOAK: [Measurement; 9] = [
     Measurement::Throughput,
+    Measurement::Photographs,
     Measurement::Scale,
     Measurement::InFlight,
     Measurement::Enumeration,
@@ -93,6 +96,7 @@ async fn main() -> anyhow::Result<()> {
 async fn measure(measurement: Measurement, is_short: bool, minutes: u64) -> anyhow::Result<Table> {
     match measurement {
         Measurement::Throughput => throughput::measure(is_short).await,
+        Measurement::Photographs => throughput::measure_photographs(is_short).await,
         Measurement::Scale => scale::measure(is_short).await,
         Measurement::InFlight => scale::measure_in_flight(is_short).await,
         Measurement::Budget => budget::measure(is_short).await,

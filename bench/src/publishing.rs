@@ -1,4 +1,5 @@
-//! How fast confirmed messages go into a quorum queue, by the number of channels with one message outstanding on each.
+//! How fast confirmed messages go into a quorum queue, by the number of channels with one message outstanding on each;
+//! and how fast the producer publishes.
 
 use std::time::Duration;
 
@@ -7,8 +8,10 @@ use lapin::Channel;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use tokio::time::Instant;
 
-use crate::messages::{BODY, confirming, connect, kind, publish};
+use crate::lab::{Lab, Library};
+use crate::messages::{PUBLISHED, confirming, connect, kind, publish};
 use crate::table::{Table, rate};
+use crate::usage;
 
 const QUEUE: &str = "bench.publishing";
 
@@ -17,8 +20,9 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let mut table = Table::new(
         "Publishing with confirms",
         format!(
-            "Persistent messages of {} bytes into a quorum queue of one node, for {} s each.",
-            BODY.len(),
+            "Persistent messages of {} bytes into a quorum queue of one node, for {} s each. The producer publishes one job after \
+             another, each on record first; its whole run is timed.",
+            PUBLISHED.len(),
             long.as_secs()
         ),
     );
@@ -39,13 +43,20 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         }
         control.queue_delete(QUEUE.into(), QueueDeleteOptions::default()).await?;
     }
+    let library = Library { pictures: if is_short { 40 } else { 4000 }, width: 64, ..Library::default() };
+    let lab = Lab::new(&library).await?;
+    let (took, _) = usage::to_its_end(lab.program("producer", &["sync", "--full"])?.spawn()?, &[0]).await?;
+    table.add(
+        format!("the producer, {} jobs", library.pictures),
+        format!("{:.0} jobs/s", rate(u64::from(library.pictures), took)),
+    );
     Ok(table)
 }
 
 async fn publish_until(channel: &Channel, until: Instant) -> anyhow::Result<u64> {
     let mut sent = 0;
     while Instant::now() < until {
-        publish(channel, QUEUE).await?;
+        publish(channel, QUEUE, &PUBLISHED).await?;
         sent += 1;
     }
     Ok(sent)

@@ -45,10 +45,12 @@ fn slow(is_short: bool) -> Library {
 }
 
 pub(crate) async fn measure_in_flight(is_short: bool) -> anyhow::Result<Table> {
-    let (library, concurrency) = (slow(is_short), if is_short { 8 } else { 256 });
+    let (library, concurrency) =
+        if is_short { (slow(true), 8) } else { (Library { pictures: 1500, ..slow(false) }, 256) };
     let how = format!(
-        "One worker, the same services, `worker.concurrency = {concurrency}`, 16 uploads at once. In flight is what was \
-         begun and is not saved."
+        "One worker, {} JPEGs, the same services, `worker.concurrency = {concurrency}`, 16 uploads at once. In flight is what \
+         was begun and is not saved: in work, or waiting at the broker for a watermark or an import.",
+        library.pictures
     );
     let mut table = Table::new("What one worker keeps in flight", how);
     let (most, peak) = in_flight(&library, concurrency).await?;

@@ -1,5 +1,6 @@
-//! What a process used, as Linux tells it.
+//! What a process used, and how busy the machine is, as Linux tells it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -21,7 +22,7 @@ pub(crate) struct Usage {
     /// Memory that it holds now, in bytes.
     pub(crate) resident: u64,
     /// Open descriptors.
-    pub(crate) descriptors: usize,
+    pub(crate) descriptors: u64,
 }
 
 /// `None` once the process is gone.
@@ -39,8 +40,34 @@ pub(crate) fn of(pid: u32) -> Option<Usage> {
         cpu: Duration::from_millis((ticks(11)? + ticks(12)?) * 1000 / TICKS_A_SECOND),
         peak: kilobytes("VmHWM:")? * 1024,
         resident: kilobytes("VmRSS:")? * 1024,
-        descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
+        descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64,
     })
+}
+
+/// What all processors did so far, in ticks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Machine {
+    busy: u64,
+    all: u64,
+}
+
+impl Machine {
+    pub(crate) fn now() -> Self {
+        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        let first = stat.lines().next().unwrap_or_default();
+        let ticks: Vec<u64> =
+            first.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+        let all = ticks.iter().take(8).sum();
+        // The fourth and the fifth are idle, with nothing to do and with a disk to wait for.
+        let idle: u64 = ticks.iter().skip(3).take(2).sum();
+        Self { busy: all - idle, all }
+    }
+
+    /// The busy part of the time since then, in percent.
+    pub(crate) fn busy_since(self) -> f64 {
+        let now = Self::now();
+        100.0 * (now.busy - self.busy) as f64 / (now.all - self.all).max(1) as f64
+    }
 }
 
 /// Waits for a program to end by itself.
@@ -61,6 +88,13 @@ pub(crate) async fn to_its_end(mut child: Child, codes: &[i32]) -> anyhow::Resul
             () = tokio::time::sleep(LOOK) => last = of(pid).unwrap_or(last),
         }
     }
+}
+
+/// Files below this folder that a process holds open, those without a name included.
+pub(crate) fn files_below(pid: u32, folder: &Path) -> u64 {
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return 0 };
+    let targets = descriptors.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    targets.filter(|target| target.starts_with(folder)).count() as u64
 }
 
 /// The processor time of all living processes of a group.

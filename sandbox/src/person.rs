@@ -35,6 +35,8 @@ pub struct NewVersion {
     pub restore: Option<u32>,
     /// Decides the picture that is uploaded.
     pub seed: Option<u64>,
+    /// Uploads a TIFF of about so many bytes instead of a small JPEG.
+    pub large: Option<u64>,
 }
 
 /// There is no such asset or version.
@@ -91,12 +93,15 @@ pub(crate) fn version(
         return Ok(restored.and_then(|exists| if exists { Ok(number) } else { Err(NoSuchThing) }));
     }
     let seed = version.seed.unwrap_or_else(rand::random);
-    let bytes = file(Format::Jpeg, seed, 150, 100);
-    let stored = store(shared, &NewFile::Bytes(bytes), seed)?;
+    let (new, extension) = match version.large {
+        Some(bytes) => (NewFile::Striped(bytes), "tif"),
+        None => (NewFile::Bytes(file(Format::Jpeg, seed, 150, 100)), "jpg"),
+    };
+    let stored = store(shared, &new, seed)?;
     Ok(with(shared, id, |asset| {
         let number = asset.top() + 1;
         let made = whole_second(Timestamp::now());
-        let file_name = format!("by hand {seed}.jpg");
+        let file_name = format!("by hand {seed}.{extension}");
         asset.versions.push(Version { number, file: Some(stored), file_name, maker: Maker::Person, made });
         asset.active = number;
         asset.active_change = change();

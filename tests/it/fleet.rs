@@ -142,7 +142,10 @@ async fn killed_before_and_after_every_effect_and_settlement_the_asset_ends_prot
 async fn fleet_with_a_restored_asset() -> (Fleet, String) {
     let fleet = Fleet::new(quick()).await;
     let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
-    for work in [NewVersion { restore: None, seed: Some(9) }, NewVersion { restore: Some(1), seed: None }] {
+    for work in [
+        NewVersion { seed: Some(9), ..NewVersion::default() },
+        NewVersion { restore: Some(1), ..NewVersion::default() },
+    ] {
         fleet.bench.sandbox.new_version(&id, &work).unwrap().unwrap();
     }
     (fleet, id)
@@ -258,7 +261,12 @@ async fn what_a_person_changes_is_protected_while_the_backlog_waits() {
     // The last of the backlog, by the order in which it was published.
     let last = fleet.bench.sandbox.audit().assets.into_iter().rfind(|asset| asset.media == 0).unwrap().id;
     let edited = Instant::now();
-    fleet.bench.sandbox.new_version(&last, &NewVersion { restore: None, seed: Some(9) }).unwrap().unwrap();
+    fleet
+        .bench
+        .sandbox
+        .new_version(&last, &NewVersion { seed: Some(9), ..NewVersion::default() })
+        .unwrap()
+        .unwrap();
     until(|| is_protected(&fleet.bench.asset(&last))).await;
     assert!(edited.elapsed() < Duration::from_mins(2));
     let backlog = queue.depth().await.unwrap().submit_backlog;

@@ -92,7 +92,11 @@ async fn a_changed_original_makes_a_new_version_of_the_same_copy() {
     assert!(is_protected(&bench.asset(&id)));
     // What was in the copy before is not in it now, so the older original is taken up again, at no new watermark.
     bench.until_settled().await;
-    bench.sandbox.new_version(&id, &NewVersion { restore: Some(1), seed: None }).unwrap().unwrap();
+    bench
+        .sandbox
+        .new_version(&id, &NewVersion { restore: Some(1), ..NewVersion::default() })
+        .unwrap()
+        .unwrap();
     bench.until_settled().await;
     bench.sync().await.assert_code(0);
     assert_clean(&bench.sandbox.audit());

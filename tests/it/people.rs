@@ -22,11 +22,11 @@ fn meddle(sandbox: &Sandbox, ids: &[String], random: &mut StdRng) {
     };
     match random.random_range(0..10) {
         0..=3 => {
-            let upload = NewVersion { restore: None, seed: Some(random.random()) };
+            let upload = NewVersion { seed: Some(random.random()), ..NewVersion::default() };
             let _ = sandbox.new_version(id, &upload).unwrap();
         }
         4 | 5 => {
-            let restore = NewVersion { restore: Some(random.random_range(1..4)), seed: None };
+            let restore = NewVersion { restore: Some(random.random_range(1..4)), ..NewVersion::default() };
             let _ = sandbox.new_version(id, &restore).unwrap();
         }
         6 => edit(Edit { description: Some(format!("note {}", random.random::<u16>())), ..Edit::default() }),
@@ -126,7 +126,11 @@ async fn assert_a_crossing_is_told_twice(bench: &Bench, sync: impl AsyncFn() -> 
     bench.sandbox.set_faults(Faults { seed: 1, rules: vec![old, lost] });
     let upload = async {
         until(|| bench.sandbox.stats().carried_out.contains_key("bynder.asset")).await;
-        bench.sandbox.new_version(&id, &NewVersion { restore: None, seed: Some(9) }).unwrap().unwrap()
+        bench
+            .sandbox
+            .new_version(&id, &NewVersion { seed: Some(9), ..NewVersion::default() })
+            .unwrap()
+            .unwrap()
     };
     let (first, theirs) = tokio::join!(sync(), upload);
     let crossed = Some(Outcome::Superseded { ours: Some(3), theirs });

@@ -53,8 +53,10 @@ pub struct NewAsset {
 pub enum NewFile {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// An uncompressed picture of about so many bytes.
+    /// An uncompressed picture of about so many bytes, in one strip, which takes no space on most disks.
     Large(u64),
+    /// An uncompressed picture of about so many bytes, less than 4 GiB, in strips: whoever decodes it holds little of it.
+    Striped(u64),
 }
 
 impl NewAsset {
@@ -89,6 +91,7 @@ pub(crate) fn store(shared: &Shared, file: &NewFile, seed: u64) -> io::Result<St
     match file {
         NewFile::Bytes(bytes) => std::fs::write(&path, bytes)?,
         NewFile::Large(bytes) => crate::media::write_large(&path, seed, *bytes)?,
+        NewFile::Striped(bytes) => crate::media::write_striped(&path, seed, *bytes)?,
     }
     hash_file(&path)
 }

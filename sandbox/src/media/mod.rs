@@ -25,7 +25,7 @@ use image::{DynamicImage, Rgb, RgbImage};
 use rand::{RngExt, SeedableRng};
 
 pub use defect::Defect;
-pub use tiff::write_large;
+pub use tiff::{write_large, write_striped};
 pub use watermark::{Unsupported, watermark};
 
 /// A kind of file the library holds.

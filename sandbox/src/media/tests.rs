@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::path::Path;
 
 use super::*;
 
@@ -61,11 +62,18 @@ fn films_and_documents_are_marked_and_sounds_refused() {
 #[test]
 fn a_large_picture_is_written_and_marked_without_being_held() {
     let directory = tempfile::tempdir().unwrap();
-    let (source, target) = (directory.path().join("a"), directory.path().join("b"));
-    write_large(&source, 3, 5 << 20).unwrap();
-    watermark(&source, &target, 1).unwrap();
-    let (before, after) = (std::fs::read(source).unwrap(), std::fs::read(target).unwrap());
-    assert_eq!(before.len(), after.len());
-    assert_ne!(before, after);
-    assert!(image::load_from_memory(&after).is_ok());
+    for (name, write) in [("one strip", write_large as fn(&Path, u64, u64) -> _), ("many", write_striped)] {
+        let (source, target) =
+            (directory.path().join(name), directory.path().join(format!("{name}, marked")));
+        write(&source, 3, 5 << 20).unwrap();
+        watermark(&source, &target, 1).unwrap();
+        let (before, after) = (std::fs::read(source).unwrap(), std::fs::read(target).unwrap());
+        assert_eq!((before.len() as u64).div_ceil(1 << 20), 5, "{name}");
+        assert_eq!(before.len(), after.len(), "{name}");
+        assert_ne!(before, after, "{name}");
+        let last =
+            |file: &[u8]| image::load_from_memory(file).unwrap().to_rgb8().pixels().next_back().copied();
+        assert_eq!(last(&before).map(|pixel| pixel.0), before.last_chunk().copied(), "{name}");
+        assert!(last(&after).is_some(), "{name}");
+    }
 }

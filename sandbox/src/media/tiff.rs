@@ -1,61 +1,105 @@
-//! Uncompressed TIFF, of any size: one strip, its directory in front.
+//! Uncompressed TIFF, of any size, its directory in front of the pixels.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
 use image::RgbImage;
+use rand::{RngExt, SeedableRng};
 
 use super::metadata::{self, DPI, Segments, entry};
 
 /// Where the pixels of these files start.
 pub(super) const PIXELS_AT: u64 = 4096;
 
+/// Pixels of a row of the large ones.
+const WIDTH: u32 = 8192;
+
+/// Strips of the striped ones; more would not fit in front of the pixels.
+const STRIPS: u32 = 128;
+
 pub(super) fn encode(picture: &RgbImage, seed: u64) -> Vec<u8> {
-    let mut file = head(picture.width(), picture.height(), seed);
+    let mut file = head(picture.width(), picture.height(), 1, seed);
     file.extend(picture.as_raw());
     file
 }
 
-/// Writes a TIFF of about so many bytes without holding it; all but its first pixels are black.
+/// Writes a TIFF of about so many bytes in one strip, without holding it; all but its first pixels are black.
 pub fn write_large(path: &Path, seed: u64, bytes: u64) -> io::Result<()> {
-    let width = 8192_u32;
-    let height = u32::try_from((bytes.saturating_sub(PIXELS_AT) / (u64::from(width) * 3)).max(1))
-        .map_err(io::Error::other)?;
+    let height = rows(bytes)?;
     let mut file = File::create(path)?;
-    file.write_all(&head(width, height, seed))?;
+    file.write_all(&head(WIDTH, height, 1, seed))?;
     file.write_all(&seed.to_le_bytes())?;
     // The rest is black, and takes no space on most disks.
-    file.set_len(PIXELS_AT + u64::from(width) * u64::from(height) * 3)
+    file.set_len(PIXELS_AT + pixels(WIDTH, height))
 }
 
-fn head(width: u32, height: u32, seed: u64) -> Vec<u8> {
+/// Writes a TIFF of about so many bytes, less than 4 GiB, in many strips, without holding it; its pixels are noise.
+pub fn write_striped(path: &Path, seed: u64, bytes: u64) -> io::Result<()> {
+    let height = rows(bytes)?;
+    let mut noise = vec![0; 1 << 20];
+    rand::rngs::StdRng::seed_from_u64(seed).fill(&mut noise[..]);
+    let mut file = File::create(path)?;
+    file.write_all(&head(WIDTH, height, STRIPS, seed))?;
+    let mut left = usize::try_from(pixels(WIDTH, height)).map_err(io::Error::other)?;
+    while left > 0 {
+        let piece = left.min(noise.len());
+        file.write_all(&noise[..piece])?;
+        left -= piece;
+    }
+    Ok(())
+}
+
+fn rows(bytes: u64) -> io::Result<u32> {
+    let rows = bytes.saturating_sub(PIXELS_AT) / (u64::from(WIDTH) * 3);
+    u32::try_from(rows.max(1)).map_err(io::Error::other)
+}
+
+/// Bytes of so many.
+fn pixels(width: u32, height: u32) -> u64 {
+    u64::from(width) * u64::from(height) * 3
+}
+
+fn head(width: u32, height: u32, strips: u32, seed: u64) -> Vec<u8> {
     let Segments { exif, iptc, xmp, icc } = metadata::segments(seed);
     let credits = metadata::credits(seed);
     let bits = [8_u16.to_le_bytes(); 3].concat();
     let dpi = [DPI.to_le_bytes(), 1_u32.to_le_bytes()].concat();
     let [artist, rights] = [credits.artist, credits.rights].map(|text| [text.as_bytes(), &[0]].concat());
-    let strip = u64::from(width) * u64::from(height) * 3;
+    let rows = height.div_ceil(strips);
+    let starts = (0..height).step_by(rows as usize);
+    let offsets: Vec<u8> =
+        starts.clone().flat_map(|start| ((PIXELS_AT + pixels(width, start)) as u32).to_le_bytes()).collect();
+    // One strip of 4 GiB or more is longer than can be said.
+    let length = |start| pixels(width, rows.min(height - start)).min(u64::from(u32::MAX)) as u32;
+    let lengths: Vec<u8> = starts.flat_map(|start| length(start).to_le_bytes()).collect();
+    let strips = (offsets.len() / 4) as u32;
     // What does not fit into an entry lies behind the directory, in this order.
-    let values = [&bits, &dpi, &artist, &xmp, &rights, &iptc, &icc, &exif];
+    let values = [&bits, &dpi, &artist, &xmp, &rights, &iptc, &icc, &exif, &offsets, &lengths];
     let mut at = 8 + 2 + 20 * 12 + 4;
-    let [bits_at, dpi_at, artist_at, xmp_at, rights_at, iptc_at, icc_at, exif_at] = values.map(|value| {
-        let start = at;
-        at += value.len() as u32;
-        start
-    });
+    let [bits_at, dpi_at, artist_at, xmp_at, rights_at, iptc_at, icc_at, exif_at, offsets_at, lengths_at] =
+        values.map(|value| {
+            let start = at;
+            at += value.len() as u32;
+            start
+        });
     let length = |value: &[u8]| value.len() as u32;
+    // A single number stands in the entry itself.
+    let strip = |values: &[u8], at: u32| match values.try_into() {
+        Ok(only) => u32::from_le_bytes(only),
+        Err(_) => at,
+    };
     let entries = [
         entry(256, 4, 1, width),
         entry(257, 4, 1, height),
         entry(258, 3, 3, bits_at),
         entry(259, 3, 1, 1),
         entry(262, 3, 1, 2),
-        entry(273, 4, 1, PIXELS_AT as u32),
+        entry(273, 4, strips, strip(&offsets, offsets_at)),
         entry(274, 3, 1, metadata::orientation(seed)),
         entry(277, 3, 1, 3),
-        entry(278, 4, 1, height),
-        entry(279, 4, 1, strip.min(u64::from(u32::MAX)) as u32),
+        entry(278, 4, 1, rows),
+        entry(279, 4, strips, strip(&lengths, lengths_at)),
         entry(282, 5, 1, dpi_at),
         entry(283, 5, 1, dpi_at),
         entry(296, 3, 1, 2),
@@ -72,6 +116,7 @@ fn head(width: u32, height: u32, seed: u64) -> Vec<u8> {
     head.extend(entries.concat());
     head.extend(0_u32.to_le_bytes());
     head.extend(values.into_iter().flatten());
+    debug_assert!(head.len() <= PIXELS_AT as usize, "the directory runs into the pixels");
     head.resize(PIXELS_AT as usize, 0);
     head
 }
