@@ -23,7 +23,7 @@ pub(crate) async fn open(config: &Config, embedded: bool) -> Result<Opened, Fail
     if config.broker.is_some() && !embedded {
         return Ok(Opened { queue: Arc::new(fleet(config).await?), taken_up_by: "the workers take them up" });
     }
-    let queue = EmbeddedQueue::open(State::open(&config.producer.state_dir)?).await?;
+    let queue = EmbeddedQueue::open(State::open_when_free(&config.producer.state_dir).await?).await?;
     Ok(Opened { queue: Arc::new(queue), taken_up_by: "`connector sync` takes them up" })
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
     let metrics = Metrics::new();
     let bynder = wiring::bynder(config, &budget, &metrics)?;
     let imatag = wiring::imatag(config, &metrics)?;
-    let state = State::open(&config.producer.state_dir)?;
+    let state = State::open_when_free(&config.producer.state_dir).await?;
     let ledger = Ledger::new(state.clone());
     let queue = EmbeddedQueue::open(state).await?;
     let spool = wiring::spool(config)?;

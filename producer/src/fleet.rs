@@ -69,7 +69,7 @@ impl Fleet {
         let quiet = quiet_hours::keep(config, &budget);
         let bynder = wiring::bynder(config, &budget, &metrics)?;
         let settings = wiring::broker(config, "producer")?;
-        let ledger = Ledger::new(State::open(&config.producer.state_dir)?);
+        let ledger = Ledger::new(State::open_when_free(&config.producer.state_dir).await?);
         let queue = RabbitQueue::open(&settings, Some(ledger.clone()), BROKER_PATIENCE).await?;
         queue.become_producer(None).await?;
         metrics.cursor_is(ledger.cursor().await?);

@@ -167,7 +167,8 @@ async fn a_broken_state_file_is_named_and_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_in_one_state_directory_is_refused_while_the_first_goes_on() {
-    let options = sandbox::Options { watermark_time: std::time::Duration::from_secs(2), ..quick() };
+    // The second waits three seconds for the first to leave.
+    let options = sandbox::Options { watermark_time: std::time::Duration::from_secs(10), ..quick() };
     let bench = Bench::new(options).await;
     bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     let mut first = bench.spawn(&["sync", "--full", "--quiet"]);

@@ -19,8 +19,9 @@ use crate::fault;
 const LOCK_FILE: &str = "lock";
 const DATABASE_FILE: &str = "connector.sqlite";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a file may take to be brought up to date by another process.
-const UPDATE_PATIENCE: Duration = Duration::from_secs(3);
+/// How long another process may be about to leave: one that brings the file up to date, or a scheduled producer that is
+/// waiting for its first run to be asked for and looks whether it was.
+const PATIENCE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The state directory, open and locked; clones share it.
@@ -120,6 +121,17 @@ impl State {
         Ok(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: Some(lock) }) })
     }
 
+    /// As [`State::open`], and waits up to three seconds for another process to leave.
+    pub async fn open_when_free(directory: &Path) -> Result<Self, StateError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Self::open(directory) {
+                Err(StateError::InUse { .. }) if Instant::now() < deadline => tokio::time::sleep(LOOK).await,
+                opened => return opened,
+            }
+        }
+    }
+
     /// Opens the state beside a working process, to look at it; `None` if there is no state yet.
     ///
     /// # Errors
@@ -141,7 +153,7 @@ impl State {
         if !path.exists() {
             return Ok(None);
         }
-        let deadline = Instant::now() + UPDATE_PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         while connect(&path, access)?.1 < schema::newest() {
             match Self::open(directory) {
                 // Whoever has just opened it may be bringing it up to date.

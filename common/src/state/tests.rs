@@ -35,6 +35,16 @@ fn a_file_of_a_later_release_is_refused() {
     assert!(matches!(State::open(directory.path()).unwrap_err(), StateError::Newer { found: 99, .. }));
 }
 
+#[tokio::test]
+async fn opening_waits_for_a_process_that_is_about_to_leave() {
+    let directory = tempfile::tempdir().unwrap();
+    let leaving = State::open(directory.path()).unwrap();
+    let leave = async { drop(leaving) };
+    // The first is polled until it waits, and then the second.
+    let (opened, ()) = tokio::join!(biased; State::open_when_free(directory.path()), leave);
+    opened.unwrap();
+}
+
 #[test]
 fn a_look_waits_for_a_file_that_is_just_being_made() {
     let directory = tempfile::tempdir().unwrap();

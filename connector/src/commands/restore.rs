@@ -81,7 +81,7 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
 async fn open(config: &Config) -> Result<(Ledger, Arc<dyn JobQueue>), Failure> {
     let directory = &config.producer.state_dir;
     if config.broker.is_none() {
-        let state = State::open(directory)?;
+        let state = State::open_when_free(directory).await?;
         let queue = EmbeddedQueue::open(state.clone()).await?;
         return Ok((Ledger::new(state), Arc::new(queue)));
     }
