@@ -3,6 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use common::failure::Failure;
+use common::output;
 
 /// Whether somebody sits at the terminal.
 pub(crate) fn can_ask() -> bool {
@@ -51,5 +52,9 @@ fn yes(question: &str) -> Result<bool, Failure> {
     asked
         .and_then(|()| std::io::stdin().lock().read_line(&mut answer))
         .map_err(|error| Failure::Unexpected(error.to_string()))?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
+    let said_yes = ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes));
+    if !said_yes {
+        output::talk("not confirmed: nothing was done");
+    }
+    Ok(said_yes)
 }

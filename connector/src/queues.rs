@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use common::config::Config;
 use common::failure::Failure;
-use common::queue::{EmbeddedQueue, JobQueue, RabbitQueue};
+use common::queue::{EmbeddedQueue, FailedFilter, FailedJob, JobQueue, RabbitQueue};
 use common::state::State;
 use common::wiring;
 
@@ -25,6 +25,21 @@ pub(crate) async fn open(config: &Config, embedded: bool) -> Result<Opened, Fail
     }
     let queue = EmbeddedQueue::open(State::open_when_free(&config.producer.state_dir).await?).await?;
     Ok(Opened { queue: Arc::new(queue), taken_up_by: "`connector sync` takes them up" })
+}
+
+/// The failed jobs of the queue that is meant, which nobody has to stop for; none where there is no state yet.
+pub(crate) async fn failed(
+    config: &Config,
+    embedded: bool,
+    filter: &FailedFilter,
+) -> Result<Vec<FailedJob>, Failure> {
+    if config.broker.is_some() && !embedded {
+        return Ok(fleet(config).await?.failed(filter).await?);
+    }
+    match State::open_to_read(&config.producer.state_dir)? {
+        Some(state) => Ok(EmbeddedQueue::failed_beside(&state, filter).await?),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The fleet's queue.

@@ -72,6 +72,27 @@ pub struct Scope {
     /// A filter with the configuration's name, such as types=image,video or metaproperties.Country=France
     #[arg(long = "filter", value_name = "KEY=VALUE")]
     pub filters: Vec<String>,
+    /// How long the filters of the command line hold.
+    #[arg(skip)]
+    pub hold: Hold,
+}
+
+/// How long filters of the command line hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// For this run.
+    #[default]
+    Once,
+    /// For every run from now on: a scheduled producer's.
+    Always,
+}
+
+impl Scope {
+    /// Whether the command line narrows this run, and no other.
+    pub fn is_part(&self) -> bool {
+        let narrows = self.sample.is_some() || self.ids_from.is_some() || !self.filters.is_empty();
+        narrows && self.hold == Hold::Once
+    }
 }
 
 /// Reads the configuration with everything the command line lays over it, and says its warnings.
@@ -98,8 +119,17 @@ fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::Usage(format!("--ids-from: cannot read {}: {error}", path.display()))
         })?;
-        let ids = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let ids = ids.map(|id| Value::String(id.to_owned())).collect();
+        // Some editors put a mark of the byte order first.
+        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+        let ids: Vec<_> = lines
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .map(|id| Value::String(id.to_owned()))
+            .collect();
+        if ids.is_empty() {
+            // No filter by ids would be one that lets everything through.
+            let reason = format!("--ids-from: {} names no asset; write one id a line", path.display());
+            return Err(Failure::Usage(reason));
+        }
         overrides.push(Override { key: "filters.ids".to_owned(), value: Value::Array(ids) });
     }
     Ok(overrides)

@@ -19,7 +19,9 @@ pub async fn guard(
     ran_before: bool,
 ) -> Result<(), Failure> {
     let capped = run.max_assets.is_some() || config.limits.assets_per_run.is_some();
-    if ran_before || run.full || run.since.is_some() || capped {
+    // Who names the assets has asked for them.
+    let asked_for = run.full || run.since.is_some() || run.ids_from.is_some();
+    if ran_before || asked_for || capped {
         return Ok(());
     }
     let dry = Options { dry_run: true, ..options.clone() };

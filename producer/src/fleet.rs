@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::arguments::Scope;
 use crate::full_run;
-use crate::portal::resolve;
+use crate::portal::{keep_to_one, resolve};
 use crate::run::{self, Environment};
 use crate::wiring::{environment, options};
 use crate::{Hindrances, Limit, Progress, Summary, first_run};
@@ -75,6 +75,7 @@ impl Fleet {
         metrics.cursor_is(ledger.cursor().await?);
         let membership = queue.membership(&budget);
         let resolved = resolve(config, &bynder).await?;
+        keep_to_one(config, &ledger).await?;
         let shared = Arc::new(queue.clone());
         let environment = environment(config, bynder, ledger.clone(), shared, resolved, metrics.clone());
         let config = config.clone();

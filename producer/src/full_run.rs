@@ -25,7 +25,7 @@ pub async fn until_due(
 /// # Errors
 /// The record cannot be read.
 pub async fn in_place(config: &Config, ledger: &Ledger, scope: &Scope) -> Result<Scope, DatabaseError> {
-    let is_open = !scope.full && !scope.delta && scope.since.is_none();
+    let is_open = !scope.full && !scope.delta && scope.since.is_none() && !scope.is_part();
     let is_due = is_open && until_due(config, ledger, Timestamp::now()).await? == Some(Duration::ZERO);
     Ok(Scope { full: scope.full || is_due, ..scope.clone() })
 }

@@ -3,6 +3,8 @@
 use common::asset::InvalidAssetId;
 use common::bynder::{Bynder, BynderError, Metaproperty, MetapropertyError, written_fields};
 use common::config::Config;
+use common::failure::Failure;
+use common::ledger::Ledger;
 use common::patience::{Patience, patiently};
 
 use crate::destination::Destinations;
@@ -51,4 +53,19 @@ pub async fn resolve(config: &Config, bynder: &Bynder) -> Result<Resolved, Porta
     let filter = filter::resolve(&config.filters, bynder, &known).await?;
     let destinations = Destinations::resolve(&config.imatag, bynder, &known).await?;
     Ok(Resolved { filter, destinations, metaproperty, status, link, metaproperties: known })
+}
+
+/// Ties the record to the portal, which has just answered; refuses the record of another one, whose jobs and cursor mean
+/// nothing here.
+pub async fn keep_to_one(config: &Config, ledger: &Ledger) -> Result<(), Failure> {
+    let portal = config.bynder.portal()?.origin().ascii_serialization();
+    let known = ledger.portal_or(&portal).await?;
+    if known == portal {
+        return Ok(());
+    }
+    Err(Failure::Configuration(format!(
+        "the state directory {} holds the record of {known}, and bynder.domain is {portal}; name another \
+         producer.state_dir, or, if it is the same library under another address, run `connector state reset`",
+        config.producer.state_dir.display()
+    )))
 }

@@ -11,7 +11,7 @@ use common::{program, wiring};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::{self, Common, Scope};
+use crate::arguments::{self, Common, Hold, Scope};
 use crate::fleet::{self, Fleet};
 use crate::full_run;
 use crate::plan;
@@ -130,6 +130,7 @@ async fn many(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let (metrics, readiness) = (Metrics::new(), Readiness::default());
+    let scope = Scope { hold: Hold::Always, ..sync.scope.clone() };
     readiness.set("broker", Err("not connected yet".to_owned()));
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
@@ -144,7 +145,7 @@ async fn many(
             tokio::select! {
                 () = fleet.watch(&readiness) => Ok(()),
                 () = fleet.watch_record() => Ok(()),
-                ended = schedule.keep(&fleet, common, &sync.scope, stop) => ended,
+                ended = schedule.keep(&fleet, common, &scope, stop) => ended,
             }
         };
         let ended = Box::pin(fleet.alone(keeping)).await;

@@ -1,6 +1,7 @@
 //! One run: walk, decide, publish.
 
 mod ask;
+mod named;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::filter::Filter;
 pub use crate::found::Found;
 use crate::select::{Decision, SkipReason, decide};
 use common::patience::{Patience, patiently};
+use named::Named;
 
 /// Open jobs above which a run waits before it publishes more: the queue does not grow with the library.
 const MOST_OPEN_JOBS: u64 = 5000;
@@ -66,6 +68,8 @@ pub struct Options {
     pub max_assets: Option<u64>,
     /// Only count: no job, no checkpoint, no cursor.
     pub dry_run: bool,
+    /// The filters hold for this run alone, which therefore stands for no run over everything.
+    pub is_part: bool,
 }
 
 /// Which part of the library a run goes over.
@@ -171,6 +175,7 @@ struct Run<'a> {
     walk: Walk,
     found: Found,
     allowance: Allowance,
+    named: Named,
 }
 
 impl<'a> Run<'a> {
@@ -182,8 +187,11 @@ impl<'a> Run<'a> {
         let ledger = &environment.ledger;
         let mode = options.scope.mode();
         let fingerprint = format!("{:?} {}", options.scope, environment.filter.fingerprint());
-        let interrupted =
-            if options.dry_run { None } else { ledger.interrupted_run(mode, &fingerprint).await? };
+        let interrupted = if options.dry_run {
+            None
+        } else {
+            ledger.interrupted_run(mode, options.is_part, &fingerprint).await?
+        };
         let place = interrupted
             .as_ref()
             .and_then(|run| serde_json::from_str::<Place>(run.checkpoint.as_deref()?).ok());
@@ -196,7 +204,7 @@ impl<'a> Run<'a> {
         };
         if !options.dry_run && place.is_none() {
             // A resumed run that never reached a checkpoint is there already, and starting anew is harmless.
-            ledger.begin_run_if_new(&id, mode, &fingerprint, started).await?;
+            ledger.begin_run_if_new(&id, mode, options.is_part, &fingerprint, started).await?;
         }
         let stretch = match options.scope {
             Scope::Full => {
@@ -209,6 +217,9 @@ impl<'a> Run<'a> {
                 Stretch { field: DateField::Modified, from: from.max(Some(since)), to: Some(to) }
             }
         };
+        // A resumed walk does not see again what came before.
+        let names_all = options.scope == Scope::Full && place.is_none();
+        let named = if names_all { Named::by(&environment.filter) } else { Named::default() };
         let requests = environment.filter.push_down();
         let walk = Walk::new(environment.bynder.clone(), requests, stretch, place);
         // What a dry run counts, no other run publishes.
@@ -219,11 +230,22 @@ impl<'a> Run<'a> {
             Arc::clone(&environment.day)
         };
         let allowance = Allowance::of(&id, limits, max_assets, ledger, day).await?;
-        Ok(Self { environment, options, patience, id, started, walk, found: Found::default(), allowance })
+        Ok(Self {
+            environment,
+            options,
+            patience,
+            id,
+            started,
+            walk,
+            found: Found::default(),
+            allowance,
+            named,
+        })
     }
 
     async fn consider(&mut self, asset: &Asset) -> Result<(), RunError> {
         let environment = self.environment;
+        self.named.saw(&asset.id);
         let known = environment.ledger.known(&asset.id).await?;
         let lane = self.options.scope.lane();
         let settled = Timestamp::now() - environment.listing_settles_in;
@@ -365,7 +387,11 @@ impl<'a> Run<'a> {
     async fn finish(self) -> Result<Report, RunError> {
         if !self.options.dry_run {
             let state = if self.found.limit.is_some() { RunState::Stopped } else { RunState::Enumerated };
-            self.environment.ledger.end_walk(&self.id, state, Some(self.started)).await?;
+            let cursor = (!self.options.is_part).then_some(self.started);
+            self.environment.ledger.end_walk(&self.id, state, cursor).await?;
+        }
+        if self.found.limit.is_none() {
+            self.named.tell_missing();
         }
         Ok(Report { run_id: self.id, mode: self.options.scope.mode(), found: self.found })
     }

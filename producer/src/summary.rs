@@ -1,5 +1,7 @@
 //! The one object that a run prints last.
 
+use std::collections::BTreeMap;
+
 use common::failure::Failure;
 use common::ledger::Tally;
 use common::output;
@@ -8,6 +10,9 @@ use serde::Serialize;
 use crate::allowance::Limit;
 use crate::arguments::Common;
 use crate::run::Report;
+
+const UNCHANGED: &str = "unchanged";
+const FILTERED_BY: &str = "filtered_by_";
 
 /// The run summary; its fields are a stable interface.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,6 +29,10 @@ pub struct Summary {
     pub skipped_unchanged: u64,
     /// Assets that a filter left out.
     pub filtered_out: u64,
+    /// Assets that were left alone for another reason, by it: `failed_before`, `opted_out`, `job_open` and so on; shown only
+    /// where there are any.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_alone: BTreeMap<String, u64>,
     /// Jobs published.
     pub published: u64,
     /// Jobs by outcome.
@@ -73,13 +82,16 @@ impl Summary {
             let matching = found.skipped.iter().filter(|(name, _)| name.starts_with(wanted));
             matching.map(|(_, count)| count).sum()
         };
+        let mut left_alone = found.skipped.clone();
+        left_alone.retain(|reason, _| !reason.starts_with(UNCHANGED) && !reason.starts_with(FILTERED_BY));
         Self {
             run_id: report.run_id.to_string(),
             mode: report.mode.name(),
             listed: found.listed,
             selected: found.selected,
-            skipped_unchanged: skipped("unchanged"),
-            filtered_out: skipped("filtered_by_"),
+            skipped_unchanged: skipped(UNCHANGED),
+            filtered_out: skipped(FILTERED_BY),
+            left_alone,
             published: found.published,
             watermarked: tally.count("watermarked"),
             already_protected: tally.count("already_protected"),
@@ -94,6 +106,16 @@ impl Summary {
             incomplete: false,
         }
     }
+
+    /// Those that were left alone, in words, each reason on a line of its own.
+    fn in_words(&self) -> String {
+        let reason = |(reason, count): (&String, &u64)| {
+            let remedy = if reason == "failed_before" { ": connector failed list" } else { "" };
+            format!("\n  {count} left alone: {}{remedy}", reason.replace('_', " "))
+        };
+        self.left_alone.iter().map(reason).collect()
+    }
+
     /// Prints it as the command line asks for.
     pub fn tell(&self, common: &Common) {
         if common.json {
@@ -101,7 +123,7 @@ impl Summary {
         } else if !common.quiet {
             output::data(&format!(
                 "{} looked at, {} protected before, {} filtered out, {} to protect:\n  {} watermarked, {} already protected, \
-                 {} superseded, {} gone, {} failed\n  {} Bynder calls, {:.0} s",
+                 {} superseded, {} awaiting approval, {} gone, {} failed{}\n  {} Bynder calls, {:.0} s",
                 self.listed,
                 self.skipped_unchanged,
                 self.filtered_out,
@@ -109,8 +131,10 @@ impl Summary {
                 self.watermarked,
                 self.already_protected,
                 self.superseded,
+                self.awaiting_approval,
                 self.gone,
                 self.failed,
+                self.in_words(),
                 self.portal_requests,
                 self.seconds,
             ));

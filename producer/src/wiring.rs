@@ -50,9 +50,16 @@ fn listing_settles_in(config: &Config) -> Duration {
 /// What a run shall do, by the configuration, the command line and the cursor.
 pub fn options(config: &Config, run: &Scope, cursor: Option<Timestamp>) -> Options {
     Options {
-        scope: scope(config.delta || run.delta, run.full, run.since, cursor, config.producer.overlap.0),
+        scope: scope(
+            config.delta || run.delta,
+            run.full || (run.ids_from.is_some() && !run.delta && run.since.is_none()),
+            run.since,
+            cursor,
+            config.producer.overlap.0,
+        ),
         max_assets: run.max_assets,
         dry_run: run.dry_run,
+        is_part: run.is_part(),
     }
 }
 

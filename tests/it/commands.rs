@@ -173,6 +173,8 @@ async fn a_second_run_in_one_state_directory_is_refused_while_the_first_goes_on(
     bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     let mut first = bench.spawn(&["sync", "--full", "--quiet"]);
     until(|| bench.sandbox.stats().requests.contains_key("imatag.submit")).await;
+    // Who only looks need not wait for it.
+    bench.run(&["failed", "list"]).await.assert_code(0);
     let second = bench.sync().await;
     assert!(
         second.assert_code(5).talk.contains(&format!("in use by process {}", first.id().unwrap())),
@@ -293,7 +295,10 @@ async fn a_failed_job_is_shown_replayed_and_then_done() {
     let shown = bench.run(&["failed", "show", "--asset", &id]).await;
     assert!(shown.out.contains("see ticket 4711"), "{shown:#?}");
     // Until a person has mended it, no run tries it again.
-    assert_eq!(bench.sync().await.summary()["published"], 0);
+    let left = bench.sync().await.summary();
+    assert_eq!((&left["published"], &left["left_alone"]["failed_before"]), (&0.into(), &1.into()), "{left}");
+    let told = bench.run(&["sync", "--full"]).await;
+    assert!(told.out.contains("1 left alone: failed before: connector failed list"), "{told:#?}");
     note("");
     let counted = bench.run(&["failed", "replay", "--dry-run"]).await;
     assert!(counted.talk.contains("1 failed jobs to replay"), "{counted:#?}");

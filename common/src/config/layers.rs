@@ -43,7 +43,15 @@ impl fmt::Display for Origin {
 pub(super) struct Layers {
     pub(super) table: Table,
     pub(super) origins: Vec<(String, Origin)>,
+    /// Variables that look like keys and are none, for want of an underscore.
+    pub(super) warnings: Vec<String>,
 }
+
+/// What a variable that is to be a key begins with, after the prefix.
+const SECTIONS: [&str; 12] = [
+    "BYNDER", "IMATAG", "FILTERS", "OUTPUT", "CHECKS", "WORKER", "QUEUE", "LIMITS", "MARKER", "PRODUCER",
+    "BROKER", "HTTP",
+];
 
 impl Layers {
     pub(super) fn read(
@@ -51,21 +59,25 @@ impl Layers {
         environment: Vec<(String, String)>,
         overrides: &[Override],
     ) -> Result<Self, ConfigError> {
-        let mut layers = Self { table: Table::new(), origins: Vec::new() };
+        let mut layers = Self { table: Table::new(), origins: Vec::new(), warnings: Vec::new() };
+        let mut text = String::new();
         if let Some(path) = file {
-            let text = std::fs::read_to_string(path)
+            text = std::fs::read_to_string(path)
                 .map_err(|error| ConfigError::File { path: path.to_owned(), reason: unreadable(&error) })?;
             layers.table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
                 path: path.to_owned(),
-                reason: error.to_string(),
+                reason: without_text(&text, &error),
             })?;
             let mut keys = Vec::new();
             leaves(&layers.table, "", &mut keys);
             layers.origins = keys.into_iter().map(|key| (key, Origin::File(path.to_owned()))).collect();
         }
-        for (name, text) in environment {
+        for (name, value) in environment {
             if let Some(key) = key_of(&name) {
-                layers.set(&key, value_of(&text), Origin::Environment(name))?;
+                layers.set(&key, value_of(&value), Origin::Environment(name))?;
+            } else if let Some(meant) = meant_by(&name).filter(|_| !text.contains(&name)) {
+                // Where the file takes a secret from it, it is read.
+                layers.warnings.push(format!("the variable {name} is not read; did you mean {meant}?"));
             }
         }
         for Override { key, value } in overrides {
@@ -92,13 +104,20 @@ impl Layers {
 }
 
 /// `CONNECTOR_BYNDER__DOMAIN` means `bynder.domain`. Names without the separator are the program's own variables,
-/// but for the one key that stands outside every section.
+/// but for the keys that stand outside every section.
 fn key_of(name: &str) -> Option<String> {
     let rest = name.strip_prefix(PREFIX)?;
-    if !rest.contains(SEPARATOR) && rest != "DELTA" {
+    if !rest.contains(SEPARATOR) && !["DELTA", "QUIET_HOURS"].contains(&rest) {
         return None;
     }
     Some(rest.to_lowercase().replace(SEPARATOR, "."))
+}
+
+/// What `CONNECTOR_LIMITS_ASSETS_PER_RUN`, with one underscore where two belong, is meant to be.
+fn meant_by(name: &str) -> Option<String> {
+    let rest = name.strip_prefix(PREFIX)?;
+    let section = SECTIONS.iter().find(|section| rest.starts_with(&format!("{section}_")))?;
+    Some(format!("{PREFIX}{section}{SEPARATOR}{}", &rest[section.len() + 1..]))
 }
 
 /// A TOML value where it reads as one, else a text: nobody quotes a domain in a variable.
@@ -108,6 +127,16 @@ fn value_of(text: &str) -> Value {
         .ok()
         .and_then(|mut table| table.remove("value"))
         .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// What is wrong and where, without the line itself: it may hold a secret.
+fn without_text(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let place = before.map_or_else(String::new, |before| {
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("line {}, column {column}: ", before.matches('\n').count() + 1)
+    });
+    format!("{place}{}", error.message())
 }
 
 fn unreadable(error: &std::io::Error) -> String {

@@ -68,12 +68,13 @@ impl Config {
             path: "the text".into(),
             reason: error.to_string(),
         })?;
-        Ok(Self::from_layers(Layers { table, origins: Vec::new() })?.config)
+        Ok(Self::from_layers(Layers { table, origins: Vec::new(), warnings: Vec::new() })?.config)
     }
 
     fn from_layers(layers: Layers) -> Result<Loaded, ConfigError> {
         let config: Self = parse::parse(layers.table)?;
-        let warnings = validate::check(&config)?;
+        let mut warnings = layers.warnings;
+        warnings.extend(validate::check(&config)?);
         Ok(Loaded { config, warnings, origins: layers.origins })
     }
 }

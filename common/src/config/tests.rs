@@ -161,6 +161,33 @@ fn each_bad_value_names_its_key_and_the_remedy() {
 }
 
 #[test]
+fn each_setting_that_would_do_harm_is_refused() {
+    let with = |from: &str, to: &str| SAMPLE.replace(from, to);
+    let table = [
+        (
+            with("index_lag", "status_metaproperty = \"imatag_hash\"\nindex_lag"),
+            "bynder.status_metaproperty: is the same as bynder.hash_metaproperty; create another",
+        ),
+        (
+            with("mode = \"version\"", "mode = \"copy\"\nlink_metaproperty = \"imatag_hash\""),
+            "output.link_metaproperty: is the same as bynder.hash_metaproperty",
+        ),
+        (
+            with("\"bynder_media_id\"", "\"original_sha256\""),
+            "imatag.media_id_metadata: must be a name of its own",
+        ),
+        (with("\"bynder_media_id\"", "\"\""), "imatag.media_id_metadata: must be a name of its own"),
+        (with("every = \"15m\"", "every = \"0s\""), "producer.every: must be longer than nothing"),
+        (with("every = \"15m\"", "full_every = \"0s\""), "producer.full_every: must be longer than nothing"),
+        (with("https://app", "https://me:word@app"), "imatag.base_url: must hold no user and no password"),
+    ];
+    for (text, wanted) in table {
+        let message = message(&text);
+        assert!(message.contains(wanted), "wanted {wanted:?}\n   got {message:?}");
+    }
+}
+
+#[test]
 fn quiet_hours_are_read_and_shown_as_they_were_written() {
     let written = r#"{"days":["sat","sun"],"from":"22:00","to":"06:30","time_zone":"Europe/Paris","requests_per_5_minutes":1000,"backlog":"pause"}"#;
     let entry: QuietHours = serde_json::from_str(written).unwrap();
@@ -189,6 +216,34 @@ fn environment_and_command_line_lie_over_the_file() {
     };
     assert_eq!(origin("worker.concurrency").as_deref(), Some("command line"));
     assert_eq!(origin("bynder.domain").as_deref(), Some("CONNECTOR_BYNDER__DOMAIN"));
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_located_and_not_shown() {
+    let text = SAMPLE.replace("{ env = \"BYNDER_TOKEN\" }", "\"a secret");
+    let message = message(&text);
+    assert!(
+        message.contains("is not valid TOML: line 5, column ") && !message.contains("secret"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_variable_that_lacks_an_underscore_is_told() {
+    let environment = [
+        ("CONNECTOR_LIMITS_ASSETS_PER_RUN", "5"),
+        ("CONNECTOR_BROKER_URL", "where the file takes a secret from"),
+        ("CONNECTOR_LOG", "debug"),
+        ("CONNECTOR_QUIET_HOURS", "[{ from = '08:00', to = '18:00', backlog = 'pause' }]"),
+    ];
+    let loaded = load(SAMPLE, &environment, &[]).unwrap();
+    assert_eq!(
+        loaded.warnings,
+        [
+            "the variable CONNECTOR_LIMITS_ASSETS_PER_RUN is not read; did you mean CONNECTOR_LIMITS__ASSETS_PER_RUN?"
+        ]
+    );
+    assert_eq!(loaded.config.quiet_hours.len(), 1);
 }
 
 #[test]

@@ -44,6 +44,32 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
             "is empty; write the name of a text metaproperty",
         ));
     }
+    written_fields(config)?;
+    if config
+        .imatag
+        .base_url
+        .as_ref()
+        .is_some_and(|url| !url.username().is_empty() || url.password().is_some())
+    {
+        return Err(ConfigError::value(
+            "imatag.base_url",
+            "must hold no user and no password; Imatag takes neither",
+        ));
+    }
+    if config.imatag.media_id_metadata.trim().is_empty()
+        || config.imatag.media_id_metadata == imatag::ORIGINAL_KEY
+    {
+        let reason = format!("must be a name of its own, and not {}", imatag::ORIGINAL_KEY);
+        return Err(ConfigError::value("imatag.media_id_metadata", reason));
+    }
+    for (key, every) in [("every", config.producer.every), ("full_every", config.producer.full_every)] {
+        if every.is_some_and(|every| every.0.is_zero()) {
+            return Err(ConfigError::value(
+                format!("producer.{key}"),
+                "must be longer than nothing; leave it out for a single run",
+            ));
+        }
+    }
     if !PART_SIZES.contains(&config.bynder.part_size.as_u64()) {
         return Err(ConfigError::value(
             "bynder.part_size",
@@ -82,6 +108,25 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     }
     quiet_hours::check(&config.quiet_hours, config.bynder.requests_per_5_minutes)?;
     Ok(warnings(config))
+}
+
+/// Each holds something else; one over another would destroy what protects an asset from being done again.
+fn written_fields(config: &Config) -> Result<(), ConfigError> {
+    let fields = [
+        ("bynder.hash_metaproperty", Some(&config.bynder.hash_metaproperty)),
+        ("bynder.status_metaproperty", config.bynder.status_metaproperty.as_ref()),
+        ("output.link_metaproperty", config.output.link_metaproperty.as_ref()),
+    ];
+    for (at, (key, name)) in fields.iter().enumerate() {
+        let same = fields[..at].iter().find(|(_, earlier)| name.is_some() && earlier == name);
+        if let Some((other, _)) = same {
+            return Err(ConfigError::value(
+                *key,
+                format!("is the same as {other}; create another metaproperty"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn warnings(config: &Config) -> Vec<String> {

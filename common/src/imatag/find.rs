@@ -12,7 +12,7 @@ use crate::hash::ContentHash;
 use crate::http::Operation;
 
 /// The metadata key that tells which file of the asset a medium was made from.
-pub(super) const ORIGINAL_KEY: &str = "original_sha256";
+pub const ORIGINAL_KEY: &str = "original_sha256";
 
 /// Pages read at most: one asset has a handful of media.
 const MOST_PAGES: u32 = 20;

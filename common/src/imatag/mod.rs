@@ -31,6 +31,7 @@ pub use credential::Credential;
 pub use directory::{Directory, InvalidDirectory};
 pub use download::Body;
 pub use error::{Attempted, ImatagError};
+pub use find::ORIGINAL_KEY;
 pub use profile::Profile;
 pub use submit::{Submit, SubmitAnswer, Submitted};
 pub use uploads::UploadPlace;

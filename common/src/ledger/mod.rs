@@ -26,6 +26,7 @@ use crate::outcome::{Outcome, OutcomeEvent};
 use crate::state::{DatabaseError, State};
 
 const CURSOR: &str = "cursor";
+const PORTAL: &str = "portal";
 
 /// The ledger; clones share the state.
 #[derive(Debug, Clone)]
@@ -55,6 +56,29 @@ impl Ledger {
     /// The ledger of a state directory.
     pub fn new(state: State) -> Self {
         Self { state }
+    }
+
+    /// The portal that the record is of: this one, if it is of none yet.
+    pub async fn portal_or(&self, portal: &str) -> Result<String, DatabaseError> {
+        let portal = portal.to_owned();
+        self.state
+            .write(move |transaction| {
+                let sql = "INSERT OR IGNORE INTO facts (name, value) VALUES (?1, ?2)";
+                transaction.execute(sql, [PORTAL, &portal])?;
+                let sql = "SELECT value FROM facts WHERE name = ?1";
+                Ok(transaction.query_row(sql, [PORTAL], |row| row.get(0))?)
+            })
+            .await
+    }
+
+    /// Forgets the cursor, and which portal the record is of.
+    pub async fn start_over(&self) -> Result<(), DatabaseError> {
+        self.state
+            .write(|transaction| {
+                transaction.execute("DELETE FROM facts WHERE name IN (?1, ?2)", [CURSOR, PORTAL])?;
+                Ok(())
+            })
+            .await
     }
 
     /// The delta cursor: when, by the portal's clock, the last finished run started.

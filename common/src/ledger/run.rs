@@ -30,6 +30,16 @@ impl RunMode {
     }
 }
 
+/// The mode's name on record. A run over a part that was asked for this once has one of its own: it stands for no run over
+/// everything, and neither ends nor resumes one.
+fn recorded(mode: RunMode, is_part: bool) -> &'static str {
+    match (mode, is_part) {
+        (_, false) => mode.name(),
+        (RunMode::Full, true) => "full_part",
+        (RunMode::Delta, true) => "delta_part",
+    }
+}
+
 /// How far a run came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
@@ -55,7 +65,7 @@ pub struct Run {
 pub struct RunStatus {
     /// Its id.
     pub run_id: String,
-    /// `full` or `delta`.
+    /// `full` or `delta`; `full_part` or `delta_part` where the command line narrowed it.
     pub mode: String,
     /// When it started, by the portal's clock.
     pub started: String,
@@ -75,19 +85,21 @@ impl Ledger {
         &self,
         run: &RunId,
         mode: RunMode,
+        is_part: bool,
         fingerprint: &str,
         started: Timestamp,
     ) -> Result<(), DatabaseError> {
         let (run, fingerprint) = (run.to_string(), fingerprint.to_owned());
+        let mode = recorded(mode, is_part);
         self.state
             .write(move |transaction| {
                 transaction.execute(
                     "UPDATE runs SET state = 'stopped' WHERE state = 'enumerating' AND mode = ?2 AND run_id <> ?1",
-                    [run.as_str(), mode.name()],
+                    [run.as_str(), mode],
                 )?;
                 transaction.execute(
                     "INSERT OR IGNORE INTO runs (run_id, mode, fingerprint, started, state) VALUES (?1, ?2, ?3, ?4, 'enumerating')",
-                    params![run, mode.name(), fingerprint, started.to_string()],
+                    params![run, mode, fingerprint, started.to_string()],
                 )?;
                 Ok(())
             })
@@ -98,9 +110,10 @@ impl Ledger {
     pub async fn interrupted_run(
         &self,
         mode: RunMode,
+        is_part: bool,
         fingerprint: &str,
     ) -> Result<Option<Run>, DatabaseError> {
-        let fingerprint = fingerprint.to_owned();
+        let (mode, fingerprint) = (recorded(mode, is_part), fingerprint.to_owned());
         self.state
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
@@ -108,7 +121,7 @@ impl Ledger {
                      WHERE state = 'enumerating' AND mode = ?1 AND fingerprint = ?2",
                 )?;
                 let row = statement
-                    .query_row(params![mode.name(), fingerprint], |row| {
+                    .query_row(params![mode, fingerprint], |row| {
                         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?))
                     })
                     .optional()?;
@@ -229,7 +242,7 @@ impl Ledger {
             .await
     }
 
-    /// Ends a run's walk. Only a whole walk moves the cursor: what a stopped one left out must be found again.
+    /// Ends a run's walk. Only a whole walk over everything moves the cursor: what another left out must be found again.
     pub async fn end_walk(
         &self,
         run: &RunId,

@@ -43,7 +43,7 @@ async fn the_cursor_moves_only_with_a_whole_walk() {
     let (_directory, ledger) = ledger();
     let started: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
     let run = RunId("one".to_owned());
-    ledger.begin_run_if_new(&run, RunMode::Full, "f", started).await.unwrap();
+    ledger.begin_run_if_new(&run, RunMode::Full, false, "f", started).await.unwrap();
     ledger.end_walk(&run, RunState::Stopped, Some(started)).await.unwrap();
     assert_eq!(ledger.cursor().await.unwrap(), None);
     ledger.end_walk(&run, RunState::Enumerated, Some(started)).await.unwrap();
@@ -54,11 +54,11 @@ async fn the_cursor_moves_only_with_a_whole_walk() {
 async fn an_interrupted_run_is_resumed_only_under_the_same_filters() {
     let (_directory, ledger) = ledger();
     let run = RunId("one".to_owned());
-    ledger.begin_run_if_new(&run, RunMode::Full, "images", Timestamp::now()).await.unwrap();
+    ledger.begin_run_if_new(&run, RunMode::Full, false, "images", Timestamp::now()).await.unwrap();
     ledger.checkpoint(&run, "here".to_owned()).await.unwrap();
-    assert_eq!(ledger.interrupted_run(RunMode::Full, "films").await.unwrap(), None);
-    assert_eq!(ledger.interrupted_run(RunMode::Delta, "images").await.unwrap(), None);
-    let resumed = ledger.interrupted_run(RunMode::Full, "images").await.unwrap().unwrap();
+    assert_eq!(ledger.interrupted_run(RunMode::Full, false, "films").await.unwrap(), None);
+    assert_eq!(ledger.interrupted_run(RunMode::Delta, false, "images").await.unwrap(), None);
+    let resumed = ledger.interrupted_run(RunMode::Full, false, "images").await.unwrap().unwrap();
     assert_eq!((resumed.run_id, resumed.checkpoint.as_deref()), (run, Some("here")));
 }
 

@@ -23,7 +23,9 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<SocketAddr, Failure> {
     let refused = |error: std::io::Error| {
-        Failure::Configuration(format!("http.listen: cannot listen on {listen}: {error}"))
+        Failure::Configuration(format!(
+            "http.listen: cannot listen on {listen}: {error}; each process on a machine needs an address of its own"
+        ))
     };
     let listener = TcpListener::bind(listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;

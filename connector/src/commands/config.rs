@@ -52,7 +52,10 @@ fn show(common: &Common) -> Result<(), Failure> {
     leaves(&values, "", &mut lines);
     for (key, value) in lines {
         let mut origins = loaded.origins.iter();
-        let origin = origins.find(|(known, _)| key == *known || key.starts_with(&format!("{known}.")));
+        // A secret is shown as one value, however it was given.
+        let is_below = |inner: &str, outer: &str| inner.starts_with(&format!("{outer}."));
+        let origin =
+            origins.find(|(known, _)| key == *known || is_below(&key, known) || is_below(known, &key));
         let origin = origin.map_or_else(|| "default".to_owned(), |(_, origin)| origin.to_string());
         output::data(&format!("{key} = {value}   # {origin}"));
     }

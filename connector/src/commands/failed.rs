@@ -15,16 +15,10 @@ use crate::confirm::confirmed;
 use crate::queues;
 
 pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure> {
-    let loaded = arguments::load(common, None)?;
-    let which = match command {
-        Failed::List(which) | Failed::Show(which) => which,
-        Failed::Replay(change) | Failed::Drop(change) => &change.which,
-    };
-    let opened = queues::open(&loaded.config, which.embedded).await?;
-    let queue = opened.queue.as_ref();
+    let config = arguments::load(common, None)?.config;
     match command {
         Failed::List(which) => {
-            let jobs = queue.failed(&filter(which)?).await?;
+            let jobs = queues::failed(&config, which.embedded, &filter(which)?).await?;
             for failed in &jobs {
                 output::data(&if common.json { json!(failed.event).to_string() } else { line(failed) });
             }
@@ -33,21 +27,23 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
             }
         }
         Failed::Show(which) => {
-            for failed in queue.failed(&filter(which)?).await? {
+            for failed in queues::failed(&config, which.embedded, &filter(which)?).await? {
                 let text = serde_json::to_string_pretty(&failed).unwrap_or_default();
                 output::data(&if common.json { json!(failed).to_string() } else { text });
             }
         }
         Failed::Replay(change) => {
-            let jobs = chosen(queue, change, "replay").await?;
-            let replayed = queue.replay(&jobs).await?;
+            let opened = queues::open(&config, change.which.embedded).await?;
+            let jobs = chosen(opened.queue.as_ref(), change, "replay").await?;
+            let replayed = opened.queue.replay(&jobs).await?;
             if !change.dry_run {
                 output::talk(&format!("{replayed} jobs go back to their step; {}", opened.taken_up_by));
             }
         }
         Failed::Drop(change) => {
-            let jobs = chosen(queue, change, "drop").await?;
-            let dropped = queue.discard(&jobs).await?;
+            let opened = queues::open(&config, change.which.embedded).await?;
+            let jobs = chosen(opened.queue.as_ref(), change, "drop").await?;
+            let dropped = opened.queue.discard(&jobs).await?;
             if !change.dry_run {
                 output::talk(&format!("{dropped} failed jobs are forgotten"));
             }

@@ -15,7 +15,7 @@ use common::telemetry::Metrics;
 use common::{output, wiring};
 use jiff::Timestamp;
 use producer::arguments::{self, Common, Scope};
-use producer::portal::resolve;
+use producer::portal::{keep_to_one, resolve};
 use serde_json::{Value, json};
 use worker::decide::suspect_rung;
 
@@ -34,6 +34,7 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
     };
     let bynder = wiring::bynder(&config, &beside.budget, &Metrics::new())?;
     let resolved = resolve(&config, &bynder).await?;
+    keep_to_one(&config, &ledger).await?;
     let patience = Patience::until(stop_on_signals()?);
     let targets = if let Some(run) = &command.which.run {
         choose::of_run(&ledger, &RunId(run.clone())).await?

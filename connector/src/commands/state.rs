@@ -81,9 +81,9 @@ async fn show(common: &Common, config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets the cursor; returns where the state before is kept.
+/// Sets the cursor, or forgets it and the portal; returns where the state before is kept.
 async fn change(directory: &Path, cursor: Option<Timestamp>) -> Result<PathBuf, Failure> {
-    let state = StateDirectory::open(directory)?;
+    let state = StateDirectory::open_when_free(directory).await?;
     let copies = directory.join(COPIES);
     let cannot = |error: std::io::Error| {
         Failure::Configuration(format!("cannot keep a copy of the state in {}: {error}", copies.display()))
@@ -92,7 +92,11 @@ async fn change(directory: &Path, cursor: Option<Timestamp>) -> Result<PathBuf, 
     let copy = copies.join(Timestamp::now().strftime("%Y%m%dT%H%M%S.%6fZ.sqlite").to_string());
     state.copy_to(&copy).await?;
     drop_oldest(&copies).map_err(cannot)?;
-    Ledger::new(state).set_cursor(cursor).await?;
+    let ledger = Ledger::new(state);
+    match cursor {
+        Some(_) => ledger.set_cursor(cursor).await?,
+        None => ledger.start_over().await?,
+    }
     Ok(copy)
 }
 

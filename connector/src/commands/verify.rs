@@ -32,9 +32,12 @@ pub(crate) async fn run(common: &Common, command: &Verify) -> Result<(), Failure
     let found = verify::verify(&scope, &patience, |broken| tell(common, broken)).await;
     beside.leave().await;
     let found = found?;
-    match State::open_to_append(&config.producer.state_dir)? {
+    let state = if filters.is_part() { None } else { State::open_to_append(&config.producer.state_dir)? };
+    match state {
         Some(state) => Ledger::new(state).note_verification(&found).await?,
         None if common.quiet => {}
+        // What the whole library was found to be stays on record, and so do the alerts that go by it.
+        None if filters.is_part() => output::talk("not put on record: it looked at a part of the library"),
         None => output::talk(&format!(
             "not put on record: {} holds no state (the producer's may be elsewhere)",
             config.producer.state_dir.display()

@@ -27,6 +27,9 @@ const NOT_AS_IT_SHOULD: u8 = 6;
 
 pub(crate) async fn run(common: &Common, trial: &Trial) -> Result<(), Failure> {
     let config = arguments::load(common, None)?.config;
+    if let Some(path) = &trial.keep {
+        can_keep(path)?;
+    }
     let transcript: Arc<Mutex<Vec<Exchange>>> = Arc::default();
     let imatag =
         wiring::imatag_before(&config, &Metrics::new(), Some(witness(&config, &transcript, common.json)?))?;
@@ -106,6 +109,19 @@ fn tell(
     if findings.confirm() {
         output::talk("the profile fits this account; --record writes that into the configuration");
     }
+}
+
+/// Before anything is paid for.
+fn can_keep(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let wrong = if path.exists() {
+        "is there already"
+    } else if folder.is_some_and(|folder| !folder.is_dir()) {
+        "is in no folder that is there"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Usage(format!("--keep: {} {wrong}", path.display())))
 }
 
 fn keep(result: &SpooledFile, path: &Path) -> Result<(), Failure> {

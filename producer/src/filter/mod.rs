@@ -325,6 +325,10 @@ impl PropertyFilter {
 
 /// Bynder writes one id in two forms; the digits are the same.
 fn same_digits(left: &str, right: &str) -> bool {
-    let digits = |id: &str| id.replace('-', "").to_ascii_lowercase();
     digits(left) == digits(right)
+}
+
+/// What is the same in every way to write an id.
+pub(crate) fn digits(id: &str) -> String {
+    id.replace('-', "").to_ascii_lowercase()
 }

@@ -65,6 +65,12 @@ impl EmbeddedQueue {
         Ok(state.read(move |connection| rows::depth(connection, now)).await?)
     }
 
+    /// The failed jobs that suit, seen beside a process that works on others.
+    pub async fn failed_beside(state: &State, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
+        let filter = filter.clone();
+        Ok(state.read(move |connection| rows::failed(connection, &filter)).await?)
+    }
+
     async fn write<T, F>(&self, change: F) -> Result<T, QueueError>
     where
         T: Send + 'static,
@@ -201,8 +207,7 @@ impl JobQueue for EmbeddedQueue {
     }
 
     async fn failed(&self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
-        let filter = filter.clone();
-        Ok(self.shared.state.read(move |connection| rows::failed(connection, &filter)).await?)
+        Self::failed_beside(&self.shared.state, filter).await
     }
 
     async fn replay(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {

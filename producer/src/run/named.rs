@@ -1,0 +1,40 @@
+//! Assets that were asked for by their ids, and whether they came.
+
+use std::collections::BTreeMap;
+
+use common::asset::AssetId;
+
+use crate::filter::{Filter, digits};
+
+/// Assets that a message names at most.
+const MOST_TOLD: usize = 10;
+
+/// Ids that have not come yet, as they were written, by their digits.
+#[derive(Debug, Default)]
+pub(super) struct Named(BTreeMap<String, String>);
+
+impl Named {
+    pub(super) fn by(filter: &Filter) -> Self {
+        let ids = filter.include.ids.iter().map(AssetId::as_str);
+        Self(ids.map(|id| (digits(id), id.to_owned())).collect())
+    }
+
+    pub(super) fn saw(&mut self, id: &AssetId) {
+        if !self.0.is_empty() {
+            self.0.remove(&digits(id.as_str()));
+        }
+    }
+
+    pub(super) fn tell_missing(&self) {
+        if self.0.is_empty() {
+            return;
+        }
+        let some: Vec<_> = self.0.values().take(MOST_TOLD).map(String::as_str).collect();
+        tracing::warn!(
+            count = self.0.len(),
+            ids = some.join(","),
+            "assets that were named did not come: they are not in the library, another filter leaves them out, or the \
+             token's user does not see them"
+        );
+    }
+}
