@@ -72,11 +72,13 @@ impl Layers {
             leaves(&layers.table, "", &mut keys);
             layers.origins = keys.into_iter().map(|key| (key, Origin::File(path.to_owned()))).collect();
         }
+        // A variable that a secret is taken from is read, whoever names it.
+        let mentioned: String =
+            environment.iter().map(|(_, value)| value.as_str()).chain([text.as_str()]).collect();
         for (name, value) in environment {
             if let Some(key) = key_of(&name) {
                 layers.set(&key, value_of(&value), Origin::Environment(name))?;
-            } else if let Some(meant) = meant_by(&name).filter(|_| !text.contains(&name)) {
-                // Where the file takes a secret from it, it is read.
+            } else if let Some(meant) = meant_by(&name).filter(|_| !mentioned.contains(&name)) {
                 layers.warnings.push(format!("the variable {name} is not read; did you mean {meant}?"));
             }
         }

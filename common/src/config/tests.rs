@@ -233,6 +233,8 @@ fn a_variable_that_lacks_an_underscore_is_told() {
     let environment = [
         ("CONNECTOR_LIMITS_ASSETS_PER_RUN", "5"),
         ("CONNECTOR_BROKER_URL", "where the file takes a secret from"),
+        ("CONNECTOR_IMATAG__API_KEY", "{ env = 'CONNECTOR_IMATAG_KEY' }"),
+        ("CONNECTOR_IMATAG_KEY", "where another variable takes a secret from"),
         ("CONNECTOR_LOG", "debug"),
         ("CONNECTOR_QUIET_HOURS", "[{ from = '08:00', to = '18:00', backlog = 'pause' }]"),
     ];
