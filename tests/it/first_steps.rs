@@ -152,3 +152,28 @@ async fn a_trial_names_what_of_the_profile_does_not_fit() {
         assert!(!text.contains("confirmed = true"), "{text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_that_could_not_keep_its_result_pays_for_nothing() {
+    let bench = Bench::new(quick()).await;
+    let sample = sample(&bench);
+    let nowhere = bench.path("nowhere/kept.jpg").to_str().unwrap().to_owned();
+    for (kept, words) in [(&sample, "is there already"), (&nowhere, "is in no folder that is there")] {
+        let refused = bench.run(&["trial", &sample, "--yes", "--keep", kept]).await;
+        assert!(refused.assert_code(2).talk.contains(words), "{refused:#?}");
+    }
+    assert_eq!(submits(&bench), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_names_a_state_directory_that_is_a_file_and_the_configuration_shows_where_a_secret_stands()
+{
+    let bench = Bench::new(quick()).await;
+    std::fs::write(bench.path("state"), "").unwrap();
+    let doctor = bench.run(&["doctor"]).await;
+    assert!(doctor.out.contains("state is no folder"), "{doctor:#?}");
+    let shown = bench.run(&["config", "show"]).await;
+    let secrets = shown.out.lines().filter(|line| line.contains("api_"));
+    let from: Vec<_> = secrets.filter_map(|line| line.rsplit_once("# ")).map(|(_, origin)| origin).collect();
+    assert!(from.len() == 2 && from.iter().all(|from| from.ends_with("connector.toml")), "{shown:#?}");
+}
