@@ -93,6 +93,12 @@ impl Scope {
         let narrows = self.sample.is_some() || self.ids_from.is_some() || !self.filters.is_empty();
         narrows && self.hold == Hold::Once
     }
+
+    /// Whether it goes over assets that are named, whenever they changed. A scheduled producer goes over them once, and
+    /// then over what changed.
+    pub fn goes_by_name(&self) -> bool {
+        self.is_part() && self.ids_from.is_some() && !self.delta && self.since.is_none()
+    }
 }
 
 /// Reads the configuration with everything the command line lays over it, and says its warnings.

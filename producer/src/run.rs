@@ -2,6 +2,7 @@
 
 mod ask;
 mod named;
+mod publish;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +10,14 @@ use std::time::Duration;
 use common::asset::Asset;
 use common::bynder::{Bynder, BynderError, DateField};
 use common::config::{DateRange, Limits};
-use common::job::{Job, Lane, RunId};
+use common::job::{Lane, RunId};
 use common::ledger::{Ledger, RunMode, RunState};
 use common::queue::{JobQueue, QueueError};
 use common::state::DatabaseError;
 use common::telemetry::Metrics;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::allowance::{Allowance, Day, Limit};
+use crate::allowance::{Allowance, Day};
 use crate::destination::Destinations;
 use crate::enumerate::{Place, Stretch, Walk, WalkError};
 use crate::filter::Filter;
@@ -24,13 +25,6 @@ pub use crate::found::Found;
 use crate::select::{Decision, SkipReason, decide};
 use common::patience::{Patience, patiently};
 use named::Named;
-
-/// Open jobs above which a run waits before it publishes more: the queue does not grow with the library.
-const MOST_OPEN_JOBS: u64 = 5000;
-/// Asking for the depth costs a request a queue.
-const JOBS_BETWEEN_LOOKS: u64 = 50;
-const QUEUE_PAUSE: Duration = Duration::from_secs(1);
-const LOOK_AT_QUEUE: Duration = Duration::from_millis(500);
 
 /// What a run works with.
 #[derive(Clone)]
@@ -300,80 +294,6 @@ impl<'a> Run<'a> {
     fn skip(&mut self, reason: SkipReason) {
         let reason = self.found.skip(reason);
         self.environment.metrics.asset_skipped(reason);
-    }
-
-    async fn publish(&mut self, asset: &Asset, base: u32) -> Result<(), RunError> {
-        let lane = self.options.scope.lane();
-        let marker = asset.property_text(&self.environment.metaproperty);
-        let (id, name) = (asset.id.clone(), &asset.name);
-        let mut job = Job::new(self.id.clone(), id, name, lane, base, marker, Timestamp::now());
-        job.bytes = Some(asset.bytes).filter(|bytes| *bytes > 0);
-        job.directory = Some(self.environment.destinations.of(asset).clone());
-        // A job for which an interrupted run had no answer has its place already, and is lost unless it is repeated.
-        let has_place = self.environment.ledger.was_published(&job.job_id).await?;
-        if !has_place && self.ended_by(self.allowance.spent(job.created_at).await?) {
-            return Ok(());
-        }
-        if !self.options.dry_run {
-            self.let_the_queue_catch_up(lane).await?;
-            job.created_at = Timestamp::now();
-        }
-        if !has_place {
-            let limit = self.allowance.take(job.created_at).await?;
-            if self.ended_by(limit) {
-                return Ok(());
-            }
-        }
-        self.found.select(asset, self.environment.part_size);
-        self.environment.metrics.asset_selected();
-        if self.options.dry_run {
-            return Ok(());
-        }
-        self.patiently(async || self.environment.queue.publish(&job).await).await?;
-        self.environment.metrics.job_published(lane);
-        self.found.published += 1;
-        Ok(())
-    }
-
-    fn ended_by(&mut self, limit: Option<Limit>) -> bool {
-        self.found.limit = limit;
-        limit.is_some()
-    }
-
-    /// Waits while too many jobs are open; the fresh lane goes past a full backlog.
-    async fn let_the_queue_catch_up(&mut self, lane: Lane) -> Result<(), RunError> {
-        if !self.found.published.is_multiple_of(JOBS_BETWEEN_LOOKS) {
-            return Ok(());
-        }
-        loop {
-            let depth = self.patiently(async || self.environment.queue.depth().await).await?;
-            let open = match lane {
-                Lane::Backlog => depth.open(),
-                Lane::Fresh => depth.open().saturating_sub(depth.submit_backlog),
-            };
-            if open < MOST_OPEN_JOBS {
-                return Ok(());
-            }
-            if !self.patience.wait(LOOK_AT_QUEUE).await {
-                return Err(RunError::Stopped);
-            }
-        }
-    }
-
-    /// Repeats a call to the queue until it works, fails for good, or somebody asks to stop: a broker that is away
-    /// for an hour costs an hour, not the run.
-    async fn patiently<T>(&self, call: impl AsyncFn() -> Result<T, QueueError>) -> Result<T, RunError> {
-        loop {
-            match call().await {
-                Err(error) if error.is_retryable() => {
-                    tracing::warn!(%error, "the queue cannot be used; trying again");
-                    if !self.patience.wait(QUEUE_PAUSE).await {
-                        return Err(RunError::Stopped);
-                    }
-                }
-                answer => return Ok(answer?),
-            }
-        }
     }
 
     /// Everything of the page is published: the next run need not look at it again.

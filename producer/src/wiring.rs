@@ -52,7 +52,7 @@ pub fn options(config: &Config, run: &Scope, cursor: Option<Timestamp>) -> Optio
     Options {
         scope: scope(
             config.delta || run.delta,
-            run.full || (run.ids_from.is_some() && !run.delta && run.since.is_none()),
+            run.full || run.goes_by_name(),
             run.since,
             cursor,
             config.producer.overlap.0,

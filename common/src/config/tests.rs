@@ -51,6 +51,14 @@ fn message(text: &str) -> String {
     load(text, &[], &[]).map_or_else(|error| error.to_string(), |_| String::new())
 }
 
+/// Each text is refused with these words.
+fn assert_refused(table: &[(String, &str)]) {
+    for (text, wanted) in table {
+        let message = message(text);
+        assert!(message.contains(wanted), "wanted {wanted:?}\n   got {message:?}");
+    }
+}
+
 #[test]
 fn the_documented_sample_is_read_and_equals_the_defaults() {
     let sample = load(SAMPLE, &[], &[]).unwrap();
@@ -154,10 +162,7 @@ fn each_bad_value_names_its_key_and_the_remedy() {
         (quiet("backlog = 'pause'\nuntil = 1"), "unknown key quiet_hours[0].until"),
         ("bynder".to_owned(), "is not valid TOML"),
     ];
-    for (text, wanted) in table {
-        let message = message(&text);
-        assert!(message.contains(wanted), "wanted {wanted:?}\n   got {message:?}");
-    }
+    assert_refused(&table);
 }
 
 #[test]
@@ -181,10 +186,7 @@ fn each_setting_that_would_do_harm_is_refused() {
         (with("every = \"15m\"", "full_every = \"0s\""), "producer.full_every: must be longer than nothing"),
         (with("https://app", "https://me:word@app"), "imatag.base_url: must hold no user and no password"),
     ];
-    for (text, wanted) in table {
-        let message = message(&text);
-        assert!(message.contains(wanted), "wanted {wanted:?}\n   got {message:?}");
-    }
+    assert_refused(&table);
 }
 
 #[test]

@@ -58,6 +58,10 @@ async fn an_interrupted_run_is_resumed_only_under_the_same_filters() {
     ledger.checkpoint(&run, "here".to_owned()).await.unwrap();
     assert_eq!(ledger.interrupted_run(RunMode::Full, false, "films").await.unwrap(), None);
     assert_eq!(ledger.interrupted_run(RunMode::Delta, false, "images").await.unwrap(), None);
+    // A run over a part of the same assets neither resumes it nor ends it.
+    assert_eq!(ledger.interrupted_run(RunMode::Full, true, "images").await.unwrap(), None);
+    let part = RunId("part".to_owned());
+    ledger.begin_run_if_new(&part, RunMode::Full, true, "images", Timestamp::now()).await.unwrap();
     let resumed = ledger.interrupted_run(RunMode::Full, false, "images").await.unwrap().unwrap();
     assert_eq!((resumed.run_id, resumed.checkpoint.as_deref()), (run, Some("here")));
 }
