@@ -23,7 +23,7 @@ pub struct Member {
     pub deployment: String,
     /// The id that it made up when it started.
     pub member: String,
-    /// Calls to Bynder in five minutes that it may make.
+    /// Calls to Bynder in five minutes that it claims; what is more than before it makes only once the others know.
     pub calls_per_5_minutes: f64,
     /// Services that it cannot use right now.
     pub services_out: Vec<String>,
