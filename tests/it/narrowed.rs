@@ -6,9 +6,12 @@ use crate::harness::{Bench, assert_clean, is_protected, picture, quick};
 /// A library of three pictures that nobody has run over yet.
 async fn library() -> (Bench, Vec<String>) {
     let bench = Bench::new(quick()).await;
-    let add = |number| bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
-    let ids = (0..3).map(add).collect();
+    let ids = fill(&bench);
     (bench, ids)
+}
+
+fn fill(bench: &Bench) -> Vec<String> {
+    (0..3).map(|number| bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap()).collect()
 }
 
 fn protected(bench: &Bench) -> usize {
@@ -101,7 +104,8 @@ async fn the_demo_goes_by_no_variable_that_is_meant_for_a_real_library() {
 async fn the_record_of_another_portal_is_refused_until_it_is_reset() {
     let (bench, _) = library().await;
     bench.sync().await.assert_code(0);
-    let (other, _) = library().await;
+    let other = bench.beside(quick()).await;
+    fill(&other);
     let [here, there] = [&bench, &other].map(|bench| bench.sandbox.announcement());
     let settings = |bench: &Bench| std::fs::read_to_string(bench.path("connector.toml")).unwrap();
     std::fs::write(

@@ -148,6 +148,7 @@ async fn a_version_uploaded_between_the_look_and_a_save_without_an_answer_is_nam
     let bench = Bench::new(quick()).await;
     bench.set_request_timeout(5);
     assert_a_crossing_is_told_twice(&bench, async || bench.sync().await).await;
+    drop(bench);
     let fleet = Fleet::new(quick()).await;
     fleet.bench.set_request_timeout(5);
     let worker = fleet.worker();

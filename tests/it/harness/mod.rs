@@ -9,8 +9,10 @@ pub(crate) mod proxy;
 pub(crate) mod scene;
 pub(crate) mod scrape;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use common::ledger::Ledger;
@@ -31,18 +33,44 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_connector-under-test");
 pub(crate) struct Bench {
     pub(crate) sandbox: Sandbox,
     pub(crate) folder: tempfile::TempDir,
-    _turn: Turn,
+    _turn: Option<Turn>,
 }
 
 /// Files of gigabytes slow the disk down for everybody, and a second without an answer counts as an outage here: the
 /// test that moves them has the machine for itself.
 static MACHINE: RwLock<()> = RwLock::const_new(());
 
-/// Held as long as a bench stands; nobody holds two.
+/// Tests whose turn it is, by their names.
+static AT_WORK: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Held as long as a bench stands.
+struct Turn {
+    test: String,
+    _guard: Guard,
+}
+
 #[expect(dead_code, reason = "the guards are held, not read")]
-enum Turn {
+enum Guard {
     Shared(RwLockReadGuard<'static, ()>),
     Alone(RwLockWriteGuard<'static, ()>),
+}
+
+impl Turn {
+    async fn take(alone: bool) -> Self {
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        // The second would be waited for behind a test that waits for the first to be over.
+        let is_first = AT_WORK.lock().unwrap().insert(test.clone());
+        assert!(is_first, "{test} holds a bench already; another library stands beside it");
+        let guard =
+            if alone { Guard::Alone(MACHINE.write().await) } else { Guard::Shared(MACHINE.read().await) };
+        Self { test, _guard: guard }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        AT_WORK.lock().unwrap().remove(&self.test);
+    }
 }
 
 /// A sandbox that is quick and has no request limit.
@@ -59,15 +87,20 @@ pub(crate) fn quick() -> Options {
 
 impl Bench {
     pub(crate) async fn new(options: Options) -> Self {
-        Self::in_turn(options, Turn::Shared(MACHINE.read().await)).await
+        Self::in_turn(options, Some(Turn::take(false).await)).await
     }
 
     /// A bench that no other stands beside.
     pub(crate) async fn alone(options: Options) -> Self {
-        Self::in_turn(options, Turn::Alone(MACHINE.write().await)).await
+        Self::in_turn(options, Some(Turn::take(true).await)).await
     }
 
-    async fn in_turn(options: Options, turn: Turn) -> Self {
+    /// Another library, which stands as long as this one.
+    pub(crate) async fn beside(&self, options: Options) -> Self {
+        Self::in_turn(options, None).await
+    }
+
+    async fn in_turn(options: Options, turn: Option<Turn>) -> Self {
         let sandbox = sandbox::start(options).await.unwrap();
         let bench = Self { sandbox, folder: tempfile::tempdir().unwrap(), _turn: turn };
         bench.configure("");
