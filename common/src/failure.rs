@@ -112,16 +112,14 @@ impl From<DatabaseError> for Failure {
 
 impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
-        if matches!(error, QueueError::Refused(_)) {
-            return Self::Credential(error.to_string());
-        }
-        if matches!(error, QueueError::Taken(_)) {
-            return Self::Temporary(error.to_string());
-        }
-        if error.is_retryable() {
-            Self::Temporary(error.to_string())
-        } else {
-            Self::Unexpected(error.to_string())
+        let message = error.to_string();
+        match error {
+            QueueError::Refused(_) => Self::Credential(message),
+            QueueError::Misconfigured(_) => Self::Configuration(message),
+            QueueError::Taken(_) | QueueError::Unavailable(_) | QueueError::UnknownOutcome(_) => {
+                Self::Temporary(message)
+            }
+            QueueError::Broken(_) | QueueError::Message(_) | QueueError::Closed => Self::Unexpected(message),
         }
     }
 }

@@ -6,7 +6,7 @@ use sandbox::faults::{Action, Faults, Moment};
 use sandbox::{NewAsset, RateLimit};
 use tokio::process::Child;
 
-use crate::harness::fleet::Fleet;
+use crate::harness::fleet::{Fleet, ended};
 use crate::harness::scene::every;
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until};
 
@@ -98,6 +98,35 @@ async fn a_brand_that_the_portal_does_not_have_is_named_before_anything_is_done(
     assert!(talk.contains("did you mean \"Nordlicht\"?"), "{talk}");
     let doctor = bench.run(&["doctor"]).await;
     assert!(doctor.assert_code(3).out.contains("imatag.directories[0].brands: \"Nordlict\""), "{doctor:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_is_one_portals_and_the_programs_of_another_are_refused_under_it() {
+    let fleet = Fleet::new(quick()).await;
+    fleet.publish().await.assert_code(0);
+    let other = fleet.bench.beside(quick()).await;
+    let announcement = other.sandbox.announcement();
+    let elsewhere = [
+        ("CONNECTOR_BYNDER__DOMAIN", announcement.bynder.clone()),
+        ("CONNECTOR_BYNDER__API_TOKEN", announcement.token),
+        ("CONNECTOR_BYNDER__HASH_METAPROPERTY", announcement.hash_metaproperty),
+        ("CONNECTOR_PRODUCER__STATE_DIR", other.path("state").display().to_string()),
+    ];
+    ended(fleet.worker_with(&elsewhere)).await.assert_code(3);
+    assert!(fleet.worker_logs().contains(&format!("{:?} belongs to another portal", fleet.prefix)));
+    let producer = ended(fleet.producer_with(&["sync", "--full"], &elsewhere)).await;
+    assert!(
+        producer.assert_code(3).talk.contains(&format!("delete the queue {}.portal", fleet.prefix)),
+        "{producer:?}"
+    );
+    let doctor = fleet.bench.run_with(&["doctor"], &elsewhere).await;
+    assert!(doctor.assert_code(3).out.contains("a queue.prefix of its own"), "{doctor:?}");
+    assert!(
+        doctor.out.contains(&fleet.bench.sandbox.announcement().bynder),
+        "it does not say whose it is: {doctor:?}"
+    );
+    fleet.bench.run(&["doctor"]).await.assert_code(0);
+    fleet.publish().await.assert_code(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,6 +33,7 @@ async fn settings(prefix: String) -> Settings {
         egress_group: prefix.clone(),
         prefix,
         rungs: [5, 300].map(Duration::from_millis).to_vec(),
+        portal: "https://portal.example".to_owned(),
         program: "test".to_owned(),
     }
 }

@@ -64,9 +64,12 @@ pub enum QueueError {
     /// Whether it was done is not known; doing it again may do it twice.
     #[error("{0}")]
     UnknownOutcome(String),
-    /// The broker refuses the credential, a right, or what is asked for: a person has to act.
+    /// The broker refuses the credential or a right: a person has to act.
     #[error("{0}")]
     Refused(String),
+    /// What is configured does not fit what is on the broker.
+    #[error("{0}")]
+    Misconfigured(String),
     /// Somebody else has the place that only one may have.
     #[error("{0}")]
     Taken(String),
@@ -80,7 +83,12 @@ impl QueueError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::UnknownOutcome(_) => true,
-            Self::Broken(_) | Self::Message(_) | Self::Refused(_) | Self::Taken(_) | Self::Closed => false,
+            Self::Broken(_)
+            | Self::Message(_)
+            | Self::Refused(_)
+            | Self::Misconfigured(_)
+            | Self::Taken(_)
+            | Self::Closed => false,
         }
     }
 }

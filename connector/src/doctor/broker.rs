@@ -34,10 +34,9 @@ pub(super) async fn check(config: &Config, report: &mut Report) {
 
 fn refused(error: QueueError, prefix: &str) -> Finding {
     match Failure::from(error) {
-        failure @ Failure::Credential(_) => Finding::Fail(
-            format!("{failure}; check broker.url, and the user's rights on names that start with {prefix:?}"),
-            4,
-        ),
+        failure @ Failure::Credential(_) => {
+            Finding::Fail(format!("{failure} on names that start with {prefix:?}"), 4)
+        }
         failure @ Failure::Configuration(_) => Finding::Fail(failure.to_string(), 3),
         failure => Finding::Fail(failure.to_string(), 5),
     }

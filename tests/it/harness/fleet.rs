@@ -130,6 +130,7 @@ impl Fleet {
             authority: None,
             prefix: self.prefix.clone(),
             rungs,
+            portal: self.bench.sandbox.announcement().bynder.clone(),
             program: "test".to_owned(),
             egress_group: self.prefix.clone(),
         };

@@ -10,7 +10,7 @@ use super::super::{Depth, QueueError};
 use super::Settings;
 use super::control::pause_in;
 use super::job_queue::WORK;
-use super::link::{ANSWER, answered, open};
+use super::link::{ANSWER, answered, open, tie};
 use crate::budget::OperatorPause;
 
 /// The broker has no queue of this name.
@@ -33,7 +33,8 @@ impl Inventory {
     /// Looks once, over a connection of its own.
     ///
     /// # Errors
-    /// [`QueueError::Refused`] if a person has to act, [`QueueError::Unavailable`] if the broker does not answer.
+    /// [`QueueError::Refused`] and [`QueueError::Misconfigured`] if a person has to act, [`QueueError::Unavailable`] if the
+    /// broker does not answer.
     pub async fn take(settings: &Settings) -> Result<Self, QueueError> {
         let target = settings.target()?;
         let topology = &target.topology;
@@ -47,6 +48,10 @@ impl Inventory {
                 }
                 None => missing.push(queue.to_string()),
             }
+        }
+        if counts.contains_key(&topology.portal()) {
+            // Declared again it changes nothing, and tells whether it is another portal's.
+            tie(&target, &connection).await?;
         }
         let messages = |queue: ShortString| counts.get(&queue).copied().unwrap_or_default();
         let mut depth = Depth::default();

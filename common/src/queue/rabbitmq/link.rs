@@ -71,13 +71,23 @@ enum State {
 #[derive(Clone, Debug)]
 pub(super) enum Trouble {
     Refused(String),
+    Misconfigured(String),
     Unreachable(String),
+}
+
+impl Trouble {
+    fn reason(&self) -> &str {
+        match self {
+            Self::Refused(reason) | Self::Misconfigured(reason) | Self::Unreachable(reason) => reason,
+        }
+    }
 }
 
 impl From<Trouble> for QueueError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Refused(reason) => Self::Refused(reason),
+            Trouble::Misconfigured(reason) => Self::Misconfigured(reason),
             Trouble::Unreachable(reason) => Self::Unavailable(reason),
         }
     }
@@ -116,8 +126,9 @@ impl Link {
     /// Waits for the connection; a refusal that a person has to mend ends the wait at once.
     pub(super) async fn wait(&self, patience: Duration) -> Result<Live, QueueError> {
         let mut current = self.current.clone();
-        let settled =
-            current.wait_for(|state| matches!(state, State::Live(_) | State::Down(Trouble::Refused(_))));
+        let settled = current.wait_for(|state| {
+            matches!(state, State::Live(_) | State::Down(Trouble::Refused(_) | Trouble::Misconfigured(_)))
+        });
         // Whether it settled or patience ended, the state says what there is to say.
         let _ = tokio::time::timeout(patience, settled).await;
         self.live()
@@ -146,7 +157,11 @@ async fn supervise(target: Target, purpose: &'static str, state: watch::Sender<S
                 state.send_replace(State::Down(Trouble::Unreachable(reason)));
             }
             Err(trouble) => {
-                tracing::warn!(purpose, reason = ?trouble, "cannot connect to the broker; trying again");
+                tracing::warn!(
+                    purpose,
+                    reason = trouble.reason(),
+                    "cannot connect to the broker; trying again"
+                );
                 state.send_replace(State::Down(trouble));
             }
         }
@@ -197,6 +212,7 @@ async fn live(connection: Connection, state: &watch::Sender<State>) -> String {
 
 async fn connect(target: &Target, purpose: &'static str) -> Result<Connection, Trouble> {
     let connection = open(target, purpose).await?;
+    tie(target, &connection).await?;
     let declaring = async {
         let channel = connection.create_channel().await?;
         target.topology.declare(&channel).await?;
@@ -205,6 +221,20 @@ async fn connect(target: &Target, purpose: &'static str) -> Result<Connection, T
     };
     in_time(declaring).await?;
     Ok(connection)
+}
+
+/// Makes sure that the prefix is this portal's.
+pub(super) async fn tie(target: &Target, connection: &Connection) -> Result<(), Trouble> {
+    let tying = async {
+        let channel = connection.create_channel().await?;
+        target.topology.declare_portal(&channel).await?;
+        let _ = channel.close(200, "declared".into()).await;
+        Ok(())
+    };
+    in_time(tying).await.map_err(|trouble| match trouble {
+        Trouble::Misconfigured(told) => Trouble::Misconfigured(target.topology.tied_to_another(&told)),
+        Trouble::Refused(_) | Trouble::Unreachable(_) => trouble,
+    })
 }
 
 /// A connection over which nothing was done yet.
@@ -230,15 +260,22 @@ async fn in_time<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T
     }
 }
 
-/// `ACCESS_REFUSED` and `NOT_ALLOWED`: credentials, rights or virtual host. `PRECONDITION_FAILED`: a queue of that name
-/// with other arguments.
-const NEEDS_A_PERSON: [u16; 3] = [403, 530, 406];
+/// `ACCESS_REFUSED` and `NOT_ALLOWED`: credentials, rights or virtual host.
+const NOT_ALLOWED: [u16; 2] = [403, 530];
+/// `PRECONDITION_FAILED`: a queue of that name with other arguments.
+const OTHERWISE_DECLARED: u16 = 406;
 
 pub(super) fn trouble(error: &lapin::Error) -> Trouble {
     let reason = error.to_string();
     match error.kind() {
-        ErrorKind::ProtocolError(refusal) if NEEDS_A_PERSON.contains(&refusal.get_id()) => {
-            Trouble::Refused(format!("the broker refuses: {}", refusal.get_message()))
+        ErrorKind::ProtocolError(refusal) if NOT_ALLOWED.contains(&refusal.get_id()) => {
+            Trouble::Refused(format!(
+                "the broker refuses: {}; check user, password and virtual host in broker.url, and the user's rights",
+                refusal.get_message()
+            ))
+        }
+        ErrorKind::ProtocolError(refusal) if refusal.get_id() == OTHERWISE_DECLARED => {
+            Trouble::Misconfigured(format!("the broker says: {}", refusal.get_message()))
         }
         _ => Trouble::Unreachable(format!("cannot reach the broker: {reason}")),
     }

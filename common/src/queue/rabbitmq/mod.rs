@@ -61,6 +61,8 @@ pub struct Settings {
     pub prefix: String,
     /// The waits, ascending.
     pub rungs: Vec<Duration>,
+    /// The portal that the jobs are for, by its origin: a prefix is one portal's.
+    pub portal: String,
     /// The processes that share an address, and its request budget.
     pub egress_group: String,
     /// The program's name, for the broker's list of connections.
@@ -84,7 +86,7 @@ impl Settings {
             uri,
             authority: self.authority.clone(),
             program: self.program.clone(),
-            topology: Topology::new(&self.prefix, &self.rungs, &self.egress_group),
+            topology: Topology::new(&self.prefix, &self.rungs, &self.egress_group, &self.portal),
         })
     }
 }
@@ -203,10 +205,10 @@ impl RabbitQueue {
     /// Waits for the first answer of the broker.
     ///
     /// # Errors
-    /// [`QueueError::Refused`] if a person has to act. A broker that does not answer is no error: it may yet.
+    /// [`QueueError::Refused`] or [`QueueError::Misconfigured`] if a person has to act. A broker that does not answer is no error: it may yet.
     pub async fn greeted(&self) -> Result<(), QueueError> {
         match self.publisher.link().wait(ANSWER).await {
-            Err(refused @ QueueError::Refused(_)) => Err(refused),
+            Err(error) if !error.is_retryable() => Err(error),
             Ok(_) | Err(_) => Ok(()),
         }
     }

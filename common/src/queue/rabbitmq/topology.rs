@@ -36,11 +36,14 @@ pub(super) struct Topology {
     rungs: Vec<Duration>,
     /// The processes that share an address.
     group: String,
+    /// The one portal that jobs under this prefix are for.
+    portal: String,
 }
 
 impl Topology {
-    pub(super) fn new(prefix: &str, rungs: &[Duration], group: &str) -> Self {
-        Self { prefix: prefix.to_owned(), rungs: rungs.to_vec(), group: group.to_owned() }
+    pub(super) fn new(prefix: &str, rungs: &[Duration], group: &str, portal: &str) -> Self {
+        let (prefix, group, portal) = (prefix.to_owned(), group.to_owned(), portal.to_owned());
+        Self { prefix, rungs: rungs.to_vec(), group, portal }
     }
 
     /// What this deployment's names start with.
@@ -80,6 +83,11 @@ impl Topology {
     /// Held exclusively by the one producer.
     pub(super) fn producer(&self) -> ShortString {
         self.name("producer")
+    }
+
+    /// Never holds a message: that the broker declares it for one portal and refuses it for another is what it is for.
+    pub(super) fn portal(&self) -> ShortString {
+        self.name("portal")
     }
 
     /// One message that says who the producer is, since nobody can look into another's exclusive queue.
@@ -153,6 +161,7 @@ impl Topology {
         let [submit_fresh, submit_backlog, transfer, save] = self.works();
         let steps = [submit_fresh, submit_backlog, transfer, save];
         let others = [
+            self.portal(),
             self.dead(),
             self.failed(),
             self.results(),
@@ -163,7 +172,26 @@ impl Topology {
         steps.into_iter().chain(self.waits()).chain(others)
     }
 
-    /// Declares everything; queues that others dead-letter to come before those that do.
+    /// Ties the prefix to the portal. Jobs do not name theirs, and a worker of another one would find every asset gone.
+    /// Of a queue's arguments the broker compares this one, so that two who come at once cannot both be the first.
+    pub(super) async fn declare_portal(&self, channel: &Channel) -> lapin::Result<()> {
+        let key = ShortString::from(self.portal.as_str());
+        let tied = Arguments::quorum(NO_DELIVERY_LIMIT).dead_letter("", Some(key));
+        queue(channel, self.portal(), tied).await
+    }
+
+    /// What to do about a prefix that is another portal's.
+    pub(super) fn tied_to_another(&self, told: &str) -> String {
+        format!(
+            "queue.prefix {:?} belongs to another portal than bynder.domain, {}: {told}. Give this deployment a queue.prefix of \
+             its own, or, if it is the same library under another address, delete the queue {} on the broker",
+            self.prefix,
+            self.portal,
+            self.portal()
+        )
+    }
+
+    /// Declares everything else; queues that others dead-letter to come before those that do.
     pub(super) async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
         let dead_letter_to_dead = Arguments::quorum(DELIVERY_LIMIT).dead_letter("", Some(self.dead()));
         queue(channel, self.dead(), Arguments::quorum(NO_DELIVERY_LIMIT)).await?;
