@@ -9,7 +9,15 @@ use crate::telemetry::{LogFormat, log_format};
 
 /// Writes a line of data. A reader that went away, as with `| head`, is no failure.
 pub fn data(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = data_for_a_reader(line);
+}
+
+/// Writes a line of data for as long as somebody reads.
+///
+/// # Errors
+/// Nobody does any more.
+pub fn data_for_a_reader(line: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{line}")
 }
 
 /// Writes a line for a person.

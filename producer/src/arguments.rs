@@ -152,3 +152,23 @@ fn filter_value(key: &str, value: &str) -> Value {
         _ => Value::Array(value.split(',').map(text).collect()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_assets_are_gone_over_whenever_they_changed_but_by_no_schedule_and_no_other_wish() {
+        let named = || Scope { ids_from: Some("ids.txt".into()), ..Scope::default() };
+        let table = [
+            (named(), true),
+            (Scope { hold: Hold::Always, ..named() }, false),
+            (Scope { delta: true, ..named() }, false),
+            (Scope { since: Some(Timestamp::UNIX_EPOCH), ..named() }, false),
+            (Scope { filters: vec!["names=a*".to_owned()], ..Scope::default() }, false),
+        ];
+        for (scope, by_name) in table {
+            assert_eq!(scope.goes_by_name(), by_name, "{scope:?}");
+        }
+    }
+}

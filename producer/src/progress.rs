@@ -54,6 +54,7 @@ impl Progress {
     pub fn show(&mut self, tally: &Tally, depth: &Depth, figures: &Figures, others: &Hindrances) {
         let ended: u64 = tally.outcomes.values().sum();
         let failed = tally.count("failed");
+        let done = ended - failed;
         let silence = figures.silence.map(|left| format!(", Bynder silences us for {} s", left.as_secs()));
         let paused = figures.operator_pause.then(|| ", paused by a person".to_owned());
         let imatag =
@@ -70,7 +71,7 @@ impl Progress {
                 *last = Instant::now();
                 let open = depth.open();
                 output::talk(&format!(
-                    "{ended} done, {failed} failed, {open} to do ({} waiting){pause}",
+                    "{done} done, {failed} failed, {open} to do ({} waiting){pause}",
                     depth.waiting
                 ));
             }

@@ -302,7 +302,8 @@ async fn a_failed_job_is_shown_replayed_and_then_done() {
     note("");
     let counted = bench.run(&["failed", "replay", "--dry-run"]).await;
     assert!(counted.talk.contains("1 failed jobs to replay"), "{counted:#?}");
-    bench.run(&["failed", "replay", "--yes"]).await.assert_code(0);
+    let replayed = bench.run(&["failed", "replay", "--yes", "--json"]).await;
+    assert_eq!(replayed.assert_code(0).summary(), serde_json::json!({"replayed": 1, "dry_run": false}));
     bench.sync().await.assert_code(0);
     assert!(is_protected(&bench.asset(&id)));
 }
@@ -324,6 +325,9 @@ async fn the_doctor_passes_a_right_set_up_and_names_what_is_wrong() {
         checks.iter().any(|check| check["check"] == "Imatag" && check["result"] == "fail"),
         "{checks:#?}"
     );
+    let nowhere = [("CONNECTOR_BYNDER__DOMAIN", "portal.invalid".to_owned())];
+    let away = bench.run_with(&["doctor"], &nowhere).await;
+    assert!(away.out.contains("check bynder.domain, and this machine's network"), "{away:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,13 +62,13 @@ async fn a_replay_that_dies_midway_and_is_repeated_does_nothing_twice() {
     for seed in 0..8 {
         fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
     }
-    // Each job fails once, by a wait of no length.
-    fleet.bench.reconfigure("grace = '8s'", "grace = '8s'\nlongest_wait = '0s'");
+    // Each job fails once, by a wait that is too long.
+    fleet.bench.reconfigure("grace = '8s'", "grace = '8s'\nlongest_wait = '1ms'");
     let impatient = fleet.worker();
     fleet.sync().await.assert_code(6);
     assert_eq!(fleet.failed().await.len(), 8);
     drop(impatient);
-    fleet.bench.reconfigure("\nlongest_wait = '0s'", "");
+    fleet.bench.reconfigure("\nlongest_wait = '1ms'", "");
     let _worker = fleet.worker();
     let deadly = [("CONNECTOR_CRASH_AT", "4".to_owned())];
     let died = fleet.bench.run_with(&["failed", "replay", "--yes"], &deadly).await;
@@ -96,7 +96,6 @@ async fn a_broker_that_is_not_there_is_said_and_the_rest_is_shown() {
     assert!(doctor.assert_code(5).out.contains("FAIL  broker: cannot reach the broker"), "{doctor:#?}");
     let worker = crate::harness::fleet::ended(fleet.producer(&["sync", "--full", "--quiet"])).await;
     assert!(worker.assert_code(5).talk.contains("cannot reach the broker"), "{worker:#?}");
-    // Nobody holds two benches: a test that waits to be alone would let neither go on.
     drop(fleet);
     let whole = Fleet::new(quick()).await;
     let doctor = whole.bench.run(&["doctor"]).await;
@@ -137,4 +136,9 @@ async fn the_status_tells_who_is_at_work_what_they_cannot_use_and_goes_on_until_
     assert!(shown.contains("workers 1, producers 0") && shown.contains("cannot be used"), "{shown}");
     signal(&watching, Signal::SIGTERM);
     assert_eq!(watching.wait().await.unwrap().code(), Some(0));
+
+    let mut unread = fleet.bench.command(&["status", "--watch", "--every", "100ms"]).spawn().unwrap();
+    drop(unread.stdout.take());
+    let ended = tokio::time::timeout(Duration::from_mins(1), unread.wait()).await;
+    assert_eq!(ended.expect("it goes on for nobody").unwrap().code(), Some(0));
 }

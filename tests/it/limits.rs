@@ -93,7 +93,7 @@ async fn a_replay_pays_for_what_was_never_paid_and_for_nothing_twice() {
     bench.until_listed().await;
     let settings = "[limits]\nassets_per_day = 2";
     bench.configure(settings);
-    bench.reconfigure("request_timeout = '1s'", "request_timeout = '1s'\nlongest_wait = '0s'");
+    bench.reconfigure("request_timeout = '1s'", "request_timeout = '1s'\nlongest_wait = '1ms'");
     let ran = bench.sync().await;
     assert_eq!(ran.assert_code(6).summary()["failed"], 2, "{ran:#?}");
     assert_eq!(paid(&bench), 1);

@@ -160,7 +160,10 @@ async fn whoever_sets_or_forgets_the_cursor_keeps_the_state_before() {
         || std::fs::read_dir(bench.path("state/backups")).unwrap().map(|entry| entry.unwrap().path());
     assert_eq!(copies().count(), 10);
     // Put in the state's place, a copy is the state as it was.
-    bench.run(&["state", "set", "--since", "2021-01-01T00:00:00Z"]).await.assert_code(0);
+    let set = bench.run(&["state", "set", "--since", "2021-01-01T00:00:00Z", "--json"]).await;
+    let told = set.assert_code(0).summary();
+    assert_eq!(told["cursor"], "2021-01-01T00:00:00Z");
+    assert!(std::path::Path::new(told["kept"].as_str().unwrap()).is_file(), "{told}");
     bench.run(&["state", "reset"]).await.assert_code(0);
     let latest = copies().max().unwrap();
     for file in ["connector.sqlite", "connector.sqlite-wal", "connector.sqlite-shm"] {

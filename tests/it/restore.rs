@@ -1,13 +1,16 @@
 //! The undo: originals come back byte for byte, once, over nobody's work, and stay.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use futures::StreamExt;
 use sandbox::{AuditedAsset, Edit, NewVersion};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
 
 use crate::harness::fleet::Fleet;
 use crate::harness::scene::lost_once;
-use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick, until};
+use crate::harness::{Bench, PROGRAM, Ran, assert_clean, is_protected, picture, quick, until};
 
 /// A library whose assets a run has protected; the run, and the assets' ids.
 async fn protected(options: sandbox::Options, assets: u64) -> (Bench, String, Vec<String>) {
@@ -106,6 +109,33 @@ async fn a_filter_says_which_assets_are_meant_and_nobody_is_asked_without_a_term
     bench.run(&["restore"]).await.assert_code(2);
     bench.run(&["restore", "--run", &run, "--ids", "A"]).await.assert_code(2);
     restore(&bench, &["--run", "no-such-run"]).await.assert_code(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_terminal_an_interrupt_ends_the_question_and_yes_goes_on() {
+    let (bench, run, _) = protected(quick(), 1).await;
+    let line = format!("{PROGRAM} restore --run {run} --config {}", bench.path("connector.toml").display());
+    for (typed, code, versions) in [("\x03", 5, 2), ("yes\n", 0, 3)] {
+        // From bsdutils, which no Debian is without: runs a program at a terminal of its own.
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--flush", "--return", "--command", &line, "/dev/null"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut terminal = command.spawn().unwrap();
+        let (mut keyboard, mut screen) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
+        let mut shown = Vec::new();
+        let answered = async {
+            while !String::from_utf8_lossy(&shown).contains("restore them? [y/N]") {
+                assert!(screen.read_buf(&mut shown).await.unwrap() > 0, "it does not ask");
+            }
+            keyboard.write_all(typed.as_bytes()).await.unwrap();
+            // What else it says has to be taken from it, or it could not end.
+            screen.read_to_end(&mut shown).await.unwrap();
+            terminal.wait().await.unwrap()
+        };
+        let ended = tokio::time::timeout(Duration::from_mins(1), answered).await.expect("it does not end");
+        assert_eq!(ended.code(), Some(code), "{}", String::from_utf8_lossy(&shown));
+        assert_eq!(bench.sandbox.audit().assets[0].versions.len(), versions);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

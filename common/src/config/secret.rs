@@ -87,7 +87,7 @@ impl SecretValue {
     pub fn resolve(&self, key: &str) -> Result<SecretString, ConfigError> {
         let wrong = |reason: String| ConfigError::Secret { key: key.to_owned(), reason };
         let text = match self {
-            Self::Plain(secret) => return Ok(secret.clone()),
+            Self::Plain(secret) => secrecy::ExposeSecret::expose_secret(secret).to_owned(),
             Self::Environment(from) => std::env::var(&from.env).map_err(|_| {
                 wrong(format!("the environment has no variable {}; set it, or use {{ file = … }}", from.env))
             })?,
@@ -102,6 +102,13 @@ impl SecretValue {
         let text = text.trim_end_matches(['\r', '\n']);
         if text.is_empty() {
             return Err(wrong("the secret is empty".to_owned()));
+        }
+        // A header would not take it, and the failure would look like the network's.
+        if text.contains(char::is_control) {
+            return Err(wrong(
+                "the secret holds a line break or another control character; keep it alone, in one line"
+                    .to_owned(),
+            ));
         }
         Ok(SecretString::from(text))
     }

@@ -183,6 +183,12 @@ fn each_setting_that_would_do_harm_is_refused() {
         ),
         (with("\"bynder_media_id\"", "\"\""), "imatag.media_id_metadata: must be a name of its own"),
         (with("every = \"15m\"", "every = \"0s\""), "producer.every: must be longer than nothing"),
+        (
+            with("max_attempts", "longest_wait = \"0s\"\nmax_attempts"),
+            "worker.longest_wait: must be longer than",
+        ),
+        (with("index_lag = \"60s\"", "index_lag = \"99d\""), "bynder.index_lag: must be at most 1h"),
+        (with("\"5s\", \"30s\"", "\"0s\", \"30s\""), "queue.rungs: must be longer than nothing"),
         (with("every = \"15m\"", "full_every = \"0s\""), "producer.full_every: must be longer than nothing"),
         (with("https://app", "https://me:word@app"), "imatag.base_url: must hold no user and no password"),
     ];
@@ -311,4 +317,14 @@ fn plain_http_to_another_machine_has_to_be_asked_for_at_each_service() {
     let wire = |text: &str| load(text, &[], &[]).unwrap().config.imatag.wire();
     assert!(wire(&half).unwrap_err().to_string().contains("imatag.base_url: must use https"));
     assert!(wire(&allowed(&half, imatag)).is_ok());
+}
+
+#[test]
+fn a_secret_of_several_lines_is_refused_and_not_told() {
+    let secret = SecretValue::Plain("first\nsecond".to_owned().into());
+    let error = secret.resolve("imatag.api_key").unwrap_err().to_string();
+    assert!(error.contains("imatag.api_key") && error.contains("a line break"), "{error}");
+    assert!(!error.contains("first") && !error.contains("second"), "{error}");
+    let ended = SecretValue::Plain("first\n".to_owned().into());
+    assert!(ended.resolve("imatag.api_key").is_ok());
 }

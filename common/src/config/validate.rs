@@ -1,6 +1,7 @@
 //! What the types cannot say about the configuration.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use url::{Host, Url};
 
@@ -15,6 +16,9 @@ const PUBLISHED_LIMIT: u32 = 4500;
 
 /// Each is asked for before every submit, one after the other.
 const MOST_DIRECTORIES: usize = 50;
+
+/// The listing is seconds behind as a rule, and minutes on a bad day.
+const LONGEST_INDEX_LAG: Duration = Duration::from_hours(1);
 
 /// What S3 takes as a part that is not the last one.
 const PART_SIZES: std::ops::RangeInclusive<u64> = (5 << 20)..=(5 << 30);
@@ -35,7 +39,7 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     if config.worker.max_attempts == 0 {
         return Err(ConfigError::value("worker.max_attempts", "must be at least 1"));
     }
-    if config.worker.request_timeout.0 < std::time::Duration::from_millis(100) {
+    if config.worker.request_timeout.0 < Duration::from_millis(100) {
         return Err(ConfigError::value("worker.request_timeout", "must be at least 100 ms"));
     }
     if config.bynder.hash_metaproperty.trim().is_empty() {
@@ -62,14 +66,7 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
         let reason = format!("must be a name of its own, and not {}", imatag::ORIGINAL_KEY);
         return Err(ConfigError::value("imatag.media_id_metadata", reason));
     }
-    for (key, every) in [("every", config.producer.every), ("full_every", config.producer.full_every)] {
-        if every.is_some_and(|every| every.0.is_zero()) {
-            return Err(ConfigError::value(
-                format!("producer.{key}"),
-                "must be longer than nothing; leave it out for a single run",
-            ));
-        }
-    }
+    durations(config)?;
     if !PART_SIZES.contains(&config.bynder.part_size.as_u64()) {
         return Err(ConfigError::value(
             "bynder.part_size",
@@ -108,6 +105,35 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     }
     quiet_hours::check(&config.quiet_hours, config.bynder.requests_per_5_minutes)?;
     Ok(warnings(config))
+}
+
+fn durations(config: &Config) -> Result<(), ConfigError> {
+    for (key, every) in
+        [("producer.every", config.producer.every), ("producer.full_every", config.producer.full_every)]
+    {
+        if every.is_some_and(|every| every.0.is_zero()) {
+            return Err(ConfigError::value(
+                key,
+                "must be longer than nothing; leave it out for a single run",
+            ));
+        }
+    }
+    for (key, duration) in [
+        ("worker.longest_wait", config.worker.longest_wait),
+        ("queue.longest_hold", config.queue.longest_hold),
+        ("producer.lost_after", config.producer.lost_after),
+    ] {
+        if duration.0.is_zero() {
+            return Err(ConfigError::value(key, "must be longer than nothing; leave it out for the default"));
+        }
+    }
+    if config.bynder.index_lag.0 > LONGEST_INDEX_LAG {
+        return Err(ConfigError::value(
+            "bynder.index_lag",
+            "must be at most 1h: a job waits for it before it trusts a listing",
+        ));
+    }
+    Ok(())
 }
 
 /// Each holds something else; one over another would destroy what protects an asset from being done again.
@@ -196,10 +222,13 @@ fn broker_name(key: &str, name: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn rungs(queue: &QueueSection, request_timeout: std::time::Duration) -> Result<(), ConfigError> {
+fn rungs(queue: &QueueSection, request_timeout: Duration) -> Result<(), ConfigError> {
     let wrong = |reason: String| Err(ConfigError::value("queue.rungs", reason));
     if queue.rungs.is_empty() || queue.rungs.len() > 10 {
         return wrong("must be one to ten durations".to_owned());
+    }
+    if queue.rungs[0].0.is_zero() {
+        return wrong("must be longer than nothing, each of them".to_owned());
     }
     if !queue.rungs.is_sorted_by(|left, right| left < right) {
         return wrong("must be ascending, such as [\"5s\", \"30s\", \"2m\"]".to_owned());

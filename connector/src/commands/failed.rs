@@ -39,6 +39,9 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
             if !change.dry_run {
                 output::talk(&format!("{replayed} jobs go back to their step; {}", opened.taken_up_by));
             }
+            if common.json {
+                output::data(&json!({"replayed": replayed, "dry_run": change.dry_run}).to_string());
+            }
         }
         Failed::Drop(change) => {
             let opened = queues::open(&config, change.which.embedded).await?;
@@ -46,6 +49,9 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
             let dropped = opened.queue.discard(&jobs).await?;
             if !change.dry_run {
                 output::talk(&format!("{dropped} failed jobs are forgotten"));
+            }
+            if common.json {
+                output::data(&json!({"dropped": dropped, "dry_run": change.dry_run}).to_string());
             }
         }
     }

@@ -17,6 +17,8 @@ use jiff::Timestamp;
 use producer::arguments::{self, Common, Scope};
 use producer::portal::{keep_to_one, resolve};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use worker::decide::suspect_rung;
 
 use crate::arguments::Restore;
@@ -35,7 +37,8 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
     let bynder = wiring::bynder(&config, &beside.budget, &Metrics::new())?;
     let resolved = resolve(&config, &bynder).await?;
     keep_to_one(&config, &ledger).await?;
-    let patience = Patience::until(stop_on_signals()?);
+    let stop = stop_on_signals()?;
+    let patience = Patience::until(stop.clone());
     let targets = if let Some(run) = &command.which.run {
         choose::of_run(&ledger, &RunId(run.clone())).await?
     } else if command.which.ids.is_empty() {
@@ -59,7 +62,7 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
     };
     let (to_restore, mut sum) = restore::survey(&environment, targets).await?;
     output::talk(&survey_line(&sum));
-    let go = !to_restore.is_empty() && !command.dry_run && (command.yes || confirmed("restore")?);
+    let go = !to_restore.is_empty() && !command.dry_run && (command.yes || asked(&stop).await?);
     let ended = if go {
         restore::restore(&environment, to_restore, &mut sum, |target, result| {
             if common.json {
@@ -76,6 +79,14 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
     beside.leave().await;
     ended?;
     if sum.failed > 0 { Err(Failure::Told(6)) } else { Ok(()) }
+}
+
+/// Whether a person says yes. Nothing breaks off a read of the terminal, so that a thread which nobody waits for does it.
+async fn asked(stop: &CancellationToken) -> Result<bool, Failure> {
+    let (told, answer) = oneshot::channel();
+    std::thread::spawn(move || told.send(confirmed("restore")));
+    let stopped = || Failure::Temporary("stopped before there was an answer: nothing was done".to_owned());
+    stop.run_until_cancelled(answer).await.and_then(Result::ok).ok_or_else(stopped)?
 }
 
 /// The record, and the leases that keep workers away: the fleet's, or this machine's own, whose lock keeps a sync out.

@@ -32,11 +32,17 @@ pub(crate) async fn run(common: &Common, command: &State) -> Result<(), Failure>
                 return Err(Failure::Usage(format!("--since {since} lies ahead; it is {now}")));
             }
             let copy = change(directory, Some(*since)).await?;
+            if common.json {
+                output::data(&json!({"cursor": since, "kept": copy}).to_string());
+            }
             output::talk(&format!("the next run goes over what changed since {since}; {}", kept(&copy)));
             Ok(())
         }
         State::Reset => {
             let copy = change(directory, None).await?;
+            if common.json {
+                output::data(&json!({"cursor": null, "kept": copy}).to_string());
+            }
             output::talk(&format!(
                 "the next run goes over the whole library; open jobs are kept; {}",
                 kept(&copy)

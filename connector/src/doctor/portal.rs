@@ -111,5 +111,10 @@ pub(super) fn failed(error: &BynderError) -> Finding {
         BynderError::Paused { .. } | BynderError::Shared { .. } | BynderError::Unavailable { .. } => 5,
         BynderError::Refused { .. } | BynderError::Unexpected { .. } | BynderError::Local { .. } => 1,
     };
-    Finding::Fail(error.to_string(), code)
+    let remedy = if matches!(error, BynderError::Unavailable { .. }) {
+        "; check bynder.domain, and this machine's network and name servers"
+    } else {
+        ""
+    };
+    Finding::Fail(format!("{error}{remedy}"), code)
 }

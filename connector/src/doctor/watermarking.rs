@@ -49,7 +49,12 @@ pub(super) async fn check(config: &Config, report: &mut Report) {
                 ImatagError::Busy { .. } | ImatagError::Paused { .. } | ImatagError::Unavailable { .. } => 5,
                 ImatagError::UnknownMedium { .. } | ImatagError::Unexpected { .. } => 1,
             };
-            Finding::Fail(error.to_string(), code)
+            let remedy = if matches!(error, ImatagError::Unavailable { .. }) {
+                "; check imatag.base_url or the profile's, and this machine's network and name servers"
+            } else {
+                ""
+            };
+            Finding::Fail(format!("{error}{remedy}"), code)
         }
     };
     report.add("Imatag", finding);

@@ -21,15 +21,15 @@ pub(crate) async fn run(common: &Common, status: &Status) -> Result<(), Failure>
     let config = arguments::load(common, None)?.config;
     let directory = config.producer.state_dir.display().to_string();
     let show = |standing: &Standing| {
-        if common.json {
-            output::data(&standing.as_json().to_string());
+        output::data_for_a_reader(&if common.json {
+            standing.as_json().to_string()
         } else {
-            output::data(&shown::lines(standing, &directory).join("\n"));
-        }
+            shown::lines(standing, &directory).join("\n")
+        })
     };
     if !status.watch {
         let standing = Standing::now(&config, status.embedded).await?;
-        show(&standing);
+        let _ = show(&standing);
         return standing.depth.map(|_| ()).map_err(|failure| Failure::Told(failure.code()));
     }
     let stop = stop_on_signals()?;
@@ -40,7 +40,9 @@ pub(crate) async fn run(common: &Common, status: &Status) -> Result<(), Failure>
         if is_screen {
             let _ = write!(std::io::stdout(), "{CLEAR}");
         }
-        show(&standing);
+        if show(&standing).is_err() {
+            break;
+        }
         let _ = std::io::stdout().flush();
         if stop.run_until_cancelled(tokio::time::sleep(status.every.0)).await.is_none() {
             break;
