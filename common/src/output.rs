@@ -9,14 +9,14 @@ use crate::telemetry::{LogFormat, log_format};
 
 /// Writes a line of data. A reader that went away, as with `| head`, is no failure.
 pub fn data(line: &str) {
-    let _ = data_for_a_reader(line);
+    let _ = try_data(line);
 }
 
-/// Writes a line of data for as long as somebody reads.
+/// Writes a line of data.
 ///
 /// # Errors
-/// Nobody does any more.
-pub fn data_for_a_reader(line: &str) -> std::io::Result<()> {
+/// A broken pipe where nobody reads any more, and whatever else hinders.
+pub fn try_data(line: &str) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{line}")
 }
 

@@ -76,6 +76,7 @@ impl Fleet {
         let membership = queue.membership(&budget);
         let resolved = resolve(config, &bynder).await?;
         keep_to_one(config, &ledger).await?;
+        queue.keep_to_portal().await?;
         let shared = Arc::new(queue.clone());
         let environment = environment(config, bynder, ledger.clone(), shared, resolved, metrics.clone());
         let config = config.clone();

@@ -6,7 +6,9 @@ use sandbox::faults::{Action, Faults, Moment};
 use sandbox::{NewAsset, RateLimit};
 use tokio::process::Child;
 
+use crate::harness::broker::Broker;
 use crate::harness::fleet::{Fleet, ended};
+use crate::harness::proxy::Proxy;
 use crate::harness::scene::every;
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until};
 
@@ -100,33 +102,56 @@ async fn a_brand_that_the_portal_does_not_have_is_named_before_anything_is_done(
     assert!(doctor.assert_code(3).out.contains("imatag.directories[0].brands: \"Nordlict\""), "{doctor:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_prefix_is_one_portals_and_the_programs_of_another_are_refused_under_it() {
-    let fleet = Fleet::new(quick()).await;
-    fleet.publish().await.assert_code(0);
-    let other = fleet.bench.beside(quick()).await;
+/// What makes a program of the fleet one of another portal's, under the same prefix.
+fn elsewhere(other: &Bench) -> [(&'static str, String); 4] {
     let announcement = other.sandbox.announcement();
-    let elsewhere = [
-        ("CONNECTOR_BYNDER__DOMAIN", announcement.bynder.clone()),
+    [
+        ("CONNECTOR_BYNDER__DOMAIN", announcement.bynder),
         ("CONNECTOR_BYNDER__API_TOKEN", announcement.token),
         ("CONNECTOR_BYNDER__HASH_METAPROPERTY", announcement.hash_metaproperty),
         ("CONNECTOR_PRODUCER__STATE_DIR", other.path("state").display().to_string()),
-    ];
-    ended(fleet.worker_with(&elsewhere)).await.assert_code(3);
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_is_the_first_portals_that_answered_and_refused_to_the_programs_of_another() {
+    let fleet = Fleet::new(quick()).await;
+    let other = fleet.bench.beside(quick()).await;
+    let there = elsewhere(&other);
+    for looking in [&["failed", "list"][..], &["pause"], &["resume"], &["status"]] {
+        fleet.bench.run_with(looking, &there).await.assert_code(0);
+    }
+    let misspelt = [("CONNECTOR_BYNDER__DOMAIN", "http://127.0.0.1:1".to_owned())];
+    ended(fleet.producer_with(&["sync", "--full"], &misspelt)).await.assert_code(5);
+    fleet.publish().await.assert_code(0);
+
+    ended(fleet.worker_with(&there)).await.assert_code(3);
     assert!(fleet.worker_logs().contains(&format!("{:?} belongs to another portal", fleet.prefix)));
-    let producer = ended(fleet.producer_with(&["sync", "--full"], &elsewhere)).await;
-    assert!(
-        producer.assert_code(3).talk.contains(&format!("delete the queue {}.portal", fleet.prefix)),
-        "{producer:?}"
-    );
-    let doctor = fleet.bench.run_with(&["doctor"], &elsewhere).await;
-    assert!(doctor.assert_code(3).out.contains("a queue.prefix of its own"), "{doctor:?}");
-    assert!(
-        doctor.out.contains(&fleet.bench.sandbox.announcement().bynder),
-        "it does not say whose it is: {doctor:?}"
-    );
+    let producer = ended(fleet.producer_with(&["sync", "--full"], &there)).await;
+    let remedy = format!("delete_queue {}.portal", fleet.prefix);
+    assert!(producer.assert_code(3).talk.contains(&remedy), "{producer:?}");
+    for looking in [&["doctor"][..], &["status"]] {
+        let told = fleet.bench.run_with(looking, &there).await;
+        assert!(told.assert_code(3).out.contains("a queue.prefix of its own"), "{told:?}");
+        assert!(told.out.contains(&fleet.bench.sandbox.announcement().bynder), "whose is it? {told:?}");
+    }
     fleet.bench.run(&["doctor"]).await.assert_code(0);
     fleet.publish().await.assert_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_prefix_went_to_another_portal_meanwhile_ends_in_order() {
+    let shared = Broker::shared().await;
+    let proxy = Proxy::start(shared.address()).await;
+    let fleet = Fleet::on(&format!("amqp://guest:guest@{}/%2f", proxy.address()), quick()).await;
+    let other = fleet.bench.beside(quick()).await;
+    let worker = fleet.worker();
+    until(|| fleet.worker_logs().contains("at work")).await;
+    shared.control(&["delete_queue", &format!("{}.portal", fleet.prefix)]).await;
+    ended(fleet.producer_with(&["sync", "--full"], &elsewhere(&other))).await.assert_code(0);
+    proxy.cut();
+    ended(worker).await.assert_code(3);
+    assert!(fleet.worker_logs().contains("belongs to another portal"), "{}", fleet.worker_logs());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,8 +14,9 @@ use common::queue::{JobQueue, RabbitQueue, Settlement, StepSet};
 use common::state::State;
 
 use crate::harness::broker::Broker;
+use crate::harness::fleet::Fleet;
 use crate::harness::proxy::Proxy;
-use crate::harness::until;
+use crate::harness::{is_protected, picture, quick, until};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -114,6 +115,35 @@ async fn a_wrong_password_is_a_refusal_that_names_no_secret() {
     let Err(error) = RabbitQueue::open(&wrong, None, PATIENCE).await else { panic!("it was let in") };
     assert!(matches!(error, common::queue::QueueError::Refused(_)), "{error:?}");
     assert!(!error.to_string().contains("wrong-secret"), "{error}");
+}
+
+/// The patterns of the documented rights: configure, write, read.
+fn documented_rights() -> [String; 3] {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/queue.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let line = text.lines().find(|line| line.starts_with("rabbitmqctl set_permissions")).unwrap();
+    let patterns: Vec<_> = line.split('\'').skip(1).step_by(2).map(ToOwned::to_owned).collect();
+    patterns.try_into().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_rights_on_the_broker_are_enough_for_a_whole_fleet() {
+    let broker = Broker::shared().await;
+    broker.control(&["add_user", "limited", "word"]).await;
+    let url = format!("amqp://limited:word@{}", broker.address());
+    let fleet = Fleet::on(&url, quick()).await;
+    fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let names = format!("({}|connector)", fleet.prefix);
+    let [configure, write, read] = documented_rights().map(|rights| rights.replace("connector", &names));
+    broker.control(&["set_permissions", "limited", &configure, &write, &read]).await;
+    let _worker = fleet.worker();
+    fleet.sync().await.assert_code(0);
+    for command in
+        [&["status"][..], &["doctor"], &["failed", "list"], &["plan", "--full"], &["pause"], &["resume"]]
+    {
+        fleet.bench.run(command).await.assert_code(0);
+    }
+    assert!(fleet.bench.sandbox.audit().assets.iter().all(is_protected));
 }
 
 #[tokio::test(flavor = "multi_thread")]

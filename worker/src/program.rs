@@ -12,14 +12,16 @@ use common::config::Config;
 use common::failure::Failure;
 use common::imatag::Imatag;
 use common::patience::{Patience, patiently};
-use common::queue::{JobQueue, RabbitQueue};
+use common::queue::{JobQueue, QueueError, RabbitQueue};
 use common::service::Service;
 use common::signals::stop_on_signals;
 use common::spool::Spool;
 use common::telemetry::{self, Metrics, Readiness, Verbosity};
 use common::{program, quiet_hours, wiring};
+use futures::FutureExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::approval::Approval;
 use crate::breaker::Breakers;
@@ -122,8 +124,16 @@ async fn work(config: &Config) -> Result<(), Failure> {
     )));
     queue.greeted().await?;
     let membership = queue.membership(&budget);
-    let Some(settings) = stop.run_until_cancelled(settings(config, &bynder)).await.transpose()? else {
-        return Ok(());
+    // Jobs that are somebody else's, or queues that are: no worker can do anything but end.
+    let (fitting, ending) = (queue.clone(), stop.clone());
+    let misfit = AbortOnDropHandle::new(tokio::spawn(async move {
+        let error = fitting.misfit().await;
+        ending.cancel();
+        error
+    }));
+    let asked = stop.run_until_cancelled(settings(config, &bynder, &queue)).await;
+    let Some(settings) = asked.transpose()? else {
+        return fits(misfit);
     };
     readiness.set("Bynder", Ok(()));
     let environment = Environment {
@@ -143,13 +153,21 @@ async fn work(config: &Config) -> Result<(), Failure> {
     drop(membership);
     queue.leave_group(&budget).await;
     queue.close().await;
+    fits(misfit)?;
     tracing::info!("stopped in order");
     Ok(())
 }
 
-/// Asks the portal for the metaproperties until it answers, and makes the settings of it; what a person has to mend
-/// ends the program.
-async fn settings(config: &Config, bynder: &Bynder) -> Result<Settings, Failure> {
+fn fits(misfit: AbortOnDropHandle<QueueError>) -> Result<(), Failure> {
+    match misfit.now_or_never() {
+        Some(Ok(error)) => Err(error.into()),
+        Some(Err(_)) | None => Ok(()),
+    }
+}
+
+/// Asks the portal for the metaproperties until it answers, makes the settings of it, and ties the queue to it; what a
+/// person has to mend ends the program.
+async fn settings(config: &Config, bynder: &Bynder, queue: &RabbitQueue) -> Result<Settings, Failure> {
     loop {
         let known = match patiently(&Patience::brief(), || bynder.metaproperties()).await {
             Err(error) if error.is_retryable() => {
@@ -161,6 +179,14 @@ async fn settings(config: &Config, bynder: &Bynder) -> Result<Settings, Failure>
         };
         let fields = written_fields(&known, config)
             .map_err(|error: MetapropertyError| Failure::Configuration(error.to_string()))?;
+        match queue.keep_to_portal().await {
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%error, "the broker cannot be asked; trying again");
+                tokio::time::sleep(START_AGAIN).await;
+                continue;
+            }
+            answer => answer?,
+        }
         return Ok(crate::wiring::settings(config, fields, known.clone()));
     }
 }

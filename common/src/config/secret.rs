@@ -103,15 +103,18 @@ impl SecretValue {
         if text.is_empty() {
             return Err(wrong("the secret is empty".to_owned()));
         }
-        // A header would not take it, and the failure would look like the network's.
-        if text.contains(char::is_control) {
-            return Err(wrong(
-                "the secret holds a line break or another control character; keep it alone, in one line"
-                    .to_owned(),
-            ));
-        }
+        one_line(text).map_err(wrong)?;
         Ok(SecretString::from(text))
     }
+}
+
+/// Neither a header nor an address takes more than a line, and the failure would look like the network's.
+fn one_line(secret: &str) -> Result<(), String> {
+    if secret.contains(char::is_control) {
+        let reason = "the secret holds a line break or another control character; keep it alone, in one line";
+        return Err(reason.to_owned());
+    }
+    Ok(())
 }
 
 /// A new pair of keys.
@@ -135,12 +138,13 @@ pub fn keygen() -> Keys {
 /// Encrypts a secret for a recipient, as the text for `{ encrypted = … }`.
 ///
 /// # Errors
-/// The recipient is none; the text says what one looks like.
+/// The recipient is none, and the text says what one looks like; or the secret is of several lines.
 pub fn encrypt(recipient: &str, secret: &SecretString) -> Result<String, String> {
     let recipient = Recipient::from_str(recipient.trim())
         .map_err(|reason| format!("{recipient:?} is not an age recipient (it starts with age1): {reason}"))?;
-    let bytes = secrecy::ExposeSecret::expose_secret(secret).as_bytes();
-    age::encrypt_and_armor(&recipient, bytes).map_err(|error| format!("cannot encrypt: {error}"))
+    let text = secrecy::ExposeSecret::expose_secret(secret);
+    one_line(text)?;
+    age::encrypt_and_armor(&recipient, text.as_bytes()).map_err(|error| format!("cannot encrypt: {error}"))
 }
 
 pub(super) fn decrypt(armoured: &str) -> Result<String, String> {

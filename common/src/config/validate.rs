@@ -112,10 +112,7 @@ fn durations(config: &Config) -> Result<(), ConfigError> {
         [("producer.every", config.producer.every), ("producer.full_every", config.producer.full_every)]
     {
         if every.is_some_and(|every| every.0.is_zero()) {
-            return Err(ConfigError::value(
-                key,
-                "must be longer than nothing; leave it out for a single run",
-            ));
+            return Err(ConfigError::value(key, "must be longer than nothing; leave it out for none"));
         }
     }
     for (key, duration) in [
@@ -227,7 +224,8 @@ fn rungs(queue: &QueueSection, request_timeout: Duration) -> Result<(), ConfigEr
     if queue.rungs.is_empty() || queue.rungs.len() > 10 {
         return wrong("must be one to ten durations".to_owned());
     }
-    if queue.rungs[0].0.is_zero() {
+    // The broker counts in milliseconds.
+    if queue.rungs[0].0.as_millis() == 0 {
         return wrong("must be longer than nothing, each of them".to_owned());
     }
     if !queue.rungs.is_sorted_by(|left, right| left < right) {

@@ -180,13 +180,15 @@ impl Ledger {
             .await
     }
 
-    /// Jobs that ended since a time.
-    pub async fn ended_since(&self, since: Timestamp) -> Result<u64, DatabaseError> {
+    /// Jobs that ended since a time, and when the first of them did.
+    pub async fn ended_since(&self, since: Timestamp) -> Result<(u64, Option<Timestamp>), DatabaseError> {
         let since = since.as_millisecond();
-        let sql = "SELECT count(DISTINCT job_id) FROM outcomes WHERE at_ms >= ?1";
+        let sql = "SELECT count(DISTINCT job_id), min(at_ms) FROM outcomes WHERE at_ms >= ?1";
         self.state
             .read(move |connection| {
-                Ok(connection.prepare_cached(sql)?.query_row([since], |row| row.get(0))?)
+                let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?));
+                let (count, first) = connection.prepare_cached(sql)?.query_row([since], row)?;
+                Ok((count, first.and_then(|at| Timestamp::from_millisecond(at).ok())))
             })
             .await
     }

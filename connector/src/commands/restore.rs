@@ -62,18 +62,26 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
     };
     let (to_restore, mut sum) = restore::survey(&environment, targets).await?;
     output::talk(&survey_line(&sum));
-    let go = !to_restore.is_empty() && !command.dry_run && (command.yes || asked(&stop).await?);
-    let ended = if go {
-        restore::restore(&environment, to_restore, &mut sum, |target, result| {
-            if common.json {
-                output::data(&json!({"asset_id": target.id, "result": result}).to_string());
-            } else if result != "restored" {
-                output::data(&format!("{}  {result}", target.id));
-            }
-        })
-        .await
+    let go = if to_restore.is_empty() || command.dry_run {
+        Ok(false)
+    } else if command.yes {
+        Ok(true)
     } else {
-        Ok(())
+        asked(&stop).await
+    };
+    let ended = match go {
+        Ok(true) => {
+            restore::restore(&environment, to_restore, &mut sum, |target, result| {
+                if common.json {
+                    output::data(&json!({"asset_id": target.id, "result": result}).to_string());
+                } else if result != "restored" {
+                    output::data(&format!("{}  {result}", target.id));
+                }
+            })
+            .await
+        }
+        Ok(false) => Ok(()),
+        Err(failure) => Err(failure),
     };
     tell(common, command.dry_run, &environment.run_id, &sum, beside.budget.used());
     beside.leave().await;

@@ -1,4 +1,4 @@
-//! The broker: reachable with these credentials, and what is declared there. Nothing is declared by looking.
+//! The broker: reachable with these credentials, and what is declared there. Looking leaves nothing there.
 
 use common::config::Config;
 use common::failure::Failure;

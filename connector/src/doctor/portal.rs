@@ -112,7 +112,7 @@ pub(super) fn failed(error: &BynderError) -> Finding {
         BynderError::Refused { .. } | BynderError::Unexpected { .. } | BynderError::Local { .. } => 1,
     };
     let remedy = if matches!(error, BynderError::Unavailable { .. }) {
-        "; check bynder.domain, and this machine's network and name servers"
+        "; if it stays so, check bynder.domain, and this machine's network and name servers"
     } else {
         ""
     };

@@ -50,7 +50,7 @@ pub(super) async fn check(config: &Config, report: &mut Report) {
                 ImatagError::UnknownMedium { .. } | ImatagError::Unexpected { .. } => 1,
             };
             let remedy = if matches!(error, ImatagError::Unavailable { .. }) {
-                "; check imatag.base_url or the profile's, and this machine's network and name servers"
+                "; if it stays so, check imatag.base_url or the profile's, and this machine's network and name servers"
             } else {
                 ""
             };

@@ -12,7 +12,8 @@ const WINDOW: Duration = Duration::from_mins(5);
 pub(super) struct Forecast {
     /// Jobs without an outcome.
     pub(super) open: u64,
-    /// Jobs that ended in a minute, measured over the last five; `None` where no record of them is at hand.
+    /// Jobs that ended in a minute, measured over the last five or for as long as any ended; `None` where no record of
+    /// them is at hand.
     pub(super) jobs_per_minute: Option<f64>,
     /// Seconds until none is open at this rate; `None` while nothing ends.
     pub(super) seconds_at_rate: Option<u64>,
@@ -20,10 +21,27 @@ pub(super) struct Forecast {
     pub(super) seconds_at_budget: u64,
 }
 
-/// `ended`: jobs that ended within the last five minutes, if that is known.
-pub(super) fn forecast(open: u64, ended: Option<u64>, calls_a_job: f64, calls_in_a_window: u32) -> Forecast {
+/// Jobs that ended lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// How many.
+    pub(super) count: u64,
+    /// How long ago the first of them ended.
+    pub(super) over: Duration,
+}
+
+/// What they are measured over at least: a second's worth says nothing.
+const SHORTEST: Duration = Duration::from_mins(1);
+
+pub(super) fn forecast(
+    open: u64,
+    ended: Option<Ended>,
+    calls_a_job: f64,
+    calls_in_a_window: u32,
+) -> Forecast {
     let window = WINDOW.as_secs_f64();
-    let jobs_per_minute = ended.map(|ended| ended as f64 * 60.0 / window);
+    let jobs_per_minute =
+        ended.map(|ended| ended.count as f64 * 60.0 / ended.over.max(SHORTEST).as_secs_f64());
     let seconds_at_rate =
         jobs_per_minute.filter(|rate| *rate > 0.0).map(|rate| seconds(open as f64 * 60.0 / rate));
     let at_budget = open as f64 * calls_a_job * window / f64::from(calls_in_a_window.max(1));
@@ -46,12 +64,15 @@ mod tests {
     #[test]
     fn what_is_left_takes_as_long_as_the_measured_rate_and_the_budget_say() {
         let table = [
-            (0, Some(0), (Some(0.0), None, 0)),
-            (100, Some(0), (Some(0.0), None, 57)),
-            (100, Some(50), (Some(10.0), Some(600), 57)),
+            (0, Some((0, 300)), (Some(0.0), None, 0)),
+            (100, Some((0, 300)), (Some(0.0), None, 57)),
+            (100, Some((50, 300)), (Some(10.0), Some(600), 57)),
+            (100, Some((50, 100)), (Some(30.0), Some(200), 57)),
+            (100, Some((5, 1)), (Some(5.0), Some(1200), 57)),
             (100, None, (None, None, 57)),
         ];
         for (open, ended, (rate, at_rate, at_budget)) in table {
+            let ended = ended.map(|(count, over)| Ended { count, over: Duration::from_secs(over) });
             let found = forecast(open, ended, 7.5, 4000);
             assert_eq!(found.jobs_per_minute, rate);
             assert_eq!(

@@ -4,7 +4,7 @@ mod forecast;
 mod shown;
 mod standing;
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use common::failure::Failure;
 use common::output;
@@ -21,12 +21,15 @@ pub(crate) async fn run(common: &Common, status: &Status) -> Result<(), Failure>
     let config = arguments::load(common, None)?.config;
     let directory = config.producer.state_dir.display().to_string();
     let show = |standing: &Standing| {
-        output::data_for_a_reader(&if common.json {
+        output::try_data(&if common.json {
             standing.as_json().to_string()
         } else {
             shown::lines(standing, &directory).join("\n")
         })
     };
+    if status.every.0.is_zero() {
+        return Err(Failure::Usage("--every must be longer than nothing, such as 5s".to_owned()));
+    }
     if !status.watch {
         let standing = Standing::now(&config, status.embedded).await?;
         let _ = show(&standing);
@@ -40,8 +43,11 @@ pub(crate) async fn run(common: &Common, status: &Status) -> Result<(), Failure>
         if is_screen {
             let _ = write!(std::io::stdout(), "{CLEAR}");
         }
-        if show(&standing).is_err() {
-            break;
+        match show(&standing) {
+            Ok(()) => {}
+            // Nobody reads any more, as with `| head`.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+            Err(error) => return Err(Failure::Unexpected(format!("cannot write the status: {error}"))),
         }
         let _ = std::io::stdout().flush();
         if stop.run_until_cancelled(tokio::time::sleep(status.every.0)).await.is_none() {

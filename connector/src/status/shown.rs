@@ -138,7 +138,7 @@ fn run(run: &RunStatus) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::forecast::forecast;
+    use super::super::forecast::{Ended, forecast};
     use super::*;
 
     #[test]
@@ -159,6 +159,7 @@ mod tests {
             calls_per_5_minutes: 2000.0,
             services_out: out.iter().map(|name| (*name).to_owned()).collect(),
         };
+        let ended = Ended { count: 500, over: Duration::from_mins(5) };
         let standing = Standing {
             cursor: None,
             runs: vec![run],
@@ -177,7 +178,7 @@ mod tests {
             paused: None,
             silent: true,
             quiet: None,
-            forecast: Some(forecast(23_456, Some(500), 7.5, 4000)),
+            forecast: Some(forecast(23_456, Some(ended), 7.5, 4000)),
         };
         let lines = lines(&standing, "state");
         insta::assert_snapshot!(lines.join("\n"), @r"

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use producer::plan::calls_an_asset;
 use serde_json::{Value, json};
 
-use super::forecast::{Forecast, forecast};
+use super::forecast::{Ended, Forecast, forecast};
 
 /// Runs that are shown.
 const RUNS: u32 = 5;
@@ -92,7 +92,9 @@ impl Standing {
                 standing.failed_by_reason = ledger.failures_of(&latest.run_id).await?;
             }
             standing.verified = ledger.last_verification().await?;
-            ended = Some(ledger.ended_since(now - LATELY).await?);
+            let (count, first) = ledger.ended_since(now - LATELY).await?;
+            let over = first.map_or(LATELY, |first| now.duration_since(first).unsigned_abs());
+            ended = Some(Ended { count, over });
         }
         // A job in a worker's hands is in no queue; the record knows it, where it is at hand.
         let recorded = standing.runs.iter().map(|run| run.open).sum();

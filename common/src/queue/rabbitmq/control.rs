@@ -53,7 +53,7 @@ impl RabbitQueue {
         arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
         arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(MOST_UNREAD));
         let declaring =
-            receiver.queue_declare(ShortString::default(), QueueDeclareOptions::exclusive(), arguments);
+            receiver.queue_declare(Topology::member(), QueueDeclareOptions::exclusive(), arguments);
         let own = answered(declaring).await?.name().clone();
         let (control, group) = (Topology::control(), self.topology.group());
         let options = QueueBindOptions::default();

@@ -1,4 +1,4 @@
-//! What is on the broker, seen without declaring, taking or changing anything.
+//! What is on the broker, seen without taking or changing anything.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,9 @@ use super::super::{Depth, QueueError};
 use super::Settings;
 use super::control::pause_in;
 use super::job_queue::WORK;
-use super::link::{ANSWER, answered, open, tie};
+use super::link::{ANSWER, answered, is_absence, open};
+use super::tie::compare_portal;
 use crate::budget::OperatorPause;
-
-/// The broker has no queue of this name.
-const NOT_FOUND: u16 = 404;
 
 /// What is there.
 #[derive(Debug, Clone)]
@@ -49,10 +47,7 @@ impl Inventory {
                 None => missing.push(queue.to_string()),
             }
         }
-        if counts.contains_key(&topology.portal()) {
-            // Declared again it changes nothing, and tells whether it is another portal's.
-            tie(&target, &connection).await?;
-        }
+        compare_portal(&target, &connection).await?;
         let messages = |queue: ShortString| counts.get(&queue).copied().unwrap_or_default();
         let mut depth = Depth::default();
         for (step, lane) in WORK {
@@ -86,10 +81,6 @@ async fn count(connection: &Connection, queue: ShortString) -> Result<Option<u64
         Ok(Err(error)) => Err(QueueError::from(super::link::trouble(&error))),
         Err(_) => Err(QueueError::Unavailable("the broker did not answer".to_owned())),
     }
-}
-
-fn is_absence(error: &lapin::Error) -> bool {
-    matches!(error.kind(), lapin::ErrorKind::ProtocolError(refusal) if refusal.get_id() == NOT_FOUND)
 }
 
 async fn read_pause(

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::QueueError;
+use super::tie::compare_portal;
 use super::topology::Topology;
 
 /// How long opening a connection, and any answer of the broker's, may take.
@@ -123,6 +124,21 @@ impl Link {
         }
     }
 
+    /// Resolves when what is configured turns out not to fit what is on the broker.
+    pub(super) async fn misfit(&self) -> QueueError {
+        let mut current = self.current.clone();
+        let settled = current.wait_for(|state| matches!(state, State::Down(Trouble::Misconfigured(_)))).await;
+        let trouble = settled.ok().and_then(|state| match &*state {
+            State::Down(trouble) => Some(trouble.clone()),
+            State::Connecting | State::Live(_) => None,
+        });
+        match trouble {
+            Some(trouble) => trouble.into(),
+            // Nobody connects any more.
+            None => std::future::pending().await,
+        }
+    }
+
     /// Waits for the connection; a refusal that a person has to mend ends the wait at once.
     pub(super) async fn wait(&self, patience: Duration) -> Result<Live, QueueError> {
         let mut current = self.current.clone();
@@ -212,7 +228,7 @@ async fn live(connection: Connection, state: &watch::Sender<State>) -> String {
 
 async fn connect(target: &Target, purpose: &'static str) -> Result<Connection, Trouble> {
     let connection = open(target, purpose).await?;
-    tie(target, &connection).await?;
+    compare_portal(target, &connection).await?;
     let declaring = async {
         let channel = connection.create_channel().await?;
         target.topology.declare(&channel).await?;
@@ -223,18 +239,12 @@ async fn connect(target: &Target, purpose: &'static str) -> Result<Connection, T
     Ok(connection)
 }
 
-/// Makes sure that the prefix is this portal's.
-pub(super) async fn tie(target: &Target, connection: &Connection) -> Result<(), Trouble> {
-    let tying = async {
-        let channel = connection.create_channel().await?;
-        target.topology.declare_portal(&channel).await?;
-        let _ = channel.close(200, "declared".into()).await;
-        Ok(())
-    };
-    in_time(tying).await.map_err(|trouble| match trouble {
-        Trouble::Misconfigured(told) => Trouble::Misconfigured(target.topology.tied_to_another(&told)),
-        Trouble::Refused(_) | Trouble::Unreachable(_) => trouble,
-    })
+/// The broker has no queue of this name.
+const NOT_FOUND: u16 = 404;
+
+/// Whether a queue that was only asked for is not there.
+pub(super) fn is_absence(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(refusal) if refusal.get_id() == NOT_FOUND)
 }
 
 /// A connection over which nothing was done yet.
@@ -252,7 +262,7 @@ pub(super) async fn open(target: &Target, purpose: &'static str) -> Result<Conne
     .await
 }
 
-async fn in_time<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, Trouble> {
+pub(super) async fn in_time<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, Trouble> {
     match tokio::time::timeout(ANSWER, request).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(trouble(&error)),
@@ -275,7 +285,11 @@ pub(super) fn trouble(error: &lapin::Error) -> Trouble {
             ))
         }
         ErrorKind::ProtocolError(refusal) if refusal.get_id() == OTHERWISE_DECLARED => {
-            Trouble::Misconfigured(format!("the broker says: {}", refusal.get_message()))
+            Trouble::Misconfigured(format!(
+                "the broker says: {}; what stands under queue.prefix there is not as this release declares it: choose another \
+                 queue.prefix, or delete that queue once it is empty",
+                refusal.get_message()
+            ))
         }
         _ => Trouble::Unreachable(format!("cannot reach the broker: {reason}")),
     }

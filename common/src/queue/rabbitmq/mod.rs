@@ -18,6 +18,7 @@ mod message;
 mod producer;
 mod publisher;
 mod roll_call;
+mod tie;
 mod topology;
 
 use std::fmt;
@@ -156,7 +157,8 @@ impl RabbitQueue {
     /// With a ledger, jobs are published once by their id; without one, the queue only takes and settles.
     ///
     /// # Errors
-    /// [`QueueError::Refused`] if a person has to act, [`QueueError::Unavailable`] if patience ended.
+    /// [`QueueError::Refused`] and [`QueueError::Misconfigured`] if a person has to act, [`QueueError::Unavailable`] if
+    /// patience ended.
     pub async fn open(
         settings: &Settings,
         ledger: Option<Ledger>,
@@ -210,6 +212,24 @@ impl RabbitQueue {
         match self.publisher.link().wait(ANSWER).await {
             Err(error) if !error.is_retryable() => Err(error),
             Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Ties the prefix to the portal, which has to have answered: a misspelt one would be tied for good.
+    ///
+    /// # Errors
+    /// [`QueueError::Misconfigured`] where it is another's.
+    pub async fn keep_to_portal(&self) -> Result<(), QueueError> {
+        let live = self.consume_link.wait(ANSWER).await?;
+        Ok(tie::tie(&self.topology, &live.connection).await?)
+    }
+
+    /// Resolves when what is configured turns out not to fit what is on the broker.
+    pub async fn misfit(&self) -> QueueError {
+        tokio::select! {
+            error = self.publisher.link().misfit() => error,
+            error = self.consume_link.misfit() => error,
+            error = self.lease_link.misfit() => error,
         }
     }
 

@@ -40,7 +40,7 @@ pub async fn roll_call(settings: &Settings) -> Result<Vec<Member>, QueueError> {
     let channel = answered(connection.create_channel()).await?;
     let (options, none) = (QueueDeclareOptions::exclusive(), FieldTable::default());
     let own =
-        answered(channel.queue_declare(ShortString::default(), options, none.clone())).await?.name().clone();
+        answered(channel.queue_declare(Topology::member(), options, none.clone())).await?.name().clone();
     let options = QueueBindOptions::default();
     answered(channel.queue_bind(own.clone(), control, group.clone(), options, none.clone())).await?;
     let options = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };

@@ -22,6 +22,10 @@ const NO_DELIVERY_LIMIT: i64 = 1_000_000;
 const MOST_RESULTS: i64 = 1_000_000;
 /// A hold queue that nobody used for so long belongs to a process that is gone.
 const HOLD_EXPIRY: Duration = Duration::from_hours(1);
+/// Where dead letters go.
+const ROUTING_KEY: &str = "x-dead-letter-routing-key";
+/// The argument that ties a prefix to a portal, as the broker names it where they differ.
+pub(super) const TIE: &str = ROUTING_KEY;
 /// How soon a job whose holder died goes back to its step.
 const HOLD_RETURN: Duration = Duration::from_secs(1);
 
@@ -44,6 +48,11 @@ impl Topology {
     pub(super) fn new(prefix: &str, rungs: &[Duration], group: &str, portal: &str) -> Self {
         let (prefix, group, portal) = (prefix.to_owned(), group.to_owned(), portal.to_owned());
         Self { prefix, rungs: rungs.to_vec(), group, portal }
+    }
+
+    /// The one portal that jobs under this prefix are for.
+    pub(super) fn for_portal(&self) -> &str {
+        &self.portal
     }
 
     /// What this deployment's names start with.
@@ -98,6 +107,11 @@ impl Topology {
     /// Where members of egress groups announce themselves; the routing key names the group.
     pub(super) fn control() -> ShortString {
         ShortString::from(format!("{SHARED}.control"))
+    }
+
+    /// A queue for one member to hear the others by. Left to the broker, its name would need a right of its own.
+    pub(super) fn member() -> ShortString {
+        ShortString::from(format!("{SHARED}.member.{}", uuid::Uuid::now_v7().simple()))
     }
 
     /// The egress group that this process belongs to.
@@ -156,12 +170,11 @@ impl Topology {
         ]
     }
 
-    /// Every queue that does not come and go with a process.
+    /// Every queue of messages that does not come and go with a process.
     pub(super) fn queues(&self) -> impl Iterator<Item = ShortString> {
         let [submit_fresh, submit_backlog, transfer, save] = self.works();
         let steps = [submit_fresh, submit_backlog, transfer, save];
         let others = [
-            self.portal(),
             self.dead(),
             self.failed(),
             self.results(),
@@ -178,17 +191,6 @@ impl Topology {
         let key = ShortString::from(self.portal.as_str());
         let tied = Arguments::quorum(NO_DELIVERY_LIMIT).dead_letter("", Some(key));
         queue(channel, self.portal(), tied).await
-    }
-
-    /// What to do about a prefix that is another portal's.
-    pub(super) fn tied_to_another(&self, told: &str) -> String {
-        format!(
-            "queue.prefix {:?} belongs to another portal than bynder.domain, {}: {told}. Give this deployment a queue.prefix of \
-             its own, or, if it is the same library under another address, delete the queue {} on the broker",
-            self.prefix,
-            self.portal,
-            self.portal()
-        )
     }
 
     /// Declares everything else; queues that others dead-letter to come before those that do.
@@ -257,7 +259,7 @@ impl Arguments {
             .with("x-dead-letter-exchange", AMQPValue::LongString(exchange.into()))
             .with("x-dead-letter-strategy", AMQPValue::LongString("at-least-once".into()));
         match key {
-            Some(key) => routed.with("x-dead-letter-routing-key", AMQPValue::LongString(key.as_str().into())),
+            Some(key) => routed.with(ROUTING_KEY, AMQPValue::LongString(key.as_str().into())),
             None => routed,
         }
     }
