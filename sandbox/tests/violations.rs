@@ -215,15 +215,15 @@ async fn a_secret_in_the_address_of_a_request_is_seen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_lasts_until_a_whole_window_is_silent() {
-    let limit = RateLimit { requests: 2, window: Duration::from_millis(400) };
+    let limit = RateLimit { requests: 2, window: Duration::from_secs(2) };
     let client = world(Options { rate_limit: Some(limit), ..Options::default() }).await;
     let statuses = [client.look("none").await, client.look("none").await, client.look("none").await];
     assert_eq!(statuses, [404, 404, 429]);
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    tokio::time::sleep(Duration::from_millis(1250)).await;
     assert_eq!(client.look("none").await, 429);
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    tokio::time::sleep(Duration::from_millis(1250)).await;
     assert_eq!(client.look("none").await, 429, "the request before made the block longer");
-    tokio::time::sleep(Duration::from_millis(450)).await;
+    tokio::time::sleep(Duration::from_millis(2250)).await;
     assert_eq!(client.look("none").await, 404);
 }
 

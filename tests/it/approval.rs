@@ -130,6 +130,7 @@ async fn a_fleet_looks_once_whether_its_saves_show_and_then_knows() {
     for number in 0..12 {
         fleet.bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
     }
+    fleet.bench.set_request_timeout(15);
     let _worker = fleet.worker();
     let ended = fleet.sync().await.assert_code(0).summary();
     assert_eq!(ended["watermarked"], 12, "{ended}");

@@ -21,7 +21,7 @@ use crate::harness::{Ran, picture, quick, until};
 
 const WHOLE: [&str; 5] = ["sync", "--full", "--wait", "--json", "--quiet"];
 /// After whatever was broken is whole again, work goes on within this time.
-const RECOVERY: Duration = Duration::from_mins(1);
+const RECOVERY: Duration = Duration::from_mins(2);
 
 /// So few at once that there is work left whenever something heals.
 fn few() -> [(&'static str, String); 1] {
@@ -40,7 +40,7 @@ fn producing(fleet: &Fleet) -> JoinHandle<Ran> {
     tokio::spawn(ended(fleet.producer(&WHOLE)))
 }
 
-/// Fails unless further files are submitted within a minute.
+/// Fails unless further files are submitted within two minutes.
 async fn assert_goes_on(fleet: &Fleet) {
     let before = fleet.requests("imatag.submit");
     let healed = Instant::now();

@@ -44,7 +44,7 @@ async fn a_report_holds_versions_hashes_ids_and_outcome_of_each_asset() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_beside_a_running_sync_says_which_outcomes_are_still_missing() {
-    let options = sandbox::Options { watermark_time: std::time::Duration::from_secs(2), ..quick() };
+    let options = sandbox::Options { watermark_time: std::time::Duration::from_secs(6), ..quick() };
     let bench = Bench::new(options).await;
     bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     let mut child = bench.spawn(&["sync", "--full", "--quiet"]);

@@ -151,6 +151,7 @@ async fn an_error_page_in_the_place_of_a_saved_version_does_not_make_it_a_person
     let mut faults = lost_once("bynder.save");
     // After the original, the file is fetched to learn whose the version is that the save may have made.
     faults.rules.push(Rule { skip: 1, ..once("s3.file", Moment::Before, page).rules.remove(0) });
+    bench.set_request_timeout(5);
     bench.sandbox.set_faults(faults);
     bench.sync().await.assert_code(0);
     let outcome = bench.outcome(&id).await;

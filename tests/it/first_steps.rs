@@ -61,6 +61,7 @@ async fn the_configuration_that_init_writes_is_all_that_a_first_run_needs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_writes_only_when_it_is_told_to_and_puts_back_what_it_wrote() {
     let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    bench.set_request_timeout(15);
     let writes = || bench.sandbox.stats().requests.get("bynder.modify").copied().unwrap_or_default();
     bench.run(&["doctor"]).await.assert_code(0);
     assert_eq!(writes(), 0);

@@ -186,8 +186,11 @@ async fn a_rolling_restart_ends_every_worker_in_order_and_costs_no_attempt() {
     for seed in 0..160 {
         fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
     }
+    fleet.bench.set_request_timeout(5);
     fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_millis(600)));
     let mut workers: Vec<_> = (0..4).map(|_| fleet.worker()).collect();
+    // Who is asked to stop before it listens just ends.
+    until(|| fleet.worker_logs().matches("at work").count() == 4).await;
     let producing = tokio::spawn(ended(fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"])));
     until(|| fleet.requests("imatag.submit") > 8).await;
     for worker in &mut workers {
@@ -317,6 +320,7 @@ async fn ten_workers_come_and_eight_go_and_everything_is_done_once() {
     until(|| fleet.requests("imatag.submit") > 3).await;
     workers.extend((0..9).map(|_| fleet.worker()));
     until(|| fleet.requests("imatag.submit") > 60).await;
+    until(|| fleet.worker_logs().matches("at work").count() == 10).await;
     for mut worker in workers.drain(2..) {
         signal(&worker, Signal::SIGTERM);
         assert_eq!(worker.wait().await.unwrap().code(), Some(0));

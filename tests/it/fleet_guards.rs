@@ -38,9 +38,9 @@ async fn without_the_lease_two_workers_have_one_file_watermarked_twice() {
 async fn a_save_that_lands_late(guard: Option<&str>) -> Fleet {
     let fleet = Fleet::new(quick()).await;
     let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
-    fleet.bench.reconfigure("request_timeout = '1s'", "request_timeout = '4s'");
-    fleet.bench.reconfigure("'2s']", "'5s']");
-    fleet.bench.sandbox.set_faults(slow_once("bynder.save", Duration::from_secs(3)));
+    // Later than a new worker needs to come this far, sooner than the request would have timed out.
+    fleet.bench.set_request_timeout(9);
+    fleet.bench.sandbox.set_faults(slow_once("bynder.save", Duration::from_secs(8)));
     fleet.publish().await.assert_code(0);
     let mut doomed = fleet.worker();
     until(|| fleet.requests("bynder.save") > 0).await;

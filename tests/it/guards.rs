@@ -61,9 +61,8 @@ async fn without_the_hash_rule_a_watermarked_file_is_submitted_again() {
 async fn save_that_lands_late(without: Option<&str>) -> Bench {
     let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
     // Later than a new process needs to come this far, sooner than the request would have timed out.
-    bench.reconfigure("'1s'", "'4s'");
-    bench.reconfigure("'2s']", "'5s']");
-    let late = Action::Delay(Span(Duration::from_secs(3)));
+    bench.set_request_timeout(9);
+    let late = Action::Delay(Span(Duration::from_secs(8)));
     bench.sandbox.set_faults(once("bynder.save", Moment::Before, late));
     let mut child = bench.spawn(&SYNC);
     until(|| bench.sandbox.stats().requests.contains_key("bynder.save")).await;

@@ -40,6 +40,7 @@ fn requests(bench: &Bench, endpoint: &str) -> u64 {
 
 async fn library(pictures: u64) -> Bench {
     let bench = Bench::new(quick()).await;
+    bench.set_request_timeout(5);
     for number in 0..pictures {
         bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
     }

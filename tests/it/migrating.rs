@@ -27,6 +27,7 @@ async fn outcome_once_listed(bench: &Bench, id: &str) -> Option<Outcome> {
 async fn a_bare_hash_of_the_watermarked_file_becomes_a_record_and_nothing_is_paid_for() {
     let (bench, id) = inherited(1).await;
     bench.configure("[marker]\nlegacy = 'protected'\n");
+    bench.set_request_timeout(15);
     let calls = || {
         let requests = bench.sandbox.stats().requests;
         ["bynder.download", "bynder.asset", "bynder.modify"]

@@ -6,7 +6,7 @@ use sandbox::{Edit, NewVersion, Options};
 use serde_json::json;
 
 use crate::harness::scene::every;
-use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions, until};
+use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions, until, until_async};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_asset_ends_as_planted_and_a_second_run_touches_nothing() {
@@ -60,6 +60,7 @@ async fn an_unchanged_library_costs_no_call_but_the_listing() {
     for seed in 0..5 {
         bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
     }
+    bench.set_request_timeout(15);
     bench.sync().await.assert_code(0);
     let again = bench.sync().await;
     // The metaproperties, the portal's clock, one page.
@@ -69,6 +70,7 @@ async fn an_unchanged_library_costs_no_call_but_the_listing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_library_of_many_protected_assets_costs_a_call_a_thousand() {
     let bench = Bench::new(Options { archive: 25_500, ..quick() }).await;
+    bench.set_request_timeout(15);
     let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     bench.sync().await.assert_code(0);
     assert!(is_protected(&bench.asset(&id)));
@@ -103,6 +105,7 @@ async fn what_is_deleted_or_archived_between_two_runs_is_an_outcome_and_no_error
     bench.sandbox.set_faults(every("bynder.download", Moment::Before, Action::Hang));
     let mut dying = bench.spawn(&["sync", "--full", "--quiet"]);
     until(|| bench.sandbox.stats().requests.get("bynder.download") >= Some(&3)).await;
+    until_async(async || !bench.run(&["state", "show", "--json"]).await.summary()["cursor"].is_null()).await;
     dying.kill().await.unwrap();
     bench.sandbox.set_faults(Faults::default());
     bench.sandbox.delete(&ids[0]).unwrap();

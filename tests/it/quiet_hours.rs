@@ -32,6 +32,7 @@ async fn in_quiet_hours_a_fleet_lets_the_backlog_wait_and_protects_what_people_c
     let fleet = Fleet::new(quick()).await;
     let old = fleet.bench.sandbox.add_asset(picture("old.jpg", 1)).unwrap();
     fleet.configure(&quiet_hours(-1, 1));
+    fleet.bench.set_request_timeout(15);
     let [port] = crate::harness::broker::free_ports();
     let listen = ("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}"));
     let worker = fleet.worker_with(&[listen, scaled()]);

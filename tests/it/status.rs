@@ -19,6 +19,7 @@ async fn until_told(bench: &Bench, id: &str, words: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn people_are_told_in_the_markers_own_call_what_became_of_an_asset() {
     let (bench, id) = told().await;
+    bench.set_request_timeout(15);
     bench.sync().await.assert_code(0);
     until_told(&bench, &id, "protected 20").await;
     assert_eq!(bench.sandbox.stats().requests["bynder.modify"], 1);

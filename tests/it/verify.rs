@@ -4,7 +4,8 @@ use sandbox::{Edit, NewVersion};
 use serde_json::Value;
 
 use crate::harness::fleet::Fleet;
-use crate::harness::{Bench, assert_clean, picture, quick, until};
+use crate::harness::page::shows;
+use crate::harness::{Bench, assert_clean, picture, quick};
 
 /// A protected library of as many assets; their ids.
 async fn protected(assets: u64) -> (Bench, Vec<String>) {
@@ -23,6 +24,7 @@ fn downloads(bench: &Bench) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_right_library_holds_by_listing_alone_and_by_every_file() {
     let (bench, _) = protected(5).await;
+    bench.set_request_timeout(15);
     let before = downloads(&bench);
     let listed = bench.run(&["verify", "--json"]).await.assert_code(0).summary();
     assert_eq!((&listed["held"], &listed["hashed"], downloads(&bench)), (&5.into(), &0.into(), before));
@@ -71,17 +73,9 @@ async fn a_producer_shows_what_a_verification_beside_it_found() {
     fleet.bench.until_listed().await;
     let verified = fleet.bench.run(&["verify", "--json"]).await.assert_code(0).summary();
     assert_eq!(verified["held"], 1);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [port] = crate::harness::broker::free_ports();
     fleet.bench.reconfigure("lost_after = '90s'", "lost_after = '90s'\nevery = '1h'");
-    let address = format!("127.0.0.1:{port}");
-    let _producer = fleet.producer_with(&[], &[("CONNECTOR_HTTP__LISTEN", address.clone())]);
-    let shown = || {
-        use std::io::{Read, Write};
-        let Ok(mut stream) = std::net::TcpStream::connect(&address) else { return false };
-        let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        let mut text = String::new();
-        let _ = stream.read_to_string(&mut text);
-        text.contains("connector_verified_assets{result=\"held\"} 1")
-    };
-    until(shown).await;
+    let listen = ("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}"));
+    let _producer = fleet.producer_with(&[], &[listen]);
+    shows(port, "/metrics", "connector_verified_assets{result=\"held\"} 1").await;
 }

@@ -74,6 +74,7 @@ async fn a_result_that_came_at_once_and_was_lost_is_fetched_again_and_not_paid_f
         let bench = Bench::new(at_once()).await;
         let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
         bench.configure_imatag(&wire(&bench), "");
+        bench.set_request_timeout(3);
         bench.sandbox.set_faults(once(endpoint, moment, action.clone()));
         let ran = bench.sync().await;
         let asset = bench.asset(&id);
@@ -88,6 +89,7 @@ async fn what_imatag_knows_already_is_not_submitted_again_when_its_record_is_not
         let bench = Bench::new(at_once()).await;
         let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
         bench.configure_imatag(&wire(&bench), "");
+        bench.set_request_timeout(3);
         bench.sync().await.assert_code(0);
         let submits = || bench.sandbox.stats().requests["imatag.submit"];
         assert_eq!(submits(), 1);
@@ -114,6 +116,7 @@ async fn wires_of_every_kind_under_random_faults_pay_for_nothing_twice() {
         println!("seed {seed}");
         let bench = Bench::new(Options { assets: 60, ..options }).await;
         bench.configure_imatag(&wire(&bench), "");
+        bench.set_request_timeout(3);
         run_under_faults(&bench, seed).await;
     }
 }

@@ -266,7 +266,7 @@ async fn every_job_ends_exactly_once_under_random_settlements(harness: &dyn Harn
             ended
         }
     });
-    let ended = tokio::time::timeout(PATIENCE * 3, futures::future::join_all(consumers)).await;
+    let ended = tokio::time::timeout(PATIENCE * 9, futures::future::join_all(consumers)).await;
     let ended = ended.unwrap_or_else(|_| panic!("the jobs do not come to an end")).concat();
     let mut times: HashMap<_, u32> = HashMap::new();
     for id in ended {

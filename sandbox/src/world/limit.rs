@@ -18,7 +18,8 @@ pub(crate) struct Limiter {
 }
 
 struct Block {
-    since: Instant,
+    /// When somebody first learned of it.
+    since: Option<Instant>,
     last: Instant,
 }
 
@@ -37,8 +38,7 @@ impl Limiter {
 
     /// Starts a block now, as if the limit had been crossed.
     pub(crate) fn block(&mut self) {
-        let now = Instant::now();
-        self.block = Some(Block { since: now, last: now });
+        self.block = Some(Block { since: None, last: Instant::now() });
     }
 
     pub(crate) fn call(&mut self) -> Ruling {
@@ -47,7 +47,8 @@ impl Limiter {
         let window = self.limit.map_or(Duration::from_mins(5), |limit| limit.window);
         if let Some(block) = &mut self.block {
             if now - block.last < window {
-                let in_block = now - block.since > UNDER_WAY.min(window / 10);
+                let since = *block.since.get_or_insert(now);
+                let in_block = now - since > UNDER_WAY.min(window / 10);
                 block.last = now;
                 self.refusals += 1;
                 return if in_block { Ruling::RefusedInBlock } else { Ruling::Refused };
@@ -58,7 +59,7 @@ impl Limiter {
             self.log.pop_front();
         }
         if self.limit.is_some_and(|limit| self.log.len() >= limit.requests) {
-            self.block = Some(Block { since: now, last: now });
+            self.block = Some(Block { since: Some(now), last: now });
             self.refusals += 1;
             return Ruling::Refused;
         }

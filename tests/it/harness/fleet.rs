@@ -18,7 +18,7 @@ pub(crate) const WORKER: &str = env!("CARGO_BIN_EXE_worker-under-test");
 pub(crate) const PRODUCER: &str = env!("CARGO_BIN_EXE_producer-under-test");
 
 /// No fleet needs longer to get anywhere.
-const PATIENCE: Duration = Duration::from_mins(4);
+const PATIENCE: Duration = Duration::from_mins(8);
 
 /// A sandbox, a configuration for a broker, and what to do with them.
 pub(crate) struct Fleet {

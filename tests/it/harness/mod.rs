@@ -8,6 +8,7 @@ pub(crate) mod prometheus;
 pub(crate) mod proxy;
 pub(crate) mod scene;
 pub(crate) mod scrape;
+mod watchdog;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ use sandbox::{Audit, AuditedAsset, NewAsset, Options, Sandbox};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use watchdog::Watchdog;
 
 /// No run of the program takes longer.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -47,6 +50,7 @@ static AT_WORK: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 struct Turn {
     test: Option<String>,
     _guard: Guard,
+    _watchdog: Watchdog,
 }
 
 #[expect(dead_code, reason = "the guards are held, not read")]
@@ -66,7 +70,8 @@ impl Turn {
         }
         let guard =
             if alone { Guard::Alone(MACHINE.write().await) } else { Guard::Shared(MACHINE.read().await) };
-        Self { test, _guard: guard }
+        let watchdog = Watchdog::start(test.clone().unwrap_or_else(|| "a spawned part of a test".to_owned()));
+        Self { test, _guard: guard, _watchdog: watchdog }
     }
 }
 
@@ -305,11 +310,11 @@ pub(crate) fn profile(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles").join(name)
 }
 
-/// Waits until something is so; looks every few milliseconds, and fails when it never is.
+/// Waits until something is so; looks every ten milliseconds, since an audit keeps the sandbox from answering, and fails when it never is.
 pub(crate) async fn until(so: impl Fn() -> bool) {
     let waiting = async {
         while !so() {
-            tokio::time::sleep(Duration::from_millis(3)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::time::timeout(PATIENCE, waiting).await.expect("it never comes to that");

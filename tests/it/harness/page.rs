@@ -12,7 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) async fn shows(port: u16, path: &str, text: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let page = page(port, path).await.unwrap_or_default();
+        let asking = tokio::time::timeout(PATIENCE, page(port, path)).await;
+        let page = asking.ok().and_then(Result::ok).unwrap_or_default();
         if page.contains(text) {
             return;
         }
