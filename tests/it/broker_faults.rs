@@ -142,8 +142,7 @@ async fn a_step_longer_than_the_brokers_patience_keeps_its_delivery() {
 async fn a_channel_that_the_broker_closes_is_made_again() {
     let broker = Broker::start_with("consumer_timeout = 2000").await;
     let fleet = pictures(&broker.url(), 6).await;
-    fleet.bench.reconfigure("request_timeout = '1s'", "request_timeout = '6s'");
-    fleet.bench.reconfigure("'2s']", "'7s']");
+    fleet.bench.set_request_timeout(6);
     fleet.bench.sandbox.set_faults(slow_once("imatag.submit", Duration::from_secs(5)));
     let _worker = fleet.worker();
     fleet.sync().await.assert_code(0);

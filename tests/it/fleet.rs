@@ -214,8 +214,7 @@ async fn a_rolling_restart_ends_every_worker_in_order_and_costs_no_attempt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_longer_than_the_grace_goes_back_to_the_queue_and_a_second_signal_ends_at_once() {
     let fleet = Fleet::new(quick()).await;
-    fleet.bench.reconfigure("request_timeout = '1s'", "request_timeout = '20s'");
-    fleet.bench.reconfigure("'2s']", "'21s']");
+    fleet.bench.set_request_timeout(20);
     let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     fleet.bench.sandbox.set_faults(slow("bynder.download", Duration::from_secs(12)));
     fleet.publish().await.assert_code(0);

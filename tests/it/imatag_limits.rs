@@ -107,8 +107,7 @@ async fn while_imatag_is_left_alone_a_save_goes_on() {
         action: Action::Delay(common::config::Span(Duration::from_secs(3))),
         ..busy("bynder.download", 0, None, 1)
     };
-    bench.reconfigure("request_timeout = '1s'", "request_timeout = '10s'");
-    bench.reconfigure("'2s']", "'11s']");
+    bench.set_request_timeout(10);
     bench.sandbox.set_faults(faults(vec![late, busy("imatag.submit", 429, Some("60"), 1)]));
     let _running = bench.spawn(&SYNC);
     until(|| requests(&bench, "imatag.submit") == 2).await;
@@ -147,8 +146,7 @@ async fn at_most_so_many_files_are_on_their_way_to_imatag_at_once() {
 async fn no_more_files_are_fetched_than_are_about_to_be_sent() {
     let bench = library(12).await;
     bench.reconfigure("[imatag]\n", "[imatag]\nuploads_in_flight = 1\n");
-    bench.reconfigure("request_timeout = '1s'", "request_timeout = '20s'");
-    bench.reconfigure("'2s']", "'21s']");
+    bench.set_request_timeout(20);
     bench.sandbox.set_faults(slow("imatag.submit", Duration::from_secs(15)));
     let _running = bench.spawn(&SYNC);
     until(|| requests(&bench, "imatag.submit") == 1 && requests(&bench, "imatag.find") == 2).await;

@@ -28,8 +28,7 @@ fn prepare(bench: &Bench, pictures: u64, rules: Vec<Rule>) {
     for number in 0..pictures {
         bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
     }
-    bench.reconfigure("request_timeout = '1s'", "request_timeout = '10s'");
-    bench.reconfigure("'2s']", "'11s']");
+    bench.set_request_timeout(10);
     bench.sandbox.set_faults(Faults { seed: 1, rules });
 }
 

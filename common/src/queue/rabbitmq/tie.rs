@@ -5,7 +5,7 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 
 use super::link::{Target, Trouble, in_time, is_absence};
-use super::topology::{TIE, Topology};
+use super::topology::{ROUTING_KEY, Topology};
 
 /// Fails where the prefix is tied to another portal. It ties it to none: that is for those who know that theirs answers.
 pub(super) async fn compare_portal(target: &Target, connection: &Connection) -> Result<(), Trouble> {
@@ -32,7 +32,7 @@ pub(super) async fn tie(topology: &Topology, connection: &Connection) -> Result<
         Ok(())
     };
     in_time(tying).await.map_err(|trouble| match trouble {
-        Trouble::Misconfigured(told) if told.contains(TIE) => {
+        Trouble::Misconfigured(told) if told.contains(ROUTING_KEY) => {
             Trouble::Misconfigured(tied_to_another(topology, &told))
         }
         Trouble::Misconfigured(_) | Trouble::Refused(_) | Trouble::Unreachable(_) => trouble,

@@ -22,10 +22,8 @@ const NO_DELIVERY_LIMIT: i64 = 1_000_000;
 const MOST_RESULTS: i64 = 1_000_000;
 /// A hold queue that nobody used for so long belongs to a process that is gone.
 const HOLD_EXPIRY: Duration = Duration::from_hours(1);
-/// Where dead letters go.
-const ROUTING_KEY: &str = "x-dead-letter-routing-key";
-/// The argument that ties a prefix to a portal, as the broker names it where they differ.
-pub(super) const TIE: &str = ROUTING_KEY;
+/// Says where dead letters go; and which portal a prefix is tied to, as the broker tells where they differ.
+pub(super) const ROUTING_KEY: &str = "x-dead-letter-routing-key";
 /// How soon a job whose holder died goes back to its step.
 const HOLD_RETURN: Duration = Duration::from_secs(1);
 
