@@ -2,7 +2,7 @@
 
 use common::outcome::{FailureClass, Outcome};
 use sandbox::faults::{Action, Moment};
-use sandbox::{Edit, Options};
+use sandbox::{Edit, NewAsset, NewFile, NewVersion, Options};
 
 use crate::faults::run_under_faults;
 use crate::harness::scene::once;
@@ -145,6 +145,30 @@ async fn a_lost_result_that_nobody_can_ask_for_again_is_not_paid_for_twice() {
         assert_eq!(failure.class, FailureClass::Ambiguous, "{endpoint}: {failure:?}");
         assert_eq!(bench.asset(&id).media, 1, "{endpoint}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_original_below_a_version_as_long_as_its_watermarked_file_is_paid_for_once() {
+    let bench = Bench::new(quick()).await;
+    let long = Some(1 << 20);
+    let file = long.map(NewFile::Striped);
+    let id = bench.sandbox.add_asset(NewAsset { file, ..picture("one.tif", 1) }).unwrap();
+    for work in [
+        NewVersion { large: long, seed: Some(9), ..NewVersion::default() },
+        NewVersion { restore: Some(1), ..NewVersion::default() },
+    ] {
+        bench.sandbox.new_version(&id, &work).unwrap().unwrap();
+    }
+    // Nobody can be asked here whether the file was submitted before.
+    bench.configure_imatag(&link(&bench), "");
+    bench.set_request_timeout(15);
+    bench.until_listed().await;
+    bench.sync().await.assert_code(0);
+    assert_eq!(bench.outcome(&id).await, Some(Outcome::Watermarked { version: 3 }));
+    let lengths: Vec<_> = bench.asset(&id).versions.iter().map(|version| version.bytes).collect();
+    assert_eq!(lengths[1], lengths[2], "it shows nothing");
+    assert_eq!(bench.asset(&id).media, 1);
+    assert_clean(&bench.sandbox.audit());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -102,12 +102,10 @@ fn coming(sight: Sight<'_>, top: u32) -> Record {
     }
 }
 
-/// What to do when the new versions turned out to be a person's.
-pub fn not_ours(detail: &AssetDetail) -> Look {
-    match (detail.active(), detail.top()) {
-        (Some(base), Some(top)) => Look::Restart { base, top },
-        _ => Look::VersionsUnknown,
-    }
+/// What to do when the new versions turned out to be a person's: the same as if they had been known before. The version
+/// that the job protects may be the active one all the same, and starting over with it would pay for it twice.
+pub fn not_ours(sight: Sight<'_>, detail: &AssetDetail, marker: &Marker) -> Look {
+    look(Sight { top: detail.top().unwrap_or(sight.top), ..sight }, detail, marker)
 }
 
 /// Whether a person's version came between the last look and the save that made the record's version.
@@ -168,11 +166,17 @@ mod tests {
     }
 
     fn see_after(base: u32, top: u32, detail: &AssetDetail, before: &str, marker: &str) -> Look {
-        let marker_before = &Marker::parse(Some(before));
-        let watermarked = watermarked();
+        let (watermarked, marker_before) = (watermarked(), &Marker::parse(Some(before)));
         let original = ContentHash::from_bytes([1; 32]);
         let sight = Sight { base, top, original, watermarked: &watermarked, marker_before };
         look(sight, detail, &Marker::parse(Some(marker)))
+    }
+
+    fn found_not_ours(base: u32, top: u32, detail: &AssetDetail, marker: &str) -> Look {
+        let (watermarked, marker_before) = (watermarked(), &Marker::Absent);
+        let original = ContentHash::from_bytes([1; 32]);
+        let sight = Sight { base, top, original, watermarked: &watermarked, marker_before };
+        not_ours(sight, detail, &Marker::parse(Some(marker)))
     }
 
     #[test]
@@ -198,7 +202,18 @@ mod tests {
     fn a_new_version_as_long_as_ours_is_never_trusted_by_its_length() {
         let newer = detail(&[400, LENGTH], 2);
         assert_eq!(see(1, 1, &newer, &record(2).to_string()), Look::MaybeOurs { candidates: vec![2] });
-        assert_eq!(not_ours(&newer), Look::Restart { base: 2, top: 2 });
+        assert_eq!(found_not_ours(1, 1, &newer, ""), Look::Restart { base: 2, top: 2 });
+        // Its own record, written ahead, does not make the person's version protected: the file's hash tells.
+        let foretold = record(2).to_string();
+        assert_eq!(found_not_ours(1, 1, &newer, &foretold), Look::ProtectedElsewhere(record(2)));
+    }
+
+    #[test]
+    fn a_restored_version_below_one_as_long_as_ours_is_gone_on_with_and_not_started_over() {
+        let restored = detail(&[400, LENGTH], 1);
+        assert_eq!(see(1, 1, &restored, ""), Look::MaybeOurs { candidates: vec![2] });
+        assert_eq!(found_not_ours(1, 1, &restored, ""), Look::Mark(record(3)));
+        assert_eq!(found_not_ours(1, 1, &restored, &record(3).to_string()), Look::Clear);
     }
 
     #[test]

@@ -172,7 +172,7 @@ pub(super) async fn seen(
                 return saved_before(environment, job, *candidate, detail, marker).await.map(Seen::End);
             }
         }
-        sighted = not_ours(detail);
+        sighted = not_ours(sight, detail, &marker);
     }
     match sighted {
         Look::Clear => {
