@@ -93,7 +93,7 @@ pub fn broker(config: &Config, program: &str) -> Result<rabbitmq::Settings, Fail
     let settings = rabbitmq::Settings {
         url: broker.url.resolve("broker.url")?,
         authority,
-        portal: config.bynder.portal()?.origin().ascii_serialization(),
+        portal: config.bynder.origin()?,
         prefix: config.queue.prefix.clone(),
         rungs: config.queue.rungs.iter().map(|rung| rung.0).collect(),
         program: program.to_owned(),

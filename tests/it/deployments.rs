@@ -155,6 +155,25 @@ async fn a_worker_whose_prefix_went_to_another_portal_meanwhile_ends_in_order() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn jobs_go_on_under_another_address_of_the_portal_once_prefix_and_record_are_freed() {
+    let fleet = Fleet::new(quick()).await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.publish().await.assert_code(0);
+    // The steps of docs/operations.md, with nobody at work.
+    fleet.bench.reconfigure("domain = 'http://127.0.0.1:", "domain = 'http://localhost:");
+    fleet.publish().await.assert_code(3);
+    Broker::shared().await.control(&["delete_queue", &format!("{}.portal", fleet.prefix)]).await;
+    fleet.publish().await.assert_code(3);
+    fleet.bench.run(&["state", "reset"]).await.assert_code(0);
+    let _worker = fleet.worker();
+    // The job of the run before is still the asset's only one.
+    assert_eq!(fleet.sync().await.assert_code(0).summary()["selected"], 0);
+    until(|| is_protected(&fleet.bench.asset(&id))).await;
+    assert_eq!(fleet.bench.asset(&id).media, 1);
+    assert_clean(&fleet.bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn deployments_of_one_address_share_its_budget_and_its_silence_and_nothing_else() {
     const BUDGET: usize = 300;
     let window = Duration::from_secs(30);

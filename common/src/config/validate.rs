@@ -259,6 +259,11 @@ impl BynderSection {
         }
     }
 
+    /// What tells this portal from others, in records and on the broker.
+    pub fn origin(&self) -> Result<String, ConfigError> {
+        Ok(self.portal()?.origin().ascii_serialization())
+    }
+
     /// How to sign in, with the secret resolved.
     pub fn credential(&self) -> Result<bynder::Credential, ConfigError> {
         match (&self.api_token, &self.oauth) {

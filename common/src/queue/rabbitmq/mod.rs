@@ -207,7 +207,8 @@ impl RabbitQueue {
     /// Waits for the first answer of the broker.
     ///
     /// # Errors
-    /// [`QueueError::Refused`] or [`QueueError::Misconfigured`] if a person has to act. A broker that does not answer is no error: it may yet.
+    /// [`QueueError::Refused`] or [`QueueError::Misconfigured`] if a person has to act. A broker that does not answer is
+    /// no error: it may yet.
     pub async fn greeted(&self) -> Result<(), QueueError> {
         match self.publisher.link().wait(ANSWER).await {
             Err(error) if !error.is_retryable() => Err(error),
