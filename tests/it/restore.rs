@@ -114,11 +114,15 @@ async fn a_filter_says_which_assets_are_meant_and_nobody_is_asked_without_a_term
 #[tokio::test(flavor = "multi_thread")]
 async fn at_a_terminal_an_interrupt_ends_the_question_and_yes_goes_on() {
     let (bench, run, _) = protected(quick(), 1).await;
-    let line = format!("{PROGRAM} restore --run {run} --config {}", bench.path("connector.toml").display());
+    // `exec`: a shell that waited beside the program would end of the interrupt, with a status of its own.
+    let line =
+        format!("exec {PROGRAM} restore --run {run} --config {}", bench.path("connector.toml").display());
     for (typed, code, versions) in [("\x03", 5, 2), ("yes\n", 0, 3)] {
         // From bsdutils, which no Debian is without: runs a program at a terminal of its own.
         let mut command = Command::new("script");
-        command.args(["--quiet", "--flush", "--return", "--command", &line, "/dev/null"]);
+        command
+            .args(["--quiet", "--flush", "--return", "--command", &line, "/dev/null"])
+            .env("SHELL", "/bin/sh");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut terminal = command.spawn().unwrap();
         let (mut keyboard, mut screen) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
