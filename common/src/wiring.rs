@@ -49,6 +49,7 @@ pub fn bynder(config: &Config, budget: &Budget, metrics: &Metrics) -> Result<Byn
         credential: config.bynder.credential()?,
         request_timeout: config.worker.request_timeout.0,
         part_size: config.bynder.part_size.as_u64(),
+        parts_at_once: config.bynder.parts_at_once,
         metrics: metrics.clone(),
     };
     Ok(Bynder::new(settings, Arc::new(budget.clone()))?)

@@ -90,7 +90,7 @@ async fn a_transfer_that_breaks_off_goes_on_and_nothing_that_arrived_is_sent_aga
         ("copy", "s3.part", Moment::Before, Action::Reset),
         ("additional", "s3.part", Moment::Before, Action::Reset),
     ] {
-        // Three parts of at most 5 MiB; of them, the second is hit.
+        // Three parts of at most 5 MiB; of them, the second that arrives is hit.
         let file = NewFile::Large(11 << 20);
         let bench = Bench::new(quick()).await;
         bench.set_mode(mode);

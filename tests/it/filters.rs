@@ -42,6 +42,7 @@ fn client(bench: &Bench) -> Bynder {
         credential: Credential::Token(announcement.token.clone().into()),
         request_timeout: std::time::Duration::from_secs(10),
         part_size: 32 << 20,
+        parts_at_once: 1,
         metrics: Metrics::new(),
     };
     Bynder::new(settings, Arc::new(Open)).unwrap()

@@ -107,6 +107,7 @@ mod tests {
             credential: Credential::Token(SecretString::from("t")),
             request_timeout: GOOD_FOR,
             part_size: 1,
+            parts_at_once: 1,
             metrics: Metrics::new(),
         };
         let gate = Arc::new(Noting::default());

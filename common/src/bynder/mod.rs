@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
 pub use account::{Account, Named};
@@ -85,6 +85,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// Bytes in a part of an upload, 5 MiB at least.
     pub part_size: u64,
+    /// Parts of one file that are on their way at once.
+    pub parts_at_once: usize,
     /// Where requests are counted.
     pub metrics: Metrics,
 }
@@ -103,6 +105,8 @@ struct Inner {
     credentials: Credentials,
     gate: Arc<dyn Gate>,
     part_size: u64,
+    parts_at_once: usize,
+    parts_under_way: Semaphore,
     polls: Together<ImportId, ImportState>,
     rows: Together<AssetId, Asset>,
     /// The same for all files, so it is asked for once.
@@ -121,6 +125,8 @@ impl Bynder {
             credentials: Credentials::new(settings.credential),
             gate,
             part_size: settings.part_size,
+            parts_at_once: settings.parts_at_once,
+            parts_under_way: Semaphore::new(upload::MOST_PARTS_UNDER_WAY),
             polls: Together::default(),
             rows: Together::default(),
             upload_endpoint: OnceCell::new(),

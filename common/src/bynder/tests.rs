@@ -35,11 +35,11 @@ async fn answer(State(script): State<Script>, request: Request) -> Response<Body
     script.0.pop_front().unwrap_or_else(|| response(500, "text/plain", "nothing is scripted"))
 }
 
-fn response(status: u16, kind: &str, body: &str) -> Response<Body> {
+pub(super) fn response(status: u16, kind: &str, body: &str) -> Response<Body> {
     Response::builder().status(status).header("content-type", kind).body(Body::from(body.to_owned())).unwrap()
 }
 
-fn json(status: u16, body: &str) -> Response<Body> {
+pub(super) fn json(status: u16, body: &str) -> Response<Body> {
     response(status, "application/json", body)
 }
 
@@ -67,7 +67,7 @@ impl Script {
 
 /// Lets everything through and counts refusals.
 #[derive(Debug, Default)]
-struct Open(Mutex<u32>);
+pub(super) struct Open(Mutex<u32>);
 
 #[async_trait]
 impl Gate for Open {
@@ -97,6 +97,7 @@ fn client(portal: Url, credential: Credential) -> Bynder {
         credential,
         request_timeout: Duration::from_secs(5),
         part_size: 32 << 20,
+        parts_at_once: 1,
         metrics: Metrics::new(),
     };
     Bynder::new(settings, Arc::new(Open::default())).unwrap()

@@ -88,6 +88,9 @@ pub struct BynderSection {
     #[serde(default = "part_size")]
     #[schemars(with = "String")]
     pub part_size: ByteSize,
+    /// Parts of one file that are on their way to storage at once.
+    #[serde(default = "parts_at_once")]
+    pub parts_at_once: usize,
     /// How long the listing may lag behind.
     #[serde(default = "index_lag")]
     pub index_lag: Span,
@@ -347,6 +350,11 @@ fn requests() -> std::num::NonZeroU32 {
 
 fn part_size() -> ByteSize {
     ByteSize::mib(32)
+}
+
+/// As measured in docs/performance.md: more gain little, and each holds a connection and some memory.
+fn parts_at_once() -> usize {
+    4
 }
 
 fn index_lag() -> Span {

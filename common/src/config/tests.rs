@@ -138,6 +138,10 @@ fn each_bad_value_names_its_key_and_the_remedy() {
             with("profile = \"imatag\"", "uploads_in_flight = 0"),
             "imatag.uploads_in_flight: must be from 1 to 1024",
         ),
+        (
+            with("egress_group = \"default\"", "parts_at_once = 0"),
+            "bynder.parts_at_once: must be from 1 to 16",
+        ),
         (quiet("backlog = 'stop'"), "quiet_hours[0].backlog: unknown variant `stop`"),
         (quiet(""), "quiet_hours[0]: changes nothing; write requests_per_5_minutes"),
         (quiet("backlog = 'pause'\ndays = []"), "quiet_hours[0].days: is empty"),

@@ -22,6 +22,8 @@ const LONGEST_INDEX_LAG: Duration = Duration::from_hours(1);
 
 /// What S3 takes as a part that is not the last one.
 const PART_SIZES: std::ops::RangeInclusive<u64> = (5 << 20)..=(5 << 30);
+/// Each is a connection, for each file that is being uploaded.
+const PARTS_AT_ONCE: std::ops::RangeInclusive<usize> = 1..=16;
 
 pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     config.bynder.portal()?;
@@ -72,6 +74,9 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
             "bynder.part_size",
             "must be from 5MiB to 5GiB, which is what storage takes",
         ));
+    }
+    if !PARTS_AT_ONCE.contains(&config.bynder.parts_at_once) {
+        return Err(ConfigError::value("bynder.parts_at_once", "must be from 1 to 16"));
     }
     let filters = &config.filters;
     if filters.types.iter().chain(&filters.exclude.types).any(|kind| *kind == AssetType::Other) {

@@ -2,12 +2,16 @@
 
 mod name;
 mod part;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::mpsc;
 use url::Url;
 
 use super::{Bynder, BynderError, ImportId};
@@ -18,6 +22,8 @@ use name::upload_name;
 pub use part::part_count;
 use part::{Part, parts};
 
+/// Parts of all files that a process sends at once: each has a connection and its buffers.
+pub(super) const MOST_PARTS_UNDER_WAY: usize = 64;
 /// Times that a part is sent again before the upload is given up: about half a minute, after which its place may be gone.
 const MOST_DELIVERIES: u32 = 7;
 /// The wait before the first of them; it doubles.
@@ -83,7 +89,8 @@ impl Bynder {
         Ok(Parcel { upload_id, target_id, s3_file_name: place.s3_filename, parts })
     }
 
-    /// Sends and registers all parts; where they are, and how many.
+    /// Sends all parts, some at once, and registers them in order, as Bynder's own libraries do; where they are, and
+    /// how many.
     async fn upload_all_parts(
         &self,
         operation: &str,
@@ -96,20 +103,32 @@ impl Bynder {
         let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
         let place: Place = self.call(Operation::UploadPlace, operation, build).await?;
         let parts = parts(file.bytes(), self.inner.part_size);
-        let mut delivered = None;
-        for part in &parts {
-            // While one is registered the next is on its way; in order, as Bynder's own libraries do it.
-            tokio::try_join!(
-                self.deliver_part(operation, &endpoint, &place, part, parts.len(), file),
-                self.register_delivered(operation, &place, delivered),
-            )?;
-            delivered = Some(part.number);
-        }
-        self.register_delivered(operation, &place, delivered).await?;
+        // What is there waits here to be registered, and holds up no transfer.
+        let (there, mut arrived) = mpsc::channel(parts.len());
+        let deliveries: Vec<_> = parts
+            .iter()
+            .map(|part| self.deliver_part(operation, &endpoint, &place, part, parts.len(), file))
+            .collect();
+        let deliver = async {
+            let mut deliveries = stream::iter(deliveries).buffered(self.inner.parts_at_once);
+            while let Some(number) = deliveries.try_next().await? {
+                // There is room for all. Nobody takes it only if a registration failed, which ends this as well.
+                there.try_send(number).ok();
+            }
+            drop(there);
+            Ok::<_, BynderError>(())
+        };
+        let register = async {
+            while let Some(number) = arrived.recv().await {
+                outwait_pauses(|| self.register(operation, &place, number)).await?;
+            }
+            Ok::<_, BynderError>(())
+        };
+        tokio::try_join!(deliver, register)?;
         Ok((place, parts.len()))
     }
 
-    /// Sends a part until storage has it: what broke off is sent again, and the parts before it are not.
+    /// Sends a part until storage has it, and names it: what broke off is sent again, and the other parts are not.
     async fn deliver_part(
         &self,
         operation: &str,
@@ -118,10 +137,11 @@ impl Bynder {
         part: &Part,
         parts: usize,
         file: &SpooledFile,
-    ) -> Result<(), BynderError> {
+    ) -> Result<u32, BynderError> {
         let mut tries = 0;
         loop {
             match self.send_part(operation, endpoint, place, part, parts, file).await {
+                Ok(()) => return Ok(part.number),
                 Err(BynderError::Unavailable { reason, .. }) if tries < MOST_DELIVERIES => {
                     tracing::info!(operation, part = part.number, parts, reason, "sending a part again");
                     tokio::time::sleep(FIRST_DELIVERY_PAUSE * 2_u32.pow(tries)).await;
@@ -135,7 +155,7 @@ impl Bynder {
                     let reason = format!("storage refuses a part: {message}");
                     return Err(BynderError::Unavailable { operation, reason, sent: Sent::Maybe });
                 }
-                ended => return ended,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -146,16 +166,6 @@ impl Bynder {
             self.call::<Url>(Operation::UploadEndpoint, operation, |client| client.get(url.clone())).await
         };
         self.inner.upload_endpoint.get_or_try_init(ask).await.cloned()
-    }
-
-    async fn register_delivered(
-        &self,
-        operation: &str,
-        place: &Place,
-        number: Option<u32>,
-    ) -> Result<(), BynderError> {
-        let Some(number) = number else { return Ok(()) };
-        outwait_pauses(|| self.register(operation, place, number)).await
     }
 
     /// Tells Bynder that a part is there. It answers 500 until it sees it.
@@ -226,28 +236,5 @@ where
 impl Place {
     fn part_key(&self, number: u32) -> String {
         format!("{}/p{number}", self.s3_filename)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    use super::*;
-
-    /// How a call of an upload ends that meets so many pauses of this length.
-    async fn through(pauses: u32, remaining: Duration) -> Result<(), BynderError> {
-        let calls = AtomicU32::new(0);
-        outwait_pauses(|| {
-            let call = calls.fetch_add(1, Ordering::Relaxed);
-            async move { if call < pauses { Err(BynderError::Paused { remaining }) } else { Ok(()) } }
-        })
-        .await
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_upload_under_way_outwaits_a_silence_and_not_for_ever() {
-        assert_eq!(through(1, Duration::from_secs(330)).await, Ok(()));
-        assert!(through(2, Duration::from_secs(330)).await.is_err());
     }
 }

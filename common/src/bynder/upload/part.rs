@@ -66,6 +66,7 @@ impl Bynder {
             .text("chunk", part.number.to_string())
             .text("chunks", parts.to_string())
             .text("Filename", key);
+        let _turn = self.inner.parts_under_way.acquire().await;
         let progress = Progress::start();
         let length = part.range.end - part.range.start;
         let body = reqwest::Body::wrap_stream(progress.watch(file.stream(part.range.clone())).boxed());
