@@ -94,13 +94,13 @@ async fn commit(kind: ViolationKind) -> Client {
         }
         Kind::CredentialLeaked => client.download(&id, true).await,
         Kind::RequestDuringBlock => {
-            let limit = RateLimit { requests: 3, window: Duration::from_secs(1) };
+            let limit = RateLimit { requests: 3, window: Duration::from_secs(5) };
             let client = world(Options { rate_limit: Some(limit), ..Options::default() }).await;
             for _ in 0..4 {
                 client.look("none").await;
             }
             // Past the moment in which requests may have been under way.
-            tokio::time::sleep(Duration::from_millis(150)).await;
+            tokio::time::sleep(Duration::from_millis(700)).await;
             client.look("none").await;
             return client;
         }
@@ -215,15 +215,15 @@ async fn a_secret_in_the_address_of_a_request_is_seen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_lasts_until_a_whole_window_is_silent() {
-    let limit = RateLimit { requests: 2, window: Duration::from_secs(2) };
+    let limit = RateLimit { requests: 2, window: Duration::from_secs(6) };
     let client = world(Options { rate_limit: Some(limit), ..Options::default() }).await;
     let statuses = [client.look("none").await, client.look("none").await, client.look("none").await];
     assert_eq!(statuses, [404, 404, 429]);
-    tokio::time::sleep(Duration::from_millis(1250)).await;
+    tokio::time::sleep(Duration::from_millis(3500)).await;
     assert_eq!(client.look("none").await, 429);
-    tokio::time::sleep(Duration::from_millis(1250)).await;
+    tokio::time::sleep(Duration::from_millis(3500)).await;
     assert_eq!(client.look("none").await, 429, "the request before made the block longer");
-    tokio::time::sleep(Duration::from_millis(2250)).await;
+    tokio::time::sleep(Duration::from_millis(6500)).await;
     assert_eq!(client.look("none").await, 404);
 }
 

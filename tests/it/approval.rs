@@ -3,7 +3,7 @@
 use sandbox::{Edit, NewVersion};
 
 use crate::harness::fleet::Fleet;
-use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions};
+use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick, saved_versions};
 
 fn for_approval() -> sandbox::Options {
     sandbox::Options { for_approval: true, ..quick() }
@@ -21,26 +21,32 @@ async fn recorded(bench: &Bench, id: &str) -> String {
     line["outcome"].as_str().unwrap().to_owned()
 }
 
+/// A whole run, once the listing shows what was done before it.
+async fn sync(bench: &Bench) -> Ran {
+    bench.until_listed().await;
+    bench.sync().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_approval_is_never_saved_again_and_settled_when_it_shows() {
     let bench = Bench::new(for_approval()).await;
     let [approved, refused] =
         [1, 2].map(|n| bench.sandbox.add_asset(picture(&format!("{n}.jpg"), n)).unwrap());
-    let first = bench.sync().await.assert_code(0).summary();
+    let first = sync(&bench).await.assert_code(0).summary();
     assert_eq!((&first["awaiting_approval"], &first["watermarked"]), (&2.into(), &0.into()), "{first}");
-    let again = bench.sync().await.assert_code(0).summary();
+    let again = sync(&bench).await.assert_code(0).summary();
     assert_eq!((&again["published"], saves(&bench)), (&0.into(), 2), "{again}");
     assert_eq!(recorded(&bench, &approved).await, "awaiting_approval");
     // Somebody approves the one, and refuses the other.
     bench.sandbox.approve(&approved).unwrap();
     bench.sandbox.turn_down(&refused).unwrap();
-    bench.sync().await.assert_code(0);
+    sync(&bench).await.assert_code(0);
     assert!(is_protected(&bench.asset(&approved)));
     assert_eq!(recorded(&bench, &approved).await, "watermarked");
     assert_eq!((recorded(&bench, &refused).await.as_str(), saves(&bench)), ("awaiting_approval", 2));
     // Who wants another try empties the metaproperty.
     bench.sandbox.edit(&refused, Edit { marker: Some(String::new()), ..Edit::default() }).unwrap();
-    bench.sync().await.assert_code(0);
+    sync(&bench).await.assert_code(0);
     assert_eq!((saves(&bench), bench.asset(&refused).media), (3, 1));
     assert_clean(&bench.sandbox.audit());
 }
@@ -49,6 +55,7 @@ async fn what_waits_for_approval_is_never_saved_again_and_settled_when_it_shows(
 async fn the_doctor_says_beforehand_that_saves_wait_for_approval() {
     for (options, word) in [(for_approval(), "WARN"), (quick(), "PASS")] {
         let bench = Bench::new(options).await;
+        bench.set_request_timeout(15);
         let told = bench.run(&["doctor"]).await;
         let line = told.out.lines().find(|line| line.contains("Bynder right to upload")).unwrap();
         assert!(line.starts_with(word) && line.contains("approv") == (word == "WARN"), "{line}");
@@ -60,15 +67,15 @@ async fn a_copy_that_waits_for_approval_is_not_made_again_and_counts_once_it_sho
     let bench = Bench::new(for_approval()).await;
     bench.set_mode("copy");
     let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
-    let first = bench.sync().await.assert_code(0).summary();
+    let first = sync(&bench).await.assert_code(0).summary();
     assert_eq!(first["awaiting_approval"], 1, "{first}");
     bench.until_listed().await;
-    bench.sync().await.assert_code(0);
+    sync(&bench).await.assert_code(0);
     assert_eq!((bench.asset(&id).made, bench.asset(&id).protected), (1, false));
     let copies = bench.sandbox.audit().assets;
     let copy = copies.into_iter().find(|asset| asset.copy_of.is_some()).unwrap().id;
     bench.sandbox.approve(&copy).unwrap();
-    bench.sync().await.assert_code(0);
+    sync(&bench).await.assert_code(0);
     assert_eq!(recorded(&bench, &id).await, "watermarked");
     let asset = bench.asset(&id);
     assert_eq!((asset.made, asset.media, asset.protected), (1, 1, true));
@@ -80,20 +87,20 @@ async fn a_copys_new_version_that_waits_is_not_saved_again_and_protects_nothing_
     let bench = Bench::new(for_approval()).await;
     bench.set_mode("copy");
     let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
-    bench.sync().await.assert_code(0);
+    sync(&bench).await.assert_code(0);
     let copies = bench.sandbox.audit().assets;
     let copy = copies.into_iter().find(|asset| asset.copy_of.is_some()).unwrap().id;
     bench.sandbox.approve(&copy).unwrap();
-    bench.sync().await.assert_code(0);
+    sync(&bench).await.assert_code(0);
     assert!(bench.asset(&id).protected);
     // The original changes, and so must its copy.
     bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
-    let changed = bench.sync().await.assert_code(0).summary();
+    let changed = sync(&bench).await.assert_code(0).summary();
     assert_eq!(changed["awaiting_approval"], 1, "{changed}");
-    let again = bench.sync().await.assert_code(0).summary();
+    let again = sync(&bench).await.assert_code(0).summary();
     assert_eq!((&again["published"], bench.asset(&id).protected), (&0.into(), false), "{again}");
     bench.sandbox.approve(&copy).unwrap();
-    bench.sync().await.assert_code(0);
+    sync(&bench).await.assert_code(0);
     let asset = bench.asset(&id);
     assert_eq!((asset.made, asset.media, asset.protected), (2, 2, true));
     assert_eq!(recorded(&bench, &id).await, "watermarked");
@@ -106,20 +113,20 @@ async fn an_additional_file_that_waits_for_approval_is_not_saved_again_and_count
     bench.set_mode("additional");
     let [approved, refused] =
         [1, 2].map(|n| bench.sandbox.add_asset(picture(&format!("{n}.jpg"), n)).unwrap());
-    let first = bench.sync().await.assert_code(0).summary();
+    let first = sync(&bench).await.assert_code(0).summary();
     assert_eq!((&first["awaiting_approval"], &first["failed"]), (&2.into(), &0.into()), "{first}");
-    let again = bench.sync().await.assert_code(0).summary();
+    let again = sync(&bench).await.assert_code(0).summary();
     assert_eq!((&again["published"], bench.asset(&approved).protected), (&0.into(), false), "{again}");
     bench.sandbox.approve(&approved).unwrap();
     bench.sandbox.turn_down(&refused).unwrap();
-    bench.sync().await.assert_code(0);
+    sync(&bench).await.assert_code(0);
     assert_eq!(recorded(&bench, &approved).await, "watermarked");
     assert_eq!(recorded(&bench, &refused).await, "awaiting_approval");
     let asset = bench.asset(&approved);
     assert_eq!((asset.made, asset.media, asset.protected), (1, 1, true));
     // Who wants another try empties the metaproperty.
     bench.sandbox.edit(&refused, Edit { marker: Some(String::new()), ..Edit::default() }).unwrap();
-    let retried = bench.sync().await.assert_code(0).summary();
+    let retried = sync(&bench).await.assert_code(0).summary();
     assert_eq!((&retried["awaiting_approval"], bench.asset(&refused).media), (&1.into(), 1), "{retried}");
     assert_clean(&bench.sandbox.audit());
 }

@@ -138,7 +138,13 @@ fn on_the_command_line() -> Vec<(&'static str, Case)> {
         ("no secret to rotate", typed("secrets rotate --recipient age1x")),
         ("a log filter that is none", typed("config check").where_is("CONNECTOR_LOG", "everything=loud")),
         ("a producer without a broker", Case { program: PRODUCER, ..typed("sync") }),
-        ("a worker without a broker", Case { program: WORKER, ..typed("--log-format text") }),
+        (
+            "a worker without a broker",
+            // It looks at what is its own first.
+            Case { program: WORKER, ..typed("--log-format text") }
+                .where_is("CONNECTOR_HTTP__LISTEN", "127.0.0.1:0")
+                .where_is("CONNECTOR_WORKER__SPOOL_DIR", "spool"),
+        ),
     ]
 }
 

@@ -311,6 +311,7 @@ async fn a_failed_job_is_shown_replayed_and_then_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_passes_a_right_set_up_and_names_what_is_wrong() {
     let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
+    bench.set_request_timeout(15);
     let well = bench.run(&["doctor"]).await;
     well.assert_code(0);
     assert!(

@@ -80,6 +80,7 @@ async fn the_doctor_writes_only_when_it_is_told_to_and_puts_back_what_it_wrote()
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_plan_and_status_declare_nothing_on_a_broker_that_nobody_used_yet() {
     let fleet = Fleet::new(quick()).await;
+    fleet.bench.set_request_timeout(15);
     let doctor = fleet.bench.run(&["doctor"]).await;
     assert!(doctor.assert_code(0).out.contains("are not declared yet"), "{doctor:?}");
     fleet.bench.run(&["plan", "--full"]).await.assert_code(0);
@@ -106,6 +107,7 @@ fn submits(bench: &Bench) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trial_pays_for_one_watermark_shows_the_transcript_and_confirms_the_profile_on_request() {
     let bench = Bench::new(quick()).await;
+    bench.set_request_timeout(15);
     let sample = sample(&bench);
     let unasked = bench.run(&["trial", &sample]).await;
     assert!(unasked.assert_code(2).talk.contains("say --yes") && submits(&bench) == 0, "{unasked:?}");
@@ -147,6 +149,7 @@ async fn a_trial_names_what_of_the_profile_does_not_fit() {
     for (wrong, code, words) in wrong {
         bench.configure("");
         bench.reconfigure("[worker]\n", &format!("[imatag.profile_overrides]\n{wrong}\n[worker]\n"));
+        bench.set_request_timeout(15);
         let tried = bench.run(&["trial", &sample, "--yes", "--record"]).await;
         assert!(tried.assert_code(code).out.contains(words), "{tried:#?}");
         let text = std::fs::read_to_string(bench.path("connector.toml")).unwrap();

@@ -63,7 +63,7 @@ async fn assert_all_at_first_attempt(bench: &Bench) {
 async fn a_busy_imatag_is_left_alone_for_as_long_as_it_says_and_no_attempt_is_used_up() {
     for status in [429, 503] {
         let bench = library(30).await;
-        bench.sandbox.set_faults(faults(vec![busy("imatag.submit", status, Some("6"), 0)]));
+        bench.sandbox.set_faults(faults(vec![busy("imatag.submit", status, Some("15"), 0)]));
         let running = bench.spawn(&SYNC);
         until(|| requests(&bench, "imatag.submit") > 0).await;
         // What was under way is answered, and then nothing is sent: not one refusal for each job.
@@ -96,7 +96,7 @@ async fn a_file_that_may_have_been_taken_before_a_time_to_come_back_was_named_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_imatag_is_left_alone_a_save_goes_on() {
-    let conversion_time = Duration::from_secs(5);
+    let conversion_time = Duration::from_secs(12);
     let bench = Bench::new(sandbox::Options { conversion_time, ..quick() }).await;
     for number in 0..2 {
         bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();

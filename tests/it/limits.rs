@@ -1,5 +1,7 @@
 //! Each watermark is paid for: what a run and a day may bring holds whoever dies, and however often it is tried.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use crate::harness::fleet::{Fleet, ended, signal};
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until};
 use nix::sys::signal::Signal;
@@ -7,6 +9,17 @@ use nix::sys::signal::Signal;
 /// Media at Imatag: what was paid.
 fn paid(bench: &Bench) -> u64 {
     bench.sandbox.audit().assets.iter().map(|asset| asset.media as u64).sum()
+}
+
+/// A day is one of the real clock, so what would run over midnight waits for it.
+async fn away_from_midnight() {
+    const LONGEST_TEST: u64 = 180;
+    const DAY: u64 = 24 * 60 * 60;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let left = DAY - now % DAY;
+    if left < LONGEST_TEST {
+        tokio::time::sleep(Duration::from_secs(left)).await;
+    }
 }
 
 fn fill(bench: &Bench, pictures: u64) -> Vec<String> {
@@ -17,6 +30,7 @@ fn fill(bench: &Bench, pictures: u64) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_ends_the_run_with_its_exit_code_and_its_name_and_the_next_goes_on() {
     let bench = Bench::new(quick()).await;
+    away_from_midnight().await;
     fill(&bench, 6);
     bench.configure("[limits]\nassets_per_run = 2\nassets_per_day = 3");
     let run = "limits.assets_per_run = 2; the next run goes on";
@@ -41,6 +55,7 @@ async fn a_limit_ends_the_run_with_its_exit_code_and_its_name_and_the_next_goes_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_producer_that_dies_again_and_again_publishes_no_more_than_the_day_allows() {
     let fleet = Fleet::new(quick()).await;
+    away_from_midnight().await;
     fill(&fleet.bench, 8);
     fleet.configure("[limits]\nassets_per_day = 3");
     let _workers = [fleet.worker(), fleet.worker()];
@@ -83,6 +98,7 @@ async fn a_scheduled_walk_that_a_limit_ended_goes_on_at_the_next_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_pays_for_what_was_never_paid_and_for_nothing_twice() {
     let bench = Bench::new(quick()).await;
+    away_from_midnight().await;
     let ids = fill(&bench, 2);
     let note = |marker: &str| {
         let edit = sandbox::Edit { marker: Some(marker.to_owned()), ..sandbox::Edit::default() };

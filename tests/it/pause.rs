@@ -61,7 +61,8 @@ async fn on_one_machine_the_status_says_what_cannot_be_used_and_when_it_can_agai
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_watermark_is_paid_for_once_a_person_paused_the_work_not_for_a_file_in_hand_either() {
-    let bench = library(4, vec![slow("imatag.submit", 0, 5)]).await;
+    let bench = library(4, vec![slow("imatag.submit", 0, 15)]).await;
+    bench.set_request_timeout(20);
     bench.reconfigure("[imatag]\n", "[imatag]\nuploads_in_flight = 1\n");
     let running = bench.spawn(&SYNC);
     // One file is on its way, and the next one is fetched and waits for its place.

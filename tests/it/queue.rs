@@ -16,7 +16,7 @@ use common::state::State;
 use crate::harness::broker::Broker;
 use crate::harness::fleet::Fleet;
 use crate::harness::proxy::Proxy;
-use crate::harness::{is_protected, picture, quick, until};
+use crate::harness::{is_protected, picture, quick, until, until_async};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -132,6 +132,7 @@ async fn the_documented_rights_on_the_broker_are_enough_for_a_whole_fleet() {
     broker.control(&["add_user", "limited", "word"]).await;
     let url = format!("amqp://limited:word@{}", broker.address());
     let fleet = Fleet::on(&url, quick()).await;
+    fleet.bench.set_request_timeout(15);
     fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     let names = format!("({}|connector)", fleet.prefix);
     let [configure, write, read] = documented_rights().map(|rights| rights.replace("connector", &names));
@@ -187,9 +188,7 @@ async fn a_member_whose_broker_was_away_learns_of_a_silence_from_the_record_befo
     let membership = queue.membership(&other);
     other.admit(1).await.unwrap();
     other.refused();
-    while !queue.pauses().await.unwrap().1 {
-        tokio::task::yield_now().await;
-    }
+    until_async(async || queue.pauses().await.unwrap().1).await;
     drop((membership, queue));
     until(|| member.figures().share == 0.0).await;
     proxy.cut();

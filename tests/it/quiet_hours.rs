@@ -60,7 +60,7 @@ async fn in_quiet_hours_a_fleet_lets_the_backlog_wait_and_protects_what_people_c
     let _worker = fleet.worker_with(&[scaled()]);
     until(|| is_protected(&fleet.bench.asset(&old))).await;
     assert!(fleet.bench.run(&["status", "--json"]).await.summary()["quiet_hours"].is_null());
-    run(&["sync", "--full", "--wait", "--quiet"]).await.assert_code(0);
+    fleet.sync_until_recorded().await;
     fleet.assert_all_is_well().await;
 }
 

@@ -25,7 +25,7 @@ async fn the_published_sdk_lists_downloads_modifies_and_uploads() {
         command.env("SANDBOX_URL", &announcement.bynder).env("SANDBOX_TOKEN", &announcement.token);
         command
     };
-    let installed = run("npm", &["ci", "--ignore-scripts"]).output().await.unwrap();
+    let installed = run("npm", &["ci", "--ignore-scripts", "--prefer-offline"]).output().await.unwrap();
     assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
     let tested = run("node", &["--test", "--test-concurrency=1", "sdk.test.mjs"]).output().await.unwrap();
     assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stdout));

@@ -154,6 +154,7 @@ async fn what_fails_for_good_says_why_without_a_secret() {
         }
     }
     bench.sandbox.set_faults(Faults::default());
+    bench.set_request_timeout(15);
     let tried = bench.run_with(&["trial", &file, "--yes"], &[everything()]).await;
     assert_silent_run("trial", tried.assert_code(0));
     assert_silent_files(&bench.path(""));

@@ -112,6 +112,16 @@ impl Fleet {
         ended(self.producer(&["sync", "--full", "--wait", "--json", "--quiet"])).await
     }
 
+    /// Whole runs until every outcome is on record: a save shows at the portal before its outcome is on its way, and
+    /// whichever producer runs next takes it in.
+    pub(crate) async fn sync_until_recorded(&self) {
+        until_async(async || {
+            self.sync().await;
+            self.bench.surprises().await.is_empty()
+        })
+        .await;
+    }
+
     /// Publishes and does not wait.
     pub(crate) async fn publish(&self) -> Ran {
         ended(self.producer(&["sync", "--full", "--json", "--quiet"])).await

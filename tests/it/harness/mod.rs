@@ -245,6 +245,12 @@ impl Bench {
 
     /// Fails unless every asset ended as planted.
     pub(crate) async fn assert_ended_as_planted(&self) {
+        let surprises = self.surprises().await;
+        assert!(surprises.is_empty(), "{surprises:#?}");
+    }
+
+    /// Assets that did not end as planted, as far as it is on record.
+    pub(crate) async fn surprises(&self) -> Vec<String> {
         let mut surprises = Vec::new();
         for asset in self.sandbox.audit().assets {
             let outcomes = self.outcomes(&asset.id).await;
@@ -252,7 +258,7 @@ impl Bench {
                 surprises.push(format!("{} planted {:?}, got {outcomes:?}", asset.id, asset.planted));
             }
         }
-        assert!(surprises.is_empty(), "{surprises:#?}");
+        surprises
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 /// No program needs longer to say what it is to say.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Waits until the page at this path shows a text.
 pub(crate) async fn shows(port: u16, path: &str, text: &str) {

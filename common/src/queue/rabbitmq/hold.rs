@@ -15,8 +15,8 @@ use super::message::job_properties;
 use super::publisher::Message;
 use crate::job::Job;
 
-/// How long to look for the message that was just published.
-const LOOKS: u32 = 20;
+/// How long to look for the message that was just published: a busy broker takes its time. Less than it stays there.
+const LOOKS: u32 = 160;
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 impl RabbitQueue {
