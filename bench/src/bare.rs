@@ -1,5 +1,5 @@
-//! The same calls with nothing around them: no queue, no record, no checks, no hash, no retry, no budget. What this
-//! machine and the sandbox can do at best.
+//! The same calls with nothing around them: no queue, no record, no checks, no retry, no budget, and no hash but the
+//! one that the sandbox asks for. What this machine and the sandbox can do at best.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,16 +34,20 @@ struct Services {
     client: Client,
     arguments: Arguments,
     metaproperty: String,
+    /// Where parts go; the same for all files.
+    storage: String,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-    let mut services = Services { client, arguments, metaproperty: String::new() };
+    let mut services = Services { client, arguments, metaproperty: String::new(), storage: String::new() };
     let all = services.bynder("/v4/metaproperties/").await?;
     let mut all = all.as_object().into_iter().flat_map(|all| all.values());
     let own =
         all.find(|metaproperty| metaproperty["name"] == "imatag_hash").context("no hash metaproperty")?;
     services.metaproperty = own["id"].as_str().context("a metaproperty without an id")?.to_owned();
+    let storage = services.bynder("/upload/endpoint/").await?;
+    services.storage = storage.as_str().context("no storage")?.to_owned();
     let services = Arc::new(services);
     let mut page = 1;
     loop {
@@ -135,7 +139,6 @@ impl Services {
 
     async fn upload(&self, name: &str, file: bytes::Bytes) -> anyhow::Result<String> {
         let place = self.post("/upload/init/", &[("filename", name)]).await?;
-        let endpoint = self.bynder("/upload/endpoint/").await?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let key = format!("{}/p1", text(&place["s3_filename"]));
         let mut form = Form::new();
@@ -144,7 +147,7 @@ impl Services {
         }
         form = form.text("name", name.to_owned()).text("chunk", "1").text("chunks", "1");
         form = form.text("Filename", key.clone()).part("file", Part::stream(file).file_name(name.to_owned()));
-        self.client.post(text(&endpoint)).multipart(form).send().await?.error_for_status()?;
+        self.client.post(&self.storage).multipart(form).send().await?.error_for_status()?;
         let (id, target) = (text(&place["s3file"]["uploadid"]), text(&place["s3file"]["targetid"]));
         let register = [("id", id.as_str()), ("targetid", &target), ("filename", &key), ("chunkNumber", "1")];
         self.post("/v4/upload/", &register).await?;

@@ -11,22 +11,45 @@ use crate::usage;
 
 const BUDGET: f64 = 4000.0;
 const WINDOW: f64 = 300.0;
+const CONCURRENCY: u32 = 32;
+/// What docs/budget.md promises of an asset of one part.
+const CALLS_EACH: f64 = 7.5;
 
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let (workers, pictures) = (2, if is_short { 40 } else { 2400 });
     let (warm_up, steady) = if is_short {
         (Duration::from_secs(4), Duration::from_secs(4))
     } else {
-        (Duration::from_secs(40), Duration::from_mins(15))
+        (Duration::from_mins(5), Duration::from_mins(15))
+    };
+    let (watermark_time, import_time) = if is_short {
+        (Duration::ZERO, Duration::ZERO)
+    } else {
+        (Duration::from_secs(5), Duration::from_secs(10))
     };
     let how = format!(
-        "{workers} workers, after a producer has published, 4000 requests in 5 minutes of the sandbox's 4500; {} s of steady state after {} s.",
+        "{workers} workers, after a producer has published, 4000 requests in 5 minutes of the sandbox's 4500; a watermark takes \
+         {watermark_time:?}, an import {import_time:?}, `worker.concurrency = {CONCURRENCY}`, the waits are those by default; \
+         {} s of steady state after {} s.",
         steady.as_secs(),
         warm_up.as_secs()
     );
     let mut table = Table::new("At the API limit", how);
-    let lab = Lab::new(&Library { pictures, bytes: 100 << 10, limited: true, ..Library::default() }).await?;
-    lab.configure("requests_per_5_minutes = 4000", "concurrency = 32")?;
+    let library = Library {
+        pictures,
+        bytes: 100 << 10,
+        limited: true,
+        watermark_time,
+        import_time,
+        ..Library::default()
+    };
+    let lab = Lab::new(&library).await?;
+    let (bynder, worker) = ("requests_per_5_minutes = 4000", format!("concurrency = {CONCURRENCY}"));
+    if is_short {
+        lab.configure(bynder, &worker)?;
+    } else {
+        lab.configure_with_default_waits(bynder, &worker)?;
+    }
     let mut children = lab.workers(workers)?;
     let producer = lab.program("producer", &["sync", "--full"])?.spawn()?;
     usage::to_its_end(producer, &[0]).await?;
@@ -43,13 +66,15 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let (protected, violations) = lab.audit().await?;
     ensure!(violations.is_empty(), "the audit is not clean: {violations:?}");
     ensure!(protected < pictures as usize, "the library was too small: there was nothing left to do");
-    ensure!(count(&stats["refusals"]) == 0, "Bynder's limit was crossed: {stats}");
     let allowed = BUDGET * steady.as_secs_f64() / WINDOW;
+    let share = 100.0 * calls as f64 / allowed;
     table.add(
         "portal calls, of those that the budget allows",
-        format!("{calls} of {allowed:.0}: {:.1} %", 100.0 * calls as f64 / allowed),
+        format!("{calls} of {allowed:.0}: {share:.1} %"),
     );
+    table.promise("95 % of the budget in steady state", format!("{share:.1} %"), share >= 95.0);
     table.add("refusals (429)", stats["refusals"].to_string());
+    table.promise("no refusals", stats["refusals"].to_string(), count(&stats["refusals"]) == 0);
     table.add("the busiest five minutes", format!("{} calls", stats["busiest_window"]));
     // What began in these minutes and what ended in them are not the same assets, so that each kind tells more than all.
     let names = stats["requests"].as_object().into_iter().flat_map(|requests| requests.keys());
@@ -60,6 +85,8 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         .map(|(kind, made)| format!("{kind} {}", each(made)))
         .collect();
     table.add("calls for each save", format!("{}: {}", each(calls), kinds.join(", ")));
+    let is_met = calls as f64 <= CALLS_EACH * saves as f64;
+    table.promise(format!("at most {CALLS_EACH} calls for each save"), each(calls), is_met);
     table.add(
         "assets",
         format!(

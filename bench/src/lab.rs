@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -104,19 +104,29 @@ impl Lab {
         self.announcement[name].as_str().unwrap_or_default()
     }
 
-    /// Writes the configuration, with more under `[bynder]` and `[worker]`.
+    /// Writes the configuration, with more under `[bynder]` and `[worker]`, and with short waits.
     pub(crate) fn configure(&self, bynder: &str, worker: &str) -> anyhow::Result<()> {
+        let quick = "index_lag = '1s'\n";
+        self.write(&format!("{quick}{bynder}"), worker, "rungs = ['200ms', '1s', '5s', '30s', '2m']\n")
+    }
+
+    /// The same with the waits that the connector has by default.
+    pub(crate) fn configure_with_default_waits(&self, bynder: &str, worker: &str) -> anyhow::Result<()> {
+        self.write(bynder, worker, "")
+    }
+
+    fn write(&self, bynder: &str, worker: &str, queue: &str) -> anyhow::Result<()> {
         let budget = if bynder.contains("requests_per_5_minutes") {
             String::new()
         } else {
             "requests_per_5_minutes = 4000000000\n".to_owned()
         };
         let text = format!(
-            "[bynder]\ndomain = '{}'\napi_token = '{}'\nhash_metaproperty = 'imatag_hash'\nindex_lag = '1s'\n\
+            "[bynder]\ndomain = '{}'\napi_token = '{}'\nhash_metaproperty = 'imatag_hash'\n\
              egress_group = '{prefix}'\n{budget}{bynder}\n\
              [imatag]\napi_key = '{}'\ndirectory = '{}'\nbase_url = '{}'\n\
              [worker]\nspool_dir = '{}'\n{worker}\n\
-             [queue]\nprefix = '{prefix}'\nrungs = ['200ms', '1s', '5s', '30s', '2m']\n\
+             [queue]\nprefix = '{prefix}'\n{queue}\
              [broker]\nurl = '{}'\n[producer]\nstate_dir = '{}'\n",
             self.text("bynder"),
             self.text("token"),
@@ -165,6 +175,28 @@ impl Lab {
     /// Requests to one endpoint so far.
     pub(crate) async fn requests(&self, endpoint: &str) -> anyhow::Result<u64> {
         Ok(self.stats().await?["requests"][endpoint].as_u64().unwrap_or_default())
+    }
+
+    /// Requests to all endpoints so far.
+    pub(crate) async fn all_requests(&self) -> anyhow::Result<u64> {
+        let stats = self.stats().await?;
+        Ok(stats["requests"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum())
+    }
+
+    /// Somebody uploads a new version of each picture: a small one, or a TIFF of this length.
+    pub(crate) async fn new_version(&self, asset: &str, large: Option<u64>) -> anyhow::Result<()> {
+        let url = format!("{}/sandbox/assets/{asset}/version", self.text("bynder"));
+        let version = large.map_or_else(|| json!({}), |bytes| json!({"large": bytes}));
+        reqwest::Client::new().post(url).body(version.to_string()).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// The ids of the pictures.
+    pub(crate) async fn pictures(&self) -> anyhow::Result<Vec<String>> {
+        let url = format!("{}/sandbox/audit", self.text("bynder"));
+        let audit: Value = serde_json::from_slice(&reqwest::get(url).await?.bytes().await?)?;
+        let assets = audit["assets"].as_array().into_iter().flatten();
+        Ok(assets.filter_map(|asset| Some(asset["id"].as_str()?.to_owned())).collect())
     }
 
     /// The audit: how many assets are protected, and what was done wrong.

@@ -1,44 +1,76 @@
-//! Large files: memory, spool, speed by the length of the parts, and a transfer that breaks off.
+//! Large files: memory and spool, and speed by the length of the parts and by how many go out at once.
 
 use std::time::Duration;
 
 use anyhow::ensure;
+use bytes::Bytes;
+use common::spool::Spool;
+use futures::stream;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::lab::{Lab, Library};
 use crate::table::{Table, mebibytes, rate};
-use crate::usage;
+use crate::usage::{self, Machine};
+
+const MEBIBYTE: u64 = 1 << 20;
 
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
-    let (largest, tuned): (u64, u64) = if is_short { (16 << 20, 12 << 20) } else { (5 << 30, 1 << 30) };
+    let (largest, tuned) =
+        if is_short { (16 * MEBIBYTE, 12 * MEBIBYTE) } else { (5120 * MEBIBYTE, 1024 * MEBIBYTE) };
     let mut table = Table::new(
         "Large files",
         "`connector sync` over one uncompressed TIFF of noise in 128 strips, whose pixels are compared as well; beyond 4 GiB it \
-         is one black strip, which nothing decodes, as nothing decodes a film. Sandbox and program share disk and processors.",
+         is one black strip, which nothing decodes, as nothing decodes a film. Sandbox and program share disk and processors. \
+         A service that is slow answers each request, those of storage included, 200 ms late; what it sends and takes is as \
+         fast as ever. `worker.request_timeout = '100s'`.",
     );
+    hash(&mut table, if is_short { 16 } else { 1024 }).await?;
+    let lengths: &[u64] = if is_short { &[5] } else { &[8, 32, 128] };
+    let together: &[u64] = if is_short { &[2] } else { &[1, 2, 4, 8] };
+    let settings = [lengths.iter().map(|part| (*part, together[0])).collect::<Vec<_>>(), {
+        together.iter().skip(1).map(|at_once| (lengths[lengths.len() / 2], *at_once)).collect()
+    }];
+    for (part, at_once) in settings.concat() {
+        for away in [0, 200] {
+            let set = format!("part_size = '{part}MiB'\nparts_at_once = {at_once}");
+            let run = protect(tuned, Duration::from_millis(away), &set).await?;
+            ensure!(!run.unchecked, "the pixels were not compared");
+            let late = if away == 0 { "at once" } else { "200 ms late" };
+            let what = format!("parts of {part} MiB, {at_once} at a time, services answer {late}");
+            table.add(format!("{}, {what}", mebibytes(tuned)), run.figure(tuned));
+        }
+    }
+    let run = protect(largest, Duration::ZERO, "").await?;
+    table.add(format!("{}, settings by default", mebibytes(largest)), run.figure(largest));
+    table.promise("a file of 5 GiB: under 100 MiB", mebibytes(run.peak), run.peak < 100 * MEBIBYTE);
+    let spool = format!("{} of a file of {}", mebibytes(run.spooled), mebibytes(largest));
+    table.promise("its spool: no more than the file and its new version", spool, run.spooled <= 2 * largest);
+    Ok(table)
+}
+
+/// How fast bytes are hashed, and how fast they get into the spool, hash and all.
+async fn hash(table: &mut Table, mebibytes: u64) -> anyhow::Result<()> {
+    let block = Bytes::from(vec![7_u8; 1 << 20]);
     let started = Instant::now();
-    let block = vec![7_u8; 1 << 20];
     let mut hash = Sha256::new();
-    let rounds = if is_short { 16 } else { 1024 };
-    for _ in 0..rounds {
+    for _ in 0..mebibytes {
         hash.update(&block);
     }
     std::hint::black_box(hash.finalize());
-    table.add("SHA-256, one core, in memory", format!("{:.0} MiB/s", rate(rounds, started.elapsed())));
-    for part in if is_short { &[5][..] } else { &[8, 32, 128] } {
-        for away in [0, 200] {
-            let run =
-                protect(tuned, Duration::from_millis(away), &format!("part_size = '{part}MiB'")).await?;
-            ensure!(!run.unchecked, "the pixels were not compared");
-            table.add(
-                format!("{}, parts of {part} MiB, services {away} ms away", mebibytes(tuned)),
-                run.figure(tuned),
-            );
-        }
-    }
-    table.add(mebibytes(largest), protect(largest, Duration::ZERO, "").await?.figure(largest));
-    Ok(table)
+    table.add("SHA-256, one core, in memory", format!("{:.0} MiB/s", rate(mebibytes, started.elapsed())));
+    let folder = tempfile::tempdir()?;
+    let spool = Spool::open(folder.path(), 2 * mebibytes * MEBIBYTE)?;
+    // In pieces as they come from a connection.
+    let pieces = (0..mebibytes * 16).map(|piece| {
+        let start = usize::try_from(piece % 16).unwrap_or_default() << 16;
+        Ok::<_, std::io::Error>(block.slice(start..start + (1 << 16)))
+    });
+    let started = Instant::now();
+    let file = spool.receive(stream::iter(pieces), Some(mebibytes * MEBIBYTE), None).await?;
+    let speed = rate(file.bytes() / MEBIBYTE, started.elapsed());
+    table.add("received into the spool and hashed on the way", format!("{speed:.0} MiB/s"));
+    Ok(())
 }
 
 /// One file, protected.
@@ -46,14 +78,28 @@ struct Run {
     took: Duration,
     /// The most memory that the program held, in bytes.
     peak: u64,
+    /// The most that its spool held, in bytes.
+    spooled: u64,
+    cpu: Duration,
+    sandbox: Duration,
+    /// Of all processors, in percent.
+    busy: f64,
     /// The program said that it could not compare the pixels.
     unchecked: bool,
 }
 
 impl Run {
     fn figure(&self, bytes: u64) -> String {
-        let (took, rate) = (self.took.as_secs_f64(), rate(bytes >> 20, self.took));
-        format!("{took:.0} s, {rate:.0} MiB/s end to end, memory at most {}", mebibytes(self.peak))
+        let (took, rate) = (self.took.as_secs_f64(), rate(bytes / MEBIBYTE, self.took));
+        format!(
+            "{took:.0} s, {rate:.0} MiB/s end to end, memory at most {}, spool {}; processor time {:.0} s, of the sandbox \
+             {:.0} s, {:.0} % busy",
+            mebibytes(self.peak),
+            mebibytes(self.spooled),
+            self.cpu.as_secs_f64(),
+            self.sandbox.as_secs_f64(),
+            self.busy
+        )
     }
 }
 
@@ -63,8 +109,12 @@ async fn protect(bytes: u64, call_time: Duration, bynder: &str) -> anyhow::Resul
     let said = lab.path("said");
     let mut command = lab.program("connector", &["sync", "--full"])?;
     command.env("CONNECTOR_LOG", "warn").stderr(std::fs::File::create(&said)?);
-    let (took, usage) = usage::to_its_end(command.spawn()?, &[0]).await?;
+    let (before, machine) = (lab.sandbox_usage().cpu, Machine::now());
+    let (spool, mut spooled) = (lab.path("spool"), 0);
+    let look = |pid| spooled = spooled.max(usage::files_below(pid, &spool).1);
+    let (took, usage) = usage::to_its_end_while(command.spawn()?, &[0], look).await?;
+    let (busy, sandbox) = (machine.busy_since(), lab.sandbox_usage().cpu.saturating_sub(before));
     lab.assert_protected(1).await?;
     let unchecked = std::fs::read_to_string(said)?.contains("too large to decode");
-    Ok(Run { took, peak: usage.peak, unchecked })
+    Ok(Run { took, peak: usage.peak, spooled, cpu: usage.cpu, sandbox, busy, unchecked })
 }

@@ -76,8 +76,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     sandbox.set_faults(faults);
     let mut announcement = serde_json::to_value(sandbox.announcement())?;
-    announcement["first_asset"] = sandbox.audit().assets.first().map(|asset| asset.id.clone()).into();
-    announcement["first_length"] = picture(0, arguments.width, arguments.bytes).len().into();
+    if arguments.bytes < LARGE {
+        announcement["first_length"] = picture(0, arguments.width, arguments.bytes).len().into();
+    }
     writeln!(std::io::stdout(), "{announcement}")?;
     std::future::pending().await
 }

@@ -85,8 +85,15 @@ async fn main() -> anyhow::Result<()> {
             let what = if what.is_empty() { ALL_BUT_SOAK.to_vec() } else { what };
             let mut out = std::io::stdout();
             writeln!(out, "{}", machine())?;
+            let mut tables = Vec::new();
             for measurement in what {
-                writeln!(out, "{}", measure(measurement, short, minutes).await?)?;
+                let table = measure(measurement, short, minutes).await?;
+                writeln!(out, "{table}")?;
+                tables.push(table);
+            }
+            // A short form measures nothing that a goal could be held against.
+            if !short {
+                writeln!(out, "{}", table::goals(&tables))?;
             }
             Ok(())
         }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::lab::{Lab, Library};
 use crate::messages::{PUBLISHED, confirming, connect, kind, publish};
-use crate::table::{Table, rate};
+use crate::table::{Table, counted, rate};
 use crate::usage;
 
 const QUEUE: &str = "bench.publishing";
@@ -37,7 +37,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         let started = Instant::now();
         let sent = try_join_all(open.iter().map(|channel| publish_until(channel, started + long))).await?;
         let figure = format!("{:.0} messages/s", rate(sent.iter().sum(), started.elapsed()));
-        table.add(format!("{channels} channels"), figure);
+        table.add(counted(*channels, "channel"), figure);
         for channel in open {
             channel.close(200, "done".into()).await?;
         }

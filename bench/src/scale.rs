@@ -5,14 +5,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::lab::{Lab, Library, peak_of};
-use crate::table::{Table, mebibytes, rate};
+use crate::table::{Table, counted, mebibytes, rate};
 use crate::usage;
 
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let library = slow(is_short);
     let how = format!(
         "{} JPEGs of 100 KiB for each worker; 200 ms a call, {:?} for a watermark, {:?} for an import; \
-         `worker.concurrency = 16` and four uploads at once in each. Timed from the 5th to the 95th percent of the \
+         `worker.concurrency = 16` and four uploads at once in each, no request limit. Timed from the 5th to the 95th percent of the \
          saves, so that beginning and end of a run, in which the services' own waiting shows, do not count.",
         library.pictures, library.watermark_time, library.import_time
     );
@@ -24,10 +24,11 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         let library = Library { pictures: library.pictures * u32::try_from(*workers)?, ..library.clone() };
         let speed = fleet(&library, *workers).await?;
         let first = *one.get_or_insert(speed);
-        table.add(
-            format!("{workers} workers"),
-            format!("{speed:.2} assets/s, {:.2} × one worker", speed / first),
-        );
+        let times = speed / first;
+        table.add(counted(*workers, "worker"), format!("{speed:.2} assets/s, {times:.2} × one worker"));
+        if *workers == 4 {
+            table.promise("four workers: 3.8 × one", format!("{times:.2} ×"), times >= 3.8);
+        }
     }
     Ok(table)
 }
@@ -48,7 +49,7 @@ pub(crate) async fn measure_in_flight(is_short: bool) -> anyhow::Result<Table> {
     let (library, concurrency) =
         if is_short { (slow(true), 8) } else { (Library { pictures: 1500, ..slow(false) }, 256) };
     let how = format!(
-        "One worker, {} JPEGs, the same services, `worker.concurrency = {concurrency}`, 16 uploads at once. In flight is what \
+        "One worker, {} JPEGs, the same services, no request limit, `worker.concurrency = {concurrency}`, 16 uploads at once. In flight is what \
          was begun and is not saved: in work, or waiting at the broker for a watermark or an import.",
         library.pictures
     );
@@ -56,6 +57,8 @@ pub(crate) async fn measure_in_flight(is_short: bool) -> anyhow::Result<Table> {
     let (most, peak) = in_flight(&library, concurrency).await?;
     table.add("jobs in flight at once", most.to_string());
     table.add("memory at most", mebibytes(peak));
+    table.promise("one worker: 200 jobs in flight", most.to_string(), most >= 200);
+    table.promise("one worker: under 150 MiB", mebibytes(peak), peak < 150 << 20);
     Ok(table)
 }
 
@@ -66,13 +69,17 @@ async fn fleet(library: &Library, workers: usize) -> anyhow::Result<f64> {
     let mut producer = lab.program("producer", &["sync", "--full", "--wait"])?.spawn()?;
     let total = u64::from(library.pictures);
     let (low, high) = (total / 20, total - total / 20);
-    let saves = async |wanted: u64| -> anyhow::Result<Instant> {
+    let mut saves = async |wanted: u64| -> anyhow::Result<Instant> {
         while lab.requests("bynder.save").await? < wanted {
+            if let Some(ended) = producer.try_wait()? {
+                anyhow::ensure!(ended.success(), "the producer failed: {ended}");
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(Instant::now())
     };
-    let (began, ended) = (saves(low.max(1)).await?, saves(high).await?);
+    let began = saves(low.max(1)).await?;
+    let ended = saves(high).await?;
     anyhow::ensure!(producer.wait().await?.success(), "the producer failed");
     lab.assert_protected(library.pictures).await?;
     Ok(rate(high - low.max(1), ended - began))

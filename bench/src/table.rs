@@ -17,11 +17,21 @@ pub(crate) struct Table {
     /// How it was measured, in a sentence.
     pub(crate) how: String,
     pub(crate) rows: Vec<Row>,
+    /// What was promised of them.
+    pub(crate) goals: Vec<Goal>,
+}
+
+/// A promise, and whether it was kept.
+#[derive(Debug)]
+pub(crate) struct Goal {
+    pub(crate) wanted: String,
+    pub(crate) figure: String,
+    pub(crate) is_met: bool,
 }
 
 impl Table {
     pub(crate) fn new(title: &'static str, how: impl Into<String>) -> Self {
-        Self { title, how: how.into(), rows: Vec::new() }
+        Self { title, how: how.into(), rows: Vec::new(), goals: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, what: impl Into<String>, figure: impl Into<String>) {
@@ -30,6 +40,24 @@ impl Table {
         eprintln!("{}: {} = {}", self.title, row.what, row.figure);
         self.rows.push(row);
     }
+
+    pub(crate) fn promise(&mut self, goal: impl Into<String>, figure: impl Into<String>, is_met: bool) {
+        self.goals.push(Goal { wanted: goal.into(), figure: figure.into(), is_met });
+    }
+}
+
+/// The goals of all measurements, as a table in Markdown; nothing where there are none.
+pub(crate) fn goals(tables: &[Table]) -> String {
+    let goals: Vec<_> = tables.iter().flat_map(|table| &table.goals).collect();
+    if goals.is_empty() {
+        return String::new();
+    }
+    let row = |goal: &&Goal| {
+        let met = if goal.is_met { "met" } else { "missed" };
+        format!("| {} | {} | {met} |\n", goal.wanted, goal.figure)
+    };
+    let rows: String = goals.iter().map(row).collect();
+    format!("### Goals\n\n| goal | figure | |\n|---|---|---|\n{rows}")
 }
 
 impl fmt::Display for Table {
@@ -37,6 +65,12 @@ impl fmt::Display for Table {
         writeln!(formatter, "### {}\n\n{}\n\n| what | figure |\n|---|---|", self.title, self.how)?;
         self.rows.iter().try_for_each(|row| writeln!(formatter, "| {} | {} |", row.what, row.figure))
     }
+}
+
+/// "1 worker", "2 workers"
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
 }
 
 pub(crate) fn mebibytes(bytes: u64) -> String {

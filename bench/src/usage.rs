@@ -74,7 +74,16 @@ impl Machine {
 ///
 /// # Errors
 /// It ends with a code that is not among these.
-pub(crate) async fn to_its_end(mut child: Child, codes: &[i32]) -> anyhow::Result<(Duration, Usage)> {
+pub(crate) async fn to_its_end(child: Child, codes: &[i32]) -> anyhow::Result<(Duration, Usage)> {
+    to_its_end_while(child, codes, |_| ()).await
+}
+
+/// The same, with a look of one's own at the program now and then.
+pub(crate) async fn to_its_end_while(
+    mut child: Child,
+    codes: &[i32],
+    mut look: impl FnMut(u32),
+) -> anyhow::Result<(Duration, Usage)> {
     let started = Instant::now();
     let pid = child.id().context("the program has ended already")?;
     let mut last = Usage::default();
@@ -85,16 +94,21 @@ pub(crate) async fn to_its_end(mut child: Child, codes: &[i32]) -> anyhow::Resul
                 anyhow::ensure!(code.is_some_and(|code| codes.contains(&code)), "it ended with {code:?}");
                 return Ok((started.elapsed(), last));
             }
-            () = tokio::time::sleep(LOOK) => last = of(pid).unwrap_or(last),
+            () = tokio::time::sleep(LOOK) => {
+                last = of(pid).unwrap_or(last);
+                look(pid);
+            }
         }
     }
 }
 
-/// Files below this folder that a process holds open, those without a name included.
-pub(crate) fn files_below(pid: u32, folder: &Path) -> u64 {
-    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return 0 };
-    let targets = descriptors.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok());
-    targets.filter(|target| target.starts_with(folder)).count() as u64
+/// Files below this folder that a process holds open, those without a name included: how many, and their bytes.
+pub(crate) fn files_below(pid: u32, folder: &Path) -> (u64, u64) {
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return (0, 0) };
+    let paths = descriptors.flatten().map(|entry| entry.path());
+    let below = paths.filter(|path| std::fs::read_link(path).is_ok_and(|target| target.starts_with(folder)));
+    let lengths = below.filter_map(|path| Some(std::fs::metadata(path).ok()?.len()));
+    lengths.fold((0, 0), |(files, bytes), length| (files + 1, bytes + length))
 }
 
 /// The processor time of all living processes of a group.

@@ -8,6 +8,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::lab::{Lab, Library, cpu_of};
+use crate::table::counted;
 use crate::usage::{self, Machine};
 
 /// Assets worked on at once, by the bare loop as by each process of the program.
@@ -23,6 +24,8 @@ pub(crate) struct Outcome {
     pub(crate) broker: Duration,
     /// Of all processors, in percent.
     pub(crate) busy: f64,
+    /// To all services together.
+    pub(crate) requests: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -37,7 +40,7 @@ impl Way {
         match self {
             Self::Bare => "a bare loop".to_owned(),
             Self::Embedded => "`connector sync`, embedded queue".to_owned(),
-            Self::Fleet(workers) => format!("producer → RabbitMQ → {workers} workers"),
+            Self::Fleet(workers) => format!("producer → RabbitMQ → {}", counted(workers, "worker")),
         }
     }
 
@@ -71,11 +74,11 @@ fn others(lab: &Lab) -> (Duration, Duration) {
     (lab.sandbox_usage().cpu, broker.cpu)
 }
 
-fn outcome(lab: &Lab, took: Duration, cpu: Duration, before: &Before) -> Outcome {
+async fn outcome(lab: &Lab, took: Duration, cpu: Duration, before: &Before) -> anyhow::Result<Outcome> {
     let busy = before.machine.busy_since();
     let (sandbox, broker) = others(lab);
     let (sandbox, broker) = (sandbox.saturating_sub(before.sandbox), broker.saturating_sub(before.broker));
-    Outcome { took, cpu, sandbox, broker, busy }
+    Ok(Outcome { took, cpu, sandbox, broker, busy, requests: lab.all_requests().await? })
 }
 
 async fn bare(library: &Library) -> anyhow::Result<Outcome> {
@@ -86,7 +89,7 @@ async fn bare(library: &Library) -> anyhow::Result<Outcome> {
     command.args(["--imatag", lab.text("imatag"), "--key", lab.text("api_key")]);
     command.args(["--directory", lab.text("directory"), "--at-once", &AT_ONCE.to_string()]);
     let (took, usage) = usage::to_its_end(command.kill_on_drop(true).spawn()?, &[0]).await?;
-    let outcome = outcome(&lab, took, usage.cpu, &before);
+    let outcome = outcome(&lab, took, usage.cpu, &before).await?;
     let saves = lab.requests("bynder.save").await?;
     ensure!(saves == u64::from(library.pictures), "the bare loop saved {saves} of them");
     Ok(outcome)
@@ -98,7 +101,7 @@ async fn embedded(library: &Library) -> anyhow::Result<Outcome> {
     let before = Before::now(&lab);
     let (took, usage) =
         usage::to_its_end(lab.program("connector", &["sync", "--full"])?.spawn()?, &[0]).await?;
-    let outcome = outcome(&lab, took, usage.cpu, &before);
+    let outcome = outcome(&lab, took, usage.cpu, &before).await?;
     lab.assert_protected(library.pictures).await?;
     Ok(outcome)
 }
@@ -110,7 +113,7 @@ async fn fleet(library: &Library, workers: usize) -> anyhow::Result<Outcome> {
     let before = Before::now(&lab);
     let producer = lab.program("producer", &["sync", "--full", "--wait"])?.spawn()?;
     let (took, usage) = usage::to_its_end(producer, &[0]).await?;
-    let outcome = outcome(&lab, took, usage.cpu + cpu_of(&children), &before);
+    let outcome = outcome(&lab, took, usage.cpu + cpu_of(&children), &before).await?;
     lab.assert_protected(library.pictures).await?;
     Ok(outcome)
 }
@@ -143,7 +146,7 @@ pub(crate) async fn by_python(library: &Library, python: &str) -> anyhow::Result
         nix::unistd::Pid::from_raw(group.cast_signed()),
         nix::sys::signal::Signal::SIGKILL,
     )?;
-    let outcome = outcome(&lab, took, cpu, &before);
+    let outcome = outcome(&lab, took, cpu, &before).await?;
     let protected = lab.audit().await?.0;
     ensure!(protected == library.pictures as usize, "the Python program protected {protected} of them");
     Ok(outcome)
