@@ -8,6 +8,8 @@ use common::ledger::Ledger;
 use common::queue::{JobQueue, StepSet};
 use common::state::State;
 use jiff::Timestamp;
+use lapin::options::{BasicGetOptions, BasicPublishOptions};
+use lapin::{Connection, ConnectionProperties};
 use nix::sys::signal::Signal;
 use sandbox::faults::Faults;
 use tokio::process::Child;
@@ -17,7 +19,7 @@ use crate::harness::broker::{Broker, url};
 use crate::harness::fleet::{Fleet, ended, signal};
 use crate::harness::proxy::Proxy;
 use crate::harness::scene::{slow, slow_once};
-use crate::harness::{Ran, picture, quick, until};
+use crate::harness::{Ran, is_protected, picture, quick, until};
 
 const WHOLE: [&str; 5] = ["sync", "--full", "--wait", "--json", "--quiet"];
 /// After whatever was broken is whole again, work goes on within this time.
@@ -127,14 +129,69 @@ async fn a_worker_that_stands_still_does_nothing_that_another_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_longer_than_the_brokers_patience_keeps_its_delivery() {
-    let broker = Broker::start_with("consumer_timeout = 4000").await;
+    let broker = Broker::start_with("consumer_timeout = 12000").await;
     let fleet = pictures(&broker.url(), 3).await;
-    fleet.bench.reconfigure("request_timeout = '1s'", "request_timeout = '20s'");
-    fleet.bench.reconfigure("'2s']", "'21s']\nlongest_hold = '1s'");
-    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_secs(10)));
+    fleet.bench.set_request_timeout(50);
+    fleet.bench.reconfigure("'51s']", "'51s']\nlongest_hold = '1s'");
+    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_secs(30)));
     let _worker = fleet.worker();
     fleet.sync().await.assert_code(0);
     assert!(!fleet.worker_logs().contains("delivery is lost"), "{}", fleet.worker_logs());
+    fleet.assert_all_is_well().await;
+}
+
+/// A worker whose only place is taken by a step that takes so long that its delivery is renewed, and its hold queue.
+async fn under_renewal(fleet: &Fleet) -> (Child, String) {
+    fleet.bench.set_request_timeout(20);
+    fleet.bench.reconfigure("'21s']", "'21s']\nlongest_hold = '1s'");
+    fleet.bench.sandbox.set_faults(slow_once("imatag.submit", Duration::from_secs(15)));
+    let worker = fleet.worker_with(&[("CONNECTOR_WORKER__CONCURRENCY", "1".to_owned())]);
+    fleet.publish().await.assert_code(0);
+    let holds = format!("{}.hold.", fleet.prefix);
+    let deadline = Instant::now() + RECOVERY;
+    loop {
+        let listed =
+            Broker::shared().await.control(&["list_queues", "name", "messages_unacknowledged"]).await;
+        let held =
+            listed.lines().find_map(|line| line.strip_suffix("\t1").filter(|name| name.starts_with(&holds)));
+        if let Some(name) = held {
+            return (worker, name.to_owned());
+        }
+        assert!(Instant::now() < deadline, "no delivery is renewed: {listed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_is_renewed_by_its_own_message_and_no_other_job_that_lies_in_the_hold_is_lost() {
+    let fleet = pictures(&Broker::shared().await.url(), 2).await;
+    let (_worker, hold) = under_renewal(&fleet).await;
+    // As a renewal leaves it that the broker kept waiting for too long.
+    let url = Broker::shared().await.url();
+    let connection = Connection::connect(&url, ConnectionProperties::default());
+    let channel = connection.await.unwrap().create_channel().await.unwrap();
+    let mut moved = 0;
+    for queue in ["backlog", "fresh"].map(|lane| format!("{}.submit.{lane}", fleet.prefix)) {
+        let taken = channel.basic_get(queue.as_str().into(), BasicGetOptions { no_ack: true }).await.unwrap();
+        let Some(message) = taken.map(|taken| taken.delivery) else { continue };
+        let (options, properties) = (BasicPublishOptions::default(), message.properties);
+        let (hold, queue) = (hold.as_str().into(), queue.as_str().into());
+        channel.basic_publish(hold, queue, options, &message.data, properties).await.unwrap().await.unwrap();
+        moved += 1;
+    }
+    assert_eq!(moved, 1, "the other job does not wait at its step");
+    until(|| fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
+    fleet.sync_until_recorded().await;
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_worker_died_while_its_delivery_was_renewed_goes_back_to_its_step() {
+    let fleet = pictures(&Broker::shared().await.url(), 1).await;
+    let (mut worker, _) = under_renewal(&fleet).await;
+    worker.kill().await.unwrap();
+    let _heir = fleet.worker();
+    until(|| fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
+    fleet.sync_until_recorded().await;
     fleet.assert_all_is_well().await;
 }
 

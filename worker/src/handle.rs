@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use common::fault::{Guard, guard_stands};
 use common::job::{Job, Step, in_lane};
-use common::queue::{Delivery, Settlement};
+use common::queue::{Delivery, QueueError, Settlement};
 use common::telemetry::StepResult;
 use jiff::Timestamp;
 use tokio::sync::RwLock;
@@ -118,13 +118,29 @@ async fn work(
             }
             () = tokio::time::sleep(settings.longest_hold) => {}
         }
-        delivery = match environment.queue.renew(delivery).await {
+        let (renewed, ended) = beside(environment.queue.renew(delivery), &mut settling).await;
+        delivery = match renewed {
             Ok(renewed) => renewed,
             Err(error) => {
                 tracing::warn!(job_id = %back.job_id, %error, "cannot keep the delivery");
                 return (None, Work::Void);
             }
         };
+        if let Some(settlement) = ended {
+            return (Some(delivery), Work::Settle(settlement));
+        }
+    }
+}
+
+/// The end of a renewal, and of the step if that ends meanwhile: a step that stood still would miss what it is answered.
+async fn beside(
+    renewing: impl Future<Output = Result<Delivery, QueueError>>,
+    mut settling: impl Future<Output = Settlement> + Unpin,
+) -> (Result<Delivery, QueueError>, Option<Settlement>) {
+    let mut renewing = std::pin::pin!(renewing);
+    tokio::select! {
+        renewed = &mut renewing => (renewed, None),
+        settlement = &mut settling => (renewing.await, Some(settlement)),
     }
 }
 

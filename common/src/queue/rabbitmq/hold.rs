@@ -2,10 +2,12 @@
 //!
 //! A broker takes a message back from a consumer that holds it for too long, half an hour by default. So before that,
 //! a process that still works on a step exchanges the delivery for a new one: it publishes the job to its own hold
-//! queue, takes it from there, and gives up the old delivery. If it dies, the message expires out of the hold at once
-//! and goes back to its step, marked as one whose effects may have happened.
+//! queue, takes it from there, and gives up the old delivery. If it dies, the message soon expires out of the hold and
+//! goes back to its step, marked as one whose effects may have happened.
 
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::super::QueueError;
 use super::RabbitQueue;
@@ -13,10 +15,11 @@ use super::intake::Taken;
 use super::link::answered;
 use super::message::job_properties;
 use super::publisher::Message;
+use super::topology::HOLD_RETURN;
 use crate::job::Job;
 
-/// How long to look for the message that was just published: a busy broker takes its time. Less than it stays there.
-const LOOKS: u32 = 160;
+/// How long to look for the message that was just published; it stays there longer.
+const PATIENCE: Duration = HOLD_RETURN.saturating_sub(Duration::from_secs(2));
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 impl RabbitQueue {
@@ -29,26 +32,40 @@ impl RabbitQueue {
             properties: job_properties(job),
             body: held.encode()?,
         };
-        // One at a time, so that what is found in the hold is what was just put there.
+        // One at a time: each looks for its own.
         let _alone = self.renewing.lock().await;
         let live = self.consume_link.live()?;
         let channel = live.channel().await?;
         answered(self.topology.declare_hold(&channel, &self.process)).await?;
         self.publisher.publish(&message).await?;
-        let queue = self.topology.hold(&self.process);
-        for _ in 0..LOOKS {
-            if let Some(taken) = self.work.fetch(&queue).await? {
-                if let Err(error) = old.acknowledge().await {
-                    // The old one is somebody else's by now. Two of a job are safe, none is not.
-                    taken.give_back().await;
-                    return Err(error);
-                }
-                return Ok(taken);
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
+        let mut strangers = Vec::new();
+        let found = self.look_for(job, &mut strangers).await;
+        for stranger in strangers {
+            stranger.give_back().await;
         }
-        // It went back to its step, where somebody will take it as suspect: this delivery is one too many.
-        old.acknowledge().await?;
-        Err(QueueError::Unavailable("the job went back to its step while it was being renewed".to_owned()))
+        // Where it is not found it goes back to its step, and so does the old delivery: two of a job are safe, none is not.
+        let taken = found?.ok_or_else(|| {
+            QueueError::Unavailable("the job did not come back from its hold in time".to_owned())
+        })?;
+        if let Err(error) = old.acknowledge().await {
+            // The old one is somebody else's by now.
+            taken.give_back().await;
+            return Err(error);
+        }
+        Ok(taken)
+    }
+
+    /// The message of this job in the hold. What lies there of others, whose renewal failed, is in its way.
+    async fn look_for(&self, job: &Job, strangers: &mut Vec<Taken>) -> Result<Option<Taken>, QueueError> {
+        let queue = self.topology.hold(&self.process);
+        let published = Instant::now();
+        while published.elapsed() < PATIENCE {
+            match self.work.fetch(&queue).await? {
+                Some(taken) if taken.is_of(job) => return Ok(Some(taken)),
+                Some(stranger) => strangers.push(stranger),
+                None => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+        Ok(None)
     }
 }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::QueueError;
 use super::link::{ANSWER, Link, Live, answered};
+use crate::job::Job;
 
 /// How soon an empty queue is looked at again; doubled each time, up to the longest.
 const SHORTEST_IDLE: Duration = Duration::from_millis(50);
@@ -42,6 +43,11 @@ impl Taken {
             _ => 0,
         };
         earlier.max(u32::from(self.message.redelivered)).saturating_add(1)
+    }
+
+    /// Whether it is a message of this job.
+    pub(super) fn is_of(&self, job: &Job) -> bool {
+        self.message.properties.message_id().as_ref().is_some_and(|id| id.as_str() == job.job_id.0)
     }
 
     /// Whether the broker still waits for an answer about it: its channel may be gone while the connection stands.

@@ -25,7 +25,7 @@ const HOLD_EXPIRY: Duration = Duration::from_hours(1);
 /// Says where dead letters go; and which portal a prefix is tied to, as the broker tells where they differ.
 pub(super) const ROUTING_KEY: &str = "x-dead-letter-routing-key";
 /// How soon a job whose holder died goes back to its step. A living one has as long to take it over.
-const HOLD_RETURN: Duration = Duration::from_secs(10);
+pub(super) const HOLD_RETURN: Duration = Duration::from_secs(10);
 
 /// What the names of an egress group's own things start with, whatever the prefix: deployments that share an address
 /// share them.
