@@ -13,11 +13,13 @@ use crate::usage::{self, Usage};
 
 /// What is measured, and on what.
 pub(crate) struct Lab {
-    folder: tempfile::TempDir,
     sandbox: Child,
+    /// All that the sandbox and the programs write; it goes with the lab.
+    folder: tempfile::TempDir,
     pub(crate) announcement: Value,
     pub(crate) broker: String,
     prefix: String,
+    person: reqwest::Client,
 }
 
 /// What the sandbox is to be like.
@@ -63,7 +65,9 @@ impl Lab {
     /// Starts the sandbox and fills its library.
     pub(crate) async fn new(library: &Library) -> anyhow::Result<Self> {
         let broker = std::env::var("BENCH_BROKER").context("start it by scripts/bench")?;
+        let folder = tempfile::tempdir()?;
         let mut command = Command::new(std::env::current_exe()?);
+        command.env("TMPDIR", folder.path());
         let milliseconds = |duration: Duration| duration.as_millis().to_string();
         command.args(["sandbox", "--pictures", &library.pictures.to_string()]);
         command.args(["--bytes", &library.bytes.to_string(), "--archive", &library.archive.to_string()]);
@@ -81,8 +85,8 @@ impl Lab {
         let announcement = serde_json::from_str(&line)?;
         let number = std::process::id();
         let stamp = jiff::Timestamp::now().as_millisecond();
-        let folder = tempfile::tempdir()?;
-        let lab = Self { folder, sandbox, announcement, broker, prefix: format!("bench{number}-{stamp}") };
+        let (prefix, person) = (format!("bench{number}-{stamp}"), reqwest::Client::new());
+        let lab = Self { sandbox, folder, announcement, broker, prefix, person };
         lab.configure("", "")?;
         Ok(lab)
     }
@@ -183,11 +187,11 @@ impl Lab {
         Ok(stats["requests"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum())
     }
 
-    /// Somebody uploads a new version of each picture: a small one, or a TIFF of this length.
+    /// Somebody uploads a new version of an asset: a small one, or a TIFF of this length.
     pub(crate) async fn new_version(&self, asset: &str, large: Option<u64>) -> anyhow::Result<()> {
         let url = format!("{}/sandbox/assets/{asset}/version", self.text("bynder"));
         let version = large.map_or_else(|| json!({}), |bytes| json!({"large": bytes}));
-        reqwest::Client::new().post(url).body(version.to_string()).send().await?.error_for_status()?;
+        self.person.post(url).body(version.to_string()).send().await?.error_for_status()?;
         Ok(())
     }
 

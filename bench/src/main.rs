@@ -61,10 +61,11 @@ enum Measurement {
     Publishing,
     Broker,
     Large,
+    Largest,
     Soak,
 }
 
-const ALL_BUT_SOAK: [Measurement; 9] = [
+const ALL_BUT_SOAK: [Measurement; 10] = [
     Measurement::Throughput,
     Measurement::Photographs,
     Measurement::Scale,
@@ -73,6 +74,7 @@ const ALL_BUT_SOAK: [Measurement; 9] = [
     Measurement::Publishing,
     Measurement::Broker,
     Measurement::Large,
+    Measurement::Largest,
     Measurement::Budget,
 ];
 
@@ -111,6 +113,7 @@ async fn measure(measurement: Measurement, is_short: bool, minutes: u64) -> anyh
         Measurement::Publishing => publishing::measure(is_short).await,
         Measurement::Broker => broker::measure(is_short).await,
         Measurement::Large => large::measure(is_short).await,
+        Measurement::Largest => large::measure_largest(is_short).await,
         Measurement::Soak => soak::measure(is_short, minutes).await,
     }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn measure(is_short: bool, minutes: u64) -> anyhow::Result<Tabl
         "{} minutes, two workers and a scheduled producer, one request in a hundred hit by a fault: a connection \
          reset before or after the work, a 503 before or after it, a body cut off, a page instead of an answer, a late answer; \
          people upload two new versions a second to a library of {pictures} pictures, every tenth a TIFF of 12 MiB, which \
-         goes out in three parts; no request limit.",
+         goes out in three parts (`part_size = '5MiB'`); no request limit.",
         long.as_secs() / 60
     );
     let mut table = Table::new("Soak", how);

@@ -69,7 +69,6 @@ async fn a_copy_that_waits_for_approval_is_not_made_again_and_counts_once_it_sho
     let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     let first = sync(&bench).await.assert_code(0).summary();
     assert_eq!(first["awaiting_approval"], 1, "{first}");
-    bench.until_listed().await;
     sync(&bench).await.assert_code(0);
     assert_eq!((bench.asset(&id).made, bench.asset(&id).protected), (1, false));
     let copies = bench.sandbox.audit().assets;

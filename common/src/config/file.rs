@@ -352,9 +352,9 @@ fn part_size() -> ByteSize {
     ByteSize::mib(32)
 }
 
-/// As measured in docs/performance.md: more gain little, and each holds a connection and some memory.
+/// As measured in docs/performance.md: more are no faster, and each holds a connection and some memory.
 fn parts_at_once() -> usize {
-    4
+    2
 }
 
 fn index_lag() -> Span {

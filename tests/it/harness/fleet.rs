@@ -116,7 +116,7 @@ impl Fleet {
     /// whichever producer runs next takes it in.
     pub(crate) async fn sync_until_recorded(&self) {
         until_async(async || {
-            self.sync().await;
+            self.sync().await.assert_code(0);
             self.bench.surprises().await.is_empty()
         })
         .await;

@@ -103,7 +103,7 @@ impl Bynder {
         let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
         let place: Place = self.call(Operation::UploadPlace, operation, build).await?;
         let parts = parts(file.bytes(), self.inner.part_size);
-        // What is there waits here to be registered, and holds up no transfer.
+        // What is there waits here to be registered; the transfers go on, up to those that wait for one before them.
         let (there, mut arrived) = mpsc::channel(parts.len());
         let deliveries: Vec<_> = parts
             .iter()
