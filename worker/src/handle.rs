@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use common::fault::{Guard, guard_stands};
 use common::job::{Job, Step, in_lane};
-use common::queue::{Delivery, QueueError, Settlement};
+use common::queue::{Delivery, Settlement};
 use common::telemetry::StepResult;
 use jiff::Timestamp;
 use tokio::sync::RwLock;
@@ -133,10 +133,10 @@ async fn work(
 }
 
 /// The end of a renewal, and of the step if that ends meanwhile: a step that stood still would miss what it is answered.
-async fn beside(
-    renewing: impl Future<Output = Result<Delivery, QueueError>>,
-    mut settling: impl Future<Output = Settlement> + Unpin,
-) -> (Result<Delivery, QueueError>, Option<Settlement>) {
+async fn beside<R, S>(
+    renewing: impl Future<Output = R>,
+    mut settling: impl Future<Output = S> + Unpin,
+) -> (R, Option<S>) {
     let mut renewing = std::pin::pin!(renewing);
     tokio::select! {
         renewed = &mut renewing => (renewed, None),
@@ -175,4 +175,26 @@ async fn settlement(
     }
     drop((together, by_itself));
     settlement
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_step_goes_on_while_its_delivery_is_renewed_and_its_end_is_kept() {
+        let goes_on = Notify::new();
+        let step = std::pin::pin!(async {
+            goes_on.notify_one();
+            std::future::pending::<()>().await;
+        });
+        assert_eq!(beside(goes_on.notified(), step).await, ((), None));
+        let ended = std::pin::pin!(async {
+            goes_on.notify_one();
+            "ended"
+        });
+        assert_eq!(beside(goes_on.notified(), ended).await, ((), Some("ended")));
+    }
 }
