@@ -142,22 +142,21 @@ async fn a_step_longer_than_the_brokers_patience_keeps_its_delivery() {
 
 /// A worker whose only place is taken by a step that takes so long that its delivery is renewed, and its hold queue.
 async fn under_renewal(fleet: &Fleet) -> (Child, String) {
-    fleet.bench.set_request_timeout(20);
-    fleet.bench.reconfigure("'21s']", "'21s']\nlongest_hold = '1s'");
-    fleet.bench.sandbox.set_faults(slow_once("imatag.submit", Duration::from_secs(15)));
+    fleet.bench.set_request_timeout(25);
+    fleet.bench.reconfigure("'26s']", "'26s']\nlongest_hold = '1s'");
+    fleet.bench.sandbox.set_faults(slow_once("imatag.submit", Duration::from_secs(20)));
     let worker = fleet.worker_with(&[("CONNECTOR_WORKER__CONCURRENCY", "1".to_owned())]);
     fleet.publish().await.assert_code(0);
     let holds = format!("{}.hold.", fleet.prefix);
     let deadline = Instant::now() + RECOVERY;
     loop {
-        let listed =
-            Broker::shared().await.control(&["list_queues", "name", "messages_unacknowledged"]).await;
-        let held =
-            listed.lines().find_map(|line| line.strip_suffix("\t1").filter(|name| name.starts_with(&holds)));
-        if let Some(name) = held {
-            return (worker, name.to_owned());
+        // The first renewal makes it.
+        let listed = Broker::shared().await.control(&["list_queues", "name"]).await;
+        if let Some(hold) = listed.lines().find(|name| name.starts_with(&holds)) {
+            return (worker, hold.to_owned());
         }
         assert!(Instant::now() < deadline, "no delivery is renewed: {listed}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
@@ -179,6 +178,10 @@ async fn a_delivery_is_renewed_by_its_own_message_and_no_other_job_that_lies_in_
         moved += 1;
     }
     assert_eq!(moved, 1, "the other job does not wait at its step");
+    // Past the renewal after this one.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let media = fleet.bench.sandbox.audit().assets.iter().map(|asset| asset.media).sum::<usize>();
+    assert_eq!(media, 0, "the step was over; this proves nothing");
     until(|| fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
     fleet.sync_until_recorded().await;
     fleet.assert_all_is_well().await;
@@ -189,6 +192,7 @@ async fn a_job_whose_worker_died_while_its_delivery_was_renewed_goes_back_to_its
     let fleet = pictures(&Broker::shared().await.url(), 1).await;
     let (mut worker, _) = under_renewal(&fleet).await;
     worker.kill().await.unwrap();
+    assert_eq!(fleet.bench.sandbox.audit().assets[0].media, 0, "the step was over; this proves nothing");
     let _heir = fleet.worker();
     until(|| fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
     fleet.sync_until_recorded().await;

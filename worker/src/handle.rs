@@ -118,29 +118,14 @@ async fn work(
             }
             () = tokio::time::sleep(settings.longest_hold) => {}
         }
-        let (renewed, ended) = beside(environment.queue.renew(delivery), &mut settling).await;
-        delivery = match renewed {
+        // The step stands still meanwhile, as nobody watches whether it still may go on.
+        delivery = match environment.queue.renew(delivery).await {
             Ok(renewed) => renewed,
             Err(error) => {
                 tracing::warn!(job_id = %back.job_id, %error, "cannot keep the delivery");
                 return (None, Work::Void);
             }
         };
-        if let Some(settlement) = ended {
-            return (Some(delivery), Work::Settle(settlement));
-        }
-    }
-}
-
-/// The end of a renewal, and of the step if that ends meanwhile: a step that stood still would miss what it is answered.
-async fn beside<R, S>(
-    renewing: impl Future<Output = R>,
-    mut settling: impl Future<Output = S> + Unpin,
-) -> (R, Option<S>) {
-    let mut renewing = std::pin::pin!(renewing);
-    tokio::select! {
-        renewed = &mut renewing => (renewed, None),
-        settlement = &mut settling => (renewing.await, Some(settlement)),
     }
 }
 
@@ -175,26 +160,4 @@ async fn settlement(
     }
     drop((together, by_itself));
     settlement
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::sync::Notify;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_step_goes_on_while_its_delivery_is_renewed_and_its_end_is_kept() {
-        let goes_on = Notify::new();
-        let step = std::pin::pin!(async {
-            goes_on.notify_one();
-            std::future::pending::<()>().await;
-        });
-        assert_eq!(beside(goes_on.notified(), step).await, ((), None));
-        let ended = std::pin::pin!(async {
-            goes_on.notify_one();
-            "ended"
-        });
-        assert_eq!(beside(goes_on.notified(), ended).await, ((), Some("ended")));
-    }
 }

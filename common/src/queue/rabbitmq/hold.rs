@@ -18,7 +18,7 @@ use super::publisher::Message;
 use super::topology::HOLD_RETURN;
 use crate::job::Job;
 
-/// How long to look for the message that was just published; it stays there longer.
+/// How long publishing a message and finding it may take; it stays there longer.
 const PATIENCE: Duration = HOLD_RETURN.saturating_sub(Duration::from_secs(2));
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
@@ -32,14 +32,20 @@ impl RabbitQueue {
             properties: job_properties(job),
             body: held.encode()?,
         };
+        // Before the lock: a broker that takes nothing is waited for by all together.
+        self.publisher.unblocked().await?;
         // One at a time: each looks for its own.
         let _alone = self.renewing.lock().await;
+        if !old.is_valid() {
+            return Err(QueueError::Unavailable("the delivery was void: its channel is gone".to_owned()));
+        }
         let live = self.consume_link.live()?;
         let channel = live.channel().await?;
         answered(self.topology.declare_hold(&channel, &self.process)).await?;
+        let until = Instant::now() + PATIENCE;
         self.publisher.publish(&message).await?;
         let mut strangers = Vec::new();
-        let found = self.look_for(job, &mut strangers).await;
+        let found = self.look_for(job, until, &mut strangers).await;
         for stranger in strangers {
             stranger.give_back().await;
         }
@@ -56,10 +62,14 @@ impl RabbitQueue {
     }
 
     /// The message of this job in the hold. What lies there of others, whose renewal failed, is in its way.
-    async fn look_for(&self, job: &Job, strangers: &mut Vec<Taken>) -> Result<Option<Taken>, QueueError> {
+    async fn look_for(
+        &self,
+        job: &Job,
+        until: Instant,
+        strangers: &mut Vec<Taken>,
+    ) -> Result<Option<Taken>, QueueError> {
         let queue = self.topology.hold(&self.process);
-        let published = Instant::now();
-        while published.elapsed() < PATIENCE {
+        while Instant::now() < until {
             match self.work.fetch(&queue).await? {
                 Some(taken) if taken.is_of(job) => return Ok(Some(taken)),
                 Some(stranger) => strangers.push(stranger),
