@@ -62,8 +62,8 @@ fn sources(folder: &Path, found: &mut BTreeSet<String>) {
             sources(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
-            // Tests stand at the end of a file.
-            fields_in(text.split("#[cfg(test)]").next().unwrap_or_default(), found);
+            // Tests that a file holds stand at its end; those of a file of their own are only named.
+            fields_in(text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default(), found);
         }
     }
 }
