@@ -19,7 +19,7 @@ use crate::harness::broker::{Broker, url};
 use crate::harness::fleet::{Fleet, ended, signal};
 use crate::harness::proxy::Proxy;
 use crate::harness::scene::{slow, slow_once};
-use crate::harness::{Ran, is_protected, picture, quick, until};
+use crate::harness::{Ran, is_protected, picture, quick, until, until_async};
 
 const WHOLE: [&str; 5] = ["sync", "--full", "--wait", "--json", "--quiet"];
 /// After whatever was broken is whole again, work goes on within this time.
@@ -178,8 +178,13 @@ async fn a_delivery_is_renewed_by_its_own_message_and_no_other_job_that_lies_in_
         moved += 1;
     }
     assert_eq!(moved, 1, "the other job does not wait at its step");
-    // Past the renewal after this one.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The next renewal meets it, and gives it back to its step.
+    let queue = fleet.queue().await;
+    until_async(async || {
+        let depth = queue.depth().await.unwrap();
+        depth.submit_backlog + depth.submit_fresh == 1
+    })
+    .await;
     let media = fleet.bench.sandbox.audit().assets.iter().map(|asset| asset.media).sum::<usize>();
     assert_eq!(media, 0, "the step was over; this proves nothing");
     until(|| fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
