@@ -148,7 +148,7 @@ pub struct Asset {
     pub file_name: Option<String>,
     /// Bynder's kind.
     pub kind: AssetType,
-    /// File extensions, lower-case, without the dot.
+    /// File extensions as the portal writes them, without the dot.
     pub extensions: Vec<String>,
     /// Size of the active version's file in bytes; 0 where the portal does not tell.
     pub bytes: u64,
@@ -182,6 +182,12 @@ impl Asset {
         Marker::parse(self.property_text(metaproperty).as_deref())
     }
 
+    /// What the listing shows of the active version's file.
+    pub fn shown_file(&self) -> ShownFile {
+        let bytes = Some(self.bytes).filter(|bytes| *bytes > 0);
+        ShownFile { bytes, name: self.file_name.clone(), extension: self.extensions.first().cloned() }
+    }
+
     /// The named metaproperty's value as one text; several values cannot come from a text field, and are joined.
     pub fn property_text(&self, metaproperty: &str) -> Option<String> {
         self.properties.get(metaproperty).map(|values| values.join(","))
@@ -199,6 +205,17 @@ pub struct FileVersion {
     pub bytes: Option<u64>,
     /// The file's name, where the portal tells it.
     pub file_name: Option<String>,
+}
+
+/// What the portal shows of the file that a job protects.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ShownFile {
+    /// Length in bytes.
+    pub bytes: Option<u64>,
+    /// The file's own name.
+    pub name: Option<String>,
+    /// Its extension.
+    pub extension: Option<String>,
 }
 
 /// One asset with its version history, from a single GET with `versions=1`.
@@ -223,6 +240,19 @@ impl AssetDetail {
     /// The highest version number the asset has.
     pub fn top(&self) -> Option<u32> {
         self.versions.iter().map(|version| version.number).max().or(self.asset.active_version)
+    }
+
+    /// What the portal shows of one version's file; the asset's extension is the active version's.
+    pub fn shown_file(&self, number: u32) -> ShownFile {
+        let version = self.version(number);
+        let active = self.active() == Some(number);
+        ShownFile {
+            bytes: version.and_then(|version| version.bytes),
+            name: version
+                .and_then(|version| version.file_name.clone())
+                .or_else(|| self.asset.file_name.clone().filter(|_| active)),
+            extension: self.asset.extensions.first().filter(|_| active).cloned(),
+        }
     }
 
     /// The file of one version.

@@ -1,6 +1,6 @@
 //! What both sides of the connector share.
 //!
-//! Plain types without I/O stand at the top level ([`asset`], [`hash`], [`marker`], [`job`], [`outcome`],
+//! Plain types without I/O stand at the top level ([`asset`], [`file_name`], [`hash`], [`marker`], [`job`], [`outcome`],
 //! [`service`]), and so
 //! does what every program needs to start, talk and end ([`wiring`], [`beside`], [`signals`], [`output`], [`failure`]);
 //! everything that talks to the world has a folder of its own.
@@ -15,6 +15,7 @@ pub mod config;
 pub mod content;
 pub mod failure;
 pub mod fault;
+pub mod file_name;
 pub mod hash;
 pub mod http;
 pub mod imatag;

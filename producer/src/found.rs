@@ -56,7 +56,8 @@ impl Found {
         self.bytes += asset.bytes;
         self.further_parts += part_count(asset.bytes, part_size) - 1;
         self.by_type.entry(asset.kind.name()).or_default().add(asset.bytes);
-        let extension = asset.extensions.first().cloned().unwrap_or_else(|| "(none)".to_owned());
+        let extension =
+            asset.extensions.first().map_or_else(|| "(none)".to_owned(), |own| own.to_lowercase());
         self.by_extension.entry(extension).or_default().add(asset.bytes);
     }
 

@@ -37,10 +37,23 @@ pub struct Options {
     pub forgets: Vec<Forgets>,
     /// Protected assets besides, which the listing shows and which cost no memory.
     pub archive: u64,
+    /// Where the portal shows the name of a version's file.
+    pub file_names: FileNames,
     /// Whether listings offer a cursor.
     pub cursor: bool,
     /// Faults from the start.
     pub faults: Faults,
+}
+
+/// Where the name of a version's file can be learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileNames {
+    /// In listings, in version lists and with the download.
+    Listed,
+    /// With the download alone, as in portals that have no `fileName`.
+    WithDownload,
+    /// Nowhere.
+    Hidden,
 }
 
 /// What a portal may take with a new asset and not keep.
@@ -68,6 +81,7 @@ impl Default for Options {
             for_approval: false,
             forgets: Vec::new(),
             archive: 0,
+            file_names: FileNames::Listed,
             cursor: false,
             faults: Faults::default(),
         }

@@ -4,6 +4,7 @@ use axum::extract::{FromRequest, Multipart};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::TryStreamExt;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::StreamReader;
 
@@ -41,14 +42,31 @@ pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> R
         return part(shared, call).await;
     }
     let secret = call.path.get(2).cloned().unwrap_or_default();
-    let found =
-        shared.world().links.get(&secret).map(|link| (link.file.clone(), link.media_type, link.expires));
+    let found = shared.world().links.get(&secret).cloned();
     match found {
-        Some((path, media_type, expires)) if expires > std::time::Instant::now() => {
-            file(&call.headers, &path, media_type).await
+        Some(link) if link.expires > std::time::Instant::now() => {
+            let mut answer = file(&call.headers, &link.file, link.media_type).await;
+            if let Some(name) = link.file_name
+                && let Ok(disposition) = disposition(&name).parse()
+            {
+                answer.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+            }
+            answer
         }
         _ => xml(403, "AccessDenied"),
     }
+}
+
+/// The name in both forms: what old clients can read of it, and all of it.
+fn disposition(name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' })
+        .collect();
+    format!(
+        "attachment; filename=\"{plain}\"; filename*=UTF-8''{}",
+        utf8_percent_encode(name, NON_ALPHANUMERIC)
+    )
 }
 
 async fn part(shared: &Shared, call: Call) -> Response {

@@ -115,6 +115,19 @@ async fn commit(kind: ViolationKind) -> Client {
             client.download(&done.id, false).await;
             return client;
         }
+        Kind::ExtensionChanged => {
+            let id = client.sandbox.add_asset(NewAsset::new("b.PNG", original.clone())).unwrap();
+            let result = client.watermark(&id, &original).await;
+            client.mark(&id, &client::record(&original, &result, 2)).await;
+            client.look(&id).await;
+            client.save_named(&id, "b.png", &result).await;
+        }
+        Kind::TypeChanged => {
+            let result = client.watermark(&id, &original).await;
+            client.mark(&id, &client::record(&original, &result, 2)).await;
+            client.look(&id).await;
+            client.save_named(&id, "Brand guide 2.0", &result).await;
+        }
     }
     client
 }

@@ -33,6 +33,7 @@ mod metrics;
 mod migrating;
 mod modes;
 mod monitoring;
+mod names;
 mod narrowed;
 mod outcomes;
 mod pause;

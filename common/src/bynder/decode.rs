@@ -150,7 +150,7 @@ impl Row {
             name: self.name,
             file_name: self.file_name,
             kind: self.kind,
-            extensions: self.extension.0.iter().map(|extension| extension.to_lowercase()).collect(),
+            extensions: self.extension.0,
             bytes: self.file_size.0.unwrap_or_default(),
             active_version: self.active_version.0,
             created: self.date_created,

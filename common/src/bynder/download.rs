@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use reqwest::header::LOCATION;
+use reqwest::header::{CONTENT_DISPOSITION, LOCATION};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -25,6 +25,8 @@ const MOST_REDIRECTS: u32 = 5;
 pub struct Download {
     /// The announced length.
     pub bytes: Option<u64>,
+    /// The file's own name, where storage sends it along.
+    pub file_name: Option<String>,
     /// The file; ends in an error when nothing comes for the request timeout.
     pub body: BoxStream<'static, Result<Bytes, BynderError>>,
 }
@@ -121,7 +123,7 @@ impl Bynder {
 
     /// The file, which goes on by itself where it breaks off: from the same link, or a new one once that expired.
     fn body(&self, id: &AssetId, version: u32, link: Url, response: Response) -> Download {
-        let bytes = response.content_length();
+        let (bytes, file_name) = (response.content_length(), file_name(&response));
         let operation = description(id, version);
         let (bynder, id, link) = (self.clone(), id.clone(), Arc::new(Mutex::new(link)));
         let again = move |rest: Rest| {
@@ -139,7 +141,7 @@ impl Bynder {
             }
         };
         let body = self.inner.transport.resuming_body(Operation::FetchOriginal, response, again);
-        Download { bytes, body: body.map_err(move |error| unavailable(&operation, error)).boxed() }
+        Download { bytes, file_name, body: body.map_err(move |error| unavailable(&operation, error)).boxed() }
     }
 
     async fn place(&self, operation: &str, id: &AssetId, version: u32) -> Result<Url, BynderError> {
@@ -149,6 +151,14 @@ impl Bynder {
         let place: Place = self.call(Operation::DownloadPlace, operation, build).await?;
         Ok(place.s3_file)
     }
+}
+
+/// The file's name by the `Content-Disposition`, in either of its forms.
+fn file_name(response: &Response) -> Option<String> {
+    let header = response.headers().get(CONTENT_DISPOSITION)?;
+    // Storage writes other alphabets as they are, too.
+    let header = String::from_utf8_lossy(header.as_bytes());
+    mailparse::parse_content_disposition(&header).params.remove("filename").filter(|name| !name.is_empty())
 }
 
 fn description(id: &AssetId, version: u32) -> String {

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::*;
 use crate::asset::{AssetId, AssetType};
+use crate::file_name::{FileName, Known};
 use crate::http::Sent;
 use crate::spool::Spool;
 
@@ -130,7 +131,7 @@ async fn an_asset_is_read_in_whatever_form_the_portal_writes_it() {
     );
     let asset = detail.asset;
     assert_eq!((asset.bytes, asset.kind, asset.archived), (18_096_064, AssetType::Image, true));
-    assert_eq!(asset.extensions, ["tif"]);
+    assert_eq!(asset.extensions, ["TIF"]);
     assert_eq!(asset.property_text("imatag_hash").as_deref(), Some("text"));
     assert_eq!(asset.properties["Country"], ["France", "Belgium"]);
     assert_eq!(script.seen()[0].authorization.as_deref(), Some("Bearer t0ken"));
@@ -264,7 +265,8 @@ async fn the_token_goes_to_the_portal_and_nowhere_else() {
     let spool = Spool::open(folder.path(), 1 << 20).unwrap();
     let content = futures::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(b"new file"))]);
     let file = spool.receive(content, None, None).await.unwrap();
-    let import = bynder.upload(&file, "näme/with slash.png").await.unwrap();
+    let name = FileName::of(Known { own: Some("näme/with slash.png"), ..Known::default() }).unwrap();
+    let import = bynder.upload(&file, &name).await.unwrap();
     assert_eq!(import.as_str(), "I");
     assert!(storage.seen().iter().all(|seen| seen.authorization.is_none()), "{:?}", storage.seen());
     assert_eq!(storage.seen().len(), 3);

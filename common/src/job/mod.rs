@@ -17,9 +17,10 @@ pub use message::{MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError};
 pub(crate) use task_lane::current_lane;
 pub use task_lane::in_lane;
 
-use crate::asset::AssetId;
+use crate::asset::{AssetId, ShownFile};
 use crate::bynder::Parcel;
 use crate::config::OutputMode;
+use crate::file_name::{FileName, Known};
 use crate::hash::FileFacts;
 use crate::imatag::Directory;
 use crate::marker::Record;
@@ -123,6 +124,12 @@ pub struct Job {
     /// Length of the file to protect, where the portal told it: an error page has another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// The name of that file, where the portal shows it: what replaces the file is named like it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+    /// The extension that the portal shows for that file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<String>,
     /// The hash metaproperty's value when the asset was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marker_text: Option<String>,
@@ -281,6 +288,8 @@ impl Job {
             base,
             top: base,
             bytes: None,
+            file_name: None,
+            extension: None,
             marker_text,
             attempt: 0,
             waited_ms: 0,
@@ -326,15 +335,40 @@ impl Job {
     }
 
     /// Starts over with another version to protect: what was done for the old one does not count for it.
-    pub fn restart(&mut self, base: u32, top: u32, bytes: Option<u64>, marker_text: Option<String>) {
+    pub fn restart(&mut self, base: u32, top: u32, file: ShownFile, marker_text: Option<String>) {
         self.step = Step::Submit;
-        self.bytes = bytes;
+        self.show_file(file);
         self.base = base;
         self.top = top;
         self.marker_text = marker_text;
         self.unseen_marker_looks = 0;
         self.restarts += 1;
         self.effects = Effects::default();
+    }
+
+    /// Notes what the portal shows of the file to protect.
+    pub fn show_file(&mut self, file: ShownFile) {
+        self.bytes = file.bytes;
+        self.file_name = file.name.map(|name| bounded_name(&name));
+        self.extension =
+            file.extension.map(|extension| extension.chars().take(MOST_NAME_CHARACTERS).collect());
+    }
+
+    /// Notes the name that came with the file itself, which the listing did not show.
+    pub fn name_file(&mut self, name: Option<String>) {
+        if self.file_name.is_none() {
+            self.file_name = name.map(|name| bounded_name(&name));
+        }
+    }
+
+    /// The name for the file that replaces the one to protect. `None` where no extension is known.
+    pub fn upload_name(&self, media_type: Option<&str>) -> Option<FileName> {
+        FileName::of(Known {
+            own: self.file_name.as_deref(),
+            extension: self.extension.as_deref(),
+            media_type,
+            asset_name: &self.asset_name,
+        })
     }
 
     /// Gives a failed job its attempts and its day of waiting back. What was done stays done, and since nobody
@@ -369,4 +403,10 @@ impl Job {
             at,
         }
     }
+}
+
+/// The end of a name is what counts of it, so a long one is shortened in front.
+fn bounded_name(name: &str) -> String {
+    let excess = name.chars().count().saturating_sub(MOST_NAME_CHARACTERS);
+    name.chars().skip(excess).collect()
 }

@@ -21,6 +21,9 @@ pub(super) enum RestoreError {
     /// The original did not arrive whole.
     #[error("{0}")]
     Incomplete(String),
+    /// No name is known under which the original would keep its type.
+    #[error("{0}")]
+    Unnamed(String),
     /// Bynder did not do what it says it did, or not in time.
     #[error("{0}")]
     Unconfirmed(String),
@@ -50,7 +53,7 @@ impl RestoreError {
                 | BynderError::Local { .. } => false,
             },
             Self::Record(_) | Self::Queue(_) => true,
-            Self::Incomplete(_) | Self::Unconfirmed(_) => false,
+            Self::Incomplete(_) | Self::Unnamed(_) | Self::Unconfirmed(_) => false,
         }
     }
 }
@@ -61,7 +64,9 @@ impl From<RestoreError> for Failure {
             RestoreError::Bynder(error) => error.into(),
             RestoreError::Record(error) => error.into(),
             RestoreError::Queue(error) => error.into(),
-            RestoreError::Incomplete(_) | RestoreError::Unconfirmed(_) => Self::Temporary(error.to_string()),
+            RestoreError::Incomplete(_) | RestoreError::Unnamed(_) | RestoreError::Unconfirmed(_) => {
+                Self::Temporary(error.to_string())
+            }
         }
     }
 }

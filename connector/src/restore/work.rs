@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use common::asset::AssetDetail;
 use common::bynder::{Bynder, BynderError, ImportId, ImportState, Saved};
+use common::file_name::{FileName, Known};
 use common::ledger::Restoration;
 use common::marker::{Record, Status};
 use common::patience::patiently;
@@ -58,10 +59,10 @@ impl Work<'_> {
         if active != record.watermarked {
             return left(environment, before, Skip::NewerVersion).await;
         }
-        let Some((number, file)) = self.original(detail, record).await? else {
+        let Some(Original { number, file, name }) = self.original(detail, record).await? else {
             return Ok(Ended::Skipped(Skip::OriginalLost));
         };
-        let import = self.import(detail, number, &file).await?;
+        let import = self.import(&name, &file).await?;
         let begun = start(environment, detail, record, detail.top().unwrap_or(record.version));
         let begun = Restoration {
             original_version: Some(number),
@@ -76,11 +77,7 @@ impl Work<'_> {
     }
 
     /// The recorded original from the version history, known by its hash.
-    async fn original(
-        &self,
-        detail: &AssetDetail,
-        record: Record,
-    ) -> Result<Option<(u32, SpooledFile)>, RestoreError> {
+    async fn original(&self, detail: &AssetDetail, record: Record) -> Result<Option<Original>, RestoreError> {
         let environment = self.environment;
         for number in originals(detail, record, self.target.base) {
             let download = patiently(&environment.patience, || {
@@ -91,25 +88,20 @@ impl Work<'_> {
                 Err(BynderError::NotFound { .. }) => continue,
                 answer => answer?,
             };
+            let sent_name = download.file_name;
             let received = environment.spool.receive(download.body, download.bytes, None).await;
             let file = received.map_err(RestoreError::receiving)?;
             if file.sha256() == record.original {
-                return Ok(Some((number, file)));
+                let name = name_of(detail, number, sent_name)?;
+                return Ok(Some(Original { number, file, name }));
             }
         }
         Ok(None)
     }
 
     /// Uploads the original and waits until Bynder has converted it. Nothing of the asset changes.
-    async fn import(
-        &self,
-        detail: &AssetDetail,
-        number: u32,
-        file: &SpooledFile,
-    ) -> Result<ImportId, RestoreError> {
+    async fn import(&self, name: &FileName, file: &SpooledFile) -> Result<ImportId, RestoreError> {
         let environment = self.environment;
-        let name = detail.version(number).and_then(|version| version.file_name.as_deref());
-        let name = name.unwrap_or(&detail.asset.name);
         environment.queue.contact()?;
         let import = patiently(&environment.patience, || environment.bynder.upload(file, name)).await?;
         let started = Instant::now();
@@ -217,4 +209,26 @@ impl Work<'_> {
         }
         Ok(false)
     }
+}
+
+/// The recorded original, as it came back from the version history.
+struct Original {
+    number: u32,
+    file: SpooledFile,
+    name: FileName,
+}
+
+/// The original's own name. The extension that the portal shows is the active version's, so it comes second.
+fn name_of(detail: &AssetDetail, number: u32, sent: Option<String>) -> Result<FileName, RestoreError> {
+    let asset = &detail.asset;
+    let own = detail.version(number).and_then(|version| version.file_name.clone()).or(sent);
+    let known = Known { own: own.as_deref(), asset_name: &asset.name, ..Known::default() };
+    let extension = asset.extensions.first().map(String::as_str);
+    FileName::of(known).or_else(|| FileName::of(Known { extension, ..known })).ok_or_else(|| {
+        RestoreError::Unnamed(format!(
+            "Bynder shows neither a file name nor an extension for version {number} of asset {}, and a guessed one would \
+             change the asset's type; restore that version in Bynder itself",
+            asset.id
+        ))
+    })
 }

@@ -269,7 +269,7 @@ impl Traits {
             (
                 FilteredBy::Extensions,
                 !self.extensions.is_empty(),
-                asset.extensions.iter().any(|own| self.extensions.contains(own)),
+                asset.extensions.iter().any(|own| self.extensions.contains(&own.to_lowercase())),
             ),
             (FilteredBy::Brands, !self.brands.is_empty(), brand),
             (FilteredBy::Tags, !self.tags.is_empty(), asset.tags.iter().any(|own| self.tags.contains(own))),

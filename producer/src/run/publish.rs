@@ -23,7 +23,7 @@ impl Run<'_> {
         let marker = asset.property_text(&self.environment.metaproperty);
         let (id, name) = (asset.id.clone(), &asset.name);
         let mut job = Job::new(self.id.clone(), id, name, lane, base, marker, Timestamp::now());
-        job.bytes = Some(asset.bytes).filter(|bytes| *bytes > 0);
+        job.show_file(asset.shown_file());
         job.directory = Some(self.environment.destinations.of(asset).clone());
         // A job for which an interrupted run had no answer has its place already, and is lost unless it is repeated.
         let has_place = self.environment.ledger.was_published(&job.job_id).await?;

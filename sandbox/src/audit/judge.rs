@@ -6,18 +6,7 @@ use common::marker::{Marker, Record};
 
 use super::elsewhere::Elsewhere;
 use super::{Audit, AuditedAsset, AuditedVersion, Violation, ViolationKind};
-use crate::media::Format;
 use crate::world::{Asset, Maker, Medium, MediumState, Output, StoredFile, World};
-
-/// Bynder's kind for a file.
-pub(crate) fn kind_of(file: &StoredFile) -> &'static str {
-    match file.format {
-        Some(Format::Jpeg | Format::Png | Format::Tiff) => "image",
-        Some(Format::Mp4) => "video",
-        Some(Format::Wav) => "audio",
-        Some(Format::Pdf) | None => "document",
-    }
-}
 
 /// Judges a new version right before it is made.
 pub(crate) fn judge_save(world: &mut World, id: &str, file: &StoredFile) {
@@ -257,7 +246,7 @@ fn audited(
     AuditedAsset {
         id: asset.id.clone(),
         name: asset.words.name.clone(),
-        kind: asset.kind,
+        kind: asset.kind(),
         planted: asset.planted.clone(),
         versions: versions.collect(),
         marker: asset.marker.clone(),

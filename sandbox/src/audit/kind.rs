@@ -48,11 +48,15 @@ pub enum ViolationKind {
     AdditionalTwice,
     /// An asset that its row alone says is done was asked about.
     UnneededWork,
+    /// A file came back under another extension.
+    ExtensionChanged,
+    /// A file came back under a name that makes it another kind of asset.
+    TypeChanged,
 }
 
 impl ViolationKind {
     /// Every kind.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::DoneTwice,
         Self::WrongFile,
         Self::NotWatermarked,
@@ -74,5 +78,7 @@ impl ViolationKind {
         Self::CopyWatermarked,
         Self::AdditionalTwice,
         Self::UnneededWork,
+        Self::ExtensionChanged,
+        Self::TypeChanged,
     ];
 }

@@ -3,12 +3,14 @@
 mod elsewhere;
 mod judge;
 mod kind;
+mod naming;
 
 use serde::Serialize;
 
 pub(crate) use elsewhere::{judge_additional, judge_copy};
-pub(crate) use judge::{audit, judge_medium, judge_save, kind_of};
+pub(crate) use judge::{audit, judge_medium, judge_save};
 pub use kind::ViolationKind;
+pub(crate) use naming::judge_name;
 
 use crate::world::{Maker, Planted};
 

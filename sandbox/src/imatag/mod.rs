@@ -87,7 +87,8 @@ fn store_link(world: &mut crate::world::World, shared: &Shared, host: &str, id: 
     let secret = world.secret();
     let expires = Instant::now() + shared.options.link_lifetime;
     if let Some(MediumState::Working { result, .. }) = world.media.get(id).map(|medium| &medium.state) {
-        let link = Link { file: result.path.clone(), media_type: result.media_type(), expires };
+        let link =
+            Link { file: result.path.clone(), media_type: result.media_type(), file_name: None, expires };
         world.links.insert(secret.clone(), link);
     }
     format!("http://{host}/imatag-storage/{secret}?signature={SECRET_MARK}-signature")

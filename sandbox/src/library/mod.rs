@@ -10,11 +10,11 @@ use jiff::Timestamp;
 
 pub(crate) use seed::seed;
 
-use crate::audit::kind_of;
+use crate::media::Format;
 use crate::portal::BRAND;
 use crate::world::{
     Asset, Attached, Baseline, Made, Maker, Output, Planted, Restricted, Shared, StoredFile, Version,
-    hash_file,
+    hash_file, kind_of,
 };
 
 /// A new asset for the library.
@@ -22,6 +22,8 @@ use crate::world::{
 pub struct NewAsset {
     /// Its name.
     pub name: String,
+    /// The name its file was uploaded under: type and extension follow from it.
+    pub file_name: String,
     /// Its file; `None` for an asset whose original is missing.
     pub file: Option<NewFile>,
     /// The value of its hash metaproperty.
@@ -60,10 +62,11 @@ pub enum NewFile {
 }
 
 impl NewAsset {
-    /// An unprotected asset with these bytes as its file.
+    /// An unprotected asset with these bytes as its file, which is named as the asset where that name fits the bytes.
     pub fn new(name: &str, bytes: Vec<u8>) -> Self {
         Self {
             name: name.to_owned(),
+            file_name: file_name(name, Format::detect(&bytes)),
             file: Some(NewFile::Bytes(bytes)),
             marker: None,
             planted: Planted::outcome("watermarked"),
@@ -80,10 +83,16 @@ impl NewAsset {
     }
 }
 
-/// The extension in a file's name.
-pub(crate) fn extension_of(name: &str) -> String {
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension).unwrap_or_default();
-    extension.to_lowercase()
+/// A name for an asset's file: the asset's own if that has an extension for such bytes.
+fn file_name(name: &str, format: Option<Format>) -> String {
+    let wanted = format.map_or("bin", Format::extension);
+    let fits = match format {
+        Some(_) => kind_of(name) == kind_of(&format!("x.{wanted}")) && name.contains('.'),
+        None => {
+            name.rsplit_once('.').is_some_and(|(stem, extension)| !stem.is_empty() && !extension.is_empty())
+        }
+    };
+    if fits { name.to_owned() } else { format!("{name}.{wanted}") }
 }
 
 pub(crate) fn store(shared: &Shared, file: &NewFile, seed: u64) -> io::Result<StoredFile> {
@@ -117,18 +126,9 @@ pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<Strin
         },
         attached: new.attached,
     };
-    let extension = file.as_ref().and_then(|file| file.format).map_or("bin", crate::media::Format::extension);
-    let version = Version {
-        number: 1,
-        file: file.clone(),
-        file_name: new.name.clone(),
-        maker: Maker::Seeded,
-        made: created,
-    };
+    let version = Version { number: 1, file, file_name: new.file_name, maker: Maker::Seeded, made: created };
     let mut asset = Asset {
         id: id.clone(),
-        kind: file.as_ref().map_or("image", kind_of),
-        extension: extension.to_owned(),
         baseline: words.clone(),
         words,
         created,

@@ -12,7 +12,7 @@ use crate::portal::SECOND_BRAND;
 use crate::world::{Maker, Planted, Shared, Version, whole_second};
 
 /// Names that have broken programs.
-const AWKWARD: [&str; 8] = [
+const AWKWARD: [&str; 16] = [
     "Été à la plage “2024”.jpg",
     "two  spaces.png",
     "quote's & <b>bold</b>.jpg",
@@ -21,6 +21,14 @@ const AWKWARD: [&str; 8] = [
     "..hidden.jpg",
     "日本の風景.png",
     "percent%20encoded.jpg",
+    "Brand guide 2.0",
+    "Acme Inc.",
+    "Fig. 3",
+    "logo.final.v3",
+    "Mr. X",
+    "photo.jpeg",
+    "SCAN.JPG",
+    "Пейзаж весной.tiff",
 ];
 
 /// A special case, by its place in each thirty assets.
@@ -167,7 +175,7 @@ fn plant_protected(shared: &Shared, special: Special, new: NewAsset, seed: u64) 
     let second = Version {
         number: 2,
         file: Some(output.clone()),
-        file_name: asset.words.name.clone(),
+        file_name: asset.versions[0].file_name.clone(),
         maker: Maker::Seeded,
         made: asset.created,
     };
@@ -204,8 +212,8 @@ fn push_version(shared: &Shared, id: &str, file: &NewFile, active: bool) -> io::
     let mut world = shared.world();
     let Some(asset) = world.assets.get_mut(id) else { return Ok(()) };
     let number = asset.top() + 1;
-    let (file_name, made) = (asset.words.name.clone(), asset.created);
-    stored.format.map_or("bin", Format::extension).clone_into(&mut asset.extension);
+    let file_name = super::file_name(&asset.words.name, stored.format);
+    let made = asset.created;
     asset.versions.push(Version { number, file: Some(stored), file_name, maker: Maker::Seeded, made });
     if active {
         asset.active = number;

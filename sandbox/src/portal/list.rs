@@ -29,6 +29,9 @@ pub(super) fn list(shared: &Shared, call: &Call) -> Response {
     let old = archive.skip(skip).take(limit).map(archive::row);
     let rows = rows.into_iter().skip(skip.saturating_sub(archived));
     let mut page: Vec<Value> = old.chain(rows).take(limit).collect();
+    for row in &mut page {
+        super::media::hide_file_names(shared, row);
+    }
     for fields in page.iter_mut().filter_map(Value::as_object_mut) {
         // The index knows them, and does not show them.
         fields.remove(COLLECTIONS);

@@ -5,14 +5,27 @@ use std::time::Instant;
 
 use axum::response::Response;
 use common::marker::Marker;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::lookups::{SELECTS, text_id};
 use crate::audit::ViolationKind;
 use crate::call::{Call, answer, refuse};
+use crate::options::FileNames;
 use crate::world::{
     COLLECTIONS, Change, LINK_ID, Link, MARKER_ID, Maker, SECRET_MARK, STATUS_ID, Shared, TEXTS, option_id,
 };
+
+/// Leaves out what this portal does not show of its files' names.
+pub(super) fn hide_file_names(shared: &Shared, row: &mut Value) {
+    if shared.options.file_names == FileNames::Listed {
+        return;
+    }
+    row.as_object_mut().map(|fields| fields.remove("fileName"));
+    let items = row.get_mut("mediaItems").and_then(Value::as_array_mut);
+    for item in items.into_iter().flatten().filter(|item| item["type"] == "original") {
+        item["fileName"] = Value::Null;
+    }
+}
 
 /// The most characters a text metaproperty keeps.
 const LONGEST_TEXT: usize = 2500;
@@ -25,6 +38,7 @@ pub(super) fn get(shared: &Shared, call: &Call) -> Response {
     asset.seen = Some(asset.words.clone());
     let mut row = asset.row(call.flag("versions"));
     row.as_object_mut().map(|fields| fields.remove(COLLECTIONS));
+    hide_file_names(shared, &mut row);
     answer(200, &row)
 }
 
@@ -62,13 +76,12 @@ pub(super) fn download(shared: &Shared, call: &Call) -> Response {
         return refuse(403, "Access denied");
     }
     let wanted = version.unwrap_or(asset.active);
-    let file = asset
-        .versions
-        .iter()
-        .find(|version| version.number == wanted)
-        .and_then(|version| version.file.clone());
-    let Some(file) = file else { return refuse(404, "Original file not available") };
-    let link = Link { media_type: file.media_type(), file: file.path, expires: Instant::now() + lifetime };
+    let found = asset.versions.iter().find(|version| version.number == wanted);
+    let found = found.and_then(|version| Some((version.file.clone()?, version.file_name.clone())));
+    let Some((file, file_name)) = found else { return refuse(404, "Original file not available") };
+    let file_name = (shared.options.file_names != FileNames::Hidden).then_some(file_name);
+    let expires = Instant::now() + lifetime;
+    let link = Link { media_type: file.media_type(), file: file.path, file_name, expires };
     world.links.insert(secret.clone(), link);
     let host = call.header("host").unwrap_or_default();
     answer(

@@ -9,7 +9,6 @@ use serde_json::json;
 
 use crate::audit::{self, ViolationKind};
 use crate::call::{Call, answer, refuse};
-use crate::library::extension_of;
 use crate::options::Forgets;
 use crate::world::{
     Additional, Asset, Attached, Baseline, LINK_ID, MARKER_ID, Made, Maker, Planted, Restricted, STATUS_ID,
@@ -61,6 +60,7 @@ fn save_version(
         Err(refusal) => return refusal,
     };
     audit::judge_save(&mut world, id, &file);
+    audit::judge_name(&mut world, id, &file, &name, shared.options.file_names);
     let Some(asset) = world.asset(id) else { return refuse(404, "Media not found") };
     asset.touched += 1;
     if shared.options.for_approval {
@@ -80,7 +80,6 @@ fn save_version(
 pub(crate) fn add_version(asset: &mut Asset, file: StoredFile, name: String) {
     let number = asset.top() + 1;
     let made = whole_second(Timestamp::now());
-    asset.extension = extension_of(&name);
     asset.versions.push(Version { number, file: Some(file), file_name: name, maker: Maker::Client, made });
     asset.active = number;
     asset.active_change = Made { by: Maker::Client, at: Instant::now() };
@@ -106,6 +105,7 @@ pub(super) async fn new_asset(shared: &Shared, call: Call) -> Response {
         Err(refusal) => return refusal,
     };
     let id = world.new_id();
+    audit::judge_name(&mut world, &id, &file, &name, shared.options.file_names);
     let mut asset = match new(id.clone(), file, &name, &form) {
         Ok(asset) => asset,
         Err(refusal) => return refusal,
@@ -152,8 +152,6 @@ fn new(id: String, file: StoredFile, name: &str, form: &BTreeMap<String, String>
     super::media::apply_properties(form, &mut words);
     let mut asset = Asset {
         id,
-        kind: audit::kind_of(&file),
-        extension: extension_of(name),
         baseline: words.clone(),
         words,
         created: now,
@@ -227,6 +225,7 @@ pub(super) async fn additional(shared: &Shared, call: Call) -> Response {
         return refuse(500, "Upload failed or not ready");
     };
     audit::judge_additional(&mut world, &id, &file);
+    audit::judge_name(&mut world, &id, &file, &name, shared.options.file_names);
     let item = world.new_id();
     let Some(asset) = world.asset(&id) else { return refuse(404, "Media not found") };
     asset.touched += 1;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{LINK_NAME, MARKER_NAME, STATUS_NAME, StoredFile};
+use super::{LINK_NAME, MARKER_NAME, STATUS_NAME, StoredFile, extension_of, kind_of};
 
 /// Who made a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -129,8 +129,6 @@ pub(crate) struct Made {
 
 pub(crate) struct Asset {
     pub(crate) id: String,
-    pub(crate) kind: &'static str,
-    pub(crate) extension: String,
     pub(crate) words: Baseline,
     pub(crate) baseline: Baseline,
     pub(crate) created: Timestamp,
@@ -179,6 +177,11 @@ pub(crate) enum Change {
 impl Asset {
     pub(crate) fn active_version(&self) -> Option<&Version> {
         self.versions.iter().find(|version| version.number == self.active)
+    }
+
+    /// Bynder's kind, which follows from the name of the active version's file.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.active_version().map_or("image", |version| kind_of(&version.file_name))
     }
 
     /// Whether the asset itself waits for a person's approval.
@@ -235,8 +238,8 @@ impl Asset {
             "fileName": active.map(|version| &version.file_name),
             "description": self.words.description,
             "copyright": self.words.copyright,
-            "type": self.kind,
-            "extension": [self.extension],
+            "type": self.kind(),
+            "extension": [extension_of(active.map_or("", |version| &version.file_name))],
             "fileSize": file.map_or(0, |file| file.bytes),
             "activeVersion": self.active,
             "brandId": self.words.brand,

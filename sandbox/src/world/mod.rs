@@ -1,6 +1,7 @@
 //! Everything the sandbox knows, behind one lock.
 
 mod asset;
+mod file_type;
 mod files;
 mod limit;
 
@@ -16,6 +17,7 @@ pub(crate) use asset::{
     Additional, Asset, Baseline, COLLECTIONS, Change, Made, TEXTS, Version, option_id, whole_second,
 };
 pub use asset::{Attached, Maker, Planted, Restricted};
+pub(crate) use file_type::{extension_of, kind_of, written_extension};
 pub(crate) use files::{StoredFile, hash_file};
 pub(crate) use limit::{Limiter, Ruling};
 
@@ -107,9 +109,12 @@ pub(crate) struct Import {
 }
 
 /// A signed link.
+#[derive(Clone)]
 pub(crate) struct Link {
     pub(crate) file: PathBuf,
     pub(crate) media_type: &'static str,
+    /// The name that the browser of a person would save it under.
+    pub(crate) file_name: Option<String>,
     pub(crate) expires: Instant,
 }
 

@@ -124,13 +124,13 @@ impl Client {
     }
 
     /// Uploads a file and saves it under this path with these fields.
-    async fn save_at(&self, path: &str, fields: &[(&str, &str)], file: &[u8]) -> Value {
-        let [upload, target, key] = self.send("a.png", file).await;
+    async fn save_at(&self, path: &str, fields: &[(&str, &str)], name: &str, file: &[u8]) -> Value {
+        let [upload, target, key] = self.send(name, file).await;
         let form = [
             ("targetid", target.as_str()),
             ("s3_filename", &key),
             ("chunks", "1"),
-            ("original_filename", "a.png"),
+            ("original_filename", name),
         ];
         // The id in the path, as other clients send it.
         let finalised =
@@ -149,7 +149,12 @@ impl Client {
 
     /// Uploads a file and saves it as the asset's new version.
     pub(crate) async fn save(&self, id: &str, file: &[u8]) {
-        self.save_at(&format!("api/v4/media/{id}/save"), &[], file).await;
+        self.save_named(id, "a.png", file).await;
+    }
+
+    /// Uploads a file under this name and saves it as the asset's new version.
+    pub(crate) async fn save_named(&self, id: &str, name: &str, file: &[u8]) {
+        self.save_at(&format!("api/v4/media/{id}/save"), &[], name, file).await;
     }
 
     /// Uploads a file and saves it as a new asset with the words of this one and such a marker; its id.
@@ -165,7 +170,7 @@ impl Client {
             ("brandId", word("brandId")),
             (field.as_str(), marker),
         ];
-        let saved = self.save_at("api/v4/media/save", &fields, file).await;
+        let saved = self.save_at("api/v4/media/save", &fields, "a.png", file).await;
         saved["mediaid"].as_str().unwrap().to_owned()
     }
 

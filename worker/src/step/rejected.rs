@@ -5,11 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use common::config::ChecksSection;
+use common::file_name::usual_extension;
 use common::hash::FileFacts;
 use common::job::Job;
 use common::spool::SpooledFile;
-
-use super::transfer::extension;
 
 /// Files that are kept at once: a fault at Imatag concerns the whole library, and a few are enough to see it.
 const MOST_KEPT: usize = 100;
@@ -19,7 +18,8 @@ const MOST_KEPT: usize = 100;
 /// Nothing here may decide about the job, so what goes wrong is only said.
 pub(super) async fn keep(checks: &ChecksSection, job: &Job, file: &SpooledFile, facts: &FileFacts) -> String {
     let Some(folder) = checks.keep_rejected_in.clone() else { return String::new() };
-    let name = format!("{}-{}.{}", job.asset_id, facts.sha256.short(), extension(facts));
+    let extension = facts.media_type.as_deref().and_then(usual_extension).unwrap_or("bin");
+    let name = format!("{}-{}.{}", job.asset_id, facts.sha256.short(), extension);
     let file = file.clone();
     let copying = tokio::task::spawn_blocking(move || copy(&folder, &name, &file));
     match copying.await.map_err(io::Error::other).flatten() {

@@ -3,6 +3,7 @@
 use common::bynder::BynderError;
 use common::config::OutputMode;
 use common::fault::{Guard, guard_stands};
+use common::file_name::FileName;
 use common::hash::FileFacts;
 use common::imatag::{Body, MediumId, MediumState, Submit, SubmitAnswer, Submitted};
 use common::job::{Job, Step};
@@ -44,6 +45,9 @@ pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<S
     };
     let facts = inspect::facts(&file, &environment.settings.checks).await?;
     job.effects.original = Some(facts.clone());
+    let Some(name) = job.upload_name(facts.media_type.as_deref()) else {
+        return Ok(transfer::unnamed(job));
+    };
     if guard_stands(Guard::HashRule) {
         let legacy = environment.settings.legacy;
         match decide_file(&marker, facts.sha256, file.extra_hash(), legacy) {
@@ -65,7 +69,7 @@ pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<S
         );
         return Ok(StepEnd::failed(FailureClass::Ambiguous, reason));
     }
-    send(environment, job, file, &facts, &lease).await
+    send(environment, job, file, &facts, &name, &lease).await
 }
 
 async fn download(
@@ -84,6 +88,7 @@ async fn download(
         Marker::Legacy(LegacyHash::Sha1(_)) => Some(ExtraHash::Sha1),
         Marker::Legacy(LegacyHash::Sha256(_)) | Marker::Absent | Marker::Ours(_) | Marker::Foreign(_) => None,
     };
+    job.name_file(download.file_name);
     let received = environment.spool.receive(download.body, download.bytes, extra).await;
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();
@@ -147,11 +152,11 @@ async fn send(
     job: &mut Job,
     file: SpooledFile,
     facts: &FileFacts,
+    name: &FileName,
     lease: &Lease,
 ) -> Result<StepEnd, StepError> {
-    let name = shown_name(job).to_owned();
     let submit = Submit {
-        file_name: &name,
+        file_name: &name.to_string(),
         media_type: facts.media_type.as_deref().unwrap_or("application/octet-stream"),
         asset: &job.asset_id,
         original: facts.sha256,
@@ -188,7 +193,7 @@ async fn send(
             if is_known { ended } else { ended.map_err(StepError::after_effect) }
         }
         Submitted::Refused { reason } => {
-            let reason = format!("Imatag refused {name}: {reason}");
+            let reason = format!("Imatag refused {}: {reason}", shown_name(job));
             Ok(StepEnd::failed(FailureClass::Unsupported, reason))
         }
     }

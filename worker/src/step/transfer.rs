@@ -3,7 +3,6 @@
 use common::bynder::BynderError;
 use common::config::OutputMode;
 use common::fault::{Guard, guard_stands};
-use common::hash::{ContentHash, FileFacts};
 use common::imatag::{Body, MediumId, MediumState};
 use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records};
@@ -17,9 +16,6 @@ use crate::decide::{Sight, Unchecked, check_result, glance};
 use crate::environment::Environment;
 use crate::error::StepError;
 use crate::inspect;
-
-/// The most of a name that goes into that of an additional file: an upload shortens longer ones.
-const LONGEST_STEM: usize = 100;
 
 pub(super) async fn transfer(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
     let uploaded = job.effects.import_id.is_some() || job.effects.parcel.is_some();
@@ -78,7 +74,10 @@ pub(super) async fn transfer_body(
             return Ok(StepEnd::failed(FailureClass::BadResult, reason));
         }
     }
-    let name = file_name(job, &original);
+    // Before the watermark was paid for there was a name; only a job of an earlier release can be without one here.
+    let Some(name) = job.upload_name(original.media_type.as_deref()) else {
+        return Ok(unnamed(job));
+    };
     environment.queue.contact()?;
     match environment.mode(job) {
         OutputMode::Version | OutputMode::Copy => {
@@ -87,7 +86,7 @@ pub(super) async fn transfer_body(
             job.effects.imported_at = Some(Timestamp::now());
         }
         OutputMode::Additional => {
-            let name = additional_name(&name, result.sha256);
+            let name = name.with_suffix(&result.sha256.short());
             job.effects.parcel = Some(environment.bynder.upload_parcel(&file, &name).await?);
         }
     }
@@ -152,39 +151,23 @@ async fn looked(environment: &Environment, job: &mut Job) -> Result<Seen, StepEr
     }
 }
 
-/// The name for the upload: the asset's own, with an extension that Bynder insists on.
-fn file_name(job: &Job, original: &FileFacts) -> String {
-    let name = shown_name(job);
-    let has_extension = std::path::Path::new(name).extension().is_some_and(|found| found.len() <= 5);
-    if has_extension { name.to_owned() } else { format!("{name}.{}", extension(original)) }
-}
-
 /// The name under which the job's parts were uploaded.
 pub(super) fn additional_name_of(job: &Job) -> String {
     let (Some(original), Some(watermarked)) = (&job.effects.original, &job.effects.watermarked) else {
         return String::new();
     };
-    additional_name(&file_name(job, original), watermarked.sha256)
+    let name = job.upload_name(original.media_type.as_deref());
+    name.map(|name| name.with_suffix(&watermarked.sha256.short()).to_string()).unwrap_or_default()
 }
 
-/// The name of an additional file: what it is recognised by stands before the extension.
-fn additional_name(name: &str, watermarked: ContentHash) -> String {
-    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "bin"));
-    let stem: String = stem.chars().take(LONGEST_STEM).collect();
-    format!("{stem}-{}.{extension}", watermarked.short())
-}
-
-/// The usual extension of this kind of file.
-pub(super) fn extension(facts: &FileFacts) -> &'static str {
-    match facts.media_type.as_deref() {
-        Some("image/jpeg") => "jpg",
-        Some("image/png") => "png",
-        Some("image/tiff") => "tif",
-        Some("image/webp") => "webp",
-        Some("image/gif") => "gif",
-        Some("video/mp4") => "mp4",
-        Some("video/quicktime") => "mov",
-        Some("application/pdf") => "pdf",
-        Some(_) | None => "bin",
-    }
+/// The end of a job whose result could only be uploaded under a guessed extension, which would change the asset's type.
+pub(super) fn unnamed(job: &Job) -> StepEnd {
+    let (name, id) = (shown_name(job), &job.asset_id);
+    let reason = format!(
+        "Bynder shows neither a file name nor an extension for version {} of {name} (asset {id}), and its first bytes \
+         are of no type that the connector knows: what it would be uploaded as cannot be known; upload it again under a \
+         name with its extension",
+        job.base,
+    );
+    StepEnd::failed(FailureClass::Unsupported, reason)
 }

@@ -1,6 +1,5 @@
 //! Uploading a file through Bynder's S3: a place, parts, a register call for each, and the finalise.
 
-mod name;
 mod part;
 #[cfg(test)]
 mod tests;
@@ -15,10 +14,10 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::{Bynder, BynderError, ImportId};
+use crate::file_name::FileName;
 use crate::http::{Operation, Sent};
 use crate::spool::SpooledFile;
 
-use name::upload_name;
 pub use part::part_count;
 use part::{Part, parts};
 
@@ -73,8 +72,8 @@ impl Bynder {
     /// Uploads a file; the import it becomes has to be converted before it can be saved.
     ///
     /// Repeating this costs an orphaned import and nothing else: only saving touches an asset.
-    pub async fn upload(&self, file: &SpooledFile, file_name: &str) -> Result<ImportId, BynderError> {
-        let operation = format!("uploading {}", crate::http::excerpt(file_name));
+    pub async fn upload(&self, file: &SpooledFile, file_name: &FileName) -> Result<ImportId, BynderError> {
+        let operation = format!("uploading {}", crate::http::excerpt(&file_name.to_string()));
         let (place, parts) = self.upload_all_parts(&operation, file, file_name).await?;
         outwait_pauses(|| self.finalise(&operation, &place, parts, file_name)).await
     }
@@ -82,8 +81,12 @@ impl Bynder {
     /// Uploads a file that will become an additional file of an asset, under this name.
     ///
     /// Repeating this costs nothing but orphaned parts: only saving touches an asset.
-    pub async fn upload_parcel(&self, file: &SpooledFile, file_name: &str) -> Result<Parcel, BynderError> {
-        let operation = format!("uploading {}", crate::http::excerpt(file_name));
+    pub async fn upload_parcel(
+        &self,
+        file: &SpooledFile,
+        file_name: &FileName,
+    ) -> Result<Parcel, BynderError> {
+        let operation = format!("uploading {}", crate::http::excerpt(&file_name.to_string()));
         let (place, parts) = self.upload_all_parts(&operation, file, file_name).await?;
         let (upload_id, target_id) = (place.s3file.uploadid, place.s3file.targetid);
         Ok(Parcel { upload_id, target_id, s3_file_name: place.s3_filename, parts })
@@ -95,11 +98,11 @@ impl Bynder {
         &self,
         operation: &str,
         file: &SpooledFile,
-        file_name: &str,
+        file_name: &FileName,
     ) -> Result<(Place, usize), BynderError> {
         let endpoint = self.endpoint(operation).await?;
         let url = self.url(operation, &["api", "upload", "init"])?;
-        let form = [("filename", upload_name(file_name))];
+        let form = [("filename", file_name.for_upload())];
         let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
         let place: Place = self.call(Operation::UploadPlace, operation, build).await?;
         let parts = parts(file.bytes(), self.inner.part_size);
@@ -198,7 +201,7 @@ impl Bynder {
         operation: &str,
         place: &Place,
         parts: usize,
-        file_name: &str,
+        file_name: &FileName,
     ) -> Result<ImportId, BynderError> {
         let url = self.url(operation, &["api", "v4", "upload", ""])?;
         let form = [
@@ -207,7 +210,7 @@ impl Bynder {
             ("s3_filename", place.s3_filename.clone()),
             ("chunks", parts.to_string()),
             // Without it the file is shown under a temporary name.
-            ("original_filename", file_name.to_owned()),
+            ("original_filename", file_name.to_string()),
         ];
         let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
         let finalised: Finalised = self.call(Operation::UploadFinish, operation, build).await?;

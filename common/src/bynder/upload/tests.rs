@@ -11,6 +11,7 @@ use tokio::sync::Barrier;
 use super::super::tests::{Open, json, response};
 use super::*;
 use crate::bynder::{Credential, Settings};
+use crate::file_name::Known;
 use crate::spool::Spool;
 use crate::telemetry::Metrics;
 
@@ -124,7 +125,7 @@ async fn parts_go_out_as_many_at_once_as_is_set_and_are_registered_in_order() {
     });
     let (portal, bynder) = portal(true, hold).await;
     let (_folder, file) = film(4).await;
-    assert_eq!(bynder.upload(&file, "film.mp4").await.unwrap().as_str(), "I");
+    assert_eq!(bynder.upload(&file, &film_name()).await.unwrap().as_str(), "I");
     assert_eq!(*portal.registered.lock().unwrap(), ["1", "2", "3", "4"]);
     assert_eq!(portal.most_under_way.load(Ordering::SeqCst), AT_ONCE);
 }
@@ -138,7 +139,8 @@ async fn a_process_sends_so_many_parts_at_once_however_many_files_it_uploads() {
     });
     let (portal, bynder) = portal(true, hold).await;
     let (_folder, file) = film(1).await;
-    let uploads = (0..2 * MOST_PARTS_UNDER_WAY).map(|_| bynder.upload(&file, "film.mp4"));
+    let name = film_name();
+    let uploads = (0..2 * MOST_PARTS_UNDER_WAY).map(|_| bynder.upload(&file, &name));
     future::try_join_all(uploads).await.unwrap();
     assert_eq!(portal.most_under_way.load(Ordering::SeqCst), MOST_PARTS_UNDER_WAY);
 }
@@ -149,6 +151,10 @@ async fn a_refused_registration_ends_the_upload_and_waits_for_no_part() {
         Box::new(|number| if number == 1 { Box::pin(async {}) } else { Box::pin(future::pending()) });
     let (_, bynder) = portal(false, hold).await;
     let (_folder, file) = film(3).await;
-    let ended = bynder.upload(&file, "film.mp4").await;
+    let ended = bynder.upload(&file, &film_name()).await;
     assert!(matches!(ended, Err(BynderError::NotFound { .. })), "{ended:?}");
+}
+
+fn film_name() -> FileName {
+    FileName::of(Known { own: Some("film.mp4"), ..Known::default() }).unwrap()
 }

@@ -1,0 +1,128 @@
+//! The name a file is uploaded under. Bynder derives an asset's type and extension from it, so it has to end as the name
+//! of the file it replaces did.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+/// The longest stem that storage keys leave room for, in characters.
+const LONGEST_STEM: usize = 150;
+/// The longest stem of a name with a suffix, so that the upload does not shorten the suffix away.
+const LONGEST_STEM_BEFORE_SUFFIX: usize = 100;
+/// No extension in use is longer; what follows a later dot is a part of the name.
+const LONGEST_EXTENSION: usize = 10;
+
+/// A file name with an extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileName {
+    stem: String,
+    extension: String,
+}
+
+/// What is known of a file's name.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// The file's own name, as it was uploaded.
+    pub own: Option<&'a str>,
+    /// The extension that the portal shows for the file.
+    pub extension: Option<&'a str>,
+    /// The media type by the file's first bytes.
+    pub media_type: Option<&'a str>,
+    /// The asset's name: people write what they like into it, so it never decides about the extension.
+    pub asset_name: &'a str,
+}
+
+impl FileName {
+    /// The name for what replaces this file. `None` where no extension is known.
+    pub fn of(known: Known<'_>) -> Option<Self> {
+        let own = known.own.filter(|name| !name.is_empty());
+        let shown = known.extension.filter(|extension| is_extension(extension));
+        let (stem, extension) = match (own.and_then(split), shown) {
+            (Some(own), None) => own,
+            (Some((stem, extension)), Some(shown)) if is_same(extension, shown) => (stem, extension),
+            (Some(_) | None, Some(shown)) => (own.unwrap_or(known.asset_name), shown),
+            (None, None) => (own.unwrap_or(known.asset_name), usual_extension(known.media_type?)?),
+        };
+        Some(Self { stem: clean(stem), extension: extension.to_owned() })
+    }
+
+    /// The same name with text behind its stem.
+    #[must_use]
+    pub fn with_suffix(&self, suffix: &str) -> Self {
+        let stem: String = self.stem.chars().take(LONGEST_STEM_BEFORE_SUFFIX).collect();
+        Self { stem: format!("{stem}-{suffix}"), extension: self.extension.clone() }
+    }
+
+    /// The name in a form that the upload accepts: no path separators, no leading dot, of bounded length.
+    pub fn for_upload(&self) -> String {
+        let stem: String = self.stem.chars().map(|c| if matches!(c, '/' | '\\') { '_' } else { c }).collect();
+        let stem: String = stem.trim_start_matches('.').chars().take(LONGEST_STEM).collect();
+        let stem = if stem.is_empty() { "file" } else { &stem };
+        format!("{stem}.{}", self.extension)
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.stem, self.extension)
+    }
+}
+
+fn clean(stem: &str) -> String {
+    let stem: String = stem.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
+    let stem = stem.trim().trim_end_matches('.');
+    if stem.is_empty() { "file".to_owned() } else { stem.to_owned() }
+}
+
+/// Stem and extension of a file's own name. A number behind a dot is a part of the name: "Brand guide 2.0".
+fn split(name: &str) -> Option<(&str, &str)> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    let has_letter = extension.chars().any(|c| c.is_ascii_alphabetic());
+    (is_extension(extension) && has_letter).then_some((stem, extension))
+}
+
+fn is_extension(text: &str) -> bool {
+    (1..=LONGEST_EXTENSION).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+/// Whether the portal may show the one for the other: upper case, or another spelling of the same format.
+fn is_same(own: &str, shown: &str) -> bool {
+    let spelled = |extension: &str| match extension.to_ascii_lowercase().as_str() {
+        "jpeg" | "jpe" | "jfif" => "jpg".to_owned(),
+        "tiff" => "tif".to_owned(),
+        "mpeg" => "mpg".to_owned(),
+        other => other.to_owned(),
+    };
+    spelled(own) == spelled(shown)
+}
+
+/// The usual extension of a media type, for the types that files are recognised as by their first bytes.
+pub fn usual_extension(media_type: &str) -> Option<&'static str> {
+    Some(match media_type {
+        "image/jpeg" => "jpg",
+        "image/png" => "png",
+        "image/tiff" => "tif",
+        "image/webp" => "webp",
+        "image/gif" => "gif",
+        "image/bmp" => "bmp",
+        "image/heif" => "heic",
+        "image/avif" => "avif",
+        "image/jxl" => "jxl",
+        "image/jp2" => "jp2",
+        "image/vnd.adobe.photoshop" => "psd",
+        "image/vnd.ms-photo" => "jxr",
+        "image/x-canon-cr2" => "cr2",
+        "video/mp4" => "mp4",
+        "video/x-m4v" => "m4v",
+        "video/quicktime" => "mov",
+        "video/webm" => "webm",
+        "video/x-matroska" => "mkv",
+        "video/x-msvideo" => "avi",
+        "video/x-ms-wmv" => "wmv",
+        "video/mpeg" => "mpg",
+        "application/pdf" => "pdf",
+        "application/postscript" => "ps",
+        _ => return None,
+    })
+}
