@@ -43,6 +43,7 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
         spool,
         budget: budget.clone(),
         breakers: worker::breaker::Breakers::default(),
+        probes: worker::Probes::default(),
         approval: worker::approval::Approval::default(),
         metrics: metrics.clone(),
         settings: Arc::new(settings),

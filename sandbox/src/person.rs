@@ -23,6 +23,8 @@ pub struct Edit {
     pub tags: Option<Vec<String>>,
     /// Into the archive, or out of it.
     pub archived: Option<bool>,
+    /// Takes the right to download it from the token's user, or gives it.
+    pub refuses_download: Option<bool>,
     /// Another text in the hash metaproperty; empty to clear it.
     pub marker: Option<String>,
 }
@@ -59,6 +61,7 @@ pub(crate) fn edit(shared: &Shared, id: &str, edit: Edit) -> Result<(), NoSuchTh
             asset.marker = Some(marker).filter(|marker| !marker.is_empty());
             asset.opted_out_by = Some(Maker::Person);
         }
+        asset.refuses_download = edit.refuses_download.unwrap_or(asset.refuses_download);
         // What a person writes is what has to stay.
         for words in [&mut asset.words, &mut asset.baseline] {
             words.restricted.archived = edit.archived.unwrap_or(words.restricted.archived);

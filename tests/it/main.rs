@@ -44,6 +44,7 @@ mod random;
 mod restore;
 mod sdk;
 mod secrets;
+mod standstill;
 mod status;
 mod verify;
 mod wires;

@@ -8,14 +8,16 @@ use common::job::Step;
 use common::queue::{Delivery, QueueError, Settlement, StepSet};
 use common::quiet_hours;
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::breaker::Leave;
+use crate::breaker::{Leave, Trouble, Turn};
 use crate::decide::{Obstacles, open_steps};
 use crate::environment::Environment;
 use crate::handle::handle;
+use crate::probe::{Evidence, Probed};
+use crate::solitude::Solitude;
 
 /// How long to wait after the queue failed.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
@@ -37,7 +39,7 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
     let concurrency = environment.settings.concurrency;
     // One permit serves submits alone, so that a flood of later steps cannot keep Imatag idle.
     let kept = usize::from(concurrency > 1);
-    let alone = Arc::new(RwLock::new(()));
+    let solitude = Arc::new(Solitude::default());
     let submitting = Arc::new(Semaphore::new(environment.settings.uploads_in_flight * SUBMITS_FOR_A_PLACE));
     let lane = |permits: usize, steps: StepSet| Lane {
         environment: environment.clone(),
@@ -46,14 +48,20 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
         steps,
         stop: stop.clone(),
         cut: cut.clone(),
-        alone: Arc::clone(&alone),
+        solitude: Arc::clone(&solitude),
         tasks: tasks.clone(),
     };
-    tokio::join!(lane(concurrency - kept, StepSet::ALL).run(), async {
-        if kept > 0 {
-            lane(kept, StepSet::SUBMIT).run().await;
-        }
-    });
+    let taking = async {
+        tokio::join!(lane(concurrency - kept, StepSet::ALL).run(), async {
+            if kept > 0 {
+                lane(kept, StepSet::SUBMIT).run().await;
+            }
+        });
+    };
+    tokio::select! {
+        () = taking => {}
+        () = watch_outages(&environment) => {}
+    }
     tasks.close();
     if tokio::time::timeout(grace.saturating_sub(SEND_BACK), tasks.wait()).await.is_err() {
         tracing::warn!(jobs = tasks.len(), "the grace is nearly over; the remaining jobs are sent back");
@@ -75,8 +83,8 @@ struct Lane {
     steps: StepSet,
     stop: CancellationToken,
     cut: CancellationToken,
-    /// Held alone by a job that may be what kills the process.
-    alone: Arc<RwLock<()>>,
+    /// For a job that may be what kills the process.
+    solitude: Arc<Solitude>,
     tasks: TaskTracker,
 }
 
@@ -84,6 +92,7 @@ struct Lane {
 struct Taken {
     delivery: Delivery,
     leave: Leave,
+    turn: Turn,
     permit: OwnedSemaphorePermit,
     submit_place: Option<OwnedSemaphorePermit>,
 }
@@ -92,11 +101,11 @@ impl Lane {
     async fn run(self) {
         while let Some(taken) = self.stop.run_until_cancelled(self.take()).await.flatten() {
             let environment = self.environment.clone();
-            let (cut, alone) = (self.cut.clone(), Arc::clone(&self.alone));
+            let (cut, solitude) = (self.cut.clone(), Arc::clone(&self.solitude));
             self.tasks.spawn(async move {
-                let Taken { delivery, leave, permit, submit_place } = taken;
-                handle(&environment, delivery, &cut, &alone).await;
-                drop((leave, permit, submit_place));
+                let Taken { delivery, leave, turn, permit, submit_place } = taken;
+                handle(&environment, delivery, &cut, &solitude).await;
+                drop((leave, turn, permit, submit_place));
             });
         }
     }
@@ -109,6 +118,7 @@ impl Lane {
         loop {
             let leave = self.environment.breakers.leave().await;
             self.environment.budget.resumed().await;
+            self.solitude.open().await;
             submit_place = submit_place.or_else(|| Arc::clone(&self.submitting).try_acquire_owned().ok());
             let steps = self.open(submit_place.is_some());
             let taken = tokio::select! {
@@ -128,8 +138,12 @@ impl Lane {
             match taken {
                 Ok(delivery) if self.closed_meanwhile(&delivery, &leave) => self.put_off(delivery).await,
                 Ok(delivery) => {
+                    let Some(turn) = self.environment.breakers.turn(delivery.job.step) else {
+                        self.put_off(delivery).await;
+                        continue;
+                    };
                     let submit_place = submit_place.filter(|_| delivery.job.step == Step::Submit);
-                    return Some(Taken { delivery, leave, permit, submit_place });
+                    return Some(Taken { delivery, leave, turn, permit, submit_place });
                 }
                 Err(QueueError::Closed) => return None,
                 Err(error) => {
@@ -148,7 +162,7 @@ impl Lane {
             imatag_paused: self.environment.imatag.paused().is_some(),
             backlog_paused: effect.is_some_and(|effect| effect.backlog_paused),
         };
-        open_steps(self.steps, obstacles)
+        open_steps(self.steps.and(self.environment.breakers.steps()), obstacles)
     }
 
     /// Resolves when this lane may take more than these steps, a place aside.
@@ -158,11 +172,13 @@ impl Lane {
         }
     }
 
-    /// Resolves when nothing may be begun any more: a person paused the work, or a service went out since the leave.
+    /// Resolves when nothing may be begun any more: a person paused the work, a service went out since the leave, or a
+    /// job has to run alone.
     async fn halted(&self, leave: &Leave) {
         tokio::select! {
             () = self.environment.budget.paused_by_a_person() => {}
             () = self.environment.breakers.opened(), if !leave.is_probe() => {}
+            () = self.solitude.wanted() => {}
         }
     }
 
@@ -180,6 +196,20 @@ impl Lane {
         let (job, rung) = (Box::new(delivery.job.clone()), self.environment.settings.rungs[0]);
         if let Err(error) = self.environment.queue.settle(delivery, Settlement::Wait { job, rung }).await {
             tracing::warn!(%error, "cannot put a job off; it comes back");
+        }
+    }
+}
+
+/// Asks each service that is out whether it works again. Never ends.
+async fn watch_outages(environment: &Environment) {
+    let breakers = &environment.breakers;
+    loop {
+        let service = breakers.probe_due().await;
+        match environment.of(service).await {
+            Probed::Up => breakers.answers_again(service),
+            Probed::Down(reason) => {
+                breakers.halt_for(service, Trouble::Outage, &reason);
+            }
         }
     }
 }

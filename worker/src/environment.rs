@@ -15,6 +15,7 @@ use common::telemetry::Metrics;
 
 use crate::approval::Approval;
 use crate::breaker::Breakers;
+use crate::probe::Probes;
 
 /// The services, the queue and the settings; clones share them.
 #[derive(Clone)]
@@ -31,6 +32,8 @@ pub struct Environment {
     pub budget: Budget,
     /// Which services can be used right now.
     pub breakers: Breakers,
+    /// Whether services that fail work at all.
+    pub probes: Probes,
     /// Whether what is saved shows.
     pub approval: Approval,
     /// What is counted.

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use common::bynder::BynderError;
+use common::bynder::{BynderError, Right};
 use common::imatag::ImatagError;
 use common::outcome::FailureClass;
 use common::queue::QueueError;
 use common::spool::ReceiveError;
 
-use crate::breaker::{Service, Trouble};
+use crate::breaker::Service;
 
-/// Refusals of a right to one job after which that job fails.
-const REFUSALS_TO_FAIL: u32 = 2;
+/// Attempts at what is refused, or unknown to a service, after which the job fails: it is hardly ever granted later.
+const ATTEMPTS_AT_A_REFUSAL: u32 = 2;
 
 /// Why a step could not be finished.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +25,12 @@ pub enum StepError {
     /// A download did not arrive whole, or this machine could not keep it.
     #[error("{0}")]
     Incomplete(String),
-    /// This machine: its disk, most often.
+    /// This machine could not do something with this file.
     #[error("{0}")]
     Local(String),
+    /// This machine's disk takes nothing.
+    #[error("{0}")]
+    Disk(String),
     /// The file can never rest on this machine.
     #[error("{0}")]
     TooLarge(String),
@@ -42,10 +45,10 @@ pub enum StepError {
 /// What to do about a failed step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Try again later, using up an attempt unless the service's breaker is open.
+    /// Try again later, using up an attempt if the job is at fault.
     Retry {
-        /// The service that failed and how, if it was one.
-        against: Option<(Service, Trouble)>,
+        /// What may be at fault in the job's place, if anything.
+        against: Option<Against>,
         /// Whether the job must outwait a request that may still land.
         suspect: bool,
     },
@@ -60,13 +63,31 @@ pub enum Verdict {
     Fail(FailureClass),
 }
 
+/// What may be at fault when a step fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Against {
+    /// Whether the service works at all.
+    Answers(Service),
+    /// The credential.
+    Credential(Service),
+    /// The paths that are configured.
+    Configuration(Service),
+    /// A right at the portal that belongs to scope or role.
+    RightToWrite,
+    /// The account at Imatag, or the job's directory there.
+    RightToSubmit,
+    /// The right to read the file of any asset.
+    RightToRead,
+}
+
 impl StepError {
     /// Turns a failed download into the step's error.
     pub fn receiving<E: Into<StepError> + std::error::Error>(error: ReceiveError<E>) -> Self {
         match error {
             ReceiveError::Source(source) => source.into(),
             ReceiveError::Length { .. } => Self::Incomplete(error.to_string()),
-            ReceiveError::Disk { .. } | ReceiveError::Full => Self::Local(error.to_string()),
+            ReceiveError::Disk { .. } => Self::Disk(error.to_string()),
+            ReceiveError::Full => Self::Local(error.to_string()),
             ReceiveError::TooLarge { .. } => Self::TooLarge(error.to_string()),
         }
     }
@@ -79,6 +100,7 @@ impl StepError {
             Self::Imatag(error) => error.may_have_been_sent(),
             Self::Incomplete(_)
             | Self::Local(_)
+            | Self::Disk(_)
             | Self::TooLarge(_)
             | Self::Queue(_)
             | Self::UnknownOutcome(_) => false,
@@ -95,6 +117,7 @@ impl StepError {
             | Self::Imatag(_)
             | Self::Incomplete(_)
             | Self::Local(_)
+            | Self::Disk(_)
             | Self::TooLarge(_)
             | Self::Queue(_) => Self::UnknownOutcome(Box::new(self)),
         }
@@ -105,33 +128,62 @@ impl StepError {
         match self {
             Self::Imatag(error) => error.request_id().map(str::to_owned),
             Self::UnknownOutcome(inner) => inner.request_id(),
-            Self::Bynder(_) | Self::Incomplete(_) | Self::Local(_) | Self::TooLarge(_) | Self::Queue(_) => {
-                None
-            }
+            Self::Bynder(_)
+            | Self::Incomplete(_)
+            | Self::Local(_)
+            | Self::Disk(_)
+            | Self::TooLarge(_)
+            | Self::Queue(_) => None,
         }
     }
 
     /// The kind of failure the job ends with if this was its last attempt.
     pub fn class(&self) -> FailureClass {
-        match self.verdict(u32::MAX) {
-            Verdict::Fail(class) => class,
-            Verdict::Retry { .. } | Verdict::Pause { .. } => match self {
-                Self::Local(_) => FailureClass::Local,
-                _ => FailureClass::Exhausted,
-            },
+        match self {
+            Self::Bynder(BynderError::Forbidden { .. }) | Self::Imatag(ImatagError::Forbidden { .. }) => {
+                FailureClass::Permission
+            }
+            Self::Imatag(ImatagError::UnknownMedium { .. }) => FailureClass::Refused,
+            Self::Local(_) | Self::Disk(_) => FailureClass::Local,
+            Self::UnknownOutcome(inner) => inner.class(),
+            Self::Bynder(_) | Self::Imatag(_) | Self::Incomplete(_) | Self::TooLarge(_) | Self::Queue(_) => {
+                match self.verdict() {
+                    Verdict::Fail(class) => class,
+                    Verdict::Retry { .. } | Verdict::Pause { .. } => FailureClass::Exhausted,
+                }
+            }
         }
     }
 
-    /// What to do about it, for a job that used up `attempt` attempts before.
-    pub fn verdict(&self, attempt: u32) -> Verdict {
+    /// The attempts that this error leaves a job, where they are fewer than the configured ones.
+    pub fn most_attempts(&self) -> Option<u32> {
         match self {
-            Self::Bynder(error) => bynder_verdict(error, attempt),
-            Self::Imatag(error) => imatag_verdict(error, attempt),
+            Self::Bynder(BynderError::Forbidden { .. })
+            | Self::Imatag(ImatagError::Forbidden { .. } | ImatagError::UnknownMedium { .. }) => {
+                Some(ATTEMPTS_AT_A_REFUSAL)
+            }
+            Self::UnknownOutcome(inner) => inner.most_attempts(),
+            Self::Bynder(_)
+            | Self::Imatag(_)
+            | Self::Incomplete(_)
+            | Self::Local(_)
+            | Self::Disk(_)
+            | Self::TooLarge(_)
+            | Self::Queue(_) => None,
+        }
+    }
+
+    /// What to do about it.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Bynder(error) => bynder_verdict(error),
+            Self::Imatag(error) => imatag_verdict(error),
             Self::TooLarge(_) => Verdict::Fail(FailureClass::Local),
             Self::Incomplete(_) | Self::Local(_) => Verdict::Retry { against: None, suspect: false },
+            Self::Disk(_) => retry(Against::Answers(Service::Machine)),
             // Nothing is wrong with the job, and it has done nothing that it does not know of.
             Self::Queue(_) => pause(Duration::ZERO),
-            Self::UnknownOutcome(inner) => match inner.verdict(attempt) {
+            Self::UnknownOutcome(inner) => match inner.verdict() {
                 Verdict::Retry { against, .. } => Verdict::Retry { against, suspect: true },
                 Verdict::Pause { at_least, .. } => Verdict::Pause { at_least, suspect: true },
                 failure @ Verdict::Fail(_) => failure,
@@ -140,46 +192,41 @@ impl StepError {
     }
 }
 
-fn retry(service: Service, trouble: Trouble) -> Verdict {
-    Verdict::Retry { against: Some((service, trouble)), suspect: false }
+fn retry(against: Against) -> Verdict {
+    Verdict::Retry { against: Some(against), suspect: false }
 }
 
 fn pause(at_least: Duration) -> Verdict {
     Verdict::Pause { at_least, suspect: false }
 }
 
-fn bynder_verdict(error: &BynderError, attempt: u32) -> Verdict {
+fn bynder_verdict(error: &BynderError) -> Verdict {
     let service = Service::Bynder;
     match error {
         BynderError::Paused { remaining } => pause(*remaining),
         // The job that has the error counts it, for itself and against the service.
         BynderError::Shared { .. } => pause(Duration::ZERO),
-        BynderError::Unauthorized { .. } => retry(service, Trouble::Credential),
-        BynderError::Misconfigured { .. } => retry(service, Trouble::Configuration),
-        // One asset may be out of the user's reach; all of them mean a missing role.
-        BynderError::Forbidden { .. } if attempt < REFUSALS_TO_FAIL => retry(service, Trouble::Permission),
-        BynderError::Forbidden { .. } => Verdict::Fail(FailureClass::Permission),
+        BynderError::Unauthorized { .. } => retry(Against::Credential(service)),
+        BynderError::Misconfigured { .. } => retry(Against::Configuration(service)),
+        BynderError::Forbidden { right: Right::ReadAsset, .. } => retry(Against::RightToRead),
+        BynderError::Forbidden { right: Right::Other, .. } => retry(Against::RightToWrite),
         BynderError::NotFound { .. } | BynderError::Refused { .. } => Verdict::Fail(FailureClass::Refused),
-        BynderError::Unavailable { .. } | BynderError::Unexpected { .. } => retry(service, Trouble::Outage),
+        BynderError::Unavailable { .. } | BynderError::Unexpected { .. } => retry(Against::Answers(service)),
         BynderError::Local { .. } => Verdict::Retry { against: None, suspect: false },
     }
 }
 
-fn imatag_verdict(error: &ImatagError, attempt: u32) -> Verdict {
+fn imatag_verdict(error: &ImatagError) -> Verdict {
     let service = Service::Imatag;
     match error {
         ImatagError::Busy { wait: at_least, .. } | ImatagError::Paused { remaining: at_least, .. } => {
             pause(*at_least)
         }
-        ImatagError::Unauthorized { .. } => retry(service, Trouble::Credential),
-        ImatagError::Misconfigured { .. } => retry(service, Trouble::Configuration),
-        ImatagError::Forbidden { .. } if attempt < REFUSALS_TO_FAIL => retry(service, Trouble::Permission),
-        ImatagError::Forbidden { .. } => Verdict::Fail(FailureClass::Permission),
+        ImatagError::Unauthorized { .. } => retry(Against::Credential(service)),
+        ImatagError::Misconfigured { .. } => retry(Against::Configuration(service)),
+        ImatagError::Forbidden { .. } => retry(Against::RightToSubmit),
         ImatagError::Refused { .. } => Verdict::Fail(FailureClass::Unsupported),
-        ImatagError::UnknownMedium { .. } if attempt < REFUSALS_TO_FAIL => {
-            Verdict::Retry { against: None, suspect: false }
-        }
-        ImatagError::UnknownMedium { .. } => Verdict::Fail(FailureClass::Refused),
-        ImatagError::Unavailable { .. } | ImatagError::Unexpected { .. } => retry(service, Trouble::Outage),
+        ImatagError::UnknownMedium { .. } => Verdict::Retry { against: None, suspect: false },
+        ImatagError::Unavailable { .. } | ImatagError::Unexpected { .. } => retry(Against::Answers(service)),
     }
 }

@@ -1,24 +1,24 @@
 //! One delivery from the queue to its settlement.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::fault::{Guard, guard_stands};
 use common::job::{Job, Step, in_lane};
 use common::queue::{Delivery, Settlement};
 use common::telemetry::StepResult;
 use jiff::Timestamp;
-use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::environment::Environment;
-use crate::settle::{conclude, lost, outwait};
+use crate::blame::attribute;
+use crate::breaker::Pace;
+use crate::environment::{Environment, Settings};
+use crate::settle::{conclude, lost, outwait, park};
+use crate::solitude::Solitude;
 use crate::step;
 
 /// Lost deliveries after which a job runs alone, so that one that kills its process takes no other along.
 const LOST_TO_RUN_ALONE: u32 = 3;
-/// How long a job waits to be alone, its delivery in hand.
-const ALONE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// What became of the work on a delivery.
 enum Work {
@@ -33,7 +33,7 @@ pub(crate) async fn handle(
     environment: &Environment,
     delivery: Delivery,
     cut: &CancellationToken,
-    alone: &RwLock<()>,
+    solitude: &Solitude,
 ) {
     let job = &delivery.job;
     // As grave as the gravest line: whatever is logged says which job it belongs to.
@@ -41,17 +41,17 @@ pub(crate) async fn handle(
         "step", run_id = %job.run_id, job_id = %job.job_id, asset_id = %job.asset_id, step = job.step.name(),
         trace_id = job.trace_id()
     );
-    attend(environment, delivery, cut, alone).instrument(surroundings).await;
+    attend(environment, delivery, cut, solitude).instrument(surroundings).await;
 }
 
-async fn attend(environment: &Environment, delivery: Delivery, cut: &CancellationToken, alone: &RwLock<()>) {
+async fn attend(environment: &Environment, delivery: Delivery, cut: &CancellationToken, solitude: &Solitude) {
     let (job_id, asset_id, step) =
         (delivery.job.job_id.clone(), delivery.job.asset_id.clone(), delivery.job.step);
     let (attempt, published) = (delivery.job.attempt, delivery.job.created_at);
     let started = Instant::now();
     let metrics = &environment.metrics;
     metrics.step_started(&delivery.job);
-    let (delivery, work) = work(environment, delivery, cut, alone).await;
+    let (delivery, work) = work(environment, delivery, cut, solitude).await;
     let mut result = StepResult::Abandoned;
     if let (Some(delivery), Work::Settle(settlement)) = (delivery, work) {
         let (settled, outcome) = described(step, &settlement);
@@ -102,12 +102,12 @@ async fn work(
     environment: &Environment,
     mut delivery: Delivery,
     cut: &CancellationToken,
-    alone: &RwLock<()>,
+    solitude: &Solitude,
 ) -> (Option<Delivery>, Work) {
     let settings = &environment.settings;
     let job = delivery.job.clone();
     let back = job.clone();
-    let mut settling = Box::pin(settlement(environment, job, delivery.redelivered, alone));
+    let mut settling = Box::pin(settlement(environment, job, delivery.redelivered, solitude));
     loop {
         tokio::select! {
             settlement = &mut settling => return (Some(delivery), Work::Settle(settlement)),
@@ -133,7 +133,7 @@ async fn settlement(
     environment: &Environment,
     mut job: Job,
     redelivered: bool,
-    alone: &RwLock<()>,
+    solitude: &Solitude,
 ) -> Settlement {
     let settings = &environment.settings;
     job.held = false;
@@ -143,21 +143,26 @@ async fn settlement(
             return lost(settings, job, Timestamp::now());
         }
     }
-    let (mut together, mut by_itself) = (None, None);
-    if job.lost_deliveries >= LOST_TO_RUN_ALONE {
-        match tokio::time::timeout(ALONE_PATIENCE, alone.write()).await {
-            Ok(guard) => by_itself = Some(guard),
-            Err(_) => return Settlement::Wait { rung: settings.rungs[0], job: Box::new(job) },
-        }
+    let _place = if job.lost_deliveries >= LOST_TO_RUN_ALONE {
+        let Some(place) = solitude.alone().await else { return wait_to_be_alone(settings, job) };
+        place
     } else {
-        together = Some(alone.read().await);
-    }
+        let Some(place) = solitude.among_others().await else { return wait_to_be_alone(settings, job) };
+        place
+    };
     let lane = job.lane;
     let result = in_lane(lane, step::run(environment, &mut job)).await;
-    let mut settlement = conclude(settings, &environment.breakers, job, result, Timestamp::now());
+    let pace = Pace::of_rungs(&settings.rungs);
+    let blame = attribute(&environment.breakers, environment, pace, &job, &result).await;
+    let mut settlement = conclude(settings, job, result, blame, Timestamp::now());
     if let Settlement::Fail { job, event } = &mut settlement {
         step::withdraw_marker(environment, job, &event.outcome).await;
     }
-    drop((together, by_itself));
     settlement
+}
+
+/// The settlement of a job that has to run alone and cannot yet: it comes back, and the wait counts towards its day.
+fn wait_to_be_alone(settings: &Settings, job: Job) -> Settlement {
+    let rung = Pace::of_rungs(&settings.rungs).longest;
+    park(settings, job, rung, true, Timestamp::now())
 }

@@ -4,6 +4,7 @@
 //! message; [`consume`] takes deliveries and drains. Decisions without I/O are in [`decide`].
 
 pub mod approval;
+mod blame;
 pub mod breaker;
 mod bury;
 mod consume;
@@ -12,12 +13,15 @@ mod environment;
 mod error;
 mod handle;
 pub mod inspect;
+mod probe;
 mod program;
 pub mod settle;
+mod solitude;
 pub mod step;
 pub mod wiring;
 
 pub use consume::consume;
 pub use environment::{Environment, Metaproperty, Settings};
 pub use error::{StepError, Verdict};
+pub use probe::Probes;
 pub use program::main;

@@ -11,6 +11,7 @@ use common::bynder::{Bynder, MetapropertyError, written_fields};
 use common::config::Config;
 use common::failure::Failure;
 use common::imatag::Imatag;
+use common::job::Step;
 use common::patience::{Patience, patiently};
 use common::queue::{JobQueue, QueueError, RabbitQueue};
 use common::service::Service;
@@ -27,6 +28,7 @@ use crate::approval::Approval;
 use crate::breaker::Breakers;
 use crate::bury::bury;
 use crate::environment::{Environment, Settings};
+use crate::probe::Probes;
 
 /// How often the state of broker and services is told.
 const LOOK: Duration = Duration::from_millis(500);
@@ -143,6 +145,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         spool,
         budget: budget.clone(),
         breakers,
+        probes: Probes::default(),
         approval: Approval::default(),
         metrics,
         settings: Arc::new(settings),
@@ -213,6 +216,9 @@ async fn watch(
             let is_out = breakers.is_open(service);
             metrics.breaker_open(service, is_out);
             out.extend(is_out.then(|| service.label().to_owned()));
+        }
+        for step in Step::LATEST_FIRST {
+            metrics.step_slowed(step, breakers.is_slowed(step));
         }
         budget.set_out(out);
         let halt = breakers.halt();

@@ -8,7 +8,7 @@ use common::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
 use common::queue::Settlement;
 use jiff::Timestamp;
 
-use crate::breaker::{Breakers, Service};
+use crate::breaker::Blame;
 use crate::decide::{attempt_rung, idle_rung, suspect_rung};
 use crate::environment::Settings;
 use crate::error::{StepError, Verdict};
@@ -19,30 +19,17 @@ const MOST_LOST_DELIVERIES: u32 = 20;
 /// How seldom a job looks whether a service has finished.
 const LONGEST_IDLE_RUNG: Duration = Duration::from_mins(2);
 
-/// Turns the end of a step into the settlement of its delivery, and tells the breakers.
+/// Turns the end of a step into the settlement of its delivery. `blame` says whose fault a failure is.
 pub fn conclude(
     settings: &Settings,
-    breakers: &Breakers,
     mut job: Job,
     result: Result<StepEnd, StepError>,
+    blame: Blame,
     now: Timestamp,
 ) -> Settlement {
     match result {
         Ok(end) => {
             job.lost_deliveries = 0;
-            for service in answered(job.step, &end) {
-                breakers.succeeded(*service);
-            }
-            // The marker was written or the version saved: there is no further right to be refused.
-            let marked_ahead = job.effects.marked.is_some();
-            if matches!(
-                (job.step, &end, marked_ahead),
-                (Step::Transfer, StepEnd::Next(Step::Save) | StepEnd::Later(Step::Save), true)
-                    | (Step::Save, StepEnd::Ended(_), _)
-            ) {
-                breakers.permitted(Service::Bynder);
-                breakers.permitted(Service::Imatag);
-            }
             match end {
                 StepEnd::Next(step) => {
                     job.step = step;
@@ -62,14 +49,14 @@ pub fn conclude(
                 StepEnd::Redo { step, reason } => {
                     let failed = attempt(job.step, FailureClass::Exhausted, reason, None, now);
                     job.step = step;
-                    retry(settings, job, failed, false, now)
+                    retry(settings, job, failed, None, false, now)
                 }
                 StepEnd::Ended(outcome) => end_job(job, outcome, now),
             }
         }
         Err(error) => {
             let request_id = error.request_id();
-            match error.verdict(job.attempt) {
+            match error.verdict() {
                 Verdict::Pause { at_least, suspect } => {
                     if suspect {
                         job.suspect_now();
@@ -81,21 +68,18 @@ pub fn conclude(
                     let failure = Failure { class, reason: error.to_string(), request_id };
                     end_job(job, Outcome::Failed(failure), now)
                 }
-                Verdict::Retry { against, suspect } => {
-                    let reason = error.to_string();
-                    let is_out =
-                        against.is_some_and(|(service, trouble)| breakers.failed(service, trouble, &reason));
+                Verdict::Retry { suspect, .. } => {
                     if suspect {
                         job.suspect_now();
                     }
-                    let failed = attempt(job.step, error.class(), reason, request_id, now);
-                    if is_out {
-                        // The service is out for everybody; that says nothing about this job.
-                        job.remember(failed);
-                        let rung = rung_after_failure(settings, &job, suspect);
-                        park(settings, job, rung, false, now)
-                    } else {
-                        retry(settings, job, failed, suspect, now)
+                    let failed = attempt(job.step, error.class(), error.to_string(), request_id, now);
+                    match blame {
+                        Blame::Job => retry(settings, job, failed, error.most_attempts(), suspect, now),
+                        Blame::Service => {
+                            job.remember(failed);
+                            let rung = rung_after_failure(settings, &job, suspect);
+                            park(settings, job, rung, false, now)
+                        }
                     }
                 }
             }
@@ -127,21 +111,6 @@ pub fn outwait(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement 
     park(settings, job, rung, true, now)
 }
 
-/// The services that must have answered well for the step to end like this.
-fn answered(step: Step, end: &StepEnd) -> &'static [Service] {
-    match (step, end) {
-        (_, StepEnd::NotYet(Wait::Moment) | StepEnd::Redo { .. })
-        | (Step::Submit, StepEnd::NotYet(Wait::Service)) => &[],
-        (Step::Submit, StepEnd::Next(Step::Transfer | Step::Save) | StepEnd::Later(Step::Transfer))
-        | (Step::Transfer, StepEnd::Next(Step::Save) | StepEnd::Later(_)) => {
-            &[Service::Bynder, Service::Imatag]
-        }
-        (Step::Transfer, StepEnd::NotYet(Wait::Service)) => &[Service::Imatag],
-        (Step::Save, StepEnd::NotYet(Wait::Service))
-        | (_, StepEnd::Next(_) | StepEnd::Later(_) | StepEnd::Ended(_)) => &[Service::Bynder],
-    }
-}
-
 fn attempt(
     step: Step,
     class: FailureClass,
@@ -170,12 +139,13 @@ fn retry(
     settings: &Settings,
     mut job: Job,
     failed: FailedAttempt,
+    most_attempts: Option<u32>,
     suspect: bool,
     now: Timestamp,
 ) -> Settlement {
     let rung = rung_after_failure(settings, &job, suspect);
     job.attempt += 1;
-    if job.attempt >= settings.max_attempts {
+    if job.attempt >= most_attempts.unwrap_or(u32::MAX).min(settings.max_attempts) {
         let failure = Failure {
             class: failed.class,
             reason: format!("given up after {} attempts: {}", job.attempt, failed.reason),
@@ -193,7 +163,13 @@ fn retry(
 }
 
 /// Sends the job to a wait; a wait that is nobody's fault does not count towards the job's day.
-fn park(settings: &Settings, mut job: Job, rung: Duration, counts: bool, now: Timestamp) -> Settlement {
+pub(crate) fn park(
+    settings: &Settings,
+    mut job: Job,
+    rung: Duration,
+    counts: bool,
+    now: Timestamp,
+) -> Settlement {
     if counts {
         job.waited_ms = job.waited_ms.saturating_add(u64::try_from(rung.as_millis()).unwrap_or(u64::MAX));
     }
@@ -241,18 +217,12 @@ pub(crate) fn tell_end(event: &OutcomeEvent) {
 }
 
 #[cfg(test)]
-mod tests {
-    use common::bynder::BynderError;
-    use common::http::Sent;
-    use common::imatag::ImatagError;
-    use common::job::{Lane, RunId};
-
+pub(crate) mod samples {
     use super::*;
     use crate::environment::Metaproperty;
 
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-
-    fn settings() -> Settings {
+    /// What a configuration says that leaves everything at its default.
+    pub(crate) fn default_settings() -> Settings {
         Settings {
             metaproperty: Metaproperty { name: "m".to_owned(), id: "i".to_owned() },
             status_id: None,
@@ -267,13 +237,30 @@ mod tests {
             concurrency: 1,
             uploads_in_flight: 1,
             quiet_hours: Vec::new(),
-            max_attempts: 3,
+            max_attempts: 12,
             request_timeout: Duration::from_mins(1),
-            rungs: [5, 30, 120].map(Duration::from_secs).to_vec(),
+            rungs: [5, 30, 120, 600, 3600].map(Duration::from_secs).to_vec(),
             longest_unseen: Duration::from_mins(2),
             longest_hold: Duration::from_mins(8),
             longest_wait: Duration::from_hours(24),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::bynder::{BynderError, Right};
+    use common::http::Sent;
+    use common::imatag::ImatagError;
+    use common::job::{Lane, RunId};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn settings() -> Settings {
+        let rungs = [5, 30, 120].map(Duration::from_secs).to_vec();
+        Settings { max_attempts: 3, rungs, ..samples::default_settings() }
     }
 
     fn job() -> Job {
@@ -281,7 +268,7 @@ mod tests {
     }
 
     fn settle(job: Job, result: Result<StepEnd, StepError>) -> Settlement {
-        conclude(&settings(), &Breakers::default(), job, result, NOW)
+        conclude(&settings(), job, result, Blame::Job, NOW)
     }
 
     fn unavailable() -> StepError {
@@ -304,15 +291,13 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_failed_for_many_jobs_costs_one_of_them_an_attempt_and_is_one_failure_of_the_service() {
-        let breakers = Breakers::default();
+    fn a_call_that_failed_for_many_jobs_costs_one_of_them_an_attempt() {
         let shared = || StepError::from(BynderError::Shared { reason: "503".to_owned() });
         let attempts = (0..50).map(|index| {
             let error = if index == 0 { unavailable() } else { shared() };
-            waiting(conclude(&settings(), &breakers, job(), Err(error), NOW)).0.attempt
+            waiting(settle(job(), Err(error))).0.attempt
         });
         assert_eq!(attempts.sum::<u32>(), 1);
-        assert!(!breakers.is_open(Service::Bynder));
     }
 
     #[test]
@@ -340,13 +325,23 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_of_the_whole_service_costs_no_attempt() {
-        let breakers = Breakers::default();
-        for _ in 0..5 {
-            breakers.failed(Service::Bynder, crate::breaker::Trouble::Outage, "503");
-        }
-        let (job, _) = waiting(conclude(&settings(), &breakers, job(), Err(unavailable()), NOW));
-        assert_eq!(job.attempt, 0);
+    fn a_failure_that_is_the_services_costs_no_attempt_and_not_the_jobs_day() {
+        let (job, _) = waiting(conclude(&settings(), job(), Err(unavailable()), Blame::Service, NOW));
+        assert_eq!((job.attempt, job.waited_ms, job.history.len()), (0, 0, 1));
+    }
+
+    #[test]
+    fn what_is_refused_is_tried_twice() {
+        let refused = || {
+            let (operation, message, right) = ("o".to_owned(), "403".to_owned(), Right::ReadAsset);
+            StepError::from(BynderError::Forbidden { operation, message, right })
+        };
+        let (once, _) = waiting(settle(job(), Err(refused())));
+        let ended = settle(once, Err(refused()));
+        let Settlement::Fail { event, .. } = ended else { panic!("{ended:?}") };
+        assert!(
+            matches!(event.outcome, Outcome::Failed(failure) if failure.class == FailureClass::Permission)
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::{Bynder, BynderError};
+use super::{Bynder, BynderError, Right};
 use crate::http::{self, AnswerError, Operation, Sent, TransportError};
 
 /// The body of most errors; `statuscode` is sometimes a string and says nothing new.
@@ -86,7 +86,11 @@ impl Bynder {
             return Ok(response);
         }
         let text = http::read_text(response).await;
-        Err(refusal(operation, status, &text))
+        let right = match kind {
+            Operation::Asset | Operation::DownloadPlace => Right::ReadAsset,
+            _ => Right::Other,
+        };
+        Err(refusal(operation, status, &text, right))
     }
 
     /// Decodes an answer that says success.
@@ -110,7 +114,7 @@ pub(super) fn unavailable(operation: &str, error: TransportError) -> BynderError
 }
 
 /// An answer that is no success, told apart by its status alone: bodies are text, JSON or web pages.
-fn refusal(operation: &str, status: StatusCode, text: &str) -> BynderError {
+fn refusal(operation: &str, status: StatusCode, text: &str, right: Right) -> BynderError {
     let operation = operation.to_owned();
     let message = serde_json::from_str::<ErrorBody>(text)
         .ok()
@@ -118,7 +122,7 @@ fn refusal(operation: &str, status: StatusCode, text: &str) -> BynderError {
         .map_or_else(|| text.to_owned(), |message| http::excerpt(&message));
     match status.as_u16() {
         401 => BynderError::Unauthorized { operation, message },
-        403 => BynderError::Forbidden { operation, message },
+        403 => BynderError::Forbidden { operation, message, right },
         404 => BynderError::NotFound { operation, message },
         408 => BynderError::Unavailable { operation, reason: message, sent: Sent::Maybe },
         300..=399 => BynderError::Misconfigured { operation, reason: format!("it redirects with {status}") },

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::call::unavailable;
-use super::{Bynder, BynderError};
+use super::{Bynder, BynderError, Right};
 use crate::asset::AssetId;
 use crate::hash::ContentHash;
 use crate::http::{self, Operation, Rest, Sent};
@@ -75,6 +75,11 @@ impl Bynder {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Asks where a version's file is, and fetches nothing: whether the token may read it.
+    pub async fn may_download(&self, id: &AssetId, version: u32) -> Result<(), BynderError> {
+        self.place(&description(id, version), id, version).await.map(|_| ())
     }
 
     /// Downloads one version and tells its hash and length; nothing of it is kept.
@@ -175,7 +180,7 @@ fn redirect(from: &Url, response: &Response) -> Option<Url> {
 pub(super) fn storage_refusal(operation: &str, status: StatusCode, message: String) -> BynderError {
     let operation = operation.to_owned();
     match status.as_u16() {
-        403 => BynderError::Forbidden { operation, message },
+        403 => BynderError::Forbidden { operation, message, right: Right::ReadAsset },
         404 => BynderError::NotFound { operation, message },
         400..=499 => BynderError::Refused { operation, status: status.as_u16(), message },
         _ => {

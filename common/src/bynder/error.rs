@@ -5,6 +5,15 @@ use std::time::Duration;
 use super::Paused;
 use crate::http::Sent;
 
+/// A right that the portal refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// To see one asset or its file: portals restrict single assets and whole brands.
+    ReadAsset,
+    /// Any other, which depends on scope and role alone.
+    Other,
+}
+
 /// A call to the portal or its storage that did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BynderError {
@@ -39,6 +48,8 @@ pub enum BynderError {
         operation: String,
         /// What the portal said.
         message: String,
+        /// Which right is missing.
+        right: Right,
     },
     /// 404: the asset, version or import does not exist.
     #[error("{operation}: Bynder does not know it ({message})")]

@@ -99,6 +99,13 @@ impl Bynder {
         self.list_as_of_now(|| query.clone()).await
     }
 
+    /// The newest assets that the listing knows, at most a page.
+    pub async fn newest(&self, limit: u32) -> Result<Vec<Asset>, BynderError> {
+        let order = Some((DateField::Created, Order::Descending));
+        let query = ListQuery { limit, order, include_versions: true, ..ListQuery::default() };
+        self.list(&query).await.map(|page| page.assets)
+    }
+
     /// All assets created at this time or later that the listing knows by now: as many calls as there are pages.
     pub async fn created_since(&self, since: Timestamp) -> Result<Vec<Asset>, BynderError> {
         let mut assets = Vec::new();

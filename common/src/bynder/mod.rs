@@ -34,7 +34,7 @@ use url::Url;
 pub use account::{Account, Named};
 pub use credential::Credential;
 pub use download::Download;
-pub use error::BynderError;
+pub use error::{BynderError, Right};
 pub use list::{DateField, ListQuery, Order, Page};
 pub use metaproperty::{Metaproperty, PropertyOption};
 pub use poll::{ImportId, ImportState};

@@ -16,6 +16,17 @@ impl StepSet {
     /// The steps that call Imatag.
     pub const AT_IMATAG: Self = Self(TRANSFER | SUBMIT_FRESH | SUBMIT_BACKLOG);
 
+    /// All jobs at one step.
+    pub const fn of(step: Step) -> Self {
+        Self(kind(step, Lane::Fresh) | kind(step, Lane::Backlog))
+    }
+
+    /// The steps in both sets.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 & others.0)
+    }
+
     /// What is left without the others.
     #[must_use]
     pub const fn without(self, others: Self) -> Self {

@@ -31,6 +31,9 @@ pub const MEMORY_LIMIT: u64 = 2 << 20;
 /// Space is reserved in units of 64 KiB, so that a 4 GiB unit count reaches far beyond any disk.
 const UNIT: u64 = 64 << 10;
 
+/// What is written to see whether the disk is full: more than the reserve that some file systems keep for small files.
+const PROBE_BYTES: usize = 1 << 20;
+
 /// How long a file waits for others to leave the spool before it gives up.
 const LONGEST_WAIT_FOR_SPACE: Duration = Duration::from_mins(5);
 
@@ -90,6 +93,24 @@ impl Spool {
             directory: directory.to_owned(),
             space: Arc::new(Semaphore::new(units as usize)),
             capacity_units: units,
+        })
+    }
+
+    /// Writes and removes a small file: whether the directory takes any.
+    ///
+    /// # Errors
+    /// What the system says, and the directory.
+    pub async fn try_writing(&self) -> io::Result<()> {
+        let directory = self.directory.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            let file = tempfile::tempfile_in(&directory)?;
+            file.write_all_at(&vec![1; PROBE_BYTES], 0)?;
+            // Some file systems notice that they are full only here.
+            file.sync_all()
+        });
+        written.await.map_err(io::Error::other)?.map_err(|error| {
+            let directory = self.directory.display();
+            io::Error::new(error.kind(), format!("cannot write to the spool directory {directory}: {error}"))
         })
     }
 

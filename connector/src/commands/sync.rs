@@ -142,14 +142,16 @@ async fn unusable(breakers: &Breakers) -> Failure {
         match halt.trouble {
             Trouble::Credential => return Failure::Credential(reason),
             Trouble::Configuration => return Failure::Configuration(reason),
-            Trouble::Permission if lasted > LONGEST_REFUSAL => return Failure::Credential(reason),
+            Trouble::ReadRefused | Trouble::WriteRefused if lasted > LONGEST_REFUSAL => {
+                return Failure::Credential(reason);
+            }
             Trouble::Outage if lasted > LONGEST_OUTAGE => {
                 return Failure::Temporary(format!(
                     "{service} has been out for {} s: {reason}",
                     lasted.as_secs()
                 ));
             }
-            Trouble::Permission | Trouble::Outage => {}
+            Trouble::ReadRefused | Trouble::WriteRefused | Trouble::Outage => {}
         }
     }
 }

@@ -44,6 +44,10 @@ pub(super) async fn submit(shared: &Shared, wire: Wire, call: Call) -> Response 
     if wire == Wire::Link && arrived.product.as_deref() != Some("invisible") {
         return refuse(wire, 400, "product is required");
     }
+    let asset = arrived.metadata.get("bynder_media_id");
+    if asset.is_some_and(|id| shared.world().breaks_imatag.contains(id)) {
+        return refuse(wire, 500, "internal server error");
+    }
     let homedir = &shared.credentials.homedir;
     if directory != *homedir && !directory.starts_with(&format!("{homedir}/")) {
         let asset = arrived.metadata.get("bynder_media_id").cloned().unwrap_or_default();

@@ -40,6 +40,8 @@ pub struct NewAsset {
     pub attached: Attached,
     /// Whether the token's user may not download it, as with an archived asset without the role.
     pub refuses_download: bool,
+    /// Whether Imatag breaks down over its file, each time.
+    pub breaks_imatag: bool,
     /// The id of its brand.
     pub brand: String,
     /// Whether its use is limited.
@@ -75,6 +77,7 @@ impl NewAsset {
             restricted: Restricted::default(),
             attached: Attached::default(),
             refuses_download: false,
+            breaks_imatag: false,
             brand: BRAND.to_owned(),
             limited: false,
             orientation: "landscape".to_owned(),
@@ -158,7 +161,11 @@ pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<Strin
     let row = asset.row(false);
     let long_ago = Instant::now().checked_sub(shared.options.index_lag * 2).unwrap_or_else(Instant::now);
     asset.indexed.push((long_ago, Some(row)));
-    shared.world().assets.insert(id.clone(), asset);
+    let mut world = shared.world();
+    if new.breaks_imatag {
+        world.breaks_imatag.insert(id.clone());
+    }
+    world.assets.insert(id.clone(), asset);
     Ok(id)
 }
 

@@ -63,6 +63,8 @@ pub(crate) struct Credentials {
 /// The state of both services.
 pub(crate) struct World {
     pub(crate) assets: BTreeMap<String, Asset>,
+    /// Assets over whose files Imatag breaks down.
+    pub(crate) breaks_imatag: HashSet<String>,
     pub(crate) uploads: HashMap<String, Upload>,
     pub(crate) imports: HashMap<String, Import>,
     pub(crate) links: HashMap<String, Link>,
@@ -154,6 +156,7 @@ impl Shared {
         };
         let world = World {
             assets: BTreeMap::new(),
+            breaks_imatag: HashSet::new(),
             uploads: HashMap::new(),
             imports: HashMap::new(),
             links: HashMap::new(),

@@ -152,7 +152,7 @@ impl Bynder {
                 }
                 // The policy ran out, or the place is gone: the next try asks for a new one.
                 Err(
-                    BynderError::Forbidden { operation, message }
+                    BynderError::Forbidden { operation, message, .. }
                     | BynderError::NotFound { operation, message },
                 ) => {
                     let reason = format!("storage refuses a part: {message}");

@@ -5,6 +5,7 @@ use prometheus::{Counter, Gauge, IntCounter, IntGauge, IntGaugeVec, Result};
 use super::Metrics;
 use super::register::Register;
 use crate::budget::Figures;
+use crate::job::Step;
 use crate::service::Service;
 
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(super) struct BudgetSeries {
     paused: IntGaugeVec,
     quiet_hours: IntGauge,
     breakers: IntGaugeVec,
+    slowed: IntGaugeVec,
 }
 
 impl BudgetSeries {
@@ -53,12 +55,20 @@ impl BudgetSeries {
                 "Whether a service counts as out.",
                 "service",
             )?,
+            slowed: register.gauges(
+                "connector_step_slowed",
+                "Whether a step fails job after job and is taken one job at a time.",
+                "step",
+            )?,
         };
         for by in ["bynder", "imatag", "operator"] {
             series.paused.with_label_values(&[by]);
         }
         for service in Service::ALL {
             series.breakers.with_label_values(&[service.label()]);
+        }
+        for step in Step::LATEST_FIRST {
+            series.slowed.with_label_values(&[step.name()]);
         }
         Ok(series)
     }
@@ -90,6 +100,11 @@ impl Metrics {
     /// Quiet hours began or ended.
     pub fn quiet_hours(&self, quiet: bool) {
         self.series.budget.quiet_hours.set(quiet.into());
+    }
+
+    /// The step is taken one job at a time, or freely again.
+    pub fn step_slowed(&self, step: Step, slowed: bool) {
+        self.series.budget.slowed.with_label_values(&[step.name()]).set(slowed.into());
     }
 
     /// The service's breaker opened or closed.

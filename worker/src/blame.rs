@@ -1,0 +1,93 @@
+//! What the end of a step says of the services, and whose fault a failure is.
+
+use common::bynder::BynderError;
+use common::job::{Job, Step};
+use common::service::Service;
+
+use crate::breaker::{Blame, Breakers, Pace, Trouble};
+use crate::error::{Against, StepError, Verdict};
+use crate::probe::{Evidence, Probed};
+use crate::step::{StepEnd, Wait};
+
+/// Notes how the step ended with the breakers. For a failed one: whether the job or the service is at fault.
+pub(crate) async fn attribute(
+    breakers: &Breakers,
+    evidence: &impl Evidence,
+    pace: Pace,
+    job: &Job,
+    result: &Result<StepEnd, StepError>,
+) -> Blame {
+    let error = match result {
+        Ok(end) => {
+            note_success(breakers, job, end);
+            return Blame::Job;
+        }
+        Err(error) => error,
+    };
+    let Verdict::Retry { against: Some(against), .. } = error.verdict() else { return Blame::Job };
+    let reason = error.to_string();
+    match against {
+        Against::Answers(service) => {
+            if breakers.is_out(service) {
+                return breakers.halt_for(service, Trouble::Outage, &reason);
+            }
+            match evidence.of(service).await {
+                Probed::Down(why) => breakers.halt_for(service, Trouble::Outage, &why),
+                Probed::Up => breakers.failed_alone(service, job.step, &job.job_id, pace),
+            }
+        }
+        Against::Credential(service) => breakers.halt_for(service, Trouble::Credential, &reason),
+        Against::Configuration(service) => breakers.halt_for(service, Trouble::Configuration, &reason),
+        Against::RightToWrite => breakers.write_refused(&job.job_id, &reason),
+        Against::RightToSubmit => breakers.submit_refused(&job.job_id, &reason),
+        Against::RightToRead => match breakers.read_refused(&job.job_id) {
+            Some(blame) => blame,
+            None => try_other_assets(breakers, evidence, &reason).await,
+        },
+    }
+}
+
+async fn try_other_assets(breakers: &Breakers, evidence: &impl Evidence, reason: &str) -> Blame {
+    match evidence.may_read_any().await {
+        Ok(true) => {
+            breakers.may_read();
+            Blame::Job
+        }
+        Ok(false) => breakers.halt_for(Service::Bynder, Trouble::ReadRefused, reason),
+        // The next refusal asks again.
+        Err(BynderError::Paused { .. } | BynderError::Shared { .. }) => Blame::Service,
+        Err(error) => {
+            tracing::warn!(%error, "cannot find out whether other assets may be read");
+            Blame::Service
+        }
+    }
+}
+
+fn note_success(breakers: &Breakers, job: &Job, end: &StepEnd) {
+    for service in answered(job.step, end) {
+        breakers.succeeded(*service, job.step);
+    }
+    // The marker was written or the version saved: there is no further right to be refused.
+    let marked_ahead = job.effects.marked.is_some();
+    if matches!(
+        (job.step, end, marked_ahead),
+        (Step::Transfer, StepEnd::Next(Step::Save) | StepEnd::Later(Step::Save), true)
+            | (Step::Save, StepEnd::Ended(_), _)
+    ) {
+        breakers.permitted(Service::Bynder);
+        breakers.permitted(Service::Imatag);
+    }
+}
+
+/// The services that must have answered well for the step to end like this.
+fn answered(step: Step, end: &StepEnd) -> &'static [Service] {
+    match (step, end) {
+        (_, StepEnd::NotYet(Wait::Moment) | StepEnd::Redo { .. })
+        | (Step::Submit, StepEnd::NotYet(Wait::Service)) => &[],
+        (Step::Submit, StepEnd::Next(Step::Transfer | Step::Save) | StepEnd::Later(Step::Transfer))
+        | (Step::Transfer, StepEnd::Next(Step::Save) | StepEnd::Later(_)) => &Service::ALL,
+        (Step::Transfer, StepEnd::NotYet(Wait::Service)) => &[Service::Imatag],
+        (Step::Save, StepEnd::NotYet(Wait::Service))
+        | (_, StepEnd::Next(_) | StepEnd::Later(_) | StepEnd::Ended(_)) => &[Service::Bynder],
+    }
+}

@@ -1,0 +1,116 @@
+//! A job that may be what kills its process runs alone, so that it takes no other along. It waits for the others without
+//! holding them up, and stops the intake only for a bounded time.
+
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::Instant;
+
+/// More steps than ever run at once.
+const MOST: u32 = 1 << 16;
+/// How often a lone job looks whether the others are done.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long the intake stops for a lone job at most; steps that take longer go on, and the job comes back.
+const LONGEST_DRAIN: Duration = Duration::from_secs(30);
+
+/// Who runs alone, and who beside others.
+#[derive(Debug)]
+pub(crate) struct Solitude {
+    places: Semaphore,
+    /// Jobs that wait to be alone.
+    waiting: watch::Sender<u32>,
+}
+
+impl Default for Solitude {
+    fn default() -> Self {
+        Self { places: Semaphore::new(MOST as usize), waiting: watch::Sender::new(0) }
+    }
+}
+
+/// Counts a lone job as waiting for as long as it does.
+struct Waiting<'a>(&'a watch::Sender<u32>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
+impl Solitude {
+    /// A place among others; waits while a job runs alone.
+    pub(crate) async fn among_others(&self) -> Option<SemaphorePermit<'_>> {
+        self.places.acquire().await.ok()
+    }
+
+    /// The only place. `None`: the others took too long.
+    pub(crate) async fn alone(&self) -> Option<SemaphorePermit<'_>> {
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let _waiting = Waiting(&self.waiting);
+        let begun = Instant::now();
+        loop {
+            // Nothing queues here: a fair queue would hold up the steps of jobs that were taken already.
+            match self.places.try_acquire_many(MOST) {
+                Ok(permit) => return Some(permit),
+                Err(_) if begun.elapsed() < LONGEST_DRAIN => tokio::time::sleep(LOOK).await,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Resolves when jobs may be taken: when no job waits to be alone. Cancel-safe.
+    pub(crate) async fn open(&self) {
+        // The sender lives as long as this.
+        let _ = self.waiting.subscribe().wait_for(|waiting| *waiting == 0).await;
+    }
+
+    /// Resolves when a job waits to be alone. Cancel-safe.
+    pub(crate) async fn wanted(&self) {
+        let _ = self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lone_job_waits_for_the_others_and_keeps_new_ones_out() {
+        let solitude = Solitude::default();
+        let other = solitude.among_others().await.unwrap();
+        let mut alone = Box::pin(solitude.alone());
+        assert!(alone.as_mut().now_or_never().is_none());
+        assert!(solitude.open().now_or_never().is_none());
+        solitude.wanted().await;
+        drop(other);
+        let permit = alone.await.unwrap();
+        assert!(solitude.among_others().now_or_never().is_none());
+        drop(permit);
+        solitude.open().await;
+        assert!(solitude.among_others().await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_step_neither_ends_nor_idles_the_worker_for_a_lone_job() {
+        let solitude = Solitude::default();
+        let film = solitude.among_others().await.unwrap();
+        let began = Instant::now();
+        assert!(solitude.alone().await.is_none());
+        assert!(began.elapsed() <= LONGEST_DRAIN + LOOK);
+        solitude.open().await;
+        assert!(solitude.among_others().await.is_some());
+        drop(film);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn steps_that_were_taken_already_begin_while_a_lone_job_waits() {
+        let solitude = Solitude::default();
+        let film = solitude.among_others().await.unwrap();
+        let alone = solitude.alone();
+        tokio::pin!(alone);
+        assert!(alone.as_mut().now_or_never().is_none());
+        assert!(solitude.among_others().now_or_never().is_some());
+        drop(film);
+    }
+}
