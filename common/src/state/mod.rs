@@ -176,13 +176,25 @@ impl State {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, DatabaseError> + Send + 'static,
     {
+        self.write_then(change, |value| value).await
+    }
+
+    /// As [`State::write`], and makes the changes in memory that belong to the durable one, before any other change of
+    /// the file. `committed` runs only once the durable change is on disk, also where the caller was cancelled. `change`
+    /// must touch nothing but the file, since a commit can fail.
+    pub async fn write_then<T, U, F, C>(&self, change: F, committed: C) -> Result<U, DatabaseError>
+    where
+        U: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, DatabaseError> + Send + 'static,
+        C: FnOnce(T) -> U + Send + 'static,
+    {
         self.blocking(move |connection| {
             fault::crash_point("database.before");
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = change(&transaction)?;
             transaction.commit()?;
             fault::crash_point("database.after");
-            Ok(value)
+            Ok(committed(value))
         })
         .await
     }

@@ -82,28 +82,23 @@ impl EmbeddedQueue {
     }
 
     async fn take(&self, steps: StepSet) -> Result<Option<Delivery>, QueueError> {
-        let shared = Arc::clone(&self.shared);
-        let returned = std::mem::take(&mut *lock(&self.shared.dropped));
+        let (shared, committed) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
         let now = Timestamp::now().as_millisecond();
         let received = Arc::new(AtomicBool::new(false));
         let noted = Arc::clone(&received);
-        // The receipt is made before this future can be cancelled, so a delivery nobody receives comes back.
-        let taken = self.shared.state.write(move |transaction| {
-            rows::make_ready(transaction, &returned)?;
-            let Some(row) = rows::take(transaction, steps, now)? else { return Ok(None) };
-            let job = row.job.job_id.clone();
-            let receipt = Guard::new(move || {
-                lock(&shared.dropped).push(Dropped { job, received: noted.load(Ordering::Relaxed) });
-                shared.changed.notify_waiters();
-            });
-            Ok(Some(Delivery {
-                job: row.job,
-                redelivered: row.redelivered,
-                deliveries: row.deliveries,
-                receipt,
-                ticket: None,
-            }))
-        });
+        let taken = self.shared.state.write_then(
+            move |transaction| {
+                let returned = lock(&shared.dropped).clone();
+                rows::make_ready(transaction, &returned)?;
+                Ok((returned.len(), rows::take(transaction, steps, now)?))
+            },
+            // The receipt is made before the future can be cancelled, so a delivery that is not received comes back.
+            move |(returned, row)| {
+                // What was dropped since is behind them, and nothing else takes any away meanwhile.
+                lock(&committed.dropped).drain(..returned);
+                row.map(|row| delivery(committed, row, noted))
+            },
+        );
         let taken = taken.await?;
         received.store(true, Ordering::Relaxed);
         Ok(taken)
@@ -114,6 +109,17 @@ impl EmbeddedQueue {
         let until = due.map(|due| u64::try_from(due - Timestamp::now().as_millisecond()).unwrap_or(0));
         Ok(until.map_or(LONGEST_SLEEP, Duration::from_millis).min(LONGEST_SLEEP))
     }
+}
+
+/// A delivery of a job that was taken, which comes back if it is dropped.
+fn delivery(shared: Arc<Shared>, row: rows::Taken, received: Arc<AtomicBool>) -> Delivery {
+    let rows::Taken { job, redelivered, deliveries } = row;
+    let job_id = job.job_id.clone();
+    let receipt = Guard::new(move || {
+        lock(&shared.dropped).push(Dropped { job: job_id, received: received.load(Ordering::Relaxed) });
+        shared.changed.notify_waiters();
+    });
+    Delivery { job, redelivered, deliveries, receipt, ticket: None }
 }
 
 fn count(
@@ -166,7 +172,7 @@ impl JobQueue for EmbeddedQueue {
             Settlement::Finish(_) => Vec::new(),
         };
         let now = Timestamp::now().as_millisecond();
-        self.write(move |transaction| {
+        let change = move |transaction: &rusqlite::Transaction<'_>| {
             match settlement {
                 Settlement::Forward(job) => rows::update(transaction, &job, &encoded, now)?,
                 Settlement::Wait { job, rung } => {
@@ -182,10 +188,12 @@ impl JobQueue for EmbeddedQueue {
                     ledger::note_outcome(transaction, &event)?;
                 }
             }
-            receipt.disarm();
             Ok(())
-        })
-        .await
+        };
+        // Not before the commit, which can fail: the job then comes back, as with any delivery that is dropped.
+        self.shared.state.write_then(change, move |()| receipt.disarm()).await?;
+        self.shared.changed.notify_waiters();
+        Ok(())
     }
 
     async fn lease(&self, asset: &AssetId) -> Result<Option<Lease>, QueueError> {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::job::{Lane, RunId};
+use crate::outcome::{Failure, FailureClass, Outcome};
 use crate::queue::conformance::{Harness, check_all};
 
 /// Keeps the directory as long as the queue.
@@ -52,4 +53,107 @@ async fn a_message_that_cannot_be_read_fails_with_an_outcome_and_stops_nobody() 
     assert_eq!(failed.len(), 1);
     assert!(failed[0].job.is_none());
     assert_eq!(failed[0].event.outcome.name(), "failed");
+}
+
+/// Changes of one queue's jobs that a trigger makes fail, as a full disk does.
+struct Disk {
+    state: State,
+}
+
+impl Disk {
+    /// Lets statements and begins through, and fails each commit: where a full disk shows in WAL mode.
+    async fn fail_commits(&self) {
+        self.run(
+            "CREATE TABLE none (id PRIMARY KEY);
+             CREATE TABLE owed (id REFERENCES none DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER full AFTER UPDATE ON jobs BEGIN INSERT INTO owed VALUES (1); END;
+             CREATE TRIGGER full_too AFTER DELETE ON jobs BEGIN INSERT INTO owed VALUES (1); END;",
+        )
+        .await;
+    }
+
+    async fn fail_statements(&self) {
+        self.run(
+            "CREATE TRIGGER full BEFORE UPDATE ON jobs BEGIN SELECT RAISE(ABORT, 'full'); END;
+             CREATE TRIGGER full_too BEFORE DELETE ON jobs BEGIN SELECT RAISE(ABORT, 'full'); END;",
+        )
+        .await;
+    }
+
+    async fn mend(&self) {
+        self.run("DROP TRIGGER full; DROP TRIGGER full_too").await;
+    }
+
+    async fn run(&self, sql: &'static str) {
+        self.state.write(move |transaction| Ok(transaction.execute_batch(sql)?)).await.unwrap();
+    }
+}
+
+async fn queue_on_a_disk() -> (tempfile::TempDir, EmbeddedQueue, Disk) {
+    let directory = tempfile::tempdir().unwrap();
+    let state = State::open(directory.path()).unwrap();
+    let queue = EmbeddedQueue::open(state.clone()).await.unwrap();
+    let job =
+        Job::new(RunId("r".to_owned()), "A".parse().unwrap(), "", Lane::Fresh, 1, None, Timestamp::now());
+    queue.publish(&job).await.unwrap();
+    (directory, queue, Disk { state })
+}
+
+async fn next(queue: &EmbeddedQueue) -> Delivery {
+    tokio::time::timeout(Duration::from_secs(20), queue.next(StepSet::ALL)).await.unwrap().unwrap()
+}
+
+fn each_settlement(job: &Job) -> [Settlement; 4] {
+    let failure = Failure { class: FailureClass::Refused, reason: String::new(), request_id: None };
+    let (job, at) = (Box::new(job.clone()), Timestamp::now());
+    [
+        Settlement::Forward(job.clone()),
+        Settlement::Wait { job: job.clone(), rung: Duration::ZERO },
+        Settlement::Finish(Box::new(job.ended(Outcome::AlreadyProtected, at))),
+        Settlement::Fail { event: Box::new(job.ended(Outcome::Failed(failure), at)), job },
+    ]
+}
+
+#[tokio::test]
+async fn a_job_whose_settlement_cannot_be_committed_comes_back() {
+    for settlement in 0..4 {
+        let (_directory, queue, disk) = queue_on_a_disk().await;
+        let delivery = next(&queue).await;
+        disk.fail_commits().await;
+        let settlement = each_settlement(&delivery.job)[settlement].clone();
+        queue.settle(delivery, settlement).await.unwrap_err();
+        disk.mend().await;
+        let again = next(&queue).await;
+        assert!(again.redelivered);
+        let settlement = each_settlement(&again.job)[2].clone();
+        queue.settle(again, settlement).await.unwrap();
+        assert_eq!(queue.depth().await.unwrap(), Depth::default());
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_delivery_comes_back_although_looking_for_work_failed_meanwhile() {
+    let (_directory, queue, disk) = queue_on_a_disk().await;
+    let delivery = next(&queue).await;
+    disk.fail_statements().await;
+    let settlement = each_settlement(&delivery.job)[0].clone();
+    queue.settle(delivery, settlement).await.unwrap_err();
+    for _ in 0..2 {
+        queue.take(StepSet::ALL).await.unwrap_err();
+    }
+    disk.mend().await;
+    let again = next(&queue).await;
+    assert_eq!((again.redelivered, again.deliveries), (true, 2));
+}
+
+#[tokio::test]
+async fn a_job_whose_taking_cannot_be_committed_is_handed_out_once() {
+    let (_directory, queue, disk) = queue_on_a_disk().await;
+    disk.fail_commits().await;
+    queue.take(StepSet::ALL).await.unwrap_err();
+    assert!(lock(&queue.shared.dropped).is_empty(), "a delivery that was never made cannot come back");
+    disk.mend().await;
+    let delivery = next(&queue).await;
+    assert_eq!((delivery.redelivered, delivery.deliveries), (false, 1));
+    assert!(queue.take(StepSet::ALL).await.unwrap().is_none());
 }
