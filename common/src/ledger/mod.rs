@@ -310,8 +310,8 @@ impl Ledger {
             .await
     }
 
-    /// Takes in outcomes that came from elsewhere, in one transaction. A job has one outcome: a second one counts
-    /// only after a failure, since a failed job can be replayed.
+    /// Takes in outcomes that came from elsewhere, in one transaction. A job has one outcome: another one counts
+    /// only after a failure, since a failed job can be replayed, and only if it is no copy of one that is known.
     pub(crate) async fn fold(&self, events: Vec<OutcomeEvent>) -> Result<(), DatabaseError> {
         self.state
             .write(move |transaction| {
@@ -351,11 +351,18 @@ impl Ledger {
     }
 }
 
+/// Copies of a message are equal in every field. Times decide nothing: two workers' clocks differ.
 fn is_news(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Result<bool, DatabaseError> {
-    let sql = "SELECT event FROM outcomes WHERE job_id = ?1 ORDER BY sequence DESC LIMIT 1";
-    let known: Option<String> = transaction.query_row(sql, [&event.job_id.0], |row| row.get(0)).optional()?;
-    let Some(known) = known.and_then(|known| serde_json::from_str::<OutcomeEvent>(&known).ok()) else {
-        return Ok(true);
-    };
-    Ok(matches!(known.outcome, Outcome::Failed(_)) && event.at > known.at)
+    let sql = "SELECT event FROM outcomes WHERE job_id = ?1 ORDER BY sequence";
+    let mut statement = transaction.prepare_cached(sql)?;
+    let known = statement.query_map([&event.job_id.0], |row| row.get::<_, String>(0))?;
+    let mut ended = false;
+    for known in known {
+        let Ok(known) = serde_json::from_str::<OutcomeEvent>(&known?) else { continue };
+        if known == *event {
+            return Ok(false);
+        }
+        ended = !matches!(known.outcome, Outcome::Failed(_));
+    }
+    Ok(!ended)
 }

@@ -39,6 +39,25 @@ async fn only_the_last_outcome_decides_whether_a_version_failed() {
 }
 
 #[tokio::test]
+async fn an_outcome_after_a_failure_counts_whatever_the_clock_that_it_was_noted_by() {
+    let (_directory, ledger) = ledger();
+    let now = Timestamp::now();
+    let failure = |reason: &str| {
+        let reason = reason.to_owned();
+        Outcome::Failed(Failure { class: FailureClass::Refused, reason, request_id: None })
+    };
+    // The worker that failed the job was ahead of the one that did it again, and then of the one that ended it.
+    let hour = jiff::SignedDuration::from_hours(1);
+    let first = job().ended(failure("one"), now + hour);
+    let second = job().ended(failure("two"), now);
+    let done = job().ended(Outcome::Watermarked { version: 4 }, now - hour);
+    let late = job().ended(failure("late"), now + hour);
+    let events = [&first, &first, &second, &first, &done, &second, &done, &late].map(Clone::clone);
+    ledger.fold(events.to_vec()).await.unwrap();
+    assert_eq!(ledger.outcomes_of(&job().asset_id).await.unwrap(), [first, second, done]);
+}
+
+#[tokio::test]
 async fn the_cursor_moves_only_with_a_whole_walk() {
     let (_directory, ledger) = ledger();
     let started: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
