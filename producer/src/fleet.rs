@@ -13,7 +13,7 @@ use common::queue::{Depth, JobQueue, QueueError, RabbitQueue};
 use common::state::State;
 use common::telemetry::{Metrics, Readiness, RunResult};
 use common::{quiet_hours, wiring};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -28,9 +28,6 @@ use crate::{Hindrances, Limit, Progress, Summary, first_run};
 const BROKER_PATIENCE: Duration = Duration::from_secs(30);
 /// How soon after something that passes by itself to try again.
 pub(crate) const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// Twice what a job may wait in all. A job that is out for longer was lost with the broker's data; if it was not, there
-/// are two of it, and the later one finds the work done.
-const LONGEST_JOB: SignedDuration = SignedDuration::from_hours(48);
 /// How often outcomes are looked for when there were none.
 pub(crate) const LOOK: Duration = Duration::from_millis(300);
 /// How often the record is looked at for what others added.
@@ -168,10 +165,7 @@ impl Fleet {
     ) -> Result<Ended, Failure> {
         let started = Instant::now();
         let before = self.budget.used();
-        let lost = self.ledger.give_up_before(Timestamp::now() - LONGEST_JOB).await?;
-        if lost > 0 {
-            tracing::warn!(jobs = lost, "no outcome came for two days; their assets are taken up again");
-        }
+        self.give_up_lost().await?;
         let cursor = self.ledger.cursor().await?;
         let options = options(&self.config, scope, cursor);
         let patience = Patience::until(stop.clone());
@@ -203,6 +197,31 @@ impl Fleet {
         Ok(Ended { summary, limit: report.found.limit, without_outcome })
     }
 
+    /// Gives up the jobs that are in no queue and in nobody's hands any more: their assets are taken up again.
+    async fn give_up_lost(&self) -> Result<(), Failure> {
+        if !self.ledger.has_open().await? {
+            return Ok(());
+        }
+        let look = match self.queue.look().await {
+            Err(error) if error.is_retryable() => {
+                tracing::debug!(%error, "cannot look at the queues; the next run does");
+                return Ok(());
+            }
+            look => look?,
+        };
+        // What was noted after the look does not matter; what was noted before must be in the record.
+        while self.queue.fold_outcomes(&self.ledger).await? > 0 {}
+        let apart = self.config.producer.lost_after.0;
+        let lost = self.ledger.give_up_lost(look, Timestamp::now(), apart).await?;
+        if lost > 0 {
+            tracing::warn!(
+                jobs = lost,
+                "jobs are in no queue and in no worker's hands, or open for longer than a job lives; their assets are taken up again"
+            );
+        }
+        Ok(())
+    }
+
     /// Waits for the outcomes of a run; returns how many will not come.
     async fn outcomes_of(
         &self,
@@ -214,7 +233,7 @@ impl Fleet {
         let mut progress = Progress::new(quiet);
         let mut depth = Depth::default();
         let mut measured: Option<Instant> = None;
-        // Something happened lately: an outcome, or a job in a queue. Workers' jobs in hand cannot be seen.
+        // Something happened lately: an outcome, or a job in a queue or in a worker's hands.
         let mut stirred = (u64::MAX, started);
         loop {
             let open = self.ledger.open_in(run).await?;
@@ -239,7 +258,8 @@ impl Fleet {
                 let others = Hindrances { quiet_hours, ..Hindrances::default() };
                 progress.show(&tally, &shown, &self.budget.figures(), &others);
             }
-            if open != stirred.0 || depth.open() > 0 {
+            let in_hand = self.queue.in_hand().is_some_and(|jobs| jobs > 0);
+            if open != stirred.0 || depth.open() > 0 || in_hand {
                 stirred = (open, Instant::now());
             }
             if stirred.1.elapsed() > self.config.producer.lost_after.0 {

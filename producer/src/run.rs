@@ -3,11 +3,13 @@
 mod ask;
 mod named;
 mod publish;
+mod take_up;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::asset::Asset;
+use common::asset::{Asset, AssetId};
 use common::bynder::{Bynder, BynderError, DateField};
 use common::config::{DateRange, Limits};
 use common::job::{Lane, RunId};
@@ -45,6 +47,8 @@ pub struct Environment {
     pub limits: Limits,
     /// What was published today, by every run.
     pub(crate) day: Arc<Day>,
+    /// Held by the one of several runs that takes up what was lost.
+    pub(crate) taking_up: Arc<tokio::sync::Mutex<()>>,
     /// What is counted.
     pub metrics: Metrics,
     /// Bytes in a part of an upload.
@@ -132,6 +136,11 @@ pub async fn run(
     observe: impl Fn(&Found),
 ) -> Result<Report, RunError> {
     let mut run = Run::start(environment, options, patience).await?;
+    // Filters that hold this once would leave lost jobs to nobody.
+    if !options.is_part {
+        run.take_up_lost().await?;
+    }
+    let lane = options.scope.lane();
     while let Some(step) = run.walk.next(patience).await? {
         run.found.listed += step.rows as u64;
         environment.metrics.assets_listed(step.rows as u64);
@@ -139,8 +148,7 @@ pub async fn run(
             if patience.is_over() {
                 return Err(RunError::Stopped);
             }
-            run.consider(asset).await?;
-            if run.found.limit.is_some() {
+            if !run.taken_up.contains(&asset.id) && run.consider(asset, lane).await? == Fate::Limited {
                 break;
             }
         }
@@ -160,6 +168,19 @@ fn bounds(range: Option<DateRange>) -> (Option<Timestamp>, Option<Timestamp>) {
     (range.from.map(a_second_before), range.before)
 }
 
+/// What becomes of an asset that was considered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It has a job.
+    Published,
+    /// It has none, for this reason.
+    Left(SkipReason),
+    /// It was deleted.
+    Gone,
+    /// A limit leaves no room for it.
+    Limited,
+}
+
 struct Run<'a> {
     environment: &'a Environment,
     options: &'a Options,
@@ -170,6 +191,8 @@ struct Run<'a> {
     found: Found,
     allowance: Allowance,
     named: Named,
+    /// Assets that were asked for by id; the walk need not look at them again.
+    taken_up: HashSet<AssetId>,
 }
 
 impl<'a> Run<'a> {
@@ -234,21 +257,21 @@ impl<'a> Run<'a> {
             found: Found::default(),
             allowance,
             named,
+            taken_up: HashSet::new(),
         })
     }
 
-    async fn consider(&mut self, asset: &Asset) -> Result<(), RunError> {
+    async fn consider(&mut self, asset: &Asset, lane: Lane) -> Result<Fate, RunError> {
         let environment = self.environment;
         self.named.saw(&asset.id);
         let known = environment.ledger.known(&asset.id).await?;
-        let lane = self.options.scope.lane();
         let settled = Timestamp::now() - environment.listing_settles_in;
         let marker = asset.marker(&environment.metaproperty);
         let mut asked = None;
         let mut decision = decide(asset, &marker, &environment.filter, known, lane, settled);
         if decision == Decision::AskVersion {
             asked = self.with_version(asset).await?;
-            let Some(asked) = &asked else { return Ok(()) };
+            let Some(asked) = &asked else { return Ok(Fate::Gone) };
             decision = decide(asked, &marker, &environment.filter, known, lane, settled);
         }
         decision = match (decision, asked.as_ref().unwrap_or(asset).active_version) {
@@ -276,9 +299,12 @@ impl<'a> Run<'a> {
                     environment.ledger.note_approved(&asset.id, version, Timestamp::now()).await?;
                 }
                 self.skip(reason);
-                Ok(())
+                Ok(Fate::Left(reason))
             }
-            Decision::Publish { base } => self.publish(asset, base).await,
+            Decision::Publish { base } => {
+                // What a lost job did is not known.
+                self.publish(asset, base, lane, known.lost.is_some()).await
+            }
             // A portal that tells no version even for a single asset: nothing can be saved there safely.
             Decision::AskVersion
             | Decision::AskOriginal(_)
@@ -286,7 +312,7 @@ impl<'a> Run<'a> {
             | Decision::AskAdditional(_) => {
                 self.skip(SkipReason::VersionUnknown);
                 tracing::error!(asset_id = %asset.id, "Bynder does not tell the asset's version; it is left alone");
-                Ok(())
+                Ok(Fate::Left(SkipReason::VersionUnknown))
             }
         }
     }

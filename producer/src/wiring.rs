@@ -37,6 +37,7 @@ pub fn environment(
         limits: config.limits.clone(),
         day: Arc::new(Day::new(&config.limits, ledger.clone())),
         ledger,
+        taking_up: Arc::default(),
         part_size: config.bynder.part_size.as_u64(),
         listing_settles_in: listing_settles_in(config),
     }

@@ -29,6 +29,7 @@ mod imatag_limits;
 mod large;
 mod limits;
 mod logging;
+mod lost;
 mod metrics;
 mod migrating;
 mod modes;

@@ -39,6 +39,9 @@ pub struct Beat {
     /// Services that it cannot use right now, for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub out: Vec<String>,
+    /// Deliveries in its hands, which the broker's queues do not show; absent from a release that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_hand: Option<u64>,
 }
 
 /// A silence, as told to others.

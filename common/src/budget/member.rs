@@ -177,6 +177,7 @@ impl Member {
             program: String::new(),
             deployment: String::new(),
             out: Vec::new(),
+            in_hand: None,
         };
         let passed = now.saturating_sub(self.announced).max(self.timing.beat / 4);
         let used = self.used.saturating_sub(self.used_before) as f64 / passed.as_secs_f64();

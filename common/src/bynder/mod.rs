@@ -47,6 +47,7 @@ use crate::http::{Transport, TransportError};
 use crate::telemetry::Metrics;
 use ahead::Places;
 use credential::Credentials;
+pub use together::MOST_IDS;
 use together::Together;
 
 use crate::asset::{Asset, AssetId};

@@ -16,7 +16,7 @@ use crate::job::{current_lane, in_lane};
 const GATHER: Duration = Duration::from_millis(250);
 
 /// Ids in one call: each has 35 characters and goes into the URL.
-pub(super) const MOST_IDS: usize = 50;
+pub const MOST_IDS: usize = 50;
 
 type Answer<V> = Result<Option<V>, BynderError>;
 type Answers<K, V> = Result<HashMap<K, V>, BynderError>;

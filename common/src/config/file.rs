@@ -283,7 +283,8 @@ pub struct ProducerSection {
     pub full_every: Option<Span>,
     /// How far a delta run reaches back before the last run's start: the index lags.
     pub overlap: Span,
-    /// How long a run that is waited for may see no outcome, with every queue empty, before it counts as incomplete.
+    /// Jobs without an outcome are given up that were in no queue and in no worker's hands for this long; their assets
+    /// are taken up again.
     pub lost_after: Span,
 }
 

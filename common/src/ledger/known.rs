@@ -14,6 +14,8 @@ use crate::state::DatabaseError;
 pub struct Known {
     /// A job for it, which the queue is known to have, has no outcome yet: the lane of the one that is done first.
     pub open: Option<Lane>,
+    /// The lane of a job for it that was given up: what that job did is not known.
+    pub lost: Option<Lane>,
     /// The version at which its last job failed for good.
     pub failed_version: Option<u32>,
     /// What its last job saved, if that waits for approval.
@@ -46,20 +48,23 @@ impl Ledger {
         let asset = asset.to_string();
         self.state
             .read(move |connection| {
+                // Of the two names, the fresh lane's is the greater.
                 let open: Option<String> = connection
                     .prepare_cached(
                         "SELECT max(lane) FROM published WHERE asset_id = ?1 AND open = 1 AND confirmed = 1",
                     )?
                     .query_row([&asset], |row| row.get(0))?;
-                let open =
-                    open.map(|lane| if lane == Lane::Fresh.name() { Lane::Fresh } else { Lane::Backlog });
+                let lost: Option<String> = connection
+                    .prepare_cached("SELECT max(lane) FROM published WHERE asset_id = ?1 AND lost = 1")?
+                    .query_row([&asset], |row| row.get(0))?;
+                let [open, lost] = [open, lost].map(|name| name.as_deref().map(lane_of));
                 let last: Option<String> = connection
                     .prepare_cached(
                         "SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1",
                     )?
                     .query_row([&asset], |row| row.get(0))
                     .optional()?;
-                let mut known = Known { open, ..Known::default() };
+                let mut known = Known { open, lost, ..Known::default() };
                 if let Some(event) = last.and_then(|event| serde_json::from_str::<OutcomeEvent>(&event).ok())
                 {
                     match event.outcome {
@@ -78,4 +83,9 @@ impl Ledger {
             })
             .await
     }
+}
+
+/// The lane by its name on record.
+pub(super) fn lane_of(name: &str) -> Lane {
+    if name == Lane::Fresh.name() { Lane::Fresh } else { Lane::Backlog }
 }

@@ -2,6 +2,7 @@
 
 mod evidence;
 mod known;
+mod lost;
 mod restoration;
 mod run;
 mod verification;
@@ -16,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 pub use evidence::{Counts, Extent, Line};
 pub use known::{Awaiting, Known, SavedVersion};
+pub use lost::{LostJob, QueueLook};
 pub use restoration::{Progress, Restoration};
 pub use run::{Run, RunMode, RunState, RunStatus};
 pub use verification::Verification;
@@ -243,6 +245,12 @@ pub(crate) fn note_published(transaction: &Transaction<'_>, job: &Job) -> Result
         "INSERT OR IGNORE INTO published (job_id, run_id, asset_id, base, at_ms, lane) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![job.job_id.0, job.run_id.0, job.asset_id.as_str(), job.base, job.created_at.as_millisecond(), job.lane.name()],
     )?;
+    if inserted > 0 {
+        // The asset belongs to this job now.
+        transaction
+            .prepare_cached("UPDATE published SET lost = 0 WHERE asset_id = ?1 AND lost = 1")?
+            .execute([job.asset_id.as_str()])?;
+    }
     Ok(inserted > 0)
 }
 
@@ -266,7 +274,7 @@ pub(crate) fn note_outcome(transaction: &Transaction<'_>, event: &OutcomeEvent) 
             event.at.as_millisecond(),
         ],
     )?;
-    transaction.execute("UPDATE published SET open = 0 WHERE job_id = ?1", [&event.job_id.0])?;
+    transaction.execute("UPDATE published SET open = 0, lost = 0 WHERE job_id = ?1", [&event.job_id.0])?;
     Ok(())
 }
 
@@ -323,24 +331,6 @@ impl Ledger {
                 Ok(())
             })
             .await
-    }
-
-    /// Stops waiting for jobs of a run: their assets can be taken up again. An outcome that comes late still counts.
-    pub async fn give_up_run(&self, run: &RunId) -> Result<(), DatabaseError> {
-        let run = run.to_string();
-        self.state
-            .write(move |transaction| {
-                transaction.execute("UPDATE published SET open = 0 WHERE run_id = ?1 AND open = 1", [run])?;
-                Ok(())
-            })
-            .await
-    }
-
-    /// Stops waiting for jobs that were published before this time; returns how many there were.
-    pub async fn give_up_before(&self, time: Timestamp) -> Result<usize, DatabaseError> {
-        let time = time.as_millisecond();
-        let sql = "UPDATE published SET open = 0 WHERE open = 1 AND at_ms < ?1";
-        self.state.write(move |transaction| Ok(transaction.execute(sql, [time])?)).await
     }
 
     /// Jobs of a run that have no outcome yet.

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "
     -- One row a job that is not done: waiting, in flight, or failed and replayable.
     CREATE TABLE jobs (
@@ -107,6 +107,20 @@ const STEPS: [&str; 5] = [
         BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
     CREATE TRIGGER restorations_are_kept BEFORE DELETE ON restorations
         BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
+",
+    "
+    -- A job that was given up without an outcome belongs to the producer until its asset was decided on again. Those that
+    -- an earlier release gave up count as well, unless something was noted of the asset since.
+    ALTER TABLE published ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+    UPDATE published SET lost = 1 WHERE open = 0
+        AND NOT EXISTS (SELECT 1 FROM outcomes
+            WHERE outcomes.asset_id = published.asset_id
+            AND (outcomes.job_id = published.job_id OR outcomes.at_ms >= published.at_ms))
+        AND NOT EXISTS (SELECT 1 FROM published AS later WHERE later.asset_id = published.asset_id AND later.open = 1);
+    CREATE INDEX published_lost ON published (asset_id) WHERE lost = 1;
+    CREATE INDEX published_open_by_time ON published (at_ms) WHERE open = 1;
+    -- Failures are few, and are looked for among all outcomes.
+    CREATE INDEX outcomes_failed ON outcomes (asset_id, sequence) WHERE outcome = 'failed';
 ",
 ];
 

@@ -153,3 +153,19 @@ async fn what_is_on_record_cannot_be_changed_or_deleted() {
         assert!(refused.to_string().contains("the ledger is append-only"), "{sql}: {refused}");
     }
 }
+
+#[tokio::test]
+async fn jobs_that_an_earlier_release_gave_up_are_taken_up_again() {
+    let directory = first_release();
+    let connection = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    let given_up = "INSERT INTO published VALUES (?1, 'run-1', ?2, 1, 1767323000000, 0)";
+    // Nothing is known of the first; the assets of the others ended, or have another job.
+    let assets = ["9", "2", "3"].map(|digit| format!("{digit}F0A9C2E-77B1-4D3C-9E5512AB34CD56EF"));
+    for asset in &assets {
+        connection.execute(given_up, [&format!("lost of {asset}"), asset]).unwrap();
+    }
+    drop(connection);
+    let ledger = Ledger::new(State::open(directory.path()).unwrap());
+    let lost = ledger.lost_jobs(None, 9).await.unwrap();
+    assert_eq!(lost.iter().map(|job| job.asset_id.as_str()).collect::<Vec<_>>(), [&assets[0]]);
+}

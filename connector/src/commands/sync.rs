@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use common::budget::Records;
 use common::config::Config;
 use common::failure::Failure;
+use common::ledger::QueueLook;
 use common::output;
 use common::patience::Patience;
 use common::queue::JobQueue;
@@ -48,6 +49,8 @@ pub(crate) async fn sync(
 ) -> Result<(Summary, Option<Limit>), Failure> {
     let started = Instant::now();
     let parts = wiring::parts(config).await?;
+    // What the queue in the state directory holds is not lost, however old; what it does not hold may be a fleet's.
+    parts.ledger.give_up_lost(QueueLook::Busy, Timestamp::now(), config.producer.lost_after.0).await?;
     let before = parts.ledger.latest_event().await?;
     let cursor = parts.ledger.cursor().await?;
     let run = &full_run::in_place(config, &parts.ledger, run).await?;

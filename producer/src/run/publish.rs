@@ -7,7 +7,7 @@ use common::job::{Job, Lane};
 use common::queue::QueueError;
 use jiff::Timestamp;
 
-use super::{Run, RunError};
+use super::{Fate, Run, RunError};
 use crate::allowance::Limit;
 
 /// Open jobs above which a run waits before it publishes more: the queue does not grow with the library.
@@ -18,17 +18,25 @@ const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 const LOOK_AT_QUEUE: Duration = Duration::from_millis(500);
 
 impl Run<'_> {
-    pub(super) async fn publish(&mut self, asset: &Asset, base: u32) -> Result<(), RunError> {
-        let lane = self.options.scope.lane();
+    pub(super) async fn publish(
+        &mut self,
+        asset: &Asset,
+        base: u32,
+        lane: Lane,
+        suspect: bool,
+    ) -> Result<Fate, RunError> {
         let marker = asset.property_text(&self.environment.metaproperty);
         let (id, name) = (asset.id.clone(), &asset.name);
         let mut job = Job::new(self.id.clone(), id, name, lane, base, marker, Timestamp::now());
         job.show_file(asset.shown_file());
         job.directory = Some(self.environment.destinations.of(asset).clone());
+        if suspect {
+            job.suspect_now();
+        }
         // A job for which an interrupted run had no answer has its place already, and is lost unless it is repeated.
         let has_place = self.environment.ledger.was_published(&job.job_id).await?;
         if !has_place && self.ended_by(self.allowance.spent(job.created_at).await?) {
-            return Ok(());
+            return Ok(Fate::Limited);
         }
         if !self.options.dry_run {
             self.let_the_queue_catch_up(lane).await?;
@@ -37,18 +45,27 @@ impl Run<'_> {
         if !has_place {
             let limit = self.allowance.take(job.created_at).await?;
             if self.ended_by(limit) {
-                return Ok(());
+                return Ok(Fate::Limited);
             }
         }
         self.found.select(asset, self.environment.part_size);
         self.environment.metrics.asset_selected();
         if self.options.dry_run {
-            return Ok(());
+            return Ok(Fate::Published);
         }
         self.patiently(async || self.environment.queue.publish(&job).await).await?;
         self.environment.metrics.job_published(lane);
         self.found.published += 1;
-        Ok(())
+        Ok(Fate::Published)
+    }
+
+    /// Whether the queue takes a batch of jobs more without a wait.
+    pub(super) async fn has_room(&self) -> Result<bool, RunError> {
+        if self.options.dry_run {
+            return Ok(true);
+        }
+        let depth = self.patiently(async || self.environment.queue.depth().await).await?;
+        Ok(depth.open() < MOST_OPEN_JOBS - JOBS_BETWEEN_LOOKS)
     }
 
     fn ended_by(&mut self, limit: Option<Limit>) -> bool {

@@ -134,6 +134,13 @@ impl Broker {
         }
     }
 
+    /// Kills it, takes its data away and starts it empty, as when its volume is lost.
+    pub(crate) async fn lose_volume(&self) {
+        self.kill();
+        std::fs::remove_dir_all(self.folder.path().join("data")).unwrap();
+        self.restart().await;
+    }
+
     /// Stops it in order.
     pub(crate) async fn stop(&self) {
         self.control(&["stop"]).await;

@@ -1,5 +1,6 @@
 //! The egress group on the broker: members announce themselves, silences and pauses stand on record.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -68,6 +69,7 @@ impl RabbitQueue {
         let options = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
         let consuming = receiver.basic_consume(own, ShortString::default(), options, FieldTable::default());
         let mut incoming = answered(consuming).await?;
+        self.crew.listens();
         let mut looked: Option<Instant> = None;
         loop {
             if looked.is_none_or(|at| at.elapsed() >= budget.beat()) {
@@ -77,6 +79,7 @@ impl RabbitQueue {
             let beat = Beat {
                 program: self.program.clone(),
                 deployment: self.topology.prefix().to_owned(),
+                in_hand: Some(self.in_flight.load(Ordering::Relaxed) + self.work.stashed_count() as u64),
                 ..budget.announce()
             };
             self.record_silence(&beat, recorded).await?;
@@ -95,9 +98,7 @@ impl RabbitQueue {
             loop {
                 tokio::select! {
                     message = incoming.next() => match message {
-                        Some(Ok(message)) if message.routing_key == group => hear(budget, &message.data),
-                        // Another group's.
-                        Some(Ok(_)) => {}
+                        Some(Ok(message)) => self.hear(budget, message.routing_key == group, &message.data),
                         Some(Err(error)) => return Err(QueueError::Unavailable(error.to_string())),
                         None => return Err(QueueError::Unavailable("the announcements ended".to_owned())),
                     },
@@ -106,6 +107,19 @@ impl RabbitQueue {
                     () = tokio::time::sleep_until(next) => break,
                 }
             }
+        }
+    }
+
+    /// Takes in an announcement; another egress group's says only what its member has in hand.
+    fn hear(&self, budget: &Budget, is_of_group: bool, body: &[u8]) {
+        match serde_json::from_slice::<Beat>(body) {
+            Ok(beat) => {
+                self.crew.heard(&beat);
+                if is_of_group {
+                    budget.heard(&beat);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "an announcement cannot be read"),
         }
     }
 
@@ -207,11 +221,4 @@ async fn is_there(channel: &Channel, queue: ShortString) -> Result<bool, QueueEr
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
     let found = answered(channel.queue_declare(queue, passive, FieldTable::default())).await?;
     Ok(found.message_count() > 0)
-}
-
-fn hear(budget: &Budget, body: &[u8]) {
-    match serde_json::from_slice::<Beat>(body) {
-        Ok(beat) => budget.heard(&beat),
-        Err(error) => tracing::warn!(%error, "an announcement cannot be read"),
-    }
 }

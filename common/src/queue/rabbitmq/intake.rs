@@ -194,6 +194,11 @@ impl Intake {
         self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many were fetched for somebody who went away.
+    pub(super) fn stashed_count(&self) -> usize {
+        self.stash().len()
+    }
+
     /// What was fetched for somebody who went away.
     pub(super) fn leftovers(&self) -> Vec<Taken> {
         std::mem::take(&mut *self.stash()).into_iter().map(|(_, taken)| taken).collect()

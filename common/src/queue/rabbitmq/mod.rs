@@ -7,6 +7,7 @@
 mod channels;
 mod contact;
 mod control;
+mod crew;
 mod failed;
 mod hold;
 mod intake;
@@ -37,6 +38,7 @@ use crate::job::{Job, JobId};
 use crate::ledger::Ledger;
 use crate::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
 use contact::Contact;
+use crew::Crew;
 use failed::Pass;
 use intake::{Intake, Taken};
 use lease::Leases;
@@ -110,6 +112,7 @@ pub struct Inner {
     leases: Leases,
     contact: Contact,
     in_flight: Arc<AtomicU64>,
+    crew: Crew,
     ledger: Option<Ledger>,
     /// Names this process's hold.
     process: String,
@@ -194,6 +197,7 @@ impl RabbitQueue {
             consume_link,
             contact,
             in_flight: Arc::default(),
+            crew: Crew::of(&settings.prefix),
             ledger,
             program: settings.program.clone(),
             process: uuid::Uuid::now_v7().simple().to_string(),
@@ -238,6 +242,12 @@ impl RabbitQueue {
     pub fn trouble(&self) -> Option<QueueError> {
         let links = [self.publisher.link(), &self.consume_link, &self.lease_link];
         links.into_iter().find_map(|link| link.live().err())
+    }
+
+    /// Deliveries in the hands of this deployment's processes; `None` while that is not known. The broker shows only what is
+    /// ready.
+    pub fn in_hand(&self) -> Option<u64> {
+        self.crew.in_hand()
     }
 
     /// Messages so far of which it is not known whether the broker took them.

@@ -7,18 +7,21 @@ use lapin::types::ShortString;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::super::QueueError;
+use super::super::{JobQueue, QueueError};
 use super::RabbitQueue;
 use super::intake::Taken;
 use super::lease::take_exclusively;
 use super::link::{ANSWER, answered};
 use super::message::{decode_event, properties};
 use super::publisher::Message;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, QueueLook};
 
 /// How long a producer waits for the one before: a connection that died may linger at the broker.
 const TAKEOVER: Duration = Duration::from_secs(30);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// Every process announces itself within this time.
+const HANDS_KNOWN: Duration = Duration::from_secs(6);
+const LOOK_AT_HANDS: Duration = Duration::from_millis(200);
 /// Outcomes taken into the ledger in one transaction.
 const BATCH: usize = 200;
 
@@ -86,6 +89,34 @@ impl RabbitQueue {
             }
             Ok(None) | Err(_) => "another producer is at work".to_owned(),
         }
+    }
+
+    /// Looks at every place where a job can be: the queues, those that wait and the dead letters among them, and the hands
+    /// of this deployment's processes.
+    ///
+    /// # Errors
+    /// The broker cannot be asked.
+    pub async fn look(&self) -> Result<QueueLook, QueueError> {
+        let is_empty = async || {
+            let depth = self.depth().await?;
+            Ok::<_, QueueError>(depth.open() == 0 && self.ready_in(self.topology.dead()).await? == 0)
+        };
+        if !is_empty().await? {
+            return Ok(QueueLook::Busy);
+        }
+        let known = async {
+            loop {
+                match self.in_hand() {
+                    Some(jobs) => break jobs,
+                    None => tokio::time::sleep(LOOK_AT_HANDS).await,
+                }
+            }
+        };
+        // Processes of an earlier release never say.
+        let hands = tokio::time::timeout(HANDS_KNOWN, known).await;
+        // What was in somebody's hands may be in a queue by now.
+        let is_empty = hands == Ok(0) && is_empty().await?;
+        Ok(if is_empty { QueueLook::Empty } else { QueueLook::Busy })
     }
 
     /// Takes outcomes into the ledger: there first, then away from the broker. Returns how many there were.

@@ -1,0 +1,92 @@
+//! Assets that are asked for by id: those of jobs that were given up.
+
+use std::collections::{BTreeMap, HashSet};
+
+use common::asset::{Asset, AssetId};
+use common::bynder::{ListQuery, MOST_IDS};
+use common::ledger::LostJob;
+use common::patience::patiently;
+use jiff::Timestamp;
+
+use super::{Fate, Run, RunError};
+use crate::filter::digits;
+use crate::select::SkipReason;
+
+impl Run<'_> {
+    /// Decides anew on the assets of jobs that were given up. What their jobs did is not known, so the new ones are
+    /// suspect. Those that find no room in the queue are left to the next run: what changed must not wait for them.
+    pub(super) async fn take_up_lost(&mut self) -> Result<(), RunError> {
+        let environment = self.environment;
+        let _alone = environment.taking_up.lock().await;
+        let mut after: Option<AssetId> = None;
+        loop {
+            let lost = environment.ledger.lost_jobs(after.as_ref(), MOST_IDS).await?;
+            after = lost.last().map(|job| job.asset_id.clone());
+            if after.is_none() || !self.has_room().await? {
+                return Ok(());
+            }
+            let listed = self.ask_for(lost.iter().map(|job| job.asset_id.clone()).collect()).await?;
+            for job in lost {
+                if self.patience.is_over() {
+                    return Err(RunError::Stopped);
+                }
+                let fate = self.take_up(&job, listed.get(&digits(job.asset_id.as_str()))).await?;
+                if fate == Fate::Limited {
+                    return Ok(());
+                }
+                self.taken_up.insert(job.asset_id);
+            }
+        }
+    }
+
+    async fn take_up(&mut self, job: &LostJob, listed: Option<&Asset>) -> Result<Fate, RunError> {
+        let fate = match listed {
+            Some(asset) => self.consider(asset, job.lane).await?,
+            // The listing is behind, or leaves some out: it is no proof that an asset is gone.
+            None => match self.look(&job.asset_id).await? {
+                Some(detail) => {
+                    let active_version = detail.active();
+                    self.consider(&Asset { active_version, ..detail.asset }, job.lane).await?
+                }
+                None => Fate::Gone,
+            },
+        };
+        if self.options.dry_run {
+            return Ok(fate);
+        }
+        let ledger = &self.environment.ledger;
+        match fate {
+            Fate::Left(reason) if is_decided(reason) => ledger.settle_lost(&job.asset_id).await?,
+            Fate::Gone => ledger.lost_asset_is_gone(job, Timestamp::now()).await?,
+            Fate::Left(_) | Fate::Published | Fate::Limited => {}
+        }
+        Ok(fate)
+    }
+
+    /// What the listing says of these assets, by the digits of their ids.
+    async fn ask_for(&mut self, ids: Vec<AssetId>) -> Result<BTreeMap<String, Asset>, RunError> {
+        let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let query = ListQuery { limit, ids, include_versions: true, ..ListQuery::default() };
+        let page = patiently(self.patience, || self.environment.bynder.list(&query)).await?;
+        self.found.listed += page.rows as u64;
+        self.environment.metrics.assets_listed(page.rows as u64);
+        let wanted: HashSet<_> = query.ids.iter().map(|id| digits(id.as_str())).collect();
+        let assets = page.assets.into_iter().map(|asset| (digits(asset.id.as_str()), asset));
+        // A portal that does not know the filter returns other assets.
+        Ok(assets.filter(|(id, _)| wanted.contains(id)).collect())
+    }
+}
+
+/// Whether the asset needs its lost job no more. Otherwise the next run asks again.
+fn is_decided(reason: SkipReason) -> bool {
+    match reason {
+        SkipReason::Unchanged
+        | SkipReason::Filtered(_)
+        | SkipReason::OptedOut
+        | SkipReason::JobOpen
+        | SkipReason::AwaitingApproval
+        | SkipReason::FailedBefore
+        | SkipReason::Copy => true,
+        SkipReason::ListingBehind | SkipReason::VersionUnknown => false,
+    }
+}
