@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::marker::Marker;
 
+/// More than twice what eight records take.
+const MOST_MARKER_BYTES: usize = 4096;
+
 /// The id of an asset, opaque but for its alphabet.
 ///
 /// Bynder writes ids as 8-4-4-16 upper-case hex, elsewhere as 8-4-4-4-12 lower-case. The text is kept as the
@@ -191,6 +194,14 @@ impl Asset {
     /// The named metaproperty's value as one text; several values cannot come from a text field, and are joined.
     pub fn property_text(&self, metaproperty: &str) -> Option<String> {
         self.properties.get(metaproperty).map(|values| values.join(","))
+    }
+
+    /// The marker's text as a job carries it. One too long to be the connector's is cut and marked as such, so that no text
+    /// makes a job too large for a message; it is foreign either way.
+    pub fn marker_text(&self, metaproperty: &str) -> Option<String> {
+        let text = self.property_text(metaproperty)?;
+        let cut = text.floor_char_boundary(MOST_MARKER_BYTES);
+        Some(if cut < text.len() { format!("{}…", &text[..cut]) } else { text })
     }
 }
 

@@ -29,6 +29,9 @@ pub enum Failure {
     /// 6: done, with failed jobs.
     #[error("{0} jobs failed; `connector failed list` names them")]
     FailedJobs(u64),
+    /// 6: done, but for some assets that no job could be made for.
+    #[error("{0} assets were left alone that cannot be read; the log names each, with the reason")]
+    Unreadable(u64),
     /// 8: a safety limit was reached.
     #[error("{0}")]
     Limit(String),
@@ -51,7 +54,7 @@ impl Failure {
             Self::Configuration(_) => 3,
             Self::Credential(_) => 4,
             Self::Temporary(_) => 5,
-            Self::FailedJobs(_) => 6,
+            Self::FailedJobs(_) | Self::Unreadable(_) => 6,
             Self::Limit(_) => 8,
             Self::Told(code) => *code,
         }

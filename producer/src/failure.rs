@@ -1,5 +1,6 @@
 //! How a command ends when the producer's part of it did not end well.
 
+use common::bynder::BynderError;
 use common::failure::Failure;
 
 use crate::enumerate::WalkError;
@@ -20,8 +21,12 @@ impl From<PortalError> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
+            // A page of the portal's that says it is away, most likely: the next look may find it back.
+            RunError::Walk(WalkError::Bynder(error @ BynderError::Unexpected { .. })) => {
+                Self::Temporary(error.to_string())
+            }
             RunError::Walk(WalkError::Bynder(error)) | RunError::Bynder(error) => error.into(),
-            RunError::Walk(WalkError::NotSorted(error)) => Self::Unexpected(error.to_string()),
+            RunError::Walk(WalkError::NotWalkable(error)) => Self::Unexpected(error.to_string()),
             RunError::Ledger(error) => error.into(),
             RunError::Queue(error) => error.into(),
             RunError::Stopped => Self::Temporary(error.to_string()),

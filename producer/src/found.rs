@@ -87,5 +87,6 @@ fn coarse(reason: SkipReason) -> SkippedBy {
         SkipReason::FailedBefore => SkippedBy::EarlierFailure,
         SkipReason::VersionUnknown => SkippedBy::UnknownVersion,
         SkipReason::Copy => SkippedBy::Copy,
+        SkipReason::Unreadable => SkippedBy::Unreadable,
     }
 }

@@ -5,6 +5,7 @@
 
 mod allowance;
 pub mod arguments;
+mod cursor;
 pub mod destination;
 pub mod enumerate;
 mod failure;

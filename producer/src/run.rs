@@ -1,6 +1,7 @@
 //! One run: walk, decide, publish.
 
 mod ask;
+mod consider;
 mod named;
 mod publish;
 mod take_up;
@@ -9,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::asset::{Asset, AssetId};
+use common::asset::AssetId;
 use common::bynder::{Bynder, BynderError, DateField};
 use common::config::{DateRange, Limits};
 use common::job::{Lane, RunId};
@@ -20,11 +21,12 @@ use common::telemetry::Metrics;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::allowance::{Allowance, Day};
+use crate::cursor::{self, Walked};
 use crate::destination::Destinations;
-use crate::enumerate::{Place, Stretch, Walk, WalkError};
+use crate::enumerate::{Place, Step, Stretch, Walk, WalkError};
 use crate::filter::Filter;
 pub use crate::found::Found;
-use crate::select::{Decision, SkipReason, decide};
+use crate::select::SkipReason;
 use common::patience::{Patience, patiently};
 use named::Named;
 
@@ -53,6 +55,8 @@ pub struct Environment {
     pub metrics: Metrics,
     /// Bytes in a part of an upload.
     pub part_size: u64,
+    /// How far a run over changes reaches back.
+    pub overlap: Duration,
     /// How long after a save the listing may still show the version before.
     pub listing_settles_in: Duration,
 }
@@ -128,6 +132,28 @@ pub enum RunError {
     Stopped,
 }
 
+impl RunError {
+    /// Whether it concerns the asset at hand and no other.
+    fn is_of_one_asset(&self) -> bool {
+        match self {
+            Self::Bynder(error) => match error {
+                BynderError::NotFound { .. }
+                | BynderError::Refused { .. }
+                | BynderError::Forbidden { .. }
+                | BynderError::Unexpected { .. } => true,
+                BynderError::Unauthorized { .. }
+                | BynderError::Misconfigured { .. }
+                | BynderError::Unavailable { .. }
+                | BynderError::Paused { .. }
+                | BynderError::Shared { .. }
+                | BynderError::Local { .. } => false,
+            },
+            Self::Queue(error) => matches!(error, QueueError::Message(_)),
+            Self::Walk(_) | Self::Ledger(_) | Self::Stopped => false,
+        }
+    }
+}
+
 /// Does one run. `observe` is called after each page.
 pub async fn run(
     environment: &Environment,
@@ -142,8 +168,7 @@ pub async fn run(
     }
     let lane = options.scope.lane();
     while let Some(step) = run.walk.next(patience).await? {
-        run.found.listed += step.rows as u64;
-        environment.metrics.assets_listed(step.rows as u64);
+        run.saw(&step);
         for asset in &step.assets {
             if patience.is_over() {
                 return Err(RunError::Stopped);
@@ -186,7 +211,9 @@ struct Run<'a> {
     options: &'a Options,
     patience: &'a Patience,
     id: RunId,
-    started: Timestamp,
+    walked: Walked,
+    /// The cursor before.
+    cursor: Option<Timestamp>,
     walk: Walk,
     found: Found,
     allowance: Allowance,
@@ -212,12 +239,13 @@ impl<'a> Run<'a> {
         let place = interrupted
             .as_ref()
             .and_then(|run| serde_json::from_str::<Place>(run.checkpoint.as_deref()?).ok());
-        let (id, started) = if let Some(run) = interrupted {
+        let (id, started, by_portal) = if let Some(run) = interrupted {
             tracing::info!(run_id = %run.run_id, "going on with the interrupted run");
-            (run.run_id, run.started)
+            (run.run_id, run.started, true)
         } else {
-            let started = portal_time(environment, patience).await?;
-            (RunId(new_run_id(started)), started)
+            let told = portal_time(environment, patience).await?;
+            let started = told.unwrap_or_else(Timestamp::now);
+            (RunId(new_run_id(started)), started, told.is_some())
         };
         if !options.dry_run && place.is_none() {
             // A resumed run that never reached a checkpoint is there already, and starting anew is harmless.
@@ -238,7 +266,7 @@ impl<'a> Run<'a> {
         let names_all = options.scope == Scope::Full && place.is_none();
         let named = if names_all { Named::by(&environment.filter) } else { Named::default() };
         let requests = environment.filter.push_down();
-        let walk = Walk::new(environment.bynder.clone(), requests, stretch, place);
+        let walk = Walk::new(environment.bynder.clone(), requests, stretch, environment.overlap, place);
         // What a dry run counts, no other run publishes.
         let (limits, max_assets) = (&environment.limits, options.max_assets);
         let day = if options.dry_run {
@@ -252,7 +280,8 @@ impl<'a> Run<'a> {
             options,
             patience,
             id,
-            started,
+            walked: Walked { scope: options.scope, started, by_portal, latest_change: None },
+            cursor: ledger.cursor().await?,
             walk,
             found: Found::default(),
             allowance,
@@ -261,60 +290,17 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn consider(&mut self, asset: &Asset, lane: Lane) -> Result<Fate, RunError> {
-        let environment = self.environment;
-        self.named.saw(&asset.id);
-        let known = environment.ledger.known(&asset.id).await?;
-        let settled = Timestamp::now() - environment.listing_settles_in;
-        let marker = asset.marker(&environment.metaproperty);
-        let mut asked = None;
-        let mut decision = decide(asset, &marker, &environment.filter, known, lane, settled);
-        if decision == Decision::AskVersion {
-            asked = self.with_version(asset).await?;
-            let Some(asked) = &asked else { return Ok(Fate::Gone) };
-            decision = decide(asked, &marker, &environment.filter, known, lane, settled);
+    /// Counts a page.
+    fn saw(&mut self, step: &Step) {
+        for _ in 0..step.unreadable {
+            self.skip(SkipReason::Unreadable);
         }
-        decision = match (decision, asked.as_ref().unwrap_or(asset).active_version) {
-            (Decision::AskOriginal(original), Some(base)) => {
-                let copy = self.is_copied_to(&original, &asset.id).await?;
-                if copy { Decision::Skip(SkipReason::Copy) } else { Decision::Publish { base } }
-            }
-            (Decision::AskCopy(copy), Some(base)) => {
-                let shows = self.shows(&copy).await?;
-                if shows { Decision::Publish { base } } else { Decision::Skip(SkipReason::AwaitingApproval) }
-            }
-            (Decision::AskAdditional(file), Some(base)) => {
-                let shows = self.has_additional(&asset.id, file).await?;
-                if shows { Decision::Publish { base } } else { Decision::Skip(SkipReason::AwaitingApproval) }
-            }
-            (decision, _) => decision,
-        };
-        match decision {
-            Decision::Skip(reason) => {
-                let approved = asset.active_version.filter(|active| {
-                    reason == SkipReason::Unchanged
-                        && known.awaiting.is_some_and(|awaiting| awaiting.over < *active)
-                });
-                if let Some(version) = approved.filter(|_| !self.options.dry_run) {
-                    environment.ledger.note_approved(&asset.id, version, Timestamp::now()).await?;
-                }
-                self.skip(reason);
-                Ok(Fate::Left(reason))
-            }
-            Decision::Publish { base } => {
-                // What a lost job did is not known.
-                self.publish(asset, base, lane, known.lost.is_some()).await
-            }
-            // A portal that tells no version even for a single asset: nothing can be saved there safely.
-            Decision::AskVersion
-            | Decision::AskOriginal(_)
-            | Decision::AskCopy(_)
-            | Decision::AskAdditional(_) => {
-                self.skip(SkipReason::VersionUnknown);
-                tracing::error!(asset_id = %asset.id, "Bynder does not tell the asset's version; it is left alone");
-                Ok(Fate::Left(SkipReason::VersionUnknown))
-            }
-        }
+        let rows = (step.assets.len() + step.unreadable) as u64;
+        self.found.listed += rows;
+        self.environment.metrics.assets_listed(rows);
+        self.walked.by_portal &= step.portal_time.is_some();
+        let latest = step.assets.iter().map(|asset| asset.modified).max();
+        self.walked.latest_change = self.walked.latest_change.max(latest);
     }
 
     fn skip(&mut self, reason: SkipReason) {
@@ -333,7 +319,7 @@ impl<'a> Run<'a> {
     async fn finish(self) -> Result<Report, RunError> {
         if !self.options.dry_run {
             let state = if self.found.limit.is_some() { RunState::Stopped } else { RunState::Enumerated };
-            let cursor = (!self.options.is_part).then_some(self.started);
+            let cursor = self.cursor_after();
             self.environment.ledger.end_walk(&self.id, state, cursor).await?;
         }
         if self.found.limit.is_none() {
@@ -341,13 +327,27 @@ impl<'a> Run<'a> {
         }
         Ok(Report { run_id: self.id, mode: self.options.scope.mode(), found: self.found })
     }
+
+    fn cursor_after(&self) -> Option<Timestamp> {
+        if self.options.is_part || self.found.limit.is_some() {
+            return None;
+        }
+        let after = cursor::after(&self.walked, self.cursor, self.environment.overlap);
+        if let (None, Some(cursor), true) = (after, self.cursor, self.walked.by_portal) {
+            tracing::warn!(
+                %cursor,
+                "the cursor stays where it is: the run began later, and what changed between is left to the next one"
+            );
+        }
+        after
+    }
 }
 
 /// The start of the run by the portal's clock: the cursor must not depend on this machine's.
-async fn portal_time(environment: &Environment, patience: &Patience) -> Result<Timestamp, RunError> {
+async fn portal_time(environment: &Environment, patience: &Patience) -> Result<Option<Timestamp>, RunError> {
     let query = common::bynder::ListQuery { limit: 1, page: 1, ..common::bynder::ListQuery::default() };
     let page = patiently(patience, || environment.bynder.list(&query)).await?;
-    Ok(page.portal_time.unwrap_or_else(Timestamp::now))
+    Ok(page.portal_time)
 }
 
 fn new_run_id(started: Timestamp) -> String {

@@ -52,6 +52,8 @@ pub enum SkipReason {
     VersionUnknown,
     /// It is a copy of another asset, and a person changed its file: no original.
     Copy,
+    /// What Bynder says of it cannot be read, or cannot be asked for; the log names it.
+    Unreadable,
 }
 
 /// Decides for one row of a run that publishes to `lane`. Outcomes before `settled` are in the listing by now.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use common::failure::Failure;
 use common::ledger::Tally;
 use common::output;
+use common::telemetry::SkippedBy;
 use serde::Serialize;
 
 use crate::allowance::Limit;
@@ -61,18 +62,27 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// How the command ends that did the run: failed jobs come first, a limit is named in any case.
+    /// How the command ends that did the run: failed jobs come first, then assets that cannot be read; a limit is named in
+    /// any case.
     pub fn conclude(&self, limit: Option<Limit>) -> Result<(), Failure> {
-        match (self.failed, limit) {
-            (0, None) => Ok(()),
-            (0, Some(limit)) => Err(Failure::Limit(limit.to_string())),
-            (failed, limit) => {
-                if let Some(limit) = limit {
-                    output::talk(&limit.to_string());
-                }
-                Err(Failure::FailedJobs(failed))
+        let failure = match (self.failed, self.unreadable()) {
+            (0, 0) => return limit.map_or(Ok(()), |limit| Err(Failure::Limit(limit.to_string()))),
+            (0, unreadable) => Failure::Unreadable(unreadable),
+            (failed, 0) => Failure::FailedJobs(failed),
+            (failed, unreadable) => {
+                output::talk(&Failure::Unreadable(unreadable).to_string());
+                Failure::FailedJobs(failed)
             }
+        };
+        if let Some(limit) = limit {
+            output::talk(&limit.to_string());
         }
+        Err(failure)
+    }
+
+    /// Assets that no job could be made for.
+    fn unreadable(&self) -> u64 {
+        self.left_alone.get(SkippedBy::Unreadable.name()).copied().unwrap_or_default()
     }
 
     /// Puts together what the run found and what became of its jobs.

@@ -8,10 +8,11 @@ use common::config::Config;
 use common::ledger::Ledger;
 use common::queue::JobQueue;
 use common::telemetry::Metrics;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::allowance::Day;
 use crate::arguments::Scope;
+use crate::cursor;
 use crate::portal::Resolved;
 use crate::run::{self, Environment, Options};
 
@@ -38,6 +39,7 @@ pub fn environment(
         day: Arc::new(Day::new(&config.limits, ledger.clone())),
         ledger,
         taking_up: Arc::default(),
+        overlap: config.producer.overlap.0,
         part_size: config.bynder.part_size.as_u64(),
         listing_settles_in: listing_settles_in(config),
     }
@@ -75,12 +77,9 @@ fn scope(
     if full {
         return run::Scope::Full;
     }
-    match (since, cursor) {
+    match (since, cursor::since(cursor, overlap)) {
         (Some(since), _) => run::Scope::Since(since),
-        (None, Some(cursor)) if delta => {
-            let overlap = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX);
-            run::Scope::Since(cursor.checked_sub(overlap).unwrap_or(Timestamp::MIN))
-        }
+        (None, Some(cursor)) if delta => run::Scope::Since(cursor),
         (None, _) => run::Scope::Full,
     }
 }

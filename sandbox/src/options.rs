@@ -39,8 +39,6 @@ pub struct Options {
     pub archive: u64,
     /// Where the portal shows the name of a version's file.
     pub file_names: FileNames,
-    /// Whether listings offer a cursor.
-    pub cursor: bool,
     /// Faults from the start.
     pub faults: Faults,
 }
@@ -82,7 +80,6 @@ impl Default for Options {
             forgets: Vec::new(),
             archive: 0,
             file_names: FileNames::Listed,
-            cursor: false,
             faults: Faults::default(),
         }
     }

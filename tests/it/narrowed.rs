@@ -33,7 +33,7 @@ async fn a_run_over_a_part_is_no_first_run_and_leaves_the_rest_to_be_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changed_outside_the_part_that_a_run_went_over_is_found_by_the_next() {
     let (bench, ids) = library().await;
-    bench.reconfigure("[producer]\n", "[producer]\noverlap = '0s'\n");
+    bench.reconfigure("[producer]\n", "[producer]\noverlap = '50ms'\n");
     bench.sync().await.assert_code(0);
     bench.sandbox.new_version(&ids[2], &sandbox::NewVersion::default()).unwrap().unwrap();
     bench.until_listed().await;
@@ -41,6 +41,26 @@ async fn what_changed_outside_the_part_that_a_run_went_over_is_found_by_the_next
     assert_eq!(protected(&bench), 2);
     bench.run(&["sync", "--quiet"]).await.assert_code(0);
     assert_eq!(protected(&bench), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_from_a_later_time_leaves_the_gap_before_it_to_the_next_run() {
+    let (bench, ids) = library().await;
+    bench.reconfigure("[producer]\n", "[producer]\noverlap = '50ms'\n");
+    bench.sync().await.assert_code(0);
+    // The listing's dates are whole seconds.
+    bench.until_listed().await;
+    bench.sandbox.new_version(&ids[2], &sandbox::NewVersion::default()).unwrap().unwrap();
+    bench.until_listed().await;
+    let cursor = async || bench.run(&["state", "show", "--json"]).await.summary()["cursor"].clone();
+    let before = cursor().await;
+    let later = (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(5)).to_string();
+    let ran = bench.run(&["sync", "--since", &later, "--quiet"]).await;
+    assert!(ran.assert_code(0).talk.contains("the cursor stays where it is"), "{ran:#?}");
+    assert_eq!((protected(&bench), cursor().await), (2, before.clone()));
+    bench.run(&["sync", "--quiet"]).await.assert_code(0);
+    assert_eq!(protected(&bench), 3);
+    assert_ne!(cursor().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,11 @@
 //! A whole library ends as planted, and a second run does nothing.
 
-use common::outcome::Outcome;
-use sandbox::faults::{Action, Faults, Moment};
-use sandbox::{Edit, NewVersion, Options};
+use common::outcome::{FailureClass, Outcome};
+use sandbox::faults::{Action, Faults, Moment, Rule};
+use sandbox::{Edit, NewAsset, NewVersion, Options};
 use serde_json::json;
 
-use crate::harness::scene::every;
+use crate::harness::scene::{every, rule};
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions, until, until_async};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,8 +78,9 @@ async fn a_library_of_many_protected_assets_costs_a_call_a_thousand() {
     let again = bench.sync().await.summary();
     assert_eq!((&again["listed"], &again["selected"]), (&25_501.into(), &0.into()), "{again}");
     let listings = bench.sandbox.stats().requests["bynder.list"] - before;
-    // Pages overlap by the assets of one second, and by one page in all.
-    assert!(listings <= 27, "{listings}");
+    // Pages overlap by the assets of one second, and by one page in all. Then the last second is read once more, the empty
+    // page that ends the walk, and the way back from it.
+    assert!(listings <= 30, "{listings}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,4 +231,38 @@ async fn a_listing_that_knows_the_marker_and_not_the_version_does_no_harm() {
     assert_clean(&bench.sandbox.audit());
     let asset = bench.asset(&id);
     assert!(is_protected(&asset) && asset.marker.is_some(), "{asset:#?}, before: {marker:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_read_is_counted_and_named_and_the_run_does_not_end_well() {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    bench.sync().await.assert_code(0);
+    let body = r#"[{"id": "00000000-0000-0000-0000-00000000ABCD", "dateCreated": null}]"#.to_owned();
+    let answer = Action::Answer { status: 200, body, content_type: "application/json".to_owned() };
+    // The first listing asks for the time alone.
+    let rule = Rule { skip: 1, ..rule("bynder.list", Some(1), answer) };
+    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![rule] });
+    let ran = bench.sync().await;
+    ran.assert_code(6);
+    assert_eq!(ran.summary()["left_alone"]["unreadable"], 1, "{ran:#?}");
+    assert!(ran.talk.contains("00000000-0000-0000-0000-00000000ABCD"), "{ran:#?}");
+    assert!(ran.talk.contains("1 assets were left alone that cannot be read"), "{ran:#?}");
+    assert!(is_protected(&bench.asset(&id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asset_whose_marker_is_larger_than_a_message_fails_alone() {
+    let bench = Bench::new(quick()).await;
+    let long = Some("not the connector's ".repeat(10_000));
+    let planted = bench.sandbox.add_asset(NewAsset { marker: long, ..picture("one.jpg", 1) }).unwrap();
+    let other = bench.sandbox.add_asset(picture("two.jpg", 2)).unwrap();
+    bench.sync().await.assert_code(6);
+    assert!(is_protected(&bench.asset(&other)));
+    let outcome = bench.outcome(&planted).await;
+    let class = outcome.as_ref().and_then(|outcome| match outcome {
+        Outcome::Failed(failure) => Some(failure.class),
+        _ => None,
+    });
+    assert_eq!(class, Some(FailureClass::Marker), "{outcome:?}");
+    assert_clean(&bench.sandbox.audit());
 }

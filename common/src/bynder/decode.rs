@@ -75,8 +75,8 @@ pub(super) struct Row {
     name: String,
     #[serde(default)]
     file_name: Option<String>,
-    #[serde(rename = "type", default = "other")]
-    kind: AssetType,
+    #[serde(rename = "type", default)]
+    kind: Option<AssetType>,
     #[serde(default)]
     extension: Texts,
     #[serde(default)]
@@ -101,13 +101,9 @@ pub(super) struct Row {
     #[serde(default)]
     property_options: Texts,
     #[serde(default)]
-    media_items: Vec<Item>,
+    media_items: Option<Vec<Item>>,
     #[serde(flatten)]
     rest: BTreeMap<String, Value>,
-}
-
-fn other() -> AssetType {
-    AssetType::Other
 }
 
 /// One file of an asset: originals, additional files and derivatives stand in one list.
@@ -129,7 +125,8 @@ struct Item {
 impl Row {
     /// The asset and its versions.
     pub(super) fn into_detail(self) -> Result<AssetDetail, crate::asset::InvalidAssetId> {
-        let originals = self.media_items.into_iter().filter(|item| item.kind == "original");
+        let items = self.media_items.unwrap_or_default();
+        let originals = items.into_iter().filter(|item| item.kind == "original");
         let mut versions: Vec<_> = originals
             .filter_map(|item| {
                 Some(FileVersion {
@@ -149,7 +146,7 @@ impl Row {
             id: self.id.parse()?,
             name: self.name,
             file_name: self.file_name,
-            kind: self.kind,
+            kind: self.kind.unwrap_or(AssetType::Other),
             extensions: self.extension.0,
             bytes: self.file_size.0.unwrap_or_default(),
             active_version: self.active_version.0,

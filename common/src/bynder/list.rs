@@ -15,9 +15,6 @@ const OPERATION: &str = "listing assets";
 /// The most rows of a page.
 const MOST_ROWS: u32 = 1000;
 
-/// Both spellings are documented.
-const CURSOR_HEADERS: [&str; 2] = ["x-bynder-nextcursor", "bynder-nextcursor"];
-
 /// The date column that a listing is sorted and bounded by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DateField {
@@ -44,8 +41,6 @@ pub struct ListQuery {
     pub limit: u32,
     /// The page, from 1; 0 leaves it out.
     pub page: u32,
-    /// The cursor of the page before, on accounts that have one.
-    pub cursor: Option<String>,
     /// Sorting, if any.
     pub order: Option<(DateField, Order)>,
     /// Lower and upper bound of a date column.
@@ -83,14 +78,19 @@ pub struct ListQuery {
 pub struct Page {
     /// The rows that could be read.
     pub assets: Vec<Asset>,
-    /// How many rows the portal sent, unreadable ones included.
-    pub rows: usize,
+    /// The rows that could not be read, by their ids where those can be.
+    pub unreadable: Vec<Option<String>>,
     /// All matches, if asked for.
     pub total: Option<u64>,
-    /// The cursor of the next page, on accounts that have one.
-    pub next_cursor: Option<String>,
     /// The portal's clock.
     pub portal_time: Option<Timestamp>,
+}
+
+impl Page {
+    /// How many rows the portal sent.
+    pub fn rows(&self) -> usize {
+        self.assets.len() + self.unreadable.len()
+    }
 }
 
 impl Bynder {
@@ -119,8 +119,9 @@ impl Bynder {
                 ..ListQuery::default()
             };
             let found = self.list(&query).await?;
+            let rows = found.rows();
             assets.extend(found.assets);
-            if found.rows < MOST_ROWS as usize {
+            if rows < MOST_ROWS as usize {
                 break;
             }
         }
@@ -132,17 +133,20 @@ impl Bynder {
         let url = self.url(OPERATION, &["api", "v4", "media", ""])?;
         let build = |client: &reqwest::Client| client.get(url.clone()).query(&query().parameters());
         let response = self.send(Operation::List, OPERATION, build).await?;
-        let next_cursor = next_cursor(response.headers(), query().cursor.as_deref());
         let portal_time = portal_time(response.headers());
         let (total, rows) =
             rows(self.read(OPERATION, response).await?).ok_or_else(|| BynderError::Unexpected {
                 operation: OPERATION.to_owned(),
                 reason: "neither a list of assets nor an object with one".to_owned(),
             })?;
-        let count = rows.len();
-        let assets: Vec<_> = rows.into_iter().filter_map(readable).collect();
-        let next_cursor = next_cursor.filter(|_| count > 0);
-        Ok(Page { assets, rows: count, total, next_cursor, portal_time })
+        let (mut assets, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            match readable(row) {
+                Ok(asset) => assets.push(asset),
+                Err(id) => unreadable.push(id),
+            }
+        }
+        Ok(Page { assets, unreadable, total, portal_time })
     }
 }
 
@@ -155,10 +159,9 @@ impl ListQuery {
             }
         };
         add("limit", self.limit.to_string());
-        if self.page > 0 && self.cursor.is_none() {
+        if self.page > 0 {
             add("page", self.page.to_string());
         }
-        add("cursor", self.cursor.clone().unwrap_or_default());
         if let Some((field, order)) = self.order {
             let direction = match order {
                 Order::Ascending => "asc",
@@ -240,24 +243,17 @@ fn rows(value: Value) -> Option<(Option<u64>, Vec<Value>)> {
     }
 }
 
-/// One unreadable row must not stop a run over millions.
-fn readable(value: Value) -> Option<Asset> {
+/// One unreadable row must not stop a run over millions; its id, where it has one.
+fn readable(value: Value) -> Result<Asset, Option<String>> {
     let id = value.get("id").and_then(Value::as_str).map(crate::http::excerpt);
     let row = serde_json::from_value::<Row>(value).map_err(|error| error.to_string());
     match row.and_then(|row| row.into_detail().map_err(|error| error.to_string())) {
-        Ok(detail) => Some(detail.asset),
+        Ok(detail) => Ok(detail.asset),
         Err(reason) => {
             tracing::warn!(asset_id = id, reason, "a row of the listing cannot be read and is left out");
-            None
+            Err(id)
         }
     }
-}
-
-/// Solr repeats the cursor at the end, so one equal to the one sent is none.
-fn next_cursor(headers: &HeaderMap, sent: Option<&str>) -> Option<String> {
-    let header = CURSOR_HEADERS.iter().find_map(|name| headers.get(*name))?;
-    let cursor = header.to_str().ok().filter(|cursor| !cursor.is_empty())?;
-    (Some(cursor) != sent).then(|| cursor.to_owned())
 }
 
 fn portal_time(headers: &HeaderMap) -> Option<Timestamp> {

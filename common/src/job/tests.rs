@@ -1,5 +1,7 @@
 use super::*;
+use crate::asset::{Asset, samples};
 use crate::hash::ContentHash;
+use crate::marker::Marker;
 
 fn job() -> Job {
     Job::new(
@@ -85,4 +87,19 @@ fn only_the_latest_attempts_are_remembered() {
     }
     assert_eq!(job.history.first().map(|attempt| attempt.reason.as_str()), Some("12"));
     assert_eq!(job.history.len(), 8);
+}
+
+#[test]
+fn no_marker_text_makes_a_job_too_large_or_is_taken_for_the_connectors_own_once_it_is_cut() {
+    let own = format!("{0} {0} v1 500", "ab".repeat(32));
+    let texts = ["x".repeat(1 << 20), "ü".repeat(1 << 19), format!("{own}{}junk", " ".repeat(1 << 16))];
+    for text in texts {
+        let properties = [("hash".to_owned(), vec![text])].into();
+        let asset = Asset { properties, ..samples::asset() };
+        let job = Job { marker_text: asset.marker_text("hash"), ..job() };
+        assert!(job.encode().is_ok());
+        assert!(matches!(Marker::parse(job.marker_text.as_deref()), Marker::Foreign(_)), "{job:?}");
+    }
+    let properties = [("hash".to_owned(), vec![own.clone()])].into();
+    assert_eq!(Asset { properties, ..samples::asset() }.marker_text("hash"), Some(own));
 }

@@ -8,7 +8,7 @@ use common::job::RunId;
 use common::ledger::Ledger;
 use common::marker::Marker;
 use common::patience::Patience;
-use producer::enumerate::{Stretch, Walk};
+use producer::enumerate::{LAG, Stretch, Walk};
 use producer::portal::Resolved;
 use producer::run::RunError;
 
@@ -54,7 +54,7 @@ pub(crate) async fn of_filter(
     patience: &Patience,
 ) -> Result<Vec<Target>, Failure> {
     let stretch = Stretch { field: DateField::Created, from: None, to: None };
-    let mut walk = Walk::new(bynder.clone(), resolved.filter.push_down(), stretch, None);
+    let mut walk = Walk::new(bynder.clone(), resolved.filter.push_down(), stretch, LAG, None);
     let mut targets = Vec::new();
     while let Some(step) = walk.next(patience).await.map_err(RunError::from)? {
         let meant = step.assets.into_iter().filter(|asset| {

@@ -11,7 +11,7 @@ use common::ledger::Verification;
 use common::patience::Patience;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
-use producer::enumerate::{Stretch, Walk};
+use producer::enumerate::{LAG, Stretch, Walk};
 use producer::portal::Resolved;
 use producer::run::RunError;
 use rand::RngExt;
@@ -39,7 +39,7 @@ pub(crate) async fn verify(
     let mut sum = Verification { sample: scope.sample, ..nothing() };
     let filter = &scope.resolved.filter;
     let stretch = Stretch { field: DateField::Created, from: None, to: None };
-    let mut walk = Walk::new(scope.bynder.clone(), filter.push_down(), stretch, None);
+    let mut walk = Walk::new(scope.bynder.clone(), filter.push_down(), stretch, LAG, None);
     let checker = Checker { bynder: scope.bynder, metaproperty: &scope.resolved.metaproperty.name, patience };
     while let Some(step) = walk.next(patience).await.map_err(RunError::from)? {
         let assets = step.assets.iter().filter(|asset| filter.check(asset).is_ok());

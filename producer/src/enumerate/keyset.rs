@@ -1,6 +1,7 @@
 //! Walking the library by date instead of by page offset, which shifts while people work.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use common::asset::{Asset, AssetId};
 use jiff::{SignedDuration, Timestamp};
@@ -15,55 +16,107 @@ pub struct Position {
     pub page: u32,
     /// Rows at or above `from` that were seen already; bounded by what one second holds.
     pub seen: BTreeMap<AssetId, Timestamp>,
+    /// Set while the pages below this bound are read once more, from the last to the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<Back>,
 }
 
-/// The portal does not sort as asked, so nothing can be said about what was missed.
+/// What follows when the pages below a bound were read backwards.
+///
+/// Rows that leave the listing, such as those that a worker changes, move later ones to pages that were read before. Read
+/// backwards, no page is passed by a row: all that are left were seen then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Back {
+    /// The walk goes on from this bound.
+    Then(Timestamp),
+    /// The walk is over.
+    End,
+}
+
+/// What the portal returns is no list that can be walked, so nothing can be said about what was missed.
 #[derive(Debug, thiserror::Error)]
-#[error("the portal does not return assets in the order asked for ({earlier} after {later}); the run stops")]
-pub struct NotSorted {
-    earlier: Timestamp,
-    later: Timestamp,
+pub enum NotWalkable {
+    /// A row is out of order by more than the listing may lag.
+    #[error(
+        "the portal does not return assets in the order asked for ({earlier} after {later}); the run stops"
+    )]
+    Unsorted {
+        /// The earlier date.
+        earlier: Timestamp,
+        /// The later date, which came first.
+        later: Timestamp,
+    },
+    /// Pages that are asked for by number do not end.
+    #[error(
+        "the portal returns assets on page {0} that it returned before, and none that are new; the run stops"
+    )]
+    Endless(u32),
 }
 
 impl Position {
     /// The start of the library.
     pub fn start() -> Self {
-        Self { from: None, page: 1, seen: BTreeMap::new() }
+        Self { from: None, page: 1, ..Self::default() }
     }
 
-    /// Rows of a received page that were not seen before, and the position after it; `None` when it was the last.
+    /// Rows of a received page that were not seen before, and the position after it; `None` at the end, which only an
+    /// empty page is: a portal may send fewer rows than were asked for.
     ///
-    /// `date` gives the column that the listing is sorted by; `limit` is the page size asked for, and `rows` the
-    /// number of rows the portal sent, unreadable ones included.
+    /// `date` gives the column that the listing is sorted by, `rows` the number of rows the portal sent, unreadable ones
+    /// included. Rows may be out of order by `lag`, as an index that lags behind sorts them.
     pub fn advance(
         self,
         assets: Vec<Asset>,
         rows: usize,
-        limit: usize,
+        lag: Duration,
         date: impl Fn(&Asset) -> Timestamp,
-    ) -> Result<(Vec<Asset>, Option<Self>), NotSorted> {
-        for pair in assets.windows(2) {
-            let (later, earlier) = (date(&pair[0]), date(&pair[1]));
-            if earlier < later {
-                return Err(NotSorted { earlier, later });
-            }
-        }
+    ) -> Result<(Vec<Asset>, Option<Self>), NotWalkable> {
+        check_order(assets.iter().map(&date), lag)?;
         // Whether the portal's lower bound is inclusive is not documented: one second less works either way.
-        let next_from = assets.last().map(|last| date(last) - SignedDuration::from_secs(1));
-        let mut seen = self.seen;
-        let fresh: Vec<_> = assets.into_iter().filter(|asset| !seen.contains_key(&asset.id)).collect();
-        if rows < limit {
-            return Ok((fresh, None));
-        }
-        seen.extend(fresh.iter().map(|asset| (asset.id.clone(), date(asset))));
-        let advanced = next_from.filter(|next| self.from.is_none_or(|from| *next > from));
-        let next = match advanced {
-            Some(from) => {
-                seen.retain(|_, at| *at >= from);
-                Self { from: Some(from), page: 1, seen }
+        let bound = assets.last().map(|last| a_second_before(date(last)));
+        let bound = bound.filter(|bound| self.from.is_none_or(|from| *bound > from));
+        let mut here = self;
+        let fresh: Vec<_> = assets.into_iter().filter(|asset| !here.seen.contains_key(&asset.id)).collect();
+        here.seen.extend(fresh.iter().map(|asset| (asset.id.clone(), date(asset))));
+        let next = match (here.back, bound) {
+            (Some(_), _) if here.page > 1 => Some(Self { page: here.page - 1, ..here }),
+            (Some(Back::Then(bound)), _) => Some(here.above(bound)),
+            (Some(Back::End), _) => None,
+            (None, _) if rows == 0 => here.turned(Back::End),
+            (None, Some(bound)) if here.page == 1 => Some(here.above(bound)),
+            (None, Some(bound)) => here.turned(Back::Then(bound)),
+            // Each page before this one had a row of its own.
+            (None, None) if fresh.is_empty() && here.page as usize > here.seen.len() + 1 => {
+                return Err(NotWalkable::Endless(here.page));
             }
-            None => Self { from: self.from, page: self.page + 1, seen },
+            (None, None) => Some(Self { page: here.page + 1, ..here }),
         };
-        Ok((fresh, Some(next)))
+        Ok((fresh, next))
     }
+
+    fn above(mut self, bound: Timestamp) -> Self {
+        self.seen.retain(|_, at| *at >= bound);
+        Self { from: Some(bound), page: 1, seen: self.seen, back: None }
+    }
+
+    /// The page before this one, on the way back; `None` if there is none.
+    fn turned(self, back: Back) -> Option<Self> {
+        (self.page > 1).then(|| Self { page: self.page - 1, back: Some(back), ..self })
+    }
+}
+
+fn check_order(dates: impl Iterator<Item = Timestamp>, lag: Duration) -> Result<(), NotWalkable> {
+    let mut latest = Timestamp::MIN;
+    for date in dates {
+        if latest > date && latest.duration_since(date).unsigned_abs() > lag {
+            return Err(NotWalkable::Unsorted { earlier: date, later: latest });
+        }
+        latest = latest.max(date);
+    }
+    Ok(())
+}
+
+fn a_second_before(at: Timestamp) -> Timestamp {
+    at.checked_sub(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN)
 }

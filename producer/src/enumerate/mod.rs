@@ -5,17 +5,24 @@ mod keyset;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use common::asset::Asset;
 use common::bynder::{Bynder, BynderError, DateField, ListQuery, Order};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use keyset::{NotSorted, Position};
+pub use keyset::{NotWalkable, Position};
 
 use common::patience::{Patience, patiently};
 
 /// Rows a page: the most the portal gives.
 const PAGE: u32 = 1000;
+/// How far rows may be out of order, where nothing else is configured.
+pub const LAG: Duration = Duration::from_mins(15);
+/// Unreadable rows that are told from one another.
+const MOST_UNREADABLE: usize = 10_000;
 
 /// The stretch of the library that a run goes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +49,10 @@ pub struct Walk {
     bynder: Bynder,
     requests: Vec<ListQuery>,
     stretch: Stretch,
+    /// How far rows may be out of order.
+    lag: Duration,
     place: Place,
-    /// Lives only as long as the process: the portal forgets cursors.
-    cursor: Option<String>,
+    unreadable: Unreadable,
 }
 
 /// One page, and where to go on.
@@ -52,8 +60,8 @@ pub struct Walk {
 pub struct Step {
     /// Assets not seen before.
     pub assets: Vec<Asset>,
-    /// Rows not seen before, those that cannot be read among them.
-    pub rows: usize,
+    /// Rows that cannot be read and were not met before.
+    pub unreadable: usize,
     /// The portal's clock.
     pub portal_time: Option<Timestamp>,
     /// Where to go on; `None` at the end.
@@ -68,14 +76,38 @@ pub enum WalkError {
     Bynder(#[from] BynderError),
     /// The portal's order cannot be relied on.
     #[error(transparent)]
-    NotSorted(#[from] NotSorted),
+    NotWalkable(#[from] NotWalkable),
+}
+
+/// Rows that were met and cannot be read: pages overlap, and each counts once.
+#[derive(Debug, Default)]
+struct Unreadable(BTreeSet<String>);
+
+impl Unreadable {
+    /// How many of these are new. Beyond a bound nothing is remembered: a portal that changed its format makes every row
+    /// unreadable.
+    fn meet(&mut self, rows: Vec<Option<String>>) -> usize {
+        let new = rows.into_iter().filter(|id| match id {
+            Some(id) if self.0.len() < MOST_UNREADABLE => self.0.insert(id.clone()),
+            Some(id) => !self.0.contains(id),
+            None => true,
+        });
+        new.count()
+    }
 }
 
 impl Walk {
-    /// Starts at `place`, or at the beginning of the stretch.
-    pub fn new(bynder: Bynder, requests: Vec<ListQuery>, stretch: Stretch, place: Option<Place>) -> Self {
+    /// Starts at `place`, or at the beginning of the stretch. Rows may be out of order by `lag`.
+    pub fn new(
+        bynder: Bynder,
+        requests: Vec<ListQuery>,
+        stretch: Stretch,
+        lag: Duration,
+        place: Option<Place>,
+    ) -> Self {
         let start = Place { request: 0, position: Position { from: stretch.from, ..Position::start() } };
-        Self { bynder, requests, stretch, place: place.unwrap_or(start), cursor: None }
+        let place = place.unwrap_or(start);
+        Self { bynder, requests, stretch, lag, place, unreadable: Unreadable::default() }
     }
 
     /// Fetches the next page; `None` when there is none.
@@ -85,28 +117,25 @@ impl Walk {
         let query = ListQuery {
             limit: PAGE,
             page: position.page,
-            cursor: self.cursor.take(),
             order: Some((self.stretch.field, Order::Ascending)),
             dates: Some((self.stretch.field, position.from, self.stretch.to)),
             ..request.clone()
         };
         let page = patiently(patience, || self.bynder.list(&query)).await?;
-        let (portal_time, rows, readable) = (page.portal_time, page.rows, page.assets.len());
+        let (portal_time, rows) = (page.portal_time, page.rows());
         let field = self.stretch.field;
-        let (assets, next) = position.advance(page.assets, rows, PAGE as usize, |asset| field.of(asset))?;
-        self.cursor = page.next_cursor;
+        let (assets, next) = position.advance(page.assets, rows, self.lag, |asset| field.of(asset))?;
         let next = match next {
             Some(position) => Some(Place { position, ..self.place }),
             None => self.next_request(),
         };
         self.place =
             next.clone().unwrap_or(Place { request: self.requests.len(), position: Position::start() });
-        let repeated = readable - assets.len();
-        Ok(Some(Step { assets, rows: rows - repeated, portal_time, next }))
+        let unreadable = self.unreadable.meet(page.unreadable);
+        Ok(Some(Step { assets, unreadable, portal_time, next }))
     }
 
-    fn next_request(&mut self) -> Option<Place> {
-        self.cursor = None;
+    fn next_request(&self) -> Option<Place> {
         let request = self.place.request + 1;
         let position = Position { from: self.stretch.from, ..Position::start() };
         (request < self.requests.len()).then_some(Place { request, position })

@@ -25,7 +25,7 @@ impl Run<'_> {
         lane: Lane,
         suspect: bool,
     ) -> Result<Fate, RunError> {
-        let marker = asset.property_text(&self.environment.metaproperty);
+        let marker = asset.marker_text(&self.environment.metaproperty);
         let (id, name) = (asset.id.clone(), &asset.name);
         let mut job = Job::new(self.id.clone(), id, name, lane, base, marker, Timestamp::now());
         job.show_file(asset.shown_file());

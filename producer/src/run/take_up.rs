@@ -68,8 +68,8 @@ impl Run<'_> {
         let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         let query = ListQuery { limit, ids, include_versions: true, ..ListQuery::default() };
         let page = patiently(self.patience, || self.environment.bynder.list(&query)).await?;
-        self.found.listed += page.rows as u64;
-        self.environment.metrics.assets_listed(page.rows as u64);
+        self.found.listed += page.rows() as u64;
+        self.environment.metrics.assets_listed(page.rows() as u64);
         let wanted: HashSet<_> = query.ids.iter().map(|id| digits(id.as_str())).collect();
         let assets = page.assets.into_iter().map(|asset| (digits(asset.id.as_str()), asset));
         // A portal that does not know the filter returns other assets.
@@ -87,6 +87,6 @@ fn is_decided(reason: SkipReason) -> bool {
         | SkipReason::AwaitingApproval
         | SkipReason::FailedBefore
         | SkipReason::Copy => true,
-        SkipReason::ListingBehind | SkipReason::VersionUnknown => false,
+        SkipReason::ListingBehind | SkipReason::VersionUnknown | SkipReason::Unreadable => false,
     }
 }

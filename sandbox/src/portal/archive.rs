@@ -15,11 +15,10 @@ const A_SECOND: u64 = 4;
 const FIRST: i64 = 978_307_200;
 
 /// What a listing may ask for so that the archive is part of the answer; any other filter leaves all of it out.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 12] = [
     "page",
     "limit",
     "orderBy",
-    "cursor",
     "count",
     "total",
     "includeVersionNumber",

@@ -22,10 +22,7 @@ pub(super) fn list(shared: &Shared, call: &Call) -> Response {
     let archive = archive::asked_for(shared.options.archive, call);
     let archived = usize::try_from(archive.end - archive.start).unwrap_or(usize::MAX);
     let total = archived + rows.len();
-    let skip = match call.query.get("cursor").and_then(|cursor| cursor.strip_prefix("AoE/")) {
-        Some(offset) => offset.parse().unwrap_or_default(),
-        None => (number("page", 1).max(1) - 1) * limit,
-    };
+    let skip = (number("page", 1).max(1) - 1) * limit;
     let old = archive.skip(skip).take(limit).map(archive::row);
     let rows = rows.into_iter().skip(skip.saturating_sub(archived));
     let mut page: Vec<Value> = old.chain(rows).take(limit).collect();
@@ -39,7 +36,6 @@ pub(super) fn list(shared: &Shared, call: &Call) -> Response {
             fields.remove("activeVersion");
         }
     }
-    let more = skip + page.len() < total;
     let body = if call.flag("count") {
         json!({"count": {"total": total, "type": {}, "tags": []}, "media": page})
     } else if call.flag("total") {
@@ -47,15 +43,7 @@ pub(super) fn list(shared: &Shared, call: &Call) -> Response {
     } else {
         json!(page)
     };
-    let mut answer = answer(200, &body);
-    if shared.options.cursor {
-        // At the end Solr repeats the mark.
-        let mark = if more { skip + limit } else { skip };
-        if let Ok(value) = format!("AoE/{mark}").parse() {
-            answer.headers_mut().insert("X-Bynder-NextCursor", value);
-        }
-    }
-    answer
+    answer(200, &body)
 }
 
 /// What the index was told until then, the listing shows.

@@ -56,7 +56,7 @@ pub(super) async fn confirm_foreign(environment: &Environment, job: &mut Job) ->
     match detail.asset.marker(name) {
         Marker::Foreign(text) => Ok(foreign_text(environment, job, &text)),
         Marker::Absent | Marker::Ours(_) | Marker::Legacy(_) => {
-            job.marker_text = detail.asset.property_text(name);
+            job.marker_text = detail.asset.marker_text(name);
             Ok(StepEnd::Next(job.step))
         }
     }

@@ -274,7 +274,7 @@ pub(super) fn start_over(
         job_id = %job.job_id, asset_id = %job.asset_id, old = job.base, new = base,
         "a person made another version meanwhile; protecting that one instead"
     );
-    let marker_text = detail.asset.property_text(&environment.settings.metaproperty.name);
+    let marker_text = detail.asset.marker_text(&environment.settings.metaproperty.name);
     job.restart(base, top, detail.shown_file(base), marker_text);
     StepEnd::Next(Step::Submit)
 }

@@ -62,11 +62,13 @@ pub enum SkippedBy {
     UnknownVersion,
     /// It is a copy of another asset, and a person changed its file.
     Copy,
+    /// What Bynder says of it cannot be read.
+    Unreadable,
 }
 
 impl SkippedBy {
     /// Every reason, so that metrics can start at zero.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unchanged,
         Self::Filter,
         Self::OptOut,
@@ -76,6 +78,7 @@ impl SkippedBy {
         Self::EarlierFailure,
         Self::UnknownVersion,
         Self::Copy,
+        Self::Unreadable,
     ];
 
     /// The reason's name in metrics.
@@ -90,6 +93,7 @@ impl SkippedBy {
             Self::EarlierFailure => "failed_before",
             Self::UnknownVersion => "version_unknown",
             Self::Copy => "copy",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -150,7 +150,7 @@ fn renewal(
     let (Some(_), Some(base), Some(top)) = (holds(detail, marker), detail.active(), detail.top()) else {
         return Err(meddled(job, copy));
     };
-    let marker_text = detail.asset.property_text(&environment.settings.metaproperty.name);
+    let marker_text = detail.asset.marker_text(&environment.settings.metaproperty.name);
     let renewal = Renewal { copy: copy.clone(), base, top, marker_text, marked: None };
     job.effects.renewal = Some(renewal.clone());
     Ok(renewal)

@@ -1,0 +1,78 @@
+//! One asset: whether it gets a job, with whatever its row leaves open asked for.
+
+use common::asset::Asset;
+use common::job::Lane;
+use jiff::Timestamp;
+
+use super::{Fate, Run, RunError};
+use crate::select::{Decision, SkipReason, decide};
+
+impl Run<'_> {
+    /// Decides on an asset. Trouble that is the asset's own leaves it alone, counted and named; it ends no run.
+    pub(super) async fn consider(&mut self, asset: &Asset, lane: Lane) -> Result<Fate, RunError> {
+        match self.decide(asset, lane).await {
+            Err(error) if error.is_of_one_asset() => {
+                tracing::error!(asset_id = %asset.id, %error, "the asset is left alone");
+                self.skip(SkipReason::Unreadable);
+                Ok(Fate::Left(SkipReason::Unreadable))
+            }
+            decided => decided,
+        }
+    }
+
+    async fn decide(&mut self, asset: &Asset, lane: Lane) -> Result<Fate, RunError> {
+        let environment = self.environment;
+        self.named.saw(&asset.id);
+        let known = environment.ledger.known(&asset.id).await?;
+        let settled = Timestamp::now() - environment.listing_settles_in;
+        let marker = asset.marker(&environment.metaproperty);
+        let mut asked = None;
+        let mut decision = decide(asset, &marker, &environment.filter, known, lane, settled);
+        if decision == Decision::AskVersion {
+            asked = self.with_version(asset).await?;
+            let Some(asked) = &asked else { return Ok(Fate::Gone) };
+            decision = decide(asked, &marker, &environment.filter, known, lane, settled);
+        }
+        decision = match (decision, asked.as_ref().unwrap_or(asset).active_version) {
+            (Decision::AskOriginal(original), Some(base)) => {
+                let copy = self.is_copied_to(&original, &asset.id).await?;
+                if copy { Decision::Skip(SkipReason::Copy) } else { Decision::Publish { base } }
+            }
+            (Decision::AskCopy(copy), Some(base)) => {
+                let shows = self.shows(&copy).await?;
+                if shows { Decision::Publish { base } } else { Decision::Skip(SkipReason::AwaitingApproval) }
+            }
+            (Decision::AskAdditional(file), Some(base)) => {
+                let shows = self.has_additional(&asset.id, file).await?;
+                if shows { Decision::Publish { base } } else { Decision::Skip(SkipReason::AwaitingApproval) }
+            }
+            (decision, _) => decision,
+        };
+        match decision {
+            Decision::Skip(reason) => {
+                let approved = asset.active_version.filter(|active| {
+                    reason == SkipReason::Unchanged
+                        && known.awaiting.is_some_and(|awaiting| awaiting.over < *active)
+                });
+                if let Some(version) = approved.filter(|_| !self.options.dry_run) {
+                    environment.ledger.note_approved(&asset.id, version, Timestamp::now()).await?;
+                }
+                self.skip(reason);
+                Ok(Fate::Left(reason))
+            }
+            Decision::Publish { base } => {
+                // What a lost job did is not known.
+                self.publish(asset, base, lane, known.lost.is_some()).await
+            }
+            // A portal that tells no version even for a single asset: nothing can be saved there safely.
+            Decision::AskVersion
+            | Decision::AskOriginal(_)
+            | Decision::AskCopy(_)
+            | Decision::AskAdditional(_) => {
+                self.skip(SkipReason::VersionUnknown);
+                tracing::error!(asset_id = %asset.id, "Bynder does not tell the asset's version; it is left alone");
+                Ok(Fate::Left(SkipReason::VersionUnknown))
+            }
+        }
+    }
+}
