@@ -192,6 +192,12 @@ fn each_setting_that_would_do_harm_is_refused() {
             "worker.longest_wait: must be longer than",
         ),
         (with("index_lag = \"60s\"", "index_lag = \"99d\""), "bynder.index_lag: must be at most 1h"),
+        (
+            with("index_lag = \"60s\"", "index_lag = \"16m\""),
+            "producer.overlap: is shorter than bynder.index_lag",
+        ),
+        (with("every = \"15m\"", "overlap = \"59s\""), "producer.overlap: is shorter than bynder.index_lag"),
+        (with("rungs", "longest_hold = \"30m\"\nrungs"), "queue.longest_hold: must be below 30m"),
         (with("\"5s\", \"30s\"", "\"0s\", \"30s\""), "queue.rungs: must be longer than nothing"),
         (with("every = \"15m\"", "full_every = \"0s\""), "producer.full_every: must be longer than nothing"),
         (with("https://app", "https://me:word@app"), "imatag.base_url: must hold no user and no password"),

@@ -20,6 +20,9 @@ const MOST_DIRECTORIES: usize = 50;
 /// The listing is seconds behind as a rule, and minutes on a bad day.
 const LONGEST_INDEX_LAG: Duration = Duration::from_hours(1);
 
+/// The broker's, unless somebody raised it.
+const CONSUMER_TIMEOUT: Duration = Duration::from_mins(30);
+
 /// What S3 takes as a part that is not the last one.
 const PART_SIZES: std::ops::RangeInclusive<u64> = (5 << 20)..=(5 << 30);
 /// Each is a connection, for each file that is being uploaded.
@@ -133,6 +136,18 @@ fn durations(config: &Config) -> Result<(), ConfigError> {
         return Err(ConfigError::value(
             "bynder.index_lag",
             "must be at most 1h: a job waits for it before it trusts a listing",
+        ));
+    }
+    if config.producer.overlap.0 < config.bynder.index_lag.0 {
+        return Err(ConfigError::value(
+            "producer.overlap",
+            "is shorter than bynder.index_lag: a change that the listing shows late would be missed; make it at least as long",
+        ));
+    }
+    if config.queue.longest_hold.0 >= CONSUMER_TIMEOUT {
+        return Err(ConfigError::value(
+            "queue.longest_hold",
+            "must be below 30m: the broker takes a delivery away that is held for longer",
         ));
     }
     Ok(())
