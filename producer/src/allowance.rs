@@ -24,6 +24,8 @@ pub enum Limit {
     AssetsPerRun(u64),
     /// `limits.assets_per_day`
     AssetsPerDay(u64),
+    /// As many as were asked for when the library was begun.
+    AskedFor(u64),
 }
 
 impl fmt::Display for Limit {
@@ -32,6 +34,9 @@ impl fmt::Display for Limit {
             Self::MaxAssets(most) => ("--max-assets", most, "the next run goes on"),
             Self::AssetsPerRun(most) => ("limits.assets_per_run", most, "the next run goes on"),
             Self::AssetsPerDay(most) => ("limits.assets_per_day", most, "runs go on after midnight, UTC"),
+            Self::AskedFor(most) => {
+                ("--max-assets", most, "no more were asked for; run again with --full, or with another cap")
+            }
         };
         write!(formatter, "a limit was reached before the library's end: {name} = {most}; {next}")
     }
@@ -99,10 +104,12 @@ impl Allowance {
         run: &RunId,
         limits: &Limits,
         max_assets: Option<u64>,
+        asked_for: Option<(u64, u64)>,
         ledger: &Ledger,
         day: Arc<Day>,
     ) -> Result<Self, DatabaseError> {
         let mut of_run: Vec<_> = max_assets.map(|most| (Limit::MaxAssets(most), most)).into_iter().collect();
+        of_run.extend(asked_for.map(|(most, left)| (Limit::AskedFor(most), left)));
         if let Some(most) = limits.assets_per_run {
             of_run.push((Limit::AssetsPerRun(most), most.saturating_sub(ledger.published_in(run).await?)));
         }
@@ -164,7 +171,7 @@ mod tests {
 
         async fn allowance(&self, run: &str) -> Allowance {
             let run = RunId(run.to_owned());
-            Allowance::of(&run, &LIMITS, None, &self.ledger, Arc::clone(&self.day)).await.unwrap()
+            Allowance::of(&run, &LIMITS, None, None, &self.ledger, Arc::clone(&self.day)).await.unwrap()
         }
 
         /// Publishes one asset's job at this time, unless a limit forbids it.

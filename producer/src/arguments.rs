@@ -75,6 +75,19 @@ pub struct Scope {
     /// How long the filters of the command line hold.
     #[arg(skip)]
     pub hold: Hold,
+    /// Who asks for it.
+    #[arg(skip)]
+    pub asker: Asker,
+}
+
+/// Who asks for what a run goes over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Asker {
+    /// Whoever wrote the command line.
+    #[default]
+    Person,
+    /// A schedule, for whoever asked before.
+    Schedule,
 }
 
 /// How long filters of the command line hold.

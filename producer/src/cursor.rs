@@ -28,8 +28,8 @@ pub(crate) fn since(cursor: Option<Timestamp>, overlap: Duration) -> Option<Time
 /// The cursor after a walk over everything that the configuration means; `None` leaves it where it is.
 pub(crate) fn after(walked: &Walked, cursor: Option<Timestamp>, overlap: Duration) -> Option<Timestamp> {
     let gap = match (walked.scope, since(cursor, overlap)) {
-        (Scope::Full, _) | (Scope::Since(_), None) => false,
-        (Scope::Since(from), Some(due)) => from > due,
+        (Scope::Full, _) | (Scope::Since(_) | Scope::WholeSince(_), None) => false,
+        (Scope::Since(from) | Scope::WholeSince(from), Some(due)) => from > due,
     };
     match (gap, walked.by_portal) {
         (true, _) => None,

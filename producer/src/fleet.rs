@@ -17,12 +17,13 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::arguments::Scope;
+use crate::arguments::{Asker, Scope};
 use crate::full_run;
+use crate::mandate::{self, Held, Purpose};
 use crate::portal::{keep_to_one, resolve};
 use crate::run::{self, Environment};
-use crate::wiring::{environment, options};
-use crate::{Hindrances, Limit, Progress, Summary, first_run};
+use crate::wiring::environment;
+use crate::{Hindrances, Limit, Progress, Summary};
 
 /// How long a program that a person started waits for the broker.
 const BROKER_PATIENCE: Duration = Duration::from_secs(30);
@@ -54,6 +55,8 @@ pub(crate) struct Ended {
     pub(crate) summary: Summary,
     /// The limit that ended the walk early.
     pub(crate) limit: Option<Limit>,
+    /// What waits until it is asked for.
+    pub(crate) held: Option<Held>,
     /// Jobs that will never have an outcome, as far as can be told.
     pub(crate) without_outcome: u64,
 }
@@ -143,7 +146,7 @@ impl Fleet {
 
     /// How long until the next walk over the whole library is due; `None` where none is wanted.
     pub(crate) async fn until_full_run(&self) -> Result<Option<Duration>, Failure> {
-        Ok(full_run::until_due(&self.config, &self.ledger, Timestamp::now()).await?)
+        full_run::until_due(&self.config, &self.ledger, Timestamp::now()).await
     }
 
     /// What changed since the last finished run, or since the walk over the whole library began that is under way.
@@ -152,7 +155,8 @@ impl Fleet {
             return Ok(scope.clone());
         }
         let walking = self.ledger.full_run_started().await?;
-        Ok(Scope { since: walking, ..scope.clone() })
+        let asker = if walking.is_some() { Asker::Schedule } else { scope.asker };
+        Ok(Scope { since: walking, asker, ..scope.clone() })
     }
 
     /// One run; with `wait`, until every job of it has an outcome.
@@ -166,12 +170,11 @@ impl Fleet {
         let started = Instant::now();
         let before = self.budget.used();
         self.give_up_lost().await?;
-        let cursor = self.ledger.cursor().await?;
-        let options = options(&self.config, scope, cursor);
         let patience = Patience::until(stop.clone());
-        first_run::guard(&self.config, scope, &self.environment, &options, &patience, cursor.is_some())
-            .await?;
-        let ran = run::run(&self.environment, &options, &patience, |found| {
+        let ready = mandate::ready(&self.config, &self.environment, scope, Purpose::Work, &patience).await?;
+        self.metrics.held_is(ready.held.as_ref().map_or(0, |held| held.assets));
+        let mode = ready.options.scope.mode();
+        let ran = run::run(&self.environment, &ready.options, &patience, |found| {
             tracing::info!(
                 listed = found.listed,
                 selected = found.selected,
@@ -180,8 +183,10 @@ impl Fleet {
             );
         })
         .await;
-        self.metrics.run_ended(options.scope.mode(), result(&ran), started.elapsed());
+        self.metrics.run_ended(mode, result(&ran), started.elapsed());
         let report = ran?;
+        let held = ready.conclude(&self.config, &self.ledger, &report).await?;
+        self.metrics.held_is(held.as_ref().map_or(0, |held| held.assets));
         self.metrics.cursor_is(self.ledger.cursor().await?);
         let without_outcome =
             if wait { self.outcomes_of(&report.run_id, started, quiet, stop).await? } else { 0 };
@@ -194,7 +199,7 @@ impl Fleet {
         let calls = self.budget.used() - before;
         let summary = Summary::new(&report, &tally, calls, started.elapsed().as_secs_f64());
         let summary = Summary { incomplete: without_outcome > 0, ..summary };
-        Ok(Ended { summary, limit: report.found.limit, without_outcome })
+        Ok(Ended { summary, limit: report.found.limit, held, without_outcome })
     }
 
     /// Gives up the jobs that are in no queue and in nobody's hands any more: their assets are taken up again.

@@ -29,6 +29,8 @@ pub struct Found {
     pub bytes: u64,
     /// Parts that these files are uploaded in beyond the first of each: a portal call each.
     pub further_parts: u64,
+    /// Assets that need protection, and that nobody asked for.
+    pub not_asked_for: Portion,
     /// The limit that ended the run before the library did.
     pub limit: Option<Limit>,
 }
@@ -61,6 +63,11 @@ impl Found {
         self.by_extension.entry(extension).or_default().add(asset.bytes);
     }
 
+    /// An asset needs protection that nobody asked for.
+    pub(crate) fn hold(&mut self, asset: &Asset) {
+        self.not_asked_for.add(asset.bytes);
+    }
+
     /// An asset gets no job; returns the reason as metrics know it.
     pub(crate) fn skip(&mut self, reason: SkipReason) -> SkippedBy {
         *self.skipped.entry(name(reason)).or_default() += 1;
@@ -88,5 +95,6 @@ fn coarse(reason: SkipReason) -> SkippedBy {
         SkipReason::VersionUnknown => SkippedBy::UnknownVersion,
         SkipReason::Copy => SkippedBy::Copy,
         SkipReason::Unreadable => SkippedBy::Unreadable,
+        SkipReason::NotAskedFor => SkippedBy::NotAskedFor,
     }
 }

@@ -3,31 +3,32 @@
 use std::time::Duration;
 
 use common::config::Config;
+use common::failure::Failure;
 use common::ledger::Ledger;
-use common::state::DatabaseError;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::arguments::Scope;
+use crate::mandate;
 
-/// How long until it is due, zero if it is; `None` where none is wanted, or nothing was ever run.
+/// How long until it is due, zero if it is; `None` where none is wanted, the library was not begun, or it was begun under a
+/// cap that leaves nothing.
 pub async fn until_due(
     config: &Config,
     ledger: &Ledger,
     now: Timestamp,
-) -> Result<Option<Duration>, DatabaseError> {
-    let Some(every) = config.producer.full_every.filter(|_| config.delta) else { return Ok(None) };
+) -> Result<Option<Duration>, Failure> {
+    if !config.delta || ledger.cursor().await?.is_none() || mandate::is_used_up(config, ledger).await? {
+        return Ok(None);
+    }
     let last = ledger.last_full_run().await?;
-    Ok(last.map(|last| remaining(last, every.0, now)))
+    Ok(last.map(|last| remaining(last, config.producer.full_every.0, now)))
 }
 
-/// The scope, over the whole library where that is due and nobody said what to go over.
-///
-/// # Errors
-/// The record cannot be read.
-pub async fn in_place(config: &Config, ledger: &Ledger, scope: &Scope) -> Result<Scope, DatabaseError> {
-    let is_open = !scope.full && !scope.delta && scope.since.is_none() && !scope.is_part();
-    let is_due = is_open && until_due(config, ledger, Timestamp::now()).await? == Some(Duration::ZERO);
-    Ok(Scope { full: scope.full || is_due, ..scope.clone() })
+/// Whether a run for which nobody said what to go over is one over the whole library.
+pub(crate) async fn is_due(config: &Config, ledger: &Ledger, scope: &Scope) -> Result<bool, Failure> {
+    let by_delta = scope.delta || config.delta;
+    let is_due = !scope.delta && until_due(config, ledger, Timestamp::now()).await? == Some(Duration::ZERO);
+    Ok(!by_delta || is_due)
 }
 
 fn remaining(last: Timestamp, every: Duration, now: Timestamp) -> Duration {

@@ -14,6 +14,7 @@ pub mod first_run;
 mod fleet;
 mod found;
 pub mod full_run;
+pub mod mandate;
 pub mod plan;
 pub mod portal;
 mod program;

@@ -15,10 +15,10 @@ use common::{output, wiring};
 use serde_json::json;
 
 use crate::arguments::{self, Common, Scope};
-use crate::full_run;
+use crate::mandate::{self, Purpose};
 use crate::portal::resolve;
-use crate::run::{self, Options, Report};
-use crate::wiring::{environment, options};
+use crate::run::{self, Report};
+use crate::wiring::environment;
 use common::patience::Patience;
 
 /// Portal calls for a small asset: place of the download, init, register, finalise, marker, look, save, and a share of
@@ -46,11 +46,13 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     };
     let ledger = Ledger::new(state);
     let queue = EmbeddedQueue::open(State::open(&scratch.path().join("queue"))?).await?;
-    let scope = full_run::in_place(config, &ledger, scope).await?;
-    let options = Options { dry_run: true, ..options(config, &scope, ledger.cursor().await?) };
     let environment = environment(config, bynder, ledger, Arc::new(queue), resolved, metrics);
     let patience = Patience::until(stop_on_signals()?);
-    let report = run::run(&environment, &options, &patience, |_| {}).await;
+    let planned = async {
+        let ready = mandate::ready(config, &environment, scope, Purpose::Plan, &patience).await?;
+        Ok::<_, Failure>(run::run(&environment, &ready.options, &patience, |_| {}).await?)
+    };
+    let report = planned.await;
     beside.leave().await;
     let report = report?;
     let (asked, decided) = environment.filter.divided();
@@ -129,6 +131,16 @@ pub(crate) fn print(report: &Report, config: &Config, line: impl Fn(&str)) {
     if let Some(limit) = found.limit {
         line(&format!("  {limit}"));
     }
+}
+
+/// A whole number of calls.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, and none is negative"
+)]
+pub(crate) fn rounded(calls: f64) -> u64 {
+    calls.ceil() as u64
 }
 
 fn spoken(seconds: f64) -> String {

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{self, Common, Hold, Scope};
 use crate::fleet::{self, Fleet};
-use crate::full_run;
 use crate::plan;
 use crate::schedule::Schedule;
 
@@ -102,8 +101,7 @@ async fn once(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let fleet = Fleet::open(config, Metrics::new()).await?;
-    let scope = full_run::in_place(config, fleet.ledger(), &sync.scope).await?;
-    let ended = fleet.alone(fleet.once(&scope, sync.wait, common.quiet, stop)).await;
+    let ended = Box::pin(fleet.alone(fleet.once(&sync.scope, sync.wait, common.quiet, stop))).await;
     fleet.leave().await;
     let ended = ended?;
     ended.summary.tell(common);
@@ -117,7 +115,7 @@ fn conclude(ended: &fleet::Ended) -> Result<(), Failure> {
             ended.without_outcome
         )));
     }
-    ended.summary.conclude(ended.limit)
+    ended.summary.conclude(ended.limit, ended.held.as_ref())
 }
 
 /// Runs by the schedule until somebody asks to stop. Neither what passes by itself ends it, nor that nobody has asked for

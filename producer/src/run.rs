@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::asset::AssetId;
+use common::asset::{Asset, AssetId};
 use common::bynder::{Bynder, BynderError, DateField};
 use common::config::{DateRange, Limits};
 use common::job::{Lane, RunId};
@@ -72,6 +72,32 @@ pub struct Options {
     pub dry_run: bool,
     /// The filters hold for this run alone, which therefore stands for no run over everything.
     pub is_part: bool,
+    /// Which assets somebody asked for.
+    pub admission: Admission,
+    /// How many assets were asked for in all, and how many of them are left.
+    pub asked_for: Option<(u64, u64)>,
+}
+
+/// Which assets that the filters let through somebody asked for.
+#[derive(Debug, Clone, Default)]
+pub enum Admission {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that these filters, which held when it was asked, let through as well.
+    Under(Box<Filter>),
+    /// None: it is not known which filters held.
+    Nothing,
+}
+
+impl Admission {
+    fn admits(&self, asset: &Asset) -> bool {
+        match self {
+            Self::All => true,
+            Self::Under(filter) => filter.check(asset).is_ok(),
+            Self::Nothing => false,
+        }
+    }
 }
 
 /// Which part of the library a run goes over.
@@ -82,20 +108,22 @@ pub enum Scope {
     Full,
     /// Whatever was modified since this time.
     Since(Timestamp),
+    /// The library as far as it was asked for: whatever was modified since this time.
+    WholeSince(Timestamp),
 }
 
 impl Scope {
     /// The mode's name in the ledger.
     pub fn mode(self) -> RunMode {
         match self {
-            Self::Full => RunMode::Full,
+            Self::Full | Self::WholeSince(_) => RunMode::Full,
             Self::Since(_) => RunMode::Delta,
         }
     }
 
     fn lane(self) -> Lane {
         match self {
-            Self::Full => Lane::Backlog,
+            Self::Full | Self::WholeSince(_) => Lane::Backlog,
             Self::Since(_) => Lane::Fresh,
         }
     }
@@ -173,7 +201,11 @@ pub async fn run(
             if patience.is_over() {
                 return Err(RunError::Stopped);
             }
-            if !run.taken_up.contains(&asset.id) && run.consider(asset, lane).await? == Fate::Limited {
+            if run.taken_up.contains(&asset.id) {
+                continue;
+            }
+            let asked_for = options.admission.admits(asset);
+            if run.consider(asset, lane, asked_for).await? == Fate::Limited {
                 break;
             }
         }
@@ -256,7 +288,7 @@ impl<'a> Run<'a> {
                 let (from, to) = bounds(environment.filter.created);
                 Stretch { field: DateField::Created, from, to }
             }
-            Scope::Since(since) => {
+            Scope::Since(since) | Scope::WholeSince(since) => {
                 let (from, to) = bounds(environment.filter.modified);
                 let to = to.map_or(started, |to| to.min(started));
                 Stretch { field: DateField::Modified, from: from.max(Some(since)), to: Some(to) }
@@ -274,7 +306,7 @@ impl<'a> Run<'a> {
         } else {
             Arc::clone(&environment.day)
         };
-        let allowance = Allowance::of(&id, limits, max_assets, ledger, day).await?;
+        let allowance = Allowance::of(&id, limits, max_assets, options.asked_for, ledger, day).await?;
         Ok(Self {
             environment,
             options,

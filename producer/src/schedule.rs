@@ -8,7 +8,7 @@ use croner::Cron;
 use tokio_util::sync::CancellationToken;
 
 use crate::allowance::Limit;
-use crate::arguments::{Common, Scope};
+use crate::arguments::{Asker, Common, Scope};
 use crate::fleet::{self, Fleet};
 
 /// When to run.
@@ -72,10 +72,11 @@ impl Schedule {
     ) -> Result<(), Failure> {
         let walks = first.full || fleet.ledger().full_run_interrupted().await?;
         let whole = async {
-            let scope = Scope { full: true, delta: false, since: None, ..first.clone() };
+            let mut asker = if first.full { Asker::Person } else { Asker::Schedule };
             let mut is_due = walks;
             loop {
                 let started = tokio::time::Instant::now();
+                let scope = Scope { full: true, delta: false, since: None, asker, ..first.clone() };
                 if is_due && self.tolerantly(fleet, common, &scope, stop).await?.is_some() {
                     // A limit ended the walk early: it is due again, over whatever it did not come to.
                     if !self.wait(started, stop).await {
@@ -83,11 +84,14 @@ impl Schedule {
                     }
                     continue;
                 }
-                let Some(wait) = fleet.until_full_run().await? else { break };
+                asker = Asker::Schedule;
+                // A library that was not begun has no walk that is due; it may be begun meanwhile.
+                let until = fleet.until_full_run().await?;
+                let wait = until.unwrap_or_else(|| self.until_next(started).max(fleet::TRY_AGAIN));
                 if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                     break;
                 }
-                is_due = true;
+                is_due = until.is_some();
             }
             Ok::<_, Failure>(())
         };

@@ -54,6 +54,8 @@ pub enum SkipReason {
     Copy,
     /// What Bynder says of it cannot be read, or cannot be asked for; the log names it.
     Unreadable,
+    /// No run was asked for that would take it: it matches only since the filters were widened.
+    NotAskedFor,
 }
 
 /// Decides for one row of a run that publishes to `lane`. Outcomes before `settled` are in the listing by now.

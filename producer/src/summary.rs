@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::allowance::Limit;
 use crate::arguments::Common;
+use crate::mandate::Held;
 use crate::run::Report;
 
 const UNCHANGED: &str = "unchanged";
@@ -64,9 +65,10 @@ pub struct Summary {
 impl Summary {
     /// How the command ends that did the run: failed jobs come first, then assets that cannot be read; a limit is named in
     /// any case.
-    pub fn conclude(&self, limit: Option<Limit>) -> Result<(), Failure> {
+    pub fn conclude(&self, limit: Option<Limit>, held: Option<&Held>) -> Result<(), Failure> {
+        let limit = limit.map(|limit| limit.to_string()).or_else(|| held.map(Held::in_words));
         let failure = match (self.failed, self.unreadable()) {
-            (0, 0) => return limit.map_or(Ok(()), |limit| Err(Failure::Limit(limit.to_string()))),
+            (0, 0) => return limit.map_or(Ok(()), |limit| Err(Failure::Limit(limit))),
             (0, unreadable) => Failure::Unreadable(unreadable),
             (failed, 0) => Failure::FailedJobs(failed),
             (failed, unreadable) => {
@@ -75,7 +77,7 @@ impl Summary {
             }
         };
         if let Some(limit) = limit {
-            output::talk(&limit.to_string());
+            output::talk(&limit);
         }
         Err(failure)
     }

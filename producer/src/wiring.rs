@@ -8,13 +8,10 @@ use common::config::Config;
 use common::ledger::Ledger;
 use common::queue::JobQueue;
 use common::telemetry::Metrics;
-use jiff::Timestamp;
 
 use crate::allowance::Day;
-use crate::arguments::Scope;
-use crate::cursor;
 use crate::portal::Resolved;
-use crate::run::{self, Environment, Options};
+use crate::run::Environment;
 
 /// How many times its configured lag the listing is given under load.
 const LAGS: u32 = 10;
@@ -48,38 +45,4 @@ pub fn environment(
 /// A version restored within this time is taken up by the next run, so that run's overlap has to reach as far back.
 fn listing_settles_in(config: &Config) -> Duration {
     (config.bynder.index_lag.0 * LAGS).min(config.producer.overlap.0)
-}
-
-/// What a run shall do, by the configuration, the command line and the cursor.
-pub fn options(config: &Config, run: &Scope, cursor: Option<Timestamp>) -> Options {
-    Options {
-        scope: scope(
-            config.delta || run.delta,
-            run.full || run.goes_by_name(),
-            run.since,
-            cursor,
-            config.producer.overlap.0,
-        ),
-        max_assets: run.max_assets,
-        dry_run: run.dry_run,
-        is_part: run.is_part(),
-    }
-}
-
-/// What a run goes over, from the configuration, the command line and the cursor.
-fn scope(
-    delta: bool,
-    full: bool,
-    since: Option<Timestamp>,
-    cursor: Option<Timestamp>,
-    overlap: Duration,
-) -> run::Scope {
-    if full {
-        return run::Scope::Full;
-    }
-    match (since, cursor::since(cursor, overlap)) {
-        (Some(since), _) => run::Scope::Since(since),
-        (None, Some(cursor)) if delta => run::Scope::Since(cursor),
-        (None, _) => run::Scope::Full,
-    }
 }

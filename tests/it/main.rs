@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
 
 mod approval;
+mod asked;
 mod bad_input;
 mod broker_faults;
 mod budget;

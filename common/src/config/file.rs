@@ -279,8 +279,8 @@ pub struct ProducerSection {
     pub cron: Option<String>,
     /// Where run history, cursor and the embedded queue are.
     pub state_dir: PathBuf,
-    /// How long after a run over the whole library the next one is due, in a delta run's place; absent: never.
-    pub full_every: Option<Span>,
+    /// How long after a run over what was asked for of the library the next one is due, in a delta run's place.
+    pub full_every: Span,
     /// How far a delta run reaches back before the last run's start: the index lags.
     pub overlap: Span,
     /// Jobs without an outcome are given up that were in no queue and in no worker's hands for this long; their assets
@@ -327,7 +327,7 @@ impl Default for ProducerSection {
         Self {
             every: None,
             cron: None,
-            full_every: None,
+            full_every: Span(Duration::from_hours(7 * 24)),
             state_dir: PathBuf::from("state"),
             overlap: Span(Duration::from_mins(15)),
             lost_after: Span(Duration::from_mins(15)),

@@ -116,17 +116,17 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
 }
 
 fn durations(config: &Config) -> Result<(), ConfigError> {
-    for (key, every) in
-        [("producer.every", config.producer.every), ("producer.full_every", config.producer.full_every)]
-    {
-        if every.is_some_and(|every| every.0.is_zero()) {
-            return Err(ConfigError::value(key, "must be longer than nothing; leave it out for none"));
-        }
+    if config.producer.every.is_some_and(|every| every.0.is_zero()) {
+        return Err(ConfigError::value(
+            "producer.every",
+            "must be longer than nothing; leave it out for none",
+        ));
     }
     for (key, duration) in [
         ("worker.longest_wait", config.worker.longest_wait),
         ("queue.longest_hold", config.queue.longest_hold),
         ("producer.lost_after", config.producer.lost_after),
+        ("producer.full_every", config.producer.full_every),
     ] {
         if duration.0.is_zero() {
             return Err(ConfigError::value(key, "must be longer than nothing; leave it out for the default"));

@@ -58,14 +58,14 @@ impl Ledger {
                     .prepare_cached("SELECT max(lane) FROM published WHERE asset_id = ?1 AND lost = 1")?
                     .query_row([&asset], |row| row.get(0))?;
                 let [open, lost] = [open, lost].map(|name| name.as_deref().map(lane_of));
-                let last: Option<String> = connection
+                let ended: Option<String> = connection
                     .prepare_cached(
                         "SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1",
                     )?
                     .query_row([&asset], |row| row.get(0))
                     .optional()?;
                 let mut known = Known { open, lost, ..Known::default() };
-                if let Some(event) = last.and_then(|event| serde_json::from_str::<OutcomeEvent>(&event).ok())
+                if let Some(event) = ended.and_then(|event| serde_json::from_str::<OutcomeEvent>(&event).ok())
                 {
                     match event.outcome {
                         Outcome::Failed(_) => known.failed_version = Some(event.base),

@@ -1,5 +1,6 @@
 //! The ledger: what every run did, append-only, beside the queue in the state directory.
 
+mod asked;
 mod evidence;
 mod known;
 mod lost;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+pub use asked::Beginning;
 pub use evidence::{Counts, Extent, Line};
 pub use known::{Awaiting, Known, SavedVersion};
 pub use lost::{LostJob, QueueLook};
@@ -73,11 +75,12 @@ impl Ledger {
             .await
     }
 
-    /// Forgets the cursor, and which portal the record is of.
+    /// Forgets the cursor, what was asked for, and which portal the record is of.
     pub async fn start_over(&self) -> Result<(), DatabaseError> {
         self.state
             .write(|transaction| {
-                transaction.execute("DELETE FROM facts WHERE name IN (?1, ?2)", [CURSOR, PORTAL])?;
+                let sql = "DELETE FROM facts WHERE name IN (?1, ?2, ?3, ?4)";
+                transaction.execute(sql, [CURSOR, PORTAL, asked::ASKED, asked::HELD])?;
                 Ok(())
             })
             .await

@@ -9,8 +9,8 @@ use common::ledger::Ledger;
 use common::output;
 use common::signals::stop_on_signals;
 use common::state::State;
+use producer::Summary;
 use producer::arguments::{Common, Scope};
-use producer::{Limit, Summary};
 use sandbox::{Announcement, AuditedAsset, Maker, Options, Sandbox};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -40,7 +40,7 @@ pub(crate) async fn run(common: &Common, demo: &Demo) -> Result<(), Failure> {
     let folder = tempfile::tempdir().map_err(|error| unexpected(&error))?;
     let config = configuration(folder.path(), &announcement)?;
     talk(&format!("Protecting its {} assets …", demo.assets));
-    let (first, _) = whole_library(&config, common, &stop).await?;
+    let first = whole_library(&config, common, &stop).await?;
     let checked = check(&config, &sandbox).await?;
     talk(&format!(
         "{} of {} watermarked assets verified. Running again …",
@@ -50,7 +50,7 @@ pub(crate) async fn run(common: &Common, demo: &Demo) -> Result<(), Failure> {
     let downloads =
         |sandbox: &Sandbox| sandbox.stats().requests.get("bynder.download").copied().unwrap_or_default();
     let before = downloads(&sandbox);
-    let (second, _) = whole_library(&config, common, &stop).await?;
+    let second = whole_library(&config, common, &stop).await?;
     let again = downloads(&sandbox) - before;
     let violations = sandbox.audit().violations;
     report(common, demo, &first, &second, &checked, again);
@@ -76,9 +76,9 @@ async fn whole_library(
     config: &Config,
     common: &Common,
     stop: &CancellationToken,
-) -> Result<(Summary, Option<Limit>), Failure> {
+) -> Result<Summary, Failure> {
     let run = Scope { full: true, ..Scope::default() };
-    sync(config, &run, common.quiet, stop).await
+    Ok(sync(config, &run, common.quiet, stop).await?.summary)
 }
 
 /// The configuration a person would write, with waits that suit a sandbox.

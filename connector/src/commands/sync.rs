@@ -14,10 +14,9 @@ use common::service::Service;
 use common::signals::stop_on_signals;
 use jiff::Timestamp;
 use producer::arguments::{self, Common, Scope};
-use producer::full_run;
+use producer::mandate::{self, Held, Purpose};
 use producer::run::{Options, Report};
-use producer::wiring::options;
-use producer::{Hindrances, Limit, Progress, Summary, first_run};
+use producer::{Hindrances, Limit, Progress, Summary};
 use tokio_util::sync::CancellationToken;
 use worker::breaker::{Breakers, Trouble};
 
@@ -35,28 +34,34 @@ const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 pub(crate) async fn run(common: &Common, run: &Scope) -> Result<(), Failure> {
     let loaded = arguments::load(common, Some(run))?;
     let stop = stop_on_signals()?;
-    let (summary, limit) = sync(&loaded.config, run, common.quiet, &stop).await?;
-    summary.tell(common);
-    summary.conclude(limit)
+    let ended = sync(&loaded.config, run, common.quiet, &stop).await?;
+    ended.summary.tell(common);
+    ended.summary.conclude(ended.limit, ended.held.as_ref())
 }
 
-/// Runs once, until every job has an outcome. Returns the limit that ended the walk early, if one did.
+/// How a run ended.
+pub(crate) struct Ended {
+    pub(crate) summary: Summary,
+    /// The limit that ended the walk early.
+    pub(crate) limit: Option<Limit>,
+    /// What waits until it is asked for.
+    pub(crate) held: Option<Held>,
+}
+
+/// Runs once, until every job has an outcome.
 pub(crate) async fn sync(
     config: &Config,
     run: &Scope,
     quiet: bool,
     stop: &CancellationToken,
-) -> Result<(Summary, Option<Limit>), Failure> {
+) -> Result<Ended, Failure> {
     let started = Instant::now();
     let parts = wiring::parts(config).await?;
     // What the queue in the state directory holds is not lost, however old; what it does not hold may be a fleet's.
     parts.ledger.give_up_lost(QueueLook::Busy, Timestamp::now(), config.producer.lost_after.0).await?;
     let before = parts.ledger.latest_event().await?;
-    let cursor = parts.ledger.cursor().await?;
-    let run = &full_run::in_place(config, &parts.ledger, run).await?;
-    let options = options(config, run, cursor);
     let patience = Patience::until(stop.clone());
-    first_run::guard(config, run, &parts.producer, &options, &patience, cursor.is_some()).await?;
+    let ready = mandate::ready(config, &parts.producer, run, Purpose::Work, &patience).await?;
     let _quiet = quiet_hours::keep(config, &parts.budget);
     let (working, budget) = (CancellationToken::new(), parts.budget.clone());
     let _following =
@@ -69,7 +74,7 @@ pub(crate) async fn sync(
         tokio::spawn(worker::consume(parts.worker.clone(), working.clone(), config.worker.grace.0));
     let mut progress = Progress::new(quiet);
     let ended = tokio::select! {
-        ended = produce_and_wait(&parts, &options, before, &mut progress, stop) => ended,
+        ended = produce_and_wait(&parts, &ready.options, before, &mut progress, stop) => ended,
         failure = unusable(&parts.worker.breakers) => Err(failure),
     };
     progress.end();
@@ -87,7 +92,8 @@ pub(crate) async fn sync(
     };
     let tally = parts.ledger.tally_after(before).await?;
     let summary = Summary::new(&report, &tally, parts.budget.used(), started.elapsed().as_secs_f64());
-    Ok((summary, report.found.limit))
+    let held = ready.conclude(config, &parts.ledger, &report).await?;
+    Ok(Ended { summary, limit: report.found.limit, held })
 }
 
 async fn produce_and_wait(

@@ -7,6 +7,7 @@ use common::ledger::RunStatus;
 use common::queue::Depth;
 use common::queue::rabbitmq::Member;
 use common::quiet_hours::Effect;
+use producer::mandate::Held;
 
 use super::forecast::Forecast;
 use super::standing::Standing;
@@ -36,6 +37,7 @@ pub(super) fn lines(standing: &Standing, directory: &str) -> Vec<String> {
     }
     let cursor = standing.cursor.map_or_else(|| "none yet".to_owned(), |at| at.to_string());
     lines.push(pair("last finished run started", &cursor));
+    lines.extend(standing.asked.as_ref().map(|asked| pair("asked for", &asked.in_words())));
     if let Some(verified) = &standing.verified {
         let at = verified.at.strftime("%Y-%m-%dT%H:%MZ");
         let text = format!("{at}: {} hold, {} do not", verified.held, verified.broken);
@@ -58,10 +60,11 @@ fn halts(standing: &Standing) -> Vec<String> {
         let reason = pause.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         format!("paused by a person since {}{reason}; `connector resume` goes on", pause.since)
     });
+    let held = standing.held.as_ref().map(Held::in_words);
     let silent = standing.silent.then(|| {
         "nothing is sent to Bynder: its request limit was reached; this passes by itself".to_owned()
     });
-    paused.into_iter().chain(silent).chain(standing.quiet.as_ref().map(quiet)).collect()
+    paused.into_iter().chain(silent).chain(standing.quiet.as_ref().map(quiet)).chain(held).collect()
 }
 
 fn quiet(quiet: &Effect) -> String {
@@ -138,6 +141,8 @@ fn run(run: &RunStatus) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use producer::mandate::Asked;
+
     use super::super::forecast::{Ended, forecast};
     use super::*;
 
@@ -178,6 +183,8 @@ mod tests {
             paused: None,
             silent: true,
             quiet: None,
+            asked: Some(Asked { cap: Some(3), ..Asked::default() }),
+            held: None,
             forecast: Some(forecast(23_456, Some(ended), 7.5, 4000)),
         };
         let lines = lines(&standing, "state");
@@ -196,6 +203,7 @@ mod tests {
         done at this rate in             3h 55m
         by the request budget not before 3h 40m
         last finished run started        none yet
+        asked for                        all of it, 3 assets at most
         20261125T101500Z-0123abcd delta enumerating 123456 jobs  23456 open   12 failed
           failed in the latest: permission 12
         ");

@@ -13,6 +13,7 @@ use common::quiet_hours::{self, Effect};
 use common::state::State;
 use common::wiring;
 use jiff::Timestamp;
+use producer::mandate::{self, Asked, Held};
 use producer::plan::calls_an_asset;
 use serde_json::{Value, json};
 
@@ -47,6 +48,10 @@ pub(super) struct Standing {
     /// The quiet hours that it is, by this machine's clock.
     pub(super) quiet: Option<Effect>,
     pub(super) forecast: Option<Forecast>,
+    /// What was asked for of the library, where it was begun.
+    pub(super) asked: Option<Asked>,
+    /// What waits until it is asked for.
+    pub(super) held: Option<Held>,
 }
 
 impl Standing {
@@ -69,6 +74,8 @@ impl Standing {
             silent: records.silence().is_some(),
             quiet: quiet_hours::active(&config.quiet_hours, now),
             forecast: None,
+            asked: None,
+            held: None,
         };
         if config.broker.is_some() && !embedded {
             match at_broker(config).await {
@@ -87,6 +94,8 @@ impl Standing {
         if let Some(state) = state {
             let ledger = Ledger::new(state);
             standing.cursor = ledger.cursor().await?;
+            standing.asked = mandate::noted(&ledger).await?;
+            standing.held = mandate::held(&ledger).await?;
             standing.runs = ledger.latest_runs(RUNS).await?;
             if let Some(latest) = standing.runs.first() {
                 standing.failed_by_reason = ledger.failures_of(&latest.run_id).await?;
@@ -119,6 +128,8 @@ impl Standing {
             "members": self.members,
             "services_out": self.services_out,
             "forecast": self.forecast,
+            "asked_for": self.asked,
+            "held": self.held,
         })
     }
 }

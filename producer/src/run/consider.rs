@@ -8,9 +8,14 @@ use super::{Fate, Run, RunError};
 use crate::select::{Decision, SkipReason, decide};
 
 impl Run<'_> {
-    /// Decides on an asset. Trouble that is the asset's own leaves it alone, counted and named; it ends no run.
-    pub(super) async fn consider(&mut self, asset: &Asset, lane: Lane) -> Result<Fate, RunError> {
-        match self.decide(asset, lane).await {
+    /// Decides on an asset, which has to have been asked for to get a job. Trouble that is the asset's own leaves it alone, counted and named; it ends no run.
+    pub(super) async fn consider(
+        &mut self,
+        asset: &Asset,
+        lane: Lane,
+        asked_for: bool,
+    ) -> Result<Fate, RunError> {
+        match self.decide(asset, lane, asked_for).await {
             Err(error) if error.is_of_one_asset() => {
                 tracing::error!(asset_id = %asset.id, %error, "the asset is left alone");
                 self.skip(SkipReason::Unreadable);
@@ -20,7 +25,7 @@ impl Run<'_> {
         }
     }
 
-    async fn decide(&mut self, asset: &Asset, lane: Lane) -> Result<Fate, RunError> {
+    async fn decide(&mut self, asset: &Asset, lane: Lane, asked_for: bool) -> Result<Fate, RunError> {
         let environment = self.environment;
         self.named.saw(&asset.id);
         let known = environment.ledger.known(&asset.id).await?;
@@ -59,6 +64,11 @@ impl Run<'_> {
                 }
                 self.skip(reason);
                 Ok(Fate::Left(reason))
+            }
+            Decision::Publish { .. } if !asked_for => {
+                self.found.hold(asset);
+                self.skip(SkipReason::NotAskedFor);
+                Ok(Fate::Left(SkipReason::NotAskedFor))
             }
             Decision::Publish { base } => {
                 // What a lost job did is not known.

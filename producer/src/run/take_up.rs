@@ -41,12 +41,12 @@ impl Run<'_> {
 
     async fn take_up(&mut self, job: &LostJob, listed: Option<&Asset>) -> Result<Fate, RunError> {
         let fate = match listed {
-            Some(asset) => self.consider(asset, job.lane).await?,
+            Some(asset) => self.consider(asset, job.lane, true).await?,
             // The listing is behind, or leaves some out: it is no proof that an asset is gone.
             None => match self.look(&job.asset_id).await? {
                 Some(detail) => {
                     let active_version = detail.active();
-                    self.consider(&Asset { active_version, ..detail.asset }, job.lane).await?
+                    self.consider(&Asset { active_version, ..detail.asset }, job.lane, true).await?
                 }
                 None => Fate::Gone,
             },
@@ -86,7 +86,8 @@ fn is_decided(reason: SkipReason) -> bool {
         | SkipReason::JobOpen
         | SkipReason::AwaitingApproval
         | SkipReason::FailedBefore
-        | SkipReason::Copy => true,
+        | SkipReason::Copy
+        | SkipReason::NotAskedFor => true,
         SkipReason::ListingBehind | SkipReason::VersionUnknown | SkipReason::Unreadable => false,
     }
 }

@@ -64,11 +64,13 @@ pub enum SkippedBy {
     Copy,
     /// What Bynder says of it cannot be read.
     Unreadable,
+    /// Nobody asked for it.
+    NotAskedFor,
 }
 
 impl SkippedBy {
     /// Every reason, so that metrics can start at zero.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unchanged,
         Self::Filter,
         Self::OptOut,
@@ -79,6 +81,7 @@ impl SkippedBy {
         Self::UnknownVersion,
         Self::Copy,
         Self::Unreadable,
+        Self::NotAskedFor,
     ];
 
     /// The reason's name in metrics.
@@ -94,6 +97,7 @@ impl SkippedBy {
             Self::UnknownVersion => "version_unknown",
             Self::Copy => "copy",
             Self::Unreadable => "unreadable",
+            Self::NotAskedFor => "not_asked_for",
         }
     }
 }
@@ -104,6 +108,7 @@ pub(super) struct RunSeries {
     durations: HistogramVec,
     succeeded_at: IntGaugeVec,
     cursor: IntGauge,
+    held: IntGauge,
     listed: IntCounter,
     selected: IntCounter,
     skipped: IntCounterVec,
@@ -131,6 +136,10 @@ impl RunSeries {
             cursor: register.gauge(
                 "connector_cursor_timestamp_seconds",
                 "Up to when changes of the library are known; 0 before the first finished run.",
+            )?,
+            held: register.gauge(
+                "connector_held_assets",
+                "Assets that match the filters since these were widened, and wait until they are asked for.",
             )?,
             listed: register.counter("connector_assets_listed_total", "Rows of the listing looked at.")?,
             selected: register
@@ -169,6 +178,11 @@ impl Metrics {
     /// Up to when changes are known.
     pub fn cursor_is(&self, cursor: Option<Timestamp>) {
         self.series.runs.cursor.set(cursor.map_or(0, Timestamp::as_second));
+    }
+
+    /// So many assets wait until they are asked for.
+    pub fn held_is(&self, assets: u64) {
+        self.series.runs.held.set(i64::try_from(assets).unwrap_or(i64::MAX));
     }
 
     /// So many rows of the listing were looked at.

@@ -1,0 +1,328 @@
+//! What a person asked for of a library, and what of it a run takes: no walk by default, and no widened filter, takes
+//! assets that nobody asked for, since each watermark is paid for.
+
+use bytesize::ByteSize;
+use common::config::{Config, Filters, Limits};
+use common::failure::Failure;
+use common::ledger::{Beginning, Ledger};
+use common::patience::{Patience, patiently};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::arguments::{Asker, Scope};
+use crate::run::{self, Admission, Environment, Options, Report};
+use crate::{cursor, filter, first_run, full_run, plan};
+
+/// What was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Since when; absent for the whole library.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+    /// How many assets at most, where the library was begun with `--max-assets`.
+    #[serde(default)]
+    pub cap: Option<u64>,
+    /// The filters that held; absent where a release did not note them.
+    #[serde(default)]
+    pub filters: Option<Value>,
+}
+
+/// Assets that match since the filters were widened, and wait until they are asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// The widened filters.
+    pub filters: Value,
+    /// How many.
+    pub assets: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// Bynder calls that they take, about.
+    pub calls: u64,
+    /// When they were counted.
+    pub counted: Timestamp,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be done.
+    Work,
+    /// To be shown: nothing is noted.
+    Plan,
+}
+
+/// A run that may start.
+#[derive(Debug)]
+pub struct Ready {
+    /// What it shall do.
+    pub options: Options,
+    /// What waits until it is asked for.
+    pub held: Option<Held>,
+    /// What counts as asked for once the walk came to its end.
+    accepted: Option<Asked>,
+}
+
+impl Asked {
+    /// For a person.
+    pub fn in_words(&self) -> String {
+        let from =
+            self.since.map_or_else(|| "all of it".to_owned(), |since| format!("what changed since {since}"));
+        let cap = self.cap.map(|cap| format!(", {cap} assets at most")).unwrap_or_default();
+        format!("{from}{cap}")
+    }
+}
+
+impl Held {
+    /// For a person.
+    pub fn in_words(&self) -> String {
+        format!(
+            "{} assets ({}) match since the filters were widened, and no run was asked for that takes them: {} paid \
+             watermarks, about {} Bynder calls. What changes is protected all the same. Run with --full, or under a cap \
+             (--max-assets, limits.assets_per_run), to take them",
+            self.assets,
+            ByteSize::b(self.bytes),
+            self.assets,
+            self.calls
+        )
+    }
+
+    fn of(report: &Report, config: &Config, filters: Value) -> Option<Self> {
+        let found = report.found.not_asked_for;
+        let calls = found.assets as f64 * plan::calls_an_asset(config.output.mode);
+        (found.assets > 0).then(|| Self {
+            filters,
+            assets: found.assets,
+            bytes: found.bytes,
+            calls: plan::rounded(calls),
+            counted: Timestamp::now(),
+        })
+    }
+}
+
+/// What was asked for, as it is on record; `None` where no run of this release noted it yet.
+pub async fn noted(ledger: &Ledger) -> Result<Option<Asked>, Failure> {
+    Ok(ledger.asked().await?.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// What waits until it is asked for, as it is on record.
+pub async fn held(ledger: &Ledger) -> Result<Option<Held>, Failure> {
+    Ok(ledger.held().await?.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// What was asked for of a library, as it is on record; `None` if it was not begun. `filters` is the fingerprint of those
+/// that hold, `now` their text.
+async fn asked(ledger: &Ledger, filters: &str, now: &Value) -> Result<Option<Asked>, Failure> {
+    if let Some(asked) = noted(ledger).await? {
+        return Ok(Some(asked));
+    }
+    let since = match ledger.beginning().await? {
+        None => return Ok(None),
+        Some(Beginning::Whole) => None,
+        Some(Beginning::Since(since)) => Some(since),
+    };
+    let filters = ledger.last_ran_with(filters).await?.then(|| now.clone());
+    Ok(Some(Asked { since, cap: None, filters }))
+}
+
+/// How many assets were asked for in all, and how many of them are left, where the library was begun under a cap.
+pub(crate) async fn left(ledger: &Ledger, cap: Option<u64>) -> Result<Option<(u64, u64)>, Failure> {
+    let Some(cap) = cap else { return Ok(None) };
+    Ok(Some((cap, cap.saturating_sub(ledger.published_by_walks().await?))))
+}
+
+/// Whether the library was begun under a cap that leaves nothing for a walk by default.
+pub(crate) async fn is_used_up(config: &Config, ledger: &Ledger) -> Result<bool, Failure> {
+    let cap =
+        noted(ledger).await?.and_then(|asked| asked.cap).filter(|_| config.limits.assets_per_run.is_none());
+    Ok(left(ledger, cap).await?.is_some_and(|(_, left)| left == 0))
+}
+
+/// What a run shall do, by the command line, the configuration and what was asked for before.
+///
+/// # Errors
+/// [`Failure::Limit`]: nobody asked for a first run over this library.
+pub async fn ready(
+    config: &Config,
+    environment: &Environment,
+    run: &Scope,
+    purpose: Purpose,
+    patience: &Patience,
+) -> Result<Ready, Failure> {
+    let ledger = &environment.ledger;
+    let cursor = ledger.cursor().await?;
+    let options = Options {
+        max_assets: run.max_assets,
+        dry_run: purpose == Purpose::Plan,
+        is_part: run.is_part(),
+        ..Options::default()
+    };
+    let plain = |scope| Ready { options: Options { scope, ..options.clone() }, held: None, accepted: None };
+    let changes = cursor::since(cursor, config.producer.overlap.0).map(run::Scope::Since);
+    let typed = match (run.full || run.goes_by_name(), run.since) {
+        (true, _) => Some(run::Scope::Full),
+        (false, since) => since.map(run::Scope::Since),
+    };
+    let filters = serde_json::to_value(&config.filters).unwrap_or_default();
+    let (Some(changes), false) = (changes, run.is_part()) else {
+        let by_delta = changes.filter(|_| config.delta || run.delta);
+        let ready = plain(typed.or(by_delta).unwrap_or_default());
+        if purpose == Purpose::Work && run.asker == Asker::Person {
+            first_run::guard(config, run, environment, &ready.options, patience, cursor.is_some()).await?;
+            if !run.is_part() {
+                let known = asked(ledger, &environment.filter.fingerprint(), &filters).await?;
+                note(ledger, &at_first(run, known, filters)).await?;
+            }
+        }
+        return Ok(ready);
+    };
+    let known = asked(ledger, &environment.filter.fingerprint(), &filters).await?.unwrap_or_default();
+    let is_widened = known.filters.as_ref() != Some(&filters);
+    let accepted = Asked { filters: Some(filters.clone()), ..known.clone() };
+    if purpose == Purpose::Work && ledger.asked().await?.is_none() {
+        note(ledger, &known).await?;
+    }
+    if run.full && run.asker == Asker::Person {
+        let whole = Asked { since: None, cap: None, ..accepted };
+        // Without a cap all of it is asked for from now on; with one, once the walk came to its end.
+        if purpose == Purpose::Work && run.max_assets.is_none() {
+            note(ledger, &whole).await?;
+            ledger.set_held(None).await?;
+        }
+        return Ok(Ready { accepted: Some(whole), ..plain(run::Scope::Full) });
+    }
+    if let (Some(scope), false) = (typed, run.full) {
+        return Ok(plain(scope));
+    }
+    let is_capped = run.max_assets.is_some() || config.limits.assets_per_run.is_some();
+    let takes_more = is_widened && is_capped && !run.delta;
+    let asked_for = left(ledger, known.cap.filter(|_| !is_capped)).await?;
+    let is_due = run.full || full_run::is_due(config, ledger, run).await?;
+    let walks = takes_more || is_due && asked_for.is_none_or(|(_, left)| left > 0);
+    let whole = known.since.map_or(run::Scope::Full, run::Scope::WholeSince);
+    let mut ready = plain(if walks { whole } else { changes });
+    if takes_more || !is_widened {
+        ready.options.asked_for = asked_for.filter(|_| walks);
+        ready.accepted = takes_more.then_some(accepted);
+        return Ok(ready);
+    }
+    let admission = admission(environment, known.filters, &config.filters, patience).await?;
+    ready.held = held(ledger).await?.filter(|held| held.filters == filters);
+    if ready.held.is_none() && purpose == Purpose::Work {
+        let dry = Options { scope: whole, dry_run: true, admission: admission.clone(), ..Options::default() };
+        let unlimited = Environment { limits: Limits::default(), ..environment.clone() };
+        let counted = Box::pin(run::run(&unlimited, &dry, patience, |_| {})).await?;
+        ready.held = Held::of(&counted, config, filters);
+        settle(ledger, ready.held.as_ref(), accepted.clone()).await?;
+        if let Some(held) = &ready.held {
+            tracing::warn!(assets = held.assets, "{}", held.in_words());
+        }
+    }
+    if walks {
+        ready.options.asked_for = asked_for;
+        ready.options.admission = if ready.held.is_some() { admission } else { Admission::All };
+        ready.accepted = Some(accepted);
+    }
+    Ok(ready)
+}
+
+impl Ready {
+    /// Notes what the run changes of what was asked for; returns what waits until it is asked for.
+    pub async fn conclude(
+        self,
+        config: &Config,
+        ledger: &Ledger,
+        report: &Report,
+    ) -> Result<Option<Held>, Failure> {
+        let Some(accepted) = self.accepted.filter(|_| report.found.limit.is_none()) else {
+            return Ok(self.held);
+        };
+        let held = accepted.filters.clone().and_then(|filters| Held::of(report, config, filters));
+        settle(ledger, held.as_ref(), accepted).await?;
+        Ok(held)
+    }
+}
+
+/// Widened filters count as asked for once nothing waits any more.
+async fn settle(ledger: &Ledger, held: Option<&Held>, accepted: Asked) -> Result<(), Failure> {
+    if held.is_none() {
+        note(ledger, &accepted).await?;
+    }
+    Ok(ledger.set_held(held.and_then(|held| serde_json::to_string(held).ok())).await?)
+}
+
+async fn note(ledger: &Ledger, asked: &Asked) -> Result<(), Failure> {
+    Ok(ledger.set_asked(serde_json::to_string(asked).unwrap_or_default()).await?)
+}
+
+/// What the first run over a library asks for. Caps add up: as many as each of them says were asked for.
+fn at_first(run: &Scope, known: Option<Asked>, filters: Value) -> Asked {
+    let before = known.filter(|_| !run.full && run.since.is_none());
+    let cap = match (before.as_ref().map(|before| before.cap), run.max_assets) {
+        (Some(None), _) => None,
+        (Some(Some(before)), Some(more)) => Some(before.saturating_add(more)),
+        (Some(before), None) => before,
+        (None, first) => first,
+    };
+    let since = before.map_or(run.since, |before| before.since);
+    Asked { since, cap, filters: Some(filters) }
+}
+
+/// Which of the assets that match now matched under the filters that held when it was asked.
+async fn admission(
+    environment: &Environment,
+    before: Option<Value>,
+    now: &Filters,
+    patience: &Patience,
+) -> Result<Admission, Failure> {
+    let before = before.and_then(|before| serde_json::from_value::<Filters>(before).ok());
+    // Rows show neither collections nor what a keyword finds.
+    let comparable =
+        before.filter(|before| before.collections == now.collections && before.keyword == now.keyword);
+    let Some(before) = comparable else { return Ok(Admission::Nothing) };
+    let known = patiently(patience, || environment.bynder.metaproperties()).await?;
+    match filter::resolve(&before, &environment.bynder, &known).await {
+        Ok(filter) => Ok(Admission::Under(Box::new(filter))),
+        Err(filter::ResolveError::Bynder(error)) => Err(error.into()),
+        // The portal knows a name no more: what it let through cannot be told.
+        Err(_) => Ok(Admission::Nothing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_run_says_what_was_asked_for_and_caps_add_up() {
+        let since = Some(Timestamp::UNIX_EPOCH);
+        let (full, from) = (Scope { full: true, ..Scope::default() }, Scope { since, ..Scope::default() });
+        let capped = Scope { max_assets: Some(3), ..Scope::default() };
+        let asked = |since, cap| Asked { since, cap, filters: Some(Value::Null) };
+        let table = [
+            (&full, None, asked(None, None)),
+            (&from, None, asked(since, None)),
+            (&capped, None, asked(None, Some(3))),
+            (&capped, Some(asked(None, Some(3))), asked(None, Some(6))),
+            // A walk over all of it was asked for before, and interrupted.
+            (&capped, Some(asked(None, None)), asked(None, None)),
+            (&from, Some(asked(None, Some(3))), asked(since, None)),
+            (&full, Some(asked(since, Some(3))), asked(None, None)),
+            // limits.assets_per_run alone: it is configured, and holds for each run.
+            (&Scope::default(), None, asked(None, None)),
+        ];
+        for (run, known, expected) in table {
+            assert_eq!(at_first(run, known.clone(), Value::Null), expected, "{run:?} after {known:?}");
+        }
+    }
+
+    #[test]
+    fn filters_are_noted_as_they_are_configured() {
+        let text = "types = ['image']\nnames = ['a*']\ncreated = '2024-01-01..'\nmin_size = '5 MB'\nsample = 0.1\n\
+                    orientation = ['landscape']\n[metaproperties]\nCountry = ['France']\n[exclude]\ntags = ['draft']";
+        let filters: Filters = toml::from_str(text).unwrap();
+        let noted = serde_json::to_value(&filters).unwrap();
+        let read: Filters = serde_json::from_value(noted.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), noted);
+    }
+}

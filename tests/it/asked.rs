@@ -1,0 +1,155 @@
+//! Each watermark is paid for: no run by default, and no widened filter, takes assets that nobody asked for.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::Connection;
+use sandbox::NewAsset;
+
+use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick};
+
+/// An asset that was made, and changed last, so many hours ago.
+fn add(bench: &Bench, name: &str, seed: u64, hours: i64) -> String {
+    let created = Timestamp::now() - SignedDuration::from_hours(hours);
+    bench.sandbox.add_asset(NewAsset { created, ..picture(name, seed) }).unwrap()
+}
+
+const MONTH: i64 = 30 * 24;
+
+/// Runs without a wish, as a timer does, once the clock is eight days further.
+async fn eight_days_later(bench: &Bench) -> Ran {
+    let later = [
+        ("LD_PRELOAD", "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1".to_owned()),
+        ("FAKETIME", "+8d".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ];
+    bench.run_with(&["sync", "--json", "--quiet"], &later).await
+}
+
+/// Takes from the state what the release before did not know.
+fn as_the_release_before_left_it(bench: &Bench) {
+    let state = Connection::open(bench.path("state").join("connector.sqlite")).unwrap();
+    state
+        .execute_batch(
+            "DELETE FROM facts WHERE name NOT IN ('cursor', 'portal');
+             DROP INDEX published_lost; DROP INDEX published_open_by_time; DROP INDEX outcomes_failed;
+             ALTER TABLE published DROP COLUMN lost;
+             PRAGMA user_version = 5;",
+        )
+        .unwrap();
+}
+
+fn names(bench: &Bench) -> Vec<String> {
+    let audit = bench.sandbox.audit();
+    assert_clean(&audit);
+    let mut names: Vec<_> =
+        audit.assets.iter().filter(|asset| asset.media > 0).map(|asset| asset.id.clone()).collect();
+    names.sort();
+    names
+}
+
+async fn begun_since(before: bool) {
+    let bench = Bench::new(quick()).await;
+    add(&bench, "old.jpg", 1, MONTH);
+    let recent = add(&bench, "recent.jpg", 2, 1);
+    let since = (Timestamp::now() - SignedDuration::from_hours(24)).to_string();
+    bench.run(&["sync", "--since", &since, "--quiet"]).await.assert_code(0);
+    assert_eq!(names(&bench), std::slice::from_ref(&recent));
+    if before {
+        as_the_release_before_left_it(&bench);
+    }
+    // A run over changes does not find it.
+    let missed = add(&bench, "missed.jpg", 3, 12);
+    bench.run(&["sync", "--quiet"]).await.assert_code(0);
+    assert_eq!(names(&bench), std::slice::from_ref(&recent));
+    let walk = eight_days_later(&bench).await;
+    assert_eq!(walk.assert_code(0).summary()["mode"], "full", "{walk:#?}");
+    let mut asked_for = [recent, missed];
+    asked_for.sort();
+    assert_eq!(names(&bench), asked_for);
+    // Asked for, the old one is taken.
+    bench.sync().await.assert_code(0);
+    assert!(bench.sandbox.audit().assets.iter().all(is_protected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_that_was_begun_from_a_time_is_walked_from_there() {
+    begun_since(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_that_the_release_before_began_from_a_time_is_walked_from_there() {
+    begun_since(true).await;
+}
+
+async fn begun_under_a_cap(before: bool) {
+    let bench = Bench::new(quick()).await;
+    for seed in 0..3 {
+        add(&bench, "old.jpg", seed, MONTH);
+    }
+    bench.run(&["sync", "--max-assets", "1", "--quiet"]).await.assert_code(8);
+    if before {
+        as_the_release_before_left_it(&bench);
+    }
+    for _ in 0..2 {
+        let held = eight_days_later(&bench).await;
+        assert!(held.assert_code(8).talk.contains("2 paid watermarks"), "{held:#?}");
+    }
+    assert_eq!(names(&bench).len(), 1);
+    bench.run(&["sync", "--max-assets", "9", "--quiet"]).await.assert_code(0);
+    assert_eq!(names(&bench).len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_that_was_begun_under_a_cap_waits_for_more_to_be_asked_for() {
+    begun_under_a_cap(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_that_the_release_before_began_under_a_cap_waits_for_more_to_be_asked_for() {
+    begun_under_a_cap(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cap_that_a_library_was_begun_under_holds_for_every_walk_by_default() {
+    let bench = Bench::new(quick()).await;
+    add(&bench, "old.jpg", 1, MONTH);
+    bench.run(&["sync", "--max-assets", "2", "--quiet"]).await.assert_code(0);
+    for seed in 2..5 {
+        add(&bench, "older.jpg", seed, 2 * MONTH);
+    }
+    let walk = eight_days_later(&bench).await;
+    assert!(walk.assert_code(8).talk.contains("--max-assets = 2; no more were asked for"), "{walk:#?}");
+    // What changes is protected as before.
+    let new = add(&bench, "new.jpg", 9, 0);
+    let delta = eight_days_later(&bench).await;
+    assert_eq!(delta.assert_code(0).summary()["mode"], "delta");
+    assert!(is_protected(&bench.asset(&new)));
+    assert_eq!(names(&bench).len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_matches_only_since_the_filters_were_widened_is_held_until_it_is_asked_for() {
+    let bench = Bench::new(quick()).await;
+    let old = add(&bench, "a.jpg", 1, MONTH);
+    let other = add(&bench, "b.jpg", 2, MONTH);
+    bench.reconfigure("[worker]\n", "[filters]\nnames = ['a*']\n[worker]\n");
+    bench.sync().await.assert_code(0);
+    assert_eq!(names(&bench), std::slice::from_ref(&old));
+    bench.reconfigure("['a*']", "['a*', 'b*']");
+    let held = async || bench.run(&["status", "--json"]).await.assert_code(0).summary()["held"].clone();
+    let planned = bench.run(&["plan", "--json"]).await.assert_code(0).summary();
+    assert_eq!(planned["selected"], 0, "{planned}");
+    let ran = bench.run(&["sync", "--quiet"]).await;
+    assert!(ran.assert_code(8).talk.contains("1 paid watermarks, about 8 Bynder calls"), "{ran:#?}");
+    assert_eq!(held().await["assets"], 1);
+    let walk = eight_days_later(&bench).await;
+    assert_eq!(walk.assert_code(8).summary()["left_alone"]["not_asked_for"], 1, "{walk:#?}");
+    // What changes is protected by the filters as they are.
+    let new = add(&bench, "b-new.jpg", 3, 0);
+    bench.run(&["sync", "--quiet"]).await.assert_code(8);
+    assert!(is_protected(&bench.asset(&new)) && !is_protected(&bench.asset(&other)));
+    bench.run(&["sync", "--max-assets", "5", "--quiet"]).await.assert_code(0);
+    assert!(is_protected(&bench.asset(&other)));
+    assert!(held().await.is_null());
+    bench.reconfigure("['a*', 'b*']", "['a*']");
+    bench.run(&["sync", "--quiet"]).await.assert_code(0);
+}
