@@ -210,8 +210,8 @@ impl Asset {
 pub struct FileVersion {
     /// The version's number, from 1.
     pub number: u32,
-    /// Whether this version is the one shown and downloaded.
-    pub active: bool,
+    /// Whether this version is the one shown and downloaded; `None` where the portal leaves it open.
+    pub active: Option<bool>,
     /// Size in bytes, where the portal tells it.
     pub bytes: Option<u64>,
     /// The file's name, where the portal tells it.
@@ -239,18 +239,26 @@ pub struct AssetDetail {
 }
 
 impl AssetDetail {
-    /// The active version's number: from the history, else from the asset itself.
+    /// The active version's number: the one that is flagged, else the one that the asset itself names, else the only one.
+    ///
+    /// `None` means unknown. A list without flags, or with several, says nothing: the lowest of its versions is most often
+    /// the oldest file, and protecting that one would put it on top of the newest.
     pub fn active(&self) -> Option<u32> {
-        self.versions
-            .iter()
-            .find(|version| version.active)
-            .map(|version| version.number)
-            .or(self.asset.active_version)
+        let mut flagged = self.versions.iter().filter(|version| version.active == Some(true));
+        if let (Some(one), None) = (flagged.next(), flagged.next()) {
+            return Some(one.number);
+        }
+        match (self.asset.active_version, self.versions.as_slice()) {
+            (named, []) => named,
+            (Some(named), _) => self.version(named).map(|version| version.number),
+            (None, [only]) if only.active != Some(false) => Some(only.number),
+            (None, _) => None,
+        }
     }
 
-    /// The highest version number the asset has.
+    /// The highest version number the asset has; `None` where the portal lists no versions.
     pub fn top(&self) -> Option<u32> {
-        self.versions.iter().map(|version| version.number).max().or(self.asset.active_version)
+        self.versions.iter().map(|version| version.number).max()
     }
 
     /// What the portal shows of one version's file; the asset's extension is the active version's.
@@ -269,5 +277,24 @@ impl AssetDetail {
     /// The file of one version.
     pub fn version(&self, number: u32) -> Option<&FileVersion> {
         self.versions.iter().find(|version| version.number == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples::detail;
+
+    #[test]
+    fn the_only_version_is_the_active_one_unless_the_portal_says_otherwise() {
+        let only = |flag, named| {
+            let mut only = detail(&[400], 1);
+            only.asset.active_version = named;
+            only.versions[0].active = flag;
+            only.active()
+        };
+        assert_eq!(only(None, None), Some(1));
+        assert_eq!(only(Some(true), Some(2)), Some(1));
+        assert_eq!(only(Some(false), None), None);
+        assert_eq!(only(None, Some(2)), None);
     }
 }

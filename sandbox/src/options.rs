@@ -39,6 +39,10 @@ pub struct Options {
     pub archive: u64,
     /// Where the portal shows the name of a version's file.
     pub file_names: FileNames,
+    /// How the versions of an asset are flagged where it is looked at by itself.
+    pub version_flags: VersionFlags,
+    /// Whether that look names the active version besides, if asked for its number.
+    pub names_active_version: bool,
     /// Faults from the start.
     pub faults: Faults,
 }
@@ -63,6 +67,18 @@ pub enum Forgets {
     Marker,
 }
 
+/// How a list of versions says which one is active.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum VersionFlags {
+    /// The active one is flagged, the others are flagged as not active.
+    #[default]
+    Active,
+    /// No version has a flag.
+    Missing,
+    /// Every version is flagged as active.
+    All,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -80,6 +96,8 @@ impl Default for Options {
             forgets: Vec::new(),
             archive: 0,
             file_names: FileNames::Listed,
+            version_flags: VersionFlags::default(),
+            names_active_version: true,
             faults: Faults::default(),
         }
     }

@@ -49,4 +49,5 @@ mod secrets;
 mod standstill;
 mod status;
 mod verify;
+mod versions;
 mod wires;

@@ -33,7 +33,7 @@ pub fn asset() -> Asset {
 pub fn detail(lengths: &[u64], active: u32) -> AssetDetail {
     let versions = (1..).zip(lengths).map(|(number, bytes)| FileVersion {
         number,
-        active: number == active,
+        active: Some(number == active),
         bytes: Some(*bytes),
         file_name: None,
     });

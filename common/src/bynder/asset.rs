@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use super::decode::Row;
 use super::list::ListQuery;
 use super::together::{Batch, MOST_IDS};
@@ -13,11 +15,37 @@ use crate::http::Operation;
 impl Bynder {
     /// Fetches an asset with its version history. Only this call's 404 means that an asset is gone.
     pub async fn asset(&self, id: &AssetId) -> Result<AssetDetail, BynderError> {
-        let operation = format!("looking at asset {id}");
-        let mut url = self.url(&operation, &["api", "v4", "media", id.as_str(), ""])?;
-        url.set_query(Some("versions=1"));
-        let row: Row = self.call(Operation::Asset, &operation, |client| client.get(url.clone())).await?;
-        row.into_detail().map_err(|error| BynderError::Unexpected { operation, reason: error.to_string() })
+        let operation = looking_at(id);
+        let row: Row = self.get_asset(&operation, id).await?;
+        let detail = row.into_detail();
+        let detail =
+            detail.map_err(|error| BynderError::Unexpected { operation, reason: error.to_string() })?;
+        self.with_active_version(detail).await
+    }
+
+    /// The answer to a single GET that asks for whatever says which version is the active one.
+    pub(super) async fn get_asset<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        id: &AssetId,
+    ) -> Result<T, BynderError> {
+        let mut url = self.url(operation, &["api", "v4", "media", id.as_str(), ""])?;
+        url.set_query(Some("versions=1&includeVersionNumber=1"));
+        self.call(Operation::Asset, operation, |client| client.get(url.clone())).await
+    }
+
+    /// Where the answer leaves the active version open, the listing's row is asked for it. The row lags, so it is believed
+    /// only where it names the highest version of the list: no version was made since then.
+    pub(super) async fn with_active_version(
+        &self,
+        mut detail: AssetDetail,
+    ) -> Result<AssetDetail, BynderError> {
+        let (None, Some(top)) = (detail.active(), detail.top()) else { return Ok(detail) };
+        // A place that was taken for the call after this one stays its own.
+        let bynder = Self { places: None, ..self.clone() };
+        let row = bynder.row(&detail.asset.id).await?;
+        detail.asset.active_version = row.and_then(|row| row.active_version).filter(|active| *active == top);
+        Ok(detail)
     }
 
     /// An asset's row in the listing, fetched together with whatever others ask for at the same time; `None` if the
@@ -37,4 +65,8 @@ impl Bynder {
         let page = self.list_as_of_now(query).await?;
         Ok(page.assets.into_iter().map(|asset| (asset.id.clone(), asset)).collect())
     }
+}
+
+pub(super) fn looking_at(id: &AssetId) -> String {
+    format!("looking at asset {id}")
 }

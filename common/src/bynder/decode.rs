@@ -33,12 +33,25 @@ impl<'de> Deserialize<'de> for Flag {
 }
 
 fn is_true(value: &Value) -> bool {
+    known_flag(value) == Some(true)
+}
+
+fn known_flag(value: &Value) -> Option<bool> {
     match value {
-        Value::Bool(flag) => *flag,
-        Value::Number(number) => number.as_f64().is_some_and(|number| number != 0.0),
-        Value::String(text) => matches!(text.as_str(), "1" | "true" | "True"),
-        Value::Null | Value::Array(_) | Value::Object(_) => false,
+        Value::Bool(flag) => Some(*flag),
+        Value::Number(number) => number.as_f64().map(|number| number != 0.0),
+        Value::String(text) => match text.as_str() {
+            "1" | "true" | "True" => Some(true),
+            "0" | "false" | "False" => Some(false),
+            _ => None,
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+/// A boolean that decides something: absent, null and any unknown word leave it open.
+fn flag_if_known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    Ok(known_flag(&Value::deserialize(deserializer)?))
 }
 
 /// One text, several, or none.
@@ -114,8 +127,8 @@ struct Item {
     kind: String,
     #[serde(default)]
     version: Number<u32>,
-    /// Absent means active.
-    active: Option<Flag>,
+    #[serde(default, deserialize_with = "flag_if_known")]
+    active: Option<bool>,
     #[serde(default)]
     size: Number<u64>,
     #[serde(default)]
@@ -127,16 +140,18 @@ impl Row {
     pub(super) fn into_detail(self) -> Result<AssetDetail, crate::asset::InvalidAssetId> {
         let items = self.media_items.unwrap_or_default();
         let originals = items.into_iter().filter(|item| item.kind == "original");
-        let mut versions: Vec<_> = originals
-            .filter_map(|item| {
+        let versions: Option<Vec<_>> = originals
+            .map(|item| {
                 Some(FileVersion {
                     number: item.version.0?,
-                    active: item.active.is_none_or(|flag| flag.0),
+                    active: item.active,
                     bytes: item.size.0,
                     file_name: item.file_name,
                 })
             })
             .collect();
+        // A file without a number may be the newest: a list that leaves it out would make an older one look like that.
+        let mut versions = versions.unwrap_or_default();
         versions.sort_by_key(|version| version.number);
         let properties = self.rest.into_iter().filter_map(|(key, value)| {
             let name = key.strip_prefix("property_")?.to_owned();

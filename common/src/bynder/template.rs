@@ -3,11 +3,11 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::asset::looking_at;
 use super::decode::{Flag, Row, text_or_empty};
 use super::{Bynder, BynderError};
 use crate::asset::{AssetDetail, AssetId};
 use crate::hash::ContentHash;
-use crate::http::Operation;
 
 /// An asset from a single GET, in full.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,11 +102,10 @@ struct Item {
 impl Bynder {
     /// Fetches an asset in full: one call, as [`Bynder::asset`].
     pub async fn template(&self, id: &AssetId) -> Result<Template, BynderError> {
-        let operation = format!("looking at asset {id}");
-        let mut url = self.url(&operation, &["api", "v4", "media", id.as_str(), ""])?;
-        url.set_query(Some("versions=1"));
-        let value: Value = self.call(Operation::Asset, &operation, |client| client.get(url.clone())).await?;
-        read(value).map_err(|reason| BynderError::Unexpected { operation, reason })
+        let operation = looking_at(id);
+        let value: Value = self.get_asset(&operation, id).await?;
+        let template = read(value).map_err(|reason| BynderError::Unexpected { operation, reason })?;
+        Ok(Template { detail: self.with_active_version(template.detail).await?, ..template })
     }
 }
 

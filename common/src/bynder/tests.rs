@@ -137,6 +137,57 @@ async fn an_asset_is_read_in_whatever_form_the_portal_writes_it() {
     assert_eq!(script.seen()[0].authorization.as_deref(), Some("Bearer t0ken"));
 }
 
+/// An asset with three versions, each with this `active`, and what else the answer says.
+fn three_versions(active: [&str; 3], more: &str) -> String {
+    let items = (1..).zip(active).map(|(number, active)| {
+        let flag = if active.is_empty() { String::new() } else { format!(r#","active":{active}"#) };
+        format!(r#"{{"type":"original","version":{number},"size":{number}00{flag}}}"#)
+    });
+    let items = items.collect::<Vec<_>>().join(",");
+    let dates = r#""dateCreated":"2024-09-26T12:42:21Z","dateModified":"2024-10-10T09:52:05Z""#;
+    format!(
+        r#"{{"id":"1F0A9C2E-77B1-4D3C-9E5512AB34CD56EF","type":"image",{dates},{more}"mediaItems":[{items}]}}"#
+    )
+}
+
+#[tokio::test]
+async fn the_active_version_is_what_the_portal_says_and_never_the_lowest_of_a_list_that_leaves_it_open() {
+    let open =
+        [["", "", ""], ["1", "1", "1"], ["0", "0", "0"], ["null", "null", "null"], [r#""yes""#, "", ""]];
+    for flags in open {
+        let named = three_versions(flags, r#""activeVersion":"3","#);
+        let (script, bynder) = scripted(vec![json(200, &named)]).await;
+        assert_eq!(bynder.asset(&id()).await.unwrap().active(), Some(3), "{flags:?}");
+        assert!(script.seen()[0].line.contains("includeVersionNumber=1"), "{:?}", script.seen());
+        // The row is asked where the answer says nothing, and believed only if nothing came after it.
+        for (row, active) in [("3", Some(3)), ("1", None), ("null", None)] {
+            for more in ["", r#""activeVersion":7,"#] {
+                let look = three_versions(flags, more);
+                let row =
+                    format!("[{}]", three_versions(["", "", ""], &format!(r#""activeVersion":{row},"#)));
+                let (script, bynder) = scripted(vec![json(200, &look), json(200, &row)]).await;
+                let detail = bynder.asset(&id()).await.unwrap();
+                assert_eq!((detail.active(), detail.top()), (active, Some(3)), "{flags:?} {row}");
+                assert_eq!(script.seen().len(), 2);
+            }
+        }
+    }
+    for (flags, active) in [(["1", "0", "0"], 1), (["", "1", ""], 2), (["0", "", "1"], 3)] {
+        let (script, bynder) = scripted(vec![json(200, &three_versions(flags, ""))]).await;
+        assert_eq!(bynder.asset(&id()).await.unwrap().active(), Some(active), "{flags:?}");
+        assert_eq!(script.seen().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_leaves_a_version_without_its_number_is_no_list() {
+    let numbered = three_versions(["", "", ""], "");
+    let (_, bynder) =
+        scripted(vec![json(200, &numbered.replace(r#""version":3"#, r#""version":null"#))]).await;
+    let detail = bynder.asset(&id()).await.unwrap();
+    assert_eq!((detail.active(), detail.top()), (None, None));
+}
+
 #[tokio::test]
 async fn the_three_shapes_of_a_listing_are_read_and_bad_rows_left_out() {
     let rows = format!("[{ROW},{{\"id\":\"../evil\"}},7]");

@@ -6,6 +6,7 @@ mod local;
 mod portal;
 mod report;
 mod rights;
+mod versions;
 mod watermarking;
 mod write_test;
 

@@ -1,16 +1,19 @@
 //! The portal: reachable, the token's scopes, the user's roles, the metaproperty, the clock.
 
-use common::bynder::{Bynder, BynderError, ListQuery, Metaproperty, written_fields};
+use common::bynder::{Bynder, BynderError, DateField, ListQuery, Metaproperty, Order, written_fields};
 use common::config::Config;
 use jiff::{SignedDuration, Timestamp};
 use producer::filter::ResolveError;
 use producer::portal::{PortalError, resolve};
 
 use super::report::{Finding, Report};
-use super::rights;
+use super::{rights, versions};
 
 /// Clocks further apart than this make delta runs miss changes and signatures fail.
 const WORST_SKEW: SignedDuration = SignedDuration::from_secs(60);
+
+/// Assets changed last, among which one with several versions is looked for.
+const ROWS: u32 = 100;
 
 /// Checks it all; returns the hash metaproperty if it can be used.
 pub(super) async fn check(config: &Config, bynder: &Bynder, report: &mut Report) -> Option<Metaproperty> {
@@ -44,15 +47,13 @@ pub(super) async fn check(config: &Config, bynder: &Bynder, report: &mut Report)
 }
 
 async fn listing(bynder: &Bynder, report: &mut Report) {
-    let query = ListQuery { limit: 1, page: 1, include_versions: true, ..ListQuery::default() };
+    let order = Some((DateField::Modified, Order::Descending));
+    let query = ListQuery { limit: ROWS, page: 1, order, include_versions: true, ..ListQuery::default() };
     match bynder.list(&query).await {
         Ok(page) => {
             let text = "the token may list assets (scope asset:read)";
             report.add("Bynder assets", Finding::Pass(text.to_owned()));
-            if page.assets.first().is_some_and(|asset| asset.active_version.is_none()) {
-                let text = "listings tell no version numbers: each changed asset costs one more call";
-                report.add("Bynder versions", Finding::Warn(text.to_owned()));
-            }
+            versions::check(bynder, &page.assets, report).await;
             if let Some(portal) = page.portal_time {
                 report.add("clock", skew(Timestamp::now().duration_since(portal).abs()));
             }

@@ -37,6 +37,8 @@ pub(crate) enum Skip {
     JobOpen,
     /// Somebody else works on it at this moment.
     Busy,
+    /// Bynder does not say which version is the active one.
+    VersionUnknown,
     /// It does not exist any more.
     Gone,
 }
@@ -54,6 +56,7 @@ impl Skip {
             Self::Copy => "copy",
             Self::JobOpen => "job_open",
             Self::Busy => "busy",
+            Self::VersionUnknown => "version_unknown",
             Self::Gone => "gone",
         }
     }
@@ -67,9 +70,8 @@ pub(crate) fn decide(
     wanted: Option<ContentHash>,
     last: Option<&Restoration>,
 ) -> Decision {
-    let (Some(active), Marker::Ours(records)) = (detail.active(), marker) else {
-        return Decision::Skip(Skip::NotProtected);
-    };
+    let Marker::Ours(records) = marker else { return Decision::Skip(Skip::NotProtected) };
+    let Some(active) = detail.active() else { return Decision::Skip(Skip::VersionUnknown) };
     if matches!(marker.kin(), Some(Kin::CopyOf(_))) {
         return Decision::Skip(Skip::Copy);
     }
@@ -175,6 +177,10 @@ mod tests {
         for nothing in ["", "see ticket 4711", "opted-out; "] {
             assert_eq!(decided(&protected, nothing, None), Decision::Skip(Skip::NotProtected), "{nothing}");
         }
+        let mut unknown = protected.clone();
+        unknown.asset.active_version = None;
+        unknown.versions.iter_mut().for_each(|version| version.active = None);
+        assert_eq!(decided(&unknown, &named, None), Decision::Skip(Skip::VersionUnknown));
         let from_elsewhere = Record { original: hash(2), ..record() }.to_string();
         assert_eq!(decided(&protected, &from_elsewhere, None), Decision::Skip(Skip::OriginalUnknown));
     }

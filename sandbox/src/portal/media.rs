@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use axum::response::Response;
 use common::marker::Marker;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::lookups::{SELECTS, text_id};
 use crate::audit::ViolationKind;
 use crate::call::{Call, answer, refuse};
-use crate::options::FileNames;
+use crate::options::{FileNames, VersionFlags};
 use crate::world::{
     COLLECTIONS, Change, LINK_ID, Link, MARKER_ID, Maker, SECRET_MARK, STATUS_ID, Shared, TEXTS, option_id,
 };
@@ -37,9 +37,26 @@ pub(super) fn get(shared: &Shared, call: &Call) -> Response {
     asset.last_look = Some(Instant::now());
     asset.seen = Some(asset.words.clone());
     let mut row = asset.row(call.flag("versions"));
-    row.as_object_mut().map(|fields| fields.remove(COLLECTIONS));
+    if let Some(fields) = row.as_object_mut() {
+        fields.remove(COLLECTIONS);
+        if !call.flag("includeVersionNumber") || !shared.options.names_active_version {
+            fields.remove("activeVersion");
+        }
+        flag_versions(fields, shared.options.version_flags);
+    }
     hide_file_names(shared, &mut row);
     answer(200, &row)
+}
+
+fn flag_versions(asset: &mut Map<String, Value>, flags: VersionFlags) {
+    let items = asset.get_mut("mediaItems").and_then(Value::as_array_mut);
+    for item in items.into_iter().flatten().filter_map(Value::as_object_mut) {
+        match flags {
+            VersionFlags::Active => {}
+            VersionFlags::Missing => drop(item.remove("active")),
+            VersionFlags::All => drop(item.insert("active".to_owned(), json!(1))),
+        }
+    }
 }
 
 pub(super) fn delete(shared: &Shared, call: &Call) -> Response {

@@ -28,7 +28,7 @@ pub enum OriginalLook {
     OptedOut,
     /// The marker holds somebody else's text.
     Foreign(String),
-    /// The portal does not tell the asset's versions.
+    /// The portal leaves open which versions there are or which one is active.
     VersionsUnknown,
 }
 
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     fn template() -> Template {
-        let version = FileVersion { number: 1, active: true, bytes: Some(400), file_name: None };
+        let version = FileVersion { number: 1, active: Some(true), bytes: Some(400), file_name: None };
         let properties =
             [("Country", vec!["France", "Belgium"]), ("Source", vec!["x, y"]), ("Imatag", vec!["text"])];
         let texts = |values: Vec<&str>| values.into_iter().map(str::to_owned).collect::<Vec<_>>();

@@ -46,15 +46,13 @@ pub enum Look {
     OptedOut,
     /// The marker holds somebody else's text now.
     Foreign(String),
-    /// The portal does not tell the asset's versions, so nothing can be saved safely.
+    /// The portal leaves open which versions there are or which one is active, so nothing can be saved safely.
     VersionsUnknown,
 }
 
 /// Decides by one single-asset GET; never by the listing, which lags.
 pub fn look(sight: Sight<'_>, detail: &AssetDetail, marker: &Marker) -> Look {
-    let (Some(active), Some(top)) = (detail.active(), detail.top()) else {
-        return Look::VersionsUnknown;
-    };
+    let Some(top) = detail.top() else { return Look::VersionsUnknown };
     let candidates = candidates(sight, detail);
     if !candidates.is_empty() {
         return Look::MaybeOurs { candidates };
@@ -64,8 +62,10 @@ pub fn look(sight: Sight<'_>, detail: &AssetDetail, marker: &Marker) -> Look {
         Marker::Ours(_) if marker.opted_out() => return Look::OptedOut,
         Marker::Ours(_) | Marker::Absent | Marker::Legacy(_) => {}
     }
-    if active != sight.base {
-        return elsewhere(detail, marker, active, top);
+    match detail.active() {
+        None => return Look::VersionsUnknown,
+        Some(active) if active != sight.base => return elsewhere(detail, marker, active, top),
+        Some(_) => {}
     }
     let record = coming(sight, top);
     match marker {
@@ -255,10 +255,17 @@ mod tests {
     }
 
     #[test]
-    fn without_versions_nothing_is_saved() {
-        let mut unknown = detail(&[], 1);
-        unknown.asset.active_version = None;
-        assert_eq!(see(1, 1, &unknown, ""), Look::VersionsUnknown);
+    fn without_versions_or_without_the_active_one_nothing_is_saved() {
+        assert_eq!(see(1, 1, &detail(&[], 1), ""), Look::VersionsUnknown);
+        for flag in [None, Some(true)] {
+            let mut open = detail(&[400, 300, 200], 3);
+            open.asset.active_version = None;
+            open.versions.iter_mut().for_each(|version| version.active = flag);
+            assert_eq!(see(3, 3, &open, ""), Look::VersionsUnknown, "{flag:?}");
+            // The job's own version is recognised by its hash all the same.
+            open.versions[2].bytes = Some(LENGTH);
+            assert_eq!(see(2, 2, &open, ""), Look::MaybeOurs { candidates: vec![3] });
+        }
     }
 
     #[test]

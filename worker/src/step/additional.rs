@@ -45,8 +45,10 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
         }
         OriginalLook::Foreign(text) => return Ok(complete::foreign_text(environment, job, &text)),
         OriginalLook::VersionsUnknown => {
-            let reason =
-                format!("Bynder does not tell the versions of asset {}; nothing was saved", job.asset_id);
+            let reason = format!(
+                "Bynder does not say which version of asset {} is the active one; nothing was saved",
+                job.asset_id
+            );
             return Ok(StepEnd::failed(FailureClass::Refused, reason));
         }
         OriginalLook::Done if there.is_some() => {}

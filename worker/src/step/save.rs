@@ -206,7 +206,8 @@ pub(super) async fn seen(
         Look::MaybeOurs { .. } | Look::VersionsUnknown => Ok(Seen::End(StepEnd::failed(
             FailureClass::Refused,
             format!(
-                "Bynder does not tell the versions of asset {}, so a person's work could be overwritten; nothing was saved",
+                "Bynder does not say which version of asset {} is the active one, so a person's work could be overwritten; \
+                 nothing was saved. `connector doctor` checks the portal for it",
                 job.asset_id
             ),
         ))),

@@ -135,7 +135,10 @@ fn look(environment: &Environment, job: &mut Job, files: &Files, original: &Temp
         OriginalLook::Foreign(text) => Some(complete::foreign_text(environment, job, &text)),
         OriginalLook::VersionsUnknown => Some(StepEnd::failed(
             FailureClass::Refused,
-            format!("Bynder does not tell the versions of asset {}; nothing was saved", job.asset_id),
+            format!(
+                "Bynder does not say which version of asset {} is the active one; nothing was saved",
+                job.asset_id
+            ),
         )),
     }
 }

@@ -78,8 +78,9 @@ impl Work<'_> {
                 return Ok(meddled(job, copy));
             }
             Look::VersionsUnknown => {
-                let reason =
-                    format!("Bynder does not tell the versions of the copy {copy}; nothing was saved");
+                let reason = format!(
+                    "Bynder does not say which version of the copy {copy} is the active one; nothing was saved"
+                );
                 return Ok(StepEnd::failed(FailureClass::Refused, reason));
             }
         }
