@@ -42,6 +42,11 @@ impl AssetId {
     pub fn unknown() -> Self {
         Self("unknown".to_owned())
     }
+
+    /// An id in the portal's form that no asset has: a search for it must return nothing.
+    pub fn impossible() -> Self {
+        Self("00000000-0000-0000-0000000000000000".to_owned())
+    }
 }
 
 impl FromStr for AssetId {

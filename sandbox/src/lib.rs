@@ -31,7 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use audit::{Audit, AuditedAsset, AuditedVersion, Violation, ViolationKind};
 pub use library::{NewAsset, NewFile};
-pub use options::{FileNames, Forgets, Options, RateLimit, VersionFlags};
+pub use options::{FileNames, Forgets, NextLink, Options, RateLimit, Search, VersionFlags};
 pub use person::{Edit, NewVersion, NoSuchThing};
 pub use stats::Stats;
 pub use world::{Attached, Maker, Planted, Restricted, SECRET_MARK};

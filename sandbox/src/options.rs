@@ -43,6 +43,10 @@ pub struct Options {
     pub version_flags: VersionFlags,
     /// Whether that look names the active version besides, if asked for its number.
     pub names_active_version: bool,
+    /// How Imatag answers a search.
+    pub search: Search,
+    /// Whether a search shows a medium only once it is done, as a service does that registers it then.
+    pub shown_when_done: bool,
     /// Faults from the start.
     pub faults: Faults,
 }
@@ -56,6 +60,29 @@ pub enum FileNames {
     WithDownload,
     /// Nowhere.
     Hidden,
+}
+
+/// How Imatag answers a search.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Search {
+    /// Whether it ignores filters that it does not know, and takes the one by metadata for such a one.
+    pub ignores_filters: bool,
+    /// The most media of a page, whatever is asked for.
+    pub page_size: Option<usize>,
+    /// Where the link to the next page leads.
+    pub next: NextLink,
+}
+
+/// Where the link to the next page leads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NextLink {
+    /// To where the page before came from.
+    #[default]
+    AsAsked,
+    /// To the same host by another scheme, as behind a proxy that nobody declared.
+    OtherScheme,
+    /// To another host.
+    OtherHost,
 }
 
 /// What a portal may take with a new asset and not keep.
@@ -98,6 +125,8 @@ impl Default for Options {
             file_names: FileNames::Listed,
             version_flags: VersionFlags::default(),
             names_active_version: true,
+            search: Search::default(),
+            shown_when_done: false,
             faults: Faults::default(),
         }
     }

@@ -141,7 +141,7 @@ async fn a_trial_names_what_of_the_profile_does_not_fit() {
     let wrong = [
         ("find = { list = '/media' }", 3, "NOT CONFIRMED  [find]: "),
         ("response = { ready = ['done'] }", 3, "NOT CONFIRMED  [status], [response]: "),
-        ("response = { metadata = '/data' }", 6, "NOT CONFIRMED  [response] metadata: "),
+        ("response = { metadata = '/data' }", 3, "NOT CONFIRMED  [find]: "),
         ("auth = { scheme = 'Bearer' }", 4, "NOT CONFIRMED  [auth]: "),
     ];
     let bench = Bench::new(quick()).await;

@@ -45,6 +45,7 @@ mod quiet_hours;
 mod random;
 mod restore;
 mod sdk;
+mod search;
 mod secrets;
 mod standstill;
 mod status;

@@ -5,11 +5,12 @@ use url::Url;
 
 use super::answer::shown;
 use super::call::attempted;
+use super::error::Attempted;
 use super::profile::FindWire;
 use super::{Directory, Imatag, ImatagError, MediumId, MediumState};
 use crate::asset::AssetId;
 use crate::hash::ContentHash;
-use crate::http::Operation;
+use crate::http::{self, Operation};
 
 /// The metadata key that tells which file of the asset a medium was made from.
 pub const ORIGINAL_KEY: &str = "original_sha256";
@@ -25,7 +26,8 @@ impl Imatag {
     /// by other values or by another configuration, when the file was submitted. `None` where the profile has no `find`.
     ///
     /// # Errors
-    /// What any call can fail with, and a list that is not where the profile says.
+    /// What any call can fail with; [`ImatagError::Misconfigured`] for a list that is not where the profile says, that
+    /// cannot be read to its end, or that holds media of other assets.
     pub async fn find(
         &self,
         asset: &AssetId,
@@ -62,6 +64,8 @@ impl Imatag {
         Ok(url)
     }
 
+    /// Reads the whole list. "Not there" is said only of a list that was read to its end and that holds nothing of other
+    /// assets: a file whose medium was overlooked is watermarked and paid for again.
     async fn find_at(
         &self,
         find: &FindWire,
@@ -70,15 +74,25 @@ impl Imatag {
         original: ContentHash,
     ) -> Result<Option<(MediumId, MediumState)>, ImatagError> {
         let operation = format!("looking for media of asset {asset}");
+        let mut last = Attempted { operation: operation.clone(), request_id: None };
         for _ in 0..MOST_PAGES {
             let response = self.send(Operation::Find, &operation, |client| client.get(url.clone())).await?;
             let at = attempted(&operation, &response);
             let json: Value = self.read(&operation, response).await?;
+            let misconfigured = |reason: String| ImatagError::Misconfigured { at: at.clone(), reason };
             let Some(media) = json.pointer(&find.list).and_then(Value::as_array) else {
-                let reason = format!("find.list: nothing at {} in the answer", find.list);
-                return Err(ImatagError::Misconfigured { at, reason });
+                return Err(misconfigured(format!("find.list: nothing at {} in the answer", find.list)));
             };
-            for medium in media.iter().filter(|medium| self.is_of(medium, asset, original)) {
+            if !media.iter().all(|medium| self.is_of(medium, asset)) {
+                return Err(misconfigured(format!(
+                    "find.query: the search for asset {asset} also returns other media, so the service ignores the \
+                     filter by {}, or does not show it at response.metadata",
+                    self.inner.media_id_metadata
+                )));
+            }
+            for medium in
+                media.iter().filter(|medium| self.holds(medium, ORIGINAL_KEY, &original.to_string()))
+            {
                 let shown = shown(&self.inner.profile.response, medium);
                 let shown = shown.map_err(|reason| ImatagError::Unexpected { at: at.clone(), reason })?;
                 match (shown.medium, shown.state) {
@@ -88,23 +102,89 @@ impl Imatag {
                     }
                 }
             }
-            match json.get("next").and_then(Value::as_str).and_then(|next| url.join(next).ok()) {
-                // The credential goes to the configured origin only, wherever a page points.
-                Some(next) if next.origin() == url.origin() => url = next,
-                _ => return Ok(None),
+            match next_page(&self.inner.base_url, &url, json.get("next")) {
+                NextPage::None => return Ok(None),
+                NextPage::At(next) => url = next,
+                NextPage::Unusable(next) => {
+                    return Err(misconfigured(format!(
+                        "the next page of the search is not on the configured host: {}",
+                        http::excerpt(&next)
+                    )));
+                }
             }
+            last = at;
         }
-        Ok(None)
+        let reason = format!("find.query: the search for asset {asset} has more than {MOST_PAGES} pages");
+        Err(ImatagError::Misconfigured { at: last, reason })
     }
 
-    /// A service that ignores an unknown filter returns everything, so each hit is checked.
-    fn is_of(&self, medium: &Value, asset: &AssetId, original: ContentHash) -> bool {
-        let Some(metadata) =
-            self.inner.profile.response.metadata.as_deref().and_then(|place| medium.pointer(place))
-        else {
-            return false;
-        };
-        let holds = |key: &str, wanted: &str| metadata.get(key).and_then(Value::as_str) == Some(wanted);
-        holds(&self.inner.media_id_metadata, asset.as_str()) && holds(ORIGINAL_KEY, &original.to_string())
+    fn is_of(&self, medium: &Value, asset: &AssetId) -> bool {
+        self.holds(medium, &self.inner.media_id_metadata, asset.as_str())
+    }
+
+    fn holds(&self, medium: &Value, key: &str, wanted: &str) -> bool {
+        let place = self.inner.profile.response.metadata.as_deref();
+        let metadata = place.and_then(|place| medium.pointer(place));
+        metadata.and_then(|metadata| metadata.get(key)).and_then(Value::as_str) == Some(wanted)
+    }
+}
+
+/// Where a list continues.
+#[derive(Debug, PartialEq, Eq)]
+enum NextPage {
+    /// It ends here.
+    None,
+    /// At this address.
+    At(Url),
+    /// At an address that is not the service's, or that is none.
+    Unusable(String),
+}
+
+/// A service behind a proxy often writes its links with the scheme and port that the proxy talks to it by: the path and
+/// query are taken, and the origin stays the configured one, which alone is sent the credential.
+fn next_page(base: &Url, current: &Url, next: Option<&Value>) -> NextPage {
+    let text = match next {
+        None | Some(Value::Null) => return NextPage::None,
+        Some(Value::String(text)) if text.is_empty() => return NextPage::None,
+        Some(Value::String(text)) => text,
+        Some(other) => return NextPage::Unusable(other.to_string()),
+    };
+    match current.join(text) {
+        Ok(link) if link.host() == base.host() => {
+            let mut next = base.clone();
+            next.set_path(link.path());
+            next.set_query(link.query());
+            NextPage::At(next)
+        }
+        _ => NextPage::Unusable(text.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_next_page_stays_at_the_configured_origin_and_one_elsewhere_is_not_the_end() {
+        let base: Url = "https://imatag.example/api/v4/".parse().unwrap();
+        let current = base.join("media/?page=1").unwrap();
+        let second = NextPage::At(base.join("media/?page=2").unwrap());
+        for next in [
+            "https://imatag.example/api/v4/media/?page=2",
+            "http://imatag.example/api/v4/media/?page=2",
+            "http://imatag.example:8000/api/v4/media/?page=2",
+            "/api/v4/media/?page=2",
+            "?page=2",
+        ] {
+            assert_eq!(next_page(&base, &current, Some(&json!(next))), second, "{next}");
+        }
+        for end in [None, Some(&json!(null)), Some(&json!(""))] {
+            assert_eq!(next_page(&base, &current, end), NextPage::None, "{end:?}");
+        }
+        for wrong in [json!("https://elsewhere.example/media/?page=2"), json!(2), json!("http://[")] {
+            assert!(matches!(next_page(&base, &current, Some(&wrong)), NextPage::Unusable(_)), "{wrong}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Imatag: the credential, the directory, and how sure the wire profile is.
 
+use common::asset::AssetId;
 use common::config::Config;
 use common::hash::ContentHash;
 use common::imatag::ImatagError;
@@ -32,15 +33,16 @@ pub(super) async fn check(config: &Config, report: &mut Report) {
         report.add("Imatag", Finding::Warn(text.to_owned()));
         return;
     }
-    let Ok(nobody) = "00000000-0000-0000-0000000000000000".parse() else { return };
-    let finding = match imatag.find(&nobody, ContentHash::from_bytes([0; 32]), &config.imatag.directory).await
-    {
+    let (nobody, no_file) = (AssetId::impossible(), ContentHash::from_bytes([0; 32]));
+    let finding = match imatag.find(&nobody, no_file, &config.imatag.directory).await {
         Ok(_) => {
             let searched = match config.imatag.all_directories().len() {
                 1 => "the directory".to_owned(),
                 several => format!("all {several} directories"),
             };
-            Finding::Pass(format!("the credential is accepted and {searched} can be searched"))
+            Finding::Pass(format!(
+                "the credential is accepted, and the search of {searched} shows no medium for an asset that does not exist"
+            ))
         }
         Err(error) => {
             let code = match &error {

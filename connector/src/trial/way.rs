@@ -207,11 +207,16 @@ impl Way<'_> {
         Ok(())
     }
 
-    /// What makes a crash harmless: the medium is found by what the submit said of it.
+    /// What makes a crash harmless: the medium is found by what the submit said of it, and by nothing else. There is at
+    /// least one medium now, which a search for an asset that does not exist must not return.
     async fn find_again(&mut self, asset: &AssetId, facts: &FileFacts) {
+        let directory = &self.config.imatag.directory;
         let verdict = if self.imatag.can_find() {
-            match self.imatag.find(asset, facts.sha256, &self.config.imatag.directory).await {
-                Ok(Some(_)) => Verdict::Confirmed,
+            match self.imatag.find(asset, facts.sha256, directory).await {
+                Ok(Some(_)) => match self.imatag.find(&AssetId::impossible(), facts.sha256, directory).await {
+                    Ok(_) => Verdict::Confirmed,
+                    Err(error) => Verdict::Refuted(error.to_string()),
+                },
                 Ok(None) => Verdict::Refuted(
                     "the search does not find the medium by its metadata: after a crash a file would be watermarked twice"
                         .to_owned(),

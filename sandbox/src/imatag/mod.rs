@@ -1,6 +1,7 @@
 //! The fake Imatag: three wires over one store.
 
 mod answer;
+mod find;
 mod submit;
 
 use std::time::Instant;
@@ -16,7 +17,7 @@ use crate::call::{Call, answer, file, text};
 use crate::endpoint::{Endpoint, Wire};
 use crate::world::{Link, Medium, MediumState, SECRET_MARK, Shared};
 
-use answer::{shown, status_word};
+use answer::shown;
 
 pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> Response {
     let wire = Endpoint::wire(&call.segments());
@@ -32,7 +33,7 @@ pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> R
             let host = call.header("host").unwrap_or_default().to_owned();
             result(shared, wire, call.path, &call.headers, &host).await
         }
-        Endpoint::MediumFind if wire != Wire::Link => find(shared, wire, &call),
+        Endpoint::MediumFind if wire != Wire::Link => find::find(shared, wire, &call),
         _ => answer(404, &json!({"detail": "Not found."})),
     };
     let request_id = uuid::Uuid::new_v4().to_string();
@@ -126,34 +127,6 @@ async fn link(shared: &Shared, path: &[String], headers: &HeaderMap) -> Response
             file(headers, &path, media_type).await
         }
         _ => text(403, "expired"),
-    }
-}
-
-fn find(shared: &Shared, wire: Wire, call: &Call) -> Response {
-    let world = shared.world();
-    let query = |name: &str| call.query.get(name).cloned().unwrap_or_default();
-    let (directory, wanted) = match wire {
-        Wire::Bytes => (query("folder"), query("value")),
-        Wire::Assumed | Wire::Link => (query("directory"), query("metadata__bynder_media_id")),
-    };
-    let hits: Vec<&Medium> = world
-        .media
-        .values()
-        .filter(|medium| {
-            medium.directory == directory && medium.metadata.get("bynder_media_id") == Some(&wanted)
-        })
-        .collect();
-    match wire {
-        Wire::Bytes => {
-            let items = hits.iter().map(|medium| {
-                json!({"ref": medium.id, "state": status_word(wire, medium), "meta": medium.metadata})
-            });
-            answer(200, &json!({"items": items.collect::<Vec<_>>()}))
-        }
-        Wire::Assumed | Wire::Link => {
-            let results: Vec<_> = hits.iter().map(|medium| shown(wire, medium)).collect();
-            answer(200, &json!({"count": results.len(), "next": null, "previous": null, "results": results}))
-        }
     }
 }
 

@@ -111,8 +111,8 @@ async fn keep(
         let id = uuid::Uuid::new_v4().to_string();
         let asset = metadata.get("bynder_media_id").cloned().unwrap_or_default();
         // The wire that answers with the bytes has them by then.
-        let time =
-            if wire == Wire::Bytes { std::time::Duration::ZERO } else { shared.options.watermark_time };
+        let has_them = wire == Wire::Bytes && !shared.options.shown_when_done;
+        let time = if has_them { std::time::Duration::ZERO } else { shared.options.watermark_time };
         let state = match &result {
             Some(result) => {
                 let output = Output { original: original.sha256.clone(), asset };
@@ -121,7 +121,8 @@ async fn keep(
             }
             None => MediumState::AlreadyProtected,
         };
-        let medium = Medium { id: id.clone(), directory, metadata, original, state };
+        let number = world.media.len();
+        let medium = Medium { id: id.clone(), number, directory, metadata, original, state };
         judge_medium(&mut world, &medium);
         let response = match (wire, &medium.state) {
             (Wire::Assumed, _) => answer(201, &json!({"id": id, "status": status_word(wire, &medium)})),

@@ -123,6 +123,8 @@ pub(crate) struct Link {
 /// A medium at Imatag.
 pub(crate) struct Medium {
     pub(crate) id: String,
+    /// The order in which media came.
+    pub(crate) number: usize,
     pub(crate) directory: String,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) original: StoredFile,
