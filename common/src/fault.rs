@@ -9,6 +9,8 @@
 pub enum Guard {
     /// Asking Imatag for the medium before submitting.
     FindBeforeSubmit,
+    /// Looking at the asset before submitting its file.
+    LookBeforeSubmit,
     /// The single GET before saving.
     LookBeforeSave,
     /// Writing the marker before saving.

@@ -42,6 +42,7 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
         queue: Arc::new(queue.clone()),
         spool,
         budget: budget.clone(),
+        leases: worker::leases::Leases::default(),
         breakers: worker::breaker::Breakers::default(),
         probes: worker::Probes::default(),
         approval: worker::approval::Approval::default(),

@@ -148,7 +148,7 @@ async fn a_trial_names_what_of_the_profile_does_not_fit() {
     let sample = sample(&bench);
     for (wrong, code, words) in wrong {
         bench.configure("");
-        bench.reconfigure("[worker]\n", &format!("[imatag.profile_overrides]\n{wrong}\n[worker]\n"));
+        bench.reconfigure("mode = 'async'", wrong);
         bench.set_request_timeout(15);
         let tried = bench.run(&["trial", &sample, "--yes", "--record"]).await;
         assert!(tried.assert_code(code).out.contains(words), "{tried:#?}");

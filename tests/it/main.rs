@@ -46,6 +46,7 @@ mod random;
 mod restore;
 mod sdk;
 mod search;
+mod second_job;
 mod secrets;
 mod standstill;
 mod status;

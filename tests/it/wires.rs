@@ -8,21 +8,24 @@ use crate::faults::run_under_faults;
 use crate::harness::scene::once;
 use crate::harness::{Bench, assert_clean, is_protected, picture, profile, quick, until_async};
 
-fn bytes(bench: &Bench) -> String {
+/// As short as a request: a suspect submit waits for as long as its answer may take.
+const DEADLINE: &str = "[imatag.profile_overrides]\npolling.deadline = '1s'";
+
+pub(crate) fn bytes(bench: &Bench) -> String {
     let (announcement, address) = (bench.sandbox.announcement(), bench.sandbox.address());
     format!(
-        "api_key = '{}'\ndirectory = '{}'\nbase_url = 'http://{address}/wire-b'\nprofile = '{}'",
+        "api_key = '{}'\ndirectory = '{}'\nbase_url = 'http://{address}/wire-b'\nprofile = '{}'\n{DEADLINE}",
         announcement.api_key,
         announcement.directory,
         profile("bytes.toml").display()
     )
 }
 
-fn link(bench: &Bench) -> String {
+pub(crate) fn link(bench: &Bench) -> String {
     let (announcement, address) = (bench.sandbox.announcement(), bench.sandbox.address());
     format!(
         "directory = '{}'\nbase_url = 'http://{address}/wire-c'\nprofile = '{}'\n\
-         oauth = {{ client_id = '{}', client_secret = '{}', token_url = 'http://{address}/wire-c/token' }}",
+         oauth = {{ client_id = '{}', client_secret = '{}', token_url = 'http://{address}/wire-c/token' }}\n{DEADLINE}",
         announcement.directory,
         profile("link.toml").display(),
         announcement.client_id,

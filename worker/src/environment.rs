@@ -15,6 +15,7 @@ use common::telemetry::Metrics;
 
 use crate::approval::Approval;
 use crate::breaker::Breakers;
+use crate::leases::Leases;
 use crate::probe::Probes;
 
 /// The services, the queue and the settings; clones share them.
@@ -30,6 +31,8 @@ pub struct Environment {
     pub spool: Spool,
     /// The portal's request budget; nothing is taken while it is paused.
     pub budget: Budget,
+    /// The sole rights to assets that this process keeps beyond a step.
+    pub leases: Leases,
     /// Which services can be used right now.
     pub breakers: Breakers,
     /// Whether services that fail work at all.
@@ -87,6 +90,8 @@ pub struct Settings {
     pub max_attempts: u32,
     /// The longest a request may take; a suspect job waits longer than this.
     pub request_timeout: Duration,
+    /// The longest a submit may take to show at Imatag after it was given up; a suspect submit waits longer than this.
+    pub submit_patience: Duration,
     /// The waits a job can be sent to, ascending.
     pub rungs: Vec<Duration>,
     /// How long a saved version may not show before it counts as waiting for approval.

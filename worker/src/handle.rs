@@ -13,7 +13,7 @@ use tracing::Instrument;
 use crate::blame::attribute;
 use crate::breaker::Pace;
 use crate::environment::{Environment, Settings};
-use crate::settle::{conclude, lost, outwait, park};
+use crate::settle::{conclude, lost, outwait, outwaited, park};
 use crate::solitude::Solitude;
 use crate::step;
 
@@ -143,6 +143,10 @@ async fn settlement(
             return lost(settings, job, Timestamp::now());
         }
     }
+    let mut job = match outwaited(settings, job, Timestamp::now()) {
+        Ok(job) => job,
+        Err(waits) => return *waits,
+    };
     let _place = if job.lost_deliveries >= LOST_TO_RUN_ALONE {
         let Some(place) = solitude.alone().await else { return wait_to_be_alone(settings, job) };
         place

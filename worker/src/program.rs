@@ -28,6 +28,7 @@ use crate::approval::Approval;
 use crate::breaker::Breakers;
 use crate::bury::bury;
 use crate::environment::{Environment, Settings};
+use crate::leases::Leases;
 use crate::probe::Probes;
 
 /// How often the state of broker and services is told.
@@ -144,6 +145,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         queue: Arc::new(queue.clone()),
         spool,
         budget: budget.clone(),
+        leases: Leases::default(),
         breakers,
         probes: Probes::default(),
         approval: Approval::default(),

@@ -9,7 +9,8 @@ use common::queue::Settlement;
 use jiff::Timestamp;
 
 use crate::breaker::Blame;
-use crate::decide::{attempt_rung, idle_rung, suspect_rung};
+use crate::decide::{attempt_rung, idle_rung};
+use crate::doubt;
 use crate::environment::Settings;
 use crate::error::{StepError, Verdict};
 use crate::step::{StepEnd, Wait};
@@ -61,7 +62,7 @@ pub fn conclude(
                     if suspect {
                         job.suspect_now();
                     }
-                    let rung = rung_after_pause(settings, at_least, suspect);
+                    let rung = rung_after_pause(settings, &mut job, at_least, suspect);
                     park(settings, job, rung, false, now)
                 }
                 Verdict::Fail(class) => {
@@ -77,7 +78,7 @@ pub fn conclude(
                         Blame::Job => retry(settings, job, failed, error.most_attempts(), suspect, now),
                         Blame::Service => {
                             job.remember(failed);
-                            let rung = rung_after_failure(settings, &job, suspect);
+                            let rung = rung_after_failure(settings, &mut job, suspect);
                             park(settings, job, rung, false, now)
                         }
                     }
@@ -107,8 +108,16 @@ pub fn lost(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
 pub fn outwait(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
     job.suspect_now();
     job.held = false;
-    let rung = suspect_rung(&settings.rungs, settings.request_timeout);
+    let rung = doubt::begin(settings, &mut job);
     park(settings, job, rung, true, now)
+}
+
+/// The job, once nothing of it can land any more; else the settlement that lets it wait on.
+pub fn outwaited(settings: &Settings, mut job: Job, now: Timestamp) -> Result<Job, Box<Settlement>> {
+    match doubt::next(settings, &mut job) {
+        Some(rung) => Err(Box::new(park(settings, job, rung, true, now))),
+        None => Ok(job),
+    }
 }
 
 fn attempt(
@@ -121,18 +130,18 @@ fn attempt(
     FailedAttempt { at: now, step, class, reason, request_id }
 }
 
-fn rung_after_failure(settings: &Settings, job: &Job, suspect: bool) -> Duration {
+fn rung_after_failure(settings: &Settings, job: &mut Job, suspect: bool) -> Duration {
     if suspect {
-        suspect_rung(&settings.rungs, settings.request_timeout)
+        doubt::begin(settings, job)
     } else {
         attempt_rung(&settings.rungs, job.attempt, &mut rand::rng())
     }
 }
 
-fn rung_after_pause(settings: &Settings, at_least: Duration, suspect: bool) -> Duration {
+fn rung_after_pause(settings: &Settings, job: &mut Job, at_least: Duration, suspect: bool) -> Duration {
     let longest = settings.rungs[settings.rungs.len() - 1];
     let rung = settings.rungs.iter().copied().find(|rung| *rung >= at_least).unwrap_or(longest);
-    if suspect { rung.max(suspect_rung(&settings.rungs, settings.request_timeout)) } else { rung }
+    if suspect { rung.max(doubt::begin(settings, job)) } else { rung }
 }
 
 fn retry(
@@ -143,7 +152,7 @@ fn retry(
     suspect: bool,
     now: Timestamp,
 ) -> Settlement {
-    let rung = rung_after_failure(settings, &job, suspect);
+    let rung = rung_after_failure(settings, &mut job, suspect);
     job.attempt += 1;
     if job.attempt >= most_attempts.unwrap_or(u32::MAX).min(settings.max_attempts) {
         let failure = Failure {
@@ -239,6 +248,7 @@ pub(crate) mod samples {
             quiet_hours: Vec::new(),
             max_attempts: 12,
             request_timeout: Duration::from_mins(1),
+            submit_patience: Duration::from_mins(5),
             rungs: [5, 30, 120, 600, 3600].map(Duration::from_secs).to_vec(),
             longest_unseen: Duration::from_mins(2),
             longest_hold: Duration::from_mins(8),

@@ -1,5 +1,7 @@
 //! From the configuration to the worker's settings.
 
+use std::time::Duration;
+
 use common::bynder::{Metaproperty as Definition, WrittenFields};
 use common::config::Config;
 
@@ -28,6 +30,7 @@ pub fn settings(config: &Config, fields: WrittenFields<'_>, definitions: Vec<Def
         quiet_hours: config.quiet_hours.clone(),
         max_attempts: config.worker.max_attempts,
         request_timeout: config.worker.request_timeout.0,
+        submit_patience: config.imatag.wire().map_or(Duration::ZERO, |profile| profile.submit_patience()),
         rungs: config.queue.rungs.iter().map(|rung| rung.0).collect(),
         longest_unseen: config.bynder.index_lag.0 * UNSEEN_LAGS,
         longest_wait: config.worker.longest_wait.0,

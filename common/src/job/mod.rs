@@ -148,6 +148,9 @@ pub struct Job {
     /// Whether an earlier effect of this job may have happened unseen.
     #[serde(default)]
     pub suspect: bool,
+    /// How much longer the job waits before it goes on, since a request of it may still land, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub outwait_ms: u64,
     /// Deliveries in a row that were lost with their worker before a step ended: a job may be what kills it.
     #[serde(default)]
     pub lost_deliveries: u32,
@@ -264,6 +267,11 @@ const MOST_ATTEMPTS_REMEMBERED: usize = 8;
 const MOST_NAME_CHARACTERS: usize = 200;
 const MOST_REASON_CHARACTERS: usize = 500;
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Job {
     /// A job at its first step.
     pub fn new(
@@ -296,6 +304,7 @@ impl Job {
             unseen_marker_looks: 0,
             restarts: 0,
             suspect: false,
+            outwait_ms: 0,
             lost_deliveries: 0,
             held: false,
             traceparent: Some(traceparent),

@@ -144,7 +144,8 @@ impl Bench {
     pub(crate) fn configure(&self, more: &str) {
         let announcement = self.sandbox.announcement();
         let imatag = format!(
-            "api_key = '{}'\ndirectory = '{}'\nbase_url = '{}'",
+            // Known to be so: a suspect submit need not wait for as long as a watermark may take.
+            "api_key = '{}'\ndirectory = '{}'\nbase_url = '{}'\n[imatag.profile_overrides]\nmode = 'async'",
             announcement.api_key, announcement.directory, announcement.imatag
         );
         self.configure_imatag(&imatag, more);
@@ -179,6 +180,7 @@ impl Bench {
         let text = std::fs::read_to_string(self.path("connector.toml")).unwrap();
         let changed = text.lines().map(|line| match line.split_once(" = ") {
             Some(("request_timeout", _)) => format!("request_timeout = '{seconds}s'\n"),
+            Some(("polling.deadline", _)) => format!("polling.deadline = '{seconds}s'\n"),
             // A suspect job outwaits it.
             Some(("rungs", _)) => format!("rungs = ['100ms', '400ms', '1500ms', '{}s']\n", seconds + 1),
             Some(_) | None => format!("{line}\n"),
@@ -232,7 +234,7 @@ impl Bench {
     }
 
     /// What is on record of an asset, oldest first.
-    async fn outcomes(&self, id: &str) -> Vec<Outcome> {
+    pub(crate) async fn outcomes(&self, id: &str) -> Vec<Outcome> {
         let Some(state) = State::open_to_read(&self.path("state")).unwrap() else { return Vec::new() };
         let events = Ledger::new(state).outcomes_of(&id.parse().unwrap()).await.unwrap();
         events.into_iter().map(|event| event.outcome).collect()

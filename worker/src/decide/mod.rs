@@ -6,6 +6,7 @@ mod file;
 mod look;
 mod open;
 mod result;
+mod standing;
 mod wait;
 
 #[cfg(test)]
@@ -17,4 +18,5 @@ pub use file::{FileDecision, decide_file};
 pub use look::{Look, Sight, glance, is_crossed, look, not_ours};
 pub use open::{Obstacles, open_steps};
 pub use result::{BadResult, Difference, Unchecked, check_result};
+pub use standing::{Known, Standing, standing, stands_as_known};
 pub use wait::{attempt_rung, idle_rung, suspect_rung};

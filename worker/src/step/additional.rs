@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use common::bynder::{BynderError, Template};
+use common::bynder::{BynderError, Parcel, Template};
 use common::job::{Job, Step};
 use common::marker::{Record, Status};
 use common::outcome::{FailureClass, Outcome, Placed};
-use common::queue::Lease;
 use jiff::Timestamp;
 
 use super::confirm::tell_awaiting;
@@ -15,6 +14,7 @@ use super::{StepEnd, Wait, complete, marking};
 use crate::decide::{OriginalLook, look_at_original};
 use crate::environment::Environment;
 use crate::error::StepError;
+use crate::leases::Held;
 
 /// The look, and the save.
 const PLACES: u32 = 2;
@@ -28,9 +28,22 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
     };
     let (version, bytes) = (job.base, original.bytes);
     let record = Record { original: original.sha256, watermarked: watermarked.sha256, version, bytes };
-    let Some(lease) = environment.queue.lease(&job.asset_id).await? else {
-        return Ok(StepEnd::NotYet(Wait::Moment));
+    let held = match super::lease(environment, job).await? {
+        Ok(held) => held,
+        Err(end) => return Ok(end),
     };
+    let result = under_lease(environment, job, &parcel, record, &held).await;
+    held.end(&result);
+    result
+}
+
+async fn under_lease(
+    environment: &Environment,
+    job: &mut Job,
+    parcel: &Parcel,
+    record: Record,
+    lease: &Held,
+) -> Result<StepEnd, StepError> {
     // Neither what the look sees nor the lease may grow old while the save waits for its place in the budget.
     let bynder = environment.bynder.with_places(PLACES).await?;
     let asset = match bynder.template(&job.asset_id).await {
@@ -62,10 +75,10 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
         environment.approval.shows();
         name
     } else if let Some(saved_at) = job.effects.saved_at {
-        return unseen(environment, job, record, saved_at, &asset, &lease).await;
+        return unseen(environment, job, record, saved_at, &asset, lease).await;
     } else {
         lease.check()?;
-        match bynder.save_additional(&job.asset_id, &parcel).await {
+        match bynder.save_additional(&job.asset_id, parcel).await {
             Ok(()) if environment.approval.is_known_to_show() => super::transfer::additional_name_of(job),
             Ok(()) => {
                 job.effects.saved_at = Some(Timestamp::now());
@@ -79,7 +92,7 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
             Err(error) => return Err(StepError::from(error).of_effect()),
         }
     };
-    finish(environment, job, record, &asset, file_name, &lease).await
+    finish(environment, job, record, &asset, file_name, lease).await
 }
 
 /// A file that Bynder says it saved, and that does not show, waits for a person's approval and is not saved again.
@@ -89,7 +102,7 @@ async fn unseen(
     record: Record,
     saved_at: Timestamp,
     asset: &Template,
-    lease: &Lease,
+    lease: &Held,
 ) -> Result<StepEnd, StepError> {
     let waited = Duration::try_from(Timestamp::now().duration_since(saved_at)).unwrap_or_default();
     if waited < environment.settings.longest_unseen {
@@ -114,7 +127,7 @@ async fn finish(
     record: Record,
     asset: &Template,
     file_name: String,
-    lease: &Lease,
+    lease: &Held,
 ) -> Result<StepEnd, StepError> {
     job.effects.placed = Some(Placed::Additional { file_name });
     let marker = asset.detail.asset.marker(&environment.settings.metaproperty.name);

@@ -16,8 +16,10 @@ use common::job::{Job, Step};
 use common::marker::Status;
 use common::outcome::{Failure, FailureClass, Outcome};
 
+use crate::doubt;
 use crate::environment::Environment;
 use crate::error::StepError;
+use crate::leases::Held;
 
 /// How a step ended, short of an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,17 @@ impl StepEnd {
     pub(crate) fn failed(class: FailureClass, reason: impl Into<String>) -> Self {
         Self::Ended(Outcome::Failed(Failure { class, reason: reason.into(), request_id: None }))
     }
+}
+
+/// The asset's lease for the effects of this step; the end of the step where another job has it. What that job does, or
+/// did without an answer, this one does not know: it goes on as suspect.
+async fn lease(environment: &Environment, job: &mut Job) -> Result<Result<Held, StepEnd>, StepError> {
+    let kept = doubt::kept(&environment.settings, job.step);
+    let Some(held) = environment.leases.take(environment.queue.as_ref(), job, kept).await? else {
+        job.suspect_now();
+        return Ok(Err(StepEnd::NotYet(Wait::Moment)));
+    };
+    Ok(Ok(held))
 }
 
 /// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.

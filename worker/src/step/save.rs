@@ -15,6 +15,7 @@ use super::{StepEnd, Wait, complete, confirm, marking};
 use crate::decide::{Look, Sight, is_crossed, look, not_ours};
 use crate::environment::Environment;
 use crate::error::StepError;
+use crate::leases::Held;
 
 /// An import that is pending longer than this will not come.
 const LONGEST_CONVERSION: Duration = Duration::from_mins(30);
@@ -38,16 +39,28 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
     {
         return Ok(end);
     }
-    let Some(lease) = environment.queue.lease(&job.asset_id).await? else {
-        return Ok(StepEnd::NotYet(Wait::Moment));
+    let held = match super::lease(environment, job).await? {
+        Ok(held) => held,
+        Err(end) => return Ok(end),
     };
+    let result = under_lease(environment, job, &import, &held).await;
+    held.end(&result);
+    result
+}
+
+async fn under_lease(
+    environment: &Environment,
+    job: &mut Job,
+    import: &ImportId,
+    lease: &Held,
+) -> Result<StepEnd, StepError> {
     if job.suspect {
         if guard_stands(Guard::LookBeforeSave)
             && let Some(end) = last_look(environment, &environment.bynder, job).await?
         {
             return Ok(end);
         }
-        if let Some(end) = conversion(environment, job, &import).await? {
+        if let Some(end) = conversion(environment, job, import).await? {
             return Ok(end);
         }
     }
@@ -59,7 +72,7 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
         return Ok(end);
     }
     lease.check()?;
-    let saved = bynder.save_version(&job.asset_id, &import).await;
+    let saved = bynder.save_version(&job.asset_id, import).await;
     match saved {
         Ok(Saved::Done) => Ok(confirm::saved(environment, job)),
         Ok(Saved::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),

@@ -9,19 +9,32 @@ use common::imatag::{Body, MediumId, MediumState, Submit, SubmitAnswer, Submitte
 use common::job::{Job, Step};
 use common::marker::{LegacyHash, Marker};
 use common::outcome::{FailureClass, Outcome};
-use common::queue::Lease;
 use common::spool::{ExtraHash, SpooledFile};
 
+use super::save::start_over;
 use super::{StepEnd, Wait, complete, copy, transfer};
-use crate::decide::{FileDecision, decide_file};
+use crate::decide::{FileDecision, Known, Standing, decide_file, standing, stands_as_known};
+use crate::doubt;
 use crate::environment::Environment;
 use crate::error::StepError;
 use crate::inspect;
+use crate::leases::Held;
 
 pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
-    let Some(lease) = environment.queue.lease(&job.asset_id).await? else {
-        return Ok(StepEnd::NotYet(Wait::Moment));
+    let mut held = match super::lease(environment, job).await? {
+        Ok(held) => held,
+        Err(end) => return Ok(end),
     };
+    let result = under_lease(environment, job, &held).await;
+    // Without a search, the lease alone keeps another job of the asset from submitting the file once more.
+    if !environment.imatag.can_find() && (job.effects.media_id.is_some() || job.step > Step::Submit) {
+        held.reserve(doubt::kept(&environment.settings, Step::Save));
+    }
+    held.end(&result);
+    result
+}
+
+async fn under_lease(environment: &Environment, job: &mut Job, lease: &Held) -> Result<StepEnd, StepError> {
     let marker = Marker::parse(job.marker_text.as_deref());
     if let Marker::Foreign(_) = &marker {
         return complete::confirm_foreign(environment, job).await;
@@ -60,6 +73,9 @@ pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<S
     if let Some(end) = find(environment, job, &facts).await? {
         return Ok(end);
     }
+    if let Some(end) = changed(environment, job, &marker).await? {
+        return Ok(end);
+    }
     if job.suspect && !environment.imatag.can_find() && !environment.settings.resubmit_unknown {
         let reason = format!(
             "Imatag may have received {} before a crash or a lost answer, and its wire profile has no `find` to ask: \
@@ -69,7 +85,7 @@ pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<S
         );
         return Ok(StepEnd::failed(FailureClass::Ambiguous, reason));
     }
-    send(environment, job, file, &facts, &name, &lease).await
+    send(environment, job, file, &facts, &name, lease).await
 }
 
 async fn download(
@@ -147,13 +163,53 @@ async fn find(
     }
 }
 
+/// Looks at the asset before its watermark is paid for: the job may have waited for days, and another job of the asset may
+/// have protected it. The row is shared with other jobs and lags; where Imatag cannot be asked for the file, only a
+/// single GET is good enough. `None`: nothing has changed.
+async fn changed(
+    environment: &Environment,
+    job: &mut Job,
+    marker_before: &Marker,
+) -> Result<Option<StepEnd>, StepError> {
+    if !guard_stands(Guard::LookBeforeSubmit) {
+        return Ok(None);
+    }
+    let name = &environment.settings.metaproperty.name;
+    let known = Known { base: job.base, marker: marker_before, written: job.effects.marked };
+    if environment.imatag.can_find()
+        && let Some(row) = environment.bynder.row(&job.asset_id).await?
+        && stands_as_known(known, &row, &row.marker(name))
+    {
+        return Ok(None);
+    }
+    let detail = match environment.bynder.asset(&job.asset_id).await {
+        Err(BynderError::NotFound { .. }) => return Ok(Some(StepEnd::Ended(Outcome::Gone))),
+        answer => answer?,
+    };
+    let end = match standing(known, &detail, &detail.asset.marker(name)) {
+        Standing::AsKnown => return Ok(None),
+        Standing::Protected => StepEnd::Ended(Outcome::AlreadyProtected),
+        Standing::Superseded { base, top } => start_over(environment, job, base, top, &detail),
+        Standing::Remarked => {
+            job.marker_text = detail.asset.property_text(name);
+            StepEnd::Next(Step::Submit)
+        }
+        Standing::OptedOut(theirs) => StepEnd::Ended(Outcome::Superseded { ours: None, theirs }),
+        Standing::VersionsUnknown => StepEnd::failed(
+            FailureClass::Refused,
+            format!("Bynder does not tell the versions of asset {}; nothing was submitted", job.asset_id),
+        ),
+    };
+    Ok(Some(end))
+}
+
 async fn send(
     environment: &Environment,
     job: &mut Job,
     file: SpooledFile,
     facts: &FileFacts,
     name: &FileName,
-    lease: &Lease,
+    lease: &Held,
 ) -> Result<StepEnd, StepError> {
     let submit = Submit {
         file_name: &name.to_string(),

@@ -261,6 +261,15 @@ impl Profile {
         Ok(profile)
     }
 
+    /// How long a file may show no medium after it was sent: a service that is known to answer with an id registers it at
+    /// once, any other may first watermark it.
+    pub fn submit_patience(&self) -> Duration {
+        match self.mode {
+            Mode::Async => Duration::ZERO,
+            Mode::Auto | Mode::Sync => self.polling.deadline.0,
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         for (key, path) in [("status.path", &self.status.path), ("download.path", &self.download.path)] {
             if !path.contains("{id}") {

@@ -7,7 +7,6 @@ use common::bynder::{BynderError, Template};
 use common::job::Job;
 use common::marker::{Kin, Marker, Record, Records, Status};
 use common::outcome::{FailureClass, Outcome, Placed};
-use common::queue::Lease;
 use jiff::Timestamp;
 
 use super::super::confirm::tell_awaiting;
@@ -15,6 +14,7 @@ use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, sta
 use super::super::submit::shown_name;
 use super::{Environment, Files, StepEnd, StepError, Wait, complete, marking, own_names};
 use crate::decide::{OriginalLook, differences, is_copy, look_at_original, records_of_original};
+use crate::leases::Held;
 
 /// Verifies the copy that this job made, and marks the original. `original` is what the copy was made from, if that is
 /// known still.
@@ -24,7 +24,7 @@ pub(super) async fn finish(
     files: &Files,
     copy: &AssetId,
     original: Option<Template>,
-    lease: &Lease,
+    lease: &Held,
 ) -> Result<StepEnd, StepError> {
     let made = match environment.bynder.template(copy).await {
         Err(BynderError::NotFound { .. }) => {
@@ -71,7 +71,7 @@ async fn awaiting(
     environment: &Environment,
     job: &mut Job,
     copy: &AssetId,
-    lease: &Lease,
+    lease: &Held,
 ) -> Result<StepEnd, StepError> {
     let detail = match environment.bynder.asset(&job.asset_id).await {
         Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
@@ -127,7 +127,7 @@ pub(super) struct Proof<'a> {
     pub(super) original: &'a Template,
     /// What the copy's marker knew before.
     pub(super) before: Option<&'a Records>,
-    pub(super) lease: &'a Lease,
+    pub(super) lease: &'a Held,
 }
 
 impl Proof<'_> {

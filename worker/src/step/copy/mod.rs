@@ -11,7 +11,6 @@ use common::hash::FileFacts;
 use common::job::{Job, Step};
 use common::marker::{Kin, Marker, Record};
 use common::outcome::{FailureClass, Outcome};
-use common::queue::Lease;
 use jiff::Timestamp;
 
 use super::save::{conversion, start_over};
@@ -19,6 +18,7 @@ use super::{StepEnd, Wait, complete, marking};
 use crate::decide::{OriginalLook, look_at_original};
 use crate::environment::Environment;
 use crate::error::StepError;
+use crate::leases::Held;
 
 pub(super) use create::refused_ahead;
 pub(super) use renew::withdraw;
@@ -44,19 +44,32 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
             return Ok(end);
         }
     }
-    let Some(lease) = environment.queue.lease(&job.asset_id).await? else {
-        return Ok(StepEnd::NotYet(Wait::Moment));
+    let held = match super::lease(environment, job).await? {
+        Ok(held) => held,
+        Err(end) => return Ok(end),
     };
+    let result = under_lease(environment, job, &import, &files, &held).await;
+    held.end(&result);
+    result
+}
+
+async fn under_lease(
+    environment: &Environment,
+    job: &mut Job,
+    import: &ImportId,
+    files: &Files,
+    lease: &Held,
+) -> Result<StepEnd, StepError> {
     if job.effects.copy.is_none() && job.suspect {
-        job.effects.copy = create::find(environment, job, &files).await?;
+        job.effects.copy = create::find(environment, job, files).await?;
     }
     if let Some(copy) = job.effects.copy.clone() {
-        return finish::finish(environment, job, &files, &copy, None, &lease).await;
+        return finish::finish(environment, job, files, &copy, None, lease).await;
     }
     let tied = copied_to(&Marker::parse(job.marker_text.as_deref())).is_some();
     if job.suspect
         && !tied
-        && let Some(end) = conversion(environment, job, &import).await?
+        && let Some(end) = conversion(environment, job, import).await?
     {
         return Ok(end);
     }
@@ -67,11 +80,11 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
         Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
         answer => answer?,
     };
-    if let Some(end) = look(environment, job, &files, &original) {
+    if let Some(end) = look(environment, job, files, &original) {
         return Ok(end);
     }
     let marker = original.detail.asset.marker(&environment.settings.metaproperty.name);
-    let work = Work { bynder: &bynder, files: &files, import: &import, lease: &lease, original };
+    let work = Work { bynder: &bynder, files, import, lease, original };
     match copied_to(&marker) {
         Some(copy) => work.renew(environment, job, &copy).await,
         None => work.create(environment, job).await,
@@ -84,7 +97,7 @@ struct Work<'a> {
     bynder: &'a common::bynder::Bynder,
     files: &'a Files,
     import: &'a ImportId,
-    lease: &'a Lease,
+    lease: &'a Held,
     original: Template,
 }
 

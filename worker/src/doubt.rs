@@ -1,0 +1,82 @@
+//! How long a request may still land after it was given up, and waiting that out. Pure.
+
+use std::time::Duration;
+
+use common::job::{Job, Step};
+
+use crate::decide::suspect_rung;
+use crate::environment::Settings;
+
+/// How long a request of this step may still land. A service that watermarks while the caller waits may take as long as
+/// its profile lets it before the medium shows.
+fn doubt(settings: &Settings, step: Step) -> Duration {
+    match step {
+        Step::Submit => settings.request_timeout.max(settings.submit_patience),
+        Step::Transfer | Step::Save => settings.request_timeout,
+    }
+}
+
+/// How long an asset is kept from other jobs after a step whose effect is unknown: no shorter than its own job waits.
+pub(crate) fn kept(settings: &Settings, step: Step) -> Duration {
+    let doubt = doubt(settings, step);
+    doubt.max(suspect_rung(&settings.rungs, doubt))
+}
+
+/// Lets the job wait until nothing of its step can land any more: the first of its waits.
+pub(crate) fn begin(settings: &Settings, job: &mut Job) -> Duration {
+    job.outwait_ms = millis(doubt(settings, job.step));
+    next(settings, job).unwrap_or(settings.rungs[0])
+}
+
+/// The next of these waits; `None` once they are over. They are counted in the job, not measured by a clock: each of them
+/// may be on another machine.
+pub(crate) fn next(settings: &Settings, job: &mut Job) -> Option<Duration> {
+    let left = Duration::from_millis(job.outwait_ms);
+    if left.is_zero() {
+        return None;
+    }
+    let rung = suspect_rung(&settings.rungs, left);
+    job.outwait_ms = job.outwait_ms.saturating_sub(millis(rung));
+    Some(rung)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use common::job::{Lane, RunId};
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::settle::samples::default_settings;
+
+    fn settings() -> Settings {
+        Settings { rungs: [5, 30, 120].map(Duration::from_secs).to_vec(), ..default_settings() }
+    }
+
+    fn job(step: Step) -> Job {
+        let (run, asset) = (RunId("r".to_owned()), "A".parse().unwrap());
+        Job { step, ..Job::new(run, asset, "", Lane::Fresh, 1, None, Timestamp::UNIX_EPOCH) }
+    }
+
+    /// The waits until the job goes on, in seconds.
+    fn waits(settings: &Settings, step: Step) -> Vec<u64> {
+        let mut job = job(step);
+        let first = begin(settings, &mut job);
+        let waits = std::iter::once(first).chain(std::iter::from_fn(|| next(settings, &mut job)));
+        waits.map(|wait| wait.as_secs()).collect()
+    }
+
+    #[test]
+    fn a_submit_is_outwaited_as_long_as_it_may_take_and_a_save_as_long_as_a_request() {
+        let slow = Settings { submit_patience: Duration::from_mins(5), ..settings() };
+        assert_eq!(waits(&slow, Step::Submit), [120, 120, 120]);
+        assert_eq!(waits(&slow, Step::Save), [120]);
+        let quick = Settings { submit_patience: Duration::ZERO, ..settings() };
+        assert_eq!(waits(&quick, Step::Submit), [120]);
+        assert_eq!(kept(&slow, Step::Submit), Duration::from_mins(5));
+        assert_eq!(kept(&slow, Step::Save), Duration::from_mins(2));
+    }
+}
