@@ -108,6 +108,11 @@ impl FailureClass {
         Self::Malformed,
     ];
 
+    /// The class with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+
     /// The class's name in metrics, the ledger and JSON output.
     pub fn name(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use common::config::{Loaded, Override, read_moment};
 use common::failure::Failure;
+use common::outcome::FailureClass;
 use common::{telemetry, wiring};
 use jiff::Timestamp;
 use toml::Value;
@@ -72,12 +73,20 @@ pub struct Scope {
     /// A filter with the configuration's name, such as types=image,video or metaproperties.Country=France
     #[arg(long = "filter", value_name = "KEY=VALUE")]
     pub filters: Vec<String>,
+    /// Take up what failed before as well, all of it or one class such as permission, whether or not it can be replayed
+    #[arg(long, value_name = "CLASS", num_args = 0..=1, require_equals = true, value_parser = read_class)]
+    pub retry_failed: Option<Option<FailureClass>>,
     /// How long the filters of the command line hold.
     #[arg(skip)]
     pub hold: Hold,
     /// Who asks for it.
     #[arg(skip)]
     pub asker: Asker,
+}
+
+fn read_class(name: &str) -> Result<FailureClass, String> {
+    let known = FailureClass::ALL.map(FailureClass::name).join(", ");
+    FailureClass::named(name).ok_or_else(|| format!("{name:?} is no class of failures; they are {known}"))
 }
 
 /// Who asks for what a run goes over.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::arguments::{Asker, Scope};
+use crate::arguments::{Asker, Hold, Scope};
 use crate::run::{self, Admission, Environment, Options, Report};
 use crate::{cursor, filter, first_run, full_run, plan};
 
@@ -155,6 +155,9 @@ pub async fn ready(
         max_assets: run.max_assets,
         dry_run: purpose == Purpose::Plan,
         is_part: run.is_part(),
+        // A schedule would try them again and again.
+        retries_named: run.hold == Hold::Once && run.asker == Asker::Person,
+        retry_failed: run.retry_failed,
         ..Options::default()
     };
     let plain = |scope| Ready { options: Options { scope, ..options.clone() }, held: None, accepted: None };
@@ -215,7 +218,8 @@ pub async fn ready(
         ready.held = Held::of(&counted, config, filters);
         settle(ledger, ready.held.as_ref(), accepted.clone()).await?;
         if let Some(held) = &ready.held {
-            tracing::warn!(assets = held.assets, "{}", held.in_words());
+            let words = held.in_words();
+            tracing::warn!(assets = held.assets, "{words}");
         }
     }
     if walks {

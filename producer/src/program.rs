@@ -90,6 +90,9 @@ async fn synchronise(common: &Common, sync: &Sync) -> Result<(), Failure> {
     let schedule = Schedule::of(&config.producer)?.filter(|_| !sync.once && !sync.wait);
     match schedule {
         None => Box::pin(once(common, &config, sync, &stop)).await,
+        Some(_) if sync.scope.retry_failed.is_some() => {
+            Err(Failure::Usage("--retry-failed is for one run; give --once or --wait as well".to_owned()))
+        }
         Some(schedule) => Box::pin(many(common, &config, sync, schedule, &stop)).await,
     }
 }

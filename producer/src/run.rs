@@ -15,6 +15,7 @@ use common::bynder::{Bynder, BynderError, DateField};
 use common::config::{DateRange, Limits};
 use common::job::{Lane, RunId};
 use common::ledger::{Ledger, RunMode, RunState};
+use common::outcome::FailureClass;
 use common::queue::{JobQueue, QueueError};
 use common::state::DatabaseError;
 use common::telemetry::Metrics;
@@ -72,6 +73,10 @@ pub struct Options {
     pub dry_run: bool,
     /// The filters hold for this run alone, which therefore stands for no run over everything.
     pub is_part: bool,
+    /// Whether assets that the filters name by id are taken up although they failed before.
+    pub retries_named: bool,
+    /// Takes up what failed before, in one way or in any.
+    pub retry_failed: Option<Option<FailureClass>>,
     /// Which assets somebody asked for.
     pub admission: Admission,
     /// How many assets were asked for in all, and how many of them are left.
@@ -194,7 +199,11 @@ pub async fn run(
     if !options.is_part {
         run.take_up_lost().await?;
     }
+    if let Some(class) = options.retry_failed {
+        run.take_up_failed(class).await?;
+    }
     let lane = options.scope.lane();
+    let retry = options.retries_named && !environment.filter.include.ids.is_empty();
     while let Some(step) = run.walk.next(patience).await? {
         run.saw(&step);
         for asset in &step.assets {
@@ -204,8 +213,12 @@ pub async fn run(
             if run.taken_up.contains(&asset.id) {
                 continue;
             }
-            let asked_for = options.admission.admits(asset);
-            if run.consider(asset, lane, asked_for).await? == Fate::Limited {
+            let cause = match (options.admission.admits(asset), retry) {
+                (false, _) => Cause::Unasked,
+                (true, true) => Cause::Again,
+                (true, false) => Cause::Walked,
+            };
+            if run.consider(asset, lane, cause).await? == Fate::Limited {
                 break;
             }
         }
@@ -223,6 +236,17 @@ fn bounds(range: Option<DateRange>) -> (Option<Timestamp>, Option<Timestamp>) {
     let range = range.unwrap_or_default();
     let a_second_before = |from: Timestamp| from.checked_sub(SignedDuration::from_secs(1)).unwrap_or(from);
     (range.from.map(a_second_before), range.before)
+}
+
+/// Why an asset is considered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// The walk came to it, or its job was lost.
+    Walked,
+    /// The walk came to it, and nobody asked for it.
+    Unasked,
+    /// A person wants it tried, also if it failed before.
+    Again,
 }
 
 /// What becomes of an asset that was considered.

@@ -153,3 +153,35 @@ async fn what_matches_only_since_the_filters_were_widened_is_held_until_it_is_as
     bench.reconfigure("['a*', 'b*']", "['a*']");
     bench.run(&["sync", "--quiet"]).await.assert_code(0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_and_cannot_be_replayed_is_taken_up_when_it_is_named_or_asked_for() {
+    let bench = Bench::new(quick()).await;
+    let foreign = || NewAsset { marker: Some("see ticket 4711".to_owned()), ..picture("one.jpg", 1) };
+    let ids: Vec<_> = (0..3).map(|_| bench.sandbox.add_asset(foreign()).unwrap()).collect();
+    bench.sync().await.assert_code(6);
+    for id in &ids {
+        let edit = sandbox::Edit { marker: Some(String::new()), ..sandbox::Edit::default() };
+        bench.sandbox.edit(id, edit).unwrap();
+    }
+    bench.until_listed().await;
+    let lost = async || {
+        let status = bench.run(&["status", "--json"]).await.assert_code(0).summary();
+        status["failed_not_replayable"].as_u64().unwrap()
+    };
+    assert_eq!(lost().await, 0);
+    bench.run(&["failed", "drop", "--yes"]).await.assert_code(0);
+    assert_eq!(lost().await, 3);
+    let left = bench.sync().await.assert_code(0).summary();
+    assert_eq!(left["left_alone"]["failed_before"], 3, "{left}");
+    std::fs::write(bench.path("ids.txt"), &ids[0]).unwrap();
+    let file = bench.path("ids.txt");
+    bench.run(&["sync", "--ids-from", file.to_str().unwrap(), "--quiet"]).await.assert_code(0);
+    assert_eq!((names(&bench), lost().await), (vec![ids[0].clone()], 2));
+    bench.run(&["sync", "--retry-failed=permission", "--quiet"]).await.assert_code(0);
+    assert_eq!(lost().await, 2);
+    bench.run(&["sync", "--retry-failed=marker", "--quiet"]).await.assert_code(0);
+    assert_eq!(lost().await, 0);
+    assert!(bench.sandbox.audit().assets.iter().all(is_protected));
+    assert_clean(&bench.sandbox.audit());
+}

@@ -2,6 +2,7 @@
 
 mod asked;
 mod evidence;
+mod failures;
 mod known;
 mod lost;
 mod restoration;

@@ -43,6 +43,10 @@ pub(super) fn lines(standing: &Standing, directory: &str) -> Vec<String> {
         let text = format!("{at}: {} hold, {} do not", verified.held, verified.broken);
         lines.push(pair("last verification", &text));
     }
+    if standing.not_replayable > 0 {
+        let text = format!("{:>10}: sync --retry-failed", standing.not_replayable);
+        lines.push(pair("failed, can be replayed no more", &text));
+    }
     lines.extend(standing.runs.iter().map(run));
     let reasons = standing.failed_by_reason.iter();
     lines.extend(
@@ -183,6 +187,7 @@ mod tests {
             paused: None,
             silent: true,
             quiet: None,
+            not_replayable: 12,
             asked: Some(Asked { cap: Some(3), ..Asked::default() }),
             held: None,
             forecast: Some(forecast(23_456, Some(ended), 7.5, 4000)),
@@ -204,6 +209,7 @@ mod tests {
         by the request budget not before 3h 40m
         last finished run started        none yet
         asked for                        all of it, 3 assets at most
+        failed, can be replayed no more          12: sync --retry-failed
         20261125T101500Z-0123abcd delta enumerating 123456 jobs  23456 open   12 failed
           failed in the latest: permission 12
         ");

@@ -48,6 +48,8 @@ pub(super) struct Standing {
     /// The quiet hours that it is, by this machine's clock.
     pub(super) quiet: Option<Effect>,
     pub(super) forecast: Option<Forecast>,
+    /// Assets that failed and whose jobs the queue has no more.
+    pub(super) not_replayable: u64,
     /// What was asked for of the library, where it was begun.
     pub(super) asked: Option<Asked>,
     /// What waits until it is asked for.
@@ -74,6 +76,7 @@ impl Standing {
             silent: records.silence().is_some(),
             quiet: quiet_hours::active(&config.quiet_hours, now),
             forecast: None,
+            not_replayable: 0,
             asked: None,
             held: None,
         };
@@ -94,6 +97,9 @@ impl Standing {
         if let Some(state) = state {
             let ledger = Ledger::new(state);
             standing.cursor = ledger.cursor().await?;
+            if let Ok(depth) = &standing.depth {
+                standing.not_replayable = ledger.failed_count().await?.saturating_sub(depth.failed);
+            }
             standing.asked = mandate::noted(&ledger).await?;
             standing.held = mandate::held(&ledger).await?;
             standing.runs = ledger.latest_runs(RUNS).await?;
@@ -128,6 +134,7 @@ impl Standing {
             "members": self.members,
             "services_out": self.services_out,
             "forecast": self.forecast,
+            "failed_not_replayable": self.not_replayable,
             "asked_for": self.asked,
             "held": self.held,
         })

@@ -2,20 +2,21 @@
 
 use common::asset::Asset;
 use common::job::Lane;
+use common::ledger::Known;
 use jiff::Timestamp;
 
-use super::{Fate, Run, RunError};
+use super::{Cause, Fate, Run, RunError};
 use crate::select::{Decision, SkipReason, decide};
 
 impl Run<'_> {
-    /// Decides on an asset, which has to have been asked for to get a job. Trouble that is the asset's own leaves it alone, counted and named; it ends no run.
+    /// Decides on an asset. Trouble that is the asset's own leaves it alone, counted and named; it ends no run.
     pub(super) async fn consider(
         &mut self,
         asset: &Asset,
         lane: Lane,
-        asked_for: bool,
+        cause: Cause,
     ) -> Result<Fate, RunError> {
-        match self.decide(asset, lane, asked_for).await {
+        match self.decide(asset, lane, cause).await {
             Err(error) if error.is_of_one_asset() => {
                 tracing::error!(asset_id = %asset.id, %error, "the asset is left alone");
                 self.skip(SkipReason::Unreadable);
@@ -25,10 +26,12 @@ impl Run<'_> {
         }
     }
 
-    async fn decide(&mut self, asset: &Asset, lane: Lane, asked_for: bool) -> Result<Fate, RunError> {
+    async fn decide(&mut self, asset: &Asset, lane: Lane, cause: Cause) -> Result<Fate, RunError> {
         let environment = self.environment;
         self.named.saw(&asset.id);
         let known = environment.ledger.known(&asset.id).await?;
+        let failed_version = known.failed_version.filter(|_| cause != Cause::Again);
+        let (failed, known) = (known.failed_version, Known { failed_version, ..known });
         let settled = Timestamp::now() - environment.listing_settles_in;
         let marker = asset.marker(&environment.metaproperty);
         let mut asked = None;
@@ -65,14 +68,15 @@ impl Run<'_> {
                 self.skip(reason);
                 Ok(Fate::Left(reason))
             }
-            Decision::Publish { .. } if !asked_for => {
+            Decision::Publish { .. } if cause == Cause::Unasked => {
                 self.found.hold(asset);
                 self.skip(SkipReason::NotAskedFor);
                 Ok(Fate::Left(SkipReason::NotAskedFor))
             }
             Decision::Publish { base } => {
-                // What a lost job did is not known.
-                self.publish(asset, base, lane, known.lost.is_some()).await
+                // What a lost job did is not known, nor how far the failed one came.
+                let suspect = known.lost.is_some() || failed == Some(base);
+                self.publish(asset, base, lane, suspect).await
             }
             // A portal that tells no version even for a single asset: nothing can be saved there safely.
             Decision::AskVersion

@@ -95,7 +95,10 @@ impl Run<'_> {
 
     /// Repeats a call to the queue until it works, fails for good, or somebody asks to stop: a broker that is away
     /// for an hour costs an hour, not the run.
-    async fn patiently<T>(&self, call: impl AsyncFn() -> Result<T, QueueError>) -> Result<T, RunError> {
+    pub(super) async fn patiently<T>(
+        &self,
+        call: impl AsyncFn() -> Result<T, QueueError>,
+    ) -> Result<T, RunError> {
         loop {
             match call().await {
                 Err(error) if error.is_retryable() => {

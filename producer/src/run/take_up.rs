@@ -1,14 +1,16 @@
-//! Assets that are asked for by id: those of jobs that were given up.
+//! Assets that are asked for by id: those of jobs that were given up, and of failed ones that a person wants tried again.
 
 use std::collections::{BTreeMap, HashSet};
 
 use common::asset::{Asset, AssetId};
 use common::bynder::{ListQuery, MOST_IDS};
+use common::job::JobId;
 use common::ledger::LostJob;
+use common::outcome::FailureClass;
 use common::patience::patiently;
 use jiff::Timestamp;
 
-use super::{Fate, Run, RunError};
+use super::{Cause, Fate, Run, RunError};
 use crate::filter::digits;
 use crate::select::SkipReason;
 
@@ -25,28 +27,70 @@ impl Run<'_> {
             if after.is_none() || !self.has_room().await? {
                 return Ok(());
             }
-            let listed = self.ask_for(lost.iter().map(|job| job.asset_id.clone()).collect()).await?;
-            for job in lost {
-                if self.patience.is_over() {
-                    return Err(RunError::Stopped);
-                }
-                let fate = self.take_up(&job, listed.get(&digits(job.asset_id.as_str()))).await?;
-                if fate == Fate::Limited {
-                    return Ok(());
-                }
-                self.taken_up.insert(job.asset_id);
+            let (limited, _) = self.take_up_all(&lost, Cause::Walked).await?;
+            // No more of them than jobs that were open at once.
+            self.taken_up.extend(lost.into_iter().map(|job| job.asset_id));
+            if limited {
+                return Ok(());
             }
         }
     }
 
-    async fn take_up(&mut self, job: &LostJob, listed: Option<&Asset>) -> Result<Fate, RunError> {
+    /// Takes up the assets that failed before. Their failed jobs, where the queue still has them, are not replayed any more.
+    pub(super) async fn take_up_failed(&mut self, class: Option<FailureClass>) -> Result<(), RunError> {
+        let mut after: Option<AssetId> = None;
+        loop {
+            let failed = self.environment.ledger.failed_jobs(class, after.as_ref(), MOST_IDS).await?;
+            after = failed.last().map(|job| job.asset_id.clone());
+            if after.is_none() {
+                return Ok(());
+            }
+            let (limited, published) = self.take_up_all(&failed, Cause::Again).await?;
+            if !self.options.dry_run && !published.is_empty() {
+                self.patiently(async || self.environment.queue.discard(&published).await).await?;
+            }
+            if limited {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks for the assets of these jobs and decides on each; whether a limit ended it, and the jobs that have a successor.
+    async fn take_up_all(
+        &mut self,
+        jobs: &[LostJob],
+        cause: Cause,
+    ) -> Result<(bool, HashSet<JobId>), RunError> {
+        let listed = self.ask_for(jobs.iter().map(|job| job.asset_id.clone()).collect()).await?;
+        let mut published = HashSet::new();
+        for job in jobs {
+            if self.patience.is_over() {
+                return Err(RunError::Stopped);
+            }
+            match self.take_up(job, listed.get(&digits(job.asset_id.as_str())), cause).await? {
+                Fate::Limited => return Ok((true, published)),
+                Fate::Published => {
+                    published.insert(job.job_id.clone());
+                }
+                Fate::Left(_) | Fate::Gone => {}
+            }
+        }
+        Ok((false, published))
+    }
+
+    async fn take_up(
+        &mut self,
+        job: &LostJob,
+        listed: Option<&Asset>,
+        cause: Cause,
+    ) -> Result<Fate, RunError> {
         let fate = match listed {
-            Some(asset) => self.consider(asset, job.lane, true).await?,
+            Some(asset) => self.consider(asset, job.lane, cause).await?,
             // The listing is behind, or leaves some out: it is no proof that an asset is gone.
             None => match self.look(&job.asset_id).await? {
                 Some(detail) => {
                     let active_version = detail.active();
-                    self.consider(&Asset { active_version, ..detail.asset }, job.lane, true).await?
+                    self.consider(&Asset { active_version, ..detail.asset }, job.lane, cause).await?
                 }
                 None => Fate::Gone,
             },
