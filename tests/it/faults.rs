@@ -20,14 +20,17 @@ async fn three_hundred_assets_under_random_faults_end_as_planted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn copies_and_additional_files_under_random_faults_are_made_once() {
-    for mode in ["copy", "additional"] {
+async fn every_mode_makes_its_file_once_under_random_faults_with_two_jobs_of_some_assets() {
+    for mode in MODES {
         let seed = rand::random();
         println!("seed {seed}");
         let bench = Bench::new(quick()).await;
         bench.set_mode(mode);
         for number in 0..60 {
-            bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
+            let id = bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
+            if number.is_multiple_of(4) {
+                bench.take_in_again(&id, "another").await;
+            }
         }
         run_under_faults(&bench, seed).await;
         for asset in bench.sandbox.audit().assets.iter().filter(|asset| asset.copy_of.is_none()) {

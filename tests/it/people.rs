@@ -70,6 +70,9 @@ async fn people_at_work(mode: &str, assets: u32, seed: u64) {
             bench.sandbox.add_asset(sandbox::NewAsset::new("picture.jpg", bytes)).unwrap()
         })
         .collect();
+    for id in ids.iter().step_by(5) {
+        bench.take_in_again(id, "another").await;
+    }
     let mut child = bench.spawn(&["sync", "--full", "--quiet"]);
     let ended = loop {
         tokio::select! {

@@ -5,16 +5,18 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
+use common::job::Lane;
 use nix::sys::signal::Signal;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sandbox::faults::{Faults, of_all_kinds};
 use tokio::process::Child;
 
+use crate::broker_faults::publish_once_more;
 use crate::harness::broker::{Broker, url};
 use crate::harness::fleet::{Fleet, ended, signal};
 use crate::harness::proxy::Proxy;
-use crate::harness::{assert_clean, is_protected, picture, quick, until};
+use crate::harness::{assert_clean, is_protected, job_of, picture, quick, until};
 
 fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
@@ -30,7 +32,7 @@ async fn happen(
 ) -> &'static str {
     let through = [("CONNECTOR_BROKER__URL", url(proxy.address()))];
     let chosen = random.random_range(0..workers.len().max(1));
-    match random.random_range(0..11_u32) {
+    match random.random_range(0..12_u32) {
         0 | 1 if !workers.is_empty() => {
             workers.swap_remove(chosen).kill().await.unwrap();
             "a worker is killed"
@@ -63,6 +65,13 @@ async fn happen(
         9 => {
             fleet.bench.sandbox.set_faults(Faults::default());
             "the services are well"
+        }
+        10 => {
+            let assets = fleet.bench.sandbox.audit().assets;
+            let id = &assets[random.random_range(0..assets.len())].id;
+            publish_once_more(fleet, &job_of(&format!("run {}", random.random::<u32>()), id, Lane::Backlog))
+                .await;
+            "an asset gets another job"
         }
         _ => {
             for seed in 0..random.random_range(1..15) {

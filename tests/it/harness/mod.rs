@@ -16,9 +16,12 @@ use std::process::{Output, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use common::job::{Job, Lane, RunId};
 use common::ledger::Ledger;
 use common::outcome::Outcome;
+use common::queue::{EmbeddedQueue, JobQueue};
 use common::state::State;
+use jiff::Timestamp;
 use sandbox::{Audit, AuditedAsset, NewAsset, Options, Sandbox};
 use serde_json::Value;
 use tokio::process::{Child, Command};
@@ -188,6 +191,14 @@ impl Bench {
         std::fs::write(self.path("connector.toml"), changed.collect::<String>()).unwrap();
     }
 
+    /// Takes in one more job for this asset, as another run would have published it. The program must not run meanwhile.
+    pub(crate) async fn take_in_again(&self, id: &str, run: &str) {
+        // The one before is closed by a thread of its own.
+        let state = State::open_when_free(&self.path("state")).await.unwrap();
+        let queue = EmbeddedQueue::open(state).await.unwrap();
+        queue.publish(&job_of(run, id, Lane::Fresh)).await.unwrap();
+    }
+
     /// Waits until the listing shows what was done.
     pub(crate) async fn until_listed(&self) {
         until(|| self.sandbox.is_listed()).await;
@@ -311,6 +322,11 @@ impl Ran {
         assert_eq!(self.code, Some(code), "{self:#?}");
         self
     }
+}
+
+/// A job of this run for an asset that nothing protects yet.
+pub(crate) fn job_of(run: &str, id: &str, lane: Lane) -> Job {
+    Job::new(RunId(run.to_owned()), id.parse().unwrap(), "one.jpg", lane, 1, None, Timestamp::now())
 }
 
 /// A small unprotected picture.
