@@ -1,6 +1,6 @@
 //! A run whose jobs are done by a fleet: published to the broker, outcomes taken in from there.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::budget::Budget;
@@ -9,6 +9,7 @@ use common::failure::Failure;
 use common::job::RunId;
 use common::ledger::Ledger;
 use common::patience::Patience;
+use common::queue::rabbitmq::ProducerPlace;
 use common::queue::{Depth, JobQueue, QueueError, RabbitQueue};
 use common::state::State;
 use common::telemetry::{Metrics, Readiness, RunResult};
@@ -46,6 +47,7 @@ pub(crate) struct Fleet {
     _quiet: AbortOnDropHandle<()>,
     ledger: Ledger,
     queue: RabbitQueue,
+    place: Mutex<ProducerPlace>,
     metrics: Metrics,
     environment: Environment,
 }
@@ -71,7 +73,7 @@ impl Fleet {
         let settings = wiring::broker(config, "producer")?;
         let ledger = Ledger::new(State::open_when_free(&config.producer.state_dir).await?);
         let queue = RabbitQueue::open(&settings, Some(ledger.clone()), BROKER_PATIENCE).await?;
-        queue.become_producer(None).await?;
+        let place = Mutex::new(queue.become_producer(None).await?);
         metrics.cursor_is(ledger.cursor().await?);
         let membership = queue.membership(&budget);
         let resolved = resolve(config, &bynder).await?;
@@ -80,7 +82,7 @@ impl Fleet {
         let shared = Arc::new(queue.clone());
         let environment = environment(config, bynder, ledger.clone(), shared, resolved, metrics.clone());
         let config = config.clone();
-        Ok(Self { config, budget, membership, _quiet: quiet, ledger, queue, metrics, environment })
+        Ok(Self { config, budget, membership, _quiet: quiet, ledger, queue, place, metrics, environment })
     }
 
     /// Gives this process's share of the budget to the others at once.
@@ -113,9 +115,10 @@ impl Fleet {
     /// A connection that was lost takes the producer's place with it; it is taken again unless another was quicker.
     async fn stay_producer(&self) -> Failure {
         loop {
-            self.queue.producer_lost().await;
+            let place = self.place().clone();
+            place.lost().await;
             match self.queue.become_producer(None).await {
-                Ok(()) => {}
+                Ok(taken) => *self.place() = taken,
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(%error, "the broker is away; waiting for it");
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -123,6 +126,10 @@ impl Fleet {
                 Err(error) => return error.into(),
             }
         }
+    }
+
+    fn place(&self) -> std::sync::MutexGuard<'_, ProducerPlace> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fold(&self) -> Failure {

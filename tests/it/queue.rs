@@ -195,3 +195,18 @@ async fn a_member_whose_broker_was_away_learns_of_a_silence_from_the_record_befo
     proxy.black_hole(false);
     member.admit(1).await.unwrap_err();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_learns_that_its_place_is_lost_although_its_connections_are_back() {
+    let proxy = Proxy::start(Broker::shared().await.address()).await;
+    let direct = settings("places".to_owned()).await;
+    let through = Settings { url: crate::harness::broker::url(proxy.address()).into(), ..direct.clone() };
+    let first = RabbitQueue::open(&through, None, PATIENCE).await.unwrap();
+    let place = first.become_producer(None).await.unwrap();
+    proxy.cut();
+    // Once another has the place and the first is connected again, only the connection that is gone can show the loss.
+    let second = RabbitQueue::open(&direct, None, PATIENCE).await.unwrap();
+    second.become_producer(Some(PATIENCE)).await.unwrap();
+    until(|| first.trouble().is_none()).await;
+    tokio::time::timeout(PATIENCE, place.lost()).await.unwrap();
+}

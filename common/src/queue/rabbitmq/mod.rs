@@ -48,6 +48,7 @@ use publisher::{Message, Publisher};
 use topology::Topology;
 
 pub use inventory::Inventory;
+pub use producer::ProducerPlace;
 pub use roll_call::{Member, roll_call};
 
 /// Tries to publish what a settled delivery becomes, before the delivery is given up.

@@ -6,6 +6,7 @@ use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
 use lapin::types::ShortString;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::super::{JobQueue, QueueError};
 use super::RabbitQueue;
@@ -33,29 +34,36 @@ struct Card {
     since: jiff::Timestamp,
 }
 
+/// The place of the one producer, which ends with the connection that took it.
+#[derive(Debug, Clone)]
+pub struct ProducerPlace {
+    lost: CancellationToken,
+}
+
+impl ProducerPlace {
+    /// Resolves once the place is lost; also where another connection has replaced the lost one meanwhile.
+    pub async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
+}
+
 impl RabbitQueue {
-    /// Makes this process the one producer, for as long as its connection lasts.
+    /// Makes this process the one producer, for as long as the place that it returns lasts.
     ///
     /// # Errors
     /// [`QueueError::Taken`], naming the other, after trying for `patience`, half a minute by default.
-    pub async fn become_producer(&self, patience: Option<Duration>) -> Result<(), QueueError> {
+    pub async fn become_producer(&self, patience: Option<Duration>) -> Result<ProducerPlace, QueueError> {
         let deadline = Instant::now() + patience.unwrap_or(TAKEOVER);
         loop {
             let live = self.lease_link.wait(ANSWER).await?;
             if take_exclusively(&live, self.topology.producer()).await? {
-                return self.leave_card().await;
+                self.leave_card().await?;
+                return Ok(ProducerPlace { lost: live.lost });
             }
             if Instant::now() >= deadline {
                 return Err(QueueError::Taken(self.read_card().await));
             }
             tokio::time::sleep(TRY_AGAIN).await;
-        }
-    }
-
-    /// Fails once the connection that makes this process the producer is gone.
-    pub async fn producer_lost(&self) {
-        if let Ok(live) = self.lease_link.live() {
-            live.lost.cancelled().await;
         }
     }
 
