@@ -129,6 +129,6 @@ impl From<QueueError> for Failure {
 
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
-        Self::Unexpected(format!("cannot set up the network client: {error}"))
+        Self::Configuration(format!("cannot set up the network client: {error}"))
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use common::config::{Loaded, Override, read_moment};
+use common::config::{Loaded, Override, read_moment, read_text};
 use common::failure::Failure;
 use common::outcome::FailureClass;
 use common::{telemetry, wiring};
@@ -144,8 +144,8 @@ fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {
         overrides.push(Override { key: "filters.sample".to_owned(), value: Value::Float(part) });
     }
     if let Some(path) = &run.ids_from {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::Usage(format!("--ids-from: cannot read {}: {error}", path.display()))
+        let text = read_text(path).map_err(|reason| {
+            Failure::Usage(format!("--ids-from: cannot read {}: {reason}", path.display()))
         })?;
         // Some editors put a mark of the byte order first.
         let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);

@@ -38,14 +38,13 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     let beside = Beside::open(config, "plan").await;
     let bynder = wiring::bynder(config, &beside.budget, &metrics)?;
     let resolved = resolve(config, &bynder).await?;
-    // A state that is not there is not made either: an empty one in memory's place says the same.
-    let scratch = tempfile::tempdir().map_err(|error| Failure::Unexpected(error.to_string()))?;
+    // A state that is not there is not made either: an empty one says the same.
     let state = match State::open_to_read(&config.producer.state_dir)? {
         Some(state) => state,
-        None => State::open(scratch.path())?,
+        None => State::in_memory()?,
     };
     let ledger = Ledger::new(state);
-    let queue = EmbeddedQueue::open(State::open(&scratch.path().join("queue"))?).await?;
+    let queue = EmbeddedQueue::open(State::in_memory()?).await?;
     let environment = environment(config, bynder, ledger, Arc::new(queue), resolved, metrics);
     let patience = Patience::until(stop_on_signals()?);
     let planned = async {

@@ -7,6 +7,9 @@ use crate::harness::quick;
 
 const COMPOSITIONS: [&str; 3] = ["docker-compose.yml", "docker-compose.demo.yml", "deploy/compose/fleet.yml"];
 
+/// Passed on from where compose runs.
+const NETWORK: [&str; 3] = ["HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"];
+
 fn compositions() -> Vec<String> {
     COMPOSITIONS.iter().map(|name| document(name)).collect()
 }
@@ -49,9 +52,12 @@ fn every_variable_is_explained_in_the_example_and_in_the_operations_page_and_no_
         used.extend(names.map(|rest| rest.split(|c| !is_name(c)).next().unwrap().to_owned()));
     }
     let example = document(".env.example");
-    let explained = example.lines().filter(|line| !line.starts_with('#'));
-    let explained: BTreeSet<_> =
-        explained.filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect();
+    // What is not set by default is commented out: an empty value is not the same as none.
+    let explained = example.lines().filter(|line| !line.starts_with("# "));
+    let explained: BTreeSet<_> = explained
+        .filter_map(|line| Some(line.trim_start_matches('#').split_once('=')?.0.to_owned()))
+        .collect();
+    used.extend(NETWORK.map(str::to_owned));
     assert_eq!(explained, used);
     let page = document("docs/operations.md");
     let page: BTreeSet<_> = documented(&page, 0).union(&documented(&page, 1)).cloned().collect();
@@ -141,5 +147,55 @@ fn one_service_builds_each_image_and_the_others_take_it() {
     let fleet = &texts[2];
     let (_, services) = fleet.split_once("\nservices:\n").unwrap();
     assert_eq!(services.matches("\n    build:").count(), 1);
-    assert_eq!(services.matches("pull_policy: never").count(), 1);
+    assert_eq!(services.matches("pull_policy: never").count(), 2);
+}
+
+/// The lines of one service.
+fn service<'a>(text: &'a str, name: &str) -> &'a str {
+    let (_, rest) = text.split_once(&format!("\n  {name}:\n")).unwrap();
+    rest.split("\n\n").next().unwrap()
+}
+
+#[test]
+fn the_command_line_has_a_service_with_the_producers_state_a_spool_and_the_working_folder() {
+    let texts = compositions();
+    let cli = service(&texts[2], "cli");
+    for given in [
+        "<<: *program",
+        "profiles: [tools]",
+        "entrypoint: [connector, --config, /etc/connector/connector.toml]",
+        "CONNECTOR_PRODUCER__STATE_DIR: /var/lib/connector",
+        "CONNECTOR_WORKER__SPOOL_DIR: /var/spool/connector",
+        "volumes: [state:/var/lib/connector, /var/spool/connector]",
+        "working_dir: /work",
+    ] {
+        assert!(cli.contains(given), "{given}");
+    }
+    for text in &texts[..2] {
+        let (cli, worker) = (service(text, "cli"), service(text, "worker"));
+        assert!(cli.contains("\".:/work:ro\""), "{cli}");
+        // It reaches and knows what a worker does.
+        let shared = worker.lines().filter(|line| line.contains("environment:") || line.contains("secrets:"));
+        for line in shared {
+            assert!(cli.contains(line), "{line}");
+        }
+    }
+}
+
+#[test]
+fn proxies_and_certificates_are_passed_on_to_whatever_goes_out_and_stay_unset_where_they_are_not_set() {
+    let text = document("docker-compose.yml");
+    let (_, network) = text.split_once("x-network: &network\n").unwrap();
+    let network: Vec<_> = network.lines().take_while(|line| line.starts_with("  ")).collect();
+    for name in NETWORK {
+        assert!(network.contains(&format!("  {name}:").as_str()), "{name}: {network:?}");
+    }
+    for name in ["producer", "worker", "cli"] {
+        assert!(service(&text, name).contains("<<: [*broker, *network]"), "{name}");
+    }
+    let page = document("docs/configuration.md");
+    let (_, page) = page.split_once("## Proxies and certificates").unwrap();
+    for name in NETWORK {
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
 }

@@ -50,6 +50,7 @@ mod second_job;
 mod secrets;
 mod standstill;
 mod status;
+mod surroundings;
 mod verify;
 mod versions;
 mod wires;

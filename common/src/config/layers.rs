@@ -144,6 +144,7 @@ fn without_text(text: &str, error: &toml::de::Error) -> String {
 fn unreadable(error: &std::io::Error) -> String {
     let remedy = match error.kind() {
         std::io::ErrorKind::NotFound => "`connector init` writes a first one",
+        std::io::ErrorKind::InvalidData => "save it as UTF-8 without BOM, not as UTF-16",
         _ => "name a file that this user may read",
     };
     format!("{error}; {remedy}")

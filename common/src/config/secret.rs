@@ -1,7 +1,8 @@
 //! Secrets in the configuration: from the environment, a file, or encrypted in place with age.
 
+use std::env::VarError;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use age::secrecy::ExposeSecret as _;
@@ -14,6 +15,11 @@ use super::ConfigError;
 /// The variable that holds the age identity, and the one that names its file.
 const IDENTITY: &str = "CONNECTOR_AGE_IDENTITY";
 const IDENTITY_FILE: &str = "CONNECTOR_AGE_IDENTITY_FILE";
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// What stands in front of a token in a header, and is copied along.
+const SCHEMES: [&str; 2] = ["Bearer", "Token"];
 
 /// Where a secret comes from. Shown and written, it is never the secret itself.
 #[derive(Clone, Deserialize)]
@@ -88,14 +94,16 @@ impl SecretValue {
         let wrong = |reason: String| ConfigError::Secret { key: key.to_owned(), reason };
         let text = match self {
             Self::Plain(secret) => secrecy::ExposeSecret::expose_secret(secret).to_owned(),
-            Self::Environment(from) => std::env::var(&from.env).map_err(|_| {
-                wrong(format!("the environment has no variable {}; set it, or use {{ file = … }}", from.env))
+            Self::Environment(from) => std::env::var(&from.env).map_err(|error| {
+                wrong(match error {
+                    VarError::NotPresent => {
+                        format!("the environment has no variable {}; set it, or use {{ file = … }}", from.env)
+                    }
+                    VarError::NotUnicode(_) => format!("the variable {} is no UTF-8", from.env),
+                })
             })?,
-            Self::File(from) => std::fs::read_to_string(&from.file).map_err(|error| {
-                wrong(format!(
-                    "cannot read the secret from {}: {error}; make the file readable for this user",
-                    from.file.display()
-                ))
+            Self::File(from) => read_text(&from.file).map_err(|reason| {
+                wrong(format!("cannot read the secret from {}: {reason}", from.file.display()))
             })?,
             Self::Encrypted(from) => decrypt(&from.encrypted).map_err(wrong)?,
         };
@@ -103,18 +111,58 @@ impl SecretValue {
         if text.is_empty() {
             return Err(wrong("the secret is empty".to_owned()));
         }
-        one_line(text).map_err(wrong)?;
+        usable(text).map_err(wrong)?;
         Ok(SecretString::from(text))
     }
 }
 
-/// Neither a header nor an address takes more than a line, and the failure would look like the network's.
-fn one_line(secret: &str) -> Result<(), String> {
+/// Looks for what copying and saving add to a secret and what a service answers like a wrong one. Never shows any of it.
+fn usable(secret: &str) -> Result<(), String> {
+    // Neither a header nor an address takes more than a line, and the failure would look like the network's.
     if secret.contains(char::is_control) {
         let reason = "the secret holds a line break or another control character; keep it alone, in one line";
         return Err(reason.to_owned());
     }
+    if secret.starts_with(BYTE_ORDER_MARK) {
+        let reason = "the secret begins with a byte order mark, as some editors write it; save it as UTF-8 without BOM";
+        return Err(reason.to_owned());
+    }
+    let is_hidden = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | BYTE_ORDER_MARK);
+    if secret.contains(|c: char| is_hidden(c) || (c.is_whitespace() && !c.is_ascii())) {
+        let reason = "the secret holds a non-breaking space or another character that does not show; type or copy it anew";
+        return Err(reason.to_owned());
+    }
+    let quoted = ['"', '\'', '`']
+        .iter()
+        .any(|quote| secret.len() > 1 && secret.starts_with(*quote) && secret.ends_with(*quote));
+    let quoted = quoted || (secret.starts_with(['“', '„', '‘']) && secret.ends_with(['”', '“', '’']));
+    if quoted {
+        return Err("the secret stands in quotes; leave them out".to_owned());
+    }
+    if secret.starts_with(' ') {
+        return Err("the secret begins with a blank; leave it out".to_owned());
+    }
+    let word = secret.split_once(' ').map(|(word, _)| word).unwrap_or_default();
+    if let Some(scheme) = SCHEMES.iter().find(|scheme| word.eq_ignore_ascii_case(scheme)) {
+        return Err(format!(
+            "the secret begins with {scheme:?}, which the connector sends by itself; leave the word out"
+        ));
+    }
     Ok(())
+}
+
+/// Reads a text that a person wrote, and says what to do about one that is not written in UTF-8.
+///
+/// # Errors
+/// What is wrong with it, and what to do.
+pub fn read_text(path: &Path) -> Result<String, String> {
+    let bytes =
+        std::fs::read(path).map_err(|error| format!("{error}; make the file readable for this user"))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let is_utf16 = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+        let what = if is_utf16 { "it is UTF-16, as PowerShell's > writes it" } else { "it is no UTF-8" };
+        format!("{what}; save it as UTF-8 without BOM (PowerShell: Set-Content -Encoding ascii)")
+    })
 }
 
 /// A new pair of keys.
@@ -143,7 +191,7 @@ pub fn encrypt(recipient: &str, secret: &SecretString) -> Result<String, String>
     let recipient = Recipient::from_str(recipient.trim())
         .map_err(|reason| format!("{recipient:?} is not an age recipient (it starts with age1): {reason}"))?;
     let text = secrecy::ExposeSecret::expose_secret(secret);
-    one_line(text)?;
+    usable(text)?;
     age::encrypt_and_armor(&recipient, text.as_bytes()).map_err(|error| format!("cannot encrypt: {error}"))
 }
 
@@ -158,12 +206,18 @@ pub(super) fn decrypt(armoured: &str) -> Result<String, String> {
 fn identity() -> Result<Identity, String> {
     let text = match (std::env::var(IDENTITY), std::env::var_os(IDENTITY_FILE)) {
         (Ok(text), _) => text,
-        (Err(_), Some(file)) => std::fs::read_to_string(&file).map_err(|error| {
-            format!("cannot read the age identity from {}: {error}", PathBuf::from(file).display())
-        })?,
+        (Err(_), Some(file)) => {
+            let file = PathBuf::from(file);
+            read_text(&file)
+                .map_err(|reason| format!("cannot read the age identity from {}: {reason}", file.display()))?
+        }
         (Err(_), None) => return Err(format!("it is encrypted; set {IDENTITY} or {IDENTITY_FILE}")),
     };
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut lines = text
+        .trim_start_matches(BYTE_ORDER_MARK)
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     let line = lines.next().unwrap_or_default();
     // The parser's own error could show a part of the key.
     Identity::from_str(line).ok().ok_or_else(|| "the age identity is not valid".to_owned())

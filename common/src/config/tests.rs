@@ -295,6 +295,40 @@ fn a_secret_comes_from_a_file_without_its_line_end() {
 }
 
 #[test]
+fn what_copying_and_saving_add_to_a_secret_is_named_and_never_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    let text = SAMPLE.replace("{ env = \"BYNDER_TOKEN\" }", &format!("{{ file = {path:?} }}"));
+    let value = load(&text, &[], &[]).unwrap().config.bynder.api_token.unwrap();
+    let utf16 = |mark: [u8; 2]| [&mark[..], b"w\x000\0r\0d\0"].concat();
+    let table: [(Vec<u8>, &str); 13] = [
+        ("\u{feff}w0rd".into(), "byte order mark"),
+        ("\"w0rd\"".into(), "quotes"),
+        ("'w0rd'\r\n".into(), "quotes"),
+        ("“w0rd”".into(), "quotes"),
+        ("Bearer w0rd".into(), "\"Bearer\""),
+        ("bearer w0rd".into(), "\"Bearer\""),
+        ("Token w0rd".into(), "\"Token\""),
+        (" w0rd".into(), "begins with a blank"),
+        ("w0rd\u{a0}".into(), "non-breaking space"),
+        ("w0\u{200b}rd".into(), "non-breaking space"),
+        (utf16([0xff, 0xfe]), "UTF-16"),
+        (utf16([0xfe, 0xff]), "UTF-16"),
+        (b"w\xf6rd".to_vec(), "no UTF-8"),
+    ];
+    for (content, named) in table {
+        std::fs::write(&path, &content).unwrap();
+        let error = value.resolve("bynder.api_token").unwrap_err().to_string();
+        assert!(error.starts_with("bynder.api_token: ") && error.contains(named), "{named}: {error}");
+        assert!(!error.contains("w0rd") && !error.contains("make the file readable"), "{error}");
+    }
+    for good in ["w0rd\r\n", "wo\"rd", "a b", "Bearerw0rd", "\""] {
+        std::fs::write(&path, good).unwrap();
+        value.resolve("k").unwrap();
+    }
+}
+
+#[test]
 fn a_missing_variable_is_named() {
     let text = SAMPLE.replace("BYNDER_TOKEN", "SURELY_NOT_SET");
     let value = load(&text, &[], &[]).unwrap().config.bynder.api_token.unwrap();

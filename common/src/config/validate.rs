@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use url::{Host, Url};
+use url::Url;
 
 use super::file::{BynderSection, Config, ImatagSection, OutputMode, QueueSection};
 use super::{ConfigError, SecretValue, quiet_hours};
 use crate::asset::AssetType;
 use crate::bynder;
+use crate::http::is_loopback;
 use crate::imatag;
 
 /// The limit Bynder publishes.
@@ -332,14 +333,5 @@ impl ImatagSection {
             }
         }
         Ok(profile)
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }

@@ -5,6 +5,8 @@
 //! carry a credential to another origin.
 
 mod answer;
+mod certificate;
+mod client;
 mod operation;
 mod progress;
 mod resume;
@@ -16,8 +18,12 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use client::Clients;
 use futures::Stream;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, Request, RequestBuilder, Response};
+use url::Url;
+
+pub(crate) use client::{is_loopback, local_client};
 
 pub use answer::{AnswerError, MOST_JSON_BYTES, excerpt, read_json, read_text};
 pub use operation::{Direction, Operation, Peer, StatusClass};
@@ -27,9 +33,6 @@ pub use witness::{Exchange, Witness};
 
 use crate::fault;
 use crate::telemetry::Metrics;
-
-/// How long a connection may take to open.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whether a request that failed may have had its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +62,7 @@ pub fn is_web_page(response: &Response) -> bool {
 /// Sends requests with deadlines; clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Transport {
-    client: Client,
+    clients: Clients,
     timeout: Duration,
     metrics: Metrics,
     witness: Option<Witness>,
@@ -69,15 +72,10 @@ impl Transport {
     /// Builds the client; `timeout` bounds a plain request in all, and a transfer's longest standstill.
     ///
     /// # Errors
-    /// The system's certificates cannot be read.
+    /// The certificates to trust cannot be read.
     pub fn new(timeout: Duration, metrics: Metrics) -> Result<Self, TransportError> {
-        let client = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
-            .user_agent(concat!("bynder-imatag-connector/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| TransportError::from_reqwest(&error))?;
-        Ok(Self { client, timeout, metrics, witness: None })
+        let clients = Clients::new(timeout)?;
+        Ok(Self { clients, timeout, metrics, witness: None })
     }
 
     /// Tells a witness of each exchange.
@@ -88,7 +86,7 @@ impl Transport {
 
     /// The underlying client, to build requests with.
     pub fn client(&self) -> &Client {
-        &self.client
+        self.clients.any()
     }
 
     /// The longest a plain request may take.
@@ -102,7 +100,8 @@ impl Transport {
         operation: Operation,
         request: RequestBuilder,
     ) -> Result<Response, TransportError> {
-        self.counted(operation, self.execute(request.timeout(self.timeout))).await
+        let request = built(request.timeout(self.timeout))?;
+        self.counted(operation, &request.url().clone(), self.execute(request)).await
     }
 
     /// Sends a request whose answer is a file: only its head has the timeout, see [`Transport::body`] for the rest.
@@ -111,13 +110,15 @@ impl Transport {
         operation: Operation,
         request: RequestBuilder,
     ) -> Result<Response, TransportError> {
+        let request = built(request)?;
+        let url = request.url().clone();
         let exchange = async {
             match tokio::time::timeout(self.timeout, self.execute(request)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(self.silence()),
             }
         };
-        self.counted(operation, exchange).await
+        self.counted(operation, &url, exchange).await
     }
 
     /// The body of an answer as a stream that ends in an error when nothing came for the timeout.
@@ -130,9 +131,12 @@ impl Transport {
         futures::stream::try_unfold(response, move |mut response| {
             let transport = transport.clone();
             async move {
-                let chunk = tokio::time::timeout(transport.timeout, response.chunk()).await;
-                let chunk = chunk.map_err(|_| transport.silence())?;
-                let chunk = chunk.map_err(|error| TransportError::from_reqwest(&error))?;
+                let chunk = match tokio::time::timeout(transport.timeout, response.chunk()).await {
+                    Ok(chunk) => chunk.map_err(|error| TransportError::from_reqwest(&error)),
+                    Err(_) => Err(transport.silence()),
+                };
+                let chunk =
+                    chunk.map_err(|error| error.through(transport.clients.proxy_of(response.url())))?;
                 let bytes = chunk.as_ref().map_or(0, Bytes::len) as u64;
                 transport.metrics.bytes_moved(operation.peer(), Direction::Received, bytes);
                 Ok(chunk.map(|chunk| (chunk, response)))
@@ -151,6 +155,8 @@ impl Transport {
         progress: &Progress,
         patience: Duration,
     ) -> Result<Response, TransportError> {
+        let request = built(request)?;
+        let url = request.url().clone();
         let exchange = async {
             tokio::select! {
                 answer = self.execute(request) => answer,
@@ -160,7 +166,7 @@ impl Transport {
                 }),
             }
         };
-        let answer = self.counted(operation, exchange).await;
+        let answer = self.counted(operation, &url, exchange).await;
         self.metrics.bytes_moved(operation.peer(), Direction::Sent, progress.bytes());
         answer
     }
@@ -169,11 +175,12 @@ impl Transport {
     async fn counted(
         &self,
         operation: Operation,
+        url: &Url,
         exchange: impl Future<Output = Result<Response, TransportError>>,
     ) -> Result<Response, TransportError> {
         fault::crash_point("http.before");
         let started = Instant::now();
-        let answer = exchange.await;
+        let answer = exchange.await.map_err(|error| error.through(self.clients.proxy_of(url)));
         let class = match &answer {
             Ok(response) => StatusClass::of(response.status().as_u16()),
             Err(_) => StatusClass::Unanswered,
@@ -189,13 +196,11 @@ impl Transport {
         }
     }
 
-    async fn execute(&self, request: RequestBuilder) -> Result<Response, TransportError> {
-        let failed = |error| TransportError::from_reqwest(&error);
-        let request = request.build().map_err(failed)?;
+    async fn execute(&self, request: Request) -> Result<Response, TransportError> {
         let seen = self.witness.as_ref().map(|witness| (witness, witness.sees(&request)));
-        let answer = self.client.execute(request).await;
+        let answer = self.clients.for_address(request.url()).execute(request).await;
         fault::crash_point("http.after");
-        let answer = answer.map_err(failed);
+        let answer = answer.map_err(|error| TransportError::from_reqwest(&error));
         if let Some((witness, seen)) = seen {
             witness.heard(seen, &answer);
         }
@@ -207,8 +212,25 @@ impl TransportError {
     /// Tells by the kind of error whether the server may have seen the request.
     pub fn from_reqwest(error: &reqwest::Error) -> Self {
         let sent = if error.is_connect() || error.is_builder() { Sent::No } else { Sent::Maybe };
-        Self { sent, reason: innermost(error) }
+        let reason = innermost(error);
+        let reason = match certificate::advice(error) {
+            Some(advice) => format!("{reason}: {advice}"),
+            None => reason,
+        };
+        Self { sent, reason }
     }
+
+    /// Names the proxy that the request went through: most often it is what has to be looked at.
+    fn through(self, proxy: Option<String>) -> Self {
+        match proxy {
+            Some(proxy) => Self { reason: format!("{}; through the proxy {proxy}", self.reason), ..self },
+            None => self,
+        }
+    }
+}
+
+fn built(request: RequestBuilder) -> Result<Request, TransportError> {
+    request.build().map_err(|error| TransportError::from_reqwest(&error))
 }
 
 /// The text of the error at the bottom, which alone says what happened ("connection refused", "unexpected EOF").

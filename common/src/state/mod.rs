@@ -121,6 +121,19 @@ impl State {
         Ok(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: Some(lock) }) })
     }
 
+    /// An empty state that is gone with the last clone.
+    pub fn in_memory() -> Result<Self, StateError> {
+        let path = PathBuf::from("(in memory)");
+        let opened = (|| {
+            let mut connection = Connection::open_in_memory()?;
+            settle(&connection)?;
+            schema::migrate(&mut connection, 0)?;
+            Ok(connection)
+        })();
+        let connection = opened.map_err(|error| damaged(&path, &error))?;
+        Ok(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: None }) })
+    }
+
     /// As [`State::open`], and waits up to three seconds for another process to leave.
     pub async fn open_when_free(directory: &Path) -> Result<Self, StateError> {
         let deadline = Instant::now() + PATIENCE;
@@ -282,7 +295,7 @@ fn connect(path: &Path, access: OpenFlags) -> Result<(Connection, u32), StateErr
         connection.busy_timeout(BUSY_TIMEOUT)?;
         // FULL: a confirmed job must survive the machine losing power, not only the process.
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
+        settle(&connection)?;
         let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         Ok((connection, found))
     })();
@@ -292,6 +305,13 @@ fn connect(path: &Path, access: OpenFlags) -> Result<(Connection, u32), StateErr
         return Err(StateError::Newer { path: path.to_owned(), found, known });
     }
     Ok((connection, found))
+}
+
+/// What holds for every connection. Sorting and grouping spill into memory, never into a file: the folders that SQLite would
+/// look for (/var/tmp, /tmp, the working folder) need not be there, nor be writable.
+fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")
 }
 
 fn damaged(path: &Path, error: &rusqlite::Error) -> StateError {

@@ -169,3 +169,21 @@ async fn jobs_that_an_earlier_release_gave_up_are_taken_up_again() {
     let lost = ledger.lost_jobs(None, 9).await.unwrap();
     assert_eq!(lost.iter().map(|job| job.asset_id.as_str()).collect::<Vec<_>>(), [&assets[0]]);
 }
+
+#[tokio::test]
+async fn no_connection_needs_a_folder_for_temporary_files() {
+    let directory = first_release();
+    drop(State::open(directory.path()).unwrap());
+    for open in [|| State::in_memory().map(Some), || State::open(first_release().path()).map(Some)] {
+        assert_eq!(temp_store(&open().unwrap().unwrap()).await, 2);
+    }
+    for state in [State::open_to_read(directory.path()), State::open_to_append(directory.path())] {
+        assert_eq!(temp_store(&state.unwrap().unwrap()).await, 2);
+    }
+}
+
+/// 2 means memory.
+async fn temp_store(state: &State) -> u32 {
+    let read = state.read(|connection| Ok(connection.query_row("PRAGMA temp_store", [], |row| row.get(0))?));
+    read.await.unwrap()
+}

@@ -3,10 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use reqwest::Client;
-
 use crate::failure::Failure;
-use crate::http::TransportError;
+use crate::http::{self, TransportError};
 
 /// A process that takes longer is not healthy.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -14,9 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Asks `/healthz` of the process that listens there.
 pub async fn healthcheck(listen: SocketAddr) -> Result<(), Failure> {
     let url = format!("http://{}/healthz", reachable(listen));
-    // Neither a proxy nor the machine's certificates have a part in asking oneself.
-    let client = Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build();
-    let client = client.map_err(|error| TransportError::from_reqwest(&error))?;
+    let client = http::local_client(PATIENCE)?;
     let answer = client.get(&url).send().await.and_then(reqwest::Response::error_for_status);
     answer.map(drop).map_err(|error| {
         let reason = match error.status() {

@@ -22,7 +22,6 @@ use crate::commands::sync::sync;
 const INDEX_LAG: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(common: &Common, demo: &Demo) -> Result<(), Failure> {
-    let unexpected = |error: &dyn std::fmt::Display| Failure::Unexpected(error.to_string());
     let stop = stop_on_signals()?;
     let talk = |line: &str| {
         if !common.quiet {
@@ -31,13 +30,21 @@ pub(crate) async fn run(common: &Common, demo: &Demo) -> Result<(), Failure> {
     };
     let options =
         Options { assets: demo.assets, seed: demo.seed, index_lag: INDEX_LAG, ..Options::default() };
-    let sandbox = sandbox::start(options).await.map_err(|error| unexpected(&error))?;
+    let sandbox = sandbox::start(options).await.map_err(|error| {
+        Failure::Configuration(format!(
+            "the sandbox cannot start ({error}); name a writable folder in TMPDIR"
+        ))
+    })?;
     let announcement = sandbox.announcement();
     talk(&format!(
         "A sandbox stands in for Bynder and Imatag; watch its library at {}/",
         announcement.bynder
     ));
-    let folder = tempfile::tempdir().map_err(|error| unexpected(&error))?;
+    let folder = tempfile::tempdir().map_err(|error| {
+        Failure::Configuration(format!(
+            "the demo cannot make its folder ({error}); name a writable one in TMPDIR"
+        ))
+    })?;
     let config = configuration(folder.path(), &announcement)?;
     talk(&format!("Protecting its {} assets …", demo.assets));
     let first = whole_library(&config, common, &stop).await?;

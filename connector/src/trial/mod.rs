@@ -138,7 +138,11 @@ fn record(common: &Common) -> Result<(), Failure> {
         |error: std::io::Error| Failure::Configuration(format!("cannot read {}: {error}", path.display()));
     let text = std::fs::read_to_string(&path).map_err(cannot)?;
     let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
-    replace(&path, &confirm_profile(&text, &today)?)?;
+    replace(&path, &confirm_profile(&text, &today)?).map_err(|failure| {
+        Failure::Configuration(format!(
+            "{failure}; add this to it: [imatag.profile_overrides] with confirmed = true"
+        ))
+    })?;
     output::talk(&format!("{} says now that the profile is confirmed", path.display()));
     Ok(())
 }

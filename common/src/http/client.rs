@@ -1,0 +1,113 @@
+//! The clients that every HTTP request goes out by, and the proxy on its way: the one place that builds them.
+//!
+//! Proxies come from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, the trusted certificates from the system or
+//! `SSL_CERT_FILE`. This machine itself is never behind a proxy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::{Client, ClientBuilder};
+use url::{Host, Url};
+
+use super::TransportError;
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One client for this machine and one for all others; clones share the connections.
+#[derive(Debug, Clone)]
+pub(super) struct Clients {
+    local: Client,
+    remote: Client,
+    proxies: Arc<Matcher>,
+}
+
+impl Clients {
+    pub(super) fn new(timeout: Duration) -> Result<Self, TransportError> {
+        readable_certificates()?;
+        let builder = || {
+            Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+                .user_agent(concat!("bynder-imatag-connector/", env!("CARGO_PKG_VERSION")))
+        };
+        Ok(Self {
+            local: built(builder().no_proxy())?,
+            remote: built(builder())?,
+            // What the client itself reads: asked here for the name alone.
+            proxies: Arc::new(Matcher::from_system()),
+        })
+    }
+
+    /// The client that requests are built with; which one sends them is decided by their address.
+    pub(super) fn any(&self) -> &Client {
+        &self.remote
+    }
+
+    pub(super) fn for_address(&self, url: &Url) -> &Client {
+        if is_loopback(url) { &self.local } else { &self.remote }
+    }
+
+    /// The proxy that a request to this address passes, without user and password.
+    pub(super) fn proxy_of(&self, url: &Url) -> Option<String> {
+        if is_loopback(url) {
+            return None;
+        }
+        let proxy = self.proxies.intercept(&url.as_str().parse().ok()?)?;
+        Some(proxy.uri().to_string().trim_end_matches('/').to_owned())
+    }
+}
+
+/// A client for a process that asks another one on this machine: neither a proxy nor a certificate has a part in it.
+pub(crate) fn local_client(timeout: Duration) -> Result<Client, TransportError> {
+    built(Client::builder().no_proxy().tls_certs_only([]).timeout(timeout))
+}
+
+/// Whether the address is this machine's own, by its name or its number.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn built(builder: ClientBuilder) -> Result<Client, TransportError> {
+    builder.build().map_err(|error| TransportError::from_reqwest(&error))
+}
+
+/// A file that cannot be read would leave no trusted certificate at all, and nothing would say why.
+fn readable_certificates() -> Result<(), TransportError> {
+    let Some(path) = std::env::var_os("SSL_CERT_FILE") else { return Ok(()) };
+    std::fs::File::open(&path).map(drop).map_err(|error| TransportError {
+        sent: super::Sent::No,
+        reason: format!(
+            "SSL_CERT_FILE names {}, which cannot be read ({error}); name a PEM file with the certificates to trust, or unset it",
+            path.display()
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clients(proxy: &str) -> Clients {
+        let matcher = Matcher::builder().all(proxy).no("inside.example").build();
+        Clients { proxies: Arc::new(matcher), ..Clients::new(CONNECT_TIMEOUT).unwrap() }
+    }
+
+    #[test]
+    fn a_proxy_is_named_without_its_password_and_never_for_this_machine() {
+        let clients = clients("http://user:pass@proxy.example:3128");
+        let through = |url: &str| clients.proxy_of(&url.parse().unwrap());
+        assert_eq!(through("https://acme.bynder.com/api").as_deref(), Some("http://proxy.example:3128"));
+        for direct in
+            ["http://127.0.0.1:8080/", "http://localhost/", "https://[::1]:9/", "https://inside.example/"]
+        {
+            assert_eq!(through(direct), None, "{direct}");
+        }
+    }
+}

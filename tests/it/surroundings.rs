@@ -1,0 +1,164 @@
+//! What surrounds the program: no folder for temporary files, proxies, certificates, secrets as people save them.
+
+use std::process::Stdio;
+use std::sync::Arc;
+
+use common::state::State;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
+
+use crate::harness::{Bench, PROGRAM, Ran, picture};
+
+/// More than SQLite sorts and groups without spilling.
+const MANY: u32 = 60_000;
+
+/// Fills the record with copies of what one run left, and keeps the state open, as a producer does.
+async fn much_on_record(bench: &Bench) -> State {
+    let state = State::open_to_append(&bench.path("state")).unwrap().unwrap();
+    let numbers = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY}) INSERT INTO"
+    );
+    let columns = "bytes_downloaded, bytes_uploaded, event, at_ms";
+    let outcomes = format!(
+        "{numbers} outcomes (job_id, run_id, asset_id, outcome, base, original, watermarked, {columns})
+         SELECT job_id || i, run_id, asset_id, outcome, base, original, watermarked, {columns} FROM outcomes, n"
+    );
+    let published = format!(
+        "{numbers} published (job_id, run_id, asset_id, base, at_ms, open)
+         SELECT job_id || (i * 2), run_id, asset_id, base, at_ms, 0 FROM published, n"
+    );
+    let filled = state.write(move |transaction| {
+        transaction.execute_batch(&outcomes)?;
+        transaction.execute_batch(&published)?;
+        Ok(())
+    });
+    filled.await.unwrap();
+    state
+}
+
+/// Runs the program with no folder for temporary files; no file that it writes may hold as much as a byte.
+async fn run_without_files(bench: &Bench, arguments: &[&str]) -> Ran {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 0; exec \"$0\" \"$@\"", PROGRAM]).args(arguments);
+    command.arg("--config").arg(bench.path("connector.toml")).stdin(Stdio::null());
+    let nowhere = bench.path("no such folder");
+    command.env("TMPDIR", &nowhere).env("SQLITE_TMPDIR", &nowhere).env("CONNECTOR_LOG", "warn");
+    Ran::new(command.output().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_only_looks_needs_no_folder_for_temporary_files_however_much_is_on_record() {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    bench.set_request_timeout(15);
+    let summary = bench.sync().await.summary();
+    let run = summary["run_id"].as_str().unwrap();
+    let held = much_on_record(&bench).await;
+    let (ids, file) = (bench.path("ids.txt"), bench.path("sample.jpg"));
+    std::fs::write(&ids, &id).unwrap();
+    std::fs::write(&file, sandbox::media::file(sandbox::media::Format::Jpeg, 7, 64, 48)).unwrap();
+    let (ids, file) = (ids.display().to_string(), file.display().to_string());
+    for arguments in [
+        &["status"][..],
+        &["plan", "--full"],
+        &["plan", "--full", "--ids-from", &ids],
+        &["report", run],
+        &["lookup", &file],
+        &["doctor"],
+        &["trial", &file, "--yes"],
+    ] {
+        let ran = run_without_files(&bench, arguments).await;
+        assert_eq!(ran.code, Some(0), "{arguments:?} {} {}", ran.talk, ran.out.len());
+    }
+    drop(held);
+    // It takes the state for itself, and so has to write there.
+    let nowhere = bench.path("no such folder").display().to_string();
+    let nowhere = [("TMPDIR", nowhere.clone()), ("SQLITE_TMPDIR", nowhere)];
+    bench.run_with(&["restore", "--run", run, "--dry-run"], &nowhere).await.assert_code(0);
+}
+
+/// Runs the program with these variables and without those that would hide what they do.
+async fn run_in(bench: &Bench, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+    let mut command = bench.command(arguments);
+    for name in ["NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        command.env_remove(name);
+    }
+    command.envs(variables.iter().copied());
+    Ran::new(command.output().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn this_machine_is_behind_no_proxy_and_an_error_of_a_proxy_names_it_without_its_password() {
+    let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
+    bench.set_request_timeout(15);
+    // Nothing listens there.
+    let proxy = "http://person:hidden@127.0.0.1:9";
+    let proxies = [("HTTP_PROXY", proxy), ("HTTPS_PROXY", proxy)];
+    run_in(&bench, &["doctor"], &proxies).await.assert_code(0);
+    run_in(&bench, &["sync", "--full", "--quiet"], &proxies).await.assert_code(0);
+    let away = [&proxies[..], &[("CONNECTOR_BYNDER__DOMAIN", "portal.invalid")]].concat();
+    for command in ["doctor", "plan"] {
+        let ran = run_in(&bench, &[command], &away).await;
+        let said = format!("{}{}", ran.out, ran.talk);
+        assert!(said.contains("through the proxy http://127.0.0.1:9"), "{ran:#?}");
+        assert!(!said.contains("hidden"), "{ran:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_trusted_is_named_with_the_way_to_trust_it() {
+    let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
+    bench.set_request_timeout(15);
+    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(bench.path("ca.pem"), certified.cert.pem()).unwrap();
+    let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let tls = tls.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let tls = tls.with_single_cert(vec![certified.cert.der().clone()], key).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let domain = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let server = tokio::spawn(async move {
+        loop {
+            let (connection, _) = listener.accept().await.unwrap();
+            // Greeted, and left without an answer.
+            drop(acceptor.accept(connection).await);
+        }
+    });
+    let said = async |trusted: Option<&str>| {
+        let mut variables = vec![("CONNECTOR_BYNDER__DOMAIN", domain.as_str())];
+        variables.extend(trusted.map(|path| ("SSL_CERT_FILE", path)));
+        run_in(&bench, &["doctor"], &variables).await
+    };
+    let unknown = said(None).await;
+    assert!(unknown.out.contains("certificate authority (CA)"), "{unknown:#?}");
+    assert!(unknown.out.contains("SSL_CERT_FILE"), "{unknown:#?}");
+    let path = bench.path("ca.pem").display().to_string();
+    let known = said(Some(&path)).await;
+    assert!(known.out.contains("FAIL  Bynder portal") && !known.out.contains("certificate"), "{known:#?}");
+    let missing = said(Some("/no/such.pem")).await;
+    assert!(missing.assert_code(3).out.contains("SSL_CERT_FILE names /no/such.pem"), "{missing:#?}");
+    server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn config_check_names_what_was_saved_along_with_a_secret_and_shows_none_of_it() {
+    let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
+    let token = bench.sandbox.announcement().token;
+    let file = bench.path("token");
+    bench.reconfigure(
+        &format!("api_token = '{token}'"),
+        &format!("api_token = {{ file = '{}' }}", file.display()),
+    );
+    for (before, after, named) in
+        [("\u{feff}", "", "byte order mark"), ("\"", "\"", "quotes"), ("Bearer ", "", "Bearer")]
+    {
+        std::fs::write(&file, format!("{before}{token}{after}\n")).unwrap();
+        let checked = bench.run(&["config", "check"]).await;
+        assert!(checked.assert_code(3).talk.contains("bynder.api_token"), "{checked:#?}");
+        assert!(checked.talk.contains(named) && !checked.talk.contains(&token), "{checked:#?}");
+    }
+    std::fs::write(&file, format!("{token}\r\n")).unwrap();
+    bench.run(&["config", "check"]).await.assert_code(0);
+}
