@@ -10,6 +10,7 @@ use crate::faults::Faults;
 
 /// How the sandbox behaves. Where the real services are unknown, the default is the harsher reading.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Options {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
@@ -47,6 +48,8 @@ pub struct Options {
     pub search: Search,
     /// Whether a search shows a medium only once it is done, as a service does that registers it then.
     pub shown_when_done: bool,
+    /// Whether downloads have the asset's metadata embedded as of the download, which makes other bytes of the file.
+    pub embeds_metadata: bool,
     /// Faults from the start.
     pub faults: Faults,
 }
@@ -127,6 +130,7 @@ impl Default for Options {
             names_active_version: true,
             search: Search::default(),
             shown_when_done: false,
+            embeds_metadata: false,
             faults: Faults::default(),
         }
     }

@@ -67,6 +67,7 @@ async fn the_doctor_writes_only_when_it_is_told_to_and_puts_back_what_it_wrote()
     assert_eq!(writes(), 0);
     let tested = bench.run(&["doctor", "--write-test", &id]).await;
     assert!(tested.assert_code(0).out.contains("PASS  Bynder right to write"), "{tested:?}");
+    assert!(tested.out.contains("PASS  Bynder downloads"), "{tested:?}");
     assert_eq!((writes(), bench.asset(&id).marker), (2, None));
     let text = Some("see ticket 4711".to_owned());
     bench.sandbox.edit(&id, Edit { marker: text.clone(), ..Edit::default() }).unwrap();
@@ -75,6 +76,30 @@ async fn the_doctor_writes_only_when_it_is_told_to_and_puts_back_what_it_wrote()
     let nobody = bench.run(&["doctor", "--write-test", "00000000-0000-0000-0000000000000000"]).await;
     assert!(nobody.assert_code(2).out.contains("has no asset"), "{nobody:?}");
     assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_that_embeds_metadata_on_download_is_named_by_the_doctor_and_by_the_jobs_that_fail() {
+    let bench = Bench::new(sandbox::Options { embeds_metadata: true, ..quick() }).await;
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    bench.set_request_timeout(15);
+    let doctor = async || {
+        let tested = bench.run(&["doctor", "--write-test", &id]).await;
+        let line = "FAIL  Bynder downloads: two downloads differ";
+        assert!(tested.assert_code(3).out.contains(line), "{tested:#?}");
+    };
+    doctor().await;
+    bench.until_listed().await;
+    bench.reconfigure("[worker]", "[worker]\nmax_attempts = 2");
+    bench.sync().await.assert_code(6);
+    let outcome = bench.outcome(&id).await;
+    let Some(common::outcome::Outcome::Failed(failure)) = &outcome else { panic!("{outcome:?}") };
+    assert!(failure.reason.contains("embed metadata into downloads"), "{failure:?}");
+    assert_eq!(bench.asset(&id).media, 0);
+    let text = Some("see ticket 4711".to_owned());
+    bench.sandbox.edit(&id, Edit { marker: text.clone(), ..Edit::default() }).unwrap();
+    doctor().await;
+    assert_eq!(bench.asset(&id).marker, text);
 }
 
 #[tokio::test(flavor = "multi_thread")]

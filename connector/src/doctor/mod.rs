@@ -40,18 +40,20 @@ pub(crate) async fn run(common: &Common, doctor: &Doctor) -> Result<(), Failure>
     match wiring::bynder(config, &beside.budget, &Metrics::new()) {
         Ok(bynder) => {
             let field = portal::check(config, &bynder, &mut report).await;
-            let finding = match (&doctor.write_test, field) {
+            let not_tried = match (&doctor.write_test, field) {
                 (Some(asset), Some(field)) if report.is_well() => {
-                    write_test::run(&bynder, &field, asset).await
+                    write_test::run(&bynder, &field, asset, &mut report).await;
+                    None
                 }
-                (Some(_), _) => Finding::Warn("not tried; mend what failed first".to_owned()),
-                (None, _) => Finding::Warn(
+                (Some(_), _) => Some("not tried; mend what failed first"),
+                (None, _) => Some(
                     "not tried: the token needs the scope asset:write; --write-test ASSET_ID writes to that asset and puts it \
-                     back"
-                        .to_owned(),
+                     back, and compares two downloads of its file",
                 ),
             };
-            report.add("Bynder right to write", finding);
+            if let Some(why) = not_tried {
+                report.add("Bynder right to write", Finding::Warn(why.to_owned()));
+            }
         }
         Err(failure) => report.add("Bynder credential", Finding::Fail(failure.to_string(), 3)),
     }

@@ -1,10 +1,14 @@
 //! One asset: look, modify, delete, download.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use axum::response::Response;
 use common::marker::Marker;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::lookups::{SELECTS, text_id};
@@ -96,15 +100,32 @@ pub(super) fn download(shared: &Shared, call: &Call) -> Response {
     let found = asset.versions.iter().find(|version| version.number == wanted);
     let found = found.and_then(|version| Some((version.file.clone()?, version.file_name.clone())));
     let Some((file, file_name)) = found else { return refuse(404, "Original file not available") };
+    let media_type = file.media_type();
+    let path = if shared.options.embeds_metadata {
+        match with_metadata(shared, &file.path, asset.marker.as_deref()) {
+            Ok(path) => path,
+            Err(error) => return refuse(500, &error.to_string()),
+        }
+    } else {
+        file.path
+    };
     let file_name = (shared.options.file_names != FileNames::Hidden).then_some(file_name);
-    let expires = Instant::now() + lifetime;
-    let link = Link { media_type: file.media_type(), file: file.path, file_name, expires };
+    let link = Link { media_type, file: path, file_name, expires: Instant::now() + lifetime };
     world.links.insert(secret.clone(), link);
     let host = call.header("host").unwrap_or_default();
     answer(
         200,
         &json!({"s3_file": format!("http://{host}/storage/file/{secret}?X-Amz-Signature={SECRET_MARK}-signature")}),
     )
+}
+
+/// A copy of the file that ends in the asset's metadata of this moment.
+fn with_metadata(shared: &Shared, file: &Path, marker: Option<&str>) -> io::Result<PathBuf> {
+    let path = shared.new_path();
+    std::fs::copy(file, &path)?;
+    let mut copy = OpenOptions::new().append(true).open(&path)?;
+    write!(copy, "<x:xmpmeta>{} {}</x:xmpmeta>", Timestamp::now(), marker.unwrap_or_default())?;
+    Ok(path)
 }
 
 pub(super) async fn modify(shared: &Shared, call: Call) -> Response {

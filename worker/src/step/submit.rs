@@ -110,8 +110,11 @@ async fn download(
     job.bytes_downloaded += file.bytes();
     if let Some(expected) = job.bytes.filter(|expected| *expected != file.bytes()) {
         let (name, got) = (shown_name(job), file.bytes());
-        let reason =
-            format!("storage sent {got} bytes for version {} of {name}, which has {expected}", job.base);
+        let reason = format!(
+            "storage sent {got} bytes for version {} of {name}, which has {expected}. The transfer itself ended whole: the \
+             portal may embed metadata into downloads; switch that off for the connector's user (docs/bynder-setup.md)",
+            job.base
+        );
         return Err(StepError::Incomplete(reason));
     }
     if file.bytes() == 0 {
