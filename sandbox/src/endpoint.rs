@@ -56,6 +56,7 @@ impl Endpoint {
             ["api", "upload", "endpoint"] if get => Self::UploadPlace,
             ["api", "upload", "init"] if post => Self::UploadInit,
             ["api", "v3", rest @ ..] => match rest {
+                ["oauth", "token"] if post => Self::ImatagToken,
                 ["media"] if post => Self::Submit,
                 ["media"] if get => Self::MediumFind,
                 ["media", _] if get => Self::MediumStatus,

@@ -142,6 +142,7 @@ async fn a_trial_pays_for_one_watermark_shows_the_transcript_and_confirms_the_pr
     for words in [
         "POST /api/v3/media/",
         "metadata__bynder_media_id=…",
+        "x-ratelimit-limit: 1000",
         "CONFIRMED      [auth]",
         "CONFIRMED      [find]",
     ] {

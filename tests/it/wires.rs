@@ -202,3 +202,42 @@ async fn a_path_that_does_not_exist_stops_the_run_instead_of_failing_every_job()
     bench.sync().await.assert_code(6);
     bench.assert_ended_as_planted().await;
 }
+
+/// The assumed wire with an OAuth2 application in place of a key.
+fn assumed_with_oauth(bench: &Bench, secret: &str) -> String {
+    let (announcement, address) = (bench.sandbox.announcement(), bench.sandbox.address());
+    format!(
+        "directory = '{}'\nbase_url = '{}'\n\
+         oauth = {{ client_id = '{}', client_secret = '{secret}', token_url = 'http://{address}/wire-c/token' }}\n{DEADLINE}",
+        announcement.directory, announcement.imatag, announcement.client_id,
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_builtin_profile_signs_a_token_with_its_own_word_and_renews_one_that_is_refused_with_403() {
+    let options = Options { refuses_credentials_with_403: true, ..quick() };
+    let bench = Bench::new(options).await;
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let secret = bench.sandbox.announcement().client_secret.clone();
+    bench.configure_imatag(&assumed_with_oauth(&bench, &secret), "");
+    bench.set_request_timeout(15);
+    bench.sandbox.set_faults(once(
+        "imatag.find",
+        Moment::Before,
+        answer(403, r#"{"detail": "Invalid token."}"#),
+    ));
+    bench.sync().await.assert_code(0);
+    assert!(is_protected(&bench.asset(&id)));
+    assert_eq!(bench.sandbox.stats().requests["imatag.token"], 2);
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_refused_with_403_is_a_credential_and_no_directory() {
+    let options = Options { refuses_credentials_with_403: true, ..quick() };
+    let bench = Bench::new(options).await;
+    bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    bench.reconfigure("api_key = '", "api_key = 'x");
+    let ran = bench.sync().await;
+    assert!(ran.assert_code(4).talk.contains("check imatag.api_key or imatag.oauth"), "{ran:#?}");
+}

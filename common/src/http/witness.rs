@@ -1,16 +1,20 @@
-//! Showing a person what was asked and answered, without a word that is secret: no header but the answer's id, no body, no
+//! Showing a person what was asked and answered, without a word that is secret: no header but the answer's id and those about a
+//! rate limit, no body, no
 //! value of a query, and of what is not below the service's own address, where links carry signatures, not even the path.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Request, Response};
 use serde::Serialize;
 use url::Url;
 
 use super::{TransportError, excerpt};
+
+/// Headers about a rate limit that are shown of an answer.
+const MOST_LIMITS: usize = 10;
 
 /// One request and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,6 +29,8 @@ pub struct Exchange {
     pub content_type: Option<String>,
     /// The id under which the service's support finds the request.
     pub request_id: Option<String>,
+    /// Headers by which the service tells its rate limit, as `name: value`.
+    pub rate_limit: Vec<String>,
     /// Milliseconds until the head of the answer was there.
     pub took_ms: u128,
 }
@@ -74,9 +80,19 @@ impl Witness {
             status: answer.as_ref().ok().map(|response| response.status().as_u16()),
             content_type: header(CONTENT_TYPE.as_str()),
             request_id: header("x-request-id"),
+            rate_limit: answer.as_ref().map_or_else(|_| Vec::new(), |answer| rate_limit(answer.headers())),
             took_ms: seen.at.elapsed().as_millis(),
         });
     }
+}
+
+/// Names and values of the headers about a rate limit, of which nothing public tells the names.
+fn rate_limit(headers: &HeaderMap) -> Vec<String> {
+    let is_one =
+        |name: &str| name.contains("ratelimit") || name.contains("rate-limit") || name == "retry-after";
+    let told = headers.iter().filter(|(name, _)| is_one(name.as_str())).take(MOST_LIMITS);
+    told.map(|(name, value)| format!("{name}: {}", excerpt(&String::from_utf8_lossy(value.as_bytes()))))
+        .collect()
 }
 
 /// What is not below the service's address is a link, whose very path may let anybody in.
@@ -91,6 +107,22 @@ fn target(url: &Url, service: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_about_a_rate_limit_are_told_and_no_other() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-ratelimit-remaining", "99"),
+            ("ratelimit", "limit=100"),
+            ("retry-after", "3"),
+            ("set-cookie", "s=1"),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let mut told = rate_limit(&headers);
+        told.sort();
+        assert_eq!(told, ["ratelimit: limit=100", "retry-after: 3", "x-ratelimit-remaining: 99"]);
+    }
 
     #[test]
     fn neither_values_nor_the_paths_of_links_are_told() {

@@ -4,12 +4,14 @@ use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{RequestBuilder, Response};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::credential::Signature;
 use super::error::Attempted;
 use super::pause::retry_after;
+use super::words;
 use super::{Imatag, ImatagError, MediumId};
 use crate::http::{self, AnswerError, Operation, Sent, TransportError};
 
@@ -43,11 +45,11 @@ impl Imatag {
         let inner = &self.inner;
         let mut refreshed = false;
         loop {
-            let secret = self.secret().await?;
-            let request = self.sign(build(inner.transport.client()), &secret)?;
+            let signature = self.signature().await?;
+            let request = Self::sign(build(inner.transport.client()), &signature)?;
             match self.dispatch(operation, inner.transport.send_for_file(kind, request).await).await {
                 Err(ImatagError::Unauthorized { .. }) if inner.credentials.can_refresh() && !refreshed => {
-                    inner.credentials.forget(&secret).await;
+                    inner.credentials.forget(&signature.secret).await;
                     refreshed = true;
                 }
                 answer => return answer,
@@ -56,11 +58,10 @@ impl Imatag {
     }
 
     pub(super) fn sign(
-        &self,
         request: RequestBuilder,
-        secret: &SecretString,
+        signature: &Signature,
     ) -> Result<RequestBuilder, ImatagError> {
-        let value = format!("{} {}", self.inner.profile.auth.scheme, secret.expose_secret());
+        let value = format!("{} {}", signature.scheme, signature.secret.expose_secret());
         let mut header = HeaderValue::try_from(value).map_err(|_| ImatagError::Unauthorized {
             at: Attempted { operation: "signing in".to_owned(), request_id: None },
             reason: "the key holds characters that no header can carry".to_owned(),
@@ -83,9 +84,11 @@ impl Imatag {
         let at = attempted(operation, &response);
         let retry_after = retry_after(response.headers(), Timestamp::now());
         let text = http::read_text(response).await;
-        let reason = self.reason(&text);
+        let reason = words::reason(self.inner.profile.response.error.as_deref(), &text);
         Err(match status.as_u16() {
             401 => ImatagError::Unauthorized { at, reason },
+            // A framework without a challenge to name answers a refused credential so.
+            403 if words::is_about_credential(&reason) => ImatagError::Unauthorized { at, reason },
             403 => ImatagError::Forbidden { at, reason },
             404 | 405 => ImatagError::Misconfigured { at, reason: format!("{status}: {reason}") },
             408 => ImatagError::Unavailable { at, reason, sent: Sent::Maybe },
@@ -98,16 +101,6 @@ impl Imatag {
             400..=499 => ImatagError::Refused { at, reason: format!("{status}: {reason}") },
             _ => ImatagError::Unavailable { at, reason: format!("{status}: {reason}"), sent: Sent::Maybe },
         })
-    }
-
-    /// The service's own words in an error body, where the profile or custom says they stand.
-    fn reason(&self, text: &str) -> String {
-        let json = serde_json::from_str::<serde_json::Value>(text).ok();
-        let configured = self.inner.profile.response.error.as_deref().into_iter();
-        let mut pointers = configured.chain(["/detail", "/message", "/error"]);
-        let found =
-            json.as_ref().and_then(|json| pointers.find_map(|pointer| json.pointer(pointer)?.as_str()));
-        found.map_or_else(|| text.to_owned(), http::excerpt)
     }
 
     pub(super) async fn read<T: DeserializeOwned>(

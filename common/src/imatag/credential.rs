@@ -35,12 +35,25 @@ pub enum Credential {
 pub(super) struct Credentials {
     credential: Credential,
     /// Held while a token is fetched, so that concurrent calls share one refresh.
-    cached: Mutex<Option<(SecretString, Instant)>>,
+    cached: Mutex<Option<(Signature, Instant)>>,
 }
+
+/// What a request is signed with.
+#[derive(Debug, Clone)]
+pub(super) struct Signature {
+    /// The word before it.
+    pub(super) scheme: String,
+    /// The key or token.
+    pub(super) secret: SecretString,
+}
+
+/// The word before an OAuth2 token where its answer does not name one (RFC 6750).
+const BEARER: &str = "Bearer";
 
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: SecretString,
+    token_type: Option<String>,
     expires_in: Option<u64>,
 }
 
@@ -56,18 +69,20 @@ impl Credentials {
     /// Forgets `refused`, unless somebody else has replaced it already.
     pub(super) async fn forget(&self, refused: &SecretString) {
         let mut cached = self.cached.lock().await;
-        if cached.as_ref().is_some_and(|(held, _)| held.expose_secret() == refused.expose_secret()) {
+        if cached.as_ref().is_some_and(|(held, _)| held.secret.expose_secret() == refused.expose_secret()) {
             *cached = None;
         }
     }
 }
 
 impl Imatag {
-    /// The key or token for the next request.
-    pub(super) async fn secret(&self) -> Result<SecretString, ImatagError> {
+    /// The key or token for the next request, and the word before it: the profile's for a key, the token's own for a token.
+    pub(super) async fn signature(&self) -> Result<Signature, ImatagError> {
         let inner = &self.inner;
         let (client_id, client_secret, token_url) = match &inner.credentials.credential {
-            Credential::ApiKey(key) => return Ok(key.clone()),
+            Credential::ApiKey(key) => {
+                return Ok(Signature { scheme: inner.profile.auth.scheme.clone(), secret: key.clone() });
+            }
             Credential::OAuth { client_id, client_secret, token_url } => {
                 (client_id, client_secret, token_url)
             }
@@ -100,7 +115,11 @@ impl Imatag {
         })?;
         let answer: TokenAnswer = self.read("signing in", response).await?;
         let lifetime = Duration::from_secs(answer.expires_in.unwrap_or(3600));
-        *cached = Some((answer.access_token.clone(), Instant::now() + lifetime.saturating_sub(EARLY)));
-        Ok(answer.access_token)
+        // Services write the word in either case, and take it in the one of the standard.
+        let named = answer.token_type.filter(|kind| !kind.is_empty() && !kind.eq_ignore_ascii_case(BEARER));
+        let scheme = named.unwrap_or_else(|| BEARER.to_owned());
+        let signature = Signature { scheme, secret: answer.access_token };
+        *cached = Some((signature.clone(), Instant::now() + lifetime.saturating_sub(EARLY)));
+        Ok(signature)
     }
 }

@@ -15,6 +15,7 @@ mod pause;
 pub mod profile;
 mod submit;
 mod uploads;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -106,9 +106,9 @@ impl Imatag {
         self.ready(&operation)?;
         let mut refreshed = false;
         loop {
-            let secret = self.secret().await?;
+            let signature = self.signature().await?;
             let progress = Progress::start();
-            let request = self.sign(self.request(file, submit, &progress)?, &secret)?;
+            let request = Self::sign(self.request(file, submit, &progress)?, &signature)?;
             let patience = self.inner.profile.polling.deadline.0;
             let answer =
                 self.inner.transport.send_file(Operation::Submit, request, &progress, patience).await;
@@ -117,7 +117,7 @@ impl Imatag {
                 Err(ImatagError::Unauthorized { .. })
                     if self.inner.credentials.can_refresh() && !refreshed =>
                 {
-                    self.inner.credentials.forget(&secret).await;
+                    self.inner.credentials.forget(&signature.secret).await;
                     refreshed = true;
                 }
                 Err(ImatagError::Refused { at, reason }) => {

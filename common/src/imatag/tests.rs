@@ -8,7 +8,7 @@ fn overridden(text: &str) -> Result<Profile, profile::ProfileError> {
 fn the_builtin_profile_is_read_and_says_that_nobody_confirmed_it() {
     let profile = overridden("").unwrap();
     assert!(!profile.confirmed);
-    assert_eq!(profile.base_url.as_str(), "https://app.imatag.com/api/v3");
+    assert_eq!(profile.base_url.as_str(), "https://app.imatag.com/api/v4");
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn ids_from_outside_stay_inside_their_path_segment() {
     let imatag = Imatag::new(settings).unwrap();
     let evil = MediumId::from("../../account?x=".to_owned());
     let url = imatag.url("media/{id}/", Some(&evil)).unwrap();
-    assert_eq!(url.as_str(), "https://app.imatag.com/api/v3/media/%2E%2E%2F%2E%2E%2Faccount%3Fx%3D/");
+    assert_eq!(url.as_str(), "https://app.imatag.com/api/v4/media/%2E%2E%2F%2E%2E%2Faccount%3Fx%3D/");
     assert!(imatag.url("https://elsewhere.example/", None).is_err());
     assert!(!format!("{imatag:?}").contains("k3y"));
 }

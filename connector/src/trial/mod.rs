@@ -72,7 +72,9 @@ fn line(exchange: &Exchange) -> String {
     let kind = exchange.content_type.as_deref().unwrap_or("-");
     let id = exchange.request_id.as_deref().map(|id| format!("  request {id}")).unwrap_or_default();
     let (method, target, took) = (&exchange.method, &exchange.target, exchange.took_ms);
-    format!("{method:<4} {target}\n     {status} {kind} in {took} ms{id}")
+    let limits =
+        exchange.rate_limit.iter().flat_map(|header| ["\n     ", header.as_str()]).collect::<String>();
+    format!("{method:<4} {target}\n     {status} {kind} in {took} ms{id}{limits}")
 }
 
 fn tell(

@@ -25,7 +25,8 @@ pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> R
         Endpoint::ImatagToken => token(shared, call).await,
         Endpoint::ImatagLink => link(shared, &call.path, &call.headers).await,
         _ if !is_signed(shared, wire, &call) => {
-            answer(401, &json!({"detail": "Invalid token.", "problem": {"text": "Invalid token."}}))
+            let status = if shared.options.refuses_credentials_with_403 { 403 } else { 401 };
+            answer(status, &json!({"detail": "Invalid token.", "problem": {"text": "Invalid token."}}))
         }
         Endpoint::Submit => submit::submit(shared, wire, call).await,
         Endpoint::MediumStatus => status(shared, wire, &call),
@@ -40,18 +41,19 @@ pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> R
     if let Ok(value) = request_id.parse() {
         response.headers_mut().insert("X-Request-Id", value);
     }
+    response.headers_mut().insert("X-RateLimit-Limit", header::HeaderValue::from_static("1000"));
     response
 }
 
 fn is_signed(shared: &Shared, wire: Wire, call: &Call) -> bool {
     let header = call.header("authorization").unwrap_or_default();
     let key = &shared.credentials.api_key;
+    let is_token =
+        || header.strip_prefix("Bearer ").is_some_and(|token| shared.world().issued_tokens.contains(token));
     match wire {
-        Wire::Assumed => header == format!("Token {key}"),
+        Wire::Assumed => header == format!("Token {key}") || is_token(),
         Wire::Bytes => header == format!("Bearer {key}"),
-        Wire::Link => {
-            header.strip_prefix("Bearer ").is_some_and(|token| shared.world().issued_tokens.contains(token))
-        }
+        Wire::Link => is_token(),
     }
 }
 

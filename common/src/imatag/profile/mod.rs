@@ -68,7 +68,7 @@ pub enum Mode {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// The word before the key or token.
+    /// The word before an API key; a token of OAuth2 has its own.
     pub scheme: String,
     /// How a token request carries the client's credentials.
     #[serde(default)]
