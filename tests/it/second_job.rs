@@ -102,7 +102,9 @@ async fn a_submit_without_an_answer_keeps_the_other_job_waiting_on_every_worker(
     }
     let _workers = [fleet.worker(), fleet.worker()];
     let queue = fleet.queue().await;
-    until_async(async || queue.depth().await.unwrap().open() == 0).await;
+    // The depth counts no job that a worker has in hand.
+    let is_done = async || is_protected(&fleet.bench.asset(&id)) && queue.depth().await.unwrap().open() == 0;
+    until_async(is_done).await;
     let asset = fleet.bench.asset(&id);
     assert_eq!((asset.media, asset.made, is_protected(&asset)), (1, 1, true));
     assert_clean(&fleet.bench.sandbox.audit());

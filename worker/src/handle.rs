@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use crate::blame::attribute;
 use crate::breaker::Pace;
+use crate::decide::suspect_rung;
 use crate::environment::{Environment, Settings};
 use crate::settle::{conclude, lost, outwait, outwaited, park};
 use crate::solitude::Solitude;
@@ -19,6 +20,9 @@ use crate::step;
 
 /// Lost deliveries after which a job runs alone, so that one that kills its process takes no other along.
 const LOST_TO_RUN_ALONE: u32 = 3;
+
+/// Waits for the asset's lease beyond the last attempt, before a job ends without having taken its marker back.
+const MOST_CLOSING_WAITS: u32 = 5;
 
 /// What became of the work on a delivery.
 enum Work {
@@ -140,7 +144,7 @@ async fn settlement(
     if redelivered {
         job.suspect_now();
         if guard_stands(Guard::SuspectWait) {
-            return lost(settings, job, Timestamp::now());
+            return closing(environment, lost(settings, job, Timestamp::now())).await;
         }
     }
     let mut job = match outwaited(settings, job, Timestamp::now()) {
@@ -158,11 +162,31 @@ async fn settlement(
     let result = in_lane(lane, step::run(environment, &mut job)).await;
     let pace = Pace::of_rungs(&settings.rungs);
     let blame = attribute(&environment.breakers, environment, pace, &job, &result).await;
-    let mut settlement = conclude(settings, job, result, blame, Timestamp::now());
-    if let Settlement::Fail { job, event } = &mut settlement {
-        step::withdraw_marker(environment, job, &event.outcome).await;
+    closing(environment, conclude(settings, job, result, blame, Timestamp::now())).await
+}
+
+/// The end of a failed job takes its marker back, under the asset's lease: while a request of the job may still land the
+/// lease is kept, and the job waits and looks once more instead of ending.
+async fn closing(environment: &Environment, settlement: Settlement) -> Settlement {
+    let Settlement::Fail { mut job, event } = settlement else { return settlement };
+    if !step::wrote_ahead(&job) {
+        return Settlement::Fail { job, event };
     }
-    settlement
+    let settings = &environment.settings;
+    match environment.queue.lease(&job.asset_id).await {
+        Ok(Some(_lease)) => step::withdraw_marker(environment, &mut job, &event.outcome).await,
+        Ok(None) | Err(_) if job.attempt < settings.max_attempts.saturating_add(MOST_CLOSING_WAITS) => {
+            job.attempt += 1;
+            job.suspect_now();
+            let rung = suspect_rung(&settings.rungs, settings.request_timeout);
+            return Settlement::Wait { job, rung };
+        }
+        // The record names a version that there is not, and is replaced when the asset is protected.
+        Ok(None) | Err(_) => {
+            tracing::warn!(asset_id = %job.asset_id, "the asset is locked, so its marker is not taken back");
+        }
+    }
+    Settlement::Fail { job, event }
 }
 
 /// The settlement of a job that has to run alone and cannot yet: it comes back, and the wait counts towards its day.

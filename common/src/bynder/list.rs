@@ -106,26 +106,33 @@ impl Bynder {
         self.list(&query).await.map(|page| page.assets)
     }
 
-    /// All assets created at this time or later that the listing knows by now: as many calls as there are pages.
-    pub async fn created_since(&self, since: Timestamp) -> Result<Vec<Asset>, BynderError> {
-        let mut assets = Vec::new();
+    /// The first asset like this created at this time or later that the listing knows by now. Looks page by page and keeps
+    /// none of them.
+    pub async fn find_created_since(
+        &self,
+        since: Timestamp,
+        is_wanted: impl Fn(&Asset) -> bool + Send,
+    ) -> Result<Option<Asset>, BynderError> {
+        // A second less: whether the bound is part of it is not known.
+        let from = since.checked_sub(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN);
         for page in 1.. {
             let query = ListQuery {
                 limit: MOST_ROWS,
                 page,
                 order: Some((DateField::Created, Order::Ascending)),
-                // A second less: whether the bound is part of it is not known.
-                dates: Some((DateField::Created, Some(since - SignedDuration::from_secs(1)), None)),
+                dates: Some((DateField::Created, Some(from), None)),
                 ..ListQuery::default()
             };
             let found = self.list(&query).await?;
-            let rows = found.rows();
-            assets.extend(found.assets);
-            if rows < MOST_ROWS as usize {
+            let is_last = found.rows() == 0;
+            if let Some(asset) = found.assets.into_iter().find(|asset| is_wanted(asset)) {
+                return Ok(Some(asset));
+            }
+            if is_last {
                 break;
             }
         }
-        Ok(assets)
+        Ok(None)
     }
 
     /// Fetches one page of a query that is made up when the call is let go, not when it begins to wait.

@@ -2,6 +2,7 @@
 
 mod message;
 mod task_lane;
+mod wait_mark;
 
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use wait_mark::WaitMark;
 
 pub use message::{MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError};
 pub(crate) use task_lane::current_lane;
@@ -204,12 +207,15 @@ pub struct Effects {
     /// Bynder's id of the uploaded file's import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import_id: Option<String>,
-    /// When the import was finalised: one that is pending for 30 minutes is given up.
+    /// How long the job had waited when the import was finalised: one that is pending for 30 minutes is given up.
+    #[serde(default, alias = "imported_at", skip_serializing_if = "Option::is_none")]
+    pub imported: Option<WaitMark>,
+    /// How long the job had waited when Bynder answered the save, while it is not known whether the version shows.
+    #[serde(default, alias = "saved_at", skip_serializing_if = "Option::is_none")]
+    pub saved: Option<WaitMark>,
+    /// When the save was first sent that makes a copy: the copy is not older.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub imported_at: Option<Timestamp>,
-    /// When Bynder answered the save, while it is not known whether the version shows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub saved_at: Option<Timestamp>,
+    pub save_sent_at: Option<Timestamp>,
     /// The record written to the marker ahead of the save.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marked: Option<Record>,
@@ -222,10 +228,10 @@ pub struct Effects {
     /// The new version of a copy that another job made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewal: Option<Renewal>,
-    /// Since when nothing of this suspect job can land any more: what landed before is in the listing once that has
-    /// caught up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quiet_since: Option<Timestamp>,
+    /// How long the job had waited when nothing of it could land any more: what landed before is in the listing once that
+    /// has caught up.
+    #[serde(default, alias = "quiet_since", skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<WaitMark>,
     /// Where the watermarked file was put, if not into a version of the asset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed: Option<Placed>,
@@ -322,7 +328,18 @@ impl Job {
     /// Notes that an effect of this job may have happened, or may still happen, unseen.
     pub fn suspect_now(&mut self) {
         self.suspect = true;
-        self.effects.quiet_since = None;
+        self.effects.quiet = None;
+    }
+
+    /// Marks this moment by the job's own waits: workers take turns at a job, and their clocks may differ.
+    pub fn wait_mark(&self) -> WaitMark {
+        WaitMark(self.waited_ms)
+    }
+
+    /// How long the job has waited since then. Marks of an earlier release were times of day: those count from now on.
+    pub fn waited_since(&self, mark: &mut WaitMark) -> Duration {
+        mark.0 = mark.0.min(self.waited_ms);
+        Duration::from_millis(self.waited_ms - mark.0)
     }
 
     /// How long this job has waited in all.

@@ -103,3 +103,17 @@ fn no_marker_text_makes_a_job_too_large_or_is_taken_for_the_connectors_own_once_
     let properties = [("hash".to_owned(), vec![own.clone()])].into();
     assert_eq!(Asset { properties, ..samples::asset() }.marker_text("hash"), Some(own));
 }
+
+#[test]
+fn a_moment_is_told_by_the_jobs_waits_and_an_earlier_releases_counts_from_now_on() {
+    let mut job = Job { waited_ms: 5_000, ..job() };
+    let mut mark = job.wait_mark();
+    job.waited_ms = 65_000;
+    assert_eq!(job.waited_since(&mut mark), Duration::from_mins(1));
+    let mut earlier: WaitMark = serde_json::from_str("\"2026-01-01T00:00:00Z\"").unwrap();
+    assert_eq!(job.waited_since(&mut earlier), Duration::ZERO);
+    job.waited_ms += 1_000;
+    assert_eq!(job.waited_since(&mut earlier), Duration::from_secs(1));
+    let effects: Effects = serde_json::from_str(r#"{"saved_at":"2026-01-01T00:00:00Z"}"#).unwrap();
+    assert!(effects.saved.is_some());
+}

@@ -1,14 +1,11 @@
 //! Save, where the watermarked file becomes an additional file of the asset.
 
-use std::time::Duration;
-
 use common::bynder::{BynderError, Parcel, Template};
 use common::job::{Job, Step};
 use common::marker::{Record, Status};
 use common::outcome::{FailureClass, Outcome, Placed};
-use jiff::Timestamp;
 
-use super::confirm::tell_awaiting;
+use super::confirm::{tell_awaiting, unseen_for};
 use super::save::start_over;
 use super::{StepEnd, Wait, complete, marking};
 use crate::decide::{OriginalLook, look_at_original};
@@ -74,14 +71,14 @@ async fn under_lease(
     let file_name = if let Some(name) = there {
         environment.approval.shows();
         name
-    } else if let Some(saved_at) = job.effects.saved_at {
-        return unseen(environment, job, record, saved_at, &asset, lease).await;
+    } else if job.effects.saved.is_some() {
+        return unseen(environment, job, record, &asset, lease).await;
     } else {
         lease.check()?;
         match bynder.save_additional(&job.asset_id, parcel).await {
             Ok(()) if environment.approval.is_known_to_show() => super::transfer::additional_name_of(job),
             Ok(()) => {
-                job.effects.saved_at = Some(Timestamp::now());
+                job.effects.saved = Some(job.wait_mark());
                 return Ok(StepEnd::NotYet(Wait::Moment));
             }
             Err(BynderError::NotFound { message, .. }) => {
@@ -100,12 +97,10 @@ async fn unseen(
     environment: &Environment,
     job: &mut Job,
     record: Record,
-    saved_at: Timestamp,
     asset: &Template,
     lease: &Held,
 ) -> Result<StepEnd, StepError> {
-    let waited = Duration::try_from(Timestamp::now().duration_since(saved_at)).unwrap_or_default();
-    if waited < environment.settings.longest_unseen {
+    if unseen_for(job) < environment.settings.longest_unseen {
         return Ok(StepEnd::NotYet(Wait::Moment));
     }
     // As for a version that waits: a record ahead of the active version tells every run to leave the asset, until the

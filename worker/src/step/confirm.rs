@@ -5,7 +5,6 @@ use std::time::Duration;
 use common::bynder::BynderError;
 use common::job::Job;
 use common::outcome::Outcome;
-use jiff::Timestamp;
 
 use super::{StepEnd, Wait};
 use crate::environment::Environment;
@@ -16,16 +15,12 @@ pub(super) fn saved(environment: &Environment, job: &mut Job) -> StepEnd {
     if environment.approval.is_known_to_show() {
         return StepEnd::Ended(Outcome::Watermarked { version: job.top + 1 });
     }
-    job.effects.saved_at = Some(Timestamp::now());
+    job.effects.saved = Some(job.wait_mark());
     StepEnd::NotYet(Wait::Moment)
 }
 
 /// Looks for the version. One that does not show after a while waits for a person's approval, and is never saved again.
-pub(super) async fn confirm(
-    environment: &Environment,
-    job: &Job,
-    saved_at: Timestamp,
-) -> Result<StepEnd, StepError> {
+pub(super) async fn confirm(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
     let approval = &environment.approval;
     let _turn = approval.turn().await;
     let version = job.top + 1;
@@ -47,12 +42,19 @@ pub(super) async fn confirm(
             Outcome::Watermarked { version }
         }));
     }
-    let waited = Duration::try_from(Timestamp::now().duration_since(saved_at)).unwrap_or_default();
-    if waited < environment.settings.longest_unseen {
+    if unseen_for(job) < environment.settings.longest_unseen {
         return Ok(StepEnd::NotYet(Wait::Moment));
     }
     tell_awaiting(job);
     Ok(StepEnd::Ended(Outcome::AwaitingApproval))
+}
+
+/// How long what was saved has not shown.
+pub(super) fn unseen_for(job: &mut Job) -> Duration {
+    let mut since = job.effects.saved.unwrap_or_else(|| job.wait_mark());
+    let waited = job.waited_since(&mut since);
+    job.effects.saved = Some(since);
+    waited
 }
 
 /// Says why the job ends although nothing shows.

@@ -87,6 +87,12 @@ pub async fn run(environment: &Environment, job: &mut Job) -> Result<StepEnd, St
     }
 }
 
+/// Whether the job wrote a record for a save that may not come.
+pub(crate) fn wrote_ahead(job: &Job) -> bool {
+    let renewal = job.effects.renewal.as_ref();
+    job.effects.marked.is_some() || renewal.is_some_and(|renewal| renewal.marked.is_some())
+}
+
 /// Takes back what a failed job wrote ahead of a save that will not come. A failure here is only logged: the
 /// record names a version that does not exist, and is replaced when the asset is protected.
 pub(crate) async fn withdraw_marker(environment: &Environment, job: &mut Job, outcome: &Outcome) {

@@ -9,7 +9,6 @@ use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records, Status};
 use common::outcome::{FailureClass, Outcome};
 use common::spool::SpooledFile;
-use jiff::Timestamp;
 
 use super::{StepEnd, Wait, complete, confirm, marking};
 use crate::decide::{Look, Sight, is_crossed, look, not_ours};
@@ -27,8 +26,8 @@ pub(super) const LOOKS_BEFORE_GIVING_UP: u32 = 9;
 const MOST_RESTARTS: u32 = 5;
 
 pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
-    if let Some(saved_at) = job.effects.saved_at {
-        return confirm::confirm(environment, job, saved_at).await;
+    if job.effects.saved.is_some() {
+        return confirm::confirm(environment, job).await;
     }
     let Some(import) = job.effects.import_id.clone().map(ImportId::from) else {
         return Ok(StepEnd::Next(Step::Transfer));
@@ -90,8 +89,9 @@ pub(super) async fn conversion(
     match environment.bynder.poll_import(import).await? {
         ImportState::Done => Ok(None),
         ImportState::Pending => {
-            let started = job.effects.imported_at.unwrap_or(job.created_at);
-            let pending = Duration::try_from(Timestamp::now().duration_since(started)).unwrap_or_default();
+            let mut since = job.effects.imported.unwrap_or_else(|| job.wait_mark());
+            let pending = job.waited_since(&mut since);
+            job.effects.imported = Some(since);
             if pending > LONGEST_CONVERSION {
                 return Ok(Some(lost_import(job, "it was not converted within 30 minutes")));
             }
@@ -105,7 +105,7 @@ pub(super) async fn conversion(
 /// The import is of no use: the watermarked file has to be uploaded again.
 pub(super) fn lost_import(job: &mut Job, why: &str) -> StepEnd {
     let import = job.effects.import_id.take().unwrap_or_default();
-    job.effects.imported_at = None;
+    job.effects.imported = None;
     StepEnd::Redo { step: Step::Transfer, reason: format!("the import {import} is lost: {why}") }
 }
 

@@ -7,7 +7,6 @@ use common::imatag::{Body, MediumId, MediumState};
 use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records};
 use common::outcome::{FailureClass, Outcome};
-use jiff::Timestamp;
 
 use super::save::{Seen, seen};
 use super::submit::shown_name;
@@ -83,7 +82,7 @@ pub(super) async fn transfer_body(
         OutputMode::Version | OutputMode::Copy => {
             let import = environment.bynder.upload(&file, &name).await?;
             job.effects.import_id = Some(import.to_string());
-            job.effects.imported_at = Some(Timestamp::now());
+            job.effects.imported = Some(job.wait_mark());
         }
         OutputMode::Additional => {
             let name = name.with_suffix(&result.sha256.short());

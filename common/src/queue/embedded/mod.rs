@@ -23,6 +23,8 @@ use crate::job::{Job, JobId};
 use crate::ledger;
 use crate::state::{DatabaseError, State};
 
+/// No job waits longer: a later due time comes from a clock that was wrong.
+const LONGEST_WAIT_MS: i64 = 25 * 3600 * 1000;
 /// The longest sleep between two looks at the clock: the wall clock may be set while a job waits.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
@@ -106,7 +108,13 @@ impl EmbeddedQueue {
 
     async fn next_due(&self, steps: StepSet) -> Result<Duration, QueueError> {
         let due = self.shared.state.read(move |connection| rows::next_due(connection, steps)).await?;
-        let until = due.map(|due| u64::try_from(due - Timestamp::now().as_millisecond()).unwrap_or(0));
+        let now = Timestamp::now().as_millisecond();
+        if due.is_some_and(|due| due - now > LONGEST_WAIT_MS) {
+            // The clock was ahead when the jobs began to wait.
+            self.shared.state.write(move |transaction| rows::end_waits_beyond(transaction, now)).await?;
+            return Ok(Duration::ZERO);
+        }
+        let until = due.map(|due| u64::try_from(due - now).unwrap_or(0));
         Ok(until.map_or(LONGEST_SLEEP, Duration::from_millis).min(LONGEST_SLEEP))
     }
 }

@@ -102,6 +102,14 @@ fn fail_unreadable(transaction: &Transaction<'_>, job_id: &str, reason: &str) ->
     Ok(())
 }
 
+/// Makes jobs due whose time lies further ahead than any wait is long.
+pub(super) fn end_waits_beyond(transaction: &Transaction<'_>, now: i64) -> Result<(), DatabaseError> {
+    let longest = now + super::LONGEST_WAIT_MS;
+    transaction
+        .execute("UPDATE jobs SET due_ms = ?1 WHERE state = 'ready' AND due_ms > ?2", [now, longest])?;
+    Ok(())
+}
+
 pub(super) fn next_due(connection: &Connection, steps: StepSet) -> Result<Option<i64>, DatabaseError> {
     let mut earliest: Option<i64> = None;
     for (step, lane) in steps.kinds() {

@@ -157,3 +157,17 @@ async fn a_job_whose_taking_cannot_be_committed_is_handed_out_once() {
     assert_eq!((delivery.redelivered, delivery.deliveries), (false, 1));
     assert!(queue.take(StepSet::ALL).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_keeps_no_job_waiting() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = State::open(directory.path()).unwrap();
+    let queue = EmbeddedQueue::open(state.clone()).await.unwrap();
+    let job =
+        Job::new(RunId("r".to_owned()), "A".parse().unwrap(), "", Lane::Fresh, 1, None, Timestamp::now());
+    queue.publish(&job).await.unwrap();
+    let next_year = Timestamp::now().as_millisecond() + 365 * 24 * 3600 * 1000;
+    let wait = "UPDATE jobs SET due_ms = ?1";
+    state.write(move |transaction| Ok(transaction.execute(wait, [next_year])?)).await.unwrap();
+    assert_eq!(queue.next(StepSet::ALL).await.unwrap().job, job);
+}

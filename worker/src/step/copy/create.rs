@@ -1,6 +1,6 @@
 //! A new copy: looked for before it is made a second time, and made with everything it has to have.
 
-use common::asset::AssetId;
+use common::asset::{Asset, AssetId};
 use common::bynder::{BynderError, NewAsset, Template};
 use common::job::Job;
 use common::marker::{Kin, Records, Status};
@@ -24,11 +24,11 @@ pub(super) async fn find(
     files: &Files,
 ) -> Result<Option<AssetId>, StepError> {
     let name = &environment.settings.metaproperty.name;
-    let since = job.created_at - CLOCKS_APART;
-    let created = environment.bynder.created_since(since).await?;
-    let made = created.into_iter().find(|asset| {
+    let since = job.effects.save_sent_at.unwrap_or(job.created_at) - CLOCKS_APART;
+    let is_ours = |asset: &Asset| {
         asset.id != job.asset_id && is_copy(&asset.marker(name), &job.asset_id, files.watermarked.sha256)
-    });
+    };
+    let made = environment.bynder.find_created_since(since, is_ours).await?;
     Ok(made.map(|asset| asset.id))
 }
 
@@ -82,10 +82,11 @@ impl Work<'_> {
         let texts = marking::texts(&environment.settings, &records, Status::Protected);
         fields.extend(texts.into_iter().map(|(id, text)| (format!("metaproperty.{id}"), text)));
         self.lease.check()?;
+        job.effects.save_sent_at.get_or_insert_with(Timestamp::now);
         match self.bynder.save_asset(self.import, &fields).await {
             Ok(NewAsset::Done(copy)) => {
                 job.effects.copy = Some(copy.clone());
-                job.effects.saved_at = Some(Timestamp::now());
+                job.effects.saved = Some(job.wait_mark());
                 finish::finish(environment, job, self.files, &copy, Some(self.original), self.lease).await
             }
             Ok(NewAsset::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),

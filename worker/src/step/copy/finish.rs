@@ -1,15 +1,12 @@
 //! The copy is there: it is looked at, and the original's marker says so.
 
-use std::time::Duration;
-
 use common::asset::AssetId;
 use common::bynder::{BynderError, Template};
 use common::job::Job;
 use common::marker::{Kin, Marker, Record, Records, Status};
 use common::outcome::{FailureClass, Outcome, Placed};
-use jiff::Timestamp;
 
-use super::super::confirm::tell_awaiting;
+use super::super::confirm::{tell_awaiting, unseen_for};
 use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, start_over};
 use super::super::submit::shown_name;
 use super::{Environment, Files, StepEnd, StepError, Wait, complete, marking, own_names};
@@ -28,9 +25,7 @@ pub(super) async fn finish(
 ) -> Result<StepEnd, StepError> {
     let made = match environment.bynder.template(copy).await {
         Err(BynderError::NotFound { .. }) => {
-            let saved_at = *job.effects.saved_at.get_or_insert(Timestamp::now());
-            let waited = Duration::try_from(Timestamp::now().duration_since(saved_at)).unwrap_or_default();
-            if waited < environment.settings.longest_unseen {
+            if unseen_for(job) < environment.settings.longest_unseen {
                 return Ok(StepEnd::NotYet(Wait::Moment));
             }
             return awaiting(environment, job, copy, lease).await;

@@ -4,14 +4,11 @@ mod create;
 mod finish;
 mod renew;
 
-use std::time::Duration;
-
 use common::bynder::{BynderError, ImportId, Template};
 use common::hash::FileFacts;
 use common::job::{Job, Step};
 use common::marker::{Kin, Marker, Record};
 use common::outcome::{FailureClass, Outcome};
-use jiff::Timestamp;
 
 use super::save::{conversion, start_over};
 use super::{StepEnd, Wait, complete, marking};
@@ -128,9 +125,10 @@ impl Files {
 
 /// Whether everything that this suspect job may have done before is in the listing by now.
 fn listing_has_caught_up(environment: &Environment, job: &mut Job) -> bool {
-    let now = Timestamp::now();
-    let since = *job.effects.quiet_since.get_or_insert(now);
-    Duration::try_from(now.duration_since(since)).unwrap_or_default() >= environment.settings.index_lag
+    let mut since = job.effects.quiet.unwrap_or_else(|| job.wait_mark());
+    let waited = job.waited_since(&mut since);
+    job.effects.quiet = Some(since);
+    waited >= environment.settings.index_lag
 }
 
 /// Looks at the original before anything is saved. `None`: go on.

@@ -1,15 +1,12 @@
 //! A new version of the copy that an earlier job made, because its original has changed.
 
-use std::time::Duration;
-
 use common::asset::{AssetDetail, AssetId};
 use common::bynder::{BynderError, Saved};
 use common::job::{Job, Renewal};
 use common::marker::{Kin, Marker, Record, Status};
 use common::outcome::{FailureClass, Outcome};
-use jiff::Timestamp;
 
-use super::super::confirm::tell_awaiting;
+use super::super::confirm::{tell_awaiting, unseen_for};
 use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, download_hash, lost_import};
 use super::super::submit::shown_name;
 use super::{Environment, StepEnd, StepError, Wait, Work, conversion, finish, marking};
@@ -43,11 +40,9 @@ impl Work<'_> {
             Ok(renewal) => renewal,
             Err(end) => return Ok(end),
         };
-        if let Some(saved_at) = job.effects.saved_at
-            && detail.top() <= Some(renewal.top + 1)
-        {
+        if job.effects.saved.is_some() && detail.top() <= Some(renewal.top + 1) {
             let Some(shown) = detail.version(renewal.top + 1) else {
-                return Ok(unseen(environment, job, saved_at));
+                return Ok(unseen(environment, job));
             };
             if shown.bytes.is_none_or(|bytes| bytes == self.files.watermarked.bytes) {
                 environment.approval.shows();
@@ -92,7 +87,7 @@ impl Work<'_> {
         self.lease.check()?;
         match self.bynder.save_version(copy, self.import).await {
             Ok(Saved::Done) if !environment.approval.is_known_to_show() => {
-                job.effects.saved_at = Some(Timestamp::now());
+                job.effects.saved = Some(job.wait_mark());
                 Ok(StepEnd::NotYet(Wait::Moment))
             }
             Ok(Saved::Done) => {
@@ -122,9 +117,8 @@ impl Work<'_> {
 }
 
 /// What to do about a version that Bynder says it saved, and that does not show: it may wait for a person's approval.
-fn unseen(environment: &Environment, job: &Job, saved_at: Timestamp) -> StepEnd {
-    let waited = Duration::try_from(Timestamp::now().duration_since(saved_at)).unwrap_or_default();
-    if waited < environment.settings.longest_unseen {
+fn unseen(environment: &Environment, job: &mut Job) -> StepEnd {
+    if unseen_for(job) < environment.settings.longest_unseen {
         return StepEnd::NotYet(Wait::Moment);
     }
     tell_awaiting(job);
