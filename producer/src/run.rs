@@ -2,6 +2,7 @@
 
 mod ask;
 mod consider;
+mod error;
 mod named;
 mod publish;
 mod take_up;
@@ -11,20 +12,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::asset::{Asset, AssetId};
-use common::bynder::{Bynder, BynderError, DateField};
+use common::bynder::{Bynder, DateField};
 use common::config::{DateRange, Limits};
 use common::job::{Lane, RunId};
 use common::ledger::{Ledger, RunMode, RunState};
 use common::outcome::FailureClass;
-use common::queue::{JobQueue, QueueError};
+use common::queue::JobQueue;
 use common::state::DatabaseError;
 use common::telemetry::Metrics;
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::error::RunError;
 use crate::allowance::{Allowance, Day};
 use crate::cursor::{self, Walked};
 use crate::destination::Destinations;
-use crate::enumerate::{Place, Step, Stretch, Walk, WalkError};
+use crate::enumerate::{Place, Step, Stretch, Walk};
 use crate::filter::Filter;
 pub use crate::found::Found;
 use crate::select::SkipReason;
@@ -143,48 +145,6 @@ pub struct Report {
     pub mode: RunMode,
     /// What it found and did.
     pub found: Found,
-}
-
-/// A run that could not be finished; what it published stays published, and the next run goes on where it stood.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The library cannot be listed.
-    #[error(transparent)]
-    Walk(#[from] WalkError),
-    /// The portal failed.
-    #[error(transparent)]
-    Bynder(#[from] BynderError),
-    /// The ledger failed.
-    #[error(transparent)]
-    Ledger(#[from] DatabaseError),
-    /// The queue failed.
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-    /// Somebody asked to stop.
-    #[error("stopped; the next run goes on where this one stood")]
-    Stopped,
-}
-
-impl RunError {
-    /// Whether it concerns the asset at hand and no other.
-    fn is_of_one_asset(&self) -> bool {
-        match self {
-            Self::Bynder(error) => match error {
-                BynderError::NotFound { .. }
-                | BynderError::Refused { .. }
-                | BynderError::Forbidden { .. }
-                | BynderError::Unexpected { .. } => true,
-                BynderError::Unauthorized { .. }
-                | BynderError::Misconfigured { .. }
-                | BynderError::Unavailable { .. }
-                | BynderError::Paused { .. }
-                | BynderError::Shared { .. }
-                | BynderError::Local { .. } => false,
-            },
-            Self::Queue(error) => matches!(error, QueueError::Message(_)),
-            Self::Walk(_) | Self::Ledger(_) | Self::Stopped => false,
-        }
-    }
 }
 
 /// Does one run. `observe` is called after each page.

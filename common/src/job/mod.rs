@@ -1,5 +1,6 @@
 //! A job: one asset to protect, as a message that carries its own progress.
 
+mod effects;
 mod message;
 mod task_lane;
 mod wait_mark;
@@ -14,20 +15,17 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use wait_mark::WaitMark;
-
+pub use effects::{Effects, Renewal};
 pub use message::{MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError};
 pub(crate) use task_lane::current_lane;
 pub use task_lane::in_lane;
+pub use wait_mark::WaitMark;
 
 use crate::asset::{AssetId, ShownFile};
-use crate::bynder::Parcel;
 use crate::config::OutputMode;
 use crate::file_name::{FileName, Known};
-use crate::hash::FileFacts;
 use crate::imatag::Directory;
-use crate::marker::Record;
-use crate::outcome::{FailureClass, Outcome, OutcomeEvent, Placed};
+use crate::outcome::{FailureClass, Outcome, OutcomeEvent};
 
 /// Identifies one pass of the producer over the library.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -187,70 +185,6 @@ pub struct Job {
     /// Fields of a later release, carried along untouched.
     #[serde(flatten)]
     pub unknown: serde_json::Map<String, serde_json::Value>,
-}
-
-/// The effects already done, so that a later step does not redo them.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Effects {
-    /// The original as downloaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub original: Option<FileFacts>,
-    /// Imatag's id of the medium: durable before the first poll.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub media_id: Option<String>,
-    /// The ids that Imatag gave to the submits, for its support.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub request_ids: Vec<String>,
-    /// The watermarked file as received.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub watermarked: Option<FileFacts>,
-    /// Bynder's id of the uploaded file's import.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub import_id: Option<String>,
-    /// How long the job had waited when the import was finalised: one that is pending for 30 minutes is given up.
-    #[serde(default, alias = "imported_at", skip_serializing_if = "Option::is_none")]
-    pub imported: Option<WaitMark>,
-    /// How long the job had waited when Bynder answered the save, while it is not known whether the version shows.
-    #[serde(default, alias = "saved_at", skip_serializing_if = "Option::is_none")]
-    pub saved: Option<WaitMark>,
-    /// When the save was first sent that makes a copy: the copy is not older.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub save_sent_at: Option<Timestamp>,
-    /// The record written to the marker ahead of the save.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub marked: Option<Record>,
-    /// Uploaded parts that wait to become an additional file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parcel: Option<Parcel>,
-    /// The copy that this job made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub copy: Option<AssetId>,
-    /// The new version of a copy that another job made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub renewal: Option<Renewal>,
-    /// How long the job had waited when nothing of it could land any more: what landed before is in the listing once that
-    /// has caught up.
-    #[serde(default, alias = "quiet_since", skip_serializing_if = "Option::is_none")]
-    pub quiet: Option<WaitMark>,
-    /// Where the watermarked file was put, if not into a version of the asset.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub placed: Option<Placed>,
-}
-
-/// What a job knows of the copy that it makes a new version of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Renewal {
-    /// The copy.
-    pub copy: AssetId,
-    /// Its active version when the job came to it.
-    pub base: u32,
-    /// Its highest version when the job last looked.
-    pub top: u32,
-    /// Its marker when the job came to it.
-    pub marker_text: Option<String>,
-    /// The record written to its marker ahead of the save.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub marked: Option<Record>,
 }
 
 /// One failed attempt, for `failed show`.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::asset::{Asset, samples};
 use crate::hash::ContentHash;
+use crate::hash::FileFacts;
 use crate::marker::Marker;
 
 fn job() -> Job {
