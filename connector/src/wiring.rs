@@ -36,6 +36,8 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
     let (status, link) = (resolved.status.as_ref(), resolved.link.as_ref());
     let fields = WrittenFields { hash: &resolved.metaproperty, status, link };
     let settings = worker::wiring::settings(config, fields, resolved.metaproperties.clone());
+    let profile = config.imatag.wire()?;
+    let proven = profile.confirmed || ledger.is_wire_proven(&profile.hash).await?;
     let worker = worker::Environment {
         bynder: bynder.clone(),
         imatag,
@@ -43,7 +45,7 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
         spool,
         budget: budget.clone(),
         leases: worker::leases::Leases::default(),
-        breakers: worker::breaker::Breakers::default(),
+        breakers: worker::breaker::Breakers::for_wire(proven),
         probes: worker::Probes::default(),
         approval: worker::approval::Approval::default(),
         metrics: metrics.clone(),

@@ -1,11 +1,11 @@
 //! Three wires with other paths, field names and styles of answer, told apart by the profile file alone.
 
 use common::outcome::{FailureClass, Outcome};
-use sandbox::faults::{Action, Moment};
+use sandbox::faults::{Action, Faults, Moment};
 use sandbox::{Edit, NewAsset, NewFile, NewVersion, Options};
 
 use crate::faults::run_under_faults;
-use crate::harness::scene::once;
+use crate::harness::scene::{every, once};
 use crate::harness::{Bench, assert_clean, is_protected, picture, profile, quick, until_async};
 
 /// As short as a request: a suspect submit waits for as long as its answer may take.
@@ -240,4 +240,63 @@ async fn a_key_that_is_refused_with_403_is_a_credential_and_no_directory() {
     bench.reconfigure("api_key = '", "api_key = 'x");
     let ran = bench.sync().await;
     assert!(ran.assert_code(4).talk.contains("check imatag.api_key or imatag.oauth"), "{ran:#?}");
+}
+
+const MISSING_FIELD: &str = r#"{"file_name": ["This field is required."]}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_name_that_the_service_does_not_know_stops_the_run_fails_no_job_and_a_trial_lifts_it() {
+    for status in [400, 415, 422] {
+        let bench = Bench::new(quick()).await;
+        bench.set_request_timeout(15);
+        let add = |seed| bench.sandbox.add_asset(picture(&format!("{seed}.jpg"), seed)).unwrap();
+        let ids: Vec<_> = (1..=25).map(add).collect();
+        bench.sandbox.set_faults(every("imatag.submit", Moment::Before, answer(status, MISSING_FIELD)));
+        // Neither run does what the profile does not allow, and neither fails a job for it.
+        for _ in 0..2 {
+            let ran = bench.sync().await;
+            let talk = &ran.assert_code(3).talk;
+            assert!(
+                talk.contains("This field is required.") && talk.contains("25 jobs are kept"),
+                "{ran:#?}"
+            );
+        }
+        for id in &ids {
+            assert_eq!(bench.outcome(id).await, None);
+        }
+        bench.sandbox.set_faults(Faults::default());
+        let sample = bench.path("sample.jpg");
+        std::fs::write(&sample, sandbox::media::file(sandbox::media::Format::Jpeg, 99, 64, 48)).unwrap();
+        bench.run(&["trial", sample.to_str().unwrap(), "--yes"]).await.assert_code(0);
+        // From here on a refusal is the file's own.
+        bench.sandbox.set_faults(once("imatag.submit", Moment::Before, answer(status, MISSING_FIELD)));
+        bench.sync().await.assert_code(6);
+        let mut refused = Vec::new();
+        for id in &ids {
+            match bench.outcome(id).await {
+                Some(Outcome::Failed(failure)) => refused.push(failure.class),
+                outcome => assert!(is_protected(&bench.asset(id)), "{outcome:?}"),
+            }
+        }
+        assert_eq!(refused, [FailureClass::Unsupported], "{status}");
+        let mut audit = bench.sandbox.audit();
+        // The trial's own medium belongs to no asset.
+        audit.violations.retain(|violation| !violation.asset_id.starts_with("trial-"));
+        assert_clean(&audit);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_refused_files_end_as_unsupported_before_any_was_accepted() {
+    let bench = Bench::new(quick()).await;
+    bench.set_request_timeout(15);
+    let add = |seed| bench.sandbox.add_asset(picture(&format!("{seed}.jpg"), seed)).unwrap();
+    let ids: Vec<_> = (1..=3).map(add).collect();
+    bench.sandbox.set_faults(every("imatag.submit", Moment::Before, answer(422, MISSING_FIELD)));
+    bench.sync().await.assert_code(6);
+    for id in &ids {
+        let outcome = bench.outcome(id).await;
+        let Some(Outcome::Failed(failure)) = &outcome else { panic!("{outcome:?}") };
+        assert_eq!(failure.class, FailureClass::Unsupported, "{failure:?}");
+    }
 }

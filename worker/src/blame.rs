@@ -38,6 +38,7 @@ pub(crate) async fn attribute(
         }
         Against::Credential(service) => breakers.halt_for(service, Trouble::Credential, &reason),
         Against::Configuration(service) => breakers.halt_for(service, Trouble::Configuration, &reason),
+        Against::WireProfile => breakers.wire_doubted(&reason),
         Against::RightToWrite => breakers.write_refused(&job.job_id, &reason),
         Against::RightToSubmit => breakers.submit_refused(&job.job_id, &reason),
         Against::RightToRead => match breakers.read_refused(&job.job_id) {

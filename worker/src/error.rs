@@ -34,6 +34,12 @@ pub enum StepError {
     /// The file can never rest on this machine.
     #[error("{0}")]
     TooLarge(String),
+    /// Imatag refused the file, and has accepted none with this wire profile yet: either may be at fault.
+    #[error(
+        "{0} (it has accepted no file with this wire profile yet, so the profile may be at fault; compare \
+         imatag.profile with the service and try it with `connector trial FILE`)"
+    )]
+    Unproven(String),
     /// The queue; nothing can be settled either.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -74,6 +80,8 @@ pub enum Against {
     Configuration(Service),
     /// A right at the portal that belongs to scope or role.
     RightToWrite,
+    /// The wire profile, with which no file was accepted yet.
+    WireProfile,
     /// The account at Imatag, or the job's directory there.
     RightToSubmit,
     /// The right to read the file of any asset.
@@ -102,6 +110,7 @@ impl StepError {
             | Self::Local(_)
             | Self::Disk(_)
             | Self::TooLarge(_)
+            | Self::Unproven(_)
             | Self::Queue(_)
             | Self::UnknownOutcome(_) => false,
         };
@@ -119,6 +128,7 @@ impl StepError {
             | Self::Local(_)
             | Self::Disk(_)
             | Self::TooLarge(_)
+            | Self::Unproven(_)
             | Self::Queue(_) => Self::UnknownOutcome(Box::new(self)),
         }
     }
@@ -133,6 +143,7 @@ impl StepError {
             | Self::Local(_)
             | Self::Disk(_)
             | Self::TooLarge(_)
+            | Self::Unproven(_)
             | Self::Queue(_) => None,
         }
     }
@@ -145,6 +156,7 @@ impl StepError {
             }
             Self::Imatag(ImatagError::UnknownMedium { .. }) => FailureClass::Refused,
             Self::Local(_) | Self::Disk(_) => FailureClass::Local,
+            Self::Unproven(_) => FailureClass::Unsupported,
             Self::UnknownOutcome(inner) => inner.class(),
             Self::Bynder(_) | Self::Imatag(_) | Self::Incomplete(_) | Self::TooLarge(_) | Self::Queue(_) => {
                 match self.verdict() {
@@ -169,6 +181,7 @@ impl StepError {
             | Self::Local(_)
             | Self::Disk(_)
             | Self::TooLarge(_)
+            | Self::Unproven(_)
             | Self::Queue(_) => None,
         }
     }
@@ -179,6 +192,7 @@ impl StepError {
             Self::Bynder(error) => bynder_verdict(error),
             Self::Imatag(error) => imatag_verdict(error),
             Self::TooLarge(_) => Verdict::Fail(FailureClass::Local),
+            Self::Unproven(_) => retry(Against::WireProfile),
             Self::Incomplete(_) | Self::Local(_) => Verdict::Retry { against: None, suspect: false },
             Self::Disk(_) => retry(Against::Answers(Service::Machine)),
             // Nothing is wrong with the job, and it has done nothing that it does not know of.

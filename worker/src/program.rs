@@ -111,7 +111,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     let _end = end.clone().drop_guard();
     telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end.clone()).await?;
     let queue = RabbitQueue::start(&wiring::broker(config, "worker")?, None)?;
-    let breakers = Breakers::default();
+    let breakers = Breakers::for_wire(config.imatag.wire()?.confirmed);
     tokio::spawn(end.clone().run_until_cancelled_owned(watch(
         queue.clone(),
         breakers.clone(),

@@ -64,6 +64,8 @@ pub enum Submitted {
     Refused {
         /// What Imatag said.
         reason: String,
+        /// Whether the wire profile may be at fault: a form with a wrong field name is refused like a bad file.
+        may_be_profile: bool,
     },
 }
 
@@ -93,14 +95,14 @@ impl Imatag {
         let limits = &self.inner.profile.limits;
         if file.bytes() > limits.largest_file.as_u64() {
             let reason = format!("its {} bytes are more than limits.largest_file allows", file.bytes());
-            return Ok(Submitted::Refused { reason }.into());
+            return Ok(Submitted::Refused { reason, may_be_profile: false }.into());
         }
         let accepted = &limits.content_types;
         if !accepted.is_empty()
             && !accepted.iter().any(|prefix| submit.media_type.starts_with(prefix.as_str()))
         {
             let reason = format!("its type {} is not among limits.content_types", submit.media_type);
-            return Ok(Submitted::Refused { reason }.into());
+            return Ok(Submitted::Refused { reason, may_be_profile: false }.into());
         }
         let operation = format!("submitting asset {}", submit.asset);
         self.ready(&operation)?;
@@ -112,6 +114,8 @@ impl Imatag {
             let patience = self.inner.profile.polling.deadline.0;
             let answer =
                 self.inner.transport.send_file(Operation::Submit, request, &progress, patience).await;
+            let may_be_profile =
+                answer.as_ref().is_ok_and(|answer| matches!(answer.status().as_u16(), 400 | 415 | 422));
             match self.conflict_or(&operation, answer).await {
                 // Refused before it was looked at, so sending it again makes no second watermark.
                 Err(ImatagError::Unauthorized { .. })
@@ -121,7 +125,7 @@ impl Imatag {
                     refreshed = true;
                 }
                 Err(ImatagError::Refused { at, reason }) => {
-                    let submitted = Submitted::Refused { reason };
+                    let submitted = Submitted::Refused { reason, may_be_profile };
                     return Ok(SubmitAnswer { submitted, request_id: at.request_id });
                 }
                 answer => {
@@ -246,7 +250,7 @@ fn told(shown: Shown) -> Option<Submitted> {
     match shown.state {
         Some(MediumState::Ready(result)) => Some(Submitted::Ready { medium, result }),
         Some(MediumState::AlreadyProtected) => Some(Submitted::AlreadyProtected { medium }),
-        Some(MediumState::Failed { reason }) => Some(Submitted::Refused { reason }),
+        Some(MediumState::Failed { reason }) => Some(Submitted::Refused { reason, may_be_profile: false }),
         Some(MediumState::Pending) | None => medium.map(Submitted::Pending),
     }
 }

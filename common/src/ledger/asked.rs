@@ -78,14 +78,18 @@ impl Ledger {
             .await
     }
 
-    async fn fact(&self, name: &'static str) -> Result<Option<String>, DatabaseError> {
+    pub(super) async fn fact(&self, name: &'static str) -> Result<Option<String>, DatabaseError> {
         let sql = "SELECT value FROM facts WHERE name = ?1";
         self.state
             .read(move |connection| Ok(connection.query_row(sql, [name], |row| row.get(0)).optional()?))
             .await
     }
 
-    async fn set_fact(&self, name: &'static str, value: Option<String>) -> Result<(), DatabaseError> {
+    pub(super) async fn set_fact(
+        &self,
+        name: &'static str,
+        value: Option<String>,
+    ) -> Result<(), DatabaseError> {
         self.state
             .write(move |transaction| {
                 match value {

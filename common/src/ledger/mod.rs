@@ -8,6 +8,7 @@ mod lost;
 mod restoration;
 mod run;
 mod verification;
+mod wire;
 
 #[cfg(test)]
 mod tests;

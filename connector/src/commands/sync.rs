@@ -82,6 +82,9 @@ pub(crate) async fn sync(
     if let Err(error) = consumer.await {
         return Err(Failure::Unexpected(format!("the worker broke down: {error}")));
     }
+    if parts.worker.breakers.is_wire_proven() {
+        parts.ledger.note_wire_proven(config.imatag.wire()?.hash).await?;
+    }
     let report = match ended {
         Ok(report) => report,
         Err(failure) => {

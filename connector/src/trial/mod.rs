@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use common::config::{Config, confirm_profile};
 use common::failure::Failure;
 use common::http::{Exchange, Witness};
+use common::ledger::Ledger;
 use common::spool::SpooledFile;
+use common::state::State;
 use common::telemetry::Metrics;
 use common::{output, wiring};
 use jiff::Timestamp;
@@ -43,6 +45,9 @@ pub(crate) async fn run(common: &Common, trial: &Trial) -> Result<(), Failure> {
     tried?;
     if !findings.confirm() {
         return Err(Failure::Told(NOT_AS_IT_SHOULD));
+    }
+    if let Err(failure) = note_proven(&config).await {
+        output::talk(&format!("the state directory does not know of this trial: {failure}"));
     }
     if trial.record {
         record(common)?;
@@ -131,6 +136,14 @@ fn keep(result: &SpooledFile, path: &Path) -> Result<(), Failure> {
     let kept = copy()
         .map_err(|error| Failure::Usage(format!("--keep: cannot write {}: {error}", path.display())))?;
     output::talk(&format!("{kept} bytes are kept at {}; compare them with the original", path.display()));
+    Ok(())
+}
+
+/// Lets the next `connector sync` know that the profile fits, where there is a state to keep that in.
+async fn note_proven(config: &Config) -> Result<(), Failure> {
+    if let Some(state) = State::open_to_append(&config.producer.state_dir)? {
+        Ledger::new(state).note_wire_proven(config.imatag.wire()?.hash).await?;
+    }
     Ok(())
 }
 

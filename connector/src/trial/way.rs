@@ -141,7 +141,7 @@ impl Way<'_> {
                         .to_owned(),
                 ));
             }
-            Submitted::Refused { reason } => {
+            Submitted::Refused { reason, .. } => {
                 self.findings.note(Point::Submit, Verdict::Refuted(reason.clone()));
                 return Err(Failure::Usage(format!("Imatag refuses this file: {reason}")));
             }

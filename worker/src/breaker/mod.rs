@@ -9,6 +9,7 @@ mod refusals;
 mod slowdown;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 use refusals::{Refusals, WriteRefusals};
 use slowdown::Slowdowns;
 pub use slowdown::{Pace, Turn};
+use wire::Wire;
 
 /// The first pause before a probe; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -88,6 +90,7 @@ struct State {
     slowdowns: Slowdowns,
     reads: Refusals,
     submits: Refusals,
+    wire: Wire,
 }
 
 #[derive(Debug)]

@@ -235,6 +235,9 @@ async fn send(
     job.bytes_uploaded += file.bytes();
     // The original's place in the spool is free for the result from here on.
     drop(file);
+    if !matches!(submitted, Submitted::Refused { .. }) {
+        environment.breakers.wire_proved();
+    }
     match submitted {
         Submitted::Pending(medium) => {
             job.effects.media_id = Some(medium.to_string());
@@ -251,8 +254,11 @@ async fn send(
             let ended = complete::already_protected(environment, job, facts, None).await;
             if is_known { ended } else { ended.map_err(StepError::after_effect) }
         }
-        Submitted::Refused { reason } => {
+        Submitted::Refused { reason, may_be_profile } => {
             let reason = format!("Imatag refused {}: {reason}", shown_name(job));
+            if may_be_profile && !environment.breakers.refusal_is_assets_own(&job.asset_id) {
+                return Err(StepError::Unproven(reason));
+            }
             Ok(StepEnd::failed(FailureClass::Unsupported, reason))
         }
     }

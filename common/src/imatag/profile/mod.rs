@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use url::Url;
 
 pub use word::StatusWord;
@@ -25,6 +26,9 @@ pub struct Profile {
     pub name: String,
     /// Whether somebody has tried it against a real account.
     pub confirmed: bool,
+    /// Tells it from another: a hash of all that it says, but for whether it is confirmed.
+    #[serde(skip)]
+    pub hash: String,
     /// Paths are relative to this.
     pub base_url: Url,
     /// What a submit answers with.
@@ -256,9 +260,12 @@ impl Profile {
         let mut table: toml::Table =
             text.parse().map_err(|error: toml::de::Error| invalid(error.to_string()))?;
         merge(&mut table, overrides);
+        let mut said = table.clone();
+        said.remove("confirmed");
+        let hash = hex::encode(Sha256::digest(said.to_string()));
         let profile: Self = table.try_into().map_err(|error: toml::de::Error| invalid(error.to_string()))?;
         profile.check().map_err(invalid)?;
-        Ok(profile)
+        Ok(Self { hash, ..profile })
     }
 
     /// How long a file may show no medium after it was sent: a service that is known to answer with an id registers it at

@@ -1,0 +1,19 @@
+//! The wire profile with which Imatag last accepted a file.
+
+use super::Ledger;
+use crate::state::DatabaseError;
+
+/// The name of the fact: the profile's hash.
+const PROVEN_WIRE: &str = "proven_wire";
+
+impl Ledger {
+    /// Notes that Imatag accepted a file with the profile of this hash.
+    pub async fn note_wire_proven(&self, hash: String) -> Result<(), DatabaseError> {
+        self.set_fact(PROVEN_WIRE, Some(hash)).await
+    }
+
+    /// Whether the profile of this hash was the last that Imatag accepted a file with.
+    pub async fn is_wire_proven(&self, hash: &str) -> Result<bool, DatabaseError> {
+        Ok(self.fact(PROVEN_WIRE).await?.is_some_and(|proven| proven == hash))
+    }
+}

@@ -1,0 +1,124 @@
+//! Refused files: whether the file or the wire profile is at fault.
+
+use std::collections::HashMap;
+
+use common::asset::AssetId;
+use common::service::Service;
+
+use super::{Blame, Breakers, Trouble};
+
+/// Assets that are refused, none having been accepted, before the wire profile is at fault.
+const MOST_ASSETS_REFUSED: usize = 20;
+
+/// What is known of the wire profile by the files that were submitted with it.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    proven: bool,
+    /// The assets that were refused, each with how many they were at its latest refusal.
+    refused: HashMap<AssetId, usize>,
+}
+
+impl Wire {
+    fn prove(&mut self) {
+        *self = Self { proven: true, refused: HashMap::new() };
+    }
+
+    /// An unproven profile's refusal is the asset's own only where no other asset was refused for the first time since
+    /// its last one: the queue has come round, and holds too few assets to speak against the profile.
+    fn is_assets_own(&mut self, asset: &AssetId) -> bool {
+        if self.proven {
+            return true;
+        }
+        if self.is_at_fault() {
+            return false;
+        }
+        let is_new = !self.refused.contains_key(asset);
+        let count = self.refused.len() + usize::from(is_new);
+        let before = self.refused.insert(asset.clone(), count);
+        before == Some(count)
+    }
+
+    fn is_at_fault(&self) -> bool {
+        self.refused.len() >= MOST_ASSETS_REFUSED
+    }
+}
+
+impl Breakers {
+    /// Breakers for a wire profile with which Imatag is known to have accepted a file, or is not.
+    pub fn for_wire(proven: bool) -> Self {
+        let breakers = Self::default();
+        breakers.lock().wire.proven = proven;
+        breakers
+    }
+
+    /// Whether Imatag has accepted a file with this wire profile.
+    pub fn is_wire_proven(&self) -> bool {
+        self.lock().wire.proven
+    }
+
+    /// Imatag accepted a file.
+    pub fn wire_proved(&self) {
+        self.lock().wire.prove();
+    }
+
+    /// Notes a refused file. Whether the asset is at fault; else the job waits, see [`Breakers::wire_doubted`].
+    pub fn refusal_is_assets_own(&self, asset: &AssetId) -> bool {
+        self.lock().wire.is_assets_own(asset)
+    }
+
+    /// A refusal that may be the wire profile's costs the job nothing; too many stop the intake.
+    pub fn wire_doubted(&self, reason: &str) -> Blame {
+        if !self.lock().wire.is_at_fault() {
+            return Blame::Service;
+        }
+        let reason =
+            format!("{MOST_ASSETS_REFUSED} assets were refused and none accepted; the latest: {reason}");
+        self.halt_for(Service::Imatag, Trouble::Configuration, &reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asset(number: usize) -> AssetId {
+        format!("A{number}").parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn twenty_assets_refused_and_none_accepted_stop_the_intake_and_fail_no_job() {
+        let breakers = Breakers::for_wire(false);
+        for number in 0..MOST_ASSETS_REFUSED {
+            assert_eq!(breakers.halt(), None, "{number}");
+            assert!(!breakers.refusal_is_assets_own(&asset(number)));
+            // A repetition counts for no second asset.
+            assert!(number == 0 || !breakers.refusal_is_assets_own(&asset(number - 1)));
+            assert_eq!(breakers.wire_doubted("400: file_name"), Blame::Service);
+        }
+        let halt = breakers.halt().unwrap();
+        assert_eq!((halt.service, halt.trouble), (Service::Imatag, Trouble::Configuration));
+        assert!(halt.reason.contains("400: file_name"), "{}", halt.reason);
+        assert!(!breakers.refusal_is_assets_own(&asset(0)) && !breakers.refusal_is_assets_own(&asset(99)));
+    }
+
+    #[test]
+    fn fewer_refused_assets_fail_once_the_queue_has_come_round() {
+        let mut wire = Wire::default();
+        let fewer = MOST_ASSETS_REFUSED - 1;
+        let mut round = || (0..fewer).filter(|number| wire.is_assets_own(&asset(*number))).count();
+        assert_eq!([round(), round(), round()], [0, 1, fewer]);
+    }
+
+    #[tokio::test]
+    async fn a_proven_profile_leaves_each_refusal_to_its_asset() {
+        let known = Breakers::for_wire(true);
+        let proved = Breakers::for_wire(false);
+        assert!(!proved.refusal_is_assets_own(&asset(0)));
+        proved.wire_proved();
+        for breakers in [known, proved] {
+            assert!(breakers.is_wire_proven());
+            assert!((0..100).all(|number| breakers.refusal_is_assets_own(&asset(number))));
+            assert_eq!(breakers.halt(), None);
+        }
+    }
+}
