@@ -18,7 +18,7 @@ const IDENTITY_FILE: &str = "CONNECTOR_AGE_IDENTITY_FILE";
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// What stands in front of a token in a header, and is copied along.
+/// The scheme before a token in a header, which is easily copied with it.
 const SCHEMES: [&str; 2] = ["Bearer", "Token"];
 
 /// Where a secret comes from. Shown and written, it is never the secret itself.

@@ -21,7 +21,7 @@ const MOST_DIRECTORIES: usize = 50;
 /// The listing is seconds behind as a rule, and minutes on a bad day.
 const LONGEST_INDEX_LAG: Duration = Duration::from_hours(1);
 
-/// The broker's, unless somebody raised it.
+/// The default of the broker.
 const CONSUMER_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// What S3 takes as a part that is not the last one.

@@ -29,7 +29,7 @@ pub struct Exchange {
     pub content_type: Option<String>,
     /// The id under which the service's support finds the request.
     pub request_id: Option<String>,
-    /// Headers by which the service tells its rate limit, as `name: value`.
+    /// The service's rate-limit headers, as `name: value`.
     pub rate_limit: Vec<String>,
     /// Milliseconds until the head of the answer was there.
     pub took_ms: u128,
@@ -86,7 +86,7 @@ impl Witness {
     }
 }
 
-/// Names and values of the headers about a rate limit, of which nothing public tells the names.
+/// Names and values of rate-limit headers. Their names are not documented, so they are matched loosely.
 fn rate_limit(headers: &HeaderMap) -> Vec<String> {
     let is_one =
         |name: &str| name.contains("ratelimit") || name.contains("rate-limit") || name == "retry-after";

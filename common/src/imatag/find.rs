@@ -136,7 +136,7 @@ enum NextPage {
     None,
     /// At this address.
     At(Url),
-    /// At an address that is not the service's, or that is none.
+    /// At another address than the service, or at no valid one.
     Unusable(String),
 }
 
