@@ -7,8 +7,12 @@ use crate::state::DatabaseError;
 const PROVEN_WIRE: &str = "proven_wire";
 
 impl Ledger {
-    /// Notes that Imatag accepted a file with the profile of this hash.
+    /// Notes that Imatag accepted a file with the profile of this hash. Writes nothing where that is known: a `trial`
+    /// may look at a state on a full disk.
     pub async fn note_wire_proven(&self, hash: String) -> Result<(), DatabaseError> {
+        if self.is_wire_proven(&hash).await? {
+            return Ok(());
+        }
         self.set_fact(PROVEN_WIRE, Some(hash)).await
     }
 
