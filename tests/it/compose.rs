@@ -199,3 +199,30 @@ fn proxies_and_certificates_are_passed_on_to_whatever_goes_out_and_stay_unset_wh
         assert!(page.contains(&format!("`{name}`")), "{name}");
     }
 }
+
+#[test]
+fn no_container_has_a_secret_in_its_environment_or_writes_core_dumps() {
+    let texts = compositions();
+    for line in texts[0].lines().filter(|line| line.contains("PASSWORD") || line.contains("amqp")) {
+        assert!(line.contains("__FILE: /run/secrets/"), "{line}");
+    }
+    let (_, hardened) = texts[2].split_once("x-hardened: &hardened\n").unwrap();
+    assert!(hardened.split("\n\n").next().unwrap().contains("  ulimits: { core: 0 }\n"));
+    assert_eq!(texts[2].matches("<<: *hardened").count(), 5, "the broker, what watches, and all programs");
+    assert!(service(&texts[1], "sandbox").contains("    ulimits: { core: 0 }\n"));
+}
+
+#[test]
+fn the_demos_broker_gives_the_fleet_no_more_rights_than_a_real_one() {
+    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rabbitmq/make-secrets");
+    let run_script = || std::process::Command::new(script).current_dir(&folder).output().unwrap();
+    assert!(run_script().status.success());
+    let made = std::fs::read_to_string(folder.path().join("secrets/definitions")).unwrap();
+    let demo = document("deploy/demo/definitions.json").replace("\"demo\"", "\"connector\"");
+    assert_eq!(read(&demo)["permissions"], read(&made)["permissions"]);
+    let again = run_script();
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(!again.status.success() && said.contains("secrets/broker exists"), "{said}");
+}

@@ -13,7 +13,7 @@ use common::queue::rabbitmq::Settings;
 use common::queue::{JobQueue, RabbitQueue, Settlement, StepSet};
 use common::state::State;
 
-use crate::harness::broker::Broker;
+use crate::harness::broker::{Broker, free_ports};
 use crate::harness::fleet::Fleet;
 use crate::harness::proxy::Proxy;
 use crate::harness::{is_protected, picture, quick, until, until_async};
@@ -144,6 +144,25 @@ async fn the_documented_rights_on_the_broker_are_enough_for_a_whole_fleet() {
     {
         fleet.bench.run(command).await.assert_code(0);
     }
+    assert!(fleet.bench.sandbox.audit().assets.iter().all(is_protected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployed_broker_knows_a_user_with_the_documented_rights_and_an_administrator_and_nobody_else() {
+    let [management] = free_ports();
+    let configuration = format!("management.tcp.port = {management}\nprometheus.tcp.port = 0");
+    let broker = Broker::start_as_deployed(&configuration).await;
+    let mut users: Vec<_> = broker.control(&["list_users"]).await.lines().map(str::to_owned).collect();
+    users.sort();
+    assert_eq!(users, ["admin\t[administrator]", "connector\t[]", "user\ttags"]);
+    let rights = broker.control(&["list_user_permissions", "connector"]).await;
+    let [configure, write, read] =
+        documented_rights().map(|rights| rights.replace("connector", "(test[0-9]+|connector)"));
+    assert_eq!(rights.lines().nth(1), Some(&*format!("/\t{configure}\t{write}\t{read}")), "{rights}");
+    let fleet = Fleet::on(&broker.url(), quick()).await;
+    fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let _worker = fleet.worker();
+    fleet.sync().await.assert_code(0);
     assert!(fleet.bench.sandbox.audit().assets.iter().all(is_protected));
 }
 

@@ -23,11 +23,16 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const WATCHDOG: &str =
     r#""$1"/rabbitmq-server </dev/null & cat >/dev/null; epmd -kill >/dev/null 2>&1; kill -KILL 0"#;
 
+/// The prefixes of the tests' fleets, as a pattern.
+const FLEETS: &str = "test[0-9]+";
+
 /// A RabbitMQ server.
 pub(crate) struct Broker {
     folder: tempfile::TempDir,
     port: u16,
     environment: Vec<(&'static str, String)>,
+    /// User and password.
+    credentials: String,
     running: Mutex<Option<Running>>,
 }
 
@@ -51,21 +56,35 @@ impl Broker {
 
     /// As [`Broker::start`], with further lines of configuration.
     pub(crate) async fn start_with(configuration: &str) -> Self {
-        Self::start_with_plugins("[].", configuration).await
+        Self::start_in(tempfile::tempdir().unwrap(), "[].", configuration, "guest:guest").await
     }
 
-    /// As [`Broker::start_with`], with the plugins and the configuration that compose mounts.
+    /// As [`Broker::start_with`], with the plugins and the configuration that compose mounts, and with the users that
+    /// operators are told to make.
     pub(crate) async fn start_as_deployed(configuration: &str) -> Self {
-        let deployed = |name: &str| {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rabbitmq");
-            std::fs::read_to_string(folder.join(name)).unwrap()
-        };
-        let configuration = format!("{}\n{configuration}", deployed("connector.conf"));
-        Self::start_with_plugins(&deployed("enabled_plugins"), &configuration).await
+        let deployed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rabbitmq");
+        let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut making = Command::new(deployed.join("make-secrets"));
+        let made = making.arg(FLEETS).current_dir(&folder).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let secrets = folder.path().join("secrets");
+        let definitions = format!("load_definitions = {}", secrets.join("definitions").display());
+        let mounted = "load_definitions = /run/secrets/definitions";
+        let configuration = format!("{}\n{configuration}", read(deployed.join("connector.conf")));
+        assert!(configuration.contains(mounted));
+        let configuration = configuration.replace(mounted, &definitions);
+        let url = read(secrets.join("broker"));
+        let credentials = url.strip_prefix("amqp://").unwrap().split('@').next().unwrap();
+        Self::start_in(folder, &read(deployed.join("enabled_plugins")), &configuration, credentials).await
     }
 
-    async fn start_with_plugins(plugins: &str, configuration: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    async fn start_in(
+        folder: tempfile::TempDir,
+        plugins: &str,
+        configuration: &str,
+        credentials: &str,
+    ) -> Self {
         let [port, distribution, names] = free_ports();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let text = format!(
@@ -92,7 +111,13 @@ impl Broker {
             ("RABBITMQ_PID_FILE", path("pid")),
             ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 2:2".to_owned()),
         ];
-        let broker = Self { folder, port, environment, running: Mutex::default() };
+        let broker = Self {
+            folder,
+            port,
+            environment,
+            credentials: credentials.to_owned(),
+            running: Mutex::default(),
+        };
         broker.restart().await;
         broker
     }
@@ -102,7 +127,7 @@ impl Broker {
     }
 
     pub(crate) fn url(&self) -> String {
-        url(self.address())
+        url(self.address()).replace("guest:guest", &self.credentials)
     }
 
     /// Starts it, again if need be, on the same port with the same data; ready when this returns.
