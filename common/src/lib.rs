@@ -30,6 +30,7 @@ pub mod program;
 pub mod queue;
 pub mod quiet_hours;
 pub mod service;
+pub mod service_id;
 pub mod signals;
 pub mod spool;
 pub mod state;

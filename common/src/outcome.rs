@@ -1,5 +1,7 @@
 //! How a job ended, and why it failed.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -58,10 +60,54 @@ pub struct Failure {
     /// The kind of failure.
     pub class: FailureClass,
     /// What happened, to what, and what to do about it.
-    pub reason: String,
+    pub reason: Reason,
     /// The request id the service gave, for its support.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+}
+
+/// A reason for people, cut where it is longer than one reads: it may quote a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Reason(String);
+
+/// The length of a reason, in characters.
+const LONGEST_REASON: usize = 2000;
+
+impl From<String> for Reason {
+    fn from(mut text: String) -> Self {
+        if let Some((end, _)) = text.char_indices().nth(LONGEST_REASON) {
+            text.truncate(end);
+            text.push('…');
+        }
+        Self(text)
+    }
+}
+
+impl From<&str> for Reason {
+    fn from(text: &str) -> Self {
+        Self::from(text.to_owned())
+    }
+}
+
+impl From<Reason> for String {
+    fn from(reason: Reason) -> Self {
+        reason.0
+    }
+}
+
+impl std::ops::Deref for Reason {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
 }
 
 /// The kinds of failure; a closed set, so that metrics can carry it.
@@ -201,7 +247,11 @@ impl OutcomeEvent {
             asset_id,
             asset_name: String::new(),
             base: 0,
-            outcome: Outcome::Failed(Failure { class: FailureClass::Malformed, reason, request_id: None }),
+            outcome: Outcome::Failed(Failure {
+                class: FailureClass::Malformed,
+                reason: reason.into(),
+                request_id: None,
+            }),
             original: None,
             watermarked: None,
             media_id: None,

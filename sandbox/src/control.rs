@@ -1,11 +1,13 @@
 //! The sandbox's own interface: statistics, audit, faults, a person at work, and the page.
 
+use std::net::Ipv4Addr;
+
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::call::{Call, answer};
+use crate::call::{Call, answer, text};
 use crate::faults::{Faults, Saboteur};
 use crate::person::{self, NoSuchThing};
 use crate::stats::stats;
@@ -13,6 +15,9 @@ use crate::world::Shared;
 use crate::{audit, page};
 
 pub(crate) async fn handle(shared: &Shared, call: Call) -> Response {
+    if is_foreign(call.header("host"), call.header("origin")) {
+        return text(403, "only pages of the sandbox's own may call this");
+    }
     let method = call.request.method().as_str().to_owned();
     let path = call.path.clone();
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -49,6 +54,16 @@ pub(crate) async fn handle(shared: &Shared, call: Call) -> Response {
     }
 }
 
+/// Whether a page of another site makes the call, in the browser of somebody who runs a sandbox. A name with a dot may be
+/// one that its owner lets point to this machine.
+fn is_foreign(host: Option<&str>, origin: Option<&str>) -> bool {
+    let Some(host) = host else { return false };
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let is_own = !name.contains('.') || name.parse::<Ipv4Addr>().is_ok();
+    let is_same = origin.is_none_or(|origin| origin.strip_prefix("http://") == Some(host));
+    !(is_own && is_same)
+}
+
 /// Reads a JSON body; none counts as an empty object.
 async fn read<T: DeserializeOwned>(call: Call) -> Result<T, Response> {
     let body = axum::body::to_bytes(call.request.into_body(), 1 << 20).await.unwrap_or_default();
@@ -60,5 +75,29 @@ fn done(result: Result<serde_json::Value, NoSuchThing>) -> Response {
     match result {
         Ok(body) => answer(200, &body),
         Err(NoSuchThing) => answer(404, &json!({"error": "no such asset or version"})),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_other_sites_and_names_that_were_pointed_here_are_refused() {
+        let table = [
+            (None, None, false),
+            (Some("127.0.0.1:8080"), None, false),
+            (Some("[::1]:8080"), None, false),
+            (Some("sandbox:8080"), None, false),
+            (Some("localhost:8080"), Some("http://localhost:8080"), false),
+            (Some("localhost:8080"), Some("http://localhost:3000"), true),
+            (Some("127.0.0.1:8080"), Some("https://evil.example"), true),
+            (Some("127.0.0.1:8080"), Some("null"), true),
+            (Some("evil.example:8080"), Some("http://evil.example:8080"), true),
+            (Some("evil.example:8080"), None, true),
+        ];
+        for (host, origin, foreign) in table {
+            assert_eq!(is_foreign(host, origin), foreign, "{host:?} {origin:?}");
+        }
     }
 }

@@ -66,7 +66,7 @@ pub fn conclude(
                     park(settings, job, rung, false, now)
                 }
                 Verdict::Fail(class) => {
-                    let failure = Failure { class, reason: error.to_string(), request_id };
+                    let failure = Failure { class, reason: error.to_string().into(), request_id };
                     end_job(job, Outcome::Failed(failure), now)
                 }
                 Verdict::Retry { suspect, .. } => {
@@ -98,7 +98,7 @@ pub fn lost(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
             job.lost_deliveries,
             job.step.name()
         );
-        let failure = Failure { class: FailureClass::Exhausted, reason, request_id: None };
+        let failure = Failure { class: FailureClass::Exhausted, reason: reason.into(), request_id: None };
         return end_job(job, Outcome::Failed(failure), now);
     }
     outwait(settings, job, now)
@@ -157,7 +157,7 @@ fn retry(
     if job.attempt >= most_attempts.unwrap_or(u32::MAX).min(settings.max_attempts) {
         let failure = Failure {
             class: failed.class,
-            reason: format!("given up after {} attempts: {}", job.attempt, failed.reason),
+            reason: format!("given up after {} attempts: {}", job.attempt, failed.reason).into(),
             request_id: failed.request_id.clone(),
         };
         job.remember(failed);
@@ -188,7 +188,7 @@ pub(crate) fn park(
             Span(settings.longest_wait),
             job.step.name()
         );
-        let failure = Failure { class: FailureClass::TimedOut, reason, request_id: None };
+        let failure = Failure { class: FailureClass::TimedOut, reason: reason.into(), request_id: None };
         return end_job(job, Outcome::Failed(failure), now);
     }
     Settlement::Wait { job: Box::new(job), rung }
@@ -212,7 +212,7 @@ pub(crate) fn tell_end(event: &OutcomeEvent) {
     let OutcomeEvent { job_id, asset_id, asset_name: name, .. } = event;
     match &event.outcome {
         Outcome::Failed(failure) => tracing::error!(
-            %job_id, %asset_id, name, class = failure.class.name(), reason = failure.reason,
+            %job_id, %asset_id, name, class = failure.class.name(), reason = &*failure.reason,
             request_id = failure.request_id, "failed"
         ),
         Outcome::Watermarked { .. }

@@ -37,7 +37,7 @@ impl Bynder {
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
     ) -> Result<T, BynderError> {
         let response = self.send(kind, operation, build).await?;
-        self.read(operation, response).await
+        self.read(kind, operation, response).await
     }
 
     /// Sends a signed call; a token that OAuth can replace is replaced once.
@@ -96,12 +96,13 @@ impl Bynder {
     /// Decodes an answer that says success.
     pub(super) async fn read<T: DeserializeOwned>(
         &self,
+        kind: Operation,
         operation: &str,
         response: Response,
     ) -> Result<T, BynderError> {
-        http::read_json(response).await.map_err(|error| match error {
+        http::read_json(kind, response).await.map_err(|error| match error {
             AnswerError::Transport(error) => unavailable(operation, error),
-            AnswerError::NotJson { .. } | AnswerError::Shape(_) | AnswerError::TooLarge => {
+            AnswerError::NotJson { .. } | AnswerError::Shape(_) | AnswerError::TooLarge(_) => {
                 BynderError::Unexpected { operation: operation.to_owned(), reason: error.to_string() }
             }
         })

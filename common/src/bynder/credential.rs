@@ -1,7 +1,5 @@
 //! Signing in: a permanent token, or OAuth2 client credentials with a cached token.
 
-use std::time::Duration;
-
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -9,10 +7,7 @@ use tokio::time::Instant;
 
 use super::{Bynder, BynderError};
 use crate::bynder::decode::Number;
-use crate::http::Operation;
-
-/// How long before its end a token is replaced.
-const EARLY: Duration = Duration::from_mins(1);
+use crate::http::{Operation, token_use};
 
 /// The operation's name in errors.
 const OPERATION: &str = "signing in";
@@ -97,9 +92,8 @@ impl Bynder {
             }
             other => other,
         })?;
-        let answer: TokenAnswer = self.read(OPERATION, answer).await?;
-        let lifetime = Duration::from_secs(answer.expires_in.0.unwrap_or(3600));
-        let good_until = Instant::now() + lifetime.saturating_sub(EARLY);
+        let answer: TokenAnswer = self.read(Operation::SignIn, OPERATION, answer).await?;
+        let good_until = Instant::now() + token_use(answer.expires_in.0);
         *cached = Some(Cached { token: answer.access_token.clone(), good_until });
         Ok(answer.access_token)
     }

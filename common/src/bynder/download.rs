@@ -19,6 +19,8 @@ use crate::asset::AssetId;
 use crate::hash::ContentHash;
 use crate::http::{self, Operation, Rest, Sent};
 
+/// Longer than any file: what goes on beyond that has no end.
+const LONGEST_FILE: u64 = 1 << 40;
 const MOST_REDIRECTS: u32 = 5;
 
 /// A file on its way.
@@ -88,6 +90,10 @@ impl Bynder {
         let (mut hasher, mut bytes) = (Sha256::new(), 0);
         while let Some(chunk) = body.try_next().await? {
             bytes += chunk.len() as u64;
+            if bytes > LONGEST_FILE {
+                let reason = format!("the file has no end after {LONGEST_FILE} bytes");
+                return Err(BynderError::Unexpected { operation: description(id, version), reason });
+            }
             hasher.update(&chunk);
         }
         Ok((ContentHash::from_bytes(hasher.finalize().into()), bytes))

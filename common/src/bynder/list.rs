@@ -3,9 +3,8 @@
 use jiff::fmt::strtime;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{DATE, HeaderMap};
-use serde_json::Value;
 
-use super::decode::{Number, Row};
+use super::listing::{Listing, readable};
 use super::{Bynder, BynderError};
 use crate::asset::{Asset, AssetId, AssetType, Orientation};
 use crate::http::Operation;
@@ -141,14 +140,10 @@ impl Bynder {
         let build = |client: &reqwest::Client| client.get(url.clone()).query(&query().parameters());
         let response = self.send(Operation::List, OPERATION, build).await?;
         let portal_time = portal_time(response.headers());
-        let (total, rows) =
-            rows(self.read(OPERATION, response).await?).ok_or_else(|| BynderError::Unexpected {
-                operation: OPERATION.to_owned(),
-                reason: "neither a list of assets nor an object with one".to_owned(),
-            })?;
+        let Listing { rows, total } = self.read(Operation::List, OPERATION, response).await?;
         let (mut assets, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
-            match readable(row) {
+            match readable(&row) {
                 Ok(asset) => assets.push(asset),
                 Err(id) => unreadable.push(id),
             }
@@ -230,37 +225,6 @@ impl DateField {
 /// Whole seconds and `Z`: with anything else the portal ignores the filter and returns the whole library.
 pub(super) fn filter_date(at: Timestamp) -> String {
     strtime::format("%Y-%m-%dT%H:%M:%SZ", at).unwrap_or_default()
-}
-
-/// The three shapes of a listing: a bare array, `total.count` beside `media`, `count.total` beside `media`.
-fn rows(value: Value) -> Option<(Option<u64>, Vec<Value>)> {
-    match value {
-        Value::Array(rows) => Some((None, rows)),
-        Value::Object(mut object) => {
-            let count = |value: &Value| serde_json::from_value::<Number<u64>>(value.clone()).ok()?.0;
-            let total = object.get("total").and_then(|total| total.get("count")).and_then(count);
-            let total =
-                total.or_else(|| object.get("count").and_then(|facets| facets.get("total")).and_then(count));
-            match object.remove("media") {
-                Some(Value::Array(rows)) => Some((total, rows)),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-/// One unreadable row must not stop a run over millions; its id, where it has one.
-fn readable(value: Value) -> Result<Asset, Option<String>> {
-    let id = value.get("id").and_then(Value::as_str).map(crate::http::excerpt);
-    let row = serde_json::from_value::<Row>(value).map_err(|error| error.to_string());
-    match row.and_then(|row| row.into_detail().map_err(|error| error.to_string())) {
-        Ok(detail) => Ok(detail.asset),
-        Err(reason) => {
-            tracing::warn!(asset_id = id, reason, "a row of the listing cannot be read and is left out");
-            Err(id)
-        }
-    }
 }
 
 fn portal_time(headers: &HeaderMap) -> Option<Timestamp> {

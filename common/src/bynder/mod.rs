@@ -13,6 +13,7 @@ mod decode;
 mod download;
 mod error;
 mod list;
+mod listing;
 mod metaproperty;
 mod poll;
 mod save;

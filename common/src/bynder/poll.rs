@@ -1,7 +1,6 @@
 //! Asking whether imports are converted: many jobs share one call.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -9,31 +8,15 @@ use serde::Deserialize;
 use super::together::Batch;
 use super::{Bynder, BynderError};
 use crate::http::Operation;
+use crate::service_id::service_id;
 
 const OPERATION: &str = "polling imports";
 
-/// Bynder's id of an uploaded file that is not saved yet.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ImportId(String);
-
-impl ImportId {
-    /// The id as the portal wrote it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for ImportId {
-    fn from(id: String) -> Self {
-        Self(id)
-    }
-}
-
-impl fmt::Display for ImportId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
+service_id!(
+    /// Bynder's id of an uploaded file that is not saved yet.
+    ImportId,
+    most 256 bytes
+);
 
 /// What Bynder says of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +67,9 @@ impl Bynder {
             .await?;
         let lists = lists.unwrap_or_default();
         let marked = |list: Option<Vec<String>>, state| {
-            list.unwrap_or_default().into_iter().map(move |id| (ImportId(id), state))
+            // Whatever is no id is none that was asked for.
+            let ids = list.unwrap_or_default().into_iter().filter_map(|id| ImportId::try_from(id).ok());
+            ids.map(move |id| (id, state))
         };
         Ok(marked(lists.done, ImportState::Done)
             .chain(marked(lists.failed, ImportState::Failed))

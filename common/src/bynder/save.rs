@@ -2,6 +2,7 @@
 
 use reqwest::StatusCode;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{Bynder, BynderError, ImportId, Parcel};
 use crate::asset::AssetId;
@@ -42,7 +43,7 @@ impl Bynder {
             return Ok(Saved::NotConverted);
         }
         // Only JSON proves it: error pages have come with a status of success.
-        self.read::<serde_json::Value>(&operation, response).await?;
+        self.read::<IgnoredAny>(Operation::Save, &operation, response).await?;
         Ok(Saved::Done)
     }
 
@@ -59,7 +60,7 @@ impl Bynder {
         if response.status() == StatusCode::SEE_OTHER {
             return Ok(NewAsset::NotConverted);
         }
-        let saved: SavedAsset = self.read(&operation, response).await?;
+        let saved: SavedAsset = self.read(Operation::SaveAsset, &operation, response).await?;
         Ok(NewAsset::Done(saved.mediaid))
     }
 
@@ -70,14 +71,14 @@ impl Bynder {
         let url = self.url(&operation, &["api", "v4", "media", asset.as_str(), "save", "additional", ""])?;
         // The id goes into the body, as when a part is registered.
         let form = [
-            ("uploadId", parcel.upload_id.clone()),
-            ("targetid", parcel.target_id.clone()),
-            ("s3_filename", parcel.s3_file_name.clone()),
+            ("uploadId", parcel.upload_id.to_string()),
+            ("targetid", parcel.target_id.to_string()),
+            ("s3_filename", parcel.s3_file_name.to_string()),
             ("chunks", parcel.parts.to_string()),
         ];
         let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
         let response = self.send(Operation::SaveAdditional, &operation, build).await?;
-        self.read::<serde_json::Value>(&operation, response).await?;
+        self.read::<IgnoredAny>(Operation::SaveAdditional, &operation, response).await?;
         Ok(())
     }
 }

@@ -271,7 +271,7 @@ async fn a_429_pauses_the_gate_and_nothing_more_is_sent() {
 async fn a_save_that_is_not_converted_is_no_redirect_and_a_web_page_is_no_success() {
     let answers = vec![json(303, "{}"), json(201, r#"{"success":true}"#), response(201, "text/html", "<p>")];
     let (_, bynder) = scripted(answers).await;
-    let import = ImportId::from("I".to_owned());
+    let import = ImportId::try_from("I".to_owned()).unwrap();
     assert_eq!(bynder.save_version(&id(), &import).await, Ok(Saved::NotConverted));
     assert_eq!(bynder.save_version(&id(), &import).await, Ok(Saved::Done));
     assert!(bynder.save_version(&id(), &import).await.unwrap_err().may_have_been_sent());
@@ -281,7 +281,7 @@ async fn a_save_that_is_not_converted_is_no_redirect_and_a_web_page_is_no_succes
 async fn many_askers_share_one_poll() {
     let body = r#"{"itemsDone":["A"],"itemsFailed":["B"],"itemsRejected":["C"]}"#;
     let (script, bynder) = scripted(vec![json(200, body), json(200, "null")]).await;
-    let imports = ["A", "B", "C", "D"].map(|import| ImportId::from(import.to_owned()));
+    let imports = ["A", "B", "C", "D"].map(|import| ImportId::try_from(import.to_owned()).unwrap());
     let answers = futures::future::join_all(imports.iter().map(|import| bynder.poll_import(import))).await;
     let states: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(states, [ImportState::Done, ImportState::Failed, ImportState::Rejected, ImportState::Pending]);

@@ -6,10 +6,13 @@ use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 
-use super::{Sent, TransportError};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The largest JSON answer read: a listing of 1000 assets with all their fields is a few MiB.
-pub const MOST_JSON_BYTES: usize = 64 << 20;
+use super::{Operation, Sent, TransportError};
+
+/// Larger answers are read one at a time, since what they become takes several times their size.
+const LARGE_BYTES: usize = 1 << 20;
+static LARGE_ANSWER: Semaphore = Semaphore::const_new(1);
 
 /// How much of an error's body is kept.
 const MOST_TEXT_BYTES: usize = 4096;
@@ -34,30 +37,32 @@ pub enum AnswerError {
     #[error("unexpected JSON: {0}")]
     Shape(String),
     /// Larger than any honest answer.
-    #[error("an answer of more than {MOST_JSON_BYTES} bytes")]
-    TooLarge,
+    #[error("an answer of more than {0} bytes")]
+    TooLarge(usize),
 }
 
 /// Reads a JSON answer, checking its content type first: a 2xx with an error page has been seen.
-pub async fn read_json<T: DeserializeOwned>(response: Response) -> Result<T, AnswerError> {
+pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response) -> Result<T, AnswerError> {
     let content_type = content_type(&response);
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !(media_type.eq_ignore_ascii_case("application/json") || media_type.ends_with("+json")) {
         let excerpt = read_text(response).await;
         return Err(AnswerError::NotJson { content_type, excerpt });
     }
-    let (body, complete) = read_bounded(response, MOST_JSON_BYTES).await?;
-    if !complete {
-        return Err(AnswerError::TooLarge);
+    let most = kind.most_answer_bytes();
+    let Bounded { body, is_whole, _turn } = read_bounded(response, most).await?;
+    if !is_whole {
+        return Err(AnswerError::TooLarge(most));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(&body);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| AnswerError::Shape(error.to_string()))
+    serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| AnswerError::Shape(excerpt(&error.to_string())))
 }
 
 /// Reads the start of an answer for an error's text; what cannot be read is left out.
 pub async fn read_text(response: Response) -> String {
     match read_bounded(response, MOST_TEXT_BYTES).await {
-        Ok((body, _)) => excerpt(&String::from_utf8_lossy(&body)),
+        Ok(Bounded { body, .. }) => excerpt(&String::from_utf8_lossy(&body)),
         Err(error) => format!("(body unreadable: {error})"),
     }
 }
@@ -73,19 +78,32 @@ fn content_type(response: &Response) -> String {
     excerpt(&String::from_utf8_lossy(header.map(reqwest::header::HeaderValue::as_bytes).unwrap_or_default()))
 }
 
-async fn read_bounded(mut response: Response, most: usize) -> Result<(Vec<u8>, bool), TransportError> {
+/// The beginning of a body.
+struct Bounded {
+    body: Vec<u8>,
+    is_whole: bool,
+    /// Held until a large body is decoded.
+    _turn: Option<SemaphorePermit<'static>>,
+}
+
+async fn read_bounded(mut response: Response, most: usize) -> Result<Bounded, TransportError> {
     let mut body = Vec::new();
+    let mut turn = None;
     // The request's own timeout covers this, except after a file was sent, where only the head had a deadline.
     let silence = |_| TransportError { sent: Sent::Maybe, reason: "the answer broke off".to_owned() };
     loop {
         let chunk = tokio::time::timeout(LONGEST_SILENCE, response.chunk()).await.map_err(silence)?;
         let Some(chunk) = chunk.map_err(|error| TransportError::from_reqwest(&error))? else {
-            return Ok((body, true));
+            return Ok(Bounded { body, is_whole: true, _turn: turn });
         };
+        if body.len() + chunk.len() > LARGE_BYTES && turn.is_none() {
+            // Never closed. Whoever has the turn reads within the deadline of its request.
+            turn = LARGE_ANSWER.acquire().await.ok();
+        }
         let room = most - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() > room {
-            return Ok((body, false));
+            return Ok(Bounded { body, is_whole: false, _turn: turn });
         }
     }
 }

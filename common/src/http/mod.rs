@@ -10,6 +10,7 @@ mod client;
 mod operation;
 mod progress;
 mod resume;
+mod token;
 mod witness;
 
 #[cfg(test)]
@@ -25,10 +26,11 @@ use url::Url;
 
 pub(crate) use client::{is_loopback, local_client};
 
-pub use answer::{AnswerError, MOST_JSON_BYTES, excerpt, read_json, read_text};
+pub use answer::{AnswerError, excerpt, read_json, read_text};
 pub use operation::{Direction, Operation, Peer, StatusClass};
 pub use progress::Progress;
 pub use resume::Rest;
+pub use token::token_use;
 pub use witness::{Exchange, Witness};
 
 use crate::fault;

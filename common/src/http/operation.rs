@@ -120,6 +120,32 @@ impl Operation {
         }
     }
 
+    /// The largest JSON answer to it that is read. A listing of 1000 assets with all their fields is a few MiB.
+    pub fn most_answer_bytes(self) -> usize {
+        match self {
+            Self::List | Self::LookUp => 16 << 20,
+            Self::SignIn
+            | Self::Asset
+            | Self::DownloadPlace
+            | Self::UploadEndpoint
+            | Self::UploadPlace
+            | Self::UploadPart
+            | Self::UploadFinish
+            | Self::Imports
+            | Self::Mark
+            | Self::Save
+            | Self::SaveAsset
+            | Self::SaveAdditional
+            | Self::FetchOriginal
+            | Self::SendPart
+            | Self::ImatagSignIn
+            | Self::Find
+            | Self::Submit
+            | Self::Status
+            | Self::FetchResult => 1 << 20,
+        }
+    }
+
     /// The operation's name in metrics, unique together with its peer's.
     pub fn name(self) -> &'static str {
         match self {

@@ -62,7 +62,8 @@ async fn redirects_are_not_followed() {
 #[tokio::test]
 async fn success_with_a_web_page_is_not_json() {
     let url = server(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5\r\n\r\n<p>\n!").await;
-    let error = read_json::<serde_json::Value>(send(&url).await.unwrap()).await.unwrap_err();
+    let error =
+        read_json::<serde_json::Value>(Operation::Status, send(&url).await.unwrap()).await.unwrap_err();
     assert!(matches!(error, AnswerError::NotJson { excerpt, .. } if excerpt == "<p> !"));
 }
 
@@ -71,8 +72,22 @@ async fn a_cut_body_is_an_error() {
     let url =
         server(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{\"a\":1}")
             .await;
-    let error = read_json::<serde_json::Value>(send(&url).await.unwrap()).await.unwrap_err();
+    let error =
+        read_json::<serde_json::Value>(Operation::Status, send(&url).await.unwrap()).await.unwrap_err();
     assert!(matches!(error, AnswerError::Transport(TransportError { sent: Sent::Maybe, .. })));
+}
+
+#[tokio::test]
+async fn an_answer_is_read_up_to_what_its_kind_may_hold() {
+    for kind in Operation::ALL {
+        let length = kind.most_answer_bytes() + 1;
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+        let answer = [head.into_bytes(), vec![b' '; length - 1], b"7".to_vec()].concat();
+        let url = server(answer.leak()).await;
+        let error = read_json::<u8>(kind, send(&url).await.unwrap()).await.unwrap_err();
+        assert_eq!(error, AnswerError::TooLarge(length - 1), "{kind:?}");
+    }
 }
 
 #[tokio::test]
@@ -81,7 +96,11 @@ async fn json_of_another_shape_names_the_place() {
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: 11\r\n\r\n{\"a\":[1,{}]",
     )
     .await;
-    let error = read_json::<std::collections::BTreeMap<String, Vec<u32>>>(send(&url).await.unwrap()).await;
+    let error = read_json::<std::collections::BTreeMap<String, Vec<u32>>>(
+        Operation::Status,
+        send(&url).await.unwrap(),
+    )
+    .await;
     assert!(matches!(error, Err(AnswerError::Shape(text)) if text.starts_with("a[1]")));
 }
 

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::profile::{ResponseWire, StatusWord};
 use super::{MediumId, MediumState, ResultPlace};
+use crate::http::excerpt;
 
 /// A medium as an answer shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,8 @@ pub(super) struct Shown {
 
 /// Reads a medium; an unknown status word is an error, since guessing could lose or repeat work.
 pub(super) fn shown(wire: &ResponseWire, json: &Value) -> Result<Shown, String> {
-    let medium = json.pointer(&wire.id).and_then(text).map(MediumId::from);
+    let medium = json.pointer(&wire.id).and_then(text).map(MediumId::try_from).transpose();
+    let medium = medium.map_err(|error| format!("{}: {error}", wire.id))?;
     let link = wire.link.as_deref().and_then(|pointer| json.pointer(pointer)).and_then(Value::as_str);
     let link = link.and_then(|link| Url::parse(link).ok()).map(ResultPlace::Link);
     let word = json.pointer(&wire.status).and_then(Value::as_str);
@@ -32,10 +34,14 @@ pub(super) fn shown(wire: &ResponseWire, json: &Value) -> Result<Shown, String> 
             Some(StatusWord::AlreadyProtected) => MediumState::AlreadyProtected,
             Some(StatusWord::Failed) => {
                 let reason = wire.error.as_deref().and_then(|pointer| json.pointer(pointer)).and_then(text);
+                let reason = reason.map(|reason| excerpt(&reason));
                 MediumState::Failed { reason: reason.unwrap_or_else(|| "no reason given".to_owned()) }
             }
             None => {
-                return Err(format!("the status word {word:?} is not in the profile's [response]"));
+                return Err(format!(
+                    "the status word {:?} is not in the profile's [response]",
+                    excerpt(word)
+                ));
             }
         }),
     };
@@ -61,7 +67,7 @@ mod tests {
     #[test]
     fn each_status_word_has_one_meaning_and_unknown_ones_are_errors() {
         let wire = Profile::load("imatag", &toml::Table::new()).unwrap().response;
-        let id = MediumId::from("m1".to_owned());
+        let id = MediumId::try_from("m1".to_owned()).unwrap();
         let table = [
             (json!({"id": "m1", "status": "processing"}), MediumState::Pending),
             (json!({"id": "m1", "status": "READY"}), MediumState::Ready(ResultPlace::Medium(id))),
@@ -75,9 +81,18 @@ mod tests {
             assert_eq!(shown(&wire, &answer).unwrap().state, Some(wanted));
         }
         assert!(shown(&wire, &json!({"id": "m1", "status": "sleeping"})).is_err());
-        assert_eq!(
-            shown(&wire, &json!({"id": 7})).unwrap(),
-            Shown { medium: Some(MediumId::from("7".to_owned())), state: None }
-        );
+        let seven = MediumId::try_from("7".to_owned()).unwrap();
+        assert_eq!(shown(&wire, &json!({"id": 7})).unwrap(), Shown { medium: Some(seven), state: None });
+    }
+
+    #[test]
+    fn an_id_that_leads_elsewhere_is_an_error_and_long_texts_are_cut() {
+        let wire = Profile::load("imatag", &toml::Table::new()).unwrap().response;
+        assert!(shown(&wire, &json!({"id": "..", "status": "processing"})).is_err());
+        let long = "x".repeat(100_000);
+        let failed = shown(&wire, &json!({"id": "m1", "status": "failed", "error": long})).unwrap();
+        let Some(MediumState::Failed { reason }) = failed.state else { panic!("{failed:?}") };
+        assert!(reason.len() < 1000);
+        assert!(shown(&wire, &json!({"id": "m1", "status": long})).unwrap_err().len() < 1000);
     }
 }

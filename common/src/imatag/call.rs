@@ -105,13 +105,14 @@ impl Imatag {
 
     pub(super) async fn read<T: DeserializeOwned>(
         &self,
+        kind: Operation,
         operation: &str,
         response: Response,
     ) -> Result<T, ImatagError> {
         let at = attempted(operation, &response);
-        http::read_json(response).await.map_err(|error| match error {
+        http::read_json(kind, response).await.map_err(|error| match error {
             AnswerError::Transport(error) => unavailable(operation, error),
-            AnswerError::NotJson { .. } | AnswerError::Shape(_) | AnswerError::TooLarge => {
+            AnswerError::NotJson { .. } | AnswerError::Shape(_) | AnswerError::TooLarge(_) => {
                 ImatagError::Unexpected { at, reason: error.to_string() }
             }
         })

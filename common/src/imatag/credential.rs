@@ -1,7 +1,5 @@
 //! Signing in at Imatag: an API key, or OAuth2 client credentials with a cached token.
 
-use std::time::Duration;
-
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -11,9 +9,7 @@ use url::Url;
 use super::error::Attempted;
 use super::profile::OAuthCredentials;
 use super::{Imatag, ImatagError};
-use crate::http::Operation;
-
-const EARLY: Duration = Duration::from_mins(1);
+use crate::http::{Operation, token_use};
 
 /// How the connector signs in.
 #[derive(Debug, Clone)]
@@ -113,13 +109,12 @@ impl Imatag {
             ImatagError::Refused { at, reason } => ImatagError::Unauthorized { at, reason },
             other => other,
         })?;
-        let answer: TokenAnswer = self.read("signing in", response).await?;
-        let lifetime = Duration::from_secs(answer.expires_in.unwrap_or(3600));
+        let answer: TokenAnswer = self.read(Operation::ImatagSignIn, "signing in", response).await?;
         // Services write the word in either case, and take it in the one of the standard.
         let named = answer.token_type.filter(|kind| !kind.is_empty() && !kind.eq_ignore_ascii_case(BEARER));
         let scheme = named.unwrap_or_else(|| BEARER.to_owned());
         let signature = Signature { scheme, secret: answer.access_token };
-        *cached = Some((signature.clone(), Instant::now() + lifetime.saturating_sub(EARLY)));
+        *cached = Some((signature.clone(), Instant::now() + token_use(answer.expires_in)));
         Ok(signature)
     }
 }

@@ -41,7 +41,7 @@ impl Imatag {
         let response = self.send(Operation::Status, &operation, |client| client.get(url.clone())).await;
         let response = response.map_err(known_medium)?;
         let at = attempted(&operation, &response);
-        let json: Value = self.read(&operation, response).await?;
+        let json: Value = self.read(Operation::Status, &operation, response).await?;
         let shown = shown(&self.inner.profile.response, &json);
         let state = shown.and_then(|shown| shown.state.ok_or_else(|| "it tells no state".to_owned()));
         state.map_err(|reason| ImatagError::Unexpected { at, reason })
@@ -88,7 +88,7 @@ impl Imatag {
             } else if let Some(pointer) =
                 self.inner.profile.download.link.as_deref().filter(|_| is_json(&response))
             {
-                let json: Value = self.read(operation, response).await?;
+                let json: Value = self.read(Operation::FetchResult, operation, response).await?;
                 let target = json.pointer(pointer).and_then(Value::as_str);
                 url = follow(&url, target).ok_or_else(|| no_place(at))?;
             } else if http::is_web_page(&response) {

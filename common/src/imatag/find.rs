@@ -78,7 +78,7 @@ impl Imatag {
         for _ in 0..MOST_PAGES {
             let response = self.send(Operation::Find, &operation, |client| client.get(url.clone())).await?;
             let at = attempted(&operation, &response);
-            let json: Value = self.read(&operation, response).await?;
+            let json: Value = self.read(Operation::Find, &operation, response).await?;
             let misconfigured = |reason: String| ImatagError::Misconfigured { at: at.clone(), reason };
             let Some(media) = json.pointer(&find.list).and_then(Value::as_array) else {
                 return Err(misconfigured(format!("find.list: nothing at {} in the answer", find.list)));

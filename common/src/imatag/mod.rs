@@ -38,6 +38,7 @@ pub use submit::{Submit, SubmitAnswer, Submitted};
 pub use uploads::UploadPlace;
 
 use crate::http::{Transport, TransportError, Witness};
+use crate::service_id::service_id;
 use crate::telemetry::Metrics;
 use credential::Credentials;
 use pause::Pause;
@@ -83,28 +84,11 @@ struct Inner {
     media_id_metadata: String,
 }
 
-/// Imatag's id of a medium: durable before the first poll.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MediumId(String);
-
-impl MediumId {
-    /// The id as Imatag wrote it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for MediumId {
-    fn from(id: String) -> Self {
-        Self(id)
-    }
-}
-
-impl fmt::Display for MediumId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
+service_id!(
+    /// Imatag's id of a medium: durable before the first poll.
+    MediumId,
+    most 256 bytes
+);
 
 /// Where a watermarked file can be fetched.
 #[derive(Clone, PartialEq, Eq)]

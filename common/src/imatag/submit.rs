@@ -172,10 +172,11 @@ impl Imatag {
                 return Err(ImatagError::Unexpected { at, reason });
             }
             let id = profile.submit.id_header.as_deref().and_then(|name| response.headers().get(name));
-            let medium = id.and_then(|id| id.to_str().ok()).map(|id| MediumId::from(id.to_owned()));
+            let medium =
+                id.and_then(|id| id.to_str().ok()).and_then(|id| MediumId::try_from(id.to_owned()).ok());
             return Ok(Submitted::Bytes { medium, body: self.body(Operation::Submit, operation, response) });
         }
-        let json: Value = self.read(operation, response).await?;
+        let json: Value = self.read(Operation::Submit, operation, response).await?;
         match shown(&profile.response, &json) {
             Ok(shown) => told(shown).ok_or_else(|| ImatagError::Unexpected {
                 at,

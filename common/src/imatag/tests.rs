@@ -49,7 +49,7 @@ fn ids_from_outside_stay_inside_their_path_segment() {
         uploads_in_flight: 1,
     };
     let imatag = Imatag::new(settings).unwrap();
-    let evil = MediumId::from("../../account?x=".to_owned());
+    let evil = MediumId::try_from("../../account?x=".to_owned()).unwrap();
     let url = imatag.url("media/{id}/", Some(&evil)).unwrap();
     assert_eq!(url.as_str(), "https://app.imatag.com/api/v4/media/%2E%2E%2F%2E%2E%2Faccount%3Fx%3D/");
     assert!(imatag.url("https://elsewhere.example/", None).is_err());

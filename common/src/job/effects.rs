@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::WaitMark;
 use crate::asset::AssetId;
-use crate::bynder::Parcel;
+use crate::bynder::{ImportId, Parcel};
 use crate::hash::FileFacts;
+use crate::imatag::MediumId;
 use crate::marker::Record;
 use crate::outcome::Placed;
 
@@ -18,7 +19,7 @@ pub struct Effects {
     pub original: Option<FileFacts>,
     /// Imatag's id of the medium: durable before the first poll.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub media_id: Option<String>,
+    pub media_id: Option<MediumId>,
     /// The ids that Imatag gave to the submits, for its support.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub request_ids: Vec<String>,
@@ -27,7 +28,7 @@ pub struct Effects {
     pub watermarked: Option<FileFacts>,
     /// Bynder's id of the uploaded file's import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub import_id: Option<String>,
+    pub import_id: Option<ImportId>,
     /// How long the job had waited when the import was finalised: one that is pending for 30 minutes is given up.
     #[serde(default, alias = "imported_at", skip_serializing_if = "Option::is_none")]
     pub imported: Option<WaitMark>,

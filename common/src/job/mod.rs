@@ -354,7 +354,7 @@ impl Job {
             outcome,
             original: self.effects.original.as_ref().map(|facts| facts.sha256),
             watermarked: self.effects.watermarked.as_ref().map(|facts| facts.sha256),
-            media_id: self.effects.media_id.clone(),
+            media_id: self.effects.media_id.clone().map(String::from),
             request_ids: self.effects.request_ids.clone(),
             placed: self.effects.placed.clone(),
             attempts: self.attempt,

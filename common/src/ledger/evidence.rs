@@ -124,7 +124,7 @@ impl Line {
             imatag_id: event.media_id,
             request_ids: request_ids.join(" "),
             class,
-            reason,
+            reason: reason.map(String::from),
             published,
             ended: Some(event.at),
             run_id: event.run_id.0,

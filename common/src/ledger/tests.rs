@@ -31,7 +31,7 @@ async fn a_published_job_is_open_until_its_outcome() {
 #[tokio::test]
 async fn only_the_last_outcome_decides_whether_a_version_failed() {
     let (_directory, ledger) = ledger();
-    let failure = Failure { class: FailureClass::Refused, reason: String::new(), request_id: None };
+    let failure = Failure { class: FailureClass::Refused, reason: "".into(), request_id: None };
     note(&ledger, job().ended(Outcome::Failed(failure), Timestamp::now())).await;
     assert_eq!(ledger.known(&job().asset_id).await.unwrap().failed_version, Some(3));
     note(&ledger, job().ended(Outcome::AlreadyProtected, Timestamp::now())).await;
@@ -44,7 +44,7 @@ async fn an_outcome_after_a_failure_counts_whatever_the_clock_that_it_was_noted_
     let now = Timestamp::now();
     let failure = |reason: &str| {
         let reason = reason.to_owned();
-        Outcome::Failed(Failure { class: FailureClass::Refused, reason, request_id: None })
+        Outcome::Failed(Failure { class: FailureClass::Refused, reason: reason.into(), request_id: None })
     };
     // The worker that failed the job was ahead of the one that did it again, and then of the one that ended it.
     let hour = jiff::SignedDuration::from_hours(1);

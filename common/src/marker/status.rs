@@ -44,7 +44,8 @@ mod tests {
     #[test]
     fn a_status_starts_with_its_word_and_its_time() {
         let at = "2026-01-02T03:04:05.678Z".parse().unwrap();
-        let failure = Failure { class: FailureClass::Exhausted, reason: "x".repeat(999), request_id: None };
+        let failure =
+            Failure { class: FailureClass::Exhausted, reason: "x".repeat(999).into(), request_id: None };
         assert_eq!(Status::Protected.text(at), "protected 2026-01-02T03:04:05Z");
         assert_eq!(Status::Unprotected.text(at), "unprotected 2026-01-02T03:04:05Z");
         assert_eq!(Status::OptedOut.text(at), "opted-out 2026-01-02T03:04:05Z");

@@ -72,7 +72,7 @@ fn finish(job: &Job) -> Settlement {
 }
 
 fn fail(job: &Job) -> Settlement {
-    let failure = Failure { class: FailureClass::Refused, reason: "no".to_owned(), request_id: None };
+    let failure = Failure { class: FailureClass::Refused, reason: "no".into(), request_id: None };
     let event = Box::new(job.ended(Outcome::Failed(failure), Timestamp::now()));
     Settlement::Fail { job: Box::new(job.clone()), event }
 }

@@ -2,11 +2,19 @@
 
 use std::net::SocketAddr;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{Metrics, Readiness};
@@ -14,6 +22,15 @@ use crate::failure::Failure;
 
 /// Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Connections at a time; more wait for one of them to end.
+const MOST_CONNECTIONS: usize = 64;
+/// How long a client may take for the head of a request, the wait between two requests included.
+const LONGEST_HEAD: Duration = Duration::from_secs(30);
+/// How long a connection lasts: a client that reads no answer keeps its place no longer.
+const LONGEST_CONNECTION: Duration = Duration::from_mins(5);
+/// How long to wait where the system gives out no connection.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Listens, and answers in the background until `stop`. Returns the address, which tells the port where 0 was asked for.
 pub async fn serve(
@@ -31,12 +48,54 @@ pub async fn serve(
     let address = listener.local_addr().map_err(refused)?;
     let router = router(metrics, readiness);
     tokio::spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the endpoint for health and metrics broke down");
-        }
+        let serving = Serving {
+            router,
+            places: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
+            shutdown: GracefulShutdown::new(),
+        };
+        stop.run_until_cancelled(serving.accept_all(&listener)).await;
+        drop(listener);
+        serving.shutdown.shutdown().await;
     });
     Ok(address)
+}
+
+/// What each connection is served with. `axum::serve` bounds neither their number nor their time.
+struct Serving {
+    router: Router,
+    places: Arc<Semaphore>,
+    shutdown: GracefulShutdown,
+}
+
+impl Serving {
+    async fn accept_all(&self, listener: &TcpListener) {
+        // The semaphore is never closed.
+        while let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let answered = self.answer(stream);
+                    tokio::spawn(async move {
+                        answered.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the endpoint for health and metrics cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn answer(&self, stream: TcpStream) -> impl Future<Output = ()> + use<> {
+        let mut protocol = http1::Builder::new();
+        protocol.timer(TokioTimer::new()).header_read_timeout(LONGEST_HEAD);
+        let service = TowerToHyperService::new(self.router.clone());
+        let connection = protocol.serve_connection(TokioIo::new(stream), service);
+        let watched = self.shutdown.watch(connection);
+        // How it ends is the client's affair.
+        async move { drop(tokio::time::timeout(LONGEST_CONNECTION, watched).await) }
+    }
 }
 
 fn router(metrics: Metrics, readiness: Readiness) -> Router {
@@ -59,9 +118,10 @@ fn ready(readiness: &Readiness) -> (StatusCode, String) {
 
 #[cfg(test)]
 mod tests {
-    use crate::job::Lane;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::job::Lane;
 
     struct Bench {
         address: SocketAddr,
@@ -130,6 +190,20 @@ mod tests {
             reason.starts_with(&format!("http.listen: cannot listen on {}: ", bench.address)),
             "{reason}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_that_ask_nothing_keep_their_places_for_a_bounded_time_only() {
+        let bench = Bench::new().await;
+        let mut idle = Vec::new();
+        for _ in 0..=MOST_CONNECTIONS {
+            let mut stream = TcpStream::connect(bench.address).await.unwrap();
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: ").await.unwrap();
+            idle.push(stream);
+        }
+        assert_eq!(bench.answer("/healthz").await.0, 200);
+        let mut left = String::new();
+        idle[0].read_to_string(&mut left).await.unwrap();
     }
 
     #[tokio::test]

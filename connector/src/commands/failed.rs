@@ -80,7 +80,7 @@ fn filter(which: &Which) -> Result<FailedFilter, Failure> {
 fn line(failed: &FailedJob) -> String {
     let event = &failed.event;
     let (class, reason) = match &event.outcome {
-        Outcome::Failed(failure) => (failure.class.name(), failure.reason.as_str()),
+        Outcome::Failed(failure) => (failure.class.name(), &*failure.reason),
         other => (other.name(), ""),
     };
     format!("{}  {}  {class}  {}\n    {reason}", event.job_id, event.asset_id, event.asset_name)

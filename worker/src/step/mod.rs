@@ -14,7 +14,7 @@ use common::config::OutputMode;
 use common::fault;
 use common::job::{Job, Step};
 use common::marker::Status;
-use common::outcome::{Failure, FailureClass, Outcome};
+use common::outcome::{Failure, FailureClass, Outcome, Reason};
 
 use crate::doubt;
 use crate::environment::Environment;
@@ -51,7 +51,7 @@ pub enum Wait {
 }
 
 impl StepEnd {
-    pub(crate) fn failed(class: FailureClass, reason: impl Into<String>) -> Self {
+    pub(crate) fn failed(class: FailureClass, reason: impl Into<Reason>) -> Self {
         Self::Ended(Outcome::Failed(Failure { class, reason: reason.into(), request_id: None }))
     }
 }

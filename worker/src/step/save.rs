@@ -29,7 +29,7 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
     if job.effects.saved.is_some() {
         return confirm::confirm(environment, job).await;
     }
-    let Some(import) = job.effects.import_id.clone().map(ImportId::from) else {
+    let Some(import) = job.effects.import_id.clone() else {
         return Ok(StepEnd::Next(Step::Transfer));
     };
     // A suspect job may have saved already: then the import is used up, and asking for it would mislead.
@@ -104,7 +104,7 @@ pub(super) async fn conversion(
 
 /// The import is of no use: the watermarked file has to be uploaded again.
 pub(super) fn lost_import(job: &mut Job, why: &str) -> StepEnd {
-    let import = job.effects.import_id.take().unwrap_or_default();
+    let import = job.effects.import_id.take().map(String::from).unwrap_or_default();
     job.effects.imported = None;
     StepEnd::Redo { step: Step::Transfer, reason: format!("the import {import} is lost: {why}") }
 }

@@ -155,7 +155,7 @@ async fn find(
         return Ok(None);
     };
     tracing::info!(job_id = %job.job_id, asset_id = %job.asset_id, medium = %medium, "Imatag has this file already");
-    job.effects.media_id = Some(medium.to_string());
+    job.effects.media_id = Some(medium);
     match state {
         MediumState::AlreadyProtected => {
             complete::already_protected(environment, job, facts, None).await.map(Some)
@@ -240,7 +240,7 @@ async fn send(
     }
     match submitted {
         Submitted::Pending(medium) => {
-            job.effects.media_id = Some(medium.to_string());
+            job.effects.media_id = Some(medium);
             // Nothing is watermarked in no time: asking now would only cost a round through the queue.
             Ok(StepEnd::Later(Step::Transfer))
         }
@@ -283,7 +283,7 @@ async fn carry_on(
 /// the medium's id; where Imatag told none, which is what false means, it has to look first.
 fn keep(job: &mut Job, medium: Option<MediumId>) -> bool {
     let is_known = medium.is_some();
-    job.effects.media_id = medium.map(|medium| medium.to_string());
+    job.effects.media_id = medium;
     if is_known {
         job.step = Step::Transfer;
     }

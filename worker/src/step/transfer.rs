@@ -21,7 +21,7 @@ pub(super) async fn transfer(environment: &Environment, job: &mut Job) -> Result
     if uploaded && job.effects.watermarked.is_some() {
         return uploaded_to(environment, job).await;
     }
-    let Some(medium) = job.effects.media_id.clone().map(MediumId::from) else {
+    let Some(medium) = job.effects.media_id.clone() else {
         // A result that came at once, under no id, was paid for and is lost: only a look tells whether Imatag has it.
         job.suspect_now();
         return Ok(StepEnd::Next(Step::Submit));
@@ -65,7 +65,7 @@ pub(super) async fn transfer_body(
             tracing::warn!(job_id = %job.job_id, asset_id = %job.asset_id, unchecked, "not checked");
         }
         Err(problem) => {
-            let medium = job.effects.media_id.as_deref().unwrap_or("without an id");
+            let medium = job.effects.media_id.as_ref().map_or("without an id", MediumId::as_str);
             let kept = rejected::keep(checks, job, &file, &result).await;
             let name = shown_name(job);
             let reason =
@@ -81,7 +81,7 @@ pub(super) async fn transfer_body(
     match environment.mode(job) {
         OutputMode::Version | OutputMode::Copy => {
             let import = environment.bynder.upload(&file, &name).await?;
-            job.effects.import_id = Some(import.to_string());
+            job.effects.import_id = Some(import);
             job.effects.imported = Some(job.wait_mark());
         }
         OutputMode::Additional => {

@@ -16,6 +16,7 @@ use url::Url;
 use super::{Bynder, BynderError, ImportId};
 use crate::file_name::FileName;
 use crate::http::{Operation, Sent};
+use crate::service_id::service_id;
 use crate::spool::SpooledFile;
 
 pub use part::part_count;
@@ -38,26 +39,32 @@ const REGISTRATION_PAUSE: Duration = Duration::from_secs(2);
 struct Place {
     s3file: Target,
     /// The base key; a part's key has `/p<number>` behind it.
-    s3_filename: String,
+    s3_filename: UploadText,
     /// Fields that storage demands, policy and signature among them; names are mixed-case.
     multipart_params: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Target {
-    uploadid: String,
-    targetid: String,
+    uploadid: UploadText,
+    targetid: UploadText,
 }
+
+service_id!(
+    /// What Bynder names an upload by: its id, its target, its key in storage.
+    UploadText,
+    most 1024 bytes
+);
 
 /// Uploaded parts that are put together by the call that makes them a file of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parcel {
     /// The upload's id.
-    pub upload_id: String,
+    pub upload_id: UploadText,
     /// Where the file will be.
-    pub target_id: String,
+    pub target_id: UploadText,
     /// The base key of the parts.
-    pub s3_file_name: String,
+    pub s3_file_name: UploadText,
     /// How many there are.
     pub parts: usize,
 }
@@ -65,7 +72,7 @@ pub struct Parcel {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Finalised {
-    import_id: String,
+    import_id: ImportId,
 }
 
 impl Bynder {
@@ -176,8 +183,8 @@ impl Bynder {
         let url = self.url(operation, &["api", "v4", "upload", ""])?;
         // The id goes into the body: in the path it has caused errors with some ids.
         let form = [
-            ("id", place.s3file.uploadid.clone()),
-            ("targetid", place.s3file.targetid.clone()),
+            ("id", place.s3file.uploadid.to_string()),
+            ("targetid", place.s3file.targetid.to_string()),
             ("filename", place.part_key(number)),
             ("chunkNumber", number.to_string()),
         ];
@@ -205,16 +212,16 @@ impl Bynder {
     ) -> Result<ImportId, BynderError> {
         let url = self.url(operation, &["api", "v4", "upload", ""])?;
         let form = [
-            ("id", place.s3file.uploadid.clone()),
-            ("targetid", place.s3file.targetid.clone()),
-            ("s3_filename", place.s3_filename.clone()),
+            ("id", place.s3file.uploadid.to_string()),
+            ("targetid", place.s3file.targetid.to_string()),
+            ("s3_filename", place.s3_filename.to_string()),
             ("chunks", parts.to_string()),
             // Without it the file is shown under a temporary name.
             ("original_filename", file_name.to_string()),
         ];
         let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
         let finalised: Finalised = self.call(Operation::UploadFinish, operation, build).await?;
-        Ok(ImportId::from(finalised.import_id))
+        Ok(finalised.import_id)
     }
 }
 

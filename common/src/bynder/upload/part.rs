@@ -60,7 +60,7 @@ impl Bynder {
             };
             form = form.text(name.clone(), value);
         }
-        let base = place.s3_filename.rsplit('/').next().unwrap_or_default().to_owned();
+        let base = place.s3_filename.as_str().rsplit('/').next().unwrap_or_default().to_owned();
         form = form
             .text("name", format!("{base}/p{}", part.number))
             .text("chunk", part.number.to_string())

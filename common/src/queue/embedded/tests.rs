@@ -104,7 +104,7 @@ async fn next(queue: &EmbeddedQueue) -> Delivery {
 }
 
 fn each_settlement(job: &Job) -> [Settlement; 4] {
-    let failure = Failure { class: FailureClass::Refused, reason: String::new(), request_id: None };
+    let failure = Failure { class: FailureClass::Refused, reason: "".into(), request_id: None };
     let (job, at) = (Box::new(job.clone()), Timestamp::now());
     [
         Settlement::Forward(job.clone()),

@@ -284,7 +284,8 @@ impl RabbitQueue {
                 let reason = "its deliveries were lost again and again; it may be what kills the workers. \
                               Look at the file, then replay the job"
                     .to_owned();
-                let failure = Failure { class: FailureClass::Exhausted, reason, request_id: None };
+                let failure =
+                    Failure { class: FailureClass::Exhausted, reason: reason.into(), request_id: None };
                 let event = job.ended(Outcome::Failed(failure), jiff::Timestamp::now());
                 Failed { event, job: Some(job), unreadable: None }
             }

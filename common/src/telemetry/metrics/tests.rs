@@ -20,7 +20,7 @@ fn lines(metrics: &Metrics) -> BTreeSet<String> {
 }
 
 fn outcomes() -> [Outcome; 6] {
-    let failure = Failure { class: FailureClass::Refused, reason: String::new(), request_id: None };
+    let failure = Failure { class: FailureClass::Refused, reason: "".into(), request_id: None };
     [
         Outcome::Watermarked { version: 2 },
         Outcome::AlreadyProtected,

@@ -26,7 +26,7 @@ const PLACES_TO_RENEW: u32 = 3;
 const PLACES_TO_CREATE: u32 = 2;
 
 pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
-    let Some(import) = job.effects.import_id.clone().map(ImportId::from) else {
+    let Some(import) = job.effects.import_id.clone() else {
         return Ok(StepEnd::Next(Step::Transfer));
     };
     let Some(files) = Files::of(job) else { return Ok(StepEnd::Next(Step::Submit)) };

@@ -1,0 +1,77 @@
+//! Ids that a service gives out: they go into paths, messages and logs.
+
+/// The text cannot be an id of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id: expected 1 to {most} bytes without control characters, and not only dots")]
+pub struct InvalidId {
+    most: usize,
+}
+
+/// Makes a type whose values all fit: those of answers, and those of messages, which anybody may have written.
+macro_rules! service_id {
+    ($(#[$attribute:meta])* $name:ident, most $most:literal bytes) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as the service wrote it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $crate::service_id::InvalidId;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                $crate::service_id::checked(text, $most).map(Self)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+    };
+}
+
+pub(crate) use service_id;
+
+pub(crate) fn checked(text: String, most: usize) -> Result<String, InvalidId> {
+    // A URL takes a segment of dots for a way up.
+    let is_dots = text.chars().all(|c| c == '.');
+    if is_dots || text.len() > most || text.contains(char::is_control) {
+        Err(InvalidId { most })
+    } else {
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    service_id!(
+        /// An id.
+        Id,
+        most 8 bytes
+    );
+
+    #[test]
+    fn an_id_is_bounded_shows_as_it_is_and_leads_nowhere_else() {
+        for fits in ["7", "a/b", "..a", "é-é-é"] {
+            assert_eq!(Id::try_from(fits.to_owned()).unwrap().to_string(), fits);
+        }
+        for wrong in ["", ".", "..", "...", "a\nb", "a\u{85}b", "123456789"] {
+            assert!(Id::try_from(wrong.to_owned()).is_err(), "{wrong:?}");
+            assert!(serde_json::from_value::<Id>(wrong.into()).is_err(), "{wrong:?}");
+        }
+    }
+}
