@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use bytes::Bytes;
-use common::spool::Spool;
+use common::spool::{Length, Spool};
 use futures::stream;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -76,7 +76,8 @@ async fn hash(table: &mut Table, mebibytes: u64) -> anyhow::Result<()> {
         Ok::<_, std::io::Error>(block.slice(start..start + (1 << 16)))
     });
     let started = Instant::now();
-    let file = spool.receive(stream::iter(pieces), Some(mebibytes * MEBIBYTE), None).await?;
+    let length = Length::Announced(mebibytes * MEBIBYTE);
+    let file = spool.receive(stream::iter(pieces), length, None).await?;
     let speed = rate(file.bytes() / MEBIBYTE, started.elapsed());
     table.add("received into the spool and hashed on the way", format!("{speed:.0} MiB/s"));
     Ok(())

@@ -31,6 +31,9 @@ pub enum StepError {
     /// This machine's disk takes nothing.
     #[error("{0}")]
     Disk(String),
+    /// Other files hold the space that the file needs on this machine.
+    #[error("{0}")]
+    NoSpace(String),
     /// The file can never rest on this machine.
     #[error("{0}")]
     TooLarge(String),
@@ -95,7 +98,7 @@ impl StepError {
             ReceiveError::Source(source) => source.into(),
             ReceiveError::Length { .. } => Self::Incomplete(error.to_string()),
             ReceiveError::Disk { .. } => Self::Disk(error.to_string()),
-            ReceiveError::Full => Self::Local(error.to_string()),
+            ReceiveError::Full => Self::NoSpace(error.to_string()),
             ReceiveError::TooLarge { .. } => Self::TooLarge(error.to_string()),
         }
     }
@@ -109,6 +112,7 @@ impl StepError {
             Self::Incomplete(_)
             | Self::Local(_)
             | Self::Disk(_)
+            | Self::NoSpace(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_)
@@ -127,6 +131,7 @@ impl StepError {
             | Self::Incomplete(_)
             | Self::Local(_)
             | Self::Disk(_)
+            | Self::NoSpace(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_) => Self::UnknownOutcome(Box::new(self)),
@@ -142,6 +147,7 @@ impl StepError {
             | Self::Incomplete(_)
             | Self::Local(_)
             | Self::Disk(_)
+            | Self::NoSpace(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_) => None,
@@ -155,7 +161,7 @@ impl StepError {
                 FailureClass::Permission
             }
             Self::Imatag(ImatagError::UnknownMedium { .. }) => FailureClass::Refused,
-            Self::Local(_) | Self::Disk(_) => FailureClass::Local,
+            Self::Local(_) | Self::Disk(_) | Self::NoSpace(_) => FailureClass::Local,
             Self::Unproven(_) => FailureClass::Unsupported,
             Self::UnknownOutcome(inner) => inner.class(),
             Self::Bynder(_) | Self::Imatag(_) | Self::Incomplete(_) | Self::TooLarge(_) | Self::Queue(_) => {
@@ -180,6 +186,7 @@ impl StepError {
             | Self::Incomplete(_)
             | Self::Local(_)
             | Self::Disk(_)
+            | Self::NoSpace(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_) => None,
@@ -196,7 +203,7 @@ impl StepError {
             Self::Incomplete(_) | Self::Local(_) => Verdict::Retry { against: None, suspect: false },
             Self::Disk(_) => retry(Against::Answers(Service::Machine)),
             // Nothing is wrong with the job, and it has done nothing that it does not know of.
-            Self::Queue(_) => pause(Duration::ZERO),
+            Self::NoSpace(_) | Self::Queue(_) => pause(Duration::ZERO),
             Self::UnknownOutcome(inner) => match inner.verdict() {
                 Verdict::Retry { against, .. } => Verdict::Retry { against, suspect: true },
                 Verdict::Pause { at_least, .. } => Verdict::Pause { at_least, suspect: true },
@@ -242,5 +249,19 @@ fn imatag_verdict(error: &ImatagError) -> Verdict {
         ImatagError::Refused { .. } => Verdict::Fail(FailureClass::Unsupported),
         ImatagError::UnknownMedium { .. } => Verdict::Retry { against: None, suspect: false },
         ImatagError::Unavailable { .. } | ImatagError::Unexpected { .. } => retry(Against::Answers(service)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_for_space_in_the_spool_is_a_pause_that_costs_no_attempt() {
+        let full = || StepError::receiving(ReceiveError::<ImatagError>::Full);
+        assert_eq!(full().verdict(), pause(Duration::ZERO));
+        // The result came with the answer to a submit, under no id.
+        let paused = Verdict::Pause { at_least: Duration::ZERO, suspect: true };
+        assert_eq!(full().after_effect().verdict(), paused);
     }
 }

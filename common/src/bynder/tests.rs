@@ -11,7 +11,7 @@ use super::*;
 use crate::asset::{AssetId, AssetType};
 use crate::file_name::{FileName, Known};
 use crate::http::Sent;
-use crate::spool::Spool;
+use crate::spool::{Length, Spool};
 
 /// Answers requests with what is scripted, in order, and remembers them.
 #[derive(Clone, Default)]
@@ -310,7 +310,7 @@ async fn the_token_goes_to_the_portal_and_nowhere_else() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path(), 1 << 20).unwrap();
     let content = futures::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(b"new file"))]);
-    let file = spool.receive(content, None, None).await.unwrap();
+    let file = spool.receive(content, Length::Unknown, None).await.unwrap();
     let name = FileName::of(Known { own: Some("näme/with slash.png"), ..Known::default() }).unwrap();
     let import = bynder.upload(&file, &name).await.unwrap();
     assert_eq!(import.as_str(), "I");

@@ -45,6 +45,33 @@ pub struct Spool {
     capacity_units: u32,
 }
 
+/// How long a file is going to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// The sender says so: another length is an error.
+    Announced(u64),
+    /// Probably so long: space is taken for it.
+    Expected(u64),
+    /// Nothing is known.
+    Unknown,
+}
+
+impl Length {
+    /// What the sender announces, if it does.
+    pub fn announced(bytes: Option<u64>) -> Self {
+        bytes.map_or(Self::Unknown, Self::Announced)
+    }
+
+    /// Where nothing is announced, what is known from elsewhere.
+    #[must_use]
+    pub fn or_expected(self, bytes: Option<u64>) -> Self {
+        match (self, bytes) {
+            (Self::Unknown, Some(bytes)) => Self::Expected(bytes),
+            (known, _) => known,
+        }
+    }
+}
+
 /// Why a file could not be received whole.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError<E> {
@@ -75,8 +102,8 @@ pub enum ReceiveError<E> {
         /// The file's length, as far as known.
         bytes: u64,
     },
-    /// Other files held the spool too long.
-    #[error("no space in the spool for {} s; raise worker.spool_max or lower worker.concurrency", LONGEST_WAIT_FOR_SPACE.as_secs())]
+    /// Other files hold the space.
+    #[error("other files hold the spool's space; raise worker.spool_max or lower worker.concurrency")]
     Full,
 }
 
@@ -126,22 +153,27 @@ impl Spool {
 
     /// Receives a stream to its end, hashing it on the way.
     ///
-    /// Space for the announced length is taken before the first byte, so that several files cannot stop each
-    /// other half-way.
+    /// Space for the announced or expected length is taken before the first byte. A file that turns out longer takes what
+    /// is free and never waits: files that wait and hold space at once could stop each other.
     ///
     /// # Errors
     /// See [`ReceiveError`]; what was received so far is dropped.
     pub async fn receive<S, E>(
         &self,
         stream: S,
-        announced: Option<u64>,
+        length: Length,
         extra: Option<ExtraHash>,
     ) -> Result<SpooledFile, ReceiveError<E>>
     where
         S: Stream<Item = Result<Bytes, E>>,
     {
         pin_mut!(stream);
-        let mut space = self.reserve(announced.unwrap_or(UNIT)).await?;
+        let (announced, expected) = match length {
+            Length::Announced(bytes) => (Some(bytes), bytes),
+            Length::Expected(bytes) => (None, bytes),
+            Length::Unknown => (None, UNIT),
+        };
+        let mut space = self.reserve(expected).await?;
         let mut content = Incoming::Memory(Vec::new());
         let mut hashing = Hashing::new(extra);
         let mut received: u64 = 0;
@@ -153,7 +185,7 @@ impl Spool {
             }
             let reserved = space.num_permits() as u64 * UNIT;
             if received > reserved {
-                space.merge(self.reserve(received - reserved).await?);
+                space.merge(self.grow(received, received - reserved)?);
             }
             hashing.update(&chunk);
             content = self.append(content, chunk, received).await?;
@@ -166,15 +198,22 @@ impl Spool {
     }
 
     async fn reserve<E>(&self, bytes: u64) -> Result<OwnedSemaphorePermit, ReceiveError<E>> {
-        let units = u32::try_from(bytes.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX);
-        if units > self.capacity_units {
-            return Err(ReceiveError::TooLarge { bytes });
-        }
+        let units = self.units(bytes)?;
         let acquire = Arc::clone(&self.space).acquire_many_owned(units);
         match tokio::time::timeout(LONGEST_WAIT_FOR_SPACE, acquire).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(ReceiveError::Full),
         }
+    }
+
+    fn grow<E>(&self, total: u64, more: u64) -> Result<OwnedSemaphorePermit, ReceiveError<E>> {
+        self.units::<E>(total)?;
+        Arc::clone(&self.space).try_acquire_many_owned(self.units(more)?).map_err(|_| ReceiveError::Full)
+    }
+
+    fn units<E>(&self, bytes: u64) -> Result<u32, ReceiveError<E>> {
+        let units = u32::try_from(bytes.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX);
+        if units > self.capacity_units { Err(ReceiveError::TooLarge { bytes }) } else { Ok(units) }
     }
 
     async fn append<E>(

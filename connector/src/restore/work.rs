@@ -9,7 +9,7 @@ use common::ledger::Restoration;
 use common::marker::{Record, Status};
 use common::patience::patiently;
 use common::queue::Lease;
-use common::spool::SpooledFile;
+use common::spool::{Length, SpooledFile};
 
 use super::asset::{Ended, left, start};
 use super::decide::{Skip, is_untouched, landed, originals, restored_since};
@@ -89,7 +89,9 @@ impl Work<'_> {
                 answer => answer?,
             };
             let sent_name = download.file_name;
-            let received = environment.spool.receive(download.body, download.bytes, None).await;
+            let known = detail.version(number).and_then(|version| version.bytes);
+            let length = Length::announced(download.bytes).or_expected(known);
+            let received = environment.spool.receive(download.body, length, None).await;
             let file = received.map_err(RestoreError::receiving)?;
             if file.sha256() == record.original {
                 let name = name_of(detail, number, sent_name)?;

@@ -11,7 +11,7 @@ use common::imatag::{
     Body, Imatag, ImatagError, MediumId, MediumState, ResultPlace, Submit, SubmitAnswer, Submitted,
 };
 use common::output;
-use common::spool::{Spool, SpooledFile};
+use common::spool::{Length, Spool, SpooledFile};
 use common::wiring;
 use futures::TryStreamExt;
 use tokio::time::Instant;
@@ -75,7 +75,7 @@ impl Way<'_> {
                 (Some(medium), self.fetch(place).await?)
             }
         };
-        let received = spool.receive(body.stream, body.bytes, None).await;
+        let received = spool.receive(body.stream, Length::announced(body.bytes), None).await;
         let result =
             received.map_err(|error| Failure::Temporary(format!("the result did not arrive: {error}")))?;
         self.judge(&facts, &result).await?;
@@ -275,6 +275,6 @@ async fn read(spool: &Spool, path: &Path) -> Result<SpooledFile, Failure> {
     let file = tokio::fs::File::open(path).await.map_err(cannot)?;
     let bytes = file.metadata().await.map_err(cannot)?.len();
     let stream = ReaderStream::new(file).map_err(cannot);
-    let received = spool.receive(stream, Some(bytes), None).await;
+    let received = spool.receive(stream, Length::Announced(bytes), None).await;
     received.map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
 }

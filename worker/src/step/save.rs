@@ -5,10 +5,10 @@ use std::time::Duration;
 use common::asset::{AssetDetail, AssetId};
 use common::bynder::{Bynder, BynderError, ImportId, ImportState, Saved};
 use common::fault::{Guard, guard_stands};
+use common::hash::ContentHash;
 use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records, Status};
 use common::outcome::{FailureClass, Outcome};
-use common::spool::SpooledFile;
 
 use super::{StepEnd, Wait, complete, confirm, marking};
 use crate::decide::{Look, Sight, is_crossed, look, not_ours};
@@ -179,8 +179,7 @@ pub(super) async fn seen(
     let mut sighted = look(sight, detail, &marker);
     if let Look::MaybeOurs { candidates } = &sighted {
         for candidate in candidates {
-            if download_hash(environment, job, &job.asset_id.clone(), *candidate).await?.sha256()
-                == watermarked.sha256
+            if download_hash(environment, job, &job.asset_id.clone(), *candidate).await? == watermarked.sha256
             {
                 return saved_before(environment, job, *candidate, detail, marker).await.map(Seen::End);
             }
@@ -202,7 +201,7 @@ pub(super) async fn seen(
             Ok(Seen::End(start_over(environment, job, base, top, detail)))
         }
         Look::ProtectedElsewhere(record) => {
-            if download_hash(environment, job, &job.asset_id.clone(), record.version).await?.sha256()
+            if download_hash(environment, job, &job.asset_id.clone(), record.version).await?
                 == record.watermarked
             {
                 return Ok(Seen::End(StepEnd::Ended(Outcome::AlreadyProtected)));
@@ -232,12 +231,10 @@ pub(super) async fn download_hash(
     job: &mut Job,
     asset: &AssetId,
     version: u32,
-) -> Result<SpooledFile, StepError> {
-    let download = environment.bynder.download(asset, version, None).await?;
-    let received = environment.spool.receive(download.body, download.bytes, None).await;
-    let file = received.map_err(StepError::receiving)?;
-    job.bytes_downloaded += file.bytes();
-    Ok(file)
+) -> Result<ContentHash, StepError> {
+    let (sha256, bytes) = environment.bynder.hash_version(asset, version).await?;
+    job.bytes_downloaded += bytes;
+    Ok(sha256)
 }
 
 /// A save whose answer was lost did happen, as `version`.

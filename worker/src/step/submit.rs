@@ -9,7 +9,7 @@ use common::imatag::{Body, MediumId, MediumState, Submit, SubmitAnswer, Submitte
 use common::job::{Job, Step};
 use common::marker::{LegacyHash, Marker};
 use common::outcome::{FailureClass, Outcome};
-use common::spool::{ExtraHash, SpooledFile};
+use common::spool::{ExtraHash, Length, SpooledFile};
 
 use super::save::start_over;
 use super::{StepEnd, Wait, complete, copy, transfer};
@@ -105,7 +105,8 @@ async fn download(
         Marker::Legacy(LegacyHash::Sha256(_)) | Marker::Absent | Marker::Ours(_) | Marker::Foreign(_) => None,
     };
     job.name_file(download.file_name);
-    let received = environment.spool.receive(download.body, download.bytes, extra).await;
+    let length = Length::announced(download.bytes).or_expected(job.bytes);
+    let received = environment.spool.receive(download.body, length, extra).await;
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();
     if let Some(expected) = job.bytes.filter(|expected| *expected != file.bytes()) {

@@ -7,6 +7,7 @@ use common::imatag::{Body, MediumId, MediumState};
 use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records};
 use common::outcome::{FailureClass, Outcome};
+use common::spool::Length;
 
 use super::save::{Seen, seen};
 use super::submit::shown_name;
@@ -53,7 +54,8 @@ pub(super) async fn transfer_body(
     let Some(original) = job.effects.original.clone() else {
         return Ok(StepEnd::Next(Step::Submit));
     };
-    let received = environment.spool.receive(body.stream, body.bytes, None).await;
+    let length = Length::announced(body.bytes).or_expected(Some(original.bytes));
+    let received = environment.spool.receive(body.stream, length, None).await;
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();
     let checks = &environment.settings.checks;

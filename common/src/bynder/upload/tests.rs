@@ -12,7 +12,7 @@ use super::super::tests::{Open, json, response};
 use super::*;
 use crate::bynder::{Credential, Settings};
 use crate::file_name::Known;
-use crate::spool::Spool;
+use crate::spool::{Length, Spool};
 use crate::telemetry::Metrics;
 
 /// How a call of an upload ends that meets so many pauses of this length.
@@ -103,7 +103,7 @@ async fn film(parts: u64) -> (tempfile::TempDir, SpooledFile) {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path(), 8 << 20).unwrap();
     let piece = || Ok::<_, std::io::Error>(bytes::Bytes::from(vec![7; 1 << 20]));
-    let file = spool.receive(stream::iter((0..parts).map(|_| piece())), None, None).await.unwrap();
+    let file = spool.receive(stream::iter((0..parts).map(|_| piece())), Length::Unknown, None).await.unwrap();
     (folder, file)
 }
 

@@ -62,8 +62,8 @@ impl Work<'_> {
             Look::Mark(record) => return mark(environment, job, copy, record, marker).await,
             Look::MaybeOurs { candidates } => {
                 for version in candidates {
-                    let file = download_hash(environment, job, copy, version).await?;
-                    if file.sha256() == self.files.watermarked.sha256 {
+                    if download_hash(environment, job, copy, version).await? == self.files.watermarked.sha256
+                    {
                         return self.renewed(environment, job, copy, version, marker).await;
                     }
                 }
