@@ -27,7 +27,7 @@ pub use run::{Run, RunMode, RunState, RunStatus};
 pub use verification::Verification;
 
 use crate::asset::AssetId;
-use crate::job::{Job, JobId, RunId};
+use crate::job::{Job, JobId, Lane, RunId};
 use crate::outcome::{Outcome, OutcomeEvent};
 use crate::state::{DatabaseError, State};
 
@@ -343,6 +343,14 @@ impl Ledger {
         let run = run.to_string();
         let sql = "SELECT count(*) FROM published WHERE run_id = ?1 AND open = 1";
         self.state.read(move |connection| Ok(connection.query_row(sql, [run], |row| row.get(0))?)).await
+    }
+
+    /// Jobs of a lane that have no outcome yet.
+    pub async fn open_in_lane(&self, lane: Lane) -> Result<u64, DatabaseError> {
+        let sql = "SELECT count(*) FROM published WHERE lane = ?1 AND open = 1";
+        self.state
+            .read(move |connection| Ok(connection.query_row(sql, [lane.name()], |row| row.get(0))?))
+            .await
     }
 }
 

@@ -29,6 +29,23 @@ async fn a_published_job_is_open_until_its_outcome() {
 }
 
 #[tokio::test]
+async fn open_jobs_are_counted_by_lane() {
+    let (_directory, ledger) = ledger();
+    for (lane, asset) in
+        [(Lane::Fresh, "A"), (Lane::Backlog, "B"), (Lane::Backlog, "C"), (Lane::Backlog, "D")]
+    {
+        let job =
+            Job::new(RunId("r".to_owned()), asset.parse().unwrap(), "", lane, 3, None, Timestamp::now());
+        ledger.intend(&job).await.unwrap();
+        if asset == "D" {
+            note(&ledger, job.ended(Outcome::Gone, Timestamp::now())).await;
+        }
+    }
+    let open = async |lane| ledger.open_in_lane(lane).await.unwrap();
+    assert_eq!((open(Lane::Fresh).await, open(Lane::Backlog).await), (1, 2));
+}
+
+#[tokio::test]
 async fn only_the_last_outcome_decides_whether_a_version_failed() {
     let (_directory, ledger) = ledger();
     let failure = Failure { class: FailureClass::Refused, reason: "".into(), request_id: None };

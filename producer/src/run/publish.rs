@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::asset::Asset;
 use common::job::{Job, Lane};
-use common::queue::QueueError;
+use common::queue::{Depth, QueueError};
 use jiff::Timestamp;
 
 use super::{Fate, Run, RunError};
@@ -80,11 +80,7 @@ impl Run<'_> {
         }
         loop {
             let depth = self.patiently(async || self.environment.queue.depth().await).await?;
-            let open = match lane {
-                Lane::Backlog => depth.open(),
-                Lane::Fresh => depth.open().saturating_sub(depth.submit_backlog),
-            };
-            if open < MOST_OPEN_JOBS {
+            if ahead(lane, depth, self.environment.ledger.open_in_lane(lane).await?) < MOST_OPEN_JOBS {
                 return Ok(());
             }
             if !self.patience.wait(LOOK_AT_QUEUE).await {
@@ -110,5 +106,28 @@ impl Run<'_> {
                 answer => return Ok(answer?),
             }
         }
+    }
+}
+
+/// Open jobs that a job of this lane stands behind. `recorded` are those of its lane that have no outcome: of jobs that wait the
+/// queue does not say the lane, and the record may hold jobs that were lost with the broker.
+fn ahead(lane: Lane, depth: Depth, recorded: u64) -> u64 {
+    match lane {
+        Lane::Backlog => depth.open(),
+        Lane::Fresh => depth.open().min(recorded),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fresh_jobs_stand_behind_fresh_ones_alone_wherever_the_backlog_is() {
+        let backlog = Depth { submit_backlog: 2000, waiting: 2990, transfer: 10, ..Depth::default() };
+        assert_eq!(ahead(Lane::Backlog, backlog, 5000), 5000);
+        assert_eq!(ahead(Lane::Fresh, backlog, 7), 7);
+        // Lost with the broker, and not given up yet.
+        assert_eq!(ahead(Lane::Fresh, Depth::default(), 6000), 0);
     }
 }
