@@ -8,7 +8,7 @@ use common::asset::{Asset, AssetType, Orientation};
 use common::bynder::{Bynder, Credential, Gate, ListQuery, Metaproperty, Paused, Settings};
 use common::config::DateRange;
 use common::telemetry::Metrics;
-use producer::filter::{Filter, PropertyFilter, Traits};
+use producer::filter::{Filter, Ids, PropertyFilter, Traits};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -85,7 +85,7 @@ fn traits(random: &mut StdRng, library: &[Asset], countries: &Metaproperty) -> T
         ids: if random.random_ratio(1, 4) {
             ids.sample(random, 20).map(|id| id.parse().unwrap()).collect()
         } else {
-            Vec::new()
+            Ids::default()
         },
     }
 }

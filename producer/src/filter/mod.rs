@@ -3,6 +3,7 @@
 //! The portal ignores filters it does not understand and then returns everything, so its word alone counts for
 //! nothing.
 
+mod ids;
 mod resolve;
 
 #[cfg(test)]
@@ -16,6 +17,10 @@ use common::config::DateRange;
 use glob::{MatchOptions, Pattern};
 use sha2::{Digest, Sha256};
 
+use ids::same_digits;
+
+pub use ids::Ids;
+pub(crate) use ids::digits;
 pub use resolve::{ResolveError, resolve, resolve_traits};
 
 /// Ids that go into one listing request: 36 characters each, so that the URL stays below 4 KiB.
@@ -66,7 +71,7 @@ pub struct Traits {
     /// Patterns for the asset's name or its file's.
     pub names: Vec<Pattern>,
     /// Single assets.
-    pub ids: Vec<AssetId>,
+    pub ids: Ids,
 }
 
 /// One metaproperty and the values that match.
@@ -163,7 +168,7 @@ impl Filter {
             ..ListQuery::default()
         };
         if !include.ids.is_empty() {
-            let chunks = include.ids.chunks(MOST_IDS_A_REQUEST);
+            let chunks = include.ids.written().chunks(MOST_IDS_A_REQUEST);
             return chunks.map(|ids| ListQuery { ids: ids.to_vec(), ..base.clone() }).collect();
         }
         if self.collections.is_empty() {
@@ -278,11 +283,7 @@ impl Traits {
                 !self.names.is_empty(),
                 self.names.iter().any(|pattern| is_named(asset, pattern)),
             ),
-            (
-                FilteredBy::Ids,
-                !self.ids.is_empty(),
-                self.ids.iter().any(|id| same_digits(id.as_str(), asset.id.as_str())),
-            ),
+            (FilteredBy::Ids, !self.ids.is_empty(), self.ids.contains(&asset.id)),
         ]
     }
 
@@ -321,14 +322,4 @@ impl PropertyFilter {
             .is_some_and(|own| own.iter().any(|value| self.values.contains(value)));
         by_name || asset.option_ids.iter().any(|id| self.option_ids.contains(id))
     }
-}
-
-/// Bynder writes one id in two forms; the digits are the same.
-fn same_digits(left: &str, right: &str) -> bool {
-    digits(left) == digits(right)
-}
-
-/// What is the same in every way to write an id.
-pub(crate) fn digits(id: &str) -> String {
-    id.replace('-', "").to_ascii_lowercase()
 }

@@ -47,7 +47,7 @@ fn including(include: Traits) -> Filter {
 /// Every trait by itself: the filter that left out, whether it is the asset's, and the trait.
 fn traits() -> Vec<(FilteredBy, bool, Traits)> {
     let pattern = |text: &str| vec![Pattern::new(text).unwrap()];
-    let ids = |text: &str| vec![text.parse().unwrap()];
+    let ids = |text: &str| Ids::from_iter([text.parse().unwrap()]);
     let none = Traits::default;
     vec![
         (FilteredBy::Types, false, Traits { types: [AssetType::Video].into(), ..none() }),
@@ -141,7 +141,25 @@ fn what_means_any_here_but_all_to_the_portal_is_not_pushed_down() {
 #[test]
 fn many_ids_are_asked_for_in_several_requests() {
     let ids: Vec<AssetId> = (0..250).map(|number| format!("A{number}").parse().unwrap()).collect();
-    let filter = including(Traits { ids: ids.clone(), ..Traits::default() });
+    let filter = including(Traits { ids: ids.iter().cloned().collect(), ..Traits::default() });
     let asked: Vec<_> = filter.push_down().into_iter().flat_map(|query| query.ids).collect();
     assert_eq!(asked, ids);
+}
+
+#[test]
+fn each_of_a_hundred_thousand_ids_is_found_at_once_in_either_form() {
+    let written: Vec<AssetId> =
+        (0..100_000).map(|n| format!("{n:08X}-AB-{n:04X}").parse().unwrap()).collect();
+    let filter = including(Traits { ids: written.iter().cloned().collect(), ..Traits::default() });
+    for n in 0..100_000 {
+        let id = format!("{n:08x}ab{n:04x}").parse().unwrap();
+        assert_eq!(filter.check(&Asset { id, ..asset() }), Ok(()));
+    }
+    assert_eq!(filter.check(&asset()), Err(FilteredBy::Ids));
+    let few: Ids = written[..2].iter().cloned().collect();
+    assert_eq!(
+        format!("{few:?}"),
+        format!("{:?}", &written[..2]),
+        "the fingerprints on record are of the list"
+    );
 }

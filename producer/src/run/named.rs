@@ -15,7 +15,7 @@ pub(super) struct Named(BTreeMap<String, String>);
 
 impl Named {
     pub(super) fn by(filter: &Filter) -> Self {
-        let ids = filter.include.ids.iter().map(AssetId::as_str);
+        let ids = filter.include.ids.written().iter().map(AssetId::as_str);
         Self(ids.map(|id| (digits(id), id.to_owned())).collect())
     }
 
