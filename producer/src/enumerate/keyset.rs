@@ -7,17 +7,21 @@ use common::asset::{Asset, AssetId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Where the walk stands; durable after each page.
+/// Where the walk stands. Only the bound is durable: after a restart the rows above it are read once more, which costs no more
+/// than the pages of one second, and what is decided of them again is the same. The rest would be written with each page,
+/// and grow with the rows of one second.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The lower bound of the next request; `None` at the very start.
     pub from: Option<Timestamp>,
     /// The page to ask for below that bound, from 1: more rows in one second than a page holds are paged.
+    #[serde(skip, default = "first_page")]
     pub page: u32,
     /// Rows at or above `from` that were seen already; bounded by what one second holds.
+    #[serde(skip)]
     pub seen: BTreeMap<AssetId, Timestamp>,
     /// Set while the pages below this bound are read once more, from the last to the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub back: Option<Back>,
 }
 
@@ -25,8 +29,7 @@ pub struct Position {
 ///
 /// Rows that leave the listing, such as those that a worker changes, move later ones to pages that were read before. Read
 /// backwards, no page is passed by a row: all that are left were seen then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Back {
     /// The walk goes on from this bound.
     Then(Timestamp),
@@ -115,6 +118,10 @@ fn check_order(dates: impl Iterator<Item = Timestamp>, lag: Duration) -> Result<
         latest = latest.max(date);
     }
     Ok(())
+}
+
+fn first_page() -> u32 {
+    1
 }
 
 fn a_second_before(at: Timestamp) -> Timestamp {

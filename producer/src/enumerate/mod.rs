@@ -35,7 +35,7 @@ pub struct Stretch {
     pub to: Option<Timestamp>,
 }
 
-/// Where a walk stands between two pages; durable as JSON.
+/// Where a walk stands between two pages; durable as JSON, a [`Position`] as far as its bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Which of the pushed-down requests.

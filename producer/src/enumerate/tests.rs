@@ -25,7 +25,18 @@ const LAG: Duration = Duration::from_mins(15);
 
 /// Walks the whole library; the ids in the order found, and how many requests it took. After each page, `leaves` of the
 /// rows that were found leave the listing, as when workers change them.
-fn walk_while(mut library: Vec<Asset>, limit: usize, inclusive: bool, leaves: usize) -> (Vec<String>, usize) {
+fn walk_while(library: Vec<Asset>, limit: usize, inclusive: bool, leaves: usize) -> (Vec<String>, usize) {
+    walk_killed(library, limit, inclusive, leaves, None)
+}
+
+/// The same, with the process killed after this page.
+fn walk_killed(
+    mut library: Vec<Asset>,
+    limit: usize,
+    inclusive: bool,
+    leaves: usize,
+    killed: Option<usize>,
+) -> (Vec<String>, usize) {
     let (mut found, mut requests) = (Vec::new(), 0);
     let mut position = Some(Position::start());
     while let Some(current) = position {
@@ -41,6 +52,9 @@ fn walk_while(mut library: Vec<Asset>, limit: usize, inclusive: bool, leaves: us
         });
         position = next;
         requests += 1;
+        if killed == Some(requests) {
+            position = serde_json::from_str(&serde_json::to_string(&position).unwrap()).unwrap();
+        }
         assert!(requests < 10_000, "the walk does not end");
     }
     (found, requests)
@@ -64,6 +78,20 @@ proptest! {
         let unique: HashSet<_> = found.iter().collect();
         prop_assert_eq!(unique.len(), found.len());
         prop_assert_eq!(found.len(), library.len());
+    }
+
+    #[test]
+    fn every_asset_is_found_by_a_walk_that_is_killed_and_resumed(
+        mut seconds in prop::collection::vec(0_i64..30, 0..200),
+        limit in 1_usize..12,
+        inclusive: bool,
+        leaves in 0_usize..9,
+        killed in 1_usize..60,
+    ) {
+        seconds.sort_unstable();
+        let library: Vec<_> = seconds.into_iter().enumerate().map(|(number, second)| asset(number, second)).collect();
+        let (found, _) = walk_killed(library.clone(), limit, inclusive, leaves, Some(killed));
+        prop_assert_eq!(found.into_iter().collect::<HashSet<_>>().len(), library.len());
     }
 }
 
@@ -114,10 +142,24 @@ fn a_portal_that_knows_no_pages_is_found_out() {
 }
 
 #[test]
-fn a_position_survives_being_written_down() {
-    let rows: Vec<_> = (0..10).map(|number| asset(number, 5)).collect();
-    let (_, next) = Position::start().advance(rows, 10, LAG, |asset| asset.created).unwrap();
-    let next = next.unwrap();
-    let text = serde_json::to_string(&next).unwrap();
-    assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), next);
+fn a_position_of_the_release_before_is_continued_from_its_bound() {
+    let text =
+        r#"{"from":"2026-01-02T03:04:05Z","page":3,"seen":{"A1":"2026-01-02T03:04:05Z"},"back":"end"}"#;
+    let position: Position = serde_json::from_str(text).unwrap();
+    let from = Some("2026-01-02T03:04:05Z".parse().unwrap());
+    assert_eq!(position, Position { from, ..Position::start() });
+}
+
+#[test]
+fn what_is_written_of_a_walk_is_as_short_among_many_equal_dates_as_anywhere() {
+    let library: Vec<_> = (0..10_000).map(|number| asset(number, 5)).collect();
+    let (mut position, mut pages, mut written) = (Some(Position::start()), 0, 0);
+    while let Some(current) = position {
+        let rows = list(&library, &current, 100, true);
+        let count = rows.len();
+        position = current.advance(rows, count, LAG, |asset| asset.created).unwrap().1;
+        written += serde_json::to_string(&position).unwrap().len();
+        pages += 1;
+    }
+    assert!(pages > 200 && written < pages * 50, "{written} bytes for {pages} pages");
 }
