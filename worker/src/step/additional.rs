@@ -69,7 +69,10 @@ async fn under_lease(
         OriginalLook::Done | OriginalLook::OptedOut | OriginalLook::Untouched(_) => {}
     }
     let file_name = if let Some(name) = there {
-        environment.approval.shows();
+        // One that the job did not save lately may have waited for approval until a person gave it.
+        if job.effects.saved.is_some() {
+            environment.approval.shows();
+        }
         name
     } else if job.effects.saved.is_some() {
         return unseen(environment, job, record, &asset, lease).await;
