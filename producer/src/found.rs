@@ -47,7 +47,7 @@ pub struct Portion {
 impl Portion {
     fn add(&mut self, bytes: u64) {
         self.assets += 1;
-        self.bytes += bytes;
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 }
 
@@ -55,7 +55,7 @@ impl Found {
     /// An asset needs protection.
     pub(crate) fn select(&mut self, asset: &Asset, part_size: u64) {
         self.selected += 1;
-        self.bytes += asset.bytes;
+        self.bytes = self.bytes.saturating_add(asset.bytes);
         self.further_parts += part_count(asset.bytes, part_size) - 1;
         self.by_type.entry(asset.kind.name()).or_default().add(asset.bytes);
         let extension =
@@ -96,5 +96,24 @@ fn coarse(reason: SkipReason) -> SkippedBy {
         SkipReason::Copy => SkippedBy::Copy,
         SkipReason::Unreadable => SkippedBy::Unreadable,
         SkipReason::NotAskedFor => SkippedBy::NotAskedFor,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::asset::samples;
+
+    use super::*;
+
+    #[test]
+    fn files_of_any_size_are_counted() {
+        let mut found = Found::default();
+        for bytes in [0, u64::MAX, u64::MAX] {
+            let asset = Asset { bytes, ..samples::asset() };
+            found.select(&asset, 5 << 20);
+            found.hold(&asset);
+        }
+        let all = Portion { assets: 3, bytes: u64::MAX };
+        assert_eq!((found.selected, found.bytes, found.not_asked_for), (3, u64::MAX, all));
     }
 }

@@ -33,7 +33,7 @@ pub(crate) async fn is_due(config: &Config, ledger: &Ledger, scope: &Scope) -> R
 
 fn remaining(last: Timestamp, every: Duration, now: Timestamp) -> Duration {
     let every = SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX);
-    Duration::try_from(every - now.duration_since(last)).unwrap_or_default()
+    Duration::try_from(every.saturating_sub(now.duration_since(last))).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -51,5 +51,6 @@ mod tests {
         // The portal's clock may be ahead of this machine's.
         assert_eq!(remaining(at(60), week, at(0)), week + Duration::from_mins(1));
         assert_eq!(remaining(at(0), Duration::MAX, at(1)).as_secs(), i64::MAX as u64 - 1);
+        assert_eq!(remaining(Timestamp::MAX, Duration::MAX, Timestamp::MIN).as_secs(), i64::MAX as u64);
     }
 }

@@ -176,7 +176,7 @@ async fn closing(environment: &Environment, settlement: Settlement) -> Settlemen
     match environment.queue.lease(&job.asset_id).await {
         Ok(Some(_lease)) => step::withdraw_marker(environment, &mut job, &event.outcome).await,
         Ok(None) | Err(_) if job.attempt < settings.max_attempts.saturating_add(MOST_CLOSING_WAITS) => {
-            job.attempt += 1;
+            job.attempt = job.attempt.saturating_add(1);
             job.suspect_now();
             let rung = suspect_rung(&settings.rungs, settings.request_timeout);
             return Settlement::Wait { job, rung };

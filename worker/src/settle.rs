@@ -91,7 +91,7 @@ pub fn conclude(
 /// The settlement of a delivery that was lost with its worker, which may have requests under way; or, if there were
 /// too many of those, the failure of a job that may be what kills them.
 pub fn lost(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
-    job.lost_deliveries += 1;
+    job.lost_deliveries = job.lost_deliveries.saturating_add(1);
     if job.lost_deliveries >= MOST_LOST_DELIVERIES {
         let reason = format!(
             "its delivery was lost {} times in the step {}; it may be what kills the process. Look at the file, then replay",
@@ -153,7 +153,7 @@ fn retry(
     now: Timestamp,
 ) -> Settlement {
     let rung = rung_after_failure(settings, &mut job, suspect);
-    job.attempt += 1;
+    job.attempt = job.attempt.saturating_add(1);
     if job.attempt >= most_attempts.unwrap_or(u32::MAX).min(settings.max_attempts) {
         let failure = Failure {
             class: failed.class,

@@ -302,7 +302,7 @@ impl Job {
         self.top = top;
         self.marker_text = marker_text;
         self.unseen_marker_looks = 0;
-        self.restarts += 1;
+        self.restarts = self.restarts.saturating_add(1);
         self.effects = Effects::default();
     }
 

@@ -59,7 +59,8 @@ pub(super) async fn restore(environment: &Environment, target: &Target) -> Resul
             let Some((version, record)) = recognised(environment, target, &versions, &marker).await? else {
                 return left(environment, begun, Skip::NewerVersion).await;
             };
-            let begun = begun.unwrap_or_else(|| start(environment, &detail, record, version - 1));
+            let begun =
+                begun.unwrap_or_else(|| start(environment, &detail, record, version.saturating_sub(1)));
             let progress = landed(&begun, version);
             environment.note(begun, progress).await?;
             Ok(Ended::Restored)

@@ -108,8 +108,8 @@ pub(crate) fn restored_since(begun: &Restoration, detail: &AssetDetail) -> Vec<u
 /// How it ended, now that version `ours` holds the original: one that stands higher than the next one after the look
 /// came on top of a person's.
 pub(crate) fn landed(begun: &Restoration, ours: u32) -> Progress {
-    if ours > begun.top + 1 {
-        Progress::Crossed { ours, theirs: ours - 1 }
+    if ours > begun.top.saturating_add(1) {
+        Progress::Crossed { ours, theirs: ours.saturating_sub(1) }
     } else {
         Progress::Restored { version: ours }
     }
@@ -213,6 +213,8 @@ mod tests {
         let begun = restoration(Progress::Begun);
         assert_eq!(landed(&begun, 3), Progress::Restored { version: 3 });
         assert_eq!(landed(&begun, 4), Progress::Crossed { ours: 4, theirs: 3 });
+        let highest = Restoration { top: u32::MAX, ..begun };
+        assert_eq!(landed(&highest, u32::MAX), Progress::Restored { version: u32::MAX });
     }
 
     #[test]

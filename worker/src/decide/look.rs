@@ -97,7 +97,7 @@ fn coming(sight: Sight<'_>, top: u32) -> Record {
     Record {
         original: sight.original,
         watermarked: sight.watermarked.sha256,
-        version: top + 1,
+        version: top.saturating_add(1),
         bytes: sight.watermarked.bytes,
     }
 }
@@ -115,7 +115,7 @@ pub fn not_ours(sight: Sight<'_>, detail: &AssetDetail, marker: &Marker) -> Look
 /// when its worker died knows only what the first of the two knew.
 pub fn is_crossed(top: u32, saved: &Record, marker: &Marker) -> bool {
     let foretold = matches!(marker, Marker::Ours(records) if records.contains(saved));
-    saved.version > top + 1 && !foretold
+    saved.version > top.saturating_add(1) && !foretold
 }
 
 fn elsewhere(detail: &AssetDetail, marker: &Marker, active: u32, top: u32) -> Look {
@@ -266,6 +266,15 @@ mod tests {
             open.versions[2].bytes = Some(LENGTH);
             assert_eq!(see(2, 2, &open, ""), Look::MaybeOurs { candidates: vec![3] });
         }
+    }
+
+    #[test]
+    fn the_highest_number_that_a_version_can_have_is_no_reason_to_crash() {
+        let mut highest = detail(&[400], 1);
+        highest.versions[0].number = u32::MAX;
+        highest.asset.active_version = Some(u32::MAX);
+        assert_eq!(see(u32::MAX, u32::MAX, &highest, ""), Look::Mark(record(u32::MAX)));
+        assert!(!is_crossed(u32::MAX, &record(u32::MAX), &Marker::Absent));
     }
 
     #[test]

@@ -109,7 +109,7 @@ async fn unseen(
     // As for a version that waits: a record ahead of the active version tells every run to leave the asset, until the
     // file shows or a person takes the record back.
     let bytes = job.effects.watermarked.as_ref().map_or(record.bytes, |file| file.bytes);
-    let ahead = Record { version: job.base + 1, bytes, ..record };
+    let ahead = Record { version: job.base.saturating_add(1), bytes, ..record };
     let marker = asset.detail.asset.marker(&environment.settings.metaproperty.name);
     let records = marker.into_records().unwrap_or_default();
     lease.check()?;

@@ -13,7 +13,7 @@ use crate::error::StepError;
 /// What the end of the save is, once Bynder has answered it.
 pub(super) fn saved(environment: &Environment, job: &mut Job) -> StepEnd {
     if environment.approval.is_known_to_show() {
-        return StepEnd::Ended(Outcome::Watermarked { version: job.top + 1 });
+        return StepEnd::Ended(Outcome::Watermarked { version: job.top.saturating_add(1) });
     }
     job.effects.saved = Some(job.wait_mark());
     StepEnd::NotYet(Wait::Moment)
@@ -23,7 +23,7 @@ pub(super) fn saved(environment: &Environment, job: &mut Job) -> StepEnd {
 pub(super) async fn confirm(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
     let approval = &environment.approval;
     let _turn = approval.turn().await;
-    let version = job.top + 1;
+    let version = job.top.saturating_add(1);
     if approval.is_known_to_show() {
         return Ok(StepEnd::Ended(Outcome::Watermarked { version }));
     }
@@ -37,7 +37,7 @@ pub(super) async fn confirm(environment: &Environment, job: &mut Job) -> Result<
     if let Some(shown) = newer.find(|found| found.bytes.is_none() || found.bytes == bytes) {
         approval.shows();
         return Ok(StepEnd::Ended(if shown.number > version {
-            Outcome::Superseded { ours: Some(shown.number), theirs: shown.number - 1 }
+            Outcome::Superseded { ours: Some(shown.number), theirs: shown.number.saturating_sub(1) }
         } else {
             Outcome::Watermarked { version }
         }));

@@ -126,7 +126,7 @@ async fn last_look(
         Seen::Mark { record, records } => {
             let written_before = job.effects.marked == Some(record);
             if written_before {
-                job.unseen_marker_looks += 1;
+                job.unseen_marker_looks = job.unseen_marker_looks.saturating_add(1);
             }
             if job.unseen_marker_looks >= LOOKS_BEFORE_GIVING_UP {
                 return Ok(Some(StepEnd::failed(
@@ -192,7 +192,7 @@ pub(super) async fn seen(
             Ok(Seen::Clear)
         }
         Look::Mark(record) => {
-            job.top = record.version - 1;
+            job.top = record.version.saturating_sub(1);
             let records = marker.into_records().unwrap_or_default();
             Ok(Seen::Mark { record, records })
         }
@@ -262,7 +262,7 @@ async fn saved_before(
     }
     let active = detail.active().unwrap_or(version);
     Ok(StepEnd::Ended(if crossed {
-        Outcome::Superseded { ours: Some(version), theirs: version - 1 }
+        Outcome::Superseded { ours: Some(version), theirs: version.saturating_sub(1) }
     } else if active == version {
         Outcome::Watermarked { version }
     } else {

@@ -24,7 +24,8 @@ pub(super) async fn find(
     files: &Files,
 ) -> Result<Option<AssetId>, StepError> {
     let name = &environment.settings.metaproperty.name;
-    let since = job.effects.save_sent_at.unwrap_or(job.created_at) - CLOCKS_APART;
+    let sent_at = job.effects.save_sent_at.unwrap_or(job.created_at);
+    let since = sent_at.checked_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
     let is_ours = |asset: &Asset| {
         asset.id != job.asset_id && is_copy(&asset.marker(name), &job.asset_id, files.watermarked.sha256)
     };

@@ -93,7 +93,7 @@ async fn unmarked(
     kin: Kin,
 ) -> Result<StepEnd, StepError> {
     let looks = job.unseen_marker_looks;
-    job.unseen_marker_looks += 1;
+    job.unseen_marker_looks = job.unseen_marker_looks.saturating_add(1);
     let records = match marker.into_records() {
         Ok(records) if looks < LOOKS_BEFORE_GIVING_UP => records,
         Ok(_) | Err(_) => {

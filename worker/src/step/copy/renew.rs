@@ -40,13 +40,14 @@ impl Work<'_> {
             Ok(renewal) => renewal,
             Err(end) => return Ok(end),
         };
-        if job.effects.saved.is_some() && detail.top() <= Some(renewal.top + 1) {
-            let Some(shown) = detail.version(renewal.top + 1) else {
+        let coming = renewal.top.saturating_add(1);
+        if job.effects.saved.is_some() && detail.top() <= Some(coming) {
+            let Some(shown) = detail.version(coming) else {
                 return Ok(unseen(environment, job));
             };
             if shown.bytes.is_none_or(|bytes| bytes == self.files.watermarked.bytes) {
                 environment.approval.shows();
-                return self.renewed(environment, job, copy, renewal.top + 1, marker).await;
+                return self.renewed(environment, job, copy, coming, marker).await;
             }
         }
         let marker_before = Marker::parse(renewal.marker_text.as_deref());
@@ -91,7 +92,7 @@ impl Work<'_> {
                 Ok(StepEnd::NotYet(Wait::Moment))
             }
             Ok(Saved::Done) => {
-                let version = detail.top().unwrap_or_default() + 1;
+                let version = detail.top().unwrap_or_default().saturating_add(1);
                 self.renewed(environment, job, copy, version, marker).await
             }
             Ok(Saved::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
@@ -160,7 +161,7 @@ async fn mark(
 ) -> Result<StepEnd, StepError> {
     let written_before = job.effects.renewal.as_ref().is_some_and(|renewal| renewal.marked == Some(record));
     if written_before {
-        job.unseen_marker_looks += 1;
+        job.unseen_marker_looks = job.unseen_marker_looks.saturating_add(1);
     }
     if job.unseen_marker_looks >= LOOKS_BEFORE_GIVING_UP {
         let name = &environment.settings.metaproperty.name;
