@@ -81,6 +81,11 @@ impl Step {
             Self::Save => "save",
         }
     }
+
+    /// The step of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::LATEST_FIRST.into_iter().find(|step| step.name() == name)
+    }
 }
 
 /// Which of the two lanes a job starts in.
@@ -100,6 +105,11 @@ impl Lane {
             Self::Fresh => "fresh",
             Self::Backlog => "backlog",
         }
+    }
+
+    /// The lane of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Fresh, Self::Backlog].into_iter().find(|lane| lane.name() == name)
     }
 }
 

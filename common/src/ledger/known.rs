@@ -57,7 +57,8 @@ impl Ledger {
                 let lost: Option<String> = connection
                     .prepare_cached("SELECT max(lane) FROM published WHERE asset_id = ?1 AND lost = 1")?
                     .query_row([&asset], |row| row.get(0))?;
-                let [open, lost] = [open, lost].map(|name| name.as_deref().map(lane_of));
+                let [open, lost] = [open, lost].map(|name| name.as_deref().map(lane_of).transpose());
+                let (open, lost) = (open?, lost?);
                 let ended: Option<String> = connection
                     .prepare_cached(
                         "SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1",
@@ -86,6 +87,6 @@ impl Ledger {
 }
 
 /// The lane by its name on record.
-pub(super) fn lane_of(name: &str) -> Lane {
-    if name == Lane::Fresh.name() { Lane::Fresh } else { Lane::Backlog }
+pub(super) fn lane_of(name: &str) -> Result<Lane, DatabaseError> {
+    Lane::named(name).ok_or_else(|| DatabaseError::Damaged(format!("lane {name:?}")))
 }

@@ -133,7 +133,7 @@ impl Ledger {
                         run_id: RunId(row.get(1)?),
                         asset_id,
                         base: row.get(3)?,
-                        lane: lane_of(&lane),
+                        lane: lane_of(&lane)?,
                     });
                 }
                 Ok(jobs)

@@ -162,19 +162,23 @@ pub(super) fn depth(connection: &Connection, now: i64) -> Result<Depth, Database
         match row.get::<_, String>(0)?.as_str() {
             "failed" => depth.failed += count,
             "in_flight" => depth.in_flight += count,
-            _ if row.get::<_, bool>(3)? => depth.waiting += count,
-            _ => depth.add_ready(step(&row.get::<_, String>(1)?), lane(&row.get::<_, String>(2)?), count),
+            "ready" if row.get::<_, bool>(3)? => depth.waiting += count,
+            "ready" => {
+                let (step, lane): (String, String) = (row.get(1)?, row.get(2)?);
+                let (Some(known_step), Some(known_lane)) = (Step::named(&step), Lane::named(&lane)) else {
+                    return Err(unknown(&format!("in the step {step:?} and the lane {lane:?}"), count));
+                };
+                depth.add_ready(known_step, known_lane, count);
+            }
+            state => return Err(unknown(&format!("in the state {state:?}"), count)),
         }
     }
     Ok(depth)
 }
 
-fn step(name: &str) -> Step {
-    Step::LATEST_FIRST.into_iter().find(|step| step.name() == name).unwrap_or(Step::Submit)
-}
-
-fn lane(name: &str) -> Lane {
-    if name == Lane::Fresh.name() { Lane::Fresh } else { Lane::Backlog }
+/// Such a job is never handed out: counted as any other, a run would wait for it for ever.
+fn unknown(place: &str, count: u64) -> DatabaseError {
+    DatabaseError::Damaged(format!("{count} jobs are {place}, which this release does not know"))
 }
 
 pub(super) fn failed(

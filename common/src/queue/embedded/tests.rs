@@ -171,3 +171,25 @@ async fn a_clock_that_was_ahead_keeps_no_job_waiting() {
     state.write(move |transaction| Ok(transaction.execute(wait, [next_year])?)).await.unwrap();
     assert_eq!(queue.next(StepSet::ALL).await.unwrap().job, job);
 }
+
+#[tokio::test]
+async fn a_job_that_can_never_be_handed_out_is_an_error_and_not_counted_as_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = State::open(directory.path()).unwrap();
+    let queue = EmbeddedQueue::open(state.clone()).await.unwrap();
+    let job =
+        Job::new(RunId("r".to_owned()), "A".parse().unwrap(), "", Lane::Fresh, 1, None, Timestamp::now());
+    queue.publish(&job).await.unwrap();
+    for (column, known) in [("state", "ready"), ("step", "submit"), ("lane", "fresh")] {
+        let set = |value: &'static str| {
+            let sql = format!("PRAGMA ignore_check_constraints = ON; UPDATE jobs SET {column} = '{value}'");
+            let state = state.clone();
+            async move { state.write(move |transaction| Ok(transaction.execute_batch(&sql)?)).await.unwrap() }
+        };
+        set("later").await;
+        let error = queue.depth().await.unwrap_err().to_string();
+        assert!(error.contains("\"later\"") && error.contains("1 jobs"), "{error}");
+        set(known).await;
+        assert_eq!(queue.depth().await.unwrap().submit_fresh, 1);
+    }
+}
