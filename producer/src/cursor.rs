@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::run::Scope;
+use crate::scope::Scope;
 
 /// A walk that came to its end.
 #[derive(Debug, Clone, Copy)]

@@ -21,6 +21,7 @@ mod program;
 mod progress;
 pub mod run;
 pub mod schedule;
+mod scope;
 pub mod select;
 mod summary;
 pub mod wiring;

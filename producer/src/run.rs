@@ -14,7 +14,7 @@ use std::time::Duration;
 use common::asset::{Asset, AssetId};
 use common::bynder::{Bynder, DateField};
 use common::config::{DateRange, Limits};
-use common::job::{Lane, RunId};
+use common::job::RunId;
 use common::ledger::{Ledger, RunMode, RunState};
 use common::outcome::FailureClass;
 use common::queue::JobQueue;
@@ -29,6 +29,7 @@ use crate::destination::Destinations;
 use crate::enumerate::{Place, Step, Stretch, Walk};
 use crate::filter::Filter;
 pub use crate::found::Found;
+pub use crate::scope::Scope;
 use crate::select::SkipReason;
 use common::patience::{Patience, patiently};
 use named::Named;
@@ -103,35 +104,6 @@ impl Admission {
             Self::All => true,
             Self::Under(filter) => filter.check(asset).is_ok(),
             Self::Nothing => false,
-        }
-    }
-}
-
-/// Which part of the library a run goes over.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// The whole library.
-    #[default]
-    Full,
-    /// Whatever was modified since this time.
-    Since(Timestamp),
-    /// The library as far as it was asked for: whatever was modified since this time.
-    WholeSince(Timestamp),
-}
-
-impl Scope {
-    /// The mode's name in the ledger.
-    pub fn mode(self) -> RunMode {
-        match self {
-            Self::Full | Self::WholeSince(_) => RunMode::Full,
-            Self::Since(_) => RunMode::Delta,
-        }
-    }
-
-    fn lane(self) -> Lane {
-        match self {
-            Self::Full | Self::WholeSince(_) => Lane::Backlog,
-            Self::Since(_) => Lane::Fresh,
         }
     }
 }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use producer::filter::ResolveError;
 use producer::portal::{PortalError, resolve};
 
-use super::report::{Finding, Report};
+use super::report::{Finding, Report, failed};
 use super::{rights, versions};
 
 /// Clocks further apart than this make delta runs miss changes and signatures fail.
@@ -102,20 +102,4 @@ fn skew(apart: SignedDuration) -> Finding {
     } else {
         Finding::Warn(format!("is {} s off the portal's; set this machine's clock", apart.as_secs()))
     }
-}
-
-/// An error of the portal's, with the exit code of its kind.
-pub(super) fn failed(error: &BynderError) -> Finding {
-    let code = match error {
-        BynderError::Unauthorized { .. } | BynderError::Forbidden { .. } => 4,
-        BynderError::Misconfigured { .. } | BynderError::NotFound { .. } => 3,
-        BynderError::Paused { .. } | BynderError::Shared { .. } | BynderError::Unavailable { .. } => 5,
-        BynderError::Refused { .. } | BynderError::Unexpected { .. } | BynderError::Local { .. } => 1,
-    };
-    let remedy = if matches!(error, BynderError::Unavailable { .. }) {
-        "; if it stays so, check bynder.domain, and this machine's network and name servers"
-    } else {
-        ""
-    };
-    Finding::Fail(format!("{error}{remedy}"), code)
 }

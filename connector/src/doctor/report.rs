@@ -1,5 +1,6 @@
 //! What the doctor found, a line a check.
 
+use common::bynder::BynderError;
 use common::failure::Failure;
 use common::output;
 use serde_json::{Value, json};
@@ -79,4 +80,20 @@ impl Report {
         }
         self.code().map_or(Ok(()), |code| Err(Failure::Told(code)))
     }
+}
+
+/// An error of the portal's, with the exit code of its kind.
+pub(super) fn failed(error: &BynderError) -> Finding {
+    let code = match error {
+        BynderError::Unauthorized { .. } | BynderError::Forbidden { .. } => 4,
+        BynderError::Misconfigured { .. } | BynderError::NotFound { .. } => 3,
+        BynderError::Paused { .. } | BynderError::Shared { .. } | BynderError::Unavailable { .. } => 5,
+        BynderError::Refused { .. } | BynderError::Unexpected { .. } | BynderError::Local { .. } => 1,
+    };
+    let remedy = if matches!(error, BynderError::Unavailable { .. }) {
+        "; if it stays so, check bynder.domain, and this machine's network and name servers"
+    } else {
+        ""
+    };
+    Finding::Fail(format!("{error}{remedy}"), code)
 }

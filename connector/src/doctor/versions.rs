@@ -3,8 +3,7 @@
 use common::asset::{Asset, AssetDetail};
 use common::bynder::Bynder;
 
-use super::portal::failed;
-use super::report::{Finding, Report};
+use super::report::{Finding, Report, failed};
 
 const CHECK: &str = "Bynder versions";
 

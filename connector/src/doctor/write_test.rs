@@ -7,8 +7,7 @@ use common::bynder::{Bynder, BynderError, Metaproperty};
 use common::hash::ContentHash;
 use common::marker::Records;
 
-use super::portal::failed;
-use super::report::{Finding, Report};
+use super::report::{Finding, Report, failed};
 
 /// How long a write may take to show; Bynder queues it.
 const PATIENCE: Duration = Duration::from_mins(1);
