@@ -140,6 +140,27 @@ async fn a_step_longer_than_the_brokers_patience_keeps_its_delivery() {
     fleet.assert_all_is_well().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_step_goes_on_while_a_broker_without_memory_renews_no_delivery() {
+    let broker = Broker::start().await;
+    let fleet = pictures(&broker.url(), 1).await;
+    fleet.bench.set_request_timeout(50);
+    fleet.bench.reconfigure("'51s']", "'51s']\nlongest_hold = '1s'");
+    fleet.bench.sandbox.set_faults(slow_once("imatag.submit", Duration::from_secs(30)));
+    let _worker = fleet.worker();
+    fleet.publish().await.assert_code(0);
+    until(|| fleet.requests("imatag.submit") == 1).await;
+    broker.control(&["set_vm_memory_high_watermark", "absolute", "1"]).await;
+    // The step ends at Imatag while the broker takes nothing.
+    until(|| fleet.bench.sandbox.audit().assets[0].media == 1).await;
+    assert!(fleet.worker_logs().contains("its step goes on"), "{}", fleet.worker_logs());
+    broker.control(&["set_vm_memory_high_watermark", "0.6"]).await;
+    fleet.sync_until_recorded().await;
+    fleet.assert_all_is_well().await;
+    assert!(!fleet.worker_logs().contains("its step is abandoned"), "{}", fleet.worker_logs());
+    assert_eq!((fleet.requests("imatag.submit"), fleet.bench.sandbox.audit().assets[0].media), (1, 1));
+}
+
 /// A worker whose only place is taken by a step that takes so long that its delivery is renewed, and its hold queue.
 async fn under_renewal(fleet: &Fleet) -> (Child, String) {
     fleet.bench.set_request_timeout(25);

@@ -14,6 +14,7 @@ use crate::blame::attribute;
 use crate::breaker::Pace;
 use crate::decide::suspect_rung;
 use crate::environment::{Environment, Settings};
+use crate::hold::hold;
 use crate::settle::{conclude, lost, outwait, outwaited, park};
 use crate::solitude::Solitude;
 use crate::step;
@@ -23,14 +24,6 @@ const LOST_TO_RUN_ALONE: u32 = 3;
 
 /// Waits for the asset's lease beyond the last attempt, before a job ends without having taken its marker back.
 const MOST_CLOSING_WAITS: u32 = 5;
-
-/// What became of the work on a delivery.
-enum Work {
-    /// The step ended, or could not begin.
-    Settle(Settlement),
-    /// The delivery is somebody else's by now.
-    Void,
-}
 
 /// Does one step of one job and settles it. When `cut`, the job goes back to its step as suspect.
 pub(crate) async fn handle(
@@ -55,9 +48,10 @@ async fn attend(environment: &Environment, delivery: Delivery, cut: &Cancellatio
     let started = Instant::now();
     let metrics = &environment.metrics;
     metrics.step_started(&delivery.job);
-    let (delivery, work) = work(environment, delivery, cut, solitude).await;
+    let work = Box::pin(work(environment, delivery.job.clone(), delivery.redelivered, cut, solitude));
+    let held = hold(environment.queue.as_ref(), delivery, work, environment.settings.longest_hold).await;
     let mut result = StepResult::Abandoned;
-    if let (Some(delivery), Work::Settle(settlement)) = (delivery, work) {
+    if let Some((delivery, settlement)) = held {
         let (settled, outcome) = described(step, &settlement);
         let attempts = attempts_after(&settlement).unwrap_or(attempt);
         match environment.queue.settle(delivery, settlement).await {
@@ -101,35 +95,19 @@ fn attempts_after(settlement: &Settlement) -> Option<u32> {
     }
 }
 
-/// Works on the delivery until its step ends, keeping the delivery from being taken away meanwhile.
+/// What becomes of the job: its step runs to its end, or is cut.
 async fn work(
     environment: &Environment,
-    mut delivery: Delivery,
+    job: Job,
+    redelivered: bool,
     cut: &CancellationToken,
     solitude: &Solitude,
-) -> (Option<Delivery>, Work) {
-    let settings = &environment.settings;
-    let job = delivery.job.clone();
+) -> Settlement {
     let back = job.clone();
-    let mut settling = Box::pin(settlement(environment, job, delivery.redelivered, solitude));
-    loop {
-        tokio::select! {
-            settlement = &mut settling => return (Some(delivery), Work::Settle(settlement)),
-            () = delivery.voided() => return (None, Work::Void),
-            () = cut.cancelled() => {
-                // Its requests may still land: whoever takes it next has to outwait them.
-                return (Some(delivery), Work::Settle(outwait(settings, back, Timestamp::now())));
-            }
-            () = tokio::time::sleep(settings.longest_hold) => {}
-        }
-        // The step stands still meanwhile, as nobody watches whether it still may go on.
-        delivery = match environment.queue.renew(delivery).await {
-            Ok(renewed) => renewed,
-            Err(error) => {
-                tracing::warn!(job_id = %back.job_id, %error, "cannot keep the delivery");
-                return (None, Work::Void);
-            }
-        };
+    tokio::select! {
+        settlement = settlement(environment, job, redelivered, solitude) => settlement,
+        // Its requests may still land: the next worker has to outwait them.
+        () = cut.cancelled() => outwait(&environment.settings, back, Timestamp::now()),
     }
 }
 

@@ -13,6 +13,7 @@ mod doubt;
 mod environment;
 mod error;
 mod handle;
+mod hold;
 pub mod inspect;
 pub mod leases;
 mod probe;

@@ -38,6 +38,7 @@ pub async fn check_all(harness: &dyn Harness) {
     a_dropped_delivery_comes_back_as_redelivered(harness).await;
     a_settled_delivery_survives_a_crash(harness).await;
     publishing_twice_is_publishing_once(harness).await;
+    a_renewed_delivery_is_one_delivery(harness).await;
     a_consumer_gets_only_what_it_asks_for(harness).await;
     a_cancelled_next_loses_nothing_and_spoils_nothing(harness).await;
     failed_jobs_are_listed_replayed_and_discarded(harness).await;
@@ -142,6 +143,18 @@ async fn a_settled_delivery_survives_a_crash(harness: &dyn Harness) {
     assert_eq!(again.job, *forward);
     let settlement = finish(&again.job);
     settle(&queue, again, settlement).await;
+}
+
+async fn a_renewed_delivery_is_one_delivery(harness: &dyn Harness) {
+    let queue = harness.open().await;
+    publish(&queue, &job(1, Lane::Fresh)).await;
+    let first = next(&queue).await;
+    let renewed = queue.renew(first).await.unwrap_or_else(|error| panic!("{error}"));
+    assert!(!renewed.is_void());
+    assert_eq!(queue.depth().await.map_or(u64::MAX, |depth| depth.open()), 1);
+    let settlement = finish(&renewed.job);
+    settle(&queue, renewed, settlement).await;
+    assert_eq!(queue.depth().await.map_or(u64::MAX, |depth| depth.open()), 0);
 }
 
 async fn publishing_twice_is_publishing_once(harness: &dyn Harness) {

@@ -45,9 +45,24 @@ pub trait JobQueue: Send + Sync {
     async fn discard(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError>;
     /// Fails unless whoever keeps the leases was heard of lately: nothing may be changed otherwise.
     fn contact(&self) -> Result<(), QueueError>;
-    /// Keeps a delivery whose step takes long from being taken away; where that needs another delivery, returns it.
-    async fn renew(&self, delivery: Delivery) -> Result<Delivery, QueueError>;
+    /// Keeps a delivery whose step takes long from being taken away; where that needs another delivery, returns it. Must be
+    /// awaited to its end: the delivery that went in may be void before.
+    async fn renew(&self, delivery: Delivery) -> Result<Delivery, Unrenewed>;
 }
+
+/// A delivery that could not be renewed, and is as valid as before.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Unrenewed {
+    /// The delivery.
+    pub delivery: Box<Delivery>,
+    /// Why.
+    #[source]
+    pub error: QueueError,
+}
+
+/// No delivery is held longer: a broker takes one back after 30 minutes by default, with all others of its channel.
+pub const LONGEST_HELD: Duration = Duration::from_mins(28);
 
 /// The queue could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +131,11 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// Whether another worker gets the job by now, as far as can be known.
+    pub fn is_void(&self) -> bool {
+        self.ticket.as_ref().is_some_and(|ticket| !ticket.is_valid())
+    }
+
     /// Resolves when the delivery is void: somebody else will get the job, and whoever works on it has to stop.
     pub fn voided(&self) -> impl Future<Output = ()> + Send + 'static {
         let lost = self.ticket.as_ref().map(rabbitmq::Ticket::lost);

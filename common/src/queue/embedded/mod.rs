@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use super::{
     Delivery, Depth, FailedFilter, FailedJob, Guard, JobQueue, Lease, QueueError, Settlement, StepSet,
+    Unrenewed,
 };
 use crate::asset::AssetId;
 use crate::fault::guard_stands;
@@ -242,7 +243,7 @@ impl JobQueue for EmbeddedQueue {
     }
 
     /// Nobody takes a row away from the process that owns the file.
-    async fn renew(&self, delivery: Delivery) -> Result<Delivery, QueueError> {
+    async fn renew(&self, delivery: Delivery) -> Result<Delivery, Unrenewed> {
         Ok(delivery)
     }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use lapin::Channel;
 use lapin::options::BasicGetOptions;
 use lapin::types::ShortString;
+use tokio::time::Instant;
 
 use super::super::{FailedFilter, FailedJob, QueueError};
 use super::intake::Taken;
@@ -107,10 +108,11 @@ impl<'a> Pass<'a> {
         while self.left > 0 {
             self.left -= 1;
             let queue = self.topology.failed();
+            let at = Instant::now();
             let Some(got) = answered(self.channel.basic_get(queue, BasicGetOptions::default())).await? else {
                 break;
             };
-            let taken = Taken { message: got.delivery, lost: self.live.lost.clone() };
+            let taken = Taken { message: got.delivery, lost: self.live.lost.clone(), at };
             match Failed::decode(&taken.message.data) {
                 Ok(failed) => return Ok(Some((failed, taken))),
                 Err(error) => tracing::warn!(%error, "a failed job cannot be read; it stays where it is"),

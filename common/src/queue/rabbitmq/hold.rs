@@ -32,8 +32,6 @@ impl RabbitQueue {
             properties: job_properties(job),
             body: held.encode()?,
         };
-        // Before the lock: a broker that takes nothing is waited for by all together.
-        self.publisher.unblocked().await?;
         // One at a time: each looks for its own.
         let _alone = self.renewing.lock().await;
         if !old.is_valid() {
@@ -43,13 +41,15 @@ impl RabbitQueue {
         let channel = live.channel().await?;
         answered(self.topology.declare_hold(&channel, &self.process)).await?;
         let until = Instant::now() + PATIENCE;
-        self.publisher.publish(&message).await?;
+        // A broker that takes nothing is not waited for here: the step goes on meanwhile, and its worker tries again.
+        self.publisher.publish_now(&message).await?;
         let mut strangers = Vec::new();
         let found = self.look_for(job, until, &mut strangers).await;
         for stranger in strangers {
             stranger.give_back().await;
         }
-        // Where it is not found it goes back to its step, and so does the old delivery: two of a job are safe, none is not.
+        // Where it is not found it goes back to its step, and so does the old delivery
+        // if it is not renewed later: two of a job are safe, none is not.
         let taken = found?.ok_or_else(|| {
             QueueError::Unavailable("the job did not come back from its hold in time".to_owned())
         })?;

@@ -29,6 +29,8 @@ const LONGEST_IDLE: Duration = Duration::from_millis(800);
 pub(super) struct Taken {
     pub(super) message: Message,
     pub(super) lost: CancellationToken,
+    /// When it was taken.
+    pub(super) at: Instant,
 }
 
 impl Taken {
@@ -149,6 +151,7 @@ impl Intake {
             let channel = live.channel().await?;
             (live, channel)
         };
+        let at = Instant::now();
         let got = match answered(channel.basic_get(queue.clone(), BasicGetOptions::default())).await {
             Ok(got) => got,
             Err(error) => {
@@ -160,7 +163,7 @@ impl Intake {
         // A delivery is void when its channel closes, not only when its connection is lost.
         let lost = live.lost.clone();
         *held = Some((live, channel));
-        Ok(got.map(|BasicGetMessage { delivery, .. }| Taken { message: delivery, lost }))
+        Ok(got.map(|BasicGetMessage { delivery, .. }| Taken { message: delivery, lost, at }))
     }
 
     fn stashed(&self, queue: &ShortString) -> Option<Taken> {

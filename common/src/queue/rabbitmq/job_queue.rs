@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use lapin::types::ShortString;
 
 use super::super::{
-    Delivery, Depth, FailedFilter, FailedJob, JobQueue, Lease, QueueError, Settlement, StepSet,
+    Delivery, Depth, FailedFilter, FailedJob, JobQueue, LONGEST_HELD, Lease, QueueError, Settlement, StepSet,
+    Unrenewed,
 };
 use super::message::Failed;
 use super::topology::Topology;
@@ -59,8 +60,15 @@ impl JobQueue for RabbitQueue {
 
     async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<(), QueueError> {
         let Delivery { receipt, ticket, .. } = delivery;
+        // The step may have taken hours: the broker is waited for as long as the delivery may be held.
+        if let Some(taken) = ticket.as_ref().and_then(Ticket::taken) {
+            tokio::select! {
+                open = self.publisher.unblocked_until(taken.at + LONGEST_HELD) => open?,
+                () = taken.lost.cancelled() => {}
+            }
+        }
         if !ticket.as_ref().is_some_and(Ticket::is_valid) {
-            // Somebody else gets this job; publishing its successor would make two of it.
+            // Another worker gets this job; publishing its successor would make two of it.
             return Err(QueueError::Unavailable("the delivery was void before the step ended".to_owned()));
         }
         fault::crash_point("settle.before");
@@ -117,19 +125,19 @@ impl JobQueue for RabbitQueue {
         self.contact.check()
     }
 
-    async fn renew(&self, delivery: Delivery) -> Result<Delivery, QueueError> {
-        let Delivery { job, receipt, ticket, .. } = delivery;
-        let Some(old) = ticket.and_then(|ticket| take(&ticket.taken)) else {
-            return Err(QueueError::Broken("the delivery was settled before".to_owned()));
+    async fn renew(&self, delivery: Delivery) -> Result<Delivery, Unrenewed> {
+        let old = delivery.ticket.as_ref().and_then(Ticket::taken);
+        let exchanged = match &old {
+            Some(old) => self.exchange(old, &delivery.job).await,
+            None => Err(QueueError::Broken("the delivery was settled before".to_owned())),
         };
-        drop(receipt);
-        match self.exchange(&old, &job).await {
-            Ok(taken) => Ok(self.delivery(job, taken)),
-            Err(error) => {
-                // Changes nothing if it was acknowledged.
-                old.give_back().await;
-                Err(error)
+        match exchanged {
+            Ok(taken) => {
+                // It was acknowledged, so there is nothing to give back.
+                drop(delivery.ticket.as_ref().and_then(|ticket| take(&ticket.taken)));
+                Ok(self.delivery(delivery.job, taken))
             }
+            Err(error) => Err(Unrenewed { delivery: Box::new(delivery), error }),
         }
     }
 }

@@ -135,7 +135,7 @@ impl std::ops::Deref for RabbitQueue {
 
 /// What the broker needs to know of a delivery.
 pub(super) struct Ticket {
-    taken: Arc<Mutex<Option<Taken>>>,
+    taken: Arc<Mutex<Option<Arc<Taken>>>>,
     lost: CancellationToken,
 }
 
@@ -150,8 +150,13 @@ impl Ticket {
         self.lost.clone()
     }
 
-    fn is_valid(&self) -> bool {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(Taken::is_valid)
+    pub(super) fn is_valid(&self) -> bool {
+        self.taken().is_some_and(|taken| taken.is_valid())
+    }
+
+    /// The message, unless the delivery was settled.
+    fn taken(&self) -> Option<Arc<Taken>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -352,7 +357,7 @@ impl RabbitQueue {
     fn delivery(&self, job: Job, taken: Taken) -> Delivery {
         let (redelivered, deliveries) = (taken.message.redelivered || job.held, taken.deliveries());
         let lost = taken.lost.clone();
-        let taken = Arc::new(Mutex::new(Some(taken)));
+        let taken = Arc::new(Mutex::new(Some(Arc::new(taken))));
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let (returned, in_flight, runtime) =
             (Arc::clone(&taken), Arc::clone(&self.in_flight), Handle::current());
@@ -380,6 +385,6 @@ impl RabbitQueue {
     }
 }
 
-fn take(taken: &Mutex<Option<Taken>>) -> Option<Taken> {
+fn take(taken: &Mutex<Option<Arc<Taken>>>) -> Option<Arc<Taken>> {
     taken.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

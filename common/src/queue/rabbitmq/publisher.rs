@@ -10,12 +10,13 @@ use std::time::Duration;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::time::Instant;
 
 use super::super::QueueError;
 use super::channels::{Channels, discard};
 use super::link::{ANSWER, Link};
 
-/// How long a message waits while the broker takes none; a delivery is held no longer than that for it.
+/// How long a message waits while the broker takes none.
 const BLOCKED_PATIENCE: Duration = Duration::from_mins(5);
 /// How long a message waits for the connection to come back.
 const DOWN_PATIENCE: Duration = Duration::from_secs(30);
@@ -54,15 +55,15 @@ impl Publisher {
 
     /// Waits while the broker takes no messages.
     pub(super) async fn unblocked(&self) -> Result<(), QueueError> {
+        self.unblocked_until(Instant::now() + BLOCKED_PATIENCE).await
+    }
+
+    /// Waits while the broker takes no messages, but no longer than this.
+    pub(super) async fn unblocked_until(&self, until: Instant) -> Result<(), QueueError> {
         let live = self.link.wait(DOWN_PATIENCE).await?;
         let mut blocked = live.blocked.clone();
-        let open = tokio::time::timeout(BLOCKED_PATIENCE, blocked.wait_for(|blocked| !blocked)).await;
-        match open {
-            Ok(_) => Ok(()),
-            Err(_) => {
-                Err(QueueError::Unavailable("the broker takes no messages (memory or disk)".to_owned()))
-            }
-        }
+        let open = tokio::time::timeout_at(until, blocked.wait_for(|blocked| !blocked)).await;
+        open.map_err(|_| takes_nothing()).map(|_| ())
     }
 
     /// Publishes one message; it is durable in its queue when this returns.
@@ -70,6 +71,15 @@ impl Publisher {
     /// # Errors
     /// [`QueueError::UnknownOutcome`]: it may have been taken, and publishing it again may double it.
     pub(super) async fn publish(&self, message: &Message) -> Result<(), QueueError> {
+        self.unblocked().await?;
+        self.publish_now(message).await
+    }
+
+    /// As [`Publisher::publish`], but fails at once where the broker takes no messages.
+    pub(super) async fn publish_now(&self, message: &Message) -> Result<(), QueueError> {
+        if *self.link.live()?.blocked.borrow() {
+            return Err(takes_nothing());
+        }
         let published = self.try_publish(message).await;
         if matches!(published, Err(QueueError::UnknownOutcome(_))) {
             self.unknown.fetch_add(1, Ordering::Relaxed);
@@ -78,7 +88,6 @@ impl Publisher {
     }
 
     async fn try_publish(&self, message: &Message) -> Result<(), QueueError> {
-        self.unblocked().await?;
         let opened = self.channels.take().await?;
         match tokio::time::timeout(ANSWER, send(&opened.channel, message)).await {
             Ok(Ok(())) => Ok(()),
@@ -96,6 +105,10 @@ impl Publisher {
             }
         }
     }
+}
+
+fn takes_nothing() -> QueueError {
+    QueueError::Unavailable("the broker takes no messages (memory or disk)".to_owned())
 }
 
 async fn send(channel: &Channel, message: &Message) -> Result<(), QueueError> {
