@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Time since boot. [`std::time::Instant`] stands still while a machine sleeps; leases and shares do not.
-pub fn since_boot() -> Duration {
-    // The call fails only where the kernel has no such clock; then nothing ever counts as recent.
-    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from)
+/// Time since boot; `None` where the kernel has no such clock, so that nothing counts as recent.
+/// [`std::time::Instant`] stands still while a machine sleeps; leases and shares do not.
+pub fn since_boot() -> Option<Duration> {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).ok().map(Duration::from)
 }

@@ -13,7 +13,7 @@ use super::beat::Beat;
 use super::member::{Admission, Member};
 use super::record::{OperatorPause, Records};
 use super::timing::Timing;
-use crate::boot_clock::since_boot;
+use crate::boot_clock;
 use crate::bynder::{Gate, Paused};
 use crate::job::{Lane, current_lane};
 
@@ -68,6 +68,11 @@ pub struct Figures {
     pub operator_pause: bool,
     /// Members of the egress group, this one included.
     pub members: usize,
+}
+
+/// Without a clock no time passes, so that no place comes in.
+fn since_boot() -> Duration {
+    boot_clock::since_boot().unwrap_or_default()
 }
 
 impl Budget {

@@ -54,25 +54,45 @@ impl Contact {
                 live.lost.run_until_cancelled(answered(channel.basic_qos(1, BasicQosOptions::default())));
             match answer.await {
                 // The answer proves contact at the time of the question, not at its own.
-                Some(Ok(())) => self.heard_at(asked),
+                Some(Ok(())) => self.heard(asked),
                 Some(Err(_)) | None => return,
             }
             tokio::time::sleep(EVERY).await;
         }
     }
 
-    fn heard_at(&self, time: Duration) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(time);
+    fn heard(&self, at: Option<Duration>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     /// Fails unless the broker answered within the last six seconds.
     pub(super) fn check(&self) -> Result<(), QueueError> {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match last {
-            Some(last) if since_boot().saturating_sub(last) < FRESH => Ok(()),
-            Some(_) | None => Err(QueueError::Unavailable(
-                "the broker was not heard of for six seconds; nothing is changed until it answers".to_owned(),
-            )),
+        if is_fresh(last, since_boot()) {
+            return Ok(());
         }
+        Err(QueueError::Unavailable(
+            "the broker was not heard of for six seconds; nothing is changed until it answers".to_owned(),
+        ))
+    }
+}
+
+/// Whether contact at `last` gives the right to change something now. Without a clock it does not.
+fn is_fresh(last: Option<Duration>, now: Option<Duration>) -> bool {
+    last.zip(now).is_some_and(|(last, now)| now.saturating_sub(last) < FRESH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contact_is_fresh_for_six_seconds_and_never_without_a_clock() {
+        let at = |seconds| Some(Duration::from_secs(seconds));
+        assert!(is_fresh(at(100), at(105)));
+        assert!(!is_fresh(at(100), at(106)));
+        assert!(!is_fresh(None, at(5)));
+        assert!(!is_fresh(at(5), None));
+        assert!(!is_fresh(None, None));
     }
 }
