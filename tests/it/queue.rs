@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use common::budget::Budget;
 use common::bynder::Gate;
+use common::job::{Job, Lane};
 use common::ledger::Ledger;
 use common::outcome::Outcome;
 use common::queue::conformance::{Harness, check_all};
 use common::queue::rabbitmq::Settings;
 use common::queue::{JobQueue, RabbitQueue, Settlement, StepSet};
 use common::state::State;
+use futures::FutureExt;
 
 use crate::harness::broker::{Broker, free_ports};
 use crate::harness::fleet::Fleet;
@@ -164,6 +166,28 @@ async fn a_deployed_broker_knows_a_user_with_the_documented_rights_and_an_admini
     let _worker = fleet.worker();
     fleet.sync().await.assert_code(0);
     assert!(fleet.bench.sandbox.audit().assets.iter().all(is_protected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_fetched_as_taking_ends_goes_back_to_its_queue_unmarked() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::new(State::open(directory.path()).unwrap());
+    let settings = settings("unclaimed".to_owned()).await;
+    let (queue, other) = (
+        RabbitQueue::open(&settings, Some(ledger), PATIENCE).await.unwrap(),
+        RabbitQueue::open(&settings, None, PATIENCE).await.unwrap(),
+    );
+    // In the queue that is fetched from first.
+    let job = Job { lane: Lane::Fresh, ..crate::broker_faults::job("A1") };
+    queue.publish(&job).await.unwrap();
+    until_async(async || other.depth().await.is_ok_and(|depth| depth.submit_fresh == 1)).await;
+    // Cancelled while it fetches, as by a pause; it is not asked for again.
+    assert!(queue.next(StepSet::SUBMIT).now_or_never().is_none());
+    until_async(async || other.depth().await.is_ok_and(|depth| depth.submit_fresh == 0)).await;
+    let again = tokio::time::timeout(PATIENCE, other.next(StepSet::ALL)).await.unwrap().unwrap();
+    assert!(!again.redelivered, "it counts as lost by a worker");
+    let event = again.job.ended(Outcome::Gone, jiff::Timestamp::now());
+    other.settle(again, Settlement::Finish(Box::new(event))).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use lapin::Channel;
 use lapin::message::{BasicGetMessage, Delivery as Message};
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions};
 use lapin::types::{AMQPValue, ShortString};
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -85,6 +85,8 @@ struct Shared {
     channel: AsyncMutex<Option<(Live, Channel)>>,
     /// Fetched for somebody who went away meanwhile.
     stash: Mutex<Vec<(ShortString, Taken)>>,
+    /// Something came into the stash.
+    fetched: Notify,
     idle: Mutex<HashMap<ShortString, Idle>>,
 }
 
@@ -133,6 +135,7 @@ impl Intake {
             intake.note(&wanted, taken.is_some());
             if let Some(taken) = taken {
                 intake.stash().push((wanted, taken));
+                intake.shared.fetched.notify_one();
             }
             Ok::<_, QueueError>(())
         });
@@ -202,8 +205,13 @@ impl Intake {
         self.stash().len()
     }
 
-    /// What was fetched for somebody who went away.
-    pub(super) fn leftovers(&self) -> Vec<Taken> {
-        std::mem::take(&mut *self.stash()).into_iter().map(|(_, taken)| taken).collect()
+    /// Resolves when a message was fetched.
+    pub(super) async fn fetched(&self) {
+        self.shared.fetched.notified().await;
+    }
+
+    /// Takes out what was fetched this long ago, for a caller that went away.
+    pub(super) fn unclaimed(&self, age: Duration) -> Vec<Taken> {
+        self.stash().extract_if(.., |(_, taken)| taken.at.elapsed() >= age).map(|(_, taken)| taken).collect()
     }
 }

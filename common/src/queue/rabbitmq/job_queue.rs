@@ -51,8 +51,17 @@ impl JobQueue for RabbitQueue {
                     tracing::warn!(%error, "a message that is no job goes to the dead letters");
                     let id = taken.message.properties.message_id().as_ref().map(ShortString::as_str);
                     let id = Failed::unreadable(&taken.message.data, id, &error).event.job_id;
-                    self.to_queue(self.topology.dead(), &id, taken.message.data.clone()).await?;
-                    taken.acknowledge().await?;
+                    // On a task of its own: this may be cancelled, and the message would be lost sight of.
+                    let queue = self.clone();
+                    let buried = tokio::spawn(async move {
+                        let (dead, body) = (queue.topology.dead(), taken.message.data.clone());
+                        let sent = queue.to_queue(dead, &id, body).await;
+                        if sent.is_err() || taken.acknowledge().await.is_err() {
+                            taken.give_back().await;
+                        }
+                        sent
+                    });
+                    buried.await.map_err(|error| QueueError::Broken(error.to_string()))??;
                 }
             }
         }

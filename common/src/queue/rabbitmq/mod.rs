@@ -19,6 +19,7 @@ mod message;
 mod producer;
 mod publisher;
 mod roll_call;
+mod stash;
 mod tie;
 mod topology;
 
@@ -123,6 +124,7 @@ pub struct Inner {
     /// Acknowledging several outcomes at once is for one at a time.
     folding: tokio::sync::Mutex<()>,
     _keeping: DropGuard,
+    _sweeping: DropGuard,
 }
 
 impl std::ops::Deref for RabbitQueue {
@@ -192,6 +194,7 @@ impl RabbitQueue {
         let lease_link = Arc::new(Link::start(target, "leases"));
         let contact = Contact::default();
         let keeping = contact.keep(Arc::clone(&lease_link));
+        let sweeping = CancellationToken::new();
         let inner = Inner {
             publisher: Publisher::new(publishing)?,
             work: Intake::new(Arc::clone(&consume_link)),
@@ -210,8 +213,11 @@ impl RabbitQueue {
             renewing: tokio::sync::Mutex::default(),
             folding: tokio::sync::Mutex::default(),
             _keeping: keeping,
+            _sweeping: sweeping.clone().drop_guard(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        stash::keep_empty(&inner, sweeping);
+        Ok(Self { inner })
     }
 
     /// Waits for the first answer of the broker.
@@ -261,22 +267,6 @@ impl RabbitQueue {
         self.publisher.unknown_outcomes()
     }
 
-    /// Sends back what was taken and nobody worked on. Given back instead, it would count as the job of a worker that
-    /// died, and be outwaited.
-    pub async fn close(&self) {
-        for taken in self.work.leftovers() {
-            let sent = match Job::decode(&taken.message.data) {
-                Ok(job) if !taken.message.redelivered && !job.held => {
-                    self.publish_job(job, None).await.is_ok()
-                }
-                Ok(_) | Err(_) => false,
-            };
-            if !sent || taken.acknowledge().await.is_err() {
-                taken.give_back().await;
-            }
-        }
-    }
-
     /// Turns a message that the broker or a reader gave up on into a failed job with an outcome, if there is one.
     ///
     /// # Errors
@@ -299,9 +289,15 @@ impl RabbitQueue {
                 Failed::unreadable(&message.data, id, &error)
             }
         };
-        self.to_queue(self.topology.failed(), &failed.event.job_id, failed.encode()?).await?;
-        self.report(&failed.event).await?;
-        taken.acknowledge().await?;
+        let buried = async {
+            self.to_queue(self.topology.failed(), &failed.event.job_id, failed.encode()?).await?;
+            self.report(&failed.event).await?;
+            taken.acknowledge().await
+        };
+        if let Err(error) = buried.await {
+            taken.give_back().await;
+            return Err(error);
+        }
         let Failed { event, job, unreadable } = failed;
         Ok(Some(FailedJob { job, event, unreadable }))
     }
