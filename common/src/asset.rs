@@ -249,9 +249,8 @@ impl AssetDetail {
     /// `None` means unknown. A list without flags, or with several, says nothing: the lowest of its versions is most often
     /// the oldest file, and protecting that one would put it on top of the newest.
     pub fn active(&self) -> Option<u32> {
-        let mut flagged = self.versions.iter().filter(|version| version.active == Some(true));
-        if let (Some(one), None) = (flagged.next(), flagged.next()) {
-            return Some(one.number);
+        if let Some(flagged) = self.flagged() {
+            return Some(flagged);
         }
         match (self.asset.active_version, self.versions.as_slice()) {
             (named, []) => named,
@@ -259,6 +258,17 @@ impl AssetDetail {
             (None, [only]) if only.active != Some(false) => Some(only.number),
             (None, _) => None,
         }
+    }
+
+    /// The one version that is flagged as active.
+    fn flagged(&self) -> Option<u32> {
+        let mut flagged = self.versions.iter().filter(|version| version.active == Some(true));
+        flagged.next().filter(|_| flagged.next().is_none()).map(|version| version.number)
+    }
+
+    /// Whether the portal says which version is active, also where there are several.
+    pub fn says_active(&self) -> bool {
+        self.flagged().is_some() || self.asset.active_version.is_some()
     }
 
     /// The highest version number the asset has; `None` where the portal lists no versions.

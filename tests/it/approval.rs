@@ -141,6 +141,6 @@ async fn a_fleet_looks_once_whether_its_saves_show_and_then_knows() {
     let ended = fleet.sync().await.assert_code(0).summary();
     assert_eq!(ended["watermarked"], 12, "{ended}");
     assert!(fleet.bench.sandbox.audit().assets.iter().all(|asset| saved_versions(asset) == 1));
-    // One look before each save, and one after the first.
-    assert_eq!(fleet.requests("bynder.asset"), 13);
+    // One look before each save, one before the first submit, and one after the first save.
+    assert_eq!(fleet.requests("bynder.asset"), 14);
 }

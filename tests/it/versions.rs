@@ -34,7 +34,7 @@ async fn an_asset_of_three_versions_is_protected_from_the_third_however_the_port
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nothing_says_which_version_is_active_the_job_fails_by_name_and_saves_nothing() {
+async fn where_nothing_says_which_version_is_active_the_job_fails_by_name_and_pays_for_nothing() {
     for mode in ["version", "copy", "additional"] {
         let options =
             Options { version_flags: VersionFlags::Missing, names_active_version: false, ..quick() };
@@ -51,6 +51,7 @@ async fn where_nothing_says_which_version_is_active_the_job_fails_by_name_and_sa
         assert!(failure.reason.contains(&id) && failure.reason.contains("the active one"), "{failure:?}");
         let asset = bench.asset(&id);
         assert_eq!((asset.made, asset.versions.len()), (0, 3), "{mode}");
+        assert_eq!(bench.sandbox.stats().requests.get("imatag.submit"), None, "{mode}");
         assert_clean(&bench.sandbox.audit());
         let doctor = bench.run(&["doctor"]).await;
         assert!(doctor.assert_code(3).out.contains("FAIL  Bynder versions"), "{doctor:#?}");

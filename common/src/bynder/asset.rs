@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde::de::DeserializeOwned;
 
@@ -40,12 +41,25 @@ impl Bynder {
         &self,
         mut detail: AssetDetail,
     ) -> Result<AssetDetail, BynderError> {
+        self.inner.says_active.store(detail.says_active(), Ordering::Relaxed);
+        let _ = self.inner.looked.set(());
         let (None, Some(top)) = (detail.active(), detail.top()) else { return Ok(detail) };
         // A place that was taken for the call after this one stays its own.
         let bynder = Self { places: None, ..self.clone() };
         let row = bynder.row(&detail.asset.id).await?;
         detail.asset.active_version = row.and_then(|row| row.active_version).filter(|active| *active == top);
         Ok(detail)
+    }
+
+    /// Whether single GETs say which version is active, as the latest one showed; the first of a process is made to find out.
+    /// Where they do not, a row cannot replace them: it does not show the versions that leave the active one open.
+    pub async fn says_active(&self, id: &AssetId) -> Result<bool, BynderError> {
+        let look = async || self.asset(id).await.map(|_| ());
+        match self.inner.looked.get_or_try_init(look).await {
+            Ok(()) => Ok(self.inner.says_active.load(Ordering::Relaxed)),
+            Err(BynderError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// An asset's row in the listing, fetched together with whatever others ask for at the same time; `None` if the

@@ -26,6 +26,7 @@ mod written_fields;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -111,6 +112,10 @@ struct Inner {
     parts_under_way: Semaphore,
     polls: Together<ImportId, ImportState>,
     rows: Together<AssetId, Asset>,
+    /// Set once the process has made a single GET.
+    looked: OnceCell<()>,
+    /// Whether the latest single GET said which version is active.
+    says_active: AtomicBool,
     /// The same for all files, so it is asked for once.
     upload_endpoint: OnceCell<Url>,
 }
@@ -131,6 +136,8 @@ impl Bynder {
             parts_under_way: Semaphore::new(upload::MOST_PARTS_UNDER_WAY),
             polls: Together::default(),
             rows: Together::default(),
+            looked: OnceCell::new(),
+            says_active: AtomicBool::new(false),
             upload_endpoint: OnceCell::new(),
         };
         Ok(Self { inner: Arc::new(inner), places: None })

@@ -168,8 +168,8 @@ async fn find(
 }
 
 /// Looks at the asset before its watermark is paid for: the job may have waited for days, and another job of the asset may
-/// have protected it. The row is shared with other jobs and lags; where Imatag cannot be asked for the file, only a
-/// single GET is good enough. `None`: nothing has changed.
+/// have protected it. The row is shared with other jobs and lags; where Imatag cannot be asked for the file, or the portal
+/// leaves open which version is active, only a single GET is good enough. `None`: nothing has changed.
 async fn changed(
     environment: &Environment,
     job: &mut Job,
@@ -181,6 +181,7 @@ async fn changed(
     let name = &environment.settings.metaproperty.name;
     let known = Known { base: job.base, marker: marker_before, written: job.effects.marked };
     if environment.imatag.can_find()
+        && environment.bynder.says_active(&job.asset_id).await?
         && let Some(row) = environment.bynder.row(&job.asset_id).await?
         && stands_as_known(known, &row, &row.marker(name))
     {
@@ -201,7 +202,11 @@ async fn changed(
         Standing::OptedOut(theirs) => StepEnd::Ended(Outcome::Superseded { ours: None, theirs }),
         Standing::VersionsUnknown => StepEnd::failed(
             FailureClass::Refused,
-            format!("Bynder does not tell the versions of asset {}; nothing was submitted", job.asset_id),
+            format!(
+                "Bynder does not say which version of asset {} is the active one, so it is not known which file to protect; \
+                 nothing was submitted. `connector doctor` checks the portal for it",
+                job.asset_id
+            ),
         ),
     };
     Ok(Some(end))
