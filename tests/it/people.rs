@@ -8,10 +8,10 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use sandbox::faults::{Action, Faults, Moment, Rule};
-use sandbox::{Attached, Edit, NewAsset, NewVersion, Sandbox};
+use sandbox::{Attached, Edit, NewAsset, NewFile, NewVersion, Sandbox};
 
 use crate::harness::fleet::Fleet;
-use crate::harness::scene::rule;
+use crate::harness::scene::{once, rule, unavailable};
 use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick, until, until_async};
 
 /// One thing a person may do.
@@ -196,5 +196,47 @@ async fn what_people_hung_on_an_asset_stays_on_it_and_the_first_file_keeps_its_f
     })
     .await;
     // Collections, usage and public links are among what the audit holds against what people had.
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_names_a_persons_version_is_taken_back_when_the_job_fails() {
+    let bench = Bench::new(quick()).await;
+    bench.set_request_timeout(15);
+    bench.reconfigure("request_timeout", "max_attempts = 1\nrequest_timeout");
+    // As long as the watermarked file will be: only its hash says that it is not the connector's.
+    let long = Some(1 << 20);
+    let id = bench
+        .sandbox
+        .add_asset(NewAsset { file: long.map(NewFile::Striped), ..picture("one.tif", 1) })
+        .unwrap();
+    for work in [
+        NewVersion { large: long, seed: Some(9), ..NewVersion::default() },
+        NewVersion { restore: Some(1), ..NewVersion::default() },
+    ] {
+        bench.sandbox.new_version(&id, &work).unwrap().unwrap();
+    }
+    bench.until_listed().await;
+    // The job fails before it looks: the row, by which it marked, shows the active version and none above it.
+    bench.sandbox.set_faults(once("bynder.poll", Moment::Before, unavailable()));
+    bench.sync().await.assert_code(6);
+    bench.until_listed().await;
+    assert_eq!(bench.sandbox.stats().requests.get("bynder.save"), None);
+    let asset = bench.asset(&id);
+    assert_eq!((asset.marker.as_deref().unwrap_or_default(), asset.versions.len()), ("", 2));
+    assert!(
+        bench.sandbox.stats().requests["bynder.modify"] > 1,
+        "no record was written; this proves nothing"
+    );
+    assert_clean(&bench.sandbox.audit());
+    // Their version, made active again, is protected as any other.
+    bench
+        .sandbox
+        .new_version(&id, &NewVersion { restore: Some(2), ..NewVersion::default() })
+        .unwrap()
+        .unwrap();
+    bench.until_listed().await;
+    bench.run(&["sync", "--full", "--retry-failed", "--json", "--quiet"]).await.assert_code(0);
+    assert!(is_protected(&bench.asset(&id)));
     assert_clean(&bench.sandbox.audit());
 }

@@ -34,3 +34,8 @@ pub(crate) fn once(endpoint: &str, moment: Moment, action: Action) -> Faults {
 pub(crate) fn rule(endpoint: &str, times: Option<u64>, action: Action) -> Rule {
     Rule { endpoint: endpoint.to_owned(), probability: 1.0, skip: 0, times, moment: Moment::Before, action }
 }
+
+/// A service that is not at work.
+pub(crate) fn unavailable() -> Action {
+    Action::Answer { status: 503, body: String::new(), content_type: "text/plain".to_owned() }
+}

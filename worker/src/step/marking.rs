@@ -1,10 +1,11 @@
 //! Writing the marker, and taking back what it says too early.
 
-use common::asset::AssetId;
-use common::hash::ContentHash;
+use common::asset::{AssetDetail, AssetId, FileVersion};
 use common::job::Job;
-use common::marker::{Kin, Marker, Records, Status};
+use common::marker::{Kin, Marker, Record, Records, Status};
 use jiff::Timestamp;
+
+use super::save::download_hash;
 
 use crate::environment::{Environment, Settings};
 use crate::error::StepError;
@@ -54,29 +55,95 @@ pub(super) async fn retract(
     let Some(watermarked) = job.effects.watermarked.as_ref().map(|facts| facts.sha256) else {
         return Ok(());
     };
-    if retract_from(environment, &job.asset_id, job.base, watermarked, marker, status).await? {
+    let before = Marker::parse(job.marker_text.as_deref());
+    let pending = |record: &Record| record.watermarked == watermarked && record.version > job.base;
+    if let Some(records) = taken_back(marker, before, pending) {
+        write_with(environment, &job.asset_id, &records, status).await?;
         job.effects.marked = None;
     }
     Ok(())
 }
 
-/// Takes back the record of this file above version `base`; whether there was one.
-pub(super) async fn retract_from(
+/// Takes back a record that a failed job wrote ahead of a save. It stays where a version of the asset holds its file: the
+/// save happened. Returns whether there was anything to take back.
+pub(super) async fn withdraw(
     environment: &Environment,
+    job: &mut Job,
     asset: &AssetId,
-    base: u32,
-    watermarked: ContentHash,
-    marker: Marker,
+    ahead: Record,
+    before: Marker,
     status: Status<'_>,
 ) -> Result<bool, StepError> {
-    let Marker::Ours(records) = marker else {
-        return Ok(false);
-    };
-    let pending =
-        |record: &&common::marker::Record| record.watermarked == watermarked && record.version > base;
-    let Some(record) = records.iter().find(pending).copied() else {
-        return Ok(false);
-    };
-    write_with(environment, asset, &records.without(&record), status).await?;
+    let detail = environment.bynder.asset(asset).await?;
+    for version in may_hold(&detail, &ahead) {
+        if download_hash(environment, job, asset, version).await?.sha256() == ahead.watermarked {
+            return Ok(false);
+        }
+    }
+    let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+    let Some(records) = taken_back(marker, before, |record| *record == ahead) else { return Ok(false) };
+    write_with(environment, asset, &records, status).await?;
     Ok(true)
+}
+
+/// The versions that may hold the file of a record written ahead, by their numbers and lengths.
+fn may_hold(detail: &AssetDetail, ahead: &Record) -> Vec<u32> {
+    let holds = |version: &&FileVersion| {
+        version.number >= ahead.version && version.bytes.is_none_or(|bytes| bytes == ahead.bytes)
+    };
+    detail.versions.iter().filter(holds).map(|version| version.number).collect()
+}
+
+/// The marker without the pending record, which was not there before. A record that it took the place of comes back,
+/// unless others wrote into the marker since. `None`: there is no such record.
+fn taken_back(marker: Marker, before: Marker, pending: impl Fn(&Record) -> bool) -> Option<Records> {
+    let Marker::Ours(records) = marker else { return None };
+    let before = before.into_records().unwrap_or_default();
+    let pending = records.iter().find(|record| pending(record) && !before.contains(record)).copied()?;
+    let undone = before.clone().with(pending) == records;
+    Some(if undone { before } else { records.without(&pending) })
+}
+
+#[cfg(test)]
+mod tests {
+    use common::asset::samples::detail;
+    use common::hash::ContentHash;
+
+    use super::*;
+
+    fn record(file: u8, version: u32) -> Record {
+        let [original, watermarked] = [file, file + 100].map(|byte| ContentHash::from_bytes([byte; 32]));
+        Record { original, watermarked, version, bytes: 500 }
+    }
+
+    fn marker(records: &[Record]) -> Marker {
+        let records = records.iter().rev().fold(Records::default(), |records, record| records.with(*record));
+        Marker::parse(Some(&records.to_string()))
+    }
+
+    fn left(now: &[Record], before: &[Record]) -> Option<String> {
+        let ahead = record(1, 3);
+        taken_back(marker(now), marker(before), |record| *record == ahead).map(|records| records.to_string())
+    }
+
+    #[test]
+    fn what_was_in_the_marker_before_a_record_was_written_ahead_is_in_it_again_once_that_is_taken_back() {
+        let (ahead, old, others) = (record(1, 3), record(1, 2), record(2, 1));
+        let text =
+            |records: &[Record]| marker(records).into_records().ok().map(|records| records.to_string());
+        assert_eq!(left(&[ahead], &[]).as_deref(), Some(""));
+        // Two records of one file are never in a marker, so the old one had to make room.
+        assert_eq!(left(&[ahead, others], &[old, others]), text(&[old, others]));
+        assert_eq!(left(&[record(4, 4), ahead], &[old]), text(&[record(4, 4)]));
+        assert_eq!(left(&[old], &[old]), None);
+        assert_eq!(left(&[ahead], &[ahead]), None);
+    }
+
+    #[test]
+    fn a_save_may_have_made_any_version_as_long_as_its_file_from_the_foretold_number_on() {
+        assert_eq!(may_hold(&detail(&[500, 500, 500, 400, 500], 1), &record(1, 3)), [3, 5]);
+        let mut unknown = detail(&[500, 500, 500], 1);
+        unknown.versions[2].bytes = None;
+        assert_eq!(may_hold(&unknown, &record(1, 3)), [3]);
+    }
 }

@@ -13,7 +13,7 @@ mod transfer;
 use common::config::OutputMode;
 use common::fault;
 use common::job::{Job, Step};
-use common::marker::Status;
+use common::marker::{Marker, Status};
 use common::outcome::{Failure, FailureClass, Outcome, Reason};
 
 use crate::doubt;
@@ -98,24 +98,18 @@ pub(crate) fn wrote_ahead(job: &Job) -> bool {
 pub(crate) async fn withdraw_marker(environment: &Environment, job: &mut Job, outcome: &Outcome) {
     copy::withdraw(environment, job).await;
     let Some(ahead) = job.effects.marked else { return };
-    let withdrawn = async {
-        let detail = environment.bynder.asset(&job.asset_id).await?;
-        // A copy of this job, as a lost confirmation leaves one, may have made that version meanwhile.
-        if detail.top().is_some_and(|top| top >= ahead.version) {
-            return Ok(());
-        }
-        let marker = detail.asset.marker(&environment.settings.metaproperty.name);
-        let status = match outcome {
-            Outcome::Failed(failure) => Status::Failed(failure),
-            Outcome::Watermarked { .. }
-            | Outcome::AlreadyProtected
-            | Outcome::Superseded { .. }
-            | Outcome::AwaitingApproval
-            | Outcome::Gone => Status::Unprotected,
-        };
-        marking::retract(environment, job, marker, status).await
+    let status = match outcome {
+        Outcome::Failed(failure) => Status::Failed(failure),
+        Outcome::Watermarked { .. }
+        | Outcome::AlreadyProtected
+        | Outcome::Superseded { .. }
+        | Outcome::AwaitingApproval
+        | Outcome::Gone => Status::Unprotected,
     };
-    if let Err(error) = withdrawn.await {
-        tracing::warn!(asset_id = %job.asset_id, %error, "the marker could not be taken back");
+    let (asset, before) = (job.asset_id.clone(), Marker::parse(job.marker_text.as_deref()));
+    match marking::withdraw(environment, job, &asset, ahead, before, status).await {
+        Ok(true) => job.effects.marked = None,
+        Ok(false) => {}
+        Err(error) => tracing::warn!(asset_id = %asset, %error, "the marker could not be taken back"),
     }
 }

@@ -195,18 +195,12 @@ fn meddled(job: &Job, copy: &AssetId) -> StepEnd {
 
 /// Takes back what a failed job wrote on a copy ahead of a save that will not come. A failure here is only logged.
 pub(in super::super) async fn withdraw(environment: &Environment, job: &mut Job) {
-    let Some(renewal) = job.effects.renewal.clone().filter(|renewal| renewal.marked.is_some()) else {
-        return;
-    };
-    let Some(watermarked) = job.effects.watermarked.as_ref().map(|facts| facts.sha256) else { return };
-    let withdrawn = async {
-        let detail = environment.bynder.asset(&renewal.copy).await?;
-        let marker = detail.asset.marker(&environment.settings.metaproperty.name);
-        let top = detail.top().unwrap_or(renewal.top);
-        marking::retract_from(environment, &renewal.copy, top, watermarked, marker, Status::Unprotected).await
-    };
-    if let Err(error) = withdrawn.await {
-        tracing::warn!(asset_id = %renewal.copy, error = %error, "the marker of a copy could not be taken back");
+    let Some(renewal) = job.effects.renewal.take_if(|renewal| renewal.marked.is_some()) else { return };
+    let Some(ahead) = renewal.marked else { return };
+    let before = Marker::parse(renewal.marker_text.as_deref());
+    let withdrawn =
+        marking::withdraw(environment, job, &renewal.copy, ahead, before, Status::Unprotected).await;
+    if let Err(error) = withdrawn {
+        tracing::warn!(asset_id = %renewal.copy, %error, "the marker of a copy could not be taken back");
     }
-    job.effects.renewal = None;
 }
