@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use common::outcome::{FailureClass, Outcome};
 use common::queue::JobQueue;
-use lapin::options::BasicPublishOptions;
+use lapin::options::{BasicGetOptions, BasicNackOptions, BasicPublishOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
+use sandbox::AuditedAsset;
 use sandbox::faults::{Action, Faults, Moment, of_all_kinds};
 
 use crate::harness::broker::{Broker, free_ports};
 use crate::harness::fleet::{Fleet, ended};
 use crate::harness::page::shows;
-use crate::harness::scene::{every, slow};
+use crate::harness::scene::{every, slow, unavailable};
 use crate::harness::scrape::Scrape;
 use crate::harness::{assert_clean, is_protected, picture, quick, until, until_async};
 
@@ -92,6 +93,53 @@ async fn an_asset_that_kills_its_worker_fails_alone() {
         Outcome::Failed(failure) if failure.class == FailureClass::Exhausted && failure.reason.contains("kills")));
     assert_eq!(failed[0].event.asset_id.as_str(), ids[5]);
     assert_clean(&fleet.bench.sandbox.audit());
+}
+
+/// Delivers the message that waits at the save again and again without an end, until the broker gives it up.
+async fn lose_deliveries(fleet: &Fleet) {
+    let url = Broker::shared().await.url();
+    let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let work = format!("{}.save", fleet.prefix);
+    for _ in 0..100 {
+        let got = channel.basic_get(work.as_str().into(), BasicGetOptions::default()).await.unwrap();
+        let Some(got) = got else { return };
+        let again = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+        got.delivery.acker.nack(again).await.unwrap();
+    }
+    panic!("the broker does not give the message up");
+}
+
+/// The asset of a job that the broker gave up after it wrote ahead, with this trouble at its save.
+async fn given_up(trouble: Faults) -> AuditedAsset {
+    let fleet = Fleet::new(quick()).await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.bench.sandbox.set_faults(trouble);
+    let mut worker = fleet.worker();
+    fleet.publish().await.assert_code(0);
+    until(|| fleet.requests("bynder.save") > 0).await;
+    worker.kill().await.unwrap();
+    assert!(fleet.bench.asset(&id).marker.is_some());
+    let queue = fleet.queue().await;
+    until_async(async || queue.depth().await.unwrap().save == 1).await;
+    lose_deliveries(&fleet).await;
+    fleet.bench.sandbox.set_faults(Faults::default());
+    let _heir = fleet.worker();
+    until_async(async || !fleet.failed().await.is_empty()).await;
+    let failed = fleet.failed().await;
+    let Outcome::Failed(failure) = &failed[0].event.outcome else { panic!("{failed:?}") };
+    assert_eq!(failure.class, FailureClass::Exhausted, "{failure:?}");
+    fleet.bench.until_listed().await;
+    assert_clean(&fleet.bench.sandbox.audit());
+    fleet.bench.asset(&id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_the_broker_gave_up_leaves_the_marker_as_it_was_unless_its_save_happened() {
+    let never_saved = given_up(every("bynder.save", Moment::Before, unavailable())).await;
+    assert_eq!((never_saved.marker.as_deref().unwrap_or_default(), never_saved.versions.len()), ("", 1));
+    let saved = given_up(every("bynder.save", Moment::After, Action::Reset)).await;
+    assert_eq!((is_protected(&saved), saved.versions.len()), (true, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

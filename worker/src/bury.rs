@@ -1,31 +1,60 @@
-//! The end of messages that nobody could work on.
+//! The end of messages that the broker gave up.
 
 use std::time::Duration;
 
-use common::job::Job;
-use common::queue::{FailedJob, RabbitQueue};
-use common::telemetry::Metrics;
+use common::queue::{Dead, FailedJob, JobQueue, QueueError, RabbitQueue, Settlement};
+use jiff::Timestamp;
+use tracing::Instrument;
 
+use crate::environment::Environment;
+use crate::handle::closing;
+use crate::lost::dead;
 use crate::settle::tell_end;
 
-/// How often messages that the broker gave up on are looked for.
+/// How often messages that the broker gave up are looked for.
 const BURY: Duration = Duration::from_secs(5);
 
-/// Takes care of what nobody could work on; one of the workers gets each.
-pub(crate) async fn bury(queue: RabbitQueue, metrics: Metrics) {
+/// Settles the jobs that the broker gave up; one of the workers gets each.
+pub(crate) async fn bury(queue: RabbitQueue, environment: Environment) {
     loop {
-        match queue.bury_dead().await {
-            Ok(Some(FailedJob { job, event, .. })) => {
-                let trace_id = job.as_ref().and_then(Job::trace_id);
-                let (run_id, step) = (&event.run_id, job.as_ref().map(|job| job.step.name()));
-                let span = tracing::error_span!("burial", %run_id, step, trace_id);
-                span.in_scope(|| tell_end(&event));
-                metrics.job_ended(&event.outcome, job.as_ref().map_or(event.at, |job| job.created_at));
-                continue;
+        match bury_one(&queue, &environment).await {
+            Ok(true) => {}
+            Ok(false) => tokio::time::sleep(BURY).await,
+            Err(error) => {
+                tracing::debug!(%error, "cannot settle dead letters");
+                tokio::time::sleep(BURY).await;
             }
-            Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "cannot look for dead letters"),
         }
-        tokio::time::sleep(BURY).await;
     }
+}
+
+/// Whether there was a dead letter.
+async fn bury_one(queue: &RabbitQueue, environment: &Environment) -> Result<bool, QueueError> {
+    match queue.dead().await? {
+        None => return Ok(false),
+        Some(Dead::Unreadable(buried)) => {
+            let FailedJob { event, .. } = *buried;
+            tracing::error_span!("burial", run_id = %event.run_id).in_scope(|| tell_end(&event));
+            environment.metrics.job_ended(&event.outcome, event.at);
+        }
+        Some(Dead::Job(delivery)) => {
+            let job = delivery.job.clone();
+            let span = tracing::error_span!(
+                "burial", run_id = %job.run_id, step = job.step.name(), trace_id = job.trace_id()
+            );
+            let published = job.created_at;
+            let settling =
+                async { closing(environment, dead(&environment.settings, job, Timestamp::now())).await };
+            let settlement = settling.instrument(span).await;
+            let ended = match &settlement {
+                Settlement::Fail { event, .. } => Some(event.outcome.clone()),
+                Settlement::Forward(_) | Settlement::Wait { .. } | Settlement::Finish(_) => None,
+            };
+            queue.settle(*delivery, settlement).await?;
+            if let Some(outcome) = ended {
+                environment.metrics.job_ended(&outcome, published);
+            }
+        }
+    }
+    Ok(true)
 }

@@ -15,7 +15,8 @@ use crate::breaker::Pace;
 use crate::decide::suspect_rung;
 use crate::environment::{Environment, Settings};
 use crate::hold::hold;
-use crate::settle::{conclude, lost, outwait, outwaited, park};
+use crate::lost::{lost, outwait, outwaited};
+use crate::settle::{conclude, park};
 use crate::solitude::Solitude;
 use crate::step;
 
@@ -107,7 +108,7 @@ async fn work(
     tokio::select! {
         settlement = settlement(environment, job, redelivered, solitude) => settlement,
         // Its requests may still land: the next worker has to outwait them.
-        () = cut.cancelled() => outwait(&environment.settings, back, Timestamp::now()),
+        () = cut.cancelled() => outwait(&environment.settings, back),
     }
 }
 
@@ -122,12 +123,12 @@ async fn settlement(
     if redelivered {
         job.suspect_now();
         if guard_stands(Guard::SuspectWait) {
-            return closing(environment, lost(settings, job, Timestamp::now())).await;
+            return lost(settings, job);
         }
     }
     let mut job = match outwaited(settings, job, Timestamp::now()) {
         Ok(job) => job,
-        Err(waits) => return *waits,
+        Err(settlement) => return closing(environment, *settlement).await,
     };
     let _place = if job.lost_deliveries >= LOST_TO_RUN_ALONE {
         let Some(place) = solitude.alone().await else { return wait_to_be_alone(settings, job) };
@@ -145,7 +146,7 @@ async fn settlement(
 
 /// The end of a failed job takes its marker back, under the asset's lease: while a request of the job may still land the
 /// lease is kept, and the job waits and looks once more instead of ending.
-async fn closing(environment: &Environment, settlement: Settlement) -> Settlement {
+pub(crate) async fn closing(environment: &Environment, settlement: Settlement) -> Settlement {
     let Settlement::Fail { mut job, event } = settlement else { return settlement };
     if !step::wrote_ahead(&job) {
         return Settlement::Fail { job, event };

@@ -16,6 +16,7 @@ mod handle;
 mod hold;
 pub mod inspect;
 pub mod leases;
+mod lost;
 mod probe;
 mod program;
 pub mod settle;

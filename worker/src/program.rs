@@ -152,7 +152,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         metrics,
         settings: Arc::new(settings),
     };
-    tokio::spawn(end.run_until_cancelled_owned(bury(queue.clone(), environment.metrics.clone())));
+    tokio::spawn(end.run_until_cancelled_owned(bury(queue.clone(), environment.clone())));
     tracing::info!(concurrency = config.worker.concurrency, "at work");
     Box::pin(crate::consume(environment, stop, config.worker.grace.0)).await;
     drop(membership);

@@ -15,8 +15,6 @@ use crate::environment::Settings;
 use crate::error::{StepError, Verdict};
 use crate::step::{StepEnd, Wait};
 
-/// Deliveries in a row that may be lost with their worker.
-const MOST_LOST_DELIVERIES: u32 = 20;
 /// How seldom a job looks whether a service has finished.
 const LONGEST_IDLE_RUNG: Duration = Duration::from_mins(2);
 
@@ -88,38 +86,6 @@ pub fn conclude(
     }
 }
 
-/// The settlement of a delivery that was lost with its worker, which may have requests under way; or, if there were
-/// too many of those, the failure of a job that may be what kills them.
-pub fn lost(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
-    job.lost_deliveries = job.lost_deliveries.saturating_add(1);
-    if job.lost_deliveries >= MOST_LOST_DELIVERIES {
-        let reason = format!(
-            "its delivery was lost {} times in the step {}; it may be what kills the process. Look at the file, then replay",
-            job.lost_deliveries,
-            job.step.name()
-        );
-        let failure = Failure { class: FailureClass::Exhausted, reason: reason.into(), request_id: None };
-        return end_job(job, Outcome::Failed(failure), now);
-    }
-    outwait(settings, job, now)
-}
-
-/// The settlement of a step that was cut short: the job goes on as suspect, once its requests cannot land any more.
-pub fn outwait(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
-    job.suspect_now();
-    job.held = false;
-    let rung = doubt::begin(settings, &mut job);
-    park(settings, job, rung, true, now)
-}
-
-/// The job, once nothing of it can land any more; else the settlement that lets it wait on.
-pub fn outwaited(settings: &Settings, mut job: Job, now: Timestamp) -> Result<Job, Box<Settlement>> {
-    match doubt::next(settings, &mut job) {
-        Some(rung) => Err(Box::new(park(settings, job, rung, true, now))),
-        None => Ok(job),
-    }
-}
-
 fn attempt(
     step: Step,
     class: FailureClass,
@@ -171,6 +137,10 @@ fn retry(
     park(settings, job, rung, true, now)
 }
 
+pub(crate) fn count_wait(job: &mut Job, rung: Duration) {
+    job.waited_ms = job.waited_ms.saturating_add(u64::try_from(rung.as_millis()).unwrap_or(u64::MAX));
+}
+
 /// Sends the job to a wait; a wait that is nobody's fault does not count towards the job's day.
 pub(crate) fn park(
     settings: &Settings,
@@ -180,7 +150,7 @@ pub(crate) fn park(
     now: Timestamp,
 ) -> Settlement {
     if counts {
-        job.waited_ms = job.waited_ms.saturating_add(u64::try_from(rung.as_millis()).unwrap_or(u64::MAX));
+        count_wait(&mut job, rung);
     }
     if job.waited() > settings.longest_wait {
         let reason = format!(
@@ -194,7 +164,7 @@ pub(crate) fn park(
     Settlement::Wait { job: Box::new(job), rung }
 }
 
-fn end_job(job: Job, outcome: Outcome, now: Timestamp) -> Settlement {
+pub(crate) fn end_job(job: Job, outcome: Outcome, now: Timestamp) -> Settlement {
     let event = Box::new(job.ended(outcome, now));
     tell_end(&event);
     match &event.outcome {
@@ -360,22 +330,6 @@ mod tests {
         let ended = settle(old, Ok(StepEnd::NotYet(Wait::Service)));
         let Settlement::Fail { event, .. } = ended else { panic!("{ended:?}") };
         assert!(matches!(event.outcome, Outcome::Failed(failure) if failure.class == FailureClass::TimedOut));
-    }
-
-    #[test]
-    fn a_redelivered_job_outwaits_whatever_its_dead_worker_sent() {
-        let (job, rung) = waiting(outwait(&settings(), job(), NOW));
-        assert_eq!((job.suspect, job.attempt, rung), (true, 0, 120));
-    }
-
-    #[test]
-    fn a_job_that_loses_delivery_after_delivery_fails_and_a_step_that_ends_forgets_them() {
-        let (again, _) = waiting(lost(&settings(), Job { lost_deliveries: 18, ..job() }, NOW));
-        assert_eq!((again.lost_deliveries, again.suspect), (19, true));
-        let settled = lost(&settings(), again.clone(), NOW);
-        assert!(matches!(settled, Settlement::Fail { .. }), "{settled:?}");
-        let (ended, _) = waiting(settle(again, Ok(StepEnd::NotYet(Wait::Moment))));
-        assert_eq!(ended.lost_deliveries, 0);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 pub use embedded::EmbeddedQueue;
-pub use rabbitmq::RabbitQueue;
+pub use rabbitmq::{Dead, RabbitQueue};
 pub use step_set::StepSet;
 
 use crate::asset::AssetId;

@@ -76,7 +76,7 @@ pub(super) async fn withdraw(
 ) -> Result<bool, StepError> {
     let detail = environment.bynder.asset(asset).await?;
     for version in may_hold(&detail, &ahead) {
-        if download_hash(environment, job, asset, version).await?.sha256() == ahead.watermarked {
+        if download_hash(environment, job, asset, version).await? == ahead.watermarked {
             return Ok(false);
         }
     }

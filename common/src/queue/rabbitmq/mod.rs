@@ -37,7 +37,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{Delivery, FailedJob, Guard, QueueError};
 use crate::job::{Job, JobId};
 use crate::ledger::Ledger;
-use crate::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
+use crate::outcome::OutcomeEvent;
 use contact::Contact;
 use crew::Crew;
 use failed::Pass;
@@ -133,6 +133,15 @@ impl std::ops::Deref for RabbitQueue {
     fn deref(&self) -> &Inner {
         &self.inner
     }
+}
+
+/// A message that the broker gave up.
+#[derive(Debug)]
+pub enum Dead {
+    /// It is a job, whose end is still to be settled.
+    Job(Box<Delivery>),
+    /// It is no job that this release can read, and is kept as a failed one.
+    Unreadable(Box<FailedJob>),
 }
 
 /// What the broker needs to know of a delivery.
@@ -267,23 +276,15 @@ impl RabbitQueue {
         self.publisher.unknown_outcomes()
     }
 
-    /// Turns a message that the broker or a reader gave up on into a failed job with an outcome, if there is one.
+    /// The next message that the broker or a reader gave up, if there is one. One that is no job becomes a failed job here.
     ///
     /// # Errors
     /// The broker cannot be reached; the message stays where it is.
-    pub async fn bury_dead(&self) -> Result<Option<FailedJob>, QueueError> {
+    pub async fn dead(&self) -> Result<Option<Dead>, QueueError> {
         let Some(taken) = self.dead.fetch(&self.topology.dead()).await? else { return Ok(None) };
         let message = &taken.message;
         let failed = match Job::decode(&message.data) {
-            Ok(job) => {
-                let reason = "its deliveries were lost again and again; it may be what kills the workers. \
-                              Look at the file, then replay the job"
-                    .to_owned();
-                let failure =
-                    Failure { class: FailureClass::Exhausted, reason: reason.into(), request_id: None };
-                let event = job.ended(Outcome::Failed(failure), jiff::Timestamp::now());
-                Failed { event, job: Some(job), unreadable: None }
-            }
+            Ok(job) => return Ok(Some(Dead::Job(Box::new(self.delivery(job, taken))))),
             Err(error) => {
                 let id = message.properties.message_id().as_ref().map(ShortString::as_str);
                 Failed::unreadable(&message.data, id, &error)
@@ -299,7 +300,7 @@ impl RabbitQueue {
             return Err(error);
         }
         let Failed { event, job, unreadable } = failed;
-        Ok(Some(FailedJob { job, event, unreadable }))
+        Ok(Some(Dead::Unreadable(Box::new(FailedJob { job, event, unreadable }))))
     }
 
     async fn report(&self, event: &OutcomeEvent) -> Result<(), QueueError> {

@@ -1,0 +1,126 @@
+//! Jobs whose delivery was lost or cut short: their requests may still land, and they may be what kills their workers. Pure.
+
+use std::time::Duration;
+
+use common::job::Job;
+use common::outcome::{Failure, FailureClass, Outcome};
+use common::queue::Settlement;
+use jiff::Timestamp;
+
+use crate::doubt;
+use crate::environment::Settings;
+use crate::settle::{count_wait, end_job};
+
+/// Deliveries in a row that may be lost with their worker.
+const MOST_LOST_DELIVERIES: u32 = 20;
+
+/// The settlement of a delivery that was lost with its worker, which may have requests under way.
+pub(crate) fn lost(settings: &Settings, mut job: Job) -> Settlement {
+    job.lost_deliveries = job.lost_deliveries.saturating_add(1);
+    outwait(settings, job)
+}
+
+/// The settlement of a job that the broker gave up: it ends as others do that lost too many deliveries, once nothing of it
+/// can land any more. One that comes again may kill the workers before they settle it, and ends at once.
+pub(crate) fn dead(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
+    if job.lost_deliveries >= MOST_LOST_DELIVERIES {
+        return end_lost(job, now);
+    }
+    job.lost_deliveries = MOST_LOST_DELIVERIES;
+    outwait(settings, job)
+}
+
+fn end_lost(job: Job, now: Timestamp) -> Settlement {
+    let reason = format!(
+        "its delivery was lost {} times in the step {}; it may be what kills the process. Look at the file, then replay",
+        job.lost_deliveries,
+        job.step.name()
+    );
+    let failure = Failure { class: FailureClass::Exhausted, reason: reason.into(), request_id: None };
+    end_job(job, Outcome::Failed(failure), now)
+}
+
+/// The settlement of a step that was cut short: the job goes on as suspect, once its requests cannot land any more.
+pub(crate) fn outwait(settings: &Settings, mut job: Job) -> Settlement {
+    job.suspect_now();
+    job.held = false;
+    let rung = doubt::begin(settings, &mut job);
+    wait_out(job, rung)
+}
+
+/// A wait that no job ends instead of, however long it has waited: a request of it may still land.
+fn wait_out(mut job: Job, rung: Duration) -> Settlement {
+    count_wait(&mut job, rung);
+    Settlement::Wait { job: Box::new(job), rung }
+}
+
+/// The job, once nothing of it can land any more; else the settlement that lets it wait on, or ends one that lost too many
+/// deliveries: it may be what kills the process.
+pub(crate) fn outwaited(settings: &Settings, mut job: Job, now: Timestamp) -> Result<Job, Box<Settlement>> {
+    match doubt::next(settings, &mut job) {
+        Some(rung) => Err(Box::new(wait_out(job, rung))),
+        None if job.lost_deliveries >= MOST_LOST_DELIVERIES => Err(Box::new(end_lost(job, now))),
+        None => Ok(job),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::job::{Lane, RunId};
+
+    use super::*;
+    use crate::breaker::Blame;
+    use crate::settle::{conclude, samples};
+    use crate::step::{StepEnd, Wait};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn settings() -> Settings {
+        Settings { rungs: [5, 30, 120].map(Duration::from_secs).to_vec(), ..samples::default_settings() }
+    }
+
+    fn job() -> Job {
+        Job::new(RunId("r".to_owned()), "A".parse().unwrap(), "", Lane::Fresh, 1, None, NOW)
+    }
+
+    fn waiting(settlement: Settlement) -> (Job, u64) {
+        match settlement {
+            Settlement::Wait { job, rung } => (*job, rung.as_secs()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_redelivered_job_outwaits_whatever_its_dead_worker_sent() {
+        let (job, rung) = waiting(outwait(&settings(), job()));
+        assert_eq!((job.suspect, job.attempt, rung), (true, 0, 120));
+    }
+
+    #[test]
+    fn a_job_that_loses_delivery_after_delivery_fails_once_nothing_of_it_lands_and_a_step_that_ends_forgets_them()
+     {
+        let (again, _) = waiting(lost(&settings(), Job { lost_deliveries: 18, ..job() }));
+        assert_eq!((again.lost_deliveries, again.suspect), (19, true));
+        let (last, rung) = waiting(lost(&settings(), again.clone()));
+        assert_eq!(rung, 120);
+        let ended = outwaited(&settings(), Job { outwait_ms: 0, ..last }, NOW).map_err(|settled| *settled);
+        assert!(matches!(ended, Err(Settlement::Fail { .. })), "{ended:?}");
+        let went_on = conclude(&settings(), again, Ok(StepEnd::NotYet(Wait::Moment)), Blame::Job, NOW);
+        assert_eq!(waiting(went_on).0.lost_deliveries, 0);
+    }
+
+    #[test]
+    fn a_dead_job_is_outwaited_before_it_ends_and_ends_at_once_when_it_comes_again() {
+        let (waits, rung) = waiting(dead(&settings(), job(), NOW));
+        assert_eq!((waits.suspect, rung), (true, 120));
+        let ended = dead(&settings(), waits, NOW);
+        assert!(matches!(ended, Settlement::Fail { .. }), "{ended:?}");
+    }
+
+    #[test]
+    fn a_job_whose_requests_may_still_land_does_not_end_by_the_length_of_its_day() {
+        let old = Job { waited_ms: 24 * 3600 * 1000, ..job() };
+        let (old, _) = waiting(lost(&settings(), old));
+        assert!(matches!(dead(&settings(), old, NOW), Settlement::Wait { .. }));
+    }
+}
