@@ -3,17 +3,18 @@
 
 use std::time::Duration;
 
+use common::config::Span;
 use common::job::{Job, Lane, RunId};
 use common::outcome::Outcome;
 use common::queue::{EmbeddedQueue, JobQueue};
 use common::state::State;
 use jiff::Timestamp;
-use sandbox::faults::Faults;
+use sandbox::faults::{Action, Faults, Rule};
 use sandbox::{Options, ViolationKind};
 
 use crate::broker_faults::publish_once_more;
 use crate::harness::fleet::Fleet;
-use crate::harness::scene::{lost_once, slow_once};
+use crate::harness::scene::{lost_once, rule, slow_once, unavailable};
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until, until_async};
 use crate::wires::{bytes, link};
 
@@ -126,4 +127,23 @@ async fn a_submit_is_outwaited_for_as_long_as_it_may_take() {
     let asset = bench.asset(&id);
     assert_eq!((asset.media, is_protected(&asset)), (1, true));
     assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_fails_takes_no_marker_back_while_another_job_of_the_asset_saves() {
+    let bench = Bench::new(Options { conversion_time: Duration::ZERO, ..quick() }).await;
+    bench.set_request_timeout(15);
+    bench.reconfigure("request_timeout", "max_attempts = 1\nrequest_timeout");
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    // One job saves, and takes long; the other one fails meanwhile, having written the same record.
+    let slow = rule("bynder.save", Some(1), Action::Delay(Span(Duration::from_secs(4))));
+    let failing = Rule { skip: 1, ..rule("bynder.poll", Some(1), unavailable()) };
+    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![slow, failing] });
+    take_in_twice(&bench, &id).await;
+    bench.sync().await.assert_code(0);
+    let asset = bench.asset(&id);
+    assert_eq!((asset.media, asset.made, is_protected(&asset)), (1, 1, true));
+    assert_clean(&bench.sandbox.audit());
+    let outcomes = bench.outcomes(&id).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Watermarked { version: 2 }), "{outcomes:?}");
 }
