@@ -1,12 +1,17 @@
 //! Three wires with other paths, field names and styles of answer, told apart by the profile file alone.
 
 use common::outcome::{FailureClass, Outcome};
+use common::queue::JobQueue;
+use nix::sys::signal::Signal;
 use sandbox::faults::{Action, Faults, Moment};
 use sandbox::{Edit, NewAsset, NewFile, NewVersion, Options};
 
 use crate::faults::run_under_faults;
+use crate::harness::broker::free_ports;
+use crate::harness::fleet::{Fleet, signal};
+use crate::harness::page::shows;
 use crate::harness::scene::{every, once};
-use crate::harness::{Bench, assert_clean, is_protected, picture, profile, quick, until_async};
+use crate::harness::{Bench, assert_clean, is_protected, picture, profile, quick, until, until_async};
 
 /// As short as a request: a suspect submit waits for as long as its answer may take.
 const DEADLINE: &str = "[imatag.profile_overrides]\npolling.deadline = '1s'";
@@ -284,6 +289,45 @@ async fn a_field_name_that_the_service_does_not_know_stops_the_run_fails_no_job_
         audit.violations.retain(|violation| !violation.asset_id.starts_with("trial-"));
         assert_clean(&audit);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_stops_at_a_profile_that_every_file_is_refused_with_and_continues_by_itself_once_one_is_accepted()
+ {
+    let fleet = Fleet::new(quick()).await;
+    fleet.bench.set_request_timeout(15);
+    let add = |seed| fleet.bench.sandbox.add_asset(picture(&format!("{seed}.jpg"), seed)).unwrap();
+    let ids: Vec<_> = (1..=25).map(add).collect();
+    fleet.bench.sandbox.set_faults(every("imatag.submit", Moment::Before, answer(422, MISSING_FIELD)));
+    let [port] = free_ports();
+    let start = || fleet.worker_with(&[("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}"))]);
+    let queue = fleet.queue().await;
+    let mut worker = start();
+    fleet.publish().await.assert_code(0);
+    // A worker that is started anew stops as well: it has seen no file accepted.
+    for round in 1..=2 {
+        shows(port, "/readyz", "20 assets were refused and none accepted").await;
+        shows(port, "/metrics", "connector_breaker_open{service=\"imatag\"} 1").await;
+        // In hand are the probes alone, one at a time.
+        until_async(async || queue.depth().await.unwrap().open() >= 24).await;
+        // Each asset once, and those again that were in hand before the twentieth.
+        assert!(fleet.requests("imatag.submit") <= round * 50);
+        assert_eq!(queue.depth().await.unwrap().failed, 0);
+        if round == 1 {
+            signal(&worker, Signal::SIGTERM);
+            assert_eq!(worker.wait().await.unwrap().code(), Some(0));
+            worker = start();
+        }
+    }
+    // Nobody but the worker's own probe finds out.
+    let refused = fleet.requests("imatag.submit");
+    until(|| fleet.requests("imatag.submit") > refused).await;
+    fleet.bench.sandbox.set_faults(Faults::default());
+    until(|| ids.iter().all(|id| is_protected(&fleet.bench.asset(id)))).await;
+    shows(port, "/readyz", "200 OK").await;
+    fleet.sync_until_recorded().await;
+    assert!(fleet.failed().await.is_empty());
+    fleet.assert_all_is_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
