@@ -46,6 +46,7 @@ pub fn whole_budget(config: &Config) -> Budget {
 pub fn bynder(config: &Config, budget: &Budget, metrics: &Metrics) -> Result<Bynder, Failure> {
     let settings = crate::bynder::Settings {
         portal: config.bynder.portal()?,
+        allow_http: config.bynder.allow_http,
         credential: config.bynder.credential()?,
         request_timeout: config.worker.request_timeout.0,
         part_size: config.bynder.part_size.as_u64(),
@@ -69,6 +70,7 @@ pub fn imatag_before(
     let settings = crate::imatag::Settings {
         profile: config.imatag.wire()?,
         base_url: config.imatag.base_url.clone(),
+        allow_http: config.imatag.allow_http,
         credential: config.imatag.credential()?,
         directories: config.imatag.all_directories(),
         media_id_metadata: config.imatag.media_id_metadata.clone(),
@@ -93,6 +95,7 @@ pub fn broker(config: &Config, program: &str) -> Result<rabbitmq::Settings, Fail
         .map_err(|error| Failure::Configuration(format!("broker.ca_file: cannot read it: {error}")))?;
     let settings = rabbitmq::Settings {
         url: broker.url.resolve("broker.url")?,
+        allow_plain: broker.allow_plain,
         authority,
         portal: config.bynder.origin()?,
         prefix: config.queue.prefix.clone(),

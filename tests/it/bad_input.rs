@@ -87,6 +87,13 @@ fn in_the_file() -> Vec<(&'static str, Case)> {
         ("a portal without TLS", changed("127.0.0.1:1", "http://acme.bynder.com")),
         ("a portal with a path", changed("127.0.0.1:1", "https://acme.bynder.com/x")),
         ("a portal with a password", changed("127.0.0.1:1", "https://u:p@acme.bynder.com")),
+        (
+            "a place for tokens without TLS",
+            changed(
+                "api_key = { env = \"KEY\" }",
+                "oauth = { client_id = \"a\", client_secret = \"b\", token_url = \"http://auth.example.com\" }",
+            ),
+        ),
         ("two ways to sign in", with("[bynder.oauth]\nclient_id = \"a\"\nclient_secret = \"b\"\n")),
         ("no way to sign in", changed("api_token = { env = \"TOKEN\" }\n", "")),
         ("a variable that is not set", changed("\"TOKEN\"", "\"NOBODY\"")),
@@ -114,6 +121,10 @@ fn in_the_file() -> Vec<(&'static str, Case)> {
             with("[[quiet_hours]]\nfrom = \"22:00\"\nto = \"06:00\"\nrequests_per_5_minutes = 5000\n"),
         ),
         ("a broker that is none", with("[broker]\nurl = \"http://localhost\"\n")),
+        (
+            "a broker on another machine without TLS",
+            with("[broker]\nurl = \"amqp://u:p@rabbitmq.example.com\"\n"),
+        ),
         ("an address that nobody can listen at", with("[http]\nlisten = \"here\"\n")),
     ]
 }

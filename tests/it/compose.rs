@@ -110,6 +110,18 @@ fn the_example_and_the_demos_configuration_are_read() {
 }
 
 #[test]
+fn plain_amqp_is_allowed_where_it_is_used_and_its_network_is_internal() {
+    for name in &COMPOSITIONS[..2] {
+        let text = document(name);
+        let allowed = text.matches("CONNECTOR_BROKER__ALLOW_PLAIN: \"true\"").count();
+        assert_eq!(text.matches("amqp://").count(), allowed, "{name}");
+        assert!(text.contains("\n  fleet: { internal: true }\n"), "{name}");
+    }
+    let fleet = document("deploy/compose/fleet.yml");
+    assert!(service(&fleet, "rabbitmq").contains("networks: [fleet, management]"));
+}
+
+#[test]
 fn a_worker_has_longer_to_stop_than_it_takes() {
     let fleet = document("deploy/compose/fleet.yml");
     let (_, worker) = fleet.split_once("\n  worker:\n").unwrap();

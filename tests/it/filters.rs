@@ -39,6 +39,7 @@ fn client(bench: &Bench) -> Bynder {
     let announcement = bench.sandbox.announcement();
     let settings = Settings {
         portal: announcement.bynder.parse().unwrap(),
+        allow_http: false,
         credential: Credential::Token(announcement.token.clone().into()),
         request_timeout: std::time::Duration::from_secs(10),
         part_size: 32 << 20,

@@ -32,6 +32,7 @@ struct Broken {
 async fn settings(prefix: String) -> Settings {
     Settings {
         url: Broker::shared().await.url().into(),
+        allow_plain: false,
         authority: None,
         egress_group: prefix.clone(),
         prefix,

@@ -104,6 +104,7 @@ mod tests {
     fn client() -> (Arc<Noting>, Bynder) {
         let settings = Settings {
             portal: "http://127.0.0.1:9/".parse().unwrap(),
+            allow_http: false,
             credential: Credential::Token(SecretString::from("t")),
             request_timeout: GOOD_FOR,
             part_size: 1,

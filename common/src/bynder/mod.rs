@@ -45,7 +45,7 @@ pub use template::{Restriction, Template, Words};
 pub use upload::{Parcel, part_count};
 pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
 
-use crate::http::{Transport, TransportError};
+use crate::http::{Services, Transport, TransportError};
 use crate::telemetry::Metrics;
 use ahead::Places;
 use credential::Credentials;
@@ -82,6 +82,8 @@ pub struct Paused {
 pub struct Settings {
     /// The portal's origin, such as `https://acme.bynder.com/`.
     pub portal: Url,
+    /// Whether plain http is allowed to another machine.
+    pub allow_http: bool,
     /// Permanent token or OAuth2 client.
     pub credential: Credential,
     /// The longest a plain request may take, and a transfer stand still.
@@ -126,9 +128,10 @@ impl Bynder {
     /// # Errors
     /// The system's certificates cannot be read.
     pub fn new(settings: Settings, gate: Arc<dyn Gate>) -> Result<Self, TransportError> {
+        let services = Services { urls: vec![settings.portal.clone()], allow_http: settings.allow_http };
         let inner = Inner {
             portal: settings.portal,
-            transport: Transport::new(settings.request_timeout, settings.metrics)?,
+            transport: Transport::new(&services, settings.request_timeout, settings.metrics)?,
             credentials: Credentials::new(settings.credential),
             gate,
             part_size: settings.part_size,

@@ -95,6 +95,7 @@ impl Gate for Open {
 fn client(portal: Url, credential: Credential) -> Bynder {
     let settings = Settings {
         portal,
+        allow_http: false,
         credential,
         request_timeout: Duration::from_secs(5),
         part_size: 32 << 20,

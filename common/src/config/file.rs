@@ -208,8 +208,11 @@ impl OutputMode {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BrokerSection {
-    /// amqp:// or amqps://, with credentials.
+    /// amqps://, or amqp:// on this machine, with credentials.
     pub url: SecretValue,
+    /// Whether amqp:// is allowed to another machine: for a broker on a network of its own.
+    #[serde(default)]
+    pub allow_plain: bool,
     /// A file of certificates in PEM to trust instead of the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,

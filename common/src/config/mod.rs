@@ -1,5 +1,6 @@
 //! The configuration: a TOML file, the environment over it, the command line over both.
 
+mod address;
 mod checks;
 mod confirm;
 mod error;

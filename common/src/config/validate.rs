@@ -6,10 +6,9 @@ use std::time::Duration;
 use url::Url;
 
 use super::file::{BynderSection, Config, ImatagSection, OutputMode, QueueSection};
-use super::{ConfigError, SecretValue, quiet_hours};
+use super::{ConfigError, SecretValue, address, quiet_hours};
 use crate::asset::AssetType;
 use crate::bynder;
-use crate::http::is_loopback;
 use crate::imatag;
 
 /// The limit Bynder publishes.
@@ -30,7 +29,7 @@ const PART_SIZES: std::ops::RangeInclusive<u64> = (5 << 20)..=(5 << 30);
 const PARTS_AT_ONCE: std::ops::RangeInclusive<usize> = 1..=16;
 
 pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
-    config.bynder.portal()?;
+    address::check_all(config)?;
     one_of("bynder", "api_token", config.bynder.api_token.is_some(), config.bynder.oauth.is_some())?;
     one_of("imatag", "api_key", config.imatag.api_key.is_some(), config.imatag.oauth.is_some())?;
     directories(&config.imatag)?;
@@ -55,17 +54,6 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
         ));
     }
     written_fields(config)?;
-    if config
-        .imatag
-        .base_url
-        .as_ref()
-        .is_some_and(|url| !url.username().is_empty() || url.password().is_some())
-    {
-        return Err(ConfigError::value(
-            "imatag.base_url",
-            "must hold no user and no password; Imatag takes neither",
-        ));
-    }
     if config.imatag.media_id_metadata.trim().is_empty()
         || config.imatag.media_id_metadata == imatag::ORIGINAL_KEY
     {
@@ -261,23 +249,18 @@ fn rungs(queue: &QueueSection, request_timeout: Duration) -> Result<(), ConfigEr
 }
 
 impl BynderSection {
-    /// The portal's origin; plain http is for this machine only.
+    /// The portal's origin.
     pub fn portal(&self) -> Result<Url, ConfigError> {
         let wrong = |reason: &str| ConfigError::value("bynder.domain", reason);
         let text = self.domain.trim();
         let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
         let url =
             Url::parse(&text).map_err(|_| wrong("is no host name; write for example \"acme.bynder.com\""))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("must not hold credentials; use bynder.api_token"));
-        }
+        address::check("bynder.domain", &url, self.allow_http)?;
         if url.path() != "/" || url.query().is_some() {
             return Err(wrong("must be the portal's address alone, without a path"));
         }
-        match (url.scheme(), self.allow_http || is_loopback(&url)) {
-            ("https", _) | ("http", true) => Ok(url),
-            _ => Err(wrong("must use https; http is only for a portal on this machine")),
-        }
+        Ok(url)
     }
 
     /// What tells this portal from others, in records and on the broker.
@@ -322,15 +305,9 @@ impl ImatagSection {
     pub fn wire(&self) -> Result<imatag::Profile, ConfigError> {
         let profile = imatag::Profile::load(&self.profile, &self.profile_overrides)
             .map_err(|error| ConfigError::value("imatag.profile", error.to_string()))?;
-        for (key, url) in
-            [("imatag.base_url", self.base_url.as_ref()), ("imatag.profile", Some(&profile.base_url))]
-        {
-            if url.is_some_and(|url| url.scheme() != "https" && !self.allow_http && !is_loopback(url)) {
-                return Err(ConfigError::value(
-                    key,
-                    "must use https; http is only for a service on this machine",
-                ));
-            }
+        address::check("imatag.profile (base_url)", &profile.base_url, self.allow_http)?;
+        if let Some(url) = &profile.auth.token_url {
+            address::check("imatag.profile (auth.token_url)", url, self.allow_http)?;
         }
         Ok(profile)
     }

@@ -1,5 +1,6 @@
 //! The clients that every HTTP request goes out by, and the proxy on its way: the one place that builds them.
 //!
+//! They speak https alone, unless the configuration allows http, or names a service on this machine.
 //! Proxies come from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, the trusted certificates from the system or
 //! `SSL_CERT_FILE`. This machine itself is never behind a proxy.
 
@@ -15,6 +16,34 @@ use super::TransportError;
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The services of the configuration, and whether requests may go without TLS.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// Their addresses.
+    pub urls: Vec<Url>,
+    /// Whether plain http is allowed to another machine.
+    pub allow_http: bool,
+}
+
+impl Services {
+    fn plain(&self) -> Plain {
+        let here = self.urls.iter().any(|url| url.scheme() == "http" && is_loopback(url));
+        match (self.allow_http, here) {
+            (true, _) => Plain::Anywhere,
+            (false, true) => Plain::ThisMachine,
+            (false, false) => Plain::Nowhere,
+        }
+    }
+}
+
+/// Where requests may go without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plain {
+    Nowhere,
+    ThisMachine,
+    Anywhere,
+}
+
 /// One client for this machine and one for all others; clones share the connections.
 #[derive(Debug, Clone)]
 pub(super) struct Clients {
@@ -24,8 +53,9 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn new(timeout: Duration) -> Result<Self, TransportError> {
+    pub(super) fn new(services: &Services, timeout: Duration) -> Result<Self, TransportError> {
         readable_certificates()?;
+        let plain = services.plain();
         let builder = || {
             Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
@@ -33,8 +63,8 @@ impl Clients {
                 .user_agent(concat!("bynder-imatag-connector/", env!("CARGO_PKG_VERSION")))
         };
         Ok(Self {
-            local: built(builder().no_proxy())?,
-            remote: built(builder())?,
+            local: built(builder().no_proxy().https_only(plain == Plain::Nowhere))?,
+            remote: built(builder().https_only(plain != Plain::Anywhere))?,
             // What the client itself reads: asked here for the name alone.
             proxies: Arc::new(Matcher::from_system()),
         })
@@ -95,8 +125,9 @@ mod tests {
     use super::*;
 
     fn clients(proxy: &str) -> Clients {
+        let services = Services { urls: Vec::new(), allow_http: false };
         let matcher = Matcher::builder().all(proxy).no("inside.example").build();
-        Clients { proxies: Arc::new(matcher), ..Clients::new(CONNECT_TIMEOUT).unwrap() }
+        Clients { proxies: Arc::new(matcher), ..Clients::new(&services, CONNECT_TIMEOUT).unwrap() }
     }
 
     #[test]

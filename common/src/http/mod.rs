@@ -24,6 +24,7 @@ use futures::Stream;
 use reqwest::{Client, Request, RequestBuilder, Response};
 use url::Url;
 
+pub use client::Services;
 pub(crate) use client::{is_loopback, local_client};
 
 pub use answer::{AnswerError, excerpt, read_json, read_text};
@@ -71,12 +72,12 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Builds the client; `timeout` bounds a plain request in all, and a transfer's longest standstill.
+    /// Builds the clients; `timeout` bounds a plain request in all, and a transfer's longest standstill.
     ///
     /// # Errors
     /// The certificates to trust cannot be read.
-    pub fn new(timeout: Duration, metrics: Metrics) -> Result<Self, TransportError> {
-        let clients = Clients::new(timeout)?;
+    pub fn new(services: &Services, timeout: Duration, metrics: Metrics) -> Result<Self, TransportError> {
+        let clients = Clients::new(services, timeout)?;
         Ok(Self { clients, timeout, metrics, witness: None })
     }
 

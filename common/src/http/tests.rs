@@ -19,8 +19,13 @@ async fn server(answer: &'static [u8]) -> String {
     format!("http://{address}/secret-path?signature=abc")
 }
 
+fn transport_to(urls: &[&str], allow_http: bool, timeout: Duration) -> Transport {
+    let urls = urls.iter().map(|url| url.parse().unwrap()).collect();
+    Transport::new(&Services { urls, allow_http }, timeout, Metrics::new()).unwrap()
+}
+
 fn transport(timeout: Duration) -> Transport {
-    Transport::new(timeout, Metrics::new()).unwrap()
+    transport_to(&["http://127.0.0.1"], false, timeout)
 }
 
 async fn send(url: &str) -> Result<reqwest::Response, TransportError> {
@@ -34,6 +39,28 @@ async fn a_refused_connection_was_not_sent() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     assert_eq!(send(&format!("http://{address}/")).await.unwrap_err().sent, Sent::No);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_in_plain_text_unless_it_is_allowed_or_a_service_is_on_this_machine() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = format!("http://{}", listener.local_addr().unwrap());
+    let (away, elsewhere) = ("https://portal.example", "http://elsewhere.invalid/");
+    for (service, allow_http, url, goes) in [
+        (away, false, here.as_str(), false),
+        (away, false, elsewhere, false),
+        ("https://localhost", false, here.as_str(), false),
+        (here.as_str(), false, here.as_str(), true),
+        (here.as_str(), false, elsewhere, false),
+        (away, true, here.as_str(), true),
+        (away, true, elsewhere, true),
+    ] {
+        let transport = transport_to(&[service], allow_http, Duration::from_millis(200));
+        let error = transport.send(Operation::Asset, transport.client().get(url)).await.unwrap_err();
+        let refused = error.reason.contains("scheme is not allowed");
+        assert_eq!(!refused, goes, "{url} from {service}, {allow_http}: {error}");
+        assert!(goes || error.sent == Sent::No, "{url}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::error::Attempted;
 use super::profile::OAuthCredentials;
-use super::{Imatag, ImatagError};
+use super::{Imatag, ImatagError, Profile};
 use crate::http::{Operation, token_use};
 
 /// How the connector signs in.
@@ -25,6 +25,16 @@ pub enum Credential {
         /// Where tokens come from, if the profile does not say or is wrong.
         token_url: Option<Url>,
     },
+}
+
+impl Credential {
+    /// Where tokens come from, if it needs any.
+    pub(super) fn token_url<'a>(&'a self, profile: &'a Profile) -> Option<&'a Url> {
+        match self {
+            Self::ApiKey(_) => None,
+            Self::OAuth { token_url, .. } => token_url.as_ref().or(profile.auth.token_url.as_ref()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -75,20 +85,18 @@ impl Imatag {
     /// The key or token for the next request, and the word before it: the profile's for a key, the token's own for a token.
     pub(super) async fn signature(&self) -> Result<Signature, ImatagError> {
         let inner = &self.inner;
-        let (client_id, client_secret, token_url) = match &inner.credentials.credential {
+        let (client_id, client_secret) = match &inner.credentials.credential {
             Credential::ApiKey(key) => {
                 return Ok(Signature { scheme: inner.profile.auth.scheme.clone(), secret: key.clone() });
             }
-            Credential::OAuth { client_id, client_secret, token_url } => {
-                (client_id, client_secret, token_url)
-            }
+            Credential::OAuth { client_id, client_secret, .. } => (client_id, client_secret),
         };
         let mut cached = inner.credentials.cached.lock().await;
         if let Some((held, _)) = cached.as_ref().filter(|(_, good_until)| *good_until > Instant::now()) {
             return Ok(held.clone());
         }
         let at = Attempted { operation: "signing in".to_owned(), request_id: None };
-        let Some(url) = token_url.as_ref().or(inner.profile.auth.token_url.as_ref()) else {
+        let Some(url) = inner.credentials.credential.token_url(&inner.profile) else {
             let reason = "no token URL: set imatag.oauth.token_url".to_owned();
             return Err(ImatagError::Misconfigured { at, reason });
         };

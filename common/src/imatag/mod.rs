@@ -37,7 +37,7 @@ pub use profile::Profile;
 pub use submit::{Submit, SubmitAnswer, Submitted};
 pub use uploads::UploadPlace;
 
-use crate::http::{Transport, TransportError, Witness};
+use crate::http::{Services, Transport, TransportError, Witness};
 use crate::service_id::service_id;
 use crate::telemetry::Metrics;
 use credential::Credentials;
@@ -50,6 +50,8 @@ pub struct Settings {
     pub profile: Profile,
     /// Overrides the profile's base URL.
     pub base_url: Option<Url>,
+    /// Whether plain http is allowed to another machine.
+    pub allow_http: bool,
     /// API key or OAuth2 client.
     pub credential: Credential,
     /// Where media may be: each is looked through before a file is submitted.
@@ -134,9 +136,12 @@ impl Imatag {
         if !base_url.path().ends_with('/') {
             base_url.set_path(&format!("{}/", base_url.path()));
         }
+        let token_url = settings.credential.token_url(&settings.profile).cloned();
+        let urls = std::iter::once(base_url.clone()).chain(token_url).collect();
+        let services = Services { urls, allow_http: settings.allow_http };
         let inner = Inner {
             base_url,
-            transport: Transport::new(settings.request_timeout, settings.metrics)?
+            transport: Transport::new(&services, settings.request_timeout, settings.metrics)?
                 .witnessed_by(settings.witness),
             credentials: Credentials::new(settings.credential),
             pause: Pause::default(),

@@ -40,6 +40,7 @@ fn ids_from_outside_stay_inside_their_path_segment() {
     let settings = Settings {
         profile: overridden("").unwrap(),
         base_url: None,
+        allow_http: false,
         credential: Credential::ApiKey(secrecy::SecretString::from("k3y")),
         directories: ["acme".parse().unwrap()].into(),
         media_id_metadata: "bynder_media_id".to_owned(),

@@ -102,7 +102,7 @@ fn written(answers: &Answers) -> String {
     let types: Vec<String> = answers.types.iter().map(|kind| quoted(kind)).collect();
     let broker = if answers.has_broker {
         format!(
-            "\n[broker]                                      # for producer and worker; amqp:// or amqps://, with credentials\n\
+            "\n[broker]                                      # for producer and worker; amqps://, with credentials\n\
              url = {}\n",
             secret("CONNECTOR_BROKER_URL", "broker")
         )

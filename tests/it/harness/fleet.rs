@@ -137,6 +137,7 @@ impl Fleet {
         let rungs = [100, 400, 1500, 2000].map(Duration::from_millis).to_vec();
         let settings = Settings {
             url: self.url.clone().into(),
+            allow_plain: false,
             authority: None,
             prefix: self.prefix.clone(),
             rungs,

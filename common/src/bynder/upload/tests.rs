@@ -89,6 +89,7 @@ async fn portal(registers: bool, hold: Hold) -> (Arc<Portal>, Bynder) {
     tokio::spawn(async move { axum::serve(listener, router).await });
     let settings = Settings {
         portal: origin,
+        allow_http: false,
         credential: Credential::Token(SecretString::from("t0ken")),
         request_timeout: Duration::from_secs(30),
         part_size: 1 << 20,

@@ -20,6 +20,7 @@ pub const BUILTIN: &str = include_str!("builtin/imatag.toml");
 
 /// How the port maps to HTTP on one service.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// What it is called in messages.
@@ -57,6 +58,7 @@ pub struct Profile {
 
 /// What a submit answers with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Told by the answer itself.
@@ -70,6 +72,7 @@ pub enum Mode {
 
 /// How requests are signed.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
     /// The word before an API key; a token of OAuth2 has its own.
@@ -84,6 +87,7 @@ pub struct Auth {
 
 /// How a token request carries client id and secret.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OAuthCredentials {
     /// HTTP Basic.
@@ -95,6 +99,7 @@ pub enum OAuthCredentials {
 
 /// Sending a file.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubmitWire {
     /// The HTTP method.
@@ -127,6 +132,7 @@ fn post() -> String {
 
 /// How the file travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum FileTransport {
     /// As a part of a form; everything else as fields.
@@ -137,6 +143,7 @@ pub enum FileTransport {
 
 /// Asking for a medium.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StatusWire {
     /// The path, with `{id}`.
@@ -145,6 +152,7 @@ pub struct StatusWire {
 
 /// Fetching a result.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DownloadWire {
     /// The path, with `{id}`.
@@ -156,6 +164,7 @@ pub struct DownloadWire {
 
 /// Looking for a medium by its asset.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FindWire {
     /// The path.
@@ -168,6 +177,7 @@ pub struct FindWire {
 
 /// Where things stand in JSON answers: JSON Pointers, and the service's words for a medium's state.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ResponseWire {
     /// The medium's id.
@@ -195,6 +205,7 @@ pub struct ResponseWire {
 
 /// Waiting for results.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Polling {
     /// How long the answer to a submit may take once the file is sent.
@@ -209,9 +220,11 @@ impl Default for Polling {
 
 /// What is not even sent.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of the largest file.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub largest_file: ByteSize,
     /// Prefixes of the media types that are taken; empty for all.
     #[serde(default)]

@@ -4,6 +4,7 @@
 //! to take and acknowledge, which it never does; one for leases, whose end ends them. A message's successor is
 //! confirmed before it is acknowledged, so a crash doubles a job at worst, and a doubled job looks before it acts.
 
+mod address;
 mod channels;
 mod contact;
 mod control;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{FieldTable, ShortString};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -60,6 +61,8 @@ const PUBLISH_TRIES: u32 = 3;
 pub struct Settings {
     /// `amqp://` or `amqps://`, with credentials.
     pub url: SecretString,
+    /// Whether `amqp://` is allowed to another machine.
+    pub allow_plain: bool,
     /// Certificates in PEM to trust instead of the system's.
     pub authority: Option<String>,
     /// What every name starts with.
@@ -78,17 +81,14 @@ impl Settings {
     /// Checks the address without using it.
     ///
     /// # Errors
-    /// [`QueueError::Refused`]: it is no address of a broker.
+    /// [`QueueError::Refused`]: it is no address of a broker, or one in plain text that is not allowed.
     pub fn check(&self) -> Result<(), QueueError> {
         self.target().map(|_| ())
     }
 
     fn target(&self) -> Result<Target, QueueError> {
-        let uri = self.url.expose_secret().parse().map_err(|_| {
-            QueueError::Refused("broker.url is no URL such as amqp://user:password@host:5672/%2f".to_owned())
-        })?;
         Ok(Target {
-            uri,
+            uri: address::read(&self.url, self.allow_plain)?,
             authority: self.authority.clone(),
             program: self.program.clone(),
             topology: Topology::new(&self.prefix, &self.rungs, &self.egress_group, &self.portal),

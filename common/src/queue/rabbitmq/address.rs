@@ -1,0 +1,51 @@
+//! The broker's address.
+
+use lapin::uri::{AMQPScheme, AMQPUri};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::super::QueueError;
+use crate::http::is_loopback;
+
+/// Reads the address. Without TLS, password and jobs can be read on the way to another machine.
+pub(super) fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, QueueError> {
+    let uri: AMQPUri = url.expose_secret().parse().map_err(|_| {
+        QueueError::Refused("broker.url is no URL such as amqps://user:password@host:5671/%2f".to_owned())
+    })?;
+    match uri.scheme {
+        AMQPScheme::AMQP if !allow_plain && !is_here(&uri.authority.host) => {
+            let reason = "broker.url must use amqps://; amqp:// is only for this machine, or with \
+                          broker.allow_plain = true for a broker on a network of its own";
+            Err(QueueError::Refused(reason.to_owned()))
+        }
+        AMQPScheme::AMQP | AMQPScheme::AMQPS => Ok(uri),
+    }
+}
+
+fn is_here(host: &str) -> bool {
+    Url::parse(&format!("http://{host}")).is_ok_and(|url| is_loopback(&url))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_to_a_broker_on_another_machine_has_to_be_allowed() {
+        for (url, allow_plain, wanted) in [
+            ("amqp://u:hidden@rabbitmq.internal:5672/%2f", false, Some("must use amqps://")),
+            ("amqp://u:hidden@10.0.0.1", false, Some("must use amqps://")),
+            ("amqp://u:hidden@localhost.example.com", false, Some("must use amqps://")),
+            ("http://u:hidden@localhost", true, Some("is no URL")),
+            ("amqp://u:hidden@rabbitmq.internal", true, None),
+            ("amqps://u:hidden@rabbitmq.internal", false, None),
+            ("amqp://u:hidden@127.0.0.1:5672/%2f", false, None),
+            ("amqp://u:hidden@localhost", false, None),
+        ] {
+            let said = read(&SecretString::from(url), allow_plain).map_err(|error| error.to_string());
+            assert_eq!(said.is_err(), wanted.is_some(), "{url} {said:?}");
+            let said = said.err().unwrap_or_default();
+            assert!(said.contains(wanted.unwrap_or_default()) && !said.contains("hidden"), "{url}: {said}");
+        }
+    }
+}
