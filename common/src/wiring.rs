@@ -47,6 +47,7 @@ pub fn bynder(config: &Config, budget: &Budget, metrics: &Metrics) -> Result<Byn
     let settings = crate::bynder::Settings {
         portal: config.bynder.portal()?,
         allow_http: config.bynder.allow_http,
+        storage_hosts: config.bynder.storage_hosts(),
         credential: config.bynder.credential()?,
         request_timeout: config.worker.request_timeout.0,
         part_size: config.bynder.part_size.as_u64(),

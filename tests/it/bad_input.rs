@@ -94,6 +94,10 @@ fn in_the_file() -> Vec<(&'static str, Case)> {
                 "oauth = { client_id = \"a\", client_secret = \"b\", token_url = \"http://auth.example.com\" }",
             ),
         ),
+        (
+            "an address for a host of storage",
+            changed("hash_meta", "storage_hosts = [\"https://files.example.com\"]\nhash_meta"),
+        ),
         ("two ways to sign in", with("[bynder.oauth]\nclient_id = \"a\"\nclient_secret = \"b\"\n")),
         ("no way to sign in", changed("api_token = { env = \"TOKEN\" }\n", "")),
         ("a variable that is not set", changed("\"TOKEN\"", "\"NOBODY\"")),

@@ -40,6 +40,7 @@ fn client(bench: &Bench) -> Bynder {
     let settings = Settings {
         portal: announcement.bynder.parse().unwrap(),
         allow_http: false,
+        storage_hosts: common::http::LinkHosts::Any,
         credential: Credential::Token(announcement.token.clone().into()),
         request_timeout: std::time::Duration::from_secs(10),
         part_size: 32 << 20,

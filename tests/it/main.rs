@@ -12,6 +12,7 @@ mod checks;
 mod command_reference;
 mod commands;
 mod compose;
+mod connections;
 mod crash;
 mod dashboards;
 mod deployments;

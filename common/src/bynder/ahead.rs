@@ -105,6 +105,7 @@ mod tests {
         let settings = Settings {
             portal: "http://127.0.0.1:9/".parse().unwrap(),
             allow_http: false,
+            storage_hosts: crate::http::LinkHosts::Any,
             credential: Credential::Token(SecretString::from("t")),
             request_timeout: GOOD_FOR,
             part_size: 1,

@@ -45,7 +45,7 @@ pub use template::{Restriction, Template, Words};
 pub use upload::{Parcel, part_count};
 pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
 
-use crate::http::{Services, Transport, TransportError};
+use crate::http::{LinkHosts, Services, Transport, TransportError};
 use crate::telemetry::Metrics;
 use ahead::Places;
 use credential::Credentials;
@@ -84,6 +84,8 @@ pub struct Settings {
     pub portal: Url,
     /// Whether plain http is allowed to another machine.
     pub allow_http: bool,
+    /// Hosts of storage that the portal may link to.
+    pub storage_hosts: LinkHosts,
     /// Permanent token or OAuth2 client.
     pub credential: Credential,
     /// The longest a plain request may take, and a transfer stand still.
@@ -128,7 +130,11 @@ impl Bynder {
     /// # Errors
     /// The system's certificates cannot be read.
     pub fn new(settings: Settings, gate: Arc<dyn Gate>) -> Result<Self, TransportError> {
-        let services = Services { urls: vec![settings.portal.clone()], allow_http: settings.allow_http };
+        let services = Services {
+            urls: vec![settings.portal.clone()],
+            allow_http: settings.allow_http,
+            link_hosts: settings.storage_hosts,
+        };
         let inner = Inner {
             portal: settings.portal,
             transport: Transport::new(&services, settings.request_timeout, settings.metrics)?,

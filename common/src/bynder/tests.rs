@@ -96,6 +96,7 @@ fn client(portal: Url, credential: Credential) -> Bynder {
     let settings = Settings {
         portal,
         allow_http: false,
+        storage_hosts: crate::http::LinkHosts::Any,
         credential,
         request_timeout: Duration::from_secs(5),
         part_size: 32 << 20,

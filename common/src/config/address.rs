@@ -20,6 +20,7 @@ pub(super) fn check(key: &str, url: &Url, allow_http: bool) -> Result<(), Config
 /// Checks every address of the configuration but the profile's, whose file is not read yet.
 pub(super) fn check_all(config: &Config) -> Result<(), ConfigError> {
     config.bynder.portal()?;
+    storage_hosts(config.bynder.storage_hosts.as_deref().unwrap_or_default())?;
     let (bynder, imatag) = (&config.bynder, &config.imatag);
     let token_url =
         |oauth: &'_ Option<super::OAuth>| oauth.as_ref().and_then(|oauth| oauth.token_url.clone());
@@ -31,6 +32,22 @@ pub(super) fn check_all(config: &Config) -> Result<(), ConfigError> {
         url.map_or(Ok(()), |url| check(key, &url, allow_http))?;
     }
     Ok(())
+}
+
+fn storage_hosts(patterns: &[String]) -> Result<(), ConfigError> {
+    let is_host = |pattern: &String| {
+        let name = pattern.strip_prefix("*.").unwrap_or(pattern);
+        Url::parse(&format!("https://{name}"))
+            .is_ok_and(|url| url.host_str() == Some(name) && !name.contains('*'))
+    };
+    match patterns.iter().find(|pattern| !is_host(pattern)) {
+        None => Ok(()),
+        Some(wrong) => {
+            let reason =
+                format!("{wrong:?} is no host; write a name in lower case such as \"*.amazonaws.com\"");
+            Err(ConfigError::value("bynder.storage_hosts", reason))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -80,6 +97,24 @@ mod tests {
         section.insert(last.to_owned(), address.into());
         let read = Config::parse(&table.to_string());
         read.and_then(|config| config.imatag.wire()).map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn hosts_of_storage_are_names_and_not_addresses() {
+        let said = |host: &str| storage_hosts(&[host.to_owned()]).map_err(|error| error.to_string());
+        for host in ["*.amazonaws.com", "files.example.com", "10.0.0.1"] {
+            assert_eq!(said(host), Ok(()));
+        }
+        for host in [
+            "https://files.example.com",
+            "files.example.com/f",
+            "files.example.com:443",
+            "",
+            "*",
+            "Files.example",
+        ] {
+            assert!(said(host).is_err_and(|said| said.starts_with("bynder.storage_hosts:")), "{host}");
+        }
     }
 
     #[test]

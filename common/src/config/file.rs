@@ -70,6 +70,10 @@ pub struct BynderSection {
     /// Whether plain http is allowed to another machine: for a sandbox on a network of its own.
     #[serde(default)]
     pub allow_http: bool,
+    /// The hosts that files may come from and go to, besides the portal's own: names, or `*.` and what a name ends with.
+    /// Absent: any, and one that is unusual at Bynder is warned about.
+    #[serde(default)]
+    pub storage_hosts: Option<Vec<String>>,
     /// A permanent token.
     #[serde(default)]
     pub api_token: Option<SecretValue>,

@@ -9,6 +9,7 @@ use super::file::{BynderSection, Config, ImatagSection, OutputMode, QueueSection
 use super::{ConfigError, SecretValue, address, quiet_hours};
 use crate::asset::AssetType;
 use crate::bynder;
+use crate::http::LinkHosts;
 use crate::imatag;
 
 /// The limit Bynder publishes.
@@ -22,6 +23,9 @@ const LONGEST_INDEX_LAG: Duration = Duration::from_hours(1);
 
 /// The default of the broker.
 const CONSUMER_TIMEOUT: Duration = Duration::from_mins(30);
+
+/// Where Bynder keeps files, as far as is known.
+const USUAL_STORAGE: [&str; 4] = ["*.amazonaws.com", "*.cloudfront.net", "*.bynder.com", "*.getbynder.com"];
 
 /// What S3 takes as a part that is not the last one.
 const PART_SIZES: std::ops::RangeInclusive<u64> = (5 << 20)..=(5 << 30);
@@ -261,6 +265,12 @@ impl BynderSection {
             return Err(wrong("must be the portal's address alone, without a path"));
         }
         Ok(url)
+    }
+
+    /// The hosts that the portal may link to.
+    pub fn storage_hosts(&self) -> LinkHosts {
+        let usual = || LinkHosts::Usual(USUAL_STORAGE.map(str::to_owned).to_vec());
+        self.storage_hosts.clone().map_or_else(usual, LinkHosts::Only)
     }
 
     /// What tells this portal from others, in records and on the broker.

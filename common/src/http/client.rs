@@ -12,50 +12,26 @@ use reqwest::{Client, ClientBuilder};
 use url::{Host, Url};
 
 use super::TransportError;
+use super::links::{Links, Plain, Services};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The services of the configuration, and whether requests may go without TLS.
-#[derive(Debug, Clone)]
-pub struct Services {
-    /// Their addresses.
-    pub urls: Vec<Url>,
-    /// Whether plain http is allowed to another machine.
-    pub allow_http: bool,
-}
-
-impl Services {
-    fn plain(&self) -> Plain {
-        let here = self.urls.iter().any(|url| url.scheme() == "http" && is_loopback(url));
-        match (self.allow_http, here) {
-            (true, _) => Plain::Anywhere,
-            (false, true) => Plain::ThisMachine,
-            (false, false) => Plain::Nowhere,
-        }
-    }
-}
-
-/// Where requests may go without TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Plain {
-    Nowhere,
-    ThisMachine,
-    Anywhere,
-}
-
-/// One client for this machine and one for all others; clones share the connections.
+/// One client for this machine, one for all others, and one for links of answers that no proxy resolves; clones share the
+/// connections.
 #[derive(Debug, Clone)]
 pub(super) struct Clients {
     local: Client,
     remote: Client,
+    linked: Client,
+    links: Links,
     proxies: Arc<Matcher>,
 }
 
 impl Clients {
     pub(super) fn new(services: &Services, timeout: Duration) -> Result<Self, TransportError> {
         readable_certificates()?;
-        let plain = services.plain();
+        let (plain, links) = (services.plain(), Links::of(services));
         let builder = || {
             Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
@@ -65,6 +41,10 @@ impl Clients {
         Ok(Self {
             local: built(builder().no_proxy().https_only(plain == Plain::Nowhere))?,
             remote: built(builder().https_only(plain != Plain::Anywhere))?,
+            linked: built(
+                builder().no_proxy().dns_resolver(links.clone()).https_only(plain != Plain::Anywhere),
+            )?,
+            links,
             // What the client itself reads: asked here for the name alone.
             proxies: Arc::new(Matcher::from_system()),
         })
@@ -75,8 +55,16 @@ impl Clients {
         &self.remote
     }
 
-    pub(super) fn for_address(&self, url: &Url) -> &Client {
-        if is_loopback(url) { &self.local } else { &self.remote }
+    /// The client for an address, if a request, signed or not, may go there.
+    pub(super) async fn for_address(&self, url: &Url, signed: bool) -> Result<&Client, TransportError> {
+        self.links.check(url, signed).await?;
+        Ok(if is_loopback(url) {
+            &self.local
+        } else if self.links.is_service(url) || self.proxy_of(url).is_some() {
+            &self.remote
+        } else {
+            &self.linked
+        })
     }
 
     /// The proxy that a request to this address passes, without user and password.
@@ -122,10 +110,11 @@ fn readable_certificates() -> Result<(), TransportError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LinkHosts;
     use super::*;
 
     fn clients(proxy: &str) -> Clients {
-        let services = Services { urls: Vec::new(), allow_http: false };
+        let services = Services { urls: Vec::new(), allow_http: false, link_hosts: LinkHosts::Any };
         let matcher = Matcher::builder().all(proxy).no("inside.example").build();
         Clients { proxies: Arc::new(matcher), ..Clients::new(&services, CONNECT_TIMEOUT).unwrap() }
     }

@@ -7,11 +7,13 @@
 mod answer;
 mod certificate;
 mod client;
+mod links;
 mod operation;
 mod progress;
 mod resume;
 mod token;
 mod witness;
+mod zone;
 
 #[cfg(test)]
 mod tests;
@@ -21,13 +23,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use client::Clients;
 use futures::Stream;
+use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, Request, RequestBuilder, Response};
 use url::Url;
 
-pub use client::Services;
 pub(crate) use client::{is_loopback, local_client};
 
 pub use answer::{AnswerError, excerpt, read_json, read_text};
+pub use links::{LinkHosts, Services};
 pub use operation::{Direction, Operation, Peer, StatusClass};
 pub use progress::Progress;
 pub use resume::Rest;
@@ -90,6 +93,11 @@ impl Transport {
     /// The underlying client, to build requests with.
     pub fn client(&self) -> &Client {
         self.clients.any()
+    }
+
+    /// Fails for a link that would not be followed.
+    pub async fn check_link(&self, link: &Url) -> Result<(), TransportError> {
+        self.clients.for_address(link, false).await.map(|_| ())
     }
 
     /// The longest a plain request may take.
@@ -200,8 +208,10 @@ impl Transport {
     }
 
     async fn execute(&self, request: Request) -> Result<Response, TransportError> {
+        let signed = request.headers().contains_key(AUTHORIZATION);
+        let client = self.clients.for_address(request.url(), signed).await?;
         let seen = self.witness.as_ref().map(|witness| (witness, witness.sees(&request)));
-        let answer = self.clients.for_address(request.url()).execute(request).await;
+        let answer = client.execute(request).await;
         fault::crash_point("http.after");
         let answer = answer.map_err(|error| TransportError::from_reqwest(&error));
         if let Some((witness, seen)) = seen {

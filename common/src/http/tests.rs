@@ -21,7 +21,8 @@ async fn server(answer: &'static [u8]) -> String {
 
 fn transport_to(urls: &[&str], allow_http: bool, timeout: Duration) -> Transport {
     let urls = urls.iter().map(|url| url.parse().unwrap()).collect();
-    Transport::new(&Services { urls, allow_http }, timeout, Metrics::new()).unwrap()
+    Transport::new(&Services { urls, allow_http, link_hosts: LinkHosts::Any }, timeout, Metrics::new())
+        .unwrap()
 }
 
 fn transport(timeout: Duration) -> Transport {
@@ -57,9 +58,20 @@ async fn nothing_is_sent_in_plain_text_unless_it_is_allowed_or_a_service_is_on_t
     ] {
         let transport = transport_to(&[service], allow_http, Duration::from_millis(200));
         let error = transport.send(Operation::Asset, transport.client().get(url)).await.unwrap_err();
-        let refused = error.reason.contains("scheme is not allowed");
+        let refused = error.reason.contains("is not https");
         assert_eq!(!refused, goes, "{url} from {service}, {allow_http}: {error}");
         assert!(goes || error.sent == Sent::No, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_signed_goes_to_another_origin_than_a_services() {
+    let transport = transport_to(&["https://portal.example"], false, Duration::from_millis(200));
+    let signed = transport.client().get("https://storage.invalid/").bearer_auth("t0ken");
+    let with_user = transport.client().get("https://user:word@storage.invalid/");
+    for request in [signed, with_user] {
+        let error = transport.send(Operation::Asset, request).await.unwrap_err();
+        assert!(error.sent == Sent::No && error.reason.contains("user or a password"), "{error}");
     }
 }
 

@@ -37,7 +37,7 @@ pub use profile::Profile;
 pub use submit::{Submit, SubmitAnswer, Submitted};
 pub use uploads::UploadPlace;
 
-use crate::http::{Services, Transport, TransportError, Witness};
+use crate::http::{LinkHosts, Services, Transport, TransportError, Witness};
 use crate::service_id::service_id;
 use crate::telemetry::Metrics;
 use credential::Credentials;
@@ -138,7 +138,7 @@ impl Imatag {
         }
         let token_url = settings.credential.token_url(&settings.profile).cloned();
         let urls = std::iter::once(base_url.clone()).chain(token_url).collect();
-        let services = Services { urls, allow_http: settings.allow_http };
+        let services = Services { urls, allow_http: settings.allow_http, link_hosts: LinkHosts::Any };
         let inner = Inner {
             base_url,
             transport: Transport::new(&services, settings.request_timeout, settings.metrics)?

@@ -1,6 +1,7 @@
 //! A sandbox, a configuration for it, and the program to run.
 
 pub(crate) mod broker;
+pub(crate) mod capture;
 pub(crate) mod dashboards;
 pub(crate) mod fleet;
 pub(crate) mod page;

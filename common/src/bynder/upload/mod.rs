@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use url::Url;
 
+use super::call::unavailable;
 use super::{Bynder, BynderError, ImportId};
 use crate::file_name::FileName;
 use crate::http::{Operation, Sent};
@@ -173,7 +174,11 @@ impl Bynder {
     async fn endpoint(&self, operation: &str) -> Result<Url, BynderError> {
         let ask = || async {
             let url = self.url(operation, &["api", "upload", "endpoint"])?;
-            self.call::<Url>(Operation::UploadEndpoint, operation, |client| client.get(url.clone())).await
+            let endpoint: Url =
+                self.call(Operation::UploadEndpoint, operation, |client| client.get(url.clone())).await?;
+            // What is never sent to must not be kept either.
+            let link = self.inner.transport.check_link(&endpoint).await;
+            link.map(|()| endpoint).map_err(|error| unavailable(operation, error))
         };
         self.inner.upload_endpoint.get_or_try_init(ask).await.cloned()
     }

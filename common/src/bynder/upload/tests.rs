@@ -90,6 +90,7 @@ async fn portal(registers: bool, hold: Hold) -> (Arc<Portal>, Bynder) {
     let settings = Settings {
         portal: origin,
         allow_http: false,
+        storage_hosts: crate::http::LinkHosts::Any,
         credential: Credential::Token(SecretString::from("t0ken")),
         request_timeout: Duration::from_secs(30),
         part_size: 1 << 20,

@@ -1,0 +1,293 @@
+//! Links in answers: which of them are followed, and to which addresses.
+//!
+//! A service that was taken over could send this machine to its neighbours: to a cloud's metadata, to a database, to the
+//! services of the composition. So what is not at a configured origin has to be public, unless the service itself is where
+//! the link leads.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+use super::client::is_loopback;
+use super::zone::Zone;
+use super::{Sent, TransportError, excerpt};
+
+/// The services of the configuration, and where requests may go beyond them.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// Their addresses.
+    pub urls: Vec<Url>,
+    /// Whether plain http is allowed to another machine.
+    pub allow_http: bool,
+    /// The hosts that answers may link to, besides the services' own.
+    pub link_hosts: LinkHosts,
+}
+
+/// Hosts that answers may link to: names, or `*.` and what a name ends with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkHosts {
+    /// All.
+    Any,
+    /// All; the first that is not among these is logged.
+    Usual(Vec<String>),
+    /// These alone.
+    Only(Vec<String>),
+}
+
+/// Where requests may go without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plain {
+    Nowhere,
+    ThisMachine,
+    Anywhere,
+}
+
+impl Services {
+    pub(super) fn plain(&self) -> Plain {
+        let here = self.urls.iter().any(|url| url.scheme() == "http" && is_loopback(url));
+        match (self.allow_http, here) {
+            (true, _) => Plain::Anywhere,
+            (false, true) => Plain::ThisMachine,
+            (false, false) => Plain::Nowhere,
+        }
+    }
+}
+
+/// Decides on links; clones are the same.
+#[derive(Debug, Clone)]
+pub(super) struct Links {
+    services: Arc<Services>,
+    warned: Arc<AtomicBool>,
+}
+
+impl Links {
+    pub(super) fn of(services: &Services) -> Self {
+        Self { services: Arc::new(services.clone()), warned: Arc::default() }
+    }
+
+    /// Whether the address is at the origin of a service.
+    pub(super) fn is_service(&self, url: &Url) -> bool {
+        self.services.urls.iter().any(|service| service.origin() == url.origin())
+    }
+
+    /// Fails for an address that a request must not go to, `signed` or not. Names of hosts are resolved and looked at when it
+    /// goes.
+    pub(super) async fn check(&self, url: &Url, signed: bool) -> Result<(), TransportError> {
+        if self.is_service(url) {
+            return Ok(());
+        }
+        let shown = excerpt(url.host_str().unwrap_or_default());
+        let refused = |why: &str| Err(refused(&shown, why));
+        let plain = match self.services.plain() {
+            Plain::Nowhere => false,
+            Plain::ThisMachine => is_loopback(url),
+            Plain::Anywhere => true,
+        };
+        if !(url.scheme() == "https" || (url.scheme() == "http" && plain)) {
+            return refused("is not https");
+        }
+        // A user in a link is a header by the time that the request is built.
+        if signed || !url.username().is_empty() || url.password().is_some() {
+            return refused("would get a user or a password");
+        }
+        if !self.is_at_expected_host(url, &shown) {
+            return refused("is at a host that bynder.storage_hosts does not name");
+        }
+        if let Some(zone) = zone_of(url)
+            && !self.admits(zone).await
+        {
+            return refused(NEIGHBOUR);
+        }
+        Ok(())
+    }
+
+    fn is_at_expected_host(&self, url: &Url, shown: &str) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        let is_among = |hosts: &[String]| {
+            self.services.urls.iter().any(|service| service.host_str() == Some(host))
+                || hosts.iter().any(|pattern| matches(pattern, host))
+        };
+        match &self.services.link_hosts {
+            LinkHosts::Any => true,
+            LinkHosts::Only(hosts) => is_among(hosts),
+            LinkHosts::Usual(hosts) => {
+                if !is_among(hosts) && !self.warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        host = shown,
+                        "storage is at an unusual host; name it in bynder.storage_hosts if it is right"
+                    );
+                }
+                true
+            }
+        }
+    }
+
+    async fn admits(&self, zone: Zone) -> bool {
+        zone == Zone::Public || self.home().await.contains(&zone)
+    }
+
+    /// Where the services themselves are.
+    async fn home(&self) -> Vec<Zone> {
+        let mut home = Vec::new();
+        for service in &self.services.urls {
+            match (zone_of(service), service.host_str()) {
+                (Some(zone), _) => home.push(zone),
+                (None, Some(name)) => {
+                    home.extend(
+                        lookup(name).await.unwrap_or_default().iter().map(|found| Zone::of(found.ip())),
+                    );
+                }
+                (None, None) => {}
+            }
+        }
+        home
+    }
+
+    async fn resolved(self, name: String) -> std::io::Result<Vec<SocketAddr>> {
+        let mut found = lookup(&name).await?;
+        if found.iter().any(|address| Zone::of(address.ip()) != Zone::Public) {
+            let home = self.home().await;
+            found.retain(|address| match Zone::of(address.ip()) {
+                Zone::Public => true,
+                zone => home.contains(&zone),
+            });
+        }
+        if found.is_empty() {
+            return Err(std::io::Error::other(refused(&excerpt(&name), NEIGHBOUR).reason));
+        }
+        Ok(found)
+    }
+}
+
+const NEIGHBOUR: &str = "leads to this machine or its neighbours, where the service itself is not";
+
+impl Resolve for Links {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (links, name) = (self.clone(), name.as_str().to_owned());
+        Box::pin(async move { Ok(Box::new(links.resolved(name).await?.into_iter()) as Addrs) })
+    }
+}
+
+async fn lookup(name: &str) -> std::io::Result<Vec<SocketAddr>> {
+    Ok(tokio::net::lookup_host((name, 0)).await?.collect())
+}
+
+/// The zone of an address that needs no resolving.
+fn zone_of(url: &Url) -> Option<Zone> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(Zone::of(IpAddr::V4(address))),
+        Host::Ipv6(address) => Some(Zone::of(IpAddr::V6(address))),
+        Host::Domain(_) => is_loopback(url).then_some(Zone::ThisMachine),
+    }
+}
+
+fn refused(host: &str, why: &str) -> TransportError {
+    TransportError { sent: Sent::No, reason: format!("the link to {host} is not followed: it {why}") }
+}
+
+fn matches(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix('*') {
+        Some(end) => host.len() > end.len() && host.ends_with(end),
+        None => host == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links(service: &str, link_hosts: LinkHosts) -> Links {
+        let urls = vec![service.parse().unwrap()];
+        Links::of(&Services { urls, allow_http: false, link_hosts })
+    }
+
+    async fn said(links: &Links, url: &str) -> String {
+        links.check(&url.parse().unwrap(), false).await.map_or_else(|error| error.reason, |()| String::new())
+    }
+
+    const AWAY: &str = "https://93.184.216.34/";
+
+    #[tokio::test]
+    async fn a_link_leads_to_no_neighbour_in_no_notation_unless_the_service_is_there() {
+        let (away, here) = (links(AWAY, LinkHosts::Any), links("http://127.0.0.1:8080/", LinkHosts::Any));
+        for near in [
+            "https://127.0.0.1/f?signature=s",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://localhost/",
+            "https://a.localhost:8443/",
+            "https://[::1]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://0.0.0.0/",
+        ] {
+            let said_away = said(&away, near).await;
+            assert!(
+                said_away.contains("neighbours") && !said_away.contains("signature"),
+                "{near}: {said_away}"
+            );
+            assert_eq!(said(&here, near).await, "", "{near}");
+        }
+        for near in [
+            "https://169.254.169.254/latest",
+            "https://10.0.0.1/",
+            "https://[fd00:ec2::254]/",
+            "https://[fe80::1]/",
+        ] {
+            assert!(said(&away, near).await.contains("neighbours"), "{near}");
+            assert!(said(&here, near).await.contains("neighbours"), "{near}: the service is elsewhere");
+        }
+        assert_eq!(said(&links("https://10.0.0.7/", LinkHosts::Any), "https://192.168.0.1/").await, "");
+    }
+
+    #[tokio::test]
+    async fn a_link_is_https_without_user_and_a_configured_address_is_none() {
+        let away = links(AWAY, LinkHosts::Any);
+        for (url, wanted) in [
+            ("http://storage.example/", "is not https"),
+            ("ftp://storage.example/", "is not https"),
+            ("https://user:word@storage.example/", "a user or a password"),
+            ("https://storage.example/", ""),
+            (AWAY, ""),
+        ] {
+            assert!(said(&away, url).await.contains(wanted), "{url}");
+            assert_eq!(said(&away, url).await.is_empty(), wanted.is_empty(), "{url}");
+        }
+        assert!(
+            said(&links("http://127.0.0.1/", LinkHosts::Any), "http://storage.example/")
+                .await
+                .contains("not https")
+        );
+    }
+
+    #[tokio::test]
+    async fn hosts_that_are_named_are_the_only_ones_besides_the_services_own() {
+        let hosts = || vec!["*.amazonaws.com".to_owned(), "files.example.com".to_owned()];
+        let (only, usual) = (links(AWAY, LinkHosts::Only(hosts())), links(AWAY, LinkHosts::Usual(hosts())));
+        for (url, is_named) in [
+            ("https://bucket.s3.amazonaws.com/f", true),
+            ("https://BUCKET.s3.AmazonAWS.com/f", true),
+            ("https://files.example.com/f", true),
+            ("https://93.184.216.34:8443/f", true),
+            ("https://amazonaws.com/f", false),
+            ("https://evilamazonaws.com/f", false),
+            ("https://amazonaws.com.example.org/f", false),
+            ("https://a.files.example.com/f", false),
+        ] {
+            assert_eq!(said(&only, url).await.is_empty(), is_named, "{url}");
+            assert_eq!(said(&usual, url).await, "", "{url}");
+            assert_eq!(usual.warned.swap(false, Ordering::Relaxed), !is_named, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_resolves_to_a_neighbour_is_not_connected_to() {
+        let resolve =
+            async |service: &str| links(service, LinkHosts::Any).resolved("localhost".to_owned()).await;
+        assert!(resolve(AWAY).await.unwrap_err().to_string().contains("neighbours"));
+        assert!(resolve("https://10.0.0.1").await.is_err(), "another zone");
+        assert!(!resolve("http://localhost:8080/").await.unwrap().is_empty());
+    }
+}
