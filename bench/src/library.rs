@@ -1,10 +1,10 @@
 //! The sandbox as a process of its own, so that what it costs is told apart.
 
-use std::io::Write;
 use std::time::Duration;
 
 use clap::Args;
 use common::config::Span;
+use common::output;
 use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
 use sandbox::media::{Format, file};
 use sandbox::{NewAsset, NewFile, Options, RateLimit};
@@ -79,7 +79,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if arguments.bytes < LARGE {
         announcement["first_length"] = picture(0, arguments.width, arguments.bytes).len().into();
     }
-    writeln!(std::io::stdout(), "{announcement}")?;
+    output::try_json(&announcement)?;
     std::future::pending().await
 }
 

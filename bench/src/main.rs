@@ -16,8 +16,6 @@ mod throughput;
 mod usage;
 mod ways;
 
-use std::io::Write;
-
 use clap::{Parser, Subcommand, ValueEnum};
 
 use table::Table;
@@ -85,17 +83,16 @@ async fn main() -> anyhow::Result<()> {
         Command::Bare(arguments) => bare::run(arguments).await,
         Command::Run { what, short, minutes } => {
             let what = if what.is_empty() { ALL_BUT_SOAK.to_vec() } else { what };
-            let mut out = std::io::stdout();
-            writeln!(out, "{}", machine())?;
+            print(&machine())?;
             let mut tables = Vec::new();
             for measurement in what {
                 let table = measure(measurement, short, minutes).await?;
-                writeln!(out, "{table}")?;
+                print(&table.to_string())?;
                 tables.push(table);
             }
             // A short form measures nothing that a goal could be held against.
             if !short {
-                writeln!(out, "{}", table::goals(&tables))?;
+                print(&table::goals(&tables))?;
             }
             Ok(())
         }
@@ -116,6 +113,10 @@ async fn measure(measurement: Measurement, is_short: bool, minutes: u64) -> anyh
         Measurement::Largest => large::measure_largest(is_short).await,
         Measurement::Soak => soak::measure(is_short, minutes).await,
     }
+}
+
+fn print(text: &str) -> std::io::Result<()> {
+    text.lines().try_for_each(common::output::try_data)
 }
 
 /// What the figures were taken on.

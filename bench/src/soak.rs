@@ -83,7 +83,9 @@ pub(crate) async fn measure(is_short: bool, minutes: u64) -> anyhow::Result<Tabl
         format!("{protected} of {pictures}, {}", violations.len()),
     );
     if failed > 0 {
-        let shown = lab.program("connector", &["failed", "list"])?.stdout(std::io::stderr()).status().await?;
+        #[expect(clippy::disallowed_methods, reason = "the program shows what it prints itself")]
+        let err = std::io::stderr();
+        let shown = lab.program("connector", &["failed", "list"])?.stdout(err).status().await?;
         ensure!(shown.success(), "the failed jobs cannot be shown: {shown}");
     }
     lab.assert_protected(pictures).await?;

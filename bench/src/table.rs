@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use common::output;
+
 /// One figure.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -37,7 +39,7 @@ impl Table {
     pub(crate) fn add(&mut self, what: impl Into<String>, figure: impl Into<String>) {
         let row = Row { what: what.into(), figure: figure.into() };
         // Long measurements show what they have so far.
-        eprintln!("{}: {} = {}", self.title, row.what, row.figure);
+        output::talk(&format!("{}: {} = {}", self.title, row.what, row.figure));
         self.rows.push(row);
     }
 

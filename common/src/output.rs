@@ -1,11 +1,47 @@
-//! Standard output is data, standard error is talk.
+//! The one door to the terminal. Standard output is data, standard error is talk.
+//!
+//! Names and reasons come from the portal, from services and from the broker, so a text may hold what moves the cursor,
+//! sets a title or forges a line. Every function here writes one line and shows such characters as `\u{…}`; what the
+//! program lays out over several lines takes several calls.
 
-use std::io::Write;
+use std::borrow::Cow;
+use std::io::{IsTerminal, Write};
 
 use jiff::Timestamp;
+use serde::Serialize;
 use tracing::Level;
 
 use crate::telemetry::{LogFormat, log_format};
+
+/// Moves to the corner and clears what was there.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// The text with every character shown as `\u{…}` that a terminal or an editor acts on.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    replaced(text, is_acted_on, |c| c.escape_unicode().to_string())
+}
+
+/// JSON escapes control characters below U+0020 and no others. Outside of strings it has only line breaks of them.
+pub(crate) fn shown_in_json(text: &str) -> Cow<'_, str> {
+    let is_left = |c| is_acted_on(c) && c != '\n';
+    replaced(text, is_left, |c| format!("\\u{:04x}", u32::from(c)))
+}
+
+/// Control characters (C0, DEL, C1), separators of lines and paragraphs, and what overrides the direction of writing.
+fn is_acted_on(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn replaced(text: &str, is_wrong: impl Fn(char) -> bool, escaped: impl Fn(char) -> String) -> Cow<'_, str> {
+    if !text.contains(&is_wrong) {
+        return Cow::Borrowed(text);
+    }
+    let mut right = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_wrong(c) { right.push_str(&escaped(c)) } else { right.push(c) }
+    }
+    Cow::Owned(right)
+}
 
 /// Writes a line of data. A reader that went away, as with `| head`, is no failure.
 pub fn data(line: &str) {
@@ -15,9 +51,43 @@ pub fn data(line: &str) {
 /// Writes a line of data.
 ///
 /// # Errors
-/// A broken pipe where nobody reads any more, and whatever else hinders.
+/// A broken pipe where the reader went away, and any other failure to write.
 pub fn try_data(line: &str) -> std::io::Result<()> {
-    writeln!(std::io::stdout(), "{line}")
+    out(&format!("{}\n", shown(line)))
+}
+
+/// Writes a line of JSON.
+pub fn json(value: &impl Serialize) {
+    let _ = try_json(value);
+}
+
+/// Writes a line of JSON.
+///
+/// # Errors
+/// As [`try_data`].
+pub fn try_json(value: &impl Serialize) -> std::io::Result<()> {
+    out(&format!("{}\n", shown_in_json(&serde_json::to_string(value)?)))
+}
+
+/// Writes JSON over several lines, for a person.
+pub fn pretty_json(value: &impl Serialize) {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    let _ = out(&format!("{}\n", shown_in_json(&text)));
+}
+
+/// Whether standard output is a terminal.
+pub fn is_screen() -> bool {
+    standard_output().is_terminal()
+}
+
+/// Whether standard error is a terminal.
+pub fn is_watched() -> bool {
+    standard_error().is_terminal()
+}
+
+/// Clears the screen.
+pub fn clear_screen() {
+    let _ = out(CLEAR);
 }
 
 /// Writes a line for a person.
@@ -35,15 +105,75 @@ pub fn error(text: &str) {
     say(Level::ERROR, "error: ", text);
 }
 
+/// Asks a person; the answer is written behind the question.
+///
+/// # Errors
+/// Standard error cannot be written.
+pub fn question(text: &str) -> std::io::Result<()> {
+    let mut err = standard_error();
+    write!(err, "{} ", shown(text))?;
+    err.flush()
+}
+
 /// Where programs read along, nothing on standard error may be anything but a log line; filters do not apply to it,
 /// since it was meant for a person at once.
 fn say(level: Level, prefix: &str, text: &str) {
     let line = match log_format() {
-        LogFormat::Text => format!("{prefix}{text}"),
-        LogFormat::Json => serde_json::json!({
-            "timestamp": Timestamp::now(), "level": level.as_str(), "target": module_path!(), "message": text
-        })
-        .to_string(),
+        LogFormat::Text => format!("{prefix}{}", shown(text)),
+        LogFormat::Json => {
+            let line = serde_json::json!({
+                "timestamp": Timestamp::now(), "level": level.as_str(), "target": module_path!(), "message": text
+            });
+            shown_in_json(&line.to_string()).into_owned()
+        }
     };
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(standard_error(), "{line}");
+}
+
+/// The text is written as it is.
+fn out(text: &str) -> std::io::Result<()> {
+    let mut out = standard_output();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+fn standard_output() -> std::io::Stdout {
+    std::io::stdout()
+}
+
+/// For this module and for the log, which shows its fields itself.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub(crate) fn standard_error() -> std::io::Stderr {
+    std::io::stderr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything that a terminal or an editor acts on.
+    const HOSTILE: &str =
+        "a\u{1b}]0;t\u{7}\r\n\t\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}é日\\";
+
+    #[test]
+    fn what_a_terminal_acts_on_is_shown_and_the_rest_stays_as_it_is() {
+        let expected = r"a\u{1b}]0;t\u{7}\u{d}\u{a}\u{9}\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}é日\";
+        assert_eq!(shown(HOSTILE), expected);
+        for c in '\0'..=char::MAX {
+            let is_text = !c.is_control() && c.to_string() == shown(&c.to_string());
+            assert!(is_text || shown(&c.to_string()).is_ascii(), "{c:?}");
+        }
+        assert!(matches!(shown("Brand guide 2.0 – été"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn json_means_the_same_and_holds_nothing_that_a_terminal_acts_on() {
+        let value = serde_json::json!({"name": HOSTILE, "list": [HOSTILE, 1]});
+        for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+            let safe = shown_in_json(&text);
+            assert!(!safe.contains(|c| is_acted_on(c) && c != '\n'), "{safe:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), value);
+        }
+    }
 }

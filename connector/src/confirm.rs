@@ -1,6 +1,6 @@
 //! Asking whoever sits at the terminal.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 
 use common::failure::Failure;
 use common::output;
@@ -12,11 +12,10 @@ pub(crate) fn can_ask() -> bool {
 
 /// What a person answers; an empty line means the default, or is asked again.
 pub(crate) fn ask(question: &str, default: Option<&str>) -> Result<String, Failure> {
-    let mut out = std::io::stderr();
     let hint = default.map(|default| format!(" [{default}]")).unwrap_or_default();
     loop {
         let mut answer = String::new();
-        let asked = write!(out, "{question}{hint}: ").and_then(|()| out.flush());
+        let asked = output::question(&format!("{question}{hint}:"));
         let read = asked
             .and_then(|()| std::io::stdin().lock().read_line(&mut answer))
             .map_err(|error| Failure::Unexpected(error.to_string()))?;
@@ -46,9 +45,8 @@ pub(crate) fn confirmed_once(question: &str) -> Result<bool, Failure> {
 }
 
 fn yes(question: &str) -> Result<bool, Failure> {
-    let mut out = std::io::stderr();
     let mut answer = String::new();
-    let asked = write!(out, "{question} [y/N] ").and_then(|()| out.flush());
+    let asked = output::question(&format!("{question} [y/N]"));
     asked
         .and_then(|()| std::io::stdin().lock().read_line(&mut answer))
         .map_err(|error| Failure::Unexpected(error.to_string()))?;

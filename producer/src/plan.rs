@@ -58,7 +58,7 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     if common.json {
         let mut line = as_json(&report, config);
         line["filters"] = json!({"asked_of_bynder": asked, "decided_here": decided});
-        output::data(&line.to_string());
+        output::json(&line);
     } else {
         for (what, filters) in [("asked of Bynder", asked), ("decided here", decided)] {
             if !filters.is_empty() {

@@ -1,6 +1,5 @@
 //! Showing that long work goes on: a bar on a terminal, a line now and then elsewhere.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use common::budget::Figures;
@@ -38,7 +37,7 @@ impl Progress {
     pub fn new(quiet: bool) -> Self {
         let kind = if quiet {
             Kind::Silent
-        } else if std::io::stderr().is_terminal() {
+        } else if output::is_watched() {
             let bar = ProgressBar::new(0);
             if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}") {
                 bar.set_style(style);
@@ -65,7 +64,8 @@ impl Progress {
             Kind::Bar(bar) => {
                 bar.set_length(ended + depth.open());
                 bar.set_position(ended);
-                bar.set_message(format!("{failed} failed, {} waiting{pause}", depth.waiting));
+                let message = format!("{failed} failed, {} waiting{pause}", depth.waiting);
+                bar.set_message(output::shown(&message).into_owned());
             }
             Kind::Lines { last } if last.elapsed() >= LINE_EVERY => {
                 *last = Instant::now();

@@ -119,37 +119,38 @@ impl Summary {
         }
     }
 
-    /// Those that were left alone, in words, each reason on a line of its own.
-    fn in_words(&self) -> String {
-        let reason = |(reason, count): (&String, &u64)| {
-            let remedy = if reason == "failed_before" { ": connector failed list" } else { "" };
-            format!("\n  {count} left alone: {}{remedy}", reason.replace('_', " "))
-        };
-        self.left_alone.iter().map(reason).collect()
-    }
-
     /// Prints it as the command line asks for.
     pub fn tell(&self, common: &Common) {
         if common.json {
-            output::data(&serde_json::to_string(self).unwrap_or_default());
+            output::json(self);
         } else if !common.quiet {
-            output::data(&format!(
-                "{} looked at, {} protected before, {} filtered out, {} to protect:\n  {} watermarked, {} already protected, \
-                 {} superseded, {} awaiting approval, {} gone, {} failed{}\n  {} Bynder calls, {:.0} s",
-                self.listed,
-                self.skipped_unchanged,
-                self.filtered_out,
-                self.selected,
+            for line in self.lines() {
+                output::data(&line);
+            }
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![
+            format!(
+                "{} looked at, {} protected before, {} filtered out, {} to protect:",
+                self.listed, self.skipped_unchanged, self.filtered_out, self.selected,
+            ),
+            format!(
+                "  {} watermarked, {} already protected, {} superseded, {} awaiting approval, {} gone, {} failed",
                 self.watermarked,
                 self.already_protected,
                 self.superseded,
                 self.awaiting_approval,
                 self.gone,
                 self.failed,
-                self.in_words(),
-                self.portal_requests,
-                self.seconds,
-            ));
-        }
+            ),
+        ];
+        lines.extend(self.left_alone.iter().map(|(reason, count)| {
+            let remedy = if reason == "failed_before" { ": connector failed list" } else { "" };
+            format!("  {count} left alone: {}{remedy}", reason.replace('_', " "))
+        }));
+        lines.push(format!("  {} Bynder calls, {:.0} s", self.portal_requests, self.seconds));
+        lines
     }
 }

@@ -1,13 +1,12 @@
 //! The sandbox as a program: prints how to reach it, and runs until it is stopped.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use common::config::Span;
-use common::telemetry;
+use common::{output, telemetry};
 use sandbox::faults::Faults;
 use sandbox::{Options, RateLimit};
 
@@ -72,9 +71,7 @@ async fn main() -> anyhow::Result<()> {
         ..Options::default()
     };
     let sandbox = sandbox::start(options).await.context("cannot start the sandbox")?;
-    let mut out = std::io::stdout();
-    writeln!(out, "{}", serde_json::to_string(&sandbox.announcement())?)?;
-    out.flush()?;
+    output::try_json(&sandbox.announcement())?;
     tokio::signal::ctrl_c().await?;
     Ok(())
 }

@@ -33,7 +33,10 @@ async fn a_report_holds_versions_hashes_ids_and_outcome_of_each_asset() {
     assert_eq!((&failed[0]["class"], failed.len()), (&"marker".into(), 1));
 
     let csv = bench.run(&["report", "--since", "2020-01-01T00:00:00Z"]).await;
-    assert!(csv.assert_code(0).out.contains(",'=HYPERLINK(1).jpg,watermarked,1,2,,"), "{csv:#?}");
+    assert!(
+        csv.assert_code(0).out.contains(r#","'=HYPERLINK(1).jpg","watermarked","1","2","","#),
+        "{csv:#?}"
+    );
     assert_eq!(csv.out.lines().count(), 3);
     let unknown = bench.run(&["report", "no-such-run"]).await;
     assert!(

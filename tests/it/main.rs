@@ -52,6 +52,7 @@ mod secrets;
 mod standstill;
 mod status;
 mod surroundings;
+mod terminal;
 mod verify;
 mod versions;
 mod wires;

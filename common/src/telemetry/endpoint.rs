@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Metrics, Readiness};
 use crate::failure::Failure;
+use crate::output::shown;
 
 /// Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -109,10 +110,11 @@ fn router(metrics: Metrics, readiness: Readiness) -> Router {
 
 fn ready(readiness: &Readiness) -> (StatusCode, String) {
     let reasons = readiness.reasons();
+    let lines: Vec<_> = reasons.iter().map(|reason| shown(reason)).collect();
     if reasons.is_empty() {
         (StatusCode::OK, "ready".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n"))
+        (StatusCode::SERVICE_UNAVAILABLE, lines.join("\n"))
     }
 }
 

@@ -11,7 +11,10 @@ use crate::arguments::Config;
 pub(crate) fn run(common: &Common, command: &Config) -> Result<(), Failure> {
     match command {
         Config::Check => check(common),
-        Config::Schema => schema(),
+        Config::Schema => {
+            output::pretty_json(&common::config::schema());
+            Ok(())
+        }
         Config::Show => show(common),
     }
 }
@@ -27,16 +30,10 @@ fn check(common: &Common) -> Result<(), Failure> {
         wiring::broker(&config, "connector config check")?;
     }
     if common.json {
-        output::data(&json!({"valid": true, "warnings": warnings}).to_string());
+        output::json(&json!({"valid": true, "warnings": warnings}));
     } else {
         output::data("the configuration can be used");
     }
-    Ok(())
-}
-
-fn schema() -> Result<(), Failure> {
-    let schema = serde_json::to_string_pretty(&common::config::schema());
-    output::data(&schema.map_err(|error| Failure::Unexpected(error.to_string()))?);
     Ok(())
 }
 
@@ -45,7 +42,7 @@ fn show(common: &Common) -> Result<(), Failure> {
     let values =
         serde_json::to_value(&loaded.config).map_err(|error| Failure::Unexpected(error.to_string()))?;
     if common.json {
-        output::data(&values.to_string());
+        output::json(&values);
         return Ok(());
     }
     let mut lines = Vec::new();

@@ -172,18 +172,18 @@ fn report(
                 json!({"listed": second.listed, "watermarked": second.watermarked, "downloads": downloads});
             fields.insert("second_run".to_owned(), second);
         }
-        output::data(&line.to_string());
+        output::json(&line);
     } else {
         output::data(&format!(
-            "First run:  {} assets, {} watermarked and verified, {} protected before, {} cannot be protected (as planted)\n\
-             Second run: {} assets looked at, {} watermarked, {} downloads",
+            "First run:  {} assets, {} watermarked and verified, {} protected before, {} cannot be protected (as planted)",
             first.listed,
             checked.verified,
             first.skipped_unchanged + first.already_protected,
             first.failed,
-            second.listed,
-            second.watermarked,
-            downloads,
+        ));
+        output::data(&format!(
+            "Second run: {} assets looked at, {} watermarked, {downloads} downloads",
+            second.listed, second.watermarked,
         ));
     }
 }

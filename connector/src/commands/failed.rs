@@ -20,7 +20,7 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
         Failed::List(which) => {
             let jobs = queues::failed(&config, which.embedded, &filter(which)?).await?;
             for failed in &jobs {
-                output::data(&if common.json { json!(failed.event).to_string() } else { line(failed) });
+                tell(common, failed);
             }
             if !common.quiet {
                 output::talk(&format!("{} failed jobs", jobs.len()));
@@ -28,8 +28,11 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
         }
         Failed::Show(which) => {
             for failed in queues::failed(&config, which.embedded, &filter(which)?).await? {
-                let text = serde_json::to_string_pretty(&failed).unwrap_or_default();
-                output::data(&if common.json { json!(failed).to_string() } else { text });
+                if common.json {
+                    output::json(&failed);
+                } else {
+                    output::pretty_json(&failed);
+                }
             }
         }
         Failed::Replay(change) => {
@@ -40,7 +43,7 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
                 output::talk(&format!("{replayed} jobs go back to their step; {}", opened.taken_up_by));
             }
             if common.json {
-                output::data(&json!({"replayed": replayed, "dry_run": change.dry_run}).to_string());
+                output::json(&json!({"replayed": replayed, "dry_run": change.dry_run}));
             }
         }
         Failed::Drop(change) => {
@@ -51,7 +54,7 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
                 output::talk(&format!("{dropped} failed jobs are forgotten"));
             }
             if common.json {
-                output::data(&json!({"dropped": dropped, "dry_run": change.dry_run}).to_string());
+                output::json(&json!({"dropped": dropped, "dry_run": change.dry_run}));
             }
         }
     }
@@ -77,13 +80,17 @@ fn filter(which: &Which) -> Result<FailedFilter, Failure> {
     })
 }
 
-fn line(failed: &FailedJob) -> String {
+fn tell(common: &Common, failed: &FailedJob) {
     let event = &failed.event;
+    if common.json {
+        return output::json(event);
+    }
     let (class, reason) = match &event.outcome {
         Outcome::Failed(failure) => (failure.class.name(), &*failure.reason),
         other => (other.name(), ""),
     };
-    format!("{}  {}  {class}  {}\n    {reason}", event.job_id, event.asset_id, event.asset_name)
+    output::data(&format!("{}  {}  {class}  {}", event.job_id, event.asset_id, event.asset_name));
+    output::data(&format!("    {reason}"));
 }
 
 /// The jobs that are meant, counted and confirmed.

@@ -48,7 +48,7 @@ pub(crate) fn run(common: &Common, init: Init) -> Result<(), Failure> {
     };
     write().map_err(|error| Failure::Usage(format!("cannot write {}: {error}", path.display())))?;
     if common.json {
-        output::data(&json!({"written": path}).to_string());
+        output::json(&json!({"written": path}));
     } else {
         output::data(&format!("written: {}", path.display()));
         output::talk(&next_steps(&answers));

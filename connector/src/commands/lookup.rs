@@ -18,7 +18,7 @@ pub(crate) async fn run(common: &Common, lookup: &Lookup) -> Result<(), Failure>
     let events = open(&config.producer.state_dir)?.outcomes_of_file(hash).await?;
     if common.json {
         let found: Vec<_> = events.iter().map(|event| as_json(hash, event)).collect();
-        output::data(&json!({"sha256": hash, "found": found}).to_string());
+        output::json(&json!({"sha256": hash, "found": found}));
         return Ok(());
     }
     for event in &events {

@@ -25,7 +25,7 @@ pub(crate) async fn pause(common: &Common, pause: &Pause) -> Result<(), Failure>
         "`connector sync` takes no jobs any more"
     };
     if common.json {
-        output::data(&json!({"paused": true, "since": wish.since, "reason": wish.reason}).to_string());
+        output::json(&json!({"paused": true, "since": wish.since, "reason": wish.reason}));
     } else {
         output::data(&format!("paused: {who}; steps under way still end. `connector resume` goes on"));
     }
@@ -42,7 +42,7 @@ pub(crate) async fn resume(common: &Common, embedded: bool) -> Result<(), Failur
         Records::new(directory).resume().map_err(|error| unwritable(directory, &error))?
     };
     if common.json {
-        output::data(&json!({"paused": false, "was_paused": was_paused}).to_string());
+        output::json(&json!({"paused": false, "was_paused": was_paused}));
     } else {
         output::data(if was_paused { "resumed" } else { "nothing was paused" });
     }

@@ -1,6 +1,6 @@
 //! `connector report`: what is on record, for an auditor or a spreadsheet.
 
-use std::io::{self, Stdout, Write};
+use std::io;
 use std::ops::ControlFlow;
 
 use common::failure::Failure;
@@ -8,20 +8,29 @@ use common::job::RunId;
 use common::ledger::{Counts, Extent, Ledger, Line};
 use common::output;
 use common::state::State;
-use csv::Writer;
+use csv::{QuoteStyle, WriterBuilder};
 use producer::arguments::{self, Common};
 
 use crate::arguments::{About, Format, Report};
 
-/// What makes a spreadsheet take a cell for a formula.
-const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+/// What makes a spreadsheet take a cell for a formula. (Tabs and line breaks, which do so too, are shown as escapes.)
+const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
 pub(crate) async fn run(common: &Common, report: &Report) -> Result<(), Failure> {
     let config = arguments::load(common, None)?.config;
     let ledger = open(&config.producer.state_dir)?;
     let extent = extent(&report.about)?;
-    let mut lines = Lines::new(if common.json { Format::Json } else { report.format });
-    let counts = ledger.report(extent.clone(), move |line| lines.write(line)).await?;
+    let format = if common.json { Format::Json } else { report.format };
+    let mut is_first = true;
+    let write = move |line| {
+        let written = match format {
+            Format::Csv => csv(line, std::mem::take(&mut is_first)),
+            Format::Json => output::try_json(&line),
+        };
+        // A reader that goes away ends the report.
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let counts = ledger.report(extent.clone(), write).await?;
     if let Extent::Run(run) = &extent
         && counts == Counts::default()
     {
@@ -74,38 +83,53 @@ fn tell(counts: Counts) {
     }
 }
 
-/// Standard output, in the wanted form. A reader that goes away ends the report.
-enum Lines {
-    Csv(Box<Writer<Stdout>>),
-    Json(Stdout),
+/// Writes the line, and the names of the columns before the first.
+fn csv(line: Line, is_first: bool) -> io::Result<()> {
+    rows(line, is_first)?.lines().try_for_each(output::try_data)
 }
 
-impl Lines {
-    fn new(format: Format) -> Self {
-        match format {
-            Format::Csv => Self::Csv(Box::new(Writer::from_writer(io::stdout()))),
-            Format::Json => Self::Json(io::stdout()),
-        }
-    }
+/// Every cell is quoted: some spreadsheets take a `;` for a separator.
+fn rows(line: Line, is_first: bool) -> io::Result<String> {
+    let mut writer =
+        WriterBuilder::new().quote_style(QuoteStyle::Always).has_headers(is_first).from_writer(Vec::new());
+    writer.serialize(harmless(line))?;
+    let text = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
+    String::from_utf8(text).map_err(io::Error::other)
+}
 
-    fn write(&mut self, line: Line) -> ControlFlow<()> {
-        let written = match self {
-            Self::Csv(writer) => writer.serialize(harmless(line)).is_ok(),
-            Self::Json(out) => writeln!(out, "{}", serde_json::to_string(&line).unwrap_or_default()).is_ok(),
-        };
-        if written { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+/// The line with every text made harmless to a spreadsheet. What is no text has no characters of another's choice.
+fn harmless(line: Line) -> Line {
+    let text = |text: String| guarded(&output::shown(&text));
+    Line {
+        asset_id: text(line.asset_id),
+        asset_name: text(line.asset_name),
+        outcome: text(line.outcome),
+        base_version: line.base_version,
+        protected_version: line.protected_version,
+        restored_version: line.restored_version,
+        crossing_version: line.crossing_version,
+        copy_id: line.copy_id.map(text),
+        additional_file: line.additional_file.map(text),
+        original_sha256: line.original_sha256,
+        watermarked_sha256: line.watermarked_sha256,
+        imatag_id: line.imatag_id.map(text),
+        request_ids: text(line.request_ids),
+        class: line.class,
+        reason: line.reason.map(text),
+        published: line.published,
+        ended: line.ended,
+        run_id: text(line.run_id),
+        job_id: text(line.job_id),
     }
 }
 
-/// The line with every text that somebody else may have chosen made harmless to a spreadsheet.
-fn harmless(mut line: Line) -> Line {
-    let texts = [&mut line.asset_name, &mut line.request_ids, &mut line.run_id, &mut line.job_id];
-    let texts = texts.into_iter().chain(&mut line.imatag_id).chain(&mut line.reason);
-    let texts = texts.chain(&mut line.copy_id).chain(&mut line.additional_file);
-    for text in texts.filter(|text| text.starts_with(FORMULA_STARTS)) {
-        text.insert(0, '\'');
-    }
-    line
+/// A `'` before whatever could begin a formula, where a cell begins and behind each `;`.
+fn guarded(text: &str) -> String {
+    let cells = text.split(';').map(|cell| {
+        let start = cell.trim_start_matches(|c: char| c.is_whitespace() || c == '"');
+        if start.starts_with(FORMULA_STARTS) { format!("'{cell}") } else { cell.to_owned() }
+    });
+    cells.collect::<Vec<_>>().join(";")
 }
 
 #[cfg(test)]
@@ -136,23 +160,55 @@ mod tests {
         }
     }
 
-    #[test]
-    fn no_name_becomes_a_formula_in_a_spreadsheet() {
-        for name in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
-            let line = harmless(named(name));
-            assert_eq!(line.asset_name, format!("'{name}"));
-            assert_eq!(line.reason.as_deref(), Some("'@SUM(A1)"));
-        }
-        assert_eq!(harmless(named("lake = blue")).asset_name, "lake = blue");
+    fn cells(line: Line) -> Vec<String> {
+        let text = rows(line, false).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+        reader.records().next().unwrap().unwrap().iter().map(str::to_owned).collect()
     }
 
     #[test]
-    fn a_csv_line_keeps_commas_quotes_and_line_breaks_in_their_cell() {
-        let mut writer = Writer::from_writer(Vec::new());
-        writer.serialize(named("a, \"b\"\nc")).unwrap();
-        let text = writer.into_inner().unwrap();
-        let mut reader = csv::Reader::from_reader(text.as_slice());
-        let record = reader.records().next().unwrap().unwrap();
-        assert_eq!(&record[1], "a, \"b\"\nc");
+    fn no_name_becomes_a_formula_in_a_spreadsheet() {
+        for name in ["=1+1", "+1", "-1", "@SUM(A1)", "＝1", "＋1", "－1", "＠A", " =1", "\"=1"] {
+            assert_eq!(cells(named(name))[1], format!("'{name}"));
+        }
+        for (name, cell) in [
+            ("x;=cmd|' /C calc'!A0", "x;'=cmd|' /C calc'!A0"),
+            ("x;\"＝1\";@A", "x;'\"＝1\";'@A"),
+            ("\t=1", r"\u{9}=1"),
+            ("\r=1\n=2", r"\u{d}=1\u{a}=2"),
+            ("lake = blue; 2-3", "lake = blue; 2-3"),
+        ] {
+            assert_eq!(cells(named(name))[1], cell);
+        }
+    }
+
+    #[test]
+    fn every_text_of_a_line_is_guarded() {
+        let formula = || "=1;=2".to_owned();
+        let line = Line {
+            asset_id: formula(),
+            outcome: formula(),
+            copy_id: Some(formula()),
+            additional_file: Some(formula()),
+            imatag_id: Some(formula()),
+            request_ids: formula(),
+            reason: Some(formula()),
+            run_id: formula(),
+            job_id: formula(),
+            ..named("=1;=2")
+        };
+        let cells = cells(line);
+        assert_eq!(cells.iter().filter(|cell| *cell == "'=1;'=2").count(), 10, "{cells:?}");
+        assert!(!cells.iter().any(|cell| cell.starts_with('=')), "{cells:?}");
+    }
+
+    #[test]
+    fn a_line_is_one_row_of_quoted_cells_whatever_its_name_holds() {
+        assert_eq!(cells(named("a, \"b\"\nc"))[1], "a, \"b\"\\u{a}c");
+        let text = rows(named("a"), true).unwrap();
+        let (columns, row) = text.trim_end().split_once('\n').unwrap();
+        assert!(columns.starts_with(r#""asset_id","asset_name","outcome","#), "{columns}");
+        assert!(row.starts_with(r#""A","a","watermarked","1","2","","#), "{row}");
     }
 }

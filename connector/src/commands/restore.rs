@@ -73,7 +73,7 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
         Ok(true) => {
             restore::restore(&environment, to_restore, &mut sum, |target, result| {
                 if common.json {
-                    output::data(&json!({"asset_id": target.id, "result": result}).to_string());
+                    output::json(&json!({"asset_id": target.id, "result": result}));
                 } else if result != "restored" {
                     output::data(&format!("{}  {result}", target.id));
                 }
@@ -133,7 +133,7 @@ fn tell(common: &Common, dry_run: bool, run: &RunId, sum: &Sum, calls: u64) {
             fields.insert("dry_run".to_owned(), json!(dry_run));
             fields.insert("portal_requests".to_owned(), json!(calls));
         }
-        output::data(&line.to_string());
+        output::json(&line);
     } else if sum.restored + sum.failed > 0 && !common.quiet {
         output::data(&format!(
             "{} originals are back and opted out, {} failed; on record as {run} ({calls} Bynder calls)",

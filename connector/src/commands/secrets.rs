@@ -22,7 +22,7 @@ pub(crate) fn run(common: &Common, command: &Secrets) -> Result<(), Failure> {
             // The one place where a secret is printed: this is what the command is for.
             if common.json {
                 let line = json!({"identity": keys.identity.expose_secret(), "recipient": keys.recipient});
-                output::data(&line.to_string());
+                output::json(&line);
             } else {
                 output::talk(
                     "Keep the identity where only the connector can read it (CONNECTOR_AGE_IDENTITY_FILE).",
@@ -44,9 +44,11 @@ pub(crate) fn run(common: &Common, command: &Secrets) -> Result<(), Failure> {
             }
             let armour = encrypt(recipient, &secret).map_err(Failure::Usage)?;
             if common.json {
-                output::data(&json!({"encrypted": armour}).to_string());
+                output::json(&json!({"encrypted": armour}));
             } else {
-                output::data(&format!("{{ encrypted = \"\"\"\n{}\n\"\"\" }}", armour.trim_end()));
+                output::data("{ encrypted = \"\"\"");
+                armour.lines().for_each(output::data);
+                output::data("\"\"\" }");
             }
         }
         Secrets::Rotate { recipient } => rotate_file(common, recipient)?,
@@ -67,7 +69,7 @@ fn rotate_file(common: &Common, recipient: &str) -> Result<(), Failure> {
     }
     replace(&path, &text)?;
     if common.json {
-        output::data(&json!({"rotated": rotated}).to_string());
+        output::json(&json!({"rotated": rotated}));
     } else {
         output::data(&format!("encrypted anew: {}", rotated.join(", ")));
         output::talk(

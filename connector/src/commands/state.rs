@@ -33,7 +33,7 @@ pub(crate) async fn run(common: &Common, command: &State) -> Result<(), Failure>
             }
             let copy = change(directory, Some(*since)).await?;
             if common.json {
-                output::data(&json!({"cursor": since, "kept": copy}).to_string());
+                output::json(&json!({"cursor": since, "kept": copy}));
             }
             output::talk(&format!("the next run goes over what changed since {since}; {}", kept(&copy)));
             Ok(())
@@ -41,7 +41,7 @@ pub(crate) async fn run(common: &Common, command: &State) -> Result<(), Failure>
         State::Reset => {
             let copy = change(directory, None).await?;
             if common.json {
-                output::data(&json!({"cursor": null, "kept": copy}).to_string());
+                output::json(&json!({"cursor": null, "kept": copy}));
             }
             output::talk(&format!(
                 "the next run goes over the whole library; open jobs are kept; {}",
@@ -71,7 +71,7 @@ async fn show(common: &Common, config: &Config) -> Result<(), Failure> {
             "open": queue.open(),
             "failed": queue.failed,
         });
-        output::data(&line.to_string());
+        output::json(&line);
         return Ok(());
     }
     let never = || "none: the next run goes over the whole library".to_owned();

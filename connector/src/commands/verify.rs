@@ -10,7 +10,6 @@ use common::telemetry::Metrics;
 use common::{output, wiring};
 use producer::arguments::{self, Common, Scope};
 use producer::portal::resolve;
-use serde_json::json;
 
 use crate::arguments::Verify;
 use crate::verify::{self, Broken};
@@ -44,7 +43,7 @@ pub(crate) async fn run(common: &Common, command: &Verify) -> Result<(), Failure
         )),
     }
     if common.json {
-        output::data(&json!(found).to_string());
+        output::json(&found);
     } else if !common.quiet {
         output::data(&line(&found));
     }
@@ -52,14 +51,13 @@ pub(crate) async fn run(common: &Common, command: &Verify) -> Result<(), Failure
 }
 
 fn tell(common: &Common, broken: &Broken) {
-    output::data(&if common.json {
-        json!(broken).to_string()
-    } else {
-        let Broken { asset_id, asset_name, version, finding, expected, found } = broken;
-        format!(
-            "{asset_id}  {asset_name}  version {version}: {finding}: the marker says {expected}, there is {found}"
-        )
-    });
+    if common.json {
+        return output::json(broken);
+    }
+    let Broken { asset_id, asset_name, version, finding, expected, found } = broken;
+    output::data(&format!(
+        "{asset_id}  {asset_name}  version {version}: {finding}: the marker says {expected}, there is {found}"
+    ));
 }
 
 /// A verification in a sentence.

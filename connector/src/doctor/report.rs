@@ -69,7 +69,7 @@ impl Report {
                     json!({"check": check, "result": result, "text": text})
                 })
                 .collect();
-            output::data(&json!({"checks": checks}).to_string());
+            output::json(&json!({"checks": checks}));
         } else {
             output::talk(&format!(
                 "{} passed, {} to look at, {} failed",

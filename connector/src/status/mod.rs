@@ -4,7 +4,7 @@ mod forecast;
 mod shown;
 mod standing;
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::ErrorKind;
 
 use common::failure::Failure;
 use common::output;
@@ -14,18 +14,14 @@ use producer::arguments::{self, Common};
 use crate::arguments::Status;
 use standing::Standing;
 
-/// Moves to the corner and clears what stood there.
-const CLEAR: &str = "\x1b[H\x1b[2J";
-
 pub(crate) async fn run(common: &Common, status: &Status) -> Result<(), Failure> {
     let config = arguments::load(common, None)?.config;
     let directory = config.producer.state_dir.display().to_string();
     let show = |standing: &Standing| {
-        output::try_data(&if common.json {
-            standing.as_json().to_string()
-        } else {
-            shown::lines(standing, &directory).join("\n")
-        })
+        if common.json {
+            return output::try_json(&standing.as_json());
+        }
+        shown::lines(standing, &directory).iter().try_for_each(|line| output::try_data(line))
     };
     if status.every.0.is_zero() {
         return Err(Failure::Usage("--every must be longer than nothing, such as 5s".to_owned()));
@@ -36,12 +32,12 @@ pub(crate) async fn run(common: &Common, status: &Status) -> Result<(), Failure>
         return standing.depth.map(|_| ()).map_err(|failure| Failure::Told(failure.code()));
     }
     let stop = stop_on_signals()?;
-    let is_screen = std::io::stdout().is_terminal() && !common.json;
+    let is_screen = output::is_screen() && !common.json;
     // A broker that is away for a moment is shown, and looked for again.
     while let Some(standing) = stop.run_until_cancelled(Standing::now(&config, status.embedded)).await {
         let standing = standing?;
         if is_screen {
-            let _ = write!(std::io::stdout(), "{CLEAR}");
+            output::clear_screen();
         }
         match show(&standing) {
             Ok(()) => {}
@@ -49,7 +45,6 @@ pub(crate) async fn run(common: &Common, status: &Status) -> Result<(), Failure>
             Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
             Err(error) => return Err(Failure::Unexpected(format!("cannot write the status: {error}"))),
         }
-        let _ = std::io::stdout().flush();
         if stop.run_until_cancelled(tokio::time::sleep(status.every.0)).await.is_none() {
             break;
         }

@@ -66,20 +66,22 @@ fn witness(
     let transcript = Arc::clone(transcript);
     Ok(Witness::new(origin, move |exchange| {
         if !is_json {
-            output::data(&line(exchange));
+            for line in lines(exchange) {
+                output::data(&line);
+            }
         }
         transcript.lock().unwrap_or_else(PoisonError::into_inner).push(exchange.clone());
     }))
 }
 
-fn line(exchange: &Exchange) -> String {
+fn lines(exchange: &Exchange) -> Vec<String> {
     let status = exchange.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
     let kind = exchange.content_type.as_deref().unwrap_or("-");
     let id = exchange.request_id.as_deref().map(|id| format!("  request {id}")).unwrap_or_default();
     let (method, target, took) = (&exchange.method, &exchange.target, exchange.took_ms);
-    let limits =
-        exchange.rate_limit.iter().flat_map(|header| ["\n     ", header.as_str()]).collect::<String>();
-    format!("{method:<4} {target}\n     {status} {kind} in {took} ms{id}{limits}")
+    let mut lines = vec![format!("{method:<4} {target}"), format!("     {status} {kind} in {took} ms{id}")];
+    lines.extend(exchange.rate_limit.iter().map(|header| format!("     {header}")));
+    lines
 }
 
 fn tell(
@@ -97,7 +99,7 @@ fn tell(
             "confirmed": findings.confirm(), "medium": medium, "points": points, "transcript": transcript,
             "error": tried.as_ref().err().map(ToString::to_string),
         });
-        output::data(&line.to_string());
+        output::json(&line);
         return;
     }
     for (point, verdict) in findings.iter() {

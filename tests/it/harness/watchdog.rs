@@ -1,8 +1,9 @@
 //! A test that stands still fails, instead of keeping all the others waiting without a word.
 
-use std::io::Write;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
+
+use common::output;
 
 /// No test needs its bench for longer, on a slow machine either.
 const LONGEST: Duration = Duration::from_mins(10);
@@ -18,8 +19,7 @@ impl Watchdog {
         std::thread::spawn(move || {
             if over.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
                 // Written past what captures the output of tests, which nobody would see any more.
-                let _ =
-                    writeln!(std::io::stderr(), "{test} stands still: ended after {} s", LONGEST.as_secs());
+                output::error(&format!("{test} stands still: ended after {} s", LONGEST.as_secs()));
                 std::process::exit(101);
             }
         });

@@ -1,8 +1,10 @@
 //! Logs: one line an event on standard error, so that standard output stays data.
 
 mod json;
+#[cfg(test)]
+mod kept;
+mod text;
 
-use std::io::{IsTerminal, stderr};
 use std::sync::OnceLock;
 
 use tracing::Metadata;
@@ -13,8 +15,9 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, registry};
 
-use crate::output;
+use crate::output::{self, standard_error};
 use json::JsonLines;
+use text::TextFields;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,14 +69,19 @@ pub fn init(format: LogFormat, verbosity: Verbosity) {
     // A logger that is there already, as in tests, is as good.
     let _ = match format {
         LogFormat::Text => {
-            let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            let lines = layer().with_ansi(colour).with_target(false).with_writer(stderr);
+            let colour = output::is_watched() && std::env::var_os("NO_COLOR").is_none();
+            let lines = layer()
+                .with_ansi(colour)
+                .with_target(false)
+                .fmt_fields(TextFields)
+                .with_writer(standard_error);
             // A person reads what happened; which run and trace it belongs to would only push that off the screen.
             let events = filter.and(filter_fn(|metadata: &Metadata<'_>| metadata.is_event()));
             registry().with(lines.with_filter(events)).try_init()
         }
         LogFormat::Json => {
-            let lines = layer().fmt_fields(JsonFields::new()).event_format(JsonLines).with_writer(stderr);
+            let lines =
+                layer().fmt_fields(JsonFields::new()).event_format(JsonLines).with_writer(standard_error);
             registry().with(lines.with_filter(filter)).try_init()
         }
     };

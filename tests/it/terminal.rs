@@ -1,0 +1,52 @@
+//! What the programs print cannot act on a terminal, whatever names the library holds.
+
+use crate::harness::{Bench, Ran, picture, quick};
+
+/// Sets the title, colours, clears the line, begins another line, uses C1 and turns the direction of writing.
+const HOSTILE: &str =
+    "\u{1b}]0;pwned\u{7}\u{1b}[31mRED\u{1b}[2K\n0000  FAKE LINE\u{9b}1m\u{2028}\u{202e}gpj.exe";
+
+fn assert_harmless(what: &str, ran: &Ran) {
+    for text in [&ran.out, &ran.talk] {
+        let acts = |c: char| (c.is_control() && c != '\n') || ('\u{2028}'..='\u{202e}').contains(&c);
+        assert!(!text.contains(acts), "{what}: {text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("0000")), "{what} forges a line: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_command_lets_an_assets_name_act_on_the_terminal() {
+    let bench = Bench::new(quick()).await;
+    let protected = bench.sandbox.add_asset(picture(HOSTILE, 1)).unwrap();
+    let noted = bench.sandbox.add_asset(picture(HOSTILE, 2)).unwrap();
+    let note = |marker: &str| sandbox::Edit { marker: Some(marker.to_owned()), ..sandbox::Edit::default() };
+    bench.sandbox.edit(&noted, note(&format!("see {HOSTILE}"))).unwrap();
+    bench.until_listed().await;
+    let everything = [("CONNECTOR_LOG", "trace".to_owned())];
+    assert_harmless("sync", bench.run_with(&["sync", "--full"], &everything).await.assert_code(6));
+    let hash = bench.asset(&protected).versions[1].sha256.clone();
+    // Another size, so that `verify` has a broken asset to name.
+    let marker = bench.asset(&protected).marker.unwrap();
+    bench.sandbox.edit(&protected, note(&format!("{marker}0"))).unwrap();
+    bench.until_listed().await;
+    let shows = "RED\\u{1b}[2K\\u{a}0000  FAKE LINE\\u{9b}1m\\u{2028}\\u{202e}gpj.exe";
+    for (command, code, names_it) in [
+        (&["failed", "list"][..], 0, true),
+        (&["failed", "show"], 0, false),
+        (&["failed", "list", "--json"], 0, false),
+        (&["lookup", &hash], 0, true),
+        (&["lookup", &hash, "--json"], 0, false),
+        (&["report", "--since", "2020-01-01"], 0, true),
+        (&["report", "--since", "2020-01-01", "--format", "json"], 0, false),
+        (&["status"], 0, false),
+        (&["plan"], 0, false),
+        (&["verify"], 6, true),
+        (&["report", HOSTILE], 2, true),
+    ] {
+        let ran = bench.run(command).await;
+        assert_harmless(&format!("{command:?}"), &ran);
+        ran.assert_code(code);
+        let text = format!("{}{}", ran.out, ran.talk);
+        assert!(!names_it || text.contains(shows), "{command:?}: {text}");
+    }
+}
