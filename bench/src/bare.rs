@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use common::file_name;
 use futures::StreamExt;
 use reqwest::Client;
-use reqwest::multipart::{Form, Part};
+use reqwest::multipart::Form;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -116,12 +117,12 @@ impl Services {
         let search = [("directory", self.arguments.directory.as_str()), ("metadata__bynder_media_id", id)];
         answer(self.imatag(self.client.get(&media).query(&search))).await?;
         // The sandbox asks for it, as it tells one file of an asset from the next.
-        let hash = hex::encode(Sha256::digest(&original));
+        let (hash, length) = (hex::encode(Sha256::digest(&original)), original.len() as u64);
         let form = Form::new()
             .text("filename", name.to_owned())
             .text("directory", self.arguments.directory.clone())
             .text("metadata", json!({"bynder_media_id": id, "original_sha256": hash}).to_string())
-            .part("file", Part::bytes(original).file_name(name.to_owned()));
+            .part("file", file_name::part(original, length, name));
         let submitted = answer(self.imatag(self.client.post(&media).multipart(form))).await?;
         let medium = submitted["id"].as_str().context("no medium")?;
         loop {
@@ -146,7 +147,8 @@ impl Services {
             form = form.text(field.clone(), if field == "key" { key.clone() } else { text(value) });
         }
         form = form.text("name", name.to_owned()).text("chunk", "1").text("chunks", "1");
-        form = form.text("Filename", key.clone()).part("file", Part::stream(file).file_name(name.to_owned()));
+        let length = file.len() as u64;
+        form = form.text("Filename", key.clone()).part("file", file_name::part(file, length, name));
         self.client.post(&self.storage).multipart(form).send().await?.error_for_status()?;
         let (id, target) = (text(&place["s3file"]["uploadid"]), text(&place["s3file"]["targetid"]));
         let register = [("id", id.as_str()), ("targetid", &target), ("filename", &key), ("chunkNumber", "1")];

@@ -6,6 +6,13 @@ mod tests;
 
 use std::fmt;
 
+use reqwest::Body;
+use reqwest::multipart::Part;
+
+use crate::output::is_acted_on;
+
+/// The longest stem of all.
+const LONGEST: usize = 255;
 /// The longest stem that storage keys leave room for, in characters.
 const LONGEST_STEM: usize = 150;
 /// The longest stem of a name with a suffix, so that the upload does not shorten the suffix away.
@@ -54,12 +61,10 @@ impl FileName {
         Self { stem: format!("{stem}-{suffix}"), extension: self.extension.clone() }
     }
 
-    /// The name in a form that the upload accepts: no path separators, no leading dot, of bounded length.
+    /// The name in a form that headers and the upload accept: no quotes, no path separators, no leading dot, of
+    /// bounded length.
     pub fn for_upload(&self) -> String {
-        let stem: String = self.stem.chars().map(|c| if matches!(c, '/' | '\\') { '_' } else { c }).collect();
-        let stem: String = stem.trim_start_matches('.').chars().take(LONGEST_STEM).collect();
-        let stem = if stem.is_empty() { "file" } else { &stem };
-        format!("{stem}.{}", self.extension)
+        format!("{}.{}", for_header(&self.stem), self.extension)
     }
 }
 
@@ -69,8 +74,22 @@ impl fmt::Display for FileName {
     }
 }
 
+/// A file as a part of a form. The name is in a header of the part, where some parsers take a quote or a bare line feed for
+/// its end.
+#[expect(clippy::disallowed_methods, reason = "the name is cleaned here")]
+pub fn part(body: impl Into<Body>, bytes: u64, name: &str) -> Part {
+    Part::stream_with_length(body, bytes).file_name(for_header(name))
+}
+
+fn for_header(text: &str) -> String {
+    let is_wrong = |c| is_acted_on(c) || matches!(c, '/' | '\\' | '"');
+    let text: String = text.chars().map(|c| if is_wrong(c) { '_' } else { c }).collect();
+    let text: String = text.trim_start_matches('.').chars().take(LONGEST_STEM).collect();
+    if text.is_empty() { "file".to_owned() } else { text }
+}
+
 fn clean(stem: &str) -> String {
-    let stem: String = stem.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
+    let stem: String = stem.chars().map(|c| if is_acted_on(c) { '_' } else { c }).take(LONGEST).collect();
     let stem = stem.trim().trim_end_matches('.');
     if stem.is_empty() { "file".to_owned() } else { stem.to_owned() }
 }

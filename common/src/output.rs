@@ -28,7 +28,7 @@ pub(crate) fn shown_in_json(text: &str) -> Cow<'_, str> {
 }
 
 /// Control characters (C0, DEL, C1), separators of lines and paragraphs, and what overrides the direction of writing.
-fn is_acted_on(c: char) -> bool {
+pub(crate) fn is_acted_on(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

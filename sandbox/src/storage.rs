@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::StreamReader;
 
-use crate::audit::ViolationKind;
+use crate::audit::{ViolationKind, judge_part};
 use crate::call::{Call, file};
 use crate::endpoint::Endpoint;
 use crate::world::Shared;
@@ -77,6 +77,7 @@ async fn part(shared: &Shared, call: Call) -> Response {
     while let Ok(Some(field)) = form.next_field().await {
         let name = field.name().unwrap_or_default().to_lowercase();
         if name == "file" {
+            judge_part(shared, &field);
             if POLICY_FIELDS.iter().any(|wanted| !names.iter().any(|name| name == wanted)) {
                 return xml(403, "AccessDenied");
             }

@@ -128,6 +128,10 @@ async fn commit(kind: ViolationKind) -> Client {
             client.look(&id).await;
             client.save_named(&id, "Brand guide 2.0", &result).await;
         }
+        Kind::UnsafeName => {
+            let name = "a\"; name=\"directory.png";
+            client.submit_named(name, &id, &original, "sandbox/bynder", true).await;
+        }
     }
     client
 }

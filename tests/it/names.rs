@@ -2,7 +2,7 @@
 
 use common::outcome::{FailureClass, Outcome};
 use sandbox::media::{Format, file};
-use sandbox::{FileNames, NewAsset, Options};
+use sandbox::{FileNames, NewAsset, Options, ViolationKind};
 
 use crate::harness::{Bench, MODES, assert_clean, quick};
 
@@ -121,4 +121,25 @@ async fn a_restored_original_keeps_its_type_and_extension() {
         bench.run(&["restore", "--ids", &ids, "--yes"]).await.assert_code(0);
         assert_clean(&bench.sandbox.audit());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_file_name_ends_its_header_or_leaves_its_folder() {
+    let bench = Bench::new(Options { file_names: FileNames::Listed, ..quick() }).await;
+    let long = format!("{}.png", "ä".repeat(400));
+    for (seed, name) in
+        ["a\"; name=\"directory.png", "../a\\b.png", "a\nX: \u{2028}\u{202e}b.png", &long].iter().enumerate()
+    {
+        let asset = NewAsset::new(name, file(Format::Png, seed as u64, 64, 48));
+        bench.sandbox.add_asset(NewAsset { file_name: (*name).to_owned(), ..asset }).unwrap();
+    }
+    bench.sync().await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    let path = bench.path("a\nX: b\"; name=\"directory.png");
+    std::fs::write(&path, file(Format::Png, 9, 64, 48)).unwrap();
+    bench.set_request_timeout(15);
+    bench.run(&["trial", &path.display().to_string(), "--yes"]).await.assert_code(0);
+    // A trial's asset is not one of the library.
+    let violations = bench.sandbox.audit().violations;
+    assert!(violations.iter().all(|found| found.kind == ViolationKind::WithoutBynderId), "{violations:#?}");
 }

@@ -65,6 +65,8 @@ fn awkward_names_become_acceptable_to_the_upload() {
         (".png", "file.png"),
         ("...png", "file.png"),
         ("line\nbreak.jpg", "line_break.jpg"),
+        ("a\"; name=\"directory.png", "a_; name=_directory.png"),
+        ("a\r\n\u{85}\u{2028}\u{202e}b.png", "a_____b.png"),
     ];
     for (given, wanted) in table {
         let name = FileName::of(Known { own: Some(given), ..Known::default() }).unwrap();
@@ -79,4 +81,13 @@ fn a_long_name_is_shortened_before_its_extension_and_its_suffix() {
     let upload = name.for_upload();
     assert!(upload.ends_with("ä.jpeg") && upload.chars().count() <= 155);
     assert!(name.with_suffix("0123456789ab").for_upload().ends_with("ä-0123456789ab.jpeg"));
+}
+
+#[test]
+fn a_name_is_bounded_and_on_one_line_wherever_it_is_written() {
+    let own = format!("{}\n\u{202e}b.jpeg", "ä".repeat(9000));
+    let name = FileName::of(Known { own: Some(&own), ..Known::default() }).unwrap().to_string();
+    assert_eq!((name.chars().count(), name.ends_with("ä.jpeg")), (LONGEST + 5, true));
+    let name = FileName::of(Known { own: Some("a\n\u{202e}b/c.png"), ..Known::default() }).unwrap();
+    assert_eq!(name.to_string(), "a__b/c.png");
 }

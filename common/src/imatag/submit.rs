@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::multipart::{Form, Part};
+use reqwest::multipart::Form;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ use super::find::ORIGINAL_KEY;
 use super::profile::{FileTransport, Mode};
 use super::{Body, Directory, Imatag, ImatagError, MediumId, MediumState, ResultPlace, UploadPlace};
 use crate::asset::AssetId;
+use crate::file_name::{self, FileName};
 use crate::hash::ContentHash;
 use crate::http::{Operation, Progress};
 use crate::spool::SpooledFile;
@@ -24,8 +25,8 @@ use crate::spool::SpooledFile;
 /// What goes along with a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Submit<'a> {
-    /// The file's name; any text.
-    pub file_name: &'a str,
+    /// The file's name.
+    pub file_name: &'a FileName,
     /// The file's media type by its first bytes.
     pub media_type: &'a str,
     /// The Bynder asset.
@@ -205,8 +206,7 @@ impl Imatag {
         match wire.transport {
             FileTransport::Multipart => {
                 let form = fields.into_iter().fold(Form::new(), |form, (name, value)| form.text(name, value));
-                let part =
-                    Part::stream_with_length(body, file.bytes()).file_name(submit.file_name.to_owned());
+                let part = file_name::part(body, file.bytes(), &submit.file_name.for_upload());
                 let part =
                     part.mime_str(submit.media_type).map_err(|error| misconfigured(error.to_string()))?;
                 Ok(request.multipart(form.part(wire.file_field.clone(), part)))
@@ -233,7 +233,7 @@ impl Imatag {
             (ORIGINAL_KEY.to_owned(), submit.original.to_string()),
         ]);
         let mut fields: Vec<_> = wire.extra.clone().into_iter().collect();
-        fields.push((wire.file_name_field.clone(), submit.file_name.to_owned()));
+        fields.push((wire.file_name_field.clone(), submit.file_name.to_string()));
         fields.push((wire.directory_field.clone(), submit.directory.to_string()));
         if wire.metadata_field.contains('*') {
             fields.extend(

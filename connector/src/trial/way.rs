@@ -6,6 +6,7 @@ use std::time::Duration;
 use common::asset::AssetId;
 use common::config::Config;
 use common::failure::Failure;
+use common::file_name::{FileName, Known};
 use common::hash::FileFacts;
 use common::imatag::{
     Body, Imatag, ImatagError, MediumId, MediumState, ResultPlace, Submit, SubmitAnswer, Submitted,
@@ -120,10 +121,18 @@ impl Way<'_> {
         if !self.yes && !confirmed_once("Submit the file? One watermark is paid for.")? {
             return Err(Failure::Usage("nothing was submitted".to_owned()));
         }
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let own = path.file_name().map(|name| name.to_string_lossy());
+        let media_type = facts.media_type.as_deref();
+        let known = Known { own: own.as_deref(), media_type, ..Known::default() };
+        let name = FileName::of(known).ok_or_else(|| {
+            Failure::Usage(format!(
+                "{}: its type is not recognised; name it with an extension",
+                path.display()
+            ))
+        })?;
         let submit = Submit {
             file_name: &name,
-            media_type: facts.media_type.as_deref().unwrap_or("application/octet-stream"),
+            media_type: media_type.unwrap_or("application/octet-stream"),
             asset,
             original: facts.sha256,
             directory: &self.config.imatag.directory,

@@ -52,11 +52,13 @@ pub enum ViolationKind {
     ExtensionChanged,
     /// A file came back under a name that makes it another kind of asset.
     TypeChanged,
+    /// The name of a file in a form could end its header, or leave its folder.
+    UnsafeName,
 }
 
 impl ViolationKind {
     /// Every kind.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::DoneTwice,
         Self::WrongFile,
         Self::NotWatermarked,
@@ -80,5 +82,6 @@ impl ViolationKind {
         Self::UnneededWork,
         Self::ExtensionChanged,
         Self::TypeChanged,
+        Self::UnsafeName,
     ];
 }

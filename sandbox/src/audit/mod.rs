@@ -10,7 +10,7 @@ use serde::Serialize;
 pub(crate) use elsewhere::{judge_additional, judge_copy};
 pub(crate) use judge::{audit, judge_medium, judge_save};
 pub use kind::ViolationKind;
-pub(crate) use naming::judge_name;
+pub(crate) use naming::{judge_name, judge_part};
 
 use crate::world::{Maker, Planted};
 

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::io::StreamReader;
 
 use super::answer::{shown, status_word};
-use crate::audit::{ViolationKind, judge_medium};
+use crate::audit::{ViolationKind, judge_medium, judge_part};
 use crate::call::{Call, answer, decode, file};
 use crate::endpoint::Wire;
 use crate::media::{Defect, Unsupported, watermark};
@@ -186,6 +186,7 @@ async fn form(shared: &Shared, wire: Wire, call: Call) -> Option<Arrived> {
     while let Some(field) = form.next_field().await.ok()? {
         let name = field.name().unwrap_or_default().to_owned();
         if name == file_field {
+            judge_part(shared, &field);
             arrived.file = Some(store(shared, field.map_err(std::io::Error::other)).await?);
             continue;
         }

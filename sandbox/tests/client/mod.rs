@@ -64,13 +64,25 @@ impl Client {
 
     /// Submits a file to Imatag; its answer.
     pub(crate) async fn submit(&self, id: &str, file: &[u8], directory: &str, with_id: bool) -> Value {
+        self.submit_named("a.png", id, file, directory, with_id).await
+    }
+
+    /// The same, with this name in the header of the file's part.
+    pub(crate) async fn submit_named(
+        &self,
+        name: &str,
+        id: &str,
+        file: &[u8],
+        directory: &str,
+        with_id: bool,
+    ) -> Value {
         let metadata =
             if with_id { json!({"bynder_media_id": id, "original_sha256": sha256(file)}) } else { json!({}) };
         let form = Form::new()
             .text("filename", "a.png")
             .text("directory", directory.to_owned())
             .text("metadata", metadata.to_string())
-            .part("file", Part::bytes(file.to_vec()).file_name("a.png"));
+            .part("file", named(file, name));
         let request = self.http.post(format!("{}/media/", self.at.imatag)).multipart(form);
         Self::json(request.header("Authorization", format!("Token {}", self.at.api_key))).await
     }
@@ -109,7 +121,7 @@ impl Client {
         }
         form =
             form.text("name", "a.png").text("chunk", "1").text("chunks", "1").text("Filename", key.clone());
-        form = form.part("file", Part::bytes(file.to_vec()).file_name("a.png"));
+        form = form.part("file", named(file, "a.png"));
         let endpoint = Self::json(self.portal("GET", "api/upload/endpoint")).await;
         let sent = self.http.post(endpoint.as_str().unwrap()).multipart(form).send().await.unwrap();
         assert_eq!(sent.status(), StatusCode::CREATED);
@@ -191,4 +203,9 @@ impl Client {
         self.save(id, &result).await;
         result
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a client that sends any name has to be possible")]
+fn named(file: &[u8], name: &str) -> Part {
+    Part::bytes(file.to_vec()).file_name(name.to_owned())
 }

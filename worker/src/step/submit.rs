@@ -221,7 +221,7 @@ async fn send(
     lease: &Held,
 ) -> Result<StepEnd, StepError> {
     let submit = Submit {
-        file_name: &name.to_string(),
+        file_name: name,
         media_type: facts.media_type.as_deref().unwrap_or("application/octet-stream"),
         asset: &job.asset_id,
         original: facts.sha256,

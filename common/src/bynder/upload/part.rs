@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use futures::StreamExt;
-use reqwest::multipart::{Form, Part as FormPart};
+use reqwest::multipart::Form;
 use serde_json::Value;
 use url::Url;
 
 use super::super::call::unavailable;
 use super::super::download::storage_refusal;
 use super::{Bynder, BynderError, Place};
+use crate::file_name;
 use crate::http::{self, Operation, Progress};
 use crate::spool::SpooledFile;
 
@@ -71,7 +72,7 @@ impl Bynder {
         let length = part.range.end - part.range.start;
         let body = reqwest::Body::wrap_stream(progress.watch(file.stream(part.range.clone())).boxed());
         // Storage ignores every field behind the file.
-        form = form.part("file", FormPart::stream_with_length(body, length).file_name(base));
+        form = form.part("file", file_name::part(body, length, &base));
         let transport = &self.inner.transport;
         let request = transport.client().post(endpoint.clone()).multipart(form);
         let response =
