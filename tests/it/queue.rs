@@ -192,6 +192,28 @@ async fn what_is_fetched_as_taking_ends_goes_back_to_its_queue_unmarked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn leases_that_are_given_back_to_a_silent_broker_are_free_once_it_answers() {
+    let proxy = Proxy::start(Broker::shared().await.address()).await;
+    let direct = settings("silent".to_owned()).await;
+    let through = Settings { url: crate::harness::broker::url(proxy.address()).into(), ..direct.clone() };
+    let queue = RabbitQueue::open(&through, None, PATIENCE).await.unwrap();
+    let other = RabbitQueue::open(&direct, None, PATIENCE).await.unwrap();
+    let lease = async |id: &str| queue.lease(&id.parse().unwrap()).await.unwrap().unwrap();
+    let (kept, first, second) = (lease("A1").await, lease("A2").await, lease("A3").await);
+    proxy.silence_server(true);
+    // One of the two finds no channel. The broker is silent for longer than an answer is waited for, and for less than
+    // a connection lives.
+    drop((first, second));
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    proxy.silence_server(false);
+    for id in ["A2", "A3"] {
+        until_async(async || other.lease(&id.parse().unwrap()).await.is_ok_and(|lease| lease.is_some()))
+            .await;
+    }
+    until(|| kept.check().is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn outcomes_that_the_ledger_could_not_take_in_come_again() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::new(State::open(directory.path()).unwrap());

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -14,13 +15,15 @@ use tokio::runtime::Handle;
 use super::super::{Guard, Lease, QueueError};
 use super::channels::{Channels, discard};
 use super::contact::Contact;
-use super::link::{ANSWER, Link, Live, answered};
+use super::link::{ANSWER, Link, Live};
 use super::topology::Topology;
 use crate::asset::AssetId;
 use crate::fault::{self, guard_stands};
 
 /// `RESOURCE_LOCKED`: another connection has it.
 const LOCKED: u16 = 405;
+/// How soon a lease is given back again after the broker did not answer.
+const DELETE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Hands out leases.
 #[derive(Clone)]
@@ -86,15 +89,27 @@ impl Leases {
         })
     }
 
+    /// Deletes the queue until the broker has answered; a connection that is gone took its queues along.
     async fn delete(&self, live: &Live, name: ShortString) {
-        // A connection that is gone took its queues along.
-        if live.lost.is_cancelled() {
-            return;
+        while !live.lost.is_cancelled() && !self.is_deleted(name.clone()).await {
+            live.lost.run_until_cancelled(tokio::time::sleep(DELETE_AGAIN)).await;
         }
-        let Ok(opened) = self.channels.take().await else { return };
+    }
+
+    async fn is_deleted(&self, name: ShortString) -> bool {
+        let Ok(opened) = self.channels.take().await else { return false };
         let deleting = opened.channel.queue_delete(name, QueueDeleteOptions::default());
-        if answered(deleting).await.is_err() {
-            discard(opened);
+        match tokio::time::timeout(ANSWER, deleting).await {
+            Ok(Ok(_)) => true,
+            // A refusal is an answer: the queue is not this connection's.
+            Ok(Err(error)) => {
+                discard(opened);
+                error.is_amqp_soft_error()
+            }
+            Err(_) => {
+                discard(opened);
+                false
+            }
         }
     }
 
