@@ -208,3 +208,30 @@ fn the_published_schema_is_that_of_the_types() {
         "renew it: cargo run -p connector -- config schema > docs/connector.schema.json"
     );
 }
+
+/// The names in `{…}` written out.
+fn written_out(path: &str) -> Vec<String> {
+    let Some((before, rest)) = path.split_once('{') else { return vec![path.to_owned()] };
+    let (names, after) = rest.split_once('}').unwrap();
+    names.split(',').map(|name| format!("{before}{name}{after}")).collect()
+}
+
+#[test]
+fn every_test_that_a_document_names_as_a_proof_is_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for page in ["SECURITY.md", "docs/protocol.md", "docs/queue.md"] {
+        let text = document(page);
+        let rows = text.lines().filter(|line| line.starts_with('|'));
+        let names = rows.filter_map(|row| row.trim_matches('|').split('|').next_back());
+        let paths: Vec<_> = names
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .filter(|name| name.contains('/') && !name.contains('('))
+            .flat_map(written_out)
+            .collect();
+        assert!(paths.len() > 5, "{page}");
+        for path in paths {
+            let file = path.split("::").next().unwrap();
+            assert!(root.join(file).exists(), "{page}: {path}");
+        }
+    }
+}
