@@ -95,7 +95,9 @@ impl From<BynderError> for Failure {
             BynderError::Unavailable { .. } => Self::Temporary(format!(
                 "{message}; check bynder.domain and the network, then run it again: it goes on where it was"
             )),
-            BynderError::Paused { .. } | BynderError::Shared { .. } => Self::Temporary(message),
+            BynderError::Paused { .. } | BynderError::Shared { .. } | BynderError::Withheld { .. } => {
+                Self::Temporary(message)
+            }
             BynderError::NotFound { .. }
             | BynderError::Refused { .. }
             | BynderError::Unexpected { .. }

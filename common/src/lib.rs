@@ -26,6 +26,7 @@ pub mod nearest;
 pub mod outcome;
 pub mod output;
 pub mod patience;
+pub mod permission;
 pub mod program;
 pub mod queue;
 pub mod quiet_hours;

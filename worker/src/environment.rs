@@ -9,6 +9,7 @@ use common::config::{ChecksSection, OutputMode, QuietHours};
 use common::imatag::{Directory, Imatag};
 use common::job::Job;
 use common::marker::LegacyMeaning;
+use common::permission::Permission;
 use common::queue::JobQueue;
 use common::spool::Spool;
 use common::telemetry::Metrics;
@@ -46,6 +47,16 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// The same, where nothing that changes the asset is sent without this permission.
+    #[must_use]
+    pub fn under(&self, permission: Permission) -> Self {
+        Self {
+            bynder: self.bynder.under(permission.clone()),
+            imatag: self.imatag.under(permission),
+            ..self.clone()
+        }
+    }
+
     /// Where Imatag saves the job's medium.
     pub fn directory<'a>(&'a self, job: &'a Job) -> &'a Directory {
         job.directory.as_ref().unwrap_or(&self.settings.directory)

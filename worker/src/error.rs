@@ -225,8 +225,8 @@ fn bynder_verdict(error: &BynderError) -> Verdict {
     let service = Service::Bynder;
     match error {
         BynderError::Paused { remaining } => pause(*remaining),
-        // The job that has the error counts it, for itself and against the service.
-        BynderError::Shared { .. } => pause(Duration::ZERO),
+        // The job that has a shared error counts it, for itself and against the service; what was withheld was not sent.
+        BynderError::Shared { .. } | BynderError::Withheld { .. } => pause(Duration::ZERO),
         BynderError::Unauthorized { .. } => retry(Against::Credential(service)),
         BynderError::Misconfigured { .. } => retry(Against::Configuration(service)),
         BynderError::Forbidden { right: Right::ReadAsset, .. } => retry(Against::RightToRead),
@@ -243,6 +243,7 @@ fn imatag_verdict(error: &ImatagError) -> Verdict {
         ImatagError::Busy { wait: at_least, .. } | ImatagError::Paused { remaining: at_least, .. } => {
             pause(*at_least)
         }
+        ImatagError::Withheld { .. } => pause(Duration::ZERO),
         ImatagError::Unauthorized { .. } => retry(Against::Credential(service)),
         ImatagError::Misconfigured { .. } => retry(Against::Configuration(service)),
         ImatagError::Forbidden { .. } => retry(Against::RightToSubmit),

@@ -153,7 +153,9 @@ pub(crate) async fn closing(environment: &Environment, settlement: Settlement) -
     }
     let settings = &environment.settings;
     match environment.queue.lease(&job.asset_id).await {
-        Ok(Some(_lease)) => step::withdraw_marker(environment, &mut job, &event.outcome).await,
+        Ok(Some(lease)) => {
+            step::withdraw_marker(&environment.under(lease.permission()), &mut job, &event.outcome).await;
+        }
         Ok(None) | Err(_) if job.attempt < settings.max_attempts.saturating_add(MOST_CLOSING_WAITS) => {
             job.attempt = job.attempt.saturating_add(1);
             job.suspect_now();

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use common::asset::AssetId;
 use common::job::{Job, JobId, Step};
+use common::permission::Permission;
 use common::queue::{JobQueue, Lease, QueueError};
 use tokio::time::Instant;
 
@@ -98,6 +99,11 @@ impl Held {
     /// Fails unless the lease is still held, as far as can be known.
     pub fn check(&self) -> Result<(), QueueError> {
         self.lease.as_ref().map_or(Ok(()), Lease::check)
+    }
+
+    /// The right that comes with the lease.
+    pub fn permission(&self) -> Permission {
+        self.lease.as_ref().map_or_else(|| Permission::new(|| Ok(())), Lease::permission)
     }
 
     /// Keeps the asset for this job after the step, until the job saves or this time is over.

@@ -13,6 +13,7 @@ use common::failure::Failure;
 use common::imatag::Imatag;
 use common::job::Step;
 use common::patience::{Patience, patiently};
+use common::permission::Permission;
 use common::queue::{JobQueue, QueueError, RabbitQueue};
 use common::service::Service;
 use common::signals::stop_on_signals;
@@ -139,9 +140,12 @@ async fn work(config: &Config) -> Result<(), Failure> {
         return fits(misfit);
     };
     readiness.set("Bynder", Ok(()));
+    // Where no lease says more, contact with the broker has to be fresh when something is sent.
+    let permission = queue.clone();
+    let permission = Permission::new(move || permission.contact());
     let environment = Environment {
-        bynder,
-        imatag,
+        bynder: bynder.under(permission.clone()),
+        imatag: imatag.under(permission),
         queue: Arc::new(queue.clone()),
         spool,
         budget: budget.clone(),

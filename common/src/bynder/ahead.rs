@@ -46,7 +46,7 @@ impl Bynder {
         let given = self.wait_for(places).await?;
         let (left, until) = (AtomicU32::new(given), Instant::now() + GOOD_FOR);
         let places = Places { left, until, gate: Arc::clone(&self.inner.gate) };
-        Ok(Self { inner: Arc::clone(&self.inner), places: Some(Arc::new(places)) })
+        Ok(Self { places: Some(Arc::new(places)), ..self.clone() })
     }
 
     /// Waits for a place, unless this client has one and nothing was silenced since.
@@ -69,8 +69,11 @@ mod tests {
     use async_trait::async_trait;
     use secrecy::SecretString;
 
-    use super::super::{Credential, Paused, Settings};
+    use super::super::{Credential, ImportId, Paused, Settings};
     use super::*;
+    use crate::asset::AssetId;
+    use crate::permission::Permission;
+    use crate::queue::QueueError;
     use crate::telemetry::Metrics;
 
     /// Notes what is asked of it, and is silent if told so.
@@ -146,5 +149,32 @@ mod tests {
         let (gate, bynder) = client();
         drop(bynder.with_places(2).await.unwrap());
         assert_eq!(gate.unused.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn what_would_change_an_asset_is_not_sent_where_the_right_is_lost_during_admission() {
+        let asset: AssetId = "A".parse().unwrap();
+        for effect in 0..3 {
+            let (gate, bynder) = client();
+            let asked = Arc::clone(&gate);
+            let bynder = bynder.under(Permission::new(move || match asked.asked.lock().unwrap().len() {
+                0 => Ok(()),
+                _ => Err(QueueError::Unavailable("the lease was lost".to_owned())),
+            }));
+            let import = ImportId::try_from("I".to_owned()).unwrap();
+            // Nobody listens: what is sent ends as unavailable.
+            let error = match effect {
+                0 => bynder.save_version(&asset, &import).await.unwrap_err(),
+                1 => bynder.save_asset(&import, &[]).await.unwrap_err(),
+                _ => bynder.set_texts(&asset, &[("P", "text")]).await.unwrap_err(),
+            };
+            assert!(
+                matches!(error, BynderError::Withheld { .. }) && !error.may_have_been_sent(),
+                "{error:?}"
+            );
+            assert_eq!(gate.unused.load(Ordering::Relaxed), 1, "its place is lost");
+            let error = bynder.asset(&asset).await.unwrap_err();
+            assert!(matches!(error, BynderError::Unavailable { .. }), "a look needs no right: {error:?}");
+        }
     }
 }

@@ -51,6 +51,7 @@ impl Bynder {
         loop {
             let token = self.token().await?;
             self.admit().await?;
+            self.permitted(kind, operation)?;
             let request = build(self.inner.transport.client()).bearer_auth(token.expose_secret());
             match self.dispatch(kind, operation, request).await {
                 Err(BynderError::Unauthorized { .. })
@@ -62,6 +63,17 @@ impl Bynder {
                 answer => return answer,
             }
         }
+    }
+
+    /// Whether the call may still be made, now that it has its place, which another gets if it may not.
+    fn permitted(&self, kind: Operation, operation: &str) -> Result<(), BynderError> {
+        let Some(permission) = self.permission.as_ref().filter(|_| kind.changes_an_asset()) else {
+            return Ok(());
+        };
+        permission.check().map_err(|error| {
+            self.inner.gate.unused(1);
+            BynderError::Withheld { operation: operation.to_owned(), reason: error.to_string() }
+        })
     }
 
     /// Sends an admitted portal request and turns everything but success (and 303) into an error.

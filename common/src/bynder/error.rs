@@ -29,6 +29,14 @@ pub enum BynderError {
         /// What happened to it.
         reason: String,
     },
+    /// Not sent: the right to change the asset was lost while the call waited; come back later.
+    #[error("{operation}: not sent, since the asset may not be changed now ({reason})")]
+    Withheld {
+        /// What would have been attempted.
+        operation: String,
+        /// Why it may not.
+        reason: String,
+    },
     /// 401: the token is no good for anything.
     #[error(
         "{operation}: Bynder does not accept the token ({message}); check bynder.api_token or bynder.oauth"
@@ -117,6 +125,7 @@ impl BynderError {
         match self {
             Self::Paused { .. }
             | Self::Shared { .. }
+            | Self::Withheld { .. }
             | Self::Unavailable { .. }
             | Self::Unexpected { .. }
             | Self::Local { .. } => true,
@@ -135,6 +144,7 @@ impl BynderError {
             Self::Unexpected { .. } => true,
             Self::Paused { .. }
             | Self::Shared { .. }
+            | Self::Withheld { .. }
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }

@@ -46,6 +46,7 @@ pub use upload::{Parcel, part_count};
 pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
 
 use crate::http::{LinkHosts, Services, Transport, TransportError};
+use crate::permission::Permission;
 use crate::telemetry::Metrics;
 use ahead::Places;
 use credential::Credentials;
@@ -103,6 +104,7 @@ pub struct Settings {
 pub struct Bynder {
     inner: Arc<Inner>,
     places: Option<Arc<Places>>,
+    permission: Option<Permission>,
 }
 
 #[derive(Debug)]
@@ -149,6 +151,12 @@ impl Bynder {
             says_active: AtomicBool::new(false),
             upload_endpoint: OnceCell::new(),
         };
-        Ok(Self { inner: Arc::new(inner), places: None })
+        Ok(Self { inner: Arc::new(inner), places: None, permission: None })
+    }
+
+    /// The same client, which sends nothing that changes an asset without this permission.
+    #[must_use]
+    pub fn under(&self, permission: Permission) -> Self {
+        Self { permission: Some(permission), ..self.clone() }
     }
 }

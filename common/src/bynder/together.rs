@@ -140,6 +140,7 @@ fn shared(error: &BynderError) -> BynderError {
     match error {
         BynderError::Paused { .. } => error.clone(),
         BynderError::Shared { .. }
+        | BynderError::Withheld { .. }
         | BynderError::Unauthorized { .. }
         | BynderError::Forbidden { .. }
         | BynderError::NotFound { .. }
@@ -157,6 +158,7 @@ fn concerns_one(error: &BynderError) -> bool {
         BynderError::NotFound { .. } | BynderError::Refused { .. } => true,
         BynderError::Paused { .. }
         | BynderError::Shared { .. }
+        | BynderError::Withheld { .. }
         | BynderError::Unauthorized { .. }
         | BynderError::Forbidden { .. }
         | BynderError::Unavailable { .. }

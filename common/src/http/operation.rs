@@ -146,6 +146,33 @@ impl Operation {
         }
     }
 
+    /// Whether it changes an asset, begins the upload that will, or pays for a watermark.
+    pub fn changes_an_asset(self) -> bool {
+        match self {
+            Self::UploadPlace
+            | Self::Mark
+            | Self::Save
+            | Self::SaveAsset
+            | Self::SaveAdditional
+            | Self::Submit => true,
+            Self::SignIn
+            | Self::LookUp
+            | Self::List
+            | Self::Asset
+            | Self::DownloadPlace
+            | Self::UploadEndpoint
+            | Self::UploadPart
+            | Self::UploadFinish
+            | Self::Imports
+            | Self::FetchOriginal
+            | Self::SendPart
+            | Self::ImatagSignIn
+            | Self::Find
+            | Self::Status
+            | Self::FetchResult => false,
+        }
+    }
+
     /// The operation's name in metrics, unique together with its peer's.
     pub fn name(self) -> &'static str {
         match self {

@@ -45,6 +45,14 @@ pub enum ImatagError {
         /// How long it still is.
         remaining: Duration,
     },
+    /// Not sent: the right to submit the asset's file was lost while the call waited; come back later.
+    #[error("{at}: not sent, since the asset may not be worked on now ({reason})")]
+    Withheld {
+        /// What would have been attempted.
+        at: Attempted,
+        /// Why it may not.
+        reason: String,
+    },
     /// 401: the credential is no good for anything.
     #[error("{at}: Imatag does not accept the credential ({reason}); check imatag.api_key or imatag.oauth")]
     Unauthorized {
@@ -110,6 +118,7 @@ impl ImatagError {
         match self {
             Self::Busy { at, .. }
             | Self::Paused { at, .. }
+            | Self::Withheld { at, .. }
             | Self::Unauthorized { at, .. }
             | Self::Forbidden { at, .. }
             | Self::Refused { at, .. }
@@ -128,9 +137,11 @@ impl ImatagError {
     /// Whether the same call may work later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Busy { .. } | Self::Paused { .. } | Self::Unavailable { .. } | Self::Unexpected { .. } => {
-                true
-            }
+            Self::Busy { .. }
+            | Self::Paused { .. }
+            | Self::Withheld { .. }
+            | Self::Unavailable { .. }
+            | Self::Unexpected { .. } => true,
             Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::Refused { .. }
@@ -145,6 +156,7 @@ impl ImatagError {
             Self::Busy { sent, .. } | Self::Unavailable { sent, .. } => *sent == Sent::Maybe,
             Self::Unexpected { .. } => true,
             Self::Paused { .. }
+            | Self::Withheld { .. }
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::Refused { .. }

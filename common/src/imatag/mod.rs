@@ -38,6 +38,7 @@ pub use submit::{Submit, SubmitAnswer, Submitted};
 pub use uploads::UploadPlace;
 
 use crate::http::{LinkHosts, Services, Transport, TransportError, Witness};
+use crate::permission::Permission;
 use crate::service_id::service_id;
 use crate::telemetry::Metrics;
 use credential::Credentials;
@@ -72,6 +73,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Imatag {
     inner: Arc<Inner>,
+    permission: Option<Permission>,
 }
 
 #[derive(Debug)]
@@ -150,7 +152,13 @@ impl Imatag {
             directories: settings.directories,
             media_id_metadata: settings.media_id_metadata,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), permission: None })
+    }
+
+    /// The same client, which submits nothing without this permission.
+    #[must_use]
+    pub fn under(&self, permission: Permission) -> Self {
+        Self { permission: Some(permission), ..self.clone() }
     }
 
     /// Whether the wire lets us ask for a medium by the asset it belongs to.

@@ -20,6 +20,7 @@ use crate::asset::AssetId;
 use crate::file_name::{self, FileName};
 use crate::hash::ContentHash;
 use crate::http::{Operation, Progress};
+use crate::permission::Permission;
 use crate::spool::SpooledFile;
 
 /// What goes along with a file.
@@ -113,6 +114,7 @@ impl Imatag {
             let progress = Progress::start();
             let request = Self::sign(self.request(file, submit, &progress)?, &signature)?;
             let patience = self.inner.profile.polling.deadline.0;
+            self.permitted(&operation)?;
             let answer =
                 self.inner.transport.send_file(Operation::Submit, request, &progress, patience).await;
             let may_be_profile =
@@ -137,6 +139,12 @@ impl Imatag {
                 }
             }
         }
+    }
+
+    fn permitted(&self, operation: &str) -> Result<(), ImatagError> {
+        let checked = self.permission.as_ref().map_or(Ok(()), Permission::check);
+        let at = || Attempted { operation: operation.to_owned(), request_id: None };
+        checked.map_err(|error| ImatagError::Withheld { at: at(), reason: error.to_string() })
     }
 
     /// A 409 with a medium in it is an answer: some services say "already watermarked" that way.

@@ -1,4 +1,11 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
+use crate::file_name::{FileName, Known};
+use crate::queue::QueueError;
+use crate::spool::{Length, Spool};
 
 fn overridden(text: &str) -> Result<Profile, profile::ProfileError> {
     Profile::load("imatag", &text.parse().unwrap())
@@ -37,11 +44,20 @@ fn a_profile_file_that_is_not_there_is_named() {
 
 #[test]
 fn ids_from_outside_stay_inside_their_path_segment() {
+    let imatag = client(None, Credential::ApiKey(secrecy::SecretString::from("k3y")));
+    let evil = MediumId::try_from("../../account?x=".to_owned()).unwrap();
+    let url = imatag.url("media/{id}/", Some(&evil)).unwrap();
+    assert_eq!(url.as_str(), "https://app.imatag.com/api/v4/media/%2E%2E%2F%2E%2E%2Faccount%3Fx%3D/");
+    assert!(imatag.url("https://elsewhere.example/", None).is_err());
+    assert!(!format!("{imatag:?}").contains("k3y"));
+}
+
+fn client(base_url: Option<Url>, credential: Credential) -> Imatag {
     let settings = Settings {
         profile: overridden("").unwrap(),
-        base_url: None,
+        base_url,
         allow_http: false,
-        credential: Credential::ApiKey(secrecy::SecretString::from("k3y")),
+        credential,
         directories: ["acme".parse().unwrap()].into(),
         media_id_metadata: "bynder_media_id".to_owned(),
         request_timeout: Duration::from_secs(1),
@@ -49,10 +65,53 @@ fn ids_from_outside_stay_inside_their_path_segment() {
         witness: None,
         uploads_in_flight: 1,
     };
-    let imatag = Imatag::new(settings).unwrap();
-    let evil = MediumId::try_from("../../account?x=".to_owned()).unwrap();
-    let url = imatag.url("media/{id}/", Some(&evil)).unwrap();
-    assert_eq!(url.as_str(), "https://app.imatag.com/api/v4/media/%2E%2E%2F%2E%2E%2Faccount%3Fx%3D/");
-    assert!(imatag.url("https://elsewhere.example/", None).is_err());
-    assert!(!format!("{imatag:?}").contains("k3y"));
+    Imatag::new(settings).unwrap()
+}
+
+#[tokio::test]
+async fn a_file_is_not_submitted_where_the_right_is_lost_while_a_token_is_fetched() {
+    let tokens = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let token_url = format!("http://{}/", tokens.local_addr().unwrap()).parse().unwrap();
+    let has_right = Arc::new(AtomicBool::new(true));
+    let lost = Arc::clone(&has_right);
+    tokio::spawn(async move {
+        let (mut stream, _) = tokens.accept().await.unwrap();
+        assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+        lost.store(false, Ordering::Relaxed);
+        let body = r#"{"access_token":"t","token_type":"Bearer","expires_in":3600}"#;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length";
+        let answer = format!("{head}: {}\r\n\r\n{body}", body.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+    });
+    let (client_id, client_secret) = ("c".to_owned(), secrecy::SecretString::from("s"));
+    let credential = Credential::OAuth { client_id, client_secret, token_url: Some(token_url) };
+    // Nobody listens there: what is sent ends as unavailable.
+    let imatag = client(Some("http://127.0.0.1:9/".parse().unwrap()), credential);
+    let folder = tempfile::tempdir().unwrap();
+    let content = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(b"x"))]);
+    let file = Spool::open(folder.path(), 1 << 20)
+        .unwrap()
+        .receive(content, Length::Announced(1), None)
+        .await
+        .unwrap();
+    let (asset, directory) = ("A".parse().unwrap(), "acme".parse().unwrap());
+    let (media_type, original) = ("image/png", file.sha256());
+    let name = FileName::of(Known { own: Some("a.png"), ..Known::default() }).unwrap();
+    let submit = || Submit { file_name: &name, media_type, asset: &asset, original, directory: &directory };
+    let error = async |imatag: &Imatag| {
+        let place = imatag.upload_place().await;
+        imatag.submit(&file, submit(), place).await.unwrap_err()
+    };
+    let guarded = imatag.under(Permission::new(move || {
+        let has_right = has_right.load(Ordering::Relaxed);
+        has_right.then_some(()).ok_or_else(|| QueueError::Unavailable("the lease was lost".to_owned()))
+    }));
+    let withheld = error(&guarded).await;
+    assert!(
+        matches!(withheld, ImatagError::Withheld { .. }) && !withheld.may_have_been_sent(),
+        "{withheld:?}"
+    );
+    let sent = error(&imatag).await;
+    assert!(matches!(sent, ImatagError::Unavailable { .. }), "{sent:?}");
 }

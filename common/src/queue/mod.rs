@@ -21,6 +21,7 @@ pub use step_set::StepSet;
 use crate::asset::AssetId;
 use crate::job::{Job, JobId, Lane, Step};
 use crate::outcome::{FailureClass, OutcomeEvent};
+use crate::permission::Permission;
 use crate::state::DatabaseError;
 
 /// Where jobs wait for their next step.
@@ -151,25 +152,27 @@ impl Delivery {
 /// The sole right to touch an asset; dropping it gives the right back.
 pub struct Lease {
     _guard: Option<Guard>,
-    check: Check,
+    permission: Permission,
 }
-
-/// Whether a lease is still held.
-type Check = Box<dyn Fn() -> Result<(), QueueError> + Send + Sync>;
 
 impl Lease {
     fn held(guard: Guard, check: impl Fn() -> Result<(), QueueError> + Send + Sync + 'static) -> Self {
-        Self { _guard: Some(guard), check: Box::new(check) }
+        Self { _guard: Some(guard), permission: Permission::new(check) }
     }
 
     /// A lease of nothing, for tests that show what leases are for.
     fn free() -> Self {
-        Self { _guard: None, check: Box::new(|| Ok(())) }
+        Self { _guard: None, permission: Permission::new(|| Ok(())) }
     }
 
     /// Fails unless the lease is still held, as far as can be known.
     pub fn check(&self) -> Result<(), QueueError> {
-        (self.check)()
+        self.permission.check()
+    }
+
+    /// The right that comes with the lease, for the clients that change the asset under it.
+    pub fn permission(&self) -> Permission {
+        self.permission.clone()
     }
 }
 

@@ -87,7 +87,10 @@ pub(super) fn failed(error: &BynderError) -> Finding {
     let code = match error {
         BynderError::Unauthorized { .. } | BynderError::Forbidden { .. } => 4,
         BynderError::Misconfigured { .. } | BynderError::NotFound { .. } => 3,
-        BynderError::Paused { .. } | BynderError::Shared { .. } | BynderError::Unavailable { .. } => 5,
+        BynderError::Paused { .. }
+        | BynderError::Shared { .. }
+        | BynderError::Withheld { .. }
+        | BynderError::Unavailable { .. } => 5,
         BynderError::Refused { .. } | BynderError::Unexpected { .. } | BynderError::Local { .. } => 1,
     };
     let remedy = if matches!(error, BynderError::Unavailable { .. }) {

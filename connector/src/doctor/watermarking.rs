@@ -48,7 +48,10 @@ pub(super) async fn check(config: &Config, report: &mut Report) {
             let code = match &error {
                 ImatagError::Unauthorized { .. } | ImatagError::Forbidden { .. } => 4,
                 ImatagError::Misconfigured { .. } | ImatagError::Refused { .. } => 3,
-                ImatagError::Busy { .. } | ImatagError::Paused { .. } | ImatagError::Unavailable { .. } => 5,
+                ImatagError::Busy { .. }
+                | ImatagError::Paused { .. }
+                | ImatagError::Withheld { .. }
+                | ImatagError::Unavailable { .. } => 5,
                 ImatagError::UnknownMedium { .. } | ImatagError::Unexpected { .. } => 1,
             };
             let remedy = if matches!(error, ImatagError::Unavailable { .. }) {

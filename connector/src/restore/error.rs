@@ -45,7 +45,8 @@ impl RestoreError {
                 | BynderError::Unauthorized { .. }
                 | BynderError::Unavailable { .. }
                 | BynderError::Misconfigured { .. } => true,
-                BynderError::Forbidden { .. }
+                BynderError::Withheld { .. }
+                | BynderError::Forbidden { .. }
                 | BynderError::NotFound { .. }
                 | BynderError::Refused { .. }
                 | BynderError::Unexpected { .. }

@@ -138,6 +138,7 @@ impl Work<'_> {
                 Ready::Leave(skip) => return Ok(Ended::Skipped(skip)),
             };
             self.lease.check()?;
+            let bynder = bynder.under(self.lease.permission());
             match bynder.save_version(&self.target.id, import).await {
                 Ok(Saved::Done) => {}
                 Err(BynderError::Paused { remaining }) => {

@@ -250,9 +250,10 @@ impl Way<'_> {
         let message = error.to_string();
         let point = if matches!(error, ImatagError::Unauthorized { .. }) { Point::Auth } else { point };
         match error {
-            ImatagError::Busy { .. } | ImatagError::Paused { .. } | ImatagError::Unavailable { .. } => {
-                Failure::Temporary(message)
-            }
+            ImatagError::Busy { .. }
+            | ImatagError::Paused { .. }
+            | ImatagError::Withheld { .. }
+            | ImatagError::Unavailable { .. } => Failure::Temporary(message),
             ImatagError::Unauthorized { .. } | ImatagError::Forbidden { .. } => {
                 self.findings.note(point, Verdict::Refuted(message.clone()));
                 Failure::Credential(message)

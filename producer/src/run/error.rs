@@ -40,6 +40,7 @@ impl RunError {
                 | BynderError::Unavailable { .. }
                 | BynderError::Paused { .. }
                 | BynderError::Shared { .. }
+                | BynderError::Withheld { .. }
                 | BynderError::Local { .. } => false,
             },
             Self::Queue(error) => matches!(error, QueueError::Message(_)),

@@ -42,7 +42,7 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
         Ok(held) => held,
         Err(end) => return Ok(end),
     };
-    let result = under_lease(environment, job, &import, &held).await;
+    let result = under_lease(&environment.under(held.permission()), job, &import, &held).await;
     held.end(&result);
     result
 }

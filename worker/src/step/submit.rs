@@ -25,7 +25,7 @@ pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<S
         Ok(held) => held,
         Err(end) => return Ok(end),
     };
-    let result = under_lease(environment, job, &held).await;
+    let result = under_lease(&environment.under(held.permission()), job, &held).await;
     // Without a search, the lease alone keeps another job of the asset from submitting the file once more.
     if !environment.imatag.can_find() && (job.effects.media_id.is_some() || job.step > Step::Submit) {
         held.reserve(doubt::kept(&environment.settings, Step::Save));

@@ -45,7 +45,7 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
         Ok(held) => held,
         Err(end) => return Ok(end),
     };
-    let result = under_lease(environment, job, &import, &files, &held).await;
+    let result = under_lease(&environment.under(held.permission()), job, &import, &files, &held).await;
     held.end(&result);
     result
 }
