@@ -141,7 +141,7 @@ async fn a_step_longer_than_the_brokers_patience_keeps_its_delivery() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_step_goes_on_while_a_broker_without_memory_renews_no_delivery() {
+async fn a_long_step_continues_while_a_broker_without_memory_renews_no_delivery() {
     let broker = Broker::start().await;
     let fleet = pictures(&broker.url(), 1).await;
     fleet.bench.set_request_timeout(50);
@@ -153,7 +153,7 @@ async fn a_long_step_goes_on_while_a_broker_without_memory_renews_no_delivery() 
     broker.control(&["set_vm_memory_high_watermark", "absolute", "1"]).await;
     // The step ends at Imatag while the broker takes nothing.
     until(|| fleet.bench.sandbox.audit().assets[0].media == 1).await;
-    assert!(fleet.worker_logs().contains("its step goes on"), "{}", fleet.worker_logs());
+    assert!(fleet.worker_logs().contains("its step continues"), "{}", fleet.worker_logs());
     broker.control(&["set_vm_memory_high_watermark", "0.6"]).await;
     fleet.sync_until_recorded().await;
     fleet.assert_all_is_well().await;

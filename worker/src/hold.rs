@@ -39,7 +39,7 @@ pub(crate) async fn hold<T>(
                     tracing::warn!(%job_id, %error, "cannot keep the delivery");
                     return None;
                 }
-                tracing::info!(%job_id, %error, "cannot renew the delivery yet; its step goes on");
+                tracing::info!(%job_id, %error, "cannot renew the delivery yet; its step continues");
                 (wait, pause) = (pause, (pause * 2).min(LONGEST_PAUSE));
                 *delivery
             }
@@ -50,7 +50,7 @@ pub(crate) async fn hold<T>(
     }
 }
 
-/// Renews the delivery while the work goes on. A renewal that has begun is awaited to its end: only then it is known which
+/// Renews the delivery while the work continues. A renewal that has begun is awaited to its end: only then it is known which
 /// delivery is valid.
 async fn renew<T>(
     queue: &dyn JobQueue,
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_step_goes_on_while_its_delivery_cannot_be_renewed_and_is_settled_once() {
+    async fn a_step_continues_while_its_delivery_cannot_be_renewed_and_is_settled_once() {
         let queue = Renewing::failing(2).await;
         let long = Duration::from_mins(15);
         assert_eq!(queue.works_for(long).await, Some(long));

@@ -162,7 +162,7 @@ mod tests {
                 _ => Err(QueueError::Unavailable("the lease was lost".to_owned())),
             }));
             let import = ImportId::try_from("I".to_owned()).unwrap();
-            // Nobody listens: what is sent ends as unavailable.
+            // Nothing listens: what is sent ends as unavailable.
             let error = match effect {
                 0 => bynder.save_version(&asset, &import).await.unwrap_err(),
                 1 => bynder.save_asset(&import, &[]).await.unwrap_err(),

@@ -86,7 +86,7 @@ async fn a_file_is_not_submitted_where_the_right_is_lost_while_a_token_is_fetche
     });
     let (client_id, client_secret) = ("c".to_owned(), secrecy::SecretString::from("s"));
     let credential = Credential::OAuth { client_id, client_secret, token_url: Some(token_url) };
-    // Nobody listens there: what is sent ends as unavailable.
+    // Nothing listens there: what is sent ends as unavailable.
     let imatag = client(Some("http://127.0.0.1:9/".parse().unwrap()), credential);
     let folder = tempfile::tempdir().unwrap();
     let content = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(b"x"))]);

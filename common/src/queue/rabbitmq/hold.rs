@@ -41,7 +41,7 @@ impl RabbitQueue {
         let channel = live.channel().await?;
         answered(self.topology.declare_hold(&channel, &self.process)).await?;
         let until = Instant::now() + PATIENCE;
-        // A broker that takes nothing is not waited for here: the step goes on meanwhile, and its worker tries again.
+        // A broker that takes nothing is not waited for here: the step continues, and its worker tries again.
         self.publisher.publish_now(&message).await?;
         let mut strangers = Vec::new();
         let found = self.look_for(job, until, &mut strangers).await;

@@ -13,7 +13,7 @@ use crate::job::Job;
 const UNCLAIMED: Duration = Duration::from_secs(5);
 
 impl RabbitQueue {
-    /// Sends back what was taken and nobody worked on. Given back instead, it would count as the job of a worker that
+    /// Sends back what was taken and not worked on. Given back instead, it would count as the job of a worker that
     /// died, and be outwaited.
     pub async fn close(&self) {
         self.send_back(Duration::ZERO).await;
