@@ -88,6 +88,8 @@ pub enum NextLink {
     OtherScheme,
     /// To another host.
     OtherHost,
+    /// To one more page, after the last one as well.
+    Endless,
 }
 
 /// What a portal may take with a new asset and not keep.

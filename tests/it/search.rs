@@ -49,6 +49,20 @@ async fn a_search_that_continues_on_another_host_stops_the_run_and_pays_for_noth
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_does_not_end_stops_the_run_after_twenty_pages_and_nothing_is_paid_for() {
+    let bench = bench(Search { page_size: Some(1), next: NextLink::Endless, ..Search::default() }).await;
+    bench.reconfigure("[worker]\n", "[worker]\nconcurrency = 1\n");
+    bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let stopped = bench.sync().await;
+    assert!(stopped.assert_code(3).talk.contains("has more than 20 pages"), "{stopped:#?}");
+    let requests = bench.sandbox.stats().requests;
+    assert_eq!(requests.get("imatag.submit"), None);
+    assert_eq!(requests["imatag.find"] % 20, 0, "{requests:?}");
+    assert_eq!(bench.run(&["failed", "list"]).await.assert_code(0).out, "", "a wrong wire fails no job");
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_ignores_the_filter_stops_the_run_and_doctor_and_trial_say_so() {
     let bench = bench(Search { ignores_filters: true, ..Search::default() }).await;
     let sample = bench.path("sample.jpg");

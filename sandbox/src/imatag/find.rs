@@ -29,7 +29,8 @@ pub(super) fn find(shared: &Shared, wire: Wire, call: &Call) -> Response {
     let asked = call.query.get("page_size").and_then(|size| size.parse().ok()).unwrap_or(usize::MAX);
     let size = habits.page_size.unwrap_or(usize::MAX).min(asked).max(1);
     let page: usize = query("page").parse().unwrap_or(1);
-    let next = (page.saturating_mul(size) < hits.len()).then(|| link(shared, call, page + 1));
+    let next = (habits.next == NextLink::Endless || page.saturating_mul(size) < hits.len())
+        .then(|| link(shared, call, page + 1));
     let media = hits.iter().skip((page - 1).saturating_mul(size)).take(size);
     match wire {
         Wire::Bytes => {
@@ -49,7 +50,7 @@ pub(super) fn find(shared: &Shared, wire: Wire, call: &Call) -> Response {
 fn link(shared: &Shared, call: &Call, page: usize) -> String {
     let host = call.header("host").unwrap_or_default();
     let origin = match shared.options.search.next {
-        NextLink::AsAsked => format!("http://{host}"),
+        NextLink::AsAsked | NextLink::Endless => format!("http://{host}"),
         NextLink::OtherScheme => format!("https://{host}"),
         NextLink::OtherHost => "http://elsewhere.example".to_owned(),
     };
