@@ -7,7 +7,7 @@ use common::failure::Failure;
 use common::ledger::Ledger;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::arguments::Scope;
+use crate::arguments::{Hold, Scope};
 use crate::mandate;
 
 /// How long until it is due, zero if it is; `None` where none is wanted, the library was not begun, or it was begun under a
@@ -27,7 +27,9 @@ pub async fn until_due(
 /// Whether a run for which nobody said what to go over is one over the whole library.
 pub(crate) async fn is_due(config: &Config, ledger: &Ledger, scope: &Scope) -> Result<bool, Failure> {
     let by_delta = scope.delta || config.delta;
-    let is_due = !scope.delta && until_due(config, ledger, Timestamp::now()).await? == Some(Duration::ZERO);
+    // A schedule walks beside its runs over what changed: two walks at once would each take what is left of a cap.
+    let may_walk = !scope.delta && scope.hold == Hold::Once;
+    let is_due = may_walk && until_due(config, ledger, Timestamp::now()).await? == Some(Duration::ZERO);
     Ok(!by_delta || is_due)
 }
 

@@ -4,7 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use sandbox::NewAsset;
 
-use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick};
+use nix::sys::signal::Signal;
+
+use crate::harness::broker::free_ports;
+use crate::harness::fleet::{Fleet, ended, signal};
+use crate::harness::page::shows;
+use crate::harness::scrape::get;
+use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick, until, until_async};
 
 /// An asset that was made, and changed last, so many hours ago.
 fn add(bench: &Bench, name: &str, seed: u64, hours: i64) -> String {
@@ -152,6 +158,77 @@ async fn what_matches_only_since_the_filters_were_widened_is_held_until_it_is_as
     assert!(held().await.is_null());
     bench.reconfigure("['a*', 'b*']", "['a*']");
     bench.run(&["sync", "--quiet"]).await.assert_code(0);
+}
+
+/// A producer that keeps to a schedule by which a walk over the whole library is always due; and where it is asked.
+fn scheduled(fleet: &Fleet) -> (tokio::process::Child, u16) {
+    let [port] = free_ports();
+    let variables = [
+        ("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}")),
+        ("CONNECTOR_PRODUCER__EVERY", "1s".to_owned()),
+        ("CONNECTOR_PRODUCER__FULL_EVERY", "1s".to_owned()),
+    ];
+    (fleet.producer_with(&["--quiet"], &variables), port)
+}
+
+/// How many runs of this mode and result there were.
+async fn runs(port: u16, kind: &str) -> u64 {
+    let series = format!("connector_runs_total{{{kind}}} ");
+    let page = get(port, "/metrics").await.unwrap_or_default();
+    page.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok()).unwrap_or(0)
+}
+
+/// Waits for so many more of them.
+async fn more_runs(port: u16, kind: &str, more: u64) {
+    let before = runs(port, kind).await;
+    until_async(async || runs(port, kind).await >= before + more).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_holds_what_matches_only_since_the_filters_were_widened_however_often_it_walks() {
+    let fleet = Fleet::new(quick()).await;
+    let (old, other) = (add(&fleet.bench, "a.jpg", 1, MONTH), add(&fleet.bench, "b.jpg", 2, MONTH));
+    fleet.bench.reconfigure("[worker]\n", "[filters]\nnames = ['a*']\n[worker]\n");
+    let _worker = fleet.worker();
+    fleet.sync().await.assert_code(0);
+    assert!(is_protected(&fleet.bench.asset(&old)));
+    fleet.bench.reconfigure("['a*']", "['a*', 'b*']");
+    let (producer, port) = scheduled(&fleet);
+    shows(port, "/metrics", "connector_held_assets 1").await;
+    more_runs(port, r#"mode="full",result="done""#, 2).await;
+    // What changes is protected by the filters as they are.
+    let new = add(&fleet.bench, "b-new.jpg", 3, 0);
+    until(|| is_protected(&fleet.bench.asset(&new))).await;
+    more_runs(port, r#"mode="full",result="done""#, 2).await;
+    assert_eq!(fleet.bench.asset(&other).media, 0);
+    signal(&producer, Signal::SIGTERM);
+    ended(producer).await.assert_code(0);
+    fleet.sync().await.assert_code(0);
+    assert!(is_protected(&fleet.bench.asset(&other)));
+    let status = fleet.bench.run(&["status", "--json"]).await.assert_code(0).summary();
+    assert!(status["held"].is_null(), "{status}");
+    assert_clean(&fleet.bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_takes_no_more_than_the_cap_that_a_library_was_begun_under_and_what_changes() {
+    let fleet = Fleet::new(quick()).await;
+    add(&fleet.bench, "old.jpg", 1, MONTH);
+    let _worker = fleet.worker();
+    let begun = ["sync", "--max-assets", "2", "--once", "--wait", "--quiet"];
+    ended(fleet.producer(&begun)).await.assert_code(0);
+    for seed in 2..5 {
+        add(&fleet.bench, "older.jpg", seed, 2 * MONTH);
+    }
+    fleet.bench.until_listed().await;
+    let (producer, port) = scheduled(&fleet);
+    until_async(async || runs(port, r#"mode="full",result="limited""#).await > 0).await;
+    let new = add(&fleet.bench, "new.jpg", 9, 0);
+    until(|| is_protected(&fleet.bench.asset(&new))).await;
+    more_runs(port, r#"mode="delta",result="done""#, 3).await;
+    signal(&producer, Signal::SIGTERM);
+    ended(producer).await.assert_code(0);
+    assert_eq!(names(&fleet.bench).len(), 3, "the first, one more, and what changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
