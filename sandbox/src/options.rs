@@ -50,6 +50,8 @@ pub struct Options {
     pub shown_when_done: bool,
     /// Whether downloads have the asset's metadata embedded as of the download, which makes other bytes of the file.
     pub embeds_metadata: bool,
+    /// Whether storage sends files without their length.
+    pub announces_no_length: bool,
     /// Whether Imatag answers a refused credential with 403, as frameworks without a challenge do.
     pub refuses_credentials_with_403: bool,
     /// Faults from the start.
@@ -135,6 +137,7 @@ impl Default for Options {
             search: Search::default(),
             shown_when_done: false,
             embeds_metadata: false,
+            announces_no_length: false,
             refuses_credentials_with_403: false,
             faults: Faults::default(),
         }

@@ -51,6 +51,9 @@ pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> R
             {
                 answer.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
             }
+            if shared.options.announces_no_length {
+                answer.headers_mut().remove(header::CONTENT_LENGTH);
+            }
             answer
         }
         _ => xml(403, "AccessDenied"),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use common::config::Span;
+use common::ledger::Ledger;
 use common::outcome::{FailureClass, Outcome};
+use common::state::State;
 use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
 use sandbox::{NewAsset, NewFile};
 
@@ -120,6 +122,24 @@ async fn a_transfer_that_breaks_off_goes_on_and_nothing_that_arrived_is_sent_aga
         let expected =
             transfers.map(|name| u64::from(name == endpoint) + if name == "s3.part" { 3 } else { 1 });
         assert_eq!(transfers.map(count), expected, "{endpoint}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_without_an_announced_length_wait_for_the_spool_one_after_another_at_no_cost() {
+    let bench = Bench::new(sandbox::Options { announces_no_length: true, ..quick() }).await;
+    bench.set_request_timeout(15);
+    // Each takes more than half of it.
+    bench.reconfigure("[worker]\n", "[worker]\nspool_max = '256 KiB'\nconcurrency = 4\n");
+    let file = |seed| sandbox::media::file(sandbox::media::Format::Tiff, seed, 300, 200);
+    let ids: Vec<_> =
+        (0..8).map(|seed| bench.sandbox.add_asset(NewAsset::new("one.tif", file(seed))).unwrap()).collect();
+    bench.sync().await.assert_code(0);
+    let ledger = Ledger::new(State::open_to_read(&bench.path("state")).unwrap().unwrap());
+    for id in &ids {
+        assert!(is_protected(&bench.asset(id)));
+        let events = ledger.outcomes_of(&id.parse().unwrap()).await.unwrap();
+        assert_eq!(events.iter().map(|event| event.attempts).collect::<Vec<_>>(), [0], "{events:#?}");
     }
 }
 
