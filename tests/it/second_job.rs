@@ -3,18 +3,19 @@
 
 use std::time::Duration;
 
-use common::config::Span;
-use common::job::{Job, Lane, RunId};
+use common::hash::FileFacts;
+use common::job::{Effects, Job, Lane, RunId, Step};
+use common::marker::Marker;
 use common::outcome::Outcome;
 use common::queue::{EmbeddedQueue, JobQueue};
 use common::state::State;
 use jiff::Timestamp;
-use sandbox::faults::{Action, Faults, Rule};
+use sandbox::faults::{Faults, Moment};
 use sandbox::{Options, ViolationKind};
 
 use crate::broker_faults::publish_once_more;
 use crate::harness::fleet::Fleet;
-use crate::harness::scene::{lost_once, rule, slow_once, unavailable};
+use crate::harness::scene::{every, lost_once, slow_once, unavailable};
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until, until_async};
 use crate::wires::{bytes, link};
 
@@ -129,21 +130,41 @@ async fn a_submit_is_outwaited_for_as_long_as_it_may_take() {
     assert_clean(&bench.sandbox.audit());
 }
 
+/// A job of this asset that has written the marker that is there, and waits for its import.
+fn that_wrote_ahead(id: &str, marker: &str) -> Job {
+    let Marker::Ours(records) = Marker::parse(Some(marker)) else { panic!("{marker}") };
+    let ahead = *records.iter().next().unwrap();
+    let facts = |sha256, bytes| FileFacts { sha256, bytes, media_type: None, pixels: None, content: None };
+    let effects = Effects {
+        original: Some(facts(ahead.original, 1)),
+        watermarked: Some(facts(ahead.watermarked, ahead.bytes)),
+        import_id: Some("theirs".to_owned()),
+        marked: Some(ahead),
+        ..Effects::default()
+    };
+    Job { step: Step::Save, effects, ..job_of("other", id, Lane::Fresh) }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_fails_takes_no_marker_back_while_another_job_of_the_asset_saves() {
-    let bench = Bench::new(Options { conversion_time: Duration::ZERO, ..quick() }).await;
-    bench.set_request_timeout(15);
-    bench.reconfigure("request_timeout", "max_attempts = 1\nrequest_timeout");
-    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
-    // One job saves, and takes long; the other one fails meanwhile, having written the same record.
-    let slow = rule("bynder.save", Some(1), Action::Delay(Span(Duration::from_secs(4))));
-    let failing = Rule { skip: 1, ..rule("bynder.poll", Some(1), unavailable()) };
-    bench.sandbox.set_faults(Faults { seed: 1, rules: vec![slow, failing] });
-    take_in_twice(&bench, &id).await;
-    bench.sync().await.assert_code(0);
-    let asset = bench.asset(&id);
-    assert_eq!((asset.media, asset.made, is_protected(&asset)), (1, 1, true));
-    assert_clean(&bench.sandbox.audit());
-    let outcomes = bench.outcomes(&id).await;
-    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Watermarked { version: 2 }), "{outcomes:?}");
+    let fleet = Fleet::new(quick()).await;
+    fleet.bench.set_request_timeout(9);
+    fleet.bench.reconfigure("request_timeout", "max_attempts = 1\nrequest_timeout");
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.bench.sandbox.set_faults(slow_once("bynder.save", Duration::from_secs(8)));
+    let _worker = fleet.worker();
+    fleet.publish().await.assert_code(0);
+    until(|| fleet.requests("bynder.save") > 0).await;
+    let polls = fleet.requests("bynder.poll");
+    fleet.bench.sandbox.set_faults(every("bynder.poll", Moment::Before, unavailable()));
+    let marker = fleet.bench.asset(&id).marker.unwrap();
+    publish_once_more(&fleet, &that_wrote_ahead(&id, &marker)).await;
+    until(|| fleet.requests("bynder.poll") > polls).await;
+    assert_eq!(fleet.bench.asset(&id).made, 0, "the save was over; this proves nothing");
+    let queue = fleet.queue().await;
+    let is_done = async || fleet.bench.asset(&id).made > 0 && queue.depth().await.unwrap().open() == 0;
+    until_async(is_done).await;
+    fleet.bench.until_listed().await;
+    assert!(is_protected(&fleet.bench.asset(&id)));
+    assert_clean(&fleet.bench.sandbox.audit());
 }
