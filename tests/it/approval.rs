@@ -5,7 +5,7 @@ use sandbox::{Edit, NewVersion};
 use crate::harness::fleet::Fleet;
 use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick, saved_versions};
 
-fn for_approval() -> sandbox::Options {
+pub(crate) fn for_approval() -> sandbox::Options {
     sandbox::Options { for_approval: true, ..quick() }
 }
 

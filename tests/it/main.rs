@@ -55,4 +55,5 @@ mod surroundings;
 mod terminal;
 mod verify;
 mod versions;
+mod windows;
 mod wires;

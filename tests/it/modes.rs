@@ -10,7 +10,7 @@ use sandbox::{AuditedAsset, Edit, Forgets, NewAsset, NewVersion, Restricted};
 use crate::harness::scene::{every, lost_once};
 use crate::harness::{Bench, MODES, assert_clean, is_protected, picture, quick, until};
 
-fn copies(bench: &Bench) -> Vec<AuditedAsset> {
+pub(crate) fn copies(bench: &Bench) -> Vec<AuditedAsset> {
     bench
         .sandbox
         .audit()
