@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use common::outcome::{FailureClass, Outcome};
 use common::queue::JobQueue;
-use lapin::options::{BasicGetOptions, BasicNackOptions, BasicPublishOptions};
+use lapin::options::{BasicGetOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use sandbox::AuditedAsset;
 use sandbox::faults::{Action, Faults, Moment, of_all_kinds};
@@ -100,14 +101,19 @@ async fn lose_deliveries(fleet: &Fleet) {
     let url = Broker::shared().await.url();
     let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
-    let work = format!("{}.save", fleet.prefix);
-    for _ in 0..100 {
+    let [work, dead] = ["save", "dead"].map(|queue| format!("{}.{queue}", fleet.prefix));
+    until_async(async || {
+        // Given back, it is not at once there again.
         let got = channel.basic_get(work.as_str().into(), BasicGetOptions::default()).await.unwrap();
-        let Some(got) = got else { return };
-        let again = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-        got.delivery.acker.nack(again).await.unwrap();
-    }
-    panic!("the broker does not give the message up");
+        if let Some(got) = got {
+            let again = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+            got.delivery.acker.nack(again).await.unwrap();
+        }
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let dead = channel.queue_declare(dead.as_str().into(), passive, FieldTable::default());
+        dead.await.unwrap().message_count() == 1
+    })
+    .await;
 }
 
 /// The asset of a job that the broker gave up after it wrote ahead, with this trouble at its save.
