@@ -138,7 +138,7 @@ fn that_wrote_ahead(id: &str, marker: &str) -> Job {
     let effects = Effects {
         original: Some(facts(ahead.original, 1)),
         watermarked: Some(facts(ahead.watermarked, ahead.bytes)),
-        import_id: Some("theirs".to_owned()),
+        import_id: Some("theirs".to_owned().try_into().unwrap()),
         marked: Some(ahead),
         ..Effects::default()
     };
