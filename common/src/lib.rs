@@ -27,6 +27,7 @@ pub mod outcome;
 pub mod output;
 pub mod patience;
 pub mod permission;
+pub mod private;
 pub mod program;
 pub mod queue;
 pub mod quiet_hours;

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
 use jiff::Timestamp;
+use nix::sys::stat::{SFlag, fstat};
 use serde::Serialize;
 use tracing::Level;
 
@@ -83,6 +84,13 @@ pub fn is_screen() -> bool {
 /// Whether standard error is a terminal.
 pub fn is_watched() -> bool {
     standard_error().is_terminal()
+}
+
+/// Whether standard output is a file that other users can read.
+pub fn is_file_open_to_others() -> bool {
+    let found = fstat(standard_output());
+    let is_file = |mode| SFlag::from_bits_truncate(mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+    found.is_ok_and(|found| is_file(found.st_mode) && found.st_mode & 0o044 != 0)
 }
 
 /// Clears the screen.

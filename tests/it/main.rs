@@ -41,6 +41,7 @@ mod narrowed;
 mod outcomes;
 mod pause;
 mod people;
+mod private_files;
 mod queue;
 mod quiet_hours;
 mod random;

@@ -10,6 +10,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::private;
+use crate::state::OWN_NAMES;
+
 /// A person's wish that no jobs are taken; it does not expire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorPause {
@@ -120,7 +123,7 @@ impl Records {
     }
 
     fn write(&self, name: &str, record: &impl Serialize) -> std::io::Result<()> {
-        std::fs::create_dir_all(&self.directory)?;
+        private::folder(&self.directory, &OWN_NAMES)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
         file.write_all(serde_json::to_string(record).unwrap_or_default().as_bytes())?;
         file.as_file().sync_all()?;

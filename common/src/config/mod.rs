@@ -32,7 +32,7 @@ pub use layers::{Origin, Override};
 pub use quiet_hours::{Backlog, Day, QuietHours, TimeOfDay, Zone};
 pub use rotate::rotate;
 pub use schema::schema;
-pub use secret::{Keys, SecretValue, encrypt, keygen, read_text};
+pub use secret::{Keys, SecretValue, encrypt, identity_file, keygen, read_text};
 pub use span::Span;
 
 use layers::Layers;

@@ -203,14 +203,16 @@ pub(super) fn decrypt(armoured: &str) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "what it decrypts to is no text".to_owned())
 }
 
+/// The file that holds the age identity, where the environment names one.
+pub fn identity_file() -> Option<PathBuf> {
+    std::env::var_os(IDENTITY_FILE).map(PathBuf::from)
+}
+
 fn identity() -> Result<Identity, String> {
-    let text = match (std::env::var(IDENTITY), std::env::var_os(IDENTITY_FILE)) {
+    let text = match (std::env::var(IDENTITY), identity_file()) {
         (Ok(text), _) => text,
-        (Err(_), Some(file)) => {
-            let file = PathBuf::from(file);
-            read_text(&file)
-                .map_err(|reason| format!("cannot read the age identity from {}: {reason}", file.display()))?
-        }
+        (Err(_), Some(file)) => read_text(&file)
+            .map_err(|reason| format!("cannot read the age identity from {}: {reason}", file.display()))?,
         (Err(_), None) => return Err(format!("it is encrypted; set {IDENTITY} or {IDENTITY_FILE}")),
     };
     let mut lines = text

@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use file::{SpoolReader, SpooledFile};
 pub use hashing::ExtraHash;
 
+use crate::private;
 use file::Content;
 use hashing::Hashing;
 
@@ -111,9 +112,10 @@ impl Spool {
     /// Opens the spool, creating its directory; `capacity` bounds the bytes held at once, in memory and on disk.
     ///
     /// # Errors
-    /// The directory cannot be created or written to.
+    /// The directory cannot be created or written to, or belongs to another user.
     pub fn open(directory: &Path, capacity: u64) -> io::Result<Self> {
-        std::fs::create_dir_all(directory)?;
+        // Its files have no names.
+        private::folder(directory, &[])?;
         tempfile::tempfile_in(directory)?;
         let units = u32::try_from(capacity.div_ceil(UNIT)).unwrap_or(u32::MAX >> 3).max(1);
         Ok(Self {

@@ -5,19 +5,23 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use crate::fault;
+use crate::{fault, private};
 
 const LOCK_FILE: &str = "lock";
 const DATABASE_FILE: &str = "connector.sqlite";
+/// Where copies of the state are kept, below its directory.
+pub const COPIES: &str = "backups";
+/// How the names of all files begin that the connector puts there, unfinished ones included.
+pub(crate) const OWN_NAMES: [&str; 7] =
+    [LOCK_FILE, DATABASE_FILE, COPIES, "silence.json", "services.json", "pause.json", ".tmp"];
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long another process may be about to leave: one that brings the file up to date, or a scheduled producer that is
 /// waiting for its first run to be asked for and looks whether it was.
@@ -114,9 +118,10 @@ impl State {
     /// Opens the directory for work, creating it if there is none, and keeps every other process out.
     pub fn open(directory: &Path) -> Result<Self, StateError> {
         let io = |source| StateError::Io { directory: directory.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
+        private::folder(directory, &OWN_NAMES).map_err(io)?;
         let lock = lock(directory)?;
         let path = directory.join(DATABASE_FILE);
+        prepare(&path).map_err(io)?;
         let connection = open(&path)?;
         Ok(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: Some(lock) }) })
     }
@@ -226,6 +231,8 @@ impl State {
     /// # Errors
     /// The file is there already, or cannot be written.
     pub async fn copy_to(&self, path: &Path) -> Result<(), DatabaseError> {
+        // SQLite would make it readable for all.
+        private::create(path).map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
         let path = path.display().to_string();
         self.blocking(move |connection| {
             connection.execute("VACUUM INTO ?1", [path])?;
@@ -252,15 +259,7 @@ impl State {
 
 fn lock(directory: &Path) -> Result<File, StateError> {
     let io = |source| StateError::Io { directory: directory.to_owned(), source };
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(directory.join(LOCK_FILE))
-        .map_err(io)?;
+    let mut file = private::open(&directory.join(LOCK_FILE)).map_err(io)?;
     match file.try_lock() {
         Ok(()) => {
             file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
@@ -275,6 +274,13 @@ fn lock(directory: &Path) -> Result<File, StateError> {
         }
         Err(TryLockError::Error(source)) => Err(io(source)),
     }
+}
+
+/// SQLite gives what it puts beside the file the file's mode, but leaves what is there as it is.
+fn prepare(path: &Path) -> std::io::Result<()> {
+    private::prepare(path)?;
+    let beside = ["-wal", "-shm"].map(|end| path.with_extension(format!("sqlite{end}")));
+    beside.iter().filter(|path| path.exists()).try_for_each(|path| private::prepare(path))
 }
 
 fn open(path: &Path) -> Result<Connection, StateError> {

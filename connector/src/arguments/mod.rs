@@ -8,6 +8,8 @@ mod trial;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 use common::asset::AssetId;
 use common::config::{Span, read_moment};
@@ -202,7 +204,11 @@ pub(crate) enum Config {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Secrets {
     /// Make a key pair: the identity decrypts and stays secret, the recipient encrypts
-    Keygen,
+    Keygen {
+        /// Write the identity into this new file, which other users cannot read, and print only the recipient
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Encrypt the secret on standard input for { encrypted = … }
     Encrypt {
         /// The recipient that keygen printed

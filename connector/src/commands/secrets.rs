@@ -1,10 +1,11 @@
 //! `connector secrets keygen | encrypt | rotate`.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::path::Path;
 
 use common::config::{encrypt, keygen, rotate};
 use common::failure::Failure;
-use common::{output, wiring};
+use common::{output, private, wiring};
 use producer::arguments::Common;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -17,13 +18,19 @@ const LONGEST: u64 = 64 << 10;
 
 pub(crate) fn run(common: &Common, command: &Secrets) -> Result<(), Failure> {
     match command {
-        Secrets::Keygen => {
+        Secrets::Keygen { output: Some(path) } => keygen_into(common, path)?,
+        Secrets::Keygen { output: None } => {
             let keys = keygen();
             // The one place where a secret is printed: this is what the command is for.
             if common.json {
                 let line = json!({"identity": keys.identity.expose_secret(), "recipient": keys.recipient});
                 output::json(&line);
             } else {
+                if output::is_file_open_to_others() {
+                    output::warning(
+                        "other users can read the file that the identity is written to; --output makes one that they cannot",
+                    );
+                }
                 output::talk(
                     "Keep the identity where only the connector can read it (CONNECTOR_AGE_IDENTITY_FILE).",
                 );
@@ -52,6 +59,25 @@ pub(crate) fn run(common: &Common, command: &Secrets) -> Result<(), Failure> {
             }
         }
         Secrets::Rotate { recipient } => rotate_file(common, recipient)?,
+    }
+    Ok(())
+}
+
+fn keygen_into(common: &Common, path: &Path) -> Result<(), Failure> {
+    let keys = keygen();
+    let text = format!("# recipient: {}\n{}\n", keys.recipient, keys.identity.expose_secret());
+    let written = private::create(path).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|error| {
+        Failure::Usage(format!("--output: cannot make {}: {error}; name a new file", path.display()))
+    })?;
+    if common.json {
+        output::json(&json!({"written": path, "recipient": keys.recipient}));
+    } else {
+        output::talk(&format!("The identity is in {} (CONNECTOR_AGE_IDENTITY_FILE).", path.display()));
+        output::data(&keys.recipient);
     }
     Ok(())
 }

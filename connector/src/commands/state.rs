@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use common::config::{Config, Span};
 use common::failure::Failure;
 use common::ledger::Ledger;
-use common::output;
 use common::queue::EmbeddedQueue;
-use common::state::State as StateDirectory;
+use common::state::{COPIES, State as StateDirectory};
+use common::{output, private};
 use jiff::Timestamp;
 use producer::arguments::{self, Common};
 use producer::full_run;
@@ -17,8 +17,6 @@ use crate::arguments::State;
 
 /// Copies of the state that are kept; the oldest go.
 const MOST_COPIES: usize = 10;
-/// Where they are, below the state directory.
-const COPIES: &str = "backups";
 
 pub(crate) async fn run(common: &Common, command: &State) -> Result<(), Failure> {
     let loaded = arguments::load(common, None)?;
@@ -94,7 +92,7 @@ async fn change(directory: &Path, cursor: Option<Timestamp>) -> Result<PathBuf, 
     let cannot = |error: std::io::Error| {
         Failure::Configuration(format!("cannot keep a copy of the state in {}: {error}", copies.display()))
     };
-    std::fs::create_dir_all(&copies).map_err(cannot)?;
+    private::folder(&copies, &["2"]).map_err(cannot)?;
     let copy = copies.join(Timestamp::now().strftime("%Y%m%dT%H%M%S.%6fZ.sqlite").to_string());
     state.copy_to(&copy).await?;
     drop_oldest(&copies).map_err(cannot)?;

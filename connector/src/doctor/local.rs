@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use common::config::Config;
+use common::private::exposed;
 use common::state::{State, StateError};
 use nix::sys::statvfs::statvfs;
 
@@ -17,10 +18,16 @@ pub(super) fn check(config: &Config, report: &mut Report) {
     report.add("state directory", state(directory));
     let spool = &config.worker.spool_dir;
     let finding = match writable(spool) {
-        Ok(text) => Finding::Pass(text),
+        Ok(text) => closed(spool, text),
         Err(text) => Finding::Fail(format!("{text}; set worker.spool_dir"), 3),
     };
     report.add("spool directory", finding);
+    if let Some(folder) = config.checks.keep_rejected_in.as_deref().filter(|folder| folder.exists()) {
+        report.add("folder of rejected files", closed(folder, format!("{} is there", folder.display())));
+    }
+    if let Some(file) = common::config::identity_file().filter(|file| file.exists()) {
+        report.add("age identity", closed(&file, format!("{} is for this user alone", file.display())));
+    }
     let most = config.worker.spool_max.as_u64();
     report.add("disk", space(&[(directory, SPACE_FOR_STATE), (spool, most)]));
 }
@@ -31,9 +38,25 @@ fn state(directory: &Path) -> Finding {
         Err(text) => return Finding::Fail(format!("{text}; set producer.state_dir"), 3),
     };
     match State::open_to_read(directory) {
-        Ok(_) => Finding::Pass(writable),
+        Ok(_) => closed(directory, writable),
         Err(error @ StateError::InUse { .. }) => Finding::Warn(error.to_string()),
         Err(error) => Finding::Fail(error.to_string(), 3),
+    }
+}
+
+/// Whether no other user can reach the file or folder.
+fn closed(path: &Path, well: String) -> Finding {
+    match exposed(path) {
+        None => Finding::Pass(well),
+        Some(exposure) if path.is_dir() && exposure.is_refused() => {
+            let remedy = "give it to this user (chown), or name another folder";
+            Finding::Fail(format!("{}: {exposure}; {remedy}", path.display()), 3)
+        }
+        Some(exposure) => Finding::Warn(format!(
+            "{}: {exposure}; what is there is for this user alone: give it to this user and take the rights of others away \
+             (chown, chmod go=), or name another place",
+            path.display()
+        )),
     }
 }
 

@@ -3,7 +3,6 @@
 mod points;
 mod way;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +13,7 @@ use common::ledger::Ledger;
 use common::spool::SpooledFile;
 use common::state::State;
 use common::telemetry::Metrics;
-use common::{output, wiring};
+use common::{output, private, wiring};
 use jiff::Timestamp;
 use producer::arguments::{self, Common};
 use serde_json::json;
@@ -134,7 +133,7 @@ fn can_keep(path: &Path) -> Result<(), Failure> {
 }
 
 fn keep(result: &SpooledFile, path: &Path) -> Result<(), Failure> {
-    let copy = || std::io::copy(&mut result.reader(), &mut File::create_new(path)?);
+    let copy = || std::io::copy(&mut result.reader(), &mut private::create(path)?);
     let kept = copy()
         .map_err(|error| Failure::Usage(format!("--keep: cannot write {}: {error}", path.display())))?;
     output::talk(&format!("{kept} bytes are kept at {}; compare them with the original", path.display()));

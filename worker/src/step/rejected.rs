@@ -1,6 +1,6 @@
 //! Keeping the files that failed a check, for a person to look at.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,7 @@ use common::config::ChecksSection;
 use common::file_name::usual_extension;
 use common::hash::FileFacts;
 use common::job::Job;
+use common::private;
 use common::spool::SpooledFile;
 
 /// Files that are kept at once: a fault at Imatag concerns the whole library, and a few are enough to see it.
@@ -32,7 +33,7 @@ pub(super) async fn keep(checks: &ChecksSection, job: &Job, file: &SpooledFile, 
 }
 
 fn copy(folder: &Path, name: &str, file: &SpooledFile) -> io::Result<PathBuf> {
-    fs::create_dir_all(folder)?;
+    private::folder(folder, &[])?;
     let target = folder.join(name);
     // As when the job is replayed.
     if target.exists() {
@@ -44,7 +45,12 @@ fn copy(folder: &Path, name: &str, file: &SpooledFile) -> io::Result<PathBuf> {
     }
     // Under its name only once it is whole.
     let unfinished = folder.join(format!("{name}.part"));
-    let copied = File::create(&unfinished)
+    // What a process left that was ended here, or a link that another user put there.
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let copied = private::create(&unfinished)
         .and_then(|mut part| io::copy(&mut file.reader(), &mut part))
         .and_then(|_| fs::rename(&unfinished, &target));
     if copied.is_err() {

@@ -1,0 +1,215 @@
+//! Files and folders that other users of the machine cannot read: the one place that makes them. No link is followed, since
+//! another user may have put it there.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
+
+const ROOT: u32 = 0;
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+/// A folder with this bit, such as `/tmp`, is meant for all.
+const STICKY: u32 = 0o1000;
+
+/// Why other users of the machine may reach a file or a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposure {
+    /// It belongs to this user, who may read or replace what is in it.
+    Foreign(u32),
+    /// Its mode lets others in.
+    Open(u32),
+}
+
+impl Exposure {
+    /// Whether nothing is put there: to root, what belongs to others is no more open than the rest.
+    pub fn is_refused(self) -> bool {
+        matches!(self, Self::Foreign(_)) && !geteuid().is_root()
+    }
+}
+
+impl fmt::Display for Exposure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign(owner) => write!(formatter, "it belongs to the user {owner}"),
+            Self::Open(mode) => write!(formatter, "its mode {mode:o} lets other users in"),
+        }
+    }
+}
+
+/// Who may reach what belongs to `owner` and has this mode, besides the user `me` and root, who may everything.
+fn exposure(me: u32, owner: u32, mode: u32) -> Option<Exposure> {
+    if owner != me && owner != ROOT {
+        return Some(Exposure::Foreign(owner));
+    }
+    // What belongs to root lets this user in by its group.
+    let others = if owner == me { 0o077 } else { 0o007 };
+    (mode & others != 0).then_some(Exposure::Open(mode & 0o7777))
+}
+
+/// Why other users may reach this; a file or folder that is not there is not exposed.
+pub fn exposed(path: &Path) -> Option<Exposure> {
+    let me = geteuid().as_raw();
+    // Another user's link may lead anywhere.
+    let link = fs::symlink_metadata(path).ok().filter(Metadata::is_symlink);
+    if let Some(owner) = link.map(|link| link.uid()).filter(|owner| *owner != me && *owner != ROOT) {
+        return Some(Exposure::Foreign(owner));
+    }
+    let found = fs::metadata(path).ok()?;
+    exposure(me, found.uid(), found.mode())
+}
+
+/// Makes the folder if there is none. One that lets others in, as earlier releases made it, is closed to them if it holds
+/// nothing but names that begin with one of `own`: any other may be shared for a reason, and `doctor` names it.
+///
+/// # Errors
+/// It cannot be made, or belongs to another user, who could read and replace what is put there.
+pub fn folder(path: &Path, own: &[&str]) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
+    if let Some(mode) = open_mode(path)?
+        && mode & STICKY == 0
+        && holds_only(path, own)?
+    {
+        close(path, mode);
+    }
+    Ok(())
+}
+
+/// The mode, where it lets others in.
+fn open_mode(path: &Path) -> io::Result<Option<u32>> {
+    match exposed(path) {
+        Some(foreign) if foreign.is_refused() => {
+            let reason = format!("{foreign}; name another place, or give it to this user");
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
+        }
+        Some(Exposure::Open(mode)) => Ok(Some(mode)),
+        Some(Exposure::Foreign(_)) | None => Ok(None),
+    }
+}
+
+fn holds_only(path: &Path, own: &[&str]) -> io::Result<bool> {
+    let is_own = |name: &OsStr| own.iter().any(|start| name.as_encoded_bytes().starts_with(start.as_bytes()));
+    fs::read_dir(path)?.try_fold(true, |so_far, entry| Ok(so_far && is_own(&entry?.file_name())))
+}
+
+/// Where the system does not let it, the file or folder stays as it is, as on a file system without modes.
+fn close(path: &Path, mode: u32) {
+    let closed = mode & !0o077;
+    if fs::set_permissions(path, Permissions::from_mode(closed)).is_ok() {
+        let path = path.display();
+        tracing::warn!("{path} had mode {mode:o}, which lets other users in; it is {closed:o} now");
+    }
+}
+
+/// Makes a file to write that other users cannot read.
+///
+/// # Errors
+/// There is a file or a link of that name, or it cannot be made.
+pub fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
+}
+
+/// Opens a file to read and write that other users cannot read, and makes it if there is none.
+///
+/// # Errors
+/// The name is a link, or it cannot be opened.
+pub fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+    options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)
+}
+
+/// Closes the file to other users before another library opens it by its name. It is not opened here if it is
+/// there: to close a file takes all locks of this process on it away.
+///
+/// # Errors
+/// The name is a link, the file belongs to another user, or it cannot be made.
+pub fn prepare(path: &Path) -> io::Result<()> {
+    match create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made.map(drop),
+    }
+    if fs::symlink_metadata(path)?.is_symlink() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file is a link, which is not followed"));
+    }
+    if let Some(mode) = open_mode(path)? {
+        close(path, mode);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn open_to_all(path: &Path) {
+        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn only_the_user_and_root_are_trusted() {
+        assert_eq!(exposure(7, 7, 0o40700), None);
+        assert_eq!(exposure(7, 7, 0o40750), Some(Exposure::Open(0o750)));
+        assert_eq!(exposure(7, 7, 0o41777), Some(Exposure::Open(0o1777)));
+        assert_eq!(exposure(7, 8, 0o40700), Some(Exposure::Foreign(8)));
+        assert_eq!(exposure(ROOT, 8, 0o40700), Some(Exposure::Foreign(8)));
+        // A volume of root's that this user may use by its group.
+        assert_eq!(exposure(7, ROOT, 0o42770), None);
+        assert_eq!(exposure(7, ROOT, 0o40755), Some(Exposure::Open(0o755)));
+    }
+
+    #[test]
+    fn a_folder_is_made_for_one_user_and_closed_if_it_holds_what_is_ours() {
+        let outer = tempfile::tempdir().unwrap();
+        let path = outer.path().join("a/b");
+        folder(&path, &[]).unwrap();
+        assert_eq!((mode(&path), exposed(&path)), (0o700, None));
+        open_to_all(&path);
+        fs::write(path.join("ours.x"), "").unwrap();
+        folder(&path, &["ours"]).unwrap();
+        assert_eq!(mode(&path), 0o700);
+        // A folder that others use, too, stays open, and so does one that is meant for all.
+        open_to_all(&path);
+        fs::write(path.join("theirs"), "").unwrap();
+        folder(&path, &["ours"]).unwrap();
+        assert_eq!((mode(&path), exposed(&path)), (0o755, Some(Exposure::Open(0o755))));
+        let all = outer.path().join("all");
+        fs::create_dir(&all).unwrap();
+        fs::set_permissions(&all, Permissions::from_mode(0o1777)).unwrap();
+        folder(&all, &[]).unwrap();
+        assert_eq!(mode(&all), 0o1777);
+    }
+
+    #[test]
+    fn no_file_is_readable_by_others_and_no_link_is_followed() {
+        let outer = tempfile::tempdir().unwrap();
+        let path = |name: &str| outer.path().join(name);
+        symlink(path("elsewhere"), path("link")).unwrap();
+        for name in ["new", "opened", "prepared"] {
+            let make = |path: &Path| match name {
+                "new" => create(path).map(drop),
+                "opened" => open(path).map(drop),
+                _ => prepare(path),
+            };
+            make(&path(name)).unwrap();
+            assert_eq!(mode(&path(name)), 0o600, "{name}");
+            assert!(make(&path("link")).is_err(), "{name}");
+            assert!(!path("elsewhere").exists(), "{name}");
+        }
+        assert!(create(&path("new")).is_err());
+        open_to_all(&path("prepared"));
+        prepare(&path("prepared")).unwrap();
+        assert_eq!(mode(&path("prepared")), 0o700);
+    }
+}

@@ -1,0 +1,130 @@
+//! State, copies of it, rejected files and keys are for one user of the machine alone.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use sandbox::NewAsset;
+use sandbox::faults::{Action, Moment};
+use sandbox::media::{Defect, Format};
+
+use crate::harness::scene::every;
+use crate::harness::{Bench, quick};
+
+/// The folder and everything below it.
+fn all(path: PathBuf) -> Vec<PathBuf> {
+    let below = if path.is_dir() {
+        fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()).collect()
+    } else {
+        Vec::new()
+    };
+    below.into_iter().flat_map(all).chain([path]).collect()
+}
+
+fn open_to_others(path: &Path) -> Vec<PathBuf> {
+    let mut found = all(path.to_owned());
+    found.retain(|path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o077 != 0);
+    found
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// A library whose watermarked files are rejected and kept.
+async fn rejecting() -> Bench {
+    let bench = Bench::new(quick()).await;
+    let file = sandbox::media::file(Format::Jpeg, 3, 160, 120);
+    bench.sandbox.add_asset(NewAsset::new("one.jpg", file)).unwrap();
+    bench.sandbox.set_faults(every("imatag.submit", Moment::Before, Action::Defect(Defect::Turned)));
+    bench.configure(&format!("[checks]\nkeep_rejected_in = '{}'\n", bench.path("rejected").display()));
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_program_writes_is_readable_by_its_user_alone() {
+    let bench = rejecting().await;
+    bench.sync().await.assert_code(6);
+    bench.run(&["state", "set", "--since", "2026-01-31"]).await.assert_code(0);
+    bench.run(&["pause"]).await.assert_code(0);
+    for (name, files) in [("state", 5), ("spool", 1), ("rejected", 2)] {
+        assert!(all(bench.path(name)).len() >= files, "{name}: {:?}", all(bench.path(name)));
+        assert_eq!(open_to_others(&bench.path(name)), [] as [PathBuf; 0], "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_earlier_release_left_open_still_opens_and_is_closed() {
+    let bench = rejecting().await;
+    bench.sync().await.assert_code(6);
+    bench.run(&["state", "set", "--since", "2026-01-31"]).await.assert_code(0);
+    fs::remove_dir_all(bench.path("rejected")).unwrap();
+    let folders = ["state", "state/backups", "spool"].map(|name| bench.path(name));
+    for folder in &folders {
+        set_mode(folder, 0o755);
+    }
+    set_mode(&bench.path("state/connector.sqlite"), 0o644);
+    let doctor = bench.run(&["doctor"]).await;
+    for check in ["state", "spool"] {
+        let warning = format!("WARN  {check} directory: {}: its mode 755 lets", bench.path(check).display());
+        assert!(doctor.out.contains(&warning), "{doctor:#?}");
+    }
+    let ran = bench.run(&["state", "set", "--since", "2026-01-31"]).await;
+    assert!(ran.assert_code(0).talk.contains("had mode 755, which lets other users in"), "{ran:#?}");
+    bench.sync().await;
+    for name in ["state", "spool"] {
+        assert_eq!(open_to_others(&bench.path(name)), [] as [PathBuf; 0]);
+    }
+    let doctor = bench.run(&["doctor"]).await;
+    assert!(!doctor.out.contains("lets other users in"), "{doctor:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_link_at_a_name_that_can_be_foreseen_is_followed() {
+    let bench = rejecting().await;
+    let victim = bench.path("victim");
+    fs::write(&victim, "precious").unwrap();
+    for name in ["lock", "connector.sqlite"] {
+        fs::create_dir(bench.path("state")).unwrap();
+        symlink(&victim, bench.path("state").join(name)).unwrap();
+        bench.sync().await.assert_code(3);
+        fs::remove_dir_all(bench.path("state")).unwrap();
+    }
+    bench.sync().await.assert_code(6);
+    let kept = fs::read_dir(bench.path("rejected")).unwrap().next().unwrap().unwrap().path();
+    let part = PathBuf::from(format!("{}.part", kept.display()));
+    fs::remove_file(&kept).unwrap();
+    symlink(&victim, &part).unwrap();
+    bench.run(&["failed", "replay", "--yes"]).await.assert_code(0);
+    bench.sync().await.assert_code(6);
+    assert!(kept.exists() && !part.is_symlink());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keygen_writes_a_new_file_for_one_user_and_warns_of_one_that_all_can_read() {
+    let bench = Bench::new(quick()).await;
+    let path = bench.path("identity.txt");
+    let keygen = ["secrets", "keygen", "--output", path.to_str().unwrap()];
+    let made = bench.run(&keygen).await;
+    let text = fs::read_to_string(&path).unwrap();
+    let recipient = made.assert_code(0).out.trim();
+    assert!(text.starts_with(&format!("# recipient: {recipient}\nAGE-SECRET-KEY-")), "{made:#?}");
+    assert!(!made.out.contains("AGE-SECRET-KEY") && !made.talk.contains("AGE-SECRET-KEY"), "{made:#?}");
+    assert_eq!(open_to_others(&path), [] as [PathBuf; 0]);
+    bench.run(&keygen).await.assert_code(2);
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+
+    for (mode, warns) in [(0o644, true), (0o600, false)] {
+        let open = fs::File::create(bench.path("open.txt")).unwrap();
+        set_mode(&bench.path("open.txt"), mode);
+        let child = bench.command(&["secrets", "keygen"]).stdout(open).spawn().unwrap();
+        let output = child.wait_with_output().await.unwrap();
+        let talk = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(talk.contains("other users can read the file"), warns, "{talk}");
+    }
+    set_mode(&path, 0o644);
+    let identity = [("CONNECTOR_AGE_IDENTITY_FILE", path.display().to_string())];
+    let doctor = bench.run_with(&["doctor"], &identity).await;
+    assert!(doctor.out.contains("WARN  age identity: "), "{doctor:#?}");
+}
