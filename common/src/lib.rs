@@ -25,6 +25,7 @@ pub mod marker;
 pub mod nearest;
 pub mod outcome;
 pub mod output;
+pub mod parse_error;
 pub mod patience;
 pub mod permission;
 pub mod private;

@@ -107,6 +107,14 @@ fn in_the_file() -> Vec<(&'static str, Case)> {
         ("a directory that climbs", changed("\"acme\"", "\"../other\"")),
         ("a directory for nobody", with("[[imatag.directories]]\ndirectory = \"acme/x\"\n")),
         ("a wire profile that is not there", with("profile = \"other\"\n")),
+        (
+            "credentials where a section should be",
+            Case {
+                configuration: format!("broker = \"amqp://u:p@h\"\n{SOUND}"),
+                ..Case::typed("config check")
+            },
+        ),
+        ("an address that is none", with("base_url = \"//u:p@host\"\n")),
         ("an output mode that is none", with("[output]\nmode = \"replace\"\n")),
         ("a link with nothing to link", with("[output]\nlink_metaproperty = \"x\"\n")),
         ("a similarity above one", with("[checks]\nsimilarity = 7.0\n")),

@@ -11,13 +11,12 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
-use url::Url;
 
 use super::call::unavailable;
 use super::{Bynder, BynderError, Right};
 use crate::asset::AssetId;
 use crate::hash::ContentHash;
-use crate::http::{self, Operation, Rest, Sent};
+use crate::http::{self, Link, Operation, Rest, Sent};
 
 /// Longer than any file: what goes on beyond that has no end.
 const LONGEST_FILE: u64 = 1 << 40;
@@ -39,10 +38,9 @@ impl fmt::Debug for Download {
     }
 }
 
-/// A signed link that expires; it must not be stored or shown.
 #[derive(Deserialize)]
 struct Place {
-    s3_file: Url,
+    s3_file: Link,
 }
 
 impl Bynder {
@@ -102,12 +100,12 @@ impl Bynder {
     async fn fetch(
         &self,
         operation: &str,
-        mut link: Url,
+        mut link: Link,
         rest: Option<&Rest>,
     ) -> Result<Response, BynderError> {
         let transport = &self.inner.transport;
         for _ in 0..MOST_REDIRECTS {
-            let request = transport.client().get(link.clone());
+            let request = transport.client().get(link.url().clone());
             let request = match rest {
                 Some(rest) => rest.ask(request),
                 None => request,
@@ -133,7 +131,7 @@ impl Bynder {
     }
 
     /// The file, which goes on by itself where it breaks off: from the same link, or a new one once that expired.
-    fn body(&self, id: &AssetId, version: u32, link: Url, response: Response) -> Download {
+    fn body(&self, id: &AssetId, version: u32, link: Link, response: Response) -> Download {
         let (bytes, file_name) = (response.content_length(), file_name(&response));
         let operation = description(id, version);
         let (bynder, id, link) = (self.clone(), id.clone(), Arc::new(Mutex::new(link)));
@@ -155,7 +153,7 @@ impl Bynder {
         Download { bytes, file_name, body: body.map_err(move |error| unavailable(&operation, error)).boxed() }
     }
 
-    async fn place(&self, operation: &str, id: &AssetId, version: u32) -> Result<Url, BynderError> {
+    async fn place(&self, operation: &str, id: &AssetId, version: u32) -> Result<Link, BynderError> {
         let path = ["api", "v4", "media", id.as_str(), &version.to_string(), "download", ""];
         let url = self.url(operation, &path)?;
         let build = |client: &reqwest::Client| client.get(url.clone());
@@ -176,10 +174,8 @@ fn description(id: &AssetId, version: u32) -> String {
     format!("downloading version {version} of asset {id}")
 }
 
-fn redirect(from: &Url, response: &Response) -> Option<Url> {
-    let target = from.join(response.headers().get(LOCATION)?.to_str().ok()?).ok()?;
-    // A signed link must not be carried from an encrypted to a plain connection.
-    (target.scheme() == from.scheme() || target.scheme() == "https").then_some(target)
+fn redirect(from: &Link, response: &Response) -> Option<Link> {
+    from.follow(response.headers().get(LOCATION)?.to_str().ok()?)
 }
 
 /// An answer of storage that is no file.

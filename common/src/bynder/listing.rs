@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::decode::{Number, Row};
 use crate::asset::Asset;
 use crate::http::excerpt;
+use crate::parse_error::from_json;
 
 /// Far more rows than a page is asked for.
 const MOST_ROWS: usize = 10_000;
@@ -123,7 +124,7 @@ pub(super) fn readable(row: &RawValue) -> Result<Asset, Option<String>> {
         if row.get().len() > MOST_ROW_BYTES {
             return Err(format!("it has more than {MOST_ROW_BYTES} bytes"));
         }
-        let row: Row = serde_json::from_str(row.get()).map_err(|error| error.to_string())?;
+        let row: Row = from_json(&mut serde_json::Deserializer::from_str(row.get()))?;
         row.into_detail().map(|detail| detail.asset).map_err(|error| error.to_string())
     };
     read().map_err(|reason| {

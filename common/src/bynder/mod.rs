@@ -45,7 +45,7 @@ pub use template::{Restriction, Template, Words};
 pub use upload::{Parcel, part_count};
 pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
 
-use crate::http::{LinkHosts, Services, Transport, TransportError};
+use crate::http::{Link, LinkHosts, Services, Transport, TransportError};
 use crate::permission::Permission;
 use crate::telemetry::Metrics;
 use ahead::Places;
@@ -123,7 +123,7 @@ struct Inner {
     /// Whether the latest single GET said which version is active.
     says_active: AtomicBool,
     /// The same for all files, so it is asked for once.
-    upload_endpoint: OnceCell<Url>,
+    upload_endpoint: OnceCell<Link>,
 }
 
 impl Bynder {

@@ -8,6 +8,7 @@ use super::decode::{Flag, Row, text_or_empty};
 use super::{Bynder, BynderError};
 use crate::asset::{AssetDetail, AssetId};
 use crate::hash::ContentHash;
+use crate::parse_error::from_json;
 
 /// An asset from a single GET, in full.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,8 +111,8 @@ impl Bynder {
 }
 
 fn read(value: Value) -> Result<Template, String> {
-    let row: Row = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
-    let rest: Rest = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    let row: Row = from_json(value.clone())?;
+    let rest: Rest = from_json(value)?;
     let detail = row.into_detail().map_err(|error| error.to_string())?;
     let additional = rest.media_items.iter().filter(|item| item.kind == "additional");
     let additional =

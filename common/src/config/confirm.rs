@@ -3,6 +3,7 @@
 use toml_edit::{DocumentMut, Item, Table, value};
 
 use super::ConfigError;
+use crate::parse_error::of_toml;
 
 /// The file's text with `imatag.profile_overrides.confirmed = true`.
 ///
@@ -10,7 +11,7 @@ use super::ConfigError;
 /// The text is no TOML, or has something else than a table there.
 pub fn confirm_profile(text: &str, day: &str) -> Result<String, ConfigError> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
-        ConfigError::value("(the file)", format!("cannot be read as TOML: {error}"))
+        ConfigError::value("(the file)", of_toml(text, error.message(), error.span()))
     })?;
     let mut overrides = Table::new();
     overrides.set_implicit(false);

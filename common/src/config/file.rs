@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
 
-use super::{ChecksSection, Filters, QuietHours, SecretValue, Span};
+use super::{ChecksSection, Filters, QuietHours, SecretValue, Span, address};
 use crate::imatag::Directory;
 use crate::marker::LegacyMeaning;
 
@@ -112,7 +112,7 @@ pub struct OAuth {
     /// The application's secret.
     pub client_secret: SecretValue,
     /// Where tokens come from; Bynder's is known.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "address::read_some")]
     pub token_url: Option<Url>,
 }
 
@@ -138,7 +138,7 @@ pub struct ImatagSection {
     #[serde(default = "media_id_metadata")]
     pub media_id_metadata: String,
     /// Overrides the profile's base URL.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "address::read_some")]
     pub base_url: Option<Url>,
     /// Whether plain http is allowed to another machine: for a sandbox on a network of its own.
     #[serde(default)]

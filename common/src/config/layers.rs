@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::ConfigError;
+use crate::parse_error::of_toml;
 
 const PREFIX: &str = "CONNECTOR_";
 const SEPARATOR: &str = "__";
@@ -66,7 +67,7 @@ impl Layers {
                 .map_err(|error| ConfigError::File { path: path.to_owned(), reason: unreadable(&error) })?;
             layers.table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
                 path: path.to_owned(),
-                reason: without_text(&text, &error),
+                reason: of_toml(&text, error.message(), error.span()),
             })?;
             let mut keys = Vec::new();
             leaves(&layers.table, "", &mut keys);
@@ -129,16 +130,6 @@ fn value_of(text: &str) -> Value {
         .ok()
         .and_then(|mut table| table.remove("value"))
         .unwrap_or_else(|| Value::String(text.to_owned()))
-}
-
-/// What is wrong and where, without the line itself: it may hold a secret.
-fn without_text(text: &str, error: &toml::de::Error) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start));
-    let place = before.map_or_else(String::new, |before| {
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        format!("line {}, column {column}: ", before.matches('\n').count() + 1)
-    });
-    format!("{place}{}", error.message())
 }
 
 fn unreadable(error: &std::io::Error) -> String {

@@ -1,6 +1,6 @@
 //! The configuration: a TOML file, the environment over it, the command line over both.
 
-mod address;
+pub(crate) mod address;
 mod checks;
 mod confirm;
 mod error;
@@ -35,6 +35,7 @@ pub use schema::schema;
 pub use secret::{Keys, SecretValue, encrypt, identity_file, keygen, read_text};
 pub use span::Span;
 
+use crate::parse_error::of_toml;
 use layers::Layers;
 
 /// A configuration that was read and found usable.
@@ -67,7 +68,7 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
             path: "the text".into(),
-            reason: error.to_string(),
+            reason: of_toml(text, error.message(), error.span()),
         })?;
         Ok(Self::from_layers(Layers { table, origins: Vec::new(), warnings: Vec::new() })?.config)
     }

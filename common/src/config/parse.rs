@@ -3,6 +3,7 @@
 use toml::Table;
 
 use super::{Config, ConfigError};
+use crate::parse_error::without_value;
 
 /// Reads the table, turning serde's words into the key and what to write there.
 pub(super) fn parse(table: Table) -> Result<Config, ConfigError> {
@@ -39,7 +40,10 @@ fn explain(path: &str, message: &str) -> ConfigError {
             };
             ConfigError::value(&key, format!("is missing; write {written}"))
         }
-        _ => ConfigError::value(section, in_words(message.trim())),
+        _ => {
+            let said = without_value(message.trim()).unwrap_or_else(|| message.trim().to_owned());
+            ConfigError::value(section, in_words(&said))
+        }
     }
 }
 
@@ -47,6 +51,9 @@ fn explain(path: &str, message: &str) -> ConfigError {
 fn in_words(message: &str) -> String {
     if let Some((got, _)) = message.split_once(", expected parsable string") {
         return format!("{got}; write a size such as \"10KiB\" or \"2GiB\"");
+    }
+    if let Some((start, _)) = message.split_once("expected struct ") {
+        return format!("{start}expected a section");
     }
     if message == "invalid socket address syntax" {
         return "is no address to listen at; write for example \"127.0.0.1:9090\"".to_owned();

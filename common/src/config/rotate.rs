@@ -5,6 +5,7 @@ use toml_edit::{DocumentMut, Item, TableLike, Value, value};
 
 use super::ConfigError;
 use super::secret::{decrypt, encrypt};
+use crate::parse_error::of_toml;
 
 /// The one key of an encrypted secret.
 const KEY: &str = "encrypted";
@@ -15,7 +16,7 @@ const KEY: &str = "encrypted";
 /// The text is no TOML, a secret cannot be decrypted with the identity at hand, or the recipient is none.
 pub fn rotate(text: &str, recipient: &str) -> Result<(String, Vec<String>), ConfigError> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
-        ConfigError::value("(the file)", format!("cannot be read as TOML: {error}"))
+        ConfigError::value("(the file)", of_toml(text, error.message(), error.span()))
     })?;
     let mut rotated = Vec::new();
     walk(document.as_table_mut(), "", recipient, &mut rotated)?;

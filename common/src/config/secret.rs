@@ -1,5 +1,6 @@
 //! Secrets in the configuration: from the environment, a file, or encrypted in place with age.
 
+use std::collections::BTreeMap;
 use std::env::VarError;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -23,43 +24,45 @@ const SCHEMES: [&str; 2] = ["Bearer", "Token"];
 
 /// Where a secret comes from. Shown and written, it is never the secret itself.
 #[derive(Clone, Deserialize)]
+#[serde(try_from = "Given")]
+pub enum SecretValue {
+    /// In plain sight in the file: works, and warns.
+    Plain(SecretString),
+    /// In a variable of the environment, by its name: `{ env = "NAME" }`.
+    Environment(String),
+    /// In a file, such as a container's secret: `{ file = "/run/secrets/name" }`.
+    File(PathBuf),
+    /// Encrypted for an age identity: `{ encrypted = "<age armour>" }`.
+    Encrypted(String),
+}
+
+/// A secret as it is written. A struct in the map's place would take a list for itself, and its entry for a name.
+#[derive(Deserialize)]
 #[serde(
     untagged,
     expecting = "expected { env = \"NAME\" }, { file = \"/path\" }, { encrypted = \"…\" } or a text"
 )]
-pub enum SecretValue {
-    /// In plain sight in the file: works, and warns.
+enum Given {
     Plain(SecretString),
-    /// In a variable of the environment.
-    Environment(Environment),
-    /// In a file, such as a container's secret.
-    File(FromFile),
-    /// Encrypted for an age identity.
-    Encrypted(Encrypted),
+    Place(BTreeMap<String, String>),
 }
 
-/// `{ env = "NAME" }`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Environment {
-    /// The variable's name.
-    pub env: String,
-}
+impl TryFrom<Given> for SecretValue {
+    type Error = &'static str;
 
-/// `{ file = "/run/secrets/name" }`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FromFile {
-    /// The file's path.
-    pub file: PathBuf,
-}
-
-/// `{ encrypted = "<age armour>" }`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Encrypted {
-    /// The armoured text.
-    pub encrypted: String,
+    fn try_from(given: Given) -> Result<Self, Self::Error> {
+        let places = match given {
+            Given::Plain(secret) => return Ok(Self::Plain(secret)),
+            Given::Place(places) => places,
+        };
+        let mut places = places.into_iter();
+        match (places.next(), places.next()) {
+            (Some((key, name)), None) if key == "env" => Ok(Self::Environment(name)),
+            (Some((key, path)), None) if key == "file" => Ok(Self::File(path.into())),
+            (Some((key, armour)), None) if key == "encrypted" => Ok(Self::Encrypted(armour)),
+            _ => Err("expected { env = \"NAME\" }, { file = \"/path\" }, { encrypted = \"…\" } or a text"),
+        }
+    }
 }
 
 impl fmt::Debug for SecretValue {
@@ -78,8 +81,8 @@ impl SecretValue {
     fn described(&self) -> String {
         match self {
             Self::Plain(_) => "(plain text, hidden)".to_owned(),
-            Self::Environment(from) => format!("(from the variable {})", from.env),
-            Self::File(from) => format!("(from the file {})", from.file.display()),
+            Self::Environment(name) => format!("(from the variable {name})"),
+            Self::File(path) => format!("(from the file {})", path.display()),
             Self::Encrypted(_) => "(encrypted)".to_owned(),
         }
     }
@@ -94,18 +97,18 @@ impl SecretValue {
         let wrong = |reason: String| ConfigError::Secret { key: key.to_owned(), reason };
         let text = match self {
             Self::Plain(secret) => secrecy::ExposeSecret::expose_secret(secret).to_owned(),
-            Self::Environment(from) => std::env::var(&from.env).map_err(|error| {
+            Self::Environment(name) => std::env::var(name).map_err(|error| {
                 wrong(match error {
                     VarError::NotPresent => {
-                        format!("the environment has no variable {}; set it, or use {{ file = … }}", from.env)
+                        format!("the environment has no variable {name}; set it, or use {{ file = … }}")
                     }
-                    VarError::NotUnicode(_) => format!("the variable {} is no UTF-8", from.env),
+                    VarError::NotUnicode(_) => format!("the variable {name} is no UTF-8"),
                 })
             })?,
-            Self::File(from) => read_text(&from.file).map_err(|reason| {
-                wrong(format!("cannot read the secret from {}: {reason}", from.file.display()))
+            Self::File(path) => read_text(path).map_err(|reason| {
+                wrong(format!("cannot read the secret from {}: {reason}", path.display()))
             })?,
-            Self::Encrypted(from) => decrypt(&from.encrypted).map_err(wrong)?,
+            Self::Encrypted(armour) => decrypt(armour).map_err(wrong)?,
         };
         let text = text.trim_end_matches(['\r', '\n']);
         if text.is_empty() {
@@ -189,7 +192,11 @@ pub fn keygen() -> Keys {
 /// The recipient is none, and the text says what one looks like; or the secret is of several lines.
 pub fn encrypt(recipient: &str, secret: &SecretString) -> Result<String, String> {
     let recipient = Recipient::from_str(recipient.trim())
-        .map_err(|reason| format!("{recipient:?} is not an age recipient (it starts with age1): {reason}"))?;
+        // It may be the identity, which is secret.
+        .map_err(|_| {
+            "this is no age recipient, which starts with age1; `connector secrets keygen` prints one"
+                .to_owned()
+        })?;
     let text = secrecy::ExposeSecret::expose_secret(secret);
     usable(text)?;
     age::encrypt_and_armor(&recipient, text.as_bytes()).map_err(|error| format!("cannot encrypt: {error}"))

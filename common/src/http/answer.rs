@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{Operation, Sent, TransportError};
+use crate::parse_error::from_json;
 
 /// Larger answers are read one at a time, since what they become takes several times their size.
 const LARGE_BYTES: usize = 1 << 20;
@@ -46,7 +47,9 @@ pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response)
     let content_type = content_type(&response);
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !(media_type.eq_ignore_ascii_case("application/json") || media_type.ends_with("+json")) {
-        let excerpt = read_text(response).await;
+        let text = read_text(response).await;
+        // What is no web page may be the answer all the same, and hold a secret.
+        let excerpt = if text.starts_with('<') { text } else { "no web page".to_owned() };
         return Err(AnswerError::NotJson { content_type, excerpt });
     }
     let most = kind.most_answer_bytes();
@@ -54,9 +57,7 @@ pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response)
     if !is_whole {
         return Err(AnswerError::TooLarge(most));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(&body);
-    serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| AnswerError::Shape(excerpt(&error.to_string())))
+    from_json(&mut serde_json::Deserializer::from_slice(&body)).map_err(AnswerError::Shape)
 }
 
 /// Reads the start of an answer for an error's text; what cannot be read is left out.

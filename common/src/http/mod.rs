@@ -7,6 +7,7 @@
 mod answer;
 mod certificate;
 mod client;
+mod link;
 mod links;
 mod operation;
 mod progress;
@@ -30,6 +31,7 @@ use url::Url;
 pub(crate) use client::{is_loopback, local_client};
 
 pub use answer::{AnswerError, excerpt, read_json, read_text};
+pub use link::Link;
 pub use links::{LinkHosts, Services};
 pub use operation::{Direction, Operation, Peer, StatusClass};
 pub use progress::Progress;

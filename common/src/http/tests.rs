@@ -104,6 +104,11 @@ async fn success_with_a_web_page_is_not_json() {
     let error =
         read_json::<serde_json::Value>(Operation::Status, send(&url).await.unwrap()).await.unwrap_err();
     assert!(matches!(error, AnswerError::NotJson { excerpt, .. } if excerpt == "<p> !"));
+    // Under a wrong type of content it may be the answer, and secret.
+    let url = server(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 6\r\n\r\ns3cr3t").await;
+    let error =
+        read_json::<serde_json::Value>(Operation::Status, send(&url).await.unwrap()).await.unwrap_err();
+    assert!(!error.to_string().contains("s3cr3t"), "{error}");
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! What a JSON answer says of a medium. Pure.
 
 use serde_json::Value;
-use url::Url;
 
 use super::profile::{ResponseWire, StatusWord};
 use super::{MediumId, MediumState, ResultPlace};
-use crate::http::excerpt;
+use crate::http::{Link, excerpt};
+
+/// The longest status word that is shown.
+const LONGEST_WORD: usize = 40;
 
 /// A medium as an answer shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +23,7 @@ pub(super) fn shown(wire: &ResponseWire, json: &Value) -> Result<Shown, String> 
     let medium = json.pointer(&wire.id).and_then(text).map(MediumId::try_from).transpose();
     let medium = medium.map_err(|error| format!("{}: {error}", wire.id))?;
     let link = wire.link.as_deref().and_then(|pointer| json.pointer(pointer)).and_then(Value::as_str);
-    let link = link.and_then(|link| Url::parse(link).ok()).map(ResultPlace::Link);
+    let link = link.and_then(Link::parse).map(ResultPlace::Link);
     let word = json.pointer(&wire.status).and_then(Value::as_str);
     let state = match word {
         None => link.map(MediumState::Ready),
@@ -38,14 +40,21 @@ pub(super) fn shown(wire: &ResponseWire, json: &Value) -> Result<Shown, String> 
                 MediumState::Failed { reason: reason.unwrap_or_else(|| "no reason given".to_owned()) }
             }
             None => {
-                return Err(format!(
-                    "the status word {:?} is not in the profile's [response]",
-                    excerpt(word)
-                ));
+                return Err(format!("the status word {} is not in the profile's [response]", plain(word)));
             }
         }),
     };
     Ok(Shown { medium, state })
+}
+
+/// A word as services write them; where the profile points to another text, that is not shown.
+fn plain(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' ');
+    if word.len() <= LONGEST_WORD && word.chars().all(is_plain) {
+        format!("{word:?}")
+    } else {
+        "…".to_owned()
+    }
 }
 
 /// Ids come as strings or numbers.

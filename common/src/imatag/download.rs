@@ -75,22 +75,22 @@ impl Imatag {
         place: &ResultPlace,
         rest: Option<&Rest>,
     ) -> Result<Response, ImatagError> {
-        let mut url = match place {
-            ResultPlace::Medium(medium) => self.url(&self.inner.profile.download.path, Some(medium))?,
-            ResultPlace::Link(url) => url.clone(),
+        let mut link = match place {
+            ResultPlace::Medium(medium) => self.url(&self.inner.profile.download.path, Some(medium))?.into(),
+            ResultPlace::Link(link) => link.clone(),
         };
         for _ in 0..MOST_REDIRECTS {
-            let response = self.get(operation, &url, place, rest).await?;
+            let response = self.get(operation, link.url(), place, rest).await?;
             let at = attempted(operation, &response);
             if response.status().is_redirection() {
                 let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
-                url = follow(&url, target).ok_or_else(|| no_place(at))?;
+                link = target.and_then(|target| link.follow(target)).ok_or_else(|| no_place(at))?;
             } else if let Some(pointer) =
                 self.inner.profile.download.link.as_deref().filter(|_| is_json(&response))
             {
                 let json: Value = self.read(Operation::FetchResult, operation, response).await?;
                 let target = json.pointer(pointer).and_then(Value::as_str);
-                url = follow(&url, target).ok_or_else(|| no_place(at))?;
+                link = target.and_then(|target| link.follow(target)).ok_or_else(|| no_place(at))?;
             } else if http::is_web_page(&response) {
                 let reason = "a web page came instead of the result".to_owned();
                 return Err(ImatagError::Unexpected { at, reason });
@@ -154,12 +154,6 @@ fn known_medium(error: ImatagError) -> ImatagError {
         }
         other => other,
     }
-}
-
-fn follow(from: &Url, target: Option<&str>) -> Option<Url> {
-    let target = from.join(target?).ok()?;
-    // A signed link must not be carried from an encrypted to a plain connection.
-    (target.scheme() == from.scheme() || target.scheme() == "https").then_some(target)
 }
 
 fn no_place(at: Attempted) -> ImatagError {

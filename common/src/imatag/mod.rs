@@ -21,7 +21,6 @@ mod words;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ pub use profile::Profile;
 pub use submit::{Submit, SubmitAnswer, Submitted};
 pub use uploads::UploadPlace;
 
-use crate::http::{LinkHosts, Services, Transport, TransportError, Witness};
+use crate::http::{Link, LinkHosts, Services, Transport, TransportError, Witness};
 use crate::permission::Permission;
 use crate::service_id::service_id;
 use crate::telemetry::Metrics;
@@ -95,21 +94,12 @@ service_id!(
 );
 
 /// Where a watermarked file can be fetched.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResultPlace {
     /// At the profile's download path.
     Medium(MediumId),
-    /// At a signed link, which must be neither stored nor shown.
-    Link(Url),
-}
-
-impl fmt::Debug for ResultPlace {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Medium(medium) => write!(formatter, "Medium({medium})"),
-            Self::Link(_) => formatter.write_str("Link(…)"),
-        }
-    }
+    /// At a signed link.
+    Link(Link),
 }
 
 /// How far Imatag is with a medium.

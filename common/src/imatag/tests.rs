@@ -26,7 +26,7 @@ fn single_keys_are_overridden_and_wrong_ones_named() {
         ("sumbit = { path = 'x' }", "unknown field `sumbit`"),
         ("status = { path = 'media/' }", "status.path needs {id}"),
         ("response = { id = 'id' }", "\"id\" is not a JSON Pointer"),
-        ("mode = 'sometimes'", "unknown variant `sometimes`"),
+        ("mode = 'sometimes'", "mode: unknown variant, expected one of `auto`"),
         ("polling = { deadline = 'soon' }", "is not a duration"),
         ("submit = { file_field = '' }", "submit.file_field is needed"),
     ];

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Job;
+use crate::parse_error::of_json;
 
 /// The message format this release writes. A format it does not know is refused, never guessed at.
 pub const MESSAGE_VERSION: u32 = 1;
@@ -17,7 +18,7 @@ pub enum MessageError {
     #[error("message format {0} is unknown to this release (it knows {MESSAGE_VERSION}); upgrade the worker")]
     UnknownVersion(u32),
     /// Not JSON, or not a job.
-    #[error("not a job: {0}")]
+    #[error("not a job: {}", of_json(.0))]
     Malformed(#[from] serde_json::Error),
     /// Larger than [`MOST_MESSAGE_BYTES`].
     #[error("a message of {0} bytes is larger than the {MOST_MESSAGE_BYTES} allowed")]

@@ -12,6 +12,7 @@ use crate::asset::AssetId;
 use crate::hash::ContentHash;
 use crate::job::RunId;
 use crate::outcome::{Outcome, OutcomeEvent, Placed};
+use crate::parse_error::of_json;
 use crate::state::DatabaseError;
 
 /// A job whose outcome may still come.
@@ -320,7 +321,7 @@ fn without_outcome(
 }
 
 pub(super) fn event<T: DeserializeOwned>(text: &str) -> Result<T, DatabaseError> {
-    serde_json::from_str(text).map_err(|error| DatabaseError::Damaged(error.to_string()))
+    serde_json::from_str(text).map_err(|error| DatabaseError::Damaged(of_json(&error)))
 }
 
 fn time(milliseconds: Option<i64>) -> Option<Timestamp> {

@@ -5,6 +5,7 @@ use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
+use crate::parse_error::of_json;
 use crate::state::DatabaseError;
 
 /// How many protected assets still held what their markers say.
@@ -58,7 +59,7 @@ impl Ledger {
             .read(move |connection| {
                 let text: Option<String> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
                 let read = text.map(|text| serde_json::from_str(&text)).transpose();
-                read.map_err(|error| DatabaseError::Damaged(error.to_string()))
+                read.map_err(|error| DatabaseError::Damaged(of_json(&error)))
             })
             .await
     }

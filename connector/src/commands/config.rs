@@ -39,6 +39,8 @@ fn check(common: &Common) -> Result<(), Failure> {
 
 fn show(common: &Common) -> Result<(), Failure> {
     let loaded = arguments::load(common, None)?;
+    // What is no address may hold a secret.
+    loaded.config.imatag.wire()?;
     let values =
         serde_json::to_value(&loaded.config).map_err(|error| Failure::Unexpected(error.to_string()))?;
     if common.json {

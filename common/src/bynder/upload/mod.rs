@@ -11,12 +11,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
-use url::Url;
 
 use super::call::unavailable;
 use super::{Bynder, BynderError, ImportId};
 use crate::file_name::FileName;
-use crate::http::{Operation, Sent};
+use crate::http::{Link, Operation, Sent};
 use crate::service_id::service_id;
 use crate::spool::SpooledFile;
 
@@ -36,7 +35,7 @@ const MOST_REGISTRATIONS: u32 = 6;
 const REGISTRATION_PAUSE: Duration = Duration::from_secs(2);
 
 /// Where the parts of one file go.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Place {
     s3file: Target,
     /// The base key; a part's key has `/p<number>` behind it.
@@ -45,7 +44,7 @@ struct Place {
     multipart_params: BTreeMap<String, Value>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Target {
     uploadid: UploadText,
     targetid: UploadText,
@@ -143,7 +142,7 @@ impl Bynder {
     async fn deliver_part(
         &self,
         operation: &str,
-        endpoint: &Url,
+        endpoint: &Link,
         place: &Place,
         part: &Part,
         parts: usize,
@@ -171,13 +170,13 @@ impl Bynder {
         }
     }
 
-    async fn endpoint(&self, operation: &str) -> Result<Url, BynderError> {
+    async fn endpoint(&self, operation: &str) -> Result<Link, BynderError> {
         let ask = || async {
             let url = self.url(operation, &["api", "upload", "endpoint"])?;
-            let endpoint: Url =
+            let endpoint: Link =
                 self.call(Operation::UploadEndpoint, operation, |client| client.get(url.clone())).await?;
             // What is never sent to must not be kept either.
-            let link = self.inner.transport.check_link(&endpoint).await;
+            let link = self.inner.transport.check_link(endpoint.url()).await;
             link.map(|()| endpoint).map_err(|error| unavailable(operation, error))
         };
         self.inner.upload_endpoint.get_or_try_init(ask).await.cloned()

@@ -5,13 +5,12 @@ use std::ops::Range;
 use futures::StreamExt;
 use reqwest::multipart::Form;
 use serde_json::Value;
-use url::Url;
 
 use super::super::call::unavailable;
 use super::super::download::storage_refusal;
 use super::{Bynder, BynderError, Place};
 use crate::file_name;
-use crate::http::{self, Operation, Progress};
+use crate::http::{self, Link, Operation, Progress};
 use crate::spool::SpooledFile;
 
 /// Each part costs a portal call, so the largest files go in larger parts.
@@ -45,7 +44,7 @@ impl Bynder {
     pub(super) async fn send_part(
         &self,
         operation: &str,
-        endpoint: &Url,
+        endpoint: &Link,
         place: &Place,
         part: &Part,
         parts: usize,
@@ -74,7 +73,7 @@ impl Bynder {
         // Storage ignores every field behind the file.
         form = form.part("file", file_name::part(body, length, &base));
         let transport = &self.inner.transport;
-        let request = transport.client().post(endpoint.clone()).multipart(form);
+        let request = transport.client().post(endpoint.url().clone()).multipart(form);
         let response =
             transport.send_file(Operation::SendPart, request, &progress, transport.timeout()).await;
         let response = response.map_err(|error| unavailable(operation, error))?;

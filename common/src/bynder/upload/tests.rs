@@ -7,6 +7,7 @@ use axum::http::Response;
 use futures::future::{self, BoxFuture};
 use secrecy::SecretString;
 use tokio::sync::Barrier;
+use url::Url;
 
 use super::super::tests::{Open, json, response};
 use super::*;

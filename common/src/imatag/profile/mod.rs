@@ -13,7 +13,8 @@ use url::Url;
 
 pub use word::StatusWord;
 
-use crate::config::Span;
+use crate::config::{Span, address};
+use crate::parse_error::{of_toml, without_value};
 
 /// The profile's source, so that a person can copy and change it.
 pub const BUILTIN: &str = include_str!("builtin/imatag.toml");
@@ -31,6 +32,7 @@ pub struct Profile {
     #[serde(skip)]
     pub hash: String,
     /// Paths are relative to this.
+    #[serde(deserialize_with = "address::read")]
     pub base_url: Url,
     /// What a submit answers with.
     #[serde(default)]
@@ -81,7 +83,7 @@ pub struct Auth {
     #[serde(default)]
     pub oauth_credentials: OAuthCredentials,
     /// Where tokens come from; `imatag.oauth.token_url` overrides it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "address::read_some")]
     pub token_url: Option<Url>,
 }
 
@@ -270,13 +272,18 @@ impl Profile {
                 .map_err(|source| ProfileError::Read { path: name_or_path.to_owned(), source })?
         };
         let invalid = |reason: String| ProfileError::Invalid { path: name_or_path.to_owned(), reason };
-        let mut table: toml::Table =
-            text.parse().map_err(|error: toml::de::Error| invalid(error.to_string()))?;
+        let mut table: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| invalid(of_toml(&text, error.message(), error.span())))?;
         merge(&mut table, overrides);
         let mut said = table.clone();
         said.remove("confirmed");
         let hash = hex::encode(Sha256::digest(said.to_string()));
-        let profile: Self = table.try_into().map_err(|error: toml::de::Error| invalid(error.to_string()))?;
+        let profile: Self = serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
+            let message = error.inner().message();
+            let said = without_value(message).unwrap_or_else(|| message.to_owned());
+            invalid(format!("{}: {said}", error.path()))
+        })?;
         profile.check().map_err(invalid)?;
         Ok(Self { hash, ..profile })
     }

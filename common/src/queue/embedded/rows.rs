@@ -8,6 +8,7 @@ use crate::asset::AssetId;
 use crate::job::{Job, JobId, Lane, RunId, Step};
 use crate::ledger;
 use crate::outcome::{Outcome, OutcomeEvent};
+use crate::parse_error::of_json;
 use crate::state::DatabaseError;
 
 /// Failed jobs shown at once.
@@ -198,7 +199,7 @@ pub(super) fn failed(
     while let Some(row) = rows.next()? {
         let event: String = row.get(1)?;
         let event: OutcomeEvent =
-            serde_json::from_str(&event).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
+            serde_json::from_str(&event).map_err(|error| DatabaseError::Damaged(of_json(&error)))?;
         let class = match &event.outcome {
             Outcome::Failed(failure) => Some(failure.class),
             _ => None,

@@ -1,0 +1,133 @@
+//! What is wrong with an input, without a word of it: any value may be a secret that stands in the wrong place.
+
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use crate::http::excerpt;
+
+/// Reads JSON, and says where it is of another form.
+///
+/// # Errors
+/// The path of what could not be read, and what was expected there.
+pub fn from_json<'de, T, D>(deserializer: D) -> Result<T, String>
+where
+    T: DeserializeOwned,
+    D: serde::Deserializer<'de, Error = serde_json::Error>,
+{
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let said = of_json(error.inner());
+        if path == "." { said } else { format!("{}: {said}", excerpt(&path)) }
+    })
+}
+
+/// What is wrong with a JSON text.
+pub fn of_json(error: &serde_json::Error) -> String {
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match error.classify() {
+        Category::Io => "it cannot be read".to_owned(),
+        Category::Eof => "it breaks off".to_owned(),
+        Category::Syntax => format!("it is no valid JSON{place}"),
+        Category::Data => {
+            let said = error.to_string();
+            let said = said.strip_suffix(&place).unwrap_or(&said);
+            without_value(said).unwrap_or_else(|| "it is of another form".to_owned())
+        }
+    }
+}
+
+/// What is wrong with a TOML text, and where, without the line itself.
+pub fn of_toml(text: &str, message: &str, span: Option<Range<usize>>) -> String {
+    let before = span.and_then(|span| text.get(..span.start));
+    let place = before.map_or_else(String::new, |before| {
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("line {}, column {column}: ", before.matches('\n').count() + 1)
+    });
+    format!("{place}{}", without_value(message).unwrap_or_else(|| message.to_owned()))
+}
+
+/// serde's message on a value, without the value. `None` for a message of another kind, which a type made itself.
+pub fn without_value(message: &str) -> Option<String> {
+    if ["missing field `", "duplicate field `", "unknown field `"]
+        .iter()
+        .any(|kind| message.starts_with(kind))
+    {
+        return Some(message.to_owned());
+    }
+    let kind = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "]
+        .into_iter()
+        .find(|kind| message.starts_with(kind))?;
+    let got = message[kind.len()..].split(['"', '`', ',']).next().unwrap_or_default().trim();
+    let start = format!("{kind}{got}");
+    let start = start.trim_end().trim_end_matches(':');
+    // What is expected is said last, in words that no input has a part in.
+    Some(
+        message
+            .rsplit_once(", expected ")
+            .map_or_else(|| start.to_owned(), |(_, expected)| format!("{start}, expected {expected}")),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::Span;
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_value() {
+        let json = |text: &str| {
+            from_json::<BTreeMap<String, Vec<bool>>, _>(&mut serde_json::Deserializer::from_str(text))
+        };
+        for (text, wanted) in [
+            (r#"{"a": [true, "s3cr3t"]}"#, "a[1]: invalid type: string, expected a boolean"),
+            (r#"{"a": [true, ", expected s3cr3t"]}"#, "a[1]: invalid type: string, expected a boolean"),
+            (r#"{"a": [7340261985531]}"#, "a[0]: invalid type: integer, expected a boolean"),
+            (r#"{"a": "s3cr3t, `x` \" y"}"#, "a: invalid type: string, expected a sequence"),
+            (r#"{"a": null}"#, "a: invalid type: null, expected a sequence"),
+            (r#"{"a": [tru s3cr3t"#, "a[0]: it is no valid JSON at line 1 column 11"),
+            (r#"{"a": [true"#, "a: it breaks off"),
+        ] {
+            assert_eq!(json(text).unwrap_err(), wanted, "{text}");
+        }
+        let own = from_json::<Span, _>(serde_json::json!("s3cr3t")).unwrap_err();
+        assert_eq!(own, "it is of another form");
+        assert_eq!(
+            without_value("unknown variant `s3cr3t`, expected `a` or `b`").unwrap(),
+            "unknown variant, expected `a` or `b`"
+        );
+        assert_eq!(without_value("invalid length 3, expected 2").unwrap(), "invalid length 3, expected 2");
+    }
+
+    /// Wherever a file is cut off or gets a character too many.
+    #[test]
+    fn no_broken_toml_is_shown() {
+        let secret = "s3cr3tW0rd";
+        let text =
+            format!("[a]\nkey = \"{secret}\"\nother = {{ env = '{secret}' }}\nlist = [\"{secret}\", 1]\n");
+        let broken = (0..text.len()).flat_map(|at| {
+            let (before, after) = text.split_at(at);
+            let more =
+                ["\"", "'", "=", "]", "{", "\\", "\n", " x "].map(|more| format!("{before}{more}{after}"));
+            more.into_iter().chain([before.to_owned()])
+        });
+        let mut errors = 0;
+        for broken in broken {
+            let read = broken
+                .parse::<toml::Table>()
+                .map_err(|error| of_toml(&broken, error.message(), error.span()));
+            let edited = broken.parse::<toml_edit::DocumentMut>();
+            let edited = edited.map_err(|error| of_toml(&broken, error.message(), error.span()));
+            for said in read.err().into_iter().chain(edited.err()) {
+                errors += 1;
+                for part in 0..=secret.len() - 5 {
+                    assert!(!said.contains(&secret[part..part + 5]), "{broken}\n{said}");
+                }
+            }
+        }
+        assert!(errors > 500, "{errors}");
+    }
+}
