@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::job::Step;
-use common::queue::{Delivery, QueueError, Settlement, StepSet};
+use common::queue::{Delivery, QueueError, StepSet};
 use common::quiet_hours;
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,6 +16,7 @@ use crate::breaker::{Leave, Trouble, Turn};
 use crate::decide::{Obstacles, open_steps};
 use crate::environment::Environment;
 use crate::handle::handle;
+use crate::lost::put_off;
 use crate::probe::{Evidence, Probed};
 use crate::solitude::Solitude;
 
@@ -193,8 +194,8 @@ impl Lane {
     }
 
     async fn put_off(&self, delivery: Delivery) {
-        let (job, rung) = (Box::new(delivery.job.clone()), self.environment.settings.rungs[0]);
-        if let Err(error) = self.environment.queue.settle(delivery, Settlement::Wait { job, rung }).await {
+        let settlement = put_off(&self.environment.settings, delivery.job.clone(), delivery.redelivered);
+        if let Err(error) = self.environment.queue.settle(delivery, settlement).await {
             tracing::warn!(%error, "cannot put a job off; it comes back");
         }
     }

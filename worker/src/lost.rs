@@ -20,6 +20,15 @@ pub(crate) fn lost(settings: &Settings, mut job: Job) -> Settlement {
     outwait(settings, job)
 }
 
+/// The settlement of a delivery that is not begun now. A wait makes a new message, which does not say any more that the
+/// delivery was lost before.
+pub(crate) fn put_off(settings: &Settings, job: Job, redelivered: bool) -> Settlement {
+    if redelivered {
+        return lost(settings, job);
+    }
+    Settlement::Wait { job: Box::new(job), rung: settings.rungs[0] }
+}
+
 /// The settlement of a job that the broker gave up: it ends as others do that lost too many deliveries, once nothing of it
 /// can land any more. One that comes again may kill the workers before they settle it, and ends at once.
 pub(crate) fn dead(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
@@ -94,6 +103,14 @@ mod tests {
     fn a_redelivered_job_outwaits_whatever_its_dead_worker_sent() {
         let (job, rung) = waiting(outwait(&settings(), job()));
         assert_eq!((job.suspect, job.attempt, rung), (true, 0, 120));
+    }
+
+    #[test]
+    fn a_lost_delivery_that_is_put_off_is_outwaited_as_one_that_is_begun() {
+        let (untouched, rung) = waiting(put_off(&settings(), job(), false));
+        assert_eq!((untouched.suspect, untouched.lost_deliveries, rung), (false, 0, 5));
+        let (suspect, rung) = waiting(put_off(&settings(), job(), true));
+        assert_eq!((suspect.suspect, suspect.lost_deliveries, rung), (true, 1, 120));
     }
 
     #[test]
