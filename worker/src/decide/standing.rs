@@ -47,7 +47,7 @@ pub fn standing(known: Known<'_>, detail: &AssetDetail, marker: &Marker) -> Stan
     let (Some(active), Some(top)) = (detail.active(), detail.top()) else {
         return Standing::VersionsUnknown;
     };
-    if active == known.base && marker == known.marker {
+    if active == known.base && (marker == known.marker || is_own_work(known, marker)) {
         return Standing::AsKnown;
     }
     if marker.opted_out() {
@@ -62,6 +62,13 @@ pub fn standing(known: Known<'_>, detail: &AssetDetail, marker: &Marker) -> Stan
     } else {
         Standing::Superseded { base: active, top }
     }
+}
+
+/// Whether the marker differs only by the record that the job itself wrote. Taken for the marker as it was before, it would
+/// never be taken back.
+fn is_own_work(known: Known<'_>, marker: &Marker) -> bool {
+    let (Some(written), Marker::Ours(records)) = (known.written, marker) else { return false };
+    known.marker.clone().into_records().unwrap_or_default().with(written) == *records
 }
 
 #[cfg(test)]
@@ -92,6 +99,7 @@ mod tests {
                 Some(protected),
                 Standing::Superseded { base: 2, top: 2 },
             ),
+            (detail(&[400], 1), text.as_str(), Some(protected), Standing::AsKnown),
             (detail(&[400], 1), text.as_str(), None, Standing::Remarked),
             (detail(&[400], 1), "hands off", None, Standing::Remarked),
             (detail(&[400], 1), "opted-out; ", None, Standing::OptedOut(1)),

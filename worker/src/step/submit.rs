@@ -196,7 +196,7 @@ async fn changed(
         Standing::Protected => StepEnd::Ended(Outcome::AlreadyProtected),
         Standing::Superseded { base, top } => start_over(environment, job, base, top, &detail),
         Standing::Remarked => {
-            job.marker_text = detail.asset.property_text(name);
+            job.marker_text = detail.asset.marker_text(name);
             StepEnd::Next(Step::Submit)
         }
         Standing::OptedOut(theirs) => StepEnd::Ended(Outcome::Superseded { ours: None, theirs }),
