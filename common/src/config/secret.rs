@@ -140,7 +140,7 @@ fn usable(secret: &str) -> Result<(), String> {
         .any(|quote| secret.len() > 1 && secret.starts_with(*quote) && secret.ends_with(*quote));
     let quoted = quoted || (secret.starts_with(['“', '„', '‘']) && secret.ends_with(['”', '“', '’']));
     if quoted {
-        return Err("the secret stands in quotes; leave them out".to_owned());
+        return Err("the secret is in quotes; leave them out".to_owned());
     }
     if secret.starts_with(' ') {
         return Err("the secret begins with a blank; leave it out".to_owned());
