@@ -34,11 +34,13 @@ async fn take_in_twice(bench: &Bench, id: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_find_two_jobs_of_one_asset_pay_once_without_any_fault() {
-    for watermark_time in [Duration::ZERO, Duration::from_millis(700)] {
+    // The last one takes longer than any request.
+    for (watermark_time, timeout) in [(0, 15), (700, 15), (8000, 4)] {
+        let watermark_time = Duration::from_millis(watermark_time);
         let bench = Bench::new(Options { watermark_time, ..quick() }).await;
         let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
         bench.configure_imatag(&link(&bench), "");
-        bench.set_request_timeout(15);
+        bench.set_request_timeout(timeout);
         take_in_twice(&bench, &id).await;
         bench.sync().await.assert_code(0);
         let asset = bench.asset(&id);

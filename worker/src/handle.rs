@@ -147,12 +147,21 @@ async fn settlement(
 /// The end of a failed job takes its marker back, under the asset's lease: while a request of the job may still land the
 /// lease is kept, and the job waits and looks once more instead of ending.
 pub(crate) async fn closing(environment: &Environment, settlement: Settlement) -> Settlement {
+    let own = match &settlement {
+        Settlement::Forward(_) | Settlement::Wait { .. } => return settlement,
+        Settlement::Finish(event) => environment.leases.release(&event.asset_id, &event.job_id),
+        Settlement::Fail { job, .. } => environment.leases.release(&job.asset_id, &job.job_id),
+    };
     let Settlement::Fail { mut job, event } = settlement else { return settlement };
     if !step::wrote_ahead(&job) {
         return Settlement::Fail { job, event };
     }
     let settings = &environment.settings;
-    match environment.queue.lease(&job.asset_id).await {
+    let lease = match own.filter(|lease| lease.check().is_ok()) {
+        Some(own) => Ok(Some(own)),
+        None => environment.queue.lease(&job.asset_id).await,
+    };
+    match lease {
         Ok(Some(lease)) => {
             step::withdraw_marker(&environment.under(lease.permission()), &mut job, &event.outcome).await;
         }

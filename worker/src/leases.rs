@@ -56,18 +56,34 @@ impl Leases {
         job: &Job,
         doubt: Duration,
     ) -> Result<Option<Held>, QueueError> {
-        let (lease, reserved) = match self.take_over(job) {
-            Some(kept) => (Some(kept.lease), Some(kept.until)),
-            None => (queue.lease(&job.asset_id).await?, None),
-        };
-        let (leases, asset, job) = (self.clone(), job.asset_id.clone(), job.job_id.clone());
-        Ok(lease.map(|lease| Held { leases, asset, job, lease: Some(lease), doubt, reserved }))
+        if job.step == Step::Save
+            && let Some(held) = self.take_over(job, doubt)
+        {
+            return Ok(Some(held));
+        }
+        let lease = queue.lease(&job.asset_id).await?;
+        Ok(lease.map(|lease| self.hold(job, lease, None, doubt)))
     }
 
-    fn take_over(&self, job: &Job) -> Option<Kept> {
+    /// The lease that this process keeps for this job, if it does.
+    pub fn take_over(&self, job: &Job, doubt: Duration) -> Option<Held> {
+        let Kept { lease, until, .. } = self.remove(&job.asset_id, &job.job_id)?;
+        Some(self.hold(job, lease, Some(until), doubt))
+    }
+
+    /// Keeps the asset no more for this job, which is over; returns the lease.
+    pub fn release(&self, asset: &AssetId, job: &JobId) -> Option<Lease> {
+        self.remove(asset, job).map(|kept| kept.lease)
+    }
+
+    fn remove(&self, asset: &AssetId, job: &JobId) -> Option<Kept> {
         let mut kept = self.lock();
-        let is_mine = |kept: &Kept| kept.job.as_ref() == Some(&job.job_id) && job.step == Step::Save;
-        if kept.get(&job.asset_id).is_some_and(is_mine) { kept.remove(&job.asset_id) } else { None }
+        if kept.get(asset)?.job.as_ref() == Some(job) { kept.remove(asset) } else { None }
+    }
+
+    fn hold(&self, job: &Job, lease: Lease, reserved: Option<Instant>, doubt: Duration) -> Held {
+        let (leases, asset, job) = (self.clone(), job.asset_id.clone(), job.job_id.clone());
+        Held { leases, asset, job, lease: Some(lease), doubt, reserved }
     }
 
     fn keep(&self, asset: &AssetId, kept: Kept) {
@@ -208,7 +224,20 @@ mod tests {
         let save = job("one", Step::Save);
         scene.take(&save).await.unwrap().end(&Ok(StepEnd::NotYet(crate::step::Wait::Moment)));
         assert!(scene.take(&other).await.is_none());
+        assert!(scene.leases.take_over(&other, DOUBT).is_none());
+        let mut held = scene.leases.take_over(&job("one", Step::Transfer), DOUBT).unwrap();
+        held.reserve(DOUBT * 3);
+        held.end(&Ok(StepEnd::NotYet(crate::step::Wait::Service)));
+        tokio::time::sleep(DOUBT * 2).await;
+        assert!(scene.take(&other).await.is_none(), "it is reserved for longer by now");
+        assert!(scene.leases.release(&other.asset_id, &other.job_id).is_none());
         scene.take(&save).await.unwrap().end(&Ok(StepEnd::Ended(Outcome::AlreadyProtected)));
-        assert!(scene.take(&other).await.is_some());
+        scene.take(&other).await.unwrap().end(&Ok(StepEnd::Next(Step::Transfer)));
+
+        let mut held = scene.take(&one).await.unwrap();
+        held.reserve(DOUBT);
+        held.end(&Ok(StepEnd::Later(Step::Transfer)));
+        drop(scene.leases.release(&one.asset_id, &one.job_id));
+        assert!(scene.take(&other).await.is_some(), "its job ended without a lease");
     }
 }

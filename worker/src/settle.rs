@@ -16,7 +16,7 @@ use crate::error::{StepError, Verdict};
 use crate::step::{StepEnd, Wait};
 
 /// How seldom a job looks whether a service has finished.
-const LONGEST_IDLE_RUNG: Duration = Duration::from_mins(2);
+pub(crate) const LONGEST_IDLE_RUNG: Duration = Duration::from_mins(2);
 
 /// Turns the end of a step into the settlement of its delivery. `blame` says whose fault a failure is.
 pub fn conclude(

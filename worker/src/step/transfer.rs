@@ -13,11 +13,25 @@ use super::save::{Seen, seen};
 use super::submit::shown_name;
 use super::{StepEnd, Wait, complete, marking, rejected};
 use crate::decide::{Sight, Unchecked, check_result, glance};
+use crate::doubt;
 use crate::environment::Environment;
 use crate::error::StepError;
 use crate::inspect;
+use crate::settle::LONGEST_IDLE_RUNG;
 
 pub(super) async fn transfer(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    // An asset that was reserved at its submit stays so however long Imatag takes.
+    let kept = doubt::kept(&environment.settings, Step::Save);
+    let held = environment.leases.take_over(job, kept);
+    let result = fetch(environment, job).await;
+    if let Some(mut held) = held {
+        held.reserve(kept + LONGEST_IDLE_RUNG);
+        held.end(&result);
+    }
+    result
+}
+
+async fn fetch(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
     let uploaded = job.effects.import_id.is_some() || job.effects.parcel.is_some();
     if uploaded && job.effects.watermarked.is_some() {
         return uploaded_to(environment, job).await;
