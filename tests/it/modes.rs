@@ -121,6 +121,36 @@ async fn a_copy_whose_new_version_fails_for_good_says_nothing_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_says_nothing_of_a_new_version_that_a_person_forestalls_in_the_original() {
+    for opts_out in [false, true] {
+        let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
+        bench.set_request_timeout(3);
+        bench.sync().await.assert_code(0);
+        bench.until_settled().await;
+        let before = copies(&bench)[0].marker.clone();
+        bench.sandbox.new_version(&id, &NewVersion::default()).unwrap().unwrap();
+        bench.until_settled().await;
+        let answer =
+            |status| Action::Answer { status, body: "no".to_owned(), content_type: "text/plain".to_owned() };
+        bench.sandbox.set_faults(every("bynder.save", Moment::Before, answer(503)));
+        let mut sync = bench.spawn(&["sync", "--full", "--quiet"]);
+        until(|| copies(&bench)[0].marker != before).await;
+        if opts_out {
+            let marker = bench.asset(&id).marker.unwrap_or_default();
+            let marker = Some(format!("opted-out; {marker}"));
+            bench.sandbox.edit(&id, Edit { marker, ..Edit::default() }).unwrap();
+        } else {
+            let another = NewVersion { seed: Some(9), ..NewVersion::default() };
+            bench.sandbox.new_version(&id, &another).unwrap().unwrap();
+        }
+        bench.sandbox.set_faults(every("imatag.submit", Moment::Before, answer(400)));
+        sync.wait().await.unwrap();
+        bench.until_settled().await;
+        assert_eq!(copies(&bench)[0].marker, before, "{opts_out}: {:?}", bench.outcome(&id).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_is_no_original_even_when_a_person_changes_its_file() {
     let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
     bench.sync().await.assert_code(0);

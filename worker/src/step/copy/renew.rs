@@ -193,8 +193,12 @@ fn meddled(job: &Job, copy: &AssetId) -> StepEnd {
     )
 }
 
-/// Takes back what a failed job wrote on a copy ahead of a save that will not come. A failure here is only logged.
+/// Takes back what a job wrote on a copy ahead of a save that will not come; one that Bynder answered came. A failure here is
+/// only logged.
 pub(in super::super) async fn withdraw(environment: &Environment, job: &mut Job) {
+    if job.effects.saved.is_some() {
+        return;
+    }
     let Some(renewal) = job.effects.renewal.take_if(|renewal| renewal.marked.is_some()) else { return };
     let Some(ahead) = renewal.marked else { return };
     let before = Marker::parse(renewal.marker_text.as_deref());
