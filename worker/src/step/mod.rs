@@ -87,10 +87,13 @@ pub async fn run(environment: &Environment, job: &mut Job) -> Result<StepEnd, St
     }
 }
 
-/// Whether the job wrote a record for a save that may not come.
+/// Whether the job wrote a record for a save that may not come. One that Bynder answered came: what does not show of it
+/// waits for approval.
 pub(crate) fn wrote_ahead(job: &Job) -> bool {
-    let renewal = job.effects.renewal.as_ref();
-    job.effects.marked.is_some() || renewal.is_some_and(|renewal| renewal.marked.is_some())
+    let effects = &job.effects;
+    let renewal = effects.renewal.as_ref();
+    effects.saved.is_none()
+        && (effects.marked.is_some() || renewal.is_some_and(|renewal| renewal.marked.is_some()))
 }
 
 /// Takes back what a failed job wrote ahead of a save that will not come. A failure here is only logged: the
@@ -111,5 +114,27 @@ pub(crate) async fn withdraw_marker(environment: &Environment, job: &mut Job, ou
         Ok(true) => job.effects.marked = None,
         Ok(false) => {}
         Err(error) => tracing::warn!(asset_id = %asset, %error, "the marker could not be taken back"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::hash::ContentHash;
+    use common::job::{Lane, RunId};
+    use common::marker::Record;
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_record_of_a_save_that_was_answered_is_not_taken_back() {
+        let (run, asset) = (RunId("r".to_owned()), "A".parse().unwrap());
+        let mut job = Job::new(run, asset, "", Lane::Fresh, 1, None, Timestamp::UNIX_EPOCH);
+        assert!(!wrote_ahead(&job));
+        let file = ContentHash::from_bytes([1; 32]);
+        job.effects.marked = Some(Record { original: file, watermarked: file, version: 2, bytes: 1 });
+        assert!(wrote_ahead(&job));
+        job.effects.saved = Some(job.wait_mark());
+        assert!(!wrote_ahead(&job));
     }
 }
