@@ -184,6 +184,18 @@ async fn without_find_another_job_pays_again_after_the_process_died_between_subm
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_find_another_job_pays_again_after_the_first_one_ended_as_ambiguous() {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    bench.configure_imatag(&link(&bench), "");
+    bench.sandbox.set_faults(lost_once("imatag.submit"));
+    bench.sync().await.assert_code(6);
+    assert_eq!(bench.asset(&id).media, 1);
+    bench.take_in_again(&id, "another").await;
+    bench.sync().await;
+    assert_eq!((bench.asset(&id).media, is_protected(&bench.asset(&id))), (2, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_a_job_that_failed_before_it_looked_is_found_by_a_replay_and_not_by_a_later_versions_job() {
     for later_version in [false, true] {
         let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
