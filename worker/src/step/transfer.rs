@@ -25,7 +25,9 @@ pub(super) async fn transfer(environment: &Environment, job: &mut Job) -> Result
     let held = environment.leases.take_over(job, kept);
     let result = fetch(environment, job).await;
     if let Some(mut held) = held {
-        held.reserve(kept + LONGEST_IDLE_RUNG);
+        // No longer than needed: the next step may be another worker's, which waits for it.
+        let waits = matches!(result, Ok(StepEnd::NotYet(_)));
+        held.reserve(if waits { kept + LONGEST_IDLE_RUNG } else { kept });
         held.end(&result);
     }
     result
