@@ -200,6 +200,22 @@ async fn what_people_hung_on_an_asset_stays_on_it_and_the_first_file_keeps_its_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_could_not_be_taken_back_at_once_does_not_stay() {
+    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
+    bench.set_request_timeout(15);
+    bench.reconfigure("request_timeout", "max_attempts = 1\nrequest_timeout");
+    let mut faults = once("bynder.poll", Moment::Before, unavailable());
+    // The first writes the record ahead, the second is to take it back.
+    faults.rules.push(Rule { skip: 1, ..rule("bynder.modify", Some(1), unavailable()) });
+    bench.sandbox.set_faults(faults);
+    bench.sync().await;
+    let asset = bench.asset(&id);
+    assert!(is_protected(&asset) || asset.marker.is_none(), "{asset:#?}");
+    assert!(bench.sandbox.stats().requests["bynder.modify"] > 1, "nothing had to be taken back");
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_names_a_persons_version_is_taken_back_when_the_job_fails() {
     let bench = Bench::new(quick()).await;
     bench.set_request_timeout(15);

@@ -14,6 +14,7 @@ use crate::blame::attribute;
 use crate::breaker::Pace;
 use crate::decide::suspect_rung;
 use crate::environment::{Environment, Settings};
+use crate::error::{StepError, Verdict};
 use crate::hold::hold;
 use crate::lost::{lost, outwait, outwaited};
 use crate::settle::{conclude, park};
@@ -23,7 +24,7 @@ use crate::step;
 /// Lost deliveries after which a job runs alone, so that one that kills its process takes no other along.
 const LOST_TO_RUN_ALONE: u32 = 3;
 
-/// Waits for the asset's lease beyond the last attempt, before a job ends without having taken its marker back.
+/// Waits beyond the last attempt for the asset's lease and for Bynder, before a job ends without having taken its marker back.
 const MOST_CLOSING_WAITS: u32 = 5;
 
 /// Does one step of one job and settles it. When `cut`, the job goes back to its step as suspect.
@@ -161,21 +162,23 @@ pub(crate) async fn closing(environment: &Environment, settlement: Settlement) -
         Some(own) => Ok(Some(own)),
         None => environment.queue.lease(&job.asset_id).await,
     };
-    match lease {
+    let withdrawn = match lease {
         Ok(Some(lease)) => {
-            step::withdraw_marker(&environment.under(lease.permission()), &mut job, &event.outcome).await;
+            step::withdraw_marker(&environment.under(lease.permission()), &mut job, &event.outcome).await
         }
-        Ok(None) | Err(_) if job.attempt < settings.max_attempts.saturating_add(MOST_CLOSING_WAITS) => {
-            job.attempt = job.attempt.saturating_add(1);
-            job.suspect_now();
-            let rung = suspect_rung(&settings.rungs, settings.request_timeout);
-            return Settlement::Wait { job, rung };
-        }
-        // The record names a version that there is not, and is replaced when the asset is protected.
-        Ok(None) | Err(_) => {
-            tracing::warn!(asset_id = %job.asset_id, "the asset is locked, so its marker is not taken back");
-        }
+        Ok(None) => Err(StepError::Local("another job has the asset".to_owned())),
+        Err(error) => Err(error.into()),
+    };
+    let Err(error) = withdrawn else { return Settlement::Fail { job, event } };
+    let may_pass = !matches!(error.verdict(), Verdict::Fail(_));
+    if may_pass && job.attempt < settings.max_attempts.saturating_add(MOST_CLOSING_WAITS) {
+        job.attempt = job.attempt.saturating_add(1);
+        job.suspect_now();
+        let rung = suspect_rung(&settings.rungs, settings.request_timeout);
+        return Settlement::Wait { job, rung };
     }
+    // The record names a version that does not exist, and is replaced when the asset is protected.
+    tracing::warn!(asset_id = %job.asset_id, %error, "the marker could not be taken back");
     Settlement::Fail { job, event }
 }
 

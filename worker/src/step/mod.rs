@@ -96,11 +96,14 @@ pub(crate) fn wrote_ahead(job: &Job) -> bool {
         && (effects.marked.is_some() || renewal.is_some_and(|renewal| renewal.marked.is_some()))
 }
 
-/// Takes back what a failed job wrote ahead of a save that will not come. A failure here is only logged: the
-/// record names a version that does not exist, and is replaced when the asset is protected.
-pub(crate) async fn withdraw_marker(environment: &Environment, job: &mut Job, outcome: &Outcome) {
-    copy::withdraw(environment, job).await;
-    let Some(ahead) = job.effects.marked else { return };
+/// Takes back what a failed job wrote ahead of a save that will not come.
+pub(crate) async fn withdraw_marker(
+    environment: &Environment,
+    job: &mut Job,
+    outcome: &Outcome,
+) -> Result<(), StepError> {
+    copy::withdraw(environment, job).await?;
+    let Some(ahead) = job.effects.marked else { return Ok(()) };
     let status = match outcome {
         Outcome::Failed(failure) => Status::Failed(failure),
         Outcome::Watermarked { .. }
@@ -110,11 +113,10 @@ pub(crate) async fn withdraw_marker(environment: &Environment, job: &mut Job, ou
         | Outcome::Gone => Status::Unprotected,
     };
     let (asset, before) = (job.asset_id.clone(), Marker::parse(job.marker_text.as_deref()));
-    match marking::withdraw(environment, job, &asset, ahead, before, status).await {
-        Ok(true) => job.effects.marked = None,
-        Ok(false) => {}
-        Err(error) => tracing::warn!(asset_id = %asset, %error, "the marker could not be taken back"),
+    if marking::withdraw(environment, job, &asset, ahead, before, status).await? {
+        job.effects.marked = None;
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ async fn under_lease(
         Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
         answer => answer?,
     };
-    if let Some(end) = look(environment, job, files, &original).await {
+    if let Some(end) = look(environment, job, files, &original).await? {
         return Ok(end);
     }
     let marker = original.detail.asset.marker(&environment.settings.metaproperty.name);
@@ -137,18 +137,18 @@ async fn look(
     job: &mut Job,
     files: &Files,
     original: &Template,
-) -> Option<StepEnd> {
+) -> Result<Option<StepEnd>, StepError> {
     let detail = &original.detail;
     let marker = detail.asset.marker(&environment.settings.metaproperty.name);
-    match look_at_original(&files.on_original(), detail, &marker) {
+    Ok(match look_at_original(&files.on_original(), detail, &marker) {
         OriginalLook::Untouched(_) => None,
         OriginalLook::Done => Some(StepEnd::Ended(Outcome::AlreadyProtected)),
         OriginalLook::Restart { base, top, .. } => {
-            withdraw(environment, job).await;
+            withdraw(environment, job).await?;
             Some(start_over(environment, job, base, top, detail))
         }
         OriginalLook::OptedOut => {
-            withdraw(environment, job).await;
+            withdraw(environment, job).await?;
             let theirs = detail.active().unwrap_or(job.base);
             Some(StepEnd::Ended(Outcome::Superseded { ours: None, theirs }))
         }
@@ -160,7 +160,7 @@ async fn look(
                 job.asset_id
             ),
         )),
-    }
+    })
 }
 
 /// The copy that this marker names.

@@ -193,18 +193,14 @@ fn meddled(job: &Job, copy: &AssetId) -> StepEnd {
     )
 }
 
-/// Takes back what a job wrote on a copy ahead of a save that will not come; one that Bynder answered came. A failure here is
-/// only logged.
-pub(in super::super) async fn withdraw(environment: &Environment, job: &mut Job) {
-    if job.effects.saved.is_some() {
-        return;
-    }
-    let Some(renewal) = job.effects.renewal.take_if(|renewal| renewal.marked.is_some()) else { return };
-    let Some(ahead) = renewal.marked else { return };
+/// Takes back what a job wrote on a copy ahead of a save that will not come; one that Bynder answered came.
+pub(in super::super) async fn withdraw(environment: &Environment, job: &mut Job) -> Result<(), StepError> {
+    let Some(renewal) = job.effects.renewal.clone().filter(|_| job.effects.saved.is_none()) else {
+        return Ok(());
+    };
+    let Some(ahead) = renewal.marked else { return Ok(()) };
     let before = Marker::parse(renewal.marker_text.as_deref());
-    let withdrawn =
-        marking::withdraw(environment, job, &renewal.copy, ahead, before, Status::Unprotected).await;
-    if let Err(error) = withdrawn {
-        tracing::warn!(asset_id = %renewal.copy, %error, "the marker of a copy could not be taken back");
-    }
+    marking::withdraw(environment, job, &renewal.copy, ahead, before, Status::Unprotected).await?;
+    job.effects.renewal = None;
+    Ok(())
 }
