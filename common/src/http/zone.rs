@@ -29,7 +29,8 @@ fn of_v4(address: Ipv4Addr) -> Zone {
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [198, 18 | 19, ..] => {
             Zone::Private
         }
-        [169, 254, ..] => Zone::LinkLocal,
+        // The last one is Azure's, for its own virtual machines.
+        [169, 254, ..] | [168, 63, 129, 16] => Zone::LinkLocal,
         [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [224..=255, ..] => Zone::Reserved,
         _ => Zone::Public,
     }
@@ -46,12 +47,14 @@ fn of_v6(address: Ipv6Addr) -> Zone {
     }
 }
 
-/// The IPv4 address that packets to this one end up at: mapped, compatible, NAT64, 6to4.
+/// The IPv4 address that packets to this one end up at: mapped, compatible, translated, NAT64, 6to4.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [.., high, low] = address.segments();
     let (high, low) = match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => return None,
-        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => (high, low),
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+            (high, low)
+        }
         [0x2002, high, low, ..] => (high, low),
         _ => return None,
     };
@@ -66,7 +69,7 @@ mod tests {
     fn addresses_that_only_this_machine_and_its_neighbours_reach_are_known_in_every_notation() {
         for (addresses, zone) in [
             (
-                "127.0.0.1 127.9.9.9 0.0.0.0 :: ::1 ::ffff:127.0.0.1 64:ff9b::7f00:1 2002:7f00:1::",
+                "127.0.0.1 127.9.9.9 0.0.0.0 :: ::1 ::ffff:127.0.0.1 ::ffff:0:127.0.0.1 64:ff9b::7f00:1 2002:7f00:1::",
                 Zone::ThisMachine,
             ),
             (
@@ -74,7 +77,7 @@ mod tests {
                  ::ffff:10.0.0.1 ::10.0.0.1 64:ff9b::a00:1 64:ff9b:1::a00:1 2002:a00:1::",
                 Zone::Private,
             ),
-            ("169.254.169.254 ::ffff:169.254.169.254 fe80::1 febf::1", Zone::LinkLocal),
+            ("169.254.169.254 168.63.129.16 ::ffff:169.254.169.254 fe80::1 febf::1", Zone::LinkLocal),
             ("224.0.0.1 255.255.255.255 192.0.2.1 ff02::1 2001:db8::1 2001::1", Zone::Reserved),
             (
                 "52.219.0.1 172.32.0.1 100.128.0.1 2a05:d000::1 ::ffff:52.219.0.1 64:ff9b::34db:1",
