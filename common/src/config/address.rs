@@ -54,13 +54,13 @@ fn storage_hosts(patterns: &[String]) -> Result<(), ConfigError> {
         Url::parse(&format!("https://{name}"))
             .is_ok_and(|url| url.host_str() == Some(name) && !name.contains('*'))
     };
-    match patterns.iter().find(|pattern| !is_host(pattern)) {
+    match patterns.iter().position(|pattern| !is_host(pattern)) {
         None => Ok(()),
-        Some(wrong) => {
-            let reason =
-                format!("{wrong:?} is no host; write a name in lower case such as \"*.amazonaws.com\"");
-            Err(ConfigError::value("bynder.storage_hosts", reason))
-        }
+        // An address in its place may hold a password or a signature.
+        Some(index) => Err(ConfigError::value(
+            format!("bynder.storage_hosts[{index}]"),
+            "is no host; write a name in lower case such as \"*.amazonaws.com\"",
+        )),
     }
 }
 
@@ -126,8 +126,11 @@ mod tests {
             "",
             "*",
             "Files.example",
+            "user:s3cr3t@files.example.com",
         ] {
-            assert!(said(host).is_err_and(|said| said.starts_with("bynder.storage_hosts:")), "{host}");
+            let said = said(host).unwrap_err();
+            assert!(said.starts_with("bynder.storage_hosts[0]: is no host"), "{host}: {said}");
+            assert!(!said.contains("s3cr3t"), "{said}");
         }
     }
 
