@@ -1,6 +1,8 @@
 //! The composition: nothing in it is undocumented, and nothing documented is missing.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::documents::document;
 use crate::harness::quick;
@@ -235,7 +237,12 @@ fn the_demos_broker_gives_the_fleet_no_more_rights_than_a_real_one() {
     let folder = tempfile::tempdir().unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rabbitmq/make-secrets");
     let run_script = || std::process::Command::new(script).current_dir(&folder).output().unwrap();
+    // As an earlier release's instructions left it.
+    let secrets = folder.path().join("secrets");
+    std::fs::create_dir(&secrets).unwrap();
+    std::fs::set_permissions(&secrets, Permissions::from_mode(0o755)).unwrap();
     assert!(run_script().status.success());
+    assert_eq!(secrets.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     let made = std::fs::read_to_string(folder.path().join("secrets/definitions")).unwrap();
     let demo = document("deploy/demo/definitions.json").replace("\"demo\"", "\"connector\"");
     assert_eq!(read(&demo)["permissions"], read(&made)["permissions"]);
