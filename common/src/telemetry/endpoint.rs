@@ -198,14 +198,30 @@ mod tests {
     async fn clients_that_ask_nothing_keep_their_places_for_a_bounded_time_only() {
         let bench = Bench::new().await;
         let mut idle = Vec::new();
-        for _ in 0..=MOST_CONNECTIONS {
+        for _ in 0..MOST_CONNECTIONS {
             let mut stream = TcpStream::connect(bench.address).await.unwrap();
             stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: ").await.unwrap();
             idle.push(stream);
         }
+        let before = tokio::time::Instant::now();
         assert_eq!(bench.answer("/healthz").await.0, 200);
+        assert!(before.elapsed() >= LONGEST_HEAD, "there was a place for more than {MOST_CONNECTIONS}");
         let mut left = String::new();
         idle[0].read_to_string(&mut left).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_asks_again_and_again_gives_its_place_up_too() {
+        let bench = Bench::new().await;
+        let before = tokio::time::Instant::now();
+        let mut stream = TcpStream::connect(bench.address).await.unwrap();
+        let mut answer = [0; 4096];
+        while stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: h\r\n\r\n").await.is_ok()
+            && stream.read(&mut answer).await.is_ok_and(|bytes| bytes > 0)
+        {
+            assert!(before.elapsed() <= LONGEST_CONNECTION);
+            tokio::time::sleep(LONGEST_HEAD / 2).await;
+        }
     }
 
     #[tokio::test]
