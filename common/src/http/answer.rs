@@ -7,6 +7,7 @@ use reqwest::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 use super::{Operation, Sent, TransportError};
 use crate::parse_error::from_json;
@@ -18,6 +19,8 @@ static LARGE_ANSWER: Semaphore = Semaphore::const_new(1);
 /// How much of an error's body is kept.
 const MOST_TEXT_BYTES: usize = 4096;
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
+/// How long a body may take, however it comes.
+const LONGEST_BODY: Duration = Duration::from_mins(10);
 const EXCERPT_CHARACTERS: usize = 200;
 
 /// An answer that arrived but is not what was asked for.
@@ -91,9 +94,11 @@ async fn read_bounded(mut response: Response, most: usize) -> Result<Bounded, Tr
     let mut body = Vec::new();
     let mut turn = None;
     // The request's own timeout covers this, except after a file was sent, where only the head had a deadline.
+    let last = Instant::now() + LONGEST_BODY;
     let silence = |_| TransportError { sent: Sent::Maybe, reason: "the answer broke off".to_owned() };
     loop {
-        let chunk = tokio::time::timeout(LONGEST_SILENCE, response.chunk()).await.map_err(silence)?;
+        let until = last.min(Instant::now() + LONGEST_SILENCE);
+        let chunk = tokio::time::timeout_at(until, response.chunk()).await.map_err(silence)?;
         let Some(chunk) = chunk.map_err(|error| TransportError::from_reqwest(&error))? else {
             return Ok(Bounded { body, is_whole: true, _turn: turn });
         };

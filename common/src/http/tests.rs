@@ -121,6 +121,27 @@ async fn a_cut_body_is_an_error() {
     assert!(matches!(error, AnswerError::Transport(TransportError { sent: Sent::Maybe, .. })));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_byte_by_byte_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let _ = connection.read(&mut [0; 4096]).await.unwrap();
+        let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
+        connection.write_all(head).await.unwrap();
+        while connection.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
+    });
+    // As after a file was sent: only the head has a deadline.
+    let transport = transport(Duration::from_secs(5));
+    let answer = transport.send_for_file(Operation::Submit, transport.client().get(url)).await.unwrap();
+    let read = read_json::<u8>(Operation::Submit, answer);
+    let ended = tokio::time::timeout(Duration::from_hours(1), read).await.unwrap();
+    assert!(matches!(ended, Err(AnswerError::Transport(TransportError { sent: Sent::Maybe, .. }))));
+}
+
 #[tokio::test]
 async fn an_answer_is_read_up_to_what_its_kind_may_hold() {
     for kind in Operation::ALL {
