@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use super::unsaid::Unsaid;
 use super::{Operation, Sent, TransportError};
 use crate::parse_error::from_json;
 
@@ -65,8 +66,9 @@ pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response)
 
 /// Reads the start of an answer for an error's text; what cannot be read is left out.
 pub async fn read_text(response: Response) -> String {
+    let unsaid = Unsaid::in_answer(&response);
     match read_bounded(response, MOST_TEXT_BYTES).await {
-        Ok(Bounded { body, .. }) => excerpt(&String::from_utf8_lossy(&body)),
+        Ok(Bounded { body, .. }) => excerpt(&unsaid.left_out(&String::from_utf8_lossy(&body))),
         Err(error) => format!("(body unreadable: {error})"),
     }
 }
@@ -77,9 +79,17 @@ pub fn excerpt(text: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(EXCERPT_CHARACTERS).collect()
 }
 
+/// An excerpt of what the head of an answer holds.
+pub fn quoted(response: &Response, text: &str) -> String {
+    excerpt(&Unsaid::in_answer(response).left_out(text))
+}
+
 fn content_type(response: &Response) -> String {
     let header = response.headers().get(CONTENT_TYPE);
-    excerpt(&String::from_utf8_lossy(header.map(reqwest::header::HeaderValue::as_bytes).unwrap_or_default()))
+    quoted(
+        response,
+        &String::from_utf8_lossy(header.map(reqwest::header::HeaderValue::as_bytes).unwrap_or_default()),
+    )
 }
 
 /// The beginning of a body.

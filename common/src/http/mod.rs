@@ -13,6 +13,7 @@ mod operation;
 mod progress;
 mod resume;
 mod token;
+mod unsaid;
 mod witness;
 mod zone;
 
@@ -30,7 +31,7 @@ use url::Url;
 
 pub(crate) use client::{is_loopback, local_client};
 
-pub use answer::{AnswerError, excerpt, read_json, read_text};
+pub use answer::{AnswerError, excerpt, quoted, read_json, read_text};
 pub use link::Link;
 pub use links::{LinkHosts, Services};
 pub use operation::{Direction, Operation, Peer, StatusClass};
@@ -38,6 +39,8 @@ pub use progress::Progress;
 pub use resume::Rest;
 pub use token::token_use;
 pub use witness::{Exchange, Witness};
+
+use unsaid::Unsaid;
 
 use crate::fault;
 use crate::telemetry::Metrics;
@@ -213,9 +216,13 @@ impl Transport {
         let signed = request.headers().contains_key(AUTHORIZATION);
         let client = self.clients.for_address(request.url(), signed).await?;
         let seen = self.witness.as_ref().map(|witness| (witness, witness.sees(&request)));
+        let unsaid = Unsaid::of(&request);
         let answer = client.execute(request).await;
         fault::crash_point("http.after");
-        let answer = answer.map_err(|error| TransportError::from_reqwest(&error));
+        let mut answer = answer.map_err(|error| TransportError::from_reqwest(&error));
+        if let Ok(response) = &mut answer {
+            unsaid.keep_with(response);
+        }
         if let Some((witness, seen)) = seen {
             witness.heard(seen, &answer);
         }

@@ -112,6 +112,34 @@ async fn success_with_a_web_page_is_not_json() {
 }
 
 #[tokio::test]
+async fn what_an_answer_repeats_of_a_credential_or_a_signature_is_left_out() {
+    // As AWS's gateway words it.
+    let (answer, said) = (
+        b"HTTP/1.1 403 Forbidden\r\ncontent-length: 98\r\n\r\n{\"message\":\"not a valid pair: 'Bearer s3cr3t-token', s3cr3t-s1gnature, s3cr3t/s1gnature, s3cr3t \"}",
+        "{\"message\":\"not a valid pair: 'Bearer ",
+    );
+    let link = async || {
+        let link = server(answer).await;
+        link.replace("signature=abc", "a=s3cr3t-s1gnature&b=s3cr3t%2Fs1gnature")
+    };
+    let client = reqwest::Client::new();
+    let (signed, signing_in, linked) = (link().await, link().await, link().await);
+    let form = [("client_secret", "s3cr3t-token")];
+    for (url, request, secrets) in [
+        (&signed, client.get(&signed).bearer_auth("s3cr3t-token"), &["s3cr3t-token"][..]),
+        (&signing_in, client.post(&signing_in).form(&form), &["s3cr3t-token", "s3cr3t-s1gnature"]),
+        (&linked, client.get(&linked), &["s3cr3t-s1gnature", "s3cr3t/s1gnature"]),
+    ] {
+        let transport = transport_to(&[url], false, Duration::from_secs(5));
+        let text = read_text(transport.send(Operation::Asset, request).await.unwrap()).await;
+        assert!(text.starts_with(said), "{text}");
+        for secret in secrets {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_cut_body_is_an_error() {
     let url =
         server(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{\"a\":1}")

@@ -121,7 +121,7 @@ impl Imatag {
 
 pub(super) fn attempted(operation: &str, response: &Response) -> Attempted {
     let header = response.headers().get("x-request-id").and_then(|id| id.to_str().ok());
-    Attempted { operation: operation.to_owned(), request_id: header.map(http::excerpt) }
+    Attempted { operation: operation.to_owned(), request_id: header.map(|id| http::quoted(response, id)) }
 }
 
 pub(super) fn unavailable(operation: &str, error: TransportError) -> ImatagError {
