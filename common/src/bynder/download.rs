@@ -18,7 +18,7 @@ use crate::asset::AssetId;
 use crate::hash::ContentHash;
 use crate::http::{self, Link, Operation, Rest, Sent};
 
-/// Longer than any file: what goes on beyond that has no end.
+/// Longer than any file: a body that continues beyond it has no end.
 const LONGEST_FILE: u64 = 1 << 40;
 const MOST_REDIRECTS: u32 = 5;
 

@@ -16,7 +16,7 @@ const MOST_ROWS: usize = 10_000;
 /// A row with many times the fields of an honest one. Reading takes many times its size.
 const MOST_ROW_BYTES: usize = 1 << 20;
 
-/// The three shapes of a listing: a bare array, `total.count` beside `media`, `count.total` beside `media`.
+/// The three shapes of a listing: a bare array, `total.count` next to `media`, `count.total` next to `media`.
 pub(super) struct Listing {
     pub(super) rows: Vec<Box<RawValue>>,
     pub(super) total: Option<u64>,

@@ -67,7 +67,7 @@ impl Bynder {
             .await?;
         let lists = lists.unwrap_or_default();
         let marked = |list: Option<Vec<String>>, state| {
-            // Whatever is no id is none that was asked for.
+            // A text that is no id was not asked for.
             let ids = list.unwrap_or_default().into_iter().filter_map(|id| ImportId::try_from(id).ok());
             ids.map(move |id| (id, state))
         };

@@ -113,7 +113,7 @@ async fn read_bounded(mut response: Response, most: usize) -> Result<Bounded, Tr
             return Ok(Bounded { body, is_whole: true, _turn: turn });
         };
         if body.len() + chunk.len() > LARGE_BYTES && turn.is_none() {
-            // Never closed. Whoever has the turn reads within the deadline of its request.
+            // Never closed. The holder of the turn reads within the deadline of its request.
             turn = LARGE_ANSWER.acquire().await.ok();
         }
         let room = most - body.len();

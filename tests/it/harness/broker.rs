@@ -60,7 +60,7 @@ impl Broker {
     }
 
     /// As [`Broker::start_with`], with the plugins and the configuration that compose mounts, and with the users that
-    /// operators are told to make.
+    /// operators make.
     pub(crate) async fn start_as_deployed(configuration: &str) -> Self {
         let deployed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rabbitmq");
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
