@@ -109,6 +109,8 @@ async fn the_lock_dies_with_the_process_so_a_job_taken_before_its_request_landed
 async fn an_original_whose_marker_is_emptied_gets_another_copy() {
     let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
     bench.sync().await.assert_code(0);
+    // The portal takes a moment over the last write that it has answered.
+    bench.until_settled().await;
     bench.sandbox.edit(&id, Edit { marker: Some(String::new()), ..Edit::default() }).unwrap();
     // A run within the time that a listing has to settle leaves the asset to the next one.
     until_async(async || {
