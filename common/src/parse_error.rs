@@ -1,4 +1,4 @@
-//! What is wrong with an input, without a word of it: any value may be a secret that stands in the wrong place.
+//! Parse errors that never quote the input: any value may be a secret in the wrong place.
 
 use std::ops::Range;
 

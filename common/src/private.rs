@@ -1,5 +1,5 @@
-//! Files and folders that other users of the machine cannot read: the one place that makes them. No link is followed, since
-//! another user may have put it there.
+//! The one place that creates files and folders without access for other users. It follows no links, since another user may
+//! have placed them.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -52,7 +52,7 @@ fn exposure(me: u32, owner: u32, mode: u32) -> Option<Exposure> {
     (mode & others != 0).then_some(Exposure::Open(mode & 0o7777))
 }
 
-/// Why other users may reach this; a file or folder that is not there is not exposed.
+/// Why other users may reach this path. A path that does not exist is not exposed.
 pub fn exposed(path: &Path) -> Option<Exposure> {
     let me = geteuid().as_raw();
     // Another user's link may lead anywhere.
@@ -64,8 +64,8 @@ pub fn exposed(path: &Path) -> Option<Exposure> {
     exposure(me, found.uid(), found.mode())
 }
 
-/// Makes the folder if there is none. One that lets others in, as earlier releases made it, is closed to them if it holds
-/// nothing but names that begin with one of `own`: any other may be shared for a reason, and `doctor` names it.
+/// Creates the folder if it does not exist. An existing folder that is open to other users, as earlier releases made it, is
+/// closed if all names in it begin with one of `own`. Any other may be shared for a reason: `doctor` reports it.
 ///
 /// # Errors
 /// It cannot be made, or belongs to another user, who could read and replace what is put there.
@@ -97,7 +97,7 @@ fn holds_only(path: &Path, own: &[&str]) -> io::Result<bool> {
     fs::read_dir(path)?.try_fold(true, |so_far, entry| Ok(so_far && is_own(&entry?.file_name())))
 }
 
-/// Where the system does not let it, the file or folder stays as it is, as on a file system without modes.
+/// Errors are ignored: a file system without modes refuses the change.
 fn close(path: &Path, mode: u32) {
     let closed = mode & !0o077;
     if fs::set_permissions(path, Permissions::from_mode(closed)).is_ok() {
@@ -106,15 +106,15 @@ fn close(path: &Path, mode: u32) {
     }
 }
 
-/// Makes a file to write that other users cannot read.
+/// Creates a file that other users cannot read.
 ///
 /// # Errors
-/// There is a file or a link of that name, or it cannot be made.
+/// The name exists, as a file or a link, or the file cannot be created.
 pub fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
 }
 
-/// Opens a file to read and write that other users cannot read, and makes it if there is none.
+/// Opens a file for reading and writing; one that does not exist is created without access for other users.
 ///
 /// # Errors
 /// The name is a link, or it cannot be opened.
@@ -124,8 +124,8 @@ pub fn open(path: &Path) -> io::Result<File> {
     options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)
 }
 
-/// Closes the file to other users before another library opens it by its name. It is not opened here if it is
-/// there: to close a file takes all locks of this process on it away.
+/// Removes other users' access to the file before another library opens it by name. An existing file is not opened here:
+/// closing a descriptor drops all POSIX locks that this process holds on the file.
 ///
 /// # Errors
 /// The name is a link, the file belongs to another user, or it cannot be made.

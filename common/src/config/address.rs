@@ -7,7 +7,7 @@ use url::Url;
 use super::{Config, ConfigError};
 use crate::http::is_loopback;
 
-/// Reads an address; what is none may hold a secret, and is not shown.
+/// Parses an address. The error does not quote the text, which may hold a secret.
 pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     let text = String::deserialize(deserializer)?;
     Url::parse(&text)

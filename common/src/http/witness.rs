@@ -90,8 +90,9 @@ impl Witness {
 fn rate_limit(headers: &HeaderMap) -> Vec<String> {
     let is_one =
         |name: &str| name.contains("ratelimit") || name.contains("rate-limit") || name == "retry-after";
-    let told = headers.iter().filter(|(name, _)| is_one(name.as_str())).take(MOST_LIMITS);
-    told.map(|(name, value)| format!("{name}: {}", excerpt(&String::from_utf8_lossy(value.as_bytes()))))
+    let limits = headers.iter().filter(|(name, _)| is_one(name.as_str())).take(MOST_LIMITS);
+    limits
+        .map(|(name, value)| format!("{name}: {}", excerpt(&String::from_utf8_lossy(value.as_bytes()))))
         .collect()
 }
 
@@ -119,9 +120,9 @@ mod tests {
         ] {
             headers.insert(name, value.parse().unwrap());
         }
-        let mut told = rate_limit(&headers);
-        told.sort();
-        assert_eq!(told, ["ratelimit: limit=100", "retry-after: 3", "x-ratelimit-remaining: 99"]);
+        let mut limits = rate_limit(&headers);
+        limits.sort();
+        assert_eq!(limits, ["ratelimit: limit=100", "retry-after: 3", "x-ratelimit-remaining: 99"]);
     }
 
     #[test]

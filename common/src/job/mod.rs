@@ -159,7 +159,7 @@ pub struct Job {
     /// Whether an earlier effect of this job may have happened unseen.
     #[serde(default)]
     pub suspect: bool,
-    /// How much longer the job waits before it goes on, since a request of it may still land, in milliseconds.
+    /// How much longer the job waits before its next step, since one of its requests may still land, in milliseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub outwait_ms: u64,
     /// Deliveries in a row that were lost with their worker before a step ended: a job may be what kills it.

@@ -1,4 +1,4 @@
-//! A moment in a job's life, told by how long the job had waited by then.
+//! A moment in a job's life, measured by how long the job had waited by then.
 
 use serde::{Deserialize, Deserializer, Serialize};
 

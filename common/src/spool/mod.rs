@@ -46,12 +46,12 @@ pub struct Spool {
     capacity_units: u32,
 }
 
-/// How long a file is going to be.
+/// What is known of a file's length before it arrives, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Length {
-    /// The sender says so: another length is an error.
+    /// The sender announced it; another length is an error.
     Announced(u64),
-    /// Probably so long: space is taken for it.
+    /// An estimate from elsewhere; it reserves space, and another length is no error.
     Expected(u64),
     /// Nothing is known.
     Unknown,

@@ -276,7 +276,7 @@ fn lock(directory: &Path) -> Result<File, StateError> {
     }
 }
 
-/// SQLite gives what it puts beside the file the file's mode, but leaves what is there as it is.
+/// SQLite creates its WAL and shared-memory files with the database's mode, but does not change existing ones.
 fn prepare(path: &Path) -> std::io::Result<()> {
     private::prepare(path)?;
     let beside = ["-wal", "-shm"].map(|end| path.with_extension(format!("sqlite{end}")));

@@ -28,7 +28,7 @@ pub struct Profile {
     pub name: String,
     /// Whether somebody has tried it against a real account.
     pub confirmed: bool,
-    /// Tells it from another: a hash of all that it says, but for whether it is confirmed.
+    /// Identifies the profile: a hash of everything in it except `confirmed`.
     #[serde(skip)]
     pub hash: String,
     /// Paths are relative to this.
