@@ -4,6 +4,7 @@ mod endpoint;
 mod healthcheck;
 mod log;
 mod metrics;
+mod panics;
 mod readiness;
 
 pub use endpoint::serve;

@@ -15,6 +15,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, registry};
 
+use super::panics::install_hook;
 use crate::output::{self, standard_error};
 use json::JsonLines;
 use text::TextFields;
@@ -51,9 +52,10 @@ pub fn log_format() -> LogFormat {
     FORMAT.get().copied().unwrap_or_default()
 }
 
-/// Starts logging. A second call changes nothing.
+/// Starts logging, and shows panics in the same format. A second call changes nothing.
 pub fn init(format: LogFormat, verbosity: Verbosity) {
     let format = *FORMAT.get_or_init(|| format);
+    install_hook();
     let default = match verbosity {
         Verbosity::Silent => "off",
         Verbosity::Trouble => "warn,lapin=off",
