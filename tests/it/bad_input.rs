@@ -84,6 +84,10 @@ fn in_the_file() -> Vec<(&'static str, Case)> {
         ("a stretch of time that ends first", with("[filters]\ncreated = \"2024-05-01..2024-01-01\"\n")),
         ("a kind of asset that is none", with("[filters]\ntypes = [\"picture\"]\n")),
         ("a sample above the whole", with("[filters]\nsample = 2.0\n")),
+        (
+            "a proxy that is none",
+            Case::typed("config check").where_is("HTTPS_PROXY", "socks5h://u:p@proxy.example.com"),
+        ),
         ("a portal without TLS", changed("127.0.0.1:1", "http://acme.bynder.com")),
         ("a portal with a path", changed("127.0.0.1:1", "https://acme.bynder.com/x")),
         ("a portal with a password", changed("127.0.0.1:1", "https://u:p@acme.bynder.com")),

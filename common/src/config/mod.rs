@@ -8,6 +8,7 @@ mod file;
 mod filters;
 mod layers;
 mod parse;
+mod proxies;
 mod quiet_hours;
 mod rotate;
 mod schema;
@@ -53,8 +54,10 @@ impl Config {
     /// Reads the file, lays the environment and the overrides over it, and checks the whole.
     ///
     /// # Errors
-    /// The first key that is unknown, missing, of the wrong type or of no use, with what to write instead.
+    /// The first key that is unknown, missing, of the wrong type or of no use, with what to write instead, or a variable that
+    /// is to name a proxy and does not.
     pub fn load(file: Option<&Path>, overrides: &[Override]) -> Result<Loaded, ConfigError> {
+        proxies::check(|name| std::env::var_os(name))?;
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let layers = Layers::read(file, environment.collect(), overrides)?;
