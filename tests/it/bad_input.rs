@@ -105,7 +105,11 @@ fn in_the_file() -> Vec<(&'static str, Case)> {
         ("two ways to sign in", with("[bynder.oauth]\nclient_id = \"a\"\nclient_secret = \"b\"\n")),
         ("no way to sign in", changed("api_token = { env = \"TOKEN\" }\n", "")),
         ("a variable that is not set", changed("\"TOKEN\"", "\"NOBODY\"")),
-        ("a secret's file that is not there", changed("{ env = \"TOKEN\" }", "{ file = \"/nowhere\" }")),
+        ("a secret in the place of a variable", changed("\"TOKEN\"", "\"s3cr3t\"")),
+        (
+            "a secret's file that is not there",
+            changed("{ env = \"TOKEN\" }", "{ file = \"/dev/null/nowhere\" }"),
+        ),
         ("an encrypted secret without a key", changed("{ env = \"TOKEN\" }", "{ encrypted = \"zzz\" }")),
         ("a secret from nowhere", changed("{ env = \"TOKEN\" }", "{ enviroment = \"X\" }")),
         ("a directory that climbs", changed("\"acme\"", "\"../other\"")),

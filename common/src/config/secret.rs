@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::env::VarError;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use age::secrecy::ExposeSecret as _;
@@ -17,6 +17,7 @@ use super::ConfigError;
 const IDENTITY: &str = "CONNECTOR_AGE_IDENTITY";
 const IDENTITY_FILE: &str = "CONNECTOR_AGE_IDENTITY_FILE";
 
+const LONGEST_NAME: usize = 64;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The scheme before a token in a header, which is easily copied with it.
@@ -81,8 +82,9 @@ impl SecretValue {
     fn described(&self) -> String {
         match self {
             Self::Plain(_) => "(plain text, hidden)".to_owned(),
-            Self::Environment(name) => format!("(from the variable {name})"),
-            Self::File(path) => format!("(from the file {})", path.display()),
+            Self::Environment(name) if is_name(name) => format!("(from the variable {name})"),
+            Self::Environment(_) => "(from a variable)".to_owned(),
+            Self::File(path) => format!("(from {})", shown(path)),
             Self::Encrypted(_) => "(encrypted)".to_owned(),
         }
     }
@@ -99,15 +101,19 @@ impl SecretValue {
             Self::Plain(secret) => secrecy::ExposeSecret::expose_secret(secret).to_owned(),
             Self::Environment(name) => std::env::var(name).map_err(|error| {
                 wrong(match error {
-                    VarError::NotPresent => {
+                    VarError::NotPresent if is_name(name) => {
                         format!("the environment has no variable {name}; set it, or use {{ file = … }}")
                     }
-                    VarError::NotUnicode(_) => format!("the variable {name} is no UTF-8"),
+                    VarError::NotPresent => {
+                        "env takes the name of a variable, such as BYNDER_TOKEN, and the environment has none of the name \
+                         given; set a variable and write its name, or use { file = … }"
+                            .to_owned()
+                    }
+                    VarError::NotUnicode(_) => "the variable is no UTF-8".to_owned(),
                 })
             })?,
-            Self::File(path) => read_text(path).map_err(|reason| {
-                wrong(format!("cannot read the secret from {}: {reason}", path.display()))
-            })?,
+            Self::File(path) => read_text(path)
+                .map_err(|reason| wrong(format!("cannot read the secret from {}: {reason}", shown(path))))?,
             Self::Encrypted(armour) => decrypt(armour).map_err(wrong)?,
         };
         let text = text.trim_end_matches(['\r', '\n']);
@@ -117,6 +123,22 @@ impl SecretValue {
         usable(text).map_err(wrong)?;
         Ok(SecretString::from(text))
     }
+}
+
+/// Whether it looks like a variable's name: any other text may be the secret itself, in the place of the name.
+fn is_name(text: &str) -> bool {
+    let is_right = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    text.len() <= LONGEST_NAME
+        && text.chars().all(is_right)
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// A path, unless nothing is where it begins: then it may be the secret itself.
+fn shown(path: &Path) -> String {
+    let is_name = |part: &Component<'_>| matches!(part, Component::Normal(_));
+    let before = path.components().take_while(|part| !is_name(part)).count();
+    let start: PathBuf = path.components().take(before + 1).collect();
+    if start.exists() { format!("the file {}", path.display()) } else { "the file named there".to_owned() }
 }
 
 /// Looks for what copying and saving add to a secret and what a service answers like a wrong one. Never shows any of it.
@@ -219,7 +241,7 @@ fn identity() -> Result<Identity, String> {
     let text = match (std::env::var(IDENTITY), identity_file()) {
         (Ok(text), _) => text,
         (Err(_), Some(file)) => read_text(&file)
-            .map_err(|reason| format!("cannot read the age identity from {}: {reason}", file.display()))?,
+            .map_err(|reason| format!("cannot read {IDENTITY_FILE}, {}: {reason}", shown(&file)))?,
         (Err(_), None) => return Err(format!("it is encrypted; set {IDENTITY} or {IDENTITY_FILE}")),
     };
     let mut lines = text

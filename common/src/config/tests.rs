@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use super::*;
 
 const SAMPLE: &str = r#"
@@ -294,7 +296,7 @@ fn a_secret_comes_from_a_file_without_its_line_end() {
     assert_eq!(secrecy::ExposeSecret::expose_secret(&value.resolve("k").unwrap()), "word");
     std::fs::remove_file(&path).unwrap();
     let error = value.resolve("bynder.api_token").unwrap_err().to_string();
-    assert!(error.starts_with("bynder.api_token: cannot read the secret from"), "{error}");
+    assert!(error.starts_with("bynder.api_token: cannot read the secret from the file /"), "{error}");
 }
 
 #[test]
@@ -337,6 +339,29 @@ fn a_missing_variable_is_named() {
     let value = load(&text, &[], &[]).unwrap().config.bynder.api_token.unwrap();
     let error = value.resolve("bynder.api_token").unwrap_err().to_string();
     assert!(error.contains("no variable SURELY_NOT_SET"), "{error}");
+}
+
+#[test]
+fn a_secret_in_the_place_of_a_name_or_a_path_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |path: PathBuf| SecretValue::File(path);
+    for secret in [
+        "s3cr3t",
+        "s3cr3t/w0rd==",
+        "/s3cr3t/w0rd",
+        "S3CR3T-W0RD",
+        &"S3CR3T".repeat(11),
+        "3S3CR3T",
+        "s3cr3t=x",
+    ] {
+        for value in [SecretValue::Environment(secret.to_owned()), file(secret.into())] {
+            let said = value.resolve("bynder.api_token").unwrap_err().to_string();
+            let said = format!("{said} {value:?}").to_lowercase();
+            assert!(said.starts_with("bynder.api_token: ") && !said.contains("s3cr3t"), "{said}");
+        }
+    }
+    let said = file(folder.path().join("none")).resolve("k").unwrap_err().to_string();
+    assert!(said.contains(&folder.path().display().to_string()), "{said}");
 }
 
 #[test]
