@@ -48,25 +48,35 @@ pub enum AnswerError {
 
 /// Reads a JSON answer, checking its content type first: a 2xx with an error page has been seen.
 pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response) -> Result<T, AnswerError> {
-    let content_type = content_type(&response);
+    let (content_type, unsaid) = (content_type(&response), Unsaid::in_answer(&response));
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !(media_type.eq_ignore_ascii_case("application/json") || media_type.ends_with("+json")) {
+        let content_type = excerpt(&unsaid.left_out(&content_type));
         let text = read_text(response).await;
         // What is no web page may be the answer all the same, and hold a secret.
         let excerpt = if text.starts_with('<') { text } else { "no web page".to_owned() };
-        return Err(AnswerError::NotJson { content_type, excerpt });
+        return Err(AnswerError::NotJson {
+            content_type: self::excerpt(&unsaid.left_out(&content_type)),
+            excerpt,
+        });
     }
     let most = kind.most_answer_bytes();
     let Bounded { body, is_whole, _turn } = read_bounded(response, most).await?;
     if !is_whole {
         return Err(AnswerError::TooLarge(most));
     }
-    from_json(&mut serde_json::Deserializer::from_slice(&body)).map_err(AnswerError::Shape)
+    from_json(&mut serde_json::Deserializer::from_slice(&body))
+        .map_err(|said| AnswerError::Shape(unsaid.left_out(&said)))
 }
 
 /// Reads the start of an answer for an error's text; what cannot be read is left out.
 pub async fn read_text(response: Response) -> String {
-    let unsaid = Unsaid::in_answer(&response);
+    read_text_without(response, []).await
+}
+
+/// The same without the signatures among these values, which the request held in its body.
+pub async fn read_text_without(response: Response, values: impl IntoIterator<Item = String>) -> String {
+    let unsaid = Unsaid::in_answer(&response).and_signatures(values);
     match read_bounded(response, MOST_TEXT_BYTES).await {
         Ok(Bounded { body, .. }) => excerpt(&unsaid.left_out(&String::from_utf8_lossy(&body))),
         Err(error) => format!("(body unreadable: {error})"),
@@ -86,10 +96,8 @@ pub fn quoted(response: &Response, text: &str) -> String {
 
 fn content_type(response: &Response) -> String {
     let header = response.headers().get(CONTENT_TYPE);
-    quoted(
-        response,
-        &String::from_utf8_lossy(header.map(reqwest::header::HeaderValue::as_bytes).unwrap_or_default()),
-    )
+    String::from_utf8_lossy(header.map(reqwest::header::HeaderValue::as_bytes).unwrap_or_default())
+        .into_owned()
 }
 
 /// The beginning of a body.

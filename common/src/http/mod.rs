@@ -31,7 +31,7 @@ use url::Url;
 
 pub(crate) use client::{is_loopback, local_client};
 
-pub use answer::{AnswerError, excerpt, quoted, read_json, read_text};
+pub use answer::{AnswerError, excerpt, quoted, read_json, read_text, read_text_without};
 pub use link::Link;
 pub use links::{LinkHosts, Services};
 pub use operation::{Direction, Operation, Peer, StatusClass};
@@ -40,7 +40,7 @@ pub use resume::Rest;
 pub use token::token_use;
 pub use witness::{Exchange, Witness};
 
-use unsaid::Unsaid;
+pub(crate) use unsaid::Unsaid;
 
 use crate::fault;
 use crate::telemetry::Metrics;

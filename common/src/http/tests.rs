@@ -123,10 +123,11 @@ async fn what_an_answer_repeats_of_a_credential_or_a_signature_is_left_out() {
         link.replace("signature=abc", "a=s3cr3t-s1gnature&b=s3cr3t%2Fs1gnature")
     };
     let client = reqwest::Client::new();
-    let (signed, signing_in, linked) = (link().await, link().await, link().await);
+    let (signed, signing_in, linked, basic) = (link().await, link().await, link().await, link().await);
     let form = [("client_secret", "s3cr3t-token")];
     for (url, request, secrets) in [
-        (&signed, client.get(&signed).bearer_auth("s3cr3t-token"), &["s3cr3t-token"][..]),
+        (&basic, client.get(&basic).basic_auth("me", Some("s3cr3t-token")), &["s3cr3t-token"][..]),
+        (&signed, client.get(&signed).bearer_auth("s3cr3t-token"), &["s3cr3t-token"]),
         (&signing_in, client.post(&signing_in).form(&form), &["s3cr3t-token", "s3cr3t-s1gnature"]),
         (&linked, client.get(&linked), &["s3cr3t-s1gnature", "s3cr3t/s1gnature"]),
     ] {

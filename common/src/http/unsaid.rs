@@ -1,5 +1,8 @@
 //! What a request held that no text of its answer may show: gateways quote the header, or the address, that they refuse.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Request, Response};
 use url::form_urlencoded::parse;
@@ -9,22 +12,18 @@ const SHORTEST_SIGNATURE: usize = 16;
 
 /// The secrets of a request, kept with its answer.
 #[derive(Clone, Default)]
-pub(super) struct Unsaid(Vec<String>);
+pub(crate) struct Unsaid(Vec<String>);
 
 impl Unsaid {
     /// The credential, the secret of a form, and for what is not signed by a credential the signature in its address.
     pub(super) fn of(request: &Request) -> Self {
-        let header = request.headers().get(AUTHORIZATION);
-        let mut secrets: Vec<_> = header
-            .and_then(|header| header.to_str().ok()?.split(' ').next_back())
-            .map(str::to_owned)
-            .into_iter()
-            .collect();
+        let header = request.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
+        let mut secrets: Vec<_> = header.map(credentials).unwrap_or_default();
         if secrets.is_empty() {
             let query = request.url().query().unwrap_or_default();
             let raw = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned()));
             let values = raw.chain(parse(query.as_bytes()).map(|(_, value)| value.into_owned()));
-            secrets.extend(values.filter(|value| value.len() >= SHORTEST_SIGNATURE));
+            secrets = Self::default().and_signatures(values).0;
         }
         let form = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
         secrets.extend(
@@ -34,17 +33,87 @@ impl Unsaid {
         Self(secrets)
     }
 
+    /// These values as well, where they are long enough for a signature.
+    pub(crate) fn and_signatures(mut self, values: impl IntoIterator<Item = String>) -> Self {
+        self.0.extend(values.into_iter().filter(|value| value.len() >= SHORTEST_SIGNATURE));
+        self
+    }
+
     pub(super) fn keep_with(self, response: &mut Response) {
         response.extensions_mut().insert(self);
     }
 
     /// What was kept with the answer.
-    pub(super) fn in_answer(response: &Response) -> Self {
+    pub(crate) fn in_answer(response: &Response) -> Self {
         response.extensions().get().cloned().unwrap_or_default()
     }
 
-    /// A text of the answer without them.
-    pub(super) fn left_out(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+    /// A text of the answer without them, as they are and as JSON and addresses escape them.
+    pub(crate) fn left_out(&self, text: &str) -> String {
+        let secrets: Vec<Vec<_>> =
+            self.0.iter().map(|secret| secret.chars().map(spellings).collect()).collect();
+        let (mut left, mut rest) = (String::with_capacity(text.len()), text);
+        while let Some(c) = rest.chars().next() {
+            let longest = secrets.iter().filter_map(|secret| length_at_start(rest, secret)).max();
+            left.push(if longest.is_some() { '…' } else { c });
+            rest = &rest[longest.unwrap_or(c.len_utf8())..];
+        }
+        left
+    }
+}
+
+/// What an `Authorization` header holds: the token, or the password as well, which is encoded together with its user.
+fn credentials(header: &str) -> Vec<String> {
+    let (scheme, value) = header.rsplit_once(' ').unwrap_or(("", header));
+    let mut found = vec![value.to_owned()];
+    if scheme.eq_ignore_ascii_case("Basic")
+        && let Some(pair) = BASE64_STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+    {
+        found.extend(pair.split_once(':').map(|(_, password)| password.to_owned()));
+        found.push(pair);
+    }
+    found
+}
+
+/// A character as it is, and as JSON and addresses may write it.
+fn spellings(c: char) -> [String; 4] {
+    let percent = utf8_percent_encode(&c.to_string(), NON_ALPHANUMERIC).to_string();
+    [c.to_string(), format!("\\{c}"), format!("\\u{:04x}", u32::from(c)), percent]
+}
+
+/// The bytes at the start of the text that spell the secret.
+fn length_at_start(text: &str, secret: &[[String; 4]]) -> Option<usize> {
+    secret.iter().try_fold(0, |length, spellings| {
+        let is_there = |spelling: &&String| {
+            let there = text.get(length..length + spelling.len());
+            // Digits come in either case.
+            there.is_some_and(|there| {
+                there == *spelling || (spelling.len() > 2 && there.eq_ignore_ascii_case(spelling))
+            })
+        };
+        spellings.iter().find(is_there).map(|spelling| length + spelling.len())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_left_out_however_json_and_addresses_spell_it() {
+        let client = reqwest::Client::new();
+        let request = client.get("https://service.example/").basic_auth("me", Some("s3/cr\"t+é="));
+        let unsaid = Unsaid::of(&request.build().unwrap());
+        for spelled in [
+            "s3/cr\"t+é=",
+            "me:s3/cr\"t+é=",
+            r#"s3\/cr\"t+é="#,
+            r"s3\u002Fcr\u0022t\u002b\u00e9\u003d",
+            "s3%2Fcr%22t%2b%C3%A9%3D",
+            "bWU6czMvY3IidCvDqT0=",
+        ] {
+            assert_eq!(unsaid.left_out(&format!("é {spelled} me")), "é … me", "{spelled}");
+        }
+        assert_eq!(unsaid.left_out("s3/cr\"t+é me"), "s3/cr\"t+é me");
     }
 }

@@ -11,7 +11,8 @@ use reqwest::{Request, Response};
 use serde::Serialize;
 use url::Url;
 
-use super::{TransportError, excerpt};
+use super::unsaid::Unsaid;
+use super::{TransportError, excerpt, quoted};
 
 /// Headers about a rate limit that are shown of an answer.
 const MOST_LIMITS: usize = 10;
@@ -35,7 +36,7 @@ pub struct Exchange {
     pub took_ms: u128,
 }
 
-/// Is told of each exchange once it is over; clones are the same.
+/// Is limits of each exchange once it is over; clones are the same.
 #[derive(Clone)]
 pub struct Witness {
     origin: Url,
@@ -71,8 +72,8 @@ impl Witness {
 
     pub(super) fn heard(&self, seen: Seen, answer: &Result<Response, TransportError>) {
         let header = |name: &str| {
-            let value = answer.as_ref().ok()?.headers().get(name)?.to_str().ok()?;
-            Some(excerpt(value))
+            let answer = answer.as_ref().ok()?;
+            Some(quoted(answer, answer.headers().get(name)?.to_str().ok()?))
         };
         (self.tell)(&Exchange {
             method: seen.method,
@@ -80,20 +81,25 @@ impl Witness {
             status: answer.as_ref().ok().map(|response| response.status().as_u16()),
             content_type: header(CONTENT_TYPE.as_str()),
             request_id: header("x-request-id"),
-            rate_limit: answer.as_ref().map_or_else(|_| Vec::new(), |answer| rate_limit(answer.headers())),
+            rate_limit: answer.as_ref().map_or_else(
+                |_| Vec::new(),
+                |answer| rate_limit(answer.headers(), &Unsaid::in_answer(answer)),
+            ),
             took_ms: seen.at.elapsed().as_millis(),
         });
     }
 }
 
 /// Names and values of rate-limit headers. Their names are not documented, so they are matched loosely.
-fn rate_limit(headers: &HeaderMap) -> Vec<String> {
+fn rate_limit(headers: &HeaderMap, unsaid: &Unsaid) -> Vec<String> {
     let is_one =
         |name: &str| name.contains("ratelimit") || name.contains("rate-limit") || name == "retry-after";
     let limits = headers.iter().filter(|(name, _)| is_one(name.as_str())).take(MOST_LIMITS);
-    limits
-        .map(|(name, value)| format!("{name}: {}", excerpt(&String::from_utf8_lossy(value.as_bytes()))))
-        .collect()
+    limits.map(|(name, value)| {
+        let value = unsaid.left_out(&String::from_utf8_lossy(value.as_bytes()));
+        format!("{name}: {}", excerpt(&value))
+    })
+    .collect()
 }
 
 /// What is not below the service's address is a link, whose very path may let anybody in.
@@ -114,15 +120,20 @@ mod tests {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("x-ratelimit-remaining", "99"),
+            ("x-ratelimit-user", "s3cr3t-s1gnature"),
             ("ratelimit", "limit=100"),
             ("retry-after", "3"),
             ("set-cookie", "s=1"),
         ] {
             headers.insert(name, value.parse().unwrap());
         }
-        let mut limits = rate_limit(&headers);
+        let unsaid = Unsaid::default().and_signatures(["s3cr3t-s1gnature".to_owned()]);
+        let mut limits = rate_limit(&headers, &unsaid);
         limits.sort();
-        assert_eq!(limits, ["ratelimit: limit=100", "retry-after: 3", "x-ratelimit-remaining: 99"]);
+        assert_eq!(
+            limits,
+            ["ratelimit: limit=100", "retry-after: 3", "x-ratelimit-remaining: 99", "x-ratelimit-user: …"]
+        );
     }
 
     #[test]
@@ -138,8 +149,8 @@ mod tests {
             ("https://user:word@storage.example/a", "https://storage.example/…"),
             ("https://imatag.example/storage/key/file", "https://imatag.example/…"),
         ];
-        for (url, told) in table {
-            assert_eq!(target(&url.parse().unwrap(), &origin), told);
+        for (url, limits) in table {
+            assert_eq!(target(&url.parse().unwrap(), &origin), limits);
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::profile::{ResponseWire, StatusWord};
 use super::{MediumId, MediumState, ResultPlace};
-use crate::http::{Link, excerpt};
+use crate::http::{Link, Unsaid, excerpt};
 
 /// The longest status word that is shown.
 const LONGEST_WORD: usize = 40;
@@ -18,9 +18,14 @@ pub(super) struct Shown {
     pub(super) state: Option<MediumState>,
 }
 
-/// Reads a medium; an unknown status word is an error, since guessing could lose or repeat work.
-pub(super) fn shown(wire: &ResponseWire, json: &Value) -> Result<Shown, String> {
-    let medium = json.pointer(&wire.id).and_then(text).map(MediumId::try_from).transpose();
+/// Reads a medium; an unknown status word is an error, since guessing could lose or repeat work. No text of it holds what is
+/// `unsaid`.
+pub(super) fn shown(wire: &ResponseWire, json: &Value, unsaid: &Unsaid) -> Result<Shown, String> {
+    let id = json.pointer(&wire.id).and_then(text);
+    if id.as_ref().is_some_and(|id| unsaid.left_out(id) == "…") {
+        return Err(format!("{}: it repeats the credential", wire.id));
+    }
+    let medium = id.map(MediumId::try_from).transpose();
     let medium = medium.map_err(|error| format!("{}: {error}", wire.id))?;
     let link = wire.link.as_deref().and_then(|pointer| json.pointer(pointer)).and_then(Value::as_str);
     let link = link.and_then(Link::parse).map(ResultPlace::Link);
@@ -36,11 +41,14 @@ pub(super) fn shown(wire: &ResponseWire, json: &Value) -> Result<Shown, String> 
             Some(StatusWord::AlreadyProtected) => MediumState::AlreadyProtected,
             Some(StatusWord::Failed) => {
                 let reason = wire.error.as_deref().and_then(|pointer| json.pointer(pointer)).and_then(text);
-                let reason = reason.map(|reason| excerpt(&reason));
+                let reason = reason.map(|reason| excerpt(&unsaid.left_out(&reason)));
                 MediumState::Failed { reason: reason.unwrap_or_else(|| "no reason given".to_owned()) }
             }
             None => {
-                return Err(format!("the status word {} is not in the profile's [response]", plain(word)));
+                return Err(format!(
+                    "the status word {} is not in the profile's [response]",
+                    plain(&unsaid.left_out(word))
+                ));
             }
         }),
     };
@@ -87,21 +95,45 @@ mod tests {
             ),
         ];
         for (answer, wanted) in table {
-            assert_eq!(shown(&wire, &answer).unwrap().state, Some(wanted));
+            assert_eq!(shown(&wire, &answer, &Unsaid::default()).unwrap().state, Some(wanted));
         }
-        assert!(shown(&wire, &json!({"id": "m1", "status": "sleeping"})).is_err());
+        assert!(shown(&wire, &json!({"id": "m1", "status": "sleeping"}), &Unsaid::default()).is_err());
         let seven = MediumId::try_from("7".to_owned()).unwrap();
-        assert_eq!(shown(&wire, &json!({"id": 7})).unwrap(), Shown { medium: Some(seven), state: None });
+        assert_eq!(
+            shown(&wire, &json!({"id": 7}), &Unsaid::default()).unwrap(),
+            Shown { medium: Some(seven), state: None }
+        );
     }
 
     #[test]
     fn an_id_that_leads_elsewhere_is_an_error_and_long_texts_are_cut() {
         let wire = Profile::load("imatag", &toml::Table::new()).unwrap().response;
-        assert!(shown(&wire, &json!({"id": "..", "status": "processing"})).is_err());
+        assert!(shown(&wire, &json!({"id": "..", "status": "processing"}), &Unsaid::default()).is_err());
         let long = "x".repeat(100_000);
-        let failed = shown(&wire, &json!({"id": "m1", "status": "failed", "error": long})).unwrap();
+        let failed =
+            shown(&wire, &json!({"id": "m1", "status": "failed", "error": long}), &Unsaid::default())
+                .unwrap();
         let Some(MediumState::Failed { reason }) = failed.state else { panic!("{failed:?}") };
         assert!(reason.len() < 1000);
-        assert!(shown(&wire, &json!({"id": "m1", "status": long})).unwrap_err().len() < 1000);
+        assert!(
+            shown(&wire, &json!({"id": "m1", "status": long}), &Unsaid::default()).unwrap_err().len() < 1000
+        );
+    }
+    #[test]
+    fn an_answer_of_success_that_repeats_a_credential_is_shown_without_it() {
+        let wire = Profile::load("imatag", &toml::Table::new()).unwrap().response;
+        let unsaid = Unsaid::default().and_signatures(["s3cr3t-credential".to_owned()]);
+        let shown = |answer: serde_json::Value| format!("{:?}", shown(&wire, &answer, &unsaid));
+        for (answer, wanted) in [
+            (
+                json!({"id": "m1", "status": "failed", "error": "no credit for s3cr3t-credential"}),
+                "no credit for …",
+            ),
+            (json!({"id": "m1", "status": "s3cr3t-credential"}), "the status word …"),
+            (json!({"id": "s3cr3t-credential", "status": "ready"}), "it repeats the credential"),
+        ] {
+            let said = shown(answer);
+            assert!(said.contains(wanted) && !said.contains("s3cr3t"), "{said}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::answer::shown;
 use super::call::{attempted, unavailable};
 use super::error::Attempted;
 use super::{Imatag, ImatagError, MediumId, MediumState, ResultPlace};
-use crate::http::{self, Operation, Rest};
+use crate::http::{self, Operation, Rest, Unsaid};
 
 const MOST_REDIRECTS: u32 = 5;
 
@@ -40,9 +40,9 @@ impl Imatag {
         let url = self.url(&self.inner.profile.status.path, Some(medium))?;
         let response = self.send(Operation::Status, &operation, |client| client.get(url.clone())).await;
         let response = response.map_err(known_medium)?;
-        let at = attempted(&operation, &response);
+        let (at, unsaid) = (attempted(&operation, &response), Unsaid::in_answer(&response));
         let json: Value = self.read(Operation::Status, &operation, response).await?;
-        let shown = shown(&self.inner.profile.response, &json);
+        let shown = shown(&self.inner.profile.response, &json, &unsaid);
         let state = shown.and_then(|shown| shown.state.ok_or_else(|| "it tells no state".to_owned()));
         state.map_err(|reason| ImatagError::Unexpected { at, reason })
     }

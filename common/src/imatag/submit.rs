@@ -19,7 +19,7 @@ use super::{Body, Directory, Imatag, ImatagError, MediumId, MediumState, ResultP
 use crate::asset::AssetId;
 use crate::file_name::{self, FileName};
 use crate::hash::ContentHash;
-use crate::http::{Operation, Progress};
+use crate::http::{self, Operation, Progress, Unsaid};
 use crate::permission::Permission;
 use crate::spool::SpooledFile;
 
@@ -177,7 +177,7 @@ impl Imatag {
                 .iter()
                 .any(|prefix| header.starts_with(prefix));
             if profile.mode == Mode::Async || !is_media {
-                let reason = format!("expected JSON, got {:?}", crate::http::excerpt(header));
+                let reason = format!("expected JSON, got {:?}", http::quoted(&response, header));
                 return Err(ImatagError::Unexpected { at, reason });
             }
             let id = profile.submit.id_header.as_deref().and_then(|name| response.headers().get(name));
@@ -185,8 +185,9 @@ impl Imatag {
                 id.and_then(|id| id.to_str().ok()).and_then(|id| MediumId::try_from(id.to_owned()).ok());
             return Ok(Submitted::Bytes { medium, body: self.body(Operation::Submit, operation, response) });
         }
+        let unsaid = Unsaid::in_answer(&response);
         let json: Value = self.read(Operation::Submit, operation, response).await?;
-        match shown(&profile.response, &json) {
+        match shown(&profile.response, &json, &unsaid) {
             Ok(shown) => told(shown).ok_or_else(|| ImatagError::Unexpected {
                 at,
                 reason: format!("neither an id at {} nor a result", profile.response.id),

@@ -81,7 +81,9 @@ impl Bynder {
         if status.is_success() {
             return Ok(());
         }
-        let message = http::read_text(response).await;
+        // S3 quotes the signature that it refuses.
+        let fields = place.multipart_params.values().filter_map(|value| value.as_str().map(str::to_owned));
+        let message = http::read_text_without(response, fields).await;
         Err(storage_refusal(operation, status, message))
     }
 }
