@@ -82,10 +82,11 @@ pub(crate) fn local_client(timeout: Duration) -> Result<Client, TransportError> 
     built(Client::builder().no_proxy().tls_certs_only([]).timeout(timeout))
 }
 
-/// Whether the address is this machine's own, by its name or its number.
+/// Whether the address is this machine's own, by its name or its number. A name below `localhost` is what a resolver makes of
+/// it, and some ask the network.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
@@ -117,6 +118,22 @@ mod tests {
         let services = Services { urls: Vec::new(), allow_http: false, link_hosts: LinkHosts::Any };
         let matcher = Matcher::builder().all(proxy).no("inside.example").build();
         Clients { proxies: Arc::new(matcher), ..Clients::new(&services, CONNECT_TIMEOUT).unwrap() }
+    }
+
+    #[test]
+    fn this_machine_is_localhost_and_its_own_numbers_alone() {
+        for (url, wanted) in [
+            ("http://localhost:8080/", true),
+            ("http://LOCALHOST/", true),
+            ("http://127.9.9.9/", true),
+            ("http://[::1]/", true),
+            ("http://portal.localhost/", false),
+            ("http://localhost.example/", false),
+            ("http://notlocalhost/", false),
+            ("http://10.0.0.1/", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().unwrap()), wanted, "{url}");
+        }
     }
 
     #[test]

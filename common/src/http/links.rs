@@ -218,7 +218,6 @@ mod tests {
             "https://2130706433/",
             "https://0x7f.1/",
             "https://localhost/",
-            "https://a.localhost:8443/",
             "https://[::1]/",
             "https://[::ffff:127.0.0.1]/",
             "https://0.0.0.0/",
