@@ -123,6 +123,7 @@ fn in_the_file() -> Vec<(&'static str, Case)> {
             },
         ),
         ("an address that is none", with("base_url = \"//u:p@host\"\n")),
+        ("a base address with a query", with("base_url = \"https://imatag.example.com/?key=k\"\n")),
         ("an output mode that is none", with("[output]\nmode = \"replace\"\n")),
         ("a link with nothing to link", with("[output]\nlink_metaproperty = \"x\"\n")),
         ("a similarity above one", with("[checks]\nsimilarity = 7.0\n")),

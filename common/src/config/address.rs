@@ -25,10 +25,22 @@ pub(super) fn check(key: &str, url: &Url, allow_http: bool) -> Result<(), Config
     if !url.username().is_empty() || url.password().is_some() {
         return wrong("must hold no user and no password; secrets have keys of their own");
     }
+    if url.fragment().is_some() {
+        return wrong("must hold no fragment: leave out what follows #");
+    }
     match (url.scheme(), allow_http || is_loopback(url)) {
         ("https", _) | ("http", true) => Ok(()),
         _ => wrong("must use https; http is only for this machine, or with allow_http = true for any other"),
     }
+}
+
+/// The same for an address that paths are put behind.
+pub(super) fn check_base(key: &str, url: &Url, allow_http: bool) -> Result<(), ConfigError> {
+    check(key, url, allow_http)?;
+    if url.query().is_some() {
+        return Err(ConfigError::value(key, "must hold no query: leave out what follows ?"));
+    }
+    Ok(())
 }
 
 /// Checks every address of the configuration but the profile's, whose file is not read yet.
@@ -41,11 +53,11 @@ pub(super) fn check_all(config: &Config) -> Result<(), ConfigError> {
     for (key, url, allow_http) in [
         ("bynder.oauth.token_url", token_url(&bynder.oauth), bynder.allow_http),
         ("imatag.oauth.token_url", token_url(&imatag.oauth), imatag.allow_http),
-        ("imatag.base_url", imatag.base_url.clone(), imatag.allow_http),
     ] {
         url.map_or(Ok(()), |url| check(key, &url, allow_http))?;
     }
-    Ok(())
+    let base_url = imatag.base_url.as_ref();
+    base_url.map_or(Ok(()), |url| check_base("imatag.base_url", url, imatag.allow_http))
 }
 
 fn storage_hosts(patterns: &[String]) -> Result<(), ConfigError> {
@@ -150,10 +162,18 @@ mod tests {
                 ("ftp://auth.example.com", "must use https"),
                 ("https://user:word@auth.example.com", "must hold no user and no password"),
                 ("http://user@127.0.0.1", "must hold no user and no password"),
+                ("https://auth.example.com/#s3cr3t", "must hold no fragment"),
+                ("https://auth.example.com/?a=s3cr3t#s3cr3t", "must hold no fragment"),
             ] {
                 let said = said(&key, address);
                 assert!(said.starts_with(&format!("{named}: {wanted}")), "{key} = {address}: {said:?}");
+                assert!(!said.contains("s3cr3t"), "{said}");
             }
+            // Where tokens come from is one whole address, which may have a query.
+            let said_of_query = said(&key, "https://auth.example.com/?a=s3cr3t");
+            let wanted =
+                if key.ends_with("token_url") { "" } else { "must hold no query: leave out what follows ?" };
+            assert_eq!(said_of_query.trim_start_matches(&format!("{named}: ")), wanted, "{key}");
             for address in ["https://auth.example.com", "http://127.0.0.1:8080"] {
                 assert_eq!(said(&key, address), "", "{key} = {address}");
             }

@@ -260,8 +260,8 @@ impl BynderSection {
         let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
         let url =
             Url::parse(&text).map_err(|_| wrong("is no host name; write for example \"acme.bynder.com\""))?;
-        address::check("bynder.domain", &url, self.allow_http)?;
-        if url.path() != "/" || url.query().is_some() {
+        address::check_base("bynder.domain", &url, self.allow_http)?;
+        if url.path() != "/" {
             return Err(wrong("must be the portal's address alone, without a path"));
         }
         Ok(url)
@@ -315,7 +315,7 @@ impl ImatagSection {
     pub fn wire(&self) -> Result<imatag::Profile, ConfigError> {
         let profile = imatag::Profile::load(&self.profile, &self.profile_overrides)
             .map_err(|error| ConfigError::value("imatag.profile", error.to_string()))?;
-        address::check("imatag.profile (base_url)", &profile.base_url, self.allow_http)?;
+        address::check_base("imatag.profile (base_url)", &profile.base_url, self.allow_http)?;
         if let Some(url) = &profile.auth.token_url {
             address::check("imatag.profile (auth.token_url)", url, self.allow_http)?;
         }
