@@ -1,6 +1,9 @@
 //! The checks that a watermarked file must pass before Bynder is touched.
 
-/// One thing that must be the same in the original and in what Imatag returned.
+/// How alike two pictures must be to count as the same, unless the configuration says otherwise.
+pub const USUAL_SIMILARITY: f64 = 0.98;
+
+/// One thing that must be the same in the original and in the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Check {
     /// The kind of file by its first bytes.

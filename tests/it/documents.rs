@@ -209,6 +209,33 @@ fn the_published_schema_is_that_of_the_types() {
     );
 }
 
+/// Every file of Rust below a folder.
+fn sources(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(
+            |path| {
+                if path.is_dir() { sources(&path) } else { vec![std::fs::read_to_string(path).unwrap()] }
+            },
+        )
+        .collect()
+}
+
+#[test]
+fn what_reads_files_knows_plain_types_alone() {
+    let manifest: toml::Table = document("crates/media/Cargo.toml").parse().unwrap();
+    let used: Vec<_> = manifest["dependencies"].as_table().unwrap().keys().cloned().collect();
+    for other in ["connector", "producer", "worker", "sandbox", "tokio", "reqwest", "lapin"] {
+        assert!(!used.iter().any(|name| name == other), "{other}");
+    }
+    for source in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/media/src")) {
+        for place in source.split("common::").skip(1) {
+            let module = place.split(|letter: char| !letter.is_alphanumeric()).next().unwrap();
+            assert!(["check", "content", "hash"].contains(&module), "common::{module}");
+        }
+    }
+}
+
 /// The names in `{…}` written out.
 fn written_out(path: &str) -> Vec<String> {
     let Some((before, rest)) = path.split_once('{') else { return vec![path.to_owned()] };

@@ -1,11 +1,12 @@
 //! Everything a step needs, built once and shared by all.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::budget::Budget;
 use common::bynder::{Bynder, Metaproperty as Definition};
-use common::config::{ChecksSection, OutputMode, QuietHours};
+use common::config::{OutputMode, QuietHours};
 use common::imatag::{Directory, Imatag};
 use common::job::Job;
 use common::marker::LegacyMeaning;
@@ -13,6 +14,7 @@ use common::permission::Permission;
 use common::queue::JobQueue;
 use common::spool::Spool;
 use common::telemetry::Metrics;
+use media::Checks;
 
 use crate::approval::Approval;
 use crate::breaker::Breakers;
@@ -90,7 +92,9 @@ pub struct Settings {
     /// Where media are saved of which the job says nothing.
     pub directory: Directory,
     /// What a watermarked file must be like.
-    pub checks: ChecksSection,
+    pub checks: Checks,
+    /// Where files that failed a check are kept for a person to look at.
+    pub keep_rejected_in: Option<PathBuf>,
     /// Jobs in flight at once.
     pub concurrency: usize,
     /// Files on their way to Imatag at once.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use common::bynder::{Metaproperty as Definition, WrittenFields};
-use common::config::Config;
+use common::check::Check;
+use common::config::{ChecksSection, Config};
+use media::Checks;
 
 use crate::environment::{Metaproperty, Settings};
 
@@ -24,7 +26,8 @@ pub fn settings(config: &Config, fields: WrittenFields<'_>, definitions: Vec<Def
         legacy: config.marker.legacy,
         resubmit_unknown: config.imatag.resubmit_unknown,
         directory: config.imatag.directory.clone(),
-        checks: config.checks.clone(),
+        checks: checks(&config.checks),
+        keep_rejected_in: config.checks.keep_rejected_in.clone(),
         concurrency: config.worker.concurrency,
         uploads_in_flight: config.imatag.uploads_in_flight,
         quiet_hours: config.quiet_hours.clone(),
@@ -36,4 +39,10 @@ pub fn settings(config: &Config, fields: WrittenFields<'_>, definitions: Vec<Def
         longest_wait: config.worker.longest_wait.0,
         longest_hold: config.queue.longest_hold.0,
     }
+}
+
+/// The checks that the configuration switches on.
+pub fn checks(section: &ChecksSection) -> Checks {
+    let made = Check::ALL.into_iter().filter(|check| section.includes(*check)).collect();
+    Checks { made, similarity: section.similarity }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
-use crate::check::Check;
+use crate::check::{Check, USUAL_SIMILARITY};
 
 /// `[checks]`
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -59,7 +59,7 @@ impl Default for ChecksSection {
             icc_profile: true,
             copyright: true,
             same_picture: true,
-            similarity: 0.98,
+            similarity: USUAL_SIMILARITY,
             container: true,
             tracks: true,
             duration: true,
@@ -93,7 +93,8 @@ impl ChecksSection {
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if !(0.0..=1.0).contains(&self.similarity) {
-            return Err(ConfigError::value("checks.similarity", "must be from 0 to 1; 0.98 is usual"));
+            let wanted = format!("must be from 0 to 1; {USUAL_SIMILARITY} is usual");
+            return Err(ConfigError::value("checks.similarity", wanted));
         }
         Ok(())
     }

@@ -15,9 +15,9 @@ use common::output;
 use common::spool::{Length, Spool, SpooledFile};
 use common::wiring;
 use futures::TryStreamExt;
+use media::{Checks, check_result};
 use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
-use worker::decide::check_result;
 use worker::inspect;
 
 use super::points::{Findings, Point, Verdict};
@@ -29,6 +29,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// One file at Imatag.
 pub(super) struct Way<'a> {
     pub(super) config: &'a Config,
+    pub(super) checks: Checks,
     pub(super) imatag: &'a Imatag,
     pub(super) findings: &'a mut Findings,
     /// Submit without asking.
@@ -52,7 +53,7 @@ impl Way<'_> {
     pub(super) async fn go(&mut self, path: &Path) -> Result<Tried, Failure> {
         let spool = wiring::spool(self.config)?;
         let file = read(&spool, path).await?;
-        let facts = inspect::facts(&file, &self.config.checks).await.map_err(unexpected)?;
+        let facts = inspect::facts(&file, &self.checks).await.map_err(unexpected)?;
         // The same file again is the same trial: what was paid for is found, and not paid for twice.
         let asset: AssetId = format!("trial-{}", facts.sha256.short()).parse().map_err(unexpected)?;
         let before = self.find(&asset, &facts).await?;
@@ -202,9 +203,8 @@ impl Way<'_> {
     }
 
     async fn judge(&mut self, original: &FileFacts, result: &SpooledFile) -> Result<(), Failure> {
-        let checks = &self.config.checks;
-        let facts = inspect::facts(result, checks).await.map_err(unexpected)?;
-        match check_result(original, &facts, checks) {
+        let facts = inspect::facts(result, &self.checks).await.map_err(unexpected)?;
+        match check_result(original, &facts, &self.checks) {
             Ok(unchecked) => {
                 for unchecked in unchecked {
                     output::talk(&format!("not checked: {unchecked}"));

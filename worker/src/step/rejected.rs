@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use common::config::ChecksSection;
 use common::file_name::usual_extension;
 use common::hash::FileFacts;
 use common::job::Job;
@@ -17,8 +16,8 @@ const MOST_KEPT: usize = 100;
 /// Copies the file where the configuration wants it; what became of it, as the end of the job's reason.
 ///
 /// Nothing here may decide about the job, so what goes wrong is only said.
-pub(super) async fn keep(checks: &ChecksSection, job: &Job, file: &SpooledFile, facts: &FileFacts) -> String {
-    let Some(folder) = checks.keep_rejected_in.clone() else { return String::new() };
+pub(super) async fn keep(folder: Option<&Path>, job: &Job, file: &SpooledFile, facts: &FileFacts) -> String {
+    let Some(folder) = folder.map(Path::to_owned) else { return String::new() };
     let extension = facts.media_type.as_deref().and_then(usual_extension).unwrap_or("bin");
     let name = format!("{}-{}.{}", job.asset_id, facts.sha256.short(), extension);
     let file = file.clone();

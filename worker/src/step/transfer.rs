@@ -8,11 +8,12 @@ use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records};
 use common::outcome::{FailureClass, Outcome};
 use common::spool::Length;
+use media::{Unchecked, check_result};
 
 use super::save::{Seen, seen};
 use super::submit::shown_name;
 use super::{StepEnd, Wait, complete, marking, rejected};
-use crate::decide::{Sight, Unchecked, check_result, glance};
+use crate::decide::{Sight, glance};
 use crate::doubt;
 use crate::environment::Environment;
 use crate::error::StepError;
@@ -84,7 +85,8 @@ pub(super) async fn transfer_body(
         }
         Err(problem) => {
             let medium = job.effects.media_id.as_ref().map_or("without an id", MediumId::as_str);
-            let kept = rejected::keep(checks, job, &file, &result).await;
+            let folder = &environment.settings.keep_rejected_in;
+            let kept = rejected::keep(folder.as_deref(), job, &file, &result).await;
             let name = shown_name(job);
             let reason =
                 format!("{problem}; {name} in Bynder was not touched (Imatag medium {medium}{kept})");

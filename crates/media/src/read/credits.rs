@@ -12,7 +12,7 @@ pub(super) type Credits = BTreeMap<Credit, String>;
 const DUBLIN_CORE: &str = "http://purl.org/dc/elements/1.1/";
 const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
 
-/// Longer texts are remembered by their beginning and their hash, so that a message stays small.
+/// Longer texts are remembered by their beginning and their hash, so that the facts stay small.
 const LONGEST_TEXT: usize = 200;
 
 /// A packet of XMP has some hundred nodes; a hostile one is not worth its memory.

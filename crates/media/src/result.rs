@@ -1,19 +1,19 @@
-//! Whether a watermarked file may go into the library.
+//! Whether a result may take the place of its original.
 
 use common::check::Check;
-use common::config::ChecksSection;
 use common::hash::FileFacts;
 
-use super::compare::{Finding, compare, concerns};
+use crate::checks::Checks;
+use crate::compare::{Finding, compare, concerns};
 
-/// What a watermarked file failed by; both values are named.
+/// What a result failed by; both values are named.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadResult {
-    /// Nothing came back.
-    #[error("Imatag returned an empty file")]
+    /// There is nothing in it.
+    #[error("the result is an empty file")]
     Empty,
-    /// The very same bytes came back: no watermark.
-    #[error("Imatag returned the original unchanged (SHA-256 {0})")]
+    /// The very same bytes.
+    #[error("the result is the original unchanged (SHA-256 {0})")]
     Unchanged(String),
     /// Something that must be the same is not.
     #[error("{}", listed(.0))]
@@ -45,11 +45,11 @@ pub struct Unchecked {
 /// Holds the result against the original, in every way that is switched on.
 ///
 /// # Errors
-/// What makes the result unfit for the library.
+/// What makes the result unfit to take the original's place.
 pub fn check_result(
     original: &FileFacts,
     result: &FileFacts,
-    checks: &ChecksSection,
+    checks: &Checks,
 ) -> Result<Vec<Unchecked>, BadResult> {
     if result.bytes == 0 {
         return Err(BadResult::Empty);
@@ -95,7 +95,7 @@ mod tests {
         let original = facts(1, 10, Some("image/png"), Some((3, 2)));
         let table = [
             (facts(2, 11, Some("image/png"), Some((3, 2))), None),
-            (facts(2, 0, None, None), Some("Imatag returned an empty file")),
+            (facts(2, 0, None, None), Some("the result is an empty file")),
             (facts(1, 10, Some("image/png"), Some((3, 2))), Some("the original unchanged")),
             (
                 facts(2, 9, Some("image/jpeg"), Some((3, 2))),
@@ -109,7 +109,7 @@ mod tests {
             (facts(2, 9, Some("image/png"), None), Some("the result no readable size")),
         ];
         for (result, wanted) in table {
-            let error = check_result(&original, &result, &ChecksSection::default()).err();
+            let error = check_result(&original, &result, &Checks::default()).err();
             let error = error.map(|error| error.to_string());
             assert_eq!(error.is_some(), wanted.is_some(), "{result:?}");
             assert!(error.unwrap_or_default().contains(wanted.unwrap_or_default()), "{result:?}");
@@ -120,8 +120,9 @@ mod tests {
     fn a_check_that_is_switched_off_finds_nothing() {
         let original = facts(1, 10, Some("image/png"), Some((3, 2)));
         let result = facts(2, 9, Some("image/png"), Some((2, 3)));
-        let checks = ChecksSection { pixel_size: false, ..ChecksSection::default() };
-        assert!(check_result(&original, &result, &ChecksSection::default()).is_err());
+        let mut checks = Checks::default();
+        checks.made.remove(&Check::PixelSize);
+        assert!(check_result(&original, &result, &Checks::default()).is_err());
         assert!(check_result(&original, &result, &checks).is_ok());
     }
 
@@ -129,7 +130,7 @@ mod tests {
     fn an_original_that_an_older_release_inspected_is_said_not_to_be_checked() {
         let original = facts(1, 10, Some("image/png"), Some((3, 2)));
         let unchecked =
-            check_result(&original, &facts(2, 9, Some("image/png"), Some((3, 2))), &ChecksSection::default());
+            check_result(&original, &facts(2, 9, Some("image/png"), Some((3, 2))), &Checks::default());
         let unchecked = unchecked.unwrap();
         let found: Vec<_> = unchecked.iter().map(|unchecked| unchecked.check).collect();
         let of_pictures: Vec<_> = Check::ALL

@@ -5,23 +5,21 @@ use common::content::{Credit, Film, Picture, View};
 use common::hash::ContentHash;
 use proptest::prelude::*;
 use sandbox::media::{Defect, Format, file, watermark};
-use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::decide::{BadResult, Unchecked, check_result};
+use crate::result::{BadResult, Unchecked, check_result};
 
 const ALL: [Format; 6] = [Format::Jpeg, Format::Png, Format::Tiff, Format::Mp4, Format::Pdf, Format::Wav];
 
-fn look_into(bytes: &[u8]) -> (Option<String>, Option<(u32, u32)>, Content) {
-    let media_type = media_type(Cursor::new(bytes));
-    let content = content(Cursor::new(bytes), media_type.as_deref(), &ChecksSection::default());
-    (media_type, pixels(Cursor::new(bytes)), content)
+fn facts_of(file: &[u8]) -> FileFacts {
+    read(Cursor::new(file), &Checks::default()).into_facts(ContentHash::of(file).unwrap(), file.len() as u64)
 }
 
-fn facts_of(file: &[u8]) -> FileFacts {
-    let (media_type, pixels, content) = look_into(file);
-    let sha256 = ContentHash::from_bytes(Sha256::digest(file).into());
-    FileFacts { sha256, bytes: file.len() as u64, media_type, pixels, content: Some(Box::new(content)) }
+/// Unlike [`read`], it does not hide a panic.
+fn look_into(bytes: &[u8]) -> Content {
+    pixels(Cursor::new(bytes));
+    let media_type = media_type(Cursor::new(bytes));
+    content(Cursor::new(bytes), media_type.as_deref(), &Checks::default())
 }
 
 fn marked(original: &[u8]) -> Vec<u8> {
@@ -33,11 +31,11 @@ fn marked(original: &[u8]) -> Vec<u8> {
 }
 
 fn checked(original: &[u8], result: &[u8]) -> Result<Vec<Unchecked>, BadResult> {
-    check_result(&facts_of(original), &facts_of(result), &ChecksSection::default())
+    check_result(&facts_of(original), &facts_of(result), &Checks::default())
 }
 
 fn picture(format: Format, seed: u64) -> Picture {
-    match look_into(&file(format, seed, 160, 120)).2 {
+    match look_into(&file(format, seed, 160, 120)) {
         Content::Picture(picture) => picture,
         other => panic!("{format:?}: {other:?}"),
     }
@@ -69,13 +67,39 @@ fn everything_that_a_picture_states_is_read() {
     }
 }
 
+/// A file that breaks each reader which comes past its signature.
+struct Breaking<'a>(Cursor<&'a [u8]>);
+
+impl Read for Breaking<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.0.read(buffer);
+        assert!(self.0.position() <= SIGNATURE_BYTES, "the reader panics");
+        read
+    }
+}
+
+impl Seek for Breaking<'_> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+#[test]
+fn a_file_over_which_its_reader_panics_is_unreadable_and_keeps_its_type() {
+    let tiff = file(Format::Tiff, 2, 160, 120);
+    let breaking = std::io::BufReader::with_capacity(1024, Breaking(Cursor::new(&tiff)));
+    let reading = read(breaking, &Checks::default());
+    assert_eq!((reading.media_type.as_deref(), reading.pixels), (Some("image/tiff"), Some((160, 120))));
+    assert_eq!(reading.content, Content::Unreadable("its reader stumbled over it".to_owned()));
+}
+
 #[test]
 fn pictures_for_the_web_are_decoded_too() {
     let painting = image::load_from_memory(&file(Format::Jpeg, 2, 160, 120)).unwrap();
     for format in [image::ImageFormat::WebP, image::ImageFormat::Gif] {
         let mut encoded = Cursor::new(Vec::new());
         painting.write_to(&mut encoded, format).unwrap();
-        let content = look_into(encoded.get_ref()).2;
+        let content = look_into(encoded.get_ref());
         assert!(matches!(&content, Content::Picture(Picture { bit_depth: 8, .. })), "{content:?}");
         assert!(similarity(encoded.get_ref(), &file(Format::Jpeg, 2, 160, 120)) > 0.9, "{format:?}");
     }
@@ -147,16 +171,16 @@ fn encoded(picture: &image::RgbImage, quality: u8) -> Vec<u8> {
 }
 
 fn similarity(left: &[u8], right: &[u8]) -> f64 {
-    let view = |file: &[u8]| match look_into(file).2 {
+    let view = |file: &[u8]| match look_into(file) {
         Content::Picture(Picture { view: Some(View::Thumbnail(thumbnail)), .. }) => thumbnail,
         other => panic!("{other:?}"),
     };
-    crate::decide::similarity(&view(left), &view(right))
+    crate::compare::similarity(&view(left), &view(right))
 }
 
 #[test]
 fn the_threshold_lies_between_what_compression_does_and_another_picture() {
-    let least = ChecksSection::default().similarity;
+    let least = Checks::default().similarity;
     let painting = |seed| image::load_from_memory(&file(Format::Jpeg, seed, 320, 240)).unwrap().to_rgb8();
     let (mut kept, mut flat, mut other) = (1.0_f64, 1.0_f64, 0.0_f64);
     for seed in 0..20 {
@@ -192,7 +216,7 @@ fn a_giant_is_said_to_be_too_large_before_anything_is_held() {
         tall[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
     for giant in [progressive, wide, tall] {
-        let content = look_into(&giant).2;
+        let content = look_into(&giant);
         let Content::Picture(picture) = content else { panic!("it was not read: {content:?}") };
         assert!(matches!(picture.view, Some(View::TooLarge { .. })), "{:?}", picture.view);
     }

@@ -13,7 +13,7 @@ use super::{Source, length};
 /// Films in a thousand fragments have a few thousand boxes; a hostile one could keep a reader busy for hours.
 const MOST_BOXES: u32 = 100_000;
 
-/// Nobody has more tracks; the message has to stay small.
+/// Nobody has more tracks; the facts have to stay small.
 const MOST_TRACKS: usize = 64;
 
 /// Everything wanted of a header box lies within so many bytes.

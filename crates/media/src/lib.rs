@@ -1,0 +1,60 @@
+//! Reads what a file is and what it shows, and compares two files: an original, and what was made of it.
+//!
+//! [`read`] looks into one file: its media type by its content, its size in pixels, and what pictures, films and
+//! documents state and show. A file that cannot be read is [`Content::Unreadable`] with the reason; a hostile one can still
+//! cost memory and time, as SECURITY.md says. Of a picture only a thumbnail is kept.
+//!
+//! [`FileFacts`], the main type, is a reading together with the file's hash and length: all that is remembered of a file
+//! when its bytes are gone. [`check_result`] compares the facts of two files by the [`Checks`] that are switched on.
+//!
+//! The crate knows files and nothing else: no service, no queue, no network.
+//!
+//! ```
+//! use std::io::Cursor;
+//!
+//! use image::{ImageFormat, Rgb, RgbImage};
+//! use media::{BadResult, Check, Checks, Content, ContentHash, FileFacts, check_result, read};
+//!
+//! fn png(picture: &RgbImage) -> Vec<u8> {
+//!     let mut file = Cursor::new(Vec::new());
+//!     picture.write_to(&mut file, ImageFormat::Png).unwrap();
+//!     file.into_inner()
+//! }
+//!
+//! fn facts(file: &[u8], checks: &Checks) -> FileFacts {
+//!     let hash = ContentHash::of(file).unwrap();
+//!     read(Cursor::new(file), checks).into_facts(hash, file.len() as u64)
+//! }
+//!
+//! // One file is read.
+//! let checks = Checks::default();
+//! let picture = RgbImage::from_fn(64, 48, |x, y| Rgb([(x * 4) as u8, (y * 5) as u8, 90]));
+//! let original = facts(&png(&picture), &checks);
+//! assert_eq!(original.media_type.as_deref(), Some("image/png"));
+//! assert_eq!(original.pixels, Some((64, 48)));
+//! assert!(matches!(original.content.as_deref(), Some(Content::Picture(picture)) if picture.bit_depth == 8));
+//!
+//! // A pair is compared: a faint change of every pixel passes, another picture does not.
+//! let mut faint = picture.clone();
+//! faint.pixels_mut().for_each(|pixel| pixel.0[2] += 1);
+//! assert_eq!(check_result(&original, &facts(&png(&faint), &checks), &checks), Ok(Vec::new()));
+//!
+//! let mirrored = image::imageops::flip_horizontal(&picture);
+//! let Err(BadResult::Differs(differences)) = check_result(&original, &facts(&png(&mirrored), &checks), &checks)
+//! else {
+//!     panic!("another picture passed")
+//! };
+//! assert_eq!(differences[0].check, Check::SamePicture);
+//! ```
+
+mod checks;
+mod compare;
+mod read;
+mod result;
+
+pub use checks::Checks;
+pub use common::check::Check;
+pub use common::content::{Content, Credit, Film, Picture, Thumbnail, View};
+pub use common::hash::{ContentHash, FileFacts};
+pub use read::{Reading, read};
+pub use result::{BadResult, Difference, Unchecked, check_result};

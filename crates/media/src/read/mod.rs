@@ -1,0 +1,109 @@
+//! Reading what has to be remembered of a file, each kind by its own reader.
+//!
+//! Everything is read through a reader that seeks, and most allocations are bounded, so that a huge file costs no more
+//! memory than any other.
+
+mod credits;
+mod document;
+mod exif;
+mod film;
+mod jpeg;
+mod memory;
+mod picture;
+mod png;
+mod thumbnail;
+mod tiff;
+mod web;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{BufRead, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use common::check::Check;
+use common::content::Content;
+use common::hash::{ContentHash, FileFacts};
+use image::ImageFormat;
+
+use crate::checks::Checks;
+
+/// Enough for every signature that `infer` knows.
+const SIGNATURE_BYTES: u64 = 8192;
+
+/// A file as the readers of each kind see it.
+trait Source: BufRead + Seek {}
+
+impl<T: BufRead + Seek> Source for T {}
+
+/// What the bytes of a file say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Media type by the first bytes, where they show one.
+    pub media_type: Option<String>,
+    /// Width and height in pixels, for pictures whose header could be read.
+    pub pixels: Option<(u32, u32)>,
+    /// What it is and shows.
+    pub content: Content,
+}
+
+impl Reading {
+    /// What is remembered of the file with this hash and length.
+    pub fn into_facts(self, sha256: ContentHash, bytes: u64) -> FileFacts {
+        let Self { media_type, pixels, content } = self;
+        FileFacts { sha256, bytes, media_type, pixels, content: Some(Box::new(content)) }
+    }
+}
+
+/// Reads a file from its beginning; what no check needs is not read.
+///
+/// Decoding takes memory and a processor: the caller bounds how many files are read at once.
+pub fn read(mut file: impl BufRead + Seek, checks: &Checks) -> Reading {
+    let media_type = media_type(&mut file);
+    let pixels = pixels(&mut file);
+    // A reader that stumbles over a malformed file must not stop the caller, nor call the file good.
+    let content = catch_unwind(AssertUnwindSafe(|| content(file, media_type.as_deref(), checks)))
+        .unwrap_or_else(|_panic| Content::Unreadable("its reader stumbled over it".to_owned()));
+    Reading { media_type, pixels, content }
+}
+
+fn content(mut file: impl Source, media_type: Option<&str>, checks: &Checks) -> Content {
+    if let Err(error) = file.rewind() {
+        return Content::Unreadable(error.to_string());
+    }
+    let decode = checks.includes(Check::SamePicture);
+    match media_type {
+        Some("image/jpeg") => picture::content(jpeg::read(file, decode)),
+        Some("image/png") => picture::content(png::read(file, decode)),
+        Some("image/tiff") => picture::content(tiff::read(file, decode)),
+        Some("image/gif") => picture::content(web::read(file, ImageFormat::Gif, decode)),
+        Some("image/webp") => picture::content(web::read(file, ImageFormat::WebP, decode)),
+        Some("video/mp4" | "video/quicktime" | "video/x-m4v") => film::read(file),
+        Some("application/pdf") if checks.includes(Check::Pages) => document::read(file),
+        Some("application/pdf") => Content::Unreadable("nobody wanted its pages counted".to_owned()),
+        Some(other) if other.starts_with("image/") || other.starts_with("video/") => {
+            Content::Unreadable(format!("no check looks into {other}"))
+        }
+        Some(_) | None => Content::Other,
+    }
+}
+
+fn media_type(mut file: impl Source) -> Option<String> {
+    let mut start = Vec::new();
+    file.rewind().ok()?;
+    file.take(SIGNATURE_BYTES).read_to_end(&mut start).ok()?;
+    infer::get(&start).map(|kind| kind.mime_type().to_owned())
+}
+
+fn pixels(mut file: impl Source) -> Option<(u32, u32)> {
+    file.rewind().ok()?;
+    let size = imagesize::reader_size(file).ok()?;
+    Some((u32::try_from(size.width).ok()?, u32::try_from(size.height).ok()?))
+}
+
+/// How long the file is; the reader stands at its beginning afterwards.
+fn length(file: &mut impl Source) -> std::io::Result<u64> {
+    let length = file.seek(SeekFrom::End(0))?;
+    file.rewind()?;
+    Ok(length)
+}
