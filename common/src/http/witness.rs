@@ -36,7 +36,7 @@ pub struct Exchange {
     pub took_ms: u128,
 }
 
-/// Is limits of each exchange once it is over; clones are the same.
+/// Is told of each exchange once it is over; clones are the same.
 #[derive(Clone)]
 pub struct Witness {
     origin: Url,
@@ -149,8 +149,8 @@ mod tests {
             ("https://user:word@storage.example/a", "https://storage.example/…"),
             ("https://imatag.example/storage/key/file", "https://imatag.example/…"),
         ];
-        for (url, limits) in table {
-            assert_eq!(target(&url.parse().unwrap(), &origin), limits);
+        for (url, shown) in table {
+            assert_eq!(target(&url.parse().unwrap(), &origin), shown);
         }
     }
 }
