@@ -1,12 +1,12 @@
 //! The one place that creates files and folders without access for other users. It follows no links, since another user may
-//! have placed them.
+//! have placed them; only a file that a person named is replaced where that person's own link leads.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
@@ -114,6 +114,39 @@ pub fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
 }
 
+/// Replaces a file atomically. The new file is closed to other users unless `permissions` are given. A link stays, and the
+/// file it leads to is replaced.
+///
+/// # Errors
+/// The link belongs to another user or leads nowhere, what is there is no file, or it cannot be written.
+pub fn replace(path: &Path, text: &[u8], permissions: Option<Permissions>) -> io::Result<()> {
+    let target = target(path)?;
+    if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text)?;
+    if let Some(permissions) = permissions {
+        file.as_file().set_permissions(permissions)?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(target)?;
+    Ok(())
+}
+
+/// Where a link leads, unless another user made it, root's aside; the path itself where it is no link.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    let Some(link) = fs::symlink_metadata(path).ok().filter(Metadata::is_symlink) else {
+        return Ok(path.to_owned());
+    };
+    if ![geteuid().as_raw(), ROOT].contains(&link.uid()) {
+        let reason = format!("it is a link of the user {}; name the file itself", link.uid());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
+    fs::canonicalize(path)
+}
+
 /// Opens a file for reading and writing; one that does not exist is created without access for other users.
 ///
 /// # Errors
@@ -189,6 +222,30 @@ mod tests {
         fs::set_permissions(&all, Permissions::from_mode(0o1777)).unwrap();
         folder(&all, &[]).unwrap();
         assert_eq!(mode(&all), 0o1777);
+    }
+
+    #[test]
+    fn a_file_is_replaced_where_a_link_leads_and_closed_unless_it_keeps_its_mode() {
+        let outer = tempfile::tempdir().unwrap();
+        let path = |name: &str| outer.path().join(name);
+        fs::create_dir(path("real")).unwrap();
+        symlink("real/file", path("link")).unwrap();
+        fs::write(path("real/file"), "old").unwrap();
+        for (permissions, wanted) in [(Some(Permissions::from_mode(0o640)), 0o640), (None, 0o600)] {
+            open_to_all(&path("real/file"));
+            replace(&path("link"), b"new", permissions).unwrap();
+            assert!(path("link").is_symlink());
+            assert_eq!(
+                (fs::read(path("real/file")).unwrap().as_slice(), mode(&path("real/file"))),
+                (&b"new"[..], wanted)
+            );
+        }
+        replace(&path("made"), b"new", None).unwrap();
+        assert_eq!(mode(&path("made")), 0o600);
+        symlink(path("nowhere"), path("dangling")).unwrap();
+        assert!(replace(&path("dangling"), b"new", None).is_err() && !path("nowhere").exists());
+        assert!(replace(&path("real"), b"new", None).unwrap_err().to_string().contains("no regular file"));
+        assert_eq!(fs::read_dir(path("real")).unwrap().count(), 1, "something is left over");
     }
 
     #[test]

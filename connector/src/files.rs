@@ -1,22 +1,13 @@
 //! Replacing a file that other processes read.
 
-use std::io::Write;
 use std::path::Path;
 
 use common::failure::Failure;
+use common::private;
 
-/// Puts this text in the file's place: whoever reads it meanwhile reads the old one or the new one, whole.
+/// Puts this text in the place of a file that is there, with its mode.
 pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().set_permissions(std::fs::metadata(path)?.permissions())?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(|error: std::io::Error| {
-        Failure::Configuration(format!("cannot write {}: {error}", path.display()))
-    })
+    let written = std::fs::metadata(path)
+        .and_then(|found| private::replace(path, text.as_bytes(), Some(found.permissions())));
+    written.map_err(|error| Failure::Configuration(format!("cannot write {}: {error}", path.display())))
 }

@@ -102,6 +102,30 @@ async fn no_link_at_a_name_that_can_be_foreseen_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_behind_a_link_is_replaced_there_and_a_first_one_is_for_its_user_alone() {
+    let bench = Bench::new(quick()).await;
+    let (link, real) = (bench.path("connector.toml"), bench.path("real.toml"));
+    let keys = common::config::keygen();
+    let armour = common::config::encrypt(&keys.recipient, &"t0ken".to_owned().into()).unwrap();
+    let token = bench.sandbox.announcement().token;
+    bench.reconfigure(&format!("'{token}'"), &format!("{{ encrypted = \"\"\"\n{armour}\"\"\" }}"));
+    fs::rename(&link, &real).unwrap();
+    symlink(&real, &link).unwrap();
+    set_mode(&real, 0o640);
+    let old = fs::read_to_string(&real).unwrap();
+    let identity = secrecy::ExposeSecret::expose_secret(&keys.identity).to_owned();
+    let rotate = ["secrets", "rotate", "--recipient", &keys.recipient];
+    bench.run_with(&rotate, &[("CONNECTOR_AGE_IDENTITY", identity)]).await.assert_code(0);
+    let mode = || fs::metadata(&real).unwrap().permissions().mode() & 0o777;
+    assert!(link.is_symlink() && fs::read_to_string(&real).unwrap() != old);
+    assert_eq!(mode(), 0o640, "another user of its group may have to read it");
+    let init = ["init", "--force", "--domain", "acme.bynder.com", "--imatag-directory", "acme"];
+    bench.run(&init).await.assert_code(0);
+    assert!(link.is_symlink() && fs::read_to_string(&real).unwrap().contains("acme.bynder.com"));
+    assert_eq!(mode(), 0o600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keygen_writes_a_new_file_for_one_user_and_warns_of_one_that_all_can_read() {
     let bench = Bench::new(quick()).await;
     let path = bench.path("identity.txt");

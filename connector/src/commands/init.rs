@@ -1,13 +1,11 @@
 //! `connector init`: writes a commented configuration, from flags or by asking.
 
-use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use common::config::{Config, OutputMode};
 use common::failure::Failure;
-use common::{output, wiring};
+use common::{output, private, wiring};
 use producer::arguments::Common;
 use serde_json::json;
 
@@ -37,16 +35,16 @@ pub(crate) fn run(common: &Common, init: Init) -> Result<(), Failure> {
     let answers = answers(init)?;
     let text = written(&answers);
     Config::parse(&text).map_err(|error| Failure::Usage(error.to_string()))?;
-    let mut options = OpenOptions::new();
-    options.write(true).mode(0o600);
-    // A file that somebody wrote meanwhile is not lost either.
-    let options = if force { options.create(true).truncate(true) } else { options.create_new(true) };
-    let write = || {
-        let mut file = options.open(&path)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
+    let written = if force {
+        private::replace(&path, text.as_bytes(), None)
+    } else {
+        // A file that was written meanwhile is not lost either.
+        private::create(&path).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        })
     };
-    write().map_err(|error| Failure::Usage(format!("cannot write {}: {error}", path.display())))?;
+    written.map_err(|error| Failure::Usage(format!("cannot write {}: {error}", path.display())))?;
     if common.json {
         output::json(&json!({"written": path}));
     } else {
