@@ -1,7 +1,7 @@
 //! State, copies of it, rejected files and keys are for one user of the machine alone.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use sandbox::NewAsset;
@@ -9,7 +9,7 @@ use sandbox::faults::{Action, Moment};
 use sandbox::media::{Defect, Format};
 
 use crate::harness::scene::every;
-use crate::harness::{Bench, quick};
+use crate::harness::{Bench, Ran, quick};
 
 /// The folder and everything below it.
 fn all(path: PathBuf) -> Vec<PathBuf> {
@@ -123,6 +123,36 @@ async fn a_configuration_behind_a_link_is_replaced_there_and_a_first_one_is_for_
     bench.run(&init).await.assert_code(0);
     assert!(link.is_symlink() && fs::read_to_string(&real).unwrap().contains("acme.bynder.com"));
     assert_eq!(mode(), 0o600);
+}
+
+/// Only root can make such a folder: any other user's run of this test proves nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spool_of_another_user_is_refused_and_the_key_is_named_that_moves_it() {
+    const USER: u32 = 23_456;
+    const OTHER: u32 = 12_345;
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let bench = Bench::new(quick()).await;
+    fs::create_dir(bench.path("spool")).unwrap();
+    for (path, owner) in [(bench.folder.path().to_owned(), USER), (bench.path("spool"), OTHER)] {
+        chown(&path, Some(owner), Some(owner)).unwrap();
+        // The file system lets both in: the refusal is the program's.
+        set_mode(&path, 0o777);
+    }
+    let said = async |arguments: &[&str]| {
+        let mut command = bench.command(arguments);
+        Ran::new(command.uid(USER).gid(USER).output().await.unwrap())
+    };
+    let refusal = format!("it belongs to the user {OTHER}");
+    let ran = said(&["sync", "--full", "--quiet"]).await;
+    let wanted = format!(
+        "worker.spool_dir: cannot use {}: {refusal}; name another place",
+        bench.path("spool").display()
+    );
+    assert!(ran.assert_code(3).talk.contains(&wanted), "{ran:#?}");
+    let doctor = said(&["doctor"]).await;
+    assert!(doctor.out.contains("FAIL  spool directory") && doctor.out.contains(&refusal), "{doctor:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
