@@ -55,6 +55,12 @@ pub enum NotWalkable {
         "the portal returns assets on page {0} that it returned before, and none that are new; the run stops"
     )]
     Endless(u32),
+    /// Nothing on this page and those before can be read, so nothing says where to continue.
+    #[error(
+        "the portal returns only rows that cannot be read, up to page {0}; the log names each with the reason. The format may \
+         have changed: update the connector or report it; the run stops"
+    )]
+    Unreadable(u32),
 }
 
 impl Position {
@@ -79,7 +85,7 @@ impl Position {
         // Whether the portal's lower bound is inclusive is not documented: one second less works either way.
         let bound = assets.last().map(|last| a_second_before(date(last)));
         let bound = bound.filter(|bound| self.from.is_none_or(|from| *bound > from));
-        let mut here = self;
+        let (mut here, is_readable) = (self, !assets.is_empty());
         let fresh: Vec<_> = assets.into_iter().filter(|asset| !here.seen.contains_key(&asset.id)).collect();
         here.seen.extend(fresh.iter().map(|asset| (asset.id.clone(), date(asset))));
         let next = match (here.back, bound) {
@@ -91,7 +97,8 @@ impl Position {
             (None, Some(bound)) => here.turned(Back::Then(bound)),
             // Each page before this one had a row of its own.
             (None, None) if fresh.is_empty() && here.page as usize > here.seen.len() + 1 => {
-                return Err(NotWalkable::Endless(here.page));
+                let why = if is_readable { NotWalkable::Endless } else { NotWalkable::Unreadable };
+                return Err(why(here.page));
             }
             (None, None) => Some(Self { page: here.page + 1, ..here }),
         };

@@ -142,6 +142,15 @@ fn a_portal_that_knows_no_pages_is_found_out() {
 }
 
 #[test]
+fn a_portal_whose_rows_cannot_be_read_is_not_said_to_repeat_them() {
+    let advance = |position: Position| position.advance(Vec::new(), 2, LAG, |asset| asset.created);
+    let (_, second) = advance(Position::start()).unwrap();
+    let refused = advance(second.unwrap()).unwrap_err();
+    assert!(matches!(refused, NotWalkable::Unreadable(2)), "{refused}");
+    assert!(refused.to_string().contains("cannot be read, up to page 2"), "{refused}");
+}
+
+#[test]
 fn a_position_of_the_release_before_is_continued_from_its_bound() {
     let text =
         r#"{"from":"2026-01-02T03:04:05Z","page":3,"seen":{"A1":"2026-01-02T03:04:05Z"},"back":"end"}"#;
