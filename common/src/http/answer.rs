@@ -62,11 +62,19 @@ pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response)
     }
     let most = kind.most_answer_bytes();
     let Bounded { body, is_whole, _turn } = read_bounded(response, most).await?;
+    if values(&body) > kind.most_answer_values() {
+        return Err(AnswerError::Shape(format!("it has more than {} values", kind.most_answer_values())));
+    }
     if !is_whole {
         return Err(AnswerError::TooLarge(most));
     }
     from_json(&mut serde_json::Deserializer::from_slice(&body))
         .map_err(|said| AnswerError::Shape(unsaid.left_out(&said)))
+}
+
+/// Values in a JSON text, or more of them where its strings hold such characters.
+fn values(json: &[u8]) -> usize {
+    json.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count()
 }
 
 /// Reads the start of an answer for an error's text; what cannot be read is left out.
@@ -86,7 +94,24 @@ pub async fn read_text_without(response: Response, values: impl IntoIterator<Ite
 /// One line of at most 200 characters, free of control characters.
 pub fn excerpt(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    line.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(EXCERPT_CHARACTERS).collect()
+    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    without_links(&line).chars().take(EXCERPT_CHARACTERS).collect()
+}
+
+/// The text without what follows the scheme of a link, whose path and query may let anybody in.
+fn without_links(text: &str) -> String {
+    let (mut left, mut rest) = (String::with_capacity(text.len()), text);
+    // In JSON, slashes may be escaped.
+    while let Some((at, start)) =
+        ["://", r":\/\/"].iter().filter_map(|start| Some((rest.find(start)?, start))).min()
+    {
+        let (before, link) = rest.split_at(at + start.len());
+        left.push_str(before);
+        left.push('…');
+        rest = link.find([' ', '"', '\'', '<', '>']).map_or("", |end| &link[end..]);
+    }
+    left.push_str(rest);
+    left
 }
 
 /// An excerpt of what the head of an answer holds.

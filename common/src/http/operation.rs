@@ -146,6 +146,12 @@ impl Operation {
         }
     }
 
+    /// The most values in its answer that are decoded: tiny ones take hundreds of times their size. Honest ones have a name, and
+    /// most are longer.
+    pub fn most_answer_values(self) -> usize {
+        self.most_answer_bytes() / 16
+    }
+
     /// Whether it changes an asset, begins the upload that will, or pays for a watermark.
     pub fn changes_an_asset(self) -> bool {
         match self {

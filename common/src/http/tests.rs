@@ -185,6 +185,25 @@ async fn an_answer_is_read_up_to_what_its_kind_may_hold() {
 }
 
 #[tokio::test]
+async fn an_answer_of_many_tiny_values_is_not_decoded() {
+    for kind in [Operation::Asset, Operation::Find, Operation::LookUp] {
+        let most = kind.most_answer_values();
+        let read = async |values: usize| {
+            let body = format!("[{}0]", "0,".repeat(values - 1));
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            let url = server([head, body].concat().leak().as_bytes()).await;
+            read_json::<serde::de::IgnoredAny>(kind, send(&url).await.unwrap()).await
+        };
+        assert!(read(most).await.is_ok(), "{kind:?}");
+        let error = read(most + 1).await.unwrap_err();
+        assert_eq!(error, AnswerError::Shape(format!("it has more than {most} values")), "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn json_of_another_shape_names_the_place() {
     let url = server(
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: 11\r\n\r\n{\"a\":[1,{}]",
