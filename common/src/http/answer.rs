@@ -156,3 +156,22 @@ async fn read_bounded(mut response: Response, most: usize) -> Result<Bounded, Tr
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_one_short_line_without_links() {
+        for (text, shown) in [
+            ("no  such\tasset\n", "no such asset"),
+            ("moved to https://u:w@bucket.example/f?X-Amz-Signature=abc here", "moved to https://… here"),
+            (r#"<a href="https://a.example/f?a=b&amp;c=d">x</a>"#, r#"<a href="https://…">x</a>"#),
+            (r#"{"a":"https:\/\/a.example\/f","b":"s3://c/d"}"#, r#"{"a":"https:\/\/…","b":"s3://…"}"#),
+            ("https://", "https://…"),
+        ] {
+            assert_eq!(excerpt(text), shown);
+        }
+        assert_eq!(excerpt(&"x".repeat(1000)).len(), EXCERPT_CHARACTERS);
+    }
+}

@@ -141,6 +141,14 @@ async fn what_an_answer_repeats_of_a_credential_or_a_signature_is_left_out() {
 }
 
 #[tokio::test]
+async fn what_an_answer_repeats_of_the_path_of_a_link_is_left_out() {
+    let answer =
+        b"HTTP/1.1 404 Not Found\r\ncontent-length: 39\r\n\r\nCannot GET /files/s3cr3t-key-of-a-file!";
+    let link = server(answer).await.replace("secret-path?signature=abc", "files/s3cr3t-key-of-a-file");
+    assert_eq!(read_text(send(&link).await.unwrap()).await, "Cannot GET /files/…!");
+}
+
+#[tokio::test]
 async fn a_cut_body_is_an_error() {
     let url =
         server(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{\"a\":1}")

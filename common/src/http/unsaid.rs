@@ -15,13 +15,15 @@ const SHORTEST_SIGNATURE: usize = 16;
 pub(crate) struct Unsaid(Vec<String>);
 
 impl Unsaid {
-    /// The credential, the secret of a form, and for what is not signed by a credential the signature in its address.
+    /// The credential, the secret of a form, and for what is not signed by a credential the signature in its address,
+    /// which may stand in its path.
     pub(super) fn of(request: &Request) -> Self {
         let header = request.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
         let mut secrets: Vec<_> = header.map(credentials).unwrap_or_default();
         if secrets.is_empty() {
             let query = request.url().query().unwrap_or_default();
-            let raw = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned()));
+            let raw = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1));
+            let raw = request.url().path().split('/').chain(raw).map(str::to_owned);
             let values = raw.chain(parse(query.as_bytes()).map(|(_, value)| value.into_owned()));
             secrets = Self::default().and_signatures(values).0;
         }
