@@ -150,26 +150,45 @@ fn target(path: &Path) -> io::Result<PathBuf> {
 /// Opens a file for reading and writing; one that does not exist is created without access for other users.
 ///
 /// # Errors
-/// The name is a link, or it cannot be opened.
+/// The name is a link, there is another name of the file, or it cannot be opened.
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
-    options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)
+    let file = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)?;
+    sole(&file.metadata()?).map(|()| file)
+}
+
+/// Another user may give any file of this one a second name, and a pipe keeps its readers waiting.
+fn sole(found: &Metadata) -> io::Result<()> {
+    let wrong = |reason| Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    match found {
+        found if found.is_symlink() => wrong("it is a link, which is not followed"),
+        found if !found.is_file() => wrong("it is no file"),
+        found if found.nlink() != 1 => wrong("the file has another name as well; put a copy in its place"),
+        _ => Ok(()),
+    }
+}
+
+/// Looks at a file before another library opens it by its name.
+///
+/// # Errors
+/// The name is a link or no file's, there is another name of the file, or it belongs to another user.
+pub fn check(path: &Path) -> io::Result<()> {
+    sole(&fs::symlink_metadata(path)?)?;
+    open_mode(path).map(drop)
 }
 
 /// Removes other users' access to the file before another library opens it by name. An existing file is not opened here:
 /// closing a descriptor drops all POSIX locks that this process holds on the file.
 ///
 /// # Errors
-/// The name is a link, the file belongs to another user, or it cannot be made.
+/// As for [`check`], or it cannot be made.
 pub fn prepare(path: &Path) -> io::Result<()> {
     match create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => return made.map(drop),
     }
-    if fs::symlink_metadata(path)?.is_symlink() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file is a link, which is not followed"));
-    }
+    check(path)?;
     if let Some(mode) = open_mode(path)? {
         close(path, mode);
     }
@@ -265,6 +284,14 @@ mod tests {
             assert!(!path("elsewhere").exists(), "{name}");
         }
         assert!(create(&path("new")).is_err());
+        for name in ["opened", "prepared"] {
+            let second = path(&format!("second name of {name}"));
+            fs::hard_link(path(name), &second).unwrap();
+            assert!(open(&path(name)).is_err() && prepare(&path(name)).is_err(), "{name}");
+            fs::remove_file(second).unwrap();
+        }
+        nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(open(&path("pipe")).is_err() && check(&path("pipe")).is_err());
         open_to_all(&path("prepared"));
         prepare(&path("prepared")).unwrap();
         assert_eq!(mode(&path("prepared")), 0o700);

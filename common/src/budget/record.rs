@@ -133,5 +133,6 @@ impl Records {
 }
 
 fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Option<T> {
+    private::check(path).ok()?;
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }

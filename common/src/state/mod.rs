@@ -168,8 +168,11 @@ impl State {
 
     fn open_beside(directory: &Path, access: OpenFlags) -> Result<Option<Self>, StateError> {
         let path = directory.join(DATABASE_FILE);
-        if !path.exists() {
-            return Ok(None);
+        match private::check(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            checked => {
+                checked.map_err(|source| StateError::Io { directory: directory.to_owned(), source })?;
+            }
         }
         let deadline = Instant::now() + PATIENCE;
         while connect(&path, access)?.1 < schema::newest() {
