@@ -20,9 +20,7 @@ async fn die_at(mode: &'static str, point: u64) -> bool {
     let (bench, id) = Bench::with_asset_in(mode, picture("one.jpg", point)).await;
     bench.run_with(&SYNC, &[("CONNECTOR_CRASH_AT", point.to_string())]).await;
     let begun = bench.sandbox.stats().requests.contains_key("bynder.upload_init");
-    if mode == "version" {
-        bench.take_in_again(&id, "another").await;
-    }
+    bench.take_in_again(&id, "another").await;
     let again = bench.sync().await;
     assert_eq!(again.code, Some(0), "{mode}, after dying at {point}: {again:#?}");
     let asset = bench.asset(&id);

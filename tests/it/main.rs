@@ -49,6 +49,7 @@ mod restore;
 mod sdk;
 mod search;
 mod second_job;
+mod second_job_crash;
 mod secrets;
 mod standstill;
 mod status;

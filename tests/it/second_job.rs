@@ -17,6 +17,7 @@ use crate::broker_faults::publish_once_more;
 use crate::harness::fleet::Fleet;
 use crate::harness::scene::{every, lost_once, slow_once, unavailable};
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until, until_async};
+use crate::modes::copies;
 use crate::wires::{bytes, link};
 
 fn job_of(run: &str, id: &str, lane: Lane) -> Job {
@@ -112,6 +113,46 @@ async fn a_submit_without_an_answer_keeps_the_other_job_waiting_on_every_worker(
     let asset = fleet.bench.asset(&id);
     assert_eq!((asset.media, asset.made, is_protected(&asset)), (1, 1, true));
     assert_clean(&fleet.bench.sandbox.audit());
+}
+
+/// The original's marker, which alone ties it to its copy, shows later than another job of the asset comes to its save.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_makes_no_second_copy_before_the_originals_marker_shows_the_first() {
+    let fleet = Fleet::new(Options { modify_lag: Duration::from_secs(2), ..quick() }).await;
+    fleet.configure("[output]\nmode = 'copy'\n");
+    fleet.bench.reconfigure("index_lag = '50ms'", "index_lag = '3s'");
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let _worker = fleet.worker();
+    let done = async |jobs| fleet.worker_logs().matches("outcome=").count() == jobs;
+    for (jobs, run) in [(1, "full"), (2, "delta")] {
+        publish_once_more(&fleet, &job_of(run, &id, Lane::Backlog)).await;
+        until_async(async || done(jobs).await).await;
+    }
+    assert_eq!((copies(&fleet.bench).len(), fleet.bench.asset(&id).media), (1, 1));
+    assert_clean(&fleet.bench.sandbox.audit());
+}
+
+/// Until the listing shows the copy, its own job alone knows that there may be one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_answer_was_lost_keeps_its_asset_from_other_jobs_until_its_own_has_found_it() {
+    let fleet = Fleet::new(quick()).await;
+    fleet.configure("[output]\nmode = 'copy'\n");
+    fleet.bench.set_request_timeout(5);
+    fleet.bench.reconfigure("index_lag = '50ms'", "index_lag = '3s'");
+    // On a busy machine each of many short waits takes longer than it says.
+    fleet.bench.reconfigure("'100ms', '400ms'", "'1s', '1200ms'");
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.bench.sandbox.set_faults(lost_once("bynder.save_new"));
+    publish_once_more(&fleet, &job_of("full", &id, Lane::Backlog)).await;
+    let _worker = fleet.worker();
+    until(|| fleet.requests("bynder.save_new") > 0).await;
+    let (queue, asset) = (fleet.queue().await, id.parse().unwrap());
+    until_async(async || {
+        assert!(queue.lease(&asset).await.unwrap().is_none(), "another job gets the asset");
+        fleet.worker_logs().contains("outcome=")
+    })
+    .await;
+    assert_eq!(copies(&fleet.bench).len(), 1);
 }
 
 /// A process dies while Imatag watermarks, which it does before it answers and before its search shows the medium.

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use common::job::Lane;
 use common::outcome::{FailureClass, Outcome};
+use common::queue::{JobQueue, StepSet};
+use nix::sys::signal::Signal;
 use sandbox::{Edit, NewAsset, NewFile, NewVersion, Options, VersionFlags, ViolationKind};
 
 use crate::approval::for_approval;
+use crate::broker_faults::publish_once_more;
+use crate::harness::fleet::{Fleet, signal};
 use crate::harness::scene::{lost_once, slow_once};
-use crate::harness::{Bench, is_protected, picture, quick, until, until_async};
+use crate::harness::{Bench, is_protected, job_of, picture, quick, until, until_async};
 use crate::modes::copies;
 use crate::wires::link;
 
@@ -77,32 +82,69 @@ async fn an_asset_that_is_deleted_after_the_look_before_the_submit_is_paid_for_a
     assert_eq!((bench.outcome(&id).await, bench.asset(&id).media), (Some(Outcome::Gone), 1));
 }
 
-/// A process dies while its save is on the way, which takes this long to land; the next one does the rest.
-async fn a_save_lands_after(delay: Duration, another_job: bool) -> Bench {
-    let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
-    bench.set_request_timeout(if another_job { 20 } else { 2 });
-    bench.sandbox.set_faults(slow_once("bynder.save", delay));
+/// A process dies while its save is on the way, which lands later than the next one waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_lands_later_than_the_timeout_after_its_senders_death_comes_on_top() {
+    let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
+    bench.set_request_timeout(2);
+    bench.sandbox.set_faults(slow_once("bynder.save", Duration::from_secs(15)));
     let mut child = bench.spawn(&["sync", "--full", "--json", "--quiet"]);
     until(|| bench.sandbox.stats().requests.contains_key("bynder.save")).await;
     child.kill().await.unwrap();
-    if another_job {
-        bench.take_in_again(&id, "another").await;
-    }
     bench.sync().await;
     until(|| !bench.sandbox.is_busy()).await;
-    bench
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_lands_later_than_the_timeout_after_its_senders_death_comes_on_top() {
-    let bench = a_save_lands_after(Duration::from_secs(15), false).await;
     assert!(has(&bench, ViolationKind::DoneTwice));
 }
 
+/// What becomes of the job of a worker that died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heir {
+    /// A worker takes it.
+    Takes,
+    /// A worker takes it and is stopped.
+    TakesAndStops,
+    /// No worker takes it for a while.
+    Delays,
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_lock_dies_with_the_process_so_a_job_taken_before_its_request_landed_does_it_again() {
-    let bench = a_save_lands_after(Duration::from_secs(18), true).await;
-    assert!(has(&bench, ViolationKind::DoneTwice));
+async fn the_lock_dies_with_its_worker_so_another_job_repeats_a_request_until_a_worker_takes_it_anew() {
+    for (mode, save, heir) in [
+        ("version", "bynder.save", Heir::Takes),
+        ("version", "bynder.save", Heir::Delays),
+        ("copy", "bynder.save_new", Heir::Delays),
+        ("copy", "bynder.save_new", Heir::TakesAndStops),
+    ] {
+        let fleet = Fleet::new(quick()).await;
+        fleet.configure(&format!("[output]\nmode = '{mode}'\n"));
+        fleet.bench.set_request_timeout(9);
+        let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+        fleet.bench.sandbox.set_faults(slow_once(save, Duration::from_secs(8)));
+        publish_once_more(&fleet, &job_of("full", &id, Lane::Backlog)).await;
+        let mut doomed = fleet.worker();
+        until(|| fleet.requests(save) > 0).await;
+        doomed.kill().await.unwrap();
+        let queue = fleet.queue().await;
+        let mut kept_back = None;
+        match heir {
+            Heir::Takes => {}
+            Heir::TakesAndStops => {
+                let mut heir = fleet.worker();
+                let asset = id.parse().unwrap();
+                until_async(async || queue.lease(&asset).await.unwrap().is_none()).await;
+                signal(&heir, Signal::SIGTERM);
+                heir.wait().await.unwrap();
+            }
+            Heir::Delays => kept_back = Some(queue.next(StepSet::ALL).await.unwrap()),
+        }
+        publish_once_more(&fleet, &job_of("delta", &id, Lane::Fresh)).await;
+        let _worker = fleet.worker();
+        until(|| fleet.worker_logs().contains("outcome=")).await;
+        drop(kept_back);
+        until(|| !fleet.bench.sandbox.is_busy()).await;
+        let made = if heir == Heir::Takes { 1 } else { 2 };
+        assert_eq!(fleet.bench.asset(&id).made, made, "{mode} {heir:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

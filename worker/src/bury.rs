@@ -10,6 +10,7 @@ use crate::environment::Environment;
 use crate::handle::closing;
 use crate::lost::dead;
 use crate::settle::tell_end;
+use crate::step;
 
 /// How often messages that the broker gave up are looked for.
 const BURY: Duration = Duration::from_secs(5);
@@ -43,8 +44,13 @@ async fn bury_one(queue: &RabbitQueue, environment: &Environment) -> Result<bool
                 "burial", run_id = %job.run_id, step = job.step.name(), trace_id = job.trace_id()
             );
             let published = job.created_at;
-            let settling =
-                async { closing(environment, dead(&environment.settings, job, Timestamp::now())).await };
+            let settling = async {
+                let settlement = dead(&environment.settings, job, Timestamp::now());
+                if let Settlement::Wait { job, .. } = &settlement {
+                    step::keep(environment, job).await;
+                }
+                closing(environment, settlement).await
+            };
             let settlement = settling.instrument(span).await;
             let ended = match &settlement {
                 Settlement::Fail { event, .. } => Some(event.outcome.clone()),

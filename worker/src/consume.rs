@@ -19,6 +19,7 @@ use crate::handle::handle;
 use crate::lost::put_off;
 use crate::probe::{Evidence, Probed};
 use crate::solitude::Solitude;
+use crate::step;
 
 /// How long to wait after the queue failed.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
@@ -194,6 +195,9 @@ impl Lane {
     }
 
     async fn put_off(&self, delivery: Delivery) {
+        if delivery.redelivered {
+            step::keep(&self.environment, &delivery.job).await;
+        }
         let settlement = put_off(&self.environment.settings, delivery.job.clone(), delivery.redelivered);
         if let Err(error) = self.environment.queue.settle(delivery, settlement).await {
             tracing::warn!(%error, "cannot put a job off; it comes back");

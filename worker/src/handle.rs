@@ -124,6 +124,7 @@ async fn settlement(
     if redelivered {
         job.suspect_now();
         if guard_stands(Guard::SuspectWait) {
+            step::keep(environment, &job).await;
             return lost(settings, job);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A request without an answer may land long after its step ended. Its own job outwaits it, but another job of the same
 //! asset knows nothing of it. So the lease stays taken for as long as the job itself waits, for all workers alike. It is
-//! lost with the process.
+//! lost with the process, and the next worker that gets the job takes it anew.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,8 +30,9 @@ pub struct Leases {
 struct Kept {
     lease: Lease,
     until: Instant,
-    /// The job that was submitted under it and may save under it; `None`: nobody may go on.
-    job: Option<JobId>,
+    /// The job that may take it over, and from when on: before, a request of it may still land.
+    job: JobId,
+    from: Instant,
 }
 
 /// A lease for the time of a step. Dropped before the step's result is known, it is kept: a request may be under way.
@@ -43,6 +44,8 @@ pub struct Held {
     lease: Option<Lease>,
     /// How long a request of this step may still land after it was given up.
     doubt: Duration,
+    /// How much longer the asset is then kept for this job alone.
+    own: Duration,
     /// Until when the asset is kept for this job, should it not end here.
     reserved: Option<Instant>,
 }
@@ -77,13 +80,14 @@ impl Leases {
     }
 
     fn remove(&self, asset: &AssetId, job: &JobId) -> Option<Kept> {
-        let mut kept = self.lock();
-        if kept.get(asset)?.job.as_ref() == Some(job) { kept.remove(asset) } else { None }
+        let mut all = self.lock();
+        let kept = all.get(asset)?;
+        if kept.job == *job && kept.from <= Instant::now() { all.remove(asset) } else { None }
     }
 
     fn hold(&self, job: &Job, lease: Lease, reserved: Option<Instant>, doubt: Duration) -> Held {
         let (leases, asset, job) = (self.clone(), job.asset_id.clone(), job.job_id.clone());
-        Held { leases, asset, job, lease: Some(lease), doubt, reserved }
+        Held { leases, asset, job, lease: Some(lease), doubt, own: Duration::ZERO, reserved }
     }
 
     fn keep(&self, asset: &AssetId, kept: Kept) {
@@ -127,6 +131,17 @@ impl Held {
         self.reserved = Some(Instant::now() + time);
     }
 
+    /// Keeps the asset for this job for this much longer than a request of the step may land: only this job knows where
+    /// to look for what it did.
+    pub fn keep_own(&mut self, time: Duration) {
+        self.own = time;
+    }
+
+    /// Ends with the step, and keeps the asset from every job for this much longer.
+    pub fn end_after(mut self, time: Duration) {
+        (self.doubt, self.own) = (time, Duration::ZERO);
+    }
+
     /// Ends with the step: gives the lease back, unless the asset is reserved or a request of the step may still land.
     pub fn end(mut self, result: &Result<StepEnd, StepError>) {
         if matches!(result, Err(StepError::UnknownOutcome(_))) {
@@ -135,7 +150,7 @@ impl Held {
         let lease = self.lease.take();
         let is_over = matches!(result, Ok(StepEnd::Ended(_)));
         if let (Some(lease), Some(until), false) = (lease, self.reserved, is_over) {
-            self.leases.keep(&self.asset, Kept { lease, until, job: Some(self.job.clone()) });
+            self.leases.keep(&self.asset, Kept { lease, until, job: self.job.clone(), from: Instant::now() });
         }
     }
 }
@@ -143,7 +158,9 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
-            self.leases.keep(&self.asset, Kept { lease, until: Instant::now() + self.doubt, job: None });
+            let from = Instant::now() + self.doubt;
+            let kept = Kept { lease, until: from + self.own, job: self.job.clone(), from };
+            self.leases.keep(&self.asset, kept);
         }
     }
 }
@@ -203,6 +220,23 @@ mod tests {
         tokio::time::sleep(DOUBT + Duration::from_secs(1)).await;
         scene.take(&other).await.unwrap().end(&Ok(StepEnd::Next(Step::Transfer)));
         assert!(scene.take(&one).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_job_alone_may_find_keeps_its_asset_for_it_once_its_request_cannot_land_any_more() {
+        let scene = Scene::new().await;
+        let (save, other) = (job("one", Step::Save), job("other", Step::Save));
+        let mut held = scene.take(&save).await.unwrap();
+        held.keep_own(DOUBT);
+        held.end(&lost_answer());
+        assert!(scene.take(&save).await.is_none());
+        tokio::time::sleep(DOUBT + Duration::from_secs(1)).await;
+        assert!(scene.take(&other).await.is_none());
+        scene.take(&save).await.unwrap().end_after(DOUBT);
+        assert!(scene.take(&other).await.is_none());
+        assert!(scene.leases.release(&save.asset_id, &save.job_id).is_none());
+        tokio::time::sleep(DOUBT + Duration::from_secs(1)).await;
+        assert!(scene.take(&other).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]

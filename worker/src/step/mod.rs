@@ -10,16 +10,23 @@ mod save;
 mod submit;
 mod transfer;
 
+use std::time::Duration;
+
 use common::config::OutputMode;
 use common::fault;
 use common::job::{Job, Step};
 use common::marker::{Marker, Status};
 use common::outcome::{Failure, FailureClass, Outcome, Reason};
+use common::queue::QueueError;
 
 use crate::doubt;
 use crate::environment::Environment;
 use crate::error::StepError;
 use crate::leases::Held;
+
+/// How often, and how long apart, the lease of a dead worker is tried for.
+const KEEP_TRIES: u32 = 5;
+const KEEP_PAUSE: Duration = Duration::from_millis(200);
 
 /// How a step ended, short of an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,12 +66,37 @@ impl StepEnd {
 /// The asset's lease for the effects of this step; the end of the step where another job has it. What that job does, or
 /// did without an answer, this one does not know: it goes on as suspect.
 async fn lease(environment: &Environment, job: &mut Job) -> Result<Result<Held, StepEnd>, StepError> {
-    let kept = doubt::kept(&environment.settings, job.step);
-    let Some(held) = environment.leases.take(environment.queue.as_ref(), job, kept).await? else {
+    let Some(held) = take(environment, job).await? else {
         job.suspect_now();
         return Ok(Err(StepEnd::NotYet(Wait::Moment)));
     };
     Ok(Ok(held))
+}
+
+async fn take(environment: &Environment, job: &Job) -> Result<Option<Held>, QueueError> {
+    let settings = &environment.settings;
+    let kept = doubt::kept(settings, job.step);
+    let mut held = environment.leases.take(environment.queue.as_ref(), job, kept).await?;
+    if let Some(held) = &mut held
+        && job.step == Step::Save
+        && environment.mode(job) == OutputMode::Copy
+    {
+        // Nothing but the listing shows the job its copy, and the original shows nothing to others before that.
+        held.keep_own(settings.index_lag + kept);
+    }
+    Ok(held)
+}
+
+/// Keeps the asset for a job whose worker died and lost the lease: for as long as after a request without an answer.
+pub(crate) async fn keep(environment: &Environment, job: &Job) {
+    for _ in 0..KEEP_TRIES {
+        match take(environment, job).await {
+            // The broker may deliver the job before it has noticed that the lease is free.
+            Ok(None) => tokio::time::sleep(KEEP_PAUSE).await,
+            // Dropped before anything is known of the job's requests, the lease is kept.
+            Ok(Some(_)) | Err(_) => return,
+        }
+    }
 }
 
 /// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.

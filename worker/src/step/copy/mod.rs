@@ -46,7 +46,12 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
         Err(end) => return Ok(end),
     };
     let result = under_lease(&environment.under(held.permission()), job, &import, &files, &held).await;
-    held.end(&result);
+    if matches!(result, Ok(StepEnd::Ended(Outcome::Watermarked { .. } | Outcome::AwaitingApproval))) {
+        // The marker that ties the original to its copy was written, and may not show yet.
+        held.end_after(environment.settings.index_lag);
+    } else {
+        held.end(&result);
+    }
     result
 }
 
