@@ -95,11 +95,12 @@ fn rate_limit(headers: &HeaderMap, unsaid: &Unsaid) -> Vec<String> {
     let is_one =
         |name: &str| name.contains("ratelimit") || name.contains("rate-limit") || name == "retry-after";
     let limits = headers.iter().filter(|(name, _)| is_one(name.as_str())).take(MOST_LIMITS);
-    limits.map(|(name, value)| {
-        let value = unsaid.left_out(&String::from_utf8_lossy(value.as_bytes()));
-        format!("{name}: {}", excerpt(&value))
-    })
-    .collect()
+    limits
+        .map(|(name, value)| {
+            let value = unsaid.left_out(&String::from_utf8_lossy(value.as_bytes()));
+            format!("{name}: {}", excerpt(&value))
+        })
+        .collect()
 }
 
 /// What is not below the service's address is a link, whose very path may let anybody in.
