@@ -41,6 +41,8 @@ struct Portal {
     origin: Url,
     hold: Hold,
     registers: bool,
+    /// Whether storage refuses each part and quotes its signature.
+    quotes: bool,
     under_way: AtomicUsize,
     most_under_way: AtomicUsize,
     registered: Mutex<Vec<String>>,
@@ -54,8 +56,13 @@ async fn answer(State(portal): State<Arc<Portal>>, request: Request) -> Response
         "/api/upload/endpoint" => json(200, &format!("\"{}storage\"", portal.origin)),
         "/api/upload/init" => json(
             200,
-            r#"{"s3file":{"uploadid":"U","targetid":"T"},"s3_filename":"K","multipart_params":{"key":"K"}}"#,
+            r#"{"s3file":{"uploadid":"U","targetid":"T"},"s3_filename":"K","multipart_params":{"key":"K","x-amz-signature":"s3cr3t-s1gnature"}}"#,
         ),
+        "/storage" if portal.quotes => {
+            let signature =
+                body.split_once("s3cr3t").map(|(_, rest)| format!("s3cr3t{}", &rest[..10])).unwrap();
+            response(403, "application/xml", &format!("<SignatureProvided>{signature}</SignatureProvided>"))
+        }
         "/storage" => {
             let under_way = portal.under_way.fetch_add(1, Ordering::SeqCst) + 1;
             portal.most_under_way.fetch_max(under_way, Ordering::SeqCst);
@@ -76,12 +83,17 @@ async fn answer(State(portal): State<Arc<Portal>>, request: Request) -> Response
 }
 
 async fn portal(registers: bool, hold: Hold) -> (Arc<Portal>, Bynder) {
+    portal_that(registers, false, hold).await
+}
+
+async fn portal_that(registers: bool, quotes: bool, hold: Hold) -> (Arc<Portal>, Bynder) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let portal = Arc::new(Portal {
         origin: origin.clone(),
         hold,
         registers,
+        quotes,
         under_way: AtomicUsize::new(0),
         most_under_way: AtomicUsize::new(0),
         registered: Mutex::default(),
@@ -156,6 +168,14 @@ async fn a_refused_registration_ends_the_upload_and_waits_for_no_part() {
     let (_folder, file) = film(3).await;
     let ended = bynder.upload(&file, &film_name()).await;
     assert!(matches!(ended, Err(BynderError::NotFound { .. })), "{ended:?}");
+}
+
+#[tokio::test]
+async fn no_error_shows_the_signature_of_a_form_that_storage_quotes() {
+    let (_, bynder) = portal_that(true, true, Box::new(|_| Box::pin(async {}))).await;
+    let (_folder, file) = film(1).await;
+    let said = bynder.upload(&file, &film_name()).await.unwrap_err().to_string();
+    assert!(said.contains("<SignatureProvided>…</SignatureProvided>"), "{said}");
 }
 
 fn film_name() -> FileName {
