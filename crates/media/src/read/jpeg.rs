@@ -21,6 +21,7 @@ const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const ICC: &[u8] = b"ICC_PROFILE\0";
 const PHOTOSHOP: &[u8] = b"Photoshop 3.0\0";
 const JFIF: &[u8] = b"JFIF\0";
+const ADOBE: &[u8] = b"Adobe";
 
 /// What stands before the image data.
 #[derive(Debug, Default)]
@@ -31,6 +32,8 @@ struct Header {
     xmp: Vec<u8>,
     photoshop: Vec<u8>,
     icc: Vec<(u8, Vec<u8>)>,
+    /// Whether Adobe's segment is there: inks are stored inverted then.
+    is_adobe: bool,
 }
 
 #[derive(Debug)]
@@ -60,7 +63,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         dpi: header.dpi.or(tags.dpi),
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
         credits,
-        view: decode.then(|| view(file, &frame)),
+        view: decode.then(|| view(file, &frame, header.is_adobe)),
     })
 }
 
@@ -81,8 +84,7 @@ fn header(file: &mut impl Source) -> std::io::Result<Header> {
         file.read_exact(&mut length)?;
         let length = u16::from_be_bytes(length).saturating_sub(2);
         read += u64::from(length);
-        let is_wanted =
-            matches!(marker, 0xE0..=0xE2 | 0xED | 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF);
+        let is_wanted = matches!(marker, 0xE0..=0xE2 | 0xED | 0xEE | 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF);
         if is_wanted && read <= MOST_METADATA {
             let content = piece(file, length.into())?;
             header.take(marker, &content);
@@ -122,6 +124,7 @@ impl Header {
             (0xED, _) if content.starts_with(PHOTOSHOP) => {
                 self.photoshop.extend(&content[PHOTOSHOP.len()..]);
             }
+            (0xEE, _) if content.starts_with(ADOBE) => self.is_adobe = true,
             (0xC0..=0xCF, _) => self.frame = frame(marker, content),
             _ => {}
         }
@@ -165,15 +168,15 @@ impl Frame {
     }
 }
 
-fn view(mut file: impl Source, frame: &Frame) -> View {
+fn view(mut file: impl Source, frame: &Frame, is_adobe: bool) -> View {
     let needed = frame.memory();
     if needed > MOST_DECODED {
         return View::TooLarge { needed };
     }
-    decoded(&mut file).unwrap_or_else(View::Undecodable)
+    decoded(&mut file, is_adobe).unwrap_or_else(View::Undecodable)
 }
 
-fn decoded(file: &mut impl Source) -> Result<View, String> {
+fn decoded(file: &mut impl Source, is_adobe: bool) -> Result<View, String> {
     file.rewind().map_err(|error| error.to_string())?;
     let mut decoder = Decoder::new(file);
     decoder.set_max_decoding_buffer_size(usize::try_from(MOST_DECODED).unwrap_or(usize::MAX));
@@ -186,7 +189,9 @@ fn decoded(file: &mut impl Source) -> Result<View, String> {
         for (x, pixel) in (0..).zip(row.chunks_exact(format.pixel_bytes())) {
             let colour = match (format, pixel) {
                 (PixelFormat::CMYK32, [cyan, magenta, yellow, black]) => {
-                    of_inks([*cyan, *magenta, *yellow, *black])
+                    // The decoder turns each sample over.
+                    let inks = [*cyan, *magenta, *yellow, *black];
+                    of_inks(if is_adobe { inks.map(|ink| u8::MAX - ink) } else { inks })
                 }
                 (PixelFormat::L16, [low, high]) => {
                     colour(&[u16::from_ne_bytes([*low, *high]).to_be_bytes()[0]])

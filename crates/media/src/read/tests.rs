@@ -1,3 +1,5 @@
+mod jpeg;
+
 use std::io::Cursor;
 
 use common::check::Check;

@@ -56,7 +56,7 @@ pub(super) fn colour(samples: &[u8]) -> [u8; 3] {
     }
 }
 
-/// One pixel's colour, from the four inks as the darkness that is left.
+/// One pixel's colour, from the light that each of the four inks leaves.
 pub(super) fn of_inks([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     [cyan, magenta, yellow].map(|ink| scaled(ink, black))
 }

@@ -1,0 +1,116 @@
+//! JPEG files that no encoder at hand writes.
+
+use super::*;
+
+/// A JPEG of flat blocks, as many as a thumbnail has cells, with these stored samples in each.
+fn blocks<const COMPONENTS: usize>(
+    segments: &[&[u8]],
+    samples: impl Fn(usize, usize) -> [u8; COMPONENTS],
+) -> Vec<u8> {
+    let count = u8::try_from(COMPONENTS).unwrap();
+    let frame: Vec<u8> = (1..=count).flat_map(|component| [component, 0x11, 0]).collect();
+    let scan: Vec<u8> = (1..=count).flat_map(|component| [component, 0]).collect();
+    let mut file = vec![0xFF, 0xD8];
+    file.extend(segments.concat());
+    // A step of eight makes the first coefficient of a block the mean of its samples.
+    file.extend(segment(0xDB, &[&[0][..], &[8; 64]].concat()));
+    file.extend(segment(0xC0, &[&[8, 0, 128, 0, 128, count], frame.as_slice()].concat()));
+    // Codes of four bits for the lengths of differences, and one of a single bit: nothing else is in the block.
+    file.extend(segment(
+        0xC4,
+        &[&[0, 0, 0, 0, 12][..], &[0; 12], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]].concat(),
+    ));
+    file.extend(segment(0xC4, &[&[0x10, 1][..], &[0; 15], &[0]].concat()));
+    file.extend(segment(0xDA, &[&[count], scan.as_slice(), &[0, 63, 0]].concat()));
+    let mut bits = Vec::new();
+    let mut before = [128_i32; COMPONENTS];
+    for block in 0..256 {
+        for (before, sample) in before.iter_mut().zip(samples(block % 16, block / 16)) {
+            let difference = i32::from(sample) - *before;
+            *before = sample.into();
+            let length = 32 - difference.unsigned_abs().leading_zeros();
+            let value = if difference < 0 { difference + (1 << length) - 1 } else { difference };
+            bits.extend((0..4).rev().map(|bit| length >> bit & 1 == 1));
+            bits.extend((0..length).rev().map(|bit| value >> bit & 1 == 1));
+            bits.push(false);
+        }
+    }
+    bits.resize(bits.len().next_multiple_of(8), true);
+    for bits in bits.chunks(8) {
+        let byte = bits.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit));
+        file.push(byte);
+        if byte == 0xFF {
+            file.push(0);
+        }
+    }
+    file.extend([0xFF, 0xD9]);
+    file
+}
+
+fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len() + 2).unwrap().to_be_bytes();
+    [&[0xFF, marker][..], &length, content].concat()
+}
+
+fn adobe(transform: u8) -> Vec<u8> {
+    segment(0xEE, &[b"Adobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat())
+}
+
+/// What light is left by the inks of a picture without black ink.
+fn light(x: usize, y: usize) -> [u8; 4] {
+    let shade = |value: usize| u8::try_from(value).unwrap();
+    [shade(x * 16), shade(y * 12 + 20), shade((x + y) * 8), 255]
+}
+
+fn mirrored(x: usize, y: usize) -> [u8; 4] {
+    light(15 - x, y)
+}
+
+/// The inks as Adobe's YCCK stores them.
+fn ycck([red, green, blue, black]: [u8; 4]) -> [u8; 4] {
+    let [red, green, blue] = [red, green, blue].map(|light| i32::from(u8::MAX - light));
+    let luma = (299 * red + 587 * green + 114 * blue) / 1000;
+    let stored = [luma, 128 + (blue - luma) * 1000 / 1772, 128 + (red - luma) * 1000 / 1402];
+    let [luma, blueness, redness] = stored.map(|value| u8::try_from(value.clamp(0, 255)).unwrap());
+    [luma, blueness, redness, black]
+}
+
+fn failed(original: &[u8], result: &[u8]) -> Vec<Check> {
+    match checked(original, result) {
+        Ok(_) => Vec::new(),
+        Err(BadResult::Differs(differences)) => {
+            differences.iter().map(|difference| difference.check).collect()
+        }
+        Err(bad) => panic!("{bad}"),
+    }
+}
+
+#[test]
+fn inks_show_the_light_that_they_leave_however_they_are_stored() {
+    let colours = image::RgbImage::from_fn(128, 128, |x, y| {
+        let [red, green, blue, _] = light(x as usize / 8, y as usize / 8);
+        image::Rgb([red, green, blue])
+    });
+    let colours = encoded(&colours, 95);
+    let inks = |x, y| light(x, y).map(|light| u8::MAX - light);
+    let stored =
+        [blocks(&[&adobe(0)], light), blocks(&[&adobe(2)], |x, y| ycck(light(x, y))), blocks(&[], inks)];
+    for (number, stored) in stored.iter().enumerate() {
+        let similarity = similarity(&colours, stored);
+        assert!(similarity > 0.99, "{number}: {similarity}");
+    }
+}
+
+#[test]
+fn another_picture_is_found_in_inks_without_black() {
+    let original = blocks(&[&adobe(0)], light);
+    for other in [blocks(&[&adobe(0)], mirrored), blocks(&[&adobe(0)], |_, _| [255; 4])] {
+        assert_eq!(failed(&original, &other), [Check::SamePicture]);
+    }
+}
+
+#[test]
+fn inks_that_lost_the_segment_by_which_they_are_inverted_are_a_negative() {
+    let (original, result) = (blocks(&[&adobe(0)], light), blocks(&[], light));
+    assert_eq!(failed(&original, &result), [Check::SamePicture]);
+}
