@@ -117,6 +117,24 @@ mod tests {
     }
 
     #[test]
+    fn a_type_or_size_that_the_original_does_not_show_is_not_checked() {
+        let result = facts(2, 9, Some("image/png"), Some((3, 2)));
+        let table = [
+            (facts(1, 10, None, None), vec![Check::MediaType, Check::PixelSize]),
+            (facts(1, 10, None, Some((3, 2))), vec![Check::MediaType]),
+            (facts(1, 10, Some("image/png"), None), vec![Check::PixelSize]),
+        ];
+        let checks = Checks { made: [Check::MediaType, Check::PixelSize].into(), ..Checks::default() };
+        for (original, wanted) in table {
+            let unchecked = check_result(&original, &result, &checks).unwrap();
+            let found: Vec<_> = unchecked.iter().map(|unchecked| unchecked.check).collect();
+            assert_eq!(found, wanted, "{original:?}");
+        }
+        let film = facts(1, 10, Some("video/mp4"), None);
+        assert_eq!(check_result(&film, &facts(2, 9, Some("video/mp4"), None), &checks), Ok(Vec::new()));
+    }
+
+    #[test]
     fn a_check_that_is_switched_off_finds_nothing() {
         let original = facts(1, 10, Some("image/png"), Some((3, 2)));
         let result = facts(2, 9, Some("image/png"), Some((2, 3)));

@@ -88,12 +88,19 @@ fn same<T: PartialEq>(original: &T, result: &T, show: impl Fn(&T) -> String) -> 
 }
 
 fn media_type(original: &FileFacts, result: &FileFacts) -> Finding {
+    if original.media_type.is_none() {
+        return Finding::Impossible("the original is of no known type".to_owned());
+    }
     same(&original.media_type, &result.media_type, |media_type| {
         media_type.as_ref().map_or_else(|| "no known type".to_owned(), |name| format!("the type {name}"))
     })
 }
 
 fn pixel_size(original: &FileFacts, result: &FileFacts) -> Finding {
+    let is_picture = original.media_type.as_ref().is_some_and(|name| name.starts_with("image/"));
+    if original.pixels.is_none() && (is_picture || result.pixels.is_some()) {
+        return Finding::Impossible("the original has no readable size".to_owned());
+    }
     same(&original.pixels, &result.pixels, |pixels| match pixels {
         Some((width, height)) => format!("{width} × {height} pixels"),
         None => "no readable size".to_owned(),

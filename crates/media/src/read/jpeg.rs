@@ -67,6 +67,12 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
     })
 }
 
+/// Width and height by the frame header.
+pub(super) fn pixels(mut file: impl Source) -> Option<(u32, u32)> {
+    let frame = header(&mut file).ok()?.frame?;
+    Some((frame.width.into(), frame.height.into()))
+}
+
 fn header(file: &mut impl Source) -> std::io::Result<Header> {
     let mut header = Header::default();
     let mut read: u64 = 0;
@@ -95,17 +101,17 @@ fn header(file: &mut impl Source) -> std::io::Result<Header> {
     Ok(header)
 }
 
-/// The next marker; any number of fill bytes may stand before it.
+/// The next marker; fill bytes may stand before it, and bytes that belong nowhere, which every decoder steps over.
 fn marker(file: &mut impl Source) -> std::io::Result<u8> {
     let mut byte = [0];
-    file.read_exact(&mut byte)?;
-    if byte != [0xFF] {
-        return Err(std::io::Error::other("its segments do not follow each other"));
-    }
-    while byte == [0xFF] {
+    for _ in 0..MOST_METADATA {
+        let before = byte;
         file.read_exact(&mut byte)?;
+        if before == [0xFF] && !matches!(byte, [0 | 0xFF]) {
+            return Ok(byte[0]);
+        }
     }
-    Ok(byte[0])
+    Err(std::io::Error::other("its segments do not follow each other"))
 }
 
 impl Header {

@@ -60,7 +60,7 @@ impl Reading {
 /// Decoding takes memory and a processor: the caller bounds how many files are read at once.
 pub fn read(mut file: impl BufRead + Seek, checks: &Checks) -> Reading {
     let media_type = media_type(&mut file);
-    let pixels = pixels(&mut file);
+    let pixels = pixels(&mut file, media_type.as_deref());
     // A reader that stumbles over a malformed file must not stop the caller, nor call the file good.
     let content = catch_unwind(AssertUnwindSafe(|| content(file, media_type.as_deref(), checks)))
         .unwrap_or_else(|_panic| Content::Unreadable("its reader stumbled over it".to_owned()));
@@ -95,7 +95,10 @@ fn media_type(mut file: impl Source) -> Option<String> {
     infer::get(&start).map(|kind| kind.mime_type().to_owned())
 }
 
-fn pixels(mut file: impl Source) -> Option<(u32, u32)> {
+fn pixels(mut file: impl Source, media_type: Option<&str>) -> Option<(u32, u32)> {
+    if media_type == Some("image/jpeg") {
+        return jpeg::pixels(file);
+    }
     file.rewind().ok()?;
     let size = imagesize::reader_size(file).ok()?;
     Some((u32::try_from(size.width).ok()?, u32::try_from(size.height).ok()?))

@@ -19,8 +19,8 @@ fn facts_of(file: &[u8]) -> FileFacts {
 
 /// Unlike [`read`], it does not hide a panic.
 fn look_into(bytes: &[u8]) -> Content {
-    pixels(Cursor::new(bytes));
     let media_type = media_type(Cursor::new(bytes));
+    pixels(Cursor::new(bytes), media_type.as_deref());
     content(Cursor::new(bytes), media_type.as_deref(), &Checks::default())
 }
 

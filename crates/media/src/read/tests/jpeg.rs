@@ -114,3 +114,15 @@ fn inks_that_lost_the_segment_by_which_they_are_inverted_are_a_negative() {
     let (original, result) = (blocks(&[&adobe(0)], light), blocks(&[], light));
     assert_eq!(failed(&original, &result), [Check::SamePicture]);
 }
+
+#[test]
+fn bytes_between_segments_are_stepped_over() {
+    let adobe = adobe(0);
+    let clean = blocks(&[&adobe], light);
+    for junk in [&b"junk\0"[..], b"\xFF\0\0", b"\xFF\xFF"] {
+        let original = blocks(&[&adobe, junk], light);
+        assert_eq!(facts_of(&original).pixels, Some((128, 128)), "{junk:?}");
+        assert_eq!(checked(&original, &clean), Ok(Vec::new()), "{junk:?}");
+        assert_eq!(failed(&original, &blocks(&[&adobe], mirrored)), [Check::SamePicture], "{junk:?}");
+    }
+}
