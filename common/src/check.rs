@@ -32,7 +32,7 @@ pub enum Check {
     Duration,
     /// Width and height of a film's pictures.
     Resolution,
-    /// How many pages a PDF has.
+    /// How many pages a document has, or how many pictures follow each other in a file.
     Pages,
 }
 

@@ -41,7 +41,7 @@ pub struct ChecksSection {
     pub duration: bool,
     /// Width and height of a film's pictures.
     pub resolution: bool,
-    /// How many pages a PDF has.
+    /// How many pages a document has, or how many pictures follow each other in a file.
     pub pages: bool,
     /// Where files that failed a check are kept for a person to look at.
     pub keep_rejected_in: Option<PathBuf>,

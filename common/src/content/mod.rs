@@ -48,6 +48,9 @@ pub struct Picture {
     /// Who made it and who owns it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub credits: BTreeMap<Credit, String>,
+    /// How many pictures follow each other in it: frames of an animation, pages; `None` where they were not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<u64>,
     /// What it shows; `None` where nobody wanted to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<View>,

@@ -49,6 +49,8 @@
 
 mod checks;
 mod compare;
+#[cfg(test)]
+mod pairs;
 mod read;
 mod result;
 

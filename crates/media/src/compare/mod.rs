@@ -44,7 +44,7 @@ pub(super) fn concerns(check: Check, media_type: &str) -> bool {
         Check::Container | Check::Tracks | Check::Duration | Check::Resolution => {
             media_type.starts_with("video/")
         }
-        Check::Pages => media_type == "application/pdf",
+        Check::Pages => media_type == "application/pdf" || media_type.starts_with("image/"),
     }
 }
 
@@ -73,9 +73,12 @@ pub(super) fn compare(
         Check::Tracks => films(film::tracks),
         Check::Duration => films(film::duration),
         Check::Resolution => films(film::resolution),
-        Check::Pages => of_kind(original, result, pages, |original, result| {
-            same(original, result, |pages| format!("{pages} pages"))
-        }),
+        Check::Pages if matches!(original.content.as_deref(), Some(Content::Document { .. })) => {
+            of_kind(original, result, pages, |original, result| {
+                same(original, result, |pages| format!("{pages} pages"))
+            })
+        }
+        Check::Pages => pictures(picture::frames),
     }
 }
 

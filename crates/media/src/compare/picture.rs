@@ -56,6 +56,14 @@ pub(super) fn credits(original: &Picture, result: &Picture) -> Finding {
     Finding::Differs { original: original.join(", "), result: result.join(", ") }
 }
 
+pub(super) fn frames(original: &Picture, result: &Picture) -> Finding {
+    match (original.frames, result.frames) {
+        (Some(theirs), Some(ours)) => same(&theirs, &ours, |frames| format!("{frames} pictures or pages")),
+        (None, _) => Finding::Impossible("the original's pictures were not counted".to_owned()),
+        (Some(_), None) => Finding::Impossible("the result's pictures were not counted".to_owned()),
+    }
+}
+
 pub(super) fn view(original: &Picture, result: &Picture, least: f64) -> Finding {
     let theirs = match &original.view {
         None => return Finding::Impossible("the original was not decoded".to_owned()),

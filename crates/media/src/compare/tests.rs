@@ -14,6 +14,7 @@ fn picture() -> Picture {
         dpi: Some((300, 300)),
         icc_profile: Some("sRGB (01)".to_owned()),
         credits: BTreeMap::from([(Credit::IptcByline, "Jo".to_owned())]),
+        frames: Some(3),
         view: Some(View::Thumbnail(gradient(1))),
     }
 }

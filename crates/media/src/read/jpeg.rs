@@ -63,6 +63,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         dpi: header.dpi.or(tags.dpi),
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
         credits,
+        frames: Some(1),
         view: decode.then(|| view(file, &frame, header.is_adobe)),
     })
 }

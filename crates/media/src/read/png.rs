@@ -8,7 +8,7 @@ use png::{BitDepth, ColorType, Decoder, Limits, Reader, Transformations, Unit};
 use super::credits::{self, Credits};
 use super::memory::{MOST_DECODED, MOST_METADATA};
 use super::thumbnail::{Shrinking, colour};
-use super::{Source, exif, picture};
+use super::{Source, exif, frames, picture};
 
 const XMP: &str = "XML:com.adobe.xmp";
 
@@ -36,7 +36,8 @@ const INTERLACED: [Pass; 7] = [
 ];
 const WHOLE: [Pass; 1] = [pass(0, 0, 1, 1)];
 
-pub(super) fn read(file: impl Source, decode: bool) -> Result<Picture, String> {
+pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, String> {
+    let frames = frames::of_png(&mut file);
     let limits = Limits { bytes: usize::try_from(MOST_DECODED).unwrap_or(usize::MAX) };
     let mut decoder = Decoder::new_with_limits(file, limits);
     decoder.set_transformations(Transformations::normalize_to_color8());
@@ -64,6 +65,7 @@ pub(super) fn read(file: impl Source, decode: bool) -> Result<Picture, String> {
         dpi: density.map(|density| (per_inch(density.xppu), per_inch(density.yppu))).or(tags.dpi),
         icc_profile: info.icc_profile.as_ref().map(|icc| picture::profile(icc)),
         credits,
+        frames,
         view,
     })
 }

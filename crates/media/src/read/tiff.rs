@@ -1,4 +1,4 @@
-//! TIFF: the tags of its first picture, and its strips or tiles one by one.
+//! TIFF: the tags of its first picture, its strips or tiles one by one, and the number of its pages.
 
 use std::io::{Read, Seek};
 
@@ -11,7 +11,7 @@ use tiff::tags::Tag;
 use super::credits::{self, Credits};
 use super::memory::{MOST_DECODED, MOST_METADATA};
 use super::thumbnail::{Shrinking, colour, of_inks};
-use super::{Source, exif, picture};
+use super::{Source, exif, frames, picture};
 
 const XMP: Tag = Tag::Unknown(700);
 const IPTC: Tag = Tag::Unknown(33723);
@@ -23,7 +23,8 @@ const ALPHA: [u16; 2] = [1, 2];
 /// The value of `PlanarConfiguration` for one plane a colour.
 const SEPARATE: u16 = 2;
 
-pub(super) fn read(file: impl Source, decode: bool) -> Result<Picture, String> {
+pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, String> {
+    let frames = frames::of_tiff(&mut file);
     let most = usize::try_from(MOST_DECODED).unwrap_or(usize::MAX);
     let mut limits = Limits::default();
     limits.decoding_buffer_size = most;
@@ -40,6 +41,7 @@ pub(super) fn read(file: impl Source, decode: bool) -> Result<Picture, String> {
         dpi: dpi(&mut decoder),
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
         credits: credits(&mut decoder),
+        frames,
         view: decode.then(|| view(&mut decoder)),
     })
 }

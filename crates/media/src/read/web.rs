@@ -1,4 +1,4 @@
-//! GIF and WebP: pictures for web pages, small enough to be decoded whole. Of a moving one, the first picture counts.
+//! GIF and WebP: pictures for web pages, small enough to be decoded whole. Of a moving one, the first picture is looked at.
 
 use std::io::{BufRead, Seek};
 
@@ -8,13 +8,22 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, L
 use super::credits;
 use super::memory::MOST_DECODED;
 use super::thumbnail::{Shrinking, colour};
-use super::{Source, exif, picture};
+use super::{Source, exif, frames, picture};
 
-pub(super) fn read(file: impl Source, format: ImageFormat, decode: bool) -> Result<Picture, String> {
-    opened(file, format, decode).map_err(|error| error.to_string())
+pub(super) fn read(mut file: impl Source, format: ImageFormat, decode: bool) -> Result<Picture, String> {
+    let frames = match format {
+        ImageFormat::Gif => frames::of_gif(&mut file),
+        _ => frames::of_webp(&mut file),
+    };
+    opened(file, format, frames, decode).map_err(|error| error.to_string())
 }
 
-fn opened(file: impl BufRead + Seek, format: ImageFormat, decode: bool) -> ImageResult<Picture> {
+fn opened(
+    file: impl BufRead + Seek,
+    format: ImageFormat,
+    frames: Option<u64>,
+    decode: bool,
+) -> ImageResult<Picture> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_DECODED);
     let mut reader = ImageReader::with_format(file, format);
@@ -32,6 +41,7 @@ fn opened(file: impl BufRead + Seek, format: ImageFormat, decode: bool) -> Image
         dpi: tags.dpi,
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
         credits,
+        frames,
         view: decode.then(|| view(decoder)),
     })
 }

@@ -1,0 +1,39 @@
+//! Pairs of original and result, made here, and the verdict on each.
+
+mod frames;
+
+use std::io::Cursor;
+
+use common::check::Check;
+use common::hash::{ContentHash, FileFacts};
+use image::{Rgba, RgbaImage};
+
+use crate::checks::Checks;
+use crate::read::read;
+use crate::result::{BadResult, check_result};
+
+fn facts(file: &[u8]) -> FileFacts {
+    read(Cursor::new(file), &Checks::default()).into_facts(ContentHash::of(file).unwrap(), file.len() as u64)
+}
+
+/// The checks that fail, and those that cannot be made.
+fn verdict(original: &[u8], result: &[u8]) -> (Vec<Check>, Vec<Check>) {
+    match check_result(&facts(original), &facts(result), &Checks::default()) {
+        Ok(unchecked) => (Vec::new(), unchecked.into_iter().map(|unchecked| unchecked.check).collect()),
+        Err(BadResult::Differs(differences)) => {
+            differences.iter().for_each(|difference| println!("{difference}"));
+            (differences.into_iter().map(|difference| difference.check).collect(), Vec::new())
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn accepted(original: &[u8], result: &[u8]) -> bool {
+    verdict(original, result) == (Vec::new(), Vec::new())
+}
+
+/// A landscape of colours.
+fn painting(width: u32, height: u32) -> RgbaImage {
+    let shade = |at: u32, of: u32| u8::try_from(at * 255 / of).unwrap();
+    RgbaImage::from_fn(width, height, |x, y| Rgba([shade(x, width), shade(y, height), 90, 255]))
+}
