@@ -112,6 +112,16 @@ fn the_example_and_the_demos_configuration_are_read() {
 }
 
 #[test]
+fn a_killed_worker_holds_up_no_job_of_the_demo_longer_than_its_last_rung() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), document("deploy/demo/connector.toml")).unwrap();
+    let config = common::config::Config::load(Some(file.path()), &[]).unwrap().config;
+    let last = config.queue.rungs.last().unwrap().0;
+    assert!(config.imatag.wire().unwrap().submit_patience() < last);
+    assert!(config.worker.request_timeout.0 < last);
+}
+
+#[test]
 fn plain_amqp_is_allowed_where_it_is_used_and_its_network_is_internal() {
     for name in &COMPOSITIONS[..2] {
         let text = document(name);
