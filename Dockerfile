@@ -6,7 +6,8 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target,sharing=locked \
     cargo build --release --locked -p connector -p producer -p worker -p sandbox \
-    && mkdir -p /out/connector /out/sandbox /out/state /out/spool \
+    && mkdir -p /out/connector /out/sandbox \
+    && mkdir -p -m 700 /out/lib/connector /out/spool/connector \
     && cp target/release/connector target/release/producer target/release/worker /out/connector/ \
     && cp target/release/sandbox /out/sandbox/
 
@@ -34,9 +35,10 @@ LABEL org.opencontainers.image.title="bynder-imatag-connector" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build /out/connector/ /usr/local/bin/
-# A new volume takes over the owner of the folder it is mounted on.
-COPY --from=build --chown=65532:65532 /out/state /var/lib/connector
-COPY --from=build --chown=65532:65532 /out/spool /var/spool/connector
+# A new volume takes over owner and mode of the folder it is mounted on. COPY keeps the mode of
+# what is in its source, and not that of the source itself.
+COPY --from=build --chown=65532:65532 /out/lib/ /var/lib/
+COPY --from=build --chown=65532:65532 /out/spool/ /var/spool/
 WORKDIR /etc/connector
 USER 65532:65532
 EXPOSE 9090
