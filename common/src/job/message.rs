@@ -20,8 +20,8 @@ pub enum MessageError {
     /// Not JSON, or not a job.
     #[error("not a job: {}", of_json(.0))]
     Malformed(#[from] serde_json::Error),
-    /// Larger than [`MOST_MESSAGE_BYTES`].
-    #[error("a message of {0} bytes is larger than the {MOST_MESSAGE_BYTES} allowed")]
+    /// Larger than [`MOST_MESSAGE_BYTES`], or, for a failed job and an outcome, four times that.
+    #[error("a message of {0} bytes is larger than any that this release writes")]
     TooLarge(usize),
 }
 

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::super::QueueError;
 use super::RabbitQueue;
 use super::link::{ANSWER, answered};
-use super::message::properties;
+use super::message::{properties, small};
 use super::publisher::Message;
 use super::topology::Topology;
 use crate::budget::{Beat, Budget, OperatorPause};
@@ -112,7 +112,7 @@ impl RabbitQueue {
 
     /// Takes in an announcement; another egress group's says only what its member has in hand.
     fn hear(&self, budget: &Budget, is_of_group: bool, body: &[u8]) {
-        match serde_json::from_slice::<Beat>(body) {
+        match small::<Beat>(body) {
             Ok(beat) => {
                 self.crew.heard(&beat);
                 if is_of_group {
@@ -213,7 +213,7 @@ impl RabbitQueue {
 /// A person's pause as its message has it; one that cannot be read is a pause all the same.
 pub(super) fn pause_in(message: &[u8]) -> OperatorPause {
     let unreadable = |_| OperatorPause { since: jiff::Timestamp::UNIX_EPOCH, reason: None };
-    serde_json::from_slice(message).unwrap_or_else(unreadable)
+    small(message).unwrap_or_else(unreadable)
 }
 
 /// Whether a queue holds a message. Looking does not take it, so nobody else finds it missing meanwhile.

@@ -3,14 +3,17 @@
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::asset::AssetId;
-use crate::job::{Job, JobId, MESSAGE_VERSION, MessageError, RunId};
+use crate::job::{Job, JobId, MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError, RunId};
 use crate::outcome::OutcomeEvent;
 
 /// The most of an unreadable message that is kept for a person to look at, in bytes.
 const MOST_KEPT: usize = 4096;
+/// The largest outcome or failed job: a job, and what became of it.
+const MOST_RECORD_BYTES: usize = 4 * MOST_MESSAGE_BYTES;
 /// Persistent: dead-lettering keeps a message's own mode, also in quorum queues.
 const PERSISTENT: u8 = 2;
 
@@ -48,12 +51,24 @@ fn versioned<T: Serialize>(content: &T) -> Result<Vec<u8>, MessageError> {
     Ok(serde_json::to_vec(&Envelope { v: MESSAGE_VERSION, content })?)
 }
 
+/// Reads a message about the fleet, which anybody with access to the broker may have written.
+pub(super) fn small<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MessageError> {
+    bounded(body, MOST_MESSAGE_BYTES)
+}
+
+fn bounded<'a, T: Deserialize<'a>>(body: &'a [u8], most: usize) -> Result<T, MessageError> {
+    if body.len() > most {
+        return Err(MessageError::TooLarge(body.len()));
+    }
+    Ok(serde_json::from_slice(body)?)
+}
+
 fn unversioned<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MessageError> {
-    let Version { v } = serde_json::from_slice(body)?;
+    let Version { v } = bounded(body, MOST_RECORD_BYTES)?;
     if v != MESSAGE_VERSION {
         return Err(MessageError::UnknownVersion(v));
     }
-    Ok(serde_json::from_slice(body)?)
+    bounded(body, MOST_RECORD_BYTES)
 }
 
 /// Writes an outcome event.
@@ -79,6 +94,18 @@ pub(super) struct Failed {
     pub(super) unreadable: Option<String>,
 }
 
+/// What a message says of itself that is no job. The rest of it takes no memory, however large it is.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Loose<'a> {
+    #[serde(borrow, rename = "job_id")]
+    job: Option<&'a RawValue>,
+    #[serde(borrow, rename = "run_id")]
+    run: Option<&'a RawValue>,
+    #[serde(borrow, rename = "asset_id")]
+    asset: Option<&'a RawValue>,
+}
+
 impl Failed {
     pub(super) fn encode(&self) -> Result<Vec<u8>, MessageError> {
         versioned(self)
@@ -90,14 +117,14 @@ impl Failed {
 
     /// The record of a message that is no job this release can read. Whatever can be told of it is.
     pub(super) fn unreadable(body: &[u8], message_id: Option<&str>, error: &MessageError) -> Self {
-        let loose: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-        let text = |key: &str| loose.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+        let loose: Loose<'_> = serde_json::from_slice(body).unwrap_or_default();
+        let text = |value: Option<&RawValue>| serde_json::from_str::<String>(value?.get()).ok();
         let anonymous = || hex::encode(&Sha256::digest(body)[..16]);
-        let job_id = message_id.map(str::to_owned).or_else(|| text("job_id")).unwrap_or_else(anonymous);
-        let asset_id = text("asset_id").and_then(|id| id.parse().ok()).unwrap_or_else(AssetId::unknown);
+        let job_id = message_id.map(str::to_owned).or_else(|| text(loose.job)).unwrap_or_else(anonymous);
+        let asset_id = text(loose.asset).and_then(|id| id.parse().ok()).unwrap_or_else(AssetId::unknown);
         let reason = format!("{error}; the message stands with the failed job");
         let job_id = JobId(job_id.chars().take(64).collect());
-        let run_id = RunId(text("run_id").unwrap_or_default().chars().take(64).collect());
+        let run_id = RunId(text(loose.run).unwrap_or_default().chars().take(64).collect());
         let event = OutcomeEvent::of_unreadable(job_id, run_id, asset_id, reason);
         let kept = String::from_utf8_lossy(&body[..body.len().min(MOST_KEPT)]).into_owned();
         Self { event, job: None, unreadable: Some(kept) }
@@ -116,7 +143,23 @@ mod tests {
         let nothing = Failed::unreadable(&[0xFF; 9000], Some("m"), &MessageError::TooLarge(9000));
         assert_eq!((nothing.event.job_id.0.as_str(), nothing.event.asset_id.as_str()), ("m", "unknown"));
         assert!(nothing.encode().unwrap().len() < 64 * 1024);
+        let others = Failed::unreadable(
+            br#"{"asset_id":7,"job_id":"j","x":[{"":0}]}"#,
+            None,
+            &MessageError::TooLarge(9),
+        );
+        assert_eq!((others.event.job_id.0.as_str(), others.event.asset_id.as_str()), ("j", "unknown"));
         let again = Failed::decode(&nothing.encode().unwrap()).unwrap();
         assert_eq!(again.event, nothing.event);
+    }
+
+    #[test]
+    fn what_is_larger_than_any_honest_message_is_not_read() {
+        let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2)).into_bytes();
+        assert!(small::<String>(&text(MOST_MESSAGE_BYTES)).is_ok());
+        assert!(matches!(small::<String>(&text(MOST_MESSAGE_BYTES + 1)), Err(MessageError::TooLarge(_))));
+        assert!(matches!(decode_event(&text(MOST_RECORD_BYTES)), Err(MessageError::Malformed(_))));
+        assert!(matches!(decode_event(&text(MOST_RECORD_BYTES + 1)), Err(MessageError::TooLarge(_))));
+        assert!(matches!(Failed::decode(&text(MOST_RECORD_BYTES + 1)), Err(MessageError::TooLarge(_))));
     }
 }

@@ -13,7 +13,7 @@ use super::RabbitQueue;
 use super::intake::Taken;
 use super::lease::take_exclusively;
 use super::link::{ANSWER, answered};
-use super::message::{decode_event, properties};
+use super::message::{decode_event, properties, small};
 use super::publisher::Message;
 use crate::ledger::{Ledger, QueueLook};
 
@@ -86,7 +86,7 @@ impl RabbitQueue {
             let got = answered(channel.basic_get(card, BasicGetOptions::default())).await?;
             // Closing the channel puts the card back.
             let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
-            Ok::<_, QueueError>(got.and_then(|got| serde_json::from_slice::<Card>(&got.delivery.data).ok()))
+            Ok::<_, QueueError>(got.and_then(|got| small::<Card>(&got.delivery.data).ok()))
         };
         match read.await {
             Ok(Some(card)) => {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::super::QueueError;
 use super::Settings;
 use super::link::{ANSWER, answered, open};
+use super::message::small;
 use super::topology::Topology;
 use crate::budget::{Beat, Timing};
 
@@ -50,7 +51,7 @@ pub async fn roll_call(settings: &Settings) -> Result<Vec<Member>, QueueError> {
     let until = Instant::now() + timing.beat * 3 / 2;
     let mut members = BTreeMap::new();
     while let Ok(Some(Ok(message))) = tokio::time::timeout_at(until, incoming.next()).await {
-        let beat = serde_json::from_slice::<Beat>(&message.data);
+        let beat = small::<Beat>(&message.data);
         let Some(beat) = beat.ok().filter(|_| message.routing_key == group) else { continue };
         if beat.leaving {
             members.remove(&beat.member);
