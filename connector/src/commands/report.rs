@@ -123,10 +123,15 @@ fn harmless(line: Line) -> Line {
     }
 }
 
+/// What has no width, and may be gone from a text by the time that a spreadsheet reads it.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+}
+
 /// A `'` before whatever could begin a formula, where a cell begins and behind each `;`.
 fn guarded(text: &str) -> String {
     let cells = text.split(';').map(|cell| {
-        let start = cell.trim_start_matches(|c: char| c.is_whitespace() || c == '"');
+        let start = cell.trim_start_matches(|c: char| c.is_whitespace() || c == '"' || is_invisible(c));
         if start.starts_with(FORMULA_STARTS) { format!("'{cell}") } else { cell.to_owned() }
     });
     cells.collect::<Vec<_>>().join(";")
@@ -176,6 +181,7 @@ mod tests {
             ("x;=cmd|' /C calc'!A0", "x;'=cmd|' /C calc'!A0"),
             ("x;\"＝1\";@A", "x;'\"＝1\";'@A"),
             ("\t=1", r"\u{9}=1"),
+            ("\u{feff}=1;\u{200b} -2", "'\u{feff}=1;'\u{200b} -2"),
             ("\r=1\n=2", r"\u{d}=1\u{a}=2"),
             ("lake = blue; 2-3", "lake = blue; 2-3"),
         ] {
