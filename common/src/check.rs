@@ -1,10 +1,13 @@
 //! The checks that a watermarked file must pass before Bynder is touched.
 
+use serde::{Deserialize, Serialize};
+
 /// How alike two pictures must be to count as the same, unless the configuration says otherwise.
 pub const USUAL_SIMILARITY: f64 = 0.98;
 
 /// One thing that must be the same in the original and in the result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Check {
     /// The kind of file by its first bytes.
     MediaType,

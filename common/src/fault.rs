@@ -41,6 +41,41 @@ pub fn poison(asset: &crate::asset::AssetId) {
     let _ = asset;
 }
 
+/// What a reader of files does wrong where a file asks for it by its last bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReaderFault {
+    /// It never ends.
+    Hang,
+    /// It aborts.
+    Abort,
+    /// It overflows its stack.
+    Overflow,
+    /// It takes all memory that it gets.
+    Fill,
+    /// It answers what is no answer.
+    Nonsense,
+    /// It answers without end.
+    Endless,
+    /// It ends in order, without an answer.
+    Leave,
+    /// It tries to reach other files and the network, and answers how that went.
+    Reach,
+}
+
+/// The fault that a file asks for: `reader-fault:` and its name, as the last line of the file.
+///
+/// The file has to be read from its beginning afterwards.
+#[inline]
+pub fn reader_fault(file: &std::fs::File) -> Option<ReaderFault> {
+    #[cfg(feature = "fault-injection")]
+    return injection::reader_fault(file);
+    #[cfg(not(feature = "fault-injection"))]
+    {
+        let _ = file;
+        None
+    }
+}
+
 /// By how much the budget's times are divided, so that a test need not wait for five minutes; 1 in a release build.
 #[inline]
 pub fn time_scale() -> u32 {
@@ -67,7 +102,7 @@ mod injection {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use super::Guard;
+    use super::{Guard, ReaderFault};
 
     static PASSED: AtomicU64 = AtomicU64::new(0);
     static CRASH_AT: LazyLock<Option<u64>> =
@@ -105,6 +140,25 @@ mod injection {
         if std::env::var("CONNECTOR_POISON").is_ok_and(|poison| poison == asset) {
             die();
         }
+    }
+
+    pub(super) fn reader_fault(file: &std::fs::File) -> Option<ReaderFault> {
+        use std::os::unix::fs::FileExt;
+        let mut end = [0; 32];
+        let start = file.metadata().ok()?.len().checked_sub(end.len() as u64)?;
+        file.read_exact_at(&mut end, start).ok()?;
+        let text = String::from_utf8_lossy(&end).into_owned();
+        Some(match text.rsplit_once("\nreader-fault:")?.1 {
+            "hang" => ReaderFault::Hang,
+            "abort" => ReaderFault::Abort,
+            "overflow" => ReaderFault::Overflow,
+            "fill" => ReaderFault::Fill,
+            "nonsense" => ReaderFault::Nonsense,
+            "endless" => ReaderFault::Endless,
+            "leave" => ReaderFault::Leave,
+            "reach" => ReaderFault::Reach,
+            _ => return None,
+        })
     }
 
     pub(super) fn time_scale() -> u32 {

@@ -24,6 +24,11 @@ use arguments::{Arguments, Command};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // A reader holds neither secrets nor settings.
+    if let Some(code) = media::reader::run_if_asked() {
+        return code;
+    }
+    program::without_core_dumps();
     let arguments = Arguments::parse();
     let (format, verbosity) = match (arguments.common.log_format(), &arguments.command) {
         // Lines for a program: then the log is what there is to see.

@@ -43,6 +43,7 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
         imatag,
         queue: Arc::new(queue.clone()),
         spool,
+        readers: worker::wiring::readers(config),
         budget: budget.clone(),
         leases: worker::leases::Leases::default(),
         breakers: worker::breaker::Breakers::for_wire(proven),

@@ -61,6 +61,7 @@ struct Sync {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    program::without_core_dumps();
     let arguments = Arguments::parse();
     let verbosity = match (arguments.common.log_format(), arguments.common.quiet) {
         (LogFormat::Text, true) => Verbosity::Trouble,

@@ -27,6 +27,7 @@ mod fleet_faults;
 mod fleet_guards;
 mod guards;
 mod harness;
+mod hostile;
 mod imatag_limits;
 mod large;
 mod limits;

@@ -15,6 +15,7 @@ use common::queue::JobQueue;
 use common::spool::Spool;
 use common::telemetry::Metrics;
 use media::Checks;
+use media::reader::Readers;
 
 use crate::approval::Approval;
 use crate::breaker::Breakers;
@@ -32,6 +33,8 @@ pub struct Environment {
     pub queue: Arc<dyn JobQueue>,
     /// Where files rest between the services.
     pub spool: Spool,
+    /// Who reads files.
+    pub readers: Readers,
     /// The portal's request budget; nothing is taken while it is paused.
     pub budget: Budget,
     /// The sole rights to assets that this process keeps beyond a step.

@@ -77,6 +77,11 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // A reader holds neither secrets nor settings.
+    if let Some(code) = media::reader::run_if_asked() {
+        return code;
+    }
+    program::without_core_dumps();
     let arguments = Arguments::parse();
     let format = match arguments.log_format {
         LogFormat::Text => telemetry::LogFormat::Text,
@@ -148,6 +153,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         imatag: imatag.under(permission),
         queue: Arc::new(queue.clone()),
         spool,
+        readers: crate::wiring::readers(config),
         budget: budget.clone(),
         leases: Leases::default(),
         breakers,

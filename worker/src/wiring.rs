@@ -6,6 +6,7 @@ use common::bynder::{Metaproperty as Definition, WrittenFields};
 use common::check::Check;
 use common::config::{ChecksSection, Config};
 use media::Checks;
+use media::reader::{Options, Readers};
 
 use crate::environment::{Metaproperty, Settings};
 
@@ -39,6 +40,12 @@ pub fn settings(config: &Config, fields: WrittenFields<'_>, definitions: Vec<Def
         longest_wait: config.worker.longest_wait.0,
         longest_hold: config.queue.longest_hold.0,
     }
+}
+
+/// Who reads files.
+pub fn readers(config: &Config) -> Readers {
+    let reader = &config.reader;
+    Readers::new(Options::of_this_program(reader.memory.as_u64(), reader.deadline.0))
 }
 
 /// The checks that the configuration switches on.

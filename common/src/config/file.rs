@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
 
-use super::{ChecksSection, Filters, QuietHours, SecretValue, Span, address};
+use super::{ChecksSection, Filters, QuietHours, ReaderSection, SecretValue, Span, address};
 use crate::imatag::Directory;
 use crate::marker::LegacyMeaning;
 
@@ -38,6 +38,9 @@ pub struct Config {
     /// Doing jobs.
     #[serde(default)]
     pub worker: WorkerSection,
+    /// How files are read.
+    #[serde(default)]
+    pub reader: ReaderSection,
     /// Waiting.
     #[serde(default)]
     pub queue: QueueSection,

@@ -10,6 +10,7 @@ mod layers;
 mod parse;
 mod proxies;
 mod quiet_hours;
+mod reader;
 mod rotate;
 mod schema;
 mod secret;
@@ -31,6 +32,7 @@ pub use file::{
 pub use filters::{DateRange, Exclude, Filters, read_moment};
 pub use layers::{Origin, Override};
 pub use quiet_hours::{Backlog, Day, QuietHours, TimeOfDay, Zone};
+pub use reader::ReaderSection;
 pub use rotate::rotate;
 pub use schema::schema;
 pub use secret::{Keys, SecretValue, encrypt, identity_file, keygen, read_text};

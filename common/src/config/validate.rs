@@ -38,6 +38,7 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     one_of("imatag", "api_key", config.imatag.api_key.is_some(), config.imatag.oauth.is_some())?;
     directories(&config.imatag)?;
     config.checks.validate()?;
+    config.reader.validate()?;
     rungs(&config.queue, config.worker.request_timeout.0)?;
     if !(1..=1024).contains(&config.worker.concurrency) {
         return Err(ConfigError::value("worker.concurrency", "must be from 1 to 1024"));

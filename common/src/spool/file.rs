@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::Stream;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::hash::ContentHash;
@@ -71,6 +73,23 @@ impl SpooledFile {
                 Ok(Some((piece, offset + length)))
             }
         })
+    }
+
+    /// A descriptor of its own for another process, that can do nothing but read, from the beginning.
+    ///
+    /// # Errors
+    /// The system's own, such as too many open files.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        let reopened = |file: &File| File::open(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let opened = match &self.content {
+            Content::Memory(held) => {
+                let file = File::from(memfd_create(c"spooled", MFdFlags::MFD_CLOEXEC)?);
+                file.write_all_at(held, 0)?;
+                reopened(&file)?
+            }
+            Content::Disk(file) => reopened(file)?,
+        };
+        Ok(opened.into())
     }
 
     /// A blocking reader over the whole file, for code that looks at headers.

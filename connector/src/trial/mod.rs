@@ -36,7 +36,9 @@ pub(crate) async fn run(common: &Common, trial: &Trial) -> Result<(), Failure> {
         wiring::imatag_before(&config, &Metrics::new(), Some(witness(&config, &transcript, common.json)?))?;
     let mut findings = Findings::default();
     let checks = worker::wiring::checks(&config.checks);
-    let mut way = Way { config: &config, checks, imatag: &imatag, findings: &mut findings, yes: trial.yes };
+    let readers = worker::wiring::readers(&config);
+    let mut way =
+        Way { config: &config, checks, readers, imatag: &imatag, findings: &mut findings, yes: trial.yes };
     let tried = way.go(&trial.file).await;
     if let (Ok(tried), Some(path)) = (&tried, &trial.keep) {
         keep(&tried.result, path)?;

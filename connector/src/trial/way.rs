@@ -15,6 +15,7 @@ use common::output;
 use common::spool::{Length, Spool, SpooledFile};
 use common::wiring;
 use futures::TryStreamExt;
+use media::reader::Readers;
 use media::{Checks, check_result};
 use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
@@ -30,6 +31,7 @@ const LOOK: Duration = Duration::from_secs(2);
 pub(super) struct Way<'a> {
     pub(super) config: &'a Config,
     pub(super) checks: Checks,
+    pub(super) readers: Readers,
     pub(super) imatag: &'a Imatag,
     pub(super) findings: &'a mut Findings,
     /// Submit without asking.
@@ -53,7 +55,7 @@ impl Way<'_> {
     pub(super) async fn go(&mut self, path: &Path) -> Result<Tried, Failure> {
         let spool = wiring::spool(self.config)?;
         let file = read(&spool, path).await?;
-        let facts = inspect::facts(&file, &self.checks).await.map_err(unexpected)?;
+        let facts = inspect::facts(&file, &self.checks, &self.readers).await.map_err(unexpected)?;
         // The same file again is the same trial: what was paid for is found, and not paid for twice.
         let asset: AssetId = format!("trial-{}", facts.sha256.short()).parse().map_err(unexpected)?;
         let before = self.find(&asset, &facts).await?;
@@ -203,7 +205,7 @@ impl Way<'_> {
     }
 
     async fn judge(&mut self, original: &FileFacts, result: &SpooledFile) -> Result<(), Failure> {
-        let facts = inspect::facts(result, &self.checks).await.map_err(unexpected)?;
+        let facts = inspect::facts(result, &self.checks, &self.readers).await.map_err(unexpected)?;
         match check_result(original, &facts, &self.checks) {
             Ok(unchecked) => {
                 for unchecked in unchecked {

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use common::check::{Check, USUAL_SIMILARITY};
+use serde::{Deserialize, Serialize};
 
 /// The checks that are switched on; all of them by default.
 ///
 /// What no check needs is not read: pictures are decoded for [`Check::SamePicture`] alone, documents parsed for
 /// [`Check::Pages`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checks {
     /// The checks to make.
     pub made: BTreeSet<Check>,

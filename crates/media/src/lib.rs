@@ -1,8 +1,8 @@
 //! Reads what a file is and what it shows, and compares two files: an original, and what was made of it.
 //!
 //! [`read`] looks into one file: its media type by its content, its size in pixels, and what pictures, films and
-//! documents state and show. A file that cannot be read is [`Content::Unreadable`] with the reason; a hostile one can still
-//! cost memory and time, as SECURITY.md says. Of a picture only a thumbnail is kept.
+//! documents state and show. A file that cannot be read is [`Content::Unreadable`] with the reason. Of a picture only a
+//! thumbnail is kept. A hostile file can cost memory and time: [`reader`] reads in child processes that bound both.
 //!
 //! [`FileFacts`], the main type, is a reading together with the file's hash and length: all that is remembered of a file
 //! when its bytes are gone. [`check_result`] compares the facts of two files by the [`Checks`] that are switched on.
@@ -52,6 +52,7 @@ mod compare;
 #[cfg(test)]
 mod pairs;
 mod read;
+pub mod reader;
 mod result;
 
 pub use checks::Checks;

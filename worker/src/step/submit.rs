@@ -56,7 +56,7 @@ async fn under_lease(environment: &Environment, job: &mut Job, lease: &Held) -> 
         Ok(file) => file,
         Err(end) => return Ok(end),
     };
-    let facts = inspect::facts(&file, &environment.settings.checks).await?;
+    let facts = inspect::facts(&file, &environment.settings.checks, &environment.readers).await?;
     job.effects.original = Some(facts.clone());
     let Some(name) = job.upload_name(facts.media_type.as_deref()) else {
         return Ok(transfer::unnamed(job));

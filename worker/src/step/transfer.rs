@@ -76,7 +76,7 @@ pub(super) async fn transfer_body(
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();
     let checks = &environment.settings.checks;
-    let result = inspect::facts(&file, checks).await?;
+    let result = inspect::facts(&file, checks, &environment.readers).await?;
     match check_result(&original, &result, checks) {
         Ok(unchecked) if unchecked.is_empty() => {}
         Ok(unchecked) => {

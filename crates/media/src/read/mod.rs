@@ -62,10 +62,18 @@ impl Reading {
 pub fn read(mut file: impl BufRead + Seek, checks: &Checks) -> Reading {
     let media_type = media_type(&mut file);
     let pixels = pixels(&mut file, media_type.as_deref());
-    // A reader that stumbles over a malformed file must not stop the caller, nor call the file good.
-    let content = catch_unwind(AssertUnwindSafe(|| content(file, media_type.as_deref(), checks)))
-        .unwrap_or_else(|_panic| Content::Unreadable("its reader stumbled over it".to_owned()));
+    let content = guarded_content(file, media_type.as_deref(), checks);
     Reading { media_type, pixels, content }
+}
+
+/// A reader that stumbles over a malformed file must not stop the caller, nor call the file good.
+pub(crate) fn guarded_content(
+    file: impl BufRead + Seek,
+    media_type: Option<&str>,
+    checks: &Checks,
+) -> Content {
+    catch_unwind(AssertUnwindSafe(|| content(file, media_type, checks)))
+        .unwrap_or_else(|_panic| Content::Unreadable("its reader stumbled over it".to_owned()))
 }
 
 fn content(mut file: impl Source, media_type: Option<&str>, checks: &Checks) -> Content {
@@ -89,14 +97,14 @@ fn content(mut file: impl Source, media_type: Option<&str>, checks: &Checks) -> 
     }
 }
 
-fn media_type(mut file: impl Source) -> Option<String> {
+pub(crate) fn media_type(mut file: impl BufRead + Seek) -> Option<String> {
     let mut start = Vec::new();
     file.rewind().ok()?;
     file.take(SIGNATURE_BYTES).read_to_end(&mut start).ok()?;
     infer::get(&start).map(|kind| kind.mime_type().to_owned())
 }
 
-fn pixels(mut file: impl Source, media_type: Option<&str>) -> Option<(u32, u32)> {
+pub(crate) fn pixels(mut file: impl BufRead + Seek, media_type: Option<&str>) -> Option<(u32, u32)> {
     if media_type == Some("image/jpeg") {
         return jpeg::pixels(file);
     }

@@ -1,0 +1,91 @@
+//! The child: takes one file after another from its parent, and answers.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufReader, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
+use serde::Serialize;
+
+use super::{ARGUMENT, MOST_REQUEST, READY, fault, limits};
+use crate::checks::Checks;
+use crate::read;
+
+/// Reads files if the program was started for that; `None` where it was not.
+///
+/// The first thing in `main`: nothing may be read, opened or started before.
+pub fn run_if_asked() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != ARGUMENT {
+        return None;
+    }
+    // The parent sees how the child ended, and nobody else is there to be told.
+    Some(if serve(arguments).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn serve(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
+    let mut number = || arguments.next()?.to_str()?.parse().ok();
+    let (Some(memory), Some(seconds)) = (number(), number()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    limits::enter(memory)?;
+    send_all(READY)?;
+    while let Some((checks, file)) = request()? {
+        limits::seconds_more(seconds)?;
+        answer(file.into(), &checks)?;
+    }
+    Ok(())
+}
+
+/// The next file and what is wanted of it; `None` where the parent wants nothing more.
+fn request() -> io::Result<Option<(Checks, OwnedFd)>> {
+    let (mut line, mut file) = (Vec::new(), None);
+    while line.last() != Some(&b'\n') {
+        let mut piece = [0; MOST_REQUEST];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let pieces = &mut [IoSliceMut::new(&mut piece)];
+        let received = recvmsg(io::stdin().as_fd(), pieces, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(files) = message {
+                file = files.last().or(file);
+            }
+        }
+        if received.bytes == 0 {
+            return Ok(None);
+        }
+        line.extend_from_slice(&piece[..received.bytes]);
+    }
+    let file = file.ok_or(io::ErrorKind::InvalidData)?;
+    Ok(Some((serde_json::from_slice(&line)?, file)))
+}
+
+/// Three lines, each as soon as it is known: what a file shows at its start is known even if the rest breaks the reader.
+fn answer(file: File, checks: &Checks) -> io::Result<()> {
+    let fault = common::fault::reader_fault(&file);
+    let mut file = BufReader::new(file);
+    let media_type = read::media_type(&mut file);
+    send_line(&media_type)?;
+    send_line(&read::pixels(&mut file, media_type.as_deref()))?;
+    if let Some(fault) = fault {
+        return fault::commit(fault);
+    }
+    send_line(&read::guarded_content(file, media_type.as_deref(), checks))
+}
+
+pub(super) fn send_line(value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    send_all(&line)
+}
+
+pub(super) fn send_all(mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let sent = send(io::stdin().as_fd(), bytes, SendFlags::NOSIGNAL)?;
+        bytes = &bytes[sent..];
+    }
+    Ok(())
+}

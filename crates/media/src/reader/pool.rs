@@ -1,0 +1,264 @@
+//! The parent: a bounded number of children, each busy with one file at most.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream as Socket;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use common::content::Content;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Interest};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use super::reason::End;
+use super::{ARGUMENT, LARGE, LARGEST_SHARE, MOST_ANSWER, Options, READY, SHARE};
+use crate::checks::Checks;
+use crate::read::Reading;
+
+/// After so many files a child is replaced, so that what it may have lost of its memory does not fail a later file.
+const MOST_FILES: u32 = 1000;
+
+/// How long a child that closed its end of the line may take to end.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// What the processor time of a file exceeds its deadline by.
+const SPARE_SECONDS: u64 = 5;
+
+/// Reads files in child processes; clones share the children.
+#[derive(Debug, Clone)]
+pub struct Readers {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    ordinary: Lane,
+    large: Lane,
+}
+
+/// Children with the same share of the memory.
+#[derive(Debug)]
+struct Lane {
+    memory: u64,
+    turns: Semaphore,
+    idle: Mutex<Vec<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    answers: BufReader<UnixStream>,
+    files: u32,
+}
+
+/// The turn to read one file.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    options: &'a Options,
+    lane: &'a Lane,
+    // The child goes before the turn does.
+    running: Option<Running>,
+    _turn: SemaphorePermit<'a>,
+}
+
+/// Why a child gave no answer.
+enum Broken {
+    /// It closed its end.
+    Closed,
+    /// It said something else.
+    Nonsense,
+    /// The parent's end is broken.
+    Line(io::Error),
+}
+
+impl Readers {
+    /// Starts nothing yet; each child starts when a file needs it.
+    pub fn new(options: Options) -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        let (ordinary, rest) = shares(options.memory, cores);
+        let ordinary = Lane::new(SHARE, ordinary);
+        Self { shared: Arc::new(Shared { options, ordinary, large: Lane::new(rest, 1) }) }
+    }
+
+    /// Waits for the turn of a file of so many bytes.
+    ///
+    /// # Errors
+    /// No reader can be started, whatever the file.
+    pub async fn reader(&self, bytes: u64) -> io::Result<Reader<'_>> {
+        let Shared { options, ordinary, large } = &*self.shared;
+        let lane = if bytes > LARGE { large } else { ordinary };
+        let turn = lane.turns.acquire().await.map_err(io::Error::other)?;
+        let running = match lane.take() {
+            Some(running) => running,
+            None => Running::start(options, lane.memory).await?,
+        };
+        Ok(Reader { options, lane, running: Some(running), _turn: turn })
+    }
+}
+
+/// How many readers of ordinary files there are, and what is left for the one of large files.
+fn shares(memory: u64, cores: usize) -> (usize, u64) {
+    let most = usize::try_from(memory.saturating_sub(LARGEST_SHARE) / SHARE).unwrap_or(usize::MAX);
+    let ordinary = cores.min(most).max(1);
+    (ordinary, memory.saturating_sub(SHARE.saturating_mul(ordinary as u64)).max(LARGEST_SHARE))
+}
+
+impl Lane {
+    fn new(memory: u64, turns: usize) -> Self {
+        Self { memory, turns: Semaphore::new(turns), idle: Mutex::default() }
+    }
+
+    /// A child that is still there.
+    fn take(&self) -> Option<Running> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        std::iter::from_fn(|| idle.pop()).find_map(|mut running| {
+            let lives = matches!(running.child.try_wait(), Ok(None)) && running.answers.buffer().is_empty();
+            lives.then_some(running)
+        })
+    }
+
+    fn put_back(&self, running: Running) {
+        if running.files < MOST_FILES {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(running);
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// Reads the file from its beginning; one that gets no proper answer is unreadable, and why.
+    ///
+    /// The descriptor should be able to do nothing but read.
+    ///
+    /// # Errors
+    /// The line to the reader broke, whatever the file.
+    pub async fn read(mut self, file: OwnedFd, checks: &Checks) -> io::Result<Reading> {
+        let mut reading = Reading { media_type: None, pixels: None, content: Content::Other };
+        let Some(mut running) = self.running.take() else { return Ok(reading) };
+        let deadline = self.options.deadline;
+        let end = match timeout(deadline, running.read(file.as_fd(), checks, &mut reading)).await {
+            Ok(Ok(())) => {
+                self.lane.put_back(running);
+                return Ok(reading);
+            }
+            Ok(Err(Broken::Line(error))) => return Err(error),
+            Ok(Err(Broken::Nonsense)) => End::Nonsense,
+            Ok(Err(Broken::Closed)) => timeout(ENDING, running.child.wait())
+                .await
+                .map_or(Ok(End::Nonsense), |ended| ended.map(End::Died))?,
+            Err(_elapsed) => End::Late(deadline),
+        };
+        // Its memory is free before the next one starts.
+        running.child.kill().await?;
+        reading.content = Content::Unreadable(end.reason());
+        Ok(reading)
+    }
+}
+
+impl Running {
+    async fn start(options: &Options, memory: u64) -> io::Result<Self> {
+        let (ours, theirs) = Socket::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut command = std::process::Command::new(&options.program);
+        command.arg0("reader");
+        let seconds = options.deadline.as_secs() + SPARE_SECONDS;
+        let child = Command::from(command)
+            .args([ARGUMENT.to_owned(), memory.to_string(), seconds.to_string()])
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| no_reader(&error))?;
+        let answers = BufReader::new(UnixStream::from_std(ours)?);
+        let mut running = Self { child, answers, files: 0 };
+        let mut greeting = [0; READY.len()];
+        let greeted = timeout(options.deadline, running.answers.read_exact(&mut greeting)).await;
+        match greeted.map_err(io::Error::from).flatten() {
+            Ok(_) if greeting == READY => Ok(running),
+            Ok(_) => Err(no_reader(&"it does not know the argument")),
+            Err(error) => Err(no_reader(&error)),
+        }
+    }
+
+    async fn read(
+        &mut self,
+        file: BorrowedFd<'_>,
+        checks: &Checks,
+        reading: &mut Reading,
+    ) -> Result<(), Broken> {
+        self.files += 1;
+        self.ask(file, checks).await?;
+        let mut left = MOST_ANSWER;
+        reading.media_type = self.line(&mut left).await?;
+        reading.pixels = self.line(&mut left).await?;
+        reading.content = self.line(&mut left).await?;
+        Ok(())
+    }
+
+    async fn ask(&self, file: BorrowedFd<'_>, checks: &Checks) -> Result<(), Broken> {
+        let mut line = serde_json::to_vec(checks).map_err(|error| Broken::Line(error.into()))?;
+        line.push(b'\n');
+        let socket = self.answers.get_ref();
+        let sent = socket.async_io(Interest::WRITABLE, || {
+            let files = [file];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut ancillary = SendAncillaryBuffer::new(&mut space);
+            ancillary.push(SendAncillaryMessage::ScmRights(&files));
+            Ok(sendmsg(socket, &[IoSlice::new(&line)], &mut ancillary, SendFlags::NOSIGNAL)?)
+        });
+        match sent.await {
+            // The line is empty between two files, and takes a request at once.
+            Ok(sent) if sent == line.len() => Ok(()),
+            Ok(_) => Err(Broken::Line(io::ErrorKind::WriteZero.into())),
+            Err(error) => Err(Broken::Line(error)),
+        }
+    }
+
+    /// One line of the answer.
+    async fn line<T: DeserializeOwned>(&mut self, left: &mut usize) -> Result<T, Broken> {
+        let mut line = Vec::new();
+        let read = (&mut self.answers).take(*left as u64).read_until(b'\n', &mut line).await;
+        *left -= line.len();
+        match read {
+            Ok(_) if line.ends_with(b"\n") => serde_json::from_slice(&line).map_err(|_| Broken::Nonsense),
+            Ok(_) if *left == 0 => Err(Broken::Nonsense),
+            // A child that dies with a request unread resets the line.
+            Ok(_) | Err(_) => Err(Broken::Closed),
+        }
+    }
+}
+
+fn no_reader(error: &dyn std::fmt::Display) -> io::Error {
+    io::Error::other(format!("cannot start a reader of files: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::LEAST_MEMORY;
+
+    #[test]
+    fn all_readers_together_stay_within_the_memory() {
+        for cores in [1, 2, 8, 64] {
+            for memory in [LEAST_MEMORY, 640 << 20, 4 << 30] {
+                let (ordinary, rest) = shares(memory, cores);
+                assert!((1..=cores).contains(&ordinary));
+                assert!(rest >= LARGEST_SHARE);
+                assert_eq!(ordinary as u64 * SHARE + rest, memory);
+            }
+        }
+        assert_eq!(shares(640 << 20, 2).0, 2);
+    }
+}

@@ -1,0 +1,111 @@
+//! Files are read in processes that nothing in a file can take further than its own reading.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use media::reader::{LEAST_MEMORY, Options, Readers};
+use media::{Checks, Content, Reading, read};
+use sandbox::media::{Format, file};
+
+/// Longer than any test runs: no deadline ends a reader but where a test is about it.
+const LONG: Duration = Duration::from_mins(10);
+
+/// One child for ordinary files.
+fn readers(deadline: Duration) -> Readers {
+    let program = env!("CARGO_BIN_EXE_media-reader").into();
+    Readers::new(Options { program, memory: LEAST_MEMORY, deadline })
+}
+
+fn descriptor(content: &[u8]) -> OwnedFd {
+    let mut written = tempfile::NamedTempFile::new().unwrap();
+    written.write_all(content).unwrap();
+    File::open(written.path()).unwrap().into()
+}
+
+async fn reading(readers: &Readers, content: &[u8]) -> Reading {
+    let reader = readers.reader(content.len() as u64).await.unwrap();
+    reader.read(descriptor(content), &Checks::default()).await.unwrap()
+}
+
+fn unreadable(reading: Reading) -> String {
+    match reading.content {
+        Content::Unreadable(reason) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A picture that its reader has this fault with.
+fn broken(fault: &str) -> Vec<u8> {
+    let mut content = file(Format::Png, 2, 64, 48);
+    content.extend_from_slice(format!("{:32}\nreader-fault:{fault}", "").as_bytes());
+    content
+}
+
+#[tokio::test]
+async fn a_reader_reads_what_the_library_reads() {
+    let readers = readers(LONG);
+    for format in [Format::Jpeg, Format::Png, Format::Tiff, Format::Mp4, Format::Pdf, Format::Wav] {
+        let content = file(format, 3, 160, 120);
+        let here = read(std::io::Cursor::new(&content), &Checks::default());
+        assert_eq!(reading(&readers, &content).await, here, "{format:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_breaks_fails_its_file_alone_and_says_why() {
+    let readers = readers(LONG);
+    let good = file(Format::Png, 2, 64, 48);
+    for (fault, wanted) in [
+        ("abort", "its reader ran out of memory or crashed (signal 6)"),
+        ("overflow", "its reader ran out of memory or crashed (signal "),
+        ("fill", "its reader ran out of memory or crashed (signal 6)"),
+        ("nonsense", "its reader answered nonsense"),
+        ("endless", "its reader answered nonsense"),
+        ("leave", "its reader ended without an answer (exit status: 1)"),
+    ] {
+        let reason = unreadable(reading(&readers, &broken(fault)).await);
+        assert!(reason.starts_with(wanted), "{fault}: {reason}");
+        assert!(matches!(reading(&readers, &good).await.content, Content::Picture(_)), "after {fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_hangs_is_ended_at_the_deadline() {
+    let readers = readers(Duration::from_secs(2));
+    let reason = unreadable(reading(&readers, &broken("hang")).await);
+    assert_eq!(reason, "reading it took longer than 2 s");
+    let good = file(Format::Png, 2, 64, 48);
+    assert!(matches!(reading(&readers, &good).await.content, Content::Picture(_)));
+}
+
+#[tokio::test]
+async fn a_reader_whose_file_is_given_up_makes_room_for_the_next() {
+    let readers = readers(LONG);
+    let broken = broken("hang");
+    let hanging = reading(&readers, &broken);
+    assert!(tokio::time::timeout(Duration::from_millis(300), hanging).await.is_err());
+    let good = file(Format::Png, 2, 64, 48);
+    assert!(matches!(reading(&readers, &good).await.content, Content::Picture(_)));
+}
+
+#[tokio::test]
+async fn a_reader_reaches_nothing_but_its_file() {
+    let readers = readers(LONG);
+    let reached = unreadable(reading(&readers, &broken("reach")).await);
+    for way in ["open", "write", "connect", "send", "local"] {
+        assert!(reached.contains(&format!("{way}: Too many open files")), "{way}: {reached}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_reader_is_no_fault_of_the_file() {
+    for program in ["/nowhere/at/all", "/bin/true", "/bin/cat"] {
+        let readers = Readers::new(Options { program: program.into(), memory: LEAST_MEMORY, deadline: LONG });
+        let error = readers.reader(1).await.map(drop).unwrap_err();
+        assert!(error.to_string().starts_with("cannot start a reader of files: "), "{program}: {error}");
+    }
+}

@@ -1,0 +1,102 @@
+//! Files that break what reads them harm themselves alone.
+
+use std::time::Duration;
+
+use common::ledger::Ledger;
+use common::state::State;
+use sandbox::NewAsset;
+use sandbox::media::{Format, file};
+
+use crate::harness::fleet::Fleet;
+use crate::harness::scene::slow;
+use crate::harness::{Bench, picture, quick, until};
+
+/// What the reader of a file does, and what is said of it.
+const FAULTS: [(&str, &str); 6] = [
+    ("hang", "reading it took longer than 3 s"),
+    ("abort", "crashed (signal 6)"),
+    ("overflow", "crashed (signal "),
+    ("fill", "crashed (signal 6)"),
+    ("nonsense", "its reader answered nonsense"),
+    ("endless", "its reader answered nonsense"),
+];
+
+/// A picture that its reader has this fault with.
+fn broken(fault: &str) -> NewAsset {
+    let mut content = file(Format::Png, 2, 64, 48);
+    content.extend_from_slice(format!("{:32}\nreader-fault:{fault}", "").as_bytes());
+    NewAsset::new("hostile.png", content)
+}
+
+/// 16 ordinary pictures, and the hostile ones with their ids.
+fn fill(bench: &Bench) -> Vec<(String, &'static str)> {
+    for seed in 0..16 {
+        bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
+    }
+    FAULTS.map(|(fault, said)| (bench.sandbox.add_asset(broken(fault)).unwrap(), said)).into()
+}
+
+/// Fails where an original that cannot be read is not named with the reason.
+fn assert_named(log: &str, hostile: &[(String, &str)]) {
+    for (id, said) in hostile {
+        let named = log.lines().any(|line| line.contains(id.as_str()) && line.contains(said));
+        assert!(named, "{id}: {said:?} is not in {log}");
+    }
+}
+
+async fn assert_done_at_the_first_attempt(bench: &Bench) {
+    let ledger = Ledger::new(State::open_to_read(&bench.path("state")).unwrap().unwrap());
+    for asset in bench.sandbox.audit().assets {
+        let events = ledger.outcomes_of(&asset.id.parse().unwrap()).await.unwrap();
+        assert_eq!(events.iter().map(|event| event.attempts).collect::<Vec<_>>(), [0], "{events:#?}");
+        assert_eq!(asset.media, 1, "{asset:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_break_their_reader_take_no_worker_no_delivery_and_no_attempt_along() {
+    let fleet = Fleet::new(quick()).await;
+    let hostile = fill(&fleet.bench);
+    fleet.configure("[reader]\ndeadline = '3s'\n");
+    fleet.bench.set_request_timeout(5);
+    let mut worker = fleet.worker();
+    until(|| fleet.worker_logs().contains("at work")).await;
+    fleet.sync().await.assert_code(0);
+    fleet.assert_all_is_well().await;
+    assert!(worker.try_wait().unwrap().is_none(), "the worker ended");
+    assert_named(&fleet.worker_logs(), &hostile);
+    assert!(!fleet.worker_logs().contains("lost"), "{}", fleet.worker_logs());
+    assert_done_at_the_first_attempt(&fleet.bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_machine_gets_past_files_that_break_their_reader() {
+    let bench = Bench::new(quick()).await;
+    let hostile = fill(&bench);
+    bench.configure("[reader]\ndeadline = '3s'\n");
+    bench.set_request_timeout(5);
+    let ran = bench.sync().await;
+    ran.assert_code(0);
+    assert_named(&ran.talk, &hostile);
+    bench.assert_ended_as_planted().await;
+    assert_done_at_the_first_attempt(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_program_can_write_a_core_dump() {
+    let fleet = Fleet::new(quick()).await;
+    fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_secs(30)));
+    let every = [("CONNECTOR_PRODUCER__EVERY", "1h".to_owned())];
+    for program in
+        [fleet.worker(), fleet.producer_with(&["--quiet"], &every), fleet.bench.spawn(&["sync", "--full"])]
+    {
+        let limits = format!("/proc/{}/limits", program.id().unwrap());
+        until(|| {
+            let limits = std::fs::read_to_string(&limits).unwrap();
+            let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+            core.split_whitespace().filter(|word| *word == "0").count() == 2
+        })
+        .await;
+    }
+}
