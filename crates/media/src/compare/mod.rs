@@ -1,5 +1,6 @@
 //! Holding single traits of two files against each other.
 
+mod credits;
 mod film;
 mod picture;
 mod similarity;
@@ -65,7 +66,7 @@ pub(super) fn compare(
         Check::Alpha => pictures(picture::alpha),
         Check::Dpi => pictures(picture::dpi),
         Check::IccProfile => pictures(picture::icc_profile),
-        Check::Copyright => pictures(picture::credits),
+        Check::Copyright => pictures(credits::credits),
         Check::SamePicture => of_kind(original, result, picture, |original, result| {
             picture::view(original, result, least_similarity)
         }),

@@ -38,24 +38,6 @@ pub(super) fn icc_profile(original: &Picture, result: &Picture) -> Finding {
     })
 }
 
-/// Every credit of the original stands in the result, where it stood and as it was; more may stand there.
-pub(super) fn credits(original: &Picture, result: &Picture) -> Finding {
-    let lost: Vec<_> =
-        original.credits.iter().filter(|(credit, text)| result.credits.get(credit) != Some(text)).collect();
-    if lost.is_empty() {
-        return Finding::Same;
-    }
-    let shown = |text: Option<&String>| text.map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"));
-    let (original, result): (Vec<_>, Vec<_>) = lost
-        .into_iter()
-        .map(|(credit, text)| {
-            let found = shown(result.credits.get(credit));
-            (format!("{} {text:?}", credit.name()), format!("{} {found}", credit.name()))
-        })
-        .unzip();
-    Finding::Differs { original: original.join(", "), result: result.join(", ") }
-}
-
 pub(super) fn frames(original: &Picture, result: &Picture) -> Finding {
     match (original.frames, result.frames) {
         (Some(theirs), Some(ours)) => same(&theirs, &ours, |frames| format!("{frames} pictures or pages")),

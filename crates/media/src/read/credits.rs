@@ -23,7 +23,7 @@ const IPTC_RESOURCE: u16 = 0x0404;
 
 /// Notes a credit, unless it says nothing.
 pub(super) fn note(credits: &mut Credits, credit: Credit, text: &str) {
-    let text = text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0');
+    let text = text.trim_matches(|letter: char| letter.is_ascii_whitespace() || letter == '\0');
     if text.is_empty() {
         return;
     }

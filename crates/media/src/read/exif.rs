@@ -5,6 +5,9 @@ use exif::{Exif, In, Reader, Tag, Value};
 
 use super::credits::{self, Credits};
 
+/// What stands before EXIF in JPEG.
+pub(super) const PREFIX: &[u8] = b"Exif\0\0";
+
 /// What is wanted of EXIF.
 #[derive(Debug, Default)]
 pub(super) struct Tags {
@@ -17,7 +20,12 @@ pub(super) struct Tags {
 }
 
 /// Reads a TIFF structure as far as it can be read; a malformed rest is as good as absent.
-pub(super) fn read(structure: Vec<u8>) -> Tags {
+///
+/// The prefix that it has in JPEG may stand before it elsewhere as well.
+pub(super) fn read(mut structure: Vec<u8>) -> Tags {
+    if structure.starts_with(PREFIX) {
+        structure.drain(..PREFIX.len());
+    }
     if structure.is_empty() {
         return Tags::default();
     }

@@ -16,7 +16,6 @@ const MOST_SEGMENTS: usize = 10_000;
 /// The decoder shrinks as far as it can without going below this.
 const LEAST_SIDE: u16 = 64;
 
-const EXIF: &[u8] = b"Exif\0\0";
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const ICC: &[u8] = b"ICC_PROFILE\0";
 const PHOTOSHOP: &[u8] = b"Photoshop 3.0\0";
@@ -119,8 +118,8 @@ impl Header {
     fn take(&mut self, marker: u8, content: &[u8]) {
         match (marker, content) {
             (0xE0, _) if content.starts_with(JFIF) => self.dpi = density(content),
-            (0xE1, _) if content.starts_with(EXIF) && self.exif.is_empty() => {
-                self.exif = content[EXIF.len()..].to_vec();
+            (0xE1, _) if content.starts_with(exif::PREFIX) && self.exif.is_empty() => {
+                self.exif = content.to_vec();
             }
             (0xE1, _) if content.starts_with(XMP) => self.xmp = content[XMP.len()..].to_vec(),
             (0xE2, [.., _]) if content.starts_with(ICC) => {

@@ -3,7 +3,7 @@
 use std::io::{BufRead, Seek};
 
 use common::content::{Picture, View};
-use png::{BitDepth, ColorType, Decoder, Limits, Reader, Transformations, Unit};
+use png::{BitDepth, ColorType, Decoder, Info, Limits, Reader, Transformations, Unit};
 
 use super::credits::{self, Credits};
 use super::memory::{MOST_DECODED, MOST_METADATA};
@@ -11,6 +11,7 @@ use super::thumbnail::{Shrinking, colour};
 use super::{Source, exif, frames, picture};
 
 const XMP: &str = "XML:com.adobe.xmp";
+const RAW_PROFILE: &str = "Raw profile type ";
 
 /// Where the pixels of a pass lie.
 struct Pass {
@@ -48,8 +49,13 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         let _ = reader.finish();
     }
     let info = reader.info();
-    let tags = exif::read(info.exif_metadata.as_ref().map(|exif| exif.to_vec()).unwrap_or_default());
+    let exif = info.exif_metadata.as_ref().map(|exif| exif.to_vec());
+    let exif = exif.or_else(|| raw_profile(info, "exif")).or_else(|| raw_profile(info, "APP1"));
+    let tags = exif::read(exif.unwrap_or_default());
     let mut credits: Credits = tags.credits;
+    let iptc = raw_profile(info, "iptc").unwrap_or_default();
+    credits::of_photoshop(&mut credits, &iptc);
+    credits::of_iptc(&mut credits, &iptc);
     if let Some(packet) = info.utf8_text.iter().find(|text| text.keyword == XMP) {
         let mut packet = packet.clone();
         if packet.decompress_text_with_limit(usize::try_from(MOST_METADATA).unwrap_or(usize::MAX)).is_ok() {
@@ -68,6 +74,21 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         frames,
         view,
     })
+}
+
+/// A profile that `ImageMagick` wrote into text: its kind, its length, and its bytes as hexadecimal digits.
+fn raw_profile(info: &Info<'_>, kind: &str) -> Option<Vec<u8>> {
+    let is_wanted = |keyword: &str| keyword.strip_prefix(RAW_PROFILE) == Some(kind);
+    let plain = info.uncompressed_latin1_text.iter().find(|text| is_wanted(&text.keyword));
+    let packed = || info.compressed_latin1_text.iter().find(|text| is_wanted(&text.keyword));
+    let text = plain.map(|text| text.text.clone()).or_else(|| {
+        let mut packed = packed()?.clone();
+        packed.decompress_text_with_limit(usize::try_from(MOST_METADATA).unwrap_or(usize::MAX)).ok()?;
+        packed.get_text().ok()
+    })?;
+    let mut words = text.split_ascii_whitespace().skip_while(|word| word.parse::<u32>().is_err());
+    let digits: String = words.by_ref().skip(1).collect();
+    hex::decode(digits).ok()
 }
 
 /// The colours of a palette have eight bits, however few its numbers have.

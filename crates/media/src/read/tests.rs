@@ -1,4 +1,5 @@
 mod jpeg;
+mod metadata;
 
 use std::io::Cursor;
 

@@ -6,7 +6,7 @@ use common::content::{Credit, Picture, View};
 use tiff::ColorType;
 use tiff::decoder::ifd::Value;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
-use tiff::tags::Tag;
+use tiff::tags::{ByteOrder, Tag};
 
 use super::credits::{self, Credits};
 use super::memory::{MOST_DECODED, MOST_METADATA};
@@ -50,13 +50,23 @@ fn numbers<R: Read + Seek>(decoder: &mut Decoder<R>, tag: Tag) -> Vec<u16> {
     decoder.find_tag_unsigned_vec(tag).ok().flatten().unwrap_or_default()
 }
 
-/// A tag's value as bytes; programs disagree about the type of these.
+/// A tag's value as the bytes that the file holds; programs disagree about the type of these.
 fn bytes<R: Read + Seek>(decoder: &mut Decoder<R>, tag: Tag) -> Vec<u8> {
-    match decoder.find_tag(tag).ok().flatten() {
-        Some(Value::List(values)) => values.into_iter().filter_map(|value| value.into_u8().ok()).collect(),
-        Some(Value::Byte(value)) => vec![value],
-        _ => Vec::new(),
+    let is_little = decoder.byte_order() == ByteOrder::LittleEndian;
+    let values = match decoder.find_tag(tag).ok().flatten() {
+        Some(Value::List(values)) => values,
+        one => one.into_iter().collect(),
+    };
+    let mut bytes = Vec::new();
+    for value in values {
+        match value {
+            Value::Byte(value) => bytes.push(value),
+            Value::Unsigned(value) if is_little => bytes.extend(value.to_le_bytes()),
+            Value::Unsigned(value) => bytes.extend(value.to_be_bytes()),
+            _ => {}
+        }
     }
+    bytes
 }
 
 fn dpi<R: Read + Seek>(decoder: &mut Decoder<R>) -> Option<(u32, u32)> {

@@ -75,7 +75,7 @@ fn ycck([red, green, blue, black]: [u8; 4]) -> [u8; 4] {
     [luma, blueness, redness, black]
 }
 
-fn failed(original: &[u8], result: &[u8]) -> Vec<Check> {
+pub(super) fn failed(original: &[u8], result: &[u8]) -> Vec<Check> {
     match checked(original, result) {
         Ok(_) => Vec::new(),
         Err(BadResult::Differs(differences)) => {

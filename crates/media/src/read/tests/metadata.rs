@@ -1,0 +1,145 @@
+//! Metadata in the forms that other programs write.
+
+use image::ImageEncoder;
+
+use super::jpeg::failed;
+use super::*;
+
+/// EXIF that states an orientation and nothing else.
+fn exif(orientation: u8) -> Vec<u8> {
+    let entry = [1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0];
+    [&b"MM\0*\0\0\0\x08\0\x01"[..], &entry, &[0; 4]].concat()
+}
+
+fn with_prefix(exif: &[u8]) -> Vec<u8> {
+    [b"Exif\0\0", exif].concat()
+}
+
+fn webp(exif: Option<Vec<u8>>) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut file);
+    if let Some(exif) = exif {
+        encoder.set_exif_metadata(exif).unwrap();
+    }
+    encoder.write_image(&[9; 12], 2, 2, image::ExtendedColorType::Rgb8).unwrap();
+    file
+}
+
+/// A PNG of one grey pixel with these chunks behind its header.
+pub(super) fn png(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
+    let header = (b"IHDR", vec![0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]);
+    let pixel = (b"IDAT", b"\x78\x01\x01\x02\0\xFD\xFF\0\x09\0\x0C\0\x0A".to_vec());
+    let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+    for (name, content) in [&[header], chunks, &[pixel, (b"IEND", Vec::new())]].concat() {
+        let chunk = [name.as_slice(), &content].concat();
+        file.extend(u32::try_from(content.len()).unwrap().to_be_bytes());
+        file.extend(&chunk);
+        file.extend(crc32fast::hash(&chunk).to_be_bytes());
+    }
+    file
+}
+
+/// A profile as `ImageMagick` writes it into text.
+fn raw_profile(kind: &str, content: &[u8]) -> (&'static [u8; 4], Vec<u8>) {
+    let digits: Vec<_> = hex::encode(content).into_bytes().chunks(72).collect::<Vec<_>>().join(&b'\n');
+    let digits = String::from_utf8(digits).unwrap();
+    let text = format!("Raw profile type {kind}\0\n{kind}\n      {}\n{digits}\n", content.len());
+    (b"tEXt", text.into_bytes())
+}
+
+fn iptc(byline: &[u8]) -> Vec<u8> {
+    [&[0x1C, 2, 80, 0, u8::try_from(byline.len()).unwrap()], byline].concat()
+}
+
+/// A TIFF of one grey pixel with this tag of this type.
+fn tiff(is_big: bool, tag: u16, kind: u16, count: usize, value: &[u8]) -> Vec<u8> {
+    let short = |value: u16| if is_big { value.to_be_bytes() } else { value.to_le_bytes() };
+    let long = |value: u32| if is_big { value.to_be_bytes() } else { value.to_le_bytes() };
+    let mut entries = vec![(256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8), (278, 1), (279, 1)];
+    entries.push((tag, 0));
+    entries.sort_unstable();
+    let value_at = 12 + 2 + entries.len() * 12 + 4;
+    let mut file = if is_big { b"MM\0*".to_vec() } else { b"II*\0".to_vec() };
+    // The pixel lies between the header and the directory.
+    file.extend(long(12));
+    file.extend([9, 0, 0, 0]);
+    file.extend(short(u16::try_from(entries.len()).unwrap()));
+    for (number, content) in entries {
+        file.extend(short(number));
+        let (kind, count, content) = if number == tag { (kind, count, value_at) } else { (4, 1, content) };
+        file.extend(short(kind));
+        file.extend(long(u32::try_from(count).unwrap()));
+        file.extend(long(u32::try_from(content).unwrap()));
+    }
+    file.extend([0; 4]);
+    file.extend(value);
+    file
+}
+
+fn credits_of(file: &[u8]) -> Vec<(Credit, String)> {
+    match look_into(file) {
+        Content::Picture(picture) => picture.credits.into_iter().collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn iptc_of_a_tiff_is_read_as_whatever_type_it_is_stored() {
+    for is_big in [false, true] {
+        for (kind, bytes) in [(1, 1), (4, 4), (7, 1)] {
+            let mut value = iptc(b"Jo Example");
+            value.resize(value.len().next_multiple_of(4), 0);
+            let file = tiff(is_big, 33723, kind, value.len() / bytes, &value);
+            let wanted = [(Credit::IptcByline, "Jo Example".to_owned())];
+            assert_eq!(credits_of(&file), wanted, "big endian {is_big}, type {kind}");
+        }
+    }
+}
+
+#[test]
+fn a_byline_in_an_alphabet_that_is_not_stated_may_become_utf_8() {
+    let file = |byline: &[u8]| tiff(false, 33723, 7, byline.len() + 5, &iptc(byline));
+    let table: [(&[u8], &str, bool); 6] = [
+        (b"J\x9Arg Gro\xA7", "J\u{F6}rg Gro\u{DF}", true),
+        (b"J\xF6rg Gro\xDF", "J\u{F6}rg Gro\u{DF}", true),
+        (b"Milo\x9A \x8Eerav", "Milo\u{161} \u{17D}erav", true),
+        (b"J\x9Arg", "Jorg", false),
+        ("J\u{F6}rg".as_bytes(), "J\u{C3}\u{B6}rg", false),
+        (b"Jo", "J\u{F6}", false),
+    ];
+    for (original, result, is_same) in table {
+        let found = failed(&file(original), &file(result.as_bytes()));
+        assert_eq!(found.is_empty(), is_same, "{result}: {found:?}");
+    }
+}
+
+#[test]
+fn exif_is_read_with_and_without_the_prefix_of_jpeg() {
+    let (turned, plain) = (exif(6), exif(1));
+    let files: [fn(Vec<u8>) -> Vec<u8>; 4] = [
+        |exif| webp(Some(exif)),
+        |exif| png(&[(b"eXIf", exif)]),
+        |exif| png(&[raw_profile("exif", &exif)]),
+        |exif| png(&[raw_profile("APP1", &exif)]),
+    ];
+    for (number, file) in files.into_iter().enumerate() {
+        assert_eq!(failed(&file(with_prefix(&turned)), &file(turned.clone())), [], "{number}");
+        assert_eq!(
+            failed(&file(with_prefix(&turned)), &file(plain.clone())),
+            [Check::Orientation],
+            "{number}"
+        );
+    }
+    assert_eq!(failed(&webp(Some(with_prefix(&turned))), &webp(None)), [Check::Orientation]);
+}
+
+#[test]
+fn iptc_in_a_raw_profile_of_a_png_is_read() {
+    let iptc = iptc(b"Jo Example");
+    let length = u32::try_from(iptc.len()).unwrap().to_be_bytes();
+    let resource = [b"8BIM\x04\x04\0\0".as_slice(), &length, &iptc].concat();
+    for content in [iptc, resource] {
+        let file = png(&[raw_profile("iptc", &content)]);
+        assert_eq!(credits_of(&file), [(Credit::IptcByline, "Jo Example".to_owned())]);
+    }
+}
