@@ -31,9 +31,9 @@ pub enum Content {
 }
 
 /// What was read of a picture.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
-    /// Which way up it is shown, as a number of EXIF; 1 where the file does not say.
+    /// Which way up it is shown, as a number of EXIF; 1 where the file does not say. Numbers outside of 1 to 8 mean 1.
     pub orientation: u32,
     /// Bits of each channel.
     pub bit_depth: u8,
@@ -42,6 +42,9 @@ pub struct Picture {
     /// Dots per inch, across and down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dpi: Option<(u32, u32)>,
+    /// Dots per inch by EXIF, where the container states them as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exif_dpi: Option<(u32, u32)>,
     /// The embedded ICC profile: its name, and the start of its SHA-256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icc_profile: Option<String>,

@@ -19,6 +19,7 @@ fn contents() -> Vec<Content> {
             bit_depth: 16,
             alpha: true,
             dpi: Some((300, 300)),
+            exif_dpi: Some((72, 72)),
             icc_profile: Some("sRGB (0123456789ab)".to_owned()),
             credits: BTreeMap::from([(Credit::ExifArtist, "Jo".to_owned())]),
             frames: Some(2),

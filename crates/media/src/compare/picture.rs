@@ -6,7 +6,8 @@ use super::similarity::similarity;
 use super::{Finding, same};
 
 pub(super) fn orientation(original: &Picture, result: &Picture) -> Finding {
-    same(&original.orientation, &result.orientation, |number| format!("orientation {number}"))
+    let meant = |number: u32| if (1..=8).contains(&number) { number } else { 1 };
+    same(&meant(original.orientation), &meant(result.orientation), |number| format!("orientation {number}"))
 }
 
 pub(super) fn bit_depth(original: &Picture, result: &Picture) -> Finding {
@@ -21,14 +22,23 @@ pub(super) fn alpha(original: &Picture, result: &Picture) -> Finding {
 
 /// A resolution that the original does not state may be added: nothing is lost by it.
 pub(super) fn dpi(original: &Picture, result: &Picture) -> Finding {
-    let Some(wanted) = original.dpi else { return Finding::Same };
+    let wanted: Vec<_> = stated(original).collect();
+    let found = stated(result).next();
     // A PNG counts by the metre, so a value that went through one is off by a little.
     let near = |left: u32, right: u32| left.abs_diff(right) <= 1;
-    if result.dpi.is_some_and(|found| near(found.0, wanted.0) && near(found.1, wanted.1)) {
+    let is_kept = |found: (u32, u32)| wanted.iter().any(|it| near(found.0, it.0) && near(found.1, it.1));
+    if wanted.is_empty() || found.is_some_and(is_kept) {
         return Finding::Same;
     }
     let show = |(across, down): (u32, u32)| format!("{across} × {down} dpi");
-    Finding::Differs { original: show(wanted), result: result.dpi.map_or_else(|| "none".to_owned(), show) }
+    let original = wanted.into_iter().map(show).collect::<Vec<_>>().join(" or ");
+    Finding::Differs { original, result: found.map_or_else(|| "none".to_owned(), show) }
+}
+
+/// The resolutions that a picture states, the container's first; writers put 0 or 1 where they know none.
+fn stated(picture: &Picture) -> impl Iterator<Item = (u32, u32)> {
+    let stated = [picture.dpi, picture.exif_dpi].into_iter().flatten();
+    stated.filter(|(across, down)| *across > 1 && *down > 1)
 }
 
 /// A profile that the original does not have may not be added: it can change how the picture looks.

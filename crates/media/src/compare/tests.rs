@@ -12,6 +12,7 @@ fn picture() -> Picture {
         bit_depth: 16,
         alpha: true,
         dpi: Some((300, 300)),
+        exif_dpi: None,
         icc_profile: Some("sRGB (01)".to_owned()),
         credits: BTreeMap::from([(Credit::IptcByline, "Jo".to_owned())]),
         frames: Some(3),
@@ -74,6 +75,52 @@ fn each_trait_of_a_picture_is_compared_and_shown_on_both_sides() {
     ];
     for (check, result, wanted) in table {
         assert_eq!(found(check, Content::Picture(picture()), Content::Picture(result)), wanted);
+    }
+}
+
+#[test]
+fn orientations_without_a_meaning_count_as_one() {
+    let turned = |orientation| Content::Picture(Picture { orientation, ..picture() });
+    for nothing in [0, 9, u32::MAX] {
+        for (original, result) in [(nothing, 1), (1, nothing), (nothing, 0)] {
+            assert_eq!(found(Check::Orientation, turned(original), turned(result)), Finding::Same);
+        }
+        let finding = found(Check::Orientation, turned(nothing), turned(6));
+        assert_eq!(finding, differs("orientation 1", "orientation 6"));
+    }
+}
+
+#[test]
+fn resolutions_of_zero_and_one_are_not_stated_and_of_two_either_will_do() {
+    let stating = |dpi: [Option<u32>; 2]| {
+        let [dpi, exif_dpi] = dpi.map(|dpi| dpi.map(|dpi| (dpi, dpi)));
+        Content::Picture(Picture { dpi, exif_dpi, ..picture() })
+    };
+    let (two, none) = ([Some(72), Some(300)], [None, None]);
+    let same = [
+        ([Some(1), None], none),
+        ([Some(0), None], [Some(72), None]),
+        (two, [Some(300), None]),
+        (two, [Some(72), None]),
+        (two, two),
+        ([Some(300), None], [Some(1), Some(300)]),
+        ([Some(1), Some(300)], [Some(300), None]),
+    ];
+    for (original, result) in same {
+        assert_eq!(
+            found(Check::Dpi, stating(original), stating(result)),
+            Finding::Same,
+            "{original:?} {result:?}"
+        );
+    }
+    let other = [
+        (two, none, differs("72 × 72 dpi or 300 × 300 dpi", "none")),
+        (two, [Some(150), Some(300)], differs("72 × 72 dpi or 300 × 300 dpi", "150 × 150 dpi")),
+        ([Some(300), None], [Some(1), None], differs("300 × 300 dpi", "none")),
+        ([Some(1), Some(300)], [Some(72), None], differs("300 × 300 dpi", "72 × 72 dpi")),
+    ];
+    for (original, result, wanted) in other {
+        assert_eq!(found(Check::Dpi, stating(original), stating(result)), wanted, "{original:?} {result:?}");
     }
 }
 

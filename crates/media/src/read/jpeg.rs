@@ -60,6 +60,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         bit_depth: frame.precision,
         alpha: false,
         dpi: header.dpi.or(tags.dpi),
+        exif_dpi: header.dpi.and(tags.dpi),
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
         credits,
         frames: Some(1),

@@ -39,6 +39,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         bit_depth: depths.into_iter().max().and_then(|depth| depth.try_into().ok()).unwrap_or(1),
         alpha: extra.iter().any(|kind| ALPHA.contains(kind)),
         dpi: dpi(&mut decoder),
+        exif_dpi: None,
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
         credits: credits(&mut decoder),
         frames,

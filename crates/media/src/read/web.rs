@@ -39,6 +39,7 @@ fn opened(
         bit_depth: 8,
         alpha: color.has_alpha(),
         dpi: tags.dpi,
+        exif_dpi: None,
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
         credits,
         frames,

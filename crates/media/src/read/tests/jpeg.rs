@@ -126,3 +126,24 @@ fn bytes_between_segments_are_stepped_over() {
         assert_eq!(failed(&original, &blocks(&[&adobe], mirrored)), [Check::SamePicture], "{junk:?}");
     }
 }
+
+/// JFIF's segment with this density per inch.
+fn jfif(density: u8) -> Vec<u8> {
+    segment(0xE0, &[b"JFIF\0\x01\x01\x01\0".as_slice(), &[density, 0, density, 0, 0]].concat())
+}
+
+#[test]
+fn a_resolution_may_be_stated_by_the_container_and_by_exif() {
+    let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x02".to_vec();
+    for tag in [0x1A, 0x1B] {
+        exif.extend([1, tag, 0, 5, 0, 0, 0, 1, 0, 0, 0, 38]);
+    }
+    exif.extend([0, 0, 0, 0, 0, 0, 1, 44, 0, 0, 0, 1]);
+    let exif = segment(0xE1, &exif);
+    let (two, later) = (blocks(&[&jfif(72), &exif], light), blocks(&[&exif], light));
+    assert_eq!(failed(&two, &later), []);
+    assert_eq!(failed(&two, &blocks(&[&jfif(72)], light)), []);
+    assert_eq!(failed(&two, &blocks(&[&jfif(150)], light)), [Check::Dpi]);
+    assert_eq!(failed(&blocks(&[&jfif(1), &exif], light), &blocks(&[&jfif(72)], light)), [Check::Dpi]);
+    assert_eq!(failed(&blocks(&[&jfif(1)], light), &blocks(&[], light)), []);
+}
