@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The checks that are switched on; all of them by default.
 ///
-/// What no check needs is not read: pictures are decoded for [`Check::SamePicture`] alone, documents parsed for
+/// What no check needs is not read: pictures are decoded for [`Check::SamePicture`] and [`Check::Alpha`] alone, documents parsed for
 /// [`Check::Pages`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checks {

@@ -6,16 +6,20 @@ use common::content::Thumbnail;
 /// authors (Wang et al., 2004), since in a small flat picture the watermark is all there is.
 const CALM: f64 = (0.1 * 255.0) * (0.1 * 255.0);
 
-/// The structural similarity of two thumbnails, that of the colour which differs most: 1 for the same picture,
+/// The structural similarity of two thumbnails, that of the colour which differs most, on white or on black: 1 for the same picture,
 /// about 0 for pictures that have nothing in common.
 pub(crate) fn similarity(left: &Thumbnail, right: &Thumbnail) -> f64 {
-    (0..3).map(|channel| of_channel(left, right, channel)).fold(1.0, f64::min)
+    let on_white = |colour| of_channel(&|| left.channel(colour).zip(right.channel(colour)));
+    let on_black = |colour| of_channel(&|| left.on_black(colour).zip(right.on_black(colour)));
+    let similarity = (0..3).map(on_white).fold(1.0, f64::min);
+    // Facts of a release that knew no transparency have none.
+    let both = left.is_transparent() && right.is_transparent();
+    if both { (0..3).map(on_black).fold(similarity, f64::min) } else { similarity }
 }
 
-fn of_channel(left: &Thumbnail, right: &Thumbnail, channel: usize) -> f64 {
-    let pairs =
-        || left.channel(channel).zip(right.channel(channel)).map(|(l, r)| (f64::from(l), f64::from(r)));
-    let cells = (Thumbnail::SIDE * Thumbnail::SIDE) as f64;
+fn of_channel<I: Iterator<Item = (u8, u8)>>(values: &dyn Fn() -> I) -> f64 {
+    let pairs = || values().map(|(l, r)| (f64::from(l), f64::from(r)));
+    let cells = Thumbnail::CELLS as f64;
     let mean = |value: fn((f64, f64)) -> f64| pairs().map(value).sum::<f64>() / cells;
     let (left_mean, right_mean) = (mean(|pair| pair.0), mean(|pair| pair.1));
     let spread = |value: &dyn Fn((f64, f64)) -> f64| pairs().map(value).sum::<f64>() / cells;

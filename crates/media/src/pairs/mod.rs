@@ -1,12 +1,13 @@
 //! Pairs of original and result, made here, and the verdict on each.
 
 mod frames;
+mod transparency;
 
 use std::io::Cursor;
 
 use common::check::Check;
 use common::hash::{ContentHash, FileFacts};
-use image::{Rgba, RgbaImage};
+use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
 
 use crate::checks::Checks;
 use crate::read::read;
@@ -30,6 +31,12 @@ fn verdict(original: &[u8], result: &[u8]) -> (Vec<Check>, Vec<Check>) {
 
 fn accepted(original: &[u8], result: &[u8]) -> bool {
     verdict(original, result) == (Vec::new(), Vec::new())
+}
+
+fn png(picture: &DynamicImage) -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    picture.write_to(&mut file, ImageFormat::Png).unwrap();
+    file.into_inner()
 }
 
 /// A landscape of colours.

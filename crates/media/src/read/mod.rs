@@ -81,12 +81,14 @@ fn content(mut file: impl Source, media_type: Option<&str>, checks: &Checks) -> 
         return Content::Unreadable(error.to_string());
     }
     let decode = checks.includes(Check::SamePicture);
+    // Only the pixels show whether a channel for transparency is used.
+    let decode_alpha = decode || checks.includes(Check::Alpha);
     match media_type {
         Some("image/jpeg") => picture::content(jpeg::read(file, decode)),
-        Some("image/png") => picture::content(png::read(file, decode)),
-        Some("image/tiff") => picture::content(tiff::read(file, decode)),
-        Some("image/gif") => picture::content(web::read(file, ImageFormat::Gif, decode)),
-        Some("image/webp") => picture::content(web::read(file, ImageFormat::WebP, decode)),
+        Some("image/png") => picture::content(png::read(file, decode_alpha)),
+        Some("image/tiff") => picture::content(tiff::read(file, decode_alpha)),
+        Some("image/gif") => picture::content(web::read(file, ImageFormat::Gif, decode_alpha)),
+        Some("image/webp") => picture::content(web::read(file, ImageFormat::WebP, decode_alpha)),
         Some("video/mp4" | "video/quicktime" | "video/x-m4v") => film::read(file),
         Some("application/pdf") if checks.includes(Check::Pages) => document::read(file),
         Some("application/pdf") => Content::Unreadable("nobody wanted its pages counted".to_owned()),

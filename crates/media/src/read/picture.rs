@@ -1,6 +1,6 @@
 //! What pictures of every kind have in common.
 
-use common::content::{Content, Picture};
+use common::content::{Content, Picture, View};
 use sha2::{Digest, Sha256};
 
 /// The ICC profile's tag that names it, and the longest name that is kept.
@@ -12,6 +12,14 @@ pub(super) fn content(read: Result<Picture, String>) -> Content {
     match read {
         Ok(picture) => Content::Picture(picture),
         Err(reason) => Content::Unreadable(reason.chars().take(200).collect()),
+    }
+}
+
+/// Whether anything is transparent: a channel for it may say of every pixel that it is not.
+pub(super) fn is_transparent(has_channel: bool, view: Option<&View>) -> bool {
+    match view {
+        Some(View::Thumbnail(thumbnail)) => has_channel && thumbnail.is_transparent(),
+        Some(View::TooLarge { .. } | View::Undecodable(_)) | None => has_channel,
     }
 }
 

@@ -62,13 +62,15 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
             credits::of_xmp(&mut credits, packet.get_text().unwrap_or_default().as_bytes());
         }
     }
+    let has_alpha =
+        matches!(info.color_type, ColorType::GrayscaleAlpha | ColorType::Rgba) || info.trns.is_some();
     let per_inch = |per_metre: u32| exif::per_inch(f64::from(per_metre) / 100.0);
     let density = info.pixel_dims.filter(|dimensions| dimensions.unit == Unit::Meter);
     let density = density.map(|density| (per_inch(density.xppu), per_inch(density.yppu)));
     Ok(Picture {
         orientation: tags.orientation.unwrap_or(1),
         bit_depth: bits(info.color_type, info.bit_depth),
-        alpha: matches!(info.color_type, ColorType::GrayscaleAlpha | ColorType::Rgba) || info.trns.is_some(),
+        alpha: picture::is_transparent(has_alpha, view.as_ref()),
         dpi: density.or(tags.dpi),
         exif_dpi: density.and(tags.dpi),
         icc_profile: info.icc_profile.as_ref().map(|icc| picture::profile(icc)),

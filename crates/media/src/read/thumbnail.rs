@@ -2,23 +2,25 @@
 
 use common::content::Thumbnail;
 
-const CELLS: usize = Thumbnail::SIDE * Thumbnail::SIDE;
+const CELLS: usize = Thumbnail::CELLS;
 
 /// The sums of what was seen so far.
 pub(super) struct Shrinking {
     width: u64,
     height: u64,
-    sums: [[u64; 3]; CELLS],
+    sums: [[u64; 4]; CELLS],
     counts: [u64; CELLS],
+    is_transparent: bool,
 }
 
 impl Shrinking {
     pub(super) fn new(width: u32, height: u32) -> Self {
-        Self { width: width.into(), height: height.into(), sums: [[0; 3]; CELLS], counts: [0; CELLS] }
+        let (sums, counts) = ([[0; 4]; CELLS], [0; CELLS]);
+        Self { width: width.into(), height: height.into(), sums, counts, is_transparent: false }
     }
 
-    /// Adds one pixel; what lies outside of the picture is ignored.
-    pub(super) fn add(&mut self, x: u64, y: u64, colour: [u8; 3]) {
+    /// Adds one pixel, its colour on white and how opaque it is; what lies outside of the picture is ignored.
+    pub(super) fn add(&mut self, x: u64, y: u64, colour: [u8; 4]) {
         if x >= self.width || y >= self.height {
             return;
         }
@@ -28,41 +30,44 @@ impl Shrinking {
             *sum += u64::from(value);
         }
         self.counts[cell] += 1;
+        self.is_transparent |= colour[3] < u8::MAX;
     }
 
     /// The mean of each cell; cells of pictures smaller than the thumbnail stay black.
     pub(super) fn finish(&self) -> Thumbnail {
-        let mut values = [0; Thumbnail::BYTES];
-        for (cell, sums) in values.chunks_exact_mut(3).enumerate() {
-            let count = self.counts[cell].max(1);
-            for (value, sum) in sums.iter_mut().zip(self.sums[cell]) {
-                *value = u8::try_from(sum / count).unwrap_or(u8::MAX);
-            }
+        let mean = |cell: usize, value: usize| {
+            u8::try_from(self.sums[cell][value] / self.counts[cell].max(1)).unwrap_or(u8::MAX)
+        };
+        let opaque = Thumbnail::new(std::array::from_fn(|at| mean(at / 3, at % 3)));
+        if self.is_transparent {
+            opaque.with_opacity(std::array::from_fn(|cell| mean(cell, 3)))
+        } else {
+            opaque
         }
-        Thumbnail::new(values)
     }
 }
 
 /// One pixel's colour, from samples of eight bits each: grey, grey and alpha, RGB, or RGB and alpha.
 ///
-/// What is transparent is shown on white: the colours below it are nobody's business.
-pub(super) fn colour(samples: &[u8]) -> [u8; 3] {
+/// The colour as it is on white, since colours below what is transparent are not shown, and how opaque it is.
+pub(super) fn colour(samples: &[u8]) -> [u8; 4] {
     match *samples {
-        [grey] => [grey; 3],
+        [grey] => on_white([grey; 3], u8::MAX),
         [grey, alpha] => on_white([grey; 3], alpha),
-        [red, green, blue] => [red, green, blue],
+        [red, green, blue] => on_white([red, green, blue], u8::MAX),
         [red, green, blue, alpha, ..] => on_white([red, green, blue], alpha),
-        [] => [0; 3],
+        [] => [0, 0, 0, u8::MAX],
     }
 }
 
 /// One pixel's colour, from the light that each of the four inks leaves.
-pub(super) fn of_inks([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
-    [cyan, magenta, yellow].map(|ink| scaled(ink, black))
+pub(super) fn of_inks([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 4] {
+    on_white([cyan, magenta, yellow].map(|ink| scaled(ink, black)), u8::MAX)
 }
 
-fn on_white(colour: [u8; 3], alpha: u8) -> [u8; 3] {
-    colour.map(|value| scaled(value, alpha) + (u8::MAX - alpha))
+fn on_white(colour: [u8; 3], alpha: u8) -> [u8; 4] {
+    let [red, green, blue] = colour.map(|value| scaled(value, alpha) + (u8::MAX - alpha));
+    [red, green, blue, alpha]
 }
 
 fn scaled(value: u8, by: u8) -> u8 {

@@ -34,16 +34,19 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
     let depths = numbers(&mut decoder, Tag::BitsPerSample);
     let extra = numbers(&mut decoder, Tag::ExtraSamples);
     let icc = bytes(&mut decoder, Tag::IccProfile);
+    let has_alpha = extra.iter().any(|kind| ALPHA.contains(kind));
+    let (dpi, credits) = (dpi(&mut decoder), credits(&mut decoder));
+    let view = decode.then(|| view(&mut decoder));
     Ok(Picture {
         orientation: decoder.get_tag_u32(Tag::Orientation).unwrap_or(1),
         bit_depth: depths.into_iter().max().and_then(|depth| depth.try_into().ok()).unwrap_or(1),
-        alpha: extra.iter().any(|kind| ALPHA.contains(kind)),
-        dpi: dpi(&mut decoder),
+        alpha: picture::is_transparent(has_alpha, view.as_ref()),
+        dpi,
         exif_dpi: None,
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
-        credits: credits(&mut decoder),
+        credits,
         frames,
-        view: decode.then(|| view(&mut decoder)),
+        view,
     })
 }
 

@@ -33,17 +33,18 @@ fn opened(
     let icc = decoder.icc_profile()?.unwrap_or_default();
     let mut credits = tags.credits;
     credits::of_xmp(&mut credits, &decoder.xmp_metadata()?.unwrap_or_default());
-    let color = decoder.color_type();
+    let has_alpha = decoder.color_type().has_alpha();
+    let view = decode.then(|| view(decoder));
     Ok(Picture {
         orientation: tags.orientation.unwrap_or(1),
         bit_depth: 8,
-        alpha: color.has_alpha(),
+        alpha: picture::is_transparent(has_alpha, view.as_ref()),
         dpi: tags.dpi,
         exif_dpi: None,
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
         credits,
         frames,
-        view: decode.then(|| view(decoder)),
+        view,
     })
 }
 
