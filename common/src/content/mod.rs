@@ -48,6 +48,10 @@ pub struct Picture {
     /// The embedded ICC profile: its name, and the start of its SHA-256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icc_profile: Option<String>,
+    /// How its values become colours besides the profile: the model, and what else states it. `None` where it was not
+    /// looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colours: Option<String>,
     /// Who made it and who owns it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub credits: BTreeMap<Credit, String>,

@@ -21,6 +21,7 @@ fn contents() -> Vec<Content> {
             dpi: Some((300, 300)),
             exif_dpi: Some((72, 72)),
             icc_profile: Some("sRGB (0123456789ab)".to_owned()),
+            colours: Some("RGB, gamma 1".to_owned()),
             credits: BTreeMap::from([(Credit::ExifArtist, "Jo".to_owned())]),
             frames: Some(2),
             view,

@@ -42,7 +42,14 @@ fn stated(picture: &Picture) -> impl Iterator<Item = (u32, u32)> {
 }
 
 /// A profile that the original does not have may not be added: it can change how the picture looks.
+///
+/// The same values mean other colours by another model, gamma or code point as well.
 pub(super) fn icc_profile(original: &Picture, result: &Picture) -> Finding {
+    if let (Some(theirs), Some(ours)) = (&original.colours, &result.colours)
+        && theirs != ours
+    {
+        return same(theirs, ours, |colours| format!("colours in {colours}"));
+    }
     same(&original.icc_profile, &result.icc_profile, |profile| {
         profile.as_ref().map_or_else(|| "no profile".to_owned(), |name| format!("the profile {name}"))
     })

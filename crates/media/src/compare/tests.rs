@@ -14,6 +14,7 @@ fn picture() -> Picture {
         dpi: Some((300, 300)),
         exif_dpi: None,
         icc_profile: Some("sRGB (01)".to_owned()),
+        colours: Some("RGB".to_owned()),
         credits: BTreeMap::from([(Credit::IptcByline, "Jo".to_owned())]),
         frames: Some(3),
         view: Some(View::Thumbnail(gradient(1))),
@@ -60,6 +61,12 @@ fn each_trait_of_a_picture_is_compared_and_shown_on_both_sides() {
             changed(|it| it.icc_profile = None),
             differs("the profile sRGB (01)", "no profile"),
         ),
+        (
+            Check::IccProfile,
+            changed(|it| it.colours = Some("grey".to_owned())),
+            differs("colours in RGB", "colours in grey"),
+        ),
+        (Check::IccProfile, changed(|it| it.colours = None), Finding::Same),
         (
             Check::Copyright,
             changed(|it| it.credits.clear()),

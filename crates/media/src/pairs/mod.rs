@@ -1,5 +1,6 @@
 //! Pairs of original and result, made here, and the verdict on each.
 
+mod colours;
 mod frames;
 mod transparency;
 

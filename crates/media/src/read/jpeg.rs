@@ -62,6 +62,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         dpi: header.dpi.or(tags.dpi),
         exif_dpi: header.dpi.and(tags.dpi),
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
+        colours: Some(colours(&frame)),
         credits,
         frames: Some(1),
         view: decode.then(|| view(file, &frame, header.is_adobe)),
@@ -162,6 +163,15 @@ fn frame(marker: u8, content: &[u8]) -> Option<Frame> {
         samplings: components.map(|component| (component[1] >> 4) * (component[1] & 15)).collect(),
         is_held_whole: !matches!(marker, 0xC0 | 0xC1),
     })
+}
+
+fn colours(frame: &Frame) -> String {
+    match frame.samplings.len() {
+        1 => "grey".to_owned(),
+        3 => "RGB".to_owned(),
+        4 => "CMYK".to_owned(),
+        count => format!("{count} channels"),
+    }
 }
 
 impl Frame {

@@ -10,6 +10,10 @@ use super::memory::{MOST_DECODED, MOST_METADATA};
 use super::thumbnail::{Shrinking, colour};
 use super::{Source, exif, frames, picture};
 
+/// What viewers take where a file states nothing; programs round it.
+const USUAL_GAMMA: f32 = 1.0 / 2.2;
+const GAMMA_TOLERANCE: f32 = 0.01;
+
 const XMP: &str = "XML:com.adobe.xmp";
 const RAW_PROFILE: &str = "Raw profile type ";
 
@@ -74,6 +78,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         dpi: density.or(tags.dpi),
         exif_dpi: density.and(tags.dpi),
         icc_profile: info.icc_profile.as_ref().map(|icc| picture::profile(icc)),
+        colours: Some(colours(info)),
         credits,
         frames,
         view,
@@ -93,6 +98,32 @@ fn raw_profile(info: &Info<'_>, kind: &str) -> Option<Vec<u8>> {
     let mut words = text.split_ascii_whitespace().skip_while(|word| word.parse::<u32>().is_err());
     let digits: String = words.by_ref().skip(1).collect();
     hex::decode(digits).ok()
+}
+
+/// What else than a profile says how the values are meant, in the order in which the standard lets one override another.
+fn colours(info: &Info<'_>) -> String {
+    let model = match info.color_type {
+        ColorType::Grayscale | ColorType::GrayscaleAlpha => "grey",
+        ColorType::Rgb | ColorType::Rgba | ColorType::Indexed => "RGB",
+    };
+    let gamma = info.gama_chunk.map(png::ScaledFloat::into_value);
+    match (info.coding_independent_code_points, gamma) {
+        (Some(points), _) => format!(
+            "{model}, cICP {}/{}/{}/{}",
+            points.color_primaries,
+            points.transfer_function,
+            points.matrix_coefficients,
+            u8::from(points.is_video_full_range_image)
+        ),
+        (None, Some(gamma))
+            if info.icc_profile.is_none()
+                && info.srgb.is_none()
+                && (gamma - USUAL_GAMMA).abs() > GAMMA_TOLERANCE =>
+        {
+            format!("{model}, gamma {gamma}")
+        }
+        (None, _) => model.to_owned(),
+    }
 }
 
 /// The colours of a palette have eight bits, however few its numbers have.

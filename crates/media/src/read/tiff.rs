@@ -44,6 +44,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         dpi,
         exif_dpi: None,
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
+        colours: Some(colours(&mut decoder)),
         credits,
         frames,
         view,
@@ -71,6 +72,18 @@ fn bytes<R: Read + Seek>(decoder: &mut Decoder<R>, tag: Tag) -> Vec<u8> {
         }
     }
     bytes
+}
+
+fn colours<R: Read + Seek>(decoder: &mut Decoder<R>) -> String {
+    match decoder.find_tag_unsigned(Tag::PhotometricInterpretation).ok().flatten() {
+        Some(0_u32 | 1) => "grey".to_owned(),
+        // A palette, and brightness with two differences, are ways to store RGB.
+        Some(2 | 3 | 6) => "RGB".to_owned(),
+        Some(5) => "CMYK".to_owned(),
+        Some(8..=10) => "Lab".to_owned(),
+        Some(other) => format!("the model {other}"),
+        None => "no stated model".to_owned(),
+    }
 }
 
 fn dpi<R: Read + Seek>(decoder: &mut Decoder<R>) -> Option<(u32, u32)> {

@@ -42,6 +42,7 @@ fn opened(
         dpi: tags.dpi,
         exif_dpi: None,
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
+        colours: Some("RGB".to_owned()),
         credits,
         frames,
         view,
