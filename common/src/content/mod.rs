@@ -119,12 +119,15 @@ pub struct Film {
     /// The handler types of its tracks (`vide`, `soun`, …), sorted.
     #[serde(default)]
     pub tracks: Vec<String>,
-    /// How long it runs, in milliseconds.
+    /// How long it runs, in milliseconds; 0 where that is not known.
     #[serde(default)]
     pub duration_ms: u64,
-    /// Width and height of each track that has pictures, sorted.
+    /// Width and height of each track that has a size, as it is stored, sorted.
     #[serde(default)]
     pub resolutions: Vec<(u32, u32)>,
+    /// Width and height of each track of pictures as it is shown, sorted; `None` where it was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Vec<(u32, u32)>>,
 }
 
 /// Reads content as far as this release understands it: what a later one wrote counts as never inspected.

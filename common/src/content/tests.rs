@@ -32,6 +32,7 @@ fn contents() -> Vec<Content> {
         tracks: vec!["soun".to_owned(), "vide".to_owned()],
         duration_ms: 1000,
         resolutions: vec![(1920, 1080)],
+        shown: Some(vec![(1080, 1920)]),
     };
     vec![
         picture(Some(View::Thumbnail(Thumbnail::new([9; Thumbnail::BYTES])))),

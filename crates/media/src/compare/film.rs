@@ -7,6 +7,9 @@ use super::{Finding, same};
 /// Writing a film anew rounds its length to whole frames, and the slowest films have four a second.
 const DURATION_TOLERANCE_MS: u64 = 250;
 
+/// Handlers of tracks that are seen, heard or read.
+const PLAYING: [&str; 6] = ["vide", "soun", "text", "sbtl", "subt", "clcp"];
+
 /// A film that was damaged before cannot become worse.
 pub(super) fn container(original: &Film, result: &Film) -> Finding {
     match (&original.damage, &result.damage) {
@@ -18,14 +21,32 @@ pub(super) fn container(original: &Film, result: &Film) -> Finding {
     }
 }
 
+/// Timecodes and metadata are not seen or heard, and programs drop or add them.
 pub(super) fn tracks(original: &Film, result: &Film) -> Finding {
-    same(&original.tracks, &result.tracks, |tracks| match tracks.as_slice() {
+    let shown = |tracks: &Vec<String>| match tracks.as_slice() {
         [] => "no tracks".to_owned(),
         tracks => format!("the tracks {}", tracks.join(", ")),
-    })
+    };
+    let of = |film: &Film, plays: bool| {
+        let tracks = film.tracks.iter().filter(|track| PLAYING.contains(&track.as_str()) == plays);
+        tracks.cloned().collect::<Vec<_>>()
+    };
+    let playing = same(&of(original, true), &of(result, true), shown);
+    let (theirs, ours) = (of(original, false), of(result, false));
+    if playing != Finding::Same || theirs == ours {
+        return playing;
+    }
+    Finding::Impossible(format!(
+        "of what does not play, the original has {}, the result {}",
+        shown(&theirs),
+        shown(&ours)
+    ))
 }
 
 pub(super) fn duration(original: &Film, result: &Film) -> Finding {
+    if original.duration_ms == 0 {
+        return Finding::Impossible("the original does not say how long it runs".to_owned());
+    }
     if original.duration_ms.abs_diff(result.duration_ms) <= DURATION_TOLERANCE_MS {
         return Finding::Same;
     }
@@ -33,7 +54,12 @@ pub(super) fn duration(original: &Film, result: &Film) -> Finding {
 }
 
 pub(super) fn resolution(original: &Film, result: &Film) -> Finding {
-    same(&original.resolutions, &result.resolutions, |resolutions| {
+    // A film may come back turned, with its pixels turned too.
+    let (theirs, ours) = match (&original.shown, &result.shown) {
+        (Some(theirs), Some(ours)) => (theirs, ours),
+        _ => (&original.resolutions, &result.resolutions),
+    };
+    same(theirs, ours, |resolutions| {
         let sizes: Vec<_> = resolutions.iter().map(|(width, height)| format!("{width} × {height}")).collect();
         if sizes.is_empty() {
             "no picture track".to_owned()

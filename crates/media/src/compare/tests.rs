@@ -22,7 +22,13 @@ fn picture() -> Picture {
 }
 
 fn film() -> Film {
-    Film { damage: None, tracks: vec!["vide".to_owned()], duration_ms: 1000, resolutions: vec![(160, 90)] }
+    Film {
+        damage: None,
+        tracks: vec!["vide".to_owned()],
+        duration_ms: 1000,
+        resolutions: vec![(160, 90)],
+        shown: None,
+    }
 }
 
 fn gradient(step: usize) -> Thumbnail {

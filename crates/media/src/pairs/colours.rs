@@ -5,9 +5,9 @@ use tiff::encoder::{TiffEncoder, colortype};
 use super::*;
 
 /// A PNG with a chunk of this name behind its header.
-fn with_chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+fn with_chunk(name: &[u8], content: &[u8]) -> Vec<u8> {
     let plain = png(&painting(40, 30).into());
-    let chunk = [&name[..], content].concat();
+    let chunk = [name, content].concat();
     let length = u32::try_from(content.len()).unwrap().to_be_bytes();
     let checksum = crc32fast::hash(&chunk).to_be_bytes();
     [&plain[..33], &length, &chunk, &checksum, &plain[33..]].concat()

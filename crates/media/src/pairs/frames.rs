@@ -52,7 +52,8 @@ fn tiff(pages: usize, width: u32) -> Vec<u8> {
 
 #[test]
 fn an_animation_that_lost_pictures_and_a_document_that_lost_pages_are_found() {
-    let files: [(&str, &dyn Fn(usize) -> Vec<u8>); 4] = [
+    type Making<'a> = &'a dyn Fn(usize) -> Vec<u8>;
+    let files: [(&str, Making); 4] = [
         ("GIF", &gif),
         ("APNG", &|frames| apng(u32::try_from(frames).unwrap())),
         ("WebP", &webp),

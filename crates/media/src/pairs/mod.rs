@@ -1,6 +1,7 @@
 //! Pairs of original and result, made here, and the verdict on each.
 
 mod colours;
+mod films;
 mod frames;
 mod transparency;
 

@@ -1,12 +1,13 @@
 //! MP4 and MOV: the boxes that say what a film is, without the film.
 //!
-//! The crates for this format read all sample tables into memory; here a box is stepped over unless it is one of five.
+//! The crates for this format read all sample tables into memory; here a box is stepped over unless it is one of a few.
 
 use std::io::{self, SeekFrom};
 use std::ops::Range;
 
 use common::content::{Content, Film};
 
+use super::fragments::Fragments;
 use super::memory::piece;
 use super::{Source, length};
 
@@ -14,15 +15,16 @@ use super::{Source, length};
 const MOST_BOXES: u32 = 100_000;
 
 /// Nobody has more tracks; the facts have to stay small.
-const MOST_TRACKS: usize = 64;
+pub(super) const MOST_TRACKS: usize = 64;
 
 /// Everything wanted of a header box lies within so many bytes.
 const HEADER_BYTES: u64 = 96;
 
 pub(super) fn read(mut file: impl Source) -> Content {
-    let mut walk = Walk { boxes: 0, found: Film::default(), has_moov: false, has_data: false };
+    let mut walk = Walk::default();
     let walked = length(&mut file).and_then(|end| walk.walk(&mut file, 0..end, 0));
-    let mut found = walk.found;
+    let duration = walk.duration();
+    let mut found = Film { duration_ms: duration.unwrap_or_default(), ..walk.found };
     found.damage = match walked {
         Err(error) => Some(error.to_string()),
         Ok(()) if !walk.has_moov => Some("it has no moov box".to_owned()),
@@ -31,12 +33,24 @@ pub(super) fn read(mut file: impl Source) -> Content {
     };
     found.tracks.sort();
     found.resolutions.sort_unstable();
+    walk.shown.sort_unstable();
+    found.shown = Some(walk.shown);
     Content::Film(found)
 }
 
+#[derive(Default)]
 struct Walk {
     boxes: u32,
     found: Film,
+    shown: Vec<(u32, u32)>,
+    /// What the header of the current track says of its size.
+    size: Option<(u32, u32)>,
+    /// What the movie header says, where it says something.
+    stated: Option<u64>,
+    scale: u32,
+    is_fragmented: bool,
+    of_all_fragments: Option<u64>,
+    fragments: Fragments,
     has_moov: bool,
     has_data: bool,
 }
@@ -53,23 +67,79 @@ impl Walk {
             let (name, content) = open(file, at, within.end)?;
             at = content.end;
             match (depth, &name) {
-                (0, b"mdat" | b"moof") => self.has_data = true,
+                (0, b"mdat") => self.has_data = true,
+                (0, b"moof") => {
+                    self.has_data = true;
+                    self.walk(file, content, 1)?;
+                }
                 (0, b"moov") => {
                     self.has_moov = true;
                     self.walk(file, content, 1)?;
                 }
-                (1, b"trak") | (2, b"mdia") => self.walk(file, content, depth + 1)?,
-                (1, b"mvhd") => {
-                    self.found.duration_ms = duration(&start(file, &content)?).unwrap_or_default();
+                (1, b"mvex") => {
+                    self.is_fragmented = true;
+                    self.walk(file, content, 2)?;
                 }
-                (2, b"tkhd") => self.found.resolutions.extend(resolution(&start(file, &content)?)),
-                (3, b"hdlr") => self.found.tracks.extend(handler(&start(file, &content)?)),
+                (1, b"trak" | b"traf") | (2, b"mdia") | (3, b"minf") | (4, b"stbl") => {
+                    self.walk(file, content, depth + 1)?;
+                }
+                (1, b"mvhd") => {
+                    let header = start(file, &content)?;
+                    self.stated = duration(&header);
+                    self.scale = scale(&header).unwrap_or_default();
+                }
+                (2, b"mehd") => {
+                    let header = start(file, &content)?;
+                    let units = if header.first() == Some(&1) { long(&header, 4) } else { short(&header, 4) };
+                    self.of_all_fragments =
+                        units.and_then(|units| units.checked_mul(1000)?.checked_div(self.scale.into()));
+                }
+                (2, b"trex") => self.fragments.defaults(&start(file, &content)?),
+                (2, b"tfhd") => self.fragments.header(&start(file, &content)?),
+                (2, b"trun") => {
+                    let bytes = content.end - content.start;
+                    if self.fragments.allows(bytes) {
+                        file.seek(SeekFrom::Start(content.start))?;
+                        self.fragments.run(&piece(file, bytes)?);
+                    }
+                }
+                (2, b"tkhd") => {
+                    let header = start(file, &content)?;
+                    self.found.resolutions.extend(resolution(&header));
+                    self.size = shown(&header);
+                    self.fragments.track(&header);
+                }
+                (3, b"mdhd") => self.fragments.media(&start(file, &content)?),
+                (3, b"hdlr") => {
+                    let kind = handler(&start(file, &content)?);
+                    if kind.as_deref() == Some("vide") {
+                        self.shown.extend(self.size.take());
+                    }
+                    self.found.tracks.extend(kind);
+                }
+                (5, b"stts") => {
+                    self.fragments.come_later |=
+                        short(&start(file, &content)?, 4).is_some_and(|count| count > 0);
+                }
                 _ => {}
             }
             self.found.tracks.truncate(MOST_TRACKS);
             self.found.resolutions.truncate(MOST_TRACKS);
+            self.shown.truncate(MOST_TRACKS);
         }
         Ok(())
+    }
+
+    /// Milliseconds of what is there; the header of a film in fragments may state what was cut off.
+    fn duration(&self) -> Option<u64> {
+        if !self.is_fragmented {
+            return self.stated;
+        }
+        let before = if self.fragments.come_later { self.stated? } else { 0 };
+        self.fragments
+            .milliseconds()
+            .map(|fragments| before.saturating_add(fragments))
+            .or(self.of_all_fragments)
     }
 }
 
@@ -104,13 +174,17 @@ fn start(file: &mut impl Source, content: &Range<u64>) -> io::Result<Vec<u8>> {
     piece(file, HEADER_BYTES.min(content.end - content.start))
 }
 
-/// Milliseconds, from a movie header of either version.
+/// Milliseconds, from a movie header of either version; all ones mean that the writer did not know.
 fn duration(header: &[u8]) -> Option<u64> {
-    let (scale, duration) = match header.first()? {
-        1 => (number(header, 20)?, u64::from(number(header, 24)?) << 32 | u64::from(number(header, 28)?)),
-        _ => (number(header, 12)?, number(header, 16)?.into()),
+    let duration = match header.first()? {
+        1 => long(header, 24).filter(|duration| *duration != u64::MAX)?,
+        _ => short(header, 16).filter(|duration| *duration != u64::from(u32::MAX))?,
     };
-    duration.checked_mul(1000)?.checked_div(scale.into())
+    duration.checked_mul(1000)?.checked_div(scale(header)?.into())
+}
+
+fn scale(header: &[u8]) -> Option<u32> {
+    number(header, if header.first()? == &1 { 20 } else { 12 })
 }
 
 /// Whole pixels, from a track header of either version; tracks without pictures have none.
@@ -120,10 +194,32 @@ fn resolution(header: &[u8]) -> Option<(u32, u32)> {
     (size != (0, 0)).then_some(size)
 }
 
+/// Width and height as they are shown, after the matrix that turns and scales them.
+fn shown(header: &[u8]) -> Option<(u32, u32)> {
+    let (width, height) = resolution(header)?;
+    let at = if header.first()? == &1 { 52 } else { 40 };
+    // Each row of the matrix has three numbers; these four turn and scale, as fixed points of 16 bits.
+    let factor = |index: usize| Some(u64::from(number(header, at + index * 4)?.cast_signed().unsigned_abs()));
+    let side = |across: u64, down: u64| {
+        let length =
+            u64::from(width).saturating_mul(across).saturating_add(u64::from(height).saturating_mul(down));
+        u32::try_from((length + 0x8000) >> 16).unwrap_or(u32::MAX)
+    };
+    Some((side(factor(0)?, factor(3)?), side(factor(1)?, factor(4)?)))
+}
+
 fn handler(header: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(header.get(8..12)?).into_owned())
 }
 
-fn number(header: &[u8], at: usize) -> Option<u32> {
+fn short(header: &[u8], at: usize) -> Option<u64> {
+    number(header, at).map(u64::from)
+}
+
+fn long(header: &[u8], at: usize) -> Option<u64> {
+    Some(short(header, at)? << 32 | short(header, at + 4)?)
+}
+
+pub(super) fn number(header: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(header.get(at..at + 4)?.try_into().ok()?))
 }

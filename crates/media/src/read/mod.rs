@@ -7,6 +7,7 @@ mod credits;
 mod document;
 mod exif;
 mod film;
+mod fragments;
 mod frames;
 mod jpeg;
 mod memory;
