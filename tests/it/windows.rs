@@ -275,3 +275,42 @@ async fn two_state_directories_that_are_used_at_the_same_time_pay_twice() {
     first.wait().await.unwrap();
     assert_eq!(bench.asset(&id).media, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_approval_is_saved_again_only_by_a_state_that_does_not_know_of_it() {
+    let bench = Bench::new(for_approval()).await;
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let saves = || bench.sandbox.stats().requests.get("bynder.save").copied();
+    for _ in 0..2 {
+        bench.sync().await.assert_code(0);
+        assert_eq!(saves(), Some(1));
+    }
+    std::fs::remove_dir_all(bench.path("state")).unwrap();
+    bench.sync().await.assert_code(0);
+    assert_eq!((saves(), bench.asset(&id).media), (Some(2), 1));
+}
+
+/// The worker that keeps the lock keeps it for the job's next attempt on this worker; here the job comes back elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_made_again_where_its_job_comes_back_elsewhere_and_another_takes_the_lock_first() {
+    let fleet = Fleet::new(quick()).await;
+    fleet.configure("[output]\nmode = 'copy'\n");
+    // The job waits longer than that before it comes back.
+    fleet.bench.set_request_timeout(5);
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.bench.sandbox.set_faults(lost_once("bynder.save_new"));
+    publish_once_more(&fleet, &job_of("full", &id, Lane::Backlog)).await;
+    let _keeper = fleet.worker();
+    until(|| fleet.requests("bynder.save_new") > 0).await;
+    fleet.bench.run(&["pause"]).await.assert_code(0);
+    let (queue, asset) = (fleet.queue().await, id.parse().unwrap());
+    until_async(async || queue.depth().await.unwrap().save == 1).await;
+    let elsewhere = queue.next(StepSet::ALL).await.unwrap();
+    assert!(queue.lease(&asset).await.unwrap().is_none(), "the keeper does not keep it");
+    until_async(async || queue.lease(&asset).await.unwrap().is_some()).await;
+    publish_once_more(&fleet, &job_of("delta", &id, Lane::Fresh)).await;
+    fleet.bench.run(&["resume"]).await.assert_code(0);
+    until(|| fleet.worker_logs().contains("outcome=")).await;
+    drop(elsewhere);
+    assert_eq!(copies(&fleet.bench).len(), 2);
+}

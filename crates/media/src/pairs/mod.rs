@@ -24,7 +24,9 @@ fn verdict(original: &[u8], result: &[u8]) -> (Vec<Check>, Vec<Check>) {
     match check_result(&facts(original), &facts(result), &Checks::default()) {
         Ok(unchecked) => (Vec::new(), unchecked.into_iter().map(|unchecked| unchecked.check).collect()),
         Err(BadResult::Differs(differences)) => {
-            differences.iter().for_each(|difference| println!("{difference}"));
+            for difference in &differences {
+                println!("{difference}");
+            }
             (differences.into_iter().map(|difference| difference.check).collect(), Vec::new())
         }
         Err(other) => panic!("{other}"),
