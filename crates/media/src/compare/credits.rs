@@ -1,5 +1,7 @@
 //! Who made a picture and who owns it, in both files.
 
+use std::collections::BTreeSet;
+
 use common::content::{Credit, Picture};
 
 use super::Finding;
@@ -29,10 +31,38 @@ pub(super) fn credits(original: &Picture, result: &Picture) -> Finding {
 }
 
 fn is_same(credit: Credit, original: &str, result: &str) -> bool {
-    let is_iptc = matches!(credit, Credit::IptcCopyright | Credit::IptcByline);
-    original == result
-        || is_iptc
-            && [MAC_ROMAN, WINDOWS].iter().any(|table| read_by(table, original).as_deref() == Some(result))
+    match credit {
+        Credit::ExifCopyright | Credit::ExifArtist => original == result,
+        Credit::IptcCopyright | Credit::IptcByline => {
+            let readings = [MAC_ROMAN, WINDOWS].into_iter().filter_map(|table| read_by(table, original));
+            let mut readings = readings.chain([original.to_owned()]);
+            readings.any(|reading| texts(&reading) == texts(result))
+        }
+        Credit::XmpCreator => texts(original) == texts(result),
+        Credit::XmpRights => texts(original).iter().all(|text| is_said(text, &texts(result))),
+    }
+}
+
+/// The texts of a credit, whose order means nothing.
+fn texts(credit: &str) -> BTreeSet<&str> {
+    credit.split("; ").collect()
+}
+
+/// Whether a text stands there in its language. One without a language, which is shown where no other fits, may get one; and
+/// it is what readers of a language without a text see.
+fn is_said(text: &str, texts: &BTreeSet<&str>) -> bool {
+    let (language, words) = in_language(text);
+    let found = || texts.iter().map(|text| in_language(text));
+    let is_spoken = found().any(|(of, _)| of == language);
+    found().any(|(of, found)| {
+        found == words && (language.is_none() || of == language || (of.is_none() && !is_spoken))
+    })
+}
+
+/// The language in brackets before a text, and the text.
+fn in_language(text: &str) -> (Option<&str>, &str) {
+    let marked = text.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    marked.map_or((None, text), |(language, words)| (Some(language), words))
 }
 
 /// The text in another alphabet of single bytes, where it was read as Latin-1 for want of a statement.

@@ -1,6 +1,6 @@
 //! Who made a picture and who owns it, as IPTC and XMP say it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::content::Credit;
 use roxmltree::{Document, Node, ParsingOptions};
@@ -10,10 +10,14 @@ use sha2::{Digest, Sha256};
 pub(super) type Credits = BTreeMap<Credit, String>;
 
 const DUBLIN_CORE: &str = "http://purl.org/dc/elements/1.1/";
+const XML: &str = "http://www.w3.org/XML/1998/namespace";
 const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
 
 /// Longer texts are remembered by their beginning and their hash, so that the facts stay small.
 const LONGEST_TEXT: usize = 200;
+
+/// More texts of one credit are remembered as one long text.
+const MOST_TEXTS: usize = 16;
 
 /// A packet of XMP has some hundred nodes; a hostile one is not worth its memory.
 const MOST_NODES: u32 = 100_000;
@@ -23,15 +27,26 @@ const IPTC_RESOURCE: u16 = 0x0404;
 
 /// Notes a credit, unless it says nothing.
 pub(super) fn note(credits: &mut Credits, credit: Credit, text: &str) {
-    let text = text.trim_matches(|letter: char| letter.is_ascii_whitespace() || letter == '\0');
-    if text.is_empty() {
-        return;
+    note_all(credits, credit, [shown(text)]);
+}
+
+/// Notes a credit of several texts, whose order means nothing.
+fn note_all(credits: &mut Credits, credit: Credit, texts: impl IntoIterator<Item = String>) {
+    let texts: BTreeSet<_> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+    let is_short = texts.len() <= MOST_TEXTS;
+    let text = texts.into_iter().collect::<Vec<_>>().join("; ");
+    if !text.is_empty() {
+        credits.insert(credit, if is_short { text } else { shown(&text) });
     }
-    let shown = match text.char_indices().nth(LONGEST_TEXT) {
+}
+
+/// A text as it is remembered.
+fn shown(text: &str) -> String {
+    let text = text.trim_matches(|letter: char| letter.is_ascii_whitespace() || letter == '\0');
+    match text.char_indices().nth(LONGEST_TEXT) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}… ({})", &text[..end], hex::encode(&Sha256::digest(text)[..6])),
-    };
-    credits.insert(credit, shown);
+    }
 }
 
 /// Reads a packet of XMP; one that is not well formed says nothing.
@@ -45,16 +60,25 @@ pub(super) fn of_xmp(credits: &mut Credits, packet: &[u8]) {
         let element = document.descendants().find(|node| node.has_tag_name((DUBLIN_CORE, name)));
         // A simple value may also stand as an attribute of its description.
         let attribute = || document.descendants().find_map(|node| node.attribute((DUBLIN_CORE, name)));
-        let text = element.map(listed).or_else(|| attribute().map(str::to_owned));
-        note(credits, credit, &text.unwrap_or_default());
+        match element {
+            Some(element) => note_all(credits, credit, listed(element)),
+            None => note(credits, credit, attribute().unwrap_or_default()),
+        }
     }
 }
 
-/// The items of a list, or the text of an element without one.
-fn listed(element: Node<'_, '_>) -> String {
+/// The items of a list, or the text of an element without one; the language of an item stands in brackets before it.
+fn listed(element: Node<'_, '_>) -> Vec<String> {
     let items = element.descendants().filter(|node| node.has_tag_name((RDF, "li")));
-    let items: Vec<_> = items.filter_map(|item| item.text()).map(str::trim).collect();
-    if items.is_empty() { element.text().unwrap_or_default().to_owned() } else { items.join("; ") }
+    let items: Vec<_> = items.filter_map(|item| Some((item, shown(item.text()?)))).collect();
+    if items.is_empty() {
+        return vec![shown(element.text().unwrap_or_default())];
+    }
+    let marked = |(item, text): (Node<'_, '_>, String)| match item.attribute((XML, "lang")) {
+        None | Some("x-default") => text,
+        Some(language) => format!("[{}] {text}", shown(&language.to_lowercase())),
+    };
+    items.into_iter().filter(|(_, text)| !text.is_empty()).map(marked).collect()
 }
 
 /// Reads the IPTC among Photoshop's resources.
@@ -80,13 +104,13 @@ pub(super) fn of_iptc(credits: &mut Credits, mut datasets: &[u8]) {
         // The extended form, for more than 32 KiB, holds no text.
         let Some(content) = rest.get(..length) else { break };
         match (record, number) {
-            (2, 80) => bylines.push(text(content)),
+            (2, 80) => bylines.push(shown(&text(content))),
             (2, 116) => note(credits, Credit::IptcCopyright, &text(content)),
             _ => {}
         }
         datasets = &rest[length..];
     }
-    note(credits, Credit::IptcByline, &bylines.join("; "));
+    note_all(credits, Credit::IptcByline, bylines);
 }
 
 /// UTF-8 where it is that, else the old Latin-1.

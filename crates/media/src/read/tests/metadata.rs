@@ -143,3 +143,73 @@ fn iptc_in_a_raw_profile_of_a_png_is_read() {
         assert_eq!(credits_of(&file), [(Credit::IptcByline, "Jo Example".to_owned())]);
     }
 }
+
+fn xmp(properties: &str) -> Vec<u8> {
+    let packet = format!(
+        r#"<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/">{properties}</rdf:Description></rdf:RDF></x:xmpmeta>"#
+    );
+    png(&[(b"iTXt", [b"XML:com.adobe.xmp\0\0\0\0\0", packet.as_bytes()].concat())])
+}
+
+fn rights(texts: &[(&str, &str)]) -> Vec<u8> {
+    let items =
+        texts.iter().map(|(language, text)| format!(r#"<rdf:li xml:lang="{language}">{text}</rdf:li>"#));
+    xmp(&format!("<dc:rights><rdf:Alt>{}</rdf:Alt></dc:rights>", items.collect::<String>()))
+}
+
+fn creators(names: &[&str]) -> Vec<u8> {
+    let items = names.iter().map(|name| format!("<rdf:li>{name}</rdf:li>"));
+    xmp(&format!("<dc:creator><rdf:Seq>{}</rdf:Seq></dc:creator>", items.collect::<String>()))
+}
+
+#[test]
+fn rights_are_compared_by_language() {
+    let long = "All rights reserved. ".repeat(20);
+    let long = long.trim();
+    let same: [(&[_], &[_]); 6] = [
+        (&[("de", "Alles"), ("x-default", "All")], &[("x-default", "All"), ("de", "Alles")]),
+        (&[("de", "Alles")], &[("x-default", "Alles"), ("de", "Alles")]),
+        (&[("de", long)], &[("x-default", long), ("DE", long)]),
+        (&[("x-default", "All")], &[("x-default", "All"), ("fr", "Tous")]),
+        (&[("x-default", "All"), ("en", "All")], &[("x-default", "All")]),
+        (&[("x-default", "All")], &[("en", "All")]),
+    ];
+    for (original, result) in same {
+        assert_eq!(failed(&rights(original), &rights(result)), [], "{original:?} {result:?}");
+    }
+    let other: [(&[_], &[_]); 4] = [
+        (&[("x-default", "All"), ("de", "Alles")], &[("x-default", "Alles"), ("de", "All")]),
+        (&[("x-default", "All"), ("de", "Alles")], &[("x-default", "All")]),
+        (&[("de", "Alles")], &[("fr", "Alles")]),
+        (&[("de", long)], &[("de", "All rights reserved.")]),
+    ];
+    for (original, result) in other {
+        assert_eq!(failed(&rights(original), &rights(result)), [Check::Copyright], "{original:?} {result:?}");
+    }
+}
+
+#[test]
+fn names_are_compared_as_a_set() {
+    let bylines = |names: &[&str]| {
+        let datasets: Vec<u8> = names.iter().flat_map(|name| iptc(name.as_bytes())).collect();
+        tiff(false, 33723, 7, datasets.len(), &datasets)
+    };
+    for file in [creators as fn(&[&str]) -> Vec<u8>, bylines] {
+        let original = file(&["Jo", "Ann", "Bo"]);
+        assert_eq!(failed(&original, &file(&["Ann", "Bo", "Jo", "Bo"])), []);
+        for other in [&["Ann", "Jo"][..], &["Jo", "Ann", "Bo", "Imatag"], &["Jo; Ann", "Bob"]] {
+            assert_eq!(failed(&original, &file(other)), [Check::Copyright], "{other:?}");
+        }
+    }
+}
+
+#[test]
+fn many_names_are_remembered_in_little_space() {
+    let names: Vec<_> = (0..1000).map(|number| format!("Name {number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let all = creators(&names);
+    let reversed = creators(&names.iter().rev().copied().collect::<Vec<_>>());
+    assert_eq!(failed(&all, &reversed), []);
+    assert_eq!(failed(&all, &creators(&names[1..])), [Check::Copyright]);
+    assert!(credits_of(&all)[0].1.len() < 4000);
+}
