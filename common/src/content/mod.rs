@@ -5,7 +5,7 @@ mod thumbnail;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -58,9 +58,35 @@ pub struct Picture {
     /// How many pictures follow each other in it: frames of an animation, pages; `None` where they were not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames: Option<u64>,
+    /// What lies behind the picture in its file.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub behind: BTreeSet<Behind>,
     /// What it shows; `None` where nobody wanted to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<View>,
+}
+
+/// What phones and cameras append to a JPEG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Behind {
+    /// What a bright screen adds to the picture.
+    GainMap,
+    /// Another picture, as of the other eye, or a preview.
+    SecondPicture,
+    /// What moved around the moment of the picture.
+    Film,
+}
+
+impl Behind {
+    /// How people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GainMap => "gain map",
+            Self::SecondPicture => "second picture",
+            Self::Film => "film",
+        }
+    }
 }
 
 /// What a picture shows.

@@ -24,6 +24,7 @@ fn contents() -> Vec<Content> {
             colours: Some("RGB, gamma 1".to_owned()),
             credits: BTreeMap::from([(Credit::ExifArtist, "Jo".to_owned())]),
             frames: Some(2),
+            behind: BTreeSet::from([Behind::GainMap, Behind::SecondPicture, Behind::Film]),
             view,
         })
     };

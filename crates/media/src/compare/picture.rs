@@ -64,6 +64,20 @@ pub(super) fn frames(original: &Picture, result: &Picture) -> Finding {
 }
 
 pub(super) fn view(original: &Picture, result: &Picture, least: f64) -> Finding {
+    let lost: Vec<_> = original.behind.difference(&result.behind).map(|behind| behind.name()).collect();
+    let lost = if lost.is_empty() { None } else { Some(lost.join(" and ")) };
+    match (shown(original, result, least), lost) {
+        (Finding::Same, Some(lost)) => {
+            Finding::Impossible(format!("the picture is the same, but the {lost} behind it is lost"))
+        }
+        (Finding::Impossible(reason), Some(lost)) => {
+            Finding::Impossible(format!("{reason}; the {lost} behind it is lost"))
+        }
+        (finding, _) => finding,
+    }
+}
+
+fn shown(original: &Picture, result: &Picture, least: f64) -> Finding {
     let theirs = match &original.view {
         None => return Finding::Impossible("the original was not decoded".to_owned()),
         Some(View::TooLarge { needed }) => {

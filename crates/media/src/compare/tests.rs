@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::content::{Credit, Film, Picture, Thumbnail, View};
 use common::hash::ContentHash;
@@ -17,6 +17,7 @@ fn picture() -> Picture {
         colours: Some("RGB".to_owned()),
         credits: BTreeMap::from([(Credit::IptcByline, "Jo".to_owned())]),
         frames: Some(3),
+        behind: BTreeSet::new(),
         view: Some(View::Thumbnail(gradient(1))),
     }
 }

@@ -2,13 +2,13 @@
 
 use std::io::SeekFrom;
 
-use common::content::{Picture, View};
+use common::content::{Behind, Picture, View};
 use jpeg_decoder::{Decoder, PixelFormat};
 
 use super::credits::{self, Credits};
 use super::memory::{MOST_DECODED, MOST_METADATA, piece};
 use super::thumbnail::{Shrinking, colour, of_inks};
-use super::{Source, exif, picture};
+use super::{Source, behind, exif, picture};
 
 /// No camera and no program writes more segments; a hostile file could make a reader count for hours.
 const MOST_SEGMENTS: usize = 10_000;
@@ -20,6 +20,8 @@ const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const ICC: &[u8] = b"ICC_PROFILE\0";
 const PHOTOSHOP: &[u8] = b"Photoshop 3.0\0";
 const JFIF: &[u8] = b"JFIF\0";
+const GAIN_MAP: &[u8] = b"urn:iso:std:iso:ts:21496:-1";
+const GAIN_MAP_XMP: &[u8] = b"http://ns.adobe.com/hdr-gain-map/";
 const ADOBE: &[u8] = b"Adobe";
 
 /// What stands before the image data.
@@ -33,6 +35,7 @@ struct Header {
     icc: Vec<(u8, Vec<u8>)>,
     /// Whether Adobe's segment is there: inks are stored inverted then.
     is_adobe: bool,
+    is_gain_map: bool,
 }
 
 #[derive(Debug)]
@@ -48,6 +51,7 @@ struct Frame {
 
 pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, String> {
     let mut header = header(&mut file).map_err(|error| error.to_string())?;
+    let behind = behind::read(&mut file);
     let frame = header.frame.take().ok_or("it has no frame header")?;
     let tags = exif::read(header.exif);
     header.icc.sort_by_key(|(number, _)| *number);
@@ -65,6 +69,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         colours: Some(colours(&frame)),
         credits,
         frames: Some(1),
+        behind,
         view: decode.then(|| view(file, &frame, header.is_adobe)),
     })
 }
@@ -75,10 +80,22 @@ pub(super) fn pixels(mut file: impl Source) -> Option<(u32, u32)> {
     Some((frame.width.into(), frame.height.into()))
 }
 
+/// What kind of picture this is behind another one; the reader stands before its first segment, and then in its image data.
+pub(super) fn kind_behind(file: &mut impl Source) -> std::io::Result<Option<Behind>> {
+    let header = segments(file)?;
+    let is_gain_map =
+        header.is_gain_map || header.xmp.windows(GAIN_MAP_XMP.len()).any(|part| part == GAIN_MAP_XMP);
+    Ok(header.frame.map(|_| if is_gain_map { Behind::GainMap } else { Behind::SecondPicture }))
+}
+
 fn header(file: &mut impl Source) -> std::io::Result<Header> {
+    file.seek(SeekFrom::Start(2))?;
+    segments(file)
+}
+
+fn segments(file: &mut impl Source) -> std::io::Result<Header> {
     let mut header = Header::default();
     let mut read: u64 = 0;
-    file.seek(SeekFrom::Start(2))?;
     for _ in 0..MOST_SEGMENTS {
         let marker = marker(file)?;
         if matches!(marker, 0x01 | 0xD0..=0xD7) {
@@ -129,6 +146,7 @@ impl Header {
                     self.icc.push((*number, part.get(1..).unwrap_or_default().to_vec()));
                 }
             }
+            (0xE2, _) if content.starts_with(GAIN_MAP) => self.is_gain_map = true,
             (0xED, _) if content.starts_with(PHOTOSHOP) => {
                 self.photoshop.extend(&content[PHOTOSHOP.len()..]);
             }

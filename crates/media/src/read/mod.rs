@@ -3,6 +3,7 @@
 //! Everything is read through a reader that seeks, and most allocations are bounded, so that a huge file costs no more
 //! memory than any other.
 
+mod behind;
 mod credits;
 mod document;
 mod exif;

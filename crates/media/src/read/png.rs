@@ -1,5 +1,6 @@
 //! PNG: its chunks, and its rows one by one.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, Seek};
 
 use common::content::{Picture, View};
@@ -81,6 +82,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         colours: Some(colours(info)),
         credits,
         frames,
+        behind: BTreeSet::new(),
         view,
     })
 }

@@ -1,5 +1,6 @@
 //! TIFF: the tags of its first picture, its strips or tiles one by one, and the number of its pages.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
 use common::content::{Credit, Picture, View};
@@ -44,6 +45,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         dpi,
         exif_dpi: None,
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
+        behind: BTreeSet::new(),
         colours: Some(colours(&mut decoder)),
         credits,
         frames,

@@ -1,5 +1,6 @@
 //! GIF and WebP: pictures for web pages, small enough to be decoded whole. Of a moving one, the first picture is looked at.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, Seek};
 
 use common::content::{Picture, View};
@@ -44,6 +45,7 @@ fn opened(
         icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
         colours: Some("RGB".to_owned()),
         credits,
+        behind: BTreeSet::new(),
         frames,
         view,
     })

@@ -147,3 +147,40 @@ fn a_resolution_may_be_stated_by_the_container_and_by_exif() {
     assert_eq!(failed(&blocks(&[&jfif(1), &exif], light), &blocks(&[&jfif(72)], light)), [Check::Dpi]);
     assert_eq!(failed(&blocks(&[&jfif(1)], light), &blocks(&[], light)), []);
 }
+
+fn not_checked(original: &[u8], result: &[u8]) -> Vec<String> {
+    checked(original, result).unwrap().iter().map(Unchecked::to_string).collect()
+}
+
+#[test]
+fn what_lies_behind_a_picture_and_is_lost_is_said() {
+    let adobe = adobe(0);
+    let alone = blocks(&[&adobe], light);
+    let second = blocks(&[], mirrored);
+    let by_xmp = segment(
+        0xE1,
+        b"http://ns.adobe.com/xap/1.0/\0<x xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/'/>",
+    );
+    let by_iso = segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0");
+    let film = file(Format::Mp4, 1, 0, 0);
+    let samsung = [b"\0\0\x30\x0A\x10\0\0\0MotionPhoto_Data", film.as_slice()].concat();
+    let table = [
+        (second.clone(), "second picture"),
+        ([&[0; 700][..], &second].concat(), "second picture"),
+        (blocks(&[&by_xmp], light), "gain map"),
+        (blocks(&[&by_iso], light), "gain map"),
+        (film.clone(), "film"),
+        (samsung, "film"),
+        ([blocks(&[&by_iso], light), film].concat(), "gain map and film"),
+    ];
+    for (behind, name) in table {
+        let original = [alone.as_slice(), &behind].concat();
+        let wanted = format!("check same_picture: the picture is the same, but the {name} behind it is lost");
+        assert_eq!(not_checked(&original, &alone), [wanted]);
+        let kept = [blocks(&[&adobe, b"x"], light), behind].concat();
+        assert_eq!(checked(&original, &kept), Ok(Vec::new()), "{name}");
+        assert_eq!(failed(&original, &blocks(&[&adobe], mirrored)), [Check::SamePicture], "{name}");
+    }
+    let trailer = [alone.as_slice(), b"AFCP and other data"].concat();
+    assert_eq!(checked(&trailer, &alone), Ok(Vec::new()));
+}
