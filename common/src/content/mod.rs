@@ -45,13 +45,16 @@ pub struct Picture {
     /// Dots per inch by EXIF, where the container states them as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exif_dpi: Option<(u32, u32)>,
-    /// The embedded ICC profile: its name, and the start of its SHA-256.
+    /// The embedded ICC profile: its name, and the start of its SHA-256. Releases without `profile` compare it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icc_profile: Option<String>,
     /// How its values become colours besides the profile: the model, and what else states it. `None` where it was not
     /// looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colours: Option<String>,
+    /// How its colours are meant; `None` where an earlier release read the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
     /// Who made it and who owns it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub credits: BTreeMap<Credit, String>,
@@ -64,6 +67,23 @@ pub struct Picture {
     /// What it shows; `None` where nobody wanted to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<View>,
+}
+
+/// How the colours of a picture are meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// The file does not say.
+    Absent,
+    /// A chunk of PNG says that it is sRGB.
+    Srgb,
+    /// By an embedded ICC profile.
+    Icc {
+        /// Its name, and the start of the SHA-256 of what in it concerns colours.
+        name: String,
+        /// Whether it is one of sRGB.
+        is_srgb: bool,
+    },
 }
 
 /// What phones and cameras append to a JPEG.

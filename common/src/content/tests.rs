@@ -22,6 +22,7 @@ fn contents() -> Vec<Content> {
             exif_dpi: Some((72, 72)),
             icc_profile: Some("sRGB (0123456789ab)".to_owned()),
             colours: Some("RGB, gamma 1".to_owned()),
+            profile: Some(Profile::Icc { name: "sRGB (ba9876543210)".to_owned(), is_srgb: true }),
             credits: BTreeMap::from([(Credit::ExifArtist, "Jo".to_owned())]),
             frames: Some(2),
             behind: BTreeSet::from([Behind::GainMap, Behind::SecondPicture, Behind::Film]),

@@ -57,7 +57,7 @@ mod result;
 
 pub use checks::Checks;
 pub use common::check::Check;
-pub use common::content::{Behind, Content, Credit, Film, Picture, Thumbnail, View};
+pub use common::content::{Behind, Content, Credit, Film, Picture, Profile, Thumbnail, View};
 pub use common::hash::{ContentHash, FileFacts};
 pub use read::{Reading, read};
 pub use result::{BadResult, Difference, Unchecked, check_result};

@@ -1,6 +1,6 @@
 //! The traits of pictures.
 
-use common::content::{Picture, View};
+use common::content::{Picture, Profile, View};
 
 use super::similarity::similarity;
 use super::{Finding, same};
@@ -50,9 +50,20 @@ pub(super) fn icc_profile(original: &Picture, result: &Picture) -> Finding {
     {
         return same(theirs, ours, |colours| format!("colours in {colours}"));
     }
-    same(&original.icc_profile, &result.icc_profile, |profile| {
-        profile.as_ref().map_or_else(|| "no profile".to_owned(), |name| format!("the profile {name}"))
-    })
+    let (Some(theirs), Some(ours)) = (&original.profile, &result.profile) else {
+        return same(&original.icc_profile, &result.icc_profile, |profile| {
+            profile.as_ref().map_or_else(|| "no profile".to_owned(), |name| format!("the profile {name}"))
+        });
+    };
+    match (theirs, ours) {
+        (Profile::Srgb, Profile::Icc { is_srgb: true, .. })
+        | (Profile::Icc { is_srgb: true, .. }, Profile::Srgb) => Finding::Same,
+        _ => same(theirs, ours, |profile| match profile {
+            Profile::Absent => "no profile".to_owned(),
+            Profile::Srgb => "a chunk that says sRGB".to_owned(),
+            Profile::Icc { name, .. } => format!("the profile {name}"),
+        }),
+    }
 }
 
 pub(super) fn frames(original: &Picture, result: &Picture) -> Finding {

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::content::{Credit, Film, Picture, Thumbnail, View};
+use common::content::{Credit, Film, Picture, Profile, Thumbnail, View};
 use common::hash::ContentHash;
 
 use super::similarity::similarity;
@@ -15,6 +15,7 @@ fn picture() -> Picture {
         exif_dpi: None,
         icc_profile: Some("sRGB (01)".to_owned()),
         colours: Some("RGB".to_owned()),
+        profile: None,
         credits: BTreeMap::from([(Credit::IptcByline, "Jo".to_owned())]),
         frames: Some(3),
         behind: BTreeSet::new(),
@@ -90,6 +91,18 @@ fn each_trait_of_a_picture_is_compared_and_shown_on_both_sides() {
     for (check, result, wanted) in table {
         assert_eq!(found(check, Content::Picture(picture()), Content::Picture(result)), wanted);
     }
+}
+
+#[test]
+fn profiles_that_an_earlier_release_read_are_compared_as_it_did() {
+    let with = |icc_profile: &str, profile| {
+        Content::Picture(Picture { icc_profile: Some(icc_profile.to_owned()), profile, ..picture() })
+    };
+    let new = || Some(Profile::Icc { name: "new".to_owned(), is_srgb: false });
+    assert_eq!(found(Check::IccProfile, with("a", None), with("a", new())), Finding::Same);
+    let finding = found(Check::IccProfile, with("a", None), with("b", new()));
+    assert_eq!(finding, differs("the profile a", "the profile b"));
+    assert_eq!(found(Check::IccProfile, with("a", new()), with("b", new())), Finding::Same);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use jpeg_decoder::{Decoder, PixelFormat};
 use super::credits::{self, Credits};
 use super::memory::{MOST_DECODED, MOST_METADATA, piece};
 use super::thumbnail::{Shrinking, colour, of_inks};
-use super::{Source, behind, exif, picture};
+use super::{Source, behind, exif, profile};
 
 /// No camera and no program writes more segments; a hostile file could make a reader count for hours.
 const MOST_SEGMENTS: usize = 10_000;
@@ -65,8 +65,9 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         alpha: false,
         dpi: header.dpi.or(tags.dpi),
         exif_dpi: header.dpi.and(tags.dpi),
-        icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
         colours: Some(colours(&frame)),
+        icc_profile: (!icc.is_empty()).then(|| profile::name(&icc)),
+        profile: Some(profile::read(&icc)),
         credits,
         frames: Some(1),
         behind,
@@ -141,9 +142,16 @@ impl Header {
                 self.exif = content.to_vec();
             }
             (0xE1, _) if content.starts_with(XMP) => self.xmp = content[XMP.len()..].to_vec(),
-            (0xE2, [.., _]) if content.starts_with(ICC) => {
-                if let Some((number, part)) = content[ICC.len()..].split_first() {
-                    self.icc.push((*number, part.get(1..).unwrap_or_default().to_vec()));
+            (0xE2, _) if content.starts_with(ICC) => {
+                if let [number, count, part @ ..] = &content[ICC.len()..] {
+                    let part = (*number, part.to_vec());
+                    // Some writers repeat the whole profile.
+                    if *count == 1 {
+                        self.icc.clear();
+                    }
+                    if !self.icc.contains(&part) {
+                        self.icc.push(part);
+                    }
                 }
             }
             (0xE2, _) if content.starts_with(GAIN_MAP) => self.is_gain_map = true,

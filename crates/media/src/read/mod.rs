@@ -14,6 +14,7 @@ mod jpeg;
 mod memory;
 mod picture;
 mod png;
+mod profile;
 mod thumbnail;
 mod tiff;
 mod web;

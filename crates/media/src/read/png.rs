@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, Seek};
 
-use common::content::{Picture, View};
+use common::content::{Picture, Profile, View};
 use png::{BitDepth, ColorType, Decoder, Info, Limits, Reader, Transformations, Unit};
 
 use super::credits::{self, Credits};
 use super::memory::{MOST_DECODED, MOST_METADATA};
 use super::thumbnail::{Shrinking, colour};
-use super::{Source, exif, frames, picture};
+use super::{Source, exif, frames, picture, profile};
 
 /// What viewers take where a file states nothing; programs round it.
 const USUAL_GAMMA: f32 = 1.0 / 2.2;
@@ -78,8 +78,12 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         alpha: picture::is_transparent(has_alpha, view.as_ref()),
         dpi: density.or(tags.dpi),
         exif_dpi: density.and(tags.dpi),
-        icc_profile: info.icc_profile.as_ref().map(|icc| picture::profile(icc)),
         colours: Some(colours(info)),
+        icc_profile: info.icc_profile.as_ref().map(|icc| profile::name(icc)),
+        profile: Some(match &info.icc_profile {
+            None if info.srgb.is_some() => Profile::Srgb,
+            icc => profile::read(icc.as_deref().unwrap_or_default()),
+        }),
         credits,
         frames,
         behind: BTreeSet::new(),

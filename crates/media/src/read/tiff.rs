@@ -12,7 +12,7 @@ use tiff::tags::{ByteOrder, Tag};
 use super::credits::{self, Credits};
 use super::memory::{MOST_DECODED, MOST_METADATA};
 use super::thumbnail::{Shrinking, colour, of_inks};
-use super::{Source, exif, frames, picture};
+use super::{Source, exif, frames, picture, profile};
 
 const XMP: Tag = Tag::Unknown(700);
 const IPTC: Tag = Tag::Unknown(33723);
@@ -44,7 +44,8 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         alpha: picture::is_transparent(has_alpha, view.as_ref()),
         dpi,
         exif_dpi: None,
-        icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
+        icc_profile: (!icc.is_empty()).then(|| profile::name(&icc)),
+        profile: Some(profile::read(&icc)),
         behind: BTreeSet::new(),
         colours: Some(colours(&mut decoder)),
         credits,

@@ -9,7 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, L
 use super::credits;
 use super::memory::MOST_DECODED;
 use super::thumbnail::{Shrinking, colour};
-use super::{Source, exif, frames, picture};
+use super::{Source, exif, frames, picture, profile};
 
 pub(super) fn read(mut file: impl Source, format: ImageFormat, decode: bool) -> Result<Picture, String> {
     let frames = match format {
@@ -42,8 +42,9 @@ fn opened(
         alpha: picture::is_transparent(has_alpha, view.as_ref()),
         dpi: tags.dpi,
         exif_dpi: None,
-        icc_profile: (!icc.is_empty()).then(|| picture::profile(&icc)),
         colours: Some("RGB".to_owned()),
+        icc_profile: (!icc.is_empty()).then(|| profile::name(&icc)),
+        profile: Some(profile::read(&icc)),
         credits,
         behind: BTreeSet::new(),
         frames,

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A JPEG of flat blocks, as many as a thumbnail has cells, with these stored samples in each.
-fn blocks<const COMPONENTS: usize>(
+pub(super) fn blocks<const COMPONENTS: usize>(
     segments: &[&[u8]],
     samples: impl Fn(usize, usize) -> [u8; COMPONENTS],
 ) -> Vec<u8> {
@@ -47,7 +47,7 @@ fn blocks<const COMPONENTS: usize>(
     file
 }
 
-fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
     let length = u16::try_from(content.len() + 2).unwrap().to_be_bytes();
     [&[0xFF, marker][..], &length, content].concat()
 }

@@ -213,3 +213,80 @@ fn many_names_are_remembered_in_little_space() {
     assert_eq!(failed(&all, &creators(&names[1..])), [Check::Copyright]);
     assert!(credits_of(&all)[0].1.len() < 4000);
 }
+
+/// A profile with the primaries of sRGB, this light of half a signal, and this date, flags and ID in its header.
+fn icc(half: u16, changing: u8) -> Vec<u8> {
+    let mut profile = vec![0; 128];
+    profile[16..20].copy_from_slice(b"RGB ");
+    for range in [24..36, 44..48, 84..100] {
+        profile[range].fill(changing);
+    }
+    let primaries = [[28578_u32, 14583, 909], [25236, 46981, 6361], [9376, 3971, 46797]];
+    let names = [b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"];
+    profile.extend(6_u32.to_be_bytes());
+    for (name, (at, length)) in
+        names.iter().zip([(204_u32, 20_u32), (224, 20), (244, 20), (264, 18), (264, 18), (264, 18)])
+    {
+        profile.extend([name.as_slice(), &at.to_be_bytes(), &length.to_be_bytes()].concat());
+    }
+    for primary in primaries {
+        profile.extend([&b"XYZ \0\0\0\0"[..], &primary.map(u32::to_be_bytes).concat()].concat());
+    }
+    profile.extend(b"curv\0\0\0\0\0\0\0\x03\0\0");
+    profile.extend(half.to_be_bytes());
+    profile.extend([0xFF, 0xFF]);
+    profile
+}
+
+const SRGB: u16 = 14025;
+
+fn iccp(profile: &[u8]) -> (&'static [u8; 4], Vec<u8>) {
+    let length = u16::try_from(profile.len()).unwrap().to_le_bytes();
+    let (low, high) = profile.iter().fold((1_u32, 0), |(low, high), byte| {
+        let low = (low + u32::from(*byte)) % 65521;
+        (low, (low + high) % 65521)
+    });
+    let sum = (high << 16 | low).to_be_bytes();
+    (b"iCCP", [&b"name\0\0\x78\x01\x01"[..], &length, &length.map(|byte| !byte), profile, &sum].concat())
+}
+
+#[test]
+fn what_changes_in_a_profile_without_its_colours_is_not_compared() {
+    let file = |half, changing| png(&[iccp(&icc(half, changing))]);
+    assert_eq!(failed(&file(9000, 0), &file(9000, 7)), []);
+    assert_eq!(failed(&file(9000, 0), &file(9001, 0)), [Check::IccProfile]);
+    assert_eq!(failed(&file(9000, 0), &png(&[])), [Check::IccProfile]);
+}
+
+#[test]
+fn a_profile_that_a_jpeg_repeats_counts_once() {
+    let profile = icc(9000, 0);
+    let (first, second) = profile.split_at(100);
+    let part = |number: u8, count: u8, part: &[u8]| {
+        super::jpeg::segment(0xE2, &[b"ICC_PROFILE\0".as_slice(), &[number, count], part].concat())
+    };
+    let file = |parts: &[Vec<u8>]| {
+        super::jpeg::blocks(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>(), |_, _| [9])
+    };
+    let once = file(&[part(1, 1, &profile)]);
+    let halves = [part(1, 2, first), part(2, 2, second)];
+    for parts in [vec![part(1, 1, &profile); 2], halves.to_vec(), [halves.clone(), halves].concat()] {
+        assert_eq!(failed(&file(&parts), &once), []);
+    }
+    assert_eq!(failed(&file(&[part(1, 2, first)]), &once), [Check::IccProfile]);
+}
+
+#[test]
+fn the_chunk_that_says_srgb_counts_as_a_profile_of_it() {
+    let chunk = png(&[(b"sRGB", vec![0])]);
+    let profile = png(&[iccp(&icc(SRGB, 0))]);
+    assert_eq!(failed(&chunk, &profile), []);
+    assert_eq!(failed(&profile, &chunk), []);
+    let linear = png(&[iccp(&icc(0x8000, 0))]);
+    let mut narrow = icc(SRGB, 0);
+    narrow[214] = 0x90;
+    for other in [linear, png(&[iccp(&narrow)]), png(&[iccp(b"short")]), png(&[])] {
+        assert_eq!(failed(&chunk, &other), [Check::IccProfile]);
+        assert_eq!(failed(&other, &chunk), [Check::IccProfile]);
+    }
+}
