@@ -9,6 +9,7 @@ use std::fmt;
 use reqwest::Body;
 use reqwest::multipart::Part;
 
+use crate::kind::Kind;
 use crate::output::is_acted_on;
 
 /// The longest stem of all.
@@ -107,41 +108,11 @@ fn is_extension(text: &str) -> bool {
 
 /// Whether the portal may show the one for the other: upper case, or another spelling of the same format.
 fn is_same(own: &str, shown: &str) -> bool {
-    let spelled = |extension: &str| match extension.to_ascii_lowercase().as_str() {
-        "jpeg" | "jpe" | "jfif" => "jpg".to_owned(),
-        "tiff" => "tif".to_owned(),
-        "mpeg" => "mpg".to_owned(),
-        other => other.to_owned(),
-    };
-    spelled(own) == spelled(shown)
+    let kind = Kind::of_extension(own);
+    own.eq_ignore_ascii_case(shown) || (kind.is_some() && kind == Kind::of_extension(shown))
 }
 
 /// The usual extension of a media type, for the types that files are recognised as by their first bytes.
 pub fn usual_extension(media_type: &str) -> Option<&'static str> {
-    Some(match media_type {
-        "image/jpeg" => "jpg",
-        "image/png" => "png",
-        "image/tiff" => "tif",
-        "image/webp" => "webp",
-        "image/gif" => "gif",
-        "image/bmp" => "bmp",
-        "image/heif" => "heic",
-        "image/avif" => "avif",
-        "image/jxl" => "jxl",
-        "image/jp2" => "jp2",
-        "image/vnd.adobe.photoshop" => "psd",
-        "image/vnd.ms-photo" => "jxr",
-        "image/x-canon-cr2" => "cr2",
-        "video/mp4" => "mp4",
-        "video/x-m4v" => "m4v",
-        "video/quicktime" => "mov",
-        "video/webm" => "webm",
-        "video/x-matroska" => "mkv",
-        "video/x-msvideo" => "avi",
-        "video/x-ms-wmv" => "wmv",
-        "video/mpeg" => "mpg",
-        "application/pdf" => "pdf",
-        "application/postscript" => "ps",
-        _ => return None,
-    })
+    Kind::of_media_type(media_type)?.extensions.first().copied()
 }

@@ -20,6 +20,7 @@ pub mod hash;
 pub mod http;
 pub mod imatag;
 pub mod job;
+pub mod kind;
 pub mod ledger;
 pub mod marker;
 pub mod nearest;

@@ -62,6 +62,11 @@ pub enum Submitted {
         /// The medium, where Imatag tells one.
         medium: Option<MediumId>,
     },
+    /// The limits of the profile do not allow it, and Imatag was not asked.
+    Unlisted {
+        /// Which limit.
+        reason: String,
+    },
     /// It cannot be watermarked.
     Refused {
         /// What Imatag said.
@@ -96,15 +101,19 @@ impl Imatag {
     ) -> Result<SubmitAnswer, ImatagError> {
         let limits = &self.inner.profile.limits;
         if file.bytes() > limits.largest_file.as_u64() {
-            let reason = format!("its {} bytes are more than limits.largest_file allows", file.bytes());
-            return Ok(Submitted::Refused { reason, may_be_profile: false }.into());
+            let reason = format!(
+                "the connector's profile takes no file of {} bytes (limits.largest_file)",
+                file.bytes()
+            );
+            return Ok(Submitted::Unlisted { reason }.into());
         }
         let accepted = &limits.content_types;
         if !accepted.is_empty()
             && !accepted.iter().any(|prefix| submit.media_type.starts_with(prefix.as_str()))
         {
-            let reason = format!("its type {} is not among limits.content_types", submit.media_type);
-            return Ok(Submitted::Refused { reason, may_be_profile: false }.into());
+            let reason =
+                format!("the connector's profile does not list {} (limits.content_types)", submit.media_type);
+            return Ok(Submitted::Unlisted { reason }.into());
         }
         let operation = format!("submitting asset {}", submit.asset);
         self.ready(&operation)?;

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::file_name::{FileName, Known};
 use crate::queue::QueueError;
-use crate::spool::{Length, Spool};
+use crate::spool::{Length, Spool, SpooledFile};
 
 fn overridden(text: &str) -> Result<Profile, profile::ProfileError> {
     Profile::load("imatag", &text.parse().unwrap())
@@ -53,8 +53,12 @@ fn ids_from_outside_stay_inside_their_path_segment() {
 }
 
 fn client(base_url: Option<Url>, credential: Credential) -> Imatag {
+    client_with("", base_url, credential)
+}
+
+fn client_with(profile: &str, base_url: Option<Url>, credential: Credential) -> Imatag {
     let settings = Settings {
-        profile: overridden("").unwrap(),
+        profile: overridden(profile).unwrap(),
         base_url,
         allow_http: false,
         credential,
@@ -66,6 +70,40 @@ fn client(base_url: Option<Url>, credential: Credential) -> Imatag {
         uploads_in_flight: 1,
     };
     Imatag::new(settings).unwrap()
+}
+
+/// A file of one byte.
+async fn spooled(folder: &std::path::Path) -> SpooledFile {
+    let content = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(b"x"))]);
+    let spool = Spool::open(folder, 1 << 20).unwrap();
+    spool.receive(content, Length::Announced(1), None).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_file_that_the_profile_does_not_allow_is_not_said_to_be_refused_by_imatag() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = spooled(folder.path()).await;
+    let (asset, directory) = ("A".parse().unwrap(), "acme".parse().unwrap());
+    let name = FileName::of(Known { own: Some("a.png"), ..Known::default() }).unwrap();
+    let table = [
+        ("limits = { content_types = ['video/'] }", "does not list image/png (limits.content_types)"),
+        ("limits = { largest_file = '0 B' }", "takes no file of 1 bytes (limits.largest_file)"),
+    ];
+    for (profile, wanted) in table {
+        // Nothing listens there: what is sent ends as unavailable.
+        let nowhere = Some("http://127.0.0.1:9/".parse().unwrap());
+        let imatag = client_with(profile, nowhere, Credential::ApiKey(secrecy::SecretString::from("k3y")));
+        let submit = Submit {
+            file_name: &name,
+            media_type: "image/png",
+            asset: &asset,
+            original: file.sha256(),
+            directory: &directory,
+        };
+        let answer = imatag.submit(&file, submit, imatag.upload_place().await).await.unwrap();
+        let Submitted::Unlisted { reason } = answer.submitted else { panic!("{answer:?}") };
+        assert!(reason.starts_with("the connector's profile") && reason.contains(wanted), "{reason}");
+    }
 }
 
 #[tokio::test]
@@ -89,12 +127,7 @@ async fn a_file_is_not_submitted_where_the_right_is_lost_while_a_token_is_fetche
     // Nothing listens there: what is sent ends as unavailable.
     let imatag = client(Some("http://127.0.0.1:9/".parse().unwrap()), credential);
     let folder = tempfile::tempdir().unwrap();
-    let content = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(b"x"))]);
-    let file = Spool::open(folder.path(), 1 << 20)
-        .unwrap()
-        .receive(content, Length::Announced(1), None)
-        .await
-        .unwrap();
+    let file = spooled(folder.path()).await;
     let (asset, directory) = ("A".parse().unwrap(), "acme".parse().unwrap());
     let (media_type, original) = ("image/png", file.sha256());
     let name = FileName::of(Known { own: Some("a.png"), ..Known::default() }).unwrap();

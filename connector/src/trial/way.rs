@@ -153,6 +153,7 @@ impl Way<'_> {
                         .to_owned(),
                 ));
             }
+            Submitted::Unlisted { reason } => return Err(Failure::Usage(reason)),
             Submitted::Refused { reason, .. } => {
                 self.findings.note(Point::Submit, Verdict::Refuted(reason.clone()));
                 return Err(Failure::Usage(format!("Imatag refuses this file: {reason}")));

@@ -241,7 +241,7 @@ async fn send(
     job.bytes_uploaded += file.bytes();
     // The original's place in the spool is free for the result from here on.
     drop(file);
-    if !matches!(submitted, Submitted::Refused { .. }) {
+    if !matches!(submitted, Submitted::Refused { .. } | Submitted::Unlisted { .. }) {
         environment.breakers.wire_proved();
     }
     match submitted {
@@ -259,6 +259,10 @@ async fn send(
             let is_known = keep(job, medium);
             let ended = complete::already_protected(environment, job, facts, None).await;
             if is_known { ended } else { ended.map_err(StepError::after_effect) }
+        }
+        Submitted::Unlisted { reason } => {
+            let reason = format!("{} was not sent: {reason}", shown_name(job));
+            Ok(StepEnd::failed(FailureClass::Unsupported, reason))
         }
         Submitted::Refused { reason, may_be_profile } => {
             let reason = format!("Imatag refused {}: {reason}", shown_name(job));

@@ -92,8 +92,16 @@ fn same<T: PartialEq>(original: &T, result: &T, show: impl Fn(&T) -> String) -> 
 }
 
 fn media_type(original: &FileFacts, result: &FileFacts) -> Finding {
+    // HEIC is a kind of HEIF, and earlier releases did not tell them apart.
+    let spelled = |facts: &FileFacts| match facts.media_type.as_deref() {
+        Some("image/heic") => Some("image/heif".to_owned()),
+        other => other.map(str::to_owned),
+    };
     if original.media_type.is_none() {
         return Finding::Impossible("the original is of no known type".to_owned());
+    }
+    if spelled(original) == spelled(result) {
+        return Finding::Same;
     }
     same(&original.media_type, &result.media_type, |media_type| {
         media_type.as_ref().map_or_else(|| "no known type".to_owned(), |name| format!("the type {name}"))

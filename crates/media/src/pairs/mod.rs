@@ -3,6 +3,7 @@
 mod colours;
 mod films;
 mod frames;
+mod kinds;
 mod transparency;
 
 use std::io::Cursor;

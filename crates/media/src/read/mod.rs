@@ -11,6 +11,7 @@ mod film;
 mod fragments;
 mod frames;
 mod jpeg;
+pub(crate) mod kind;
 mod memory;
 mod picture;
 mod png;
@@ -22,7 +23,7 @@ mod web;
 #[cfg(test)]
 mod tests;
 
-use std::io::{BufRead, Read, Seek, SeekFrom};
+use std::io::{BufRead, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use common::check::Check;
@@ -31,9 +32,6 @@ use common::hash::{ContentHash, FileFacts};
 use image::ImageFormat;
 
 use crate::checks::Checks;
-
-/// Enough for every signature that `infer` knows.
-const SIGNATURE_BYTES: u64 = 8192;
 
 /// A file as the readers of each kind see it.
 trait Source: BufRead + Seek {}
@@ -63,7 +61,7 @@ impl Reading {
 ///
 /// Decoding takes memory and a processor: the caller bounds how many files are read at once.
 pub fn read(mut file: impl BufRead + Seek, checks: &Checks) -> Reading {
-    let media_type = media_type(&mut file);
+    let media_type = kind::media_type(&mut file);
     let pixels = pixels(&mut file, media_type.as_deref());
     let content = guarded_content(file, media_type.as_deref(), checks);
     Reading { media_type, pixels, content }
@@ -92,7 +90,9 @@ fn content(mut file: impl Source, media_type: Option<&str>, checks: &Checks) -> 
         Some("image/tiff") => picture::content(tiff::read(file, decode_alpha)),
         Some("image/gif") => picture::content(web::read(file, ImageFormat::Gif, decode_alpha)),
         Some("image/webp") => picture::content(web::read(file, ImageFormat::WebP, decode_alpha)),
-        Some("video/mp4" | "video/quicktime" | "video/x-m4v") => film::read(file),
+        Some("video/mp4" | "video/quicktime" | "video/x-m4v" | "video/3gpp" | "video/3gpp2") => {
+            film::read(file)
+        }
         Some("application/pdf") if checks.includes(Check::Pages) => document::read(file),
         Some("application/pdf") => Content::Unreadable("nobody wanted its pages counted".to_owned()),
         Some(other) if other.starts_with("image/") || other.starts_with("video/") => {
@@ -102,18 +102,11 @@ fn content(mut file: impl Source, media_type: Option<&str>, checks: &Checks) -> 
     }
 }
 
-pub(crate) fn media_type(mut file: impl BufRead + Seek) -> Option<String> {
-    let mut start = Vec::new();
-    file.rewind().ok()?;
-    file.take(SIGNATURE_BYTES).read_to_end(&mut start).ok()?;
-    infer::get(&start).map(|kind| kind.mime_type().to_owned())
-}
-
 pub(crate) fn pixels(mut file: impl BufRead + Seek, media_type: Option<&str>) -> Option<(u32, u32)> {
+    file.rewind().ok()?;
     if media_type == Some("image/jpeg") {
         return jpeg::pixels(file);
     }
-    file.rewind().ok()?;
     let size = imagesize::reader_size(file).ok()?;
     Some((u32::try_from(size.width).ok()?, u32::try_from(size.height).ok()?))
 }

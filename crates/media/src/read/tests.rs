@@ -1,7 +1,7 @@
 mod jpeg;
 mod metadata;
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 
 use common::check::Check;
 use common::content::{Credit, Film, Picture, View};
@@ -20,7 +20,7 @@ fn facts_of(file: &[u8]) -> FileFacts {
 
 /// Unlike [`read`], it does not hide a panic.
 fn look_into(bytes: &[u8]) -> Content {
-    let media_type = media_type(Cursor::new(bytes));
+    let media_type = kind::media_type(&mut Cursor::new(bytes));
     pixels(Cursor::new(bytes), media_type.as_deref());
     content(Cursor::new(bytes), media_type.as_deref(), &Checks::default())
 }
@@ -76,7 +76,7 @@ struct Breaking<'a>(Cursor<&'a [u8]>);
 impl Read for Breaking<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.0.read(buffer);
-        assert!(self.0.position() <= SIGNATURE_BYTES, "the reader panics");
+        assert!(self.0.position() <= kind::SIGNATURE_BYTES, "the reader panics");
         read
     }
 }

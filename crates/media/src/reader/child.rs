@@ -67,7 +67,7 @@ fn request() -> io::Result<Option<(Checks, OwnedFd)>> {
 fn answer(file: File, checks: &Checks) -> io::Result<()> {
     let fault = common::fault::reader_fault(&file);
     let mut file = BufReader::new(file);
-    let media_type = read::media_type(&mut file);
+    let media_type = read::kind::media_type(&mut file);
     send_line(&media_type)?;
     send_line(&read::pixels(&mut file, media_type.as_deref()))?;
     if let Some(fault) = fault {

@@ -1,0 +1,79 @@
+//! The kinds of files that are told apart by their content, in one table.
+
+/// A kind of file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Its name as the registry of media types has it, where it is registered.
+    pub media_type: &'static str,
+    /// The extensions that files of this kind have, the usual one first.
+    pub extensions: &'static [&'static str],
+}
+
+const fn kind(media_type: &'static str, extensions: &'static [&'static str]) -> Kind {
+    Kind { media_type, extensions }
+}
+
+/// Every kind with an extension.
+pub const KINDS: [Kind; 34] = [
+    kind("image/jpeg", &["jpg", "jpeg", "jpe", "jfif"]),
+    kind("image/png", &["png", "apng"]),
+    kind("image/tiff", &["tif", "tiff"]),
+    kind("image/webp", &["webp"]),
+    kind("image/gif", &["gif"]),
+    kind("image/bmp", &["bmp", "dib"]),
+    kind("image/heic", &["heic"]),
+    kind("image/heif", &["heif", "hif"]),
+    kind("image/avif", &["avif"]),
+    kind("image/jxl", &["jxl"]),
+    kind("image/jp2", &["jp2"]),
+    kind("image/j2c", &["j2c", "j2k"]),
+    kind("image/svg+xml", &["svg"]),
+    kind("image/vnd.adobe.photoshop", &["psd", "psb"]),
+    kind("image/vnd.ms-photo", &["jxr"]),
+    kind("image/x-canon-cr2", &["cr2"]),
+    kind("image/x-canon-cr3", &["cr3"]),
+    kind("image/x-adobe-dng", &["dng"]),
+    kind("image/x-fuji-raf", &["raf"]),
+    kind("image/x-olympus-orf", &["orf"]),
+    kind("image/x-panasonic-rw2", &["rw2"]),
+    kind("audio/mp4", &["m4a", "m4b"]),
+    kind("video/mp4", &["mp4", "f4v"]),
+    kind("video/3gpp", &["3gp"]),
+    kind("video/3gpp2", &["3g2"]),
+    kind("video/x-m4v", &["m4v"]),
+    kind("video/quicktime", &["mov", "qt"]),
+    kind("video/webm", &["webm"]),
+    kind("video/x-matroska", &["mkv"]),
+    kind("video/x-msvideo", &["avi"]),
+    kind("video/x-ms-wmv", &["wmv"]),
+    kind("video/mpeg", &["mpg", "mpeg"]),
+    kind("application/pdf", &["pdf"]),
+    kind("application/postscript", &["ps", "eps", "ai"]),
+];
+
+impl Kind {
+    /// The kind with this media type.
+    pub fn of_media_type(media_type: &str) -> Option<&'static Self> {
+        KINDS.iter().find(|kind| kind.media_type == media_type)
+    }
+
+    /// The kind that files with this extension usually are.
+    pub fn of_extension(extension: &str) -> Option<&'static Self> {
+        KINDS.iter().find(|kind| kind.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_media_type_and_each_extension_stands_in_the_table_once() {
+        for kind in &KINDS {
+            assert_eq!(Kind::of_media_type(kind.media_type), Some(kind));
+            for extension in kind.extensions {
+                assert_eq!(Kind::of_extension(&extension.to_uppercase()), Some(kind), "{extension}");
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What kind a file is, by its content.
+
+use std::io::{self, BufRead, Seek, SeekFrom};
+
+use super::Source;
+use super::memory::piece;
+
+/// Enough for every signature that `infer` knows, and for the prologue of an SVG.
+pub(super) const SIGNATURE_BYTES: u64 = 8192;
+
+/// Boxes before the one that shows what a film is, and brands that it claims to be compatible with.
+const MOST_BOXES: usize = 32;
+const MOST_BRANDS: usize = 64;
+
+/// `DNGVersion`, and the entries of a directory that are looked through for it.
+const DNG_VERSION: [u8; 2] = 50706_u16.to_be_bytes();
+const MOST_ENTRIES: u64 = 500;
+
+/// The media type, where the content shows one.
+pub(crate) fn media_type(file: &mut (impl BufRead + Seek)) -> Option<String> {
+    let start = beginning(file, 0, SIGNATURE_BYTES).ok()?;
+    let own = own_kinds(&start)
+        .or_else(|| boxes(file).ok().flatten())
+        .or_else(|| is_negative(file, &start).then_some("image/x-adobe-dng"))
+        .or_else(|| is_tiff(&start).then_some("image/tiff"));
+    own.or_else(|| infer::get(&start).map(|kind| kind.mime_type())).map(str::to_owned)
+}
+
+fn beginning(file: &mut impl Source, at: u64, bytes: u64) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(at))?;
+    piece(file, bytes)
+}
+
+/// Signatures that `infer` does not know, or not in all forms.
+fn own_kinds(start: &[u8]) -> Option<&'static str> {
+    match start {
+        [b'F', b'U', b'J', b'I', b'F', b'I', b'L', b'M', b'C', b'C', b'D', b'-', ..] => {
+            Some("image/x-fuji-raf")
+        }
+        [b'I', b'I', b'R', b'O' | b'S', ..] | [b'M', b'M', b'O', b'R', ..] => Some("image/x-olympus-orf"),
+        [b'I', b'I', b'U', 0, ..] => Some("image/x-panasonic-rw2"),
+        [b'I', b'I', 42, 0, _, _, _, _, b'C', b'R', 2, ..] => Some("image/x-canon-cr2"),
+        [0xFF, 0x4F, 0xFF, 0x51, ..] => Some("image/j2c"),
+        // An EPS for DOS begins with the places of its parts.
+        [0xC5, 0xD0, 0xD3, 0xC6, ..] | [b'%', b'!', b'P', b'S', ..] => Some("application/postscript"),
+        _ => is_drawing(start).then_some("image/svg+xml"),
+    }
+}
+
+fn is_drawing(start: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(start);
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    text.starts_with("<svg")
+        || ((text.starts_with("<?xml") || text.starts_with("<!")) && text.contains("<svg"))
+}
+
+fn is_tiff(start: &[u8]) -> bool {
+    matches!(start, [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..])
+}
+
+/// Whether the first directory of a TIFF says that it is a digital negative.
+fn is_negative(file: &mut impl Source, start: &[u8]) -> bool {
+    let ([order, _, 42, 0, place @ ..] | [order, _, 0, 42, place @ ..]) = start else { return false };
+    let is_little = *order == b'I';
+    let ordered = |mut bytes: Vec<u8>| {
+        if is_little {
+            bytes.reverse();
+        }
+        bytes.into_iter().fold(0, |sum, byte| sum << 8 | u64::from(byte))
+    };
+    let first = ordered(place.iter().copied().take(4).collect());
+    let count = beginning(file, first, 2).map(ordered).unwrap_or_default().min(MOST_ENTRIES);
+    let entries = beginning(file, first.saturating_add(2), count * 12).unwrap_or_default();
+    let wanted = u64::from(u16::from_be_bytes(DNG_VERSION));
+    is_tiff(start) && entries.chunks_exact(12).any(|entry| ordered(entry[..2].to_vec()) == wanted)
+}
+
+/// What a file of boxes is: by its brands, or a film of the time before there were any.
+fn boxes(file: &mut impl Source) -> io::Result<Option<&'static str>> {
+    let end = super::length(file)?;
+    let mut at: u64 = 0;
+    for _ in 0..MOST_BOXES {
+        let mut head = [0; 8];
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut head)?;
+        let [a, b, c, d, name @ ..] = head;
+        let length = match u32::from_be_bytes([a, b, c, d]) {
+            0 => end - at,
+            1 => {
+                let mut long = [0; 8];
+                file.read_exact(&mut long)?;
+                u64::from_be_bytes(long)
+            }
+            short => short.into(),
+        };
+        match &name {
+            b"ftyp" => {
+                return Ok(Some(brands(&piece(
+                    file,
+                    length.min(8 + MOST_BRANDS as u64 * 4).saturating_sub(8),
+                )?)));
+            }
+            b"moov" => return Ok(Some("video/quicktime")),
+            b"skip" | b"wide" | b"free" | b"mdat" | b"pnot" if length >= 8 => at = at.saturating_add(length),
+            _ => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+/// A film of any brand is MP4, unless one of its brands is that of something else.
+fn brands(content: &[u8]) -> &'static str {
+    let (major, compatible) = content.split_at_checked(8).unwrap_or((content, &[]));
+    let of = |brand: &[u8]| match brand {
+        b"qt  " => Some("video/quicktime"),
+        b"crx " => Some("image/x-canon-cr3"),
+        b"avif" | b"avis" => Some("image/avif"),
+        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" => Some("image/heic"),
+        [b'M', b'4', b'V', _] => Some("video/x-m4v"),
+        [b'M', b'4', b'A' | b'B' | b'P', _] => Some("audio/mp4"),
+        [b'3', b'g', b'p' | b'r' | b's' | b'e', _] => Some("video/3gpp"),
+        [b'3', b'g', b'2', _] => Some("video/3gpp2"),
+        _ => None,
+    };
+    let major = major.get(..4).unwrap_or_default();
+    // What a still picture is follows from the brands it is compatible with; a film's say only who can play it.
+    let pictures = || compatible.chunks_exact(4).filter_map(of).find(|kind| kind.starts_with("image/"));
+    match major {
+        b"mif1" | b"msf1" => pictures().unwrap_or("image/heif"),
+        major => of(major).unwrap_or("video/mp4"),
+    }
+}
