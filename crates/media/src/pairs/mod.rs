@@ -4,6 +4,7 @@ mod colours;
 mod films;
 mod frames;
 mod kinds;
+mod tiffs;
 mod transparency;
 
 use std::io::Cursor;

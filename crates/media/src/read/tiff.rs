@@ -117,37 +117,54 @@ fn view<R: Read + Seek>(decoder: &mut Decoder<R>) -> View {
     }
 }
 
-/// Bytes of one strip or tile; nothing else is ever held.
+/// Bytes of one strip or tile with a byte a sample at least, and again where its planes are put together.
 fn needed<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<u64> {
     let color = decoder.colortype()?;
     let (width, height) = decoder.chunk_dimensions();
-    let bits = u64::from(color.bit_depth()) * u64::from(color.num_samples());
-    Ok((u64::from(width) * u64::from(height)).saturating_mul(bits) / 8)
+    let bits = u64::from(color.bit_depth().max(8)) * u64::from(color.num_samples());
+    let times = if is_planar(decoder) { 2 } else { 1 };
+    Ok((u64::from(width) * u64::from(height)).saturating_mul(bits * times) / 8)
+}
+
+fn is_planar<R: Read + Seek>(decoder: &mut Decoder<R>) -> bool {
+    numbers(decoder, Tag::PlanarConfiguration).first() == Some(&SEPARATE)
 }
 
 fn chunks<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<View> {
     let color = decoder.colortype()?;
     let (width, height) = decoder.dimensions()?;
-    let is_planar = numbers(decoder, Tag::PlanarConfiguration).first() == Some(&SEPARATE);
-    if (is_planar && color.num_samples() > 1) || color.bit_depth() < 8 {
-        return Ok(View::Undecodable(format!("no check decodes its way to store {color:?}")));
-    }
     let (across, down) = decoder.chunk_dimensions();
     let (across, down) = (across.max(1), down.max(1));
     let a_row = width.div_ceil(across);
+    let count = a_row.saturating_mul(height.div_ceil(down));
+    let planes = if is_planar(decoder) { u32::from(color.num_samples()) } else { 1 };
     let mut shrinking = Shrinking::new(width, height);
-    for number in 0..a_row.saturating_mul(height.div_ceil(down)) {
-        let samples = decoder.read_chunk(number)?;
-        let Some(samples) = in_bytes(samples) else {
-            return Ok(View::Undecodable(format!("no check decodes samples of {color:?}")));
+    for number in 0..count {
+        let row_length = decoder.chunk_data_dimensions(number).0.max(1);
+        let mut parts = Vec::new();
+        for plane in 0..planes {
+            let samples = decoder.read_chunk(plane.saturating_mul(count).saturating_add(number))?;
+            let samples_a_row = row_length as usize * usize::from(color.num_samples()) / planes as usize;
+            let Some(samples) = in_bytes(samples, color, samples_a_row) else {
+                return Ok(View::Undecodable(format!("no check decodes samples of {color:?}")));
+            };
+            parts.push(samples);
+        }
+        let samples = match parts.as_slice() {
+            [_] => parts.remove(0),
+            planes => {
+                let length = planes.iter().map(Vec::len).min().unwrap_or_default();
+                (0..length).flat_map(|at| planes.iter().map(move |plane| plane[at])).collect()
+            }
         };
         let (left, top) = (u64::from(number % a_row * across), u64::from(number / a_row * down));
-        let row_length = u64::from(decoder.chunk_data_dimensions(number).0.max(1));
+        let row_length = u64::from(row_length);
         for (index, pixel) in (0..).zip(samples.chunks_exact(color.num_samples().into())) {
             let shown = match (color, pixel) {
-                (ColorType::CMYK(_), [cyan, magenta, yellow, black]) => {
+                (ColorType::CMYK(_) | ColorType::CMYKA(_), [cyan, magenta, yellow, black, ..]) => {
                     of_inks([*cyan, *magenta, *yellow, *black].map(|ink| u8::MAX - ink))
                 }
+                (ColorType::YCbCr(_), [light, blue, red]) => colour(&of_differences(*light, *blue, *red)),
                 _ => colour(pixel),
             };
             shrinking.add(left + index % row_length, top + index / row_length, shown);
@@ -156,15 +173,36 @@ fn chunks<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<View> {
     Ok(View::Thumbnail(shrinking.finish()))
 }
 
+/// Red, green and blue of a brightness and the differences of blue and red to it.
+fn of_differences(light: u8, blue: u8, red: u8) -> [u8; 3] {
+    let (light, blue, red) = (f32::from(light), f32::from(blue) - 128.0, f32::from(red) - 128.0);
+    let colours = [light + 1.402 * red, light - 0.344 * blue - 0.714 * red, light + 1.772 * blue];
+    colours.map(|value| of_float(value / 255.0))
+}
+
 /// The samples with eight bits each; `None` for those that have no natural white.
-fn in_bytes(samples: DecodingResult) -> Option<Vec<u8>> {
+fn in_bytes(samples: DecodingResult, color: ColorType, samples_a_row: usize) -> Option<Vec<u8>> {
     match samples {
+        DecodingResult::U8(values) if color.bit_depth() < 8 => {
+            unpacked(&values, color.bit_depth(), samples_a_row)
+        }
         DecodingResult::U8(values) => Some(values),
         DecodingResult::U16(values) => Some(values.into_iter().map(|value| value.to_be_bytes()[0]).collect()),
         DecodingResult::U32(values) => Some(values.into_iter().map(|value| value.to_be_bytes()[0]).collect()),
         DecodingResult::F32(values) => Some(values.into_iter().map(of_float).collect()),
         _ => None,
     }
+}
+
+/// Samples of one, two or four bits, whose rows begin with a byte of their own.
+fn unpacked(packed: &[u8], bits: u8, samples_a_row: usize) -> Option<Vec<u8>> {
+    let most = [0, 1, 3, 0, 15].get(usize::from(bits)).copied().filter(|most| *most > 0)?;
+    let a_byte = usize::from(8 / bits);
+    let row = |row: &[u8]| {
+        let sample = |at: usize| (row[at / a_byte] >> (8 - usize::from(bits) * (at % a_byte + 1))) & most;
+        (0..samples_a_row.min(row.len() * a_byte)).map(|at| sample(at) * (u8::MAX / most)).collect::<Vec<_>>()
+    };
+    Some(packed.chunks(samples_a_row.div_ceil(a_byte).max(1)).flat_map(row).collect())
 }
 
 #[expect(
