@@ -63,6 +63,16 @@ fn whatever_was_read_of_a_file_survives_its_message_and_fits_into_it() {
 }
 
 #[test]
+fn facts_of_a_release_without_the_newer_fields_are_read() {
+    let mut value = serde_json::to_value(facts(contents().into_iter().next())).unwrap();
+    let picture = value["content"]["picture"].as_object_mut().unwrap();
+    picture.retain(|name, _| !["exif_dpi", "profile", "behind"].contains(&name.as_str()));
+    let read = serde_json::from_value::<FileFacts>(value).unwrap();
+    let Some(Content::Picture(picture)) = read.content.map(|content| *content) else { panic!("it is not read") };
+    assert_eq!((picture.exif_dpi, picture.profile, picture.behind), (None, None, BTreeSet::new()));
+}
+
+#[test]
 fn content_of_another_release_counts_as_never_inspected() {
     let mut value = serde_json::to_value(facts(Some(Content::Other))).unwrap();
     for unknown in [serde_json::json!({"hologram": {}}), serde_json::json!(5), serde_json::Value::Null] {

@@ -16,8 +16,8 @@ const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
 /// Longer texts are remembered by their beginning and their hash, so that the facts stay small.
 const LONGEST_TEXT: usize = 200;
 
-/// More texts of one credit are remembered as one long text.
-const MOST_TEXTS: usize = 16;
+/// More bytes of one credit are remembered as one long text: facts travel in messages.
+const LONGEST_CREDIT: usize = 2000;
 
 /// A packet of XMP has some hundred nodes; a hostile one is not worth its memory.
 const MOST_NODES: u32 = 100_000;
@@ -33,10 +33,9 @@ pub(super) fn note(credits: &mut Credits, credit: Credit, text: &str) {
 /// Notes a credit of several texts, whose order means nothing.
 fn note_all(credits: &mut Credits, credit: Credit, texts: impl IntoIterator<Item = String>) {
     let texts: BTreeSet<_> = texts.into_iter().filter(|text| !text.is_empty()).collect();
-    let is_short = texts.len() <= MOST_TEXTS;
     let text = texts.into_iter().collect::<Vec<_>>().join("; ");
     if !text.is_empty() {
-        credits.insert(credit, if is_short { text } else { shown(&text) });
+        credits.insert(credit, if text.len() <= LONGEST_CREDIT { text } else { shown(&text) });
     }
 }
 
