@@ -39,7 +39,9 @@ fn contents() -> Vec<Content> {
     vec![
         picture(Some(View::Thumbnail(Thumbnail::new([9; Thumbnail::BYTES])))),
         picture(Some(View::Thumbnail(
-            Thumbnail::new([9; Thumbnail::BYTES]).with_opacity([8; Thumbnail::CELLS]),
+            Thumbnail::new([9; Thumbnail::BYTES])
+                .with_opacity([8; Thumbnail::CELLS])
+                .with_details([15; Thumbnail::DETAILS]),
         ))),
         picture(Some(View::TooLarge { needed: 5 })),
         picture(Some(View::Undecodable("cut".to_owned()))),

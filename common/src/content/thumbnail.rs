@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize, de};
 
 /// Red, green and blue of 16 × 16 cells, row by row, on a white ground; where the picture is transparent anywhere, how
-/// opaque each cell is follows. Written as hex.
+/// opaque each cell is follows. Written as hex. Behind a slash, where the picture is large enough to have them, the
+/// details: a digit for each of 48 × 48 cells says by how much it is lighter or darker than what is around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thumbnail {
     colours: Box<[u8; Thumbnail::BYTES]>,
     opacity: Option<Box<[u8; Thumbnail::CELLS]>>,
+    details: Option<Box<[u8; Thumbnail::DETAILS]>>,
 }
 
 impl Thumbnail {
@@ -15,18 +17,33 @@ impl Thumbnail {
     pub const SIDE: usize = 16;
     /// Cells in all.
     pub const CELLS: usize = Self::SIDE * Self::SIDE;
+    /// Cells of the details, across and in all.
+    pub const DETAIL_SIDE: usize = 3 * Self::SIDE;
+    /// Cells of the details in all.
+    pub const DETAILS: usize = Self::DETAIL_SIDE * Self::DETAIL_SIDE;
     /// Values of the three colours in all.
     pub const BYTES: usize = Self::CELLS * 3;
 
     /// An opaque picture; takes the values as they are.
     pub fn new(values: [u8; Self::BYTES]) -> Self {
-        Self { colours: Box::new(values), opacity: None }
+        Self { colours: Box::new(values), opacity: None, details: None }
     }
 
     /// The same colours with transparency.
     #[must_use]
     pub fn with_opacity(self, opacity: [u8; Self::CELLS]) -> Self {
         Self { opacity: Some(Box::new(opacity)), ..self }
+    }
+
+    /// The same with details, each from 0 to 15.
+    #[must_use]
+    pub fn with_details(self, details: [u8; Self::DETAILS]) -> Self {
+        Self { details: Some(Box::new(details.map(|detail| detail.min(15)))), ..self }
+    }
+
+    /// The details, from 0, much darker than what is around, to 15.
+    pub fn details(&self) -> Option<&[u8; Self::DETAILS]> {
+        self.details.as_deref()
     }
 
     /// Whether anything of the picture is transparent.
@@ -50,20 +67,33 @@ impl Thumbnail {
 impl Serialize for Thumbnail {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let opacity = self.opacity.as_deref().map_or(&[][..], |opacity| &opacity[..]);
-        serializer.serialize_str(&(hex::encode(&self.colours[..]) + &hex::encode(opacity)))
+        let digit = |detail: &u8| char::from_digit(u32::from(*detail), 16);
+        let mut text = hex::encode(&self.colours[..]) + &hex::encode(opacity);
+        if let Some(details) = &self.details {
+            text.push('/');
+            text.extend(details.iter().filter_map(digit));
+        }
+        serializer.serialize_str(&text)
     }
 }
 
 impl<'de> Deserialize<'de> for Thumbnail {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let values = hex::decode(String::deserialize(deserializer)?).map_err(de::Error::custom)?;
+        let text = String::deserialize(deserializer)?;
+        let (text, digits) =
+            text.split_once('/').map_or((&text[..], None), |(text, digits)| (text, Some(digits)));
+        let values = hex::decode(text).map_err(de::Error::custom)?;
         let (colours, opacity) = values
             .split_first_chunk()
             .ok_or_else(|| de::Error::custom("a thumbnail has fewer values than it has cells"))?;
-        let opaque = Self::new(*colours);
-        if opacity.is_empty() {
-            return Ok(opaque);
+        let mut read = Self::new(*colours);
+        if !opacity.is_empty() {
+            read = read.with_opacity(opacity.try_into().map_err(de::Error::custom)?);
         }
-        Ok(opaque.with_opacity(opacity.try_into().map_err(de::Error::custom)?))
+        let Some(digits) = digits else { return Ok(read) };
+        let details =
+            digits.chars().map_while(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect::<Vec<_>>();
+        let details = details.try_into().map_err(|_| de::Error::custom("details have one digit a cell"))?;
+        Ok(read.with_details(details))
     }
 }

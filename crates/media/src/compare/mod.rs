@@ -9,7 +9,7 @@ mod similarity;
 mod tests;
 
 #[cfg(test)]
-pub(crate) use similarity::similarity;
+pub(crate) use similarity::{of_details, similarity};
 
 use common::check::Check;
 use common::content::Content;

@@ -2,8 +2,11 @@
 
 use common::content::{Picture, Profile, View};
 
-use super::similarity::similarity;
+use super::similarity::{of_details, similarity};
 use super::{Finding, same};
+
+/// How alike details have to be; docs/checks.md has what was measured.
+const LEAST_ALIKE: f64 = 0.9;
 
 pub(super) fn orientation(original: &Picture, result: &Picture) -> Finding {
     let meant = |number: u32| if (1..=8).contains(&number) { number } else { 1 };
@@ -111,7 +114,16 @@ fn shown(original: &Picture, result: &Picture, least: f64) -> Finding {
         Some(View::Undecodable(reason)) => differs(format!("cannot be decoded: {reason}")),
         Some(View::Thumbnail(ours)) => {
             let found = similarity(theirs, ours);
-            if found >= least { Finding::Same } else { differs(format!("one of {found:.3}")) }
+            let details = of_details(theirs, ours);
+            if found < least {
+                differs(format!("one of {found:.3}"))
+            } else if details < LEAST_ALIKE {
+                differs(format!(
+                    "one of {found:.3}, but its details have {details:.3} of at least {LEAST_ALIKE}"
+                ))
+            } else {
+                Finding::Same
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ mod colours;
 mod films;
 mod frames;
 mod kinds;
+mod pages;
 mod tiffs;
 mod transparency;
 

@@ -8,10 +8,10 @@ fn tiff(
     bits: u16,
     samples: u16,
     float: bool,
-    planes: &[Vec<u8>],
+    stored: &[Vec<u8>],
     size: (u16, u16),
 ) -> Vec<u8> {
-    let count = u32::try_from(planes.len()).unwrap();
+    let count = u32::try_from(stored.len()).unwrap();
     let tags = 11;
     // Behind the directory: depths, then places and lengths where there are several planes, then the pixels.
     let depths = 8 + 2 + tags * 12 + 4;
@@ -26,7 +26,7 @@ fn tiff(
         file.extend(count.to_le_bytes());
         file.extend(value.to_le_bytes());
     };
-    let length = u32::try_from(planes[0].len()).unwrap();
+    let length = u32::try_from(stored[0].len()).unwrap();
     let several = |one: u32, place: u32| if count == 1 { one } else { place };
     let depth = |value: u16, place: u32| match samples {
         1 => u32::from(value),
@@ -51,7 +51,7 @@ fn tiff(
     }
     (0..count).for_each(|plane| file.extend((pixels + plane * length).to_le_bytes()));
     (0..count).for_each(|_| file.extend(length.to_le_bytes()));
-    planes.iter().for_each(|plane| file.extend(plane));
+    file.extend(stored.concat());
     file
 }
 

@@ -14,7 +14,7 @@ use super::{Source, behind, exif, profile};
 const MOST_SEGMENTS: usize = 10_000;
 
 /// The decoder shrinks as far as it can without going below this.
-const LEAST_SIDE: u16 = 64;
+const LEAST_SIDE: u16 = 96;
 
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const ICC: &[u8] = b"ICC_PROFILE\0";
@@ -216,17 +216,17 @@ fn view(mut file: impl Source, frame: &Frame, is_adobe: bool) -> View {
     if needed > MOST_DECODED {
         return View::TooLarge { needed };
     }
-    decoded(&mut file, is_adobe).unwrap_or_else(View::Undecodable)
+    decoded(&mut file, frame, is_adobe).unwrap_or_else(View::Undecodable)
 }
 
-fn decoded(file: &mut impl Source, is_adobe: bool) -> Result<View, String> {
+fn decoded(file: &mut impl Source, frame: &Frame, is_adobe: bool) -> Result<View, String> {
     file.rewind().map_err(|error| error.to_string())?;
     let mut decoder = Decoder::new(file);
     decoder.set_max_decoding_buffer_size(usize::try_from(MOST_DECODED).unwrap_or(usize::MAX));
     let (width, height) = decoder.scale(LEAST_SIDE, LEAST_SIDE).map_err(|error| error.to_string())?;
     let samples = decoder.decode().map_err(|error| error.to_string())?;
     let format = decoder.info().ok_or("it has no frame header")?.pixel_format;
-    let mut shrinking = Shrinking::new(width.into(), height.into());
+    let mut shrinking = Shrinking::scaled(width, height, frame.width.min(frame.height));
     let rows = samples.chunks_exact(usize::from(width.max(1)) * format.pixel_bytes());
     for (y, row) in (0..).zip(rows) {
         for (x, pixel) in (0..).zip(row.chunks_exact(format.pixel_bytes())) {

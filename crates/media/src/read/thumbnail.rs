@@ -4,6 +4,12 @@ use common::content::Thumbnail;
 
 const CELLS: usize = Thumbnail::CELLS;
 
+/// Pictures with a shorter side have no details: there, a watermark would be one.
+const LEAST_DETAILED: u32 = 384;
+
+/// How much lighter or darker one step of a detail is.
+const STEP: i64 = 4;
+
 /// The sums of what was seen so far.
 pub(super) struct Shrinking {
     width: u64,
@@ -11,12 +17,23 @@ pub(super) struct Shrinking {
     sums: [[u64; 4]; CELLS],
     counts: [u64; CELLS],
     is_transparent: bool,
+    /// Sum and number of the brightness of each cell of the details.
+    details: Option<Vec<(u64, u64)>>,
 }
 
 impl Shrinking {
     pub(super) fn new(width: u32, height: u32) -> Self {
         let (sums, counts) = ([[0; 4]; CELLS], [0; CELLS]);
-        Self { width: width.into(), height: height.into(), sums, counts, is_transparent: false }
+        let details = (width.min(height) >= LEAST_DETAILED).then(|| vec![(0, 0); Thumbnail::DETAILS]);
+        Self { width: width.into(), height: height.into(), sums, counts, is_transparent: false, details }
+    }
+
+    /// The same for a picture that the decoder has made smaller than it is.
+    pub(super) fn scaled(width: u16, height: u16, shorter_side: u16) -> Self {
+        let mut shrinking = Self::new(width.into(), height.into());
+        let is_detailed = u32::from(shorter_side) >= LEAST_DETAILED;
+        shrinking.details = is_detailed.then(|| vec![(0, 0); Thumbnail::DETAILS]);
+        shrinking
     }
 
     /// Adds one pixel, its colour on white and how opaque it is; what lies outside of the picture is ignored.
@@ -30,6 +47,13 @@ impl Shrinking {
             *sum += u64::from(value);
         }
         self.counts[cell] += 1;
+        if let Some(details) = &mut self.details {
+            let side = Thumbnail::DETAIL_SIDE as u64;
+            let at =
+                usize::try_from(y * side / self.height * side + x * side / self.width).unwrap_or_default();
+            details[at].0 += colour[..3].iter().map(|value| u64::from(*value)).sum::<u64>();
+            details[at].1 += 3;
+        }
         self.is_transparent |= colour[3] < u8::MAX;
     }
 
@@ -39,12 +63,27 @@ impl Shrinking {
             u8::try_from(self.sums[cell][value] / self.counts[cell].max(1)).unwrap_or(u8::MAX)
         };
         let opaque = Thumbnail::new(std::array::from_fn(|at| mean(at / 3, at % 3)));
-        if self.is_transparent {
+        let thumbnail = if self.is_transparent {
             opaque.with_opacity(std::array::from_fn(|cell| mean(cell, 3)))
         } else {
             opaque
+        };
+        match &self.details {
+            Some(sums) => thumbnail.with_details(std::array::from_fn(|cell| detail(sums, cell))),
+            None => thumbnail,
         }
     }
+}
+
+/// A cell of the details against the mean of the nine that make a cell of the thumbnail.
+fn detail(sums: &[(u64, u64)], cell: usize) -> u8 {
+    let side = Thumbnail::DETAIL_SIDE;
+    let mean = |at: usize| i64::try_from(sums[at].0 / sums[at].1.max(1)).unwrap_or_default();
+    let first = cell / side / 3 * 3 * side + cell % side / 3 * 3;
+    let around = (0..9).map(|at| mean(first + at / 3 * side + at % 3)).sum::<i64>();
+    // Rounded to the nearest step, without fractions of the mean.
+    let steps = (9 * mean(cell) - around + 9 * STEP / 2).div_euclid(9 * STEP);
+    u8::try_from(steps.clamp(-8, 7) + 8).unwrap_or_default()
 }
 
 /// One pixel's colour, from samples of eight bits each: grey, grey and alpha, RGB, or RGB and alpha.

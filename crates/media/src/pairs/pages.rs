@@ -1,0 +1,92 @@
+//! Another page of text is another picture, though both are as grey from afar.
+
+use common::content::{Content, Thumbnail, View};
+use image::codecs::jpeg::JpegEncoder;
+use sandbox::media::Format;
+
+use super::*;
+use crate::compare::of_details;
+
+/// A page of A4 at 150 dots an inch, of words that follow from the seed.
+fn page(seed: u64) -> image::GrayImage {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let mut page = image::GrayImage::from_pixel(1240, 1754, image::Luma([250]));
+    for line in 0..56 {
+        let (top, mut left) = (120 + line * 27, 120);
+        while left < 1100 {
+            for _ in 0..2 + next(9) {
+                // Letters differ by which of their strokes are there.
+                let shape = 0x9E37_79B9_u64.wrapping_mul(next(26) + 3) >> 7;
+                for (x, y) in (0..9_u32).flat_map(|x| (0..14_u32).map(move |y| (x, y))) {
+                    if shape >> ((x / 3) + (y / 3) * 3) & 1 == 1 && left + x < 1120 {
+                        page.put_pixel(left + x, top + y, image::Luma([20]));
+                    }
+                }
+                left += 12;
+            }
+            left += 10;
+        }
+    }
+    page
+}
+
+fn noisy(page: &image::GrayImage, most: u8, seed: u32) -> image::GrayImage {
+    let mut state = seed | 1;
+    let mut page = page.clone();
+    for pixel in page.pixels_mut() {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        let noise = i32::try_from(state % (2 * u32::from(most) + 1)).unwrap() - i32::from(most);
+        pixel.0[0] = u8::try_from((i32::from(pixel.0[0]) + noise).clamp(0, 255)).unwrap();
+    }
+    page
+}
+
+fn jpeg(picture: &DynamicImage, quality: u8) -> Vec<u8> {
+    let mut file = Vec::new();
+    picture.write_with_encoder(JpegEncoder::new_with_quality(&mut file, quality)).unwrap();
+    file
+}
+
+fn thumbnail(file: &[u8]) -> Thumbnail {
+    match facts(file).content.as_deref() {
+        Some(Content::Picture(picture)) => match &picture.view {
+            Some(View::Thumbnail(thumbnail)) => thumbnail.clone(),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_threshold_of_details_lies_between_compression_with_noise_and_another_page() {
+    let alike = |left: &[u8], right: &[u8]| of_details(&thumbnail(left), &thumbnail(right));
+    let (mut kept, mut other) = (1.0_f64, 0.0_f64);
+    let original = page(1);
+    for quality in [60, 75, 95] {
+        let file = jpeg(&original.clone().into(), 95);
+        kept = kept.min(alike(&file, &jpeg(&noisy(&original, 3, 7).into(), quality)));
+        let landscape = sandbox::media::file(Format::Jpeg, quality.into(), 640, 480);
+        let grey = image::load_from_memory(&landscape).unwrap().into_luma8();
+        let file = jpeg(&grey.clone().into(), 95);
+        kept = kept.min(alike(&file, &jpeg(&noisy(&grey, 3, 7).into(), quality)));
+        other = other
+            .max(alike(&jpeg(&original.clone().into(), 95), &jpeg(&page(u64::from(quality)).into(), 95)));
+    }
+    println!("the same page or landscape: at least {kept:.3}; another page: at most {other:.3}");
+    assert!(kept > 0.95 && other < 0.8, "{kept} {other}");
+}
+
+#[test]
+fn another_page_of_text_is_found() {
+    let (original, other) = (png(&page(1).into()), png(&page(2).into()));
+    assert_eq!(verdict(&original, &other).0, [Check::SamePicture]);
+    assert!(accepted(&original, &png(&noisy(&page(1), 3, 5).into())));
+}
