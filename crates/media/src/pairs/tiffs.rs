@@ -83,7 +83,7 @@ fn another_picture_is_found_however_a_tiff_stores_it() {
     type Making<'a> = &'a dyn Fn(&dyn Fn(u16, u16) -> bool) -> Vec<u8>;
     let plane = |is_bright: &dyn Fn(u16, u16) -> bool| two(&[250], &[10], is_bright);
     let ways: [(&str, Making); 8] = [
-        ("planes", &|shown| tiff(2, 8, 3, false, &[plane(shown), plane(shown), plane(&bright)], SIZE)),
+        ("planes", &|shown| tiff(2, 8, 3, false, &[plane(&bright), plane(shown), plane(shown)], SIZE)),
         ("bits, black is 0", &|shown| tiff(1, 1, 1, false, &[bits(shown)], SIZE)),
         ("bits, white is 0", &|shown| tiff(0, 1, 1, false, &[bits(shown)], SIZE)),
         ("16 bits", &|shown| tiff(1, 16, 1, false, &[two(&[0, 250], &[0, 10], shown)], SIZE)),
