@@ -70,7 +70,9 @@ fn facts_of_a_release_without_the_newer_fields_are_read() {
     let picture = value["content"]["picture"].as_object_mut().unwrap();
     picture.retain(|name, _| !["exif_dpi", "profile", "behind"].contains(&name.as_str()));
     let read = serde_json::from_value::<FileFacts>(value).unwrap();
-    let Some(Content::Picture(picture)) = read.content.map(|content| *content) else { panic!("it is not read") };
+    let Some(Content::Picture(picture)) = read.content.map(|content| *content) else {
+        panic!("it is not read")
+    };
     assert_eq!((picture.exif_dpi, picture.profile, picture.behind), (None, None, BTreeSet::new()));
 }
 

@@ -6,6 +6,8 @@ use common::content::Credit;
 use roxmltree::{Document, Node, ParsingOptions};
 use sha2::{Digest, Sha256};
 
+use super::bounds;
+
 /// What each place says.
 pub(super) type Credits = BTreeMap<Credit, String>;
 
@@ -48,8 +50,11 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// Reads a packet of XMP; one that is not well formed says nothing.
+/// Reads a packet of XMP; one that is not well formed or too large says nothing.
 pub(super) fn of_xmp(credits: &mut Credits, packet: &[u8]) {
+    if !bounds::is_small_xmp(packet) {
+        return;
+    }
     let packet = String::from_utf8_lossy(packet);
     let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
     let Ok(document) = Document::parse_with_options(packet.trim_end_matches('\0').trim(), options) else {

@@ -3,6 +3,7 @@
 use common::content::Credit;
 use exif::{Exif, In, Reader, Tag, Value};
 
+use super::bounds;
 use super::credits::{self, Credits};
 
 /// What stands before EXIF in JPEG.
@@ -26,7 +27,7 @@ pub(super) fn read(mut structure: Vec<u8>) -> Tags {
     if structure.starts_with(PREFIX) {
         structure.drain(..PREFIX.len());
     }
-    if structure.is_empty() {
+    if structure.is_empty() || !bounds::is_small_exif(&structure) {
         return Tags::default();
     }
     let read = Reader::new().continue_on_error(true).read_raw(structure);

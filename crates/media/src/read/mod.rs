@@ -4,6 +4,7 @@
 //! memory than any other.
 
 mod behind;
+mod bounds;
 mod credits;
 mod document;
 mod exif;

@@ -1,22 +1,29 @@
 //! TIFF: the tags of its first picture, its strips or tiles one by one, and the number of its pages.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, SeekFrom};
 
 use common::content::{Credit, Picture, View};
 use tiff::ColorType;
 use tiff::decoder::ifd::Value;
-use tiff::decoder::{Decoder, DecodingResult, Limits};
+use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::{ByteOrder, Tag};
 
 use super::credits::{self, Credits};
 use super::memory::{MOST_DECODED, MOST_METADATA};
 use super::thumbnail::{Shrinking, colour, of_inks};
-use super::{Source, exif, frames, picture, profile};
+use super::{Source, bounds, exif, frames, picture, profile};
 
 const XMP: Tag = Tag::Unknown(700);
 const IPTC: Tag = Tag::Unknown(33723);
 const PHOTOSHOP: Tag = Tag::Unknown(34377);
+
+/// Most bytes of all pixels: some ten seconds of unpacking.
+const MOST_IN_ALL: u64 = 1 << 30;
+
+/// The value of `Compression` for a JPEG in each strip or tile, and where its frame is stated.
+const MODERN_JPEG: u16 = 7;
+const FRAME_WITHIN: u64 = 16 << 10;
 
 /// Values of `ExtraSamples` that mean transparency.
 const ALPHA: [u16; 2] = [1, 2];
@@ -112,9 +119,40 @@ fn credits<R: Read + Seek>(decoder: &mut Decoder<R>) -> Credits {
 fn view<R: Read + Seek>(decoder: &mut Decoder<R>) -> View {
     match needed(decoder) {
         Ok(needed) if needed > MOST_DECODED => View::TooLarge { needed },
+        Ok(needed) if needed.saturating_mul(chunk_count(decoder)) > MOST_IN_ALL => {
+            View::Undecodable(format!("its pixels take more than {} MiB", MOST_IN_ALL >> 20))
+        }
         Ok(_) => chunks(decoder).unwrap_or_else(|error| View::Undecodable(error.to_string())),
         Err(error) => View::Undecodable(error.to_string()),
     }
+}
+
+/// How many strips or tiles there are, which may all be the same bytes of the file.
+fn chunk_count<R: Read + Seek>(decoder: &mut Decoder<R>) -> u64 {
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    let (across, down) = decoder.chunk_dimensions();
+    u64::from(width.div_ceil(across.max(1))) * u64::from(height.div_ceil(down.max(1)))
+}
+
+/// Where the strips or tiles are, if each is a JPEG.
+fn jpegs<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<Vec<u64>> {
+    if decoder.find_tag_unsigned::<u16>(Tag::Compression)? != Some(MODERN_JPEG) {
+        return Ok(Vec::new());
+    }
+    decoder.get_tag_u64_vec(match decoder.get_chunk_type() {
+        ChunkType::Strip => Tag::StripOffsets,
+        ChunkType::Tile => Tag::TileOffsets,
+    })
+}
+
+/// Whether the JPEG at this place is of a strip's or tile's size: its decoder makes room for what it states.
+fn is_of_its_size<R: Read + Seek>(decoder: &mut Decoder<R>, offset: u64) -> std::io::Result<bool> {
+    let (width, height) = decoder.chunk_dimensions();
+    let mut start = Vec::new();
+    let file = decoder.inner();
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(FRAME_WITHIN).read_to_end(&mut start)?;
+    Ok(bounds::jpeg_frame(&start).is_some_and(|(across, down)| across <= width && down <= height))
 }
 
 /// Bytes of one strip or tile with a byte a sample at least, and again where its planes are put together.
@@ -138,12 +176,19 @@ fn chunks<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<View> {
     let a_row = width.div_ceil(across);
     let count = a_row.saturating_mul(height.div_ceil(down));
     let planes = if is_planar(decoder) { u32::from(color.num_samples()) } else { 1 };
+    let jpegs = jpegs(decoder)?;
     let mut shrinking = Shrinking::new(width, height);
     for number in 0..count {
         let row_length = decoder.chunk_data_dimensions(number).0.max(1);
         let mut parts = Vec::new();
         for plane in 0..planes {
-            let samples = decoder.read_chunk(plane.saturating_mul(count).saturating_add(number))?;
+            let chunk = plane.saturating_mul(count).saturating_add(number);
+            if let Some(offset) = jpegs.get(chunk as usize)
+                && !is_of_its_size(decoder, *offset)?
+            {
+                return Ok(View::Undecodable("a strip or tile holds a JPEG of another size".to_owned()));
+            }
+            let samples = decoder.read_chunk(chunk)?;
             let samples_a_row = row_length as usize * usize::from(color.num_samples()) / planes as usize;
             let Some(samples) = in_bytes(samples, color, samples_a_row) else {
                 return Ok(View::Undecodable(format!("no check decodes samples of {color:?}")));

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, Seek};
 
 use common::content::{Picture, View};
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits};
+use image::error::{LimitError, LimitErrorKind};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits};
 
 use super::credits;
-use super::memory::MOST_DECODED;
+use super::memory::{MOST_DECODED, MOST_METADATA};
 use super::thumbnail::{Shrinking, colour};
-use super::{Source, exif, frames, picture, profile};
+use super::{Source, bounds, exif, frames, picture, profile};
 
 pub(super) fn read(mut file: impl Source, format: ImageFormat, decode: bool) -> Result<Picture, String> {
     let frames = match format {
@@ -20,11 +21,14 @@ pub(super) fn read(mut file: impl Source, format: ImageFormat, decode: bool) -> 
 }
 
 fn opened(
-    file: impl BufRead + Seek,
+    mut file: impl BufRead + Seek,
     format: ImageFormat,
     frames: Option<u64>,
     decode: bool,
 ) -> ImageResult<Picture> {
+    if format == ImageFormat::WebP && !bounds::has_small_metadata(&mut file, MOST_METADATA)? {
+        return Err(ImageError::Limits(LimitError::from_kind(LimitErrorKind::InsufficientMemory)));
+    }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_DECODED);
     let mut reader = ImageReader::with_format(file, format);
