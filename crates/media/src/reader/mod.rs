@@ -44,7 +44,7 @@ const LARGEST_SHARE: u64 = 256 << 20;
 /// How files are read.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The program to start; its `main` begins with [`run_if_asked`].
+    /// The program to start, by its absolute path; its `main` begins with [`run_if_asked`].
     pub program: PathBuf,
     /// Memory of all readers together, in bytes.
     pub memory: u64,
