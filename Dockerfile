@@ -6,8 +6,8 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target,sharing=locked \
     cargo build --release --locked -p connector -p producer -p worker -p sandbox \
-    && mkdir -p /out/connector /out/sandbox \
-    && mkdir -p -m 700 /out/lib/connector /out/spool/connector \
+    && mkdir -p /out/connector /out/sandbox /out/lib /out/spool \
+    && mkdir -m 700 /out/lib/connector /out/spool/connector \
     && cp target/release/connector target/release/producer target/release/worker /out/connector/ \
     && cp target/release/sandbox /out/sandbox/
 
