@@ -11,6 +11,9 @@ use crate::imatag::MediumId;
 use crate::marker::Record;
 use crate::outcome::Placed;
 
+/// Support asks for the latest ones, and the message has to stay small.
+const MOST_REQUEST_IDS: usize = 8;
+
 /// The effects already done, so that a later step does not redo them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Effects {
@@ -73,4 +76,13 @@ pub struct Renewal {
     /// The record written to its marker ahead of the save.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marked: Option<Record>,
+}
+
+impl Effects {
+    /// Notes the id of a submit; the oldest beyond eight are forgotten.
+    pub fn note_request(&mut self, id: Option<String>) {
+        self.request_ids.extend(id);
+        let excess = self.request_ids.len().saturating_sub(MOST_REQUEST_IDS);
+        self.request_ids.drain(..excess);
+    }
 }

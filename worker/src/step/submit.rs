@@ -237,7 +237,7 @@ async fn send(
     let answer = environment.imatag.submit(&file, submit, place).await;
     let SubmitAnswer { submitted, request_id } =
         answer.map_err(|error| StepError::from(error).of_effect())?;
-    job.effects.request_ids.extend(request_id);
+    job.effects.note_request(request_id);
     job.bytes_uploaded += file.bytes();
     // The original's place in the spool is free for the result from here on.
     drop(file);

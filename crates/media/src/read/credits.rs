@@ -18,8 +18,8 @@ const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
 /// Longer texts are remembered by their beginning and their hash, so that the facts stay small.
 const LONGEST_TEXT: usize = 200;
 
-/// More bytes of one credit are remembered as one long text: facts travel in messages.
-const LONGEST_CREDIT: usize = 2000;
+/// More bytes of one credit are remembered as one long text: the facts of two files travel in each message.
+const LONGEST_CREDIT: usize = 600;
 
 /// A packet of XMP has some hundred nodes; a hostile one is not worth its memory.
 const MOST_NODES: u32 = 100_000;
@@ -44,9 +44,12 @@ fn note_all(credits: &mut Credits, credit: Credit, texts: impl IntoIterator<Item
 /// A text as it is remembered.
 fn shown(text: &str) -> String {
     let text = text.trim_matches(|letter: char| letter.is_ascii_whitespace() || letter == '\0');
+    // JSON takes six bytes for a control character.
+    let plain =
+        |text: &str| text.chars().map(|c| if c.is_ascii_control() { ' ' } else { c }).collect::<String>();
     match text.char_indices().nth(LONGEST_TEXT) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}… ({})", &text[..end], hex::encode(&Sha256::digest(text)[..6])),
+        None => plain(text),
+        Some((end, _)) => format!("{}… ({})", plain(&text[..end]), hex::encode(&Sha256::digest(text)[..6])),
     }
 }
 

@@ -8,7 +8,7 @@ use jpeg_decoder::{Decoder, PixelFormat};
 use super::credits::{self, Credits};
 use super::memory::{MOST_DECODED, MOST_METADATA, piece};
 use super::thumbnail::{Shrinking, colour, of_inks};
-use super::{Source, behind, bounds, exif, profile};
+use super::{Source, behind, bounds, exif, picture, profile};
 
 /// No camera and no program writes more segments; a hostile file could make a reader count for hours.
 const MOST_SEGMENTS: usize = 10_000;
@@ -219,7 +219,7 @@ fn view(mut file: impl Source, frame: &Frame, is_adobe: bool) -> View {
     if frame.is_held_whole && bounds::has_many_scans(&mut file).unwrap_or(true) {
         return View::Undecodable("it has more than 500 scans".to_owned());
     }
-    decoded(&mut file, frame, is_adobe).unwrap_or_else(View::Undecodable)
+    decoded(&mut file, frame, is_adobe).unwrap_or_else(|reason| picture::undecodable(&reason))
 }
 
 fn decoded(file: &mut impl Source, frame: &Frame, is_adobe: bool) -> Result<View, String> {

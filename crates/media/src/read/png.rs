@@ -143,7 +143,7 @@ fn view<R: BufRead + Seek>(reader: &mut Reader<R>) -> View {
     if needed > MOST_DECODED {
         return View::TooLarge { needed };
     }
-    rows(reader).unwrap_or_else(|error| View::Undecodable(error.to_string()))
+    rows(reader).unwrap_or_else(|error| picture::undecodable(&error))
 }
 
 fn rows<R: BufRead + Seek>(reader: &mut Reader<R>) -> Result<View, png::DecodingError> {

@@ -122,8 +122,8 @@ fn view<R: Read + Seek>(decoder: &mut Decoder<R>) -> View {
         Ok(needed) if needed.saturating_mul(chunk_count(decoder)) > MOST_IN_ALL => {
             View::Undecodable(format!("its pixels take more than {} MiB", MOST_IN_ALL >> 20))
         }
-        Ok(_) => chunks(decoder).unwrap_or_else(|error| View::Undecodable(error.to_string())),
-        Err(error) => View::Undecodable(error.to_string()),
+        Ok(_) => chunks(decoder).unwrap_or_else(|error| picture::undecodable(&error)),
+        Err(error) => picture::undecodable(&error),
     }
 }
 

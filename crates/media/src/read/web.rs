@@ -64,7 +64,7 @@ fn view(decoder: impl ImageDecoder) -> View {
     }
     let pixels = match DynamicImage::from_decoder(decoder) {
         Ok(whole) => whole.into_rgba8(),
-        Err(error) => return View::Undecodable(error.to_string()),
+        Err(error) => return picture::undecodable(&error),
     };
     let mut shrinking = Shrinking::new(pixels.width(), pixels.height());
     for (x, y, pixel) in pixels.enumerate_pixels() {
