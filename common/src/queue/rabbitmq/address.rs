@@ -2,7 +2,7 @@
 
 use lapin::uri::{AMQPScheme, AMQPUri};
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
+use url::{Host, Url};
 
 use super::super::QueueError;
 use crate::http::is_loopback;
@@ -12,6 +12,11 @@ pub(super) fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, Que
     let uri: AMQPUri = url.expose_secret().parse().map_err(|_| {
         QueueError::Refused("broker.url is no URL such as amqps://user:password@host:5671/%2f".to_owned())
     })?;
+    // lapin takes such an address for localhost.
+    if Url::parse(url.expose_secret()).is_ok_and(|url| matches!(url.host(), Some(Host::Ipv6(_)))) {
+        let reason = "broker.url must hold the broker's name; an IPv6 address cannot be used there";
+        return Err(QueueError::Refused(reason.to_owned()));
+    }
     match uri.scheme {
         AMQPScheme::AMQP if !allow_plain && !is_here(&uri.authority.host) => {
             let reason = "broker.url must use amqps://; amqp:// is only for this machine, or with \
@@ -37,6 +42,8 @@ mod tests {
             ("amqp://u:hidden@10.0.0.1", false, Some("must use amqps://")),
             ("amqp://u:hidden@localhost.example.com", false, Some("must use amqps://")),
             ("http://u:hidden@localhost", true, Some("is no URL")),
+            ("amqp://u:hidden@[2001:db8::1]:5672", true, Some("IPv6")),
+            ("amqps://u:hidden@[::1]", false, Some("IPv6")),
             ("amqp://u:hidden@rabbitmq.internal", true, None),
             ("amqps://u:hidden@rabbitmq.internal", false, None),
             ("amqp://u:hidden@127.0.0.1:5672/%2f", false, None),
