@@ -114,6 +114,7 @@ impl Bynder {
     ) -> Result<Option<Asset>, BynderError> {
         // A second less: whether the bound is part of it is not known.
         let from = since.checked_sub(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN);
+        let mut first = None;
         for page in 1.. {
             let query = ListQuery {
                 limit: MOST_ROWS,
@@ -124,6 +125,13 @@ impl Bynder {
             };
             let found = self.list(&query).await?;
             let is_last = found.rows() == 0;
+            let begins = found.assets.first().map(|asset| asset.id.clone());
+            // A portal that takes no notice of the page would be asked for ever.
+            if begins.is_some() && begins == first {
+                let reason = format!("page {page} begins as the page before");
+                return Err(BynderError::Unexpected { operation: OPERATION.to_owned(), reason });
+            }
+            first = begins;
             if let Some(asset) = found.assets.into_iter().find(|asset| is_wanted(asset)) {
                 return Ok(Some(asset));
             }

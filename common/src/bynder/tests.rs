@@ -220,6 +220,15 @@ async fn date_filters_have_whole_seconds_and_a_z() {
 }
 
 #[tokio::test]
+async fn a_portal_that_returns_one_page_for_all_is_asked_for_two() {
+    let row = r#"[{"id":"B","dateCreated":"2024-09-26T12:42:21Z","dateModified":"2024-10-10T09:52:05Z"}]"#;
+    let (script, bynder) = scripted((0..9).map(|_| json(200, row)).collect()).await;
+    let found = bynder.find_created_since(jiff::Timestamp::UNIX_EPOCH, |_| false).await;
+    assert!(matches!(found, Err(BynderError::Unexpected { .. })), "{found:?}");
+    assert_eq!(script.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn a_null_in_a_row_is_an_absence_and_a_row_that_cannot_be_read_is_named() {
     let nulls = r#"{"id":"B","type":null,"mediaItems":null,"fileName":null,"activeVersion":null,"tags":null,
         "dateCreated":"2024-09-26T12:42:21Z","dateModified":"2024-10-10T09:52:05Z"}"#;
