@@ -209,6 +209,7 @@ async fn a_record_that_could_not_be_taken_back_at_once_does_not_stay() {
     faults.rules.push(Rule { skip: 1, ..rule("bynder.modify", Some(1), unavailable()) });
     bench.sandbox.set_faults(faults);
     bench.sync().await;
+    bench.until_listed().await;
     let asset = bench.asset(&id);
     assert!(is_protected(&asset) || asset.marker.is_none(), "{asset:#?}");
     assert!(bench.sandbox.stats().requests["bynder.modify"] > 1, "nothing had to be taken back");

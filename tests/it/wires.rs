@@ -151,6 +151,7 @@ async fn a_lost_result_that_nobody_can_ask_for_again_is_not_paid_for_twice() {
         let outcome = bench.outcome(&id).await;
         let Some(Outcome::Failed(failure)) = &outcome else { panic!("{endpoint}: {outcome:?}") };
         assert_eq!(failure.class, FailureClass::Ambiguous, "{endpoint}: {failure:?}");
+        bench.until_listed().await;
         let asset = bench.asset(&id);
         // What was written ahead of the save that did not come is taken back.
         assert_eq!((asset.media, asset.marker.unwrap_or_default()), (1, String::new()), "{endpoint}");
