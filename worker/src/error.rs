@@ -34,6 +34,9 @@ pub enum StepError {
     /// Other files hold the space that the file needs on this machine.
     #[error("{0}")]
     NoSpace(String),
+    /// No process that reads files can be started on this machine, whatever the file.
+    #[error("{0}")]
+    NoReader(String),
     /// The file can never rest on this machine.
     #[error("{0}")]
     TooLarge(String),
@@ -113,6 +116,7 @@ impl StepError {
             | Self::Local(_)
             | Self::Disk(_)
             | Self::NoSpace(_)
+            | Self::NoReader(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_)
@@ -132,6 +136,7 @@ impl StepError {
             | Self::Local(_)
             | Self::Disk(_)
             | Self::NoSpace(_)
+            | Self::NoReader(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_) => Self::UnknownOutcome(Box::new(self)),
@@ -148,6 +153,7 @@ impl StepError {
             | Self::Local(_)
             | Self::Disk(_)
             | Self::NoSpace(_)
+            | Self::NoReader(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_) => None,
@@ -161,7 +167,7 @@ impl StepError {
                 FailureClass::Permission
             }
             Self::Imatag(ImatagError::UnknownMedium { .. }) => FailureClass::Refused,
-            Self::Local(_) | Self::Disk(_) | Self::NoSpace(_) => FailureClass::Local,
+            Self::Local(_) | Self::Disk(_) | Self::NoSpace(_) | Self::NoReader(_) => FailureClass::Local,
             Self::Unproven(_) => FailureClass::Unsupported,
             Self::UnknownOutcome(inner) => inner.class(),
             Self::Bynder(_) | Self::Imatag(_) | Self::Incomplete(_) | Self::TooLarge(_) | Self::Queue(_) => {
@@ -187,6 +193,7 @@ impl StepError {
             | Self::Local(_)
             | Self::Disk(_)
             | Self::NoSpace(_)
+            | Self::NoReader(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_) => None,
@@ -203,7 +210,7 @@ impl StepError {
             Self::Incomplete(_) | Self::Local(_) => Verdict::Retry { against: None, suspect: false },
             Self::Disk(_) => retry(Against::Answers(Service::Machine)),
             // Nothing is wrong with the job, and it has done nothing that it does not know of.
-            Self::NoSpace(_) | Self::Queue(_) => pause(Duration::ZERO),
+            Self::NoSpace(_) | Self::NoReader(_) | Self::Queue(_) => pause(Duration::ZERO),
             Self::UnknownOutcome(inner) => match inner.verdict() {
                 Verdict::Retry { against, .. } => Verdict::Retry { against, suspect: true },
                 Verdict::Pause { at_least, .. } => Verdict::Pause { at_least, suspect: true },
