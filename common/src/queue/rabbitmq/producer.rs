@@ -57,7 +57,10 @@ impl RabbitQueue {
         loop {
             let live = self.lease_link.wait(ANSWER).await?;
             if take_exclusively(&live, self.topology.producer()).await? {
-                self.leave_card().await?;
+                // The place is taken all the same: a busy broker refuses what comes right after a queue was declared.
+                if let Err(error) = self.leave_card().await {
+                    tracing::warn!(%error, "cannot leave word who the producer is");
+                }
                 return Ok(ProducerPlace { lost: live.lost });
             }
             if Instant::now() >= deadline {
