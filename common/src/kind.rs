@@ -1,4 +1,4 @@
-//! The kinds of files that are told apart by their content, in one table.
+//! The kinds of files that the connector distinguishes by content, in one table.
 
 /// A kind of file.
 #[derive(Debug, PartialEq, Eq)]

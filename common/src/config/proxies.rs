@@ -1,4 +1,4 @@
-//! The variables that name proxies: a value that is none would be left out of account without a word.
+//! The variables that name proxies. The HTTP library silently ignores a value that is not a proxy address.
 
 use std::ffi::OsString;
 

@@ -16,7 +16,7 @@ pub(crate) struct Unsaid(Vec<String>);
 
 impl Unsaid {
     /// The credential, the secret of a form, and for what is not signed by a credential the signature in its address,
-    /// which may stand in its path.
+    /// which may be part of its path.
     pub(super) fn of(request: &Request) -> Self {
         let header = request.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
         let mut secrets: Vec<_> = header.map(credentials).unwrap_or_default();

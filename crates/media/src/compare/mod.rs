@@ -92,7 +92,7 @@ fn same<T: PartialEq>(original: &T, result: &T, show: impl Fn(&T) -> String) -> 
 }
 
 fn media_type(original: &FileFacts, result: &FileFacts) -> Finding {
-    // HEIC is a kind of HEIF, and earlier releases did not tell them apart.
+    // HEIC is a kind of HEIF; earlier releases did not distinguish them.
     let spelled = |facts: &FileFacts| match facts.media_type.as_deref() {
         Some("image/heic") => Some("image/heif".to_owned()),
         other => other.map(str::to_owned),

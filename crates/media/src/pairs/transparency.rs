@@ -1,4 +1,4 @@
-//! What is transparent is compared on white and on black; an alpha channel that is opaque everywhere is none.
+//! What is transparent is compared on white and on black; a fully opaque alpha channel does not count as transparency.
 
 use super::*;
 

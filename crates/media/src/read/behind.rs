@@ -7,7 +7,7 @@ use common::content::Behind;
 
 use super::{Source, jpeg};
 
-/// Nobody appends more pictures.
+/// More than any camera appends.
 const MOST_PICTURES: usize = 16;
 
 /// Both begin a segment or a file wherever they lie.

@@ -87,7 +87,7 @@ pub(super) fn is_small_exif(block: &[u8]) -> bool {
     block.len() <= LONGEST_EXIF
 }
 
-/// Whether each chunk of metadata of a WebP claims at most so many bytes: its decoder makes room for all of it.
+/// Whether each chunk of metadata of a WebP declares at most this many bytes: the decoder allocates all of it.
 pub(super) fn has_small_metadata(file: &mut (impl Read + Seek), most: u64) -> io::Result<bool> {
     file.seek(SeekFrom::Start(12))?;
     let mut head = [0; 8];
