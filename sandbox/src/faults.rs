@@ -69,6 +69,8 @@ pub enum Action {
     Hang,
     /// Half of the answer's body.
     Truncate,
+    /// The true answer, a byte after each of these times.
+    Trickle(Span),
     /// The true answer, later.
     Delay(Span),
     /// An answer that asks to come back later.

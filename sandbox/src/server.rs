@@ -128,6 +128,7 @@ async fn sabotage(shared: &Shared, action: Action, answer: Option<Response>) -> 
         // What is asked for has its defect already.
         Action::Defect(_) => answer.unwrap_or_else(|| text(503, "")),
         Action::Truncate => truncate(answer.unwrap_or_else(|| text(200, "nothing"))).await,
+        Action::Trickle(span) => trickle(answer.unwrap_or_else(|| text(200, "nothing")), span.0).await,
         Action::Busy { status, retry_after } => {
             let mut answer = text(status, "");
             if let Some(value) = retry_after.and_then(|text| text.parse().ok()) {
@@ -146,6 +147,19 @@ async fn sabotage(shared: &Shared, action: Action, answer: Option<Response>) -> 
             answer
         }
     }
+}
+
+/// Announces the whole body and sends it byte after byte: it never stands still, and takes for ever.
+async fn trickle(answer: Response, pause: Duration) -> Response {
+    let (mut head, body) = answer.into_parts();
+    let body = to_bytes(body, 64 << 20).await.unwrap_or_default();
+    head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    let bytes = stream::unfold(body, move |mut rest| async move {
+        tokio::time::sleep(pause).await;
+        let byte = (!rest.is_empty()).then(|| rest.split_to(1))?;
+        Some((Ok::<_, std::io::Error>(byte), rest))
+    });
+    (head, Body::from_stream(bytes)).into_response()
 }
 
 /// Announces the whole body and sends half of it.

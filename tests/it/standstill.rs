@@ -1,12 +1,15 @@
 //! Nothing stands still: jobs that fail for reasons of their own end, whatever else is in the queue; an outage fails none.
 
+use std::time::Duration;
+
+use common::config::Span;
 use common::outcome::{FailureClass, Outcome};
-use sandbox::faults::{Action, Moment};
+use sandbox::faults::{Action, Faults, Moment, Rule};
 use sandbox::{Edit, NewAsset, NewFile};
 
 use crate::harness::broker::free_ports;
 use crate::harness::fleet::Fleet;
-use crate::harness::scene::every;
+use crate::harness::scene::{every, rule};
 use crate::harness::scrape::Scrape;
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until_async};
 
@@ -27,6 +30,43 @@ async fn assert_all_failed(bench: &Bench, (refused, broken): &(Vec<String>, Vec<
         }
     }
     assert_clean(&bench.sandbox.audit());
+}
+
+/// A file that never stands still and takes for ever.
+fn trickling(times: Option<u64>) -> Faults {
+    let trickle = Action::Trickle(Span(Duration::from_millis(200)));
+    Faults { seed: 1, rules: vec![Rule { moment: Moment::After, ..rule("s3.file", times, trickle) }] }
+}
+
+async fn bench_with_deadline(seconds: u64) -> Bench {
+    let bench = Bench::new(quick()).await;
+    bench.configure("[reader]\ndeadline = '1s'\n");
+    bench.reconfigure("[worker]", &format!("[worker]\nstep_deadline = '{seconds}s'"));
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_goes_on_for_ever_is_ended_at_its_deadline_and_the_job_fails_at_the_second_time() {
+    let bench = bench_with_deadline(2).await;
+    let id = bench.sandbox.add_asset(picture("slow.jpg", 1)).unwrap();
+    bench.sandbox.set_faults(trickling(None));
+    bench.sync().await.assert_code(6);
+    let Some(Outcome::Failed(failure)) = bench.outcome(&id).await else { panic!("{id} is open") };
+    assert_eq!(failure.class, FailureClass::Exhausted);
+    let said = "given up after 2 attempts: the step took longer than 2s (worker.step_deadline)";
+    assert!(failure.reason.contains(said), "{failure:?}");
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_was_ended_at_its_deadline_is_done_once_when_it_is_tried_again() {
+    let bench = bench_with_deadline(6).await;
+    for seed in 0..4 {
+        bench.sandbox.add_asset(picture("slow.jpg", seed)).unwrap();
+    }
+    bench.sandbox.set_faults(trickling(Some(3)));
+    bench.sync().await.assert_code(0);
+    bench.assert_ended_as_planted().await;
 }
 
 const QUICK_RUNGS: &str = "rungs = ['50ms', '100ms', '200ms', '1500ms']";

@@ -116,6 +116,8 @@ pub struct Settings {
     pub longest_unseen: Duration,
     /// How long a job may wait in all; pauses do not count.
     pub longest_wait: Duration,
+    /// How long a step may take as a whole.
+    pub step_deadline: Duration,
     /// How long one delivery is worked on before it is exchanged for a new one.
     pub longest_hold: Duration,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::bynder::{BynderError, Right};
+use common::config::Span;
 use common::imatag::ImatagError;
 use common::outcome::FailureClass;
 use common::queue::QueueError;
@@ -12,6 +13,9 @@ use crate::breaker::Service;
 
 /// Attempts at what is refused, or unknown to a service, after which the job fails: it is hardly ever granted later.
 const ATTEMPTS_AT_A_REFUSAL: u32 = 2;
+
+/// Attempts at a step that does not end by itself, each of which holds a permit until its deadline.
+const ATTEMPTS_AT_A_LONG_STEP: u32 = 2;
 
 /// Why a step could not be finished.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,12 @@ pub enum StepError {
     /// No process that reads files can be started on this machine, whatever the file.
     #[error("{0}")]
     NoReader(String),
+    /// The step as a whole took too long, and was ended where it was: what it asked for last may still happen.
+    #[error(
+        "the step took longer than {} (worker.step_deadline) and was ended; look at the file's size and the services' \
+         speed, and set a longer deadline if both are right", Span(*_0)
+    )]
+    Overran(Duration),
     /// The file can never rest on this machine.
     #[error("{0}")]
     TooLarge(String),
@@ -117,6 +127,7 @@ impl StepError {
             | Self::Disk(_)
             | Self::NoSpace(_)
             | Self::NoReader(_)
+            | Self::Overran(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_)
@@ -137,6 +148,7 @@ impl StepError {
             | Self::Disk(_)
             | Self::NoSpace(_)
             | Self::NoReader(_)
+            | Self::Overran(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_) => Self::UnknownOutcome(Box::new(self)),
@@ -154,6 +166,7 @@ impl StepError {
             | Self::Disk(_)
             | Self::NoSpace(_)
             | Self::NoReader(_)
+            | Self::Overran(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_) => None,
@@ -170,12 +183,15 @@ impl StepError {
             Self::Local(_) | Self::Disk(_) | Self::NoSpace(_) | Self::NoReader(_) => FailureClass::Local,
             Self::Unproven(_) => FailureClass::Unsupported,
             Self::UnknownOutcome(inner) => inner.class(),
-            Self::Bynder(_) | Self::Imatag(_) | Self::Incomplete(_) | Self::TooLarge(_) | Self::Queue(_) => {
-                match self.verdict() {
-                    Verdict::Fail(class) => class,
-                    Verdict::Retry { .. } | Verdict::Pause { .. } => FailureClass::Exhausted,
-                }
-            }
+            Self::Bynder(_)
+            | Self::Imatag(_)
+            | Self::Incomplete(_)
+            | Self::Overran(_)
+            | Self::TooLarge(_)
+            | Self::Queue(_) => match self.verdict() {
+                Verdict::Fail(class) => class,
+                Verdict::Retry { .. } | Verdict::Pause { .. } => FailureClass::Exhausted,
+            },
         }
     }
 
@@ -186,6 +202,7 @@ impl StepError {
             | Self::Imatag(ImatagError::Forbidden { .. } | ImatagError::UnknownMedium { .. }) => {
                 Some(ATTEMPTS_AT_A_REFUSAL)
             }
+            Self::Overran(_) => Some(ATTEMPTS_AT_A_LONG_STEP),
             Self::UnknownOutcome(inner) => inner.most_attempts(),
             Self::Bynder(_)
             | Self::Imatag(_)
@@ -208,6 +225,7 @@ impl StepError {
             Self::TooLarge(_) => Verdict::Fail(FailureClass::Local),
             Self::Unproven(_) => retry(Against::WireProfile),
             Self::Incomplete(_) | Self::Local(_) => Verdict::Retry { against: None, suspect: false },
+            Self::Overran(_) => Verdict::Retry { against: None, suspect: true },
             Self::Disk(_) => retry(Against::Answers(Service::Machine)),
             // Nothing is wrong with the job, and it has done nothing that it does not know of.
             Self::NoSpace(_) | Self::NoReader(_) | Self::Queue(_) => pause(Duration::ZERO),

@@ -1,12 +1,11 @@
 //! One delivery from the queue to its settlement.
 
-use std::time::Instant;
-
 use common::fault::{Guard, guard_stands};
 use common::job::{Job, Step, in_lane};
 use common::queue::{Delivery, Settlement};
 use common::telemetry::StepResult;
 use jiff::Timestamp;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -47,9 +46,8 @@ async fn attend(environment: &Environment, delivery: Delivery, cut: &Cancellatio
     let (job_id, asset_id, step) =
         (delivery.job.job_id.clone(), delivery.job.asset_id.clone(), delivery.job.step);
     let (attempt, published) = (delivery.job.attempt, delivery.job.created_at);
-    let started = Instant::now();
     let metrics = &environment.metrics;
-    metrics.step_started(&delivery.job);
+    let running = metrics.step_started(&delivery.job);
     let work = Box::pin(work(environment, delivery.job.clone(), delivery.redelivered, cut, solitude));
     let held = hold(environment.queue.as_ref(), delivery, work, environment.settings.longest_hold).await;
     let mut result = StepResult::Abandoned;
@@ -74,7 +72,7 @@ async fn attend(environment: &Environment, delivery: Delivery, cut: &Cancellatio
     } else {
         tracing::warn!(%job_id, %asset_id, step = step.name(), "the delivery is lost; its step is abandoned");
     }
-    metrics.step_ended(step, result, started.elapsed());
+    running.ended(result);
 }
 
 fn described(step: Step, settlement: &Settlement) -> (StepResult, Option<common::outcome::Outcome>) {
@@ -140,7 +138,9 @@ async fn settlement(
         place
     };
     let lane = job.lane;
-    let result = in_lane(lane, step::run(environment, &mut job)).await;
+    let deadline = settings.step_deadline;
+    let step = in_lane(lane, step::run(environment, &mut job));
+    let result = timeout(deadline, step).await.unwrap_or(Err(StepError::Overran(deadline)));
     let pace = Pace::of_rungs(&settings.rungs);
     let blame = attribute(&environment.breakers, environment, pace, &job, &result).await;
     closing(environment, conclude(settings, job, result, blame, Timestamp::now())).await

@@ -109,6 +109,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     let imatag = wiring::imatag(config, &metrics)?;
     let spool = wiring::spool(config)?;
     metrics.slots_are(config.worker.concurrency);
+    metrics.step_deadline_is(config.worker.step_deadline.0);
     metrics.budget_is(config.bynder.requests_per_5_minutes.get());
     readiness.set("broker", Err("not connected yet".to_owned()));
     readiness.set("Bynder", Err("not asked yet".to_owned()));

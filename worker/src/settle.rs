@@ -222,6 +222,7 @@ pub(crate) mod samples {
             submit_patience: Duration::from_mins(5),
             rungs: [5, 30, 120, 600, 3600].map(Duration::from_secs).to_vec(),
             longest_unseen: Duration::from_mins(2),
+            step_deadline: Duration::from_hours(6),
             longest_hold: Duration::from_mins(8),
             longest_wait: Duration::from_hours(24),
         }

@@ -38,6 +38,7 @@ pub fn settings(config: &Config, fields: WrittenFields<'_>, definitions: Vec<Def
         rungs: config.queue.rungs.iter().map(|rung| rung.0).collect(),
         longest_unseen: config.bynder.index_lag.0 * UNSEEN_LAGS,
         longest_wait: config.worker.longest_wait.0,
+        step_deadline: config.worker.step_deadline.0,
         longest_hold: config.queue.longest_hold.0,
     }
 }

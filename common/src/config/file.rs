@@ -240,6 +240,8 @@ pub struct WorkerSection {
     pub request_timeout: Span,
     /// Attempts after which a job fails.
     pub max_attempts: u32,
+    /// How long a step may take as a whole, a transfer of the largest file included.
+    pub step_deadline: Span,
     /// How long a job may wait in all before it fails; pauses do not count.
     pub longest_wait: Span,
     /// How long steps in flight have to end after a request to stop.
@@ -315,6 +317,7 @@ impl Default for WorkerSection {
             spool_max: ByteSize::gib(20),
             request_timeout: Span(Duration::from_mins(1)),
             max_attempts: 12,
+            step_deadline: Span(Duration::from_hours(6)),
             longest_wait: Span(Duration::from_hours(24)),
             grace: Span(Duration::from_secs(25)),
         }

@@ -126,6 +126,16 @@ fn durations(config: &Config) -> Result<(), ConfigError> {
             return Err(ConfigError::value(key, "must be longer than nothing; leave it out for the default"));
         }
     }
+    let waits = [
+        ("worker.request_timeout", config.worker.request_timeout),
+        ("reader.deadline", config.reader.deadline),
+    ];
+    for (key, part) in waits {
+        if config.worker.step_deadline.0 <= part.0 {
+            let reason = format!("must be longer than {key}, {part}: a step contains it");
+            return Err(ConfigError::value("worker.step_deadline", reason));
+        }
+    }
     if config.bynder.index_lag.0 > LONGEST_INDEX_LAG {
         return Err(ConfigError::value(
             "bynder.index_lag",

@@ -100,19 +100,20 @@ impl Serving {
 }
 
 fn router(metrics: Metrics, readiness: Readiness) -> Router {
+    let watched = metrics.clone();
     let measured = move || std::future::ready(([(CONTENT_TYPE, METRICS_TYPE)], metrics.render()));
-    let ready = move || std::future::ready(ready(&readiness));
+    let healthy = move || std::future::ready(verdict("ok", &watched.stuck_steps()));
+    let ready = move || std::future::ready(verdict("ready", &readiness.reasons()));
     Router::new()
         .route("/metrics", get(measured))
-        .route("/healthz", get(async || "ok"))
+        .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
 }
 
-fn ready(readiness: &Readiness) -> (StatusCode, String) {
-    let reasons = readiness.reasons();
+fn verdict(good: &str, reasons: &[String]) -> (StatusCode, String) {
     let lines: Vec<_> = reasons.iter().map(|reason| shown(reason)).collect();
-    if reasons.is_empty() {
-        (StatusCode::OK, "ready".to_owned())
+    if lines.is_empty() {
+        (StatusCode::OK, good.to_owned())
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, lines.join("\n"))
     }
@@ -120,10 +121,11 @@ fn ready(readiness: &Readiness) -> (StatusCode, String) {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::job::Lane;
+    use crate::job::{Job, Lane, RunId};
 
     struct Bench {
         address: SocketAddr,
@@ -149,6 +151,25 @@ mod tests {
             let answer = self.get(path).await.unwrap();
             (answer.status().as_u16(), answer.text().await.unwrap())
         }
+    }
+
+    #[tokio::test]
+    async fn a_step_that_outlives_its_deadline_makes_the_process_unhealthy_until_it_ends() {
+        let bench = Bench::new().await;
+        let job =
+            Job::new(RunId("r".to_owned()), "A".parse().unwrap(), "", Lane::Fresh, 1, None, Timestamp::now());
+        bench.metrics.step_deadline_is(Duration::from_hours(1));
+        let step = bench.metrics.step_started(&job);
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_hours(2)).await;
+        tokio::time::resume();
+        let (status, said) = bench.answer("/healthz").await;
+        assert!(
+            status == 503 && said.contains("the step submit of job") && said.contains("of asset A"),
+            "{said}"
+        );
+        drop(step);
+        assert_eq!(bench.answer("/healthz").await, (200, "ok".to_owned()));
     }
 
     #[tokio::test]

@@ -10,5 +10,5 @@ mod readiness;
 pub use endpoint::serve;
 pub use healthcheck::healthcheck;
 pub use log::{LogFormat, Verbosity, init, log_format};
-pub use metrics::{Metrics, RunResult, SkippedBy, StepResult};
+pub use metrics::{Metrics, RunResult, RunningStep, SkippedBy, StepResult};
 pub use readiness::Readiness;

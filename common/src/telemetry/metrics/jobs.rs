@@ -52,7 +52,6 @@ pub(super) struct JobSeries {
     ended: IntCounterVec,
     failures: IntCounterVec,
     published: IntCounterVec,
-    in_flight: IntGauge,
     slots: IntGauge,
     queue_wait: Histogram,
     end_to_end: Histogram,
@@ -75,7 +74,6 @@ impl JobSeries {
                 "Jobs published, by lane.",
                 &["lane"],
             )?,
-            in_flight: register.gauge("connector_jobs_in_flight", "Jobs that this process works on.")?,
             slots: register.gauge("connector_worker_slots", "Jobs that this process may work on at once.")?,
             queue_wait: register.histogram(
                 "connector_job_queue_wait_seconds",
@@ -140,18 +138,14 @@ impl Metrics {
         self.series.jobs.published.with_label_values(&[lane.name()]).inc();
     }
 
-    /// A job was taken to do its next step; [`Metrics::step_ended`] has to follow.
-    pub fn step_started(&self, job: &Job) {
-        self.series.jobs.in_flight.inc();
+    pub(super) fn taken(&self, job: &Job) {
         if is_untouched(job) {
             self.series.jobs.queue_wait.observe(age(job.created_at).as_secs_f64());
         }
     }
 
-    /// The step of a job that was taken came to an end.
-    pub fn step_ended(&self, step: Step, result: StepResult, took: Duration) {
+    pub(super) fn step_took(&self, step: Step, result: StepResult, took: Duration) {
         let series = &self.series.jobs;
-        series.in_flight.dec();
         series.steps.with_label_values(&[step.name(), result.name()]).inc();
         series.step_durations.with_label_values(&[step.name()]).observe(took.as_secs_f64());
     }

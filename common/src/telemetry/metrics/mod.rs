@@ -9,6 +9,7 @@ mod jobs;
 mod machine;
 mod register;
 mod requests;
+mod running;
 mod runs;
 mod verified;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use prometheus::TextEncoder;
 
 pub use jobs::StepResult;
+pub use running::RunningStep;
 pub use runs::{RunResult, SkippedBy};
 
 use broker::BrokerSeries;
@@ -28,6 +30,7 @@ use jobs::JobSeries;
 use machine::MachineSeries;
 use register::Register;
 use requests::RequestSeries;
+use running::RunningSeries;
 use runs::RunSeries;
 use verified::VerifiedSeries;
 
@@ -41,6 +44,7 @@ pub struct Metrics {
 struct Series {
     register: Register,
     jobs: JobSeries,
+    running: RunningSeries,
     broker: BrokerSeries,
     budget: BudgetSeries,
     requests: RequestSeries,
@@ -60,6 +64,7 @@ impl Metrics {
 
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> String {
+        self.series.running.measure();
         let families = self.series.register.gather();
         TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
             tracing::error!(%error, "the metrics cannot be written");
@@ -79,6 +84,7 @@ impl Series {
         let register = Register::default();
         Ok(Self {
             jobs: JobSeries::new(&register)?,
+            running: RunningSeries::new(&register)?,
             broker: BrokerSeries::new(&register)?,
             budget: BudgetSeries::new(&register)?,
             requests: RequestSeries::new(&register)?,
