@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::hostile;
 use crate::usage::{self, Usage};
 
 /// What is measured, and on what.
@@ -43,6 +44,10 @@ pub(crate) struct Library {
     pub(crate) limited: bool,
     /// The part of all requests that fail, in every way.
     pub(crate) faults: f64,
+    /// Whether every tenth file harms its reader.
+    pub(crate) is_hostile: bool,
+    /// Whether a person uploads another such file every five seconds.
+    pub(crate) hostile_uploads: bool,
 }
 
 impl Default for Library {
@@ -57,6 +62,8 @@ impl Default for Library {
             call_time: Duration::ZERO,
             limited: false,
             faults: 0.0,
+            is_hostile: false,
+            hostile_uploads: false,
         }
     }
 }
@@ -78,6 +85,12 @@ impl Lab {
         command.args(["--faults", &library.faults.to_string()]);
         if library.limited {
             command.arg("--limited");
+        }
+        if library.is_hostile {
+            command.arg("--hostile");
+        }
+        if library.hostile_uploads {
+            command.arg("--hostile-uploads");
         }
         let mut sandbox = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let output = sandbox.stdout.take().context("no output")?;
@@ -197,16 +210,19 @@ impl Lab {
 
     /// The ids of the pictures.
     pub(crate) async fn pictures(&self) -> anyhow::Result<Vec<String>> {
-        let url = format!("{}/sandbox/audit", self.text("bynder"));
-        let audit: Value = serde_json::from_slice(&reqwest::get(url).await?.bytes().await?)?;
+        let audit = self.audited().await?;
         let assets = audit["assets"].as_array().into_iter().flatten();
         Ok(assets.filter_map(|asset| Some(asset["id"].as_str()?.to_owned())).collect())
     }
 
+    async fn audited(&self) -> anyhow::Result<Value> {
+        let url = format!("{}/sandbox/audit", self.text("bynder"));
+        Ok(serde_json::from_slice(&reqwest::get(url).await?.bytes().await?)?)
+    }
+
     /// The audit: how many assets are protected, and what was done wrong.
     pub(crate) async fn audit(&self) -> anyhow::Result<(usize, Vec<Value>)> {
-        let url = format!("{}/sandbox/audit", self.text("bynder"));
-        let audit: Value = serde_json::from_slice(&reqwest::get(url).await?.bytes().await?)?;
+        let audit = self.audited().await?;
         let assets = audit["assets"].as_array().cloned().unwrap_or_default();
         let protected = assets.iter().filter(|asset| asset["protected"] == true).count();
         Ok((protected, audit["violations"].as_array().cloned().unwrap_or_default()))
@@ -218,6 +234,26 @@ impl Lab {
         anyhow::ensure!(violations.is_empty(), "the audit is not clean: {violations:?}");
         anyhow::ensure!(protected == pictures as usize, "only {protected} of {pictures} are protected");
         Ok(())
+    }
+
+    /// Fails unless every picture that harms nobody is protected and nothing was done wrong; how many hostile ones are
+    /// protected as well.
+    pub(crate) async fn assert_ordinary_protected(&self) -> anyhow::Result<usize> {
+        let audit = self.audited().await?;
+        let violations = audit["violations"].as_array().cloned().unwrap_or_default();
+        anyhow::ensure!(violations.is_empty(), "the audit is not clean: {violations:?}");
+        let mut hostile_protected = 0;
+        for asset in audit["assets"].as_array().into_iter().flatten() {
+            let name = asset["name"].as_str().unwrap_or_default();
+            let number: u32 =
+                name.split('.').next().and_then(|number| number.parse().ok()).context("a name")?;
+            match (hostile::is_hostile(number), asset["protected"] == true) {
+                (true, protected) => hostile_protected += usize::from(protected),
+                (false, true) => {}
+                (false, false) => anyhow::bail!("{name} is not protected"),
+            }
+        }
+        Ok(hostile_protected)
     }
 
     pub(crate) fn sandbox_usage(&self) -> Usage {

@@ -7,7 +7,9 @@ use common::config::Span;
 use common::output;
 use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
 use sandbox::media::{Format, file};
-use sandbox::{NewAsset, NewFile, Options, RateLimit};
+use sandbox::{NewAsset, NewFile, NewVersion, Options, RateLimit};
+
+use crate::hostile;
 
 /// The library and how slow the services are.
 #[derive(Debug, Args)]
@@ -30,10 +32,17 @@ pub(crate) struct Arguments {
     faults: f64,
     #[arg(long)]
     limited: bool,
+    #[arg(long)]
+    hostile: bool,
+    #[arg(long)]
+    hostile_uploads: bool,
 }
 
 /// Pictures from this length on are made without holding them in memory.
 const LARGE: u64 = 8 << 20;
+
+/// How often a person uploads a hostile file.
+const BETWEEN_HOSTILE: Duration = Duration::from_secs(5);
 
 /// From this length on, a TIFF cannot say where a strip begins: it is one strip then, which nothing decodes.
 const ONE_STRIP: u64 = 4 << 30;
@@ -63,16 +72,23 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         ..Options::default()
     };
     let sandbox = sandbox::start(options).await?;
+    let mut hostile_ids = Vec::new();
     for number in 0..arguments.pictures {
+        let is_hostile = arguments.hostile && hostile::is_hostile(number);
         let (extension, file) = match arguments.bytes {
+            _ if is_hostile => {
+                let (extension, content) = hostile::file(number / hostile::EVERY);
+                (extension, NewFile::Bytes(content))
+            }
             bytes @ ..LARGE => ("jpg", NewFile::Bytes(picture(number, arguments.width, bytes))),
             bytes @ LARGE..ONE_STRIP => ("tif", NewFile::Striped(bytes)),
             bytes => ("tif", NewFile::Large(bytes)),
         };
-        sandbox.add_asset(NewAsset {
-            file: Some(file),
-            ..NewAsset::new(&format!("{number}.{extension}"), Vec::new())
-        })?;
+        let new = NewAsset::new(&format!("{number}.{extension}"), Vec::new());
+        let id = sandbox.add_asset(NewAsset { file: Some(file), ..new })?;
+        if is_hostile {
+            hostile_ids.push(id);
+        }
     }
     sandbox.set_faults(faults);
     let mut announcement = serde_json::to_value(sandbox.announcement())?;
@@ -80,6 +96,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         announcement["first_length"] = picture(0, arguments.width, arguments.bytes).len().into();
     }
     output::try_json(&announcement)?;
+    if !arguments.hostile_uploads {
+        hostile_ids.clear();
+    }
+    for (number, id) in (arguments.pictures..).zip(hostile_ids.iter().cycle()) {
+        tokio::time::sleep(BETWEEN_HOSTILE).await;
+        let (_, file) = hostile::file(number);
+        sandbox
+            .new_version(id, &NewVersion { bytes: Some(file), ..NewVersion::default() })?
+            .map_err(|_| anyhow::anyhow!("no such asset"))?;
+    }
     std::future::pending().await
 }
 

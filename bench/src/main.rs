@@ -4,11 +4,13 @@ mod bare;
 mod broker;
 mod budget;
 mod enumeration;
+mod hostile;
 mod lab;
 mod large;
 mod library;
 mod messages;
 mod publishing;
+mod readers;
 mod scale;
 mod soak;
 mod table;
@@ -39,6 +41,9 @@ enum Command {
         /// How long the soak takes
         #[arg(long, default_value_t = 60)]
         minutes: u64,
+        /// Let every tenth file of the soak harm whoever reads it
+        #[arg(long)]
+        hostile: bool,
     },
     /// Be the sandbox of a measurement
     #[command(hide = true)]
@@ -60,10 +65,12 @@ enum Measurement {
     Broker,
     Large,
     Largest,
+    Readers,
+    Hostile,
     Soak,
 }
 
-const ALL_BUT_SOAK: [Measurement; 10] = [
+const ALL_BUT_SOAK: [Measurement; 12] = [
     Measurement::Throughput,
     Measurement::Photographs,
     Measurement::Scale,
@@ -73,6 +80,8 @@ const ALL_BUT_SOAK: [Measurement; 10] = [
     Measurement::Broker,
     Measurement::Large,
     Measurement::Largest,
+    Measurement::Readers,
+    Measurement::Hostile,
     Measurement::Budget,
 ];
 
@@ -81,12 +90,12 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Sandbox(arguments) => library::run(arguments).await,
         Command::Bare(arguments) => bare::run(arguments).await,
-        Command::Run { what, short, minutes } => {
+        Command::Run { what, short, minutes, hostile } => {
             let what = if what.is_empty() { ALL_BUT_SOAK.to_vec() } else { what };
             print(&machine())?;
             let mut tables = Vec::new();
             for measurement in what {
-                let table = measure(measurement, short, minutes).await?;
+                let table = measure(measurement, short, minutes, hostile).await?;
                 print(&table.to_string())?;
                 tables.push(table);
             }
@@ -99,7 +108,12 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-async fn measure(measurement: Measurement, is_short: bool, minutes: u64) -> anyhow::Result<Table> {
+async fn measure(
+    measurement: Measurement,
+    is_short: bool,
+    minutes: u64,
+    is_hostile: bool,
+) -> anyhow::Result<Table> {
     match measurement {
         Measurement::Throughput => throughput::measure(is_short).await,
         Measurement::Photographs => throughput::measure_photographs(is_short).await,
@@ -111,7 +125,9 @@ async fn measure(measurement: Measurement, is_short: bool, minutes: u64) -> anyh
         Measurement::Broker => broker::measure(is_short).await,
         Measurement::Large => large::measure(is_short).await,
         Measurement::Largest => large::measure_largest(is_short).await,
-        Measurement::Soak => soak::measure(is_short, minutes).await,
+        Measurement::Readers => readers::measure(is_short).await,
+        Measurement::Hostile => hostile::measure(is_short).await,
+        Measurement::Soak => soak::measure(is_short, minutes, is_hostile).await,
     }
 }
 

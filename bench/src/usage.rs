@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// One look at a process, or the last of several.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
-    /// Processor time since it started.
+    /// Processor time since it started, that of its children included.
     pub(crate) cpu: Duration,
     /// The most memory that it ever held, in bytes.
     pub(crate) peak: u64,
@@ -36,12 +36,28 @@ pub(crate) fn of(pid: u32) -> Option<Usage> {
         let line = status.lines().find(|line| line.starts_with(name))?;
         line.split_whitespace().nth(1)?.parse::<u64>().ok()
     };
+    // Its own, and of the children that have ended.
+    let spent: u64 = (11..=14).map(ticks).sum::<Option<u64>>()?;
+    let living: Duration = children(pid).into_iter().filter_map(of).map(|child| child.cpu).sum();
     Some(Usage {
-        cpu: Duration::from_millis((ticks(11)? + ticks(12)?) * 1000 / TICKS_A_SECOND),
+        cpu: Duration::from_millis(spent * 1000 / TICKS_A_SECOND) + living,
         peak: kilobytes("VmHWM:")? * 1024,
         resident: kilobytes("VmRSS:")? * 1024,
         descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64,
     })
+}
+
+/// Memory that a process and its children hold now, in bytes.
+pub(crate) fn of_tree(pid: u32) -> u64 {
+    of(pid).map_or(0, |usage| usage.resident) + children(pid).into_iter().map(of_tree).sum::<u64>()
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split(' ').filter_map(|child| child.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
 
 /// What all processors did so far, in ticks.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::library::{NewFile, store};
+use crate::library::{NewFile, file_name, store};
 use crate::media::{Format, file};
 use crate::portal::add_version;
 use crate::world::{Asset, Made, Maker, Shared, Version, whole_second};
@@ -39,6 +39,9 @@ pub struct NewVersion {
     pub seed: Option<u64>,
     /// Uploads a TIFF of about so many bytes instead of a small JPEG.
     pub large: Option<u64>,
+    /// Uploads these bytes instead, under a name that fits them.
+    #[serde(skip)]
+    pub bytes: Option<Vec<u8>>,
 }
 
 /// There is no such asset or version.
@@ -96,16 +99,24 @@ pub(crate) fn version(
         return Ok(restored.and_then(|exists| if exists { Ok(number) } else { Err(NoSuchThing) }));
     }
     let seed = version.seed.unwrap_or_else(rand::random);
-    let (new, extension) = match version.large {
-        Some(bytes) => (NewFile::Striped(bytes), "tif"),
-        None => (NewFile::Bytes(file(Format::Jpeg, seed, 150, 100)), "jpg"),
+    let (new, name) = match (&version.bytes, version.large) {
+        (Some(bytes), _) => {
+            (NewFile::Bytes(bytes.clone()), file_name(&format!("by hand {seed}"), Format::detect(bytes)))
+        }
+        (None, Some(bytes)) => (NewFile::Striped(bytes), format!("by hand {seed}.tif")),
+        (None, None) => (NewFile::Bytes(file(Format::Jpeg, seed, 150, 100)), format!("by hand {seed}.jpg")),
     };
     let stored = store(shared, &new, seed)?;
     Ok(with(shared, id, |asset| {
         let number = asset.top() + 1;
         let made = whole_second(Timestamp::now());
-        let file_name = format!("by hand {seed}.{extension}");
-        asset.versions.push(Version { number, file: Some(stored), file_name, maker: Maker::Person, made });
+        asset.versions.push(Version {
+            number,
+            file: Some(stored),
+            file_name: name,
+            maker: Maker::Person,
+            made,
+        });
         asset.active = number;
         asset.active_change = change();
         number

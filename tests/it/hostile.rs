@@ -22,10 +22,14 @@ const FAULTS: [(&str, &str); 6] = [
 ];
 
 /// A picture that its reader has this fault with.
-fn broken(fault: &str) -> NewAsset {
+fn hostile_content(fault: &str) -> Vec<u8> {
     let mut content = file(Format::Png, 2, 64, 48);
     content.extend_from_slice(format!("{:32}\nreader-fault:{fault}", "").as_bytes());
-    NewAsset::new("hostile.png", content)
+    content
+}
+
+fn broken(fault: &str) -> NewAsset {
+    NewAsset::new("hostile.png", hostile_content(fault))
 }
 
 /// 16 ordinary pictures, and the hostile ones with their ids.
@@ -80,6 +84,21 @@ async fn a_single_machine_gets_past_files_that_break_their_reader() {
     assert_named(&ran.talk, &hostile);
     bench.assert_ended_as_planted().await;
     assert_done_at_the_first_attempt(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_of_a_file_that_breaks_its_reader_ends_and_says_what_was_not_checked() {
+    let bench = Bench::new(quick()).await;
+    bench.configure("[reader]\ndeadline = '3s'\n");
+    bench.set_request_timeout(5);
+    for (fault, said) in FAULTS {
+        let path = bench.path(&format!("{fault}.png"));
+        std::fs::write(&path, hostile_content(fault)).unwrap();
+        let tried = bench.run(&["trial", path.to_str().unwrap(), "--yes"]).await;
+        tried.assert_code(0);
+        let shown = format!("{}{}", tried.out, tried.talk);
+        assert!(shown.contains(said), "{fault}: {shown}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,8 +75,16 @@ pub fn check_result(
     if differences.is_empty() { Ok(unchecked) } else { Err(BadResult::Differs(differences)) }
 }
 
+/// A result that cannot be read fails many checks for one reason, which is said once.
 fn listed(differences: &[Difference]) -> String {
-    differences.iter().map(Difference::to_string).collect::<Vec<_>>().join("; ")
+    let reason = |difference: &Difference| (difference.original.clone(), difference.result.clone());
+    let alike = differences.chunk_by(|one, other| reason(one) == reason(other));
+    let sentences = alike.map(|alike| {
+        let [Difference { original, result, .. }, _, ..] = alike else { return alike[0].to_string() };
+        let names: Vec<_> = alike.iter().map(|difference| difference.check.name()).collect();
+        format!("checks {}: the original has {original}, the result {result}", names.join(", "))
+    });
+    sentences.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -114,6 +122,25 @@ mod tests {
             assert_eq!(error.is_some(), wanted.is_some(), "{result:?}");
             assert!(error.unwrap_or_default().contains(wanted.unwrap_or_default()), "{result:?}");
         }
+    }
+
+    #[test]
+    fn a_reason_that_several_checks_share_is_said_once() {
+        let difference = |check, result: &str| Difference {
+            check,
+            original: "readable content".to_owned(),
+            result: result.to_owned(),
+        };
+        let differences = [
+            difference(Check::PixelSize, "another"),
+            difference(Check::Orientation, "none: it is cut off"),
+            difference(Check::Dpi, "none: it is cut off"),
+        ];
+        assert_eq!(
+            BadResult::Differs(differences.into()).to_string(),
+            "check pixel_size: the original has readable content, the result another; \
+             checks orientation, dpi: the original has readable content, the result none: it is cut off"
+        );
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl NewAsset {
 }
 
 /// A name for an asset's file: the asset's own if that has an extension for such bytes.
-fn file_name(name: &str, format: Option<Format>) -> String {
+pub(crate) fn file_name(name: &str, format: Option<Format>) -> String {
     let wanted = format.map_or("bin", Format::extension);
     let fits = match format {
         Some(_) => kind_of(name) == kind_of(&format!("x.{wanted}")) && name.contains('.'),

@@ -1,0 +1,95 @@
+//! What reading pictures in processes of their own costs beside reading them here, and what two readers do at once.
+
+use std::io::Cursor;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use common::hash::ContentHash;
+use futures::{StreamExt, TryStreamExt, stream};
+use media::reader::{Options, Readers};
+use media::{Checks, Reading, check_result, read};
+use sandbox::media::{Format, file};
+use tokio::time::Instant;
+
+use crate::table::Table;
+
+/// The configuration's default.
+const MEMORY: u64 = 640 << 20;
+const DEADLINE: Duration = Duration::from_mins(1);
+
+pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
+    let mut table = Table::new(
+        "Reading files",
+        "JPEGs that are read and compared with themselves, here one after another, and by reader processes (`reader.memory` by \
+         default) one and two at a time; each the best of three rounds in turn.",
+    );
+    let sizes: &[(u32, u32)] = if is_short { &[(64, 2)] } else { &[(64, 4000), (800, 1000), (5656, 20)] };
+    for (width, count) in sizes.iter().copied() {
+        let content = file(Format::Jpeg, 1, width, width * 3 / 4);
+        let readers = readers()?;
+        // The readers start with the first files.
+        by_readers(&readers, &content, 2, 2).await?;
+        let (mut here, mut one, mut two) = (Duration::MAX, Duration::MAX, Duration::MAX);
+        for _ in 0..3 {
+            here = here.min(in_process(&content, count)?);
+            one = one.min(by_readers(&readers, &content, count, 1).await?);
+            two = two.min(by_readers(&readers, &content, count, 2).await?);
+        }
+        let each = |took: Duration| format!("{:.2} ms each", took.as_secs_f64() * 1000.0 / f64::from(count));
+        let name = |how: &str| format!("{width} × {}, {how}", width * 3 / 4);
+        let times = one.as_secs_f64() / two.as_secs_f64();
+        table.add(name("here"), each(here));
+        table.add(name("by a reader"), each(one));
+        table.add(name("by two readers at once"), format!("{}, {times:.2} × one", each(two)));
+        if width > 5000 {
+            let what = "photographs by two readers: 1.7 × one";
+            table.promise(what, format!("{times:.2} ×"), times >= 1.7);
+        }
+    }
+    Ok(table)
+}
+
+/// The readers of the connector beside this program.
+fn readers() -> anyhow::Result<Readers> {
+    let here = std::env::current_exe()?;
+    let program = here.parent().unwrap_or(Path::new(".")).join("connector");
+    ensure!(program.exists(), "build the connector first");
+    Ok(Readers::new(Options { program, memory: MEMORY, deadline: DEADLINE }))
+}
+
+fn in_process(content: &[u8], count: u32) -> anyhow::Result<Duration> {
+    let started = Instant::now();
+    for _ in 0..count {
+        compare(content, read(Cursor::new(content), &Checks::default()))?;
+    }
+    Ok(started.elapsed())
+}
+
+async fn by_readers(
+    readers: &Readers,
+    content: &[u8],
+    count: u32,
+    at_once: usize,
+) -> anyhow::Result<Duration> {
+    let path = tempfile::NamedTempFile::new()?;
+    std::fs::write(path.path(), content)?;
+    let started = Instant::now();
+    let work = (0..count).map(async |_| {
+        let reader = readers.reader(content.len() as u64).await?;
+        let opened = std::fs::File::open(path.path())?;
+        compare(content, reader.read(opened.into(), &Checks::default()).await?)
+    });
+    stream::iter(work).buffer_unordered(at_once).try_collect::<()>().await?;
+    Ok(started.elapsed())
+}
+
+fn compare(content: &[u8], reading: Reading) -> anyhow::Result<()> {
+    let hash = ContentHash::from_bytes([1; 32]);
+    let original = reading.clone().into_facts(hash, content.len() as u64);
+    let result = reading.into_facts(ContentHash::from_bytes([2; 32]), content.len() as u64 + 1);
+    let unchecked = check_result(&original, &result, &Checks::default());
+    let unchecked = unchecked.ok().context("a picture is not like itself")?;
+    ensure!(unchecked.is_empty(), "something was not checked");
+    Ok(())
+}
