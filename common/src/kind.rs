@@ -14,7 +14,7 @@ const fn kind(media_type: &'static str, extensions: &'static [&'static str]) -> 
 }
 
 /// Every kind with an extension.
-pub const KINDS: [Kind; 34] = [
+pub const KINDS: [Kind; 47] = [
     kind("image/jpeg", &["jpg", "jpeg", "jpe", "jfif"]),
     kind("image/png", &["png", "apng"]),
     kind("image/tiff", &["tif", "tiff"]),
@@ -49,7 +49,24 @@ pub const KINDS: [Kind; 34] = [
     kind("video/mpeg", &["mpg", "mpeg"]),
     kind("application/pdf", &["pdf"]),
     kind("application/postscript", &["ps", "eps", "ai"]),
+    kind("application/zip", &["zip"]),
+    kind("application/msword", &["doc"]),
+    kind("application/vnd.ms-excel", &["xls"]),
+    kind("application/vnd.ms-powerpoint", &["ppt"]),
+    kind("application/vnd.openxmlformats-officedocument.wordprocessingml.document", &["docx"]),
+    kind("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", &["xlsx"]),
+    kind("application/vnd.openxmlformats-officedocument.presentationml.presentation", &["pptx"]),
+    kind("audio/mpeg", &["mp3"]),
+    kind("audio/x-wav", &["wav"]),
+    kind("audio/x-flac", &["flac"]),
+    kind("audio/ogg", &["ogg", "oga"]),
+    kind("audio/aac", &["aac"]),
+    kind("audio/x-aiff", &["aif", "aiff"]),
 ];
+
+/// Extensions whose files are as often of another type than the one that lists them.
+const ALSO: [(&str, &str); 4] =
+    [("ai", "application/pdf"), ("m4v", "video/mp4"), ("heif", "image/heic"), ("hif", "image/heic")];
 
 impl Kind {
     /// The kind with this media type.
@@ -60,6 +77,13 @@ impl Kind {
     /// The kind that files with this extension usually are.
     pub fn of_extension(extension: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+    }
+
+    /// The media types that files with this extension have, the usual one first; none where the extension says nothing.
+    pub fn types_of_extension(extension: &str) -> impl Iterator<Item = &'static str> {
+        let also = ALSO.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(extension));
+        let usual = Self::of_extension(extension).map(|kind| kind.media_type);
+        usual.into_iter().chain(also.map(|(_, media_type)| *media_type))
     }
 }
 
@@ -74,6 +98,15 @@ mod tests {
             for extension in kind.extensions {
                 assert_eq!(Kind::of_extension(&extension.to_uppercase()), Some(kind), "{extension}");
             }
+        }
+    }
+
+    #[test]
+    fn an_extension_with_another_type_has_a_usual_one_and_both_are_in_the_table() {
+        for (extension, media_type) in ALSO {
+            let types: Vec<_> = Kind::types_of_extension(extension).collect();
+            assert!(types.len() == 2 && types[1] == media_type, "{extension}: {types:?}");
+            assert!(Kind::of_media_type(media_type).is_some(), "{media_type}");
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Found {
     pub further_parts: u64,
     /// Assets that need protection, and that nobody asked for.
     pub not_asked_for: Portion,
+    /// Assets whose extension names a type that the wire profile does not list, by extension.
+    pub unsupported: BTreeMap<String, Portion>,
     /// The limit that ended the run before the library did.
     pub limit: Option<Limit>,
 }
@@ -58,9 +60,18 @@ impl Found {
         self.bytes = self.bytes.saturating_add(asset.bytes);
         self.further_parts += part_count(asset.bytes, part_size) - 1;
         self.by_type.entry(asset.kind.name()).or_default().add(asset.bytes);
-        let extension =
-            asset.extensions.first().map_or_else(|| "(none)".to_owned(), |own| own.to_lowercase());
-        self.by_extension.entry(extension).or_default().add(asset.bytes);
+        self.by_extension.entry(extension(asset)).or_default().add(asset.bytes);
+    }
+
+    /// The type of an asset's file is not sent; returns how many of these there are by now.
+    pub(crate) fn leave_unsupported(&mut self, asset: &Asset) -> u64 {
+        self.unsupported.entry(extension(asset)).or_default().add(asset.bytes);
+        self.unsupported()
+    }
+
+    /// Assets whose types are not sent.
+    pub(crate) fn unsupported(&self) -> u64 {
+        self.unsupported.values().map(|portion| portion.assets).sum()
     }
 
     /// An asset needs protection that nobody asked for.
@@ -73,6 +84,10 @@ impl Found {
         *self.skipped.entry(name(reason)).or_default() += 1;
         coarse(reason)
     }
+}
+
+fn extension(asset: &Asset) -> String {
+    asset.extensions.first().map_or_else(|| "(none)".to_owned(), |own| own.to_lowercase())
 }
 
 /// The summary tells one filter from another.
@@ -96,6 +111,7 @@ fn coarse(reason: SkipReason) -> SkippedBy {
         SkipReason::Copy => SkippedBy::Copy,
         SkipReason::Unreadable => SkippedBy::Unreadable,
         SkipReason::NotAskedFor => SkippedBy::NotAskedFor,
+        SkipReason::Unsupported => SkippedBy::UnsupportedType,
     }
 }
 

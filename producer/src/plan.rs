@@ -15,6 +15,7 @@ use common::{output, wiring};
 use serde_json::json;
 
 use crate::arguments::{self, Common, Scope};
+use crate::found::Portion;
 use crate::mandate::{self, Purpose};
 use crate::portal::resolve;
 use crate::run::{self, Report};
@@ -96,6 +97,7 @@ fn as_json(report: &Report, config: &Config) -> serde_json::Value {
         "bytes": report.found.bytes,
         "by_type": report.found.by_type,
         "by_extension": report.found.by_extension,
+        "unsupported_by_extension": report.found.unsupported,
         "paid_watermarks": report.found.selected,
         "added_storage_bytes": report.found.bytes,
         "portal_calls": calls(report, config).ceil(),
@@ -110,13 +112,19 @@ pub(crate) fn print(report: &Report, config: &Config, line: impl Fn(&str)) {
     let size = |bytes: u64| ByteSize::b(bytes).to_string();
     line(&format!("{} run: {} assets looked at", report.mode.name(), found.listed));
     line(&format!("  to protect   {:>10}   {}", found.selected, size(found.bytes)));
-    let types = found.by_type.iter().map(|(name, portion)| (*name, portion));
-    let extensions = found.by_extension.iter().map(|(name, portion)| (name.as_str(), portion));
-    for (name, portion) in types.chain(extensions) {
+    let part = |name: &str, portion: &Portion| {
         line(&format!("    {name:<10} {:>10}   {}", portion.assets, size(portion.bytes)));
-    }
+    };
+    found.by_type.iter().for_each(|(name, portion)| part(name, portion));
+    found.by_extension.iter().for_each(|(name, portion)| part(name, portion));
     for (reason, count) in &found.skipped {
         line(&format!("  skipped      {count:>10}   {}", reason.replace('_', " ")));
+    }
+    if !found.unsupported.is_empty() {
+        line(
+            "  unsupported, since the connector's profile does not list their types (limits.content_types):",
+        );
+        found.unsupported.iter().for_each(|(name, portion)| part(name, portion));
     }
     line(&format!(
         "  about {:.0} Bynder calls, at least {} at the configured budget",

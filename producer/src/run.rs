@@ -14,6 +14,7 @@ use std::time::Duration;
 use common::asset::{Asset, AssetId};
 use common::bynder::{Bynder, DateField};
 use common::config::{DateRange, Limits};
+use common::imatag;
 use common::job::RunId;
 use common::ledger::{Ledger, RunMode, RunState};
 use common::outcome::FailureClass;
@@ -47,6 +48,8 @@ pub struct Environment {
     pub filter: Filter,
     /// Where their media are saved.
     pub destinations: Destinations,
+    /// What is sent to Imatag.
+    pub sent: imatag::profile::Limits,
     /// Name of the hash metaproperty.
     pub metaproperty: String,
     /// How much may be published.
@@ -206,6 +209,8 @@ struct Run<'a> {
     found: Found,
     allowance: Allowance,
     named: Named,
+    /// Assets of unsupported types that are on record already.
+    recorded: u64,
     /// Assets that were asked for by id; the walk need not look at them again.
     taken_up: HashSet<AssetId>,
 }
@@ -274,6 +279,7 @@ impl<'a> Run<'a> {
             found: Found::default(),
             allowance,
             named,
+            recorded: 0,
             taken_up: HashSet::new(),
         })
     }
@@ -297,10 +303,12 @@ impl<'a> Run<'a> {
     }
 
     /// Everything of the page is published: the next run need not look at it again.
-    async fn checkpoint(&self, next: Option<&Place>) -> Result<(), RunError> {
+    async fn checkpoint(&mut self, next: Option<&Place>) -> Result<(), RunError> {
         let Some(next) = next.filter(|_| !self.options.dry_run) else { return Ok(()) };
         let text = serde_json::to_string(next).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
-        self.environment.ledger.checkpoint(&self.id, text).await?;
+        let unsupported = self.found.unsupported() - self.recorded;
+        self.environment.ledger.checkpoint(&self.id, text, unsupported).await?;
+        self.recorded += unsupported;
         Ok(())
     }
 
@@ -308,7 +316,8 @@ impl<'a> Run<'a> {
         if !self.options.dry_run {
             let state = if self.found.limit.is_some() { RunState::Stopped } else { RunState::Enumerated };
             let cursor = self.cursor_after();
-            self.environment.ledger.end_walk(&self.id, state, cursor).await?;
+            let unsupported = self.found.unsupported() - self.recorded;
+            self.environment.ledger.end_walk(&self.id, state, cursor, unsupported).await?;
         }
         if self.found.limit.is_none() {
             self.named.tell_missing();

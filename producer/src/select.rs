@@ -2,6 +2,7 @@
 
 use common::asset::{Asset, AssetId};
 use common::hash::ContentHash;
+use common::imatag::profile::Limits;
 use common::job::Lane;
 use common::ledger::Known;
 use common::marker::{Kin, Marker};
@@ -56,6 +57,14 @@ pub enum SkipReason {
     Unreadable,
     /// No run was asked for that would take it: it matches only since the filters were widened.
     NotAskedFor,
+    /// Its extension names a type that the wire profile does not list.
+    Unsupported,
+}
+
+/// The media type that the asset's extension names, where the wire profile lists no file with that extension.
+pub(crate) fn unlisted(asset: &Asset, limits: &Limits) -> Option<&'static str> {
+    let types = asset.extensions.iter().map(|extension| limits.refused_by_extension(extension));
+    types.collect::<Option<Vec<_>>>()?.first().copied()
 }
 
 /// Decides for one row of a run that publishes to `lane`. Outcomes before `settled` are in the listing by now.
@@ -63,6 +72,7 @@ pub fn decide(
     asset: &Asset,
     marker: &Marker,
     filter: &Filter,
+    limits: &Limits,
     known: Known,
     lane: Lane,
     settled: Timestamp,
@@ -76,8 +86,12 @@ pub fn decide(
     if is_under_way(asset, marker, known, lane) {
         return Decision::Skip(SkipReason::JobOpen);
     }
+    let is_unlisted = unlisted(asset, limits).is_some();
     let Some(base) = asset.active_version else {
-        return Decision::AskVersion;
+        // Without records it is not protected at any version, so none need be asked for.
+        let is_ours = matches!(marker, Marker::Ours(_));
+        let unsupported = Decision::Skip(SkipReason::Unsupported);
+        return if is_unlisted && !is_ours { unsupported } else { Decision::AskVersion };
     };
     if marker.protects(base, asset.bytes) {
         return Decision::Skip(SkipReason::Unchanged);
@@ -95,6 +109,10 @@ pub fn decide(
             Some(_) => return Decision::Skip(SkipReason::AwaitingApproval),
             None => {}
         }
+    }
+    // Nothing of it is remembered, so a profile that lists the type takes effect with the next walk.
+    if is_unlisted {
+        return Decision::Skip(SkipReason::Unsupported);
     }
     if known.failed_version == Some(base) {
         return Decision::Skip(SkipReason::FailedBefore);
@@ -141,10 +159,48 @@ mod tests {
             &asset(version),
             &Marker::parse(Some(marker)),
             &Filter::default(),
+            &Limits::default(),
             known,
             Lane::Backlog,
             Timestamp::UNIX_EPOCH,
         )
+    }
+
+    #[test]
+    fn a_type_that_the_profile_does_not_list_gets_no_job_unless_more_is_known_of_the_asset() {
+        let limits = Limits { content_types: vec!["image/".to_owned()], ..Limits::default() };
+        let record = format!("{0} {0} v1 500", "ab".repeat(32));
+        let none = Known::default();
+        let failed = Known { failed_version: Some(1), ..none };
+        let open = Known { open: Some(Lane::Fresh), ..none };
+        let awaiting = Known { awaiting: Some(Awaiting { over: 1, is_additional: false }), ..none };
+        let ahead = format!("{0} {0} v2 500", "ab".repeat(32));
+        let skip = Decision::Skip;
+        let table = [
+            (vec!["WAV"], Some(1), "", none, skip(SkipReason::Unsupported)),
+            (vec!["wav"], Some(2), record.as_str(), none, skip(SkipReason::Unsupported)),
+            (vec!["wav"], Some(1), "copy-of B", none, skip(SkipReason::Unsupported)),
+            (vec!["wav"], Some(1), "", failed, skip(SkipReason::Unsupported)),
+            (vec!["wav"], None, "", none, skip(SkipReason::Unsupported)),
+            (vec!["wav"], None, &record, none, Decision::AskVersion),
+            (vec!["wav"], Some(1), &record, none, skip(SkipReason::Unchanged)),
+            (vec!["wav"], Some(1), "opted-out; ", none, skip(SkipReason::OptedOut)),
+            (vec!["wav"], Some(1), "", open, skip(SkipReason::JobOpen)),
+            (vec!["wav"], Some(1), &ahead, awaiting, skip(SkipReason::AwaitingApproval)),
+            (vec!["wav", "jpg"], Some(1), "", none, Decision::Publish { base: 1 }),
+            (vec!["jpg"], Some(1), "", none, Decision::Publish { base: 1 }),
+            (vec!["unheard"], Some(1), "", none, Decision::Publish { base: 1 }),
+            (vec![""], Some(1), "", none, Decision::Publish { base: 1 }),
+            (vec![], Some(1), "", none, Decision::Publish { base: 1 }),
+        ];
+        for (extensions, version, marker, known, wanted) in table {
+            let extensions = extensions.into_iter().map(str::to_owned).collect();
+            let asset = Asset { extensions, ..asset(version) };
+            let (marker, filter) = (Marker::parse(Some(marker)), Filter::default());
+            let found =
+                decide(&asset, &marker, &filter, &limits, known, Lane::Backlog, Timestamp::UNIX_EPOCH);
+            assert_eq!(found, wanted, "{asset:?} {marker:?} {known:?}");
+        }
     }
 
     #[test]
@@ -223,7 +279,8 @@ mod tests {
         let waiting = Known { open: Some(Lane::Backlog), ..Known::default() };
         let fresh = |marker: &str| {
             let marker = Marker::parse(Some(marker));
-            decide(&asset(Some(1)), &marker, &Filter::default(), waiting, Lane::Fresh, Timestamp::UNIX_EPOCH)
+            let (filter, limits) = (Filter::default(), Limits::default());
+            decide(&asset(Some(1)), &marker, &filter, &limits, waiting, Lane::Fresh, Timestamp::UNIX_EPOCH)
         };
         assert_eq!(fresh(""), Decision::Publish { base: 1 });
         let ahead = format!("{} {} v2 700", "a".repeat(64), "b".repeat(64));

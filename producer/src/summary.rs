@@ -147,7 +147,11 @@ impl Summary {
             ),
         ];
         lines.extend(self.left_alone.iter().map(|(reason, count)| {
-            let remedy = if reason == "failed_before" { ": connector failed list" } else { "" };
+            let remedy = match reason.as_str() {
+                "failed_before" => ": connector failed list",
+                "unsupported" => ": limits.content_types of the wire profile does not list their types",
+                _ => "",
+            };
             format!("  {count} left alone: {}{remedy}", reason.replace('_', " "))
         }));
         lines.push(format!("  {} Bynder calls, {:.0} s", self.portal_requests, self.seconds));

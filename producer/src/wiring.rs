@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use common::bynder::Bynder;
 use common::config::Config;
+use common::imatag::profile::Limits;
 use common::ledger::Ledger;
 use common::queue::JobQueue;
 use common::telemetry::Metrics;
@@ -30,6 +31,7 @@ pub fn environment(
         queue,
         filter: resolved.filter,
         destinations: resolved.destinations,
+        sent: sent(config),
         metaproperty: resolved.metaproperty.name,
         metrics,
         limits: config.limits.clone(),
@@ -39,6 +41,17 @@ pub fn environment(
         overlap: config.producer.overlap.0,
         part_size: config.bynder.part_size.as_u64(),
         listing_settles_in: listing_settles_in(config),
+    }
+}
+
+/// What is sent to Imatag. A producer beside workers needs no wire profile: where it has none, the content decides.
+fn sent(config: &Config) -> Limits {
+    match config.imatag.wire() {
+        Ok(profile) => profile.limits,
+        Err(error) => {
+            tracing::warn!(%error, "no type of file is left out at the listing; the workers decide on each");
+            Limits::default()
+        }
     }
 }
 

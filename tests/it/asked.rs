@@ -37,7 +37,7 @@ fn as_the_release_before_left_it(bench: &Bench) {
         .execute_batch(
             "DELETE FROM facts WHERE name NOT IN ('cursor', 'portal');
              DROP INDEX published_lost; DROP INDEX published_open_by_time; DROP INDEX outcomes_failed;
-             ALTER TABLE published DROP COLUMN lost;
+             ALTER TABLE published DROP COLUMN lost; ALTER TABLE runs DROP COLUMN unsupported;
              PRAGMA user_version = 5;",
         )
         .unwrap();

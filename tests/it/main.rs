@@ -56,6 +56,7 @@ mod standstill;
 mod status;
 mod surroundings;
 mod terminal;
+mod unsupported;
 mod verify;
 mod versions;
 mod windows;

@@ -107,10 +107,7 @@ impl Imatag {
             );
             return Ok(Submitted::Unlisted { reason }.into());
         }
-        let accepted = &limits.content_types;
-        if !accepted.is_empty()
-            && !accepted.iter().any(|prefix| submit.media_type.starts_with(prefix.as_str()))
-        {
+        if !limits.lists(submit.media_type) {
             let reason =
                 format!("the connector's profile does not list {} (limits.content_types)", submit.media_type);
             return Ok(Submitted::Unlisted { reason }.into());

@@ -106,6 +106,23 @@ async fn a_file_that_the_profile_does_not_allow_is_not_said_to_be_refused_by_ima
     }
 }
 
+#[test]
+fn an_extension_refuses_a_file_only_where_every_type_that_it_names_is_unlisted() {
+    let limits = |text: &str| overridden(&format!("limits = {{ content_types = {text} }}")).unwrap().limits;
+    let table = [
+        (overridden("").unwrap().limits, "wav MP3 docx eps", "jpg PSD cr3 mp4 mov pdf indd bin ai"),
+        (limits("['image/jpeg', 'video/mp4']"), "png psd MOV pdf ai heic", "JPE mp4 f4v m4v txt 0"),
+        (limits("['image/heic', 'application/pdf']"), "jpg m4v avif", "heic HIF heif pdf ai"),
+        (limits("[]"), "", "jpg wav docx"),
+    ];
+    for (limits, refused, open) in table {
+        let types =
+            |all: &str| all.split_whitespace().map(|it| limits.refused_by_extension(it)).collect::<Vec<_>>();
+        assert!(types(refused).iter().all(Option::is_some), "{refused}: {:?}", types(refused));
+        assert!(types(open).iter().all(Option::is_none), "{open}: {:?}", types(open));
+    }
+}
+
 #[tokio::test]
 async fn a_file_is_not_submitted_where_the_right_is_lost_while_a_token_is_fetched() {
     let tokens = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

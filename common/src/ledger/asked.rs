@@ -125,7 +125,7 @@ mod tests {
         let run = async |name: &str, mode: RunMode, fingerprint: &str, ended: RunState| {
             let id = RunId(name.to_owned());
             ledger.begin_run_if_new(&id, mode, false, fingerprint, at(9)).await.unwrap();
-            ledger.end_walk(&id, ended, Some(at(9))).await.unwrap();
+            ledger.end_walk(&id, ended, Some(at(9)), 0).await.unwrap();
         };
         run("capped", RunMode::Full, "Full filters", RunState::Stopped).await;
         assert_eq!(ledger.beginning().await.unwrap(), None, "a run that a cap ended begins nothing");

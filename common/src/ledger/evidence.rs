@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ToSql};
+use rusqlite::{Connection, OptionalExtension, ToSql};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -85,6 +85,8 @@ pub struct Counts {
     pub under_way: u64,
     /// Jobs that nobody waits for any more.
     pub missing: u64,
+    /// Assets of a run that got no job, since the wire profile does not list their types.
+    pub unsupported: u64,
 }
 
 impl Line {
@@ -187,7 +189,8 @@ impl Ledger {
     {
         self.state
             .read(move |connection| {
-                let mut counts = Counts::default();
+                let mut counts =
+                    Counts { unsupported: unsupported(connection, &extent)?, ..Counts::default() };
                 let mut flow = outcomes(connection, &extent, &mut counts, &mut take)?;
                 if flow.is_continue() {
                     flow = restorations(connection, &extent, &mut counts, &mut take)?;
@@ -229,6 +232,12 @@ impl Ledger {
             })
             .await
     }
+}
+
+fn unsupported(connection: &Connection, extent: &Extent) -> Result<u64, DatabaseError> {
+    let Extent::Run(run) = extent else { return Ok(0) };
+    let sql = "SELECT unsupported FROM runs WHERE run_id = ?1";
+    Ok(connection.query_row(sql, [&run.0], |row| row.get(0)).optional()?.unwrap_or_default())
 }
 
 fn outcomes(

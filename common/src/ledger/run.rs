@@ -77,6 +77,8 @@ pub struct RunStatus {
     pub open: u64,
     /// Jobs whose outcome is a failure.
     pub failed: u64,
+    /// Assets without a job, since the wire profile does not list the type that their extension names.
+    pub unsupported: u64,
 }
 
 impl Ledger {
@@ -143,7 +145,8 @@ impl Ledger {
                             (SELECT count(*) FROM published WHERE published.run_id = runs.run_id AND open = 1),
                             (SELECT count(*) FROM outcomes WHERE sequence IN
                                 (SELECT max(sequence) FROM outcomes WHERE outcomes.run_id = runs.run_id GROUP BY job_id)
-                             AND outcome = 'failed')
+                             AND outcome = 'failed'),
+                            unsupported
                      FROM runs ORDER BY rowid DESC LIMIT ?1",
                 )?;
                 let runs = statement.query_map([count], |row| {
@@ -155,6 +158,7 @@ impl Ledger {
                         published: row.get(4)?,
                         open: row.get(5)?,
                         failed: row.get(6)?,
+                        unsupported: row.get(7)?,
                     })
                 })?;
                 Ok(runs.collect::<Result<_, _>>()?)
@@ -232,24 +236,30 @@ impl Ledger {
             .await
     }
 
-    /// Notes how far a run came: everything before this place is published.
-    pub async fn checkpoint(&self, run: &RunId, checkpoint: String) -> Result<(), DatabaseError> {
+    /// Notes how far a run came: everything before this place is published. `unsupported` assets are added to its count.
+    pub async fn checkpoint(
+        &self,
+        run: &RunId,
+        checkpoint: String,
+        unsupported: u64,
+    ) -> Result<(), DatabaseError> {
         let run = run.to_string();
         self.state
             .write(move |transaction| {
-                transaction
-                    .execute("UPDATE runs SET checkpoint = ?2 WHERE run_id = ?1", [run, checkpoint])?;
+                let sql = "UPDATE runs SET checkpoint = ?2, unsupported = unsupported + ?3 WHERE run_id = ?1";
+                transaction.execute(sql, params![run, checkpoint, unsupported])?;
                 Ok(())
             })
             .await
     }
 
-    /// Ends a run's walk. Only a whole walk over everything moves the cursor: what another left out must be found again.
+    /// Ends a run's walk, and adds `unsupported` assets to its count. Only a whole walk over everything moves the cursor: what another left out must be found again.
     pub async fn end_walk(
         &self,
         run: &RunId,
         state: RunState,
         cursor: Option<Timestamp>,
+        unsupported: u64,
     ) -> Result<(), DatabaseError> {
         let run = run.to_string();
         self.state
@@ -258,7 +268,8 @@ impl Ledger {
                     RunState::Enumerated => "enumerated",
                     RunState::Stopped => "stopped",
                 };
-                transaction.execute("UPDATE runs SET state = ?2 WHERE run_id = ?1", [run.as_str(), name])?;
+                let sql = "UPDATE runs SET state = ?2, unsupported = unsupported + ?3 WHERE run_id = ?1";
+                transaction.execute(sql, params![run, name, unsupported])?;
                 if let (RunState::Enumerated, Some(cursor)) = (state, cursor) {
                     // A delta run may have ended while this one still walked.
                     let known = read_cursor(transaction)?;

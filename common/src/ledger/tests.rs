@@ -80,10 +80,23 @@ async fn the_cursor_moves_only_with_a_whole_walk() {
     let started: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
     let run = RunId("one".to_owned());
     ledger.begin_run_if_new(&run, RunMode::Full, false, "f", started).await.unwrap();
-    ledger.end_walk(&run, RunState::Stopped, Some(started)).await.unwrap();
+    ledger.end_walk(&run, RunState::Stopped, Some(started), 0).await.unwrap();
     assert_eq!(ledger.cursor().await.unwrap(), None);
-    ledger.end_walk(&run, RunState::Enumerated, Some(started)).await.unwrap();
+    ledger.end_walk(&run, RunState::Enumerated, Some(started), 0).await.unwrap();
     assert_eq!(ledger.cursor().await.unwrap(), Some(started));
+}
+
+#[tokio::test]
+async fn what_each_part_of_a_walk_left_out_for_its_type_adds_up() {
+    let (_directory, ledger) = ledger();
+    let run = RunId("one".to_owned());
+    ledger.begin_run_if_new(&run, RunMode::Full, false, "f", Timestamp::now()).await.unwrap();
+    ledger.checkpoint(&run, "here".to_owned(), 3).await.unwrap();
+    ledger.checkpoint(&run, "there".to_owned(), 1).await.unwrap();
+    ledger.end_walk(&run, RunState::Enumerated, None, 2).await.unwrap();
+    assert_eq!(ledger.latest_runs(1).await.unwrap()[0].unsupported, 6);
+    let counts = ledger.report(Extent::Run(run), |_| std::ops::ControlFlow::Continue(())).await.unwrap();
+    assert_eq!(counts, Counts { unsupported: 6, ..Counts::default() });
 }
 
 #[tokio::test]
@@ -91,7 +104,7 @@ async fn an_interrupted_run_is_resumed_only_under_the_same_filters() {
     let (_directory, ledger) = ledger();
     let run = RunId("one".to_owned());
     ledger.begin_run_if_new(&run, RunMode::Full, false, "images", Timestamp::now()).await.unwrap();
-    ledger.checkpoint(&run, "here".to_owned()).await.unwrap();
+    ledger.checkpoint(&run, "here".to_owned(), 0).await.unwrap();
     assert_eq!(ledger.interrupted_run(RunMode::Full, false, "films").await.unwrap(), None);
     assert_eq!(ledger.interrupted_run(RunMode::Delta, false, "images").await.unwrap(), None);
     // A run over a part of the same assets neither resumes it nor ends it.

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     "
     -- One row a job that is not done: waiting, in flight, or failed and replayable.
     CREATE TABLE jobs (
@@ -121,6 +121,10 @@ const STEPS: [&str; 6] = [
     CREATE INDEX published_open_by_time ON published (at_ms) WHERE open = 1;
     -- Failures are few, and are looked for among all outcomes.
     CREATE INDEX outcomes_failed ON outcomes (asset_id, sequence) WHERE outcome = 'failed';
+",
+    "
+    -- Assets that got no job, since the wire profile does not list the type that their extension names.
+    ALTER TABLE runs ADD COLUMN unsupported INTEGER NOT NULL DEFAULT 0;
 ",
 ];
 

@@ -75,6 +75,13 @@ fn tell(counts: Counts) {
     if counts.under_way > 0 {
         output::talk(&format!("{} jobs have no outcome yet (under_way)", counts.under_way));
     }
+    if counts.unsupported > 0 {
+        output::talk(&format!(
+            "{} assets got no job: the connector's profile does not list the types that their extensions name \
+             (limits.content_types)",
+            counts.unsupported
+        ));
+    }
     if counts.missing > 0 {
         output::talk(&format!(
             "{} jobs have no outcome, and nobody waits for them any more (missing): the next run takes their assets up again",

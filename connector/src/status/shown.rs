@@ -48,6 +48,9 @@ pub(super) fn lines(standing: &Standing, directory: &str) -> Vec<String> {
         lines.push(pair("failed, can be replayed no more", &text));
     }
     lines.extend(standing.runs.iter().map(run));
+    if let Some(latest) = standing.runs.first().filter(|latest| latest.unsupported > 0) {
+        lines.push(pair("  no job in the latest: unsupported", &latest.unsupported.to_string()));
+    }
     let reasons = standing.failed_by_reason.iter();
     lines.extend(
         reasons.map(|(reason, count)| pair(&format!("  failed in the latest: {reason}"), &count.to_string())),
@@ -160,6 +163,7 @@ mod tests {
             published: 123_456,
             open: 23_456,
             failed: 12,
+            unsupported: 7,
         };
         let member = |program: &str, deployment: &str, out: &[&str]| Member {
             program: program.to_owned(),
@@ -211,6 +215,7 @@ mod tests {
         asked for                        all of it, 3 assets at most
         failed, can be replayed no more          12: sync --retry-failed
         20261125T101500Z-0123abcd delta enumerating 123456 jobs  23456 open   12 failed
+          no job in the latest: unsupported 7
           failed in the latest: permission 12
         ");
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");

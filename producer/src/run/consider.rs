@@ -6,7 +6,10 @@ use common::ledger::Known;
 use jiff::Timestamp;
 
 use super::{Cause, Fate, Run, RunError};
-use crate::select::{Decision, SkipReason, decide};
+use crate::select::{Decision, SkipReason, decide, unlisted};
+
+/// Assets that were asked for and are of no use, each of which is named in the log.
+const MOST_TOLD: u64 = 10;
 
 impl Run<'_> {
     /// Decides on an asset. Trouble that is the asset's own leaves it alone, counted and named; it ends no run.
@@ -26,6 +29,22 @@ impl Run<'_> {
         }
     }
 
+    /// Counts an asset whose type is not sent, and says so where a person asked for that very asset.
+    fn leave_unsupported(&mut self, asset: &Asset, cause: Cause) {
+        let count = self.found.leave_unsupported(asset);
+        if cause == Cause::Again
+            && count <= MOST_TOLD
+            && let Some(media_type) = unlisted(asset, &self.environment.sent)
+        {
+            let extension = asset.extensions.join(", ");
+            tracing::warn!(
+                asset_id = %asset.id, name = %asset.name,
+                "an asset that was asked for is left alone: by its extension {extension} it is {media_type}, which the \
+                 connector's profile does not list (limits.content_types)"
+            );
+        }
+    }
+
     async fn decide(&mut self, asset: &Asset, lane: Lane, cause: Cause) -> Result<Fate, RunError> {
         let environment = self.environment;
         self.named.saw(&asset.id);
@@ -35,11 +54,14 @@ impl Run<'_> {
         let settled = Timestamp::now() - environment.listing_settles_in;
         let marker = asset.marker(&environment.metaproperty);
         let mut asked = None;
-        let mut decision = decide(asset, &marker, &environment.filter, known, lane, settled);
+        let decide = |asset: &Asset| {
+            decide(asset, &marker, &environment.filter, &environment.sent, known, lane, settled)
+        };
+        let mut decision = decide(asset);
         if decision == Decision::AskVersion {
             asked = self.with_version(asset).await?;
             let Some(asked) = &asked else { return Ok(Fate::Gone) };
-            decision = decide(asked, &marker, &environment.filter, known, lane, settled);
+            decision = decide(asked);
         }
         decision = match (decision, asked.as_ref().unwrap_or(asset).active_version) {
             (Decision::AskOriginal(original), Some(base)) => {
@@ -64,6 +86,9 @@ impl Run<'_> {
                 });
                 if let Some(version) = approved.filter(|_| !self.options.dry_run) {
                     environment.ledger.note_approved(&asset.id, version, Timestamp::now()).await?;
+                }
+                if reason == SkipReason::Unsupported {
+                    self.leave_unsupported(asset, cause);
                 }
                 self.skip(reason);
                 Ok(Fate::Left(reason))

@@ -131,7 +131,8 @@ fn is_decided(reason: SkipReason) -> bool {
         | SkipReason::AwaitingApproval
         | SkipReason::FailedBefore
         | SkipReason::Copy
-        | SkipReason::NotAskedFor => true,
+        | SkipReason::NotAskedFor
+        | SkipReason::Unsupported => true,
         SkipReason::ListingBehind | SkipReason::VersionUnknown | SkipReason::Unreadable => false,
     }
 }

@@ -14,6 +14,7 @@ use url::Url;
 pub use word::StatusWord;
 
 use crate::config::{Span, address};
+use crate::kind::Kind;
 use crate::parse_error::{of_toml, without_value};
 
 /// The profile's source, so that a person can copy and change it.
@@ -236,6 +237,22 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { largest_file: ByteSize::gib(20), content_types: Vec::new() }
+    }
+}
+
+impl Limits {
+    /// Whether files of this media type are sent.
+    pub fn lists(&self, media_type: &str) -> bool {
+        let accepted = &self.content_types;
+        accepted.is_empty() || accepted.iter().any(|prefix| media_type.starts_with(prefix.as_str()))
+    }
+
+    /// The media type that an extension names, where no file with it is sent. Of an extension that names none, the content
+    /// decides.
+    pub fn refused_by_extension(&self, extension: &str) -> Option<&'static str> {
+        let mut types = Kind::types_of_extension(extension);
+        let usual = types.next()?;
+        (!self.lists(usual) && !types.any(|other| self.lists(other))).then_some(usual)
     }
 }
 

@@ -66,11 +66,13 @@ pub enum SkippedBy {
     Unreadable,
     /// Nobody asked for it.
     NotAskedFor,
+    /// Its extension names a type that the wire profile does not list.
+    UnsupportedType,
 }
 
 impl SkippedBy {
     /// Every reason, so that metrics can start at zero.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Unchanged,
         Self::Filter,
         Self::OptOut,
@@ -82,6 +84,7 @@ impl SkippedBy {
         Self::Copy,
         Self::Unreadable,
         Self::NotAskedFor,
+        Self::UnsupportedType,
     ];
 
     /// The reason's name in metrics.
@@ -98,6 +101,7 @@ impl SkippedBy {
             Self::Copy => "copy",
             Self::Unreadable => "unreadable",
             Self::NotAskedFor => "not_asked_for",
+            Self::UnsupportedType => "unsupported",
         }
     }
 }
