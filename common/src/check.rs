@@ -1,6 +1,9 @@
 //! The checks that a watermarked file must pass before Bynder is touched.
 
-use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How alike two pictures must be to count as the same, unless the configuration says otherwise.
 pub const USUAL_SIMILARITY: f64 = 0.98;
@@ -75,6 +78,111 @@ impl Check {
             Self::Duration => "duration",
             Self::Resolution => "resolution",
             Self::Pages => "pages",
+        }
+    }
+}
+
+/// Why a check could not be made, which is no fault of the result; a closed set, so that metrics can carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Obstacle {
+    /// The original could not be read: it is damaged or encrypted, or its reader ended or was ended.
+    Unreadable,
+    /// No reader for this kind of file is built in.
+    NoReader,
+    /// The original cannot be decoded: it is damaged, or coded in a way that is not built in.
+    Undecodable,
+    /// One of the files takes more memory to decode than is allowed.
+    TooLarge,
+    /// The original does not state what is compared.
+    Unstated,
+    /// Something that is not compared was lost or changed.
+    NotCompared,
+    /// A release without this check read one of the files, or this release with the check switched off.
+    NotLookedAt,
+}
+
+impl Obstacle {
+    /// Every obstacle, so that metrics can start at zero.
+    pub const ALL: [Self; 7] = [
+        Self::Unreadable,
+        Self::NoReader,
+        Self::Undecodable,
+        Self::TooLarge,
+        Self::Unstated,
+        Self::NotCompared,
+        Self::NotLookedAt,
+    ];
+
+    /// The obstacle's name in metrics, summaries and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::NoReader => "no_reader",
+            Self::Undecodable => "undecodable",
+            Self::TooLarge => "too_large",
+            Self::Unstated => "unstated",
+            Self::NotCompared => "not_compared",
+            Self::NotLookedAt => "not_looked_at",
+        }
+    }
+}
+
+/// The checks of a result that could not be made, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Unmade(#[serde(deserialize_with = "understood")] BTreeMap<Check, Obstacle>);
+
+impl Unmade {
+    /// Whether every check was made.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each obstacle once, however many checks it prevented.
+    pub fn obstacles(&self) -> BTreeSet<Obstacle> {
+        self.0.values().copied().collect()
+    }
+}
+
+impl FromIterator<(Check, Obstacle)> for Unmade {
+    fn from_iter<I: IntoIterator<Item = (Check, Obstacle)>>(unmade: I) -> Self {
+        Self(unmade.into_iter().collect())
+    }
+}
+
+impl fmt::Display for Unmade {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unmade = self.0.iter().map(|(check, obstacle)| format!("{}:{}", check.name(), obstacle.name()));
+        formatter.write_str(&unmade.collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// Leaves out what only a later release knows.
+fn understood<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Check, Obstacle>, D::Error> {
+    let written = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
+    let read = written.into_iter().filter_map(|(check, obstacle)| {
+        Some((serde_json::from_value(check.into()).ok()?, serde_json::from_value(obstacle).ok()?))
+    });
+    Ok(read.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_and_obstacles_of_a_later_release_are_left_out_and_the_rest_is_kept() {
+        let text = r#"{"pages":"unstated","alpha":"invented","invented":"too_large"}"#;
+        let unmade: Unmade = serde_json::from_str(text).unwrap();
+        assert_eq!(unmade.to_string(), "pages:unstated");
+        assert_eq!(serde_json::to_string(&unmade).unwrap(), r#"{"pages":"unstated"}"#);
+    }
+
+    #[test]
+    fn names_are_those_of_the_wire() {
+        for obstacle in Obstacle::ALL {
+            assert_eq!(serde_json::to_value(obstacle).unwrap(), obstacle.name());
         }
     }
 }

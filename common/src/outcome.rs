@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::asset::AssetId;
+use crate::check::Unmade;
 use crate::hash::ContentHash;
 use crate::job::{JobId, RunId};
 
@@ -226,6 +227,9 @@ pub struct OutcomeEvent {
     /// Where the watermarked file is, if not in a version of the asset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed: Option<Placed>,
+    /// The checks of the watermarked file that could not be made.
+    #[serde(default, skip_serializing_if = "Unmade::is_empty")]
+    pub unchecked: Unmade,
     /// Attempts used up.
     pub attempts: u32,
     /// Bytes fetched for this job, retries included.
@@ -257,6 +261,7 @@ impl OutcomeEvent {
             media_id: None,
             request_ids: Vec::new(),
             placed: None,
+            unchecked: Unmade::default(),
             attempts: 0,
             bytes_downloaded: 0,
             bytes_uploaded: 0,

@@ -204,7 +204,8 @@ impl Fleet {
         while self.queue.fold_outcomes(&self.ledger).await.is_ok_and(|count| count > 0) {}
         let tally = self.ledger.tally_of(&report.run_id).await?;
         let calls = self.budget.used() - before;
-        let summary = Summary::new(&report, &tally, calls, started.elapsed().as_secs_f64());
+        let unchecked = self.ledger.unchecked_of(&report.run_id).await?;
+        let summary = Summary::new(&report, &tally, unchecked, calls, started.elapsed().as_secs_f64());
         let summary = Summary { incomplete: without_outcome > 0, ..summary };
         Ok(Ended { summary, limit: report.found.limit, held, without_outcome })
     }

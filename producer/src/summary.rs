@@ -49,6 +49,10 @@ pub struct Summary {
     pub gone: u64,
     /// Failed for good.
     pub failed: u64,
+    /// Results that could not be checked in full, by reason; one with several counts under each. Shown only where there
+    /// are any.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unchecked: BTreeMap<String, u64>,
     /// Portal calls made.
     pub portal_requests: u64,
     /// Bytes fetched from both services.
@@ -88,7 +92,13 @@ impl Summary {
     }
 
     /// Puts together what the run found and what became of its jobs.
-    pub fn new(report: &Report, tally: &Tally, portal_requests: u64, seconds: f64) -> Self {
+    pub fn new(
+        report: &Report,
+        tally: &Tally,
+        unchecked: BTreeMap<String, u64>,
+        portal_requests: u64,
+        seconds: f64,
+    ) -> Self {
         let found = &report.found;
         let skipped = |wanted: &str| {
             let matching = found.skipped.iter().filter(|(name, _)| name.starts_with(wanted));
@@ -111,6 +121,7 @@ impl Summary {
             awaiting_approval: tally.count("awaiting_approval"),
             gone: tally.count("gone"),
             failed: tally.count("failed"),
+            unchecked,
             portal_requests,
             bytes_downloaded: tally.bytes_downloaded,
             bytes_uploaded: tally.bytes_uploaded,
@@ -154,6 +165,12 @@ impl Summary {
             };
             format!("  {count} left alone: {}{remedy}", reason.replace('_', " "))
         }));
+        if !self.unchecked.is_empty() {
+            let counted =
+                self.unchecked.iter().map(|(reason, count)| format!("{count} {}", reason.replace('_', " ")));
+            let counted = counted.collect::<Vec<_>>().join(", ");
+            lines.push(format!("  results not checked in full: {counted} (connector report)"));
+        }
         lines.push(format!("  {} Bynder calls, {:.0} s", self.portal_requests, self.seconds));
         lines
     }

@@ -5,9 +5,13 @@ use common::outcome::{Failure, FailureClass, Outcome};
 use sandbox::NewAsset;
 use sandbox::faults::{Action, Faults, Moment};
 use sandbox::media::{Defect, Format, file};
+use serde_json::{Value, json};
 
+use crate::harness::broker::free_ports;
+use crate::harness::fleet::Fleet;
+use crate::harness::page::shows;
 use crate::harness::scene::every;
-use crate::harness::{Bench, assert_clean, is_protected, quick};
+use crate::harness::{Bench, assert_clean, is_protected, picture, quick};
 
 fn every_result_with(defect: Defect) -> Faults {
     every("imatag.submit", Moment::After, Action::Defect(defect))
@@ -140,4 +144,53 @@ async fn a_picture_too_large_to_decode_is_protected_and_said_not_to_be_checked()
     let line = ran.talk.lines().find(|line| line.contains("too large to decode"));
     assert!(line.is_some_and(|line| line.contains("same_picture") && line.contains(&said)), "{ran:#?}");
     assert_clean(&bench.sandbox.audit());
+}
+
+/// A library with one file of which nothing can be counted, and one that can be looked at.
+fn fill(bench: &Bench) {
+    let cut = NewAsset::new("cut.pdf", b"%PDF-1.7\nand nothing behind it".to_vec());
+    bench.sandbox.add_asset(cut).unwrap();
+    bench.sandbox.add_asset(picture("whole.jpg", 1)).unwrap();
+}
+
+/// What is on record of the run that this is the summary of.
+async fn assert_counted(bench: &Bench, summary: &Value) {
+    assert_eq!((&summary["watermarked"], &summary["unchecked"]), (&2.into(), &json!({"unreadable": 1})));
+    let run = summary["run_id"].as_str().unwrap();
+    let report = bench.run(&["report", run, "--json"]).await;
+    assert!(
+        report.assert_code(0).talk.contains("1 of them with checks that could not be made"),
+        "{report:#?}"
+    );
+    let lines = report.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut unchecked: Vec<_> = lines.map(|line| line["unchecked"].as_str().unwrap().to_owned()).collect();
+    unchecked.sort();
+    assert_eq!(unchecked, ["", "pages:unreadable"]);
+    let csv = bench.run(&["report", run]).await;
+    assert!(csv.assert_code(0).out.lines().next().unwrap().ends_with(r#","unchecked""#), "{csv:#?}");
+    assert!(csv.out.contains(r#","pages:unreadable""#), "{csv:#?}");
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_looked_at_is_counted_in_the_summary_and_on_record() {
+    let bench = Bench::new(quick()).await;
+    fill(&bench);
+    let ran = bench.run(&["sync", "--full", "--json"]).await;
+    assert_counted(&bench, &ran.assert_code(0).summary()).await;
+    fill(&bench);
+    bench.until_listed().await;
+    let told = bench.run(&["sync", "--full"]).await;
+    assert!(told.assert_code(0).out.contains("results not checked in full: 1 unreadable"), "{told:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_fleet_could_not_look_at_is_counted_by_the_worker_and_comes_on_record_with_the_outcome() {
+    let fleet = Fleet::new(quick()).await;
+    fill(&fleet.bench);
+    let [port] = free_ports();
+    let _worker = fleet.worker_with(&[("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}"))]);
+    let ran = fleet.sync().await;
+    shows(port, "/metrics", r#"connector_unchecked_results_total{reason="unreadable"} 1"#).await;
+    assert_counted(&fleet.bench, &ran.assert_code(0).summary()).await;
 }

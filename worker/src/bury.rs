@@ -36,7 +36,7 @@ async fn bury_one(queue: &RabbitQueue, environment: &Environment) -> Result<bool
         Some(Dead::Unreadable(buried)) => {
             let FailedJob { event, .. } = *buried;
             tracing::error_span!("burial", run_id = %event.run_id).in_scope(|| tell_end(&event));
-            environment.metrics.job_ended(&event.outcome, event.at);
+            environment.metrics.job_ended(&event, event.at);
         }
         Some(Dead::Job(delivery)) => {
             let job = delivery.job.clone();
@@ -53,12 +53,12 @@ async fn bury_one(queue: &RabbitQueue, environment: &Environment) -> Result<bool
             };
             let settlement = settling.instrument(span).await;
             let ended = match &settlement {
-                Settlement::Fail { event, .. } => Some(event.outcome.clone()),
+                Settlement::Fail { event, .. } => Some(event.clone()),
                 Settlement::Forward(_) | Settlement::Wait { .. } | Settlement::Finish(_) => None,
             };
             queue.settle(*delivery, settlement).await?;
-            if let Some(outcome) = ended {
-                environment.metrics.job_ended(&outcome, published);
+            if let Some(event) = ended {
+                environment.metrics.job_ended(&event, published);
             }
         }
     }

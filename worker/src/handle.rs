@@ -2,6 +2,7 @@
 
 use common::fault::{Guard, guard_stands};
 use common::job::{Job, Step, in_lane};
+use common::outcome::OutcomeEvent;
 use common::queue::{Delivery, Settlement};
 use common::telemetry::StepResult;
 use jiff::Timestamp;
@@ -52,7 +53,7 @@ async fn attend(environment: &Environment, delivery: Delivery, cut: &Cancellatio
     let held = hold(environment.queue.as_ref(), delivery, work, environment.settings.longest_hold).await;
     let mut result = StepResult::Abandoned;
     if let Some((delivery, settlement)) = held {
-        let (settled, outcome) = described(step, &settlement);
+        let (settled, event) = described(step, &settlement);
         let attempts = attempts_after(&settlement).unwrap_or(attempt);
         match environment.queue.settle(delivery, settlement).await {
             Ok(()) => {
@@ -60,8 +61,8 @@ async fn attend(environment: &Environment, delivery: Delivery, cut: &Cancellatio
                 if attempts > attempt {
                     metrics.attempt_used(step);
                 }
-                if let Some(outcome) = outcome {
-                    metrics.job_ended(&outcome, published);
+                if let Some(event) = event {
+                    metrics.job_ended(&event, published);
                 }
             }
             // The delivery comes back as suspect, so nothing is lost and nothing done twice.
@@ -75,13 +76,13 @@ async fn attend(environment: &Environment, delivery: Delivery, cut: &Cancellatio
     running.ended(result);
 }
 
-fn described(step: Step, settlement: &Settlement) -> (StepResult, Option<common::outcome::Outcome>) {
+fn described(step: Step, settlement: &Settlement) -> (StepResult, Option<Box<OutcomeEvent>>) {
     match settlement {
         Settlement::Wait { job, .. } if job.step > step => (StepResult::Forward, None),
         Settlement::Forward(_) => (StepResult::Forward, None),
         Settlement::Wait { .. } => (StepResult::Wait, None),
-        Settlement::Finish(event) => (StepResult::Finish, Some(event.outcome.clone())),
-        Settlement::Fail { event, .. } => (StepResult::Fail, Some(event.outcome.clone())),
+        Settlement::Finish(event) => (StepResult::Finish, Some(event.clone())),
+        Settlement::Fail { event, .. } => (StepResult::Fail, Some(event.clone())),
     }
 }
 

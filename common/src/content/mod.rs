@@ -26,6 +26,8 @@ pub enum Content {
     },
     /// A file that could not be looked into, and why.
     Unreadable(String),
+    /// A kind of picture or film that has no reader.
+    Unread,
     /// A kind of file that no check looks into.
     Other,
 }

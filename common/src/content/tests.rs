@@ -49,6 +49,7 @@ fn contents() -> Vec<Content> {
         Content::Film(film),
         Content::Document { pages: 3 },
         Content::Unreadable("cut".to_owned()),
+        Content::Unread,
         Content::Other,
     ]
 }

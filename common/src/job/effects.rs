@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::WaitMark;
 use crate::asset::AssetId;
 use crate::bynder::{ImportId, Parcel};
+use crate::check::Unmade;
 use crate::hash::FileFacts;
 use crate::imatag::MediumId;
 use crate::marker::Record;
@@ -29,6 +30,9 @@ pub struct Effects {
     /// The watermarked file as received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermarked: Option<FileFacts>,
+    /// The checks of that file that could not be made.
+    #[serde(default, skip_serializing_if = "Unmade::is_empty")]
+    pub unchecked: Unmade,
     /// Bynder's id of the uploaded file's import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import_id: Option<ImportId>,

@@ -367,6 +367,7 @@ impl Job {
             media_id: self.effects.media_id.clone().map(String::from),
             request_ids: self.effects.request_ids.clone(),
             placed: self.effects.placed.clone(),
+            unchecked: self.effects.unchecked.clone(),
             attempts: self.attempt,
             bytes_downloaded: self.bytes_downloaded,
             bytes_uploaded: self.bytes_uploaded,

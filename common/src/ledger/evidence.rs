@@ -72,6 +72,8 @@ pub struct Line {
     pub run_id: String,
     /// The job; empty for an original put back.
     pub job_id: String,
+    /// The checks of the watermarked file that could not be made, each with its reason, a space between them.
+    pub unchecked: String,
 }
 
 /// How many lines a report has, of each kind.
@@ -79,6 +81,8 @@ pub struct Line {
 pub struct Counts {
     /// Outcomes there are.
     pub outcomes: u64,
+    /// Outcomes of results that could not be checked in full.
+    pub unchecked: u64,
     /// Originals put back.
     pub restorations: u64,
     /// Jobs whose outcome may still come.
@@ -132,6 +136,7 @@ impl Line {
             ended: Some(event.at),
             run_id: event.run_id.0,
             job_id: event.job_id.0,
+            unchecked: event.unchecked.to_string(),
         }
     }
 }
@@ -165,6 +170,7 @@ impl From<Restoration> for Line {
             ended: Some(row.at),
             run_id: row.run_id.0,
             job_id: String::new(),
+            unchecked: String::new(),
         }
     }
 }
@@ -255,6 +261,7 @@ fn outcomes(
     while let Some(row) = rows.next()? {
         let line = Line::of(event(&row.get::<_, String>(0)?)?, time(row.get(1)?));
         counts.outcomes += 1;
+        counts.unchecked += u64::from(!line.unchecked.is_empty());
         if take(line).is_break() {
             return Ok(ControlFlow::Break(()));
         }
@@ -321,6 +328,7 @@ fn without_outcome(
             ended: None,
             run_id: row.get(1)?,
             job_id: row.get(0)?,
+            unchecked: String::new(),
         };
         if take(line).is_break() {
             return Ok(ControlFlow::Break(()));

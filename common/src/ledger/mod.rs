@@ -7,6 +7,7 @@ mod known;
 mod lost;
 mod restoration;
 mod run;
+mod unchecked;
 mod verification;
 mod wire;
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::check::{Check, Obstacle};
 use crate::hash::ContentHash;
 use crate::job::{JobId, Lane};
 use crate::outcome::{Failure, FailureClass};
@@ -141,6 +142,32 @@ async fn report(ledger: &Ledger, extent: Extent) -> (Vec<Line>, Counts) {
     };
     let counts = ledger.report(extent, take).await.unwrap();
     (receiver.iter().collect(), counts)
+}
+
+#[tokio::test]
+async fn a_result_that_could_not_be_checked_in_full_counts_once_for_each_reason_by_its_latest_outcome() {
+    let (_directory, ledger) = ledger();
+    let unmade = |checks: &[(Check, Obstacle)]| checks.iter().copied().collect();
+    let ended = |asset: &str, unchecked| {
+        let job = Job::new(job().run_id, asset.parse().unwrap(), "", Lane::Fresh, 3, None, Timestamp::now());
+        OutcomeEvent { unchecked, ..job.ended(Outcome::Watermarked { version: 4 }, Timestamp::now()) }
+    };
+    let (cut, long) = (Obstacle::Unreadable, Obstacle::TooLarge);
+    note(&ledger, ended("A", unmade(&[(Check::Alpha, cut), (Check::Dpi, cut), (Check::Pages, long)]))).await;
+    note(&ledger, ended("B", unmade(&[(Check::Alpha, cut)]))).await;
+    note(&ledger, ended("B", unmade(&[(Check::Alpha, long)]))).await;
+    note(&ledger, ended("C", unmade(&[]))).await;
+    let counted = |cut: u64, long: u64| {
+        [("too_large".to_owned(), long), ("unreadable".to_owned(), cut)].into_iter().collect()
+    };
+    assert_eq!(ledger.unchecked_of(&job().run_id).await.unwrap(), counted(1, 2));
+    assert_eq!(ledger.unchecked_after(0).await.unwrap(), counted(2, 2));
+    assert!(ledger.unchecked_after(3).await.unwrap().is_empty());
+    let (lines, counts) = report(&ledger, Extent::Run(job().run_id)).await;
+    assert_eq!(
+        (lines[0].unchecked.as_str(), counts.unchecked),
+        ("alpha:unreadable dpi:unreadable pages:too_large", 3)
+    );
 }
 
 #[tokio::test]

@@ -69,6 +69,9 @@ fn extent(about: &About) -> Result<Extent, Failure> {
 
 fn tell(counts: Counts) {
     output::talk(&format!("{} outcomes", counts.outcomes));
+    if counts.unchecked > 0 {
+        output::talk(&format!("{} of them with checks that could not be made (unchecked)", counts.unchecked));
+    }
     if counts.restorations > 0 {
         output::talk(&format!("{} originals put back", counts.restorations));
     }
@@ -127,6 +130,7 @@ fn harmless(line: Line) -> Line {
         ended: line.ended,
         run_id: text(line.run_id),
         job_id: text(line.job_id),
+        unchecked: line.unchecked,
     }
 }
 
@@ -169,6 +173,7 @@ mod tests {
             ended: None,
             run_id: "r".to_owned(),
             job_id: "j".to_owned(),
+            unchecked: String::new(),
         }
     }
 

@@ -94,7 +94,9 @@ pub(crate) async fn sync(
         }
     };
     let tally = parts.ledger.tally_after(before).await?;
-    let summary = Summary::new(&report, &tally, parts.budget.used(), started.elapsed().as_secs_f64());
+    let unchecked = parts.ledger.unchecked_after(before).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    let summary = Summary::new(&report, &tally, unchecked, parts.budget.used(), seconds);
     let held = ready.conclude(config, &parts.ledger, &report).await?;
     Ok(Ended { summary, limit: report.found.limit, held })
 }

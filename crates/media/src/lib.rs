@@ -56,7 +56,7 @@ pub mod reader;
 mod result;
 
 pub use checks::Checks;
-pub use common::check::Check;
+pub use common::check::{Check, Obstacle};
 pub use common::content::{Behind, Content, Credit, Film, Picture, Profile, Thumbnail, View};
 pub use common::hash::{ContentHash, FileFacts};
 pub use read::{Reading, read};

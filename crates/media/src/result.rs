@@ -1,6 +1,6 @@
 //! Whether a result may take the place of its original.
 
-use common::check::Check;
+use common::check::{Check, Obstacle};
 use common::hash::FileFacts;
 
 use crate::checks::Checks;
@@ -38,7 +38,9 @@ pub struct Difference {
 pub struct Unchecked {
     /// The check.
     pub check: Check,
-    /// Why.
+    /// The kind of reason.
+    pub obstacle: Obstacle,
+    /// Why, for a person.
     pub reason: String,
 }
 
@@ -62,7 +64,9 @@ pub fn check_result(
     for check in Check::ALL.into_iter().filter(|check| checks.includes(*check) && concerns(*check, kind)) {
         match compare(check, original, result, checks.similarity) {
             Finding::Same => {}
-            Finding::Impossible(reason) => unchecked.push(Unchecked { check, reason }),
+            Finding::Impossible(obstacle, reason) => {
+                unchecked.push(Unchecked { check, obstacle, reason });
+            }
             Finding::Differs { original, result } => {
                 differences.push(Difference { check, original, result });
                 // Another kind of file differs in everything, which tells nobody more.

@@ -77,7 +77,10 @@ pub(super) async fn transfer_body(
     job.bytes_downloaded += file.bytes();
     let checks = &environment.settings.checks;
     let result = inspect::facts(&file, checks, &environment.readers).await?;
-    match check_result(&original, &result, checks) {
+    let checked = check_result(&original, &result, checks);
+    let unmade = checked.iter().flatten().map(|unmade| (unmade.check, unmade.obstacle));
+    job.effects.unchecked = unmade.collect();
+    match checked {
         Ok(unchecked) if unchecked.is_empty() => {}
         Ok(unchecked) => {
             let unchecked = unchecked.iter().map(Unchecked::to_string).collect::<Vec<_>>().join("; ");

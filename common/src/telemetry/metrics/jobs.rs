@@ -7,8 +7,9 @@ use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, Result};
 
 use super::Metrics;
 use super::register::Register;
+use crate::check::Obstacle;
 use crate::job::{Job, Lane, Step};
-use crate::outcome::{FailureClass, Outcome};
+use crate::outcome::{FailureClass, Outcome, OutcomeEvent};
 
 /// Seconds, from a look at an import that is not there yet to the transfer of a long film.
 const STEP_SECONDS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0];
@@ -51,6 +52,7 @@ impl StepResult {
 pub(super) struct JobSeries {
     ended: IntCounterVec,
     failures: IntCounterVec,
+    unchecked: IntCounterVec,
     published: IntCounterVec,
     slots: IntGauge,
     queue_wait: Histogram,
@@ -68,6 +70,11 @@ impl JobSeries {
                 "connector_jobs_failed_total",
                 "Jobs that failed, by class.",
                 &["class"],
+            )?,
+            unchecked: register.counters(
+                "connector_unchecked_results_total",
+                "Results of which a check could not be made, by each reason.",
+                &["reason"],
             )?,
             published: register.counters(
                 "connector_jobs_published_total",
@@ -114,6 +121,9 @@ impl JobSeries {
         for class in FailureClass::ALL {
             self.failures.with_label_values(&[class.name()]);
         }
+        for obstacle in Obstacle::ALL {
+            self.unchecked.with_label_values(&[obstacle.name()]);
+        }
         for lane in [Lane::Fresh, Lane::Backlog] {
             self.published.with_label_values(&[lane.name()]);
         }
@@ -156,12 +166,15 @@ impl Metrics {
     }
 
     /// A job that was published at this time came to its end.
-    pub fn job_ended(&self, outcome: &Outcome, published: Timestamp) {
+    pub fn job_ended(&self, event: &OutcomeEvent, published: Timestamp) {
         let series = &self.series.jobs;
-        series.ended.with_label_values(&[outcome.name()]).inc();
+        series.ended.with_label_values(&[event.outcome.name()]).inc();
         series.end_to_end.observe(age(published).as_secs_f64());
-        if let Outcome::Failed(failure) = outcome {
+        if let Outcome::Failed(failure) = &event.outcome {
             series.failures.with_label_values(&[failure.class.name()]).inc();
+        }
+        for obstacle in event.unchecked.obstacles() {
+            series.unchecked.with_label_values(&[obstacle.name()]).inc();
         }
     }
 }

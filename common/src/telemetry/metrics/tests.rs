@@ -5,10 +5,11 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::budget::Figures;
+use crate::check::{Check, Obstacle};
 use crate::http::{Direction, Operation, Peer, StatusClass};
 use crate::job::{Job, Lane, RunId, Step};
 use crate::ledger::RunMode;
-use crate::outcome::{Failure, FailureClass, Outcome};
+use crate::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
 use crate::queue::Depth;
 use crate::service::Service;
 
@@ -125,7 +126,7 @@ fn every_event_moves_its_own_series_and_makes_no_new_one() {
 fn every_outcome_is_counted_under_its_own_name_and_a_failure_under_its_class() {
     let metrics = Metrics::new();
     for outcome in outcomes() {
-        metrics.job_ended(&outcome, Timestamp::now());
+        metrics.job_ended(&job().ended(outcome, Timestamp::now()), Timestamp::now());
     }
     let lines = lines(&metrics);
     for outcome in Outcome::NAMES {
@@ -133,6 +134,23 @@ fn every_outcome_is_counted_under_its_own_name_and_a_failure_under_its_class() {
     }
     assert!(lines.contains("connector_jobs_failed_total{class=\"refused\"} 1"));
     assert!(lines.contains("connector_job_end_to_end_seconds_count 6"));
+}
+
+#[test]
+fn a_result_counts_once_for_each_reason_that_kept_it_from_being_checked() {
+    let metrics = Metrics::new();
+    let unmade = [
+        (Check::Alpha, Obstacle::Unreadable),
+        (Check::Dpi, Obstacle::Unreadable),
+        (Check::Pages, Obstacle::Unstated),
+    ];
+    let ended = job().ended(Outcome::Watermarked { version: 2 }, Timestamp::now());
+    metrics.job_ended(&OutcomeEvent { unchecked: unmade.into_iter().collect(), ..ended }, Timestamp::now());
+    let counted = lines(&metrics);
+    let counted = counted.iter().filter(|line| line.contains("unchecked") && line.ends_with(" 1"));
+    let reasons = ["unreadable", "unstated"];
+    let wanted = reasons.map(|reason| format!("connector_unchecked_results_total{{reason=\"{reason}\"}} 1"));
+    assert_eq!(counted.cloned().collect::<Vec<_>>(), wanted);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The traits of films.
 
+use common::check::Obstacle;
 use common::content::Film;
 
 use super::{Finding, same};
@@ -13,7 +14,9 @@ const PLAYING: [&str; 6] = ["vide", "soun", "text", "sbtl", "subt", "clcp"];
 /// A film that was damaged before cannot become worse.
 pub(super) fn container(original: &Film, result: &Film) -> Finding {
     match (&original.damage, &result.damage) {
-        (Some(damage), _) => Finding::Impossible(format!("the original is damaged: {damage}")),
+        (Some(damage), _) => {
+            Finding::Impossible(Obstacle::Unreadable, format!("the original is damaged: {damage}"))
+        }
         (None, None) => Finding::Same,
         (None, Some(damage)) => {
             Finding::Differs { original: "an intact container".to_owned(), result: format!("none: {damage}") }
@@ -36,16 +39,15 @@ pub(super) fn tracks(original: &Film, result: &Film) -> Finding {
     if playing != Finding::Same || theirs == ours {
         return playing;
     }
-    Finding::Impossible(format!(
-        "of what does not play, the original has {}, the result {}",
-        shown(&theirs),
-        shown(&ours)
-    ))
+    let (theirs, ours) = (shown(&theirs), shown(&ours));
+    let reason = format!("of what does not play, the original has {theirs}, the result {ours}");
+    Finding::Impossible(Obstacle::NotCompared, reason)
 }
 
 pub(super) fn duration(original: &Film, result: &Film) -> Finding {
     if original.duration_ms == 0 {
-        return Finding::Impossible("the original does not say how long it runs".to_owned());
+        let reason = "the original does not say how long it runs".to_owned();
+        return Finding::Impossible(Obstacle::Unstated, reason);
     }
     if original.duration_ms.abs_diff(result.duration_ms) <= DURATION_TOLERANCE_MS {
         return Finding::Same;

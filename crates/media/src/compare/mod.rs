@@ -11,7 +11,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use similarity::{of_details, similarity};
 
-use common::check::Check;
+use common::check::{Check, Obstacle};
 use common::content::Content;
 use common::hash::FileFacts;
 
@@ -28,7 +28,7 @@ pub(super) enum Finding {
         result: String,
     },
     /// The original gives nothing to compare with.
-    Impossible(String),
+    Impossible(Obstacle, String),
 }
 
 /// Whether a check has anything to look at in files of this media type.
@@ -98,7 +98,7 @@ fn media_type(original: &FileFacts, result: &FileFacts) -> Finding {
         other => other.map(str::to_owned),
     };
     if original.media_type.is_none() {
-        return Finding::Impossible("the original is of no known type".to_owned());
+        return Finding::Impossible(Obstacle::Unstated, "the original is of no known type".to_owned());
     }
     if spelled(original) == spelled(result) {
         return Finding::Same;
@@ -111,7 +111,7 @@ fn media_type(original: &FileFacts, result: &FileFacts) -> Finding {
 fn pixel_size(original: &FileFacts, result: &FileFacts) -> Finding {
     let is_picture = original.media_type.as_ref().is_some_and(|name| name.starts_with("image/"));
     if original.pixels.is_none() && (is_picture || result.pixels.is_some()) {
-        return Finding::Impossible("the original has no readable size".to_owned());
+        return Finding::Impossible(Obstacle::Unstated, "the original has no readable size".to_owned());
     }
     same(&original.pixels, &result.pixels, |pixels| match pixels {
         Some((width, height)) => format!("{width} × {height} pixels"),
@@ -127,15 +127,26 @@ fn of_kind<T>(
     compare: impl FnOnce(&T, &T) -> Finding,
 ) -> Finding {
     let theirs = match original.content.as_deref() {
-        None => return Finding::Impossible("the original was inspected by another release".to_owned()),
+        None => {
+            let reason = "the original was inspected by another release".to_owned();
+            return Finding::Impossible(Obstacle::NotLookedAt, reason);
+        }
         Some(Content::Unreadable(reason)) => {
-            return Finding::Impossible(format!("the original could not be read: {reason}"));
+            let reason = format!("the original could not be read: {reason}");
+            return Finding::Impossible(Obstacle::Unreadable, reason);
+        }
+        Some(Content::Unread) => {
+            let kind = original.media_type.as_deref().unwrap_or("this kind of file");
+            return Finding::Impossible(Obstacle::NoReader, format!("no check looks into {kind}"));
         }
         Some(content) => pick(content),
     };
     let Some(theirs) = theirs else { return Finding::Same };
     match result.content.as_deref() {
-        None => Finding::Impossible("the result was inspected by another release".to_owned()),
+        None => Finding::Impossible(
+            Obstacle::NotLookedAt,
+            "the result was inspected by another release".to_owned(),
+        ),
         Some(Content::Unreadable(reason)) => {
             Finding::Differs { original: "readable content".to_owned(), result: format!("none: {reason}") }
         }
@@ -152,20 +163,32 @@ fn of_kind<T>(
 fn picture(content: &Content) -> Option<&common::content::Picture> {
     match content {
         Content::Picture(picture) => Some(picture),
-        Content::Film(_) | Content::Document { .. } | Content::Unreadable(_) | Content::Other => None,
+        Content::Film(_)
+        | Content::Document { .. }
+        | Content::Unreadable(_)
+        | Content::Unread
+        | Content::Other => None,
     }
 }
 
 fn film(content: &Content) -> Option<&common::content::Film> {
     match content {
         Content::Film(film) => Some(film),
-        Content::Picture(_) | Content::Document { .. } | Content::Unreadable(_) | Content::Other => None,
+        Content::Picture(_)
+        | Content::Document { .. }
+        | Content::Unreadable(_)
+        | Content::Unread
+        | Content::Other => None,
     }
 }
 
 fn pages(content: &Content) -> Option<&u64> {
     match content {
         Content::Document { pages } => Some(pages),
-        Content::Picture(_) | Content::Film(_) | Content::Unreadable(_) | Content::Other => None,
+        Content::Picture(_)
+        | Content::Film(_)
+        | Content::Unreadable(_)
+        | Content::Unread
+        | Content::Other => None,
     }
 }

@@ -1,5 +1,6 @@
 //! The traits of pictures.
 
+use common::check::Obstacle;
 use common::content::{Picture, Profile, View};
 
 use super::similarity::{of_details, similarity};
@@ -72,8 +73,12 @@ pub(super) fn icc_profile(original: &Picture, result: &Picture) -> Finding {
 pub(super) fn frames(original: &Picture, result: &Picture) -> Finding {
     match (original.frames, result.frames) {
         (Some(theirs), Some(ours)) => same(&theirs, &ours, |frames| format!("{frames} pictures or pages")),
-        (None, _) => Finding::Impossible("the original's pictures were not counted".to_owned()),
-        (Some(_), None) => Finding::Impossible("the result's pictures were not counted".to_owned()),
+        (None, _) => {
+            Finding::Impossible(Obstacle::Unstated, "the original's pictures were not counted".to_owned())
+        }
+        (Some(_), None) => {
+            Finding::Impossible(Obstacle::Unstated, "the result's pictures were not counted".to_owned())
+        }
     }
 }
 
@@ -82,10 +87,11 @@ pub(super) fn view(original: &Picture, result: &Picture, least: f64) -> Finding 
     let lost = if lost.is_empty() { None } else { Some(lost.join(" and ")) };
     match (shown(original, result, least), lost) {
         (Finding::Same, Some(lost)) => {
-            Finding::Impossible(format!("the picture is the same, but the {lost} behind it is lost"))
+            let reason = format!("the picture is the same, but the {lost} behind it is lost");
+            Finding::Impossible(Obstacle::NotCompared, reason)
         }
-        (Finding::Impossible(reason), Some(lost)) => {
-            Finding::Impossible(format!("{reason}; the {lost} behind it is lost"))
+        (Finding::Impossible(obstacle, reason), Some(lost)) => {
+            Finding::Impossible(obstacle, format!("{reason}; the {lost} behind it is lost"))
         }
         (finding, _) => finding,
     }
@@ -93,12 +99,16 @@ pub(super) fn view(original: &Picture, result: &Picture, least: f64) -> Finding 
 
 fn shown(original: &Picture, result: &Picture, least: f64) -> Finding {
     let theirs = match &original.view {
-        None => return Finding::Impossible("the original was not decoded".to_owned()),
+        None => {
+            return Finding::Impossible(Obstacle::NotLookedAt, "the original was not decoded".to_owned());
+        }
         Some(View::TooLarge { needed }) => {
-            return Finding::Impossible(format!("too large to decode: {} MiB of memory", needed >> 20));
+            let reason = format!("too large to decode: {} MiB of memory", needed >> 20);
+            return Finding::Impossible(Obstacle::TooLarge, reason);
         }
         Some(View::Undecodable(reason)) => {
-            return Finding::Impossible(format!("the original cannot be decoded: {reason}"));
+            let reason = format!("the original cannot be decoded: {reason}");
+            return Finding::Impossible(Obstacle::Undecodable, reason);
         }
         Some(View::Thumbnail(thumbnail)) => thumbnail,
     };
@@ -107,9 +117,10 @@ fn shown(original: &Picture, result: &Picture, least: f64) -> Finding {
         result,
     };
     match &result.view {
-        None => Finding::Impossible("the result was not decoded".to_owned()),
+        None => Finding::Impossible(Obstacle::NotLookedAt, "the result was not decoded".to_owned()),
         Some(View::TooLarge { needed }) => {
-            Finding::Impossible(format!("the result is too large to decode: {} MiB of memory", needed >> 20))
+            let reason = format!("the result is too large to decode: {} MiB of memory", needed >> 20);
+            Finding::Impossible(Obstacle::TooLarge, reason)
         }
         Some(View::Undecodable(reason)) => differs(format!("cannot be decoded: {reason}")),
         Some(View::Thumbnail(ours)) => {

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::content::{Credit, Film, Picture, Profile, Thumbnail, View};
+use common::check::Obstacle;
+use common::content::{Behind, Credit, Film, Picture, Profile, Thumbnail, View};
 use common::hash::ContentHash;
 
 use super::similarity::similarity;
@@ -185,21 +186,44 @@ fn each_trait_of_a_film_is_compared_and_shown_on_both_sides() {
 }
 
 #[test]
-fn what_the_original_does_not_tell_is_impossible_to_check_and_never_a_failure() {
-    let content = [None, Some(Content::Unreadable("cut".to_owned()))];
-    for original in content {
-        let finding =
-            compare(Check::Orientation, &facts(original), &facts(Some(Content::Picture(picture()))), 0.95);
-        assert!(matches!(finding, Finding::Impossible(_)), "{finding:?}");
-    }
-    for view in [None, Some(View::TooLarge { needed: 1 << 30 }), Some(View::Undecodable("cut".to_owned()))] {
+fn what_the_original_does_not_tell_is_impossible_to_check_for_a_named_kind_of_reason_and_never_a_failure() {
+    let obstacle = |finding| match finding {
+        Finding::Impossible(obstacle, _) => obstacle,
+        other => panic!("{other:?}"),
+    };
+    let original = |content| {
+        let result = facts(Some(Content::Picture(picture())));
+        obstacle(compare(Check::Orientation, &facts(content), &result, 0.95))
+    };
+    assert_eq!(original(None), Obstacle::NotLookedAt);
+    assert_eq!(original(Some(Content::Unreadable("cut".to_owned()))), Obstacle::Unreadable);
+    assert_eq!(original(Some(Content::Unread)), Obstacle::NoReader);
+    let views = [
+        (None, Obstacle::NotLookedAt),
+        (Some(View::TooLarge { needed: 1 << 30 }), Obstacle::TooLarge),
+        (Some(View::Undecodable("cut".to_owned())), Obstacle::Undecodable),
+    ];
+    for (view, wanted) in views {
         let original = Content::Picture(Picture { view, ..picture() });
-        let finding = found(Check::SamePicture, original, Content::Picture(picture()));
-        assert!(matches!(finding, Finding::Impossible(_)), "{finding:?}");
+        assert_eq!(obstacle(found(Check::SamePicture, original, Content::Picture(picture()))), wanted);
     }
-    let damaged = Film { damage: Some("cut".to_owned()), ..film() };
-    let finding = found(Check::Container, Content::Film(damaged), Content::Film(film()));
-    assert!(matches!(finding, Finding::Impossible(_)), "{finding:?}");
+    let uncounted = Content::Picture(Picture { frames: None, ..picture() });
+    assert_eq!(obstacle(found(Check::Pages, uncounted, Content::Picture(picture()))), Obstacle::Unstated);
+    let with_film = Content::Picture(Picture { behind: [Behind::Film].into(), ..picture() });
+    let without = Content::Picture(picture());
+    assert_eq!(obstacle(found(Check::SamePicture, with_film, without)), Obstacle::NotCompared);
+    let films = [
+        (Check::Container, Film { damage: Some("cut".to_owned()), ..film() }, Obstacle::Unreadable),
+        (Check::Duration, Film { duration_ms: 0, ..film() }, Obstacle::Unstated),
+        (
+            Check::Tracks,
+            Film { tracks: [film().tracks, vec!["tmcd".to_owned()]].concat(), ..film() },
+            Obstacle::NotCompared,
+        ),
+    ];
+    for (check, original, wanted) in films {
+        assert_eq!(obstacle(found(check, Content::Film(original), Content::Film(film()))), wanted);
+    }
 }
 
 #[test]
