@@ -8,7 +8,7 @@ use common::asset::ShownFile;
 use common::job::{FailedAttempt, Job, Lane, RunId, Step};
 use common::outcome::FailureClass;
 use jiff::Timestamp;
-use media::{Checks, Content, ContentHash, FileFacts, read};
+use media::{Check, Checks, Content, ContentHash, FileFacts, Obstacle, read};
 use proptest::prelude::*;
 use tiff::encoder::{TiffEncoder, colortype};
 use tiff::tags::Tag;
@@ -116,6 +116,7 @@ fn job(original: FileFacts, watermarked: FileFacts) -> Job {
     }
     job.effects.original = Some(original);
     job.effects.watermarked = Some(watermarked);
+    job.effects.unchecked = Check::ALL.into_iter().map(|check| (check, Obstacle::NotLookedAt)).collect();
     job
 }
 
