@@ -14,7 +14,7 @@ const fn kind(media_type: &'static str, extensions: &'static [&'static str]) -> 
 }
 
 /// Every kind with an extension.
-pub const KINDS: [Kind; 47] = [
+pub const KINDS: [Kind; 52] = [
     kind("image/jpeg", &["jpg", "jpeg", "jpe", "jfif"]),
     kind("image/png", &["png", "apng"]),
     kind("image/tiff", &["tif", "tiff"]),
@@ -36,6 +36,11 @@ pub const KINDS: [Kind; 47] = [
     kind("image/x-fuji-raf", &["raf"]),
     kind("image/x-olympus-orf", &["orf"]),
     kind("image/x-panasonic-rw2", &["rw2"]),
+    kind("image/x-nikon-nef", &["nef"]),
+    kind("image/x-sony-arw", &["arw"]),
+    kind("image/x-pentax-pef", &["pef"]),
+    kind("image/x-samsung-srw", &["srw"]),
+    kind("image/x-hasselblad-3fr", &["3fr"]),
     kind("audio/mp4", &["m4a", "m4b"]),
     kind("video/mp4", &["mp4", "f4v"]),
     kind("video/3gpp", &["3gp"]),

@@ -76,3 +76,53 @@ fn pictures_and_drawings_of_every_kind_are_named() {
     let big = facts(big.get_ref());
     assert_eq!((big.media_type.as_deref(), big.pixels), (Some("image/tiff"), Some((40, 30))));
 }
+
+/// A TIFF by this maker: a directory with a small picture, and within it one of this photometric interpretation.
+fn by(is_little: bool, make: &[u8], interpretation: u16) -> Vec<u8> {
+    let short = |value: u16| if is_little { value.to_le_bytes() } else { value.to_be_bytes() };
+    let long = |value: u32| if is_little { value.to_le_bytes() } else { value.to_be_bytes() };
+    let entry = |tag: u16, kind: u16, count: u32, value: [u8; 4]| {
+        [&short(tag)[..], &short(kind), &long(count), &value].concat()
+    };
+    let padded = |value: u16| [short(value), [0; 2]].concat().try_into().unwrap();
+    let start = if is_little { b"II*\0" } else { b"MM\0*" };
+    let (make_at, within) = (8 + 2 + 3 * 12 + 4, 8 + 2 + 3 * 12 + 4 + 20);
+    let mut make = make.to_vec();
+    make.resize(20, 0);
+    [
+        &start[..],
+        &long(8),
+        &short(3),
+        &entry(262, 3, 1, padded(2)),
+        &entry(271, 2, 20, long(make_at)),
+        &entry(330, 4, 1, long(within)),
+        &[0; 4],
+        &make,
+        &short(1),
+        &entry(262, 3, 1, padded(interpretation)),
+        &[0; 4],
+    ]
+    .concat()
+}
+
+#[test]
+fn raw_files_that_look_like_tiff_are_named_by_their_maker() {
+    let table: [(&[u8], &str); 7] = [
+        (b"NIKON CORPORATION", "image/x-nikon-nef"),
+        (b"SONY", "image/x-sony-arw"),
+        (b"PENTAX Corporation", "image/x-pentax-pef"),
+        (b"RICOH IMAGING", "image/x-pentax-pef"),
+        (b"SAMSUNG", "image/x-samsung-srw"),
+        (b"Hasselblad", "image/x-hasselblad-3fr"),
+        (b"Somebody", "image/x-dcraw"),
+    ];
+    for (make, wanted) in table {
+        for is_little in [false, true] {
+            for of_a_sensor in [32803, 34892] {
+                assert_eq!(recognised(&by(is_little, make, of_a_sensor)).as_deref(), Some(wanted));
+            }
+            // What a program of the maker wrote with a smaller copy in it.
+            assert_eq!(recognised(&by(is_little, make, 2)).as_deref(), Some("image/tiff"));
+        }
+    }
+}

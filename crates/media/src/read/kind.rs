@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead, Seek, SeekFrom};
 
-use super::Source;
 use super::memory::piece;
+use super::{Source, raw};
 
 /// Enough for every signature that `infer` knows, and for the prologue of an SVG.
 pub(super) const SIGNATURE_BYTES: u64 = 8192;
@@ -12,21 +12,16 @@ pub(super) const SIGNATURE_BYTES: u64 = 8192;
 const MOST_BOXES: usize = 32;
 const MOST_BRANDS: usize = 64;
 
-/// `DNGVersion`, and the entries of a directory that are looked through for it.
-const DNG_VERSION: [u8; 2] = 50706_u16.to_be_bytes();
-const MOST_ENTRIES: u64 = 500;
-
 /// The media type, where the content shows one.
 pub(crate) fn media_type(file: &mut (impl BufRead + Seek)) -> Option<String> {
     let start = beginning(file, 0, SIGNATURE_BYTES).ok()?;
     let own = own_kinds(&start)
         .or_else(|| boxes(file).ok().flatten())
-        .or_else(|| is_negative(file, &start).then_some("image/x-adobe-dng"))
-        .or_else(|| is_tiff(&start).then_some("image/tiff"));
+        .or_else(|| is_tiff(&start).then(|| raw::media_type(file, &start).unwrap_or("image/tiff")));
     own.or_else(|| infer::get(&start).map(|kind| kind.mime_type())).map(str::to_owned)
 }
 
-fn beginning(file: &mut impl Source, at: u64, bytes: u64) -> io::Result<Vec<u8>> {
+pub(super) fn beginning(file: &mut impl Source, at: u64, bytes: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(at))?;
     piece(file, bytes)
 }
@@ -56,23 +51,6 @@ fn is_drawing(start: &[u8]) -> bool {
 
 fn is_tiff(start: &[u8]) -> bool {
     matches!(start, [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..])
-}
-
-/// Whether the first directory of a TIFF says that it is a digital negative.
-fn is_negative(file: &mut impl Source, start: &[u8]) -> bool {
-    let ([order, _, 42, 0, place @ ..] | [order, _, 0, 42, place @ ..]) = start else { return false };
-    let is_little = *order == b'I';
-    let ordered = |mut bytes: Vec<u8>| {
-        if is_little {
-            bytes.reverse();
-        }
-        bytes.into_iter().fold(0, |sum, byte| sum << 8 | u64::from(byte))
-    };
-    let first = ordered(place.iter().copied().take(4).collect());
-    let count = beginning(file, first, 2).map(ordered).unwrap_or_default().min(MOST_ENTRIES);
-    let entries = beginning(file, first.saturating_add(2), count * 12).unwrap_or_default();
-    let wanted = u64::from(u16::from_be_bytes(DNG_VERSION));
-    is_tiff(start) && entries.chunks_exact(12).any(|entry| ordered(entry[..2].to_vec()) == wanted)
 }
 
 /// What a file of boxes is: by its brands, or a film of the time before there were any.

@@ -17,6 +17,7 @@ mod memory;
 mod picture;
 mod png;
 mod profile;
+mod raw;
 mod thumbnail;
 mod tiff;
 mod web;
