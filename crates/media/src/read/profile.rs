@@ -75,9 +75,12 @@ fn description(icc: &[u8]) -> Option<String> {
     (!name.is_empty() && !name.contains(char::is_control)).then_some(name)
 }
 
-/// Whether the profile's primaries and curves are those of sRGB, whatever its name.
+/// Whether the profile's primaries and curves are those of sRGB, whatever its name; one for grey has the curve alone.
 fn is_srgb(icc: &[u8]) -> Option<bool> {
     let near = |found: f64, wanted: f64| (found - wanted).abs() <= TOLERANCE;
+    if icc.get(16..20)? == b"GRAY" {
+        return Some(near(half(tag(icc, b"kTRC")?)?, HALF));
+    }
     for (name, wanted) in PRIMARIES {
         let tag = tag(icc, name)?;
         for (index, wanted) in wanted.into_iter().enumerate() {

@@ -290,3 +290,25 @@ fn the_chunk_that_says_srgb_counts_as_a_profile_of_it() {
         assert_eq!(failed(&other, &chunk), [Check::IccProfile]);
     }
 }
+
+/// A profile for grey with this light of half a signal.
+fn grey_icc(half: u16) -> Vec<u8> {
+    let mut profile = vec![0; 128];
+    profile[16..20].copy_from_slice(b"GRAY");
+    profile
+        .extend([&1_u32.to_be_bytes()[..], b"kTRC", &144_u32.to_be_bytes(), &18_u32.to_be_bytes()].concat());
+    profile.extend([&b"curv\0\0\0\0\0\0\0\x03\0\0"[..], &half.to_be_bytes(), &[0xFF, 0xFF]].concat());
+    profile
+}
+
+#[test]
+fn the_chunk_that_says_srgb_of_a_grey_picture_counts_as_its_curve() {
+    let chunk = png(&[(b"sRGB", vec![0])]);
+    let profile = |half| png(&[iccp(&grey_icc(half))]);
+    assert_eq!(failed(&chunk, &profile(SRGB)), []);
+    assert_eq!(failed(&profile(SRGB), &chunk), []);
+    // The curve of 2.2, and none at all.
+    for other in [14263, 0x8000] {
+        assert_eq!(failed(&chunk, &profile(other)), [Check::IccProfile]);
+    }
+}
