@@ -3,6 +3,7 @@
 mod colours;
 mod films;
 mod frames;
+mod heif;
 mod kinds;
 mod pages;
 mod tiffs;

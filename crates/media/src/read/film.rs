@@ -7,15 +7,13 @@ use std::ops::Range;
 
 use common::content::{Content, Film};
 
+use super::boxes::{MOST_TRACKS, long, number, open, short};
 use super::fragments::Fragments;
 use super::memory::piece;
 use super::{Source, length};
 
 /// Films in a thousand fragments have a few thousand boxes; a hostile one could keep a reader busy for hours.
 const MOST_BOXES: u32 = 100_000;
-
-/// Nobody has more tracks; the facts have to stay small.
-pub(super) const MOST_TRACKS: usize = 64;
 
 /// Everything wanted of a header box lies within so many bytes.
 const HEADER_BYTES: u64 = 96;
@@ -143,32 +141,6 @@ impl Walk {
     }
 }
 
-/// A box's name and where its content lies; it must fit into what it is in.
-fn open(file: &mut impl Source, at: u64, end: u64) -> io::Result<([u8; 4], Range<u64>)> {
-    let mut head = [0; 8];
-    file.seek(SeekFrom::Start(at))?;
-    file.read_exact(&mut head)?;
-    let [a, b, c, d, name @ ..] = head;
-    let short = u32::from_be_bytes([a, b, c, d]);
-    let (header, length) = match short {
-        0 => (8, end - at),
-        1 => {
-            let mut long = [0; 8];
-            file.read_exact(&mut long)?;
-            (16, u64::from_be_bytes(long))
-        }
-        short => (8, short.into()),
-    };
-    match at.checked_add(length) {
-        Some(stop) if length >= header && stop <= end => Ok((name, at + header..stop)),
-        _ => Err(io::Error::other(format!(
-            "the box {:?} at {at} claims {length} bytes, {} are there",
-            String::from_utf8_lossy(&name),
-            end - at
-        ))),
-    }
-}
-
 fn start(file: &mut impl Source, content: &Range<u64>) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(content.start))?;
     piece(file, HEADER_BYTES.min(content.end - content.start))
@@ -210,16 +182,4 @@ fn shown(header: &[u8]) -> Option<(u32, u32)> {
 
 fn handler(header: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(header.get(8..12)?).into_owned())
-}
-
-fn short(header: &[u8], at: usize) -> Option<u64> {
-    number(header, at).map(u64::from)
-}
-
-fn long(header: &[u8], at: usize) -> Option<u64> {
-    Some(short(header, at)? << 32 | short(header, at + 4)?)
-}
-
-pub(super) fn number(header: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(header.get(at..at + 4)?.try_into().ok()?))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::film::{MOST_TRACKS, number};
+use super::boxes::{MOST_TRACKS, number};
 
 /// Most bytes of sample tables that are read; ten hours of film in fragments have a few.
 const MOST_TABLES: u64 = 64 << 20;

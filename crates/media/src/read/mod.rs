@@ -5,12 +5,15 @@
 
 mod behind;
 mod bounds;
+mod boxes;
 mod credits;
 mod document;
 mod exif;
 mod film;
 mod fragments;
 mod frames;
+mod heif;
+mod items;
 mod jpeg;
 pub(crate) mod kind;
 mod memory;
@@ -92,6 +95,7 @@ fn content(mut file: impl Source, media_type: Option<&str>, checks: &Checks) -> 
         Some("image/tiff") => picture::content(tiff::read(file, decode_alpha)),
         Some("image/gif") => picture::content(web::read(file, ImageFormat::Gif, decode_alpha)),
         Some("image/webp") => picture::content(web::read(file, ImageFormat::WebP, decode_alpha)),
+        Some("image/heic" | "image/heif" | "image/avif") => picture::content(heif::read(file, decode)),
         Some("video/mp4" | "video/quicktime" | "video/x-m4v" | "video/3gpp" | "video/3gpp2") => {
             film::read(file)
         }
@@ -104,8 +108,10 @@ fn content(mut file: impl Source, media_type: Option<&str>, checks: &Checks) -> 
 
 pub(crate) fn pixels(mut file: impl BufRead + Seek, media_type: Option<&str>) -> Option<(u32, u32)> {
     file.rewind().ok()?;
-    if media_type == Some("image/jpeg") {
-        return jpeg::pixels(file);
+    match media_type {
+        Some("image/jpeg") => return jpeg::pixels(file),
+        Some("image/heic" | "image/heif" | "image/avif") => return heif::pixels(file),
+        _ => {}
     }
     let size = imagesize::reader_size(file).ok()?;
     Some((u32::try_from(size.width).ok()?, u32::try_from(size.height).ok()?))
