@@ -2,6 +2,7 @@
 
 mod colours;
 mod films;
+mod forms;
 mod frames;
 mod heif;
 mod kinds;

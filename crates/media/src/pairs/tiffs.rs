@@ -109,9 +109,3 @@ fn another_picture_is_found_however_a_tiff_stores_it() {
         }
     }
 }
-
-#[test]
-fn what_of_a_tiff_cannot_be_decoded_is_said_not_to_be_checked() {
-    let file = |value| tiff(6, 8, 3, false, &[vec![value; 44 * 30 * 2]], SIZE);
-    assert_eq!(verdict(&file(9), &file(200)), (Vec::new(), vec![Check::SamePicture]));
-}

@@ -11,6 +11,7 @@ use tiff::tags::{ByteOrder, Tag};
 
 use super::credits::{self, Credits};
 use super::memory::{MOST_DECODED, MOST_METADATA};
+use super::relabelled::{self, Form};
 use super::thumbnail::{Shrinking, colour, of_inks};
 use super::{Source, bounds, exif, frames, picture, profile};
 
@@ -38,15 +39,17 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
     limits.decoding_buffer_size = most;
     limits.intermediate_buffer_size = most;
     limits.ifd_value_size = usize::try_from(MOST_METADATA).unwrap_or(usize::MAX);
-    let mut decoder = Decoder::new(file).map_err(|error| error.to_string())?.with_limits(limits);
+    let mut decoder = Decoder::new(&mut file).map_err(|error| error.to_string())?.with_limits(limits.clone());
     let depths = numbers(&mut decoder, Tag::BitsPerSample);
     let extra = numbers(&mut decoder, Tag::ExtraSamples);
     let icc = bytes(&mut decoder, Tag::IccProfile);
     let has_alpha = extra.iter().any(|kind| ALPHA.contains(kind));
     let (dpi, credits) = (dpi(&mut decoder), credits(&mut decoder));
-    let view = decode.then(|| view(&mut decoder));
+    let orientation = decoder.get_tag_u32(Tag::Orientation).unwrap_or(1);
+    let colours = colours(&mut decoder);
+    let view = decode.then(|| view(file, limits));
     Ok(Picture {
-        orientation: decoder.get_tag_u32(Tag::Orientation).unwrap_or(1),
+        orientation,
         bit_depth: depths.into_iter().max().and_then(|depth| depth.try_into().ok()).unwrap_or(1),
         alpha: picture::is_transparent(has_alpha, view.as_ref()),
         dpi,
@@ -54,7 +57,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         icc_profile: (!icc.is_empty()).then(|| profile::name(&icc)),
         profile: Some(profile::read(&icc)),
         behind: BTreeSet::new(),
-        colours: Some(colours(&mut decoder)),
+        colours: Some(colours),
         credits,
         frames,
         view,
@@ -116,15 +119,55 @@ fn credits<R: Read + Seek>(decoder: &mut Decoder<R>) -> Credits {
     credits
 }
 
-fn view<R: Read + Seek>(decoder: &mut Decoder<R>) -> View {
-    match needed(decoder) {
-        Ok(needed) if needed > MOST_DECODED => View::TooLarge { needed },
-        Ok(needed) if needed.saturating_mul(chunk_count(decoder)) > MOST_IN_ALL => {
-            View::Undecodable(format!("its pixels take more than {} MiB", MOST_IN_ALL >> 20))
-        }
-        Ok(_) => chunks(decoder).unwrap_or_else(|error| picture::undecodable(&error)),
-        Err(error) => picture::undecodable(&error),
+fn view(file: impl Source, limits: Limits) -> View {
+    opened(file, limits).unwrap_or_else(|error| picture::undecodable(&error))
+}
+
+fn opened(file: impl Source, limits: Limits) -> tiff::TiffResult<View> {
+    let (form, file) = relabelled::open(file)?;
+    let decoder = &mut Decoder::new(file)?.with_limits(limits);
+    let needed = needed(decoder)?;
+    if needed > MOST_DECODED {
+        return Ok(View::TooLarge { needed });
     }
+    if needed.saturating_mul(chunk_count(decoder)) > MOST_IN_ALL {
+        return Ok(View::Undecodable(format!("its pixels take more than {} MiB", MOST_IN_ALL >> 20)));
+    }
+    match form {
+        Form::Twelve { width, height, .. } | Form::Subsampled { width, height, .. } => {
+            rows(decoder, form, Shrinking::new(width, height))
+        }
+        Form::Plain | Form::Palette | Form::Lab { .. } => chunks(decoder, form),
+    }
+}
+
+/// Strips of bytes in rows, whose pixels the form knows.
+fn rows<R: Read + Seek>(
+    decoder: &mut Decoder<R>,
+    form: Form,
+    mut shrinking: Shrinking,
+) -> tiff::TiffResult<View> {
+    let (row_length, height) = decoder.dimensions()?;
+    let rows = decoder.chunk_dimensions().1.max(1);
+    for strip in 0..height.div_ceil(rows) {
+        let DecodingResult::U8(bytes) = decoder.read_chunk(strip)? else { continue };
+        let first = u64::from(strip) * u64::from(rows);
+        for (number, row) in (first..).zip(bytes.chunks_exact(row_length.max(1) as usize)) {
+            form.row(number, row, |x, y, pixel| {
+                let shown = match (form, pixel) {
+                    (Form::Subsampled { .. }, [light, blue, red]) => {
+                        colour(&of_differences(*light, *blue, *red))
+                    }
+                    (_, [cyan, magenta, yellow, black]) => {
+                        of_inks([*cyan, *magenta, *yellow, *black].map(|ink| u8::MAX - ink))
+                    }
+                    _ => colour(pixel),
+                };
+                shrinking.add(x, y, shown);
+            });
+        }
+    }
+    Ok(View::Thumbnail(shrinking.finish()))
 }
 
 /// How many strips or tiles there are, which may all be the same bytes of the file.
@@ -168,8 +211,9 @@ fn is_planar<R: Read + Seek>(decoder: &mut Decoder<R>) -> bool {
     numbers(decoder, Tag::PlanarConfiguration).first() == Some(&SEPARATE)
 }
 
-fn chunks<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<View> {
+fn chunks<R: Read + Seek>(decoder: &mut Decoder<R>, form: Form) -> tiff::TiffResult<View> {
     let color = decoder.colortype()?;
+    let table = if form == Form::Palette { table(decoder)? } else { Vec::new() };
     let (width, height) = decoder.dimensions()?;
     let (across, down) = decoder.chunk_dimensions();
     let (across, down) = (across.max(1), down.max(1));
@@ -206,6 +250,14 @@ fn chunks<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<View> {
         let row_length = u64::from(row_length);
         for (index, pixel) in (0..).zip(samples.chunks_exact(color.num_samples().into())) {
             let shown = match (color, pixel) {
+                (_, [number, ..]) if form == Form::Palette => {
+                    // Fewer bits were spread over eight.
+                    let number = usize::from(*number) >> (8 - color.bit_depth().min(8));
+                    colour(table.get(number).unwrap_or(&[0; 3]))
+                }
+                (_, [light, green, blue]) if form == (Form::Lab { is_signed: true }) => {
+                    colour(&[*light, green ^ 0x80, blue ^ 0x80])
+                }
                 (ColorType::CMYK(_) | ColorType::CMYKA(_), [cyan, magenta, yellow, black, ..]) => {
                     of_inks([*cyan, *magenta, *yellow, *black].map(|ink| u8::MAX - ink))
                 }
@@ -218,11 +270,20 @@ fn chunks<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<View> {
     Ok(View::Thumbnail(shrinking.finish()))
 }
 
+/// The colours of a palette, which some programs write with eight bits instead of sixteen.
+fn table<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<Vec<[u8; 3]>> {
+    let values: Vec<u16> = decoder.find_tag_unsigned_vec(Tag::ColorMap)?.unwrap_or_default();
+    let shift = if values.iter().all(|value| *value <= u8::MAX.into()) { 0 } else { 8 };
+    let value = |at: usize| u8::try_from(values[at] >> shift).unwrap_or(u8::MAX);
+    let count = values.len() / 3;
+    Ok((0..count).map(|number| [0, 1, 2].map(|part| value(part * count + number))).collect())
+}
+
 /// Red, green and blue of a brightness and the differences of blue and red to it.
 fn of_differences(light: u8, blue: u8, red: u8) -> [u8; 3] {
     let (light, blue, red) = (f32::from(light), f32::from(blue) - 128.0, f32::from(red) - 128.0);
     let colours = [light + 1.402 * red, light - 0.344 * blue - 0.714 * red, light + 1.772 * blue];
-    colours.map(|value| of_float(value / 255.0))
+    colours.map(|value| of_float(f64::from(value) / 255.0))
 }
 
 /// The samples with eight bits each; `None` for those that have no natural white.
@@ -234,7 +295,11 @@ fn in_bytes(samples: DecodingResult, color: ColorType, samples_a_row: usize) -> 
         DecodingResult::U8(values) => Some(values),
         DecodingResult::U16(values) => Some(values.into_iter().map(|value| value.to_be_bytes()[0]).collect()),
         DecodingResult::U32(values) => Some(values.into_iter().map(|value| value.to_be_bytes()[0]).collect()),
-        DecodingResult::F32(values) => Some(values.into_iter().map(of_float).collect()),
+        DecodingResult::F16(values) => {
+            Some(values.into_iter().map(|value| of_float(value.to_f64())).collect())
+        }
+        DecodingResult::F64(values) => Some(values.into_iter().map(of_float).collect()),
+        DecodingResult::F32(values) => Some(values.into_iter().map(|value| of_float(value.into())).collect()),
         _ => None,
     }
 }
@@ -255,6 +320,6 @@ fn unpacked(packed: &[u8], bits: u8, samples_a_row: usize) -> Option<Vec<u8>> {
     clippy::cast_sign_loss,
     reason = "the value is clamped just before"
 )]
-fn of_float(value: f32) -> u8 {
+fn of_float(value: f64) -> u8 {
     (value.clamp(0.0, 1.0) * 255.0) as u8
 }

@@ -184,3 +184,19 @@ fn what_lies_behind_a_picture_and_is_lost_is_said() {
     let trailer = [alone.as_slice(), b"AFCP and other data"].concat();
     assert_eq!(checked(&trailer, &alone), Ok(Vec::new()));
 }
+
+#[test]
+fn twelve_bits_and_arithmetic_coding_are_said_not_to_be_checked() {
+    let file = |level: u8, change: fn(&mut [u8])| {
+        let mut file = blocks(&[], |_, _| [level]);
+        let frame = file.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
+        change(&mut file[frame..]);
+        file
+    };
+    let changes: [fn(&mut [u8]); 2] = [|frame| (frame[1], frame[4]) = (0xC1, 12), |frame| frame[1] = 0xC9];
+    for change in changes {
+        let unchecked = checked(&file(30, change), &file(220, change)).unwrap();
+        let found: Vec<_> = unchecked.iter().map(|unchecked| unchecked.check).collect();
+        assert_eq!(found, [Check::SamePicture], "{unchecked:?}");
+    }
+}
