@@ -176,6 +176,10 @@ pub struct Film {
     /// Width and height of each track of pictures as it is shown, sorted; `None` where it was not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<Vec<(u32, u32)>>,
+    /// By how many degrees clockwise each track of pictures is turned when it is shown, sorted; `None` where it was not
+    /// looked at, or one is mirrored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotations: Option<Vec<u16>>,
 }
 
 /// Reads content as far as this release understands it: what a later one wrote counts as never inspected.

@@ -35,6 +35,7 @@ fn contents() -> Vec<Content> {
         duration_ms: 1000,
         resolutions: vec![(1920, 1080)],
         shown: Some(vec![(1080, 1920)]),
+        rotations: Some(vec![90]),
     };
     vec![
         picture(Some(View::Thumbnail(Thumbnail::new([9; Thumbnail::BYTES])))),

@@ -61,12 +61,33 @@ pub(super) fn resolution(original: &Film, result: &Film) -> Finding {
         (Some(theirs), Some(ours)) => (theirs, ours),
         _ => (&original.resolutions, &result.resolutions),
     };
-    same(theirs, ours, |resolutions| {
+    let sizes = same(theirs, ours, |resolutions| {
         let sizes: Vec<_> = resolutions.iter().map(|(width, height)| format!("{width} × {height}")).collect();
         if sizes.is_empty() {
             "no picture track".to_owned()
         } else {
             format!("pictures of {}", sizes.join(", "))
         }
-    })
+    });
+    match (&original.rotations, &result.rotations) {
+        (Some(theirs), Some(ours)) if sizes == Finding::Same => rotations(theirs, ours),
+        _ => sizes,
+    }
+}
+
+/// Programs leave the rotation as it is, or turn the pixels and state none; a quarter of a turn shows in the sizes.
+fn rotations(theirs: &[u16], ours: &[u16]) -> Finding {
+    let differing = theirs.iter().zip(ours).find(|(theirs, ours)| theirs != ours);
+    match differing {
+        None | Some((90 | 270, 0) | (0, 90 | 270)) => Finding::Same,
+        Some((180, 0)) => Finding::Impossible(
+            Obstacle::NotCompared,
+            "the original is shown turned by 180°, the result as it is stored: whether its pixels were turned was not \
+             looked at"
+                .to_owned(),
+        ),
+        Some((theirs, ours)) => {
+            same(theirs, ours, |degrees| format!("pictures that are shown turned by {degrees}°"))
+        }
+    }
 }

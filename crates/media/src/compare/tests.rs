@@ -31,6 +31,7 @@ fn film() -> Film {
         duration_ms: 1000,
         resolutions: vec![(160, 90)],
         shown: None,
+        rotations: None,
     }
 }
 

@@ -53,6 +53,26 @@ fn a_film_keeps_the_size_that_it_is_shown_with_however_it_is_stored() {
 }
 
 #[test]
+fn a_film_that_is_turned_the_other_way_is_found_where_both_say_so() {
+    let minus = 0_u32.wrapping_sub(ONE);
+    let upside_down = [minus, 0, 0, 0, minus, 0, 160 << 16, 90 << 16, 1 << 30];
+    let turned_back = [0, minus, 0, ONE, 0, 0, 0, 160 << 16, 1 << 30];
+    let mirrored = [minus, 0, 0, 0, ONE, 0, 160 << 16, 0, 1 << 30];
+    let stored = |size, matrix| plain(&[track(1, b"vide", size, matrix, 1)]);
+    let film = |matrix| stored((160, 90), matrix);
+    assert_eq!(verdict(&film(TURNED), &film(turned_back)).0, [Check::Resolution]);
+    assert_eq!(verdict(&film(UPRIGHT), &film(upside_down)).0, [Check::Resolution]);
+    assert!(accepted(&film(upside_down), &padded(film(upside_down))));
+    // Its pixels may have been turned.
+    assert_eq!(verdict(&film(upside_down), &film(UPRIGHT)), (Vec::new(), vec![Check::Resolution]));
+    for turned in [TURNED, turned_back] {
+        assert!(accepted(&film(turned), &stored((90, 160), UPRIGHT)));
+        assert!(accepted(&stored((90, 160), UPRIGHT), &film(turned)));
+    }
+    assert!(accepted(&film(mirrored), &film(UPRIGHT)));
+}
+
+#[test]
 fn tracks_that_do_not_play_may_go_and_are_said_to() {
     let picture = track(1, b"vide", (160, 90), UPRIGHT, 1);
     let sound = track(2, b"soun", (0, 0), UPRIGHT, 1);

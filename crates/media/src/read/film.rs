@@ -33,6 +33,8 @@ pub(super) fn read(mut file: impl Source) -> Content {
     found.resolutions.sort_unstable();
     walk.shown.sort_unstable();
     found.shown = Some(walk.shown);
+    walk.rotations.sort_unstable();
+    found.rotations = walk.rotations.into_iter().collect();
     Content::Film(found)
 }
 
@@ -41,8 +43,10 @@ struct Walk {
     boxes: u32,
     found: Film,
     shown: Vec<(u32, u32)>,
-    /// What the header of the current track says of its size.
+    rotations: Vec<Option<u16>>,
+    /// What the header of the current track says of its size and rotation.
     size: Option<(u32, u32)>,
+    rotation: Option<u16>,
     /// What the movie header says, where it says something.
     stated: Option<u64>,
     scale: u32,
@@ -105,6 +109,7 @@ impl Walk {
                     let header = start(file, &content)?;
                     self.found.resolutions.extend(resolution(&header));
                     self.size = shown(&header);
+                    self.rotation = rotation(&header);
                     self.fragments.track(&header);
                 }
                 (3, b"mdhd") => self.fragments.media(&start(file, &content)?),
@@ -112,6 +117,7 @@ impl Walk {
                     let kind = handler(&start(file, &content)?);
                     if kind.as_deref() == Some("vide") {
                         self.shown.extend(self.size.take());
+                        self.rotations.push(self.rotation.take());
                     }
                     self.found.tracks.extend(kind);
                 }
@@ -124,6 +130,7 @@ impl Walk {
             self.found.tracks.truncate(MOST_TRACKS);
             self.found.resolutions.truncate(MOST_TRACKS);
             self.shown.truncate(MOST_TRACKS);
+            self.rotations.truncate(MOST_TRACKS);
         }
         Ok(())
     }
@@ -164,6 +171,19 @@ fn resolution(header: &[u8]) -> Option<(u32, u32)> {
     let at = if header.first()? == &1 { 88 } else { 76 };
     let size = (number(header, at)? >> 16, number(header, at + 4)? >> 16);
     (size != (0, 0)).then_some(size)
+}
+
+/// By how many degrees clockwise the matrix turns; `None` for one that mirrors or slants.
+fn rotation(header: &[u8]) -> Option<u16> {
+    let at = if header.first()? == &1 { 52 } else { 40 };
+    let sign = |index: usize| Some(number(header, at + index * 4)?.cast_signed().signum());
+    match [sign(0)?, sign(1)?, sign(3)?, sign(4)?] {
+        [1, 0, 0, 1] => Some(0),
+        [0, 1, -1, 0] => Some(90),
+        [-1, 0, 0, -1] => Some(180),
+        [0, -1, 1, 0] => Some(270),
+        _ => None,
+    }
 }
 
 /// Width and height as they are shown, after the matrix that turns and scales them.

@@ -116,6 +116,7 @@ fn films_and_documents_state_what_they_are() {
         duration_ms: 1000,
         resolutions: vec![(160, 90)],
         shown: Some(vec![(160, 90)]),
+        rotations: Some(vec![0]),
     };
     assert_eq!(*facts_of(&file(Format::Mp4, 1, 0, 0)).content.unwrap(), Content::Film(film));
     assert_eq!(*facts_of(&file(Format::Pdf, 1, 0, 0)).content.unwrap(), Content::Document { pages: 2 });
