@@ -61,6 +61,8 @@ impl Job {
         }
         let mut job: Self = serde_json::from_slice(body)?;
         job.unknown.remove("v");
+        // It may be longer in this release's words, and would have no successor once its step is done.
+        job.encode()?;
         Ok(job)
     }
 }

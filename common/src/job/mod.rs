@@ -1,6 +1,7 @@
 //! A job: one asset to protect, as a message that carries its own progress.
 
 mod effects;
+mod ids;
 mod message;
 mod task_lane;
 mod wait_mark;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use effects::{Effects, Renewal};
+pub use ids::InvalidId;
 pub use message::{MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError};
 pub(crate) use task_lane::current_lane;
 pub use task_lane::in_lane;
@@ -29,7 +31,7 @@ use crate::outcome::{FailureClass, Outcome, OutcomeEvent};
 
 /// Identifies one pass of the producer over the library.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct RunId(pub String);
 
 impl fmt::Display for RunId {
@@ -40,7 +42,7 @@ impl fmt::Display for RunId {
 
 /// Identifies a job: the same run, asset and version always give the same id, so a resumed run repeats none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct JobId(pub String);
 
 impl JobId {

@@ -57,11 +57,23 @@ fn fields_of_a_later_release_are_carried_along() {
 }
 
 #[test]
+fn a_message_that_could_not_be_passed_on_is_refused_before_its_step() {
+    let with = |numbers: usize| {
+        let more = format!(",\"invented\":[{}0]}}", "1e15,".repeat(numbers));
+        [job().encode().unwrap().strip_suffix(b"}").unwrap(), more.as_bytes()].concat()
+    };
+    assert!(Job::decode(&with(3_000)).unwrap().encode().is_ok());
+    assert!(matches!(Job::decode(&with(12_000)), Err(MessageError::TooLarge(_))));
+}
+
+#[test]
 fn an_unknown_format_and_garbage_are_refused() {
     let later = String::from_utf8(job().encode().unwrap()).unwrap().replacen("\"v\":1", "\"v\":2", 1);
     assert!(matches!(Job::decode(later.as_bytes()), Err(MessageError::UnknownVersion(2))));
     assert!(matches!(Job::decode(b"{}"), Err(MessageError::Malformed(_))));
     assert!(matches!(Job::decode(&vec![b' '; MOST_MESSAGE_BYTES + 1]), Err(MessageError::TooLarge(_))));
+    let long = String::from_utf8(job().encode().unwrap()).unwrap().replacen("059c", &"a".repeat(256), 1);
+    assert!(matches!(Job::decode(long.as_bytes()), Err(MessageError::Malformed(_))));
     let traversal =
         String::from_utf8(job().encode().unwrap()).unwrap().replace("1F0A9C2E-77B1", "../v7/users");
     assert!(matches!(Job::decode(traversal.as_bytes()), Err(MessageError::Malformed(_))));

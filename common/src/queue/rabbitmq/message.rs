@@ -72,20 +72,26 @@ fn unversioned<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MessageError
 }
 
 /// Writes an outcome event.
-pub(super) fn encode_event(event: &OutcomeEvent) -> Result<Vec<u8>, MessageError> {
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn encode_event(event: &OutcomeEvent) -> Result<Vec<u8>, MessageError> {
     versioned(event)
 }
 
-/// Reads an outcome event.
-pub(super) fn decode_event(body: &[u8]) -> Result<OutcomeEvent, MessageError> {
+/// Reads an outcome event, which anybody with access to the broker may have written.
+///
+/// # Errors
+/// It is no outcome event of this release's format, or too large.
+pub fn decode_event(body: &[u8]) -> Result<OutcomeEvent, MessageError> {
     unversioned(body)
 }
 
 /// A failed job as it is kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Failed {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failed {
     /// How it ended.
-    pub(super) event: OutcomeEvent,
+    pub event: OutcomeEvent,
     /// The job; absent if its message could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) job: Option<Job>,
@@ -107,24 +113,32 @@ struct Loose<'a> {
 }
 
 impl Failed {
-    pub(super) fn encode(&self) -> Result<Vec<u8>, MessageError> {
+    /// Writes its message.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn encode(&self) -> Result<Vec<u8>, MessageError> {
         versioned(self)
     }
 
-    pub(super) fn decode(body: &[u8]) -> Result<Self, MessageError> {
+    /// Reads its message.
+    ///
+    /// # Errors
+    /// It is no failed job of this release's format, or too large.
+    pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
         unversioned(body)
     }
 
     /// The record of a message that is no job this release can read. Whatever can be told of it is.
-    pub(super) fn unreadable(body: &[u8], message_id: Option<&str>, error: &MessageError) -> Self {
+    pub fn unreadable(body: &[u8], message_id: Option<&str>, error: &MessageError) -> Self {
         let loose: Loose<'_> = serde_json::from_slice(body).unwrap_or_default();
         let text = |value: Option<&RawValue>| serde_json::from_str::<String>(value?.get()).ok();
         let anonymous = || hex::encode(&Sha256::digest(body)[..16]);
         let job_id = message_id.map(str::to_owned).or_else(|| text(loose.job)).unwrap_or_else(anonymous);
         let asset_id = text(loose.asset).and_then(|id| id.parse().ok()).unwrap_or_else(AssetId::unknown);
         let reason = format!("{error}; the message stands with the failed job");
-        let job_id = JobId(job_id.chars().take(64).collect());
-        let run_id = RunId(text(loose.run).unwrap_or_default().chars().take(64).collect());
+        let job_id = JobId::shortened(&job_id);
+        let run_id = RunId::shortened(&text(loose.run).unwrap_or_default());
         let event = OutcomeEvent::of_unreadable(job_id, run_id, asset_id, reason);
         let kept = String::from_utf8_lossy(&body[..body.len().min(MOST_KEPT)]).into_owned();
         Self { event, job: None, unreadable: Some(kept) }
@@ -149,6 +163,11 @@ mod tests {
             &MessageError::TooLarge(9),
         );
         assert_eq!((others.event.job_id.0.as_str(), others.event.asset_id.as_str()), ("j", "unknown"));
+        // Longer names are no names of AMQP.
+        let long = format!(r#"{{"job_id":"{0}","run_id":"{0}\n"}}"#, "😀".repeat(64));
+        let long = Failed::unreadable(long.as_bytes(), None, &MessageError::TooLarge(9));
+        properties(&long.event.job_id.0, None);
+        assert_eq!(Failed::decode(&long.encode().unwrap()).unwrap(), long);
         let again = Failed::decode(&nothing.encode().unwrap()).unwrap();
         assert_eq!(again.event, nothing.event);
     }

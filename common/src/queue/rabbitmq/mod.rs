@@ -45,11 +45,12 @@ use failed::Pass;
 use intake::{Intake, Taken};
 use lease::Leases;
 use link::{ANSWER, Link, Target, answered};
-use message::{Failed, encode_event, job_properties, properties};
+use message::{job_properties, properties};
 use publisher::{Message, Publisher};
 use topology::Topology;
 
 pub use inventory::Inventory;
+pub use message::{Failed, decode_event, encode_event};
 pub use producer::ProducerPlace;
 pub use roll_call::{Member, roll_call};
 

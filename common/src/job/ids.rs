@@ -1,0 +1,51 @@
+//! Ids as messages hold them, which anybody with access to the broker may have written.
+
+use super::{JobId, RunId};
+
+/// Twice what any release writes. A name of AMQP has at most 255 bytes.
+const MOST_BYTES: usize = 128;
+
+/// The text cannot be the id of a job or a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id: expected at most {MOST_BYTES} bytes without control characters")]
+pub struct InvalidId;
+
+fn checked(text: String) -> Result<String, InvalidId> {
+    if text.len() > MOST_BYTES || text.contains(char::is_control) { Err(InvalidId) } else { Ok(text) }
+}
+
+/// The start of a text that was to be an id.
+fn shortened(text: &str) -> String {
+    let start = &text[..text.floor_char_boundary(MOST_BYTES)];
+    start.chars().filter(|letter| !letter.is_control()).collect()
+}
+
+impl TryFrom<String> for JobId {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        checked(text).map(Self)
+    }
+}
+
+impl JobId {
+    /// As much of a text as can be an id.
+    pub(crate) fn shortened(text: &str) -> Self {
+        Self(shortened(text))
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        checked(text).map(Self)
+    }
+}
+
+impl RunId {
+    /// As much of a text as can be an id.
+    pub(crate) fn shortened(text: &str) -> Self {
+        Self(shortened(text))
+    }
+}
