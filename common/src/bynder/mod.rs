@@ -134,6 +134,7 @@ impl Bynder {
     pub fn new(settings: Settings, gate: Arc<dyn Gate>) -> Result<Self, TransportError> {
         let services = Services {
             urls: vec![settings.portal.clone()],
+            token_url: None,
             allow_http: settings.allow_http,
             link_hosts: settings.storage_hosts,
         };

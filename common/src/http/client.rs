@@ -115,7 +115,8 @@ mod tests {
     use super::*;
 
     fn clients(proxy: &str) -> Clients {
-        let services = Services { urls: Vec::new(), allow_http: false, link_hosts: LinkHosts::Any };
+        let services =
+            Services { urls: Vec::new(), token_url: None, allow_http: false, link_hosts: LinkHosts::Any };
         let matcher = Matcher::builder().all(proxy).no("inside.example").build();
         Clients { proxies: Arc::new(matcher), ..Clients::new(&services, CONNECT_TIMEOUT).unwrap() }
     }

@@ -20,6 +20,8 @@ use super::{Sent, TransportError, excerpt};
 pub struct Services {
     /// Their addresses.
     pub urls: Vec<Url>,
+    /// Where tokens come from, if elsewhere: this address alone is asked there, and no link leads to its neighbours.
+    pub token_url: Option<Url>,
     /// Whether plain http is allowed to another machine.
     pub allow_http: bool,
     /// The hosts that answers may link to, besides the services' own.
@@ -47,7 +49,8 @@ pub(super) enum Plain {
 
 impl Services {
     pub(super) fn plain(&self) -> Plain {
-        let here = self.urls.iter().any(|url| url.scheme() == "http" && is_loopback(url));
+        let here =
+            self.urls.iter().chain(&self.token_url).any(|url| url.scheme() == "http" && is_loopback(url));
         match (self.allow_http, here) {
             (true, _) => Plain::Anywhere,
             (false, true) => Plain::ThisMachine,
@@ -68,9 +71,11 @@ impl Links {
         Self { services: Arc::new(services.clone()), warned: Arc::default() }
     }
 
-    /// Whether the address is at the origin of a service.
+    /// Whether the address is at the origin of a service, or where its tokens come from.
     pub(super) fn is_service(&self, url: &Url) -> bool {
-        self.services.urls.iter().any(|service| service.origin() == url.origin())
+        let services = &self.services;
+        services.urls.iter().any(|service| service.origin() == url.origin())
+            || services.token_url.as_ref() == Some(url)
     }
 
     /// Fails for an address that a request must not go to, `signed` or not. Names of hosts are resolved and looked at when it
@@ -201,7 +206,7 @@ mod tests {
 
     fn links(service: &str, link_hosts: LinkHosts) -> Links {
         let urls = vec![service.parse().unwrap()];
-        Links::of(&Services { urls, allow_http: false, link_hosts })
+        Links::of(&Services { urls, token_url: None, allow_http: false, link_hosts })
     }
 
     async fn said(links: &Links, url: &str) -> String {
@@ -239,6 +244,25 @@ mod tests {
             assert!(said(&here, near).await.contains("neighbours"), "{near}: the service is elsewhere");
         }
         assert_eq!(said(&links("https://10.0.0.7/", LinkHosts::Any), "https://192.168.0.1/").await, "");
+    }
+
+    #[tokio::test]
+    async fn where_tokens_come_from_opens_no_way_to_its_neighbours() {
+        for token_url in ["https://10.0.0.7/token?a=b", "http://127.0.0.1:8080/token"] {
+            let services = Services {
+                urls: vec![AWAY.parse().unwrap()],
+                token_url: Some(token_url.parse().unwrap()),
+                allow_http: false,
+                link_hosts: LinkHosts::Any,
+            };
+            let links = Links::of(&services);
+            assert!(links.check(&token_url.parse().unwrap(), true).await.is_ok(), "{token_url}");
+            for near in
+                ["https://10.0.0.7/", "https://10.0.0.8/", "http://127.0.0.1:8080/", "https://127.0.0.1/"]
+            {
+                assert!(!said(&links, near).await.is_empty(), "{near} beside {token_url}");
+            }
+        }
     }
 
     #[tokio::test]

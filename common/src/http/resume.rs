@@ -198,8 +198,12 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let services =
-            Services { urls: vec![url.parse().unwrap()], allow_http: false, link_hosts: LinkHosts::Any };
+        let services = Services {
+            urls: vec![url.parse().unwrap()],
+            token_url: None,
+            allow_http: false,
+            link_hosts: LinkHosts::Any,
+        };
         let transport = Transport::new(&services, Duration::from_secs(5), Metrics::new()).unwrap();
         let operation = Operation::FetchOriginal;
         let first = transport.send_for_file(operation, transport.client().get(&url)).await.unwrap();

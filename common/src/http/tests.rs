@@ -21,8 +21,12 @@ async fn server(answer: &'static [u8]) -> String {
 
 fn transport_to(urls: &[&str], allow_http: bool, timeout: Duration) -> Transport {
     let urls = urls.iter().map(|url| url.parse().unwrap()).collect();
-    Transport::new(&Services { urls, allow_http, link_hosts: LinkHosts::Any }, timeout, Metrics::new())
-        .unwrap()
+    Transport::new(
+        &Services { urls, token_url: None, allow_http, link_hosts: LinkHosts::Any },
+        timeout,
+        Metrics::new(),
+    )
+    .unwrap()
 }
 
 fn transport(timeout: Duration) -> Transport {

@@ -129,8 +129,12 @@ impl Imatag {
             base_url.set_path(&format!("{}/", base_url.path()));
         }
         let token_url = settings.credential.token_url(&settings.profile).cloned();
-        let urls = std::iter::once(base_url.clone()).chain(token_url).collect();
-        let services = Services { urls, allow_http: settings.allow_http, link_hosts: LinkHosts::Any };
+        let services = Services {
+            urls: vec![base_url.clone()],
+            token_url,
+            allow_http: settings.allow_http,
+            link_hosts: LinkHosts::Any,
+        };
         let inner = Inner {
             base_url,
             transport: Transport::new(&services, settings.request_timeout, settings.metrics)?
