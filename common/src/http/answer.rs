@@ -68,6 +68,10 @@ pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response)
     if !is_whole {
         return Err(AnswerError::TooLarge(most));
     }
+    // It would go wherever the value goes that holds it: an id into messages, a name into reports.
+    if unsaid.repeats_credential(&String::from_utf8_lossy(&body)) {
+        return Err(AnswerError::Shape("it repeats the credential".to_owned()));
+    }
     from_json(&mut serde_json::Deserializer::from_slice(&body))
         .map_err(|said| AnswerError::Shape(unsaid.left_out(&said)))
 }

@@ -144,6 +144,45 @@ async fn what_an_answer_repeats_of_a_credential_or_a_signature_is_left_out() {
     }
 }
 
+async fn signed(url: &str, token: &str) -> reqwest::Response {
+    let transport = transport_to(&[url], false, Duration::from_secs(5));
+    transport.send(Operation::Asset, transport.client().get(url).bearer_auth(token)).await.unwrap()
+}
+
+/// A body of JSON or text, as an answer.
+fn answer_of(status: &str, body: &str) -> &'static [u8] {
+    let head = format!("content-type: application/json\r\ncontent-length: {}", body.len());
+    format!("HTTP/1.1 {status}\r\n{head}\r\n\r\n{body}").leak().as_bytes()
+}
+
+#[tokio::test]
+async fn what_a_cut_answer_repeats_of_a_credential_is_left_out_as_well() {
+    let token = "s3cr3t-token-of-thirty-characters";
+    for lost in 1..token.len() - 3 {
+        let before = " ".repeat(4096 - (token.len() - lost));
+        let url = server(answer_of("403 Forbidden", &format!("{before}{token}"))).await;
+        assert_eq!(read_text(signed(&url, token).await).await, "…", "{lost} characters lost");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_success_that_repeats_a_credential_anywhere_is_not_taken() {
+    let token = "s3cr3t/token-of-thirty-characters";
+    for body in [
+        format!(r#"{{"id": "m-{token}"}}"#),
+        format!(r#"{{"{token}": 1}}"#),
+        format!(r#"["{}"]"#, token.replace('/', r"\/")),
+    ] {
+        let url = server(answer_of("200 OK", &body)).await;
+        let read = read_json::<serde_json::Value>(Operation::Asset, signed(&url, token).await).await;
+        assert_eq!(read, Err(AnswerError::Shape("it repeats the credential".to_owned())), "{body}");
+        // The same to others, and a short one, which may be any word.
+        let url = server(answer_of("200 OK", &body)).await;
+        let read = read_json::<serde_json::Value>(Operation::Asset, signed(&url, "token").await).await;
+        assert!(read.is_ok(), "{body}");
+    }
+}
+
 #[tokio::test]
 async fn what_an_answer_repeats_of_the_path_of_a_link_is_left_out() {
     let answer =

@@ -9,35 +9,42 @@ use url::form_urlencoded::parse;
 
 /// A shorter value is no signature, and may be any word.
 const SHORTEST_SIGNATURE: usize = 16;
+/// A shorter beginning of a secret may be the beginning of any word.
+const SHORTEST_PIECE: usize = 4;
 
 /// The secrets of a request, kept with its answer.
 #[derive(Clone, Default)]
-pub(crate) struct Unsaid(Vec<String>);
+pub(crate) struct Unsaid {
+    secrets: Vec<String>,
+    /// How many of them, the first ones, are credentials.
+    credentials: usize,
+}
 
 impl Unsaid {
     /// The credential, the secret of a form, and for what is not signed by a credential the signature in its address,
     /// which may be part of its path.
     pub(super) fn of(request: &Request) -> Self {
         let header = request.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
+        let form = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+        let of_form =
+            parse(form).filter(|(key, _)| key == "client_secret").map(|(_, value)| value.into_owned());
         let mut secrets: Vec<_> = header.map(credentials).unwrap_or_default();
-        if secrets.is_empty() {
+        secrets.extend(of_form);
+        secrets.retain(|secret| !secret.is_empty());
+        let found = Self { credentials: secrets.len(), secrets };
+        if header.is_none() {
             let query = request.url().query().unwrap_or_default();
             let raw = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1));
             let raw = request.url().path().split('/').chain(raw).map(str::to_owned);
             let values = raw.chain(parse(query.as_bytes()).map(|(_, value)| value.into_owned()));
-            secrets = Self::default().and_signatures(values).0;
+            return found.and_signatures(values);
         }
-        let form = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
-        secrets.extend(
-            parse(form).filter(|(key, _)| key == "client_secret").map(|(_, value)| value.into_owned()),
-        );
-        secrets.retain(|secret| !secret.is_empty());
-        Self(secrets)
+        found
     }
 
     /// These values as well, where they are long enough for a signature.
     pub(crate) fn and_signatures(mut self, values: impl IntoIterator<Item = String>) -> Self {
-        self.0.extend(values.into_iter().filter(|value| value.len() >= SHORTEST_SIGNATURE));
+        self.secrets.extend(values.into_iter().filter(|value| value.len() >= SHORTEST_SIGNATURE));
         self
     }
 
@@ -50,10 +57,18 @@ impl Unsaid {
         response.extensions().get().cloned().unwrap_or_default()
     }
 
-    /// A text of the answer without them, as they are and as JSON and addresses escape them.
+    /// Whether a text of the answer holds a credential. A shorter one than a signature may be any word.
+    pub(super) fn repeats_credential(&self, text: &str) -> bool {
+        let credentials = self.secrets[..self.credentials].iter();
+        let mut long = credentials.filter(|secret| secret.len() >= SHORTEST_SIGNATURE);
+        long.any(|secret| text.contains(secret.as_str()) || text.contains(&secret.replace('/', r"\/")))
+    }
+
+    /// A text of the answer without them, as they are and as JSON and addresses escape them, nor the beginning of one where
+    /// the text was cut.
     pub(crate) fn left_out(&self, text: &str) -> String {
         let secrets: Vec<Vec<_>> =
-            self.0.iter().map(|secret| secret.chars().map(spellings).collect()).collect();
+            self.secrets.iter().map(|secret| secret.chars().map(spellings).collect()).collect();
         let (mut left, mut rest) = (String::with_capacity(text.len()), text);
         while let Some(c) = rest.chars().next() {
             let longest = secrets.iter().filter_map(|secret| length_at_start(rest, secret)).max();
@@ -83,9 +98,13 @@ fn spellings(c: char) -> [String; 4] {
     [c.to_string(), format!("\\{c}"), format!("\\u{:04x}", u32::from(c)), percent]
 }
 
-/// The bytes at the start of the text that spell the secret.
+/// The bytes at the start of the text that spell the secret, or as much of it as the text has room for.
 fn length_at_start(text: &str, secret: &[[String; 4]]) -> Option<usize> {
-    secret.iter().try_fold(0, |length, spellings| {
+    let spelled = secret.iter().enumerate().try_fold(0, |length, (known, spellings)| {
+        let rest = &text[length..];
+        if known >= SHORTEST_PIECE && spellings.iter().any(|spelling| begins_with(spelling, rest)) {
+            return Err(text.len());
+        }
         let is_there = |spelling: &&String| {
             let there = text.get(length..length + spelling.len());
             // Digits come in either case.
@@ -93,8 +112,13 @@ fn length_at_start(text: &str, secret: &[[String; 4]]) -> Option<usize> {
                 there == *spelling || (spelling.len() > 2 && there.eq_ignore_ascii_case(spelling))
             })
         };
-        spellings.iter().find(is_there).map(|spelling| length + spelling.len())
-    })
+        spellings.iter().find(is_there).map(|spelling| length + spelling.len()).ok_or(0)
+    });
+    spelled.map_or_else(|cut| (cut > 0).then_some(cut), Some)
+}
+
+fn begins_with(spelling: &str, start: &str) -> bool {
+    spelling.get(..start.len()).is_some_and(|there| there.eq_ignore_ascii_case(start))
 }
 
 #[cfg(test)]
@@ -117,5 +141,16 @@ mod tests {
             assert_eq!(unsaid.left_out(&format!("é {spelled} me")), "é … me", "{spelled}");
         }
         assert_eq!(unsaid.left_out("s3/cr\"t+é me"), "s3/cr\"t+é me");
+    }
+
+    #[test]
+    fn the_beginning_of_a_secret_where_a_text_was_cut_is_left_out() {
+        let unsaid = Unsaid::default().and_signatures(["s3/cr\"t+é=0123456789".to_owned()]);
+        for cut in ["s3/cr\"t+é=012345678", "s3/c", r"s3\/cr\", r"s3\u002fcr\u00", "s3%2Fcr%2"] {
+            assert_eq!(unsaid.left_out(&format!("no {cut}")), "no …", "{cut}");
+        }
+        for other in ["no s3/", "no s3/c more"] {
+            assert_eq!(unsaid.left_out(other), other);
+        }
     }
 }
