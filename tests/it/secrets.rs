@@ -13,6 +13,8 @@ use nix::sys::signal::Signal;
 use sandbox::faults::{Action, Faults, Moment, of_all_kinds};
 use sandbox::{SECRET_MARK, ViolationKind};
 use secrecy::ExposeSecret;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::harness::broker::{Broker, free_ports};
 use crate::harness::fleet::{Fleet, ended, signal};
@@ -28,7 +30,9 @@ fn everything() -> (&'static str, String) {
 const SECRET_NUMBER: &str = "7340261985531";
 
 fn assert_silent(what: &str, bytes: &[u8]) {
-    let found = [SECRET_MARK, SECRET_NUMBER]
+    // Libraries show bytes as a list of numbers.
+    let numbers = SECRET_MARK.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
+    let found = [SECRET_MARK, SECRET_NUMBER, &numbers]
         .iter()
         .find_map(|mark| bytes.windows(mark.len()).position(|window| window == mark.as_bytes()));
     let Some(at) = found else { return };
@@ -124,6 +128,47 @@ async fn a_fleet_under_faults_leaves_no_secret_in_logs_messages_metrics_or_state
     }
     assert_silent_files(&bench.path(""));
     assert_no_address(bench);
+}
+
+/// Frames of AMQP: what the broker greets with, and a refusal with these words.
+fn refusal_in(words: &str) -> [Vec<u8>; 2] {
+    let frame = |payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&[1, 0, 0], &length[..], payload, &[0xce]].concat()
+    };
+    let start = [&[0, 10, 0, 10, 0, 9, 0, 0, 0, 0][..], b"\0\0\0\x05PLAIN", b"\0\0\0\x05en_US"].concat();
+    let length = u8::try_from(words.len()).unwrap();
+    let close = [&[0, 10, 0, 50, 1, 0x93, length][..], words.as_bytes(), &[0, 10, 0, 11]].concat();
+    [frame(&start), frame(&close)]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_quotes_the_password_is_shown_without_it() {
+    let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
+    let password = format!("{SECRET_MARK}-of-the-broker");
+    let [start, close] = refusal_in(&format!("no {password}"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("amqp://me:{password}@{}/%2f", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let (start, close) = (start.clone(), close.clone());
+            tokio::spawn(async move {
+                for answer in [start, close] {
+                    let _ = connection.read(&mut [0; 4096]).await;
+                    let _ = connection.write_all(&answer).await;
+                }
+                // Until the other side has read it.
+                let _ = connection.read(&mut [0; 4096]).await;
+            });
+        }
+    });
+    let variables = [everything(), ("CONNECTOR_BROKER__URL", url)];
+    for command in ["status", "doctor"] {
+        let ran = bench.run_with(&[command], &variables).await;
+        assert_silent_run(command, ran.assert_code(4));
+        assert!(format!("{}{}", ran.out, ran.talk).contains("the broker refuses: no …"), "{ran:#?}");
+    }
 }
 
 /// What was asked for by hand on top is no concern here.

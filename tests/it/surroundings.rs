@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use common::state::State;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio_rustls::TlsAcceptor;
@@ -110,16 +111,81 @@ async fn this_machine_is_behind_no_proxy_and_an_error_of_a_proxy_names_it_withou
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_is_not_trusted_is_named_with_the_way_to_trust_it() {
-    let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
-    bench.set_request_timeout(15);
-    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+/// A server with a certificate for these names, which `ca.pem` trusts.
+fn certified(bench: &Bench, names: Vec<String>) -> ServerConfig {
+    let certified = rcgen::generate_simple_self_signed(names).unwrap();
     std::fs::write(bench.path("ca.pem"), certified.cert.pem()).unwrap();
     let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
     let tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let tls = tls.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-    let tls = tls.with_single_cert(vec![certified.cert.der().clone()], key).unwrap();
+    tls.with_single_cert(vec![certified.cert.der().clone()], key).unwrap()
+}
+
+/// Whether a request's head is among these frames of HTTP/2.
+fn is_asked(mut frames: &[u8]) -> bool {
+    frames = frames.get(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()..).unwrap_or_default();
+    while let [high, middle, low, kind, ..] = *frames {
+        if kind == 1 {
+            return true;
+        }
+        let length = u32::from_be_bytes([0, high, middle, low]) as usize;
+        frames = frames.get(9 + length..).unwrap_or_default();
+    }
+    false
+}
+
+/// Runs `doctor` on a portal with this certificate that answers a request by HTTP/2 with this frame.
+async fn said_of(bench: &Bench, tls: ServerConfig, answer: Vec<u8>) -> String {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let domain = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let server = tokio::spawn(async move {
+        let mut asking = Vec::new();
+        loop {
+            let (connection, _) = listener.accept().await.unwrap();
+            let Ok(mut connection) = acceptor.accept(connection).await else { continue };
+            let mut asked = Vec::new();
+            connection.write_all(&SETTINGS).await.unwrap();
+            while !is_asked(&asked) && connection.read_buf(&mut asked).await.is_ok_and(|bytes| bytes > 0) {}
+            connection.write_all(&answer).await.unwrap();
+            asking.push(connection);
+        }
+    });
+    let trusted = bench.path("ca.pem").display().to_string();
+    let variables = [("CONNECTOR_BYNDER__DOMAIN", domain.as_str()), ("SSL_CERT_FILE", trusted.as_str())];
+    let ran = run_in(bench, &["doctor"], &variables).await;
+    server.abort();
+    format!("{}{}", ran.assert_code(5).out, ran.talk)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_peer_writes_into_a_certificate_or_says_at_parting_is_cut_and_shows_no_credential() {
+    const LONGEST_LINE: usize = 800;
+    let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
+    bench.set_request_timeout(15);
+    let names = (0..200).map(|number| format!("{}.n{number}.example", "a".repeat(60))).collect();
+    let said = said_of(&bench, certified(&bench, names), Vec::new()).await;
+    assert!(said.contains("the server's certificate is for another name"), "{said}");
+    assert!(said.lines().all(|line| line.len() < LONGEST_LINE), "{said}");
+    // GOAWAY with words of the server's own, before it looked at any request.
+    let token = bench.sandbox.announcement().token;
+    let words = format!("no {token} {}", "x".repeat(10_000));
+    let length = u32::try_from(words.len() + 8).unwrap().to_be_bytes();
+    let parting = [&length[1..], &[7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11], words.as_bytes()].concat();
+    let mut tls = certified(&bench, vec!["localhost".to_owned()]);
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let said = said_of(&bench, tls, parting).await;
+    assert!(said.contains("excessive load"), "{said}");
+    assert!(!said.contains(&token), "{said}");
+    assert!(said.lines().all(|line| line.len() < LONGEST_LINE), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_trusted_is_named_with_the_way_to_trust_it() {
+    let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
+    bench.set_request_timeout(15);
+    let tls = certified(&bench, vec!["localhost".to_owned()]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let domain = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let acceptor = TlsAcceptor::from(Arc::new(tls));

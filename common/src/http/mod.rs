@@ -234,7 +234,7 @@ impl TransportError {
     /// Tells by the kind of error whether the server may have seen the request.
     pub fn from_reqwest(error: &reqwest::Error) -> Self {
         let sent = if error.is_connect() || error.is_builder() { Sent::No } else { Sent::Maybe };
-        let reason = innermost(error);
+        let reason = excerpt(without_parting_words(&innermost(error)));
         let reason = match certificate::advice(error) {
             Some(advice) => format!("{reason}: {advice}"),
             None => reason,
@@ -253,6 +253,11 @@ impl TransportError {
 
 fn built(request: RequestBuilder) -> Result<Request, TransportError> {
     request.build().map_err(|error| TransportError::from_reqwest(&error))
+}
+
+/// The text without what an HTTP/2 peer said last, which its error quotes: as much as it likes, and what was sent to it.
+fn without_parting_words(text: &str) -> &str {
+    text.split(" (b\"").next().unwrap_or_default()
 }
 
 /// The text of the error at the bottom, which alone says what happened ("connection refused", "unexpected EOF").

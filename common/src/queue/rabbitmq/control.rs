@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::super::QueueError;
 use super::RabbitQueue;
-use super::link::{ANSWER, answered};
+use super::link::{ANSWER, answered, said};
 use super::message::{properties, small};
 use super::publisher::Message;
 use super::topology::Topology;
@@ -99,7 +99,7 @@ impl RabbitQueue {
                 tokio::select! {
                     message = incoming.next() => match message {
                         Some(Ok(message)) => self.hear(budget, message.routing_key == group, &message.data),
-                        Some(Err(error)) => return Err(QueueError::Unavailable(error.to_string())),
+                        Some(Err(error)) => return Err(QueueError::Unavailable(said(&error))),
                         None => return Err(QueueError::Unavailable("the announcements ended".to_owned())),
                     },
                     () = budget.urgent(), if Instant::now() >= soonest => break,

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use super::super::{Guard, Lease, QueueError};
 use super::channels::{Channels, discard};
 use super::contact::Contact;
-use super::link::{ANSWER, Link, Live};
+use super::link::{ANSWER, Link, Live, said};
 use super::topology::Topology;
 use crate::asset::AssetId;
 use crate::fault::{self, guard_stands};
@@ -135,7 +135,7 @@ async fn declare_exclusively(channel: &Channel, name: ShortString) -> Result<boo
         Ok(Ok(_)) => Ok(true),
         Ok(Err(error)) => match error.kind() {
             ErrorKind::ProtocolError(refusal) if refusal.get_id() == LOCKED => Ok(false),
-            _ => Err(QueueError::Unavailable(format!("cannot take a lease: {error}"))),
+            _ => Err(QueueError::Unavailable(format!("cannot take a lease: {}", said(&error)))),
         },
         Err(_) => Err(QueueError::Unavailable("the broker did not answer".to_owned())),
     }

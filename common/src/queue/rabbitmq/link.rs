@@ -17,6 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::super::QueueError;
 use super::tie::compare_portal;
 use super::topology::Topology;
+use crate::http::{Unsaid, excerpt};
 
 /// How long opening a connection, and any answer of the broker's, may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
@@ -80,6 +81,15 @@ impl Trouble {
     fn reason(&self) -> &str {
         match self {
             Self::Refused(reason) | Self::Misconfigured(reason) | Self::Unreachable(reason) => reason,
+        }
+    }
+
+    /// The same without the password, which the broker may quote.
+    fn without(self, unsaid: &Unsaid) -> Self {
+        match self {
+            Self::Refused(reason) => Self::Refused(unsaid.left_out(&reason)),
+            Self::Misconfigured(reason) => Self::Misconfigured(unsaid.left_out(&reason)),
+            Self::Unreachable(reason) => Self::Unreachable(unsaid.left_out(&reason)),
         }
     }
 }
@@ -154,7 +164,9 @@ impl Link {
 /// Bounds a request to the broker; an answer that does not come counts as an outage.
 pub(super) async fn answered<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {
     match tokio::time::timeout(ANSWER, request).await {
-        Ok(answer) => answer.map_err(|error| QueueError::Unavailable(format!("the broker: {error}"))),
+        Ok(answer) => {
+            answer.map_err(|error| QueueError::Unavailable(format!("the broker: {}", said(&error))))
+        }
         Err(_) => {
             Err(QueueError::Unavailable(format!("the broker did not answer for {} s", ANSWER.as_secs())))
         }
@@ -212,7 +224,7 @@ async fn live(connection: Connection, state: &watch::Sender<State>) -> String {
                 }
                 // A channel that the broker closes is told here too; it concerns whoever uses it, not the connection.
                 Some(Event::Error(error)) if error.is_amqp_soft_error() => {}
-                Some(Event::Error(error)) => break error.to_string(),
+                Some(Event::Error(error)) => break said(&error),
                 Some(_) => {}
                 None => break "closed".to_owned(),
             },
@@ -255,11 +267,12 @@ pub(super) async fn open(target: &Target, purpose: &'static str) -> Result<Conne
     let name = format!("{} {purpose} {}", target.program, std::process::id());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let tls = OwnedTLSConfig { identity: None, cert_chain: target.authority.clone() };
-    in_time(async {
+    let unsaid = Unsaid::default().and_signatures([uri.authority.userinfo.password.clone()]);
+    let opened = in_time(async {
         let runtime = lapin::runtime::default_runtime()?;
         Connection::connect_uri_with_config(uri, properties, tls, runtime).await
-    })
-    .await
+    });
+    opened.await.map_err(|trouble| trouble.without(&unsaid))
 }
 
 pub(super) async fn in_time<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, Trouble> {
@@ -275,8 +288,13 @@ const NOT_ALLOWED: [u16; 2] = [403, 530];
 /// `PRECONDITION_FAILED`: a queue of that name with other arguments.
 const OTHERWISE_DECLARED: u16 = 406;
 
+/// What an error says, cut: an error of TLS lists every name of the broker's certificate.
+pub(super) fn said(error: &lapin::Error) -> String {
+    excerpt(&error.to_string())
+}
+
 pub(super) fn trouble(error: &lapin::Error) -> Trouble {
-    let reason = error.to_string();
+    let reason = said(error);
     match error.kind() {
         ErrorKind::ProtocolError(refusal) if NOT_ALLOWED.contains(&refusal.get_id()) => {
             Trouble::Refused(format!(

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::super::QueueError;
 use super::channels::{Channels, discard};
-use super::link::{ANSWER, Link};
+use super::link::{ANSWER, Link, said};
 
 /// How long a message waits while the broker takes none.
 const BLOCKED_PATIENCE: Duration = Duration::from_mins(5);
@@ -115,7 +115,10 @@ async fn send(channel: &Channel, message: &Message) -> Result<(), QueueError> {
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let (exchange, key) = (message.exchange.clone(), message.key.clone());
     let unknown = |error: lapin::Error| {
-        QueueError::UnknownOutcome(format!("whether the broker took a message is not known: {error}"))
+        QueueError::UnknownOutcome(format!(
+            "whether the broker took a message is not known: {}",
+            said(&error)
+        ))
     };
     let confirm = channel
         .basic_publish(exchange, key, options, &message.body, message.properties.clone())

@@ -52,14 +52,22 @@ pub fn log_format() -> LogFormat {
     FORMAT.get().copied().unwrap_or_default()
 }
 
+/// Libraries that log what a peer sent, at any length, and what is sent to it: the broker's password is in a frame. What fails
+/// in them is an error of this program's, which is logged as such.
+const UNHEARD: [&str; 3] = ["lapin", "amq_protocol", "rustls_platform_verifier"];
+
+fn is_heard(metadata: &Metadata<'_>) -> bool {
+    !UNHEARD.iter().any(|library| metadata.target().starts_with(library))
+}
+
 /// Starts logging, and shows panics in the same format. A second call changes nothing.
 pub fn init(format: LogFormat, verbosity: Verbosity) {
     let format = *FORMAT.get_or_init(|| format);
     install_hook();
     let default = match verbosity {
         Verbosity::Silent => "off",
-        Verbosity::Trouble => "warn,lapin=off",
-        Verbosity::Work => "warn,lapin=off,common=info,producer=info,worker=info,connector=info",
+        Verbosity::Trouble => "warn",
+        Verbosity::Work => "warn,common=info,producer=info,worker=info,connector=info",
     };
     let wanted = std::env::var(VARIABLE).ok();
     let filter = wanted.as_deref().map(str::parse::<EnvFilter>).transpose();
@@ -68,6 +76,7 @@ pub fn init(format: LogFormat, verbosity: Verbosity) {
         output::warning(&format!("{VARIABLE}: {error}; {example}; it is left out of account"));
     }
     let filter = filter.ok().flatten().unwrap_or_else(|| EnvFilter::new(default));
+    let filter = filter.and(filter_fn(is_heard));
     // A logger that is there already, as in tests, is as good.
     let _ = match format {
         LogFormat::Text => {
