@@ -41,8 +41,9 @@ fn show(common: &Common) -> Result<(), Failure> {
     let loaded = arguments::load(common, None)?;
     // What is no address may hold a secret.
     loaded.config.imatag.wire()?;
-    let values =
+    let mut values =
         serde_json::to_value(&loaded.config).map_err(|error| Failure::Unexpected(error.to_string()))?;
+    hide_queries(&mut values);
     if common.json {
         output::json(&values);
         return Ok(());
@@ -61,6 +62,20 @@ fn show(common: &Common) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The query of an address, where one is allowed, may hold a key.
+fn hide_queries(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(hide_queries),
+        serde_json::Value::Array(values) => values.iter_mut().for_each(hide_queries),
+        serde_json::Value::String(text) => {
+            if let Some((address, _)) = text.split_once('?').filter(|(address, _)| address.contains("://")) {
+                *text = format!("{address}?…");
+            }
+        }
+        _ => {}
+    }
+}
+
 fn leaves(value: &serde_json::Value, prefix: &str, lines: &mut Vec<(String, String)>) {
     match value {
         serde_json::Value::Object(fields) => {
@@ -71,5 +86,24 @@ fn leaves(value: &serde_json::Value, prefix: &str, lines: &mut Vec<(String, Stri
         }
         serde_json::Value::Null => {}
         other => lines.push((prefix.to_owned(), other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_of_an_address_is_not_shown() {
+        let mut values = json!({
+            "imatag": {"oauth": {"token_url": "https://a.example/t?code=s3cr3t"}, "base_url": "https://a.example/"},
+            "filters": {"names": ["*_v?.jpg"]}, "list": ["http://127.0.0.1/t?s3cr3t"]
+        });
+        hide_queries(&mut values);
+        let shown = json!({
+            "imatag": {"oauth": {"token_url": "https://a.example/t?…"}, "base_url": "https://a.example/"},
+            "filters": {"names": ["*_v?.jpg"]}, "list": ["http://127.0.0.1/t?…"]
+        });
+        assert_eq!(values, shown);
     }
 }
