@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
+use super::frames;
+
 /// What fuzzers of libjpeg-turbo allow; cameras and programs write a dozen.
 const MOST_SCANS: usize = 500;
 
@@ -15,6 +17,11 @@ const MOST_ATTRIBUTES: usize = 1000;
 /// A block of EXIF fits into a segment of JPEG; one with all tags has some hundred entries.
 const LONGEST_EXIF: usize = 64 << 10;
 const MOST_ENTRIES: usize = 2000;
+
+/// Strips or tiles of a TIFF; a value takes 32 bytes at first. The tags from this on are no part of the picture's description,
+/// and read within limits.
+const MOST_VALUES: u64 = 1 << 20;
+const FIRST_OTHER_TAG: u64 = 700;
 
 /// EXIF's tags that point to a further directory.
 const POINTERS: [u32; 3] = [0x8769, 0x8825, 0xA005];
@@ -100,6 +107,31 @@ pub(super) fn has_small_metadata(file: &mut (impl Read + Seek), most: u64) -> io
         file.seek_relative(i64::try_from(length.next_multiple_of(2)).unwrap_or(i64::MAX))?;
     }
     file.rewind()?;
+    Ok(true)
+}
+
+/// Whether what describes the first picture of a TIFF has few enough values: its decoder makes room for all that are
+/// claimed, before any limit can be set.
+pub(super) fn has_small_tags(file: &mut (impl Read + Seek)) -> io::Result<bool> {
+    file.rewind()?;
+    let mut start = [0; 4];
+    file.read_exact(&mut start)?;
+    let is_little = start[0] == b'I';
+    let (wide, count) = if start[2..].contains(&43) { (8, 8) } else { (4, 2) };
+    if wide == 8 {
+        file.seek_relative(4)?;
+    }
+    let first = frames::number(file, wide, is_little)?;
+    file.seek(SeekFrom::Start(first))?;
+    for _ in 0..frames::number(file, count, is_little)? {
+        let tag = frames::number(file, 2, is_little)?;
+        file.seek_relative(2)?;
+        let values = frames::number(file, wide, is_little)?;
+        file.seek_relative(if wide == 8 { 8 } else { 4 })?;
+        if tag < FIRST_OTHER_TAG && values > MOST_VALUES {
+            return Ok(false);
+        }
+    }
     Ok(true)
 }
 
@@ -231,6 +263,17 @@ mod tests {
         let jpeg = b"\xFF\xD8\xFF\xC2\0\x0B\x08\x40\0\x40\0\x01\x01\x11\0\xFF\xD9";
         let reason = undecodable(tiff(16, 16, 16, 7, jpeg));
         assert_eq!(reason, "a strip or tile holds a JPEG of another size");
+    }
+
+    #[test]
+    fn a_tag_that_describes_a_tiff_has_not_more_values_than_it_may_have_strips() {
+        let with = |values: u32| {
+            let mut file = tiff(16, 16, 16, 1, &[0; 256]);
+            let tag = file.windows(8).position(|at| at == [0x06, 1, 4, 0, 1, 0, 0, 0]).unwrap();
+            file[tag + 4..tag + 8].copy_from_slice(&values.to_le_bytes());
+            has_small_tags(&mut Cursor::new(&file)).unwrap()
+        };
+        assert_eq!([1, 1 << 20, (1 << 20) + 1, u32::MAX].map(with), [true, true, false, false]);
     }
 
     #[test]

@@ -120,35 +120,36 @@ impl<S: Source> Count<&mut S> {
             self.skip(4)?;
         }
         loop {
-            let at = self.number(wide, is_little)?;
+            let at = number(self.file, wide, is_little)?;
             if at == 0 {
                 return Ok(());
             }
             self.step()?;
             self.file.seek(SeekFrom::Start(at))?;
             let mut is_page = true;
-            for _ in 0..self.number(count, is_little)? {
+            for _ in 0..number(self.file, count, is_little)? {
                 self.step()?;
-                let tag = self.number(2, is_little)?;
+                let tag = number(self.file, 2, is_little)?;
                 self.skip(2 + wide)?;
-                let value = self.number(wide, is_little)?;
+                let value = number(self.file, wide, is_little)?;
                 is_page &= tag != NEW_SUBFILE_TYPE || value & NO_PAGE == 0;
             }
             *found += u64::from(is_page);
         }
     }
+}
 
-    fn number(&mut self, bytes: u64, is_little: bool) -> io::Result<u64> {
-        let mut number = Vec::new();
-        (&mut *self.file).take(bytes).read_to_end(&mut number)?;
-        if (number.len() as u64) < bytes {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if is_little {
-            number.reverse();
-        }
-        Ok(number.into_iter().fold(0, |sum, byte| sum << 8 | u64::from(byte)))
+/// An unsigned number of so many bytes.
+pub(super) fn number(file: &mut impl Read, bytes: u64, is_little: bool) -> io::Result<u64> {
+    let mut number = Vec::new();
+    file.take(bytes).read_to_end(&mut number)?;
+    if (number.len() as u64) < bytes {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
+    if is_little {
+        number.reverse();
+    }
+    Ok(number.into_iter().fold(0, |sum, byte| sum << 8 | u64::from(byte)))
 }
 
 /// Bytes of the palette that a block's flags announce.

@@ -34,6 +34,11 @@ const SEPARATE: u16 = 2;
 
 pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, String> {
     let frames = frames::of_tiff(&mut file);
+    // A directory that breaks off is the decoder's to refuse.
+    if !bounds::has_small_tags(&mut file).unwrap_or(true) {
+        return Err("a tag of it has more than a million values".to_owned());
+    }
+    file.rewind().map_err(|error| error.to_string())?;
     let most = usize::try_from(MOST_DECODED).unwrap_or(usize::MAX);
     let mut limits = Limits::default();
     limits.decoding_buffer_size = most;
