@@ -127,7 +127,7 @@ pub(super) fn unavailable(operation: &str, error: TransportError) -> BynderError
 }
 
 /// An answer that is no success, told apart by its status alone: bodies are text, JSON or web pages.
-fn refusal(operation: &str, status: StatusCode, text: &str, right: Right) -> BynderError {
+pub(super) fn refusal(operation: &str, status: StatusCode, text: &str, right: Right) -> BynderError {
     let operation = operation.to_owned();
     let message = serde_json::from_str::<ErrorBody>(text)
         .ok()

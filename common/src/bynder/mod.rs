@@ -6,6 +6,7 @@
 
 mod account;
 mod ahead;
+pub mod answers;
 mod asset;
 mod call;
 mod credential;

@@ -110,7 +110,7 @@ impl Bynder {
     }
 }
 
-fn read(value: Value) -> Result<Template, String> {
+pub(super) fn read(value: Value) -> Result<Template, String> {
     let row: Row = from_json(value.clone())?;
     let rest: Rest = from_json(value)?;
     let detail = row.into_detail().map_err(|error| error.to_string())?;

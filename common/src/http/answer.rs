@@ -90,9 +90,18 @@ pub async fn read_text(response: Response) -> String {
 pub async fn read_text_without(response: Response, values: impl IntoIterator<Item = String>) -> String {
     let unsaid = Unsaid::in_answer(&response).and_signatures(values);
     match read_bounded(response, MOST_TEXT_BYTES).await {
-        Ok(Bounded { body, .. }) => excerpt(&unsaid.left_out(&String::from_utf8_lossy(&body))),
+        Ok(Bounded { body, .. }) => text_without(&body, &unsaid),
         Err(error) => format!("(body unreadable: {error})"),
     }
+}
+
+/// What is shown of the start of an answer.
+pub(crate) fn text_of(body: &[u8]) -> String {
+    text_without(&body[..body.len().min(MOST_TEXT_BYTES)], &Unsaid::default())
+}
+
+fn text_without(body: &[u8], unsaid: &Unsaid) -> String {
+    excerpt(&unsaid.left_out(&String::from_utf8_lossy(body)))
 }
 
 /// One line of at most 200 characters, free of control characters.

@@ -31,6 +31,7 @@ use url::Url;
 
 pub(crate) use client::{is_loopback, local_client};
 
+pub(crate) use answer::text_of;
 pub use answer::{AnswerError, excerpt, quoted, read_json, read_text, read_text_without};
 pub use link::Link;
 pub use links::{LinkHosts, Services};

@@ -1,0 +1,66 @@
+//! Every law holds for its seeds and for every input that was ever found to break it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
+
+mod seeds;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use laws::LAWS;
+use nix::sys::resource::{Resource, setrlimit};
+
+/// What a reader of ordinary files has (`media::reader`), and a program.
+const ADDRESS_SPACE: u64 = (192 + 128) << 20;
+
+/// Seconds of a processor for all inputs together: the deadline of one reading.
+const PROCESSOR: u64 = 60;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn found(target: &str) -> Vec<Vec<u8>> {
+    let Ok(folder) = std::fs::read_dir(folder("tests/found").join(target)) else { return Vec::new() };
+    folder.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+}
+
+/// The limits are the process's own, so that whatever exceeds them ends it.
+#[test]
+fn every_law_holds_within_the_limits_of_a_reader() {
+    let seeds: Vec<_> = LAWS.iter().map(|(target, law)| (law, seeds::of(target))).collect();
+    setrlimit(Resource::RLIMIT_AS, ADDRESS_SPACE, ADDRESS_SPACE).unwrap();
+    setrlimit(Resource::RLIMIT_CPU, PROCESSOR, PROCESSOR).unwrap();
+    for (law, seeds) in seeds {
+        let taken = seeds.iter().filter(|seed| law(seed)).count();
+        assert!(taken > 0 && taken + 1 >= seeds.len(), "{taken} of {} seeds are worth mutation", seeds.len());
+    }
+    for (target, law) in LAWS {
+        for input in found(target) {
+            law(&input);
+        }
+    }
+}
+
+#[test]
+fn the_fuzzer_has_a_target_and_a_planted_bug_for_each_law_and_no_other() {
+    let names = |folder: PathBuf| -> BTreeSet<String> {
+        let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+        files.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+    };
+    let laws: BTreeSet<_> = LAWS.iter().map(|(target, _)| (*target).to_owned()).collect();
+    let manifest: toml::Table =
+        std::fs::read_to_string(folder("../../fuzz/Cargo.toml")).unwrap().parse().unwrap();
+    let built =
+        manifest["bin"].as_array().unwrap().iter().map(|bin| bin["name"].as_str().unwrap().to_owned());
+    assert_eq!(built.collect::<BTreeSet<_>>(), laws);
+    for law in &laws {
+        let target =
+            std::fs::read_to_string(folder("../../fuzz/fuzz_targets").join(format!("{law}.rs"))).unwrap();
+        assert!(
+            target.contains(&format!("fuzz_target!(|data: &[u8]| -> Corpus {{ if laws::{law}(data) ")),
+            "{target}"
+        );
+    }
+    assert_eq!(names(folder("../../fuzz/planted")), laws);
+}
