@@ -59,5 +59,6 @@ pub use checks::Checks;
 pub use common::check::{Check, Obstacle};
 pub use common::content::{Behind, Content, Credit, Film, Picture, Profile, Thumbnail, View};
 pub use common::hash::{ContentHash, FileFacts};
+pub use compare::{Likeness, likeness};
 pub use read::{Reading, read};
 pub use result::{BadResult, Difference, Unchecked, check_result};

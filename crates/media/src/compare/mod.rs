@@ -8,6 +8,7 @@ mod similarity;
 #[cfg(test)]
 mod tests;
 
+pub use similarity::{Likeness, likeness};
 #[cfg(test)]
 pub(crate) use similarity::{of_details, similarity};
 

@@ -3,11 +3,12 @@
 use common::check::Obstacle;
 use common::content::{Picture, Profile, View};
 
-use super::similarity::{of_details, similarity};
+use super::similarity::{Likeness, likeness};
 use super::{Finding, same};
 
-/// How alike details have to be; docs/checks.md has what was measured.
-const LEAST_ALIKE: f64 = 0.9;
+/// How alike details have to be, and how near the means of each colour; docs/checks.md has what was measured.
+const LEAST_ALIKE: f64 = 0.95;
+const MOST_SHIFT: f64 = 6.0;
 
 pub(super) fn orientation(original: &Picture, result: &Picture) -> Finding {
     let meant = |number: u32| if (1..=8).contains(&number) { number } else { 1 };
@@ -124,13 +125,16 @@ fn shown(original: &Picture, result: &Picture, least: f64) -> Finding {
         }
         Some(View::Undecodable(reason)) => differs(format!("cannot be decoded: {reason}")),
         Some(View::Thumbnail(ours)) => {
-            let found = similarity(theirs, ours);
-            let details = of_details(theirs, ours);
+            let Likeness { similarity: found, details, shift } = likeness(theirs, ours);
             if found < least {
                 differs(format!("one of {found:.3}"))
             } else if details < LEAST_ALIKE {
                 differs(format!(
                     "one of {found:.3}, but its details have {details:.3} of at least {LEAST_ALIKE}"
+                ))
+            } else if shift > MOST_SHIFT {
+                differs(format!(
+                    "one of {found:.3}, but a colour is {shift:.0} of 255 steps lighter or darker"
                 ))
             } else {
                 Finding::Same

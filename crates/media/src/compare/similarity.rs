@@ -6,8 +6,40 @@ use common::content::Thumbnail;
 /// authors (Wang et al., 2004), since in a small flat picture the watermark is all there is.
 const CALM: f64 = (0.1 * 255.0) * (0.1 * 255.0);
 
-/// Differences of the square of one and a half steps in each cell make no detail.
-const FEW_DETAILS: f64 = 2.25 * Thumbnail::DETAILS as f64;
+/// A difference of one step makes no detail: a watermark of blocks as large as the cells changes half of a step in each,
+/// which in a soft photograph is as much as there is.
+const UNSEEN_STEPS: f64 = 1.0;
+
+/// Squares of differences, in steps: so few are no other picture where there are hardly any details.
+const FEW_DETAILS: f64 = 0.25 * Thumbnail::DETAILS as f64;
+
+/// How alike two pictures are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Likeness {
+    /// Of colours and large shapes, from about 0 to 1.
+    pub similarity: f64,
+    /// Of details; 1 where either has none.
+    pub details: f64,
+    /// By how much the mean of a colour is lighter or darker, of 255; of the one that differs most.
+    pub shift: f64,
+}
+
+/// How alike the pictures are of which these thumbnails were made.
+pub fn likeness(left: &Thumbnail, right: &Thumbnail) -> Likeness {
+    Likeness {
+        similarity: similarity(left, right),
+        details: of_details(left, right),
+        shift: shift(left, right),
+    }
+}
+
+/// The index above sees little of a colour cast, which changes no shape.
+fn shift(left: &Thumbnail, right: &Thumbnail) -> f64 {
+    let mean = |thumbnail: &Thumbnail, colour| {
+        thumbnail.channel(colour).map(f64::from).sum::<f64>() / Thumbnail::CELLS as f64
+    };
+    (0..3).map(|colour| (mean(left, colour) - mean(right, colour)).abs()).fold(0.0, f64::max)
+}
 
 /// The structural similarity of two thumbnails, that of the colour which differs most, on white or on black: 1 for the same picture,
 /// about 0 for pictures that have nothing in common.
@@ -21,16 +53,16 @@ pub(crate) fn similarity(left: &Thumbnail, right: &Thumbnail) -> f64 {
 }
 
 /// How alike the details of two thumbnails are, where both have them: of what is the same 1, of what has nothing in common
-/// 0 where there are many, as in text, and 1 where there are none.
+/// 0 or less where there are many, as in text, and 1 where there are none.
 pub(crate) fn of_details(left: &Thumbnail, right: &Thumbnail) -> f64 {
     let (Some(left), Some(right)) = (left.details(), right.details()) else { return 1.0 };
-    let (mut both, mut squares) = (FEW_DETAILS, FEW_DETAILS);
+    let (mut differing, mut squares) = (0.0, FEW_DETAILS);
     for (left, right) in left.iter().zip(right) {
         let (left, right) = (f64::from(*left) - 8.0, f64::from(*right) - 8.0);
-        both += 2.0 * left * right;
+        differing += ((left - right).abs() - UNSEEN_STEPS).max(0.0).powi(2);
         squares += left * left + right * right;
     }
-    both / squares
+    1.0 - differing / squares
 }
 
 fn of_channel<I: Iterator<Item = (u8, u8)>>(values: &dyn Fn() -> I) -> f64 {

@@ -43,3 +43,15 @@ fn a_picture_keeps_its_colour_model() {
     TiffEncoder::new(&mut inks).unwrap().write_image::<colortype::CMYK8>(40, 30, &pixels).unwrap();
     assert_eq!(verdict(inks.get_ref(), &file(&coloured, ImageFormat::Tiff)).0, [Check::IccProfile]);
 }
+
+#[test]
+fn a_colour_cast_is_found_and_a_faint_change_of_all_pixels_is_not() {
+    let with_red = |change: fn(u8) -> u8| {
+        let mut picture = painting(320, 240);
+        picture.pixels_mut().for_each(|pixel| pixel.0[0] = change(pixel.0[0]));
+        png(&picture.into())
+    };
+    let original = with_red(|red| red);
+    assert!(accepted(&original, &with_red(|red| red.saturating_add(3))));
+    assert_eq!(verdict(&original, &with_red(|red| red - red / 10)).0, [Check::SamePicture]);
+}

@@ -5,7 +5,7 @@ use common::content::Thumbnail;
 const CELLS: usize = Thumbnail::CELLS;
 
 /// Pictures with a shorter side have no details: there, a watermark would be one.
-const LEAST_DETAILED: u32 = 384;
+const LEAST_DETAILED: u32 = 96;
 
 /// How much lighter or darker one step of a detail is.
 const STEP: i64 = 4;
