@@ -139,17 +139,15 @@ impl<S: Source> Count<&mut S> {
     }
 }
 
-/// An unsigned number of so many bytes.
+/// An unsigned number of so many bytes, eight at most.
 pub(super) fn number(file: &mut impl Read, bytes: u64, is_little: bool) -> io::Result<u64> {
-    let mut number = Vec::new();
-    file.take(bytes).read_to_end(&mut number)?;
-    if (number.len() as u64) < bytes {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
+    let mut space = [0; 8];
+    let number = &mut space[..usize::try_from(bytes).unwrap_or(8).min(8)];
+    file.read_exact(number)?;
     if is_little {
         number.reverse();
     }
-    Ok(number.into_iter().fold(0, |sum, byte| sum << 8 | u64::from(byte)))
+    Ok(number.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
 }
 
 /// Bytes of the palette that a block's flags announce.
