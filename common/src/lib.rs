@@ -40,3 +40,4 @@ pub mod spool;
 pub mod state;
 pub mod telemetry;
 pub mod wiring;
+pub mod written;

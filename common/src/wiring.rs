@@ -16,6 +16,7 @@ use crate::queue::rabbitmq;
 use crate::quiet_hours;
 use crate::spool::Spool;
 use crate::telemetry::Metrics;
+use crate::written;
 
 /// Where the configuration is looked for if nobody says.
 pub const DEFAULT_FILE: &str = "connector.toml";
@@ -91,7 +92,7 @@ pub fn broker(config: &Config, program: &str) -> Result<rabbitmq::Settings, Fail
                 .to_owned(),
         ));
     };
-    let authority = broker.ca_file.as_ref().map(std::fs::read_to_string).transpose();
+    let authority = broker.ca_file.as_deref().map(written::read_to_string).transpose();
     let authority = authority
         .map_err(|error| Failure::Configuration(format!("broker.ca_file: cannot read it: {error}")))?;
     let settings = rabbitmq::Settings {

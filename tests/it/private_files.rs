@@ -9,7 +9,7 @@ use sandbox::faults::{Action, Moment};
 use sandbox::media::{Defect, Format};
 
 use crate::harness::scene::every;
-use crate::harness::{Bench, Ran, quick};
+use crate::harness::{Bench, PROGRAM, Ran, quick, until};
 
 /// The folder and everything below it.
 fn all(path: PathBuf) -> Vec<PathBuf> {
@@ -51,6 +51,22 @@ async fn what_the_program_writes_is_readable_by_its_user_alone() {
         assert!(all(bench.path(name)).len() >= files, "{name}: {:?}", all(bench.path(name)));
         assert_eq!(open_to_others(&bench.path(name)), [] as [PathBuf; 0], "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_folders_of_a_demo_are_for_its_user_alone_whatever_the_umask() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = tokio::process::Command::new("sh");
+    command.args(["-c", "umask 0; exec \"$0\" demo", PROGRAM]).env("TMPDIR", folder.path());
+    let quiet = || std::process::Stdio::null();
+    let demo = command.stdout(quiet()).stderr(quiet()).kill_on_drop(true).spawn().unwrap();
+    let below =
+        || fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    until(|| below().len() >= 2).await;
+    for path in below() {
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0, "{}", path.display());
+    }
+    drop(demo);
 }
 
 #[tokio::test(flavor = "multi_thread")]

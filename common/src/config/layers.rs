@@ -7,6 +7,7 @@ use toml::{Table, Value};
 
 use super::ConfigError;
 use crate::parse_error::of_toml;
+use crate::written;
 
 const PREFIX: &str = "CONNECTOR_";
 const SEPARATOR: &str = "__";
@@ -63,7 +64,7 @@ impl Layers {
         let mut layers = Self { table: Table::new(), origins: Vec::new(), warnings: Vec::new() };
         let mut text = String::new();
         if let Some(path) = file {
-            text = std::fs::read_to_string(path)
+            text = written::read_to_string(path)
                 .map_err(|error| ConfigError::File { path: path.to_owned(), reason: unreadable(&error) })?;
             layers.table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
                 path: path.to_owned(),

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::ConfigError;
+use crate::written;
 
 /// The variable that holds the age identity, and the one that names its file.
 const IDENTITY: &str = "CONNECTOR_AGE_IDENTITY";
@@ -182,7 +183,7 @@ fn usable(secret: &str) -> Result<(), String> {
 /// What is wrong with it, and what to do.
 pub fn read_text(path: &Path) -> Result<String, String> {
     let bytes =
-        std::fs::read(path).map_err(|error| format!("{error}; make the file readable for this user"))?;
+        written::read(path).map_err(|error| format!("{error}; make the file readable for this user"))?;
     String::from_utf8(bytes).map_err(|error| {
         let is_utf16 = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
         let what = if is_utf16 { "it is UTF-16, as PowerShell's > writes it" } else { "it is no UTF-8" };

@@ -1,5 +1,7 @@
 //! `connector demo`: the whole thing on a sandbox, checked asset by asset.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -40,7 +42,8 @@ pub(crate) async fn run(common: &Common, demo: &Demo) -> Result<(), Failure> {
         "A sandbox stands in for Bynder and Imatag; watch its library at {}/",
         announcement.bynder
     ));
-    let folder = tempfile::tempdir().map_err(|error| {
+    let private = Permissions::from_mode(0o700);
+    let folder = tempfile::Builder::new().permissions(private).tempdir().map_err(|error| {
         Failure::Configuration(format!(
             "the demo cannot make its folder ({error}); name a writable one in TMPDIR"
         ))

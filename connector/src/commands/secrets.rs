@@ -5,7 +5,7 @@ use std::path::Path;
 
 use common::config::{encrypt, keygen, rotate};
 use common::failure::Failure;
-use common::{output, private, wiring};
+use common::{output, private, wiring, written};
 use producer::arguments::Common;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -84,7 +84,7 @@ fn keygen_into(common: &Common, path: &Path) -> Result<(), Failure> {
 
 fn rotate_file(common: &Common, recipient: &str) -> Result<(), Failure> {
     let path = common.config.clone().unwrap_or_else(|| wiring::DEFAULT_FILE.into());
-    let text = std::fs::read_to_string(&path)
+    let text = written::read_to_string(&path)
         .map_err(|error| Failure::Configuration(format!("cannot read {}: {error}", path.display())))?;
     let (text, rotated) = rotate(&text, recipient)?;
     if rotated.is_empty() {

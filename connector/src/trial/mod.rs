@@ -13,7 +13,7 @@ use common::ledger::Ledger;
 use common::spool::SpooledFile;
 use common::state::State;
 use common::telemetry::Metrics;
-use common::{output, private, wiring};
+use common::{output, private, wiring, written};
 use jiff::Timestamp;
 use producer::arguments::{self, Common};
 use serde_json::json;
@@ -155,7 +155,7 @@ fn record(common: &Common) -> Result<(), Failure> {
     let path = common.config.clone().unwrap_or_else(|| wiring::DEFAULT_FILE.into());
     let cannot =
         |error: std::io::Error| Failure::Configuration(format!("cannot read {}: {error}", path.display()));
-    let text = std::fs::read_to_string(&path).map_err(cannot)?;
+    let text = written::read_to_string(&path).map_err(cannot)?;
     let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
     replace(&path, &confirm_profile(&text, &today)?).map_err(|failure| {
         Failure::Configuration(format!(

@@ -6,6 +6,8 @@ mod files;
 mod limit;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -178,7 +180,7 @@ impl Shared {
         Ok(Self {
             options: Arc::new(options),
             credentials: Arc::new(credentials),
-            folder: Arc::new(tempfile::tempdir()?),
+            folder: Arc::new(tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir()?),
             world: Arc::new(Mutex::new(world)),
         })
     }

@@ -16,6 +16,7 @@ pub use word::StatusWord;
 use crate::config::{Span, address};
 use crate::kind::Kind;
 use crate::parse_error::{of_toml, without_value};
+use crate::written;
 
 /// The profile's source, so that a person can copy and change it.
 pub const BUILTIN: &str = include_str!("builtin/imatag.toml");
@@ -285,7 +286,7 @@ impl Profile {
         let text = if name_or_path == "imatag" {
             BUILTIN.to_owned()
         } else {
-            std::fs::read_to_string(Path::new(name_or_path))
+            written::read_to_string(Path::new(name_or_path))
                 .map_err(|source| ProfileError::Read { path: name_or_path.to_owned(), source })?
         };
         let invalid = |reason: String| ProfileError::Invalid { path: name_or_path.to_owned(), reason };
