@@ -20,8 +20,8 @@ use common::signals::stop_on_signals;
 use common::spool::Spool;
 use common::telemetry::{self, Metrics, Readiness, Verbosity};
 use common::{program, quiet_hours, wiring};
-use futures::FutureExt;
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -136,14 +136,15 @@ async fn work(config: &Config) -> Result<(), Failure> {
     let membership = queue.membership(&budget);
     // Jobs that are somebody else's, or queues that are: no worker can do anything but end.
     let (fitting, ending) = (queue.clone(), stop.clone());
-    let misfit = AbortOnDropHandle::new(tokio::spawn(async move {
-        let error = fitting.misfit().await;
+    let (said, mut misfit) = oneshot::channel();
+    let _fitting = AbortOnDropHandle::new(tokio::spawn(async move {
+        // Said before the end begins, which may be quicker than the rest of this task.
+        drop(said.send(fitting.misfit().await));
         ending.cancel();
-        error
     }));
     let asked = stop.run_until_cancelled(settings(config, &bynder, &queue)).await;
     let Some(settings) = asked.transpose()? else {
-        return fits(misfit);
+        return fits(&mut misfit);
     };
     readiness.set("Bynder", Ok(()));
     // Where no lease says more, contact with the broker has to be fresh when something is sent.
@@ -169,16 +170,13 @@ async fn work(config: &Config) -> Result<(), Failure> {
     drop(membership);
     queue.leave_group(&budget).await;
     queue.close().await;
-    fits(misfit)?;
+    fits(&mut misfit)?;
     tracing::info!("stopped in order");
     Ok(())
 }
 
-fn fits(misfit: AbortOnDropHandle<QueueError>) -> Result<(), Failure> {
-    match misfit.now_or_never() {
-        Some(Ok(error)) => Err(error.into()),
-        Some(Err(_)) | None => Ok(()),
-    }
+fn fits(misfit: &mut oneshot::Receiver<QueueError>) -> Result<(), Failure> {
+    misfit.try_recv().map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// Asks the portal for the metaproperties until it answers, makes the settings of it, and ties the queue to it; what a
