@@ -54,7 +54,7 @@ pub fn log_format() -> LogFormat {
 
 /// Libraries that log what a peer sent, at any length, and what is sent to it: the broker's password is in a frame. What fails
 /// in them is an error of this program's, which is logged as such.
-const UNHEARD: [&str; 3] = ["lapin", "amq_protocol", "rustls_platform_verifier"];
+const UNHEARD: [&str; 4] = ["h2", "lapin", "amq_protocol", "rustls_platform_verifier"];
 
 fn is_heard(metadata: &Metadata<'_>) -> bool {
     !UNHEARD.iter().any(|library| metadata.target().starts_with(library))
