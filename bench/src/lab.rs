@@ -46,8 +46,8 @@ pub(crate) struct Library {
     pub(crate) faults: f64,
     /// Whether every tenth file harms its reader.
     pub(crate) is_hostile: bool,
-    /// Whether a person uploads another such file every five seconds.
-    pub(crate) hostile_uploads: bool,
+    /// For how long a person uploads another such file every five seconds.
+    pub(crate) hostile_uploads: Duration,
 }
 
 impl Default for Library {
@@ -63,7 +63,7 @@ impl Default for Library {
             limited: false,
             faults: 0.0,
             is_hostile: false,
-            hostile_uploads: false,
+            hostile_uploads: Duration::ZERO,
         }
     }
 }
@@ -89,9 +89,7 @@ impl Lab {
         if library.is_hostile {
             command.arg("--hostile");
         }
-        if library.hostile_uploads {
-            command.arg("--hostile-uploads");
-        }
+        command.args(["--hostile-uploads-ms", &milliseconds(library.hostile_uploads)]);
         let mut sandbox = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let output = sandbox.stdout.take().context("no output")?;
         let line = BufReader::new(output).lines().next_line().await?.context("the sandbox does not start")?;

@@ -9,6 +9,8 @@ use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
 use sandbox::media::{Format, file};
 use sandbox::{NewAsset, NewFile, NewVersion, Options, RateLimit};
 
+use tokio::time::Instant;
+
 use crate::hostile;
 
 /// The library and how slow the services are.
@@ -35,7 +37,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     hostile: bool,
     #[arg(long)]
-    hostile_uploads: bool,
+    hostile_uploads_ms: u64,
 }
 
 /// Pictures from this length on are made without holding them in memory.
@@ -96,11 +98,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         announcement["first_length"] = picture(0, arguments.width, arguments.bytes).len().into();
     }
     output::try_json(&announcement)?;
-    if !arguments.hostile_uploads {
-        hostile_ids.clear();
-    }
+    let until = Instant::now() + Duration::from_millis(arguments.hostile_uploads_ms);
     for (number, id) in (arguments.pictures..).zip(hostile_ids.iter().cycle()) {
         tokio::time::sleep(BETWEEN_HOSTILE).await;
+        if Instant::now() >= until {
+            break;
+        }
         let (_, file) = hostile::file(number);
         sandbox
             .new_version(id, &NewVersion { bytes: Some(file), ..NewVersion::default() })?

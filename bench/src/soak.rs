@@ -58,7 +58,7 @@ pub(crate) async fn measure(is_short: bool, minutes: u64, is_hostile: bool) -> a
         bytes: 60 << 10,
         faults: 0.01,
         is_hostile,
-        hostile_uploads: is_hostile,
+        hostile_uploads: if is_hostile { long } else { Duration::ZERO },
         ..Library::default()
     };
     let lab = Lab::new(&library).await?;
