@@ -9,17 +9,9 @@ use anyhow::ensure;
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};
 
-use crate::lab::{Lab, Library};
+use crate::lab::{HOSTILE_EVERY, Lab, Library};
 use crate::table::{Table, mebibytes};
 use crate::usage;
-
-/// In a library with hostile files, every so many files is one.
-pub(crate) const EVERY: u32 = 10;
-
-/// Whether the picture of this number is one, in such a library.
-pub(crate) fn is_hostile(number: u32) -> bool {
-    number.is_multiple_of(EVERY)
-}
 
 /// The most that program and readers may hold together.
 const MOST_MEMORY: u64 = 800 << 20;
@@ -64,8 +56,8 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         let hostile = lab.assert_ordinary_protected().await?;
         let figure = format!(
             "{} ordinary ones protected, {hostile} of {} hostile ones, the others failed with the reason, in {:.1} s; at most {}",
-            pictures - pictures / EVERY,
-            pictures / EVERY,
+            pictures - pictures / HOSTILE_EVERY,
+            pictures / HOSTILE_EVERY,
             took.as_secs_f64(),
             mebibytes(peak)
         );

@@ -12,6 +12,7 @@ use sandbox::{NewAsset, NewFile, NewVersion, Options, RateLimit};
 use tokio::time::Instant;
 
 use crate::hostile;
+use crate::lab::{HOSTILE_EVERY, is_hostile};
 
 /// The library and how slow the services are.
 #[derive(Debug, Args)]
@@ -76,10 +77,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let sandbox = sandbox::start(options).await?;
     let mut hostile_ids = Vec::new();
     for number in 0..arguments.pictures {
-        let is_hostile = arguments.hostile && hostile::is_hostile(number);
+        let harms = arguments.hostile && is_hostile(number);
         let (extension, file) = match arguments.bytes {
-            _ if is_hostile => {
-                let (extension, content) = hostile::file(number / hostile::EVERY);
+            _ if harms => {
+                let (extension, content) = hostile::file(number / HOSTILE_EVERY);
                 (extension, NewFile::Bytes(content))
             }
             bytes @ ..LARGE => ("jpg", NewFile::Bytes(picture(number, arguments.width, bytes))),
@@ -88,7 +89,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         };
         let new = NewAsset::new(&format!("{number}.{extension}"), Vec::new());
         let id = sandbox.add_asset(NewAsset { file: Some(file), ..new })?;
-        if is_hostile {
+        if harms {
             hostile_ids.push(id);
         }
     }
