@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use futures::StreamExt;
 use lapin::Channel;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use tokio::time::Instant;
@@ -44,6 +45,20 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         ensure!(fetch(&channel).await?, "a message is missing");
     }
     table.add("a message fetched and acknowledged", clock.each(times)?);
+    for _ in 0..times {
+        publish(&channel, WORK, &UNDER_WAY).await?;
+    }
+    let clock = Clock::start()?;
+    pushed(&channel, times).await?;
+    table.add("a message pushed and acknowledged", clock.each(times)?);
+    for _ in 0..times {
+        publish(&channel, WORK, &UNDER_WAY).await?;
+    }
+    let clock = Clock::start()?;
+    for _ in 0..times {
+        pushed(&channel, 1).await?;
+    }
+    table.add("... by a consumer that is made and cancelled for each", clock.each(times)?);
     let clock = Clock::start()?;
     for _ in 0..times {
         publish(&channel, WAIT, &UNDER_WAY).await?;
@@ -109,6 +124,23 @@ async fn fetch(channel: &Channel) -> anyhow::Result<bool> {
     };
     message.delivery.ack(BasicAckOptions::default()).await?;
     Ok(true)
+}
+
+/// Takes this many by a consumer of the work queue that may hold one at a time.
+async fn pushed(channel: &Channel, times: u32) -> anyhow::Result<()> {
+    channel.basic_qos(1, BasicQosOptions::default()).await?;
+    let options = BasicConsumeOptions::default();
+    let mut consumer =
+        channel.basic_consume(WORK.into(), "bench".into(), options, FieldTable::default()).await?;
+    for taken in 1..=times {
+        let message = consumer.next().await.context("the consumer ended")??;
+        if taken == times {
+            // Before the acknowledgement, so that no other message comes.
+            channel.basic_cancel("bench".into(), BasicCancelOptions::default()).await?;
+        }
+        message.ack(BasicAckOptions::default()).await?;
+    }
+    Ok(())
 }
 
 /// Until so many messages are back from their wait.

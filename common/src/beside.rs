@@ -9,8 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::budget::{Budget, Records};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::queue::RabbitQueue;
-use crate::queue::rabbitmq::Inventory;
+use crate::queue::rabbitmq::{Broker, EgressGroup, Inventory};
 use crate::{output, quiet_hours, wiring};
 
 /// What such a command keeps to where nobody counts it in: so many times less than the whole.
@@ -23,7 +22,7 @@ pub struct Beside {
     /// What lets the command's calls go.
     pub budget: Budget,
     keeping: Vec<AbortOnDropHandle<()>>,
-    group: Option<RabbitQueue>,
+    group: Option<EgressGroup>,
 }
 
 impl Beside {
@@ -36,10 +35,10 @@ impl Beside {
         }
         match group(config, program).await {
             Ok(None) => Self::with_a_part(config),
-            Ok(Some(queue)) => {
+            Ok(Some(group)) => {
                 let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
-                let keeping = vec![quiet_hours::keep(config, &budget), queue.membership(&budget)];
-                Self { budget, keeping, group: Some(queue) }
+                let keeping = vec![quiet_hours::keep(config, &budget), group.join(&budget)];
+                Self { budget, keeping, group: Some(group) }
             }
             Err(failure) => {
                 output::warning(&format!(
@@ -69,20 +68,19 @@ impl Beside {
     /// Gives the command's share back at once; without this the others find out by themselves.
     pub async fn leave(mut self) {
         self.keeping.clear();
-        if let Some(queue) = self.group {
-            queue.leave_group(&self.budget).await;
-            queue.close().await;
+        if let Some(group) = self.group {
+            group.leave(&self.budget).await;
         }
     }
 }
 
 /// The group on the broker; `None` where nothing is declared yet, since then nobody is at work, and looking declares nothing.
-async fn group(config: &Config, program: &str) -> Result<Option<RabbitQueue>, Failure> {
+async fn group(config: &Config, program: &str) -> Result<Option<EgressGroup>, Failure> {
     let settings = wiring::broker(config, program)?;
     if !Inventory::take(&settings).await?.missing.is_empty() {
         return Ok(None);
     }
-    Ok(Some(RabbitQueue::open(&settings, None, PATIENCE).await?))
+    Ok(Some(Broker::open(&settings, PATIENCE).await?.egress_group()))
 }
 
 fn follow_records(budget: &Budget) -> AbortOnDropHandle<()> {

@@ -5,26 +5,28 @@ use std::time::Duration;
 
 use common::config::Config;
 use common::failure::Failure;
-use common::queue::{EmbeddedQueue, FailedFilter, FailedJob, JobQueue, RabbitQueue};
+use common::queue::rabbitmq::Broker;
+use common::queue::{EmbeddedQueue, FailedFilter, FailedJob, FailedJobs};
 use common::state::State;
 use common::wiring;
 
 /// How long a command waits for the broker.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A queue, and who takes up what is put back into it.
+/// Failed jobs, and who takes up what is put back.
 pub(crate) struct Opened {
-    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) failed: Arc<dyn FailedJobs>,
     pub(crate) taken_up_by: &'static str,
 }
 
 /// Opens the queue that is meant; `embedded` means this machine's own in any case.
 pub(crate) async fn open(config: &Config, embedded: bool) -> Result<Opened, Failure> {
     if config.broker.is_some() && !embedded {
-        return Ok(Opened { queue: Arc::new(fleet(config).await?), taken_up_by: "the workers take them up" });
+        let failed = Arc::new(broker(config).await?.failed_jobs());
+        return Ok(Opened { failed, taken_up_by: "the workers take them up" });
     }
     let queue = EmbeddedQueue::open(State::open_when_free(&config.producer.state_dir).await?).await?;
-    Ok(Opened { queue: Arc::new(queue), taken_up_by: "`connector sync` takes them up" })
+    Ok(Opened { failed: Arc::new(queue), taken_up_by: "`connector sync` takes them up" })
 }
 
 /// The failed jobs of the queue that is meant, which nobody has to stop for; none where there is no state yet.
@@ -34,7 +36,7 @@ pub(crate) async fn failed(
     filter: &FailedFilter,
 ) -> Result<Vec<FailedJob>, Failure> {
     if config.broker.is_some() && !embedded {
-        return Ok(fleet(config).await?.failed(filter).await?);
+        return Ok(broker(config).await?.failed_jobs().list(filter).await?);
     }
     match State::open_to_read(&config.producer.state_dir)? {
         Some(state) => Ok(EmbeddedQueue::failed_beside(&state, filter).await?),
@@ -42,7 +44,7 @@ pub(crate) async fn failed(
     }
 }
 
-/// The fleet's queue.
-pub(crate) async fn fleet(config: &Config) -> Result<RabbitQueue, Failure> {
-    Ok(RabbitQueue::open(&wiring::broker(config, "connector")?, None, PATIENCE).await?)
+/// The fleet's broker.
+pub(crate) async fn broker(config: &Config) -> Result<Broker, Failure> {
+    Ok(Broker::open(&wiring::broker(config, "connector")?, PATIENCE).await?)
 }

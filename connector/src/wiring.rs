@@ -42,6 +42,7 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
         bynder: bynder.clone(),
         imatag,
         queue: Arc::new(queue.clone()),
+        locks: Arc::new(queue.clone()),
         spool,
         readers: worker::wiring::readers(config),
         budget: budget.clone(),
@@ -52,7 +53,7 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
         metrics: metrics.clone(),
         settings: Arc::new(settings),
     };
-    let shared = Arc::new(queue.clone());
-    let producer = producer::wiring::environment(config, bynder, ledger.clone(), shared, resolved, metrics);
+    let queues = producer::wiring::Queues { jobs: Arc::new(queue.clone()), failed: Arc::new(queue.clone()) };
+    let producer = producer::wiring::environment(config, bynder, ledger.clone(), queues, resolved, metrics);
     Ok(Parts { budget, ledger, queue, producer, worker })
 }

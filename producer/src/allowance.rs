@@ -147,7 +147,7 @@ impl Allowance {
 #[cfg(test)]
 mod tests {
     use common::job::{Job, Lane};
-    use common::queue::{EmbeddedQueue, JobQueue};
+    use common::queue::{EmbeddedQueue, JobPublisher};
     use common::state::State;
 
     use super::*;

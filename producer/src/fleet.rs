@@ -9,8 +9,8 @@ use common::failure::Failure;
 use common::job::RunId;
 use common::ledger::Ledger;
 use common::patience::Patience;
-use common::queue::rabbitmq::ProducerPlace;
-use common::queue::{Depth, JobQueue, QueueError, RabbitQueue};
+use common::queue::rabbitmq::{Broker, EgressGroup, Outcomes, ProducerElection};
+use common::queue::{Depth, Election, Place, QueueError};
 use common::state::State;
 use common::telemetry::{Metrics, Readiness, RunResult};
 use common::{quiet_hours, wiring};
@@ -23,7 +23,7 @@ use crate::full_run;
 use crate::mandate::{self, Held, Purpose};
 use crate::portal::{keep_to_one, resolve};
 use crate::run::{self, Environment};
-use crate::wiring::environment;
+use crate::wiring::{Queues, environment};
 use crate::{Hindrances, Limit, Progress, Summary};
 
 /// How long a program that a person started waits for the broker.
@@ -46,8 +46,11 @@ pub(crate) struct Fleet {
     membership: AbortOnDropHandle<()>,
     _quiet: AbortOnDropHandle<()>,
     ledger: Ledger,
-    queue: RabbitQueue,
-    place: Mutex<ProducerPlace>,
+    broker: Broker,
+    outcomes: Outcomes,
+    group: EgressGroup,
+    election: ProducerElection,
+    place: Mutex<Place>,
     metrics: Metrics,
     environment: Environment,
 }
@@ -72,23 +75,40 @@ impl Fleet {
         let bynder = wiring::bynder(config, &budget, &metrics)?;
         let settings = wiring::broker(config, "producer")?;
         let ledger = Ledger::new(State::open_when_free(&config.producer.state_dir).await?);
-        let queue = RabbitQueue::open(&settings, Some(ledger.clone()), BROKER_PATIENCE).await?;
-        let place = Mutex::new(queue.become_producer(None).await?);
+        let broker = Broker::open(&settings, BROKER_PATIENCE).await?;
+        let election = broker.producer_election();
+        let place = Mutex::new(election.win(None).await?);
         metrics.cursor_is(ledger.cursor().await?);
-        let membership = queue.membership(&budget);
+        let group = broker.egress_group();
+        let membership = group.join(&budget);
         let resolved = resolve(config, &bynder).await?;
         keep_to_one(config, &ledger).await?;
-        queue.keep_to_portal().await?;
-        let shared = Arc::new(queue.clone());
-        let environment = environment(config, bynder, ledger.clone(), shared, resolved, metrics.clone());
+        broker.bind_prefix_to_portal().await?;
+        let jobs = Arc::new(broker.publisher(ledger.clone()));
+        let queues = Queues { jobs, failed: Arc::new(broker.failed_jobs()) };
+        let environment = environment(config, bynder, ledger.clone(), queues, resolved, metrics.clone());
+        let outcomes = broker.outcomes();
         let config = config.clone();
-        Ok(Self { config, budget, membership, _quiet: quiet, ledger, queue, place, metrics, environment })
+        Ok(Self {
+            config,
+            budget,
+            membership,
+            _quiet: quiet,
+            ledger,
+            broker,
+            outcomes,
+            group,
+            election,
+            place,
+            metrics,
+            environment,
+        })
     }
 
     /// Gives this process's share of the budget to the others at once.
     pub(crate) async fn leave(self) {
         drop(self.membership);
-        self.queue.leave_group(&self.budget).await;
+        self.group.leave(&self.budget).await;
     }
 
     /// Whether somebody asked for a first run over this library: then what changes is protected without asking.
@@ -117,7 +137,7 @@ impl Fleet {
         loop {
             let place = self.place().clone();
             place.lost().await;
-            match self.queue.become_producer(None).await {
+            match self.election.win(None).await {
                 Ok(taken) => *self.place() = taken,
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(%error, "the broker is away; waiting for it");
@@ -128,14 +148,17 @@ impl Fleet {
         }
     }
 
-    fn place(&self) -> std::sync::MutexGuard<'_, ProducerPlace> {
+    fn place(&self) -> std::sync::MutexGuard<'_, Place> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fold(&self) -> Failure {
         loop {
-            match self.queue.fold_outcomes(&self.ledger).await {
-                Ok(0) => tokio::time::sleep(LOOK).await,
+            let folding = async {
+                self.outcomes.wait().await?;
+                self.outcomes.fold_into(&self.ledger).await
+            };
+            match folding.await {
                 Ok(_) => {}
                 Err(error) if error.is_retryable() => {
                     tracing::debug!(%error, "cannot take outcomes in; trying again");
@@ -201,7 +224,7 @@ impl Fleet {
             self.ledger.give_up_run(&report.run_id).await?;
         }
         // Outcomes of earlier runs that came while nobody was there to take them in.
-        while self.queue.fold_outcomes(&self.ledger).await.is_ok_and(|count| count > 0) {}
+        while self.outcomes.fold_into(&self.ledger).await.is_ok_and(|count| count > 0) {}
         let tally = self.ledger.tally_of(&report.run_id).await?;
         let calls = self.budget.used() - before;
         let unchecked = self.ledger.unchecked_of(&report.run_id).await?;
@@ -215,7 +238,7 @@ impl Fleet {
         if !self.ledger.has_open().await? {
             return Ok(());
         }
-        let look = match self.queue.look().await {
+        let look = match self.broker.look().await {
             Err(error) if error.is_retryable() => {
                 tracing::debug!(%error, "cannot look at the queues; the next run does");
                 return Ok(());
@@ -223,7 +246,7 @@ impl Fleet {
             look => look?,
         };
         // What was noted after the look does not matter; what was noted before must be in the record.
-        while self.queue.fold_outcomes(&self.ledger).await? > 0 {}
+        while self.outcomes.fold_into(&self.ledger).await? > 0 {}
         let apart = self.config.producer.lost_after.0;
         let lost = self.ledger.give_up_lost(look, Timestamp::now(), apart).await?;
         if lost > 0 {
@@ -256,7 +279,7 @@ impl Fleet {
             }
             if measured.is_none_or(|at| at.elapsed() >= MEASURE) {
                 measured = Some(Instant::now());
-                match self.queue.depth().await {
+                match self.broker.depth().await {
                     Ok(now) => {
                         depth = now;
                         self.metrics.queue_measured(&depth);
@@ -271,7 +294,7 @@ impl Fleet {
                 let others = Hindrances { quiet_hours, ..Hindrances::default() };
                 progress.show(&tally, &shown, &self.budget.figures(), &others);
             }
-            let in_hand = self.queue.in_hand().is_some_and(|jobs| jobs > 0);
+            let in_hand = self.broker.in_hand().is_some_and(|jobs| jobs > 0);
             if open != stirred.0 || depth.open() > 0 || in_hand {
                 stirred = (open, Instant::now());
             }
@@ -294,13 +317,13 @@ impl Fleet {
             self.metrics.budget_measured(&self.budget.figures());
             let quiet = quiet_hours::active(&self.config.quiet_hours, Timestamp::now());
             self.metrics.quiet_hours(quiet.is_some());
-            let trouble = self.queue.trouble();
+            let trouble = self.broker.trouble();
             let connected = trouble.is_none();
-            self.metrics.broker_measured(connected, self.queue.unknown_outcomes());
+            self.metrics.broker_measured(connected, self.broker.unknown_outcomes());
             readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));
             if connected && measured.is_none_or(|at| at.elapsed() >= MEASURE_BESIDE) {
                 measured = Some(Instant::now());
-                if let Ok(depth) = self.queue.depth().await {
+                if let Ok(depth) = self.broker.depth().await {
                     self.metrics.queue_measured(&depth);
                 }
             }

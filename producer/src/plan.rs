@@ -19,7 +19,7 @@ use crate::found::Portion;
 use crate::mandate::{self, Purpose};
 use crate::portal::resolve;
 use crate::run::{self, Report};
-use crate::wiring::environment;
+use crate::wiring::{Queues, environment};
 use common::patience::Patience;
 
 /// Portal calls for a small asset: place of the download, init, register, finalise, marker, look, save, and a share of
@@ -46,7 +46,8 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     };
     let ledger = Ledger::new(state);
     let queue = EmbeddedQueue::open(State::in_memory()?).await?;
-    let environment = environment(config, bynder, ledger, Arc::new(queue), resolved, metrics);
+    let queues = Queues { jobs: Arc::new(queue.clone()), failed: Arc::new(queue) };
+    let environment = environment(config, bynder, ledger, queues, resolved, metrics);
     let patience = Patience::until(stop_on_signals()?);
     let planned = async {
         let ready = mandate::ready(config, &environment, scope, Purpose::Plan, &patience).await?;

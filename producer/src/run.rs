@@ -18,7 +18,7 @@ use common::imatag;
 use common::job::RunId;
 use common::ledger::{Ledger, RunMode, RunState};
 use common::outcome::FailureClass;
-use common::queue::JobQueue;
+use common::queue::{FailedJobs, JobPublisher};
 use common::state::DatabaseError;
 use common::telemetry::Metrics;
 use jiff::{SignedDuration, Timestamp};
@@ -43,7 +43,9 @@ pub struct Environment {
     /// Runs, cursor and outcomes.
     pub ledger: Ledger,
     /// Where jobs go.
-    pub queue: Arc<dyn JobQueue>,
+    pub queue: Arc<dyn JobPublisher>,
+    /// Jobs that failed and are kept.
+    pub failed_jobs: Arc<dyn FailedJobs>,
     /// Which assets are meant.
     pub filter: Filter,
     /// Where their media are saved.

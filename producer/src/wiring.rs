@@ -7,7 +7,7 @@ use common::bynder::Bynder;
 use common::config::Config;
 use common::imatag::profile::Limits;
 use common::ledger::Ledger;
-use common::queue::JobQueue;
+use common::queue::{FailedJobs, JobPublisher};
 use common::telemetry::Metrics;
 
 use crate::allowance::Day;
@@ -17,18 +17,27 @@ use crate::run::Environment;
 /// How many times its configured lag the listing is given under load.
 const LAGS: u32 = 10;
 
+/// Where a run's jobs go.
+pub struct Queues {
+    /// New jobs.
+    pub jobs: Arc<dyn JobPublisher>,
+    /// Those of earlier runs that failed.
+    pub failed: Arc<dyn FailedJobs>,
+}
+
 /// What a run works with.
 pub fn environment(
     config: &Config,
     bynder: Bynder,
     ledger: Ledger,
-    queue: Arc<dyn JobQueue>,
+    queues: Queues,
     resolved: Resolved,
     metrics: Metrics,
 ) -> Environment {
     Environment {
         bynder,
-        queue,
+        queue: queues.jobs,
+        failed_jobs: queues.failed,
         filter: resolved.filter,
         destinations: resolved.destinations,
         sent: sent(config),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use common::job::{Job, Lane, RunId};
 use common::ledger::Ledger;
-use common::queue::{JobQueue, StepSet};
+use common::queue::{JobConsumer, JobPublisher, StepSet};
 use common::state::State;
 use jiff::Timestamp;
 use lapin::options::{BasicGetOptions, BasicPublishOptions};
@@ -202,7 +202,7 @@ async fn a_delivery_is_renewed_by_its_own_message_and_no_other_job_that_lies_in_
     // The next renewal meets it, and gives it back to its step.
     let queue = fleet.queue().await;
     until_async(async || {
-        let depth = queue.depth().await.unwrap();
+        let depth = queue.connection.depth().await.unwrap();
         depth.submit_backlog + depth.submit_fresh == 1
     })
     .await;
@@ -280,7 +280,7 @@ async fn a_full_queue_holds_the_producer_back_and_loses_nothing() {
     broker.control(&["set_policy", "--apply-to", "queues", "short", &pattern, r#"{"max-length": 10}"#]).await;
     let producer = producing(&fleet);
     let queue = fleet.queue().await;
-    while queue.depth().await.unwrap().submit_backlog < 10 {
+    while queue.connection.depth().await.unwrap().submit_backlog < 10 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let _worker = fleet.worker();
@@ -296,7 +296,7 @@ async fn confirmations_that_are_lost_double_a_message_and_no_effect() {
     let through = [("CONNECTOR_BROKER__URL", url(proxy.address()))];
     let producer = tokio::spawn(ended(fleet.producer_with(&WHOLE, &through)));
     let queue = fleet.queue().await;
-    while queue.depth().await.unwrap().submit_backlog < 3 {
+    while queue.connection.depth().await.unwrap().submit_backlog < 3 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     proxy.silence_server(true);
@@ -315,7 +315,7 @@ async fn confirmations_that_are_lost_double_a_message_and_no_effect() {
 pub(crate) async fn publish_once_more(fleet: &Fleet, job: &Job) {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::new(State::open(directory.path()).unwrap());
-    fleet.queue_with(Some(ledger)).await.publish(job).await.unwrap();
+    fleet.connection().await.publisher(ledger).publish(job).await.unwrap();
 }
 
 /// A job for an asset that nobody protects yet.
@@ -332,7 +332,8 @@ async fn a_message_that_no_queue_takes_never_counts_as_published() {
     for round in 0..3 {
         broker.control(&["delete_queue", &format!("{}.submit.backlog", fleet.prefix)]).await;
         publish_once_more(&fleet, &job(&format!("A{round}"))).await;
-        let taken = tokio::time::timeout(Duration::from_secs(10), queue.next(StepSet::ALL)).await.unwrap();
+        let taken =
+            tokio::time::timeout(Duration::from_secs(10), queue.consumer.next(StepSet::ALL)).await.unwrap();
         assert_eq!(taken.unwrap().job.asset_id.as_str(), format!("A{round}"));
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use common::ledger::Ledger;
 use common::outcome::Outcome;
-use common::queue::JobQueue;
+use common::queue::JobConsumer;
 use common::state::State;
 use jiff::{SignedDuration, Timestamp};
 use nix::sys::signal::Signal;
@@ -258,7 +258,7 @@ async fn what_a_person_changes_is_protected_while_the_backlog_waits() {
     let producer = fleet.producer(&["sync", "--full", "--json", "--quiet"]);
     let queue = fleet.queue().await;
     let deadline = Instant::now() + Duration::from_mins(1);
-    while queue.depth().await.unwrap().submit_backlog < 90 {
+    while queue.connection.depth().await.unwrap().submit_backlog < 90 {
         assert!(Instant::now() < deadline, "no backlog comes about");
     }
     // The last of the backlog, by the order in which it was published.
@@ -272,12 +272,12 @@ async fn what_a_person_changes_is_protected_while_the_backlog_waits() {
         .unwrap();
     until(|| is_protected(&fleet.bench.asset(&last))).await;
     assert!(edited.elapsed() < Duration::from_mins(2));
-    let backlog = queue.depth().await.unwrap().submit_backlog;
+    let backlog = queue.connection.depth().await.unwrap().submit_backlog;
     assert!(backlog > 20, "the backlog is nearly done ({backlog}); this proves nothing");
     fleet.bench.sandbox.set_faults(sandbox::faults::Faults::default());
     until(|| fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
     // The backlog's job for the version before is still to come; it pays for nothing.
-    until_async(async || queue.depth().await.unwrap().open() == 0).await;
+    until_async(async || queue.connection.depth().await.unwrap().open() == 0).await;
     assert_eq!(fleet.bench.asset(&last).media, 1, "the version before was paid for as well");
     signal(&producer, Signal::SIGTERM);
     ended(producer).await.assert_code(0);
@@ -338,7 +338,7 @@ async fn a_run_whose_outcomes_were_lost_ends_and_says_so() {
     let producing = fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"]);
     // Somebody takes the job away and settles nothing.
     let queue = fleet.queue().await;
-    let delivery = queue.next(common::queue::StepSet::ALL).await.unwrap();
+    let delivery = queue.consumer.next(common::queue::StepSet::ALL).await.unwrap();
     let ran = ended(producing).await;
     ran.assert_code(5);
     assert_eq!(ran.summary()["incomplete"], true);

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use common::outcome::{FailureClass, Outcome};
-use common::queue::JobQueue;
 use lapin::options::{BasicGetOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
@@ -133,7 +132,7 @@ async fn given_up(hangs: Moment) -> AuditedAsset {
     worker.kill().await.unwrap();
     assert!(fleet.bench.asset(&id).marker.is_some());
     let queue = fleet.queue().await;
-    until_async(async || queue.depth().await.unwrap().save == 1).await;
+    until_async(async || queue.connection.depth().await.unwrap().save == 1).await;
     lose_deliveries(&fleet).await;
     fleet.bench.sandbox.set_faults(Faults::default());
     let _heir = fleet.worker();
@@ -189,7 +188,7 @@ async fn a_refused_token_stops_the_workers_and_keeps_their_jobs() {
     comes("/readyz", "does not accept the token").await;
     comes("/healthz", "200 OK").await;
     comes("/metrics", "connector_breaker_open{service=\"bynder\"} 1").await;
-    assert_eq!(fleet.queue().await.depth().await.unwrap().failed, 0);
+    assert_eq!(fleet.connection().await.depth().await.unwrap().failed, 0);
     fleet.bench.sandbox.set_faults(Faults::default());
     until(|| fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
     comes("/readyz", "200 OK").await;

@@ -13,6 +13,7 @@ mod command_reference;
 mod commands;
 mod compose;
 mod connections;
+mod consuming;
 mod crash;
 mod dashboards;
 mod deployments;

@@ -9,25 +9,18 @@ use common::bynder::Gate;
 use common::job::{Job, Lane};
 use common::ledger::Ledger;
 use common::outcome::Outcome;
-use common::queue::conformance::{Harness, check_all};
-use common::queue::rabbitmq::Settings;
-use common::queue::{JobQueue, RabbitQueue, Settlement, StepSet};
+use common::queue::rabbitmq::{self, Settings};
+use common::queue::{Election, EmbeddedQueue, JobConsumer, JobPublisher, Locks, Settlement, StepSet};
 use common::state::State;
 use futures::FutureExt;
 
 use crate::harness::broker::{Broker, free_ports};
 use crate::harness::fleet::Fleet;
 use crate::harness::proxy::Proxy;
+use crate::harness::queue_laws::{Harness, Queue, check_all};
 use crate::harness::{is_protected, picture, quick, until, until_async};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Opens queues under names of their own, each with a ledger as a producer has one.
-#[derive(Default)]
-struct Broken {
-    number: AtomicU32,
-    latest: Mutex<Option<(Settings, Ledger, RabbitQueue)>>,
-}
 
 async fn settings(prefix: String) -> Settings {
     Settings {
@@ -42,32 +35,81 @@ async fn settings(prefix: String) -> Settings {
     }
 }
 
+/// Opens queues under names of their own, each with a ledger as a producer has one.
+#[derive(Default)]
+struct OnBroker {
+    number: AtomicU32,
+    latest: Mutex<Option<(Settings, Ledger)>>,
+}
+
+async fn on_broker(settings: &Settings, ledger: &Ledger) -> Queue {
+    let broker = rabbitmq::Broker::open(settings, PATIENCE).await.unwrap();
+    Queue {
+        publisher: Arc::new(broker.publisher(ledger.clone())),
+        consumer: Arc::new(broker.consumer()),
+        failed_jobs: Arc::new(broker.failed_jobs()),
+        locks: Arc::new(broker.locks()),
+    }
+}
+
 #[async_trait::async_trait]
-impl Harness for Broken {
-    async fn open(&self) -> Arc<dyn JobQueue> {
+impl Harness for OnBroker {
+    async fn open(&self) -> Queue {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let settings = settings(format!("laws{number}")).await;
         let directory = tempfile::tempdir().unwrap().keep();
         let ledger = Ledger::new(State::open(&directory).unwrap());
-        let queue = RabbitQueue::open(&settings, Some(ledger.clone()), PATIENCE).await.unwrap();
-        *self.latest.lock().unwrap() = Some((settings, ledger, queue.clone()));
-        Arc::new(queue)
+        let queue = on_broker(&settings, &ledger).await;
+        *self.latest.lock().unwrap() = Some((settings, ledger));
+        queue
     }
 
-    async fn crash_and_reopen(&self, queue: Arc<dyn JobQueue>) -> Arc<dyn JobQueue> {
-        drop(queue);
-        let (settings, ledger, old) = self.latest.lock().unwrap().take().unwrap();
+    async fn crash_and_reopen(&self, queue: Queue) -> Queue {
         // What a dead process leaves is connections that end without a word.
-        drop(old);
-        let queue = RabbitQueue::open(&settings, Some(ledger.clone()), PATIENCE).await.unwrap();
-        *self.latest.lock().unwrap() = Some((settings, ledger, queue.clone()));
-        Arc::new(queue)
+        drop(queue);
+        let (settings, ledger) = self.latest.lock().unwrap().clone().unwrap();
+        on_broker(&settings, &ledger).await
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_queue_on_a_broker_keeps_every_law() {
-    check_all(&Broken::default()).await;
+    check_all(&OnBroker::default()).await;
+}
+
+/// Embedded queues, each with its directory.
+#[derive(Default)]
+struct Embedded {
+    latest: Mutex<Option<Arc<tempfile::TempDir>>>,
+}
+
+async fn embedded(directory: &std::path::Path) -> Queue {
+    let queue = Arc::new(EmbeddedQueue::open(State::open(directory).unwrap()).await.unwrap());
+    Queue { publisher: queue.clone(), consumer: queue.clone(), failed_jobs: queue.clone(), locks: queue }
+}
+
+#[async_trait::async_trait]
+impl Harness for Embedded {
+    async fn open(&self) -> Queue {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let queue = embedded(directory.path()).await;
+        *self.latest.lock().unwrap() = Some(directory);
+        queue
+    }
+
+    async fn crash_and_reopen(&self, queue: Queue) -> Queue {
+        drop(queue);
+        let directory = self.latest.lock().unwrap().clone().unwrap();
+        // The forgotten delivery still holds the old state, so the new one is opened past the lock, as if its
+        // holder had died.
+        std::fs::remove_file(directory.path().join("lock")).unwrap();
+        embedded(directory.path()).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_embedded_queue_keeps_every_law() {
+    check_all(&Embedded::default()).await;
 }
 
 /// A certificate authority, and a server's certificate of its own for this machine, as files in a folder.
@@ -103,10 +145,10 @@ async fn a_broker_with_tls_is_trusted_by_the_given_authority_and_by_nobody_else(
     let given = std::fs::read_to_string(path("ca.pem")).unwrap();
     let trusting =
         Settings { url: url.clone().into(), authority: Some(given), ..settings("tls".to_owned()).await };
-    let queue = RabbitQueue::open(&trusting, None, PATIENCE).await.unwrap();
-    assert_eq!(queue.depth().await.unwrap().open(), 0);
+    let broker = rabbitmq::Broker::open(&trusting, PATIENCE).await.unwrap();
+    assert_eq!(broker.depth().await.unwrap().open(), 0);
     let wary = Settings { authority: None, ..trusting };
-    let refused = RabbitQueue::open(&wary, None, Duration::from_secs(5)).await;
+    let refused = rabbitmq::Broker::open(&wary, Duration::from_secs(5)).await;
     let Err(error) = refused else { panic!("a stranger's certificate was accepted") };
     assert!(!error.to_string().contains("guest"), "{error}");
 }
@@ -115,7 +157,7 @@ async fn a_broker_with_tls_is_trusted_by_the_given_authority_and_by_nobody_else(
 async fn a_wrong_password_is_a_refusal_that_names_no_secret() {
     let url = Broker::shared().await.url().replace("guest:guest", "guest:wrong-secret");
     let wrong = Settings { url: url.into(), ..settings("refused".to_owned()).await };
-    let Err(error) = RabbitQueue::open(&wrong, None, PATIENCE).await else { panic!("it was let in") };
+    let Err(error) = rabbitmq::Broker::open(&wrong, PATIENCE).await else { panic!("it was let in") };
     assert!(matches!(error, common::queue::QueueError::Refused(_)), "{error:?}");
     assert!(!error.to_string().contains("wrong-secret"), "{error}");
 }
@@ -170,25 +212,21 @@ async fn a_deployed_broker_knows_a_user_with_the_documented_rights_and_an_admini
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_fetched_as_taking_ends_goes_back_to_its_queue_unmarked() {
+async fn what_is_pushed_as_taking_ends_goes_back_to_its_queue_unmarked() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::new(State::open(directory.path()).unwrap());
     let settings = settings("unclaimed".to_owned()).await;
-    let (queue, other) = (
-        RabbitQueue::open(&settings, Some(ledger), PATIENCE).await.unwrap(),
-        RabbitQueue::open(&settings, None, PATIENCE).await.unwrap(),
-    );
-    // In the queue that is fetched from first.
+    let (queue, other) = (on_broker(&settings, &ledger).await, on_broker(&settings, &ledger).await);
     let job = Job { lane: Lane::Fresh, ..crate::broker_faults::job("A1") };
-    queue.publish(&job).await.unwrap();
-    until_async(async || other.depth().await.is_ok_and(|depth| depth.submit_fresh == 1)).await;
-    // Cancelled while it fetches, as by a pause; it is not asked for again.
-    assert!(queue.next(StepSet::SUBMIT).now_or_never().is_none());
-    until_async(async || other.depth().await.is_ok_and(|depth| depth.submit_fresh == 0)).await;
-    let again = tokio::time::timeout(PATIENCE, other.next(StepSet::ALL)).await.unwrap().unwrap();
+    queue.publisher.publish(&job).await.unwrap();
+    until_async(async || other.publisher.depth().await.is_ok_and(|depth| depth.submit_fresh == 1)).await;
+    // Cancelled while it asks, as by a pause; it does not ask again.
+    assert!(queue.consumer.next(StepSet::SUBMIT).now_or_never().is_none());
+    until_async(async || other.publisher.depth().await.is_ok_and(|depth| depth.submit_fresh == 0)).await;
+    let again = tokio::time::timeout(PATIENCE, other.consumer.next(StepSet::ALL)).await.unwrap().unwrap();
     assert!(!again.redelivered, "it counts as lost by a worker");
     let event = again.job.ended(Outcome::Gone, jiff::Timestamp::now());
-    other.settle(again, Settlement::Finish(Box::new(event))).await.unwrap();
+    other.consumer.settle(again, Settlement::Finish(Box::new(event))).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,9 +234,9 @@ async fn leases_that_are_given_back_to_a_silent_broker_are_free_once_it_answers(
     let proxy = Proxy::start(Broker::shared().await.address()).await;
     let direct = settings("silent".to_owned()).await;
     let through = Settings { url: crate::harness::broker::url(proxy.address()).into(), ..direct.clone() };
-    let queue = RabbitQueue::open(&through, None, PATIENCE).await.unwrap();
-    let other = RabbitQueue::open(&direct, None, PATIENCE).await.unwrap();
-    let lease = async |id: &str| queue.lease(&id.parse().unwrap()).await.unwrap().unwrap();
+    let locks = async |settings| rabbitmq::Broker::open(settings, PATIENCE).await.unwrap().locks();
+    let (locks, other) = (locks(&through).await, locks(&direct).await);
+    let lease = async |id: &str| locks.lease(&id.parse().unwrap()).await.unwrap().unwrap();
     let (kept, first, second) = (lease("A1").await, lease("A2").await, lease("A3").await);
     proxy.silence_server(true);
     // One of the two finds no channel. The broker is silent for longer than an answer is waited for, and for less than
@@ -218,18 +256,20 @@ async fn outcomes_that_the_ledger_could_not_take_in_come_again() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::new(State::open(directory.path()).unwrap());
     let settings = settings("fold".to_owned()).await;
-    let queue = RabbitQueue::open(&settings, Some(ledger.clone()), PATIENCE).await.unwrap();
+    let broker = rabbitmq::Broker::open(&settings, PATIENCE).await.unwrap();
+    let (publisher, consumer) = (broker.publisher(ledger.clone()), broker.consumer());
+    let outcomes = broker.outcomes();
     let end = async |id: &str| {
-        queue.publish(&crate::broker_faults::job(id)).await.unwrap();
-        let delivery = queue.next(StepSet::ALL).await.unwrap();
+        publisher.publish(&crate::broker_faults::job(id)).await.unwrap();
+        let delivery = consumer.next(StepSet::ALL).await.unwrap();
         let event = delivery.job.ended(Outcome::Gone, jiff::Timestamp::now());
-        queue.settle(delivery, Settlement::Finish(Box::new(event))).await.unwrap();
+        consumer.settle(delivery, Settlement::Finish(Box::new(event))).await.unwrap();
     };
     end("A1").await;
     let full = Ledger::new(State::open_to_read(directory.path()).unwrap().unwrap());
-    assert!(queue.fold_outcomes(&full).await.is_err());
+    assert!(outcomes.fold_into(&full).await.is_err());
     end("A2").await;
-    while queue.fold_outcomes(&ledger).await.unwrap() > 0 {}
+    while outcomes.fold_into(&ledger).await.unwrap() > 0 {}
     for id in ["A1", "A2"] {
         assert_eq!(ledger.outcomes_of(&id.parse().unwrap()).await.unwrap().len(), 1, "{id}");
     }
@@ -243,19 +283,18 @@ async fn a_member_whose_broker_was_away_learns_of_a_silence_from_the_record_befo
     let url = broker.url().replace(&broker.address().to_string(), &proxy.address().to_string());
     let cut_off = Settings { url: url.into(), ..direct.clone() };
     let member = Budget::of_group(4000.try_into().unwrap());
-    let queue = RabbitQueue::open(&cut_off, None, PATIENCE).await.unwrap();
-    let _membership = queue.membership(&member);
+    let connected = rabbitmq::Broker::open(&cut_off, PATIENCE).await.unwrap();
+    let _membership = connected.egress_group().join(&member);
     member.admit(1).await.unwrap();
     proxy.black_hole(true);
     // Another one is refused, puts that on record, and is gone: nobody is left to tell.
-    let (other, queue) =
-        (Budget::of_group(4000.try_into().unwrap()), RabbitQueue::open(&direct, None, PATIENCE));
-    let queue = queue.await.unwrap();
-    let membership = queue.membership(&other);
+    let other = Budget::of_group(4000.try_into().unwrap());
+    let group = rabbitmq::Broker::open(&direct, PATIENCE).await.unwrap().egress_group();
+    let membership = group.join(&other);
     other.admit(1).await.unwrap();
     other.refused();
-    until_async(async || queue.pauses().await.unwrap().1).await;
-    drop((membership, queue));
+    until_async(async || group.pauses().await.unwrap().1).await;
+    drop((membership, group));
     until(|| member.figures().share == 0.0).await;
     proxy.cut();
     proxy.black_hole(false);
@@ -267,12 +306,12 @@ async fn a_producer_learns_that_its_place_is_lost_although_its_connections_are_b
     let proxy = Proxy::start(Broker::shared().await.address()).await;
     let direct = settings("places".to_owned()).await;
     let through = Settings { url: crate::harness::broker::url(proxy.address()).into(), ..direct.clone() };
-    let first = RabbitQueue::open(&through, None, PATIENCE).await.unwrap();
-    let place = first.become_producer(None).await.unwrap();
+    let first = rabbitmq::Broker::open(&through, PATIENCE).await.unwrap();
+    let place = first.producer_election().win(None).await.unwrap();
     proxy.cut();
     // Once another has the place and the first is connected again, only the connection that is gone can show the loss.
-    let second = RabbitQueue::open(&direct, None, PATIENCE).await.unwrap();
-    second.become_producer(Some(PATIENCE)).await.unwrap();
+    let second = rabbitmq::Broker::open(&direct, PATIENCE).await.unwrap();
+    second.producer_election().win(Some(PATIENCE)).await.unwrap();
     until(|| first.trouble().is_none()).await;
     tokio::time::timeout(PATIENCE, place.lost()).await.unwrap();
 }

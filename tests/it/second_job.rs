@@ -7,7 +7,7 @@ use common::hash::FileFacts;
 use common::job::{Effects, Job, Lane, RunId, Step};
 use common::marker::Marker;
 use common::outcome::Outcome;
-use common::queue::{EmbeddedQueue, JobQueue};
+use common::queue::{EmbeddedQueue, JobPublisher, Locks};
 use common::state::State;
 use jiff::Timestamp;
 use sandbox::faults::{Faults, Moment};
@@ -108,7 +108,8 @@ async fn a_submit_without_an_answer_keeps_the_other_job_waiting_on_every_worker(
     let _workers = [fleet.worker(), fleet.worker()];
     let queue = fleet.queue().await;
     // The depth counts no job that a worker has in hand.
-    let is_done = async || is_protected(&fleet.bench.asset(&id)) && queue.depth().await.unwrap().open() == 0;
+    let is_done =
+        async || is_protected(&fleet.bench.asset(&id)) && queue.connection.depth().await.unwrap().open() == 0;
     until_async(is_done).await;
     let asset = fleet.bench.asset(&id);
     assert_eq!((asset.media, asset.made, is_protected(&asset)), (1, 1, true));
@@ -148,7 +149,7 @@ async fn a_copy_whose_answer_was_lost_keeps_its_asset_from_other_jobs_until_its_
     until(|| fleet.requests("bynder.save_new") > 0).await;
     let (queue, asset) = (fleet.queue().await, id.parse().unwrap());
     until_async(async || {
-        assert!(queue.lease(&asset).await.unwrap().is_none(), "another job gets the asset");
+        assert!(queue.locks.lease(&asset).await.unwrap().is_none(), "another job gets the asset");
         fleet.worker_logs().contains("outcome=")
     })
     .await;
@@ -205,7 +206,8 @@ async fn a_job_that_fails_takes_no_marker_back_while_another_job_of_the_asset_sa
     until(|| fleet.requests("bynder.poll") > polls).await;
     assert_eq!(fleet.bench.asset(&id).made, 0, "the save was over; this proves nothing");
     let queue = fleet.queue().await;
-    let is_done = async || fleet.bench.asset(&id).made > 0 && queue.depth().await.unwrap().open() == 0;
+    let is_done =
+        async || fleet.bench.asset(&id).made > 0 && queue.connection.depth().await.unwrap().open() == 0;
     until_async(is_done).await;
     fleet.bench.until_listed().await;
     assert!(is_protected(&fleet.bench.asset(&id)));

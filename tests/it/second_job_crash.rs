@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::job::Lane;
-use common::queue::{Depth, JobQueue, RabbitQueue};
+use common::queue::Depth;
 use futures::StreamExt;
 use nix::sys::signal::Signal;
 use tokio::process::Child;
 
 use crate::broker_faults::publish_once_more;
-use crate::harness::fleet::{Fleet, signal};
+use crate::harness::fleet::{Fleet, FleetQueue, signal};
 use crate::harness::{is_protected, job_of, picture, quick, saved_versions, until};
 
 /// When the second job comes.
@@ -32,8 +32,8 @@ async fn fleet_in(mode: &str, seed: u64) -> (Fleet, String) {
 }
 
 /// Whether no job is left but in a worker's hand.
-async fn is_empty(queue: &RabbitQueue) -> bool {
-    Depth { failed: 0, ..queue.depth().await.unwrap() } == Depth::default()
+async fn is_empty(queue: &FleetQueue) -> bool {
+    Depth { failed: 0, ..queue.connection.depth().await.unwrap() } == Depth::default()
 }
 
 /// The jobs that a worker says have ended.
@@ -43,7 +43,7 @@ fn ended(fleet: &Fleet) -> BTreeSet<String> {
     ended.filter_map(|line| line.split_once("job_id=")?.1.get(..32)).map(ToOwned::to_owned).collect()
 }
 
-async fn until_ended(fleet: &Fleet, queue: &RabbitQueue, jobs: usize) {
+async fn until_ended(fleet: &Fleet, queue: &FleetQueue, jobs: usize) {
     // A loop of its own: a task that is spawned cannot hold what `until_async` does.
     while ended(fleet).len() < jobs || !is_empty(queue).await {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -51,7 +51,7 @@ async fn until_ended(fleet: &Fleet, queue: &RabbitQueue, jobs: usize) {
 }
 
 /// Lets workers take turns until no job is left, in hand or in a queue.
-async fn until_over(fleet: &Fleet, queue: &RabbitQueue, mut living: Option<Child>) {
+async fn until_over(fleet: &Fleet, queue: &FleetQueue, mut living: Option<Child>) {
     loop {
         let mut worker = living.take().unwrap_or_else(|| fleet.worker());
         let patience = Duration::from_mins(1);

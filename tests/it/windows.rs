@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::job::Lane;
 use common::outcome::{FailureClass, Outcome};
-use common::queue::{JobQueue, StepSet};
+use common::queue::{JobConsumer, Locks, StepSet};
 use nix::sys::signal::Signal;
 use sandbox::{Edit, NewAsset, NewFile, NewVersion, Options, VersionFlags, ViolationKind};
 
@@ -131,11 +131,11 @@ async fn the_lock_dies_with_its_worker_so_another_job_repeats_a_request_until_a_
             Heir::TakesAndStops => {
                 let mut heir = fleet.worker();
                 let asset = id.parse().unwrap();
-                until_async(async || queue.lease(&asset).await.unwrap().is_none()).await;
+                until_async(async || queue.locks.lease(&asset).await.unwrap().is_none()).await;
                 signal(&heir, Signal::SIGTERM);
                 heir.wait().await.unwrap();
             }
-            Heir::Delays => kept_back = Some(queue.next(StepSet::ALL).await.unwrap()),
+            Heir::Delays => kept_back = Some(queue.consumer.next(StepSet::ALL).await.unwrap()),
         }
         publish_once_more(&fleet, &job_of("delta", &id, Lane::Fresh)).await;
         let _worker = fleet.worker();
@@ -304,10 +304,10 @@ async fn a_copy_is_made_again_where_its_job_comes_back_elsewhere_and_another_tak
     until(|| fleet.requests("bynder.save_new") > 0).await;
     fleet.bench.run(&["pause"]).await.assert_code(0);
     let (queue, asset) = (fleet.queue().await, id.parse().unwrap());
-    until_async(async || queue.depth().await.unwrap().save == 1).await;
-    let elsewhere = queue.next(StepSet::ALL).await.unwrap();
-    assert!(queue.lease(&asset).await.unwrap().is_none(), "the keeper does not keep it");
-    until_async(async || queue.lease(&asset).await.unwrap().is_some()).await;
+    until_async(async || queue.connection.depth().await.unwrap().save == 1).await;
+    let elsewhere = queue.consumer.next(StepSet::ALL).await.unwrap();
+    assert!(queue.locks.lease(&asset).await.unwrap().is_none(), "the keeper does not keep it");
+    until_async(async || queue.locks.lease(&asset).await.unwrap().is_some()).await;
     publish_once_more(&fleet, &job_of("delta", &id, Lane::Fresh)).await;
     fleet.bench.run(&["resume"]).await.assert_code(0);
     until(|| fleet.worker_logs().contains("outcome=")).await;

@@ -1,7 +1,6 @@
 //! Three wires with other paths, field names and styles of answer, told apart by the profile file alone.
 
 use common::outcome::{FailureClass, Outcome};
-use common::queue::JobQueue;
 use nix::sys::signal::Signal;
 use sandbox::faults::{Action, Faults, Moment};
 use sandbox::{Edit, NewAsset, NewFile, NewVersion, Options};
@@ -312,10 +311,10 @@ async fn a_fleet_stops_at_a_profile_that_every_file_is_refused_with_and_continue
         shows(port, "/readyz", "20 assets were refused and none accepted").await;
         shows(port, "/metrics", "connector_breaker_open{service=\"imatag\"} 1").await;
         // In hand are the probes alone, one at a time.
-        until_async(async || queue.depth().await.unwrap().open() >= 24).await;
+        until_async(async || queue.connection.depth().await.unwrap().open() >= 24).await;
         // Each asset once, and those again that were in hand before the twentieth.
         assert!(fleet.requests("imatag.submit") <= round * 50);
-        assert_eq!(queue.depth().await.unwrap().failed, 0);
+        assert_eq!(queue.connection.depth().await.unwrap().failed, 0);
         if round == 1 {
             signal(&worker, Signal::SIGTERM);
             assert_eq!(worker.wait().await.unwrap().code(), Some(0));

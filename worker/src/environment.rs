@@ -11,7 +11,7 @@ use common::imatag::{Directory, Imatag};
 use common::job::Job;
 use common::marker::LegacyMeaning;
 use common::permission::Permission;
-use common::queue::JobQueue;
+use common::queue::{JobConsumer, Locks};
 use common::spool::Spool;
 use common::telemetry::Metrics;
 use media::Checks;
@@ -30,7 +30,9 @@ pub struct Environment {
     /// The watermarking service.
     pub imatag: Imatag,
     /// Where jobs come from and go to.
-    pub queue: Arc<dyn JobQueue>,
+    pub queue: Arc<dyn JobConsumer>,
+    /// Who may touch an asset.
+    pub locks: Arc<dyn Locks>,
     /// Where files rest between the services.
     pub spool: Spool,
     /// Who reads files.

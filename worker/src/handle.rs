@@ -162,7 +162,7 @@ pub(crate) async fn closing(environment: &Environment, settlement: Settlement) -
     let settings = &environment.settings;
     let lease = match own.filter(|lease| lease.check().is_ok()) {
         Some(own) => Ok(Some(own)),
-        None => environment.queue.lease(&job.asset_id).await,
+        None => environment.locks.lease(&job.asset_id).await,
     };
     let withdrawn = match lease {
         Ok(Some(lease)) => {

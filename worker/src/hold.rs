@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use common::queue::{Delivery, JobQueue, LONGEST_HELD, Unrenewed};
+use common::queue::{Delivery, JobConsumer, LONGEST_HELD, Unrenewed};
 use tokio::time::Instant;
 
 /// The wait after a renewal that failed; it doubles up to the longest. A failed one may have left a second message of the
@@ -14,7 +14,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 /// Runs the work while the delivery is renewed every `longest_hold`. Returns the delivery that is valid in the end, with
 /// what came of the work; `None` if the delivery is lost, which stops the work.
 pub(crate) async fn hold<T>(
-    queue: &dyn JobQueue,
+    queue: &dyn JobConsumer,
     mut delivery: Delivery,
     mut work: Pin<Box<impl Future<Output = T>>>,
     longest_hold: Duration,
@@ -53,7 +53,7 @@ pub(crate) async fn hold<T>(
 /// Renews the delivery while the work continues. A renewal that has begun is awaited to its end: only then it is known which
 /// delivery is valid.
 async fn renew<T>(
-    queue: &dyn JobQueue,
+    queue: &dyn JobConsumer,
     delivery: Delivery,
     work: &mut Pin<Box<impl Future<Output = T>>>,
 ) -> (Result<Delivery, Unrenewed>, Option<T>) {
@@ -69,16 +69,12 @@ async fn renew<T>(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
     use std::sync::Mutex;
 
     use async_trait::async_trait;
-    use common::asset::AssetId;
-    use common::job::{Job, JobId, Lane, RunId};
+    use common::job::{Job, Lane, RunId};
     use common::outcome::Outcome;
-    use common::queue::{
-        Depth, EmbeddedQueue, FailedFilter, FailedJob, Lease, QueueError, Settlement, StepSet,
-    };
+    use common::queue::{Depth, EmbeddedQueue, JobPublisher, QueueError, Settlement, StepSet};
     use common::state::State;
     use jiff::Timestamp;
 
@@ -117,7 +113,7 @@ mod tests {
             let (delivery, took) = hold(self, delivery, Box::pin(step), HOLD).await?;
             let event = Box::new(delivery.job.ended(Outcome::AlreadyProtected, NOW));
             self.settle(delivery, Settlement::Finish(event)).await.unwrap();
-            assert_eq!(self.depth().await.unwrap(), Depth::default());
+            assert_eq!(self.queue.depth().await.unwrap(), Depth::default());
             Some(took)
         }
     }
@@ -125,7 +121,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     #[async_trait]
-    impl JobQueue for Renewing {
+    impl JobConsumer for Renewing {
         async fn renew(&self, delivery: Delivery) -> Result<Delivery, Unrenewed> {
             tokio::time::sleep(Duration::from_mins(1)).await;
             {
@@ -140,32 +136,11 @@ mod tests {
             drop(delivery);
             Ok(self.next(StepSet::ALL).await.unwrap())
         }
-        async fn publish(&self, job: &Job) -> Result<(), QueueError> {
-            self.queue.publish(job).await
-        }
         async fn next(&self, steps: StepSet) -> Result<Delivery, QueueError> {
             self.queue.next(steps).await
         }
         async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<(), QueueError> {
             self.queue.settle(delivery, settlement).await
-        }
-        async fn lease(&self, asset: &AssetId) -> Result<Option<Lease>, QueueError> {
-            self.queue.lease(asset).await
-        }
-        async fn depth(&self) -> Result<Depth, QueueError> {
-            self.queue.depth().await
-        }
-        async fn failed(&self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
-            self.queue.failed(filter).await
-        }
-        async fn replay(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
-            self.queue.replay(jobs).await
-        }
-        async fn discard(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
-            self.queue.discard(jobs).await
-        }
-        fn contact(&self) -> Result<(), QueueError> {
-            self.queue.contact()
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::asset::AssetId;
 use common::job::{Job, JobId, Step};
 use common::permission::Permission;
-use common::queue::{JobQueue, Lease, QueueError};
+use common::queue::{Lease, Locks, QueueError};
 use tokio::time::Instant;
 
 use crate::error::StepError;
@@ -55,7 +55,7 @@ impl Leases {
     /// a request of the step may still land after it was given up.
     pub async fn take(
         &self,
-        queue: &dyn JobQueue,
+        locks: &dyn Locks,
         job: &Job,
         doubt: Duration,
     ) -> Result<Option<Held>, QueueError> {
@@ -64,7 +64,7 @@ impl Leases {
         {
             return Ok(Some(held));
         }
-        let lease = queue.lease(&job.asset_id).await?;
+        let lease = locks.lease(&job.asset_id).await?;
         Ok(lease.map(|lease| self.hold(job, lease, None, doubt)))
     }
 

@@ -14,7 +14,8 @@ use common::imatag::Imatag;
 use common::job::Step;
 use common::patience::{Patience, patiently};
 use common::permission::Permission;
-use common::queue::{JobQueue, QueueError, RabbitQueue};
+use common::queue::rabbitmq::Broker;
+use common::queue::{Locks, QueueError};
 use common::service::Service;
 use common::signals::stop_on_signals;
 use common::spool::Spool;
@@ -117,10 +118,10 @@ async fn work(config: &Config) -> Result<(), Failure> {
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
     telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end.clone()).await?;
-    let queue = RabbitQueue::start(&wiring::broker(config, "worker")?, None)?;
+    let broker = Broker::start(&wiring::broker(config, "worker")?)?;
     let breakers = Breakers::for_wire(config.imatag.wire()?.confirmed);
     tokio::spawn(end.clone().run_until_cancelled_owned(watch(
-        queue.clone(),
+        broker.clone(),
         breakers.clone(),
         budget.clone(),
         spool.clone(),
@@ -132,28 +133,31 @@ async fn work(config: &Config) -> Result<(), Failure> {
         imatag.clone(),
         metrics.clone(),
     )));
-    queue.greeted().await?;
-    let membership = queue.membership(&budget);
+    broker.wait_until_first_answer().await?;
+    let group = broker.egress_group();
+    let membership = group.join(&budget);
     // Jobs that are somebody else's, or queues that are: no worker can do anything but end.
-    let (fitting, ending) = (queue.clone(), stop.clone());
+    let (fitting, ending) = (broker.clone(), stop.clone());
     let (said, mut misfit) = oneshot::channel();
     let _fitting = AbortOnDropHandle::new(tokio::spawn(async move {
         // Said before the end begins, which may be quicker than the rest of this task.
-        drop(said.send(fitting.misfit().await));
+        drop(said.send(fitting.misconfiguration().await));
         ending.cancel();
     }));
-    let asked = stop.run_until_cancelled(settings(config, &bynder, &queue)).await;
+    let asked = stop.run_until_cancelled(settings(config, &bynder, &broker)).await;
     let Some(settings) = asked.transpose()? else {
         return fits(&mut misfit);
     };
     readiness.set("Bynder", Ok(()));
     // Where no lease says more, contact with the broker has to be fresh when something is sent.
-    let permission = queue.clone();
-    let permission = Permission::new(move || permission.contact());
+    let (consumer, locks) = (broker.consumer(), broker.locks());
+    let contact = locks.clone();
+    let permission = Permission::new(move || contact.contact());
     let environment = Environment {
         bynder: bynder.under(permission.clone()),
         imatag: imatag.under(permission),
-        queue: Arc::new(queue.clone()),
+        queue: Arc::new(consumer.clone()),
+        locks: Arc::new(locks),
         spool,
         readers: crate::wiring::readers(config),
         budget: budget.clone(),
@@ -164,12 +168,12 @@ async fn work(config: &Config) -> Result<(), Failure> {
         metrics,
         settings: Arc::new(settings),
     };
-    tokio::spawn(end.run_until_cancelled_owned(bury(queue.clone(), environment.clone())));
+    tokio::spawn(end.run_until_cancelled_owned(bury(consumer.dead_letters(), environment.clone())));
     tracing::info!(concurrency = config.worker.concurrency, "at work");
     Box::pin(crate::consume(environment, stop, config.worker.grace.0)).await;
     drop(membership);
-    queue.leave_group(&budget).await;
-    queue.close().await;
+    group.leave(&budget).await;
+    consumer.close().await;
     fits(&mut misfit)?;
     tracing::info!("stopped in order");
     Ok(())
@@ -181,7 +185,7 @@ fn fits(misfit: &mut oneshot::Receiver<QueueError>) -> Result<(), Failure> {
 
 /// Asks the portal for the metaproperties until it answers, makes the settings of it, and ties the queue to it; what a
 /// person has to mend ends the program.
-async fn settings(config: &Config, bynder: &Bynder, queue: &RabbitQueue) -> Result<Settings, Failure> {
+async fn settings(config: &Config, bynder: &Bynder, broker: &Broker) -> Result<Settings, Failure> {
     loop {
         let known = match patiently(&Patience::brief(), || bynder.metaproperties()).await {
             Err(error) if error.is_retryable() => {
@@ -193,7 +197,7 @@ async fn settings(config: &Config, bynder: &Bynder, queue: &RabbitQueue) -> Resu
         };
         let fields = written_fields(&known, config)
             .map_err(|error: MetapropertyError| Failure::Configuration(error.to_string()))?;
-        match queue.keep_to_portal().await {
+        match broker.bind_prefix_to_portal().await {
             Err(error) if error.is_retryable() => {
                 tracing::warn!(%error, "the broker cannot be asked; trying again");
                 tokio::time::sleep(START_AGAIN).await;
@@ -207,7 +211,7 @@ async fn settings(config: &Config, bynder: &Bynder, queue: &RabbitQueue) -> Resu
 
 /// Tells readiness and metrics how broker and services are.
 async fn watch(
-    queue: RabbitQueue,
+    broker: Broker,
     breakers: Breakers,
     budget: Budget,
     spool: Spool,
@@ -216,9 +220,9 @@ async fn watch(
 ) {
     let mut measured: Option<tokio::time::Instant> = None;
     loop {
-        let trouble = queue.trouble();
+        let trouble = broker.trouble();
         let connected = trouble.is_none();
-        metrics.broker_measured(connected, queue.unknown_outcomes());
+        metrics.broker_measured(connected, broker.unknown_outcomes());
         metrics.budget_measured(&budget.figures());
         metrics.spool_measured(&spool);
         readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));
@@ -236,7 +240,7 @@ async fn watch(
         readiness.set("services", halt.map_or(Ok(()), |halt| Err(halt.reason)));
         if connected && measured.is_none_or(|at| at.elapsed() >= MEASURE) {
             measured = Some(tokio::time::Instant::now());
-            if let Ok(depth) = queue.depth().await {
+            if let Ok(depth) = broker.depth().await {
                 metrics.queue_measured(&depth);
             }
         }

@@ -185,7 +185,7 @@ fn give_up_before(transaction: &Transaction<'_>, time: Timestamp) -> Result<usiz
 mod tests {
     use super::*;
     use crate::ledger::note_published;
-    use crate::queue::{EmbeddedQueue, JobQueue};
+    use crate::queue::{EmbeddedQueue, JobPublisher};
     use crate::state::State;
 
     const APART: Duration = Duration::from_mins(15);

@@ -4,7 +4,7 @@ use super::*;
 use crate::job::Lane;
 use crate::ledger::{Extent, Ledger};
 use crate::outcome::Outcome;
-use crate::queue::{EmbeddedQueue, JobQueue, StepSet};
+use crate::queue::{EmbeddedQueue, JobConsumer, JobPublisher, StepSet};
 
 #[test]
 fn a_second_process_is_refused_and_told_who_holds_the_directory() {

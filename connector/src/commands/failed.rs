@@ -6,7 +6,7 @@ use common::failure::Failure;
 use common::job::JobId;
 use common::outcome::{FailureClass, Outcome};
 use common::output;
-use common::queue::{FailedFilter, FailedJob, JobQueue};
+use common::queue::{FailedFilter, FailedJob, FailedJobs};
 use producer::arguments::{self, Common};
 use serde_json::json;
 
@@ -37,8 +37,8 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
         }
         Failed::Replay(change) => {
             let opened = queues::open(&config, change.which.embedded).await?;
-            let jobs = chosen(opened.queue.as_ref(), change, "replay").await?;
-            let replayed = opened.queue.replay(&jobs).await?;
+            let jobs = chosen(opened.failed.as_ref(), change, "replay").await?;
+            let replayed = opened.failed.replay(&jobs).await?;
             if !change.dry_run {
                 output::talk(&format!("{replayed} jobs go back to their step; {}", opened.taken_up_by));
             }
@@ -48,8 +48,8 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
         }
         Failed::Drop(change) => {
             let opened = queues::open(&config, change.which.embedded).await?;
-            let jobs = chosen(opened.queue.as_ref(), change, "drop").await?;
-            let dropped = opened.queue.discard(&jobs).await?;
+            let jobs = chosen(opened.failed.as_ref(), change, "drop").await?;
+            let dropped = opened.failed.discard(&jobs).await?;
             if !change.dry_run {
                 output::talk(&format!("{dropped} failed jobs are forgotten"));
             }
@@ -94,9 +94,9 @@ fn tell(common: &Common, failed: &FailedJob) {
 }
 
 /// The jobs that are meant, counted and confirmed.
-async fn chosen(queue: &dyn JobQueue, change: &Change, verb: &str) -> Result<HashSet<JobId>, Failure> {
+async fn chosen(failed: &dyn FailedJobs, change: &Change, verb: &str) -> Result<HashSet<JobId>, Failure> {
     let jobs: HashSet<JobId> =
-        queue.failed(&filter(&change.which)?).await?.into_iter().map(|job| job.event.job_id).collect();
+        failed.list(&filter(&change.which)?).await?.into_iter().map(|job| job.event.job_id).collect();
     output::talk(&format!("{} failed jobs to {verb}", jobs.len()));
     if change.dry_run || jobs.is_empty() {
         return Ok(HashSet::new());

@@ -17,7 +17,7 @@ pub(crate) async fn pause(common: &Common, pause: &Pause) -> Result<(), Failure>
     let config = arguments::load(common, None)?.config;
     let wish = OperatorPause { since: Timestamp::now(), reason: pause.reason.clone() };
     let who = if config.broker.is_some() && !pause.embedded {
-        queues::fleet(&config).await?.operator_pauses(&wish).await?;
+        queues::broker(&config).await?.egress_group().operator_pauses(&wish).await?;
         "no worker takes jobs any more"
     } else {
         let directory = &config.producer.state_dir;
@@ -36,7 +36,7 @@ pub(crate) async fn pause(common: &Common, pause: &Pause) -> Result<(), Failure>
 pub(crate) async fn resume(common: &Common, embedded: bool) -> Result<(), Failure> {
     let config = arguments::load(common, None)?.config;
     let was_paused = if config.broker.is_some() && !embedded {
-        queues::fleet(&config).await?.operator_resumes().await?
+        queues::broker(&config).await?.egress_group().operator_resumes().await?
     } else {
         let directory = &config.producer.state_dir;
         Records::new(directory).resume().map_err(|error| unwritable(directory, &error))?

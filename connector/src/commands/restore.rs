@@ -8,7 +8,7 @@ use common::failure::Failure;
 use common::job::RunId;
 use common::ledger::Ledger;
 use common::patience::Patience;
-use common::queue::{EmbeddedQueue, JobQueue};
+use common::queue::{EmbeddedQueue, Locks};
 use common::signals::stop_on_signals;
 use common::state::State;
 use common::telemetry::Metrics;
@@ -29,7 +29,7 @@ use crate::restore::{self, Environment, Sum, choose};
 pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failure> {
     let filters = Scope { filters: command.which.filters.clone(), ..Scope::default() };
     let config = arguments::load(common, Some(&filters))?.config;
-    let (ledger, queue) = open(&config).await?;
+    let (ledger, locks) = open(&config).await?;
     let beside = match &config.broker {
         Some(_) => Beside::open(&config, "restore").await,
         None => Beside::in_place_of_sync(&config),
@@ -50,7 +50,7 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
     let environment = Environment {
         bynder,
         ledger,
-        queue,
+        locks,
         spool: wiring::spool(&config)?,
         metaproperty: resolved.metaproperty,
         status_id: resolved.status.map(|status| status.id),
@@ -98,7 +98,7 @@ async fn asked(stop: &CancellationToken) -> Result<bool, Failure> {
 }
 
 /// The record, and the leases that keep workers away: the fleet's, or this machine's own, whose lock keeps a sync out.
-async fn open(config: &Config) -> Result<(Ledger, Arc<dyn JobQueue>), Failure> {
+async fn open(config: &Config) -> Result<(Ledger, Arc<dyn Locks>), Failure> {
     let directory = &config.producer.state_dir;
     if config.broker.is_none() {
         let state = State::open_when_free(directory).await?;
@@ -111,7 +111,7 @@ async fn open(config: &Config) -> Result<(Ledger, Arc<dyn JobQueue>), Failure> {
             directory.display()
         ))
     })?;
-    Ok((Ledger::new(state), Arc::new(queues::fleet(config).await?)))
+    Ok((Ledger::new(state), Arc::new(queues::broker(config).await?.locks())))
 }
 
 fn new_run_id() -> RunId {

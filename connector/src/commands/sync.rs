@@ -8,7 +8,7 @@ use common::failure::Failure;
 use common::ledger::QueueLook;
 use common::output;
 use common::patience::Patience;
-use common::queue::JobQueue;
+use common::queue::JobPublisher;
 use common::quiet_hours;
 use common::service::Service;
 use common::signals::stop_on_signals;

@@ -44,7 +44,7 @@ pub(super) async fn see(environment: &Environment, target: &Target) -> Result<Si
 
 /// Puts one asset's original back.
 pub(super) async fn restore(environment: &Environment, target: &Target) -> Result<Ended, RestoreError> {
-    let Some(lease) = environment.queue.lease(&target.id).await? else {
+    let Some(lease) = environment.locks.lease(&target.id).await? else {
         return Ok(Ended::Skipped(Skip::Busy));
     };
     let Sight { decision, detail, last } = see(environment, target).await?;

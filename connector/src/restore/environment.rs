@@ -10,7 +10,7 @@ use common::job::RunId;
 use common::ledger::{Ledger, Progress, Restoration};
 use common::marker::{Marker, Records, Status};
 use common::patience::{Patience, patiently};
-use common::queue::JobQueue;
+use common::queue::Locks;
 use common::spool::Spool;
 use jiff::Timestamp;
 
@@ -21,7 +21,7 @@ pub(crate) struct Environment {
     pub(crate) bynder: Bynder,
     pub(crate) ledger: Ledger,
     /// Where the leases are: no worker touches an asset meanwhile.
-    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) locks: Arc<dyn Locks>,
     pub(crate) spool: Spool,
     pub(crate) metaproperty: Metaproperty,
     /// Id of the metaproperty that tells people how an asset stands.
@@ -73,7 +73,7 @@ impl Environment {
         records: &Records,
         status: Status<'_>,
     ) -> Result<(), RestoreError> {
-        self.queue.contact()?;
+        self.locks.contact()?;
         let (marker, status) = (records.to_string(), status.text(Timestamp::now()));
         let told = self.status_id.as_deref().map(|id| (id, status.as_str()));
         let texts: Vec<_> =

@@ -104,7 +104,7 @@ impl Work<'_> {
     /// Uploads the original and waits until Bynder has converted it. Nothing of the asset changes.
     async fn import(&self, name: &FileName, file: &SpooledFile) -> Result<ImportId, RestoreError> {
         let environment = self.environment;
-        environment.queue.contact()?;
+        environment.locks.contact()?;
         let import = patiently(&environment.patience, || environment.bynder.upload(file, name)).await?;
         let started = Instant::now();
         loop {

@@ -47,7 +47,7 @@ impl Run<'_> {
             }
             let (limited, published) = self.take_up_all(&failed, Cause::Again).await?;
             if !self.options.dry_run && !published.is_empty() {
-                self.patiently(async || self.environment.queue.discard(&published).await).await?;
+                self.patiently(async || self.environment.failed_jobs.discard(&published).await).await?;
             }
             if limited {
                 return Ok(());

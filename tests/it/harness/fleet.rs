@@ -4,9 +4,9 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::ledger::Ledger;
 use common::queue::rabbitmq::Settings;
-use common::queue::{Depth, FailedJob, JobQueue, RabbitQueue};
+use common::queue::rabbitmq::{Broker as Connection, RabbitConsumer, RabbitLocks};
+use common::queue::{Depth, FailedJob, FailedJobs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
@@ -128,12 +128,13 @@ impl Fleet {
     }
 
     /// This fleet's queue, to look at it and to meddle with it.
-    pub(crate) async fn queue(&self) -> RabbitQueue {
-        self.queue_with(None).await
+    pub(crate) async fn queue(&self) -> FleetQueue {
+        let connection = self.connection().await;
+        FleetQueue { consumer: connection.consumer(), locks: connection.locks(), connection }
     }
 
-    /// This fleet's queue with a ledger, to publish with.
-    pub(crate) async fn queue_with(&self, ledger: Option<Ledger>) -> RabbitQueue {
+    /// A connection to this fleet's broker.
+    pub(crate) async fn connection(&self) -> Connection {
         let rungs = [100, 400, 1500, 2000].map(Duration::from_millis).to_vec();
         let settings = Settings {
             url: self.url.clone().into(),
@@ -145,7 +146,7 @@ impl Fleet {
             program: "test".to_owned(),
             egress_group: self.prefix.clone(),
         };
-        RabbitQueue::open(&settings, ledger, PATIENCE).await.unwrap()
+        Connection::open(&settings, PATIENCE).await.unwrap()
     }
 
     /// Fails unless everything is as it should be at the end: outcomes as planted, an audit without a word, nothing
@@ -154,7 +155,7 @@ impl Fleet {
         // A message that was doubled may still be on its way to find the work done.
         let queue = self.queue().await;
         until_async(async || {
-            let depth = queue.depth().await.unwrap();
+            let depth = queue.connection.depth().await.unwrap();
             Depth { failed: 0, ..depth } == Depth::default()
         })
         .await;
@@ -164,7 +165,7 @@ impl Fleet {
 
     /// The failed jobs.
     pub(crate) async fn failed(&self) -> Vec<FailedJob> {
-        self.queue().await.failed(&common::queue::FailedFilter::default()).await.unwrap()
+        self.connection().await.failed_jobs().list(&common::queue::FailedFilter::default()).await.unwrap()
     }
 
     /// How often the sandbox was asked for something.
@@ -178,6 +179,13 @@ impl Fleet {
         let logs = files.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
         logs.map(|path| std::fs::read_to_string(path).unwrap()).collect()
     }
+}
+
+/// A fleet's queue, as one more process of it has it.
+pub(crate) struct FleetQueue {
+    pub(crate) connection: Connection,
+    pub(crate) consumer: RabbitConsumer,
+    pub(crate) locks: RabbitLocks,
 }
 
 /// Waits for a program to end.

@@ -22,7 +22,7 @@ pub(super) async fn write_with(
     records: &Records,
     status: Status<'_>,
 ) -> Result<(), StepError> {
-    environment.queue.contact()?;
+    environment.locks.contact()?;
     let texts = texts(&environment.settings, records, status);
     let texts: Vec<_> = texts.iter().map(|(id, text)| (*id, text.as_str())).collect();
     environment.bynder.set_texts(asset, &texts).await?;

@@ -76,7 +76,7 @@ async fn lease(environment: &Environment, job: &mut Job) -> Result<Result<Held, 
 async fn take(environment: &Environment, job: &Job) -> Result<Option<Held>, QueueError> {
     let settings = &environment.settings;
     let kept = doubt::kept(settings, job.step);
-    let mut held = environment.leases.take(environment.queue.as_ref(), job, kept).await?;
+    let mut held = environment.leases.take(environment.locks.as_ref(), job, kept).await?;
     if let Some(held) = &mut held
         && job.step == Step::Save
         && environment.mode(job) == OutputMode::Copy

@@ -100,7 +100,7 @@ pub(super) async fn transfer_body(
     let Some(name) = job.upload_name(original.media_type.as_deref()) else {
         return Ok(unnamed(job));
     };
-    environment.queue.contact()?;
+    environment.locks.contact()?;
     match environment.mode(job) {
         OutputMode::Version | OutputMode::Copy => {
             let import = environment.bynder.upload(&file, &name).await?;

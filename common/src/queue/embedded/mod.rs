@@ -13,10 +13,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Delivery, Depth, FailedFilter, FailedJob, Guard, JobQueue, Lease, QueueError, Settlement, StepSet,
-    Unrenewed,
+    Delivery, Depth, FailedFilter, FailedJob, FailedJobs, Guard, JobConsumer, JobPublisher, Lease, Locks,
+    QueueError, Receipt, Settlement, StepSet, Unrenewed,
 };
 use crate::asset::AssetId;
 use crate::fault::guard_stands;
@@ -122,13 +123,15 @@ impl EmbeddedQueue {
 
 /// A delivery of a job that was taken, which comes back if it is dropped.
 fn delivery(shared: Arc<Shared>, row: rows::Taken, received: Arc<AtomicBool>) -> Delivery {
-    let rows::Taken { job, redelivered, deliveries } = row;
+    let rows::Taken { job, redelivered } = row;
     let job_id = job.job_id.clone();
-    let receipt = Guard::new(move || {
+    let back = Guard::new(move || {
         lock(&shared.dropped).push(Dropped { job: job_id, received: received.load(Ordering::Relaxed) });
         shared.changed.notify_waiters();
     });
-    Delivery { job, redelivered, deliveries, receipt, ticket: None }
+    // A row is found by its job, and nobody else takes it.
+    let receipt = Receipt { number: 0, voided: CancellationToken::new(), back };
+    Delivery { job, redelivered, receipt }
 }
 
 fn count(
@@ -143,7 +146,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[async_trait]
-impl JobQueue for EmbeddedQueue {
+impl JobPublisher for EmbeddedQueue {
     async fn publish(&self, job: &Job) -> Result<(), QueueError> {
         let (body, job) = (job.encode()?, job.clone());
         self.write(move |transaction| {
@@ -155,6 +158,13 @@ impl JobQueue for EmbeddedQueue {
         .await
     }
 
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        Self::depth_beside(&self.shared.state).await
+    }
+}
+
+#[async_trait]
+impl JobConsumer for EmbeddedQueue {
     async fn next(&self, steps: StepSet) -> Result<Delivery, QueueError> {
         loop {
             let changed = self.shared.changed.notified();
@@ -200,11 +210,19 @@ impl JobQueue for EmbeddedQueue {
             Ok(())
         };
         // Not before the commit, which can fail: the job then comes back, as with any delivery that is dropped.
-        self.shared.state.write_then(change, move |()| receipt.disarm()).await?;
+        self.shared.state.write_then(change, move |()| receipt.back.disarm()).await?;
         self.shared.changed.notify_waiters();
         Ok(())
     }
 
+    /// Nobody takes a row away from the process that owns the file.
+    async fn renew(&self, delivery: Delivery) -> Result<Delivery, Unrenewed> {
+        Ok(delivery)
+    }
+}
+
+#[async_trait]
+impl Locks for EmbeddedQueue {
     async fn lease(&self, asset: &AssetId) -> Result<Option<Lease>, QueueError> {
         if !guard_stands(crate::fault::Guard::Lease) {
             return Ok(Some(Lease::free()));
@@ -219,11 +237,15 @@ impl JobQueue for EmbeddedQueue {
         Ok(Some(Lease::held(guard, || Ok(()))))
     }
 
-    async fn depth(&self) -> Result<Depth, QueueError> {
-        Self::depth_beside(&self.shared.state).await
+    /// The leases are in this process, which alone works in the state directory.
+    fn contact(&self) -> Result<(), QueueError> {
+        Ok(())
     }
+}
 
-    async fn failed(&self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
+#[async_trait]
+impl FailedJobs for EmbeddedQueue {
+    async fn list(&self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
         Self::failed_beside(&self.shared.state, filter).await
     }
 
@@ -235,15 +257,5 @@ impl JobQueue for EmbeddedQueue {
     async fn discard(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
         let jobs = jobs.clone();
         self.write(move |transaction| count(&jobs, |job| rows::discard(transaction, job))).await
-    }
-
-    /// The leases are in this process, which alone works in the state directory.
-    fn contact(&self) -> Result<(), QueueError> {
-        Ok(())
-    }
-
-    /// Nobody takes a row away from the process that owns the file.
-    async fn renew(&self, delivery: Delivery) -> Result<Delivery, Unrenewed> {
-        Ok(delivery)
     }
 }

@@ -17,7 +17,6 @@ const MOST_FAILED: u32 = 1000;
 pub(super) struct Taken {
     pub(super) job: Job,
     pub(super) redelivered: bool,
-    pub(super) deliveries: u32,
 }
 
 pub(super) fn recover(transaction: &Transaction<'_>) -> Result<(), DatabaseError> {
@@ -29,7 +28,7 @@ pub(super) fn recover(transaction: &Transaction<'_>) -> Result<(), DatabaseError
 pub(super) fn make_ready(transaction: &Transaction<'_>, deliveries: &[Dropped]) -> Result<(), DatabaseError> {
     for Dropped { job, received } in deliveries {
         transaction.execute(
-            "UPDATE jobs SET state = 'ready', redelivered = max(redelivered, ?2), deliveries = deliveries - 1 + ?2
+            "UPDATE jobs SET state = 'ready', redelivered = max(redelivered, ?2)
              WHERE job_id = ?1 AND state = 'in_flight'",
             params![job.0, received],
         )?;
@@ -53,14 +52,12 @@ pub(super) fn take(
     now: i64,
 ) -> Result<Option<Taken>, DatabaseError> {
     for (step, lane) in steps.kinds() {
-        while let Some((job_id, redelivered, deliveries, body)) = first_due(transaction, step, lane, now)? {
+        while let Some((job_id, redelivered, body)) = first_due(transaction, step, lane, now)? {
             match Job::decode(&body) {
                 Ok(job) => {
-                    transaction.execute(
-                        "UPDATE jobs SET state = 'in_flight', deliveries = deliveries + 1 WHERE job_id = ?1",
-                        [&job_id],
-                    )?;
-                    return Ok(Some(Taken { job, redelivered, deliveries: deliveries + 1 }));
+                    transaction
+                        .execute("UPDATE jobs SET state = 'in_flight' WHERE job_id = ?1", [&job_id])?;
+                    return Ok(Some(Taken { job, redelivered }));
                 }
                 Err(error) => fail_unreadable(transaction, &job_id, &error.to_string())?,
             }
@@ -69,7 +66,7 @@ pub(super) fn take(
     Ok(None)
 }
 
-type Due = (String, bool, u32, Vec<u8>);
+type Due = (String, bool, Vec<u8>);
 
 fn first_due(
     connection: &Connection,
@@ -78,10 +75,10 @@ fn first_due(
     now: i64,
 ) -> Result<Option<Due>, DatabaseError> {
     let mut statement = connection.prepare_cached(
-        "SELECT job_id, redelivered, deliveries, body FROM jobs
+        "SELECT job_id, redelivered, body FROM jobs
          WHERE state = 'ready' AND step = ?1 AND lane = ?2 AND due_ms <= ?3 ORDER BY due_ms, sequence LIMIT 1",
     )?;
-    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, body(row, 3)?));
+    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, body(row, 2)?));
     Ok(statement.query_row(params![step.name(), lane.name(), now], row).optional()?)
 }
 
@@ -124,7 +121,7 @@ pub(super) fn next_due(connection: &Connection, steps: StepSet) -> Result<Option
     Ok(earliest)
 }
 
-/// Writes the job back as ready from `due` on; its deliveries start from zero, since this one was settled.
+/// Writes the job back as ready from `due` on.
 pub(super) fn update(
     transaction: &Transaction<'_>,
     job: &Job,
@@ -132,7 +129,7 @@ pub(super) fn update(
     due: i64,
 ) -> Result<(), DatabaseError> {
     transaction.execute(
-        "UPDATE jobs SET state = 'ready', step = ?2, due_ms = ?3, deliveries = 0, redelivered = 0, body = ?4
+        "UPDATE jobs SET state = 'ready', step = ?2, due_ms = ?3, redelivered = 0, body = ?4
          WHERE job_id = ?1",
         params![job.job_id.0, job.step.name(), due, body],
     )?;

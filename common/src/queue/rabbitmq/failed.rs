@@ -4,19 +4,21 @@
 //! deals with those that are meant, and closes the channel: the broker puts the rest back where they were.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use lapin::Channel;
 use lapin::options::BasicGetOptions;
 use lapin::types::ShortString;
 use tokio::time::Instant;
 
-use super::super::{FailedFilter, FailedJob, QueueError};
-use super::intake::Taken;
+use super::super::{FailedFilter, FailedJob, FailedJobs, QueueError};
 use super::link::{ANSWER, Live, answered};
 use super::message::{Failed, job_properties};
-use super::publisher::{Message, Publisher};
-use super::topology::Topology;
+use super::publisher::Message;
+use super::taken::Taken;
+use super::{Broker, Shared};
 use crate::job::{Job, JobId};
 use crate::outcome::Outcome;
 
@@ -25,27 +27,51 @@ const MOST_SHOWN: usize = 1000;
 /// Failed jobs that one pass goes over.
 const MOST_PASSED: usize = 100_000;
 
+/// The failed jobs.
+#[derive(Clone)]
+pub struct RabbitFailedJobs {
+    shared: Arc<Shared>,
+}
+
+impl Broker {
+    /// The failed jobs of this deployment.
+    pub fn failed_jobs(&self) -> RabbitFailedJobs {
+        RabbitFailedJobs { shared: Arc::clone(&self.shared) }
+    }
+}
+
+#[async_trait]
+impl FailedJobs for RabbitFailedJobs {
+    async fn list(&self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
+        Pass::start(&self.shared).await?.list(filter).await
+    }
+
+    async fn replay(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
+        Pass::start(&self.shared).await?.replay(jobs).await
+    }
+
+    async fn discard(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
+        Pass::start(&self.shared).await?.discard(jobs).await
+    }
+}
+
 /// A pass over the failed jobs.
-pub(super) struct Pass<'a> {
+struct Pass<'a> {
     channel: Channel,
     live: Live,
     left: usize,
-    topology: &'a Topology,
-    publisher: &'a Publisher,
+    shared: &'a Shared,
 }
 
 impl<'a> Pass<'a> {
-    pub(super) async fn start(
-        live: Live,
-        topology: &'a Topology,
-        publisher: &'a Publisher,
-    ) -> Result<Self, QueueError> {
+    async fn start(shared: &'a Shared) -> Result<Self, QueueError> {
+        let live = shared.consume_link.wait(ANSWER).await?;
         let channel = live.channel().await?;
-        Ok(Self { channel, live, left: MOST_PASSED, topology, publisher })
+        Ok(Self { channel, live, left: MOST_PASSED, shared })
     }
 
     /// Failed jobs that match, the oldest first; of a job that failed more than once, the latest.
-    pub(super) async fn list(mut self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
+    async fn list(mut self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
         let mut found: Vec<FailedJob> = Vec::new();
         while let Some((failed, _)) = self.next().await? {
             if found.len() < MOST_SHOWN && matches(filter, &failed) {
@@ -58,7 +84,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Sends jobs back to their step: confirmed there before it is taken away here.
-    pub(super) async fn replay(mut self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
+    async fn replay(mut self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
         // A job may stand here twice; the later record has come further.
         let mut latest: HashMap<JobId, (Timestamp, Job, Vec<Taken>)> = HashMap::new();
         while let Some((failed, taken)) = self.next().await? {
@@ -77,11 +103,11 @@ impl<'a> Pass<'a> {
             job.forget_attempts();
             let message = Message {
                 exchange: ShortString::default(),
-                key: self.topology.queue_of(&job),
+                key: self.shared.topology.queue_of(&job),
                 properties: job_properties(&job),
                 body: job.encode()?,
             };
-            self.publisher.publish(&message).await?;
+            self.shared.publisher.publish(&message).await?;
             crate::fault::crash_point("replay.published");
             for record in records {
                 record.acknowledge().await?;
@@ -92,7 +118,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Forgets jobs.
-    pub(super) async fn discard(mut self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
+    async fn discard(mut self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
         let mut discarded = HashSet::new();
         while let Some((failed, taken)) = self.next().await? {
             if jobs.contains(&failed.event.job_id) {
@@ -107,12 +133,13 @@ impl<'a> Pass<'a> {
     async fn next(&mut self) -> Result<Option<(Failed, Taken)>, QueueError> {
         while self.left > 0 {
             self.left -= 1;
-            let queue = self.topology.failed();
+            let queue = self.shared.topology.failed();
             let at = Instant::now();
             let Some(got) = answered(self.channel.basic_get(queue, BasicGetOptions::default())).await? else {
                 break;
             };
-            let taken = Taken { message: got.delivery, lost: self.live.lost.clone(), at };
+            let taken =
+                Taken { message: got.delivery, lost: self.live.lost.clone(), at, slot: None, _counted: None };
             match Failed::decode(&taken.message.data) {
                 Ok(failed) => return Ok(Some((failed, taken))),
                 Err(error) => tracing::warn!(%error, "a failed job cannot be read; it stays where it is"),

@@ -7,14 +7,17 @@
 
 use std::time::Duration;
 
+use lapin::Channel;
+use lapin::message::BasicGetMessage;
+use lapin::options::BasicGetOptions;
 use tokio::time::Instant;
 
 use super::super::QueueError;
-use super::RabbitQueue;
-use super::intake::Taken;
-use super::link::answered;
+use super::RabbitConsumer;
+use super::link::{Live, answered};
 use super::message::job_properties;
 use super::publisher::Message;
+use super::taken::{Counted, Taken};
 use super::topology::HOLD_RETURN;
 use crate::job::Job;
 
@@ -22,29 +25,39 @@ use crate::job::Job;
 const PATIENCE: Duration = HOLD_RETURN.saturating_sub(Duration::from_secs(2));
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
-impl RabbitQueue {
+impl RabbitConsumer {
     /// Exchanges a delivery for a new one of the same job.
     pub(super) async fn exchange(&self, old: &Taken, job: &Job) -> Result<Taken, QueueError> {
         let held = Job { held: true, ..job.clone() };
         let message = Message {
-            exchange: self.topology.hold(&self.process),
-            key: self.topology.queue_of(job),
+            exchange: self.shared.topology.hold(&self.shared.process),
+            key: self.shared.topology.queue_of(job),
             properties: job_properties(job),
             body: held.encode()?,
         };
         // One at a time: each looks for its own.
-        let _alone = self.renewing.lock().await;
+        let mut renewing = self.renewing.lock().await;
         if !old.is_valid() {
             return Err(QueueError::Unavailable("the delivery was void: its channel is gone".to_owned()));
         }
-        let live = self.consume_link.live()?;
-        let channel = live.channel().await?;
-        answered(self.topology.declare_hold(&channel, &self.process)).await?;
+        // Kept: a delivery is void once its channel is closed.
+        let known = renewing
+            .take()
+            .filter(|(live, channel)| !live.lost.is_cancelled() && channel.status().connected());
+        let (live, channel) = if let Some(known) = known {
+            known
+        } else {
+            let live = self.shared.consume_link.live()?;
+            let channel = live.channel().await?;
+            (live, channel)
+        };
+        let (live, channel) = renewing.insert((live, channel));
+        answered(self.shared.topology.declare_hold(channel, &self.shared.process)).await?;
         let until = Instant::now() + PATIENCE;
         // A broker that takes nothing is not waited for here: the step continues, and its worker tries again.
-        self.publisher.publish_now(&message).await?;
+        self.shared.publisher.publish_now(&message).await?;
         let mut strangers = Vec::new();
-        let found = self.look_for(job, until, &mut strangers).await;
+        let found = self.look_for(job, live, channel, until, &mut strangers).await;
         for stranger in strangers {
             stranger.give_back().await;
         }
@@ -65,16 +78,25 @@ impl RabbitQueue {
     async fn look_for(
         &self,
         job: &Job,
+        live: &Live,
+        channel: &Channel,
         until: Instant,
         strangers: &mut Vec<Taken>,
     ) -> Result<Option<Taken>, QueueError> {
-        let queue = self.topology.hold(&self.process);
+        let queue = self.shared.topology.hold(&self.shared.process);
         while Instant::now() < until {
-            match self.work.fetch(&queue).await? {
-                Some(taken) if taken.is_of(job) => return Ok(Some(taken)),
-                Some(stranger) => strangers.push(stranger),
-                None => tokio::time::sleep(LOOK_EVERY).await,
+            let at = Instant::now();
+            let got = answered(channel.basic_get(queue.clone(), BasicGetOptions::default())).await?;
+            let Some(BasicGetMessage { delivery: message, .. }) = got else {
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            };
+            let (lost, counted) = (live.lost.clone(), Some(Counted::new(&self.shared.in_hand)));
+            let taken = Taken { message, lost, at, slot: None, _counted: counted };
+            if taken.is_of(job) {
+                return Ok(Some(taken));
             }
+            strangers.push(taken);
         }
         Ok(None)
     }

@@ -8,10 +8,10 @@ use lapin::types::{FieldTable, ShortString};
 
 use super::super::{Depth, QueueError};
 use super::Settings;
-use super::control::pause_in;
-use super::job_queue::WORK;
+use super::group::pause_in;
 use super::link::{ANSWER, Trouble, answered, is_absence, open};
 use super::tie::compare_portal;
+use super::topology::WORK;
 use crate::budget::OperatorPause;
 
 /// What is there.

@@ -7,16 +7,18 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ErrorKind};
 use tokio::runtime::Handle;
 
-use super::super::{Guard, Lease, QueueError};
+use super::super::{Guard, Lease, Locks, QueueError};
 use super::channels::{Channels, discard};
 use super::contact::Contact;
 use super::link::{ANSWER, Link, Live, said};
 use super::topology::Topology;
+use super::{Broker, Shared};
 use crate::asset::AssetId;
 use crate::fault::{self, guard_stands};
 
@@ -24,6 +26,30 @@ use crate::fault::{self, guard_stands};
 const LOCKED: u16 = 405;
 /// How soon a lease is given back again after the broker did not answer.
 const DELETE_AGAIN: Duration = Duration::from_secs(1);
+
+/// The leases on this deployment's assets.
+#[derive(Clone)]
+pub struct RabbitLocks {
+    shared: Arc<Shared>,
+}
+
+impl Broker {
+    /// The leases on this deployment's assets.
+    pub fn locks(&self) -> RabbitLocks {
+        RabbitLocks { shared: Arc::clone(&self.shared) }
+    }
+}
+
+#[async_trait]
+impl Locks for RabbitLocks {
+    async fn lease(&self, asset: &AssetId) -> Result<Option<Lease>, QueueError> {
+        self.shared.leases.take(asset).await
+    }
+
+    fn contact(&self) -> Result<(), QueueError> {
+        self.shared.contact.check()
+    }
+}
 
 /// Hands out leases.
 #[derive(Clone)]

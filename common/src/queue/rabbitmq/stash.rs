@@ -1,51 +1,42 @@
-//! Messages that were fetched for a caller that went away. They are not kept: a broker that waits half an hour for an
-//! acknowledgement closes the channel, and every delivery of the process is void.
+//! Messages that nobody works on are sent back: a broker that waits half an hour for an acknowledgement closes the
+//! channel, and every delivery of the process is void.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Inner, RabbitQueue};
+use super::Shared;
+use super::feed::Feed;
+use super::taken::Taken;
 use crate::job::Job;
 
-/// A caller that asks again does so at once; after this time nothing may be taken: a pause, an outage, no free place.
-const UNCLAIMED: Duration = Duration::from_secs(5);
-
-impl RabbitQueue {
-    /// Sends back what was taken and not worked on. Given back instead, it would count as the job of a worker that
-    /// died, and be outwaited.
-    pub async fn close(&self) {
-        self.send_back(Duration::ZERO).await;
-    }
-
-    /// Sends back what was fetched this long ago and is still unclaimed.
-    async fn send_back(&self, age: Duration) {
-        for taken in self.work.unclaimed(age) {
-            let sent = match Job::decode(&taken.message.data) {
-                Ok(job) if !taken.message.redelivered && !job.held => {
-                    self.publish_job(job, None).await.is_ok()
-                }
-                Ok(_) | Err(_) => false,
-            };
-            if !sent || taken.acknowledge().await.is_err() {
-                taken.give_back().await;
+/// Sends messages back to their queues as they are. Given back instead, they would count as the jobs of a worker that
+/// died, and be outwaited.
+pub(super) async fn send_back(messages: Vec<Taken>, shared: &Shared) {
+    for taken in messages {
+        let sent = match Job::decode(&taken.message.data) {
+            Ok(job) => {
+                let held = job.held || taken.message.redelivered;
+                shared.publish_as_it_is(Job { held, ..job }, None).await.is_ok()
             }
+            Err(_) => false,
+        };
+        if !sent || taken.acknowledge().await.is_err() {
+            taken.give_back().await;
         }
     }
 }
 
 /// Sends back what stays unclaimed, until it is stopped.
-pub(super) fn keep_empty(inner: &Arc<Inner>, stop: CancellationToken) {
-    let (work, inner) = (inner.work.clone(), Arc::downgrade(inner));
-    tokio::spawn(async move { stop.run_until_cancelled(sweep(work, inner)).await });
+pub(super) fn keep_empty(feed: &Feed, shared: &Arc<Shared>, stop: CancellationToken) {
+    let (feed, shared) = (feed.clone(), Arc::downgrade(shared));
+    tokio::spawn(stop.run_until_cancelled_owned(sweep(feed, shared)));
 }
 
-async fn sweep(work: super::Intake, inner: Weak<Inner>) {
+async fn sweep(feed: Feed, shared: Weak<Shared>) {
     loop {
-        work.fetched().await;
-        tokio::time::sleep(UNCLAIMED).await;
-        let Some(inner) = inner.upgrade() else { return };
-        RabbitQueue { inner }.send_back(UNCLAIMED).await;
+        let unclaimed = feed.unclaimed().await;
+        let Some(shared) = shared.upgrade() else { return };
+        send_back(unclaimed, &shared).await;
     }
 }

@@ -27,6 +27,14 @@ pub(super) const ROUTING_KEY: &str = "x-dead-letter-routing-key";
 /// How soon a job whose holder died goes back to its step. A living one has as long to take it over.
 pub(super) const HOLD_RETURN: Duration = Duration::from_secs(10);
 
+/// The work queues, the one to prefer first.
+pub(super) const WORK: [(Step, Lane); 4] = [
+    (Step::Save, Lane::Fresh),
+    (Step::Transfer, Lane::Fresh),
+    (Step::Submit, Lane::Fresh),
+    (Step::Submit, Lane::Backlog),
+];
+
 /// What the names of an egress group's own things start with, whatever the prefix: deployments that share an address
 /// share them.
 const SHARED: &str = "connector";

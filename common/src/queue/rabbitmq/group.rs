@@ -1,5 +1,6 @@
 //! The egress group on the broker: members announce themselves, silences and pauses stand on record.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -14,11 +15,11 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::QueueError;
-use super::RabbitQueue;
 use super::link::{ANSWER, answered, said};
 use super::message::{properties, small};
 use super::publisher::Message;
 use super::topology::Topology;
+use super::{Broker, Shared};
 use crate::budget::{Beat, Budget, OperatorPause};
 
 /// How soon to try again after the connection was lost.
@@ -28,16 +29,29 @@ const SHORTEST_BEAT: Duration = Duration::from_millis(20);
 /// Announcements that a member keeps that does not read them; the oldest go.
 const MOST_UNREAD: i64 = 10_000;
 
-impl RabbitQueue {
-    /// Takes part in the egress group until it is dropped. Without contact the budget lets no call go.
-    pub fn membership(&self, budget: &Budget) -> AbortOnDropHandle<()> {
-        let (queue, budget) = (self.clone(), budget.clone());
+/// The processes that share an address and its request budget.
+#[derive(Clone)]
+pub struct EgressGroup {
+    shared: Arc<Shared>,
+}
+
+impl Broker {
+    /// The processes that share this one's address.
+    pub fn egress_group(&self) -> EgressGroup {
+        EgressGroup { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl EgressGroup {
+    /// Takes part until what it returns is dropped. Without contact the budget lets no call go.
+    pub fn join(&self, budget: &Budget) -> AbortOnDropHandle<()> {
+        let (group, budget) = (self.clone(), budget.clone());
         AbortOnDropHandle::new(tokio::spawn(async move {
             // Outlives the connection: put on record anew after a reconnect, a silence's shorter rest would replace
             // a longer one that another member put there meanwhile.
             let mut recorded = None;
             loop {
-                if let Err(error) = queue.take_part(&budget, &mut recorded).await {
+                if let Err(error) = group.take_part(&budget, &mut recorded).await {
                     tracing::debug!(%error, "no part in the egress group for now");
                 }
                 tokio::time::sleep(TRY_AGAIN).await;
@@ -47,8 +61,8 @@ impl RabbitQueue {
 
     async fn take_part(&self, budget: &Budget, recorded: &mut Option<String>) -> Result<(), QueueError> {
         budget.reconnects();
-        let sender = self.publisher.link().wait(ANSWER).await?.channel().await?;
-        let live = self.consume_link.wait(ANSWER).await?;
+        let sender = self.shared.publisher.link().wait(ANSWER).await?.channel().await?;
+        let live = self.shared.consume_link.wait(ANSWER).await?;
         let (receiver, observer) = (live.channel().await?, live.channel().await?);
         let mut arguments = FieldTable::default();
         arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
@@ -56,7 +70,7 @@ impl RabbitQueue {
         let declaring =
             receiver.queue_declare(Topology::member(), QueueDeclareOptions::exclusive(), arguments);
         let own = answered(declaring).await?.name().clone();
-        let (control, group) = (Topology::control(), self.topology.group());
+        let (control, group) = (Topology::control(), self.shared.topology.group());
         let options = QueueBindOptions::default();
         answered(receiver.queue_bind(
             own.clone(),
@@ -69,7 +83,7 @@ impl RabbitQueue {
         let options = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
         let consuming = receiver.basic_consume(own, ShortString::default(), options, FieldTable::default());
         let mut incoming = answered(consuming).await?;
-        self.crew.listens();
+        self.shared.crew.listens();
         let mut looked: Option<Instant> = None;
         loop {
             if looked.is_none_or(|at| at.elapsed() >= budget.beat()) {
@@ -77,9 +91,9 @@ impl RabbitQueue {
                 self.look_at_records(&observer, budget).await?;
             }
             let beat = Beat {
-                program: self.program.clone(),
-                deployment: self.topology.prefix().to_owned(),
-                in_hand: Some(self.in_flight.load(Ordering::Relaxed) + self.work.stashed_count() as u64),
+                program: self.shared.program.clone(),
+                deployment: self.shared.topology.prefix().to_owned(),
+                in_hand: Some(self.shared.in_hand.load(Ordering::Relaxed)),
                 ..budget.announce()
             };
             self.record_silence(&beat, recorded).await?;
@@ -114,7 +128,7 @@ impl RabbitQueue {
     fn hear(&self, budget: &Budget, is_of_group: bool, body: &[u8]) {
         match small::<Beat>(body) {
             Ok(beat) => {
-                self.crew.heard(&beat);
+                self.shared.crew.heard(&beat);
                 if is_of_group {
                     budget.heard(&beat);
                 }
@@ -125,9 +139,9 @@ impl RabbitQueue {
 
     async fn look_at_records(&self, observer: &Channel, budget: &Budget) -> Result<(), QueueError> {
         if budget.depends_on_record() {
-            budget.informed(is_there(observer, self.topology.pause_of_group()).await?);
+            budget.informed(is_there(observer, self.shared.topology.pause_of_group()).await?);
         }
-        let paused = is_there(observer, self.topology.pause_of_operator()).await?;
+        let paused = is_there(observer, self.shared.topology.pause_of_operator()).await?;
         let pause = match (paused, budget.operator_pause()) {
             (false, _) => None,
             (true, Some(known)) => Some(known),
@@ -147,31 +161,35 @@ impl RabbitQueue {
         }
         let properties = properties(&note.id, None).with_expiration(note.remaining_ms.to_string().into());
         let body = serde_json::to_vec(note).unwrap_or_default();
-        let key = self.topology.pause_of_group();
-        self.publisher.publish(&Message { exchange: ShortString::default(), key, properties, body }).await?;
+        let key = self.shared.topology.pause_of_group();
+        self.shared
+            .publisher
+            .publish(&Message { exchange: ShortString::default(), key, properties, body })
+            .await?;
         *recorded = Some(note.id.clone());
         Ok(())
     }
 
     /// Tells the group that this process makes no call any more, so that its share is free at once.
-    pub async fn leave_group(&self, budget: &Budget) {
+    pub async fn leave(&self, budget: &Budget) {
         let beat = Beat { leaving: true, ..budget.announce() };
         let body = serde_json::to_vec(&beat).unwrap_or_default();
-        let (exchange, key) = (Topology::control(), self.topology.group());
+        let (exchange, key) = (Topology::control(), self.shared.topology.group());
         let message = Message { exchange, key, properties: BasicProperties::default(), body };
-        if let Err(error) = self.publisher.publish(&message).await {
+        if let Err(error) = self.shared.publisher.publish(&message).await {
             tracing::debug!(%error, "the others find out by themselves that this member left");
         }
     }
 
-    /// Pauses every worker until [`RabbitQueue::operator_resumes`].
+    /// Pauses every worker until [`EgressGroup::operator_resumes`].
     ///
     /// # Errors
     /// The broker cannot be reached, or refuses.
     pub async fn operator_pauses(&self, pause: &OperatorPause) -> Result<(), QueueError> {
         let body = serde_json::to_vec(pause).unwrap_or_default();
-        let key = self.topology.pause_of_operator();
-        self.publisher
+        let key = self.shared.topology.pause_of_operator();
+        self.shared
+            .publisher
             .publish(&Message {
                 exchange: ShortString::default(),
                 key,
@@ -186,9 +204,10 @@ impl RabbitQueue {
     /// # Errors
     /// The broker cannot be reached, or refuses.
     pub async fn operator_resumes(&self) -> Result<bool, QueueError> {
-        let live = self.consume_link.wait(ANSWER).await?;
+        let live = self.shared.consume_link.wait(ANSWER).await?;
         let channel = live.channel().await?;
-        let purging = channel.queue_purge(self.topology.pause_of_operator(), QueuePurgeOptions::default());
+        let purging =
+            channel.queue_purge(self.shared.topology.pause_of_operator(), QueuePurgeOptions::default());
         let purged = answered(purging).await?;
         let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
         Ok(purged > 0)
@@ -199,10 +218,10 @@ impl RabbitQueue {
     /// # Errors
     /// The broker cannot be reached, or refuses.
     pub async fn pauses(&self) -> Result<(Option<OperatorPause>, bool), QueueError> {
-        let live = self.consume_link.wait(ANSWER).await?;
+        let live = self.shared.consume_link.wait(ANSWER).await?;
         let channel = live.channel().await?;
-        let silence = is_there(&channel, self.topology.pause_of_group()).await?;
-        let name = self.topology.pause_of_operator();
+        let silence = is_there(&channel, self.shared.topology.pause_of_group()).await?;
+        let name = self.shared.topology.pause_of_operator();
         let got = answered(channel.basic_get(name, BasicGetOptions::default())).await?;
         // Closing the channel puts the message back.
         let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;

@@ -1,0 +1,127 @@
+//! What the consumers of one queue hold. Pure.
+
+use std::collections::HashMap;
+
+use lapin::types::ShortString;
+
+/// Names a consumer on its channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Tag(pub(super) u64);
+
+impl Tag {
+    pub(super) fn name(self) -> ShortString {
+        ShortString::from(self.0.to_string())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// No message.
+    Nothing,
+    /// One that nobody works on yet.
+    Waiting,
+    /// One that is worked on.
+    Begun,
+    /// One that the broker is being answered about, after which it gets another.
+    Answering,
+}
+
+/// The consumers of one queue.
+#[derive(Debug, Default)]
+pub(super) struct Consumers {
+    all: HashMap<Tag, Holds>,
+}
+
+impl Consumers {
+    pub(super) fn made(&mut self, tag: Tag) {
+        self.all.insert(tag, Holds::Nothing);
+    }
+
+    pub(super) fn got(&mut self, tag: Tag) {
+        self.set(tag, Holds::Waiting);
+    }
+
+    pub(super) fn begun(&mut self, tag: Tag) {
+        self.set(tag, Holds::Begun);
+    }
+
+    /// Whether one of them gets or has a message that nobody works on.
+    pub(super) fn is_one_free(&self) -> bool {
+        self.all.values().any(|holds| *holds != Holds::Begun)
+    }
+
+    /// The work on a consumer's message is over; whether it may get another, since no other consumer waits.
+    pub(super) fn answering(&mut self, tag: Tag) -> bool {
+        let may = !self.is_one_free() && self.all.contains_key(&tag);
+        if may {
+            self.set(tag, Holds::Answering);
+        }
+        may
+    }
+
+    /// The broker was answered. The next message may have come before this.
+    pub(super) fn answered(&mut self, tag: Tag) {
+        if self.all.get(&tag) == Some(&Holds::Answering) {
+            self.set(tag, Holds::Nothing);
+        }
+    }
+
+    /// Forgets a consumer; whether it was known.
+    pub(super) fn remove(&mut self, tag: Tag) -> bool {
+        self.all.remove(&tag).is_some()
+    }
+
+    /// Forgets those that hold nothing.
+    pub(super) fn take_idle(&mut self) -> Vec<Tag> {
+        self.all.extract_if(|_, holds| *holds == Holds::Nothing).map(|(tag, _)| tag).collect()
+    }
+
+    fn set(&mut self, tag: Tag, holds: Holds) {
+        if let Some(known) = self.all.get_mut(&tag) {
+            *known = holds;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_has_one_consumer_that_waits_and_one_for_each_message_in_work() {
+        let mut consumers = Consumers::default();
+        let (first, second) = (Tag(1), Tag(2));
+        assert!(!consumers.is_one_free());
+        consumers.made(first);
+        assert!(consumers.is_one_free());
+        consumers.got(first);
+        assert!(consumers.is_one_free(), "its message waits for somebody to work on it");
+        consumers.begun(first);
+        assert!(!consumers.is_one_free());
+        consumers.made(second);
+        assert!(!consumers.answering(first), "the second one waits");
+        consumers.got(second);
+        assert!(!consumers.answering(first));
+        consumers.begun(second);
+        assert!(consumers.answering(first));
+        assert!(!consumers.answering(second), "the first one gets the next message");
+        consumers.answered(first);
+        assert!(consumers.is_one_free());
+        assert_eq!(consumers.take_idle(), [first]);
+        assert!(!consumers.remove(first) && consumers.remove(second));
+    }
+
+    #[test]
+    fn a_message_that_comes_before_the_answer_was_noted_is_not_forgotten() {
+        let mut consumers = Consumers::default();
+        consumers.made(Tag(1));
+        consumers.got(Tag(1));
+        consumers.begun(Tag(1));
+        assert!(consumers.answering(Tag(1)));
+        consumers.got(Tag(1));
+        consumers.answered(Tag(1));
+        consumers.begun(Tag(1));
+        assert!(!consumers.is_one_free());
+        assert!(consumers.take_idle().is_empty());
+    }
+}

@@ -1,0 +1,158 @@
+//! Outcomes on their way into the ledger.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, StreamExt};
+use lapin::message::Delivery as Message;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
+use tokio::sync::{Mutex, Notify};
+
+use super::super::QueueError;
+use super::link::{ANSWER, answered, said};
+use super::message::decode_event;
+use super::{Broker, Shared};
+use crate::ledger::Ledger;
+use crate::outcome::OutcomeEvent;
+
+/// Outcomes taken into the ledger in one transaction.
+const BATCH: u16 = 200;
+
+/// The outcomes that workers reported.
+pub struct Outcomes {
+    shared: Arc<Shared>,
+    /// Acknowledging several outcomes at once is for one at a time.
+    incoming: Mutex<Option<Incoming>>,
+    /// A caller wants to fold, for which another stops waiting.
+    wanted: Notify,
+}
+
+struct Incoming {
+    channel: Channel,
+    consumer: Consumer,
+    /// Pushed, and not taken into the ledger.
+    first: Option<Message>,
+}
+
+impl Broker {
+    /// The outcomes that workers reported.
+    pub fn outcomes(&self) -> Outcomes {
+        Outcomes { shared: Arc::clone(&self.shared), incoming: Mutex::default(), wanted: Notify::new() }
+    }
+}
+
+impl Outcomes {
+    /// Waits until there may be outcomes.
+    ///
+    /// # Errors
+    /// The broker cannot be reached.
+    pub async fn wait(&self) -> Result<(), QueueError> {
+        let mut kept = self.incoming.lock().await;
+        let incoming = self.open(&mut kept).await?;
+        if incoming.first.is_some() {
+            return Ok(());
+        }
+        tokio::select! {
+            message = incoming.consumer.next() => match message {
+                Some(Ok(message)) => incoming.first = Some(message),
+                // Cancelled by the broker, or gone with its channel.
+                Some(Err(_)) | None => *kept = None,
+            },
+            () = self.wanted.notified() => {}
+        }
+        Ok(())
+    }
+
+    /// Takes outcomes into the ledger: there first, then away from the broker. Returns how many there were.
+    ///
+    /// # Errors
+    /// Broker or ledger cannot be used; what was not taken in stays at the broker.
+    pub async fn fold_into(&self, ledger: &Ledger) -> Result<usize, QueueError> {
+        self.wanted.notify_one();
+        let mut kept = self.incoming.lock().await;
+        let incoming = self.open(&mut kept).await?;
+        let taken = incoming.take(&self.shared).await;
+        let Some((events, last)) = taken.inspect_err(|_| *kept = None)? else { return Ok(0) };
+        let count = events.len();
+        if let Err(error) = ledger.fold(events).await {
+            // Still unacknowledged, they would be swept away by the next batch's acknowledgement.
+            let back = BasicNackOptions { multiple: true, requeue: true };
+            answered(last.acker.nack(back)).await?;
+            return Err(error.into());
+        }
+        answered(last.acker.ack(BasicAckOptions { multiple: true })).await?;
+        Ok(count)
+    }
+
+    async fn open<'a>(&self, kept: &'a mut Option<Incoming>) -> Result<&'a mut Incoming, QueueError> {
+        let usable = kept.take().filter(|incoming| incoming.channel.status().connected());
+        let incoming = match usable {
+            Some(incoming) => incoming,
+            None => Incoming::open(&self.shared).await?,
+        };
+        Ok(kept.insert(incoming))
+    }
+}
+
+impl Incoming {
+    async fn open(shared: &Shared) -> Result<Self, QueueError> {
+        let live = shared.consume_link.wait(ANSWER).await?;
+        let channel = live.channel().await?;
+        answered(channel.basic_qos(BATCH, BasicQosOptions::default())).await?;
+        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+        let consuming = channel.basic_consume(shared.topology.results(), "results".into(), options, none);
+        match answered(consuming).await {
+            Ok(consumer) => Ok(Self { channel, consumer, first: None }),
+            Err(error) => {
+                // The broker closes the channel for a queue that somebody deleted: it is made again.
+                shared.consume_link.redeclare(&live).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// What is there now, up to a batch, with the last message.
+    async fn take(&mut self, shared: &Shared) -> Result<Option<(Vec<OutcomeEvent>, Message)>, QueueError> {
+        if self.first.is_none() {
+            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+            let looking =
+                self.channel.queue_declare(shared.topology.results(), passive, FieldTable::default());
+            // Answered by the queue itself, behind whatever it pushed before: a queue without messages has none under way.
+            let ready = answered(looking).await?.message_count();
+            self.first = match self.consumer.next().now_or_never() {
+                Some(message) => {
+                    message.transpose().map_err(|error| QueueError::Unavailable(said(&error)))?
+                }
+                None if ready == 0 => None,
+                None => self.next_in_time().await?,
+            };
+        }
+        let Some(first) = self.first.take() else { return Ok(None) };
+        let mut messages = vec![first];
+        while messages.len() < usize::from(BATCH)
+            && let Some(Some(Ok(message))) = self.consumer.next().now_or_never()
+        {
+            messages.push(message);
+        }
+        let read = |message: &Message| {
+            let event = decode_event(&message.data);
+            event.inspect_err(
+                |error| tracing::error!(%error, "an outcome cannot be read and is left out of the ledger"),
+            )
+        };
+        let events = messages.iter().filter_map(|message| read(message).ok()).collect();
+        Ok(messages.pop().map(|last| (events, last)))
+    }
+
+    async fn next_in_time(&mut self) -> Result<Option<Message>, QueueError> {
+        match tokio::time::timeout(ANSWER, self.consumer.next()).await {
+            Ok(message) => message.transpose().map_err(|error| QueueError::Unavailable(said(&error))),
+            Err(_) => {
+                Err(QueueError::Unavailable("the broker did not push the outcomes that it has".to_owned()))
+            }
+        }
+    }
+}
