@@ -51,14 +51,12 @@ pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response)
     let (content_type, unsaid) = (content_type(&response), Unsaid::in_answer(&response));
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !(media_type.eq_ignore_ascii_case("application/json") || media_type.ends_with("+json")) {
-        let content_type = excerpt(&unsaid.left_out(&content_type));
-        let text = read_text(response).await;
-        // What is no web page may be the answer all the same, and hold a secret.
+        let content_type = unsaid.excerpt(&content_type);
+        // What is no web page may be the answer all the same, and hold a secret; where tokens come from, any may be.
+        let is_token = matches!(kind, Operation::SignIn | Operation::ImatagSignIn);
+        let text = if is_token { String::new() } else { read_text(response).await };
         let excerpt = if text.starts_with('<') { text } else { "no web page".to_owned() };
-        return Err(AnswerError::NotJson {
-            content_type: self::excerpt(&unsaid.left_out(&content_type)),
-            excerpt,
-        });
+        return Err(AnswerError::NotJson { content_type, excerpt });
     }
     let most = kind.most_answer_bytes();
     let Bounded { body, is_whole, _turn } = read_bounded(response, most).await?;
@@ -69,11 +67,11 @@ pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response)
         return Err(AnswerError::TooLarge(most));
     }
     // It would go wherever the value goes that holds it: an id into messages, a name into reports.
-    if unsaid.repeats_credential(&String::from_utf8_lossy(&body)) {
+    if unsaid.repeats_credential(&body) {
         return Err(AnswerError::Shape("it repeats the credential".to_owned()));
     }
     from_json(&mut serde_json::Deserializer::from_slice(&body))
-        .map_err(|said| AnswerError::Shape(unsaid.left_out(&said)))
+        .map_err(|said| AnswerError::Shape(unsaid.excerpt(&said)))
 }
 
 /// Values in a JSON text, or more of them where its strings hold such characters.
@@ -90,18 +88,14 @@ pub async fn read_text(response: Response) -> String {
 pub async fn read_text_without(response: Response, values: impl IntoIterator<Item = String>) -> String {
     let unsaid = Unsaid::in_answer(&response).and_signatures(values);
     match read_bounded(response, MOST_TEXT_BYTES).await {
-        Ok(Bounded { body, .. }) => text_without(&body, &unsaid),
+        Ok(Bounded { body, .. }) => unsaid.excerpt(&String::from_utf8_lossy(&body)),
         Err(error) => format!("(body unreadable: {error})"),
     }
 }
 
 /// What is shown of the start of an answer.
 pub(crate) fn text_of(body: &[u8]) -> String {
-    text_without(&body[..body.len().min(MOST_TEXT_BYTES)], &Unsaid::default())
-}
-
-fn text_without(body: &[u8], unsaid: &Unsaid) -> String {
-    excerpt(&unsaid.left_out(&String::from_utf8_lossy(body)))
+    excerpt(&String::from_utf8_lossy(&body[..body.len().min(MOST_TEXT_BYTES)]))
 }
 
 /// One line of at most 200 characters, free of control characters.
@@ -129,7 +123,7 @@ fn without_links(text: &str) -> String {
 
 /// An excerpt of what the head of an answer holds.
 pub fn quoted(response: &Response, text: &str) -> String {
-    excerpt(&Unsaid::in_answer(response).left_out(text))
+    Unsaid::in_answer(response).excerpt(text)
 }
 
 fn content_type(response: &Response) -> String {

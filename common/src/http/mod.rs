@@ -12,6 +12,7 @@ mod links;
 mod operation;
 mod progress;
 mod resume;
+mod runs;
 mod token;
 mod unsaid;
 mod witness;

@@ -116,6 +116,30 @@ async fn success_with_a_web_page_is_not_json() {
 }
 
 #[tokio::test]
+async fn what_comes_instead_of_a_token_is_not_shown() {
+    for kind in [Operation::SignIn, Operation::ImatagSignIn] {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: 14\r\n\r\n<t>s3cr3t!</t>";
+        let error = read_json::<serde_json::Value>(kind, send(&server(answer).await).await.unwrap()).await;
+        let Err(AnswerError::NotJson { excerpt, .. }) = error else { panic!("{error:?}") };
+        assert_eq!(excerpt, "no web page", "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_the_same_issuer_is_no_repetition() {
+    let jwt =
+        |signature: &str| format!("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJhY21lIn0.{signature}");
+    let ours = jwt("SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJVadQssw5c");
+    for (theirs, is_taken) in
+        [(jwt("7Yq1Zx0b9cD8eF7gH6iJ5kL4mN3oP2qR1sT0uV9wX8"), true), (ours.clone(), false)]
+    {
+        let url = server(answer_of("200 OK", &format!(r#"["{theirs}"]"#))).await;
+        let read = read_json::<serde_json::Value>(Operation::Asset, signed(&url, &ours).await).await;
+        assert_eq!(read.is_ok(), is_taken, "{theirs}");
+    }
+}
+
+#[tokio::test]
 async fn what_an_answer_repeats_of_a_credential_or_a_signature_is_left_out() {
     // As AWS's gateway words it.
     let (answer, said) = (
@@ -172,6 +196,10 @@ async fn an_answer_of_success_that_repeats_a_credential_anywhere_is_not_taken() 
         format!(r#"{{"id": "m-{token}"}}"#),
         format!(r#"{{"{token}": 1}}"#),
         format!(r#"["{}"]"#, token.replace('/', r"\/")),
+        format!(r#"["{}"]"#, token.replace('e', r"\u0065")),
+        format!(r#"["{}"]"#, token.replace('/', r"\u002F").replace('\\', r"\\")),
+        format!(r#"["https://a.example/{}"]"#, token.replace('s', "%73")),
+        format!(r#"["{}"]"#, &token[..30]),
     ] {
         let url = server(answer_of("200 OK", &body)).await;
         let read = read_json::<serde_json::Value>(Operation::Asset, signed(&url, token).await).await;

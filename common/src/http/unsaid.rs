@@ -2,15 +2,20 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Request, Response};
 use url::form_urlencoded::parse;
+use url::{Position, Url};
+
+use super::excerpt;
+use super::runs::{LONG_RUN, SHORTEST_RUN, SHORTEST_WHOLE, encoded, holds_run, reduced};
 
 /// A shorter value is no signature, and may be any word.
 const SHORTEST_SIGNATURE: usize = 16;
 /// A shorter beginning of a secret may be the beginning of any word.
 const SHORTEST_PIECE: usize = 4;
+const NOT_SHOWN: &str = "(not shown: it repeats a credential)";
 
 /// The secrets of a request, kept with its answer.
 #[derive(Clone, Default)]
@@ -21,25 +26,29 @@ pub(crate) struct Unsaid {
 }
 
 impl Unsaid {
-    /// The credential, the secret of a form, and for what is not signed by a credential the signature in its address,
-    /// which may be part of its path.
+    /// The credential and the secret of a form, and where the address is no call of an interface, the signature in it, which
+    /// may be part of its path.
     pub(super) fn of(request: &Request) -> Self {
         let header = request.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
         let form = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+        let signs_in = parse(form).any(|(key, _)| key == "grant_type");
         let of_form =
             parse(form).filter(|(key, _)| key == "client_secret").map(|(_, value)| value.into_owned());
-        let mut secrets: Vec<_> = header.map(credentials).unwrap_or_default();
-        secrets.extend(of_form);
-        secrets.retain(|secret| !secret.is_empty());
-        let found = Self { credentials: secrets.len(), secrets };
-        if header.is_none() {
-            let query = request.url().query().unwrap_or_default();
-            let raw = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1));
-            let raw = request.url().path().split('/').chain(raw).map(str::to_owned);
-            let values = raw.chain(parse(query.as_bytes()).map(|(_, value)| value.into_owned()));
-            return found.and_signatures(values);
-        }
-        found
+        let found =
+            Self::default().and_credentials(header.map(credentials).into_iter().flatten().chain(of_form));
+        if header.is_some() && !signs_in { found } else { found.and_signatures(signatures(request.url())) }
+    }
+
+    fn and_credentials(mut self, values: impl IntoIterator<Item = String>) -> Self {
+        self.secrets.splice(..0, values.into_iter().filter(|value| !value.is_empty()));
+        self.credentials = self.secrets.len();
+        self
+    }
+
+    /// Passwords that a peer may quote; a short one may be any word.
+    pub(crate) fn passwords<'a>(passwords: impl Iterator<Item = &'a str>) -> Self {
+        let long = passwords.filter(|password| password.len() >= SHORTEST_WHOLE);
+        Self::default().and_credentials(long.map(str::to_owned))
     }
 
     /// These values as well, where they are long enough for a signature.
@@ -57,16 +66,43 @@ impl Unsaid {
         response.extensions().get().cloned().unwrap_or_default()
     }
 
-    /// Whether a text of the answer holds a credential. A shorter one than a signature may be any word.
-    pub(super) fn repeats_credential(&self, text: &str) -> bool {
+    /// Whether a text of the answer holds a credential, or a long run of one, in whatever layers of escapes. A shorter one than
+    /// a signature may be any word, and only the last part of a JWT is secret: the others are much the same in each.
+    pub(crate) fn repeats_credential(&self, text: &[u8]) -> bool {
         let credentials = self.secrets[..self.credentials].iter();
-        let mut long = credentials.filter(|secret| secret.len() >= SHORTEST_SIGNATURE);
-        long.any(|secret| text.contains(secret.as_str()) || text.contains(&secret.replace('/', r"\/")))
+        let long = credentials.filter(|secret| secret.len() >= SHORTEST_SIGNATURE);
+        let signature = |secret: &String| match secret.rsplit_once('.') {
+            Some((head, signature)) if head.starts_with("ey") => reduced(signature.as_bytes()),
+            _ => reduced(secret.as_bytes()),
+        };
+        holds_run(&reduced(text), long.map(signature).collect(), LONG_RUN)
     }
 
-    /// A text of the answer without them, as they are and as JSON and addresses escape them, nor the beginning of one where
-    /// the text was cut.
-    pub(crate) fn left_out(&self, text: &str) -> String {
+    /// Whether an id of the answer, which goes wherever its asset goes, is one of them or holds a credential.
+    pub(crate) fn is_in_id(&self, id: &str) -> bool {
+        ["…", NOT_SHOWN].contains(&self.excerpt(id).as_str()) || self.repeats_credential(id.as_bytes())
+    }
+
+    /// An excerpt of a text of the answer without them, as they are and as JSON and addresses escape them. A text that holds a
+    /// run of one all the same is not shown.
+    pub(crate) fn excerpt(&self, text: &str) -> String {
+        self.unless_repeated(excerpt(&self.left_out(text)))
+    }
+
+    /// The same, whole, of a text that the protocol bounds.
+    pub(crate) fn whole(&self, text: &str) -> String {
+        self.unless_repeated(self.left_out(text))
+    }
+
+    fn unless_repeated(&self, left: String) -> String {
+        let encoded = self.secrets[..self.credentials].iter().flat_map(|secret| encoded(secret.as_bytes()));
+        let secrets = self.secrets.iter().map(|secret| reduced(secret.as_bytes())).chain(encoded);
+        let is_repeated = holds_run(&reduced(left.as_bytes()), secrets.collect(), SHORTEST_RUN);
+        if is_repeated { NOT_SHOWN.to_owned() } else { left }
+    }
+
+    /// Also without the beginning of one where the text was cut.
+    fn left_out(&self, text: &str) -> String {
         let secrets: Vec<Vec<_>> =
             self.secrets.iter().map(|secret| secret.chars().map(spellings).collect()).collect();
         let (mut left, mut rest) = (String::with_capacity(text.len()), text);
@@ -79,6 +115,25 @@ impl Unsaid {
     }
 }
 
+/// The runs of characters in path and query, as written and decoded, between what separates them and what may be part of them.
+fn signatures(url: &Url) -> Vec<String> {
+    const AROUND: [char; 5] = ['/', '?', '&', '=', ';'];
+    const WITHIN: [char; 8] = ['/', '?', '&', '=', ';', '~', '.', ','];
+    let whole = &url[Position::BeforePath..Position::AfterQuery];
+    let mut found: Vec<_> = whole
+        .split(AROUND)
+        .flat_map(|raw| {
+            let decoded = percent_decode_str(raw).decode_utf8_lossy().into_owned();
+            [raw.to_owned(), decoded.replace('+', " "), decoded]
+        })
+        .flat_map(|text| text.split(WITHIN).map(str::to_owned).chain([text.clone()]).collect::<Vec<_>>())
+        .filter(|value| value.len() >= SHORTEST_SIGNATURE)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 /// What an `Authorization` header holds: the token, or the password as well, which is encoded together with its user.
 fn credentials(header: &str) -> Vec<String> {
     let (scheme, value) = header.rsplit_once(' ').unwrap_or(("", header));
@@ -87,19 +142,19 @@ fn credentials(header: &str) -> Vec<String> {
         && let Some(pair) = BASE64_STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok())
     {
         found.extend(pair.split_once(':').map(|(_, password)| password.to_owned()));
-        found.push(pair);
     }
     found
 }
 
 /// A character as it is, and as JSON and addresses may write it.
-fn spellings(c: char) -> [String; 4] {
+fn spellings(c: char) -> [String; 5] {
     let percent = utf8_percent_encode(&c.to_string(), NON_ALPHANUMERIC).to_string();
-    [c.to_string(), format!("\\{c}"), format!("\\u{:04x}", u32::from(c)), percent]
+    let form = if c == ' ' { "+".to_owned() } else { percent.clone() };
+    [c.to_string(), format!("\\{c}"), format!("\\u{:04x}", u32::from(c)), percent, form]
 }
 
 /// The bytes at the start of the text that spell the secret, or as much of it as the text has room for.
-fn length_at_start(text: &str, secret: &[[String; 4]]) -> Option<usize> {
+fn length_at_start(text: &str, secret: &[[String; 5]]) -> Option<usize> {
     let spelled = secret.iter().enumerate().try_fold(0, |length, (known, spellings)| {
         let rest = &text[length..];
         if known >= SHORTEST_PIECE && spellings.iter().any(|spelling| begins_with(spelling, rest)) {
@@ -132,25 +187,104 @@ mod tests {
         let unsaid = Unsaid::of(&request.build().unwrap());
         for spelled in [
             "s3/cr\"t+é=",
-            "me:s3/cr\"t+é=",
             r#"s3\/cr\"t+é="#,
             r"s3\u002Fcr\u0022t\u002b\u00e9\u003d",
             "s3%2Fcr%22t%2b%C3%A9%3D",
             "bWU6czMvY3IidCvDqT0=",
         ] {
-            assert_eq!(unsaid.left_out(&format!("é {spelled} me")), "é … me", "{spelled}");
+            assert_eq!(unsaid.excerpt(&format!("é {spelled} me")), "é … me", "{spelled}");
         }
-        assert_eq!(unsaid.left_out("s3/cr\"t+é me"), "s3/cr\"t+é me");
+        assert_eq!(unsaid.excerpt("s3/cr\"t+é me"), "s3/cr\"t+é me");
     }
 
     #[test]
     fn the_beginning_of_a_secret_where_a_text_was_cut_is_left_out() {
         let unsaid = Unsaid::default().and_signatures(["s3/cr\"t+é=0123456789".to_owned()]);
         for cut in ["s3/cr\"t+é=012345678", "s3/c", r"s3\/cr\", r"s3\u002fcr\u00", "s3%2Fcr%2"] {
-            assert_eq!(unsaid.left_out(&format!("no {cut}")), "no …", "{cut}");
+            assert_eq!(unsaid.excerpt(&format!("no {cut}")), "no …", "{cut}");
         }
         for other in ["no s3/", "no s3/c more"] {
-            assert_eq!(unsaid.left_out(other), other);
+            assert_eq!(unsaid.excerpt(other), other);
         }
+    }
+
+    #[test]
+    fn a_text_that_holds_a_run_of_a_credential_in_another_spelling_is_not_shown() {
+        let token = "s3cr/t \"Token+of&Thirty-Characters";
+        let unsaid = Unsaid::passwords([token].into_iter());
+        let json = |text: &str| serde_json::to_string(text).unwrap();
+        let percent = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let code = |text: &str| {
+            text.chars().map(|c| format!("\\u{:04X}", u32::from(c))).collect::<Vec<_>>().concat()
+        };
+        let entities =
+            |text: &str| text.chars().map(|c| format!("&#x{:x};", u32::from(c))).collect::<Vec<_>>().concat();
+        for spelled in [
+            json(&json(token)),
+            json(&code(token)),
+            json(&code(&token[..20])),
+            percent(&percent(token)),
+            percent(&code(&token[..20])),
+            entities(&token[..24]),
+            token.to_uppercase(),
+            token.replace(' ', "-"),
+            token[8..].to_owned(),
+            BASE64_STANDARD.encode(token),
+            BASE64_STANDARD.encode(format!("\0connector\0{token}")),
+            BASE64_STANDARD.encode(format!("\0user\0{token}")),
+            BASE64_STANDARD.encode(format!("\0u\0{token}"))[..30].to_owned(),
+            hex::encode(token),
+        ] {
+            assert_eq!(unsaid.excerpt(&format!("no {spelled} here")), NOT_SHOWN, "{spelled}");
+        }
+        for harmless in ["a Token of a kind", "30 characters", "s3cr/t"] {
+            assert_eq!(unsaid.excerpt(&format!("no {harmless} here")), format!("no {harmless} here"));
+        }
+    }
+
+    #[test]
+    fn every_long_run_of_a_signed_address_is_a_signature() {
+        let run = "0123456789abcdefXYZ";
+        let client = reqwest::Client::new();
+        for address in [
+            format!("?{run}"),
+            format!("?SIG={run}"),
+            format!("a;sig={run}"),
+            format!("a/token~hmac={run}"),
+            format!("?jwt=eyJhbGci.{run}.abc"),
+            format!("a%2Fb%3D{run}/f"),
+            format!("?a=b&c={run}~d,e"),
+        ] {
+            let url = format!("https://storage.example/{address}");
+            let linked = Unsaid::of(&client.get(&url).build().unwrap());
+            assert_eq!(linked.excerpt(&format!("not {run} here")), "not … here", "{url}");
+            // A call of an interface quotes what it asked for; only where tokens come from, the address is secret as well.
+            let called = Unsaid::of(&client.get(&url).bearer_auth("t").build().unwrap());
+            assert!(called.excerpt(&format!("noo {run}")).contains(run), "{url}");
+            let form = client.post(&url).basic_auth("me", Some("pass")).form(&[("grant_type", "x")]);
+            assert_eq!(Unsaid::of(&form.build().unwrap()).excerpt(&format!("noo {run}")), "noo …", "{url}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_holds_a_credential_is_known_in_every_spelling() {
+        let token = "s3cr3t-token-of-thirty-characters";
+        let request = reqwest::Client::new().get("https://service.example/").bearer_auth(token);
+        let unsaid = Unsaid::of(&request.build().unwrap());
+        for id in
+            [token, &token.to_uppercase(), &format!("m-{token}"), &token.replace('s', "%73"), &token[5..]]
+        {
+            assert!(unsaid.is_in_id(id), "{id}");
+        }
+        for id in ["m-token", "d2a9d676-ae69-4eca-9a6e-a4447374e95b", "7"] {
+            assert!(!unsaid.is_in_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_form_writes_a_blank_as_a_plus() {
+        let form = [("grant_type", "client_credentials"), ("client_secret", "my s3 cr t")];
+        let request = reqwest::Client::new().post("https://service.example/").form(&form).build().unwrap();
+        assert_eq!(Unsaid::of(&request).excerpt("client_secret=my+s3+cr+t here"), "client_secret=… here");
     }
 }

@@ -1,18 +1,17 @@
 //! Showing a person what was asked and answered, without a word that is secret: no header but the answer's id and those about a
-//! rate limit, no body, no
-//! value of a query, and of what is not below the service's own address, where links carry signatures, not even the path.
+//! rate limit, no body, no value of a query, and of a link, which carries its own signature, not even the path.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Request, Response};
 use serde::Serialize;
 use url::Url;
 
 use super::unsaid::Unsaid;
-use super::{TransportError, excerpt, quoted};
+use super::{TransportError, quoted};
 
 /// Headers about a rate limit that are shown of an answer.
 const MOST_LIMITS: usize = 10;
@@ -65,7 +64,7 @@ impl Witness {
     pub(super) fn sees(&self, request: &Request) -> Seen {
         Seen {
             method: request.method().to_string(),
-            target: target(request.url(), &self.origin),
+            target: target(request, &self.origin),
             at: Instant::now(),
         }
     }
@@ -97,15 +96,15 @@ fn rate_limit(headers: &HeaderMap, unsaid: &Unsaid) -> Vec<String> {
     let limits = headers.iter().filter(|(name, _)| is_one(name.as_str())).take(MOST_LIMITS);
     limits
         .map(|(name, value)| {
-            let value = unsaid.left_out(&String::from_utf8_lossy(value.as_bytes()));
-            format!("{name}: {}", excerpt(&value))
+            format!("{name}: {}", unsaid.excerpt(&String::from_utf8_lossy(value.as_bytes())))
         })
         .collect()
 }
 
-/// What is not below the service's address is a link, whose very path may let anybody in.
-fn target(url: &Url, service: &Url) -> String {
-    if url.origin() != service.origin() || !url.path().starts_with(service.path()) {
+/// What is not below the service's address, or asked without a credential, is a link, whose very path may let anybody in.
+fn target(request: &Request, service: &Url) -> String {
+    let (url, signed) = (request.url(), request.headers().contains_key(AUTHORIZATION));
+    if !signed || url.origin() != service.origin() || !url.path().starts_with(service.path()) {
         return format!("{}://{}/…", url.scheme(), url.host_str().unwrap_or_default());
     }
     let names: Vec<String> = url.query_pairs().map(|(name, _)| format!("{name}=…")).collect();
@@ -151,7 +150,11 @@ mod tests {
             ("https://imatag.example/storage/key/file", "https://imatag.example/…"),
         ];
         for (url, shown) in table {
-            assert_eq!(target(&url.parse().unwrap(), &origin), shown);
+            let request = reqwest::Client::new().get(url).bearer_auth("t").build().unwrap();
+            assert_eq!(target(&request, &origin), shown);
         }
+        let link =
+            reqwest::Client::new().get("https://imatag.example/api/v3/results/key/file").build().unwrap();
+        assert_eq!(target(&link, &origin), "https://imatag.example/…");
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::profile::{ResponseWire, StatusWord};
 use super::{MediumId, MediumState, ResultPlace};
-use crate::http::{Link, Unsaid, excerpt};
+use crate::http::{Link, Unsaid};
 
 /// The longest status word that is shown.
 const LONGEST_WORD: usize = 40;
@@ -22,7 +22,7 @@ pub(super) struct Shown {
 /// `unsaid`.
 pub(super) fn shown(wire: &ResponseWire, json: &Value, unsaid: &Unsaid) -> Result<Shown, String> {
     let id = json.pointer(&wire.id).and_then(text);
-    if id.as_ref().is_some_and(|id| unsaid.left_out(id) == "…") {
+    if id.as_ref().is_some_and(|id| unsaid.is_in_id(id)) {
         return Err(format!("{}: it repeats the credential", wire.id));
     }
     let medium = id.map(MediumId::try_from).transpose();
@@ -41,13 +41,13 @@ pub(super) fn shown(wire: &ResponseWire, json: &Value, unsaid: &Unsaid) -> Resul
             Some(StatusWord::AlreadyProtected) => MediumState::AlreadyProtected,
             Some(StatusWord::Failed) => {
                 let reason = wire.error.as_deref().and_then(|pointer| json.pointer(pointer)).and_then(text);
-                let reason = reason.map(|reason| excerpt(&unsaid.left_out(&reason)));
+                let reason = reason.map(|reason| unsaid.excerpt(&reason));
                 MediumState::Failed { reason: reason.unwrap_or_else(|| "no reason given".to_owned()) }
             }
             None => {
                 return Err(format!(
                     "the status word {} is not in the profile's [response]",
-                    plain(&unsaid.left_out(word))
+                    plain(&unsaid.excerpt(word))
                 ));
             }
         }),

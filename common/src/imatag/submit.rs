@@ -187,8 +187,12 @@ impl Imatag {
                 return Err(ImatagError::Unexpected { at, reason });
             }
             let id = profile.submit.id_header.as_deref().and_then(|name| response.headers().get(name));
-            let medium =
-                id.and_then(|id| id.to_str().ok()).and_then(|id| MediumId::try_from(id.to_owned()).ok());
+            let id = id.and_then(|id| id.to_str().ok());
+            if id.is_some_and(|id| Unsaid::in_answer(&response).is_in_id(id)) {
+                let reason = "its id repeats the credential".to_owned();
+                return Err(ImatagError::Unexpected { at, reason });
+            }
+            let medium = id.and_then(|id| MediumId::try_from(id.to_owned()).ok());
             return Ok(Submitted::Bytes { medium, body: self.body(Operation::Submit, operation, response) });
         }
         let unsaid = Unsaid::in_answer(&response);

@@ -15,10 +15,11 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::QueueError;
-use super::link::{ANSWER, answered, said};
+use super::link::{ANSWER, answered};
 use super::message::{properties, small};
 use super::publisher::Message;
 use super::topology::Topology;
+use super::unsaid::said;
 use super::{Broker, Shared};
 use crate::budget::{Beat, Budget, OperatorPause};
 

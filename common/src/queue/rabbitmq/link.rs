@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::super::QueueError;
 use super::tie::compare_portal;
 use super::topology::Topology;
-use crate::http::{Unsaid, excerpt};
+use super::unsaid::{self, said};
 
 /// How long opening a connection, and any answer of the broker's, may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
@@ -81,15 +81,6 @@ impl Trouble {
     fn reason(&self) -> &str {
         match self {
             Self::Refused(reason) | Self::Misconfigured(reason) | Self::Unreachable(reason) => reason,
-        }
-    }
-
-    /// The same without the password, which the broker may quote.
-    fn without(self, unsaid: &Unsaid) -> Self {
-        match self {
-            Self::Refused(reason) => Self::Refused(unsaid.left_out(&reason)),
-            Self::Misconfigured(reason) => Self::Misconfigured(unsaid.left_out(&reason)),
-            Self::Unreachable(reason) => Self::Unreachable(unsaid.left_out(&reason)),
         }
     }
 }
@@ -215,7 +206,7 @@ async fn live(connection: Connection, state: &watch::Sender<State>) -> String {
         tokio::select! {
             event = events.next() => match event {
                 Some(Event::ConnectionBlocked(reason)) => {
-                    tracing::warn!(reason, "the broker takes no messages for now; waiting");
+                    tracing::warn!(reason = unsaid::cleaned(&reason), "the broker takes no messages for now; waiting");
                     block.send_replace(true);
                 }
                 Some(Event::ConnectionUnblocked) => {
@@ -267,12 +258,12 @@ pub(super) async fn open(target: &Target, purpose: &'static str) -> Result<Conne
     let name = format!("{} {purpose} {}", target.program, std::process::id());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let tls = OwnedTLSConfig { identity: None, cert_chain: target.authority.clone() };
-    let unsaid = Unsaid::default().and_signatures([uri.authority.userinfo.password.clone()]);
-    let opened = in_time(async {
+    unsaid::remember(&uri.authority.userinfo.password);
+    in_time(async {
         let runtime = lapin::runtime::default_runtime()?;
         Connection::connect_uri_with_config(uri, properties, tls, runtime).await
-    });
-    opened.await.map_err(|trouble| trouble.without(&unsaid))
+    })
+    .await
 }
 
 pub(super) async fn in_time<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, Trouble> {
@@ -288,25 +279,18 @@ const NOT_ALLOWED: [u16; 2] = [403, 530];
 /// `PRECONDITION_FAILED`: a queue of that name with other arguments.
 const OTHERWISE_DECLARED: u16 = 406;
 
-/// What an error says, cut: an error of TLS lists every name of the broker's certificate.
-pub(super) fn said(error: &lapin::Error) -> String {
-    excerpt(&error.to_string())
-}
-
 pub(super) fn trouble(error: &lapin::Error) -> Trouble {
     let reason = said(error);
     match error.kind() {
         ErrorKind::ProtocolError(refusal) if NOT_ALLOWED.contains(&refusal.get_id()) => {
             Trouble::Refused(format!(
-                "the broker refuses: {}; check user, password and virtual host in broker.url, and the user's rights",
-                refusal.get_message()
+                "the broker refuses: {reason}; check user, password and virtual host in broker.url, and the user's rights"
             ))
         }
         ErrorKind::ProtocolError(refusal) if refusal.get_id() == OTHERWISE_DECLARED => {
             Trouble::Misconfigured(format!(
-                "the broker says: {}; what stands under queue.prefix there is not as this release declares it: choose another \
-                 queue.prefix, or delete that queue once it is empty",
-                refusal.get_message()
+                "the broker says: {reason}; what stands under queue.prefix there is not as this release declares it: choose \
+                 another queue.prefix, or delete that queue once it is empty"
             ))
         }
         _ => Trouble::Unreachable(format!("cannot reach the broker: {reason}")),

@@ -29,6 +29,7 @@ mod stash;
 mod taken;
 mod tie;
 mod topology;
+mod unsaid;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

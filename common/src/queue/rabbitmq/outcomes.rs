@@ -12,8 +12,9 @@ use lapin::{Channel, Consumer};
 use tokio::sync::{Mutex, Notify};
 
 use super::super::QueueError;
-use super::link::{ANSWER, answered, said};
+use super::link::{ANSWER, answered};
 use super::message::decode_event;
+use super::unsaid::said;
 use super::{Broker, Shared};
 use crate::ledger::Ledger;
 use crate::outcome::OutcomeEvent;

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::super::QueueError;
 use super::channels::{Channels, discard};
-use super::link::{ANSWER, Link, said};
+use super::link::{ANSWER, Link};
+use super::unsaid::said;
 
 /// How long a message waits while the broker takes none.
 const BLOCKED_PATIENCE: Duration = Duration::from_mins(5);

@@ -1,0 +1,137 @@
+//! Texts reduced to their letters and digits, so that a run of a secret is found in whatever way it is written. Pure.
+
+use std::collections::{BTreeSet, HashSet};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+
+/// As many letters and digits of a secret in a row are no accident.
+pub(super) const SHORTEST_RUN: usize = 12;
+/// Nor is a secret of at least this length, if it is shorter than a run.
+pub(super) const SHORTEST_WHOLE: usize = 8;
+/// A run of a secret in a large answer, which may hold many words of which secrets are made, too.
+pub(super) const LONG_RUN: usize = 20;
+/// JSON in JSON in a form in a page.
+const MOST_LAYERS: usize = 4;
+
+/// Whether the text holds a run of one of the secrets, all of them reduced; the whole of one that is shorter than a run.
+pub(super) fn holds_run(text: &[u8], mut secrets: Vec<Vec<u8>>, run: usize) -> bool {
+    secrets.retain(|secret| secret.len() >= SHORTEST_WHOLE);
+    let lengths: BTreeSet<_> = secrets.iter().map(|secret| secret.len().min(run)).collect();
+    lengths.into_iter().any(|length| {
+        let runs_of = |run_length| -> HashSet<&[u8]> {
+            let of_length = secrets.iter().filter(|secret| secret.len().min(run) == length);
+            of_length.flat_map(|secret| secret.windows(run_length)).collect()
+        };
+        // Wherever a run is, it covers one whole piece of this length: few texts are looked at more closely.
+        let piece = length.div_ceil(2);
+        let pieces = runs_of(piece);
+        text.chunks_exact(piece).any(|there| pieces.contains(there)) && {
+            let runs = runs_of(length);
+            text.windows(length).any(|there| runs.contains(there))
+        }
+    })
+}
+
+/// The letters and digits of a text in lower case, after all layers of escapes.
+pub(super) fn reduced(text: &[u8]) -> Vec<u8> {
+    let mut plain = text.to_vec();
+    for _ in 0..MOST_LAYERS {
+        let length = plain.len();
+        plain = unescaped(&plain);
+        if plain.len() == length {
+            break;
+        }
+    }
+    plain.retain(u8::is_ascii_alphanumeric);
+    plain.make_ascii_lowercase();
+    plain
+}
+
+/// A secret as base64, wherever it begins in what is encoded, and as hexadecimal digits, reduced.
+pub(super) fn encoded(secret: &[u8]) -> Vec<Vec<u8>> {
+    let base64 = (0..3).map(|before| {
+        let all = BASE64_STANDARD_NO_PAD.encode([&[0; 2][..before], secret].concat());
+        // Not the digits that what is before or behind has a part in.
+        let (start, end) = ((before * 8).div_ceil(6), (before + secret.len()) * 8 / 6);
+        all.as_bytes()[start..end].to_vec()
+    });
+    base64.chain([hex::encode(secret).into_bytes()]).map(|text| reduced(&text)).collect()
+}
+
+/// The text without one layer of the escapes of JSON, addresses and web pages.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let (mut plain, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let [first, behind @ ..] = rest {
+        let (byte, length) = match first {
+            b'\\' | b'%' | b'&' => escape(*first, behind).unwrap_or((*first, 0)),
+            _ => (*first, 0),
+        };
+        plain.push(byte);
+        rest = &behind[length..];
+    }
+    plain
+}
+
+/// What an escape is for, as far as that is ASCII, and its length after the first character.
+fn escape(first: u8, behind: &[u8]) -> Option<(u8, usize)> {
+    let number = |from: usize, to: usize, radix| {
+        let digits =
+            std::str::from_utf8(behind.get(from..to)?).ok().filter(|digits| !digits.starts_with('+'))?;
+        let number = u32::from_str_radix(digits, radix).ok()?;
+        Some(u8::try_from(number).ok().filter(u8::is_ascii).unwrap_or(b' '))
+    };
+    match (first, behind) {
+        (b'\\', [b'u', ..]) => Some((number(1, 5, 16)?, 5)),
+        (b'\\', [b'x', ..]) => Some((number(1, 3, 16)?, 3)),
+        (b'\\', [b'b' | b'f' | b'n' | b'r' | b't', ..]) => Some((b' ', 1)),
+        (b'\\', [c, ..]) => Some((*c, 1)),
+        (b'%', _) => Some((number(0, 2, 16)?, 2)),
+        (_, mark) => {
+            let end = mark.iter().take(10).position(|byte| *byte == b';')?;
+            let byte = match mark {
+                [b'#', b'x' | b'X', ..] => number(2, end, 16)?,
+                [b'#', ..] => number(1, end, 10)?,
+                [b'a', b'm', b'p', b';', ..] => b'&',
+                name if name[..end].iter().all(u8::is_ascii_alphanumeric) => b' ',
+                _ => return None,
+            };
+            Some((byte, end + 1))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_found_wherever_it_begins_in_text_and_secret() {
+        let secret = reduced(b"abcdefghijklmnopqrstuvwxyz");
+        for (run, least) in [(SHORTEST_RUN, 12), (LONG_RUN, 20), (11, 11)] {
+            for (before, from) in (0..13).flat_map(|before| (0..=26 - least).map(move |from| (before, from)))
+            {
+                let text =
+                    |length| ["-0".repeat(before).as_bytes(), &secret[from..from + length], b"000"].concat();
+                let finds = |length| holds_run(&reduced(&text(length)), vec![secret.clone()], run);
+                assert!(finds(least) && !finds(least - 1), "{run} {before} {from}");
+            }
+        }
+        let short = |text: &[u8], secret: &[u8]| holds_run(text, vec![secret.to_vec()], SHORTEST_RUN);
+        assert!(short(b"00abcdefgh00", b"abcdefgh") && !short(b"00abcdefg00", b"abcdefg"));
+    }
+
+    #[test]
+    fn a_text_is_reduced_through_four_layers_of_escapes() {
+        for (text, wanted) in [
+            ("A-b_1 é", "ab1"),
+            (r"\u0041\x42\/\n\\u0043", "abc"),
+            ("%41%2542%252543", "abc"),
+            ("&#65;&#x42;&amp;#67;&eacute;&copy;d", "abcd"),
+            ("100% & more \\", "100more"),
+            ("%zz%4&#;&;&#x;\\u00", "zz4xu00"),
+        ] {
+            assert_eq!(String::from_utf8(reduced(text.as_bytes())).unwrap(), wanted, "{text}");
+        }
+    }
+}
