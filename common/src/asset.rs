@@ -27,7 +27,7 @@ pub struct AssetId(String);
 
 /// The text cannot be an asset id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an asset id: expected up to 64 letters, digits and hyphens")]
+#[error("{:?} is not an asset id: expected up to 64 letters, digits and hyphens", crate::parse_error::harmless(.0))]
 pub struct InvalidAssetId(String);
 
 impl AssetId {

@@ -7,6 +7,9 @@ use serde_json::error::Category;
 
 use crate::http::excerpt;
 
+/// A longer value may be a secret.
+const LONGEST_QUOTED: usize = 16;
+
 /// Reads JSON, and says where it is of another form.
 ///
 /// # Errors
@@ -19,6 +22,7 @@ where
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let path = error.path().to_string();
         let said = of_json(error.inner());
+        let path = place(&path, &error.inner().to_string());
         if path == "." { said } else { format!("{}: {said}", excerpt(&path)) }
     })
 }
@@ -48,13 +52,29 @@ pub fn of_toml(text: &str, message: &str, span: Option<Range<usize>>) -> String 
     format!("{place}{}", without_value(message).unwrap_or_else(|| message.to_owned()))
 }
 
+/// A wrong value as an error may quote it: a long one with digits may be a secret in the wrong place.
+pub fn harmless(text: &str) -> &str {
+    let is_harmless = text.chars().count() <= LONGEST_QUOTED || !text.contains(|c: char| c.is_numeric());
+    if is_harmless { text } else { "…" }
+}
+
+/// The path of what could not be read. An unknown field is its last part.
+pub fn place(path: &str, message: &str) -> String {
+    let field = message.strip_prefix("unknown field `").and_then(|behind| behind.split_once('`'));
+    let parent = field.and_then(|(name, _)| Some((path.strip_suffix(name)?, name)));
+    parent.map_or_else(|| path.to_owned(), |(parent, name)| format!("{parent}{}", harmless(name)))
+}
+
 /// serde's message on a value, without the value. `None` for a message of another kind, which a type made itself.
 pub fn without_value(message: &str) -> Option<String> {
-    if ["missing field `", "duplicate field `", "unknown field `"]
-        .iter()
-        .any(|kind| message.starts_with(kind))
+    let field = |kind: &str| {
+        let (name, behind) = message.strip_prefix(kind)?.split_once('`')?;
+        Some(format!("{kind}{}`{behind}", harmless(name)))
+    };
+    if let Some(said) =
+        ["missing field `", "duplicate field `", "unknown field `"].into_iter().find_map(field)
     {
-        return Some(message.to_owned());
+        return Some(said);
     }
     let kind = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "]
         .into_iter()
@@ -100,6 +120,20 @@ mod tests {
             "unknown variant, expected `a` or `b`"
         );
         assert_eq!(without_value("invalid length 3, expected 2").unwrap(), "invalid length 3, expected 2");
+    }
+
+    #[test]
+    fn a_long_value_with_digits_may_be_a_secret() {
+        for quoted in ["8 o'clock", "60 sceonds", "0 */6 * * *", "the Image Hash of our library"] {
+            assert_eq!(harmless(quoted), quoted);
+        }
+        for secret in ["s3cr3t-value-0123456789abc", "0123456789abcdef0", "my pass w0rd has blanks"] {
+            assert_eq!(harmless(secret), "…");
+            for kind in ["unknown", "duplicate"] {
+                let said = without_value(&format!("{kind} field `{secret}`, expected `a`")).unwrap();
+                assert!(!said.contains(secret) && said.ends_with("field `…`, expected `a`"), "{said}");
+            }
+        }
     }
 
     /// Wherever a file is cut off or gets a character too many.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use common::config::ProducerSection;
 use common::failure::Failure;
+use common::parse_error::harmless;
 use croner::Cron;
 use tokio_util::sync::CancellationToken;
 
@@ -35,11 +36,16 @@ impl Schedule {
             (None, None) => Ok(None),
             (Some(every), None) => Ok(Some(Self::Every(every.0))),
             (None, Some(text)) => {
-                text.parse().map(|cron| Some(Self::Cron(Box::new(cron)))).map_err(|error| {
-                    Failure::Configuration(format!(
-                        "producer.cron: {text:?} cannot be read ({error}); write for example \"0 */6 * * *\""
-                    ))
-                })
+                text.parse().map(|cron| Some(Self::Cron(Box::new(cron)))).map_err(
+                    |error: croner::errors::CronError| {
+                        // The error may quote parts of it.
+                        let quoted = harmless(text);
+                        let why = if quoted == text { format!(" ({error})") } else { String::new() };
+                        Failure::Configuration(format!(
+                            "producer.cron: {quoted:?} cannot be read{why}; write for example \"0 */6 * * *\""
+                        ))
+                    },
+                )
             }
             (Some(_), Some(_)) => Err(Failure::Configuration(
                 "producer.cron stands beside producer.every; keep one of them".to_owned(),

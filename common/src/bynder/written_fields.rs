@@ -2,12 +2,13 @@
 
 use super::Metaproperty;
 use crate::config::Config;
+use crate::parse_error::harmless;
 
 /// A metaproperty that the connector is to write cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MetapropertyError {
     /// The portal has none of that name.
-    #[error("{key}: the portal has no metaproperty {name:?}{}; create a text metaproperty of that name", nearest_text(.nearest.as_deref()))]
+    #[error("{key}: the portal has no metaproperty {:?}{}; create a text metaproperty of that name", harmless(.name), nearest_text(.nearest.as_deref()))]
     Missing {
         /// The configuration key that names it.
         key: &'static str,

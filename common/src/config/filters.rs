@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::asset::{AssetType, Orientation};
+use crate::parse_error::harmless;
 
 /// `[filters]`: all given ones must match; a list matches with any of its entries.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
@@ -101,7 +102,8 @@ impl TryFrom<String> for DateRange {
     fn try_from(text: String) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "{text:?} is no stretch of time; write FROM..TO, such as 2024-01-01..2024-12-31 or 2024-06-01T08:00:00Z.."
+                "{:?} is no stretch of time; write FROM..TO, such as 2024-01-01..2024-12-31 or 2024-06-01T08:00:00Z..",
+                harmless(&text)
             )
         };
         let (from, to) = text.split_once("..").ok_or_else(wrong)?;

@@ -3,14 +3,14 @@
 use toml::Table;
 
 use super::{Config, ConfigError};
-use crate::parse_error::without_value;
+use crate::parse_error::{harmless, place, without_value};
 
 /// Reads the table, turning serde's words into the key and what to write there.
 pub(super) fn parse(table: Table) -> Result<Config, ConfigError> {
     serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
-        explain(&path, inner.message())
+        explain(&place(&path, inner.message()), inner.message())
     })
 }
 
@@ -27,7 +27,7 @@ fn explain(path: &str, message: &str) -> ConfigError {
             let similar = known.iter().map(|known| (strsim::jaro_winkler(known, unknown), *known));
             let nearest =
                 similar.filter(|(score, _)| *score > 0.7).max_by(|left, right| left.0.total_cmp(&right.0));
-            let key = below(unknown);
+            let key = below(harmless(unknown));
             let parent = key.rsplit_once('.').map(|(parent, _)| format!("{parent}.")).unwrap_or_default();
             let nearest = nearest.map(|(_, name)| format!("{parent}{name}"));
             ConfigError::Unknown { key, nearest }

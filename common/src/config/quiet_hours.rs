@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ConfigError;
+use crate::parse_error::harmless;
 
 /// `[[quiet_hours]]`: one stretch of the day.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -72,7 +73,10 @@ impl<'de> Deserialize<'de> for TimeOfDay {
         let text = String::deserialize(deserializer)?;
         let time = (text.len() == "08:00".len()).then(|| Time::strptime("%H:%M", &text).ok()).flatten();
         time.map(Self).ok_or_else(|| {
-            serde::de::Error::custom(format!("{text:?} is not a time of day; write for example \"08:00\""))
+            serde::de::Error::custom(format!(
+                "{:?} is not a time of day; write for example \"08:00\"",
+                harmless(&text)
+            ))
         })
     }
 }
@@ -98,7 +102,8 @@ impl<'de> Deserialize<'de> for Zone {
         let text = String::deserialize(deserializer)?;
         TimeZone::get(&text).map(Self).map_err(|_| {
             serde::de::Error::custom(format!(
-                "{text:?} is not a time zone; write an IANA name such as \"Europe/Paris\""
+                "{:?} is not a time zone; write an IANA name such as \"Europe/Paris\"",
+                harmless(&text)
             ))
         })
     }

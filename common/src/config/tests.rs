@@ -177,6 +177,40 @@ fn each_bad_value_names_its_key_and_the_remedy() {
 }
 
 #[test]
+fn a_secret_in_the_wrong_place_is_not_quoted() {
+    let secret = "s3cr3t-value-0123456789abc";
+    let with = |from: &str, to: &str| SAMPLE.replace(from, to);
+    let quiet = |more: &str| format!("{SAMPLE}\n[[quiet_hours]]\nfrom = '08:00'\nto = '18:00'\n{more}");
+    let table = [
+        (with("[limits]", &format!("[checks]\n{secret} = 1\n[limits]")), "unknown key checks.…"),
+        (format!("{SAMPLE}\n[{secret}]"), "unknown key …"),
+        (with("domain =", &format!("{secret} =")), "unknown key bynder.…"),
+        (quiet(&format!("{secret} = 1")), "unknown key quiet_hours[0].…"),
+        (
+            quiet("backlog = 'pause'").replace("08:00", secret),
+            "quiet_hours[0].from: \"…\" is not a time of day",
+        ),
+        (quiet(&format!("time_zone = '{secret}'")), "quiet_hours[0].time_zone: \"…\" is not a time zone"),
+        (
+            with("[filters]", &format!("[filters]\ncreated = '{secret}'")),
+            "filters.created: \"…\" is no stretch",
+        ),
+        (
+            with("[worker]", &format!("[worker]\nstep_deadline = '{secret}'")),
+            "worker.step_deadline: \"…\" is not a duration",
+        ),
+    ];
+    assert_refused(&table);
+    for overrides in [format!("{secret} = 1"), format!("response = {{ id = '{secret}' }}")] {
+        let said =
+            crate::imatag::Profile::load("imatag", &overrides.parse().unwrap()).unwrap_err().to_string();
+        assert!(said.contains('…') && !said.contains("s3cr3t"), "{said}");
+    }
+    let said = crate::imatag::Profile::load(secret, &toml::Table::new()).unwrap_err().to_string();
+    assert!(said.contains("the wire profile …:"), "{said}");
+}
+
+#[test]
 fn each_setting_that_would_do_harm_is_refused() {
     let with = |from: &str, to: &str| SAMPLE.replace(from, to);
     let table = [

@@ -4,7 +4,8 @@ use common::config::Loaded;
 use common::failure::Failure;
 use common::{output, wiring};
 use producer::arguments::{self, Common};
-use serde_json::json;
+use serde_json::{Value, json};
+use url::{Position, Url};
 
 use crate::arguments::Config;
 
@@ -43,6 +44,7 @@ fn show(common: &Common) -> Result<(), Failure> {
     loaded.config.imatag.wire()?;
     let mut values =
         serde_json::to_value(&loaded.config).map_err(|error| Failure::Unexpected(error.to_string()))?;
+    hide_constants(&mut values);
     hide_queries(&mut values);
     if common.json {
         output::json(&values);
@@ -62,29 +64,42 @@ fn show(common: &Common) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The query of an address, where one is allowed, may hold a key.
-fn hide_queries(value: &mut serde_json::Value) {
+/// What is sent as it stands, with each file or each search, may be a key.
+const CONSTANTS: [&str; 2] =
+    ["/imatag/profile_overrides/submit/extra", "/imatag/profile_overrides/find/query"];
+
+fn hide_constants(values: &mut Value) {
+    for pointer in CONSTANTS {
+        let fields = values.pointer_mut(pointer).and_then(Value::as_object_mut);
+        for value in fields.into_iter().flat_map(serde_json::Map::values_mut) {
+            *value = "(hidden)".into();
+        }
+    }
+}
+
+/// The query of an address, where one is allowed, may hold a key. Addresses are read as the program reads them.
+fn hide_queries(value: &mut Value) {
     match value {
-        serde_json::Value::Object(fields) => fields.values_mut().for_each(hide_queries),
-        serde_json::Value::Array(values) => values.iter_mut().for_each(hide_queries),
-        serde_json::Value::String(text) => {
-            if let Some((address, _)) = text.split_once('?').filter(|(address, _)| address.contains("://")) {
-                *text = format!("{address}?…");
+        Value::Object(fields) => fields.values_mut().for_each(hide_queries),
+        Value::Array(values) => values.iter_mut().for_each(hide_queries),
+        Value::String(text) => {
+            if let Some(address) = Url::parse(text).ok().filter(|url| url.query().is_some()) {
+                *text = format!("{}?…", &address[..Position::AfterPath]);
             }
         }
         _ => {}
     }
 }
 
-fn leaves(value: &serde_json::Value, prefix: &str, lines: &mut Vec<(String, String)>) {
+fn leaves(value: &Value, prefix: &str, lines: &mut Vec<(String, String)>) {
     match value {
-        serde_json::Value::Object(fields) => {
+        Value::Object(fields) => {
             for (key, value) in fields {
                 let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
                 leaves(value, &key, lines);
             }
         }
-        serde_json::Value::Null => {}
+        Value::Null => {}
         other => lines.push((prefix.to_owned(), other.to_string())),
     }
 }
@@ -94,15 +109,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_query_of_an_address_is_not_shown() {
+    fn the_query_of_an_address_and_constant_fields_are_not_shown() {
+        let oddly = [
+            "https:a.example/t?s3cr3t",
+            "https:/a.example/t?s3cr3t",
+            "HTTPS:a.example/t?s3cr3t",
+            "https:\\\\a.example\\t?s3cr3t",
+            "ht\ttps:/\t/a.example/t?s3cr3t",
+            " https://a.example/t?s3cr3t",
+        ];
         let mut values = json!({
-            "imatag": {"oauth": {"token_url": "https://a.example/t?code=s3cr3t"}, "base_url": "https://a.example/"},
-            "filters": {"names": ["*_v?.jpg"]}, "list": ["http://127.0.0.1/t?s3cr3t"]
+            "imatag": {
+                "oauth": {"token_url": "https://a.example/t?code=s3cr3t"}, "base_url": "https://a.example/",
+                "profile_overrides": {
+                    "auth": {"token_url": "https:a.example/t?s3cr3t"},
+                    "submit": {"extra": {"key": "s3cr3t"}, "path": "a?b"}, "find": {"query": {"key": "s3cr3t"}}
+                }
+            },
+            "filters": {"names": ["*_v?.jpg"]}, "list": oddly
         });
+        hide_constants(&mut values);
         hide_queries(&mut values);
         let shown = json!({
-            "imatag": {"oauth": {"token_url": "https://a.example/t?…"}, "base_url": "https://a.example/"},
-            "filters": {"names": ["*_v?.jpg"]}, "list": ["http://127.0.0.1/t?…"]
+            "imatag": {
+                "oauth": {"token_url": "https://a.example/t?…"}, "base_url": "https://a.example/",
+                "profile_overrides": {
+                    "auth": {"token_url": "https://a.example/t?…"},
+                    "submit": {"extra": {"key": "(hidden)"}, "path": "a?b"}, "find": {"query": {"key": "(hidden)"}}
+                }
+            },
+            "filters": {"names": ["*_v?.jpg"]}, "list": oddly.map(|_| "https://a.example/t?…")
         });
         assert_eq!(values, shown);
     }

@@ -9,12 +9,13 @@ use glob::Pattern;
 
 use super::{Filter, PropertyFilter, Traits};
 use common::nearest::nearest;
+use common::parse_error::harmless;
 
 /// A filter that means nothing to this portal.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// The portal has no such thing.
-    #[error("{key}: {name:?} is unknown to the portal{}", suggestion(.nearest.as_deref()))]
+    #[error("{key}: {:?} is unknown to the portal{}", harmless(.name), suggestion(.nearest.as_deref()))]
     Unknown {
         /// The configuration key.
         key: String,
@@ -32,7 +33,7 @@ pub enum ResolveError {
         source: common::asset::InvalidAssetId,
     },
     /// Not the form of a pattern.
-    #[error("{key}: {text:?} is no pattern ({reason}); * stands for anything, ? for one character")]
+    #[error("{key}: {:?} is no pattern ({reason}); * stands for anything, ? for one character", harmless(.text))]
     Pattern {
         /// The configuration key.
         key: String,

@@ -15,7 +15,7 @@ pub use word::StatusWord;
 
 use crate::config::{Span, address};
 use crate::kind::Kind;
-use crate::parse_error::{of_toml, without_value};
+use crate::parse_error::{harmless, of_toml, place, without_value};
 use crate::written;
 
 /// The profile's source, so that a person can copy and change it.
@@ -287,7 +287,7 @@ impl Profile {
             BUILTIN.to_owned()
         } else {
             written::read_to_string(Path::new(name_or_path))
-                .map_err(|source| ProfileError::Read { path: name_or_path.to_owned(), source })?
+                .map_err(|source| ProfileError::Read { path: named(name_or_path).to_owned(), source })?
         };
         let invalid = |reason: String| ProfileError::Invalid { path: name_or_path.to_owned(), reason };
         let mut table: toml::Table = text
@@ -300,7 +300,7 @@ impl Profile {
         let profile: Self = serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
             let message = error.inner().message();
             let said = without_value(message).unwrap_or_else(|| message.to_owned());
-            invalid(format!("{}: {said}", error.path()))
+            invalid(format!("{}: {said}", place(&error.path().to_string(), message)))
         })?;
         profile.check().map_err(invalid)?;
         Ok(Self { hash, ..profile })
@@ -327,6 +327,7 @@ impl Profile {
         let list = self.find.as_ref().map(|find| &find.list);
         for pointer in pointers.chain(optional.into_iter().flatten()).chain(list) {
             if !pointer.is_empty() && !pointer.starts_with('/') {
+                let pointer = harmless(pointer);
                 return Err(format!("{pointer:?} is not a JSON Pointer: it starts with \"/\""));
             }
         }
@@ -340,6 +341,12 @@ impl Profile {
         }
         Ok(())
     }
+}
+
+/// What names no file at all may be a secret.
+fn named(path: &str) -> &str {
+    let is_file = Path::new(path).extension().is_some_and(|extension| extension == "toml");
+    if is_file { path } else { harmless(path) }
 }
 
 fn merge(table: &mut toml::Table, overrides: &toml::Table) {
