@@ -19,18 +19,28 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// The text with every character shown as `\u{…}` that a terminal or an editor acts on.
 pub fn shown(text: &str) -> Cow<'_, str> {
-    replaced(text, is_acted_on, |c| c.escape_unicode().to_string())
+    replaced(text, |c| is_acted_on(c) || is_unseen(c), |c| c.escape_unicode().to_string())
 }
 
 /// JSON escapes control characters below U+0020 and no others. Outside of strings it has only line breaks of them.
 pub(crate) fn shown_in_json(text: &str) -> Cow<'_, str> {
-    let is_left = |c| is_acted_on(c) && c != '\n';
-    replaced(text, is_left, |c| format!("\\u{:04x}", u32::from(c)))
+    let is_left = |c| (is_acted_on(c) || is_unseen(c)) && c != '\n';
+    replaced(text, is_left, |c| {
+        c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat()
+    })
 }
 
 /// Control characters (C0, DEL, C1), separators of lines and paragraphs, and what overrides the direction of writing.
 pub(crate) fn is_acted_on(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What is nothing to see in a name, or a blank that is a letter to programs, and may carry a text that no person sees.
+fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{2061}'..='\u{2064}' | '\u{3164}' | '\u{ffa0}' | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 fn replaced(text: &str, is_wrong: impl Fn(char) -> bool, escaped: impl Fn(char) -> String) -> Cow<'_, str> {
@@ -161,12 +171,11 @@ mod tests {
     use super::*;
 
     /// Everything that a terminal or an editor acts on.
-    const HOSTILE: &str =
-        "a\u{1b}]0;t\u{7}\r\n\t\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}é日\\";
+    const HOSTILE: &str = "a\u{1b}]0;t\u{7}\r\n\t\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}é日\\";
 
     #[test]
     fn what_a_terminal_acts_on_is_shown_and_the_rest_stays_as_it_is() {
-        let expected = r"a\u{1b}]0;t\u{7}\u{d}\u{a}\u{9}\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}é日\";
+        let expected = r"a\u{1b}]0;t\u{7}\u{d}\u{a}\u{9}\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}é日\";
         assert_eq!(shown(HOSTILE), expected);
         for c in '\0'..=char::MAX {
             let is_text = !c.is_control() && c.to_string() == shown(&c.to_string());
@@ -180,7 +189,7 @@ mod tests {
         let value = serde_json::json!({"name": HOSTILE, "list": [HOSTILE, 1]});
         for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
             let safe = shown_in_json(&text);
-            assert!(!safe.contains(|c| is_acted_on(c) && c != '\n'), "{safe:?}");
+            assert!(!safe.contains(|c| (is_acted_on(c) || is_unseen(c)) && c != '\n'), "{safe:?}");
             assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), value);
         }
     }

@@ -42,12 +42,18 @@ fn of_v6(address: Ipv6Addr) -> Zone {
         // Unique local, what these replaced, and a NAT64 prefix for private networks.
         [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] | [0x64, 0xff9b, 1, ..] => Zone::Private,
         [0xfe80..=0xfebf, ..] => Zone::LinkLocal,
-        [0xff00..=0xffff, ..] | [0x2001, 0 | 0xdb8, ..] => Zone::Reserved,
+        // Teredo, benchmarks, ORCHID and its successor, documentation, discarding, segment routing.
+        [0xff00..=0xffff | 0x5f00, ..]
+        | [0x2001, 0 | 0x10..=0x2f | 0xdb8, ..]
+        | [0x2001, 2, 0, ..]
+        | [0x3fff, 0..=0xfff, ..]
+        | [0x100, 0, 0, 0, ..] => Zone::Reserved,
         _ => Zone::Public,
     }
 }
 
-/// The IPv4 address that packets to this one end up at: mapped, compatible, translated, NAT64, 6to4.
+/// The IPv4 address that packets to this one end up at: mapped, compatible, translated, NAT64, 6to4,
+/// ISATAP.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [.., high, low] = address.segments();
     let (high, low) = match address.segments() {
@@ -56,6 +62,7 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
             (high, low)
         }
         [0x2002, high, low, ..] => (high, low),
+        [first, _, _, _, 0 | 0x200, 0x5efe, ..] if first & 0xffc0 != 0xfe80 => (high, low),
         _ => return None,
     };
     Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
@@ -73,14 +80,21 @@ mod tests {
                 Zone::ThisMachine,
             ),
             (
-                "10.0.0.1 172.16.0.1 172.31.255.255 192.168.1.1 100.100.100.200 fc00::1 fd00:ec2::254 fec0::1 \
+                "10.0.0.1 172.16.0.1 172.31.255.255 192.168.1.1 100.100.100.200 fc00::1 fd00:ec2::254 fec0::1 2a05:d000::5efe:a00:1 2a05:d000::200:5efe:a00:1 \
                  ::ffff:10.0.0.1 ::10.0.0.1 64:ff9b::a00:1 64:ff9b:1::a00:1 2002:a00:1::",
                 Zone::Private,
             ),
-            ("169.254.169.254 168.63.129.16 ::ffff:169.254.169.254 fe80::1 febf::1", Zone::LinkLocal),
-            ("224.0.0.1 255.255.255.255 192.0.2.1 ff02::1 2001:db8::1 2001::1", Zone::Reserved),
             (
-                "52.219.0.1 172.32.0.1 100.128.0.1 2a05:d000::1 ::ffff:52.219.0.1 64:ff9b::34db:1",
+                "169.254.169.254 168.63.129.16 ::ffff:169.254.169.254 fe80::1 febf::1 fe80::5efe:102:304",
+                Zone::LinkLocal,
+            ),
+            (
+                "224.0.0.1 255.255.255.255 192.0.2.1 ff02::1 2001:db8::1 2001::1 3fff::1 3fff:fff::1 100::1 5f00::1 2001:10::1 \
+                 2001:1f::1 2001:20::1 2001:2f::1 2001:2::1",
+                Zone::Reserved,
+            ),
+            (
+                "52.219.0.1 172.32.0.1 100.128.0.1 2a05:d000::1 3fff:1000::1 2001:30::1 100:0:0:1::1 2a05:d000::5efe:34db:1 ::ffff:52.219.0.1 64:ff9b::34db:1",
                 Zone::Public,
             ),
         ] {

@@ -34,9 +34,11 @@ pub(super) async fn keep(folder: Option<&Path>, job: &Job, file: &SpooledFile, f
 fn copy(folder: &Path, name: &str, file: &SpooledFile) -> io::Result<PathBuf> {
     private::folder(folder, &[])?;
     let target = folder.join(name);
-    // As when the job is replayed.
-    if target.exists() {
-        return Ok(target);
+    match private::check(&target) {
+        // As when the job is replayed.
+        Ok(()) => return Ok(target),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", target.display()))),
     }
     if fs::read_dir(folder)?.count() >= MOST_KEPT {
         let reason = format!("{MOST_KEPT} files stand in {}; remove some", folder.display());
@@ -56,4 +58,34 @@ fn copy(folder: &Path, name: &str, file: &SpooledFile) -> io::Result<PathBuf> {
         let _ = fs::remove_file(&unfinished);
     }
     copied.map(|()| target)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::os::unix::fs::symlink;
+
+    use common::spool::{Length, Spool};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_counts_as_kept_only_where_a_file_of_ours_has_its_name() {
+        let outer = tempfile::tempdir().unwrap();
+        let spool = Spool::open(outer.path().join("spool").as_path(), 1 << 20).unwrap();
+        let content = futures::stream::iter([Ok::<_, Infallible>(bytes::Bytes::from_static(b"a file"))]);
+        let file = spool.receive(content, Length::Unknown, None).await.unwrap();
+        let folder = outer.path().join("rejected");
+        for _ in 0..2 {
+            assert_eq!(fs::read(copy(&folder, "kept", &file).unwrap()).unwrap(), b"a file");
+        }
+        fs::create_dir(folder.join("folder")).unwrap();
+        symlink(folder.join("kept"), folder.join("link")).unwrap();
+        symlink(folder.join("nothing"), folder.join("dangling")).unwrap();
+        for name in ["folder", "link", "dangling"] {
+            let error = copy(&folder, name, &file).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+        assert!(!folder.join("nothing").exists());
+    }
 }
