@@ -4,16 +4,19 @@
 //! Proxies come from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, the trusted certificates from the system or
 //! `SSL_CERT_FILE`. This machine itself is never behind a proxy.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder};
 use url::{Host, Url};
 
 use super::TransportError;
 use super::links::{Links, Plain, Services};
 
+pub(crate) const LOCALHOST: &str = "localhost";
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -39,7 +42,9 @@ impl Clients {
                 .user_agent(concat!("bynder-imatag-connector/", env!("CARGO_PKG_VERSION")))
         };
         Ok(Self {
-            local: built(builder().no_proxy().https_only(plain == Plain::Nowhere))?,
+            local: built(
+                builder().no_proxy().dns_resolver(Arc::new(ThisMachine)).https_only(plain == Plain::Nowhere),
+            )?,
             remote: built(builder().https_only(plain != Plain::Anywhere))?,
             linked: built(
                 builder().no_proxy().dns_resolver(links.clone()).https_only(plain != Plain::Anywhere),
@@ -77,6 +82,21 @@ impl Clients {
     }
 }
 
+/// What `localhost` is, whatever a resolver makes of it: a request to it may go without TLS.
+struct ThisMachine;
+
+impl Resolve for ThisMachine {
+    fn resolve(&self, name: Name) -> Resolving {
+        let found = match name.as_str() {
+            LOCALHOST => Ok([IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)]),
+            _ => Err("it is no name of this machine"),
+        };
+        let found =
+            found.map(|found| Box::new(found.map(|found| SocketAddr::new(found, 0)).into_iter()) as Addrs);
+        Box::pin(std::future::ready(found.map_err(Into::into)))
+    }
+}
+
 /// A client for a process that asks another one on this machine: neither a proxy nor a certificate has a part in it.
 pub(crate) fn local_client(timeout: Duration) -> Result<Client, TransportError> {
     built(Client::builder().no_proxy().tls_certs_only([]).timeout(timeout))
@@ -86,7 +106,7 @@ pub(crate) fn local_client(timeout: Duration) -> Result<Client, TransportError> 
 /// it, and some ask the network.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Domain(name)) => name == LOCALHOST,
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
@@ -135,6 +155,20 @@ mod tests {
         ] {
             assert_eq!(is_loopback(&url.parse().unwrap()), wanted, "{url}");
         }
+    }
+
+    /// Answered without anything that a resolver could change: no other name is known.
+    #[tokio::test]
+    async fn localhost_is_this_machine_without_asking_a_resolver() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let clients = clients("http://proxy.example");
+        let here = Client::builder().no_proxy().dns_resolver(Arc::new(ThisMachine)).build().unwrap();
+        tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+        let error = here.get(format!("http://localhost:{port}/")).send().await.unwrap_err();
+        assert!(!error.is_connect(), "{error:?}");
+        let error = clients.local.get("https://ip6-localhost/").send().await.unwrap_err();
+        assert!(format!("{error:?}").contains("no name of this machine"), "{error:?}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, Request, RequestBuilder, Response};
 use url::Url;
 
-pub(crate) use client::{is_loopback, local_client};
+pub(crate) use client::{LOCALHOST, is_loopback, local_client};
 
 pub(crate) use answer::text_of;
 pub use answer::{AnswerError, excerpt, quoted, read_json, read_text, read_text_without};

@@ -1,15 +1,17 @@
 //! The broker's address.
 
+use std::net::Ipv4Addr;
+
 use lapin::uri::{AMQPScheme, AMQPUri};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 use super::super::QueueError;
-use crate::http::is_loopback;
+use crate::http::{LOCALHOST, is_loopback};
 
 /// Reads the address. Without TLS, password and jobs can be read on the way to another machine.
 pub(super) fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, QueueError> {
-    let uri: AMQPUri = url.expose_secret().parse().map_err(|_| {
+    let mut uri: AMQPUri = url.expose_secret().parse().map_err(|_| {
         QueueError::Refused("broker.url is no URL such as amqps://user:password@host:5671/%2f".to_owned())
     })?;
     // lapin takes such an address for localhost.
@@ -23,7 +25,14 @@ pub(super) fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, Que
                           broker.allow_plain = true for a broker on a network of its own";
             Err(QueueError::Refused(reason.to_owned()))
         }
-        AMQPScheme::AMQP | AMQPScheme::AMQPS => Ok(uri),
+        AMQPScheme::AMQP => {
+            // A resolver may lead the name elsewhere, and there is no certificate to show it.
+            if uri.authority.host.eq_ignore_ascii_case(LOCALHOST) {
+                uri.authority.host = Ipv4Addr::LOCALHOST.to_string();
+            }
+            Ok(uri)
+        }
+        AMQPScheme::AMQPS => Ok(uri),
     }
 }
 
@@ -34,6 +43,18 @@ fn is_here(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn localhost_without_tls_is_this_machine_whatever_a_resolver_says() {
+        for (url, host) in [
+            ("amqp://u:w@localhost:5672", "127.0.0.1"),
+            ("amqp://u:w@LOCALHOST", "127.0.0.1"),
+            ("amqp://u:w@rabbitmq.internal", "rabbitmq.internal"),
+            ("amqps://u:w@localhost", "localhost"),
+        ] {
+            assert_eq!(read(&SecretString::from(url), true).unwrap().authority.host, host, "{url}");
+        }
+    }
 
     #[test]
     fn plain_text_to_a_broker_on_another_machine_has_to_be_allowed() {
