@@ -2,11 +2,14 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 
 use crate::failure::Failure;
 use crate::output;
+use crate::parse_error::harmless;
 
 /// Keeps secrets and pictures in memory from being written to the disk when the program crashes, and its memory and
 /// environment from other processes of the same user.
@@ -16,6 +19,36 @@ pub fn without_core_dumps() {
     if let Err(error) = limited.and_then(|()| set_dumpable(false)) {
         output::error(&format!("cannot switch core dumps off: {error}"));
     }
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// The exit code, after help was shown, or what is wrong with the command line.
+pub fn arguments<A: Parser>() -> Result<A, ExitCode> {
+    A::try_parse().map_err(|error| {
+        let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        match error.kind() {
+            // They hold nothing of what was typed.
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => drop(error.print()),
+            _ => said(error).lines().for_each(output::talk),
+        }
+        code
+    })
+}
+
+/// What is wrong, without what may be a secret or begin another line.
+fn said(mut error: Error) -> String {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand] {
+        if let Some(ContextValue::String(typed)) = error.get(kind) {
+            let is_value = error.kind() == ErrorKind::UnknownArgument && !typed.starts_with("--");
+            let shown = if is_value { "…".to_owned() } else { output::shown(harmless(typed)).into_owned() };
+            error.insert(kind, ContextValue::String(shown));
+        }
+    }
+    error.render().to_string()
 }
 
 /// Runs the work to its end, says how it failed, and gives the exit code.
@@ -37,6 +70,44 @@ pub fn run(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
                 output::error(&message);
             }
             failure.exit_code()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    #[command(name = "program")]
+    struct Arguments {
+        #[arg(long)]
+        every: Option<crate::config::Span>,
+        #[arg(long)]
+        count: Option<u8>,
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_command_line_shows_no_secret_and_forges_no_line() {
+        let secret = "s3cr3t-value-0123456789abc";
+        let hostile = "--x\n\u{1b}]0;t";
+        for (typed, wanted) in [
+            (&[secret][..], "error: unexpected argument '…' found"),
+            (&["short"], "error: unexpected argument '…' found"),
+            (
+                &["--count", secret],
+                "error: invalid value '…' for '--count <COUNT>': invalid digit found in string",
+            ),
+            (
+                &["--count", "7x\n"],
+                r"error: invalid value '7x\u{a}' for '--count <COUNT>': invalid digit found in string",
+            ),
+            (&["--every", secret], "error: invalid value '…' for '--every <EVERY>': \"…\" is not a duration"),
+            (&[hostile], r"error: unexpected argument '--x\u{a}\u{1b}]0;t' found"),
+            (&["--cuont"], "error: unexpected argument '--cuont' found"),
+        ] {
+            let shown = said(Arguments::try_parse_from(["program"].iter().chain(typed)).unwrap_err());
+            assert!(shown.starts_with(wanted) && !shown.contains("s3cr3t"), "{typed:?}: {shown}");
         }
     }
 }

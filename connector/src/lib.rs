@@ -16,7 +16,6 @@ mod wiring;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use common::program;
 use common::telemetry::{self, LogFormat, Verbosity};
 
@@ -29,7 +28,10 @@ pub fn main() -> ExitCode {
         return code;
     }
     program::without_core_dumps();
-    let arguments = Arguments::parse();
+    let arguments = match program::arguments::<Arguments>() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let (format, verbosity) = match (arguments.common.log_format(), &arguments.command) {
         // Lines for a program: then the log is what there is to see.
         (LogFormat::Json, _) => (LogFormat::Json, Verbosity::Work),

@@ -62,7 +62,10 @@ struct Sync {
 /// Runs the program.
 pub fn main() -> ExitCode {
     program::without_core_dumps();
-    let arguments = Arguments::parse();
+    let arguments = match program::arguments::<Arguments>() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let verbosity = match (arguments.common.log_format(), arguments.common.quiet) {
         (LogFormat::Text, true) => Verbosity::Trouble,
         _ => Verbosity::Work,

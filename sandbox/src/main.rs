@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use common::config::Span;
-use common::{output, telemetry};
+use common::{output, program, telemetry};
 use sandbox::faults::Faults;
 use sandbox::{Options, RateLimit};
 
@@ -43,11 +44,15 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = match program::arguments::<Arguments>() {
+        Ok(arguments) => arguments,
+        Err(code) => return Ok(code),
+    };
     telemetry::init(telemetry::LogFormat::Text, telemetry::Verbosity::Trouble);
     if let Some(Command::Healthcheck) = arguments.command {
-        return telemetry::healthcheck(arguments.listen).await.map_err(anyhow::Error::msg);
+        telemetry::healthcheck(arguments.listen).await.map_err(anyhow::Error::msg)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let rate_limit = match arguments.rate_limit.as_str() {
         "off" => None,
@@ -73,5 +78,5 @@ async fn main() -> anyhow::Result<()> {
     let sandbox = sandbox::start(options).await.context("cannot start the sandbox")?;
     output::try_json(&sandbox.announcement())?;
     tokio::signal::ctrl_c().await?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -83,7 +83,10 @@ pub fn main() -> ExitCode {
         return code;
     }
     program::without_core_dumps();
-    let arguments = Arguments::parse();
+    let arguments = match program::arguments::<Arguments>() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let format = match arguments.log_format {
         LogFormat::Text => telemetry::LogFormat::Text,
         LogFormat::Json => telemetry::LogFormat::Json,
