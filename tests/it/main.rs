@@ -53,6 +53,7 @@ mod search;
 mod second_job;
 mod second_job_crash;
 mod secrets;
+mod secrets_in_broken_input;
 mod standstill;
 mod status;
 mod surroundings;

@@ -274,7 +274,12 @@ impl Inner {
         let is_ours = {
             let mut state = self.lock();
             let source = state.queues.entry(queue.clone()).or_default();
-            !source.consumers.remove(tag)
+            let is_ours = !source.consumers.remove(tag);
+            if !is_ours {
+                // The broker has it back, or it is gone with its queue.
+                source.waiting.retain(|taken| taken.slot.as_ref().is_none_or(|slot| slot.tag != tag));
+            }
+            is_ours
         };
         if !opened.channel.status().connected() {
             // A delivery is void when its channel closes, not only when its connection is lost.
