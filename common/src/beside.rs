@@ -10,7 +10,7 @@ use crate::budget::{Budget, Records};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::queue::rabbitmq::{Broker, EgressGroup, Inventory};
-use crate::{output, quiet_hours, wiring};
+use crate::{output, quiet_hours, task, wiring};
 
 /// What such a command keeps to where nobody counts it in: so many times less than the whole.
 const PART: u32 = 10;
@@ -85,5 +85,5 @@ async fn group(config: &Config, program: &str) -> Result<Option<EgressGroup>, Fa
 
 fn follow_records(budget: &Budget) -> AbortOnDropHandle<()> {
     let budget = budget.clone();
-    AbortOnDropHandle::new(tokio::spawn(async move { budget.follow_records().await }))
+    AbortOnDropHandle::new(task::lasting(async move { budget.follow_records().await }))
 }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 /// Bytes hashed at a time.
 const CHUNK: usize = 64 << 10;
 
+use crate::bounded::{MOST_BYTES, at_most};
 use crate::content::{self, Content};
 
 /// SHA-256 of a whole file, shown and stored as 64 lower-case hex digits.
@@ -89,6 +90,7 @@ pub struct FileFacts {
     /// SHA-256 of the whole file.
     pub sha256: ContentHash,
     /// Length in bytes.
+    #[serde(deserialize_with = "at_most::<MOST_BYTES, _, _>")]
     pub bytes: u64,
     /// Media type told by the file's first bytes, where they tell one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,7 @@
 pub mod asset;
 pub mod beside;
 pub mod boot_clock;
+mod bounded;
 pub mod budget;
 pub mod bynder;
 pub mod check;
@@ -38,6 +39,7 @@ pub mod service_id;
 pub mod signals;
 pub mod spool;
 pub mod state;
+pub mod task;
 pub mod telemetry;
 pub mod wiring;
 pub mod written;

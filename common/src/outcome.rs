@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::asset::AssetId;
+use crate::bounded::{MOST_BYTES, MOST_COUNT, at_most, optional};
 use crate::check::Unmade;
 use crate::hash::ContentHash;
 use crate::job::{JobId, RunId};
@@ -18,6 +19,7 @@ pub enum Outcome {
     Watermarked {
         /// The version that is protected: the watermarked file itself, or the one that was watermarked where the file
         /// was put elsewhere.
+        #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
         version: u32,
     },
     /// The file was protected before; nothing but the marker was written.
@@ -25,8 +27,10 @@ pub enum Outcome {
     /// A person's newer file and the connector's crossed; both versions are named.
     Superseded {
         /// The version that holds the connector's file; `None` if it was never saved.
+        #[serde(default, deserialize_with = "optional::<MOST_COUNT, _, _>")]
         ours: Option<u32>,
         /// The person's version.
+        #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
         theirs: u32,
     },
     /// Saved, but a person has to approve it before it becomes visible.
@@ -187,6 +191,7 @@ pub enum Placed {
         /// The copy.
         asset_id: AssetId,
         /// The copy's version that holds it.
+        #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
         version: u32,
     },
     /// In an additional file of the asset.
@@ -208,6 +213,7 @@ pub struct OutcomeEvent {
     /// The asset's name when it was listed.
     pub asset_name: String,
     /// The version the job was to protect.
+    #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub base: u32,
     /// How it ended.
     #[serde(flatten)]
@@ -231,12 +237,13 @@ pub struct OutcomeEvent {
     #[serde(default, skip_serializing_if = "Unmade::is_empty")]
     pub unchecked: Unmade,
     /// Attempts used up.
+    #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub attempts: u32,
     /// Bytes fetched for this job, retries included.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<MOST_BYTES, _, _>")]
     pub bytes_downloaded: u64,
     /// Bytes sent for this job, retries included.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<MOST_BYTES, _, _>")]
     pub bytes_uploaded: u64,
     /// When the job ended.
     pub at: Timestamp,

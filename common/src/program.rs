@@ -8,8 +8,8 @@ use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 
 use crate::failure::Failure;
-use crate::output;
 use crate::parse_error::harmless;
+use crate::{output, task};
 
 /// Keeps secrets and pictures in memory from being written to the disk when the program crashes, and its memory and
 /// environment from other processes of the same user.
@@ -60,7 +60,12 @@ pub fn run(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(work);
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = work => ended,
+            () = task::broken() => Err(Failure::Unexpected("a part of this program broke down".to_owned())),
+        }
+    });
     // A blocking read of the disk must not keep the program from ending.
     runtime.shutdown_background();
     match ended {

@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::budget::Budget;
 use crate::config::{Backlog, Config, QuietHours};
+use crate::task;
 
 /// How often the clock is looked at: it may be set.
 const LOOK: Duration = Duration::from_secs(1);
@@ -87,7 +88,7 @@ pub fn keep(config: &Config, budget: &Budget) -> AbortOnDropHandle<()> {
     let mut known = active(&config.quiet_hours, Timestamp::now());
     budget.set_requests(requests(&config, Timestamp::now()));
     tell(None, known);
-    AbortOnDropHandle::new(tokio::spawn(async move {
+    AbortOnDropHandle::new(task::lasting(async move {
         loop {
             tokio::time::sleep(LOOK).await;
             let now = Timestamp::now();

@@ -4,7 +4,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
-use crate::output;
+use crate::{output, task};
 
 /// How the process ends at the second signal: the same command may work later.
 const INTERRUPTED: i32 = 5;
@@ -17,7 +17,7 @@ pub fn stop_on_signals() -> Result<CancellationToken, Failure> {
     };
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let asked = stop.clone();
-    tokio::spawn(async move {
+    task::lasting(async move {
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}

@@ -320,6 +320,7 @@ impl Fleet {
             let trouble = self.broker.trouble();
             let connected = trouble.is_none();
             self.metrics.broker_measured(connected, self.broker.unknown_outcomes());
+            self.metrics.messages_rejected(self.broker.rejected());
             readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));
             if connected && measured.is_none_or(|at| at.elapsed() >= MEASURE_BESIDE) {
                 measured = Some(Instant::now());

@@ -43,6 +43,7 @@ mod narrowed;
 mod outcomes;
 mod pause;
 mod people;
+mod poison;
 mod private_files;
 mod queue;
 mod quiet_hours;

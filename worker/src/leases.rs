@@ -12,6 +12,7 @@ use common::asset::AssetId;
 use common::job::{Job, JobId, Step};
 use common::permission::Permission;
 use common::queue::{Lease, Locks, QueueError};
+use common::task;
 use tokio::time::Instant;
 
 use crate::error::StepError;
@@ -101,7 +102,7 @@ impl Leases {
             all.insert(asset.clone(), kept);
         }
         let (leases, asset) = (self.clone(), asset.clone());
-        tokio::spawn(async move {
+        task::lasting(async move {
             tokio::time::sleep_until(until).await;
             let mut all = leases.lock();
             if all.get(&asset).is_some_and(|kept| kept.until <= until) {

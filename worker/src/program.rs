@@ -20,7 +20,7 @@ use common::service::Service;
 use common::signals::stop_on_signals;
 use common::spool::Spool;
 use common::telemetry::{self, Metrics, Readiness, Verbosity};
-use common::{program, quiet_hours, wiring};
+use common::{program, quiet_hours, task, wiring};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -123,7 +123,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end.clone()).await?;
     let broker = Broker::start(&wiring::broker(config, "worker")?)?;
     let breakers = Breakers::for_wire(config.imatag.wire()?.confirmed);
-    tokio::spawn(end.clone().run_until_cancelled_owned(watch(
+    task::lasting(end.clone().run_until_cancelled_owned(watch(
         broker.clone(),
         breakers.clone(),
         budget.clone(),
@@ -131,7 +131,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         metrics.clone(),
         readiness.clone(),
     )));
-    tokio::spawn(end.clone().run_until_cancelled_owned(watch_pauses(
+    task::lasting(end.clone().run_until_cancelled_owned(watch_pauses(
         config.clone(),
         imatag.clone(),
         metrics.clone(),
@@ -142,7 +142,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     // Jobs that are somebody else's, or queues that are: no worker can do anything but end.
     let (fitting, ending) = (broker.clone(), stop.clone());
     let (said, mut misfit) = oneshot::channel();
-    let _fitting = AbortOnDropHandle::new(tokio::spawn(async move {
+    let _fitting = AbortOnDropHandle::new(task::lasting(async move {
         // Said before the end begins, which may be quicker than the rest of this task.
         drop(said.send(fitting.misconfiguration().await));
         ending.cancel();
@@ -171,7 +171,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         metrics,
         settings: Arc::new(settings),
     };
-    tokio::spawn(end.run_until_cancelled_owned(bury(consumer.dead_letters(), environment.clone())));
+    task::lasting(end.run_until_cancelled_owned(bury(consumer.dead_letters(), environment.clone())));
     tracing::info!(concurrency = config.worker.concurrency, "at work");
     Box::pin(crate::consume(environment, stop, config.worker.grace.0)).await;
     drop(membership);
@@ -226,6 +226,7 @@ async fn watch(
         let trouble = broker.trouble();
         let connected = trouble.is_none();
         metrics.broker_measured(connected, broker.unknown_outcomes());
+        metrics.messages_rejected(broker.rejected());
         metrics.budget_measured(&budget.figures());
         metrics.spool_measured(&spool);
         readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounded::{MOST_COUNT, MOST_MILLISECONDS, at_most, optional};
+
 /// The version of the format; members of a later one are not understood, and not counted on.
 pub(super) const VERSION: u32 = 1;
 
@@ -40,7 +42,11 @@ pub struct Beat {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub out: Vec<String>,
     /// Deliveries in its hands, which the broker's queues do not show; absent from a release that does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "optional::<MOST_COUNT, _, _>"
+    )]
     pub in_hand: Option<u64>,
 }
 
@@ -50,5 +56,6 @@ pub struct PauseNote {
     /// Tells one silence from the next.
     pub id: String,
     /// How long it lasts from now on, in milliseconds.
+    #[serde(deserialize_with = "at_most::<MOST_MILLISECONDS, _, _>")]
     pub remaining_ms: u64,
 }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::BynderError;
 use crate::job::{current_lane, in_lane};
+use crate::task;
 
 /// How long the first asker waits for others to join, at least: where the budget is used up, the call waits for its
 /// turn, and whoever asks meanwhile still joins.
@@ -63,7 +64,7 @@ where
         if leads {
             // A task of its own: the leader may be cancelled while others wait for its call.
             let leader = Leader(self.clone());
-            tokio::spawn(in_lane(current_lane(), async move {
+            task::brief(in_lane(current_lane(), async move {
                 tokio::time::sleep(GATHER).await;
                 leader.0.call_for_all(call).await;
             }));

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WaitMark;
 use crate::asset::AssetId;
+use crate::bounded::{MOST_COUNT, at_most};
 use crate::bynder::{ImportId, Parcel};
 use crate::check::Unmade;
 use crate::hash::FileFacts;
@@ -72,8 +73,10 @@ pub struct Renewal {
     /// The copy.
     pub copy: AssetId,
     /// Its active version when the job came to it.
+    #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub base: u32,
     /// Its highest version when the job last looked.
+    #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub top: u32,
     /// Its marker when the job came to it.
     pub marker_text: Option<String>,

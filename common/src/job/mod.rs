@@ -24,6 +24,7 @@ pub use task_lane::in_lane;
 pub use wait_mark::WaitMark;
 
 use crate::asset::{AssetId, ShownFile};
+use crate::bounded::{MOST_BYTES, MOST_COUNT, MOST_MILLISECONDS, at_most, optional};
 use crate::config::OutputMode;
 use crate::file_name::{FileName, Known};
 use crate::imatag::Directory;
@@ -131,11 +132,17 @@ pub struct Job {
     /// What to do next.
     pub step: Step,
     /// The version to protect.
+    #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub base: u32,
     /// The highest version number known.
+    #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub top: u32,
     /// Length of the file to protect, where the portal told it: an error page has another one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "optional::<MOST_BYTES, _, _>"
+    )]
     pub bytes: Option<u64>,
     /// The name of that file, where the portal shows it: what replaces the file is named like it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,25 +154,29 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marker_text: Option<String>,
     /// Attempts used up; counts only while the service's breaker is closed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub attempt: u32,
     /// The sum of the waits, in milliseconds; pauses do not count.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<MOST_MILLISECONDS, _, _>")]
     pub waited_ms: u64,
     /// Looks in a row that did not show the marker that was written.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub unseen_marker_looks: u32,
     /// How often a person's work sent the job back to the start.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub restarts: u32,
     /// Whether an earlier effect of this job may have happened unseen.
     #[serde(default)]
     pub suspect: bool,
     /// How much longer the job waits before its next step, since one of its requests may still land, in milliseconds.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(
+        default,
+        skip_serializing_if = "is_zero",
+        deserialize_with = "at_most::<MOST_MILLISECONDS, _, _>"
+    )]
     pub outwait_ms: u64,
     /// Deliveries in a row that were lost with their worker before a step ended: a job may be what kills it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub lost_deliveries: u32,
     /// Whether this message stands in for one that a worker works on: if it is delivered, that worker is gone.
     #[serde(default)]
@@ -186,10 +197,10 @@ pub struct Job {
     #[serde(default)]
     pub effects: Effects,
     /// Bytes fetched so far, retries included.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<MOST_BYTES, _, _>")]
     pub bytes_downloaded: u64,
     /// Bytes sent so far, retries included.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<MOST_BYTES, _, _>")]
     pub bytes_uploaded: u64,
     /// The latest failed attempts, oldest first, at most eight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

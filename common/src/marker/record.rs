@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounded::{MOST_BYTES, MOST_COUNT, at_most};
 use crate::hash::ContentHash;
 
 /// One protected file of an asset: which original it came from, and how to recognise it without a download.
@@ -14,8 +15,10 @@ pub struct Record {
     /// Hash of the file that came back.
     pub watermarked: ContentHash,
     /// The asset's version that holds the protected file.
+    #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub version: u32,
     /// Size in bytes of that version's file.
+    #[serde(deserialize_with = "at_most::<MOST_BYTES, _, _>")]
     pub bytes: u64,
 }
 

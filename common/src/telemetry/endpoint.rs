@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Metrics, Readiness};
 use crate::failure::Failure;
 use crate::output::shown;
+use crate::task;
 
 /// Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -48,7 +49,7 @@ pub async fn serve(
     let listener = TcpListener::bind(listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let router = router(metrics, readiness);
-    tokio::spawn(async move {
+    task::lasting(async move {
         let serving = Serving {
             router,
             places: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
@@ -75,7 +76,7 @@ impl Serving {
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let answered = self.answer(stream);
-                    tokio::spawn(async move {
+                    task::brief(async move {
                         answered.await;
                         drop(place);
                     });

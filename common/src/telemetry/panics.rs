@@ -2,15 +2,22 @@
 
 use std::panic::PanicHookInfo;
 
-use crate::output;
+use crate::{output, task};
 
 /// Where messages of the standard library, `expect` and `assert_eq` begin to show values, which may hold a secret.
 const VALUES_BEGIN: [&str; 5] = [": ", "; ", "\n", " of `", " slicing `"];
 const MOST_CHARACTERS: usize = 200;
+/// The thread of a connection to the broker, which seems to stand after a panic there.
+const BROKER_CLIENT: &str = "lapin-io-loop";
 
 /// Shows panics as the other errors of this process are shown.
 pub(super) fn install_hook() {
-    std::panic::set_hook(Box::new(|panic| output::error(&description(panic))));
+    std::panic::set_hook(Box::new(|panic| {
+        output::error(&description(panic));
+        if std::thread::current().name() == Some(BROKER_CLIENT) {
+            task::break_down();
+        }
+    }));
 }
 
 fn description(panic: &PanicHookInfo<'_>) -> String {

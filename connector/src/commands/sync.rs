@@ -12,6 +12,7 @@ use common::queue::JobPublisher;
 use common::quiet_hours;
 use common::service::Service;
 use common::signals::stop_on_signals;
+use common::task;
 use jiff::Timestamp;
 use producer::arguments::{self, Common, Scope};
 use producer::mandate::{self, Held, Purpose};
@@ -65,13 +66,12 @@ pub(crate) async fn sync(
     let _quiet = quiet_hours::keep(config, &parts.budget);
     let (working, budget) = (CancellationToken::new(), parts.budget.clone());
     let _following =
-        tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move { budget.follow_records().await }));
-    let _telling = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(tell_services_out(
+        tokio_util::task::AbortOnDropHandle::new(task::lasting(async move { budget.follow_records().await }));
+    let _telling = tokio_util::task::AbortOnDropHandle::new(task::lasting(tell_services_out(
         parts.worker.breakers.clone(),
         Records::new(&config.producer.state_dir),
     )));
-    let consumer =
-        tokio::spawn(worker::consume(parts.worker.clone(), working.clone(), config.worker.grace.0));
+    let consumer = task::brief(worker::consume(parts.worker.clone(), working.clone(), config.worker.grace.0));
     let mut progress = Progress::new(quiet);
     let ended = tokio::select! {
         ended = produce_and_wait(&parts, &ready.options, before, &mut progress, stop) => ended,

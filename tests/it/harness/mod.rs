@@ -1,5 +1,6 @@
 //! A sandbox, a configuration for it, and the program to run.
 
+pub(crate) mod amqp;
 pub(crate) mod broker;
 pub(crate) mod capture;
 pub(crate) mod dashboards;

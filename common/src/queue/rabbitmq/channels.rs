@@ -56,7 +56,7 @@ impl Channels {
 /// Closes a channel that must not be used again: an answer that is still to come would be taken for another's.
 pub(super) fn discard(channel: Object<Opening>) {
     let Opened { channel, .. } = Object::take(channel);
-    tokio::spawn(async move {
+    crate::task::brief(async move {
         let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
     });
 }

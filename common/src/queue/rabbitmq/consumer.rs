@@ -22,6 +22,7 @@ use super::topology::{Topology, WORK};
 use super::{Broker, Shared, stash};
 use crate::fault;
 use crate::job::Job;
+use crate::task;
 
 /// Hands jobs out; clones share what is in hand.
 #[derive(Clone)]
@@ -91,7 +92,8 @@ impl RabbitConsumer {
         let (held, runtime) = (Arc::clone(&self.held), Handle::current());
         let back = Guard::new(move || {
             if let Some(taken) = held.take(number) {
-                runtime.spawn(async move { taken.give_back().await });
+                let _entered = runtime.enter();
+                task::brief(async move { taken.give_back().await });
             }
         });
         Delivery { job, redelivered, receipt: Receipt { number, voided, back } }
@@ -111,7 +113,7 @@ impl RabbitConsumer {
         let id = Failed::unreadable(&taken.message.data, id, error).event.job_id;
         // On a task of its own: this may be cancelled, and the message would be lost sight of.
         let shared = Arc::clone(&self.shared);
-        let buried = tokio::spawn(async move {
+        let buried = task::brief(async move {
             let sent = shared.to_queue(shared.topology.dead(), &id, taken.message.data.clone()).await;
             if sent.is_err() || taken.acknowledge().await.is_err() {
                 taken.give_back().await;

@@ -12,6 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::super::QueueError;
 use super::link::{ANSWER, Link, Live, answered};
 use crate::boot_clock::since_boot;
+use crate::task;
 
 /// Older contact gives no right to change anything. The broker gives a silent connection up after 20 s, twice the
 /// heartbeat, so nobody else can hold the lease before.
@@ -31,7 +32,7 @@ impl Contact {
     pub(super) fn keep(&self, link: Arc<Link>) -> DropGuard {
         let stop = CancellationToken::new();
         let (contact, stopped) = (self.clone(), stop.clone());
-        tokio::spawn(async move {
+        task::lasting(async move {
             let keeping = async {
                 loop {
                     if let Ok(live) = link.wait(ANSWER).await {

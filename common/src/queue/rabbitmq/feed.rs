@@ -24,6 +24,7 @@ use super::Shared;
 use super::consumers::{Consumers, Tag};
 use super::link::{ANSWER, Link, answered};
 use super::taken::{Counted, Taken};
+use crate::task;
 
 /// A caller that asks again does so at once; after this time nothing may be begun: a pause, an outage, no free permit.
 const UNCLAIMED: Duration = Duration::from_secs(5);
@@ -194,7 +195,7 @@ impl Inner {
     /// Makes a consumer of this queue.
     fn open(self: &Arc<Self>, queue: ShortString) {
         let (inner, stop) = (Arc::downgrade(self), self.stop.clone());
-        tokio::spawn(stop.run_until_cancelled_owned(async move {
+        task::lasting(stop.run_until_cancelled_owned(async move {
             let Some(inner) = inner.upgrade() else { return };
             let opened = inner.consume(&queue).await;
             let mut state = inner.lock();
@@ -207,7 +208,7 @@ impl Inner {
                     source.channel = Some(opened.clone());
                     let (inner, stop) = (Arc::downgrade(&inner), inner.stop.clone());
                     let reading = read(inner, queue, tag, opened, consumer);
-                    tokio::spawn(stop.run_until_cancelled_owned(reading));
+                    task::lasting(stop.run_until_cancelled_owned(reading));
                 }
                 Err(error) => {
                     source.channel = None;
@@ -356,7 +357,7 @@ impl Slot {
         {
             // Whether the broker was told is not known: with its channel, everything is as before.
             opened.lost.cancel();
-            tokio::spawn(async move { answered_close(&opened.channel).await });
+            task::brief(async move { answered_close(&opened.channel).await });
         }
         drop(state);
         inner.changed.notify_waiters();

@@ -22,6 +22,7 @@ use super::topology::Topology;
 use super::unsaid::said;
 use super::{Broker, Shared};
 use crate::budget::{Beat, Budget, OperatorPause};
+use crate::task;
 
 /// How soon to try again after the connection was lost.
 const TRY_AGAIN: Duration = Duration::from_millis(300);
@@ -47,7 +48,7 @@ impl EgressGroup {
     /// Takes part until what it returns is dropped. Without contact the budget lets no call go.
     pub fn join(&self, budget: &Budget) -> AbortOnDropHandle<()> {
         let (group, budget) = (self.clone(), budget.clone());
-        AbortOnDropHandle::new(tokio::spawn(async move {
+        AbortOnDropHandle::new(task::lasting(async move {
             // Outlives the connection: put on record anew after a reconnect, a silence's shorter rest would replace
             // a longer one that another member put there meanwhile.
             let mut recorded = None;

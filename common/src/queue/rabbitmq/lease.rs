@@ -83,7 +83,8 @@ impl Leases {
         let (all, key, connection, queue) = (self.clone(), asset.clone(), live.clone(), name.clone());
         let runtime = Handle::current();
         let guard = Guard::new(move || {
-            runtime.spawn(async move {
+            let _entered = runtime.enter();
+            crate::task::lasting(async move {
                 all.delete(&connection, queue).await;
                 all.lock().remove(&key);
             });

@@ -15,9 +15,11 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::QueueError;
+use super::sieve;
 use super::tie::compare_portal;
 use super::topology::Topology;
 use super::unsaid::{self, said};
+use crate::task;
 
 /// How long opening a connection, and any answer of the broker's, may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
@@ -101,7 +103,7 @@ impl Link {
         let (sender, current) = watch::channel(State::Connecting);
         let stop = CancellationToken::new();
         let (stopped, topology) = (stop.clone(), target.topology.clone());
-        tokio::spawn(async move {
+        task::lasting(async move {
             stopped.run_until_cancelled(supervise(target, purpose, sender)).await;
         });
         Self { current, topology, _stop: stop.drop_guard() }
@@ -259,11 +261,7 @@ pub(super) async fn open(target: &Target, purpose: &'static str) -> Result<Conne
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let tls = OwnedTLSConfig { identity: None, cert_chain: target.authority.clone() };
     unsaid::remember(&uri.authority.userinfo.password);
-    in_time(async {
-        let runtime = lapin::runtime::default_runtime()?;
-        Connection::connect_uri_with_config(uri, properties, tls, runtime).await
-    })
-    .await
+    in_time(Box::pin(sieve::connect(uri, properties, tls))).await
 }
 
 pub(super) async fn in_time<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, Trouble> {

@@ -13,7 +13,7 @@ use crate::outcome::OutcomeEvent;
 /// The most of an unreadable message that is kept for a person to look at, in bytes.
 const MOST_KEPT: usize = 4096;
 /// The largest outcome or failed job: a job, and what became of it.
-const MOST_RECORD_BYTES: usize = 4 * MOST_MESSAGE_BYTES;
+pub(super) const MOST_RECORD_BYTES: usize = 4 * MOST_MESSAGE_BYTES;
 /// Persistent: dead-lettering keeps a message's own mode, also in quorum queues.
 const PERSISTENT: u8 = 2;
 

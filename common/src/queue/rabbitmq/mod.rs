@@ -24,7 +24,9 @@ mod outbox;
 mod outcomes;
 mod producer;
 mod publisher;
+mod rejected;
 mod roll_call;
+mod sieve;
 mod stash;
 mod taken;
 mod tie;
@@ -113,6 +115,8 @@ struct Shared {
     contact: Contact,
     /// Jobs that were taken and are not settled.
     in_hand: Arc<AtomicU64>,
+    /// Messages that were set aside.
+    rejected: AtomicU64,
     crew: Crew,
     /// Names this process's hold.
     process: String,
@@ -155,6 +159,7 @@ impl Broker {
             consume_link,
             contact,
             in_hand: Arc::default(),
+            rejected: AtomicU64::default(),
             crew: Crew::of(&settings.prefix),
             program: settings.program.clone(),
             process: uuid::Uuid::now_v7().simple().to_string(),

@@ -71,7 +71,7 @@ impl Shared {
     }
 
     /// Publishes, again if need be. Repeating what may have been taken doubles a message; its reader copes.
-    async fn publish_surely(&self, message: Message) -> Result<(), QueueError> {
+    pub(super) async fn publish_surely(&self, message: Message) -> Result<(), QueueError> {
         let mut tries = 1;
         loop {
             match self.publisher.publish(&message).await {

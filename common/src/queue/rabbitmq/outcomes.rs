@@ -138,13 +138,16 @@ impl Incoming {
         {
             messages.push(message);
         }
-        let read = |message: &Message| {
-            let event = decode_event(&message.data);
-            event.inspect_err(
-                |error| tracing::error!(%error, "an outcome cannot be read and is left out of the ledger"),
-            )
-        };
-        let events = messages.iter().filter_map(|message| read(message).ok()).collect();
+        let mut events = Vec::new();
+        for message in &messages {
+            match decode_event(&message.data) {
+                Ok(event) => events.push(event),
+                Err(error) => {
+                    let reason = format!("an outcome cannot be read and is left out of the ledger: {error}");
+                    shared.set_aside(&message.data, &reason).await?;
+                }
+            }
+        }
         Ok(messages.pop().map(|last| (events, last)))
     }
 

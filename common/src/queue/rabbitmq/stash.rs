@@ -9,6 +9,7 @@ use super::Shared;
 use super::feed::Feed;
 use super::taken::Taken;
 use crate::job::Job;
+use crate::task;
 
 /// Sends messages back to their queues as they are. Given back instead, they would count as the jobs of a worker that
 /// died, and be outwaited.
@@ -30,7 +31,7 @@ pub(super) async fn send_back(messages: Vec<Taken>, shared: &Shared) {
 /// Sends back what stays unclaimed, until it is stopped.
 pub(super) fn keep_empty(feed: &Feed, shared: &Arc<Shared>, stop: CancellationToken) {
     let (feed, shared) = (feed.clone(), Arc::downgrade(shared));
-    tokio::spawn(stop.run_until_cancelled_owned(sweep(feed, shared)));
+    task::lasting(stop.run_until_cancelled_owned(sweep(feed, shared)));
 }
 
 async fn sweep(feed: Feed, shared: Weak<Shared>) {

@@ -20,6 +20,10 @@ const DELIVERY_LIMIT: i64 = 20;
 const NO_DELIVERY_LIMIT: i64 = 1_000_000;
 /// Outcomes kept for a producer that is away; then the oldest go first, and the run says that it misses some.
 const MOST_RESULTS: i64 = 1_000_000;
+/// Messages set aside for a person to look at; then the oldest go first.
+const MOST_REJECTED: i64 = 10_000;
+/// And all of them together, in bytes.
+const MOST_REJECTED_BYTES: i64 = 64 << 20;
 /// A hold queue that nobody used for so long belongs to a process that is gone.
 const HOLD_EXPIRY: Duration = Duration::from_hours(1);
 /// Says where dead letters go; and which portal a prefix is tied to, as the broker tells where they differ.
@@ -89,6 +93,11 @@ impl Topology {
 
     pub(super) fn failed(&self) -> ShortString {
         self.name("failed")
+    }
+
+    /// What nothing can be made of.
+    pub(super) fn rejected(&self) -> ShortString {
+        self.name("rejected")
     }
 
     pub(super) fn results(&self) -> ShortString {
@@ -183,6 +192,7 @@ impl Topology {
         let others = [
             self.dead(),
             self.failed(),
+            self.rejected(),
             self.results(),
             self.producer_card(),
             self.pause_of_group(),
@@ -204,6 +214,10 @@ impl Topology {
         let dead_letter_to_dead = Arguments::quorum(DELIVERY_LIMIT).dead_letter("", Some(self.dead()));
         queue(channel, self.dead(), Arguments::quorum(NO_DELIVERY_LIMIT)).await?;
         queue(channel, self.failed(), Arguments::quorum(NO_DELIVERY_LIMIT)).await?;
+        let rejected = Arguments::quorum(NO_DELIVERY_LIMIT)
+            .most(MOST_REJECTED)
+            .with("x-max-length-bytes", AMQPValue::LongLongInt(MOST_REJECTED_BYTES));
+        queue(channel, self.rejected(), rejected).await?;
         let results = Arguments::quorum(NO_DELIVERY_LIMIT).most(MOST_RESULTS);
         queue(channel, self.results(), results).await?;
         queue(channel, self.producer_card(), Arguments::quorum(NO_DELIVERY_LIMIT).most(1)).await?;

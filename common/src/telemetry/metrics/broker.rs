@@ -12,6 +12,7 @@ pub(super) struct BrokerSeries {
     connected: IntGauge,
     reconnects: IntCounter,
     unknown_outcomes: IntCounter,
+    rejected: IntCounter,
 }
 
 impl BrokerSeries {
@@ -31,6 +32,10 @@ impl BrokerSeries {
                 "connector_broker_unknown_outcomes_total",
                 "Messages of which the broker did not say whether it took them.",
             )?,
+            rejected: register.counter(
+                "connector_messages_rejected_total",
+                "Messages that nothing could be made of, set aside.",
+            )?,
         };
         for (queue, _) in queues(&Depth::default()) {
             series.queues.with_label_values(&[queue]);
@@ -45,6 +50,12 @@ impl Metrics {
         for (queue, jobs) in queues(depth) {
             self.series.broker.queues.with_label_values(&[queue]).set(jobs as i64);
         }
+    }
+
+    /// How many messages in all were set aside.
+    pub fn messages_rejected(&self, rejected: u64) {
+        let series = &self.series.broker.rejected;
+        series.inc_by(rejected.saturating_sub(series.get()));
     }
 
     /// Whether the connection to the broker stands, and of how many messages in all nobody knows whether it took them.

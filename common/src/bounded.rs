@@ -1,0 +1,38 @@
+//! Numbers and texts of messages, which anybody with access to the broker may have written: within what this program can
+//! add to, store and show.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, de::Error};
+
+/// More versions than any asset has, attempts than any job makes.
+pub(crate) const MOST_COUNT: u64 = 1_000_000_000;
+/// Longer than anything is waited for, in milliseconds: ten years.
+pub(crate) const MOST_MILLISECONDS: u64 = 10 * 366 * 24 * 3600 * 1000;
+/// More than any job moves, in bytes; a database of signed numbers holds it.
+pub(crate) const MOST_BYTES: u64 = 1 << 53;
+
+/// A number that is at most this.
+pub(crate) fn at_most<'de, const MOST: u64, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Copy + Into<u64> + fmt::Display,
+    D: Deserializer<'de>,
+{
+    within(T::deserialize(deserializer)?, MOST)
+}
+
+/// The same of one that may be absent.
+pub(crate) fn optional<'de, const MOST: u64, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de> + Copy + Into<u64> + fmt::Display,
+    D: Deserializer<'de>,
+{
+    Option::<T>::deserialize(deserializer)?.map(|number| within(number, MOST)).transpose()
+}
+
+fn within<T: Copy + Into<u64> + fmt::Display, E: Error>(number: T, most: u64) -> Result<T, E> {
+    if number.into() > most {
+        return Err(E::custom(format_args!("{number} is too much: expected at most {most}")));
+    }
+    Ok(number)
+}

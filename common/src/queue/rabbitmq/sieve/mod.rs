@@ -1,0 +1,143 @@
+//! A connection of the broker's client that shows it only what it can read.
+//!
+//! The broker hands on the properties of a message as their publisher wrote them, in one frame whatever size was
+//! negotiated. The client parses tables within tables by recursion and overflows its stack, and ends the connection
+//! over a text that is not UTF-8: each time that it meets the message. So the frames pass through here first.
+
+mod frames;
+mod properties;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use async_rs::traits::Reactor;
+use async_rs::util::RuntimeParts;
+use async_rs::{Runtime, Tokio};
+use futures::Stream;
+use futures::io::{AsyncRead, AsyncWrite};
+use lapin::tcp::{AMQPUriTcpExt, AsyncTcpStream, OwnedTLSConfig};
+use lapin::uri::AMQPUri;
+use lapin::{Connection, ConnectionProperties};
+
+use frames::Frames;
+
+/// The largest frame that the broker is asked for, which is also the largest that it offers unless configured otherwise.
+const FRAME_MAX: u32 = 128 * 1024;
+const CHUNK: usize = 16 * 1024;
+
+type Socket = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
+
+/// Connects.
+pub(super) async fn connect(
+    mut uri: AMQPUri,
+    properties: ConnectionProperties,
+    tls: OwnedTLSConfig,
+) -> lapin::Result<Connection> {
+    uri.query.frame_max = Some(FRAME_MAX);
+    let tokio = Tokio::current();
+    let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), Sieving(tokio.clone())));
+    let tokio = Runtime::new(tokio);
+    let connect = async move |uri: AMQPUri, _| {
+        let socket = uri.connect_with_config_async(tls.as_ref(), &tokio).await?;
+        Ok(AsyncTcpStream::Plain(Sieved::new(socket)))
+    };
+    Connection::connector(uri, runtime, connect, properties).await
+}
+
+/// A connection whose incoming frames are cleaned; TLS is below it.
+pub(super) struct Sieved {
+    socket: Socket,
+    frames: Frames,
+    /// Cleaned, and not handed out yet.
+    clean: Vec<u8>,
+    handed_out: usize,
+}
+
+impl Sieved {
+    fn new(socket: Socket) -> Self {
+        Self { socket, frames: Frames::default(), clean: Vec::new(), handed_out: 0 }
+    }
+}
+
+impl AsyncRead for Sieved {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        while this.handed_out == this.clean.len() {
+            this.clean.clear();
+            this.handed_out = 0;
+            let mut chunk = [0; CHUNK];
+            let read = ready!(Pin::new(&mut this.socket).poll_read(context, &mut chunk))?;
+            if read == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            this.frames.clean(&chunk[..read], &mut this.clean)?;
+        }
+        let ready = &this.clean[this.handed_out..];
+        let count = ready.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&ready[..count]);
+        this.handed_out += count;
+        Poll::Ready(Ok(count))
+    }
+}
+
+impl AsyncWrite for Sieved {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_write_vectored(context, slices)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_flush(context)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_close(context)
+    }
+}
+
+/// Tokio's reactor, whose connections are [`Sieved`].
+#[derive(Debug, Clone)]
+struct Sieving(Tokio);
+
+impl Reactor for Sieving {
+    type TcpStream = Sieved;
+    type Sleep = <Tokio as Reactor>::Sleep;
+
+    fn register<H: io::Read + io::Write + AsFd + AsRawFd + Send + 'static>(
+        &self,
+        socket: H,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+        self.0.register(socket)
+    }
+
+    fn sleep(&self, duration: Duration) -> Self::Sleep {
+        self.0.sleep(duration)
+    }
+
+    fn interval(&self, duration: Duration) -> impl Stream<Item = Instant> + Send + 'static {
+        self.0.interval(duration)
+    }
+
+    fn tcp_connect_addr(
+        &self,
+        address: SocketAddr,
+    ) -> impl Future<Output = io::Result<Sieved>> + Send + 'static {
+        let connecting = self.0.tcp_connect_addr(address);
+        async move { Ok(Sieved::new(AsyncTcpStream::Plain(connecting.await?))) }
+    }
+}
