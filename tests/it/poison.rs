@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use common::job::{Lane, MessageError};
+use common::outcome::Outcome;
+use common::queue::rabbitmq::{Failed, encode_event};
+
 use crate::harness::amqp::{Stranger, headers, nested_tables, short};
 use crate::harness::broker::Broker;
 use crate::harness::fleet::Fleet;
-use crate::harness::{is_protected, picture, quick, until};
+use crate::harness::{assert_clean, is_protected, job_of, picture, quick, until};
 
 /// What no message of this program's has: properties that break what reads them.
 fn unreadable_properties() -> Vec<Vec<u8>> {
@@ -72,8 +76,38 @@ impl Scene {
     }
 }
 
+/// Real messages with one thing wrong, with the queue that such messages are read from.
+fn mutated() -> Vec<(&'static str, Vec<u8>)> {
+    // Nobody has this asset: what still is a job ends without an effect.
+    let mut job = job_of("RUN-1", "1F0A9C2E-77B1-4D3C-9E5512AB34CD56EF", Lane::Backlog);
+    job.marker_text = Some("x".to_owned());
+    let event = encode_event(&job.ended(Outcome::Gone, job.created_at)).unwrap();
+    let failed = Failed::unreadable(b"{}", Some("m"), &MessageError::UnknownVersion(9)).encode().unwrap();
+    let pause = br#"{"since":"2026-01-01T00:00:00Z","reason":"r"}"#.to_vec();
+    let card = br#"{"host":"h","process":1,"since":"2026-01-01T00:00:00Z"}"#.to_vec();
+    let raw = [b"".to_vec(), b"{}".to_vec(), vec![0xFF; 300], vec![b'['; 60_000], vec![b' '; 1 << 20]];
+    let job = job.encode().unwrap();
+    let kinds = [
+        ("submit.fresh", &job),
+        ("submit.backlog", &job),
+        ("transfer", &job),
+        ("save", &job),
+        ("dead", &job),
+        ("results", &event),
+        ("failed", &failed),
+        ("pause.operator", &pause),
+        ("producer.card", &card),
+    ];
+    let of = |(place, (queue, message)): (usize, (&'static str, &Vec<u8>))| {
+        // Which of many is wrong differs from queue to queue.
+        let all = laws::mutations(message).into_iter().skip(place % 5).step_by(5).chain(raw.clone());
+        all.map(|body| (queue, body)).collect::<Vec<_>>()
+    };
+    kinds.into_iter().enumerate().flat_map(of).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn properties_that_break_their_reader_end_no_process_in_any_queue() {
+async fn no_message_in_any_queue_ends_a_process_or_keeps_real_jobs_waiting() {
     let mut scene = Scene::start().await;
     let mut stranger = Stranger::connect(scene.broker.address()).await;
     let queues = scene.queues().await;
@@ -85,6 +119,11 @@ async fn properties_that_break_their_reader_end_no_process_in_any_queue() {
             stranger.publish("connector.control", key, &properties, b"{}").await;
         }
     }
+    for (queue, body) in mutated() {
+        let queue = format!("{}.{queue}", scene.fleet.prefix);
+        assert!(queues.contains(&queue), "{queue} is not in {queues:?}");
+        stranger.publish("", queue.as_bytes(), b"\0\0", &body).await;
+    }
     for command in [&["status"][..], &["failed", "list"]] {
         scene.fleet.bench.run(command).await.assert_code(0);
     }
@@ -95,4 +134,7 @@ async fn properties_that_break_their_reader_end_no_process_in_any_queue() {
     scene.until_taken(&mut stranger).await;
     scene.real_jobs_go_through(2).await;
     scene.assert_that_nothing_ended();
+    assert_clean(&scene.fleet.bench.sandbox.audit());
+    let rejected = stranger.ready(&format!("{}.rejected", scene.fleet.prefix)).await;
+    assert!(rejected > 20, "{rejected} messages were set aside");
 }

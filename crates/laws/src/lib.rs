@@ -10,10 +10,12 @@
 
 mod files;
 mod messages;
+mod mutations;
 mod wire;
 
 pub use files::{any, compare, film, gif, jpeg, metadata, pdf, png, tiff, webp};
 pub use messages::{event, job};
+pub use mutations::mutations;
 pub use wire::{bynder, imatag, marker, row};
 
 /// A law by the name of its target.

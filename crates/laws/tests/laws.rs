@@ -5,8 +5,11 @@
 mod seeds;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use common::budget::{Beat, Budget};
 use laws::LAWS;
 use nix::sys::resource::{Resource, setrlimit};
 
@@ -39,6 +42,36 @@ fn every_law_holds_within_the_limits_of_a_reader() {
         for input in found(target) {
             law(&input);
         }
+    }
+}
+
+#[test]
+fn the_laws_of_messages_hold_with_any_field_wrong() {
+    for (target, law) in [("job", laws::job as fn(&[u8]) -> bool), ("event", laws::event)] {
+        let mutated: Vec<_> = seeds::of(target).iter().flat_map(|seed| laws::mutations(seed)).collect();
+        assert!(mutated.len() > 500, "{}", mutated.len());
+        for message in mutated {
+            law(&message);
+        }
+    }
+}
+
+#[test]
+fn a_budget_takes_any_announcement_and_stays_within_its_bounds() {
+    let budget = Budget::of_group(NonZeroU32::new(4500).unwrap());
+    let pause = r#"{"id":"other-1","remaining_ms":1000}"#;
+    let beat = format!(
+        r#"{{"v":1,"member":"other","number":1,"claim":3.0,"want":5.0,"leaving":false,"pause":{pause},"trying":true,
+            "cleared":"c","program":"worker","deployment":"connector","out":["Bynder"],"in_hand":2}}"#
+    );
+    let heard = laws::mutations(beat.as_bytes());
+    let heard: Vec<Beat> = heard.iter().filter_map(|beat| serde_json::from_slice(beat).ok()).collect();
+    assert!(heard.len() > 50, "{}", heard.len());
+    for beat in heard {
+        budget.heard(&beat);
+        let own = budget.announce();
+        assert!((0.0..=15.0).contains(&own.claim), "{own:?} after {beat:?}");
+        assert!(budget.paused().is_none_or(|remaining| remaining <= Duration::from_mins(6)), "{beat:?}");
     }
 }
 
