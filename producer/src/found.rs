@@ -10,6 +10,11 @@ use serde::Serialize;
 use crate::allowance::Limit;
 use crate::select::SkipReason;
 
+/// Longer ones, in bytes, are not told apart.
+const LONGEST_EXTENSION: usize = 32;
+/// Extensions told apart.
+const MOST_EXTENSIONS: usize = 200;
+
 /// What a run found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
@@ -60,12 +65,12 @@ impl Found {
         self.bytes = self.bytes.saturating_add(asset.bytes);
         self.further_parts += part_count(asset.bytes, part_size) - 1;
         self.by_type.entry(asset.kind.name()).or_default().add(asset.bytes);
-        self.by_extension.entry(extension(asset)).or_default().add(asset.bytes);
+        count(&mut self.by_extension, asset);
     }
 
     /// The type of an asset's file is not sent; returns how many of these there are by now.
     pub(crate) fn leave_unsupported(&mut self, asset: &Asset) -> u64 {
-        self.unsupported.entry(extension(asset)).or_default().add(asset.bytes);
+        count(&mut self.unsupported, asset);
         self.unsupported()
     }
 
@@ -86,8 +91,14 @@ impl Found {
     }
 }
 
-fn extension(asset: &Asset) -> String {
-    asset.extensions.first().map_or_else(|| "(none)".to_owned(), |own| own.to_lowercase())
+/// Counts an asset by its extension, which anybody who uploads can make up: long ones, and those that come when many are
+/// known, count together.
+fn count(by_extension: &mut BTreeMap<String, Portion>, asset: &Asset) {
+    let own = asset.extensions.first().map_or_else(|| "(none)".to_owned(), |own| own.to_lowercase());
+    let is_own = own.len() <= LONGEST_EXTENSION
+        && (by_extension.len() < MOST_EXTENSIONS || by_extension.contains_key(&own));
+    let extension = if is_own { own } else { "(other)".to_owned() };
+    by_extension.entry(extension).or_default().add(asset.bytes);
 }
 
 /// The summary tells one filter from another.
@@ -131,5 +142,16 @@ mod tests {
         }
         let all = Portion { assets: 3, bytes: u64::MAX };
         assert_eq!((found.selected, found.bytes, found.not_asked_for), (3, u64::MAX, all));
+    }
+
+    #[test]
+    fn however_many_and_long_extensions_are_few_are_told_apart() {
+        let mut found = Found::default();
+        let long = "x".repeat(LONGEST_EXTENSION + 1);
+        for extension in (0..300).map(|number| format!("E{number}")).chain(["e0".to_owned(), long]) {
+            found.select(&Asset { extensions: vec![extension], ..samples::asset() }, 1);
+        }
+        assert_eq!(found.by_extension.len(), MOST_EXTENSIONS + 1);
+        assert_eq!((found.by_extension["e0"].assets, found.by_extension["(other)"].assets), (2, 101));
     }
 }
