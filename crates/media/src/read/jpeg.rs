@@ -209,12 +209,26 @@ impl Frame {
         let shrunk = pixels / 64 * self.samplings.len() as u64 * 2;
         shrunk + if self.is_held_whole { samples * 2 } else { 0 }
     }
+
+    /// Whether a file of this length can hold the picture: each block of 8 × 8 takes a bit at least, of a component that
+    /// has as few as one in 16 of the blocks. The decoder makes blocks up where the data ends.
+    fn fits_into(&self, bytes: u64) -> bool {
+        let blocks = u64::from(self.width.div_ceil(8)) * u64::from(self.height.div_ceil(8));
+        blocks / 16 <= bytes.saturating_mul(8)
+    }
 }
 
 fn view(mut file: impl Source, frame: &Frame, is_adobe: bool) -> View {
     let needed = frame.memory();
     if needed > MOST_DECODED {
         return View::TooLarge { needed };
+    }
+    let length = file.seek(SeekFrom::End(0)).unwrap_or(0);
+    if !frame.fits_into(length) {
+        return View::Undecodable(format!(
+            "{length} bytes are too few for {} × {} pixels",
+            frame.width, frame.height
+        ));
     }
     if frame.is_held_whole && bounds::has_many_scans(&mut file).unwrap_or(true) {
         return View::Undecodable("it has more than 500 scans".to_owned());
