@@ -331,7 +331,8 @@ impl Job {
 
     /// Notes what the portal shows of the file to protect.
     pub fn show_file(&mut self, file: ShownFile) {
-        self.bytes = file.bytes;
+        // A size that no file has is the portal's mistake, and would make a message that nobody may read.
+        self.bytes = file.bytes.filter(|bytes| *bytes <= MOST_BYTES);
         self.file_name = file.name.map(|name| bounded_name(&name));
         self.extension =
             file.extension.map(|extension| extension.chars().take(MOST_NAME_CHARACTERS).collect());
