@@ -27,27 +27,30 @@ pub struct Beside {
 
 impl Beside {
     /// A member of the egress group where there is a broker, so that the command's calls are counted in and it knows of a
-    /// silence. Without, or where the broker cannot be reached, which is said: a small part of the whole, which keeps to
-    /// the silences on record in the state directory.
-    pub async fn open(config: &Config, program: &str) -> Self {
+    /// silence. Without one: a small part of the whole, which keeps to the silences on record in the state directory.
+    ///
+    /// # Errors
+    /// The broker cannot be used: without it no call may be made.
+    pub async fn open(config: &Config, program: &str) -> Result<Self, Failure> {
         if config.broker.is_none() {
-            return Self::with_a_part(config);
+            return Ok(Self::with_a_part(config));
         }
-        match group(config, program).await {
-            Ok(None) => Self::with_a_part(config),
-            Ok(Some(group)) => {
-                let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
-                let keeping = vec![quiet_hours::keep(config, &budget), group.join(&budget)];
-                Self { budget, keeping, group: Some(group) }
-            }
-            Err(failure) => {
-                output::warning(&format!(
-                    "{failure}; going on with a {PART}th of the request budget, and without knowing whether Bynder's block \
-                     silences the fleet"
-                ));
-                Self::with_a_part(config)
-            }
-        }
+        let Some(group) = group(config, program).await? else { return Ok(Self::with_a_part(config)) };
+        let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
+        let keeping = vec![quiet_hours::keep(config, &budget), group.join(&budget)];
+        Ok(Self { budget, keeping, group: Some(group) })
+    }
+
+    /// The same; where the broker cannot be used, the few calls that show what else is wrong are made all the same, which is
+    /// said.
+    pub async fn open_to_check(config: &Config, program: &str) -> Self {
+        Self::open(config, program).await.unwrap_or_else(|failure| {
+            output::warning(&format!(
+                "{failure}; the few calls of this check are made without a share of the request budget, and without knowing \
+                 whether Bynder's block silences the fleet"
+            ));
+            Self::with_a_part(config)
+        })
     }
 
     /// The whole budget, for a command that holds the state directory, so that no sync is at work beside it.

@@ -36,7 +36,7 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     let loaded = arguments::load(common, Some(scope))?;
     let config = &loaded.config;
     let metrics = Metrics::new();
-    let beside = Beside::open(config, "plan").await;
+    let beside = Beside::open(config, "plan").await?;
     let bynder = wiring::bynder(config, &beside.budget, &metrics)?;
     let resolved = resolve(config, &bynder).await?;
     // A state that is not there is not made either: an empty one says the same.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use common::asset::{Asset, AssetType, Orientation};
 use common::bynder::{Bynder, Credential, Gate, ListQuery, Metaproperty, Paused, Settings};
 use common::config::DateRange;
+use common::job::Lane;
 use common::telemetry::Metrics;
 use producer::filter::{Filter, Ids, PropertyFilter, Traits};
 use rand::rngs::StdRng;
@@ -20,7 +21,7 @@ struct Open;
 
 #[async_trait]
 impl Gate for Open {
-    async fn admit(&self, places: u32) -> Result<u32, Paused> {
+    async fn admit(&self, _: Lane, places: u32) -> Result<u32, Paused> {
         Ok(places)
     }
 

@@ -59,6 +59,7 @@ mod standstill;
 mod status;
 mod surroundings;
 mod terminal;
+mod tokens;
 mod unsupported;
 mod verify;
 mod versions;

@@ -285,20 +285,19 @@ async fn a_member_whose_broker_was_away_learns_of_a_silence_from_the_record_befo
     let member = Budget::of_group(4000.try_into().unwrap());
     let connected = rabbitmq::Broker::open(&cut_off, PATIENCE).await.unwrap();
     let _membership = connected.egress_group().join(&member);
-    member.admit(1).await.unwrap();
+    member.admit(Lane::Fresh, 1).await.unwrap();
     proxy.black_hole(true);
     // Another one is refused, puts that on record, and is gone: nobody is left to tell.
     let other = Budget::of_group(4000.try_into().unwrap());
     let group = rabbitmq::Broker::open(&direct, PATIENCE).await.unwrap().egress_group();
     let membership = group.join(&other);
-    other.admit(1).await.unwrap();
+    other.admit(Lane::Fresh, 1).await.unwrap();
     other.refused();
     until_async(async || group.pauses().await.unwrap().1).await;
     drop((membership, group));
-    until(|| member.figures().share == 0.0).await;
     proxy.cut();
     proxy.black_hole(false);
-    member.admit(1).await.unwrap_err();
+    member.admit(Lane::Fresh, 1).await.unwrap_err();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! One delivery from the queue to its settlement.
 
 use common::fault::{Guard, guard_stands};
-use common::job::{Job, Step, in_lane};
+use common::job::{Job, Step};
 use common::outcome::OutcomeEvent;
 use common::queue::{Delivery, Settlement};
 use common::telemetry::StepResult;
@@ -138,10 +138,10 @@ async fn settlement(
         let Some(place) = solitude.among_others().await else { return wait_to_be_alone(settings, job) };
         place
     };
-    let lane = job.lane;
     let deadline = settings.step_deadline;
-    let step = in_lane(lane, step::run(environment, &mut job));
-    let result = timeout(deadline, step).await.unwrap_or(Err(StepError::Overran(deadline)));
+    let in_lane = Environment { bynder: environment.bynder.in_lane(job.lane), ..environment.clone() };
+    let result =
+        timeout(deadline, step::run(&in_lane, &mut job)).await.unwrap_or(Err(StepError::Overran(deadline)));
     let pace = Pace::of_rungs(&settings.rungs);
     let blame = attribute(&environment.breakers, environment, pace, &job, &result).await;
     closing(environment, conclude(settings, job, result, blame, Timestamp::now())).await

@@ -1,21 +1,20 @@
 //! Where the portal calls of a process wait until its member lets them go.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
+use tokio::sync::{Mutex as AsyncMutex, watch};
 
-use super::beat::Beat;
 use super::member::{Admission, Member};
 use super::record::{OperatorPause, Records};
 use super::timing::Timing;
 use crate::boot_clock;
 use crate::bynder::{Gate, Paused};
-use crate::job::{Lane, current_lane};
+use crate::job::Lane;
 
 /// Calls of the fresh lane in a row while the backlog waits as well: four of five are reserved for it.
 const FRESH_IN_A_ROW: u32 = 4;
@@ -30,16 +29,21 @@ pub struct Budget {
 
 pub(super) struct Shared {
     member: Mutex<Member>,
-    timing: Timing,
+    pub(super) timing: Timing,
     clock: Box<dyn Fn() -> Duration + Send + Sync>,
     /// Calls admitted lately, by second.
     lately: Mutex<VecDeque<(u64, u32)>>,
     waited: Mutex<Duration>,
-    out: Mutex<Vec<String>>,
-    changed: watch::Sender<()>,
-    urgent: Notify,
+    pub(super) out: Mutex<Vec<String>>,
+    pub(super) id: String,
+    /// The other members of the group, and when each was heard of.
+    pub(super) others: Mutex<HashMap<String, Duration>>,
+    pub(super) changed: watch::Sender<()>,
     turns: [AsyncMutex<()>; 2],
-    waiting: [AtomicU32; 2],
+    /// Calls that wait, by lane.
+    pub(super) waiting: [AtomicU32; 2],
+    pub(super) demand: watch::Sender<Demand>,
+    pub(super) news: watch::Sender<()>,
     fresh_in_a_row: AtomicU32,
     pub(super) operator: watch::Sender<Option<OperatorPause>>,
     pub(super) records: Option<Records>,
@@ -51,10 +55,22 @@ impl std::fmt::Debug for Budget {
     }
 }
 
+/// What waits for tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Demand {
+    /// No call.
+    #[default]
+    Nothing,
+    /// Calls for the backlog.
+    Backlog,
+    /// Calls for what changed lately, perhaps among others.
+    Fresh,
+}
+
 /// What there is to show of a budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {
-    /// Calls in five minutes that this process may make now.
+    /// Calls in five minutes that are an equal part for this process now.
     pub share: f64,
     /// Calls that it made in the last five minutes.
     pub lately: u64,
@@ -79,7 +95,7 @@ impl Budget {
     /// The whole budget for one process. With records, a silence outlives it.
     pub fn alone(requests: NonZeroU32, records: Option<Records>) -> Self {
         let now = since_boot();
-        let mut member = Member::alone(new_id(), f64::from(requests.get()), Timing::real(), now);
+        let mut member = Member::alone(requests.get(), Timing::real(), now);
         if let Some(left) = records.as_ref().and_then(Records::silence) {
             member.on_record(left, now);
         }
@@ -87,9 +103,9 @@ impl Budget {
         Self::new(member, records, operator, Box::new(since_boot))
     }
 
-    /// A share of a group's budget, for somebody who keeps it with [`Budget::announce`] and [`Budget::heard`].
+    /// A group's budget, of which calls are let go by the tokens that [`Budget::grant`] brings.
     pub fn of_group(requests: NonZeroU32) -> Self {
-        let member = Member::of_group(new_id(), f64::from(requests.get()), Timing::real(), since_boot());
+        let member = Member::of_group(requests.get(), Timing::real());
         Self::new(member, None, None, Box::new(since_boot))
     }
 
@@ -106,8 +122,11 @@ impl Budget {
             lately: Mutex::default(),
             waited: Mutex::default(),
             out: Mutex::default(),
+            id: uuid::Uuid::now_v7().simple().to_string(),
+            others: Mutex::default(),
             changed: watch::Sender::new(()),
-            urgent: Notify::new(),
+            demand: watch::Sender::default(),
+            news: watch::Sender::default(),
             turns: [AsyncMutex::default(), AsyncMutex::default()],
             waiting: [AtomicU32::new(0), AtomicU32::new(0)],
             fresh_in_a_row: AtomicU32::new(0),
@@ -130,88 +149,42 @@ impl Budget {
 
     /// Another budget for the whole group from now on.
     pub fn set_requests(&self, requests: NonZeroU32) {
-        self.member().set_requests(f64::from(requests.get()));
+        self.member().set_requests(requests.get());
+    }
+
+    /// The group's budget, in portal calls in five minutes.
+    pub fn requests(&self) -> u32 {
+        self.member().requests()
     }
 
     /// What there is to show.
     pub fn figures(&self) -> Figures {
         let now = self.now();
-        let oldest = now.saturating_sub(self.shared.timing.window).as_secs();
-        let lately = lock(&self.shared.lately);
-        let lately =
-            lately.iter().filter(|(second, _)| *second > oldest).map(|(_, calls)| u64::from(*calls)).sum();
+        let members = self.others(now).len() + 1;
+        let lately = self.lately(now);
         let mut member = self.member();
+        let silence = member.paused(now);
+        let rate = if silence.is_some() { 0.0 } else { member.rate(now) };
         Figures {
-            share: member.rate(now) * self.shared.timing.window.as_secs_f64(),
+            share: rate * self.shared.timing.window.as_secs_f64() / members as f64,
             lately,
             calls: member.used(),
             waited: *lock(&self.shared.waited),
-            silence: member.paused(now),
+            silence,
             operator_pause: self.shared.operator.borrow().is_some(),
-            members: member.members(),
+            members,
         }
     }
 
-    /// How often to announce this member, urgent news aside.
-    pub fn beat(&self) -> Duration {
-        self.shared.timing.beat
-    }
-
-    /// The next announcement.
-    pub fn announce(&self) -> Beat {
-        let now = self.now();
-        Beat { out: lock(&self.shared.out).clone(), ..self.member().announce(now) }
-    }
-
-    /// Services that this process cannot use right now, for whoever looks at the group.
-    pub fn set_out(&self, services: Vec<String>) {
-        *lock(&self.shared.out) = services;
-    }
-
-    /// Resolves when there is something to announce before the next beat. Cancel-safe.
-    pub async fn urgent(&self) {
-        loop {
-            let notified = self.shared.urgent.notified();
-            if self.member().is_urgent() {
-                return;
-            }
-            notified.await;
-        }
-    }
-
-    /// Takes in an announcement, this member's own included.
-    pub fn heard(&self, beat: &Beat) {
-        let now = self.now();
-        self.member().heard(beat, now);
-        self.stir();
-    }
-
-    /// Whether the group's record of a silence has to be looked at.
-    pub fn depends_on_record(&self) -> bool {
-        self.member().depends_on_record()
-    }
-
-    /// The group's record has to be looked at before the next call: the broker was away.
-    pub fn reconnects(&self) {
-        self.member().reconnects();
-    }
-
-    /// What the group's record says: whether there is a silence.
-    pub fn informed(&self, silence: bool) {
-        let now = self.now();
-        let mut member = self.member();
-        if silence {
-            // It is looked at again within this time.
-            member.on_record(self.shared.timing.contact, now);
-        }
-        member.informed();
-        drop(member);
-        self.stir();
+    pub(super) fn lately(&self, now: Duration) -> u64 {
+        let oldest = now.saturating_sub(self.shared.timing.window).as_secs();
+        let lately = lock(&self.shared.lately);
+        lately.iter().filter(|(second, _)| *second > oldest).map(|(_, calls)| u64::from(*calls)).sum()
     }
 
     async fn turn(&self, lane: Lane, places: u32) -> Result<u32, Paused> {
         let mine = lane as usize;
-        let _waiting = Waiting::new(&self.shared.waiting[mine]);
+        let _waiting = Waiting::new(self, lane, places);
         let _turn = self.shared.turns[mine].lock().await;
         let mut changed = self.shared.changed.subscribe();
         loop {
@@ -261,15 +234,22 @@ impl Budget {
         while lately.front().is_some_and(|(first, _)| *first <= oldest) {
             lately.pop_front();
         }
-        drop(lately);
-        // A canary has to be told of.
-        self.stir();
     }
 
     fn stir(&self) {
-        if self.member().is_urgent() {
-            self.shared.urgent.notify_waiters();
+        if self.member().has_news() {
+            self.shared.news.send_replace(());
         }
+    }
+
+    fn demands(&self, is_new: bool) {
+        let waits = |lane: Lane| self.shared.waiting[lane as usize].load(Ordering::Relaxed) > 0;
+        let demand = match (waits(Lane::Fresh), waits(Lane::Backlog)) {
+            (true, _) => Demand::Fresh,
+            (false, true) => Demand::Backlog,
+            (false, false) => Demand::Nothing,
+        };
+        self.shared.demand.send_if_modified(|known| std::mem::replace(known, demand) != demand || is_new);
     }
 
     fn record(&self) {
@@ -292,10 +272,10 @@ impl Budget {
 
 #[async_trait]
 impl Gate for Budget {
-    async fn admit(&self, places: u32) -> Result<u32, Paused> {
+    async fn admit(&self, lane: Lane, places: u32) -> Result<u32, Paused> {
         self.check()?;
         let asked = self.now();
-        let turn = tokio::time::timeout(self.shared.timing.patience, self.turn(current_lane(), places)).await;
+        let turn = tokio::time::timeout(self.shared.timing.patience, self.turn(lane, places)).await;
         *lock(&self.shared.waited) += self.now().saturating_sub(asked);
         // Too many wait, or the broker is away: the job gives its place to others and comes back.
         turn.unwrap_or(Err(Paused { remaining: self.shared.timing.beat }))
@@ -338,26 +318,29 @@ impl Gate for Budget {
     }
 }
 
-/// One that waits, for as long as it does.
-struct Waiting<'a>(&'a AtomicU32);
+/// Calls that wait, for as long as they do.
+struct Waiting<'a> {
+    budget: &'a Budget,
+    lane: Lane,
+    places: u32,
+}
 
 impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicU32) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+    fn new(budget: &'a Budget, lane: Lane, places: u32) -> Self {
+        budget.shared.waiting[lane as usize].fetch_add(places, Ordering::Relaxed);
+        // Said again where others wait already: a token that was left in hand may serve this one.
+        budget.demands(true);
+        Self { budget, lane, places }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.budget.shared.waiting[self.lane as usize].fetch_sub(self.places, Ordering::Relaxed);
+        self.budget.demands(false);
     }
 }
 
-fn new_id() -> String {
-    uuid::Uuid::now_v7().simple().to_string()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,12 @@
-//! One process's part in the budget: pure, driven by the time it is told, so that a simulation runs the same code.
+//! One process's part in the budget: pure, driven by the time it is given, so that a simulation runs the same code.
 
 use std::time::Duration;
 
-use super::beat::{Beat, VERSION};
 use super::bucket::Bucket;
-use super::share::Share;
+use super::purse::Purse;
 use super::silence::{Leave, Silence};
 use super::timing::Timing;
+use super::token::Token;
 
 /// Whether a call may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,82 +19,92 @@ pub(super) enum Admission {
     Paused(Duration),
 }
 
-/// Bucket, share and silence of one process.
+/// Where the right to make calls comes from.
+#[derive(Debug)]
+enum Source {
+    /// The whole budget is this process's.
+    Bucket(Bucket),
+    /// Tokens from the group's minter.
+    Purse(Purse),
+}
+
+/// What a member's silence has to leave on the group's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// The portal refused a call.
+    Refused,
+    /// The call that was to find out whether the block is over was answered.
+    Over,
+}
+
+/// The silence of one process, and what it may spend.
 #[derive(Debug)]
 pub(super) struct Member {
-    id: String,
     timing: Timing,
-    /// Calls a second of the whole group.
-    capacity: f64,
-    bucket: Bucket,
+    /// Calls in a window of the whole group.
+    requests: u32,
+    source: Source,
     silence: Silence,
-    /// `None` for a process that is alone.
-    share: Option<Share>,
-    /// Whether the record of silences was looked at.
-    informed: bool,
+    /// Its next answer shows whether the block is over.
+    canary: bool,
+    news: Option<News>,
     used: u64,
-    used_before: u64,
-    waited: bool,
-    announced: Duration,
-    urgent: bool,
 }
 
 impl Member {
     /// A process that has the whole budget to itself.
-    pub(super) fn alone(id: String, requests: f64, timing: Timing, now: Duration) -> Self {
-        let capacity = requests / timing.window.as_secs_f64();
-        Self {
-            silence: Silence::new(id.clone(), timing),
-            id,
-            timing,
-            capacity,
-            bucket: Bucket::new(capacity, now),
-            share: None,
-            informed: true,
-            used: 0,
-            used_before: 0,
-            waited: false,
-            announced: now,
-            urgent: false,
-        }
+    pub(super) fn alone(requests: u32, timing: Timing, now: Duration) -> Self {
+        let bucket = Source::Bucket(Bucket::new(f64::from(requests) / timing.window.as_secs_f64(), now));
+        Self::new(requests, timing, bucket, Silence::new(timing, true))
     }
 
-    /// A member of a group; it makes no call before it heard itself and knows of a silence on record.
-    pub(super) fn of_group(id: String, requests: f64, timing: Timing, now: Duration) -> Self {
-        let alone = Self::alone(id, requests, timing, now);
-        let share = Share::new(alone.capacity, timing);
-        Self { share: Some(share), informed: false, urgent: true, bucket: Bucket::new(0.0, now), ..alone }
+    /// A member of a group, which makes no call without a token.
+    pub(super) fn of_group(requests: u32, timing: Timing) -> Self {
+        Self::new(requests, timing, Source::Purse(Purse::default()), Silence::new(timing, false))
+    }
+
+    fn new(requests: u32, timing: Timing, source: Source, silence: Silence) -> Self {
+        Self { timing, requests, source, silence, canary: false, news: None, used: 0 }
     }
 
     /// Another budget for the whole group from now on.
-    pub(super) fn set_requests(&mut self, requests: f64) {
-        self.capacity = requests / self.timing.window.as_secs_f64();
-        if let Some(share) = &mut self.share {
-            share.set_capacity(self.capacity);
-        }
+    pub(super) fn set_requests(&mut self, requests: u32) {
+        self.requests = requests;
+    }
+
+    /// The budget of the whole group.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests
     }
 
     /// Whether so many calls may go now.
     pub(super) fn admit(&mut self, places: u32, now: Duration) -> Admission {
-        let rate = self.rate(now);
-        if !self.informed || rate <= 0.0 {
-            return Admission::Wait(self.timing.beat / 10);
-        }
         if let Some(remaining) = self.silence.remaining(now) {
             return Admission::Paused(remaining);
         }
+        let rate = self.rate(now);
         // The first call after a silence goes alone.
-        let places = if self.silence.is_open(now) { places } else { 1 };
-        self.bucket.set_rate(rate, now);
-        if let Err(wait) = self.bucket.take(places, now) {
-            self.waited = true;
-            // Asked again within a beat, it counts as one that waits in every announcement, and sees a larger share.
-            return Admission::Wait(wait.min(self.timing.beat / 2));
+        let alone = match &self.source {
+            Source::Bucket(_) => !self.silence.is_open(now),
+            Source::Purse(purse) => purse.has_canary(),
+        };
+        let places = if alone { 1 } else { places };
+        match &mut self.source {
+            Source::Bucket(bucket) => {
+                bucket.set_rate(rate, now);
+                if let Err(wait) = bucket.take(places, now) {
+                    return Admission::Wait(wait.min(self.timing.beat / 2));
+                }
+            }
+            Source::Purse(purse) => {
+                if !purse.take(places, now) {
+                    return Admission::Wait(self.timing.beat / 2);
+                }
+                self.canary |= alone;
+            }
         }
-        match self.silence.leave(now) {
-            Leave::Closed(remaining) => return Admission::Paused(remaining),
-            Leave::Canary => self.urgent = true,
-            Leave::Open => {}
+        if let Leave::Closed(remaining) = self.silence.leave(now) {
+            return Admission::Paused(remaining);
         }
         self.used += u64::from(places);
         Admission::Go(places)
@@ -105,41 +115,73 @@ impl Member {
         self.used = self.used.saturating_sub(u64::from(places));
     }
 
-    /// Calls a second that this member may make now.
-    pub(super) fn rate(&mut self, now: Duration) -> f64 {
-        let share = self.share.as_mut().map_or(self.capacity, |share| share.rate(now));
-        share * self.silence.part(now)
+    /// Calls a second that all may make together now.
+    pub(super) fn rate(&self, now: Duration) -> f64 {
+        f64::from(self.requests) / self.timing.window.as_secs_f64() * self.silence.part(now)
+    }
+
+    /// A token that no other member gets.
+    pub(super) fn put(&mut self, token: Token, now: Duration) {
+        if let Source::Purse(purse) = &mut self.source {
+            purse.put(token, now);
+        }
+    }
+
+    /// Calls for which it has tokens.
+    pub(super) fn in_purse(&mut self, now: Duration) -> u32 {
+        match &mut self.source {
+            Source::Purse(purse) => purse.calls(now),
+            Source::Bucket(_) => 0,
+        }
+    }
+
+    fn void(&mut self) {
+        if let Source::Purse(purse) = &mut self.source {
+            purse.void();
+        }
+        self.canary = false;
     }
 
     /// The portal answered 429.
     pub(super) fn refused(&mut self, now: Duration) {
         self.silence.refused(now);
-        self.urgent = true;
+        self.news = Some(News::Refused);
+        self.void();
     }
 
     /// The portal answered anything else.
     pub(super) fn answered(&mut self, now: Duration) {
-        self.urgent |= self.silence.answered(now);
+        if self.silence.answered(now) {
+            self.news = Some(News::Refused);
+        } else if std::mem::take(&mut self.canary) {
+            self.news = Some(News::Over);
+        }
     }
 
-    /// A silence stands on record, for this long at least.
+    /// A silence is on record, for this long at least.
     pub(super) fn on_record(&mut self, remaining: Duration, now: Duration) {
         self.silence.on_record(remaining, now);
+        self.void();
     }
 
-    /// What was put on record meanwhile is not known after the broker was away: no call before it was looked at.
-    pub(super) fn reconnects(&mut self) {
-        self.informed = false;
+    /// No silence is on record.
+    pub(super) fn off_record(&mut self, now: Duration) {
+        self.silence.off_record(now);
     }
 
-    /// The record was looked at: calls may be made.
-    pub(super) fn informed(&mut self) {
-        self.informed = true;
+    /// What the group's record lacks, to be put there.
+    pub(super) fn take_news(&mut self) -> Option<News> {
+        self.news.take()
     }
 
-    /// Whether the record has to be looked at again.
-    pub(super) fn depends_on_record(&self) -> bool {
-        !self.informed || self.silence.is_on_record()
+    /// It could not be put there.
+    pub(super) fn keep_news(&mut self, news: News) {
+        self.news = self.news.or(Some(news));
+    }
+
+    /// Whether the group's record lacks something.
+    pub(super) fn has_news(&self) -> bool {
+        self.news.is_some()
     }
 
     /// How long the silence lasts, if there is one.
@@ -150,58 +192,5 @@ impl Member {
     /// Calls admitted so far.
     pub(super) fn used(&self) -> u64 {
         self.used
-    }
-
-    /// Members of the group that are known, this one included.
-    pub(super) fn members(&self) -> usize {
-        self.share.as_ref().map_or(1, Share::members)
-    }
-
-    /// Whether there is something to announce before the next beat is due.
-    pub(super) fn is_urgent(&self) -> bool {
-        self.urgent
-    }
-
-    /// The next announcement.
-    pub(super) fn announce(&mut self, now: Duration) -> Beat {
-        let mut beat = Beat {
-            v: VERSION,
-            member: self.id.clone(),
-            number: 0,
-            claim: 0.0,
-            want: 0.0,
-            leaving: false,
-            pause: None,
-            trying: false,
-            cleared: None,
-            program: String::new(),
-            deployment: String::new(),
-            out: Vec::new(),
-            in_hand: None,
-        };
-        let passed = now.saturating_sub(self.announced).max(self.timing.beat / 4);
-        let used = self.used.saturating_sub(self.used_before) as f64 / passed.as_secs_f64();
-        if let Some(share) = &mut self.share {
-            share.announce(used, self.waited, now, &mut beat);
-        }
-        self.silence.announce(now, &mut beat);
-        (self.used_before, self.announced) = (self.used, now);
-        (self.waited, self.urgent) = (false, false);
-        beat
-    }
-
-    /// Takes in an announcement, this member's own included.
-    pub(super) fn heard(&mut self, beat: &Beat, now: Duration) {
-        let Some(share) = &mut self.share else { return };
-        if beat.v != VERSION {
-            return;
-        }
-        if beat.member == self.id {
-            share.returned(beat.number, now);
-            return;
-        }
-        // A newcomer is answered at once, so that it need not wait to know this member and its silence.
-        self.urgent |= share.heard(beat, now);
-        self.silence.heard(beat, now);
     }
 }

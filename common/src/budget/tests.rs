@@ -4,19 +4,18 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::time::Instant;
 
-use super::beat::Beat;
-use super::gate::Budget;
-use super::member::Member;
-use super::share::fair;
+use super::gate::{Budget, Demand};
+use super::member::{Member, News};
 use super::timing::Timing;
+use super::token::{GOOD_FOR, Token};
 use super::{OperatorPause, Records};
 use crate::bynder::{Gate, Paused};
-use crate::job::{Lane, in_lane};
+use crate::job::Lane;
 
 /// A budget for one process, on the runtime's clock.
-fn budget(requests: f64) -> Budget {
+fn budget(requests: u32) -> Budget {
     let started = Instant::now();
-    let member = Member::alone("m".to_owned(), requests, Timing::real(), Duration::ZERO);
+    let member = Member::alone(requests, Timing::real(), Duration::ZERO);
     Budget::new(member, None, None, Box::new(move || started.elapsed()))
 }
 
@@ -26,47 +25,47 @@ fn pause() -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_stops_every_call_until_the_block_is_over() {
-    let budget = budget(4000.0);
-    budget.admit(1).await.unwrap();
+    let budget = budget(4000);
+    budget.admit(Lane::Fresh, 1).await.unwrap();
     budget.refused();
-    assert_eq!(budget.admit(1).await, Err(Paused { remaining: pause() }));
+    assert_eq!(budget.admit(Lane::Fresh, 1).await, Err(Paused { remaining: pause() }));
     tokio::time::advance(pause() - Duration::from_secs(1)).await;
-    assert!(budget.admit(1).await.is_err());
+    assert!(budget.admit(Lane::Fresh, 1).await.is_err());
     assert_eq!(budget.used(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_later_refusal_or_answer_starts_the_silence_anew() {
     for later in [Budget::refused, Budget::answered] {
-        let budget = budget(4000.0);
+        let budget = budget(4000);
         budget.refused();
         tokio::time::advance(pause() - Duration::from_secs(1)).await;
         later(&budget);
         tokio::time::advance(pause() / 2).await;
-        assert!(budget.admit(1).await.is_err());
+        assert!(budget.admit(Lane::Fresh, 1).await.is_err());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_the_silence_one_call_goes_alone_and_then_all() {
-    let budget = budget(4000.0);
+    let budget = budget(4000);
     budget.refused();
     budget.resumed().await;
-    budget.admit(1).await.unwrap();
-    assert!(budget.admit(1).await.is_err());
+    budget.admit(Lane::Fresh, 1).await.unwrap();
+    assert!(budget.admit(Lane::Fresh, 1).await.is_err());
     budget.answered();
-    budget.admit(1).await.unwrap();
+    budget.admit(Lane::Fresh, 1).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_first_call_after_a_silence_is_no_pair() {
-    let budget = budget(4000.0);
+    let budget = budget(4000);
     budget.refused();
     budget.resumed().await;
-    assert_eq!(budget.admit(2).await, Ok(1));
-    assert!(budget.admit(2).await.is_err());
+    assert_eq!(budget.admit(Lane::Fresh, 2).await, Ok(1));
+    assert!(budget.admit(Lane::Fresh, 2).await.is_err());
     budget.answered();
-    assert_eq!(budget.admit(2).await, Ok(2));
+    assert_eq!(budget.admit(Lane::Fresh, 2).await, Ok(2));
     assert_eq!(budget.used(), 3);
     budget.unused(2);
     assert_eq!(budget.used(), 1);
@@ -74,10 +73,10 @@ async fn the_first_call_after_a_silence_is_no_pair() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_silence_the_work_begins_slowly() {
-    let budget = budget(4000.0);
+    let budget = budget(4000);
     budget.refused();
     budget.resumed().await;
-    budget.admit(1).await.unwrap();
+    budget.admit(Lane::Fresh, 1).await.unwrap();
     budget.answered();
     assert!((budget.figures().share - 1000.0).abs() < 1.0);
     tokio::time::advance(Timing::real().ramp).await;
@@ -86,9 +85,9 @@ async fn after_a_silence_the_work_begins_slowly() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waits_for_its_token_is_stopped_by_a_refusal() {
-    let budget = budget(20.0);
-    budget.admit(1).await.unwrap();
-    let mut waiting = Box::pin(budget.admit(1));
+    let budget = budget(20);
+    budget.admit(Lane::Fresh, 1).await.unwrap();
+    let mut waiting = Box::pin(budget.admit(Lane::Fresh, 1));
     assert!((&mut waiting).now_or_never().is_none());
     budget.refused();
     assert!(waiting.await.is_err());
@@ -96,22 +95,22 @@ async fn a_call_that_waits_for_its_token_is_stopped_by_a_refusal() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_waits_no_longer_than_its_patience() {
-    let budget = budget(1.0);
-    budget.admit(1).await.unwrap();
-    assert_eq!(budget.admit(1).await, Err(Paused { remaining: Timing::real().beat }));
+    let budget = budget(1);
+    budget.admit(Lane::Fresh, 1).await.unwrap();
+    assert_eq!(budget.admit(Lane::Fresh, 1).await, Err(Paused { remaining: Timing::real().beat }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_fresh_lane_has_four_calls_of_five_while_both_wait() {
-    let budget = Arc::new(budget(300.0));
+    let budget = Arc::new(budget(300));
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     for lane in [Lane::Backlog, Lane::Fresh] {
         for _ in 0..60 {
             let (budget, sender) = (Arc::clone(&budget), sender.clone());
-            tokio::spawn(in_lane(lane, async move {
-                budget.admit(1).await.unwrap();
+            tokio::spawn(async move {
+                budget.admit(lane, 1).await.unwrap();
                 sender.send(lane).unwrap();
-            }));
+            });
         }
     }
     let mut fresh = 0;
@@ -123,7 +122,7 @@ async fn the_fresh_lane_has_four_calls_of_five_while_both_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_person_pauses_the_work_for_as_long_as_they_like() {
-    let budget = budget(4000.0);
+    let budget = budget(4000);
     budget.set_operator_pause(Some(OperatorPause { since: jiff::Timestamp::UNIX_EPOCH, reason: None }));
     let waiting = tokio::time::timeout(Duration::from_hours(1000), budget.resumed());
     assert!(waiting.await.is_err());
@@ -147,17 +146,6 @@ fn a_silence_on_record_outlives_the_process_and_ends() {
     assert_eq!(records.silence(), Some(Duration::from_secs(100)));
 }
 
-#[test]
-fn a_silence_on_record_is_not_ended_by_somebody_who_saw_an_earlier_one_end() {
-    let now = Duration::from_secs(1000);
-    let mut other = Member::of_group("a".to_owned(), 4000.0, Timing::real(), now);
-    let mut latecomer = Member::of_group("b".to_owned(), 4000.0, Timing::real(), now);
-    latecomer.on_record(Timing::real().contact, now);
-    let beat = Beat { cleared: Some("c-1".to_owned()), ..other.announce(now) };
-    latecomer.heard(&beat, now);
-    assert!(latecomer.paused(now).is_some());
-}
-
 #[tokio::test]
 async fn a_silence_of_another_process_on_the_same_state_is_kept_too() {
     let folder = tempfile::tempdir().unwrap();
@@ -165,7 +153,7 @@ async fn a_silence_of_another_process_on_the_same_state_is_kept_too() {
     let (one, other) = (budget(), budget());
     one.refused();
     assert!(other.follow_records().now_or_never().is_none());
-    assert!(other.admit(1).await.is_err());
+    assert!(other.admit(Lane::Fresh, 1).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,7 +163,7 @@ async fn a_record_that_a_clock_set_back_keeps_alive_silences_once() {
     let record = format!("{{\"since\":\"{tomorrow}\",\"milliseconds\":100000}}");
     std::fs::write(folder.path().join("silence.json"), record).unwrap();
     let started = Instant::now();
-    let member = Member::alone("m".to_owned(), 4000.0, Timing::real(), Duration::ZERO);
+    let member = Member::alone(4000, Timing::real(), Duration::ZERO);
     let records = Some(Records::new(folder.path()));
     let budget = Budget::new(member, records, None, Box::new(move || started.elapsed()));
     let following = budget.clone();
@@ -183,7 +171,7 @@ async fn a_record_that_a_clock_set_back_keeps_alive_silences_once() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(budget.paused().is_some());
     tokio::time::sleep(Duration::from_secs(100)).await;
-    budget.admit(1).await.unwrap();
+    budget.admit(Lane::Fresh, 1).await.unwrap();
 }
 
 #[test]
@@ -200,20 +188,76 @@ fn a_persons_pause_is_kept_until_it_is_taken_back() {
     assert_eq!(records.operator_pause(), None);
 }
 
-proptest::proptest! {
-    #[test]
-    fn fair_shares_are_the_whole_and_never_less_than_an_equal_part_or_the_want(
-        wants in proptest::collection::vec(0.0_f64..30.0, 1..12)
-    ) {
-        let capacity = 13.3;
-        let shares: Vec<f64> = (0..wants.len()).map(|own| {
-            let others: Vec<f64> = wants.iter().enumerate().filter(|(index, _)| *index != own).map(|(_, want)| *want).collect();
-            fair(capacity, wants[own], &others)
-        }).collect();
-        let sum: f64 = shares.iter().sum();
-        proptest::prop_assert!((sum - capacity).abs() < 1e-6, "{}", sum);
-        for (share, want) in shares.iter().zip(&wants) {
-            proptest::prop_assert!(*share + 1e-9 >= want.min(capacity / wants.len() as f64));
-        }
+/// A group's budget on the runtime's clock.
+fn of_group() -> Budget {
+    let started = Instant::now();
+    let member = Member::of_group(4000, Timing::real());
+    Budget::new(member, None, None, Box::new(move || started.elapsed()))
+}
+
+const ONE: Token = Token { calls: 1, canary: false };
+
+#[tokio::test(start_paused = true)]
+async fn a_call_of_a_group_waits_for_a_token_and_each_token_lets_its_calls_go() {
+    let budget = of_group();
+    assert!(budget.admit(Lane::Fresh, 1).now_or_never().is_none());
+    budget.grant(Token { calls: 3, canary: false });
+    assert_eq!(budget.admit(Lane::Fresh, 2).await, Ok(2));
+    assert_eq!(budget.admit(Lane::Fresh, 1).await, Ok(1));
+    assert!(budget.admit(Lane::Fresh, 1).now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_no_call_used_in_time_is_void() {
+    let budget = of_group();
+    budget.grant(ONE);
+    tokio::time::advance(GOOD_FOR).await;
+    assert!(budget.admit(Lane::Fresh, 1).now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silence_voids_the_tokens_in_hand_wherever_it_is_known_from() {
+    for silenced in [Budget::refused, |budget: &Budget| budget.informed(true)] {
+        let budget = of_group();
+        budget.grant(ONE);
+        silenced(&budget);
+        assert!(budget.admit(Lane::Fresh, 1).await.is_err());
+        tokio::time::advance(pause()).await;
+        assert!(budget.admit(Lane::Fresh, 1).now_or_never().is_none());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_and_the_answer_to_a_canary_go_on_the_groups_record() {
+    let budget = of_group();
+    assert!(budget.news().now_or_never().is_none());
+    budget.refused();
+    assert_eq!(budget.news().now_or_never(), Some(News::Refused));
+    budget.keep_news(News::Refused);
+    assert_eq!(budget.news().now_or_never(), Some(News::Refused), "it could not be put there");
+    tokio::time::advance(pause()).await;
+    budget.grant(Token { calls: 1, canary: true });
+    assert_eq!(budget.admit(Lane::Fresh, 2).await, Ok(1), "it goes alone");
+    assert!(budget.news().now_or_never().is_none());
+    budget.answered();
+    assert_eq!(budget.news().now_or_never(), Some(News::Over));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_known_and_so_is_whether_tokens_lack() {
+    let budget = of_group();
+    let demand = budget.demand();
+    assert_eq!(budget.lacks(), 0);
+    let mut backlog = Box::pin(budget.admit(Lane::Backlog, 1));
+    assert!((&mut backlog).now_or_never().is_none());
+    assert_eq!(*demand.borrow(), Demand::Backlog);
+    let mut fresh = Box::pin(budget.admit(Lane::Fresh, 2));
+    assert!((&mut fresh).now_or_never().is_none());
+    assert_eq!(*demand.borrow(), Demand::Fresh);
+    budget.grant(Token { calls: 2, canary: false });
+    assert_eq!(budget.lacks(), 1);
+    budget.grant(ONE);
+    assert_eq!(budget.lacks(), 0);
+    drop((backlog, fresh));
+    assert_eq!(*demand.borrow(), Demand::Nothing);
 }

@@ -1,4 +1,4 @@
-//! How long things take around the budget: Bynder's window, and what follows from it for a group of processes.
+//! How long things take around the budget: Bynder's window, and what follows from it.
 
 use std::time::Duration;
 
@@ -6,25 +6,25 @@ use crate::fault;
 
 /// Bynder's window: so many requests are allowed in any stretch of this length.
 const WINDOW: Duration = Duration::from_mins(5);
+/// The part of the budget that is used at first after a silence.
+pub(super) const RAMP: f64 = 0.25;
 
-/// The times that a member of an egress group keeps to.
+/// The times that the processes behind one address keep to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// The stretch in which requests are counted.
     pub window: Duration,
     /// The silence after a 429: the block of five minutes, and half a minute for requests that were under way.
     pub pause: Duration,
-    /// How often a member announces itself.
+    /// How often a process announces itself, and looks at what is on record.
     pub beat: Duration,
-    /// Without an announcement of its own coming back for so long, a member makes no call.
+    /// What a process that was silent for so long has in hand is not known.
     pub contact: Duration,
-    /// How long a higher claim is known to everybody in contact before it is used; longer than `contact`.
-    pub guard: Duration,
-    /// When a member that fell silent is forgotten and its share given away; it stopped by itself long before.
+    /// When a process that fell silent is forgotten.
     pub forget: Duration,
     /// How long the group goes slowly after a pause.
     pub ramp: Duration,
-    /// How long the first call after a pause may take before another member tries.
+    /// How long the first call after a pause may take before another is tried.
     pub canary: Duration,
     /// The longest a call waits for its turn before its job gives its place to others.
     pub patience: Duration,
@@ -40,7 +40,6 @@ impl Timing {
             pause: seconds(330),
             beat: seconds(2),
             contact: seconds(6),
-            guard: seconds(8),
             forget: seconds(20),
             ramp: seconds(30),
             canary: seconds(60),

@@ -58,7 +58,7 @@ impl Bynder {
     }
 
     async fn wait_for(&self, places: u32) -> Result<u32, BynderError> {
-        self.inner.gate.admit(places).await.map_err(BynderError::from)
+        self.inner.gate.admit(self.lane, places).await.map_err(BynderError::from)
     }
 }
 
@@ -72,6 +72,7 @@ mod tests {
     use super::super::{Credential, ImportId, Paused, Settings};
     use super::*;
     use crate::asset::AssetId;
+    use crate::job::Lane;
     use crate::permission::Permission;
     use crate::queue::QueueError;
     use crate::telemetry::Metrics;
@@ -86,7 +87,7 @@ mod tests {
 
     #[async_trait]
     impl Gate for Noting {
-        async fn admit(&self, places: u32) -> Result<u32, Paused> {
+        async fn admit(&self, _: Lane, places: u32) -> Result<u32, Paused> {
             self.asked.lock().unwrap().push(places);
             self.check().map(|()| places)
         }

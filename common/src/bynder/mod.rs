@@ -47,6 +47,7 @@ pub use upload::{Parcel, part_count};
 pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
 
 use crate::http::{Link, LinkHosts, Services, Transport, TransportError};
+use crate::job::Lane;
 use crate::permission::Permission;
 use crate::telemetry::Metrics;
 use ahead::Places;
@@ -61,7 +62,7 @@ use crate::asset::{Asset, AssetId};
 pub trait Gate: Send + Sync + std::fmt::Debug {
     /// Waits for so many free places at once, or says that every call is stopped. Returns how many there are: as many as
     /// wanted, or one where more may not go.
-    async fn admit(&self, places: u32) -> Result<u32, Paused>;
+    async fn admit(&self, lane: Lane, places: u32) -> Result<u32, Paused>;
     /// Whether a place that was given before may be used still, or every call is stopped.
     fn check(&self) -> Result<(), Paused>;
     /// So many places were given and are not used.
@@ -106,6 +107,7 @@ pub struct Bynder {
     inner: Arc<Inner>,
     places: Option<Arc<Places>>,
     permission: Option<Permission>,
+    lane: Lane,
 }
 
 #[derive(Debug)]
@@ -153,12 +155,19 @@ impl Bynder {
             says_active: AtomicBool::new(false),
             upload_endpoint: OnceCell::new(),
         };
-        Ok(Self { inner: Arc::new(inner), places: None, permission: None })
+        Ok(Self { inner: Arc::new(inner), places: None, permission: None, lane: Lane::Fresh })
     }
 
     /// The same client, which sends nothing that changes an asset without this permission.
     #[must_use]
     pub fn under(&self, permission: Permission) -> Self {
         Self { permission: Some(permission), ..self.clone() }
+    }
+
+    /// The same client, whose calls wait with those of this lane; what belongs to no job, such as listing, goes with the
+    /// fresh one.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { lane, ..self.clone() }
     }
 }

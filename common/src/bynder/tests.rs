@@ -11,6 +11,7 @@ use super::*;
 use crate::asset::{AssetId, AssetType};
 use crate::file_name::{FileName, Known};
 use crate::http::Sent;
+use crate::job::Lane;
 use crate::spool::{Length, Spool};
 
 /// Answers requests with what is scripted, in order, and remembers them.
@@ -72,7 +73,7 @@ pub(super) struct Open(Mutex<u32>);
 
 #[async_trait]
 impl Gate for Open {
-    async fn admit(&self, places: u32) -> Result<u32, Paused> {
+    async fn admit(&self, _: Lane, places: u32) -> Result<u32, Paused> {
         self.check().map(|()| places)
     }
 

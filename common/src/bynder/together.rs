@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::BynderError;
-use crate::job::{current_lane, in_lane};
 use crate::task;
 
 /// How long the first asker waits for others to join, at least: where the budget is used up, the call waits for its
@@ -64,10 +63,10 @@ where
         if leads {
             // A task of its own: the leader may be cancelled while others wait for its call.
             let leader = Leader(self.clone());
-            task::brief(in_lane(current_lane(), async move {
+            task::brief(async move {
                 tokio::time::sleep(GATHER).await;
                 leader.0.call_for_all(call).await;
-            }));
+            });
         }
         receiver.await.unwrap_or_else(|_| Err(abandoned()))
     }
@@ -225,7 +224,6 @@ mod tests {
 
     use super::*;
     use crate::http::Sent;
-    use crate::job::Lane;
 
     fn refused() -> BynderError {
         BynderError::Refused { operation: "o".to_owned(), status: 400, message: "no".to_owned() }
@@ -290,18 +288,5 @@ mod tests {
     async fn nobody_waits_for_ever_for_a_call_that_broke_off() {
         let (answers, _) = asked(0..60, |_| panic!("broken off")).await;
         assert!(answers.iter().all(|answer| matches!(answer, Err(BynderError::Shared { .. }))));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_goes_in_the_lane_of_who_asked_first() {
-        let together = Together::<u32, Lane>::default();
-        let lane = in_lane(
-            Lane::Backlog,
-            together.ask(1, |batch: Arc<Batch<u32, Lane>>| async move {
-                batch.keys();
-                Ok(HashMap::from([(1, current_lane())]))
-            }),
-        );
-        assert_eq!(lane.await, Ok(Some(Lane::Backlog)));
     }
 }

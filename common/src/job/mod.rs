@@ -3,7 +3,6 @@
 mod effects;
 mod ids;
 mod message;
-mod task_lane;
 mod wait_mark;
 
 #[cfg(test)]
@@ -19,8 +18,6 @@ use sha2::{Digest, Sha256};
 pub use effects::{Effects, Renewal};
 pub use ids::InvalidId;
 pub use message::{MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError};
-pub(crate) use task_lane::current_lane;
-pub use task_lane::in_lane;
 pub use wait_mark::WaitMark;
 
 use crate::asset::{AssetId, ShownFile};

@@ -31,7 +31,7 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
     let config = arguments::load(common, Some(&filters))?.config;
     let (ledger, locks) = open(&config).await?;
     let beside = match &config.broker {
-        Some(_) => Beside::open(&config, "restore").await,
+        Some(_) => Beside::open(&config, "restore").await?,
         None => Beside::in_place_of_sync(&config),
     };
     let bynder = wiring::bynder(&config, &beside.budget, &Metrics::new())?;

@@ -17,7 +17,7 @@ use crate::verify::{self, Broken};
 pub(crate) async fn run(common: &Common, command: &Verify) -> Result<(), Failure> {
     let filters = Scope { filters: command.filters.clone(), ..Scope::default() };
     let config = arguments::load(common, Some(&filters))?.config;
-    let beside = Beside::open(&config, "verify").await;
+    let beside = Beside::open(&config, "verify").await?;
     let bynder = wiring::bynder(&config, &beside.budget, &Metrics::new())?;
     let resolved = resolve(&config, &bynder).await?;
     let scope = verify::Scope {

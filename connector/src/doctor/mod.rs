@@ -36,7 +36,7 @@ pub(crate) async fn run(common: &Common, doctor: &Doctor) -> Result<(), Failure>
         report.add("configuration", Finding::Warn(warning.clone()));
     }
     local::check(config, &mut report);
-    let beside = Beside::open(config, "doctor").await;
+    let beside = Beside::open_to_check(config, "doctor").await;
     match wiring::bynder(config, &beside.budget, &Metrics::new()) {
         Ok(bynder) => {
             let field = portal::check(config, &bynder, &mut report).await;

@@ -7,7 +7,6 @@ mod seeds;
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use common::budget::{Beat, Budget};
 use laws::LAWS;
@@ -59,19 +58,14 @@ fn the_laws_of_messages_hold_with_any_field_wrong() {
 #[test]
 fn a_budget_takes_any_announcement_and_stays_within_its_bounds() {
     let budget = Budget::of_group(NonZeroU32::new(4500).unwrap());
-    let pause = r#"{"id":"other-1","remaining_ms":1000}"#;
-    let beat = format!(
-        r#"{{"v":1,"member":"other","number":1,"claim":3.0,"want":5.0,"leaving":false,"pause":{pause},"trying":true,
-            "cleared":"c","program":"worker","deployment":"connector","out":["Bynder"],"in_hand":2}}"#
-    );
+    let beat = r#"{"v":2,"member":"other","used":3,"leaving":false,"program":"worker","deployment":"connector",
+        "out":["Bynder"],"in_hand":2}"#;
     let heard = laws::mutations(beat.as_bytes());
     let heard: Vec<Beat> = heard.iter().filter_map(|beat| serde_json::from_slice(beat).ok()).collect();
-    assert!(heard.len() > 50, "{}", heard.len());
+    assert!(heard.len() > 25, "{}", heard.len());
     for beat in heard {
         budget.heard(&beat);
-        let own = budget.announce();
-        assert!((0.0..=15.0).contains(&own.claim), "{own:?} after {beat:?}");
-        assert!(budget.paused().is_none_or(|remaining| remaining <= Duration::from_mins(6)), "{beat:?}");
+        assert_eq!((budget.announce().used, budget.paused()), (0, None), "{beat:?}");
     }
 }
 

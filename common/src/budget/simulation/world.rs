@@ -1,138 +1,262 @@
 //! A group of processes, the broker between them, and Bynder's count of what arrives.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::super::beat::Beat;
-use super::super::member::{Admission, Member};
+use super::super::member::News;
+use super::super::minter::Look;
+use super::super::model::Model;
 use super::super::timing::Timing;
+use super::process::{Down, Numbered, Process, Up};
 
-pub(super) const BUDGET: f64 = 4000.0;
+pub(super) const BUDGET: u32 = 4000;
+const TICK: Duration = Duration::from_millis(40);
 /// The longest a call takes from its admission to where Bynder counts it.
 const LATENCY: Duration = Duration::from_secs(20);
-const TICK: Duration = Duration::from_millis(100);
-
-pub(super) struct Process {
-    pub(super) member: Member,
-    pub(super) name: usize,
-    /// Announcements on their way to it, in order, each with its time of arrival.
-    inbox: VecDeque<(Duration, Beat)>,
-    /// Its clock is this much ahead, and runs this much too fast.
-    ahead: Duration,
-    skew: f64,
-    beat_at: Duration,
-    frozen_until: Duration,
-    pub(super) cut_until: Duration,
-    was_cut: bool,
-    /// Nothing to do for it until then.
-    pub(super) idle_until: Duration,
-    /// Its next call was told to wait until then.
-    asks_at: Duration,
-}
-
-impl Process {
-    pub(super) fn clock(&self, now: Duration) -> Duration {
-        self.ahead + now.mul_f64(self.skew)
-    }
-}
+const WINDOW: Duration = Duration::from_mins(5);
 
 pub(super) struct World {
     pub(super) random: StdRng,
-    pub(super) budget: f64,
     pub(super) now: Duration,
     pub(super) processes: Vec<Process>,
     names: usize,
+    tokens: Model<Numbered>,
+    minted: u64,
+    spent: HashSet<u64>,
+    /// Who has the office.
+    pub(super) minter: Option<usize>,
+    silent_until: Duration,
+    trying: bool,
+    /// The slowest message between a process and the broker.
+    slowest: Duration,
     /// When the calls under way arrive.
     under_way: BinaryHeap<Reverse<Duration>>,
     window: VecDeque<Duration>,
     pub(super) calls: usize,
     pub(super) busiest: usize,
-    /// The most that all shares together came to, in calls per five minutes.
-    pub(super) highest: f64,
-    /// Delivery and loss of messages in this history.
-    slowest: u64,
-    pub(super) lost: f64,
-    /// Bynder's block, if the history has one.
-    pub(super) last_call_in_block: Option<Duration>,
+    /// Bynder's block, if the history has one: the latest call into it.
+    pub(super) block: Option<Duration>,
     pub(super) blocked_calls: usize,
-    record_until: Duration,
     /// So many of the next calls are never answered.
     pub(super) unanswered: u32,
+    pub(super) down_until: Duration,
 }
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let (slowest, lost) = (random.random_range(20..3000), random.random_range(0.0..0.05));
+        let slowest = Duration::from_millis(random.random_range(2..200));
         Self {
             random,
-            budget: BUDGET,
             now: Duration::from_secs(1000),
             processes: Vec::new(),
             names: 0,
+            tokens: Model::default(),
+            minted: 0,
+            spent: HashSet::new(),
+            minter: None,
+            silent_until: Duration::ZERO,
+            trying: false,
+            slowest,
             under_way: BinaryHeap::new(),
             window: VecDeque::new(),
             calls: 0,
             busiest: 0,
-            highest: 0.0,
-            slowest,
-            lost,
-            last_call_in_block: None,
+            block: None,
             blocked_calls: 0,
-            record_until: Duration::ZERO,
             unanswered: 0,
+            down_until: Duration::ZERO,
         }
     }
 
     pub(super) fn join(&mut self) {
         self.names += 1;
         let ahead = Duration::from_secs(self.random.random_range(0..100_000));
-        let skew = self.random.random_range(0.99..1.01);
-        let clock = ahead + self.now.mul_f64(skew);
-        let member = Member::of_group(format!("m{:03}", self.names), self.budget, Timing::real(), clock);
-        let frozen_until = self.now;
-        self.processes.push(Process {
-            member,
-            name: self.names,
-            inbox: VecDeque::new(),
-            ahead,
-            skew,
-            beat_at: self.now,
-            frozen_until,
-            cut_until: frozen_until,
-            was_cut: false,
-            idle_until: frozen_until,
-            asks_at: frozen_until,
-        });
+        let skew = self.random.random_range(0.999..1.001);
+        self.processes.push(Process::new(self.names, BUDGET, self.now, ahead, skew));
     }
 
-    /// The broker hands an announcement to everybody that it reaches, in order.
-    fn publish(&mut self, beat: &Beat) {
-        for to in 0..self.processes.len() {
-            if self.random.random_bool(self.lost) || self.processes[to].cut_until > self.now {
-                continue;
-            }
-            let delay = Duration::from_millis(self.random.random_range(1..self.slowest));
-            let inbox = &mut self.processes[to].inbox;
-            let earliest = inbox.back().map_or(Duration::ZERO, |(at, _)| *at);
-            inbox.push_back(((self.now + delay).max(earliest), beat.clone()));
+    pub(super) fn run(&mut self, how_long: Duration) {
+        let until = self.now + how_long;
+        while self.now < until {
+            self.step();
         }
     }
 
-    fn call(&mut self) {
+    pub(super) fn step(&mut self) {
+        self.now += TICK;
+        self.arrive();
+        for index in 0..self.processes.len() {
+            self.keep_connection(index);
+        }
+        for index in 0..self.processes.len() {
+            while let Some((_, up)) = self.processes[index].up.pop_front_if(|(at, _)| *at <= self.now) {
+                self.serve(index, up);
+            }
+        }
+        for index in 0..self.processes.len() {
+            if self.processes[index].frozen_until <= self.now {
+                let (calls, sent) = self.processes[index].act(self.now);
+                (0..calls).for_each(|_| self.call(index));
+                for up in sent {
+                    let at = self.arrival(index, true);
+                    self.processes[index].up.push_back((at, up));
+                }
+            }
+        }
+    }
+
+    /// When a message that is sent now arrives: in order, and not while the process is cut off.
+    fn arrival(&mut self, index: usize, up: bool) -> Duration {
+        let delay = Duration::from_millis(1).max(self.slowest.mul_f64(self.random.random_range(0.0..1.0)));
+        let process = &self.processes[index];
+        let before =
+            if up { process.up.back().map(|(at, _)| *at) } else { process.down.back().map(|(at, _)| *at) };
+        (self.now + delay).max(before.unwrap_or_default()).max(process.cut_until)
+    }
+
+    fn keep_connection(&mut self, index: usize) {
+        let (now, process) = (self.now, &mut self.processes[index]);
+        let unreachable = process.frozen_until.max(process.cut_until) > now;
+        // Heartbeats of ten seconds: the broker gives a silent connection up after twenty to thirty.
+        let unheard = if unreachable { *process.unheard.get_or_insert(now) } else { now };
+        if !unreachable {
+            process.unheard = None;
+        }
+        let patience = Duration::from_secs(20 + (process.name as u64 * 7) % 10);
+        if now - unheard > patience || self.down_until > now {
+            process.connected = false;
+        }
+        if process.connected {
+            return;
+        }
+        self.lose(index);
+        // It learns of that once it runs and is reached, or misses the broker's heartbeats itself.
+        if self.processes[index].frozen_until <= now && self.down_until <= now {
+            self.processes[index].up.clear();
+            if self.processes[index].cut_until <= now {
+                self.processes[index].reconnects();
+            }
+        }
+    }
+
+    /// The broker gives a connection up.
+    fn lose(&mut self, index: usize) {
+        let name = self.processes[index].name;
+        if self.minter == Some(name) {
+            self.minter = None;
+        }
+        let delivered = self.tokens.lose(name, self.now);
+        self.deliver(delivered);
+    }
+
+    fn deliver(&mut self, delivered: Vec<(usize, Numbered)>) {
+        for (name, token) in delivered {
+            self.send(name, Down::Token(token));
+        }
+    }
+
+    fn send(&mut self, name: usize, down: Down) {
+        let index = self.processes.iter().position(|process| process.name == name && process.connected);
+        if let Some(index) = index {
+            let at = self.arrival(index, false);
+            self.processes[index].down.push_back((at, down));
+        }
+    }
+
+    fn silent(&self) -> bool {
+        self.silent_until > self.now
+    }
+
+    fn serve(&mut self, index: usize, up: Up) {
+        let (now, name) = (self.now, self.processes[index].name);
+        if !self.processes[index].connected {
+            return;
+        }
+        let delivered = match up {
+            Up::Consume(priority) => self.tokens.consume(name, priority, now),
+            Up::Cancel => {
+                self.tokens.cancel(name);
+                Vec::new()
+            }
+            Up::GiveBack(token) => self.tokens.give_back(name, token, now),
+            Up::Spend(token) => {
+                assert!(self.spent.insert(token.0), "token {} is spent twice", token.0);
+                let silent = self.silent();
+                self.send(name, Down::Spent(token, silent));
+                self.tokens.acknowledge(name, token, now)
+            }
+            Up::Wish => {
+                self.minter.into_iter().for_each(|minter| self.send(minter, Down::Wish));
+                Vec::new()
+            }
+            Up::Elect => {
+                if self.minter.is_none() {
+                    self.minter = Some(name);
+                    self.send(name, Down::Elected);
+                }
+                Vec::new()
+            }
+            Up::Publish(token) => {
+                assert_eq!(self.minter, Some(name), "who is not in office mints");
+                self.minted += 1;
+                self.send(name, Down::Confirmed);
+                self.tokens.publish((self.minted, token), now)
+            }
+            Up::LookForMinter => {
+                let consumers = u32::try_from(self.tokens.consumers()).unwrap();
+                let look = Look { silent: self.silent(), trying: self.trying, consumers };
+                self.send(name, Down::Saw(look));
+                Vec::new()
+            }
+            Up::Record(News::Refused) => {
+                (self.silent_until, self.trying) = (now + Timing::real().pause, true);
+                Vec::new()
+            }
+            Up::Record(News::Over) => {
+                self.trying = false;
+                Vec::new()
+            }
+            Up::Look => {
+                let silent = self.silent();
+                self.send(name, Down::Silent(silent));
+                Vec::new()
+            }
+        };
+        self.deliver(delivered);
+    }
+
+    fn call(&mut self, index: usize) {
         self.calls += 1;
         let latency = self.random.random_range(0.0..1.0);
         self.under_way.push(Reverse(self.now + LATENCY.mul_f64(latency)));
+        let process = &mut self.processes[index];
+        let clock = process.clock(self.now);
+        if self.unanswered > 0 {
+            self.unanswered -= 1;
+            return;
+        }
+        match &mut self.block {
+            Some(last) if self.now.saturating_sub(*last) < WINDOW => {
+                *last = self.now;
+                self.blocked_calls += 1;
+                process.member.refused(clock);
+            }
+            _ => {
+                self.block = None;
+                process.member.answered(clock);
+            }
+        }
     }
 
     fn arrive(&mut self) {
         while let Some(Reverse(at)) = self.under_way.peek().copied().filter(|at| at.0 <= self.now) {
             self.under_way.pop();
-            let oldest = at.saturating_sub(Duration::from_mins(5));
+            let oldest = at.saturating_sub(WINDOW);
             while self.window.front().is_some_and(|at| *at <= oldest) {
                 self.window.pop_front();
             }
@@ -141,122 +265,59 @@ impl World {
         }
     }
 
-    pub(super) fn step(&mut self) {
-        self.now += TICK;
-        self.arrive();
-        for index in 0..self.processes.len() {
-            if self.processes[index].frozen_until <= self.now {
-                self.act(index);
-            }
-        }
-        let now = self.now;
-        let running = self.processes.iter_mut().filter(|process| process.frozen_until <= now);
-        let rates = running.map(|process| process.member.rate(process.ahead + now.mul_f64(process.skew)));
-        self.highest = self.highest.max(rates.sum::<f64>() * 300.0);
+    pub(super) fn minted(&self) -> u64 {
+        self.minted
     }
 
-    fn act(&mut self, index: usize) {
-        let now = self.now;
-        let process = &mut self.processes[index];
-        let clock = process.clock(now);
-        // What arrives and what is decided come in any order after a standstill: calls first is the worst.
-        let mut admitted = 0;
-        while process.idle_until.max(process.asks_at) <= now && admitted < 400 {
-            let places = if self.random.random_ratio(1, 4) { 2 } else { 1 };
-            match process.member.admit(places, clock) {
-                Admission::Go(places) => admitted += places,
-                Admission::Wait(wait) | Admission::Paused(wait) => process.asks_at = now + wait,
-            }
-        }
-        while process.inbox.front().is_some_and(|(at, _)| *at <= now) {
-            if let Some((_, beat)) = process.inbox.pop_front() {
-                process.member.heard(&beat, clock);
-            }
-        }
-        let is_cut = process.cut_until > now;
-        if process.was_cut && !is_cut {
-            process.member.reconnects();
-        }
-        process.was_cut = is_cut;
-        if process.member.depends_on_record() && !is_cut {
-            let remaining = self.record_until.saturating_sub(now);
-            if !remaining.is_zero() {
-                process.member.on_record(Timing::real().contact, clock);
-            }
-            process.member.informed();
-        }
-        let announces = process.beat_at <= now || process.member.is_urgent();
-        let beat = announces.then(|| {
-            process.beat_at = now + Timing::real().beat;
-            process.member.announce(clock)
-        });
-        for _ in 0..admitted {
-            self.call();
-            self.answer(index, clock);
-        }
-        if let Some(beat) = beat.filter(|_| !is_cut) {
-            self.publish(&beat);
+    /// Calls of the fresh lane, and of the backlog.
+    pub(super) fn calls_by_lane(&self) -> (u64, u64) {
+        let of = |backlog: bool| {
+            let processes = self.processes.iter().filter(move |process| process.backlog == backlog);
+            processes.map(|process| process.member.used()).sum()
+        };
+        (of(false), of(true))
+    }
+
+    pub(super) fn in_office(&self) -> Option<usize> {
+        self.processes
+            .iter()
+            .position(|process| process.minter.is_some() && Some(process.name) == self.minter)
+    }
+
+    /// Kills a process: the broker learns of that at once, or its whole machine is gone and it does not.
+    pub(super) fn kill(&mut self, index: usize) {
+        if self.random.random_bool(0.7) {
+            self.lose(index);
+            self.processes.swap_remove(index);
+        } else {
+            self.processes[index].frozen_until = Duration::MAX;
         }
     }
 
-    fn answer(&mut self, index: usize, clock: Duration) {
-        if self.unanswered > 0 {
-            self.unanswered -= 1;
-            return;
-        }
-        let window = Duration::from_mins(5);
-        match &mut self.last_call_in_block {
-            Some(last) if self.now.saturating_sub(*last) < window => {
-                *last = self.now;
-                self.blocked_calls += 1;
-                self.processes[index].member.refused(clock);
-                self.record_until = self.now + Timing::real().pause;
-            }
-            _ => {
-                self.last_call_in_block = None;
-                self.processes[index].member.answered(clock);
-            }
-        }
-    }
-
-    /// Something happens to somebody.
+    /// Something happens to a process, often to the minter.
     pub(super) fn disturb(&mut self) {
         let count = self.processes.len();
-        let long = Duration::from_millis(self.random.random_range(100..400_000));
-        match self.random.random_range(0..8) {
-            0 | 1 if count < 9 => self.join(),
-            2 if count > 1 => {
-                let index = self.random.random_range(0..count);
-                self.processes.swap_remove(index);
+        if count == 0 {
+            return self.join();
+        }
+        let long = Duration::from_millis(self.random.random_range(50..60_000));
+        let any = self.random.random_range(0..count);
+        let index = self.in_office().filter(|_| self.random.random_bool(0.5)).unwrap_or(any);
+        match self.random.random_range(0..9) {
+            0 | 1 if count < 12 => self.join(),
+            2 if count > 1 => self.kill(index),
+            3 | 4 => {
+                let frozen = &mut self.processes[index].frozen_until;
+                *frozen = (*frozen).max(self.now + long);
             }
-            3 if count > 1 => {
-                let index = self.random.random_range(0..count);
-                let process = self.processes.swap_remove(index);
-                let beat = Beat { leaving: true, ..beat_of(process) };
-                self.publish(&beat);
-            }
-            4 if count > 0 => {
-                let index = self.random.random_range(0..count);
-                self.processes[index].frozen_until = self.now + long;
-            }
-            5 if count > 0 => {
-                let index = self.random.random_range(0..count);
-                self.processes[index].cut_until = self.now + long;
-            }
-            6 if count > 0 => {
-                let index = self.random.random_range(0..count);
-                self.processes[index].idle_until = self.now + long;
-            }
-            7 if count > 0 => {
-                let index = self.random.random_range(0..count);
-                self.processes[index].ahead += long;
+            5 => self.processes[index].cut_until = self.now + long,
+            6 => self.processes[index].idle_until = self.now + long,
+            7 => self.processes[index].connected = false,
+            8 if self.random.random_bool(0.2) => {
+                (self.minter, self.down_until) = (None, self.now + Duration::from_secs(1) + long / 4);
+                self.tokens.restart();
             }
             _ => {}
         }
     }
-}
-
-fn beat_of(mut process: Process) -> Beat {
-    let clock = process.clock(Duration::from_secs(9999));
-    process.member.announce(clock)
 }

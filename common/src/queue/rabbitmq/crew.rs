@@ -78,8 +78,7 @@ mod tests {
     use super::*;
 
     fn beat(member: &str, in_hand: Option<u64>) -> Beat {
-        let text =
-            format!(r#"{{"v":1,"member":"{member}","number":1,"claim":1.0,"want":1.0,"deployment":"here"}}"#);
+        let text = format!(r#"{{"v":1,"member":"{member}","deployment":"here"}}"#);
         Beat { in_hand, ..serde_json::from_str(&text).unwrap() }
     }
 

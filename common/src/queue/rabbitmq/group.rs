@@ -21,20 +21,18 @@ use super::publisher::Message;
 use super::topology::Topology;
 use super::unsaid::said;
 use super::{Broker, Shared};
-use crate::budget::{Beat, Budget, OperatorPause};
+use crate::budget::{Beat, Budget, News, OperatorPause};
 use crate::task;
 
 /// How soon to try again after the connection was lost.
 const TRY_AGAIN: Duration = Duration::from_millis(300);
-/// Urgent announcements are this far apart at least.
-const SHORTEST_BEAT: Duration = Duration::from_millis(20);
 /// Announcements that a member keeps that does not read them; the oldest go.
 const MOST_UNREAD: i64 = 10_000;
 
 /// The processes that share an address and its request budget.
 #[derive(Clone)]
 pub struct EgressGroup {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Broker {
@@ -49,20 +47,18 @@ impl EgressGroup {
     pub fn join(&self, budget: &Budget) -> AbortOnDropHandle<()> {
         let (group, budget) = (self.clone(), budget.clone());
         AbortOnDropHandle::new(task::lasting(async move {
-            // Outlives the connection: put on record anew after a reconnect, a silence's shorter rest would replace
-            // a longer one that another member put there meanwhile.
-            let mut recorded = None;
-            loop {
-                if let Err(error) = group.take_part(&budget, &mut recorded).await {
-                    tracing::debug!(%error, "no part in the egress group for now");
-                }
-                tokio::time::sleep(TRY_AGAIN).await;
-            }
+            let (group, budget) = (&group, &budget);
+            tokio::join!(
+                again(|| group.announce_all(budget)),
+                again(|| group.take_tokens(budget)),
+                again(|| group.put_on_record(budget)),
+                group.mint_when_needed(budget),
+            );
         }))
     }
 
-    async fn take_part(&self, budget: &Budget, recorded: &mut Option<String>) -> Result<(), QueueError> {
-        budget.reconnects();
+    /// Announces this process, hears the others, and looks at what is on record.
+    async fn announce_all(&self, budget: &Budget) -> Result<(), QueueError> {
         let sender = self.shared.publisher.link().wait(ANSWER).await?.channel().await?;
         let live = self.shared.consume_link.wait(ANSWER).await?;
         let (receiver, observer) = (live.channel().await?, live.channel().await?);
@@ -86,20 +82,9 @@ impl EgressGroup {
         let consuming = receiver.basic_consume(own, ShortString::default(), options, FieldTable::default());
         let mut incoming = answered(consuming).await?;
         self.shared.crew.listens();
-        let mut looked: Option<Instant> = None;
         loop {
-            if looked.is_none_or(|at| at.elapsed() >= budget.beat()) {
-                looked = Some(Instant::now());
-                self.look_at_records(&observer, budget).await?;
-            }
-            let beat = Beat {
-                program: self.shared.program.clone(),
-                deployment: self.shared.topology.prefix().to_owned(),
-                in_hand: Some(self.shared.in_hand.load(Ordering::Relaxed)),
-                ..budget.announce()
-            };
-            self.record_silence(&beat, recorded).await?;
-            let body = serde_json::to_vec(&beat).unwrap_or_default();
+            self.look_at_records(&observer, budget).await?;
+            let body = serde_json::to_vec(&self.beat(budget)).unwrap_or_default();
             let options = BasicPublishOptions::default();
             let sending = sender.basic_publish(
                 control.clone(),
@@ -110,7 +95,6 @@ impl EgressGroup {
             );
             answered(sending).await?;
             let next = Instant::now() + budget.beat();
-            let soonest = Instant::now() + SHORTEST_BEAT;
             loop {
                 tokio::select! {
                     message = incoming.next() => match message {
@@ -118,11 +102,18 @@ impl EgressGroup {
                         Some(Err(error)) => return Err(QueueError::Unavailable(said(&error))),
                         None => return Err(QueueError::Unavailable("the announcements ended".to_owned())),
                     },
-                    () = budget.urgent(), if Instant::now() >= soonest => break,
-                    () = tokio::time::sleep_until(soonest), if Instant::now() < soonest => {}
                     () = tokio::time::sleep_until(next) => break,
                 }
             }
+        }
+    }
+
+    fn beat(&self, budget: &Budget) -> Beat {
+        Beat {
+            program: self.shared.program.clone(),
+            deployment: self.shared.topology.prefix().to_owned(),
+            in_hand: Some(self.shared.in_hand.load(Ordering::Relaxed)),
+            ..budget.announce()
         }
     }
 
@@ -140,9 +131,7 @@ impl EgressGroup {
     }
 
     async fn look_at_records(&self, observer: &Channel, budget: &Budget) -> Result<(), QueueError> {
-        if budget.depends_on_record() {
-            budget.informed(is_there(observer, self.shared.topology.pause_of_group()).await?);
-        }
+        budget.informed(is_there(observer, self.shared.topology.pause_of_group()).await?);
         let paused = is_there(observer, self.shared.topology.pause_of_operator()).await?;
         let pause = match (paused, budget.operator_pause()) {
             (false, _) => None,
@@ -153,28 +142,40 @@ impl EgressGroup {
         Ok(())
     }
 
-    /// Puts a silence that this member began on record; the broker drops the record when the silence is over.
-    async fn record_silence(&self, beat: &Beat, recorded: &mut Option<String>) -> Result<(), QueueError> {
-        let Some(note) = beat.pause.as_ref().filter(|note| note.id.starts_with(&beat.member)) else {
-            return Ok(());
-        };
-        if recorded.as_ref() == Some(&note.id) {
-            return Ok(());
+    /// Puts on record what this member learned of Bynder's block; the broker drops a silence when it is over.
+    async fn put_on_record(&self, budget: &Budget) -> Result<(), QueueError> {
+        loop {
+            let news = budget.news().await;
+            let recorded = match news {
+                News::Refused => self.record_silence(budget.pause()).await,
+                News::Over => self.purge(self.shared.topology.trying()).await.map(|_| ()),
+            };
+            if let Err(error) = recorded {
+                budget.keep_news(news);
+                return Err(error);
+            }
         }
-        let properties = properties(&note.id, None).with_expiration(note.remaining_ms.to_string().into());
-        let body = serde_json::to_vec(note).unwrap_or_default();
-        let key = self.shared.topology.pause_of_group();
-        self.shared
-            .publisher
-            .publish(&Message { exchange: ShortString::default(), key, properties, body })
-            .await?;
-        *recorded = Some(note.id.clone());
+    }
+
+    /// What outlives the silence comes first, so that it does not end unseen.
+    async fn record_silence(&self, pause: Duration) -> Result<(), QueueError> {
+        let own = properties("silence", None);
+        let lasting = own.clone().with_expiration(pause.as_millis().to_string().into());
+        for (key, properties) in
+            [(self.shared.topology.trying(), own), (self.shared.topology.pause_of_group(), lasting)]
+        {
+            let body = b"{}".to_vec();
+            self.shared
+                .publisher
+                .publish(&Message { exchange: ShortString::default(), key, properties, body })
+                .await?;
+        }
         Ok(())
     }
 
-    /// Tells the group that this process makes no call any more, so that its share is free at once.
+    /// Tells whoever looks that this process makes no call any more.
     pub async fn leave(&self, budget: &Budget) {
-        let beat = Beat { leaving: true, ..budget.announce() };
+        let beat = Beat { leaving: true, ..self.beat(budget) };
         let body = serde_json::to_vec(&beat).unwrap_or_default();
         let (exchange, key) = (Topology::control(), self.shared.topology.group());
         let message = Message { exchange, key, properties: BasicProperties::default(), body };
@@ -206,13 +207,16 @@ impl EgressGroup {
     /// # Errors
     /// The broker cannot be reached, or refuses.
     pub async fn operator_resumes(&self) -> Result<bool, QueueError> {
+        Ok(self.purge(self.shared.topology.pause_of_operator()).await? > 0)
+    }
+
+    /// Empties a queue; returns how many messages there were.
+    async fn purge(&self, queue: ShortString) -> Result<u32, QueueError> {
         let live = self.shared.consume_link.wait(ANSWER).await?;
         let channel = live.channel().await?;
-        let purging =
-            channel.queue_purge(self.shared.topology.pause_of_operator(), QueuePurgeOptions::default());
-        let purged = answered(purging).await?;
+        let purged = answered(channel.queue_purge(queue, QueuePurgeOptions::default())).await?;
         let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
-        Ok(purged > 0)
+        Ok(purged)
     }
 
     /// A person's pause, and whether the group keeps silent after a 429.
@@ -237,8 +241,18 @@ pub(super) fn pause_in(message: &[u8]) -> OperatorPause {
     small(message).unwrap_or_else(unreadable)
 }
 
+/// Does something over whatever connection there is, until it is dropped.
+async fn again<F: Future<Output = Result<(), QueueError>>>(part: impl Fn() -> F) {
+    loop {
+        if let Err(error) = part().await {
+            tracing::debug!(%error, "no part in the egress group for now");
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
+    }
+}
+
 /// Whether a queue holds a message. Looking does not take it, so nobody else finds it missing meanwhile.
-async fn is_there(channel: &Channel, queue: ShortString) -> Result<bool, QueueError> {
+pub(super) async fn is_there(channel: &Channel, queue: ShortString) -> Result<bool, QueueError> {
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
     let found = answered(channel.queue_declare(queue, passive, FieldTable::default())).await?;
     Ok(found.message_count() > 0)

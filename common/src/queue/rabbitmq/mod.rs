@@ -20,6 +20,7 @@ mod inventory;
 mod lease;
 mod link;
 mod message;
+mod minting;
 mod outbox;
 mod outcomes;
 mod producer;
@@ -30,6 +31,7 @@ mod sieve;
 mod stash;
 mod taken;
 mod tie;
+mod tokens;
 mod topology;
 mod unsaid;
 
@@ -38,6 +40,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::sync::Notify;
 use tokio_util::sync::DropGuard;
 
 use super::QueueError;
@@ -118,6 +121,8 @@ struct Shared {
     /// Messages that were set aside.
     rejected: AtomicU64,
     crew: Crew,
+    /// A call of this process waits, and its egress group has no minter.
+    no_minter: Notify,
     /// Names this process's hold.
     process: String,
     /// What others are told that this process is.
@@ -161,6 +166,7 @@ impl Broker {
             in_hand: Arc::default(),
             rejected: AtomicU64::default(),
             crew: Crew::of(&settings.prefix),
+            no_minter: Notify::new(),
             program: settings.program.clone(),
             process: uuid::Uuid::now_v7().simple().to_string(),
             _keeping: keeping,

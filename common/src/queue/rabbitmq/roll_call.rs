@@ -24,7 +24,7 @@ pub struct Member {
     pub deployment: String,
     /// The id that it made up when it started.
     pub member: String,
-    /// Calls to Bynder in five minutes that it claims; what is more than before it makes only once the others know.
+    /// Calls to Bynder that it made in the last five minutes.
     pub calls_per_5_minutes: f64,
     /// Services that it cannot use right now.
     pub services_out: Vec<String>,
@@ -57,10 +57,14 @@ pub async fn roll_call(settings: &Settings) -> Result<Vec<Member>, QueueError> {
             members.remove(&beat.member);
             continue;
         }
-        let calls_per_5_minutes = beat.claim * timing.window.as_secs_f64();
-        let Beat { member, program, deployment, out, .. } = beat;
-        let known =
-            Member { program, deployment, member: member.clone(), calls_per_5_minutes, services_out: out };
+        let Beat { member, used, program, deployment, out, .. } = beat;
+        let known = Member {
+            program,
+            deployment,
+            member: member.clone(),
+            calls_per_5_minutes: used as f64,
+            services_out: out,
+        };
         members.insert(member, known);
     }
     let _ = tokio::time::timeout(ANSWER, connection.close(200, "seen".into())).await;

@@ -9,6 +9,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
+use crate::budget::{GOOD_FOR, MOST_QUEUED};
 use crate::config::Span;
 use crate::job::{Job, Lane, Step};
 
@@ -38,6 +39,9 @@ pub(super) const WORK: [(Step, Lane); 4] = [
     (Step::Submit, Lane::Fresh),
     (Step::Submit, Lane::Backlog),
 ];
+
+/// Wishes for tokens that a minter has not read; it needs one.
+const MOST_WISHES: i64 = 16;
 
 /// What the names of an egress group's own things start with, whatever the prefix: deployments that share an address
 /// share them.
@@ -139,6 +143,21 @@ impl Topology {
         ShortString::from(format!("{SHARED}.pause.{}", self.group))
     }
 
+    /// Holds a message from a 429 until a call after the silence was answered.
+    pub(super) fn trying(&self) -> ShortString {
+        ShortString::from(format!("{SHARED}.trying.{}", self.group))
+    }
+
+    /// The rights to make portal calls that the group's minter has published.
+    pub(super) fn tokens(&self) -> ShortString {
+        ShortString::from(format!("{SHARED}.tokens.{}", self.group))
+    }
+
+    /// Consumed exclusively by the group's minter, and holds the wishes for tokens.
+    pub(super) fn minter(&self) -> ShortString {
+        ShortString::from(format!("{SHARED}.minter.{}", self.group))
+    }
+
     /// Holds a message as long as a person wants nothing to be done.
     pub(super) fn pause_of_operator(&self) -> ShortString {
         self.name("pause.operator")
@@ -197,6 +216,9 @@ impl Topology {
             self.producer_card(),
             self.pause_of_group(),
             self.pause_of_operator(),
+            self.trying(),
+            self.tokens(),
+            self.minter(),
         ];
         steps.into_iter().chain(self.waits()).chain(others)
     }
@@ -221,9 +243,11 @@ impl Topology {
         let results = Arguments::quorum(NO_DELIVERY_LIMIT).most(MOST_RESULTS);
         queue(channel, self.results(), results).await?;
         queue(channel, self.producer_card(), Arguments::quorum(NO_DELIVERY_LIMIT).most(1)).await?;
-        for pause in [self.pause_of_group(), self.pause_of_operator()] {
+        for pause in [self.pause_of_group(), self.pause_of_operator(), self.trying()] {
             queue(channel, pause, Arguments::quorum(NO_DELIVERY_LIMIT).most(1)).await?;
         }
+        queue(channel, self.tokens(), Arguments::classic().most(MOST_QUEUED.into()).ttl(GOOD_FOR)).await?;
+        queue(channel, self.minter(), Arguments::classic().most(MOST_WISHES).ttl(GOOD_FOR)).await?;
         exchange(channel, Self::control(), ExchangeKind::Fanout, false).await?;
         exchange(channel, self.back(), ExchangeKind::Direct, false).await?;
         for work in self.works() {
@@ -255,11 +279,17 @@ impl Topology {
     }
 }
 
-/// Arguments of a quorum queue.
+/// Arguments of a queue.
 #[derive(Clone)]
 struct Arguments(FieldTable);
 
 impl Arguments {
+    /// For what is worth nothing a moment later, and where an exclusive consumer has to be the only one: quorum queues do not
+    /// keep others away.
+    fn classic() -> Self {
+        Self(FieldTable::default()).with("x-queue-type", AMQPValue::LongString("classic".into()))
+    }
+
     fn quorum(delivery_limit: i64) -> Self {
         Self(FieldTable::default())
             .with("x-queue-type", AMQPValue::LongString("quorum".into()))

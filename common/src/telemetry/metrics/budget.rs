@@ -31,7 +31,7 @@ impl BudgetSeries {
             )?,
             share: register.fraction(
                 "connector_budget_share_requests",
-                "Portal calls in five minutes that this process may make now.",
+                "Portal calls in five minutes that are an equal part for this process now.",
             )?,
             used: register.gauge(
                 "connector_budget_used_requests",

@@ -1,0 +1,230 @@
+//! One process: the production code of member and minter, and around it what the I/O does with them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::super::member::{Admission, Member, News};
+use super::super::minter::{Duty, Look, Minter};
+use super::super::timing::Timing;
+use super::super::token::{GOOD_FOR, Token};
+
+const LINGER: Duration = Duration::from_millis(300);
+const MISSING: Duration = Duration::from_secs(1);
+
+/// A token, by its number.
+pub(super) type Numbered = (u64, Token);
+
+/// To the broker.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Up {
+    Consume(i32),
+    Cancel,
+    GiveBack(Numbered),
+    /// Acknowledges, and asks whether a silence is on record.
+    Spend(Numbered),
+    Wish,
+    Elect,
+    Publish(Token),
+    LookForMinter,
+    Record(News),
+    /// Asks whether a silence is on record.
+    Look,
+}
+
+/// From the broker.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Down {
+    Token(Numbered),
+    Spent(Numbered, bool),
+    Elected,
+    Wish,
+    Confirmed,
+    Saw(Look),
+    Silent(bool),
+}
+
+pub(super) struct Process {
+    pub(super) name: usize,
+    pub(super) member: Member,
+    pub(super) minter: Option<Minter>,
+    requests: u32,
+    /// Its clock is this much ahead, and runs this much too fast.
+    ahead: Duration,
+    skew: f64,
+    /// On their way, in order, each with its time of arrival.
+    pub(super) up: VecDeque<(Duration, Up)>,
+    pub(super) down: VecDeque<(Duration, Down)>,
+    pub(super) frozen_until: Duration,
+    pub(super) cut_until: Duration,
+    /// Whether the broker still has its connection.
+    pub(super) connected: bool,
+    /// Since when nothing of it arrives at the broker.
+    pub(super) unheard: Option<Duration>,
+    /// Nothing to do for it until then.
+    pub(super) idle_until: Duration,
+    /// Whether its calls are for the backlog.
+    pub(super) backlog: bool,
+    consuming: bool,
+    in_hand: VecDeque<(Duration, Numbered)>,
+    /// When it acknowledged tokens, and how many of them are not answered.
+    asked: (Duration, usize),
+    had: Duration,
+    idle: Option<Duration>,
+    looked: Duration,
+    asks_at: Duration,
+}
+
+impl Process {
+    pub(super) fn new(name: usize, requests: u32, now: Duration, ahead: Duration, skew: f64) -> Self {
+        Self {
+            name,
+            member: Member::of_group(requests, Timing::real()),
+            minter: None,
+            requests,
+            ahead,
+            skew,
+            up: VecDeque::new(),
+            down: VecDeque::new(),
+            frozen_until: now,
+            cut_until: now,
+            connected: true,
+            unheard: None,
+            idle_until: now,
+            backlog: name.is_multiple_of(2),
+            consuming: false,
+            in_hand: VecDeque::new(),
+            asked: (Duration::ZERO, 0),
+            had: Duration::ZERO,
+            idle: None,
+            looked: Duration::ZERO,
+            asks_at: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn clock(&self, now: Duration) -> Duration {
+        self.ahead + now.mul_f64(self.skew)
+    }
+
+    /// Its connection is gone, and it knows.
+    pub(super) fn reconnects(&mut self) {
+        self.up.clear();
+        self.down.clear();
+        self.in_hand.clear();
+        (self.minter, self.asked.1, self.consuming, self.idle) = (None, 0, false, None);
+        (self.connected, self.unheard) = (true, None);
+    }
+
+    /// What it does now; returns the calls that it makes and what it sends.
+    pub(super) fn act(&mut self, now: Duration) -> (u32, Vec<Up>) {
+        let clock = self.clock(now);
+        let (mut calls, mut sent) = (0, Vec::new());
+        // What arrived and what is decided come in any order after a standstill: calls first is the worst.
+        self.call(now, clock, &mut calls);
+        while let Some((_, down)) = self.down.pop_front_if(|(at, _)| *at <= now) {
+            self.take(down, clock);
+        }
+        self.call(now, clock, &mut calls);
+        self.want(now, clock, &mut sent);
+        self.mint(clock, &mut sent);
+        if let Some(news) = self.member.take_news() {
+            sent.push(Up::Record(news));
+        }
+        if clock.saturating_sub(self.looked) >= Timing::real().beat {
+            self.looked = clock;
+            sent.push(Up::Look);
+        }
+        (calls, sent)
+    }
+
+    fn call(&mut self, now: Duration, clock: Duration, calls: &mut u32) {
+        while self.idle_until.max(self.asks_at) <= now {
+            match self.member.admit(if clock.as_millis().is_multiple_of(5) { 2 } else { 1 }, clock) {
+                Admission::Go(places) => *calls += places,
+                Admission::Wait(_) => break,
+                Admission::Paused(wait) => self.asks_at = now + wait,
+            }
+        }
+    }
+
+    fn take(&mut self, down: Down, clock: Duration) {
+        match down {
+            Down::Token(token) => {
+                self.had = clock;
+                self.in_hand.push_back((clock, token));
+            }
+            Down::Spent((_, token), silent) => {
+                self.asked.1 -= 1;
+                self.inform(silent, clock);
+                if !silent && clock.saturating_sub(self.asked.0) < GOOD_FOR {
+                    self.member.put(token, clock);
+                }
+            }
+            Down::Silent(silent) => self.inform(silent, clock),
+            Down::Elected => self.minter = Some(Minter::elected(self.requests, Timing::real(), clock)),
+            Down::Wish => self.minter.iter_mut().for_each(|minter| minter.wished(clock)),
+            Down::Confirmed => self.minter.iter_mut().for_each(Minter::confirmed),
+            Down::Saw(look) => {
+                self.minter.iter_mut().for_each(|minter| minter.saw(look, clock));
+            }
+        }
+    }
+
+    fn inform(&mut self, silent: bool, clock: Duration) {
+        if silent {
+            self.member.on_record(Timing::real().contact, clock);
+        } else {
+            self.member.off_record(clock);
+        }
+    }
+
+    fn want(&mut self, now: Duration, clock: Duration, sent: &mut Vec<Up>) {
+        let waits = self.idle_until.max(self.asks_at) <= now;
+        if waits && !self.consuming {
+            self.consuming = true;
+            (self.had, self.idle) = (clock, None);
+            sent.extend([Up::Consume(i32::from(!self.backlog)), Up::Wish]);
+        }
+        if !self.consuming {
+            return;
+        }
+        if waits {
+            self.idle = None;
+            if clock.saturating_sub(self.had) >= MISSING {
+                self.had = clock;
+                sent.extend([Up::Wish, Up::Elect]);
+            }
+            if self.asked.1 == 0 && self.member.in_purse(clock) < 2 {
+                while let Some((came, token)) = self.in_hand.pop_front() {
+                    if clock.saturating_sub(came) < GOOD_FOR {
+                        self.asked = (clock, self.asked.1 + 1);
+                        sent.push(Up::Spend(token));
+                    } else {
+                        sent.push(Up::GiveBack(token));
+                    }
+                }
+            }
+        } else if clock.saturating_sub(*self.idle.get_or_insert(clock)) >= LINGER && self.asked.1 == 0 {
+            self.consuming = false;
+            sent.push(Up::Cancel);
+            sent.extend(self.in_hand.drain(..).map(|(_, token)| Up::GiveBack(token)));
+        }
+    }
+
+    fn mint(&mut self, clock: Duration, sent: &mut Vec<Up>) {
+        let Some(minter) = &mut self.minter else { return };
+        loop {
+            match minter.duty(clock) {
+                Duty::Mint(token) => sent.push(Up::Publish(token)),
+                Duty::Look => {
+                    sent.push(Up::LookForMinter);
+                }
+                Duty::Wait(_) | Duty::Sleep => return,
+                Duty::Resign => {
+                    // Its channel ends, and with it the office; the simulation ends the whole connection.
+                    self.connected = false;
+                    return;
+                }
+            }
+        }
+    }
+}
