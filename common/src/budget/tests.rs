@@ -228,6 +228,28 @@ async fn a_silence_voids_the_tokens_in_hand_wherever_it_is_known_from() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tokens_from_before_a_silence_let_no_call_go_however_soon_it_is_over() {
+    let budget = of_group();
+    budget.grant(ONE);
+    budget.informed(true);
+    budget.informed(false);
+    assert_eq!(budget.paused(), None);
+    assert!(budget.admit(Lane::Fresh, 1).now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_canary_that_was_refused_is_not_taken_for_answered_later() {
+    let budget = of_group();
+    budget.grant(Token { calls: 1, canary: true });
+    budget.admit(Lane::Fresh, 1).await.unwrap();
+    budget.refused();
+    assert_eq!(budget.news().now_or_never(), Some(News::Refused));
+    tokio::time::advance(pause()).await;
+    budget.answered();
+    assert_eq!(budget.news().now_or_never(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_and_the_answer_to_a_canary_go_on_the_groups_record() {
     let budget = of_group();
     assert!(budget.news().now_or_never().is_none());
