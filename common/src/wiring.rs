@@ -95,6 +95,11 @@ pub fn broker(config: &Config, program: &str) -> Result<rabbitmq::Settings, Fail
     let authority = broker.ca_file.as_deref().map(written::read_to_string).transpose();
     let authority = authority
         .map_err(|error| Failure::Configuration(format!("broker.ca_file: cannot read it: {error}")))?;
+    let keys = broker.message_key.as_ref().map(|key| {
+        let wrong = |reason| Failure::Configuration(format!("broker.message_key: {reason}"));
+        rabbitmq::MessageKeys::read(&key.resolve("broker.message_key")?).map_err(wrong)
+    });
+    let keys = keys.transpose()?;
     let settings = rabbitmq::Settings {
         url: broker.url.resolve("broker.url")?,
         allow_plain: broker.allow_plain,
@@ -102,6 +107,7 @@ pub fn broker(config: &Config, program: &str) -> Result<rabbitmq::Settings, Fail
         portal: config.bynder.origin()?,
         prefix: config.queue.prefix.clone(),
         rungs: config.queue.rungs.iter().map(|rung| rung.0).collect(),
+        keys: keys.unwrap_or_default(),
         program: program.to_owned(),
         egress_group: config.bynder.egress_group.clone(),
     };

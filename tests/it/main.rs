@@ -4,6 +4,7 @@
 
 mod approval;
 mod asked;
+mod authentic;
 mod bad_input;
 mod broker_faults;
 mod budget;

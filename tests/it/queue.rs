@@ -9,7 +9,7 @@ use common::bynder::Gate;
 use common::job::{Job, Lane};
 use common::ledger::Ledger;
 use common::outcome::Outcome;
-use common::queue::rabbitmq::{self, Settings};
+use common::queue::rabbitmq::{self, MessageKeys, Settings};
 use common::queue::{Election, EmbeddedQueue, JobConsumer, JobPublisher, Locks, Settlement, StepSet};
 use common::state::State;
 use futures::FutureExt;
@@ -32,6 +32,7 @@ async fn settings(prefix: String) -> Settings {
         rungs: [5, 300].map(Duration::from_millis).to_vec(),
         portal: "https://portal.example".to_owned(),
         program: "test".to_owned(),
+        keys: MessageKeys::default(),
     }
 }
 

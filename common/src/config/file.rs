@@ -217,6 +217,9 @@ impl OutputMode {
 pub struct BrokerSection {
     /// amqps://, or amqp:// on this machine, with credentials.
     pub url: SecretValue,
+    /// What the fleet's messages are signed by: the same for every process. Several with commas between them are accepted, and the first signs.
+    #[serde(default)]
+    pub message_key: Option<SecretValue>,
     /// Whether amqp:// is allowed to another machine: for a broker on a network of its own.
     #[serde(default)]
     pub allow_plain: bool,

@@ -184,6 +184,7 @@ fn warnings(config: &Config) -> Vec<String> {
         ("imatag.api_key", config.imatag.api_key.as_ref()),
         ("imatag.oauth.client_secret", config.imatag.oauth.as_ref().map(|oauth| &oauth.client_secret)),
         ("broker.url", config.broker.as_ref().map(|broker| &broker.url)),
+        ("broker.message_key", config.broker.as_ref().and_then(|broker| broker.message_key.as_ref())),
     ];
     for (key, _) in secrets.into_iter().filter(|(_, secret)| secret.is_some_and(SecretValue::is_plain)) {
         warnings.push(format!(

@@ -101,8 +101,11 @@ fn written(answers: &Answers) -> String {
     let broker = if answers.has_broker {
         format!(
             "\n[broker]                                      # for producer and worker; amqps://, with credentials\n\
-             url = {}\n",
-            secret("CONNECTOR_BROKER_URL", "broker")
+             url = {}\n\
+             # Signs the fleet's messages, the same for every process; `openssl rand -hex 32` makes one.\n\
+             message_key = {}\n",
+            secret("CONNECTOR_BROKER_URL", "broker"),
+            secret("CONNECTOR_MESSAGE_KEY", "message_key")
         )
     } else {
         String::new()

@@ -18,6 +18,17 @@ pub(super) async fn check(config: &Config, report: &mut Report) {
         Err(error) => return report.add("broker", refused(error, &config.queue.prefix)),
     };
     report.add("broker", Finding::Pass("reachable with these credentials".to_owned()));
+    let is_signed = config.broker.as_ref().is_some_and(|broker| broker.message_key.is_some());
+    let finding = if is_signed {
+        Finding::Pass("messages are signed".to_owned())
+    } else {
+        Finding::Warn(
+            "messages are not signed: whoever can write to the broker can put one asset's picture into another; set \
+             broker.message_key for all processes at once, while no job is open"
+                .to_owned(),
+        )
+    };
+    report.add("broker message key", finding);
     let (missing, depth) = (&inventory.missing, &inventory.depth);
     let finding = if missing.is_empty() {
         Finding::Pass(format!("{} jobs open, {} failed", depth.open(), depth.failed))

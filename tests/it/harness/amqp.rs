@@ -46,6 +46,17 @@ impl Stranger {
         self.expect([60, 80]).await;
     }
 
+    /// The properties and the body of the first message of a queue, which stays there.
+    pub(crate) async fn first_of(&mut self, queue: &str) -> (Vec<u8>, Vec<u8>) {
+        self.method(1, [60, 70], &[&[0, 0][..], &short(queue.as_bytes()), b"\0"].concat()).await;
+        let found = self.expect([60, 71]).await;
+        let properties = self.receive().await.split_off(12);
+        let body = self.receive().await;
+        let requeued = [&found[..8], b"\x02"].concat();
+        self.method(1, [60, 120], &requeued).await;
+        (properties, body)
+    }
+
     /// Takes all messages out of a queue.
     pub(crate) async fn purge(&mut self, queue: &str) {
         self.method(1, [50, 30], &[&[0, 0][..], &short(queue.as_bytes()), b"\0"].concat()).await;
@@ -74,13 +85,20 @@ impl Stranger {
 
     /// The arguments of the next method, which is this one.
     async fn expect(&mut self, [class, method]: [u8; 2]) -> Vec<u8> {
+        let payload = self.receive().await;
+        assert_eq!(payload[..4], [0, class, 0, method], "{}", String::from_utf8_lossy(&payload));
+        payload[4..].to_vec()
+    }
+
+    /// The next frame's payload.
+    async fn receive(&mut self) -> Vec<u8> {
         let mut head = [0; 7];
         self.stream.read_exact(&mut head).await.unwrap();
         let size = u32::from_be_bytes(head[3..].try_into().unwrap());
         let mut payload = vec![0; size as usize + 1];
         self.stream.read_exact(&mut payload).await.unwrap();
-        assert_eq!(payload[..4], [0, class, 0, method], "{}", String::from_utf8_lossy(&payload));
-        payload[4..payload.len() - 1].to_vec()
+        payload.truncate(size as usize);
+        payload
     }
 }
 

@@ -4,8 +4,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::queue::rabbitmq::Settings;
-use common::queue::rabbitmq::{Broker as Connection, RabbitConsumer, RabbitLocks};
+use common::queue::rabbitmq::{Broker as Connection, MessageKeys, RabbitConsumer, RabbitLocks, Settings};
 use common::queue::{Depth, FailedJob, FailedJobs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -25,6 +24,8 @@ pub(crate) struct Fleet {
     pub(crate) bench: Bench,
     pub(crate) prefix: String,
     pub(crate) url: String,
+    /// What the test itself signs by.
+    pub(crate) keys: MessageKeys,
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -49,7 +50,7 @@ impl Fleet {
 
     fn of(bench: Bench, url: &str) -> Self {
         let prefix = format!("test{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let fleet = Self { bench, prefix, url: url.to_owned() };
+        let fleet = Self { bench, prefix, url: url.to_owned(), keys: MessageKeys::default() };
         fleet.configure("");
         fleet
     }
@@ -144,6 +145,7 @@ impl Fleet {
             rungs,
             portal: self.bench.sandbox.announcement().bynder.clone(),
             program: "test".to_owned(),
+            keys: self.keys.clone(),
             egress_group: self.prefix.clone(),
         };
         Connection::open(&settings, PATIENCE).await.unwrap()

@@ -132,6 +132,13 @@ impl JobConsumer for RabbitConsumer {
             // What is taken now could not be handed on.
             self.shared.publisher.unblocked().await?;
             let taken = self.feed.next(&queues).await?;
+            if !self.shared.is_authentic(&taken.queue, &taken.message) {
+                // On a task of its own, as in burying.
+                let shared = Arc::clone(&self.shared);
+                let refused = task::brief(async move { shared.refuse(&taken).await });
+                refused.await.map_err(|error| QueueError::Broken(error.to_string()))??;
+                continue;
+            }
             match Job::decode(&taken.message.data) {
                 Ok(job) => return Ok(self.delivery(job, taken)),
                 Err(error) => self.bury(taken, &error).await?,

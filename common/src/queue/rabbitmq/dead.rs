@@ -37,7 +37,13 @@ impl DeadLetters {
     /// The broker cannot be reached; the message stays where it is.
     pub async fn next(&self) -> Result<Dead, QueueError> {
         let shared = &self.consumer.shared;
-        let taken = self.feed.next(&[shared.topology.dead()]).await?;
+        let taken = loop {
+            let taken = self.feed.next(&[shared.topology.dead()]).await?;
+            if shared.is_authentic(&taken.queue, &taken.message) {
+                break taken;
+            }
+            shared.refuse(&taken).await?;
+        };
         let message = &taken.message;
         let failed = match Job::decode(&message.data) {
             Ok(job) => return Ok(Dead::Job(Box::new(self.consumer.delivery(job, taken)))),

@@ -135,11 +135,17 @@ impl<'a> Pass<'a> {
             self.left -= 1;
             let queue = self.shared.topology.failed();
             let at = Instant::now();
-            let Some(got) = answered(self.channel.basic_get(queue, BasicGetOptions::default())).await? else {
+            let Some(got) =
+                answered(self.channel.basic_get(queue.clone(), BasicGetOptions::default())).await?
+            else {
                 break;
             };
-            let taken =
-                Taken { message: got.delivery, lost: self.live.lost.clone(), at, slot: None, _counted: None };
+            let (message, lost) = (got.delivery, self.live.lost.clone());
+            let taken = Taken { message, queue, lost, at, slot: None, _counted: None };
+            if !self.shared.is_authentic(&taken.queue, &taken.message) {
+                tracing::warn!("a failed job is not signed by a key of this fleet; it is left out");
+                continue;
+            }
             match Failed::decode(&taken.message.data) {
                 Ok(failed) => return Ok(Some((failed, taken))),
                 Err(error) => tracing::warn!(%error, "a failed job cannot be read; it stays where it is"),

@@ -252,6 +252,7 @@ impl Inner {
         let slot = Slot { feed: Arc::downgrade(self), queue: queue.clone(), tag };
         let taken = Taken {
             message,
+            queue: queue.clone(),
             lost: opened.lost.clone(),
             at: Instant::now(),
             slot: Some(slot),

@@ -92,7 +92,7 @@ impl RabbitConsumer {
                 continue;
             };
             let (lost, counted) = (live.lost.clone(), Some(Counted::new(&self.shared.in_hand)));
-            let taken = Taken { message, lost, at, slot: None, _counted: counted };
+            let taken = Taken { message, queue: queue.clone(), lost, at, slot: None, _counted: counted };
             if taken.is_of(job) {
                 return Ok(Some(taken));
             }

@@ -8,6 +8,7 @@ use lapin::types::{FieldTable, ShortString};
 
 use super::super::{Depth, QueueError};
 use super::Settings;
+use super::authentic::compare_key;
 use super::group::pause_in;
 use super::link::{ANSWER, Trouble, answered, is_absence, open};
 use super::tie::compare_portal;
@@ -49,6 +50,10 @@ impl Inventory {
         }
         match compare_portal(&target, &connection).await {
             // Comparing needs the right to declare, which looking does not.
+            Ok(()) | Err(Trouble::Refused(_)) => {}
+            Err(trouble) => return Err(trouble.into()),
+        }
+        match compare_key(&target, &connection, false).await {
             Ok(()) | Err(Trouble::Refused(_)) => {}
             Err(trouble) => return Err(trouble.into()),
         }

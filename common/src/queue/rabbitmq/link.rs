@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::QueueError;
+use super::authentic::{Signer, compare_key};
 use super::sieve;
 use super::tie::compare_portal;
 use super::topology::Topology;
@@ -38,6 +39,8 @@ pub(super) struct Target {
     /// Shown in the broker's list of connections.
     pub(super) program: String,
     pub(super) topology: Topology,
+    /// Knows the fleet's key.
+    pub(super) signer: Signer,
 }
 
 /// A connection as it is right now.
@@ -234,6 +237,7 @@ async fn live(connection: Connection, state: &watch::Sender<State>) -> String {
 async fn connect(target: &Target, purpose: &'static str) -> Result<Connection, Trouble> {
     let connection = open(target, purpose).await?;
     compare_portal(target, &connection).await?;
+    compare_key(target, &connection, true).await?;
     let declaring = async {
         let channel = connection.create_channel().await?;
         target.topology.declare(&channel).await?;

@@ -5,6 +5,7 @@
 //! confirmed before it is acknowledged, so a crash doubles a job at worst, and a doubled job looks before it acts.
 
 mod address;
+mod authentic;
 mod channels;
 mod consumer;
 mod consumers;
@@ -44,6 +45,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::DropGuard;
 
 use super::QueueError;
+use authentic::Signer;
 use contact::Contact;
 use crew::Crew;
 use lease::Leases;
@@ -51,6 +53,7 @@ use link::{ANSWER, Link, Target};
 use publisher::Publisher;
 use topology::Topology;
 
+pub use authentic::MessageKeys;
 pub use consumer::RabbitConsumer;
 pub use dead::{Dead, DeadLetters};
 pub use failed::RabbitFailedJobs;
@@ -80,6 +83,8 @@ pub struct Settings {
     pub portal: String,
     /// The processes that share an address, and its request budget.
     pub egress_group: String,
+    /// What messages are signed by.
+    pub keys: MessageKeys,
     /// The program's name, for the broker's list of connections.
     pub program: String,
 }
@@ -99,6 +104,7 @@ impl Settings {
             authority: self.authority.clone(),
             program: self.program.clone(),
             topology: Topology::new(&self.prefix, &self.rungs, &self.egress_group, &self.portal),
+            signer: Signer::new(&self.keys, &self.prefix, &self.portal),
         })
     }
 }
@@ -111,6 +117,7 @@ pub struct Broker {
 
 struct Shared {
     topology: Topology,
+    signer: Signer,
     publisher: Publisher,
     lease_link: Arc<Link>,
     consume_link: Arc<Link>,
@@ -150,16 +157,17 @@ impl Broker {
     /// The URL is invalid.
     pub fn start(settings: &Settings) -> Result<Self, QueueError> {
         let target = settings.target()?;
-        let topology = target.topology.clone();
+        let (topology, signer) = (target.topology.clone(), target.signer.clone());
         let publishing = Link::start(target.clone(), "publishing");
         let consume_link = Arc::new(Link::start(target.clone(), "consuming"));
         let lease_link = Arc::new(Link::start(target, "leases"));
         let contact = Contact::default();
         let keeping = contact.keep(Arc::clone(&lease_link));
         let shared = Shared {
-            publisher: Publisher::new(publishing)?,
+            publisher: Publisher::new(publishing, signer.clone())?,
             leases: Leases::new(Arc::clone(&lease_link), contact.clone(), topology.clone())?,
             topology,
+            signer,
             lease_link,
             consume_link,
             contact,

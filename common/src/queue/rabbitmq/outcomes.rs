@@ -141,6 +141,10 @@ impl Incoming {
         let mut events = Vec::new();
         for message in &messages {
             match decode_event(&message.data) {
+                _ if !shared.is_authentic(&shared.topology.results(), message) => {
+                    let reason = "an outcome is not signed by a key of this fleet";
+                    shared.set_aside(&message.data, reason).await?;
+                }
                 Ok(event) => events.push(event),
                 Err(error) => {
                     let reason = format!("an outcome cannot be read and is left out of the ledger: {error}");

@@ -13,6 +13,7 @@ use lapin::{BasicProperties, Channel, Confirmation};
 use tokio::time::Instant;
 
 use super::super::QueueError;
+use super::authentic::Signer;
 use super::channels::{Channels, discard};
 use super::link::{ANSWER, Link};
 use super::unsaid::said;
@@ -26,6 +27,7 @@ const DOWN_PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Publisher {
     link: Arc<Link>,
     channels: Channels,
+    signer: Signer,
     /// Messages of which it is not known whether they were taken.
     unknown: AtomicU64,
 }
@@ -40,10 +42,10 @@ pub(super) struct Message {
 }
 
 impl Publisher {
-    pub(super) fn new(link: Link) -> Result<Self, QueueError> {
+    pub(super) fn new(link: Link, signer: Signer) -> Result<Self, QueueError> {
         let link = Arc::new(link);
         let channels = Channels::new(Arc::clone(&link), true)?;
-        Ok(Self { link, channels, unknown: AtomicU64::new(0) })
+        Ok(Self { link, channels, signer, unknown: AtomicU64::new(0) })
     }
 
     pub(super) fn unknown_outcomes(&self) -> u64 {
@@ -90,7 +92,9 @@ impl Publisher {
 
     async fn try_publish(&self, message: &Message) -> Result<(), QueueError> {
         let opened = self.channels.take().await?;
-        match tokio::time::timeout(ANSWER, send(&opened.channel, message)).await {
+        let (key, body) = (message.key.as_str(), &message.body);
+        let properties = self.signer.signed(message.properties.clone(), key, body);
+        match tokio::time::timeout(ANSWER, send(&opened.channel, message, properties)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 discard(opened);
@@ -112,7 +116,7 @@ fn takes_nothing() -> QueueError {
     QueueError::Unavailable("the broker takes no messages (memory or disk)".to_owned())
 }
 
-async fn send(channel: &Channel, message: &Message) -> Result<(), QueueError> {
+async fn send(channel: &Channel, message: &Message, properties: BasicProperties) -> Result<(), QueueError> {
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let (exchange, key) = (message.exchange.clone(), message.key.clone());
     let unknown = |error: lapin::Error| {
@@ -121,10 +125,8 @@ async fn send(channel: &Channel, message: &Message) -> Result<(), QueueError> {
             said(&error)
         ))
     };
-    let confirm = channel
-        .basic_publish(exchange, key, options, &message.body, message.properties.clone())
-        .await
-        .map_err(unknown)?;
+    let confirm =
+        channel.basic_publish(exchange, key, options, &message.body, properties).await.map_err(unknown)?;
     match confirm.await.map_err(unknown)? {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(QueueError::Unavailable(format!(

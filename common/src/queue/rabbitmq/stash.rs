@@ -16,11 +16,12 @@ use crate::task;
 pub(super) async fn send_back(messages: Vec<Taken>, shared: &Shared) {
     for taken in messages {
         let sent = match Job::decode(&taken.message.data) {
-            Ok(job) => {
+            // Published again, it would be signed.
+            Ok(job) if shared.is_authentic(&taken.queue, &taken.message) => {
                 let held = job.held || taken.message.redelivered;
                 shared.publish_as_it_is(Job { held, ..job }, None).await.is_ok()
             }
-            Err(_) => false,
+            Ok(_) | Err(_) => false,
         };
         if !sent || taken.acknowledge().await.is_err() {
             taken.give_back().await;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use lapin::message::Delivery as Message;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
+use lapin::types::ShortString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,8 @@ use crate::job::Job;
 /// A message that was taken and is not settled.
 pub(super) struct Taken {
     pub(super) message: Message,
+    /// Where it was found.
+    pub(super) queue: ShortString,
     /// Cancelled when its channel or its connection is lost, and the message is another process's.
     pub(super) lost: CancellationToken,
     /// When it was taken.

@@ -118,6 +118,11 @@ impl Topology {
         self.name("portal")
     }
 
+    /// Never holds a message: its argument says which key the fleet signs by.
+    pub(super) fn key(&self) -> ShortString {
+        self.name("key")
+    }
+
     /// One message that says who the producer is, since nobody can look into another's exclusive queue.
     pub(super) fn producer_card(&self) -> ShortString {
         self.name("producer.card")
@@ -195,7 +200,7 @@ impl Topology {
     }
 
     /// All four work queues.
-    fn works(&self) -> [ShortString; 4] {
+    pub(super) fn works(&self) -> [ShortString; 4] {
         [
             self.work(Step::Submit, Lane::Fresh),
             self.work(Step::Submit, Lane::Backlog),
@@ -229,6 +234,12 @@ impl Topology {
         let key = ShortString::from(self.portal.as_str());
         let tied = Arguments::quorum(NO_DELIVERY_LIMIT).dead_letter("", Some(key));
         queue(channel, self.portal(), tied).await
+    }
+
+    /// Ties the prefix to the key of this fingerprint, as [`Self::declare_portal`] does to the portal.
+    pub(super) async fn declare_key(&self, channel: &Channel, fingerprint: &str) -> lapin::Result<()> {
+        let tied = Arguments::quorum(NO_DELIVERY_LIMIT).dead_letter("", Some(fingerprint.into()));
+        queue(channel, self.key(), tied).await
     }
 
     /// Declares everything else; queues that others dead-letter to come before those that do.

@@ -1,0 +1,116 @@
+//! Who has not the fleet's key makes no job, no outcome, and does no work.
+
+use common::job::{Job, Lane, Step};
+use common::ledger::Ledger;
+use common::outcome::Outcome;
+use common::queue::rabbitmq::{MessageKeys, encode_event};
+use common::state::State;
+
+use crate::harness::amqp::Stranger;
+use crate::harness::broker::Broker;
+use crate::harness::fleet::{Fleet, ended};
+use crate::harness::{assert_clean, is_protected, job_of, picture, quick, until};
+
+const KEY: &str = "the-key-that-this-fleet-signs-its-messages-by";
+const OTHER: &str = "another-key-of-somebody-who-has-no-business-here";
+const VARIABLE: &str = "CONNECTOR_BROKER__MESSAGE_KEY";
+
+fn keys(text: &str) -> MessageKeys {
+    MessageKeys::read(&text.into()).unwrap()
+}
+
+async fn signed_fleet() -> (Fleet, Stranger) {
+    let mut fleet = Fleet::new(quick()).await;
+    fleet.configure(&format!("message_key = '{KEY}'\n"));
+    fleet.keys = keys(KEY);
+    (fleet, Stranger::connect(Broker::shared().await.address()).await)
+}
+
+/// Waits until so many messages are set aside.
+async fn until_rejected(fleet: &Fleet, stranger: &mut Stranger, count: u32) {
+    let queue = format!("{}.rejected", fleet.prefix);
+    while stranger.ready(&queue).await < count {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(stranger.ready(&queue).await, count);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_jobs_and_outcomes_are_set_aside_and_change_nothing() {
+    let (fleet, mut stranger) = signed_fleet().await;
+    let [open, secret] = [1, 2].map(|seed| fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap());
+    let _worker = fleet.worker();
+    fleet.sync().await.assert_code(0);
+    let outcomes = fleet.bench.outcomes(&open).await;
+    let versions = fleet.bench.asset(&open).versions.len();
+    // The secret asset's medium is to become the open asset's picture.
+    let state = State::open_to_read(&fleet.bench.path("state")).unwrap().unwrap();
+    let events = Ledger::new(state).outcomes_of(&secret.parse().unwrap()).await.unwrap();
+    let media_id = events[0].media_id.clone().unwrap();
+    let mut job = job_of("RUN-2", &open, Lane::Fresh);
+    job.step = Step::Transfer;
+    job.effects.media_id = Some(media_id.try_into().unwrap());
+    let body = job.encode().unwrap();
+    for queue in ["transfer", "save", "submit.fresh", "submit.backlog", "dead"] {
+        stranger.publish("", format!("{}.{queue}", fleet.prefix).as_bytes(), b"\0\0", &body).await;
+    }
+    until_rejected(&fleet, &mut stranger, 5).await;
+    let gone = encode_event(&job.ended(Outcome::Gone, job.created_at)).unwrap();
+    stranger.publish("", format!("{}.results", fleet.prefix).as_bytes(), b"\0\0", &gone).await;
+    fleet.sync().await.assert_code(0);
+    until_rejected(&fleet, &mut stranger, 6).await;
+    assert_eq!(fleet.bench.outcomes(&open).await, outcomes);
+    assert_eq!(fleet.bench.asset(&open).versions.len(), versions);
+    assert_clean(&fleet.bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_message_is_nothing_in_another_queue_and_finds_its_work_done_in_its_own() {
+    let (fleet, mut stranger) = signed_fleet().await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.publish().await.assert_code(0);
+    let queue = format!("{}.submit.backlog", fleet.prefix);
+    let (properties, body) = stranger.first_of(&queue).await;
+    assert!(Job::decode(&body).is_ok());
+    for other in ["transfer", "save", "submit.fresh"] {
+        stranger.publish("", format!("{}.{other}", fleet.prefix).as_bytes(), &properties, &body).await;
+    }
+    let _worker = fleet.worker();
+    until_rejected(&fleet, &mut stranger, 3).await;
+    until(|| is_protected(&fleet.bench.asset(&id))).await;
+    fleet.sync_until_recorded().await;
+    let outcomes = fleet.bench.outcomes(&id).await;
+    stranger.publish("", queue.as_bytes(), &properties, &body).await;
+    until(|| fleet.worker_logs().matches(" done ").count() > 1).await;
+    fleet.sync().await.assert_code(0);
+    assert_eq!(fleet.bench.outcomes(&id).await, outcomes);
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_another_key_or_none_ends_before_it_takes_anything() {
+    let (mut fleet, mut stranger) = signed_fleet().await;
+    for seed in 0..6 {
+        fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
+    }
+    fleet.publish().await.assert_code(0);
+    let wrong = fleet.worker_with(&[(VARIABLE, OTHER.to_owned())]);
+    ended(wrong).await.assert_code(3);
+    assert!(fleet.worker_logs().contains("broker.message_key is not the key"), "{}", fleet.worker_logs());
+    let doctor = fleet.bench.run_with(&["doctor"], &[(VARIABLE, OTHER.to_owned())]).await;
+    assert!(doctor.out.contains("broker.message_key is not the key"), "{}", doctor.out);
+    // Given both, a worker takes what the other key signed; from then on the fleet signs by the first.
+    let _turned = fleet.worker_with(&[(VARIABLE, format!("{OTHER},{KEY}"))]);
+    until(|| fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
+    let late = fleet.worker_with(&[(VARIABLE, KEY.to_owned())]);
+    ended(late).await.assert_code(3);
+    fleet.configure("");
+    let unsigned = fleet.worker();
+    ended(unsigned).await.assert_code(3);
+    assert!(fleet.worker_logs().contains("broker.message_key is missing"), "{}", fleet.worker_logs());
+    fleet.configure(&format!("message_key = '{OTHER},{KEY}'\n"));
+    fleet.sync().await.assert_code(0);
+    until_rejected(&fleet, &mut stranger, 0).await;
+    fleet.keys = keys(&format!("{OTHER},{KEY}"));
+    fleet.assert_all_is_well().await;
+}
