@@ -1,5 +1,6 @@
 //! Who has not the fleet's key makes no job, no outcome, and does no work.
 
+use common::hash::FileFacts;
 use common::job::{Job, Lane, Step};
 use common::ledger::Ledger;
 use common::outcome::Outcome;
@@ -9,7 +10,7 @@ use common::state::State;
 use crate::harness::amqp::Stranger;
 use crate::harness::broker::Broker;
 use crate::harness::fleet::{Fleet, ended};
-use crate::harness::{assert_clean, is_protected, job_of, picture, quick, until};
+use crate::harness::{assert_clean, is_protected, job_of, picture, quick, until, until_async};
 
 const KEY: &str = "the-key-that-this-fleet-signs-its-messages-by";
 const OTHER: &str = "another-key-of-somebody-who-has-no-business-here";
@@ -24,6 +25,26 @@ async fn signed_fleet() -> (Fleet, Stranger) {
     fleet.configure(&format!("message_key = '{KEY}'\n"));
     fleet.keys = keys(KEY);
     (fleet, Stranger::connect(Broker::shared().await.address()).await)
+}
+
+/// A job that is to make the secret asset's medium the open asset's picture.
+async fn job_with_medium_of(fleet: &Fleet, open: &str, secret: &str) -> Job {
+    let state = State::open_to_read(&fleet.bench.path("state")).unwrap().unwrap();
+    let events = Ledger::new(state).outcomes_of(&secret.parse().unwrap()).await.unwrap();
+    let media_id = events[0].media_id.clone().unwrap();
+    let original = FileFacts {
+        sha256: events[0].original.unwrap(),
+        bytes: 5000,
+        media_type: Some("image/jpeg".to_owned()),
+        pixels: None,
+        content: None,
+    };
+    let mut job = job_of("RUN-2", open, Lane::Fresh);
+    job.step = Step::Transfer;
+    job.file_name = Some("one.jpg".to_owned());
+    job.effects.media_id = Some(media_id.try_into().unwrap());
+    job.effects.original = Some(original);
+    job
 }
 
 /// Waits until so many messages are set aside.
@@ -43,13 +64,7 @@ async fn forged_jobs_and_outcomes_are_set_aside_and_change_nothing() {
     fleet.sync().await.assert_code(0);
     let outcomes = fleet.bench.outcomes(&open).await;
     let versions = fleet.bench.asset(&open).versions.len();
-    // The secret asset's medium is to become the open asset's picture.
-    let state = State::open_to_read(&fleet.bench.path("state")).unwrap().unwrap();
-    let events = Ledger::new(state).outcomes_of(&secret.parse().unwrap()).await.unwrap();
-    let media_id = events[0].media_id.clone().unwrap();
-    let mut job = job_of("RUN-2", &open, Lane::Fresh);
-    job.step = Step::Transfer;
-    job.effects.media_id = Some(media_id.try_into().unwrap());
+    let job = job_with_medium_of(&fleet, &open, &secret).await;
     let body = job.encode().unwrap();
     for queue in ["transfer", "save", "submit.fresh", "submit.backlog", "dead"] {
         stranger.publish("", format!("{}.{queue}", fleet.prefix).as_bytes(), b"\0\0", &body).await;
@@ -99,11 +114,9 @@ async fn a_worker_with_another_key_or_none_ends_before_it_takes_anything() {
     assert!(fleet.worker_logs().contains("broker.message_key is not the key"), "{}", fleet.worker_logs());
     let doctor = fleet.bench.run_with(&["doctor"], &[(VARIABLE, OTHER.to_owned())]).await;
     assert!(doctor.out.contains("broker.message_key is not the key"), "{}", doctor.out);
-    // Given both, a worker takes what the other key signed; from then on the fleet signs by the first.
+    // Given both, a worker takes what the other key signed.
     let _turned = fleet.worker_with(&[(VARIABLE, format!("{OTHER},{KEY}"))]);
     until(|| fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
-    let late = fleet.worker_with(&[(VARIABLE, KEY.to_owned())]);
-    ended(late).await.assert_code(3);
     fleet.configure("");
     let unsigned = fleet.worker();
     ended(unsigned).await.assert_code(3);
@@ -113,4 +126,21 @@ async fn a_worker_with_another_key_or_none_ends_before_it_takes_anything() {
     until_rejected(&fleet, &mut stranger, 0).await;
     fleet.keys = keys(&format!("{OTHER},{KEY}"));
     fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_names_another_assets_medium_uploads_nothing_where_nothing_is_signed() {
+    let fleet = Fleet::new(quick()).await;
+    let mut stranger = Stranger::connect(Broker::shared().await.address()).await;
+    let [open, secret] = [1, 2].map(|seed| fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap());
+    let _worker = fleet.worker();
+    fleet.sync().await.assert_code(0);
+    let job = job_with_medium_of(&fleet, &open, &secret).await;
+    let queue = format!("{}.transfer", fleet.prefix);
+    stranger.publish("", queue.as_bytes(), b"\0\0", &job.encode().unwrap()).await;
+    until_async(async || !fleet.failed().await.is_empty()).await;
+    let failed = fleet.failed().await;
+    let said = format!("{:?}", failed[0].event.outcome);
+    assert!(said.contains("is of another asset or another file"), "{said}");
+    assert_clean(&fleet.bench.sandbox.audit());
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use common::budget::model::Model;
 use common::queue::rabbitmq;
-use common::queue::rabbitmq::Settings;
+use common::queue::rabbitmq::{MessageKeys, Settings};
 use futures::{FutureExt, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{
@@ -64,6 +64,7 @@ impl Both {
             allow_plain: false,
             authority: None,
             egress_group: "model".to_owned(),
+            keys: MessageKeys::default(),
             prefix: "model".to_owned(),
             rungs: vec![Duration::from_secs(5)],
             portal: "https://portal.example".to_owned(),

@@ -14,7 +14,10 @@ use url::Url;
 use super::answer::shown;
 use super::call::{attempted, unavailable};
 use super::error::Attempted;
+use super::find::ORIGINAL_KEY;
 use super::{Imatag, ImatagError, MediumId, MediumState, ResultPlace};
+use crate::asset::AssetId;
+use crate::hash::ContentHash;
 use crate::http::{self, Operation, Rest, Unsaid};
 
 const MOST_REDIRECTS: u32 = 5;
@@ -36,6 +39,24 @@ impl fmt::Debug for Body {
 impl Imatag {
     /// Asks how far a medium is.
     pub async fn status(&self, medium: &MediumId) -> Result<MediumState, ImatagError> {
+        self.asked_for(medium).await.map(|(state, _)| state)
+    }
+
+    /// The same of a medium that is to be of this asset, and of this file; `None` where Imatag shows that it is not.
+    pub async fn status_of(
+        &self,
+        medium: &MediumId,
+        asset: &AssetId,
+        original: Option<ContentHash>,
+    ) -> Result<Option<MediumState>, ImatagError> {
+        let (state, json) = self.asked_for(medium).await?;
+        let original = original.map(|original| original.to_string());
+        let is_other = self.shows_other(&json, &self.inner.media_id_metadata, asset.as_str())
+            || original.is_some_and(|original| self.shows_other(&json, ORIGINAL_KEY, &original));
+        Ok((!is_other).then_some(state))
+    }
+
+    async fn asked_for(&self, medium: &MediumId) -> Result<(MediumState, Value), ImatagError> {
         let operation = format!("asking for medium {medium}");
         let url = self.url(&self.inner.profile.status.path, Some(medium))?;
         let response = self.send(Operation::Status, &operation, |client| client.get(url.clone())).await;
@@ -44,7 +65,8 @@ impl Imatag {
         let json: Value = self.read(Operation::Status, &operation, response).await?;
         let shown = shown(&self.inner.profile.response, &json, &unsaid);
         let state = shown.and_then(|shown| shown.state.ok_or_else(|| "it tells no state".to_owned()));
-        state.map_err(|reason| ImatagError::Unexpected { at, reason })
+        let state = state.map_err(|reason| ImatagError::Unexpected { at, reason })?;
+        Ok((state, json))
     }
 
     /// Fetches a result, which goes on by itself where it breaks off.

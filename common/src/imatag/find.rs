@@ -121,9 +121,16 @@ impl Imatag {
     }
 
     fn holds(&self, medium: &Value, key: &str, wanted: &str) -> bool {
-        let place = self.inner.profile.response.metadata.as_deref();
-        let metadata = place.and_then(|place| medium.pointer(place));
-        metadata.and_then(|metadata| metadata.get(key)).and_then(Value::as_str) == Some(wanted)
+        self.metadata(medium, key) == Some(wanted)
+    }
+
+    /// Whether the metadata is shown, and is not this.
+    pub(super) fn shows_other(&self, medium: &Value, key: &str, wanted: &str) -> bool {
+        self.metadata(medium, key).is_some_and(|shown| shown != wanted)
+    }
+
+    fn metadata<'a>(&self, medium: &'a Value, key: &str) -> Option<&'a str> {
+        medium.pointer(self.inner.profile.response.metadata.as_deref()?)?.get(key)?.as_str()
     }
 }
 

@@ -44,7 +44,16 @@ async fn fetch(environment: &Environment, job: &mut Job) -> Result<StepEnd, Step
         job.suspect_now();
         return Ok(StepEnd::Next(Step::Submit));
     };
-    match environment.imatag.status(&medium).await? {
+    let original = job.effects.original.as_ref().map(|original| original.sha256);
+    let Some(state) = environment.imatag.status_of(&medium, &job.asset_id, original).await? else {
+        let reason = format!(
+            "Imatag's medium {medium} is of another asset or another file than {}, so nothing was uploaded; discard this job, \
+             and a run makes a new one",
+            shown_name(job)
+        );
+        return Ok(StepEnd::failed(FailureClass::BadResult, reason));
+    };
+    match state {
         MediumState::Pending => Ok(StepEnd::NotYet(Wait::Service)),
         MediumState::Ready(place) => {
             let body = environment.imatag.download(place).await?;

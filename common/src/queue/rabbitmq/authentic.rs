@@ -173,17 +173,16 @@ pub(super) async fn compare_key(
             (true, false) => {}
         }
     }
-    for (place, key) in signer.keys.0.iter().enumerate() {
+    for key in signer.keys.0.iter() {
         match declare(topology, connection, &signer.fingerprint(key)).await {
-            Ok(()) if place > 0 && declares => return replace(target, connection).await,
             Ok(()) => return Ok(()),
             Err(Trouble::Misconfigured(told)) if told.contains(ROUTING_KEY) => {}
             Err(trouble) => return Err(trouble),
         }
     }
     Err(Trouble::Misconfigured(format!(
-        "broker.message_key is not the key of the fleet under queue.prefix {:?}. Give every process the same; or, if the key was \
-         lost, stop them all and run `rabbitmqctl delete_queue {}`",
+        "broker.message_key is not the key of the fleet under queue.prefix {:?}. Give every process the same; or, if the key \
+         changed, run `rabbitmqctl delete_queue {}`",
         topology.prefix(),
         topology.key()
     )))
@@ -212,23 +211,6 @@ async fn declare(topology: &Topology, connection: &Connection, fingerprint: &str
         Ok(())
     };
     in_time(declaring).await
-}
-
-/// The fleet signs by another of its keys from now on.
-async fn replace(target: &Target, connection: &Connection) -> Result<(), Trouble> {
-    let deleting = async {
-        let channel = connection.create_channel().await?;
-        channel.queue_delete(target.topology.key(), lapin::options::QueueDeleteOptions::default()).await?;
-        let _ = channel.close(200, "deleted".into()).await;
-        Ok(())
-    };
-    in_time(deleting).await?;
-    let Some(first) = target.signer.keys.0.first() else { return Ok(()) };
-    match declare(&target.topology, connection, &target.signer.fingerprint(first)).await {
-        // Another process was quicker; the next connection compares again.
-        Err(Trouble::Misconfigured(_)) => Ok(()),
-        declared => declared,
-    }
 }
 
 #[cfg(test)]
