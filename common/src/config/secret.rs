@@ -165,8 +165,8 @@ fn usable(secret: &str) -> Result<(), String> {
     if quoted {
         return Err("the secret is in quotes; leave them out".to_owned());
     }
-    if secret.starts_with(' ') {
-        return Err("the secret begins with a blank; leave it out".to_owned());
+    if secret.starts_with(' ') || secret.ends_with(' ') {
+        return Err("the secret begins or ends with a blank; leave it out".to_owned());
     }
     let word = secret.split_once(' ').map(|(word, _)| word).unwrap_or_default();
     if let Some(scheme) = SCHEMES.iter().find(|scheme| word.eq_ignore_ascii_case(scheme)) {

@@ -136,10 +136,12 @@ fn signatures(url: &Url) -> Vec<String> {
 
 /// What an `Authorization` header holds: the token, or the password as well, which is encoded together with its user.
 fn credentials(header: &str) -> Vec<String> {
-    let (scheme, value) = header.rsplit_once(' ').unwrap_or(("", header));
-    let mut found = vec![value.to_owned()];
+    // A token may hold blanks, or end with one.
+    let (scheme, value) = header.split_once(' ').unwrap_or(("", header));
+    let mut found = vec![value.to_owned(), value.trim().to_owned()];
     if scheme.eq_ignore_ascii_case("Basic")
-        && let Some(pair) = BASE64_STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+        && let Some(pair) =
+            BASE64_STANDARD.decode(value.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok())
     {
         found.extend(pair.split_once(':').map(|(_, password)| password.to_owned()));
     }
@@ -195,6 +197,20 @@ mod tests {
             assert_eq!(unsaid.excerpt(&format!("é {spelled} me")), "é … me", "{spelled}");
         }
         assert_eq!(unsaid.excerpt("s3/cr\"t+é me"), "s3/cr\"t+é me");
+    }
+
+    #[test]
+    fn a_token_that_holds_or_ends_with_a_blank_is_a_secret_all_the_same() {
+        for token in ["s3cr3t-t0ken-0f-thirty ", "s3cr3t-t0ken 0f-thirty", " s3cr3t-t0ken-0f thirty "] {
+            let header = reqwest::header::HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+            let request =
+                reqwest::Client::new().get("https://service.example/").header(AUTHORIZATION, header);
+            let unsaid = Unsaid::of(&request.build().unwrap());
+            for said in [token, token.trim()] {
+                assert_eq!(unsaid.excerpt(&format!("no \"{said}\"")), "no \"…\"", "{token:?}");
+            }
+            assert!(unsaid.repeats_credential(token.as_bytes()), "{token:?}");
+        }
     }
 
     #[test]

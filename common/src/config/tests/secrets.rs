@@ -31,7 +31,7 @@ fn what_copying_and_saving_add_to_a_secret_is_named_and_never_shown() {
     let text = SAMPLE.replace("{ env = \"BYNDER_TOKEN\" }", &format!("{{ file = {path:?} }}"));
     let value = load(&text, &[], &[]).unwrap().config.bynder.api_token.unwrap();
     let utf16 = |mark: [u8; 2]| [&mark[..], b"w\x000\0r\0d\0"].concat();
-    let table: [(Vec<u8>, &str); 13] = [
+    let table: [(Vec<u8>, &str); 15] = [
         ("\u{feff}w0rd".into(), "byte order mark"),
         ("\"w0rd\"".into(), "quotes"),
         ("'w0rd'\r\n".into(), "quotes"),
@@ -39,7 +39,9 @@ fn what_copying_and_saving_add_to_a_secret_is_named_and_never_shown() {
         ("Bearer w0rd".into(), "\"Bearer\""),
         ("bearer w0rd".into(), "\"Bearer\""),
         ("Token w0rd".into(), "\"Token\""),
-        (" w0rd".into(), "begins with a blank"),
+        (" w0rd".into(), "begins or ends with a blank"),
+        ("w0rd ".into(), "begins or ends with a blank"),
+        ("w0rd \r\n".into(), "begins or ends with a blank"),
         ("w0rd\u{a0}".into(), "non-breaking space"),
         ("w0\u{200b}rd".into(), "non-breaking space"),
         (utf16([0xff, 0xfe]), "UTF-16"),
