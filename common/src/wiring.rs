@@ -16,7 +16,7 @@ use crate::queue::rabbitmq;
 use crate::quiet_hours;
 use crate::spool::Spool;
 use crate::telemetry::Metrics;
-use crate::written;
+use crate::written::{self, Doubt};
 
 /// Where the configuration is looked for if nobody says.
 pub const DEFAULT_FILE: &str = "connector.toml";
@@ -24,6 +24,12 @@ pub const DEFAULT_FILE: &str = "connector.toml";
 /// Reads the configuration with everything the command line lays over it, and says its warnings.
 pub fn load(file: Option<&Path>, overrides: &[Override], quiet: bool) -> Result<Loaded, Failure> {
     let default = Path::new(DEFAULT_FILE);
+    if file.is_none()
+        && let Ok(Some(doubt @ Doubt::Foreign(_))) = written::doubt(default)
+    {
+        let reason = format!("{DEFAULT_FILE} is not obeyed: {doubt}, or name it with --config");
+        return Err(Failure::Configuration(reason));
+    }
     let file = file.or_else(|| default.exists().then_some(default));
     let loaded = Config::load(file, overrides).map_err(|error| match file {
         Some(_) => Failure::from(error),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::written::Doubt;
+
 /// A configuration that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -12,6 +14,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// What the system said, and what to do.
         reason: String,
+    },
+    /// Another user decides what the file says.
+    #[error("{path} is not obeyed: {doubt}")]
+    Doubt {
+        /// The file.
+        path: PathBuf,
+        /// Who, and what to do.
+        doubt: Doubt,
     },
     /// The file is no TOML.
     #[error("{path} is not valid TOML: {reason}")]

@@ -45,7 +45,7 @@ impl fmt::Display for Origin {
 pub(super) struct Layers {
     pub(super) table: Table,
     pub(super) origins: Vec<(String, Origin)>,
-    /// Variables that look like keys and are none, for want of an underscore.
+    /// Variables that look like keys and are none, for want of an underscore, and who else may change the file.
     pub(super) warnings: Vec<String>,
 }
 
@@ -64,6 +64,9 @@ impl Layers {
         let mut layers = Self { table: Table::new(), origins: Vec::new(), warnings: Vec::new() };
         let mut text = String::new();
         if let Some(path) = file {
+            let doubt =
+                written::doubt(path).map_err(|doubt| ConfigError::Doubt { path: path.to_owned(), doubt })?;
+            layers.warnings.extend(doubt.map(|doubt| format!("{}: {doubt}", path.display())));
             text = written::read_to_string(path)
                 .map_err(|error| ConfigError::File { path: path.to_owned(), reason: unreadable(&error) })?;
             layers.table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {

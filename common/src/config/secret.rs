@@ -19,6 +19,8 @@ const IDENTITY: &str = "CONNECTOR_AGE_IDENTITY";
 const IDENTITY_FILE: &str = "CONNECTOR_AGE_IDENTITY_FILE";
 
 const LONGEST_NAME: usize = 64;
+/// A longer one with digits and without an underscore may be a key.
+const LONGEST_WORD: usize = 24;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The scheme before a token in a header, which is easily copied with it.
@@ -113,7 +115,7 @@ impl SecretValue {
                     VarError::NotUnicode(_) => "the variable is no UTF-8".to_owned(),
                 })
             })?,
-            Self::File(path) => read_text(path)
+            Self::File(path) => obeyed(path)
                 .map_err(|reason| wrong(format!("cannot read the secret from {}: {reason}", shown(path))))?,
             Self::Encrypted(armour) => decrypt(armour).map_err(wrong)?,
         };
@@ -129,7 +131,10 @@ impl SecretValue {
 /// Whether it looks like a variable's name: any other text may be the secret itself, in the place of the name.
 fn is_name(text: &str) -> bool {
     let is_right = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let is_key =
+        text.len() > LONGEST_WORD && !text.contains('_') && text.contains(|c: char| c.is_ascii_digit());
     text.len() <= LONGEST_NAME
+        && !is_key
         && text.chars().all(is_right)
         && !text.starts_with(|c: char| c.is_ascii_digit())
 }
@@ -175,6 +180,12 @@ fn usable(secret: &str) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Reads a text of which no other user decides what it says.
+fn obeyed(path: &Path) -> Result<String, String> {
+    written::doubt(path).map_err(|doubt| doubt.to_string())?;
+    read_text(path)
 }
 
 /// Reads a text that a person wrote, and says what to do about one that is not written in UTF-8.
@@ -241,7 +252,7 @@ pub fn identity_file() -> Option<PathBuf> {
 fn identity() -> Result<Identity, String> {
     let text = match (std::env::var(IDENTITY), identity_file()) {
         (Ok(text), _) => text,
-        (Err(_), Some(file)) => read_text(&file)
+        (Err(_), Some(file)) => obeyed(&file)
             .map_err(|reason| format!("cannot read {IDENTITY_FILE}, {}: {reason}", shown(&file)))?,
         (Err(_), None) => return Err(format!("it is encrypted; set {IDENTITY} or {IDENTITY_FILE}")),
     };

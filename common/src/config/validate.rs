@@ -1,6 +1,7 @@
 //! What the types cannot say about the configuration.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use url::Url;
@@ -11,6 +12,7 @@ use crate::asset::AssetType;
 use crate::bynder;
 use crate::http::LinkHosts;
 use crate::imatag;
+use crate::written;
 
 /// The limit Bynder publishes.
 const PUBLISHED_LIMIT: u32 = 4500;
@@ -190,6 +192,11 @@ fn warnings(config: &Config) -> Vec<String> {
         warnings.push(format!(
             "{key} stands in plain text; use {{ env = … }}, {{ file = … }} or {{ encrypted = … }}"
         ));
+    }
+    // One that every user may write was refused when it was read.
+    let profile = Path::new(&config.imatag.profile);
+    if let Ok(Some(doubt)) = written::doubt(profile) {
+        warnings.push(format!("imatag.profile: {}: {doubt}", profile.display()));
     }
     if config.bynder.requests_per_5_minutes.get() > PUBLISHED_LIMIT {
         warnings

@@ -78,6 +78,7 @@ fn a_secret_in_the_place_of_a_name_or_a_path_is_not_shown() {
         "/s3cr3t/w0rd",
         "S3CR3T-W0RD",
         &"S3CR3T".repeat(11),
+        "KJ4XG2DPS3CR3TKJ4XG2DPKJ4",
         "3S3CR3T",
         "s3cr3t=x",
     ] {

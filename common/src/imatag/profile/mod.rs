@@ -16,7 +16,7 @@ pub use word::StatusWord;
 use crate::config::{Span, address};
 use crate::kind::Kind;
 use crate::parse_error::{harmless, of_toml, place, without_value};
-use crate::written;
+use crate::written::{self, Doubt};
 
 /// The profile's source, so that a person can copy and change it.
 pub const BUILTIN: &str = include_str!("builtin/imatag.toml");
@@ -270,6 +270,14 @@ pub enum ProfileError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Another user decides what the file says.
+    #[error("the wire profile {path} is not obeyed: {doubt}")]
+    Doubt {
+        /// The file.
+        path: String,
+        /// Who, and what to do.
+        doubt: Doubt,
+    },
     /// A key is missing, unknown or of the wrong type.
     #[error("the wire profile {path} is not valid: {reason}; docs/imatag.md lists its keys")]
     Invalid {
@@ -286,7 +294,10 @@ impl Profile {
         let text = if name_or_path == "imatag" {
             BUILTIN.to_owned()
         } else {
-            written::read_to_string(Path::new(name_or_path))
+            let path = Path::new(name_or_path);
+            let doubtful = |doubt| ProfileError::Doubt { path: name_or_path.to_owned(), doubt };
+            written::doubt(path).map_err(doubtful)?;
+            written::read_to_string(path)
                 .map_err(|source| ProfileError::Read { path: named(name_or_path).to_owned(), source })?
         };
         let invalid = |reason: String| ProfileError::Invalid { path: name_or_path.to_owned(), reason };
