@@ -82,10 +82,21 @@ impl Bynder {
             return Ok(());
         }
         // S3 quotes the signature that it refuses.
-        let fields = place.multipart_params.values().filter_map(|value| value.as_str().map(str::to_owned));
-        let message = http::read_text_without(response, fields).await;
+        let message =
+            http::read_text_without(response, place.multipart_params.values().flat_map(texts)).await;
         Err(storage_refusal(operation, status, message))
     }
+}
+
+/// A field as storage gets it, and each text in it.
+fn texts(value: &Value) -> Vec<String> {
+    let inner = match value {
+        Value::String(text) => return vec![text.clone()],
+        Value::Array(values) => values.iter().flat_map(texts).collect(),
+        Value::Object(fields) => fields.values().flat_map(texts).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    };
+    [value.to_string()].into_iter().chain(inner).collect()
 }
 
 #[cfg(test)]
@@ -110,6 +121,23 @@ mod tests {
                 parts[..parts.len() - 1].iter().map(|part| part.range.end - part.range.start).min();
             assert!(smallest.is_none_or(|smallest| smallest >= SIZE));
         }
+    }
+
+    #[test]
+    fn every_text_of_a_field_is_left_out_of_a_refusal() {
+        let value = serde_json::json!({"policy": ["a", {"signature": "b"}], "n": 7});
+        assert_eq!(
+            texts(&value),
+            [
+                r#"{"n":7,"policy":["a",{"signature":"b"}]}"#,
+                "7",
+                r#"["a",{"signature":"b"}]"#,
+                "a",
+                r#"{"signature":"b"}"#,
+                "b"
+            ]
+        );
+        assert_eq!(texts(&serde_json::json!("a")), ["a"]);
     }
 
     #[test]
