@@ -1,16 +1,20 @@
 //! Calls that only ask what the portal has: cheap, and without effect.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{Bynder, BynderError};
-use crate::http::Operation;
+use crate::http::{Operation, excerpt};
 
 /// The portal's account.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Account {
-    /// Its name.
-    #[serde(default)]
+    /// An excerpt of its name.
+    #[serde(default, deserialize_with = "shown")]
     pub name: String,
+}
+
+fn shown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|name| excerpt(&name))
 }
 
 /// Something with an id and a name.
@@ -78,5 +82,17 @@ impl Bynder {
         let tags: Vec<Tag> =
             self.call(Operation::LookUp, "listing tags", |client| client.get(url.clone())).await?;
         Ok(tags.into_iter().map(|tag| tag.tag).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_account_is_as_long_as_an_excerpt() {
+        let account: Account =
+            serde_json::from_value(serde_json::json!({"name": "A".repeat(1 << 20)})).unwrap();
+        assert_eq!(account.name.len(), 200);
     }
 }
