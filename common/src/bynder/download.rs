@@ -16,7 +16,7 @@ use super::call::unavailable;
 use super::{Bynder, BynderError, Right};
 use crate::asset::AssetId;
 use crate::hash::ContentHash;
-use crate::http::{self, Link, Operation, Rest, Sent};
+use crate::http::{self, Link, Operation, Rest, Sent, Unsaid};
 
 /// Longer than any file: a body that continues beyond it has no end.
 const LONGEST_FILE: u64 = 1 << 40;
@@ -162,12 +162,13 @@ impl Bynder {
     }
 }
 
-/// The file's name by the `Content-Disposition`, in either of its forms.
+/// The file's name by the `Content-Disposition`, in either of its forms, unless it would carry the link's signature along.
 fn file_name(response: &Response) -> Option<String> {
     let header = response.headers().get(CONTENT_DISPOSITION)?;
     // Storage writes other alphabets as they are, too.
     let header = String::from_utf8_lossy(header.as_bytes());
-    mailparse::parse_content_disposition(&header).params.remove("filename").filter(|name| !name.is_empty())
+    let name = mailparse::parse_content_disposition(&header).params.remove("filename")?;
+    (!name.is_empty() && !Unsaid::signature_of(response.url()).is_in(&name)).then_some(name)
 }
 
 fn description(id: &AssetId, version: u32) -> String {

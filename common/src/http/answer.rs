@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::unsaid::Unsaid;
+use super::runs::plain;
+use super::unsaid::{SHORTEST_SIGNATURE, Unsaid, names_signature};
 use super::{Operation, Sent, TransportError};
 use crate::parse_error::from_json;
 
@@ -55,7 +56,7 @@ pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response)
         // What is no web page may be the answer all the same, and hold a secret; where tokens come from, any may be.
         let is_token = matches!(kind, Operation::SignIn | Operation::ImatagSignIn);
         let text = if is_token { String::new() } else { read_text(response).await };
-        let excerpt = if text.starts_with('<') { text } else { "no web page".to_owned() };
+        let excerpt = if is_page(&text) { text } else { "no web page".to_owned() };
         return Err(AnswerError::NotJson { content_type, excerpt });
     }
     let most = kind.most_answer_bytes();
@@ -72,6 +73,12 @@ pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response)
     }
     from_json(&mut serde_json::Deserializer::from_slice(&body))
         .map_err(|said| AnswerError::Shape(unsaid.excerpt(&said)))
+}
+
+/// Other XML may be the answer in another form.
+fn is_page(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["<!doctype html", "<html"].iter().any(|start| text.starts_with(start))
 }
 
 /// Values in a JSON text, or more of them where its strings hold such characters.
@@ -105,20 +112,36 @@ pub fn excerpt(text: &str) -> String {
     without_links(&line).chars().take(EXCERPT_CHARACTERS).collect()
 }
 
-/// The text without what follows the scheme of a link, whose path and query may let anybody in.
+/// The text without what follows the scheme of a link, whose path and query may let anybody in, and without any word that
+/// holds a link, or a part of one, in another spelling.
 fn without_links(text: &str) -> String {
-    let (mut left, mut rest) = (String::with_capacity(text.len()), text);
-    // In JSON, slashes may be escaped.
-    while let Some((at, start)) =
-        ["://", r":\/\/"].iter().filter_map(|start| Some((rest.find(start)?, start))).min()
-    {
-        let (before, link) = rest.split_at(at + start.len());
-        left.push_str(before);
-        left.push('…');
-        rest = link.find([' ', '"', '\'', '<', '>']).map_or("", |end| &link[end..]);
-    }
-    left.push_str(rest);
-    left
+    text.split_inclusive([' ', '"', '<', '>'])
+        .flat_map(|word| {
+            let (word, end) = word.split_at(word.trim_end_matches([' ', '"', '<', '>']).len());
+            // In JSON, slashes may be escaped.
+            let starts = ["://", r":\/\/"].iter();
+            let start = starts.filter_map(|start| Some(word.find(start)? + start.len())).min();
+            let (before, link) = word.split_at(start.unwrap_or(word.len()));
+            match (holds_link(before), start.is_some()) {
+                (true, _) => ["…", "", end],
+                (false, true) => [before, "…", end],
+                (false, false) => [before, link, end],
+            }
+        })
+        .collect()
+}
+
+/// Whether the word holds the host of a link, or a value of a query as long as a signature, after all layers of escapes.
+fn holds_link(word: &str) -> bool {
+    let plain = String::from_utf8_lossy(&plain(word.as_bytes())).to_ascii_lowercase();
+    let is_long = |value: &str| value.len() >= SHORTEST_SIGNATURE;
+    let names = |pair: &str, named: fn(&str) -> bool| {
+        pair.split_once('=').is_some_and(|(name, value)| named(name) && is_long(value))
+    };
+    plain.split("//").skip(1).any(|host| host.starts_with(|c: char| c.is_alphanumeric() || c == '['))
+        || plain.split('?').skip(1).any(is_long)
+        || plain.split('&').skip(1).any(|pair| names(pair, |_| true))
+        || plain.split(|c: char| "?&;,{(' \"".contains(c)).any(|pair| names(pair, names_signature))
 }
 
 /// An excerpt of what the head of an answer holds.
@@ -176,6 +199,19 @@ mod tests {
             (r#"<a href="https://a.example/f?a=b&amp;c=d">x</a>"#, r#"<a href="https://…">x</a>"#),
             (r#"{"a":"https:\/\/a.example\/f","b":"s3://c/d"}"#, r#"{"a":"https:\/\/…","b":"s3://…"}"#),
             ("https://", "https://…"),
+            ("see https:&#x2F;&#x2F;a.example&#x2F;f?x=1 here", "see … here"),
+            ("see https:&sol;&sol;a.example&sol;f here", "see … here"),
+            ("see https%3A%2F%2Fa.example%2Ff here", "see … here"),
+            (r"see https:\u002f\u002fa.example\u002ff here", "see … here"),
+            (r#"{\"a\":\"https:\\/\\/a.example\\/f\"}"#, r#"{\"a\":\"…"}"#),
+            ("see //a.example/f?x=1 here", "see … here"),
+            ("see https://a.example/it's%27f?x=1 here", "see https://… here"),
+            ("see f?Signature=0123456789abcdef here", "see … here"),
+            ("see f%3Fa=b%26sig%3D0123456789abcdef here", "see … here"),
+            ("see f?a=b&amp;x=0123456789abcdef here", "see … here"),
+            ("see sig=0123456789abcdef&u=https://a.example/ here", "see … here"),
+            ("Signature=0123456789abcdef, Signature='x'", "… Signature='x'"),
+            ("is it? yes & no // 1=1, id=0123456789abcdef", "is it? yes & no // 1=1, id=0123456789abcdef"),
         ] {
             assert_eq!(excerpt(text), shown);
         }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder};
 use url::{Host, Url};
@@ -74,11 +74,20 @@ impl Clients {
 
     /// The proxy that a request to this address passes, without user and password.
     pub(super) fn proxy_of(&self, url: &Url) -> Option<String> {
+        let proxy = self.proxy(url)?;
+        Some(proxy.uri().to_string().trim_end_matches('/').to_owned())
+    }
+
+    /// The header that this proxy gets, which it may quote.
+    pub(super) fn proxy_authorization(&self, url: &Url) -> Option<String> {
+        Some(self.proxy(url)?.basic_auth()?.to_str().ok()?.to_owned())
+    }
+
+    fn proxy(&self, url: &Url) -> Option<Intercept> {
         if is_loopback(url) {
             return None;
         }
-        let proxy = self.proxies.intercept(&url.as_str().parse().ok()?)?;
-        Some(proxy.uri().to_string().trim_end_matches('/').to_owned())
+        self.proxies.intercept(&url.as_str().parse().ok()?)
     }
 }
 
@@ -175,6 +184,9 @@ mod tests {
     fn a_proxy_is_named_without_its_password_and_never_for_this_machine() {
         let clients = clients("http://user:pass@proxy.example:3128");
         let through = |url: &str| clients.proxy_of(&url.parse().unwrap());
+        let header = |url: &str| clients.proxy_authorization(&url.parse().unwrap());
+        assert_eq!(header("https://acme.bynder.com/api").as_deref(), Some("Basic dXNlcjpwYXNz"));
+        assert_eq!(header("http://localhost/"), None);
         assert_eq!(through("https://acme.bynder.com/api").as_deref(), Some("http://proxy.example:3128"));
         for direct in
             ["http://127.0.0.1:8080/", "http://localhost/", "https://[::1]:9/", "https://inside.example/"]

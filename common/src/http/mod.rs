@@ -218,7 +218,8 @@ impl Transport {
         let signed = request.headers().contains_key(AUTHORIZATION);
         let client = self.clients.for_address(request.url(), signed).await?;
         let seen = self.witness.as_ref().map(|witness| (witness, witness.sees(&request)));
-        let unsaid = Unsaid::of(&request);
+        let proxy = self.clients.proxy_authorization(request.url());
+        let unsaid = Unsaid::of(&request).and_proxy(proxy.as_deref());
         let answer = client.execute(request).await;
         fault::crash_point("http.after");
         let mut answer = answer.map_err(|error| TransportError::from_reqwest(&error));

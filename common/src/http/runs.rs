@@ -35,6 +35,14 @@ pub(super) fn holds_run(text: &[u8], mut secrets: Vec<Vec<u8>>, run: usize) -> b
 
 /// The letters and digits of a text in lower case, after all layers of escapes.
 pub(super) fn reduced(text: &[u8]) -> Vec<u8> {
+    let mut plain = plain(text);
+    plain.retain(u8::is_ascii_alphanumeric);
+    plain.make_ascii_lowercase();
+    plain
+}
+
+/// A text without its layers of escapes.
+pub(super) fn plain(text: &[u8]) -> Vec<u8> {
     let mut plain = text.to_vec();
     for _ in 0..MOST_LAYERS {
         let length = plain.len();
@@ -43,8 +51,6 @@ pub(super) fn reduced(text: &[u8]) -> Vec<u8> {
             break;
         }
     }
-    plain.retain(u8::is_ascii_alphanumeric);
-    plain.make_ascii_lowercase();
     plain
 }
 
@@ -93,6 +99,10 @@ fn escape(first: u8, behind: &[u8]) -> Option<(u8, usize)> {
                 [b'#', b'x' | b'X', ..] => number(2, end, 16)?,
                 [b'#', ..] => number(1, end, 10)?,
                 [b'a', b'm', b'p', b';', ..] => b'&',
+                [b's', b'o', b'l', b';', ..] => b'/',
+                [b'c', b'o', b'l', b'o', b'n', b';', ..] => b':',
+                [b'q', b'u', b'e', b's', b't', b';', ..] => b'?',
+                [b'e', b'q', b'u', b'a', b'l', b's', b';', ..] => b'=',
                 name if name[..end].iter().all(u8::is_ascii_alphanumeric) => b' ',
                 _ => return None,
             };

@@ -104,15 +104,20 @@ async fn redirects_are_not_followed() {
 
 #[tokio::test]
 async fn success_with_a_web_page_is_not_json() {
-    let url = server(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5\r\n\r\n<p>\n!").await;
+    let url =
+        server(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 8\r\n\r\n<HTML>\n!").await;
     let error =
         read_json::<serde_json::Value>(Operation::Status, send(&url).await.unwrap()).await.unwrap_err();
-    assert!(matches!(error, AnswerError::NotJson { excerpt, .. } if excerpt == "<p> !"));
-    // Under a wrong type of content it may be the answer, and secret.
-    let url = server(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 6\r\n\r\ns3cr3t").await;
-    let error =
-        read_json::<serde_json::Value>(Operation::Status, send(&url).await.unwrap()).await.unwrap_err();
-    assert!(!error.to_string().contains("s3cr3t"), "{error}");
+    assert!(matches!(error, AnswerError::NotJson { excerpt, .. } if excerpt == "<HTML> !"));
+    // Under a wrong type of content, or as XML, it may be the answer, and secret.
+    for answer in [
+        &b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 6\r\n\r\ns3cr3t"[..],
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: 13\r\n\r\n<p>s3cr3t</p>",
+    ] {
+        let answer = send(&server(answer).await).await.unwrap();
+        let error = read_json::<serde_json::Value>(Operation::Status, answer).await.unwrap_err();
+        assert!(error.to_string().ends_with("no web page"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -12,9 +12,11 @@ use super::excerpt;
 use super::runs::{LONG_RUN, SHORTEST_RUN, SHORTEST_WHOLE, encoded, holds_run, reduced};
 
 /// A shorter value is no signature, and may be any word.
-const SHORTEST_SIGNATURE: usize = 16;
+pub(super) const SHORTEST_SIGNATURE: usize = 16;
 /// A shorter beginning of a secret may be the beginning of any word.
 const SHORTEST_PIECE: usize = 4;
+/// What the names of values in signed addresses hold.
+const OF_SIGNATURES: [&str; 7] = ["sig", "token", "policy", "credential", "key-pair-id", "secret", "x-amz-"];
 const NOT_SHOWN: &str = "(not shown: it repeats a credential)";
 
 /// The secrets of a request, kept with its answer.
@@ -49,6 +51,25 @@ impl Unsaid {
     pub(crate) fn passwords<'a>(passwords: impl Iterator<Item = &'a str>) -> Self {
         let long = passwords.filter(|password| password.len() >= SHORTEST_WHOLE);
         Self::default().and_credentials(long.map(str::to_owned))
+    }
+
+    /// The same, and what a proxy on the way gets to admit the request.
+    pub(super) fn and_proxy(self, header: Option<&str>) -> Self {
+        let long = header.into_iter().flat_map(credentials).filter(|secret| secret.len() >= SHORTEST_PIECE);
+        let more: Vec<_> = long.chain(self.secrets[..self.credentials].iter().cloned()).collect();
+        let rest = Self { secrets: self.secrets[self.credentials..].to_vec(), credentials: 0 };
+        rest.and_credentials(more)
+    }
+
+    /// What the query of an address names as its signature.
+    pub(crate) fn signature_of(url: &Url) -> Self {
+        let named = url.query_pairs().filter(|(name, _)| names_signature(&name.to_ascii_lowercase()));
+        Self::default().and_signatures(named.map(|(_, value)| value.into_owned()))
+    }
+
+    /// Whether the text holds a secret, or a run of one.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        self.whole(text) != text
     }
 
     /// These values as well, where they are long enough for a signature.
@@ -113,6 +134,11 @@ impl Unsaid {
         }
         left
     }
+}
+
+/// Whether a value of this name, in lower case, lets anybody in who has the address.
+pub(super) fn names_signature(name: &str) -> bool {
+    OF_SIGNATURES.iter().any(|part| name.contains(part))
 }
 
 /// The runs of characters in path and query, as written and decoded, between what separates them and what may be part of them.
@@ -295,6 +321,28 @@ mod tests {
         for id in ["m-token", "d2a9d676-ae69-4eca-9a6e-a4447374e95b", "7"] {
             assert!(!unsaid.is_in_id(id), "{id}");
         }
+    }
+
+    #[test]
+    fn the_password_for_the_proxy_is_a_credential_as_well() {
+        let request = reqwest::Client::new().get("https://service.example/").bearer_auth("t0ken");
+        let proxy = format!("Basic {}", BASE64_STANDARD.encode("me:pr0xy/word"));
+        let unsaid = Unsaid::of(&request.build().unwrap()).and_proxy(Some(&proxy));
+        for said in ["t0ken", "pr0xy/word", "pr0xy%2Fword", &proxy[6..]] {
+            assert_eq!(unsaid.excerpt(&format!("no {said} here")), "no … here");
+        }
+        assert_eq!(unsaid.credentials, unsaid.secrets.len());
+    }
+
+    #[test]
+    fn a_name_holds_the_signature_of_its_link_but_may_be_in_its_path() {
+        let link = "https://a.example/a-photo-of-the-sea.jpg?X-Amz-Signature=0123456789abcdef0123&Expires=1790000000\
+                    &response-content-disposition=attachment%3Bfilename%3Da-photo-of-the-sea.jpg";
+        let signature = Unsaid::signature_of(&link.parse().unwrap());
+        for name in ["0123456789abcdef0123.jpg", "a 0123456789ABCDEF0123", "0123456789abcdef.png"] {
+            assert!(signature.is_in(name), "{name}");
+        }
+        assert!(!signature.is_in("a-photo-of-the-sea.jpg"));
     }
 
     #[test]
