@@ -7,6 +7,9 @@ use common::asset::{Asset, AssetId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+/// More rows than that of one second are no library's; each is kept in memory until the second ends.
+const MOST_IN_ONE_SECOND: usize = 200_000;
+
 /// Where the walk stands. Only the bound is durable: after a restart the rows above it are read once more, which costs no more
 /// than the pages of one second, and what is decided of them again is the same. The rest would be written with each page,
 /// and grow with the rows of one second.
@@ -61,6 +64,12 @@ pub enum NotWalkable {
          have changed: update the connector or report it; the run stops"
     )]
     Unreadable(u32),
+    /// The rows of one second do not end.
+    #[error(
+        "the portal returns more than {MOST_IN_ONE_SECOND} assets within a second of {0}; ask Bynder's support about the listing; \
+         the run stops"
+    )]
+    Crowded(Timestamp),
 }
 
 impl Position {
@@ -102,7 +111,12 @@ impl Position {
             }
             (None, None) => Some(Self { page: here.page + 1, ..here }),
         };
-        Ok((fresh, next))
+        match next {
+            Some(Self { seen, from, .. }) if seen.len() > MOST_IN_ONE_SECOND => {
+                Err(NotWalkable::Crowded(from.unwrap_or(Timestamp::MIN)))
+            }
+            next => Ok((fresh, next)),
+        }
     }
 
     fn above(mut self, bound: Timestamp) -> Self {

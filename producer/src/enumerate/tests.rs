@@ -102,6 +102,19 @@ fn more_rows_in_one_second_than_a_page_holds_are_paged() {
 }
 
 #[test]
+fn rows_of_one_second_that_do_not_end_are_refused() {
+    let page = |from: usize, count: usize| (from..from + count).map(|number| asset(number, 5)).collect();
+    let advance = |position: Position, rows: Vec<Asset>| {
+        let count = rows.len();
+        position.advance(rows, count, LAG, |asset| asset.created)
+    };
+    let (_, most) = advance(Position::start(), page(0, 200_000)).unwrap();
+    let refused = advance(most.unwrap(), page(200_000, 1)).unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains("more than 200000 assets within a second of 1970-01-01T00:00:04Z"), "{said}");
+}
+
+#[test]
 fn pages_overlap_by_a_second_and_no_more() {
     let library: Vec<_> = (0..1000).map(|number| asset(number, number as i64 * 10)).collect();
     let (found, requests) = walk(&library, 100, true);
