@@ -1,5 +1,7 @@
 //! What a request held that no text of its answer may show: gateways quote the header, or the address, that they refuse.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -174,30 +176,52 @@ fn credentials(header: &str) -> Vec<String> {
     found
 }
 
-/// A character as it is, and as JSON and addresses may write it.
-fn spellings(c: char) -> [String; 5] {
+/// A character as it is, and as JSON, addresses and web pages may write it.
+fn spellings(c: char) -> [String; 8] {
     let percent = utf8_percent_encode(&c.to_string(), NON_ALPHANUMERIC).to_string();
     let form = if c == ' ' { "+".to_owned() } else { percent.clone() };
-    [c.to_string(), format!("\\{c}"), format!("\\u{:04x}", u32::from(c)), percent, form]
+    let units: Vec<_> = c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
+    let code = u32::from(c);
+    let named = match c {
+        '&' => "&amp;",
+        '<' => "&lt;",
+        '>' => "&gt;",
+        '"' => "&quot;",
+        '\'' => "&apos;",
+        _ => &percent,
+    };
+    let named = named.to_owned();
+    let (decimal, hexadecimal) = (format!("&#{code};"), format!("&#x{code:x};"));
+    [c.to_string(), format!("\\{c}"), units.concat(), percent, form, decimal, hexadecimal, named]
 }
 
-/// The bytes at the start of the text that spell the secret, or as much of it as the text has room for.
-fn length_at_start(text: &str, secret: &[[String; 5]]) -> Option<usize> {
-    let spelled = secret.iter().enumerate().try_fold(0, |length, (known, spellings)| {
-        let rest = &text[length..];
-        if known >= SHORTEST_PIECE && spellings.iter().any(|spelling| begins_with(spelling, rest)) {
-            return Err(text.len());
+/// The bytes at the start of the text that spell the secret, or as much of it as the text has room for. An escape may begin
+/// with the character that it is for, so that there may be several ways to read it.
+fn length_at_start(text: &str, secret: &[[String; 8]]) -> Option<usize> {
+    let mut lengths = BTreeSet::from([0]);
+    for (known, spellings) in secret.iter().enumerate() {
+        let is_cut =
+            |length: &usize| spellings.iter().any(|spelling| begins_with(spelling, &text[*length..]));
+        if known >= SHORTEST_PIECE && lengths.iter().any(is_cut) {
+            return Some(text.len());
         }
-        let is_there = |spelling: &&String| {
+        let is_there = |length: usize, spelling: &str| {
             let there = text.get(length..length + spelling.len());
             // Digits come in either case.
             there.is_some_and(|there| {
-                there == *spelling || (spelling.len() > 2 && there.eq_ignore_ascii_case(spelling))
+                there == spelling || (spelling.len() > 2 && there.eq_ignore_ascii_case(spelling))
             })
         };
-        spellings.iter().find(is_there).map(|spelling| length + spelling.len()).ok_or(0)
-    });
-    spelled.map_or_else(|cut| (cut > 0).then_some(cut), Some)
+        let behind = |length: usize| {
+            let there = spellings.iter().filter(move |spelling| is_there(length, spelling));
+            there.map(move |spelling| length + spelling.len())
+        };
+        lengths = lengths.into_iter().flat_map(behind).collect();
+        if lengths.is_empty() {
+            return None;
+        }
+    }
+    lengths.last().copied()
 }
 
 fn begins_with(spelling: &str, start: &str) -> bool {
@@ -223,6 +247,23 @@ mod tests {
             assert_eq!(unsaid.excerpt(&format!("é {spelled} me")), "é … me", "{spelled}");
         }
         assert_eq!(unsaid.excerpt("s3/cr\"t+é me"), "s3/cr\"t+é me");
+    }
+
+    #[test]
+    fn a_secret_of_few_letters_is_left_out_of_a_web_page() {
+        for secret in ["<&\"'>%=+", "пароль-é", "&&amp;&", "a%25&b", "🔑🔑"] {
+            let client = reqwest::Client::new().get("https://service.example/");
+            let unsaid = Unsaid::of(&client.basic_auth("me", Some(secret)).build().unwrap());
+            let codes = |code: fn(u32) -> String| secret.chars().map(|c| code(c.into())).collect::<String>();
+            let page = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            let page = page.replace('"', "&quot;").replace('\'', "&apos;");
+            let json = serde_json::to_string(secret).unwrap();
+            let units: Vec<_> = secret.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+            let (decimal, hex) = (codes(|code| format!("&#{code};")), codes(|code| format!("&#x{code:X};")));
+            for said in [secret, &page, &json[1..json.len() - 1], &units.concat(), &decimal, &hex] {
+                assert_eq!(unsaid.excerpt(&format!("no {said} here")), "no … here", "{said}");
+            }
+        }
     }
 
     #[test]
