@@ -68,7 +68,22 @@ fn show(common: &Common) -> Result<(), Failure> {
 const CONSTANTS: [&str; 2] =
     ["/imatag/profile_overrides/submit/extra", "/imatag/profile_overrides/find/query"];
 
+/// Paths of the wire profile, which may hold a query.
+const PATHS: [&str; 4] = [
+    "/imatag/profile_overrides/submit/path",
+    "/imatag/profile_overrides/status/path",
+    "/imatag/profile_overrides/download/path",
+    "/imatag/profile_overrides/find/path",
+];
+
 fn hide_constants(values: &mut Value) {
+    for pointer in PATHS {
+        if let Some(Value::String(path)) = values.pointer_mut(pointer)
+            && let Some(query) = path.find('?')
+        {
+            path.replace_range(query + 1.., "…");
+        }
+    }
     for pointer in CONSTANTS {
         let fields = values.pointer_mut(pointer).and_then(Value::as_object_mut);
         for value in fields.into_iter().flat_map(serde_json::Map::values_mut) {
@@ -123,7 +138,8 @@ mod tests {
                 "oauth": {"token_url": "https://a.example/t?code=s3cr3t"}, "base_url": "https://a.example/",
                 "profile_overrides": {
                     "auth": {"token_url": "https:a.example/t?s3cr3t"},
-                    "submit": {"extra": {"key": "s3cr3t"}, "path": "a?b"}, "find": {"query": {"key": "s3cr3t"}}
+                    "submit": {"extra": {"key": "s3cr3t"}, "path": "a?s3cr3t"}, "status": {"path": "/b/{id}/?k=s3cr3t"},
+                    "download": {"path": "/c/{id}/"}, "find": {"path": "d?s3cr3t", "query": {"key": "s3cr3t"}}
                 }
             },
             "filters": {"names": ["*_v?.jpg"]}, "list": oddly
@@ -135,7 +151,8 @@ mod tests {
                 "oauth": {"token_url": "https://a.example/t?…"}, "base_url": "https://a.example/",
                 "profile_overrides": {
                     "auth": {"token_url": "https://a.example/t?…"},
-                    "submit": {"extra": {"key": "(hidden)"}, "path": "a?b"}, "find": {"query": {"key": "(hidden)"}}
+                    "submit": {"extra": {"key": "(hidden)"}, "path": "a?…"}, "status": {"path": "/b/{id}/?…"},
+                    "download": {"path": "/c/{id}/"}, "find": {"path": "d?…", "query": {"key": "(hidden)"}}
                 }
             },
             "filters": {"names": ["*_v?.jpg"]}, "list": oddly.map(|_| "https://a.example/t?…")
