@@ -24,7 +24,9 @@ pub const DEFAULT_FILE: &str = "connector.toml";
 /// Reads the configuration with everything the command line lays over it, and says its warnings.
 pub fn load(file: Option<&Path>, overrides: &[Override], quiet: bool) -> Result<Loaded, Failure> {
     let default = Path::new(DEFAULT_FILE);
+    // What root or this user put there, as a container's mount does, was meant.
     if file.is_none()
+        && written::may_be_filled_by_others(Path::new("."))
         && let Ok(Some(doubt @ Doubt::Foreign(_))) = written::doubt(default)
     {
         let reason = format!("{DEFAULT_FILE} is not obeyed: {doubt}, or name it with --config");

@@ -82,6 +82,16 @@ pub fn doubt(path: &Path) -> Result<Option<Doubt>, Doubt> {
     }
 }
 
+/// Whether another user may have put a file into a folder; also where that is not known.
+pub fn may_be_filled_by_others(folder: &Path) -> bool {
+    fs::metadata(folder)
+        .map_or(true, |found| is_open_to_others(geteuid().as_raw(), found.uid(), found.mode()))
+}
+
+fn is_open_to_others(me: u32, owner: u32, mode: u32) -> bool {
+    ![me, ROOT].contains(&owner) || mode & 0o022 != 0
+}
+
 fn doubt_about(me: u32, owners: [u32; 2], mode: u32) -> Option<Doubt> {
     let foreign = owners.into_iter().find(|owner| ![me, ROOT].contains(owner));
     match (mode, foreign) {
@@ -113,6 +123,20 @@ mod tests {
             (ROOT, [ROOT, ROOT], 0o777, Some(Doubt::All(0o777))),
         ] {
             assert_eq!(doubt_about(me, owners, mode), wanted, "{me} {owners:?} {mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_user_lies_where_root_put_it_or_where_anybody_may() {
+        for (me, owner, mode, wanted) in [
+            (7, ROOT, 0o40755, false),
+            (7, 7, 0o40700, false),
+            (7, ROOT, 0o41777, true),
+            (7, 7, 0o40775, true),
+            (7, 8, 0o40755, true),
+            (ROOT, 8, 0o40755, true),
+        ] {
+            assert_eq!(is_open_to_others(me, owner, mode), wanted, "{me} {owner} {mode:o}");
         }
     }
 
