@@ -143,10 +143,12 @@ impl Lab {
         } else {
             "requests_per_5_minutes = 4000000000\n".to_owned()
         };
+        // A submit without an answer is outwaited for as long as one may take: an hour by default, which no run lasts.
         let text = format!(
             "[bynder]\ndomain = '{}'\napi_token = '{}'\nhash_metaproperty = 'imatag_hash'\n\
              egress_group = '{prefix}'\n{budget}{bynder}\n\
              [imatag]\napi_key = '{}'\ndirectory = '{}'\nbase_url = '{}'\n\
+             profile_overrides = {{ polling = {{ deadline = '1m' }} }}\n\
              [worker]\nspool_dir = '{}'\n{worker}\n\
              [queue]\nprefix = '{prefix}'\n{queue}\
              [broker]\nurl = '{}'\n[producer]\nstate_dir = '{}'\n",
