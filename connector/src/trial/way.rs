@@ -206,7 +206,8 @@ impl Way<'_> {
     }
 
     async fn judge(&mut self, original: &FileFacts, result: &SpooledFile) -> Result<(), Failure> {
-        let facts = inspect::facts(result, &self.checks, &self.readers).await.map_err(unexpected)?;
+        let checks = self.checks.of_result(original);
+        let facts = inspect::facts(result, &checks, &self.readers).await.map_err(unexpected)?;
         match check_result(original, &facts, &self.checks) {
             Ok(unchecked) => {
                 for unchecked in unchecked {

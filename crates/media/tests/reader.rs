@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use media::reader::{LEAST_MEMORY, Options, Readers};
-use media::{Checks, Content, Reading, read};
+use media::{Checks, Content, ContentHash, Reading, read};
 use sandbox::media::{Format, file};
 
 /// Longer than any test runs: no deadline ends a reader but where a test is about it.
@@ -80,6 +80,20 @@ async fn a_reader_that_hangs_is_ended_at_the_deadline() {
     assert_eq!(reason, "reading it took longer than 2 s");
     let good = file(Format::Png, 2, 64, 48);
     assert!(matches!(reading(&readers, &good).await.content, Content::Picture(_)));
+}
+
+#[tokio::test]
+async fn a_result_is_not_read_where_its_original_broke_its_reader() {
+    let readers = readers(Duration::from_secs(2));
+    for fault in ["hang", "abort"] {
+        let content = broken(fault);
+        let hash = ContentHash::of(&content[..]).unwrap();
+        let original = reading(&readers, &content).await.into_facts(hash, content.len() as u64);
+        let reader = readers.reader(content.len() as u64).await.unwrap();
+        let result =
+            reader.read(descriptor(&content), &Checks::default().of_result(&original)).await.unwrap();
+        assert_eq!((result.content, result.pixels), (Content::Unread, Some((64, 48))), "{fault}");
+    }
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ pub(super) async fn transfer_body(
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();
     let checks = &environment.settings.checks;
-    let result = inspect::facts(&file, checks, &environment.readers).await?;
+    let result = inspect::facts(&file, &checks.of_result(&original), &environment.readers).await?;
     let checked = check_result(&original, &result, checks);
     let unmade = checked.iter().flatten().map(|unmade| (unmade.check, unmade.obstacle));
     job.effects.unchecked = unmade.collect();

@@ -69,7 +69,7 @@ impl Reading {
 /// Decoding takes memory and a processor: the caller bounds how many files are read at once.
 pub fn read(mut file: impl BufRead + Seek, checks: &Checks) -> Reading {
     let media_type = kind::media_type(&mut file);
-    let pixels = pixels(&mut file, media_type.as_deref());
+    let pixels = pixels(&mut file, media_type.as_deref(), checks);
     let content = guarded_content(file, media_type.as_deref(), checks);
     Reading { media_type, pixels, content }
 }
@@ -85,6 +85,9 @@ pub(crate) fn guarded_content(
 }
 
 fn content(mut file: impl Source, media_type: Option<&str>, checks: &Checks) -> Content {
+    if !checks.look_inside() {
+        return Content::Unread;
+    }
     if let Err(error) = file.rewind() {
         return Content::Unreadable(error.to_string());
     }
@@ -108,7 +111,14 @@ fn content(mut file: impl Source, media_type: Option<&str>, checks: &Checks) -> 
     }
 }
 
-pub(crate) fn pixels(mut file: impl BufRead + Seek, media_type: Option<&str>) -> Option<(u32, u32)> {
+pub(crate) fn pixels(
+    mut file: impl BufRead + Seek,
+    media_type: Option<&str>,
+    checks: &Checks,
+) -> Option<(u32, u32)> {
+    if !checks.includes(Check::PixelSize) {
+        return None;
+    }
     file.rewind().ok()?;
     match media_type {
         Some("image/jpeg") => return jpeg::pixels(file),

@@ -21,7 +21,7 @@ fn facts_of(file: &[u8]) -> FileFacts {
 /// Unlike [`read`], it does not hide a panic.
 fn look_into(bytes: &[u8]) -> Content {
     let media_type = kind::media_type(&mut Cursor::new(bytes));
-    pixels(Cursor::new(bytes), media_type.as_deref());
+    pixels(Cursor::new(bytes), media_type.as_deref(), &Checks::default());
     content(Cursor::new(bytes), media_type.as_deref(), &Checks::default())
 }
 
