@@ -320,7 +320,7 @@ impl Fleet {
             let trouble = self.broker.trouble();
             let connected = trouble.is_none();
             self.metrics.broker_measured(connected, self.broker.unknown_outcomes());
-            self.metrics.messages_rejected(self.broker.rejected());
+            self.metrics.messages_not_taken(self.broker.rejected(), self.broker.put_off());
             readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));
             if connected && measured.is_none_or(|at| at.elapsed() >= MEASURE_BESIDE) {
                 measured = Some(Instant::now());

@@ -62,6 +62,7 @@ mod surroundings;
 mod terminal;
 mod tokens;
 mod unsupported;
+mod upgrade;
 mod verify;
 mod versions;
 mod windows;

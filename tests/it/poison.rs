@@ -82,7 +82,7 @@ fn mutated() -> Vec<(&'static str, Vec<u8>)> {
     let mut job = job_of("RUN-1", "1F0A9C2E-77B1-4D3C-9E5512AB34CD56EF", Lane::Backlog);
     job.marker_text = Some("x".to_owned());
     let event = encode_event(&job.ended(Outcome::Gone, job.created_at)).unwrap();
-    let failed = Failed::unreadable(b"{}", Some("m"), &MessageError::UnknownVersion(9)).encode().unwrap();
+    let failed = Failed::unreadable(b"{}", Some("m"), &MessageError::Newer(9)).encode().unwrap();
     let pause = br#"{"since":"2026-01-01T00:00:00Z","reason":"r"}"#.to_vec();
     let card = br#"{"host":"h","process":1,"since":"2026-01-01T00:00:00Z"}"#.to_vec();
     let raw = [b"".to_vec(), b"{}".to_vec(), vec![0xFF; 300], vec![b'['; 60_000], vec![b' '; 1 << 20]];

@@ -226,7 +226,7 @@ async fn watch(
         let trouble = broker.trouble();
         let connected = trouble.is_none();
         metrics.broker_measured(connected, broker.unknown_outcomes());
-        metrics.messages_rejected(broker.rejected());
+        metrics.messages_not_taken(broker.rejected(), broker.put_off());
         metrics.budget_measured(&budget.figures());
         metrics.spool_measured(&spool);
         readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));

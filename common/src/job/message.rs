@@ -15,8 +15,10 @@ pub const MOST_MESSAGE_BYTES: usize = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// The format is a later release's.
-    #[error("message format {0} is unknown to this release (it knows {MESSAGE_VERSION}); upgrade the worker")]
-    UnknownVersion(u32),
+    #[error(
+        "message format {0} is a newer release's (this one knows up to {MESSAGE_VERSION}); update this process"
+    )]
+    Newer(u32),
     /// Not JSON, or not a job.
     #[error("not a job: {}", of_json(.0))]
     Malformed(#[from] serde_json::Error),
@@ -25,9 +27,18 @@ pub enum MessageError {
     TooLarge(usize),
 }
 
+/// The format that a message says it has.
 #[derive(Deserialize)]
 struct Version {
     v: u32,
+}
+
+/// Fails where the message's format is a newer release's: its other fields may mean anything.
+pub(crate) fn check_version(body: &[u8]) -> Result<(), MessageError> {
+    match serde_json::from_slice(body)? {
+        Version { v } if v > MESSAGE_VERSION => Err(MessageError::Newer(v)),
+        Version { .. } => Ok(()),
+    }
 }
 
 #[derive(Serialize)]
@@ -55,10 +66,7 @@ impl Job {
         if body.len() > MOST_MESSAGE_BYTES {
             return Err(MessageError::TooLarge(body.len()));
         }
-        let Version { v } = serde_json::from_slice(body)?;
-        if v != MESSAGE_VERSION {
-            return Err(MessageError::UnknownVersion(v));
-        }
+        check_version(body)?;
         let mut job: Self = serde_json::from_slice(body)?;
         job.unknown.remove("v");
         // It may be longer in this release's words, and would have no successor once its step is done.

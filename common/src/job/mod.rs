@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 pub use effects::{Effects, Renewal};
 pub use ids::InvalidId;
+pub(crate) use message::check_version;
 pub use message::{MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError};
 pub use wait_mark::WaitMark;
 

@@ -27,9 +27,9 @@ impl Checks {
         let mut checks = self.clone();
         if let Some(Content::Unreadable(_)) = original.content.as_deref() {
             let has_size = original.pixels.is_some();
-            checks.made.retain(|check| {
-                *check == Check::MediaType || (*check == Check::PixelSize && has_size)
-            });
+            checks
+                .made
+                .retain(|check| *check == Check::MediaType || (*check == Check::PixelSize && has_size));
         }
         checks
     }

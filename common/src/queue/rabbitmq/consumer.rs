@@ -17,11 +17,12 @@ use super::super::{
 use super::feed::Feed;
 use super::link::Live;
 use super::message::Failed;
+use super::newer::may_be_lost;
 use super::taken::Taken;
 use super::topology::{Topology, WORK};
 use super::{Broker, Shared, stash};
 use crate::fault;
-use crate::job::Job;
+use crate::job::{Job, MessageError};
 use crate::task;
 
 /// Hands jobs out; clones share what is in hand.
@@ -86,7 +87,7 @@ impl RabbitConsumer {
     }
 
     pub(super) fn delivery(&self, job: Job, taken: Taken) -> Delivery {
-        let redelivered = taken.message.redelivered || job.held;
+        let redelivered = may_be_lost(&taken.message) || job.held;
         let voided = taken.lost.child_token();
         let number = self.held.keep(Arc::new(taken));
         let (held, runtime) = (Arc::clone(&self.held), Handle::current());
@@ -107,7 +108,7 @@ impl RabbitConsumer {
     }
 
     /// Puts a message that is no job among the dead letters.
-    async fn bury(&self, taken: Taken, error: &crate::job::MessageError) -> Result<(), QueueError> {
+    async fn bury(&self, taken: Taken, error: &MessageError) -> Result<(), QueueError> {
         tracing::warn!(%error, "a message that is no job goes to the dead letters");
         let id = taken.message.properties.message_id().as_ref().map(ShortString::as_str);
         let id = Failed::unreadable(&taken.message.data, id, error).event.job_id;
@@ -141,6 +142,11 @@ impl JobConsumer for RabbitConsumer {
             }
             match Job::decode(&taken.message.data) {
                 Ok(job) => return Ok(self.delivery(job, taken)),
+                Err(MessageError::Newer(_)) => {
+                    let shared = Arc::clone(&self.shared);
+                    let put_off = task::brief(async move { shared.put_off_taken(&taken).await });
+                    put_off.await.map_err(|error| QueueError::Broken(error.to_string()))??;
+                }
                 Err(error) => self.bury(taken, &error).await?,
             }
         }

@@ -6,7 +6,7 @@ use super::super::{Delivery, FailedJob, QueueError};
 use super::RabbitConsumer;
 use super::feed::Feed;
 use super::message::Failed;
-use crate::job::Job;
+use crate::job::{Job, MessageError};
 
 /// A message that the broker gave up.
 #[derive(Debug)]
@@ -37,19 +37,21 @@ impl DeadLetters {
     /// The broker cannot be reached; the message stays where it is.
     pub async fn next(&self) -> Result<Dead, QueueError> {
         let shared = &self.consumer.shared;
-        let taken = loop {
+        let (taken, failed) = loop {
             let taken = self.feed.next(&[shared.topology.dead()]).await?;
-            if shared.is_authentic(&taken.queue, &taken.message) {
-                break taken;
+            if !shared.is_authentic(&taken.queue, &taken.message) {
+                shared.refuse(&taken).await?;
+                continue;
             }
-            shared.refuse(&taken).await?;
-        };
-        let message = &taken.message;
-        let failed = match Job::decode(&message.data) {
-            Ok(job) => return Ok(Dead::Job(Box::new(self.consumer.delivery(job, taken)))),
-            Err(error) => {
-                let id = message.properties.message_id().as_ref().map(ShortString::as_str);
-                Failed::unreadable(&message.data, id, &error)
+            let message = &taken.message;
+            match Job::decode(&message.data) {
+                Ok(job) => return Ok(Dead::Job(Box::new(self.consumer.delivery(job, taken)))),
+                Err(MessageError::Newer(_)) => shared.put_off_taken(&taken).await?,
+                Err(error) => {
+                    let id = message.properties.message_id().as_ref().map(ShortString::as_str);
+                    let failed = Failed::unreadable(&message.data, id, &error);
+                    break (taken, failed);
+                }
             }
         };
         let buried = async {

@@ -73,7 +73,7 @@ impl EgressGroup {
         answered(receiver.queue_bind(
             own.clone(),
             control.clone(),
-            group.clone(),
+            Topology::every_group(),
             options,
             FieldTable::default(),
         ))

@@ -16,6 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::QueueError;
 use super::authentic::{Signer, compare_key};
+use super::generation::supersede;
 use super::sieve;
 use super::tie::compare_portal;
 use super::topology::Topology;
@@ -238,6 +239,7 @@ async fn connect(target: &Target, purpose: &'static str) -> Result<Connection, T
     let connection = open(target, purpose).await?;
     compare_portal(target, &connection).await?;
     compare_key(target, &connection, true).await?;
+    supersede(&connection).await?;
     let declaring = async {
         let channel = connection.create_channel().await?;
         target.topology.declare(&channel).await?;

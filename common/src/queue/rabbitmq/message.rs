@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::asset::AssetId;
-use crate::job::{Job, JobId, MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError, RunId};
+use crate::job::{Job, JobId, MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError, RunId, check_version};
 use crate::outcome::OutcomeEvent;
 
 /// The most of an unreadable message that is kept for a person to look at, in bytes.
@@ -42,11 +42,6 @@ struct Envelope<'a, T> {
     content: &'a T,
 }
 
-#[derive(Deserialize)]
-struct Version {
-    v: u32,
-}
-
 fn versioned<T: Serialize>(content: &T) -> Result<Vec<u8>, MessageError> {
     Ok(serde_json::to_vec(&Envelope { v: MESSAGE_VERSION, content })?)
 }
@@ -64,9 +59,8 @@ fn bounded<'a, T: Deserialize<'a>>(body: &'a [u8], most: usize) -> Result<T, Mes
 }
 
 fn unversioned<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MessageError> {
-    let Version { v } = bounded(body, MOST_RECORD_BYTES)?;
-    if v != MESSAGE_VERSION {
-        return Err(MessageError::UnknownVersion(v));
+    if body.len() <= MOST_RECORD_BYTES {
+        check_version(body)?;
     }
     bounded(body, MOST_RECORD_BYTES)
 }
@@ -152,7 +146,7 @@ mod tests {
     #[test]
     fn an_unreadable_message_is_kept_with_whatever_it_tells() {
         let body = br#"{"v":99,"job_id":"j","asset_id":"A-1","run_id":"r"}"#;
-        let kept = Failed::unreadable(body, None, &MessageError::UnknownVersion(99));
+        let kept = Failed::unreadable(body, None, &MessageError::Newer(99));
         assert_eq!((kept.event.job_id.0.as_str(), kept.event.asset_id.as_str()), ("j", "A-1"));
         let nothing = Failed::unreadable(&[0xFF; 9000], Some("m"), &MessageError::TooLarge(9000));
         assert_eq!((nothing.event.job_id.0.as_str(), nothing.event.asset_id.as_str()), ("m", "unknown"));

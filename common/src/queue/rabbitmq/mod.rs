@@ -15,6 +15,7 @@ mod dead;
 mod depth;
 mod failed;
 mod feed;
+mod generation;
 mod group;
 mod hold;
 mod inventory;
@@ -22,6 +23,7 @@ mod lease;
 mod link;
 mod message;
 mod minting;
+mod newer;
 mod outbox;
 mod outcomes;
 mod producer;
@@ -127,6 +129,8 @@ struct Shared {
     in_hand: Arc<AtomicU64>,
     /// Messages that were set aside.
     rejected: AtomicU64,
+    /// Times that a message of a newer release was put off.
+    newer: AtomicU64,
     crew: Crew,
     /// A call of this process waits, and its egress group has no minter.
     no_minter: Notify,
@@ -173,6 +177,7 @@ impl Broker {
             contact,
             in_hand: Arc::default(),
             rejected: AtomicU64::default(),
+            newer: AtomicU64::default(),
             crew: Crew::of(&settings.prefix),
             no_minter: Notify::new(),
             program: settings.program.clone(),

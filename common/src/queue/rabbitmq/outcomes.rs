@@ -16,6 +16,7 @@ use super::link::{ANSWER, answered};
 use super::message::decode_event;
 use super::unsaid::said;
 use super::{Broker, Shared};
+use crate::job::MessageError;
 use crate::ledger::Ledger;
 use crate::outcome::OutcomeEvent;
 
@@ -146,6 +147,7 @@ impl Incoming {
                     shared.set_aside(&message.data, reason).await?;
                 }
                 Ok(event) => events.push(event),
+                Err(MessageError::Newer(_)) => shared.put_off(&shared.topology.results(), message).await?,
                 Err(error) => {
                     let reason = format!("an outcome cannot be read and is left out of the ledger: {error}");
                     shared.set_aside(&message.data, &reason).await?;

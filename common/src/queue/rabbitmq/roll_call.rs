@@ -43,7 +43,8 @@ pub async fn roll_call(settings: &Settings) -> Result<Vec<Member>, QueueError> {
     let own =
         answered(channel.queue_declare(Topology::member(), options, none.clone())).await?.name().clone();
     let options = QueueBindOptions::default();
-    answered(channel.queue_bind(own.clone(), control, group.clone(), options, none.clone())).await?;
+    answered(channel.queue_bind(own.clone(), control, Topology::every_group(), options, none.clone()))
+        .await?;
     let options = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
     let mut incoming = answered(channel.basic_consume(own, ShortString::default(), options, none)).await?;
     let timing = Timing::real();

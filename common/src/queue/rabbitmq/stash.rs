@@ -7,8 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::feed::Feed;
+use super::newer::may_be_lost;
 use super::taken::Taken;
-use crate::job::Job;
+use crate::job::{Job, MessageError};
 use crate::task;
 
 /// Sends messages back to their queues as they are. Given back instead, they would count as the jobs of a worker that
@@ -18,8 +19,11 @@ pub(super) async fn send_back(messages: Vec<Taken>, shared: &Shared) {
         let sent = match Job::decode(&taken.message.data) {
             // Published again, it would be signed.
             Ok(job) if shared.is_authentic(&taken.queue, &taken.message) => {
-                let held = job.held || taken.message.redelivered;
+                let held = job.held || may_be_lost(&taken.message);
                 shared.publish_as_it_is(Job { held, ..job }, None).await.is_ok()
+            }
+            Err(MessageError::Newer(_)) if shared.is_authentic(&taken.queue, &taken.message) => {
+                shared.put_off(&taken.queue, &taken.message).await.is_ok()
             }
             Ok(_) | Err(_) => false,
         };

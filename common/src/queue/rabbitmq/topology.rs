@@ -133,6 +133,11 @@ impl Topology {
         ShortString::from(format!("{SHARED}.control"))
     }
 
+    /// Binds a queue to the announcements of every group.
+    pub(super) fn every_group() -> ShortString {
+        ShortString::from("#")
+    }
+
     /// A queue for one member to hear the others by. Left to the broker, its name would need a right of its own.
     pub(super) fn member() -> ShortString {
         ShortString::from(format!("{SHARED}.member.{}", uuid::Uuid::now_v7().simple()))
@@ -259,11 +264,15 @@ impl Topology {
         }
         queue(channel, self.tokens(), Arguments::classic().most(MOST_QUEUED.into()).ttl(GOOD_FOR)).await?;
         queue(channel, self.minter(), Arguments::classic().most(MOST_WISHES).ttl(GOOD_FOR)).await?;
-        exchange(channel, Self::control(), ExchangeKind::Fanout, false).await?;
+        Self::declare_control(channel).await?;
         exchange(channel, self.back(), ExchangeKind::Direct, false).await?;
         for work in self.works() {
             queue(channel, work.clone(), dead_letter_to_dead.clone()).await?;
             bind(channel, work.clone(), self.back(), work).await?;
+        }
+        // What a newer release wrote waits as well.
+        for other in [self.dead(), self.results()] {
+            bind(channel, other.clone(), self.back(), other).await?;
         }
         for rung in &self.rungs {
             let name = self.rung(*rung);
@@ -275,6 +284,10 @@ impl Topology {
             bind(channel, name.clone(), name, ShortString::default()).await?;
         }
         Ok(())
+    }
+
+    pub(super) async fn declare_control(channel: &Channel) -> lapin::Result<()> {
+        exchange(channel, Self::control(), ExchangeKind::Topic, false).await
     }
 
     /// Declares the hold of one process; it is gone by itself some time after the process is.

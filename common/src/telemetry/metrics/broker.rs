@@ -13,6 +13,7 @@ pub(super) struct BrokerSeries {
     reconnects: IntCounter,
     unknown_outcomes: IntCounter,
     rejected: IntCounter,
+    newer: IntCounter,
 }
 
 impl BrokerSeries {
@@ -36,6 +37,10 @@ impl BrokerSeries {
                 "connector_messages_rejected_total",
                 "Messages that nothing could be made of, set aside.",
             )?,
+            newer: register.counter(
+                "connector_messages_of_newer_release_total",
+                "Times that a message of a newer release was sent to wait for a process that can read it.",
+            )?,
         };
         for (queue, _) in queues(&Depth::default()) {
             series.queues.with_label_values(&[queue]);
@@ -52,10 +57,12 @@ impl Metrics {
         }
     }
 
-    /// How many messages in all were set aside.
-    pub fn messages_rejected(&self, rejected: u64) {
-        let series = &self.series.broker.rejected;
-        series.inc_by(rejected.saturating_sub(series.get()));
+    /// How many messages in all were set aside, and how often one of a newer release was sent to wait.
+    pub fn messages_not_taken(&self, rejected: u64, newer: u64) {
+        let BrokerSeries { rejected: set_aside, newer: put_off, .. } = &self.series.broker;
+        for (series, count) in [(set_aside, rejected), (put_off, newer)] {
+            series.inc_by(count.saturating_sub(series.get()));
+        }
     }
 
     /// Whether the connection to the broker stands, and of how many messages in all nobody knows whether it took them.

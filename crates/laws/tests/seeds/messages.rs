@@ -58,6 +58,6 @@ pub(super) fn events() -> Vec<Vec<u8>> {
     let mut job = job();
     job.effects.placed = Some(Placed::Copy { asset_id: "B".parse().unwrap(), version: 1 });
     let ended = outcomes.map(|outcome| encode_event(&job.ended(outcome, job.created_at)).unwrap());
-    let unreadable = Failed::unreadable(b"{}", Some("m"), &MessageError::UnknownVersion(9));
+    let unreadable = Failed::unreadable(b"{}", Some("m"), &MessageError::Newer(9));
     ended.into_iter().chain([unreadable.encode().unwrap()]).collect()
 }

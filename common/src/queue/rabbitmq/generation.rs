@@ -1,0 +1,54 @@
+//! The release before this one shares the request budget and locks assets by other rules, so that neither may work while the
+//! other does. Both announce themselves through an exchange of the same name: theirs is a fanout exchange, this release's a
+//! topic exchange, and the broker refuses whoever declares it as the other kind.
+
+use lapin::Connection;
+use lapin::options::ExchangeDeleteOptions;
+
+use super::link::{Trouble, in_time};
+use super::topology::Topology;
+
+/// Makes the virtual host this generation's, unless a process of the other one is at work.
+pub(super) async fn supersede(connection: &Connection) -> Result<(), Trouble> {
+    for _ in 0..2 {
+        match declare(connection).await {
+            Err(Trouble::Misconfigured(_)) => {}
+            ended => return ended,
+        }
+        // Each process at work has a queue bound to it. Another process may do the same at this moment.
+        match delete_unused(connection).await {
+            Ok(()) | Err(Trouble::Misconfigured(_)) => {}
+            ended => return ended,
+        }
+    }
+    declare(connection).await.map_err(|trouble| match trouble {
+        Trouble::Misconfigured(_) => Trouble::Misconfigured(format!(
+            "processes of an earlier release are at work in this virtual host of the broker, and this one cannot work with \
+             them: stop every producer and worker there, then start this release. If none is running, something else is \
+             bound to the exchange {}: delete that exchange",
+            Topology::control()
+        )),
+        Trouble::Refused(_) | Trouble::Unreachable(_) => trouble,
+    })
+}
+
+async fn declare(connection: &Connection) -> Result<(), Trouble> {
+    let declaring = async {
+        let channel = connection.create_channel().await?;
+        Topology::declare_control(&channel).await?;
+        let _ = channel.close(200, "declared".into()).await;
+        Ok(())
+    };
+    in_time(declaring).await
+}
+
+async fn delete_unused(connection: &Connection) -> Result<(), Trouble> {
+    let deleting = async {
+        let channel = connection.create_channel().await?;
+        let options = ExchangeDeleteOptions { if_unused: true, ..ExchangeDeleteOptions::default() };
+        channel.exchange_delete(Topology::control(), options).await?;
+        let _ = channel.close(200, "deleted".into()).await;
+        Ok(())
+    };
+    in_time(deleting).await
+}
