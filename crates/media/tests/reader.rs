@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
+use common::content::View;
 use media::reader::{LEAST_MEMORY, Options, Readers};
 use media::{Checks, Content, ContentHash, Reading, read};
 use sandbox::media::{Format, file};
@@ -53,6 +56,44 @@ async fn a_reader_reads_what_the_library_reads() {
         let here = read(std::io::Cursor::new(&content), &Checks::default());
         assert_eq!(reading(&readers, &content).await, here, "{format:?}");
     }
+}
+
+/// A reader as a user without rights, whom limits bind that root passes.
+fn readers_of_another_user(folder: &Path, within: &str) -> Readers {
+    fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    let program = folder.join("reader");
+    fs::copy(env!("CARGO_BIN_EXE_media-reader"), &program).unwrap();
+    let script = folder.join("as-another-user");
+    let as_user = if rustix::process::getuid().is_root() {
+        "/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs"
+    } else {
+        ""
+    };
+    fs::write(&script, format!("#!/bin/sh\nexec {as_user} {within} {} \"$@\"\n", program.display())).unwrap();
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    Readers::new(Options { program: script, memory: LEAST_MEMORY, deadline: LONG })
+}
+
+/// Decoders start threads for pictures above a megapixel.
+#[tokio::test]
+async fn a_reader_of_a_user_without_rights_decodes_large_pictures_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let readers = readers_of_another_user(folder.path(), "");
+    for format in [Format::Jpeg, Format::Png, Format::Tiff] {
+        let content = file(format, 3, 2000, 1500);
+        let here = read(std::io::Cursor::new(&content), &Checks::default());
+        let Content::Picture(picture) = &here.content else { panic!("{format:?}: {here:?}") };
+        assert!(matches!(picture.view, Some(View::Thumbnail(_))), "{format:?}: {here:?}");
+        assert_eq!(reading(&readers, &content).await, here, "{format:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_a_user_may_start_no_threads_it_is_no_fault_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let readers = readers_of_another_user(folder.path(), "/usr/bin/prlimit --nproc=0:0");
+    let error = readers.reader(1).await.map(drop).unwrap_err();
+    assert!(error.to_string().starts_with("cannot start a reader of files: "), "{error}");
 }
 
 #[tokio::test]

@@ -22,14 +22,19 @@ pub(super) fn enter(memory: u64) -> io::Result<()> {
     for (resource, most) in [
         (Resource::Core, 0),
         (Resource::Fsize, 0),
-        (Resource::Nproc, 0),
         (Resource::Data, memory),
         (Resource::As, memory + PROGRAM),
         (Resource::Nofile, DESCRIPTORS),
     ] {
         limit(resource, most)?;
     }
-    Ok(())
+    can_start_threads()
+}
+
+/// Decoders start threads. Where this user may start no more of them, no picture could be decoded, which is no fault of its
+/// file; the limit is not lowered here, since it counts every process and thread of the user.
+fn can_start_threads() -> io::Result<()> {
+    std::thread::Builder::new().spawn(|| ()).map(|thread| drop(thread.join()))
 }
 
 /// Gives the process so many more seconds of processor time: the parent's deadline comes first, unless it died.
