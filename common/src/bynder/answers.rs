@@ -3,12 +3,12 @@
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::call::refusal;
+use super::call::{refusal, sentence};
 use super::listing::{Listing, readable};
 use super::template::{self, Template};
 use super::{BynderError, Right};
 use crate::asset::Asset;
-use crate::http::text_of;
+use crate::http::{Unsaid, said_in};
 use crate::parse_error::from_json;
 
 /// A page of a listing: each row as an asset, or the id of one that cannot be read; and the number of matches.
@@ -32,5 +32,5 @@ pub fn asset(body: &[u8]) -> Result<Template, String> {
 
 /// An answer that is no success.
 pub fn error(status: StatusCode, body: &[u8]) -> BynderError {
-    refusal("asking", status, &text_of(body), Right::Other)
+    refusal("asking", status, said_in(body, sentence, &Unsaid::default()), Right::Other)
 }

@@ -97,12 +97,12 @@ impl Bynder {
         if status.is_success() || status == StatusCode::SEE_OTHER {
             return Ok(response);
         }
-        let text = http::read_text(response).await;
+        let message = http::read_sentence(response, sentence).await;
         let right = match kind {
             Operation::Asset | Operation::DownloadPlace => Right::ReadAsset,
             _ => Right::Other,
         };
-        Err(refusal(operation, status, &text, right))
+        Err(refusal(operation, status, message, right))
     }
 
     /// Decodes an answer that says success.
@@ -126,13 +126,15 @@ pub(super) fn unavailable(operation: &str, error: TransportError) -> BynderError
     BynderError::Unavailable { operation: operation.to_owned(), reason: error.reason, sent: error.sent }
 }
 
+/// The sentence in the body of a refusal.
+pub(super) fn sentence(text: &str) -> Option<String> {
+    let body: ErrorBody = serde_json::from_str(text).ok()?;
+    body.message.or(body.error_description)
+}
+
 /// An answer that is no success, told apart by its status alone: bodies are text, JSON or web pages.
-pub(super) fn refusal(operation: &str, status: StatusCode, text: &str, right: Right) -> BynderError {
+pub(super) fn refusal(operation: &str, status: StatusCode, message: String, right: Right) -> BynderError {
     let operation = operation.to_owned();
-    let message = serde_json::from_str::<ErrorBody>(text)
-        .ok()
-        .and_then(|body| body.message.or(body.error_description))
-        .map_or_else(|| text.to_owned(), |message| http::excerpt(&message));
     match status.as_u16() {
         401 => BynderError::Unauthorized { operation, message },
         403 => BynderError::Forbidden { operation, message, right },

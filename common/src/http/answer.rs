@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::runs::plain;
-use super::unsaid::{SHORTEST_SIGNATURE, Unsaid, names_signature};
+use super::prose::one_line;
+use super::unsaid::Unsaid;
 use super::{Operation, Sent, TransportError};
 use crate::parse_error::from_json;
 
@@ -24,6 +24,7 @@ const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 /// How long a body may take, however it comes.
 const LONGEST_BODY: Duration = Duration::from_mins(10);
 const EXCERPT_CHARACTERS: usize = 200;
+const LONGEST_ID: usize = 64;
 
 /// An answer that arrived but is not what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,65 +89,57 @@ fn values(json: &[u8]) -> usize {
 
 /// Reads the start of an answer for an error's text; what cannot be read is left out.
 pub async fn read_text(response: Response) -> String {
-    read_text_without(response, []).await
+    read_said(response, [], |_| None).await
+}
+
+/// The same, where the service's own sentence may be found in it.
+pub(crate) async fn read_sentence(
+    response: Response,
+    sentence: impl FnOnce(&str) -> Option<String>,
+) -> String {
+    read_said(response, [], sentence).await
 }
 
 /// The same without the signatures among these values, which the request held in its body.
 pub async fn read_text_without(response: Response, values: impl IntoIterator<Item = String>) -> String {
+    read_said(response, values, |_| None).await
+}
+
+async fn read_said(
+    response: Response,
+    values: impl IntoIterator<Item = String>,
+    sentence: impl FnOnce(&str) -> Option<String>,
+) -> String {
     let unsaid = Unsaid::in_answer(&response).and_signatures(values);
     match read_bounded(response, MOST_TEXT_BYTES).await {
-        Ok(Bounded { body, .. }) => unsaid.excerpt(&String::from_utf8_lossy(&body)),
+        Ok(Bounded { body, .. }) => said_in(&body, sentence, &unsaid),
         Err(error) => format!("(body unreadable: {error})"),
     }
 }
 
-/// What is shown of the start of an answer.
-pub(crate) fn text_of(body: &[u8]) -> String {
-    excerpt(&String::from_utf8_lossy(&body[..body.len().min(MOST_TEXT_BYTES)]))
+/// What is shown of the start of an answer: of a sentence in it, or else of the whole.
+pub(crate) fn said_in(body: &[u8], sentence: impl FnOnce(&str) -> Option<String>, unsaid: &Unsaid) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(MOST_TEXT_BYTES)]);
+    unsaid.excerpt(&sentence(&text).unwrap_or_else(|| text.into_owned()))
 }
 
 /// One line of at most 200 characters, free of control characters.
 pub fn excerpt(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
-    without_links(&line).chars().take(EXCERPT_CHARACTERS).collect()
-}
-
-/// The text without what follows the scheme of a link, whose path and query may let anybody in, and without any word that
-/// holds a link, or a part of one, in another spelling.
-fn without_links(text: &str) -> String {
-    text.split_inclusive([' ', '"', '<', '>'])
-        .flat_map(|word| {
-            let (word, end) = word.split_at(word.trim_end_matches([' ', '"', '<', '>']).len());
-            // In JSON, slashes may be escaped.
-            let starts = ["://", r":\/\/"].iter();
-            let start = starts.filter_map(|start| Some(word.find(start)? + start.len())).min();
-            let (before, link) = word.split_at(start.unwrap_or(word.len()));
-            match (holds_link(before), start.is_some()) {
-                (true, _) => ["…", "", end],
-                (false, true) => [before, "…", end],
-                (false, false) => [before, link, end],
-            }
-        })
-        .collect()
-}
-
-/// Whether the word holds the host of a link, or a value of a query as long as a signature, after all layers of escapes.
-fn holds_link(word: &str) -> bool {
-    let plain = String::from_utf8_lossy(&plain(word.as_bytes())).to_ascii_lowercase();
-    let is_long = |value: &str| value.len() >= SHORTEST_SIGNATURE;
-    let names = |pair: &str, named: fn(&str) -> bool| {
-        pair.split_once('=').is_some_and(|(name, value)| named(name) && is_long(value))
-    };
-    plain.split("//").skip(1).any(|host| host.starts_with(|c: char| c.is_alphanumeric() || c == '['))
-        || plain.split('?').skip(1).any(is_long)
-        || plain.split('&').skip(1).any(|pair| names(pair, |_| true))
-        || plain.split(|c: char| "?&;,{(' \"".contains(c)).any(|pair| names(pair, names_signature))
+    one_line(text).chars().take(EXCERPT_CHARACTERS).collect()
 }
 
 /// An excerpt of what the head of an answer holds.
 pub fn quoted(response: &Response, text: &str) -> String {
     Unsaid::in_answer(response).excerpt(text)
+}
+
+/// The id under which a service's support finds a request.
+pub(crate) fn request_id(response: &Response) -> Option<String> {
+    let id = response.headers().get("x-request-id")?.to_str().ok()?;
+    let is_id = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    let is_shown =
+        id.len() <= LONGEST_ID && id.chars().all(is_id) && !Unsaid::in_answer(response).is_in_id(id);
+    Some(if is_shown { id.to_owned() } else { quoted(response, id) })
 }
 
 fn content_type(response: &Response) -> String {
@@ -184,37 +177,5 @@ async fn read_bounded(mut response: Response, most: usize) -> Result<Bounded, Tr
         if chunk.len() > room {
             return Ok(Bounded { body, is_whole: false, _turn: turn });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_excerpt_is_one_short_line_without_links() {
-        for (text, shown) in [
-            ("no  such\tasset\n", "no such asset"),
-            ("moved to https://u:w@bucket.example/f?X-Amz-Signature=abc here", "moved to https://… here"),
-            (r#"<a href="https://a.example/f?a=b&amp;c=d">x</a>"#, r#"<a href="https://…">x</a>"#),
-            (r#"{"a":"https:\/\/a.example\/f","b":"s3://c/d"}"#, r#"{"a":"https:\/\/…","b":"s3://…"}"#),
-            ("https://", "https://…"),
-            ("see https:&#x2F;&#x2F;a.example&#x2F;f?x=1 here", "see … here"),
-            ("see https:&sol;&sol;a.example&sol;f here", "see … here"),
-            ("see https%3A%2F%2Fa.example%2Ff here", "see … here"),
-            (r"see https:\u002f\u002fa.example\u002ff here", "see … here"),
-            (r#"{\"a\":\"https:\\/\\/a.example\\/f\"}"#, r#"{\"a\":\"…"}"#),
-            ("see //a.example/f?x=1 here", "see … here"),
-            ("see https://a.example/it's%27f?x=1 here", "see https://… here"),
-            ("see f?Signature=0123456789abcdef here", "see … here"),
-            ("see f%3Fa=b%26sig%3D0123456789abcdef here", "see … here"),
-            ("see f?a=b&amp;x=0123456789abcdef here", "see … here"),
-            ("see sig=0123456789abcdef&u=https://a.example/ here", "see … here"),
-            ("Signature=0123456789abcdef, Signature='x'", "… Signature='x'"),
-            ("is it? yes & no // 1=1, id=0123456789abcdef", "is it? yes & no // 1=1, id=0123456789abcdef"),
-        ] {
-            assert_eq!(excerpt(text), shown);
-        }
-        assert_eq!(excerpt(&"x".repeat(1000)).len(), EXCERPT_CHARACTERS);
     }
 }

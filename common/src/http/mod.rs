@@ -11,6 +11,7 @@ mod link;
 mod links;
 mod operation;
 mod progress;
+mod prose;
 mod resume;
 mod runs;
 mod token;
@@ -32,8 +33,8 @@ use url::Url;
 
 pub(crate) use client::{LOCALHOST, is_loopback, local_client};
 
-pub(crate) use answer::text_of;
 pub use answer::{AnswerError, excerpt, quoted, read_json, read_text, read_text_without};
+pub(crate) use answer::{read_sentence, request_id, said_in};
 pub use link::Link;
 pub use links::{LinkHosts, Services};
 pub use operation::{Direction, Operation, Peer, StatusClass};
@@ -42,6 +43,7 @@ pub use resume::Rest;
 pub use token::token_use;
 pub use witness::{Exchange, Witness};
 
+use prose::prose;
 pub(crate) use unsaid::Unsaid;
 
 use crate::fault;
@@ -237,7 +239,7 @@ impl TransportError {
     /// Tells by the kind of error whether the server may have seen the request.
     pub fn from_reqwest(error: &reqwest::Error) -> Self {
         let sent = if error.is_connect() || error.is_builder() { Sent::No } else { Sent::Maybe };
-        let reason = excerpt(without_parting_words(&innermost(error)));
+        let reason = excerpt(&prose(without_parting_words(&innermost(error))));
         let reason = match certificate::advice(error) {
             Some(advice) => format!("{reason}: {advice}"),
             None => reason,

@@ -2,9 +2,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD_NO_PAD;
-
 /// As many letters and digits of a secret in a row are no accident.
 pub(super) const SHORTEST_RUN: usize = 12;
 /// Nor is a secret of at least this length, if it is shorter than a run.
@@ -35,14 +32,6 @@ pub(super) fn holds_run(text: &[u8], mut secrets: Vec<Vec<u8>>, run: usize) -> b
 
 /// The letters and digits of a text in lower case, after all layers of escapes.
 pub(super) fn reduced(text: &[u8]) -> Vec<u8> {
-    let mut plain = plain(text);
-    plain.retain(u8::is_ascii_alphanumeric);
-    plain.make_ascii_lowercase();
-    plain
-}
-
-/// A text without its layers of escapes.
-pub(super) fn plain(text: &[u8]) -> Vec<u8> {
     let mut plain = text.to_vec();
     for _ in 0..MOST_LAYERS {
         let length = plain.len();
@@ -51,18 +40,9 @@ pub(super) fn plain(text: &[u8]) -> Vec<u8> {
             break;
         }
     }
+    plain.retain(u8::is_ascii_alphanumeric);
+    plain.make_ascii_lowercase();
     plain
-}
-
-/// A secret as base64, wherever it begins in what is encoded, and as hexadecimal digits, reduced.
-pub(super) fn encoded(secret: &[u8]) -> Vec<Vec<u8>> {
-    let base64 = (0..3).map(|before| {
-        let all = BASE64_STANDARD_NO_PAD.encode([&[0; 2][..before], secret].concat());
-        // Not the digits that what is before or behind has a part in.
-        let (start, end) = ((before * 8).div_ceil(6), (before + secret.len()) * 8 / 6);
-        all.as_bytes()[start..end].to_vec()
-    });
-    base64.chain([hex::encode(secret).into_bytes()]).map(|text| reduced(&text)).collect()
 }
 
 /// The text without one layer of the escapes of JSON, addresses and web pages.

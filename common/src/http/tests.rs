@@ -221,7 +221,7 @@ async fn what_an_answer_repeats_of_the_path_of_a_link_is_left_out() {
     let answer =
         b"HTTP/1.1 404 Not Found\r\ncontent-length: 39\r\n\r\nCannot GET /files/s3cr3t-key-of-a-file!";
     let link = server(answer).await.replace("secret-path?signature=abc", "files/s3cr3t-key-of-a-file");
-    assert_eq!(read_text(send(&link).await.unwrap()).await, "Cannot GET /files/…!");
+    assert_eq!(read_text(send(&link).await.unwrap()).await, "Cannot GET …");
 }
 
 #[tokio::test]

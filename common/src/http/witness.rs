@@ -11,7 +11,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::unsaid::Unsaid;
-use super::{TransportError, quoted};
+use super::{TransportError, quoted, request_id};
 
 /// Headers about a rate limit that are shown of an answer.
 const MOST_LIMITS: usize = 10;
@@ -79,7 +79,7 @@ impl Witness {
             target: seen.target,
             status: answer.as_ref().ok().map(|response| response.status().as_u16()),
             content_type: header(CONTENT_TYPE.as_str()),
-            request_id: header("x-request-id"),
+            request_id: answer.as_ref().ok().and_then(request_id),
             rate_limit: answer.as_ref().map_or_else(
                 |_| Vec::new(),
                 |answer| rate_limit(answer.headers(), &Unsaid::in_answer(answer)),

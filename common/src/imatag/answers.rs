@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::answer::{Shown, shown};
 use super::{MediumId, MediumState, Profile, words};
-use crate::http::{Unsaid, text_of};
+use crate::http::{Unsaid, said_in};
 use crate::parse_error::from_json;
 
 /// What an answer says of a medium: its id and its state.
@@ -19,5 +19,6 @@ pub fn medium(profile: &Profile, body: &[u8]) -> Result<(Option<MediumId>, Optio
 
 /// The reason that an answer gives which is no success.
 pub fn reason(profile: &Profile, body: &[u8]) -> String {
-    words::reason(profile.response.error.as_deref(), &text_of(body))
+    let configured = profile.response.error.as_deref();
+    said_in(body, |text| words::sentence(configured, text), &Unsaid::default())
 }

@@ -83,8 +83,8 @@ impl Imatag {
         }
         let at = attempted(operation, &response);
         let retry_after = retry_after(response.headers(), Timestamp::now());
-        let text = http::read_text(response).await;
-        let reason = words::reason(self.inner.profile.response.error.as_deref(), &text);
+        let configured = self.inner.profile.response.error.as_deref();
+        let reason = http::read_sentence(response, |text| words::sentence(configured, text)).await;
         Err(match status.as_u16() {
             401 => ImatagError::Unauthorized { at, reason },
             // A framework without a challenge to name answers a refused credential so.
@@ -120,8 +120,7 @@ impl Imatag {
 }
 
 pub(super) fn attempted(operation: &str, response: &Response) -> Attempted {
-    let header = response.headers().get("x-request-id").and_then(|id| id.to_str().ok());
-    Attempted { operation: operation.to_owned(), request_id: header.map(|id| http::quoted(response, id)) }
+    Attempted { operation: operation.to_owned(), request_id: http::request_id(response) }
 }
 
 pub(super) fn unavailable(operation: &str, error: TransportError) -> ImatagError {

@@ -4,7 +4,7 @@ use std::sync::{PoisonError, RwLock};
 
 use lapin::ErrorKind;
 
-use crate::http::{Unsaid, excerpt};
+use crate::http::Unsaid;
 
 /// The password of each broker that this process connected to: the configuration names one.
 static PASSWORDS: RwLock<Vec<String>> = RwLock::new(Vec::new());
@@ -22,14 +22,14 @@ pub(super) fn said(error: &lapin::Error) -> String {
     match error.kind() {
         // The broker's own words alone, whose end may be where it cut them, in the midst of the password.
         ErrorKind::ProtocolError(refusal) => cleaned(refusal.get_message().as_str()),
-        _ => excerpt(&cleaned(&error.to_string())),
+        _ => cleaned(&error.to_string()),
     }
 }
 
-/// A text of the broker without any password.
+/// An excerpt of a text of the broker, without any password.
 pub(super) fn cleaned(text: &str) -> String {
     let known = PASSWORDS.read().unwrap_or_else(PoisonError::into_inner);
-    Unsaid::passwords(known.iter().map(String::as_str)).whole(text)
+    Unsaid::passwords(known.iter().map(String::as_str)).excerpt(text)
 }
 
 #[cfg(test)]
