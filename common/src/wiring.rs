@@ -21,18 +21,23 @@ use crate::written::{self, Doubt};
 /// Where the configuration is looked for if nobody says.
 pub const DEFAULT_FILE: &str = "connector.toml";
 
-/// Reads the configuration with everything the command line lays over it, and says its warnings.
-pub fn load(file: Option<&Path>, overrides: &[Override], quiet: bool) -> Result<Loaded, Failure> {
+/// The configuration file: the one that was named, or the default one, unless it may be another user's.
+pub fn file(named: Option<&Path>) -> Result<&Path, Failure> {
     let default = Path::new(DEFAULT_FILE);
     // What root or this user put there, as a container's mount does, was meant.
-    if file.is_none()
+    if named.is_none()
         && written::may_be_filled_by_others(Path::new("."))
         && let Ok(Some(doubt @ Doubt::Foreign(_))) = written::doubt(default)
     {
         let reason = format!("{DEFAULT_FILE} is not obeyed: {doubt}, or name it with --config");
         return Err(Failure::Configuration(reason));
     }
-    let file = file.or_else(|| default.exists().then_some(default));
+    Ok(named.unwrap_or(default))
+}
+
+/// Reads the configuration with everything the command line lays over it, and says its warnings.
+pub fn load(named: Option<&Path>, overrides: &[Override], quiet: bool) -> Result<Loaded, Failure> {
+    let file = Some(file(named)?).filter(|file| named.is_some() || file.exists());
     let loaded = Config::load(file, overrides).map_err(|error| match file {
         Some(_) => Failure::from(error),
         None => Failure::Configuration(format!("{error} (no {DEFAULT_FILE} here; name one with --config)")),

@@ -141,6 +141,41 @@ async fn a_configuration_behind_a_link_is_replaced_there_and_a_first_one_is_for_
     assert_eq!(mode(), 0o600);
 }
 
+/// Only root can give a file away: any other user's run of this test proves less.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_another_user_may_have_written_is_neither_obeyed_nor_encrypted_anew() {
+    const OTHER: u32 = 12_345;
+    let bench = Bench::new(quick()).await;
+    let path = bench.path("connector.toml");
+    let rotate = ["secrets", "rotate", "--recipient", "age1x"];
+    let here = async |arguments: &[&str]| {
+        let mut command = tokio::process::Command::new(PROGRAM);
+        Ran::new(command.args(arguments).current_dir(bench.folder.path()).output().await.unwrap())
+    };
+    set_mode(&path, 0o606);
+    for arguments in [&rotate[..], &["config", "check"]] {
+        for ran in [bench.run(arguments).await, here(arguments).await] {
+            assert!(ran.assert_code(3).talk.contains("its mode 606 lets every user change it"), "{ran:#?}");
+        }
+    }
+    set_mode(&path, 0o600);
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    chown(&path, Some(OTHER), Some(OTHER)).unwrap();
+    let doubt = format!("it, or the link to it, belongs to the user {OTHER}");
+    for (mode, is_refused) in [(0o777, true), (0o755, false)] {
+        set_mode(bench.folder.path(), mode);
+        for arguments in [&rotate[..], &["config", "check"]] {
+            let ran = here(arguments).await;
+            assert!(ran.talk.contains(&doubt), "{ran:#?}");
+            assert_eq!(ran.talk.contains("connector.toml is not obeyed"), is_refused, "{ran:#?}");
+            let named = bench.run(arguments).await;
+            assert!(named.talk.contains(&doubt) && !named.talk.contains("not obeyed"), "{named:#?}");
+        }
+    }
+}
+
 /// Only root can make such a folder: any other user's run of this test proves nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spool_of_another_user_is_refused_and_the_key_is_named_that_moves_it() {

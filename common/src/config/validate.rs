@@ -178,17 +178,26 @@ fn written_fields(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
+impl Config {
+    /// Every secret that is given, by its dotted key.
+    pub fn secrets(&self) -> impl Iterator<Item = (&'static str, &SecretValue)> {
+        let (bynder, imatag) = (self.bynder.oauth.as_ref(), self.imatag.oauth.as_ref());
+        let broker = self.broker.as_ref();
+        let secrets = [
+            ("bynder.api_token", self.bynder.api_token.as_ref()),
+            ("bynder.oauth.client_secret", bynder.map(|oauth| &oauth.client_secret)),
+            ("imatag.api_key", self.imatag.api_key.as_ref()),
+            ("imatag.oauth.client_secret", imatag.map(|oauth| &oauth.client_secret)),
+            ("broker.url", broker.map(|broker| &broker.url)),
+            ("broker.message_key", broker.and_then(|broker| broker.message_key.as_ref())),
+        ];
+        secrets.into_iter().filter_map(|(key, secret)| Some((key, secret?)))
+    }
+}
+
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
-    let secrets = [
-        ("bynder.api_token", config.bynder.api_token.as_ref()),
-        ("bynder.oauth.client_secret", config.bynder.oauth.as_ref().map(|oauth| &oauth.client_secret)),
-        ("imatag.api_key", config.imatag.api_key.as_ref()),
-        ("imatag.oauth.client_secret", config.imatag.oauth.as_ref().map(|oauth| &oauth.client_secret)),
-        ("broker.url", config.broker.as_ref().map(|broker| &broker.url)),
-        ("broker.message_key", config.broker.as_ref().and_then(|broker| broker.message_key.as_ref())),
-    ];
-    for (key, _) in secrets.into_iter().filter(|(_, secret)| secret.is_some_and(SecretValue::is_plain)) {
+    for (key, _) in config.secrets().filter(|(_, secret)| secret.is_plain()) {
         warnings.push(format!(
             "{key} stands in plain text; use {{ env = … }}, {{ file = … }} or {{ encrypted = … }}"
         ));

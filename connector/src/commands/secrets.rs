@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use common::config::{encrypt, keygen, rotate};
+use common::config::{ConfigError, encrypt, keygen, rotate};
 use common::failure::Failure;
 use common::{output, private, wiring, written};
 use producer::arguments::Common;
@@ -83,8 +83,13 @@ fn keygen_into(common: &Common, path: &Path) -> Result<(), Failure> {
 }
 
 fn rotate_file(common: &Common, recipient: &str) -> Result<(), Failure> {
-    let path = common.config.clone().unwrap_or_else(|| wiring::DEFAULT_FILE.into());
-    let text = written::read_to_string(&path)
+    let path = wiring::file(common.config.as_deref())?;
+    let doubt = written::doubt(path)
+        .map_err(|doubt| Failure::from(ConfigError::Doubt { path: path.to_owned(), doubt }))?;
+    if let Some(doubt) = doubt.filter(|_| !common.quiet) {
+        output::warning(&format!("{}: {doubt}", path.display()));
+    }
+    let text = written::read_to_string(path)
         .map_err(|error| Failure::Configuration(format!("cannot read {}: {error}", path.display())))?;
     let (text, rotated) = rotate(&text, recipient)?;
     if rotated.is_empty() {
@@ -93,7 +98,7 @@ fn rotate_file(common: &Common, recipient: &str) -> Result<(), Failure> {
             path.display()
         )));
     }
-    replace(&path, &text)?;
+    replace(path, &text)?;
     if common.json {
         output::json(&json!({"rotated": rotated}));
     } else {

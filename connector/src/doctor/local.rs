@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
-use common::config::Config;
+use common::config::{Config, SecretValue};
 use common::private::exposed;
 use common::state::{State, StateError};
+use common::written;
 use nix::sys::statvfs::statvfs;
 
 use super::report::{Finding, Report};
@@ -27,6 +28,11 @@ pub(super) fn check(config: &Config, report: &mut Report) {
     }
     if let Some(file) = common::config::identity_file().filter(|file| file.exists()) {
         report.add("age identity", closed(&file, format!("{} is for this user alone", file.display())));
+    }
+    for (key, secret) in config.secrets() {
+        if let Some(doubt) = doubt_about(secret) {
+            report.add(key, Finding::Warn(doubt));
+        }
     }
     let most = config.worker.spool_max.as_u64();
     report.add("disk", space(&[(directory, SPACE_FOR_STATE), (spool, most)]));
@@ -58,6 +64,14 @@ fn closed(path: &Path, well: String) -> Finding {
             path.display()
         )),
     }
+}
+
+/// Who else decides what a secret is, where it is in a file.
+fn doubt_about(secret: &SecretValue) -> Option<String> {
+    let SecretValue::File(path) = secret else { return None };
+    // One that every user may write is refused where it is read.
+    let doubt = written::doubt(path).ok()??;
+    Some(format!("{}: {doubt}", path.display()))
 }
 
 /// Tries it with a file that has no name and is gone at once; a folder that is not there is not made.
@@ -99,5 +113,28 @@ fn space(wanted: &[(&PathBuf, u64)]) -> Finding {
         Finding::Pass("state and spool have the space that they may need".to_owned())
     } else {
         Finding::Warn(format!("{}; make room, or lower worker.spool_max", short.join("; ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_in_doubt_whose_file_another_user_may_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        fs::write(&path, "t0ken").unwrap();
+        let secret = SecretValue::File(path.clone());
+        for (mode, wanted) in [(0o600, None), (0o660, Some("its mode 660 lets its group change it"))] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let said = doubt_about(&secret);
+            assert_eq!(said.is_some(), wanted.is_some());
+            assert!(said.unwrap_or_default().contains(wanted.unwrap_or_default()));
+        }
+        assert_eq!(doubt_about(&SecretValue::Environment("TOKEN".to_owned())), None);
     }
 }
