@@ -63,10 +63,15 @@ impl Unsaid {
         rest.and_credentials(more)
     }
 
-    /// What the query of an address names as its signature.
+    /// What the query of an address names as its signature, and what is no prose in its path, but for the name of the file.
     pub(crate) fn signature_of(url: &Url) -> Self {
         let named = url.query_pairs().filter(|(name, _)| names_signature(&name.to_ascii_lowercase()));
-        Self::default().and_signatures(named.map(|(_, value)| value.into_owned()))
+        let path = percent_decode_str(url.path()).decode_utf8_lossy();
+        let (folders, file) = path.rsplit_once('/').unwrap_or_default();
+        let values =
+            folders.split(SEPARATORS).chain(file.split(';').skip(1).flat_map(|value| value.split('=')));
+        let codes = values.filter(|value| prose(value) != *value).map(str::to_owned);
+        Self::default().and_signatures(named.map(|(_, value)| value.into_owned()).chain(codes))
     }
 
     /// Whether the text holds a secret, or a run of one, in whatever layers of escapes; a short one may be part of any word.
@@ -319,14 +324,23 @@ mod tests {
     }
 
     #[test]
-    fn a_name_holds_the_signature_of_its_link_but_may_be_in_its_path() {
-        let link = "https://a.example/a-photo-of-the-sea.jpg?X-Amz-Signature=0123456789abcdef0123&Expires=1790000000\
+    fn a_name_holds_no_signature_of_its_link_but_may_be_in_its_path() {
+        let link = "https://a.example/fedcba9876543210fedc/IMG_20260101_123456/a-photo-of-the-sea.jpg;hmac=00112233445566778899aa\
+                    ?X-Amz-Signature=0123456789abcdef0123&Expires=1790000000\
                     &response-content-disposition=attachment%3Bfilename%3Da-photo-of-the-sea.jpg";
         let signature = Unsaid::signature_of(&link.parse().unwrap());
-        for name in ["0123456789abcdef0123.jpg", "a 0123456789ABCDEF0123", "0123456789abcdef.png"] {
+        for name in [
+            "0123456789abcdef0123.jpg",
+            "a 0123456789ABCDEF0123",
+            "0123456789abcdef.png",
+            "fedcba9876543210fedc.jpg",
+            "a;hmac=00112233445566778899aa",
+        ] {
             assert!(signature.is_in(name), "{name}");
         }
-        assert!(!signature.is_in("a-photo-of-the-sea.jpg"));
+        for name in ["a-photo-of-the-sea.jpg", "IMG_20260101_123456.jpg"] {
+            assert!(!signature.is_in(name), "{name}");
+        }
     }
 
     #[test]
