@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
-use super::ConfigError;
+use super::{ConfigError, schema};
 use crate::parse_error::of_toml;
 use crate::written;
 
@@ -49,11 +50,22 @@ pub(super) struct Layers {
     pub(super) warnings: Vec<String>,
 }
 
-/// What a variable that is to be a key begins with, after the prefix.
-const SECTIONS: [&str; 12] = [
-    "BYNDER", "IMATAG", "FILTERS", "OUTPUT", "CHECKS", "WORKER", "QUEUE", "LIMITS", "MARKER", "PRODUCER",
-    "BROKER", "HTTP",
-];
+/// The top of the configuration, in capitals: keys, and what a variable that is to be a key of a section begins with.
+struct Top {
+    keys: Vec<String>,
+    sections: Vec<String>,
+}
+
+static TOP: LazyLock<Top> = LazyLock::new(|| {
+    let schema = schema();
+    let properties = schema.get("properties").and_then(serde_json::Value::as_object).into_iter().flatten();
+    let is_key = |(_, schema): &(&String, &serde_json::Value)| {
+        matches!(schema["type"].as_str(), Some("array" | "boolean" | "string" | "integer" | "number"))
+    };
+    let (keys, sections): (Vec<_>, Vec<_>) = properties.partition(is_key);
+    let names = |found: Vec<(&String, _)>| found.into_iter().map(|(name, _)| name.to_uppercase()).collect();
+    Top { keys: names(keys), sections: names(sections) }
+});
 
 impl Layers {
     pub(super) fn read(
@@ -114,7 +126,7 @@ impl Layers {
 /// but for the keys that stand outside every section.
 fn key_of(name: &str) -> Option<String> {
     let rest = name.strip_prefix(PREFIX)?;
-    if !rest.contains(SEPARATOR) && !["DELTA", "QUIET_HOURS"].contains(&rest) {
+    if !rest.contains(SEPARATOR) && !TOP.keys.iter().any(|key| key == rest) {
         return None;
     }
     Some(rest.to_lowercase().replace(SEPARATOR, "."))
@@ -123,7 +135,7 @@ fn key_of(name: &str) -> Option<String> {
 /// What `CONNECTOR_LIMITS_ASSETS_PER_RUN`, with one underscore where two belong, is meant to be.
 fn meant_by(name: &str) -> Option<String> {
     let rest = name.strip_prefix(PREFIX)?;
-    let section = SECTIONS.iter().find(|section| rest.starts_with(&format!("{section}_")))?;
+    let section = TOP.sections.iter().find(|section| rest.starts_with(&format!("{section}_")))?;
     Some(format!("{PREFIX}{section}{SEPARATOR}{}", &rest[section.len() + 1..]))
 }
 

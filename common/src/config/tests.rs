@@ -308,6 +308,21 @@ fn a_variable_that_lacks_an_underscore_is_told() {
 }
 
 #[test]
+fn every_section_is_known_by_its_variables() {
+    let shown = serde_json::to_value(load(SAMPLE, &[], &[]).unwrap().config).unwrap();
+    let sections = shown.as_object().unwrap().iter().filter(|(_, value)| value.is_object());
+    for section in sections.map(|(name, _)| name.to_uppercase()) {
+        let loaded = load(SAMPLE, &[(&format!("CONNECTOR_{section}_KEY"), "1")], &[]).unwrap();
+        let meant = format!("did you mean CONNECTOR_{section}__KEY?");
+        assert!(
+            loaded.warnings.iter().any(|warning| warning.ends_with(&meant)),
+            "{section}: {:?}",
+            loaded.warnings
+        );
+    }
+}
+
+#[test]
 fn an_unknown_variable_is_an_error_like_an_unknown_key() {
     let error = load(SAMPLE, &[("CONNECTOR_WORKER__CONCURENCY", "4")], &[]).unwrap_err();
     assert_eq!(error.to_string(), "unknown key worker.concurency; did you mean worker.concurrency?");
