@@ -3,11 +3,14 @@
 /// Names less alike than this are no help.
 const ALIKE: f64 = 0.7;
 
+/// A person writes no longer one.
+const LONGEST: usize = 200;
+
 /// The most similar candidate, if one is similar at all.
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
-    let scored =
-        candidates.map(|candidate| (strsim::jaro_winkler(&candidate.to_lowercase(), &lower), candidate));
+    let short = candidates.filter(|candidate| candidate.len() <= LONGEST);
+    let scored = short.map(|candidate| (strsim::jaro_winkler(&candidate.to_lowercase(), &lower), candidate));
     let alike = scored.filter(|(score, _)| *score > ALIKE);
     alike.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, candidate)| candidate)
 }

@@ -52,9 +52,12 @@ pub fn of_toml(text: &str, message: &str, span: Option<Range<usize>>) -> String 
     format!("{place}{}", without_value(message).unwrap_or_else(|| message.to_owned()))
 }
 
-/// A wrong value as an error may quote it: a long one with digits may be a secret in the wrong place.
+/// A wrong value as an error may quote it: a long one may be a secret in the wrong place, unless it is short words.
 pub fn harmless(text: &str) -> &str {
-    let is_harmless = text.chars().count() <= LONGEST_QUOTED || !text.contains(|c: char| c.is_numeric());
+    let is_short = |word: &str| word.chars().count() <= LONGEST_QUOTED;
+    let are_words = |c: char| c.is_alphabetic() || " _-.,:'/".contains(c);
+    let is_harmless = is_short(text)
+        || (text.chars().all(are_words) && text.split([' ', '_', '-', '.', '/']).all(is_short));
     if is_harmless { text } else { "…" }
 }
 
@@ -123,11 +126,24 @@ mod tests {
     }
 
     #[test]
-    fn a_long_value_with_digits_may_be_a_secret() {
-        for quoted in ["8 o'clock", "60 sceonds", "0 */6 * * *", "the Image Hash of our library"] {
+    fn a_long_value_may_be_a_secret_unless_it_is_short_words() {
+        for quoted in [
+            "8 o'clock",
+            "60 sceonds",
+            "0 */6 * * *",
+            "the Image Hash of our library",
+            "hash_metaproperti",
+            "/data/attributes/status",
+        ] {
             assert_eq!(harmless(quoted), quoted);
         }
-        for secret in ["s3cr3t-value-0123456789abc", "0123456789abcdef0", "my pass w0rd has blanks"] {
+        for secret in [
+            "s3cr3t-value-0123456789abc",
+            "0123456789abcdef0",
+            "my pass w0rd has blanks",
+            "correcthorsebattery",
+            "correct+horse/battery=",
+        ] {
             assert_eq!(harmless(secret), "…");
             for kind in ["unknown", "duplicate"] {
                 let said = without_value(&format!("{kind} field `{secret}`, expected `a`")).unwrap();

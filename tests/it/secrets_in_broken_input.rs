@@ -150,6 +150,24 @@ async fn an_answer_that_is_broken_around_a_secret_is_reported_without_it() {
             }
         }
     }
+    // A refusal that holds a token all the same, and a link that nobody asked for.
+    let token = format!("{SECRET_MARK}-0123456789abcdef");
+    for endpoint in ["bynder.token", "imatag.token", "bynder.asset", "imatag.submit"] {
+        for body in [
+            format!("{{\"access_token\":\"{token}\"}}"),
+            format!("{{\"error\":\"no\",\"message\":\"no {token}, see f?X-Amz-Signature={SECRET_MARK}\"}}"),
+            format!("<Error><Code>No</Code><Token>{token}</Token></Error>"),
+            format!("see https:&#x2F;&#x2F;a.example&#x2F;f?sig={SECRET_MARK}%20{token}"),
+        ] {
+            let content_type = "application/json".to_owned();
+            let action = Action::Answer { status: 400, body: body.clone(), content_type };
+            bench.sandbox.set_faults(every(endpoint, Moment::Before, action));
+            for command in [&["doctor"][..], &sync, &trial] {
+                let ran = bench.run_with(command, &quick_end).await;
+                assert_silent_run(&format!("{endpoint} refuses with {body}"), &ran);
+            }
+        }
+    }
     bench.sandbox.set_faults(Faults::default());
     for command in [
         "failed list --json",

@@ -86,7 +86,7 @@ fn text_field<'a>(
     };
     let name = name.to_owned();
     if !found.is_text() {
-        return Err(MetapropertyError::NotText { key, name, kind: found.kind.clone() });
+        return Err(MetapropertyError::NotText { key, name, kind: crate::http::excerpt(&found.kind) });
     }
     if !found.is_api_field() {
         return Err(MetapropertyError::NotShown { key, name });
