@@ -268,6 +268,15 @@ mod tests {
             assert!(!token.as_bytes().windows(8).any(holds), "{spelled}: {shown}");
             assert!(shown.len() < 50, "{spelled}: {shown}");
         }
+        let words = Unsaid::passwords(["OpenSesameOfTheForty"].into_iter());
+        for said in [
+            "OPENSESAMEOFTHEFORTY",
+            "open sesame of the forty",
+            "o p e n s e s a m e o f",
+            "Sesame/Of/The/Forty",
+        ] {
+            assert_eq!(words.excerpt(&format!("no {said} here")), NOT_SHOWN, "{said}");
+        }
         for harmless in ["a Token of a kind", "30 characters", "s3cr/t"] {
             assert_eq!(unsaid.excerpt(&format!("no {harmless} here")), format!("no {harmless} here"));
         }
