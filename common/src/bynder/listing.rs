@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::decode::{Number, Row};
 use crate::asset::Asset;
-use crate::http::excerpt;
+use crate::http::{Unsaid, excerpt};
 use crate::parse_error::from_json;
 
 /// Far more rows than a page is asked for.
@@ -129,7 +129,7 @@ pub(super) fn readable(row: &RawValue) -> Result<Asset, Option<String>> {
     };
     read().map_err(|reason| {
         let id = serde_json::from_str(row.get()).ok().map(|Named { id }| excerpt(&id));
-        let reason = excerpt(&reason);
+        let reason = Unsaid::default().excerpt(&reason);
         tracing::warn!(asset_id = id, reason, "a row of the listing cannot be read and is left out");
         id
     })

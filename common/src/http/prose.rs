@@ -2,7 +2,7 @@
 //! need not be recognised. Pure.
 
 /// What words are written with. No escape of JSON, of addresses or of web pages does without another character.
-const PUNCTUATION: &str = ".,:;!?'’`“”«»()[]{}/_-–—=";
+const PUNCTUATION: &str = "*.,:;!?'’`“”«»()[]{}/_-–—=";
 /// Ends of a run: blanks, and what tags and the strings of JSON are written with.
 const BOUNDARIES: [char; 4] = [' ', '"', '<', '>'];
 /// A longer word may be a code.
@@ -157,6 +157,7 @@ mod tests {
             "results[0].id: invalid type: integer, expected a string at line 1 column 52",
             "missing field `access_token`",
             "invalid peer certificate: UnknownIssuer",
+            r#"certificate not valid for name "a.example"; certificate is only valid for DnsName("*.example")"#,
         ] {
             assert_eq!(prose(said), said);
         }
