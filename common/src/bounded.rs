@@ -30,6 +30,21 @@ where
     Option::<T>::deserialize(deserializer)?.map(|number| within(number, MOST)).transpose()
 }
 
+/// A text of at most so many bytes.
+pub(crate) fn text<'de, const MOST: usize, D>(deserializer: D) -> Result<String, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    if text.len() > MOST {
+        return Err(D::Error::custom(format_args!(
+            "a text of {} bytes: expected at most {MOST}",
+            text.len()
+        )));
+    }
+    Ok(text)
+}
+
 fn within<T: Copy + Into<u64> + fmt::Display, E: Error>(number: T, most: u64) -> Result<T, E> {
     if number.into() > most {
         return Err(E::custom(format_args!("{number} is too much: expected at most {most}")));

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bounded::{MOST_COUNT, at_most, optional};
+use crate::bounded::{MOST_COUNT, at_most, optional, text};
+
+/// Members of a group that are told apart: more than any group has, fewer than fill the memory.
+pub(crate) const MOST_MEMBERS: usize = 10_000;
+/// The longest text that a process says of itself, in bytes.
+const MOST_TEXT: usize = 128;
 
 /// The version of the format.
 pub(super) const VERSION: u32 = 2;
@@ -13,6 +18,7 @@ pub struct Beat {
     /// Version of the format.
     pub v: u32,
     /// The process, by an id that it made up when it started.
+    #[serde(deserialize_with = "text::<MOST_TEXT, _>")]
     pub member: String,
     /// Portal calls that it made in the last five minutes.
     #[serde(default, deserialize_with = "at_most::<MOST_COUNT, _, _>")]
@@ -21,10 +27,10 @@ pub struct Beat {
     #[serde(default)]
     pub leaving: bool,
     /// What it is.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "text::<MOST_TEXT, _>")]
     pub program: String,
     /// Which deployment it belongs to, by the prefix of its names on the broker.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "text::<MOST_TEXT, _>")]
     pub deployment: String,
     /// Services that it cannot use right now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

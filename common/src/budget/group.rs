@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::beat::{Beat, VERSION};
+use super::beat::{Beat, MOST_MEMBERS, VERSION};
 use super::gate::{Budget, Demand, lock};
 use super::member::News;
 use super::token::Token;
@@ -51,7 +51,7 @@ impl Budget {
         let mut others = self.others(now);
         if beat.leaving {
             others.remove(&beat.member);
-        } else if beat.member != self.shared.id {
+        } else if beat.member != self.shared.id && others.len() < MOST_MEMBERS {
             others.insert(beat.member.clone(), now);
         }
     }

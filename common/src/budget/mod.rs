@@ -28,6 +28,7 @@ mod simulation;
 mod tests;
 
 pub use beat::Beat;
+pub(crate) use beat::MOST_MEMBERS;
 pub use gate::{Budget, Demand, Figures};
 pub use member::News;
 pub use minter::{Duty, Look, Minter};

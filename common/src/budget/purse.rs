@@ -19,7 +19,7 @@ impl Purse {
     /// Calls that may be made.
     pub(super) fn calls(&mut self, now: Duration) -> u32 {
         self.held.retain(|(at, _)| now.saturating_sub(*at) < GOOD_FOR);
-        self.held.iter().map(|(_, token)| token.calls).sum()
+        self.held.iter().fold(0, |calls, (_, token)| token.calls.saturating_add(calls))
     }
 
     /// Whether the next call is one that finds out whether the block is over.

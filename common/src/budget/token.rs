@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounded::{MOST_COUNT, at_most};
+
 /// Tokens minted in a second at most. A larger budget makes each good for more calls, so that its cost is bounded, and so is
 /// the length of the queue, whose arguments never change.
 pub(super) const MOST_A_SECOND: u32 = 16;
@@ -18,6 +20,7 @@ pub(crate) const PREFETCH: u16 = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// Calls that it is good for.
+    #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub calls: u32,
     /// Its one call finds out whether Bynder's block is over.
     #[serde(default)]

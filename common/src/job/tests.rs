@@ -66,6 +66,45 @@ fn a_message_that_could_not_be_passed_on_is_refused_before_its_step() {
     assert!(matches!(Job::decode(&with(12_000)), Err(MessageError::TooLarge(_))));
 }
 
+/// Every place of a number in a value.
+fn numbers(value: &serde_json::Value, at: &str) -> Vec<String> {
+    let within = |name: String, inner| numbers(inner, &format!("{at}/{name}"));
+    match value {
+        serde_json::Value::Object(fields) => {
+            fields.iter().flat_map(|(name, inner)| within(name.clone(), inner)).collect()
+        }
+        serde_json::Value::Array(items) => {
+            items.iter().enumerate().flat_map(|(place, inner)| within(place.to_string(), inner)).collect()
+        }
+        serde_json::Value::Number(_) => vec![at.to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn no_number_of_a_job_is_larger_than_what_can_be_added_to_and_multiplied() {
+    let text = include_bytes!("fixtures/everything.json");
+    assert_eq!(Job::decode(text).unwrap().effects.parcel.unwrap().parts, 2);
+    let whole: serde_json::Value = serde_json::from_slice(text).unwrap();
+    // Moments become the job's own waits; pixels and contents are compared, and nothing else.
+    let moments = ["imported", "saved", "quiet"];
+    for place in numbers(&whole, "") {
+        let free = ["/pixels/", "/content/"].iter().any(|within| place.contains(within))
+            || moments.iter().any(|moment| place.ends_with(moment));
+        let extreme = |number: u64| {
+            let mut changed = whole.clone();
+            *changed.pointer_mut(&place).unwrap() = number.into();
+            Job::decode(changed.to_string().as_bytes())
+        };
+        // A 32-bit number would not hold the first.
+        for number in [u64::MAX, u32::MAX.into()] {
+            let is_bytes = place.contains("bytes") || place.ends_with("_ms");
+            let may = free || (is_bytes && number != u64::MAX);
+            assert!(may || extreme(number).is_err(), "{place} may be {number}");
+        }
+    }
+}
+
 #[test]
 fn an_unknown_format_and_garbage_are_refused() {
     let later = String::from_utf8(job().encode().unwrap()).unwrap().replacen("\"v\":1", "\"v\":2", 1);

@@ -14,13 +14,14 @@ use tokio::sync::mpsc;
 
 use super::call::unavailable;
 use super::{Bynder, BynderError, ImportId};
+use crate::bounded::at_most;
 use crate::file_name::FileName;
 use crate::http::{Link, Operation, Sent};
 use crate::service_id::service_id;
 use crate::spool::SpooledFile;
 
 pub use part::part_count;
-use part::{Part, parts};
+use part::{MOST_PARTS, Part, parts};
 
 /// Parts of all files that a process sends at once: each has a connection and its buffers.
 pub(super) const MOST_PARTS_UNDER_WAY: usize = 64;
@@ -66,7 +67,8 @@ pub struct Parcel {
     /// The base key of the parts.
     pub s3_file_name: UploadText,
     /// How many there are.
-    pub parts: usize,
+    #[serde(deserialize_with = "at_most::<MOST_PARTS, _, _>")]
+    pub parts: u32,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +98,8 @@ impl Bynder {
         let operation = format!("uploading {}", crate::http::excerpt(&file_name.to_string()));
         let (place, parts) = self.upload_all_parts(&operation, file, file_name).await?;
         let (upload_id, target_id) = (place.s3file.uploadid, place.s3file.targetid);
+        // A file has at most MOST_PARTS.
+        let parts = u32::try_from(parts).unwrap_or(u32::MAX);
         Ok(Parcel { upload_id, target_id, s3_file_name: place.s3_filename, parts })
     }
 

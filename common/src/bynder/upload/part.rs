@@ -14,7 +14,7 @@ use crate::http::{self, Link, Operation, Progress};
 use crate::spool::SpooledFile;
 
 /// Each part costs a portal call, so the largest files go in larger parts.
-const MOST_PARTS: u64 = 400;
+pub(super) const MOST_PARTS: u64 = 400;
 
 /// One part: its number, from 1, and its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]

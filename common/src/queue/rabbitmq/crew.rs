@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::budget::{Beat, Timing};
+use crate::budget::{Beat, MOST_MEMBERS, Timing};
 
 /// The members of a deployment that were heard of.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Crew {
         heard.members.retain(|_, member| member.at.elapsed() < self.timing.forget);
         if beat.leaving {
             heard.members.remove(&beat.member);
-        } else {
+        } else if heard.members.len() < MOST_MEMBERS {
             let member = Member { at: Instant::now(), in_hand: beat.in_hand };
             heard.members.insert(beat.member.clone(), member);
         }
@@ -58,7 +58,7 @@ impl Crew {
     pub(super) fn in_hand(&self) -> Option<u64> {
         let heard = self.lock();
         let since = heard.listening?;
-        if since.elapsed() < self.timing.beat * 2 {
+        if since.elapsed() < self.timing.beat * 2 || heard.members.len() >= MOST_MEMBERS {
             return None;
         }
         let known = heard.members.values().filter(|member| member.at.elapsed() < self.timing.forget);

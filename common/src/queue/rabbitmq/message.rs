@@ -26,8 +26,13 @@ pub(super) fn properties(id: &str, traceparent: Option<&str>) -> BasicProperties
     BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
         .with_content_type("application/json".into())
-        .with_message_id(ShortString::from(id.to_owned()))
+        .with_message_id(short(id))
         .with_headers(headers)
+}
+
+/// A text of AMQP has at most 255 bytes, and ids fewer; a longer one is cut, as where it is read.
+fn short(id: &str) -> ShortString {
+    ShortString::try_new(id).unwrap_or_else(|_| ShortString::from(JobId::shortened(id).0))
 }
 
 /// Properties of a job's message.

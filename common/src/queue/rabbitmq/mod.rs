@@ -96,6 +96,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`QueueError::Refused`]: it is no address of a broker, or one in plain text that is not allowed.
+    /// [`QueueError::Misconfigured`]: prefix, egress group or portal are too long for names on a broker.
     pub fn check(&self) -> Result<(), QueueError> {
         self.target().map(|_| ())
     }
@@ -105,7 +106,7 @@ impl Settings {
             uri: address::read(&self.url, self.allow_plain)?,
             authority: self.authority.clone(),
             program: self.program.clone(),
-            topology: Topology::new(&self.prefix, &self.rungs, &self.egress_group, &self.portal),
+            topology: Topology::new(&self.prefix, &self.rungs, &self.egress_group, &self.portal)?,
             signer: Signer::new(&self.keys, &self.prefix, &self.portal),
         })
     }

@@ -9,6 +9,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
+use super::super::QueueError;
 use crate::budget::{GOOD_FOR, MOST_QUEUED};
 use crate::config::Span;
 use crate::job::{Job, Lane, Step};
@@ -40,6 +41,11 @@ pub(super) const WORK: [(Step, Lane); 4] = [
     (Step::Submit, Lane::Backlog),
 ];
 
+/// The longest name on a broker.
+const MOST_NAME_BYTES: usize = 255;
+/// The longest prefix or egress group: the rest of each name, such as an asset's id, has fewer than 128 bytes.
+const MOST_OWN_BYTES: usize = MOST_NAME_BYTES - 128;
+
 /// Wishes for tokens that a minter has not read; it needs one.
 const MOST_WISHES: i64 = 16;
 
@@ -59,9 +65,28 @@ pub(super) struct Topology {
 }
 
 impl Topology {
-    pub(super) fn new(prefix: &str, rungs: &[Duration], group: &str, portal: &str) -> Self {
+    /// # Errors
+    /// [`QueueError::Misconfigured`]: AMQP has no names that are as long as these would be.
+    pub(super) fn new(
+        prefix: &str,
+        rungs: &[Duration],
+        group: &str,
+        portal: &str,
+    ) -> Result<Self, QueueError> {
+        for (what, text, most) in [
+            ("queue.prefix", prefix, MOST_OWN_BYTES),
+            ("bynder.egress_group", group, MOST_OWN_BYTES),
+            ("the address in bynder.domain", portal, MOST_NAME_BYTES),
+        ] {
+            let bytes = text.len();
+            if bytes > most {
+                return Err(QueueError::Misconfigured(format!(
+                    "{what} has {bytes} bytes, and the names of queues leave room for {most}: choose a shorter one"
+                )));
+            }
+        }
         let (prefix, group, portal) = (prefix.to_owned(), group.to_owned(), portal.to_owned());
-        Self { prefix, rungs: rungs.to_vec(), group, portal }
+        Ok(Self { prefix, rungs: rungs.to_vec(), group, portal })
     }
 
     /// The one portal that jobs under this prefix are for.
@@ -378,4 +403,30 @@ async fn bind(
     key: ShortString,
 ) -> lapin::Result<()> {
     channel.queue_bind(queue, exchange, key, QueueBindOptions::default(), FieldTable::default()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topology(prefix: usize, group: usize, portal: usize) -> Result<Topology, QueueError> {
+        let rungs = [Duration::from_millis(i64::MAX as u64 - 1)];
+        Topology::new(&"p".repeat(prefix), &rungs, &"g".repeat(group), &"h".repeat(portal))
+    }
+
+    #[test]
+    fn every_name_of_a_deployment_that_is_not_refused_is_one_of_amqp() {
+        let longest = topology(MOST_OWN_BYTES, MOST_OWN_BYTES, MOST_NAME_BYTES).unwrap();
+        // Making a longer one would panic.
+        let process = uuid::Uuid::now_v7().simple().to_string();
+        let asset = "a".repeat(64).parse().unwrap();
+        let own = [longest.hold(&process), longest.lease(&asset), longest.back(), longest.producer()];
+        let others = [longest.key(), longest.portal(), Topology::member(), longest.group()];
+        let all = longest.queues().chain(own).chain(others);
+        assert!(all.map(|name| name.as_str().len()).max() > Some(190));
+        let refused = |prefix, group, portal| topology(prefix, group, portal).unwrap_err().to_string();
+        assert!(refused(MOST_OWN_BYTES + 1, 1, 1).contains("queue.prefix has 128 bytes"));
+        assert!(refused(1, MOST_OWN_BYTES + 1, 1).contains("bynder.egress_group has 128 bytes"));
+        assert!(refused(1, 1, MOST_NAME_BYTES + 1).contains("bynder.domain has 256 bytes"));
+    }
 }
