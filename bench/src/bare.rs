@@ -61,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         let last = rows.len() < 1000;
         let work = rows.into_iter().map(|row| {
             let services = Arc::clone(&services);
-            tokio::spawn(async move { services.protect(&row).await })
+            common::task::brief(async move { services.protect(&row).await })
         });
         // Tasks, so that both cores are used; a window of them, so that memory is bounded.
         let mut ended = futures::stream::iter(work).buffer_unordered(services.arguments.at_once);

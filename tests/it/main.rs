@@ -1,6 +1,7 @@
 //! Whole-system tests: the real program against the sandbox, one binary.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
+#![expect(clippy::disallowed_methods, reason = "a task of a test ends with the test")]
 
 mod approval;
 mod asked;

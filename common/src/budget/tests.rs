@@ -107,7 +107,7 @@ async fn the_fresh_lane_has_four_calls_of_five_while_both_wait() {
     for lane in [Lane::Backlog, Lane::Fresh] {
         for _ in 0..60 {
             let (budget, sender) = (Arc::clone(&budget), sender.clone());
-            tokio::spawn(async move {
+            crate::task::brief(async move {
                 budget.admit(lane, 1).await.unwrap();
                 sender.send(lane).unwrap();
             });
@@ -167,7 +167,7 @@ async fn a_record_that_a_clock_set_back_keeps_alive_silences_once() {
     let records = Some(Records::new(folder.path()));
     let budget = Budget::new(member, records, None, Box::new(move || started.elapsed()));
     let following = budget.clone();
-    let _following = tokio::spawn(async move { following.follow_records().await });
+    let _following = crate::task::brief(async move { following.follow_records().await });
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(budget.paused().is_some());
     tokio::time::sleep(Duration::from_secs(100)).await;

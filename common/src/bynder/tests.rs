@@ -54,7 +54,7 @@ impl Script {
             .fallback(answer)
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(script.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        crate::task::brief(async move { axum::serve(listener, router).await });
         (script, url)
     }
 

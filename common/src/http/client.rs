@@ -173,7 +173,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let clients = clients("http://proxy.example");
         let here = Client::builder().no_proxy().dns_resolver(Arc::new(ThisMachine)).build().unwrap();
-        tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+        crate::task::brief(async move { while listener.accept().await.is_ok() {} });
         let error = here.get(format!("http://localhost:{port}/")).send().await.unwrap_err();
         assert!(!error.is_connect(), "{error:?}");
         let error = clients.local.get("https://ip6-localhost/").send().await.unwrap_err();

@@ -197,7 +197,7 @@ mod tests {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        crate::task::brief(async move { axum::serve(listener, router).await });
         let services = Services {
             urls: vec![url.parse().unwrap()],
             token_url: None,

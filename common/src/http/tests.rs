@@ -10,7 +10,7 @@ use super::*;
 async fn server(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
+    crate::task::brief(async move {
         let (mut connection, _) = listener.accept().await.unwrap();
         let mut request = [0; 4096];
         let _ = connection.read(&mut request).await.unwrap();
@@ -238,7 +238,7 @@ async fn a_cut_body_is_an_error() {
 async fn an_answer_that_comes_byte_by_byte_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    tokio::spawn(async move {
+    crate::task::brief(async move {
         let (mut connection, _) = listener.accept().await.unwrap();
         let _ = connection.read(&mut [0; 4096]).await.unwrap();
         let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";

@@ -129,7 +129,7 @@ async fn a_file_is_not_submitted_where_the_right_is_lost_while_a_token_is_fetche
     let token_url = format!("http://{}/", tokens.local_addr().unwrap()).parse().unwrap();
     let has_right = Arc::new(AtomicBool::new(true));
     let lost = Arc::clone(&has_right);
-    tokio::spawn(async move {
+    crate::task::brief(async move {
         let (mut stream, _) = tokens.accept().await.unwrap();
         assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
         lost.store(false, Ordering::Relaxed);

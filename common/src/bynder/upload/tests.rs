@@ -99,7 +99,7 @@ async fn portal_that(registers: bool, quotes: bool, hold: Hold) -> (Arc<Portal>,
         registered: Mutex::default(),
     });
     let router = axum::Router::new().fallback(answer).with_state(Arc::clone(&portal));
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    crate::task::brief(async move { axum::serve(listener, router).await });
     let settings = Settings {
         portal: origin,
         allow_http: false,
@@ -134,7 +134,7 @@ async fn parts_go_out_as_many_at_once_as_is_set_and_are_registered_in_order() {
             if number % 2 == 1 {
                 both.await;
             } else {
-                tokio::spawn(both);
+                crate::task::brief(both);
             }
         })
     });
