@@ -129,6 +129,26 @@ async fn a_worker_with_another_key_or_none_ends_before_it_takes_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_of_a_job_that_was_never_published_is_no_evidence_where_nothing_is_signed() {
+    let fleet = Fleet::new(quick()).await;
+    let mut stranger = Stranger::connect(Broker::shared().await.address()).await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.publish().await.assert_code(0);
+    let event =
+        job_of("RUN-2", &id, Lane::Fresh).ended(Outcome::Watermarked { version: 2 }, jiff::Timestamp::now());
+    let queue = format!("{}.results", fleet.prefix);
+    stranger.publish("", queue.as_bytes(), b"\0\0", &encode_event(&event).unwrap()).await;
+    fleet.publish().await.assert_code(0);
+    until_rejected(&fleet, &mut stranger, 1).await;
+    assert_eq!(fleet.bench.outcomes(&id).await, []);
+    // The asset's own job is done all the same, and its outcome is.
+    let _worker = fleet.worker();
+    fleet.sync_until_recorded().await;
+    assert_eq!(fleet.bench.outcomes(&id).await.len(), 1);
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_names_another_assets_medium_uploads_nothing_where_nothing_is_signed() {
     let fleet = Fleet::new(quick()).await;
     let mut stranger = Stranger::connect(Broker::shared().await.address()).await;

@@ -29,7 +29,7 @@ pub use verification::Verification;
 
 use crate::asset::AssetId;
 use crate::job::{Job, JobId, Lane, RunId};
-use crate::outcome::{Outcome, OutcomeEvent};
+use crate::outcome::{FailureClass, Outcome, OutcomeEvent};
 use crate::state::{DatabaseError, State};
 
 const CURSOR: &str = "cursor";
@@ -326,15 +326,20 @@ impl Ledger {
 
     /// Takes in outcomes that came from elsewhere, in one transaction. A job has one outcome: another one counts
     /// only after a failure, since a failed job can be replayed, and only if it is no copy of one that is known.
-    pub(crate) async fn fold(&self, events: Vec<OutcomeEvent>) -> Result<(), DatabaseError> {
+    ///
+    /// Returns those of jobs that this record never published, of which nothing is noted.
+    pub(crate) async fn fold(&self, events: Vec<OutcomeEvent>) -> Result<Vec<OutcomeEvent>, DatabaseError> {
         self.state
             .write(move |transaction| {
-                for event in &events {
-                    if is_news(transaction, event)? {
-                        note_outcome(transaction, event)?;
+                let mut strangers = Vec::new();
+                for event in events {
+                    if !is_of_published(transaction, &event)? {
+                        strangers.push(event);
+                    } else if is_news(transaction, &event)? {
+                        note_outcome(transaction, &event)?;
                     }
                 }
-                Ok(())
+                Ok(strangers)
             })
             .await
     }
@@ -353,6 +358,16 @@ impl Ledger {
             .read(move |connection| Ok(connection.query_row(sql, [lane.name()], |row| row.get(0))?))
             .await
     }
+}
+
+/// Whether the job was published as the event has it. Of a message that could not be read, the id is all that has to be right.
+fn is_of_published(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Result<bool, DatabaseError> {
+    let sql = "SELECT run_id = ?2 AND asset_id = ?3 FROM published WHERE job_id = ?1";
+    let job = params![event.job_id.0, event.run_id.0, event.asset_id.as_str()];
+    let is_same = transaction.prepare_cached(sql)?.query_row(job, |row| row.get(0)).optional()?;
+    let is_unreadable =
+        matches!(&event.outcome, Outcome::Failed(failure) if failure.class == FailureClass::Malformed);
+    Ok(is_same.is_some_and(|is_same: bool| is_same || is_unreadable))
 }
 
 /// Copies of a message are equal in every field. Times decide nothing: two workers' clocks differ.

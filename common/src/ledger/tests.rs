@@ -71,8 +71,36 @@ async fn an_outcome_after_a_failure_counts_whatever_the_clock_that_it_was_noted_
     let done = job().ended(Outcome::Watermarked { version: 4 }, now - hour);
     let late = job().ended(failure("late"), now + hour);
     let events = [&first, &first, &second, &first, &done, &second, &done, &late].map(Clone::clone);
-    ledger.fold(events.to_vec()).await.unwrap();
+    ledger.intend(&job()).await.unwrap();
+    assert_eq!(ledger.fold(events.to_vec()).await.unwrap(), []);
     assert_eq!(ledger.outcomes_of(&job().asset_id).await.unwrap(), [first, second, done]);
+}
+
+#[tokio::test]
+async fn an_outcome_counts_only_for_a_job_that_was_published_as_it_says() {
+    let (_directory, ledger) = ledger();
+    ledger.intend(&job()).await.unwrap();
+    ledger.confirm(&job().job_id).await.unwrap();
+    let now = Timestamp::now();
+    let ended = || job().ended(Outcome::Watermarked { version: 4 }, now);
+    let (run_id, asset_id, job_id) = (RunId("s".to_owned()), "B".parse().unwrap(), JobId("j".to_owned()));
+    let strangers = [
+        OutcomeEvent { run_id, ..ended() },
+        OutcomeEvent { asset_id, ..ended() },
+        OutcomeEvent { job_id, ..ended() },
+    ];
+    assert_eq!(ledger.fold(strangers.to_vec()).await.unwrap(), strangers);
+    assert!(ledger.known(&job().asset_id).await.unwrap().open.is_some());
+    // Of a message that cannot be read, no more than the id may be known.
+    let unreadable = OutcomeEvent::of_unreadable(
+        job().job_id,
+        RunId(String::new()),
+        AssetId::unknown(),
+        "torn".to_owned(),
+    );
+    assert_eq!(ledger.fold(vec![unreadable]).await.unwrap(), []);
+    assert_eq!(ledger.fold(vec![ended()]).await.unwrap(), []);
+    assert_eq!(ledger.outcomes_of(&job().asset_id).await.unwrap(), [ended()]);
 }
 
 #[tokio::test]

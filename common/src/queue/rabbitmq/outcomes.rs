@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, Notify};
 
 use super::super::QueueError;
 use super::link::{ANSWER, answered};
-use super::message::decode_event;
+use super::message::{decode_event, encode_event};
 use super::unsaid::said;
 use super::{Broker, Shared};
 use crate::job::MessageError;
@@ -37,6 +37,14 @@ struct Incoming {
     consumer: Consumer,
     /// Pushed, and not taken into the ledger.
     first: Option<Message>,
+}
+
+/// Outcomes to take in at once.
+struct Batch {
+    events: Vec<OutcomeEvent>,
+    /// Messages that they came in, and others that were set aside.
+    count: usize,
+    last: Message,
 }
 
 impl Broker {
@@ -68,7 +76,8 @@ impl Outcomes {
         Ok(())
     }
 
-    /// Takes outcomes into the ledger: there first, then away from the broker. Returns how many there were.
+    /// Takes outcomes into the ledger: there first, then away from the broker. Those of jobs that were never published are set
+    /// aside. Returns how many messages there were.
     ///
     /// # Errors
     /// Broker or ledger cannot be used; what was not taken in stays at the broker.
@@ -77,16 +86,26 @@ impl Outcomes {
         let mut kept = self.incoming.lock().await;
         let incoming = self.open(&mut kept).await?;
         let taken = incoming.take(&self.shared).await;
-        let Some((events, last)) = taken.inspect_err(|_| *kept = None)? else { return Ok(0) };
-        let count = events.len();
-        if let Err(error) = ledger.fold(events).await {
+        let Some(Batch { events, count, last }) = taken.inspect_err(|_| *kept = None)? else { return Ok(0) };
+        if let Err(error) = self.record(ledger, events).await {
             // Still unacknowledged, they would be swept away by the next batch's acknowledgement.
             let back = BasicNackOptions { multiple: true, requeue: true };
             answered(last.acker.nack(back)).await?;
-            return Err(error.into());
+            return Err(error);
         }
         answered(last.acker.ack(BasicAckOptions { multiple: true })).await?;
         Ok(count)
+    }
+
+    async fn record(&self, ledger: &Ledger, events: Vec<OutcomeEvent>) -> Result<(), QueueError> {
+        for stranger in ledger.fold(events).await? {
+            let reason = format!(
+                "an outcome is of job {}, which this record never published for asset {} in run {}; nothing is recorded",
+                stranger.job_id, stranger.asset_id, stranger.run_id
+            );
+            self.shared.set_aside(&encode_event(&stranger)?, &reason).await?;
+        }
+        Ok(())
     }
 
     async fn open<'a>(&self, kept: &'a mut Option<Incoming>) -> Result<&'a mut Incoming, QueueError> {
@@ -116,8 +135,8 @@ impl Incoming {
         }
     }
 
-    /// What is there now, up to a batch, with the last message.
-    async fn take(&mut self, shared: &Shared) -> Result<Option<(Vec<OutcomeEvent>, Message)>, QueueError> {
+    /// What is there now, up to a batch.
+    async fn take(&mut self, shared: &Shared) -> Result<Option<Batch>, QueueError> {
         if self.first.is_none() {
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
             let looking =
@@ -154,7 +173,8 @@ impl Incoming {
                 }
             }
         }
-        Ok(messages.pop().map(|last| (events, last)))
+        let count = messages.len();
+        Ok(messages.pop().map(|last| Batch { events, count, last }))
     }
 
     async fn next_in_time(&mut self) -> Result<Option<Message>, QueueError> {
