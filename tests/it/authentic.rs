@@ -1,5 +1,6 @@
 //! Who has not the fleet's key makes no job, no outcome, and does no work.
 
+use common::content::Content;
 use common::hash::FileFacts;
 use common::job::{Job, Lane, Step};
 use common::ledger::Ledger;
@@ -37,7 +38,7 @@ async fn job_with_medium_of(fleet: &Fleet, open: &str, secret: &str) -> Job {
         bytes: 5000,
         media_type: Some("image/jpeg".to_owned()),
         pixels: None,
-        content: None,
+        content: Some(Box::new(Content::Other)),
     };
     let mut job = job_of("RUN-2", open, Lane::Fresh);
     job.step = Step::Transfer;
@@ -162,5 +163,36 @@ async fn a_job_that_names_another_assets_medium_uploads_nothing_where_nothing_is
     let failed = fleet.failed().await;
     let said = format!("{:?}", failed[0].event.outcome);
     assert!(said.contains("is of another asset or another file"), "{said}");
+    assert_clean(&fleet.bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_without_what_this_release_records_is_downloaded_anew_and_not_trusted() {
+    let fleet = Fleet::new(quick()).await;
+    fleet.bench.set_request_timeout(5);
+    let mut stranger = Stranger::connect(Broker::shared().await.address()).await;
+    let [open, secret] = [1, 2].map(|seed| fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap());
+    let _worker = fleet.worker();
+    fleet.sync().await.assert_code(0);
+    let versions = fleet.bench.asset(&open).versions.len();
+    let own = job_with_medium_of(&fleet, &open, &open).await;
+    let others = job_with_medium_of(&fleet, &open, &secret).await;
+    let mut saving = Job { step: Step::Save, ..others.clone() };
+    saving.effects.watermarked = saving.effects.original.clone();
+    saving.effects.import_id = Some("9F0A9C2E-77B1-4D3C-9E5512AB34CD56EF".to_owned().try_into().unwrap());
+    let downloads = || fleet.bench.sandbox.stats().requests["bynder.download"];
+    for (step, mut job) in [("transfer", own), ("transfer", others), ("save", saving)] {
+        if let Some(original) = &mut job.effects.original {
+            original.content = None;
+        }
+        let (before, ended) = (downloads(), fleet.worker_logs().matches(" done ").count());
+        let queue = format!("{}.{step}", fleet.prefix);
+        stranger.publish("", queue.as_bytes(), b"\0\0", &job.encode().unwrap()).await;
+        until(|| fleet.worker_logs().matches(" done ").count() > ended).await;
+        assert!(downloads() > before, "the original was not looked at");
+    }
+    let asset = fleet.bench.asset(&open);
+    assert_eq!((asset.versions.len(), asset.media), (versions, 1), "{asset:#?}");
+    assert!(fleet.failed().await.is_empty());
     assert_clean(&fleet.bench.sandbox.audit());
 }

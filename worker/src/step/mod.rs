@@ -9,6 +9,7 @@ mod rejected;
 mod save;
 mod submit;
 mod transfer;
+mod unrecorded;
 
 use std::time::Duration;
 
@@ -106,6 +107,9 @@ pub async fn run(environment: &Environment, job: &mut Job) -> Result<StepEnd, St
         // A job of a release that knew one mode only, and has begun, ends in that one.
         let begun = job.effects.import_id.is_some();
         job.mode = Some(if begun { OutputMode::Version } else { environment.settings.mode });
+    }
+    if let Some(end) = unrecorded::made_good(environment, job).await? {
+        return Ok(end);
     }
     match job.step {
         Step::Submit => submit::submit(environment, job).await,

@@ -88,7 +88,7 @@ async fn under_lease(environment: &Environment, job: &mut Job, lease: &Held) -> 
     send(environment, job, file, &facts, &name, lease).await
 }
 
-async fn download(
+pub(super) async fn download(
     environment: &Environment,
     job: &mut Job,
     marker: &Marker,

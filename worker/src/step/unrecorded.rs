@@ -1,0 +1,112 @@
+//! Jobs that carry less than this release records of a file. Which checks apply follows from the record, so that without it
+//! nothing that the job says was done is believed.
+
+use common::job::{Effects, Job, Step};
+use common::marker::Marker;
+
+use super::{StepEnd, submit};
+use crate::environment::Environment;
+use crate::error::StepError;
+use crate::inspect;
+
+/// What a job lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lack {
+    Nothing,
+    /// The watermarked file's content: it was uploaded without the checks of this release.
+    Result,
+    /// The original's content.
+    Original,
+}
+
+fn lack(effects: &Effects) -> Lack {
+    let is_read = |facts: &common::hash::FileFacts| facts.content.is_some();
+    if !effects.original.as_ref().is_some_and(is_read) {
+        return Lack::Original;
+    }
+    let is_uploaded = effects.import_id.is_some() || effects.parcel.is_some();
+    let was_read = effects.watermarked.as_ref().is_some_and(is_read);
+    if was_read || (effects.watermarked.is_none() && !is_uploaded) { Lack::Nothing } else { Lack::Result }
+}
+
+/// Downloads the original anew where the job does not carry what this release records of it, and goes back to where that is
+/// needed. `None`: the job carries everything, or is past the need.
+pub(super) async fn made_good(
+    environment: &Environment,
+    job: &mut Job,
+) -> Result<Option<StepEnd>, StepError> {
+    let lack = lack(&job.effects);
+    if job.step == Step::Submit || job.effects.saved.is_some() || lack == Lack::Nothing {
+        return Ok(None);
+    }
+    tracing::warn!(job_id = %job.job_id, asset_id = %job.asset_id, ?lack, "a job lacks what this release records; reading its file again");
+    if lack == Lack::Original {
+        let marker = Marker::parse(job.marker_text.as_deref());
+        let file = match submit::download(environment, job, &marker).await? {
+            Ok(file) => file,
+            Err(end) => return Ok(Some(end)),
+        };
+        let facts = inspect::facts(&file, &environment.settings.checks, &environment.readers).await?;
+        let is_same = job.effects.original.as_ref().is_some_and(|claimed| claimed.sha256 == facts.sha256);
+        if !is_same {
+            // Its medium is one of another file: everything is decided anew, and nothing is paid for without a look.
+            job.effects = Effects { marked: job.effects.marked, ..Effects::default() };
+            job.suspect_now();
+            return Ok(Some(StepEnd::Next(Step::Submit)));
+        }
+        job.effects.original = Some(facts);
+    }
+    let effects = &mut job.effects;
+    (effects.import_id, effects.imported, effects.parcel, effects.watermarked) = (None, None, None, None);
+    Ok(Some(StepEnd::Next(Step::Transfer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use common::content::Content;
+    use common::hash::{ContentHash, FileFacts};
+
+    use super::*;
+
+    #[test]
+    fn a_job_lacks_what_no_release_like_this_one_read() {
+        let facts = |is_read: bool| FileFacts {
+            sha256: ContentHash::from_bytes([7; 32]),
+            bytes: 9,
+            media_type: None,
+            pixels: None,
+            content: is_read.then(|| Box::new(Content::Other)),
+        };
+        let none = Effects::default;
+        let import_id = || Some("i".to_owned().try_into().unwrap());
+        for (effects, expected) in [
+            (none(), Lack::Original),
+            (
+                Effects { original: Some(facts(false)), watermarked: Some(facts(true)), ..none() },
+                Lack::Original,
+            ),
+            (Effects { original: Some(facts(true)), ..none() }, Lack::Nothing),
+            (
+                Effects {
+                    original: Some(facts(true)),
+                    watermarked: Some(facts(true)),
+                    import_id: import_id(),
+                    ..none()
+                },
+                Lack::Nothing,
+            ),
+            (
+                Effects {
+                    original: Some(facts(true)),
+                    watermarked: Some(facts(false)),
+                    import_id: import_id(),
+                    ..none()
+                },
+                Lack::Result,
+            ),
+            (Effects { original: Some(facts(true)), import_id: import_id(), ..none() }, Lack::Result),
+        ] {
+            assert_eq!(lack(&effects), expected, "{effects:?}");
+        }
+    }
+}
