@@ -1,5 +1,6 @@
 //! What a person does first: writes a configuration, asks the doctor, tries a file.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use sandbox::Edit;
@@ -56,6 +57,30 @@ async fn the_configuration_that_init_writes_is_all_that_a_first_run_needs() {
     assert!(!bench.path("state").exists() && !bench.path("spool").exists(), "the doctor made a folder");
     bench.run_with(&["sync", "--full", "--max-assets", "1", "--quiet"], &variables).await.assert_code(0);
     assert!(crate::harness::is_protected(&bench.asset(&id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_makes_a_key_for_messages_keeps_one_that_is_there_and_shows_none() {
+    let bench = Bench::new(quick()).await;
+    std::fs::remove_file(bench.path("connector.toml")).unwrap();
+    let flags = ["--domain", "acme.bynder.com", "--imatag-directory", "acme", "--broker", "--force"];
+    let written = init(&bench, &flags).await;
+    assert_eq!(written.status.code(), Some(0), "{written:?}");
+    let key = std::fs::read_to_string(bench.path("message_key")).unwrap();
+    assert_eq!(key.len(), 64, "{key}");
+    let mode = std::fs::metadata(bench.path("message_key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = std::fs::read_to_string(bench.path("connector.toml")).unwrap();
+    assert!(text.contains("message_key = { file = \"message_key\" }"), "{text}");
+    assert!(!format!("{written:?}{text}").contains(&key), "{written:?}");
+    let again = init(&bench, &flags).await;
+    assert_eq!(again.status.code(), Some(0), "{again:?}");
+    assert_eq!(std::fs::read_to_string(bench.path("message_key")).unwrap(), key);
+    let elsewhere = [&flags[..], &["--secrets-in", "nowhere"]].concat();
+    let told = init(&bench, &elsewhere).await;
+    assert!(
+        String::from_utf8_lossy(&told.stderr).contains("Put a key for messages into nowhere/message_key")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,14 @@
 //! `connector init`: writes a commented configuration, from flags or by asking.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use common::config::{Config, OutputMode};
 use common::failure::Failure;
+use common::queue::rabbitmq::MessageKeys;
 use common::{output, private, wiring};
 use producer::arguments::Common;
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::arguments::Init;
@@ -20,7 +22,8 @@ struct Answers {
     types: Vec<String>,
     mode: OutputMode,
     secrets_in: Option<PathBuf>,
-    has_broker: bool,
+    /// With a broker: the file of the key that messages are signed by.
+    message_key: Option<PathBuf>,
 }
 
 pub(crate) fn run(common: &Common, init: Init) -> Result<(), Failure> {
@@ -32,9 +35,12 @@ pub(crate) fn run(common: &Common, init: Init) -> Result<(), Failure> {
         )));
     }
     let force = init.force;
-    let answers = answers(init)?;
+    let answers = answers(init, &path)?;
     let text = written(&answers);
     Config::parse(&text).map_err(|error| Failure::Usage(error.to_string()))?;
+    if let Some(key) = &answers.message_key {
+        make_key(key)?;
+    }
     let written = if force {
         private::replace(&path, text.as_bytes(), None)
     } else {
@@ -54,7 +60,25 @@ pub(crate) fn run(common: &Common, init: Init) -> Result<(), Failure> {
     Ok(())
 }
 
-fn answers(init: Init) -> Result<Answers, Failure> {
+/// Makes a key for messages, unless there is one, which other processes may sign by. A folder of another machine is no error:
+/// the next steps say what goes there.
+fn make_key(path: &Path) -> Result<(), Failure> {
+    let made = private::create(path).and_then(|mut file| {
+        file.write_all(MessageKeys::generate().expose_secret().as_bytes())?;
+        file.sync_all()
+    });
+    match made {
+        Err(error) if !matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
+            let path = path.display();
+            Err(Failure::Usage(format!("cannot write a key for broker.message_key to {path}: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn answers(init: Init, config: &Path) -> Result<Answers, Failure> {
+    let folder = init.secrets_in.as_deref().or_else(|| config.parent()).unwrap_or(Path::new(""));
+    let message_key = init.broker.then(|| folder.join("message_key"));
     let domain = wanted(init.domain, "--domain", "Bynder portal, such as acme.bynder.com", None)?;
     let default = Some("imatag_hash");
     let field = "Name of the text metaproperty for the hash";
@@ -68,7 +92,7 @@ fn answers(init: Init) -> Result<Answers, Failure> {
         types: if init.types.is_empty() { vec!["image".to_owned()] } else { init.types },
         mode: init.mode.map_or(OutputMode::Version, Into::into),
         secrets_in: init.secrets_in,
-        has_broker: init.broker,
+        message_key,
     })
 }
 
@@ -98,18 +122,16 @@ fn written(answers: &Answers) -> String {
         None => format!("{{ env = {} }}", quoted(variable)),
     };
     let types: Vec<String> = answers.types.iter().map(|kind| quoted(kind)).collect();
-    let broker = if answers.has_broker {
+    let broker = answers.message_key.as_ref().map_or_else(String::new, |key| {
         format!(
             "\n[broker]                                      # for producer and worker; amqps://, with credentials\n\
              url = {}\n\
-             # Signs the fleet's messages, the same for every process; `openssl rand -hex 32` makes one.\n\
-             message_key = {}\n",
+             # Signs the fleet's messages: give every process this configuration and the same file.\n\
+             message_key = {{ file = {} }}\n",
             secret("CONNECTOR_BROKER_URL", "broker"),
-            secret("CONNECTOR_MESSAGE_KEY", "message_key")
+            quoted(&key.display().to_string())
         )
-    } else {
-        String::new()
-    };
+    });
     format!(
         "# Every key is in docs/configuration.md; `connector config show` tells each value and where it comes from.\n\
          \n\
@@ -156,9 +178,17 @@ fn next_steps(answers: &Answers) -> String {
         ),
         None => "set BYNDER_TOKEN and IMATAG_API_KEY".to_owned(),
     };
+    let key = answers.message_key.as_ref().map_or_else(String::new, |key| {
+        let shown = key.display();
+        if key.exists() {
+            format!(" Messages are signed by the key in {shown}: every process of the fleet needs it.")
+        } else {
+            format!(" Put a key for messages into {shown}, the same for every process; `openssl rand -hex 32` makes one.")
+        }
+    });
     format!(
         "Next: {secrets}; then `connector doctor`, `connector trial FILE`, `connector plan --full`, and \
-         `connector sync --full --max-assets 1`."
+         `connector sync --full --max-assets 1`.{key}"
     )
 }
 
@@ -174,7 +204,7 @@ mod tests {
             types: vec!["image".to_owned(), "video".to_owned()],
             mode: OutputMode::Copy,
             secrets_in: None,
-            has_broker: true,
+            message_key: Some("message_key".into()),
         }
     }
 

@@ -52,6 +52,11 @@ impl MessageKeys {
         }
         Ok(Self(Arc::new(keys)))
     }
+
+    /// Makes a new key, as a text.
+    pub fn generate() -> SecretString {
+        SecretString::from(hex::encode(rand::random::<[u8; SHORTEST]>()))
+    }
 }
 
 /// Signs for one deployment.
@@ -266,6 +271,13 @@ mod tests {
         let unsigned = Signer::new(&MessageKeys::default(), "connector", "https://acme.example");
         assert_eq!(unsigned.signed(BasicProperties::default(), "q", b""), BasicProperties::default());
         assert!(accepts(&unsigned, "q", &BasicProperties::default(), b"x"));
+    }
+
+    #[test]
+    fn a_generated_key_is_one_and_like_no_other() {
+        let [one, other] = [MessageKeys::generate(), MessageKeys::generate()];
+        assert!(MessageKeys::read(&one).is_ok() && MessageKeys::read(&other).is_ok());
+        assert_ne!(one.expose_secret(), other.expose_secret());
     }
 
     #[test]
