@@ -130,6 +130,52 @@ async fn a_worker_with_another_key_or_none_ends_before_it_takes_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pause_of_a_stranger_pauses_nothing_and_a_persons_does() {
+    let (fleet, mut stranger) = signed_fleet().await;
+    let _worker = fleet.worker();
+    until(|| fleet.worker_logs().contains("at work")).await;
+    let pause = br#"{"since":"2026-01-01T00:00:00Z","reason":"no work today"}"#;
+    let queue = format!("{}.pause.operator", fleet.prefix);
+    stranger.publish("", queue.as_bytes(), b"\0\0", pause).await;
+    let status = fleet.bench.run(&["status"]).await;
+    assert!(!status.assert_code(0).out.contains("no work today"), "{status:?}");
+    until_rejected(&fleet, &mut stranger, 1).await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.sync().await.assert_code(0);
+    assert!(is_protected(&fleet.bench.asset(&id)));
+
+    fleet.bench.run(&["pause", "--reason", "inventory"]).await.assert_code(0);
+    until(|| fleet.worker_logs().contains("paused by a person")).await;
+    assert!(fleet.bench.run(&["status"]).await.assert_code(0).out.contains("inventory"));
+    assert_eq!(stranger.ready(&queue).await, 1, "whoever reads it leaves it there");
+    fleet.bench.run(&["resume"]).await.assert_code(0);
+    until(|| fleet.worker_logs().contains("resumed")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcement_of_a_stranger_is_not_heard() {
+    let (fleet, mut stranger) = signed_fleet().await;
+    let _worker = fleet.worker();
+    until(|| fleet.worker_logs().contains("at work")).await;
+    let beat =
+        format!(r#"{{"v":2,"member":"m","deployment":"{}","program":"worker","in_hand":7}}"#, fleet.prefix);
+    let announcing = async {
+        loop {
+            stranger.publish("connector.control", fleet.prefix.as_bytes(), b"\0\0", beat.as_bytes()).await;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    let status = tokio::select! {
+        () = announcing => unreachable!("it has no end"),
+        status = fleet.bench.run(&["status", "--json"]) => status,
+    };
+    let summary = status.assert_code(0).summary();
+    let members = summary["members"].as_array().unwrap();
+    assert!(members.len() == 1 && members[0]["member"] != "m", "{members:#?}");
+    until(|| fleet.worker_logs().contains("an announcement is not signed")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_of_a_job_that_was_never_published_is_no_evidence_where_nothing_is_signed() {
     let fleet = Fleet::new(quick()).await;
     let mut stranger = Stranger::connect(Broker::shared().await.address()).await;

@@ -21,7 +21,7 @@ use super::taken::Taken;
 use super::topology::{ROUTING_KEY, Topology};
 
 /// The header of the signature: the key's id and the code, in hex.
-pub(super) const HEADER: &str = "connector-signature";
+pub const HEADER: &str = "connector-signature";
 /// The shortest key, in bytes of its text.
 const SHORTEST: usize = 32;
 /// How much of a code is an id.
@@ -53,6 +53,13 @@ impl MessageKeys {
         Ok(Self(Arc::new(keys)))
     }
 
+    /// The header [`HEADER`] of a message for this queue, for tests that write what no program of the fleet does. What is said
+    /// to all deployments of an address has neither prefix nor portal.
+    #[cfg(feature = "fault-injection")]
+    pub fn signature(&self, prefix: &str, portal: &str, queue: &str, body: &[u8]) -> Option<String> {
+        Signer::new(self, prefix, portal).signature(queue, body)
+    }
+
     /// Makes a new key, as a text.
     pub fn generate() -> SecretString {
         SecretString::from(hex::encode(rand::random::<[u8; SHORTEST]>()))
@@ -72,21 +79,34 @@ impl Signer {
         Self { keys: keys.clone(), prefix: prefix.to_owned(), portal: portal.to_owned() }
     }
 
+    /// Signs what deployments that share an address say to each other.
+    pub(super) fn of_groups(&self) -> Self {
+        Self { keys: self.keys.clone(), prefix: String::new(), portal: String::new() }
+    }
+
     fn is_unsigned(&self) -> bool {
         self.keys.0.is_empty()
     }
 
-    /// The properties with the signature of a message for this queue.
+    /// The properties with the signature of a message for this queue, unless they have one.
     pub(super) fn signed(&self, properties: BasicProperties, queue: &str, body: &[u8]) -> BasicProperties {
-        let Some(key) = self.keys.0.first() else { return properties };
-        let code = hex::encode(self.code(key, queue, body).finalize().into_bytes());
+        let Some(signature) = self.signature(queue, body) else { return properties };
         let mut headers = properties.headers().clone().unwrap_or_default();
-        headers.insert(HEADER.into(), AMQPValue::LongString(format!("{} {code}", id_of(key)).into()));
+        if !headers.contains_key(HEADER) {
+            headers.insert(HEADER.into(), AMQPValue::LongString(signature.into()));
+        }
         properties.with_headers(headers)
     }
 
+    /// The header of a message for this queue; `None` in a fleet that signs nothing.
+    fn signature(&self, queue: &str, body: &[u8]) -> Option<String> {
+        let key = self.keys.0.first()?;
+        let code = hex::encode(self.code(key, queue, body).finalize().into_bytes());
+        Some(format!("{} {code}", id_of(key)))
+    }
+
     /// Whether the fleet signed the message for one of these queues, or signs nothing.
-    fn accepts(&self, queues: &[ShortString], properties: &BasicProperties, body: &[u8]) -> bool {
+    pub(super) fn accepts(&self, queues: &[ShortString], properties: &BasicProperties, body: &[u8]) -> bool {
         if self.is_unsigned() {
             return true;
         }
@@ -254,6 +274,18 @@ mod tests {
         }
         let moved = one.signed(BasicProperties::default(), "connector.", b"save{}");
         assert!(!accepts(&one, "connector.save", &moved, b"{}"));
+    }
+
+    #[test]
+    fn what_is_said_to_a_group_is_no_message_of_a_deployment_and_heard_by_all_with_the_key() {
+        let (one, other) = (signer(ONE), Signer::new(&keys(ONE), "other", "https://other.example"));
+        let said = one.of_groups().signed(BasicProperties::default(), "connector.control", b"{}");
+        assert!(accepts(&other.of_groups(), "connector.control", &said, b"{}"));
+        assert!(!accepts(&one, "connector.control", &said, b"{}"));
+        assert!(!accepts(&signer(TWO).of_groups(), "connector.control", &said, b"{}"));
+        let own = one.signed(BasicProperties::default(), "connector.control", b"{}");
+        assert!(!accepts(&one.of_groups(), "connector.control", &own, b"{}"));
+        assert_eq!(one.signed(said.clone(), "default", b"{}"), said, "it is signed already");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt;
+use lapin::message::Delivery;
 use lapin::options::{
     BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions,
     QueuePurgeOptions,
@@ -15,11 +16,13 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::QueueError;
+use super::authentic::Signer;
 use super::link::{ANSWER, answered};
 use super::message::{properties, small};
 use super::publisher::Message;
 use super::topology::Topology;
 use super::unsaid::said;
+use super::wish::pause_in;
 use super::{Broker, Shared};
 use crate::budget::{Beat, Budget, News, OperatorPause};
 use crate::task;
@@ -86,19 +89,14 @@ impl EgressGroup {
             self.look_at_records(&observer, budget).await?;
             let body = serde_json::to_vec(&self.beat(budget)).unwrap_or_default();
             let options = BasicPublishOptions::default();
-            let sending = sender.basic_publish(
-                control.clone(),
-                group.clone(),
-                options,
-                &body,
-                BasicProperties::default(),
-            );
+            let signed = self.signed(&body);
+            let sending = sender.basic_publish(control.clone(), group.clone(), options, &body, signed);
             answered(sending).await?;
             let next = Instant::now() + budget.beat();
             loop {
                 tokio::select! {
                     message = incoming.next() => match message {
-                        Some(Ok(message)) => self.hear(budget, message.routing_key == group, &message.data),
+                        Some(Ok(message)) => self.hear(budget, message.routing_key == group, &message),
                         Some(Err(error)) => return Err(QueueError::Unavailable(said(&error))),
                         None => return Err(QueueError::Unavailable("the announcements ended".to_owned())),
                     },
@@ -117,9 +115,26 @@ impl EgressGroup {
         }
     }
 
-    /// Takes in an announcement; another egress group's says only what its member has in hand.
-    fn hear(&self, budget: &Budget, is_of_group: bool, body: &[u8]) {
-        match small::<Beat>(body) {
+    /// The properties of an announcement.
+    fn signed(&self, body: &[u8]) -> BasicProperties {
+        self.shared.signer.of_groups().signed(BasicProperties::default(), Topology::control().as_str(), body)
+    }
+
+    /// Takes in an announcement; another egress group's says only what its member has in hand. One of another deployment may
+    /// be signed by another key, and is not heard then.
+    fn hear(&self, budget: &Budget, is_of_group: bool, message: &Delivery) {
+        let is_authentic = is_announcement(&self.shared.signer, message);
+        match small::<Beat>(&message.data) {
+            Ok(beat) if !is_authentic => {
+                if beat.deployment == self.shared.topology.prefix() {
+                    let earlier = self.shared.rejected.fetch_add(1, Ordering::Relaxed);
+                    if earlier == 0 {
+                        tracing::error!(
+                            "an announcement is not signed by a key of this fleet, and is not heard"
+                        );
+                    }
+                }
+            }
             Ok(beat) => {
                 self.shared.crew.heard(&beat);
                 if is_of_group {
@@ -132,12 +147,7 @@ impl EgressGroup {
 
     async fn look_at_records(&self, observer: &Channel, budget: &Budget) -> Result<(), QueueError> {
         budget.informed(is_there(observer, self.shared.topology.pause_of_group()).await?);
-        let paused = is_there(observer, self.shared.topology.pause_of_operator()).await?;
-        let pause = match (paused, budget.operator_pause()) {
-            (false, _) => None,
-            (true, Some(known)) => Some(known),
-            (true, None) => Some(OperatorPause { since: jiff::Timestamp::now(), reason: None }),
-        };
+        let pause = self.operator_pause(observer, budget.operator_pause()).await?;
         budget.set_operator_pause(pause);
         Ok(())
     }
@@ -177,8 +187,9 @@ impl EgressGroup {
     pub async fn leave(&self, budget: &Budget) {
         let beat = Beat { leaving: true, ..self.beat(budget) };
         let body = serde_json::to_vec(&beat).unwrap_or_default();
-        let (exchange, key) = (Topology::control(), self.shared.topology.group());
-        let message = Message { exchange, key, properties: BasicProperties::default(), body };
+        let (exchange, key, properties) =
+            (Topology::control(), self.shared.topology.group(), self.signed(&body));
+        let message = Message { exchange, key, properties, body };
         if let Err(error) = self.shared.publisher.publish(&message).await {
             tracing::debug!(%error, "the others find out by themselves that this member left");
         }
@@ -231,14 +242,14 @@ impl EgressGroup {
         let got = answered(channel.basic_get(name, BasicGetOptions::default())).await?;
         // Closing the channel puts the message back.
         let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
-        Ok((got.map(|got| pause_in(&got.delivery.data)), silence))
+        let (signer, topology) = (&self.shared.signer, &self.shared.topology);
+        Ok((got.and_then(|got| pause_in(signer, topology, &got.delivery)), silence))
     }
 }
 
-/// A person's pause as its message has it; one that cannot be read is a pause all the same.
-pub(super) fn pause_in(message: &[u8]) -> OperatorPause {
-    let unreadable = |_| OperatorPause { since: jiff::Timestamp::UNIX_EPOCH, reason: None };
-    small(message).unwrap_or_else(unreadable)
+/// Whether a process with a key of this fleet announced itself.
+pub(super) fn is_announcement(signer: &Signer, message: &Delivery) -> bool {
+    signer.of_groups().accepts(&[Topology::control()], &message.properties, &message.data)
 }
 
 /// Does something over whatever connection there is, until it is dropped.

@@ -9,10 +9,10 @@ use lapin::types::{FieldTable, ShortString};
 use super::super::{Depth, QueueError};
 use super::Settings;
 use super::authentic::compare_key;
-use super::group::pause_in;
-use super::link::{ANSWER, Trouble, answered, is_absence, open};
+use super::link::{ANSWER, Target, Trouble, answered, is_absence, open};
 use super::tie::compare_portal;
 use super::topology::WORK;
+use super::wish::pause_in;
 use crate::budget::OperatorPause;
 
 /// What is there.
@@ -65,7 +65,7 @@ impl Inventory {
         depth.waiting = topology.waits().map(messages).sum();
         depth.failed = messages(topology.failed());
         let operator_pause = if messages(topology.pause_of_operator()) > 0 {
-            read_pause(&connection, topology.pause_of_operator()).await?
+            read_pause(&target, &connection).await?
         } else {
             None
         };
@@ -92,13 +92,11 @@ async fn count(connection: &Connection, queue: ShortString) -> Result<Option<u64
     }
 }
 
-async fn read_pause(
-    connection: &Connection,
-    queue: ShortString,
-) -> Result<Option<OperatorPause>, QueueError> {
+async fn read_pause(target: &Target, connection: &Connection) -> Result<Option<OperatorPause>, QueueError> {
     let channel = answered(connection.create_channel()).await?;
+    let queue = target.topology.pause_of_operator();
     let got = answered(channel.basic_get(queue, BasicGetOptions::default())).await?;
     // Closing the channel puts the message back.
     let _ = tokio::time::timeout(ANSWER, channel.close(200, "seen".into())).await;
-    Ok(got.map(|got| pause_in(&got.delivery.data)))
+    Ok(got.and_then(|got| pause_in(&target.signer, &target.topology, &got.delivery)))
 }

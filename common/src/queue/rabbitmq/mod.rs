@@ -37,6 +37,7 @@ mod tie;
 mod tokens;
 mod topology;
 mod unsaid;
+mod wish;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -55,7 +56,7 @@ use link::{ANSWER, Link, Target};
 use publisher::Publisher;
 use topology::Topology;
 
-pub use authentic::MessageKeys;
+pub use authentic::{HEADER as SIGNATURE_HEADER, MessageKeys};
 pub use consumer::RabbitConsumer;
 pub use dead::{Dead, DeadLetters};
 pub use failed::RabbitFailedJobs;

@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::super::QueueError;
 use super::Settings;
+use super::group::is_announcement;
 use super::link::{ANSWER, answered, open};
 use super::message::small;
 use super::topology::Topology;
-use crate::budget::{Beat, Timing};
+use crate::budget::{Beat, MOST_MEMBERS, Timing};
 
 /// One process of the group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -52,8 +53,9 @@ pub async fn roll_call(settings: &Settings) -> Result<Vec<Member>, QueueError> {
     let until = Instant::now() + timing.beat * 3 / 2;
     let mut members = BTreeMap::new();
     while let Ok(Some(Ok(message))) = tokio::time::timeout_at(until, incoming.next()).await {
-        let beat = small::<Beat>(&message.data);
-        let Some(beat) = beat.ok().filter(|_| message.routing_key == group) else { continue };
+        let beat = small::<Beat>(&message.data).ok();
+        let is_heard = message.routing_key == group && is_announcement(&target.signer, &message);
+        let Some(beat) = beat.filter(|_| is_heard && members.len() < MOST_MEMBERS) else { continue };
         if beat.leaving {
             members.remove(&beat.member);
             continue;
