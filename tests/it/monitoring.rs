@@ -11,11 +11,8 @@ use crate::harness::{quick, until_async};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_panel_has_data_and_every_rule_is_evaluated_on_a_fleet_at_work() {
-    let [exporter, management, working, producing] = free_ports();
-    let configuration = format!(
-        "prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {exporter}\nmanagement.tcp.port = {management}"
-    );
-    let broker = Broker::start_as_deployed(&configuration).await;
+    let [working, producing] = free_ports();
+    let (broker, exporter) = Broker::start_watched().await;
     let fleet = Fleet::on(&broker.url(), sandbox::Options { assets: 60, ..quick() }).await;
     fleet.bench.reconfigure("[producer]\n", "[producer]\nevery = '2s'\n");
     let targets = [("worker", working), ("producer", producing), ("rabbitmq", exporter)];

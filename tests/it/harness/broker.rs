@@ -79,6 +79,15 @@ impl Broker {
         Self::start_in(folder, &read(deployed.join("enabled_plugins")), &configuration, credentials).await
     }
 
+    /// As [`Broker::start_as_deployed`], with its exporter; returns the exporter's port as well.
+    pub(crate) async fn start_watched() -> (Self, u16) {
+        let [exporter, management] = free_ports();
+        let configuration = format!(
+            "prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {exporter}\nmanagement.tcp.port = {management}"
+        );
+        (Self::start_as_deployed(&configuration).await, exporter)
+    }
+
     async fn start_in(
         folder: tempfile::TempDir,
         plugins: &str,

@@ -1,5 +1,6 @@
 //! A real Prometheus with the rules and the scrape jobs that are shipped; only where to find whom is its own.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -41,9 +42,20 @@ impl Prometheus {
 
     /// The values that an expression gives now, one a series.
     pub(crate) async fn query(&self, expression: &str) -> Vec<f64> {
+        let series = self.series(expression).await;
+        series.iter().map(|series| series["value"][1].as_str().unwrap().parse().unwrap()).collect()
+    }
+
+    /// The queues of the series that an expression gives now.
+    pub(crate) async fn queues(&self, expression: &str) -> BTreeSet<String> {
+        let series = self.series(expression).await;
+        series.iter().map(|series| series["metric"]["queue"].as_str().unwrap().to_owned()).collect()
+    }
+
+    async fn series(&self, expression: &str) -> Vec<Value> {
         let answer = self.json("/api/v1/query", &[("query", expression)]).await;
-        let result = answer["data"]["result"].as_array().unwrap_or_else(|| panic!("{expression}: {answer}"));
-        result.iter().map(|series| series["value"][1].as_str().unwrap().parse().unwrap()).collect()
+        let result = answer["data"]["result"].as_array();
+        result.unwrap_or_else(|| panic!("{expression}: {answer}")).clone()
     }
 
     /// The names of all metrics known.

@@ -59,6 +59,15 @@ impl Scrape {
         values
     }
 
+    /// The sum of a metric's series, of which there has to be one.
+    pub(crate) fn total(&self, metric: &str) -> i64 {
+        let lines = self.text.lines().filter_map(|line| line.strip_prefix(metric));
+        let values = lines.filter(|rest| rest.starts_with(['{', ' ']));
+        let values: Vec<i64> = values.map(|rest| rest.rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
+        assert!(!values.is_empty(), "there is no {metric}: {}", self.text);
+        values.iter().sum()
+    }
+
     fn samples(&self) -> impl Iterator<Item = (&str, BTreeMap<String, String>)> {
         self.text.lines().filter(|line| !line.starts_with('#')).map(|line| {
             let (series, _) = line.rsplit_once(' ').unwrap();

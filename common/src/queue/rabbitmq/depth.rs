@@ -75,11 +75,20 @@ impl Shared {
     }
 
     async fn ready_in(&self, queue: ShortString) -> Result<u64, QueueError> {
-        let live = self.consume_link.wait(ANSWER).await?;
-        let channel = live.channel().await?;
+        // Kept, since looks are many; given up after any error, since an answer that comes late is taken for the next one.
+        let mut kept = self.looking.lock().await;
+        let known =
+            kept.take().filter(|(live, channel)| !live.lost.is_cancelled() && channel.status().connected());
+        let (live, channel) = if let Some(known) = known {
+            known
+        } else {
+            let live = self.consume_link.wait(ANSWER).await?;
+            let channel = live.channel().await?;
+            (live, channel)
+        };
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let found = answered(channel.queue_declare(queue, passive, FieldTable::default())).await?;
-        let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
+        *kept = Some((live, channel));
         Ok(u64::from(found.message_count()))
     }
 }

@@ -52,7 +52,7 @@ use authentic::Signer;
 use contact::Contact;
 use crew::Crew;
 use lease::Leases;
-use link::{ANSWER, Link, Target};
+use link::{ANSWER, Link, Live, Target};
 use publisher::Publisher;
 use topology::Topology;
 
@@ -134,6 +134,8 @@ struct Shared {
     /// Times that a message of a newer release was put off.
     newer: AtomicU64,
     crew: Crew,
+    /// Over which the queues are looked at.
+    looking: tokio::sync::Mutex<Option<(Live, lapin::Channel)>>,
     /// A call of this process waits, and its egress group has no minter.
     no_minter: Notify,
     /// Names this process's hold.
@@ -181,6 +183,7 @@ impl Broker {
             rejected: AtomicU64::default(),
             newer: AtomicU64::default(),
             crew: Crew::of(&settings.prefix),
+            looking: tokio::sync::Mutex::default(),
             no_minter: Notify::new(),
             program: settings.program.clone(),
             process: uuid::Uuid::now_v7().simple().to_string(),

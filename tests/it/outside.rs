@@ -1,0 +1,113 @@
+//! What an operator of the broker sees of a fleet: RabbitMQ's own dashboard, the alerts of its cluster operator, and the
+//! names and series that are there.
+
+use nix::sys::signal::Signal;
+use tokio::process::Child;
+
+use crate::harness::broker::Broker;
+use crate::harness::fleet::{Fleet, ended, signal};
+use crate::harness::scrape::Scrape;
+use crate::harness::{is_protected, picture, quick, until};
+
+/// Red on RabbitMQ's dashboard "Overview" from the first one on.
+const NEVER: [&str; 5] = [
+    "rabbitmq_global_messages_get_empty_total",
+    "rabbitmq_global_messages_delivered_get_auto_ack_total",
+    "rabbitmq_global_messages_delivered_get_manual_ack_total",
+    "rabbitmq_global_messages_unroutable_dropped_total",
+    "rabbitmq_global_messages_unroutable_returned_total",
+];
+
+/// Orange there from two a second on, red from ten.
+const SELDOM: [&str; 7] = [
+    "rabbitmq_connections_opened_total",
+    "rabbitmq_connections_closed_total",
+    "rabbitmq_channels_opened_total",
+    "rabbitmq_channels_closed_total",
+    "rabbitmq_queues_declared_total",
+    "rabbitmq_queues_created_total",
+    "rabbitmq_queues_deleted_total",
+];
+
+/// Orange there from twenty a second on, red from a hundred. A token that is not needed is given back.
+const REDELIVERED: &str = "rabbitmq_global_messages_redelivered_total";
+
+/// What is there, with its first number of messages that is not green.
+const GAUGES: [(&str, i64); 2] =
+    [("rabbitmq_queue_messages_ready", 10_000), ("rabbitmq_queue_messages_unacked", 100)];
+
+const PROCESSES: usize = 3;
+const ASSETS: u32 = 60;
+/// Less than would come of something that happens for each asset.
+const FEW: i64 = 10;
+
+/// Two workers and a producer that looks at the library each second.
+struct Scene {
+    _broker: Broker,
+    exporter: u16,
+    fleet: Fleet,
+    processes: [Child; PROCESSES],
+    published: u64,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let (broker, exporter) = Broker::start_watched().await;
+        let fleet = Fleet::on(&broker.url(), sandbox::Options { assets: 0, ..quick() }).await;
+        fleet.bench.reconfigure("[producer]\n", "[producer]\nevery = '1s'\n");
+        let processes = [fleet.worker(), fleet.worker(), fleet.producer(&["sync", "--full", "--quiet"])];
+        let scene = Self { _broker: broker, exporter, fleet, processes, published: 0 };
+        scene.idle(5).await;
+        scene
+    }
+
+    /// Waits for runs of the producer that find nothing.
+    async fn idle(&self, runs: u64) {
+        let lists = self.fleet.requests("bynder.list");
+        until(|| self.fleet.requests("bynder.list") > lists + runs).await;
+    }
+
+    /// Has so many assets more protected.
+    async fn work(&mut self) {
+        for _ in 0..ASSETS {
+            self.published += 1;
+            self.fleet.bench.sandbox.add_asset(picture("one.jpg", self.published)).unwrap();
+        }
+        until(|| self.fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
+        self.idle(10).await;
+    }
+
+    async fn scrape(&self) -> Scrape {
+        let scrape = Scrape::of(self.exporter).await;
+        for (gauge, much) in GAUGES {
+            assert!(scrape.total(gauge) < much, "{gauge}");
+        }
+        scrape
+    }
+
+    async fn stop(self) -> Scrape {
+        for process in self.processes {
+            signal(&process, Signal::SIGTERM);
+            ended(process).await;
+        }
+        Scrape::of(self.exporter).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rabbitmqs_overview_stays_green_while_a_fleet_works_idles_and_stops() {
+    let mut scene = Scene::start().await;
+    scene.work().await;
+    let worked = scene.scrape().await;
+    // Each process measures the queues every 15 s.
+    scene.idle(40).await;
+    let idled = scene.scrape().await;
+    for name in SELDOM {
+        assert_eq!(idled.total(name), worked.total(name), "{name} while nothing was to be done");
+    }
+    assert!(idled.total(REDELIVERED) - worked.total(REDELIVERED) <= FEW);
+    let stopped = scene.stop().await;
+    for name in NEVER {
+        assert_eq!(stopped.total(name), 0, "{name}");
+    }
+}
