@@ -54,7 +54,19 @@ async fn neither_this_release_nor_the_one_before_works_where_the_other_does() {
     fleet.sync().await.assert_code(0);
     assert!(is_protected(&fleet.bench.asset(&id)));
 
+    // One that declared the exchange before it was replaced, and came back after.
     let (_before, channel) = channel(&broker.url()).await;
+    let beat = format!(
+        r#"{{"v":1,"member":"m","number":1,"claim":1.0,"want":1.0,"deployment":"{}"}}"#,
+        fleet.prefix
+    );
+    let (control, options) = ("connector.control".into(), BasicPublishOptions::default());
+    let key = fleet.prefix.as_str().into();
+    let sent =
+        channel.basic_publish(control, key, options, beat.as_bytes(), BasicProperties::default()).await;
+    sent.unwrap().await.unwrap();
+    until(|| fleet.worker_logs().contains("a process of an earlier release is at work")).await;
+
     let refused = announces_itself_as_before(&channel).await.unwrap_err();
     assert!(refused.to_string().contains("PRECONDITION_FAILED"), "{refused}");
 }

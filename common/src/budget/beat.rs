@@ -1,6 +1,7 @@
 //! What a process says of itself to whoever looks at the fleet; no call depends on it.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::bounded::{MOST_COUNT, at_most, optional, text};
 
@@ -8,6 +9,9 @@ use crate::bounded::{MOST_COUNT, at_most, optional, text};
 pub(crate) const MOST_MEMBERS: usize = 10_000;
 /// The longest text that a process says of itself, in bytes.
 const MOST_TEXT: usize = 128;
+
+/// More services than any release uses.
+const MOST_SERVICES: usize = 16;
 
 /// The version of the format.
 pub(super) const VERSION: u32 = 2;
@@ -33,7 +37,7 @@ pub struct Beat {
     #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "text::<MOST_TEXT, _>")]
     pub deployment: String,
     /// Services that it cannot use right now.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few")]
     pub out: Vec<String>,
     /// Deliveries in its hands, which the broker's queues do not show; absent from a release that does not say.
     #[serde(
@@ -42,4 +46,19 @@ pub struct Beat {
         deserialize_with = "optional::<MOST_COUNT, _, _>"
     )]
     pub in_hand: Option<u64>,
+}
+
+impl Beat {
+    /// Whether a process announced itself that shares the budget by other rules.
+    pub(crate) fn is_of_earlier_release(&self) -> bool {
+        self.v < VERSION
+    }
+}
+
+fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    if texts.len() > MOST_SERVICES || texts.iter().any(|text| text.len() > MOST_TEXT) {
+        return Err(D::Error::custom(format_args!("expected at most {MOST_SERVICES} short texts")));
+    }
+    Ok(texts)
 }

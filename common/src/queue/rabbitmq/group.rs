@@ -16,9 +16,9 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::QueueError;
-use super::authentic::Signer;
+use super::hearing::{Announcement, Complaints};
 use super::link::{ANSWER, answered};
-use super::message::{properties, small};
+use super::message::properties;
 use super::publisher::Message;
 use super::topology::Topology;
 use super::unsaid::said;
@@ -31,6 +31,7 @@ use crate::task;
 const TRY_AGAIN: Duration = Duration::from_millis(300);
 /// Announcements that a member keeps that does not read them; the oldest go.
 const MOST_UNREAD: i64 = 10_000;
+const MOST_UNREAD_BYTES: i64 = 16 << 20;
 
 /// The processes that share an address and its request budget.
 #[derive(Clone)]
@@ -68,6 +69,7 @@ impl EgressGroup {
         let mut arguments = FieldTable::default();
         arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
         arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(MOST_UNREAD));
+        arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(MOST_UNREAD_BYTES));
         let declaring =
             receiver.queue_declare(Topology::member(), QueueDeclareOptions::exclusive(), arguments);
         let own = answered(declaring).await?.name().clone();
@@ -85,6 +87,7 @@ impl EgressGroup {
         let consuming = receiver.basic_consume(own, ShortString::default(), options, FieldTable::default());
         let mut incoming = answered(consuming).await?;
         self.shared.crew.listens();
+        let mut complaints = Complaints::default();
         loop {
             self.look_at_records(&observer, budget).await?;
             let body = serde_json::to_vec(&self.beat(budget)).unwrap_or_default();
@@ -96,7 +99,7 @@ impl EgressGroup {
             loop {
                 tokio::select! {
                     message = incoming.next() => match message {
-                        Some(Ok(message)) => self.hear(budget, message.routing_key == group, &message),
+                        Some(Ok(message)) => self.hear(budget, message.routing_key == group, &message, &mut complaints),
                         Some(Err(error)) => return Err(QueueError::Unavailable(said(&error))),
                         None => return Err(QueueError::Unavailable("the announcements ended".to_owned())),
                     },
@@ -122,26 +125,21 @@ impl EgressGroup {
 
     /// Takes in an announcement; another egress group's says only what its member has in hand. One of another deployment may
     /// be signed by another key, and is not heard then.
-    fn hear(&self, budget: &Budget, is_of_group: bool, message: &Delivery) {
-        let is_authentic = is_announcement(&self.shared.signer, message);
-        match small::<Beat>(&message.data) {
-            Ok(beat) if !is_authentic => {
-                if beat.deployment == self.shared.topology.prefix() {
-                    let earlier = self.shared.rejected.fetch_add(1, Ordering::Relaxed);
-                    if earlier == 0 {
-                        tracing::error!(
-                            "an announcement is not signed by a key of this fleet, and is not heard"
-                        );
-                    }
-                }
-            }
-            Ok(beat) => {
-                self.shared.crew.heard(&beat);
+    fn hear(&self, budget: &Budget, is_of_group: bool, message: &Delivery, complaints: &mut Complaints) {
+        let announcement = Announcement::of(&self.shared.signer, message);
+        match &announcement {
+            Announcement::Member(beat) => {
+                self.shared.crew.heard(beat);
                 if is_of_group {
-                    budget.heard(&beat);
+                    budget.heard(beat);
                 }
             }
-            Err(error) => tracing::warn!(%error, "an announcement cannot be read"),
+            Announcement::Unsigned(beat) if beat.deployment == self.shared.topology.prefix() => {
+                self.shared.rejected.fetch_add(1, Ordering::Relaxed);
+                complaints.complain(&announcement);
+            }
+            Announcement::Unsigned(_) => {}
+            Announcement::Earlier(_) | Announcement::Unreadable(_) => complaints.complain(&announcement),
         }
     }
 
@@ -245,11 +243,6 @@ impl EgressGroup {
         let (signer, topology) = (&self.shared.signer, &self.shared.topology);
         Ok((got.and_then(|got| pause_in(signer, topology, &got.delivery)), silence))
     }
-}
-
-/// Whether a process with a key of this fleet announced itself.
-pub(super) fn is_announcement(signer: &Signer, message: &Delivery) -> bool {
-    signer.of_groups().accepts(&[Topology::control()], &message.properties, &message.data)
 }
 
 /// Does something over whatever connection there is, until it is dropped.

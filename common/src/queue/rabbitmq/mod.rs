@@ -17,6 +17,7 @@ mod failed;
 mod feed;
 mod generation;
 mod group;
+mod hearing;
 mod hold;
 mod inventory;
 mod lease;

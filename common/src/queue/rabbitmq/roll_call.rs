@@ -10,9 +10,8 @@ use tokio::time::Instant;
 
 use super::super::QueueError;
 use super::Settings;
-use super::group::is_announcement;
+use super::hearing::Announcement;
 use super::link::{ANSWER, answered, open};
-use super::message::small;
 use super::topology::Topology;
 use crate::budget::{Beat, MOST_MEMBERS, Timing};
 
@@ -53,14 +52,15 @@ pub async fn roll_call(settings: &Settings) -> Result<Vec<Member>, QueueError> {
     let until = Instant::now() + timing.beat * 3 / 2;
     let mut members = BTreeMap::new();
     while let Ok(Some(Ok(message))) = tokio::time::timeout_at(until, incoming.next()).await {
-        let beat = small::<Beat>(&message.data).ok();
-        let is_heard = message.routing_key == group && is_announcement(&target.signer, &message);
-        let Some(beat) = beat.filter(|_| is_heard && members.len() < MOST_MEMBERS) else { continue };
+        let Announcement::Member(beat) = Announcement::of(&target.signer, &message) else { continue };
+        if message.routing_key != group || members.len() >= MOST_MEMBERS {
+            continue;
+        }
         if beat.leaving {
             members.remove(&beat.member);
             continue;
         }
-        let Beat { member, used, program, deployment, out, .. } = beat;
+        let Beat { member, used, program, deployment, out, .. } = *beat;
         let known = Member {
             program,
             deployment,
