@@ -1,11 +1,13 @@
 //! Who has not the fleet's key makes no job, no outcome, and does no work.
 
+use std::time::Duration;
+
 use common::content::Content;
 use common::hash::FileFacts;
-use common::job::{Job, Lane, Step};
+use common::job::{Job, Lane, MessageError, Step};
 use common::ledger::Ledger;
 use common::outcome::Outcome;
-use common::queue::rabbitmq::{MessageKeys, encode_event};
+use common::queue::rabbitmq::{Failed, MessageKeys, SIGNATURE_HEADER, encode_event};
 use common::state::State;
 
 use crate::harness::amqp::Stranger;
@@ -48,12 +50,20 @@ async fn job_with_medium_of(fleet: &Fleet, open: &str, secret: &str) -> Job {
     job
 }
 
+/// Waits until so many messages are in a queue.
+async fn until_ready(stranger: &mut Stranger, queue: &str, count: u32) {
+    let waiting = async {
+        while stranger.ready(queue).await < count {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), waiting).await.expect("they do not come");
+}
+
 /// Waits until so many messages are set aside.
 async fn until_rejected(fleet: &Fleet, stranger: &mut Stranger, count: u32) {
     let queue = format!("{}.rejected", fleet.prefix);
-    while stranger.ready(&queue).await < count {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    until_ready(stranger, &queue, count).await;
     assert_eq!(stranger.ready(&queue).await, count);
 }
 
@@ -91,11 +101,20 @@ async fn a_signed_message_is_nothing_in_another_queue_and_finds_its_work_done_in
     for other in ["transfer", "save", "submit.fresh"] {
         stranger.publish("", format!("{}.{other}", fleet.prefix).as_bytes(), &properties, &body).await;
     }
+    // Another body under the signature, where it was signed for and where the broker puts what it gave up.
+    let forged = [&body[..], b" "].concat();
+    for place in ["submit.backlog", "dead"] {
+        stranger.publish("", format!("{}.{place}", fleet.prefix).as_bytes(), &properties, &forged).await;
+    }
     let _worker = fleet.worker();
-    until_rejected(&fleet, &mut stranger, 3).await;
+    until_rejected(&fleet, &mut stranger, 5).await;
     until(|| is_protected(&fleet.bench.asset(&id))).await;
+    let results = format!("{}.results", fleet.prefix);
+    until_ready(&mut stranger, &results, 1).await;
+    let ended = stranger.first_of(&results).await;
     fleet.sync_until_recorded().await;
     let outcomes = fleet.bench.outcomes(&id).await;
+    stranger.publish("", results.as_bytes(), &ended.0, &ended.1).await;
     stranger.publish("", queue.as_bytes(), &properties, &body).await;
     until(|| fleet.worker_logs().matches(" done ").count() > 1).await;
     fleet.sync().await.assert_code(0);
@@ -162,7 +181,7 @@ async fn an_announcement_of_a_stranger_is_not_heard() {
     let announcing = async {
         loop {
             stranger.publish("connector.control", fleet.prefix.as_bytes(), b"\0\0", beat.as_bytes()).await;
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     let status = tokio::select! {
@@ -193,6 +212,59 @@ async fn an_outcome_of_a_job_that_was_never_published_is_no_evidence_where_nothi
     fleet.sync_until_recorded().await;
     assert_eq!(fleet.bench.outcomes(&id).await.len(), 1);
     fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_with_a_wrong_key_among_right_ones_lose_no_job() {
+    let (fleet, mut stranger) = signed_fleet().await;
+    for seed in 0..12 {
+        fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
+    }
+    let _right = fleet.worker();
+    let running = fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"]);
+    for _ in 0..3 {
+        ended(fleet.worker_with(&[(VARIABLE, OTHER.to_owned())])).await.assert_code(3);
+    }
+    assert_eq!(ended(running).await.assert_code(0).summary()["watermarked"], 12);
+    until_rejected(&fleet, &mut stranger, 0).await;
+    fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_job_of_a_stranger_is_neither_shown_nor_replayed() {
+    let (fleet, mut stranger) = signed_fleet().await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.connection().await;
+    let job = job_of("RUN-2", &id, Lane::Fresh);
+    let failed = Failed::unreadable(b"{}", Some(&job.job_id.0), &MessageError::UnknownVersion(9));
+    let mut failed: serde_json::Value = serde_json::from_slice(&failed.encode().unwrap()).unwrap();
+    failed["job"] = serde_json::to_value(&job).unwrap();
+    let queue = format!("{}.failed", fleet.prefix);
+    stranger.publish("", queue.as_bytes(), b"\0\0", failed.to_string().as_bytes()).await;
+    assert_eq!(fleet.failed().await.len(), 0);
+    fleet.bench.run(&["failed", "replay", "--yes"]).await.assert_code(0);
+    assert_eq!(stranger.ready(&format!("{}.submit.fresh", fleet.prefix)).await, 0);
+    assert_eq!(stranger.ready(&queue).await, 1, "it stays for a person to look at");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_job_that_no_worker_has_begun_is_sent_back_without_a_signature() {
+    let (fleet, mut stranger) = signed_fleet().await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let _worker = fleet.worker();
+    until(|| fleet.worker_logs().contains("at work")).await;
+    // An idle worker has a consumer in the queue, which gets the job; while it is paused, no step takes it.
+    fleet.bench.run(&["pause"]).await.assert_code(0);
+    until(|| fleet.worker_logs().contains("paused by a person")).await;
+    let queue = format!("{}.submit.backlog", fleet.prefix);
+    let job = job_of("RUN-2", &id, Lane::Backlog).encode().unwrap();
+    stranger.publish("", queue.as_bytes(), b"\0\0", &job).await;
+    until_ready(&mut stranger, &queue, 1).await;
+    let (properties, _) = stranger.first_of(&queue).await;
+    let signature = SIGNATURE_HEADER.as_bytes();
+    assert!(!properties.windows(signature.len()).any(|bytes| bytes == signature));
+    fleet.bench.run(&["resume"]).await.assert_code(0);
+    until_rejected(&fleet, &mut stranger, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

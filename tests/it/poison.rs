@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use common::job::{Lane, MessageError};
+use common::job::{Job, MessageError};
 use common::outcome::Outcome;
-use common::queue::rabbitmq::{Failed, encode_event};
+use common::queue::rabbitmq::{Failed, MessageKeys, SIGNATURE_HEADER, encode_event};
 
-use crate::harness::amqp::{Stranger, headers, nested_tables, short};
+use crate::harness::amqp::{Stranger, header, headers, nested_tables, short};
 use crate::harness::broker::Broker;
 use crate::harness::fleet::Fleet;
-use crate::harness::{assert_clean, is_protected, job_of, picture, quick, until};
+use crate::harness::{assert_clean, is_protected, picture, quick, until};
+
+const KEY: &str = "the-key-that-this-fleet-signs-its-messages-by";
 
 /// What no message of this program's has: properties that break what reads them.
 fn unreadable_properties() -> Vec<Vec<u8>> {
@@ -27,7 +29,9 @@ struct Scene {
 impl Scene {
     async fn start() -> Self {
         let broker = Broker::start().await;
-        let fleet = Fleet::on(&broker.url(), quick()).await;
+        let mut fleet = Fleet::on(&broker.url(), quick()).await;
+        fleet.configure(&format!("message_key = '{KEY}'\n"));
+        fleet.keys = MessageKeys::read(&KEY.into()).unwrap();
         let worker = fleet.worker();
         // The library is asked for: what changes is protected by itself from now on.
         fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
@@ -65,6 +69,11 @@ impl Scene {
         }
     }
 
+    /// Messages that were set aside.
+    async fn rejected(&self, stranger: &mut Stranger) -> u32 {
+        stranger.ready(&format!("{}.rejected", self.fleet.prefix)).await
+    }
+
     fn assert_that_nothing_ended(&mut self) {
         for process in &mut self.processes {
             assert_eq!(process.try_wait().unwrap(), None, "{}", self.fleet.worker_logs());
@@ -76,38 +85,86 @@ impl Scene {
     }
 }
 
-/// Real messages with one thing wrong, with the queue that such messages are read from.
+/// A job of an asset that nobody has, with everything that a job can carry: what still is a job ends without an effect.
+fn job() -> serde_json::Value {
+    let text = include_bytes!("../../common/src/job/fixtures/everything.json");
+    let mut job: serde_json::Value = serde_json::from_slice(text).unwrap();
+    (job["suspect"], job["outwait_ms"], job["lost_deliveries"]) = (false.into(), 0.into(), 0.into());
+    job
+}
+
+/// Real messages with one thing wrong, with where such messages are read.
 fn mutated() -> Vec<(&'static str, Vec<u8>)> {
-    // Nobody has this asset: what still is a job ends without an effect.
-    let mut job = job_of("RUN-1", "1F0A9C2E-77B1-4D3C-9E5512AB34CD56EF", Lane::Backlog);
-    job.marker_text = Some("x".to_owned());
-    let event = encode_event(&job.ended(Outcome::Gone, job.created_at)).unwrap();
-    let failed = Failed::unreadable(b"{}", Some("m"), &MessageError::Newer(9)).encode().unwrap();
+    let job = job();
+    let body = job.to_string().into_bytes();
+    let read = Job::decode(&body).unwrap();
+    let event = encode_event(&read.ended(Outcome::Watermarked { version: 4 }, read.created_at)).unwrap();
+    let unreadable = Failed::unreadable(b"{}", Some("m"), &MessageError::Newer(9)).encode().unwrap();
+    let mut failed: serde_json::Value = serde_json::from_slice(&unreadable).unwrap();
+    failed["job"] = job;
+    failed["job"].as_object_mut().unwrap().remove("v");
+    let failed = failed.to_string().into_bytes();
     let pause = br#"{"since":"2026-01-01T00:00:00Z","reason":"r"}"#.to_vec();
     let card = br#"{"host":"h","process":1,"since":"2026-01-01T00:00:00Z"}"#.to_vec();
+    let beat = br#"{"v":2,"member":"m","used":1,"leaving":false,"program":"worker","deployment":"d","out":["s"],"in_hand":0}"#;
+    let token = br#"{"calls":1,"canary":false}"#.to_vec();
     let raw = [b"".to_vec(), b"{}".to_vec(), vec![0xFF; 300], vec![b'['; 60_000], vec![b' '; 1 << 20]];
-    let job = job.encode().unwrap();
     let kinds = [
-        ("submit.fresh", &job),
-        ("submit.backlog", &job),
-        ("transfer", &job),
-        ("save", &job),
-        ("dead", &job),
+        ("submit.fresh", &body),
+        ("submit.backlog", &body),
+        ("transfer", &body),
+        ("save", &body),
+        ("dead", &body),
+        (WAIT, &body),
         ("results", &event),
         ("failed", &failed),
+        ("rejected", &body),
         ("pause.operator", &pause),
         ("producer.card", &card),
+        (CONTROL, &beat.to_vec()),
+        (TOKENS, &token),
     ];
     let of = |(place, (queue, message)): (usize, (&'static str, &Vec<u8>))| {
-        // Which of many is wrong differs from queue to queue.
-        let all = laws::mutations(message).into_iter().skip(place % 5).step_by(5).chain(raw.clone());
-        all.map(|body| (queue, body)).collect::<Vec<_>>()
+        // Each field in each queue, wrong in another way in each: all ways would take minutes.
+        let of_many = if message.len() > 500 { 15 } else { 1 };
+        let all = laws::mutations(message).into_iter().skip(place % of_many).step_by(of_many);
+        all.chain(raw.clone()).map(|body| (queue, body)).collect::<Vec<_>>()
     };
     kinds.into_iter().enumerate().flat_map(of).collect()
 }
 
+/// Jobs that wait.
+const WAIT: &str = "wait.100ms";
+/// Announcements, which have an exchange.
+const CONTROL: &str = "connector.control";
+/// Tokens of the egress group.
+const TOKENS: &str = "connector.tokens";
+
+impl Scene {
+    /// Publishes a message where it is read, signed as a process of the fleet would.
+    async fn send_signed(&self, stranger: &mut Stranger, kind: &str, body: &[u8]) {
+        let fleet = &self.fleet;
+        let (prefix, portal) = (&fleet.prefix, &fleet.bench.sandbox.announcement().bynder);
+        let own = |name: &str| format!("{prefix}.{name}");
+        // Exchange, routing key, and what it is signed for.
+        let (exchange, key, signed) = match kind {
+            CONTROL => (CONTROL.to_owned(), prefix.clone(), ("", "", CONTROL.to_owned())),
+            TOKENS => (String::new(), format!("{TOKENS}.{prefix}"), ("", "", TOKENS.to_owned())),
+            // It comes back to the step that it waited for.
+            WAIT => (own(WAIT), own("save"), (prefix.as_str(), portal.as_str(), own("save"))),
+            // The broker put it there, out of another queue.
+            "dead" => (String::new(), own("dead"), (prefix.as_str(), portal.as_str(), own("save"))),
+            queue => (String::new(), own(queue), (prefix.as_str(), portal.as_str(), own(queue))),
+        };
+        let (prefix, portal, queue) = signed;
+        let signature = fleet.keys.signature(prefix, portal, &queue, body).unwrap();
+        let signature = header(SIGNATURE_HEADER, signature.as_bytes());
+        stranger.send(&exchange, key.as_bytes(), &signature, body).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn no_message_in_any_queue_ends_a_process_or_keeps_real_jobs_waiting() {
+async fn no_message_however_rightly_signed_ends_a_process_or_keeps_real_jobs_waiting() {
     let mut scene = Scene::start().await;
     let mut stranger = Stranger::connect(scene.broker.address()).await;
     let queues = scene.queues().await;
@@ -119,12 +176,16 @@ async fn no_message_in_any_queue_ends_a_process_or_keeps_real_jobs_waiting() {
             stranger.publish("connector.control", key, &properties, b"{}").await;
         }
     }
-    for (queue, body) in mutated() {
-        let queue = format!("{}.{queue}", scene.fleet.prefix);
-        assert!(queues.contains(&queue), "{queue} is not in {queues:?}");
-        stranger.publish("", queue.as_bytes(), b"\0\0", &body).await;
+    let unsigned = scene.rejected(&mut stranger).await;
+    let mutated = mutated();
+    let direct = mutated.iter().filter(|(kind, _)| *kind == "rejected").count();
+    for (kind, body) in mutated {
+        let queue = format!("{}.{kind}", scene.fleet.prefix);
+        assert!(queues.contains(&queue) || [CONTROL, TOKENS].contains(&kind), "{queue} is not in {queues:?}");
+        scene.send_signed(&mut stranger, kind, &body).await;
     }
-    for command in [&["status"][..], &["failed", "list"]] {
+    stranger.confirmed().await;
+    for command in [&["status"][..], &["failed", "list"], &["failed", "replay", "--yes"]] {
         scene.fleet.bench.run(command).await.assert_code(0);
     }
     // A message there is what pauses the work.
@@ -135,6 +196,7 @@ async fn no_message_in_any_queue_ends_a_process_or_keeps_real_jobs_waiting() {
     scene.real_jobs_go_through(2).await;
     scene.assert_that_nothing_ended();
     assert_clean(&scene.fleet.bench.sandbox.audit());
-    let rejected = stranger.ready(&format!("{}.rejected", scene.fleet.prefix)).await;
-    assert!(rejected > 20, "{rejected} messages were set aside");
+    let rejected = scene.rejected(&mut stranger).await;
+    let rejected = (rejected - unsigned) as usize;
+    assert!(rejected > direct + 20, "{rejected} messages were set aside, and {direct} put there");
 }

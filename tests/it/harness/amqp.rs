@@ -1,5 +1,6 @@
 //! A client of the broker that sends whatever a stranger may, also what the usual client cannot put together.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,11 +14,15 @@ const FRAME_MAX: u32 = 128 * 1024;
 /// A connection with one channel, on which the broker confirms.
 pub(crate) struct Stranger {
     stream: TcpStream,
+    published: u64,
+    /// Messages that the broker has not confirmed.
+    unconfirmed: BTreeSet<u64>,
 }
 
 impl Stranger {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let mut this = Self { stream: TcpStream::connect(address).await.unwrap() };
+        let stream = TcpStream::connect(address).await.unwrap();
+        let mut this = Self { stream, published: 0, unconfirmed: BTreeSet::new() };
         this.stream.write_all(b"AMQP\0\0\x09\x01").await.unwrap();
         this.expect([10, 10]).await;
         let signed_in = [&[0; 4][..], b"\x05PLAIN", &long(b"\0guest\0guest"), b"\x05en_US"];
@@ -36,6 +41,12 @@ impl Stranger {
 
     /// Publishes; the properties are their flags and what follows them. It is in its queues when this returns.
     pub(crate) async fn publish(&mut self, exchange: &str, key: &[u8], properties: &[u8], body: &[u8]) {
+        self.send(exchange, key, properties, body).await;
+        self.confirmed().await;
+    }
+
+    /// Publishes without waiting for it.
+    pub(crate) async fn send(&mut self, exchange: &str, key: &[u8], properties: &[u8], body: &[u8]) {
         let to = [&[0, 0][..], &short(exchange.as_bytes()), &short(key), b"\0"];
         self.method(1, [60, 40], &to.concat()).await;
         let size = (body.len() as u64).to_be_bytes();
@@ -43,7 +54,18 @@ impl Stranger {
         for part in body.chunks(FRAME_MAX as usize - 8) {
             self.frame(BODY, 1, part).await;
         }
-        self.expect([60, 80]).await;
+        self.published += 1;
+        self.unconfirmed.insert(self.published);
+    }
+
+    /// Waits until everything that was sent is in its queues.
+    pub(crate) async fn confirmed(&mut self) {
+        while !self.unconfirmed.is_empty() {
+            let confirmed = self.expect([60, 80]).await;
+            let tag = u64::from_be_bytes(confirmed[..8].try_into().unwrap());
+            let is_multiple = confirmed[8] & 1 == 1;
+            self.unconfirmed.retain(|sent| *sent != tag && !(is_multiple && *sent < tag));
+        }
     }
 
     /// The properties and the body of the first message of a queue, which stays there.
@@ -123,4 +145,9 @@ pub(crate) fn nested_tables(levels: usize) -> Vec<u8> {
 /// The property of headers.
 pub(crate) fn headers(table: &[u8]) -> Vec<u8> {
     [&[0x20, 0][..], &long(table)].concat()
+}
+
+/// The property of headers with one text.
+pub(crate) fn header(name: &str, text: &[u8]) -> Vec<u8> {
+    headers(&[&short(name.as_bytes())[..], b"S", &long(text)].concat())
 }
