@@ -1,11 +1,14 @@
 //! What an operator of the broker sees of a fleet: RabbitMQ's own dashboard, the alerts of its cluster operator, and the
 //! names and series that are there.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 use tokio::process::Child;
 
 use crate::harness::broker::Broker;
 use crate::harness::fleet::{Fleet, ended, signal};
+use crate::harness::scene::slow_once;
 use crate::harness::scrape::Scrape;
 use crate::harness::{is_protected, picture, quick, until};
 
@@ -55,6 +58,10 @@ impl Scene {
         let (broker, exporter) = Broker::start_watched().await;
         let fleet = Fleet::on(&broker.url(), sandbox::Options { assets: 0, ..quick() }).await;
         fleet.bench.reconfigure("[producer]\n", "[producer]\nevery = '1s'\n");
+        // One step takes so long that its delivery is renewed.
+        fleet.bench.set_request_timeout(10);
+        fleet.bench.reconfigure("'11s']", "'11s']\nlongest_hold = '1s'");
+        fleet.bench.sandbox.set_faults(slow_once("imatag.submit", Duration::from_secs(4)));
         let processes = [fleet.worker(), fleet.worker(), fleet.producer(&["sync", "--full", "--quiet"])];
         let scene = Self { _broker: broker, exporter, fleet, processes, published: 0 };
         scene.idle(5).await;

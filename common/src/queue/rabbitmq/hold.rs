@@ -7,14 +7,15 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use lapin::Channel;
-use lapin::message::BasicGetMessage;
-use lapin::options::BasicGetOptions;
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{FieldTable, ShortString};
 use tokio::time::Instant;
 
 use super::super::QueueError;
 use super::RabbitConsumer;
-use super::link::{Live, answered};
+use super::link::{ANSWER, Live, answered};
 use super::message::job_properties;
 use super::publisher::Message;
 use super::taken::{Counted, Taken};
@@ -23,7 +24,8 @@ use crate::job::Job;
 
 /// How long publishing a message and finding it may take; it stays there longer.
 const PATIENCE: Duration = HOLD_RETURN.saturating_sub(Duration::from_secs(2));
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// Messages of others that a renewal takes out of its way.
+const MOST_STRANGERS: u16 = 64;
 
 impl RabbitConsumer {
     /// Exchanges a delivery for a new one of the same job.
@@ -49,6 +51,7 @@ impl RabbitConsumer {
         } else {
             let live = self.shared.consume_link.live()?;
             let channel = live.channel().await?;
+            answered(channel.basic_qos(MOST_STRANGERS, BasicQosOptions::default())).await?;
             (live, channel)
         };
         let (live, channel) = renewing.insert((live, channel));
@@ -84,20 +87,33 @@ impl RabbitConsumer {
         strangers: &mut Vec<Taken>,
     ) -> Result<Option<Taken>, QueueError> {
         let queue = self.shared.topology.hold(&self.shared.process);
-        while Instant::now() < until {
-            let at = Instant::now();
-            let got = answered(channel.basic_get(queue.clone(), BasicGetOptions::default())).await?;
-            let Some(BasicGetMessage { delivery: message, .. }) = got else {
-                tokio::time::sleep(LOOK_EVERY).await;
-                continue;
-            };
+        let at = Instant::now();
+        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+        let consuming = channel.basic_consume(queue.clone(), ShortString::default(), options, none);
+        let mut incoming = answered(consuming).await?;
+        let taken = |message| {
             let (lost, counted) = (live.lost.clone(), Some(Counted::new(&self.shared.in_hand)));
-            let taken = Taken { message, queue: queue.clone(), lost, at, slot: None, _counted: counted };
+            Taken { message, queue: queue.clone(), lost, at, slot: None, _counted: counted }
+        };
+        let mut found = None;
+        while let Ok(Some(Ok(message))) = tokio::time::timeout_at(until, incoming.next()).await {
+            let taken = taken(message);
             if taken.is_of(job) {
-                return Ok(Some(taken));
+                found = Some(taken);
+                break;
             }
             strangers.push(taken);
         }
-        Ok(None)
+        let ending = async {
+            answered(channel.basic_cancel(incoming.tag(), BasicCancelOptions::default())).await?;
+            while let Some(Ok(message)) = incoming.next().await {
+                strangers.push(taken(message));
+            }
+            Ok::<_, QueueError>(())
+        };
+        if !matches!(tokio::time::timeout(ANSWER, ending).await, Ok(Ok(()))) {
+            tracing::warn!("the broker did not end the look into the hold");
+        }
+        Ok(found)
     }
 }
