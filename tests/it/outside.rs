@@ -46,7 +46,7 @@ const FEW: i64 = 10;
 
 /// Two workers and a producer that looks at the library each second.
 struct Scene {
-    _broker: Broker,
+    broker: Broker,
     exporter: u16,
     fleet: Fleet,
     processes: [Child; PROCESSES],
@@ -63,7 +63,7 @@ impl Scene {
         fleet.bench.reconfigure("'11s']", "'11s']\nlongest_hold = '1s'");
         fleet.bench.sandbox.set_faults(slow_once("imatag.submit", Duration::from_secs(4)));
         let processes = [fleet.worker(), fleet.worker(), fleet.producer(&["sync", "--full", "--quiet"])];
-        let scene = Self { _broker: broker, exporter, fleet, processes, published: 0 };
+        let scene = Self { broker, exporter, fleet, processes, published: 0 };
         scene.idle(5).await;
         scene
     }
@@ -116,5 +116,28 @@ async fn rabbitmqs_overview_stays_green_while_a_fleet_works_idles_and_stops() {
     let stopped = scene.stop().await;
     for name in NEVER {
         assert_eq!(stopped.total(name), 0, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_queue_channel_or_connection_is_made_for_an_asset_and_none_is_named_after_one() {
+    let mut scene = Scene::start().await;
+    // Fills the pools of channels.
+    scene.work().await;
+    let warm = scene.scrape().await;
+    scene.work().await;
+    let worked = scene.scrape().await;
+    let more = |name: &str| worked.total(name) - warm.total(name);
+    let created = more("rabbitmq_queues_created_total");
+    assert_eq!(more("rabbitmq_queues_deleted_total"), 0);
+    assert_eq!(more("rabbitmq_connections_opened_total"), 0);
+    // A queue of locks is made when it is first needed, which costs a channel. There is a fixed number of them.
+    assert!(more("rabbitmq_queues_declared_total") <= created + FEW);
+    assert!(more("rabbitmq_channels_opened_total") <= created + FEW);
+    assert!(more(REDELIVERED) <= FEW);
+    // None was deleted, so these are all that there were.
+    let names = scene.broker.control(&["list_queues", "name"]).await;
+    for asset in scene.fleet.bench.sandbox.audit().assets {
+        assert!(!names.contains(&asset.id), "{names}");
     }
 }
