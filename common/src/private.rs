@@ -26,13 +26,6 @@ pub enum Exposure {
     Open(u32),
 }
 
-impl Exposure {
-    /// Whether nothing is put there: to root, what belongs to others is no more open than the rest.
-    pub fn is_refused(self) -> bool {
-        matches!(self, Self::Foreign(_)) && !geteuid().is_root()
-    }
-}
-
 impl fmt::Display for Exposure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -55,6 +48,9 @@ fn exposure(me: u32, owner: u32, mode: u32) -> Option<Exposure> {
 /// Why other users may reach this path. A path that does not exist is not exposed.
 pub fn exposed(path: &Path) -> Option<Exposure> {
     let me = geteuid().as_raw();
+    // A slash at its end would hide a link.
+    let path: PathBuf = path.components().collect();
+    let path = &path;
     // Another user's link may lead anywhere.
     let link = fs::symlink_metadata(path).ok().filter(Metadata::is_symlink);
     if let Some(owner) = link.map(|link| link.uid()).filter(|owner| *owner != me && *owner != ROOT) {
@@ -83,12 +79,13 @@ pub fn folder(path: &Path, own: &[&str]) -> io::Result<()> {
 /// The mode, where it lets others in.
 fn open_mode(path: &Path) -> io::Result<Option<u32>> {
     match exposed(path) {
-        Some(foreign) if foreign.is_refused() => {
-            let reason = format!("{foreign}; name another place, or give it to this user");
+        Some(foreign @ Exposure::Foreign(_)) => {
+            let reason =
+                format!("{foreign}; work as that user, give it to this one (chown), or name another place");
             Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
         }
         Some(Exposure::Open(mode)) => Ok(Some(mode)),
-        Some(Exposure::Foreign(_)) | None => Ok(None),
+        None => Ok(None),
     }
 }
 
@@ -188,6 +185,14 @@ pub fn prepare(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => return made.map(drop),
     }
+    tighten(path)
+}
+
+/// As [`prepare`], of a file that is there.
+///
+/// # Errors
+/// As for [`check`].
+pub fn tighten(path: &Path) -> io::Result<()> {
     check(path)?;
     if let Some(mode) = open_mode(path)? {
         close(path, mode);
@@ -197,7 +202,7 @@ pub fn prepare(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{lchown, symlink};
 
     use super::*;
 
@@ -241,6 +246,34 @@ mod tests {
         fs::set_permissions(&all, Permissions::from_mode(0o1777)).unwrap();
         folder(&all, &[]).unwrap();
         assert_eq!(mode(&all), 0o1777);
+    }
+
+    /// Only root can give a link away: any other user's run of this test proves nothing.
+    #[test]
+    fn what_belongs_to_another_user_is_refused_also_to_root_and_however_its_name_ends() {
+        const OTHER: u32 = 12_345;
+        if !geteuid().is_root() {
+            return;
+        }
+        let outer = tempfile::tempdir().unwrap();
+        let path = |name: &str| outer.path().join(name);
+        for name in ["own", "theirs"] {
+            fs::create_dir(path(name)).unwrap();
+            open_to_all(&path(name));
+        }
+        symlink("own", path("link")).unwrap();
+        fs::write(path("file"), "").unwrap();
+        for name in ["theirs", "link", "file"] {
+            lchown(path(name), Some(OTHER), None).unwrap();
+        }
+        for name in ["theirs", "link"] {
+            for end in ["", "/", "//", "/.", "/./"] {
+                let refused = folder(&path(&format!("{name}{end}")), &[]).unwrap_err();
+                assert!(refused.to_string().contains("belongs to the user 12345"), "{name}{end}: {refused}");
+            }
+        }
+        assert!(prepare(&path("file")).is_err() && check(&path("file")).is_err());
+        assert_eq!(mode(&path("own")), 0o755, "what a link of another user leads to was changed");
     }
 
     #[test]

@@ -16,29 +16,21 @@ use crate::queue::rabbitmq;
 use crate::quiet_hours;
 use crate::spool::Spool;
 use crate::telemetry::Metrics;
-use crate::written::{self, Doubt};
+use crate::written::{self, Chosen};
 
 /// Where the configuration is looked for if nobody says.
 pub const DEFAULT_FILE: &str = "connector.toml";
 
-/// The configuration file: the one that was named, or the default one, unless it may be another user's.
-pub fn file(named: Option<&Path>) -> Result<&Path, Failure> {
-    let default = Path::new(DEFAULT_FILE);
-    // What root or this user put there, as a container's mount does, was meant.
-    if named.is_none()
-        && written::may_be_filled_by_others(Path::new("."))
-        && let Ok(Some(doubt @ Doubt::Foreign(_))) = written::doubt(default)
-    {
-        let reason = format!("{DEFAULT_FILE} is not obeyed: {doubt}, or name it with --config");
-        return Err(Failure::Configuration(reason));
-    }
-    Ok(named.unwrap_or(default))
+/// The configuration file: the one that was named, or the default one.
+pub fn file(named: Option<&Path>) -> (&Path, Chosen) {
+    named.map_or((Path::new(DEFAULT_FILE), Chosen::Found), |named| (named, Chosen::Named))
 }
 
 /// Reads the configuration with everything the command line lays over it, and says its warnings.
 pub fn load(named: Option<&Path>, overrides: &[Override], quiet: bool) -> Result<Loaded, Failure> {
-    let file = Some(file(named)?).filter(|file| named.is_some() || file.exists());
-    let loaded = Config::load(file, overrides).map_err(|error| match file {
+    let (file, chosen) = file(named);
+    let file = Some(file).filter(|file| named.is_some() || file.symlink_metadata().is_ok());
+    let loaded = Config::load(file, chosen, overrides).map_err(|error| match file {
         Some(_) => Failure::from(error),
         None => Failure::Configuration(format!("{error} (no {DEFAULT_FILE} here; name one with --config)")),
     })?;
@@ -105,7 +97,8 @@ pub fn broker(config: &Config, program: &str) -> Result<rabbitmq::Settings, Fail
                 .to_owned(),
         ));
     };
-    let authority = broker.ca_file.as_deref().map(written::read_to_string).transpose();
+    let read = |path| written::read_to_string(path, Chosen::Found).map(|(text, _)| text);
+    let authority = broker.ca_file.as_deref().map(read).transpose();
     let authority = authority
         .map_err(|error| Failure::Configuration(format!("broker.ca_file: cannot read it: {error}")))?;
     let keys = broker.message_key.as_ref().map(|key| {

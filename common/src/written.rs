@@ -1,13 +1,16 @@
-//! Files that a person writes: configuration, wire profile, secret, certificates. A path may lead anywhere, so what is read
-//! is bounded; a pipe is as good as a file, since secret stores hand out pipes.
+//! Files that a person writes: configuration, wire profile, secret, certificates. Each is opened once, and judged and read by
+//! that one descriptor: a name may lead elsewhere a moment later. A path may lead anywhere, so what is read is bounded; a
+//! pipe is as good as a file, since secret stores hand out pipes.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use nix::sys::statfs::{FsType, MSDOS_SUPER_MAGIC, statfs};
+use nix::fcntl::{OFlag, readlinkat};
+use nix::sys::statfs::{FsType, MSDOS_SUPER_MAGIC, PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::geteuid;
 
 const ROOT: u32 = 0;
@@ -16,27 +19,59 @@ const WITHOUT_MODES: [FsType; 2] = [MSDOS_SUPER_MAGIC, FsType(0x0102_1997)];
 
 /// Many times the certificates that a system trusts, the longest of them.
 const LONGEST: u64 = 4 << 20;
+/// As the kernel bounds links to links.
+const MOST_LINKS: usize = 40;
 
-/// The bytes of such a file.
-///
-/// # Errors
-/// It cannot be read, or is longer than 4 MiB.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(io::Error::other("it is longer than 4 MiB, which no file of this kind is"));
-    }
-    Ok(bytes)
+/// How a file was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chosen {
+    /// By name on the command line: a file of another user was meant.
+    Named,
+    /// By its place, which another user may have filled.
+    Found,
 }
 
-/// The text of such a file.
+/// Why a file is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRead {
+    /// Another user decides what it says.
+    #[error("{0}")]
+    Doubtful(Doubt),
+    /// The system refuses, or the content is no text or too long.
+    #[error("{0}")]
+    Failed(#[from] io::Error),
+}
+
+/// The bytes of such a file, and a doubt about it, which a warning says.
+///
+/// # Errors
+/// Another user decides what it says, it cannot be read, or it is longer than 4 MiB.
+pub fn read(path: &Path, chosen: Chosen) -> Result<(Vec<u8>, Option<Doubt>), NotRead> {
+    let (found, doubt) = judged(path, chosen)?;
+    let mut bytes = Vec::new();
+    opened(&found)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::other("it is longer than 4 MiB, which no file of this kind is").into());
+    }
+    Ok((bytes, doubt))
+}
+
+/// The text of such a file, and a doubt about it.
 ///
 /// # Errors
 /// As [`read`], or it is not UTF-8.
-pub fn read_to_string(path: &Path) -> io::Result<String> {
+pub fn read_to_string(path: &Path, chosen: Chosen) -> Result<(String, Option<Doubt>), NotRead> {
+    let (bytes, doubt) = read(path, chosen)?;
     let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8");
-    String::from_utf8(read(path)?).map_err(not_text)
+    Ok((String::from_utf8(bytes).map_err(not_text)?, doubt))
+}
+
+/// The doubt about such a file, which is not read: for a warning, and before another library reads it by its name.
+///
+/// # Errors
+/// Another user decides what it says, or it cannot be opened.
+pub fn look(path: &Path, chosen: Chosen) -> Result<Option<Doubt>, NotRead> {
+    judged(path, chosen).map(|(_, doubt)| doubt)
 }
 
 /// Who else decides what a file says that the connector obeys.
@@ -65,25 +100,61 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// What is doubtful about a file that a person named, which a warning says.
-///
-/// # Errors
-/// Every user may write it, so that it is not obeyed.
-pub fn doubt(path: &Path) -> Result<Option<Doubt>, Doubt> {
-    let made_up = || statfs(path).is_ok_and(|found| WITHOUT_MODES.contains(&found.filesystem_type()));
-    let Ok(found) = fs::metadata(path) else { return Ok(None) };
-    if !found.is_file() || made_up() {
-        return Ok(None);
+/// Opens a file, not yet for reading, and judges it and each link that leads to it.
+fn judged(path: &Path, chosen: Chosen) -> Result<(File, Option<Doubt>), NotRead> {
+    let me = geteuid().as_raw();
+    let mut path = path.to_owned();
+    let mut owners = Vec::new();
+    let mut is_planted = false;
+    for _ in 0..MOST_LINKS {
+        let mut file = handle(&path, OFlag::O_NOFOLLOW)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if has_modes(&file) && ![me, ROOT].contains(&file.metadata()?.uid()) {
+            owners.push(file.metadata()?.uid());
+            is_planted |= chosen == Chosen::Found && may_be_filled_by_others(folder);
+        }
+        if file.metadata()?.is_symlink() {
+            if !is_on(&file, &[PROC_SUPER_MAGIC]) {
+                path = folder.join(readlinkat(&file, "").map_err(io::Error::from)?);
+                continue;
+            }
+            // Such a link is the open file itself, and its text no path.
+            file = handle(&path, OFlag::empty())?;
+            owners.extend(Some(file.metadata()?.uid()).filter(|_| has_modes(&file)));
+        }
+        let mode = if has_modes(&file) { file.metadata()?.mode() & 0o7777 } else { 0 };
+        return match doubt_about(me, &owners, mode) {
+            Some(doubt @ Doubt::All(_)) => Err(NotRead::Doubtful(doubt)),
+            Some(doubt @ Doubt::Foreign(_)) if is_planted => Err(NotRead::Doubtful(doubt)),
+            doubt => Ok((file, doubt)),
+        };
     }
-    let link = fs::symlink_metadata(path).map_or(ROOT, |link| link.uid());
-    match doubt_about(geteuid().as_raw(), [link, found.uid()], found.mode() & 0o7777) {
-        Some(refused @ Doubt::All(_)) => Err(refused),
-        doubt => Ok(doubt),
-    }
+    Err(io::Error::from(nix::Error::ELOOP).into())
+}
+
+/// A handle that names the file and does nothing to it: no pipe is waited for, and no device begins to work.
+fn handle(path: &Path, flag: OFlag) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags((OFlag::O_PATH | flag).bits()).open(path)
+}
+
+/// The same file for reading, whatever bears its name by now. A pipe is waited for only here.
+fn opened(handle: &File) -> io::Result<File> {
+    File::open(format!("/proc/self/fd/{}", handle.as_raw_fd()))
+}
+
+fn is_on(file: &impl AsFd, systems: &[FsType]) -> bool {
+    fstatfs(file).is_ok_and(|found| systems.contains(&found.filesystem_type()))
+}
+
+/// Whether owner and mode say who may change it: of a device they say who may use it.
+fn has_modes(file: &File) -> bool {
+    let is_device =
+        |found: &Metadata| found.file_type().is_char_device() || found.file_type().is_block_device();
+    !is_on(file, &WITHOUT_MODES) && !file.metadata().is_ok_and(|found| is_device(&found))
 }
 
 /// Whether another user may have put a file into a folder; also where that is not known.
-pub fn may_be_filled_by_others(folder: &Path) -> bool {
+fn may_be_filled_by_others(folder: &Path) -> bool {
     fs::metadata(folder)
         .map_or(true, |found| is_open_to_others(geteuid().as_raw(), found.uid(), found.mode()))
 }
@@ -92,8 +163,8 @@ fn is_open_to_others(me: u32, owner: u32, mode: u32) -> bool {
     ![me, ROOT].contains(&owner) || mode & 0o022 != 0
 }
 
-fn doubt_about(me: u32, owners: [u32; 2], mode: u32) -> Option<Doubt> {
-    let foreign = owners.into_iter().find(|owner| ![me, ROOT].contains(owner));
+fn doubt_about(me: u32, owners: &[u32], mode: u32) -> Option<Doubt> {
+    let foreign = owners.iter().copied().find(|owner| ![me, ROOT].contains(owner));
     match (mode, foreign) {
         _ if mode & 0o002 != 0 => Some(Doubt::All(mode)),
         (_, Some(owner)) => Some(Doubt::Foreign(owner)),
@@ -105,7 +176,7 @@ fn doubt_about(me: u32, owners: [u32; 2], mode: u32) -> Option<Doubt> {
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 
     use super::*;
 
@@ -122,7 +193,7 @@ mod tests {
             (7, [8, 8], 0o602, Some(Doubt::All(0o602))),
             (ROOT, [ROOT, ROOT], 0o777, Some(Doubt::All(0o777))),
         ] {
-            assert_eq!(doubt_about(me, owners, mode), wanted, "{me} {owners:?} {mode:o}");
+            assert_eq!(doubt_about(me, &owners, mode), wanted, "{me} {owners:?} {mode:o}");
         }
     }
 
@@ -140,23 +211,108 @@ mod tests {
         }
     }
 
+    /// What a look says, with the reason of a refusal as well.
+    fn said(path: &Path, chosen: Chosen) -> Result<Option<Doubt>, Doubt> {
+        look(path, chosen).map_err(|error| match error {
+            NotRead::Doubtful(doubt) => doubt,
+            NotRead::Failed(error) => panic!("{}: {error}", path.display()),
+        })
+    }
+
     #[test]
-    fn a_file_that_every_user_may_write_is_refused_and_one_of_a_group_is_only_warned_about() {
+    fn a_file_or_a_pipe_that_every_user_may_write_is_refused_and_one_of_a_group_is_only_warned_about() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        fs::write(&path, "").unwrap();
-        for (mode, wanted) in
-            [(0o600, Ok(None)), (0o660, Ok(Some(Doubt::Group(0o660)))), (0o602, Err(Doubt::All(0o602)))]
-        {
-            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(doubt(&path), wanted);
+        let [file, pipe] = ["file", "pipe"].map(|name| folder.path().join(name));
+        fs::write(&file, "").unwrap();
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [file, pipe] {
+            for (mode, wanted) in
+                [(0o600, Ok(None)), (0o660, Ok(Some(Doubt::Group(0o660)))), (0o602, Err(Doubt::All(0o602)))]
+            {
+                fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+                assert_eq!(said(&path, Chosen::Named), wanted);
+            }
         }
-        assert_eq!(doubt(Path::new("/dev/null")), Ok(None), "no file, and anybody may write it");
+        assert_eq!(said(Path::new("/dev/null"), Chosen::Found), Ok(None), "anybody may write it");
+    }
+
+    /// Only root can give a file away: any other user's run of this test proves less.
+    #[test]
+    fn what_another_user_may_have_put_there_is_refused_and_what_was_named_is_warned_about() {
+        const OTHER: u32 = 12_345;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("mine"), "").unwrap();
+        fs::write(path("file"), "").unwrap();
+        nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        symlink("mine", path("link")).unwrap();
+        symlink("link", path("own link to link")).unwrap();
+        if !geteuid().is_root() {
+            return;
+        }
+        for name in ["file", "pipe", "link"] {
+            lchown(path(name), Some(OTHER), None).unwrap();
+        }
+        for (mode, is_refused) in [(0o755, false), (0o777, true), (0o1777, true)] {
+            fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+            for name in ["file", "pipe", "link", "own link to link"] {
+                let doubt = Doubt::Foreign(OTHER);
+                assert_eq!(said(&path(name), Chosen::Named), Ok(Some(doubt)), "{name} {mode:o}");
+                let wanted = if is_refused { Err(doubt) } else { Ok(Some(doubt)) };
+                assert_eq!(said(&path(name), Chosen::Found), wanted, "{name} {mode:o}");
+            }
+            assert_eq!(said(&path("mine"), Chosen::Found), Ok(None));
+        }
+    }
+
+    #[test]
+    fn pipes_and_the_links_of_container_secrets_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let text = |path: &Path| read_to_string(path, Chosen::Found).unwrap();
+        fs::create_dir(path("..2026")).unwrap();
+        fs::write(path("..2026/token"), "t0ken").unwrap();
+        symlink("..2026", path("..data")).unwrap();
+        symlink("..data/token", path("token")).unwrap();
+        assert_eq!(text(&path("token")), ("t0ken".to_owned(), None));
+
+        let (reader, mut writer) = io::pipe().unwrap();
+        io::Write::write_all(&mut writer, b"t0ken").unwrap();
+        drop(writer);
+        let substituted = format!("/dev/fd/{}", reader.as_raw_fd());
+        assert_eq!(text(Path::new(&substituted)), ("t0ken".to_owned(), None));
+
+        // A store writes only once somebody reads.
+        nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let pipe = path("pipe");
+        let store = std::thread::spawn(move || fs::write(pipe, "t0ken"));
+        assert_eq!(text(&path("pipe")), ("t0ken".to_owned(), None));
+        store.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_judged_whatever_bears_the_name_by_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other] = ["file", "other"].map(|name| folder.path().join(name));
+        fs::write(&path, "judged").unwrap();
+        fs::write(&other, "other").unwrap();
+        let (found, _) = judged(&path, Chosen::Found).unwrap();
+        fs::rename(&other, &path).unwrap();
+        let text = io::read_to_string(opened(&found).unwrap()).unwrap();
+        assert_eq!(text, "judged");
+    }
+
+    #[test]
+    fn links_in_a_circle_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("link");
+        symlink("link", &path).unwrap();
+        assert!(read(&path, Chosen::Named).is_err());
     }
 
     #[test]
     fn a_device_without_end_is_no_file_that_a_person_wrote() {
-        let error = read_to_string(Path::new("/dev/zero")).unwrap_err();
+        let error = read_to_string(Path::new("/dev/zero"), Chosen::Named).unwrap_err();
         assert!(error.to_string().contains("longer than 4 MiB"), "{error}");
     }
 }

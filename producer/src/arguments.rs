@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use common::config::{Loaded, Override, read_moment, read_text};
 use common::failure::Failure;
 use common::outcome::FailureClass;
+use common::written::Chosen;
 use common::{telemetry, wiring};
 use jiff::Timestamp;
 use toml::Value;
@@ -144,7 +145,7 @@ fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {
         overrides.push(Override { key: "filters.sample".to_owned(), value: Value::Float(part) });
     }
     if let Some(path) = &run.ids_from {
-        let text = read_text(path).map_err(|reason| {
+        let text = read_text(path, Chosen::Named).map_err(|reason| {
             Failure::Usage(format!("--ids-from: cannot read {}: {reason}", path.display()))
         })?;
         // Some editors put a mark of the byte order first.

@@ -106,7 +106,7 @@ fn the_example_and_the_demos_configuration_are_read() {
     for name in ["deploy/connector.example.toml", "deploy/demo/connector.toml"] {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), document(name)).unwrap();
-        let loaded = common::config::Config::load(Some(file.path()), &[]);
+        let loaded = common::config::Config::load(Some(file.path()), common::written::Chosen::Named, &[]);
         loaded.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
@@ -115,7 +115,8 @@ fn the_example_and_the_demos_configuration_are_read() {
 fn a_killed_worker_holds_up_no_job_of_the_demo_longer_than_its_last_rung() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), document("deploy/demo/connector.toml")).unwrap();
-    let config = common::config::Config::load(Some(file.path()), &[]).unwrap().config;
+    let config =
+        common::config::Config::load(Some(file.path()), common::written::Chosen::Named, &[]).unwrap().config;
     let last = config.queue.rungs.last().unwrap().0;
     assert!(config.imatag.wire().unwrap().submit_patience() < last);
     assert!(config.worker.request_timeout.0 < last);

@@ -42,7 +42,8 @@ fn every_documented_configuration_is_read() {
         // What a page shows piece by piece goes into one file.
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), samples.concat()).unwrap();
-        let loaded = Config::load(Some(file.path()), &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let loaded = Config::load(Some(file.path()), common::written::Chosen::Named, &[])
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(loaded.warnings.is_empty(), "{name}: {:?}", loaded.warnings);
         loaded.config.imatag.wire().unwrap();
     }
@@ -74,7 +75,8 @@ fn every_piece_of_a_configuration_in_the_documents_fits_into_a_whole_one() {
             merge(&mut table, sample.parse().unwrap_or_else(|error| panic!("{page}: {error}")));
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), table.to_string()).unwrap();
-            Config::load(Some(file.path()), &[]).unwrap_or_else(|error| panic!("{page}: {error}"));
+            Config::load(Some(file.path()), common::written::Chosen::Named, &[])
+                .unwrap_or_else(|error| panic!("{page}: {error}"));
         }
     }
 }

@@ -163,6 +163,14 @@ async fn a_configuration_that_another_user_may_have_written_is_neither_obeyed_no
         return;
     }
     chown(&path, Some(OTHER), Some(OTHER)).unwrap();
+    let given = bench.path("given.toml");
+    fs::rename(&path, &given).unwrap();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    chown(&path, Some(OTHER), Some(OTHER)).unwrap();
+    set_mode(bench.folder.path(), 0o777);
+    let ran = here(&["config", "check"]).await;
+    assert!(ran.assert_code(3).talk.contains("connector.toml is not obeyed"), "{ran:#?}");
+    fs::rename(&given, &path).unwrap();
     let doubt = format!("it, or the link to it, belongs to the user {OTHER}");
     for (mode, is_refused) in [(0o777, true), (0o755, false)] {
         set_mode(bench.folder.path(), mode);
@@ -198,12 +206,51 @@ async fn a_spool_of_another_user_is_refused_and_the_key_is_named_that_moves_it()
     let refusal = format!("it belongs to the user {OTHER}");
     let ran = said(&["sync", "--full", "--quiet"]).await;
     let wanted = format!(
-        "worker.spool_dir: cannot use {}: {refusal}; name another place",
+        "worker.spool_dir: cannot use {}: {refusal}; work as that user",
         bench.path("spool").display()
     );
     assert!(ran.assert_code(3).talk.contains(&wanted), "{ran:#?}");
     let doctor = said(&["doctor"]).await;
     assert!(doctor.out.contains("FAIL  spool directory") && doctor.out.contains(&refusal), "{doctor:#?}");
+}
+
+/// Only root can give a file away: any other user's run of this test proves nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_another_user_in_the_state_folder_is_used_by_any_command_not_even_by_root() {
+    const OTHER: u32 = 12_345;
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let bench = rejecting().await;
+    bench.sync().await.assert_code(6);
+    bench.run(&["report", "--since", "2026-01-01"]).await.assert_code(0);
+    let belongs = format!("it belongs to the user {OTHER}");
+    let refused = async |arguments: &[&str], name: &str| {
+        let ran = bench.run(arguments).await;
+        assert!(ran.assert_code(3).talk.contains(&belongs), "{name}: {ran:#?}");
+    };
+    for name in
+        ["connector.sqlite", "connector.sqlite-wal", "connector.sqlite-shm", "connector.sqlite-journal"]
+    {
+        let path = bench.path("state").join(name);
+        let was_there = path.exists();
+        fs::OpenOptions::new().append(true).create(true).open(&path).unwrap();
+        chown(&path, Some(OTHER), None).unwrap();
+        for command in
+            [&["report", "--since", "2026-01-01"][..], &["status"], &["state", "show"], &["sync", "--full"]]
+        {
+            refused(command, name).await;
+        }
+        chown(&path, Some(0), None).unwrap();
+        if !was_there {
+            fs::remove_file(&path).unwrap();
+        }
+    }
+    symlink(bench.path("rejected"), bench.path("state/backups")).unwrap();
+    std::os::unix::fs::lchown(bench.path("state/backups"), Some(OTHER), None).unwrap();
+    refused(&["state", "set", "--since", "2026-01-31"], "backups").await;
+    chown(bench.path("state"), Some(OTHER), None).unwrap();
+    refused(&["sync", "--full"], "state").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,9 +6,11 @@ use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
+use super::validate::SECRETS;
 use super::{ConfigError, schema};
+use crate::imatag::profile::BUILTIN_NAME;
 use crate::parse_error::of_toml;
-use crate::written;
+use crate::written::{self, Chosen, NotRead};
 
 const PREFIX: &str = "CONNECTOR_";
 const SEPARATOR: &str = "__";
@@ -70,21 +72,25 @@ static TOP: LazyLock<Top> = LazyLock::new(|| {
 impl Layers {
     pub(super) fn read(
         file: Option<&Path>,
+        chosen: Chosen,
         environment: Vec<(String, String)>,
         overrides: &[Override],
     ) -> Result<Self, ConfigError> {
         let mut layers = Self { table: Table::new(), origins: Vec::new(), warnings: Vec::new() };
         let mut text = String::new();
         if let Some(path) = file {
-            let doubt =
-                written::doubt(path).map_err(|doubt| ConfigError::Doubt { path: path.to_owned(), doubt })?;
+            let (read, doubt) =
+                written::read_to_string(path, chosen).map_err(|error| unreadable(path, error))?;
             layers.warnings.extend(doubt.map(|doubt| format!("{}: {doubt}", path.display())));
-            text = written::read_to_string(path)
-                .map_err(|error| ConfigError::File { path: path.to_owned(), reason: unreadable(&error) })?;
+            text = read;
             layers.table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
                 path: path.to_owned(),
                 reason: of_toml(&text, error.message(), error.span()),
             })?;
+            // A pipe is in no folder that has anything to do with it.
+            if let Some(folder) = path.parent().filter(|_| path.is_file()) {
+                place(&mut layers.table, "", folder);
+            }
             let mut keys = Vec::new();
             leaves(&layers.table, "", &mut keys);
             layers.origins = keys.into_iter().map(|key| (key, Origin::File(path.to_owned()))).collect();
@@ -148,13 +154,37 @@ fn value_of(text: &str) -> Value {
         .unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-fn unreadable(error: &std::io::Error) -> String {
+fn unreadable(path: &Path, error: NotRead) -> ConfigError {
+    let path = path.to_owned();
+    let error = match error {
+        NotRead::Doubtful(doubt) => return ConfigError::Doubt { path, doubt },
+        NotRead::Failed(error) => error,
+    };
     let remedy = match error.kind() {
         std::io::ErrorKind::NotFound => "`connector init` writes a first one",
         std::io::ErrorKind::InvalidData => "save it as UTF-8 without BOM, not as UTF-16",
         _ => "name a file that this user may read",
     };
-    format!("{error}; {remedy}")
+    ConfigError::File { path, reason: format!("{error}; {remedy}") }
+}
+
+/// Files that a configuration file names are looked for in its own folder: in the working folder, anybody may have put them.
+fn place(table: &mut Table, prefix: &str, folder: &Path) {
+    for (key, value) in table.iter_mut() {
+        let dotted = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Table(below) => place(below, &dotted, folder),
+            Value::String(path)
+                if dotted == "broker.ca_file"
+                    || (dotted == "imatag.profile" && path != BUILTIN_NAME)
+                    || dotted.strip_suffix(".file").is_some_and(|key| SECRETS.contains(&key)) =>
+            {
+                // Both were texts.
+                *path = folder.join(&*path).to_string_lossy().into_owned();
+            }
+            _ => {}
+        }
+    }
 }
 
 fn leaves(table: &Table, prefix: &str, keys: &mut Vec<String>) {
@@ -164,5 +194,36 @@ fn leaves(table: &Table, prefix: &str, keys: &mut Vec<String>) {
             Value::Table(below) => leaves(below, &key, keys),
             _ => keys.push(key),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_a_configuration_file_names_are_in_its_own_folder() {
+        let outer = tempfile::tempdir().unwrap();
+        let path = outer.path().join("connector.toml");
+        let text = "imatag.profile = 'wire.toml'\nbroker.ca_file = '/etc/ca.pem'\nbynder.api_token.file = 'in/token'\n\
+                    producer.state_dir = 'state'\nimatag.profile_overrides.submit.extra.file = 'a'";
+        std::fs::write(&path, text).unwrap();
+        let environment = vec![("CONNECTOR_IMATAG__API_KEY__FILE".to_owned(), "key".to_owned())];
+        let read = Layers::read(Some(&path), Chosen::Named, environment, &[]).unwrap();
+        let beside = |name: &str| outer.path().join(name).display().to_string();
+        let wanted: Table = [
+            format!("imatag.profile = '{}'", beside("wire.toml")),
+            format!("bynder.api_token.file = '{}'", beside("in/token")),
+            "broker.ca_file = '/etc/ca.pem'\nproducer.state_dir = 'state'\nimatag.api_key.file = 'key'"
+                .to_owned(),
+            "imatag.profile_overrides.submit.extra.file = 'a'".to_owned(),
+        ]
+        .join("\n")
+        .parse()
+        .unwrap();
+        assert_eq!(read.table, wanted);
+        std::fs::write(&path, "imatag.profile = 'imatag'").unwrap();
+        let read = Layers::read(Some(&path), Chosen::Named, Vec::new(), &[]).unwrap();
+        assert_eq!(read.table["imatag"]["profile"].as_str(), Some("imatag"));
     }
 }

@@ -39,6 +39,7 @@ pub use secret::{Keys, SecretValue, encrypt, identity_file, keygen, read_text};
 pub use span::Span;
 
 use crate::parse_error::of_toml;
+use crate::written::Chosen;
 use layers::Layers;
 
 /// A configuration that was read and found usable.
@@ -58,11 +59,11 @@ impl Config {
     /// # Errors
     /// The first key that is unknown, missing, of the wrong type or of no use, with what to write instead, or a variable that
     /// is to name a proxy and does not.
-    pub fn load(file: Option<&Path>, overrides: &[Override]) -> Result<Loaded, ConfigError> {
+    pub fn load(file: Option<&Path>, chosen: Chosen, overrides: &[Override]) -> Result<Loaded, ConfigError> {
         proxies::check(|name| std::env::var_os(name))?;
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let layers = Layers::read(file, environment.collect(), overrides)?;
+        let layers = Layers::read(file, chosen, environment.collect(), overrides)?;
         Self::from_layers(layers)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::env::VarError;
 use std::fmt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use age::secrecy::ExposeSecret as _;
@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::ConfigError;
-use crate::written;
+use crate::written::{self, Chosen, NotRead};
 
 /// The variable that holds the age identity, and the one that names its file.
 const IDENTITY: &str = "CONNECTOR_AGE_IDENTITY";
@@ -115,7 +115,7 @@ impl SecretValue {
                     VarError::NotUnicode(_) => "the variable is no UTF-8".to_owned(),
                 })
             })?,
-            Self::File(path) => obeyed(path)
+            Self::File(path) => read_text(path, Chosen::Found)
                 .map_err(|reason| wrong(format!("cannot read the secret from {}: {reason}", shown(path))))?,
             Self::Encrypted(armour) => decrypt(armour).map_err(wrong)?,
         };
@@ -139,12 +139,16 @@ fn is_name(text: &str) -> bool {
         && !text.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// A path, unless nothing is where it begins: then it may be the secret itself.
+/// A path as far as it exists: the rest may be the secret itself.
 fn shown(path: &Path) -> String {
-    let is_name = |part: &Component<'_>| matches!(part, Component::Normal(_));
-    let before = path.components().take_while(|part| !is_name(part)).count();
-    let start: PathBuf = path.components().take(before + 1).collect();
-    if start.exists() { format!("the file {}", path.display()) } else { "the file named there".to_owned() }
+    let is_there = |path: &&Path| path.symlink_metadata().is_ok();
+    match path.ancestors().find(is_there) {
+        Some(file) if file == path => format!("the file {}", path.display()),
+        Some(folder) if folder.file_name().is_some() => {
+            format!("the file named there, in {}", folder.display())
+        }
+        Some(_) | None => "the file named there".to_owned(),
+    }
 }
 
 /// Looks for what copying and saving add to a secret and what a service answers like a wrong one. Never shows any of it.
@@ -182,19 +186,15 @@ fn usable(secret: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads a text of which no other user decides what it says.
-fn obeyed(path: &Path) -> Result<String, String> {
-    written::doubt(path).map_err(|doubt| doubt.to_string())?;
-    read_text(path)
-}
-
-/// Reads a text that a person wrote, and says what to do about one that is not written in UTF-8.
+/// Reads a text that a person wrote and no other user, and says what to do about one that is not written in UTF-8.
 ///
 /// # Errors
 /// What is wrong with it, and what to do.
-pub fn read_text(path: &Path) -> Result<String, String> {
-    let bytes =
-        written::read(path).map_err(|error| format!("{error}; make the file readable for this user"))?;
+pub fn read_text(path: &Path, chosen: Chosen) -> Result<String, String> {
+    let (bytes, _) = written::read(path, chosen).map_err(|error| match error {
+        NotRead::Doubtful(doubt) => doubt.to_string(),
+        NotRead::Failed(error) => format!("{error}; make the file readable for this user"),
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let is_utf16 = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
         let what = if is_utf16 { "it is UTF-16, as PowerShell's > writes it" } else { "it is no UTF-8" };
@@ -252,7 +252,7 @@ pub fn identity_file() -> Option<PathBuf> {
 fn identity() -> Result<Identity, String> {
     let text = match (std::env::var(IDENTITY), identity_file()) {
         (Ok(text), _) => text,
-        (Err(_), Some(file)) => obeyed(&file)
+        (Err(_), Some(file)) => read_text(&file, Chosen::Found)
             .map_err(|reason| format!("cannot read {IDENTITY_FILE}, {}: {reason}", shown(&file)))?,
         (Err(_), None) => return Err(format!("it is encrypted; set {IDENTITY} or {IDENTITY_FILE}")),
     };

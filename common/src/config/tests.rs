@@ -48,7 +48,7 @@ fn load(text: &str, environment: &[(&str, &str)], overrides: &[Override]) -> Res
     let path = directory.path().join("connector.toml");
     std::fs::write(&path, text).unwrap();
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Config::from_layers(Layers::read(Some(&path), environment.collect(), overrides)?)
+    Config::from_layers(Layers::read(Some(&path), Chosen::Named, environment.collect(), overrides)?)
 }
 
 fn message(text: &str) -> String {
@@ -353,7 +353,8 @@ fn a_file_that_every_user_may_write_is_not_obeyed_whatever_it_is_for() {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         path
     };
-    let read = |path: &Path| Layers::read(Some(path), Vec::new(), &[]).map(|layers| layers.warnings);
+    let read =
+        |path: &Path| Layers::read(Some(path), Chosen::Named, Vec::new(), &[]).map(|layers| layers.warnings);
     let error = read(&file("open.toml", SAMPLE, 0o646)).unwrap_err().to_string();
     assert!(
         error.ends_with("is not obeyed: its mode 646 lets every user change it; chmod o-w it"),

@@ -1,7 +1,7 @@
 //! What the types cannot say about the configuration.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use url::Url;
@@ -12,7 +12,8 @@ use crate::asset::AssetType;
 use crate::bynder;
 use crate::http::LinkHosts;
 use crate::imatag;
-use crate::written;
+use crate::imatag::profile::BUILTIN_NAME;
+use crate::written::{self, Chosen};
 
 /// The limit Bynder publishes.
 const PUBLISHED_LIMIT: u32 = 4500;
@@ -33,6 +34,16 @@ const USUAL_STORAGE: [&str; 4] = ["*.amazonaws.com", "*.cloudfront.net", "*.bynd
 const PART_SIZES: std::ops::RangeInclusive<u64> = (5 << 20)..=(5 << 30);
 /// Each is a connection, for each file that is being uploaded.
 const PARTS_AT_ONCE: std::ops::RangeInclusive<usize> = 1..=16;
+
+/// The keys of all secrets.
+pub(super) const SECRETS: [&str; 6] = [
+    "bynder.api_token",
+    "bynder.oauth.client_secret",
+    "imatag.api_key",
+    "imatag.oauth.client_secret",
+    "broker.url",
+    "broker.message_key",
+];
 
 pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
     address::check_all(config)?;
@@ -184,14 +195,14 @@ impl Config {
         let (bynder, imatag) = (self.bynder.oauth.as_ref(), self.imatag.oauth.as_ref());
         let broker = self.broker.as_ref();
         let secrets = [
-            ("bynder.api_token", self.bynder.api_token.as_ref()),
-            ("bynder.oauth.client_secret", bynder.map(|oauth| &oauth.client_secret)),
-            ("imatag.api_key", self.imatag.api_key.as_ref()),
-            ("imatag.oauth.client_secret", imatag.map(|oauth| &oauth.client_secret)),
-            ("broker.url", broker.map(|broker| &broker.url)),
-            ("broker.message_key", broker.and_then(|broker| broker.message_key.as_ref())),
+            self.bynder.api_token.as_ref(),
+            bynder.map(|oauth| &oauth.client_secret),
+            self.imatag.api_key.as_ref(),
+            imatag.map(|oauth| &oauth.client_secret),
+            broker.map(|broker| &broker.url),
+            broker.and_then(|broker| broker.message_key.as_ref()),
         ];
-        secrets.into_iter().filter_map(|(key, secret)| Some((key, secret?)))
+        SECRETS.into_iter().zip(secrets).filter_map(|(key, secret)| Some((key, secret?)))
     }
 }
 
@@ -202,10 +213,17 @@ fn warnings(config: &Config) -> Vec<String> {
             "{key} stands in plain text; use {{ env = … }}, {{ file = … }} or {{ encrypted = … }}"
         ));
     }
-    // One that every user may write was refused when it was read.
-    let profile = Path::new(&config.imatag.profile);
-    if let Ok(Some(doubt)) = written::doubt(profile) {
-        warnings.push(format!("imatag.profile: {}: {doubt}", profile.display()));
+    let authorities = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let named = [
+        ("imatag.profile", Some(&*config.imatag.profile).filter(|name| *name != BUILTIN_NAME).map(Path::new)),
+        ("broker.ca_file", config.broker.as_ref().and_then(|broker| broker.ca_file.as_deref())),
+        ("SSL_CERT_FILE", authorities.as_deref()),
+    ];
+    for (key, path) in named.into_iter().filter_map(|(key, path)| Some((key, path?))) {
+        // What is refused is refused where it is read.
+        if let Ok(Some(doubt)) = written::look(path, Chosen::Found) {
+            warnings.push(format!("{key}: {}: {doubt}", path.display()));
+        }
     }
     if config.bynder.requests_per_5_minutes.get() > PUBLISHED_LIMIT {
         warnings

@@ -5,6 +5,7 @@
 //! `SSL_CERT_FILE`. This machine itself is never behind a proxy.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use url::{Host, Url};
 
 use super::TransportError;
 use super::links::{Links, Plain, Services};
+use crate::written::{self, Chosen};
 
 pub(crate) const LOCALHOST: &str = "localhost";
 /// How long a connection may take to open.
@@ -129,7 +131,9 @@ fn built(builder: ClientBuilder) -> Result<Client, TransportError> {
 /// A file that cannot be read would leave no trusted certificate at all, and nothing would say why.
 fn readable_certificates() -> Result<(), TransportError> {
     let Some(path) = std::env::var_os("SSL_CERT_FILE") else { return Ok(()) };
-    std::fs::File::open(&path).map(drop).map_err(|error| TransportError {
+    let path = Path::new(&path);
+    let looked = written::look(path, Chosen::Found).and_then(|_| Ok(std::fs::File::open(path)?));
+    looked.map(drop).map_err(|error| TransportError {
         sent: super::Sent::No,
         reason: format!(
             "SSL_CERT_FILE names {}, which cannot be read ({error}); name a PEM file with the certificates to trust, or unset it",

@@ -170,9 +170,9 @@ impl State {
         let path = directory.join(DATABASE_FILE);
         match private::check(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            checked => {
-                checked.map_err(|source| StateError::Io { directory: directory.to_owned(), source })?;
-            }
+            checked => checked
+                .and_then(|()| beside(&path, private::check))
+                .map_err(|source| StateError::Io { directory: directory.to_owned(), source })?,
         }
         let deadline = Instant::now() + PATIENCE;
         while connect(&path, access)?.1 < schema::newest() {
@@ -282,8 +282,16 @@ fn lock(directory: &Path) -> Result<File, StateError> {
 /// SQLite creates its WAL and shared-memory files with the database's mode, but does not change existing ones.
 fn prepare(path: &Path) -> std::io::Result<()> {
     private::prepare(path)?;
-    let beside = ["-wal", "-shm"].map(|end| path.with_extension(format!("sqlite{end}")));
-    beside.iter().filter(|path| path.exists()).try_for_each(|path| private::prepare(path))
+    beside(path, private::tighten)
+}
+
+/// Looks at each file that SQLite reads with the database, where it is there.
+fn beside(path: &Path, look: fn(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
+    let files = ["-wal", "-shm", "-journal"].map(|end| path.with_extension(format!("sqlite{end}")));
+    files.iter().try_for_each(|path| match look(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        looked => looked,
+    })
 }
 
 fn open(path: &Path) -> Result<Connection, StateError> {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use common::config::{ConfigError, encrypt, keygen, rotate};
 use common::failure::Failure;
-use common::{output, private, wiring, written};
+use common::written::{self, NotRead};
+use common::{output, private, wiring};
 use producer::arguments::Common;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -83,14 +84,14 @@ fn keygen_into(common: &Common, path: &Path) -> Result<(), Failure> {
 }
 
 fn rotate_file(common: &Common, recipient: &str) -> Result<(), Failure> {
-    let path = wiring::file(common.config.as_deref())?;
-    let doubt = written::doubt(path)
-        .map_err(|doubt| Failure::from(ConfigError::Doubt { path: path.to_owned(), doubt }))?;
+    let (path, chosen) = wiring::file(common.config.as_deref());
+    let (text, doubt) = written::read_to_string(path, chosen).map_err(|error| match error {
+        NotRead::Doubtful(doubt) => Failure::from(ConfigError::Doubt { path: path.to_owned(), doubt }),
+        NotRead::Failed(error) => Failure::Configuration(format!("cannot read {}: {error}", path.display())),
+    })?;
     if let Some(doubt) = doubt.filter(|_| !common.quiet) {
         output::warning(&format!("{}: {doubt}", path.display()));
     }
-    let text = written::read_to_string(path)
-        .map_err(|error| Failure::Configuration(format!("cannot read {}: {error}", path.display())))?;
     let (text, rotated) = rotate(&text, recipient)?;
     if rotated.is_empty() {
         return Err(Failure::Usage(format!(

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use common::config::{Config, SecretValue};
-use common::private::exposed;
+use common::private::{Exposure, exposed};
 use common::state::{State, StateError};
-use common::written;
+use common::written::{self, Chosen};
 use nix::sys::statvfs::statvfs;
 
 use super::report::{Finding, Report};
@@ -54,7 +54,7 @@ fn state(directory: &Path) -> Finding {
 fn closed(path: &Path, well: String) -> Finding {
     match exposed(path) {
         None => Finding::Pass(well),
-        Some(exposure) if path.is_dir() && exposure.is_refused() => {
+        Some(exposure @ Exposure::Foreign(_)) if path.is_dir() => {
             let remedy = "give it to this user (chown), or name another folder";
             Finding::Fail(format!("{}: {exposure}; {remedy}", path.display()), 3)
         }
@@ -69,8 +69,8 @@ fn closed(path: &Path, well: String) -> Finding {
 /// Who else decides what a secret is, where it is in a file.
 fn doubt_about(secret: &SecretValue) -> Option<String> {
     let SecretValue::File(path) = secret else { return None };
-    // One that every user may write is refused where it is read.
-    let doubt = written::doubt(path).ok()??;
+    // What is refused is refused where it is read.
+    let doubt = written::look(path, Chosen::Found).ok()??;
     Some(format!("{}: {doubt}", path.display()))
 }
 

@@ -152,12 +152,11 @@ async fn note_proven(config: &Config) -> Result<(), Failure> {
 }
 
 fn record(common: &Common) -> Result<(), Failure> {
-    let path = common.config.clone().unwrap_or_else(|| wiring::DEFAULT_FILE.into());
-    let cannot =
-        |error: std::io::Error| Failure::Configuration(format!("cannot read {}: {error}", path.display()));
-    let text = written::read_to_string(&path).map_err(cannot)?;
+    let (path, chosen) = wiring::file(common.config.as_deref());
+    let cannot = |error| Failure::Configuration(format!("cannot read {}: {error}", path.display()));
+    let (text, _) = written::read_to_string(path, chosen).map_err(cannot)?;
     let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
-    replace(&path, &confirm_profile(&text, &today)?).map_err(|failure| {
+    replace(path, &confirm_profile(&text, &today)?).map_err(|failure| {
         Failure::Configuration(format!(
             "{failure}; add this to it: [imatag.profile_overrides] with confirmed = true"
         ))

@@ -21,7 +21,10 @@ fn a_secret_comes_from_a_file_without_its_line_end() {
     assert_eq!(secrecy::ExposeSecret::expose_secret(&value.resolve("k").unwrap()), "word");
     std::fs::remove_file(&path).unwrap();
     let error = value.resolve("bynder.api_token").unwrap_err().to_string();
-    assert!(error.starts_with("bynder.api_token: cannot read the secret from the file /"), "{error}");
+    assert!(
+        error.starts_with("bynder.api_token: cannot read the secret from the file named there, in /"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -16,10 +16,13 @@ pub use word::StatusWord;
 use crate::config::{Span, address};
 use crate::kind::Kind;
 use crate::parse_error::{harmless, of_toml, place, without_value};
-use crate::written::{self, Doubt};
+use crate::written::{self, Chosen, Doubt, NotRead};
 
 /// The profile's source, so that a person can copy and change it.
 pub const BUILTIN: &str = include_str!("builtin/imatag.toml");
+
+/// What it is called in the configuration.
+pub const BUILTIN_NAME: &str = "imatag";
 
 /// How the port maps to HTTP on one service.
 #[derive(Debug, Clone, Deserialize)]
@@ -291,14 +294,17 @@ pub enum ProfileError {
 impl Profile {
     /// The built-in profile (`imatag`), or a file, with single keys overridden by the configuration.
     pub fn load(name_or_path: &str, overrides: &toml::Table) -> Result<Self, ProfileError> {
-        let text = if name_or_path == "imatag" {
+        let text = if name_or_path == BUILTIN_NAME {
             BUILTIN.to_owned()
         } else {
             let path = Path::new(name_or_path);
-            let doubtful = |doubt| ProfileError::Doubt { path: name_or_path.to_owned(), doubt };
-            written::doubt(path).map_err(doubtful)?;
-            written::read_to_string(path)
-                .map_err(|source| ProfileError::Read { path: named(name_or_path).to_owned(), source })?
+            let read = written::read_to_string(path, Chosen::Found).map_err(|error| match error {
+                NotRead::Doubtful(doubt) => ProfileError::Doubt { path: name_or_path.to_owned(), doubt },
+                NotRead::Failed(source) => {
+                    ProfileError::Read { path: named(name_or_path).to_owned(), source }
+                }
+            });
+            read?.0
         };
         let invalid = |reason: String| ProfileError::Invalid { path: name_or_path.to_owned(), reason };
         let mut table: toml::Table = text
