@@ -30,9 +30,22 @@ pub(crate) fn shown_in_json(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Control characters (C0, DEL, C1), separators of lines and paragraphs, and what overrides the direction of writing.
+/// Control characters (C0, DEL, C1), separators of lines and paragraphs, what sets the direction of writing, and what has no
+/// width, except the joiners that words and emoji need.
 pub(crate) fn is_acted_on(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{200b}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'
+                | '\u{2066}'..='\u{2069}'
+                | '\u{feff}'
+        )
 }
 
 /// What is nothing to see in a name, or a blank that is a letter to programs, and may carry a text that no person sees.
@@ -171,11 +184,11 @@ mod tests {
     use super::*;
 
     /// Everything that a terminal or an editor acts on.
-    const HOSTILE: &str = "a\u{1b}]0;t\u{7}\r\n\t\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}é日\\";
+    const HOSTILE: &str = "a\u{1b}]0;t\u{7}\r\n\t\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{2060}\u{feff}é\u{200c}\u{200d}日\\";
 
     #[test]
     fn what_a_terminal_acts_on_is_shown_and_the_rest_stays_as_it_is() {
-        let expected = r"a\u{1b}]0;t\u{7}\u{d}\u{a}\u{9}\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}é日\";
+        let expected = [r"a\u{1b}]0;t\u{7}\u{d}\u{a}\u{9}\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{2060}\u{feff}é", "\u{200c}\u{200d}日\\"].concat();
         assert_eq!(shown(HOSTILE), expected);
         for c in '\0'..=char::MAX {
             let is_text = !c.is_control() && c.to_string() == shown(&c.to_string());

@@ -23,7 +23,7 @@ where
         let path = error.path().to_string();
         let said = of_json(error.inner());
         let path = place(&path, &error.inner().to_string());
-        if path == "." { said } else { format!("{}: {said}", excerpt(&path)) }
+        if path == "." { said } else { format!("{path}: {said}") }
     })
 }
 
@@ -61,11 +61,16 @@ pub fn harmless(text: &str) -> &str {
     if is_harmless { text } else { "…" }
 }
 
-/// The path of what could not be read. An unknown field is its last part.
+/// A wrong value of a kind of which all right ones are short.
+pub fn short(text: &str) -> &str {
+    if text.chars().count() <= LONGEST_QUOTED { text } else { "…" }
+}
+
+/// An excerpt of the path of what could not be read. An unknown field is its last part.
 pub fn place(path: &str, message: &str) -> String {
     let field = message.strip_prefix("unknown field `").and_then(|behind| behind.split_once('`'));
     let parent = field.and_then(|(name, _)| Some((path.strip_suffix(name)?, name)));
-    parent.map_or_else(|| path.to_owned(), |(parent, name)| format!("{parent}{}", harmless(name)))
+    parent.map_or_else(|| excerpt(path), |(parent, name)| format!("{}{}", excerpt(parent), harmless(name)))
 }
 
 /// serde's message on a value, without the value. `None` for a message of another kind, which a type made itself.
@@ -150,6 +155,25 @@ mod tests {
                 assert!(!said.contains(secret) && said.ends_with("field `…`, expected `a`"), "{said}");
             }
         }
+    }
+
+    #[test]
+    fn a_duration_or_a_date_range_is_short_and_a_path_is_cut() {
+        let phrase = "correct horse battery staple";
+        assert_eq!((short("60 sceonds"), short(phrase)), ("60 sceonds", "…"));
+        for said in [
+            phrase.parse::<Span>().map(drop).unwrap_err(),
+            serde_json::from_value::<crate::config::DateRange>(phrase.into())
+                .map(drop)
+                .unwrap_err()
+                .to_string(),
+        ] {
+            assert!(!said.contains("horse") && said.starts_with("\"…\" is no"), "{said}");
+        }
+        let key = "k".repeat(9000);
+        assert!(place(&format!("filters.metaproperties.{key}"), "invalid type: map").len() <= 200);
+        let said = from_json::<BTreeMap<String, bool>, _>(serde_json::json!({ key: 1 })).unwrap_err();
+        assert!(said.len() < 300 && said.starts_with("kkk"), "{said}");
     }
 
     /// Wherever a file is cut off or gets a character too many.

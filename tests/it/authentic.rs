@@ -236,7 +236,7 @@ async fn a_failed_job_of_a_stranger_is_neither_shown_nor_replayed() {
     let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     fleet.connection().await;
     let job = job_of("RUN-2", &id, Lane::Fresh);
-    let failed = Failed::unreadable(b"{}", Some(&job.job_id.0), &MessageError::UnknownVersion(9));
+    let failed = Failed::unreadable(b"{}", Some(&job.job_id.0), &MessageError::Newer(9));
     let mut failed: serde_json::Value = serde_json::from_slice(&failed.encode().unwrap()).unwrap();
     failed["job"] = serde_json::to_value(&job).unwrap();
     let queue = format!("{}.failed", fleet.prefix);

@@ -243,7 +243,7 @@ fn no_container_has_a_secret_in_its_environment_or_writes_core_dumps() {
 }
 
 #[test]
-fn the_demos_broker_gives_the_fleet_no_more_rights_than_a_real_one() {
+fn the_demos_broker_gives_the_fleet_no_more_rights_than_a_real_one_whatever_the_prefix() {
     let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rabbitmq/make-secrets");
@@ -257,6 +257,16 @@ fn the_demos_broker_gives_the_fleet_no_more_rights_than_a_real_one() {
     let made = std::fs::read_to_string(folder.path().join("secrets/definitions")).unwrap();
     let demo = document("deploy/demo/definitions.json").replace("\"demo\"", "\"connector\"");
     assert_eq!(read(&demo)["permissions"], read(&made)["permissions"]);
+    let with_prefix = |prefix: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let ran = std::process::Command::new(script).arg(prefix).current_dir(&folder).output().unwrap();
+        let made = std::fs::read_to_string(folder.path().join("secrets/definitions"));
+        ran.status.success().then(|| read(&made.unwrap())["permissions"][0]["read"].clone())
+    };
+    assert_eq!(with_prefix("acme.eu").unwrap(), r"^(acme\.eu|connector)\.");
+    for wrong in ["a\"b", "x|.*", r"a\d", "a b", "ä", ".*", "a\nb"] {
+        assert_eq!(with_prefix(wrong), None, "{wrong:?}");
+    }
     let again = run_script();
     let said = String::from_utf8(again.stderr).unwrap();
     assert!(!again.status.success() && said.contains("secrets/broker exists"), "{said}");

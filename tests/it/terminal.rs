@@ -1,5 +1,16 @@
 //! What the programs print cannot act on a terminal, whatever names the library holds.
 
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::Stdio;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::pty::openpty;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::termios::{LocalFlags, tcgetattr};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
 use crate::harness::{Bench, Ran, picture, quick};
 
 /// Sets the title, colours, clears the line, begins another line, uses C1 and turns the direction of writing.
@@ -48,5 +59,36 @@ async fn no_command_lets_an_assets_name_act_on_the_terminal() {
         ran.assert_code(code);
         let text = format!("{}{}", ran.out, ran.talk);
         assert!(!names_it || text.contains(shows), "{command:?}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_typed_is_not_shown_and_the_terminal_is_as_before_afterwards() {
+    let bench = Bench::new(quick()).await;
+    let recipient = common::config::keygen().recipient;
+    for is_stopped in [false, true] {
+        let terminal = openpty(None, None).unwrap();
+        let shows = || tcgetattr(&terminal.slave).unwrap().local_flags.contains(LocalFlags::ECHO);
+        assert!(shows());
+        let mut command = bench.command(&["secrets", "encrypt", "--recipient", &recipient]);
+        let input = Stdio::from(terminal.slave.try_clone().unwrap());
+        let mut child = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut asks = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut asks).await.unwrap();
+        assert!(asks.contains("Type the secret") && !shows(), "{asks}");
+        let mut screen = File::from(terminal.master.try_clone().unwrap());
+        if is_stopped {
+            kill(Pid::from_raw(child.id().unwrap().cast_signed()), Signal::SIGINT).unwrap();
+        } else {
+            screen.write_all(b"typed-s3cr3t\n").unwrap();
+        }
+        let ran = Ran::new(child.wait_with_output().await.unwrap());
+        ran.assert_code(if is_stopped { 5 } else { 0 });
+        assert!(is_stopped || ran.out.contains("BEGIN AGE ENCRYPTED FILE"), "{ran:#?}");
+        assert!(shows());
+        fcntl(&terminal.master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        let mut screened = Vec::new();
+        let _ = screen.read_to_end(&mut screened);
+        assert_eq!(String::from_utf8_lossy(&screened).trim(), "", "the terminal showed it");
     }
 }

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::asset::{AssetType, Orientation};
-use crate::parse_error::harmless;
+use crate::parse_error::short;
 
 /// `[filters]`: all given ones must match; a list matches with any of its entries.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
@@ -103,7 +103,7 @@ impl TryFrom<String> for DateRange {
         let wrong = || {
             format!(
                 "{:?} is no stretch of time; write FROM..TO, such as 2024-01-01..2024-12-31 or 2024-06-01T08:00:00Z..",
-                harmless(&text)
+                short(&text)
             )
         };
         let (from, to) = text.split_once("..").ok_or_else(wrong)?;

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ConfigError;
-use crate::parse_error::harmless;
+use crate::parse_error::{harmless, short};
 
 /// `[[quiet_hours]]`: one stretch of the day.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -75,7 +75,7 @@ impl<'de> Deserialize<'de> for TimeOfDay {
         time.map(Self).ok_or_else(|| {
             serde::de::Error::custom(format!(
                 "{:?} is not a time of day; write for example \"08:00\"",
-                harmless(&text)
+                short(&text)
             ))
         })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::SpanRelativeTo;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::parse_error::harmless;
+use crate::parse_error::short;
 
 /// A duration in the configuration; days have 24 hours.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,9 +17,8 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            format!("{:?} is not a duration; write for example \"60s\", \"15m\" or \"7d\"", harmless(text))
-        };
+        let wrong =
+            || format!("{:?} is not a duration; write for example \"60s\", \"15m\" or \"7d\"", short(text));
         let span: jiff::Span = text.parse().map_err(|_| wrong())?;
         let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
         Duration::try_from(duration).map(Self).map_err(|_| wrong())

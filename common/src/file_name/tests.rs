@@ -67,6 +67,7 @@ fn awkward_names_become_acceptable_to_the_upload() {
         ("line\nbreak.jpg", "line_break.jpg"),
         ("a\"; name=\"directory.png", "a_; name=_directory.png"),
         ("a\r\n\u{85}\u{2028}\u{202e}b.png", "a_____b.png"),
+        ("a\u{200e}\u{200b}\u{feff}\u{ad}b\u{200d}.png", "a____b\u{200d}.png"),
     ];
     for (given, wanted) in table {
         let name = FileName::of(Known { own: Some(given), ..Known::default() }).unwrap();

@@ -39,6 +39,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Restore(command) => restore::run(common, command).await,
         Command::State(command) => state::run(common, command).await,
         Command::Config(command) => config::run(common, command),
-        Command::Secrets(command) => secrets::run(common, command),
+        Command::Secrets(command) => secrets::run(common, command).await,
     }
 }

@@ -1,12 +1,13 @@
 //! `connector secrets keygen | encrypt | rotate`.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 
 use common::config::{ConfigError, encrypt, keygen, rotate};
 use common::failure::Failure;
 use common::written::{self, NotRead};
-use common::{output, private, wiring};
+use common::{output, private, signals, wiring};
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use producer::arguments::Common;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -17,7 +18,7 @@ use crate::files::replace;
 /// No secret is longer.
 const LONGEST: u64 = 64 << 10;
 
-pub(crate) fn run(common: &Common, command: &Secrets) -> Result<(), Failure> {
+pub(crate) async fn run(common: &Common, command: &Secrets) -> Result<(), Failure> {
     match command {
         Secrets::Keygen { output: Some(path) } => keygen_into(common, path)?,
         Secrets::Keygen { output: None } => {
@@ -40,10 +41,7 @@ pub(crate) fn run(common: &Common, command: &Secrets) -> Result<(), Failure> {
             }
         }
         Secrets::Encrypt { recipient } => {
-            let mut secret = String::new();
-            std::io::stdin().take(LONGEST).read_to_string(&mut secret).map_err(|error| {
-                Failure::Usage(format!("cannot read the secret from standard input: {error}"))
-            })?;
+            let secret = given().await?;
             let secret = SecretString::from(secret.trim_end_matches(['\r', '\n']));
             if secret.expose_secret().is_empty() {
                 return Err(Failure::Usage(
@@ -62,6 +60,47 @@ pub(crate) fn run(common: &Common, command: &Secrets) -> Result<(), Failure> {
         Secrets::Rotate { recipient } => rotate_file(common, recipient)?,
     }
     Ok(())
+}
+
+/// The secret from standard input. A terminal does not show it, and is as before afterwards, also where a signal ends this.
+async fn given() -> Result<String, Failure> {
+    let cannot = |error| Failure::Usage(format!("cannot read the secret from standard input: {error}"));
+    let unseen = std::io::stdin().is_terminal().then(Unseen::begin).transpose().map_err(cannot)?;
+    let is_typed = unseen.is_some();
+    let stop = is_typed.then(signals::stop_on_signals).transpose()?.unwrap_or_default();
+    if is_typed {
+        output::talk("Type the secret and press Enter; it is not shown.");
+    }
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut secret = String::new();
+        let input = std::io::stdin().lock();
+        let mut input = input.take(LONGEST);
+        let read = if is_typed { input.read_line(&mut secret) } else { input.read_to_string(&mut secret) };
+        read.map(|_| secret)
+    });
+    tokio::select! {
+        read = reading => read.map_err(std::io::Error::other).flatten().map_err(cannot),
+        () = stop.cancelled() => Err(Failure::Temporary("no secret was typed".to_owned())),
+    }
+}
+
+/// A terminal that does not show what is typed, until this is dropped.
+struct Unseen(Termios);
+
+impl Unseen {
+    fn begin() -> std::io::Result<Self> {
+        let shown = tcgetattr(std::io::stdin())?;
+        let mut unseen = shown.clone();
+        unseen.local_flags.remove(LocalFlags::ECHO);
+        tcsetattr(std::io::stdin(), SetArg::TCSAFLUSH, &unseen)?;
+        Ok(Self(shown))
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &self.0);
+    }
 }
 
 fn keygen_into(common: &Common, path: &Path) -> Result<(), Failure> {
