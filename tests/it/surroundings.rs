@@ -1,5 +1,6 @@
 //! What surrounds the program: no folder for temporary files, proxies, certificates, secrets as people save them.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -209,6 +210,13 @@ async fn a_certificate_that_is_not_trusted_is_named_with_the_way_to_trust_it() {
     assert!(known.out.contains("FAIL  Bynder portal") && !known.out.contains("certificate"), "{known:#?}");
     let missing = said(Some("/no/such.pem")).await;
     assert!(missing.assert_code(3).out.contains("SSL_CERT_FILE names /no/such.pem"), "{missing:#?}");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o606)).unwrap();
+    let open = said(Some(&path)).await;
+    assert!(open.assert_code(3).out.contains("its mode 606 lets every user change it"), "{open:#?}");
+    let broker = [("CONNECTOR_BROKER__URL", "amqp://localhost"), ("CONNECTOR_BROKER__CA_FILE", &*path)];
+    let open = run_in(&bench, &["config", "check"], &broker).await;
+    let refusal = "broker.ca_file: cannot read it: its mode 606 lets every user change it";
+    assert!(open.assert_code(3).talk.contains(refusal), "{open:#?}");
     server.abort();
 }
 
