@@ -66,10 +66,15 @@ impl Broker {
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut making = Command::new(deployed.join("make-secrets"));
-        let made = making.arg(FLEETS).current_dir(&folder).output().unwrap();
+        let made = making.arg("of-a-test").current_dir(&folder).output().unwrap();
         assert!(made.status.success(), "{made:?}");
         let secrets = folder.path().join("secrets");
-        let definitions = format!("load_definitions = {}", secrets.join("definitions").display());
+        // Each fleet of a test has a prefix of its own.
+        let made = read(secrets.join("definitions"));
+        assert!(made.contains("of-a-test"), "{made}");
+        let definitions = folder.path().join("definitions");
+        std::fs::write(&definitions, made.replace("of-a-test", FLEETS)).unwrap();
+        let definitions = format!("load_definitions = {}", definitions.display());
         let mounted = "load_definitions = /run/secrets/definitions";
         let configuration = format!("{}\n{configuration}", read(deployed.join("connector.conf")));
         assert!(configuration.contains(mounted));
