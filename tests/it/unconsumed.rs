@@ -37,6 +37,13 @@ fn listed() -> BTreeSet<String> {
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
 }
 
+/// What a rule asks.
+async fn rule(prometheus: &Prometheus, name: &str) -> String {
+    let rules = prometheus.rules().await;
+    let rule = rules.iter().find(|rule| rule["name"] == name);
+    rule.unwrap()["query"].as_str().unwrap().to_owned()
+}
+
 async fn channel(broker: &Broker) -> (Connection, Channel) {
     let connection = Connection::connect(&broker.url(), ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
@@ -102,19 +109,24 @@ async fn of_queues_that_come_and_go_with_a_process_and_of_locks_no_series_is_kep
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_cannot_leave_its_wait_is_what_the_alert_on_stuck_dead_lettering_finds() {
+async fn a_message_that_cannot_leave_its_wait_and_a_queue_without_a_leader_are_found_by_their_alerts() {
     let (broker, exporter) = Broker::start_watched().await;
     let fleet = Fleet::on(&broker.url(), quick()).await;
     let _declared = fleet.connection().await;
     let prometheus = Prometheus::start(&[("rabbitmq", exporter)]).await;
-    let rules = prometheus.rules().await;
-    let rule = rules.iter().find(|rule| rule["name"] == "DeadLetteringStuck").unwrap();
+    let stuck = rule(&prometheus, "DeadLetteringStuck").await;
+    let unavailable = rule(&prometheus, "QueueUnavailable").await.replace("[5m]", "[15s]");
     let (_connection, channel) = channel(&broker).await;
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
     let (options, wait) = (BasicPublishOptions::default(), format!("{}.wait.100ms", fleet.prefix));
     let (to, nowhere) = (wait.as_str().into(), "nowhere".into());
     let publishing = channel.basic_publish(to, nowhere, options, b"{}", BasicProperties::default());
     publishing.await.unwrap().await.unwrap();
-    let found = BTreeSet::from([wait]);
-    until_async(async || prometheus.queues(rule["query"].as_str().unwrap()).await == found).await;
+    let found = BTreeSet::from([wait.clone()]);
+    until_async(async || prometheus.queues(&stuck).await == found).await;
+    until_async(async || prometheus.queues(&unavailable).await.is_empty()).await;
+    // As when the members of a cluster change.
+    let stop = format!("ra:stop_server(quorum_queues, {{'%2F_{wait}', node()}}).");
+    broker.control(&["eval", &stop]).await;
+    until_async(async || prometheus.queues(&unavailable).await == found).await;
 }
