@@ -83,7 +83,7 @@ impl Fleet {
         let membership = group.join(&budget);
         let resolved = resolve(config, &bynder).await?;
         keep_to_one(config, &ledger).await?;
-        broker.bind_prefix_to_portal().await?;
+        election.bind_prefix_to_portal().await?;
         let jobs = Arc::new(broker.publisher(ledger.clone()));
         let queues = Queues { jobs, failed: Arc::new(broker.failed_jobs()) };
         let environment = environment(config, bynder, ledger.clone(), queues, resolved, metrics.clone());

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use common::job::{Job, Lane};
 use sandbox::faults::{Action, Faults, Moment};
 use sandbox::{NewAsset, RateLimit};
 use tokio::process::Child;
 
+use crate::harness::amqp::Stranger;
 use crate::harness::broker::Broker;
 use crate::harness::fleet::{Fleet, ended};
 use crate::harness::proxy::Proxy;
 use crate::harness::scene::every;
-use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until};
+use crate::harness::{Bench, assert_clean, is_protected, job_of, picture, quick, until, until_async};
 
 /// The sandbox's second brand.
 const NORDLICHT: &str = "2B7D41AA-0C3E-4F19-8A6601FF9D3C7E11";
@@ -129,7 +131,7 @@ async fn a_prefix_is_the_first_portals_that_answered_and_refused_to_the_programs
     ended(fleet.worker_with(&there)).await.assert_code(3);
     assert!(fleet.worker_logs().contains(&format!("{:?} belongs to another portal", fleet.prefix)));
     let producer = ended(fleet.producer_with(&["sync", "--full"], &there)).await;
-    let remedy = format!("delete_queue {}.portal", fleet.prefix);
+    let remedy = format!("delete_queue {}.producer.card", fleet.prefix);
     assert!(producer.assert_code(3).talk.contains(&remedy), "{producer:?}");
     for looking in [&["doctor"][..], &["status"]] {
         let told = fleet.bench.run_with(looking, &there).await;
@@ -148,7 +150,7 @@ async fn a_worker_whose_prefix_went_to_another_portal_meanwhile_ends_in_order() 
     let other = fleet.bench.beside(quick()).await;
     let worker = fleet.worker();
     until(|| fleet.worker_logs().contains("at work")).await;
-    shared.control(&["delete_queue", &format!("{}.portal", fleet.prefix)]).await;
+    shared.control(&["delete_queue", &format!("{}.producer.card", fleet.prefix)]).await;
     ended(fleet.producer_with(&["sync", "--full"], &elsewhere(&other))).await.assert_code(0);
     proxy.cut();
     ended(worker).await.assert_code(3);
@@ -163,15 +165,39 @@ async fn jobs_go_on_under_another_address_of_the_portal_once_prefix_and_record_a
     // The steps of docs/operations.md, with nobody at work.
     fleet.bench.reconfigure("domain = 'http://127.0.0.1:", "domain = 'http://localhost:");
     fleet.publish().await.assert_code(3);
-    Broker::shared().await.control(&["delete_queue", &format!("{}.portal", fleet.prefix)]).await;
+    Broker::shared().await.control(&["delete_queue", &format!("{}.producer.card", fleet.prefix)]).await;
     fleet.publish().await.assert_code(3);
     fleet.bench.run(&["state", "reset"]).await.assert_code(0);
     let _worker = fleet.worker();
-    // The job of the run before is still the asset's only one.
+    // The job of the run before is for the old address, and still the asset's only one: a person says that it may go on.
+    until_async(async || !fleet.failed().await.is_empty()).await;
     assert_eq!(fleet.sync().await.assert_code(0).summary()["selected"], 0);
+    fleet.bench.run(&["failed", "replay", "--yes"]).await.assert_code(0);
     until(|| is_protected(&fleet.bench.asset(&id))).await;
     assert_eq!(fleet.bench.asset(&id).media, 1);
     assert_clean(&fleet.bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_another_portal_is_kept_and_not_done_in_each_queue() {
+    let fleet = Fleet::new(quick()).await;
+    let mut stranger = Stranger::connect(Broker::shared().await.address()).await;
+    let id = fleet.bench.sandbox.add_asset(picture("a.jpg", 1)).unwrap();
+    let _worker = fleet.worker();
+    until(|| fleet.worker_logs().contains("at work")).await;
+    let queues = ["submit.fresh", "submit.backlog", "transfer", "save", "dead"];
+    for queue in queues {
+        let portal = Some("https://elsewhere.example".to_owned());
+        let job = Job { portal, ..job_of(queue, &id, Lane::Backlog) };
+        let queue = format!("{}.{queue}", fleet.prefix);
+        stranger.publish("", queue.as_bytes(), b"\0\0", &job.encode().unwrap()).await;
+    }
+    until_async(async || fleet.failed().await.len() == queues.len()).await;
+    for failed in fleet.failed().await {
+        let said = format!("{:?}", failed.event.outcome);
+        assert!(said.contains("is for the portal https://elsewhere.example"), "{said}");
+    }
+    assert_eq!(fleet.bench.asset(&id).media, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,16 +86,17 @@ impl Scene {
 }
 
 /// A job of an asset that nobody has, with everything that a job can carry: what still is a job ends without an effect.
-fn job() -> serde_json::Value {
+fn job(portal: &str) -> serde_json::Value {
     let text = include_bytes!("../../common/src/job/fixtures/everything.json");
     let mut job: serde_json::Value = serde_json::from_slice(text).unwrap();
     (job["suspect"], job["outwait_ms"], job["lost_deliveries"]) = (false.into(), 0.into(), 0.into());
+    job["portal"] = portal.into();
     job
 }
 
 /// Real messages with one thing wrong, with where such messages are read.
-fn mutated() -> Vec<(&'static str, Vec<u8>)> {
-    let job = job();
+fn mutated(portal: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let job = job(portal);
     let body = job.to_string().into_bytes();
     let read = Job::decode(&body).unwrap();
     let event = encode_event(&read.ended(Outcome::Watermarked { version: 4 }, read.created_at)).unwrap();
@@ -177,7 +178,7 @@ async fn no_message_however_rightly_signed_ends_a_process_or_keeps_real_jobs_wai
         }
     }
     let unsigned = scene.rejected(&mut stranger).await;
-    let mutated = mutated();
+    let mutated = mutated(&scene.fleet.bench.sandbox.announcement().bynder);
     let direct = mutated.iter().filter(|(kind, _)| *kind == "rejected").count();
     for (kind, body) in mutated {
         let queue = format!("{}.{kind}", scene.fleet.prefix);

@@ -147,7 +147,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         drop(said.send(fitting.misconfiguration().await));
         ending.cancel();
     }));
-    let asked = stop.run_until_cancelled(settings(config, &bynder, &broker)).await;
+    let asked = stop.run_until_cancelled(settings(config, &bynder)).await;
     let Some(settings) = asked.transpose()? else {
         return fits(&mut misfit);
     };
@@ -186,9 +186,9 @@ fn fits(misfit: &mut oneshot::Receiver<QueueError>) -> Result<(), Failure> {
     misfit.try_recv().map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Asks the portal for the metaproperties until it answers, makes the settings of it, and ties the queue to it; what a
-/// person has to mend ends the program.
-async fn settings(config: &Config, bynder: &Bynder, broker: &Broker) -> Result<Settings, Failure> {
+/// Asks the portal for the metaproperties until it answers, and makes the settings of it; what a person has to mend ends the
+/// program.
+async fn settings(config: &Config, bynder: &Bynder) -> Result<Settings, Failure> {
     loop {
         let known = match patiently(&Patience::brief(), || bynder.metaproperties()).await {
             Err(error) if error.is_retryable() => {
@@ -200,14 +200,6 @@ async fn settings(config: &Config, bynder: &Bynder, broker: &Broker) -> Result<S
         };
         let fields = written_fields(&known, config)
             .map_err(|error: MetapropertyError| Failure::Configuration(error.to_string()))?;
-        match broker.bind_prefix_to_portal().await {
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(%error, "the broker cannot be asked; trying again");
-                tokio::time::sleep(START_AGAIN).await;
-                continue;
-            }
-            answer => answer?,
-        }
         return Ok(crate::wiring::settings(config, fields, known.clone()));
     }
 }

@@ -191,6 +191,9 @@ pub struct Job {
     /// is looked for where it was put.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<Directory>,
+    /// The portal that it is for, by its origin; absent from a release that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub portal: Option<String>,
     /// What has been done.
     #[serde(default)]
     pub effects: Effects,
@@ -272,6 +275,7 @@ impl Job {
             created_at,
             mode: None,
             directory: None,
+            portal: None,
             effects: Effects::default(),
             bytes_downloaded: 0,
             bytes_uploaded: 0,

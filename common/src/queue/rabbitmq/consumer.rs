@@ -141,6 +141,11 @@ impl JobConsumer for RabbitConsumer {
                 continue;
             }
             match Job::decode(&taken.message.data) {
+                Ok(job) if !self.shared.is_for_portal(&job) => {
+                    let shared = Arc::clone(&self.shared);
+                    let failed = task::brief(async move { shared.fail_foreign(job, &taken).await });
+                    failed.await.map_err(|error| QueueError::Broken(error.to_string()))??;
+                }
                 Ok(job) => return Ok(self.delivery(job, taken)),
                 Err(MessageError::Newer(_)) => {
                     let shared = Arc::clone(&self.shared);

@@ -45,6 +45,7 @@ impl DeadLetters {
             }
             let message = &taken.message;
             match Job::decode(&message.data) {
+                Ok(job) if !shared.is_for_portal(&job) => shared.fail_foreign(job, &taken).await?,
                 Ok(job) => return Ok(Dead::Job(Box::new(self.consumer.delivery(job, taken)))),
                 Err(MessageError::Newer(_)) => shared.put_off_taken(&taken).await?,
                 Err(error) => {

@@ -101,6 +101,8 @@ impl<'a> Pass<'a> {
         let replayed = latest.len() as u64;
         for (_, mut job, records) in latest.into_values() {
             job.forget_attempts();
+            // A person's word that the job is for this portal, whose address may have changed.
+            job.portal = job.portal.map(|_| self.shared.topology.for_portal().to_owned());
             let message = Message {
                 exchange: ShortString::default(),
                 key: self.shared.topology.queue_of(&job),

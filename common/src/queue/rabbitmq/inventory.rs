@@ -49,7 +49,7 @@ impl Inventory {
             }
         }
         match compare_portal(&target, &connection).await {
-            // Comparing needs the right to declare, which looking does not.
+            // Comparing needs the rights to read and, for the key, to declare, which looking does not.
             Ok(()) | Err(Trouble::Refused(_)) => {}
             Err(trouble) => return Err(trouble.into()),
         }

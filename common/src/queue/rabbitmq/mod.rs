@@ -205,15 +205,6 @@ impl Broker {
         }
     }
 
-    /// Ties the prefix to the portal, which has to have answered: a misspelt one would be tied for good.
-    ///
-    /// # Errors
-    /// [`QueueError::Misconfigured`] where it is another's.
-    pub async fn bind_prefix_to_portal(&self) -> Result<(), QueueError> {
-        let live = self.shared.consume_link.wait(ANSWER).await?;
-        Ok(tie::tie(&self.shared.topology, &live.connection).await?)
-    }
-
     /// Resolves when what is configured turns out not to fit what is on the broker.
     pub async fn misconfiguration(&self) -> QueueError {
         let [publishing, consuming, leasing] = self.shared.links();

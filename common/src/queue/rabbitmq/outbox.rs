@@ -35,7 +35,7 @@ impl Broker {
 #[async_trait]
 impl JobPublisher for RabbitPublisher {
     async fn publish(&self, job: &Job) -> Result<(), QueueError> {
-        let mut job = job.clone();
+        let mut job = Job { portal: Some(self.shared.topology.for_portal().to_owned()), ..job.clone() };
         match self.ledger.intend(&job).await? {
             Intent::Confirmed => return Ok(()),
             // It may be there already; two of a kind have to look before they act.

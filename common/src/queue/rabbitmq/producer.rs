@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lapin::options::BasicGetOptions;
 use lapin::types::ShortString;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::super::{Election, Place, QueueError};
 use super::lease::take_exclusively;
-use super::link::{ANSWER, answered};
-use super::message::{properties, small};
+use super::link::ANSWER;
+use super::message::properties;
 use super::publisher::Message;
+use super::tie::{card, own_portal};
 use super::{Broker, Shared};
 
 /// How long a producer waits for the one before: a connection that died may linger at the broker.
@@ -22,10 +22,13 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Who a producer is, for the one that comes second.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Card {
+pub(super) struct Card {
     host: String,
     process: u32,
     since: jiff::Timestamp,
+    /// The portal that the prefix is for, once it has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) portal: Option<String>,
 }
 
 /// The election of the one producer, which the connection of leases holds.
@@ -49,13 +52,21 @@ impl Election for ProducerElection {
             let live = self.shared.lease_link.wait(ANSWER).await?;
             if take_exclusively(&live, self.shared.topology.producer()).await? {
                 // The place is taken all the same: a busy broker refuses what comes right after a queue was declared.
-                if let Err(error) = self.leave_card().await {
+                // Another portal's producer may have come since this process connected.
+                let known = own_portal(&self.shared.topology, self.read_card().await)?;
+                if let Err(error) = self.leave_card(known).await {
                     tracing::warn!(%error, "cannot leave word who the producer is");
                 }
                 return Ok(Place { lost: live.lost });
             }
             if Instant::now() >= deadline {
-                return Err(QueueError::Taken(self.read_card().await));
+                let card = self.read_card().await;
+                return Err(QueueError::Taken(card.map_or_else(
+                    || "another producer is at work".to_owned(),
+                    |Card { process, host, since, .. }| {
+                        format!("another producer is at work: process {process} on {host}, since {since}")
+                    },
+                )));
             }
             tokio::time::sleep(TRY_AGAIN).await;
         }
@@ -63,10 +74,19 @@ impl Election for ProducerElection {
 }
 
 impl ProducerElection {
-    async fn leave_card(&self) -> Result<(), QueueError> {
+    /// Makes the prefix the portal's, which has to have answered: a misspelt one would have it for good. Programs of another
+    /// portal are refused from now on, at their next connection.
+    ///
+    /// # Errors
+    /// The broker cannot be reached.
+    pub async fn bind_prefix_to_portal(&self) -> Result<(), QueueError> {
+        self.leave_card(Some(self.shared.topology.for_portal().to_owned())).await
+    }
+
+    async fn leave_card(&self, portal: Option<String>) -> Result<(), QueueError> {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let card =
-            Card { host: host.trim().to_owned(), process: std::process::id(), since: jiff::Timestamp::now() };
+        let (host, process, since) = (host.trim().to_owned(), std::process::id(), jiff::Timestamp::now());
+        let card = Card { host, process, since, portal };
         let body = serde_json::to_vec(&card).unwrap_or_default();
         let key = self.shared.topology.producer_card();
         let message =
@@ -74,24 +94,8 @@ impl ProducerElection {
         self.shared.publisher.publish(&message).await
     }
 
-    async fn read_card(&self) -> String {
-        let read = async {
-            let live = self.shared.lease_link.live()?;
-            let channel = live.channel().await?;
-            let card = self.shared.topology.producer_card();
-            let got = answered(channel.basic_get(card, BasicGetOptions::default())).await?;
-            // Closing the channel puts the card back.
-            let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
-            Ok::<_, QueueError>(got.and_then(|got| small::<Card>(&got.delivery.data).ok()))
-        };
-        match read.await {
-            Ok(Some(card)) => {
-                format!(
-                    "another producer is at work: process {} on {}, since {}",
-                    card.process, card.host, card.since
-                )
-            }
-            Ok(None) | Err(_) => "another producer is at work".to_owned(),
-        }
+    async fn read_card(&self) -> Option<Card> {
+        let live = self.shared.lease_link.live().ok()?;
+        card(&self.shared.topology, &self.shared.signer, &live.connection).await.ok()?
     }
 }

@@ -1,83 +1,107 @@
-//! A prefix is one portal's: an empty queue says whose, by an argument that the broker compares.
+//! A prefix is one portal's: the producer's card says whose, and each job which it is for.
 
+use jiff::Timestamp;
 use lapin::Connection;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
-use url::Url;
+use lapin::options::BasicGetOptions;
 
-use super::link::{Target, Trouble, in_time, is_absence};
-use super::topology::{ROUTING_KEY, Topology};
+use super::super::QueueError;
+use super::Shared;
+use super::authentic::Signer;
+use super::link::{ANSWER, Target, Trouble, in_time, is_absence};
+use super::message::{Failed, small};
+use super::producer::Card;
+use super::taken::Taken;
+use super::topology::Topology;
+use crate::job::Job;
+use crate::outcome::{Failure, FailureClass, Outcome};
 
-/// Fails where the prefix is tied to another portal. It ties it to none: that is for those who know that theirs answers.
-pub(super) async fn compare_portal(target: &Target, connection: &Connection) -> Result<(), Trouble> {
+/// The card of the latest producer, which stays where it is. `None` while another process reads it, too.
+pub(super) async fn card(
+    topology: &Topology,
+    signer: &Signer,
+    connection: &Connection,
+) -> Result<Option<Card>, Trouble> {
+    let queue = topology.producer_card();
     let looking = async {
         let channel = connection.create_channel().await?;
-        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-        match channel.queue_declare(target.topology.portal(), passive, FieldTable::default()).await {
-            Ok(_) => {}
-            Err(error) if is_absence(&error) => return Ok(false),
+        let got = match channel.basic_get(queue.clone(), BasicGetOptions::default()).await {
+            Ok(got) => got.map(|got| got.delivery),
+            Err(error) if is_absence(&error) => return Ok(None),
             Err(error) => return Err(error),
-        }
-        let _ = channel.close(200, "seen".into()).await;
-        Ok(true)
+        };
+        // Closing the channel puts the card back.
+        let _ = tokio::time::timeout(ANSWER, channel.close(200, "seen".into())).await;
+        Ok(got)
     };
-    if in_time(looking).await? { tie(&target.topology, connection).await } else { Ok(()) }
+    let found = in_time(looking).await?;
+    let own = found.filter(|card| signer.accepts(&[queue], &card.properties, &card.data));
+    Ok(own.and_then(|card| small(&card.data).ok()))
 }
 
-/// Makes the prefix this portal's, or finds that it is.
-pub(super) async fn tie(topology: &Topology, connection: &Connection) -> Result<(), Trouble> {
-    let mut other = None;
-    let tying = async {
-        let channel = connection.create_channel().await?;
-        topology.declare_portal(&channel).await.inspect_err(|error| other = portal_in(&error.to_string()))?;
-        let _ = channel.close(200, "declared".into()).await;
-        Ok(())
-    };
-    in_time(tying).await.map_err(|trouble| match trouble {
-        Trouble::Misconfigured(said) if said.contains(ROUTING_KEY) => {
-            Trouble::Misconfigured(tied_to_another(topology, other.as_deref()))
-        }
-        Trouble::Misconfigured(_) | Trouble::Refused(_) | Trouble::Unreachable(_) => trouble,
-    })
+/// Fails where a producer of another portal was the latest under this prefix.
+pub(super) async fn compare_portal(target: &Target, connection: &Connection) -> Result<(), Trouble> {
+    let card = card(&target.topology, &target.signer, connection).await?;
+    own_portal(&target.topology, card).map(|_| ())
 }
 
-/// The portal that the broker quotes as the one that a prefix is tied to: of an address, only what is shown of a portal.
-fn portal_in(said: &str) -> Option<String> {
-    let (_, current) = said.split_once("current is ")?;
-    let quoted = current.split('\'').nth(1)?;
-    let origin = Url::parse(quoted).ok()?.origin();
-    origin.is_tuple().then(|| origin.ascii_serialization())
+/// The portal of a card, which is this process's, or not known yet.
+pub(super) fn own_portal(topology: &Topology, card: Option<Card>) -> Result<Option<String>, Trouble> {
+    match card.and_then(|card| card.portal) {
+        Some(portal) if portal != topology.for_portal() => {
+            Err(Trouble::Misconfigured(tied_to_another(topology, &portal)))
+        }
+        known => Ok(known),
+    }
 }
 
 /// What to do about a prefix that is another portal's.
-fn tied_to_another(topology: &Topology, other: Option<&str>) -> String {
+fn tied_to_another(topology: &Topology, portal: &str) -> String {
     format!(
-        "queue.prefix {:?} belongs to another portal than bynder.domain, {}: to {}. Give this deployment a queue.prefix of its \
-         own; or, if it is the same library and its address changed, stop producer and workers and run \
+        "queue.prefix {:?} belongs to another portal than bynder.domain, {}: its producer was at work for {}. Give this deployment \
+         a queue.prefix of its own; or, if it is the same library and its address changed, stop producer and workers and run \
          `rabbitmqctl delete_queue {}`",
         topology.prefix(),
         topology.for_portal(),
-        other.unwrap_or("one that the broker does not name"),
-        topology.portal()
+        shown(portal),
+        topology.producer_card()
     )
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The origin in a message, where it is one.
+fn shown(portal: &str) -> &str {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:/[]".contains(c);
+    let is_origin = portal.len() <= 300 && portal.chars().all(is_plain);
+    if is_origin { portal } else { "(no address)" }
+}
 
-    #[test]
-    fn the_portal_that_has_a_prefix_is_named_without_anything_else_that_the_broker_quotes() {
-        let said = |current: &str| {
-            portal_in(&format!(
-                "PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-routing-key' for queue 'c.portal' in vhost '/': received \
-                 the value 'https://a.example' of type 'longstr' but current is {current} of type 'longstr'"
-            ))
+impl Shared {
+    /// Whether the job is for this process's portal, or of a release that does not say.
+    pub(super) fn is_for_portal(&self, job: &Job) -> bool {
+        job.portal.as_deref().is_none_or(|portal| portal == self.topology.for_portal())
+    }
+
+    /// Keeps a job of another portal as a failed one, which a person may replay: here it would find another asset, or none.
+    pub(super) async fn fail_foreign(&self, mut job: Job, taken: &Taken) -> Result<(), QueueError> {
+        let portal = shown(job.portal.as_deref().unwrap_or_default());
+        let reason = format!(
+            "the job is for the portal {portal}, and this process for {}: nothing was done. If it is the same library under another \
+             address, replay the job; otherwise give each portal a queue.prefix of its own",
+            self.topology.for_portal()
+        );
+        job.suspect |= taken.message.redelivered;
+        let failure = Failure { class: FailureClass::Refused, reason: reason.into(), request_id: None };
+        tracing::error!(job_id = %job.job_id, asset_id = %job.asset_id, reason = %failure.reason, "failed");
+        let event = job.ended(Outcome::Failed(failure), Timestamp::now());
+        let failed = Failed { event, job: Some(job), unreadable: None };
+        let kept = async {
+            self.to_queue(self.topology.failed(), &failed.event.job_id, failed.encode()?).await?;
+            self.report(&failed.event).await?;
+            taken.acknowledge().await
         };
-        assert_eq!(said("the value 'https://b.example'").as_deref(), Some("https://b.example"));
-        assert_eq!(said("'http://127.0.0.1:80'").as_deref(), Some("http://127.0.0.1"));
-        assert_eq!(said("'https://u:secret@b.example/secret?x'").as_deref(), Some("https://b.example"));
-        assert_eq!(said("'secret'"), None);
-        assert_eq!(portal_in("PRECONDITION_FAILED"), None);
+        let kept = kept.await;
+        if kept.is_err() {
+            taken.give_back().await;
+        }
+        kept
     }
 }

@@ -28,7 +28,7 @@ const MOST_REJECTED: i64 = 10_000;
 const MOST_REJECTED_BYTES: i64 = 64 << 20;
 /// A hold queue that nobody used for so long belongs to a process that is gone.
 const HOLD_EXPIRY: Duration = Duration::from_hours(1);
-/// Says where dead letters go; and which portal a prefix is tied to, as the broker tells where they differ.
+/// Says where dead letters go; and which key a prefix is tied to, as the broker tells where they differ.
 pub(super) const ROUTING_KEY: &str = "x-dead-letter-routing-key";
 /// How soon a job whose holder died goes back to its step. A living one has as long to take it over.
 pub(super) const HOLD_RETURN: Duration = Duration::from_secs(10);
@@ -73,15 +73,11 @@ impl Topology {
         group: &str,
         portal: &str,
     ) -> Result<Self, QueueError> {
-        for (what, text, most) in [
-            ("queue.prefix", prefix, MOST_OWN_BYTES),
-            ("bynder.egress_group", group, MOST_OWN_BYTES),
-            ("the address in bynder.domain", portal, MOST_NAME_BYTES),
-        ] {
+        for (key, text) in [("queue.prefix", prefix), ("bynder.egress_group", group)] {
             let bytes = text.len();
-            if bytes > most {
+            if bytes > MOST_OWN_BYTES {
                 return Err(QueueError::Misconfigured(format!(
-                    "{what} has {bytes} bytes, and the names of queues leave room for {most}: choose a shorter one"
+                    "{key} has {bytes} bytes, and the names of queues leave room for {MOST_OWN_BYTES}: choose a shorter one"
                 )));
             }
         }
@@ -138,17 +134,12 @@ impl Topology {
         self.name("producer")
     }
 
-    /// Never holds a message: that the broker declares it for one portal and refuses it for another is what it is for.
-    pub(super) fn portal(&self) -> ShortString {
-        self.name("portal")
-    }
-
     /// Never holds a message: its argument says which key the fleet signs by.
     pub(super) fn key(&self) -> ShortString {
         self.name("key")
     }
 
-    /// One message that says who the producer is, since nobody can look into another's exclusive queue.
+    /// One message that says who the producer is, and of which portal; nobody can look into another's exclusive queue.
     pub(super) fn producer_card(&self) -> ShortString {
         self.name("producer.card")
     }
@@ -258,15 +249,8 @@ impl Topology {
         steps.into_iter().chain(self.waits()).chain(others)
     }
 
-    /// Ties the prefix to the portal. Jobs do not name theirs, and a worker of another one would find every asset gone.
-    /// Of a queue's arguments the broker compares this one, so that two who come at once cannot both be the first.
-    pub(super) async fn declare_portal(&self, channel: &Channel) -> lapin::Result<()> {
-        let key = ShortString::from(self.portal.as_str());
-        let tied = Arguments::quorum(NO_DELIVERY_LIMIT).dead_letter("", Some(key));
-        queue(channel, self.portal(), tied).await
-    }
-
-    /// Ties the prefix to the key of this fingerprint, as [`Self::declare_portal`] does to the portal.
+    /// Ties the prefix to the key of this fingerprint: of a queue's arguments the broker compares this one, so that two who come
+    /// at once cannot both be the first.
     pub(super) async fn declare_key(&self, channel: &Channel, fingerprint: &str) -> lapin::Result<()> {
         let tied = Arguments::quorum(NO_DELIVERY_LIMIT).dead_letter("", Some(fingerprint.into()));
         queue(channel, self.key(), tied).await
@@ -409,24 +393,23 @@ async fn bind(
 mod tests {
     use super::*;
 
-    fn topology(prefix: usize, group: usize, portal: usize) -> Result<Topology, QueueError> {
+    fn topology(prefix: usize, group: usize) -> Result<Topology, QueueError> {
         let rungs = [Duration::from_millis(i64::MAX as u64 - 1)];
-        Topology::new(&"p".repeat(prefix), &rungs, &"g".repeat(group), &"h".repeat(portal))
+        Topology::new(&"p".repeat(prefix), &rungs, &"g".repeat(group), &"h".repeat(9000))
     }
 
     #[test]
     fn every_name_of_a_deployment_that_is_not_refused_is_one_of_amqp() {
-        let longest = topology(MOST_OWN_BYTES, MOST_OWN_BYTES, MOST_NAME_BYTES).unwrap();
+        let longest = topology(MOST_OWN_BYTES, MOST_OWN_BYTES).unwrap();
         // Making a longer one would panic.
         let process = uuid::Uuid::now_v7().simple().to_string();
         let asset = "a".repeat(64).parse().unwrap();
         let own = [longest.hold(&process), longest.lease(&asset), longest.back(), longest.producer()];
-        let others = [longest.key(), longest.portal(), Topology::member(), longest.group()];
+        let others = [longest.key(), Topology::member(), longest.group()];
         let all = longest.queues().chain(own).chain(others);
         assert!(all.map(|name| name.as_str().len()).max() > Some(190));
-        let refused = |prefix, group, portal| topology(prefix, group, portal).unwrap_err().to_string();
-        assert!(refused(MOST_OWN_BYTES + 1, 1, 1).contains("queue.prefix has 128 bytes"));
-        assert!(refused(1, MOST_OWN_BYTES + 1, 1).contains("bynder.egress_group has 128 bytes"));
-        assert!(refused(1, 1, MOST_NAME_BYTES + 1).contains("bynder.domain has 256 bytes"));
+        let refused = |prefix, group| topology(prefix, group).unwrap_err().to_string();
+        assert!(refused(MOST_OWN_BYTES + 1, 1).contains("queue.prefix has 128 bytes"));
+        assert!(refused(1, MOST_OWN_BYTES + 1).contains("bynder.egress_group has 128 bytes"));
     }
 }
