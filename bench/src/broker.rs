@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use futures::StreamExt;
-use lapin::Channel;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions,
-    QueueDeclareOptions, QueueDeleteOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
+    BasicQosOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel};
 use tokio::time::Instant;
 
 use crate::messages::{UNDER_WAY, confirming, connect, kind, publish};
@@ -18,8 +18,7 @@ use crate::usage;
 
 const WORK: &str = "bench.work";
 const WAIT: &str = "bench.wait";
-const LEASE: &str = "bench.lease";
-const SHARED: &str = "bench.shared";
+const LOCKS: &str = "bench.locks";
 /// The shortest wait of the other measurements' configuration.
 const WAIT_MILLISECONDS: i64 = 200;
 
@@ -65,21 +64,14 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     }
     come_back(&channel, times).await?;
     table.add("a message sent through a wait", clock.each(times)?);
+    let unconfirmed = connection.create_channel().await?;
     let clock = Clock::start()?;
     for _ in 0..times {
-        channel.queue_declare(LEASE.into(), QueueDeclareOptions::exclusive(), kind("classic")).await?;
-        channel.queue_delete(LEASE.into(), QueueDeleteOptions::default()).await?;
+        lease(&unconfirmed).await?;
     }
     table.add("a lease taken and given back", clock.each(times)?);
-    let clock = Clock::start()?;
-    for _ in 0..times {
-        let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
-        channel.basic_consume(SHARED.into(), "bench".into(), options, FieldTable::default()).await?;
-        channel.basic_cancel("bench".into(), BasicCancelOptions::default()).await?;
-    }
-    table.add("for comparison, an exclusive consumer of a queue that stays", clock.each(times)?);
 
-    for queue in [WAIT, WORK, SHARED] {
+    for queue in [WAIT, WORK, LOCKS] {
         channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
     }
     Ok(table)
@@ -111,7 +103,7 @@ async fn declare(channel: &Channel) -> anyhow::Result<()> {
     wait.insert("x-dead-letter-exchange".into(), AMQPValue::LongString("".into()));
     wait.insert("x-dead-letter-routing-key".into(), AMQPValue::LongString(WORK.into()));
     wait.insert("x-message-ttl".into(), AMQPValue::LongLongInt(WAIT_MILLISECONDS));
-    for (queue, arguments) in [(WORK, work), (WAIT, wait), (SHARED, kind("classic"))] {
+    for (queue, arguments) in [(WORK, work), (WAIT, wait), (LOCKS, kind("classic"))] {
         channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await?;
     }
     Ok(())
@@ -124,6 +116,21 @@ async fn fetch(channel: &Channel) -> anyhow::Result<bool> {
     };
     message.delivery.ack(BasicAckOptions::default()).await?;
     Ok(true)
+}
+
+/// Consumes exclusively, puts a note there, and takes it away when it has come back.
+async fn lease(channel: &Channel) -> anyhow::Result<()> {
+    let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
+    let mut consumer =
+        channel.basic_consume(LOCKS.into(), "bench".into(), options, FieldTable::default()).await?;
+    let (publishing, properties) =
+        (BasicPublishOptions::default(), BasicProperties::default().with_delivery_mode(2));
+    // As long as a note is.
+    channel.basic_publish("".into(), LOCKS.into(), publishing, &[b'n'; 130], properties).await?;
+    let note = consumer.next().await.context("the consumer ended")??;
+    note.ack(BasicAckOptions::default()).await?;
+    channel.basic_cancel("bench".into(), BasicCancelOptions::default()).await?;
+    Ok(())
 }
 
 /// Takes this many by a consumer of the work queue that may hold one at a time.

@@ -85,7 +85,7 @@ pub(crate) async fn measure(is_short: bool, minutes: u64, is_hostile: bool) -> a
     let most = samples.spooled.iter().max().copied().unwrap_or_default();
     table.add("files open in a worker's spool", format!("at most {most}, at the end {spooled}"));
     let leases = leases().await?;
-    table.add("leases left on the broker", leases.to_string());
+    table.add("leases left on the broker, or what they leave behind", leases.to_string());
     let (under_way, failed) = (jobs(&lab, &UNDER_WAY).await?, jobs(&lab, &[".failed"]).await?);
     table.add("jobs under way, and failed", format!("{under_way}, {failed}"));
     let (protected, violations) = lab.audit().await?;
@@ -219,8 +219,9 @@ async fn jobs(lab: &Lab, kinds: &[&str]) -> anyhow::Result<u64> {
 }
 
 async fn leases() -> anyhow::Result<usize> {
-    let listed = broker(&["list_queues", "name"]).await?;
-    Ok(listed.lines().filter(|name| name.contains(".lease.")).count())
+    let listed = broker(&["list_queues", "name", "consumers", "messages"]).await?;
+    let is_idle = |queue: &str| queue.split_whitespace().skip(1).all(|count| count == "0");
+    Ok(listed.lines().filter(|queue| queue.contains(".locks.") && !is_idle(queue)).count())
 }
 
 /// What the broker answers to its operator.

@@ -21,6 +21,8 @@ pub enum Guard {
     Lease,
     /// Waiting longer than a dead process's request may live.
     SuspectWait,
+    /// Keeping an asset from all for as long as a dead process's request may live.
+    Doubt,
 }
 
 /// Marks a place before or after an effect where the process may die.

@@ -46,7 +46,6 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
         spool,
         readers: worker::wiring::readers(config),
         budget: budget.clone(),
-        leases: worker::leases::Leases::default(),
         breakers: worker::breaker::Breakers::for_wire(proven),
         probes: worker::Probes::default(),
         approval: worker::approval::Approval::default(),

@@ -1,14 +1,16 @@
-//! The guards of a fleet are real: without a lease, or without outwaiting the dead, the auditor finds the harm.
+//! The guards of a fleet are real: without a lease, without outwaiting the dead, or without keeping their assets, the auditor finds the harm.
 
 use std::time::Duration;
 
+use common::job::Lane;
+use common::queue::{JobConsumer, StepSet};
 use sandbox::ViolationKind;
 use sandbox::faults::Faults;
 
 use crate::broker_faults::{job, publish_once_more};
 use crate::harness::fleet::Fleet;
 use crate::harness::scene::{slow, slow_once};
-use crate::harness::{assert_clean, is_protected, picture, quick, until};
+use crate::harness::{assert_clean, is_protected, job_of, picture, quick, until};
 
 fn without(guard: Option<&str>) -> Vec<(&str, String)> {
     guard.map(|guard| ("CONNECTOR_DISABLED_GUARDS", guard.to_owned())).into_iter().collect()
@@ -54,8 +56,35 @@ async fn a_save_that_lands_late(guard: Option<&str>) -> Fleet {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_suspect_wait_a_dead_worker_and_a_living_one_both_save() {
+async fn without_the_suspect_wait_and_the_doubt_a_dead_worker_and_a_living_one_both_save() {
     assert_clean(&a_save_that_lands_late(None).await.bench.sandbox.audit());
-    let harmed = a_save_that_lands_late(Some("SuspectWait")).await.bench.sandbox.audit().violations;
+    let harmed = a_save_that_lands_late(Some("SuspectWait,Doubt")).await.bench.sandbox.audit().violations;
+    assert!(harmed.iter().any(|found| found.kind == ViolationKind::DoneTwice), "{harmed:#?}");
+}
+
+/// A worker dies while its save is on the way; before anybody gets its job, another job of the asset comes.
+async fn another_job_after_a_death(guard: Option<&str>) -> Fleet {
+    let fleet = Fleet::new(quick()).await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.bench.set_request_timeout(9);
+    fleet.bench.sandbox.set_faults(slow_once("bynder.save", Duration::from_secs(8)));
+    publish_once_more(&fleet, &job(&id)).await;
+    let mut doomed = fleet.worker();
+    until(|| fleet.requests("bynder.save") > 0).await;
+    doomed.kill().await.unwrap();
+    let queue = fleet.queue().await;
+    let kept_back = queue.consumer.next(StepSet::ALL).await.unwrap();
+    publish_once_more(&fleet, &job_of("delta", &id, Lane::Fresh)).await;
+    let _heir = fleet.worker_with(&without(guard));
+    until(|| fleet.worker_logs().contains("outcome=")).await;
+    until(|| !fleet.bench.sandbox.is_busy()).await;
+    drop(kept_back);
+    fleet
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_doubt_a_dead_workers_save_and_that_of_another_job_both_land() {
+    assert_clean(&another_job_after_a_death(None).await.bench.sandbox.audit());
+    let harmed = another_job_after_a_death(Some("Doubt")).await.bench.sandbox.audit().violations;
     assert!(harmed.iter().any(|found| found.kind == ViolationKind::DoneTwice), "{harmed:#?}");
 }

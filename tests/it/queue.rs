@@ -4,20 +4,27 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use common::asset::AssetId;
 use common::budget::Budget;
 use common::bynder::Gate;
-use common::job::{Job, Lane};
+use common::job::{Job, JobId, Lane};
 use common::ledger::Ledger;
 use common::outcome::Outcome;
 use common::queue::rabbitmq::{self, MessageKeys, Settings};
-use common::queue::{Election, EmbeddedQueue, JobConsumer, JobPublisher, Locks, Settlement, StepSet};
+use common::queue::{
+    Attempt, Election, EmbeddedQueue, JobConsumer, JobPublisher, Kept, Left, Locks, QueueError, Settlement,
+    StepSet,
+};
 use common::state::State;
 use futures::FutureExt;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties};
 
 use crate::harness::broker::{Broker, free_ports};
 use crate::harness::fleet::Fleet;
 use crate::harness::proxy::Proxy;
-use crate::harness::queue_laws::{Harness, Queue, check_all};
+use crate::harness::queue_laws::{Harness, Queue, check_all, is_free, lease};
 use crate::harness::{is_protected, picture, quick, until, until_async};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -230,24 +237,98 @@ async fn what_is_pushed_as_taking_ends_goes_back_to_its_queue_unmarked() {
     other.consumer.settle(again, Settlement::Finish(Box::new(event))).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn leases_that_are_given_back_to_a_silent_broker_are_free_once_it_answers() {
+/// The leases of two processes, one of which reaches the broker by a proxy.
+async fn two_processes(name: &str) -> (Proxy, Settings, [rabbitmq::RabbitLocks; 2]) {
     let proxy = Proxy::start(Broker::shared().await.address()).await;
-    let direct = settings("silent".to_owned()).await;
+    let direct = settings(name.to_owned()).await;
     let through = Settings { url: crate::harness::broker::url(proxy.address()).into(), ..direct.clone() };
     let locks = async |settings| rabbitmq::Broker::open(settings, PATIENCE).await.unwrap().locks();
-    let (locks, other) = (locks(&through).await, locks(&direct).await);
-    let lease = async |id: &str| locks.lease(&id.parse().unwrap()).await.unwrap().unwrap();
-    let (kept, first, second) = (lease("A1").await, lease("A2").await, lease("A3").await);
+    let both = [locks(&through).await, locks(&direct).await];
+    (proxy, direct, both)
+}
+
+fn asset(id: &str) -> AssetId {
+    id.parse().unwrap()
+}
+
+/// An asset whose lease lies where that of another is.
+async fn neighbour(locks: &dyn Locks) -> AssetId {
+    for number in 0..10_000 {
+        let other = asset(&format!("B{number}"));
+        match locks.lease(&other, &JobId("j".to_owned()), Vec::new()).await.unwrap() {
+            Attempt::Busy => return other,
+            Attempt::Taken(lease) => lease.end(Left::Nothing),
+            Attempt::Refused => panic!("{other} was never touched"),
+        }
+    }
+    panic!("every asset has a queue of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_dies_with_its_process_and_leaves_its_own_asset_alone_in_doubt() {
+    let (proxy, _, [doomed, heir]) = two_processes("doubt").await;
+    let doubt = [Kept::from_all(Duration::from_secs(6))];
+    let held = lease(&doomed, &asset("A1"), "one", &doubt).await.unwrap();
+    let neighbour = neighbour(&heir).await;
+    // In the process that has the queue, a neighbour is not in the way.
+    assert!(is_free(&doomed, &neighbour, "j").await);
+    proxy.cut();
+    until(|| held.check().is_err()).await;
+    until_async(async || is_free(&heir, &neighbour, "j").await).await;
+    let attempt = heir.lease(&asset("A1"), &JobId("one".to_owned()), Vec::new()).await.unwrap();
+    assert!(matches!(attempt, Attempt::Refused), "{attempt:?}");
+    // What it says when it is given back concerns nobody any more.
+    held.end(Left::Nothing);
+    assert!(is_free(&heir, &neighbour, "j").await);
+    until_async(async || is_free(&heir, &asset("A1"), "two").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_lost_with_its_queue_and_taken_anew_in_the_next() {
+    let (_proxy, settings, [locks, _]) = two_processes("deleted").await;
+    let held = lease(&locks, &asset("A1"), "one", &[]).await.unwrap();
+    let prefix = format!("{}.locks.", settings.prefix);
+    let broker = Broker::shared().await;
+    let listed = broker.control(&["list_queues", "name"]).await;
+    for queue in listed.lines().filter(|queue| queue.starts_with(&prefix)) {
+        broker.control(&["delete_queue", queue]).await;
+    }
+    until(|| held.check().is_err()).await;
+    drop(held);
+    until_async(async || is_free(&locks, &asset("A1"), "two").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_of_leases_that_may_not_keep_others_out_is_refused() {
+    let settings = settings("other-locks".to_owned()).await;
+    let url = Broker::shared().await.url();
+    let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    for number in 0..256 {
+        let (name, options) = (format!("{}.locks.{number}", settings.prefix), QueueDeclareOptions::durable());
+        channel.queue_declare(name.into(), options, FieldTable::default()).await.unwrap();
+    }
+    let refused = rabbitmq::Broker::open(&settings, PATIENCE).await.map(drop).unwrap_err();
+    assert!(matches!(refused, QueueError::Misconfigured(_)), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_that_are_given_back_to_a_silent_broker_are_free_once_it_answers() {
+    let (proxy, _, [locks, other]) = two_processes("silent").await;
+    let mut leases = Vec::new();
+    for id in ["A1", "A2", "A3"] {
+        leases.push(lease(&locks, &asset(id), "one", &[]).await.unwrap());
+    }
+    let kept = leases.remove(0);
     proxy.silence_server(true);
-    // One of the two finds no channel. The broker is silent for longer than an answer is waited for, and for less than
-    // a connection lives.
-    drop((first, second));
+    // The broker is silent for longer than an answer is waited for, and for less than a connection lives.
+    for lease in leases {
+        lease.end(Left::Nothing);
+    }
     tokio::time::sleep(Duration::from_secs(13)).await;
     proxy.silence_server(false);
     for id in ["A2", "A3"] {
-        until_async(async || other.lease(&id.parse().unwrap()).await.is_ok_and(|lease| lease.is_some()))
-            .await;
+        until_async(async || is_free(&other, &asset(id), "two").await).await;
     }
     until(|| kept.check().is_ok()).await;
 }

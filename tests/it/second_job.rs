@@ -7,7 +7,7 @@ use common::hash::FileFacts;
 use common::job::{Effects, Job, Lane, RunId, Step};
 use common::marker::Marker;
 use common::outcome::Outcome;
-use common::queue::{EmbeddedQueue, JobPublisher, Locks};
+use common::queue::{EmbeddedQueue, JobPublisher};
 use common::state::State;
 use jiff::Timestamp;
 use sandbox::faults::{Faults, Moment};
@@ -15,6 +15,7 @@ use sandbox::{Options, ViolationKind};
 
 use crate::broker_faults::publish_once_more;
 use crate::harness::fleet::Fleet;
+use crate::harness::queue_laws::is_free;
 use crate::harness::scene::{every, lost_once, slow_once, unavailable};
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until, until_async};
 use crate::modes::copies;
@@ -149,7 +150,7 @@ async fn a_copy_whose_answer_was_lost_keeps_its_asset_from_other_jobs_until_its_
     until(|| fleet.requests("bynder.save_new") > 0).await;
     let (queue, asset) = (fleet.queue().await, id.parse().unwrap());
     until_async(async || {
-        assert!(queue.locks.lease(&asset).await.unwrap().is_none(), "another job gets the asset");
+        assert!(!is_free(&queue.locks, &asset, "another").await, "another job gets the asset");
         fleet.worker_logs().contains("outcome=")
     })
     .await;

@@ -5,14 +5,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::job::Lane;
-use common::queue::Depth;
+use common::queue::{Depth, JobConsumer, StepSet};
 use futures::StreamExt;
 use nix::sys::signal::Signal;
+use sandbox::Options;
 use tokio::process::Child;
 
 use crate::broker_faults::publish_once_more;
 use crate::harness::fleet::{Fleet, FleetQueue, signal};
-use crate::harness::{is_protected, job_of, picture, quick, saved_versions, until};
+use crate::harness::scene::slow_once;
+use crate::harness::{
+    assert_clean, is_protected, job_of, picture, quick, saved_versions, until, until_async,
+};
+use crate::wires::link;
 
 /// When the second job comes.
 #[derive(Debug, Clone, Copy)]
@@ -121,4 +126,74 @@ async fn killed_after_any_effect_while_the_asset_has_a_second_job_its_file_is_pu
         let ended: Vec<_> = deaths.buffer_unordered(6).collect().await;
         ended.into_iter().for_each(Result::unwrap);
     }
+}
+
+/// What becomes of the job of a worker that died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heir {
+    /// A worker takes it.
+    Takes,
+    /// A worker takes it and is stopped.
+    TakesAndStops,
+    /// No worker takes it for a while.
+    Delays,
+}
+
+/// The dead worker's save lands once another job of the asset is at work.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_worker_asked_for_is_awaited_by_another_job_of_the_asset_whoever_gets_the_dead_ones() {
+    for (mode, save, heir) in [
+        ("version", "bynder.save", Heir::Takes),
+        ("version", "bynder.save", Heir::Delays),
+        ("copy", "bynder.save_new", Heir::Delays),
+        ("copy", "bynder.save_new", Heir::TakesAndStops),
+    ] {
+        let (fleet, id) = fleet_in(mode, 1).await;
+        fleet.bench.set_request_timeout(9);
+        fleet.bench.sandbox.set_faults(slow_once(save, Duration::from_secs(8)));
+        let mut doomed = fleet.worker();
+        until(|| fleet.requests(save) > 0).await;
+        doomed.kill().await.unwrap();
+        let queue = fleet.queue().await;
+        let mut kept_back = None;
+        match heir {
+            Heir::Takes => {}
+            Heir::TakesAndStops => {
+                let mut heir = fleet.worker();
+                until_async(async || queue.connection.depth().await.unwrap().waiting > 0).await;
+                signal(&heir, Signal::SIGTERM);
+                heir.wait().await.unwrap();
+            }
+            Heir::Delays => kept_back = Some(queue.consumer.next(StepSet::ALL).await.unwrap()),
+        }
+        publish_once_more(&fleet, &job_of("delta", &id, Lane::Fresh)).await;
+        let _worker = fleet.worker();
+        until(|| fleet.worker_logs().contains("outcome=")).await;
+        drop(kept_back);
+        until(|| !fleet.bench.sandbox.is_busy()).await;
+        assert_eq!(fleet.bench.asset(&id).made, 1, "{mode} {heir:?}");
+        assert_clean(&fleet.bench.sandbox.audit());
+    }
+}
+
+/// Imatag cannot be asked for the file, and the worker that paid for it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_find_another_job_waits_for_the_one_that_paid_whoever_has_it() {
+    let fleet = Fleet::new(Options { watermark_time: Duration::from_secs(8), ..quick() }).await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.configure_imatag(&link(&fleet.bench));
+    fleet.bench.set_request_timeout(4);
+    publish_once_more(&fleet, &job_of("full", &id, Lane::Backlog)).await;
+    let mut doomed = fleet.worker();
+    until(|| fleet.bench.asset(&id).media == 1).await;
+    let queue = fleet.queue().await;
+    until_async(async || queue.connection.depth().await.unwrap().waiting > 0).await;
+    doomed.kill().await.unwrap();
+    publish_once_more(&fleet, &job_of("delta", &id, Lane::Fresh)).await;
+    let _workers = [fleet.worker(), fleet.worker()];
+    let done = tokio::time::timeout(Duration::from_mins(2), until_ended(&fleet, &queue, 2)).await;
+    assert!(done.is_ok(), "it never ends: {}", fleet.worker_logs());
+    let asset = fleet.bench.asset(&id);
+    assert_eq!((asset.media, asset.made, is_protected(&asset)), (1, 1, true));
+    assert_clean(&fleet.bench.sandbox.audit());
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use common::job::Lane;
 use common::outcome::{FailureClass, Outcome};
-use common::queue::{JobConsumer, Locks, StepSet};
-use nix::sys::signal::Signal;
+use common::queue::{JobConsumer, StepSet};
 use sandbox::{Edit, NewAsset, NewFile, NewVersion, Options, VersionFlags, ViolationKind};
 
 use crate::approval::for_approval;
 use crate::broker_faults::publish_once_more;
-use crate::harness::fleet::{Fleet, signal};
+use crate::harness::fleet::Fleet;
+use crate::harness::queue_laws::is_free;
 use crate::harness::scene::{lost_once, slow_once};
 use crate::harness::{Bench, is_protected, job_of, picture, quick, until, until_async};
 use crate::modes::copies;
@@ -96,55 +96,20 @@ async fn a_request_that_lands_later_than_the_timeout_after_its_senders_death_com
     assert!(has(&bench, ViolationKind::DoneTwice));
 }
 
-/// What becomes of the job of a worker that died.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heir {
-    /// A worker takes it.
-    Takes,
-    /// A worker takes it and is stopped.
-    TakesAndStops,
-    /// No worker takes it for a while.
-    Delays,
-}
-
+/// What is known of a request that may be under way is with the process, on one machine.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_lock_dies_with_its_worker_so_another_job_repeats_a_request_until_a_worker_takes_it_anew() {
-    for (mode, save, heir) in [
-        ("version", "bynder.save", Heir::Takes),
-        ("version", "bynder.save", Heir::Delays),
-        ("copy", "bynder.save_new", Heir::Delays),
-        ("copy", "bynder.save_new", Heir::TakesAndStops),
-    ] {
-        let fleet = Fleet::new(quick()).await;
-        fleet.configure(&format!("[output]\nmode = '{mode}'\n"));
-        fleet.bench.set_request_timeout(9);
-        let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
-        fleet.bench.sandbox.set_faults(slow_once(save, Duration::from_secs(8)));
-        publish_once_more(&fleet, &job_of("full", &id, Lane::Backlog)).await;
-        let mut doomed = fleet.worker();
-        until(|| fleet.requests(save) > 0).await;
-        doomed.kill().await.unwrap();
-        let queue = fleet.queue().await;
-        let mut kept_back = None;
-        match heir {
-            Heir::Takes => {}
-            Heir::TakesAndStops => {
-                let mut heir = fleet.worker();
-                let asset = id.parse().unwrap();
-                until_async(async || queue.locks.lease(&asset).await.unwrap().is_none()).await;
-                signal(&heir, Signal::SIGTERM);
-                heir.wait().await.unwrap();
-            }
-            Heir::Delays => kept_back = Some(queue.consumer.next(StepSet::ALL).await.unwrap()),
-        }
-        publish_once_more(&fleet, &job_of("delta", &id, Lane::Fresh)).await;
-        let _worker = fleet.worker();
-        until(|| fleet.worker_logs().contains("outcome=")).await;
-        drop(kept_back);
-        until(|| !fleet.bench.sandbox.is_busy()).await;
-        let made = if heir == Heir::Takes { 1 } else { 2 };
-        assert_eq!(fleet.bench.asset(&id).made, made, "{mode} {heir:?}");
-    }
+async fn on_one_machine_another_job_that_comes_first_repeats_the_submit_of_a_process_that_died() {
+    let late = Options { shown_when_done: true, watermark_time: Duration::from_secs(4), ..quick() };
+    let (bench, id) = (Bench::new(late).await, picture("one.jpg", 1));
+    let id = bench.sandbox.add_asset(id).unwrap();
+    bench.sandbox.set_faults(slow_once("imatag.submit", Duration::from_secs(8)));
+    let mut child = bench.spawn(&["sync", "--full", "--json", "--quiet"]);
+    until(|| bench.sandbox.stats().requests.contains_key("imatag.submit")).await;
+    child.kill().await.unwrap();
+    bench.take_in_again(&id, "another").await;
+    bench.sync().await;
+    until(|| !bench.sandbox.is_busy()).await;
+    assert_eq!(bench.asset(&id).media, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +179,7 @@ async fn without_find_a_submit_without_an_answer_is_repeated_where_that_is_wante
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_find_another_job_pays_again_after_the_process_died_between_submit_and_save() {
+async fn without_find_another_job_waits_for_the_one_that_paid_once_that_is_taken_up_after_the_process_died() {
     let bench = Bench::new(Options { watermark_time: Duration::from_secs(5), ..quick() }).await;
     let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     bench.configure_imatag(&link(&bench), "");
@@ -224,7 +189,7 @@ async fn without_find_another_job_pays_again_after_the_process_died_between_subm
     child.kill().await.unwrap();
     bench.take_in_again(&id, "another").await;
     bench.sync().await;
-    assert_eq!(bench.asset(&id).media, 2);
+    assert_eq!((bench.asset(&id).media, is_protected(&bench.asset(&id))), (1, true));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,9 +255,9 @@ async fn what_waits_for_approval_is_saved_again_only_by_a_state_that_does_not_kn
     assert_eq!((saves(), bench.asset(&id).media), (Some(2), 1));
 }
 
-/// The worker that keeps the lock keeps it for the job's next attempt on this worker; here the job comes back elsewhere.
+/// The asset is kept for the job that alone knows of its copy, but not for ever.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_is_made_again_where_its_job_comes_back_elsewhere_and_another_takes_the_lock_first() {
+async fn a_copy_is_made_again_where_its_job_comes_back_later_than_its_asset_is_kept_for_it() {
     let fleet = Fleet::new(quick()).await;
     fleet.configure("[output]\nmode = 'copy'\n");
     // The job waits longer than that before it comes back.
@@ -300,17 +265,17 @@ async fn a_copy_is_made_again_where_its_job_comes_back_elsewhere_and_another_tak
     let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     fleet.bench.sandbox.set_faults(lost_once("bynder.save_new"));
     publish_once_more(&fleet, &job_of("full", &id, Lane::Backlog)).await;
-    let _keeper = fleet.worker();
+    let _worker = fleet.worker();
     until(|| fleet.requests("bynder.save_new") > 0).await;
     fleet.bench.run(&["pause"]).await.assert_code(0);
     let (queue, asset) = (fleet.queue().await, id.parse().unwrap());
     until_async(async || queue.connection.depth().await.unwrap().save == 1).await;
-    let elsewhere = queue.consumer.next(StepSet::ALL).await.unwrap();
-    assert!(queue.locks.lease(&asset).await.unwrap().is_none(), "the keeper does not keep it");
-    until_async(async || queue.locks.lease(&asset).await.unwrap().is_some()).await;
+    let kept_back = queue.consumer.next(StepSet::ALL).await.unwrap();
+    assert!(!is_free(&queue.locks, &asset, "another").await, "the asset is not kept");
+    until_async(async || is_free(&queue.locks, &asset, "another").await).await;
     publish_once_more(&fleet, &job_of("delta", &id, Lane::Fresh)).await;
     fleet.bench.run(&["resume"]).await.assert_code(0);
     until(|| fleet.worker_logs().contains("outcome=")).await;
-    drop(elsewhere);
+    drop(kept_back);
     assert_eq!(copies(&fleet.bench).len(), 2);
 }

@@ -19,7 +19,6 @@ use media::reader::Readers;
 
 use crate::approval::Approval;
 use crate::breaker::Breakers;
-use crate::leases::Leases;
 use crate::probe::Probes;
 
 /// The services, the queue and the settings; clones share them.
@@ -39,8 +38,6 @@ pub struct Environment {
     pub readers: Readers,
     /// The portal's request budget; nothing is taken while it is paused.
     pub budget: Budget,
-    /// The sole rights to assets that this process keeps beyond a step.
-    pub leases: Leases,
     /// Which services can be used right now.
     pub breakers: Breakers,
     /// Whether services that fail work at all.

@@ -16,6 +16,7 @@ use crate::decide::suspect_rung;
 use crate::environment::{Environment, Settings};
 use crate::error::{StepError, Verdict};
 use crate::hold::hold;
+use crate::leases::Try;
 use crate::lost::{lost, outwait, outwaited};
 use crate::settle::{conclude, park};
 use crate::solitude::Solitude;
@@ -147,28 +148,34 @@ async fn settlement(
     closing(environment, conclude(settings, job, result, blame, Timestamp::now())).await
 }
 
-/// The end of a failed job takes its marker back, under the asset's lease: while a request of the job may still land the
-/// lease is kept, and the job waits and looks once more instead of ending.
+/// The end of a job frees its asset. That of a failed one takes its marker back first, under the asset's lease: while a
+/// request of the job may still land the asset is kept, and the job waits and looks once more instead of ending.
 pub(crate) async fn closing(environment: &Environment, settlement: Settlement) -> Settlement {
-    let own = match &settlement {
+    let (mut job, event) = match settlement {
         Settlement::Forward(_) | Settlement::Wait { .. } => return settlement,
-        Settlement::Finish(event) => environment.leases.release(&event.asset_id, &event.job_id),
-        Settlement::Fail { job, .. } => environment.leases.release(&job.asset_id, &job.job_id),
+        Settlement::Finish(event) => {
+            step::free(environment, &event.asset_id, &event.job_id).await;
+            return Settlement::Finish(event);
+        }
+        Settlement::Fail { job, event } => (job, event),
     };
-    let Settlement::Fail { mut job, event } = settlement else { return settlement };
     if !step::wrote_ahead(&job) {
+        step::free(environment, &job.asset_id, &job.job_id).await;
         return Settlement::Fail { job, event };
     }
     let settings = &environment.settings;
-    let lease = match own.filter(|lease| lease.check().is_ok()) {
-        Some(own) => Ok(Some(own)),
-        None => environment.locks.lease(&job.asset_id).await,
-    };
-    let withdrawn = match lease {
-        Ok(Some(lease)) => {
-            step::withdraw_marker(&environment.under(lease.permission()), &mut job, &event.outcome).await
+    let withdrawn = match step::try_lease(environment, &job).await {
+        Ok(Try::Held(held)) => {
+            let under = environment.under(held.permission());
+            let withdrawn = step::withdraw_marker(&under, &mut job, &event.outcome).await;
+            match &withdrawn {
+                Ok(()) => held.end_with_job(),
+                Err(StepError::UnknownOutcome(_)) => drop(held),
+                Err(_) => held.end_unused(),
+            }
+            withdrawn
         }
-        Ok(None) => Err(StepError::Local("another job has the asset".to_owned())),
+        Ok(Try::Refused | Try::Busy) => Err(StepError::Local("another job has the asset".to_owned())),
         Err(error) => Err(error.into()),
     };
     let Err(error) = withdrawn else { return Settlement::Fail { job, event } };

@@ -30,7 +30,6 @@ use crate::approval::Approval;
 use crate::breaker::Breakers;
 use crate::bury::bury;
 use crate::environment::{Environment, Settings};
-use crate::leases::Leases;
 use crate::probe::Probes;
 
 /// How often the state of broker and services is told.
@@ -164,7 +163,6 @@ async fn work(config: &Config) -> Result<(), Failure> {
         spool,
         readers: crate::wiring::readers(config),
         budget: budget.clone(),
-        leases: Leases::default(),
         breakers,
         probes: Probes::default(),
         approval: Approval::default(),

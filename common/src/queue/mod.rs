@@ -22,7 +22,7 @@ pub use delivery::{Delivery, LONGEST_HELD, Settlement, Unrenewed};
 pub use depth::Depth;
 pub use embedded::EmbeddedQueue;
 pub use failed::{FailedFilter, FailedJob};
-pub use lease::Lease;
+pub use lease::{Attempt, Kept, Lease, Left, lease_patiently};
 pub use step_set::StepSet;
 
 use crate::asset::AssetId;
@@ -65,8 +65,8 @@ pub trait FailedJobs: Send + Sync {
 /// The sole right to touch an asset.
 #[async_trait]
 pub trait Locks: Send + Sync {
-    /// The right, until it is dropped; `None` while another job has it.
-    async fn lease(&self, asset: &AssetId) -> Result<Option<Lease>, QueueError>;
+    /// The right for this job, until it is ended. Where it is dropped, or its process dies, `doubt` keeps the asset.
+    async fn lease(&self, asset: &AssetId, job: &JobId, doubt: Vec<Kept>) -> Result<Attempt, QueueError>;
     /// Fails unless the keeper of the locks answered lately: nothing may be changed otherwise.
     fn contact(&self) -> Result<(), QueueError>;
 }

@@ -1,14 +1,21 @@
 //! One asset: looked at, then restored, recognised as restored before, or left.
 
+use std::time::Duration;
+
 use common::asset::AssetDetail;
 use common::ledger::{Progress, Restoration};
 use common::marker::{Marker, Record};
+use common::queue::{Kept, Left};
 use jiff::Timestamp;
 
 use super::decide::{Decision, Skip, decide, landed};
+use super::environment::holder;
 use super::error::RestoreError;
 use super::work::Work;
 use super::{Environment, Target};
+
+/// How long workers keep away from an asset whose restoration does not end.
+const MOST_TIME: Duration = Duration::from_hours(6);
 
 /// How it ended with one asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,16 +51,22 @@ pub(super) async fn see(environment: &Environment, target: &Target) -> Result<Si
 
 /// Puts one asset's original back.
 pub(super) async fn restore(environment: &Environment, target: &Target) -> Result<Ended, RestoreError> {
-    let Some(lease) = environment.locks.lease(&target.id).await? else {
-        return Ok(Ended::Skipped(Skip::Busy));
-    };
+    let Some(lease) = environment.lease(&target.id).await? else { return Ok(Ended::Skipped(Skip::Busy)) };
+    // Kept instead of leased: others wait behind a lease, and a film takes an hour each way.
+    lease.end(Left::Kept(Kept::for_job(MOST_TIME, &holder())));
+    let ended = decided(environment, target).await;
+    if let Some(lease) = environment.lease(&target.id).await? {
+        lease.end(Left::Nothing);
+    }
+    ended
+}
+
+async fn decided(environment: &Environment, target: &Target) -> Result<Ended, RestoreError> {
     let Sight { decision, detail, last } = see(environment, target).await?;
     let Some(detail) = detail else { return Ok(Ended::Skipped(Skip::Gone)) };
     let begun = last.filter(|last| last.progress == Progress::Begun);
     match decision {
-        Decision::Restore(record) => {
-            Work { environment, target, lease, begun }.restore(&detail, record).await
-        }
+        Decision::Restore(record) => Work { environment, target, begun }.restore(&detail, record).await,
         Decision::MaybeRestored(versions) => {
             let marker = environment.marker(&detail);
             let Some((version, record)) = recognised(environment, target, &versions, &marker).await? else {

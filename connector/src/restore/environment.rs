@@ -6,11 +6,11 @@ use std::time::Duration;
 use common::asset::{AssetDetail, AssetId};
 use common::bynder::{Bynder, BynderError, Metaproperty};
 use common::hash::ContentHash;
-use common::job::RunId;
+use common::job::{JobId, RunId};
 use common::ledger::{Ledger, Progress, Restoration};
 use common::marker::{Marker, Records, Status};
 use common::patience::{Patience, patiently};
-use common::queue::Locks;
+use common::queue::{Attempt, Kept, Lease, Locks, lease_patiently};
 use common::spool::Spool;
 use jiff::Timestamp;
 
@@ -38,6 +38,15 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
+    /// The asset's lease; `None` while another has the asset.
+    pub(super) async fn lease(&self, asset: &AssetId) -> Result<Option<Lease>, RestoreError> {
+        let doubt = [Kept::from_all(self.suspect_wait)];
+        match lease_patiently(self.locks.as_ref(), asset, &holder(), &doubt).await? {
+            Attempt::Taken(lease) => Ok(Some(lease)),
+            Attempt::Refused | Attempt::Busy => Ok(None),
+        }
+    }
+
     /// One fresh look; `None` if the asset is gone.
     pub(super) async fn look(&self, asset: &AssetId) -> Result<Option<AssetDetail>, RestoreError> {
         self.look_by(&self.bynder, asset).await
@@ -105,4 +114,9 @@ impl Environment {
         }
         self.note(begun, Progress::Withdrawn { reason: reason.to_owned() }).await
     }
+}
+
+/// In whose name an asset is kept from the workers: the same for each call, so that one can take over what another left.
+pub(super) fn holder() -> JobId {
+    JobId("restore".to_owned())
 }

@@ -8,7 +8,7 @@ use common::file_name::{FileName, Known};
 use common::ledger::Restoration;
 use common::marker::{Record, Status};
 use common::patience::patiently;
-use common::queue::Lease;
+use common::queue::{Kept, Lease, Left};
 use common::spool::{Length, SpooledFile};
 
 use super::asset::{Ended, left, start};
@@ -33,11 +33,10 @@ enum Ready {
     Leave(Skip),
 }
 
-/// An asset that holds the protected file, and the sole right to touch it.
+/// An asset that holds the protected file, and that workers leave alone.
 pub(super) struct Work<'a> {
     pub(super) environment: &'a Environment,
     pub(super) target: &'a Target,
-    pub(super) lease: Lease,
     /// What an interrupted call began.
     pub(super) begun: Option<Restoration>,
 }
@@ -131,14 +130,32 @@ impl Work<'_> {
 
     /// Marks, looks once more, saves, and looks whether it is so.
     async fn save(&self, begun: Restoration, import: &ImportId) -> Result<Ended, RestoreError> {
+        let Some(lease) = self.environment.lease(&self.target.id).await? else {
+            return Ok(Ended::Skipped(Skip::Busy));
+        };
+        let ended = self.save_under(&lease, begun, import).await;
+        // What was not seen to its end may still land.
+        lease.end(match ended {
+            Ok(_) => Left::AsFound,
+            Err(_) => Left::Kept(Kept::from_all(self.environment.suspect_wait)),
+        });
+        ended
+    }
+
+    async fn save_under(
+        &self,
+        lease: &Lease,
+        begun: Restoration,
+        import: &ImportId,
+    ) -> Result<Ended, RestoreError> {
         let environment = self.environment;
         for _ in 0..MOST_SAVES {
             let bynder = match self.ready(&begun).await? {
                 Ready::Save(bynder) => bynder,
                 Ready::Leave(skip) => return Ok(Ended::Skipped(skip)),
             };
-            self.lease.check()?;
-            let bynder = bynder.under(self.lease.permission());
+            lease.check()?;
+            let bynder = bynder.under(lease.permission());
             match bynder.save_version(&self.target.id, import).await {
                 Ok(Saved::Done) => {}
                 Err(BynderError::Paused { remaining }) => {

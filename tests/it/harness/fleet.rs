@@ -57,7 +57,21 @@ impl Fleet {
 
     /// Writes the configuration, with more of it at the end.
     pub(crate) fn configure(&self, more: &str) {
-        self.bench.configure(&format!("lost_after = '90s'\n[broker]\nurl = '{}'\n{more}", self.url));
+        self.bench.configure(&self.with_broker(more));
+        self.name_it();
+    }
+
+    /// As [`Fleet::configure`], with another Imatag.
+    pub(crate) fn configure_imatag(&self, imatag: &str) {
+        self.bench.configure_imatag(imatag, &self.with_broker(""));
+        self.name_it();
+    }
+
+    fn with_broker(&self, more: &str) -> String {
+        format!("lost_after = '90s'\n[broker]\nurl = '{}'\n{more}", self.url)
+    }
+
+    fn name_it(&self) {
         self.bench.reconfigure("[queue]\n", &format!("[queue]\nprefix = '{}'\n", self.prefix));
         self.bench.reconfigure("[bynder]\n", &format!("[bynder]\negress_group = '{}'\n", self.prefix));
         self.bench.reconfigure("request_timeout = '1s'\n", "request_timeout = '1s'\ngrace = '8s'\n");

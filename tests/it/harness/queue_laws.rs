@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::job::{Job, Lane, RunId, Step};
+use common::asset::AssetId;
+use common::job::{Job, JobId, Lane, RunId, Step};
 use common::outcome::{Failure, FailureClass, Outcome};
 use common::queue::{
-    Delivery, FailedFilter, FailedJobs, JobConsumer, JobPublisher, Locks, Settlement, StepSet,
+    Attempt, Delivery, FailedFilter, FailedJobs, JobConsumer, JobPublisher, Kept, Lease, Left, Locks,
+    Settlement, StepSet,
 };
 use jiff::Timestamp;
 use rand::{RngExt, SeedableRng};
@@ -47,7 +49,8 @@ pub(crate) async fn check_all(harness: &dyn Harness) {
     a_consumer_gets_only_what_it_asks_for(harness).await;
     a_cancelled_next_loses_nothing_and_spoils_nothing(harness).await;
     failed_jobs_are_listed_replayed_and_discarded(harness).await;
-    a_lease_excludes_until_it_is_dropped(harness).await;
+    a_lease_excludes_until_it_is_ended(harness).await;
+    what_a_lease_leaves_keeps_the_asset_from_those_it_is_meant_for_and_ends(harness).await;
     every_job_ends_exactly_once_under_random_settlements(harness).await;
 }
 
@@ -236,18 +239,56 @@ async fn failed_jobs_are_listed_replayed_and_discarded(harness: &dyn Harness) {
     assert_eq!(queue.failed_jobs.list(&FailedFilter::default()).await.unwrap_or_default().len(), 0);
 }
 
-async fn a_lease_excludes_until_it_is_dropped(harness: &dyn Harness) {
+/// Takes a lease in the name of a job.
+pub(crate) async fn lease(locks: &dyn Locks, asset: &AssetId, job: &str, doubt: &[Kept]) -> Option<Lease> {
+    match locks.lease(asset, &JobId(job.to_owned()), doubt.to_vec()).await {
+        Ok(Attempt::Taken(lease)) => Some(lease),
+        Ok(Attempt::Refused | Attempt::Busy) | Err(_) => None,
+    }
+}
+
+/// Whether a job could have the asset right now.
+pub(crate) async fn is_free(locks: &dyn Locks, asset: &AssetId, job: &str) -> bool {
+    lease(locks, asset, job, &[]).await.map(|lease| lease.end(Left::AsFound)).is_some()
+}
+
+/// Waits until a job could have the asset.
+async fn until_free(locks: &dyn Locks, asset: &AssetId, job: &str) {
+    let free = async { while !is_free(locks, asset, job).await {} };
+    assert!(tokio::time::timeout(PATIENCE, free).await.is_ok(), "{asset} stays taken from {job}");
+}
+
+async fn a_lease_excludes_until_it_is_ended(harness: &dyn Harness) {
     let queue = harness.open().await;
+    let locks = queue.locks.as_ref();
+    let (asset, other) = (job(1, Lane::Fresh).asset_id, job(2, Lane::Fresh).asset_id);
+    let held = lease(locks, &asset, "one", &[]).await.unwrap_or_else(|| panic!("it is refused"));
+    assert!(!is_free(locks, &asset, "one").await && !is_free(locks, &asset, "two").await);
+    assert!(is_free(locks, &other, "one").await);
+    held.end(Left::Nothing);
+    assert!(is_free(locks, &asset, "two").await, "a lease that was ended stays taken");
+}
+
+/// Long enough for a busy machine to see it, and short enough to see it end.
+const A_WHILE: Duration = Duration::from_secs(2);
+
+async fn what_a_lease_leaves_keeps_the_asset_from_those_it_is_meant_for_and_ends(harness: &dyn Harness) {
+    let queue = harness.open().await;
+    let locks = queue.locks.as_ref();
     let asset = job(1, Lane::Fresh).asset_id;
-    let other = job(2, Lane::Fresh).asset_id;
-    let lease = queue.locks.lease(&asset).await.unwrap_or_default();
-    assert!(lease.is_some());
-    assert!(queue.locks.lease(&asset).await.unwrap_or_default().is_none());
-    assert!(queue.locks.lease(&other).await.unwrap_or_default().is_some());
-    drop(lease);
-    // Giving it back may take a moment, as long as nobody waits for ever.
-    let again = async { while queue.locks.lease(&asset).await.unwrap_or_default().is_none() {} };
-    assert!(tokio::time::timeout(PATIENCE, again).await.is_ok(), "a dropped lease stays taken");
+    let own = Kept::for_job(A_WHILE * 100, &JobId("one".to_owned()));
+    let doubt = [Kept::from_all(A_WHILE), own.clone()];
+    drop(lease(locks, &asset, "one", &doubt).await.unwrap_or_else(|| panic!("it is refused")));
+    assert!(!is_free(locks, &asset, "one").await && !is_free(locks, &asset, "two").await);
+    until_free(locks, &asset, "one").await;
+    assert!(!is_free(locks, &asset, "two").await, "it is kept for the other");
+    let held = lease(locks, &asset, "one", &[]).await.unwrap_or_else(|| panic!("it is its own"));
+    held.end(Left::Kept(own));
+    assert!(!is_free(locks, &asset, "two").await);
+    let held = lease(locks, &asset, "one", &[]).await.unwrap_or_else(|| panic!("it is its own"));
+    held.end(Left::Kept(Kept::from_all(A_WHILE)));
+    assert!(!is_free(locks, &asset, "one").await);
+    until_free(locks, &asset, "two").await;
 }
 
 /// Three consumers, random settlements, dropped deliveries: each job has one outcome, and nothing is left.

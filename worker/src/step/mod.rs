@@ -13,21 +13,19 @@ mod unrecorded;
 
 use std::time::Duration;
 
+use common::asset::AssetId;
 use common::config::OutputMode;
 use common::fault;
-use common::job::{Job, Step};
+use common::job::{Job, JobId, Step};
 use common::marker::{Marker, Status};
 use common::outcome::{Failure, FailureClass, Outcome, Reason};
-use common::queue::QueueError;
+use common::queue::{Attempt, Left, QueueError, lease_patiently};
 
 use crate::doubt;
-use crate::environment::Environment;
+use crate::environment::{Environment, Settings};
 use crate::error::StepError;
-use crate::leases::Held;
-
-/// How often, and how long apart, the lease of a dead worker is tried for.
-const KEEP_TRIES: u32 = 5;
-const KEEP_PAUSE: Duration = Duration::from_millis(200);
+use crate::leases::{self, Held, Try};
+use crate::settle::LONGEST_IDLE_RUNG;
 
 /// How a step ended, short of an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,40 +62,52 @@ impl StepEnd {
     }
 }
 
-/// The asset's lease for the effects of this step; the end of the step where another job has it. What that job does, or
-/// did without an answer, this one does not know: it goes on as suspect.
+/// The asset's lease for the effects of this step, which is waited for a while; the end of the step where it does not come.
+/// What another job of the asset did, or did without an answer, this one does not know: it goes on as suspect.
 async fn lease(environment: &Environment, job: &mut Job) -> Result<Result<Held, StepEnd>, StepError> {
-    let Some(held) = take(environment, job).await? else {
-        job.suspect_now();
-        return Ok(Err(StepEnd::NotYet(Wait::Moment)));
-    };
-    Ok(Ok(held))
-}
-
-async fn take(environment: &Environment, job: &Job) -> Result<Option<Held>, QueueError> {
-    let settings = &environment.settings;
-    let kept = doubt::kept(settings, job.step);
-    let mut held = environment.leases.take(environment.locks.as_ref(), job, kept).await?;
-    if let Some(held) = &mut held
-        && job.step == Step::Save
-        && environment.mode(job) == OutputMode::Copy
-    {
-        // Nothing but the listing shows the job its copy, and the original shows nothing to others before that.
-        held.keep_own(settings.index_lag + kept);
-    }
-    Ok(held)
-}
-
-/// Keeps the asset for a job whose worker died and lost the lease: for as long as after a request without an answer.
-pub(crate) async fn keep(environment: &Environment, job: &Job) {
-    for _ in 0..KEEP_TRIES {
-        match take(environment, job).await {
-            // The broker may deliver the job before it has noticed that the lease is free.
-            Ok(None) => tokio::time::sleep(KEEP_PAUSE).await,
-            // Dropped before anything is known of the job's requests, the lease is kept.
-            Ok(Some(_)) | Err(_) => return,
+    Ok(match try_lease(environment, job).await? {
+        Try::Held(held) => Ok(held),
+        Try::Refused => {
+            job.suspect_now();
+            Err(StepEnd::NotYet(Wait::Moment))
         }
+        Try::Busy => Err(StepEnd::NotYet(Wait::Moment)),
+    })
+}
+
+/// The asset's lease, as a step of this job needs it.
+pub(crate) async fn try_lease(environment: &Environment, job: &Job) -> Result<Try, QueueError> {
+    let settings = &environment.settings;
+    let doubt = doubt::kept(settings, job.step);
+    // Nothing but the listing shows the job its copy, and the original shows nothing to others before that.
+    let is_copied = job.step == Step::Save && environment.mode(job) == OutputMode::Copy;
+    let own = is_copied.then(|| settings.index_lag + doubt);
+    leases::take(environment.locks.as_ref(), job, doubt, own).await
+}
+
+/// Keeps the asset for a job whose worker died: for as long as after a request without an answer.
+pub(crate) async fn keep(environment: &Environment, job: &Job) {
+    // Dropped before anything is known of the job's requests, the lease leaves the asset in doubt.
+    drop(try_lease(environment, job).await);
+}
+
+/// Frees the asset after a job for which it was reserved; where that fails it is free a while later.
+pub(crate) async fn free(environment: &Environment, asset: &AssetId, job: &JobId) {
+    if environment.imatag.can_find() {
+        return;
     }
+    match lease_patiently(environment.locks.as_ref(), asset, job, &[]).await {
+        Ok(Attempt::Taken(lease)) => lease.end(Left::Nothing),
+        Ok(Attempt::Refused | Attempt::Busy) => {
+            tracing::warn!(asset_id = %asset, "the asset stays reserved for a while: others are in the way");
+        }
+        Err(error) => tracing::warn!(asset_id = %asset, %error, "the asset stays reserved for a while"),
+    }
+}
+
+/// How long an asset is reserved at a time: longer than a step, and the wait before it, may take.
+fn reservation(settings: &Settings) -> Duration {
+    settings.step_deadline + LONGEST_IDLE_RUNG + doubt::kept(settings, Step::Save)
 }
 
 /// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.

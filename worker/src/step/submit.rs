@@ -14,27 +14,12 @@ use common::spool::{ExtraHash, Length, SpooledFile};
 use super::save::start_over;
 use super::{StepEnd, Wait, complete, copy, transfer};
 use crate::decide::{FileDecision, Known, Standing, decide_file, standing, stands_as_known};
-use crate::doubt;
 use crate::environment::Environment;
 use crate::error::StepError;
 use crate::inspect;
 use crate::leases::Held;
 
 pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
-    let mut held = match super::lease(environment, job).await? {
-        Ok(held) => held,
-        Err(end) => return Ok(end),
-    };
-    let result = under_lease(&environment.under(held.permission()), job, &held).await;
-    // Without a search, the lease alone keeps another job of the asset from submitting the file once more.
-    if !environment.imatag.can_find() && (job.effects.media_id.is_some() || job.step > Step::Submit) {
-        held.reserve(doubt::kept(&environment.settings, Step::Save));
-    }
-    held.end(&result);
-    result
-}
-
-async fn under_lease(environment: &Environment, job: &mut Job, lease: &Held) -> Result<StepEnd, StepError> {
     let marker = Marker::parse(job.marker_text.as_deref());
     if let Marker::Foreign(_) = &marker {
         return complete::confirm_foreign(environment, job).await;
@@ -46,10 +31,7 @@ async fn under_lease(environment: &Environment, job: &mut Job, lease: &Held) -> 
     {
         return Ok(end);
     }
-    // After a crash the medium is most often there already, and the file need not be fetched again to ask.
-    if let Some(original) = job.effects.original.clone()
-        && let Some(end) = find(environment, job, &original).await?
-    {
+    if let Some(end) = asked_ahead(environment, job).await? {
         return Ok(end);
     }
     let file = match download(environment, job, &marker).await? {
@@ -61,6 +43,70 @@ async fn under_lease(environment: &Environment, job: &mut Job, lease: &Held) -> 
     let Some(name) = job.upload_name(facts.media_type.as_deref()) else {
         return Ok(transfer::unnamed(job));
     };
+    // Not before: others wait behind the lease, and a film comes down for an hour.
+    let mut held = match super::lease(environment, job).await? {
+        Ok(held) => held,
+        Err(end) => return Ok(end),
+    };
+    let found = Found { file, facts, name, marker };
+    let result = under_lease(&environment.under(held.permission()), job, found, &held).await;
+    // Without a search, the lease alone keeps another job of the asset from submitting the file once more.
+    if !environment.imatag.can_find() && (job.effects.media_id.is_some() || job.step > Step::Submit) {
+        held.reserve(super::reservation(&environment.settings));
+    }
+    held.end(&result);
+    result
+}
+
+/// After a crash the medium is most often there already, and another job may have the asset: the file need not be fetched to
+/// find out.
+async fn asked_ahead(environment: &Environment, job: &mut Job) -> Result<Option<StepEnd>, StepError> {
+    let known = job.effects.original.clone();
+    if known.is_none() && !job.suspect {
+        return Ok(None);
+    }
+    let held = match super::lease(environment, job).await? {
+        Ok(held) => held,
+        Err(end) => return Ok(Some(end)),
+    };
+    let found = match known {
+        Some(original) => find(&environment.under(held.permission()), job, &original).await,
+        None => Ok(None),
+    };
+    match found {
+        Ok(None) => {
+            held.end_unused();
+            Ok(None)
+        }
+        Ok(Some(end)) => {
+            let result = Ok(end);
+            held.end(&result);
+            result.map(Some)
+        }
+        Err(error) => {
+            let result = Err(error);
+            held.end(&result);
+            result.map(Some)
+        }
+    }
+}
+
+/// The original as it came down.
+struct Found {
+    file: SpooledFile,
+    facts: FileFacts,
+    name: FileName,
+    /// What the listing showed in its marker.
+    marker: Marker,
+}
+
+async fn under_lease(
+    environment: &Environment,
+    job: &mut Job,
+    found: Found,
+    lease: &Held,
+) -> Result<StepEnd, StepError> {
+    let Found { file, facts, name, marker } = found;
     if guard_stands(Guard::HashRule) {
         let legacy = environment.settings.legacy;
         match decide_file(&marker, facts.sha256, file.extra_hash(), legacy) {

@@ -14,24 +14,20 @@ use super::save::{Seen, seen};
 use super::submit::shown_name;
 use super::{StepEnd, Wait, complete, marking, rejected};
 use crate::decide::{Sight, glance};
-use crate::doubt;
 use crate::environment::Environment;
 use crate::error::StepError;
 use crate::inspect;
-use crate::settle::LONGEST_IDLE_RUNG;
+use crate::leases::Try;
 
 pub(super) async fn transfer(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
-    // An asset that was reserved at its submit stays so however long Imatag takes.
-    let kept = doubt::kept(&environment.settings, Step::Save);
-    let held = environment.leases.take_over(job, kept);
-    let result = fetch(environment, job).await;
-    if let Some(mut held) = held {
-        // No longer than needed: the next step may be another worker's, which waits for it.
-        let waits = matches!(result, Ok(StepEnd::NotYet(_)));
-        held.reserve(if waits { kept + LONGEST_IDLE_RUNG } else { kept });
-        held.end(&result);
+    // An asset that was reserved at its submit stays so however long Imatag takes, and whoever asks it.
+    if !environment.imatag.can_find()
+        && let Try::Held(mut held) = super::try_lease(environment, job).await?
+    {
+        held.reserve(super::reservation(&environment.settings));
+        held.end(&Ok(StepEnd::NotYet(Wait::Service)));
     }
-    result
+    fetch(environment, job).await
 }
 
 async fn fetch(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {

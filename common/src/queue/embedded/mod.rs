@@ -1,5 +1,6 @@
 //! The queue in the state directory: for one machine, without a broker.
 
+mod locks;
 mod rows;
 
 #[cfg(test)]
@@ -16,14 +17,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Delivery, Depth, FailedFilter, FailedJob, FailedJobs, Guard, JobConsumer, JobPublisher, Lease, Locks,
-    QueueError, Receipt, Settlement, StepSet, Unrenewed,
+    Delivery, Depth, FailedFilter, FailedJob, FailedJobs, Guard, JobConsumer, JobPublisher, QueueError,
+    Receipt, Settlement, StepSet, Unrenewed,
 };
-use crate::asset::AssetId;
-use crate::fault::guard_stands;
 use crate::job::{Job, JobId};
 use crate::ledger;
 use crate::state::{DatabaseError, State};
+use locks::Leased;
 
 /// No job waits longer: a later due time comes from a clock that was wrong.
 const LONGEST_WAIT_MS: i64 = 25 * 3600 * 1000;
@@ -43,7 +43,7 @@ struct Shared {
     changed: Notify,
     /// Deliveries that were dropped unsettled and have to be made ready again.
     dropped: Mutex<Vec<Dropped>>,
-    leased: Mutex<HashSet<AssetId>>,
+    leased: Mutex<Leased>,
 }
 
 /// A delivery that comes back without a settlement.
@@ -218,28 +218,6 @@ impl JobConsumer for EmbeddedQueue {
     /// Nobody takes a row away from the process that owns the file.
     async fn renew(&self, delivery: Delivery) -> Result<Delivery, Unrenewed> {
         Ok(delivery)
-    }
-}
-
-#[async_trait]
-impl Locks for EmbeddedQueue {
-    async fn lease(&self, asset: &AssetId) -> Result<Option<Lease>, QueueError> {
-        if !guard_stands(crate::fault::Guard::Lease) {
-            return Ok(Some(Lease::free()));
-        }
-        if !lock(&self.shared.leased).insert(asset.clone()) {
-            return Ok(None);
-        }
-        let (shared, asset) = (Arc::clone(&self.shared), asset.clone());
-        let guard = Guard::new(move || {
-            lock(&shared.leased).remove(&asset);
-        });
-        Ok(Some(Lease::held(guard, || Ok(()))))
-    }
-
-    /// The leases are in this process, which alone works in the state directory.
-    fn contact(&self) -> Result<(), QueueError> {
-        Ok(())
     }
 }
 

@@ -10,9 +10,6 @@ use lapin::options::ConfirmSelectOptions;
 use super::super::QueueError;
 use super::link::{ANSWER, Link, Live, answered};
 
-/// Channels in use at once.
-const MOST: usize = 16;
-
 /// A pool of channels, each for one user at a time.
 #[derive(Clone)]
 pub(super) struct Channels {
@@ -32,11 +29,11 @@ pub(super) struct Opening {
 }
 
 impl Channels {
-    /// Over whatever connection the link has; with `confirms`, the broker confirms what is published.
-    pub(super) fn new(link: Arc<Link>, confirms: bool) -> Result<Self, QueueError> {
+    /// Over whatever connection the link has; at most so many in use at once. With `confirms`, the broker confirms what is published.
+    pub(super) fn new(link: Arc<Link>, confirms: bool, most: usize) -> Result<Self, QueueError> {
         let timeouts = Timeouts { wait: Some(ANSWER), create: None, recycle: None };
         let pool = Pool::builder(Opening { link, confirms })
-            .max_size(MOST)
+            .max_size(most)
             .timeouts(timeouts)
             .runtime(deadpool::Runtime::Tokio1)
             .build()

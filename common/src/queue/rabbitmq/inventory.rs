@@ -9,6 +9,7 @@ use lapin::types::{FieldTable, ShortString};
 use super::super::{Depth, QueueError};
 use super::Settings;
 use super::authentic::compare_key;
+use super::lease::prove_exclusive;
 use super::link::{ANSWER, Target, Trouble, answered, is_absence, open};
 use super::tie::compare_portal;
 use super::topology::WORK;
@@ -57,6 +58,7 @@ impl Inventory {
             Ok(()) | Err(Trouble::Refused(_)) => {}
             Err(trouble) => return Err(trouble.into()),
         }
+        prove_exclusive(topology, &connection, true).await?;
         let messages = |queue: ShortString| counts.get(&queue).copied().unwrap_or_default();
         let mut depth = Depth::default();
         for (step, lane) in WORK {

@@ -1,32 +1,36 @@
-//! Leases: an exclusive queue a leased asset, on a connection of their own.
+//! Leases: a fixed number of durable queues, each of which the broker lets one process consume.
 //!
-//! The broker lets one connection at a time have an exclusive queue, and deletes it with the connection. The same
-//! connection could declare it twice, so a map in this process comes first.
+//! An asset's lease is the sole right to consume its queue, and, within the process that has it, the asset's note in it.
+//! Quorum queues do not keep a second consumer out; classic ones do.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, hash_map};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
-use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, ErrorKind};
+use lapin::Connection;
+use rand::RngExt;
+use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
-use super::super::{Guard, Lease, Locks, QueueError};
-use super::channels::{Channels, discard};
+use super::super::{Attempt, Guard, Kept, Lease, Left, Locks, QueueError};
+use super::bucket::{Bucket, Denied, exclusively};
+use super::channels::Channels;
 use super::contact::Contact;
-use super::link::{ANSWER, Link, Live};
+use super::link::{Link, Trouble, in_time};
 use super::topology::Topology;
-use super::unsaid::said;
 use super::{Broker, Shared};
 use crate::asset::AssetId;
 use crate::fault::{self, guard_stands};
+use crate::job::JobId;
+use crate::task;
 
-/// `RESOURCE_LOCKED`: another connection has it.
-const LOCKED: u16 = 405;
-/// How soon a lease is given back again after the broker did not answer.
-const DELETE_AGAIN: Duration = Duration::from_secs(1);
+/// The queues. Another number would let two releases lease one asset twice.
+const QUEUES: usize = 256;
+/// Notes that are written at once.
+const MOST_NOTING: usize = 4;
 
 /// The leases on this deployment's assets.
 #[derive(Clone)]
@@ -43,8 +47,21 @@ impl Broker {
 
 #[async_trait]
 impl Locks for RabbitLocks {
-    async fn lease(&self, asset: &AssetId) -> Result<Option<Lease>, QueueError> {
-        self.shared.leases.take(asset).await
+    async fn lease(&self, asset: &AssetId, job: &JobId, doubt: Vec<Kept>) -> Result<Attempt, QueueError> {
+        if !guard_stands(fault::Guard::Lease) {
+            return Ok(Attempt::Taken(Lease::free()));
+        }
+        let leases = Arc::clone(&self.shared.leases);
+        let (sender, taken) = oneshot::channel();
+        let wanted = Wanted { asset: asset.clone(), job: job.clone(), doubt };
+        // On a task of its own: broken off, it would leave a note that nobody knows of.
+        task::brief(async move {
+            let unwanted = sender.send(leases.take(wanted).await);
+            if let Err(Ok(Attempt::Taken(lease))) = unwanted {
+                lease.end(Left::AsFound);
+            }
+        });
+        taken.await.map_err(|_| QueueError::Broken("a lease was not taken to the end".to_owned()))?
     }
 
     fn contact(&self) -> Result<(), QueueError> {
@@ -53,118 +70,175 @@ impl Locks for RabbitLocks {
 }
 
 /// Hands out leases.
-#[derive(Clone)]
 pub(super) struct Leases {
     channels: Channels,
+    /// For the notes. The broker stops a connection that publishes while it is short of memory, and one that stands still keeps
+    /// no contact.
+    notes: Channels,
     contact: Contact,
     topology: Topology,
-    held: Arc<Mutex<HashSet<AssetId>>>,
+    /// The broker cannot keep two jobs of one process apart.
+    assets: Mutex<HashMap<AssetId, Entry>>,
+    buckets: Vec<tokio::sync::Mutex<Option<Bucket>>>,
+    /// Which queues this process has declared.
+    declared: Vec<AtomicBool>,
+}
+
+/// An asset in this process's hands.
+#[derive(Clone, Default)]
+struct Entry {
+    /// It has a lease, which is neither being taken nor given back.
+    is_leased: bool,
+    /// Cancelled once that changes.
+    changed: CancellationToken,
+}
+
+/// A lease as it is asked for.
+struct Wanted {
+    asset: AssetId,
+    job: JobId,
+    doubt: Vec<Kept>,
 }
 
 impl Leases {
-    pub(super) fn new(link: Arc<Link>, contact: Contact, topology: Topology) -> Result<Self, QueueError> {
-        Ok(Self { channels: Channels::new(link, false)?, contact, topology, held: Arc::default() })
+    /// `links` are the connection of leases, and the one that publishes.
+    pub(super) fn new(
+        links: [Arc<Link>; 2],
+        contact: Contact,
+        topology: Topology,
+    ) -> Result<Self, QueueError> {
+        let [leases, publishing] = links;
+        let buckets = std::iter::repeat_with(tokio::sync::Mutex::default).take(QUEUES).collect();
+        let declared = std::iter::repeat_with(AtomicBool::default).take(QUEUES).collect();
+        let channels = Channels::new(leases, false, QUEUES)?;
+        let notes = Channels::new(publishing, false, MOST_NOTING)?;
+        Ok(Self { channels, notes, contact, topology, assets: Mutex::default(), buckets, declared })
     }
 
-    pub(super) async fn take(&self, asset: &AssetId) -> Result<Option<Lease>, QueueError> {
-        if !guard_stands(fault::Guard::Lease) {
-            return Ok(Some(Lease::free()));
+    async fn take(self: Arc<Self>, wanted: Wanted) -> Result<Attempt, QueueError> {
+        let Wanted { asset, job, doubt } = wanted;
+        while let Some(Entry { is_leased, changed }) = self.enter(&asset) {
+            if is_leased {
+                return Ok(Attempt::Refused);
+            }
+            changed.cancelled().await;
         }
-        if !self.lock().insert(asset.clone()) {
-            return Ok(None);
-        }
-        let entry = self.entry(asset);
-        let opened = self.channels.take().await?;
-        entry.disarm();
-        let live = opened.live.clone();
-        let name = self.topology.lease(asset);
-        // Made before the declaration: also where that is cancelled or not answered, the queue may be there, and has to
-        // be deleted before this process takes the asset again.
-        let (all, key, connection, queue) = (self.clone(), asset.clone(), live.clone(), name.clone());
-        let runtime = Handle::current();
-        let guard = Guard::new(move || {
-            let _entered = runtime.enter();
-            crate::task::lasting(async move {
-                all.delete(&connection, queue).await;
-                all.lock().remove(&key);
-            });
+        let (leases, entered) = (Arc::clone(&self), asset.clone());
+        let entry = Guard::new(move || {
+            let left = leases.lock().remove(&entered);
+            left.unwrap_or_default().changed.cancel();
         });
-        match declare_exclusively(&opened.channel, name).await {
-            Ok(true) => {}
-            Ok(false) => {
-                guard.disarm();
-                self.lock().remove(asset);
-                return Ok(None);
-            }
-            Err(error) => {
-                discard(opened);
-                return Err(error);
-            }
+        let number = queue_of(&asset);
+        let mut slot = self.buckets[number].lock().await;
+        if slot.as_ref().is_some_and(|bucket| bucket.lost().is_cancelled())
+            && let Some(bucket) = slot.take()
+        {
+            bucket.close().await;
         }
-        let contact = self.contact.clone();
-        Ok(Some(Lease::held(guard, move || {
-            if live.lost.is_cancelled() {
-                return Err(QueueError::Unavailable("the lease was lost with its connection".to_owned()));
+        if slot.is_none() {
+            *slot =
+                Bucket::open([&self.channels, &self.notes], &self.topology, number, &self.declared[number])
+                    .await?;
+        }
+        let Some(bucket) = slot.as_mut() else { return Ok(Attempt::Busy) };
+        let taken = bucket.lease(&asset, &job, doubt.clone()).await;
+        let lost = bucket.lost().clone();
+        self.leave(&mut slot, taken.is_err()).await;
+        let Some(note) = taken? else { return Ok(Attempt::Refused) };
+        self.change(&asset, true);
+        let (leases, runtime, contact) = (Arc::clone(&self), Handle::current(), self.contact.clone());
+        let release = move |left: Left| {
+            let _entered = runtime.enter();
+            leases.change(&asset, false);
+            task::lasting(async move {
+                let _entry = entry;
+                let mut slot = leases.buckets[number].lock().await;
+                let Some(bucket) = slot.as_mut() else { return };
+                let released = bucket.release(&note, (&asset, &job), left, doubt).await;
+                if let Err(error) = &released {
+                    tracing::warn!(asset_id = %asset, %error, "a lease is given back by closing its channel");
+                }
+                leases.leave(&mut slot, released.is_err()).await;
+            });
+        };
+        Ok(Attempt::Taken(Lease::held(release, move || {
+            if lost.is_cancelled() {
+                return Err(QueueError::Unavailable("the lease was lost with its queue".to_owned()));
             }
             contact.check()
         })))
     }
 
-    fn entry(&self, asset: &AssetId) -> Guard {
-        let (leases, asset) = (self.clone(), asset.clone());
-        Guard::new(move || {
-            leases.lock().remove(&asset);
-        })
-    }
-
-    /// Deletes the queue until the broker has answered; a connection that is gone took its queues along.
-    async fn delete(&self, live: &Live, name: ShortString) {
-        while !live.lost.is_cancelled() && !self.is_deleted(name.clone()).await {
-            live.lost.run_until_cancelled(tokio::time::sleep(DELETE_AGAIN)).await;
+    fn change(&self, asset: &AssetId, is_leased: bool) {
+        if let Some(entry) = self.lock().get_mut(asset) {
+            let changed = CancellationToken::new();
+            std::mem::replace(entry, Entry { is_leased, changed }).changed.cancel();
         }
     }
 
-    async fn is_deleted(&self, name: ShortString) -> bool {
-        let Ok(opened) = self.channels.take().await else { return false };
-        let deleting = opened.channel.queue_delete(name, QueueDeleteOptions::default());
-        match tokio::time::timeout(ANSWER, deleting).await {
-            Ok(Ok(_)) => true,
-            // A refusal is an answer: the queue is not this connection's.
-            Ok(Err(error)) => {
-                discard(opened);
-                error.is_amqp_soft_error()
-            }
-            Err(_) => {
-                discard(opened);
-                false
+    /// The entry of an asset that has one; without one it gets one.
+    fn enter(&self, asset: &AssetId) -> Option<Entry> {
+        match self.lock().entry(asset.clone()) {
+            hash_map::Entry::Occupied(known) => Some(known.get().clone()),
+            hash_map::Entry::Vacant(place) => {
+                place.insert(Entry::default());
+                None
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<AssetId>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Gives a queue back that has no lease any more, or that does not answer.
+    async fn leave(&self, slot: &mut Option<Bucket>, is_broken: bool) {
+        if is_broken && let Some(bucket) = slot {
+            bucket.lost().cancel();
+        }
+        if slot.as_ref().is_some_and(|bucket| is_broken || bucket.is_idle())
+            && let Some(bucket) = slot.take()
+        {
+            bucket.close().await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AssetId, Entry>> {
+        self.assets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Declares an exclusive queue; false if another connection has it.
-pub(super) async fn take_exclusively(live: &Live, name: ShortString) -> Result<bool, QueueError> {
-    let channel = live.channel().await?;
-    let taken = declare_exclusively(&channel, name).await;
-    let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
-    taken
+/// Which queue has an asset's lease: the same for every process.
+fn queue_of(asset: &AssetId) -> usize {
+    let hash = Sha256::digest(asset.as_str());
+    usize::from(u16::from_be_bytes([hash[0], hash[1]])) % QUEUES
 }
 
-/// Declares an exclusive queue; false if another connection has it, which costs the channel.
-async fn declare_exclusively(channel: &Channel, name: ShortString) -> Result<bool, QueueError> {
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
-    let declaring = channel.queue_declare(name, QueueDeclareOptions::exclusive(), arguments);
-    match tokio::time::timeout(ANSWER, declaring).await {
-        Ok(Ok(_)) => Ok(true),
-        Ok(Err(error)) => match error.kind() {
-            ErrorKind::ProtocolError(refusal) if refusal.get_id() == LOCKED => Ok(false),
-            _ => Err(QueueError::Unavailable(format!("cannot take a lease: {}", said(&error)))),
-        },
-        Err(_) => Err(QueueError::Unavailable("the broker did not answer".to_owned())),
+/// Fails where the broker lets two consume a queue of leases exclusively. A look makes no queue to try it with.
+pub(super) async fn prove_exclusive(
+    topology: &Topology,
+    connection: &Connection,
+    is_look: bool,
+) -> Result<(), Trouble> {
+    let number = rand::rng().random_range(0..QUEUES);
+    let proving = async {
+        let first = connection.create_channel().await?;
+        if !is_look {
+            topology.declare_locks(&first, number).await?;
+        }
+        let consumer = exclusively(&first, topology.locks(number), false).await;
+        let second = connection.create_channel().await?;
+        let other = exclusively(&second, topology.locks(number), false).await;
+        // The channel before the consumer: what lies there goes back.
+        let _ = first.close(200, "done".into()).await;
+        drop(consumer);
+        Ok(other.map(drop))
+    };
+    match in_time(proving).await? {
+        Err(Denied::ByAnother) => Ok(()),
+        Err(Denied::Absent) if is_look => Ok(()),
+        Err(Denied::Absent) => Err(Trouble::Unreachable("a queue of leases was deleted".to_owned())),
+        Err(Denied::Trouble(error)) => Err(Trouble::Unreachable(error.to_string())),
+        Ok(()) => Err(Trouble::Misconfigured(format!(
+            "the broker lets two processes consume the queue {} exclusively, so that two workers could work on one asset at \
+             once; use RabbitMQ 3.10 or later, whose classic queues do not",
+            topology.locks(number)
+        ))),
     }
 }

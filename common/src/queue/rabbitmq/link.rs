@@ -17,6 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::super::QueueError;
 use super::authentic::{Signer, compare_key};
 use super::generation::supersede;
+use super::lease::prove_exclusive;
 use super::sieve;
 use super::tie::compare_portal;
 use super::topology::Topology;
@@ -42,6 +43,25 @@ pub(super) struct Target {
     pub(super) topology: Topology,
     /// Knows the fleet's key.
     pub(super) signer: Signer,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Publishing,
+    Consuming,
+    Leases,
+}
+
+impl Purpose {
+    /// As the broker's list of connections shows it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Publishing => "publishing",
+            Self::Consuming => "consuming",
+            Self::Leases => "leases",
+        }
+    }
 }
 
 /// A connection as it is right now.
@@ -103,7 +123,7 @@ impl From<Trouble> for QueueError {
 
 impl Link {
     /// Starts connecting.
-    pub(super) fn start(target: Target, purpose: &'static str) -> Self {
+    pub(super) fn start(target: Target, purpose: Purpose) -> Self {
         let (sender, current) = watch::channel(State::Connecting);
         let stop = CancellationToken::new();
         let (stopped, topology) = (stop.clone(), target.topology.clone());
@@ -170,20 +190,24 @@ pub(super) async fn answered<T>(request: impl Future<Output = lapin::Result<T>>)
     }
 }
 
-async fn supervise(target: Target, purpose: &'static str, state: watch::Sender<State>) {
+async fn supervise(target: Target, purpose: Purpose, state: watch::Sender<State>) {
     let mut pause = SHORTEST_PAUSE;
     loop {
         match connect(&target, purpose).await {
             Ok(connection) => {
                 pause = SHORTEST_PAUSE;
-                tracing::info!(purpose, "connected to the broker");
+                tracing::info!(purpose = purpose.name(), "connected to the broker");
                 let reason = live(connection, &state).await;
-                tracing::warn!(purpose, reason, "the connection to the broker is lost; connecting again");
+                tracing::warn!(
+                    purpose = purpose.name(),
+                    reason,
+                    "the connection to the broker is lost; connecting again"
+                );
                 state.send_replace(State::Down(Trouble::Unreachable(reason)));
             }
             Err(trouble) => {
                 tracing::warn!(
-                    purpose,
+                    purpose = purpose.name(),
                     reason = trouble.reason(),
                     "cannot connect to the broker; trying again"
                 );
@@ -235,8 +259,8 @@ async fn live(connection: Connection, state: &watch::Sender<State>) -> String {
     reason
 }
 
-async fn connect(target: &Target, purpose: &'static str) -> Result<Connection, Trouble> {
-    let connection = open(target, purpose).await?;
+async fn connect(target: &Target, purpose: Purpose) -> Result<Connection, Trouble> {
+    let connection = open(target, purpose.name()).await?;
     compare_portal(target, &connection).await?;
     compare_key(target, &connection, true).await?;
     supersede(&connection).await?;
@@ -247,6 +271,9 @@ async fn connect(target: &Target, purpose: &'static str) -> Result<Connection, T
         Ok(())
     };
     in_time(declaring).await?;
+    if purpose == Purpose::Leases {
+        prove_exclusive(&target.topology, &connection, false).await?;
+    }
     Ok(connection)
 }
 

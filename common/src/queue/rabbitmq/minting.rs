@@ -5,20 +5,18 @@
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use lapin::options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Confirmation, Consumer, ErrorKind};
+use lapin::{BasicProperties, Channel, Confirmation, Consumer};
 
 use super::super::QueueError;
 use super::EgressGroup;
+use super::bucket::{Denied, exclusively};
 use super::link::{ANSWER, answered};
 use super::topology::Topology;
 use super::unsaid::said;
 use crate::boot_clock::since_boot;
 use crate::budget::{Budget, Duty, Look, Minter, Timing, Token};
-
-/// `ACCESS_REFUSED`: another consumes exclusively.
-const REFUSED: u16 = 403;
 
 impl EgressGroup {
     /// A call waits, and the group has no minter.
@@ -40,25 +38,18 @@ impl EgressGroup {
         let live = self.shared.lease_link.wait(ANSWER).await?;
         let channel = live.channel().await?;
         answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        let Some(mut wishes) = elected(&channel, self.shared.topology.minter()).await? else { return Ok(()) };
+        let mut wishes = match exclusively(&channel, self.shared.topology.minter(), true).await {
+            Ok(wishes) => wishes,
+            Err(Denied::ByAnother) => return Ok(()),
+            Err(Denied::Absent) => {
+                return Err(QueueError::Unavailable("the minter's queue was deleted".to_owned()));
+            }
+            Err(Denied::Trouble(error)) => return Err(error),
+        };
         tracing::info!("this process mints the egress group's tokens");
         let office = Office { channel, topology: &self.shared.topology };
         let minted = live.lost.run_until_cancelled(office.hold(budget, &mut wishes)).await;
         minted.unwrap_or_else(|| Err(QueueError::Unavailable("the connection is lost".to_owned())))
-    }
-}
-
-/// Consumes exclusively; `None` if another does, which costs the channel.
-async fn elected(channel: &Channel, queue: ShortString) -> Result<Option<Consumer>, QueueError> {
-    let options = BasicConsumeOptions { exclusive: true, no_ack: true, ..BasicConsumeOptions::default() };
-    let consuming = channel.basic_consume(queue, ShortString::default(), options, FieldTable::default());
-    match tokio::time::timeout(ANSWER, consuming).await {
-        Ok(Ok(wishes)) => Ok(Some(wishes)),
-        Ok(Err(error)) => match error.kind() {
-            ErrorKind::ProtocolError(refusal) if refusal.get_id() == REFUSED => Ok(None),
-            _ => Err(QueueError::Unavailable(said(&error))),
-        },
-        Err(_) => Err(QueueError::Unavailable("the broker did not answer".to_owned())),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod address;
 mod authentic;
+mod bucket;
 mod channels;
 mod consumer;
 mod consumers;
@@ -25,6 +26,7 @@ mod link;
 mod message;
 mod minting;
 mod newer;
+mod note;
 mod outbox;
 mod outcomes;
 mod producer;
@@ -53,7 +55,7 @@ use authentic::Signer;
 use contact::Contact;
 use crew::Crew;
 use lease::Leases;
-use link::{ANSWER, Link, Live, Target};
+use link::{ANSWER, Link, Live, Purpose, Target};
 use publisher::Publisher;
 use topology::Topology;
 
@@ -126,7 +128,7 @@ struct Shared {
     publisher: Publisher,
     lease_link: Arc<Link>,
     consume_link: Arc<Link>,
-    leases: Leases,
+    leases: Arc<Leases>,
     contact: Contact,
     /// Jobs that were taken and are not settled.
     in_hand: Arc<AtomicU64>,
@@ -167,14 +169,16 @@ impl Broker {
     pub fn start(settings: &Settings) -> Result<Self, QueueError> {
         let target = settings.target()?;
         let (topology, signer) = (target.topology.clone(), target.signer.clone());
-        let publishing = Link::start(target.clone(), "publishing");
-        let consume_link = Arc::new(Link::start(target.clone(), "consuming"));
-        let lease_link = Arc::new(Link::start(target, "leases"));
+        let publishing = Link::start(target.clone(), Purpose::Publishing);
+        let consume_link = Arc::new(Link::start(target.clone(), Purpose::Consuming));
+        let lease_link = Arc::new(Link::start(target, Purpose::Leases));
         let contact = Contact::default();
         let keeping = contact.keep(Arc::clone(&lease_link));
+        let publisher = Publisher::new(publishing, signer.clone())?;
+        let links = [Arc::clone(&lease_link), Arc::clone(publisher.link())];
         let shared = Shared {
-            publisher: Publisher::new(publishing, signer.clone())?,
-            leases: Leases::new(Arc::clone(&lease_link), contact.clone(), topology.clone())?,
+            publisher,
+            leases: Arc::new(Leases::new(links, contact.clone(), topology.clone())?),
             topology,
             signer,
             lease_link,

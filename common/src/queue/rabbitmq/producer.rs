@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lapin::types::ShortString;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, ErrorKind};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::super::{Election, Place, QueueError};
-use super::lease::take_exclusively;
-use super::link::ANSWER;
+use super::link::{ANSWER, Live};
 use super::message::properties;
 use super::publisher::Message;
 use super::tie::{card, own_portal};
+use super::unsaid::said;
 use super::{Broker, Shared};
 
+/// `RESOURCE_LOCKED`: another connection has it.
+const LOCKED: u16 = 405;
 /// How long a producer waits for the one before: a connection that died may linger at the broker.
 const TAKEOVER: Duration = Duration::from_secs(30);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -97,5 +101,28 @@ impl ProducerElection {
     async fn read_card(&self) -> Option<Card> {
         let live = self.shared.lease_link.live().ok()?;
         card(&self.shared.topology, &self.shared.signer, &live.connection).await.ok()?
+    }
+}
+
+/// Declares an exclusive queue; false if another connection has it.
+async fn take_exclusively(live: &Live, name: ShortString) -> Result<bool, QueueError> {
+    let channel = live.channel().await?;
+    let taken = declare_exclusively(&channel, name).await;
+    let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
+    taken
+}
+
+/// Declares an exclusive queue; false if another connection has it, which costs the channel.
+async fn declare_exclusively(channel: &Channel, name: ShortString) -> Result<bool, QueueError> {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
+    let declaring = channel.queue_declare(name, QueueDeclareOptions::exclusive(), arguments);
+    match tokio::time::timeout(ANSWER, declaring).await {
+        Ok(Ok(_)) => Ok(true),
+        Ok(Err(error)) => match error.kind() {
+            ErrorKind::ProtocolError(refusal) if refusal.get_id() == LOCKED => Ok(false),
+            _ => Err(QueueError::Unavailable(format!("cannot take the producer's place: {}", said(&error)))),
+        },
+        Err(_) => Err(QueueError::Unavailable("the broker did not answer".to_owned())),
     }
 }

@@ -22,6 +22,8 @@ use super::unsaid::said;
 const BLOCKED_PATIENCE: Duration = Duration::from_mins(5);
 /// How long a message waits for the connection to come back.
 const DOWN_PATIENCE: Duration = Duration::from_secs(30);
+/// Messages under way at once.
+const MOST_CHANNELS: usize = 16;
 
 /// Publishes messages over one connection.
 pub(super) struct Publisher {
@@ -44,7 +46,7 @@ pub(super) struct Message {
 impl Publisher {
     pub(super) fn new(link: Link, signer: Signer) -> Result<Self, QueueError> {
         let link = Arc::new(link);
-        let channels = Channels::new(Arc::clone(&link), true)?;
+        let channels = Channels::new(Arc::clone(&link), true, MOST_CHANNELS)?;
         Ok(Self { link, channels, signer, unknown: AtomicU64::new(0) })
     }
 
@@ -52,7 +54,7 @@ impl Publisher {
         self.unknown.load(Ordering::Relaxed)
     }
 
-    pub(super) fn link(&self) -> &Link {
+    pub(super) fn link(&self) -> &Arc<Link> {
         &self.link
     }
 
@@ -112,7 +114,7 @@ impl Publisher {
     }
 }
 
-fn takes_nothing() -> QueueError {
+pub(super) fn takes_nothing() -> QueueError {
     QueueError::Unavailable("the broker takes no messages (memory or disk)".to_owned())
 }
 

@@ -49,6 +49,9 @@ const MOST_OWN_BYTES: usize = MOST_NAME_BYTES - 128;
 /// Wishes for tokens that a minter has not read; it needs one.
 const MOST_WISHES: i64 = 16;
 
+/// Notes on assets in one queue of leases.
+const MOST_NOTES: i64 = 1000;
+
 /// What the names of an egress group's own things start with, whatever the prefix: deployments that share an address
 /// share them.
 const SHARED: &str = "connector";
@@ -215,9 +218,9 @@ impl Topology {
         self.name(&format!("hold.{process}"))
     }
 
-    /// The queue that is an asset's lease while it exists.
-    pub(super) fn lease(&self, asset: &crate::asset::AssetId) -> ShortString {
-        self.name(&format!("lease.{asset}"))
+    /// The queue that keeps the leases of some assets.
+    pub(super) fn locks(&self, number: usize) -> ShortString {
+        self.name(&format!("locks.{number}"))
     }
 
     /// All four work queues.
@@ -297,6 +300,11 @@ impl Topology {
 
     pub(super) async fn declare_control(channel: &Channel) -> lapin::Result<()> {
         exchange(channel, Self::control(), ExchangeKind::Topic, false).await
+    }
+
+    /// Declares a queue of leases. There are many, so each is made when it is first needed, and stays.
+    pub(super) async fn declare_locks(&self, channel: &Channel, number: usize) -> lapin::Result<()> {
+        queue(channel, self.locks(number), Arguments::classic().most(MOST_NOTES)).await
     }
 
     /// Declares the hold of one process; it is gone by itself some time after the process is.
@@ -403,9 +411,10 @@ mod tests {
         let longest = topology(MOST_OWN_BYTES, MOST_OWN_BYTES).unwrap();
         // Making a longer one would panic.
         let process = uuid::Uuid::now_v7().simple().to_string();
-        let asset = "a".repeat(64).parse().unwrap();
-        let own = [longest.hold(&process), longest.lease(&asset), longest.back(), longest.group()];
-        assert!(longest.queues().chain(own).map(|name| name.as_str().len()).max() > Some(190));
+        let own = [longest.hold(&process), longest.locks(usize::MAX), longest.back(), longest.group()];
+        assert!(
+            longest.queues().chain(own).map(|name| name.as_str().len()).max() > Some(MOST_OWN_BYTES + 32)
+        );
         let refused = |prefix, group| topology(prefix, group).unwrap_err().to_string();
         assert!(refused(MOST_OWN_BYTES + 1, 1).contains("queue.prefix has 128 bytes"));
         assert!(refused(1, MOST_OWN_BYTES + 1).contains("bynder.egress_group has 128 bytes"));
