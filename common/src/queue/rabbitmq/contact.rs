@@ -1,12 +1,15 @@
-//! How long ago the broker was heard of.
+//! How long ago a majority of the broker's nodes was heard of.
 //!
-//! A lease dies with its connection, but the broker may know of that before this process does: a paused process,
-//! a black hole. So whoever is about to change something asks first whether the broker answered lately.
+//! A lease dies with its connection, but the broker may know of that before this process does: a paused process, a black
+//! hole, a node that is cut off from the others. So whoever is about to change something asks first whether the broker
+//! answered lately. What is asked is to empty a quorum queue that is empty, over the connection of leases: a node alone cannot
+//! answer that, and it needs no message, which a broker short of memory would not take.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lapin::options::BasicQosOptions;
+use lapin::options::QueuePurgeOptions;
+use lapin::types::ShortString;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::QueueError;
@@ -29,14 +32,14 @@ pub(super) struct Contact {
 
 impl Contact {
     /// Keeps in contact over this connection, and over each that replaces it, until the guard is dropped.
-    pub(super) fn keep(&self, link: Arc<Link>) -> DropGuard {
+    pub(super) fn keep(&self, link: Arc<Link>, queue: ShortString) -> DropGuard {
         let stop = CancellationToken::new();
         let (contact, stopped) = (self.clone(), stop.clone());
         task::lasting(async move {
             let keeping = async {
                 loop {
                     if let Ok(live) = link.wait(ANSWER).await {
-                        contact.keep_over(&live).await;
+                        contact.keep_over(&link, &live, &queue).await;
                     }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -46,17 +49,20 @@ impl Contact {
         stop.drop_guard()
     }
 
-    async fn keep_over(&self, live: &Live) {
+    async fn keep_over(&self, link: &Link, live: &Live, queue: &ShortString) {
         let Ok(channel) = live.channel().await else { return };
         loop {
             let asked = since_boot();
-            // Any answer will do; this one touches no queue.
-            let answer =
-                live.lost.run_until_cancelled(answered(channel.basic_qos(1, BasicQosOptions::default())));
+            let purging = channel.queue_purge(queue.clone(), QueuePurgeOptions::default());
+            let answer = live.lost.run_until_cancelled(answered(purging));
             match answer.await {
                 // The answer proves contact at the time of the question, not at its own.
-                Some(Ok(())) => self.heard(asked),
-                Some(Err(_)) | None => return,
+                Some(Ok(_)) => self.heard(asked),
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "no majority of the broker's nodes answers; nothing is changed for now");
+                    return link.redeclare(live).await;
+                }
+                None => return,
             }
             tokio::time::sleep(EVERY).await;
         }

@@ -173,7 +173,7 @@ impl Broker {
         let consume_link = Arc::new(Link::start(target.clone(), Purpose::Consuming));
         let lease_link = Arc::new(Link::start(target, Purpose::Leases));
         let contact = Contact::default();
-        let keeping = contact.keep(Arc::clone(&lease_link));
+        let keeping = contact.keep(Arc::clone(&lease_link), topology.contact());
         let publisher = Publisher::new(publishing, signer.clone())?;
         let links = [Arc::clone(&lease_link), Arc::clone(publisher.link())];
         let shared = Shared {

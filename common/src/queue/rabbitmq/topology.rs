@@ -218,6 +218,11 @@ impl Topology {
         self.name(&format!("hold.{process}"))
     }
 
+    /// Never holds a message: emptying it takes a majority of the broker's nodes.
+    pub(super) fn contact(&self) -> ShortString {
+        self.name("contact")
+    }
+
     /// The queue that keeps the leases of some assets.
     pub(super) fn locks(&self, number: usize) -> ShortString {
         self.name(&format!("locks.{number}"))
@@ -270,6 +275,7 @@ impl Topology {
         queue(channel, self.rejected(), rejected).await?;
         let results = Arguments::quorum(NO_DELIVERY_LIMIT).most(MOST_RESULTS);
         queue(channel, self.results(), results).await?;
+        queue(channel, self.contact(), Arguments::quorum(NO_DELIVERY_LIMIT).most(1)).await?;
         queue(channel, self.producer_card(), Arguments::quorum(NO_DELIVERY_LIMIT).most(1)).await?;
         for pause in [self.pause_of_group(), self.pause_of_operator(), self.trying()] {
             queue(channel, pause, Arguments::quorum(NO_DELIVERY_LIMIT).most(1)).await?;
