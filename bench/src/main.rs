@@ -7,6 +7,7 @@ mod enumeration;
 mod hostile;
 mod lab;
 mod large;
+mod leases;
 mod library;
 mod messages;
 mod publishing;
@@ -63,6 +64,7 @@ enum Measurement {
     Enumeration,
     Publishing,
     Broker,
+    Leases,
     Large,
     Largest,
     Readers,
@@ -70,7 +72,7 @@ enum Measurement {
     Soak,
 }
 
-const ALL_BUT_SOAK: [Measurement; 12] = [
+const ALL_BUT_SOAK: [Measurement; 13] = [
     Measurement::Throughput,
     Measurement::Photographs,
     Measurement::Scale,
@@ -78,6 +80,7 @@ const ALL_BUT_SOAK: [Measurement; 12] = [
     Measurement::Enumeration,
     Measurement::Publishing,
     Measurement::Broker,
+    Measurement::Leases,
     Measurement::Large,
     Measurement::Largest,
     Measurement::Readers,
@@ -123,6 +126,7 @@ async fn measure(
         Measurement::Enumeration => enumeration::measure(is_short).await,
         Measurement::Publishing => publishing::measure(is_short).await,
         Measurement::Broker => broker::measure(is_short).await,
+        Measurement::Leases => leases::measure(is_short).await,
         Measurement::Large => large::measure(is_short).await,
         Measurement::Largest => large::measure_largest(is_short).await,
         Measurement::Readers => readers::measure(is_short).await,

@@ -304,7 +304,7 @@ async fn a_queue_of_leases_that_may_not_keep_others_out_is_refused() {
     let url = Broker::shared().await.url();
     let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
-    for number in 0..256 {
+    for number in 0..1024 {
         let (name, options) = (format!("{}.locks.{number}", settings.prefix), QueueDeclareOptions::durable());
         channel.queue_declare(name.into(), options, FieldTable::default()).await.unwrap();
     }

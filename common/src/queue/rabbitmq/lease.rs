@@ -19,7 +19,7 @@ use super::super::{Attempt, Guard, Kept, Lease, Left, Locks, QueueError};
 use super::bucket::{Bucket, Denied, exclusively};
 use super::channels::Channels;
 use super::contact::Contact;
-use super::link::{Link, Trouble, in_time};
+use super::link::{Link, Trouble, in_time, is_absence};
 use super::topology::Topology;
 use super::{Broker, Shared};
 use crate::asset::AssetId;
@@ -28,7 +28,7 @@ use crate::job::JobId;
 use crate::task;
 
 /// The queues. Another number would let two releases lease one asset twice.
-const QUEUES: usize = 256;
+const QUEUES: usize = 1024;
 /// Notes that are written at once.
 const MOST_NOTING: usize = 4;
 
@@ -219,9 +219,11 @@ pub(super) async fn prove_exclusive(
     let number = rand::rng().random_range(0..QUEUES);
     let proving = async {
         let first = connection.create_channel().await?;
-        if !is_look {
-            topology.declare_locks(&first, number).await?;
+        let declared = if is_look { Ok(()) } else { topology.declare_locks(&first, number).await };
+        if declared.as_ref().is_err_and(is_absence) {
+            return Ok(Err(Denied::Absent));
         }
+        declared?;
         let consumer = exclusively(&first, topology.locks(number), false).await;
         let second = connection.create_channel().await?;
         let other = exclusively(&second, topology.locks(number), false).await;
@@ -231,9 +233,8 @@ pub(super) async fn prove_exclusive(
         Ok(other.map(drop))
     };
     match in_time(proving).await? {
-        Err(Denied::ByAnother) => Ok(()),
-        Err(Denied::Absent) if is_look => Ok(()),
-        Err(Denied::Absent) => Err(Trouble::Unreachable("a queue of leases was deleted".to_owned())),
+        // One that is absent was not made yet, or its node is away: there are no leases in it either.
+        Err(Denied::ByAnother | Denied::Absent) => Ok(()),
         Err(Denied::Trouble(error)) => Err(Trouble::Unreachable(error.to_string())),
         Ok(()) => Err(Trouble::Misconfigured(format!(
             "the broker lets two processes consume the queue {} exclusively, so that two workers could work on one asset at \

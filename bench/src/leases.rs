@@ -1,0 +1,105 @@
+//! How often leases of different assets meet in one queue.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use common::asset::AssetId;
+use common::job::JobId;
+use common::queue::rabbitmq::{Broker, MessageKeys, RabbitLocks, Settings};
+use common::queue::{Attempt, Left, Locks};
+use tokio::time::Instant;
+
+use crate::table::Table;
+
+/// Jobs in flight in one process, by default.
+const EACH: u64 = 16;
+/// How long a lease is held, and how long a job works without one.
+const HELD: Duration = Duration::from_millis(500);
+const WITHOUT: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+struct Counts {
+    taken: AtomicU64,
+    met: AtomicU64,
+    waited_ms: AtomicU64,
+}
+
+pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
+    let how = format!(
+        "Processes with {EACH} jobs in flight each, over connections of their own; a job holds the lease of a new asset for \
+         {HELD:?} and none for {WITHOUT:?}. Tried again every 50 ms."
+    );
+    let mut table = Table::new("Leases that meet", how);
+    for processes in if is_short { [1, 2] } else { [4, 16] } {
+        let counts = Counts::default();
+        let mut locks = Vec::new();
+        for _ in 0..processes {
+            locks.push(Broker::open(&settings()?, PATIENCE).await?.locks());
+        }
+        let until = Instant::now() + Duration::from_secs(if is_short { 2 } else { 30 });
+        let jobs = (0..processes * EACH).map(|number| {
+            let locks = &locks[usize::try_from(number % processes).unwrap_or_default()];
+            job(locks, &counts, number, until)
+        });
+        futures::future::try_join_all(jobs).await?;
+        let count = |counter: &AtomicU64| {
+            f64::from(u32::try_from(counter.load(Ordering::Relaxed)).unwrap_or(u32::MAX))
+        };
+        let (taken, met) = (count(&counts.taken), count(&counts.met));
+        table.add(
+            format!("{} jobs in flight", processes * EACH),
+            format!(
+                "{taken} leases, {:.1} % of which met another asset's, and came {:.0} ms later for it",
+                100.0 * met / taken,
+                count(&counts.waited_ms) / met.max(1.0)
+            ),
+        );
+    }
+    Ok(table)
+}
+
+async fn job(locks: &RabbitLocks, counts: &Counts, number: u64, until: Instant) -> anyhow::Result<()> {
+    let job = JobId(format!("job-{number}"));
+    for turn in 0_u64.. {
+        tokio::time::sleep(WITHOUT).await;
+        if Instant::now() >= until {
+            break;
+        }
+        let asset: AssetId = format!("asset-{number}-{turn}").parse()?;
+        let began = Instant::now();
+        let mut is_met = false;
+        let lease = loop {
+            match locks.lease(&asset, &job, Vec::new()).await? {
+                Attempt::Taken(lease) => break lease,
+                Attempt::Busy => is_met = true,
+                Attempt::Refused => anyhow::bail!("{asset} is refused"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        counts.taken.fetch_add(1, Ordering::Relaxed);
+        if is_met {
+            counts.met.fetch_add(1, Ordering::Relaxed);
+            let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or_default();
+            counts.waited_ms.fetch_add(waited, Ordering::Relaxed);
+        }
+        tokio::time::sleep(HELD).await;
+        lease.end(Left::Nothing);
+    }
+    Ok(())
+}
+
+fn settings() -> anyhow::Result<Settings> {
+    Ok(Settings {
+        url: std::env::var("BENCH_BROKER").context("start it by scripts/bench")?.into(),
+        allow_plain: false,
+        authority: None,
+        prefix: "bench-leases".to_owned(),
+        rungs: vec![Duration::from_secs(5)],
+        portal: "https://portal.example".to_owned(),
+        egress_group: "bench-leases".to_owned(),
+        keys: MessageKeys::default(),
+        program: "bench".to_owned(),
+    })
+}
