@@ -231,6 +231,24 @@ async fn workers_with_a_wrong_key_among_right_ones_lose_no_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_forged_outcome_of_a_published_job_does_not_keep_the_true_one_out() {
+    let (fleet, mut stranger) = signed_fleet().await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    fleet.publish().await.assert_code(0);
+    let (_, body) = stranger.first_of(&format!("{}.submit.backlog", fleet.prefix)).await;
+    let job = Job::decode(&body).unwrap();
+    let forged =
+        encode_event(&job.ended(Outcome::Watermarked { version: 9 }, jiff::Timestamp::now())).unwrap();
+    stranger.publish("", format!("{}.results", fleet.prefix).as_bytes(), b"\0\0", &forged).await;
+    fleet.publish().await.assert_code(0);
+    until_rejected(&fleet, &mut stranger, 1).await;
+    assert_eq!(fleet.bench.outcomes(&id).await, []);
+    let _worker = fleet.worker();
+    fleet.sync_until_recorded().await;
+    assert_eq!(fleet.bench.outcomes(&id).await, [Outcome::Watermarked { version: 2 }]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_job_of_a_stranger_is_neither_shown_nor_replayed() {
     let (fleet, mut stranger) = signed_fleet().await;
     let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();

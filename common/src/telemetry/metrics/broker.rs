@@ -35,7 +35,7 @@ impl BrokerSeries {
             )?,
             rejected: register.counter(
                 "connector_messages_rejected_total",
-                "Messages that nothing could be made of, set aside.",
+                "Messages that nothing could be made of, and announcements that are not signed.",
             )?,
             newer: register.counter(
                 "connector_messages_of_newer_release_total",
