@@ -62,7 +62,7 @@ fn a_budget_takes_any_announcement_and_stays_within_its_bounds() {
         "out":["Bynder"],"in_hand":2}"#;
     let heard = laws::mutations(beat.as_bytes());
     let heard: Vec<Beat> = heard.iter().filter_map(|beat| serde_json::from_slice(beat).ok()).collect();
-    assert!(heard.len() > 25, "{}", heard.len());
+    assert!(heard.len() > 20, "{}", heard.len());
     for beat in heard {
         budget.heard(&beat);
         assert_eq!((budget.announce().used, budget.paused()), (0, None), "{beat:?}");
