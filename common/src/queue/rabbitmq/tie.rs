@@ -1,8 +1,12 @@
 //! A prefix is one portal's: the producer's card says whose, and each job which it is for.
 
+use std::time::Duration;
+
+use futures::StreamExt;
 use jiff::Timestamp;
 use lapin::Connection;
-use lapin::options::BasicGetOptions;
+use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
 
 use super::super::QueueError;
 use super::Shared;
@@ -15,7 +19,10 @@ use super::topology::Topology;
 use crate::job::Job;
 use crate::outcome::{Failure, FailureClass, Outcome};
 
-/// The card of the latest producer, which stays where it is. `None` while another process reads it, too.
+/// How long a card that is there is waited for.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// The card of the latest producer, which stays where it is. `None` where others look at it for too long, too.
 pub(super) async fn card(
     topology: &Topology,
     signer: &Signer,
@@ -24,14 +31,22 @@ pub(super) async fn card(
     let queue = topology.producer_card();
     let looking = async {
         let channel = connection.create_channel().await?;
-        let got = match channel.basic_get(queue.clone(), BasicGetOptions::default()).await {
-            Ok(got) => got.map(|got| got.delivery),
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let there = match channel.queue_declare(queue.clone(), passive, FieldTable::default()).await {
+            Ok(there) => there.message_count(),
             Err(error) if is_absence(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
+        let mut card = None;
+        if there > 0 {
+            let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+            let mut cards = channel.basic_consume(queue.clone(), "card".into(), options, none).await?;
+            // Others may look as well: it comes once they have put it back.
+            card = tokio::time::timeout(LOOK, cards.next()).await.ok().flatten().transpose()?;
+        }
         // Closing the channel puts the card back.
         let _ = tokio::time::timeout(ANSWER, channel.close(200, "seen".into())).await;
-        Ok(got)
+        Ok(card)
     };
     let found = in_time(looking).await?;
     let own = found.filter(|card| signer.accepts(&[queue], &card.properties, &card.data));
