@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use common::content::Content;
 use common::hash::FileFacts;
 use common::job::{Effects, Job, Lane, RunId, Step};
 use common::marker::Marker;
@@ -179,7 +180,9 @@ async fn a_submit_is_outwaited_for_as_long_as_it_may_take() {
 fn that_wrote_ahead(id: &str, marker: &str) -> Job {
     let Marker::Ours(records) = Marker::parse(Some(marker)) else { panic!("{marker}") };
     let ahead = *records.iter().next().unwrap();
-    let facts = |sha256, bytes| FileFacts { sha256, bytes, media_type: None, pixels: None, content: None };
+    let content = Some(Box::new(Content::Other));
+    let facts =
+        |sha256, bytes| FileFacts { sha256, bytes, media_type: None, pixels: None, content: content.clone() };
     let effects = Effects {
         original: Some(facts(ahead.original, 1)),
         watermarked: Some(facts(ahead.watermarked, ahead.bytes)),

