@@ -30,7 +30,7 @@ where
     Option::<T>::deserialize(deserializer)?.map(|number| within(number, MOST)).transpose()
 }
 
-/// A text of at most so many bytes.
+/// A text of at most `MOST` bytes.
 pub(crate) fn text<'de, const MOST: usize, D>(deserializer: D) -> Result<String, D::Error>
 where
     D: Deserializer<'de>,

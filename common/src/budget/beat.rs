@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::bounded::{MOST_COUNT, at_most, optional, text};
 
-/// Members of a group that are told apart: more than any group has, fewer than fill the memory.
+/// The most members of a group that are kept: more than any group has, few enough for the memory.
 pub(crate) const MOST_MEMBERS: usize = 10_000;
 /// The longest text that a process says of itself, in bytes.
 const MOST_TEXT: usize = 128;

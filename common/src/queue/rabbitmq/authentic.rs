@@ -16,9 +16,10 @@ use sha2::Sha256;
 
 use super::super::QueueError;
 use super::Shared;
+use super::arguments::ROUTING_KEY;
 use super::link::{Target, Trouble, in_time, is_absence};
 use super::taken::Taken;
-use super::topology::{ROUTING_KEY, Topology};
+use super::topology::Topology;
 
 /// The header of the signature: the key's id and the code, in hex.
 pub const HEADER: &str = "connector-signature";

@@ -266,7 +266,7 @@ async fn read(consumer: Consumer, sender: mpsc::UnboundedSender<Found>, lost: Ca
     let mut consumer = ManuallyDrop::new(consumer);
     while let Some(Ok(delivery)) = consumer.next().await {
         match small::<Note>(&delivery.data) {
-            // Nobody listens any more: the channel is about to be closed.
+            // The receiver is gone: the channel is about to be closed.
             Ok(note) => drop(sender.send(Found { note, message: delivery, since: Instant::now() })),
             Err(error) => {
                 tracing::warn!(%error, "a note on an asset cannot be read, and is dropped");

@@ -29,7 +29,7 @@ pub(super) struct Opening {
 }
 
 impl Channels {
-    /// Over whatever connection the link has; at most so many in use at once. With `confirms`, the broker confirms what is published.
+    /// Over whatever connection the link has; at most `most` in use at once. With `confirms`, the broker confirms what is published.
     pub(super) fn new(link: Arc<Link>, confirms: bool, most: usize) -> Result<Self, QueueError> {
         let timeouts = Timeouts { wait: Some(ANSWER), create: None, recycle: None };
         let pool = Pool::builder(Opening { link, confirms })

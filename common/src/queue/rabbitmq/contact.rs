@@ -1,7 +1,7 @@
 //! How long ago a majority of the broker's nodes was heard of.
 //!
 //! A lease dies with its connection, but the broker may know of that before this process does: a paused process, a black
-//! hole, a node that is cut off from the others. So whoever is about to change something asks first whether the broker
+//! hole, a node that is cut off from the others. So a process that is about to change something checks first whether the broker
 //! answered lately. What is asked is to empty a quorum queue that is empty, over the connection of leases: a node alone cannot
 //! answer that, and it needs no message, which a broker short of memory would not take.
 

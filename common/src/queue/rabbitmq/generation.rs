@@ -1,6 +1,6 @@
 //! The release before this one shares the request budget and locks assets by other rules, so that neither may work while the
 //! other does. Both announce themselves through an exchange of the same name: theirs is a fanout exchange, this release's a
-//! topic exchange, and the broker refuses whoever declares it as the other kind.
+//! topic exchange, and the broker refuses a process that declares it as the other kind.
 
 use lapin::Connection;
 use lapin::options::ExchangeDeleteOptions;

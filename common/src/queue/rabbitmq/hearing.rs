@@ -19,9 +19,9 @@ pub(super) enum Announcement {
     Member(Box<Beat>),
     /// One of an earlier release did, which must not work while this one does.
     Earlier(Box<Beat>),
-    /// Whoever made it has no key of this fleet.
+    /// It is not signed by a key of this fleet.
     Unsigned(Box<Beat>),
-    /// It is none that this release can read.
+    /// This release cannot read it.
     Unreadable(String),
 }
 

@@ -54,7 +54,7 @@ impl Locks for RabbitLocks {
         let leases = Arc::clone(&self.shared.leases);
         let (sender, taken) = oneshot::channel();
         let wanted = Wanted { asset: asset.clone(), job: job.clone(), doubt };
-        // On a task of its own: broken off, it would leave a note that nobody knows of.
+        // On a task of its own: cancelled halfway, it would leave a note that no lease owns.
         task::brief(async move {
             let unwanted = sender.send(leases.take(wanted).await);
             if let Err(Ok(Attempt::Taken(lease))) = unwanted {

@@ -5,6 +5,7 @@
 //! confirmed before it is acknowledged, so a crash doubles a job at worst, and a doubled job looks before it acts.
 
 mod address;
+mod arguments;
 mod authentic;
 mod bucket;
 mod channels;

@@ -10,6 +10,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
 use super::super::QueueError;
+use super::arguments::Arguments;
 use crate::budget::{GOOD_FOR, MOST_QUEUED};
 use crate::config::Span;
 use crate::job::{Job, Lane, Step};
@@ -28,8 +29,6 @@ const MOST_REJECTED: i64 = 10_000;
 const MOST_REJECTED_BYTES: i64 = 64 << 20;
 /// A hold queue that nobody used for so long belongs to a process that is gone.
 const HOLD_EXPIRY: Duration = Duration::from_hours(1);
-/// Says where dead letters go; and which key a prefix is tied to, as the broker tells where they differ.
-pub(super) const ROUTING_KEY: &str = "x-dead-letter-routing-key";
 /// How soon a job whose holder died goes back to its step. A living one has as long to take it over.
 pub(super) const HOLD_RETURN: Duration = Duration::from_secs(10);
 
@@ -142,7 +141,7 @@ impl Topology {
         self.name("key")
     }
 
-    /// One message that says who the producer is, and of which portal; nobody can look into another's exclusive queue.
+    /// One message with the producer's host, process and portal: an exclusive queue shows none of it to other connections.
     pub(super) fn producer_card(&self) -> ShortString {
         self.name("producer.card")
     }
@@ -324,60 +323,6 @@ impl Topology {
         exchange(channel, name.clone(), ExchangeKind::Fanout, true).await?;
         bind(channel, name.clone(), name, ShortString::default()).await
     }
-}
-
-/// Arguments of a queue.
-#[derive(Clone)]
-struct Arguments(FieldTable);
-
-impl Arguments {
-    /// For what is worth nothing a moment later, and where an exclusive consumer has to be the only one: quorum queues do not
-    /// keep others away.
-    fn classic() -> Self {
-        Self(FieldTable::default()).with("x-queue-type", AMQPValue::LongString("classic".into()))
-    }
-
-    fn quorum(delivery_limit: i64) -> Self {
-        Self(FieldTable::default())
-            .with("x-queue-type", AMQPValue::LongString("quorum".into()))
-            .with("x-delivery-limit", AMQPValue::LongLongInt(delivery_limit))
-            // What at-least-once dead-lettering asks for; without a length limit nothing is ever rejected.
-            .with("x-overflow", AMQPValue::LongString("reject-publish".into()))
-    }
-
-    fn with(mut self, key: &str, value: AMQPValue) -> Self {
-        self.0.insert(key.into(), value);
-        self
-    }
-
-    /// At least once: a message leaves only when the target has confirmed it. Without a key it keeps its own.
-    fn dead_letter(self, exchange: &str, key: Option<ShortString>) -> Self {
-        let routed = self
-            .with("x-dead-letter-exchange", AMQPValue::LongString(exchange.into()))
-            .with("x-dead-letter-strategy", AMQPValue::LongString("at-least-once".into()));
-        match key {
-            Some(key) => routed.with(ROUTING_KEY, AMQPValue::LongString(key.as_str().into())),
-            None => routed,
-        }
-    }
-
-    /// At most so many messages; the oldest make room.
-    fn most(self, count: i64) -> Self {
-        self.with("x-max-length", AMQPValue::LongLongInt(count))
-            .with("x-overflow", AMQPValue::LongString("drop-head".into()))
-    }
-
-    fn ttl(self, ttl: Duration) -> Self {
-        self.with("x-message-ttl", milliseconds(ttl))
-    }
-
-    fn expires(self, after: Duration) -> Self {
-        self.with("x-expires", milliseconds(after))
-    }
-}
-
-fn milliseconds(duration: Duration) -> AMQPValue {
-    AMQPValue::LongLongInt(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }
 
 async fn queue(channel: &Channel, name: ShortString, arguments: Arguments) -> lapin::Result<()> {
