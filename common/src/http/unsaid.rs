@@ -33,7 +33,9 @@ impl Unsaid {
     /// The credential and the secret of a form, and where the address is no call of an interface, the signature in it, which
     /// may be part of its path.
     pub(super) fn of(request: &Request) -> Self {
-        let header = request.headers().get(AUTHORIZATION).and_then(|header| header.to_str().ok());
+        let header = request.headers().get(AUTHORIZATION);
+        // A token may hold letters that are not ASCII.
+        let header = header.and_then(|header| std::str::from_utf8(header.as_bytes()).ok());
         let form = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
         let signs_in = parse(form).any(|(key, _)| key == "grant_type");
         let of_form =
@@ -304,6 +306,14 @@ mod tests {
             let form = client.post(&url).basic_auth("me", Some("pass")).form(&[("grant_type", "x")]);
             assert_eq!(Unsaid::of(&form.build().unwrap()).excerpt(&format!("noo {run}")), "noo …", "{url}");
         }
+    }
+
+    #[test]
+    fn a_token_with_letters_that_are_not_ascii_is_left_out() {
+        let request =
+            reqwest::Client::new().get("https://service.example/").bearer_auth("Schlüssel-zum-Portal");
+        let unsaid = Unsaid::of(&request.build().unwrap());
+        assert_eq!(unsaid.excerpt("no Schlüssel-zum-Portal here"), "no … here");
     }
 
     #[test]

@@ -96,7 +96,8 @@ fn rate_limit(headers: &HeaderMap, unsaid: &Unsaid) -> Vec<String> {
     let limits = headers.iter().filter(|(name, _)| is_one(name.as_str())).take(MOST_LIMITS);
     limits
         .map(|(name, value)| {
-            format!("{name}: {}", unsaid.excerpt(&String::from_utf8_lossy(value.as_bytes())))
+            let value = String::from_utf8_lossy(value.as_bytes());
+            format!("{}: {}", unsaid.excerpt(name.as_str()), unsaid.excerpt(&value))
         })
         .collect()
 }
