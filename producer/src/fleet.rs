@@ -30,6 +30,9 @@ use crate::{Hindrances, Limit, Progress, Summary};
 const BROKER_PATIENCE: Duration = Duration::from_secs(30);
 /// How soon after something that passes by itself to try again.
 pub(crate) const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// Outcomes of this time are taken in together, in one transaction and with one acknowledgement: that costs the broker no
+/// more than the acknowledgement of a single one.
+const GATHER: Duration = Duration::from_millis(100);
 /// How often outcomes are looked for when there were none.
 pub(crate) const LOOK: Duration = Duration::from_millis(300);
 /// How often the record is looked at for what others added.
@@ -156,6 +159,7 @@ impl Fleet {
         loop {
             let folding = async {
                 self.outcomes.wait().await?;
+                tokio::time::sleep(GATHER).await;
                 self.outcomes.fold_into(&self.ledger).await
             };
             match folding.await {

@@ -31,6 +31,10 @@ impl Gate for Open {
 
     fn unused(&self, _: u32) {}
 
+    fn interval(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+
     fn refused(&self) {}
 
     fn answered(&self) {}

@@ -28,6 +28,7 @@ mod fleet;
 mod fleet_commands;
 mod fleet_faults;
 mod fleet_guards;
+mod folding;
 mod guards;
 mod harness;
 mod hostile;

@@ -11,10 +11,7 @@ use common::job::{Job, JobId, Lane};
 use common::ledger::Ledger;
 use common::outcome::Outcome;
 use common::queue::rabbitmq::{self, MessageKeys, Settings};
-use common::queue::{
-    Attempt, Election, EmbeddedQueue, JobConsumer, JobPublisher, Kept, Left, Locks, QueueError, Settlement,
-    StepSet,
-};
+use common::queue::{Attempt, Election, EmbeddedQueue, Kept, Left, Locks, QueueError, Settlement, StepSet};
 use common::state::State;
 use futures::FutureExt;
 use lapin::options::QueueDeclareOptions;
@@ -27,9 +24,9 @@ use crate::harness::proxy::Proxy;
 use crate::harness::queue_laws::{Harness, Queue, check_all, is_free, lease};
 use crate::harness::{is_protected, picture, quick, until, until_async};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn settings(prefix: String) -> Settings {
+pub(crate) async fn settings(prefix: String) -> Settings {
     Settings {
         url: Broker::shared().await.url().into(),
         allow_plain: false,
@@ -331,30 +328,6 @@ async fn leases_that_are_given_back_to_a_silent_broker_are_free_once_it_answers(
         until_async(async || is_free(&other, &asset(id), "two").await).await;
     }
     until(|| kept.check().is_ok()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn outcomes_that_the_ledger_could_not_take_in_come_again() {
-    let directory = tempfile::tempdir().unwrap();
-    let ledger = Ledger::new(State::open(directory.path()).unwrap());
-    let settings = settings("fold".to_owned()).await;
-    let broker = rabbitmq::Broker::open(&settings, PATIENCE).await.unwrap();
-    let (publisher, consumer) = (broker.publisher(ledger.clone()), broker.consumer());
-    let outcomes = broker.outcomes();
-    let end = async |id: &str| {
-        publisher.publish(&crate::broker_faults::job(id)).await.unwrap();
-        let delivery = consumer.next(StepSet::ALL).await.unwrap();
-        let event = delivery.job.ended(Outcome::Gone, jiff::Timestamp::now());
-        consumer.settle(delivery, Settlement::Finish(Box::new(event))).await.unwrap();
-    };
-    end("A1").await;
-    let full = Ledger::new(State::open_to_read(directory.path()).unwrap().unwrap());
-    assert!(outcomes.fold_into(&full).await.is_err());
-    end("A2").await;
-    while outcomes.fold_into(&ledger).await.unwrap() > 0 {}
-    for id in ["A1", "A2"] {
-        assert_eq!(ledger.outcomes_of(&id.parse().unwrap()).await.unwrap().len(), 1, "{id}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

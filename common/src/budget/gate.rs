@@ -289,6 +289,10 @@ impl Gate for Budget {
         self.member().unused(places);
     }
 
+    fn interval(&self) -> Duration {
+        self.shared.timing.window / self.requests().max(1)
+    }
+
     fn refused(&self) {
         let now = self.now();
         let was_silent = self.paused().is_some();

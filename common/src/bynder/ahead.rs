@@ -100,6 +100,10 @@ mod tests {
             self.unused.fetch_add(places, Ordering::Relaxed);
         }
 
+        fn interval(&self) -> Duration {
+            Duration::ZERO
+        }
+
         fn refused(&self) {}
 
         fn answered(&self) {}

@@ -70,7 +70,7 @@ impl Bynder {
             let bynder = bynder.clone();
             async move { bynder.rows(&batch).await }
         };
-        self.inner.rows.ask(id.clone(), list).await
+        self.inner.rows.ask(id.clone(), self.inner.gate.interval(), list).await
     }
 
     async fn rows(&self, batch: &Batch<AssetId, Asset>) -> Result<HashMap<AssetId, Asset>, BynderError> {

@@ -67,6 +67,8 @@ pub trait Gate: Send + Sync + std::fmt::Debug {
     fn check(&self) -> Result<(), Paused>;
     /// So many places were given and are not used.
     fn unused(&self, places: u32);
+    /// How far apart places are at the full rate.
+    fn interval(&self) -> Duration;
     /// The portal answered 429: nothing may be sent for a while.
     fn refused(&self);
     /// The portal answered anything else.

@@ -50,7 +50,7 @@ impl Bynder {
             let bynder = bynder.clone();
             async move { bynder.poll_all(&batch).await }
         };
-        let state = self.inner.polls.ask(import.clone(), poll).await?;
+        let state = self.inner.polls.ask(import.clone(), self.inner.gate.interval(), poll).await?;
         Ok(state.unwrap_or(ImportState::Pending))
     }
 

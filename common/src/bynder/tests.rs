@@ -84,6 +84,10 @@ impl Gate for Open {
         }
     }
 
+    fn interval(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn refused(&self) {
         *self.0.lock().unwrap() += 1;
     }

@@ -11,9 +11,11 @@ use tokio::sync::oneshot;
 use super::BynderError;
 use crate::task;
 
-/// How long the first asker waits for others to join, at least: where the budget is used up, the call waits for its
-/// turn, and whoever asks meanwhile still joins.
-const GATHER: Duration = Duration::from_millis(250);
+/// The first asker waits for others to join for as long as so many calls are apart: where calls are plenty, waiting costs more
+/// than they do. Where the budget is used up, the call waits for its turn, and all who ask meanwhile still join.
+const WORTH_CALLS: u32 = 4;
+const SHORTEST_GATHERING: Duration = Duration::from_millis(10);
+const LONGEST_GATHERING: Duration = Duration::from_millis(250);
 
 /// Ids in one call: each has 35 characters and goes into the URL.
 pub const MOST_IDS: usize = 50;
@@ -45,10 +47,11 @@ where
     V: Clone + Send + 'static,
 {
     /// The answer for one key, or `None` where the portal said nothing of it. `call` fetches the answers for a batch,
-    /// whose keys it takes when it is let go.
+    /// whose keys it takes when it is let go; calls are this `interval` apart.
     pub(super) async fn ask<F>(
         &self,
         key: K,
+        interval: Duration,
         call: impl Fn(Arc<Batch<K, V>>) -> F + Send + Sync + 'static,
     ) -> Answer<V>
     where
@@ -64,7 +67,7 @@ where
             // A task of its own: the leader may be cancelled while others wait for its call.
             let leader = Leader(self.clone());
             task::brief(async move {
-                tokio::time::sleep(GATHER).await;
+                tokio::time::sleep(gathering(interval)).await;
                 leader.0.call_for_all(call).await;
             });
         }
@@ -168,6 +171,11 @@ fn concerns_one(error: &BynderError) -> bool {
     }
 }
 
+/// How long the first asker waits where calls are this far apart.
+fn gathering(interval: Duration) -> Duration {
+    (interval * WORTH_CALLS).clamp(SHORTEST_GATHERING, LONGEST_GATHERING)
+}
+
 fn abandoned() -> BynderError {
     BynderError::Shared { reason: "it was given up before it was answered".to_owned() }
 }
@@ -241,13 +249,22 @@ mod tests {
         let (together, calls) = (Together::<u32, u32>::default(), Arc::new(AtomicU32::new(0)));
         let asking = keys.map(|key| {
             let calls = Arc::clone(&calls);
-            together.ask(key, move |batch: Arc<Batch<u32, u32>>| {
+            together.ask(key, Duration::ZERO, move |batch: Arc<Batch<u32, u32>>| {
                 calls.fetch_add(1, Ordering::Relaxed);
                 async move { portal(&batch.keys()) }
             })
         });
         let answers = futures::future::join_all(asking).await;
         (answers, calls.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn others_are_waited_for_the_longer_the_scarcer_calls_are_and_a_quarter_of_a_second_at_most() {
+        let of_budget = |requests: u32| gathering(Duration::from_mins(5) / requests);
+        assert_eq!(of_budget(400), Duration::from_millis(250));
+        assert_eq!(of_budget(4000), Duration::from_millis(250));
+        assert_eq!(of_budget(24_000), Duration::from_millis(50));
+        assert_eq!(of_budget(u32::MAX), Duration::from_millis(10));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! Outcomes on their way into the ledger.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::{FutureExt, StreamExt};
 use lapin::message::Delivery as Message;
@@ -9,7 +10,7 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::super::QueueError;
 use super::link::{ANSWER, answered};
@@ -28,7 +29,9 @@ pub struct Outcomes {
     shared: Arc<Shared>,
     /// Acknowledging several outcomes at once is for one at a time.
     incoming: Mutex<Option<Incoming>>,
-    /// A caller wants to fold, for which another stops waiting.
+    /// Callers that want to fold, for which another stops waiting.
+    folding: AtomicUsize,
+    /// There is one more of them.
     wanted: Notify,
 }
 
@@ -50,7 +53,12 @@ struct Batch {
 impl Broker {
     /// The outcomes that workers reported.
     pub fn outcomes(&self) -> Outcomes {
-        Outcomes { shared: Arc::clone(&self.shared), incoming: Mutex::default(), wanted: Notify::new() }
+        Outcomes {
+            shared: Arc::clone(&self.shared),
+            incoming: Mutex::default(),
+            folding: AtomicUsize::default(),
+            wanted: Notify::new(),
+        }
     }
 }
 
@@ -60,9 +68,13 @@ impl Outcomes {
     /// # Errors
     /// The broker cannot be reached.
     pub async fn wait(&self) -> Result<(), QueueError> {
+        let wanted = self.wanted.notified();
+        tokio::pin!(wanted);
+        // Registered before the count is read: a caller that comes in between is not overlooked.
+        wanted.as_mut().enable();
         let mut kept = self.incoming.lock().await;
         let incoming = self.open(&mut kept).await?;
-        if incoming.first.is_some() {
+        if incoming.first.is_some() || self.folding.load(Ordering::SeqCst) > 0 {
             return Ok(());
         }
         tokio::select! {
@@ -71,7 +83,7 @@ impl Outcomes {
                 // Cancelled by the broker, or gone with its channel.
                 Some(Err(_)) | None => *kept = None,
             },
-            () = self.wanted.notified() => {}
+            () = wanted => {}
         }
         Ok(())
     }
@@ -82,8 +94,7 @@ impl Outcomes {
     /// # Errors
     /// Broker or ledger cannot be used; what was not taken in stays at the broker.
     pub async fn fold_into(&self, ledger: &Ledger) -> Result<usize, QueueError> {
-        self.wanted.notify_one();
-        let mut kept = self.incoming.lock().await;
+        let mut kept = self.taken_for_folding().await;
         let incoming = self.open(&mut kept).await?;
         let taken = incoming.take(&self.shared).await;
         let Some(Batch { events, count, last }) = taken.inspect_err(|_| *kept = None)? else { return Ok(0) };
@@ -95,6 +106,14 @@ impl Outcomes {
         }
         answered(last.acker.ack(BasicAckOptions { multiple: true })).await?;
         Ok(count)
+    }
+
+    /// What comes in, taken from a caller that waits for more.
+    async fn taken_for_folding(&self) -> MutexGuard<'_, Option<Incoming>> {
+        let _folding = Folding::start(&self.folding);
+        // Not `notify_one`: with nobody waiting, it would wake the next that does, for nothing.
+        self.wanted.notify_waiters();
+        self.incoming.lock().await
     }
 
     async fn record(&self, ledger: &Ledger, events: Vec<OutcomeEvent>) -> Result<(), QueueError> {
@@ -115,6 +134,22 @@ impl Outcomes {
             None => Incoming::open(&self.shared).await?,
         };
         Ok(kept.insert(incoming))
+    }
+}
+
+/// A caller that wants to fold.
+struct Folding<'a>(&'a AtomicUsize);
+
+impl<'a> Folding<'a> {
+    fn start(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Folding<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
