@@ -1,6 +1,8 @@
 //! The one place that creates files and folders without access for other users. It follows no links, since another user may
 //! have placed them; only a file that a person named is replaced where that person's own link leads.
 
+mod above;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
@@ -11,6 +13,8 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 
+use above::{Above, judge};
+
 const ROOT: u32 = 0;
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -18,12 +22,34 @@ const FILE_MODE: u32 = 0o600;
 const STICKY: u32 = 0o1000;
 
 /// Why other users of the machine may reach a file or a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exposure {
     /// It belongs to this user, who may read or replace what is in it.
     Foreign(u32),
     /// Its mode lets others in.
     Open(u32),
+    /// A folder above it lets others exchange it.
+    Above(Above),
+}
+
+impl Exposure {
+    /// Whether another user decides what is there, rather than perhaps a group that root or this user trusts.
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::Foreign(_) => true,
+            Self::Open(_) => false,
+            Self::Above(above) => above.is_refused(),
+        }
+    }
+
+    fn refusal(&self) -> io::Error {
+        let remedy = "work as that user, give it to this one (chown), or name another place";
+        let reason = match self {
+            Self::Above(_) => self.to_string(),
+            Self::Foreign(_) | Self::Open(_) => format!("{self}; {remedy}"),
+        };
+        io::Error::new(io::ErrorKind::PermissionDenied, reason)
+    }
 }
 
 impl fmt::Display for Exposure {
@@ -31,6 +57,7 @@ impl fmt::Display for Exposure {
         match self {
             Self::Foreign(owner) => write!(formatter, "it belongs to the user {owner}"),
             Self::Open(mode) => write!(formatter, "its mode {mode:o} lets other users in"),
+            Self::Above(above) => above.fmt(formatter),
         }
     }
 }
@@ -45,8 +72,16 @@ fn exposure(me: u32, owner: u32, mode: u32) -> Option<Exposure> {
     (mode & others != 0).then_some(Exposure::Open(mode & 0o7777))
 }
 
-/// Why other users may reach this path. A path that does not exist is not exposed.
+/// Why other users may reach this path, or exchange it. A path that does not exist may only be exposed by what is above it.
 pub fn exposed(path: &Path) -> Option<Exposure> {
+    let above = judge(path).map(Exposure::Above);
+    match (itself(path), above) {
+        (Some(Exposure::Open(_)), Some(above)) if above.is_refused() => Some(above),
+        (own, above) => own.or(above),
+    }
+}
+
+fn itself(path: &Path) -> Option<Exposure> {
     let me = geteuid().as_raw();
     // A slash at its end would hide a link.
     let path: PathBuf = path.components().collect();
@@ -64,10 +99,12 @@ pub fn exposed(path: &Path) -> Option<Exposure> {
 /// closed if all names in it begin with one of `own`. Any other may be shared for a reason: `doctor` reports it.
 ///
 /// # Errors
-/// It cannot be made, or belongs to another user, who could read and replace what is put there.
+/// It cannot be made, or belongs to another user, who could read and replace what is put there, or a folder above it lets
+/// another user exchange it.
 pub fn folder(path: &Path, own: &[&str]) -> io::Result<()> {
+    open_mode(exposed(path))?;
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
-    if let Some(mode) = open_mode(path)?
+    if let Some(mode) = open_mode(exposed(path))?
         && mode & STICKY == 0
         && holds_only(path, own)?
     {
@@ -76,16 +113,20 @@ pub fn folder(path: &Path, own: &[&str]) -> io::Result<()> {
     Ok(())
 }
 
+/// Fails where another user could exchange what is at this path, which need not be there.
+///
+/// # Errors
+/// Which folder above it lets which user.
+pub fn fixed(path: &Path) -> io::Result<()> {
+    open_mode(judge(path).map(Exposure::Above)).map(drop)
+}
+
 /// The mode, where it lets others in.
-fn open_mode(path: &Path) -> io::Result<Option<u32>> {
-    match exposed(path) {
-        Some(foreign @ Exposure::Foreign(_)) => {
-            let reason =
-                format!("{foreign}; work as that user, give it to this one (chown), or name another place");
-            Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
-        }
+fn open_mode(found: Option<Exposure>) -> io::Result<Option<u32>> {
+    match found {
+        Some(refused) if refused.is_refused() => Err(refused.refusal()),
         Some(Exposure::Open(mode)) => Ok(Some(mode)),
-        None => Ok(None),
+        Some(Exposure::Foreign(_) | Exposure::Above(_)) | None => Ok(None),
     }
 }
 
@@ -147,12 +188,14 @@ fn target(path: &Path) -> io::Result<PathBuf> {
 /// Opens a file for reading and writing; one that does not exist is created without access for other users.
 ///
 /// # Errors
-/// The name is a link, there is another name of the file, or it cannot be opened.
+/// The name is a link, there is another name of the file, it belongs to another user, or it cannot be opened.
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
     let file = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)?;
-    sole(&file.metadata()?).map(|()| file)
+    let found = file.metadata()?;
+    sole(&found)?;
+    open_mode(exposure(geteuid().as_raw(), found.uid(), found.mode())).map(|_| file)
 }
 
 /// Another user may give any file of this one a second name, and a pipe keeps its readers waiting.
@@ -166,13 +209,15 @@ fn sole(found: &Metadata) -> io::Result<()> {
     }
 }
 
-/// Looks at a file before another library opens it by its name.
+/// Looks at a file of a folder of ours before another library opens it by its name.
 ///
 /// # Errors
-/// The name is a link or no file's, there is another name of the file, or it belongs to another user.
+/// The name is a link or no file's, there is another name of the file, it or its folder belongs to another user, or such a
+/// user can exchange that folder.
 pub fn check(path: &Path) -> io::Result<()> {
     sole(&fs::symlink_metadata(path)?)?;
-    open_mode(path).map(drop)
+    open_mode(path.parent().and_then(exposed))?;
+    open_mode(itself(path)).map(drop)
 }
 
 /// Removes other users' access to the file before another library opens it by name. An existing file is not opened here:
@@ -194,7 +239,7 @@ pub fn prepare(path: &Path) -> io::Result<()> {
 /// As for [`check`].
 pub fn tighten(path: &Path) -> io::Result<()> {
     check(path)?;
-    if let Some(mode) = open_mode(path)? {
+    if let Some(mode) = open_mode(itself(path))? {
         close(path, mode);
     }
     Ok(())
@@ -272,7 +317,9 @@ mod tests {
                 assert!(refused.to_string().contains("belongs to the user 12345"), "{name}{end}: {refused}");
             }
         }
-        assert!(prepare(&path("file")).is_err() && check(&path("file")).is_err());
+        for refused in [prepare(&path("file")), check(&path("file")), open(&path("file")).map(drop)] {
+            assert!(refused.unwrap_err().to_string().contains("belongs to the user 12345"));
+        }
         assert_eq!(mode(&path("own")), 0o755, "what a link of another user leads to was changed");
     }
 

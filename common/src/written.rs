@@ -25,7 +25,7 @@ const MOST_LINKS: usize = 40;
 /// How a file was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chosen {
-    /// By name on the command line: a file of another user was meant.
+    /// By name on the command line: a file in the folder of another user, who alone writes there, was meant.
     Named,
     /// By its place, which another user may have filled.
     Found,
@@ -91,7 +91,8 @@ impl fmt::Display for Doubt {
             Self::All(mode) => write!(formatter, "its mode {mode:o} lets every user change it; chmod o-w it"),
             Self::Foreign(owner) => write!(
                 formatter,
-                "it, or the link to it, belongs to the user {owner}, who may change it; chown it to this user or root"
+                "it, or the link to it, belongs to the user {owner}, who may change it; chown it to this user or root, or name a \
+                 copy of your own"
             ),
             Self::Group(mode) => {
                 write!(formatter, "its mode {mode:o} lets its group change it; chmod g-w it")
@@ -109,11 +110,12 @@ fn judged(path: &Path, chosen: Chosen) -> Result<(File, Option<Doubt>), NotRead>
     for _ in 0..MOST_LINKS {
         let mut file = handle(&path, OFlag::O_NOFOLLOW)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if has_modes(&file) && ![me, ROOT].contains(&file.metadata()?.uid()) {
-            owners.push(file.metadata()?.uid());
-            is_planted |= chosen == Chosen::Found && may_be_filled_by_others(folder);
+        let found = file.metadata()?;
+        if has_modes(&file) && ![me, ROOT].contains(&found.uid()) {
+            owners.push(found.uid());
+            is_planted |= may_be_filled(folder, &administrators(me, chosen, &found));
         }
-        if file.metadata()?.is_symlink() {
+        if found.is_symlink() {
             if !is_on(&file, &[PROC_SUPER_MAGIC]) {
                 path = folder.join(readlinkat(&file, "").map_err(io::Error::from)?);
                 continue;
@@ -147,20 +149,26 @@ fn is_on(file: &impl AsFd, systems: &[FsType]) -> bool {
 }
 
 /// Whether owner and mode say who may change it: of a device they say who may use it.
-fn has_modes(file: &File) -> bool {
+pub(crate) fn has_modes(file: &File) -> bool {
     let is_device =
         |found: &Metadata| found.file_type().is_char_device() || found.file_type().is_block_device();
     !is_on(file, &WITHOUT_MODES) && !file.metadata().is_ok_and(|found| is_device(&found))
 }
 
-/// Whether another user may have put a file into a folder; also where that is not known.
-fn may_be_filled_by_others(folder: &Path) -> bool {
-    fs::metadata(folder)
-        .map_or(true, |found| is_open_to_others(geteuid().as_raw(), found.uid(), found.mode()))
+/// Who may have put there what belongs to another user, without a doubt that it was meant. A named file is obeyed in the
+/// folder of its owner, too: no pipe, no link, and none that others may write.
+fn administrators(me: u32, chosen: Chosen, found: &Metadata) -> Vec<u32> {
+    let is_own_file = chosen == Chosen::Named && found.is_file() && found.mode() & 0o022 == 0;
+    [me, ROOT].into_iter().chain(is_own_file.then(|| found.uid())).collect()
 }
 
-fn is_open_to_others(me: u32, owner: u32, mode: u32) -> bool {
-    ![me, ROOT].contains(&owner) || mode & 0o022 != 0
+/// Whether another user than these may have put a file into a folder; also where that is not known.
+fn may_be_filled(folder: &Path, by: &[u32]) -> bool {
+    fs::metadata(folder).map_or(true, |found| is_open_to_others(by, found.uid(), found.mode()))
+}
+
+fn is_open_to_others(trusted: &[u32], owner: u32, mode: u32) -> bool {
+    !trusted.contains(&owner) || mode & 0o022 != 0
 }
 
 fn doubt_about(me: u32, owners: &[u32], mode: u32) -> Option<Doubt> {
@@ -207,7 +215,7 @@ mod tests {
             (7, 8, 0o40755, true),
             (ROOT, 8, 0o40755, true),
         ] {
-            assert_eq!(is_open_to_others(me, owner, mode), wanted, "{me} {owner} {mode:o}");
+            assert_eq!(is_open_to_others(&[me, ROOT], owner, mode), wanted, "{me} {owner} {mode:o}");
         }
     }
 
@@ -236,30 +244,45 @@ mod tests {
         assert_eq!(said(Path::new("/dev/null"), Chosen::Found), Ok(None), "anybody may write it");
     }
 
-    /// Only root can give a file away: any other user's run of this test proves less.
+    /// Only root can give a file away: any other user's run of this test proves nothing.
     #[test]
-    fn what_another_user_may_have_put_there_is_refused_and_what_was_named_is_warned_about() {
+    fn what_another_user_may_have_put_there_is_refused_also_by_name_but_in_its_owners_folder() {
         const OTHER: u32 = 12_345;
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        fs::write(path("mine"), "").unwrap();
-        fs::write(path("file"), "").unwrap();
-        nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        symlink("mine", path("link")).unwrap();
-        symlink("link", path("own link to link")).unwrap();
+        const THIRD: u32 = 23_456;
         if !geteuid().is_root() {
             return;
         }
-        for name in ["file", "pipe", "link"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["mine", "file", "written by its group"] {
+            fs::write(path(name), "").unwrap();
+        }
+        fs::set_permissions(path("written by its group"), Permissions::from_mode(0o664)).unwrap();
+        nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        symlink("mine", path("link")).unwrap();
+        symlink("link", path("own link to link")).unwrap();
+        symlink("file", path("own link to file")).unwrap();
+        for name in ["file", "written by its group", "pipe", "link"] {
             lchown(path(name), Some(OTHER), None).unwrap();
         }
-        for (mode, is_refused) in [(0o755, false), (0o777, true), (0o1777, true)] {
+        let (warned, refused) = (Ok(Some(Doubt::Foreign(OTHER))), Err(Doubt::Foreign(OTHER)));
+        for (owner, mode, found, named, named_file) in [
+            (ROOT, 0o755, warned, warned, warned),
+            (ROOT, 0o775, refused, refused, refused),
+            (ROOT, 0o1777, refused, refused, refused),
+            (THIRD, 0o755, refused, refused, refused),
+            (OTHER, 0o755, refused, refused, warned),
+            (OTHER, 0o775, refused, refused, refused),
+        ] {
             fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
-            for name in ["file", "pipe", "link", "own link to link"] {
-                let doubt = Doubt::Foreign(OTHER);
-                assert_eq!(said(&path(name), Chosen::Named), Ok(Some(doubt)), "{name} {mode:o}");
-                let wanted = if is_refused { Err(doubt) } else { Ok(Some(doubt)) };
-                assert_eq!(said(&path(name), Chosen::Found), wanted, "{name} {mode:o}");
+            lchown(folder.path(), Some(owner), None).unwrap();
+            for name in ["pipe", "link", "own link to link", "written by its group"] {
+                assert_eq!(said(&path(name), Chosen::Found), found, "{name} {owner} {mode:o}");
+                assert_eq!(said(&path(name), Chosen::Named), named, "{name} {owner} {mode:o}");
+            }
+            for name in ["file", "own link to file"] {
+                assert_eq!(said(&path(name), Chosen::Found), found, "{name} {owner} {mode:o}");
+                assert_eq!(said(&path(name), Chosen::Named), named_file, "{name} {owner} {mode:o}");
             }
             assert_eq!(said(&path("mine"), Chosen::Found), Ok(None));
         }

@@ -80,11 +80,14 @@ async fn what_an_earlier_release_left_open_still_opens_and_is_closed() {
         set_mode(folder, 0o755);
     }
     set_mode(&bench.path("state/connector.sqlite"), 0o644);
+    set_mode(&bench.path("connector.toml"), 0o644);
     let doctor = bench.run(&["doctor"]).await;
     for check in ["state", "spool"] {
         let warning = format!("WARN  {check} directory: {}: its mode 755 lets", bench.path(check).display());
         assert!(doctor.out.contains(&warning), "{doctor:#?}");
     }
+    assert!(doctor.out.contains("WARN  secrets in plain text: "), "{doctor:#?}");
+    set_mode(&bench.path("connector.toml"), 0o600);
     let ran = bench.run(&["state", "set", "--since", "2026-01-31"]).await;
     assert!(ran.assert_code(0).talk.contains("had mode 755, which lets other users in"), "{ran:#?}");
     bench.sync().await;
@@ -172,14 +175,18 @@ async fn a_configuration_that_another_user_may_have_written_is_neither_obeyed_no
     assert!(ran.assert_code(3).talk.contains("connector.toml is not obeyed"), "{ran:#?}");
     fs::rename(&given, &path).unwrap();
     let doubt = format!("it, or the link to it, belongs to the user {OTHER}");
-    for (mode, is_refused) in [(0o777, true), (0o755, false)] {
+    for (owner, mode, is_refused, is_refused_by_name) in
+        [(0, 0o777, true, true), (OTHER, 0o755, true, false), (0, 0o755, false, false)]
+    {
         set_mode(bench.folder.path(), mode);
+        chown(bench.folder.path(), Some(owner), None).unwrap();
         for arguments in [&rotate[..], &["config", "check"]] {
-            let ran = here(arguments).await;
-            assert!(ran.talk.contains(&doubt), "{ran:#?}");
-            assert_eq!(ran.talk.contains("connector.toml is not obeyed"), is_refused, "{ran:#?}");
-            let named = bench.run(arguments).await;
-            assert!(named.talk.contains(&doubt) && !named.talk.contains("not obeyed"), "{named:#?}");
+            for (ran, is_refused) in
+                [(here(arguments).await, is_refused), (bench.run(arguments).await, is_refused_by_name)]
+            {
+                assert!(ran.talk.contains(&doubt), "{ran:#?}");
+                assert_eq!(ran.talk.contains("connector.toml is not obeyed"), is_refused, "{ran:#?}");
+            }
         }
     }
 }
@@ -197,7 +204,7 @@ async fn a_spool_of_another_user_is_refused_and_the_key_is_named_that_moves_it()
     for (path, owner) in [(bench.folder.path().to_owned(), USER), (bench.path("spool"), OTHER)] {
         chown(&path, Some(owner), Some(owner)).unwrap();
         // The file system lets both in: the refusal is the program's.
-        set_mode(&path, 0o777);
+        set_mode(&path, 0o1777);
     }
     let said = async |arguments: &[&str]| {
         let mut command = bench.command(arguments);
@@ -251,6 +258,72 @@ async fn nothing_of_another_user_in_the_state_folder_is_used_by_any_command_not_
     refused(&["state", "set", "--since", "2026-01-31"], "backups").await;
     chown(bench.path("state"), Some(OTHER), None).unwrap();
     refused(&["sync", "--full"], "state").await;
+}
+
+/// Only root can give a folder away: any other user's run of this test proves nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_made_or_used_in_a_folder_that_another_user_can_exchange() {
+    const OTHER: u32 = 12_345;
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let bench = rejecting().await;
+    for folder in ["mid", "other"] {
+        fs::create_dir(bench.path(folder)).unwrap();
+    }
+    symlink("other", bench.path("link")).unwrap();
+    std::os::unix::fs::lchown(bench.path("link"), Some(OTHER), None).unwrap();
+    bench.reconfigure(
+        &format!("'{}'", bench.path("state").display()),
+        &format!("'{}'", bench.path("mid/state").display()),
+    );
+    bench.sync().await.assert_code(6);
+    let commands =
+        [&["report", "--since", "2026-01-01"][..], &["state", "show"], &["sync", "--full"], &["doctor"]];
+    for (owner, mode) in [(OTHER, 0o755), (0, 0o777), (0, 0o755)] {
+        chown(bench.path("mid"), Some(owner), Some(OTHER)).unwrap();
+        set_mode(&bench.path("mid"), mode);
+        for command in commands {
+            let ran = bench.run(command).await;
+            let said = format!("{}, which is above it, ", bench.path("mid").display());
+            let is_said = ran.out.contains(&said) || ran.talk.contains(&said);
+            assert_eq!(is_said, (owner, mode) != (0, 0o755), "{owner} {mode:o} {command:?}: {ran:#?}");
+        }
+        fs::remove_dir_all(bench.path("mid/state")).unwrap();
+        let ran = bench.run(&["sync", "--full"]).await;
+        assert_eq!(bench.path("mid/state").exists(), (owner, mode) == (0, 0o755), "{ran:#?}");
+        // As it was, for the next.
+        chown(bench.path("mid"), Some(0), None).unwrap();
+        set_mode(&bench.path("mid"), 0o755);
+        bench.run(&["sync", "--full"]).await;
+    }
+    // Secrets are not made there either, and none that was put there is taken.
+    fs::write(bench.path("other/message_key"), "7".repeat(64)).unwrap();
+    let init = [
+        "init",
+        "--force",
+        "--broker",
+        "--domain",
+        "acme.bynder.com",
+        "--imatag-directory",
+        "a",
+        "--secrets-in",
+    ];
+    for (folder, mode, said) in [
+        ("link", 0o755, "link, which is above it, belongs to the user 12345"),
+        ("other", 0o777, "other, which is above it, has mode 777"),
+        ("other", 0o755, "its mode 666 lets every user change it"),
+    ] {
+        set_mode(&bench.path("other"), mode);
+        set_mode(&bench.path("other/message_key"), 0o666);
+        let folder = bench.path(folder);
+        let ran = bench.run(&[&init[..], &[folder.to_str().unwrap()]].concat()).await;
+        assert!(ran.assert_code(2).talk.contains(said), "{said}: {ran:#?}");
+    }
+    chown(bench.path("other"), Some(OTHER), None).unwrap();
+    let output = bench.path("other/identity.txt");
+    let ran = bench.run(&["secrets", "keygen", "--output", output.to_str().unwrap()]).await;
+    assert!(ran.assert_code(2).talk.contains("belongs to the user 12345") && !output.exists(), "{ran:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

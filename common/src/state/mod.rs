@@ -27,6 +27,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// waiting for its first run to be asked for and looks whether it was.
 const PATIENCE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(20);
+/// In digits, of a process.
+const LONGEST_ID: u64 = 20;
 
 /// The state directory, open and locked; clones share it.
 #[derive(Debug, Clone)]
@@ -271,8 +273,9 @@ fn lock(directory: &Path) -> Result<File, StateError> {
         }
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
-            let _ = file.read_to_string(&mut holder);
-            let holder = if holder.is_empty() { "(unknown)".to_owned() } else { holder };
+            let _ = file.take(LONGEST_ID).read_to_string(&mut holder);
+            let is_id = !holder.is_empty() && holder.bytes().all(|byte| byte.is_ascii_digit());
+            let holder = if is_id { holder } else { "(unknown)".to_owned() };
             Err(StateError::InUse { directory: directory.to_owned(), holder })
         }
         Err(TryLockError::Error(source)) => Err(io(source)),

@@ -15,6 +15,19 @@ fn a_second_process_is_refused_and_told_who_holds_the_directory() {
 }
 
 #[test]
+fn of_a_lock_no_more_is_read_and_shown_than_the_number_of_a_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let _held = lock(directory.path()).unwrap();
+    for (text, wanted) in
+        [("not a number".to_owned(), "(unknown)"), ("7".repeat(1 << 20), &"7".repeat(20)[..])]
+    {
+        std::fs::write(directory.path().join(LOCK_FILE), text).unwrap();
+        let refused = State::open(directory.path()).unwrap_err();
+        assert!(matches!(&refused, StateError::InUse { holder, .. } if holder == wanted), "{refused}");
+    }
+}
+
+#[test]
 fn a_damaged_file_is_named_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(DATABASE_FILE);

@@ -1,11 +1,13 @@
 //! `connector init`: writes a commented configuration, from flags or by asking.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use common::config::{Config, OutputMode};
 use common::failure::Failure;
 use common::queue::rabbitmq::MessageKeys;
+use common::written::{self, Chosen};
 use common::{output, private, wiring};
 use producer::arguments::Common;
 use secrecy::ExposeSecret;
@@ -63,16 +65,26 @@ pub(crate) fn run(common: &Common, init: Init) -> Result<(), Failure> {
 /// Makes a key for messages, unless there is one, which other processes may sign by. A folder of another machine is no error:
 /// the next steps say what goes there.
 fn make_key(path: &Path) -> Result<(), Failure> {
-    let made = private::create(path).and_then(|mut file| {
+    let failed = |what: &str, error: &dyn Display| {
+        Failure::Usage(format!("{what} for broker.message_key, {}: {error}", path.display()))
+    };
+    let made = private::fixed(path).and_then(|()| private::create(path)).and_then(|mut file| {
         file.write_all(MessageKeys::generate().expose_secret().as_bytes())?;
         file.sync_all()
     });
-    match made {
-        Err(error) if !matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
-            let path = path.display();
-            Err(Failure::Usage(format!("cannot write a key for broker.message_key to {path}: {error}")))
-        }
-        Ok(()) | Err(_) => Ok(()),
+    match made.map_err(|error| (error.kind(), error)) {
+        Ok(()) | Err((ErrorKind::NotFound, _)) => Ok(()),
+        // Another user may have put it there.
+        Err((ErrorKind::AlreadyExists, _)) => match written::look(path, Chosen::Found) {
+            Ok(doubt) => {
+                if let Some(doubt) = doubt {
+                    output::warning(&format!("{}: {doubt}", path.display()));
+                }
+                Ok(())
+            }
+            Err(error) => Err(failed("not used is the file that is there already", &error)),
+        },
+        Err((_, error)) => Err(failed("cannot write a key", &error)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
-use common::config::{Config, SecretValue};
+use common::config::{Config, Origin, SecretValue};
 use common::private::{Exposure, exposed};
 use common::state::{State, StateError};
 use common::written::{self, Chosen};
@@ -14,7 +14,7 @@ use super::report::{Finding, Report};
 /// What a million outcomes need in the ledger, with room to spare.
 const SPACE_FOR_STATE: u64 = 2 << 30;
 
-pub(super) fn check(config: &Config, report: &mut Report) {
+pub(super) fn check(config: &Config, origins: &[(String, Origin)], report: &mut Report) {
     let directory = &config.producer.state_dir;
     report.add("state directory", state(directory));
     let spool = &config.worker.spool_dir;
@@ -33,6 +33,11 @@ pub(super) fn check(config: &Config, report: &mut Report) {
         if let Some(doubt) = doubt_about(secret) {
             report.add(key, Finding::Warn(doubt));
         }
+    }
+    if let Some(file) = file_with_secrets(config, origins)
+        && exposed(file).is_some()
+    {
+        report.add("secrets in plain text", closed(file, String::new()));
     }
     let most = config.worker.spool_max.as_u64();
     report.add("disk", space(&[(directory, SPACE_FOR_STATE), (spool, most)]));
@@ -54,6 +59,10 @@ fn state(directory: &Path) -> Finding {
 fn closed(path: &Path, well: String) -> Finding {
     match exposed(path) {
         None => Finding::Pass(well),
+        Some(above @ Exposure::Above(_)) => {
+            let text = format!("{}: {above}", path.display());
+            if above.is_refused() && !path.is_file() { Finding::Fail(text, 3) } else { Finding::Warn(text) }
+        }
         Some(exposure @ Exposure::Foreign(_)) if path.is_dir() => {
             let remedy = "give it to this user (chown), or name another folder";
             Finding::Fail(format!("{}: {exposure}; {remedy}", path.display()), 3)
@@ -64,6 +73,15 @@ fn closed(path: &Path, well: String) -> Finding {
             path.display()
         )),
     }
+}
+
+/// The configuration file, where it holds a secret in plain text.
+fn file_with_secrets<'a>(config: &Config, origins: &'a [(String, Origin)]) -> Option<&'a Path> {
+    let is_plain = |of: &str| config.secrets().any(|(key, secret)| key == of && secret.is_plain());
+    origins.iter().find_map(|(key, origin)| match origin {
+        Origin::File(path) if is_plain(key) => Some(path.as_path()),
+        Origin::File(_) | Origin::Environment(_) | Origin::CommandLine => None,
+    })
 }
 
 /// Who else decides what a secret is, where it is in a file.

@@ -35,7 +35,7 @@ pub(crate) async fn run(common: &Common, doctor: &Doctor) -> Result<(), Failure>
     for warning in &loaded.warnings {
         report.add("configuration", Finding::Warn(warning.clone()));
     }
-    local::check(config, &mut report);
+    local::check(config, &loaded.origins, &mut report);
     let beside = Beside::open_to_check(config, "doctor").await;
     match wiring::bynder(config, &beside.budget, &Metrics::new()) {
         Ok(bynder) => {

@@ -1,0 +1,221 @@
+//! Whether other users can exchange what is at a path: by the folders above it and the links on the way. What is judged from the
+//! root downwards stays as it was judged, so the path leads to the same place when it is used.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use nix::unistd::{getegid, geteuid};
+
+use super::{ROOT, STICKY};
+use crate::written::has_modes;
+
+/// More steps than a path has that the kernel follows: it bounds links to links.
+const LONGEST: usize = 4096;
+
+/// A folder, or a link on the way, by which other users can exchange what is below.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Above {
+    at: PathBuf,
+    hold: Hold,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// It belongs to this user.
+    Owner(u32),
+    /// It lies where all may put something, or is a link, and belongs to this user.
+    Below(u32),
+    /// By this mode all users may write there.
+    All(u32),
+    /// By this mode this group may.
+    Group { mode: u32, group: u32, is_trusted: bool },
+}
+
+impl Above {
+    pub(super) fn is_refused(&self) -> bool {
+        !matches!(self.hold, Hold::Group { is_trusted: true, .. })
+    }
+}
+
+impl fmt::Display for Above {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.at.display();
+        match self.hold {
+            Hold::Owner(owner) | Hold::Below(owner) => write!(
+                formatter,
+                "{at}, which is above it, belongs to the user {owner}, who can exchange it; name a place below folders of \
+                 root or of this user"
+            ),
+            Hold::All(mode) => write!(
+                formatter,
+                "{at}, which is above it, has mode {mode:o}, by which every user can exchange it; chmod o-w {at}, or name \
+                 another place"
+            ),
+            Hold::Group { mode, group, .. } => write!(
+                formatter,
+                "{at}, which is above it, has mode {mode:o}, by which the group {group} can exchange it; chmod g-w {at}, or \
+                 name another place"
+            ),
+        }
+    }
+}
+
+/// What is next on the way, and whose.
+#[derive(Debug, Clone, Copy)]
+enum Below {
+    Link(u32),
+    Folder(u32),
+    /// The end of the way, which is judged by itself.
+    Last,
+}
+
+/// Who is asked about.
+#[derive(Debug, Clone, Copy)]
+struct Me {
+    user: u32,
+    group: u32,
+}
+
+/// How other users hold what is in a folder: by the folder, or as the owner of a link there. In a folder that is meant for all, as
+/// `/tmp` is, only its owner can exchange what is there.
+fn hold(me: Me, (owner, group, mode): (u32, u32, u32), below: Below) -> Option<Hold> {
+    let is_ours = |owner: u32| [me.user, ROOT].contains(&owner);
+    if !is_ours(owner) {
+        return Some(Hold::Owner(owner));
+    }
+    let mode = mode & 0o7777;
+    let is_for_all = mode & STICKY != 0;
+    let foreign = match below {
+        Below::Link(owner) => Some(owner),
+        Below::Folder(owner) if is_for_all => Some(owner),
+        Below::Folder(_) | Below::Last => None,
+    };
+    if let Some(owner) = foreign.filter(|owner| !is_ours(*owner)) {
+        return Some(Hold::Below(owner));
+    }
+    // A home folder may be open to the user's own group, and root knows whom it lets into a volume.
+    let is_trusted = group == me.group || (owner == ROOT && me.user != ROOT);
+    match mode {
+        _ if is_for_all => None,
+        _ if mode & 0o002 != 0 => Some(Hold::All(mode)),
+        _ if mode & 0o020 != 0 => Some(Hold::Group { mode, group, is_trusted }),
+        _ => None,
+    }
+}
+
+/// What lets other users exchange this path, the worst of it. What cannot be looked at cannot be used either.
+pub(super) fn judge(path: &Path) -> Option<Above> {
+    let me = Me { user: geteuid().as_raw(), group: getegid().as_raw() };
+    let mut doubt = None;
+    let mut at = PathBuf::new();
+    // Where the program works is above what is relative to it.
+    let mut rest = names(&std::env::current_dir().ok()?.join(path));
+    for _ in 0..LONGEST {
+        let Some(name) = rest.pop_front() else { break };
+        if name == ".." {
+            at.pop();
+            continue;
+        }
+        if name == "/" {
+            at = PathBuf::from(name);
+            continue;
+        }
+        let (here, next) = (fs::metadata(&at).ok()?, at.join(&name));
+        let found = fs::symlink_metadata(&next).ok();
+        let below = match &found {
+            Some(found) if found.is_symlink() => Below::Link(found.uid()),
+            Some(found) if !rest.is_empty() => Below::Folder(found.uid()),
+            _ => Below::Last,
+        };
+        let held = hold(me, (here.uid(), here.gid(), here.mode()), below);
+        if let Some(hold) = held.filter(|_| File::open(&at).map_or(true, |folder| has_modes(&folder))) {
+            let above =
+                Above { at: if matches!(hold, Hold::Below(_)) { next.clone() } else { at.clone() }, hold };
+            if above.is_refused() {
+                return Some(above);
+            }
+            doubt.get_or_insert(above);
+        }
+        let Some(found) = found else { break };
+        if !found.is_symlink() {
+            at = next;
+            continue;
+        }
+        let mut way = names(&fs::read_link(&next).ok()?);
+        way.append(&mut rest);
+        rest = way;
+    }
+    doubt
+}
+
+fn names(path: &Path) -> VecDeque<OsString> {
+    let named = path.components().filter(|part| !matches!(part, Component::CurDir));
+    named.map(|part| part.as_os_str().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_above_is_refused_by_which_other_users_can_exchange_what_is_below() {
+        let trusted = |mode, group, is_trusted| Some(Hold::Group { mode, group, is_trusted });
+        for (user, folder, below, wanted) in [
+            (7, (ROOT, 0, 0o40755), Below::Folder(8), None),
+            (7, (7, 7, 0o40755), Below::Last, None),
+            (7, (8, 8, 0o40700), Below::Folder(7), Some(Hold::Owner(8))),
+            (ROOT, (8, 8, 0o40755), Below::Last, Some(Hold::Owner(8))),
+            (7, (ROOT, 0, 0o41777), Below::Folder(7), None),
+            (7, (ROOT, 0, 0o41777), Below::Last, None),
+            (7, (ROOT, 0, 0o41777), Below::Folder(8), Some(Hold::Below(8))),
+            (7, (ROOT, 0, 0o40777), Below::Folder(7), Some(Hold::All(0o777))),
+            (7, (7, 7, 0o40755), Below::Link(8), Some(Hold::Below(8))),
+            (7, (7, 7, 0o40755), Below::Link(ROOT), None),
+            // The user's own group, as with a umask of 002; and a group that root lets into a volume.
+            (7, (7, 7, 0o40775), Below::Last, trusted(0o775, 7, true)),
+            (7, (ROOT, 9, 0o42775), Below::Last, trusted(0o2775, 9, true)),
+            (7, (7, 9, 0o42775), Below::Last, trusted(0o2775, 9, false)),
+            (ROOT, (ROOT, 9, 0o42775), Below::Last, trusted(0o2775, 9, false)),
+        ] {
+            let me = Me { user, group: user };
+            assert_eq!(hold(me, folder, below), wanted, "{me:?} {folder:?} {below:?}");
+        }
+    }
+
+    #[test]
+    fn every_folder_and_link_on_the_way_is_judged_and_one_that_is_not_there_is_none() {
+        const OTHER: u32 = 12_345;
+        let outer = tempfile::tempdir().unwrap();
+        let path = |name: &str| outer.path().join(name);
+        fs::create_dir_all(path("a/b")).unwrap();
+        symlink("a", path("link")).unwrap();
+        symlink("../link/./b", path("a/again")).unwrap();
+        symlink("circle", path("circle")).unwrap();
+        let at = |name: &str| judge(&path(name)).filter(Above::is_refused).map(|above| above.at);
+        let ways = ["a/b/state", "link/b", "a/again", "a/again/state", "link/../a/b", "link/none/state"];
+        assert_eq!(ways.map(at), ways.map(|_| None));
+        assert_eq!(at("circle/state"), None);
+        let set_mode = |mode| fs::set_permissions(path("a"), Permissions::from_mode(mode)).unwrap();
+        set_mode(0o757);
+        assert_eq!(ways.map(at), ways.map(|_| Some(path("a"))));
+        assert_eq!(at("a"), None, "the mode of what is at the end");
+        set_mode(0o1777);
+        assert_eq!(ways.map(at), ways.map(|_| None));
+        if geteuid().is_root() {
+            lchown(path("link"), Some(OTHER), None).unwrap();
+            assert_eq!(
+                (at("link"), at("link/b/state"), at("a/b")),
+                (Some(path("link")), Some(path("link")), None)
+            );
+            lchown(path("a/b"), Some(OTHER), None).unwrap();
+            assert_eq!((at("a/b"), at("a/b/state")), (None, Some(path("a/b"))));
+        }
+    }
+}
