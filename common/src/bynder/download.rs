@@ -59,13 +59,13 @@ impl Bynder {
         loop {
             let link = self.place(&operation, id, version).await?;
             match self.fetch(&operation, link.clone(), None).await {
-                Ok(response) if http::is_web_page(&response) && !is_as_long(&response, length) => {
+                Ok((response, _)) if http::is_web_page(&response) && !is_as_long(&response, length) => {
                     return Err(BynderError::Unexpected {
                         operation,
                         reason: "a web page came instead of the file".to_owned(),
                     });
                 }
-                Ok(response) => return Ok(self.body(id, version, link, response)),
+                Ok((response, way)) => return Ok(self.body(id, version, link, response, &way)),
                 Err(BynderError::Forbidden { .. }) if !expired => expired = true,
                 // Storage knows nothing of roles: its 403 is an expired or broken link, not a missing right.
                 Err(BynderError::Forbidden { message, .. }) => {
@@ -97,13 +97,15 @@ impl Bynder {
         Ok((ContentHash::from_bytes(hasher.finalize().into()), bytes))
     }
 
+    /// The answer of storage, and the links that led to it.
     async fn fetch(
         &self,
         operation: &str,
         mut link: Link,
         rest: Option<&Rest>,
-    ) -> Result<Response, BynderError> {
+    ) -> Result<(Response, Vec<Link>), BynderError> {
         let transport = &self.inner.transport;
+        let mut way = Vec::new();
         for _ in 0..MOST_REDIRECTS {
             let request = transport.client().get(link.url().clone());
             let request = match rest {
@@ -112,8 +114,9 @@ impl Bynder {
             };
             let answer = transport.send_for_file(Operation::FetchOriginal, request).await;
             let response = answer.map_err(|error| unavailable(operation, error))?;
+            way.push(link.clone());
             match response.status() {
-                StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(response),
+                StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok((response, way)),
                 status if status.is_redirection() => {
                     link = redirect(&link, &response).ok_or_else(|| BynderError::Unexpected {
                         operation: operation.to_owned(),
@@ -131,8 +134,8 @@ impl Bynder {
     }
 
     /// The file, which goes on by itself where it breaks off: from the same link, or a new one once that expired.
-    fn body(&self, id: &AssetId, version: u32, link: Link, response: Response) -> Download {
-        let (bytes, file_name) = (response.content_length(), file_name(&response));
+    fn body(&self, id: &AssetId, version: u32, link: Link, response: Response, way: &[Link]) -> Download {
+        let (bytes, file_name) = (response.content_length(), file_name(&response, way));
         let operation = description(id, version);
         let (bynder, id, link) = (self.clone(), id.clone(), Arc::new(Mutex::new(link)));
         let again = move |rest: Rest| {
@@ -147,6 +150,7 @@ impl Bynder {
                     }
                     answer => answer.ok(),
                 }
+                .map(|(response, _)| response)
             }
         };
         let body = self.inner.transport.resuming_body(Operation::FetchOriginal, response, again);
@@ -162,13 +166,14 @@ impl Bynder {
     }
 }
 
-/// The file's name by the `Content-Disposition`, in either of its forms, unless it would carry the link's signature along.
-fn file_name(response: &Response) -> Option<String> {
+/// The file's name by the `Content-Disposition`, in either of its forms, unless it would carry the signature of a link along.
+fn file_name(response: &Response, way: &[Link]) -> Option<String> {
     let header = response.headers().get(CONTENT_DISPOSITION)?;
     // Storage writes other alphabets as they are, too.
     let header = String::from_utf8_lossy(header.as_bytes());
     let name = mailparse::parse_content_disposition(&header).params.remove("filename")?;
-    (!name.is_empty() && !Unsaid::signature_of(response.url()).is_in(&name)).then_some(name)
+    let is_signature = |link: &Link| Unsaid::signature_of(link.url(), &name).is_in(&name);
+    (!name.is_empty() && !way.iter().any(is_signature)).then_some(name)
 }
 
 fn description(id: &AssetId, version: u32) -> String {

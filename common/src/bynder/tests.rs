@@ -311,9 +311,12 @@ async fn the_token_goes_to_the_portal_and_nowhere_else() {
     let (portal, bynder) = scripted(vec![]).await;
     let mut moved = response(302, "text/plain", "");
     moved.headers_mut().insert("location", format!("{storage_url}moved").parse().unwrap());
-    storage.then(vec![moved, response(200, "image/png", "file"), response(201, "application/xml", "")]);
+    let mut file = response(200, "image/png", "file");
+    file.headers_mut()
+        .insert("content-disposition", "attachment; filename=af25c0ffee1234567890.png".parse().unwrap());
+    storage.then(vec![moved, file, response(201, "application/xml", "")]);
     portal.then(vec![
-        json(200, &format!(r#"{{"s3_file":"{storage_url}file?sig=1"}}"#)),
+        json(200, &format!(r#"{{"s3_file":"{storage_url}file?hmac=af25c0ffee1234567890"}}"#)),
         json(200, &format!("\"{storage_url}\"")),
         json(200, r#"{"s3file":{"uploadid":"U","targetid":"T"},"s3_filename":"K","multipart_params":{"key":"K","acl":"private"}}"#),
         json(500, r#"{"message":"Upload not ready"}"#),
@@ -321,6 +324,7 @@ async fn the_token_goes_to_the_portal_and_nowhere_else() {
         json(202, r#"{"importId":"I","success":1}"#),
     ]);
     let download = bynder.download(&id(), 1, None).await.unwrap();
+    assert_eq!(download.file_name, None, "it repeats a code of the link that led there");
     let body: Vec<_> = download.body.try_collect().await.unwrap();
     assert_eq!(body.concat(), b"file");
     let folder = tempfile::tempdir().unwrap();

@@ -12,6 +12,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use super::client::is_loopback;
+use super::prose::prose;
+use super::unsaid::Unsaid;
 use super::zone::Zone;
 use super::{Sent, TransportError, excerpt};
 
@@ -84,7 +86,7 @@ impl Links {
         if self.is_service(url) {
             return Ok(());
         }
-        let shown = excerpt(url.host_str().unwrap_or_default());
+        let shown = shown_host(url);
         let refused = |why: &str| Err(refused(&shown, why));
         let plain = match self.services.plain() {
             Plain::Nowhere => false,
@@ -134,16 +136,15 @@ impl Links {
         zone == Zone::Public || self.home().await.contains(&zone)
     }
 
-    /// Where the services themselves are.
+    /// Where the services themselves are, and nowhere else: a further address of a name in public opens nothing.
     async fn home(&self) -> Vec<Zone> {
         let mut home = Vec::new();
         for service in &self.services.urls {
             match (zone_of(service), service.host_str()) {
                 (Some(zone), _) => home.push(zone),
                 (None, Some(name)) => {
-                    home.extend(
-                        lookup(name).await.unwrap_or_default().iter().map(|found| Zone::of(found.ip())),
-                    );
+                    let found = lookup(name).await.unwrap_or_default();
+                    home.extend(only(found.iter().map(|found| Zone::of(found.ip()))));
                 }
                 (None, None) => {}
             }
@@ -161,7 +162,7 @@ impl Links {
             });
         }
         if found.is_empty() {
-            return Err(std::io::Error::other(refused(&excerpt(&name), NEIGHBOUR).reason));
+            return Err(std::io::Error::other(refused(&shown_name(&name), NEIGHBOUR).reason));
         }
         Ok(found)
     }
@@ -178,6 +179,22 @@ impl Resolve for Links {
 
 async fn lookup(name: &str) -> std::io::Result<Vec<SocketAddr>> {
     Ok(tokio::net::lookup_host((name, 0)).await?.collect())
+}
+
+/// The zone of all of them.
+fn only(mut zones: impl Iterator<Item = Zone>) -> Option<Zone> {
+    let first = zones.next()?;
+    zones.all(|zone| zone == first).then_some(first)
+}
+
+/// The host of a link, which another service chose: the parts of it that are no code, and no signature of the link.
+pub(super) fn shown_host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    if Unsaid::of_link(url).is_in(host) { "…".to_owned() } else { shown_name(host) }
+}
+
+fn shown_name(host: &str) -> String {
+    excerpt(&prose(&host.replace('.', " ")).replace(' ', "."))
 }
 
 /// The zone of an address that needs no resolving.
@@ -303,6 +320,37 @@ mod tests {
             assert_eq!(said(&usual, url).await, "", "{url}");
             assert_eq!(usual.warned.swap(false, Ordering::Relaxed), !is_named, "{url}");
         }
+    }
+
+    #[test]
+    fn a_zone_is_open_to_links_only_where_the_service_is_nowhere_else() {
+        use Zone::{LinkLocal, Private, Public};
+        for (found, wanted) in [
+            (&[Private, Private][..], Some(Private)),
+            (&[Public, Private], None),
+            (&[Private, LinkLocal], None),
+            (&[], None),
+        ] {
+            assert_eq!(only(found.iter().copied()), wanted, "{found:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_the_host_of_a_link_no_code_and_no_signature_of_it_is_shown() {
+        let away = links("https://93.184.216.34/", LinkHosts::Only(Vec::new()));
+        for (url, shown) in [
+            ("https://bucket.s3.eu-west-1.amazonaws.com/f", "bucket.s3.eu-west-1.amazonaws.com"),
+            ("https://d111111abcdef8.cloudfront.net/f", "….cloudfront.net"),
+            ("https://af25c0ffee12.34567890abcdef.example/f", "….example"),
+            ("https://opensesameoftheforty.example/f?Signature=OpenSesameOfTheForty", "…"),
+            ("https://8.8.8.8/f", "8.8.8.8"),
+        ] {
+            assert_eq!(shown_host(&url.parse().unwrap()), shown);
+            let said = said(&away, url).await;
+            assert!(said.starts_with(&format!("the link to {shown} is not followed")), "{said}");
+        }
+        let long = format!("https://{}.example/", vec!["word"; 48].join("."));
+        assert!(shown_host(&long.parse().unwrap()).chars().count() <= 201);
     }
 
     #[tokio::test]

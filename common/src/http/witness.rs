@@ -10,6 +10,7 @@ use reqwest::{Request, Response};
 use serde::Serialize;
 use url::Url;
 
+use super::links::shown_host;
 use super::unsaid::Unsaid;
 use super::{TransportError, quoted, request_id};
 
@@ -106,7 +107,7 @@ fn rate_limit(headers: &HeaderMap, unsaid: &Unsaid) -> Vec<String> {
 fn target(request: &Request, service: &Url) -> String {
     let (url, signed) = (request.url(), request.headers().contains_key(AUTHORIZATION));
     if !signed || url.origin() != service.origin() || !url.path().starts_with(service.path()) {
-        return format!("{}://{}/…", url.scheme(), url.host_str().unwrap_or_default());
+        return format!("{}://{}/…", url.scheme(), shown_host(url));
     }
     let names: Vec<String> = url.query_pairs().map(|(name, _)| format!("{name}=…")).collect();
     if names.is_empty() { url.path().to_owned() } else { format!("{}?{}", url.path(), names.join("&")) }
@@ -148,6 +149,7 @@ mod tests {
             ),
             ("https://storage.example/a/key/file?X-Signature=abc", "https://storage.example/…"),
             ("https://user:word@storage.example/a", "https://storage.example/…"),
+            ("https://af25c0ffee1234567890.example/a", "https://….example/…"),
             ("https://imatag.example/storage/key/file", "https://imatag.example/…"),
         ];
         for (url, shown) in table {
