@@ -9,6 +9,9 @@ use crate::http::excerpt;
 
 /// A longer value may be a secret.
 const LONGEST_QUOTED: usize = 16;
+/// The digits of a year.
+const LONGEST_NUMBER: usize = 4;
+const LONGEST_MIX: usize = 3;
 
 /// Reads JSON, and says where it is of another form.
 ///
@@ -52,36 +55,54 @@ pub fn of_toml(text: &str, message: &str, span: Option<Range<usize>>) -> String 
     format!("{place}{}", without_value(message).unwrap_or_else(|| message.to_owned()))
 }
 
-/// A wrong value as an error may quote it: a long one may be a secret in the wrong place, unless it is short words.
+/// A wrong value as an error may quote it: short words and small numbers. Anything else may be a secret in the wrong place.
 pub fn harmless(text: &str) -> &str {
-    let is_short = |word: &str| word.chars().count() <= LONGEST_QUOTED;
-    let are_words = |c: char| c.is_alphabetic() || " _-.,:'/".contains(c);
-    let is_harmless = is_short(text)
-        || (text.chars().all(are_words) && text.split([' ', '_', '-', '.', '/']).all(is_short));
+    let is_known = |c: char| c.is_alphanumeric() || " _-.,:'/*?#[]".contains(c);
+    let is_plain = |word: &str| {
+        let length = word.chars().count();
+        let most = match word {
+            _ if word.chars().all(char::is_alphabetic) => LONGEST_QUOTED,
+            _ if word.bytes().all(|byte| byte.is_ascii_digit()) => LONGEST_NUMBER,
+            // Such as 15m or Q4.
+            _ => LONGEST_MIX,
+        };
+        length <= most
+    };
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    let words = || text.split(|c: char| !c.is_alphanumeric());
+    let is_harmless = text.chars().all(is_known) && digits <= LONGEST_QUOTED && words().all(is_plain);
     if is_harmless { text } else { "…" }
 }
 
 /// A wrong value of a kind of which all right ones are short.
 pub fn short(text: &str) -> &str {
-    if text.chars().count() <= LONGEST_QUOTED { text } else { "…" }
+    if text.chars().count() <= LONGEST_QUOTED { harmless(text) } else { "…" }
+}
+
+/// An unknown key as an error may quote it: one that is written as keys are, in which no digit is.
+pub fn harmless_key(key: &str) -> &str {
+    let is_known = |c: char| c.is_ascii_lowercase() || "_-.".contains(c);
+    if key.chars().all(is_known) { harmless(key) } else { "…" }
 }
 
 /// An excerpt of the path of what could not be read. An unknown field is its last part.
 pub fn place(path: &str, message: &str) -> String {
     let field = message.strip_prefix("unknown field `").and_then(|behind| behind.split_once('`'));
     let parent = field.and_then(|(name, _)| Some((path.strip_suffix(name)?, name)));
-    parent.map_or_else(|| excerpt(path), |(parent, name)| format!("{}{}", excerpt(parent), harmless(name)))
+    parent
+        .map_or_else(|| excerpt(path), |(parent, name)| format!("{}{}", excerpt(parent), harmless_key(name)))
 }
 
 /// serde's message on a value, without the value. `None` for a message of another kind, which a type made itself.
 pub fn without_value(message: &str) -> Option<String> {
+    if message.starts_with("missing field `") {
+        return Some(message.to_owned());
+    }
     let field = |kind: &str| {
         let (name, behind) = message.strip_prefix(kind)?.split_once('`')?;
-        Some(format!("{kind}{}`{behind}", harmless(name)))
+        Some(format!("{kind}{}`{behind}", harmless_key(name)))
     };
-    if let Some(said) =
-        ["missing field `", "duplicate field `", "unknown field `"].into_iter().find_map(field)
-    {
+    if let Some(said) = ["duplicate field `", "unknown field `"].into_iter().find_map(field) {
         return Some(said);
     }
     let kind = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "]
@@ -131,11 +152,15 @@ mod tests {
     }
 
     #[test]
-    fn a_long_value_may_be_a_secret_unless_it_is_short_words() {
+    fn a_value_may_be_a_secret_unless_it_is_short_words_and_small_numbers() {
         for quoted in [
             "8 o'clock",
             "60 sceonds",
+            "60x",
+            "2024-01-01..2024-13-01",
+            "Brand Q4 2026",
             "0 */6 * * *",
+            "0,15,30,45 8-18 * * MON#2",
             "the Image Hash of our library",
             "hash_metaproperti",
             "/data/attributes/status",
@@ -148,6 +173,12 @@ mod tests {
             "my pass w0rd has blanks",
             "correcthorsebattery",
             "correct+horse/battery=",
+            "hunter2hunter22",
+            "Tr0ub4dor&3xyzzy",
+            "s3cr3t",
+            "p4ss w0rd",
+            "12345678",
+            "1234 1234 1234 1234 1234",
         ] {
             assert_eq!(harmless(secret), "…");
             for kind in ["unknown", "duplicate"] {
@@ -155,6 +186,13 @@ mod tests {
                 assert!(!said.contains(secret) && said.ends_with("field `…`, expected `a`"), "{said}");
             }
         }
+        for (key, shown) in
+            [("hash_metaproperti", "hash_metaproperti"), ("Secret", "…"), ("word-7", "…"), ("a b", "…")]
+        {
+            assert_eq!(harmless_key(key), shown, "{key}");
+        }
+        let missing = "missing field `requests_per_5_minutes`";
+        assert_eq!(without_value(missing).as_deref(), Some(missing));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use super::validate::SECRETS;
 use super::{ConfigError, schema};
 use crate::imatag::profile::BUILTIN_NAME;
-use crate::parse_error::of_toml;
+use crate::parse_error::{harmless_key, of_toml};
 use crate::written::{self, Chosen, NotRead};
 
 const PREFIX: &str = "CONNECTOR_";
@@ -117,9 +117,9 @@ impl Layers {
         let last = path.pop().unwrap_or(key);
         for part in path {
             let below = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
-            table = below
-                .as_table_mut()
-                .ok_or_else(|| ConfigError::value(part, format!("{key} needs a table here")))?;
+            table = below.as_table_mut().ok_or_else(|| {
+                ConfigError::value(part, format!("{} needs a table here", harmless_key(key)))
+            })?;
         }
         table.insert(last.to_owned(), value);
         self.origins.retain(|(known, _)| known != key);

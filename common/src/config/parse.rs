@@ -3,7 +3,7 @@
 use toml::Table;
 
 use super::{Config, ConfigError};
-use crate::parse_error::{harmless, place, without_value};
+use crate::parse_error::{harmless_key, place, without_value};
 
 /// Reads the table, turning serde's words into the key and what to write there.
 pub(super) fn parse(table: Table) -> Result<Config, ConfigError> {
@@ -27,7 +27,7 @@ fn explain(path: &str, message: &str) -> ConfigError {
             let similar = known.iter().map(|known| (strsim::jaro_winkler(known, unknown), *known));
             let nearest =
                 similar.filter(|(score, _)| *score > 0.7).max_by(|left, right| left.0.total_cmp(&right.0));
-            let key = below(harmless(unknown));
+            let key = below(harmless_key(unknown));
             let parent = key.rsplit_once('.').map(|(parent, _)| format!("{parent}.")).unwrap_or_default();
             let nearest = nearest.map(|(_, name)| format!("{parent}{name}"));
             ConfigError::Unknown { key, nearest }
