@@ -10,7 +10,7 @@ use reqwest::Body;
 use reqwest::multipart::Part;
 
 use crate::kind::Kind;
-use crate::output::is_acted_on;
+use crate::output::{is_acted_on, is_unseen};
 
 /// The longest stem of all.
 const LONGEST: usize = 255;
@@ -84,13 +84,15 @@ pub fn part(body: impl Into<Body>, bytes: u64, name: &str) -> Part {
 
 fn for_header(text: &str) -> String {
     let is_wrong = |c| is_acted_on(c) || matches!(c, '/' | '\\' | '"');
-    let text: String = text.chars().map(|c| if is_wrong(c) { '_' } else { c }).collect();
+    let seen = text.chars().filter(|c| !is_unseen(*c));
+    let text: String = seen.map(|c| if is_wrong(c) { '_' } else { c }).collect();
     let text: String = text.trim_start_matches('.').chars().take(LONGEST_STEM).collect();
     if text.is_empty() { "file".to_owned() } else { text }
 }
 
 fn clean(stem: &str) -> String {
-    let stem: String = stem.chars().map(|c| if is_acted_on(c) { '_' } else { c }).take(LONGEST).collect();
+    let seen = stem.chars().filter(|c| !is_unseen(*c));
+    let stem: String = seen.map(|c| if is_acted_on(c) { '_' } else { c }).take(LONGEST).collect();
     let stem = stem.trim().trim_end_matches('.');
     if stem.is_empty() { "file".to_owned() } else { stem.to_owned() }
 }

@@ -80,6 +80,8 @@ async fn a_secret_that_is_typed_is_not_shown_and_the_terminal_is_as_before_after
         if is_stopped {
             kill(Pid::from_raw(child.id().unwrap().cast_signed()), Signal::SIGINT).unwrap();
         } else {
+            // Standing still, it would leave the terminal as it is.
+            kill(Pid::from_raw(child.id().unwrap().cast_signed()), Signal::SIGTSTP).unwrap();
             screen.write_all(b"typed-s3cr3t\n").unwrap();
         }
         let ran = Ran::new(child.wait_with_output().await.unwrap());

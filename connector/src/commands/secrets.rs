@@ -69,6 +69,8 @@ async fn given() -> Result<String, Failure> {
     let is_typed = unseen.is_some();
     let stop = is_typed.then(signals::stop_on_signals).transpose()?.unwrap_or_default();
     if is_typed {
+        // A process that stands still would leave the terminal as it is.
+        signals::ignore_suspension()?;
         output::talk("Type the secret and press Enter; it is not shown.");
     }
     let reading = tokio::task::spawn_blocking(move || {
