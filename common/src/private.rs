@@ -215,8 +215,8 @@ fn sole(found: &Metadata) -> io::Result<()> {
 /// The name is a link or no file's, there is another name of the file, it or its folder belongs to another user, or such a
 /// user can exchange that folder.
 pub fn check(path: &Path) -> io::Result<()> {
-    sole(&fs::symlink_metadata(path)?)?;
     open_mode(path.parent().and_then(exposed))?;
+    sole(&fs::symlink_metadata(path)?)?;
     open_mode(itself(path)).map(drop)
 }
 

@@ -69,7 +69,7 @@ impl Unsaid {
     }
 
     /// What may be a signature in the address of a file of this name: what its query names as one, all other long values but the
-    /// name itself, and what is no prose in its path, but for the file.
+    /// name itself, and what is no prose in its path, but for a file with an extension.
     pub(crate) fn signature_of(url: &Url, name: &str) -> Self {
         let query = url.query_pairs().flat_map(|(key, value)| {
             let key = key.to_ascii_lowercase();
@@ -85,8 +85,9 @@ impl Unsaid {
         });
         let path = percent_decode_str(url.path()).decode_utf8_lossy();
         let (folders, file) = path.rsplit_once('/').unwrap_or_default();
-        let values =
-            folders.split(SEPARATORS).chain(file.split(';').skip(1).flat_map(|value| value.split('=')));
+        let (file, more) = file.split_once(';').unwrap_or((file, ""));
+        let file = Some(file).filter(|file| !file.contains('.'));
+        let values = folders.split(SEPARATORS).chain(more.split([';', '='])).chain(file);
         let codes = values.filter(|value| prose(value) != *value).map(str::to_owned);
         Self::default().and_signatures(query.chain(codes))
     }

@@ -6,6 +6,7 @@ use common::failure::Failure;
 use common::job::JobId;
 use common::outcome::{FailureClass, Outcome};
 use common::output;
+use common::parse_error::harmless;
 use common::queue::{FailedFilter, FailedJob, FailedJobs};
 use producer::arguments::{self, Common};
 use serde_json::json;
@@ -66,7 +67,7 @@ fn filter(which: &Which) -> Result<FailedFilter, Failure> {
         let known = FailureClass::ALL.into_iter().find(|class| class.name() == wanted);
         known.ok_or_else(|| {
             let names: Vec<_> = FailureClass::ALL.iter().map(|class| class.name()).collect();
-            Failure::Usage(format!("--class {wanted}: the classes are {}", names.join(", ")))
+            Failure::Usage(format!("--class {}: the classes are {}", harmless(wanted), names.join(", ")))
         })
     });
     let asset = which

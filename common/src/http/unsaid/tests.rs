@@ -200,6 +200,8 @@ fn a_name_holds_no_long_value_of_the_query_whatever_that_is_called() {
         let url = format!("https://a.example/f.jpg?{query}").parse().unwrap();
         for name in [code.to_owned(), format!("{code}.jpg"), format!("f {}.jpg", code.to_uppercase())] {
             assert!(Unsaid::signature_of(&url, &name).is_in(&name), "{query} {name}");
+            let url = format!("https://a.example/{code}").parse().unwrap();
+            assert!(Unsaid::signature_of(&url, &name).is_in(&name), "{name}");
         }
     }
     for query in [
