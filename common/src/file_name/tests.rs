@@ -74,6 +74,7 @@ fn awkward_names_become_acceptable_to_the_upload() {
     for (given, wanted) in table {
         let name = FileName::of(Known { own: Some(given), ..Known::default() }).unwrap();
         assert_eq!(name.for_upload(), wanted, "{given:?}");
+        assert_eq!(for_header("a\u{e0100}b"), "ab");
     }
 }
 

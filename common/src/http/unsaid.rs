@@ -68,20 +68,16 @@ impl Unsaid {
         rest.and_credentials(more)
     }
 
-    /// What may be a signature in the address of a file of this name: what its query names as one, all other long values but the
-    /// name itself, and what is no prose in its path, but for a file with an extension.
+    /// What may be a signature in the address of a file of this name: what its query names as one, what is no prose in its other
+    /// values but the name itself, and what is no prose in its path, but for a file with an extension.
     pub(crate) fn signature_of(url: &Url, name: &str) -> Self {
         let query = url.query_pairs().flat_map(|(key, value)| {
             let key = key.to_ascii_lowercase();
-            let is_name = names_file(&key, &value, name);
-            let is_whole = names_signature(&key) || (!is_name && prose(&value) != value);
-            let mut values: Vec<_> = is_whole.then(|| value.to_string()).into_iter().collect();
-            if !is_name {
-                values.extend(value.split(SEPARATORS).map(str::to_owned));
-            }
+            let is_code = || !names_file(&key, &value, name) && prose(&value) != value;
+            let is_signature = names_signature(&key) || is_code();
             // One without a value is alone.
-            values.extend(value.is_empty().then_some(key));
-            values
+            let key = value.is_empty().then_some(key);
+            key.into_iter().chain(is_signature.then(|| value.into_owned()))
         });
         let path = percent_decode_str(url.path()).decode_utf8_lossy();
         let (folders, file) = path.rsplit_once('/').unwrap_or_default();
