@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::harness::{Bench, assert_clean, picture, quick};
 
-const PICTURES: u64 = 300;
+const PICTURES: u64 = 150;
 const TABLE: &str = include_str!("../../docs/budget.md");
 
 /// The documented calls an asset, by the sandbox's name for them; `None` for those that many assets share. `heading` is
@@ -63,7 +63,7 @@ async fn an_asset_costs_the_documented_calls_and_an_unchanged_one_none() {
     let bench = Bench::alone(quick()).await;
     bench.set_request_timeout(15);
     // A budget that holds the calls back, so that they are shared.
-    bench.reconfigure("requests_per_5_minutes = 1000000", "requests_per_5_minutes = 20000");
+    bench.reconfigure("requests_per_5_minutes = 1000000", "requests_per_5_minutes = 10000");
     for number in 0..PICTURES {
         bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
     }
