@@ -1,6 +1,7 @@
 //! Whole groups in virtual time: members join, leave, die, stand still and are cut off, the minter among them; messages are late,
-//! connections are lost, the broker restarts, calls take their time to arrive. No token is spent twice, none but who is in
-//! office mints, and no window of five minutes holds more calls than Bynder allows.
+//! connections are lost, the broker restarts, calls take their time to arrive. No token is spent twice, only the process in
+//! office mints, no call goes before the broker has answered that no silence is on record, and no window of five minutes holds
+//! more calls than Bynder allows.
 
 mod process;
 mod world;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+use self::process::Mutant;
 use self::world::{BUDGET, World};
 
 /// Bynder's limit of requests in five minutes.
@@ -48,6 +50,7 @@ fn whatever_happens_no_window_holds_more_than_bynder_allows() {
         }
         worst = worst.max((world.busiest, seed));
         assert!(world.busiest <= LIMIT, "history {seed}: {} calls in a window", world.busiest);
+        assert_eq!(world.without_leave, 0, "history {seed}: calls that the broker has not let go");
     }
     println!(
         "{} histories of 15 minutes; the busiest window: {} calls (history {})",
@@ -119,6 +122,26 @@ fn block(world: &mut World) -> usize {
     world.run(Duration::from_secs(5));
     assert!(world.blocked_calls > 0);
     world.blocked_calls
+}
+
+/// A history with a block; how many of its calls the broker had not let go.
+fn calls_without_leave(seed: u64, mutant: Option<Mutant>) -> usize {
+    let mut world = World::new(seed);
+    world.mutant = mutant;
+    (0..5).for_each(|_| world.join());
+    world.run(MINUTE / 2);
+    block(&mut world);
+    world.without_leave
+}
+
+#[test]
+fn a_process_that_spends_a_token_before_it_has_looked_for_a_silence_is_seen() {
+    for seed in 0..histories() / 4 {
+        assert_eq!(calls_without_leave(seed, None), 0, "history {seed}");
+    }
+    for mutant in [Mutant::SpendsBeforeTheAnswer, Mutant::IgnoresTheSilence] {
+        assert!((0..histories()).any(|seed| calls_without_leave(seed, Some(mutant)) > 0), "{mutant:?}");
+    }
 }
 
 #[test]

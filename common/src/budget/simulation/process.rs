@@ -11,6 +11,15 @@ use super::super::token::{GOOD_FOR, Token};
 const LINGER: Duration = Duration::from_millis(300);
 const MISSING: Duration = Duration::from_secs(1);
 
+/// What a process does wrong, to show that the laws see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mutant {
+    /// It spends a token with its acknowledgement, before the broker has answered.
+    SpendsBeforeTheAnswer,
+    /// It spends a token although the answer shows a silence on record.
+    IgnoresTheSilence,
+}
+
 /// A token, by its number.
 pub(super) type Numbered = (u64, Token);
 
@@ -64,6 +73,7 @@ pub(super) struct Process {
     pub(super) idle_until: Duration,
     /// Whether its calls are for the backlog.
     pub(super) backlog: bool,
+    pub(super) mutant: Option<Mutant>,
     consuming: bool,
     in_hand: VecDeque<(Duration, Numbered)>,
     /// When it acknowledged tokens, and how many of them are not answered.
@@ -91,6 +101,7 @@ impl Process {
             unheard: None,
             idle_until: now,
             backlog: name.is_multiple_of(2),
+            mutant: None,
             consuming: false,
             in_hand: VecDeque::new(),
             asked: (Duration::ZERO, 0),
@@ -154,8 +165,10 @@ impl Process {
             }
             Down::Spent((_, token), silent) => {
                 self.asked.1 -= 1;
+                let silent = silent && self.mutant != Some(Mutant::IgnoresTheSilence);
                 self.inform(silent, clock);
-                if !silent && clock.saturating_sub(self.asked.0) < GOOD_FOR {
+                let is_spent = self.mutant == Some(Mutant::SpendsBeforeTheAnswer);
+                if !silent && !is_spent && clock.saturating_sub(self.asked.0) < GOOD_FOR {
                     self.member.put(token, clock);
                 }
             }
@@ -198,6 +211,9 @@ impl Process {
                     if clock.saturating_sub(came) < GOOD_FOR {
                         self.asked = (clock, self.asked.1 + 1);
                         sent.push(Up::Spend(token));
+                        if self.mutant == Some(Mutant::SpendsBeforeTheAnswer) {
+                            self.member.put(token.1, clock);
+                        }
                     } else {
                         sent.push(Up::GiveBack(token));
                     }

@@ -1,7 +1,7 @@
 //! A group of processes, the broker between them, and Bynder's count of what arrives.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -11,7 +11,7 @@ use super::super::member::News;
 use super::super::minter::Look;
 use super::super::model::Model;
 use super::super::timing::Timing;
-use super::process::{Down, Numbered, Process, Up};
+use super::process::{Down, Mutant, Numbered, Process, Up};
 
 pub(super) const BUDGET: u32 = 4000;
 const TICK: Duration = Duration::from_millis(40);
@@ -27,6 +27,12 @@ pub(super) struct World {
     tokens: Model<Numbered>,
     minted: u64,
     spent: HashSet<u64>,
+    /// Calls that the broker has let each process make: it took the acknowledgement, and no silence was on record.
+    allowed: HashMap<usize, u32>,
+    /// Calls that it has not.
+    pub(super) without_leave: usize,
+    /// What every process does wrong.
+    pub(super) mutant: Option<Mutant>,
     /// Who has the office.
     pub(super) minter: Option<usize>,
     silent_until: Duration,
@@ -58,6 +64,9 @@ impl World {
             tokens: Model::default(),
             minted: 0,
             spent: HashSet::new(),
+            allowed: HashMap::new(),
+            without_leave: 0,
+            mutant: None,
             minter: None,
             silent_until: Duration::ZERO,
             trying: false,
@@ -77,7 +86,9 @@ impl World {
         self.names += 1;
         let ahead = Duration::from_secs(self.random.random_range(0..100_000));
         let skew = self.random.random_range(0.999..1.001);
-        self.processes.push(Process::new(self.names, BUDGET, self.now, ahead, skew));
+        let mut process = Process::new(self.names, BUDGET, self.now, ahead, skew);
+        process.mutant = self.mutant;
+        self.processes.push(process);
     }
 
     pub(super) fn run(&mut self, how_long: Duration) {
@@ -187,6 +198,9 @@ impl World {
             Up::Spend(token) => {
                 assert!(self.spent.insert(token.0), "token {} is spent twice", token.0);
                 let silent = self.silent();
+                if !silent {
+                    *self.allowed.entry(name).or_default() += token.1.calls;
+                }
                 self.send(name, Down::Spent(token, silent));
                 self.tokens.acknowledge(name, token, now)
             }
@@ -235,6 +249,11 @@ impl World {
         let latency = self.random.random_range(0.0..1.0);
         self.under_way.push(Reverse(self.now + LATENCY.mul_f64(latency)));
         let process = &mut self.processes[index];
+        let allowed = self.allowed.entry(process.name).or_default();
+        match allowed.checked_sub(1) {
+            Some(left) => *allowed = left,
+            None => self.without_leave += 1,
+        }
         let clock = process.clock(self.now);
         if self.unanswered > 0 {
             self.unanswered -= 1;
