@@ -34,6 +34,7 @@ mod harness;
 mod hostile;
 mod imatag_limits;
 mod large;
+mod leases;
 mod limits;
 mod logging;
 mod lost;

@@ -15,7 +15,7 @@ use common::queue::{Attempt, Election, EmbeddedQueue, Kept, Left, Locks, QueueEr
 use common::state::State;
 use futures::FutureExt;
 use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Connection, ConnectionProperties};
 
 use crate::harness::broker::{Broker, free_ports};
@@ -301,12 +301,14 @@ async fn a_queue_of_leases_that_may_not_keep_others_out_is_refused() {
     let url = Broker::shared().await.url();
     let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
-    for number in 0..1024 {
-        let (name, options) = (format!("{}.locks.{number}", settings.prefix), QueueDeclareOptions::durable());
-        channel.queue_declare(name.into(), options, FieldTable::default()).await.unwrap();
-    }
+    let (name, options) = (format!("{}.locks.0", settings.prefix), QueueDeclareOptions::durable());
+    let mut quorum = FieldTable::default();
+    quorum.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    channel.queue_declare(name.into(), options, quorum).await.unwrap();
     let refused = rabbitmq::Broker::open(&settings, PATIENCE).await.map(drop).unwrap_err();
     assert!(matches!(refused, QueueError::Misconfigured(_)), "{refused}");
+    let refused = rabbitmq::Inventory::take(&settings).await.map(drop).unwrap_err();
+    assert!(matches!(&refused, QueueError::Misconfigured(told) if told.contains("exclusively")), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

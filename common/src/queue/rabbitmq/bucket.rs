@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool::managed::Object;
 use futures::StreamExt;
-use lapin::message::Delivery;
+
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Consumer, ErrorKind};
+use lapin::{Acker, Channel, Consumer, ErrorKind};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,9 @@ use crate::task;
 
 /// `ACCESS_REFUSED`: another consumes exclusively.
 const REFUSED: u16 = 403;
+/// Notes that the broker hands to the consumer of one queue: twice what the queue keeps. Where strangers fill that, the next note
+/// does not come back, and nothing is leased.
+pub(super) const MOST_FOUND: u16 = 2000;
 
 /// A queue of leases in this process's hands.
 pub(super) struct Bucket {
@@ -44,7 +48,7 @@ pub(super) struct Bucket {
     tag: ShortString,
     /// Cancelled once another process may have the queue.
     lost: CancellationToken,
-    incoming: mpsc::UnboundedReceiver<Found>,
+    incoming: mpsc::Receiver<Found>,
     /// Notes that lie in the queue.
     found: Vec<Found>,
     /// Those of them that are leases of this process.
@@ -54,7 +58,7 @@ pub(super) struct Bucket {
 /// A note in the queue.
 struct Found {
     note: Note,
-    message: Delivery,
+    acker: Acker,
     since: Instant,
 }
 
@@ -94,7 +98,7 @@ impl Bucket {
             }
         };
         let lost = opened.live.lost.child_token();
-        let (sender, incoming) = mpsc::unbounded_channel();
+        let (sender, incoming) = mpsc::channel(usize::from(MOST_FOUND));
         let tag = consumer.tag();
         task::lasting(read(consumer, sender, lost.clone()));
         let notes = notes.clone();
@@ -166,10 +170,13 @@ impl Bucket {
     }
 
     /// Gives the queue back.
-    pub(super) async fn close(self) {
-        if self.found.is_empty() && !self.lost.is_cancelled() {
+    pub(super) async fn close(mut self) {
+        if self.found.is_empty() && self.incoming.is_empty() && !self.lost.is_cancelled() {
             let cancelling = self.opened.channel.basic_cancel(self.tag, BasicCancelOptions::default());
-            if answered(cancelling).await.is_ok() {
+            // A note that came meanwhile would stay with the channel, where no process sees it.
+            if answered(cancelling).await.is_ok()
+                && let Ok(None) = tokio::time::timeout(ANSWER, self.incoming.recv()).await
+            {
                 return;
             }
         }
@@ -184,7 +191,7 @@ impl Bucket {
             matches!(found.note.says, Says::Leased(_)) && !self.leased.contains(&found.note.id)
         };
         let dead: Vec<_> = self.found.extract_if(.., is_dead).collect();
-        for Found { note, message, .. } in dead {
+        for Found { note, acker, .. } in dead {
             if let Says::Leased(doubt) = note.says
                 && guard_stands(Guard::Doubt)
             {
@@ -192,7 +199,7 @@ impl Bucket {
                     self.put(Note::new(&note.asset, Says::Kept(kept))).await?;
                 }
             }
-            answered(message.ack(BasicAckOptions::default())).await?;
+            answered(acker.ack(BasicAckOptions::default())).await?;
         }
         Ok(())
     }
@@ -203,8 +210,8 @@ impl Bucket {
     }
 
     async fn take_away(&mut self, is_meant: impl Fn(&Found) -> bool) -> Result<(), QueueError> {
-        for Found { message, .. } in self.found.extract_if(.., |found| is_meant(found)) {
-            answered(message.ack(BasicAckOptions::default())).await?;
+        for Found { acker, .. } in self.found.extract_if(.., |found| is_meant(found)) {
+            answered(acker.ack(BasicAckOptions::default())).await?;
         }
         Ok(())
     }
@@ -261,13 +268,17 @@ impl Found {
 }
 
 /// Passes on what comes, until the consumer is lost or cancelled.
-async fn read(consumer: Consumer, sender: mpsc::UnboundedSender<Found>, lost: CancellationToken) {
+async fn read(consumer: Consumer, sender: mpsc::Sender<Found>, lost: CancellationToken) {
     // Dropped while it consumes, it would be cancelled before its notes go back.
     let mut consumer = ManuallyDrop::new(consumer);
     while let Some(Ok(delivery)) = consumer.next().await {
         match small::<Note>(&delivery.data) {
-            // The receiver is gone: the channel is about to be closed.
-            Ok(note) => drop(sender.send(Found { note, message: delivery, since: Instant::now() })),
+            Ok(note) => match sender.try_send(Found { note, acker: delivery.acker, since: Instant::now() }) {
+                // Without the receiver, the channel is about to be closed.
+                Ok(()) | Err(TrySendError::Closed(_)) => {}
+                // The broker pushes more than it was asked for: a note that is not seen may keep an asset.
+                Err(TrySendError::Full(_)) => lost.cancel(),
+            },
             Err(error) => {
                 tracing::warn!(%error, "a note on an asset cannot be read, and is dropped");
                 let _ = answered(delivery.ack(BasicAckOptions::default())).await;

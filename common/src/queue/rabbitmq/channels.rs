@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, Timeouts};
 use lapin::Channel;
-use lapin::options::ConfirmSelectOptions;
+use lapin::options::{BasicQosOptions, ConfirmSelectOptions};
 
 use super::super::QueueError;
 use super::link::{ANSWER, Link, Live, answered};
@@ -25,14 +25,25 @@ pub(super) struct Opened {
 /// How the channels of a pool are opened.
 pub(super) struct Opening {
     link: Arc<Link>,
-    confirms: bool,
+    purpose: For,
+}
+
+/// What the channels of a pool are for.
+#[derive(Clone, Copy)]
+pub(super) enum For {
+    /// Publishing what the broker confirms.
+    Confirmed,
+    /// Publishing what it does not.
+    Unconfirmed,
+    /// Consuming, with at most this many messages unacknowledged.
+    Consuming(u16),
 }
 
 impl Channels {
-    /// Over whatever connection the link has; at most `most` in use at once. With `confirms`, the broker confirms what is published.
-    pub(super) fn new(link: Arc<Link>, confirms: bool, most: usize) -> Result<Self, QueueError> {
+    /// Over whatever connection the link has; at most `most` in use at once.
+    pub(super) fn new(link: Arc<Link>, purpose: For, most: usize) -> Result<Self, QueueError> {
         let timeouts = Timeouts { wait: Some(ANSWER), create: None, recycle: None };
-        let pool = Pool::builder(Opening { link, confirms })
+        let pool = Pool::builder(Opening { link, purpose })
             .max_size(most)
             .timeouts(timeouts)
             .runtime(deadpool::Runtime::Tokio1)
@@ -65,8 +76,10 @@ impl Manager for Opening {
     async fn create(&self) -> Result<Opened, QueueError> {
         let live = self.link.live()?;
         let channel = live.channel().await?;
-        if self.confirms {
-            answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        match self.purpose {
+            For::Confirmed => answered(channel.confirm_select(ConfirmSelectOptions::default())).await?,
+            For::Unconfirmed => {}
+            For::Consuming(most) => answered(channel.basic_qos(most, BasicQosOptions::default())).await?,
         }
         Ok(Opened { live, channel })
     }

@@ -9,15 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use lapin::Connection;
-use rand::RngExt;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Attempt, Guard, Kept, Lease, Left, Locks, QueueError};
-use super::bucket::{Bucket, Denied, exclusively};
-use super::channels::Channels;
+use super::bucket::{Bucket, Denied, MOST_FOUND, exclusively};
+use super::channels::{Channels, For};
 use super::contact::Contact;
 use super::link::{Link, Trouble, in_time, is_absence};
 use super::topology::Topology;
@@ -29,6 +28,8 @@ use crate::task;
 
 /// The queues. Another number would let two releases lease one asset twice.
 const QUEUES: usize = 1024;
+/// The queue that each process proves exclusivity with; a look, which makes none, finds it where a process was before.
+const PROVING: usize = 0;
 /// Notes that are written at once.
 const MOST_NOTING: usize = 4;
 
@@ -110,8 +111,8 @@ impl Leases {
         let [leases, publishing] = links;
         let buckets = std::iter::repeat_with(tokio::sync::Mutex::default).take(QUEUES).collect();
         let declared = std::iter::repeat_with(AtomicBool::default).take(QUEUES).collect();
-        let channels = Channels::new(leases, false, QUEUES)?;
-        let notes = Channels::new(publishing, false, MOST_NOTING)?;
+        let channels = Channels::new(leases, For::Consuming(MOST_FOUND), QUEUES)?;
+        let notes = Channels::new(publishing, For::Unconfirmed, MOST_NOTING)?;
         Ok(Self { channels, notes, contact, topology, assets: Mutex::default(), buckets, declared })
     }
 
@@ -216,17 +217,20 @@ pub(super) async fn prove_exclusive(
     connection: &Connection,
     is_look: bool,
 ) -> Result<(), Trouble> {
-    let number = rand::rng().random_range(0..QUEUES);
     let proving = async {
         let first = connection.create_channel().await?;
-        let declared = if is_look { Ok(()) } else { topology.declare_locks(&first, number).await };
+        let declared = if is_look { Ok(()) } else { topology.declare_locks(&first, PROVING).await };
         if declared.as_ref().is_err_and(is_absence) {
             return Ok(Err(Denied::Absent));
         }
         declared?;
-        let consumer = exclusively(&first, topology.locks(number), false).await;
+        let consumer = match exclusively(&first, topology.locks(PROVING), false).await {
+            Ok(consumer) => consumer,
+            // That another process has it is the proof; a second attempt, after it has left, would succeed.
+            Err(denied) => return Ok(Err(denied)),
+        };
         let second = connection.create_channel().await?;
-        let other = exclusively(&second, topology.locks(number), false).await;
+        let other = exclusively(&second, topology.locks(PROVING), false).await;
         // The channel before the consumer: what lies there goes back.
         let _ = first.close(200, "done".into()).await;
         drop(consumer);
@@ -239,7 +243,7 @@ pub(super) async fn prove_exclusive(
         Ok(()) => Err(Trouble::Misconfigured(format!(
             "the broker lets two processes consume the queue {} exclusively, so that two workers could work on one asset at \
              once; use RabbitMQ 3.10 or later, whose classic queues do not",
-            topology.locks(number)
+            topology.locks(PROVING)
         ))),
     }
 }

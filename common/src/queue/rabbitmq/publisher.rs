@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::super::QueueError;
 use super::authentic::Signer;
-use super::channels::{Channels, discard};
+use super::channels::{Channels, For, discard};
 use super::link::{ANSWER, Link};
 use super::unsaid::said;
 
@@ -46,7 +46,7 @@ pub(super) struct Message {
 impl Publisher {
     pub(super) fn new(link: Link, signer: Signer) -> Result<Self, QueueError> {
         let link = Arc::new(link);
-        let channels = Channels::new(Arc::clone(&link), true, MOST_CHANNELS)?;
+        let channels = Channels::new(Arc::clone(&link), For::Confirmed, MOST_CHANNELS)?;
         Ok(Self { link, channels, signer, unknown: AtomicU64::new(0) })
     }
 
