@@ -7,7 +7,10 @@ use common::hash::FileFacts;
 use common::job::{Job, Lane, MessageError, Step};
 use common::ledger::Ledger;
 use common::outcome::Outcome;
-use common::queue::rabbitmq::{Failed, MessageKeys, SIGNATURE_HEADER, encode_event};
+use common::queue::QueueError;
+use common::queue::rabbitmq::{
+    Broker as Connection, Failed, Inventory, MessageKeys, SIGNATURE_HEADER, encode_event,
+};
 use common::state::State;
 
 use crate::harness::amqp::Stranger;
@@ -53,6 +56,7 @@ async fn job_with_medium_of(fleet: &Fleet, open: &str, secret: &str) -> Job {
 /// Waits until so many messages are in a queue.
 async fn until_ready(stranger: &mut Stranger, queue: &str, count: u32) {
     let waiting = async {
+        // The broker does not say when a message comes.
         while stranger.ready(queue).await < count {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -149,6 +153,22 @@ async fn a_worker_with_another_key_or_none_ends_before_it_takes_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_or_a_look_with_another_key_or_none_is_refused() {
+    let (mut fleet, _) = signed_fleet().await;
+    fleet.connection().await;
+    for (text, is_right) in [(Some(OTHER), false), (None, false), (Some(&*format!("{OTHER},{KEY}")), true)] {
+        fleet.keys = text.map(keys).unwrap_or_default();
+        let settings = fleet.settings();
+        let opened = Connection::open(&settings, Duration::from_secs(30)).await.map(drop);
+        let looked = Inventory::take(&settings).await.map(drop);
+        for ended in [opened, looked] {
+            let is_misfit = matches!(ended, Err(QueueError::Misconfigured(_)));
+            assert!(if is_right { ended.is_ok() } else { is_misfit }, "{text:?}: {ended:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pause_of_a_stranger_pauses_nothing_and_a_persons_does() {
     let (fleet, mut stranger) = signed_fleet().await;
     let _worker = fleet.worker();
@@ -181,6 +201,7 @@ async fn an_announcement_of_a_stranger_is_not_heard() {
     let announcing = async {
         loop {
             stranger.publish("connector.control", fleet.prefix.as_bytes(), b"\0\0", beat.as_bytes()).await;
+            // Not waited for: they are to come while the program listens.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };

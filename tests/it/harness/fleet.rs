@@ -150,8 +150,13 @@ impl Fleet {
 
     /// A connection to this fleet's broker.
     pub(crate) async fn connection(&self) -> Connection {
+        Connection::open(&self.settings(), PATIENCE).await.unwrap()
+    }
+
+    /// What a process of this fleet connects by.
+    pub(crate) fn settings(&self) -> Settings {
         let rungs = [100, 400, 1500, 2000].map(Duration::from_millis).to_vec();
-        let settings = Settings {
+        Settings {
             url: self.url.clone().into(),
             allow_plain: false,
             authority: None,
@@ -161,8 +166,7 @@ impl Fleet {
             program: "test".to_owned(),
             keys: self.keys.clone(),
             egress_group: self.prefix.clone(),
-        };
-        Connection::open(&settings, PATIENCE).await.unwrap()
+        }
     }
 
     /// Fails unless everything is as it should be at the end: outcomes as planted, an audit without a word, nothing
