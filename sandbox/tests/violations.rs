@@ -236,6 +236,7 @@ async fn a_block_lasts_until_a_whole_window_is_silent() {
     let client = world(Options { rate_limit: Some(limit), ..Options::default() }).await;
     let statuses = [client.look("none").await, client.look("none").await, client.look("none").await];
     assert_eq!(statuses, [404, 404, 429]);
+    // How much time passes without a request is what is tested.
     tokio::time::sleep(Duration::from_millis(3500)).await;
     assert_eq!(client.look("none").await, 429);
     tokio::time::sleep(Duration::from_millis(3500)).await;

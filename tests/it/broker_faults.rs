@@ -171,7 +171,7 @@ async fn under_renewal(fleet: &Fleet) -> (Child, String) {
     let holds = format!("{}.hold.", fleet.prefix);
     let deadline = Instant::now() + RECOVERY;
     loop {
-        // The first renewal makes it.
+        // The first renewal makes it, which the broker does not announce.
         let listed = Broker::shared().await.control(&["list_queues", "name"]).await;
         if let Some(hold) = listed.lines().find(|name| name.starts_with(&holds)) {
             return (worker, hold.to_owned());
@@ -290,9 +290,7 @@ async fn a_full_queue_holds_the_producer_back_and_loses_nothing() {
     broker.control(&["set_policy", "--apply-to", "queues", "short", &pattern, r#"{"max-length": 10}"#]).await;
     let producer = producing(&fleet);
     let queue = fleet.queue().await;
-    while queue.connection.depth().await.unwrap().submit_backlog < 10 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_async(async || queue.connection.depth().await.unwrap().submit_backlog >= 10).await;
     let _worker = fleet.worker();
     producer.await.unwrap().assert_code(0);
     fleet.assert_all_is_well().await;
@@ -306,10 +304,9 @@ async fn confirmations_that_are_lost_double_a_message_and_no_effect() {
     let through = [("CONNECTOR_BROKER__URL", url(proxy.address()))];
     let producer = tokio::spawn(ended(fleet.producer_with(&WHOLE, &through)));
     let queue = fleet.queue().await;
-    while queue.connection.depth().await.unwrap().submit_backlog < 3 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_async(async || queue.connection.depth().await.unwrap().submit_backlog >= 3).await;
     proxy.silence_server(true);
+    // Longer than a publish waits for its confirmation.
     tokio::time::sleep(Duration::from_secs(12)).await;
     proxy.cut();
     proxy.silence_server(false);

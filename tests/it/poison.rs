@@ -63,9 +63,12 @@ impl Scene {
         let prefix = &self.fleet.prefix;
         for queue in ["submit.fresh", "submit.backlog", "transfer", "save", "dead", "results"] {
             let queue = format!("{prefix}.{queue}");
-            while stranger.ready(&queue).await > 0 {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+            let taking = async {
+                while stranger.ready(&queue).await > 0 {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_mins(5), taking).await.expect("they are not taken");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::multipart::{Form, Part};
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use sandbox::{Announcement, Sandbox};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -90,24 +90,12 @@ impl Client {
     /// Has a file watermarked for an asset.
     pub(crate) async fn watermark(&self, id: &str, file: &[u8]) -> Vec<u8> {
         let medium = self.submit(id, file, "sandbox/bynder", true).await["id"].as_str().unwrap().to_owned();
-        loop {
+        let answer = asked_until(StatusCode::FOUND, || {
             let url = format!("{}/media/{medium}/watermarked/", self.at.imatag);
-            let request = self.http.get(url).header("Authorization", format!("Token {}", self.at.api_key));
-            let answer = request.send().await.unwrap();
-            if let Some(link) = answer.headers().get("location") {
-                return self
-                    .http
-                    .get(link.to_str().unwrap())
-                    .send()
-                    .await
-                    .unwrap()
-                    .bytes()
-                    .await
-                    .unwrap()
-                    .to_vec();
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+            self.http.get(url).header("Authorization", format!("Token {}", self.at.api_key))
+        });
+        let link = answer.await.headers()["location"].to_str().unwrap().to_owned();
+        self.http.get(link).send().await.unwrap().bytes().await.unwrap().to_vec()
     }
 
     /// Sends a file in one part and registers it: upload id, target and key.
@@ -148,15 +136,8 @@ impl Client {
         let finalised =
             Self::json(self.portal("POST", &format!("api/v4/upload/{upload}/")).form(&form)).await;
         let import = finalised["importId"].as_str().unwrap();
-        loop {
-            let request = self.portal("POST", &format!("{path}/{import}/")).form(fields);
-            let answer = request.send().await.unwrap();
-            if answer.status() == StatusCode::CREATED {
-                return answer.json().await.unwrap();
-            }
-            assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let request = || self.portal("POST", &format!("{path}/{import}/")).form(fields);
+        asked_until(StatusCode::CREATED, request).await.json().await.unwrap()
     }
 
     /// Uploads a file and saves it as the asset's new version.
@@ -203,6 +184,20 @@ impl Client {
         self.save(id, &result).await;
         result
     }
+}
+
+/// The first answer of this status; neither service tells by itself that something is done.
+async fn asked_until(status: StatusCode, request: impl Fn() -> RequestBuilder) -> Response {
+    let asking = async {
+        loop {
+            let answer = request().send().await.unwrap();
+            if answer.status() == status {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), asking).await.expect("it is never done")
 }
 
 #[expect(clippy::disallowed_methods, reason = "a client that sends any name has to be possible")]

@@ -77,35 +77,20 @@ mod tests {
             pixels: None,
             content: is_read.then(|| Box::new(Content::Other)),
         };
-        let none = Effects::default;
-        let import_id = || Some("i".to_owned().try_into().unwrap());
-        for (effects, expected) in [
-            (none(), Lack::Original),
-            (
-                Effects { original: Some(facts(false)), watermarked: Some(facts(true)), ..none() },
-                Lack::Original,
-            ),
-            (Effects { original: Some(facts(true)), ..none() }, Lack::Nothing),
-            (
-                Effects {
-                    original: Some(facts(true)),
-                    watermarked: Some(facts(true)),
-                    import_id: import_id(),
-                    ..none()
-                },
-                Lack::Nothing,
-            ),
-            (
-                Effects {
-                    original: Some(facts(true)),
-                    watermarked: Some(facts(false)),
-                    import_id: import_id(),
-                    ..none()
-                },
-                Lack::Result,
-            ),
-            (Effects { original: Some(facts(true)), import_id: import_id(), ..none() }, Lack::Result),
+        for (original, watermarked, is_imported, expected) in [
+            (None, None, false, Lack::Original),
+            (Some(false), Some(true), false, Lack::Original),
+            (Some(true), None, false, Lack::Nothing),
+            (Some(true), Some(true), true, Lack::Nothing),
+            (Some(true), Some(false), true, Lack::Result),
+            (Some(true), None, true, Lack::Result),
         ] {
+            let effects = Effects {
+                original: original.map(facts),
+                watermarked: watermarked.map(facts),
+                import_id: is_imported.then(|| "i".to_owned().try_into().unwrap()),
+                ..Effects::default()
+            };
             assert_eq!(lack(&effects), expected, "{effects:?}");
         }
     }
