@@ -11,7 +11,7 @@ use super::token::Token;
 /// Whether a call may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// So many count as made: as many as wanted, or one.
+    /// This many calls count as made: as many as wanted, or one.
     Go(u32),
     /// Ask again after this time.
     Wait(Duration),
@@ -77,7 +77,7 @@ impl Member {
         self.requests
     }
 
-    /// Whether so many calls may go now.
+    /// Whether this many calls may go now.
     pub(super) fn admit(&mut self, places: u32, now: Duration) -> Admission {
         if let Some(remaining) = self.silence.remaining(now) {
             return Admission::Paused(remaining);
@@ -110,7 +110,7 @@ impl Member {
         Admission::Go(places)
     }
 
-    /// So many calls that were let go are not made.
+    /// This many admitted calls are not made.
     pub(super) fn unused(&mut self, places: u32) {
         self.used = self.used.saturating_sub(u64::from(places));
     }

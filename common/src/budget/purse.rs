@@ -27,7 +27,7 @@ impl Purse {
         self.held.front().is_some_and(|(_, token)| token.canary)
     }
 
-    /// Takes so many calls, or none.
+    /// Takes this many calls, or none.
     pub(super) fn take(&mut self, mut calls: u32, now: Duration) -> bool {
         if self.calls(now) < calls {
             return false;

@@ -47,7 +47,7 @@ pub(super) struct World {
     /// Bynder's block, if the history has one: the latest call into it.
     pub(super) block: Option<Duration>,
     pub(super) blocked_calls: usize,
-    /// So many of the next calls are never answered.
+    /// How many of the next calls are never answered.
     pub(super) unanswered: u32,
     pub(super) down_until: Duration,
 }

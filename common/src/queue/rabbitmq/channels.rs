@@ -52,7 +52,7 @@ impl Channels {
         Ok(Self { pool })
     }
 
-    /// One that nobody else uses.
+    /// A channel that is not in use.
     pub(super) async fn take(&self) -> Result<Object<Opening>, QueueError> {
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error,

@@ -18,7 +18,7 @@ use crate::boot_clock::since_boot;
 use crate::task;
 
 /// Older contact gives no right to change anything. The broker gives a silent connection up after 20 s, twice the
-/// heartbeat, so nobody else can hold the lease before.
+/// heartbeat, so no other process can hold the lease before.
 const FRESH: Duration = Duration::from_secs(6);
 /// How often the broker is asked for a sign of life.
 const EVERY: Duration = Duration::from_secs(2);

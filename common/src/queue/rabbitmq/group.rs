@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions,
-    QueuePurgeOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions,
+    QueueBindOptions, QueueDeclareOptions, QueuePurgeOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel};
@@ -29,6 +29,9 @@ use crate::task;
 
 /// How soon to try again after the connection was lost.
 const TRY_AGAIN: Duration = Duration::from_millis(300);
+/// Looks at a queue that seems empty before a pause counts as over: it does while another process reads its message.
+const LOOKS: u32 = 3;
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Announcements that a member keeps that does not read them; the oldest go.
 const MOST_UNREAD: i64 = 10_000;
 const MOST_UNREAD_BYTES: i64 = 16 << 20;
@@ -150,6 +153,41 @@ impl EgressGroup {
         Ok(())
     }
 
+    /// A person's pause, if there is one. One that is known stays known as it was; one that is not authentic is set aside.
+    async fn operator_pause(
+        &self,
+        observer: &Channel,
+        known: Option<OperatorPause>,
+    ) -> Result<Option<OperatorPause>, QueueError> {
+        let queue = || self.shared.topology.pause_of_operator();
+        if let Some(known) = known {
+            for _ in 0..LOOKS {
+                if is_there(observer, queue()).await? {
+                    return Ok(Some(known));
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            return Ok(None);
+        }
+        if !is_there(observer, queue()).await? {
+            return Ok(None);
+        }
+        let Some(got) = answered(observer.basic_get(queue(), BasicGetOptions::default())).await? else {
+            // Another process reads it right now.
+            return Ok(Some(OperatorPause { since: jiff::Timestamp::now(), reason: None }));
+        };
+        let message = got.delivery;
+        let pause = pause_in(&self.shared.signer, &self.shared.topology, &message);
+        if pause.is_some() {
+            let back = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+            answered(message.acker.nack(back)).await?;
+        } else {
+            self.shared.set_aside(&message.data, "a pause is not signed by a key of this fleet").await?;
+            answered(message.acker.ack(BasicAckOptions::default())).await?;
+        }
+        Ok(pause)
+    }
+
     /// Puts on record what this member learned of Bynder's block; the broker drops a silence when it is over.
     async fn put_on_record(&self, budget: &Budget) -> Result<(), QueueError> {
         loop {
@@ -181,7 +219,7 @@ impl EgressGroup {
         Ok(())
     }
 
-    /// Tells whoever looks that this process makes no call any more.
+    /// Announces that this process makes no more calls.
     pub async fn leave(&self, budget: &Budget) {
         let beat = Beat { leaving: true, ..self.beat(budget) };
         let body = serde_json::to_vec(&beat).unwrap_or_default();
@@ -255,7 +293,7 @@ async fn again<F: Future<Output = Result<(), QueueError>>>(part: impl Fn() -> F)
     }
 }
 
-/// Whether a queue holds a message. Looking does not take it, so nobody else finds it missing meanwhile.
+/// Whether a queue holds a message. Looking does not take it, so no other process misses it meanwhile.
 pub(super) async fn is_there(channel: &Channel, queue: ShortString) -> Result<bool, QueueError> {
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
     let found = answered(channel.queue_declare(queue, passive, FieldTable::default())).await?;
