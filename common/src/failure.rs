@@ -121,9 +121,10 @@ impl From<QueueError> for Failure {
         match error {
             QueueError::Refused(_) => Self::Credential(message),
             QueueError::Misconfigured(_) => Self::Configuration(message),
-            QueueError::Taken(_) | QueueError::Unavailable(_) | QueueError::UnknownOutcome(_) => {
-                Self::Temporary(message)
-            }
+            QueueError::Taken(_)
+            | QueueError::Unavailable(_)
+            | QueueError::NodeAway(_)
+            | QueueError::UnknownOutcome(_) => Self::Temporary(message),
             QueueError::Broken(_) | QueueError::Message(_) | QueueError::Closed => Self::Unexpected(message),
         }
     }

@@ -17,6 +17,9 @@ const ATTEMPTS_AT_A_REFUSAL: u32 = 2;
 /// Attempts at a step that does not end by itself, each of which holds a permit until its deadline.
 const ATTEMPTS_AT_A_LONG_STEP: u32 = 2;
 
+/// How long a job waits whose lease is on a node of the broker that is away.
+const NODE_AWAY: Duration = Duration::from_mins(1);
+
 /// Why a step could not be finished.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
@@ -227,6 +230,8 @@ impl StepError {
             Self::Incomplete(_) | Self::Local(_) => Verdict::Retry { against: None, suspect: false },
             Self::Overran(_) => Verdict::Retry { against: None, suspect: true },
             Self::Disk(_) => retry(Against::Answers(Service::Machine)),
+            // Looked at again now and then, since looking may cost a download.
+            Self::Queue(QueueError::NodeAway(_)) => pause(NODE_AWAY),
             // Nothing is wrong with the job, and it has done nothing that it does not know of.
             Self::NoSpace(_) | Self::NoReader(_) | Self::Queue(_) => pause(Duration::ZERO),
             Self::UnknownOutcome(inner) => match inner.verdict() {
@@ -281,6 +286,13 @@ fn imatag_verdict(error: &ImatagError) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_whose_lease_is_on_a_node_that_is_away_does_not_ask_for_it_all_the_time() {
+        let of = |error| StepError::from(error).verdict();
+        assert_eq!(of(QueueError::NodeAway("away".to_owned())), pause(Duration::from_mins(1)));
+        assert_eq!(of(QueueError::Unavailable("away".to_owned())), pause(Duration::ZERO));
+    }
 
     #[test]
     fn waiting_for_space_in_the_spool_is_a_pause_that_costs_no_attempt() {

@@ -100,6 +100,9 @@ pub enum QueueError {
     /// May pass by itself.
     #[error("{0}")]
     Unavailable(String),
+    /// What it needs is on a node of the broker that is away, perhaps for long; what is elsewhere works.
+    #[error("{0}")]
+    NodeAway(String),
     /// Will not pass by itself.
     #[error("{0}")]
     Broken(String),
@@ -127,7 +130,7 @@ impl QueueError {
     /// Whether the same call may work later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::UnknownOutcome(_) => true,
+            Self::Unavailable(_) | Self::NodeAway(_) | Self::UnknownOutcome(_) => true,
             Self::Broken(_)
             | Self::Message(_)
             | Self::Refused(_)

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{Kept, Left, QueueError};
 use super::channels::{Channels, Opened, Opening, discard};
+use super::homeless::{REMEDY, housed};
 use super::link::{ANSWER, answered, is_absence};
 use super::message::{properties, small};
 use super::note::{Note, Says};
@@ -75,7 +76,13 @@ impl Bucket {
             let opened = channels.take().await?;
             // One of another kind would let two consume it.
             if !is_declared.load(Ordering::Relaxed) {
-                if let Err(error) = answered(topology.declare_locks(&opened.channel, number)).await {
+                let declared = match housed(topology.declare_locks(&opened.channel, number)).await {
+                    Ok(false) => Err(QueueError::NodeAway(format!(
+                        "the leases in {queue} are on a node of the broker that is away; {REMEDY}"
+                    ))),
+                    declared => declared.map(drop),
+                };
+                if let Err(error) = declared {
                     discard(opened);
                     return Err(error);
                 }

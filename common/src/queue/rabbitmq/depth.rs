@@ -55,8 +55,8 @@ impl Broker {
         };
         // Processes of an earlier release never say.
         let hands = tokio::time::timeout(HANDS_KNOWN, known).await;
-        // What was in hand may be in a queue by now.
-        let is_empty = hands == Ok(0) && is_empty().await?;
+        // What was in hand may be in a queue by now. A node that is cut off from the others says that its queues are empty.
+        let is_empty = hands == Ok(0) && is_empty().await? && self.shared.contact.check().is_ok();
         Ok(if is_empty { QueueLook::Empty } else { QueueLook::Busy })
     }
 }

@@ -73,8 +73,9 @@ impl EgressGroup {
         arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
         arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(MOST_UNREAD));
         arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(MOST_UNREAD_BYTES));
-        let declaring =
-            receiver.queue_declare(Topology::member(), QueueDeclareOptions::exclusive(), arguments);
+        // Gone with its consumer: where the part ends before the connection, the next one makes another.
+        let options = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::exclusive() };
+        let declaring = receiver.queue_declare(Topology::member(), options, arguments);
         let own = answered(declaring).await?.name().clone();
         let (control, group) = (Topology::control(), self.shared.topology.group());
         let options = QueueBindOptions::default();

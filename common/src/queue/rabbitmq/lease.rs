@@ -6,12 +6,14 @@
 use std::collections::{HashMap, hash_map};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lapin::Connection;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Attempt, Guard, Kept, Lease, Left, Locks, QueueError};
@@ -30,6 +32,8 @@ use crate::task;
 const QUEUES: usize = 1024;
 /// The queue that each process proves exclusivity with; a look, which makes none, finds it where a process was before.
 const PROVING: usize = 0;
+/// How often it is said that a node is away.
+const COMPLAINT: Duration = Duration::from_mins(1);
 /// Notes that are written at once.
 const MOST_NOTING: usize = 4;
 
@@ -83,6 +87,8 @@ pub(super) struct Leases {
     buckets: Vec<tokio::sync::Mutex<Option<Bucket>>>,
     /// Which queues this process has declared.
     declared: Vec<AtomicBool>,
+    /// When it was last said that a node is away.
+    complained: Mutex<Option<Instant>>,
 }
 
 /// An asset in this process's hands.
@@ -113,7 +119,8 @@ impl Leases {
         let declared = std::iter::repeat_with(AtomicBool::default).take(QUEUES).collect();
         let channels = Channels::new(leases, For::Consuming(MOST_FOUND), QUEUES)?;
         let notes = Channels::new(publishing, For::Unconfirmed, MOST_NOTING)?;
-        Ok(Self { channels, notes, contact, topology, assets: Mutex::default(), buckets, declared })
+        let (assets, complained) = (Mutex::default(), Mutex::default());
+        Ok(Self { channels, notes, contact, topology, assets, buckets, declared, complained })
     }
 
     async fn take(self: Arc<Self>, wanted: Wanted) -> Result<Attempt, QueueError> {
@@ -137,9 +144,9 @@ impl Leases {
             bucket.close().await;
         }
         if slot.is_none() {
-            *slot =
-                Bucket::open([&self.channels, &self.notes], &self.topology, number, &self.declared[number])
-                    .await?;
+            let channels = [&self.channels, &self.notes];
+            let opened = Bucket::open(channels, &self.topology, number, &self.declared[number]).await;
+            *slot = opened.inspect_err(|error| self.complain(error))?;
         }
         let Some(bucket) = slot.as_mut() else { return Ok(Attempt::Busy) };
         let taken = bucket.lease(&asset, &job, doubt.clone()).await;
@@ -168,6 +175,15 @@ impl Leases {
             }
             contact.check()
         })))
+    }
+
+    /// Says that a node is away, once a minute: many jobs may find out.
+    fn complain(&self, error: &QueueError) {
+        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(error, QueueError::NodeAway(_)) && complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
+            *complained = Some(Instant::now());
+            tracing::warn!(%error, "jobs wait, as do all whose assets have their lease there");
+        }
     }
 
     fn change(&self, asset: &AssetId, is_leased: bool) {

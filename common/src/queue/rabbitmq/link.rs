@@ -20,7 +20,7 @@ use super::generation::supersede;
 use super::lease::prove_exclusive;
 use super::sieve;
 use super::tie::compare_portal;
-use super::topology::Topology;
+use super::topology::{Topology, queue};
 use super::unsaid::{self, said};
 use crate::task;
 
@@ -135,11 +135,9 @@ impl Link {
 
     /// Makes again what somebody deleted; a failure shows where it is missed.
     pub(super) async fn redeclare(&self, live: &Live) {
-        let Ok(channel) = live.channel().await else { return };
-        if let Err(error) = answered(self.topology.declare(&channel)).await {
+        if let Err(error) = answered(declare(&self.topology, &live.connection)).await {
             tracing::warn!(%error, "cannot declare the queues");
         }
-        let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
     }
 
     /// The connection, if there is one right now.
@@ -264,17 +262,25 @@ async fn connect(target: &Target, purpose: Purpose) -> Result<Connection, Troubl
     compare_portal(target, &connection).await?;
     compare_key(target, &connection, true).await?;
     supersede(&connection).await?;
-    let declaring = async {
-        let channel = connection.create_channel().await?;
-        target.topology.declare(&channel).await?;
-        let _ = channel.close(200, "declared".into()).await;
-        Ok(())
-    };
-    in_time(declaring).await?;
+    in_time(declare(&target.topology, &connection)).await?;
     if purpose == Purpose::Leases {
         prove_exclusive(&target.topology, &connection, false).await?;
     }
     Ok(connection)
+}
+
+async fn declare(topology: &Topology, connection: &Connection) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
+    topology.declare(&channel).await?;
+    for (name, arguments) in topology.of_tokens() {
+        match queue(&channel, name, arguments).await {
+            // Its node is away: whoever needs tokens waits for it.
+            Err(error) if is_absence(&error) => return Ok(()),
+            declared => declared?,
+        }
+    }
+    let _ = channel.close(200, "declared".into()).await;
+    Ok(())
 }
 
 /// The broker has no queue of this name.

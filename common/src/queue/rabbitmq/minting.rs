@@ -12,6 +12,7 @@ use lapin::{BasicProperties, Channel, Confirmation, Consumer};
 use super::super::QueueError;
 use super::EgressGroup;
 use super::bucket::{Denied, exclusively};
+use super::contact::Contact;
 use super::link::{ANSWER, answered};
 use super::topology::Topology;
 use super::unsaid::said;
@@ -47,7 +48,7 @@ impl EgressGroup {
             Err(Denied::Trouble(error)) => return Err(error),
         };
         tracing::info!("this process mints the egress group's tokens");
-        let office = Office { channel, topology: &self.shared.topology };
+        let office = Office { channel, topology: &self.shared.topology, contact: &self.shared.contact };
         let minted = live.lost.run_until_cancelled(office.hold(budget, &mut wishes)).await;
         minted.unwrap_or_else(|| Err(QueueError::Unavailable("the connection is lost".to_owned())))
     }
@@ -56,6 +57,7 @@ impl EgressGroup {
 struct Office<'a> {
     channel: Channel,
     topology: &'a Topology,
+    contact: &'a Contact,
 }
 
 impl Office<'_> {
@@ -66,6 +68,8 @@ impl Office<'_> {
             minter.set_requests(budget.requests());
             let wait = match minter.duty(now()?) {
                 Duty::Mint(token) => {
+                    // The others may have another office, where this one's node is cut off from them.
+                    self.contact.check()?;
                     confirms.push(self.publish(token).await?);
                     continue;
                 }

@@ -21,6 +21,7 @@ mod generation;
 mod group;
 mod hearing;
 mod hold;
+mod homeless;
 mod inventory;
 mod lease;
 mod link;

@@ -45,6 +45,7 @@ impl EgressGroup {
     /// Takes tokens for the calls of this budget until the connection is lost.
     pub(super) async fn take_tokens(&self, budget: &Budget) -> Result<(), QueueError> {
         let live = self.shared.consume_link.wait(ANSWER).await?;
+        self.shared.house_tokens(&live).await?;
         let channel = live.channel().await?;
         answered(channel.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
         let mut spender =

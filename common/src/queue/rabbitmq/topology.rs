@@ -263,7 +263,7 @@ impl Topology {
         queue(channel, self.key(), tied).await
     }
 
-    /// Declares everything else; queues that others dead-letter to come before those that do.
+    /// Declares everything else that no single node has; queues that others dead-letter to come before those that do.
     pub(super) async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
         let dead_letter_to_dead = Arguments::quorum(DELIVERY_LIMIT).dead_letter("", Some(self.dead()));
         queue(channel, self.dead(), Arguments::quorum(NO_DELIVERY_LIMIT)).await?;
@@ -279,8 +279,6 @@ impl Topology {
         for pause in [self.pause_of_group(), self.pause_of_operator(), self.trying()] {
             queue(channel, pause, Arguments::quorum(NO_DELIVERY_LIMIT).most(1)).await?;
         }
-        queue(channel, self.tokens(), Arguments::classic().most(MOST_QUEUED.into()).ttl(GOOD_FOR)).await?;
-        queue(channel, self.minter(), Arguments::classic().most(MOST_WISHES).ttl(GOOD_FOR)).await?;
         Self::declare_control(channel).await?;
         exchange(channel, self.back(), ExchangeKind::Direct, false).await?;
         for work in self.works() {
@@ -301,6 +299,12 @@ impl Topology {
             bind(channel, name.clone(), name, ShortString::default()).await?;
         }
         Ok(())
+    }
+
+    /// What tokens need: two queues that are on one node each, and cannot be declared while that one is away.
+    pub(super) fn of_tokens(&self) -> [(ShortString, Arguments); 2] {
+        let classic = |most| Arguments::classic().most(most).ttl(GOOD_FOR);
+        [(self.tokens(), classic(MOST_QUEUED.into())), (self.minter(), classic(MOST_WISHES))]
     }
 
     pub(super) async fn declare_control(channel: &Channel) -> lapin::Result<()> {
@@ -325,7 +329,7 @@ impl Topology {
     }
 }
 
-async fn queue(channel: &Channel, name: ShortString, arguments: Arguments) -> lapin::Result<()> {
+pub(super) async fn queue(channel: &Channel, name: ShortString, arguments: Arguments) -> lapin::Result<()> {
     channel.queue_declare(name, QueueDeclareOptions::durable(), arguments.0).await.map(|_| ())
 }
 
