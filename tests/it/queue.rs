@@ -296,6 +296,24 @@ async fn a_lease_is_lost_with_its_queue_and_taken_anew_in_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_answers_without_a_majority_gives_no_right_to_change_anything() {
+    let (_proxy, settings, [locks, _]) = two_processes("minority").await;
+    let held = lease(&locks, &asset("A1"), "one", &[]).await.unwrap();
+    until(|| held.check().is_ok()).await;
+    let broker = Broker::shared().await;
+    // Everything else answers as before, as on a node that is cut off from the others.
+    let contact = format!("'%2F_{}.contact'", settings.prefix);
+    broker.control(&["eval", &format!("sys:suspend({contact}).")]).await;
+    until(|| held.check().is_err()).await;
+    assert!(
+        is_free(&locks, &asset("A2"), "two").await,
+        "more than the majority is away; this proves nothing"
+    );
+    broker.control(&["eval", &format!("sys:resume({contact}).")]).await;
+    until(|| held.check().is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_queue_of_leases_that_may_not_keep_others_out_is_refused() {
     let settings = settings("other-locks".to_owned()).await;
     let url = Broker::shared().await.url();

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -41,6 +41,21 @@ struct Running {
     _pipe: ChildStdin,
 }
 
+/// Where a server runs: nodes of one cluster share the name server and the folder with its cookie.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    pub(crate) home: PathBuf,
+    pub(crate) names: u16,
+    pub(crate) port: u16,
+}
+
+impl Seat {
+    /// What Erlang calls the node.
+    pub(crate) fn node(&self) -> String {
+        format!("connector{}@localhost", self.port)
+    }
+}
+
 static SHARED: OnceCell<Broker> = OnceCell::const_new();
 
 impl Broker {
@@ -56,7 +71,10 @@ impl Broker {
 
     /// As [`Broker::start`], with further lines of configuration.
     pub(crate) async fn start_with(configuration: &str) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), "[].", configuration, "guest:guest").await
+        let folder = tempfile::tempdir().unwrap();
+        let [names, port] = free_ports();
+        let seat = Seat { home: folder.path().to_owned(), names, port };
+        Self::start_in(folder, &seat, "[].", configuration, "guest:guest").await
     }
 
     /// As [`Broker::start_with`], with the plugins and the configuration that compose mounts, and with the users that
@@ -81,7 +99,10 @@ impl Broker {
         let configuration = configuration.replace(mounted, &definitions);
         let url = read(secrets.join("broker"));
         let credentials = url.strip_prefix("amqp://").unwrap().split('@').next().unwrap();
-        Self::start_in(folder, &read(deployed.join("enabled_plugins")), &configuration, credentials).await
+        let [names, port] = free_ports();
+        let seat = Seat { home: folder.path().to_owned(), names, port };
+        let plugins = read(deployed.join("enabled_plugins"));
+        Self::start_in(folder, &seat, &plugins, &configuration, credentials).await
     }
 
     /// As [`Broker::start_as_deployed`], with its exporter; returns the exporter's port as well.
@@ -93,13 +114,16 @@ impl Broker {
         (Self::start_as_deployed(&configuration).await, exporter)
     }
 
-    async fn start_in(
+    /// A server on this seat.
+    pub(crate) async fn start_in(
         folder: tempfile::TempDir,
+        seat: &Seat,
         plugins: &str,
         configuration: &str,
         credentials: &str,
     ) -> Self {
-        let [port, distribution, names] = free_ports();
+        let [distribution] = free_ports();
+        let port = seat.port;
         let path = |name: &str| folder.path().join(name).display().to_string();
         let text = format!(
             "listeners.tcp.1 = 127.0.0.1:{port}\nloopback_users = none\ndisk_free_limit.absolute = 50MB\n{configuration}\n"
@@ -109,10 +133,10 @@ impl Broker {
         // Looks for deliveries beyond their time every second instead of every minute.
         std::fs::write(path("advanced.config"), "[{rabbit, [{channel_tick_interval, 1000}]}].").unwrap();
         let environment = vec![
-            ("HOME", folder.path().display().to_string()),
-            ("RABBITMQ_NODENAME", format!("connector{port}@localhost")),
+            ("HOME", seat.home.display().to_string()),
+            ("RABBITMQ_NODENAME", seat.node()),
             ("RABBITMQ_DIST_PORT", distribution.to_string()),
-            ("ERL_EPMD_PORT", names.to_string()),
+            ("ERL_EPMD_PORT", seat.names.to_string()),
             // Lets the name server be told to go while the node is still there.
             ("ERL_EPMD_RELAXED_COMMAND_CHECK", "1".to_owned()),
             ("RABBITMQ_MNESIA_BASE", path("data")),
@@ -167,9 +191,16 @@ impl Broker {
 
     /// Kills it as a power cut would.
     pub(crate) fn kill(&self) {
+        self.signal(Signal::SIGKILL);
         if let Some(mut running) = self.lock().take() {
-            let _ = killpg(Pid::from_raw(running.child.id().cast_signed()), Signal::SIGKILL);
             let _ = running.child.wait();
+        }
+    }
+
+    /// Sends a signal to the server and what it started.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(running) = self.lock().as_ref() {
+            let _ = killpg(Pid::from_raw(running.child.id().cast_signed()), signal);
         }
     }
 
@@ -188,11 +219,16 @@ impl Broker {
 
     /// Runs `rabbitmqctl`; returns what it prints.
     pub(crate) async fn control(&self, arguments: &[&str]) -> String {
-        let mut command = tokio::process::Command::new(scripts().join("rabbitmqctl"));
-        command.args(["-q"]).args(arguments).envs(self.environment.iter().cloned()).stdin(Stdio::null());
-        let output = command.output().await.unwrap();
+        let output = self.controlled(arguments).await;
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs `rabbitmqctl`, whether it succeeds or not.
+    pub(crate) async fn controlled(&self, arguments: &[&str]) -> Output {
+        let mut command = tokio::process::Command::new(scripts().join("rabbitmqctl"));
+        command.args(["-q"]).args(arguments).envs(self.environment.iter().cloned()).stdin(Stdio::null());
+        command.output().await.unwrap()
     }
 
     async fn answers(&self) -> bool {
@@ -221,8 +257,12 @@ pub(crate) fn url(address: SocketAddr) -> String {
     format!("amqp://guest:guest@{address}/%2f")
 }
 
-/// Debian's own scripts; the ones on the path insist on the user `rabbitmq`.
+/// Debian's own scripts; the ones on the path insist on the user `rabbitmq`. Another release's, where `RABBITMQ_UNDER_TEST`
+/// names their folder.
 fn scripts() -> PathBuf {
+    if let Some(folder) = std::env::var_os("RABBITMQ_UNDER_TEST") {
+        return folder.into();
+    }
     let servers = std::fs::read_dir("/usr/lib/rabbitmq/lib").into_iter().flatten().flatten();
     let found =
         servers.map(|entry| entry.path().join("sbin")).find(|path| path.join("rabbitmq-server").exists());
