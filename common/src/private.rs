@@ -152,13 +152,23 @@ pub fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
 }
 
+/// As [`create`], where a person named the place.
+///
+/// # Errors
+/// As [`create`] and [`fixed`].
+pub fn create_named(path: &Path) -> io::Result<File> {
+    fixed(path)?;
+    create(path)
+}
+
 /// Replaces a file atomically. The new file is closed to other users unless `permissions` are given. A link stays, and the
 /// file it leads to is replaced.
 ///
 /// # Errors
-/// The link belongs to another user or leads nowhere, what is there is no file, or it cannot be written.
+/// Another user can exchange it, the link leads nowhere, what is there is no file, or it cannot be written.
 pub fn replace(path: &Path, text: &[u8], permissions: Option<Permissions>) -> io::Result<()> {
-    let target = target(path)?;
+    fixed(path)?;
+    let target = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
     if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
     }
@@ -171,18 +181,6 @@ pub fn replace(path: &Path, text: &[u8], permissions: Option<Permissions>) -> io
     file.as_file().sync_all()?;
     file.persist(target)?;
     Ok(())
-}
-
-/// Where a link leads, unless another user made it, root's aside; the path itself where it is no link.
-fn target(path: &Path) -> io::Result<PathBuf> {
-    let Some(link) = fs::symlink_metadata(path).ok().filter(Metadata::is_symlink) else {
-        return Ok(path.to_owned());
-    };
-    if ![geteuid().as_raw(), ROOT].contains(&link.uid()) {
-        let reason = format!("it is a link of the user {}; name the file itself", link.uid());
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
-    }
-    fs::canonicalize(path)
 }
 
 /// Opens a file for reading and writing; one that does not exist is created without access for other users.
@@ -345,6 +343,40 @@ mod tests {
         assert!(replace(&path("dangling"), b"new", None).is_err() && !path("nowhere").exists());
         assert!(replace(&path("real"), b"new", None).unwrap_err().to_string().contains("no regular file"));
         assert_eq!(fs::read_dir(path("real")).unwrap().count(), 1, "something is left over");
+    }
+
+    /// Only root can give something away: any other user's run of this test proves nothing.
+    #[test]
+    fn no_file_is_replaced_or_made_where_another_user_can_exchange_its_folder_or_a_link_to_it() {
+        const OTHER: u32 = 12_345;
+        if !geteuid().is_root() {
+            return;
+        }
+        let outer = tempfile::tempdir().unwrap();
+        let path = |name: &str| outer.path().join(name);
+        for name in ["own", "theirs", "theirs/below"] {
+            fs::create_dir(path(name)).unwrap();
+            fs::write(path(name).join("file"), "old").unwrap();
+        }
+        for (target, name) in [("own", "to a folder"), ("own/file", "to a file"), ("theirs/file", "own link")]
+        {
+            symlink(target, path(name)).unwrap();
+        }
+        for name in ["theirs", "to a folder", "to a file"] {
+            lchown(path(name), Some(OTHER), None).unwrap();
+        }
+        for name in ["theirs/file", "theirs/below/file", "to a folder/file", "to a file", "own link"] {
+            let refused = replace(&path(name), b"new", None).unwrap_err();
+            assert!(refused.to_string().contains("belongs to the user 12345"), "{name}: {refused}");
+            assert_eq!(fs::read(path(name)).unwrap(), b"old", "{name}");
+        }
+        for name in ["theirs/new", "theirs/below/new", "to a folder/new"] {
+            let refused = create_named(&path(name)).unwrap_err();
+            assert!(refused.to_string().contains("belongs to the user 12345"), "{name}: {refused}");
+            assert!(!path(name).exists(), "{name}");
+        }
+        replace(&path("own/file"), b"new", None).unwrap();
+        create_named(&path("own/new")).unwrap();
     }
 
     #[test]

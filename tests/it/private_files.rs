@@ -324,6 +324,14 @@ async fn nothing_is_made_or_used_in_a_folder_that_another_user_can_exchange() {
     let output = bench.path("other/identity.txt");
     let ran = bench.run(&["secrets", "keygen", "--output", output.to_str().unwrap()]).await;
     assert!(ran.assert_code(2).talk.contains("belongs to the user 12345") && !output.exists(), "{ran:#?}");
+    // Nor is a configuration replaced there, which its owner may name.
+    let path = bench.path("other/connector.toml");
+    fs::write(&path, "").unwrap();
+    let mut command = tokio::process::Command::new(PROGRAM);
+    command.args([&init[..2], &init[3..7]].concat()).arg("--config").arg(&path);
+    let ran = Ran::new(command.output().await.unwrap());
+    assert!(ran.assert_code(2).talk.contains("belongs to the user 12345"), "{ran:#?}");
+    assert_eq!(fs::read(&path).unwrap(), b"");
 }
 
 #[tokio::test(flavor = "multi_thread")]

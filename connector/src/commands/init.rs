@@ -47,7 +47,7 @@ pub(crate) fn run(common: &Common, init: Init) -> Result<(), Failure> {
         private::replace(&path, text.as_bytes(), None)
     } else {
         // A file that was written meanwhile is not lost either.
-        private::create(&path).and_then(|mut file| {
+        private::create_named(&path).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
             file.sync_all()
         })
@@ -68,7 +68,7 @@ fn make_key(path: &Path) -> Result<(), Failure> {
     let failed = |what: &str, error: &dyn Display| {
         Failure::Usage(format!("{what} for broker.message_key, {}: {error}", path.display()))
     };
-    let made = private::fixed(path).and_then(|()| private::create(path)).and_then(|mut file| {
+    let made = private::create_named(path).and_then(|mut file| {
         file.write_all(MessageKeys::generate().expose_secret().as_bytes())?;
         file.sync_all()
     });

@@ -108,7 +108,7 @@ impl Drop for Unseen {
 fn keygen_into(common: &Common, path: &Path) -> Result<(), Failure> {
     let keys = keygen();
     let text = format!("# recipient: {}\n{}\n", keys.recipient, keys.identity.expose_secret());
-    let written = private::fixed(path).and_then(|()| private::create(path)).and_then(|mut file| {
+    let written = private::create_named(path).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });

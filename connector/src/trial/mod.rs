@@ -130,13 +130,14 @@ fn can_keep(path: &Path) -> Result<(), Failure> {
     } else if folder.is_some_and(|folder| !folder.is_dir()) {
         "is in no folder that is there"
     } else {
-        return Ok(());
+        return private::fixed(path)
+            .map_err(|error| Failure::Usage(format!("--keep: cannot write {}: {error}", path.display())));
     };
     Err(Failure::Usage(format!("--keep: {} {wrong}", path.display())))
 }
 
 fn keep(result: &SpooledFile, path: &Path) -> Result<(), Failure> {
-    let copy = || std::io::copy(&mut result.reader(), &mut private::create(path)?);
+    let copy = || std::io::copy(&mut result.reader(), &mut private::create_named(path)?);
     let kept = copy()
         .map_err(|error| Failure::Usage(format!("--keep: cannot write {}: {error}", path.display())))?;
     output::talk(&format!("{kept} bytes are kept at {}; compare them with the original", path.display()));
