@@ -1,11 +1,11 @@
 //! A fleet whose processes are connected to different nodes, and what it may not do whatever becomes of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::queue::Election;
 use common::queue::rabbitmq::{self, MessageKeys, Settings};
+use common::queue::{Election, Locks};
 use sandbox::{Options, RateLimit};
 use tokio::process::Child;
 use tokio::task::JoinHandle;
@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::harness::broker::free_ports;
 use crate::harness::fleet::{Fleet, ended};
 use crate::harness::scrape::Scrape;
-use crate::harness::{Ran, is_protected, picture, quick, until};
+use crate::harness::{Ran, assert_clean, is_protected, picture, quick, until};
 use crate::nodes::Cluster;
 
 /// The node on which the fleet's tokens are.
@@ -28,6 +28,8 @@ const MOST_IN_WINDOW: usize = 200 + 16 + 2 * 5 + 14;
 const OVERLAP: Duration = Duration::from_secs(8);
 /// How a producer ends that misses outcomes although every queue is empty.
 const INCOMPLETE: i32 = 5;
+/// How often is looked who the producer is.
+const LOOK: Duration = Duration::from_millis(100);
 /// Requests that change something.
 const EFFECTS: [&str; 6] = ["submit", "upload_place", "upload_finish", "mark", "save", "send_part"];
 
@@ -121,15 +123,16 @@ impl Run {
         let lost =
             ran.summary()["published"].as_i64().unwrap() - ran.summary()["watermarked"].as_i64().unwrap();
         if ran.code == Some(INCOMPLETE) {
-            self.say(&format!("{lost} jobs are lost with the node; the producer runs again"));
-            self.fleet.sync_until_recorded().await;
+            self.say(&format!("{lost} jobs are in no queue any more; the producer runs again"));
+            self.fleet.sync().await.assert_code(0);
+            assert_clean(&self.fleet.bench.sandbox.audit());
         } else {
             ran.assert_code(0);
+            self.fleet.assert_all_is_well().await;
         }
         for (worker, _) in &mut self.workers {
             assert!(worker.try_wait().unwrap().is_none(), "a worker ended");
         }
-        self.fleet.assert_all_is_well().await;
         let assets = self.fleet.bench.sandbox.audit().assets;
         let twice = assets.iter().filter(|asset| asset.media != 1 || !is_protected(asset)).count();
         assert_eq!(twice, 0, "{assets:#?}");
@@ -166,27 +169,36 @@ fn settings(cluster: &Cluster) -> Vec<Settings> {
 /// A candidate at each node stands for producer as long as it is not; measures how long two in contact with the cluster had the
 /// place at once.
 async fn stand_for_producer(settings: Vec<Settings>, overlap: Arc<AtomicU64>) {
-    let holders = Arc::new(AtomicU64::new(0));
+    let mut holders = Vec::new();
     let mut candidates = Vec::new();
     for settings in settings {
-        let holders = Arc::clone(&holders);
+        let holds = Arc::new(AtomicBool::new(false));
+        holders.push(Arc::clone(&holds));
         candidates.push(AbortOnDropHandle::new(tokio::spawn(async move {
             let broker = rabbitmq::Broker::start(&settings).unwrap();
-            let election = broker.producer_election();
+            let (election, locks) = (broker.producer_election(), broker.locks());
             loop {
                 if let Ok(place) = election.win(Some(Duration::ZERO)).await {
-                    holders.fetch_add(1, Ordering::Relaxed);
-                    place.lost().await;
-                    holders.fetch_sub(1, Ordering::Relaxed);
+                    let holding = async {
+                        loop {
+                            holds.store(locks.contact().is_ok(), Ordering::Relaxed);
+                            tokio::time::sleep(LOOK).await;
+                        }
+                    };
+                    tokio::select! {
+                        () = holding => {}
+                        () = place.lost() => {}
+                    }
+                    holds.store(false, Ordering::Relaxed);
                 }
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         })));
     }
     loop {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        if holders.load(Ordering::Relaxed) > 1 {
-            overlap.fetch_add(100, Ordering::Relaxed);
+        tokio::time::sleep(LOOK).await;
+        if holders.iter().filter(|holds| holds.load(Ordering::Relaxed)).count() > 1 {
+            overlap.fetch_add(u64::try_from(LOOK.as_millis()).unwrap(), Ordering::Relaxed);
         }
     }
 }
