@@ -3,7 +3,7 @@
 use common::fault::{Guard, guard_stands};
 use common::job::{Job, Step};
 use common::outcome::OutcomeEvent;
-use common::queue::{Delivery, Settlement, Unrenewed};
+use common::queue::{Delivery, Settlement};
 use common::telemetry::StepResult;
 use jiff::Timestamp;
 use tokio::time::timeout;
@@ -17,14 +17,13 @@ use crate::environment::{Environment, Settings};
 use crate::error::{StepError, Verdict};
 use crate::hold::hold;
 use crate::leases::Try;
-use crate::lost::{is_marked_first, lost, outwait, outwaited};
+use crate::lost::{lost, outwait, outwaited};
 use crate::settle::{conclude, park};
 use crate::solitude::Solitude;
 use crate::step;
 
-/// Lost deliveries after which a job runs alone, so that one that kills its process takes no other along. With the first, which
-/// does not count, they are three.
-const LOST_TO_RUN_ALONE: u32 = 2;
+/// Lost deliveries after which a job runs alone, so that one that kills its process takes no other along.
+const LOST_TO_RUN_ALONE: u32 = 3;
 
 /// Waits beyond the last attempt for the asset's lease and for Bynder, before a job ends without having taken its marker back.
 const MOST_CLOSING_WAITS: u32 = 5;
@@ -50,17 +49,6 @@ async fn attend(environment: &Environment, delivery: Delivery, cut: &Cancellatio
         (delivery.job.job_id.clone(), delivery.job.asset_id.clone(), delivery.job.step);
     let (attempt, published) = (delivery.job.attempt, delivery.job.created_at);
     let metrics = &environment.metrics;
-    let delivery = if is_marked_first(&delivery) {
-        match environment.queue.renew(delivery).await {
-            Ok(marked) => marked,
-            Err(Unrenewed { delivery, error }) => {
-                tracing::info!(%error, "the job cannot be marked as begun, and is put off");
-                return put_off_unmarked(environment, *delivery).await;
-            }
-        }
-    } else {
-        delivery
-    };
     let running = metrics.step_started(&delivery.job);
     let work = Box::pin(work(environment, delivery.job.clone(), delivery.redelivered, cut, solitude));
     let held = hold(environment.queue.as_ref(), delivery, work, environment.settings.longest_hold).await;
@@ -132,6 +120,7 @@ async fn settlement(
     solitude: &Solitude,
 ) -> Settlement {
     let settings = &environment.settings;
+    job.held = false;
     if redelivered {
         job.suspect_now();
         if guard_stands(Guard::SuspectWait) {
@@ -139,7 +128,6 @@ async fn settlement(
             return lost(settings, job);
         }
     }
-    job.held = false;
     let mut job = match outwaited(settings, job, Timestamp::now()) {
         Ok(job) => job,
         Err(settlement) => return closing(environment, *settlement).await,
@@ -201,16 +189,6 @@ pub(crate) async fn closing(environment: &Environment, settlement: Settlement) -
     // The record names a version that does not exist, and is replaced when the asset is protected.
     tracing::warn!(asset_id = %job.asset_id, %error, "the marker could not be taken back");
     Settlement::Fail { job, event }
-}
-
-/// Not begun: were it the job that kills its worker, nothing would count that.
-async fn put_off_unmarked(environment: &Environment, delivery: Delivery) {
-    let (settings, job) = (&environment.settings, delivery.job.clone());
-    let settlement =
-        closing(environment, park(settings, job, settings.rungs[0], true, Timestamp::now())).await;
-    if let Err(error) = environment.queue.settle(delivery, settlement).await {
-        tracing::warn!(%error, "cannot put a job off; it comes back");
-    }
 }
 
 /// The settlement of a job that has to run alone and cannot yet: it comes back, and the wait counts towards its day.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::job::Job;
 use common::outcome::{Failure, FailureClass, Outcome};
-use common::queue::{Delivery, Settlement};
+use common::queue::Settlement;
 use jiff::Timestamp;
 
 use crate::doubt;
@@ -14,18 +14,9 @@ use crate::settle::{count_wait, end_job};
 /// Deliveries in a row that may be lost with their worker.
 const MOST_LOST_DELIVERIES: u32 = 20;
 
-/// Whether a worker marks the job before it begins, so that the next one can tell whether this one had. A mark costs a message:
-/// it is made where a delivery may have been lost before, and not for a job that only has to wait.
-pub(crate) fn is_marked_first(delivery: &Delivery) -> bool {
-    delivery.job.suspect && delivery.job.outwait_ms == 0 && !delivery.redelivered
-}
-
-/// The settlement of a delivery that was lost with its worker, which may have requests under way. It counts as lost where the
-/// worker had begun it; the first one, which is not marked, does not.
+/// The settlement of a delivery that was lost with its worker, which may have requests under way.
 pub(crate) fn lost(settings: &Settings, mut job: Job) -> Settlement {
-    if job.held {
-        job.lost_deliveries = job.lost_deliveries.saturating_add(1);
-    }
+    job.lost_deliveries = job.lost_deliveries.saturating_add(1);
     outwait(settings, job)
 }
 
@@ -119,24 +110,15 @@ mod tests {
         let (untouched, rung) = waiting(put_off(&settings(), job(), false));
         assert_eq!((untouched.suspect, untouched.lost_deliveries, rung), (false, 0, 5));
         let (suspect, rung) = waiting(put_off(&settings(), job(), true));
-        assert_eq!((suspect.suspect, suspect.lost_deliveries, rung), (true, 0, 120));
-    }
-
-    #[test]
-    fn a_lost_delivery_counts_only_where_its_worker_had_begun_it() {
-        let innocent = Job { suspect: true, lost_deliveries: 1, ..job() };
-        assert_eq!(waiting(lost(&settings(), innocent.clone())).0.lost_deliveries, 1);
-        let (begun, _) = waiting(lost(&settings(), Job { held: true, ..innocent }));
-        assert_eq!((begun.lost_deliveries, begun.held), (2, false));
+        assert_eq!((suspect.suspect, suspect.lost_deliveries, rung), (true, 1, 120));
     }
 
     #[test]
     fn a_job_that_loses_delivery_after_delivery_fails_once_nothing_of_it_lands_and_a_step_that_ends_forgets_them()
      {
-        let begun = |lost_deliveries| Job { lost_deliveries, held: true, ..job() };
-        let (again, _) = waiting(lost(&settings(), begun(18)));
+        let (again, _) = waiting(lost(&settings(), Job { lost_deliveries: 18, ..job() }));
         assert_eq!((again.lost_deliveries, again.suspect), (19, true));
-        let (last, rung) = waiting(lost(&settings(), begun(19)));
+        let (last, rung) = waiting(lost(&settings(), again.clone()));
         assert_eq!(rung, 120);
         let ended = outwaited(&settings(), Job { outwait_ms: 0, ..last }, NOW).map_err(|settled| *settled);
         assert!(matches!(ended, Err(Settlement::Fail { .. })), "{ended:?}");

@@ -123,9 +123,7 @@ impl EmbeddedQueue {
 
 /// A delivery of a job that was taken, which comes back if it is dropped.
 fn delivery(shared: Arc<Shared>, row: rows::Taken, received: Arc<AtomicBool>) -> Delivery {
-    let rows::Taken { mut job, redelivered } = row;
-    // Nothing is handed out here before it can be begun.
-    job.held = redelivered;
+    let rows::Taken { job, redelivered } = row;
     let job_id = job.job_id.clone();
     let back = Guard::new(move || {
         lock(&shared.dropped).push(Dropped { job: job_id, received: received.load(Ordering::Relaxed) });

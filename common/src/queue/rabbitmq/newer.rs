@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
@@ -15,7 +14,7 @@ use super::{Broker, Shared};
 
 /// How long such a message waits before it can be taken again, by then perhaps by a process that reads it.
 const LATER: Duration = Duration::from_mins(1);
-/// Says that a delivery of the message was lost before it was published again, which the broker forgets with the publish.
+/// Says that a delivery of the message was lost before it was put off, which the broker forgets with the publish.
 const LOST: &str = "connector-lost";
 /// The headers that the broker adds.
 const OF_THE_BROKER: &str = "x-";
@@ -67,14 +66,7 @@ fn kept(message: &Delivery) -> FieldTable {
     kept
 }
 
-/// The properties of a message of which a delivery was lost.
-pub(super) fn lost(properties: BasicProperties) -> BasicProperties {
-    let mut headers = properties.headers().clone().unwrap_or_default();
-    headers.insert(LOST.into(), AMQPValue::Boolean(true));
-    properties.with_headers(headers)
-}
-
-/// Whether a delivery of the message may have been lost, now or before it was published again.
+/// Whether a delivery of the message may have been lost, now or before it was put off.
 pub(super) fn may_be_lost(message: &Delivery) -> bool {
     let headers = message.properties.headers().as_ref();
     message.redelivered || headers.is_some_and(|headers| headers.inner().contains_key(LOST))

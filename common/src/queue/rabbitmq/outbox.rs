@@ -8,7 +8,6 @@ use lapin::types::ShortString;
 
 use super::super::{Depth, JobPublisher, QueueError};
 use super::message::{encode_event, job_properties, properties};
-use super::newer::lost;
 use super::publisher::Message;
 use super::{Broker, Shared};
 use crate::fault;
@@ -88,23 +87,21 @@ impl Shared {
     /// Publishes a job to where it goes next; after an unknown outcome there may be two, and both must know.
     pub(super) async fn publish_job(&self, mut job: Job, rung: Option<Duration>) -> Result<(), QueueError> {
         job.held = false;
-        self.publish_again(job, rung, false).await
+        self.publish_as_it_is(job, rung).await
     }
 
-    /// Publishes a job that stays marked as held, or as one of which a delivery was lost.
-    pub(super) async fn publish_again(
+    /// The same for a job that stays marked as one that was held.
+    pub(super) async fn publish_as_it_is(
         &self,
         mut job: Job,
         rung: Option<Duration>,
-        is_lost: bool,
     ) -> Result<(), QueueError> {
         let mut tries = 1;
         loop {
-            let properties = job_properties(&job);
             let message = Message {
                 exchange: rung.map_or_else(ShortString::default, |rung| self.topology.wait(rung)),
                 key: self.topology.queue_of(&job),
-                properties: if is_lost { lost(properties) } else { properties },
+                properties: job_properties(&job),
                 body: job.encode()?,
             };
             match self.publisher.publish(&message).await {

@@ -19,7 +19,8 @@ pub(super) async fn send_back(messages: Vec<Taken>, shared: &Shared) {
         let sent = match Job::decode(&taken.message.data) {
             // Published again, it would be signed.
             Ok(job) if shared.is_authentic(&taken.queue, &taken.message) => {
-                shared.publish_again(job, None, may_be_lost(&taken.message)).await.is_ok()
+                let held = job.held || may_be_lost(&taken.message);
+                shared.publish_as_it_is(Job { held, ..job }, None).await.is_ok()
             }
             Err(MessageError::Newer(_)) if shared.is_authentic(&taken.queue, &taken.message) => {
                 shared.put_off(&taken.queue, &taken.message).await.is_ok()
