@@ -1,7 +1,7 @@
 //! The one place that creates files and folders without access for other users. It follows no links, since another user may
 //! have placed them; only a file that a person named is replaced where that person's own link leads.
 
-mod above;
+pub(crate) mod above;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -152,7 +152,7 @@ pub fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
 }
 
-/// As [`create`], where a person named the place.
+/// As [`create`], where no other user can exchange the file.
 ///
 /// # Errors
 /// As [`create`] and [`fixed`].
@@ -210,10 +210,10 @@ fn sole(found: &Metadata) -> io::Result<()> {
 /// Looks at a file of a folder of ours before another library opens it by its name.
 ///
 /// # Errors
-/// The name is a link or no file's, there is another name of the file, it or its folder belongs to another user, or such a
-/// user can exchange that folder.
+/// The name is a link or no file's, there is another name of the file, it belongs to another user, or such a user can exchange
+/// it.
 pub fn check(path: &Path) -> io::Result<()> {
-    open_mode(path.parent().and_then(exposed))?;
+    fixed(path)?;
     sole(&fs::symlink_metadata(path)?)?;
     open_mode(itself(path)).map(drop)
 }
@@ -224,7 +224,7 @@ pub fn check(path: &Path) -> io::Result<()> {
 /// # Errors
 /// As for [`check`], or it cannot be made.
 pub fn prepare(path: &Path) -> io::Result<()> {
-    match create(path) {
+    match create_named(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => return made.map(drop),
     }
@@ -343,6 +343,36 @@ mod tests {
         assert!(replace(&path("dangling"), b"new", None).is_err() && !path("nowhere").exists());
         assert!(replace(&path("real"), b"new", None).unwrap_err().to_string().contains("no regular file"));
         assert_eq!(fs::read_dir(path("real")).unwrap().count(), 1, "something is left over");
+    }
+
+    /// Only root can give a folder to a foreign group: any other user's run of this test proves less.
+    #[test]
+    fn no_file_is_used_by_its_name_in_a_folder_where_another_user_can_exchange_it() {
+        let outer = tempfile::tempdir().unwrap();
+        let (inner, own_group) = (outer.path().join("folder"), nix::unistd::getegid().as_raw());
+        fs::create_dir(&inner).unwrap();
+        fs::write(inner.join("theirs"), "").unwrap();
+        for (mode, group, is_refused) in [
+            (0o777, own_group, true),
+            (0o773, own_group, true),
+            (0o775, own_group, false),
+            (0o755, own_group, false),
+            (0o1777, own_group, false),
+            (0o775, 12_345, true),
+            (0o2775, 12_345, true),
+            (0o2755, 12_345, false),
+        ] {
+            if group != own_group && !geteuid().is_root() {
+                return;
+            }
+            lchown(&inner, None, Some(group)).unwrap();
+            fs::set_permissions(&inner, Permissions::from_mode(mode)).unwrap();
+            folder(&inner, &["ours"]).unwrap();
+            let file = inner.join("ours");
+            for used in [prepare(&file), check(&file)] {
+                assert_eq!(used.is_err(), is_refused, "{mode:o} {group}: {used:?}");
+            }
+        }
     }
 
     /// Only root can give something away: any other user's run of this test proves nothing.

@@ -13,6 +13,8 @@ use nix::fcntl::{OFlag, readlinkat};
 use nix::sys::statfs::{FsType, MSDOS_SUPER_MAGIC, PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::geteuid;
 
+use crate::private::above::{self, Above};
+
 const ROOT: u32 = 0;
 /// File systems that make up owner and mode, as the folders of Windows do in a container.
 const WITHOUT_MODES: [FsType; 2] = [MSDOS_SUPER_MAGIC, FsType(0x0102_1997)];
@@ -75,7 +77,7 @@ pub fn look(path: &Path, chosen: Chosen) -> Result<Option<Doubt>, NotRead> {
 }
 
 /// Who else decides what a file says that the connector obeys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
     /// Every user may write it, by its mode.
     All(u32),
@@ -83,6 +85,8 @@ pub enum Doubt {
     Foreign(u32),
     /// Its group may write it, by its mode.
     Group(u32),
+    /// A folder or a link on the way belongs to another user, who can exchange it.
+    Above(Above),
 }
 
 impl fmt::Display for Doubt {
@@ -97,6 +101,7 @@ impl fmt::Display for Doubt {
             Self::Group(mode) => {
                 write!(formatter, "its mode {mode:o} lets its group change it; chmod g-w it")
             }
+            Self::Above(above) => above.fmt(formatter),
         }
     }
 }
@@ -104,6 +109,7 @@ impl fmt::Display for Doubt {
 /// Opens a file, not yet for reading, and judges it and each link that leads to it.
 fn judged(path: &Path, chosen: Chosen) -> Result<(File, Option<Doubt>), NotRead> {
     let me = geteuid().as_raw();
+    let named = path;
     let mut path = path.to_owned();
     let mut owners = Vec::new();
     let mut is_planted = false;
@@ -128,7 +134,14 @@ fn judged(path: &Path, chosen: Chosen) -> Result<(File, Option<Doubt>), NotRead>
         return match doubt_about(me, &owners, mode) {
             Some(doubt @ Doubt::All(_)) => Err(NotRead::Doubtful(doubt)),
             Some(doubt @ Doubt::Foreign(_)) if is_planted => Err(NotRead::Doubtful(doubt)),
-            doubt => Ok((file, doubt)),
+            doubt => {
+                // Its owner, of a named one, may as well own the way to it.
+                let friend = administrators(me, chosen, &file.metadata()?).last().copied().unwrap_or(ROOT);
+                match above::of_another_user(named, friend)? {
+                    Some(above) => Err(NotRead::Doubtful(Doubt::Above(above))),
+                    None => Ok((file, doubt)),
+                }
+            }
         };
     }
     Err(io::Error::from(nix::Error::ELOOP).into())
@@ -265,7 +278,7 @@ mod tests {
         for name in ["file", "written by its group", "pipe", "link"] {
             lchown(path(name), Some(OTHER), None).unwrap();
         }
-        let (warned, refused) = (Ok(Some(Doubt::Foreign(OTHER))), Err(Doubt::Foreign(OTHER)));
+        let (warned, refused) = (&Ok(Some(Doubt::Foreign(OTHER))), &Err(Doubt::Foreign(OTHER)));
         for (owner, mode, found, named, named_file) in [
             (ROOT, 0o755, warned, warned, warned),
             (ROOT, 0o775, refused, refused, refused),
@@ -277,14 +290,57 @@ mod tests {
             fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
             lchown(folder.path(), Some(owner), None).unwrap();
             for name in ["pipe", "link", "own link to link", "written by its group"] {
-                assert_eq!(said(&path(name), Chosen::Found), found, "{name} {owner} {mode:o}");
-                assert_eq!(said(&path(name), Chosen::Named), named, "{name} {owner} {mode:o}");
+                assert_eq!(said(&path(name), Chosen::Found), *found, "{name} {owner} {mode:o}");
+                assert_eq!(said(&path(name), Chosen::Named), *named, "{name} {owner} {mode:o}");
             }
             for name in ["file", "own link to file"] {
-                assert_eq!(said(&path(name), Chosen::Found), found, "{name} {owner} {mode:o}");
-                assert_eq!(said(&path(name), Chosen::Named), named_file, "{name} {owner} {mode:o}");
+                assert_eq!(said(&path(name), Chosen::Found), *found, "{name} {owner} {mode:o}");
+                assert_eq!(said(&path(name), Chosen::Named), *named_file, "{name} {owner} {mode:o}");
             }
-            assert_eq!(said(&path("mine"), Chosen::Found), Ok(None));
+            for chosen in [Chosen::Found, Chosen::Named] {
+                let is_refused = matches!(said(&path("mine"), chosen), Err(Doubt::Above(_)));
+                assert_eq!(is_refused, owner != ROOT, "{owner} {mode:o}");
+            }
+        }
+    }
+
+    /// Only root can give a folder away: any other user's run of this test proves nothing.
+    #[test]
+    fn what_another_user_can_exchange_is_refused_but_in_the_folders_of_a_named_files_owner() {
+        const OTHER: u32 = 12_345;
+        if !geteuid().is_root() {
+            return;
+        }
+        let outer = tempfile::tempdir().unwrap();
+        let path = |name: &str| outer.path().join(name);
+        for folder in ["own", "own/inner", "theirs", "theirs/inner"] {
+            fs::create_dir(path(folder)).unwrap();
+            for name in ["mine", "file"] {
+                fs::write(path(folder).join(name), "").unwrap();
+            }
+        }
+        symlink("../own", path("theirs/link")).unwrap();
+        symlink("theirs/link", path("own link")).unwrap();
+        for name in ["theirs", "theirs/link", "theirs/inner", "theirs/file", "theirs/inner/file", "own/file"]
+        {
+            lchown(path(name), Some(OTHER), None).unwrap();
+        }
+        for name in ["theirs/mine", "theirs/inner/mine", "theirs/link/mine", "own link/mine"] {
+            for chosen in [Chosen::Found, Chosen::Named] {
+                let doubt = said(&path(name), chosen).unwrap_err();
+                assert!(matches!(doubt, Doubt::Above(_)), "{name} {doubt}");
+                assert!(doubt.to_string().contains("belongs to the user 12345"), "{name} {doubt}");
+            }
+        }
+        let warned = Ok(Some(Doubt::Foreign(OTHER)));
+        for name in ["theirs/file", "theirs/inner/file", "own link/file"] {
+            assert_eq!(said(&path(name), Chosen::Named), warned, "{name}");
+            assert!(said(&path(name), Chosen::Found).is_err(), "{name}");
+        }
+        assert_eq!(said(&path("own/file"), Chosen::Found), warned);
+        for mode in [0o755, 0o775] {
+            fs::set_permissions(path("own"), Permissions::from_mode(mode)).unwrap();
+            assert_eq!(said(&path("own/inner/mine"), Chosen::Found), Ok(None), "{mode:o}");
         }
     }
 

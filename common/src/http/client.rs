@@ -110,7 +110,8 @@ impl Resolve for ThisMachine {
 
 /// A client for a process that asks another one on this machine: neither a proxy nor a certificate has a part in it.
 pub(crate) fn local_client(timeout: Duration) -> Result<Client, TransportError> {
-    built(Client::builder().no_proxy().tls_certs_only([]).timeout(timeout))
+    let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
+    built(builder.no_proxy().tls_certs_only([]).timeout(timeout))
 }
 
 /// Whether the address is this machine's own, by its name or its number. A name below `localhost` is what a resolver makes of

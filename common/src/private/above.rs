@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -27,8 +28,10 @@ pub struct Above {
 enum Hold {
     /// It belongs to this user.
     Owner(u32),
-    /// It lies where all may put something, or is a link, and belongs to this user.
+    /// It lies where others may put something, and belongs to this user.
     Below(u32),
+    /// It is a link of this user where only others put something.
+    Link(u32),
     /// By this mode all users may write there.
     All(u32),
     /// By this mode this group may.
@@ -39,13 +42,17 @@ impl Above {
     pub(super) fn is_refused(&self) -> bool {
         !matches!(self.hold, Hold::Group { is_trusted: true, .. })
     }
+
+    fn is_of_a_user(&self) -> bool {
+        matches!(self.hold, Hold::Owner(_) | Hold::Below(_))
+    }
 }
 
 impl fmt::Display for Above {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = self.at.display();
         match self.hold {
-            Hold::Owner(owner) | Hold::Below(owner) => write!(
+            Hold::Owner(owner) | Hold::Below(owner) | Hold::Link(owner) => write!(
                 formatter,
                 "{at}, which is above it, belongs to the user {owner}, who can exchange it; name a place below folders of \
                  root or of this user"
@@ -78,24 +85,31 @@ enum Below {
 struct Me {
     user: u32,
     group: u32,
+    /// A user who is trusted as root is.
+    friend: u32,
+}
+
+impl Me {
+    fn with(friend: u32) -> Self {
+        Self { user: geteuid().as_raw(), group: getegid().as_raw(), friend }
+    }
 }
 
 /// How other users hold what is in a folder: by the folder, or as the owner of a link there. In a folder that is meant for all, as
 /// `/tmp` is, only its owner can exchange what is there.
 fn hold(me: Me, (owner, group, mode): (u32, u32, u32), below: Below) -> Option<Hold> {
-    let is_ours = |owner: u32| [me.user, ROOT].contains(&owner);
+    let is_ours = |owner: u32| [me.user, ROOT, me.friend].contains(&owner);
     if !is_ours(owner) {
         return Some(Hold::Owner(owner));
     }
     let mode = mode & 0o7777;
     let is_for_all = mode & STICKY != 0;
-    let foreign = match below {
-        Below::Link(owner) => Some(owner),
-        Below::Folder(owner) if is_for_all => Some(owner),
-        Below::Folder(_) | Below::Last => None,
-    };
-    if let Some(owner) = foreign.filter(|owner| !is_ours(*owner)) {
-        return Some(Hold::Below(owner));
+    match below {
+        Below::Link(owner) if !is_ours(owner) => {
+            return Some(if mode & 0o022 == 0 { Hold::Link(owner) } else { Hold::Below(owner) });
+        }
+        Below::Folder(owner) if is_for_all && !is_ours(owner) => return Some(Hold::Below(owner)),
+        Below::Link(_) | Below::Folder(_) | Below::Last => {}
     }
     // A home folder may be open to the user's own group, and root knows whom it lets into a volume.
     let is_trusted = group == me.group || (owner == ROOT && me.user != ROOT);
@@ -109,13 +123,30 @@ fn hold(me: Me, (owner, group, mode): (u32, u32, u32), below: Below) -> Option<H
 
 /// What lets other users exchange this path, the worst of it. What cannot be looked at cannot be used either.
 pub(super) fn judge(path: &Path) -> Option<Above> {
-    let me = Me { user: geteuid().as_raw(), group: getegid().as_raw() };
-    let mut doubt = None;
+    let (found, _) = walk(path, Me::with(ROOT));
+    found.iter().find(|above| above.is_refused()).or(found.first()).cloned()
+}
+
+/// The folder or link of another user on the way to a file that is there, who is not this `friend`.
+pub(crate) fn of_another_user(path: &Path, friend: u32) -> io::Result<Option<Above>> {
+    let (found, end) = walk(path, Me::with(friend));
+    // A way that ended before may have led elsewhere a moment ago.
+    found.into_iter().find(Above::is_of_a_user).map_or_else(|| end.map(|()| None), |above| Ok(Some(above)))
+}
+
+/// What others hold on the way, and whether something is at its end.
+fn walk(path: &Path, me: Me) -> (Vec<Above>, io::Result<()>) {
+    let mut held = Vec::new();
+    let end = step(path, me, &mut held);
+    (held, end)
+}
+
+fn step(path: &Path, me: Me, held: &mut Vec<Above>) -> io::Result<()> {
     let mut at = PathBuf::new();
-    // Where the program works is above what is relative to it.
-    let mut rest = names(&std::env::current_dir().ok()?.join(path));
+    // Where the program works is above what is relative to it, alone: it may be gone.
+    let mut rest = if path.is_absolute() { names(path) } else { names(&std::env::current_dir()?.join(path)) };
     for _ in 0..LONGEST {
-        let Some(name) = rest.pop_front() else { break };
+        let Some(name) = rest.pop_front() else { return Ok(()) };
         if name == ".." {
             at.pop();
             continue;
@@ -124,32 +155,32 @@ pub(super) fn judge(path: &Path) -> Option<Above> {
             at = PathBuf::from(name);
             continue;
         }
-        let (here, next) = (fs::metadata(&at).ok()?, at.join(&name));
-        let found = fs::symlink_metadata(&next).ok();
+        let (here, next) = (fs::metadata(&at)?, at.join(&name));
+        let found = fs::symlink_metadata(&next);
         let below = match &found {
-            Some(found) if found.is_symlink() => Below::Link(found.uid()),
-            Some(found) if !rest.is_empty() => Below::Folder(found.uid()),
+            Ok(found) if found.is_symlink() => Below::Link(found.uid()),
+            Ok(found) if !rest.is_empty() => Below::Folder(found.uid()),
             _ => Below::Last,
         };
-        let held = hold(me, (here.uid(), here.gid(), here.mode()), below);
-        if let Some(hold) = held.filter(|_| File::open(&at).map_or(true, |folder| has_modes(&folder))) {
-            let above =
-                Above { at: if matches!(hold, Hold::Below(_)) { next.clone() } else { at.clone() }, hold };
-            if above.is_refused() {
-                return Some(above);
-            }
-            doubt.get_or_insert(above);
+        let by = hold(me, (here.uid(), here.gid(), here.mode()), below);
+        if let Some(hold) = by.filter(|_| File::open(&at).map_or(true, |folder| has_modes(&folder))) {
+            let at = if matches!(hold, Hold::Below(_) | Hold::Link(_)) { next.clone() } else { at.clone() };
+            held.push(Above { at, hold });
         }
-        let Some(found) = found else { break };
-        if !found.is_symlink() {
+        if !found?.is_symlink() {
             at = next;
             continue;
         }
-        let mut way = names(&fs::read_link(&next).ok()?);
+        let target = fs::read_link(&next)?;
+        // A link of an open file, whose text may be no path.
+        if rest.is_empty() && at.starts_with("/proc") && !at.join(&target).exists() {
+            return Ok(());
+        }
+        let mut way = names(&target);
         way.append(&mut rest);
         rest = way;
     }
-    doubt
+    Err(nix::Error::ELOOP.into())
 }
 
 fn names(path: &Path) -> VecDeque<OsString> {
@@ -176,7 +207,8 @@ mod tests {
             (7, (ROOT, 0, 0o41777), Below::Last, None),
             (7, (ROOT, 0, 0o41777), Below::Folder(8), Some(Hold::Below(8))),
             (7, (ROOT, 0, 0o40777), Below::Folder(7), Some(Hold::All(0o777))),
-            (7, (7, 7, 0o40755), Below::Link(8), Some(Hold::Below(8))),
+            (7, (7, 7, 0o40755), Below::Link(8), Some(Hold::Link(8))),
+            (7, (ROOT, 0, 0o41777), Below::Link(8), Some(Hold::Below(8))),
             (7, (7, 7, 0o40755), Below::Link(ROOT), None),
             // The user's own group, as with a umask of 002; and a group that root lets into a volume.
             (7, (7, 7, 0o40775), Below::Last, trusted(0o775, 7, true)),
@@ -184,7 +216,7 @@ mod tests {
             (7, (7, 9, 0o42775), Below::Last, trusted(0o2775, 9, false)),
             (ROOT, (ROOT, 9, 0o42775), Below::Last, trusted(0o2775, 9, false)),
         ] {
-            let me = Me { user, group: user };
+            let me = Me { user, group: user, friend: ROOT };
             assert_eq!(hold(me, folder, below), wanted, "{me:?} {folder:?} {below:?}");
         }
     }
