@@ -15,7 +15,7 @@ use reqwest::{Client, ClientBuilder};
 use url::{Host, Url};
 
 use super::TransportError;
-use super::links::{Links, Plain, Services};
+use super::links::{Links, Plain, ServiceNames, Services};
 use crate::written::{self, Chosen};
 
 pub(crate) const LOCALHOST: &str = "localhost";
@@ -47,7 +47,11 @@ impl Clients {
             local: built(
                 builder().no_proxy().dns_resolver(Arc::new(ThisMachine)).https_only(plain == Plain::Nowhere),
             )?,
-            remote: built(builder().https_only(plain != Plain::Anywhere))?,
+            remote: built(
+                builder()
+                    .dns_resolver(Arc::new(ServiceNames(links.clone())))
+                    .https_only(plain != Plain::Anywhere),
+            )?,
             linked: built(
                 builder().no_proxy().dns_resolver(links.clone()).https_only(plain != Plain::Anywhere),
             )?,
@@ -63,8 +67,8 @@ impl Clients {
     }
 
     /// The client for an address, if a request, signed or not, may go there.
-    pub(super) async fn for_address(&self, url: &Url, signed: bool) -> Result<&Client, TransportError> {
-        self.links.check(url, signed).await?;
+    pub(super) fn for_address(&self, url: &Url, signed: bool) -> Result<&Client, TransportError> {
+        self.links.check(url, signed)?;
         Ok(if is_loopback(url) {
             &self.local
         } else if self.links.is_service(url) || self.proxy_of(url).is_some() {

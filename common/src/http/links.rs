@@ -5,8 +5,8 @@
 //! the link leads.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
@@ -66,11 +66,14 @@ impl Services {
 pub(super) struct Links {
     services: Arc<Services>,
     warned: Arc<AtomicBool>,
+    /// Where each service was found whenever a request to it was about to connect, in their order.
+    seen: Arc<Mutex<Vec<Vec<Zone>>>>,
 }
 
 impl Links {
     pub(super) fn of(services: &Services) -> Self {
-        Self { services: Arc::new(services.clone()), warned: Arc::default() }
+        let seen = Mutex::new(vec![Vec::new(); services.urls.len()]);
+        Self { services: Arc::new(services.clone()), warned: Arc::default(), seen: Arc::new(seen) }
     }
 
     /// Whether the address is at the origin of a service, or where its tokens come from.
@@ -82,7 +85,7 @@ impl Links {
 
     /// Fails for an address that a request must not go to, `signed` or not. Names of hosts are resolved and looked at when it
     /// goes.
-    pub(super) async fn check(&self, url: &Url, signed: bool) -> Result<(), TransportError> {
+    pub(super) fn check(&self, url: &Url, signed: bool) -> Result<(), TransportError> {
         if self.is_service(url) {
             return Ok(());
         }
@@ -104,7 +107,7 @@ impl Links {
             return refused("is at a host that bynder.storage_hosts does not name");
         }
         if let Some(zone) = zone_of(url)
-            && !self.admits(zone).await
+            && !self.admits(zone)
         {
             return refused(NEIGHBOUR);
         }
@@ -132,35 +135,31 @@ impl Links {
         }
     }
 
-    async fn admits(&self, zone: Zone) -> bool {
-        zone == Zone::Public || self.home().await.contains(&zone)
+    /// Whether it is public, or where a service itself is and was never found elsewhere: a further address of a name in public
+    /// opens nothing, nor does a resolver that answers in turn.
+    fn admits(&self, zone: Zone) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut services = self.services.urls.iter().zip(seen.iter());
+        zone == Zone::Public
+            || services
+                .any(|(service, seen)| zone_of(service).or_else(|| only(seen.iter().copied())) == Some(zone))
     }
 
-    /// Where the services themselves are, and nowhere else: a further address of a name in public opens nothing.
-    async fn home(&self) -> Vec<Zone> {
-        let mut home = Vec::new();
-        for service in &self.services.urls {
-            match (zone_of(service), service.host_str()) {
-                (Some(zone), _) => home.push(zone),
-                (None, Some(name)) => {
-                    let found = lookup(name).await.unwrap_or_default();
-                    home.extend(only(found.iter().map(|found| Zone::of(found.ip()))));
+    /// Notes where a service is that a request is about to connect to.
+    fn note(&self, name: &str, found: &[SocketAddr]) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for (service, seen) in self.services.urls.iter().zip(seen.iter_mut()) {
+            for zone in found.iter().map(|found| Zone::of(found.ip())) {
+                if service.host_str() == Some(name) && !seen.contains(&zone) {
+                    seen.push(zone);
                 }
-                (None, None) => {}
             }
         }
-        home
     }
 
     async fn resolved(self, name: String) -> std::io::Result<Vec<SocketAddr>> {
         let mut found = lookup(&name).await?;
-        if found.iter().any(|address| Zone::of(address.ip()) != Zone::Public) {
-            let home = self.home().await;
-            found.retain(|address| match Zone::of(address.ip()) {
-                Zone::Public => true,
-                zone => home.contains(&zone),
-            });
-        }
+        found.retain(|address| self.admits(Zone::of(address.ip())));
         if found.is_empty() {
             return Err(std::io::Error::other(refused(&shown_name(&name), NEIGHBOUR).reason));
         }
@@ -174,6 +173,20 @@ impl Resolve for Links {
     fn resolve(&self, name: Name) -> Resolving {
         let (links, name) = (self.clone(), name.as_str().to_owned());
         Box::pin(async move { Ok(Box::new(links.resolved(name).await?.into_iter()) as Addrs) })
+    }
+}
+
+/// Resolves for requests to the services, and lets the links know what it found.
+pub(super) struct ServiceNames(pub(super) Links);
+
+impl Resolve for ServiceNames {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (links, name) = (self.0.clone(), name.as_str().to_owned());
+        Box::pin(async move {
+            let found = lookup(&name).await?;
+            links.note(&name, &found);
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
     }
 }
 
@@ -226,14 +239,14 @@ mod tests {
         Links::of(&Services { urls, token_url: None, allow_http: false, link_hosts })
     }
 
-    async fn said(links: &Links, url: &str) -> String {
-        links.check(&url.parse().unwrap(), false).await.map_or_else(|error| error.reason, |()| String::new())
+    fn said(links: &Links, url: &str) -> String {
+        links.check(&url.parse().unwrap(), false).map_or_else(|error| error.reason, |()| String::new())
     }
 
     const AWAY: &str = "https://93.184.216.34/";
 
-    #[tokio::test]
-    async fn a_link_leads_to_no_neighbour_in_no_notation_unless_the_service_is_there() {
+    #[test]
+    fn a_link_leads_to_no_neighbour_in_no_notation_unless_the_service_is_there() {
         let (away, here) = (links(AWAY, LinkHosts::Any), links("http://127.0.0.1:8080/", LinkHosts::Any));
         for near in [
             "https://127.0.0.1/f?signature=s",
@@ -244,12 +257,12 @@ mod tests {
             "https://[::ffff:127.0.0.1]/",
             "https://0.0.0.0/",
         ] {
-            let said_away = said(&away, near).await;
+            let said_away = said(&away, near);
             assert!(
                 said_away.contains("neighbours") && !said_away.contains("signature"),
                 "{near}: {said_away}"
             );
-            assert_eq!(said(&here, near).await, "", "{near}");
+            assert_eq!(said(&here, near), "", "{near}");
         }
         for near in [
             "https://169.254.169.254/latest",
@@ -257,14 +270,14 @@ mod tests {
             "https://[fd00:ec2::254]/",
             "https://[fe80::1]/",
         ] {
-            assert!(said(&away, near).await.contains("neighbours"), "{near}");
-            assert!(said(&here, near).await.contains("neighbours"), "{near}: the service is elsewhere");
+            assert!(said(&away, near).contains("neighbours"), "{near}");
+            assert!(said(&here, near).contains("neighbours"), "{near}: the service is elsewhere");
         }
-        assert_eq!(said(&links("https://10.0.0.7/", LinkHosts::Any), "https://192.168.0.1/").await, "");
+        assert_eq!(said(&links("https://10.0.0.7/", LinkHosts::Any), "https://192.168.0.1/"), "");
     }
 
-    #[tokio::test]
-    async fn where_tokens_come_from_opens_no_way_to_its_neighbours() {
+    #[test]
+    fn where_tokens_come_from_opens_no_way_to_its_neighbours() {
         for token_url in ["https://10.0.0.7/token?a=b", "http://127.0.0.1:8080/token"] {
             let services = Services {
                 urls: vec![AWAY.parse().unwrap()],
@@ -273,17 +286,17 @@ mod tests {
                 link_hosts: LinkHosts::Any,
             };
             let links = Links::of(&services);
-            assert!(links.check(&token_url.parse().unwrap(), true).await.is_ok(), "{token_url}");
+            assert!(links.check(&token_url.parse().unwrap(), true).is_ok(), "{token_url}");
             for near in
                 ["https://10.0.0.7/", "https://10.0.0.8/", "http://127.0.0.1:8080/", "https://127.0.0.1/"]
             {
-                assert!(!said(&links, near).await.is_empty(), "{near} beside {token_url}");
+                assert!(!said(&links, near).is_empty(), "{near} beside {token_url}");
             }
         }
     }
 
-    #[tokio::test]
-    async fn a_link_is_https_without_user_and_a_configured_address_is_none() {
+    #[test]
+    fn a_link_is_https_without_user_and_a_configured_address_is_none() {
         let away = links(AWAY, LinkHosts::Any);
         for (url, wanted) in [
             ("http://storage.example/", "is not https"),
@@ -292,18 +305,17 @@ mod tests {
             ("https://storage.example/", ""),
             (AWAY, ""),
         ] {
-            assert!(said(&away, url).await.contains(wanted), "{url}");
-            assert_eq!(said(&away, url).await.is_empty(), wanted.is_empty(), "{url}");
+            assert!(said(&away, url).contains(wanted), "{url}");
+            assert_eq!(said(&away, url).is_empty(), wanted.is_empty(), "{url}");
         }
         assert!(
             said(&links("http://127.0.0.1/", LinkHosts::Any), "http://storage.example/")
-                .await
                 .contains("not https")
         );
     }
 
-    #[tokio::test]
-    async fn hosts_that_are_named_are_the_only_ones_besides_the_services_own() {
+    #[test]
+    fn hosts_that_are_named_are_the_only_ones_besides_the_services_own() {
         let hosts = || vec!["*.amazonaws.com".to_owned(), "files.example.com".to_owned()];
         let (only, usual) = (links(AWAY, LinkHosts::Only(hosts())), links(AWAY, LinkHosts::Usual(hosts())));
         for (url, is_named) in [
@@ -316,8 +328,8 @@ mod tests {
             ("https://amazonaws.com.example.org/f", false),
             ("https://a.files.example.com/f", false),
         ] {
-            assert_eq!(said(&only, url).await.is_empty(), is_named, "{url}");
-            assert_eq!(said(&usual, url).await, "", "{url}");
+            assert_eq!(said(&only, url).is_empty(), is_named, "{url}");
+            assert_eq!(said(&usual, url), "", "{url}");
             assert_eq!(usual.warned.swap(false, Ordering::Relaxed), !is_named, "{url}");
         }
     }
@@ -335,8 +347,24 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn of_the_host_of_a_link_no_code_and_no_signature_of_it_is_shown() {
+    #[test]
+    fn a_zone_stays_closed_once_the_service_was_found_elsewhere() {
+        let links = links("https://portal.example/", LinkHosts::Any);
+        let near = "https://10.0.0.6/";
+        assert!(said(&links, near).contains("neighbours"), "not found yet");
+        let found =
+            |name: &str, address: &str| links.note(name, &[SocketAddr::new(address.parse().unwrap(), 0)]);
+        found("portal.example", "10.0.0.7");
+        assert_eq!(said(&links, near), "");
+        found("proxy.example", "93.184.216.34");
+        assert_eq!(said(&links, near), "", "another name");
+        found("portal.example", "93.184.216.34");
+        found("portal.example", "10.0.0.7");
+        assert!(said(&links, near).contains("neighbours"));
+    }
+
+    #[test]
+    fn of_the_host_of_a_link_no_code_and_no_signature_of_it_is_shown() {
         let away = links("https://93.184.216.34/", LinkHosts::Only(Vec::new()));
         for (url, shown) in [
             ("https://bucket.s3.eu-west-1.amazonaws.com/f", "bucket.s3.eu-west-1.amazonaws.com"),
@@ -346,7 +374,7 @@ mod tests {
             ("https://8.8.8.8/f", "8.8.8.8"),
         ] {
             assert_eq!(shown_host(&url.parse().unwrap()), shown);
-            let said = said(&away, url).await;
+            let said = said(&away, url);
             assert!(said.starts_with(&format!("the link to {shown} is not followed")), "{said}");
         }
         let long = format!("https://{}.example/", vec!["word"; 48].join("."));

@@ -105,8 +105,8 @@ impl Transport {
     }
 
     /// Fails for a link that would not be followed.
-    pub async fn check_link(&self, link: &Url) -> Result<(), TransportError> {
-        self.clients.for_address(link, false).await.map(|_| ())
+    pub fn check_link(&self, link: &Url) -> Result<(), TransportError> {
+        self.clients.for_address(link, false).map(|_| ())
     }
 
     /// The longest a plain request may take.
@@ -218,7 +218,7 @@ impl Transport {
 
     async fn execute(&self, request: Request) -> Result<Response, TransportError> {
         let signed = request.headers().contains_key(AUTHORIZATION);
-        let client = self.clients.for_address(request.url(), signed).await?;
+        let client = self.clients.for_address(request.url(), signed)?;
         let seen = self.witness.as_ref().map(|witness| (witness, witness.sees(&request)));
         let proxy = self.clients.proxy_authorization(request.url());
         let unsaid = Unsaid::of(&request).and_proxy(proxy.as_deref());

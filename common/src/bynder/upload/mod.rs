@@ -180,7 +180,7 @@ impl Bynder {
             let endpoint: Link =
                 self.call(Operation::UploadEndpoint, operation, |client| client.get(url.clone())).await?;
             // What is never sent to must not be kept either.
-            let link = self.inner.transport.check_link(endpoint.url()).await;
+            let link = self.inner.transport.check_link(endpoint.url());
             link.map(|()| endpoint).map_err(|error| unavailable(operation, error))
         };
         self.inner.upload_endpoint.get_or_try_init(ask).await.cloned()
