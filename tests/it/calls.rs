@@ -63,7 +63,8 @@ async fn an_asset_costs_the_documented_calls_and_an_unchanged_one_none() {
     let bench = Bench::alone(quick()).await;
     bench.set_request_timeout(15);
     // A budget that holds the calls back, so that they are shared.
-    bench.reconfigure("requests_per_5_minutes = 1000000", "requests_per_5_minutes = 4800");
+    bench.reconfigure("requests_per_5_minutes = 1000000", "requests_per_5_minutes = 6000");
+    bench.reconfigure("[worker]\n", "[worker]\nconcurrency = 32\n");
     for number in 0..PICTURES {
         bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();
     }

@@ -8,6 +8,7 @@ mod asked;
 mod authentic;
 mod bad_input;
 mod broker_faults;
+mod broker_tls;
 mod budget;
 mod calls;
 mod checks;

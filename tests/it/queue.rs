@@ -117,47 +117,6 @@ async fn the_embedded_queue_keeps_every_law() {
     check_all(&Embedded::default()).await;
 }
 
-/// A certificate authority, and a server's certificate of its own for this machine, as files in a folder.
-fn certificates(folder: &std::path::Path) {
-    let authority = rcgen::KeyPair::generate().unwrap();
-    let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let root = parameters.self_signed(&authority).unwrap();
-    let issuer = rcgen::Issuer::from_params(&parameters, &authority);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let server = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let server = server.signed_by(&key, &issuer).unwrap();
-    std::fs::write(folder.join("ca.pem"), root.pem()).unwrap();
-    std::fs::write(folder.join("server.pem"), server.pem()).unwrap();
-    std::fs::write(folder.join("server.key"), key.serialize_pem()).unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broker_with_tls_is_trusted_by_the_given_authority_and_by_nobody_else() {
-    let folder = tempfile::tempdir().unwrap();
-    certificates(folder.path());
-    let [port] = crate::harness::broker::free_ports();
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    let _broker = Broker::start_with(&format!(
-        "listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.cacertfile = {}\nssl_options.certfile = {}\n\
-         ssl_options.keyfile = {}\nssl_options.verify = verify_none\nssl_options.fail_if_no_peer_cert = false",
-        path("ca.pem"),
-        path("server.pem"),
-        path("server.key"),
-    ))
-    .await;
-    let url = format!("amqps://guest:guest@localhost:{port}/%2f");
-    let given = std::fs::read_to_string(path("ca.pem")).unwrap();
-    let trusting =
-        Settings { url: url.clone().into(), authority: Some(given), ..settings("tls".to_owned()).await };
-    let broker = rabbitmq::Broker::open(&trusting, PATIENCE).await.unwrap();
-    assert_eq!(broker.depth().await.unwrap().open(), 0);
-    let wary = Settings { authority: None, ..trusting };
-    let refused = rabbitmq::Broker::open(&wary, Duration::from_secs(5)).await;
-    let Err(error) = refused else { panic!("a stranger's certificate was accepted") };
-    assert!(!error.to_string().contains("guest"), "{error}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_a_refusal_that_names_no_secret() {
     let url = Broker::shared().await.url().replace("guest:guest", "guest:wrong-secret");

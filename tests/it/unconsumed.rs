@@ -91,7 +91,7 @@ async fn of_queues_that_come_and_go_with_a_process_and_of_locks_no_series_is_kep
     let fleet = Fleet::on(&broker.url(), quick()).await;
     let _worker = fleet.worker();
     let (_connection, channel) = channel(&broker).await;
-    let passing = ["hold.0", "locks.0"].map(|name| format!("{}.{name}", fleet.prefix));
+    let passing = ["hold.0", "locks.1023"].map(|name| format!("{}.{name}", fleet.prefix));
     for queue in &passing {
         let options = QueueDeclareOptions::durable();
         channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await.unwrap();

@@ -134,7 +134,7 @@ fn built(builder: ClientBuilder) -> Result<Client, TransportError> {
 }
 
 /// A file that cannot be read would leave no trusted certificate at all, and nothing would say why.
-fn readable_certificates() -> Result<(), TransportError> {
+pub(crate) fn readable_certificates() -> Result<(), TransportError> {
     let Some(path) = std::env::var_os("SSL_CERT_FILE") else { return Ok(()) };
     let path = Path::new(&path);
     let looked = written::look(path, Chosen::Found).and_then(|_| Ok(std::fs::File::open(path)?));

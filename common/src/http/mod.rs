@@ -31,7 +31,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, Request, RequestBuilder, Response};
 use url::Url;
 
-pub(crate) use client::{LOCALHOST, is_loopback, local_client};
+pub(crate) use client::{LOCALHOST, is_loopback, local_client, readable_certificates};
 
 pub use answer::{AnswerError, excerpt, quoted, read_json, read_text, read_text_without};
 pub(crate) use answer::{read_sentence, request_id, said_in};

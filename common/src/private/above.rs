@@ -33,14 +33,14 @@ enum Hold {
     /// It is a link of this user where only others put something.
     Link(u32),
     /// By this mode all users may write there.
-    All(u32),
+    All { mode: u32, is_trusted: bool },
     /// By this mode this group may.
     Group { mode: u32, group: u32, is_trusted: bool },
 }
 
 impl Above {
     pub(super) fn is_refused(&self) -> bool {
-        !matches!(self.hold, Hold::Group { is_trusted: true, .. })
+        !matches!(self.hold, Hold::All { is_trusted: true, .. } | Hold::Group { is_trusted: true, .. })
     }
 
     fn is_of_a_user(&self) -> bool {
@@ -57,7 +57,7 @@ impl fmt::Display for Above {
                 "{at}, which is above it, belongs to the user {owner}, who can exchange it; name a place below folders of \
                  root or of this user"
             ),
-            Hold::All(mode) => write!(
+            Hold::All { mode, .. } => write!(
                 formatter,
                 "{at}, which is above it, has mode {mode:o}, by which every user can exchange it; chmod o-w {at}, or name \
                  another place"
@@ -111,11 +111,13 @@ fn hold(me: Me, (owner, group, mode): (u32, u32, u32), below: Below) -> Option<H
         Below::Folder(owner) if is_for_all && !is_ours(owner) => return Some(Hold::Below(owner)),
         Below::Link(_) | Below::Folder(_) | Below::Last => {}
     }
-    // A home folder may be open to the user's own group, and root knows whom it lets into a volume.
-    let is_trusted = group == me.group || (owner == ROOT && me.user != ROOT);
+    // Root knows whom it lets into a volume: those of containers are often open to all there, and only their root can change it.
+    let is_of_root = owner == ROOT && me.user != ROOT;
+    // A home folder may be open to the user's own group.
+    let is_trusted = group == me.group || is_of_root;
     match mode {
         _ if is_for_all => None,
-        _ if mode & 0o002 != 0 => Some(Hold::All(mode)),
+        _ if mode & 0o002 != 0 => Some(Hold::All { mode, is_trusted: is_of_root }),
         _ if mode & 0o020 != 0 => Some(Hold::Group { mode, group, is_trusted }),
         _ => None,
     }
@@ -206,7 +208,9 @@ mod tests {
             (7, (ROOT, 0, 0o41777), Below::Folder(7), None),
             (7, (ROOT, 0, 0o41777), Below::Last, None),
             (7, (ROOT, 0, 0o41777), Below::Folder(8), Some(Hold::Below(8))),
-            (7, (ROOT, 0, 0o40777), Below::Folder(7), Some(Hold::All(0o777))),
+            (7, (ROOT, 0, 0o40777), Below::Folder(7), Some(Hold::All { mode: 0o777, is_trusted: true })),
+            (7, (7, 7, 0o40777), Below::Last, Some(Hold::All { mode: 0o777, is_trusted: false })),
+            (ROOT, (ROOT, 0, 0o40777), Below::Last, Some(Hold::All { mode: 0o777, is_trusted: false })),
             (7, (7, 7, 0o40755), Below::Link(8), Some(Hold::Link(8))),
             (7, (ROOT, 0, 0o41777), Below::Link(8), Some(Hold::Below(8))),
             (7, (7, 7, 0o40755), Below::Link(ROOT), None),

@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) uri: AMQPUri,
-    /// Certificates in PEM to trust instead of the system's.
+    /// The certificates in PEM to trust, and no others.
     pub(super) authority: Option<String>,
     /// Shown in the broker's list of connections.
     pub(super) program: String,

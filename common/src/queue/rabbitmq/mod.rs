@@ -7,6 +7,7 @@
 mod address;
 mod arguments;
 mod authentic;
+mod authority;
 mod bucket;
 mod channels;
 mod consumer;
@@ -101,16 +102,18 @@ impl Settings {
     /// Checks the address without using it.
     ///
     /// # Errors
-    /// [`QueueError::Refused`]: it is no address of a broker, or one in plain text that is not allowed.
+    /// [`QueueError::Refused`]: it is no address of a broker, or one in plain text that is not allowed, or there is no certificate
+    /// to trust.
     /// [`QueueError::Misconfigured`]: prefix, egress group or portal are too long for names on a broker.
     pub fn check(&self) -> Result<(), QueueError> {
         self.target().map(|_| ())
     }
 
     fn target(&self) -> Result<Target, QueueError> {
+        let uri = address::read(&self.url, self.allow_plain)?;
         Ok(Target {
-            uri: address::read(&self.url, self.allow_plain)?,
-            authority: self.authority.clone(),
+            authority: authority::trusted(&uri.scheme, self.authority.as_deref())?,
+            uri,
             program: self.program.clone(),
             topology: Topology::new(&self.prefix, &self.rungs, &self.egress_group, &self.portal)?,
             signer: Signer::new(&self.keys, &self.prefix, &self.portal),
