@@ -101,8 +101,10 @@ async fn messages_of_a_newer_release_are_kept_as_they_are_for_a_process_that_rea
     }
 
     let worker = fleet.worker();
+    // The job is over, and once the producer has its outcome, no message of it is in any queue.
+    until(|| fleet.worker_logs().contains("outcome=")).await;
     fleet.sync().await.assert_code(0);
-    until(|| is_protected(&fleet.bench.asset(&id))).await;
+    assert!(is_protected(&fleet.bench.asset(&id)));
     until(|| fleet.worker_logs().contains("a message of a newer release waits")).await;
     drop(worker);
     for (queue, body) in &kept {
