@@ -90,7 +90,7 @@ impl Run {
         self.fleet.bench.sandbox.audit().assets.iter().filter(|asset| is_protected(asset)).count()
     }
 
-    /// Waits until so many more assets are done.
+    /// Waits until this many more assets are done.
     pub(crate) async fn more(&self, count: usize) {
         let wanted = self.protected() + count;
         let all = self.fleet.bench.sandbox.audit().assets.len();
@@ -166,7 +166,7 @@ fn settings(cluster: &Cluster) -> Vec<Settings> {
     (0..3).map(at).collect()
 }
 
-/// A candidate at each node stands for producer as long as it is not; measures how long two in contact with the cluster had the
+/// A candidate at each node tries to become producer as long as it is not; measures how long two in contact with the cluster had the
 /// place at once.
 async fn stand_for_producer(settings: Vec<Settings>, overlap: Arc<AtomicU64>) {
     let mut holders = Vec::new();

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 use super::BynderError;
 use crate::task;
 
-/// The first asker waits for others to join for as long as so many calls are apart: where calls are plenty, waiting costs more
-/// than they do. Where the budget is used up, the call waits for its turn, and all who ask meanwhile still join.
+/// The first asker waits for others to join for the time in which the budget lets this many calls go: with a large budget, waiting
+/// costs more than a call. Where the budget is used up, the call waits for its turn, and all who ask meanwhile still join.
 const WORTH_CALLS: u32 = 4;
 const SHORTEST_GATHERING: Duration = Duration::from_millis(10);
 const LONGEST_GATHERING: Duration = Duration::from_millis(250);

@@ -43,7 +43,7 @@ impl Arguments {
         }
     }
 
-    /// At most so many messages; the oldest make room.
+    /// The most messages it keeps; the oldest are dropped.
     pub(super) fn most(self, count: i64) -> Self {
         self.with("x-max-length", AMQPValue::LongLongInt(count))
             .with("x-overflow", AMQPValue::LongString("drop-head".into()))

@@ -15,7 +15,7 @@ use crate::http::readable_certificates;
 /// The trusted certificates in PEM; `None` where no TLS is spoken.
 ///
 /// # Errors
-/// [`QueueError::Refused`]: there is none, or one of those given cannot be read.
+/// [`QueueError::Refused`]: there is no certificate, or a given one cannot be read.
 pub(super) fn trusted(scheme: &AMQPScheme, given: Option<&str>) -> Result<Option<String>, QueueError> {
     match (given, scheme) {
         (Some(given), _) => checked(given).map(Some),

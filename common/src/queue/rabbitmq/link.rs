@@ -274,7 +274,7 @@ async fn declare(topology: &Topology, connection: &Connection) -> lapin::Result<
     topology.declare(&channel).await?;
     for (name, arguments) in topology.of_tokens() {
         match queue(&channel, name, arguments).await {
-            // Its node is away: whoever needs tokens waits for it.
+            // Its node is away: a process that needs tokens waits for it.
             Err(error) if is_absence(&error) => return Ok(()),
             declared => declared?,
         }

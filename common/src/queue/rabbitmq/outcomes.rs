@@ -111,7 +111,7 @@ impl Outcomes {
     /// What comes in, taken from a caller that waits for more.
     async fn taken_for_folding(&self) -> MutexGuard<'_, Option<Incoming>> {
         let _folding = Folding::start(&self.folding);
-        // Not `notify_one`: with nobody waiting, it would wake the next that does, for nothing.
+        // Not `notify_one`: without a waiter it would store a wake-up for the next one.
         self.wanted.notify_waiters();
         self.incoming.lock().await
     }
