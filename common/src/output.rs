@@ -48,7 +48,8 @@ pub(crate) fn is_acted_on(c: char) -> bool {
         )
 }
 
-/// What is nothing to see in a name, or a blank that is a letter to programs, and may carry a text that no person sees.
+/// What is nothing to see in a name, or a blank that is a letter to programs, and may carry a text that no person sees: what
+/// Unicode's `Default_Ignorable_Code_Point` has beyond [`is_acted_on`] and the joiners, and the marks of annotations.
 pub(crate) fn is_unseen(c: char) -> bool {
     matches!(
         c,
@@ -58,13 +59,15 @@ pub(crate) fn is_unseen(c: char) -> bool {
             | '\u{17b4}'
             | '\u{17b5}'
             | '\u{180b}'..='\u{180f}'
-            | '\u{2061}'..='\u{2064}'
+            | '\u{2061}'..='\u{2065}'
             | '\u{206a}'..='\u{206f}'
             | '\u{3164}'
             | '\u{fe00}'..='\u{fe0f}'
             | '\u{ffa0}'
-            | '\u{e0000}'..='\u{e007f}'
-            | '\u{e0100}'..='\u{e01ef}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
     )
 }
 
@@ -196,11 +199,11 @@ mod tests {
     use super::*;
 
     /// Everything that a terminal or an editor acts on.
-    const HOSTILE: &str = "a\u{1b}]0;t\u{7}\r\n\t\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}\u{206a}\u{17b4}\u{180b}\u{fe0f}\u{e0100}\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{2060}\u{feff}é\u{200c}\u{200d}日\\";
+    const HOSTILE: &str = "a\u{1b}]0;t\u{7}\r\n\t\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}\u{206a}\u{17b4}\u{180b}\u{fe0f}\u{e0100}\u{fff9}\u{1bca0}\u{1d173}\u{e0fff}\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{2060}\u{feff}é\u{200c}\u{200d}日\\";
 
     #[test]
     fn what_a_terminal_acts_on_is_shown_and_the_rest_stays_as_it_is() {
-        let expected = [r"a\u{1b}]0;t\u{7}\u{d}\u{a}\u{9}\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}\u{206a}\u{17b4}\u{180b}\u{fe0f}\u{e0100}\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{2060}\u{feff}é", "\u{200c}\u{200d}日\\"].concat();
+        let expected = [r"a\u{1b}]0;t\u{7}\u{d}\u{a}\u{9}\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}\u{206a}\u{17b4}\u{180b}\u{fe0f}\u{e0100}\u{fff9}\u{1bca0}\u{1d173}\u{e0fff}\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{2060}\u{feff}é", "\u{200c}\u{200d}日\\"].concat();
         assert_eq!(shown(HOSTILE), expected);
         for c in '\0'..=char::MAX {
             let is_text = !c.is_control() && c.to_string() == shown(&c.to_string());

@@ -11,8 +11,9 @@ use serde::Serialize;
 use url::Url;
 
 use super::links::shown_host;
+use super::prose::prose;
 use super::unsaid::Unsaid;
-use super::{TransportError, quoted, request_id};
+use super::{TransportError, excerpt, quoted, request_id};
 
 /// Headers about a rate limit that are shown of an answer.
 const MOST_LIMITS: usize = 10;
@@ -109,8 +110,11 @@ fn target(request: &Request, service: &Url) -> String {
     if !signed || url.origin() != service.origin() || !url.path().starts_with(service.path()) {
         return format!("{}://{}/…", url.scheme(), shown_host(url));
     }
-    let names: Vec<String> = url.query_pairs().map(|(name, _)| format!("{name}=…")).collect();
-    if names.is_empty() { url.path().to_owned() } else { format!("{}?{}", url.path(), names.join("&")) }
+    // The address of a further page is the service's own text.
+    let parts: Vec<String> = url.path().split('/').map(prose).collect();
+    let names: Vec<String> = url.query_pairs().map(|(name, _)| format!("{}=…", prose(&name))).collect();
+    let mark = if names.is_empty() { "" } else { "?" };
+    excerpt(&format!("{}{mark}{}", parts.join("/"), names.join("&")))
 }
 
 #[cfg(test)]
@@ -151,11 +155,22 @@ mod tests {
             ("https://user:word@storage.example/a", "https://storage.example/…"),
             ("https://af25c0ffee1234567890.example/a", "https://….example/…"),
             ("https://imatag.example/storage/key/file", "https://imatag.example/…"),
+            (
+                "https://imatag.example/api/v3/media/447ae05f-7b85-4341-94fb-926de18f81d5/",
+                "/api/v3/media/447ae05f-7b85-4341-94fb-926de18f81d5/",
+            ),
+            (
+                "https://imatag.example/api/v3/media/af25c0ffee1234567890abcdef123456/?af25c0ffee1234567890abcdef123456=1",
+                "/api/v3/media/…/?…=…",
+            ),
         ];
         for (url, shown) in table {
             let request = reqwest::Client::new().get(url).bearer_auth("t").build().unwrap();
             assert_eq!(target(&request, &origin), shown);
         }
+        let long = format!("https://imatag.example/api/v3/{}", "next/".repeat(10_000));
+        let request = reqwest::Client::new().get(long).bearer_auth("t").build().unwrap();
+        assert_eq!(target(&request, &origin).len(), 200);
         let link =
             reqwest::Client::new().get("https://imatag.example/api/v3/results/key/file").build().unwrap();
         assert_eq!(target(&link, &origin), "https://imatag.example/…");
