@@ -260,6 +260,14 @@ async fn nothing_of_another_user_in_the_state_folder_is_used_by_any_command_not_
     refused(&["sync", "--full"], "state").await;
 }
 
+/// Runs the program in a folder that is gone.
+async fn run_where_nothing_is(bench: &Bench, arguments: &[&str]) -> Ran {
+    let mut command = tokio::process::Command::new("sh");
+    let script = "mkdir gone && cd gone && rmdir ../gone && exec \"$0\" \"$@\"";
+    command.current_dir(bench.path("")).args(["-c", script, PROGRAM]).args(arguments);
+    Ran::new(command.arg("--config").arg(bench.path("connector.toml")).output().await.unwrap())
+}
+
 /// Only root can give a folder away: any other user's run of this test proves nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_made_or_used_in_a_folder_that_another_user_can_exchange() {
@@ -286,6 +294,9 @@ async fn nothing_is_made_or_used_in_a_folder_that_another_user_can_exchange() {
         for command in commands {
             let ran = bench.run(command).await;
             let said = format!("{}, which is above it, ", bench.path("mid").display());
+            let is_said = ran.out.contains(&said) || ran.talk.contains(&said);
+            assert_eq!(is_said, (owner, mode) != (0, 0o755), "{owner} {mode:o} {command:?}: {ran:#?}");
+            let ran = run_where_nothing_is(&bench, command).await;
             let is_said = ran.out.contains(&said) || ran.talk.contains(&said);
             assert_eq!(is_said, (owner, mode) != (0, 0o755), "{owner} {mode:o} {command:?}: {ran:#?}");
         }

@@ -13,14 +13,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub async fn healthcheck(listen: SocketAddr) -> Result<(), Failure> {
     let url = format!("http://{}/healthz", reachable(listen));
     let client = http::local_client(PATIENCE)?;
-    let answer = client.get(&url).send().await.and_then(reqwest::Response::error_for_status);
-    answer.map(drop).map_err(|error| {
-        let reason = match error.status() {
-            Some(status) => format!("the answer was {status}"),
-            None => TransportError::from_reqwest(&error).reason,
-        };
-        Failure::Temporary(format!("not healthy: {url}: {reason}"))
-    })
+    let reason = match client.get(&url).send().await {
+        Ok(answer) if answer.status().is_success() => return Ok(()),
+        Ok(answer) => format!("the answer was {}", answer.status()),
+        Err(error) => TransportError::from_reqwest(&error).reason,
+    };
+    Err(Failure::Temporary(format!("not healthy: {url}: {reason}")))
 }
 
 /// An address to listen on may mean all of the machine's; one of them has to be asked.
@@ -35,6 +33,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
     use tokio::net::TcpListener;
     use tokio_util::sync::CancellationToken;
 
@@ -66,6 +65,20 @@ mod tests {
         drop(listener);
         let reason = unhealthy(address).await;
         assert!(reason.contains(&format!("http://{address}/healthz: ")), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_unhealthy_and_not_followed() {
+        let elsewhere = TcpListener::bind(ANYWHERE).await.unwrap();
+        let target = format!("http://{}/", elsewhere.local_addr().unwrap());
+        let redirect =
+            axum::Router::new().fallback(async move || axum::response::Redirect::temporary(&target));
+        let listener = TcpListener::bind(ANYWHERE).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        crate::task::brief(async move { axum::serve(listener, redirect).await });
+        let reason = unhealthy(address).await;
+        assert!(reason.contains("307"), "{reason}");
+        assert!(elsewhere.accept().now_or_never().is_none());
     }
 
     #[tokio::test(start_paused = true)]
