@@ -74,14 +74,14 @@ fn exposure(me: u32, owner: u32, mode: u32) -> Option<Exposure> {
 
 /// Why other users may reach this path, or exchange it. A path that does not exist may only be exposed by what is above it.
 pub fn exposed(path: &Path) -> Option<Exposure> {
-    let above = judge(path).map(Exposure::Above);
-    match (itself(path), above) {
+    let above = judge(path).0.map(Exposure::Above);
+    match (itself(path).ok().flatten(), above) {
         (Some(Exposure::Open(_)), Some(above)) if above.is_refused() => Some(above),
         (own, above) => own.or(above),
     }
 }
 
-fn itself(path: &Path) -> Option<Exposure> {
+fn itself(path: &Path) -> io::Result<Option<Exposure>> {
     let me = geteuid().as_raw();
     // A slash at its end would hide a link.
     let path: PathBuf = path.components().collect();
@@ -89,10 +89,18 @@ fn itself(path: &Path) -> Option<Exposure> {
     // Another user's link may lead anywhere.
     let link = fs::symlink_metadata(path).ok().filter(Metadata::is_symlink);
     if let Some(owner) = link.map(|link| link.uid()).filter(|owner| *owner != me && *owner != ROOT) {
-        return Some(Exposure::Foreign(owner));
+        return Ok(Some(Exposure::Foreign(owner)));
     }
-    let found = fs::metadata(path).ok()?;
-    exposure(me, found.uid(), found.mode())
+    let found = fs::metadata(path)?;
+    Ok(exposure(me, found.uid(), found.mode()))
+}
+
+/// The mode of what is there, where it lets others in.
+fn held(path: &Path) -> io::Result<Option<u32>> {
+    let own = itself(path);
+    let mode = open_mode(own.as_ref().ok().cloned().flatten())?;
+    fixed(path)?;
+    own.map(|_| mode)
 }
 
 /// Creates the folder if it does not exist. An existing folder that is open to other users, as earlier releases made it, is
@@ -102,9 +110,12 @@ fn itself(path: &Path) -> Option<Exposure> {
 /// It cannot be made, or belongs to another user, who could read and replace what is put there, or a folder above it lets
 /// another user exchange it.
 pub fn folder(path: &Path, own: &[&str]) -> io::Result<()> {
-    open_mode(exposed(path))?;
+    match held(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        held => drop(held?),
+    }
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
-    if let Some(mode) = open_mode(exposed(path))?
+    if let Some(mode) = held(path)?
         && mode & STICKY == 0
         && holds_only(path, own)?
     {
@@ -113,12 +124,15 @@ pub fn folder(path: &Path, own: &[&str]) -> io::Result<()> {
     Ok(())
 }
 
-/// Fails where another user could exchange what is at this path, which need not be there.
+/// Fails where another user could exchange what is at this path. Only its last part need not be there: a folder that is away for
+/// a moment was not judged.
 ///
 /// # Errors
-/// Which folder above it lets which user.
+/// Which folder above it lets which user, or the way ends before.
 pub fn fixed(path: &Path) -> io::Result<()> {
-    open_mode(judge(path).map(Exposure::Above)).map(drop)
+    let (above, end) = judge(path);
+    open_mode(above.map(Exposure::Above))?;
+    end.map(drop)
 }
 
 /// The mode, where it lets others in.
@@ -215,7 +229,7 @@ fn sole(found: &Metadata) -> io::Result<()> {
 pub fn check(path: &Path) -> io::Result<()> {
     fixed(path)?;
     sole(&fs::symlink_metadata(path)?)?;
-    open_mode(itself(path)).map(drop)
+    open_mode(itself(path)?).map(drop)
 }
 
 /// Removes other users' access to the file before another library opens it by name. An existing file is not opened here:
@@ -237,7 +251,7 @@ pub fn prepare(path: &Path) -> io::Result<()> {
 /// As for [`check`].
 pub fn tighten(path: &Path) -> io::Result<()> {
     check(path)?;
-    if let Some(mode) = open_mode(itself(path))? {
+    if let Some(mode) = open_mode(itself(path)?)? {
         close(path, mode);
     }
     Ok(())

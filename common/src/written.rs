@@ -137,7 +137,7 @@ fn judged(path: &Path, chosen: Chosen) -> Result<(File, Option<Doubt>), NotRead>
             doubt => {
                 // Its owner, of a named one, may as well own the way to it.
                 let friend = administrators(me, chosen, &file.metadata()?).last().copied().unwrap_or(ROOT);
-                match above::of_another_user(named, friend)? {
+                match above::of_another_user(named, friend, !owners.is_empty())? {
                     Some(above) => Err(NotRead::Doubtful(Doubt::Above(above))),
                     None => Ok((file, doubt)),
                 }
@@ -321,8 +321,15 @@ mod tests {
         }
         symlink("../own", path("theirs/link")).unwrap();
         symlink("theirs/link", path("own link")).unwrap();
-        for name in ["theirs", "theirs/link", "theirs/inner", "theirs/file", "theirs/inner/file", "own/file"]
-        {
+        for name in [
+            "theirs",
+            "theirs/link",
+            "theirs/inner",
+            "theirs/file",
+            "theirs/inner/file",
+            "own/file",
+            "own/inner/file",
+        ] {
             lchown(path(name), Some(OTHER), None).unwrap();
         }
         for name in ["theirs/mine", "theirs/inner/mine", "theirs/link/mine", "own link/mine"] {
@@ -338,9 +345,12 @@ mod tests {
             assert!(said(&path(name), Chosen::Found).is_err(), "{name}");
         }
         assert_eq!(said(&path("own/file"), Chosen::Found), warned);
-        for mode in [0o755, 0o775] {
+        for mode in [0o755, 0o775, 0o777] {
             fs::set_permissions(path("own"), Permissions::from_mode(mode)).unwrap();
             assert_eq!(said(&path("own/inner/mine"), Chosen::Found), Ok(None), "{mode:o}");
+            // Where all may write, its folder may be one that another user put in place of this user's.
+            let file = said(&path("own/inner/file"), Chosen::Found);
+            assert_eq!(matches!(file, Err(Doubt::Above(_))), mode == 0o777, "{mode:o} {file:?}");
         }
     }
 

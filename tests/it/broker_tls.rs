@@ -6,7 +6,7 @@ use std::time::Duration;
 use common::queue::rabbitmq::{self, Settings};
 
 use crate::harness::broker::{Broker, free_ports};
-use crate::harness::{Bench, quick};
+use crate::harness::{Bench, Ran, quick};
 use crate::queue::{PATIENCE, settings};
 
 /// A certificate authority, and a server's certificate of its own for this machine, as files in a folder.
@@ -62,17 +62,29 @@ async fn a_given_authority_is_trusted_instead_of_the_systems_and_a_file_that_all
     let bench = Bench::alone(quick()).await;
     // `SSL_CERT_FILE` takes the place of the system's authorities.
     let [own, others] = [&folder, &other].map(|folder| folder.path().join("ca.pem"));
-    let look = async |given: Option<&Path>| {
-        let mut variables =
-            vec![("CONNECTOR_BROKER__URL", url.clone()), ("SSL_CERT_FILE", own.display().to_string())];
-        variables.extend(given.map(|given| ("CONNECTOR_BROKER__CA_FILE", given.display().to_string())));
-        bench.run_with(&["failed", "list"], &variables).await
+    let look_by = async |variable, value: &Path, given: Option<&Path>| {
+        let mut command = bench.command(&["failed", "list"]);
+        command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+        command.env("CONNECTOR_BROKER__URL", &url).env(variable, value);
+        command.envs(given.map(|given| ("CONNECTOR_BROKER__CA_FILE", given)));
+        Ran::new(command.output().await.unwrap())
     };
+    let look = async |given: Option<&Path>| look_by("SSL_CERT_FILE", &own, given).await;
     look(None).await.assert_code(0);
     look(Some(&own)).await.assert_code(0);
     let refused = look(Some(&others)).await;
     assert!(refused.assert_code(5).talk.contains("certificate"), "{refused:?}");
-    let all_may_write = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    std::fs::set_permissions(&own, all_may_write).unwrap();
+    // So do the folders of `SSL_CERT_DIR`, where a file has its hashed name.
+    let hashed = folder.path().join("0123abcd.0");
+    let look_in = async |folder: &Path| look_by("SSL_CERT_DIR", folder, None).await;
+    look_in(folder.path()).await.assert_code(3);
+    std::fs::copy(&own, &hashed).unwrap();
+    look_in(folder.path()).await.assert_code(0);
+    for path in [&own, &hashed] {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    }
     look(None).await.assert_code(3);
+    look_in(folder.path()).await.assert_code(3);
+    std::fs::copy(others, other.path().join("0123abcd.0")).unwrap();
+    look_in(other.path()).await.assert_code(5);
 }

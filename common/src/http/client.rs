@@ -1,22 +1,21 @@
 //! The clients that every HTTP request goes out by, and the proxy on its way: the one place that builds them.
 //!
 //! They speak https alone, unless the configuration allows http, or names a service on this machine.
-//! Proxies come from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, the trusted certificates from the system or
-//! `SSL_CERT_FILE`. This machine itself is never behind a proxy.
+//! Proxies come from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, the trusted certificates from the system,
+//! `SSL_CERT_FILE` or `SSL_CERT_DIR`. This machine itself is never behind a proxy.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Certificate, Client, ClientBuilder};
 use url::{Host, Url};
 
 use super::TransportError;
+use super::authorities::authorities;
 use super::links::{Links, Plain, ServiceNames, Services};
-use crate::written::{self, Chosen};
 
 pub(crate) const LOCALHOST: &str = "localhost";
 /// How long a connection may take to open.
@@ -35,11 +34,14 @@ pub(super) struct Clients {
 
 impl Clients {
     pub(super) fn new(services: &Services, timeout: Duration) -> Result<Self, TransportError> {
-        readable_certificates()?;
+        let trusted: Result<Vec<_>, _> =
+            authorities()?.iter().map(|certificate| Certificate::from_der(certificate)).collect();
+        let trusted = trusted.map_err(|error| TransportError::from_reqwest(&error))?;
         let (plain, links) = (services.plain(), Links::of(services));
         let builder = || {
             Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
+                .tls_certs_only(trusted.iter().cloned())
                 .connect_timeout(CONNECT_TIMEOUT.min(timeout))
                 .user_agent(concat!("bynder-imatag-connector/", env!("CARGO_PKG_VERSION")))
         };
@@ -131,20 +133,6 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 
 fn built(builder: ClientBuilder) -> Result<Client, TransportError> {
     builder.build().map_err(|error| TransportError::from_reqwest(&error))
-}
-
-/// A file that cannot be read would leave no trusted certificate at all, and nothing would say why.
-pub(crate) fn readable_certificates() -> Result<(), TransportError> {
-    let Some(path) = std::env::var_os("SSL_CERT_FILE") else { return Ok(()) };
-    let path = Path::new(&path);
-    let looked = written::look(path, Chosen::Found).and_then(|_| Ok(std::fs::File::open(path)?));
-    looked.map(drop).map_err(|error| TransportError {
-        sent: super::Sent::No,
-        reason: format!(
-            "SSL_CERT_FILE names {}, which cannot be read ({error}); name a PEM file with the certificates to trust, or unset it",
-            path.display()
-        ),
-    })
 }
 
 #[cfg(test)]

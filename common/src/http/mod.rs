@@ -5,6 +5,7 @@
 //! carry a credential to another origin.
 
 mod answer;
+mod authorities;
 mod certificate;
 mod client;
 mod link;
@@ -31,7 +32,8 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, Request, RequestBuilder, Response};
 use url::Url;
 
-pub(crate) use client::{LOCALHOST, is_loopback, local_client, readable_certificates};
+pub(crate) use authorities::authorities;
+pub(crate) use client::{LOCALHOST, is_loopback, local_client};
 
 pub use answer::{AnswerError, excerpt, quoted, read_json, read_text, read_text_without};
 pub(crate) use answer::{read_sentence, request_id, said_in};

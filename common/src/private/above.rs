@@ -46,6 +46,10 @@ impl Above {
     fn is_of_a_user(&self) -> bool {
         matches!(self.hold, Hold::Owner(_) | Hold::Below(_))
     }
+
+    fn is_of_strangers(&self) -> bool {
+        matches!(self.hold, Hold::All { is_trusted: false, .. } | Hold::Group { is_trusted: false, .. })
+    }
 }
 
 impl fmt::Display for Above {
@@ -123,32 +127,38 @@ fn hold(me: Me, (owner, group, mode): (u32, u32, u32), below: Below) -> Option<H
     }
 }
 
-/// What lets other users exchange this path, the worst of it. What cannot be looked at cannot be used either.
-pub(super) fn judge(path: &Path) -> Option<Above> {
-    let (found, _) = walk(path, Me::with(ROOT));
-    found.iter().find(|above| above.is_refused()).or(found.first()).cloned()
+/// What lets other users exchange this path, the worst of it; and whether something is there.
+pub(super) fn judge(path: &Path) -> (Option<Above>, io::Result<bool>) {
+    let (found, end) = walk(path, Me::with(ROOT));
+    (found.iter().find(|above| above.is_refused()).or(found.first()).cloned(), end)
 }
 
-/// The folder or link of another user on the way to a file that is there, who is not this `friend`.
-pub(crate) fn of_another_user(path: &Path, friend: u32) -> io::Result<Option<Above>> {
+/// What lets another user who is not this `friend` exchange a file that is there: a folder or a link of such a user on the way,
+/// or, where the file `is_foreign` itself, a folder where strangers may write: they may have exchanged the one that it was in.
+pub(crate) fn of_another_user(path: &Path, friend: u32, is_foreign: bool) -> io::Result<Option<Above>> {
     let (found, end) = walk(path, Me::with(friend));
-    // A way that ended before may have led elsewhere a moment ago.
-    found.into_iter().find(Above::is_of_a_user).map_or_else(|| end.map(|()| None), |above| Ok(Some(above)))
+    let is_refused = |above: &Above| above.is_of_a_user() || is_foreign && above.is_of_strangers();
+    match (found.into_iter().find(is_refused), end?) {
+        (Some(above), _) => Ok(Some(above)),
+        (None, true) => Ok(None),
+        (None, false) => Err(io::ErrorKind::NotFound.into()),
+    }
 }
 
-/// What others hold on the way, and whether something is at its end.
-fn walk(path: &Path, me: Me) -> (Vec<Above>, io::Result<()>) {
+/// What others hold on the way, and whether something is at its end. A way that ends before is an error: a moment ago it may
+/// have led elsewhere.
+fn walk(path: &Path, me: Me) -> (Vec<Above>, io::Result<bool>) {
     let mut held = Vec::new();
     let end = step(path, me, &mut held);
     (held, end)
 }
 
-fn step(path: &Path, me: Me, held: &mut Vec<Above>) -> io::Result<()> {
+fn step(path: &Path, me: Me, held: &mut Vec<Above>) -> io::Result<bool> {
     let mut at = PathBuf::new();
     // Where the program works is above what is relative to it, alone: it may be gone.
     let mut rest = if path.is_absolute() { names(path) } else { names(&std::env::current_dir()?.join(path)) };
     for _ in 0..LONGEST {
-        let Some(name) = rest.pop_front() else { return Ok(()) };
+        let Some(name) = rest.pop_front() else { return Ok(true) };
         if name == ".." {
             at.pop();
             continue;
@@ -169,14 +179,19 @@ fn step(path: &Path, me: Me, held: &mut Vec<Above>) -> io::Result<()> {
             let at = if matches!(hold, Hold::Below(_) | Hold::Link(_)) { next.clone() } else { at.clone() };
             held.push(Above { at, hold });
         }
-        if !found?.is_symlink() {
-            at = next;
-            continue;
+        match found {
+            Ok(found) if found.is_symlink() => {}
+            Ok(_) => {
+                at = next;
+                continue;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && rest.is_empty() => return Ok(false),
+            Err(error) => return Err(error),
         }
         let target = fs::read_link(&next)?;
         // A link of an open file, whose text may be no path.
         if rest.is_empty() && at.starts_with("/proc") && !at.join(&target).exists() {
-            return Ok(());
+            return Ok(true);
         }
         let mut way = names(&target);
         way.append(&mut rest);
@@ -234,7 +249,12 @@ mod tests {
         symlink("a", path("link")).unwrap();
         symlink("../link/./b", path("a/again")).unwrap();
         symlink("circle", path("circle")).unwrap();
-        let at = |name: &str| judge(&path(name)).filter(Above::is_refused).map(|above| above.at);
+        let at = |name: &str| judge(&path(name)).0.filter(Above::is_refused).map(|above| above.at);
+        let is_there = |name: &str| judge(&path(name)).1.ok();
+        assert_eq!(
+            ["a/again", "link/none", "link/none/state", "none/../a", "circle"].map(is_there),
+            [Some(true), Some(false), None, None, None]
+        );
         let ways = ["a/b/state", "link/b", "a/again", "a/again/state", "link/../a/b", "link/none/state"];
         assert_eq!(ways.map(at), ways.map(|_| None));
         assert_eq!(at("circle/state"), None);

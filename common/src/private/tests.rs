@@ -26,7 +26,9 @@ fn only_the_user_and_root_are_trusted() {
 fn a_folder_is_made_for_one_user_and_closed_if_it_holds_what_is_ours() {
     let outer = tempfile::tempdir().unwrap();
     let path = outer.path().join("a/b");
+    assert!(fixed(&path).is_err(), "a folder that is away for a moment was not judged");
     folder(&path, &[]).unwrap();
+    fixed(&path.join("new")).unwrap();
     assert_eq!((mode(&path), exposed(&path)), (0o700, None));
     open_to_all(&path);
     fs::write(path.join("ours.x"), "").unwrap();

@@ -20,15 +20,15 @@ pub(super) fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, Que
         return Err(QueueError::Refused(reason.to_owned()));
     }
     match uri.scheme {
-        AMQPScheme::AMQP if !allow_plain && !is_here(&uri.authority.host) => {
+        AMQPScheme::AMQP if !allow_plain && here(&uri.authority.host).is_none() => {
             let reason = "broker.url must use amqps://; amqp:// is only for this machine, or with \
                           broker.allow_plain = true for a broker on a network of its own";
             Err(QueueError::Refused(reason.to_owned()))
         }
         AMQPScheme::AMQP => {
-            // A resolver may lead the name elsewhere, and there is no certificate to show it.
-            if uri.authority.host.eq_ignore_ascii_case(LOCALHOST) {
-                uri.authority.host = Ipv4Addr::LOCALHOST.to_string();
+            // A resolver may lead a name elsewhere, also one that is read as a number here; no certificate would show it.
+            if let Some(number) = here(&uri.authority.host) {
+                uri.authority.host = number;
             }
             Ok(uri)
         }
@@ -36,8 +36,11 @@ pub(super) fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, Que
     }
 }
 
-fn is_here(host: &str) -> bool {
-    Url::parse(&format!("http://{host}")).is_ok_and(|url| is_loopback(&url))
+/// This machine's number, where the host is this machine.
+fn here(host: &str) -> Option<String> {
+    let url = Url::parse(&format!("http://{host}")).ok().filter(is_loopback)?;
+    url.host_str()
+        .map(|host| if host == LOCALHOST { Ipv4Addr::LOCALHOST.to_string() } else { host.to_owned() })
 }
 
 #[cfg(test)]
@@ -49,6 +52,8 @@ mod tests {
         for (url, host) in [
             ("amqp://u:w@localhost:5672", "127.0.0.1"),
             ("amqp://u:w@LOCALHOST", "127.0.0.1"),
+            ("amqp://u:w@127.0.0.1.", "127.0.0.1"),
+            ("amqp://u:w@127.0.0.2%2e", "127.0.0.2"),
             ("amqp://u:w@rabbitmq.internal", "rabbitmq.internal"),
             ("amqps://u:w@localhost", "localhost"),
         ] {

@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::super::QueueError;
-use crate::http::readable_certificates;
+use crate::http::authorities;
 
 /// The trusted certificates in PEM; `None` where no TLS is spoken.
 ///
@@ -42,10 +42,9 @@ fn checked(given: &str) -> Result<String, QueueError> {
     Ok(given.to_owned())
 }
 
-/// Those of the system, or of `SSL_CERT_FILE`.
+/// Those that requests trust, too.
 fn of_system() -> Result<String, QueueError> {
-    readable_certificates().map_err(|error| QueueError::Refused(error.reason))?;
-    let found = rustls_native_certs::load_native_certs().certs;
+    let found = authorities().map_err(|error| QueueError::Refused(error.reason))?;
     if found.is_empty() {
         let reason =
             "this system has no certificates to trust; install ca-certificates, or set broker.ca_file";
@@ -80,6 +79,6 @@ mod tests {
     fn the_systems_certificates_are_read_again_as_they_were_found() {
         let text = trusted(&AMQPScheme::AMQPS, None).unwrap().unwrap();
         let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-        assert_eq!(read.unwrap(), rustls_native_certs::load_native_certs().certs);
+        assert_eq!(read.unwrap(), authorities().unwrap());
     }
 }
