@@ -11,8 +11,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
-use nix::unistd::geteuid;
+use nix::unistd::{getegid, geteuid};
 
+use crate::written::has_modes;
 use above::{Above, judge};
 
 const ROOT: u32 = 0;
@@ -133,6 +134,26 @@ pub fn fixed(path: &Path) -> io::Result<()> {
     let (above, end) = judge(path);
     open_mode(above.map(Exposure::Above))?;
     end.map(drop)
+}
+
+/// Fails where strangers may put files into a folder of this user's, also where they cannot take any away: another library opens
+/// files there by their names, and makes some as it needs them.
+///
+/// # Errors
+/// They may, or nothing is there.
+pub fn unshared(folder: &Path) -> io::Result<()> {
+    let found = fs::metadata(folder)?;
+    let (mode, group) = (found.mode() & 0o7777, getegid().as_raw());
+    let is_open = mode & 0o002 != 0 || mode & 0o020 != 0 && found.gid() != group;
+    let has_modes = || File::open(folder).map_or(true, |folder| has_modes(&folder));
+    if is_open && found.uid() == geteuid().as_raw() && has_modes() {
+        let at = folder.display();
+        let reason = format!(
+            "{at} has mode {mode:o}, by which other users can put files there; chmod go-w {at}, or name another place"
+        );
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
+    Ok(())
 }
 
 /// The mode, where it lets others in.

@@ -85,7 +85,7 @@ pub enum Doubt {
     Foreign(u32),
     /// Its group may write it, by its mode.
     Group(u32),
-    /// A folder or a link on the way belongs to another user, who can exchange it.
+    /// By a folder or a link on the way, others can exchange it.
     Above(Above),
 }
 
@@ -137,9 +137,10 @@ fn judged(path: &Path, chosen: Chosen) -> Result<(File, Option<Doubt>), NotRead>
             doubt => {
                 // Its owner, of a named one, may as well own the way to it.
                 let friend = administrators(me, chosen, &file.metadata()?).last().copied().unwrap_or(ROOT);
-                match above::of_another_user(named, friend, !owners.is_empty())? {
-                    Some(above) => Err(NotRead::Doubtful(Doubt::Above(above))),
-                    None => Ok((file, doubt)),
+                let is_foreign = !owners.is_empty();
+                match above::of_others(named, friend, is_foreign)? {
+                    Some(above) if above.decides(is_foreign) => Err(NotRead::Doubtful(Doubt::Above(above))),
+                    above => Ok((file, doubt.or(above.map(Doubt::Above)))),
                 }
             }
         };
@@ -345,12 +346,22 @@ mod tests {
             assert!(said(&path(name), Chosen::Found).is_err(), "{name}");
         }
         assert_eq!(said(&path("own/file"), Chosen::Found), warned);
-        for mode in [0o755, 0o775, 0o777] {
+        // Where a group may write, and all the more where all may, its folder may be one that another user put there.
+        let above = |said: Result<Option<Doubt>, Doubt>| match said {
+            Ok(doubt) => Ok(matches!(doubt, Some(Doubt::Above(_)))),
+            Err(doubt) => Err(matches!(doubt, Doubt::Above(_))),
+        };
+        for (group, mode, mine, file) in [
+            (0, 0o755, Ok(false), Ok(false)),
+            (0, 0o775, Ok(false), Ok(false)),
+            (OTHER, 0o775, Ok(true), Err(true)),
+            (0, 0o777, Err(true), Err(true)),
+        ] {
+            lchown(path("own"), None, Some(group)).unwrap();
             fs::set_permissions(path("own"), Permissions::from_mode(mode)).unwrap();
-            assert_eq!(said(&path("own/inner/mine"), Chosen::Found), Ok(None), "{mode:o}");
-            // Where all may write, its folder may be one that another user put in place of this user's.
-            let file = said(&path("own/inner/file"), Chosen::Found);
-            assert_eq!(matches!(file, Err(Doubt::Above(_))), mode == 0o777, "{mode:o} {file:?}");
+            for (name, wanted) in [("own/inner/mine", mine), ("own/inner/file", file)] {
+                assert_eq!(above(said(&path(name), Chosen::Found)), wanted, "{name} {group} {mode:o}");
+            }
         }
     }
 

@@ -43,12 +43,19 @@ impl Above {
         !matches!(self.hold, Hold::All { is_trusted: true, .. } | Hold::Group { is_trusted: true, .. })
     }
 
-    fn is_of_a_user(&self) -> bool {
-        matches!(self.hold, Hold::Owner(_) | Hold::Below(_))
+    /// Whether another user decides, by it, what a file says that is this user's own, or perhaps not.
+    pub(crate) fn decides(&self, is_foreign: bool) -> bool {
+        match self.hold {
+            Hold::Owner(_) | Hold::Below(_) | Hold::All { is_trusted: false, .. } => true,
+            Hold::Group { is_trusted: false, .. } => is_foreign,
+            Hold::Link(_) | Hold::All { is_trusted: true, .. } | Hold::Group { is_trusted: true, .. } => {
+                false
+            }
+        }
     }
 
-    fn is_of_strangers(&self) -> bool {
-        matches!(self.hold, Hold::All { is_trusted: false, .. } | Hold::Group { is_trusted: false, .. })
+    fn is_of_a_group(&self) -> bool {
+        matches!(self.hold, Hold::Group { is_trusted: false, .. })
     }
 }
 
@@ -133,15 +140,15 @@ pub(super) fn judge(path: &Path) -> (Option<Above>, io::Result<bool>) {
     (found.iter().find(|above| above.is_refused()).or(found.first()).cloned(), end)
 }
 
-/// What lets another user who is not this `friend` exchange a file that is there: a folder or a link of such a user on the way,
-/// or, where the file `is_foreign` itself, a folder where strangers may write: they may have exchanged the one that it was in.
-pub(crate) fn of_another_user(path: &Path, friend: u32, is_foreign: bool) -> io::Result<Option<Above>> {
+/// By what another user who is not this `friend`, or a group, can exchange a file that is there, or a folder that it is in: what
+/// decides about it, or else what is to be warned about.
+pub(crate) fn of_others(path: &Path, friend: u32, is_foreign: bool) -> io::Result<Option<Above>> {
     let (found, end) = walk(path, Me::with(friend));
-    let is_refused = |above: &Above| above.is_of_a_user() || is_foreign && above.is_of_strangers();
-    match (found.into_iter().find(is_refused), end?) {
-        (Some(above), _) => Ok(Some(above)),
-        (None, true) => Ok(None),
-        (None, false) => Err(io::ErrorKind::NotFound.into()),
+    let worst = found.iter().find(|above| above.decides(is_foreign));
+    match worst.or(found.iter().find(|above| above.is_of_a_group())) {
+        Some(above) if above.decides(is_foreign) => Ok(Some(above.clone())),
+        above if end? => Ok(above.cloned()),
+        _ => Err(io::ErrorKind::NotFound.into()),
     }
 }
 

@@ -44,6 +44,10 @@ fn a_folder_is_made_for_one_user_and_closed_if_it_holds_what_is_ours() {
     fs::set_permissions(&all, Permissions::from_mode(0o1777)).unwrap();
     folder(&all, &[]).unwrap();
     assert_eq!(mode(&all), 0o1777);
+    for (mode, is_shared) in [(0o700, false), (0o755, false), (0o775, false), (0o777, true), (0o1777, true)] {
+        fs::set_permissions(&all, Permissions::from_mode(mode)).unwrap();
+        assert_eq!(unshared(&all).is_err(), is_shared, "{mode:o}");
+    }
 }
 
 /// Only root can give a link away: any other user's run of this test proves nothing.

@@ -120,7 +120,7 @@ impl State {
     /// Opens the directory for work, creating it if there is none, and keeps every other process out.
     pub fn open(directory: &Path) -> Result<Self, StateError> {
         let io = |source| StateError::Io { directory: directory.to_owned(), source };
-        private::folder(directory, &OWN_NAMES).map_err(io)?;
+        private::folder(directory, &OWN_NAMES).and_then(|()| private::unshared(directory)).map_err(io)?;
         let lock = lock(directory)?;
         let path = directory.join(DATABASE_FILE);
         prepare(&path).map_err(io)?;
@@ -173,6 +173,7 @@ impl State {
         match private::check(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             checked => checked
+                .and_then(|()| private::unshared(directory))
                 .and_then(|()| beside(&path, private::check))
                 .map_err(|source| StateError::Io { directory: directory.to_owned(), source })?,
         }

@@ -1,4 +1,5 @@
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::job::Lane;
@@ -56,6 +57,22 @@ async fn opening_waits_for_a_process_that_is_about_to_leave() {
     // The first is polled until it waits, and then the second.
     let (opened, ()) = tokio::join!(biased; State::open_when_free(directory.path()), leave);
     opened.unwrap();
+}
+
+/// Where others may put files, one of them could be taken for SQLite's log.
+#[test]
+fn a_folder_that_others_may_fill_is_no_place_for_a_record() {
+    let outer = tempfile::tempdir().unwrap();
+    let directory = outer.path().join("state");
+    drop(State::open(&directory).unwrap());
+    for mode in [0o777, 0o1777] {
+        std::fs::write(directory.join("of somebody"), "").unwrap();
+        std::fs::set_permissions(&directory, PermissionsExt::from_mode(mode)).unwrap();
+        for opened in [State::open(&directory).map(drop), State::open_to_read(&directory).map(drop)] {
+            let error = opened.unwrap_err().to_string();
+            assert!(error.contains(&format!("has mode {mode:o}, by which")), "{error}");
+        }
+    }
 }
 
 #[test]

@@ -92,7 +92,7 @@ async fn change(directory: &Path, cursor: Option<Timestamp>) -> Result<PathBuf, 
     let cannot = |error: std::io::Error| {
         Failure::Configuration(format!("cannot keep a copy of the state in {}: {error}", copies.display()))
     };
-    private::folder(&copies, &["2"]).map_err(cannot)?;
+    private::folder(&copies, &["2"]).and_then(|()| private::unshared(&copies)).map_err(cannot)?;
     let copy = copies.join(Timestamp::now().strftime("%Y%m%dT%H%M%S.%6fZ.sqlite").to_string());
     state.copy_to(&copy).await?;
     drop_oldest(&copies).map_err(cannot)?;
