@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
 use jiff::Timestamp;
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::{FileStat, SFlag, fstat};
+use nix::unistd::geteuid;
 use serde::Serialize;
 use tracing::Level;
 
@@ -128,7 +129,9 @@ pub fn is_watched() -> bool {
 pub fn is_file_open_to_others() -> bool {
     let found = fstat(standard_output());
     let is_file = |mode| SFlag::from_bits_truncate(mode) & SFlag::S_IFMT == SFlag::S_IFREG;
-    found.is_ok_and(|found| is_file(found.st_mode) && found.st_mode & 0o044 != 0)
+    let is_foreign = |owner| owner != 0 && owner != geteuid().as_raw();
+    let is_read = |found: &FileStat| found.st_mode & 0o044 != 0 || is_foreign(found.st_uid);
+    found.is_ok_and(|found| is_file(found.st_mode) && is_read(&found))
 }
 
 /// Clears the screen.

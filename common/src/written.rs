@@ -314,7 +314,7 @@ mod tests {
         }
         let outer = tempfile::tempdir().unwrap();
         let path = |name: &str| outer.path().join(name);
-        for folder in ["own", "own/inner", "theirs", "theirs/inner"] {
+        for folder in ["own", "own/inner", "own/theirs", "theirs", "theirs/inner"] {
             fs::create_dir(path(folder)).unwrap();
             for name in ["mine", "file"] {
                 fs::write(path(folder).join(name), "").unwrap();
@@ -330,6 +330,8 @@ mod tests {
             "theirs/inner/file",
             "own/file",
             "own/inner/file",
+            "own/theirs",
+            "own/theirs/file",
         ] {
             lchown(path(name), Some(OTHER), None).unwrap();
         }
@@ -362,6 +364,8 @@ mod tests {
             for (name, wanted) in [("own/inner/mine", mine), ("own/inner/file", file)] {
                 assert_eq!(above(said(&path(name), Chosen::Found)), wanted, "{name} {group} {mode:o}");
             }
+            let named = said(&path("own/theirs/file"), Chosen::Named);
+            assert_eq!(named.is_err(), file.is_err(), "{group} {mode:o}: {named:?}");
         }
     }
 

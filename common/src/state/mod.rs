@@ -238,7 +238,7 @@ impl State {
     /// The file is there already, or cannot be written.
     pub async fn copy_to(&self, path: &Path) -> Result<(), DatabaseError> {
         // SQLite would make it readable for all.
-        private::create(path).map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
+        private::create_named(path).map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
         let path = path.display().to_string();
         self.blocking(move |connection| {
             connection.execute("VACUUM INTO ?1", [path])?;
