@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use common::config::Span;
 use common::output;
 use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
 use sandbox::media::{Format, file};
@@ -58,7 +57,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         skip: 0,
         times: None,
         moment: Moment::Before,
-        action: Action::Delay(Span(Duration::from_millis(arguments.call_ms))),
+        action: Action::Delay(Duration::from_millis(arguments.call_ms)),
     };
     let faults = match (arguments.call_ms, arguments.faults) {
         (0, probability) if probability > 0.0 => of_all_kinds(1, probability),

@@ -57,6 +57,14 @@ impl Outcome {
             Self::Failed(_) => "failed",
         }
     }
+
+    /// The outcome's name, and the class of a failure.
+    pub fn name_and_class(&self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Failed(failure) => (self.name(), Some(failure.class.name())),
+            _ => (self.name(), None),
+        }
+    }
 }
 
 /// Why a job failed, for a person and for counting.

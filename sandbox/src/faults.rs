@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::config::Span;
+use jiff::fmt::serde::unsigned_duration::friendly::compact::required as duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
@@ -70,9 +70,9 @@ pub enum Action {
     /// Half of the answer's body.
     Truncate,
     /// The true answer, a byte after each of these times.
-    Trickle(Span),
+    Trickle(#[serde(with = "duration")] Duration),
     /// The true answer, later.
-    Delay(Span),
+    Delay(#[serde(with = "duration")] Duration),
     /// An answer that asks to come back later.
     Busy {
         /// Its status: 429, or 503.
@@ -132,7 +132,7 @@ impl Saboteur {
 
 /// Faults of every kind on every endpoint, each request hit with this probability.
 pub fn of_all_kinds(seed: u64, probability: f64) -> Faults {
-    let delay = Action::Delay(Span(Duration::from_millis(300)));
+    let delay = Action::Delay(Duration::from_millis(300));
     let error = Action::Answer { status: 503, body: "<h1>unavailable</h1>".to_owned(), content_type: html() };
     let page = Action::Answer { status: 200, body: "<p>maintenance</p>".to_owned(), content_type: html() };
     let kinds = [

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use common::config::Span;
 use common::{output, program, telemetry};
+use jiff::SignedDuration;
 use sandbox::faults::Faults;
 use sandbox::{Options, RateLimit};
 
@@ -29,7 +29,7 @@ struct Arguments {
     rate_limit: String,
     /// How far the listing lags behind.
     #[arg(long, default_value = "2s")]
-    index_lag: Span,
+    index_lag: SignedDuration,
     /// Faults from the start, as JSON.
     #[arg(long)]
     faults: Option<PathBuf>,
@@ -71,7 +71,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         assets: arguments.assets,
         seed: arguments.seed,
         rate_limit,
-        index_lag: arguments.index_lag.0,
+        index_lag: arguments.index_lag.try_into().context("--index-lag is negative")?,
         faults,
         ..Options::default()
     };

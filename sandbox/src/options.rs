@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use common::config::Span;
+use jiff::SignedDuration;
 
 use crate::faults::Faults;
 
@@ -160,7 +160,7 @@ impl FromStr for RateLimit {
         let wrong = || format!("{text:?} is no rate limit; write for example 4500/300s");
         let (requests, window) = text.split_once('/').ok_or_else(wrong)?;
         let requests = requests.parse().map_err(|_| wrong())?;
-        let window: Span = window.parse().map_err(|_| wrong())?;
-        Ok(Self { requests, window: window.0 })
+        let window: SignedDuration = window.parse().map_err(|_| wrong())?;
+        Ok(Self { requests, window: window.try_into().map_err(|_| wrong())? })
     }
 }

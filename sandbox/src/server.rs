@@ -38,7 +38,7 @@ async fn handle(State(shared): State<Shared>, request: Request) -> Response {
             call.defect = Some(defect);
             carry_out(shared, endpoint, call, Duration::ZERO).await
         }
-        Some((Moment::Before, Action::Delay(span))) => carry_out(shared, endpoint, call, span.0).await,
+        Some((Moment::Before, Action::Delay(delay))) => carry_out(shared, endpoint, call, delay).await,
         Some((Moment::Before, action)) => sabotage(&shared, action, None).await,
         Some((Moment::After, action)) => {
             let answer = carry_out(shared.clone(), endpoint, call, Duration::ZERO).await;
@@ -121,14 +121,14 @@ async fn sabotage(shared: &Shared, action: Action, answer: Option<Response>) -> 
         // Unwinding past the server closes the connection without an answer, and without a message.
         Action::Reset => std::panic::resume_unwind(Box::new("connection reset on demand")),
         Action::Hang => std::future::pending().await,
-        Action::Delay(span) => {
-            tokio::time::sleep(span.0).await;
+        Action::Delay(delay) => {
+            tokio::time::sleep(delay).await;
             answer.unwrap_or_else(|| text(503, ""))
         }
         // What is asked for has its defect already.
         Action::Defect(_) => answer.unwrap_or_else(|| text(503, "")),
         Action::Truncate => truncate(answer.unwrap_or_else(|| text(200, "nothing"))).await,
-        Action::Trickle(span) => trickle(answer.unwrap_or_else(|| text(200, "nothing")), span.0).await,
+        Action::Trickle(pause) => trickle(answer.unwrap_or_else(|| text(200, "nothing")), pause).await,
         Action::Busy { status, retry_after } => {
             let mut answer = text(status, "");
             if let Some(value) = retry_after.and_then(|text| text.parse().ok()) {

@@ -300,3 +300,15 @@ async fn an_opt_out_is_taken_back_only_by_who_made_it() {
     client.mark(&id, "").await;
     assert_eq!(kinds(&client), [ViolationKind::OptOutIgnored]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_writes_a_malformed_marker_is_seen() {
+    let (client, id) = with_asset().await;
+    let right = client::record(b"a", b"b", 7);
+    client.mark(&id, &right.replace(" v7", " 7")).await;
+    assert_eq!(kinds(&client), [ViolationKind::MarkerWrong]);
+    let note = Edit { marker: Some("see ticket 4711".to_owned()), ..Edit::default() };
+    client.sandbox.edit(&id, note).unwrap();
+    client.mark(&id, "see ticket 4711").await;
+    assert_eq!(kinds(&client).len(), 1, "it changes nothing");
+}

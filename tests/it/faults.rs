@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use common::config::Span;
 use common::ledger::Ledger;
 use common::outcome::{FailureClass, Outcome};
 use common::state::State;
@@ -71,7 +70,7 @@ async fn a_lost_answer_to_any_effect_is_looked_up_and_not_repeated() {
             _ => &["bynder.save_additional", "bynder.modify"],
         };
         for endpoint in effects {
-            let late = Action::Delay(Span(Duration::from_millis(1300)));
+            let late = Action::Delay(Duration::from_millis(1300));
             for action in [Action::Reset, Action::Truncate, late] {
                 let (bench, id) = Bench::with_asset_in(mode, picture("one.jpg", 1)).await;
                 bench.sandbox.set_faults(once(endpoint, Moment::After, action.clone()));
@@ -194,7 +193,7 @@ async fn a_request_that_takes_longer_than_its_client_is_not_done_twice() {
     for (mode, endpoint) in effects {
         let (bench, id) = Bench::with_asset_in(mode, picture("one.jpg", 1)).await;
         // The client gives up after a second; the effect comes later, and the suspect wait outlasts it.
-        let late = Action::Delay(Span(Duration::from_millis(1200)));
+        let late = Action::Delay(Duration::from_millis(1200));
         bench.sandbox.set_faults(once(endpoint, Moment::Before, late));
         bench.sync().await.assert_code(0);
         let asset = bench.asset(&id);

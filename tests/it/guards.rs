@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use common::config::Span;
 use sandbox::faults::{Action, Faults, Moment};
 use sandbox::{NewAsset, ViolationKind};
 
@@ -62,7 +61,7 @@ async fn save_that_lands_late(without: Option<&str>) -> Bench {
     let (bench, _) = Bench::with_asset(picture("one.jpg", 1)).await;
     // Later than a new process needs to come this far, sooner than the request would have timed out.
     bench.set_request_timeout(9);
-    let late = Action::Delay(Span(Duration::from_secs(8)));
+    let late = Action::Delay(Duration::from_secs(8));
     bench.sandbox.set_faults(once("bynder.save", Moment::Before, late));
     let mut child = bench.spawn(&SYNC);
     until(|| bench.sandbox.stats().requests.contains_key("bynder.save")).await;

@@ -104,7 +104,7 @@ async fn while_imatag_is_left_alone_a_save_goes_on() {
     // One file comes to Imatag later than the other, and Imatag is busy by then.
     let late = Rule {
         times: Some(1),
-        action: Action::Delay(common::config::Span(Duration::from_secs(3))),
+        action: Action::Delay(Duration::from_secs(3)),
         ..busy("bynder.download", 0, None, 1)
     };
     bench.set_request_timeout(10);

@@ -15,7 +15,7 @@ fn rule(endpoint: &str, skip: u64, times: Option<u64>, action: Action) -> Rule {
 }
 
 fn slow(endpoint: &str, skip: u64, seconds: u64) -> Rule {
-    rule(endpoint, skip, None, Action::Delay(common::config::Span(Duration::from_secs(seconds))))
+    rule(endpoint, skip, None, Action::Delay(Duration::from_secs(seconds)))
 }
 
 async fn library(pictures: u64, rules: Vec<Rule>) -> Bench {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use common::config::Span;
 use common::outcome::Outcome;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -125,7 +124,7 @@ async fn assert_a_crossing_is_told_twice(bench: &Bench, sync: impl AsyncFn() -> 
         moment: Moment::After,
         // The process's first look is the one before its first submit.
         skip: 1,
-        ..rule("bynder.asset", Some(1), Action::Delay(Span(Duration::from_millis(2500))))
+        ..rule("bynder.asset", Some(1), Action::Delay(Duration::from_millis(2500)))
     };
     let lost = Rule { moment: Moment::After, ..rule("bynder.save", Some(1), Action::Reset) };
     bench.sandbox.set_faults(Faults { seed: 1, rules: vec![old, lost] });

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use common::config::Span;
 use common::outcome::{FailureClass, Outcome};
 use sandbox::faults::{Action, Faults, Moment, Rule};
 use sandbox::{Edit, NewAsset, NewFile};
@@ -34,7 +33,7 @@ async fn assert_all_failed(bench: &Bench, (refused, broken): &(Vec<String>, Vec<
 
 /// A file that never stands still and takes for ever.
 fn trickling(times: Option<u64>) -> Faults {
-    let trickle = Action::Trickle(Span(Duration::from_millis(200)));
+    let trickle = Action::Trickle(Duration::from_millis(200));
     Faults { seed: 1, rules: vec![Rule { moment: Moment::After, ..rule("s3.file", times, trickle) }] }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::config::Config;
 use common::failure::Failure;
 use common::ledger::Ledger;
+use common::outcome::Outcome;
 use common::output;
 use common::signals::stop_on_signals;
 use common::state::State;
@@ -142,7 +143,7 @@ async fn check(config: &Config, sandbox: &Sandbox) -> Result<Checked, Failure> {
         let Ok(id) = asset.id.parse() else { continue };
         let last = ledger.outcomes_of(&id).await?.pop().map(|event| event.outcome);
         checked.verified += u64::from(is_protected(&asset));
-        if !asset.planted.is_met_by(last.as_ref()) {
+        if !asset.planted.is_met_by(last.as_ref().map(Outcome::name_and_class)) {
             checked
                 .surprises
                 .push(format!("{} {:?}: planted {:?}, got {last:?}", asset.id, asset.name, asset.planted));

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use common::marker::{Marker, Record};
-
 use super::ViolationKind;
+use super::marker::Marker;
 use crate::world::{Asset, Baseline, Maker, Output, StoredFile, World};
 
 /// Judges a new asset right before it is there, and notes what it is a copy of.
@@ -29,7 +28,8 @@ pub(crate) fn judge_copy(world: &mut World, copy: &mut Asset) {
     } else if twin {
         world.violate(ViolationKind::TwoCopies, &output.asset, format!("{} is another copy", copy.id));
     }
-    if !records(copy).iter().any(|record| record.version == 1 && record.bytes == file.bytes) {
+    let marker = Marker::parse(copy.marker.as_deref());
+    if !marker.records().iter().any(|record| record.version == 1 && record.bytes == file.bytes) {
         world.violate(
             ViolationKind::MarkerMissing,
             &copy.id,
@@ -94,13 +94,6 @@ pub(crate) fn judge_additional(world: &mut World, id: &str, file: &StoredFile) {
     };
     if let Some((kind, detail)) = found {
         world.violate(kind, id, detail);
-    }
-}
-
-fn records(asset: &Asset) -> Vec<Record> {
-    match Marker::parse(asset.marker.as_deref()) {
-        Marker::Ours(records) => records.iter().copied().collect(),
-        Marker::Absent | Marker::Legacy(_) | Marker::Foreign(_) => Vec::new(),
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use common::marker::{Marker, Record};
-
 use super::elsewhere::Elsewhere;
+use super::marker::{Marker, Record};
 use super::{Audit, AuditedAsset, AuditedVersion, Violation, ViolationKind};
 use crate::world::{Asset, Maker, Medium, MediumState, Output, StoredFile, World};
 
@@ -125,8 +124,7 @@ pub(crate) fn judge_medium(world: &mut World, medium: &Medium) {
     let marker = Marker::parse(asset.marker.as_deref());
     let opted_out = marker.opted_out();
     let copy_of = asset.copy_of.clone();
-    let known = matches!(&marker, Marker::Ours(records)
-        if records.iter().any(|record| record.watermarked.to_string() == medium.original.sha256));
+    let known = marker.records().iter().any(|record| record.watermarked == medium.original.sha256);
     if let Some(original) = copy_of {
         world.violate(ViolationKind::CopyWatermarked, &id, format!("it is a copy of {original}"));
     }
@@ -197,30 +195,24 @@ fn judge_asset(
     let marker = Marker::parse(asset.marker.as_deref());
     let Some(active) = asset.active_version() else { return found };
     let Some(file) = active.file.as_ref() else { return found };
-    let records: Vec<Record> = match &marker {
-        Marker::Ours(records) => records.iter().copied().collect(),
-        Marker::Absent | Marker::Legacy(_) | Marker::Foreign(_) => Vec::new(),
-    };
-    let named = records.iter().find(|record| record.version == active.number && record.bytes == file.bytes);
+    let is_named = |record: &&Record| record.version == active.number && record.bytes == file.bytes;
+    let named = marker.records().iter().find(is_named);
     match (outputs.get(&file.sha256), named) {
         (None, Some(record))
-            if record.original.to_string() == file.sha256
-                && elsewhere.held(&asset.id, &file.sha256, outputs) => {}
+            if record.original == file.sha256 && elsewhere.held(&asset.id, &file.sha256, outputs) => {}
         (None, Some(_)) => add(
             ViolationKind::UnprotectedMarkedProtected,
             format!("version {} is no output of Imatag, and the marker names it", active.number),
         ),
         (Some(output), Some(record)) => {
-            let right = record.watermarked.to_string() == file.sha256
-                && (record.original.to_string() == output.original || record.original == record.watermarked);
+            let right = record.watermarked == file.sha256
+                && (record.original == output.original || record.original == record.watermarked);
             if !right {
                 add(ViolationKind::MarkerWrong, format!("the record {record} is not about this file"));
             }
         }
         // A crossed save is put right by the next run.
-        (Some(_), None)
-            if active.maker == Maker::Client && !asset.crossed && !matches!(marker, Marker::Foreign(_)) =>
-        {
+        (Some(_), None) if active.maker == Maker::Client && !asset.crossed && marker != Marker::Foreign => {
             add(ViolationKind::MarkerMissing, format!("version {} has no record", active.number));
         }
         (Some(_) | None, None) => {}

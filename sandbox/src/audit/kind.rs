@@ -18,7 +18,7 @@ pub enum ViolationKind {
     UnprotectedMarkedProtected,
     /// A protected file without its record.
     MarkerMissing,
-    /// A record with other hashes than the files have.
+    /// A record with other hashes than the files have, or a text that is no marker.
     MarkerWrong,
     /// Text of somebody else was overwritten.
     ForeignTextOverwritten,

@@ -3,6 +3,7 @@
 mod elsewhere;
 mod judge;
 mod kind;
+mod marker;
 mod naming;
 
 use serde::Serialize;
@@ -10,6 +11,7 @@ use serde::Serialize;
 pub(crate) use elsewhere::{judge_additional, judge_copy};
 pub(crate) use judge::{audit, judge_medium, judge_save};
 pub use kind::ViolationKind;
+pub(crate) use marker::Marker;
 pub(crate) use naming::{judge_name, judge_part};
 
 use crate::world::{Maker, Planted};

@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use axum::response::Response;
-use common::marker::Marker;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::lookups::{SELECTS, text_id};
-use crate::audit::ViolationKind;
+use crate::audit::{Marker, ViolationKind};
 use crate::call::{Call, answer, refuse};
 use crate::options::{FileNames, VersionFlags};
 use crate::world::{
@@ -169,10 +168,12 @@ fn note_marker(world: &mut crate::world::World, id: &str, text: &str) {
     if opts_out && !opted_out {
         asset.opted_out_by = Some(Maker::Client);
     }
-    if let (Marker::Foreign(foreign), true) =
-        (Marker::parse(before.as_deref()), before.as_deref() != Some(text))
-    {
-        world.violate(ViolationKind::ForeignTextOverwritten, id, foreign);
+    let is_changed = before.as_deref() != Some(text);
+    if is_changed && Marker::parse(before.as_deref()) == Marker::Foreign {
+        world.violate(ViolationKind::ForeignTextOverwritten, id, before.unwrap_or_default());
+    }
+    if is_changed && Marker::parse(Some(text)) == Marker::Foreign {
+        world.violate(ViolationKind::MarkerWrong, id, format!("the client wrote {text:?}"));
     }
     if opted_out && !opts_out && !own_wish {
         world.violate(ViolationKind::OptOutIgnored, id, "the marker lost the opt-out");

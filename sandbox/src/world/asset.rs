@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use common::outcome::Outcome;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -38,13 +37,9 @@ impl Planted {
         Self { outcome: name.to_owned(), class: None }
     }
 
-    /// Whether this is how a job's last outcome leaves the asset. One that is left alone has no job.
-    pub fn is_met_by(&self, last: Option<&Outcome>) -> bool {
-        let (name, class) = match last {
-            None => ("none", None),
-            Some(Outcome::Failed(failure)) => ("failed", Some(failure.class.name())),
-            Some(outcome) => (outcome.name(), None),
-        };
+    /// Whether a job's last outcome, by its name and failure class, leaves the asset so. One that is left alone has no job.
+    pub fn is_met_by(&self, last: Option<(&str, Option<&str>)>) -> bool {
+        let (name, class) = last.unwrap_or(("none", None));
         let planted = match self.outcome.as_str() {
             "skipped_unchanged" | "opted_out" => "none",
             other => other,

@@ -270,7 +270,7 @@ impl Bench {
         let mut surprises = Vec::new();
         for asset in self.sandbox.audit().assets {
             let outcomes = self.outcomes(&asset.id).await;
-            if !asset.planted.is_met_by(outcomes.last()) {
+            if !asset.planted.is_met_by(outcomes.last().map(Outcome::name_and_class)) {
                 surprises.push(format!("{} planted {:?}, got {outcomes:?}", asset.id, asset.planted));
             }
         }

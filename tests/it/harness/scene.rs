@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use common::config::Span;
 use sandbox::faults::{Action, Faults, Moment, Rule};
 
 /// Every request to this endpoint takes this much longer, before anything is done.
 pub(crate) fn slow(endpoint: &str, by: Duration) -> Faults {
-    every(endpoint, Moment::Before, Action::Delay(Span(by)))
+    every(endpoint, Moment::Before, Action::Delay(by))
 }
 
 /// The first request to this endpoint takes this much longer, before anything is done.
 pub(crate) fn slow_once(endpoint: &str, by: Duration) -> Faults {
-    once(endpoint, Moment::Before, Action::Delay(Span(by)))
+    once(endpoint, Moment::Before, Action::Delay(by))
 }
 
 /// The answer to the first request to this endpoint does not arrive: it was done, and the client does not learn it.
