@@ -14,6 +14,7 @@ pub mod bynder;
 pub mod check;
 pub mod config;
 pub mod content;
+mod excerpt;
 pub mod failure;
 pub mod fault;
 pub mod file_name;

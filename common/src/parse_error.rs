@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use crate::http::excerpt;
+use crate::excerpt::excerpt;
 
 /// A longer value may be a secret.
 const LONGEST_QUOTED: usize = 16;

@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::prose::one_line;
 use super::unsaid::Unsaid;
 use super::{Operation, Sent, TransportError};
 use crate::parse_error::from_json;
@@ -23,7 +22,6 @@ const MOST_TEXT_BYTES: usize = 4096;
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 /// How long a body may take, however it comes.
 const LONGEST_BODY: Duration = Duration::from_mins(10);
-const EXCERPT_CHARACTERS: usize = 200;
 const LONGEST_ID: usize = 64;
 
 /// An answer that arrived but is not what was asked for.
@@ -121,11 +119,6 @@ async fn read_said(
 pub(crate) fn said_in(body: &[u8], sentence: impl FnOnce(&str) -> Option<String>, unsaid: &Unsaid) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(MOST_TEXT_BYTES)]);
     unsaid.excerpt(&sentence(&text).unwrap_or_else(|| text.into_owned()))
-}
-
-/// One line of at most 200 characters, free of control characters.
-pub fn excerpt(text: &str) -> String {
-    one_line(text).chars().take(EXCERPT_CHARACTERS).collect()
 }
 
 /// An excerpt of what the head of an answer holds.

@@ -35,7 +35,8 @@ use url::Url;
 pub(crate) use authorities::authorities;
 pub(crate) use client::{LOCALHOST, is_loopback, local_client};
 
-pub use answer::{AnswerError, excerpt, quoted, read_json, read_text, read_text_without};
+pub use crate::excerpt::excerpt;
+pub use answer::{AnswerError, quoted, read_json, read_text, read_text_without};
 pub(crate) use answer::{read_sentence, request_id, said_in};
 pub use link::Link;
 pub use links::{LinkHosts, Services};

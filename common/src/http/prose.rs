@@ -1,6 +1,8 @@
 //! Of a text that a peer wrote, its ordinary prose. A secret is no prose, however it is escaped or encoded: what is not shown
 //! need not be recognised. Pure.
 
+use crate::excerpt::one_line;
+
 /// What words are written with. No escape of JSON, of addresses or of web pages does without another character.
 const PUNCTUATION: &str = "*.,:;!?'’`“”«»()[]{}/_-–—=";
 /// Ends of a run: blanks, and what tags and the strings of JSON are written with.
@@ -23,12 +25,6 @@ pub(super) fn prose(text: &str) -> String {
     let mut words: Vec<_> = shown.split(' ').collect();
     words.dedup_by(|word, before| *word == "…" && word == before);
     words.join(" ")
-}
-
-/// The text without control characters and further blanks.
-pub(super) fn one_line(text: &str) -> String {
-    let line = text.replace(char::is_control, " ");
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What the rest of a text may hold besides words.

@@ -11,9 +11,9 @@ use reqwest::{Request, Response};
 use url::form_urlencoded::parse;
 use url::{Position, Url};
 
-use super::answer::excerpt;
-use super::prose::{one_line, prose};
+use super::prose::prose;
 use super::runs::{LONG_RUN, SHORTEST_RUN, SHORTEST_WHOLE, holds_run, reduced};
+use crate::excerpt::{excerpt, one_line};
 
 /// A shorter value is no signature, and may be any word.
 const SHORTEST_SIGNATURE: usize = 16;
