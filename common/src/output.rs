@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use nix::sys::stat::{FileStat, SFlag, fstat};
@@ -13,10 +14,25 @@ use nix::unistd::geteuid;
 use serde::Serialize;
 use tracing::Level;
 
-use crate::telemetry::{LogFormat, log_format};
-
 /// Moves to the corner and clears what was there.
 const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// How lines on standard error look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Sets the format of this process, once, and returns the one that holds.
+pub(crate) fn set_format(format: LogFormat) -> LogFormat {
+    *FORMAT.get_or_init(|| format)
+}
 
 /// The text with every character shown as `\u{…}` that a terminal or an editor acts on.
 pub fn shown(text: &str) -> Cow<'_, str> {
@@ -167,7 +183,7 @@ pub fn question(text: &str) -> std::io::Result<()> {
 /// Where programs read along, nothing on standard error may be anything but a log line; filters do not apply to it,
 /// since it was meant for a person at once.
 fn say(level: Level, prefix: &str, text: &str) {
-    let line = match log_format() {
+    let line = match FORMAT.get().copied().unwrap_or_default() {
         LogFormat::Text => format!("{prefix}{}", shown(text)),
         LogFormat::Json => {
             let line = serde_json::json!({

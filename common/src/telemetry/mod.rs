@@ -9,6 +9,7 @@ mod readiness;
 
 pub use endpoint::serve;
 pub use healthcheck::healthcheck;
-pub use log::{LogFormat, Verbosity, init, log_format};
+pub use crate::output::LogFormat;
+pub use log::{Verbosity, init};
 pub use metrics::{Metrics, RunResult, RunningStep, SkippedBy, StepResult};
 pub use readiness::Readiness;

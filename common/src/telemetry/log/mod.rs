@@ -5,8 +5,6 @@ mod json;
 mod kept;
 mod text;
 
-use std::sync::OnceLock;
-
 use tracing::Metadata;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::format::JsonFields;
@@ -16,19 +14,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, registry};
 
 use super::panics::install_hook;
-use crate::output::{self, standard_error};
+use crate::output::{self, LogFormat, set_format, standard_error};
 use json::JsonLines;
 use text::TextFields;
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line, for programs.
-    Json,
-}
 
 /// The variable that says what is logged, in `tracing` filter syntax.
 const VARIABLE: &str = "CONNECTOR_LOG";
@@ -44,14 +32,6 @@ pub enum Verbosity {
     Work,
 }
 
-/// What everything that this process says on standard error looks like.
-static FORMAT: OnceLock<LogFormat> = OnceLock::new();
-
-/// How log lines of this process look.
-pub fn log_format() -> LogFormat {
-    FORMAT.get().copied().unwrap_or_default()
-}
-
 /// Libraries that log what a peer sent, at any length, and what is sent to it: the broker's password is in a frame. What fails
 /// in them is an error of this program's, which is logged as such.
 const UNHEARD: [&str; 4] = ["h2", "lapin", "amq_protocol", "rustls_platform_verifier"];
@@ -62,7 +42,7 @@ fn is_heard(metadata: &Metadata<'_>) -> bool {
 
 /// Starts logging, and shows panics in the same format. A second call changes nothing.
 pub fn init(format: LogFormat, verbosity: Verbosity) {
-    let format = *FORMAT.get_or_init(|| format);
+    let format = set_format(format);
     install_hook();
     let default = match verbosity {
         Verbosity::Silent => "off",
