@@ -20,6 +20,7 @@ pub mod fault;
 pub mod file_name;
 pub mod hash;
 pub mod http;
+mod ids;
 pub mod imatag;
 pub mod job;
 pub mod kind;

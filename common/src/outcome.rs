@@ -9,7 +9,7 @@ use crate::asset::AssetId;
 use crate::bounded::{MOST_BYTES, MOST_COUNT, at_most, optional};
 use crate::check::Unmade;
 use crate::hash::ContentHash;
-use crate::job::{JobId, RunId};
+use crate::ids::{JobId, RunId};
 
 /// How a job ended. Every published job ends in exactly one of these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

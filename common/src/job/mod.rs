@@ -1,22 +1,19 @@
 //! A job: one asset to protect, as a message that carries its own progress.
 
 mod effects;
-mod ids;
 mod message;
 mod wait_mark;
 
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+pub use crate::ids::{InvalidId, JobId, RunId};
 pub use effects::{Effects, Renewal};
-pub use ids::InvalidId;
 pub(crate) use message::check_version;
 pub use message::{MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError};
 pub use wait_mark::WaitMark;
@@ -27,36 +24,6 @@ use crate::config::OutputMode;
 use crate::file_name::{FileName, Known};
 use crate::imatag::Directory;
 use crate::outcome::{FailureClass, Outcome, OutcomeEvent};
-
-/// Identifies one pass of the producer over the library.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct RunId(pub String);
-
-impl fmt::Display for RunId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-/// Identifies a job: the same run, asset and version always give the same id, so a resumed run repeats none.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct JobId(pub String);
-
-impl JobId {
-    /// Derives the id; 32 hex digits of a SHA-256.
-    pub fn derive(run: &RunId, asset: &AssetId, base: u32) -> Self {
-        let digest = Sha256::digest(format!("{run}\n{asset}\n{base}"));
-        Self(hex::encode(&digest[..16]))
-    }
-}
-
-impl fmt::Display for JobId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
 
 /// What a job does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
