@@ -11,8 +11,6 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::marker::Marker;
-
 /// More than twice what eight records take.
 const MOST_MARKER_BYTES: usize = 4096;
 
@@ -185,11 +183,6 @@ pub struct Asset {
 }
 
 impl Asset {
-    /// What the named metaproperty says about this asset's files.
-    pub fn marker(&self, metaproperty: &str) -> Marker {
-        Marker::parse(self.property_text(metaproperty).as_deref())
-    }
-
     /// What the listing shows of the active version's file.
     pub fn shown_file(&self) -> ShownFile {
         let bytes = Some(self.bytes).filter(|bytes| *bytes > 0);

@@ -20,6 +20,7 @@ pub use legacy::{LegacyHash, LegacyMeaning};
 pub use record::Record;
 pub use status::Status;
 
+use crate::asset::Asset;
 use crate::hash::ContentHash;
 
 /// Records kept in one marker: eight need at most 1,400 of the 2,500 characters a Bynder text field holds.
@@ -66,6 +67,13 @@ pub enum FileVerdict {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it holds text that the connector did not write: {0:?}")]
 pub struct ForeignText(pub String);
+
+impl Asset {
+    /// What the named metaproperty says about this asset's files.
+    pub fn marker(&self, metaproperty: &str) -> Marker {
+        Marker::parse(self.property_text(metaproperty).as_deref())
+    }
+}
 
 impl Marker {
     /// Reads the metaproperty's value; every text has exactly one meaning, so this cannot fail.
