@@ -34,16 +34,17 @@ use async_trait::async_trait;
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
+pub use crate::job::{ImportId, Parcel};
 pub use account::{Account, Named};
 pub use credential::Credential;
 pub use download::Download;
 pub use error::{BynderError, Right};
 pub use list::{DateField, ListQuery, Order, Page};
 pub use metaproperty::{Metaproperty, PropertyOption};
-pub use poll::{ImportId, ImportState};
+pub use poll::ImportState;
 pub use save::{NewAsset, Saved};
 pub use template::{Restriction, Template, Words};
-pub use upload::{Parcel, part_count};
+pub use upload::part_count;
 pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
 
 use crate::http::{Link, LinkHosts, Services, Transport, TransportError};

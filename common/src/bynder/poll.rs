@@ -8,15 +8,9 @@ use serde::Deserialize;
 use super::together::Batch;
 use super::{Bynder, BynderError};
 use crate::http::Operation;
-use crate::service_id::service_id;
+use crate::job::ImportId;
 
 const OPERATION: &str = "polling imports";
-
-service_id!(
-    /// Bynder's id of an uploaded file that is not saved yet.
-    ImportId,
-    most 256 bytes
-);
 
 /// What Bynder says of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +55,7 @@ impl Bynder {
         let url = self.url(OPERATION, &["api", "v4", "upload", "poll", ""])?;
         let lists: Option<Lists> = self
             .call(Operation::Imports, OPERATION, |client| {
-                let ids: Vec<_> = batch.keys().into_iter().map(|import| import.0).collect();
+                let ids: Vec<_> = batch.keys().into_iter().map(String::from).collect();
                 client.get(url.clone()).query(&[("items", ids.join(","))])
             })
             .await?;

@@ -12,7 +12,7 @@ use toml::Table;
 use url::Url;
 
 use super::{ChecksSection, Filters, QuietHours, ReaderSection, SecretValue, Span, address};
-use crate::imatag::Directory;
+use crate::job::{Directory, OutputMode};
 use crate::marker::LegacyMeaning;
 
 /// The whole configuration.
@@ -185,30 +185,6 @@ pub struct OutputSection {
     /// Name of a text metaproperty that links copy and original, each way.
     #[serde(default)]
     pub link_metaproperty: Option<String>,
-}
-
-/// What becomes of the watermarked file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OutputMode {
-    /// The asset's new active version.
-    #[default]
-    Version,
-    /// A new asset.
-    Copy,
-    /// An additional file of the asset.
-    Additional,
-}
-
-impl OutputMode {
-    /// The word in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Version => "version",
-            Self::Copy => "copy",
-            Self::Additional => "additional",
-        }
-    }
 }
 
 /// `[broker]`

@@ -22,12 +22,13 @@ mod tests;
 
 use std::path::Path;
 
+pub use crate::job::OutputMode;
 pub use checks::ChecksSection;
 pub use confirm::confirm_profile;
 pub use error::ConfigError;
 pub use file::{
     BrokerSection, BynderSection, Config, DirectoryOf, HttpSection, ImatagSection, Limits, MarkerSection,
-    OAuth, OutputMode, OutputSection, ProducerSection, QueueSection, WorkerSection,
+    OAuth, OutputSection, ProducerSection, QueueSection, WorkerSection,
 };
 pub use filters::{DateRange, Exclude, Filters, read_moment};
 pub use layers::{Origin, Override};

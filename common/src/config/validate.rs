@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::file::{BynderSection, Config, ImatagSection, OutputMode, QueueSection};
-use super::{ConfigError, SecretValue, address, quiet_hours};
+use super::file::{BynderSection, Config, ImatagSection, QueueSection};
+use super::{ConfigError, OutputMode, SecretValue, address, quiet_hours};
 use crate::asset::AssetType;
 use crate::bynder;
 use crate::http::LinkHosts;

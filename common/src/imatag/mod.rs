@@ -8,7 +8,6 @@ mod answer;
 pub mod answers;
 mod call;
 mod credential;
-mod directory;
 mod download;
 mod error;
 mod find;
@@ -28,8 +27,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use url::Url;
 
+pub use crate::job::{Directory, MediumId};
 pub use credential::Credential;
-pub use directory::{Directory, InvalidDirectory};
 pub use download::Body;
 pub use error::{Attempted, ImatagError};
 pub use find::ORIGINAL_KEY;
@@ -39,7 +38,6 @@ pub use uploads::UploadPlace;
 
 use crate::http::{Link, LinkHosts, Services, Transport, TransportError, Witness};
 use crate::permission::Permission;
-use crate::service_id::service_id;
 use crate::telemetry::Metrics;
 use credential::Credentials;
 use pause::Pause;
@@ -87,12 +85,6 @@ struct Inner {
     directories: BTreeSet<Directory>,
     media_id_metadata: String,
 }
-
-service_id!(
-    /// Imatag's id of a medium: durable before the first poll.
-    MediumId,
-    most 256 bytes
-);
 
 /// Where a watermarked file can be fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]

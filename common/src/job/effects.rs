@@ -3,13 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::WaitMark;
+use super::{ImportId, MediumId, Parcel, WaitMark};
 use crate::asset::AssetId;
 use crate::bounded::{MOST_COUNT, at_most};
-use crate::bynder::{ImportId, Parcel};
 use crate::check::Unmade;
 use crate::hash::FileFacts;
-use crate::imatag::MediumId;
 use crate::marker::Record;
 use crate::outcome::Placed;
 

@@ -1,7 +1,10 @@
 //! A job: one asset to protect, as a message that carries its own progress.
 
+mod directory;
 mod effects;
 mod message;
+mod output_mode;
+mod service_ids;
 mod wait_mark;
 
 #[cfg(test)]
@@ -13,16 +16,18 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use crate::ids::{InvalidId, JobId, RunId};
+pub use directory::{Directory, InvalidDirectory};
 pub use effects::{Effects, Renewal};
 pub(crate) use message::check_version;
 pub use message::{MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError};
+pub use output_mode::OutputMode;
+pub(crate) use service_ids::MOST_PARTS;
+pub use service_ids::{ImportId, MediumId, Parcel, UploadText};
 pub use wait_mark::WaitMark;
 
 use crate::asset::{AssetId, ShownFile};
 use crate::bounded::{MOST_BYTES, MOST_COUNT, MOST_MILLISECONDS, at_most, optional};
-use crate::config::OutputMode;
 use crate::file_name::{FileName, Known};
-use crate::imatag::Directory;
 use crate::outcome::{FailureClass, Outcome, OutcomeEvent};
 
 /// What a job does next.

@@ -7,9 +7,9 @@ mod metrics;
 mod panics;
 mod readiness;
 
+pub use crate::output::LogFormat;
 pub use endpoint::serve;
 pub use healthcheck::healthcheck;
-pub use crate::output::LogFormat;
 pub use log::{Verbosity, init};
 pub use metrics::{Metrics, RunResult, RunningStep, SkippedBy, StepResult};
 pub use readiness::Readiness;

@@ -8,20 +8,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::call::unavailable;
-use super::{Bynder, BynderError, ImportId};
-use crate::bounded::at_most;
+use super::{Bynder, BynderError};
 use crate::file_name::FileName;
 use crate::http::{Link, Operation, Sent};
-use crate::service_id::service_id;
+use crate::job::{ImportId, Parcel, UploadText};
 use crate::spool::SpooledFile;
 
 pub use part::part_count;
-use part::{MOST_PARTS, Part, parts};
+use part::{Part, parts};
 
 /// Parts of all files that a process sends at once: each has a connection and its buffers.
 pub(super) const MOST_PARTS_UNDER_WAY: usize = 64;
@@ -49,26 +48,6 @@ struct Place {
 struct Target {
     uploadid: UploadText,
     targetid: UploadText,
-}
-
-service_id!(
-    /// What Bynder names an upload by: its id, its target, its key in storage.
-    UploadText,
-    most 1024 bytes
-);
-
-/// Uploaded parts that are put together by the call that makes them a file of an asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parcel {
-    /// The upload's id.
-    pub upload_id: UploadText,
-    /// Where the file will be.
-    pub target_id: UploadText,
-    /// The base key of the parts.
-    pub s3_file_name: UploadText,
-    /// How many there are.
-    #[serde(deserialize_with = "at_most::<MOST_PARTS, _, _>")]
-    pub parts: u32,
 }
 
 #[derive(Deserialize)]

@@ -11,10 +11,8 @@ use super::super::download::storage_refusal;
 use super::{Bynder, BynderError, Place};
 use crate::file_name;
 use crate::http::{self, Link, Operation, Progress};
+use crate::job::MOST_PARTS;
 use crate::spool::SpooledFile;
-
-/// Each part costs a portal call, so the largest files go in larger parts.
-pub(super) const MOST_PARTS: u64 = 400;
 
 /// One part: its number, from 1, and its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
