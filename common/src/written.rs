@@ -5,19 +5,17 @@
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::fcntl::{OFlag, readlinkat};
-use nix::sys::statfs::{FsType, MSDOS_SUPER_MAGIC, PROC_SUPER_MAGIC, fstatfs};
+use nix::sys::statfs::PROC_SUPER_MAGIC;
 use nix::unistd::geteuid;
 
-use crate::private::above::{self, Above};
+use crate::private::above::{self, Above, has_modes, is_on};
 
 const ROOT: u32 = 0;
-/// File systems that make up owner and mode, as the folders of Windows do in a container.
-const WITHOUT_MODES: [FsType; 2] = [MSDOS_SUPER_MAGIC, FsType(0x0102_1997)];
 
 /// Many times the certificates that a system trusts, the longest of them.
 const LONGEST: u64 = 4 << 20;
@@ -156,17 +154,6 @@ fn handle(path: &Path, flag: OFlag) -> io::Result<File> {
 /// The same file for reading, whatever bears its name by now. A pipe is waited for only here.
 fn opened(handle: &File) -> io::Result<File> {
     File::open(format!("/proc/self/fd/{}", handle.as_raw_fd()))
-}
-
-fn is_on(file: &impl AsFd, systems: &[FsType]) -> bool {
-    fstatfs(file).is_ok_and(|found| systems.contains(&found.filesystem_type()))
-}
-
-/// Whether owner and mode say who may change it: of a device they say who may use it.
-pub(crate) fn has_modes(file: &File) -> bool {
-    let is_device =
-        |found: &Metadata| found.file_type().is_char_device() || found.file_type().is_block_device();
-    !is_on(file, &WITHOUT_MODES) && !file.metadata().is_ok_and(|found| is_device(&found))
 }
 
 /// Who may have put there what belongs to another user, without a doubt that it was meant. A named file is obeyed in the

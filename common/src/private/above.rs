@@ -4,15 +4,19 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
+use nix::sys::statfs::{FsType, MSDOS_SUPER_MAGIC, fstatfs};
 use nix::unistd::{getegid, geteuid};
 
 use super::{ROOT, STICKY};
-use crate::written::has_modes;
+
+/// File systems that make up owner and mode, as the folders of Windows do in a container.
+const WITHOUT_MODES: [FsType; 2] = [MSDOS_SUPER_MAGIC, FsType(0x0102_1997)];
 
 /// More steps than a path has that the kernel follows: it bounds links to links.
 const LONGEST: usize = 4096;
@@ -210,6 +214,17 @@ fn step(path: &Path, me: Me, held: &mut Vec<Above>) -> io::Result<bool> {
 fn names(path: &Path) -> VecDeque<OsString> {
     let named = path.components().filter(|part| !matches!(part, Component::CurDir));
     named.map(|part| part.as_os_str().to_owned()).collect()
+}
+
+pub(crate) fn is_on(file: &impl AsFd, systems: &[FsType]) -> bool {
+    fstatfs(file).is_ok_and(|found| systems.contains(&found.filesystem_type()))
+}
+
+/// Whether owner and mode say who may change it: of a device they say who may use it.
+pub(crate) fn has_modes(file: &File) -> bool {
+    let is_device =
+        |found: &Metadata| found.file_type().is_char_device() || found.file_type().is_block_device();
+    !is_on(file, &WITHOUT_MODES) && !file.metadata().is_ok_and(|found| is_device(&found))
 }
 
 #[cfg(test)]
