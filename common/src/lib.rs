@@ -5,6 +5,7 @@
 //! does what every program needs to start, talk and end ([`wiring`], [`beside`], [`signals`], [`output`], [`failure`]);
 //! everything that talks to the world has a folder of its own.
 
+mod address;
 pub mod asset;
 pub mod beside;
 pub mod boot_clock;
@@ -39,6 +40,7 @@ pub mod quiet_hours;
 pub mod service;
 pub mod service_id;
 pub mod signals;
+mod span;
 pub mod spool;
 pub mod state;
 pub mod task;

@@ -1,23 +1,9 @@
 //! The one check of every address in the configuration and in a wire profile.
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::{Config, ConfigError};
 use crate::http::is_loopback;
-
-/// Parses an address. The error does not quote the text, which may hold a secret.
-pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Url::parse(&text)
-        .map_err(|_| D::Error::custom("is no address; write for example \"https://example.com/api\""))
-}
-
-/// Reads an address that may be left out.
-pub(crate) fn read_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
-    read(deserializer).map(Some)
-}
 
 /// Plain http is for this machine, or for what `allow_http` allows; secrets have keys of their own.
 pub(super) fn check(key: &str, url: &Url, allow_http: bool) -> Result<(), ConfigError> {

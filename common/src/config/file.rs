@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
 
-use super::{ChecksSection, Filters, QuietHours, ReaderSection, SecretValue, Span, address};
+use super::{ChecksSection, Filters, QuietHours, ReaderSection, SecretValue, Span};
+use crate::address;
 use crate::job::{Directory, OutputMode};
 use crate::marker::LegacyMeaning;
 

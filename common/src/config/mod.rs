@@ -1,6 +1,6 @@
 //! The configuration: a TOML file, the environment over it, the command line over both.
 
-pub(crate) mod address;
+mod address;
 mod checks;
 mod confirm;
 mod error;
@@ -14,7 +14,6 @@ mod reader;
 mod rotate;
 mod schema;
 mod secret;
-mod span;
 mod validate;
 
 #[cfg(test)]
@@ -23,6 +22,7 @@ mod tests;
 use std::path::Path;
 
 pub use crate::job::OutputMode;
+pub use crate::span::Span;
 pub use checks::ChecksSection;
 pub use confirm::confirm_profile;
 pub use error::ConfigError;
@@ -37,7 +37,6 @@ pub use reader::ReaderSection;
 pub use rotate::rotate;
 pub use schema::schema;
 pub use secret::{Keys, SecretValue, encrypt, identity_file, keygen, read_text};
-pub use span::Span;
 
 use crate::parse_error::of_toml;
 use crate::written::Chosen;

@@ -13,9 +13,10 @@ use url::Url;
 
 pub use word::StatusWord;
 
-use crate::config::{Span, address};
+use crate::address;
 use crate::kind::Kind;
 use crate::parse_error::{harmless, of_toml, place, without_value};
+use crate::span::Span;
 use crate::written::{self, Chosen, Doubt, NotRead};
 
 /// The profile's source, so that a person can copy and change it.

@@ -12,8 +12,8 @@ use lapin::{Channel, ExchangeKind};
 use super::super::QueueError;
 use super::arguments::Arguments;
 use crate::budget::{GOOD_FOR, MOST_QUEUED};
-use crate::config::Span;
 use crate::job::{Job, Lane, Step};
+use crate::span::Span;
 
 /// Deliveries of one message that may be lost before the broker gives up on it. Without it, 3.10 would deliver a
 /// message that kills its worker for ever; 4.x would stop at 20 of itself.
