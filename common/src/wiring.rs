@@ -1,9 +1,13 @@
 //! From the command line and the configuration to clients.
 
+mod written_fields;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+
+pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
 
 use crate::budget::{Budget, Records};
 use crate::bynder::Bynder;

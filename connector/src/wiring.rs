@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use common::budget::Budget;
-use common::bynder::WrittenFields;
 use common::config::Config;
 use common::failure::Failure;
 use common::ledger::Ledger;
 use common::queue::EmbeddedQueue;
 use common::state::State;
 use common::telemetry::Metrics;
-use common::wiring;
+use common::wiring::{self, WrittenFields};
 
 /// Everything a run needs.
 pub(crate) struct Parts {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use common::budget::Budget;
-use common::bynder::{Bynder, MetapropertyError, written_fields};
+use common::bynder::Bynder;
 use common::config::Config;
 use common::failure::Failure;
 use common::imatag::Imatag;
@@ -20,6 +20,7 @@ use common::service::Service;
 use common::signals::stop_on_signals;
 use common::spool::Spool;
 use common::telemetry::{self, Metrics, Readiness, Verbosity};
+use common::wiring::written_fields;
 use common::{program, quiet_hours, task, wiring};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
@@ -196,8 +197,8 @@ async fn settings(config: &Config, bynder: &Bynder) -> Result<Settings, Failure>
             }
             answer => answer?,
         };
-        let fields = written_fields(&known, config)
-            .map_err(|error: MetapropertyError| Failure::Configuration(error.to_string()))?;
+        let fields =
+            written_fields(&known, config).map_err(|error| Failure::Configuration(error.to_string()))?;
         return Ok(crate::wiring::settings(config, fields, known.clone()));
     }
 }

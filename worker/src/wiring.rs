@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use common::bynder::{Metaproperty as Definition, WrittenFields};
+use common::bynder::Metaproperty as Definition;
 use common::check::Check;
 use common::config::{ChecksSection, Config};
+use common::wiring::WrittenFields;
 use media::Checks;
 use media::reader::{Options, Readers};
 

@@ -21,7 +21,6 @@ mod save;
 mod template;
 mod together;
 mod upload;
-mod written_fields;
 
 #[cfg(test)]
 mod tests;
@@ -45,7 +44,6 @@ pub use poll::ImportState;
 pub use save::{NewAsset, Saved};
 pub use template::{Restriction, Template, Words};
 pub use upload::part_count;
-pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
 
 use crate::http::{Link, LinkHosts, Services, Transport, TransportError};
 use crate::job::Lane;

@@ -1,6 +1,6 @@
 //! Whether the portal has metaproperties that can hold the marker and the status.
 
-use super::Metaproperty;
+use crate::bynder::Metaproperty;
 use crate::config::Config;
 use crate::parse_error::harmless;
 

@@ -1,7 +1,8 @@
 //! The portal: reachable, the token's scopes, the user's roles, the metaproperty, the clock.
 
-use common::bynder::{Bynder, BynderError, DateField, ListQuery, Metaproperty, Order, written_fields};
+use common::bynder::{Bynder, BynderError, DateField, ListQuery, Metaproperty, Order};
 use common::config::Config;
+use common::wiring::written_fields;
 use jiff::{SignedDuration, Timestamp};
 use producer::filter::ResolveError;
 use producer::portal::{PortalError, resolve};
