@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::unistd::{getegid, geteuid};
 
-use crate::written::has_modes;
-use above::{Above, judge};
+use above::{Above, has_modes, judge};
 
 const ROOT: u32 = 0;
 const FOLDER_MODE: u32 = 0o700;
