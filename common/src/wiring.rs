@@ -62,7 +62,7 @@ pub fn bynder(config: &Config, budget: &Budget, metrics: &Metrics) -> Result<Byn
         request_timeout: config.worker.request_timeout.0,
         part_size: config.bynder.part_size.as_u64(),
         parts_at_once: config.bynder.parts_at_once,
-        metrics: metrics.clone(),
+        observer: Arc::new(metrics.clone()),
     };
     Ok(Bynder::new(settings, Arc::new(budget.clone()))?)
 }
@@ -86,7 +86,7 @@ pub fn imatag_before(
         directories: config.imatag.all_directories(),
         media_id_metadata: config.imatag.media_id_metadata.clone(),
         request_timeout: config.worker.request_timeout.0,
-        metrics: metrics.clone(),
+        observer: Arc::new(metrics.clone()),
         uploads_in_flight: config.imatag.uploads_in_flight,
         witness,
     };

@@ -50,7 +50,7 @@ fn client(bench: &Bench) -> Bynder {
         request_timeout: std::time::Duration::from_secs(10),
         part_size: 32 << 20,
         parts_at_once: 1,
-        metrics: Metrics::new(),
+        observer: Arc::new(Metrics::new()),
     };
     Bynder::new(settings, Arc::new(Open)).unwrap()
 }

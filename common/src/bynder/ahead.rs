@@ -118,7 +118,7 @@ mod tests {
             request_timeout: GOOD_FOR,
             part_size: 1,
             parts_at_once: 1,
-            metrics: Metrics::new(),
+            observer: Arc::new(Metrics::new()),
         };
         let gate = Arc::new(Noting::default());
         (Arc::clone(&gate), Bynder::new(settings, gate).unwrap())

@@ -45,10 +45,9 @@ pub use save::{NewAsset, Saved};
 pub use template::{Restriction, Template, Words};
 pub use upload::part_count;
 
-use crate::http::{Link, LinkHosts, Services, Transport, TransportError};
+use crate::http::{Link, LinkHosts, RequestObserver, Services, Transport, TransportError};
 use crate::job::Lane;
 use crate::permission::Permission;
-use crate::telemetry::Metrics;
 use ahead::Places;
 use credential::Credentials;
 pub use together::MOST_IDS;
@@ -99,7 +98,7 @@ pub struct Settings {
     /// Parts of one file that are on their way at once.
     pub parts_at_once: usize,
     /// Where requests are counted.
-    pub metrics: Metrics,
+    pub observer: Arc<dyn RequestObserver>,
 }
 
 /// The client; clones share connections, token and endpoint.
@@ -144,7 +143,7 @@ impl Bynder {
         };
         let inner = Inner {
             portal: settings.portal,
-            transport: Transport::new(&services, settings.request_timeout, settings.metrics)?,
+            transport: Transport::new(&services, settings.request_timeout, settings.observer)?,
             credentials: Credentials::new(settings.credential),
             gate,
             part_size: settings.part_size,

@@ -13,6 +13,7 @@ use crate::file_name::{FileName, Known};
 use crate::http::Sent;
 use crate::job::Lane;
 use crate::spool::{Length, Spool};
+use crate::telemetry::Metrics;
 
 /// Answers requests with what is scripted, in order, and remembers them.
 #[derive(Clone, Default)]
@@ -106,7 +107,7 @@ fn client(portal: Url, credential: Credential) -> Bynder {
         request_timeout: Duration::from_secs(5),
         part_size: 32 << 20,
         parts_at_once: 1,
-        metrics: Metrics::new(),
+        observer: Arc::new(Metrics::new()),
     };
     Bynder::new(settings, Arc::new(Open::default())).unwrap()
 }

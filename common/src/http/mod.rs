@@ -10,6 +10,7 @@ mod certificate;
 mod client;
 mod link;
 mod links;
+mod observer;
 mod operation;
 mod progress;
 mod prose;
@@ -23,6 +24,7 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -40,6 +42,7 @@ pub use answer::{AnswerError, quoted, read_json, read_text, read_text_without};
 pub(crate) use answer::{read_sentence, request_id, said_in};
 pub use link::Link;
 pub use links::{LinkHosts, Services};
+pub use observer::RequestObserver;
 pub use operation::{Direction, Operation, Peer, StatusClass};
 pub use progress::Progress;
 pub use resume::Rest;
@@ -50,7 +53,6 @@ use prose::prose;
 pub(crate) use unsaid::Unsaid;
 
 use crate::fault;
-use crate::telemetry::Metrics;
 
 /// Whether a request that failed may have had its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +84,7 @@ pub fn is_web_page(response: &Response) -> bool {
 pub struct Transport {
     clients: Clients,
     timeout: Duration,
-    metrics: Metrics,
+    observer: Arc<dyn RequestObserver>,
     witness: Option<Witness>,
 }
 
@@ -91,9 +93,13 @@ impl Transport {
     ///
     /// # Errors
     /// The certificates to trust cannot be read.
-    pub fn new(services: &Services, timeout: Duration, metrics: Metrics) -> Result<Self, TransportError> {
+    pub fn new(
+        services: &Services,
+        timeout: Duration,
+        observer: Arc<dyn RequestObserver>,
+    ) -> Result<Self, TransportError> {
         let clients = Clients::new(services, timeout)?;
-        Ok(Self { clients, timeout, metrics, witness: None })
+        Ok(Self { clients, timeout, observer, witness: None })
     }
 
     /// Tells a witness of each exchange.
@@ -161,7 +167,7 @@ impl Transport {
                 let chunk =
                     chunk.map_err(|error| error.through(transport.clients.proxy_of(response.url())))?;
                 let bytes = chunk.as_ref().map_or(0, Bytes::len) as u64;
-                transport.metrics.bytes_moved(operation.peer(), Direction::Received, bytes);
+                transport.observer.bytes_moved(operation.peer(), Direction::Received, bytes);
                 Ok(chunk.map(|chunk| (chunk, response)))
             }
         })
@@ -190,7 +196,7 @@ impl Transport {
             }
         };
         let answer = self.counted(operation, &url, exchange).await;
-        self.metrics.bytes_moved(operation.peer(), Direction::Sent, progress.bytes());
+        self.observer.bytes_moved(operation.peer(), Direction::Sent, progress.bytes());
         answer
     }
 
@@ -208,7 +214,7 @@ impl Transport {
             Ok(response) => StatusClass::of(response.status().as_u16()),
             Err(_) => StatusClass::Unanswered,
         };
-        self.metrics.request_ended(operation, class, started.elapsed());
+        self.observer.request_ended(operation, class, started.elapsed());
         answer
     }
 

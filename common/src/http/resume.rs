@@ -204,7 +204,7 @@ mod tests {
             allow_http: false,
             link_hosts: LinkHosts::Any,
         };
-        let transport = Transport::new(&services, Duration::from_secs(5), Metrics::new()).unwrap();
+        let transport = Transport::new(&services, Duration::from_secs(5), Arc::new(Metrics::new())).unwrap();
         let operation = Operation::FetchOriginal;
         let first = transport.send_for_file(operation, transport.client().get(&url)).await.unwrap();
         let again = {

@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::telemetry::Metrics;
 
 /// Answers the first connection with exactly these bytes, then closes it.
 async fn server(answer: &'static [u8]) -> String {
@@ -24,7 +25,7 @@ fn transport_to(urls: &[&str], allow_http: bool, timeout: Duration) -> Transport
     Transport::new(
         &Services { urls, token_url: None, allow_http, link_hosts: LinkHosts::Any },
         timeout,
-        Metrics::new(),
+        Arc::new(Metrics::new()),
     )
     .unwrap()
 }

@@ -36,9 +36,8 @@ pub use profile::Profile;
 pub use submit::{Submit, SubmitAnswer, Submitted};
 pub use uploads::UploadPlace;
 
-use crate::http::{Link, LinkHosts, Services, Transport, TransportError, Witness};
+use crate::http::{Link, LinkHosts, RequestObserver, Services, Transport, TransportError, Witness};
 use crate::permission::Permission;
-use crate::telemetry::Metrics;
 use credential::Credentials;
 use pause::Pause;
 
@@ -60,7 +59,7 @@ pub struct Settings {
     /// The longest a plain request may take, and a transfer stand still.
     pub request_timeout: Duration,
     /// Where requests are counted.
-    pub metrics: Metrics,
+    pub observer: Arc<dyn RequestObserver>,
     /// Files on their way at once.
     pub uploads_in_flight: usize,
     /// Who is told of each exchange.
@@ -130,7 +129,7 @@ impl Imatag {
         };
         let inner = Inner {
             base_url,
-            transport: Transport::new(&services, settings.request_timeout, settings.metrics)?
+            transport: Transport::new(&services, settings.request_timeout, settings.observer)?
                 .witnessed_by(settings.witness),
             credentials: Credentials::new(settings.credential),
             pause: Pause::default(),

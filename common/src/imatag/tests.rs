@@ -65,7 +65,7 @@ fn client_with(profile: &str, base_url: Option<Url>, credential: Credential) -> 
         directories: ["acme".parse().unwrap()].into(),
         media_id_metadata: "bynder_media_id".to_owned(),
         request_timeout: Duration::from_secs(1),
-        metrics: crate::telemetry::Metrics::new(),
+        observer: Arc::new(crate::telemetry::Metrics::new()),
         witness: None,
         uploads_in_flight: 1,
     };

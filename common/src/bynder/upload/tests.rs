@@ -108,7 +108,7 @@ async fn portal_that(registers: bool, quotes: bool, hold: Hold) -> (Arc<Portal>,
         request_timeout: Duration::from_secs(30),
         part_size: 1 << 20,
         parts_at_once: AT_ONCE,
-        metrics: Metrics::new(),
+        observer: Arc::new(Metrics::new()),
     };
     (portal, Bynder::new(settings, Arc::new(Open::default())).unwrap())
 }

@@ -6,7 +6,7 @@ use prometheus::{HistogramVec, IntCounterVec, Result};
 
 use super::Metrics;
 use super::register::Register;
-use crate::http::{Direction, Operation, Peer, StatusClass};
+use crate::http::{Direction, Operation, Peer, RequestObserver, StatusClass};
 
 /// Seconds until the head of an answer: a file that is sent before it can take long.
 const REQUEST_SECONDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -54,17 +54,15 @@ impl RequestSeries {
     }
 }
 
-impl Metrics {
-    /// A request was answered, or was not.
-    pub fn request_ended(&self, operation: Operation, class: StatusClass, took: Duration) {
+impl RequestObserver for Metrics {
+    fn request_ended(&self, operation: Operation, class: StatusClass, took: Duration) {
         let labels = [operation.peer().name(), operation.name()];
         let series = &self.series.requests;
         series.ended.with_label_values(&[labels[0], labels[1], class.name()]).inc();
         series.durations.with_label_values(&labels).observe(took.as_secs_f64());
     }
 
-    /// A piece of a file went to a service or came from it.
-    pub fn bytes_moved(&self, peer: Peer, direction: Direction, bytes: u64) {
+    fn bytes_moved(&self, peer: Peer, direction: Direction, bytes: u64) {
         self.series.requests.bytes.with_label_values(&[peer.name(), direction.name()]).inc_by(bytes);
     }
 }

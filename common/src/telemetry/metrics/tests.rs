@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::budget::Figures;
 use crate::check::{Check, Obstacle};
-use crate::http::{Direction, Operation, Peer, StatusClass};
+use crate::http::{Direction, Operation, Peer, RequestObserver, StatusClass};
 use crate::job::{Job, Lane, RunId, Step};
 use crate::ledger::RunMode;
 use crate::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
