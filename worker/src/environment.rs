@@ -11,7 +11,7 @@ use common::imatag::{Directory, Imatag};
 use common::job::Job;
 use common::marker::LegacyMeaning;
 use common::permission::Permission;
-use common::queue::{JobConsumer, Locks};
+use common::queue::{JobConsumer, Locks, QueueError};
 use common::spool::Spool;
 use common::telemetry::Metrics;
 use media::Checks;
@@ -53,7 +53,7 @@ pub struct Environment {
 impl Environment {
     /// The same, where nothing that changes the asset is sent without this permission.
     #[must_use]
-    pub fn under(&self, permission: Permission) -> Self {
+    pub fn under(&self, permission: Permission<QueueError>) -> Self {
         Self {
             bynder: self.bynder.under(permission.clone()),
             imatag: self.imatag.under(permission),

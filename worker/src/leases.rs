@@ -58,7 +58,7 @@ impl Held {
     }
 
     /// The right that comes with the lease.
-    pub fn permission(&self) -> Permission {
+    pub fn permission(&self) -> Permission<QueueError> {
         self.lease.permission()
     }
 

@@ -70,9 +70,9 @@ impl Bynder {
         let Some(permission) = self.permission.as_ref().filter(|_| kind.changes_an_asset()) else {
             return Ok(());
         };
-        permission.check().map_err(|error| {
+        permission.check().map_err(|reason| {
             self.inner.gate.unused(1);
-            BynderError::Withheld { operation: operation.to_owned(), reason: error.to_string() }
+            BynderError::Withheld { operation: operation.to_owned(), reason }
         })
     }
 

@@ -25,6 +25,7 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -106,7 +107,7 @@ pub struct Settings {
 pub struct Bynder {
     inner: Arc<Inner>,
     places: Option<Arc<Places>>,
-    permission: Option<Permission>,
+    permission: Option<Permission<String>>,
     lane: Lane,
 }
 
@@ -160,8 +161,8 @@ impl Bynder {
 
     /// The same client, which sends nothing that changes an asset without this permission.
     #[must_use]
-    pub fn under(&self, permission: Permission) -> Self {
-        Self { permission: Some(permission), ..self.clone() }
+    pub fn under<E: Display + 'static>(&self, permission: Permission<E>) -> Self {
+        Self { permission: Some(permission.in_words()), ..self.clone() }
     }
 
     /// The same client, whose calls wait with those of this lane; what belongs to no job, such as listing, goes with the

@@ -21,6 +21,7 @@ mod words;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Imatag {
     inner: Arc<Inner>,
-    permission: Option<Permission>,
+    permission: Option<Permission<String>>,
 }
 
 #[derive(Debug)]
@@ -143,8 +144,8 @@ impl Imatag {
 
     /// The same client, which submits nothing without this permission.
     #[must_use]
-    pub fn under(&self, permission: Permission) -> Self {
-        Self { permission: Some(permission), ..self.clone() }
+    pub fn under<E: Display + 'static>(&self, permission: Permission<E>) -> Self {
+        Self { permission: Some(permission.in_words()), ..self.clone() }
     }
 
     /// Whether the wire lets us ask for a medium by the asset it belongs to.

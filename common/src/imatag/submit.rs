@@ -150,7 +150,7 @@ impl Imatag {
     fn permitted(&self, operation: &str) -> Result<(), ImatagError> {
         let checked = self.permission.as_ref().map_or(Ok(()), Permission::check);
         let at = || Attempted { operation: operation.to_owned(), request_id: None };
-        checked.map_err(|error| ImatagError::Withheld { at: at(), reason: error.to_string() })
+        checked.map_err(|reason| ImatagError::Withheld { at: at(), reason })
     }
 
     /// A 409 with a medium in it is an answer: some services say "already watermarked" that way.

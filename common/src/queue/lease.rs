@@ -9,7 +9,9 @@ use tokio::time::Instant;
 use super::{Locks, QueueError};
 use crate::asset::AssetId;
 use crate::job::JobId;
-use crate::permission::Permission;
+use crate::permission;
+
+type Permission = permission::Permission<QueueError>;
 
 /// No job lives longer.
 const LONGEST: Duration = Duration::from_hours(48);
