@@ -1,7 +1,7 @@
 //! What the documents show can be read by the program.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use common::config::Config;
 use common::job::Job;
@@ -209,61 +209,6 @@ fn the_published_schema_is_that_of_the_types() {
         document("docs/connector.schema.json").trim() == schema.trim(),
         "renew it: cargo run -p connector -- config schema > docs/connector.schema.json"
     );
-}
-
-/// Every file below a folder of sources, with its path.
-fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries
-        .flat_map(|path| {
-            if path.is_dir() {
-                return sources(&path);
-            }
-            let source = std::fs::read_to_string(&path).unwrap();
-            vec![(path, source)]
-        })
-        .collect()
-}
-
-/// The modules of `common` that a source names.
-fn modules_of_common(source: &str) -> impl Iterator<Item = &str> {
-    source.split("common::").skip(1).flat_map(|place| {
-        let names = place.strip_prefix('{').map_or(place, |list| list.split('}').next().unwrap());
-        let count = if place.starts_with('{') { usize::MAX } else { 1 };
-        names
-            .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
-            .filter(|name| !name.is_empty())
-            .take(count)
-    })
-}
-
-#[test]
-fn what_reads_files_knows_plain_types_alone() {
-    let manifest: toml::Table = document("crates/media/Cargo.toml").parse().unwrap();
-    let used: Vec<_> = manifest["dependencies"].as_table().unwrap().keys().cloned().collect();
-    for other in ["connector", "producer", "worker", "sandbox", "reqwest", "lapin"] {
-        assert!(!used.iter().any(|name| name == other), "{other}");
-    }
-    for (_, source) in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/media/src")) {
-        for module in modules_of_common(&source) {
-            assert!(["check", "content", "fault", "hash"].contains(&module), "common::{module}");
-        }
-    }
-}
-
-/// What it judges must not have its own code for a judge.
-#[test]
-fn the_sandbox_shares_no_code_with_the_client_that_it_audits() {
-    for (path, source) in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../sandbox/src")) {
-        // A test holds the two parsers of markers against each other.
-        if path.ends_with("audit/marker/tests.rs") {
-            continue;
-        }
-        for module in modules_of_common(&source) {
-            let known = ["output", "program", "task", "telemetry"];
-            assert!(known.contains(&module), "{}: common::{module}", path.display());
-        }
-    }
 }
 
 /// The names in `{…}` written out.

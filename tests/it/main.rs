@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a task of a test ends with the test")]
 
 mod approval;
+mod arrows;
 mod asked;
 mod authentic;
 mod bad_input;
