@@ -48,6 +48,10 @@ fn said(mut error: Error) -> String {
         if let Some(ContextValue::String(typed)) = error.get(kind) {
             let is_value = is_unknown && !typed.starts_with("--");
             let shown = if is_value { "…".to_owned() } else { output::shown(harmless(typed)).into_owned() };
+            if shown != *typed {
+                // The tip would repeat it.
+                error.remove(ContextKind::Suggested);
+            }
             error.insert(kind, ContextValue::String(shown));
         }
     }
@@ -93,6 +97,22 @@ mod tests {
         every: Option<crate::config::Span>,
         #[arg(long)]
         count: Option<u8>,
+    }
+
+    #[derive(Debug, Parser)]
+    struct Files {
+        _files: Vec<String>,
+    }
+
+    #[test]
+    fn the_tip_about_an_unknown_option_repeats_no_more_of_it_than_the_error() {
+        let said_of = |typed: &str| said(Files::try_parse_from(["program", typed]).unwrap_err());
+        for typed in ["--pT7vK2m9QxZ4bN8rLwJ6cYd3", "--x\nPASS  everything is well"] {
+            let shown = said_of(typed);
+            assert!(shown.contains("unexpected argument '…'"), "{shown}");
+            assert!(!shown.contains("pT7v") && !shown.contains("PASS"), "{shown}");
+        }
+        assert!(said_of("--cuont").contains("-- --cuont"), "the tip of a plain one");
     }
 
     #[test]

@@ -51,10 +51,9 @@ impl Above {
     pub(crate) fn decides(&self, is_foreign: bool) -> bool {
         match self.hold {
             Hold::Owner(_) | Hold::Below(_) | Hold::All { is_trusted: false, .. } => true,
-            Hold::Group { is_trusted: false, .. } => is_foreign,
-            Hold::Link(_) | Hold::All { is_trusted: true, .. } | Hold::Group { is_trusted: true, .. } => {
-                false
-            }
+            // Root lets them in, where this user's own files are.
+            Hold::All { is_trusted: true, .. } | Hold::Group { is_trusted: false, .. } => is_foreign,
+            Hold::Link(_) | Hold::Group { is_trusted: true, .. } => false,
         }
     }
 
@@ -260,6 +259,20 @@ mod tests {
             let me = Me { user, group: user, friend: ROOT };
             assert_eq!(hold(me, folder, below), wanted, "{me:?} {folder:?} {below:?}");
         }
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_refused_wherever_strangers_may_write() {
+        let decides =
+            |hold| [false, true].map(|is_foreign| Above { at: PathBuf::new(), hold }.decides(is_foreign));
+        for (is_trusted, of_all) in [(false, [true, true]), (true, [false, true])] {
+            assert_eq!(decides(Hold::All { mode: 0o777, is_trusted }), of_all);
+            assert_eq!(decides(Hold::Group { mode: 0o775, group: 7, is_trusted }), [false, !is_trusted]);
+        }
+        for hold in [Hold::Owner(8), Hold::Below(8)] {
+            assert_eq!(decides(hold), [true, true]);
+        }
+        assert_eq!(decides(Hold::Link(8)), [false, false]);
     }
 
     #[test]
