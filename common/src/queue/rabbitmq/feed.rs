@@ -21,15 +21,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::QueueError;
 use super::Shared;
-use super::consumers::{Consumers, Tag};
+use super::consumers::{Consumers, FIRST_ARRIVAL, Tag};
 use super::link::{ANSWER, Link, answered};
 use super::taken::{Counted, Taken};
 use crate::task;
 
 /// A caller that asks again does so at once; after this time nothing may be begun: a pause, an outage, no free permit.
 const UNCLAIMED: Duration = Duration::from_secs(5);
-/// What lies in a queue reaches its first consumer within this time; a queue that comes later is not preferred before.
-const FIRST_ARRIVAL: Duration = Duration::from_millis(10);
 
 /// Messages of some queues; clones share them.
 #[derive(Clone)]
@@ -68,7 +66,7 @@ struct Source {
     callers: usize,
     /// When the last of them left.
     left: Option<Instant>,
-    /// What lies in it has reached its consumer by then.
+    /// What lies in it has reached its first consumer by then; a queue that comes later is not preferred before.
     arrived_by: Option<Instant>,
     error: Option<QueueError>,
 }
@@ -84,9 +82,8 @@ enum Look {
     Message(Box<Taken>),
     /// Consumers to make first.
     Missing(Vec<ShortString>),
-    /// Something may have changed by then.
-    WaitUntil(Instant),
-    Wait,
+    /// Something may have changed by then, if not before.
+    Wait(Option<Instant>),
 }
 
 impl Feed {
@@ -116,11 +113,11 @@ impl Feed {
                 Look::Message(taken) => return Ok(*taken),
                 // On a task of its own, since this may be cancelled.
                 Look::Missing(queues) => queues.into_iter().for_each(|queue| self.inner.open(queue)),
-                Look::WaitUntil(until) => {
+                Look::Wait(Some(until)) => {
                     let _ = tokio::time::timeout_at(until, changed).await;
                     continue;
                 }
-                Look::Wait => {}
+                Look::Wait(None) => {}
             }
             changed.await;
         }
@@ -154,6 +151,10 @@ impl Source {
     fn is_unclaimed(&self, age: Duration) -> bool {
         self.callers == 0 && self.left.is_none_or(|at| at.elapsed() >= age)
     }
+
+    fn wanted_at(&self, now: Instant) -> Option<Instant> {
+        if self.waiting.is_empty() { self.consumers.wanted_at(now) } else { None }
+    }
 }
 
 impl Inner {
@@ -163,33 +164,32 @@ impl Inner {
         if let Some(error) = queues.iter().find_map(failed) {
             return Err(error);
         }
-        let mut missing = Vec::new();
-        let mut is_settling = None;
+        let (mut missing, mut due, mut is_settling, now) = (Vec::new(), Vec::new(), None, Instant::now());
         for queue in queues {
             let source = state.queues.entry(queue.clone()).or_default();
             source.waiting.retain(|taken| !taken.lost.is_cancelled());
             if is_settling.is_none() && !source.waiting.is_empty() {
                 let taken = source.waiting.remove(0);
                 if let Some(slot) = &taken.slot {
-                    source.consumers.begun(slot.tag);
+                    source.consumers.begun(slot.tag, now);
                 }
                 return Ok(Look::Message(Box::new(taken)));
             }
-            if source.is_opening {
-                is_settling = is_settling.or(Some(None));
-            } else if !source.consumers.is_one_free() && source.waiting.is_empty() {
+            let wanted = source.wanted_at(now);
+            if !source.is_opening && wanted.is_some_and(|at| at <= now) {
                 source.is_opening = true;
                 missing.push(queue.clone());
+            }
+            if source.is_opening {
                 is_settling = is_settling.or(Some(None));
-            } else if let Some(until) = source.arrived_by.filter(|until| *until > Instant::now()) {
+            } else if let Some(later) = wanted {
+                due.push(later);
+            } else if let Some(until) = source.arrived_by.filter(|until| *until > now) {
                 is_settling = is_settling.or(Some(Some(until)));
             }
         }
-        Ok(match is_settling {
-            _ if !missing.is_empty() => Look::Missing(missing),
-            Some(Some(until)) => Look::WaitUntil(until),
-            Some(None) | None => Look::Wait,
-        })
+        let until = due.into_iter().chain(is_settling.flatten()).min();
+        Ok(if missing.is_empty() { Look::Wait(until) } else { Look::Missing(missing) })
     }
 
     /// Makes a consumer of this queue.
@@ -204,7 +204,7 @@ impl Inner {
             match opened {
                 Ok((opened, tag, consumer)) => {
                     source.arrived_by = Some(Instant::now() + FIRST_ARRIVAL);
-                    source.consumers.made(tag);
+                    source.consumers.made(tag, Instant::now());
                     source.channel = Some(opened.clone());
                     let (inner, stop) = (Arc::downgrade(&inner), inner.stop.clone());
                     let reading = read(inner, queue, tag, opened, consumer);
@@ -261,7 +261,7 @@ impl Inner {
         {
             let mut state = self.lock();
             let source = state.queues.entry(queue.clone()).or_default();
-            source.consumers.got(tag);
+            source.consumers.got(tag, Instant::now());
             source.waiting.push(taken);
             if source.callers == 0 {
                 // Nobody may come for it.
@@ -339,7 +339,7 @@ impl Slot {
             let mut state = inner.lock();
             let source = state.queues.entry(self.queue.clone()).or_default();
             let is_wanted = !source.is_unclaimed(UNCLAIMED) && !source.is_opening;
-            let stays = is_wanted && source.consumers.answering(self.tag);
+            let stays = is_wanted && source.consumers.answering(self.tag, Instant::now());
             if stays { None } else { source.channel.clone().filter(|_| source.consumers.remove(self.tag)) }
         };
         if let Some(opened) = surplus {
