@@ -8,8 +8,10 @@ use common::asset::AssetId;
 use common::job::JobId;
 use common::queue::rabbitmq::{Broker, MessageKeys, RabbitLocks, Settings};
 use common::queue::{Attempt, Left, Locks};
+use futures::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
+use crate::lab::Lab;
 use crate::table::Table;
 
 /// Jobs in flight in one process, by default.
@@ -18,6 +20,8 @@ const EACH: u64 = 16;
 const HELD: Duration = Duration::from_millis(500);
 const WITHOUT: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Assets by whose leases 98 of 100 queues are used.
+const BREAKING_IN: u64 = 4096;
 
 #[derive(Default)]
 struct Counts {
@@ -36,7 +40,9 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         let counts = Counts::default();
         let mut locks = Vec::new();
         for _ in 0..processes {
-            locks.push(Broker::open(&settings()?, PATIENCE).await?.locks());
+            locks.push(
+                Broker::open(&settings("bench-leases", "https://portal.example")?, PATIENCE).await?.locks(),
+            );
         }
         let until = Instant::now() + Duration::from_secs(if is_short { 2 } else { 30 });
         let jobs = (0..processes * EACH).map(|number| {
@@ -58,6 +64,23 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         );
     }
     Ok(table)
+}
+
+/// Has the queues of leases made and used, as they are once a deployment has been at work: that is done once for a deployment,
+/// and not for each asset.
+pub(crate) async fn break_in(lab: &Lab) -> anyhow::Result<()> {
+    let broker = Broker::open(&settings(lab.queue_name(), lab.text("bynder"))?, PATIENCE).await?;
+    let (locks, job) = (&broker.locks(), &JobId("breaking-in".to_owned()));
+    let assets = futures::stream::iter(0..BREAKING_IN).map(anyhow::Ok);
+    let leased = assets.try_for_each_concurrent(16, |number| async move {
+        let asset: AssetId = format!("breaking-in-{number}").parse()?;
+        match locks.lease(&asset, job, Vec::new()).await? {
+            Attempt::Taken(lease) => lease.end(Left::Nothing),
+            Attempt::Busy | Attempt::Refused => anyhow::bail!("the lease of {asset} is taken"),
+        }
+        Ok(())
+    });
+    leased.await
 }
 
 async fn job(locks: &RabbitLocks, counts: &Counts, number: u64, until: Instant) -> anyhow::Result<()> {
@@ -90,15 +113,15 @@ async fn job(locks: &RabbitLocks, counts: &Counts, number: u64, until: Instant) 
     Ok(())
 }
 
-fn settings() -> anyhow::Result<Settings> {
+fn settings(prefix: &str, portal: &str) -> anyhow::Result<Settings> {
     Ok(Settings {
         url: std::env::var("BENCH_BROKER").context("start it by scripts/bench")?.into(),
         allow_plain: false,
         authority: None,
-        prefix: "bench-leases".to_owned(),
+        prefix: prefix.to_owned(),
         rungs: vec![Duration::from_secs(5)],
-        portal: "https://portal.example".to_owned(),
-        egress_group: "bench-leases".to_owned(),
+        portal: portal.to_owned(),
+        egress_group: prefix.to_owned(),
         keys: MessageKeys::default(),
         program: "bench".to_owned(),
     })

@@ -8,6 +8,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::lab::{Lab, Library, cpu_of};
+use crate::leases;
 use crate::table::counted;
 use crate::usage::{self, Machine};
 
@@ -109,6 +110,7 @@ async fn embedded(library: &Library) -> anyhow::Result<Outcome> {
 async fn fleet(library: &Library, workers: usize) -> anyhow::Result<Outcome> {
     let lab = Lab::new(library).await?;
     lab.configure("", &format!("concurrency = {AT_ONCE}"))?;
+    leases::break_in(&lab).await?;
     let children = lab.workers(workers)?;
     let before = Before::now(&lab);
     let producer = lab.program("producer", &["sync", "--full", "--wait"])?.spawn()?;
