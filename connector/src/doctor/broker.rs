@@ -30,7 +30,13 @@ pub(super) async fn check(config: &Config, report: &mut Report) {
     };
     report.add("broker message key", finding);
     let (missing, depth) = (&inventory.missing, &inventory.depth);
-    let finding = if missing.is_empty() {
+    let finding = if !inventory.away.is_empty() {
+        Finding::Warn(format!(
+            "{} on a node of the broker that is away, and no portal call is made meanwhile; if the node is gone for good, run \
+             `rabbitmqctl forget_cluster_node`, as docs/queue.md says",
+            inventory.away.join(", ")
+        ))
+    } else if missing.is_empty() {
         Finding::Pass(format!("{} jobs open, {} failed", depth.open(), depth.failed))
     } else {
         Finding::Pass(format!(

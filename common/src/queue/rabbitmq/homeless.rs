@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use lapin::ErrorKind;
 use lapin::types::ShortString;
 
 use super::super::QueueError;
@@ -40,6 +41,13 @@ async fn is_housed(live: &Live, name: ShortString, arguments: Arguments) -> Resu
     is_housed
 }
 
+/// Whether a queue that was only asked for is on a node that is away: the broker says so by the same code as for one that was
+/// never declared.
+pub(super) fn is_away(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(refusal)
+        if is_absence(error) && refusal.get_message().as_str().contains("is down or inaccessible"))
+}
+
 /// What a declaration came to; false while the queue's node is away, which costs the channel.
 pub(super) async fn housed(declaring: impl Future<Output = lapin::Result<()>>) -> Result<bool, QueueError> {
     answered(async {
@@ -49,4 +57,26 @@ pub(super) async fn housed(declaring: impl Future<Output = lapin::Result<()>>) -
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::protocol::{AMQPError, AMQPSoftError};
+
+    use super::*;
+
+    #[test]
+    fn a_queue_whose_node_is_away_is_none_that_was_never_declared() {
+        let refused = |text: &str| {
+            let error = AMQPError::new(AMQPSoftError::NOTFOUND.into(), text.into());
+            lapin::Error::from(ErrorKind::ProtocolError(error))
+        };
+        // As RabbitMQ 3.10 and 4.0 say it.
+        let away = refused(
+            "NOT_FOUND - home node 'rabbit@b' of durable queue 'connector.tokens.x' in vhost '/' is down or inaccessible",
+        );
+        let never = refused("NOT_FOUND - no queue 'connector.tokens.x' in vhost '/'");
+        assert!(is_absence(&away) && is_away(&away));
+        assert!(is_absence(&never) && !is_away(&never));
+    }
 }

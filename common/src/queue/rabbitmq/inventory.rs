@@ -9,6 +9,7 @@ use lapin::types::{FieldTable, ShortString};
 use super::super::{Depth, QueueError};
 use super::Settings;
 use super::authentic::compare_key;
+use super::homeless::is_away;
 use super::lease::prove_exclusive;
 use super::link::{ANSWER, Target, Trouble, answered, is_absence, open};
 use super::tie::compare_portal;
@@ -21,6 +22,8 @@ use crate::budget::OperatorPause;
 pub struct Inventory {
     /// Queues that nobody has declared yet.
     pub missing: Vec<String>,
+    /// Queues on a node of the broker that is away.
+    pub away: Vec<String>,
     /// Jobs by queue; those in a worker's hands cannot be seen from outside.
     pub depth: Depth,
     /// A person's pause.
@@ -40,13 +43,14 @@ impl Inventory {
         let topology = &target.topology;
         let connection = open(&target, "looking").await?;
         let mut counts = HashMap::new();
-        let mut missing = Vec::new();
+        let (mut missing, mut away) = (Vec::new(), Vec::new());
         for queue in topology.queues() {
             match count(&connection, queue.clone()).await? {
-                Some(messages) => {
+                Seen::Messages(messages) => {
                     counts.insert(queue, messages);
                 }
-                None => missing.push(queue.to_string()),
+                Seen::Absent => missing.push(queue.to_string()),
+                Seen::Away => away.push(queue.to_string()),
             }
         }
         match compare_portal(&target, &connection).await {
@@ -73,12 +77,21 @@ impl Inventory {
         };
         let is_silent = messages(topology.pause_of_group()) > 0;
         let _ = tokio::time::timeout(ANSWER, connection.close(200, "seen".into())).await;
-        Ok(Self { missing, depth, operator_pause, is_silent })
+        Ok(Self { missing, away, depth, operator_pause, is_silent })
     }
 }
 
-/// Messages ready in a queue; `None` where there is no such queue.
-async fn count(connection: &Connection, queue: ShortString) -> Result<Option<u64>, QueueError> {
+/// What a look at a queue came to.
+enum Seen {
+    /// It has this many ready.
+    Messages(u64),
+    /// There is none of this name.
+    Absent,
+    /// Its node is away.
+    Away,
+}
+
+async fn count(connection: &Connection, queue: ShortString) -> Result<Seen, QueueError> {
     // The broker closes a channel over which a queue was asked for that is not there.
     let channel = answered(connection.create_channel()).await?;
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
@@ -86,9 +99,10 @@ async fn count(connection: &Connection, queue: ShortString) -> Result<Option<u64
     match asking.await {
         Ok(Ok(found)) => {
             let _ = tokio::time::timeout(ANSWER, channel.close(200, "seen".into())).await;
-            Ok(Some(u64::from(found.message_count())))
+            Ok(Seen::Messages(u64::from(found.message_count())))
         }
-        Ok(Err(error)) if is_absence(&error) => Ok(None),
+        Ok(Err(error)) if is_away(&error) => Ok(Seen::Away),
+        Ok(Err(error)) if is_absence(&error) => Ok(Seen::Absent),
         Ok(Err(error)) => Err(QueueError::from(super::link::trouble(&error))),
         Err(_) => Err(QueueError::Unavailable("the broker did not answer".to_owned())),
     }
