@@ -31,11 +31,11 @@ impl Cluster {
             let line = format!("cluster_formation.classic_config.nodes.{number} = {}\n", seat.node());
             configuration.push_str(&line);
         }
-        let mut nodes = Vec::new();
-        for seat in &seats {
-            let folder = tempfile::tempdir().unwrap();
-            nodes.push(Broker::start_in(folder, seat, "[].", &configuration, "guest:guest").await);
-        }
+        // All at once: on 4.x each waits for the others.
+        let starting = seats.iter().map(|seat| {
+            Broker::start_in(tempfile::tempdir().unwrap(), seat, "[].", &configuration, "guest:guest")
+        });
+        let nodes = futures::future::join_all(starting).await;
         let addresses: Vec<_> = nodes.iter().map(Broker::address).collect();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let balancer = listener.local_addr().unwrap();
@@ -59,6 +59,14 @@ impl Cluster {
     /// What Erlang calls a node.
     pub(crate) fn name(&self, number: usize) -> &str {
         &self.names[number]
+    }
+
+    /// Whether RabbitMQ brings messages of a dead node's consumers back in the same order at each node, however many consumers there
+    /// are: from 4.0 on.
+    pub(crate) async fn keeps_order(&self) -> bool {
+        let version = self.nodes[0].control(&["version"]).await;
+        let major = version.trim().split('.').next().unwrap().parse::<u32>().unwrap();
+        major >= 4
     }
 
     /// Waits until these nodes all say that just they are the cluster's running ones.

@@ -8,6 +8,8 @@ use crate::run::{HOME, Run};
 
 /// Contact with a majority counts for six seconds, and what was begun then takes its time.
 const CONTACT: Duration = Duration::from_secs(9);
+/// Jobs of each worker at once, with which four workers have more than 32 consumers of a queue.
+const MANY: usize = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_dies_and_comes_back() {
@@ -22,6 +24,21 @@ async fn a_node_dies_and_comes_back() {
     cluster.until_running([0, 1, 2]).await;
     run.say("it is back");
     run.end("a node dies and comes back").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_dies_of_a_queue_with_more_than_32_consumers() {
+    let cluster = Cluster::start().await;
+    let run = Run::start_with(&cluster, 150, MANY).await;
+    let doomed = (HOME + 1) % 3;
+    cluster.node(doomed).kill();
+    run.say("a node is dead");
+    run.more(10).await;
+    cluster.node(doomed).restart().await;
+    cluster.until_running([0, 1, 2]).await;
+    run.say("it is back");
+    let name = "a node of a queue with many consumers dies";
+    if cluster.keeps_order().await { run.end(name).await } else { run.end_in_two_runs(name).await }
 }
 
 #[tokio::test(flavor = "multi_thread")]
