@@ -36,6 +36,7 @@ mod harness;
 mod hostile;
 mod imatag_limits;
 mod large;
+mod late_answers;
 mod leases;
 mod limits;
 mod logging;

@@ -14,6 +14,8 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     to_server: Arc<watch::Sender<bool>>,
     to_client: Arc<watch::Sender<bool>>,
+    /// What a client says behind which the server falls silent.
+    last_words: Arc<watch::Sender<Option<Vec<u8>>>>,
     cut: Arc<watch::Sender<CancellationToken>>,
     _stop: DropGuard,
 }
@@ -24,25 +26,34 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let (to_server, to_client) = (Arc::new(watch::Sender::new(true)), Arc::new(watch::Sender::new(true)));
         let cut = Arc::new(watch::Sender::new(CancellationToken::new()));
+        let last_words = Arc::new(watch::Sender::new(None));
+        let (words, silenced) = (Arc::clone(&last_words), Arc::clone(&to_client));
         let stop = CancellationToken::new();
         let (upstream, downstream, current) = (to_server.subscribe(), to_client.subscribe(), cut.subscribe());
         let accepting = async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (upstream, downstream) = (upstream.clone(), downstream.clone());
                 let cut = current.borrow().clone();
+                let (words, silenced) = (Arc::clone(&words), Arc::clone(&silenced));
+                let listen = move |said: &[u8]| {
+                    let is_said = |last: &Vec<u8>| said.windows(last.len()).any(|part| part == last);
+                    if words.send_if_modified(|last| last.take_if(|last| is_said(last)).is_some()) {
+                        silenced.send_replace(false);
+                    }
+                };
                 tokio::spawn(cut.run_until_cancelled_owned(async move {
                     let Ok(server) = TcpStream::connect(target).await else { return };
                     let (client_reads, client_writes) = client.into_split();
                     let (server_reads, server_writes) = server.into_split();
                     tokio::select! {
-                        () = pump(client_reads, server_writes, upstream) => {}
-                        () = pump(server_reads, client_writes, downstream) => {}
+                        () = pump(client_reads, server_writes, upstream, listen) => {}
+                        () = pump(server_reads, client_writes, downstream, |_| {}) => {}
                     }
                 }));
             }
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(accepting));
-        Self { address, to_server, to_client, cut, _stop: stop.drop_guard() }
+        Self { address, to_server, to_client, last_words, cut, _stop: stop.drop_guard() }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -64,6 +75,18 @@ impl Proxy {
     pub(crate) fn silence_server(&self, on: bool) {
         self.to_client.send_replace(!on);
     }
+
+    /// Silences the server once a client asks to consume this queue, which the server does.
+    pub(crate) fn silence_server_at_consuming(&self, queue: &str) {
+        let mut method = vec![0, 60, 0, 20, 0, 0, u8::try_from(queue.len()).unwrap()];
+        method.extend_from_slice(queue.as_bytes());
+        self.last_words.send_replace(Some(method));
+    }
+
+    /// Resolves when the server is silent.
+    pub(crate) async fn is_silent(&self) {
+        self.to_client.subscribe().wait_for(|open| !*open).await.unwrap();
+    }
 }
 
 impl Drop for Proxy {
@@ -72,9 +95,15 @@ impl Drop for Proxy {
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut open: watch::Receiver<bool>) {
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut open: watch::Receiver<bool>,
+    listen: impl Fn(&[u8]),
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        listen(&buffer[..length]);
         if open.wait_for(|open| *open).await.is_err() || to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{Kept, Left, QueueError};
 use super::channels::{Channels, Opened, Opening, discard};
+use super::consuming::close;
 use super::homeless::{REMEDY, housed};
 use super::link::{ANSWER, answered, is_absence};
 use super::message::{properties, small};
@@ -320,6 +321,9 @@ pub(super) async fn exclusively(
             _ if is_absence(&error) => Denied::Absent,
             _ => Denied::Trouble(QueueError::Unavailable(format!("cannot consume: {}", said(&error)))),
         }),
-        Err(_) => Err(Denied::Trouble(QueueError::Unavailable("the broker did not answer".to_owned()))),
+        Err(_) => {
+            close(channel);
+            Err(Denied::Trouble(QueueError::Unavailable("the broker did not answer".to_owned())))
+        }
     }
 }

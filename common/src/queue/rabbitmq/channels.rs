@@ -8,6 +8,7 @@ use lapin::Channel;
 use lapin::options::{BasicQosOptions, ConfirmSelectOptions};
 
 use super::super::QueueError;
+use super::consuming::close;
 use super::link::{ANSWER, Link, Live, answered};
 
 /// A pool of channels, each for one user at a time.
@@ -64,9 +65,7 @@ impl Channels {
 /// Closes a channel that must not be used again: an answer that is still to come would be taken for another's.
 pub(super) fn discard(channel: Object<Opening>) {
     let Opened { channel, .. } = Object::take(channel);
-    crate::task::brief(async move {
-        let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
-    });
+    close(&channel);
 }
 
 impl Manager for Opening {

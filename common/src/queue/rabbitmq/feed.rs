@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use lapin::message::Delivery as Message;
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicCancelOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
 use tokio::sync::Notify;
@@ -22,6 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::super::QueueError;
 use super::Shared;
 use super::consumers::{Consumers, FIRST_ARRIVAL, Tag};
+use super::consuming::{close, consume};
 use super::link::{ANSWER, Link, answered};
 use super::taken::{Counted, Taken};
 use crate::task;
@@ -75,6 +76,12 @@ struct Source {
 struct Opened {
     channel: Channel,
     lost: CancellationToken,
+}
+
+impl Opened {
+    fn is_usable(&self) -> bool {
+        self.channel.status().connected() && !self.lost.is_cancelled()
+    }
 }
 
 /// What a look at the queues came to.
@@ -228,16 +235,14 @@ impl Inner {
             (state.queues.get(queue).and_then(|source| source.channel.clone()), tag)
         };
         let live = self.link.wait(ANSWER).await?;
-        let opened = if let Some(opened) = known.filter(|opened| opened.channel.status().connected()) {
+        let opened = if let Some(opened) = known.filter(Opened::is_usable) {
             opened
         } else {
             let channel = live.channel().await?;
             answered(channel.basic_qos(1, BasicQosOptions::default())).await?;
             Opened { channel, lost: live.lost.child_token() }
         };
-        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-        let consuming = opened.channel.basic_consume(queue.clone(), tag.name(), options, none);
-        match answered(consuming).await {
+        match consume(&opened.channel, queue.clone(), tag.name(), FieldTable::default()).await {
             Ok(consumer) => Ok((opened, tag, consumer)),
             Err(error) => {
                 opened.lost.cancel();
@@ -249,7 +254,7 @@ impl Inner {
     }
 
     fn arrived(self: &Arc<Self>, queue: &ShortString, tag: Tag, opened: &Opened, message: Message) {
-        let slot = Slot { feed: Arc::downgrade(self), queue: queue.clone(), tag };
+        let slot = Slot { feed: Arc::downgrade(self), queue: queue.clone(), tag, opened: opened.clone() };
         let taken = Taken {
             message,
             queue: queue.clone(),
@@ -326,6 +331,7 @@ pub(super) struct Slot {
     feed: Weak<Inner>,
     queue: ShortString,
     tag: Tag,
+    opened: Opened,
 }
 
 impl Slot {
@@ -340,12 +346,12 @@ impl Slot {
             let source = state.queues.entry(self.queue.clone()).or_default();
             let is_wanted = !source.is_unclaimed(UNCLAIMED) && !source.is_opening;
             let stays = is_wanted && source.consumers.answering(self.tag, Instant::now());
-            if stays { None } else { source.channel.clone().filter(|_| source.consumers.remove(self.tag)) }
+            !stays && source.consumers.remove(self.tag)
         };
-        if let Some(opened) = surplus {
+        if surplus {
             // Its only message is in hand, so that none can come for it any more: the answer need not be awaited.
             let cancelling =
-                opened.channel.basic_cancel(self.tag.name(), BasicCancelOptions { nowait: true });
+                self.opened.channel.basic_cancel(self.tag.name(), BasicCancelOptions { nowait: true });
             let _ = answered(cancelling).await;
         }
         let answered = answer().await;
@@ -353,21 +359,15 @@ impl Slot {
         let source = state.queues.entry(self.queue.clone()).or_default();
         if matches!(answered, Ok(true)) {
             source.consumers.answered(self.tag);
-        } else if source.consumers.remove(self.tag)
-            && let Some(opened) = source.channel.take()
-        {
+        } else if source.consumers.remove(self.tag) {
             // Whether the broker was told is not known: with its channel, everything is as before.
-            opened.lost.cancel();
-            task::brief(async move { answered_close(&opened.channel).await });
+            self.opened.lost.cancel();
+            close(&self.opened.channel);
         }
         drop(state);
         inner.changed.notify_waiters();
         answered
     }
-}
-
-async fn answered_close(channel: &Channel) {
-    let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
 }
 
 /// A caller that waits for messages of some queues.

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use lapin::Channel;
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicCancelOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 use tokio::time::Instant;
 
 use super::super::QueueError;
 use super::RabbitConsumer;
+use super::consuming::consume;
 use super::link::{ANSWER, Live, answered};
 use super::message::job_properties;
 use super::publisher::Message;
@@ -88,9 +89,8 @@ impl RabbitConsumer {
     ) -> Result<Option<Taken>, QueueError> {
         let queue = self.shared.topology.hold(&self.shared.process);
         let at = Instant::now();
-        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-        let consuming = channel.basic_consume(queue.clone(), ShortString::default(), options, none);
-        let mut incoming = answered(consuming).await?;
+        let mut incoming =
+            consume(channel, queue.clone(), ShortString::default(), FieldTable::default()).await?;
         let taken = |message| {
             let (lost, counted) = (live.lost.clone(), Some(Counted::new(&self.shared.in_hand)));
             Taken { message, queue: queue.clone(), lost, at, slot: None, _counted: counted }

@@ -12,6 +12,7 @@ mod bucket;
 mod channels;
 mod consumer;
 mod consumers;
+mod consuming;
 mod contact;
 mod crew;
 mod dead;

@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::{FutureExt, StreamExt};
 use lapin::message::Delivery as Message;
-use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueDeclareOptions,
-};
+use lapin::options::{BasicAckOptions, BasicNackOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::super::QueueError;
+use super::consuming::consume;
 use super::link::{ANSWER, answered};
 use super::message::{decode_event, encode_event};
 use super::unsaid::said;
@@ -158,9 +157,7 @@ impl Incoming {
         let live = shared.consume_link.wait(ANSWER).await?;
         let channel = live.channel().await?;
         answered(channel.basic_qos(BATCH, BasicQosOptions::default())).await?;
-        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-        let consuming = channel.basic_consume(shared.topology.results(), "results".into(), options, none);
-        match answered(consuming).await {
+        match consume(&channel, shared.topology.results(), "results".into(), FieldTable::default()).await {
             Ok(consumer) => Ok(Self { channel, consumer, first: None }),
             Err(error) => {
                 // The broker closes the channel for a queue that somebody deleted: it is made again.

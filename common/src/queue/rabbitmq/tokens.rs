@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions,
-    BasicQosOptions, QueueDeclareOptions,
+    BasicAckOptions, BasicCancelOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
+    QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Consumer};
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::super::QueueError;
 use super::EgressGroup;
+use super::consuming::consume;
 use super::group::is_there;
 use super::link::{ANSWER, answered};
 use super::message::small;
@@ -110,14 +111,7 @@ impl Spender<'_> {
         let mut arguments = FieldTable::default();
         let priority = i32::from(demand == Demand::Fresh);
         arguments.insert("x-priority".into(), AMQPValue::LongInt(priority));
-        let options = BasicConsumeOptions::default();
-        answered(self.channel.basic_consume(
-            self.topology.tokens(),
-            ShortString::default(),
-            options,
-            arguments,
-        ))
-        .await
+        consume(&self.channel, self.topology.tokens(), ShortString::default(), arguments).await
     }
 
     /// Wakes the minter, or finds that there is none.

@@ -1,0 +1,30 @@
+//! Beginning to consume, and leaving no consumer behind that nobody reads.
+
+use futures::TryFutureExt;
+use lapin::options::BasicConsumeOptions;
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Consumer};
+
+use super::super::QueueError;
+use super::link::{ANSWER, answered};
+use crate::task;
+
+/// A consumer of a queue. Where the answer does not come in time, the channel is closed.
+pub(super) async fn consume(
+    channel: &Channel,
+    queue: ShortString,
+    tag: ShortString,
+    arguments: FieldTable,
+) -> Result<Consumer, QueueError> {
+    let consuming = channel.basic_consume(queue, tag, BasicConsumeOptions::default(), arguments);
+    answered(consuming).inspect_err(|_| close(channel)).await
+}
+
+/// Closes a channel on which an answer is still to come. A consumer that the broker makes late would take messages that nobody
+/// reads, or keep every other process from what it consumes exclusively.
+pub(super) fn close(channel: &Channel) {
+    let channel = channel.clone();
+    task::brief(async move {
+        let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
+    });
+}

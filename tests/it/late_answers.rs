@@ -1,0 +1,57 @@
+//! An answer of the broker that comes later than it is waited for leaves nothing behind.
+
+use std::time::Duration;
+
+use common::budget::Budget;
+use common::bynder::Gate;
+use common::job::Lane;
+use common::ledger::Ledger;
+use common::queue::rabbitmq::{self, Settings};
+use common::queue::{JobConsumer, JobPublisher, StepSet};
+use common::state::State;
+
+use crate::broker_faults::job;
+use crate::harness::broker::{Broker, url};
+use crate::harness::proxy::Proxy;
+use crate::queue::{PATIENCE, settings};
+
+/// A proxy, and one process that reaches the broker through it, beside one that does directly.
+async fn two_processes(name: &str) -> (Proxy, Settings, [rabbitmq::Broker; 2]) {
+    let proxy = Proxy::start(Broker::shared().await.address()).await;
+    let direct = settings(name.to_owned()).await;
+    let through = Settings { url: url(proxy.address()).into(), ..direct.clone() };
+    let open = async |settings| rabbitmq::Broker::open(settings, PATIENCE).await.unwrap();
+    let both = [open(&through).await, open(&direct).await];
+    (proxy, direct, both)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_was_given_up_takes_no_message() {
+    let (proxy, settings, [late, other]) = two_processes("late").await;
+    let directory = tempfile::tempdir().unwrap();
+    let publisher = other.publisher(Ledger::new(State::open(directory.path()).unwrap()));
+    proxy.silence_server_at_consuming(&format!("{}.submit.backlog", settings.prefix));
+    let consumer = late.consumer();
+    assert!(consumer.next(StepSet::ALL).await.is_err());
+    proxy.silence_server(false);
+    publisher.publish(&job("A1")).await.unwrap();
+    let other = other.consumer();
+    let taken = tokio::time::timeout(PATIENCE, other.next(StepSet::ALL)).await;
+    assert!(!taken.expect("nobody reads what took it").unwrap().redelivered);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_election_that_was_given_up_keeps_nobody_from_minting() {
+    let (proxy, settings, [late, other]) = two_processes("late-minter").await;
+    let budgets = [(); 2].map(|()| Budget::of_group(4000.try_into().unwrap()));
+    let _memberships = [late.egress_group().join(&budgets[0]), other.egress_group().join(&budgets[1])];
+    proxy.silence_server_at_consuming(&format!("connector.minter.{}", settings.egress_group));
+    let asking = budgets[0].clone();
+    let _asking = tokio::spawn(async move { asking.admit(Lane::Fresh, 1).await });
+    proxy.is_silent().await;
+    // Longer than an answer is waited for, and shorter than a connection lives.
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    proxy.silence_server(false);
+    let admitted = tokio::time::timeout(PATIENCE, budgets[1].admit(Lane::Fresh, 1)).await;
+    admitted.expect("nobody mints").unwrap();
+}
