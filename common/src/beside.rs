@@ -77,10 +77,15 @@ impl Beside {
     }
 }
 
-/// The group on the broker; `None` where nothing is declared yet, since then nobody is at work, and looking declares nothing.
+/// The group on the broker; `None` where nothing is declared yet, since then nobody is at work, and looking declares nothing. Fails
+/// where there are no tokens as long as a node is away: the call would wait for it.
 async fn group(config: &Config, program: &str) -> Result<Option<EgressGroup>, Failure> {
     let settings = wiring::broker(config, program)?;
-    if !Inventory::take(&settings).await?.missing.is_empty() {
+    let inventory = Inventory::take(&settings).await?;
+    if let Some(text) = inventory.without_home() {
+        return Err(Failure::Temporary(text));
+    }
+    if !inventory.missing.is_empty() {
         return Ok(None);
     }
     Ok(Some(Broker::open(&settings, PATIENCE).await?.egress_group()))

@@ -48,6 +48,9 @@ async fn the_node_of_the_tokens_dies_and_comes_back() {
     cluster.node(HOME).kill();
     run.say("the node of the tokens is dead");
     tokio::time::sleep(CONTACT).await;
+    let doctor = run.fleet.bench.run(&["doctor"]).await;
+    let line = "WARN  broker queues: connector.tokens.";
+    assert!(doctor.out.contains(line) && !doctor.out.contains("not declared"), "{doctor:?}");
     cluster.node(HOME).restart().await;
     run.say("it is back");
     run.end("the node of the tokens dies and comes back").await;

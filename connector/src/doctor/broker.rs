@@ -30,12 +30,8 @@ pub(super) async fn check(config: &Config, report: &mut Report) {
     };
     report.add("broker message key", finding);
     let (missing, depth) = (&inventory.missing, &inventory.depth);
-    let finding = if !inventory.away.is_empty() {
-        Finding::Warn(format!(
-            "{} on a node of the broker that is away, and no portal call is made meanwhile; if the node is gone for good, run \
-             `rabbitmqctl forget_cluster_node`, as docs/queue.md says",
-            inventory.away.join(", ")
-        ))
+    let finding = if let Some(text) = inventory.without_home() {
+        Finding::Warn(text)
     } else if missing.is_empty() {
         Finding::Pass(format!("{} jobs open, {} failed", depth.open(), depth.failed))
     } else {

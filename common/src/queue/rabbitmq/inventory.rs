@@ -23,7 +23,7 @@ pub struct Inventory {
     /// Queues that nobody has declared yet.
     pub missing: Vec<String>,
     /// Queues on a node of the broker that is away.
-    pub away: Vec<String>,
+    away: Vec<String>,
     /// Jobs by queue; those in a worker's hands cannot be seen from outside.
     pub depth: Depth,
     /// A person's pause.
@@ -33,6 +33,18 @@ pub struct Inventory {
 }
 
 impl Inventory {
+    /// Says that queues are on a node that is away, and what a person can do.
+    pub fn without_home(&self) -> Option<String> {
+        let names = self.away.join(", ");
+        let said = || {
+            format!(
+                "{names} on a node of the broker that is away: no portal call is made until it is back; if the node is gone \
+                 for good, run `rabbitmqctl forget_cluster_node`"
+            )
+        };
+        (!names.is_empty()).then(said)
+    }
+
     /// Looks once, over a connection of its own.
     ///
     /// # Errors
