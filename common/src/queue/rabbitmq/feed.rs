@@ -21,7 +21,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::QueueError;
 use super::Shared;
-use super::consumers::{Consumers, FIRST_ARRIVAL, Tag};
+use super::consumers::{Consumers, Tag};
 use super::consuming::{close, consume};
 use super::link::{ANSWER, Link, answered};
 use super::taken::{Counted, Taken};
@@ -29,6 +29,8 @@ use crate::task;
 
 /// A caller that asks again does so at once; after this time nothing may be begun: a pause, an outage, no free permit.
 const UNCLAIMED: Duration = Duration::from_secs(5);
+/// What lies in a queue reaches its first consumer within this time; a queue that comes later is not preferred before.
+const FIRST_ARRIVAL: Duration = Duration::from_millis(10);
 
 /// Messages of some queues; clones share them.
 #[derive(Clone)]
@@ -67,7 +69,7 @@ struct Source {
     callers: usize,
     /// When the last of them left.
     left: Option<Instant>,
-    /// What lies in it has reached its first consumer by then; a queue that comes later is not preferred before.
+    /// What lies in it has reached its consumer by then.
     arrived_by: Option<Instant>,
     error: Option<QueueError>,
 }
@@ -89,8 +91,9 @@ enum Look {
     Message(Box<Taken>),
     /// Consumers to make first.
     Missing(Vec<ShortString>),
-    /// Something may have changed by then, if not before.
-    Wait(Option<Instant>),
+    /// Something may have changed by then.
+    WaitUntil(Instant),
+    Wait,
 }
 
 impl Feed {
@@ -120,11 +123,11 @@ impl Feed {
                 Look::Message(taken) => return Ok(*taken),
                 // On a task of its own, since this may be cancelled.
                 Look::Missing(queues) => queues.into_iter().for_each(|queue| self.inner.open(queue)),
-                Look::Wait(Some(until)) => {
+                Look::WaitUntil(until) => {
                     let _ = tokio::time::timeout_at(until, changed).await;
                     continue;
                 }
-                Look::Wait(None) => {}
+                Look::Wait => {}
             }
             changed.await;
         }
@@ -158,10 +161,6 @@ impl Source {
     fn is_unclaimed(&self, age: Duration) -> bool {
         self.callers == 0 && self.left.is_none_or(|at| at.elapsed() >= age)
     }
-
-    fn wanted_at(&self, now: Instant) -> Option<Instant> {
-        if self.waiting.is_empty() { self.consumers.wanted_at(now) } else { None }
-    }
 }
 
 impl Inner {
@@ -171,32 +170,33 @@ impl Inner {
         if let Some(error) = queues.iter().find_map(failed) {
             return Err(error);
         }
-        let (mut missing, mut due, mut is_settling, now) = (Vec::new(), Vec::new(), None, Instant::now());
+        let mut missing = Vec::new();
+        let mut is_settling = None;
         for queue in queues {
             let source = state.queues.entry(queue.clone()).or_default();
             source.waiting.retain(|taken| !taken.lost.is_cancelled());
             if is_settling.is_none() && !source.waiting.is_empty() {
                 let taken = source.waiting.remove(0);
                 if let Some(slot) = &taken.slot {
-                    source.consumers.begun(slot.tag, now);
+                    source.consumers.begun(slot.tag);
                 }
                 return Ok(Look::Message(Box::new(taken)));
             }
-            let wanted = source.wanted_at(now);
-            if !source.is_opening && wanted.is_some_and(|at| at <= now) {
-                source.is_opening = true;
-                missing.push(queue.clone());
-            }
             if source.is_opening {
                 is_settling = is_settling.or(Some(None));
-            } else if let Some(later) = wanted {
-                due.push(later);
-            } else if let Some(until) = source.arrived_by.filter(|until| *until > now) {
+            } else if !source.consumers.is_one_free() && source.waiting.is_empty() {
+                source.is_opening = true;
+                missing.push(queue.clone());
+                is_settling = is_settling.or(Some(None));
+            } else if let Some(until) = source.arrived_by.filter(|until| *until > Instant::now()) {
                 is_settling = is_settling.or(Some(Some(until)));
             }
         }
-        let until = due.into_iter().chain(is_settling.flatten()).min();
-        Ok(if missing.is_empty() { Look::Wait(until) } else { Look::Missing(missing) })
+        Ok(match is_settling {
+            _ if !missing.is_empty() => Look::Missing(missing),
+            Some(Some(until)) => Look::WaitUntil(until),
+            Some(None) | None => Look::Wait,
+        })
     }
 
     /// Makes a consumer of this queue.
@@ -211,7 +211,7 @@ impl Inner {
             match opened {
                 Ok((opened, tag, consumer)) => {
                     source.arrived_by = Some(Instant::now() + FIRST_ARRIVAL);
-                    source.consumers.made(tag, Instant::now());
+                    source.consumers.made(tag);
                     source.channel = Some(opened.clone());
                     let (inner, stop) = (Arc::downgrade(&inner), inner.stop.clone());
                     let reading = read(inner, queue, tag, opened, consumer);
@@ -266,7 +266,7 @@ impl Inner {
         {
             let mut state = self.lock();
             let source = state.queues.entry(queue.clone()).or_default();
-            source.consumers.got(tag, Instant::now());
+            source.consumers.got(tag);
             source.waiting.push(taken);
             if source.callers == 0 {
                 // Nobody may come for it.
@@ -345,7 +345,7 @@ impl Slot {
             let mut state = inner.lock();
             let source = state.queues.entry(self.queue.clone()).or_default();
             let is_wanted = !source.is_unclaimed(UNCLAIMED) && !source.is_opening;
-            let stays = is_wanted && source.consumers.answering(self.tag, Instant::now());
+            let stays = is_wanted && source.consumers.answering(self.tag);
             !stays && source.consumers.remove(self.tag)
         };
         if surplus {
