@@ -1,4 +1,4 @@
-//! An answer of the broker that comes later than it is waited for leaves nothing behind.
+//! An answer of the broker that comes later than it is waited for, or not at all, leaves nothing behind and holds up no stop.
 
 use std::time::Duration;
 
@@ -9,10 +9,13 @@ use common::ledger::Ledger;
 use common::queue::rabbitmq::{self, Settings};
 use common::queue::{JobConsumer, JobPublisher, StepSet};
 use common::state::State;
+use nix::sys::signal::Signal;
 
 use crate::broker_faults::job;
 use crate::harness::broker::{Broker, url};
+use crate::harness::fleet::{Fleet, signal};
 use crate::harness::proxy::Proxy;
+use crate::harness::{quick, until};
 use crate::queue::{PATIENCE, settings};
 
 /// A proxy, and one process that reaches the broker through it, beside one that does directly.
@@ -38,6 +41,20 @@ async fn a_consumer_that_was_given_up_takes_no_message() {
     let other = other.consumer();
     let taken = tokio::time::timeout(PATIENCE, other.next(StepSet::ALL)).await;
     assert!(!taken.expect("nobody reads what took it").unwrap().redelivered);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_stopped_does_not_wait_for_a_broker_that_is_away() {
+    let broker = Broker::start().await;
+    let fleet = Fleet::on(&broker.url(), quick()).await;
+    let mut worker = fleet.worker();
+    until(|| fleet.worker_logs().contains("at work")).await;
+    broker.kill();
+    until(|| fleet.worker_logs().contains("the connection to the broker is lost")).await;
+    signal(&worker, Signal::SIGTERM);
+    // Shorter than any wait for a connection.
+    let ended = tokio::time::timeout(Duration::from_secs(20), worker.wait()).await;
+    assert!(ended.expect("it waits for the broker").unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -227,7 +227,7 @@ impl EgressGroup {
         let (exchange, key, properties) =
             (Topology::control(), self.shared.topology.group(), self.signed(&body));
         let message = Message { exchange, key, properties, body };
-        if let Err(error) = self.shared.publisher.publish(&message).await {
+        if let Err(error) = self.shared.publisher.publish_now(&message).await {
             tracing::debug!(%error, "the others find out by themselves that this member left");
         }
     }

@@ -15,7 +15,7 @@ use super::{Broker, Shared};
 /// How long such a message waits before it can be taken again, by then perhaps by a process that reads it.
 const LATER: Duration = Duration::from_mins(1);
 /// Says that a delivery of the message was lost before it was put off, which the broker forgets with the publish.
-const LOST: &str = "connector-lost";
+pub(super) const LOST: &str = "connector-lost";
 /// The headers that the broker adds.
 const OF_THE_BROKER: &str = "x-";
 

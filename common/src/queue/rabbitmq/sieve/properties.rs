@@ -1,9 +1,10 @@
 //! The properties of a message: what this program reads of them, rebuilt; the rest is left out. Pure.
 
 use super::super::authentic::HEADER;
+use super::super::newer::LOST;
 
 /// Headers that are read.
-const HEADERS: [&[u8]; 2] = [b"x-delivery-count", HEADER.as_bytes()];
+const HEADERS: [&[u8]; 3] = [b"x-delivery-count", HEADER.as_bytes(), LOST.as_bytes()];
 /// Their longest text.
 const MOST_TEXT: usize = 255;
 
@@ -132,7 +133,7 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
-    const COUNT: &[u8] = b"\x10x-delivery-countl\0\0\0\0\0\0\0\x02";
+    const COUNT: &[u8] = b"\x10x-delivery-countl\0\0\0\0\0\0\0\x02\x0econnector-lostt\x01";
 
     /// Tables or arrays within one another, as a header's value.
     fn nested(levels: usize, kind: u8) -> Vec<u8> {
