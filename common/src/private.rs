@@ -114,12 +114,25 @@ pub fn folder(path: &Path, own: &[&str]) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         held => drop(held?),
     }
-    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
+    make_missing(path)?;
     if let Some(mode) = held(path)?
         && mode & STICKY == 0
         && holds_only(path, own)?
     {
         close(path, mode);
+    }
+    Ok(())
+}
+
+/// Makes the folders that are missing, each where no other user can lead it elsewhere.
+fn make_missing(path: &Path) -> io::Result<()> {
+    let parts: Vec<_> = path.ancestors().filter(|part| !part.as_os_str().is_empty()).collect();
+    for part in parts.into_iter().rev().filter(|part| !part.exists()) {
+        fixed(part)?;
+        match DirBuilder::new().mode(FOLDER_MODE).create(part) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
     }
     Ok(())
 }

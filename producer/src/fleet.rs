@@ -298,7 +298,7 @@ impl Fleet {
                 let others = Hindrances { quiet_hours, ..Hindrances::default() };
                 progress.show(&tally, &shown, &self.budget.figures(), &others);
             }
-            let in_hand = self.broker.in_hand() != Some(0);
+            let in_hand = self.broker.in_hand().is_some_and(|jobs| jobs > 0);
             if open != stirred.0 || depth.open() > 0 || in_hand {
                 stirred = (open, Instant::now());
             }

@@ -258,6 +258,10 @@ async fn nothing_of_another_user_in_the_state_folder_is_used_by_any_command_not_
     refused(&["state", "set", "--since", "2026-01-31"], "backups").await;
     chown(bench.path("state"), Some(OTHER), None).unwrap();
     refused(&["sync", "--full"], "state").await;
+    for command in [&["pause"][..], &["resume"]] {
+        let ran = bench.run(command).await;
+        assert!(ran.code != Some(0) && ran.talk.contains("belongs to the user 12345"), "{ran:#?}");
+    }
 }
 
 /// Runs the program in a folder that is gone.

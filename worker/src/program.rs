@@ -175,11 +175,15 @@ async fn work(config: &Config) -> Result<(), Failure> {
     Box::pin(crate::consume(environment, stop, config.worker.grace.0)).await;
     drop(membership);
     group.leave(&budget).await;
-    consumer.close().await;
+    // What is not sent back by then is given back as the connection ends.
+    let _ = tokio::time::timeout(CLOSE, consumer.close()).await;
     fits(&mut misfit)?;
     tracing::info!("stopped in order");
     Ok(())
 }
+
+/// With the default grace, less than the 40 s after which the composition kills.
+const CLOSE: Duration = Duration::from_secs(10);
 
 fn fits(misfit: &mut oneshot::Receiver<QueueError>) -> Result<(), Failure> {
     misfit.try_recv().map_or(Ok(()), |error| Err(error.into()))

@@ -113,9 +113,13 @@ impl Records {
     /// Resumes; returns whether there was a pause.
     ///
     /// # Errors
-    /// The directory cannot be written.
+    /// The directory cannot be written, or another user can exchange it.
     pub fn resume(&self) -> std::io::Result<bool> {
-        match std::fs::remove_file(self.directory.join("pause.json")) {
+        let path = self.directory.join("pause.json");
+        let removed = private::fixed(&path)
+            .and_then(|()| private::unshared(&self.directory))
+            .and_then(|()| std::fs::remove_file(path));
+        match removed {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
@@ -124,6 +128,7 @@ impl Records {
 
     fn write(&self, name: &str, record: &impl Serialize) -> std::io::Result<()> {
         private::folder(&self.directory, &OWN_NAMES)?;
+        private::unshared(&self.directory)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
         file.write_all(serde_json::to_string(record).unwrap_or_default().as_bytes())?;
         file.as_file().sync_all()?;

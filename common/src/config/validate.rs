@@ -1,7 +1,7 @@
 //! What the types cannot say about the configuration.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use url::Url;
@@ -10,7 +10,7 @@ use super::file::{BynderSection, Config, ImatagSection, QueueSection};
 use super::{ConfigError, OutputMode, SecretValue, address, quiet_hours};
 use crate::asset::AssetType;
 use crate::bynder;
-use crate::http::LinkHosts;
+use crate::http::{LinkHosts, named_files};
 use crate::imatag;
 use crate::imatag::profile::BUILTIN_NAME;
 use crate::written::{self, Chosen};
@@ -213,13 +213,13 @@ fn warnings(config: &Config) -> Vec<String> {
             "{key} stands in plain text; use {{ env = … }}, {{ file = … }} or {{ encrypted = … }}"
         ));
     }
-    let authorities = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let authorities = named_files();
     let named = [
         ("imatag.profile", Some(&*config.imatag.profile).filter(|name| *name != BUILTIN_NAME).map(Path::new)),
         ("broker.ca_file", config.broker.as_ref().and_then(|broker| broker.ca_file.as_deref())),
-        ("SSL_CERT_FILE", authorities.as_deref()),
     ];
-    for (key, path) in named.into_iter().filter_map(|(key, path)| Some((key, path?))) {
+    let named = named.into_iter().filter_map(|(key, path)| Some((key, path?)));
+    for (key, path) in named.chain(authorities.iter().map(|(variable, path)| (*variable, path.as_path()))) {
         // What is refused is refused where it is read.
         if let Ok(Some(doubt)) = written::look(path, Chosen::Found) {
             warnings.push(format!("{key}: {}: {doubt}", path.display()));

@@ -5,8 +5,8 @@
 use std::env::{split_paths, var_os};
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Error, ErrorKind};
-use std::path::Path;
+use std::io::{self, Error, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -15,6 +15,9 @@ use rustls::pki_types::pem::PemObject;
 use super::{Sent, TransportError};
 use crate::written::{self, Chosen, NotRead};
 
+const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
+
 type Authorities = Vec<CertificateDer<'static>>;
 
 /// All that are trusted, without those that the TLS library cannot use. A system may have none.
@@ -22,10 +25,10 @@ type Authorities = Vec<CertificateDer<'static>>;
 /// # Errors
 /// What a variable names cannot be read, holds none, or is decided by another user.
 pub(crate) fn authorities() -> Result<Authorities, TransportError> {
-    let [file, folders] = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(var_os);
+    let [file, folders] = [SSL_CERT_FILE, SSL_CERT_DIR].map(var_os);
     let (variable, value, found) = match (file, folders) {
-        (Some(file), _) => ("SSL_CERT_FILE", file.clone(), read(file.as_ref())),
-        (None, Some(folders)) => ("SSL_CERT_DIR", folders.clone(), of_folders(&folders)),
+        (Some(file), _) => (SSL_CERT_FILE, file.clone(), read(file.as_ref())),
+        (None, Some(folders)) => (SSL_CERT_DIR, folders.clone(), of_folders(&folders)),
         (None, None) => return Ok(usable(rustls_native_certs::load_native_certs().certs)),
     };
     match found.map(usable) {
@@ -57,19 +60,39 @@ fn read(path: &Path) -> Result<Authorities, NotRead> {
 
 fn of_folders(folders: &OsStr) -> Result<Authorities, NotRead> {
     let mut found = Vec::new();
+    for path in files(folders)? {
+        match read(&path) {
+            // A link that leads nowhere, as removed certificates leave it.
+            Err(NotRead::Failed(error)) if error.kind() == ErrorKind::NotFound => {}
+            read => found.extend(read?),
+        }
+    }
+    Ok(found)
+}
+
+fn files(folders: &OsStr) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for folder in split_paths(folders) {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             if is_hashed(&entry.file_name()) {
-                match read(&entry.path()) {
-                    // A link that leads nowhere, as removed certificates leave it.
-                    Err(NotRead::Failed(error)) if error.kind() == ErrorKind::NotFound => {}
-                    read => found.extend(read?),
-                }
+                found.push(entry.path());
             }
         }
     }
     Ok(found)
+}
+
+/// The files that the variables name, each with its variable.
+pub(crate) fn named_files() -> Vec<(&'static str, PathBuf)> {
+    match [SSL_CERT_FILE, SSL_CERT_DIR].map(var_os) {
+        [Some(file), _] => vec![(SSL_CERT_FILE, file.into())],
+        [None, Some(folders)] => {
+            // What cannot be read is refused where it is read.
+            files(&folders).unwrap_or_default().into_iter().map(|path| (SSL_CERT_DIR, path)).collect()
+        }
+        [None, None] => Vec::new(),
+    }
 }
 
 /// Whether OpenSSL would look there: `openssl rehash` names each file by the hash of its subject.

@@ -34,7 +34,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, Request, RequestBuilder, Response};
 use url::Url;
 
-pub(crate) use authorities::authorities;
+pub(crate) use authorities::{authorities, named_files};
 pub(crate) use client::{LOCALHOST, is_loopback, local_client};
 
 pub use crate::excerpt::excerpt;

@@ -51,9 +51,9 @@ impl Above {
     pub(crate) fn decides(&self, is_foreign: bool) -> bool {
         match self.hold {
             Hold::Owner(_) | Hold::Below(_) | Hold::All { is_trusted: false, .. } => true,
-            // Root lets them in, where this user's own files are.
-            Hold::All { is_trusted: true, .. } | Hold::Group { is_trusted: false, .. } => is_foreign,
-            Hold::Link(_) | Hold::Group { is_trusted: true, .. } => false,
+            // Root, or this user, lets them in where this user's own files are.
+            Hold::All { is_trusted: true, .. } | Hold::Group { .. } => is_foreign,
+            Hold::Link(_) => false,
         }
     }
 
@@ -267,7 +267,7 @@ mod tests {
             |hold| [false, true].map(|is_foreign| Above { at: PathBuf::new(), hold }.decides(is_foreign));
         for (is_trusted, of_all) in [(false, [true, true]), (true, [false, true])] {
             assert_eq!(decides(Hold::All { mode: 0o777, is_trusted }), of_all);
-            assert_eq!(decides(Hold::Group { mode: 0o775, group: 7, is_trusted }), [false, !is_trusted]);
+            assert_eq!(decides(Hold::Group { mode: 0o775, group: 7, is_trusted }), [false, true]);
         }
         for hold in [Hold::Owner(8), Hold::Below(8)] {
             assert_eq!(decides(hold), [true, true]);

@@ -156,7 +156,7 @@ fn what_another_user_can_exchange_is_refused_but_in_the_folders_of_a_named_files
     };
     for (group, mode, mine, file) in [
         (0, 0o755, Ok(false), Ok(false)),
-        (0, 0o775, Ok(false), Ok(false)),
+        (0, 0o775, Ok(false), Err(true)),
         (OTHER, 0o775, Ok(true), Err(true)),
         (0, 0o777, Err(true), Err(true)),
     ] {

@@ -80,12 +80,6 @@ struct Opened {
     lost: CancellationToken,
 }
 
-impl Opened {
-    fn is_usable(&self) -> bool {
-        self.channel.status().connected() && !self.lost.is_cancelled()
-    }
-}
-
 /// What a look at the queues came to.
 enum Look {
     Message(Box<Taken>),
@@ -235,7 +229,9 @@ impl Inner {
             (state.queues.get(queue).and_then(|source| source.channel.clone()), tag)
         };
         let live = self.link.wait(ANSWER).await?;
-        let opened = if let Some(opened) = known.filter(Opened::is_usable) {
+        let opened = if let Some(opened) =
+            known.filter(|opened| opened.channel.status().connected() && !opened.lost.is_cancelled())
+        {
             opened
         } else {
             let channel = live.channel().await?;
@@ -254,7 +250,7 @@ impl Inner {
     }
 
     fn arrived(self: &Arc<Self>, queue: &ShortString, tag: Tag, opened: &Opened, message: Message) {
-        let slot = Slot { feed: Arc::downgrade(self), queue: queue.clone(), tag, opened: opened.clone() };
+        let slot = Slot { feed: Arc::downgrade(self), queue: queue.clone(), tag, lost: opened.lost.clone() };
         let taken = Taken {
             message,
             queue: queue.clone(),
@@ -331,7 +327,7 @@ pub(super) struct Slot {
     feed: Weak<Inner>,
     queue: ShortString,
     tag: Tag,
-    opened: Opened,
+    lost: CancellationToken,
 }
 
 impl Slot {
@@ -346,12 +342,12 @@ impl Slot {
             let source = state.queues.entry(self.queue.clone()).or_default();
             let is_wanted = !source.is_unclaimed(UNCLAIMED) && !source.is_opening;
             let stays = is_wanted && source.consumers.answering(self.tag);
-            !stays && source.consumers.remove(self.tag)
+            if stays { None } else { source.channel.clone().filter(|_| source.consumers.remove(self.tag)) }
         };
-        if surplus {
+        if let Some(opened) = surplus {
             // Its only message is in hand, so that none can come for it any more: the answer need not be awaited.
             let cancelling =
-                self.opened.channel.basic_cancel(self.tag.name(), BasicCancelOptions { nowait: true });
+                opened.channel.basic_cancel(self.tag.name(), BasicCancelOptions { nowait: true });
             let _ = answered(cancelling).await;
         }
         let answered = answer().await;
@@ -361,8 +357,10 @@ impl Slot {
             source.consumers.answered(self.tag);
         } else if source.consumers.remove(self.tag) {
             // Whether the broker was told is not known: with its channel, everything is as before.
-            self.opened.lost.cancel();
-            close(&self.opened.channel);
+            self.lost.cancel();
+            if let Some(opened) = source.channel.take_if(|known| known.lost.is_cancelled()) {
+                close(&opened.channel);
+            }
         }
         drop(state);
         inner.changed.notify_waiters();

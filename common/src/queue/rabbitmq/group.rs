@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::QueueError;
+use super::consuming::close;
 use super::hearing::{Announcement, Complaints};
 use super::link::{ANSWER, answered};
 use super::message::properties;
@@ -89,7 +90,7 @@ impl EgressGroup {
         .await?;
         let options = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
         let consuming = receiver.basic_consume(own, ShortString::default(), options, FieldTable::default());
-        let mut incoming = answered(consuming).await?;
+        let mut incoming = answered(consuming).await.inspect_err(|_| close(&receiver))?;
         self.shared.crew.listens();
         let mut complaints = Complaints::default();
         loop {

@@ -10,9 +10,11 @@ use std::time::Duration;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::super::QueueError;
+use super::super::delivery::Guard;
 use super::authentic::Signer;
 use super::channels::{Channels, For, discard};
 use super::link::{ANSWER, Link};
@@ -94,20 +96,27 @@ impl Publisher {
 
     async fn try_publish(&self, message: &Message) -> Result<(), QueueError> {
         let opened = self.channels.take().await?;
+        let (channel, runtime) = (opened.channel.clone(), Handle::current());
+        // Its confirmation may still come, also where this is given up, and must not be taken for another message's.
+        let unconfirmed = Guard::new(move || {
+            let _entered = runtime.enter();
+            discard(opened);
+        });
         let (key, body) = (message.key.as_str(), &message.body);
         let properties = self.signer.signed(message.properties.clone(), key, body);
-        match tokio::time::timeout(ANSWER, send(&opened.channel, message, properties)).await {
-            Ok(Ok(())) => Ok(()),
+        match tokio::time::timeout(ANSWER, send(&channel, message, properties)).await {
+            Ok(Ok(())) => {
+                unconfirmed.disarm();
+                Ok(())
+            }
             Ok(Err(error)) => {
-                discard(opened);
+                drop(unconfirmed);
                 if let Ok(live) = self.link.live() {
                     self.link.redeclare(&live).await;
                 }
                 Err(error)
             }
             Err(_) => {
-                // Its confirmation may still come, and must not be taken for another message's.
-                discard(opened);
                 Err(QueueError::UnknownOutcome("the broker did not confirm a message in time".to_owned()))
             }
         }

@@ -29,8 +29,8 @@ pub(super) async fn card(
     connection: &Connection,
 ) -> Result<Option<Card>, Trouble> {
     let queue = topology.producer_card();
+    let channel = in_time(connection.create_channel()).await?;
     let looking = async {
-        let channel = connection.create_channel().await?;
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let there = match channel.queue_declare(queue.clone(), passive, FieldTable::default()).await {
             Ok(there) => there.message_count(),
@@ -44,11 +44,12 @@ pub(super) async fn card(
             // Others may look as well: it comes once they have put it back.
             card = tokio::time::timeout(LOOK, cards.next()).await.ok().flatten().transpose()?;
         }
-        // Closing the channel puts the card back.
-        let _ = tokio::time::timeout(ANSWER, channel.close(200, "seen".into())).await;
         Ok(card)
     };
-    let found = in_time(looking).await?;
+    let found = in_time(looking).await;
+    // Puts the card back, also one that comes late.
+    let _ = tokio::time::timeout(ANSWER, channel.close(200, "seen".into())).await;
+    let found = found?;
     let own = found.filter(|card| signer.accepts(&[queue], &card.properties, &card.data));
     Ok(own.and_then(|card| small(&card.data).ok()))
 }

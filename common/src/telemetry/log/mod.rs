@@ -32,9 +32,11 @@ pub enum Verbosity {
     Work,
 }
 
-/// Libraries that log what a peer sent, at any length, and what is sent to it: the broker's password is in a frame. What fails
+/// Libraries that log what a peer sent, at any length, and what is sent to it: the broker's password is in a frame, and a code may
+/// be in the host of a link. What fails
 /// in them is an error of this program's, which is logged as such.
-const UNHEARD: [&str; 4] = ["h2", "lapin", "amq_protocol", "rustls_platform_verifier"];
+const UNHEARD: [&str; 6] =
+    ["h2", "reqwest", "hyper_util", "lapin", "amq_protocol", "rustls_platform_verifier"];
 
 fn is_heard(metadata: &Metadata<'_>) -> bool {
     !UNHEARD.iter().any(|library| metadata.target().starts_with(library))
