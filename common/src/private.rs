@@ -148,8 +148,8 @@ pub fn fixed(path: &Path) -> io::Result<()> {
     end.map(drop)
 }
 
-/// Fails where strangers may put files into a folder of this user's, also where they cannot take any away: another library opens
-/// files there by their names, and makes some as it needs them.
+/// Fails where strangers may put files into a folder of this user's, or one that is meant for all, also where they cannot take any
+/// away: another library opens files there by their names, and makes some as it needs them.
 ///
 /// # Errors
 /// They may, or nothing is there.
@@ -158,7 +158,9 @@ pub fn unshared(folder: &Path) -> io::Result<()> {
     let (mode, group) = (found.mode() & 0o7777, getegid().as_raw());
     let is_open = mode & 0o002 != 0 || mode & 0o020 != 0 && found.gid() != group;
     let has_modes = || File::open(folder).map_or(true, |folder| has_modes(&folder));
-    if is_open && found.uid() == geteuid().as_raw() && has_modes() {
+    // Root knows whom it lets into a volume, and means `/tmp` for all.
+    let is_for_all = mode & STICKY != 0 && mode & 0o002 != 0;
+    if is_open && (found.uid() == geteuid().as_raw() || is_for_all) && has_modes() {
         let at = folder.display();
         let reason = format!(
             "{at} has mode {mode:o}, by which other users can put files there; chmod go-w {at}, or name another place"
