@@ -32,9 +32,8 @@ pub enum Verbosity {
     Work,
 }
 
-/// Libraries that log what a peer sent, at any length, and what is sent to it: the broker's password is in a frame, and a code may
-/// be in the host of a link. What fails
-/// in them is an error of this program's, which is logged as such.
+/// Libraries that log what a peer sent, at any length, and what is sent to it: the broker's password is in a frame, and a
+/// code may be in the host of a link. What fails in them is an error of this program's, which is logged as such.
 const UNHEARD: [&str; 6] =
     ["h2", "reqwest", "hyper_util", "lapin", "amq_protocol", "rustls_platform_verifier"];
 
