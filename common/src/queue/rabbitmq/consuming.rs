@@ -1,4 +1,4 @@
-//! Beginning to consume, and leaving no consumer behind that nobody reads.
+//! Starts consumers, and leaves no unread consumer behind.
 
 use futures::TryFutureExt;
 use lapin::options::BasicConsumeOptions;
@@ -20,8 +20,8 @@ pub(super) async fn consume(
     answered(consuming).inspect_err(|_| close(channel)).await
 }
 
-/// Closes a channel on which an answer is still to come. A consumer that the broker makes late would take messages that nobody
-/// reads, or keep every other process from what it consumes exclusively.
+/// Closes a channel on which an answer is still to come. A consumer that the broker makes late would take messages and never
+/// return them, or lock every other process out of an exclusive queue.
 pub(super) fn close(channel: &Channel) {
     let channel = channel.clone();
     task::brief(async move {

@@ -97,7 +97,7 @@ impl Inventory {
 enum Seen {
     /// It has this many ready.
     Messages(u64),
-    /// There is none of this name.
+    /// No queue has this name.
     Absent,
     /// Its node is away.
     Away,
