@@ -79,10 +79,19 @@ async fn lease(environment: &Environment, job: &mut Job) -> Result<Result<Held, 
 pub(crate) async fn try_lease(environment: &Environment, job: &Job) -> Result<Try, QueueError> {
     let settings = &environment.settings;
     let doubt = doubt::kept(settings, job.step);
-    // Nothing but the listing shows the job its copy, and the original shows nothing to others before that.
-    let is_copied = job.step == Step::Save && environment.mode(job) == OutputMode::Copy;
-    let own = is_copied.then(|| settings.index_lag + doubt);
+    let own = own_time(settings, job, environment.mode(job), environment.imatag.can_find());
     leases::take(environment.locks.as_ref(), job, doubt, own).await
+}
+
+/// For how long the asset is this job's alone after a step that was cut short, beyond the time that a request may still land:
+/// where no other job can find what this one did.
+fn own_time(settings: &Settings, job: &Job, mode: OutputMode, can_find: bool) -> Option<Duration> {
+    if !can_find && job.effects.media_id.is_some() {
+        return Some(reservation(settings));
+    }
+    // Nothing but the listing shows the job its copy, and the original shows nothing to others before that.
+    let is_copied = job.step == Step::Save && mode == OutputMode::Copy;
+    is_copied.then(|| settings.index_lag + doubt::kept(settings, job.step))
 }
 
 /// Keeps the asset for a job whose worker died: for as long as after a request without an answer.
@@ -173,11 +182,30 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::settle::samples::default_settings;
+
+    fn job() -> Job {
+        let (run, asset) = (RunId("r".to_owned()), "A".parse().unwrap());
+        Job::new(run, asset, "", Lane::Fresh, 1, None, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_medium_that_no_search_finds_and_a_copy_keep_their_asset_for_the_job_that_knows_of_them() {
+        let (settings, mut job) = (default_settings(), job());
+        let own = |job: &Job, mode, can_find| own_time(&settings, job, mode, can_find);
+        assert_eq!(own(&job, OutputMode::Version, false), None);
+        job.effects.media_id = Some("M".to_owned().try_into().unwrap());
+        job.step = Step::Transfer;
+        assert_eq!(own(&job, OutputMode::Version, false), Some(reservation(&settings)));
+        assert_eq!(own(&job, OutputMode::Version, true), None);
+        job.step = Step::Save;
+        assert!(own(&job, OutputMode::Copy, true).is_some());
+        assert_eq!(own(&job, OutputMode::Version, true), None);
+    }
 
     #[test]
     fn a_record_of_a_save_that_was_answered_is_not_taken_back() {
-        let (run, asset) = (RunId("r".to_owned()), "A".parse().unwrap());
-        let mut job = Job::new(run, asset, "", Lane::Fresh, 1, None, Timestamp::UNIX_EPOCH);
+        let mut job = job();
         assert!(!wrote_ahead(&job));
         let file = ContentHash::from_bytes([1; 32]);
         job.effects.marked = Some(Record { original: file, watermarked: file, version: 2, bytes: 1 });
