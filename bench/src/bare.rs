@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use common::file_name;
 use futures::StreamExt;
 use reqwest::Client;
 use reqwest::multipart::Form;
@@ -61,7 +60,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         let last = rows.len() < 1000;
         let work = rows.into_iter().map(|row| {
             let services = Arc::clone(&services);
-            common::task::brief(async move { services.protect(&row).await })
+            tasks::brief(async move { services.protect(&row).await })
         });
         // Tasks, so that both cores are used; a window of them, so that memory is bounded.
         let mut ended = futures::stream::iter(work).buffer_unordered(services.arguments.at_once);
@@ -122,7 +121,7 @@ impl Services {
             .text("filename", name.to_owned())
             .text("directory", self.arguments.directory.clone())
             .text("metadata", json!({"bynder_media_id": id, "original_sha256": hash}).to_string())
-            .part("file", file_name::part(original, length, name));
+            .part("file", http_client::part(original, length, name));
         let submitted = answer(self.imatag(self.client.post(&media).multipart(form))).await?;
         let medium = submitted["id"].as_str().context("no medium")?;
         loop {
@@ -148,7 +147,7 @@ impl Services {
         }
         form = form.text("name", name.to_owned()).text("chunk", "1").text("chunks", "1");
         let length = file.len() as u64;
-        form = form.text("Filename", key.clone()).part("file", file_name::part(file, length, name));
+        form = form.text("Filename", key.clone()).part("file", http_client::part(file, length, name));
         self.client.post(&self.storage).multipart(form).send().await?.error_for_status()?;
         let (id, target) = (text(&place["s3file"]["uploadid"]), text(&place["s3file"]["targetid"]));
         let register = [("id", id.as_str()), ("targetid", &target), ("filename", &key), ("chunkNumber", "1")];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use bytes::Bytes;
-use common::spool::{Length, Spool};
+use files::spool::{Length, Spool};
 use futures::stream;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Context;
 use common::asset::AssetId;
 use common::job::JobId;
-use common::queue::rabbitmq::{Broker, MessageKeys, RabbitLocks, Settings};
-use common::queue::{Attempt, Left, Locks};
 use futures::{StreamExt, TryStreamExt};
+use queue::{Attempt, Left, Locks};
+use rabbitmq::{Broker, MessageKeys, RabbitLocks, Settings};
 use tokio::time::Instant;
 
 use crate::lab::Lab;

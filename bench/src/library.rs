@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use common::output;
+use cli::output;
 use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
 use sandbox::media::{Format, file};
 use sandbox::{NewAsset, NewFile, NewVersion, Options, RateLimit};

@@ -136,7 +136,7 @@ async fn measure(
 }
 
 fn print(text: &str) -> std::io::Result<()> {
-    text.lines().try_for_each(common::output::try_data)
+    text.lines().try_for_each(cli::output::try_data)
 }
 
 /// What the figures were taken on.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use common::output;
+use cli::output;
 
 /// One figure.
 #[derive(Debug)]

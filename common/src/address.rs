@@ -5,13 +5,13 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 /// Parses an address. The error does not quote the text, which may hold a secret.
-pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     let text = String::deserialize(deserializer)?;
     Url::parse(&text)
         .map_err(|_| D::Error::custom("is no address; write for example \"https://example.com/api\""))
 }
 
 /// Reads an address that may be left out.
-pub(crate) fn read_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+pub fn read_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
     read(deserializer).map(Some)
 }

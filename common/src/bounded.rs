@@ -6,14 +6,14 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, de::Error};
 
 /// More versions than any asset has, attempts than any job makes.
-pub(crate) const MOST_COUNT: u64 = 1_000_000_000;
+pub const MOST_COUNT: u64 = 1_000_000_000;
 /// Longer than anything is waited for, in milliseconds: ten years.
-pub(crate) const MOST_MILLISECONDS: u64 = 10 * 366 * 24 * 3600 * 1000;
+pub const MOST_MILLISECONDS: u64 = 10 * 366 * 24 * 3600 * 1000;
 /// More than any job moves, in bytes; a database of signed numbers holds it.
-pub(crate) const MOST_BYTES: u64 = 1 << 53;
+pub const MOST_BYTES: u64 = 1 << 53;
 
 /// A number that is at most this.
-pub(crate) fn at_most<'de, const MOST: u64, T, D>(deserializer: D) -> Result<T, D::Error>
+pub fn at_most<'de, const MOST: u64, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Deserialize<'de> + Copy + Into<u64> + fmt::Display,
     D: Deserializer<'de>,
@@ -22,7 +22,7 @@ where
 }
 
 /// The same of one that may be absent.
-pub(crate) fn optional<'de, const MOST: u64, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+pub fn optional<'de, const MOST: u64, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: Deserialize<'de> + Copy + Into<u64> + fmt::Display,
     D: Deserializer<'de>,
@@ -31,7 +31,7 @@ where
 }
 
 /// A text of at most `MOST` bytes.
-pub(crate) fn text<'de, const MOST: usize, D>(deserializer: D) -> Result<String, D::Error>
+pub fn text<'de, const MOST: usize, D>(deserializer: D) -> Result<String, D::Error>
 where
     D: Deserializer<'de>,
 {

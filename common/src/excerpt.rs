@@ -8,7 +8,7 @@ pub fn excerpt(text: &str) -> String {
 }
 
 /// The text without control characters and further blanks.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let line = text.replace(char::is_control, " ");
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }

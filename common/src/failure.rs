@@ -2,12 +2,6 @@
 
 use std::process::ExitCode;
 
-use crate::bynder::BynderError;
-use crate::config::ConfigError;
-use crate::http::TransportError;
-use crate::queue::QueueError;
-use crate::state::{DatabaseError, StateError};
-
 /// A command that did not end well. The codes are a stable interface.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -66,72 +60,5 @@ impl Failure {
             Self::Told(_) => None,
             other => Some(other.to_string()),
         }
-    }
-}
-
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        Self::Configuration(error.to_string())
-    }
-}
-
-impl From<StateError> for Failure {
-    fn from(error: StateError) -> Self {
-        match error {
-            StateError::InUse { .. } => Self::Temporary(error.to_string()),
-            StateError::Io { .. } | StateError::Damaged { .. } | StateError::Newer { .. } => {
-                Self::Configuration(error.to_string())
-            }
-        }
-    }
-}
-
-impl From<BynderError> for Failure {
-    fn from(error: BynderError) -> Self {
-        let message = error.to_string();
-        match error {
-            BynderError::Unauthorized { .. } | BynderError::Forbidden { .. } => Self::Credential(message),
-            BynderError::Misconfigured { .. } => Self::Configuration(message),
-            BynderError::Unavailable { .. } => Self::Temporary(format!(
-                "{message}; check bynder.domain and the network, then run it again: it goes on where it was"
-            )),
-            BynderError::Paused { .. } | BynderError::Shared { .. } | BynderError::Withheld { .. } => {
-                Self::Temporary(message)
-            }
-            BynderError::NotFound { .. }
-            | BynderError::Refused { .. }
-            | BynderError::Unexpected { .. }
-            | BynderError::Local { .. } => Self::Unexpected(message),
-        }
-    }
-}
-
-impl From<DatabaseError> for Failure {
-    fn from(error: DatabaseError) -> Self {
-        match error {
-            DatabaseError::Unavailable(_) => Self::Temporary(error.to_string()),
-            DatabaseError::Damaged(_) => Self::Unexpected(error.to_string()),
-        }
-    }
-}
-
-impl From<QueueError> for Failure {
-    fn from(error: QueueError) -> Self {
-        let message = error.to_string();
-        match error {
-            QueueError::Refused(_) => Self::Credential(message),
-            QueueError::Misconfigured(_) => Self::Configuration(message),
-            QueueError::Taken(_)
-            | QueueError::Unavailable(_)
-            | QueueError::NodeAway(_)
-            | QueueError::UnknownOutcome(_) => Self::Temporary(message),
-            QueueError::Broken(_) | QueueError::Message(_) | QueueError::Closed => Self::Unexpected(message),
-        }
-    }
-}
-
-impl From<TransportError> for Failure {
-    fn from(error: TransportError) -> Self {
-        Self::Configuration(format!("cannot set up the network client: {error}"))
     }
 }

@@ -6,11 +6,8 @@ mod tests;
 
 use std::fmt;
 
-use reqwest::Body;
-use reqwest::multipart::Part;
-
 use crate::kind::Kind;
-use crate::output::{is_acted_on, is_unseen};
+use crate::visible::{is_acted_on, is_unseen};
 
 /// The longest stem of all.
 const LONGEST: usize = 255;
@@ -75,14 +72,8 @@ impl fmt::Display for FileName {
     }
 }
 
-/// A file as a part of a form. The name is in a header of the part, where some parsers take a quote or a bare line feed for
-/// its end.
-#[expect(clippy::disallowed_methods, reason = "the name is cleaned here")]
-pub fn part(body: impl Into<Body>, bytes: u64, name: &str) -> Part {
-    Part::stream_with_length(body, bytes).file_name(for_header(name))
-}
-
-fn for_header(text: &str) -> String {
+/// The name as a header takes it: some parsers take a quote or a bare line feed for its end.
+pub fn for_header(text: &str) -> String {
     let is_wrong = |c| is_acted_on(c) || matches!(c, '/' | '\\' | '"');
     let seen = text.chars().filter(|c| !is_unseen(*c));
     let text: String = seen.map(|c| if is_wrong(c) { '_' } else { c }).collect();

@@ -65,7 +65,7 @@ impl TryFrom<String> for JobId {
 
 impl JobId {
     /// As much of a text as can be an id.
-    pub(crate) fn shortened(text: &str) -> Self {
+    pub fn shortened(text: &str) -> Self {
         Self(shortened(text))
     }
 }
@@ -80,7 +80,7 @@ impl TryFrom<String> for RunId {
 
 impl RunId {
     /// As much of a text as can be an id.
-    pub(crate) fn shortened(text: &str) -> Self {
+    pub fn shortened(text: &str) -> Self {
         Self(shortened(text))
     }
 }

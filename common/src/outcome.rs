@@ -259,7 +259,7 @@ pub struct OutcomeEvent {
 
 impl OutcomeEvent {
     /// How a job ends of which no more than this can be read.
-    pub(crate) fn of_unreadable(job_id: JobId, run_id: RunId, asset_id: AssetId, reason: String) -> Self {
+    pub fn of_unreadable(job_id: JobId, run_id: RunId, asset_id: AssetId, reason: String) -> Self {
         Self {
             job_id,
             run_id,

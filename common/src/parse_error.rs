@@ -124,7 +124,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::config::Span;
+    use config::Span;
 
     #[test]
     fn what_is_wrong_is_said_without_the_value() {
@@ -201,10 +201,7 @@ mod tests {
         assert_eq!((short("60 sceonds"), short(phrase)), ("60 sceonds", "…"));
         for said in [
             phrase.parse::<Span>().map(drop).unwrap_err(),
-            serde_json::from_value::<crate::config::DateRange>(phrase.into())
-                .map(drop)
-                .unwrap_err()
-                .to_string(),
+            serde_json::from_value::<config::DateRange>(phrase.into()).map(drop).unwrap_err().to_string(),
         ] {
             assert!(!said.contains("horse") && said.starts_with("\"…\" is no"), "{said}");
         }

@@ -18,7 +18,7 @@ impl<E: fmt::Display + 'static> Permission<E> {
     }
 
     /// The same for a client, which only reports why not.
-    pub(crate) fn in_words(self) -> Permission<String> {
+    pub fn in_words(self) -> Permission<String> {
         Permission::new(move || self.check().map_err(|error| error.to_string()))
     }
 }

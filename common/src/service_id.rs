@@ -46,7 +46,7 @@ macro_rules! service_id {
 
 pub(crate) use service_id;
 
-pub(crate) fn checked(text: String, most: usize) -> Result<String, InvalidId> {
+pub fn checked(text: String, most: usize) -> Result<String, InvalidId> {
     // A URL takes a segment of dots for a way up.
     let is_dots = text.chars().all(|c| c == '.');
     if is_dots || text.len() > most || text.contains(char::is_control) {

@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, IsTerminal};
 
+use cli::output;
 use common::failure::Failure;
-use common::output;
 
 /// Whether somebody sits at the terminal.
 pub(crate) fn can_ask() -> bool {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use common::failure::Failure;
-use common::private;
+use files::private;
 
 /// Puts this text in the place of a file that is there, with its mode.
 pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Failure> {

@@ -7,17 +7,18 @@ mod commands;
 mod confirm;
 mod doctor;
 mod files;
+mod parts;
 mod queues;
 mod restore;
 mod status;
 mod trial;
 mod verify;
-mod wiring;
 
 use std::process::ExitCode;
 
-use common::program;
-use common::telemetry::{self, LogFormat, Verbosity};
+use cli::log::Verbosity;
+use cli::output::LogFormat;
+use cli::program;
 
 use arguments::{Arguments, Command};
 
@@ -39,6 +40,6 @@ pub fn main() -> ExitCode {
         (LogFormat::Text, Command::Demo(_)) => (LogFormat::Text, Verbosity::Silent),
         (LogFormat::Text, _) => (LogFormat::Text, Verbosity::Trouble),
     };
-    telemetry::init(format, verbosity);
+    cli::log::init(format, verbosity);
     program::run(commands::run(arguments))
 }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::config::Config;
 use common::failure::Failure;
-use common::queue::rabbitmq::Broker;
-use common::queue::{EmbeddedQueue, FailedFilter, FailedJob, FailedJobs};
-use common::state::State;
-use common::wiring;
+use config::Config;
+use ledger::state::State;
+use queue::{EmbeddedQueue, FailedFilter, FailedJob, FailedJobs};
+use rabbitmq::Broker;
 
 /// How long a command waits for the broker.
 const PATIENCE: Duration = Duration::from_secs(10);

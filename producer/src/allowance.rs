@@ -6,11 +6,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use common::config::Limits;
 use common::job::RunId;
-use common::ledger::Ledger;
-use common::state::DatabaseError;
+use config::Limits;
 use jiff::Timestamp;
+use ledger::Ledger;
+use ledger::state::DatabaseError;
 use tokio::sync::{Mutex, MutexGuard};
 
 const SECONDS_A_DAY: i64 = 86_400;
@@ -147,8 +147,8 @@ impl Allowance {
 #[cfg(test)]
 mod tests {
     use common::job::{Job, Lane};
-    use common::queue::{EmbeddedQueue, JobPublisher};
-    use common::state::State;
+    use ledger::state::State;
+    use queue::{EmbeddedQueue, JobPublisher};
 
     use super::*;
 

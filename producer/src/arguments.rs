@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use common::config::{Loaded, Override, read_moment, read_text};
 use common::failure::Failure;
 use common::outcome::FailureClass;
-use common::written::Chosen;
-use common::{telemetry, wiring};
+use config::{Loaded, Override, read_moment, read_text};
+use files::written::Chosen;
 use jiff::Timestamp;
 use toml::Value;
 
@@ -39,10 +38,10 @@ enum LogFormat {
 
 impl Common {
     /// How log lines look.
-    pub fn log_format(&self) -> telemetry::LogFormat {
+    pub fn log_format(&self) -> cli::output::LogFormat {
         match self.log_format {
-            LogFormat::Text => telemetry::LogFormat::Text,
-            LogFormat::Json => telemetry::LogFormat::Json,
+            LogFormat::Text => cli::output::LogFormat::Text,
+            LogFormat::Json => cli::output::LogFormat::Json,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Which directory of the Imatag account an asset's medium belongs in.
 
+use bynder::{Bynder, Metaproperty};
 use common::asset::Asset;
-use common::bynder::{Bynder, Metaproperty};
-use common::config::ImatagSection;
-use common::imatag::Directory;
+use config::ImatagSection;
+use imatag::Directory;
 
 use crate::filter::{ResolveError, Traits, resolve_traits};
 

@@ -1,6 +1,6 @@
 //! How a command ends when the producer's part of it did not end well.
 
-use common::bynder::BynderError;
+use bynder::BynderError;
 use common::failure::Failure;
 
 use crate::enumerate::WalkError;

@@ -1,13 +1,13 @@
 //! The guard before the first run over a library.
 
-use common::config::Config;
+use cli::output;
 use common::failure::Failure;
-use common::output;
+use config::Config;
 
 use crate::arguments::Scope;
 use crate::plan;
 use crate::run::{self, Environment, Options};
-use common::patience::Patience;
+use bynder::patience::Patience;
 
 /// The first run over a library would watermark all of it, and each watermark is paid for: it has to be asked for.
 pub async fn guard(

@@ -3,20 +3,20 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::budget::Budget;
-use common::config::Config;
+use budget::Budget;
+use bynder::patience::Patience;
 use common::failure::Failure;
 use common::job::RunId;
-use common::ledger::Ledger;
-use common::patience::Patience;
-use common::queue::rabbitmq::{Broker, EgressGroup, Outcomes, ProducerElection};
-use common::queue::{Depth, Election, Place, QueueError};
-use common::state::State;
-use common::telemetry::{Metrics, Readiness, RunResult};
-use common::{quiet_hours, wiring};
+use config::Config;
 use jiff::Timestamp;
+use ledger::Ledger;
+use ledger::state::State;
+use queue::{Depth, Election, Place, QueueError};
+use rabbitmq::{Broker, EgressGroup, Outcomes, ProducerElection};
+use telemetry::{Metrics, Readiness, RunResult};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use wiring::quiet_hours;
 
 use crate::arguments::{Asker, Scope};
 use crate::full_run;

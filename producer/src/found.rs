@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use bynder::part_count;
 use common::asset::Asset;
-use common::bynder::part_count;
-use common::telemetry::SkippedBy;
 use serde::Serialize;
+use telemetry::SkippedBy;
 
 use crate::allowance::Limit;
 use crate::select::SkipReason;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use common::config::Config;
 use common::failure::Failure;
-use common::ledger::Ledger;
+use config::Config;
 use jiff::{SignedDuration, Timestamp};
+use ledger::Ledger;
 
 use crate::arguments::{Hold, Scope};
 use crate::mandate;

@@ -1,12 +1,12 @@
 //! What a person asked for of a library, and what of it a run takes: no walk by default, and no widened filter, takes
 //! assets that nobody asked for, since each watermark is paid for.
 
+use bynder::patience::{Patience, patiently};
 use bytesize::ByteSize;
-use common::config::{Config, Filters, Limits};
 use common::failure::Failure;
-use common::ledger::{Beginning, Ledger};
-use common::patience::{Patience, patiently};
+use config::{Config, Filters, Limits};
 use jiff::Timestamp;
+use ledger::{Beginning, Ledger};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use bytesize::ByteSize;
-use common::beside::Beside;
-use common::config::{Config, OutputMode};
+use cli::output;
+use cli::signals::stop_on_signals;
 use common::failure::Failure;
-use common::ledger::Ledger;
-use common::queue::EmbeddedQueue;
-use common::signals::stop_on_signals;
-use common::state::State;
-use common::telemetry::Metrics;
-use common::{output, wiring};
+use config::{Config, OutputMode};
+use ledger::Ledger;
+use ledger::state::State;
+use queue::EmbeddedQueue;
 use serde_json::json;
+use telemetry::Metrics;
+use wiring::beside::Beside;
 
 use crate::arguments::{self, Common, Scope};
 use crate::found::Portion;
@@ -20,7 +20,7 @@ use crate::mandate::{self, Purpose};
 use crate::portal::resolve;
 use crate::run::{self, Report};
 use crate::wiring::{Queues, environment};
-use common::patience::Patience;
+use bynder::patience::Patience;
 
 /// Portal calls for a small asset: place of the download, init, register, finalise, marker, look, save, and a share of
 /// those that many jobs make together.

@@ -1,12 +1,12 @@
 //! What a run has to know of the portal before it starts.
 
+use bynder::patience::{Patience, patiently};
+use bynder::{Bynder, BynderError, Metaproperty};
 use common::asset::InvalidAssetId;
-use common::bynder::{Bynder, BynderError, Metaproperty};
-use common::config::Config;
 use common::failure::Failure;
-use common::ledger::Ledger;
-use common::patience::{Patience, patiently};
-use common::wiring::{MetapropertyError, written_fields};
+use config::Config;
+use ledger::Ledger;
+use wiring::{MetapropertyError, written_fields};
 
 use crate::destination::Destinations;
 use crate::filter::{self, Filter, ResolveError};

@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use common::config::Config;
+use cli::log::Verbosity;
+use cli::output::LogFormat;
+use cli::program;
+use cli::signals::stop_on_signals;
 use common::failure::Failure;
-use common::signals::stop_on_signals;
-use common::telemetry::{self, LogFormat, Metrics, Readiness, Verbosity};
-use common::{program, wiring};
+use config::Config;
+use telemetry::{Metrics, Readiness};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -70,7 +72,7 @@ pub fn main() -> ExitCode {
         (LogFormat::Text, true) => Verbosity::Trouble,
         _ => Verbosity::Work,
     };
-    telemetry::init(arguments.common.log_format(), verbosity);
+    cli::log::init(arguments.common.log_format(), verbosity);
     program::run(run(arguments))
 }
 

@@ -1,13 +1,14 @@
 //! Showing that long work goes on: a bar on a terminal, a line now and then elsewhere.
 
+use common::visible;
 use std::time::{Duration, Instant};
 
-use common::budget::Figures;
-use common::ledger::Tally;
-use common::output;
-use common::queue::Depth;
-use common::quiet_hours::Effect;
+use budget::Figures;
+use cli::output;
 use indicatif::{ProgressBar, ProgressStyle};
+use ledger::Tally;
+use queue::Depth;
+use wiring::quiet_hours::Effect;
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -65,7 +66,7 @@ impl Progress {
                 bar.set_length(ended + depth.open());
                 bar.set_position(ended);
                 let message = format!("{failed} failed, {} waiting{pause}", depth.waiting);
-                bar.set_message(output::shown(&message).into_owned());
+                bar.set_message(visible::shown(&message).into_owned());
             }
             Kind::Lines { last } if last.elapsed() >= LINE_EVERY => {
                 *last = Instant::now();

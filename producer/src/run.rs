@@ -11,17 +11,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bynder::{Bynder, DateField};
 use common::asset::{Asset, AssetId};
-use common::bynder::{Bynder, DateField};
-use common::config::{DateRange, Limits};
-use common::imatag;
 use common::job::RunId;
-use common::ledger::{Ledger, RunMode, RunState};
 use common::outcome::FailureClass;
-use common::queue::{FailedJobs, JobPublisher};
-use common::state::DatabaseError;
-use common::telemetry::Metrics;
+use config::{DateRange, Limits};
 use jiff::{SignedDuration, Timestamp};
+use ledger::state::DatabaseError;
+use ledger::{Ledger, RunMode, RunState};
+use queue::{FailedJobs, JobPublisher};
+use telemetry::Metrics;
 
 pub use self::error::RunError;
 use crate::allowance::{Allowance, Day};
@@ -32,7 +31,7 @@ use crate::filter::Filter;
 pub use crate::found::Found;
 pub use crate::scope::Scope;
 use crate::select::SkipReason;
-use common::patience::{Patience, patiently};
+use bynder::patience::{Patience, patiently};
 use named::Named;
 
 /// What a run works with.
@@ -344,7 +343,7 @@ impl<'a> Run<'a> {
 
 /// The start of the run by the portal's clock: the cursor must not depend on this machine's.
 async fn portal_time(environment: &Environment, patience: &Patience) -> Result<Option<Timestamp>, RunError> {
-    let query = common::bynder::ListQuery { limit: 1, page: 1, ..common::bynder::ListQuery::default() };
+    let query = bynder::ListQuery { limit: 1, page: 1, ..bynder::ListQuery::default() };
     let page = patiently(patience, || environment.bynder.list(&query)).await?;
     Ok(page.portal_time)
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use common::config::ProducerSection;
 use common::failure::Failure;
 use common::parse_error::harmless;
+use config::ProducerSection;
 use croner::Cron;
 use tokio_util::sync::CancellationToken;
 
@@ -163,7 +163,7 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use common::config::Span;
+    use config::Span;
 
     use super::*;
 

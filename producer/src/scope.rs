@@ -1,8 +1,8 @@
 //! Which part of the library a run goes over.
 
 use common::job::Lane;
-use common::ledger::RunMode;
 use jiff::Timestamp;
+use ledger::RunMode;
 
 /// Which part of the library a run goes over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use common::asset::{Asset, AssetId};
 use common::hash::ContentHash;
-use common::imatag::profile::Limits;
 use common::job::Lane;
-use common::ledger::Known;
 use common::marker::{Kin, Marker};
+use imatag::profile::Limits;
 use jiff::Timestamp;
+use ledger::Known;
 
 use crate::filter::{Filter, FilteredBy};
 
@@ -145,8 +145,8 @@ fn is_behind(base: u32, known: Known, settled: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use common::asset::samples;
-    use common::ledger::{Awaiting, SavedVersion};
     use jiff::SignedDuration;
+    use ledger::{Awaiting, SavedVersion};
 
     use super::*;
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use cli::output;
 use common::failure::Failure;
-use common::ledger::Tally;
-use common::output;
-use common::telemetry::SkippedBy;
+use ledger::Tally;
 use serde::Serialize;
+use telemetry::SkippedBy;
 
 use crate::allowance::Limit;
 use crate::arguments::Common;

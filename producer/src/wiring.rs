@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::bynder::Bynder;
-use common::config::Config;
-use common::imatag::profile::Limits;
-use common::ledger::Ledger;
-use common::queue::{FailedJobs, JobPublisher};
-use common::telemetry::Metrics;
+use bynder::Bynder;
+use config::Config;
+use imatag::profile::Limits;
+use ledger::Ledger;
+use queue::{FailedJobs, JobPublisher};
+use telemetry::Metrics;
 
 use crate::allowance::Day;
 use crate::portal::Resolved;

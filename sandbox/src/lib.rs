@@ -78,7 +78,7 @@ pub async fn start(options: Options) -> anyhow::Result<Sandbox> {
     tokio::task::spawn_blocking(move || library::seed(&seeding)).await??;
     let stop = CancellationToken::new();
     let (router, stopped) = (server::router(shared.clone()), stop.clone());
-    common::task::brief(async move {
+    tasks::brief(async move {
         let serve = axum::serve(listener, router);
         // Open connections are of no interest once somebody stopped the sandbox.
         let _ = stopped.run_until_cancelled(serve.into_future()).await;

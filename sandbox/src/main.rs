@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use common::{output, program, telemetry};
+use cli::output;
+use cli::program;
 use jiff::SignedDuration;
 use sandbox::faults::Faults;
 use sandbox::{Options, RateLimit};
@@ -49,9 +51,9 @@ async fn main() -> anyhow::Result<ExitCode> {
         Ok(arguments) => arguments,
         Err(code) => return Ok(code),
     };
-    telemetry::init(telemetry::LogFormat::Text, telemetry::Verbosity::Trouble);
+    cli::log::init(cli::output::LogFormat::Text, cli::log::Verbosity::Trouble);
     if let Some(Command::Healthcheck) = arguments.command {
-        telemetry::healthcheck(arguments.listen).await.map_err(anyhow::Error::msg)?;
+        healthcheck(arguments.listen).await?;
         return Ok(ExitCode::SUCCESS);
     }
     let rate_limit = match arguments.rate_limit.as_str() {
@@ -79,4 +81,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     output::try_json(&sandbox.announcement())?;
     tokio::signal::ctrl_c().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Fails unless a sandbox that listens there answers within three seconds.
+async fn healthcheck(listen: SocketAddr) -> anyhow::Result<()> {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build()?;
+    client.get(format!("http://{listen}/healthz")).send().await?.error_for_status()?;
+    Ok(())
 }

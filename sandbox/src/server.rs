@@ -75,7 +75,7 @@ fn count(shared: &Shared, endpoint: Endpoint, call: &Call) -> Option<Response> {
 async fn carry_out(shared: Shared, endpoint: Endpoint, call: Call, delay: Duration) -> Response {
     enter(&mut shared.world(), endpoint);
     let counted = shared.clone();
-    let work = common::task::brief(async move {
+    let work = tasks::brief(async move {
         tokio::time::sleep(delay).await;
         match endpoint {
             Endpoint::StoragePart | Endpoint::StorageFile => storage::handle(&shared, endpoint, call).await,
@@ -89,7 +89,7 @@ async fn carry_out(shared: Shared, endpoint: Endpoint, call: Call, delay: Durati
             _ => portal::handle(&shared, endpoint, call).await,
         }
     });
-    let counted = common::task::brief(async move {
+    let counted = tasks::brief(async move {
         let answer = work.await;
         leave(&mut counted.world(), endpoint);
         answer

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::queue::rabbitmq::{self, MessageKeys, Settings};
-use common::queue::{Election, Locks};
+use queue::{Election, Locks};
+use rabbitmq::{self, MessageKeys, Settings};
 use sandbox::{Options, RateLimit};
 use tokio::process::Child;
 use tokio::task::JoinHandle;

@@ -44,48 +44,97 @@ fn first_names(path: &str) -> Vec<String> {
     names
 }
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// What a crate of this folder names in its manifest, its tests aside.
+fn needed_by(folder: &str) -> BTreeSet<String> {
+    let manifest: toml::Table = document(&format!("{folder}/Cargo.toml")).parse().unwrap();
+    manifest["dependencies"].as_table().unwrap().keys().cloned().collect()
+}
+
+/// The names of this project's crates, with the folder of each.
+fn crates() -> BTreeMap<String, String> {
+    let workspace: toml::Table = document("Cargo.toml").parse().unwrap();
+    let members = workspace["workspace"]["members"].as_array().unwrap().iter();
+    members
+        .map(|member| {
+            let folder = member.as_str().unwrap();
+            let manifest: toml::Table = document(&format!("{folder}/Cargo.toml")).parse().unwrap();
+            (manifest["package"]["name"].as_str().unwrap().to_owned(), folder.to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn a_lower_crate_needs_no_higher_one() {
+    let layers = [
+        "common",
+        "tasks files",
+        "http_client cli ledger",
+        "bynder imatag media queue",
+        "budget config",
+        "rabbitmq telemetry",
+        "wiring sandbox laws",
+        "worker producer",
+        "connector",
+        "bench system-tests",
+    ];
+    let layer = |name: &str| layers.iter().position(|layer| layer.split(' ').any(|member| member == name));
+    for (name, folder) in crates() {
+        let own = layer(&name).unwrap_or_else(|| panic!("{name} has no layer"));
+        for needed in needed_by(&folder) {
+            if let Some(other) = layer(&needed) {
+                assert!(other < own, "{name} needs {needed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn plain_types_need_no_runtime_no_network_and_no_database() {
+    for other in ["tokio", "tokio-util", "reqwest", "lapin", "rusqlite", "axum"] {
+        assert!(!needed_by("common").contains(other), "{other}");
+    }
+}
+
 #[test]
 fn what_reads_files_knows_plain_types_alone() {
-    let manifest: toml::Table = document("crates/media/Cargo.toml").parse().unwrap();
-    let used: Vec<_> = manifest["dependencies"].as_table().unwrap().keys().cloned().collect();
-    for other in ["connector", "producer", "worker", "sandbox", "reqwest", "lapin"] {
-        assert!(!used.iter().any(|name| name == other), "{other}");
-    }
-    for (_, source) in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/media/src")) {
+    let own = crates();
+    let used: Vec<_> = needed_by("crates/media").into_iter().filter(|name| own.contains_key(name)).collect();
+    assert_eq!(used, ["common"]);
+    for (_, source) in sources(&root().join("crates/media/src")) {
         for module in modules(&source, "common") {
             assert!(["check", "content", "fault", "hash"].contains(&&*module), "common::{module}");
         }
     }
 }
 
-/// What it judges must not have its own code for a judge.
+/// What it judges must not have its own code for a judge: it has what starts a program, a task and a log.
 #[test]
 fn the_sandbox_shares_no_code_with_the_client_that_it_audits() {
-    for (path, source) in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../sandbox/src")) {
-        // A test holds the two parsers of markers against each other.
-        if path.ends_with("audit/marker/tests.rs") {
-            continue;
-        }
-        for module in modules(&source, "common") {
-            let known = ["output", "program", "task", "telemetry"];
-            assert!(known.contains(&&*module), "{}: common::{module}", path.display());
-        }
-    }
+    let own = crates();
+    let used: BTreeSet<_> = needed_by("sandbox").into_iter().filter(|name| own.contains_key(name)).collect();
+    assert_eq!(used, ["cli", "tasks"].map(str::to_owned).into());
 }
 
-/// Each module of `common`, with those that it names.
-fn arrows_of_common() -> BTreeMap<String, BTreeSet<String>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../common/src");
+/// Crates whose modules still need each other.
+const WITH_CYCLES: [&str; 5] = ["http_client", "rabbitmq", "worker", "producer", "sandbox"];
+
+/// Each module of a crate, with those that it names.
+fn arrows_of(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (path, source) in sources(&folder) {
-        let path = path.strip_prefix(&folder).unwrap();
+    for (path, source) in sources(folder) {
+        let path = path.strip_prefix(folder).unwrap();
         let name = path.iter().next().unwrap().to_str().unwrap();
         let is_test = path.ends_with("tests.rs") || path.iter().any(|part| part == "tests");
-        if name != "lib.rs" && !is_test {
-            arrows
-                .entry(name.trim_end_matches(".rs").to_owned())
-                .or_default()
-                .extend(modules(&source, "crate"));
+        if !["lib.rs", "main.rs"].contains(&name) && !is_test {
+            let depth = path.components().count() - usize::from(path.ends_with("mod.rs"));
+            let upwards = vec!["super"; depth].join("::");
+            let named = arrows.entry(name.trim_end_matches(".rs").to_owned()).or_default();
+            named.extend(modules(&source, "crate"));
+            named.extend(modules(&source, &upwards));
         }
     }
     let known: BTreeSet<_> = arrows.keys().cloned().collect();
@@ -96,30 +145,20 @@ fn arrows_of_common() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn no_modules_of_common_need_each_other() {
-    let mut arrows = arrows_of_common();
-    assert!(arrows.values().flatten().count() > 100, "{arrows:?}");
-    // What needs nothing that is left is in no cycle.
-    while let Some(leaf) = arrows.iter().find(|(_, named)| named.is_empty()).map(|(leaf, _)| leaf.clone()) {
-        arrows.remove(&leaf);
-        for named in arrows.values_mut() {
-            named.remove(&leaf);
+fn no_modules_of_a_crate_need_each_other() {
+    for (name, folder) in crates() {
+        if WITH_CYCLES.contains(&&*name) {
+            continue;
         }
-    }
-    assert!(arrows.is_empty(), "a cycle is among these: {arrows:#?}");
-}
-
-#[test]
-fn the_plain_types_of_common_need_nothing_but_each_other() {
-    let plain: Vec<_> =
-        "address asset bounded check content excerpt file_name hash ids job kind marker nearest outcome \
-         parse_error service_id span"
-            .split(' ')
-            .collect();
-    let arrows = arrows_of_common();
-    for module in &plain {
-        // A file's name is cleaned as the terminal's lines are.
-        let other = arrows[*module].iter().find(|named| !plain.contains(&&***named) && *named != "output");
-        assert_eq!(other, None, "{module}");
+        let mut arrows = arrows_of(&root().join(folder).join("src"));
+        // What needs nothing that is left is in no cycle.
+        while let Some(leaf) = arrows.iter().find(|(_, named)| named.is_empty()).map(|(leaf, _)| leaf.clone())
+        {
+            arrows.remove(&leaf);
+            for named in arrows.values_mut() {
+                named.remove(&leaf);
+            }
+        }
+        assert!(arrows.is_empty(), "a cycle of {name} is among these: {arrows:#?}");
     }
 }

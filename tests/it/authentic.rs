@@ -5,13 +5,11 @@ use std::time::Duration;
 use common::content::Content;
 use common::hash::FileFacts;
 use common::job::{Job, Lane, MessageError, Step};
-use common::ledger::Ledger;
 use common::outcome::Outcome;
-use common::queue::QueueError;
-use common::queue::rabbitmq::{
-    Broker as Connection, Failed, Inventory, MessageKeys, SIGNATURE_HEADER, encode_event,
-};
-use common::state::State;
+use ledger::Ledger;
+use ledger::state::State;
+use queue::QueueError;
+use rabbitmq::{Broker as Connection, Failed, Inventory, MessageKeys, SIGNATURE_HEADER, encode_event};
 
 use crate::harness::amqp::Stranger;
 use crate::harness::broker::Broker;

@@ -4,13 +4,13 @@
 use std::time::{Duration, Instant};
 
 use common::job::{Job, Lane, RunId};
-use common::ledger::Ledger;
-use common::queue::{JobConsumer, JobPublisher, StepSet};
-use common::state::State;
 use jiff::Timestamp;
 use lapin::options::{BasicGetOptions, BasicPublishOptions};
 use lapin::{Connection, ConnectionProperties};
+use ledger::Ledger;
+use ledger::state::State;
 use nix::sys::signal::Signal;
+use queue::{JobConsumer, JobPublisher, StepSet};
 use sandbox::faults::Faults;
 use tokio::process::Child;
 use tokio::task::JoinHandle;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use common::queue::rabbitmq::{self, Settings};
+use rabbitmq::{self, Settings};
 
 use crate::harness::broker::{Broker, free_ports};
 use crate::harness::{Bench, Ran, quick};

@@ -106,7 +106,7 @@ fn the_example_and_the_demos_configuration_are_read() {
     for name in ["deploy/connector.example.toml", "deploy/demo/connector.toml"] {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), document(name)).unwrap();
-        let loaded = common::config::Config::load(Some(file.path()), common::written::Chosen::Named, &[]);
+        let loaded = config::Config::load(Some(file.path()), files::written::Chosen::Named, &[]);
         loaded.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
@@ -115,8 +115,7 @@ fn the_example_and_the_demos_configuration_are_read() {
 fn a_killed_worker_holds_up_no_job_of_the_demo_longer_than_its_last_rung() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), document("deploy/demo/connector.toml")).unwrap();
-    let config =
-        common::config::Config::load(Some(file.path()), common::written::Chosen::Named, &[]).unwrap().config;
+    let config = config::Config::load(Some(file.path()), files::written::Chosen::Named, &[]).unwrap().config;
     let last = config.queue.rungs.last().unwrap().0;
     assert!(config.imatag.wire().unwrap().submit_patience() < last);
     assert!(config.worker.request_timeout.0 < last);
@@ -144,7 +143,7 @@ fn a_worker_has_longer_to_stop_than_it_takes() {
     let fleet = document("deploy/compose/fleet.yml");
     let (_, worker) = fleet.split_once("\n  worker:\n").unwrap();
     let grace = worker.split("stop_grace_period: ").nth(1).unwrap().split('s').next().unwrap();
-    assert!(grace.parse::<u64>().unwrap() > common::config::WorkerSection::default().grace.0.as_secs() + 10);
+    assert!(grace.parse::<u64>().unwrap() > config::WorkerSection::default().grace.0.as_secs() + 10);
 }
 
 #[test]

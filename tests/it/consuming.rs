@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::queue::{JobConsumer, StepSet};
+use queue::{JobConsumer, StepSet};
 
 use crate::harness::broker::Broker;
 use crate::harness::fleet::Fleet;

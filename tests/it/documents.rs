@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use common::config::Config;
 use common::job::Job;
+use config::Config;
 use serde_json::Value;
 
 use crate::harness::fleet::{PRODUCER, WORKER};
@@ -42,7 +42,7 @@ fn every_documented_configuration_is_read() {
         // What a page shows piece by piece goes into one file.
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), samples.concat()).unwrap();
-        let loaded = Config::load(Some(file.path()), common::written::Chosen::Named, &[])
+        let loaded = Config::load(Some(file.path()), files::written::Chosen::Named, &[])
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(loaded.warnings.is_empty(), "{name}: {:?}", loaded.warnings);
         loaded.config.imatag.wire().unwrap();
@@ -75,7 +75,7 @@ fn every_piece_of_a_configuration_in_the_documents_fits_into_a_whole_one() {
             merge(&mut table, sample.parse().unwrap_or_else(|error| panic!("{page}: {error}")));
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), table.to_string()).unwrap();
-            Config::load(Some(file.path()), common::written::Chosen::Named, &[])
+            Config::load(Some(file.path()), files::written::Chosen::Named, &[])
                 .unwrap_or_else(|error| panic!("{page}: {error}"));
         }
     }
@@ -128,7 +128,7 @@ fn the_documented_overrides_fit_the_builtin_profile() {
     for sample in blocks(&document("docs/imatag.md"), "toml") {
         let table: toml::Table = sample.parse().unwrap();
         let overrides = table["imatag"]["profile_overrides"].as_table().unwrap();
-        common::imatag::Profile::load("imatag", overrides).unwrap();
+        imatag::Profile::load("imatag", overrides).unwrap();
     }
 }
 
@@ -187,7 +187,7 @@ fn keys_in(table: &toml::Table, prefix: &str, known: &BTreeSet<String>, keys: &m
 
 #[test]
 fn the_page_on_configuration_shows_every_key_and_no_other() {
-    let schema = serde_json::to_value(common::config::schema()).unwrap();
+    let schema = serde_json::to_value(config::schema()).unwrap();
     let mut known = BTreeSet::new();
     keys_of(&schema, &schema, "", &mut known);
     // In words beside the token or key whose place they take, and on a page of its own.
@@ -204,7 +204,7 @@ fn the_page_on_configuration_shows_every_key_and_no_other() {
 
 #[test]
 fn the_published_schema_is_that_of_the_types() {
-    let schema = serde_json::to_string_pretty(&common::config::schema()).unwrap();
+    let schema = serde_json::to_string_pretty(&config::schema()).unwrap();
     assert!(
         document("docs/connector.schema.json").trim() == schema.trim(),
         "renew it: cargo run -p connector -- config schema > docs/connector.schema.json"

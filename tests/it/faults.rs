@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use common::ledger::Ledger;
 use common::outcome::{FailureClass, Outcome};
-use common::state::State;
+use ledger::Ledger;
+use ledger::state::State;
 use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
 use sandbox::{NewAsset, NewFile};
 

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bynder::{Bynder, Credential, Gate, ListQuery, Metaproperty, Paused, Settings};
 use common::asset::{Asset, AssetType, Orientation};
-use common::bynder::{Bynder, Credential, Gate, ListQuery, Metaproperty, Paused, Settings};
-use common::config::DateRange;
 use common::job::Lane;
-use common::telemetry::Metrics;
+use config::DateRange;
 use producer::filter::{Filter, Ids, PropertyFilter, Traits};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+use telemetry::Metrics;
 
 use crate::harness::{Bench, quick};
 
@@ -45,7 +45,7 @@ fn client(bench: &Bench) -> Bynder {
     let settings = Settings {
         portal: announcement.bynder.parse().unwrap(),
         allow_http: false,
-        storage_hosts: common::http::LinkHosts::Any,
+        storage_hosts: http_client::LinkHosts::Any,
         credential: Credential::Token(announcement.token.clone().into()),
         request_timeout: std::time::Duration::from_secs(10),
         part_size: 32 << 20,

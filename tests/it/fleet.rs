@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use common::ledger::Ledger;
 use common::outcome::Outcome;
-use common::queue::JobConsumer;
-use common::state::State;
 use jiff::{SignedDuration, Timestamp};
+use ledger::Ledger;
+use ledger::state::State;
 use nix::sys::signal::Signal;
+use queue::JobConsumer;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sandbox::{NewAsset, NewVersion};
@@ -338,7 +338,7 @@ async fn a_run_whose_outcomes_were_lost_ends_and_says_so() {
     let producing = fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"]);
     // Somebody takes the job away and settles nothing.
     let queue = fleet.queue().await;
-    let delivery = queue.consumer.next(common::queue::StepSet::ALL).await.unwrap();
+    let delivery = queue.consumer.next(queue::StepSet::ALL).await.unwrap();
     let ran = ended(producing).await;
     ran.assert_code(5);
     assert_eq!(ran.summary()["incomplete"], true);

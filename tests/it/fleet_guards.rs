@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::job::Lane;
-use common::queue::{JobConsumer, StepSet};
+use queue::{JobConsumer, StepSet};
 use sandbox::ViolationKind;
 
 use crate::broker_faults::{job, publish_once_more};

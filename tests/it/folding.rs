@@ -1,11 +1,10 @@
 //! Taking outcomes from the broker into the ledger.
 
-use common::ledger::Ledger;
 use common::outcome::Outcome;
-use common::queue::rabbitmq;
-use common::queue::{JobConsumer, JobPublisher, Settlement, StepSet};
-use common::state::State;
 use futures::FutureExt;
+use ledger::Ledger;
+use ledger::state::State;
+use queue::{JobConsumer, JobPublisher, Settlement, StepSet};
 
 use crate::queue::{PATIENCE, settings};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use common::ledger::Ledger;
-use common::state::State;
+use ledger::Ledger;
+use ledger::state::State;
 use sandbox::faults::{Action, Faults, Moment, Rule};
 
 use crate::harness::fleet::Fleet;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use common::budget::Budget;
-use common::bynder::Gate;
+use budget::Budget;
+use bynder::Gate;
 use common::job::Lane;
-use common::ledger::Ledger;
-use common::queue::rabbitmq::{self, Settings};
-use common::queue::{JobConsumer, JobPublisher, StepSet};
-use common::state::State;
+use ledger::Ledger;
+use ledger::state::State;
 use nix::sys::signal::Signal;
+use queue::{JobConsumer, JobPublisher, StepSet};
+use rabbitmq::{self, Settings};
 
 use crate::broker_faults::job;
 use crate::harness::broker::{Broker, url};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use common::asset::AssetId;
-use common::queue::Left;
+use queue::Left;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -71,8 +71,8 @@ fn sources(folder: &Path, found: &mut BTreeSet<String>) {
 #[test]
 fn every_field_of_a_log_line_is_documented_and_every_documented_one_is_there() {
     let mut found = BTreeSet::new();
-    for part in ["common", "producer", "worker", "connector"] {
-        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(part).join("src"), &mut found);
+    for part in ["common", "crates", "producer", "worker", "connector"] {
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(part), &mut found);
     }
     assert_eq!(found, documented_fields());
 }

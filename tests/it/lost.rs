@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use common::ledger::Ledger;
-use common::state::State;
 use jiff::{SignedDuration, Timestamp};
+use ledger::Ledger;
+use ledger::state::State;
 use nix::sys::signal::Signal;
 use sandbox::NewAsset;
 use sandbox::faults::Faults;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::job::{Job, MessageError};
 use common::outcome::Outcome;
-use common::queue::rabbitmq::{Failed, MessageKeys, SIGNATURE_HEADER, encode_event};
+use rabbitmq::{Failed, MessageKeys, SIGNATURE_HEADER, encode_event};
 
 use crate::harness::amqp::{Stranger, header, headers, nested_tables, short};
 use crate::harness::broker::Broker;

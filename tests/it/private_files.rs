@@ -124,8 +124,8 @@ async fn no_link_at_a_name_that_can_be_foreseen_is_followed() {
 async fn a_configuration_behind_a_link_is_replaced_there_and_a_first_one_is_for_its_user_alone() {
     let bench = Bench::new(quick()).await;
     let (link, real) = (bench.path("connector.toml"), bench.path("real.toml"));
-    let keys = common::config::keygen();
-    let armour = common::config::encrypt(&keys.recipient, &"t0ken".to_owned().into()).unwrap();
+    let keys = config::keygen();
+    let armour = config::encrypt(&keys.recipient, &"t0ken".to_owned().into()).unwrap();
     let token = bench.sandbox.announcement().token;
     bench.reconfigure(&format!("'{token}'"), &format!("{{ encrypted = \"\"\"\n{armour}\"\"\" }}"));
     fs::rename(&link, &real).unwrap();

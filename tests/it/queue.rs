@@ -4,19 +4,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use budget::Budget;
+use bynder::Gate;
 use common::asset::AssetId;
-use common::budget::Budget;
-use common::bynder::Gate;
 use common::job::{Job, JobId, Lane};
-use common::ledger::Ledger;
 use common::outcome::Outcome;
-use common::queue::rabbitmq::{self, MessageKeys, Settings};
-use common::queue::{Attempt, Election, EmbeddedQueue, Kept, Left, Locks, QueueError, Settlement, StepSet};
-use common::state::State;
 use futures::FutureExt;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Connection, ConnectionProperties};
+use ledger::Ledger;
+use ledger::state::State;
+use queue::{Attempt, Election, EmbeddedQueue, Kept, Left, Locks, QueueError, Settlement, StepSet};
+use rabbitmq::{self, MessageKeys, Settings};
 
 use crate::harness::broker::{Broker, free_ports};
 use crate::harness::fleet::Fleet;
@@ -122,7 +122,7 @@ async fn a_wrong_password_is_a_refusal_that_names_no_secret() {
     let url = Broker::shared().await.url().replace("guest:guest", "guest:wrong-secret");
     let wrong = Settings { url: url.into(), ..settings("refused".to_owned()).await };
     let Err(error) = rabbitmq::Broker::open(&wrong, PATIENCE).await else { panic!("it was let in") };
-    assert!(matches!(error, common::queue::QueueError::Refused(_)), "{error:?}");
+    assert!(matches!(error, queue::QueueError::Refused(_)), "{error:?}");
     assert!(!error.to_string().contains("wrong-secret"), "{error}");
 }
 

@@ -8,9 +8,9 @@ use common::hash::FileFacts;
 use common::job::{Effects, Job, Lane, RunId, Step};
 use common::marker::Marker;
 use common::outcome::Outcome;
-use common::queue::{EmbeddedQueue, JobPublisher};
-use common::state::State;
 use jiff::Timestamp;
+use ledger::state::State;
+use queue::{EmbeddedQueue, JobPublisher};
 use sandbox::faults::{Faults, Moment};
 use sandbox::{Options, ViolationKind};
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::job::Lane;
-use common::queue::{Depth, JobConsumer, StepSet};
 use futures::StreamExt;
 use nix::sys::signal::Signal;
+use queue::{Depth, JobConsumer, StepSet};
 use sandbox::Options;
 use tokio::process::Child;
 

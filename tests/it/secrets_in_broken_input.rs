@@ -62,11 +62,10 @@ async fn a_configuration_that_is_broken_around_a_secret_is_refused_without_it() 
         }
     }
     // The identity in the recipient's place.
-    let armour =
-        common::config::encrypt(&common::config::keygen().recipient, &"word".to_owned().into()).unwrap();
+    let armour = config::encrypt(&config::keygen().recipient, &"word".to_owned().into()).unwrap();
     let encrypted = format!("api_token = {{ encrypted = \"\"\"\n{armour}\"\"\" }}");
     std::fs::write(bench.path("connector.toml"), sound.replacen(&token, &encrypted, 1)).unwrap();
-    let identity = common::config::keygen().identity;
+    let identity = config::keygen().identity;
     let identity = ("CONNECTOR_AGE_IDENTITY", identity.expose_secret().to_owned());
     for recipient in [format!("AGE-SECRET-KEY-{SECRET_MARK}"), SECRET_NUMBER.to_owned()] {
         let arguments = ["secrets", "rotate", "--recipient", &recipient];

@@ -65,7 +65,7 @@ async fn no_command_lets_an_assets_name_act_on_the_terminal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_is_typed_is_not_shown_and_the_terminal_is_as_before_afterwards() {
     let bench = Bench::new(quick()).await;
-    let recipient = common::config::keygen().recipient;
+    let recipient = config::keygen().recipient;
     for is_stopped in [false, true] {
         let terminal = openpty(None, None).unwrap();
         let shows = || tcgetattr(&terminal.slave).unwrap().local_flags.contains(LocalFlags::ECHO);

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use common::budget::model::Model;
-use common::queue::rabbitmq;
-use common::queue::rabbitmq::{MessageKeys, Settings};
+use budget::model::Model;
 use futures::{FutureExt, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{
@@ -14,6 +12,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use rabbitmq::{MessageKeys, Settings};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 

@@ -2,7 +2,6 @@
 
 use common::job::{Job, Lane};
 use common::outcome::Outcome;
-use common::queue::rabbitmq::encode_event;
 use lapin::message::BasicGetMessage;
 use lapin::options::{
     BasicGetOptions, BasicNackOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions,
@@ -10,6 +9,7 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
+use rabbitmq::encode_event;
 
 use crate::harness::broker::Broker;
 use crate::harness::fleet::{Fleet, ended};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::job::Lane;
 use common::outcome::{FailureClass, Outcome};
-use common::queue::{JobConsumer, StepSet};
+use queue::{JobConsumer, StepSet};
 use sandbox::{Edit, NewAsset, NewFile, NewVersion, Options, VersionFlags, ViolationKind};
 
 use crate::approval::for_approval;
@@ -186,7 +186,7 @@ async fn without_find_another_job_waits_for_the_one_that_paid_once_that_is_taken
     bench.configure_imatag(&link(&bench), "");
     bench.set_request_timeout(5);
     // Without an answer the job is in its step when the process dies, and waits for nothing in the next one.
-    bench.sandbox.set_faults(slow_once("imatag.status", Duration::from_secs(60)));
+    bench.sandbox.set_faults(slow_once("imatag.status", Duration::from_mins(1)));
     let mut child = bench.spawn(&["sync", "--full", "--json", "--quiet"]);
     // Only a job that recorded its medium asks for it; one that died before would end as ambiguous.
     until(|| bench.sandbox.stats().requests.contains_key("imatag.status")).await;

@@ -1,6 +1,6 @@
 //! What the end of a step says of the services, and whose fault a failure is.
 
-use common::bynder::BynderError;
+use bynder::BynderError;
 use common::job::{Job, Step};
 use common::service::Service;
 

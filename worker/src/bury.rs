@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use common::queue::rabbitmq::{Dead, DeadLetters};
-use common::queue::{FailedJob, QueueError, Settlement};
 use jiff::Timestamp;
+use queue::{FailedJob, QueueError, Settlement};
+use rabbitmq::{Dead, DeadLetters};
 use tracing::Instrument;
 
 use crate::environment::Environment;

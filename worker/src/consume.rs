@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::job::Step;
-use common::queue::{Delivery, QueueError, StepSet};
-use common::quiet_hours;
 use jiff::Timestamp;
+use queue::{Delivery, QueueError, StepSet};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use wiring::quiet_hours;
 
 use crate::breaker::{Leave, Trouble, Turn};
 use crate::decide::{Obstacles, open_steps};

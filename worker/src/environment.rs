@@ -4,18 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::budget::Budget;
-use common::bynder::{Bynder, Metaproperty as Definition};
-use common::config::{OutputMode, QuietHours};
-use common::imatag::{Directory, Imatag};
+use budget::Budget;
+use bynder::{Bynder, Metaproperty as Definition};
 use common::job::Job;
 use common::marker::LegacyMeaning;
 use common::permission::Permission;
-use common::queue::{JobConsumer, Locks, QueueError};
-use common::spool::Spool;
-use common::telemetry::Metrics;
+use config::{OutputMode, QuietHours};
+use files::spool::Spool;
+use imatag::{Directory, Imatag};
 use media::Checks;
 use media::reader::Readers;
+use queue::{JobConsumer, Locks, QueueError};
+use telemetry::Metrics;
 
 use crate::approval::Approval;
 use crate::breaker::Breakers;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use common::bynder::{BynderError, Right};
-use common::config::Span;
-use common::imatag::ImatagError;
+use bynder::{BynderError, Right};
 use common::outcome::FailureClass;
-use common::queue::QueueError;
-use common::spool::ReceiveError;
+use config::Span;
+use files::spool::ReceiveError;
+use imatag::ImatagError;
+use queue::QueueError;
 
 use crate::breaker::Service;
 

@@ -3,9 +3,9 @@
 use common::fault::{Guard, guard_stands};
 use common::job::{Job, Step};
 use common::outcome::OutcomeEvent;
-use common::queue::{Delivery, Settlement};
-use common::telemetry::StepResult;
 use jiff::Timestamp;
+use queue::{Delivery, Settlement};
+use telemetry::StepResult;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use common::queue::{Delivery, JobConsumer, LONGEST_HELD, Unrenewed};
+use queue::{Delivery, JobConsumer, LONGEST_HELD, Unrenewed};
 use tokio::time::Instant;
 
 /// The wait after a renewal that failed; it doubles up to the longest. A failed one may have left a second message of the
@@ -74,9 +74,9 @@ mod tests {
     use async_trait::async_trait;
     use common::job::{Job, Lane, RunId};
     use common::outcome::Outcome;
-    use common::queue::{Depth, EmbeddedQueue, JobPublisher, QueueError, Settlement, StepSet};
-    use common::state::State;
     use jiff::Timestamp;
+    use ledger::state::State;
+    use queue::{Depth, EmbeddedQueue, JobPublisher, QueueError, Settlement, StepSet};
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use common::hash::FileFacts;
-use common::spool::SpooledFile;
+use files::spool::SpooledFile;
 use media::Checks;
 use media::reader::Readers;
 
@@ -26,7 +26,7 @@ mod tests {
     use std::convert::Infallible;
     use std::time::Duration;
 
-    use common::spool::{Length, Spool};
+    use files::spool::{Length, Spool};
     use media::reader::{LEAST_MEMORY, Options};
 
     use super::*;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::job::{Job, JobId};
 use common::permission::Permission;
-use common::queue::{Attempt, Kept, Lease, Left, Locks, QueueError, lease_patiently};
+use queue::{Attempt, Kept, Lease, Left, Locks, QueueError, lease_patiently};
 
 use crate::error::StepError;
 use crate::step::StepEnd;
@@ -96,13 +96,13 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use common::bynder::BynderError;
-    use common::http::Sent;
+    use bynder::BynderError;
     use common::job::{Lane, RunId, Step};
     use common::outcome::Outcome;
-    use common::queue::EmbeddedQueue;
-    use common::state::State;
+    use http_client::Sent;
     use jiff::Timestamp;
+    use ledger::state::State;
+    use queue::EmbeddedQueue;
 
     use super::*;
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use common::job::Job;
 use common::outcome::{Failure, FailureClass, Outcome};
-use common::queue::Settlement;
 use jiff::Timestamp;
+use queue::Settlement;
 
 use crate::doubt;
 use crate::environment::Settings;

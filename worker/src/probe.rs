@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::bynder::{Bynder, BynderError};
+use bynder::{Bynder, BynderError};
 use common::hash::ContentHash;
-use common::imatag::{Imatag, ImatagError};
 use common::service::Service;
-use common::spool::Spool;
+use files::spool::Spool;
+use imatag::{Imatag, ImatagError};
 use tokio::sync::Mutex;
 
 use crate::environment::Environment;

@@ -5,27 +5,29 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use budget::Budget;
+use bynder::Bynder;
+use bynder::patience::{Patience, patiently};
 use clap::{Parser, Subcommand, ValueEnum};
-use common::budget::Budget;
-use common::bynder::Bynder;
-use common::config::Config;
+use cli::log::Verbosity;
+use cli::program;
+use cli::signals::stop_on_signals;
 use common::failure::Failure;
-use common::imatag::Imatag;
 use common::job::Step;
-use common::patience::{Patience, patiently};
 use common::permission::Permission;
-use common::queue::rabbitmq::Broker;
-use common::queue::{Locks, QueueError};
 use common::service::Service;
-use common::signals::stop_on_signals;
-use common::spool::Spool;
-use common::telemetry::{self, Metrics, Readiness, Verbosity};
-use common::wiring::written_fields;
-use common::{program, quiet_hours, task, wiring};
+use config::Config;
+use files::spool::Spool;
+use imatag::Imatag;
 use jiff::Timestamp;
+use queue::{Locks, QueueError};
+use rabbitmq::Broker;
+use telemetry::{Metrics, Readiness};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use wiring::quiet_hours;
+use wiring::written_fields;
 
 use crate::approval::Approval;
 use crate::breaker::Breakers;
@@ -88,10 +90,10 @@ pub fn main() -> ExitCode {
         Err(code) => return code,
     };
     let format = match arguments.log_format {
-        LogFormat::Text => telemetry::LogFormat::Text,
-        LogFormat::Json => telemetry::LogFormat::Json,
+        LogFormat::Text => cli::output::LogFormat::Text,
+        LogFormat::Json => cli::output::LogFormat::Json,
     };
-    telemetry::init(format, Verbosity::Work);
+    cli::log::init(format, Verbosity::Work);
     program::run(run(arguments))
 }
 
@@ -123,7 +125,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end.clone()).await?;
     let broker = Broker::start(&wiring::broker(config, "worker")?)?;
     let breakers = Breakers::for_wire(config.imatag.wire()?.confirmed);
-    task::lasting(end.clone().run_until_cancelled_owned(watch(
+    tasks::lasting(end.clone().run_until_cancelled_owned(watch(
         broker.clone(),
         breakers.clone(),
         budget.clone(),
@@ -131,7 +133,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         metrics.clone(),
         readiness.clone(),
     )));
-    task::lasting(end.clone().run_until_cancelled_owned(watch_pauses(
+    tasks::lasting(end.clone().run_until_cancelled_owned(watch_pauses(
         config.clone(),
         imatag.clone(),
         metrics.clone(),
@@ -142,7 +144,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     // Jobs that are somebody else's, or queues that are: no worker can do anything but end.
     let (fitting, ending) = (broker.clone(), stop.clone());
     let (said, mut misfit) = oneshot::channel();
-    let _fitting = AbortOnDropHandle::new(task::lasting(async move {
+    let _fitting = AbortOnDropHandle::new(tasks::lasting(async move {
         // Said before the end begins, which may be quicker than the rest of this task.
         drop(said.send(fitting.misconfiguration().await));
         ending.cancel();
@@ -170,7 +172,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         metrics,
         settings: Arc::new(settings),
     };
-    task::lasting(end.run_until_cancelled_owned(bury(consumer.dead_letters(), environment.clone())));
+    tasks::lasting(end.run_until_cancelled_owned(bury(consumer.dead_letters(), environment.clone())));
     tracing::info!(concurrency = config.worker.concurrency, "at work");
     Box::pin(crate::consume(environment, stop, config.worker.grace.0)).await;
     drop(membership);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use common::config::Span;
 use common::job::{FailedAttempt, Job, Step};
 use common::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
-use common::queue::Settlement;
+use config::Span;
 use jiff::Timestamp;
+use queue::Settlement;
 
 use crate::breaker::Blame;
 use crate::decide::{attempt_rung, idle_rung};
@@ -205,7 +205,7 @@ pub(crate) mod samples {
         Settings {
             metaproperty: Metaproperty { name: "m".to_owned(), id: "i".to_owned() },
             status_id: None,
-            mode: common::config::OutputMode::Version,
+            mode: config::OutputMode::Version,
             link_id: None,
             definitions: Vec::new(),
             index_lag: Duration::from_mins(1),
@@ -231,10 +231,10 @@ pub(crate) mod samples {
 
 #[cfg(test)]
 mod tests {
-    use common::bynder::{BynderError, Right};
-    use common::http::Sent;
-    use common::imatag::ImatagError;
+    use bynder::{BynderError, Right};
     use common::job::{Lane, RunId};
+    use http_client::Sent;
+    use imatag::ImatagError;
 
     use super::*;
 
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_submit_that_was_answered_with_a_time_to_come_back_is_outwaited_at_no_cost() {
-        let (at, wait) = (common::imatag::Attempted::default(), Duration::from_secs(20));
+        let (at, wait) = (imatag::Attempted::default(), Duration::from_secs(20));
         let busy = |sent| StepError::from(ImatagError::Busy { at: at.clone(), wait, sent }).of_effect();
         let (refused, rung) = waiting(settle(job(), Err(busy(Sent::No))));
         assert_eq!((refused.attempt, refused.waited_ms, refused.suspect, rung), (0, 0, false, 30));
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_step_without_contact_to_the_queue_is_put_off_and_costs_nothing() {
-        let silent = common::queue::QueueError::Unavailable("silent".to_owned());
+        let silent = queue::QueueError::Unavailable("silent".to_owned());
         let (job, rung) = waiting(settle(job(), Err(silent.into())));
         assert_eq!((job.attempt, job.suspect, job.waited_ms, rung), (0, false, 0, 5));
     }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use common::bynder::Metaproperty as Definition;
+use bynder::Metaproperty as Definition;
 use common::check::Check;
-use common::config::{ChecksSection, Config};
-use common::wiring::WrittenFields;
+use config::{ChecksSection, Config};
 use media::Checks;
 use media::reader::{Options, Readers};
+use wiring::WrittenFields;
 
 use crate::environment::{Metaproperty, Settings};
 

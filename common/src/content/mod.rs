@@ -183,9 +183,7 @@ pub struct Film {
 }
 
 /// Reads content as far as this release understands it: what a later one wrote counts as never inspected.
-pub(crate) fn understood<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Box<Content>>, D::Error> {
+pub fn understood<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Content>>, D::Error> {
     let value = Option::<serde_json::Value>::deserialize(deserializer)?;
     Ok(value.and_then(|value| serde_json::from_value(value).ok()))
 }

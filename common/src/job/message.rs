@@ -34,7 +34,7 @@ struct Version {
 }
 
 /// Fails where the message's format is a newer release's: its other fields may mean anything.
-pub(crate) fn check_version(body: &[u8]) -> Result<(), MessageError> {
+pub fn check_version(body: &[u8]) -> Result<(), MessageError> {
     match serde_json::from_slice(body)? {
         Version { v } if v > MESSAGE_VERSION => Err(MessageError::Newer(v)),
         Version { .. } => Ok(()),

@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 pub use crate::ids::{InvalidId, JobId, RunId};
 pub use directory::{Directory, InvalidDirectory};
 pub use effects::{Effects, Renewal};
-pub(crate) use message::check_version;
+pub use message::check_version;
 pub use message::{MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError};
 pub use output_mode::OutputMode;
-pub(crate) use service_ids::MOST_PARTS;
+pub use service_ids::MOST_PARTS;
 pub use service_ids::{ImportId, MediumId, Parcel, UploadText};
 pub use wait_mark::WaitMark;
 
@@ -56,7 +56,7 @@ impl Step {
     }
 
     /// The step of this name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    pub fn named(name: &str) -> Option<Self> {
         Self::LATEST_FIRST.into_iter().find(|step| step.name() == name)
     }
 }
@@ -81,7 +81,7 @@ impl Lane {
     }
 
     /// The lane of this name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    pub fn named(name: &str) -> Option<Self> {
         [Self::Fresh, Self::Backlog].into_iter().find(|lane| lane.name() == name)
     }
 }

@@ -6,7 +6,7 @@ use crate::bounded::at_most;
 use crate::service_id::service_id;
 
 /// Parts of one upload: each costs a portal call, so the largest files go in larger parts.
-pub(crate) const MOST_PARTS: u64 = 400;
+pub const MOST_PARTS: u64 = 400;
 
 service_id!(
     /// Imatag's id of a medium: durable before the first poll.

@@ -1,7 +1,7 @@
 //! What can be typed about the record.
 
 use clap::{Args, ValueEnum};
-use common::config::read_moment;
+use config::read_moment;
 use jiff::Timestamp;
 
 /// `connector report`

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use common::config::OutputMode;
+use config::OutputMode;
 
 /// `connector init`: the file is that of `--config`, or `connector.toml`.
 #[derive(Debug, Clone, Args)]

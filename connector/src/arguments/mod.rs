@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use common::asset::AssetId;
-use common::config::{Span, read_moment};
+use config::{Span, read_moment};
 use jiff::Timestamp;
 use producer::arguments::{Common, Scope};
 

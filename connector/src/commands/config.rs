@@ -1,8 +1,8 @@
 //! `connector config check | show | schema`.
 
-use common::config::Loaded;
+use cli::output;
 use common::failure::Failure;
-use common::{output, wiring};
+use config::Loaded;
 use producer::arguments::{self, Common};
 use serde_json::{Value, json};
 use url::{Position, Url};
@@ -13,7 +13,7 @@ pub(crate) fn run(common: &Common, command: &Config) -> Result<(), Failure> {
     match command {
         Config::Check => check(common),
         Config::Schema => {
-            output::pretty_json(&common::config::schema());
+            output::pretty_json(&config::schema());
             Ok(())
         }
         Config::Show => show(common),

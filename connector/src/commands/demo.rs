@@ -5,13 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use common::config::Config;
+use cli::output;
+use cli::signals::stop_on_signals;
 use common::failure::Failure;
-use common::ledger::Ledger;
 use common::outcome::Outcome;
-use common::output;
-use common::signals::stop_on_signals;
-use common::state::State;
+use config::Config;
+use ledger::Ledger;
+use ledger::state::State;
 use producer::Summary;
 use producer::arguments::{Common, Scope};
 use sandbox::{Announcement, AuditedAsset, Maker, Options, Sandbox};

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
+use cli::output;
 use common::failure::Failure;
 use common::job::JobId;
 use common::outcome::{FailureClass, Outcome};
-use common::output;
 use common::parse_error::harmless;
-use common::queue::{FailedFilter, FailedJob, FailedJobs};
 use producer::arguments::{self, Common};
+use queue::{FailedFilter, FailedJob, FailedJobs};
 use serde_json::json;
 
 use crate::arguments::{Change, Failed, Which};

@@ -4,12 +4,13 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use common::config::{Config, OutputMode};
+use cli::output;
 use common::failure::Failure;
-use common::queue::rabbitmq::MessageKeys;
-use common::written::{self, Chosen};
-use common::{output, private, wiring};
+use config::{Config, OutputMode};
+use files::private;
+use files::written::{self, Chosen};
 use producer::arguments::Common;
+use rabbitmq::MessageKeys;
 use secrecy::ExposeSecret;
 use serde_json::json;
 

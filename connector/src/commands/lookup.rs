@@ -2,10 +2,10 @@
 
 use std::fs::File;
 
+use cli::output;
 use common::failure::Failure;
 use common::hash::ContentHash;
 use common::outcome::{Outcome, OutcomeEvent, Placed};
-use common::output;
 use producer::arguments::{self, Common};
 use serde_json::{Value, json};
 

@@ -2,9 +2,9 @@
 //!
 //! Not the silence after a 429, which ends by itself: this one does not, and it stops no step that is under way.
 
-use common::budget::{OperatorPause, Records};
+use budget::{OperatorPause, Records};
+use cli::output;
 use common::failure::Failure;
-use common::output;
 use jiff::Timestamp;
 use producer::arguments::{self, Common};
 use serde_json::json;

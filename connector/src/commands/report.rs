@@ -1,14 +1,15 @@
 //! `connector report`: what is on record, for an auditor or a spreadsheet.
 
+use common::visible;
 use std::io;
 use std::ops::ControlFlow;
 
+use cli::output;
 use common::failure::Failure;
 use common::job::RunId;
-use common::ledger::{Counts, Extent, Ledger, Line};
-use common::output;
-use common::state::State;
 use csv::{QuoteStyle, WriterBuilder};
+use ledger::state::State;
+use ledger::{Counts, Extent, Ledger, Line};
 use producer::arguments::{self, Common};
 
 use crate::arguments::{About, Format, Report};
@@ -109,7 +110,7 @@ fn rows(line: Line, is_first: bool) -> io::Result<String> {
 
 /// The line with every text made harmless to a spreadsheet. What is no text has no characters of another's choice.
 fn harmless(line: Line) -> Line {
-    let text = |text: String| guarded(&output::shown(&text));
+    let text = |text: String| guarded(&visible::shown(&text));
     Line {
         asset_id: text(line.asset_id),
         asset_name: text(line.asset_name),

@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use common::beside::Beside;
-use common::config::Config;
+use bynder::patience::Patience;
+use cli::output;
+use cli::signals::stop_on_signals;
 use common::failure::Failure;
 use common::job::RunId;
-use common::ledger::Ledger;
-use common::patience::Patience;
-use common::queue::{EmbeddedQueue, Locks};
-use common::signals::stop_on_signals;
-use common::state::State;
-use common::telemetry::Metrics;
-use common::{output, wiring};
+use config::Config;
 use jiff::Timestamp;
+use ledger::Ledger;
+use ledger::state::State;
 use producer::arguments::{self, Common, Scope};
 use producer::portal::{keep_to_one, resolve};
+use queue::{EmbeddedQueue, Locks};
 use serde_json::{Value, json};
+use telemetry::Metrics;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use wiring::beside::Beside;
 use worker::decide::suspect_rung;
 
 use crate::arguments::Restore;

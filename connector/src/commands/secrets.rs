@@ -3,10 +3,12 @@
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 
-use common::config::{ConfigError, encrypt, keygen, rotate};
+use cli::output;
+use cli::signals;
 use common::failure::Failure;
-use common::written::{self, NotRead};
-use common::{output, private, signals, wiring};
+use config::{ConfigError, encrypt, keygen, rotate};
+use files::private;
+use files::written::{self, NotRead};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use producer::arguments::Common;
 use secrecy::{ExposeSecret, SecretString};

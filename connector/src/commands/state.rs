@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use common::config::{Config, Span};
+use cli::output;
 use common::failure::Failure;
-use common::ledger::Ledger;
-use common::queue::EmbeddedQueue;
-use common::state::{COPIES, State as StateDirectory};
-use common::{output, private};
+use config::{Config, Span};
+use files::private;
 use jiff::Timestamp;
+use ledger::Ledger;
+use ledger::state::{COPIES, State as StateDirectory};
 use producer::arguments::{self, Common};
 use producer::full_run;
+use queue::EmbeddedQueue;
 use serde_json::json;
 
 use crate::arguments::State;

@@ -2,26 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use common::budget::Records;
-use common::config::Config;
+use budget::Records;
+use bynder::patience::Patience;
+use cli::output;
+use cli::signals::stop_on_signals;
 use common::failure::Failure;
-use common::ledger::QueueLook;
-use common::output;
-use common::patience::Patience;
-use common::queue::JobPublisher;
-use common::quiet_hours;
 use common::service::Service;
-use common::signals::stop_on_signals;
-use common::task;
+use config::Config;
 use jiff::Timestamp;
+use ledger::QueueLook;
 use producer::arguments::{self, Common, Scope};
 use producer::mandate::{self, Held, Purpose};
 use producer::run::{Options, Report};
 use producer::{Hindrances, Limit, Progress, Summary};
+use queue::JobPublisher;
 use tokio_util::sync::CancellationToken;
+use wiring::quiet_hours;
 use worker::breaker::{Breakers, Trouble};
 
-use crate::wiring::{self, Parts};
+use crate::parts::{self, Parts};
 
 /// How often progress and trouble are looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -57,7 +56,7 @@ pub(crate) async fn sync(
     stop: &CancellationToken,
 ) -> Result<Ended, Failure> {
     let started = Instant::now();
-    let parts = wiring::parts(config).await?;
+    let parts = parts::parts(config).await?;
     // What the queue in the state directory holds is not lost, however old; what it does not hold may be a fleet's.
     parts.ledger.give_up_lost(QueueLook::Busy, Timestamp::now(), config.producer.lost_after.0).await?;
     let before = parts.ledger.latest_event().await?;
@@ -66,12 +65,15 @@ pub(crate) async fn sync(
     let _quiet = quiet_hours::keep(config, &parts.budget);
     let (working, budget) = (CancellationToken::new(), parts.budget.clone());
     let _following =
-        tokio_util::task::AbortOnDropHandle::new(task::lasting(async move { budget.follow_records().await }));
-    let _telling = tokio_util::task::AbortOnDropHandle::new(task::lasting(tell_services_out(
+        tokio_util::task::AbortOnDropHandle::new(tasks::lasting(
+            async move { budget.follow_records().await },
+        ));
+    let _telling = tokio_util::task::AbortOnDropHandle::new(tasks::lasting(tell_services_out(
         parts.worker.breakers.clone(),
         Records::new(&config.producer.state_dir),
     )));
-    let consumer = task::brief(worker::consume(parts.worker.clone(), working.clone(), config.worker.grace.0));
+    let consumer =
+        tasks::brief(worker::consume(parts.worker.clone(), working.clone(), config.worker.grace.0));
     let mut progress = Progress::new(quiet);
     let ended = tokio::select! {
         ended = produce_and_wait(&parts, &ready.options, before, &mut progress, stop) => ended,

@@ -1,15 +1,15 @@
 //! `connector verify`: whether protected assets still hold what their markers say.
 
-use common::beside::Beside;
+use bynder::patience::Patience;
+use cli::output;
+use cli::signals::stop_on_signals;
 use common::failure::Failure;
-use common::ledger::{Ledger, Verification};
-use common::patience::Patience;
-use common::signals::stop_on_signals;
-use common::state::State;
-use common::telemetry::Metrics;
-use common::{output, wiring};
+use ledger::state::State;
+use ledger::{Ledger, Verification};
 use producer::arguments::{self, Common, Scope};
 use producer::portal::resolve;
+use telemetry::Metrics;
+use wiring::beside::Beside;
 
 use crate::arguments::Verify;
 use crate::verify::{self, Broken};

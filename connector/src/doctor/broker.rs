@@ -1,10 +1,9 @@
 //! The broker: reachable with these credentials, and what is declared there. Looking leaves nothing there.
 
-use common::config::Config;
 use common::failure::Failure;
-use common::queue::QueueError;
-use common::queue::rabbitmq::Inventory;
-use common::wiring;
+use config::Config;
+use queue::QueueError;
+use rabbitmq::Inventory;
 
 use super::report::{Finding, Report};
 

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
-use common::config::{Config, Origin, SecretValue};
-use common::private::{Exposure, exposed};
-use common::state::{State, StateError};
-use common::written::{self, Chosen};
+use config::{Config, Origin, SecretValue};
+use files::private::{Exposure, exposed};
+use files::written::{self, Chosen};
+use ledger::state::{State, StateError};
 use nix::sys::statvfs::statvfs;
 
 use super::report::{Finding, Report};
@@ -26,7 +26,7 @@ pub(super) fn check(config: &Config, origins: &[(String, Origin)], report: &mut 
     if let Some(folder) = config.checks.keep_rejected_in.as_deref().filter(|folder| folder.exists()) {
         report.add("folder of rejected files", closed(folder, format!("{} is there", folder.display())));
     }
-    if let Some(file) = common::config::identity_file().filter(|file| file.exists()) {
+    if let Some(file) = config::identity_file().filter(|file| file.exists()) {
         report.add("age identity", closed(&file, format!("{} is for this user alone", file.display())));
     }
     for (key, secret) in config.secrets() {

@@ -10,11 +10,10 @@ mod versions;
 mod watermarking;
 mod write_test;
 
-use common::beside::Beside;
 use common::failure::Failure;
-use common::telemetry::Metrics;
-use common::wiring;
 use producer::arguments::{self, Common};
+use telemetry::Metrics;
+use wiring::beside::Beside;
 
 use crate::arguments::Doctor;
 use report::{Finding, Report};

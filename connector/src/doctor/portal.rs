@@ -1,11 +1,11 @@
 //! The portal: reachable, the token's scopes, the user's roles, the metaproperty, the clock.
 
-use common::bynder::{Bynder, BynderError, DateField, ListQuery, Metaproperty, Order};
-use common::config::Config;
-use common::wiring::written_fields;
+use bynder::{Bynder, BynderError, DateField, ListQuery, Metaproperty, Order};
+use config::Config;
 use jiff::{SignedDuration, Timestamp};
 use producer::filter::ResolveError;
 use producer::portal::{PortalError, resolve};
+use wiring::written_fields;
 
 use super::report::{Finding, Report, failed};
 use super::{rights, versions};

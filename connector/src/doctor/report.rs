@@ -1,8 +1,8 @@
 //! What the doctor found, a line a check.
 
-use common::bynder::BynderError;
+use bynder::BynderError;
+use cli::output;
 use common::failure::Failure;
-use common::output;
 use serde_json::{Value, json};
 
 /// How a check came out.

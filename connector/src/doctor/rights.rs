@@ -1,6 +1,6 @@
 //! What the roles of the token's user allow. A scope belongs to the token, a role to its user: both are needed.
 
-use common::config::OutputMode;
+use config::OutputMode;
 
 use super::report::Finding;
 

@@ -1,7 +1,7 @@
 //! Whether the portal says which version of an asset is the active one: by the listing, and by a look at one asset.
 
+use bynder::Bynder;
 use common::asset::{Asset, AssetDetail};
-use common::bynder::Bynder;
 
 use super::report::{Finding, Report, failed};
 

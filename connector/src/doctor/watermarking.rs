@@ -1,11 +1,10 @@
 //! Imatag: the credential, the directory, and how sure the wire profile is.
 
 use common::asset::AssetId;
-use common::config::Config;
 use common::hash::ContentHash;
-use common::imatag::ImatagError;
-use common::telemetry::Metrics;
-use common::wiring;
+use config::Config;
+use imatag::ImatagError;
+use telemetry::Metrics;
 
 use super::report::{Finding, Report};
 

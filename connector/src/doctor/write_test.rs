@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use bynder::{Bynder, BynderError, Metaproperty};
 use common::asset::AssetId;
-use common::bynder::{Bynder, BynderError, Metaproperty};
 use common::hash::ContentHash;
 use common::marker::Records;
 

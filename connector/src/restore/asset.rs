@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use common::asset::AssetDetail;
-use common::ledger::{Progress, Restoration};
 use common::marker::{Marker, Record};
-use common::queue::{Kept, Left};
 use jiff::Timestamp;
+use ledger::{Progress, Restoration};
+use queue::{Kept, Left};
 
 use super::decide::{Decision, Skip, decide, landed};
 use super::environment::holder;

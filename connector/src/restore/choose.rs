@@ -1,13 +1,13 @@
 //! Which assets are meant: by run, by id, or by filter.
 
+use bynder::patience::Patience;
+use bynder::{Bynder, DateField};
 use common::asset::AssetId;
-use common::bynder::{Bynder, DateField};
 use common::failure::Failure;
 use common::hash::ContentHash;
 use common::job::RunId;
-use common::ledger::Ledger;
 use common::marker::Marker;
-use common::patience::Patience;
+use ledger::Ledger;
 use producer::enumerate::{LAG, Stretch, Walk};
 use producer::portal::Resolved;
 use producer::run::RunError;

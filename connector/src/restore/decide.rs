@@ -2,8 +2,8 @@
 
 use common::asset::AssetDetail;
 use common::hash::ContentHash;
-use common::ledger::{Progress, Restoration};
 use common::marker::{Kin, Marker, Record};
+use ledger::{Progress, Restoration};
 
 /// What to do with an asset.
 #[derive(Debug, Clone, PartialEq, Eq)]

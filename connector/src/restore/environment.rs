@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bynder::patience::{Patience, patiently};
+use bynder::{Bynder, BynderError, Metaproperty};
 use common::asset::{AssetDetail, AssetId};
-use common::bynder::{Bynder, BynderError, Metaproperty};
 use common::hash::ContentHash;
 use common::job::{JobId, RunId};
-use common::ledger::{Ledger, Progress, Restoration};
 use common::marker::{Marker, Records, Status};
-use common::patience::{Patience, patiently};
-use common::queue::{Attempt, Kept, Lease, Locks, lease_patiently};
-use common::spool::Spool;
+use files::spool::Spool;
 use jiff::Timestamp;
+use ledger::{Ledger, Progress, Restoration};
+use queue::{Attempt, Kept, Lease, Locks, lease_patiently};
 
 use super::error::RestoreError;
 

@@ -1,10 +1,10 @@
 //! Why an asset's original could not be put back.
 
-use common::bynder::BynderError;
+use bynder::BynderError;
 use common::failure::Failure;
-use common::queue::QueueError;
-use common::spool::ReceiveError;
-use common::state::DatabaseError;
+use files::spool::ReceiveError;
+use ledger::state::DatabaseError;
+use queue::QueueError;
 
 /// What went wrong with one asset.
 #[derive(Debug, thiserror::Error)]

@@ -13,8 +13,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use common::failure::Failure;
-use common::ledger::Progress;
 use futures::StreamExt;
+use ledger::Progress;
 use serde::Serialize;
 
 use asset::Ended;

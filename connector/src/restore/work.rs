@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use bynder::patience::patiently;
+use bynder::{Bynder, BynderError, ImportId, ImportState, Saved};
 use common::asset::AssetDetail;
-use common::bynder::{Bynder, BynderError, ImportId, ImportState, Saved};
 use common::file_name::{FileName, Known};
-use common::ledger::Restoration;
 use common::marker::{Record, Status};
-use common::patience::patiently;
-use common::queue::{Kept, Lease, Left};
-use common::spool::{Length, SpooledFile};
+use files::spool::{Length, SpooledFile};
+use ledger::Restoration;
+use queue::{Kept, Lease, Left};
 
 use super::asset::{Ended, left, start};
 use super::decide::{Skip, is_untouched, landed, originals, restored_since};

@@ -6,9 +6,9 @@ mod standing;
 
 use std::io::ErrorKind;
 
+use cli::output;
+use cli::signals::stop_on_signals;
 use common::failure::Failure;
-use common::output;
-use common::signals::stop_on_signals;
 use producer::arguments::{self, Common};
 
 use crate::arguments::Status;

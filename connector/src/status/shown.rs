@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use common::config::Span;
-use common::ledger::RunStatus;
-use common::queue::Depth;
-use common::queue::rabbitmq::Member;
-use common::quiet_hours::Effect;
+use config::Span;
+use ledger::RunStatus;
 use producer::mandate::Held;
+use queue::Depth;
+use rabbitmq::Member;
+use wiring::quiet_hours::Effect;
 
 use super::forecast::Forecast;
 use super::standing::Standing;

@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use common::budget::{OperatorPause, Records};
-use common::config::Config;
+use budget::{OperatorPause, Records};
 use common::failure::Failure;
-use common::ledger::{Ledger, RunStatus, Verification};
-use common::queue::rabbitmq::{Inventory, Member, roll_call};
-use common::queue::{Depth, EmbeddedQueue};
-use common::quiet_hours::{self, Effect};
-use common::state::State;
-use common::wiring;
+use config::Config;
 use jiff::Timestamp;
+use ledger::state::State;
+use ledger::{Ledger, RunStatus, Verification};
 use producer::mandate::{self, Asked, Held};
 use producer::plan::calls_an_asset;
+use queue::{Depth, EmbeddedQueue};
+use rabbitmq::{Inventory, Member, roll_call};
 use serde_json::{Value, json};
+use wiring::quiet_hours::{self, Effect};
 
 use super::forecast::{Ended, Forecast, forecast};
 

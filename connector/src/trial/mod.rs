@@ -6,17 +6,19 @@ mod way;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use common::config::{Config, confirm_profile};
+use cli::output;
 use common::failure::Failure;
-use common::http::{Exchange, Witness};
-use common::ledger::Ledger;
-use common::spool::SpooledFile;
-use common::state::State;
-use common::telemetry::Metrics;
-use common::{output, private, wiring, written};
+use config::{Config, confirm_profile};
+use files::private;
+use files::spool::SpooledFile;
+use files::written;
+use http_client::{Exchange, Witness};
 use jiff::Timestamp;
+use ledger::Ledger;
+use ledger::state::State;
 use producer::arguments::{self, Common};
 use serde_json::json;
+use telemetry::Metrics;
 
 use crate::arguments::Trial;
 use crate::files::replace;

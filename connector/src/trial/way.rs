@@ -3,18 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
+use cli::output;
 use common::asset::AssetId;
-use common::config::Config;
 use common::failure::Failure;
 use common::file_name::{FileName, Known};
 use common::hash::FileFacts;
-use common::imatag::{
+use config::Config;
+use files::spool::{Length, Spool, SpooledFile};
+use futures::TryStreamExt;
+use imatag::{
     Body, Imatag, ImatagError, MediumId, MediumState, ResultPlace, Submit, SubmitAnswer, Submitted,
 };
-use common::output;
-use common::spool::{Length, Spool, SpooledFile};
-use common::wiring;
-use futures::TryStreamExt;
 use media::reader::Readers;
 use media::{Checks, check_result};
 use tokio::time::Instant;

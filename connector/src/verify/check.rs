@@ -1,9 +1,9 @@
 //! One asset held against its marker.
 
+use bynder::patience::{Patience, patiently};
+use bynder::{Bynder, BynderError};
 use common::asset::{Asset, AssetDetail};
-use common::bynder::{Bynder, BynderError};
 use common::marker::{Kin, Record};
-use common::patience::{Patience, patiently};
 use serde::Serialize;
 
 use super::claim::Claim;

@@ -3,14 +3,14 @@
 mod check;
 mod claim;
 
+use budget::Budget;
+use bynder::patience::Patience;
+use bynder::{Bynder, DateField};
 use common::asset::Asset;
-use common::budget::Budget;
-use common::bynder::{Bynder, DateField};
 use common::failure::Failure;
-use common::ledger::Verification;
-use common::patience::Patience;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use ledger::Verification;
 use producer::enumerate::{LAG, Stretch, Walk};
 use producer::portal::Resolved;
 use producer::run::RunError;

@@ -1,7 +1,7 @@
 //! Messages, which anybody with access to the broker may have written.
 
 use common::job::Job;
-use common::queue::rabbitmq::{Failed, decode_event, encode_event};
+use rabbitmq::{Failed, decode_event, encode_event};
 
 /// Beside what is kept of a message that cannot be read.
 const MOST_FAILED: usize = 64 << 10;

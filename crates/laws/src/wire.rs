@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
-use common::bynder::{BynderError, answers as bynder_answers};
+use bynder::{BynderError, answers as bynder_answers};
 use common::hash::ContentHash;
-use common::imatag::{MediumState, Profile, answers as imatag_answers};
 use common::marker::{MOST_RECORDS, Marker, Record, Records};
+use imatag::{MediumState, Profile, answers as imatag_answers};
 use serde_json::Value;
 
 use crate::is_line;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use common::budget::{Beat, Budget};
+use budget::{Beat, Budget};
 use laws::LAWS;
 use nix::sys::resource::{Resource, setrlimit};
 

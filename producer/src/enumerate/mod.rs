@@ -8,14 +8,14 @@ mod tests;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bynder::{Bynder, BynderError, DateField, ListQuery, Order};
 use common::asset::Asset;
-use common::bynder::{Bynder, BynderError, DateField, ListQuery, Order};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use keyset::{NotWalkable, Position};
 
-use common::patience::{Patience, patiently};
+use bynder::patience::{Patience, patiently};
 
 /// Rows a page: the most the portal gives.
 const PAGE: u32 = 1000;

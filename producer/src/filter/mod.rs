@@ -11,9 +11,9 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use bynder::ListQuery;
 use common::asset::{Asset, AssetId, AssetType, Orientation};
-use common::bynder::ListQuery;
-use common::config::DateRange;
+use config::DateRange;
 use glob::{MatchOptions, Pattern};
 use sha2::{Digest, Sha256};
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bynder::{Bynder, BynderError, Metaproperty, Named};
 use common::asset::{AssetId, AssetType};
-use common::bynder::{Bynder, BynderError, Metaproperty, Named};
-use common::config::Filters;
+use config::Filters;
 use glob::Pattern;
 
 use super::{Filter, PropertyFilter, Traits};

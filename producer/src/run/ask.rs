@@ -1,10 +1,10 @@
 //! What a row of the listing leaves open, asked by one GET each.
 
+use bynder::BynderError;
+use bynder::patience::patiently;
 use common::asset::{Asset, AssetDetail, AssetId};
-use common::bynder::BynderError;
 use common::hash::ContentHash;
 use common::marker::Kin;
-use common::patience::patiently;
 
 use super::{Run, RunError};
 

@@ -2,8 +2,8 @@
 
 use common::asset::Asset;
 use common::job::Lane;
-use common::ledger::Known;
 use jiff::Timestamp;
+use ledger::Known;
 
 use super::{Cause, Fate, Run, RunError};
 use crate::select::{Decision, SkipReason, decide, unlisted};

@@ -1,8 +1,8 @@
 //! Why a run could not be finished.
 
-use common::bynder::BynderError;
-use common::queue::QueueError;
-use common::state::DatabaseError;
+use bynder::BynderError;
+use ledger::state::DatabaseError;
+use queue::QueueError;
 
 use crate::enumerate::WalkError;
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use common::asset::Asset;
 use common::job::{Job, Lane};
-use common::queue::{Depth, QueueError};
 use jiff::Timestamp;
+use queue::{Depth, QueueError};
 
 use super::{Fate, Run, RunError};
 use crate::allowance::Limit;

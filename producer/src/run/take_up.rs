@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use bynder::patience::patiently;
+use bynder::{ListQuery, MOST_IDS};
 use common::asset::{Asset, AssetId};
-use common::bynder::{ListQuery, MOST_IDS};
 use common::job::JobId;
-use common::ledger::LostJob;
 use common::outcome::FailureClass;
-use common::patience::patiently;
 use jiff::Timestamp;
+use ledger::LostJob;
 
 use super::{Cause, Fate, Run, RunError};
 use crate::filter::digits;

@@ -4,10 +4,10 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::queue::rabbitmq::{Broker as Connection, MessageKeys, RabbitConsumer, RabbitLocks, Settings};
-use common::queue::{Depth, FailedJob, FailedJobs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use queue::{Depth, FailedJob, FailedJobs};
+use rabbitmq::{Broker as Connection, MessageKeys, RabbitConsumer, RabbitLocks, Settings};
 use tokio::process::{Child, Command};
 
 use super::{Bench, Ran, until_async};
@@ -185,7 +185,7 @@ impl Fleet {
 
     /// The failed jobs.
     pub(crate) async fn failed(&self) -> Vec<FailedJob> {
-        self.connection().await.failed_jobs().list(&common::queue::FailedFilter::default()).await.unwrap()
+        self.connection().await.failed_jobs().list(&queue::FailedFilter::default()).await.unwrap()
     }
 
     /// How often the sandbox was asked for something.

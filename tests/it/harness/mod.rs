@@ -20,11 +20,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use common::job::{Job, Lane, RunId};
-use common::ledger::Ledger;
 use common::outcome::Outcome;
-use common::queue::{EmbeddedQueue, JobPublisher};
-use common::state::State;
 use jiff::Timestamp;
+use ledger::Ledger;
+use ledger::state::State;
+use queue::{EmbeddedQueue, JobPublisher};
 use sandbox::{Audit, AuditedAsset, NewAsset, Options, Sandbox};
 use serde_json::Value;
 use tokio::process::{Child, Command};

@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use common::asset::AssetId;
 use common::job::{Job, JobId, Lane, RunId, Step};
 use common::outcome::{Failure, FailureClass, Outcome};
-use common::queue::{
+use jiff::Timestamp;
+use queue::{
     Attempt, Delivery, FailedFilter, FailedJobs, JobConsumer, JobPublisher, Kept, Lease, Left, Locks,
     Settlement, StepSet,
 };
-use jiff::Timestamp;
 use rand::{RngExt, SeedableRng};
 
 /// No law needs longer than this; a queue that keeps a job to itself fails instead of hanging.

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use common::output;
+use cli::output;
 
 /// No test needs its bench for longer, on a slow machine either.
 const LONGEST: Duration = Duration::from_mins(10);

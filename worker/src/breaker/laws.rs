@@ -4,14 +4,14 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-use common::bynder::{BynderError, Right};
-use common::http::Sent;
-use common::imatag::{Attempted, ImatagError};
+use bynder::{BynderError, Right};
 use common::job::{Job, Lane, RunId};
 use common::outcome::{FailureClass, Outcome};
-use common::queue::Settlement;
 use futures::FutureExt;
+use http_client::Sent;
+use imatag::{Attempted, ImatagError};
 use jiff::Timestamp;
+use queue::Settlement;
 
 use super::*;
 use crate::blame::attribute;

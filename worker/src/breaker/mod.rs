@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use common::job::{JobId, Step};
-use common::queue::StepSet;
 pub use common::service::Service;
+use queue::StepSet;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use common::job::{JobId, Step};
-use common::queue::StepSet;
+use queue::StepSet;
 use tokio::time::Instant;
 
 use super::{Breakers, Service};

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use bynder::{Metaproperty, Restriction, Template};
 use common::asset::{AssetDetail, AssetId};
-use common::bynder::{Metaproperty, Restriction, Template};
 use common::hash::ContentHash;
 use common::marker::{Kin, Marker, Record, Records};
 use jiff::Timestamp;
@@ -220,8 +220,8 @@ pub fn records_of_original(records: Records, record: Record, copy: Kin, before: 
 mod tests {
     use std::collections::BTreeMap;
 
+    use bynder::Words;
     use common::asset::{Asset, AssetType, FileVersion};
-    use common::bynder::Words;
     use common::hash::ContentHash;
 
     use super::*;

@@ -1,6 +1,6 @@
 //! Which jobs are worth taking right now.
 
-use common::queue::StepSet;
+use queue::StepSet;
 
 /// What keeps jobs from being worked on although they are due.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

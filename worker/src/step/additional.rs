@@ -1,6 +1,6 @@
 //! Save, where the watermarked file becomes an additional file of the asset.
 
-use common::bynder::{BynderError, Parcel, Template};
+use bynder::{BynderError, Parcel, Template};
 use common::job::{Job, Step};
 use common::marker::{Record, Status};
 use common::outcome::{FailureClass, Outcome, Placed};

@@ -1,7 +1,7 @@
 //! Ending a job whose file needs no watermark, or whose metaproperty must be left alone.
 
+use bynder::BynderError;
 use common::asset::AssetDetail;
-use common::bynder::BynderError;
 use common::hash::FileFacts;
 use common::job::Job;
 use common::marker::{Marker, Record};

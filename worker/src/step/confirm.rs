@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::bynder::BynderError;
+use bynder::BynderError;
 use common::job::Job;
 use common::outcome::Outcome;
 

@@ -14,12 +14,12 @@ mod unrecorded;
 use std::time::Duration;
 
 use common::asset::AssetId;
-use common::config::OutputMode;
 use common::fault;
 use common::job::{Job, JobId, Step};
 use common::marker::{Marker, Status};
 use common::outcome::{Failure, FailureClass, Outcome, Reason};
-use common::queue::{Attempt, Left, QueueError, lease_patiently};
+use config::OutputMode;
+use queue::{Attempt, Left, QueueError, lease_patiently};
 
 use crate::doubt;
 use crate::environment::{Environment, Settings};

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use common::file_name::usual_extension;
 use common::hash::FileFacts;
 use common::job::Job;
-use common::private;
-use common::spool::SpooledFile;
+use files::private;
+use files::spool::SpooledFile;
 
 /// Files that are kept at once: a fault at Imatag concerns the whole library, and a few are enough to see it.
 const MOST_KEPT: usize = 100;
@@ -65,7 +65,7 @@ mod tests {
     use std::convert::Infallible;
     use std::os::unix::fs::symlink;
 
-    use common::spool::{Length, Spool};
+    use files::spool::{Length, Spool};
 
     use super::*;
 

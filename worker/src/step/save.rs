@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use bynder::{Bynder, BynderError, ImportId, ImportState, Saved};
 use common::asset::{AssetDetail, AssetId};
-use common::bynder::{Bynder, BynderError, ImportId, ImportState, Saved};
 use common::fault::{Guard, guard_stands};
 use common::hash::ContentHash;
 use common::job::{Job, Step};

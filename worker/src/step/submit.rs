@@ -1,15 +1,15 @@
 //! Submit: download the original, decide by its hash, find or submit it at Imatag.
 
-use common::bynder::BynderError;
-use common::config::OutputMode;
+use bynder::BynderError;
 use common::fault::{Guard, guard_stands};
 use common::file_name::FileName;
 use common::hash::FileFacts;
-use common::imatag::{Body, MediumId, MediumState, Submit, SubmitAnswer, Submitted};
 use common::job::{Job, Step};
 use common::marker::{LegacyHash, Marker};
 use common::outcome::{FailureClass, Outcome};
-use common::spool::{ExtraHash, Length, SpooledFile};
+use config::OutputMode;
+use files::spool::{ExtraHash, Length, SpooledFile};
+use imatag::{Body, MediumId, MediumState, Submit, SubmitAnswer, Submitted};
 
 use super::save::start_over;
 use super::{StepEnd, Wait, complete, copy, transfer};

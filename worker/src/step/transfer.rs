@@ -1,13 +1,13 @@
 //! Transfer: fetch the watermarked file, check it, upload it, write the marker.
 
-use common::bynder::BynderError;
-use common::config::OutputMode;
+use bynder::BynderError;
 use common::fault::{Guard, guard_stands};
-use common::imatag::{Body, MediumId, MediumState};
 use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records};
 use common::outcome::{FailureClass, Outcome};
-use common::spool::Length;
+use config::OutputMode;
+use files::spool::Length;
+use imatag::{Body, MediumId, MediumState};
 use media::{Unchecked, check_result};
 
 use super::save::{Seen, seen};

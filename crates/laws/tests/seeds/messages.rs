@@ -1,13 +1,13 @@
 use std::io::Cursor;
 
 use common::hash::{ContentHash, FileFacts};
-use common::imatag::MediumId;
 use common::job::{FailedAttempt, Job, Lane, MessageError, RunId, Step};
 use common::marker::Record;
 use common::outcome::{Failure, FailureClass, Outcome, Placed};
-use common::queue::rabbitmq::{Failed, encode_event};
+use imatag::MediumId;
 use jiff::Timestamp;
 use media::{Checks, read};
+use rabbitmq::{Failed, encode_event};
 use sandbox::media::{Format, file};
 
 fn job() -> Job {

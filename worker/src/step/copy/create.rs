@@ -1,7 +1,7 @@
 //! A new copy: looked for before it is made a second time, and made with everything it has to have.
 
+use bynder::{BynderError, NewAsset, Template};
 use common::asset::{Asset, AssetId};
-use common::bynder::{BynderError, NewAsset, Template};
 use common::job::Job;
 use common::marker::{Kin, Records, Status};
 use common::outcome::{FailureClass, Outcome};

@@ -1,7 +1,7 @@
 //! The copy is there: it is looked at, and the original's marker says so.
 
+use bynder::{BynderError, Template};
 use common::asset::AssetId;
-use common::bynder::{BynderError, Template};
 use common::job::Job;
 use common::marker::{Kin, Marker, Record, Records, Status};
 use common::outcome::{FailureClass, Outcome, Placed};

@@ -4,7 +4,7 @@ mod create;
 mod finish;
 mod renew;
 
-use common::bynder::{BynderError, ImportId, Template};
+use bynder::{BynderError, ImportId, Template};
 use common::hash::FileFacts;
 use common::job::{Job, Step};
 use common::marker::{Kin, Marker, Record};
@@ -96,7 +96,7 @@ async fn under_lease(
 /// What a save is done with.
 struct Work<'a> {
     /// The portal, with places for the calls that follow.
-    bynder: &'a common::bynder::Bynder,
+    bynder: &'a bynder::Bynder,
     files: &'a Files,
     import: &'a ImportId,
     lease: &'a Held,

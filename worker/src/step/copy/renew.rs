@@ -1,7 +1,7 @@
 //! A new version of the copy that an earlier job made, because its original has changed.
 
+use bynder::{BynderError, Saved};
 use common::asset::{AssetDetail, AssetId};
-use common::bynder::{BynderError, Saved};
 use common::job::{Job, Renewal};
 use common::marker::{Kin, Marker, Record, Status};
 use common::outcome::{FailureClass, Outcome};

@@ -1,0 +1,350 @@
+//! Where the portal calls of a process wait until its member lets them go.
+
+use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Mutex as AsyncMutex, watch};
+
+use super::member::{Admission, Member};
+use super::record::{OperatorPause, Records};
+use super::timing::Timing;
+use bynder::{Gate, Paused};
+use common::boot_clock;
+use common::job::Lane;
+
+/// Calls of the fresh lane in a row while the backlog waits as well: four of five are reserved for it.
+const FRESH_IN_A_ROW: u32 = 4;
+/// How long the lane that has to let the other go first waits before it looks again.
+const GIVE_WAY: Duration = Duration::from_millis(20);
+
+/// The process's request budget; clones share it.
+#[derive(Clone)]
+pub struct Budget {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    member: Mutex<Member>,
+    pub(super) timing: Timing,
+    clock: Box<dyn Fn() -> Duration + Send + Sync>,
+    /// Calls admitted lately, by second.
+    lately: Mutex<VecDeque<(u64, u32)>>,
+    waited: Mutex<Duration>,
+    pub(super) out: Mutex<Vec<String>>,
+    pub(super) id: String,
+    /// The other members of the group, and when each was heard of.
+    pub(super) others: Mutex<HashMap<String, Duration>>,
+    pub(super) changed: watch::Sender<()>,
+    turns: [AsyncMutex<()>; 2],
+    /// Calls that wait, by lane.
+    pub(super) waiting: [AtomicU32; 2],
+    pub(super) demand: watch::Sender<Demand>,
+    pub(super) news: watch::Sender<()>,
+    fresh_in_a_row: AtomicU32,
+    pub(super) operator: watch::Sender<Option<OperatorPause>>,
+    pub(super) records: Option<Records>,
+}
+
+impl std::fmt::Debug for Budget {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Budget")
+    }
+}
+
+/// What waits for tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Demand {
+    /// No call.
+    #[default]
+    Nothing,
+    /// Calls for the backlog.
+    Backlog,
+    /// Calls for what changed lately, perhaps among others.
+    Fresh,
+}
+
+/// What there is to show of a budget.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figures {
+    /// Calls in five minutes that are an equal part for this process now.
+    pub share: f64,
+    /// Calls that it made in the last five minutes.
+    pub lately: u64,
+    /// Calls that it made in all.
+    pub calls: u64,
+    /// How long calls waited in all.
+    pub waited: Duration,
+    /// How long Bynder's block still silences it.
+    pub silence: Option<Duration>,
+    /// Whether a person paused it.
+    pub operator_pause: bool,
+    /// Members of the egress group, this one included.
+    pub members: usize,
+}
+
+/// Without a clock no time passes, so that no place comes in.
+fn since_boot() -> Duration {
+    boot_clock::since_boot().unwrap_or_default()
+}
+
+impl Budget {
+    /// The whole budget for one process. With records, a silence outlives it.
+    pub fn alone(requests: NonZeroU32, records: Option<Records>) -> Self {
+        let now = since_boot();
+        let mut member = Member::alone(requests.get(), Timing::real(), now);
+        if let Some(left) = records.as_ref().and_then(Records::silence) {
+            member.on_record(left, now);
+        }
+        let operator = records.as_ref().and_then(Records::operator_pause);
+        Self::new(member, records, operator, Box::new(since_boot))
+    }
+
+    /// A group's budget, of which calls are let go by the tokens that [`Budget::grant`] brings.
+    pub fn of_group(requests: NonZeroU32) -> Self {
+        let member = Member::of_group(requests.get(), Timing::real());
+        Self::new(member, None, None, Box::new(since_boot))
+    }
+
+    pub(super) fn new(
+        member: Member,
+        records: Option<Records>,
+        operator: Option<OperatorPause>,
+        clock: Box<dyn Fn() -> Duration + Send + Sync>,
+    ) -> Self {
+        let shared = Shared {
+            member: Mutex::new(member),
+            timing: Timing::real(),
+            clock,
+            lately: Mutex::default(),
+            waited: Mutex::default(),
+            out: Mutex::default(),
+            id: uuid::Uuid::now_v7().simple().to_string(),
+            others: Mutex::default(),
+            changed: watch::Sender::new(()),
+            demand: watch::Sender::default(),
+            news: watch::Sender::default(),
+            turns: [AsyncMutex::default(), AsyncMutex::default()],
+            waiting: [AtomicU32::new(0), AtomicU32::new(0)],
+            fresh_in_a_row: AtomicU32::new(0),
+            operator: watch::Sender::new(operator),
+            records,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Portal calls admitted so far.
+    pub fn used(&self) -> u64 {
+        self.member().used()
+    }
+
+    /// How long nothing may be sent, if that is so.
+    pub fn paused(&self) -> Option<Duration> {
+        let now = self.now();
+        self.member().paused(now)
+    }
+
+    /// Another budget for the whole group from now on.
+    pub fn set_requests(&self, requests: NonZeroU32) {
+        self.member().set_requests(requests.get());
+    }
+
+    /// The group's budget, in portal calls in five minutes.
+    pub fn requests(&self) -> u32 {
+        self.member().requests()
+    }
+
+    /// What there is to show.
+    pub fn figures(&self) -> Figures {
+        let now = self.now();
+        let members = self.others(now).len() + 1;
+        let lately = self.lately(now);
+        let mut member = self.member();
+        let silence = member.paused(now);
+        let rate = if silence.is_some() { 0.0 } else { member.rate(now) };
+        Figures {
+            share: rate * self.shared.timing.window.as_secs_f64() / members as f64,
+            lately,
+            calls: member.used(),
+            waited: *lock(&self.shared.waited),
+            silence,
+            operator_pause: self.shared.operator.borrow().is_some(),
+            members,
+        }
+    }
+
+    pub(super) fn lately(&self, now: Duration) -> u64 {
+        let oldest = now.saturating_sub(self.shared.timing.window).as_secs();
+        let lately = lock(&self.shared.lately);
+        lately.iter().filter(|(second, _)| *second > oldest).map(|(_, calls)| u64::from(*calls)).sum()
+    }
+
+    async fn turn(&self, lane: Lane, places: u32) -> Result<u32, Paused> {
+        let mine = lane as usize;
+        let _waiting = Waiting::new(self, lane, places);
+        let _turn = self.shared.turns[mine].lock().await;
+        let mut changed = self.shared.changed.subscribe();
+        loop {
+            if self.gives_way(lane) {
+                tokio::time::sleep(GIVE_WAY).await;
+                continue;
+            }
+            let now = self.now();
+            let admission = self.member().admit(places, now);
+            match admission {
+                Admission::Go(places) => {
+                    self.count(lane, places, now);
+                    return Ok(places);
+                }
+                Admission::Paused(remaining) => return Err(Paused { remaining }),
+                Admission::Wait(wait) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        _ = changed.changed() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn gives_way(&self, lane: Lane) -> bool {
+        let waits = |lane: Lane| self.shared.waiting[lane as usize].load(Ordering::Relaxed) > 0;
+        let fresh_had_its_part = self.shared.fresh_in_a_row.load(Ordering::Relaxed) >= FRESH_IN_A_ROW;
+        match lane {
+            Lane::Fresh => fresh_had_its_part && waits(Lane::Backlog),
+            Lane::Backlog => !fresh_had_its_part && waits(Lane::Fresh),
+        }
+    }
+
+    fn count(&self, lane: Lane, places: u32, now: Duration) {
+        match lane {
+            Lane::Fresh => self.shared.fresh_in_a_row.fetch_add(places, Ordering::Relaxed),
+            Lane::Backlog => self.shared.fresh_in_a_row.swap(0, Ordering::Relaxed),
+        };
+        let second = now.as_secs();
+        let oldest = now.saturating_sub(self.shared.timing.window).as_secs();
+        let mut lately = lock(&self.shared.lately);
+        match lately.back_mut() {
+            Some((last, calls)) if *last == second => *calls += places,
+            _ => lately.push_back((second, places)),
+        }
+        while lately.front().is_some_and(|(first, _)| *first <= oldest) {
+            lately.pop_front();
+        }
+    }
+
+    fn stir(&self) {
+        if self.member().has_news() {
+            self.shared.news.send_replace(());
+        }
+    }
+
+    fn demands(&self, is_new: bool) {
+        let waits = |lane: Lane| self.shared.waiting[lane as usize].load(Ordering::Relaxed) > 0;
+        let demand = match (waits(Lane::Fresh), waits(Lane::Backlog)) {
+            (true, _) => Demand::Fresh,
+            (false, true) => Demand::Backlog,
+            (false, false) => Demand::Nothing,
+        };
+        self.shared.demand.send_if_modified(|known| std::mem::replace(known, demand) != demand || is_new);
+    }
+
+    fn record(&self) {
+        let remaining = self.paused().unwrap_or_default();
+        if let Some(Err(error)) =
+            self.shared.records.as_ref().map(|records| records.record_silence(remaining))
+        {
+            tracing::error!(%error, "Bynder's block cannot be put on record; do not start again before it is over");
+        }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        (self.shared.clock)()
+    }
+
+    pub(super) fn member(&self) -> MutexGuard<'_, Member> {
+        lock(&self.shared.member)
+    }
+}
+
+#[async_trait]
+impl Gate for Budget {
+    async fn admit(&self, lane: Lane, places: u32) -> Result<u32, Paused> {
+        self.check()?;
+        let asked = self.now();
+        let turn = tokio::time::timeout(self.shared.timing.patience, self.turn(lane, places)).await;
+        *lock(&self.shared.waited) += self.now().saturating_sub(asked);
+        // Too many wait, or the broker is away: the job gives its place to others and comes back.
+        turn.unwrap_or(Err(Paused { remaining: self.shared.timing.beat }))
+    }
+
+    fn check(&self) -> Result<(), Paused> {
+        self.paused().map_or(Ok(()), |remaining| Err(Paused { remaining }))
+    }
+
+    fn unused(&self, places: u32) {
+        self.member().unused(places);
+    }
+
+    fn interval(&self) -> Duration {
+        self.shared.timing.window / self.requests().max(1)
+    }
+
+    fn refused(&self) {
+        let now = self.now();
+        let was_silent = self.paused().is_some();
+        self.member().refused(now);
+        self.record();
+        if !was_silent {
+            tracing::error!(
+                seconds = self.shared.timing.pause.as_secs(),
+                "Bynder's request limit was reached; nothing is sent for a while. Lower bynder.requests_per_5_minutes \
+                 if other software shares this machine's address"
+            );
+        }
+        self.shared.changed.send_replace(());
+        self.stir();
+    }
+
+    fn answered(&self) {
+        let now = self.now();
+        let mut member = self.member();
+        let was_silent = member.paused(now).is_some();
+        member.answered(now);
+        drop(member);
+        if was_silent {
+            self.record();
+        }
+        self.stir();
+    }
+}
+
+/// Calls that wait, for as long as they do.
+struct Waiting<'a> {
+    budget: &'a Budget,
+    lane: Lane,
+    places: u32,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(budget: &'a Budget, lane: Lane, places: u32) -> Self {
+        budget.shared.waiting[lane as usize].fetch_add(places, Ordering::Relaxed);
+        // Said again where others wait already: a token that was left in hand may serve this one.
+        budget.demands(true);
+        Self { budget, lane, places }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.budget.shared.waiting[self.lane as usize].fetch_sub(self.places, Ordering::Relaxed);
+        self.budget.demands(false);
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,184 @@
+//! Places in the request budget that are taken ahead, for calls that have to follow each other closely.
+//!
+//! At the limit a call waits seconds for its place, minutes at worst. What a look saw would be so old when the save that
+//! relies on it goes out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Bynder, BynderError, Gate};
+
+/// How long a place that was taken ahead is good for: the budget counts on a call going out soon after it was let go.
+const GOOD_FOR: Duration = Duration::from_secs(10);
+
+/// Places that were taken and not used yet.
+#[derive(Debug)]
+pub(super) struct Places {
+    left: AtomicU32,
+    until: Instant,
+    gate: Arc<dyn Gate>,
+}
+
+impl Places {
+    /// Whether there was one left to use.
+    pub(super) fn take(&self) -> bool {
+        let taking = self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        taking.is_ok() && Instant::now() < self.until
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.gate.unused(*self.left.get_mut());
+    }
+}
+
+impl Bynder {
+    /// The same client, with places for its next calls: they wait for them now, all at once, and not between each other.
+    /// A call that comes too late waits as usual.
+    ///
+    /// # Errors
+    /// [`BynderError::Paused`] if there are none for now.
+    pub async fn with_places(&self, places: u32) -> Result<Self, BynderError> {
+        let given = self.wait_for(places).await?;
+        let (left, until) = (AtomicU32::new(given), Instant::now() + GOOD_FOR);
+        let places = Places { left, until, gate: Arc::clone(&self.inner.gate) };
+        Ok(Self { places: Some(Arc::new(places)), ..self.clone() })
+    }
+
+    /// Waits for a place, unless this client has one and nothing was silenced since.
+    pub(super) async fn admit(&self) -> Result<(), BynderError> {
+        if self.places.as_ref().is_some_and(|places| places.take()) {
+            return self.inner.gate.check().map_err(BynderError::from);
+        }
+        self.wait_for(1).await.map(|_| ())
+    }
+
+    async fn wait_for(&self, places: u32) -> Result<u32, BynderError> {
+        self.inner.gate.admit(self.lane, places).await.map_err(BynderError::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use secrecy::SecretString;
+
+    use super::super::{Credential, ImportId, Paused, Settings};
+    use super::*;
+    use common::asset::AssetId;
+    use common::job::Lane;
+    use common::permission::Permission;
+    use queue::QueueError;
+
+    /// Notes what is asked of it, and is silent if told so.
+    #[derive(Debug, Default)]
+    struct Noting {
+        asked: Mutex<Vec<u32>>,
+        unused: AtomicU32,
+        silent: Mutex<bool>,
+    }
+
+    #[async_trait]
+    impl Gate for Noting {
+        async fn admit(&self, _: Lane, places: u32) -> Result<u32, Paused> {
+            self.asked.lock().unwrap().push(places);
+            self.check().map(|()| places)
+        }
+
+        fn check(&self) -> Result<(), Paused> {
+            if *self.silent.lock().unwrap() { Err(Paused { remaining: GOOD_FOR }) } else { Ok(()) }
+        }
+
+        fn unused(&self, places: u32) {
+            self.unused.fetch_add(places, Ordering::Relaxed);
+        }
+
+        fn interval(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn refused(&self) {}
+
+        fn answered(&self) {}
+    }
+
+    fn client() -> (Arc<Noting>, Bynder) {
+        let settings = Settings {
+            portal: "http://127.0.0.1:9/".parse().unwrap(),
+            allow_http: false,
+            storage_hosts: http_client::LinkHosts::Any,
+            credential: Credential::Token(SecretString::from("t")),
+            request_timeout: GOOD_FOR,
+            part_size: 1,
+            parts_at_once: 1,
+            observer: Arc::new(()),
+        };
+        let gate = Arc::new(Noting::default());
+        (Arc::clone(&gate), Bynder::new(settings, gate).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_with_places_do_not_wait_between_each_other() {
+        let (gate, bynder) = client();
+        let ahead = bynder.with_places(2).await.unwrap();
+        ahead.admit().await.unwrap();
+        ahead.admit().await.unwrap();
+        assert_eq!(*gate.asked.lock().unwrap(), [2]);
+        ahead.admit().await.unwrap();
+        assert_eq!(*gate.asked.lock().unwrap(), [2, 1]);
+        drop(ahead);
+        assert_eq!(gate.unused.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_not_used_in_a_silence_nor_long_after_it_was_given() {
+        let (gate, bynder) = client();
+        let ahead = bynder.with_places(2).await.unwrap();
+        *gate.silent.lock().unwrap() = true;
+        assert!(ahead.admit().await.is_err());
+        *gate.silent.lock().unwrap() = false;
+        tokio::time::advance(GOOD_FOR).await;
+        ahead.admit().await.unwrap();
+        assert_eq!(*gate.asked.lock().unwrap(), [2, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_that_are_not_needed_are_given_back() {
+        let (gate, bynder) = client();
+        drop(bynder.with_places(2).await.unwrap());
+        assert_eq!(gate.unused.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn what_would_change_an_asset_is_not_sent_where_the_right_is_lost_during_admission() {
+        let asset: AssetId = "A".parse().unwrap();
+        for effect in 0..3 {
+            let (gate, bynder) = client();
+            let asked = Arc::clone(&gate);
+            let bynder = bynder.under(Permission::new(move || match asked.asked.lock().unwrap().len() {
+                0 => Ok(()),
+                _ => Err(QueueError::Unavailable("the lease was lost".to_owned())),
+            }));
+            let import = ImportId::try_from("I".to_owned()).unwrap();
+            // Nothing listens: what is sent ends as unavailable.
+            let error = match effect {
+                0 => bynder.save_version(&asset, &import).await.unwrap_err(),
+                1 => bynder.save_asset(&import, &[]).await.unwrap_err(),
+                _ => bynder.set_texts(&asset, &[("P", "text")]).await.unwrap_err(),
+            };
+            assert!(
+                matches!(error, BynderError::Withheld { .. }) && !error.may_have_been_sent(),
+                "{error:?}"
+            );
+            assert_eq!(gate.unused.load(Ordering::Relaxed), 1, "its place is lost");
+            let error = bynder.asset(&asset).await.unwrap_err();
+            assert!(matches!(error, BynderError::Unavailable { .. }), "a look needs no right: {error:?}");
+        }
+    }
+}

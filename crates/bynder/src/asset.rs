@@ -1,0 +1,86 @@
+//! One asset by its id: by itself, which is fresher than the listing, or by its row in the listing, which many share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::de::DeserializeOwned;
+
+use super::decode::Row;
+use super::list::ListQuery;
+use super::together::{Batch, MOST_IDS};
+use super::{Bynder, BynderError};
+use common::asset::{Asset, AssetDetail, AssetId};
+use http_client::Operation;
+
+impl Bynder {
+    /// Fetches an asset with its version history. Only this call's 404 means that an asset is gone.
+    pub async fn asset(&self, id: &AssetId) -> Result<AssetDetail, BynderError> {
+        let operation = looking_at(id);
+        let row: Row = self.get_asset(&operation, id).await?;
+        let detail = row.into_detail();
+        let detail =
+            detail.map_err(|error| BynderError::Unexpected { operation, reason: error.to_string() })?;
+        self.with_active_version(detail).await
+    }
+
+    /// The answer to a single GET that asks for whatever says which version is the active one.
+    pub(super) async fn get_asset<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        id: &AssetId,
+    ) -> Result<T, BynderError> {
+        let mut url = self.url(operation, &["api", "v4", "media", id.as_str(), ""])?;
+        url.set_query(Some("versions=1&includeVersionNumber=1"));
+        self.call(Operation::Asset, operation, |client| client.get(url.clone())).await
+    }
+
+    /// Where the answer leaves the active version open, the listing's row is asked for it. The row lags, so it is believed
+    /// only where it names the highest version of the list: no version was made since then.
+    pub(super) async fn with_active_version(
+        &self,
+        mut detail: AssetDetail,
+    ) -> Result<AssetDetail, BynderError> {
+        self.inner.says_active.store(detail.says_active(), Ordering::Relaxed);
+        let _ = self.inner.looked.set(());
+        let (None, Some(top)) = (detail.active(), detail.top()) else { return Ok(detail) };
+        // A place that was taken for the call after this one stays its own.
+        let bynder = Self { places: None, ..self.clone() };
+        let row = bynder.row(&detail.asset.id).await?;
+        detail.asset.active_version = row.and_then(|row| row.active_version).filter(|active| *active == top);
+        Ok(detail)
+    }
+
+    /// Whether single GETs say which version is active, as the latest one showed; the first of a process is made to find out.
+    /// Where they do not, a row cannot replace them: it does not show the versions that leave the active one open.
+    pub async fn says_active(&self, id: &AssetId) -> Result<bool, BynderError> {
+        let look = async || self.asset(id).await.map(|_| ());
+        match self.inner.looked.get_or_try_init(look).await {
+            Ok(()) => Ok(self.inner.says_active.load(Ordering::Relaxed)),
+            Err(BynderError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An asset's row in the listing, fetched together with whatever others ask for at the same time; `None` if the
+    /// listing does not have it. The listing lags: what is seen here may have changed meanwhile.
+    pub async fn row(&self, id: &AssetId) -> Result<Option<Asset>, BynderError> {
+        let bynder = self.clone();
+        let list = move |batch: Arc<Batch<AssetId, Asset>>| {
+            let bynder = bynder.clone();
+            async move { bynder.rows(&batch).await }
+        };
+        self.inner.rows.ask(id.clone(), self.inner.gate.interval(), list).await
+    }
+
+    async fn rows(&self, batch: &Batch<AssetId, Asset>) -> Result<HashMap<AssetId, Asset>, BynderError> {
+        let limit = u32::try_from(MOST_IDS).unwrap_or(u32::MAX);
+        let query = || ListQuery { limit, ids: batch.keys(), include_versions: true, ..ListQuery::default() };
+        let page = self.list_as_of_now(query).await?;
+        Ok(page.assets.into_iter().map(|asset| (asset.id.clone(), asset)).collect())
+    }
+}
+
+pub(super) fn looking_at(id: &AssetId) -> String {
+    format!("looking at asset {id}")
+}

@@ -1,0 +1,150 @@
+//! The one place where portal calls are admitted, signed, sent and their answers told apart.
+
+use reqwest::{RequestBuilder, Response, StatusCode};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::{Bynder, BynderError, Right};
+use http_client::{AnswerError, Operation, Sent, TransportError};
+
+/// The body of most errors; `statuscode` is sometimes a string and says nothing new.
+#[derive(Deserialize)]
+struct ErrorBody {
+    message: Option<String>,
+    error_description: Option<String>,
+}
+
+impl Bynder {
+    /// A URL below the portal's origin; segments are percent-encoded.
+    pub(super) fn url(&self, operation: &str, segments: &[&str]) -> Result<Url, BynderError> {
+        let mut url = self.inner.portal.clone();
+        let Ok(mut path) = url.path_segments_mut() else {
+            let reason = "the address cannot have a path".to_owned();
+            return Err(BynderError::Misconfigured { operation: operation.to_owned(), reason });
+        };
+        path.pop_if_empty().extend(segments);
+        drop(path);
+        Ok(url)
+    }
+
+    /// Sends a signed call and decodes its JSON answer.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        kind: Operation,
+        operation: &str,
+        build: impl Fn(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<T, BynderError> {
+        let response = self.send(kind, operation, build).await?;
+        self.read(kind, operation, response).await
+    }
+
+    /// Sends a signed call; a token that OAuth can replace is replaced once.
+    pub(super) async fn send(
+        &self,
+        kind: Operation,
+        operation: &str,
+        build: impl Fn(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<Response, BynderError> {
+        let mut refreshed = false;
+        loop {
+            let token = self.token().await?;
+            self.admit().await?;
+            self.permitted(kind, operation)?;
+            let request = build(self.inner.transport.client()).bearer_auth(token.expose_secret());
+            match self.dispatch(kind, operation, request).await {
+                Err(BynderError::Unauthorized { .. })
+                    if self.inner.credentials.can_refresh() && !refreshed =>
+                {
+                    self.inner.credentials.forget(&token).await;
+                    refreshed = true;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Whether the call may still be made, now that it has its place, which another gets if it may not.
+    fn permitted(&self, kind: Operation, operation: &str) -> Result<(), BynderError> {
+        let Some(permission) = self.permission.as_ref().filter(|_| kind.changes_an_asset()) else {
+            return Ok(());
+        };
+        permission.check().map_err(|reason| {
+            self.inner.gate.unused(1);
+            BynderError::Withheld { operation: operation.to_owned(), reason }
+        })
+    }
+
+    /// Sends an admitted portal request and turns everything but success (and 303) into an error.
+    pub(super) async fn dispatch(
+        &self,
+        kind: Operation,
+        operation: &str,
+        request: RequestBuilder,
+    ) -> Result<Response, BynderError> {
+        let answer = self.inner.transport.send(kind, request).await;
+        let response = answer.map_err(|error| unavailable(operation, error))?;
+        let status = response.status();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            self.inner.gate.refused();
+            // The gate knows how long.
+            self.inner.gate.check()?;
+            let reason = "429".to_owned();
+            return Err(BynderError::Unavailable { operation: operation.to_owned(), reason, sent: Sent::No });
+        }
+        self.inner.gate.answered();
+        if status.is_success() || status == StatusCode::SEE_OTHER {
+            return Ok(response);
+        }
+        let message = http_client::read_sentence(response, sentence).await;
+        let right = match kind {
+            Operation::Asset | Operation::DownloadPlace => Right::ReadAsset,
+            _ => Right::Other,
+        };
+        Err(refusal(operation, status, message, right))
+    }
+
+    /// Decodes an answer that says success.
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        kind: Operation,
+        operation: &str,
+        response: Response,
+    ) -> Result<T, BynderError> {
+        http_client::read_json(kind, response).await.map_err(|error| match error {
+            AnswerError::Transport(error) => unavailable(operation, error),
+            AnswerError::NotJson { .. } | AnswerError::Shape(_) | AnswerError::TooLarge(_) => {
+                BynderError::Unexpected { operation: operation.to_owned(), reason: error.to_string() }
+            }
+        })
+    }
+}
+
+/// A request without an answer.
+pub(super) fn unavailable(operation: &str, error: TransportError) -> BynderError {
+    BynderError::Unavailable { operation: operation.to_owned(), reason: error.reason, sent: error.sent }
+}
+
+/// The sentence in the body of a refusal.
+pub(super) fn sentence(text: &str) -> Option<String> {
+    let body: ErrorBody = serde_json::from_str(text).ok()?;
+    body.message.or(body.error_description)
+}
+
+/// An answer that is no success, told apart by its status alone: bodies are text, JSON or web pages.
+pub(super) fn refusal(operation: &str, status: StatusCode, message: String, right: Right) -> BynderError {
+    let operation = operation.to_owned();
+    match status.as_u16() {
+        401 => BynderError::Unauthorized { operation, message },
+        403 => BynderError::Forbidden { operation, message, right },
+        404 => BynderError::NotFound { operation, message },
+        408 => BynderError::Unavailable { operation, reason: message, sent: Sent::Maybe },
+        300..=399 => BynderError::Misconfigured { operation, reason: format!("it redirects with {status}") },
+        500.. => {
+            let reason = format!("{status}: {message}");
+            BynderError::Unavailable { operation, reason, sent: Sent::Maybe }
+        }
+        status => BynderError::Refused { operation, status, message },
+    }
+}

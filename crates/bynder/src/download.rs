@@ -1,0 +1,206 @@
+//! Downloading one version's file: a portal call for the place, then storage without any credential.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use reqwest::header::{CONTENT_DISPOSITION, LOCATION};
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+
+use super::call::unavailable;
+use super::{Bynder, BynderError, Right};
+use common::asset::AssetId;
+use common::hash::ContentHash;
+use http_client::{Link, Operation, Rest, Sent, Unsaid};
+
+/// Longer than any file: a body that continues beyond it has no end.
+const LONGEST_FILE: u64 = 1 << 40;
+const MOST_REDIRECTS: u32 = 5;
+
+/// A file on its way.
+pub struct Download {
+    /// The announced length.
+    pub bytes: Option<u64>,
+    /// The file's own name, where storage sends it along.
+    pub file_name: Option<String>,
+    /// The file; ends in an error when nothing comes for the request timeout.
+    pub body: BoxStream<'static, Result<Bytes, BynderError>>,
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Download").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Place {
+    s3_file: Link,
+}
+
+impl Bynder {
+    /// Starts the download of one version by its number. A link that expired meanwhile is asked for once more.
+    ///
+    /// Error pages come with a status of success, too: a web page is taken for the file only if it is as long as the
+    /// file should be, as the page of a portal that keeps web pages is.
+    pub async fn download(
+        &self,
+        id: &AssetId,
+        version: u32,
+        length: Option<u64>,
+    ) -> Result<Download, BynderError> {
+        let operation = description(id, version);
+        let mut expired = false;
+        loop {
+            let link = self.place(&operation, id, version).await?;
+            match self.fetch(&operation, link.clone(), None).await {
+                Ok((response, _))
+                    if http_client::is_web_page(&response) && !is_as_long(&response, length) =>
+                {
+                    return Err(BynderError::Unexpected {
+                        operation,
+                        reason: "a web page came instead of the file".to_owned(),
+                    });
+                }
+                Ok((response, way)) => return Ok(self.body(id, version, link, response, &way)),
+                Err(BynderError::Forbidden { .. }) if !expired => expired = true,
+                // Storage knows nothing of roles: its 403 is an expired or broken link, not a missing right.
+                Err(BynderError::Forbidden { message, .. }) => {
+                    let reason = format!("storage refuses the link twice: {message}");
+                    return Err(BynderError::Unavailable { operation, reason, sent: Sent::Maybe });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Asks where a version's file is, and fetches nothing: whether the token may read it.
+    pub async fn may_download(&self, id: &AssetId, version: u32) -> Result<(), BynderError> {
+        self.place(&description(id, version), id, version).await.map(|_| ())
+    }
+
+    /// Downloads one version and tells its hash and length; nothing of it is kept.
+    pub async fn hash_version(&self, id: &AssetId, version: u32) -> Result<(ContentHash, u64), BynderError> {
+        let mut body = self.download(id, version, None).await?.body;
+        let (mut hasher, mut bytes) = (Sha256::new(), 0);
+        while let Some(chunk) = body.try_next().await? {
+            bytes += chunk.len() as u64;
+            if bytes > LONGEST_FILE {
+                let reason = format!("the file has no end after {LONGEST_FILE} bytes");
+                return Err(BynderError::Unexpected { operation: description(id, version), reason });
+            }
+            hasher.update(&chunk);
+        }
+        Ok((ContentHash::from_bytes(hasher.finalize().into()), bytes))
+    }
+
+    /// The answer of storage, and the links that led to it.
+    async fn fetch(
+        &self,
+        operation: &str,
+        mut link: Link,
+        rest: Option<&Rest>,
+    ) -> Result<(Response, Vec<Link>), BynderError> {
+        let transport = &self.inner.transport;
+        let mut way = Vec::new();
+        for _ in 0..MOST_REDIRECTS {
+            let request = transport.client().get(link.url().clone());
+            let request = match rest {
+                Some(rest) => rest.ask(request),
+                None => request,
+            };
+            let answer = transport.send_for_file(Operation::FetchOriginal, request).await;
+            let response = answer.map_err(|error| unavailable(operation, error))?;
+            way.push(link.clone());
+            match response.status() {
+                StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok((response, way)),
+                status if status.is_redirection() => {
+                    link = redirect(&link, &response).ok_or_else(|| BynderError::Unexpected {
+                        operation: operation.to_owned(),
+                        reason: "storage redirects to no place".to_owned(),
+                    })?;
+                }
+                status => {
+                    let message = http_client::read_text(response).await;
+                    return Err(storage_refusal(operation, status, message));
+                }
+            }
+        }
+        let reason = "storage redirects without end".to_owned();
+        Err(BynderError::Unexpected { operation: operation.to_owned(), reason })
+    }
+
+    /// The file, which goes on by itself where it breaks off: from the same link, or a new one once that expired.
+    fn body(&self, id: &AssetId, version: u32, link: Link, response: Response, way: &[Link]) -> Download {
+        let (bytes, file_name) = (response.content_length(), file_name(&response, way));
+        let operation = description(id, version);
+        let (bynder, id, link) = (self.clone(), id.clone(), Arc::new(Mutex::new(link)));
+        let again = move |rest: Rest| {
+            let (bynder, id, link) = (bynder.clone(), id.clone(), Arc::clone(&link));
+            async move {
+                let operation = description(&id, version);
+                let mut link = link.lock().await;
+                match bynder.fetch(&operation, link.clone(), Some(&rest)).await {
+                    Err(BynderError::Forbidden { .. }) => {
+                        *link = bynder.place(&operation, &id, version).await.ok()?;
+                        bynder.fetch(&operation, link.clone(), Some(&rest)).await.ok()
+                    }
+                    answer => answer.ok(),
+                }
+                .map(|(response, _)| response)
+            }
+        };
+        let body = self.inner.transport.resuming_body(Operation::FetchOriginal, response, again);
+        Download { bytes, file_name, body: body.map_err(move |error| unavailable(&operation, error)).boxed() }
+    }
+
+    async fn place(&self, operation: &str, id: &AssetId, version: u32) -> Result<Link, BynderError> {
+        let path = ["api", "v4", "media", id.as_str(), &version.to_string(), "download", ""];
+        let url = self.url(operation, &path)?;
+        let build = |client: &reqwest::Client| client.get(url.clone());
+        let place: Place = self.call(Operation::DownloadPlace, operation, build).await?;
+        Ok(place.s3_file)
+    }
+}
+
+/// The file's name by the `Content-Disposition`, in either of its forms, unless it would carry the signature of a link along.
+fn file_name(response: &Response, way: &[Link]) -> Option<String> {
+    let header = response.headers().get(CONTENT_DISPOSITION)?;
+    // Storage writes other alphabets as they are, too.
+    let header = String::from_utf8_lossy(header.as_bytes());
+    let name = mailparse::parse_content_disposition(&header).params.remove("filename")?;
+    let is_signature = |link: &Link| Unsaid::signature_of(link.url(), &name).is_in(&name);
+    (!name.is_empty() && !way.iter().any(is_signature)).then_some(name)
+}
+
+fn description(id: &AssetId, version: u32) -> String {
+    format!("downloading version {version} of asset {id}")
+}
+
+fn redirect(from: &Link, response: &Response) -> Option<Link> {
+    from.follow(response.headers().get(LOCATION)?.to_str().ok()?)
+}
+
+/// An answer of storage that is no file.
+pub(super) fn storage_refusal(operation: &str, status: StatusCode, message: String) -> BynderError {
+    let operation = operation.to_owned();
+    match status.as_u16() {
+        403 => BynderError::Forbidden { operation, message, right: Right::ReadAsset },
+        404 => BynderError::NotFound { operation, message },
+        400..=499 => BynderError::Refused { operation, status: status.as_u16(), message },
+        _ => {
+            let reason = format!("storage answers {status}: {message}");
+            BynderError::Unavailable { operation, reason, sent: Sent::Maybe }
+        }
+    }
+}
+
+/// Whether the length is known and announced, and the same.
+fn is_as_long(response: &Response, length: Option<u64>) -> bool {
+    length.is_some() && response.content_length() == length
+}

@@ -1,0 +1,241 @@
+//! Listing the library, a page at a time.
+
+use jiff::fmt::strtime;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{DATE, HeaderMap};
+
+use super::listing::{Listing, readable};
+use super::{Bynder, BynderError};
+use common::asset::{Asset, AssetId, AssetType, Orientation};
+use http_client::Operation;
+
+const OPERATION: &str = "listing assets";
+
+/// The most rows of a page.
+const MOST_ROWS: u32 = 1000;
+
+/// The date column that a listing is sorted and bounded by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DateField {
+    /// `dateCreated`
+    #[default]
+    Created,
+    /// `dateModified`
+    Modified,
+}
+
+/// The order of the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// One listing request.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListQuery {
+    /// Rows a page, at most 1000.
+    pub limit: u32,
+    /// The page, from 1; 0 leaves it out.
+    pub page: u32,
+    /// Sorting, if any.
+    pub order: Option<(DateField, Order)>,
+    /// Lower and upper bound of a date column.
+    pub dates: Option<(DateField, Option<Timestamp>, Option<Timestamp>)>,
+    /// Kinds of asset, any of them.
+    pub types: Vec<AssetType>,
+    /// Tags, all of them.
+    pub tags: Vec<String>,
+    /// Collections.
+    pub collection_ids: Vec<String>,
+    /// Metaproperty options, all of them.
+    pub property_option_ids: Vec<String>,
+    /// A brand.
+    pub brand_id: Option<String>,
+    /// Words to search for.
+    pub keyword: Option<String>,
+    /// The way a picture lies.
+    pub orientation: Option<Orientation>,
+    /// Whether everybody may see it.
+    pub public: Option<bool>,
+    /// Whether it is archived.
+    pub archived: Option<bool>,
+    /// Whether its use is limited.
+    pub limited: Option<bool>,
+    /// Single assets.
+    pub ids: Vec<AssetId>,
+    /// Whether rows tell the active version's number.
+    pub include_versions: bool,
+    /// Whether to count all matches as well.
+    pub total: bool,
+}
+
+/// One page of the listing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The rows that could be read.
+    pub assets: Vec<Asset>,
+    /// The rows that could not be read, by their ids where those can be.
+    pub unreadable: Vec<Option<String>>,
+    /// All matches, if asked for.
+    pub total: Option<u64>,
+    /// The portal's clock.
+    pub portal_time: Option<Timestamp>,
+}
+
+impl Page {
+    /// How many rows the portal sent.
+    pub fn rows(&self) -> usize {
+        self.assets.len() + self.unreadable.len()
+    }
+}
+
+impl Bynder {
+    /// Fetches one page. The listing is a search index: it lags, and is no proof that an asset is gone.
+    pub async fn list(&self, query: &ListQuery) -> Result<Page, BynderError> {
+        self.list_as_of_now(|| query.clone()).await
+    }
+
+    /// The newest assets that the listing knows, at most a page.
+    pub async fn newest(&self, limit: u32) -> Result<Vec<Asset>, BynderError> {
+        let order = Some((DateField::Created, Order::Descending));
+        let query = ListQuery { limit, order, include_versions: true, ..ListQuery::default() };
+        self.list(&query).await.map(|page| page.assets)
+    }
+
+    /// The first asset like this created at this time or later that the listing knows by now. Looks page by page and keeps
+    /// none of them.
+    pub async fn find_created_since(
+        &self,
+        since: Timestamp,
+        is_wanted: impl Fn(&Asset) -> bool + Send,
+    ) -> Result<Option<Asset>, BynderError> {
+        // A second less: whether the bound is part of it is not known.
+        let from = since.checked_sub(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN);
+        let mut first = None;
+        for page in 1.. {
+            let query = ListQuery {
+                limit: MOST_ROWS,
+                page,
+                order: Some((DateField::Created, Order::Ascending)),
+                dates: Some((DateField::Created, Some(from), None)),
+                ..ListQuery::default()
+            };
+            let found = self.list(&query).await?;
+            let is_last = found.rows() == 0;
+            let begins = found.assets.first().map(|asset| asset.id.clone());
+            // A portal that takes no notice of the page would be asked for ever.
+            if begins.is_some() && begins == first {
+                let reason = format!("page {page} begins as the page before");
+                return Err(BynderError::Unexpected { operation: OPERATION.to_owned(), reason });
+            }
+            first = begins;
+            if let Some(asset) = found.assets.into_iter().find(|asset| is_wanted(asset)) {
+                return Ok(Some(asset));
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fetches one page of a query that is made up when the call is let go, not when it begins to wait.
+    pub(super) async fn list_as_of_now(&self, query: impl Fn() -> ListQuery) -> Result<Page, BynderError> {
+        let url = self.url(OPERATION, &["api", "v4", "media", ""])?;
+        let build = |client: &reqwest::Client| client.get(url.clone()).query(&query().parameters());
+        let response = self.send(Operation::List, OPERATION, build).await?;
+        let portal_time = portal_time(response.headers());
+        let Listing { rows, total } = self.read(Operation::List, OPERATION, response).await?;
+        let (mut assets, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            match readable(&row) {
+                Ok(asset) => assets.push(asset),
+                Err(id) => unreadable.push(id),
+            }
+        }
+        Ok(Page { assets, unreadable, total, portal_time })
+    }
+}
+
+impl ListQuery {
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let mut parameters = Vec::new();
+        let mut add = |name, value: String| {
+            if !value.is_empty() {
+                parameters.push((name, value));
+            }
+        };
+        add("limit", self.limit.to_string());
+        if self.page > 0 {
+            add("page", self.page.to_string());
+        }
+        if let Some((field, order)) = self.order {
+            let direction = match order {
+                Order::Ascending => "asc",
+                Order::Descending => "desc",
+            };
+            add("orderBy", format!("{} {direction}", field.parameter()));
+        }
+        if let Some((field, from, to)) = self.dates {
+            add(field.parameter(), from.map(filter_date).unwrap_or_default());
+            add(field.upper_parameter(), to.map(filter_date).unwrap_or_default());
+        }
+        add("type", self.types.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(","));
+        add("tags", self.tags.join(","));
+        add("brandId", self.brand_id.clone().unwrap_or_default());
+        add("keyword", self.keyword.clone().unwrap_or_default());
+        add("orientation", self.orientation.map_or("", Orientation::name).to_owned());
+        let flag =
+            |wanted: Option<bool>| wanted.map_or("", |wanted| if wanted { "1" } else { "0" }).to_owned();
+        add("isPublic", flag(self.public));
+        add("archive", flag(self.archived));
+        add("limited", flag(self.limited));
+        add("collectionId", self.collection_ids.join(","));
+        add("propertyOptionId", self.property_option_ids.join(","));
+        add("ids", self.ids.iter().map(AssetId::as_str).collect::<Vec<_>>().join(","));
+        if self.include_versions {
+            add("includeVersionNumber", "1".to_owned());
+        }
+        if self.total {
+            add("total", "1".to_owned());
+        }
+        parameters
+    }
+}
+
+impl DateField {
+    fn parameter(self) -> &'static str {
+        match self {
+            Self::Created => "dateCreated",
+            Self::Modified => "dateModified",
+        }
+    }
+
+    fn upper_parameter(self) -> &'static str {
+        match self {
+            Self::Created => "dateCreatedTo",
+            Self::Modified => "dateModifiedTo",
+        }
+    }
+
+    /// The row's value in this column.
+    pub fn of(self, asset: &Asset) -> Timestamp {
+        match self {
+            Self::Created => asset.created,
+            Self::Modified => asset.modified,
+        }
+    }
+}
+
+/// Whole seconds and `Z`: with anything else the portal ignores the filter and returns the whole library.
+pub(super) fn filter_date(at: Timestamp) -> String {
+    strtime::format("%Y-%m-%dT%H:%M:%SZ", at).unwrap_or_default()
+}
+
+fn portal_time(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
+}

@@ -1,0 +1,180 @@
+//! What a listing's answer holds: rows as they were sent, each read on its own. Pure.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::decode::{Number, Row};
+use common::asset::Asset;
+use common::parse_error::from_json;
+use http_client::{Unsaid, excerpt};
+
+/// Far more rows than a page is asked for.
+const MOST_ROWS: usize = 10_000;
+/// A row with many times the fields of an honest one. Reading takes many times its size.
+const MOST_ROW_BYTES: usize = 1 << 20;
+
+/// The three shapes of a listing: a bare array, `total.count` next to `media`, `count.total` next to `media`.
+pub(super) struct Listing {
+    pub(super) rows: Vec<Box<RawValue>>,
+    pub(super) total: Option<u64>,
+}
+
+/// Rows, no more than an honest portal sends.
+struct Rows(Vec<Box<RawValue>>);
+
+/// The number of matches, in a form that is not the same everywhere.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Facets {
+    count: Number<u64>,
+    total: Number<u64>,
+}
+
+impl<'de> Deserialize<'de> for Rows {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Expected;
+
+        impl<'de> Visitor<'de> for Expected {
+            type Value = Rows;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list of assets")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<Rows, A::Error> {
+                rows(sequence).map(Rows)
+            }
+        }
+
+        deserializer.deserialize_seq(Expected)
+    }
+}
+
+fn rows<'de, A: SeqAccess<'de>>(mut sequence: A) -> Result<Vec<Box<RawValue>>, A::Error> {
+    let mut rows = Vec::new();
+    while let Some(row) = sequence.next_element()? {
+        if rows.len() == MOST_ROWS {
+            return Err(A::Error::custom(format_args!("more than {MOST_ROWS} rows")));
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+impl<'de> Deserialize<'de> for Listing {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Expected;
+
+        impl<'de> Visitor<'de> for Expected {
+            type Value = Listing;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list of assets or an object with one")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<Listing, A::Error> {
+                Ok(Listing { rows: rows(sequence)?, total: None })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Listing, A::Error> {
+                let (mut media, mut total, mut count) = (None, None, None);
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "media" => media = Some(map.next_value::<Rows>()?.0),
+                        "total" => total = map.next_value::<Loose>()?.0.count.0,
+                        "count" => count = map.next_value::<Loose>()?.0.total.0,
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                let rows = media.ok_or_else(|| A::Error::missing_field("media"))?;
+                Ok(Listing { rows, total: total.or(count) })
+            }
+        }
+
+        deserializer.deserialize_any(Expected)
+    }
+}
+
+/// Facets, or anything else, which says nothing.
+struct Loose(Facets);
+
+impl<'de> Deserialize<'de> for Loose {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let is_small = raw.get().len() <= MOST_ROW_BYTES;
+        Ok(Self(if is_small {
+            serde_json::from_str(raw.get()).unwrap_or_default()
+        } else {
+            Facets::default()
+        }))
+    }
+}
+
+/// One unreadable row must not stop a run over millions; its id, where it has one.
+pub(super) fn readable(row: &RawValue) -> Result<Asset, Option<String>> {
+    #[derive(Deserialize)]
+    struct Named {
+        id: String,
+    }
+
+    let read = || {
+        if row.get().len() > MOST_ROW_BYTES {
+            return Err(format!("it has more than {MOST_ROW_BYTES} bytes"));
+        }
+        let row: Row = from_json(&mut serde_json::Deserializer::from_str(row.get()))?;
+        row.into_detail().map(|detail| detail.asset).map_err(|error| error.to_string())
+    };
+    read().map_err(|reason| {
+        let id = serde_json::from_str(row.get()).ok().map(|Named { id }| excerpt(&id));
+        let reason = Unsaid::default().excerpt(&reason);
+        tracing::warn!(asset_id = id, reason, "a row of the listing cannot be read and is left out");
+        id
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> serde_json::Result<Listing> {
+        serde_json::from_str(text)
+    }
+
+    #[test]
+    fn each_shape_is_read_with_its_total() {
+        let table = [
+            (json!([{}, {}]), 2, None),
+            (json!({"media": [{}], "total": {"count": 7}}), 1, Some(7)),
+            (json!({"count": {"total": "8", "type": {"image": 3}}, "media": []}), 0, Some(8)),
+            (json!({"total": 9, "media": [0], "count": null}), 1, None),
+        ];
+        for (answer, rows, total) in table {
+            let listing = read(&answer.to_string()).unwrap();
+            assert_eq!((listing.rows.len(), listing.total), (rows, total), "{answer}");
+        }
+        for wrong in ["{}", "7", r#"{"media": {}}"#, r#"{"media": [1"#] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn more_rows_than_a_portal_sends_are_refused_before_they_take_memory() {
+        let many = |count: usize| format!("[{}0]", "0,".repeat(count - 1));
+        assert_eq!(read(&many(MOST_ROWS)).unwrap().rows.len(), MOST_ROWS);
+        assert!(read(&many(MOST_ROWS + 1)).is_err());
+    }
+
+    #[test]
+    fn a_row_that_is_too_large_or_no_asset_is_left_out_under_its_id() {
+        let row = |value: serde_json::Value| serde_json::value::to_raw_value(&value).unwrap();
+        let large = json!({"id": "A1", "tags": vec![0; MOST_ROW_BYTES]});
+        for (value, id) in [(large, Some("A1")), (json!({"id": "A2"}), Some("A2")), (json!(7), None)] {
+            assert_eq!(readable(&row(value)).unwrap_err().as_deref(), id);
+        }
+    }
+}

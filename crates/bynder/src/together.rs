@@ -1,0 +1,308 @@
+//! Questions that many jobs ask at the same time, put to the portal in one call.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::BynderError;
+
+/// The first asker waits for others to join for the time in which the budget lets this many calls go: with a large budget, waiting
+/// costs more than a call. Where the budget is used up, the call waits for its turn, and all who ask meanwhile still join.
+const WORTH_CALLS: u32 = 4;
+const SHORTEST_GATHERING: Duration = Duration::from_millis(10);
+const LONGEST_GATHERING: Duration = Duration::from_millis(250);
+
+/// Ids in one call: each has 35 characters and goes into the URL.
+pub const MOST_IDS: usize = 50;
+
+type Answer<V> = Result<Option<V>, BynderError>;
+type Answers<K, V> = Result<HashMap<K, V>, BynderError>;
+type Asker<K, V> = (K, oneshot::Sender<Answer<V>>);
+
+/// Those who wait for the next call; clones share them.
+pub(super) struct Together<K, V> {
+    waiting: Arc<Mutex<Vec<Asker<K, V>>>>,
+}
+
+/// Those whose turn it is; nobody until the call is let go.
+pub(super) struct Batch<K, V> {
+    waiting: Together<K, V>,
+    taken: Mutex<Option<Taken<K, V>>>,
+}
+
+struct Taken<K, V> {
+    askers: Vec<Asker<K, V>>,
+    /// Whether others were left behind, for whom nobody calls but this batch's caller.
+    left_some: bool,
+}
+
+impl<K, V> Together<K, V>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + 'static,
+{
+    /// The answer for one key, or `None` where the portal said nothing of it. `call` fetches the answers for a batch,
+    /// whose keys it takes when it is let go; calls are this `interval` apart.
+    pub(super) async fn ask<F>(
+        &self,
+        key: K,
+        interval: Duration,
+        call: impl Fn(Arc<Batch<K, V>>) -> F + Send + Sync + 'static,
+    ) -> Answer<V>
+    where
+        F: Future<Output = Answers<K, V>> + Send,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let leads = {
+            let mut waiting = self.lock();
+            waiting.push((key, sender));
+            waiting.len() == 1
+        };
+        if leads {
+            // A task of its own: the leader may be cancelled while others wait for its call.
+            let leader = Leader(self.clone());
+            tasks::brief(async move {
+                tokio::time::sleep(gathering(interval)).await;
+                leader.0.call_for_all(call).await;
+            });
+        }
+        receiver.await.unwrap_or_else(|_| Err(abandoned()))
+    }
+
+    /// Calls until nobody is left behind: a batch holds no more than [`MOST_IDS`].
+    async fn call_for_all<F>(&self, call: impl Fn(Arc<Batch<K, V>>) -> F)
+    where
+        F: Future<Output = Answers<K, V>> + Send,
+    {
+        loop {
+            let batch = Arc::new(Batch { waiting: self.clone(), taken: Mutex::default() });
+            let answer = call(Arc::clone(&batch)).await;
+            // A call that was never let go took nobody so far, and is answered all the same.
+            let taken = lock(&batch.taken).take().unwrap_or_else(|| self.take());
+            match answer {
+                Err(error) if taken.askers.len() > 1 && concerns_one(&error) => {
+                    for asker in taken.askers {
+                        self.call_for_one(&call, asker).await;
+                    }
+                }
+                answer => share(taken.askers, &answer),
+            }
+            if !taken.left_some {
+                return;
+            }
+        }
+    }
+
+    /// Calls for one asker alone, so that what the portal has against one does not become the others' failure.
+    async fn call_for_one<F>(&self, call: &impl Fn(Arc<Batch<K, V>>) -> F, asker: Asker<K, V>)
+    where
+        F: Future<Output = Answers<K, V>> + Send,
+    {
+        let taken = Taken { askers: vec![asker], left_some: false };
+        let batch = Arc::new(Batch { waiting: self.clone(), taken: Mutex::new(Some(taken)) });
+        let answer = call(Arc::clone(&batch)).await;
+        if let Some(taken) = lock(&batch.taken).take() {
+            share(taken.askers, &answer);
+        }
+    }
+
+    fn take(&self) -> Taken<K, V> {
+        let mut waiting = self.lock();
+        let count = waiting.len().min(MOST_IDS);
+        let askers = waiting.drain(..count).collect();
+        Taken { askers, left_some: !waiting.is_empty() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Asker<K, V>>> {
+        lock(&self.waiting)
+    }
+}
+
+/// Gives everybody the answer to their key. A call that fails is one failure, whoever asked: one asker has it, and the
+/// others only come back later.
+fn share<K: Eq + Hash, V: Clone>(askers: Vec<Asker<K, V>>, answer: &Answers<K, V>) {
+    let has_it = askers.iter().position(|(_, sender)| !sender.is_closed());
+    for (index, (key, sender)) in askers.into_iter().enumerate() {
+        let answer = match answer {
+            Ok(answers) => Ok(answers.get(&key).cloned()),
+            Err(error) if has_it == Some(index) => Err(error.clone()),
+            Err(error) => Err(shared(error)),
+        };
+        // An asker that went away does not need it.
+        let _ = sender.send(answer);
+    }
+}
+
+/// What the askers are told that do not have the call's own error.
+fn shared(error: &BynderError) -> BynderError {
+    match error {
+        BynderError::Paused { .. } => error.clone(),
+        BynderError::Shared { .. }
+        | BynderError::Withheld { .. }
+        | BynderError::Unauthorized { .. }
+        | BynderError::Forbidden { .. }
+        | BynderError::NotFound { .. }
+        | BynderError::Refused { .. }
+        | BynderError::Unavailable { .. }
+        | BynderError::Unexpected { .. }
+        | BynderError::Misconfigured { .. }
+        | BynderError::Local { .. } => BynderError::Shared { reason: error.to_string() },
+    }
+}
+
+/// Whether the portal may have something against one of those that were asked for, and not against the call.
+fn concerns_one(error: &BynderError) -> bool {
+    match error {
+        BynderError::NotFound { .. } | BynderError::Refused { .. } => true,
+        BynderError::Paused { .. }
+        | BynderError::Shared { .. }
+        | BynderError::Withheld { .. }
+        | BynderError::Unauthorized { .. }
+        | BynderError::Forbidden { .. }
+        | BynderError::Unavailable { .. }
+        | BynderError::Unexpected { .. }
+        | BynderError::Misconfigured { .. }
+        | BynderError::Local { .. } => false,
+    }
+}
+
+/// How long the first asker waits where calls are this far apart.
+fn gathering(interval: Duration) -> Duration {
+    (interval * WORTH_CALLS).clamp(SHORTEST_GATHERING, LONGEST_GATHERING)
+}
+
+fn abandoned() -> BynderError {
+    BynderError::Shared { reason: "it was given up before it was answered".to_owned() }
+}
+
+/// Lets those go who still wait if the calls for them end in a panic: nobody else would call.
+struct Leader<K, V>(Together<K, V>);
+
+impl<K, V> Drop for Leader<K, V> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            lock(&self.0.waiting).clear();
+        }
+    }
+}
+
+impl<K, V> Batch<K, V>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + 'static,
+{
+    /// The keys to ask for: fixed at the first call of this.
+    pub(super) fn keys(&self) -> Vec<K> {
+        let mut taken = lock(&self.taken);
+        let taken = taken.get_or_insert_with(|| self.waiting.take());
+        taken.askers.iter().map(|(key, _)| key.clone()).collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K, V> Clone for Together<K, V> {
+    fn clone(&self) -> Self {
+        Self { waiting: Arc::clone(&self.waiting) }
+    }
+}
+
+impl<K, V> Default for Together<K, V> {
+    fn default() -> Self {
+        Self { waiting: Arc::default() }
+    }
+}
+
+impl<K, V> fmt::Debug for Together<K, V> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Together")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use http_client::Sent;
+
+    fn refused() -> BynderError {
+        BynderError::Refused { operation: "o".to_owned(), status: 400, message: "no".to_owned() }
+    }
+
+    fn unavailable() -> BynderError {
+        BynderError::Unavailable { operation: "o".to_owned(), reason: "503".to_owned(), sent: Sent::Maybe }
+    }
+
+    /// What each of these keys is told, and how many calls it took, by a portal that answers a batch like this.
+    async fn asked(
+        keys: std::ops::Range<u32>,
+        portal: fn(&[u32]) -> Answers<u32, u32>,
+    ) -> (Vec<Answer<u32>>, u32) {
+        let (together, calls) = (Together::<u32, u32>::default(), Arc::new(AtomicU32::new(0)));
+        let asking = keys.map(|key| {
+            let calls = Arc::clone(&calls);
+            together.ask(key, Duration::ZERO, move |batch: Arc<Batch<u32, u32>>| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                async move { portal(&batch.keys()) }
+            })
+        });
+        let answers = futures::future::join_all(asking).await;
+        (answers, calls.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn others_are_waited_for_the_longer_the_scarcer_calls_are_and_a_quarter_of_a_second_at_most() {
+        let of_budget = |requests: u32| gathering(Duration::from_mins(5) / requests);
+        assert_eq!(of_budget(400), Duration::from_millis(250));
+        assert_eq!(of_budget(4000), Duration::from_millis(250));
+        assert_eq!(of_budget(24_000), Duration::from_millis(50));
+        assert_eq!(of_budget(u32::MAX), Duration::from_millis(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_share_a_call_and_each_has_its_own_answer() {
+        let (answers, calls) = asked(0..120, |keys| {
+            Ok(keys.iter().filter(|key| **key != 7).map(|key| (*key, key * 2)).collect())
+        })
+        .await;
+        assert_eq!(calls, 3);
+        for (key, answer) in (0..).zip(answers) {
+            assert_eq!(answer, Ok((key != 7).then_some(key * 2)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_fails_is_one_askers_failure_and_the_others_come_back() {
+        let (answers, calls) = asked(0..30, |_| Err(unavailable())).await;
+        assert_eq!(calls, 1);
+        let own = answers.iter().filter(|answer| **answer == Err(unavailable())).count();
+        let shared =
+            answers.iter().filter(|answer| matches!(answer, Err(BynderError::Shared { .. }))).count();
+        assert_eq!((own, shared), (1, 29));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_portal_has_against_one_is_not_held_against_the_others() {
+        let (answers, calls) = asked(0..5, |keys| match keys {
+            [3] => Err(refused()),
+            [key] => Ok(HashMap::from([(*key, *key)])),
+            _ => Err(refused()),
+        })
+        .await;
+        assert_eq!(calls, 6);
+        assert_eq!(answers, [Ok(Some(0)), Ok(Some(1)), Ok(Some(2)), Err(refused()), Ok(Some(4))]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_ever_for_a_call_that_broke_off() {
+        let (answers, _) = asked(0..60, |_| panic!("broken off")).await;
+        assert!(answers.iter().all(|answer| matches!(answer, Err(BynderError::Shared { .. }))));
+    }
+}

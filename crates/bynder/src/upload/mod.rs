@@ -1,0 +1,237 @@
+//! Uploading a file through Bynder's S3: a place, parts, a register call for each, and the finalise.
+
+mod part;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::call::unavailable;
+use super::{Bynder, BynderError};
+use common::file_name::FileName;
+use common::job::{ImportId, Parcel, UploadText};
+use files::spool::SpooledFile;
+use http_client::{Link, Operation, Sent};
+
+pub use part::part_count;
+use part::{Part, parts};
+
+/// Parts of all files that a process sends at once: each has a connection and its buffers.
+pub(super) const MOST_PARTS_UNDER_WAY: usize = 64;
+/// Times that a part is sent again before the upload is given up: about half a minute, after which its place may be gone.
+const MOST_DELIVERIES: u32 = 7;
+/// The wait before the first of them; it doubles.
+const FIRST_DELIVERY_PAUSE: Duration = Duration::from_millis(200);
+/// The longest that an upload under way waits for the request budget: a silence after a 429, and then some.
+const LONGEST_PAUSES: Duration = Duration::from_mins(8);
+/// Answers "not ready" to a register call before the upload is given up; they come a few seconds apart.
+const MOST_REGISTRATIONS: u32 = 6;
+const REGISTRATION_PAUSE: Duration = Duration::from_secs(2);
+
+/// Where the parts of one file go.
+#[derive(Deserialize)]
+struct Place {
+    s3file: Target,
+    /// The base key; a part's key has `/p<number>` behind it.
+    s3_filename: UploadText,
+    /// Fields that storage demands, policy and signature among them; names are mixed-case.
+    multipart_params: BTreeMap<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    uploadid: UploadText,
+    targetid: UploadText,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Finalised {
+    import_id: ImportId,
+}
+
+impl Bynder {
+    /// Uploads a file; the import it becomes has to be converted before it can be saved.
+    ///
+    /// Repeating this costs an orphaned import and nothing else: only saving touches an asset.
+    pub async fn upload(&self, file: &SpooledFile, file_name: &FileName) -> Result<ImportId, BynderError> {
+        let operation = format!("uploading {}", http_client::excerpt(&file_name.to_string()));
+        let (place, parts) = self.upload_all_parts(&operation, file, file_name).await?;
+        outwait_pauses(|| self.finalise(&operation, &place, parts, file_name)).await
+    }
+
+    /// Uploads a file that will become an additional file of an asset, under this name.
+    ///
+    /// Repeating this costs nothing but orphaned parts: only saving touches an asset.
+    pub async fn upload_parcel(
+        &self,
+        file: &SpooledFile,
+        file_name: &FileName,
+    ) -> Result<Parcel, BynderError> {
+        let operation = format!("uploading {}", http_client::excerpt(&file_name.to_string()));
+        let (place, parts) = self.upload_all_parts(&operation, file, file_name).await?;
+        let (upload_id, target_id) = (place.s3file.uploadid, place.s3file.targetid);
+        // A file has at most MOST_PARTS.
+        let parts = u32::try_from(parts).unwrap_or(u32::MAX);
+        Ok(Parcel { upload_id, target_id, s3_file_name: place.s3_filename, parts })
+    }
+
+    /// Sends all parts, some at once, and registers them in order, as Bynder's own libraries do; where they are, and
+    /// how many.
+    async fn upload_all_parts(
+        &self,
+        operation: &str,
+        file: &SpooledFile,
+        file_name: &FileName,
+    ) -> Result<(Place, usize), BynderError> {
+        let endpoint = self.endpoint(operation).await?;
+        let url = self.url(operation, &["api", "upload", "init"])?;
+        let form = [("filename", file_name.for_upload())];
+        let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
+        let place: Place = self.call(Operation::UploadPlace, operation, build).await?;
+        let parts = parts(file.bytes(), self.inner.part_size);
+        // What is there waits here to be registered; the transfers go on, up to those that wait for one before them.
+        let (there, mut arrived) = mpsc::channel(parts.len());
+        let deliveries: Vec<_> = parts
+            .iter()
+            .map(|part| self.deliver_part(operation, &endpoint, &place, part, parts.len(), file))
+            .collect();
+        let deliver = async {
+            let mut deliveries = stream::iter(deliveries).buffered(self.inner.parts_at_once);
+            while let Some(number) = deliveries.try_next().await? {
+                // There is room for all. Nobody takes it only if a registration failed, which ends this as well.
+                there.try_send(number).ok();
+            }
+            drop(there);
+            Ok::<_, BynderError>(())
+        };
+        let register = async {
+            while let Some(number) = arrived.recv().await {
+                outwait_pauses(|| self.register(operation, &place, number)).await?;
+            }
+            Ok::<_, BynderError>(())
+        };
+        tokio::try_join!(deliver, register)?;
+        Ok((place, parts.len()))
+    }
+
+    /// Sends a part until storage has it, and names it: what broke off is sent again, and the other parts are not.
+    async fn deliver_part(
+        &self,
+        operation: &str,
+        endpoint: &Link,
+        place: &Place,
+        part: &Part,
+        parts: usize,
+        file: &SpooledFile,
+    ) -> Result<u32, BynderError> {
+        let mut tries = 0;
+        loop {
+            match self.send_part(operation, endpoint, place, part, parts, file).await {
+                Ok(()) => return Ok(part.number),
+                Err(BynderError::Unavailable { reason, .. }) if tries < MOST_DELIVERIES => {
+                    tracing::info!(operation, part = part.number, parts, reason, "sending a part again");
+                    tokio::time::sleep(FIRST_DELIVERY_PAUSE * 2_u32.pow(tries)).await;
+                    tries += 1;
+                }
+                // The policy ran out, or the place is gone: the next try asks for a new one.
+                Err(
+                    BynderError::Forbidden { operation, message, .. }
+                    | BynderError::NotFound { operation, message },
+                ) => {
+                    let reason = format!("storage refuses a part: {message}");
+                    return Err(BynderError::Unavailable { operation, reason, sent: Sent::Maybe });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn endpoint(&self, operation: &str) -> Result<Link, BynderError> {
+        let ask = || async {
+            let url = self.url(operation, &["api", "upload", "endpoint"])?;
+            let endpoint: Link =
+                self.call(Operation::UploadEndpoint, operation, |client| client.get(url.clone())).await?;
+            // What is never sent to must not be kept either.
+            let link = self.inner.transport.check_link(endpoint.url());
+            link.map(|()| endpoint).map_err(|error| unavailable(operation, error))
+        };
+        self.inner.upload_endpoint.get_or_try_init(ask).await.cloned()
+    }
+
+    /// Tells Bynder that a part is there. It answers 500 until it sees it.
+    async fn register(&self, operation: &str, place: &Place, number: u32) -> Result<(), BynderError> {
+        let url = self.url(operation, &["api", "v4", "upload", ""])?;
+        // The id goes into the body: in the path it has caused errors with some ids.
+        let form = [
+            ("id", place.s3file.uploadid.to_string()),
+            ("targetid", place.s3file.targetid.to_string()),
+            ("filename", place.part_key(number)),
+            ("chunkNumber", number.to_string()),
+        ];
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
+            match self.send(Operation::UploadPart, operation, build).await {
+                Ok(_) => return Ok(()),
+                Err(BynderError::Unavailable { reason, .. }) if tries < MOST_REGISTRATIONS => {
+                    tracing::debug!(operation, number, tries, reason, "the part is not registered yet");
+                    tokio::time::sleep(REGISTRATION_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn finalise(
+        &self,
+        operation: &str,
+        place: &Place,
+        parts: usize,
+        file_name: &FileName,
+    ) -> Result<ImportId, BynderError> {
+        let url = self.url(operation, &["api", "v4", "upload", ""])?;
+        let form = [
+            ("id", place.s3file.uploadid.to_string()),
+            ("targetid", place.s3file.targetid.to_string()),
+            ("s3_filename", place.s3_filename.to_string()),
+            ("chunks", parts.to_string()),
+            // Without it the file is shown under a temporary name.
+            ("original_filename", file_name.to_string()),
+        ];
+        let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
+        let finalised: Finalised = self.call(Operation::UploadFinish, operation, build).await?;
+        Ok(finalised.import_id)
+    }
+}
+
+/// Makes a call of an upload under way. Parts that are there already would be lost with the place if the job came back
+/// for it later, so the pauses of the request budget are waited out here.
+async fn outwait_pauses<T, F>(call: impl Fn() -> F) -> Result<T, BynderError>
+where
+    F: Future<Output = Result<T, BynderError>>,
+{
+    let mut waited = Duration::ZERO;
+    loop {
+        match call().await {
+            Err(BynderError::Paused { remaining }) if waited + remaining <= LONGEST_PAUSES => {
+                waited += remaining;
+                tokio::time::sleep(remaining).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+impl Place {
+    fn part_key(&self, number: u32) -> String {
+        format!("{}/p{number}", self.s3_filename)
+    }
+}

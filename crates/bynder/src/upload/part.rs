@@ -1,0 +1,144 @@
+//! One part of a file on its way to storage.
+
+use std::ops::Range;
+
+use futures::StreamExt;
+use reqwest::multipart::Form;
+use serde_json::Value;
+
+use super::super::call::unavailable;
+use super::super::download::storage_refusal;
+use super::{Bynder, BynderError, Place};
+use common::job::MOST_PARTS;
+use files::spool::SpooledFile;
+use http_client::{Link, Operation, Progress};
+
+/// One part: its number, from 1, and its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) number: u32,
+    pub(super) range: Range<u64>,
+}
+
+/// How many parts a file of this length is uploaded in, each at the price of a portal call.
+pub fn part_count(bytes: u64, size: u64) -> u64 {
+    bytes.max(1).div_ceil(size_of_parts(bytes, size))
+}
+
+fn size_of_parts(bytes: u64, size: u64) -> u64 {
+    bytes.div_ceil(MOST_PARTS).next_multiple_of(1 << 20).max(size)
+}
+
+/// Cuts a file into parts of this size, or of a larger one; even an empty file has one.
+pub(super) fn parts(bytes: u64, size: u64) -> Vec<Part> {
+    let size = size_of_parts(bytes, size);
+    let starts = (0..bytes.max(1)).step_by(usize::try_from(size).unwrap_or(usize::MAX));
+    (1..).zip(starts).map(|(number, start)| Part { number, range: start..bytes.min(start + size) }).collect()
+}
+
+impl Bynder {
+    /// Sends one part to storage. No credential goes along: S3 answers 400 to one it does not know.
+    pub(super) async fn send_part(
+        &self,
+        operation: &str,
+        endpoint: &Link,
+        place: &Place,
+        part: &Part,
+        parts: usize,
+        file: &SpooledFile,
+    ) -> Result<(), BynderError> {
+        let key = place.part_key(part.number);
+        let mut form = Form::new();
+        for (name, value) in &place.multipart_params {
+            let value = match value {
+                _ if name == "key" => key.clone(),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            form = form.text(name.clone(), value);
+        }
+        let base = place.s3_filename.as_str().rsplit('/').next().unwrap_or_default().to_owned();
+        form = form
+            .text("name", format!("{base}/p{}", part.number))
+            .text("chunk", part.number.to_string())
+            .text("chunks", parts.to_string())
+            .text("Filename", key);
+        let _turn = self.inner.parts_under_way.acquire().await;
+        let progress = Progress::start();
+        let length = part.range.end - part.range.start;
+        let body = reqwest::Body::wrap_stream(progress.watch(file.stream(part.range.clone())).boxed());
+        // Storage ignores every field behind the file.
+        form = form.part("file", http_client::part(body, length, &base));
+        let transport = &self.inner.transport;
+        let request = transport.client().post(endpoint.url().clone()).multipart(form);
+        let response =
+            transport.send_file(Operation::SendPart, request, &progress, transport.timeout()).await;
+        let response = response.map_err(|error| unavailable(operation, error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        // S3 quotes the signature that it refuses.
+        let message =
+            http_client::read_text_without(response, place.multipart_params.values().flat_map(texts)).await;
+        Err(storage_refusal(operation, status, message))
+    }
+}
+
+/// A field as storage gets it, and each text in it.
+fn texts(value: &Value) -> Vec<String> {
+    let inner = match value {
+        Value::String(text) => return vec![text.clone()],
+        Value::Array(values) => values.iter().flat_map(texts).collect(),
+        Value::Object(fields) => fields.values().flat_map(texts).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    };
+    [value.to_string()].into_iter().chain(inner).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_the_file_in_order_and_without_gaps() {
+        const SIZE: u64 = 32 << 20;
+        for bytes in [1, SIZE - 1, SIZE, SIZE + 1, 3 << 30, 200 << 30] {
+            let parts = parts(bytes, SIZE);
+            let mut end = 0;
+            for (index, part) in parts.iter().enumerate() {
+                assert_eq!(part.number as usize, index + 1);
+                assert_eq!(part.range.start, end);
+                end = part.range.end;
+            }
+            assert_eq!(end, bytes);
+            assert_eq!(parts.len() as u64, part_count(bytes, SIZE));
+            assert!(parts.len() as u64 <= MOST_PARTS);
+            let smallest =
+                parts[..parts.len() - 1].iter().map(|part| part.range.end - part.range.start).min();
+            assert!(smallest.is_none_or(|smallest| smallest >= SIZE));
+        }
+    }
+
+    #[test]
+    fn every_text_of_a_field_is_left_out_of_a_refusal() {
+        let value = serde_json::json!({"policy": ["a", {"signature": "b"}], "n": 7});
+        assert_eq!(
+            texts(&value),
+            [
+                r#"{"n":7,"policy":["a",{"signature":"b"}]}"#,
+                "7",
+                r#"["a",{"signature":"b"}]"#,
+                "a",
+                r#"{"signature":"b"}"#,
+                "b"
+            ]
+        );
+        assert_eq!(texts(&serde_json::json!("a")), ["a"]);
+    }
+
+    #[test]
+    fn an_empty_file_is_one_empty_part() {
+        assert_eq!(parts(0, 5 << 20), [Part { number: 1, range: 0..0 }]);
+    }
+}

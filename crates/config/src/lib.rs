@@ -1,0 +1,88 @@
+//! The configuration: a TOML file, the environment over it, the command line over both.
+
+mod address;
+mod checks;
+mod confirm;
+mod error;
+mod file;
+mod filters;
+mod layers;
+mod parse;
+mod proxies;
+mod quiet_hours;
+mod reader;
+mod rotate;
+mod schema;
+mod secret;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use checks::ChecksSection;
+pub use common::job::OutputMode;
+pub use common::span::Span;
+pub use confirm::confirm_profile;
+pub use error::ConfigError;
+pub use file::{
+    BrokerSection, BynderSection, Config, DirectoryOf, HttpSection, ImatagSection, Limits, MarkerSection,
+    OAuth, OutputSection, ProducerSection, QueueSection, WorkerSection,
+};
+pub use filters::{DateRange, Exclude, Filters, read_moment};
+pub use layers::{Origin, Override};
+pub use quiet_hours::{Backlog, Day, QuietHours, TimeOfDay, Zone};
+pub use reader::ReaderSection;
+pub use rotate::rotate;
+pub use schema::schema;
+pub use secret::{Keys, SecretValue, encrypt, identity_file, keygen, read_text};
+
+use common::parse_error::of_toml;
+use files::written::Chosen;
+use layers::Layers;
+
+/// A configuration that was read and found usable.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What a person should know although it works.
+    pub warnings: Vec<String>,
+    /// Where each given value came from, by dotted key.
+    pub origins: Vec<(String, Origin)>,
+}
+
+impl Config {
+    /// Reads the file, lays the environment and the overrides over it, and checks the whole.
+    ///
+    /// # Errors
+    /// The first key that is unknown, missing, of the wrong type or of no use, with what to write instead, or a variable that
+    /// is to name a proxy and does not.
+    pub fn load(file: Option<&Path>, chosen: Chosen, overrides: &[Override]) -> Result<Loaded, ConfigError> {
+        proxies::check(|name| std::env::var_os(name))?;
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let layers = Layers::read(file, chosen, environment.collect(), overrides)?;
+        Self::from_layers(layers)
+    }
+
+    /// Reads a text alone, without file or environment, and checks it.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
+            path: "the text".into(),
+            reason: of_toml(text, error.message(), error.span()),
+        })?;
+        Ok(Self::from_layers(Layers { table, origins: Vec::new(), warnings: Vec::new() })?.config)
+    }
+
+    fn from_layers(layers: Layers) -> Result<Loaded, ConfigError> {
+        let config: Self = parse::parse(layers.table)?;
+        let mut warnings = layers.warnings;
+        warnings.extend(validate::check(&config)?);
+        Ok(Loaded { config, warnings, origins: layers.origins })
+    }
+}

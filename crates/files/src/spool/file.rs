@@ -1,0 +1,152 @@
+//! A file that was received whole.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::Stream;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use tokio::sync::OwnedSemaphorePermit;
+
+use common::hash::ContentHash;
+
+/// How much is read at a time while sending.
+const READ_SIZE: u64 = 64 << 10;
+
+/// A received file: readable any number of times, at several places at once; gone when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct SpooledFile {
+    content: Content,
+    bytes: u64,
+    sha256: ContentHash,
+    extra_hash: Option<String>,
+    _space: Arc<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    Memory(Bytes),
+    Disk(Arc<File>),
+}
+
+impl SpooledFile {
+    pub(super) fn new(
+        content: Content,
+        bytes: u64,
+        sha256: ContentHash,
+        extra_hash: Option<String>,
+        space: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { content, bytes, sha256, extra_hash, _space: Arc::new(space) }
+    }
+
+    /// Length in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// SHA-256 of the whole file.
+    pub fn sha256(&self) -> ContentHash {
+        self.sha256
+    }
+
+    /// The further hash that was asked for, in lower-case hex.
+    pub fn extra_hash(&self) -> Option<&str> {
+        self.extra_hash.as_deref()
+    }
+
+    /// Streams a part of the file in pieces of at most 64 KiB; the part must lie within the file.
+    pub fn stream(&self, part: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+        let content = self.content.clone();
+        futures::stream::try_unfold(part.start, move |offset| {
+            let content = content.clone();
+            async move {
+                let length = READ_SIZE.min(part.end - offset);
+                if length == 0 {
+                    return Ok(None);
+                }
+                let piece = content.read(offset, length).await?;
+                Ok(Some((piece, offset + length)))
+            }
+        })
+    }
+
+    /// A descriptor of its own for another process, that can do nothing but read, from the beginning.
+    ///
+    /// # Errors
+    /// The system's own, such as too many open files.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        let reopened = |file: &File| File::open(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let opened = match &self.content {
+            Content::Memory(held) => {
+                let file = File::from(memfd_create(c"spooled", MFdFlags::MFD_CLOEXEC)?);
+                file.write_all_at(held, 0)?;
+                reopened(&file)?
+            }
+            Content::Disk(file) => reopened(file)?,
+        };
+        Ok(opened.into())
+    }
+
+    /// A blocking reader over the whole file, for code that looks at headers.
+    pub fn reader(&self) -> SpoolReader {
+        SpoolReader { content: self.content.clone(), bytes: self.bytes, position: 0 }
+    }
+}
+
+impl Content {
+    async fn read(self, offset: u64, length: u64) -> io::Result<Bytes> {
+        match self {
+            Self::Memory(held) => {
+                let start = usize::try_from(offset).map_err(io::Error::other)?;
+                let end = usize::try_from(offset + length).map_err(io::Error::other)?;
+                Ok(held.slice(start..end))
+            }
+            Self::Disk(file) => tokio::task::spawn_blocking(move || {
+                let mut piece = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+                file.read_exact_at(&mut piece, offset)?;
+                Ok(piece.into())
+            })
+            .await
+            .map_err(io::Error::other)?,
+        }
+    }
+}
+
+/// Reads and seeks in a spooled file without sharing a position with anybody.
+#[derive(Debug)]
+pub struct SpoolReader {
+    content: Content,
+    bytes: u64,
+    position: u64,
+}
+
+impl Read for SpoolReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = match &self.content {
+            Content::Memory(held) => {
+                let start = usize::try_from(self.position).unwrap_or(usize::MAX).min(held.len());
+                (&held[start..]).read(buffer)?
+            }
+            Content::Disk(file) => file.read_at(buffer, self.position)?,
+        };
+        self.position += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for SpoolReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::End(offset) => self.bytes.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.position)
+    }
+}

@@ -1,0 +1,194 @@
+//! The clients that every HTTP request goes out by, and the proxy on its way: the one place that builds them.
+//!
+//! They speak https alone, unless the configuration allows http, or names a service on this machine.
+//! Proxies come from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, the trusted certificates from the system,
+//! `SSL_CERT_FILE` or `SSL_CERT_DIR`. This machine itself is never behind a proxy.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Certificate, Client, ClientBuilder};
+use url::{Host, Url};
+
+use super::TransportError;
+use super::authorities::authorities;
+use super::links::{Links, Plain, ServiceNames, Services};
+
+pub const LOCALHOST: &str = "localhost";
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One client for this machine, one for all others, and one for links of answers that no proxy resolves; clones share the
+/// connections.
+#[derive(Debug, Clone)]
+pub(super) struct Clients {
+    local: Client,
+    remote: Client,
+    linked: Client,
+    links: Links,
+    proxies: Arc<Matcher>,
+}
+
+impl Clients {
+    pub(super) fn new(services: &Services, timeout: Duration) -> Result<Self, TransportError> {
+        let trusted: Result<Vec<_>, _> =
+            authorities()?.iter().map(|certificate| Certificate::from_der(certificate)).collect();
+        let trusted = trusted.map_err(|error| TransportError::from_reqwest(&error))?;
+        let (plain, links) = (services.plain(), Links::of(services));
+        let builder = || {
+            Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .tls_certs_only(trusted.iter().cloned())
+                .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+                .user_agent(concat!("bynder-imatag-connector/", env!("CARGO_PKG_VERSION")))
+        };
+        Ok(Self {
+            local: built(
+                builder().no_proxy().dns_resolver(Arc::new(ThisMachine)).https_only(plain == Plain::Nowhere),
+            )?,
+            remote: built(
+                builder()
+                    .dns_resolver(Arc::new(ServiceNames(links.clone())))
+                    .https_only(plain != Plain::Anywhere),
+            )?,
+            linked: built(
+                builder().no_proxy().dns_resolver(links.clone()).https_only(plain != Plain::Anywhere),
+            )?,
+            links,
+            // What the client itself reads: asked here for the name alone.
+            proxies: Arc::new(Matcher::from_system()),
+        })
+    }
+
+    /// The client that requests are built with; which one sends them is decided by their address.
+    pub(super) fn any(&self) -> &Client {
+        &self.remote
+    }
+
+    /// The client for an address, if a request, signed or not, may go there.
+    pub(super) fn for_address(&self, url: &Url, signed: bool) -> Result<&Client, TransportError> {
+        self.links.check(url, signed)?;
+        Ok(if is_loopback(url) {
+            &self.local
+        } else if self.links.is_service(url) || self.proxy_of(url).is_some() {
+            &self.remote
+        } else {
+            &self.linked
+        })
+    }
+
+    /// The proxy that a request to this address passes, without user and password.
+    pub(super) fn proxy_of(&self, url: &Url) -> Option<String> {
+        let proxy = self.proxy(url)?;
+        Some(proxy.uri().to_string().trim_end_matches('/').to_owned())
+    }
+
+    /// The header that this proxy gets, which it may quote.
+    pub(super) fn proxy_authorization(&self, url: &Url) -> Option<String> {
+        Some(self.proxy(url)?.basic_auth()?.to_str().ok()?.to_owned())
+    }
+
+    fn proxy(&self, url: &Url) -> Option<Intercept> {
+        if is_loopback(url) {
+            return None;
+        }
+        self.proxies.intercept(&url.as_str().parse().ok()?)
+    }
+}
+
+/// What `localhost` is, whatever a resolver makes of it: a request to it may go without TLS.
+struct ThisMachine;
+
+impl Resolve for ThisMachine {
+    fn resolve(&self, name: Name) -> Resolving {
+        let found = match name.as_str() {
+            LOCALHOST => Ok([IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)]),
+            _ => Err("it is no name of this machine"),
+        };
+        let found =
+            found.map(|found| Box::new(found.map(|found| SocketAddr::new(found, 0)).into_iter()) as Addrs);
+        Box::pin(std::future::ready(found.map_err(Into::into)))
+    }
+}
+
+/// A client for a process that asks another one on this machine: neither a proxy nor a certificate has a part in it.
+pub fn local_client(timeout: Duration) -> Result<Client, TransportError> {
+    let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
+    built(builder.no_proxy().tls_certs_only([]).timeout(timeout))
+}
+
+/// Whether the address is this machine's own, by its name or its number. A name below `localhost` is what a resolver makes of
+/// it, and some ask the network.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == LOCALHOST,
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn built(builder: ClientBuilder) -> Result<Client, TransportError> {
+    builder.build().map_err(|error| TransportError::from_reqwest(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LinkHosts;
+    use super::*;
+
+    fn clients(proxy: &str) -> Clients {
+        let services =
+            Services { urls: Vec::new(), token_url: None, allow_http: false, link_hosts: LinkHosts::Any };
+        let matcher = Matcher::builder().all(proxy).no("inside.example").build();
+        Clients { proxies: Arc::new(matcher), ..Clients::new(&services, CONNECT_TIMEOUT).unwrap() }
+    }
+
+    #[test]
+    fn this_machine_is_localhost_and_its_own_numbers_alone() {
+        for (url, wanted) in [
+            ("http://localhost:8080/", true),
+            ("http://LOCALHOST/", true),
+            ("http://127.9.9.9/", true),
+            ("http://[::1]/", true),
+            ("http://portal.localhost/", false),
+            ("http://localhost.example/", false),
+            ("http://notlocalhost/", false),
+            ("http://10.0.0.1/", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().unwrap()), wanted, "{url}");
+        }
+    }
+
+    /// Answered without anything that a resolver could change: no other name is known.
+    #[tokio::test]
+    async fn localhost_is_this_machine_without_asking_a_resolver() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let clients = clients("http://proxy.example");
+        let here = Client::builder().no_proxy().dns_resolver(Arc::new(ThisMachine)).build().unwrap();
+        tasks::brief(async move { while listener.accept().await.is_ok() {} });
+        let error = here.get(format!("http://localhost:{port}/")).send().await.unwrap_err();
+        assert!(!error.is_connect(), "{error:?}");
+        let error = clients.local.get("https://ip6-localhost/").send().await.unwrap_err();
+        assert!(format!("{error:?}").contains("no name of this machine"), "{error:?}");
+    }
+
+    #[test]
+    fn a_proxy_is_named_without_its_password_and_never_for_this_machine() {
+        let clients = clients("http://user:pass@proxy.example:3128");
+        let through = |url: &str| clients.proxy_of(&url.parse().unwrap());
+        let header = |url: &str| clients.proxy_authorization(&url.parse().unwrap());
+        assert_eq!(header("https://acme.bynder.com/api").as_deref(), Some("Basic dXNlcjpwYXNz"));
+        assert_eq!(header("http://localhost/"), None);
+        assert_eq!(through("https://acme.bynder.com/api").as_deref(), Some("http://proxy.example:3128"));
+        for direct in
+            ["http://127.0.0.1:8080/", "http://localhost/", "https://[::1]:9/", "https://inside.example/"]
+        {
+            assert_eq!(through(direct), None, "{direct}");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! One way to send an HTTP request, shared by the clients of both services.
+//!
+//! It knows two things that `reqwest` leaves open: whether a failed request may have reached the server, and
+//! that a transfer may take as long as it likes while it moves. It follows no redirect, since a redirect would
+//! carry a credential to another origin.
+
+mod answer;
+mod authorities;
+mod certificate;
+mod client;
+mod link;
+mod links;
+mod observer;
+mod operation;
+mod part;
+mod progress;
+mod prose;
+mod resume;
+mod runs;
+mod token;
+mod unsaid;
+mod witness;
+mod zone;
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        Self::Configuration(format!("cannot set up the network client: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+use common::failure::Failure;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use client::Clients;
+use futures::Stream;
+use reqwest::header::AUTHORIZATION;
+use reqwest::{Client, Request, RequestBuilder, Response};
+use url::Url;
+
+pub use authorities::{authorities, named_files};
+pub use client::{LOCALHOST, is_loopback, local_client};
+
+pub use answer::{AnswerError, quoted, read_json, read_text, read_text_without};
+pub use answer::{read_sentence, request_id, said_in};
+pub use common::excerpt::excerpt;
+pub use link::Link;
+pub use links::{LinkHosts, Services};
+pub use observer::RequestObserver;
+pub use operation::{Direction, Operation, Peer, StatusClass};
+pub use part::part;
+pub use progress::Progress;
+pub use resume::Rest;
+pub use token::token_use;
+pub use witness::{Exchange, Witness};
+
+use prose::prose;
+pub use unsaid::Unsaid;
+
+use common::fault;
+
+/// Whether a request that failed may have had its effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// The server cannot have seen it.
+    No,
+    /// It may have arrived and been done.
+    Maybe,
+}
+
+/// A request that got no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct TransportError {
+    /// Whether it may have had its effect.
+    pub sent: Sent,
+    /// What happened, without URL: links carry signatures.
+    pub reason: String,
+}
+
+/// Whether an answer says that it is a web page: error pages have come with a status of success.
+pub fn is_web_page(response: &Response) -> bool {
+    let kind = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("text/html"))
+}
+
+/// Sends requests with deadlines; clones share the connections.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    clients: Clients,
+    timeout: Duration,
+    observer: Arc<dyn RequestObserver>,
+    witness: Option<Witness>,
+}
+
+impl Transport {
+    /// Builds the clients; `timeout` bounds a plain request in all, and a transfer's longest standstill.
+    ///
+    /// # Errors
+    /// The certificates to trust cannot be read.
+    pub fn new(
+        services: &Services,
+        timeout: Duration,
+        observer: Arc<dyn RequestObserver>,
+    ) -> Result<Self, TransportError> {
+        let clients = Clients::new(services, timeout)?;
+        Ok(Self { clients, timeout, observer, witness: None })
+    }
+
+    /// Tells a witness of each exchange.
+    #[must_use]
+    pub fn witnessed_by(self, witness: Option<Witness>) -> Self {
+        Self { witness, ..self }
+    }
+
+    /// The underlying client, to build requests with.
+    pub fn client(&self) -> &Client {
+        self.clients.any()
+    }
+
+    /// Fails for a link that would not be followed.
+    pub fn check_link(&self, link: &Url) -> Result<(), TransportError> {
+        self.clients.for_address(link, false).map(|_| ())
+    }
+
+    /// The longest a plain request may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Sends a request whose body is small; the whole exchange, reading the answer included, has the timeout.
+    pub async fn send(
+        &self,
+        operation: Operation,
+        request: RequestBuilder,
+    ) -> Result<Response, TransportError> {
+        let request = built(request.timeout(self.timeout))?;
+        self.counted(operation, &request.url().clone(), self.execute(request)).await
+    }
+
+    /// Sends a request whose answer is a file: only its head has the timeout, see [`Transport::body`] for the rest.
+    pub async fn send_for_file(
+        &self,
+        operation: Operation,
+        request: RequestBuilder,
+    ) -> Result<Response, TransportError> {
+        let request = built(request)?;
+        let url = request.url().clone();
+        let exchange = async {
+            match tokio::time::timeout(self.timeout, self.execute(request)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(self.silence()),
+            }
+        };
+        self.counted(operation, &url, exchange).await
+    }
+
+    /// The body of an answer as a stream that ends in an error when nothing came for the timeout.
+    pub fn body(
+        &self,
+        operation: Operation,
+        response: Response,
+    ) -> impl Stream<Item = Result<Bytes, TransportError>> + Send + use<> {
+        let transport = self.clone();
+        futures::stream::try_unfold(response, move |mut response| {
+            let transport = transport.clone();
+            async move {
+                let chunk = match tokio::time::timeout(transport.timeout, response.chunk()).await {
+                    Ok(chunk) => chunk.map_err(|error| TransportError::from_reqwest(&error)),
+                    Err(_) => Err(transport.silence()),
+                };
+                let chunk =
+                    chunk.map_err(|error| error.through(transport.clients.proxy_of(response.url())))?;
+                let bytes = chunk.as_ref().map_or(0, Bytes::len) as u64;
+                transport.observer.bytes_moved(operation.peer(), Direction::Received, bytes);
+                Ok(chunk.map(|chunk| (chunk, response)))
+            }
+        })
+    }
+
+    /// Sends a request that streams a file: it is given up when nothing moved for the timeout.
+    ///
+    /// Once the whole body is on its way the answer may take `patience`: a service that watermarks before it
+    /// answers is not stalled.
+    pub async fn send_file(
+        &self,
+        operation: Operation,
+        request: RequestBuilder,
+        progress: &Progress,
+        patience: Duration,
+    ) -> Result<Response, TransportError> {
+        let request = built(request)?;
+        let url = request.url().clone();
+        let exchange = async {
+            tokio::select! {
+                answer = self.execute(request) => answer,
+                () = progress.stalled(self.timeout, patience) => Err(TransportError {
+                    sent: Sent::Maybe,
+                    reason: "the transfer stalled".to_owned(),
+                }),
+            }
+        };
+        let answer = self.counted(operation, &url, exchange).await;
+        self.observer.bytes_moved(operation.peer(), Direction::Sent, progress.bytes());
+        answer
+    }
+
+    /// Every request takes this way: it is counted, and timed until the head of its answer is there.
+    async fn counted(
+        &self,
+        operation: Operation,
+        url: &Url,
+        exchange: impl Future<Output = Result<Response, TransportError>>,
+    ) -> Result<Response, TransportError> {
+        fault::crash_point("http.before");
+        let started = Instant::now();
+        let answer = exchange.await.map_err(|error| error.through(self.clients.proxy_of(url)));
+        let class = match &answer {
+            Ok(response) => StatusClass::of(response.status().as_u16()),
+            Err(_) => StatusClass::Unanswered,
+        };
+        self.observer.request_ended(operation, class, started.elapsed());
+        answer
+    }
+
+    fn silence(&self) -> TransportError {
+        TransportError {
+            sent: Sent::Maybe,
+            reason: format!("nothing came for {} s", self.timeout.as_secs_f32()),
+        }
+    }
+
+    async fn execute(&self, request: Request) -> Result<Response, TransportError> {
+        let signed = request.headers().contains_key(AUTHORIZATION);
+        let client = self.clients.for_address(request.url(), signed)?;
+        let seen = self.witness.as_ref().map(|witness| (witness, witness.sees(&request)));
+        let proxy = self.clients.proxy_authorization(request.url());
+        let unsaid = Unsaid::of(&request).and_proxy(proxy.as_deref());
+        let answer = client.execute(request).await;
+        fault::crash_point("http.after");
+        let mut answer = answer.map_err(|error| TransportError::from_reqwest(&error));
+        if let Ok(response) = &mut answer {
+            unsaid.keep_with(response);
+        }
+        if let Some((witness, seen)) = seen {
+            witness.heard(seen, &answer);
+        }
+        answer
+    }
+}
+
+impl TransportError {
+    /// Tells by the kind of error whether the server may have seen the request.
+    pub fn from_reqwest(error: &reqwest::Error) -> Self {
+        let sent = if error.is_connect() || error.is_builder() { Sent::No } else { Sent::Maybe };
+        let reason = excerpt(&prose(without_parting_words(&innermost(error))));
+        let reason = match certificate::advice(error) {
+            Some(advice) => format!("{reason}: {advice}"),
+            None => reason,
+        };
+        Self { sent, reason }
+    }
+
+    /// Names the proxy that the request went through: most often it is what has to be looked at.
+    fn through(self, proxy: Option<String>) -> Self {
+        match proxy {
+            Some(proxy) => Self { reason: format!("{}; through the proxy {proxy}", self.reason), ..self },
+            None => self,
+        }
+    }
+}
+
+fn built(request: RequestBuilder) -> Result<Request, TransportError> {
+    request.build().map_err(|error| TransportError::from_reqwest(&error))
+}
+
+/// The text without what an HTTP/2 peer said last, which its error quotes: as much as it likes, and what was sent to it.
+fn without_parting_words(text: &str) -> &str {
+    text.split(" (b\"").next().unwrap_or_default()
+}
+
+/// The text of the error at the bottom, which alone says what happened ("connection refused", "unexpected EOF").
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}

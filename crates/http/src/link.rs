@@ -1,0 +1,82 @@
+//! A link in an answer.
+
+use std::fmt;
+
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+/// A link, whose signature opens what it leads to: it is neither stored nor shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Link(Url);
+
+impl Link {
+    /// Reads an absolute link.
+    pub fn parse(text: &str) -> Option<Self> {
+        Url::parse(text).ok().map(Self)
+    }
+
+    /// Where an answer to this link points to. A signed link is not carried from an encrypted to a plain connection.
+    pub fn follow(&self, target: &str) -> Option<Self> {
+        let target = self.0.join(target).ok()?;
+        (target.scheme() == self.0.scheme() || target.scheme() == "https").then_some(Self(target))
+    }
+
+    /// The address, to send a request to.
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl From<Url> for Link {
+    fn from(url: Url) -> Self {
+        Self(url)
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("…")
+    }
+}
+
+impl<'de> Deserialize<'de> for Link {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text)
+            .ok_or_else(|| D::Error::invalid_value(Unexpected::Other("a text"), &"an absolute link"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::parse_error::from_json;
+
+    #[test]
+    fn a_link_is_never_shown() {
+        let link = Link::parse("https://storage.example/f?signature=s3cr3t").unwrap();
+        assert_eq!(format!("{link:?}"), "…");
+        for broken in ["//storage.example/f?signature=s3cr3t", "/f?s3cr3t", "s3cr3t", "https://s3cr3t:x", ""]
+        {
+            let said = from_json::<Link, _>(serde_json::json!(broken)).unwrap_err();
+            assert_eq!(said, "invalid value: a text, expected an absolute link");
+        }
+        for other in
+            [serde_json::json!(null), serde_json::json!(7_340_261), serde_json::json!({"a": "s3cr3t"})]
+        {
+            let said = from_json::<Link, _>(other).unwrap_err();
+            assert!(
+                said.ends_with("expected a string") && !said.contains("s3cr3t") && !said.contains("734"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_link_leads_on_by_https_or_as_it_came() {
+        let link = Link::parse("https://storage.example/f").unwrap();
+        assert_eq!(link.follow("/g"), Link::parse("https://storage.example/g"));
+        assert_eq!(link.follow("http://storage.example/g"), None);
+    }
+}

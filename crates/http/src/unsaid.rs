@@ -1,0 +1,193 @@
+//! What a request held that no text of its answer may show: gateways quote the header, or the address, that they refuse.
+
+#[cfg(test)]
+mod tests;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use percent_encoding::percent_decode_str;
+use reqwest::header::AUTHORIZATION;
+use reqwest::{Request, Response};
+use url::form_urlencoded::parse;
+use url::{Position, Url};
+
+use super::prose::prose;
+use super::runs::{LONG_RUN, SHORTEST_RUN, SHORTEST_WHOLE, holds_run, reduced};
+use common::excerpt::{excerpt, one_line};
+
+/// A shorter value is no signature, and may be any word.
+const SHORTEST_SIGNATURE: usize = 16;
+/// A shorter beginning of a secret may be the beginning of any word.
+const SHORTEST_PIECE: usize = 4;
+const SEPARATORS: [char; 8] = ['/', '?', '&', '=', ';', '~', '.', ','];
+/// What the names of values in signed addresses hold.
+const OF_SIGNATURES: [&str; 7] = ["sig", "token", "policy", "credential", "key-pair-id", "secret", "x-amz-"];
+const NOT_SHOWN: &str = "(not shown: it repeats a credential)";
+
+/// The secrets of a request, kept with its answer.
+#[derive(Clone, Default)]
+pub struct Unsaid {
+    secrets: Vec<String>,
+    /// How many of them, the first ones, are credentials.
+    credentials: usize,
+}
+
+impl Unsaid {
+    /// The credential and the secret of a form, and where the address is no call of an interface, the signature in it, which
+    /// may be part of its path.
+    pub(super) fn of(request: &Request) -> Self {
+        let header = request.headers().get(AUTHORIZATION);
+        // A token may hold letters that are not ASCII.
+        let header = header.and_then(|header| std::str::from_utf8(header.as_bytes()).ok());
+        let form = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+        let signs_in = parse(form).any(|(key, _)| key == "grant_type");
+        let of_form =
+            parse(form).filter(|(key, _)| key == "client_secret").map(|(_, value)| value.into_owned());
+        let found =
+            Self::default().and_credentials(header.map(credentials).into_iter().flatten().chain(of_form));
+        if header.is_some() && !signs_in { found } else { found.and_signatures(signatures(request.url())) }
+    }
+
+    fn and_credentials(mut self, values: impl IntoIterator<Item = String>) -> Self {
+        self.secrets.splice(..0, values.into_iter().filter(|value| !value.is_empty()));
+        self.credentials = self.secrets.len();
+        self
+    }
+
+    /// Passwords that a peer may quote; a short one may be any word.
+    pub fn passwords<'a>(passwords: impl Iterator<Item = &'a str>) -> Self {
+        let long = passwords.filter(|password| password.len() >= SHORTEST_WHOLE);
+        Self::default().and_credentials(long.map(str::to_owned))
+    }
+
+    /// The same, and what a proxy on the way gets to admit the request.
+    pub(super) fn and_proxy(self, header: Option<&str>) -> Self {
+        let long = header.into_iter().flat_map(credentials).filter(|secret| secret.len() >= SHORTEST_PIECE);
+        let more: Vec<_> = long.chain(self.secrets[..self.credentials].iter().cloned()).collect();
+        let rest = Self { secrets: self.secrets[self.credentials..].to_vec(), credentials: 0 };
+        rest.and_credentials(more)
+    }
+
+    /// What may be a signature in the address of a file of this name: what its query names as one, what is no prose in its other
+    /// values but the name itself, and what is no prose in its path, but for a file with an extension.
+    pub fn signature_of(url: &Url, name: &str) -> Self {
+        let query = url.query_pairs().flat_map(|(key, value)| {
+            let key = key.to_ascii_lowercase();
+            let is_code = || !names_file(&key, &value, name) && prose(&value) != value;
+            let is_signature = names_signature(&key) || is_code();
+            // One without a value is alone.
+            let key = value.is_empty().then_some(key);
+            key.into_iter().chain(is_signature.then(|| value.into_owned()))
+        });
+        let path = percent_decode_str(url.path()).decode_utf8_lossy();
+        let (folders, file) = path.rsplit_once('/').unwrap_or_default();
+        let (file, more) = file.split_once(';').unwrap_or((file, ""));
+        let file = Some(file).filter(|file| !file.contains('.'));
+        let values = folders.split(SEPARATORS).chain(more.split([';', '='])).chain(file);
+        let codes = values.filter(|value| prose(value) != *value).map(str::to_owned);
+        Self::default().and_signatures(query.chain(codes))
+    }
+
+    /// The signature of a link, wherever it is in its path and query.
+    pub(super) fn of_link(url: &Url) -> Self {
+        Self::default().and_signatures(signatures(url))
+    }
+
+    /// Whether the text holds a secret, or a run of one, in whatever layers of escapes; a short one may be part of any word.
+    pub fn is_in(&self, text: &str) -> bool {
+        let long = || self.secrets.iter().filter(|secret| secret.len() >= SHORTEST_WHOLE);
+        long().any(|secret| text.contains(secret.as_str())) || {
+            let secrets = long().map(|secret| reduced(secret.as_bytes())).collect();
+            holds_run(&reduced(text.as_bytes()), secrets, SHORTEST_RUN)
+        }
+    }
+
+    /// These values as well, where they are long enough for a signature.
+    #[must_use]
+    pub fn and_signatures(mut self, values: impl IntoIterator<Item = String>) -> Self {
+        self.secrets.extend(values.into_iter().filter(|value| value.len() >= SHORTEST_SIGNATURE));
+        self
+    }
+
+    pub(super) fn keep_with(self, response: &mut Response) {
+        response.extensions_mut().insert(self);
+    }
+
+    /// What was kept with the answer.
+    pub fn in_answer(response: &Response) -> Self {
+        response.extensions().get().cloned().unwrap_or_default()
+    }
+
+    /// Whether a text of the answer holds a credential, or a long run of one, in whatever layers of escapes. A shorter one than
+    /// a signature may be any word, and only the last part of a JWT is secret: the others are much the same in each.
+    pub fn repeats_credential(&self, text: &[u8]) -> bool {
+        let credentials = self.secrets[..self.credentials].iter();
+        let long = credentials.filter(|secret| secret.len() >= SHORTEST_SIGNATURE);
+        let signature = |secret: &String| match secret.rsplit_once('.') {
+            Some((head, signature)) if head.starts_with("ey") => reduced(signature.as_bytes()),
+            _ => reduced(secret.as_bytes()),
+        };
+        holds_run(&reduced(text), long.map(signature).collect(), LONG_RUN)
+    }
+
+    /// Whether an id of the answer, which goes wherever its asset goes, is one of them or holds a run of one.
+    pub fn is_in_id(&self, id: &str) -> bool {
+        self.secrets.iter().any(|secret| secret == id) || self.is_in(id)
+    }
+
+    /// An excerpt of the prose of an answer's text, without them. A text that holds a run of one all the same is not shown.
+    pub fn excerpt(&self, text: &str) -> String {
+        let shown = excerpt(&prose(&self.left_out(&one_line(text))));
+        if self.is_in(&shown) { NOT_SHOWN.to_owned() } else { shown }
+    }
+
+    /// Without secrets as they are, and without the beginning of one where the text was cut.
+    fn left_out(&self, line: &str) -> String {
+        let mut secrets: Vec<_> = self.secrets.iter().map(|secret| one_line(secret)).collect();
+        secrets.retain(|secret| !secret.is_empty());
+        secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let mut left = line.to_owned();
+        for secret in &secrets {
+            left = left.replace(secret, "…");
+            let ends = secret.char_indices().map(|(at, _)| at).filter(|at| *at >= SHORTEST_PIECE);
+            if let Some(start) = ends.rev().map(|at| &secret[..at]).find(|start| left.ends_with(start)) {
+                left.replace_range(left.len() - start.len().., "…");
+            }
+        }
+        left
+    }
+}
+
+/// Whether a value of this name, in lower case, lets anybody in who has the address.
+pub(super) fn names_signature(name: &str) -> bool {
+    OF_SIGNATURES.iter().any(|part| name.contains(part))
+}
+
+/// Whether a value of a query, by its key in lower case, says under which name the file is to be saved, or where it is.
+fn names_file(key: &str, value: &str, name: &str) -> bool {
+    let has_extension = name.rsplit_once('.').is_some_and(|(_, end)| (1..=5).contains(&end.len()));
+    key.contains("disposition")
+        || key.contains("filename")
+        || key == "rscd"
+        || (has_extension && value.ends_with(name))
+}
+
+/// The runs of characters in path and query, decoded, between what separates them.
+fn signatures(url: &Url) -> Vec<String> {
+    let whole = percent_decode_str(&url[Position::BeforePath..Position::AfterQuery]);
+    whole.decode_utf8_lossy().split(SEPARATORS).map(str::to_owned).collect()
+}
+
+/// What an `Authorization` header holds: the token, or the password as well, which is encoded together with its user.
+fn credentials(header: &str) -> Vec<String> {
+    // A token may hold blanks, or end with one.
+    let (scheme, value) = header.split_once(' ').unwrap_or(("", header));
+    let mut found = vec![value.to_owned(), value.trim().to_owned()];
+    if scheme.eq_ignore_ascii_case("Basic")
+        && let Some(pair) =
+            BASE64_STANDARD.decode(value.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+    {
+        found.extend(pair.split_once(':').map(|(_, password)| password.to_owned()));
+    }
+    found
+}

@@ -1,0 +1,127 @@
+//! What a JSON answer says of a medium. Pure.
+
+use serde_json::Value;
+
+use super::profile::{ResponseWire, StatusWord};
+use super::{MediumId, MediumState, ResultPlace};
+use http_client::{Link, Unsaid};
+
+/// A medium as an answer shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// Its id, where the answer tells it.
+    pub(super) medium: Option<MediumId>,
+    /// Its state; `None` where the word is missing.
+    pub(super) state: Option<MediumState>,
+}
+
+/// Reads a medium; an unknown status word is an error, since guessing could lose or repeat work. No text of it holds what is
+/// `unsaid`.
+pub(super) fn shown(wire: &ResponseWire, json: &Value, unsaid: &Unsaid) -> Result<Shown, String> {
+    let id = json.pointer(&wire.id).and_then(text);
+    if id.as_ref().is_some_and(|id| unsaid.is_in_id(id)) {
+        return Err(format!("{}: it repeats the credential", wire.id));
+    }
+    let medium = id.map(MediumId::try_from).transpose();
+    let medium = medium.map_err(|error| format!("{}: {error}", wire.id))?;
+    let link = wire.link.as_deref().and_then(|pointer| json.pointer(pointer)).and_then(Value::as_str);
+    let link = link.and_then(Link::parse).map(ResultPlace::Link);
+    let word = json.pointer(&wire.status).and_then(Value::as_str);
+    let state = match word {
+        None => link.map(MediumState::Ready),
+        Some(word) => Some(match wire.word(word) {
+            Some(StatusWord::Pending) => MediumState::Pending,
+            Some(StatusWord::Ready) => {
+                let place = link.or_else(|| medium.clone().map(ResultPlace::Medium));
+                MediumState::Ready(place.ok_or("a finished medium has neither an id nor a link")?)
+            }
+            Some(StatusWord::AlreadyProtected) => MediumState::AlreadyProtected,
+            Some(StatusWord::Failed) => {
+                let reason = wire.error.as_deref().and_then(|pointer| json.pointer(pointer)).and_then(text);
+                let reason = reason.map(|reason| unsaid.excerpt(&reason));
+                MediumState::Failed { reason: reason.unwrap_or_else(|| "no reason given".to_owned()) }
+            }
+            None => {
+                let word = unsaid.excerpt(word);
+                return Err(format!("the status word {word:?} is not in the profile's [response]"));
+            }
+        }),
+    };
+    Ok(Shown { medium, state })
+}
+
+/// Ids come as strings or numbers.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Profile;
+
+    #[test]
+    fn each_status_word_has_one_meaning_and_unknown_ones_are_errors() {
+        let wire = Profile::load("imatag", &toml::Table::new()).unwrap().response;
+        let id = MediumId::try_from("m1".to_owned()).unwrap();
+        let table = [
+            (json!({"id": "m1", "status": "processing"}), MediumState::Pending),
+            (json!({"id": "m1", "status": "READY"}), MediumState::Ready(ResultPlace::Medium(id))),
+            (json!({"id": "m1", "status": "already_watermarked"}), MediumState::AlreadyProtected),
+            (
+                json!({"id": "m1", "status": "failed", "error": "too small"}),
+                MediumState::Failed { reason: "too small".to_owned() },
+            ),
+        ];
+        for (answer, wanted) in table {
+            assert_eq!(shown(&wire, &answer, &Unsaid::default()).unwrap().state, Some(wanted));
+        }
+        assert!(shown(&wire, &json!({"id": "m1", "status": "sleeping"}), &Unsaid::default()).is_err());
+        let seven = MediumId::try_from("7".to_owned()).unwrap();
+        assert_eq!(
+            shown(&wire, &json!({"id": 7}), &Unsaid::default()).unwrap(),
+            Shown { medium: Some(seven), state: None }
+        );
+    }
+
+    #[test]
+    fn an_id_that_leads_elsewhere_is_an_error_and_long_texts_are_cut() {
+        let wire = Profile::load("imatag", &toml::Table::new()).unwrap().response;
+        assert!(shown(&wire, &json!({"id": "..", "status": "processing"}), &Unsaid::default()).is_err());
+        let long = "x".repeat(100_000);
+        let failed =
+            shown(&wire, &json!({"id": "m1", "status": "failed", "error": long}), &Unsaid::default())
+                .unwrap();
+        let Some(MediumState::Failed { reason }) = failed.state else { panic!("{failed:?}") };
+        assert!(reason.len() < 1000);
+        assert!(
+            shown(&wire, &json!({"id": "m1", "status": long}), &Unsaid::default()).unwrap_err().len() < 1000
+        );
+    }
+    #[test]
+    fn an_answer_of_success_that_repeats_a_credential_is_shown_without_it() {
+        let wire = Profile::load("imatag", &toml::Table::new()).unwrap().response;
+        let unsaid = Unsaid::default().and_signatures(["s3cr3t-credential".to_owned()]);
+        let shown = |answer: serde_json::Value| match shown(&wire, &answer, &unsaid) {
+            Ok(shown) => format!("{shown:?}"),
+            Err(said) => said,
+        };
+        for (answer, wanted) in [
+            (
+                json!({"id": "m1", "status": "failed", "error": "no credit for s3cr3t-credential"}),
+                "no credit for …",
+            ),
+            (json!({"id": "m1", "status": "s3cr3t-credential"}), "the status word \"…\""),
+            (json!({"id": "s3cr3t-credential", "status": "ready"}), "it repeats the credential"),
+        ] {
+            let said = shown(answer);
+            assert!(said.contains(wanted) && !said.contains("s3cr3t"), "{said}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Asking for a medium's state, and fetching its result.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+use url::Url;
+
+use super::answer::shown;
+use super::call::{attempted, unavailable};
+use super::error::Attempted;
+use super::find::ORIGINAL_KEY;
+use super::{Imatag, ImatagError, MediumId, MediumState, ResultPlace};
+use common::asset::AssetId;
+use common::hash::ContentHash;
+use http_client::{Operation, Rest, Unsaid};
+
+const MOST_REDIRECTS: u32 = 5;
+
+/// A watermarked file on its way.
+pub struct Body {
+    /// The announced length.
+    pub bytes: Option<u64>,
+    /// The file; ends in an error when nothing comes for the request timeout.
+    pub stream: BoxStream<'static, Result<Bytes, ImatagError>>,
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Body").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl Imatag {
+    /// Asks how far a medium is.
+    pub async fn status(&self, medium: &MediumId) -> Result<MediumState, ImatagError> {
+        self.asked_for(medium).await.map(|(state, _)| state)
+    }
+
+    /// The same of a medium that is to be of this asset, and of this file; `None` where Imatag shows that it is not.
+    pub async fn status_of(
+        &self,
+        medium: &MediumId,
+        asset: &AssetId,
+        original: Option<ContentHash>,
+    ) -> Result<Option<MediumState>, ImatagError> {
+        let (state, json) = self.asked_for(medium).await?;
+        let original = original.map(|original| original.to_string());
+        let is_other = self.shows_other(&json, &self.inner.media_id_metadata, asset.as_str())
+            || original.is_some_and(|original| self.shows_other(&json, ORIGINAL_KEY, &original));
+        Ok((!is_other).then_some(state))
+    }
+
+    async fn asked_for(&self, medium: &MediumId) -> Result<(MediumState, Value), ImatagError> {
+        let operation = format!("asking for medium {medium}");
+        let url = self.url(&self.inner.profile.status.path, Some(medium))?;
+        let response = self.send(Operation::Status, &operation, |client| client.get(url.clone())).await;
+        let response = response.map_err(known_medium)?;
+        let (at, unsaid) = (attempted(&operation, &response), Unsaid::in_answer(&response));
+        let json: Value = self.read(Operation::Status, &operation, response).await?;
+        let shown = shown(&self.inner.profile.response, &json, &unsaid);
+        let state = shown.and_then(|shown| shown.state.ok_or_else(|| "it tells no state".to_owned()));
+        let state = state.map_err(|reason| ImatagError::Unexpected { at, reason })?;
+        Ok((state, json))
+    }
+
+    /// Fetches a result, which goes on by itself where it breaks off.
+    pub async fn download(&self, place: ResultPlace) -> Result<Body, ImatagError> {
+        let operation = match &place {
+            ResultPlace::Medium(medium) => format!("downloading medium {medium}"),
+            ResultPlace::Link(_) => "downloading a result".to_owned(),
+        };
+        let response = self.open(&operation, &place, None).await?;
+        let bytes = response.content_length();
+        let asked = Arc::new((self.clone(), operation.clone(), place));
+        let again = move |rest: Rest| {
+            let asked = Arc::clone(&asked);
+            async move {
+                let (imatag, operation, place) = &*asked;
+                imatag.open(operation, place, Some(&rest)).await.ok()
+            }
+        };
+        let stream = self.inner.transport.resuming_body(Operation::FetchResult, response, again);
+        Ok(Body { bytes, stream: stream.map_err(move |error| unavailable(&operation, error)).boxed() })
+    }
+
+    /// The answer that holds the file, or the rest of it. Links and redirects to other origins are followed without the
+    /// credential.
+    async fn open(
+        &self,
+        operation: &str,
+        place: &ResultPlace,
+        rest: Option<&Rest>,
+    ) -> Result<Response, ImatagError> {
+        let mut link = match place {
+            ResultPlace::Medium(medium) => self.url(&self.inner.profile.download.path, Some(medium))?.into(),
+            ResultPlace::Link(link) => link.clone(),
+        };
+        for _ in 0..MOST_REDIRECTS {
+            let response = self.get(operation, link.url(), place, rest).await?;
+            let at = attempted(operation, &response);
+            if response.status().is_redirection() {
+                let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
+                link = target.and_then(|target| link.follow(target)).ok_or_else(|| no_place(at))?;
+            } else if let Some(pointer) =
+                self.inner.profile.download.link.as_deref().filter(|_| is_json(&response))
+            {
+                let json: Value = self.read(Operation::FetchResult, operation, response).await?;
+                let target = json.pointer(pointer).and_then(Value::as_str);
+                link = target.and_then(|target| link.follow(target)).ok_or_else(|| no_place(at))?;
+            } else if http_client::is_web_page(&response) {
+                let reason = "a web page came instead of the result".to_owned();
+                return Err(ImatagError::Unexpected { at, reason });
+            } else {
+                return Ok(response);
+            }
+        }
+        let at = Attempted { operation: operation.to_owned(), request_id: None };
+        Err(ImatagError::Unexpected { at, reason: "the result is redirected without end".to_owned() })
+    }
+
+    /// Signed only where the profile's own path is asked: storage links bring their own signature.
+    async fn get(
+        &self,
+        operation: &str,
+        url: &Url,
+        place: &ResultPlace,
+        rest: Option<&Rest>,
+    ) -> Result<Response, ImatagError> {
+        let own_path = match place {
+            ResultPlace::Medium(medium) => self.url(&self.inner.profile.download.path, Some(medium))? == *url,
+            ResultPlace::Link(_) => false,
+        };
+        // An answer that only points to the file has to come whole.
+        let rest = rest.filter(|_| !own_path || self.inner.profile.download.link.is_none());
+        let request = |client: &reqwest::Client| match rest {
+            Some(rest) => rest.ask(client.get(url.clone())),
+            None => client.get(url.clone()),
+        };
+        if own_path {
+            let answer = self.send(Operation::FetchResult, operation, request).await;
+            return answer.map_err(known_medium);
+        }
+        self.ready(operation)?;
+        let transport = &self.inner.transport;
+        let response = transport.send_for_file(Operation::FetchResult, request(transport.client())).await;
+        let response = response.map_err(|error| unavailable(operation, error))?;
+        if matches!(response.status(), StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
+            // An expired link: the next try asks for a new one.
+            let at = attempted(operation, &response);
+            let reason = format!("storage answers {}", response.status());
+            return Err(ImatagError::Unavailable { at, reason, sent: http_client::Sent::Maybe });
+        }
+        self.dispatch(operation, Ok(response)).await
+    }
+
+    /// The rest of an answer as a file.
+    pub(super) fn body(&self, kind: Operation, operation: &str, response: Response) -> Body {
+        let bytes = response.content_length();
+        let operation = operation.to_owned();
+        let stream = self.inner.transport.body(kind, response);
+        Body { bytes, stream: stream.map_err(move |error| unavailable(&operation, error)).boxed() }
+    }
+}
+
+/// Where the medium was known before, a 404 means the medium and not the path.
+fn known_medium(error: ImatagError) -> ImatagError {
+    match error {
+        ImatagError::Misconfigured { at, reason } if reason.starts_with("404") => {
+            ImatagError::UnknownMedium { at }
+        }
+        other => other,
+    }
+}
+
+fn no_place(at: Attempted) -> ImatagError {
+    ImatagError::Unexpected { at, reason: "it points to no place for the result".to_owned() }
+}
+
+pub(super) fn is_json(response: &Response) -> bool {
+    let header =
+        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    header.split(';').next().is_some_and(|media_type| media_type.trim().ends_with("json"))
+}

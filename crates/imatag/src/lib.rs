@@ -1,0 +1,160 @@
+//! The Imatag client: a small port, mapped to HTTP by a wire profile.
+//!
+//! Imatag publishes its API to customers only, so everything about the wire that is not public is configuration.
+//! What holds whatever the wire looks like stands in code: a submit is never repeated blindly, the credential
+//! goes to the configured origin only, and a path that does not exist is a configuration error, not a failed job.
+
+mod answer;
+pub mod answers;
+mod call;
+mod credential;
+mod download;
+mod error;
+mod find;
+mod pause;
+pub mod profile;
+mod submit;
+mod uploads;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use url::Url;
+
+pub use common::job::{Directory, MediumId};
+pub use credential::Credential;
+pub use download::Body;
+pub use error::{Attempted, ImatagError};
+pub use find::ORIGINAL_KEY;
+pub use profile::Profile;
+pub use submit::{Submit, SubmitAnswer, Submitted};
+pub use uploads::UploadPlace;
+
+use common::permission::Permission;
+use credential::Credentials;
+use http_client::{Link, LinkHosts, RequestObserver, Services, Transport, TransportError, Witness};
+use pause::Pause;
+
+/// What the configuration says of Imatag.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How the port maps to HTTP.
+    pub profile: Profile,
+    /// Overrides the profile's base URL.
+    pub base_url: Option<Url>,
+    /// Whether plain http is allowed to another machine.
+    pub allow_http: bool,
+    /// API key or OAuth2 client.
+    pub credential: Credential,
+    /// Where media may be: each is looked through before a file is submitted.
+    pub directories: BTreeSet<Directory>,
+    /// The metadata key that holds the Bynder id.
+    pub media_id_metadata: String,
+    /// The longest a plain request may take, and a transfer stand still.
+    pub request_timeout: Duration,
+    /// Where requests are counted.
+    pub observer: Arc<dyn RequestObserver>,
+    /// Files on their way at once.
+    pub uploads_in_flight: usize,
+    /// Who is told of each exchange.
+    pub witness: Option<Witness>,
+}
+
+/// The client; clones share connections and token.
+#[derive(Debug, Clone)]
+pub struct Imatag {
+    inner: Arc<Inner>,
+    permission: Option<Permission<String>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    base_url: Url,
+    profile: Profile,
+    transport: Transport,
+    credentials: Credentials,
+    pause: Pause,
+    uploads: Arc<Semaphore>,
+    directories: BTreeSet<Directory>,
+    media_id_metadata: String,
+}
+
+/// Where a watermarked file can be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResultPlace {
+    /// At the profile's download path.
+    Medium(MediumId),
+    /// At a signed link.
+    Link(Link),
+}
+
+/// How far Imatag is with a medium.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MediumState {
+    /// Not finished.
+    Pending,
+    /// The watermarked file can be fetched.
+    Ready(ResultPlace),
+    /// The file carries one of Imatag's watermarks already.
+    AlreadyProtected,
+    /// It cannot be watermarked.
+    Failed {
+        /// What Imatag said.
+        reason: String,
+    },
+}
+
+impl Imatag {
+    /// Builds the client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// The system's certificates cannot be read.
+    pub fn new(settings: Settings) -> Result<Self, TransportError> {
+        let mut base_url = settings.base_url.unwrap_or_else(|| settings.profile.base_url.clone());
+        if !base_url.path().ends_with('/') {
+            base_url.set_path(&format!("{}/", base_url.path()));
+        }
+        let token_url = settings.credential.token_url(&settings.profile).cloned();
+        let services = Services {
+            urls: vec![base_url.clone()],
+            token_url,
+            allow_http: settings.allow_http,
+            link_hosts: LinkHosts::Any,
+        };
+        let inner = Inner {
+            base_url,
+            transport: Transport::new(&services, settings.request_timeout, settings.observer)?
+                .witnessed_by(settings.witness),
+            credentials: Credentials::new(settings.credential),
+            pause: Pause::default(),
+            uploads: Arc::new(Semaphore::new(settings.uploads_in_flight)),
+            profile: settings.profile,
+            directories: settings.directories,
+            media_id_metadata: settings.media_id_metadata,
+        };
+        Ok(Self { inner: Arc::new(inner), permission: None })
+    }
+
+    /// The same client, which submits nothing without this permission.
+    #[must_use]
+    pub fn under<E: Display + 'static>(&self, permission: Permission<E>) -> Self {
+        Self { permission: Some(permission.in_words()), ..self.clone() }
+    }
+
+    /// Whether the wire lets us ask for a medium by the asset it belongs to.
+    pub fn can_find(&self) -> bool {
+        self.inner.profile.find.is_some()
+    }
+
+    /// How long Imatag is not called because it asked to wait, if that is so.
+    pub fn paused(&self) -> Option<Duration> {
+        self.inner.pause.remaining()
+    }
+}

@@ -1,0 +1,167 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use common::file_name::{FileName, Known};
+use files::spool::{Length, Spool, SpooledFile};
+use queue::QueueError;
+
+fn overridden(text: &str) -> Result<Profile, profile::ProfileError> {
+    Profile::load("imatag", &text.parse().unwrap())
+}
+
+#[test]
+fn the_builtin_profile_is_read_and_says_that_nobody_confirmed_it() {
+    let profile = overridden("").unwrap();
+    assert!(!profile.confirmed);
+    assert_eq!(profile.base_url.as_str(), "https://app.imatag.com/api/v4");
+}
+
+#[test]
+fn single_keys_are_overridden_and_wrong_ones_named() {
+    let profile = overridden("submit = { path = 'files/' }").unwrap();
+    assert_eq!((profile.submit.path.as_str(), profile.submit.file_field.as_str()), ("files/", "file"));
+    let table = [
+        ("sumbit = { path = 'x' }", "unknown field `sumbit`"),
+        ("status = { path = 'media/' }", "status.path needs {id}"),
+        ("response = { id = 'id' }", "\"id\" is not a JSON Pointer"),
+        ("mode = 'sometimes'", "mode: unknown variant, expected one of `auto`"),
+        ("polling = { deadline = 'soon' }", "is not a duration"),
+        ("submit = { file_field = '' }", "submit.file_field is needed"),
+    ];
+    for (text, wanted) in table {
+        let message = overridden(text).unwrap_err().to_string();
+        assert!(message.contains(wanted), "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_profile_file_that_is_not_there_is_named() {
+    let message = Profile::load("/nowhere.toml", &toml::Table::new()).unwrap_err().to_string();
+    assert!(message.contains("cannot read the wire profile /nowhere.toml"), "{message}");
+}
+
+#[test]
+fn ids_from_outside_stay_inside_their_path_segment() {
+    let imatag = client(None, Credential::ApiKey(secrecy::SecretString::from("k3y")));
+    let evil = MediumId::try_from("../../account?x=".to_owned()).unwrap();
+    let url = imatag.url("media/{id}/", Some(&evil)).unwrap();
+    assert_eq!(url.as_str(), "https://app.imatag.com/api/v4/media/%2E%2E%2F%2E%2E%2Faccount%3Fx%3D/");
+    assert!(imatag.url("https://elsewhere.example/", None).is_err());
+    assert!(!format!("{imatag:?}").contains("k3y"));
+}
+
+fn client(base_url: Option<Url>, credential: Credential) -> Imatag {
+    client_with("", base_url, credential)
+}
+
+fn client_with(profile: &str, base_url: Option<Url>, credential: Credential) -> Imatag {
+    let settings = Settings {
+        profile: overridden(profile).unwrap(),
+        base_url,
+        allow_http: false,
+        credential,
+        directories: ["acme".parse().unwrap()].into(),
+        media_id_metadata: "bynder_media_id".to_owned(),
+        request_timeout: Duration::from_secs(1),
+        observer: Arc::new(()),
+        witness: None,
+        uploads_in_flight: 1,
+    };
+    Imatag::new(settings).unwrap()
+}
+
+/// A file of one byte.
+async fn spooled(folder: &std::path::Path) -> SpooledFile {
+    let content = futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(b"x"))]);
+    let spool = Spool::open(folder, 1 << 20).unwrap();
+    spool.receive(content, Length::Announced(1), None).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_file_that_the_profile_does_not_allow_is_not_said_to_be_refused_by_imatag() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = spooled(folder.path()).await;
+    let (asset, directory) = ("A".parse().unwrap(), "acme".parse().unwrap());
+    let name = FileName::of(Known { own: Some("a.png"), ..Known::default() }).unwrap();
+    let table = [
+        ("limits = { content_types = ['video/'] }", "does not list image/png (limits.content_types)"),
+        ("limits = { largest_file = '0 B' }", "takes no file of 1 bytes (limits.largest_file)"),
+    ];
+    for (profile, wanted) in table {
+        // Nothing listens there: what is sent ends as unavailable.
+        let nowhere = Some("http://127.0.0.1:9/".parse().unwrap());
+        let imatag = client_with(profile, nowhere, Credential::ApiKey(secrecy::SecretString::from("k3y")));
+        let submit = Submit {
+            file_name: &name,
+            media_type: "image/png",
+            asset: &asset,
+            original: file.sha256(),
+            directory: &directory,
+        };
+        let answer = imatag.submit(&file, submit, imatag.upload_place().await).await.unwrap();
+        let Submitted::Unlisted { reason } = answer.submitted else { panic!("{answer:?}") };
+        assert!(reason.starts_with("the connector's profile") && reason.contains(wanted), "{reason}");
+    }
+}
+
+#[test]
+fn an_extension_refuses_a_file_only_where_every_type_that_it_names_is_unlisted() {
+    let limits = |text: &str| overridden(&format!("limits = {{ content_types = {text} }}")).unwrap().limits;
+    let table = [
+        (overridden("").unwrap().limits, "wav MP3 docx eps", "jpg PSD cr3 mp4 mov pdf indd bin ai"),
+        (limits("['image/jpeg', 'video/mp4']"), "png psd MOV pdf ai heic", "JPE mp4 f4v m4v txt 0"),
+        (limits("['image/heic', 'application/pdf']"), "jpg m4v avif", "heic HIF heif pdf ai"),
+        (limits("[]"), "", "jpg wav docx"),
+    ];
+    for (limits, refused, open) in table {
+        let types =
+            |all: &str| all.split_whitespace().map(|it| limits.refused_by_extension(it)).collect::<Vec<_>>();
+        assert!(types(refused).iter().all(Option::is_some), "{refused}: {:?}", types(refused));
+        assert!(types(open).iter().all(Option::is_none), "{open}: {:?}", types(open));
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_not_submitted_where_the_right_is_lost_while_a_token_is_fetched() {
+    let tokens = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let token_url = format!("http://{}/", tokens.local_addr().unwrap()).parse().unwrap();
+    let has_right = Arc::new(AtomicBool::new(true));
+    let lost = Arc::clone(&has_right);
+    tasks::brief(async move {
+        let (mut stream, _) = tokens.accept().await.unwrap();
+        assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+        lost.store(false, Ordering::Relaxed);
+        let body = r#"{"access_token":"t","token_type":"Bearer","expires_in":3600}"#;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length";
+        let answer = format!("{head}: {}\r\n\r\n{body}", body.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+    });
+    let (client_id, client_secret) = ("c".to_owned(), secrecy::SecretString::from("s"));
+    let credential = Credential::OAuth { client_id, client_secret, token_url: Some(token_url) };
+    // Nothing listens there: what is sent ends as unavailable.
+    let imatag = client(Some("http://127.0.0.1:9/".parse().unwrap()), credential);
+    let folder = tempfile::tempdir().unwrap();
+    let file = spooled(folder.path()).await;
+    let (asset, directory) = ("A".parse().unwrap(), "acme".parse().unwrap());
+    let (media_type, original) = ("image/png", file.sha256());
+    let name = FileName::of(Known { own: Some("a.png"), ..Known::default() }).unwrap();
+    let submit = || Submit { file_name: &name, media_type, asset: &asset, original, directory: &directory };
+    let error = async |imatag: &Imatag| {
+        let place = imatag.upload_place().await;
+        imatag.submit(&file, submit(), place).await.unwrap_err()
+    };
+    let guarded = imatag.under(Permission::new(move || {
+        let has_right = has_right.load(Ordering::Relaxed);
+        has_right.then_some(()).ok_or_else(|| QueueError::Unavailable("the lease was lost".to_owned()))
+    }));
+    let withheld = error(&guarded).await;
+    assert!(
+        matches!(withheld, ImatagError::Withheld { .. }) && !withheld.may_have_been_sent(),
+        "{withheld:?}"
+    );
+    let sent = error(&imatag).await;
+    assert!(matches!(sent, ImatagError::Unavailable { .. }), "{sent:?}");
+}

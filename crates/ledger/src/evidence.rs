@@ -1,0 +1,346 @@
+//! What is on record, for somebody who has to show it: by run, by asset, by time, and by a file's hash.
+
+use std::ops::ControlFlow;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, ToSql};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Ledger, Progress, Restoration};
+use crate::state::DatabaseError;
+use common::asset::AssetId;
+use common::hash::ContentHash;
+use common::job::RunId;
+use common::outcome::{Outcome, OutcomeEvent, Placed};
+use common::parse_error::of_json;
+
+/// A job whose outcome may still come.
+const UNDER_WAY: &str = "under_way";
+/// A job that nobody waits for any more.
+const MISSING: &str = "missing";
+
+/// Which part of the record a report is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extent {
+    /// One run.
+    Run(RunId),
+    /// One asset.
+    Asset(AssetId),
+    /// What ended, or was published and has not ended, since a time.
+    Since(Timestamp),
+}
+
+/// One line of a report: a job's outcome, a job that has none, or an original that was put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// The asset.
+    pub asset_id: String,
+    /// The asset's name when it was listed; empty where nothing came back of the job.
+    pub asset_name: String,
+    /// The outcome's name; `under_way` or `missing` for a job without one; for an original put back, how far it came.
+    pub outcome: String,
+    /// The version the job was to protect, or the one that was put back, where that is known.
+    pub base_version: Option<u32>,
+    /// The version that holds the protected file, where one was saved.
+    pub protected_version: Option<u32>,
+    /// The version that holds the original again.
+    pub restored_version: Option<u32>,
+    /// The version of a person that crossed the job.
+    pub crossing_version: Option<u32>,
+    /// The copy that holds the protected file, if one does.
+    pub copy_id: Option<String>,
+    /// The additional file that is the protected one, if one is.
+    pub additional_file: Option<String>,
+    /// SHA-256 of the original.
+    pub original_sha256: Option<ContentHash>,
+    /// SHA-256 of the watermarked file.
+    pub watermarked_sha256: Option<ContentHash>,
+    /// Imatag's id of the medium.
+    pub imatag_id: Option<String>,
+    /// Imatag's request ids, a space between them.
+    pub request_ids: String,
+    /// The kind of failure.
+    pub class: Option<&'static str>,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// When the job was published.
+    pub published: Option<Timestamp>,
+    /// When the job ended.
+    pub ended: Option<Timestamp>,
+    /// The run.
+    pub run_id: String,
+    /// The job; empty for an original put back.
+    pub job_id: String,
+    /// The checks of the watermarked file that could not be made, each with its reason, a space between them.
+    pub unchecked: String,
+}
+
+/// How many lines a report has, of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Outcomes there are.
+    pub outcomes: u64,
+    /// Outcomes of results that could not be checked in full.
+    pub unchecked: u64,
+    /// Originals put back.
+    pub restorations: u64,
+    /// Jobs whose outcome may still come.
+    pub under_way: u64,
+    /// Jobs that nobody waits for any more.
+    pub missing: u64,
+    /// Assets of a run that got no job, since the wire profile does not list their types.
+    pub unsupported: u64,
+}
+
+impl Line {
+    fn of(event: OutcomeEvent, published: Option<Timestamp>) -> Self {
+        let outcome = event.outcome.name().to_owned();
+        let (mut protected_version, mut crossing_version) = (None, None);
+        let (mut class, mut reason, mut request_ids) = (None, None, event.request_ids);
+        match event.outcome {
+            Outcome::Watermarked { version } => protected_version = Some(version),
+            // The job's own version is the one that holds a protected file.
+            Outcome::AlreadyProtected => protected_version = Some(event.base),
+            Outcome::Superseded { ours, theirs } => {
+                (protected_version, crossing_version) = (ours, Some(theirs));
+            }
+            Outcome::AwaitingApproval | Outcome::Gone => {}
+            Outcome::Failed(failure) => {
+                (class, reason) = (Some(failure.class.name()), Some(failure.reason));
+                request_ids.extend(failure.request_id);
+            }
+        }
+        let (copy_id, additional_file) = match event.placed {
+            None => (None, None),
+            Some(Placed::Copy { asset_id, .. }) => (Some(asset_id.to_string()), None),
+            Some(Placed::Additional { file_name }) => (None, Some(file_name)),
+        };
+        Self {
+            asset_id: event.asset_id.to_string(),
+            asset_name: event.asset_name,
+            outcome,
+            base_version: Some(event.base),
+            protected_version,
+            restored_version: None,
+            crossing_version,
+            copy_id,
+            additional_file,
+            original_sha256: event.original,
+            watermarked_sha256: event.watermarked,
+            imatag_id: event.media_id,
+            request_ids: request_ids.join(" "),
+            class,
+            reason: reason.map(String::from),
+            published,
+            ended: Some(event.at),
+            run_id: event.run_id.0,
+            job_id: event.job_id.0,
+            unchecked: event.unchecked.to_string(),
+        }
+    }
+}
+
+impl From<Restoration> for Line {
+    fn from(row: Restoration) -> Self {
+        let outcome = row.progress.name().to_owned();
+        let (restored_version, crossing_version, reason) = match row.progress {
+            Progress::Begun => (None, None, None),
+            Progress::Restored { version } => (Some(version), None, None),
+            Progress::Crossed { ours, theirs } => (Some(ours), Some(theirs), None),
+            Progress::Withdrawn { reason } => (None, None, Some(reason)),
+        };
+        Self {
+            asset_id: row.asset_id.to_string(),
+            asset_name: row.asset_name,
+            outcome,
+            base_version: row.original_version,
+            protected_version: Some(row.record.version),
+            restored_version,
+            crossing_version,
+            copy_id: None,
+            additional_file: None,
+            original_sha256: Some(row.record.original),
+            watermarked_sha256: Some(row.record.watermarked),
+            imatag_id: None,
+            request_ids: String::new(),
+            class: None,
+            reason,
+            published: None,
+            ended: Some(row.at),
+            run_id: row.run_id.0,
+            job_id: String::new(),
+            unchecked: String::new(),
+        }
+    }
+}
+
+impl Extent {
+    /// The condition on the rows of a table, and the value it compares with.
+    fn condition(&self, table: &str) -> (String, Box<dyn ToSql>) {
+        match self {
+            Self::Run(run) => (format!("{table}.run_id = ?1"), Box::new(run.0.clone())),
+            Self::Asset(asset) => (format!("{table}.asset_id = ?1"), Box::new(asset.to_string())),
+            Self::Since(since) => (format!("{table}.at_ms >= ?1"), Box::new(since.as_millisecond())),
+        }
+    }
+}
+
+impl Ledger {
+    /// Hands every line of a report to `take`, oldest first, jobs without an outcome last, until it breaks off. One
+    /// line is held at a time: a report may be about millions.
+    pub async fn report<F>(&self, extent: Extent, mut take: F) -> Result<Counts, DatabaseError>
+    where
+        F: FnMut(Line) -> ControlFlow<()> + Send + 'static,
+    {
+        self.state
+            .read(move |connection| {
+                let mut counts =
+                    Counts { unsupported: unsupported(connection, &extent)?, ..Counts::default() };
+                let mut flow = outcomes(connection, &extent, &mut counts, &mut take)?;
+                if flow.is_continue() {
+                    flow = restorations(connection, &extent, &mut counts, &mut take)?;
+                }
+                if flow.is_continue() {
+                    let _ = without_outcome(connection, &extent, &mut counts, &mut take)?;
+                }
+                Ok(counts)
+            })
+            .await
+    }
+
+    /// Every outcome of an asset, oldest first.
+    pub async fn outcomes_of(&self, asset: &AssetId) -> Result<Vec<OutcomeEvent>, DatabaseError> {
+        self.events("SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence", asset.to_string())
+            .await
+    }
+
+    /// Every outcome that concerns a file, original or watermarked: whose is a leaked file?
+    pub async fn outcomes_of_file(&self, hash: ContentHash) -> Result<Vec<OutcomeEvent>, DatabaseError> {
+        let sql = "SELECT event FROM outcomes WHERE original = ?1 OR watermarked = ?1 ORDER BY sequence";
+        self.events(sql, hash.to_string()).await
+    }
+
+    pub(super) async fn events(
+        &self,
+        sql: &'static str,
+        key: String,
+    ) -> Result<Vec<OutcomeEvent>, DatabaseError> {
+        self.state
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query([key])?;
+                let mut events = Vec::new();
+                while let Some(row) = rows.next()? {
+                    events.push(event(&row.get::<_, String>(0)?)?);
+                }
+                Ok(events)
+            })
+            .await
+    }
+}
+
+fn unsupported(connection: &Connection, extent: &Extent) -> Result<u64, DatabaseError> {
+    let Extent::Run(run) = extent else { return Ok(0) };
+    let sql = "SELECT unsupported FROM runs WHERE run_id = ?1";
+    Ok(connection.query_row(sql, [&run.0], |row| row.get(0)).optional()?.unwrap_or_default())
+}
+
+fn outcomes(
+    connection: &Connection,
+    extent: &Extent,
+    counts: &mut Counts,
+    take: &mut impl FnMut(Line) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, DatabaseError> {
+    let (condition, value) = extent.condition("outcomes");
+    let mut statement = connection.prepare(&format!(
+        "SELECT event, published.at_ms FROM outcomes LEFT JOIN published USING (job_id)
+         WHERE {condition} ORDER BY sequence"
+    ))?;
+    let mut rows = statement.query([value])?;
+    while let Some(row) = rows.next()? {
+        let line = Line::of(event(&row.get::<_, String>(0)?)?, time(row.get(1)?));
+        counts.outcomes += 1;
+        counts.unchecked += u64::from(!line.unchecked.is_empty());
+        if take(line).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// What was begun is told only as long as nothing else is known of it.
+fn restorations(
+    connection: &Connection,
+    extent: &Extent,
+    counts: &mut Counts,
+    take: &mut impl FnMut(Line) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, DatabaseError> {
+    let (condition, value) = extent.condition("restorations");
+    let mut statement = connection.prepare(&format!(
+        "SELECT event FROM restorations WHERE {condition} AND (json_extract(event, '$.state') <> 'begun' OR sequence =
+            (SELECT max(sequence) FROM restorations AS all_of WHERE all_of.asset_id = restorations.asset_id))
+         ORDER BY sequence"
+    ))?;
+    let mut rows = statement.query([value])?;
+    while let Some(row) = rows.next()? {
+        counts.restorations += 1;
+        if take(event::<Restoration>(&row.get::<_, String>(0)?)?.into()).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+fn without_outcome(
+    connection: &Connection,
+    extent: &Extent,
+    counts: &mut Counts,
+    take: &mut impl FnMut(Line) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, DatabaseError> {
+    let (condition, value) = extent.condition("published");
+    let mut statement = connection.prepare(&format!(
+        "SELECT job_id, run_id, asset_id, base, at_ms, open FROM published
+         WHERE {condition} AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.job_id = published.job_id)
+         ORDER BY at_ms, job_id"
+    ))?;
+    let mut rows = statement.query([value])?;
+    while let Some(row) = rows.next()? {
+        let open: bool = row.get(5)?;
+        *(if open { &mut counts.under_way } else { &mut counts.missing }) += 1;
+        let line = Line {
+            asset_id: row.get(2)?,
+            asset_name: String::new(),
+            outcome: if open { UNDER_WAY } else { MISSING }.to_owned(),
+            base_version: Some(row.get(3)?),
+            protected_version: None,
+            restored_version: None,
+            crossing_version: None,
+            copy_id: None,
+            additional_file: None,
+            original_sha256: None,
+            watermarked_sha256: None,
+            imatag_id: None,
+            request_ids: String::new(),
+            class: None,
+            reason: None,
+            published: time(row.get(4)?),
+            ended: None,
+            run_id: row.get(1)?,
+            job_id: row.get(0)?,
+            unchecked: String::new(),
+        };
+        if take(line).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+pub(super) fn event<T: DeserializeOwned>(text: &str) -> Result<T, DatabaseError> {
+    serde_json::from_str(text).map_err(|error| DatabaseError::Damaged(of_json(&error)))
+}
+
+fn time(milliseconds: Option<i64>) -> Option<Timestamp> {
+    milliseconds.and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok())
+}

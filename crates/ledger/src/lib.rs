@@ -1,0 +1,388 @@
+//! The ledger: what every run did, append-only, beside the queue in the state directory.
+
+mod asked;
+mod evidence;
+mod failures;
+mod known;
+mod lost;
+mod restoration;
+mod run;
+pub mod state;
+mod unchecked;
+mod verification;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+pub use asked::Beginning;
+pub use evidence::{Counts, Extent, Line};
+pub use known::{Awaiting, Known, SavedVersion};
+pub use lost::{LostJob, QueueLook};
+pub use restoration::{Progress, Restoration};
+pub use run::{Run, RunMode, RunState, RunStatus};
+pub use verification::Verification;
+
+use crate::state::{DatabaseError, State};
+use common::asset::AssetId;
+use common::job::{Job, JobId, Lane, RunId};
+use common::outcome::{FailureClass, Outcome, OutcomeEvent};
+
+const CURSOR: &str = "cursor";
+const PORTAL: &str = "portal";
+
+/// The ledger; clones share the state.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    state: State,
+}
+
+/// Outcomes counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Jobs by outcome name.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Bytes fetched for them.
+    pub bytes_downloaded: u64,
+    /// Bytes sent for them.
+    pub bytes_uploaded: u64,
+}
+
+impl Tally {
+    /// How many ended with this outcome.
+    pub fn count(&self, outcome: &str) -> u64 {
+        self.outcomes.get(outcome).copied().unwrap_or_default()
+    }
+}
+
+impl Ledger {
+    /// The ledger of a state directory.
+    pub fn new(state: State) -> Self {
+        Self { state }
+    }
+
+    /// The portal that the record is of: this one, if it is of none yet.
+    pub async fn portal_or(&self, portal: &str) -> Result<String, DatabaseError> {
+        let portal = portal.to_owned();
+        self.state
+            .write(move |transaction| {
+                let sql = "INSERT OR IGNORE INTO facts (name, value) VALUES (?1, ?2)";
+                transaction.execute(sql, [PORTAL, &portal])?;
+                let sql = "SELECT value FROM facts WHERE name = ?1";
+                Ok(transaction.query_row(sql, [PORTAL], |row| row.get(0))?)
+            })
+            .await
+    }
+
+    /// Forgets the cursor, what was asked for, and which portal the record is of.
+    pub async fn start_over(&self) -> Result<(), DatabaseError> {
+        self.state
+            .write(|transaction| {
+                let sql = "DELETE FROM facts WHERE name IN (?1, ?2, ?3, ?4)";
+                transaction.execute(sql, [CURSOR, PORTAL, asked::ASKED, asked::HELD])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The delta cursor: when, by the portal's clock, the last finished run started.
+    pub async fn cursor(&self) -> Result<Option<Timestamp>, DatabaseError> {
+        self.state.read(read_cursor).await
+    }
+
+    /// Sets or forgets the delta cursor.
+    pub async fn set_cursor(&self, cursor: Option<Timestamp>) -> Result<(), DatabaseError> {
+        self.state.write(move |transaction| write_cursor(transaction, cursor)).await
+    }
+
+    /// Notes that the version which an asset's last job left for approval is there: its outcome from now on.
+    pub async fn note_approved(
+        &self,
+        asset: &AssetId,
+        version: u32,
+        at: Timestamp,
+    ) -> Result<(), DatabaseError> {
+        let asset = asset.to_string();
+        self.state
+            .write(move |transaction| {
+                let sql = "SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1";
+                let last: Option<String> =
+                    transaction.query_row(sql, [&asset], |row| row.get(0)).optional()?;
+                let last = last.and_then(|event| serde_json::from_str::<OutcomeEvent>(&event).ok());
+                let Some(awaiting) = last.filter(|event| event.outcome == Outcome::AwaitingApproval) else {
+                    return Ok(());
+                };
+                note_outcome(
+                    transaction,
+                    &OutcomeEvent { outcome: Outcome::Watermarked { version }, at, ..awaiting },
+                )
+            })
+            .await
+    }
+
+    /// Remembers an active version that the listing did not tell.
+    pub async fn remember_version(
+        &self,
+        asset: &AssetId,
+        modified: Timestamp,
+        version: u32,
+    ) -> Result<(), DatabaseError> {
+        let (asset, modified) = (asset.to_string(), modified.to_string());
+        self.state
+            .write(move |transaction| {
+                transaction.execute(
+                    "INSERT OR REPLACE INTO versions (asset_id, modified, version) VALUES (?1, ?2, ?3)",
+                    params![asset, modified, version],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The remembered active version, if the asset was not modified since.
+    pub async fn remembered_version(
+        &self,
+        asset: &AssetId,
+        modified: Timestamp,
+    ) -> Result<Option<u32>, DatabaseError> {
+        let (asset, modified) = (asset.to_string(), modified.to_string());
+        self.state
+            .read(move |connection| {
+                let mut statement = connection
+                    .prepare_cached("SELECT version FROM versions WHERE asset_id = ?1 AND modified = ?2")?;
+                Ok(statement.query_row([asset, modified], |row| row.get(0)).optional()?)
+            })
+            .await
+    }
+
+    /// Jobs published since a time.
+    pub async fn published_since(&self, since: Timestamp) -> Result<u64, DatabaseError> {
+        let since = since.as_millisecond();
+        let sql = "SELECT count(*) FROM published WHERE at_ms >= ?1";
+        self.state.read(move |connection| Ok(connection.query_row(sql, [since], |row| row.get(0))?)).await
+    }
+
+    /// Whether this job was published, or was about to be.
+    pub async fn was_published(&self, job: &JobId) -> Result<bool, DatabaseError> {
+        let job = job.clone();
+        let sql = "SELECT 1 FROM published WHERE job_id = ?1";
+        self.state.read(move |connection| Ok(connection.prepare_cached(sql)?.exists([job.0])?)).await
+    }
+
+    /// Jobs of one run published so far.
+    pub async fn published_in(&self, run: &RunId) -> Result<u64, DatabaseError> {
+        let run = run.to_string();
+        let sql = "SELECT count(*) FROM published WHERE run_id = ?1";
+        self.state.read(move |connection| Ok(connection.query_row(sql, [run], |row| row.get(0))?)).await
+    }
+
+    /// The number of the latest outcome event: what comes later happened after this call.
+    pub async fn latest_event(&self) -> Result<u64, DatabaseError> {
+        let sql = "SELECT coalesce(max(sequence), 0) FROM outcomes";
+        self.state.read(move |connection| Ok(connection.query_row(sql, [], |row| row.get(0))?)).await
+    }
+
+    /// Counts the outcomes that came after an event number.
+    pub async fn tally_after(&self, event: u64) -> Result<Tally, DatabaseError> {
+        self.tally(
+            "SELECT outcome, count(*), sum(bytes_downloaded), sum(bytes_uploaded)
+             FROM outcomes WHERE sequence > ?1 GROUP BY outcome",
+            event,
+        )
+        .await
+    }
+
+    /// Counts the jobs of a run by their outcome, the latest where a job has several.
+    pub async fn tally_of(&self, run: &RunId) -> Result<Tally, DatabaseError> {
+        self.tally(
+            "SELECT outcome, count(*), sum(bytes_downloaded), sum(bytes_uploaded) FROM outcomes
+             WHERE sequence IN (SELECT max(sequence) FROM outcomes WHERE run_id = ?1 GROUP BY job_id)
+             GROUP BY outcome",
+            run.to_string(),
+        )
+        .await
+    }
+
+    async fn tally(
+        &self,
+        sql: &'static str,
+        of: impl rusqlite::ToSql + Send + 'static,
+    ) -> Result<Tally, DatabaseError> {
+        self.state
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut tally = Tally::default();
+                let mut rows = statement.query([of])?;
+                while let Some(row) = rows.next()? {
+                    tally.outcomes.insert(row.get(0)?, row.get(1)?);
+                    tally.bytes_downloaded += row.get::<_, u64>(2)?;
+                    tally.bytes_uploaded += row.get::<_, u64>(3)?;
+                }
+                Ok(tally)
+            })
+            .await
+    }
+}
+
+fn read_cursor(connection: &Connection) -> Result<Option<Timestamp>, DatabaseError> {
+    let sql = "SELECT value FROM facts WHERE name = ?1";
+    let text: Option<String> = connection.query_row(sql, [CURSOR], |row| row.get(0)).optional()?;
+    text.map(|text| text.parse().map_err(|_| DatabaseError::Damaged(format!("cursor {text:?}")))).transpose()
+}
+
+fn write_cursor(transaction: &Transaction<'_>, cursor: Option<Timestamp>) -> Result<(), DatabaseError> {
+    match cursor {
+        Some(cursor) => transaction.execute(
+            "INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)",
+            [CURSOR, cursor.to_string().as_str()],
+        )?,
+        None => transaction.execute("DELETE FROM facts WHERE name = ?1", [CURSOR])?,
+    };
+    Ok(())
+}
+
+/// Notes a job as published and open; false if its id was published before.
+pub fn note_published(transaction: &Transaction<'_>, job: &Job) -> Result<bool, DatabaseError> {
+    let inserted = transaction.execute(
+        "INSERT OR IGNORE INTO published (job_id, run_id, asset_id, base, at_ms, lane) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![job.job_id.0, job.run_id.0, job.asset_id.as_str(), job.base, job.created_at.as_millisecond(), job.lane.name()],
+    )?;
+    if inserted > 0 {
+        // The asset belongs to this job now.
+        transaction
+            .prepare_cached("UPDATE published SET lost = 0 WHERE asset_id = ?1 AND lost = 1")?
+            .execute([job.asset_id.as_str()])?;
+    }
+    Ok(inserted > 0)
+}
+
+/// Appends an outcome; its job is not open any more.
+pub fn note_outcome(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Result<(), DatabaseError> {
+    let text = serde_json::to_string(event).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
+    transaction.execute(
+        "INSERT INTO outcomes (job_id, run_id, asset_id, outcome, base, original, watermarked, bytes_downloaded,
+                               bytes_uploaded, event, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        params![
+            event.job_id.0,
+            event.run_id.0,
+            event.asset_id.as_str(),
+            event.outcome.name(),
+            event.base,
+            event.original.map(|hash| hash.to_string()),
+            event.watermarked.map(|hash| hash.to_string()),
+            event.bytes_downloaded,
+            event.bytes_uploaded,
+            text,
+            event.at.as_millisecond(),
+        ],
+    )?;
+    transaction.execute("UPDATE published SET open = 0, lost = 0 WHERE job_id = ?1", [&event.job_id.0])?;
+    Ok(())
+}
+
+/// Whether a job still has to be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// It never was.
+    New,
+    /// It may have been: the answer of the queue is not on record.
+    Unconfirmed,
+    /// It was.
+    Confirmed,
+}
+
+impl Ledger {
+    /// Notes that a job is about to be published to a queue that is not in the state directory.
+    pub async fn intend(&self, job: &Job) -> Result<Intent, DatabaseError> {
+        let job = job.clone();
+        self.state
+            .write(move |transaction| {
+                if note_published(transaction, &job)? {
+                    transaction
+                        .execute("UPDATE published SET confirmed = 0 WHERE job_id = ?1", [&job.job_id.0])?;
+                    return Ok(Intent::New);
+                }
+                let sql = "SELECT confirmed FROM published WHERE job_id = ?1";
+                let confirmed: bool = transaction.query_row(sql, [&job.job_id.0], |row| row.get(0))?;
+                Ok(if confirmed { Intent::Confirmed } else { Intent::Unconfirmed })
+            })
+            .await
+    }
+
+    /// Notes that the queue has taken the job.
+    pub async fn confirm(&self, job: &JobId) -> Result<(), DatabaseError> {
+        let job = job.clone();
+        self.state
+            .write(move |transaction| {
+                transaction.execute("UPDATE published SET confirmed = 1 WHERE job_id = ?1", [&job.0])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Takes in outcomes that came from elsewhere, in one transaction. A job has one outcome: another one counts
+    /// only after a failure, since a failed job can be replayed, and only if it is no copy of one that is known.
+    ///
+    /// Returns those of jobs that this record never published, of which nothing is noted.
+    pub async fn fold(&self, events: Vec<OutcomeEvent>) -> Result<Vec<OutcomeEvent>, DatabaseError> {
+        self.state
+            .write(move |transaction| {
+                let mut strangers = Vec::new();
+                for event in events {
+                    if !is_of_published(transaction, &event)? {
+                        strangers.push(event);
+                    } else if is_news(transaction, &event)? {
+                        note_outcome(transaction, &event)?;
+                    }
+                }
+                Ok(strangers)
+            })
+            .await
+    }
+
+    /// Jobs of a run that have no outcome yet.
+    pub async fn open_in(&self, run: &RunId) -> Result<u64, DatabaseError> {
+        let run = run.to_string();
+        let sql = "SELECT count(*) FROM published WHERE run_id = ?1 AND open = 1";
+        self.state.read(move |connection| Ok(connection.query_row(sql, [run], |row| row.get(0))?)).await
+    }
+
+    /// Jobs of a lane that have no outcome yet.
+    pub async fn open_in_lane(&self, lane: Lane) -> Result<u64, DatabaseError> {
+        let sql = "SELECT count(*) FROM published WHERE lane = ?1 AND open = 1";
+        self.state
+            .read(move |connection| Ok(connection.query_row(sql, [lane.name()], |row| row.get(0))?))
+            .await
+    }
+}
+
+/// Whether the job was published as the event has it. Of a message that could not be read, the id is all that has to be right.
+fn is_of_published(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Result<bool, DatabaseError> {
+    let sql = "SELECT run_id = ?2 AND asset_id = ?3 FROM published WHERE job_id = ?1";
+    let job = params![event.job_id.0, event.run_id.0, event.asset_id.as_str()];
+    let is_same = transaction.prepare_cached(sql)?.query_row(job, |row| row.get(0)).optional()?;
+    let is_unreadable =
+        matches!(&event.outcome, Outcome::Failed(failure) if failure.class == FailureClass::Malformed);
+    Ok(is_same.is_some_and(|is_same: bool| is_same || is_unreadable))
+}
+
+/// Copies of a message are equal in every field. Times decide nothing: two workers' clocks differ.
+fn is_news(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Result<bool, DatabaseError> {
+    let sql = "SELECT event FROM outcomes WHERE job_id = ?1 ORDER BY sequence";
+    let mut statement = transaction.prepare_cached(sql)?;
+    let known = statement.query_map([&event.job_id.0], |row| row.get::<_, String>(0))?;
+    let mut ended = false;
+    for known in known {
+        let Ok(known) = serde_json::from_str::<OutcomeEvent>(&known?) else { continue };
+        if known == *event {
+            return Ok(false);
+        }
+        ended = !matches!(known.outcome, Outcome::Failed(_));
+    }
+    Ok(!ended)
+}

@@ -1,0 +1,125 @@
+//! Originals that were put back: what was begun, and how it ended.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::Ledger;
+use super::evidence::event;
+use crate::state::DatabaseError;
+use common::asset::AssetId;
+use common::job::RunId;
+use common::marker::Record;
+use common::outcome::{Outcome, OutcomeEvent};
+
+/// How far it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Progress {
+    /// From here on the marker may be written and the original saved.
+    Begun,
+    /// The original is a version again.
+    Restored {
+        /// That version.
+        version: u32,
+    },
+    /// The original is a version again, and it came on top of one that a person made in the last moment.
+    Crossed {
+        /// The version that holds the original.
+        ours: u32,
+        /// The person's.
+        theirs: u32,
+    },
+    /// Nothing was saved, and the marker says again what it said before.
+    Withdrawn {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Progress {
+    /// The name in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Begun => "restore_begun",
+            Self::Restored { .. } => "restored",
+            Self::Crossed { .. } => "restore_crossed",
+            Self::Withdrawn { .. } => "restore_withdrawn",
+        }
+    }
+}
+
+/// One row of the record: a protected asset whose original is put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restoration {
+    /// The call of `restore`.
+    pub run_id: RunId,
+    /// The asset.
+    pub asset_id: AssetId,
+    /// The asset's name.
+    pub asset_name: String,
+    /// How far it came.
+    #[serde(flatten)]
+    pub progress: Progress,
+    /// The marker's record of the protected version.
+    pub record: Record,
+    /// The version that the original was taken from, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_version: Option<u32>,
+    /// The original's length.
+    pub original_bytes: u64,
+    /// The highest version before it was begun: a later one may be the restored original.
+    pub top: u32,
+    /// Whether a person had opted the asset out before.
+    pub opted_out_before: bool,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Ledger {
+    /// Puts it on record.
+    pub async fn note_restoration(&self, restoration: &Restoration) -> Result<(), DatabaseError> {
+        let text =
+            serde_json::to_string(restoration).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
+        let (run, asset) = (restoration.run_id.to_string(), restoration.asset_id.to_string());
+        let at = restoration.at.as_millisecond();
+        self.state
+            .write(move |transaction| {
+                transaction.execute(
+                    "INSERT INTO restorations (run_id, asset_id, at_ms, event) VALUES (?1, ?2, ?3, ?4)",
+                    params![run, asset, at, text],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The last that is on record about putting an asset's original back.
+    pub async fn last_restoration(&self, asset: &AssetId) -> Result<Option<Restoration>, DatabaseError> {
+        let asset = asset.to_string();
+        let sql = "SELECT event FROM restorations WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1";
+        self.state
+            .read(move |connection| {
+                let text: Option<String> =
+                    connection.prepare_cached(sql)?.query_row([asset], |row| row.get(0)).optional()?;
+                text.map(|text| event(&text)).transpose()
+            })
+            .await
+    }
+
+    /// The last outcome of each job of a run that came as far as a watermarked file in the library.
+    pub async fn protected_by(&self, run: &RunId) -> Result<Vec<OutcomeEvent>, DatabaseError> {
+        let sql = "SELECT event FROM outcomes
+                   WHERE sequence IN (SELECT max(sequence) FROM outcomes WHERE run_id = ?1 GROUP BY job_id)
+                   AND watermarked IS NOT NULL ORDER BY sequence";
+        let mut events = self.events(sql, run.to_string()).await?;
+        events.retain(|event| match event.outcome {
+            Outcome::Watermarked { .. }
+            | Outcome::AlreadyProtected
+            | Outcome::Superseded { .. }
+            | Outcome::AwaitingApproval => true,
+            Outcome::Gone | Outcome::Failed(_) => false,
+        });
+        Ok(events)
+    }
+}

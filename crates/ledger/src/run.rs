@@ -1,0 +1,282 @@
+//! Runs of the producer: begun, interrupted, resumed, finished.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::{Ledger, read_cursor, write_cursor};
+use crate::state::DatabaseError;
+use common::job::RunId;
+
+/// What a run goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunMode {
+    /// The whole library.
+    Full,
+    /// What was modified since the last finished run.
+    Delta,
+}
+
+impl RunMode {
+    /// The mode's name in the ledger, the summary and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Delta => "delta",
+        }
+    }
+}
+
+/// The mode's name on record. A run over a part that was asked for this once has one of its own: it stands for no run over
+/// everything, and neither ends nor resumes one.
+fn recorded(mode: RunMode, is_part: bool) -> &'static str {
+    match (mode, is_part) {
+        (_, false) => mode.name(),
+        (RunMode::Full, true) => "full_part",
+        (RunMode::Delta, true) => "delta_part",
+    }
+}
+
+/// How far a run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// The library was walked to its end.
+    Enumerated,
+    /// It was stopped before: by a limit, or in favour of another run.
+    Stopped,
+}
+
+/// A run that was interrupted while it walked the library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its id; the same id gives the same job ids.
+    pub run_id: RunId,
+    /// When it started, by the portal's clock.
+    pub started: Timestamp,
+    /// Where it stood, as the producer wrote it; absent before the first page.
+    pub checkpoint: Option<String>,
+}
+
+/// How a run stands, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunStatus {
+    /// Its id.
+    pub run_id: String,
+    /// `full` or `delta`; `full_part` or `delta_part` where the command line narrowed it.
+    pub mode: String,
+    /// When it started, by the portal's clock.
+    pub started: String,
+    /// `enumerating`, `enumerated` or `stopped`.
+    pub state: String,
+    /// Jobs published.
+    pub published: u64,
+    /// Jobs without an outcome.
+    pub open: u64,
+    /// Jobs whose outcome is a failure.
+    pub failed: u64,
+    /// Assets without a job, since the wire profile does not list the type that their extension names.
+    pub unsupported: u64,
+}
+
+impl Ledger {
+    /// Notes the start of a run, unless it is noted already; an interrupted run that is not resumed counts as stopped.
+    pub async fn begin_run_if_new(
+        &self,
+        run: &RunId,
+        mode: RunMode,
+        is_part: bool,
+        fingerprint: &str,
+        started: Timestamp,
+    ) -> Result<(), DatabaseError> {
+        let (run, fingerprint) = (run.to_string(), fingerprint.to_owned());
+        let mode = recorded(mode, is_part);
+        self.state
+            .write(move |transaction| {
+                transaction.execute(
+                    "UPDATE runs SET state = 'stopped' WHERE state = 'enumerating' AND mode = ?2 AND run_id <> ?1",
+                    [run.as_str(), mode],
+                )?;
+                transaction.execute(
+                    "INSERT OR IGNORE INTO runs (run_id, mode, fingerprint, started, state) VALUES (?1, ?2, ?3, ?4, 'enumerating')",
+                    params![run, mode, fingerprint, started.to_string()],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The interrupted run that goes over the same assets, if there is one.
+    pub async fn interrupted_run(
+        &self,
+        mode: RunMode,
+        is_part: bool,
+        fingerprint: &str,
+    ) -> Result<Option<Run>, DatabaseError> {
+        let (mode, fingerprint) = (recorded(mode, is_part), fingerprint.to_owned());
+        self.state
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT run_id, started, checkpoint FROM runs
+                     WHERE state = 'enumerating' AND mode = ?1 AND fingerprint = ?2",
+                )?;
+                let row = statement
+                    .query_row(params![mode, fingerprint], |row| {
+                        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?))
+                    })
+                    .optional()?;
+                let Some((run_id, started, checkpoint)) = row else { return Ok(None) };
+                let started =
+                    started.parse().map_err(|_| DatabaseError::Damaged(format!("start of run {run_id}")))?;
+                Ok(Some(Run { run_id: RunId(run_id), started, checkpoint }))
+            })
+            .await
+    }
+
+    /// The latest runs, newest first.
+    pub async fn latest_runs(&self, count: u32) -> Result<Vec<RunStatus>, DatabaseError> {
+        self.state
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT run_id, mode, started, state,
+                            (SELECT count(*) FROM published WHERE published.run_id = runs.run_id),
+                            (SELECT count(*) FROM published WHERE published.run_id = runs.run_id AND open = 1),
+                            (SELECT count(*) FROM outcomes WHERE sequence IN
+                                (SELECT max(sequence) FROM outcomes WHERE outcomes.run_id = runs.run_id GROUP BY job_id)
+                             AND outcome = 'failed'),
+                            unsupported
+                     FROM runs ORDER BY rowid DESC LIMIT ?1",
+                )?;
+                let runs = statement.query_map([count], |row| {
+                    Ok(RunStatus {
+                        run_id: row.get(0)?,
+                        mode: row.get(1)?,
+                        started: row.get(2)?,
+                        state: row.get(3)?,
+                        published: row.get(4)?,
+                        open: row.get(5)?,
+                        failed: row.get(6)?,
+                        unsupported: row.get(7)?,
+                    })
+                })?;
+                Ok(runs.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    /// Failed jobs of a run by the class of the failure.
+    pub async fn failures_of(&self, run: &str) -> Result<BTreeMap<String, u64>, DatabaseError> {
+        let run = run.to_owned();
+        self.state
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT json_extract(event, '$.class'), count(*) FROM outcomes WHERE sequence IN
+                        (SELECT max(sequence) FROM outcomes WHERE run_id = ?1 GROUP BY job_id)
+                     AND outcome = 'failed' GROUP BY 1",
+                )?;
+                let classes = statement.query_map([run], |row| {
+                    Ok((row.get::<_, Option<String>>(0)?.unwrap_or_default(), row.get(1)?))
+                })?;
+                Ok(classes.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    /// Jobs that ended since a time, and when the first of them did.
+    pub async fn ended_since(&self, since: Timestamp) -> Result<(u64, Option<Timestamp>), DatabaseError> {
+        let since = since.as_millisecond();
+        let sql = "SELECT count(DISTINCT job_id), min(at_ms) FROM outcomes WHERE at_ms >= ?1";
+        self.state
+            .read(move |connection| {
+                let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?));
+                let (count, first) = connection.prepare_cached(sql)?.query_row([since], row)?;
+                Ok((count, first.and_then(|at| Timestamp::from_millisecond(at).ok())))
+            })
+            .await
+    }
+
+    /// When the last finished walk over the whole library began, or the first run of all if none is finished; `None`
+    /// without any run.
+    pub async fn last_full_run(&self) -> Result<Option<Timestamp>, DatabaseError> {
+        let sql = "SELECT coalesce(
+                (SELECT started FROM runs WHERE mode = ?1 AND state = 'enumerated' ORDER BY rowid DESC LIMIT 1),
+                (SELECT started FROM runs ORDER BY rowid LIMIT 1))";
+        let started = self
+            .state
+            .read(move |connection| {
+                let found =
+                    connection.prepare_cached(sql)?.query_row([RunMode::Full.name()], |row| row.get(0))?;
+                Ok::<Option<String>, _>(found)
+            })
+            .await?;
+        started
+            .map(|text| text.parse().map_err(|_| DatabaseError::Damaged(format!("run {text:?}"))))
+            .transpose()
+    }
+
+    /// Whether a walk over the whole library was interrupted.
+    pub async fn full_run_interrupted(&self) -> Result<bool, DatabaseError> {
+        let sql = "SELECT 1 FROM runs WHERE state = 'enumerating' AND mode = ?1";
+        self.state
+            .read(move |connection| Ok(connection.prepare_cached(sql)?.exists([RunMode::Full.name()])?))
+            .await
+    }
+
+    /// When the walk over the whole library began that is under way.
+    pub async fn full_run_started(&self) -> Result<Option<Timestamp>, DatabaseError> {
+        let sql = "SELECT started FROM runs WHERE state = 'enumerating' AND mode = ?1";
+        self.state
+            .read(move |connection| {
+                let started: Option<String> =
+                    connection.query_row(sql, [RunMode::Full.name()], |row| row.get(0)).optional()?;
+                Ok(started.and_then(|started| started.parse().ok()))
+            })
+            .await
+    }
+
+    /// Notes how far a run came: everything before this place is published. `unsupported` assets are added to its count.
+    pub async fn checkpoint(
+        &self,
+        run: &RunId,
+        checkpoint: String,
+        unsupported: u64,
+    ) -> Result<(), DatabaseError> {
+        let run = run.to_string();
+        self.state
+            .write(move |transaction| {
+                let sql = "UPDATE runs SET checkpoint = ?2, unsupported = unsupported + ?3 WHERE run_id = ?1";
+                transaction.execute(sql, params![run, checkpoint, unsupported])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Ends a run's walk, and adds `unsupported` assets to its count. Only a whole walk over everything moves the cursor: what another left out must be found again.
+    pub async fn end_walk(
+        &self,
+        run: &RunId,
+        state: RunState,
+        cursor: Option<Timestamp>,
+        unsupported: u64,
+    ) -> Result<(), DatabaseError> {
+        let run = run.to_string();
+        self.state
+            .write(move |transaction| {
+                let name = match state {
+                    RunState::Enumerated => "enumerated",
+                    RunState::Stopped => "stopped",
+                };
+                let sql = "UPDATE runs SET state = ?2, unsupported = unsupported + ?3 WHERE run_id = ?1";
+                transaction.execute(sql, params![run, name, unsupported])?;
+                if let (RunState::Enumerated, Some(cursor)) = (state, cursor) {
+                    // A delta run may have ended while this one still walked.
+                    let known = read_cursor(transaction)?;
+                    write_cursor(transaction, known.max(Some(cursor)))?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}

@@ -1,0 +1,362 @@
+//! The state directory: one SQLite file, owned by one process at a time.
+
+mod schema;
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::InUse { .. } => Self::Temporary(error.to_string()),
+            StateError::Io { .. } | StateError::Damaged { .. } | StateError::Newer { .. } => {
+                Self::Configuration(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Unavailable(_) => Self::Temporary(error.to_string()),
+            DatabaseError::Damaged(_) => Self::Unexpected(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+use common::failure::Failure;
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use common::fault;
+use files::private;
+
+const LOCK_FILE: &str = "lock";
+const DATABASE_FILE: &str = "connector.sqlite";
+/// Where copies of the state are kept, below its directory.
+pub const COPIES: &str = "backups";
+/// How the names of all files begin that the connector puts there, unfinished ones included.
+pub const OWN_NAMES: [&str; 7] =
+    [LOCK_FILE, DATABASE_FILE, COPIES, "silence.json", "services.json", "pause.json", ".tmp"];
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long another process may be about to leave: one that brings the file up to date, or a scheduled producer that is
+/// waiting for its first run to be asked for and looks whether it was.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(20);
+/// In digits, of a process.
+const LONGEST_ID: u64 = 20;
+
+/// The state directory, open and locked; clones share it.
+#[derive(Debug, Clone)]
+pub struct State {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    connection: Mutex<Connection>,
+    path: PathBuf,
+    _lock: Option<File>,
+}
+
+/// The state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another process works in it.
+    #[error(
+        "the state directory {directory} is in use by process {holder}; stop it first, or name another producer.state_dir"
+    )]
+    InUse {
+        /// The directory.
+        directory: PathBuf,
+        /// The other process's id, as far as known.
+        holder: String,
+    },
+    /// The system refuses it.
+    #[error(
+        "cannot use the state directory {directory}: {source}; check its owner and free space, or set producer.state_dir"
+    )]
+    Io {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is no database, or a damaged one; it is left as it is.
+    #[error(
+        "the state file {path} cannot be read ({reason}). It was not changed. Restore it from a backup, or move it away: \
+         a new one starts without history, and the markers in Bynder keep protected assets from being done again"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: String,
+    },
+    /// A later release wrote it.
+    #[error(
+        "the state file {path} has format {found}, this release knows up to {known}; use the newer release again"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format this release knows.
+        known: u32,
+    },
+}
+
+/// A statement that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The disk is full, or the file is busy or gone: may pass.
+    #[error("the state file cannot be written ({0}); check the free space of its disk")]
+    Unavailable(String),
+    /// Anything else: a damaged file, most likely.
+    #[error("the state file cannot be used: {0}")]
+    Damaged(String),
+}
+
+impl From<rusqlite::Error> for DatabaseError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure,
+        };
+        match error.sqlite_error_code() {
+            Some(DiskFull | DatabaseBusy | DatabaseLocked | SystemIoFailure | CannotOpen | ReadOnly) => {
+                Self::Unavailable(error.to_string())
+            }
+            _ => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl State {
+    /// Opens the directory for work, creating it if there is none, and keeps every other process out.
+    pub fn open(directory: &Path) -> Result<Self, StateError> {
+        let io = |source| StateError::Io { directory: directory.to_owned(), source };
+        private::folder(directory, &OWN_NAMES).and_then(|()| private::unshared(directory)).map_err(io)?;
+        let lock = lock(directory)?;
+        let path = directory.join(DATABASE_FILE);
+        prepare(&path).map_err(io)?;
+        let connection = open(&path)?;
+        Ok(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: Some(lock) }) })
+    }
+
+    /// An empty state that is gone with the last clone.
+    pub fn in_memory() -> Result<Self, StateError> {
+        let path = PathBuf::from("(in memory)");
+        let opened = (|| {
+            let mut connection = Connection::open_in_memory()?;
+            settle(&connection)?;
+            schema::migrate(&mut connection, 0)?;
+            Ok(connection)
+        })();
+        let connection = opened.map_err(|error| damaged(&path, &error))?;
+        Ok(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: None }) })
+    }
+
+    /// As [`State::open`], and waits up to three seconds for another process to leave.
+    pub async fn open_when_free(directory: &Path) -> Result<Self, StateError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Self::open(directory) {
+                Err(StateError::InUse { .. }) if Instant::now() < deadline => tokio::time::sleep(LOOK).await,
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Opens the state beside a working process, to look at it; `None` if there is no state yet.
+    ///
+    /// # Errors
+    /// A file of an earlier release is brought up to date first, which nobody may be at work beside.
+    pub fn open_to_read(directory: &Path) -> Result<Option<Self>, StateError> {
+        Self::open_beside(directory, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// Opens the state beside a working process, to add to the record; `None` if there is no state yet.
+    ///
+    /// # Errors
+    /// As for [`State::open_to_read`].
+    pub fn open_to_append(directory: &Path) -> Result<Option<Self>, StateError> {
+        Self::open_beside(directory, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    fn open_beside(directory: &Path, access: OpenFlags) -> Result<Option<Self>, StateError> {
+        let path = directory.join(DATABASE_FILE);
+        match private::check(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            checked => checked
+                .and_then(|()| private::unshared(directory))
+                .and_then(|()| beside(&path, private::check))
+                .map_err(|source| StateError::Io { directory: directory.to_owned(), source })?,
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while connect(&path, access)?.1 < schema::newest() {
+            match Self::open(directory) {
+                // Whoever has just opened it may be bringing it up to date.
+                Err(StateError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(LOOK),
+                opened => drop(opened?),
+            }
+        }
+        let (connection, _) = connect(&path, access)?;
+        Ok(Some(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: None }) }))
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Runs a durable change: when this returns, it is on disk.
+    pub async fn write<T, F>(&self, change: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, DatabaseError> + Send + 'static,
+    {
+        self.write_then(change, |value| value).await
+    }
+
+    /// As [`State::write`], and makes the changes in memory that belong to the durable one, before any other change of
+    /// the file. `committed` runs only once the durable change is on disk, also where the caller was cancelled. `change`
+    /// must touch nothing but the file, since a commit can fail.
+    pub async fn write_then<T, U, F, C>(&self, change: F, committed: C) -> Result<U, DatabaseError>
+    where
+        U: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, DatabaseError> + Send + 'static,
+        C: FnOnce(T) -> U + Send + 'static,
+    {
+        self.blocking(move |connection| {
+            fault::crash_point("database.before");
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = change(&transaction)?;
+            transaction.commit()?;
+            fault::crash_point("database.after");
+            Ok(committed(value))
+        })
+        .await
+    }
+
+    /// Runs a query.
+    pub async fn read<T, F>(&self, query: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, DatabaseError> + Send + 'static,
+    {
+        self.blocking(move |connection| query(connection)).await
+    }
+
+    /// Copies the whole state into a file, as it is at one moment.
+    ///
+    /// # Errors
+    /// The file is there already, or cannot be written.
+    pub async fn copy_to(&self, path: &Path) -> Result<(), DatabaseError> {
+        // SQLite would make it readable for all.
+        private::create_named(path).map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
+        let path = path.display().to_string();
+        self.blocking(move |connection| {
+            connection.execute("VACUUM INTO ?1", [path])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn blocking<T, F>(&self, work: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, DatabaseError> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.inner);
+        // Once started the work runs to its end, even if the caller is cancelled.
+        tokio::task::spawn_blocking(move || {
+            let mut connection = inner.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut connection)
+        })
+        .await
+        .map_err(|error| DatabaseError::Damaged(error.to_string()))?
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, StateError> {
+    let io = |source| StateError::Io { directory: directory.to_owned(), source };
+    let mut file = private::open(&directory.join(LOCK_FILE)).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
+            write!(file, "{}", std::process::id()).map_err(io)?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.take(LONGEST_ID).read_to_string(&mut holder);
+            let is_id = !holder.is_empty() && holder.bytes().all(|byte| byte.is_ascii_digit());
+            let holder = if is_id { holder } else { "(unknown)".to_owned() };
+            Err(StateError::InUse { directory: directory.to_owned(), holder })
+        }
+        Err(TryLockError::Error(source)) => Err(io(source)),
+    }
+}
+
+/// SQLite creates its WAL and shared-memory files with the database's mode, but does not change existing ones.
+fn prepare(path: &Path) -> std::io::Result<()> {
+    private::prepare(path)?;
+    beside(path, private::tighten)
+}
+
+/// Looks at each file that SQLite reads with the database, where it is there.
+fn beside(path: &Path, look: fn(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
+    let files = ["-wal", "-shm", "-journal"].map(|end| path.with_extension(format!("sqlite{end}")));
+    files.iter().try_for_each(|path| match look(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        looked => looked,
+    })
+}
+
+fn open(path: &Path) -> Result<Connection, StateError> {
+    let (mut connection, found) =
+        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    let prepared = (|| {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        schema::migrate(&mut connection, found)
+    })();
+    prepared.map_err(|error| damaged(path, &error))?;
+    Ok(connection)
+}
+
+/// Opens the file and tells its format.
+fn connect(path: &Path, access: OpenFlags) -> Result<(Connection, u32), StateError> {
+    let opened = (|| {
+        let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // FULL: a confirmed job must survive the machine losing power, not only the process.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        settle(&connection)?;
+        let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        Ok((connection, found))
+    })();
+    let (connection, found) = opened.map_err(|error| damaged(path, &error))?;
+    let known = schema::newest();
+    if found > known {
+        return Err(StateError::Newer { path: path.to_owned(), found, known });
+    }
+    Ok((connection, found))
+}
+
+/// What holds for every connection. Sorting and grouping spill into memory, never into a file: the folders that SQLite would
+/// look for (/var/tmp, /tmp, the working folder) need not be there, nor be writable.
+fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")
+}
+
+fn damaged(path: &Path, error: &rusqlite::Error) -> StateError {
+    StateError::Damaged { path: path.to_owned(), reason: error.to_string() }
+}

@@ -1,0 +1,74 @@
+//! The leases of one machine: in this process, which alone works in the state directory.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::super::{Attempt, Kept, Lease, Left, Locks, QueueError};
+use super::{EmbeddedQueue, lock};
+use common::asset::AssetId;
+use common::fault::guard_stands;
+use common::job::JobId;
+
+/// The most assets kept at once; beyond them a lease leaves nothing behind.
+const MOST_KEPT: usize = 4096;
+
+/// Who has which asset.
+#[derive(Debug, Default)]
+pub(super) struct Leased {
+    held: HashSet<AssetId>,
+    kept: HashMap<AssetId, Vec<(Kept, Instant)>>,
+}
+
+impl Leased {
+    fn take(&mut self, asset: &AssetId, job: &JobId) -> bool {
+        let now = Instant::now();
+        self.kept.retain(|_, all| {
+            all.retain(|(_, until)| *until > now);
+            !all.is_empty()
+        });
+        let is_kept = self.kept.get(asset).is_some_and(|all| all.iter().any(|(kept, _)| !kept.is_for(job)));
+        !is_kept && self.held.insert(asset.clone())
+    }
+
+    fn end(&mut self, asset: &AssetId, job: &JobId, left: Vec<Kept>, leaves_found: bool) {
+        self.held.remove(asset);
+        if !leaves_found && let Some(all) = self.kept.get_mut(asset) {
+            all.retain(|(kept, _)| !kept.is_for(job));
+        }
+        if !left.is_empty() && self.kept.len() >= MOST_KEPT {
+            tracing::warn!(asset_id = %asset, "too many assets are kept; this one is free early");
+            return;
+        }
+        let now = Instant::now();
+        let dated = left.into_iter().map(|kept| {
+            let until = now + kept.time();
+            (kept, until)
+        });
+        self.kept.entry(asset.clone()).or_default().extend(dated);
+    }
+}
+
+#[async_trait]
+impl Locks for EmbeddedQueue {
+    async fn lease(&self, asset: &AssetId, job: &JobId, doubt: Vec<Kept>) -> Result<Attempt, QueueError> {
+        if !guard_stands(common::fault::Guard::Lease) {
+            return Ok(Attempt::Taken(Lease::free()));
+        }
+        if !lock(&self.shared.leased).take(asset, job) {
+            return Ok(Attempt::Refused);
+        }
+        let (shared, asset, job) = (Arc::clone(&self.shared), asset.clone(), job.clone());
+        let release = move |left: Left| {
+            let leaves_found = left.leaves_found();
+            lock(&shared.leased).end(&asset, &job, left.marks(doubt), leaves_found);
+        };
+        Ok(Attempt::Taken(Lease::held(release, || Ok(()))))
+    }
+
+    fn contact(&self) -> Result<(), QueueError> {
+        Ok(())
+    }
+}

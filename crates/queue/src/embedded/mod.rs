@@ -1,0 +1,238 @@
+//! The queue in the state directory: for one machine, without a broker.
+
+mod locks;
+mod rows;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Delivery, Depth, FailedFilter, FailedJob, FailedJobs, Guard, JobConsumer, JobPublisher, QueueError,
+    Receipt, Settlement, StepSet, Unrenewed,
+};
+use common::job::{Job, JobId};
+use ledger::state::{DatabaseError, State};
+use locks::Leased;
+
+/// No job waits longer: a later due time comes from a clock that was wrong.
+const LONGEST_WAIT_MS: i64 = 25 * 3600 * 1000;
+/// The longest sleep between two looks at the clock: the wall clock may be set while a job waits.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// The embedded queue; clones share it.
+#[derive(Debug, Clone)]
+pub struct EmbeddedQueue {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: State,
+    /// Something may be ready.
+    changed: Notify,
+    /// Deliveries that were dropped unsettled and have to be made ready again.
+    dropped: Mutex<Vec<Dropped>>,
+    leased: Mutex<Leased>,
+}
+
+/// A delivery that comes back without a settlement.
+#[derive(Debug, Clone)]
+struct Dropped {
+    job: JobId,
+    /// Whether anybody received it, and may have begun to work on it.
+    received: bool,
+}
+
+impl EmbeddedQueue {
+    /// Opens the queue. Whatever was in flight belongs to a process that is gone, and comes back as redelivered.
+    pub async fn open(state: State) -> Result<Self, QueueError> {
+        state.write(rows::recover).await?;
+        let shared =
+            Shared { state, changed: Notify::new(), dropped: Mutex::default(), leased: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// How many jobs are where, seen beside a process that works on them.
+    pub async fn depth_beside(state: &State) -> Result<Depth, QueueError> {
+        let now = Timestamp::now().as_millisecond();
+        Ok(state.read(move |connection| rows::depth(connection, now)).await?)
+    }
+
+    /// The failed jobs that suit, seen beside a process that works on others.
+    pub async fn failed_beside(state: &State, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
+        let filter = filter.clone();
+        Ok(state.read(move |connection| rows::failed(connection, &filter)).await?)
+    }
+
+    async fn write<T, F>(&self, change: F) -> Result<T, QueueError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<T, DatabaseError> + Send + 'static,
+    {
+        let value = self.shared.state.write(change).await?;
+        self.shared.changed.notify_waiters();
+        Ok(value)
+    }
+
+    async fn take(&self, steps: StepSet) -> Result<Option<Delivery>, QueueError> {
+        let (shared, committed) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+        let now = Timestamp::now().as_millisecond();
+        let received = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&received);
+        let taken = self.shared.state.write_then(
+            move |transaction| {
+                let returned = lock(&shared.dropped).clone();
+                rows::make_ready(transaction, &returned)?;
+                Ok((returned.len(), rows::take(transaction, steps, now)?))
+            },
+            // The receipt is made before the future can be cancelled, so a delivery that is not received comes back.
+            move |(returned, row)| {
+                // What was dropped since is behind them, and nothing else takes any away meanwhile.
+                lock(&committed.dropped).drain(..returned);
+                row.map(|row| delivery(committed, row, noted))
+            },
+        );
+        let taken = taken.await?;
+        received.store(true, Ordering::Relaxed);
+        Ok(taken)
+    }
+
+    async fn next_due(&self, steps: StepSet) -> Result<Duration, QueueError> {
+        let due = self.shared.state.read(move |connection| rows::next_due(connection, steps)).await?;
+        let now = Timestamp::now().as_millisecond();
+        if due.is_some_and(|due| due - now > LONGEST_WAIT_MS) {
+            // The clock was ahead when the jobs began to wait.
+            self.shared.state.write(move |transaction| rows::end_waits_beyond(transaction, now)).await?;
+            return Ok(Duration::ZERO);
+        }
+        let until = due.map(|due| u64::try_from(due - now).unwrap_or(0));
+        Ok(until.map_or(LONGEST_SLEEP, Duration::from_millis).min(LONGEST_SLEEP))
+    }
+}
+
+/// A delivery of a job that was taken, which comes back if it is dropped.
+fn delivery(shared: Arc<Shared>, row: rows::Taken, received: Arc<AtomicBool>) -> Delivery {
+    let rows::Taken { job, redelivered } = row;
+    let job_id = job.job_id.clone();
+    let back = Guard::new(move || {
+        lock(&shared.dropped).push(Dropped { job: job_id, received: received.load(Ordering::Relaxed) });
+        shared.changed.notify_waiters();
+    });
+    // A row is found by its job, and nobody else takes it.
+    let receipt = Receipt { number: 0, voided: CancellationToken::new(), back };
+    Delivery { job, redelivered, receipt }
+}
+
+fn count(
+    jobs: &HashSet<JobId>,
+    mut change: impl FnMut(&JobId) -> Result<bool, DatabaseError>,
+) -> Result<u64, DatabaseError> {
+    jobs.iter().try_fold(0, |count, job| Ok(count + u64::from(change(job)?)))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl JobPublisher for EmbeddedQueue {
+    async fn publish(&self, job: &Job) -> Result<(), QueueError> {
+        let (body, job) = (job.encode()?, job.clone());
+        self.write(move |transaction| {
+            if ledger::note_published(transaction, &job)? {
+                rows::insert(transaction, &job, &body)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        Self::depth_beside(&self.shared.state).await
+    }
+}
+
+#[async_trait]
+impl JobConsumer for EmbeddedQueue {
+    async fn next(&self, steps: StepSet) -> Result<Delivery, QueueError> {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            // Registered before looking: what becomes ready in between wakes this up.
+            changed.as_mut().enable();
+            if let Some(delivery) = self.take(steps).await? {
+                return Ok(delivery);
+            }
+            let sleep = self.next_due(steps).await?;
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
+    }
+
+    async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<(), QueueError> {
+        let Delivery { job, receipt, .. } = delivery;
+        let encoded = match &settlement {
+            Settlement::Forward(job) | Settlement::Wait { job, .. } | Settlement::Fail { job, .. } => {
+                job.encode()?
+            }
+            Settlement::Finish(_) => Vec::new(),
+        };
+        let now = Timestamp::now().as_millisecond();
+        let change = move |transaction: &rusqlite::Transaction<'_>| {
+            match settlement {
+                Settlement::Forward(job) => rows::update(transaction, &job, &encoded, now)?,
+                Settlement::Wait { job, rung } => {
+                    let due = now.saturating_add(i64::try_from(rung.as_millis()).unwrap_or(i64::MAX));
+                    rows::update(transaction, &job, &encoded, due)?;
+                }
+                Settlement::Finish(event) => {
+                    rows::delete(transaction, &job.job_id)?;
+                    ledger::note_outcome(transaction, &event)?;
+                }
+                Settlement::Fail { job, event } => {
+                    rows::fail(transaction, &job, &encoded)?;
+                    ledger::note_outcome(transaction, &event)?;
+                }
+            }
+            Ok(())
+        };
+        // Not before the commit, which can fail: the job then comes back, as with any delivery that is dropped.
+        self.shared.state.write_then(change, move |()| receipt.back.disarm()).await?;
+        self.shared.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Nobody takes a row away from the process that owns the file.
+    async fn renew(&self, delivery: Delivery) -> Result<Delivery, Unrenewed> {
+        Ok(delivery)
+    }
+}
+
+#[async_trait]
+impl FailedJobs for EmbeddedQueue {
+    async fn list(&self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
+        Self::failed_beside(&self.shared.state, filter).await
+    }
+
+    async fn replay(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
+        let (jobs, now) = (jobs.clone(), Timestamp::now().as_millisecond());
+        self.write(move |transaction| count(&jobs, |job| rows::replay(transaction, job, now))).await
+    }
+
+    async fn discard(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
+        let jobs = jobs.clone();
+        self.write(move |transaction| count(&jobs, |job| rows::discard(transaction, job))).await
+    }
+}

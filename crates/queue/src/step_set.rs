@@ -1,0 +1,96 @@
+//! Which jobs a consumer takes: by their step, and before they have begun by their lane as well.
+
+use common::job::{Lane, Step};
+
+/// A choice among the kinds of job that are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepSet(u8);
+
+impl StepSet {
+    /// Every step.
+    pub const ALL: Self = Self(SAVE | TRANSFER | SUBMIT_FRESH | SUBMIT_BACKLOG);
+    /// Only the first one.
+    pub const SUBMIT: Self = Self(SUBMIT_FRESH | SUBMIT_BACKLOG);
+    /// The backlog's jobs that have not begun.
+    pub const SUBMIT_BACKLOG: Self = Self(SUBMIT_BACKLOG);
+    /// The steps that call Imatag.
+    pub const AT_IMATAG: Self = Self(TRANSFER | SUBMIT_FRESH | SUBMIT_BACKLOG);
+
+    /// All jobs at one step.
+    pub const fn of(step: Step) -> Self {
+        Self(kind(step, Lane::Fresh) | kind(step, Lane::Backlog))
+    }
+
+    /// The steps in both sets.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 & others.0)
+    }
+
+    /// What is left without the others.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// Whether no job is meant at all. Nothing comes of waiting for one, and nothing fails.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether jobs of this lane are meant at this step.
+    pub const fn holds(self, step: Step, lane: Lane) -> bool {
+        self.0 & kind(step, lane) != 0
+    }
+
+    /// The kinds of job that are meant, the one to prefer first.
+    pub fn kinds(self) -> impl Iterator<Item = (Step, Lane)> {
+        let kinds =
+            Step::LATEST_FIRST.into_iter().flat_map(|step| [(step, Lane::Fresh), (step, Lane::Backlog)]);
+        kinds.filter(move |(step, lane)| self.holds(*step, *lane))
+    }
+}
+
+const SAVE: u8 = 1;
+const TRANSFER: u8 = 2;
+const SUBMIT_FRESH: u8 = 4;
+const SUBMIT_BACKLOG: u8 = 8;
+
+/// A job that has begun is finished whatever its lane.
+const fn kind(step: Step, lane: Lane) -> u8 {
+    match (step, lane) {
+        (Step::Save, _) => SAVE,
+        (Step::Transfer, _) => TRANSFER,
+        (Step::Submit, Lane::Fresh) => SUBMIT_FRESH,
+        (Step::Submit, Lane::Backlog) => SUBMIT_BACKLOG,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_steps_come_first_and_the_fresh_lane_before_the_backlog() {
+        let kinds: Vec<_> = StepSet::ALL.kinds().collect();
+        assert_eq!(kinds.first(), Some(&(Step::Save, Lane::Fresh)));
+        let submits = [(Step::Submit, Lane::Fresh), (Step::Submit, Lane::Backlog)];
+        assert_eq!(kinds[4..], submits);
+        assert_eq!(StepSet::SUBMIT.kinds().collect::<Vec<_>>(), submits);
+    }
+
+    #[test]
+    fn without_the_backlog_its_jobs_that_have_begun_are_still_meant() {
+        let steps = StepSet::ALL.without(StepSet::SUBMIT_BACKLOG);
+        assert!(!steps.holds(Step::Submit, Lane::Backlog));
+        assert!(steps.holds(Step::Submit, Lane::Fresh));
+        assert!(steps.holds(Step::Transfer, Lane::Backlog) && steps.holds(Step::Save, Lane::Backlog));
+        assert!(steps.without(StepSet::ALL).is_empty());
+    }
+
+    #[test]
+    fn saving_alone_needs_no_imatag() {
+        let steps = StepSet::ALL.without(StepSet::AT_IMATAG);
+        assert!(steps.kinds().all(|(step, _)| step == Step::Save) && !steps.is_empty());
+    }
+}

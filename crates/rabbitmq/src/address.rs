@@ -1,0 +1,84 @@
+//! The broker's address.
+
+use std::net::Ipv4Addr;
+
+use lapin::uri::{AMQPScheme, AMQPUri};
+use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
+
+use http_client::{LOCALHOST, is_loopback};
+use queue::QueueError;
+
+/// Reads the address. Without TLS, password and jobs can be read on the way to another machine.
+pub(super) fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, QueueError> {
+    let mut uri: AMQPUri = url.expose_secret().parse().map_err(|_| {
+        QueueError::Refused("broker.url is no URL such as amqps://user:password@host:5671/%2f".to_owned())
+    })?;
+    // lapin takes such an address for localhost.
+    if Url::parse(url.expose_secret()).is_ok_and(|url| matches!(url.host(), Some(Host::Ipv6(_)))) {
+        let reason = "broker.url must hold the broker's name; an IPv6 address cannot be used there";
+        return Err(QueueError::Refused(reason.to_owned()));
+    }
+    match uri.scheme {
+        AMQPScheme::AMQP if !allow_plain && here(&uri.authority.host).is_none() => {
+            let reason = "broker.url must use amqps://; amqp:// is only for this machine, or with \
+                          broker.allow_plain = true for a broker on a network of its own";
+            Err(QueueError::Refused(reason.to_owned()))
+        }
+        AMQPScheme::AMQP => {
+            // A resolver may lead a name elsewhere, also one that is read as a number here; no certificate would show it.
+            if let Some(number) = here(&uri.authority.host) {
+                uri.authority.host = number;
+            }
+            Ok(uri)
+        }
+        AMQPScheme::AMQPS => Ok(uri),
+    }
+}
+
+/// This machine's number, where the host is this machine.
+fn here(host: &str) -> Option<String> {
+    let url = Url::parse(&format!("http://{host}")).ok().filter(is_loopback)?;
+    url.host_str()
+        .map(|host| if host == LOCALHOST { Ipv4Addr::LOCALHOST.to_string() } else { host.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn localhost_without_tls_is_this_machine_whatever_a_resolver_says() {
+        for (url, host) in [
+            ("amqp://u:w@localhost:5672", "127.0.0.1"),
+            ("amqp://u:w@LOCALHOST", "127.0.0.1"),
+            ("amqp://u:w@127.0.0.1.", "127.0.0.1"),
+            ("amqp://u:w@127.0.0.2%2e", "127.0.0.2"),
+            ("amqp://u:w@rabbitmq.internal", "rabbitmq.internal"),
+            ("amqps://u:w@localhost", "localhost"),
+        ] {
+            assert_eq!(read(&SecretString::from(url), true).unwrap().authority.host, host, "{url}");
+        }
+    }
+
+    #[test]
+    fn plain_text_to_a_broker_on_another_machine_has_to_be_allowed() {
+        for (url, allow_plain, wanted) in [
+            ("amqp://u:hidden@rabbitmq.internal:5672/%2f", false, Some("must use amqps://")),
+            ("amqp://u:hidden@10.0.0.1", false, Some("must use amqps://")),
+            ("amqp://u:hidden@localhost.example.com", false, Some("must use amqps://")),
+            ("http://u:hidden@localhost", true, Some("is no URL")),
+            ("amqp://u:hidden@[2001:db8::1]:5672", true, Some("IPv6")),
+            ("amqps://u:hidden@[::1]", false, Some("IPv6")),
+            ("amqp://u:hidden@rabbitmq.internal", true, None),
+            ("amqps://u:hidden@rabbitmq.internal", false, None),
+            ("amqp://u:hidden@127.0.0.1:5672/%2f", false, None),
+            ("amqp://u:hidden@localhost", false, None),
+        ] {
+            let said = read(&SecretString::from(url), allow_plain).map_err(|error| error.to_string());
+            assert_eq!(said.is_err(), wanted.is_some(), "{url} {said:?}");
+            let said = said.err().unwrap_or_default();
+            assert!(said.contains(wanted.unwrap_or_default()) && !said.contains("hidden"), "{url}: {said}");
+        }
+    }
+}

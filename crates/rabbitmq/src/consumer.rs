@@ -1,0 +1,213 @@
+//! Handing jobs out, and settling them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::Channel;
+use lapin::types::ShortString;
+use tokio::runtime::Handle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::feed::Feed;
+use super::link::Live;
+use super::message::Failed;
+use super::newer::may_be_lost;
+use super::taken::Taken;
+use super::topology::{Topology, WORK};
+use super::{Broker, Shared, stash};
+use common::fault;
+use common::job::{Job, MessageError};
+use queue::{
+    Delivery, Guard, JobConsumer, LONGEST_HELD, QueueError, Receipt, Settlement, StepSet, Unrenewed,
+};
+
+/// Hands jobs out; clones share what is in hand.
+#[derive(Clone)]
+pub struct RabbitConsumer {
+    pub(super) shared: Arc<Shared>,
+    feed: Feed,
+    held: Arc<Held>,
+    /// The channel for renewals, one at a time.
+    pub(super) renewing: Arc<tokio::sync::Mutex<Option<(Live, Channel)>>>,
+    _sweeping: Arc<DropGuard>,
+}
+
+/// The messages of the deliveries in hand, by number.
+#[derive(Default)]
+struct Held {
+    last: AtomicU64,
+    messages: Mutex<HashMap<u64, Arc<Taken>>>,
+}
+
+impl Held {
+    fn keep(&self, taken: Arc<Taken>) -> u64 {
+        let number = self.last.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(number, taken);
+        number
+    }
+
+    fn message(&self, number: u64) -> Option<Arc<Taken>> {
+        self.lock().get(&number).cloned()
+    }
+
+    fn take(&self, number: u64) -> Option<Arc<Taken>> {
+        self.lock().remove(&number)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Taken>>> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Broker {
+    /// Hands this deployment's jobs out.
+    pub fn consumer(&self) -> RabbitConsumer {
+        let (shared, sweeping) = (Arc::clone(&self.shared), CancellationToken::new());
+        let feed = Feed::new(&shared);
+        stash::keep_empty(&feed, &shared, sweeping.clone());
+        RabbitConsumer {
+            shared,
+            feed,
+            held: Arc::default(),
+            renewing: Arc::default(),
+            _sweeping: Arc::new(sweeping.drop_guard()),
+        }
+    }
+}
+
+impl RabbitConsumer {
+    /// Sends back what was taken and not worked on. Given back instead, it would count as the job of a worker that
+    /// died, and be outwaited.
+    pub async fn close(&self) {
+        stash::send_back(self.feed.retire(Duration::ZERO).await, &self.shared).await;
+    }
+
+    pub(super) fn delivery(&self, job: Job, taken: Taken) -> Delivery {
+        let redelivered = may_be_lost(&taken.message) || job.held;
+        let voided = taken.lost.child_token();
+        let number = self.held.keep(Arc::new(taken));
+        let (held, runtime) = (Arc::clone(&self.held), Handle::current());
+        let back = Guard::new(move || {
+            if let Some(taken) = held.take(number) {
+                let _entered = runtime.enter();
+                tasks::brief(async move { taken.give_back().await });
+            }
+        });
+        Delivery { job, redelivered, receipt: Receipt { number, voided, back } }
+    }
+
+    /// The message of a delivery, unless it was settled.
+    fn message(&self, delivery: &Delivery) -> Result<Arc<Taken>, QueueError> {
+        self.held
+            .message(delivery.receipt.number)
+            .ok_or_else(|| QueueError::Broken("the delivery was settled before".to_owned()))
+    }
+
+    /// Puts a message that is no job among the dead letters.
+    async fn bury(&self, taken: Taken, error: &MessageError) -> Result<(), QueueError> {
+        tracing::warn!(%error, "a message that is no job goes to the dead letters");
+        let id = taken.message.properties.message_id().as_ref().map(ShortString::as_str);
+        let id = Failed::unreadable(&taken.message.data, id, error).event.job_id;
+        // On a task of its own: this may be cancelled, and the message would be lost sight of.
+        let shared = Arc::clone(&self.shared);
+        let buried = tasks::brief(async move {
+            let sent = shared.to_queue(shared.topology.dead(), &id, taken.message.data.clone()).await;
+            if sent.is_err() || taken.acknowledge().await.is_err() {
+                taken.give_back().await;
+            }
+            sent
+        });
+        buried.await.map_err(|error| QueueError::Broken(error.to_string()))?
+    }
+}
+
+#[async_trait]
+impl JobConsumer for RabbitConsumer {
+    async fn next(&self, steps: StepSet) -> Result<Delivery, QueueError> {
+        let queues = queues(&self.shared.topology, steps);
+        loop {
+            // What is taken now could not be handed on.
+            self.shared.publisher.unblocked().await?;
+            let taken = self.feed.next(&queues).await?;
+            if !self.shared.is_authentic(&taken.queue, &taken.message) {
+                // On a task of its own, as in burying.
+                let shared = Arc::clone(&self.shared);
+                let refused = tasks::brief(async move { shared.refuse(&taken).await });
+                refused.await.map_err(|error| QueueError::Broken(error.to_string()))??;
+                continue;
+            }
+            match Job::decode(&taken.message.data) {
+                Ok(job) if !self.shared.is_for_portal(&job) => {
+                    let shared = Arc::clone(&self.shared);
+                    let failed = tasks::brief(async move { shared.fail_foreign(job, &taken).await });
+                    failed.await.map_err(|error| QueueError::Broken(error.to_string()))??;
+                }
+                Ok(job) => return Ok(self.delivery(job, taken)),
+                Err(MessageError::Newer(_)) => {
+                    let shared = Arc::clone(&self.shared);
+                    let put_off = tasks::brief(async move { shared.put_off_taken(&taken).await });
+                    put_off.await.map_err(|error| QueueError::Broken(error.to_string()))??;
+                }
+                Err(error) => self.bury(taken, &error).await?,
+            }
+        }
+    }
+
+    async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<(), QueueError> {
+        let taken = self.message(&delivery)?;
+        // The step may have taken hours: the broker is waited for as long as the delivery may be held.
+        tokio::select! {
+            open = self.shared.publisher.unblocked_until(taken.at + LONGEST_HELD) => open?,
+            () = taken.lost.cancelled() => {}
+        }
+        if !taken.is_valid() {
+            // Another worker gets this job; publishing its successor would make two of it.
+            return Err(QueueError::Unavailable("the delivery was void before the step ended".to_owned()));
+        }
+        fault::crash_point("settle.before");
+        match settlement {
+            Settlement::Forward(job) => self.shared.publish_job(*job, None).await?,
+            Settlement::Wait { job, rung } => self.shared.publish_job(*job, Some(rung)).await?,
+            Settlement::Finish(event) => self.shared.report(&event).await?,
+            Settlement::Fail { job, event } => {
+                let failed = Failed { event: *event, job: Some(*job), unreadable: None };
+                let (id, queue) = (&failed.event.job_id, self.shared.topology.failed());
+                self.shared.to_queue(queue, id, failed.encode()?).await?;
+                self.shared.report(&failed.event).await?;
+            }
+        }
+        fault::crash_point("settle.published");
+        // Whether the acknowledgement arrives or not, the message is not given back: its successor is there.
+        self.held.take(delivery.receipt.number);
+        taken.acknowledge().await?;
+        fault::crash_point("settle.acknowledged");
+        Ok(())
+    }
+
+    async fn renew(&self, delivery: Delivery) -> Result<Delivery, Unrenewed> {
+        let exchanged = match self.message(&delivery) {
+            Ok(old) => self.exchange(&old, &delivery.job).await.inspect_err(|_| {
+                if !old.is_valid() {
+                    delivery.receipt.voided.cancel();
+                }
+            }),
+            Err(error) => Err(error),
+        };
+        match exchanged {
+            Ok(taken) => {
+                // It was acknowledged, so there is nothing to give back.
+                self.held.take(delivery.receipt.number);
+                Ok(self.delivery(delivery.job, taken))
+            }
+            Err(error) => Err(Unrenewed { delivery: Box::new(delivery), error }),
+        }
+    }
+}
+
+fn queues(topology: &Topology, steps: StepSet) -> Vec<ShortString> {
+    let wanted = WORK.into_iter().filter(|(step, lane)| steps.holds(*step, *lane));
+    wanted.map(|(step, lane)| topology.work(step, lane)).collect()
+}

@@ -1,0 +1,94 @@
+//! How many jobs are where, as the broker and the processes of the deployment say.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use lapin::options::QueueDeclareOptions;
+use lapin::types::{FieldTable, ShortString};
+
+use super::link::{ANSWER, answered};
+use super::topology::WORK;
+use super::{Broker, Shared};
+use ledger::QueueLook;
+use queue::{Depth, QueueError};
+
+/// Every process announces itself within this time.
+const HANDS_KNOWN: Duration = Duration::from_secs(6);
+const LOOK_AT_HANDS: Duration = Duration::from_millis(200);
+
+impl Broker {
+    /// How many jobs are where; of those in hand, this process's.
+    ///
+    /// # Errors
+    /// The broker cannot be asked.
+    pub async fn depth(&self) -> Result<Depth, QueueError> {
+        self.shared.depth().await
+    }
+
+    /// Deliveries in the hands of this deployment's processes; `None` while that is not known. The broker shows only what is
+    /// ready.
+    pub fn in_hand(&self) -> Option<u64> {
+        self.shared.crew.in_hand()
+    }
+
+    /// Looks at every place where a job can be: the queues, those that wait and the dead letters among them, and the hands
+    /// of this deployment's processes.
+    ///
+    /// # Errors
+    /// The broker cannot be asked.
+    pub async fn look(&self) -> Result<QueueLook, QueueError> {
+        let is_empty = async || {
+            let depth = self.depth().await?;
+            let dead = self.shared.ready_in(self.shared.topology.dead()).await?;
+            Ok::<_, QueueError>(depth.open() == 0 && dead == 0)
+        };
+        if !is_empty().await? {
+            return Ok(QueueLook::Busy);
+        }
+        let known = async {
+            loop {
+                match self.in_hand() {
+                    Some(jobs) => break jobs,
+                    None => tokio::time::sleep(LOOK_AT_HANDS).await,
+                }
+            }
+        };
+        // Processes of an earlier release never say.
+        let hands = tokio::time::timeout(HANDS_KNOWN, known).await;
+        // What was in hand may be in a queue by now. A node that is cut off from the others says that its queues are empty.
+        let is_empty = hands == Ok(0) && is_empty().await? && self.shared.contact.check().is_ok();
+        Ok(if is_empty { QueueLook::Empty } else { QueueLook::Busy })
+    }
+}
+
+impl Shared {
+    pub(super) async fn depth(&self) -> Result<Depth, QueueError> {
+        let mut depth = Depth { in_flight: self.in_hand.load(Ordering::Relaxed), ..Depth::default() };
+        for (step, lane) in WORK {
+            depth.add_ready(step, lane, self.ready_in(self.topology.work(step, lane)).await?);
+        }
+        for wait in self.topology.waits() {
+            depth.waiting += self.ready_in(wait).await?;
+        }
+        depth.failed = self.ready_in(self.topology.failed()).await?;
+        Ok(depth)
+    }
+
+    async fn ready_in(&self, queue: ShortString) -> Result<u64, QueueError> {
+        // Kept, since looks are many; given up after any error, since an answer that comes late is taken for the next one.
+        let mut kept = self.looking.lock().await;
+        let known =
+            kept.take().filter(|(live, channel)| !live.lost.is_cancelled() && channel.status().connected());
+        let (live, channel) = if let Some(known) = known {
+            known
+        } else {
+            let live = self.consume_link.wait(ANSWER).await?;
+            let channel = live.channel().await?;
+            (live, channel)
+        };
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let found = answered(channel.queue_declare(queue, passive, FieldTable::default())).await?;
+        *kept = Some((live, channel));
+        Ok(u64::from(found.message_count()))
+    }
+}

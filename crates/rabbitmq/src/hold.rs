@@ -1,0 +1,119 @@
+//! Long steps: no delivery is held longer than the broker allows, however large the file.
+//!
+//! A broker takes a message back from a consumer that holds it for too long, half an hour by default. So before that,
+//! a process that still works on a step exchanges the delivery for a new one: it publishes the job to its own hold
+//! queue, takes it from there, and gives up the old delivery. If it dies, the message soon expires out of the hold and
+//! goes back to its step, marked as one whose effects may have happened.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use lapin::Channel;
+use lapin::options::{BasicCancelOptions, BasicQosOptions};
+use lapin::types::{FieldTable, ShortString};
+use tokio::time::Instant;
+
+use super::RabbitConsumer;
+use super::consuming::consume;
+use super::link::{ANSWER, Live, answered};
+use super::message::job_properties;
+use super::publisher::Message;
+use super::taken::{Counted, Taken};
+use super::topology::HOLD_RETURN;
+use common::job::Job;
+use queue::QueueError;
+
+/// How long publishing a message and finding it may take; it stays there longer.
+const PATIENCE: Duration = HOLD_RETURN.saturating_sub(Duration::from_secs(2));
+/// Messages of others that a renewal takes out of its way.
+const MOST_STRANGERS: u16 = 64;
+
+impl RabbitConsumer {
+    /// Exchanges a delivery for a new one of the same job.
+    pub(super) async fn exchange(&self, old: &Taken, job: &Job) -> Result<Taken, QueueError> {
+        let held = Job { held: true, ..job.clone() };
+        let message = Message {
+            exchange: self.shared.topology.hold(&self.shared.process),
+            key: self.shared.topology.queue_of(job),
+            properties: job_properties(job),
+            body: held.encode()?,
+        };
+        // One at a time: each looks for its own.
+        let mut renewing = self.renewing.lock().await;
+        if !old.is_valid() {
+            return Err(QueueError::Unavailable("the delivery was void: its channel is gone".to_owned()));
+        }
+        // Kept: a delivery is void once its channel is closed.
+        let known = renewing
+            .take()
+            .filter(|(live, channel)| !live.lost.is_cancelled() && channel.status().connected());
+        let (live, channel) = if let Some(known) = known {
+            known
+        } else {
+            let live = self.shared.consume_link.live()?;
+            let channel = live.channel().await?;
+            answered(channel.basic_qos(MOST_STRANGERS, BasicQosOptions::default())).await?;
+            (live, channel)
+        };
+        let (live, channel) = renewing.insert((live, channel));
+        answered(self.shared.topology.declare_hold(channel, &self.shared.process)).await?;
+        let until = Instant::now() + PATIENCE;
+        // A broker that takes nothing is not waited for here: the step continues, and its worker tries again.
+        self.shared.publisher.publish_now(&message).await?;
+        let mut strangers = Vec::new();
+        let found = self.look_for(job, live, channel, until, &mut strangers).await;
+        for stranger in strangers {
+            stranger.give_back().await;
+        }
+        // Where it is not found it goes back to its step, and so does the old delivery
+        // if it is not renewed later: two of a job are safe, none is not.
+        let taken = found?.ok_or_else(|| {
+            QueueError::Unavailable("the job did not come back from its hold in time".to_owned())
+        })?;
+        if let Err(error) = old.acknowledge().await {
+            // The old one is somebody else's by now.
+            taken.give_back().await;
+            return Err(error);
+        }
+        Ok(taken)
+    }
+
+    /// The message of this job in the hold. What lies there of others, whose renewal failed, is in its way.
+    async fn look_for(
+        &self,
+        job: &Job,
+        live: &Live,
+        channel: &Channel,
+        until: Instant,
+        strangers: &mut Vec<Taken>,
+    ) -> Result<Option<Taken>, QueueError> {
+        let queue = self.shared.topology.hold(&self.shared.process);
+        let at = Instant::now();
+        let mut incoming =
+            consume(channel, queue.clone(), ShortString::default(), FieldTable::default()).await?;
+        let taken = |message| {
+            let (lost, counted) = (live.lost.clone(), Some(Counted::new(&self.shared.in_hand)));
+            Taken { message, queue: queue.clone(), lost, at, slot: None, _counted: counted }
+        };
+        let mut found = None;
+        while let Ok(Some(Ok(message))) = tokio::time::timeout_at(until, incoming.next()).await {
+            let taken = taken(message);
+            if taken.is_of(job) {
+                found = Some(taken);
+                break;
+            }
+            strangers.push(taken);
+        }
+        let ending = async {
+            answered(channel.basic_cancel(incoming.tag(), BasicCancelOptions::default())).await?;
+            while let Some(Ok(message)) = incoming.next().await {
+                strangers.push(taken(message));
+            }
+            Ok::<_, QueueError>(())
+        };
+        if !matches!(tokio::time::timeout(ANSWER, ending).await, Ok(Ok(()))) {
+            tracing::warn!("the broker did not end the look into the hold");
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,243 @@
+//! The queue of a fleet: RabbitMQ 3.10 and later.
+//!
+//! A process has three connections, each looked after by a [`link`]: one to publish, which the broker may block; one
+//! to take and acknowledge, which it never does; one for leases, whose end ends them. A message's successor is
+//! confirmed before it is acknowledged, so a crash doubles a job at worst, and a doubled job looks before it acts.
+
+mod address;
+mod arguments;
+mod authentic;
+mod authority;
+mod bucket;
+mod channels;
+mod consumer;
+mod consumers;
+mod consuming;
+mod contact;
+mod crew;
+mod dead;
+mod depth;
+mod failed;
+mod feed;
+mod generation;
+mod group;
+mod hearing;
+mod hold;
+mod homeless;
+mod inventory;
+mod lease;
+mod link;
+mod message;
+mod minting;
+mod newer;
+mod note;
+mod outbox;
+mod outcomes;
+mod producer;
+mod publisher;
+mod rejected;
+mod roll_call;
+mod sieve;
+mod stash;
+mod taken;
+mod tie;
+mod tokens;
+mod topology;
+mod unsaid;
+mod wish;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::Notify;
+use tokio_util::sync::DropGuard;
+
+use authentic::Signer;
+use contact::Contact;
+use crew::Crew;
+use lease::Leases;
+use link::{ANSWER, Link, Live, Purpose, Target};
+use publisher::Publisher;
+use queue::QueueError;
+use topology::Topology;
+
+pub use authentic::{HEADER as SIGNATURE_HEADER, MessageKeys};
+pub use consumer::RabbitConsumer;
+pub use dead::{Dead, DeadLetters};
+pub use failed::RabbitFailedJobs;
+pub use group::EgressGroup;
+pub use inventory::Inventory;
+pub use lease::RabbitLocks;
+pub use message::{Failed, decode_event, encode_event};
+pub use outbox::RabbitPublisher;
+pub use outcomes::Outcomes;
+pub use producer::ProducerElection;
+pub use roll_call::{Member, roll_call};
+
+/// Which broker, and under which names.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `amqp://` or `amqps://`, with credentials.
+    pub url: SecretString,
+    /// Whether `amqp://` is allowed to another machine.
+    pub allow_plain: bool,
+    /// Certificates in PEM to trust instead of the system's.
+    pub authority: Option<String>,
+    /// What every name starts with.
+    pub prefix: String,
+    /// The waits, ascending.
+    pub rungs: Vec<Duration>,
+    /// The portal that the jobs are for, by its origin: a prefix is one portal's.
+    pub portal: String,
+    /// The processes that share an address, and its request budget.
+    pub egress_group: String,
+    /// What messages are signed by.
+    pub keys: MessageKeys,
+    /// The program's name, for the broker's list of connections.
+    pub program: String,
+}
+
+impl Settings {
+    /// Checks the address without using it.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`]: it is no address of a broker, or one in plain text that is not allowed, or there is no certificate
+    /// to trust.
+    /// [`QueueError::Misconfigured`]: prefix, egress group or portal are too long for names on a broker.
+    pub fn check(&self) -> Result<(), QueueError> {
+        self.target().map(|_| ())
+    }
+
+    fn target(&self) -> Result<Target, QueueError> {
+        let uri = address::read(&self.url, self.allow_plain)?;
+        Ok(Target {
+            authority: authority::trusted(&uri.scheme, self.authority.as_deref())?,
+            uri,
+            program: self.program.clone(),
+            topology: Topology::new(&self.prefix, &self.rungs, &self.egress_group, &self.portal)?,
+            signer: Signer::new(&self.keys, &self.prefix, &self.portal),
+        })
+    }
+}
+
+/// The broker as this process is connected to it; clones share the connections. What is done there has roles of its own.
+#[derive(Clone)]
+pub struct Broker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    topology: Topology,
+    signer: Signer,
+    publisher: Publisher,
+    lease_link: Arc<Link>,
+    consume_link: Arc<Link>,
+    leases: Arc<Leases>,
+    contact: Contact,
+    /// Jobs that were taken and are not settled.
+    in_hand: Arc<AtomicU64>,
+    /// Messages that were set aside.
+    rejected: AtomicU64,
+    /// Times that a message of a newer release was put off.
+    newer: AtomicU64,
+    crew: Crew,
+    /// Over which the queues are looked at.
+    looking: tokio::sync::Mutex<Option<(Live, lapin::Channel)>>,
+    /// A call of this process waits, and its egress group has no minter.
+    no_minter: Notify,
+    /// Names this process's hold.
+    process: String,
+    /// What others are told that this process is.
+    program: String,
+    _keeping: DropGuard,
+}
+
+impl Broker {
+    /// Starts connecting, and waits for `patience` until every connection stands.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] and [`QueueError::Misconfigured`] if a person has to act, [`QueueError::Unavailable`] if
+    /// patience ended.
+    pub async fn open(settings: &Settings, patience: Duration) -> Result<Self, QueueError> {
+        let broker = Self::start(settings)?;
+        for link in broker.shared.links() {
+            link.wait(patience).await?;
+        }
+        Ok(broker)
+    }
+
+    /// Starts connecting and does not wait.
+    ///
+    /// # Errors
+    /// The URL is invalid.
+    pub fn start(settings: &Settings) -> Result<Self, QueueError> {
+        let target = settings.target()?;
+        let (topology, signer) = (target.topology.clone(), target.signer.clone());
+        let publishing = Link::start(target.clone(), Purpose::Publishing);
+        let consume_link = Arc::new(Link::start(target.clone(), Purpose::Consuming));
+        let lease_link = Arc::new(Link::start(target, Purpose::Leases));
+        let contact = Contact::default();
+        let keeping = contact.keep(Arc::clone(&lease_link), topology.contact());
+        let publisher = Publisher::new(publishing, signer.clone())?;
+        let links = [Arc::clone(&lease_link), Arc::clone(publisher.link())];
+        let shared = Shared {
+            publisher,
+            leases: Arc::new(Leases::new(links, contact.clone(), topology.clone())?),
+            topology,
+            signer,
+            lease_link,
+            consume_link,
+            contact,
+            in_hand: Arc::default(),
+            rejected: AtomicU64::default(),
+            newer: AtomicU64::default(),
+            crew: Crew::of(&settings.prefix),
+            looking: tokio::sync::Mutex::default(),
+            no_minter: Notify::new(),
+            program: settings.program.clone(),
+            process: uuid::Uuid::now_v7().simple().to_string(),
+            _keeping: keeping,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Waits for the first answer of the broker.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] or [`QueueError::Misconfigured`] if a person has to act. A broker that does not answer is
+    /// no error: it may yet.
+    pub async fn wait_until_first_answer(&self) -> Result<(), QueueError> {
+        match self.shared.publisher.link().wait(ANSWER).await {
+            Err(error) if !error.is_retryable() => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Resolves when what is configured turns out not to fit what is on the broker.
+    pub async fn misconfiguration(&self) -> QueueError {
+        let [publishing, consuming, leasing] = self.shared.links();
+        tokio::select! {
+            error = publishing.misfit() => error,
+            error = consuming.misfit() => error,
+            error = leasing.misfit() => error,
+        }
+    }
+
+    /// Why the broker cannot be used right now, if that is so.
+    pub fn trouble(&self) -> Option<QueueError> {
+        self.shared.links().into_iter().find_map(|link| link.live().err())
+    }
+
+    /// Messages so far of which it is not known whether the broker took them.
+    pub fn unknown_outcomes(&self) -> u64 {
+        self.shared.publisher.unknown_outcomes()
+    }
+}
+
+impl Shared {
+    fn links(&self) -> [&Link; 3] {
+        [self.publisher.link(), &self.consume_link, &self.lease_link]
+    }
+}

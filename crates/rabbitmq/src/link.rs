@@ -1,0 +1,334 @@
+//! A connection that is looked after: when it is lost, another is made, for as long as the queue is open.
+//!
+//! lapin's own recovery is left off. With it, a consumer can wait for ever on a channel that the broker closed, and
+//! giving up is silent; without it every loss is an error, and this loop is all there is to understand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use lapin::tcp::OwnedTLSConfig;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event};
+use rand::RngExt;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::authentic::{Signer, compare_key};
+use super::generation::supersede;
+use super::lease::prove_exclusive;
+use super::sieve;
+use super::tie::compare_portal;
+use super::topology::{Topology, queue};
+use super::unsaid::{self, said};
+use queue::QueueError;
+
+/// How long opening a connection, and any answer of the broker's, may take.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
+const HEARTBEAT_SECONDS: u16 = 10;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Losses without an event are not known of, but would be silent: the state is looked at as often as this.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Where the broker is, and what to declare there.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) uri: AMQPUri,
+    /// The certificates in PEM to trust, and no others.
+    pub(super) authority: Option<String>,
+    /// Shown in the broker's list of connections.
+    pub(super) program: String,
+    pub(super) topology: Topology,
+    /// Knows the fleet's key.
+    pub(super) signer: Signer,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Publishing,
+    Consuming,
+    Leases,
+}
+
+impl Purpose {
+    /// As the broker's list of connections shows it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Publishing => "publishing",
+            Self::Consuming => "consuming",
+            Self::Leases => "leases",
+        }
+    }
+}
+
+/// A connection as it is right now.
+#[derive(Clone)]
+pub(super) struct Live {
+    pub(super) connection: Arc<Connection>,
+    /// Cancelled once the connection is lost, and everything delivered over it void.
+    pub(super) lost: CancellationToken,
+    /// True while the broker takes nothing, for want of memory or disk.
+    pub(super) blocked: watch::Receiver<bool>,
+}
+
+impl Live {
+    /// A new channel, within the deadline for answers.
+    pub(super) async fn channel(&self) -> Result<Channel, QueueError> {
+        answered(self.connection.create_channel()).await
+    }
+}
+
+/// One connection of the process, supervised.
+pub(super) struct Link {
+    current: watch::Receiver<State>,
+    topology: Topology,
+    _stop: DropGuard,
+}
+
+#[derive(Clone)]
+enum State {
+    Connecting,
+    Live(Live),
+    /// The latest failure, and whether a person has to act.
+    Down(Trouble),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Trouble {
+    Refused(String),
+    Misconfigured(String),
+    Unreachable(String),
+}
+
+impl Trouble {
+    fn reason(&self) -> &str {
+        match self {
+            Self::Refused(reason) | Self::Misconfigured(reason) | Self::Unreachable(reason) => reason,
+        }
+    }
+}
+
+impl From<Trouble> for QueueError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Refused(reason) => Self::Refused(reason),
+            Trouble::Misconfigured(reason) => Self::Misconfigured(reason),
+            Trouble::Unreachable(reason) => Self::Unavailable(reason),
+        }
+    }
+}
+
+impl Link {
+    /// Starts connecting.
+    pub(super) fn start(target: Target, purpose: Purpose) -> Self {
+        let (sender, current) = watch::channel(State::Connecting);
+        let stop = CancellationToken::new();
+        let (stopped, topology) = (stop.clone(), target.topology.clone());
+        tasks::lasting(async move {
+            stopped.run_until_cancelled(supervise(target, purpose, sender)).await;
+        });
+        Self { current, topology, _stop: stop.drop_guard() }
+    }
+
+    /// Makes again what somebody deleted; a failure shows where it is missed.
+    pub(super) async fn redeclare(&self, live: &Live) {
+        if let Err(error) = answered(declare(&self.topology, &live.connection)).await {
+            tracing::warn!(%error, "cannot declare the queues");
+        }
+    }
+
+    /// The connection, if there is one right now.
+    pub(super) fn live(&self) -> Result<Live, QueueError> {
+        match &*self.current.borrow() {
+            State::Live(live) => Ok(live.clone()),
+            State::Connecting => Err(QueueError::Unavailable("not connected to the broker yet".to_owned())),
+            State::Down(trouble) => Err(trouble.clone().into()),
+        }
+    }
+
+    /// Resolves when what is configured turns out not to fit what is on the broker.
+    pub(super) async fn misfit(&self) -> QueueError {
+        let mut current = self.current.clone();
+        let settled = current.wait_for(|state| matches!(state, State::Down(Trouble::Misconfigured(_)))).await;
+        let trouble = settled.ok().and_then(|state| match &*state {
+            State::Down(trouble) => Some(trouble.clone()),
+            State::Connecting | State::Live(_) => None,
+        });
+        match trouble {
+            Some(trouble) => trouble.into(),
+            // Nobody connects any more.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for the connection; a refusal that a person has to mend ends the wait at once.
+    pub(super) async fn wait(&self, patience: Duration) -> Result<Live, QueueError> {
+        let mut current = self.current.clone();
+        let settled = current.wait_for(|state| {
+            matches!(state, State::Live(_) | State::Down(Trouble::Refused(_) | Trouble::Misconfigured(_)))
+        });
+        // Whether it settled or patience ended, the state says what there is to say.
+        let _ = tokio::time::timeout(patience, settled).await;
+        self.live()
+    }
+}
+
+/// Bounds a request to the broker; an answer that does not come counts as an outage.
+pub(super) async fn answered<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {
+    match tokio::time::timeout(ANSWER, request).await {
+        Ok(answer) => {
+            answer.map_err(|error| QueueError::Unavailable(format!("the broker: {}", said(&error))))
+        }
+        Err(_) => {
+            Err(QueueError::Unavailable(format!("the broker did not answer for {} s", ANSWER.as_secs())))
+        }
+    }
+}
+
+async fn supervise(target: Target, purpose: Purpose, state: watch::Sender<State>) {
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        match connect(&target, purpose).await {
+            Ok(connection) => {
+                pause = SHORTEST_PAUSE;
+                tracing::info!(purpose = purpose.name(), "connected to the broker");
+                let reason = live(connection, &state).await;
+                tracing::warn!(
+                    purpose = purpose.name(),
+                    reason,
+                    "the connection to the broker is lost; connecting again"
+                );
+                state.send_replace(State::Down(Trouble::Unreachable(reason)));
+            }
+            Err(trouble) => {
+                tracing::warn!(
+                    purpose = purpose.name(),
+                    reason = trouble.reason(),
+                    "cannot connect to the broker; trying again"
+                );
+                state.send_replace(State::Down(trouble));
+            }
+        }
+        // Full jitter: a fleet that lost its broker comes back spread out.
+        let jittered = rand::rng().random_range(SHORTEST_PAUSE..=pause.max(SHORTEST_PAUSE));
+        tokio::time::sleep(jittered).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Publishes the connection and stays with it until it is lost; returns why.
+async fn live(connection: Connection, state: &watch::Sender<State>) -> String {
+    let mut events = connection.events_listener();
+    let (block, blocked) = watch::channel(false);
+    let lost = CancellationToken::new();
+    let connection = Arc::new(connection);
+    state.send_replace(State::Live(Live {
+        connection: Arc::clone(&connection),
+        lost: lost.clone(),
+        blocked,
+    }));
+    let reason = loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Event::ConnectionBlocked(reason)) => {
+                    tracing::warn!(reason = unsaid::cleaned(&reason), "the broker takes no messages for now; waiting");
+                    block.send_replace(true);
+                }
+                Some(Event::ConnectionUnblocked) => {
+                    tracing::info!("the broker takes messages again");
+                    block.send_replace(false);
+                }
+                // A channel that the broker closes is told here too; it concerns whoever uses it, not the connection.
+                Some(Event::Error(error)) if error.is_amqp_soft_error() => {}
+                Some(Event::Error(error)) => break said(&error),
+                Some(_) => {}
+                None => break "closed".to_owned(),
+            },
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        if !connection.status().connected() {
+            break "closed".to_owned();
+        }
+    };
+    lost.cancel();
+    reason
+}
+
+async fn connect(target: &Target, purpose: Purpose) -> Result<Connection, Trouble> {
+    let connection = open(target, purpose.name()).await?;
+    compare_portal(target, &connection).await?;
+    compare_key(target, &connection, true).await?;
+    supersede(&connection).await?;
+    in_time(declare(&target.topology, &connection)).await?;
+    if purpose == Purpose::Leases {
+        prove_exclusive(&target.topology, &connection, false).await?;
+    }
+    Ok(connection)
+}
+
+async fn declare(topology: &Topology, connection: &Connection) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
+    topology.declare(&channel).await?;
+    for (name, arguments) in topology.of_tokens() {
+        match queue(&channel, name, arguments).await {
+            // Its node is away: a process that needs tokens waits for it.
+            Err(error) if is_absence(&error) => return Ok(()),
+            declared => declared?,
+        }
+    }
+    let _ = channel.close(200, "declared".into()).await;
+    Ok(())
+}
+
+/// The broker has no queue of this name.
+const NOT_FOUND: u16 = 404;
+
+/// Whether a queue that was only asked for is not there.
+pub(super) fn is_absence(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(refusal) if refusal.get_id() == NOT_FOUND)
+}
+
+/// A connection over which nothing was done yet.
+pub(super) async fn open(target: &Target, purpose: &'static str) -> Result<Connection, Trouble> {
+    let mut uri = target.uri.clone();
+    uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
+    uri.query.connection_timeout = u64::try_from(ANSWER.as_millis()).ok();
+    let name = format!("{} {purpose} {}", target.program, std::process::id());
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let tls = OwnedTLSConfig { identity: None, cert_chain: target.authority.clone() };
+    unsaid::remember(&uri.authority.userinfo.password);
+    in_time(Box::pin(sieve::connect(uri, properties, tls))).await
+}
+
+pub(super) async fn in_time<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, Trouble> {
+    match tokio::time::timeout(ANSWER, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(trouble(&error)),
+        Err(_) => Err(Trouble::Unreachable("the broker did not answer".to_owned())),
+    }
+}
+
+/// `ACCESS_REFUSED` and `NOT_ALLOWED`: credentials, rights or virtual host.
+const NOT_ALLOWED: [u16; 2] = [403, 530];
+/// `PRECONDITION_FAILED`: a queue of that name with other arguments.
+const OTHERWISE_DECLARED: u16 = 406;
+
+pub(super) fn trouble(error: &lapin::Error) -> Trouble {
+    let reason = said(error);
+    match error.kind() {
+        ErrorKind::ProtocolError(refusal) if NOT_ALLOWED.contains(&refusal.get_id()) => {
+            Trouble::Refused(format!(
+                "the broker refuses: {reason}; check user, password and virtual host in broker.url, and the user's rights"
+            ))
+        }
+        ErrorKind::ProtocolError(refusal) if refusal.get_id() == OTHERWISE_DECLARED => {
+            Trouble::Misconfigured(format!(
+                "the broker says: {reason}; what stands under queue.prefix there is not as this release declares it: choose \
+                 another queue.prefix, or delete that queue once it is empty"
+            ))
+        }
+        _ => Trouble::Unreachable(format!("cannot reach the broker: {reason}")),
+    }
+}

@@ -1,0 +1,183 @@
+//! What stands in messages besides the job itself.
+
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use common::asset::AssetId;
+use common::job::{Job, JobId, MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError, RunId, check_version};
+use common::outcome::OutcomeEvent;
+
+/// The most of an unreadable message that is kept for a person to look at, in bytes.
+const MOST_KEPT: usize = 4096;
+/// The largest outcome or failed job: a job, and what became of it.
+pub(super) const MOST_RECORD_BYTES: usize = 4 * MOST_MESSAGE_BYTES;
+/// Persistent: dead-lettering keeps a message's own mode, also in quorum queues.
+const PERSISTENT: u8 = 2;
+
+/// Properties of every message; headers are always new, so none of the broker's own is ever sent back to it.
+pub(super) fn properties(id: &str, traceparent: Option<&str>) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    if let Some(traceparent) = traceparent {
+        headers.insert("traceparent".into(), AMQPValue::LongString(traceparent.into()));
+    }
+    BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_content_type("application/json".into())
+        .with_message_id(short(id))
+        .with_headers(headers)
+}
+
+/// A text of AMQP has at most 255 bytes, and ids fewer; a longer one is cut, as where it is read.
+fn short(id: &str) -> ShortString {
+    ShortString::try_new(id).unwrap_or_else(|_| ShortString::from(JobId::shortened(id).0))
+}
+
+/// Properties of a job's message.
+pub(super) fn job_properties(job: &Job) -> BasicProperties {
+    properties(&job.job_id.0, job.traceparent.as_deref())
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    v: u32,
+    #[serde(flatten)]
+    content: &'a T,
+}
+
+fn versioned<T: Serialize>(content: &T) -> Result<Vec<u8>, MessageError> {
+    Ok(serde_json::to_vec(&Envelope { v: MESSAGE_VERSION, content })?)
+}
+
+/// Reads a message about the fleet, which anybody with access to the broker may have written.
+pub(super) fn small<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MessageError> {
+    bounded(body, MOST_MESSAGE_BYTES)
+}
+
+fn bounded<'a, T: Deserialize<'a>>(body: &'a [u8], most: usize) -> Result<T, MessageError> {
+    if body.len() > most {
+        return Err(MessageError::TooLarge(body.len()));
+    }
+    Ok(serde_json::from_slice(body)?)
+}
+
+fn unversioned<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MessageError> {
+    if body.len() <= MOST_RECORD_BYTES {
+        check_version(body)?;
+    }
+    bounded(body, MOST_RECORD_BYTES)
+}
+
+/// Writes an outcome event.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn encode_event(event: &OutcomeEvent) -> Result<Vec<u8>, MessageError> {
+    versioned(event)
+}
+
+/// Reads an outcome event, which anybody with access to the broker may have written.
+///
+/// # Errors
+/// It is no outcome event of this release's format, or too large.
+pub fn decode_event(body: &[u8]) -> Result<OutcomeEvent, MessageError> {
+    unversioned(body)
+}
+
+/// A failed job as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failed {
+    /// How it ended.
+    pub event: OutcomeEvent,
+    /// The job; absent if its message could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) job: Option<Job>,
+    /// The beginning of a message that could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unreadable: Option<String>,
+}
+
+/// What a message says of itself that is no job. The rest of it takes no memory, however large it is.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Loose<'a> {
+    #[serde(borrow, rename = "job_id")]
+    job: Option<&'a RawValue>,
+    #[serde(borrow, rename = "run_id")]
+    run: Option<&'a RawValue>,
+    #[serde(borrow, rename = "asset_id")]
+    asset: Option<&'a RawValue>,
+}
+
+impl Failed {
+    /// Writes its message.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn encode(&self) -> Result<Vec<u8>, MessageError> {
+        versioned(self)
+    }
+
+    /// Reads its message.
+    ///
+    /// # Errors
+    /// It is no failed job of this release's format, or too large.
+    pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
+        unversioned(body)
+    }
+
+    /// The record of a message that is no job this release can read. Whatever can be told of it is.
+    pub fn unreadable(body: &[u8], message_id: Option<&str>, error: &MessageError) -> Self {
+        let loose: Loose<'_> = serde_json::from_slice(body).unwrap_or_default();
+        let text = |value: Option<&RawValue>| serde_json::from_str::<String>(value?.get()).ok();
+        let anonymous = || hex::encode(&Sha256::digest(body)[..16]);
+        let job_id = message_id.map(str::to_owned).or_else(|| text(loose.job)).unwrap_or_else(anonymous);
+        let asset_id = text(loose.asset).and_then(|id| id.parse().ok()).unwrap_or_else(AssetId::unknown);
+        let reason = format!("{error}; the message stands with the failed job");
+        let job_id = JobId::shortened(&job_id);
+        let run_id = RunId::shortened(&text(loose.run).unwrap_or_default());
+        let event = OutcomeEvent::of_unreadable(job_id, run_id, asset_id, reason);
+        let kept = String::from_utf8_lossy(&body[..body.len().min(MOST_KEPT)]).into_owned();
+        Self { event, job: None, unreadable: Some(kept) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unreadable_message_is_kept_with_whatever_it_tells() {
+        let body = br#"{"v":99,"job_id":"j","asset_id":"A-1","run_id":"r"}"#;
+        let kept = Failed::unreadable(body, None, &MessageError::Newer(99));
+        assert_eq!((kept.event.job_id.0.as_str(), kept.event.asset_id.as_str()), ("j", "A-1"));
+        let nothing = Failed::unreadable(&[0xFF; 9000], Some("m"), &MessageError::TooLarge(9000));
+        assert_eq!((nothing.event.job_id.0.as_str(), nothing.event.asset_id.as_str()), ("m", "unknown"));
+        assert!(nothing.encode().unwrap().len() < 64 * 1024);
+        let others = Failed::unreadable(
+            br#"{"asset_id":7,"job_id":"j","x":[{"":0}]}"#,
+            None,
+            &MessageError::TooLarge(9),
+        );
+        assert_eq!((others.event.job_id.0.as_str(), others.event.asset_id.as_str()), ("j", "unknown"));
+        // Longer names are no names of AMQP.
+        let long = format!(r#"{{"job_id":"{0}","run_id":"{0}\n"}}"#, "😀".repeat(64));
+        let long = Failed::unreadable(long.as_bytes(), None, &MessageError::TooLarge(9));
+        properties(&long.event.job_id.0, None);
+        assert_eq!(Failed::decode(&long.encode().unwrap()).unwrap(), long);
+        let again = Failed::decode(&nothing.encode().unwrap()).unwrap();
+        assert_eq!(again.event, nothing.event);
+    }
+
+    #[test]
+    fn what_is_larger_than_any_honest_message_is_not_read() {
+        let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2)).into_bytes();
+        assert!(small::<String>(&text(MOST_MESSAGE_BYTES)).is_ok());
+        assert!(matches!(small::<String>(&text(MOST_MESSAGE_BYTES + 1)), Err(MessageError::TooLarge(_))));
+        assert!(matches!(decode_event(&text(MOST_RECORD_BYTES)), Err(MessageError::Malformed(_))));
+        assert!(matches!(decode_event(&text(MOST_RECORD_BYTES + 1)), Err(MessageError::TooLarge(_))));
+        assert!(matches!(Failed::decode(&text(MOST_RECORD_BYTES + 1)), Err(MessageError::TooLarge(_))));
+    }
+}

@@ -1,0 +1,136 @@
+//! The office of an egress group's one minter: whoever consumes the minter's queue exclusively, over this very channel.
+//!
+//! A durable classic queue lets one exclusive consumer be, and ends it with its channel. What the minter publishes goes over
+//! the same channel, so nothing of it arrives after another was elected.
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Confirmation, Consumer};
+
+use super::EgressGroup;
+use super::bucket::{Denied, exclusively};
+use super::contact::Contact;
+use super::link::{ANSWER, answered};
+use super::topology::Topology;
+use super::unsaid::said;
+use budget::{Budget, Duty, Look, Minter, Timing, Token};
+use common::boot_clock::since_boot;
+use queue::QueueError;
+
+impl EgressGroup {
+    /// A call waits, and the group has no minter.
+    pub(super) fn run_for_minter(&self) {
+        self.shared.no_minter.notify_one();
+    }
+
+    /// Becomes the minter when the group has none and a call of this process waits.
+    pub(super) async fn mint_when_needed(&self, budget: &Budget) {
+        loop {
+            self.shared.no_minter.notified().await;
+            if let Err(error) = self.mint(budget).await {
+                tracing::debug!(%error, "no minter any more");
+            }
+        }
+    }
+
+    async fn mint(&self, budget: &Budget) -> Result<(), QueueError> {
+        let live = self.shared.lease_link.wait(ANSWER).await?;
+        let channel = live.channel().await?;
+        answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        let mut wishes = match exclusively(&channel, self.shared.topology.minter(), true).await {
+            Ok(wishes) => wishes,
+            Err(Denied::ByAnother) => return Ok(()),
+            Err(Denied::Absent) => {
+                return Err(QueueError::Unavailable("the minter's queue was deleted".to_owned()));
+            }
+            Err(Denied::Trouble(error)) => return Err(error),
+        };
+        tracing::info!("this process mints the egress group's tokens");
+        let office = Office { channel, topology: &self.shared.topology, contact: &self.shared.contact };
+        let minted = live.lost.run_until_cancelled(office.hold(budget, &mut wishes)).await;
+        minted.unwrap_or_else(|| Err(QueueError::Unavailable("the connection is lost".to_owned())))
+    }
+}
+
+struct Office<'a> {
+    channel: Channel,
+    topology: &'a Topology,
+    contact: &'a Contact,
+}
+
+impl Office<'_> {
+    async fn hold(&self, budget: &Budget, wishes: &mut Consumer) -> Result<(), QueueError> {
+        let mut minter = Minter::elected(budget.requests(), Timing::real(), now()?);
+        let (mut confirms, mut looks) = (FuturesUnordered::new(), FuturesUnordered::new());
+        loop {
+            minter.set_requests(budget.requests());
+            let wait = match minter.duty(now()?) {
+                Duty::Mint(token) => {
+                    // The others may have another office, where this one's node is cut off from them.
+                    self.contact.check()?;
+                    confirms.push(self.publish(token).await?);
+                    continue;
+                }
+                Duty::Look => {
+                    looks.push(self.look());
+                    continue;
+                }
+                Duty::Resign => return Err(QueueError::Unavailable("a token is not confirmed".to_owned())),
+                Duty::Wait(wait) => Some(wait),
+                Duty::Sleep => None,
+            };
+            let pause = async {
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = pause => {}
+                wish = wishes.next() => match wish {
+                    Some(Ok(_)) => minter.wished(now()?),
+                    Some(Err(error)) => return Err(QueueError::Unavailable(said(&error))),
+                    None => return Err(QueueError::Unavailable("the office is lost".to_owned())),
+                },
+                Some(look) = looks.next() => minter.saw(look?, now()?),
+                Some(confirmation) = confirms.next() => match confirmation {
+                    Ok(Confirmation::Ack(_)) => minter.confirmed(),
+                    Ok(_) => return Err(QueueError::Unavailable("a token was refused".to_owned())),
+                    Err(error) => return Err(QueueError::Unavailable(said(&error))),
+                },
+            }
+        }
+    }
+
+    async fn publish(
+        &self,
+        token: Token,
+    ) -> Result<impl Future<Output = lapin::Result<Confirmation>> + use<>, QueueError> {
+        let body = serde_json::to_vec(&token).unwrap_or_default();
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        let key = self.topology.tokens();
+        answered(self.channel.basic_publish(ShortString::default(), key, options, &body, properties)).await
+    }
+
+    async fn look(&self) -> Result<Look, QueueError> {
+        let (silent, _) = self.seen(self.topology.pause_of_group()).await?;
+        let (trying, _) = self.seen(self.topology.trying()).await?;
+        let (_, consumers) = self.seen(self.topology.tokens()).await?;
+        Ok(Look { silent: silent > 0, trying: trying > 0, consumers })
+    }
+
+    /// Messages that are ready in a queue, and its consumers.
+    async fn seen(&self, queue: ShortString) -> Result<(u32, u32), QueueError> {
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let found = answered(self.channel.queue_declare(queue, passive, FieldTable::default())).await?;
+        Ok((found.message_count(), found.consumer_count()))
+    }
+}
+
+/// Without a clock nothing is minted.
+fn now() -> Result<std::time::Duration, QueueError> {
+    since_boot()
+        .ok_or_else(|| QueueError::Broken("the kernel has no clock of the time since boot".to_owned()))
+}

@@ -1,0 +1,73 @@
+//! Messages of a newer release that works in the same fleet: they are not this release's to judge.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use lapin::message::Delivery;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+
+use super::message::properties;
+use super::publisher::Message;
+use super::taken::Taken;
+use super::{Broker, Shared};
+use queue::QueueError;
+
+/// How long such a message waits before it can be taken again, by then perhaps by a process that reads it.
+const LATER: Duration = Duration::from_mins(1);
+/// Says that a delivery of the message was lost before it was put off, which the broker forgets with the publish.
+pub(super) const LOST: &str = "connector-lost";
+/// The headers that the broker adds.
+const OF_THE_BROKER: &str = "x-";
+
+impl Shared {
+    /// Sends a message as it is through a wait, back to the queue that it was taken from; it is still to be acknowledged.
+    pub(super) async fn put_off(&self, queue: &ShortString, message: &Delivery) -> Result<(), QueueError> {
+        if self.newer.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(%queue, "a message of a newer release waits for a process that can read it; update this one");
+        }
+        let id = message.properties.message_id().as_ref().map_or("", ShortString::as_str);
+        let properties = properties(id, None).with_headers(kept(message));
+        let exchange = self.topology.wait(LATER);
+        self.publish_surely(Message { exchange, key: queue.clone(), properties, body: message.data.clone() })
+            .await
+    }
+
+    /// The same, and acknowledges it; where that fails, it comes again.
+    pub(super) async fn put_off_taken(&self, taken: &Taken) -> Result<(), QueueError> {
+        let put_off = async {
+            self.put_off(&taken.queue, &taken.message).await?;
+            taken.acknowledge().await
+        };
+        let ended = put_off.await;
+        if ended.is_err() {
+            taken.give_back().await;
+        }
+        ended
+    }
+}
+
+impl Broker {
+    /// Times that this process put a message of a newer release off.
+    pub fn put_off(&self) -> u64 {
+        self.shared.newer.load(Ordering::Relaxed)
+    }
+}
+
+/// The headers that its sender gave it, and whether a delivery was lost.
+fn kept(message: &Delivery) -> FieldTable {
+    let mut kept = FieldTable::default();
+    let headers = message.properties.headers().iter().flat_map(FieldTable::inner);
+    for (name, value) in headers.filter(|(name, _)| !name.as_str().starts_with(OF_THE_BROKER)) {
+        kept.insert(name.clone(), value.clone());
+    }
+    if message.redelivered {
+        kept.insert(LOST.into(), AMQPValue::Boolean(true));
+    }
+    kept
+}
+
+/// Whether a delivery of the message may have been lost, now or before it was put off.
+pub(super) fn may_be_lost(message: &Delivery) -> bool {
+    let headers = message.properties.headers().as_ref();
+    message.redelivered || headers.is_some_and(|headers| headers.inner().contains_key(LOST))
+}

@@ -1,0 +1,60 @@
+//! Notes on assets, as they lie in a queue of leases.
+
+use serde::{Deserialize, Serialize};
+
+use common::asset::AssetId;
+use queue::Kept;
+
+/// One note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Note {
+    /// By which its writer knows it again.
+    pub(super) id: String,
+    pub(super) asset: AssetId,
+    #[serde(flatten)]
+    pub(super) says: Says,
+}
+
+/// What a note says of its asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Says {
+    /// It has a lease, which leaves this behind should its process die.
+    Leased(Vec<Kept>),
+    /// It is kept from jobs, for as long as the note lives.
+    Kept(Kept),
+}
+
+impl Note {
+    pub(super) fn new(asset: &AssetId, says: Says) -> Self {
+        Self { id: uuid::Uuid::now_v7().simple().to_string(), asset: asset.clone(), says }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use common::job::JobId;
+
+    #[test]
+    fn what_is_written_is_read_as_it_was_and_without_fields_that_say_nothing() {
+        let (id, asset) = ("n".to_owned(), "A-1".parse::<AssetId>().unwrap());
+        let (all, own) = (
+            Kept::from_all(Duration::from_secs(2)),
+            Kept::for_job(Duration::from_secs(3), &JobId("j".to_owned())),
+        );
+        for (says, text) in [
+            (Says::Kept(own.clone()), r#"{"id":"n","asset":"A-1","kept":{"ms":3000,"job":"j"}}"#),
+            (
+                Says::Leased(vec![all, own]),
+                r#"{"id":"n","asset":"A-1","leased":[{"ms":2000},{"ms":3000,"job":"j"}]}"#,
+            ),
+        ] {
+            let note = Note { id: id.clone(), asset: asset.clone(), says };
+            assert_eq!(serde_json::to_string(&note).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Note>(text).unwrap(), note);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Publishing what goes on: new jobs, and what becomes of those in hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::types::ShortString;
+
+use super::message::{encode_event, job_properties, properties};
+use super::publisher::Message;
+use super::{Broker, Shared};
+use common::fault;
+use common::job::{Job, JobId};
+use common::outcome::OutcomeEvent;
+use ledger::{Intent, Ledger};
+use queue::{Depth, JobPublisher, QueueError};
+
+/// Tries to publish what a settled delivery becomes, before the delivery is given up.
+const PUBLISH_TRIES: u32 = 3;
+
+/// Publishes new jobs, each once by its id.
+#[derive(Clone)]
+pub struct RabbitPublisher {
+    shared: Arc<Shared>,
+    ledger: Ledger,
+}
+
+impl Broker {
+    /// Publishes new jobs; the ledger knows which were published before.
+    pub fn publisher(&self, ledger: Ledger) -> RabbitPublisher {
+        RabbitPublisher { shared: Arc::clone(&self.shared), ledger }
+    }
+}
+
+#[async_trait]
+impl JobPublisher for RabbitPublisher {
+    async fn publish(&self, job: &Job) -> Result<(), QueueError> {
+        let mut job = Job { portal: Some(self.shared.topology.for_portal().to_owned()), ..job.clone() };
+        match self.ledger.intend(&job).await? {
+            Intent::Confirmed => return Ok(()),
+            // It may be there already; two of a kind have to look before they act.
+            Intent::Unconfirmed => job.suspect = true,
+            Intent::New => {}
+        }
+        fault::crash_point("publish.before");
+        let job_id = job.job_id.clone();
+        self.shared.publish_job(job, None).await?;
+        fault::crash_point("publish.confirmed");
+        self.ledger.confirm(&job_id).await?;
+        Ok(())
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        self.shared.depth().await
+    }
+}
+
+impl Shared {
+    pub(super) async fn report(&self, event: &OutcomeEvent) -> Result<(), QueueError> {
+        self.to_queue(self.topology.results(), &event.job_id, encode_event(event)?).await
+    }
+
+    pub(super) async fn to_queue(
+        &self,
+        queue: ShortString,
+        id: &JobId,
+        body: Vec<u8>,
+    ) -> Result<(), QueueError> {
+        let properties = properties(&id.0, None);
+        self.publish_surely(Message { exchange: ShortString::default(), key: queue, properties, body }).await
+    }
+
+    /// Publishes, again if need be. Repeating what may have been taken doubles a message; its reader copes.
+    pub(super) async fn publish_surely(&self, message: Message) -> Result<(), QueueError> {
+        let mut tries = 1;
+        loop {
+            match self.publisher.publish(&message).await {
+                Err(error) if error.is_retryable() && tries < PUBLISH_TRIES => {
+                    tracing::warn!(%error, "publishing again");
+                    tries += 1;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Publishes a job to where it goes next; after an unknown outcome there may be two, and both must know.
+    pub(super) async fn publish_job(&self, mut job: Job, rung: Option<Duration>) -> Result<(), QueueError> {
+        job.held = false;
+        self.publish_as_it_is(job, rung).await
+    }
+
+    /// The same for a job that stays marked as one that was held.
+    pub(super) async fn publish_as_it_is(
+        &self,
+        mut job: Job,
+        rung: Option<Duration>,
+    ) -> Result<(), QueueError> {
+        let mut tries = 1;
+        loop {
+            let message = Message {
+                exchange: rung.map_or_else(ShortString::default, |rung| self.topology.wait(rung)),
+                key: self.topology.queue_of(&job),
+                properties: job_properties(&job),
+                body: job.encode()?,
+            };
+            match self.publisher.publish(&message).await {
+                Err(error) if error.is_retryable() && tries < PUBLISH_TRIES => {
+                    tracing::warn!(job_id = %job.job_id, %error, "publishing again");
+                    job.suspect |= matches!(error, QueueError::UnknownOutcome(_));
+                    tries += 1;
+                }
+                ended => return ended,
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Outcomes on their way into the ledger.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::{FutureExt, StreamExt};
+use lapin::message::Delivery as Message;
+use lapin::options::{BasicAckOptions, BasicNackOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
+use tokio::sync::{Mutex, MutexGuard, Notify};
+
+use super::consuming::consume;
+use super::link::{ANSWER, answered};
+use super::message::{decode_event, encode_event};
+use super::unsaid::said;
+use super::{Broker, Shared};
+use common::job::MessageError;
+use common::outcome::OutcomeEvent;
+use ledger::Ledger;
+use queue::QueueError;
+
+/// Outcomes taken into the ledger in one transaction.
+const BATCH: u16 = 200;
+
+/// The outcomes that workers reported.
+pub struct Outcomes {
+    shared: Arc<Shared>,
+    /// Acknowledging several outcomes at once is for one at a time.
+    incoming: Mutex<Option<Incoming>>,
+    /// Callers that want to fold, for which another stops waiting.
+    folding: AtomicUsize,
+    /// There is one more of them.
+    wanted: Notify,
+}
+
+struct Incoming {
+    channel: Channel,
+    consumer: Consumer,
+    /// Pushed, and not taken into the ledger.
+    first: Option<Message>,
+}
+
+/// Outcomes to take in at once.
+struct Batch {
+    events: Vec<OutcomeEvent>,
+    /// Messages that they came in, and others that were set aside.
+    count: usize,
+    last: Message,
+}
+
+impl Broker {
+    /// The outcomes that workers reported.
+    pub fn outcomes(&self) -> Outcomes {
+        Outcomes {
+            shared: Arc::clone(&self.shared),
+            incoming: Mutex::default(),
+            folding: AtomicUsize::default(),
+            wanted: Notify::new(),
+        }
+    }
+}
+
+impl Outcomes {
+    /// Waits until there may be outcomes.
+    ///
+    /// # Errors
+    /// The broker cannot be reached.
+    pub async fn wait(&self) -> Result<(), QueueError> {
+        let wanted = self.wanted.notified();
+        tokio::pin!(wanted);
+        // Registered before the count is read: a caller that comes in between is not overlooked.
+        wanted.as_mut().enable();
+        let mut kept = self.incoming.lock().await;
+        let incoming = self.open(&mut kept).await?;
+        if incoming.first.is_some() || self.folding.load(Ordering::SeqCst) > 0 {
+            return Ok(());
+        }
+        tokio::select! {
+            message = incoming.consumer.next() => match message {
+                Some(Ok(message)) => incoming.first = Some(message),
+                // Cancelled by the broker, or gone with its channel.
+                Some(Err(_)) | None => *kept = None,
+            },
+            () = wanted => {}
+        }
+        Ok(())
+    }
+
+    /// Takes outcomes into the ledger: there first, then away from the broker. Those of jobs that were never published are set
+    /// aside. Returns how many messages there were.
+    ///
+    /// # Errors
+    /// Broker or ledger cannot be used; what was not taken in stays at the broker.
+    pub async fn fold_into(&self, ledger: &Ledger) -> Result<usize, QueueError> {
+        let mut kept = self.taken_for_folding().await;
+        let incoming = self.open(&mut kept).await?;
+        let taken = incoming.take(&self.shared).await;
+        let Some(Batch { events, count, last }) = taken.inspect_err(|_| *kept = None)? else { return Ok(0) };
+        if let Err(error) = self.record(ledger, events).await {
+            // Still unacknowledged, they would be swept away by the next batch's acknowledgement.
+            let back = BasicNackOptions { multiple: true, requeue: true };
+            answered(last.acker.nack(back)).await?;
+            return Err(error);
+        }
+        answered(last.acker.ack(BasicAckOptions { multiple: true })).await?;
+        Ok(count)
+    }
+
+    /// What comes in, taken from a caller that waits for more.
+    async fn taken_for_folding(&self) -> MutexGuard<'_, Option<Incoming>> {
+        let _folding = Folding::start(&self.folding);
+        // Not `notify_one`: without a waiter it would store a wake-up for the next one.
+        self.wanted.notify_waiters();
+        self.incoming.lock().await
+    }
+
+    async fn record(&self, ledger: &Ledger, events: Vec<OutcomeEvent>) -> Result<(), QueueError> {
+        for stranger in ledger.fold(events).await? {
+            let reason = format!(
+                "an outcome is of job {}, which this record never published for asset {} in run {}; nothing is recorded",
+                stranger.job_id, stranger.asset_id, stranger.run_id
+            );
+            self.shared.set_aside(&encode_event(&stranger)?, &reason).await?;
+        }
+        Ok(())
+    }
+
+    async fn open<'a>(&self, kept: &'a mut Option<Incoming>) -> Result<&'a mut Incoming, QueueError> {
+        let usable = kept.take().filter(|incoming| incoming.channel.status().connected());
+        let incoming = match usable {
+            Some(incoming) => incoming,
+            None => Incoming::open(&self.shared).await?,
+        };
+        Ok(kept.insert(incoming))
+    }
+}
+
+/// A caller that wants to fold.
+struct Folding<'a>(&'a AtomicUsize);
+
+impl<'a> Folding<'a> {
+    fn start(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Folding<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Incoming {
+    async fn open(shared: &Shared) -> Result<Self, QueueError> {
+        let live = shared.consume_link.wait(ANSWER).await?;
+        let channel = live.channel().await?;
+        answered(channel.basic_qos(BATCH, BasicQosOptions::default())).await?;
+        match consume(&channel, shared.topology.results(), "results".into(), FieldTable::default()).await {
+            Ok(consumer) => Ok(Self { channel, consumer, first: None }),
+            Err(error) => {
+                // The broker closes the channel for a queue that somebody deleted: it is made again.
+                shared.consume_link.redeclare(&live).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// What is there now, up to a batch.
+    async fn take(&mut self, shared: &Shared) -> Result<Option<Batch>, QueueError> {
+        if self.first.is_none() {
+            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+            let looking =
+                self.channel.queue_declare(shared.topology.results(), passive, FieldTable::default());
+            // Answered by the queue itself, behind whatever it pushed before: a queue without messages has none under way.
+            let ready = answered(looking).await?.message_count();
+            self.first = match self.consumer.next().now_or_never() {
+                Some(message) => {
+                    message.transpose().map_err(|error| QueueError::Unavailable(said(&error)))?
+                }
+                None if ready == 0 => None,
+                None => self.next_in_time().await?,
+            };
+        }
+        let Some(first) = self.first.take() else { return Ok(None) };
+        let mut messages = vec![first];
+        while messages.len() < usize::from(BATCH)
+            && let Some(Some(Ok(message))) = self.consumer.next().now_or_never()
+        {
+            messages.push(message);
+        }
+        let mut events = Vec::new();
+        for message in &messages {
+            match decode_event(&message.data) {
+                _ if !shared.is_authentic(&shared.topology.results(), message) => {
+                    let reason = "an outcome is not signed by a key of this fleet";
+                    shared.set_aside(&message.data, reason).await?;
+                }
+                Ok(event) => events.push(event),
+                Err(MessageError::Newer(_)) => shared.put_off(&shared.topology.results(), message).await?,
+                Err(error) => {
+                    let reason = format!("an outcome cannot be read and is left out of the ledger: {error}");
+                    shared.set_aside(&message.data, &reason).await?;
+                }
+            }
+        }
+        let count = messages.len();
+        Ok(messages.pop().map(|last| Batch { events, count, last }))
+    }
+
+    async fn next_in_time(&mut self) -> Result<Option<Message>, QueueError> {
+        match tokio::time::timeout(ANSWER, self.consumer.next()).await {
+            Ok(message) => message.transpose().map_err(|error| QueueError::Unavailable(said(&error))),
+            Err(_) => {
+                Err(QueueError::Unavailable("the broker did not push the outcomes that it has".to_owned()))
+            }
+        }
+    }
+}

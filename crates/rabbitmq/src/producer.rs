@@ -1,0 +1,128 @@
+//! The place of the one producer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, ErrorKind};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::link::{ANSWER, Live};
+use super::message::properties;
+use super::publisher::Message;
+use super::tie::{card, own_portal};
+use super::unsaid::said;
+use super::{Broker, Shared};
+use queue::{Election, Place, QueueError};
+
+/// `RESOURCE_LOCKED`: another connection has it.
+const LOCKED: u16 = 405;
+/// How long a producer waits for the one before: a connection that died may linger at the broker.
+const TAKEOVER: Duration = Duration::from_secs(30);
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// Who a producer is, for the one that comes second.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Card {
+    host: String,
+    process: u32,
+    since: jiff::Timestamp,
+    /// The portal that the prefix is for, once it has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) portal: Option<String>,
+}
+
+/// The election of the one producer, which the connection of leases holds.
+#[derive(Clone)]
+pub struct ProducerElection {
+    shared: Arc<Shared>,
+}
+
+impl Broker {
+    /// The election of the one producer.
+    pub fn producer_election(&self) -> ProducerElection {
+        ProducerElection { shared: Arc::clone(&self.shared) }
+    }
+}
+
+#[async_trait]
+impl Election for ProducerElection {
+    async fn win(&self, patience: Option<Duration>) -> Result<Place, QueueError> {
+        let deadline = Instant::now() + patience.unwrap_or(TAKEOVER);
+        loop {
+            let live = self.shared.lease_link.wait(ANSWER).await?;
+            if take_exclusively(&live, self.shared.topology.producer()).await? {
+                // The place is taken all the same: a busy broker refuses what comes right after a queue was declared.
+                // Another portal's producer may have come since this process connected.
+                let known = own_portal(&self.shared.topology, self.read_card().await)?;
+                if let Err(error) = self.leave_card(known).await {
+                    tracing::warn!(%error, "cannot leave word who the producer is");
+                }
+                return Ok(Place { lost: live.lost });
+            }
+            if Instant::now() >= deadline {
+                let card = self.read_card().await;
+                return Err(QueueError::Taken(card.map_or_else(
+                    || "another producer is at work".to_owned(),
+                    |Card { process, host, since, .. }| {
+                        format!("another producer is at work: process {process} on {host}, since {since}")
+                    },
+                )));
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+}
+
+impl ProducerElection {
+    /// Makes the prefix the portal's, which has to have answered: a misspelt one would have it for good. Programs of another
+    /// portal are refused from now on, at their next connection.
+    ///
+    /// # Errors
+    /// The broker cannot be reached.
+    pub async fn bind_prefix_to_portal(&self) -> Result<(), QueueError> {
+        self.leave_card(Some(self.shared.topology.for_portal().to_owned())).await
+    }
+
+    async fn leave_card(&self, portal: Option<String>) -> Result<(), QueueError> {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let (host, process, since) = (host.trim().to_owned(), std::process::id(), jiff::Timestamp::now());
+        let card = Card { host, process, since, portal };
+        let body = serde_json::to_vec(&card).unwrap_or_default();
+        let key = self.shared.topology.producer_card();
+        let message =
+            Message { exchange: ShortString::default(), key, properties: properties("card", None), body };
+        self.shared.publisher.publish(&message).await
+    }
+
+    async fn read_card(&self) -> Option<Card> {
+        let live = self.shared.lease_link.live().ok()?;
+        card(&self.shared.topology, &self.shared.signer, &live.connection).await.ok()?
+    }
+}
+
+/// Declares an exclusive queue; false if another connection has it.
+async fn take_exclusively(live: &Live, name: ShortString) -> Result<bool, QueueError> {
+    let channel = live.channel().await?;
+    let taken = declare_exclusively(&channel, name).await;
+    let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
+    taken
+}
+
+/// Declares an exclusive queue; false if another connection has it, which costs the channel.
+async fn declare_exclusively(channel: &Channel, name: ShortString) -> Result<bool, QueueError> {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
+    let declaring = channel.queue_declare(name, QueueDeclareOptions::exclusive(), arguments);
+    match tokio::time::timeout(ANSWER, declaring).await {
+        Ok(Ok(_)) => Ok(true),
+        Ok(Err(error)) => match error.kind() {
+            ErrorKind::ProtocolError(refusal) if refusal.get_id() == LOCKED => Ok(false),
+            _ => Err(QueueError::Unavailable(format!("cannot take the producer's place: {}", said(&error)))),
+        },
+        Err(_) => Err(QueueError::Unavailable("the broker did not answer".to_owned())),
+    }
+}

@@ -1,0 +1,34 @@
+//! Messages that nothing can be made of: set aside for a person, so that the messages behind them go on.
+
+use std::sync::atomic::Ordering;
+
+use lapin::types::{AMQPValue, ShortString};
+
+use super::message::properties;
+use super::publisher::Message;
+use super::{Broker, Shared};
+use http_client::excerpt;
+use queue::QueueError;
+
+impl Shared {
+    /// Puts a copy of a message aside, with the reason; the message itself is still to be acknowledged.
+    pub(super) async fn set_aside(&self, body: &[u8], reason: &str) -> Result<(), QueueError> {
+        let reason = excerpt(reason);
+        tracing::error!(reason, queue = %self.topology.rejected(), "a message is set aside");
+        let mut properties = properties("rejected", None);
+        let mut headers = properties.headers().clone().unwrap_or_default();
+        headers.insert("reason".into(), AMQPValue::LongString(reason.into()));
+        properties = properties.with_headers(headers);
+        let (exchange, key) = (ShortString::default(), self.topology.rejected());
+        self.publish_surely(Message { exchange, key, properties, body: body.to_vec() }).await?;
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Broker {
+    /// Messages that this process has set aside so far.
+    pub fn rejected(&self) -> u64 {
+        self.shared.rejected.load(Ordering::Relaxed)
+    }
+}

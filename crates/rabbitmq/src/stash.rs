@@ -1,0 +1,56 @@
+//! Messages that nobody works on are sent back: a broker that waits half an hour for an acknowledgement closes the
+//! channel, and every delivery of the process is void.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::feed::Feed;
+use super::newer::may_be_lost;
+use super::taken::Taken;
+use common::job::{Job, MessageError};
+
+/// Longer than a broker needs that is at work. One that is short of memory or disk takes no messages, but it takes these back.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Sends messages back to their queues as they are. Given back instead, they would count as the jobs of a worker that
+/// died, and be outwaited.
+pub(super) async fn send_back(messages: Vec<Taken>, shared: &Shared) {
+    let until = Instant::now() + PATIENCE;
+    for taken in messages.into_iter().filter(Taken::is_valid) {
+        let sending = async {
+            match Job::decode(&taken.message.data) {
+                // Published again, it would be signed.
+                Ok(job) if shared.is_authentic(&taken.queue, &taken.message) => {
+                    let held = job.held || may_be_lost(&taken.message);
+                    shared.publish_as_it_is(Job { held, ..job }, None).await.is_ok()
+                }
+                Err(MessageError::Newer(_)) if shared.is_authentic(&taken.queue, &taken.message) => {
+                    shared.put_off(&taken.queue, &taken.message).await.is_ok()
+                }
+                Ok(_) | Err(_) => false,
+            }
+        };
+        let sent = tokio::time::timeout_at(until, sending).await.unwrap_or(false);
+        if !sent || taken.acknowledge().await.is_err() {
+            taken.give_back().await;
+        }
+    }
+}
+
+/// Sends back what stays unclaimed, until it is stopped.
+pub(super) fn keep_empty(feed: &Feed, shared: &Arc<Shared>, stop: CancellationToken) {
+    let (feed, shared) = (feed.clone(), Arc::downgrade(shared));
+    tasks::lasting(stop.run_until_cancelled_owned(sweep(feed, shared)));
+}
+
+async fn sweep(feed: Feed, shared: Weak<Shared>) {
+    loop {
+        let unclaimed = feed.unclaimed().await;
+        let Some(shared) = shared.upgrade() else { return };
+        send_back(unclaimed, &shared).await;
+    }
+}

@@ -1,0 +1,123 @@
+//! A prefix is one portal's: the producer's card says whose, and each job which it is for.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use lapin::Connection;
+use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+
+use super::Shared;
+use super::authentic::Signer;
+use super::link::{ANSWER, Target, Trouble, in_time, is_absence};
+use super::message::{Failed, small};
+use super::producer::Card;
+use super::taken::Taken;
+use super::topology::Topology;
+use common::job::Job;
+use common::outcome::{Failure, FailureClass, Outcome};
+use queue::QueueError;
+
+/// How long a card that is there is waited for.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// The card of the latest producer, which stays where it is. `None` where others look at it for too long, too.
+pub(super) async fn card(
+    topology: &Topology,
+    signer: &Signer,
+    connection: &Connection,
+) -> Result<Option<Card>, Trouble> {
+    let queue = topology.producer_card();
+    let channel = in_time(connection.create_channel()).await?;
+    let looking = async {
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let there = match channel.queue_declare(queue.clone(), passive, FieldTable::default()).await {
+            Ok(there) => there.message_count(),
+            Err(error) if is_absence(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut card = None;
+        if there > 0 {
+            let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+            let mut cards = channel.basic_consume(queue.clone(), "card".into(), options, none).await?;
+            // Others may look as well: it comes once they have put it back.
+            card = tokio::time::timeout(LOOK, cards.next()).await.ok().flatten().transpose()?;
+        }
+        Ok(card)
+    };
+    let found = in_time(looking).await;
+    // Puts the card back, also one that comes late.
+    let _ = tokio::time::timeout(ANSWER, channel.close(200, "seen".into())).await;
+    let found = found?;
+    let own = found.filter(|card| signer.accepts(&[queue], &card.properties, &card.data));
+    Ok(own.and_then(|card| small(&card.data).ok()))
+}
+
+/// Fails where a producer of another portal was the latest under this prefix.
+pub(super) async fn compare_portal(target: &Target, connection: &Connection) -> Result<(), Trouble> {
+    let card = card(&target.topology, &target.signer, connection).await?;
+    own_portal(&target.topology, card).map(|_| ())
+}
+
+/// The portal of a card, which is this process's, or not known yet.
+pub(super) fn own_portal(topology: &Topology, card: Option<Card>) -> Result<Option<String>, Trouble> {
+    match card.and_then(|card| card.portal) {
+        Some(portal) if portal != topology.for_portal() => {
+            Err(Trouble::Misconfigured(tied_to_another(topology, &portal)))
+        }
+        known => Ok(known),
+    }
+}
+
+/// What to do about a prefix that is another portal's.
+fn tied_to_another(topology: &Topology, portal: &str) -> String {
+    format!(
+        "queue.prefix {:?} belongs to another portal than bynder.domain, {}: its producer was at work for {}. Give this deployment \
+         a queue.prefix of its own; or, if it is the same library and its address changed, stop producer and workers and run \
+         `rabbitmqctl delete_queue {}`",
+        topology.prefix(),
+        topology.for_portal(),
+        shown(portal),
+        topology.producer_card()
+    )
+}
+
+/// The origin in a message, where it is one.
+fn shown(portal: &str) -> &str {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:/[]".contains(c);
+    let is_origin = portal.len() <= 300 && portal.chars().all(is_plain);
+    if is_origin { portal } else { "(no address)" }
+}
+
+impl Shared {
+    /// Whether the job is for this process's portal, or of a release that does not say.
+    pub(super) fn is_for_portal(&self, job: &Job) -> bool {
+        job.portal.as_deref().is_none_or(|portal| portal == self.topology.for_portal())
+    }
+
+    /// Keeps a job of another portal as a failed one, which a person may replay: here it would find another asset, or none.
+    pub(super) async fn fail_foreign(&self, mut job: Job, taken: &Taken) -> Result<(), QueueError> {
+        let portal = shown(job.portal.as_deref().unwrap_or_default());
+        let reason = format!(
+            "the job is for the portal {portal}, and this process for {}: nothing was done. If it is the same library under another \
+             address, replay the job; otherwise give each portal a queue.prefix of its own",
+            self.topology.for_portal()
+        );
+        job.suspect |= taken.message.redelivered;
+        let failure = Failure { class: FailureClass::Refused, reason: reason.into(), request_id: None };
+        tracing::error!(job_id = %job.job_id, asset_id = %job.asset_id, reason = %failure.reason, "failed");
+        let event = job.ended(Outcome::Failed(failure), Timestamp::now());
+        let failed = Failed { event, job: Some(job), unreadable: None };
+        let kept = async {
+            self.to_queue(self.topology.failed(), &failed.event.job_id, failed.encode()?).await?;
+            self.report(&failed.event).await?;
+            taken.acknowledge().await
+        };
+        let kept = kept.await;
+        if kept.is_err() {
+            taken.give_back().await;
+        }
+        kept
+    }
+}

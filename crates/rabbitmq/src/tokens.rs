@@ -1,0 +1,188 @@
+//! A member's tokens: consumed while a call waits, acknowledged, and only then spent.
+//!
+//! After each acknowledgement the broker is asked over the same channel whether a silence is on record. Its answer shows that
+//! the acknowledgement arrived, so no other member gets the token; that the broker is in reach; and that calls may be made.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures::StreamExt;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Consumer};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::EgressGroup;
+use super::consuming::consume;
+use super::group::is_there;
+use super::link::{ANSWER, answered};
+use super::message::small;
+use super::topology::Topology;
+use super::unsaid::said;
+use budget::{Budget, Demand, GOOD_FOR, PREFETCH, Token};
+use common::boot_clock::since_boot;
+use queue::QueueError;
+
+/// How long a member goes on consuming after its last call had a token: the next one often follows.
+const LINGER: Duration = Duration::from_millis(300);
+/// A member that waits for a token for so long says so again, and sees whether there is a minter.
+const MISSING: Duration = Duration::from_secs(1);
+
+/// A member that takes tokens over one channel.
+pub(super) struct Spender<'a> {
+    budget: &'a Budget,
+    topology: &'a Topology,
+    channel: Channel,
+    /// Tokens that are not acknowledged yet, and when they came.
+    in_hand: VecDeque<(Instant, Delivery)>,
+}
+
+impl EgressGroup {
+    /// Takes tokens for the calls of this budget until the connection is lost.
+    pub(super) async fn take_tokens(&self, budget: &Budget) -> Result<(), QueueError> {
+        let live = self.shared.consume_link.wait(ANSWER).await?;
+        self.shared.house_tokens(&live).await?;
+        let channel = live.channel().await?;
+        answered(channel.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
+        let mut spender =
+            Spender { budget, topology: &self.shared.topology, channel, in_hand: VecDeque::new() };
+        let mut demand = budget.demand();
+        loop {
+            let closed = |_| QueueError::Closed;
+            demand.wait_for(|demand| *demand != Demand::Nothing).await.map_err(closed)?;
+            let taking = spender.take_while_asked(&mut demand, || self.run_for_minter());
+            match live.lost.run_until_cancelled(taking).await {
+                Some(taken) => taken?,
+                None => return Err(QueueError::Unavailable("the connection is lost".to_owned())),
+            }
+        }
+    }
+}
+
+impl Spender<'_> {
+    /// Consumes as long as calls wait, with the priority of what waits.
+    async fn take_while_asked(
+        &mut self,
+        demand: &mut watch::Receiver<Demand>,
+        no_minter: impl Fn() + Send,
+    ) -> Result<(), QueueError> {
+        let priority = *demand.borrow_and_update();
+        let mut tokens = self.consume(priority).await?;
+        let tag = tokens.tag();
+        self.wish(&no_minter).await?;
+        let mut had = Instant::now();
+        let mut idle: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                token = tokens.next() => match token {
+                    Some(Ok(token)) => {
+                        had = Instant::now();
+                        self.in_hand.push_back((had, token));
+                    }
+                    Some(Err(error)) => return Err(QueueError::Unavailable(said(&error))),
+                    None => return Err(QueueError::Unavailable("the broker gives no tokens any more".to_owned())),
+                },
+                changed = demand.changed() => changed.map_err(|_| QueueError::Closed)?,
+                () = tokio::time::sleep_until(idle.unwrap_or(had) + if idle.is_some() { LINGER } else { MISSING }) => {
+                    if idle.is_some() {
+                        return self.stop(tag, tokens).await;
+                    }
+                    had = Instant::now();
+                    self.wish(&no_minter).await?;
+                }
+            }
+            self.spend().await?;
+            let now = *demand.borrow();
+            match now {
+                Demand::Nothing => idle = idle.or_else(|| Some(Instant::now())),
+                _ if now == priority => idle = None,
+                // Another priority is another consumer.
+                Demand::Fresh | Demand::Backlog => return self.stop(tag, tokens).await,
+            }
+        }
+    }
+
+    async fn consume(&self, demand: Demand) -> Result<Consumer, QueueError> {
+        let mut arguments = FieldTable::default();
+        let priority = i32::from(demand == Demand::Fresh);
+        arguments.insert("x-priority".into(), AMQPValue::LongInt(priority));
+        consume(&self.channel, self.topology.tokens(), ShortString::default(), arguments).await
+    }
+
+    /// Wakes the minter, or finds that there is none.
+    async fn wish(&self, no_minter: &impl Fn()) -> Result<(), QueueError> {
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        let key = self.topology.minter();
+        answered(self.channel.basic_publish(ShortString::default(), key.clone(), options, b"", properties))
+            .await?;
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let office = answered(self.channel.queue_declare(key, passive, FieldTable::default())).await?;
+        if office.consumer_count() == 0 {
+            no_minter();
+        }
+        Ok(())
+    }
+
+    /// Acknowledges as many tokens as calls wait for, and gives them to those, unless they are too old or a silence is on
+    /// record. All of them share one question.
+    async fn spend(&mut self) -> Result<(), QueueError> {
+        let (mut lacks, mut spent) = (self.budget.lacks(), Vec::new());
+        let asked = since_boot();
+        while lacks > 0
+            && let Some((came, token)) = self.in_hand.pop_front()
+        {
+            if came.elapsed() >= GOOD_FOR {
+                give_back(&token).await?;
+                continue;
+            }
+            answered(token.acker.ack(BasicAckOptions::default())).await?;
+            match small::<Token>(&token.data) {
+                Ok(token) => {
+                    lacks = lacks.saturating_sub(token.calls);
+                    spent.push(token);
+                }
+                Err(error) => tracing::warn!(%error, "a token cannot be read"),
+            }
+        }
+        if spent.is_empty() {
+            return Ok(());
+        }
+        let silent = is_there(&self.channel, self.topology.pause_of_group()).await?;
+        self.budget.informed(silent);
+        // A process that stood still in between knows nothing of what was put on record meanwhile.
+        let passed = asked.zip(since_boot()).map(|(asked, now)| now.saturating_sub(asked));
+        if !silent && passed.is_some_and(|passed| passed < GOOD_FOR) {
+            for token in spent {
+                self.budget.grant(token);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops consuming; what was delivered and not used goes back, as old as it is.
+    async fn stop(&mut self, tag: ShortString, mut tokens: Consumer) -> Result<(), QueueError> {
+        answered(self.channel.basic_cancel(tag, BasicCancelOptions::default())).await?;
+        let rest = async {
+            while let Some(Ok(token)) = tokens.next().await {
+                give_back(&token).await?;
+            }
+            for (_, token) in self.in_hand.drain(..) {
+                give_back(&token).await?;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(ANSWER, rest)
+            .await
+            .unwrap_or(Err(QueueError::Unavailable("the broker did not end what was consumed".to_owned())))
+    }
+}
+
+async fn give_back(token: &Delivery) -> Result<(), QueueError> {
+    let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+    answered(token.acker.nack(options)).await.map(|_| ())
+}

@@ -1,0 +1,90 @@
+//! The broker and its queues.
+
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Result};
+
+use super::Metrics;
+use super::register::Register;
+use queue::Depth;
+
+#[derive(Debug)]
+pub(super) struct BrokerSeries {
+    queues: IntGaugeVec,
+    connected: IntGauge,
+    reconnects: IntCounter,
+    unknown_outcomes: IntCounter,
+    rejected: IntCounter,
+    newer: IntCounter,
+}
+
+impl BrokerSeries {
+    pub(super) fn new(register: &Register) -> Result<Self> {
+        let series = Self {
+            queues: register.gauges(
+                "connector_queue_jobs",
+                "Jobs in each queue when last looked at.",
+                "queue",
+            )?,
+            connected: register.gauge("connector_broker_connected", "Whether the broker is connected.")?,
+            reconnects: register.counter(
+                "connector_broker_reconnects_total",
+                "Connections made to the broker, the first one included.",
+            )?,
+            unknown_outcomes: register.counter(
+                "connector_broker_unknown_outcomes_total",
+                "Messages of which the broker did not say whether it took them.",
+            )?,
+            rejected: register.counter(
+                "connector_messages_rejected_total",
+                "Messages that nothing could be made of, and announcements that are not signed.",
+            )?,
+            newer: register.counter(
+                "connector_messages_of_newer_release_total",
+                "Times that a message of a newer release was sent to wait for a process that can read it.",
+            )?,
+        };
+        for (queue, _) in queues(&Depth::default()) {
+            series.queues.with_label_values(&[queue]);
+        }
+        Ok(series)
+    }
+}
+
+impl Metrics {
+    /// The queue was asked how many jobs are where.
+    pub fn queue_measured(&self, depth: &Depth) {
+        for (queue, jobs) in queues(depth) {
+            self.series.broker.queues.with_label_values(&[queue]).set(jobs as i64);
+        }
+    }
+
+    /// How many messages in all were set aside, and how often one of a newer release was sent to wait.
+    pub fn messages_not_taken(&self, rejected: u64, newer: u64) {
+        let BrokerSeries { rejected: set_aside, newer: put_off, .. } = &self.series.broker;
+        for (series, count) in [(set_aside, rejected), (put_off, newer)] {
+            series.inc_by(count.saturating_sub(series.get()));
+        }
+    }
+
+    /// Whether the connection to the broker stands, and of how many messages in all nobody knows whether it took them.
+    pub fn broker_measured(&self, connected: bool, unknown_outcomes: u64) {
+        let series = &self.series.broker;
+        if connected && series.connected.get() == 0 {
+            series.reconnects.inc();
+        }
+        series.connected.set(connected.into());
+        let counted = series.unknown_outcomes.get();
+        series.unknown_outcomes.inc_by(unknown_outcomes.saturating_sub(counted));
+    }
+}
+
+/// Jobs in flight are no queue: each process tells its own.
+fn queues(depth: &Depth) -> [(&'static str, u64); 6] {
+    [
+        ("submit_fresh", depth.submit_fresh),
+        ("submit_backlog", depth.submit_backlog),
+        ("transfer", depth.transfer),
+        ("save", depth.save),
+        ("waiting", depth.waiting),
+        ("failed", depth.failed),
+    ]
+}

@@ -1,0 +1,206 @@
+//! Runs of the producer.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Result};
+
+use super::Metrics;
+use super::register::Register;
+use ledger::RunMode;
+
+const MODES: [RunMode; 2] = [RunMode::Full, RunMode::Delta];
+/// Seconds, from a run that finds nothing to a walk over millions of assets.
+const RUN_SECONDS: [f64; 9] = [1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0];
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunResult {
+    /// Everything was looked at.
+    Done,
+    /// A limit ended it.
+    Limited,
+    /// Somebody asked to stop.
+    Stopped,
+    /// It could not go on; the next run takes up where it stood.
+    Failed,
+}
+
+impl RunResult {
+    /// Every result, so that metrics can start at zero.
+    pub const ALL: [Self; 4] = [Self::Done, Self::Limited, Self::Stopped, Self::Failed];
+
+    /// The result's name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Limited => "limited",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why an asset got no job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkippedBy {
+    /// It is protected.
+    Unchanged,
+    /// A filter leaves it out.
+    Filter,
+    /// A person opted it out.
+    OptOut,
+    /// A job for it is under way.
+    OpenJob,
+    /// The listing has not caught up with what a job saved.
+    ListingBehind,
+    /// What was saved waits for a person's approval.
+    Approval,
+    /// It failed at this version before.
+    EarlierFailure,
+    /// Bynder does not tell its version.
+    UnknownVersion,
+    /// It is a copy of another asset, and a person changed its file.
+    Copy,
+    /// What Bynder says of it cannot be read.
+    Unreadable,
+    /// Nobody asked for it.
+    NotAskedFor,
+    /// Its extension names a type that the wire profile does not list.
+    UnsupportedType,
+}
+
+impl SkippedBy {
+    /// Every reason, so that metrics can start at zero.
+    pub const ALL: [Self; 12] = [
+        Self::Unchanged,
+        Self::Filter,
+        Self::OptOut,
+        Self::OpenJob,
+        Self::ListingBehind,
+        Self::Approval,
+        Self::EarlierFailure,
+        Self::UnknownVersion,
+        Self::Copy,
+        Self::Unreadable,
+        Self::NotAskedFor,
+        Self::UnsupportedType,
+    ];
+
+    /// The reason's name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Filter => "filter",
+            Self::OptOut => "opted_out",
+            Self::OpenJob => "job_open",
+            Self::ListingBehind => "listing_behind",
+            Self::Approval => "awaiting_approval",
+            Self::EarlierFailure => "failed_before",
+            Self::UnknownVersion => "version_unknown",
+            Self::Copy => "copy",
+            Self::Unreadable => "unreadable",
+            Self::NotAskedFor => "not_asked_for",
+            Self::UnsupportedType => "unsupported",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct RunSeries {
+    ended: IntCounterVec,
+    durations: HistogramVec,
+    succeeded_at: IntGaugeVec,
+    cursor: IntGauge,
+    held: IntGauge,
+    listed: IntCounter,
+    selected: IntCounter,
+    skipped: IntCounterVec,
+}
+
+impl RunSeries {
+    pub(super) fn new(register: &Register) -> Result<Self> {
+        let series = Self {
+            ended: register.counters(
+                "connector_runs_total",
+                "Runs over the library, by result.",
+                &["mode", "result"],
+            )?,
+            durations: register.histograms(
+                "connector_run_duration_seconds",
+                "How long runs took to list and publish.",
+                &["mode"],
+                &RUN_SECONDS,
+            )?,
+            succeeded_at: register.gauges(
+                "connector_run_last_success_timestamp_seconds",
+                "When a run last looked at everything; 0 if none did since the process started.",
+                "mode",
+            )?,
+            cursor: register.gauge(
+                "connector_cursor_timestamp_seconds",
+                "Up to when changes of the library are known; 0 before the first finished run.",
+            )?,
+            held: register.gauge(
+                "connector_held_assets",
+                "Assets that match the filters since these were widened, and wait until they are asked for.",
+            )?,
+            listed: register.counter("connector_assets_listed_total", "Rows of the listing looked at.")?,
+            selected: register
+                .counter("connector_assets_selected_total", "Assets that were found to need protection.")?,
+            skipped: register.counters(
+                "connector_assets_skipped_total",
+                "Assets that got no job, by reason.",
+                &["reason"],
+            )?,
+        };
+        for mode in MODES {
+            series.durations.with_label_values(&[mode.name()]);
+            series.succeeded_at.with_label_values(&[mode.name()]);
+            for result in RunResult::ALL {
+                series.ended.with_label_values(&[mode.name(), result.name()]);
+            }
+        }
+        for reason in SkippedBy::ALL {
+            series.skipped.with_label_values(&[reason.name()]);
+        }
+        Ok(series)
+    }
+}
+
+impl Metrics {
+    /// A run came to its end.
+    pub fn run_ended(&self, mode: RunMode, result: RunResult, took: Duration) {
+        let series = &self.series.runs;
+        series.ended.with_label_values(&[mode.name(), result.name()]).inc();
+        series.durations.with_label_values(&[mode.name()]).observe(took.as_secs_f64());
+        if result == RunResult::Done {
+            series.succeeded_at.with_label_values(&[mode.name()]).set(Timestamp::now().as_second());
+        }
+    }
+
+    /// Up to when changes are known.
+    pub fn cursor_is(&self, cursor: Option<Timestamp>) {
+        self.series.runs.cursor.set(cursor.map_or(0, Timestamp::as_second));
+    }
+
+    /// So many assets wait until they are asked for.
+    pub fn held_is(&self, assets: u64) {
+        self.series.runs.held.set(i64::try_from(assets).unwrap_or(i64::MAX));
+    }
+
+    /// So many rows of the listing were looked at.
+    pub fn assets_listed(&self, rows: u64) {
+        self.series.runs.listed.inc_by(rows);
+    }
+
+    /// An asset needs protection.
+    pub fn asset_selected(&self) {
+        self.series.runs.selected.inc();
+    }
+
+    /// An asset gets no job.
+    pub fn asset_skipped(&self, by: SkippedBy) {
+        self.series.runs.skipped.with_label_values(&[by.name()]).inc();
+    }
+}

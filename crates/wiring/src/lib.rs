@@ -1,0 +1,134 @@
+//! From the command line and the configuration to clients.
+
+pub mod beside;
+pub mod quiet_hours;
+mod written_fields;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
+
+use budget::{Budget, Records};
+use bynder::Bynder;
+use cli::output;
+use common::failure::Failure;
+use config::{Config, Loaded, Override};
+use files::spool::Spool;
+use files::written::{self, Chosen};
+use http_client::Witness;
+use imatag::Imatag;
+use telemetry::Metrics;
+
+/// Where the configuration is looked for if nobody says.
+pub const DEFAULT_FILE: &str = "connector.toml";
+
+/// The configuration file: the one that was named, or the default one.
+pub fn file(named: Option<&Path>) -> (&Path, Chosen) {
+    named.map_or((Path::new(DEFAULT_FILE), Chosen::Found), |named| (named, Chosen::Named))
+}
+
+/// Reads the configuration with everything the command line lays over it, and says its warnings.
+pub fn load(named: Option<&Path>, overrides: &[Override], quiet: bool) -> Result<Loaded, Failure> {
+    let (file, chosen) = file(named);
+    let file = Some(file).filter(|file| named.is_some() || file.symlink_metadata().is_ok());
+    let loaded = Config::load(file, chosen, overrides).map_err(|error| match file {
+        Some(_) => Failure::from(error),
+        None => Failure::Configuration(format!("{error} (no {DEFAULT_FILE} here; name one with --config)")),
+    })?;
+    if !quiet {
+        for warning in &loaded.warnings {
+            output::warning(warning);
+        }
+    }
+    Ok(loaded)
+}
+
+/// The whole budget for this process, with what earlier ones recorded.
+pub fn whole_budget(config: &Config) -> Budget {
+    let records = Records::new(&config.producer.state_dir);
+    Budget::alone(quiet_hours::requests(config, Timestamp::now()), Some(records))
+}
+
+/// The portal's client, whose calls this budget lets go.
+pub fn bynder(config: &Config, budget: &Budget, metrics: &Metrics) -> Result<Bynder, Failure> {
+    let settings = bynder::Settings {
+        portal: config.bynder.portal()?,
+        allow_http: config.bynder.allow_http,
+        storage_hosts: config.bynder.storage_hosts(),
+        credential: config.bynder.credential()?,
+        request_timeout: config.worker.request_timeout.0,
+        part_size: config.bynder.part_size.as_u64(),
+        parts_at_once: config.bynder.parts_at_once,
+        observer: Arc::new(metrics.clone()),
+    };
+    Ok(Bynder::new(settings, Arc::new(budget.clone()))?)
+}
+
+/// Imatag's client.
+pub fn imatag(config: &Config, metrics: &Metrics) -> Result<Imatag, Failure> {
+    imatag_before(config, metrics, None)
+}
+
+/// The same, with somebody who is told of each exchange.
+pub fn imatag_before(
+    config: &Config,
+    metrics: &Metrics,
+    witness: Option<Witness>,
+) -> Result<Imatag, Failure> {
+    let settings = imatag::Settings {
+        profile: config.imatag.wire()?,
+        base_url: config.imatag.base_url.clone(),
+        allow_http: config.imatag.allow_http,
+        credential: config.imatag.credential()?,
+        directories: config.imatag.all_directories(),
+        media_id_metadata: config.imatag.media_id_metadata.clone(),
+        request_timeout: config.worker.request_timeout.0,
+        observer: Arc::new(metrics.clone()),
+        uploads_in_flight: config.imatag.uploads_in_flight,
+        witness,
+    };
+    Ok(Imatag::new(settings)?)
+}
+
+/// How to reach the broker, under the name of this program.
+pub fn broker(config: &Config, program: &str) -> Result<rabbitmq::Settings, Failure> {
+    let Some(broker) = &config.broker else {
+        return Err(Failure::Configuration(
+            "broker.url is missing; write url = { env = … } under [broker], or use `connector sync`, which needs none"
+                .to_owned(),
+        ));
+    };
+    let read = |path| written::read_to_string(path, Chosen::Found).map(|(text, _)| text);
+    let authority = broker.ca_file.as_deref().map(read).transpose();
+    let authority = authority
+        .map_err(|error| Failure::Configuration(format!("broker.ca_file: cannot read it: {error}")))?;
+    let keys = broker.message_key.as_ref().map(|key| {
+        let wrong = |reason| Failure::Configuration(format!("broker.message_key: {reason}"));
+        rabbitmq::MessageKeys::read(&key.resolve("broker.message_key")?).map_err(wrong)
+    });
+    let keys = keys.transpose()?;
+    let settings = rabbitmq::Settings {
+        url: broker.url.resolve("broker.url")?,
+        allow_plain: broker.allow_plain,
+        authority,
+        portal: config.bynder.origin()?,
+        prefix: config.queue.prefix.clone(),
+        rungs: config.queue.rungs.iter().map(|rung| rung.0).collect(),
+        keys: keys.unwrap_or_default(),
+        program: program.to_owned(),
+        egress_group: config.bynder.egress_group.clone(),
+    };
+    settings.check().map_err(|error| Failure::Configuration(error.to_string()))?;
+    Ok(settings)
+}
+
+/// Where files rest between the services.
+pub fn spool(config: &Config) -> Result<Spool, Failure> {
+    let directory = &config.worker.spool_dir;
+    Spool::open(directory, config.worker.spool_max.as_u64()).map_err(|error| {
+        Failure::Configuration(format!("worker.spool_dir: cannot use {}: {error}", directory.display()))
+    })
+}

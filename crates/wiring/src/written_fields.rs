@@ -1,0 +1,98 @@
+//! Whether the portal has metaproperties that can hold the marker and the status.
+
+use bynder::Metaproperty;
+use common::parse_error::harmless;
+use config::Config;
+
+/// A metaproperty that the connector is to write cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MetapropertyError {
+    /// The portal has none of that name.
+    #[error("{key}: the portal has no metaproperty {:?}{}; create a text metaproperty of that name", harmless(.name), nearest_text(.nearest.as_deref()))]
+    Missing {
+        /// The configuration key that names it.
+        key: &'static str,
+        /// What was asked for.
+        name: String,
+        /// The nearest name there is.
+        nearest: Option<String>,
+    },
+    /// It cannot hold free text.
+    #[error("{key}: the metaproperty {name:?} is of type {kind:?}; it must be a text field")]
+    NotText {
+        /// The configuration key that names it.
+        key: &'static str,
+        /// Its name.
+        name: String,
+        /// Its type.
+        kind: String,
+    },
+    /// The API does not show it.
+    #[error(
+        "{key}: the metaproperty {name:?} is no API field, so it could never be read back; switch on \"API field\" in its settings"
+    )]
+    NotShown {
+        /// The configuration key that names it.
+        key: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// It cannot be written.
+    #[error("{key}: the metaproperty {name:?} is not editable; switch on \"editable\" in its settings")]
+    NotEditable {
+        /// The configuration key that names it.
+        key: &'static str,
+        /// Its name.
+        name: String,
+    },
+}
+
+fn nearest_text(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(" (did you mean {name:?}?)"))
+}
+
+/// The metaproperties that the connector writes.
+#[derive(Debug, Clone, Copy)]
+pub struct WrittenFields<'a> {
+    /// Holds the marker.
+    pub hash: &'a Metaproperty,
+    /// Tells people how the asset stands.
+    pub status: Option<&'a Metaproperty>,
+    /// Links copy and original.
+    pub link: Option<&'a Metaproperty>,
+}
+
+/// Finds the metaproperties to write among the portal's, and checks that they can serve.
+pub fn written_fields<'a>(
+    known: &'a [Metaproperty],
+    config: &Config,
+) -> Result<WrittenFields<'a>, MetapropertyError> {
+    let hash = text_field(known, "bynder.hash_metaproperty", &config.bynder.hash_metaproperty)?;
+    let optional = |key, name: Option<&str>| name.map(|name| text_field(known, key, name)).transpose();
+    let status = optional("bynder.status_metaproperty", config.bynder.status_metaproperty.as_deref())?;
+    let link = optional("output.link_metaproperty", config.output.link_metaproperty.as_deref())?;
+    Ok(WrittenFields { hash, status, link })
+}
+
+fn text_field<'a>(
+    known: &'a [Metaproperty],
+    key: &'static str,
+    name: &str,
+) -> Result<&'a Metaproperty, MetapropertyError> {
+    let Some(found) = known.iter().find(|property| property.name == name) else {
+        let names = known.iter().map(|property| property.name.as_str());
+        let nearest = common::nearest::nearest(name, names).map(str::to_owned);
+        return Err(MetapropertyError::Missing { key, name: name.to_owned(), nearest });
+    };
+    let name = name.to_owned();
+    if !found.is_text() {
+        return Err(MetapropertyError::NotText { key, name, kind: http_client::excerpt(&found.kind) });
+    }
+    if !found.is_api_field() {
+        return Err(MetapropertyError::NotShown { key, name });
+    }
+    if !found.is_editable() {
+        return Err(MetapropertyError::NotEditable { key, name });
+    }
+    Ok(found)
+}
