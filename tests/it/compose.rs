@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use crate::documents::document;
 use crate::harness::quick;
@@ -143,7 +144,8 @@ fn a_worker_has_longer_to_stop_than_it_takes() {
     let fleet = document("deploy/compose/fleet.yml");
     let (_, worker) = fleet.split_once("\n  worker:\n").unwrap();
     let grace = worker.split("stop_grace_period: ").nth(1).unwrap().split('s').next().unwrap();
-    assert!(grace.parse::<u64>().unwrap() > config::WorkerSection::default().grace.0.as_secs() + 10);
+    let takes = config::WorkerSection::default().grace.0 + worker::AFTER_GRACE;
+    assert!(Duration::from_secs(grace.parse().unwrap()) > takes + Duration::from_secs(3));
 }
 
 #[test]

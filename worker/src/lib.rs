@@ -28,4 +28,4 @@ pub use consume::consume;
 pub use environment::{Environment, Metaproperty, Settings};
 pub use error::{StepError, Verdict};
 pub use probe::Probes;
-pub use program::main;
+pub use program::{AFTER_GRACE, main};

@@ -176,16 +176,20 @@ async fn work(config: &Config) -> Result<(), Failure> {
     tracing::info!(concurrency = config.worker.concurrency, "at work");
     Box::pin(crate::consume(environment, stop, config.worker.grace.0)).await;
     drop(membership);
-    group.leave(&budget).await;
+    let leaving = async {
+        consumer.close().await;
+        // Nothing is in its hands any more.
+        group.leave(&budget).await;
+    };
     // What is not sent back by then is given back as the connection ends.
-    let _ = tokio::time::timeout(CLOSE, consumer.close()).await;
+    let _ = tokio::time::timeout(AFTER_GRACE, leaving).await;
     fits(&mut misfit)?;
     tracing::info!("stopped in order");
     Ok(())
 }
 
-/// With the default grace, less than the 40 s after which the composition kills.
-const CLOSE: Duration = Duration::from_secs(10);
+/// How long a stop may take after the grace: what nobody began is sent back, and the others learn that this one is gone.
+pub const AFTER_GRACE: Duration = Duration::from_secs(10);
 
 fn fits(misfit: &mut oneshot::Receiver<QueueError>) -> Result<(), Failure> {
     misfit.try_recv().map_or(Ok(()), |error| Err(error.into()))

@@ -82,6 +82,9 @@ impl RabbitConsumer {
     /// Sends back what was taken and not worked on. Given back instead, it would count as the job of a worker that
     /// died, and be outwaited.
     pub async fn close(&self) {
+        self.feed.close();
+        stash::send_back(self.feed.retire(Duration::ZERO).await, &self.shared).await;
+        self.feed.is_made().await;
         stash::send_back(self.feed.retire(Duration::ZERO).await, &self.shared).await;
     }
 

@@ -5,31 +5,29 @@
 //! cancelled as the mix of the work changes, not for each message, since that costs the broker more than the message.
 //! Where nobody asks for a queue any more, its waiting consumer is cancelled and what it holds is sent back.
 
-use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::StreamExt;
+use lapin::Consumer;
 use lapin::message::Delivery as Message;
 use lapin::options::{BasicCancelOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Consumer};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Shared;
-use super::consumers::{Consumers, Tag};
+use super::consumers::Tag;
 use super::consuming::{close, consume};
 use super::link::{ANSWER, Link, answered};
+use super::source::{FIRST_ARRIVAL, Look, Opened, Opening, Source, State};
 use super::taken::{Counted, Taken};
 use queue::QueueError;
 
 /// A caller that asks again does so at once; after this time nothing may be begun: a pause, an outage, no free permit.
 const UNCLAIMED: Duration = Duration::from_secs(5);
-/// What lies in a queue reaches its first consumer within this time; a queue that comes later is not preferred before.
-const FIRST_ARRIVAL: Duration = Duration::from_millis(10);
 
 /// Messages of some queues; clones share them.
 #[derive(Clone)]
@@ -48,45 +46,6 @@ struct Inner {
     left: Notify,
     stop: CancellationToken,
     _stop: DropGuard,
-}
-
-#[derive(Default)]
-struct State {
-    last_tag: u64,
-    queues: HashMap<ShortString, Source>,
-}
-
-/// One queue.
-#[derive(Default)]
-struct Source {
-    channel: Option<Opened>,
-    is_opening: bool,
-    consumers: Consumers,
-    /// Messages that nobody works on yet.
-    waiting: Vec<Taken>,
-    /// Callers that ask for its messages right now.
-    callers: usize,
-    /// When the last of them left.
-    left: Option<Instant>,
-    /// What lies in it has reached its consumer by then.
-    arrived_by: Option<Instant>,
-    error: Option<QueueError>,
-}
-
-#[derive(Clone)]
-struct Opened {
-    channel: Channel,
-    lost: CancellationToken,
-}
-
-/// What a look at the queues came to.
-enum Look {
-    Message(Box<Taken>),
-    /// Consumers to make first.
-    Missing(Vec<ShortString>),
-    /// Something may have changed by then.
-    WaitUntil(Instant),
-    Wait,
 }
 
 impl Feed {
@@ -112,7 +71,8 @@ impl Feed {
             tokio::pin!(changed);
             // Registered before looking: what comes in between wakes this up.
             changed.as_mut().enable();
-            match self.inner.look(queues)? {
+            let looked = self.inner.lock().look(queues, Instant::now())?;
+            match looked {
                 Look::Message(taken) => return Ok(*taken),
                 // On a task of its own, since this may be cancelled.
                 Look::Missing(queues) => queues.into_iter().for_each(|queue| self.inner.open(queue)),
@@ -141,57 +101,28 @@ impl Feed {
     /// Cancels the waiting consumers of queues that nobody asked for this long, and takes out what they hold.
     pub(super) async fn retire(&self, age: Duration) -> Vec<Taken> {
         for (opened, tag) in self.inner.retired(age) {
-            // What comes before the broker has answered is among the messages that wait.
             let _ = answered(opened.channel.basic_cancel(tag, BasicCancelOptions::default())).await;
         }
+        // What came before the broker has answered is read by then.
+        let left = self.inner.until(|source| source.leaving.is_empty());
+        let _ = tokio::time::timeout(ANSWER, left).await;
         let mut state = self.inner.lock();
         let unclaimed = state.queues.values_mut().filter(|source| source.is_unclaimed(age));
         unclaimed.flat_map(|source| std::mem::take(&mut source.waiting)).collect()
     }
-}
 
-impl Source {
-    fn is_unclaimed(&self, age: Duration) -> bool {
-        self.callers == 0 && self.left.is_none_or(|at| at.elapsed() >= age)
+    /// Hands nothing out any more, and makes no more consumers.
+    pub(super) fn close(&self) {
+        self.inner.lock().is_closed = true;
+    }
+
+    /// Waits until every consumer is there that was being made. It gets a message, wanted or not.
+    pub(super) async fn is_made(&self) {
+        self.inner.until(|source| !source.is_opening()).await;
     }
 }
 
 impl Inner {
-    fn look(&self, queues: &[ShortString]) -> Result<Look, QueueError> {
-        let mut state = self.lock();
-        let failed = |queue: &ShortString| state.queues.get_mut(queue)?.error.take();
-        if let Some(error) = queues.iter().find_map(failed) {
-            return Err(error);
-        }
-        let mut missing = Vec::new();
-        let mut is_settling = None;
-        for queue in queues {
-            let source = state.queues.entry(queue.clone()).or_default();
-            source.waiting.retain(|taken| !taken.lost.is_cancelled());
-            if is_settling.is_none() && !source.waiting.is_empty() {
-                let taken = source.waiting.remove(0);
-                if let Some(slot) = &taken.slot {
-                    source.consumers.begun(slot.tag);
-                }
-                return Ok(Look::Message(Box::new(taken)));
-            }
-            if source.is_opening {
-                is_settling = is_settling.or(Some(None));
-            } else if !source.consumers.is_one_free() && source.waiting.is_empty() {
-                source.is_opening = true;
-                missing.push(queue.clone());
-                is_settling = is_settling.or(Some(None));
-            } else if let Some(until) = source.arrived_by.filter(|until| *until > Instant::now()) {
-                is_settling = is_settling.or(Some(Some(until)));
-            }
-        }
-        Ok(match is_settling {
-            _ if !missing.is_empty() => Look::Missing(missing),
-            Some(Some(until)) => Look::WaitUntil(until),
-            Some(None) | None => Look::Wait,
-        })
-    }
-
     /// Makes a consumer of this queue.
     fn open(self: &Arc<Self>, queue: ShortString) {
         let (inner, stop) = (Arc::downgrade(self), self.stop.clone());
@@ -200,9 +131,9 @@ impl Inner {
             let opened = inner.consume(&queue).await;
             let mut state = inner.lock();
             let source = state.queues.entry(queue.clone()).or_default();
-            source.is_opening = false;
             match opened {
                 Ok((opened, tag, consumer)) => {
+                    source.opening = Opening::Done;
                     source.arrived_by = Some(Instant::now() + FIRST_ARRIVAL);
                     source.consumers.made(tag);
                     source.channel = Some(opened.clone());
@@ -212,7 +143,7 @@ impl Inner {
                 }
                 Err(error) => {
                     source.channel = None;
-                    source.error = Some(error);
+                    source.opening = Opening::Failed(Instant::now(), error);
                 }
             }
             drop(state);
@@ -276,6 +207,7 @@ impl Inner {
         let is_ours = {
             let mut state = self.lock();
             let source = state.queues.entry(queue.clone()).or_default();
+            source.leaving.remove(&tag);
             let is_ours = !source.consumers.remove(tag);
             if !is_ours {
                 // The broker has it back, or it is gone with its queue.
@@ -292,6 +224,19 @@ impl Inner {
         self.changed.notify_waiters();
     }
 
+    /// Waits until this is so of every queue.
+    async fn until(&self, holds: impl Fn(&Source) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.lock().queues.values().all(&holds) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// The free consumers of queues that nobody asked for this long. They count no more.
     fn retired(&self, age: Duration) -> Vec<(Opened, ShortString)> {
         let mut state = self.lock();
@@ -299,8 +244,9 @@ impl Inner {
         let mut retired = Vec::new();
         for source in unclaimed {
             let free = source.consumers.take_idle();
-            let channel = source.channel.iter();
-            retired.extend(channel.flat_map(|opened| free.iter().map(|tag| (opened.clone(), tag.name()))));
+            let Some(opened) = &source.channel else { continue };
+            source.leaving.extend(&free);
+            retired.extend(free.into_iter().map(|tag| (opened.clone(), tag.name())));
         }
         retired
     }
@@ -325,7 +271,7 @@ async fn read(inner: Weak<Inner>, queue: ShortString, tag: Tag, opened: Opened, 
 pub(super) struct Slot {
     feed: Weak<Inner>,
     queue: ShortString,
-    tag: Tag,
+    pub(super) tag: Tag,
     lost: CancellationToken,
 }
 
@@ -339,7 +285,7 @@ impl Slot {
         let surplus = {
             let mut state = inner.lock();
             let source = state.queues.entry(self.queue.clone()).or_default();
-            let is_wanted = !source.is_unclaimed(UNCLAIMED) && !source.is_opening;
+            let is_wanted = !source.is_unclaimed(UNCLAIMED) && !source.is_opening();
             let stays = is_wanted && source.consumers.answering(self.tag);
             if stays { None } else { source.channel.clone().filter(|_| source.consumers.remove(self.tag)) }
         };

@@ -29,6 +29,8 @@ use queue::QueueError;
 
 /// How soon to try again after the connection was lost.
 const TRY_AGAIN: Duration = Duration::from_millis(300);
+/// A process that ends waits so long for the broker to take its last announcement.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Looks at a queue that seems empty before a pause counts as over: it does while another process reads its message.
 const LOOKS: u32 = 3;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -227,8 +229,9 @@ impl EgressGroup {
         let (exchange, key, properties) =
             (Topology::control(), self.shared.topology.group(), self.signed(&body));
         let message = Message { exchange, key, properties, body };
-        if let Err(error) = self.shared.publisher.publish_now(&message).await {
-            tracing::debug!(%error, "the others find out by themselves that this member left");
+        let said = tokio::time::timeout(FAREWELL, self.shared.publisher.publish_now(&message)).await;
+        if !matches!(said, Ok(Ok(()))) {
+            tracing::debug!(?said, "the others find out by themselves that this member left");
         }
     }
 

@@ -38,6 +38,7 @@ mod publisher;
 mod rejected;
 mod roll_call;
 mod sieve;
+mod source;
 mod stash;
 mod taken;
 mod tie;

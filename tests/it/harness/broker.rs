@@ -231,6 +231,14 @@ impl Broker {
         command.output().await.unwrap()
     }
 
+    /// Stops what runs each queue whose name begins so, as where a quorum queue has no leader: it answers nothing.
+    pub(crate) async fn suspend(&self, begin: &str) {
+        let is_one = format!("string:prefix(element(4, amqqueue:get_name(Q)), <<\"{begin}\">>) =/= nomatch");
+        let list = format!("[sys:suspend(amqqueue:get_pid(Q)) || Q <- rabbit_amqqueue:list(), {is_one}].");
+        let suspended = self.control(&["eval", &list]).await;
+        assert!(suspended.contains("ok"), "no queue begins with {begin}");
+    }
+
     async fn answers(&self) -> bool {
         let greeting = async {
             let mut stream = TcpStream::connect(self.address()).await.ok()?;

@@ -1,0 +1,279 @@
+//! The queues that messages are taken from, and which of them comes next. Pure.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use lapin::Channel;
+use lapin::types::ShortString;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::super::QueueError;
+use super::consumers::{Consumers, Tag};
+use super::taken::Taken;
+
+/// What lies in a queue reaches its first consumer within this time; a queue that comes later is not preferred before.
+pub(super) const FIRST_ARRIVAL: Duration = Duration::from_millis(10);
+/// A queue whose consumer is not there after this time, such as one without a leader, holds up the others no longer.
+const SETTLE: Duration = Duration::from_secs(1);
+/// How soon to try again to consume a queue, where others had messages meanwhile.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+pub(super) struct State {
+    /// No more is taken.
+    pub(super) is_closed: bool,
+    pub(super) last_tag: u64,
+    pub(super) queues: HashMap<ShortString, Source>,
+}
+
+/// One queue.
+#[derive(Default)]
+pub(super) struct Source {
+    pub(super) channel: Option<Opened>,
+    pub(super) opening: Opening,
+    pub(super) consumers: Consumers,
+    /// Consumers that are cancelled, and may have got a message before.
+    pub(super) leaving: HashSet<Tag>,
+    /// Messages that nobody works on yet.
+    pub(super) waiting: Vec<Taken>,
+    /// Callers that ask for its messages right now.
+    pub(super) callers: usize,
+    /// When the last of them left.
+    pub(super) left: Option<Instant>,
+    /// What lies in it has reached its consumer by then.
+    pub(super) arrived_by: Option<Instant>,
+}
+
+#[derive(Clone)]
+pub(super) struct Opened {
+    pub(super) channel: Channel,
+    pub(super) lost: CancellationToken,
+}
+
+/// Where the making of a queue's next consumer is.
+#[derive(Debug, Default)]
+pub(super) enum Opening {
+    /// Nowhere, or over.
+    #[default]
+    Done,
+    /// Under way since then.
+    Since(Instant),
+    Failed(Instant, QueueError),
+}
+
+/// What a look at the queues came to.
+pub(super) enum Look {
+    Message(Box<Taken>),
+    /// Consumers to make first.
+    Missing(Vec<ShortString>),
+    /// Something may have changed by then.
+    WaitUntil(Instant),
+    Wait,
+}
+
+impl Source {
+    pub(super) fn is_unclaimed(&self, age: Duration) -> bool {
+        self.callers == 0 && self.left.is_none_or(|at| at.elapsed() >= age)
+    }
+
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.opening, Opening::Since(_))
+    }
+
+    fn first(&mut self) -> Option<Taken> {
+        self.waiting.retain(|taken| !taken.lost.is_cancelled());
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let taken = self.waiting.remove(0);
+        if let Some(slot) = &taken.slot {
+            self.consumers.begun(slot.tag);
+        }
+        Some(taken)
+    }
+}
+
+impl State {
+    /// The message of the first of these queues that has one, once those before it had the time to show theirs. Fails where none
+    /// has one, and one of them cannot be consumed.
+    pub(super) fn look(&mut self, queues: &[ShortString], now: Instant) -> Result<Look, QueueError> {
+        if self.is_closed {
+            return Err(QueueError::Closed);
+        }
+        let (mut missing, mut settled, mut again): (Vec<_>, Option<Instant>, Option<Instant>) =
+            (Vec::new(), None, None);
+        for queue in queues {
+            let source = self.queues.entry(queue.clone()).or_default();
+            if settled.is_none()
+                && let Some(taken) = source.first()
+            {
+                return Ok(Look::Message(Box::new(taken)));
+            }
+            let shows_by = match &source.opening {
+                Opening::Since(since) => *since + SETTLE,
+                Opening::Failed(at, _) if *at + TRY_AGAIN > now => {
+                    again = Some(earlier(again, *at + TRY_AGAIN));
+                    continue;
+                }
+                Opening::Failed(..) | Opening::Done => {
+                    if source.consumers.is_one_free() || !source.waiting.is_empty() {
+                        source.arrived_by.unwrap_or(now)
+                    } else {
+                        if let Opening::Failed(_, error) = &source.opening {
+                            tracing::warn!(queue = queue.as_str(), %error, "cannot take jobs from a queue; trying again");
+                        }
+                        source.opening = Opening::Since(now);
+                        missing.push(queue.clone());
+                        now + SETTLE
+                    }
+                }
+            };
+            if shows_by > now {
+                settled = Some(earlier(settled, shows_by));
+            }
+        }
+        if !missing.is_empty() {
+            return Ok(Look::Missing(missing));
+        }
+        if let Some(until) = settled {
+            return Ok(Look::WaitUntil(until));
+        }
+        if let Some(error) = queues.iter().find_map(|queue| self.failure(queue)) {
+            return Err(error);
+        }
+        Ok(again.map_or(Look::Wait, Look::WaitUntil))
+    }
+
+    /// Why a queue cannot be consumed; it is tried again by the next look.
+    fn failure(&mut self, queue: &ShortString) -> Option<QueueError> {
+        let opening = &mut self.queues.get_mut(queue)?.opening;
+        match std::mem::take(opening) {
+            Opening::Failed(_, error) => Some(error),
+            other => {
+                *opening = other;
+                None
+            }
+        }
+    }
+}
+
+fn earlier(known: Option<Instant>, other: Instant) -> Instant {
+    known.map_or(other, |known| known.min(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::message::Delivery;
+
+    use super::*;
+
+    const SAVE: usize = 0;
+    const TRANSFER: usize = 1;
+
+    /// Two queues, the first one preferred, and the time.
+    struct Scene {
+        state: State,
+        queues: [ShortString; 2],
+        now: Instant,
+    }
+
+    impl Scene {
+        /// Both were found to have no consumer.
+        fn new() -> Self {
+            let mut scene = Self {
+                state: State::default(),
+                queues: ["save".into(), "transfer".into()],
+                now: Instant::now(),
+            };
+            let looked = scene.look();
+            assert!(matches!(looked, Ok(Look::Missing(missing)) if missing.len() == 2));
+            scene
+        }
+
+        fn look(&mut self) -> Result<Look, QueueError> {
+            self.state.look(&self.queues, self.now)
+        }
+
+        fn source(&mut self, number: usize) -> &mut Source {
+            self.state.queues.get_mut(&self.queues[number]).unwrap()
+        }
+
+        fn fail(&mut self, number: usize) {
+            let now = self.now;
+            self.source(number).opening =
+                Opening::Failed(now, QueueError::Unavailable("it has no leader".to_owned()));
+        }
+
+        /// The consumer is there, and gets a message.
+        fn consume(&mut self, number: usize) {
+            let (queue, tag, now) = (self.queues[number].clone(), Tag(number as u64), self.now);
+            let source = self.source(number);
+            source.opening = Opening::Done;
+            source.consumers.made(tag);
+            source.consumers.got(tag);
+            source.waiting.push(Taken {
+                message: Delivery::mock(1, "".into(), queue.clone(), false, Vec::new()),
+                queue,
+                lost: CancellationToken::new(),
+                at: now,
+                slot: None,
+                _counted: None,
+            });
+        }
+
+        /// The queue whose message the look takes.
+        fn taken(&mut self) -> Option<ShortString> {
+            match self.look() {
+                Ok(Look::Message(taken)) => Some(taken.queue),
+                Ok(Look::WaitUntil(until)) => {
+                    assert!(until > self.now, "it would look without end");
+                    None
+                }
+                _ => None,
+            }
+        }
+    }
+
+    #[test]
+    fn a_queue_whose_consumer_is_long_in_coming_holds_up_the_others_for_a_second() {
+        let mut scene = Scene::new();
+        scene.consume(TRANSFER);
+        assert_eq!(scene.taken(), None, "the first queue may have a message, which goes first");
+        scene.now += SETTLE;
+        assert_eq!(scene.taken().unwrap().as_str(), "transfer");
+        scene.consume(TRANSFER);
+        scene.consume(SAVE);
+        assert_eq!(scene.taken().unwrap().as_str(), "save");
+    }
+
+    #[test]
+    fn a_queue_that_cannot_be_consumed_fails_the_look_only_where_no_message_came() {
+        let mut scene = Scene::new();
+        scene.fail(SAVE);
+        scene.consume(TRANSFER);
+        assert_eq!(scene.taken().unwrap().as_str(), "transfer");
+        assert!(scene.look().is_err());
+        let again = scene.look();
+        assert!(
+            matches!(again, Ok(Look::Missing(missing)) if missing == [ShortString::from("save")]),
+            "it is tried again"
+        );
+    }
+
+    #[test]
+    fn a_queue_that_cannot_be_consumed_is_tried_again_while_others_have_messages() {
+        let mut scene = Scene::new();
+        scene.fail(SAVE);
+        for _ in 0..10 {
+            scene.consume(TRANSFER);
+            assert_eq!(scene.taken().unwrap().as_str(), "transfer");
+        }
+        scene.consume(TRANSFER);
+        scene.now += TRY_AGAIN;
+        let again = scene.look();
+        assert!(matches!(again, Ok(Look::Missing(missing)) if missing == [ShortString::from("save")]));
+        scene.now += SETTLE;
+        assert_eq!(scene.taken().unwrap().as_str(), "transfer");
+    }
+}
