@@ -2,10 +2,18 @@
 
 use std::time::Duration;
 
+use budget::Budget;
+use bynder::Gate;
+use common::job::{Job, Lane};
+use queue::{JobConsumer, StepSet};
 use sandbox::faults::{Action, Faults, Moment, Rule};
 use serde_json::json;
 
+use crate::broker_faults::{job, publish_once_more};
+use crate::harness::broker::free_ports;
 use crate::harness::fleet::Fleet;
+use crate::harness::page::shows;
+use crate::harness::scene::{every, unavailable};
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until, until_async};
 
 const SYNC: [&str; 4] = ["sync", "--full", "--json", "--quiet"];
@@ -110,4 +118,65 @@ async fn a_service_is_tried_out_with_whatever_is_left_to_do() {
     fleet.sync().await.assert_code(0);
     assert!(fleet.worker_logs().contains("no further jobs are taken until a probe succeeds"));
     fleet.assert_all_is_well().await;
+}
+
+/// A worker that waits for jobs when something stops it takes a job that comes then, and gives it back as it was.
+async fn gives_back_as_it_was(stopped: impl AsyncFnOnce(&Fleet, u16)) {
+    let fleet = Fleet::new(quick()).await;
+    let [port] = free_ports();
+    let _worker = fleet.worker_with(&[("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{port}"))]);
+    until(|| fleet.worker_logs().contains("at work")).await;
+    stopped(&fleet, port).await;
+    let portal = Some(fleet.settings().portal);
+    let job = Job { portal, ..job("1F0A9C2E-77B1-4D3C-9E5512AB34CD56EF") };
+    publish_once_more(&fleet, &job).await;
+    // Nothing tells that a job was not begun.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let queue = fleet.queue().await;
+    let given_back = async {
+        loop {
+            let taken = queue.consumer.next(StepSet::ALL).await.unwrap();
+            if taken.job.job_id == job.job_id {
+                return taken;
+            }
+            // That of the service that went out.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let given_back = tokio::time::timeout(Duration::from_secs(30), given_back).await.expect("it is kept");
+    assert!(!given_back.redelivered, "it counts as lost by a worker");
+    assert_eq!(given_back.job, job);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_comes_while_a_person_pauses_the_work_is_given_back_as_it_was() {
+    gives_back_as_it_was(async |fleet, port| {
+        fleet.bench.run(&["pause"]).await.assert_code(0);
+        shows(port, "/metrics", "connector_paused{by=\"operator\"} 1").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_comes_while_a_429_silences_the_fleet_is_given_back_as_it_was() {
+    gives_back_as_it_was(async |fleet, port| {
+        let refused = Budget::of_group(4000.try_into().unwrap());
+        let group = fleet.connection().await.egress_group();
+        let _membership = group.join(&refused);
+        refused.admit(Lane::Fresh, 1).await.unwrap();
+        refused.refused();
+        shows(port, "/metrics", "connector_paused{by=\"bynder\"} 1").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_comes_while_a_service_is_out_is_given_back_as_it_was() {
+    gives_back_as_it_was(async |fleet, _| {
+        fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+        fleet.bench.sandbox.set_faults(every("imatag.*", Moment::Before, unavailable()));
+        fleet.publish().await.assert_code(0);
+        until(|| fleet.worker_logs().contains("no further jobs are taken")).await;
+    })
+    .await;
 }

@@ -174,11 +174,11 @@ impl Lane {
         }
     }
 
-    /// Resolves when nothing may be begun any more: a person paused the work, a service went out since the leave, or a
-    /// job has to run alone.
+    /// Resolves when nothing may be begun any more: a person paused the work, Bynder's block silences it, a service went
+    /// out since the leave, or a job has to run alone.
     async fn halted(&self, leave: &Leave) {
         tokio::select! {
-            () = self.environment.budget.paused_by_a_person() => {}
+            () = self.environment.budget.halted() => {}
             () = self.environment.breakers.opened(), if !leave.is_probe() => {}
             () = self.solitude.wanted() => {}
         }
@@ -188,8 +188,8 @@ impl Lane {
     /// first, and may have been answered before the second. A suspect one is not begun in any case.
     fn closed_meanwhile(&self, delivery: &Delivery, leave: &Leave) -> bool {
         let environment = &self.environment;
-        let halted = environment.budget.operator_pause().is_some()
-            || (environment.breakers.halt().is_some() && !leave.is_probe());
+        let halted =
+            environment.budget.is_halted() || (environment.breakers.halt().is_some() && !leave.is_probe());
         let is_open = || self.open(true).holds(delivery.job.step, delivery.job.lane);
         !delivery.redelivered && (halted || !is_open())
     }

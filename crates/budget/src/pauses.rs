@@ -40,9 +40,20 @@ impl Budget {
         }
     }
 
-    /// Resolves when a person pauses the work. Cancel-safe.
-    pub async fn paused_by_a_person(&self) {
-        let _ = self.shared.operator.subscribe().wait_for(Option::is_some).await;
+    /// Whether no jobs may be taken: there is a silence or a person's pause.
+    pub fn is_halted(&self) -> bool {
+        self.shared.operator.borrow().is_some() || self.paused().is_some()
+    }
+
+    /// Resolves when no jobs may be taken any more. Cancel-safe.
+    pub async fn halted(&self) {
+        let (mut operator, mut changed) = (self.shared.operator.subscribe(), self.shared.changed.subscribe());
+        while !self.is_halted() {
+            tokio::select! {
+                _ = operator.changed() => {}
+                _ = changed.changed() => {}
+            }
+        }
     }
 
     /// Follows the records of a process without a broker until it is dropped: a person's pause, and the silence of another
@@ -59,6 +70,7 @@ impl Budget {
                 known = Some(since);
                 let now = self.now();
                 self.member().on_record(left, now);
+                self.shared.changed.send_replace(());
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -283,3 +283,17 @@ async fn what_waits_is_known_and_so_is_whether_tokens_lack() {
     drop((backlog, fresh));
     assert_eq!(*demand.borrow(), Demand::Nothing);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_jobs_learns_at_once_of_a_silence_and_of_a_persons_pause() {
+    let silent: [fn(&Budget); 2] = [|budget| budget.refused(), |budget| budget.informed(true)];
+    let pause = OperatorPause { since: jiff::Timestamp::UNIX_EPOCH, reason: None };
+    let paused = |budget: &Budget| budget.set_operator_pause(Some(pause.clone()));
+    for halt in silent.iter().map(|halt| halt as &dyn Fn(&Budget)).chain([&paused as &dyn Fn(&Budget)]) {
+        let budget = of_group();
+        let mut halted = Box::pin(budget.halted());
+        assert!((&mut halted).now_or_never().is_none() && !budget.is_halted());
+        halt(&budget);
+        assert!(halted.now_or_never().is_some() && budget.is_halted());
+    }
+}
