@@ -39,6 +39,8 @@ pub(crate) const LOOK: Duration = Duration::from_millis(300);
 const LOOK_AT_RECORD: Duration = Duration::from_secs(10);
 /// How often the depth of the queues is asked for while waiting.
 const MEASURE: Duration = Duration::from_secs(2);
+/// So many times longer than where they are known.
+const MORE_FOR_UNKNOWN_HANDS: u32 = 3;
 /// How often it is asked for besides, for the metrics alone.
 const MEASURE_BESIDE: Duration = Duration::from_secs(15);
 
@@ -56,6 +58,12 @@ pub(crate) struct Fleet {
     place: Mutex<Place>,
     metrics: Metrics,
     environment: Environment,
+}
+
+/// How long to wait for outcomes while nothing happens. Hands that are not known may hold the jobs; a process that never says
+/// what it holds is not waited for without end.
+fn patience(lost_after: Duration, hands: Option<u64>) -> Duration {
+    if hands.is_some() { lost_after } else { lost_after * MORE_FOR_UNKNOWN_HANDS }
 }
 
 /// How a run ended.
@@ -298,11 +306,11 @@ impl Fleet {
                 let others = Hindrances { quiet_hours, ..Hindrances::default() };
                 progress.show(&tally, &shown, &self.budget.figures(), &others);
             }
-            let in_hand = self.broker.in_hand().is_some_and(|jobs| jobs > 0);
-            if open != stirred.0 || depth.open() > 0 || in_hand {
+            let hands = self.broker.in_hand();
+            if open != stirred.0 || depth.open() > 0 || hands.is_some_and(|jobs| jobs > 0) {
                 stirred = (open, Instant::now());
             }
-            if stirred.1.elapsed() > self.config.producer.lost_after.0 {
+            if stirred.1.elapsed() > patience(self.config.producer.lost_after.0, hands) {
                 progress.end();
                 return Ok(open);
             }
@@ -359,5 +367,17 @@ fn result(ran: &Result<run::Report, run::RunError>) -> RunResult {
             | run::RunError::Ledger(_)
             | run::RunError::Queue(_),
         ) => RunResult::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hands_that_are_not_known_are_waited_for_longer_than_empty_ones_and_not_without_end() {
+        let known = patience(Duration::from_mins(15), Some(0));
+        assert_eq!(known, Duration::from_mins(15));
+        assert!((known * 2..known * 4).contains(&patience(Duration::from_mins(15), None)));
     }
 }

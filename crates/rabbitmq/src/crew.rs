@@ -19,6 +19,8 @@ pub(super) struct Crew {
 struct Heard {
     /// Since when every announcement was heard.
     listening: Option<Instant>,
+    /// When the latest one was heard, which may be this process's own.
+    latest: Option<Instant>,
     members: HashMap<String, Member>,
 }
 
@@ -35,7 +37,7 @@ impl Crew {
 
     /// Announcements are heard from now on; what came before may have been missed.
     pub(super) fn listens(&self) {
-        *self.lock() = Heard { listening: Some(Instant::now()), members: HashMap::new() };
+        *self.lock() = Heard { listening: Some(Instant::now()), ..Heard::default() };
     }
 
     /// Takes in an announcement of any egress group. One that names no deployment is an earlier release's, whose hands
@@ -45,6 +47,7 @@ impl Crew {
             return;
         }
         let mut heard = self.lock();
+        heard.latest = Some(Instant::now());
         heard.members.retain(|_, member| member.at.elapsed() < self.timing.forget);
         if beat.leaving {
             heard.members.remove(&beat.member);
@@ -58,7 +61,9 @@ impl Crew {
     pub(super) fn in_hand(&self) -> Option<u64> {
         let heard = self.lock();
         let since = heard.listening?;
-        if since.elapsed() < self.timing.beat * 2 || heard.members.len() >= MOST_MEMBERS {
+        // Who hears not even itself does not hear the others either.
+        let is_deaf = heard.latest?.elapsed() >= self.timing.contact;
+        if is_deaf || since.elapsed() < self.timing.beat * 2 || heard.members.len() >= MOST_MEMBERS {
             return None;
         }
         let known = heard.members.values().filter(|member| member.at.elapsed() < self.timing.forget);
@@ -106,6 +111,10 @@ mod tests {
         pass(14).await;
         crew.heard(&beat("two", Some(0)));
         assert_eq!(crew.in_hand(), Some(0), "the broker has taken its deliveries back by now");
+        pass(20).await;
+        assert_eq!(crew.in_hand(), None, "all were forgotten, since nothing is heard any more");
+        crew.heard(&beat("two", Some(0)));
+        assert_eq!(crew.in_hand(), Some(0));
         crew.listens();
         assert_eq!(crew.in_hand(), None, "after a reconnect");
     }
