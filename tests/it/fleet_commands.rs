@@ -89,6 +89,13 @@ async fn a_broker_that_is_not_there_is_said_and_the_rest_is_shown() {
     assert!(status.assert_code(5).out.contains("cannot reach the broker"), "{status:#?}");
     let doctor = fleet.bench.run(&["doctor"]).await;
     assert!(doctor.assert_code(5).out.contains("FAIL  broker: cannot reach the broker"), "{doctor:#?}");
+    let warned = "the few calls of this check are made without a share of the request budget";
+    assert!(doctor.talk.contains(warned), "{doctor:#?}");
+    let calls = fleet.bench.sandbox.stats().portal_calls;
+    assert!(calls > 0, "doctor makes its few calls all the same");
+    let plan = fleet.bench.run(&["plan", "--full"]).await;
+    assert!(plan.assert_code(5).talk.contains("cannot reach the broker"), "{plan:#?}");
+    assert_eq!(fleet.bench.sandbox.stats().portal_calls, calls, "plan calls without a share of the budget");
     let worker = crate::harness::fleet::ended(fleet.producer(&["sync", "--full", "--quiet"])).await;
     assert!(worker.assert_code(5).talk.contains("cannot reach the broker"), "{worker:#?}");
     drop(fleet);

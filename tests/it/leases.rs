@@ -84,16 +84,53 @@ async fn messages(queue: &str) -> (u32, u32) {
     (waiting.parse().unwrap(), in_hand.parse().unwrap())
 }
 
+/// The one queue of leases that a process of the fleet has.
+async fn consumed_leases(fleet: &Fleet) -> String {
+    let listed = Broker::shared().await.control(&["list_queues", "name", "consumers"]).await;
+    let leases = format!("{}.locks.", fleet.prefix);
+    let mut consumed = listed.lines().filter_map(|row| row.strip_suffix("\t1"));
+    consumed.find(|name| name.starts_with(&leases)).unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_note_of_a_stranger_whatever_stands_in_it_takes_a_lease_away_or_keeps_another_asset() {
+    let fleet = Fleet::new(quick()).await;
+    let queue = fleet.queue().await;
+    let asset: AssetId = "A1".parse().unwrap();
+    let held = lease(&queue.locks, &asset, "one", &[]).await.unwrap();
+    let leases = consumed_leases(&fleet).await;
+    let mut stranger = Stranger::connect(Broker::shared().await.address()).await;
+    let notes = [
+        r#"{"id":"n","asset":"B","kept":{"ms":3000,"job":"j"}}"#,
+        r#"{"id":"n","asset":"B","leased":[{"ms":2000},{"ms":3000,"job":"j"}]}"#,
+    ];
+    let raw = [b"".to_vec(), b"{}".to_vec(), vec![0xFF; 300], vec![b'['; 60_000], vec![b' '; 1 << 20]];
+    let mutated = notes.iter().flat_map(|note| laws::mutations(note.as_bytes()));
+    let bodies: Vec<_> = mutated.chain(raw).collect();
+    // Once while it is held, once before it is taken.
+    for held in [Some(held), None] {
+        for body in &bodies {
+            stranger.send("", leases.as_bytes(), b"\0\0", body).await;
+        }
+        stranger.confirmed().await;
+        if let Some(held) = held {
+            held.check().unwrap();
+            held.end(Left::Nothing);
+        }
+        until_async(async || is_free(&queue.locks, &asset, "two").await).await;
+    }
+    let held = lease(&queue.locks, &asset, "three", &[]).await.unwrap();
+    assert!(!is_free(&queue.locks, &asset, "four").await);
+    held.end(Left::Nothing);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_queue_of_leases_that_a_stranger_fills_a_process_holds_a_bounded_part_and_loses_no_lease() {
     let fleet = Fleet::new(quick()).await;
     let queue = fleet.queue().await;
     let asset: AssetId = "A1".parse().unwrap();
     let held = lease(&queue.locks, &asset, "one", &[]).await.unwrap();
-    let listed = Broker::shared().await.control(&["list_queues", "name", "consumers"]).await;
-    let leases = format!("{}.locks.", fleet.prefix);
-    let consumed = listed.lines().filter_map(|row| row.strip_suffix("\t1"));
-    let full = consumed.into_iter().find(|name| name.starts_with(&leases)).unwrap();
+    let full = &consumed_leases(&fleet).await;
     let mut stranger = Stranger::connect(Broker::shared().await.address()).await;
     for number in 0..4000 {
         let note = format!(r#"{{"id":"{number}","asset":"B{number}","kept":{{"ms":3600000}}}}"#);

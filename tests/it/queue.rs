@@ -335,6 +335,26 @@ async fn a_member_whose_broker_was_away_learns_of_a_silence_from_the_record_befo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_silence_outlasts_a_restart_of_the_broker() {
+    let broker = Broker::start().await;
+    let settings = Settings { url: broker.url().into(), ..settings("restarted".to_owned()).await };
+    let member = || Budget::of_group(4000.try_into().unwrap());
+    let refused = member();
+    let group = rabbitmq::Broker::open(&settings, PATIENCE).await.unwrap().egress_group();
+    let membership = group.join(&refused);
+    refused.admit(Lane::Fresh, 1).await.unwrap();
+    refused.refused();
+    until_async(async || group.pauses().await.unwrap().1).await;
+    // Whoever saw it is gone.
+    drop((membership, group));
+    broker.restart().await;
+    let later = member();
+    let group = rabbitmq::Broker::open(&settings, PATIENCE).await.unwrap().egress_group();
+    let _membership = group.join(&later);
+    later.admit(Lane::Fresh, 1).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_producer_learns_that_its_place_is_lost_although_its_connections_are_back() {
     let proxy = Proxy::start(Broker::shared().await.address()).await;
     let direct = settings("places".to_owned()).await;

@@ -3,7 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use budget::Budget;
 use budget::model::Model;
+use bynder::Gate;
+use common::job::Lane;
+use rabbitmq;
+use rabbitmq::{MessageKeys, Settings};
 use futures::{FutureExt, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{
@@ -310,4 +315,42 @@ async fn a_second_exclusive_consumer_is_refused_until_the_first_ones_channel_is_
         channel.basic_consume(queue.into(), "".into(), options(), FieldTable::default()).await.is_ok()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changed_lately_has_the_tokens_before_the_backlog_of_another_process() {
+    const CALLS: usize = 6;
+    let shared = Broker::shared().await;
+    let settings =
+        Settings { url: shared.url().into(), ..crate::queue::settings("priorities".to_owned()).await };
+    // Two tokens a second.
+    let budgets = [(); 2].map(|()| Budget::of_group(600.try_into().unwrap()));
+    let mut members = Vec::new();
+    for budget in &budgets {
+        let broker = rabbitmq::Broker::open(&settings, Duration::from_secs(30)).await.unwrap();
+        members.push((broker.egress_group().join(budget), broker));
+    }
+    let (said, mut admitted) = tokio::sync::mpsc::unbounded_channel();
+    let ask = |lane: Lane, budget: &Budget| {
+        for _ in 0..CALLS {
+            let (budget, said) = (budget.clone(), said.clone());
+            tokio::spawn(async move {
+                budget.admit(lane, 1).await.unwrap();
+                said.send(lane).unwrap();
+            });
+        }
+    };
+    ask(Lane::Backlog, &budgets[0]);
+    // Tokens flow, and the backlog has them all.
+    assert_eq!(admitted.recv().await, Some(Lane::Backlog));
+    ask(Lane::Fresh, &budgets[1]);
+    let (mut fresh, mut before) = (0, 0);
+    while fresh < CALLS {
+        match admitted.recv().await.unwrap() {
+            Lane::Fresh => fresh += 1,
+            Lane::Backlog => before += 1,
+        }
+    }
+    // What was in the backlog's hands by then, and no more.
+    assert!(before <= usize::from(PREFETCH) + 1, "{before} calls of the backlog went before fresh ones");
 }

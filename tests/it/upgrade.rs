@@ -115,6 +115,24 @@ async fn messages_of_a_newer_release_are_kept_as_they_are_for_a_process_that_rea
     assert_eq!(fleet.failed().await, []);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_the_first_release_that_lies_in_a_queue_is_done() {
+    let fleet = Fleet::new(quick()).await;
+    let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let fixture = include_bytes!("../../common/src/job/fixtures/first-release-submitted.json");
+    let mut old: serde_json::Value = serde_json::from_slice(fixture).unwrap();
+    (old["asset_id"], old["base"], old["top"]) = (id.as_str().into(), 1.into(), 1.into());
+    let (old, _declared) = (serde_json::to_vec(&old).unwrap(), fleet.queue().await);
+    let (_connection, channel) = channel(&fleet.url).await;
+    let (queue, options) = (format!("{}.transfer", fleet.prefix), BasicPublishOptions::default());
+    let properties = BasicProperties::default().with_message_id("m".into()).with_delivery_mode(2);
+    let sent = channel.basic_publish("".into(), queue.as_str().into(), options, &old, properties).await;
+    sent.unwrap().await.unwrap();
+    let _worker = fleet.worker();
+    until(|| is_protected(&fleet.bench.asset(&id))).await;
+    assert_eq!(fleet.failed().await, []);
+}
+
 /// Waits for this message in a queue, and takes it.
 async fn taken(channel: &Channel, queue: &str, body: &[u8]) -> BasicGetMessage {
     let found = tokio::sync::Mutex::new(None);
