@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use common::job::{Job, Lane, Step};
 use ledger::Ledger;
-use queue::{Delivery, JobConsumer, JobPublisher, StepSet};
 use ledger::state::State;
+use queue::{Delivery, JobConsumer, JobPublisher, StepSet};
 use sandbox::faults::{Action, Faults, Rule};
 
 use crate::broker_faults::job;

@@ -7,8 +7,6 @@ use budget::Budget;
 use budget::model::Model;
 use bynder::Gate;
 use common::job::Lane;
-use rabbitmq;
-use rabbitmq::{MessageKeys, Settings};
 use futures::{FutureExt, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{

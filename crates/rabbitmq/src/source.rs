@@ -8,9 +8,9 @@ use lapin::types::ShortString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::QueueError;
 use super::consumers::{Consumers, Tag};
 use super::taken::Taken;
+use queue::QueueError;
 
 /// What lies in a queue reaches its first consumer within this time; a queue that comes later is not preferred before.
 pub(super) const FIRST_ARRIVAL: Duration = Duration::from_millis(10);
