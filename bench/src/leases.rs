@@ -19,7 +19,7 @@ const EACH: u64 = 16;
 /// How long a lease is held, and how long a job works without one.
 const HELD: Duration = Duration::from_millis(500);
 const WITHOUT: Duration = Duration::from_millis(500);
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Assets by whose leases 98 of 100 queues are used.
 const BREAKING_IN: u64 = 4096;
 
@@ -113,7 +113,7 @@ async fn job(locks: &RabbitLocks, counts: &Counts, number: u64, until: Instant) 
     Ok(())
 }
 
-fn settings(prefix: &str, portal: &str) -> anyhow::Result<Settings> {
+pub(crate) fn settings(prefix: &str, portal: &str) -> anyhow::Result<Settings> {
     Ok(Settings {
         url: std::env::var("BENCH_BROKER").context("start it by scripts/bench")?.into(),
         allow_plain: false,

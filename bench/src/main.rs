@@ -7,6 +7,7 @@ mod enumeration;
 mod hostile;
 mod lab;
 mod large;
+mod latency;
 mod leases;
 mod library;
 mod messages;
@@ -65,6 +66,7 @@ enum Measurement {
     Publishing,
     Broker,
     Leases,
+    Latency,
     Large,
     Largest,
     Readers,
@@ -72,7 +74,7 @@ enum Measurement {
     Soak,
 }
 
-const ALL_BUT_SOAK: [Measurement; 13] = [
+const ALL_BUT_SOAK: [Measurement; 14] = [
     Measurement::Throughput,
     Measurement::Photographs,
     Measurement::Scale,
@@ -81,6 +83,7 @@ const ALL_BUT_SOAK: [Measurement; 13] = [
     Measurement::Publishing,
     Measurement::Broker,
     Measurement::Leases,
+    Measurement::Latency,
     Measurement::Large,
     Measurement::Largest,
     Measurement::Readers,
@@ -127,6 +130,7 @@ async fn measure(
         Measurement::Publishing => publishing::measure(is_short).await,
         Measurement::Broker => broker::measure(is_short).await,
         Measurement::Leases => leases::measure(is_short).await,
+        Measurement::Latency => latency::measure(is_short).await,
         Measurement::Large => large::measure(is_short).await,
         Measurement::Largest => large::measure_largest(is_short).await,
         Measurement::Readers => readers::measure(is_short).await,
