@@ -17,7 +17,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let how = format!(
         "{pictures} JPEGs of 800 × 600 pixels, filled up to 100 KiB (what comes back from the watermark is about half as long), \
          services that answer at once, a watermark after 100 ms, no request limit, `worker.concurrency = {AT_ONCE}`. The \
-         sandbox, the broker and the program share the processors; what each of the others takes is told. The queues of leases \
+         sandbox, the broker and the program share the processors; what each of the others takes is in brackets. The queues of leases \
          were made before, as in a deployment at work: that takes 2 to 3 ms of the broker for each, once. Each the median of \
          {rounds} runs in turn, with the slowest and the fastest. The Python program: {of_python} of them, once. Requests are \
          all that an asset sends to both services, storage included."

@@ -1,8 +1,9 @@
 //! Messages that the broker pushes, one to each consumer.
 //!
 //! A consumer may hold one message, so that none is held back by those before it: one that is worked on keeps its
-//! consumer, and another consumer of the queue waits for the next, at most one for each queue. Consumers are made and
-//! cancelled as the mix of the work changes, not for each message, since that costs the broker more than the message.
+//! consumer, and another consumer of the queue waits for the next, at most one for each queue. While every permit is in use, the
+//! consumer whose step ends gets the next message. While permits are free, nearly each message makes a consumer and
+//! cancels one, which costs the broker more than the message (docs/performance.md).
 //! Where nobody asks for a queue any more, its waiting consumer is cancelled and what it holds is sent back.
 
 use std::sync::atomic::AtomicU64;
