@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use common::job::{Job, JobId, Lane, RunId, Step};
-use ledger::Ledger;
 use common::outcome::Outcome;
-use rabbitmq::{Broker, RabbitConsumer};
-use queue::{JobConsumer, JobPublisher, Settlement, StepSet};
-use ledger::state::State;
 use jiff::Timestamp;
+use ledger::Ledger;
+use ledger::state::State;
+use queue::{JobConsumer, JobPublisher, Settlement, StepSet};
+use rabbitmq::{Broker, RabbitConsumer};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
