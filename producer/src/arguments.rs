@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use common::failure::Failure;
 use common::outcome::FailureClass;
+use common::parse_error::harmless;
 use config::{Loaded, Override, read_moment, read_text};
 use files::written::Chosen;
 use jiff::Timestamp;
@@ -86,7 +87,8 @@ pub struct Scope {
 
 fn read_class(name: &str) -> Result<FailureClass, String> {
     let known = FailureClass::ALL.map(FailureClass::name).join(", ");
-    FailureClass::named(name).ok_or_else(|| format!("{name:?} is no class of failures; they are {known}"))
+    let unknown = || format!("{:?} is no class of failures; they are {known}", harmless(name));
+    FailureClass::named(name).ok_or_else(unknown)
 }
 
 /// Who asks for what a run goes over.
@@ -133,7 +135,10 @@ fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {
     let mut overrides = Vec::new();
     for filter in &run.filters {
         let Some((key, value)) = filter.split_once('=') else {
-            return Err(Failure::Usage(format!("--filter {filter}: write KEY=VALUE, such as types=image")));
+            return Err(Failure::Usage(format!(
+                "--filter {}: write KEY=VALUE, such as types=image",
+                harmless(filter)
+            )));
         };
         overrides.push(Override {
             key: format!("filters.{}", key.trim()),

@@ -85,6 +85,8 @@ async fn each_bad_input_is_named_with_its_remedy_and_exit_code() {
         ),
         ("", String::new(), &["sync", "--full", "--filter", "ids=../users"], 3, "is not an asset id"),
         ("", String::new(), &["sync", "--full", "--filter", "types"], 2, "write KEY=VALUE"),
+        ("", String::new(), &["sync", "--full", "--filter", "7f3a9c0e"], 2, "--filter …: write KEY=VALUE"),
+        ("", String::new(), &["plan", "--retry-failed=7f3a9c0e"], 2, "\"…\" is no class of failures"),
         (
             "",
             String::new(),

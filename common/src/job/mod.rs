@@ -13,7 +13,7 @@ mod tests;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use crate::ids::{InvalidId, JobId, RunId};
 pub use directory::{Directory, InvalidDirectory};
@@ -86,6 +86,15 @@ impl Lane {
     }
 }
 
+fn shortened(name: &str) -> String {
+    name.chars().take(MOST_NAME_CHARACTERS).collect()
+}
+
+/// A message may hold a longer one than this release writes.
+fn shortened_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(shortened(&String::deserialize(deserializer)?))
+}
+
 /// One asset to protect, with everything done for it so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
@@ -96,6 +105,7 @@ pub struct Job {
     /// The asset.
     pub asset_id: AssetId,
     /// The asset's name when it was listed, shortened; for people only.
+    #[serde(deserialize_with = "shortened_name")]
     pub asset_name: String,
     /// The lane it was published to.
     pub lane: Lane,
@@ -226,7 +236,7 @@ impl Job {
             job_id,
             run_id,
             asset_id,
-            asset_name: asset_name.chars().take(MOST_NAME_CHARACTERS).collect(),
+            asset_name: shortened(asset_name),
             lane,
             step: Step::Submit,
             base,

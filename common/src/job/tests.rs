@@ -185,3 +185,11 @@ fn a_moment_is_told_by_the_jobs_waits_and_an_earlier_releases_counts_from_now_on
     let effects: Effects = serde_json::from_str(r#"{"saved_at":"2026-01-01T00:00:00Z"}"#).unwrap();
     assert!(effects.saved.is_some());
 }
+
+#[test]
+fn a_longer_name_in_a_message_is_shortened_as_one_of_the_listing_is() {
+    let text = String::from_utf8(job().encode().unwrap()).unwrap();
+    let name = "ü".repeat(30_000);
+    let read = Job::decode(text.replace("Alpine lake", &name).as_bytes()).unwrap();
+    assert_eq!(read.asset_name, "ü".repeat(200));
+}

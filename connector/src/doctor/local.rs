@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use config::{Config, Origin, SecretValue};
-use files::private::{Exposure, exposed};
+use files::private::{Exposure, exposed, is_read_by_all};
 use files::written::{self, Chosen};
 use ledger::state::{State, StateError};
 use nix::sys::statvfs::statvfs;
@@ -84,12 +84,15 @@ fn file_with_secrets<'a>(config: &Config, origins: &'a [(String, Origin)]) -> Op
     })
 }
 
-/// Who else decides what a secret is, where it is in a file.
+/// Who else decides what a secret is, or reads it, where it is in a file.
 fn doubt_about(secret: &SecretValue) -> Option<String> {
     let SecretValue::File(path) = secret else { return None };
     // What is refused is refused where it is read.
-    let doubt = written::look(path, Chosen::Found).ok()??;
-    Some(format!("{}: {doubt}", path.display()))
+    if let Some(doubt) = written::look(path, Chosen::Found).ok()? {
+        return Some(format!("{}: {doubt}", path.display()));
+    }
+    let mode = is_read_by_all(path)?;
+    Some(format!("{}: its mode {mode:o} lets every user read the secret; chmod o-r it", path.display()))
 }
 
 /// Tries it with a file that has no name and is gone at once; a folder that is not there is not made.
@@ -142,15 +145,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_in_doubt_whose_file_another_user_may_change() {
+    fn a_secret_is_in_doubt_whose_file_another_user_may_change_or_every_user_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         fs::write(&path, "t0ken").unwrap();
         let secret = SecretValue::File(path.clone());
-        for (mode, wanted) in [(0o600, None), (0o660, Some("its mode 660 lets its group change it"))] {
+        let changed = Some("its mode 660 lets its group change it");
+        let read = Some("its mode 644 lets every user read the secret");
+        for (folder_mode, mode, wanted) in [
+            (0o755, 0o600, None),
+            (0o755, 0o640, None),
+            (0o755, 0o660, changed),
+            (0o755, 0o644, read),
+            (0o700, 0o644, None),
+        ] {
+            fs::set_permissions(folder.path(), Permissions::from_mode(folder_mode)).unwrap();
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let said = doubt_about(&secret);
-            assert_eq!(said.is_some(), wanted.is_some());
+            assert_eq!(said.is_some(), wanted.is_some(), "{folder_mode:o} {mode:o}");
             assert!(said.unwrap_or_default().contains(wanted.unwrap_or_default()));
         }
         assert_eq!(doubt_about(&SecretValue::Environment("TOKEN".to_owned())), None);

@@ -127,7 +127,8 @@ fn tell(
 /// Before anything is paid for.
 fn can_keep(path: &Path) -> Result<(), Failure> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let wrong = if path.exists() {
+    // A link that leads nowhere is there, too.
+    let wrong = if path.symlink_metadata().is_ok() {
         "is there already"
     } else if folder.is_some_and(|folder| !folder.is_dir()) {
         "is in no folder that is there"

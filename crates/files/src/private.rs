@@ -72,6 +72,16 @@ fn exposure(me: u32, owner: u32, mode: u32) -> Option<Exposure> {
     (mode & others != 0).then_some(Exposure::Open(mode & 0o7777))
 }
 
+/// The mode of this user's own file, where it and the folders above let every user read it. Of another user's file the mode is
+/// not this one's to change.
+pub fn is_read_by_all(path: &Path) -> Option<u32> {
+    let found = fs::metadata(path).ok().filter(|found| found.uid() == geteuid().as_raw())?;
+    let whole = fs::canonicalize(path).ok()?;
+    let is_entered = |folder: &Path| fs::metadata(folder).is_ok_and(|found| found.mode() & 0o001 != 0);
+    let is_read = found.mode() & 0o004 != 0 && whole.ancestors().skip(1).all(is_entered);
+    is_read.then_some(found.mode() & 0o7777)
+}
+
 /// Why other users may reach this path, or exchange it. A path that does not exist may only be exposed by what is above it.
 pub fn exposed(path: &Path) -> Option<Exposure> {
     let above = judge(path).0.map(Exposure::Above);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::client::is_loopback;
+use super::client::{LOCALHOST, is_loopback};
 use super::prose::prose;
 use super::unsaid::Unsaid;
 use super::zone::Zone;
@@ -215,8 +215,14 @@ fn zone_of(url: &Url) -> Option<Zone> {
     match url.host()? {
         Host::Ipv4(address) => Some(Zone::of(IpAddr::V4(address))),
         Host::Ipv6(address) => Some(Zone::of(IpAddr::V6(address))),
-        Host::Domain(_) => is_loopback(url).then_some(Zone::ThisMachine),
+        Host::Domain(name) => is_this_machine(name).then_some(Zone::ThisMachine),
     }
+}
+
+/// By RFC 6761, 6.3; a proxy that resolves such a name would lead to a neighbour of its own, too.
+fn is_this_machine(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    name == LOCALHOST || name.strip_suffix(LOCALHOST).is_some_and(|sub| sub.ends_with('.'))
 }
 
 fn refused(host: &str, why: &str) -> TransportError {
@@ -253,6 +259,9 @@ mod tests {
             "https://2130706433/",
             "https://0x7f.1/",
             "https://localhost/",
+            "https://localhost./",
+            "https://Files.localhost/",
+            "https://files.localhost./",
             "https://[::1]/",
             "https://[::ffff:127.0.0.1]/",
             "https://0.0.0.0/",
