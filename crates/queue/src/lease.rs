@@ -169,3 +169,57 @@ impl fmt::Debug for Lease {
         formatter.write_str("Lease")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// Locks that others are in the way of until this time.
+    struct InTheWay {
+        until: Instant,
+        tried: Mutex<Vec<Instant>>,
+    }
+
+    #[async_trait]
+    impl Locks for InTheWay {
+        async fn lease(&self, _: &AssetId, _: &JobId, _: Vec<Kept>) -> Result<Attempt, QueueError> {
+            self.tried.lock().unwrap().push(Instant::now());
+            Ok(if Instant::now() < self.until { Attempt::Busy } else { Attempt::Taken(Lease::free()) })
+        }
+
+        fn contact(&self) -> Result<(), QueueError> {
+            Ok(())
+        }
+    }
+
+    async fn leased(locks: &InTheWay) -> Attempt {
+        lease_patiently(locks, &"A".parse().unwrap(), &JobId::try_from("job".to_owned()).unwrap(), &[])
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_is_waited_for_as_long_as_others_may_be_in_the_way_and_no_longer() {
+        let began = Instant::now();
+        let (soon, tried) = (began + BUSY_PATIENCE / 2, Mutex::default());
+        let locks = InTheWay { until: soon, tried };
+        assert!(matches!(leased(&locks).await, Attempt::Taken(_)));
+        assert!((soon..=soon + LONGEST_PAUSE).contains(&Instant::now()));
+
+        let began = Instant::now();
+        let locks = InTheWay { until: began + BUSY_PATIENCE * 2, tried: Mutex::default() };
+        assert!(matches!(leased(&locks).await, Attempt::Busy));
+        assert!((BUSY_PATIENCE..=BUSY_PATIENCE + LONGEST_PAUSE).contains(&began.elapsed()));
+        let tried = locks.tried.into_inner().unwrap();
+        let pauses: Vec<_> = tried.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(
+            pauses.iter().all(|pause| (SHORTEST_PAUSE / 2..=LONGEST_PAUSE).contains(pause)),
+            "{pauses:?}"
+        );
+        assert!(tried.len() < 60, "{} attempts cost the broker too much", tried.len());
+    }
+}
