@@ -15,8 +15,7 @@ use crate::broker_faults::job;
 use crate::harness::broker::{Broker, url};
 use crate::harness::fleet::{Fleet, signal};
 use crate::harness::proxy::Proxy;
-use crate::harness::scene::slow;
-use crate::harness::{picture, quick, until, until_async};
+use crate::harness::{quick, until, until_async};
 use crate::queue::{PATIENCE, settings};
 
 /// A proxy, and one process that reaches the broker through it, beside one that does directly.
@@ -80,28 +79,6 @@ async fn a_worker_that_is_stopped_does_not_wait_for_a_broker_that_is_away() {
     signal(&worker, Signal::SIGTERM);
     // Shorter than any wait for a connection.
     let ended = tokio::time::timeout(Duration::from_secs(20), worker.wait()).await;
-    assert!(ended.expect("it waits for the broker").unwrap().success());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_stopped_ends_in_time_although_the_broker_confirms_nothing() {
-    let broker = Broker::start().await;
-    let fleet = Fleet::on(&broker.url(), quick()).await;
-    fleet.bench.reconfigure("grace = '8s'", "grace = '2s'");
-    for seed in 0..3 {
-        fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
-    }
-    fleet.bench.sandbox.set_faults(slow("imatag.submit", Duration::from_mins(5)));
-    fleet.publish().await.assert_code(0);
-    let mut worker = fleet.worker_with(&[("CONNECTOR_WORKER__CONCURRENCY", "1".to_owned())]);
-    // One job is in hand, and another one waits beside it.
-    until(|| fleet.requests("imatag.submit") == 1).await;
-    // Neither what it says at the end nor the job that it sends back is confirmed.
-    broker.suspend("connector.member.").await;
-    broker.suspend(&format!("{}.submit.", fleet.prefix)).await;
-    signal(&worker, Signal::SIGTERM);
-    let most = Duration::from_secs(2) + worker::AFTER_GRACE + Duration::from_secs(3);
-    let ended = tokio::time::timeout(most, worker.wait()).await;
     assert!(ended.expect("it waits for the broker").unwrap().success());
 }
 
