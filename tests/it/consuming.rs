@@ -112,7 +112,7 @@ async fn submits_that_wait_for_their_place_leave_a_permit_to_later_steps() {
     for seed in 0..8 {
         fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
     }
-    let _worker = fleet.worker_with(&[("CONNECTOR_WORKER__CONCURRENCY", "4".to_owned())]);
+    let _worker = fleet.worker_with(&[("CONNECTOR_WORKER__CONCURRENCY", "3".to_owned())]);
     fleet.publish().await.assert_code(0);
     // The first one is submitted; its later steps find the others in the way.
     until(|| fleet.bench.sandbox.audit().assets.iter().any(is_protected)).await;

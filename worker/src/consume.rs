@@ -42,11 +42,11 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
     // One permit serves submits alone, so that a flood of later steps cannot keep Imatag idle.
     let kept = usize::from(concurrency > 1);
     let solitude = Arc::new(Solitude::default());
-    let submitting = Arc::new(Semaphore::new(environment.settings.uploads_in_flight * SUBMITS_FOR_A_PLACE));
-    let lane = |permits: usize, steps: StepSet| Lane {
+    let submits = environment.settings.uploads_in_flight * SUBMITS_FOR_A_PLACE;
+    let lane = |permits: usize, submits: usize, steps: StepSet| Lane {
         environment: environment.clone(),
         permits: Arc::new(Semaphore::new(permits)),
-        submitting: Arc::clone(&submitting),
+        submitting: Arc::new(Semaphore::new(submits)),
         steps,
         stop: stop.clone(),
         cut: cut.clone(),
@@ -54,9 +54,11 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
         tasks: tasks.clone(),
     };
     let taking = async {
-        tokio::join!(lane(concurrency - kept, StepSet::ALL).run(), async {
+        // What the kept permit may submit is taken from the other lane: shared, its submits could take all permits that later
+        // steps may have, while the kept one found no place.
+        tokio::join!(lane(concurrency - kept, submits - kept, StepSet::ALL).run(), async {
             if kept > 0 {
-                lane(kept, StepSet::SUBMIT).run().await;
+                lane(kept, kept, StepSet::SUBMIT).run().await;
             }
         });
     };
@@ -80,7 +82,7 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
 struct Lane {
     environment: Environment,
     permits: Arc<Semaphore>,
-    /// A place for each submit in hand; lanes share them.
+    /// A place for each submit in hand.
     submitting: Arc<Semaphore>,
     steps: StepSet,
     stop: CancellationToken,
