@@ -55,7 +55,7 @@ fn needed_by(folder: &str) -> BTreeSet<String> {
 }
 
 /// The names of this project's crates, with the folder of each.
-fn crates() -> BTreeMap<String, String> {
+pub(crate) fn crates() -> BTreeMap<String, String> {
     let workspace: toml::Table = document("Cargo.toml").parse().unwrap();
     let members = workspace["workspace"]["members"].as_array().unwrap().iter();
     members

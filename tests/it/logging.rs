@@ -109,3 +109,11 @@ fn ends(log: &str) -> Vec<Value> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines.filter(|line| line["message"] == "done" || line["message"] == "failed").collect()
 }
+
+/// Each crate is a target of its own: one that is not named would keep all but its warnings to itself.
+#[test]
+fn every_crate_of_the_programs_logs_its_work() {
+    let mut logged: BTreeSet<_> = cli::log::OWN.map(str::to_owned).into();
+    logged.extend(["bench", "laws", "sandbox", "system-tests"].map(str::to_owned));
+    assert_eq!(logged, crate::arrows::crates().into_keys().collect());
+}

@@ -42,7 +42,9 @@ impl Budget {
 
     /// Whether no jobs may be taken: there is a silence or a person's pause.
     pub fn is_halted(&self) -> bool {
-        self.shared.operator.borrow().is_some() || self.paused().is_some()
+        // Let go before the other lock is taken: the figures take both the other way round.
+        let is_paused_by_a_person = self.shared.operator.borrow().is_some();
+        is_paused_by_a_person || self.paused().is_some()
     }
 
     /// Resolves when no jobs may be taken any more. Cancel-safe.

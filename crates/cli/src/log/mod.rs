@@ -21,6 +21,28 @@ use text::TextFields;
 /// The variable that says what is logged, in `tracing` filter syntax.
 const VARIABLE: &str = "CONNECTOR_LOG";
 
+/// The crates of the programs, whose work is worth a line each.
+pub const OWN: [&str; 18] = [
+    "common",
+    "tasks",
+    "files",
+    "http_client",
+    "cli",
+    "bynder",
+    "imatag",
+    "ledger",
+    "budget",
+    "queue",
+    "rabbitmq",
+    "config",
+    "media",
+    "telemetry",
+    "wiring",
+    "producer",
+    "worker",
+    "connector",
+];
+
 /// What is logged where the environment does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verbosity {
@@ -46,9 +68,9 @@ pub fn init(format: LogFormat, verbosity: Verbosity) {
     let format = set_format(format);
     install_hook();
     let default = match verbosity {
-        Verbosity::Silent => "off",
-        Verbosity::Trouble => "warn",
-        Verbosity::Work => "warn,common=info,producer=info,worker=info,connector=info",
+        Verbosity::Silent => "off".to_owned(),
+        Verbosity::Trouble => "warn".to_owned(),
+        Verbosity::Work => format!("warn,{}=info", OWN.join("=info,")),
     };
     let wanted = std::env::var(VARIABLE).ok();
     let filter = wanted.as_deref().map(str::parse::<EnvFilter>).transpose();
