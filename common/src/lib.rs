@@ -1,4 +1,18 @@
-//! Plain types that every part of the connector shares: an asset, its marker, a job and what became of it. No I/O, no tasks.
+//! Plain types that every part of the connector shares: an asset, its marker, a job and what became of it.
+//!
+//! Nothing here reads a file, makes a request or starts a task, so that every decision of the product can be tested in
+//! milliseconds. [`job::Job`] is what a run publishes for an asset; [`marker::Marker`] is what the asset's hash metaproperty says,
+//! and so what decides whether the asset needs a job at all.
+//!
+//! ```
+//! use common::marker::Marker;
+//!
+//! assert!(matches!(Marker::parse(None), Marker::Absent));
+//! assert!(matches!(Marker::parse(Some("hands off")), Marker::Foreign(_)));
+//!
+//! let record = format!("{} {} v2 1024", "1a".repeat(32), "2b".repeat(32));
+//! assert!(matches!(Marker::parse(Some(&record)), Marker::Ours(_)));
+//! ```
 
 pub mod address;
 pub mod asset;

@@ -4,6 +4,15 @@
 //! In a fleet the broker shares it: one [`minter`] an egress group publishes [`token`]s at the group's rate, and a member
 //! spends one for each call. Without a broker the whole budget is one process's, in a token [`bucket`], and its silence is
 //! on record in the state directory. [`gate`] holds the portal calls of a process until its [`member`] lets them go.
+//!
+//! ```
+//! use std::num::NonZeroU32;
+//!
+//! use budget::Budget;
+//!
+//! let budget = Budget::alone(NonZeroU32::new(4000).unwrap(), None);
+//! assert_eq!((budget.figures().calls, budget.is_halted()), (0, false));
+//! ```
 
 mod beat;
 mod bucket;

@@ -1,4 +1,17 @@
 //! How a program of the connector starts, talks, logs and ends.
+//!
+//! [`program`] reads the command line and turns the end of the work into an exit code; [`signals`] asks the work to stop.
+//! [`output`] is the only way to the terminal: results go to stdout, everything else to stderr, and no text moves the cursor or
+//! forges a line. [`log`] is the log, as text or as JSON.
+//!
+//! ```
+//! use std::process::ExitCode;
+//!
+//! use common::failure::Failure;
+//!
+//! let code = cli::program::run(async { Err(Failure::Configuration("no portal is named".to_owned())) });
+//! assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(3)));
+//! ```
 
 pub mod log;
 pub mod output;

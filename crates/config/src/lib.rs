@@ -1,4 +1,18 @@
 //! The configuration: a TOML file, the environment over it, the command line over both.
+//!
+//! [`Config`] is what they come to; every mistake names the key, and none repeats a value that may be a secret. A
+//! [`SecretValue`] is read from a variable, from a file, or decrypted with age, when it is needed. [`schema`] describes the file.
+//!
+//! ```
+//! use config::Config;
+//! use files::written::Chosen;
+//!
+//! let folder = tempfile::tempdir().unwrap();
+//! let file = folder.path().join("connector.toml");
+//! std::fs::write(&file, "[bynder]\ndomian = 'https://acme.example'").unwrap();
+//! let mistake = Config::load(Some(&file), Chosen::Named, &[]).unwrap_err();
+//! assert!(mistake.to_string().contains("domian"), "{mistake}");
+//! ```
 
 mod address;
 mod checks;

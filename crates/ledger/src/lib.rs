@@ -1,4 +1,18 @@
-//! The ledger: what every run did, append-only, beside the queue in the state directory.
+//! What every run did, in SQLite: append-only, in the state directory, which the embedded queue shares.
+//!
+//! [`Ledger`], the main type, answers what is published and open, what failed and why, what became of a file, and where a run
+//! that was interrupted goes on. [`state::State`] is the directory: one process works in it at a time.
+//!
+//! ```
+//! use ledger::Ledger;
+//! use ledger::state::State;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let folder = tempfile::tempdir().unwrap();
+//! let ledger = Ledger::new(State::open(folder.path()).unwrap());
+//! assert_eq!(ledger.cursor().await.unwrap(), None, "no run has finished yet");
+//! # });
+//! ```
 
 mod asked;
 mod evidence;

@@ -1,6 +1,24 @@
-//! The job queue, a trait for each role: on RabbitMQ for a fleet, and embedded in SQLite for one machine.
+//! The job queue: a trait for each role, and the queue of one machine.
 //!
-//! The queue promises at-least-once: a job may be delivered again after a crash, and then says so.
+//! A queue promises at-least-once: a job may be delivered again after a crash, and then says so. [`JobPublisher`],
+//! [`JobConsumer`], [`FailedJobs`], [`Locks`] and [`Election`] are the roles. [`EmbeddedQueue`] has them in SQLite; the crate
+//! `rabbitmq` has them for a fleet. The same tests run against both.
+//!
+//! ```
+//! use common::job::{Job, Lane, RunId};
+//! use jiff::Timestamp;
+//! use ledger::state::State;
+//! use queue::{EmbeddedQueue, JobConsumer, JobPublisher, StepSet};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let folder = tempfile::tempdir().unwrap();
+//! let queue = EmbeddedQueue::open(State::open(folder.path()).unwrap()).await.unwrap();
+//! let (run, asset) = (RunId("run-1".to_owned()), "A1".parse().unwrap());
+//! queue.publish(&Job::new(run, asset, "Alpine lake", Lane::Fresh, 1, None, Timestamp::now())).await.unwrap();
+//! let delivery = queue.next(StepSet::ALL).await.unwrap();
+//! assert_eq!((delivery.job.asset_name.as_str(), delivery.redelivered), ("Alpine lake", false));
+//! # });
+//! ```
 
 pub mod delivery;
 mod depth;

@@ -1,4 +1,14 @@
-//! Tasks beside the main one: every one of the programs begins here.
+//! Starts every task of the programs.
+//!
+//! Tokio keeps a panic of a task to itself. [`lasting`] starts a task that the process cannot work without: after a panic in it,
+//! [`broken`] resolves, and the program ends. [`brief`] starts one that something waits for.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let three = tasks::brief(async { 1 + 2 }).await.unwrap();
+//! assert_eq!(three, 3);
+//! # });
+//! ```
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::LazyLock;

@@ -1,4 +1,11 @@
-//! What a process tells about itself: metrics, health and readiness.
+//! Metrics, health and readiness of a process, and the endpoint that serves them.
+//!
+//! [`Metrics`] is the only place that knows the Prometheus client. Every series is there from the start, at 0.
+//!
+//! ```
+//! let metrics = telemetry::Metrics::new();
+//! assert!(metrics.render().contains("connector_build_info"));
+//! ```
 
 mod endpoint;
 mod healthcheck;

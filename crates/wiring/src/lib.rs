@@ -1,4 +1,8 @@
-//! From the command line and the configuration to clients.
+//! From the command line and the configuration to the parts of a running program: clients, budget, spool, the broker's settings.
+//!
+//! Every program builds its parts here, so that a key of the configuration means the same in each. [`beside::Beside`] takes part
+//! in a fleet's budget for a command that a person runs while the fleet works; [`quiet_hours`] keeps the hours in which nothing is
+//! begun.
 
 pub mod beside;
 pub mod quiet_hours;
