@@ -229,10 +229,12 @@ impl EgressGroup {
         let (exchange, key, properties) =
             (Topology::control(), self.shared.topology.group(), self.signed(&body));
         let message = Message { exchange, key, properties, body };
-        let said = tokio::time::timeout(FAREWELL, self.shared.publisher.publish_now(&message)).await;
-        if !matches!(said, Ok(Ok(()))) {
-            tracing::debug!(?said, "the others find out by themselves that this member left");
-        }
+        let error = match tokio::time::timeout(FAREWELL, self.shared.publisher.publish_now(&message)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(elapsed) => elapsed.to_string(),
+        };
+        tracing::debug!(error, "the others find out by themselves that this member left");
     }
 
     /// Pauses every worker until [`EgressGroup::operator_resumes`].
