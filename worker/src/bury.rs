@@ -7,10 +7,10 @@ use queue::{FailedJob, QueueError, Settlement};
 use rabbitmq::{Dead, DeadLetters};
 use tracing::Instrument;
 
+use crate::close::close;
+use crate::conclude::dead;
 use crate::environment::Environment;
-use crate::handle::closing;
-use crate::lost::dead;
-use crate::settle::tell_end;
+use crate::settle::{settle, tell_end};
 use crate::step;
 
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -37,23 +37,15 @@ async fn bury_one(letters: &DeadLetters, environment: &Environment) -> Result<()
             let span = tracing::error_span!(
                 "burial", run_id = %job.run_id, step = job.step.name(), trace_id = job.trace_id()
             );
-            let published = job.created_at;
             let settling = async {
                 let settlement = dead(&environment.settings, job, Timestamp::now());
                 if let Settlement::Wait { job, .. } = &settlement {
                     step::keep(environment, job).await;
                 }
-                closing(environment, settlement).await
+                let settlement = close(environment, settlement).await;
+                settle(environment, *delivery, settlement).await
             };
-            let settlement = settling.instrument(span).await;
-            let ended = match &settlement {
-                Settlement::Fail { event, .. } => Some(event.clone()),
-                Settlement::Forward(_) | Settlement::Wait { .. } | Settlement::Finish(_) => None,
-            };
-            environment.queue.settle(*delivery, settlement).await?;
-            if let Some(event) = ended {
-                environment.metrics.job_ended(&event, published);
-            }
+            settling.instrument(span).await?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::job::{Job, Step};
 
 use crate::decide::suspect_rung;
-use crate::environment::Settings;
+use crate::settings::Settings;
 
 /// How long a request of this step may still land. A service that watermarks while the caller waits may take as long as
 /// its profile lets it before the medium shows.
@@ -50,7 +50,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::settle::samples::default_settings;
+    use crate::settings::samples::default_settings;
 
     fn settings() -> Settings {
         Settings { rungs: [5, 30, 120].map(Duration::from_secs).to_vec(), ..default_settings() }

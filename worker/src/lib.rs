@@ -1,12 +1,15 @@
 //! The worker: takes jobs through submit, transfer and save.
 //!
-//! A step ([`step`]) does the work and says how it ended; [`settle`] alone turns that into what happens to the
-//! message; [`consume`] takes deliveries and drains. Decisions without I/O are in [`decide`].
+//! Each delivery passes receive → run step → conclude → close → settle, each a function in a module of its name. A step
+//! does the work and says how it ended; `conclude` alone turns that into what happens to the message, and `settle` does it.
+//! [`consume()`] is the loop, and drains at the end. Decisions without I/O are in [`decide`].
 
 pub mod approval;
 mod blame;
 pub mod breaker;
 mod bury;
+mod close;
+mod conclude;
 mod consume;
 pub mod decide;
 mod doubt;
@@ -16,16 +19,19 @@ mod handle;
 mod hold;
 pub mod inspect;
 pub mod leases;
-mod lost;
 mod probe;
 mod program;
-pub mod settle;
+mod receive;
+mod run_step;
+mod settings;
+mod settle;
 mod solitude;
-pub mod step;
+mod step;
 pub mod wiring;
 
 pub use consume::consume;
-pub use environment::{Environment, Metaproperty, Settings};
+pub use environment::Environment;
 pub use error::{StepError, Verdict};
 pub use probe::Probes;
 pub use program::{AFTER_GRACE, main};
+pub use settings::{Metaproperty, Settings};

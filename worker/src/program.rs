@@ -32,8 +32,9 @@ use wiring::written_fields;
 use crate::approval::Approval;
 use crate::breaker::Breakers;
 use crate::bury::bury;
-use crate::environment::{Environment, Settings};
+use crate::environment::Environment;
 use crate::probe::Probes;
+use crate::settings::Settings;
 
 /// How often the state of broker and services is told.
 const LOOK: Duration = Duration::from_millis(500);

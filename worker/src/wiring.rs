@@ -9,7 +9,7 @@ use media::Checks;
 use media::reader::{Options, Readers};
 use wiring::WrittenFields;
 
-use crate::environment::{Metaproperty, Settings};
+use crate::settings::{Metaproperty, Settings};
 
 /// A single asset is shown sooner than the listing shows it: so many of its lags, and it is not coming.
 const UNSEEN_LAGS: u32 = 2;

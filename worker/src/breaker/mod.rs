@@ -3,8 +3,6 @@
 //! Whether the job or the service is at fault is decided here; the evidence comes from probes that concern no asset
 //! ([`crate::probe`]).
 
-#[cfg(test)]
-mod laws;
 mod refusals;
 mod slowdown;
 #[cfg(test)]

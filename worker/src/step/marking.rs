@@ -7,8 +7,9 @@ use jiff::Timestamp;
 
 use super::save::download_hash;
 
-use crate::environment::{Environment, Settings};
+use crate::environment::Environment;
 use crate::error::StepError;
+use crate::settings::Settings;
 
 /// Writes the records of a protected file; repeating it is harmless.
 pub(super) async fn write(environment: &Environment, job: &Job, records: &Records) -> Result<(), StepError> {

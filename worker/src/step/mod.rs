@@ -21,11 +21,12 @@ use common::outcome::{Failure, FailureClass, Outcome, Reason};
 use config::OutputMode;
 use queue::{Attempt, Left, QueueError, lease_patiently};
 
+use crate::conclude::LONGEST_IDLE_RUNG;
 use crate::doubt;
-use crate::environment::{Environment, Settings};
+use crate::environment::Environment;
 use crate::error::StepError;
 use crate::leases::{self, Held, Try};
-use crate::settle::LONGEST_IDLE_RUNG;
+use crate::settings::Settings;
 
 /// How a step ended, short of an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +121,7 @@ fn reservation(settings: &Settings) -> Duration {
 }
 
 /// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.
-pub async fn run(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+pub(crate) async fn run(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
     fault::poison(&job.asset_id);
     if job.mode.is_none() {
         // A job of a release that knew one mode only, and has begun, ends in that one.
@@ -182,7 +183,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::settle::samples::default_settings;
+    use crate::settings::samples::default_settings;
 
     fn job() -> Job {
         let (run, asset) = (RunId("r".to_owned()), "A".parse().unwrap());

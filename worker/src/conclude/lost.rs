@@ -7,9 +7,9 @@ use common::outcome::{Failure, FailureClass, Outcome};
 use jiff::Timestamp;
 use queue::Settlement;
 
+use super::{count_wait, end_job};
 use crate::doubt;
-use crate::environment::Settings;
-use crate::settle::{count_wait, end_job};
+use crate::settings::Settings;
 
 /// Deliveries in a row that may be lost with their worker.
 const MOST_LOST_DELIVERIES: u32 = 20;
@@ -77,9 +77,10 @@ pub(crate) fn outwaited(settings: &Settings, mut job: Job, now: Timestamp) -> Re
 mod tests {
     use common::job::{Lane, RunId};
 
+    use super::super::conclude;
     use super::*;
     use crate::breaker::Blame;
-    use crate::settle::{conclude, samples};
+    use crate::settings::samples;
     use crate::step::{StepEnd, Wait};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -122,7 +123,14 @@ mod tests {
         assert_eq!(rung, 120);
         let ended = outwaited(&settings(), Job { outwait_ms: 0, ..last }, NOW).map_err(|settled| *settled);
         assert!(matches!(ended, Err(Settlement::Fail { .. })), "{ended:?}");
-        let went_on = conclude(&settings(), again, Ok(StepEnd::NotYet(Wait::Moment)), Blame::Job, NOW);
+        let went_on = conclude(
+            &settings(),
+            again,
+            Ok(StepEnd::NotYet(Wait::Moment)),
+            Blame::Job,
+            NOW,
+            &mut rand::rng(),
+        );
         assert_eq!(waiting(went_on).0.lost_deliveries, 0);
     }
 

@@ -13,12 +13,13 @@ use imatag::{Attempted, ImatagError};
 use jiff::Timestamp;
 use queue::Settlement;
 
-use super::*;
+use super::super::*;
 use crate::blame::attribute;
-use crate::environment::Settings;
+use crate::conclude::conclude;
 use crate::error::StepError;
 use crate::probe::{Evidence, Probed};
-use crate::settle::{conclude, samples};
+use crate::settings::Settings;
+use crate::settings::samples;
 use crate::step::StepEnd;
 
 const CONCURRENCY: usize = 16;
@@ -130,7 +131,7 @@ impl Fleet {
         };
         let pace = Pace::of_rungs(&self.settings.rungs);
         let blame = attribute(&self.breakers, world, pace, &job, &result).await;
-        match conclude(&self.settings, job, result, blame, Timestamp::UNIX_EPOCH) {
+        match conclude(&self.settings, job, result, blame, Timestamp::UNIX_EPOCH, &mut rand::rng()) {
             Settlement::Wait { job, rung } => self.waiting.push((Instant::now() + rung, number, *job)),
             Settlement::Fail { event, .. } => match event.outcome {
                 Outcome::Failed(failure) => self.ended.push(failure.class),

@@ -1,3 +1,5 @@
+mod laws;
+
 use futures::FutureExt;
 
 use super::*;

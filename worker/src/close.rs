@@ -1,0 +1,52 @@
+//! What the end of a job leaves to do at its asset, before its delivery is settled.
+
+use queue::Settlement;
+
+use crate::conclude::close_later;
+use crate::environment::Environment;
+use crate::error::{StepError, Verdict};
+use crate::leases::Try;
+use crate::step;
+
+/// Waits beyond the last attempt for the asset's lease and for Bynder, before a job ends without having taken its marker back.
+const MOST_CLOSING_WAITS: u32 = 5;
+
+/// The end of a job frees its asset. That of a failed one takes its marker back first, under the asset's lease: while a
+/// request of the job may still land the asset is kept, and the job waits and looks once more instead of ending.
+pub(crate) async fn close(environment: &Environment, settlement: Settlement) -> Settlement {
+    let (mut job, event) = match settlement {
+        Settlement::Forward(_) | Settlement::Wait { .. } => return settlement,
+        Settlement::Finish(event) => {
+            step::free(environment, &event.asset_id, &event.job_id).await;
+            return Settlement::Finish(event);
+        }
+        Settlement::Fail { job, event } => (job, event),
+    };
+    if !step::wrote_ahead(&job) {
+        step::free(environment, &job.asset_id, &job.job_id).await;
+        return Settlement::Fail { job, event };
+    }
+    let settings = &environment.settings;
+    let withdrawn = match step::try_lease(environment, &job).await {
+        Ok(Try::Held(held)) => {
+            let under = environment.under(held.permission());
+            let withdrawn = step::withdraw_marker(&under, &mut job, &event.outcome).await;
+            match &withdrawn {
+                Ok(()) => held.end_with_job(),
+                Err(StepError::UnknownOutcome(_)) => drop(held),
+                Err(_) => held.end_unused(),
+            }
+            withdrawn
+        }
+        Ok(Try::Refused | Try::Busy) => Err(StepError::Local("another job has the asset".to_owned())),
+        Err(error) => Err(error.into()),
+    };
+    let Err(error) = withdrawn else { return Settlement::Fail { job, event } };
+    let may_pass = !matches!(error.verdict(), Verdict::Fail(_));
+    if may_pass && job.attempt < settings.max_attempts.saturating_add(MOST_CLOSING_WAITS) {
+        return close_later(settings, *job);
+    }
+    // The record names a version that does not exist, and is replaced when the asset is protected.
+    tracing::warn!(asset_id = %job.asset_id, %error, "the marker could not be taken back");
+    Settlement::Fail { job, event }
+}

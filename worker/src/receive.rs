@@ -1,0 +1,149 @@
+//! Receiving a delivery: only with a free permit, later steps first, only what can be worked on, and nothing while a
+//! service is out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::job::Step;
+use jiff::Timestamp;
+use queue::{Delivery, QueueError, StepSet};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wiring::quiet_hours;
+
+use crate::breaker::{Leave, Turn};
+use crate::conclude::put_off;
+use crate::decide::{Obstacles, open_steps};
+use crate::environment::Environment;
+use crate::settle::settle;
+use crate::solitude::Solitude;
+use crate::step;
+
+/// How long to wait after the queue failed.
+const QUEUE_PAUSE: Duration = Duration::from_secs(1);
+/// How often a closed step is looked at again.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a receiver waits for a job to try a service out with, before the other one may: its steps may have one.
+const PROBE_TURN: Duration = Duration::from_secs(1);
+
+/// Takes deliveries for one set of steps.
+pub(crate) struct Receiver {
+    pub(crate) environment: Environment,
+    pub(crate) permits: Arc<Semaphore>,
+    /// A place for each submit in hand; receivers share them.
+    pub(crate) submitting: Arc<Semaphore>,
+    pub(crate) steps: StepSet,
+    /// For a job that may be what kills the process.
+    pub(crate) solitude: Arc<Solitude>,
+}
+
+/// A delivery with everything needed to work on it.
+pub(crate) struct Received {
+    pub(crate) delivery: Delivery,
+    pub(crate) permits: Permits,
+}
+
+/// What a job holds until it is settled.
+pub(crate) struct Permits {
+    _leave: Leave,
+    _turn: Turn,
+    _permit: OwnedSemaphorePermit,
+    _submit_place: Option<OwnedSemaphorePermit>,
+}
+
+impl Receiver {
+    /// The next delivery; `None` when the queue is closed.
+    pub(crate) async fn receive(&self) -> Option<Received> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        // Kept once it is there: two receivers that gave it to each other in turn would never come to use it.
+        let mut submit_place = None;
+        loop {
+            let leave = self.environment.breakers.leave().await;
+            self.environment.budget.resumed().await;
+            self.solitude.open().await;
+            submit_place = submit_place.or_else(|| Arc::clone(&self.submitting).try_acquire_owned().ok());
+            let steps = self.open(submit_place.is_some());
+            let taken = tokio::select! {
+                taken = self.environment.queue.next(steps), if !steps.is_empty() => taken,
+                place = Arc::clone(&self.submitting).acquire_owned(), if submit_place.is_none() => {
+                    submit_place = place.ok();
+                    continue;
+                }
+                () = self.more_than(steps, submit_place.is_some()) => continue,
+                () = self.halted(&leave) => continue,
+                () = tokio::time::sleep(PROBE_TURN), if leave.is_probe() => {
+                    drop(leave);
+                    tokio::time::sleep(LOOK).await;
+                    continue;
+                }
+            };
+            match taken {
+                Ok(delivery) if self.closed_meanwhile(&delivery, &leave) => {
+                    Box::pin(self.put_off(delivery)).await;
+                }
+                Ok(delivery) => {
+                    let Some(turn) = self.environment.breakers.turn(delivery.job.step) else {
+                        Box::pin(self.put_off(delivery)).await;
+                        continue;
+                    };
+                    let submit_place = submit_place.filter(|_| delivery.job.step == Step::Submit);
+                    let permits =
+                        Permits { _leave: leave, _turn: turn, _permit: permit, _submit_place: submit_place };
+                    return Some(Received { delivery, permits });
+                }
+                Err(QueueError::Closed) => return None,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot take jobs; trying again");
+                    tokio::time::sleep(QUEUE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// What may be taken right now.
+    fn open(&self, has_submit_place: bool) -> StepSet {
+        let effect = quiet_hours::active(&self.environment.settings.quiet_hours, Timestamp::now());
+        let obstacles = Obstacles {
+            no_submit_place: !has_submit_place,
+            imatag_paused: self.environment.imatag.paused().is_some(),
+            backlog_paused: effect.is_some_and(|effect| effect.backlog_paused),
+        };
+        open_steps(self.steps.and(self.environment.breakers.steps()), obstacles)
+    }
+
+    /// Resolves when more than these steps may be taken, a place aside.
+    async fn more_than(&self, steps: StepSet, has_submit_place: bool) {
+        while self.open(has_submit_place).without(steps).is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Resolves when nothing may be begun any more: a person paused the work, Bynder's block silences it, a service went
+    /// out since the leave, or a job has to run alone.
+    async fn halted(&self, leave: &Leave) {
+        tokio::select! {
+            () = self.environment.budget.halted() => {}
+            () = self.environment.breakers.opened(), if !leave.is_probe() => {}
+            () = self.solitude.wanted() => {}
+        }
+    }
+
+    /// Whether the job came after its step was closed, or all of them. Asking the queue is not broken off for the
+    /// first, and may have been answered before the second. A suspect one is not begun in any case.
+    fn closed_meanwhile(&self, delivery: &Delivery, leave: &Leave) -> bool {
+        let environment = &self.environment;
+        let halted =
+            environment.budget.is_halted() || (environment.breakers.halt().is_some() && !leave.is_probe());
+        let is_open = || self.open(true).holds(delivery.job.step, delivery.job.lane);
+        !delivery.redelivered && (halted || !is_open())
+    }
+
+    async fn put_off(&self, delivery: Delivery) {
+        if delivery.redelivered {
+            step::keep(&self.environment, &delivery.job).await;
+        }
+        let settlement = put_off(&self.environment.settings, delivery.job.clone(), delivery.redelivered);
+        if let Err(error) = settle(&self.environment, delivery, settlement).await {
+            tracing::warn!(%error, "cannot put a job off; it comes back");
+        }
+    }
+}
