@@ -5,9 +5,9 @@ use common::job::{Job, Step};
 use common::service::Service;
 
 use crate::breaker::{Blame, Breakers, Pace, Trouble};
+use crate::end::{StepEnd, Wait};
 use crate::error::{Against, StepError, Verdict};
 use crate::probe::{Evidence, Probed};
-use crate::step::{StepEnd, Wait};
 
 /// Notes how the step ended with the breakers. For a failed one: whether the job or the service is at fault.
 pub(crate) async fn attribute(

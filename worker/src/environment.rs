@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use budget::Budget;
 use bynder::Bynder;
+use common::asset::Asset;
 use common::job::Job;
+use common::marker::Marker;
 use common::permission::Permission;
 use config::OutputMode;
 use files::spool::Spool;
@@ -56,6 +58,11 @@ impl Environment {
             imatag: self.imatag.under(permission),
             ..self.clone()
         }
+    }
+
+    /// What the asset's hash metaproperty says.
+    pub(crate) fn marker(&self, asset: &Asset) -> Marker {
+        asset.marker(&self.settings.metaproperty.name)
     }
 
     /// Where Imatag saves the job's medium.

@@ -10,12 +10,12 @@ use common::job::{Job, JobId};
 use common::permission::Permission;
 use queue::{Attempt, Kept, Lease, Left, Locks, QueueError, lease_patiently};
 
+use crate::end::{StepEnd, Stop};
 use crate::error::StepError;
-use crate::step::StepEnd;
 
 /// What an attempt to take an asset's lease came to.
 #[derive(Debug)]
-pub enum Try {
+pub(crate) enum Try {
     /// The lease.
     Held(Held),
     /// Another job of the asset has it, or may have an effect under way.
@@ -27,7 +27,7 @@ pub enum Try {
 /// A lease for the time of a step. Dropped before the step's result is known, it leaves the asset in doubt: a request may be
 /// under way.
 #[derive(Debug)]
-pub struct Held {
+pub(crate) struct Held {
     lease: Lease,
     job: JobId,
     /// For how long the asset is kept for this job, should it not end here.
@@ -36,7 +36,7 @@ pub struct Held {
 
 /// Takes the asset's lease for a step of this job. `doubt` is how long a request of the step may still land after it was
 /// given up; for `own` beyond that the asset is then kept for this job, since it alone knows where to look for what it did.
-pub async fn take(
+pub(crate) async fn take(
     locks: &dyn Locks,
     job: &Job,
     doubt: Duration,
@@ -53,40 +53,40 @@ pub async fn take(
 
 impl Held {
     /// Fails unless the lease is still held, as far as can be known.
-    pub fn check(&self) -> Result<(), QueueError> {
+    pub(crate) fn check(&self) -> Result<(), QueueError> {
         self.lease.check()
     }
 
     /// The right that comes with the lease.
-    pub fn permission(&self) -> Permission<QueueError> {
+    pub(crate) fn permission(&self) -> Permission<QueueError> {
         self.lease.permission()
     }
 
     /// Keeps the asset for this job after the step, until the job is over or this time is.
-    pub fn reserve(&mut self, time: Duration) {
+    pub(crate) fn reserve(&mut self, time: Duration) {
         self.reserved = Some(time);
     }
 
     /// Ends with the step, and keeps the asset from every job for this much longer.
-    pub fn end_after(self, time: Duration) {
+    pub(crate) fn end_after(self, time: Duration) {
         self.lease.end(Left::Kept(Kept::from_all(time)));
     }
 
     /// Ends with nothing done: the asset is as it was.
-    pub fn end_unused(self) {
+    pub(crate) fn end_unused(self) {
         self.lease.end(Left::AsFound);
     }
 
     /// Ends with the job: the asset is free.
-    pub fn end_with_job(self) {
+    pub(crate) fn end_with_job(self) {
         self.lease.end(Left::Nothing);
     }
 
     /// Ends with the step: gives the lease back, unless the asset is reserved or a request of the step may still land.
-    pub fn end(self, result: &Result<StepEnd, StepError>) {
+    pub(crate) fn end(self, result: &Result<StepEnd, Stop>) {
         let left = match (result, self.reserved) {
-            (Err(StepError::UnknownOutcome(_)), _) => Left::Doubt,
-            (Ok(StepEnd::Ended(_)), _) => Left::Nothing,
+            (Err(Stop::Error(StepError::UnknownOutcome(_))), _) => Left::Doubt,
+            (Ok(StepEnd::Ended(_)) | Err(Stop::End(StepEnd::Ended(_))), _) => Left::Nothing,
             (_, Some(time)) => Left::Kept(Kept::for_job(time, &self.job)),
             (_, None) => Left::AsFound,
         };
@@ -142,10 +142,10 @@ mod tests {
         Job::new(run, asset, "", Lane::Fresh, 1, None, Timestamp::UNIX_EPOCH)
     }
 
-    fn lost_answer() -> Result<StepEnd, StepError> {
+    fn lost_answer() -> Result<StepEnd, Stop> {
         let (operation, reason) = ("o".to_owned(), "504".to_owned());
         let error = BynderError::Unavailable { operation, reason, sent: Sent::Maybe };
-        Err(StepError::from(error).of_effect())
+        Err(StepError::from(error).of_effect().into())
     }
 
     #[tokio::test(start_paused = true)]
@@ -189,11 +189,11 @@ mod tests {
         held.reserve(DOUBT);
         held.end(&Ok(StepEnd::Later(Step::Transfer)));
         assert!(!scene.is_free(&other).await);
-        scene.take(&one).await.unwrap().end(&Ok(StepEnd::NotYet(crate::step::Wait::Moment)));
+        scene.take(&one).await.unwrap().end(&Ok(StepEnd::NotYet(crate::end::Wait::Moment)));
         assert!(!scene.is_free(&other).await);
         let mut held = scene.take(&one).await.unwrap();
         held.reserve(DOUBT * 3);
-        held.end(&Ok(StepEnd::NotYet(crate::step::Wait::Service)));
+        held.end(&Ok(StepEnd::NotYet(crate::end::Wait::Service)));
         tokio::time::sleep(DOUBT * 2).await;
         assert!(!scene.is_free(&other).await, "it is reserved for longer by now");
         scene.take(&one).await.unwrap().end(&Ok(StepEnd::Ended(Outcome::AlreadyProtected)));

@@ -3,9 +3,10 @@
 use common::job::Job;
 use tokio::time::timeout;
 
+use crate::end::StepEnd;
 use crate::environment::Environment;
 use crate::error::StepError;
-use crate::step::{self, StepEnd};
+use crate::step;
 
 /// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.
 pub(crate) async fn run_step(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {

@@ -80,8 +80,8 @@ mod tests {
     use super::super::conclude;
     use super::*;
     use crate::breaker::Blame;
+    use crate::end::{StepEnd, Wait};
     use crate::settings::samples;
-    use crate::step::{StepEnd, Wait};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 

@@ -13,9 +13,9 @@ use queue::Settlement;
 use crate::breaker::{Blame, Pace};
 use crate::decide::{attempt_rung, idle_rung, suspect_rung};
 use crate::doubt;
+use crate::end::{StepEnd, Wait};
 use crate::error::{StepError, Verdict};
 use crate::settings::Settings;
-use crate::step::{StepEnd, Wait};
 
 pub(crate) use lost::{dead, lost, outwait, outwaited, put_off};
 

@@ -7,7 +7,7 @@ use common::outcome::{FailureClass, Outcome, Placed};
 
 use super::confirm::{tell_awaiting, unseen_for};
 use super::save::start_over;
-use super::{StepEnd, Wait, complete, marking};
+use super::{StepEnd, Stop, Wait, complete, marking, or_gone};
 use crate::decide::{OriginalLook, look_at_original};
 use crate::environment::Environment;
 use crate::error::StepError;
@@ -16,7 +16,7 @@ use crate::leases::Held;
 /// The look, and the save.
 const PLACES: u32 = 2;
 
-pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
     let Some(parcel) = job.effects.parcel.clone() else {
         return Ok(StepEnd::Next(Step::Transfer));
     };
@@ -25,10 +25,7 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
     };
     let (version, bytes) = (job.base, original.bytes);
     let record = Record { original: original.sha256, watermarked: watermarked.sha256, version, bytes };
-    let held = match super::lease(environment, job).await? {
-        Ok(held) => held,
-        Err(end) => return Ok(end),
-    };
+    let held = super::lease(environment, job).await?;
     let result = under_lease(&environment.under(held.permission()), job, &parcel, record, &held).await;
     held.end(&result);
     result
@@ -40,14 +37,11 @@ async fn under_lease(
     parcel: &Parcel,
     record: Record,
     lease: &Held,
-) -> Result<StepEnd, StepError> {
+) -> Result<StepEnd, Stop> {
     // Neither what the look sees nor the lease may grow old while the save waits for its place in the budget.
     let bynder = environment.bynder.with_places(PLACES).await?;
-    let asset = match bynder.template(&job.asset_id).await {
-        Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
-        answer => answer?,
-    };
-    let marker = asset.detail.asset.marker(&environment.settings.metaproperty.name);
+    let asset = or_gone(bynder.template(&job.asset_id).await)?;
+    let marker = environment.marker(&asset.detail.asset);
     let there = asset.additional_named(record.watermarked).map(str::to_owned);
     match look_at_original(&record, &asset.detail, &marker) {
         OriginalLook::Restart { base, top, .. } => {
@@ -89,7 +83,7 @@ async fn under_lease(
                 let reason = format!("the upload is lost: {message}");
                 return Ok(StepEnd::Redo { step: Step::Transfer, reason });
             }
-            Err(error) => return Err(StepError::from(error).of_effect()),
+            Err(error) => return Err(StepError::from(error).of_effect().into()),
         }
     };
     finish(environment, job, record, &asset, file_name, lease).await
@@ -102,7 +96,7 @@ async fn unseen(
     record: Record,
     asset: &Template,
     lease: &Held,
-) -> Result<StepEnd, StepError> {
+) -> Result<StepEnd, Stop> {
     if unseen_for(job) < environment.settings.longest_unseen {
         return Ok(StepEnd::NotYet(Wait::Moment));
     }
@@ -110,7 +104,7 @@ async fn unseen(
     // file shows or a person takes the record back.
     let bytes = job.effects.watermarked.as_ref().map_or(record.bytes, |file| file.bytes);
     let ahead = Record { version: job.base.saturating_add(1), bytes, ..record };
-    let marker = asset.detail.asset.marker(&environment.settings.metaproperty.name);
+    let marker = environment.marker(&asset.detail.asset);
     let records = marker.into_records().unwrap_or_default();
     lease.check()?;
     marking::write_with(environment, &job.asset_id, &records.with(ahead), Status::Unprotected).await?;
@@ -126,9 +120,9 @@ async fn finish(
     asset: &Template,
     file_name: String,
     lease: &Held,
-) -> Result<StepEnd, StepError> {
+) -> Result<StepEnd, Stop> {
     job.effects.placed = Some(Placed::Additional { file_name });
-    let marker = asset.detail.asset.marker(&environment.settings.metaproperty.name);
+    let marker = environment.marker(&asset.detail.asset);
     let records = marker.into_records().unwrap_or_default();
     if !records.contains(&record) {
         lease.check()?;

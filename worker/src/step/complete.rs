@@ -1,15 +1,13 @@
 //! Ending a job whose file needs no watermark, or whose metaproperty must be left alone.
 
-use bynder::BynderError;
 use common::asset::AssetDetail;
 use common::hash::FileFacts;
 use common::job::Job;
 use common::marker::{Marker, Record};
 use common::outcome::{FailureClass, Outcome};
 
-use super::{StepEnd, marking};
+use super::{StepEnd, Stop, marking, or_gone};
 use crate::environment::Environment;
-use crate::error::StepError;
 
 /// The file is protected: completes the marker so that the next run needs no download.
 ///
@@ -19,12 +17,9 @@ pub(super) async fn already_protected(
     job: &mut Job,
     file: &FileFacts,
     known: Option<Record>,
-) -> Result<StepEnd, StepError> {
-    let detail = match environment.bynder.asset(&job.asset_id).await {
-        Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
-        answer => answer?,
-    };
-    let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+) -> Result<StepEnd, Stop> {
+    let detail = or_gone(environment.bynder.asset(&job.asset_id).await)?;
+    let marker = environment.marker(&detail.asset);
     let original = known.map_or(file.sha256, |record| record.original);
     let record = Record { original, watermarked: file.sha256, version: job.base, bytes: file.bytes };
     let records = match marker.into_records() {
@@ -47,11 +42,8 @@ fn crossed(job: &Job, known: Option<Record>, detail: &AssetDetail) -> Option<Out
 }
 
 /// The listing showed foreign text; the listing lags, so one look makes sure before the job fails.
-pub(super) async fn confirm_foreign(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
-    let detail = match environment.bynder.asset(&job.asset_id).await {
-        Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
-        answer => answer?,
-    };
+pub(super) async fn confirm_foreign(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
+    let detail = or_gone(environment.bynder.asset(&job.asset_id).await)?;
     let name = &environment.settings.metaproperty.name;
     match detail.asset.marker(name) {
         Marker::Foreign(text) => Ok(foreign_text(environment, job, &text)),

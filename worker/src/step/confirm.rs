@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use bynder::BynderError;
 use common::job::Job;
 use common::outcome::Outcome;
 
-use super::{StepEnd, Wait};
+use super::{StepEnd, Stop, Wait, or_gone};
 use crate::environment::Environment;
-use crate::error::StepError;
 
 /// What the end of the save is, once Bynder has answered it.
 pub(super) fn saved(environment: &Environment, job: &mut Job) -> StepEnd {
@@ -20,17 +18,14 @@ pub(super) fn saved(environment: &Environment, job: &mut Job) -> StepEnd {
 }
 
 /// Looks for the version. One that does not show after a while waits for a person's approval, and is never saved again.
-pub(super) async fn confirm(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+pub(super) async fn confirm(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
     let approval = &environment.approval;
     let _turn = approval.turn().await;
     let version = job.top.saturating_add(1);
     if approval.is_known_to_show() {
         return Ok(StepEnd::Ended(Outcome::Watermarked { version }));
     }
-    let detail = match environment.bynder.asset(&job.asset_id).await {
-        Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
-        answer => answer?,
-    };
+    let detail = or_gone(environment.bynder.asset(&job.asset_id).await)?;
     let bytes = job.effects.watermarked.as_ref().map(|file| file.bytes);
     // A person's version that came between the look and the save has the number that was meant for this one.
     let mut newer = detail.versions.iter().filter(|found| found.number >= version);

@@ -13,67 +13,40 @@ mod unrecorded;
 
 use std::time::Duration;
 
+use bynder::BynderError;
 use common::asset::AssetId;
 use common::fault;
 use common::job::{Job, JobId, Step};
 use common::marker::{Marker, Status};
-use common::outcome::{Failure, FailureClass, Outcome, Reason};
+use common::outcome::Outcome;
 use config::OutputMode;
 use queue::{Attempt, Left, QueueError, lease_patiently};
 
 use crate::conclude::LONGEST_IDLE_RUNG;
 use crate::doubt;
+use crate::end::{StepEnd, Stop, Wait};
 use crate::environment::Environment;
 use crate::error::StepError;
 use crate::leases::{self, Held, Try};
 use crate::settings::Settings;
 
-/// How a step ended, short of an error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StepEnd {
-    /// On to this step, at once.
-    Next(Step),
-    /// On to this step after the shortest wait.
-    Later(Step),
-    /// Not yet: back to the same step after a wait that uses up no attempt.
-    NotYet(Wait),
-    /// What was done before came to nothing: back to this step, using up an attempt.
-    Redo {
-        /// The step to go back to.
-        step: Step,
-        /// What came to nothing, and why.
-        reason: String,
-    },
-    /// The job is over.
-    Ended(Outcome),
-}
-
-/// What a job waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// Imatag to watermark the file, or Bynder to convert the import: longer and longer.
-    Service,
-    /// Another job's lease, or a write to become visible: the shortest wait.
-    Moment,
-}
-
-impl StepEnd {
-    pub(crate) fn failed(class: FailureClass, reason: impl Into<Reason>) -> Self {
-        Self::Ended(Outcome::Failed(Failure { class, reason: reason.into(), request_id: None }))
-    }
-}
-
 /// The asset's lease for the effects of this step, which is waited for a while; the end of the step where it does not come.
 /// What another job of the asset did, or did without an answer, this one does not know: it goes on as suspect.
-async fn lease(environment: &Environment, job: &mut Job) -> Result<Result<Held, StepEnd>, StepError> {
-    Ok(match try_lease(environment, job).await? {
-        Try::Held(held) => Ok(held),
-        Try::Refused => {
-            job.suspect_now();
-            Err(StepEnd::NotYet(Wait::Moment))
-        }
-        Try::Busy => Err(StepEnd::NotYet(Wait::Moment)),
-    })
+async fn lease(environment: &Environment, job: &mut Job) -> Result<Held, Stop> {
+    match try_lease(environment, job).await? {
+        Try::Held(held) => return Ok(held),
+        Try::Refused => job.suspect_now(),
+        Try::Busy => {}
+    }
+    Err(StepEnd::NotYet(Wait::Moment).into())
+}
+
+/// What Bynder answered about an asset of the job; where there is none, the job is over.
+fn or_gone<T>(answer: Result<T, BynderError>) -> Result<T, Stop> {
+    match answer {
+        Err(BynderError::NotFound { .. }) => Err(StepEnd::Ended(Outcome::Gone).into()),
+        answer => Ok(answer?),
+    }
 }
 
 /// The asset's lease, as a step of this job needs it.
@@ -122,15 +95,20 @@ fn reservation(settings: &Settings) -> Duration {
 
 /// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.
 pub(crate) async fn run(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    match next(environment, job).await {
+        Ok(end) | Err(Stop::End(end)) => Ok(end),
+        Err(Stop::Error(error)) => Err(error),
+    }
+}
+
+async fn next(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
     fault::poison(&job.asset_id);
     if job.mode.is_none() {
         // A job of a release that knew one mode only, and has begun, ends in that one.
         let begun = job.effects.import_id.is_some();
         job.mode = Some(if begun { OutputMode::Version } else { environment.settings.mode });
     }
-    if let Some(end) = unrecorded::made_good(environment, job).await? {
-        return Ok(end);
-    }
+    unrecorded::make_good(environment, job).await?;
     match job.step {
         Step::Submit => submit::submit(environment, job).await,
         Step::Transfer => transfer::transfer(environment, job).await,

@@ -10,7 +10,7 @@ use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records, Status};
 use common::outcome::{FailureClass, Outcome};
 
-use super::{StepEnd, Wait, complete, confirm, marking};
+use super::{StepEnd, Stop, Wait, complete, confirm, marking, or_gone};
 use crate::decide::{Look, Sight, is_crossed, look, not_ours};
 use crate::environment::Environment;
 use crate::error::StepError;
@@ -25,7 +25,7 @@ pub(super) const LOOKS_BEFORE_GIVING_UP: u32 = 9;
 /// Times a person's work may send one job back to the start.
 const MOST_RESTARTS: u32 = 5;
 
-pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
     if job.effects.saved.is_some() {
         return confirm::confirm(environment, job).await;
     }
@@ -33,15 +33,10 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
         return Ok(StepEnd::Next(Step::Transfer));
     };
     // A suspect job may have saved already: then the import is used up, and asking for it would mislead.
-    if !job.suspect
-        && let Some(end) = conversion(environment, job, &import).await?
-    {
-        return Ok(end);
+    if !job.suspect {
+        converted(environment, job, &import).await?;
     }
-    let held = match super::lease(environment, job).await? {
-        Ok(held) => held,
-        Err(end) => return Ok(end),
-    };
+    let held = super::lease(environment, job).await?;
     let result = under_lease(&environment.under(held.permission()), job, &import, &held).await;
     held.end(&result);
     result
@@ -52,53 +47,43 @@ async fn under_lease(
     job: &mut Job,
     import: &ImportId,
     lease: &Held,
-) -> Result<StepEnd, StepError> {
+) -> Result<StepEnd, Stop> {
     if job.suspect {
-        if guard_stands(Guard::LookBeforeSave)
-            && let Some(end) = last_look(environment, &environment.bynder, job).await?
-        {
-            return Ok(end);
-        }
-        if let Some(end) = conversion(environment, job, import).await? {
-            return Ok(end);
-        }
+        last_look(environment, &environment.bynder, job).await?;
+        converted(environment, job, import).await?;
     }
     // Neither what the look sees nor the lease may grow old while the save waits for its place in the budget.
     let bynder = environment.bynder.with_places(2).await?;
-    if guard_stands(Guard::LookBeforeSave)
-        && let Some(end) = last_look(environment, &bynder, job).await?
-    {
-        return Ok(end);
-    }
+    last_look(environment, &bynder, job).await?;
     lease.check()?;
     let saved = bynder.save_version(&job.asset_id, import).await;
     match saved {
         Ok(Saved::Done) => Ok(confirm::saved(environment, job)),
         Ok(Saved::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
         Err(BynderError::NotFound { message, .. }) => Ok(lost_import(job, &message)),
-        Err(error) => Err(StepError::from(error).of_effect()),
+        Err(error) => Err(StepError::from(error).of_effect().into()),
     }
 }
 
-/// Whether the import can be saved; an end of the step if not.
-pub(super) async fn conversion(
+/// Stops the step unless the import can be saved.
+pub(super) async fn converted(
     environment: &Environment,
     job: &mut Job,
     import: &ImportId,
-) -> Result<Option<StepEnd>, StepError> {
+) -> Result<(), Stop> {
     match environment.bynder.poll_import(import).await? {
-        ImportState::Done => Ok(None),
+        ImportState::Done => Ok(()),
         ImportState::Pending => {
             let mut since = job.effects.imported.unwrap_or_else(|| job.wait_mark());
             let pending = job.waited_since(&mut since);
             job.effects.imported = Some(since);
             if pending > LONGEST_CONVERSION {
-                return Ok(Some(lost_import(job, "it was not converted within 30 minutes")));
+                return Err(lost_import(job, "it was not converted within 30 minutes").into());
             }
-            Ok(Some(StepEnd::NotYet(Wait::Service)))
+            Err(StepEnd::NotYet(Wait::Service).into())
         }
-        ImportState::Failed => Ok(Some(lost_import(job, "Bynder could not convert it"))),
-        ImportState::Rejected => Ok(Some(lost_import(job, "Bynder rejected it"))),
+        ImportState::Failed => Err(lost_import(job, "Bynder could not convert it").into()),
+        ImportState::Rejected => Err(lost_import(job, "Bynder rejected it").into()),
     }
 }
 
@@ -109,65 +94,57 @@ pub(super) fn lost_import(job: &mut Job, why: &str) -> StepEnd {
     StepEnd::Redo { step: Step::Transfer, reason: format!("the import {import} is lost: {why}") }
 }
 
-/// The single GET right before the save. `None`: everything is as it should be, save.
-async fn last_look(
-    environment: &Environment,
-    bynder: &Bynder,
-    job: &mut Job,
-) -> Result<Option<StepEnd>, StepError> {
-    let detail = match bynder.asset(&job.asset_id).await {
-        Err(BynderError::NotFound { .. }) => return Ok(Some(StepEnd::Ended(Outcome::Gone))),
-        answer => answer?,
-    };
+/// The single GET right before the save. Stops the step unless everything is as it should be.
+async fn last_look(environment: &Environment, bynder: &Bynder, job: &mut Job) -> Result<(), Stop> {
+    if !guard_stands(Guard::LookBeforeSave) {
+        return Ok(());
+    }
+    let detail = or_gone(bynder.asset(&job.asset_id).await)?;
     match seen(environment, job, &detail).await? {
-        Seen::Clear => Ok(None),
-        Seen::End(end) => Ok(Some(end)),
-        Seen::Mark { .. } if !guard_stands(Guard::MarkerBeforeSave) => Ok(None),
+        Seen::Clear => Ok(()),
+        Seen::Mark { .. } if !guard_stands(Guard::MarkerBeforeSave) => Ok(()),
         Seen::Mark { record, records } => {
             let written_before = job.effects.marked == Some(record);
             if written_before {
                 job.unseen_marker_looks = job.unseen_marker_looks.saturating_add(1);
             }
             if job.unseen_marker_looks >= LOOKS_BEFORE_GIVING_UP {
-                return Ok(Some(StepEnd::failed(
-                    FailureClass::Marker,
-                    format!(
-                        "Bynder accepts text for the metaproperty {} of asset {} but does not keep it; nothing was \
-                         saved. Make the field editable and an API field, or name another one, then replay",
-                        environment.settings.metaproperty.name, job.asset_id
-                    ),
-                )));
+                let reason = format!(
+                    "Bynder accepts text for the metaproperty {} of asset {} but does not keep it; nothing was \
+                     saved. Make the field editable and an API field, or name another one, then replay",
+                    environment.settings.metaproperty.name, job.asset_id
+                );
+                return Err(StepEnd::failed(FailureClass::Marker, reason).into());
             }
             if !written_before || job.unseen_marker_looks.is_multiple_of(LOOKS_BEFORE_WRITING_AGAIN) {
                 marking::write(environment, job, &records.with(record)).await?;
                 job.effects.marked = Some(record);
             }
-            Ok(Some(StepEnd::NotYet(Wait::Moment)))
+            Err(StepEnd::NotYet(Wait::Moment).into())
         }
     }
 }
 
-/// What a look means, with everything done about it that does not touch the file.
+/// What a look means that does not stop the step.
 pub(super) enum Seen {
     /// Save.
     Clear,
     /// The marker has to be written.
     Mark { record: Record, records: Records },
-    /// The step is over.
-    End(StepEnd),
 }
 
-/// Looks, and follows up: verifies a version that may be the job's own, or starts over.
+/// What a look means, with everything done about it that does not touch the file: a version that may be the job's own is
+/// verified, and a person's newer one starts the job over.
 pub(super) async fn seen(
     environment: &Environment,
     job: &mut Job,
     detail: &AssetDetail,
-) -> Result<Seen, StepError> {
+) -> Result<Seen, Stop> {
     let (Some(original), Some(watermarked)) = (job.effects.original.clone(), job.effects.watermarked.clone())
     else {
-        return Ok(Seen::End(StepEnd::Next(Step::Submit)));
+        return Err(StepEnd::Next(Step::Submit).into());
     };
-    let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+    let marker = environment.marker(&detail.asset);
     let marker_before = &Marker::parse(job.marker_text.as_deref());
     let sight = Sight {
         base: job.base,
@@ -181,7 +158,7 @@ pub(super) async fn seen(
         for candidate in candidates {
             if download_hash(environment, job, &job.asset_id.clone(), *candidate).await? == watermarked.sha256
             {
-                return saved_before(environment, job, *candidate, detail, marker).await.map(Seen::End);
+                return Err(saved_before(environment, job, *candidate, detail, marker).await?.into());
             }
         }
         sighted = not_ours(sight, detail, &marker);
@@ -198,31 +175,31 @@ pub(super) async fn seen(
         }
         Look::Restart { base, top } => {
             marking::retract(environment, job, marker, Status::Unprotected).await?;
-            Ok(Seen::End(start_over(environment, job, base, top, detail)))
+            Err(start_over(environment, job, base, top, detail).into())
         }
         Look::ProtectedElsewhere(record) => {
             if download_hash(environment, job, &job.asset_id.clone(), record.version).await?
                 == record.watermarked
             {
-                return Ok(Seen::End(StepEnd::Ended(Outcome::AlreadyProtected)));
+                return Err(StepEnd::Ended(Outcome::AlreadyProtected).into());
             }
             marking::retract(environment, job, marker, Status::Unprotected).await?;
             let top = detail.top().unwrap_or(record.version);
-            Ok(Seen::End(start_over(environment, job, record.version, top, detail)))
+            Err(start_over(environment, job, record.version, top, detail).into())
         }
         Look::OptedOut => {
             let theirs = detail.active().unwrap_or(job.base);
-            Ok(Seen::End(StepEnd::Ended(Outcome::Superseded { ours: None, theirs })))
+            Err(StepEnd::Ended(Outcome::Superseded { ours: None, theirs }).into())
         }
-        Look::Foreign(text) => Ok(Seen::End(complete::foreign_text(environment, job, &text))),
-        Look::MaybeOurs { .. } | Look::VersionsUnknown => Ok(Seen::End(StepEnd::failed(
-            FailureClass::Refused,
-            format!(
+        Look::Foreign(text) => Err(complete::foreign_text(environment, job, &text).into()),
+        Look::MaybeOurs { .. } | Look::VersionsUnknown => {
+            let reason = format!(
                 "Bynder does not say which version of asset {} is the active one, so a person's work could be overwritten; \
                  nothing was saved. `connector doctor` checks the portal for it",
                 job.asset_id
-            ),
-        ))),
+            );
+            Err(StepEnd::failed(FailureClass::Refused, reason).into())
+        }
     }
 }
 
@@ -244,7 +221,7 @@ async fn saved_before(
     version: u32,
     detail: &AssetDetail,
     marker: Marker,
-) -> Result<StepEnd, StepError> {
+) -> Result<StepEnd, Stop> {
     let (Some(original), Some(watermarked)) = (&job.effects.original, &job.effects.watermarked) else {
         return Ok(StepEnd::Ended(Outcome::Watermarked { version }));
     };

@@ -12,42 +12,31 @@ use files::spool::{ExtraHash, Length, SpooledFile};
 use imatag::{Body, MediumId, MediumState, Submit, SubmitAnswer, Submitted};
 
 use super::save::start_over;
-use super::{StepEnd, Wait, complete, copy, transfer};
+use super::{StepEnd, Stop, Wait, complete, copy, or_gone, transfer};
 use crate::decide::{FileDecision, Known, Standing, decide_file, standing, stands_as_known};
 use crate::environment::Environment;
 use crate::error::StepError;
 use crate::inspect;
 use crate::leases::Held;
 
-pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
     let marker = Marker::parse(job.marker_text.as_deref());
     if let Marker::Foreign(_) = &marker {
         return complete::confirm_foreign(environment, job).await;
     }
     let begins = job.effects.original.is_none() && job.effects.media_id.is_none();
-    if begins
-        && environment.mode(job) == OutputMode::Copy
-        && let Some(end) = copy::refused_ahead(environment, job).await?
-    {
-        return Ok(end);
+    if begins && environment.mode(job) == OutputMode::Copy {
+        copy::can_be_made(environment, job).await?;
     }
-    if let Some(end) = asked_ahead(environment, job).await? {
-        return Ok(end);
-    }
-    let file = match download(environment, job, &marker).await? {
-        Ok(file) => file,
-        Err(end) => return Ok(end),
-    };
+    ask_ahead(environment, job).await?;
+    let file = download(environment, job, &marker).await?;
     let facts = inspect::facts(&file, &environment.settings.checks, &environment.readers).await?;
     job.effects.original = Some(facts.clone());
     let Some(name) = job.upload_name(facts.media_type.as_deref()) else {
         return Ok(transfer::unnamed(job));
     };
     // Not before: others wait behind the lease, and a film comes down for an hour.
-    let mut held = match super::lease(environment, job).await? {
-        Ok(held) => held,
-        Err(end) => return Ok(end),
-    };
+    let mut held = super::lease(environment, job).await?;
     let found = Found { file, facts, name, marker };
     let result = under_lease(&environment.under(held.permission()), job, found, &held).await;
     // Without a search, the lease alone keeps another job of the asset from submitting the file once more.
@@ -60,33 +49,25 @@ pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<S
 
 /// After a crash the medium is most often there already, and another job may have the asset: the file need not be fetched to
 /// find out.
-async fn asked_ahead(environment: &Environment, job: &mut Job) -> Result<Option<StepEnd>, StepError> {
+async fn ask_ahead(environment: &Environment, job: &mut Job) -> Result<(), Stop> {
     let known = job.effects.original.clone();
     if known.is_none() && !job.suspect {
-        return Ok(None);
+        return Ok(());
     }
-    let held = match super::lease(environment, job).await? {
-        Ok(held) => held,
-        Err(end) => return Ok(Some(end)),
-    };
+    let held = super::lease(environment, job).await?;
     let found = match known {
         Some(original) => find(&environment.under(held.permission()), job, &original).await,
-        None => Ok(None),
+        None => Ok(()),
     };
     match found {
-        Ok(None) => {
+        Ok(()) => {
             held.end_unused();
-            Ok(None)
+            Ok(())
         }
-        Ok(Some(end)) => {
-            let result = Ok(end);
+        Err(stop) => {
+            let result = Err(stop);
             held.end(&result);
-            result.map(Some)
-        }
-        Err(error) => {
-            let result = Err(error);
-            held.end(&result);
-            result.map(Some)
+            result.map(drop)
         }
     }
 }
@@ -105,7 +86,7 @@ async fn under_lease(
     job: &mut Job,
     found: Found,
     lease: &Held,
-) -> Result<StepEnd, StepError> {
+) -> Result<StepEnd, Stop> {
     let Found { file, facts, name, marker } = found;
     if guard_stands(Guard::HashRule) {
         let legacy = environment.settings.legacy;
@@ -116,12 +97,8 @@ async fn under_lease(
             FileDecision::Protect => {}
         }
     }
-    if let Some(end) = find(environment, job, &facts).await? {
-        return Ok(end);
-    }
-    if let Some(end) = changed(environment, job, &marker).await? {
-        return Ok(end);
-    }
+    find(environment, job, &facts).await?;
+    is_unchanged(environment, job, &marker).await?;
     if job.suspect && !environment.imatag.can_find() && !environment.settings.resubmit_unknown {
         let reason = format!(
             "Imatag may have received {} before a crash or a lost answer, and its wire profile has no `find` to ask: \
@@ -138,10 +115,10 @@ pub(super) async fn download(
     environment: &Environment,
     job: &mut Job,
     marker: &Marker,
-) -> Result<Result<SpooledFile, StepEnd>, StepError> {
+) -> Result<SpooledFile, Stop> {
     let download = match environment.bynder.download(&job.asset_id, job.base, job.bytes).await {
         Err(BynderError::NotFound { message, .. }) => {
-            return missing(environment, job, &message).await.map(Err);
+            return Err(missing(environment, job, &message).await?.into());
         }
         answer => answer?,
     };
@@ -162,67 +139,49 @@ pub(super) async fn download(
              portal may embed metadata into downloads; switch that off for the connector's user (docs/bynder-setup.md)",
             job.base
         );
-        return Err(StepError::Incomplete(reason));
+        return Err(StepError::Incomplete(reason).into());
     }
     if file.bytes() == 0 {
         let reason =
             format!("version {} of {} is an empty file; upload a whole one", job.base, shown_name(job));
-        return Ok(Err(StepEnd::failed(FailureClass::NoOriginal, reason)));
+        return Err(StepEnd::failed(FailureClass::NoOriginal, reason).into());
     }
-    Ok(Ok(file))
+    Ok(file)
 }
 
 /// A 404 on the download means that the file or that the asset is gone; only a single GET tells which.
-async fn missing(environment: &Environment, job: &Job, message: &str) -> Result<StepEnd, StepError> {
-    match environment.bynder.asset(&job.asset_id).await {
-        Err(BynderError::NotFound { .. }) => Ok(StepEnd::Ended(Outcome::Gone)),
-        Err(error) => Err(error.into()),
-        Ok(_) => Ok(StepEnd::failed(
-            FailureClass::NoOriginal,
-            format!(
-                "Bynder has no file for version {} of {} ({message}); upload it again",
-                job.base,
-                shown_name(job)
-            ),
-        )),
-    }
+async fn missing(environment: &Environment, job: &Job, message: &str) -> Result<StepEnd, Stop> {
+    or_gone(environment.bynder.asset(&job.asset_id).await)?;
+    let (base, name) = (job.base, shown_name(job));
+    let reason = format!("Bynder has no file for version {base} of {name} ({message}); upload it again");
+    Ok(StepEnd::failed(FailureClass::NoOriginal, reason))
 }
 
-/// Asks Imatag whether it has this asset's original: before every submit, since a submit is not repeatable.
-async fn find(
-    environment: &Environment,
-    job: &mut Job,
-    facts: &FileFacts,
-) -> Result<Option<StepEnd>, StepError> {
+/// Asks Imatag whether it has this asset's original: before every submit, since a submit is not repeatable. Stops the step
+/// where it has.
+async fn find(environment: &Environment, job: &mut Job, facts: &FileFacts) -> Result<(), Stop> {
     if !environment.imatag.can_find() || !guard_stands(Guard::FindBeforeSubmit) {
-        return Ok(None);
+        return Ok(());
     }
     let found = environment.imatag.find(&job.asset_id, facts.sha256, environment.directory(job)).await?;
-    let Some((medium, state)) = found else {
-        return Ok(None);
-    };
+    let Some((medium, state)) = found else { return Ok(()) };
     tracing::info!(job_id = %job.job_id, asset_id = %job.asset_id, medium = %medium, "Imatag has this file already");
     job.effects.media_id = Some(medium);
-    match state {
-        MediumState::AlreadyProtected => {
-            complete::already_protected(environment, job, facts, None).await.map(Some)
-        }
+    let end = match state {
+        MediumState::AlreadyProtected => complete::already_protected(environment, job, facts, None).await?,
         MediumState::Pending | MediumState::Ready(_) | MediumState::Failed { .. } => {
-            Ok(Some(StepEnd::Next(Step::Transfer)))
+            StepEnd::Next(Step::Transfer)
         }
-    }
+    };
+    Err(end.into())
 }
 
 /// Looks at the asset before its watermark is paid for: the job may have waited for days, and another job of the asset may
 /// have protected it. The row is shared with other jobs and lags; where Imatag cannot be asked for the file, or the portal
-/// leaves open which version is active, only a single GET is good enough. `None`: nothing has changed.
-async fn changed(
-    environment: &Environment,
-    job: &mut Job,
-    marker_before: &Marker,
-) -> Result<Option<StepEnd>, StepError> {
+/// leaves open which version is active, only a single GET is good enough. Stops the step where something has changed.
+async fn is_unchanged(environment: &Environment, job: &mut Job, marker_before: &Marker) -> Result<(), Stop> {
     if !guard_stands(Guard::LookBeforeSubmit) {
-        return Ok(None);
+        return Ok(());
     }
     let name = &environment.settings.metaproperty.name;
     let known = Known { base: job.base, marker: marker_before, written: job.effects.marked };
@@ -231,14 +190,11 @@ async fn changed(
         && let Some(row) = environment.bynder.row(&job.asset_id).await?
         && stands_as_known(known, &row, &row.marker(name))
     {
-        return Ok(None);
+        return Ok(());
     }
-    let detail = match environment.bynder.asset(&job.asset_id).await {
-        Err(BynderError::NotFound { .. }) => return Ok(Some(StepEnd::Ended(Outcome::Gone))),
-        answer => answer?,
-    };
+    let detail = or_gone(environment.bynder.asset(&job.asset_id).await)?;
     let end = match standing(known, &detail, &detail.asset.marker(name)) {
-        Standing::AsKnown => return Ok(None),
+        Standing::AsKnown => return Ok(()),
         Standing::Protected => StepEnd::Ended(Outcome::AlreadyProtected),
         Standing::Superseded { base, top } => start_over(environment, job, base, top, &detail),
         Standing::Remarked => {
@@ -255,7 +211,7 @@ async fn changed(
             ),
         ),
     };
-    Ok(Some(end))
+    Err(end.into())
 }
 
 async fn send(
@@ -265,7 +221,7 @@ async fn send(
     facts: &FileFacts,
     name: &FileName,
     lease: &Held,
-) -> Result<StepEnd, StepError> {
+) -> Result<StepEnd, Stop> {
     let submit = Submit {
         file_name: name,
         media_type: facts.media_type.as_deref().unwrap_or("application/octet-stream"),
@@ -304,7 +260,7 @@ async fn send(
         Submitted::AlreadyProtected { medium } => {
             let is_known = keep(job, medium);
             let ended = complete::already_protected(environment, job, facts, None).await;
-            if is_known { ended } else { ended.map_err(StepError::after_effect) }
+            if is_known { ended } else { ended.map_err(Stop::after_effect) }
         }
         Submitted::Unlisted { reason } => {
             let reason = format!("{} was not sent: {reason}", shown_name(job));
@@ -313,7 +269,7 @@ async fn send(
         Submitted::Refused { reason, may_be_profile } => {
             let reason = format!("Imatag refused {}: {reason}", shown_name(job));
             if may_be_profile && !environment.breakers.refusal_is_assets_own(&job.asset_id) {
-                return Err(StepError::Unproven(reason));
+                return Err(StepError::Unproven(reason).into());
             }
             Ok(StepEnd::failed(FailureClass::Unsupported, reason))
         }
@@ -326,13 +282,13 @@ async fn carry_on(
     job: &mut Job,
     medium: Option<MediumId>,
     body: Result<Body, StepError>,
-) -> Result<StepEnd, StepError> {
+) -> Result<StepEnd, Stop> {
     let is_known = keep(job, medium);
     let ended = match body {
         Ok(body) => transfer::transfer_body(environment, job, body).await,
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     };
-    if is_known { ended } else { ended.map_err(StepError::after_effect) }
+    if is_known { ended } else { ended.map_err(Stop::after_effect) }
 }
 
 /// Notes what came of the submit: whatever fails from here on, the file is not submitted again. A repetition asks by

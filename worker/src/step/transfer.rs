@@ -1,10 +1,9 @@
 //! Transfer: fetch the watermarked file, check it, upload it, write the marker.
 
-use bynder::BynderError;
 use common::fault::{Guard, guard_stands};
 use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records};
-use common::outcome::{FailureClass, Outcome};
+use common::outcome::FailureClass;
 use config::OutputMode;
 use files::spool::Length;
 use imatag::{Body, MediumId, MediumState};
@@ -12,14 +11,14 @@ use media::{Unchecked, check_result};
 
 use super::save::{Seen, seen};
 use super::submit::shown_name;
-use super::{StepEnd, Wait, complete, marking, rejected};
+use super::{StepEnd, Stop, Wait, complete, marking, or_gone, rejected};
 use crate::decide::{Sight, glance};
 use crate::environment::Environment;
 use crate::error::StepError;
 use crate::inspect;
 use crate::leases::Try;
 
-pub(super) async fn transfer(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+pub(super) async fn transfer(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
     // An asset that was reserved at its submit stays so however long Imatag takes, and whoever asks it.
     if !environment.imatag.can_find()
         && let Try::Held(mut held) = super::try_lease(environment, job).await?
@@ -30,7 +29,7 @@ pub(super) async fn transfer(environment: &Environment, job: &mut Job) -> Result
     fetch(environment, job).await
 }
 
-async fn fetch(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+async fn fetch(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
     let uploaded = job.effects.import_id.is_some() || job.effects.parcel.is_some();
     if uploaded && job.effects.watermarked.is_some() {
         return uploaded_to(environment, job).await;
@@ -72,7 +71,7 @@ pub(super) async fn transfer_body(
     environment: &Environment,
     job: &mut Job,
     body: Body,
-) -> Result<StepEnd, StepError> {
+) -> Result<StepEnd, Stop> {
     let Some(original) = job.effects.original.clone() else {
         return Ok(StepEnd::Next(Step::Submit));
     };
@@ -123,7 +122,7 @@ pub(super) async fn transfer_body(
 }
 
 /// On from the upload, by what becomes of the file.
-async fn uploaded_to(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+async fn uploaded_to(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
     match environment.mode(job) {
         OutputMode::Version => mark(environment, job).await,
         // Asking at once whether the import is converted would only cost calls.
@@ -134,17 +133,18 @@ async fn uploaded_to(environment: &Environment, job: &mut Job) -> Result<StepEnd
 
 /// Writes the marker for the version that the save will make: a marker that is refused stops the job while
 /// nothing has happened to the asset.
-async fn mark(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+async fn mark(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
     if !guard_stands(Guard::MarkerBeforeSave) {
         return Ok(StepEnd::Next(Step::Save));
     }
-    let (record, records) = match glanced(environment, job).await? {
-        Some(glanced) => glanced,
-        None => match looked(environment, job).await? {
+    let (record, records) = if let Some(glanced) = glanced(environment, job).await? {
+        glanced
+    } else {
+        let detail = or_gone(environment.bynder.asset(&job.asset_id).await)?;
+        match seen(environment, job, &detail).await? {
             Seen::Clear => return Ok(StepEnd::Next(Step::Save)),
             Seen::Mark { record, records } => (record, records),
-            Seen::End(end) => return Ok(end),
-        },
+        }
     };
     marking::write(environment, job, &records.with(record)).await?;
     job.effects.marked = Some(record);
@@ -164,18 +164,11 @@ async fn glanced(environment: &Environment, job: &Job) -> Result<Option<(Record,
     let Some(row) = environment.bynder.row(&job.asset_id).await? else {
         return Ok(None);
     };
-    let marker = row.marker(&environment.settings.metaproperty.name);
+    let marker = environment.marker(&row);
     let marker_before = &Marker::parse(job.marker_text.as_deref());
     let (base, top, original) = (job.base, job.top, original.sha256);
     let record = glance(Sight { base, top, original, watermarked, marker_before }, &row, &marker);
     Ok(record.map(|record| (record, marker.into_records().unwrap_or_default())))
-}
-
-async fn looked(environment: &Environment, job: &mut Job) -> Result<Seen, StepError> {
-    match environment.bynder.asset(&job.asset_id).await {
-        Err(BynderError::NotFound { .. }) => Ok(Seen::End(StepEnd::Ended(Outcome::Gone))),
-        answer => seen(environment, job, &answer?).await,
-    }
 }
 
 /// The name under which the job's parts were uploaded.

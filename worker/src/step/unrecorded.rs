@@ -4,9 +4,8 @@
 use common::job::{Effects, Job, Step};
 use common::marker::Marker;
 
-use super::{StepEnd, submit};
+use super::{StepEnd, Stop, submit};
 use crate::environment::Environment;
-use crate::error::StepError;
 use crate::inspect;
 
 /// What a job lacks.
@@ -30,35 +29,29 @@ fn lack(effects: &Effects) -> Lack {
 }
 
 /// Downloads the original anew where the job does not carry what this release records of it, and goes back to where that is
-/// needed. `None`: the job carries everything, or is past the need.
-pub(super) async fn made_good(
-    environment: &Environment,
-    job: &mut Job,
-) -> Result<Option<StepEnd>, StepError> {
+/// needed. Does nothing where the job carries everything, or is past the need.
+pub(super) async fn make_good(environment: &Environment, job: &mut Job) -> Result<(), Stop> {
     let lack = lack(&job.effects);
     if job.step == Step::Submit || job.effects.saved.is_some() || lack == Lack::Nothing {
-        return Ok(None);
+        return Ok(());
     }
     tracing::warn!(job_id = %job.job_id, asset_id = %job.asset_id, ?lack, "a job lacks what this release records; reading its file again");
     if lack == Lack::Original {
         let marker = Marker::parse(job.marker_text.as_deref());
-        let file = match submit::download(environment, job, &marker).await? {
-            Ok(file) => file,
-            Err(end) => return Ok(Some(end)),
-        };
+        let file = submit::download(environment, job, &marker).await?;
         let facts = inspect::facts(&file, &environment.settings.checks, &environment.readers).await?;
         let is_same = job.effects.original.as_ref().is_some_and(|claimed| claimed.sha256 == facts.sha256);
         if !is_same {
             // Its medium is one of another file: everything is decided anew, and nothing is paid for without a look.
             job.effects = Effects { marked: job.effects.marked, ..Effects::default() };
             job.suspect_now();
-            return Ok(Some(StepEnd::Next(Step::Submit)));
+            return Err(StepEnd::Next(Step::Submit).into());
         }
         job.effects.original = Some(facts);
     }
     let effects = &mut job.effects;
     (effects.import_id, effects.imported, effects.parcel, effects.watermarked) = (None, None, None, None);
-    Ok(Some(StepEnd::Next(Step::Transfer)))
+    Err(StepEnd::Next(Step::Transfer).into())
 }
 
 #[cfg(test)]

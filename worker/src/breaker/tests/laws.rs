@@ -16,11 +16,11 @@ use queue::Settlement;
 use super::super::*;
 use crate::blame::attribute;
 use crate::conclude::conclude;
+use crate::end::StepEnd;
 use crate::error::StepError;
 use crate::probe::{Evidence, Probed};
 use crate::settings::Settings;
 use crate::settings::samples;
-use crate::step::StepEnd;
 
 const CONCURRENCY: usize = 16;
 /// How long a step takes.

@@ -4,12 +4,12 @@ use bynder::{BynderError, NewAsset, Template};
 use common::asset::{Asset, AssetId};
 use common::job::Job;
 use common::marker::{Kin, Records, Status};
-use common::outcome::{FailureClass, Outcome};
+use common::outcome::FailureClass;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::save::lost_import;
 use super::super::submit::shown_name;
-use super::{Environment, Files, StepEnd, StepError, Wait, Work, finish, marking};
+use super::{Environment, Files, StepEnd, StepError, Stop, Wait, Work, finish, marking, or_gone};
 use crate::decide::{CannotCopy, copy_fields, is_copy};
 
 /// How far this machine's clock, by which a job began, may be ahead of the portal's, by which a copy was created. Looking
@@ -33,16 +33,10 @@ pub(super) async fn find(
     Ok(made.map(|asset| asset.id))
 }
 
-/// Whether the asset could not be copied: asked before its watermark is paid for. `None`: it can be.
-pub(in super::super) async fn refused_ahead(
-    environment: &Environment,
-    job: &Job,
-) -> Result<Option<StepEnd>, StepError> {
-    let original = match environment.bynder.template(&job.asset_id).await {
-        Err(BynderError::NotFound { .. }) => return Ok(Some(StepEnd::Ended(Outcome::Gone))),
-        answer => answer?,
-    };
-    Ok(fields(environment, job, &original).await?.err())
+/// Stops the step where the asset cannot be copied: asked before its watermark is paid for.
+pub(in super::super) async fn can_be_made(environment: &Environment, job: &Job) -> Result<(), Stop> {
+    let original = or_gone(environment.bynder.template(&job.asset_id).await)?;
+    fields(environment, job, &original).await.map(drop)
 }
 
 /// What the copy is saved with, but for the connector's own texts; or why there cannot be one.
@@ -50,7 +44,7 @@ async fn fields(
     environment: &Environment,
     job: &Job,
     original: &Template,
-) -> Result<Result<Vec<(String, String)>, StepEnd>, StepError> {
+) -> Result<Vec<(String, String)>, Stop> {
     let settings = &environment.settings;
     let (own, now) = (settings.own_ids(), Timestamp::now());
     let mut fields = copy_fields(original, &settings.definitions, &own, now);
@@ -59,25 +53,19 @@ async fn fields(
         let definitions = environment.bynder.metaproperties().await?;
         fields = copy_fields(original, &definitions, &own, now);
     }
-    Ok(fields.map_err(|reason| {
-        let name = shown_name(job);
-        StepEnd::failed(
-            FailureClass::Unsupported,
-            format!(
-                "{name} (asset {}) cannot be copied: {reason}; change it, or leave the asset out by a filter",
-                job.asset_id
-            ),
-        )
-    }))
+    fields.map_err(|reason| {
+        let (name, id) = (shown_name(job), &job.asset_id);
+        let reason = format!(
+            "{name} (asset {id}) cannot be copied: {reason}; change it, or leave the asset out by a filter"
+        );
+        StepEnd::failed(FailureClass::Unsupported, reason).into()
+    })
 }
 
 impl Work<'_> {
     /// Makes the copy.
-    pub(super) async fn create(self, environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
-        let mut fields = match fields(environment, job, &self.original).await? {
-            Ok(fields) => fields,
-            Err(end) => return Ok(end),
-        };
+    pub(super) async fn create(self, environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
+        let mut fields = fields(environment, job, &self.original).await?;
         let records =
             Records::default().with(self.files.on_copy(1)).with_kin(Kin::CopyOf(job.asset_id.clone()));
         let texts = marking::texts(&environment.settings, &records, Status::Protected);
@@ -92,7 +80,7 @@ impl Work<'_> {
             }
             Ok(NewAsset::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
             Err(BynderError::NotFound { message, .. }) => Ok(lost_import(job, &message)),
-            Err(error) => Err(StepError::from(error).of_effect()),
+            Err(error) => Err(StepError::from(error).of_effect().into()),
         }
     }
 }

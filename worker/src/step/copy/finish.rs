@@ -9,7 +9,7 @@ use common::outcome::{FailureClass, Outcome, Placed};
 use super::super::confirm::{tell_awaiting, unseen_for};
 use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, start_over};
 use super::super::submit::shown_name;
-use super::{Environment, Files, StepEnd, StepError, Wait, complete, marking, own_names};
+use super::{Environment, Files, StepEnd, Stop, Wait, complete, marking, or_gone, own_names};
 use crate::decide::{OriginalLook, differences, is_copy, look_at_original, records_of_original};
 use crate::leases::Held;
 
@@ -22,7 +22,7 @@ pub(super) async fn finish(
     copy: &AssetId,
     original: Option<Template>,
     lease: &Held,
-) -> Result<StepEnd, StepError> {
+) -> Result<StepEnd, Stop> {
     let made = match environment.bynder.template(copy).await {
         Err(BynderError::NotFound { .. }) => {
             if unseen_for(job) < environment.settings.longest_unseen {
@@ -53,10 +53,7 @@ pub(super) async fn finish(
     }
     let original = match original {
         Some(original) => original,
-        None => match environment.bynder.template(&job.asset_id).await {
-            Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
-            answer => answer?,
-        },
+        None => or_gone(environment.bynder.template(&job.asset_id).await)?,
     };
     Proof { files, copy, version: 1, original: &original, before: None, lease }.write(environment, job).await
 }
@@ -67,12 +64,9 @@ async fn awaiting(
     job: &mut Job,
     copy: &AssetId,
     lease: &Held,
-) -> Result<StepEnd, StepError> {
-    let detail = match environment.bynder.asset(&job.asset_id).await {
-        Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
-        answer => answer?,
-    };
-    let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+) -> Result<StepEnd, Stop> {
+    let detail = or_gone(environment.bynder.asset(&job.asset_id).await)?;
+    let marker = environment.marker(&detail.asset);
     let records = match marker.into_records() {
         Ok(records) => records.with_kin(Kin::CopiedTo(copy.clone())),
         Err(foreign) => return Ok(complete::foreign_text(environment, job, &foreign.0)),
@@ -91,7 +85,7 @@ async fn unmarked(
     marker: Marker,
     record: Record,
     kin: Kin,
-) -> Result<StepEnd, StepError> {
+) -> Result<StepEnd, Stop> {
     let looks = job.unseen_marker_looks;
     job.unseen_marker_looks = job.unseen_marker_looks.saturating_add(1);
     let records = match marker.into_records() {
@@ -127,9 +121,9 @@ pub(super) struct Proof<'a> {
 
 impl Proof<'_> {
     /// Writes it on the original; the end of the job.
-    pub(super) async fn write(self, environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+    pub(super) async fn write(self, environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
         let detail = &self.original.detail;
-        let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+        let marker = environment.marker(&detail.asset);
         let tie = Kin::CopiedTo(self.copy.clone());
         job.effects.placed = Some(Placed::Copy { asset_id: self.copy.clone(), version: self.version });
         let ended = |version| Ok(StepEnd::Ended(Outcome::Watermarked { version }));

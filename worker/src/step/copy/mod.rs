@@ -4,20 +4,20 @@ mod create;
 mod finish;
 mod renew;
 
-use bynder::{BynderError, ImportId, Template};
+use bynder::{ImportId, Template};
 use common::hash::FileFacts;
 use common::job::{Job, Step};
 use common::marker::{Kin, Marker, Record};
 use common::outcome::{FailureClass, Outcome};
 
-use super::save::{conversion, start_over};
-use super::{StepEnd, Wait, complete, marking};
+use super::save::{converted, start_over};
+use super::{StepEnd, Stop, Wait, complete, marking, or_gone};
 use crate::decide::{OriginalLook, look_at_original};
 use crate::environment::Environment;
 use crate::error::StepError;
 use crate::leases::Held;
 
-pub(super) use create::refused_ahead;
+pub(super) use create::can_be_made;
 pub(super) use renew::withdraw;
 
 /// Calls that follow each other closely: the look at the original, the look at its copy, the save.
@@ -25,7 +25,7 @@ const PLACES_TO_RENEW: u32 = 3;
 /// The look at the original, and the save.
 const PLACES_TO_CREATE: u32 = 2;
 
-pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
+pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
     let Some(import) = job.effects.import_id.clone() else {
         return Ok(StepEnd::Next(Step::Transfer));
     };
@@ -35,16 +35,11 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
             return Ok(StepEnd::NotYet(Wait::Moment));
         }
         // A suspect job may have saved already: then the import is used up, and asking for it would mislead.
-        if !job.suspect
-            && let Some(end) = conversion(environment, job, &import).await?
-        {
-            return Ok(end);
+        if !job.suspect {
+            converted(environment, job, &import).await?;
         }
     }
-    let held = match super::lease(environment, job).await? {
-        Ok(held) => held,
-        Err(end) => return Ok(end),
-    };
+    let held = super::lease(environment, job).await?;
     let result = under_lease(&environment.under(held.permission()), job, &import, &files, &held).await;
     if matches!(result, Ok(StepEnd::Ended(Outcome::Watermarked { .. } | Outcome::AwaitingApproval))) {
         // The marker that ties the original to its copy was written, and may not show yet.
@@ -61,7 +56,7 @@ async fn under_lease(
     import: &ImportId,
     files: &Files,
     lease: &Held,
-) -> Result<StepEnd, StepError> {
+) -> Result<StepEnd, Stop> {
     if job.effects.copy.is_none() && job.suspect {
         job.effects.copy = create::find(environment, job, files).await?;
     }
@@ -69,23 +64,15 @@ async fn under_lease(
         return finish::finish(environment, job, files, &copy, None, lease).await;
     }
     let tied = copied_to(&Marker::parse(job.marker_text.as_deref())).is_some();
-    if job.suspect
-        && !tied
-        && let Some(end) = conversion(environment, job, import).await?
-    {
-        return Ok(end);
+    if job.suspect && !tied {
+        converted(environment, job, import).await?;
     }
     // Neither what the looks see nor the lease may grow old while the save waits for its place in the budget.
     let places = if tied { PLACES_TO_RENEW } else { PLACES_TO_CREATE };
     let bynder = environment.bynder.with_places(places).await?;
-    let original = match bynder.template(&job.asset_id).await {
-        Err(BynderError::NotFound { .. }) => return Ok(StepEnd::Ended(Outcome::Gone)),
-        answer => answer?,
-    };
-    if let Some(end) = look(environment, job, files, &original).await? {
-        return Ok(end);
-    }
-    let marker = original.detail.asset.marker(&environment.settings.metaproperty.name);
+    let original = or_gone(bynder.template(&job.asset_id).await)?;
+    look(environment, job, files, &original).await?;
+    let marker = environment.marker(&original.detail.asset);
     let work = Work { bynder: &bynder, files, import, lease, original };
     match copied_to(&marker) {
         Some(copy) => work.renew(environment, job, &copy).await,
@@ -136,36 +123,37 @@ fn listing_has_caught_up(environment: &Environment, job: &mut Job) -> bool {
     waited >= environment.settings.index_lag
 }
 
-/// Looks at the original before anything is saved. `None`: go on.
+/// Looks at the original before anything is saved. Stops the step unless it is untouched.
 async fn look(
     environment: &Environment,
     job: &mut Job,
     files: &Files,
     original: &Template,
-) -> Result<Option<StepEnd>, StepError> {
+) -> Result<(), Stop> {
     let detail = &original.detail;
-    let marker = detail.asset.marker(&environment.settings.metaproperty.name);
-    Ok(match look_at_original(&files.on_original(), detail, &marker) {
-        OriginalLook::Untouched(_) => None,
-        OriginalLook::Done => Some(StepEnd::Ended(Outcome::AlreadyProtected)),
+    let marker = environment.marker(&detail.asset);
+    let end = match look_at_original(&files.on_original(), detail, &marker) {
+        OriginalLook::Untouched(_) => return Ok(()),
+        OriginalLook::Done => StepEnd::Ended(Outcome::AlreadyProtected),
         OriginalLook::Restart { base, top, .. } => {
             withdraw(environment, job).await?;
-            Some(start_over(environment, job, base, top, detail))
+            start_over(environment, job, base, top, detail)
         }
         OriginalLook::OptedOut => {
             withdraw(environment, job).await?;
             let theirs = detail.active().unwrap_or(job.base);
-            Some(StepEnd::Ended(Outcome::Superseded { ours: None, theirs }))
+            StepEnd::Ended(Outcome::Superseded { ours: None, theirs })
         }
-        OriginalLook::Foreign(text) => Some(complete::foreign_text(environment, job, &text)),
-        OriginalLook::VersionsUnknown => Some(StepEnd::failed(
+        OriginalLook::Foreign(text) => complete::foreign_text(environment, job, &text),
+        OriginalLook::VersionsUnknown => StepEnd::failed(
             FailureClass::Refused,
             format!(
                 "Bynder does not say which version of asset {} is the active one; nothing was saved",
                 job.asset_id
             ),
-        )),
-    })
+        ),
+    };
+    Err(end.into())
 }
 
 /// The copy that this marker names.

@@ -9,7 +9,7 @@ use common::outcome::{FailureClass, Outcome};
 use super::super::confirm::{tell_awaiting, unseen_for};
 use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, download_hash, lost_import};
 use super::super::submit::shown_name;
-use super::{Environment, StepEnd, StepError, Wait, Work, conversion, finish, marking};
+use super::{Environment, StepEnd, StepError, Stop, Wait, Work, converted, finish, marking};
 use crate::decide::{Look, Sight, look};
 
 impl Work<'_> {
@@ -19,13 +19,13 @@ impl Work<'_> {
         environment: &Environment,
         job: &mut Job,
         copy: &AssetId,
-    ) -> Result<StepEnd, StepError> {
+    ) -> Result<StepEnd, Stop> {
         let detail = match self.bynder.asset(copy).await {
             // Somebody deleted it.
             Err(BynderError::NotFound { .. }) => return self.create(environment, job).await,
             answer => answer?,
         };
-        let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+        let marker = environment.marker(&detail.asset);
         // The marker may have come from another asset, along with other values that a person copied.
         if marker.kin() != Some(&Kin::CopyOf(job.asset_id.clone())) {
             return self.create(environment, job).await;
@@ -36,10 +36,7 @@ impl Work<'_> {
         {
             return self.renewed(environment, job, copy, record.version, marker).await;
         }
-        let renewal = match renewal(job, copy, &detail, &marker, environment) {
-            Ok(renewal) => renewal,
-            Err(end) => return Ok(end),
-        };
+        let renewal = renewal(job, copy, &detail, &marker, environment)?;
         let coming = renewal.top.saturating_add(1);
         if job.effects.saved.is_some() && detail.top() <= Some(coming) {
             let Some(shown) = detail.version(coming) else {
@@ -80,10 +77,8 @@ impl Work<'_> {
                 return Ok(StepEnd::failed(FailureClass::Refused, reason));
             }
         }
-        if job.suspect
-            && let Some(end) = conversion(environment, job, self.import).await?
-        {
-            return Ok(end);
+        if job.suspect {
+            converted(environment, job, self.import).await?;
         }
         self.lease.check()?;
         match self.bynder.save_version(copy, self.import).await {
@@ -97,7 +92,7 @@ impl Work<'_> {
             }
             Ok(Saved::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
             Err(BynderError::NotFound { message, .. }) => Ok(lost_import(job, &message)),
-            Err(error) => Err(StepError::from(error).of_effect()),
+            Err(error) => Err(StepError::from(error).of_effect().into()),
         }
     }
 
@@ -109,7 +104,7 @@ impl Work<'_> {
         copy: &AssetId,
         version: u32,
         marker: Marker,
-    ) -> Result<StepEnd, StepError> {
+    ) -> Result<StepEnd, Stop> {
         let before = marker.into_records().unwrap_or_default();
         let (files, original, lease) = (self.files, &self.original, self.lease);
         let proof = finish::Proof { files, copy, version, original, before: Some(&before), lease };
@@ -158,7 +153,7 @@ async fn mark(
     copy: &AssetId,
     record: Record,
     marker: Marker,
-) -> Result<StepEnd, StepError> {
+) -> Result<StepEnd, Stop> {
     let written_before = job.effects.renewal.as_ref().is_some_and(|renewal| renewal.marked == Some(record));
     if written_before {
         job.unseen_marker_looks = job.unseen_marker_looks.saturating_add(1);
