@@ -2,7 +2,8 @@
 //!
 //! Without the feature `fault-injection` every function here is an empty inline body. With it, the process kills
 //! itself with SIGKILL at the crash point whose number stands in `CONNECTOR_CRASH_AT`, prints how many it passed
-//! to the file in `CONNECTOR_CRASH_COUNT`, dies of the asset in `CONNECTOR_POISON`, and leaves out the guards named in `CONNECTOR_DISABLED_GUARDS`.
+//! to the file in `CONNECTOR_CRASH_COUNT`, dies of the asset in `CONNECTOR_POISON`, panics in a step of the one in
+//! `CONNECTOR_PANIC`, and leaves out the guards named in `CONNECTOR_DISABLED_GUARDS`.
 
 /// A protection that a test switches off to prove that the suite notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub fn crash_point(place: &'static str) {
     let _ = place;
 }
 
-/// Marks the start of the work on an asset: the process may be one that this asset kills.
+/// Marks the start of the work on an asset: the process may be one that this asset kills, or the step one that panics.
 #[inline]
 pub fn poison(asset: &crate::asset::AssetId) {
     #[cfg(feature = "fault-injection")]
@@ -142,6 +143,10 @@ mod injection {
         if std::env::var("CONNECTOR_POISON").is_ok_and(|poison| poison == asset) {
             die();
         }
+        assert!(
+            std::env::var("CONNECTOR_PANIC").ok().as_deref() != Some(asset),
+            "this asset makes a step panic"
+        );
     }
 
     pub(super) fn reader_fault(file: &std::fs::File) -> Option<ReaderFault> {

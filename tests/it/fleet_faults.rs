@@ -95,6 +95,24 @@ async fn an_asset_that_kills_its_worker_fails_alone() {
     assert_clean(&fleet.bench.sandbox.audit());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asset_whose_step_panics_fails_alone_and_says_so() {
+    let fleet = Fleet::new(quick()).await;
+    let ids: Vec<_> =
+        (0..3).map(|seed| fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap()).collect();
+    fleet.bench.reconfigure("request_timeout = '1s'", "request_timeout = '300ms'");
+    let mut worker = fleet.worker_with(&[("CONNECTOR_PANIC", ids[1].clone())]);
+    let ran = fleet.sync().await;
+    ran.assert_code(6);
+    assert_eq!((&ran.summary()["watermarked"], &ran.summary()["failed"]), (&2.into(), &1.into()));
+    let failed = fleet.failed().await;
+    let Outcome::Failed(failure) = &failed[0].event.outcome else { panic!("{failed:?}") };
+    assert!(failure.reason.contains("panicked: this asset makes a step panic"), "{failure:?}");
+    assert_eq!(failed[0].event.asset_id.as_str(), ids[1]);
+    assert!(worker.try_wait().unwrap().is_none(), "the worker ended");
+    assert_clean(&fleet.bench.sandbox.audit());
+}
+
 /// Delivers the message that waits at the save again and again without an end, until the broker gives it up.
 async fn lose_deliveries(fleet: &Fleet) {
     let url = Broker::shared().await.url();

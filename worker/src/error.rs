@@ -17,6 +17,9 @@ const ATTEMPTS_AT_A_REFUSAL: u32 = 2;
 /// Attempts at a step that does not end by itself, each of which holds a permit until its deadline.
 const ATTEMPTS_AT_A_LONG_STEP: u32 = 2;
 
+/// Attempts at a step that panics: most panics are of the file, and come again.
+const ATTEMPTS_AT_A_PANIC: u32 = 2;
+
 /// How long a job waits whose lease is on a node of the broker that is away.
 const NODE_AWAY: Duration = Duration::from_mins(1);
 
@@ -50,6 +53,11 @@ pub enum StepError {
          speed, and set a longer deadline if both are right", Span(*_0)
     )]
     Overran(Duration),
+    /// The step panicked, and was ended where it was: what it asked for last may still happen.
+    #[error(
+        "the step panicked: {0} (this is a fault of the connector; report it with the worker's log, which names the place)"
+    )]
+    Panicked(String),
     /// The file can never rest on this machine.
     #[error("{0}")]
     TooLarge(String),
@@ -131,6 +139,7 @@ impl StepError {
             | Self::NoSpace(_)
             | Self::NoReader(_)
             | Self::Overran(_)
+            | Self::Panicked(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_)
@@ -152,6 +161,7 @@ impl StepError {
             | Self::NoSpace(_)
             | Self::NoReader(_)
             | Self::Overran(_)
+            | Self::Panicked(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_) => Self::UnknownOutcome(Box::new(self)),
@@ -170,6 +180,7 @@ impl StepError {
             | Self::NoSpace(_)
             | Self::NoReader(_)
             | Self::Overran(_)
+            | Self::Panicked(_)
             | Self::TooLarge(_)
             | Self::Unproven(_)
             | Self::Queue(_) => None,
@@ -190,6 +201,7 @@ impl StepError {
             | Self::Imatag(_)
             | Self::Incomplete(_)
             | Self::Overran(_)
+            | Self::Panicked(_)
             | Self::TooLarge(_)
             | Self::Queue(_) => match self.verdict() {
                 Verdict::Fail(class) => class,
@@ -206,6 +218,7 @@ impl StepError {
                 Some(ATTEMPTS_AT_A_REFUSAL)
             }
             Self::Overran(_) => Some(ATTEMPTS_AT_A_LONG_STEP),
+            Self::Panicked(_) => Some(ATTEMPTS_AT_A_PANIC),
             Self::UnknownOutcome(inner) => inner.most_attempts(),
             Self::Bynder(_)
             | Self::Imatag(_)
@@ -228,7 +241,7 @@ impl StepError {
             Self::TooLarge(_) => Verdict::Fail(FailureClass::Local),
             Self::Unproven(_) => retry(Against::WireProfile),
             Self::Incomplete(_) | Self::Local(_) => Verdict::Retry { against: None, suspect: false },
-            Self::Overran(_) => Verdict::Retry { against: None, suspect: true },
+            Self::Overran(_) | Self::Panicked(_) => Verdict::Retry { against: None, suspect: true },
             Self::Disk(_) => retry(Against::Answers(Service::Machine)),
             // Looked at again now and then, since looking may cost a download.
             Self::Queue(QueueError::NodeAway(_)) => pause(NODE_AWAY),

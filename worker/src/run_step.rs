@@ -1,6 +1,10 @@
-//! Running a job's next step: in the job's lane of the budget, and no longer than its deadline.
+//! Running a job's next step: in the job's lane of the budget, and to its end, its deadline or its panic.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use common::job::Job;
+use futures::FutureExt;
 use tokio::time::timeout;
 
 use crate::end::StepEnd;
@@ -12,5 +16,55 @@ use crate::step;
 pub(crate) async fn run_step(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
     let deadline = environment.settings.step_deadline;
     let in_lane = Environment { bynder: environment.bynder.in_lane(job.lane), ..environment.clone() };
-    timeout(deadline, step::run(&in_lane, job)).await.unwrap_or(Err(StepError::Overran(deadline)))
+    bounded(deadline, step::run(&in_lane, job)).await
+}
+
+/// A panic takes no more along than its own step: the job carries what was done before, as on any error, and what steps share
+/// is behind locks that stay usable. Uncaught, it would lose the delivery, and the job would come back as if its process had died.
+async fn bounded(
+    deadline: Duration,
+    step: impl Future<Output = Result<StepEnd, StepError>>,
+) -> Result<StepEnd, StepError> {
+    match timeout(deadline, AssertUnwindSafe(step).catch_unwind()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(StepError::Panicked(cli::panics::message(&*panic))),
+        Err(_) => Err(StepError::Overran(deadline)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::job::{Lane, RunId};
+    use common::outcome::Outcome;
+    use jiff::Timestamp;
+    use queue::Settlement;
+
+    use super::*;
+    use crate::breaker::Blame;
+    use crate::conclude::conclude;
+    use crate::settings::samples::default_settings;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_panics_twice_fails_its_job_and_says_so() {
+        let (run, asset, now) = (RunId("r".to_owned()), "A".parse().unwrap(), Timestamp::UNIX_EPOCH);
+        let mut job = Job::new(run, asset, "", Lane::Fresh, 1, None, now);
+        let mut waits = 0;
+        let failed = loop {
+            let panicked = bounded(Duration::from_mins(1), async { panic!("nothing there: SECRET") }).await;
+            match conclude(&default_settings(), job, panicked, Blame::Job, now, &mut rand::rng()) {
+                Settlement::Wait { job: waiting, .. } if waits < 5 => job = *waiting,
+                settlement => break settlement,
+            }
+            assert!(job.suspect, "what it asked for last may still happen");
+            waits += 1;
+        };
+        let Settlement::Fail { event, .. } = failed else { panic!("{failed:?}") };
+        let Outcome::Failed(failure) = event.outcome else { panic!("{event:?}") };
+        assert_eq!(waits, 1);
+        assert!(
+            failure.reason.contains("panicked") && failure.reason.contains("nothing there"),
+            "{failure:?}"
+        );
+        assert!(!failure.reason.contains("SECRET"), "{failure:?}");
+    }
 }

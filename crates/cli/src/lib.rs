@@ -15,6 +15,6 @@
 
 pub mod log;
 pub mod output;
-mod panics;
+pub mod panics;
 pub mod program;
 pub mod signals;

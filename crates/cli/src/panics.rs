@@ -1,5 +1,6 @@
 //! What a panic shows: where it happened, and its message without the values in it.
 
+use std::any::Any;
 use std::panic::PanicHookInfo;
 
 use crate::output;
@@ -26,6 +27,13 @@ fn description(panic: &PanicHookInfo<'_>) -> String {
     format!("the program panicked at {place}: {message}")
 }
 
+/// What a caught panic says, without the values in it.
+pub fn message(panic: &(dyn Any + Send)) -> String {
+    let message = panic.downcast_ref::<String>().map(String::as_str);
+    let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+    message.map_or_else(|| "without a message".to_owned(), without_values)
+}
+
 fn without_values(message: &str) -> String {
     let end = VALUES_BEGIN.iter().filter_map(|begin| message.find(begin)).min();
     message[..end.unwrap_or(message.len())].chars().take(MOST_CHARACTERS).collect()
@@ -36,7 +44,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::log::{Verbosity, init};
+    use common::log::{Verbosity, init};
     use crate::output::LogFormat;
 
     const FORMAT: &str = "CONNECTOR_TEST_PANIC";
