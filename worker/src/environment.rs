@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use budget::Budget;
-use bynder::Bynder;
+use bynder::{Bynder, BynderError};
 use common::asset::Asset;
 use common::job::Job;
 use common::marker::Marker;
 use common::permission::Permission;
+use common::service::Service;
 use config::OutputMode;
 use files::spool::Spool;
 use imatag::{Directory, Imatag};
@@ -17,7 +18,7 @@ use telemetry::Metrics;
 
 use crate::approval::Approval;
 use crate::breaker::Breakers;
-use crate::probe::Probes;
+use crate::probe::{self, Evidence, Probed, Probes};
 use crate::settings::Settings;
 
 /// The services, the queue and the settings; clones share them.
@@ -73,5 +74,22 @@ impl Environment {
     /// What becomes of the job's watermarked file.
     pub fn mode(&self, job: &Job) -> OutputMode {
         job.mode.unwrap_or(self.settings.mode)
+    }
+}
+
+impl Evidence for Environment {
+    async fn of(&self, service: Service) -> Probed {
+        let probe = async {
+            match service {
+                Service::Bynder => probe::bynder(&self.bynder).await,
+                Service::Imatag => probe::imatag(&self.imatag, &self.settings.directory).await,
+                Service::Machine => probe::machine(&self.spool).await,
+            }
+        };
+        self.probes.ask(service, probe).await
+    }
+
+    async fn may_read_any(&self) -> Result<bool, BynderError> {
+        probe::may_read_any(&self.bynder).await
     }
 }

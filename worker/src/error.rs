@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use bynder::{BynderError, Right};
 use common::outcome::FailureClass;
+use common::service::Service;
 use config::Span;
 use files::spool::ReceiveError;
 use imatag::ImatagError;
 use queue::QueueError;
-
-use crate::breaker::Service;
 
 /// Attempts at what is refused, or unknown to a service, after which the job fails: it is hardly ever granted later.
 const ATTEMPTS_AT_A_REFUSAL: u32 = 2;

@@ -7,10 +7,8 @@ use bynder::{Bynder, BynderError};
 use common::hash::ContentHash;
 use common::service::Service;
 use files::spool::Spool;
-use imatag::{Imatag, ImatagError};
+use imatag::{Directory, Imatag, ImatagError};
 use tokio::sync::Mutex;
-
-use crate::environment::Environment;
 
 /// How long an answer counts for further failures: many jobs fail at once in an outage.
 const FRESH: Duration = Duration::from_secs(5);
@@ -36,30 +34,22 @@ pub(crate) trait Evidence {
     async fn may_read_any(&self) -> Result<bool, BynderError>;
 }
 
-impl Evidence for Environment {
-    async fn of(&self, service: Service) -> Probed {
-        self.probes.ask(self, service).await
-    }
-
-    /// Asks for the places of some files, spread over the newest assets of the library.
-    async fn may_read_any(&self) -> Result<bool, BynderError> {
-        let assets = self.bynder.newest(ROWS).await?;
-        let assets: Vec<_> = assets.iter().filter(|asset| !asset.archived).collect();
-        let apart = assets.len().div_ceil(ASSETS_TRIED).max(1);
-        for asset in assets.into_iter().step_by(apart) {
-            let version = asset.active_version.unwrap_or(1);
-            match self.bynder.may_download(&asset.id, version).await {
-                Ok(()) => return Ok(true),
-                Err(
-                    BynderError::Forbidden { .. }
-                    | BynderError::NotFound { .. }
-                    | BynderError::Refused { .. },
-                ) => {}
-                Err(error) => return Err(error),
-            }
+/// Asks for the places of some files, spread over the newest assets of the library.
+pub(crate) async fn may_read_any(bynder: &Bynder) -> Result<bool, BynderError> {
+    let assets = bynder.newest(ROWS).await?;
+    let assets: Vec<_> = assets.iter().filter(|asset| !asset.archived).collect();
+    let apart = assets.len().div_ceil(ASSETS_TRIED).max(1);
+    for asset in assets.into_iter().step_by(apart) {
+        let version = asset.active_version.unwrap_or(1);
+        match bynder.may_download(&asset.id, version).await {
+            Ok(()) => return Ok(true),
+            Err(
+                BynderError::Forbidden { .. } | BynderError::NotFound { .. } | BynderError::Refused { .. },
+            ) => {}
+            Err(error) => return Err(error),
         }
-        Ok(false)
     }
+    Ok(false)
 }
 
 /// The latest answers, one a service; clones share them.
@@ -72,25 +62,22 @@ pub struct Probes {
 type Latest = Option<(Instant, Probed)>;
 
 impl Probes {
-    /// How the service is right now. Those who ask at the same time share a call.
-    async fn ask(&self, environment: &Environment, service: Service) -> Probed {
+    /// How the service is right now, by this probe of it. Those who ask at the same time share a call.
+    pub(crate) async fn ask(&self, service: Service, probe: impl Future<Output = Probed>) -> Probed {
         let mut latest = self.latest[service as usize].lock().await;
         if let Some((at, answer)) = &*latest
             && at.elapsed() < FRESH
         {
             return answer.clone();
         }
-        let answer = match service {
-            Service::Bynder => bynder(&environment.bynder).await,
-            Service::Imatag => imatag(environment, &environment.imatag).await,
-            Service::Machine => machine(&environment.spool).await,
-        };
+        let answer = probe.await;
         *latest = Some((Instant::now(), answer.clone()));
         answer
     }
 }
 
-async fn bynder(bynder: &Bynder) -> Probed {
+/// Asks for the account.
+pub(crate) async fn bynder(bynder: &Bynder) -> Probed {
     match bynder.account().await {
         Err(error @ (BynderError::Unavailable { .. } | BynderError::Unexpected { .. })) => {
             Probed::Down(error.to_string())
@@ -102,11 +89,10 @@ async fn bynder(bynder: &Bynder) -> Probed {
 
 /// Looks for a medium that there cannot be. A profile without `find` has no call without effect, so its service counts
 /// as being at work; the slowdown bounds what an outage costs then.
-async fn imatag(environment: &Environment, imatag: &Imatag) -> Probed {
+pub(crate) async fn imatag(imatag: &Imatag, directory: &Directory) -> Probed {
     let (true, Ok(nothing)) = (imatag.can_find(), "00000000-0000-0000-0000000000000000".parse()) else {
         return Probed::Up;
     };
-    let directory = &environment.settings.directory;
     match imatag.find(&nothing, ContentHash::from_bytes([0; 32]), directory).await {
         Err(error @ (ImatagError::Unavailable { .. } | ImatagError::Unexpected { .. })) => {
             Probed::Down(error.to_string())
@@ -115,7 +101,8 @@ async fn imatag(environment: &Environment, imatag: &Imatag) -> Probed {
     }
 }
 
-async fn machine(spool: &Spool) -> Probed {
+/// Writes to the disk of the spool.
+pub(crate) async fn machine(spool: &Spool) -> Probed {
     match spool.try_writing().await {
         Ok(()) => Probed::Up,
         Err(error) => Probed::Down(error.to_string()),

@@ -9,6 +9,9 @@ use config::{OutputMode, QuietHours};
 use imatag::Directory;
 use media::Checks;
 
+/// How seldom a job looks whether a service has finished.
+pub(crate) const LONGEST_IDLE_RUNG: Duration = Duration::from_mins(2);
+
 /// What the configuration says about doing jobs.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -15,12 +15,9 @@ use crate::decide::{attempt_rung, idle_rung, suspect_rung};
 use crate::doubt;
 use crate::end::{StepEnd, Wait};
 use crate::error::{StepError, Verdict};
-use crate::settings::Settings;
+use crate::settings::{LONGEST_IDLE_RUNG, Settings};
 
 pub(crate) use lost::{dead, lost, outwait, outwaited, put_off};
-
-/// How seldom a job looks whether a service has finished.
-pub(crate) const LONGEST_IDLE_RUNG: Duration = Duration::from_mins(2);
 
 /// Turns the end of a step into the settlement of its delivery. `blame` says whose fault a failure is.
 pub(crate) fn conclude(

@@ -22,13 +22,12 @@ use common::outcome::Outcome;
 use config::OutputMode;
 use queue::{Attempt, Left, QueueError, lease_patiently};
 
-use crate::conclude::LONGEST_IDLE_RUNG;
 use crate::doubt;
 use crate::end::{StepEnd, Stop, Wait};
 use crate::environment::Environment;
 use crate::error::StepError;
 use crate::leases::{self, Held, Try};
-use crate::settings::Settings;
+use crate::settings::{LONGEST_IDLE_RUNG, Settings};
 
 /// The asset's lease for the effects of this step, which is waited for a while; the end of the step where it does not come.
 /// What another job of the asset did, or did without an answer, this one does not know: it goes on as suspect.
