@@ -46,8 +46,8 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let best = fleets.iter().min_by_key(|outcome| outcome.took).context("no fleet")?;
     let share = |outcome: &Outcome| 100.0 * bare.took.as_secs_f64() / outcome.took.as_secs_f64();
     let percent = |outcome: &Outcome| format!("{:.0} %", share(outcome));
-    table.add("embedded, beside the bare loop", percent(&embedded));
-    table.add("the fastest fleet, beside the bare loop", percent(best));
+    table.add("embedded, compared to the bare loop", percent(&embedded));
+    table.add("the fastest fleet, compared to the bare loop", percent(best));
     table.promise("embedded: 60 % of the bare loop", percent(&embedded), share(&embedded) >= 60.0);
     table.promise("the fastest fleet: 60 % of the bare loop", percent(best), share(best) >= 60.0);
     let Ok(python) = std::env::var("BENCH_PYTHON") else {

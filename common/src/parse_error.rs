@@ -36,7 +36,7 @@ pub fn of_json(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Io => "it cannot be read".to_owned(),
         Category::Eof => "it breaks off".to_owned(),
-        Category::Syntax => format!("it is no valid JSON{place}"),
+        Category::Syntax => format!("it is not valid JSON{place}"),
         Category::Data => {
             let said = error.to_string();
             let said = said.strip_suffix(&place).unwrap_or(&said);
@@ -137,7 +137,7 @@ mod tests {
             (r#"{"a": [7340261985531]}"#, "a[0]: invalid type: integer, expected a boolean"),
             (r#"{"a": "s3cr3t, `x` \" y"}"#, "a: invalid type: string, expected a sequence"),
             (r#"{"a": null}"#, "a: invalid type: null, expected a sequence"),
-            (r#"{"a": [tru s3cr3t"#, "a[0]: it is no valid JSON at line 1 column 11"),
+            (r#"{"a": [tru s3cr3t"#, "a[0]: it is not valid JSON at line 1 column 11"),
             (r#"{"a": [true"#, "a: it breaks off"),
         ] {
             assert_eq!(json(text).unwrap_err(), wanted, "{text}");

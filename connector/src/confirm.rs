@@ -31,7 +31,7 @@ pub(crate) fn ask(question: &str, default: Option<&str>) -> Result<String, Failu
 /// Whether a person says yes to `verb` them; where nobody can be asked, that is a mistake of the command line.
 pub(crate) fn confirmed(verb: &str) -> Result<bool, Failure> {
     if !can_ask() {
-        return Err(Failure::Usage(format!("nobody is there to ask; say --yes to {verb} them")));
+        return Err(Failure::Usage(format!("standard input is not a terminal; pass --yes to {verb} them")));
     }
     yes(&format!("{verb} them?"))
 }
@@ -39,7 +39,9 @@ pub(crate) fn confirmed(verb: &str) -> Result<bool, Failure> {
 /// Whether a person says yes to this question.
 pub(crate) fn confirmed_once(question: &str) -> Result<bool, Failure> {
     if !can_ask() {
-        return Err(Failure::Usage(format!("nobody is there to ask ({question}); say --yes")));
+        return Err(Failure::Usage(format!(
+            "standard input is not a terminal to ask at ({question}); pass --yes"
+        )));
     }
     yes(question)
 }

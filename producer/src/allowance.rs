@@ -31,9 +31,9 @@ pub enum Limit {
 impl fmt::Display for Limit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, most, next) = match self {
-            Self::MaxAssets(most) => ("--max-assets", most, "the next run goes on"),
-            Self::AssetsPerRun(most) => ("limits.assets_per_run", most, "the next run goes on"),
-            Self::AssetsPerDay(most) => ("limits.assets_per_day", most, "runs go on after midnight, UTC"),
+            Self::MaxAssets(most) => ("--max-assets", most, "the next run continues"),
+            Self::AssetsPerRun(most) => ("limits.assets_per_run", most, "the next run continues"),
+            Self::AssetsPerDay(most) => ("limits.assets_per_day", most, "runs continue after midnight, UTC"),
             Self::AskedFor(most) => {
                 ("--max-assets", most, "no more were asked for; run again with --full, or with another cap")
             }

@@ -62,7 +62,7 @@ pub struct Scope {
     /// Only say what would be done
     #[arg(long)]
     pub dry_run: bool,
-    /// Protect at most so many assets, then stop with exit code 8 if there are more
+    /// Stop after N assets, with exit code 8 if there are more
     #[arg(long)]
     pub max_assets: Option<u64>,
     /// Go over this part of the library only, the same each time: 0.1 is a tenth
@@ -87,7 +87,7 @@ pub struct Scope {
 
 fn read_class(name: &str) -> Result<FailureClass, String> {
     let known = FailureClass::ALL.map(FailureClass::name).join(", ");
-    let unknown = || format!("{:?} is no class of failures; they are {known}", harmless(name));
+    let unknown = || format!("{:?} is not a failure class; the classes are {known}", harmless(name));
     FailureClass::named(name).ok_or_else(unknown)
 }
 

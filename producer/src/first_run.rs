@@ -29,7 +29,7 @@ pub async fn guard(
     output::talk("This is the first run over this library. It would do the following:");
     plan::print(&report, config, output::talk);
     Err(Failure::Limit(
-        "nothing was done. Run again with --full to protect all of it, with --since to go on from a time, or with \
+        "nothing was done. Run again with --full to protect all of it, with --since to continue from a time, or with \
          --max-assets (or limits.assets_per_run) for a part"
             .to_owned(),
     ))

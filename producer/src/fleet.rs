@@ -316,7 +316,7 @@ impl Fleet {
             }
             if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
                 return Err(Failure::Temporary(format!(
-                    "stopped while {open} jobs have no outcome yet; the workers go on with them"
+                    "stopped while {open} jobs have no outcome yet; the workers continue with them"
                 )));
             }
         }

@@ -24,7 +24,7 @@ pub(crate) enum Schedule {
 /// Checks what the configuration says of when to run.
 ///
 /// # Errors
-/// [`Failure::Configuration`]: a cron expression that is none, or two ways at once.
+/// [`Failure::Configuration`]: an invalid cron expression, or two ways at once.
 pub fn check(section: &ProducerSection) -> Result<(), Failure> {
     Schedule::of(section).map(|_| ())
 }
@@ -48,7 +48,7 @@ impl Schedule {
                 )
             }
             (Some(_), Some(_)) => Err(Failure::Configuration(
-                "producer.cron stands beside producer.every; keep one of them".to_owned(),
+                "producer.cron and producer.every are both set; keep one of them".to_owned(),
             )),
         }
     }

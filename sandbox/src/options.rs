@@ -157,7 +157,7 @@ impl FromStr for RateLimit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no rate limit; write for example 4500/300s");
+        let wrong = || format!("{text:?} is not a rate limit; write for example 4500/300s");
         let (requests, window) = text.split_once('/').ok_or_else(wrong)?;
         let requests = requests.parse().map_err(|_| wrong())?;
         let window: SignedDuration = window.parse().map_err(|_| wrong())?;

@@ -101,7 +101,7 @@ async fn this_machine_is_behind_no_proxy_and_an_error_of_a_proxy_names_it_withou
     run_in(&bench, &["doctor"], &proxies).await.assert_code(0);
     run_in(&bench, &["sync", "--full", "--quiet"], &proxies).await.assert_code(0);
     let wrong = run_in(&bench, &["config", "check"], &[("https_proxy", "htp://person:hidden@proxy")]).await;
-    assert!(wrong.assert_code(3).talk.contains("https_proxy: is no address of a proxy"), "{wrong:#?}");
+    assert!(wrong.assert_code(3).talk.contains("https_proxy: is not a proxy address"), "{wrong:#?}");
     assert!(!wrong.talk.contains("hidden"), "{wrong:#?}");
     let away = [&proxies[..], &[("CONNECTOR_BYNDER__DOMAIN", "portal.invalid")]].concat();
     for command in ["doctor", "plan"] {

@@ -56,7 +56,7 @@ pub(crate) enum Command {
     Status(Status),
     /// Take no more jobs until resumed; steps under way still end
     Pause(Pause),
-    /// Go on after a pause
+    /// Resume after a pause
     Resume(Resume),
     /// List, show, replay or drop failed jobs
     #[command(subcommand)]
@@ -130,7 +130,7 @@ pub(crate) struct Pause {
     /// Pause this machine's own work although a broker is configured
     #[arg(long)]
     pub(crate) embedded: bool,
-    /// Why, for whoever looks at the status
+    /// Reason that `status` shows
     #[arg(long)]
     pub(crate) reason: Option<String>,
 }

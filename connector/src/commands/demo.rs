@@ -40,7 +40,7 @@ pub(crate) async fn run(common: &Common, demo: &Demo) -> Result<(), Failure> {
     })?;
     let announcement = sandbox.announcement();
     talk(&format!(
-        "A sandbox stands in for Bynder and Imatag; watch its library at {}/",
+        "A sandbox takes the place of Bynder and Imatag; watch its library at {}/",
         announcement.bynder
     ));
     let private = Permissions::from_mode(0o700);

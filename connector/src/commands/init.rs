@@ -122,9 +122,11 @@ fn wanted(
     if can_ask() {
         return ask(question, default);
     }
-    default
-        .map(str::to_owned)
-        .ok_or_else(|| Failure::Usage(format!("{flag} is missing, and nobody is there to ask ({question})")))
+    default.map(str::to_owned).ok_or_else(|| {
+        Failure::Usage(format!(
+            "{flag} is missing, and standard input is not a terminal to ask at ({question})"
+        ))
+    })
 }
 
 /// The configuration, with a word on each line of it.
@@ -146,7 +148,7 @@ fn written(answers: &Answers) -> String {
         )
     });
     format!(
-        "# Every key is in docs/configuration.md; `connector config show` tells each value and where it comes from.\n\
+        "# Every key is in docs/configuration.md; `connector config show` prints each value and its source.\n\
          \n\
          [bynder]\n\
          domain = {}\n\
@@ -162,7 +164,7 @@ fn written(answers: &Answers) -> String {
          # Where media are kept at Imatag; starts with the account's homedir.\n\
          directory = {}\n\
          \n\
-         [filters]                                     # all of them have to hold; `connector plan` tells what is left\n\
+         [filters]                                     # all of them have to hold; `connector plan` shows what matches\n\
          types = [{}]\n\
          \n\
          [output]\n\

@@ -40,7 +40,7 @@ fn hash(text: &str) -> Result<ContentHash, Failure> {
     let hashed = File::open(text).and_then(ContentHash::of);
     hashed.map_err(|error| {
         Failure::Usage(format!(
-            "{text} is no SHA-256 in hex, and no readable file: {error}; give the file's path or its hash"
+            "{text} is neither a SHA-256 in hex nor a readable file: {error}; give the file's path or its hash"
         ))
     })
 }

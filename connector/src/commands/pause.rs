@@ -27,7 +27,7 @@ pub(crate) async fn pause(common: &Common, pause: &Pause) -> Result<(), Failure>
     if common.json {
         output::json(&json!({"paused": true, "since": wish.since, "reason": wish.reason}));
     } else {
-        output::data(&format!("paused: {who}; steps under way still end. `connector resume` goes on"));
+        output::data(&format!("paused: {who}; running steps still finish. `connector resume` continues"));
     }
     Ok(())
 }

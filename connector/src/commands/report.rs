@@ -36,7 +36,7 @@ pub(crate) async fn run(common: &Common, report: &Report) -> Result<(), Failure>
         && counts == Counts::default()
     {
         return Err(Failure::Usage(format!(
-            "nothing of a run {run} is on record; `connector status` names the latest runs"
+            "there is no record of a run {run}; `connector status` names the latest runs"
         )));
     }
     if !common.quiet {
@@ -88,7 +88,7 @@ fn tell(counts: Counts) {
     }
     if counts.missing > 0 {
         output::talk(&format!(
-            "{} jobs have no outcome, and nobody waits for them any more (missing): the next run takes their assets up again",
+            "{} jobs have no outcome, and are given up (missing): the next run picks up their assets again",
             counts.missing
         ));
     }

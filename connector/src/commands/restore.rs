@@ -107,7 +107,7 @@ async fn open(config: &Config) -> Result<(Ledger, Arc<dyn Locks>), Failure> {
     }
     let state = State::open_to_append(directory)?.ok_or_else(|| {
         Failure::Configuration(format!(
-            "producer.state_dir: {} holds no state; what is restored goes on record with the producer, so run this where its state is",
+            "producer.state_dir: {} holds no state; restored assets are recorded in the producer's state, so run this where its state is",
             directory.display()
         ))
     })?;
@@ -136,7 +136,7 @@ fn tell(common: &Common, dry_run: bool, run: &RunId, sum: &Sum, calls: u64) {
         output::json(&line);
     } else if sum.restored + sum.failed > 0 && !common.quiet {
         output::data(&format!(
-            "{} originals are back and opted out, {} failed; on record as {run} ({calls} Bynder calls)",
+            "{} originals restored and opted out, {} failed; recorded as {run} ({calls} Bynder calls)",
             sum.restored, sum.failed
         ));
     }

@@ -146,7 +146,7 @@ fn rotate_file(common: &Common, recipient: &str) -> Result<(), Failure> {
     if common.json {
         output::json(&json!({"rotated": rotated}));
     } else {
-        output::data(&format!("encrypted anew: {}", rotated.join(", ")));
+        output::data(&format!("re-encrypted: {}", rotated.join(", ")));
         output::talk(
             "From now on the connector needs the new identity. Running processes keep what they have read.",
         );

@@ -91,7 +91,7 @@ pub(crate) async fn sync(
         Ok(report) => report,
         Err(failure) => {
             let open = parts.queue.depth().await.map(|depth| depth.open()).unwrap_or_default();
-            output::talk(&format!("{open} jobs are kept and go on with the next `connector sync`"));
+            output::talk(&format!("{open} jobs are kept; the next `connector sync` resumes them"));
             return Err(failure);
         }
     };

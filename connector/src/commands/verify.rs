@@ -36,9 +36,9 @@ pub(crate) async fn run(common: &Common, command: &Verify) -> Result<(), Failure
         Some(state) => Ledger::new(state).note_verification(&found).await?,
         None if common.quiet => {}
         // What the whole library was found to be stays on record, and so do the alerts that go by it.
-        None if filters.is_part() => output::talk("not put on record: it looked at a part of the library"),
+        None if filters.is_part() => output::talk("not recorded: only a part of the library was checked"),
         None => output::talk(&format!(
-            "not put on record: {} holds no state (the producer's may be elsewhere)",
+            "not recorded: {} holds no state (the producer's may be elsewhere)",
             config.producer.state_dir.display()
         )),
     }

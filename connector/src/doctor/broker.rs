@@ -22,7 +22,7 @@ pub(super) async fn check(config: &Config, report: &mut Report) {
         Finding::Pass("messages are signed".to_owned())
     } else {
         Finding::Warn(
-            "messages are not signed: whoever can write to the broker can put one asset's picture into another; set \
+            "messages are not signed: anyone who can write to the broker can put one asset's picture into another; set \
              broker.message_key for all processes at once, while no job is open"
                 .to_owned(),
         )

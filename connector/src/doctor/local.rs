@@ -98,7 +98,7 @@ fn doubt_about(secret: &SecretValue) -> Option<String> {
 /// Tries it with a file that has no name and is gone at once; a folder that is not there is not made.
 fn writable(directory: &Path) -> Result<String, String> {
     if directory.exists() && !directory.is_dir() {
-        return Err(format!("{} is no folder", directory.display()));
+        return Err(format!("{} is not a folder", directory.display()));
     }
     let there = nearest_there(directory);
     tempfile::tempfile_in(&there).map_err(|error| format!("cannot write to {}: {error}", there.display()))?;

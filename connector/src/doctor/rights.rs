@@ -40,7 +40,7 @@ pub(super) fn may_edit(roles: &[String], mode: OutputMode) -> Finding {
     let what = match mode {
         OutputMode::Version => "every job would fail before it saves anything",
         OutputMode::Copy => "copies would be made that nothing ties to their originals",
-        OutputMode::Additional => "additional files would be made that no marker tells of",
+        OutputMode::Additional => "additional files would be made that no marker names",
     };
     let text =
         format!("the user may not write the hash metaproperty, and {what}: give it the role MEDIAEDIT");

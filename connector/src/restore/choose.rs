@@ -29,7 +29,7 @@ pub(crate) async fn of_run(ledger: &Ledger, run: &RunId) -> Result<Vec<Target>, 
     let events = ledger.protected_by(run).await?;
     if events.is_empty() {
         return Err(Failure::Usage(format!(
-            "a run {run} that protected anything is not on record; `connector status` names the latest runs"
+            "there is no record of a run {run} that protected anything; `connector status` names the latest runs"
         )));
     }
     let target = |event: common::outcome::OutcomeEvent| Target {

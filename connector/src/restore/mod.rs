@@ -101,7 +101,7 @@ pub(crate) async fn restore(
     match failure {
         Some(failure) => Err(failure),
         None if environment.patience.is_over() => Err(Failure::Temporary(
-            "stopped before every original was back; run it again to go on".to_owned(),
+            "stopped before every original was restored; run it again to continue".to_owned(),
         )),
         None => Ok(()),
     }

@@ -24,7 +24,7 @@ pub(crate) async fn run(common: &Common, status: &Status) -> Result<(), Failure>
         shown::lines(standing, &directory).iter().try_for_each(|line| output::try_data(line))
     };
     if status.every.0.is_zero() {
-        return Err(Failure::Usage("--every must be longer than nothing, such as 5s".to_owned()));
+        return Err(Failure::Usage("--every must be greater than zero, such as 5s".to_owned()));
     }
     if !status.watch {
         let standing = Standing::now(&config, status.embedded).await?;

@@ -31,7 +31,7 @@ pub(super) fn lines(standing: &Standing, directory: &str) -> Vec<String> {
         lines.extend(ahead(forecast));
     }
     if !standing.has_state {
-        lines.push("no runs are on record here; the producer's may be elsewhere".to_owned());
+        lines.push("no runs are recorded here; the producer's state may be elsewhere".to_owned());
         lines.push(format!("({directory} holds no state)"));
         return lines;
     }
@@ -65,7 +65,7 @@ fn pair(name: &str, value: &str) -> String {
 fn halts(standing: &Standing) -> Vec<String> {
     let paused = standing.paused.as_ref().map(|pause| {
         let reason = pause.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        format!("paused by a person since {}{reason}; `connector resume` goes on", pause.since)
+        format!("paused by a person since {}{reason}; `connector resume` continues", pause.since)
     });
     let held = standing.held.as_ref().map(Held::in_words);
     let silent = standing.silent.then(|| {
@@ -118,15 +118,14 @@ fn trouble(member: &Member) -> String {
 }
 
 fn ahead(forecast: &Forecast) -> Vec<String> {
-    let rate =
-        forecast.jobs_per_minute.map(|rate| pair("ended in a minute, lately", &format!("{rate:>10.1}")));
+    let rate = forecast.jobs_per_minute.map(|rate| pair("jobs per minute", &format!("{rate:>10.1}")));
     if forecast.open == 0 {
         return rate.into_iter().collect();
     }
-    let at_rate = forecast.seconds_at_rate.map_or_else(|| "unknown: nothing ended lately".to_owned(), rough);
+    let at_rate = forecast.seconds_at_rate.map_or_else(|| "unknown: no job ended recently".to_owned(), rough);
     let left = [
-        pair("done at this rate in", &at_rate),
-        pair("by the request budget not before", &rough(forecast.seconds_at_budget)),
+        pair("estimated time left", &at_rate),
+        pair("minimum by request budget", &rough(forecast.seconds_at_budget)),
     ];
     rate.into_iter().chain(left).collect()
 }
@@ -208,9 +207,9 @@ mod tests {
         at work                          workers 2, producers 1
         of other deployments             1 on the same address
         cannot be used                   imatag (worker 01234567…)
-        ended in a minute, lately             100.0
-        done at this rate in             3h 55m
-        by the request budget not before 3h 40m
+        jobs per minute             100.0
+        estimated time left             3h 55m
+        minimum by request budget 3h 40m
         last finished run started        none yet
         asked for                        all of it, 3 assets at most
         failed, can be replayed no more          12: sync --retry-failed

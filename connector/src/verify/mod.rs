@@ -56,7 +56,7 @@ pub(crate) async fn verify(
             count(&mut sum, asset, &checked);
         }
         if patience.is_over() {
-            return Err(Failure::Temporary("stopped; nothing was put on record".to_owned()));
+            return Err(Failure::Temporary("stopped; nothing was recorded".to_owned()));
         }
     }
     sum.at = Timestamp::now();

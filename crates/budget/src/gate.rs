@@ -257,7 +257,7 @@ impl Budget {
         if let Some(Err(error)) =
             self.shared.records.as_ref().map(|records| records.record_silence(remaining))
         {
-            tracing::error!(%error, "Bynder's block cannot be put on record; do not start again before it is over");
+            tracing::error!(%error, "Bynder's block cannot be recorded; do not start again before it is over");
         }
     }
 

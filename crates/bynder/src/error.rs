@@ -89,7 +89,7 @@ pub enum BynderError {
         sent: Sent,
     },
     /// Success by status, but not the answer that belongs to it.
-    #[error("{operation}: Bynder's answer makes no sense ({reason})")]
+    #[error("{operation}: unexpected response from Bynder ({reason})")]
     Unexpected {
         /// What was attempted.
         operation: String,
@@ -163,7 +163,7 @@ impl From<BynderError> for Failure {
             BynderError::Unauthorized { .. } | BynderError::Forbidden { .. } => Self::Credential(message),
             BynderError::Misconfigured { .. } => Self::Configuration(message),
             BynderError::Unavailable { .. } => Self::Temporary(format!(
-                "{message}; check bynder.domain and the network, then run it again: it goes on where it was"
+                "{message}; check bynder.domain and the network, then run it again: it resumes where it stopped"
             )),
             BynderError::Paused { .. } | BynderError::Shared { .. } | BynderError::Withheld { .. } => {
                 Self::Temporary(message)

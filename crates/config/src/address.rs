@@ -57,7 +57,7 @@ fn storage_hosts(patterns: &[String]) -> Result<(), ConfigError> {
         // An address in its place may hold a password or a signature.
         Some(index) => Err(ConfigError::value(
             format!("bynder.storage_hosts[{index}]"),
-            "is no host; write a name in lower case such as \"*.amazonaws.com\"",
+            "is not a host; write a name in lower case such as \"*.amazonaws.com\"",
         )),
     }
 }

@@ -86,7 +86,7 @@ pub struct BynderSection {
     pub oauth: Option<OAuth>,
     /// Name of the text metaproperty that holds the marker.
     pub hash_metaproperty: String,
-    /// Name of a text metaproperty that tells people how the asset stands.
+    /// Name of a text metaproperty that shows people the asset's status.
     #[serde(default)]
     pub status_metaproperty: Option<String>,
     /// Portal calls allowed in five minutes from this address.

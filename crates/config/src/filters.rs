@@ -102,7 +102,7 @@ impl TryFrom<String> for DateRange {
     fn try_from(text: String) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "{:?} is no stretch of time; write FROM..TO, such as 2024-01-01..2024-12-31 or 2024-06-01T08:00:00Z..",
+                "{:?} is not a date range; write FROM..TO, such as 2024-01-01..2024-12-31 or 2024-06-01T08:00:00Z..",
                 short(&text)
             )
         };

@@ -56,7 +56,7 @@ fn in_words(message: &str) -> String {
         return format!("{start}expected a section");
     }
     if message == "invalid socket address syntax" {
-        return "is no address to listen at; write for example \"127.0.0.1:9090\"".to_owned();
+        return "is not a listen address; write for example \"127.0.0.1:9090\"".to_owned();
     }
     ["usize", "u64", "u32", "nonzero u32", "a nonzero u32"]
         .iter()

@@ -17,7 +17,7 @@ pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), C
         value.is_some_and(|value| !value.to_str().is_some_and(is_proxy))
     };
     VARIABLES.iter().find(is_wrong).map_or(Ok(()), |name| {
-        let reason = "is no address of a proxy; write for example http://user:password@proxy.example.com:3128, with special \
+        let reason = "is not a proxy address; write for example http://user:password@proxy.example.com:3128, with special \
                       characters of the password as %40, or unset it";
         Err(ConfigError::value(*name, reason))
     })
@@ -75,7 +75,7 @@ mod tests {
         ] {
             for name in VARIABLES {
                 let said = said(name, wrong);
-                let wanted = format!("{name}: is no address of a proxy");
+                let wanted = format!("{name}: is not a proxy address");
                 assert!(said.starts_with(&wanted) && !said.contains("s3cr3t"), "{wrong}: {said}");
             }
         }

@@ -112,7 +112,7 @@ impl SecretValue {
                          given; set a variable and write its name, or use { file = … }"
                             .to_owned()
                     }
-                    VarError::NotUnicode(_) => "the variable is no UTF-8".to_owned(),
+                    VarError::NotUnicode(_) => "the variable is not valid UTF-8".to_owned(),
                 })
             })?,
             Self::File(path) => read_text(path, Chosen::Found)
@@ -164,7 +164,8 @@ fn usable(secret: &str) -> Result<(), String> {
     }
     let is_hidden = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | BYTE_ORDER_MARK);
     if secret.contains(|c: char| is_hidden(c) || (c.is_whitespace() && !c.is_ascii())) {
-        let reason = "the secret holds a non-breaking space or another character that does not show; type or copy it anew";
+        let reason =
+            "the secret holds a non-breaking space or another invisible character; type or copy it again";
         return Err(reason.to_owned());
     }
     let quoted = ['"', '\'', '`']
@@ -197,7 +198,8 @@ pub fn read_text(path: &Path, chosen: Chosen) -> Result<String, String> {
     })?;
     String::from_utf8(bytes).map_err(|error| {
         let is_utf16 = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
-        let what = if is_utf16 { "it is UTF-16, as PowerShell's > writes it" } else { "it is no UTF-8" };
+        let what =
+            if is_utf16 { "it is UTF-16, as PowerShell's > writes it" } else { "it is not valid UTF-8" };
         format!("{what}; save it as UTF-8 without BOM (PowerShell: Set-Content -Encoding ascii)")
     })
 }
@@ -228,7 +230,7 @@ pub fn encrypt(recipient: &str, secret: &SecretString) -> Result<String, String>
     let recipient = Recipient::from_str(recipient.trim())
         // It may be the identity, which is secret.
         .map_err(|_| {
-            "this is no age recipient, which starts with age1; `connector secrets keygen` prints one"
+            "this is not an age recipient, which starts with age1; `connector secrets keygen` prints one"
                 .to_owned()
         })?;
     let text = secrecy::ExposeSecret::expose_secret(secret);
@@ -241,7 +243,7 @@ pub(super) fn decrypt(armoured: &str) -> Result<String, String> {
     let bytes = age::decrypt(&identity, armoured.as_bytes()).map_err(|error| {
         format!("cannot decrypt it with the identity from {IDENTITY} ({error}); encrypt it again")
     })?;
-    String::from_utf8(bytes).map_err(|_| "what it decrypts to is no text".to_owned())
+    String::from_utf8(bytes).map_err(|_| "the decrypted value is not text".to_owned())
 }
 
 /// The file that holds the age identity, where the environment names one.

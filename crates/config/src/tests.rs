@@ -133,7 +133,7 @@ fn each_bad_value_names_its_key_and_the_remedy() {
         (with("legacy = \"original\"", "legacy = \"maybe\""), "marker.legacy: unknown variant"),
         (
             with("listen = \"127.0.0.1:9090\"", "listen = \"everywhere\""),
-            "http.listen: is no address to listen at",
+            "http.listen: is not a listen address",
         ),
         (with("[limits]", "[checks]\nsimilarity = 95\n[limits]"), "checks.similarity: must be from 0 to 1"),
         (with("[limits]", "[checks]\nicc = true\n[limits]"), "unknown key checks.icc"),

@@ -122,10 +122,7 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
 
 fn durations(config: &Config) -> Result<(), ConfigError> {
     if config.producer.every.is_some_and(|every| every.0.is_zero()) {
-        return Err(ConfigError::value(
-            "producer.every",
-            "must be longer than nothing; leave it out for none",
-        ));
+        return Err(ConfigError::value("producer.every", "must be greater than zero; leave it out for none"));
     }
     for (key, duration) in [
         ("worker.longest_wait", config.worker.longest_wait),
@@ -134,7 +131,7 @@ fn durations(config: &Config) -> Result<(), ConfigError> {
         ("producer.full_every", config.producer.full_every),
     ] {
         if duration.0.is_zero() {
-            return Err(ConfigError::value(key, "must be longer than nothing; leave it out for the default"));
+            return Err(ConfigError::value(key, "must be greater than zero; leave it out for the default"));
         }
     }
     let waits = [
@@ -208,7 +205,7 @@ fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     for (key, _) in config.secrets().filter(|(_, secret)| secret.is_plain()) {
         warnings.push(format!(
-            "{key} stands in plain text; use {{ env = … }}, {{ file = … }} or {{ encrypted = … }}"
+            "{key} is in plain text; use {{ env = … }}, {{ file = … }} or {{ encrypted = … }}"
         ));
     }
     let authorities = named_files();
@@ -240,7 +237,7 @@ fn one_of(section: &str, token: &str, has_token: bool, has_oauth: bool) -> Resul
             Err(ConfigError::value(format!("{section}.{token}"), reason))
         }
         (true, true) => {
-            let reason = format!("stands beside [{section}.oauth]; keep one of them");
+            let reason = format!("is set together with [{section}.oauth]; keep one of them");
             Err(ConfigError::value(format!("{section}.{token}"), reason))
         }
     }
@@ -283,7 +280,7 @@ fn rungs(queue: &QueueSection, request_timeout: Duration) -> Result<(), ConfigEr
     }
     // The broker counts in milliseconds.
     if queue.rungs[0].0.as_millis() == 0 {
-        return wrong("must be longer than nothing, each of them".to_owned());
+        return wrong("must all be greater than zero".to_owned());
     }
     if !queue.rungs.is_sorted_by(|left, right| left < right) {
         return wrong("must be ascending, such as [\"5s\", \"30s\", \"2m\"]".to_owned());
@@ -302,8 +299,8 @@ impl BynderSection {
         let wrong = |reason: &str| ConfigError::value("bynder.domain", reason);
         let text = self.domain.trim();
         let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-        let url =
-            Url::parse(&text).map_err(|_| wrong("is no host name; write for example \"acme.bynder.com\""))?;
+        let url = Url::parse(&text)
+            .map_err(|_| wrong("is not a host name; write for example \"acme.bynder.com\""))?;
         address::check_base("bynder.domain", &url, self.allow_http)?;
         if url.path() != "/" {
             return Err(wrong("must be the portal's address alone, without a path"));

@@ -229,7 +229,7 @@ pub fn replace(path: &Path, text: &[u8], permissions: Option<Permissions>) -> io
     fixed(path)?;
     let target = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
     if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -260,7 +260,7 @@ fn sole(found: &Metadata) -> io::Result<()> {
     let wrong = |reason| Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     match found {
         found if found.is_symlink() => wrong("it is a link, which is not followed"),
-        found if !found.is_file() => wrong("it is no file"),
+        found if !found.is_file() => wrong("it is not a file"),
         found if found.nlink() != 1 => wrong("the file has another name as well; put a copy in its place"),
         _ => Ok(()),
     }

@@ -106,7 +106,7 @@ impl Resolve for ThisMachine {
     fn resolve(&self, name: Name) -> Resolving {
         let found = match name.as_str() {
             LOCALHOST => Ok([IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)]),
-            _ => Err("it is no name of this machine"),
+            _ => Err("it is not a name of this machine"),
         };
         let found =
             found.map(|found| Box::new(found.map(|found| SocketAddr::new(found, 0)).into_iter()) as Addrs);

@@ -118,7 +118,7 @@ where
             if !rest.is_answered_by(&response) {
                 return Err(error);
             }
-            tracing::info!(reason = %error, bytes = rest.from, of = rest.length, "a transfer broke off and goes on");
+            tracing::info!(reason = %error, bytes = rest.from, of = rest.length, "a transfer was interrupted and resumes");
             self.body = self.transport.body(self.operation, response).boxed();
             return Ok(());
         }
@@ -136,7 +136,8 @@ mod tests {
     use futures::TryStreamExt;
 
     use super::*;
-    use crate::{LinkHosts, Services};
+    use common::LinkHosts;
+    use common::Services;
 
     const FILE: &[u8] = b"0123456789";
 

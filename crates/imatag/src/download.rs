@@ -64,7 +64,7 @@ impl Imatag {
         let (at, unsaid) = (attempted(&operation, &response), Unsaid::in_answer(&response));
         let json: Value = self.read(Operation::Status, &operation, response).await?;
         let shown = shown(&self.inner.profile.response, &json, &unsaid);
-        let state = shown.and_then(|shown| shown.state.ok_or_else(|| "it tells no state".to_owned()));
+        let state = shown.and_then(|shown| shown.state.ok_or_else(|| "it contains no state".to_owned()));
         let state = state.map_err(|reason| ImatagError::Unexpected { at, reason })?;
         Ok((state, json))
     }

@@ -104,7 +104,7 @@ pub enum ImatagError {
         sent: Sent,
     },
     /// Success by status, but not the answer that belongs to it.
-    #[error("{at}: Imatag's answer makes no sense ({reason})")]
+    #[error("{at}: unexpected response from Imatag ({reason})")]
     Unexpected {
         /// The attempt.
         at: Attempted,

@@ -218,7 +218,7 @@ impl Imatag {
             reason,
         };
         let method = Method::from_bytes(wire.method.as_bytes())
-            .map_err(|_| misconfigured(format!("submit.method {:?} is no HTTP method", wire.method)))?;
+            .map_err(|_| misconfigured(format!("submit.method {:?} is not an HTTP method", wire.method)))?;
         let request = self.inner.transport.client().request(method, self.url(&wire.path, None)?);
         let body = reqwest::Body::wrap_stream(progress.watch(file.stream(0..file.bytes())).boxed());
         let fields = self.fields(submit);

@@ -1,6 +1,6 @@
 //! Writes the seeds of a target into a folder: `seeds TARGET FOLDER`.
 
-#![expect(clippy::unwrap_used, reason = "there is nobody else to say it to")]
+#![expect(clippy::unwrap_used, reason = "a command reports on its standard error")]
 
 #[path = "../tests/seeds/mod.rs"]
 mod seeds;

@@ -12,7 +12,7 @@ use queue::QueueError;
 /// Reads the address. Without TLS, password and jobs can be read on the way to another machine.
 pub(super) fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, QueueError> {
     let mut uri: AMQPUri = url.expose_secret().parse().map_err(|_| {
-        QueueError::Refused("broker.url is no URL such as amqps://user:password@host:5671/%2f".to_owned())
+        QueueError::Refused("broker.url is not a URL such as amqps://user:password@host:5671/%2f".to_owned())
     })?;
     // lapin takes such an address for localhost.
     if Url::parse(url.expose_secret()).is_ok_and(|url| matches!(url.host(), Some(Host::Ipv6(_)))) {

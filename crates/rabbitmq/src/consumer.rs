@@ -111,7 +111,7 @@ impl RabbitConsumer {
 
     /// Puts a message that is no job among the dead letters.
     async fn bury(&self, taken: Taken, error: &MessageError) -> Result<(), QueueError> {
-        tracing::warn!(%error, "a message that is no job goes to the dead letters");
+        tracing::warn!(%error, "a message that is not a job goes to the dead letters");
         let id = taken.message.properties.message_id().as_ref().map(ShortString::as_str);
         let id = Failed::unreadable(&taken.message.data, id, error).event.job_id;
         // On a task of its own: this may be cancelled, and the message would be lost sight of.

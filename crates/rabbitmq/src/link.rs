@@ -325,8 +325,8 @@ pub(super) fn trouble(error: &lapin::Error) -> Trouble {
         }
         ErrorKind::ProtocolError(refusal) if refusal.get_id() == OTHERWISE_DECLARED => {
             Trouble::Misconfigured(format!(
-                "the broker says: {reason}; what stands under queue.prefix there is not as this release declares it: choose \
-                 another queue.prefix, or delete that queue once it is empty"
+                "the broker says: {reason}; a queue under queue.prefix has other \
+                 arguments than this release declares: choose another queue.prefix, or delete that queue once it is empty"
             ))
         }
         _ => Trouble::Unreachable(format!("cannot reach the broker: {reason}")),

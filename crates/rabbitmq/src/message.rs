@@ -135,7 +135,7 @@ impl Failed {
         let anonymous = || hex::encode(&Sha256::digest(body)[..16]);
         let job_id = message_id.map(str::to_owned).or_else(|| text(loose.job)).unwrap_or_else(anonymous);
         let asset_id = text(loose.asset).and_then(|id| id.parse().ok()).unwrap_or_else(AssetId::unknown);
-        let reason = format!("{error}; the message stands with the failed job");
+        let reason = format!("{error}; the message is kept with the failed job");
         let job_id = JobId::shortened(&job_id);
         let run_id = RunId::shortened(&text(loose.run).unwrap_or_default());
         let event = OutcomeEvent::of_unreadable(job_id, run_id, asset_id, reason);

@@ -29,7 +29,7 @@ pub enum MetapropertyError {
     },
     /// The API does not show it.
     #[error(
-        "{key}: the metaproperty {name:?} is no API field, so it could never be read back; switch on \"API field\" in its settings"
+        "{key}: the metaproperty {name:?} is not an API field, so it could never be read back; switch on \"API field\" in its settings"
     )]
     NotShown {
         /// The configuration key that names it.

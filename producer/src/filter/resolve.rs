@@ -33,7 +33,7 @@ pub enum ResolveError {
         source: common::asset::InvalidAssetId,
     },
     /// Not the form of a pattern.
-    #[error("{key}: {:?} is no pattern ({reason}); * stands for anything, ? for one character", harmless(.text))]
+    #[error("{key}: {:?} is not a pattern ({reason}); * matches anything, ? one character", harmless(.text))]
     Pattern {
         /// The configuration key.
         key: String,

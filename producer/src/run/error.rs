@@ -22,7 +22,7 @@ pub enum RunError {
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// Somebody asked to stop.
-    #[error("stopped; the next run goes on where this one stood")]
+    #[error("stopped; the next run resumes where this one stopped")]
     Stopped,
 }
 

@@ -202,7 +202,7 @@ fn judge_asset(
             if record.original == file.sha256 && elsewhere.held(&asset.id, &file.sha256, outputs) => {}
         (None, Some(_)) => add(
             ViolationKind::UnprotectedMarkedProtected,
-            format!("version {} is no output of Imatag, and the marker names it", active.number),
+            format!("version {} is not an output of Imatag, and the marker names it", active.number),
         ),
         (Some(output), Some(record)) => {
             let right = record.watermarked == file.sha256

@@ -79,7 +79,7 @@ const STEPS: [&str; 7] = [
     CREATE INDEX outcomes_by_time ON outcomes (at_ms);
     CREATE INDEX outcomes_by_job ON outcomes (job_id, sequence);
 
-    -- What is on record stays as it was written, whoever asks.
+    -- Rows of the ledger never change.
     CREATE TRIGGER outcomes_stay BEFORE UPDATE ON outcomes
         BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
     CREATE TRIGGER outcomes_are_kept BEFORE DELETE ON outcomes

@@ -105,7 +105,7 @@ fn content(mut file: impl Source, media_type: Option<&str>, checks: &Checks) -> 
             film::read(file)
         }
         Some("application/pdf") if checks.includes(Check::Pages) => document::read(file),
-        Some("application/pdf") => Content::Unreadable("nobody wanted its pages counted".to_owned()),
+        Some("application/pdf") => Content::Unreadable("the check `pages` is off".to_owned()),
         Some(other) if other.starts_with("image/") || other.starts_with("video/") => Content::Unread,
         Some(_) | None => Content::Other,
     }
