@@ -75,3 +75,4 @@ mod verify;
 mod versions;
 mod windows;
 mod wires;
+mod wording;
