@@ -51,7 +51,7 @@ async fn each_bad_input_is_named_with_its_remedy_and_exit_code() {
         ("api_key = '", "api_key = 'x".to_owned(), sync, 4, "does not accept the credential"),
         (name, set("imatag_hush"), sync, 3, "did you mean \"imatag_hash\"?"),
         (name, set("Shoot_Date"), sync, 3, "is of type \"date\"; it must be a text field"),
-        (name, set("Hidden_Text"), sync, 3, "is no API field"),
+        (name, set("Hidden_Text"), sync, 3, "is not an API field"),
         (name, set("Fixed_Text"), sync, 3, "is not editable"),
         ("", String::new(), &["sync", "--full", "--filter", "types=picture"], 3, "filters.types"),
         ("", String::new(), &["sync", "--full", "--filter", "colour=red"], 3, "unknown key filters.colour"),
@@ -86,7 +86,7 @@ async fn each_bad_input_is_named_with_its_remedy_and_exit_code() {
         ("", String::new(), &["sync", "--full", "--filter", "ids=../users"], 3, "is not an asset id"),
         ("", String::new(), &["sync", "--full", "--filter", "types"], 2, "write KEY=VALUE"),
         ("", String::new(), &["sync", "--full", "--filter", "7f3a9c0e"], 2, "--filter …: write KEY=VALUE"),
-        ("", String::new(), &["plan", "--retry-failed=7f3a9c0e"], 2, "\"…\" is no class of failures"),
+        ("", String::new(), &["plan", "--retry-failed=7f3a9c0e"], 2, "\"…\" is not a failure class"),
         (
             "",
             String::new(),
@@ -197,7 +197,7 @@ async fn an_interrupt_parks_what_is_in_flight_and_the_next_run_goes_on() {
     let ended = child.wait_with_output().await.unwrap();
     let talk = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(5), "{talk}");
-    assert!(talk.contains("go on with the next `connector sync`"), "{talk}");
+    assert!(talk.contains("the next `connector sync` resumes them"), "{talk}");
     child = bench.spawn(&["sync", "--full", "--quiet"]);
     assert_eq!(child.wait().await.unwrap().code(), Some(6));
     assert_clean(&bench.sandbox.audit());
@@ -359,7 +359,7 @@ async fn an_encrypted_secret_works_end_to_end() {
     let refused = bench.run(&rotate).await;
     assert!(refused.assert_code(3).talk.contains("bynder.api_token"), "{refused:?}");
     let rotated = bench.run_with(&rotate, &identity).await;
-    assert_eq!(rotated.assert_code(0).out.trim(), "encrypted anew: bynder.api_token");
+    assert_eq!(rotated.assert_code(0).out.trim(), "re-encrypted: bynder.api_token");
     let text = std::fs::read_to_string(bench.path("connector.toml")).unwrap();
     assert!(text.contains("[imatag] # the watermarks\n") && !text.contains(&encrypted), "{text}");
     bench.run_with(&["config", "check"], &identity).await.assert_code(3);

@@ -39,10 +39,7 @@ async fn a_report_holds_versions_hashes_ids_and_outcome_of_each_asset() {
     );
     assert_eq!(csv.out.lines().count(), 3);
     let unknown = bench.run(&["report", "no-such-run"]).await;
-    assert!(
-        unknown.assert_code(2).talk.contains("nothing of a run no-such-run is on record"),
-        "{unknown:#?}"
-    );
+    assert!(unknown.assert_code(2).talk.contains("there is no record of a run no-such-run"), "{unknown:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -182,7 +182,7 @@ async fn filters_of_every_kind_are_taken_from_the_command_line_and_wrong_ones_na
             "exclude.brands=Akme",
             "filters.exclude.brands: \"Akme\" is unknown to the portal; did you mean \"Acme\"?",
         ),
-        ("created=yesterday", "no stretch of time; write FROM..TO"),
+        ("created=yesterday", "is not a date range; write FROM..TO"),
         ("modified=2024-02-01..2024-01-01", "ends before it begins"),
         ("min_size=big", "filters.min_size"),
         ("public=maybe", "filters.public"),

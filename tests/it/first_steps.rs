@@ -160,7 +160,7 @@ async fn a_trial_pays_for_one_watermark_shows_the_transcript_and_confirms_the_pr
     bench.set_request_timeout(15);
     let sample = sample(&bench);
     let unasked = bench.run(&["trial", &sample]).await;
-    assert!(unasked.assert_code(2).talk.contains("say --yes") && submits(&bench) == 0, "{unasked:?}");
+    assert!(unasked.assert_code(2).talk.contains("pass --yes") && submits(&bench) == 0, "{unasked:?}");
     let kept = bench.path("watermarked.jpg").display().to_string();
     let tried = bench.run(&["trial", &sample, "--yes", "--keep", &kept, "--record"]).await;
     let lines = &tried.assert_code(0).out;
@@ -226,7 +226,7 @@ async fn the_doctor_names_a_state_directory_that_is_a_file_and_the_configuration
     let bench = Bench::new(quick()).await;
     std::fs::write(bench.path("state"), "").unwrap();
     let doctor = bench.run(&["doctor"]).await;
-    assert!(doctor.out.contains("state is no folder"), "{doctor:#?}");
+    assert!(doctor.out.contains("state is not a folder"), "{doctor:#?}");
     let shown = bench.run(&["config", "show"]).await;
     let secrets = shown.out.lines().filter(|line| line.contains("api_"));
     let from: Vec<_> = secrets.filter_map(|line| line.rsplit_once("# ")).map(|(_, origin)| origin).collect();

@@ -145,7 +145,7 @@ async fn the_status_tells_who_is_at_work_what_they_cannot_use_and_goes_on_until_
     assert_eq!(watching.wait().await.unwrap().code(), Some(0));
 
     let hasty = fleet.bench.run(&["status", "--watch", "--every", "0s"]).await;
-    assert!(hasty.assert_code(2).talk.contains("--every must be longer"), "{hasty:?}");
+    assert!(hasty.assert_code(2).talk.contains("--every must be greater"), "{hasty:?}");
     let mut unread = fleet.bench.command(&["status", "--watch", "--every", "100ms"]).spawn().unwrap();
     drop(unread.stdout.take());
     let ended = tokio::time::timeout(Duration::from_mins(1), unread.wait()).await;

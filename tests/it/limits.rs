@@ -46,7 +46,7 @@ async fn a_limit_ends_the_run_with_its_exit_code_and_its_name_and_the_next_goes_
     assert_eq!((&plan["selected"], &plan["limit_reached"]), (&0.into(), &true.into()));
     bench.configure("[limits]\nassets_per_run = 2");
     let ran = bench.run(&["sync", "--full", "--max-assets", "1", "--quiet"]).await;
-    assert!(ran.assert_code(8).talk.contains("--max-assets = 1; the next run goes on"), "{ran:#?}");
+    assert!(ran.assert_code(8).talk.contains("--max-assets = 1; the next run continues"), "{ran:#?}");
     bench.sync().await.assert_code(0);
     assert!(bench.sandbox.audit().assets.iter().all(is_protected));
     assert_clean(&bench.sandbox.audit());

@@ -104,7 +104,7 @@ async fn a_verification_of_a_part_leaves_what_is_on_record_of_the_whole() {
     let whole = bench.run(&["verify", "--json"]).await.assert_code(0).summary();
     let part = bench.run(&["verify", "--filter", "types=video", "--json"]).await;
     assert_eq!(part.assert_code(0).summary()["protected"], 0);
-    assert!(part.talk.contains("not put on record"), "{part:#?}");
+    assert!(part.talk.contains("not recorded"), "{part:#?}");
     assert_eq!(bench.run(&["status", "--json"]).await.summary()["last_verification"], whole);
 }
 

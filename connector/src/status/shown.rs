@@ -207,9 +207,9 @@ mod tests {
         at work                          workers 2, producers 1
         of other deployments             1 on the same address
         cannot be used                   imatag (worker 01234567…)
-        jobs per minute             100.0
-        estimated time left             3h 55m
-        minimum by request budget 3h 40m
+        jobs per minute                       100.0
+        estimated time left              3h 55m
+        minimum by request budget        3h 40m
         last finished run started        none yet
         asked for                        all of it, 3 assets at most
         failed, can be replayed no more          12: sync --retry-failed

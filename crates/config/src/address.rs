@@ -127,7 +127,7 @@ mod tests {
             "user:s3cr3t@files.example.com",
         ] {
             let said = said(host).unwrap_err();
-            assert!(said.starts_with("bynder.storage_hosts[0]: is no host"), "{host}: {said}");
+            assert!(said.starts_with("bynder.storage_hosts[0]: is not a host"), "{host}: {said}");
             assert!(!said.contains("s3cr3t"), "{said}");
         }
     }

@@ -111,7 +111,7 @@ fn each_bad_value_names_its_key_and_the_remedy() {
             "bynder.domain: must hold no user and no password",
         ),
         (with("acme.bynder.com", "acme.bynder.com/api"), "bynder.domain: must be the portal's address alone"),
-        (with("acme.bynder.com", "not a host"), "bynder.domain: is no host name"),
+        (with("acme.bynder.com", "not a host"), "bynder.domain: is not a host name"),
         (with("api_token = { env = \"BYNDER_TOKEN\" }", ""), "bynder.api_token: is missing"),
         (
             with("api_token", "oauth = { client_id = \"a\", client_secret = \"b\" }\napi_token"),

@@ -174,7 +174,7 @@ mod tests {
         let error = here.get(format!("http://localhost:{port}/")).send().await.unwrap_err();
         assert!(!error.is_connect(), "{error:?}");
         let error = clients.local.get("https://ip6-localhost/").send().await.unwrap_err();
-        assert!(format!("{error:?}").contains("no name of this machine"), "{error:?}");
+        assert!(format!("{error:?}").contains("not a name of this machine"), "{error:?}");
     }
 
     #[test]

@@ -67,7 +67,7 @@ mod tests {
             ("amqp://u:hidden@rabbitmq.internal:5672/%2f", false, Some("must use amqps://")),
             ("amqp://u:hidden@10.0.0.1", false, Some("must use amqps://")),
             ("amqp://u:hidden@localhost.example.com", false, Some("must use amqps://")),
-            ("http://u:hidden@localhost", true, Some("is no URL")),
+            ("http://u:hidden@localhost", true, Some("is not a URL")),
             ("amqp://u:hidden@[2001:db8::1]:5672", true, Some("IPv6")),
             ("amqps://u:hidden@[::1]", false, Some("IPv6")),
             ("amqp://u:hidden@rabbitmq.internal", true, None),

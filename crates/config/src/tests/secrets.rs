@@ -6,7 +6,7 @@ use super::*;
 fn secrets_are_shown_nowhere_and_plain_ones_warn() {
     let text = SAMPLE.replace("{ env = \"BYNDER_TOKEN\" }", "\"marked-secret\"");
     let loaded = load(&text, &[], &[]).unwrap();
-    assert!(loaded.warnings[0].starts_with("bynder.api_token stands in plain text"));
+    assert!(loaded.warnings[0].starts_with("bynder.api_token is in plain text"));
     let shown = format!("{loaded:?} {}", serde_json::to_string(&loaded.config).unwrap());
     assert!(!shown.contains("marked-secret"));
 }
@@ -49,7 +49,7 @@ fn what_copying_and_saving_add_to_a_secret_is_named_and_never_shown() {
         ("w0\u{200b}rd".into(), "non-breaking space"),
         (utf16([0xff, 0xfe]), "UTF-16"),
         (utf16([0xfe, 0xff]), "UTF-16"),
-        (b"w\xf6rd".to_vec(), "no UTF-8"),
+        (b"w\xf6rd".to_vec(), "not valid UTF-8"),
     ];
     for (content, named) in table {
         std::fs::write(&path, &content).unwrap();

@@ -100,7 +100,7 @@ fn a_file_is_replaced_where_a_link_leads_and_closed_unless_it_keeps_its_mode() {
     assert_eq!(mode(&path("made")), 0o600);
     symlink(path("nowhere"), path("dangling")).unwrap();
     assert!(replace(&path("dangling"), b"new", None).is_err() && !path("nowhere").exists());
-    assert!(replace(&path("real"), b"new", None).unwrap_err().to_string().contains("no regular file"));
+    assert!(replace(&path("real"), b"new", None).unwrap_err().to_string().contains("not a regular file"));
     assert_eq!(fs::read_dir(path("real")).unwrap().count(), 1, "something is left over");
 }
 
