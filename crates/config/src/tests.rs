@@ -115,7 +115,7 @@ fn each_bad_value_names_its_key_and_the_remedy() {
         (with("api_token = { env = \"BYNDER_TOKEN\" }", ""), "bynder.api_token: is missing"),
         (
             with("api_token", "oauth = { client_id = \"a\", client_secret = \"b\" }\napi_token"),
-            "bynder.api_token: stands beside [bynder.oauth]",
+            "bynder.api_token: is set together with [bynder.oauth]",
         ),
         (with("{ env = \"BYNDER_TOKEN\" }", "{ environment = \"X\" }"), "bynder.api_token: expected { env"),
         (with("\"acme/bynder\"", "\"../other\""), "imatag.directory: must be a plain path"),
@@ -193,7 +193,7 @@ fn a_secret_in_the_wrong_place_is_not_quoted() {
         (quiet(&format!("time_zone = '{secret}'")), "quiet_hours[0].time_zone: \"…\" is not a time zone"),
         (
             with("[filters]", &format!("[filters]\ncreated = '{secret}'")),
-            "filters.created: \"…\" is no stretch",
+            "filters.created: \"…\" is not a date range",
         ),
         (
             with("[worker]", &format!("[worker]\nstep_deadline = '{secret}'")),
@@ -226,10 +226,10 @@ fn each_setting_that_would_do_harm_is_refused() {
             "imatag.media_id_metadata: must be a name of its own",
         ),
         (with("\"bynder_media_id\"", "\"\""), "imatag.media_id_metadata: must be a name of its own"),
-        (with("every = \"15m\"", "every = \"0s\""), "producer.every: must be longer than nothing"),
+        (with("every = \"15m\"", "every = \"0s\""), "producer.every: must be greater than zero"),
         (
             with("max_attempts", "longest_wait = \"0s\"\nmax_attempts"),
-            "worker.longest_wait: must be longer than",
+            "worker.longest_wait: must be greater than",
         ),
         (with("index_lag = \"60s\"", "index_lag = \"99d\""), "bynder.index_lag: must be at most 1h"),
         (
@@ -238,8 +238,8 @@ fn each_setting_that_would_do_harm_is_refused() {
         ),
         (with("every = \"15m\"", "overlap = \"59s\""), "producer.overlap: is shorter than bynder.index_lag"),
         (with("rungs", "longest_hold = \"30m\"\nrungs"), "queue.longest_hold: must be below 30m"),
-        (with("\"5s\", \"30s\"", "\"0s\", \"30s\""), "queue.rungs: must be longer than nothing"),
-        (with("every = \"15m\"", "full_every = \"0s\""), "producer.full_every: must be longer than nothing"),
+        (with("\"5s\", \"30s\"", "\"0s\", \"30s\""), "queue.rungs: must all be greater than zero"),
+        (with("every = \"15m\"", "full_every = \"0s\""), "producer.full_every: must be greater than zero"),
         (with("https://app", "https://me:word@app"), "imatag.base_url: must hold no user and no password"),
     ];
     assert_refused(&table);
