@@ -44,7 +44,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use common::log::{Verbosity, init};
+    use crate::log::{Verbosity, init};
     use crate::output::LogFormat;
 
     const FORMAT: &str = "CONNECTOR_TEST_PANIC";

@@ -136,8 +136,8 @@ mod tests {
     use futures::TryStreamExt;
 
     use super::*;
-    use common::LinkHosts;
-    use common::Services;
+    use crate::LinkHosts;
+    use crate::Services;
 
     const FILE: &[u8] = b"0123456789";
 
