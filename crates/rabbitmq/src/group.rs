@@ -19,6 +19,7 @@ use super::consuming::close;
 use super::hearing::{Announcement, Complaints};
 use super::link::{ANSWER, answered};
 use super::message::properties;
+use super::presence::Presence;
 use super::publisher::Message;
 use super::topology::Topology;
 use super::unsaid::said;
@@ -31,9 +32,6 @@ use queue::QueueError;
 const TRY_AGAIN: Duration = Duration::from_millis(300);
 /// A process that ends waits so long for the broker to take its last announcement.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Looks at a queue that seems empty before a pause counts as over: it does while another process reads its message.
-const LOOKS: u32 = 3;
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Announcements that a member keeps that does not read them; the oldest go.
 const MOST_UNREAD: i64 = 10_000;
 const MOST_UNREAD_BYTES: i64 = 16 << 20;
@@ -94,8 +92,10 @@ impl EgressGroup {
         let mut incoming = answered(consuming).await.inspect_err(|_| close(&receiver))?;
         self.shared.crew.listens();
         let mut complaints = Complaints::default();
+        let mut records = [self.shared.topology.pause_of_group(), self.shared.topology.pause_of_operator()]
+            .map(Presence::of);
         loop {
-            self.look_at_records(&observer, budget).await?;
+            self.look_at_records(&observer, budget, &mut records).await?;
             let body = serde_json::to_vec(&self.beat(budget)).unwrap_or_default();
             let options = BasicPublishOptions::default();
             let signed = self.signed(&body);
@@ -149,9 +149,14 @@ impl EgressGroup {
         }
     }
 
-    async fn look_at_records(&self, observer: &Channel, budget: &Budget) -> Result<(), QueueError> {
-        budget.informed(is_there(observer, self.shared.topology.pause_of_group()).await?);
-        let pause = self.operator_pause(observer, budget.operator_pause()).await?;
+    async fn look_at_records(
+        &self,
+        observer: &Channel,
+        budget: &Budget,
+        [silence, pause]: &mut [Presence; 2],
+    ) -> Result<(), QueueError> {
+        budget.informed(silence.is_there(observer).await?);
+        let pause = self.operator_pause(observer, budget.operator_pause(), pause).await?;
         budget.set_operator_pause(pause);
         Ok(())
     }
@@ -161,19 +166,14 @@ impl EgressGroup {
         &self,
         observer: &Channel,
         known: Option<OperatorPause>,
+        pause: &mut Presence,
     ) -> Result<Option<OperatorPause>, QueueError> {
         let queue = || self.shared.topology.pause_of_operator();
-        if let Some(known) = known {
-            for _ in 0..LOOKS {
-                if is_there(observer, queue()).await? {
-                    return Ok(Some(known));
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
+        if !pause.is_there(observer).await? {
             return Ok(None);
         }
-        if !is_there(observer, queue()).await? {
-            return Ok(None);
+        if known.is_some() {
+            return Ok(known);
         }
         let Some(got) = answered(observer.basic_get(queue(), BasicGetOptions::default())).await? else {
             // Another process reads it right now.
@@ -279,7 +279,7 @@ impl EgressGroup {
     pub async fn pauses(&self) -> Result<(Option<OperatorPause>, bool), QueueError> {
         let live = self.shared.consume_link.wait(ANSWER).await?;
         let channel = live.channel().await?;
-        let silence = is_there(&channel, self.shared.topology.pause_of_group()).await?;
+        let silence = Presence::of(self.shared.topology.pause_of_group()).is_there(&channel).await?;
         let name = self.shared.topology.pause_of_operator();
         let got = answered(channel.basic_get(name, BasicGetOptions::default())).await?;
         // Closing the channel puts the message back.
@@ -297,11 +297,4 @@ async fn again<F: Future<Output = Result<(), QueueError>>>(part: impl Fn() -> F)
         }
         tokio::time::sleep(TRY_AGAIN).await;
     }
-}
-
-/// Whether a queue holds a message. Looking does not take it, so no other process misses it meanwhile.
-pub(super) async fn is_there(channel: &Channel, queue: ShortString) -> Result<bool, QueueError> {
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-    let found = answered(channel.queue_declare(queue, passive, FieldTable::default())).await?;
-    Ok(found.message_count() > 0)
 }

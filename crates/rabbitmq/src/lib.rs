@@ -33,6 +33,7 @@ mod newer;
 mod note;
 mod outbox;
 mod outcomes;
+mod presence;
 mod producer;
 mod publisher;
 mod rejected;

@@ -13,6 +13,7 @@ use super::EgressGroup;
 use super::bucket::{Denied, exclusively};
 use super::contact::Contact;
 use super::link::{ANSWER, answered};
+use super::presence::Presence;
 use super::topology::Topology;
 use super::unsaid::said;
 use budget::{Budget, Duty, Look, Minter, Timing, Token};
@@ -48,7 +49,9 @@ impl EgressGroup {
             Err(Denied::Trouble(error)) => return Err(error),
         };
         tracing::info!("this process mints the egress group's tokens");
-        let office = Office { channel, topology: &self.shared.topology, contact: &self.shared.contact };
+        let topology = &self.shared.topology;
+        let records = [topology.pause_of_group(), topology.trying()].map(Presence::of).into();
+        let office = Office { channel, topology, contact: &self.shared.contact, records };
         let minted = live.lost.run_until_cancelled(office.hold(budget, &mut wishes)).await;
         minted.unwrap_or_else(|| Err(QueueError::Unavailable("the connection is lost".to_owned())))
     }
@@ -58,6 +61,8 @@ struct Office<'a> {
     channel: Channel,
     topology: &'a Topology,
     contact: &'a Contact,
+    /// A silence, and a try after it.
+    records: tokio::sync::Mutex<[Presence; 2]>,
 }
 
 impl Office<'_> {
@@ -115,17 +120,17 @@ impl Office<'_> {
     }
 
     async fn look(&self) -> Result<Look, QueueError> {
-        let (silent, _) = self.seen(self.topology.pause_of_group()).await?;
-        let (trying, _) = self.seen(self.topology.trying()).await?;
-        let (_, consumers) = self.seen(self.topology.tokens()).await?;
-        Ok(Look { silent: silent > 0, trying: trying > 0, consumers })
+        let mut records = self.records.lock().await;
+        let [silence, trying] = &mut *records;
+        let (silent, trying) =
+            (silence.is_there(&self.channel).await?, trying.is_there(&self.channel).await?);
+        Ok(Look { silent, trying, consumers: self.consumers_of(self.topology.tokens()).await? })
     }
 
-    /// Messages that are ready in a queue, and its consumers.
-    async fn seen(&self, queue: ShortString) -> Result<(u32, u32), QueueError> {
+    async fn consumers_of(&self, queue: ShortString) -> Result<u32, QueueError> {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let found = answered(self.channel.queue_declare(queue, passive, FieldTable::default())).await?;
-        Ok((found.message_count(), found.consumer_count()))
+        Ok(found.consumer_count())
     }
 }
 

@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 use super::EgressGroup;
 use super::consuming::consume;
-use super::group::is_there;
 use super::link::{ANSWER, answered};
 use super::message::small;
+use super::presence::Presence;
 use super::topology::Topology;
 use super::unsaid::said;
 use budget::{Budget, Demand, GOOD_FOR, PREFETCH, Token};
@@ -38,6 +38,7 @@ pub(super) struct Spender<'a> {
     budget: &'a Budget,
     topology: &'a Topology,
     channel: Channel,
+    silence: Presence,
     /// Tokens that are not acknowledged yet, and when they came.
     in_hand: VecDeque<(Instant, Delivery)>,
 }
@@ -49,8 +50,9 @@ impl EgressGroup {
         self.shared.house_tokens(&live).await?;
         let channel = live.channel().await?;
         answered(channel.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
-        let mut spender =
-            Spender { budget, topology: &self.shared.topology, channel, in_hand: VecDeque::new() };
+        let topology = &self.shared.topology;
+        let silence = Presence::of(topology.pause_of_group());
+        let mut spender = Spender { budget, topology, channel, silence, in_hand: VecDeque::new() };
         let mut demand = budget.demand();
         loop {
             let closed = |_| QueueError::Closed;
@@ -152,7 +154,7 @@ impl Spender<'_> {
         if spent.is_empty() {
             return Ok(());
         }
-        let silent = is_there(&self.channel, self.topology.pause_of_group()).await?;
+        let silent = self.silence.is_there(&self.channel).await?;
         self.budget.informed(silent);
         // A process that stood still in between knows nothing of what was put on record meanwhile.
         let passed = asked.zip(since_boot()).map(|(asked, now)| now.saturating_sub(asked));
