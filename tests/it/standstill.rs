@@ -33,8 +33,12 @@ async fn assert_all_failed(bench: &Bench, (refused, broken): &(Vec<String>, Vec<
 
 /// A file that never stands still and takes for ever.
 fn trickling(times: Option<u64>) -> Faults {
+    trickling_from("s3.file", times)
+}
+
+fn trickling_from(endpoint: &str, times: Option<u64>) -> Faults {
     let trickle = Action::Trickle(Duration::from_millis(200));
-    Faults { seed: 1, rules: vec![Rule { moment: Moment::After, ..rule("s3.file", times, trickle) }] }
+    Faults { seed: 1, rules: vec![Rule { moment: Moment::After, ..rule(endpoint, times, trickle) }] }
 }
 
 async fn bench_with_deadline(seconds: u64) -> Bench {
@@ -55,6 +59,16 @@ async fn a_step_that_goes_on_for_ever_is_ended_at_its_deadline_and_the_job_fails
     let said = "given up after 2 attempts: the step took longer than 2s (worker.step_deadline)";
     assert!(failure.reason.contains(said), "{failure:?}");
     assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_whose_result_keeps_coming_ends_at_the_deadline_of_a_step() {
+    let bench = bench_with_deadline(2).await;
+    let sample = bench.path("sample.jpg").display().to_string();
+    std::fs::write(&sample, sandbox::media::file(sandbox::media::Format::Jpeg, 7, 64, 48)).unwrap();
+    bench.sandbox.set_faults(trickling_from("imatag.storage", None));
+    let tried = bench.run(&["trial", &sample, "--yes"]).await;
+    assert!(tried.assert_code(5).talk.contains("within 2s (worker.step_deadline)"), "{tried:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use imatag::{
 };
 use media::reader::Readers;
 use media::{Checks, check_result};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::io::ReaderStream;
 use worker::inspect;
 
@@ -78,7 +78,14 @@ impl Way<'_> {
                 (Some(medium), self.fetch(place).await?)
             }
         };
-        let received = spool.receive(body.stream, Length::announced(body.bytes), None).await;
+        let deadline = self.config.worker.step_deadline;
+        let receiving = spool.receive(body.stream, Length::announced(body.bytes), None);
+        let received = timeout(deadline.0, receiving).await.map_err(|_| {
+            Failure::Temporary(format!(
+                "the result did not arrive within {deadline} (worker.step_deadline); run the trial again, nothing is paid for \
+                 twice"
+            ))
+        })?;
         let result =
             received.map_err(|error| Failure::Temporary(format!("the result did not arrive: {error}")))?;
         self.judge(&facts, &result).await?;

@@ -119,7 +119,8 @@ fn hold(me: Me, (owner, group, mode): (u32, u32, u32), below: Below) -> Option<H
     let mode = mode & 0o7777;
     let is_for_all = mode & STICKY != 0;
     match below {
-        Below::Link(owner) if !is_ours(owner) => {
+        // A friend's link where all may put one was perhaps put there for this user to find.
+        Below::Link(owner) if !is_ours(owner) || (is_for_all && ![me.user, ROOT].contains(&owner)) => {
             return Some(if mode & 0o022 == 0 { Hold::Link(owner) } else { Hold::Below(owner) });
         }
         Below::Folder(owner) if is_for_all && !is_ours(owner) => return Some(Hold::Below(owner)),
@@ -258,6 +259,20 @@ mod tests {
         ] {
             let me = Me { user, group: user, friend: ROOT };
             assert_eq!(hold(me, folder, below), wanted, "{me:?} {folder:?} {below:?}");
+        }
+    }
+
+    #[test]
+    fn a_friend_holds_nothing_in_folders_of_root_and_of_the_friend_but_a_link_in_one_that_is_meant_for_all() {
+        let me = Me { user: 7, group: 7, friend: 8 };
+        for (folder, below, wanted) in [
+            ((8, 8, 0o40755), Below::Last, None),
+            ((ROOT, 0, 0o40755), Below::Folder(8), None),
+            ((8, 8, 0o40755), Below::Link(8), None),
+            ((ROOT, 0, 0o41777), Below::Folder(8), None),
+            ((ROOT, 0, 0o41777), Below::Link(8), Some(Hold::Below(8))),
+        ] {
+            assert_eq!(hold(me, folder, below), wanted, "{folder:?} {below:?}");
         }
     }
 

@@ -23,6 +23,12 @@ const PROPERTIES_HEAD: usize = 12;
 
 /// A delivery's number, and whether it was delivered before.
 const NUMBER: usize = 9;
+/// The broker's greeting: the one method with a table that it sends.
+const CONNECTION: u16 = 10;
+const START: u16 = 10;
+/// RabbitMQ's greeting holds a table of capabilities, and nothing within that.
+const MOST_LEVELS: usize = 4;
+
 /// Methods that bring a message.
 const BASIC: u16 = 60;
 const RETURN: u16 = 50;
@@ -52,7 +58,7 @@ impl Frames {
     /// Takes in a piece of the stream, and adds the frames that it completes.
     ///
     /// # Errors
-    /// A frame is larger than was negotiated.
+    /// A frame is larger than was negotiated, or the greeting is none that the client can read.
     pub(super) fn clean(&mut self, mut piece: &[u8], clean: &mut Vec<u8>) -> io::Result<()> {
         while !piece.is_empty() {
             if self.is_foreign {
@@ -72,7 +78,7 @@ impl Frames {
                 clean.append(&mut self.frame);
             } else if self.frame.len() > HEAD && self.frame.len() == self.wanted()? {
                 self.skipped = self.size() + HEAD + 1 - self.frame.len();
-                self.pass(clean);
+                self.pass(clean)?;
                 self.frame.clear();
             }
         }
@@ -97,14 +103,14 @@ impl Frames {
     }
 
     /// Adds the frame as the client may see it.
-    fn pass(&mut self, clean: &mut Vec<u8>) {
+    fn pass(&mut self, clean: &mut Vec<u8>) -> io::Result<()> {
         let size = self.size().min(MOST_FRAME);
         let kind = self.frame[0];
         let channel = [self.frame[1], self.frame[2]];
         let payload = &mut self.frame[HEAD..HEAD + size];
         match kind {
             METHOD => {
-                clean_method(payload);
+                clean_method(payload)?;
                 add(clean, kind, channel, payload);
             }
             PROPERTIES => match payload.split_at_checked(PROPERTIES_HEAD) {
@@ -137,6 +143,7 @@ impl Frames {
             },
             _ => add(clean, kind, channel, payload),
         }
+        Ok(())
     }
 }
 
@@ -148,22 +155,30 @@ fn add(clean: &mut Vec<u8>, kind: u8, [high, low]: [u8; 2], payload: &[u8]) {
     clean.push(END);
 }
 
-/// Makes the routing key of a message text, which its publisher chose.
-fn clean_method(payload: &mut [u8]) {
-    let Some((id, rest)) = payload.split_first_chunk_mut::<4>() else { return };
+/// Makes the routing key of a message text, which its publisher chose, and refuses a greeting that the client recurses into.
+fn clean_method(payload: &mut [u8]) -> io::Result<()> {
+    let Some((id, rest)) = payload.split_first_chunk_mut::<4>() else { return Ok(()) };
     let [class, method] = [[id[0], id[1]], [id[2], id[3]]].map(u16::from_be_bytes);
     let rest = match (class, method) {
+        (CONNECTION, START) => {
+            // Behind the version of the protocol.
+            let is_read = rest.get(2..).is_some_and(|table| properties::is_shallow_table(table, MOST_LEVELS));
+            let refused = || io::Error::other("the broker's greeting cannot be read");
+            return is_read.then_some(()).ok_or_else(refused);
+        }
         (BASIC, GET_OK) => rest.get_mut(NUMBER..),
         (BASIC, DELIVER) => after_text(rest).and_then(|rest| rest.get_mut(NUMBER..)),
         (BASIC, RETURN) => rest.get_mut(2..).and_then(after_text),
         _ => None,
     };
-    let Some(key) = rest.and_then(after_text) else { return };
-    let Some((&mut length, key)) = key.split_first_mut() else { return };
-    let Some(key) = key.get_mut(..usize::from(length)) else { return };
-    if std::str::from_utf8(key).is_err() {
+    let key = rest.and_then(after_text).and_then(|key| {
+        let (&mut length, key) = key.split_first_mut()?;
+        key.get_mut(..usize::from(length))
+    });
+    if let Some(key) = key.filter(|key| std::str::from_utf8(key).is_err()) {
         key.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'?');
     }
+    Ok(())
 }
 
 /// What follows a short text.
@@ -203,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_concerns_no_message_passes_as_it_is() {
-        let start = frame(METHOD, b"\0\x0A\0\x0A\0\x09\xFF");
+        let start = frame(METHOD, b"\0\x0A\0\x0A\0\x09\0\0\0\x04\x01at\x01\0\0\0\x05PLAIN\0\0\0\0");
         let stream = [start, frame(HEARTBEAT, b""), frame(BODY, b"{}"), about(2, b"\0\0")].concat();
         assert_eq!(cleaned(&stream), stream);
         for foreign in [&b"AMQP\0\0\x09\x01"[..], b"HTTP/1.1 400 Bad Request\r\n", b"\xFF"] {
@@ -253,6 +268,17 @@ mod tests {
         };
         assert_eq!(cleaned(&of("grüße".as_bytes())), of("grüße".as_bytes()));
         assert_eq!(cleaned(&of(b"a\xFF\xC3b")), of(b"a??b"));
+    }
+
+    #[test]
+    fn a_greeting_that_the_client_would_recurse_into_ends_the_connection() {
+        let nested = (0..10_000).fold(Vec::new(), |inner: Vec<u8>, _| {
+            [b"F", &u32::try_from(inner.len() + 1).unwrap().to_be_bytes()[..], b"\0", &inner].concat()
+        });
+        let table = [b"\x01a", &nested[..]].concat();
+        let size = u32::try_from(table.len()).unwrap().to_be_bytes();
+        let start = frame(METHOD, &[b"\0\x0A\0\x0A\0\x09", &size[..], &table].concat());
+        assert!(Frames::default().clean(&start, &mut Vec::new()).is_err());
     }
 
     #[test]

@@ -88,6 +88,27 @@ fn kept_headers(table: &[u8]) -> Vec<u8> {
     kept
 }
 
+/// Whether this table, with its length before it, can be read, and holds tables and arrays at most this deep within each other.
+pub(super) fn is_shallow_table(bytes: &[u8], levels: usize) -> bool {
+    let mut reader = Reader(bytes);
+    let table = reader.array().map(u32::from_be_bytes).and_then(|size| reader.take(size as usize));
+    table.is_some_and(|table| is_shallow(table, b'F', levels))
+}
+
+fn is_shallow(holder: &[u8], kind: u8, levels: usize) -> bool {
+    let mut reader = Reader(holder);
+    while !reader.0.is_empty() {
+        if kind == b'F' && reader.text().is_none() {
+            return false;
+        }
+        let Some((inner, content)) = reader.value() else { return false };
+        if matches!(inner, b'A' | b'F') && (levels == 0 || !is_shallow(content, inner, levels - 1)) {
+            return false;
+        }
+    }
+    true
+}
+
 /// Bytes that are still to be read.
 struct Reader<'a>(&'a [u8]);
 
@@ -111,6 +132,14 @@ impl<'a> Reader<'a> {
     fn entry(&mut self) -> Option<(&'a [u8], &'a [u8])> {
         let all = self.0;
         let name = self.text()?;
+        let (kind, _) = self.value()?;
+        let entry = &all[..all.len() - self.0.len()];
+        // Nothing within another: that is what the client recurses into.
+        Some((if matches!(kind, b'A' | b'F') { b"" } else { name }, entry))
+    }
+
+    /// A value: its kind, and what it holds.
+    fn value(&mut self) -> Option<(u8, &'a [u8])> {
         let [kind] = self.array()?;
         let length = match kind {
             b'V' => 0,
@@ -122,10 +151,7 @@ impl<'a> Reader<'a> {
             b'S' | b'x' | b'A' | b'F' => usize::try_from(u32::from_be_bytes(self.array()?)).ok()?,
             _ => return None,
         };
-        self.take(length)?;
-        let entry = &all[..all.len() - self.0.len()];
-        // Nothing within another: that is what the client recurses into.
-        Some((if matches!(kind, b'A' | b'F') { b"" } else { name }, entry))
+        Some((kind, self.take(length)?))
     }
 }
 
@@ -174,6 +200,20 @@ mod tests {
         let without = [&HEADERS_FLAG.to_be_bytes()[..], &headers(&[])].concat();
         for id in [&b"\x02\xC3\x28"[..], b"\xFFj", b""] {
             assert_eq!(kept(&[&every[..], &texts(id)].concat()), without);
+        }
+    }
+
+    #[test]
+    fn a_table_is_refused_that_is_deeper_than_it_may_be_or_that_cannot_be_read() {
+        for kind in *b"FA" {
+            for (levels, is_right) in [(1, true), (4, true), (5, false), (20_000, false)] {
+                let table = headers(&[b"\x01a", &nested(levels, kind)]);
+                assert_eq!(is_shallow_table(&table, 4), is_right, "{levels}");
+            }
+        }
+        assert!(is_shallow_table(&headers(&[COUNT]), 0));
+        for broken in [&b""[..], b"\0\0\0\x09", b"\0\0\0\x02\x01a", b"\0\0\0\x03\x01a?"] {
+            assert!(!is_shallow_table(broken, 4), "{broken:?}");
         }
     }
 
