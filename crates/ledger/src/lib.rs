@@ -1,12 +1,10 @@
 //! What every run did, in SQLite: append-only, in the state directory, which the embedded queue shares.
 //!
 //! [`Ledger`], the main type, answers what is published and open, what failed and why, what became of a file, and where a run
-//! that was interrupted goes on. [`state::State`] is the directory: one process works in it at a time.
+//! that was interrupted resumes. [`state::State`] is the directory: one process works in it at a time.
 //!
 //! ```
-//! use ledger::Ledger;
-//! use ledger::state::State;
-//!
+//! use ledger::{Ledger, state::State};
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! let folder = tempfile::tempdir().unwrap();
 //! let ledger = Ledger::new(State::open(folder.path()).unwrap());
