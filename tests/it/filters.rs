@@ -187,7 +187,7 @@ async fn filters_of_every_kind_are_taken_from_the_command_line_and_wrong_ones_na
         ("min_size=big", "filters.min_size"),
         ("public=maybe", "filters.public"),
         ("orientation=upright", "filters.orientation"),
-        ("names=[", "filters.names: \"[\" is no pattern"),
+        ("names=[", "filters.names: \"[\" is not a pattern"),
         ("exclude.metaproperties.Contry=France", "did you mean \"Country\"?"),
         ("exclude.collections=Spring", "unknown"),
     ] {

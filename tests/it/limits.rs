@@ -33,7 +33,7 @@ async fn a_limit_ends_the_run_with_its_exit_code_and_its_name_and_the_next_goes_
     away_from_midnight().await;
     fill(&bench, 6);
     bench.configure("[limits]\nassets_per_run = 2\nassets_per_day = 3");
-    let run = "limits.assets_per_run = 2; the next run goes on";
+    let run = "limits.assets_per_run = 2; the next run continues";
     let day = "limits.assets_per_day = 3; runs continue after midnight, UTC";
     for (published, words) in [(2, run), (1, day), (0, day)] {
         let ran = bench.sync().await;

@@ -30,12 +30,12 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
     // One permit serves submits alone, so that a flood of later steps cannot keep Imatag idle.
     let kept = usize::from(concurrency > 1);
     let solitude = Arc::new(Solitude::default());
-    let submitting = Arc::new(Semaphore::new(environment.settings.uploads_in_flight * SUBMITS_FOR_A_PLACE));
-    let serve = async |permits: usize, steps: StepSet| {
+    let submits = environment.settings.uploads_in_flight * SUBMITS_FOR_A_PLACE;
+    let serve = async |permits: usize, submits: usize, steps: StepSet| {
         let receiver = Receiver {
             environment: environment.clone(),
             permits: Arc::new(Semaphore::new(permits)),
-            submitting: Arc::clone(&submitting),
+            submitting: Arc::new(Semaphore::new(submits)),
             steps,
             solitude: Arc::clone(&solitude),
         };
@@ -49,9 +49,11 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
         }
     };
     let taking = async {
-        tokio::join!(serve(concurrency - kept, StepSet::ALL), async {
+        // What the kept permit may submit is taken from the other lane: shared, its submits could take all permits that later
+        // steps may have, while the kept one found no place.
+        tokio::join!(serve(concurrency - kept, submits - kept, StepSet::ALL), async {
             if kept > 0 {
-                serve(kept, StepSet::SUBMIT).await;
+                serve(kept, kept, StepSet::SUBMIT).await;
             }
         });
     };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 
 use super::{Bynder, BynderError};
-use http_client::{Operation, excerpt};
+use http_client::{Operation, excerpt, prose};
 
 /// The portal's account.
 #[derive(Debug, Clone, Deserialize)]
@@ -14,7 +14,7 @@ pub struct Account {
 }
 
 fn shown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    String::deserialize(deserializer).map(|name| excerpt(&name))
+    String::deserialize(deserializer).map(|name| prose(&excerpt(&name)))
 }
 
 /// Something with an id and a name.
@@ -90,9 +90,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_an_account_is_as_long_as_an_excerpt() {
-        let account: Account =
-            serde_json::from_value(serde_json::json!({"name": "A".repeat(1 << 20)})).unwrap();
-        assert_eq!(account.name.len(), 200);
+    fn the_name_of_an_account_is_bounded_prose() {
+        let name =
+            |name: &str| serde_json::from_value::<Account>(serde_json::json!({ "name": name })).unwrap().name;
+        assert_eq!(name("Acme Pictures Ltd. 2026"), "Acme Pictures Ltd. 2026");
+        assert!(name(&"Acme ".repeat(1 << 18)).len() <= 200);
+        let link = name("https://x.example/?X-Amz-Signature=SIGNATUREs3cr3t0123456789abcdefXYZ");
+        assert!(link.contains('…') && !link.contains("s3cr3t"), "{link}");
     }
 }

@@ -58,7 +58,7 @@ pub use resume::Rest;
 pub use token::token_use;
 pub use witness::{Exchange, Witness};
 
-use prose::prose;
+pub use prose::prose;
 pub use unsaid::Unsaid;
 
 use common::fault;

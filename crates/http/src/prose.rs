@@ -18,7 +18,7 @@ const MOST_CODE: usize = 24;
 const MOST_IDS: usize = 2;
 
 /// The text with `…` in place of each run of characters that is no prose, and of what follows the scheme of a link. One line.
-pub(super) fn prose(text: &str) -> String {
+pub fn prose(text: &str) -> String {
     let line = one_line(text);
     let mut left = Left { code: MOST_CODE, ids: MOST_IDS };
     let shown: String = line.split_inclusive(BOUNDARIES).map(|run| left.shown(run)).collect();

@@ -8,6 +8,7 @@ use common::outcome::{FailureClass, Outcome};
 
 use super::{StepEnd, Stop, marking, or_gone};
 use crate::environment::Environment;
+use http_client::prose;
 
 /// The file is protected: completes the marker so that the next run needs no download.
 ///
@@ -56,7 +57,8 @@ pub(super) async fn confirm_foreign(environment: &Environment, job: &mut Job) ->
 
 /// The failure of a job that found somebody else's text in the hash metaproperty.
 pub(super) fn foreign_text(environment: &Environment, job: &Job, text: &str) -> StepEnd {
-    let shown: String = text.chars().take(60).collect();
+    // Anybody may have written it, a link with a signature too.
+    let shown: String = prose(text).chars().take(60).collect();
     StepEnd::failed(
         FailureClass::Marker,
         format!(
