@@ -50,7 +50,7 @@ impl EgressGroup {
         };
         tracing::info!("this process mints the egress group's tokens");
         let topology = &self.shared.topology;
-        let records = [topology.pause_of_group(), topology.trying()].map(Presence::of).into();
+        let records = [topology.pause_of_group(), topology.trying()].map(Presence::proven).into();
         let office = Office { channel, topology, contact: &self.shared.contact, records };
         let minted = live.lost.run_until_cancelled(office.hold(budget, &mut wishes)).await;
         minted.unwrap_or_else(|| Err(QueueError::Unavailable("the connection is lost".to_owned())))

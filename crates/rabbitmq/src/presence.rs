@@ -1,10 +1,11 @@
 //! Queues whose message says something by being there, such as a silence.
 //!
 //! RabbitMQ counts the messages of a quorum queue as none where its leader does not answer within 250 ms, is being elected, or has
-//! not read its log after a restart. So a count of none is believed only while the queue was found empty before; otherwise the
-//! message is fetched and put back, which no leader answers before it knows.
+//! not read its log after a restart. Whoever must not be wrong, which is the minter alone, without whose tokens nobody calls,
+//! fetches the message and puts it back, which no leader answers before it knows; but only where the count does not say what it
+//! said before, since a fetch that finds nothing turns a panel of RabbitMQ's dashboard red for a minute.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lapin::Channel;
 use lapin::options::{BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
@@ -16,11 +17,20 @@ use queue::QueueError;
 /// Looks before a message that was there counts as gone: it seems to be while another process reads it.
 const LOOKS: u32 = 3;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// A count of none that takes longer may be that of a leader that did not answer in time.
+const SLOW: Duration = Duration::from_millis(200);
 
 /// A queue, and what the last look over this connection found.
 pub(super) struct Presence {
     queue: ShortString,
+    proof: Proof,
     last: Last,
+}
+
+#[derive(PartialEq, Eq)]
+enum Proof {
+    Count,
+    Fetch,
 }
 
 enum Last {
@@ -29,37 +39,56 @@ enum Last {
     Absent,
 }
 
+enum Count {
+    Some,
+    None,
+    Unclear,
+}
+
 impl Presence {
+    /// Looks by the count.
     pub(super) fn of(queue: ShortString) -> Self {
-        Self { queue, last: Last::Unknown }
+        Self { queue, proof: Proof::Count, last: Last::Unknown }
+    }
+
+    /// Looks by a fetch as well, where the count is not proof enough.
+    pub(super) fn proven(queue: ShortString) -> Self {
+        Self { proof: Proof::Fetch, ..Self::of(queue) }
     }
 
     /// Whether the queue holds its message.
     pub(super) async fn is_there(&mut self, channel: &Channel) -> Result<bool, QueueError> {
-        let is_there = match self.last {
-            Last::Absent => self.is_counted(channel).await?,
-            Last::Unknown => self.is_counted(channel).await? || self.is_fetched(channel).await?,
-            Last::There => self.is_still_counted(channel).await? || self.is_fetched(channel).await?,
+        let is_counted = match self.last {
+            Last::Unknown | Last::Absent => matches!(self.count(channel).await?, Count::Some),
+            Last::There => self.is_still_counted(channel).await?,
         };
+        let is_proven = self.proof == Proof::Count || matches!(self.last, Last::Absent);
+        let is_there = is_counted || (!is_proven && self.is_fetched(channel).await?);
         self.last = if is_there { Last::There } else { Last::Absent };
         Ok(is_there)
     }
 
     async fn is_still_counted(&self, channel: &Channel) -> Result<bool, QueueError> {
         for _ in 0..LOOKS {
-            if self.is_counted(channel).await? {
-                return Ok(true);
+            match self.count(channel).await? {
+                Count::Some | Count::Unclear => return Ok(true),
+                Count::None => tokio::time::sleep(LOOK_AGAIN).await,
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
         }
         Ok(false)
     }
 
-    /// Without taking it, so that no other process misses it meanwhile.
-    async fn is_counted(&self, channel: &Channel) -> Result<bool, QueueError> {
+    /// Without taking the message, so that no other process misses it meanwhile.
+    async fn count(&self, channel: &Channel) -> Result<Count, QueueError> {
+        let asked = Instant::now();
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let declaring = channel.queue_declare(self.queue.clone(), passive, FieldTable::default());
-        Ok(answered(declaring).await?.message_count() > 0)
+        let count = answered(declaring).await?.message_count();
+        Ok(match count {
+            0 if asked.elapsed() >= SLOW => Count::Unclear,
+            0 => Count::None,
+            _ => Count::Some,
+        })
     }
 
     async fn is_fetched(&self, channel: &Channel) -> Result<bool, QueueError> {
