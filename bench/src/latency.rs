@@ -52,7 +52,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// How long each of these jobs waited, with so many of the backlog before them.
+/// How long each of these jobs waited, behind this many jobs of the backlog.
 async fn waits(step: Step, times: u32, backlog: u32) -> anyhow::Result<Vec<Duration>> {
     let settings = settings(&format!("bench-latency-{backlog}-{}", step.name()), "https://portal.example")?;
     let publisher = Broker::open(&settings, PATIENCE).await?.publisher(Ledger::new(State::in_memory()?));

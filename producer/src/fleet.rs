@@ -39,7 +39,7 @@ pub(crate) const LOOK: Duration = Duration::from_millis(300);
 const LOOK_AT_RECORD: Duration = Duration::from_secs(10);
 /// How often the depth of the queues is asked for while waiting.
 const MEASURE: Duration = Duration::from_secs(2);
-/// So many times longer than where they are known.
+/// The factor by which the wait is longer than where they are known.
 const MORE_FOR_UNKNOWN_HANDS: u32 = 3;
 /// How often it is asked for besides, for the metrics alone.
 const MEASURE_BESIDE: Duration = Duration::from_secs(15);

@@ -29,7 +29,7 @@ const PROBE_TURN: Duration = Duration::from_secs(1);
 pub(crate) struct Receiver {
     pub(crate) environment: Environment,
     pub(crate) permits: Arc<Semaphore>,
-    /// A place for each submit in hand; receivers share them.
+    /// A permit for each submit that this receiver may have in work.
     pub(crate) submitting: Arc<Semaphore>,
     pub(crate) steps: StepSet,
     /// For a job that may be what kills the process.

@@ -382,9 +382,8 @@ async fn one_refresh_serves_all_callers_and_a_refused_token_is_replaced_once() {
         json(200, "{}"),
     ];
     let (script, url) = Script::serve(answers).await;
-    let secret = SecretString::from("secret");
-    let bynder =
-        client(url, Credential::ClientCredentials { client_id: "id".to_owned(), client_secret: secret });
+    let client_secret = SecretString::from("secret");
+    let bynder = client(url, Credential::ClientCredentials { client_id: "id".to_owned(), client_secret });
     let (left, right) = tokio::join!(bynder.account(), bynder.account());
     assert!(left.is_ok() && right.is_ok());
     bynder.account().await.unwrap();

@@ -30,7 +30,7 @@ use queue::QueueError;
 
 /// How soon to try again after the connection was lost.
 const TRY_AGAIN: Duration = Duration::from_millis(300);
-/// A process that ends waits so long for the broker to take its last announcement.
+/// The longest that a process waits, as it ends, for the broker to accept its last announcement.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Announcements that a member keeps that does not read them; the oldest go.
 const MOST_UNREAD: i64 = 10_000;

@@ -1,9 +1,9 @@
 //! Queues whose message says something by being there, such as a silence.
 //!
 //! RabbitMQ counts the messages of a quorum queue as none where its leader does not answer within 250 ms, is being elected, or has
-//! not read its log after a restart. Whoever must not be wrong, which is the minter alone, without whose tokens nobody calls,
-//! fetches the message and puts it back, which no leader answers before it knows; but only where the count does not say what it
-//! said before, since a fetch that finds nothing turns a panel of RabbitMQ's dashboard red for a minute.
+//! not read its log after a restart. The minter must not be wrong: without its tokens no process calls. So it fetches the message and
+//! requeues it, which a leader answers only once it has read its log. It does so only at its first look and when the message seems
+//! to be gone, since a fetch that finds nothing turns a panel of RabbitMQ's dashboard red for a minute.
 
 use std::time::{Duration, Instant};
 

@@ -35,7 +35,7 @@ pub(super) struct Source {
     pub(super) consumers: Consumers,
     /// Consumers that are cancelled, and may have got a message before.
     pub(super) leaving: HashSet<Tag>,
-    /// Messages that nobody works on yet.
+    /// Messages that were delivered and not begun.
     pub(super) waiting: Vec<Taken>,
     /// Callers that ask for its messages right now.
     pub(super) callers: usize,

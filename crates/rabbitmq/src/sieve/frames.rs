@@ -58,7 +58,7 @@ impl Frames {
     /// Takes in a piece of the stream, and adds the frames that it completes.
     ///
     /// # Errors
-    /// A frame is larger than was negotiated, or the greeting is none that the client can read.
+    /// A frame is larger than was negotiated, or the client cannot read the greeting.
     pub(super) fn clean(&mut self, mut piece: &[u8], clean: &mut Vec<u8>) -> io::Result<()> {
         while !piece.is_empty() {
             if self.is_foreign {
