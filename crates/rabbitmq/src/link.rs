@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::authentic::{Signer, compare_key};
 use super::generation::supersede;
 use super::lease::prove_exclusive;
-use super::sieve;
+use super::sieve::{self, Closing};
 use super::tie::compare_portal;
 use super::topology::{Topology, queue};
 use super::unsaid::{self, said};
@@ -66,7 +66,7 @@ impl Purpose {
 /// A connection as it is right now.
 #[derive(Clone)]
 pub(super) struct Live {
-    pub(super) connection: Arc<Connection>,
+    pub(super) connection: Arc<Closing>,
     /// Cancelled once the connection is lost, and everything delivered over it void.
     pub(super) lost: CancellationToken,
     /// True while the broker takes nothing, for want of memory or disk.
@@ -219,7 +219,7 @@ async fn supervise(target: Target, purpose: Purpose, state: watch::Sender<State>
 }
 
 /// Publishes the connection and stays with it until it is lost; returns why.
-async fn live(connection: Connection, state: &watch::Sender<State>) -> String {
+async fn live(connection: Closing, state: &watch::Sender<State>) -> String {
     let mut events = connection.events_listener();
     let (block, blocked) = watch::channel(false);
     let lost = CancellationToken::new();
@@ -256,7 +256,7 @@ async fn live(connection: Connection, state: &watch::Sender<State>) -> String {
     reason
 }
 
-async fn connect(target: &Target, purpose: Purpose) -> Result<Connection, Trouble> {
+async fn connect(target: &Target, purpose: Purpose) -> Result<Closing, Trouble> {
     let connection = open(target, purpose.name()).await?;
     compare_portal(target, &connection).await?;
     compare_key(target, &connection, true).await?;
@@ -291,7 +291,7 @@ pub(super) fn is_absence(error: &lapin::Error) -> bool {
 }
 
 /// A connection over which nothing was done yet.
-pub(super) async fn open(target: &Target, purpose: &'static str) -> Result<Connection, Trouble> {
+pub(super) async fn open(target: &Target, purpose: &'static str) -> Result<Closing, Trouble> {
     let mut uri = target.uri.clone();
     uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
     uri.query.connection_timeout = u64::try_from(ANSWER.as_millis()).ok();

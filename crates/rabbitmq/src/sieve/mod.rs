@@ -4,6 +4,7 @@
 //! negotiated. The client parses tables within tables by recursion and overflows its stack, and ends the connection
 //! over a text that is not UTF-8: each time that it meets the message. So the frames pass through here first.
 
+mod closing;
 mod frames;
 mod properties;
 
@@ -22,7 +23,9 @@ use futures::io::{AsyncRead, AsyncWrite};
 use lapin::tcp::{AMQPUriTcpExt, AsyncTcpStream, OwnedTLSConfig};
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+pub(super) use closing::Closing;
 use frames::Frames;
 
 /// The largest frame that the broker is asked for, which is also the largest that it offers unless configured otherwise.
@@ -31,21 +34,28 @@ const CHUNK: usize = 16 * 1024;
 
 type Socket = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
 
-/// Connects.
+/// Connects. Who gives up waiting closes what was opened.
 pub(super) async fn connect(
     mut uri: AMQPUri,
     properties: ConnectionProperties,
     tls: OwnedTLSConfig,
-) -> lapin::Result<Connection> {
+) -> lapin::Result<Closing> {
     uri.query.frame_max = Some(FRAME_MAX);
     let tokio = Tokio::current();
     let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), Sieving(tokio.clone())));
     let tokio = Runtime::new(tokio);
+    let ended = closing::End::default();
+    let end = ended.token();
     let connect = async move |uri: AMQPUri, _| {
-        let socket = uri.connect_with_config_async(tls.as_ref(), &tokio).await?;
-        Ok(AsyncTcpStream::Plain(Sieved::new(socket)))
+        let connecting = uri.connect_with_config_async(tls.as_ref(), &tokio);
+        let socket = end.run_until_cancelled(connecting).await.ok_or_else(given_up)??;
+        Ok(AsyncTcpStream::Plain(Sieved::new(socket, end.clone())))
     };
-    Connection::connector(uri, runtime, connect, properties).await
+    Ok(Closing::new(Connection::connector(uri, runtime, connect, properties).await?, ended))
+}
+
+fn given_up() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was given up")
 }
 
 /// A connection whose incoming frames are cleaned; TLS is below it.
@@ -55,11 +65,13 @@ pub(super) struct Sieved {
     /// Cleaned, and not handed out yet.
     clean: Vec<u8>,
     handed_out: usize,
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Sieved {
-    fn new(socket: Socket) -> Self {
-        Self { socket, frames: Frames::default(), clean: Vec::new(), handed_out: 0 }
+    fn new(socket: Socket, end: CancellationToken) -> Self {
+        let ended = Box::pin(end.cancelled_owned());
+        Self { socket, frames: Frames::default(), clean: Vec::new(), handed_out: 0, ended }
     }
 }
 
@@ -70,6 +82,9 @@ impl AsyncRead for Sieved {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.ended.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(given_up()));
+        }
         while this.handed_out == this.clean.len() {
             this.clean.clear();
             this.handed_out = 0;
@@ -138,6 +153,6 @@ impl Reactor for Sieving {
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Sieved>> + Send + 'static {
         let connecting = self.0.tcp_connect_addr(address);
-        async move { Ok(Sieved::new(AsyncTcpStream::Plain(connecting.await?))) }
+        async move { Ok(Sieved::new(AsyncTcpStream::Plain(connecting.await?), CancellationToken::new())) }
     }
 }
