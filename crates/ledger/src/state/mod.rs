@@ -1,5 +1,6 @@
 //! The state directory: one SQLite file, owned by one process at a time.
 
+mod readers;
 mod schema;
 
 impl From<StateError> for Failure {
@@ -36,6 +37,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use common::fault;
 use files::private;
+use readers::Readers;
 
 const LOCK_FILE: &str = "lock";
 const DATABASE_FILE: &str = "connector.sqlite";
@@ -44,6 +46,8 @@ pub const COPIES: &str = "backups";
 /// How the names of all files begin that the connector puts there, unfinished ones included.
 pub const OWN_NAMES: [&str; 7] =
     [LOCK_FILE, DATABASE_FILE, COPIES, "silence.json", "services.json", "pause.json", ".tmp"];
+/// Bytes that the log keeps on disk once its changes are in the database.
+const LONGEST_LOG: i64 = 16 << 20;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long another process may be about to leave: one that brings the file up to date, or a scheduled producer that is
 /// waiting for its first run to be asked for and looks whether it was.
@@ -61,6 +65,8 @@ pub struct State {
 #[derive(Debug)]
 struct Inner {
     connection: Mutex<Connection>,
+    /// None where the connection is the only one: in memory, and beside a working process.
+    readers: Option<Readers>,
     path: PathBuf,
     _lock: Option<File>,
 }
@@ -147,7 +153,8 @@ impl State {
         let path = directory.join(DATABASE_FILE);
         prepare(&path).map_err(io)?;
         let connection = open(&path)?;
-        Ok(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: Some(lock) }) })
+        let readers = Readers::new(path.clone())?;
+        Ok(Self::of(connection, Some(readers), path, Some(lock)))
     }
 
     /// An empty state that is gone with the last clone.
@@ -160,7 +167,12 @@ impl State {
             Ok(connection)
         })();
         let connection = opened.map_err(|error| damaged(&path, &error))?;
-        Ok(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: None }) })
+        Ok(Self::of(connection, None, path, None))
+    }
+
+    fn of(connection: Connection, readers: Option<Readers>, path: PathBuf, lock: Option<File>) -> Self {
+        let connection = Mutex::new(connection);
+        Self { inner: Arc::new(Inner { connection, readers, path, _lock: lock }) }
     }
 
     /// As [`State::open`], and waits up to three seconds for another process to leave.
@@ -208,7 +220,7 @@ impl State {
             }
         }
         let (connection, _) = connect(&path, access)?;
-        Ok(Some(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), path, _lock: None }) }))
+        Ok(Some(Self::of(connection, None, path, None)))
     }
 
     /// The database file.
@@ -245,13 +257,22 @@ impl State {
         .await
     }
 
-    /// Runs a query.
+    /// Runs a query, all of it on the file as it is at one moment.
+    ///
+    /// As long as it runs, SQLite cannot reuse the space of its log: one that waits for anything else makes it grow.
     pub async fn read<T, F>(&self, query: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, DatabaseError> + Send + 'static,
     {
-        self.blocking(move |connection| query(connection)).await
+        let query = |connection: &Connection| query(&*connection.unchecked_transaction()?);
+        match &self.inner.readers {
+            Some(readers) => {
+                let connection = readers.take().await?;
+                run(move || query(&connection)).await
+            }
+            None => self.blocking(move |connection| query(connection)).await,
+        }
     }
 
     /// Copies the whole state into a file, as it is at one moment.
@@ -275,14 +296,19 @@ impl State {
         F: FnOnce(&mut Connection) -> Result<T, DatabaseError> + Send + 'static,
     {
         let inner = Arc::clone(&self.inner);
-        // Once started the work runs to its end, even if the caller is cancelled.
-        tokio::task::spawn_blocking(move || {
+        run(move || {
             let mut connection = inner.connection.lock().unwrap_or_else(PoisonError::into_inner);
             work(&mut connection)
         })
         .await
-        .map_err(|error| DatabaseError::Damaged(error.to_string()))?
     }
+}
+
+/// Once started the work runs to its end, even if the caller is cancelled.
+async fn run<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DatabaseError> + Send + 'static,
+) -> Result<T, DatabaseError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| DatabaseError::Damaged(error.to_string()))?
 }
 
 fn lock(directory: &Path) -> Result<File, StateError> {
@@ -325,6 +351,7 @@ fn open(path: &Path) -> Result<Connection, StateError> {
         connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     let prepared = (|| {
         connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "journal_size_limit", LONGEST_LOG)?;
         schema::migrate(&mut connection, found)
     })();
     prepared.map_err(|error| damaged(path, &error))?;

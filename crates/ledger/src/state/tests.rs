@@ -197,17 +197,45 @@ async fn jobs_that_an_earlier_release_gave_up_are_taken_up_again() {
 #[tokio::test]
 async fn no_connection_needs_a_folder_for_temporary_files() {
     let directory = first_release();
-    drop(State::open(directory.path()).unwrap());
-    for open in [|| State::in_memory().map(Some), || State::open(first_release().path()).map(Some)] {
-        assert_eq!(temp_store(&open().unwrap().unwrap()).await, 2);
+    for state in [State::in_memory().unwrap(), State::open(directory.path()).unwrap()] {
+        assert_eq!(state.read(temp_store).await.unwrap(), 2);
+        assert_eq!(state.write(|transaction| temp_store(transaction)).await.unwrap(), 2);
     }
     for state in [State::open_to_read(directory.path()), State::open_to_append(directory.path())] {
-        assert_eq!(temp_store(&state.unwrap().unwrap()).await, 2);
+        assert_eq!(state.unwrap().unwrap().read(temp_store).await.unwrap(), 2);
     }
 }
 
 /// 2 means memory.
-async fn temp_store(state: &State) -> u32 {
-    let read = state.read(|connection| Ok(connection.query_row("PRAGMA temp_store", [], |row| row.get(0))?));
-    read.await.unwrap()
+fn temp_store(connection: &Connection) -> Result<u32, DatabaseError> {
+    Ok(connection.query_row("PRAGMA temp_store", [], |row| row.get(0))?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_does_not_wait_for_a_query_and_is_not_seen_by_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = State::open(directory.path()).unwrap();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (changed, has_changed) = std::sync::mpsc::channel();
+    let count = "SELECT count(*) FROM facts";
+    let query = state.read(move |connection| {
+        let before: u32 = connection.query_row(count, [], |row| row.get(0))?;
+        begun.send(()).unwrap();
+        has_changed.recv().unwrap();
+        let after: u32 = connection.query_row(count, [], |row| row.get(0))?;
+        Ok((before, after))
+    });
+    let change = async {
+        has_begun.await.unwrap();
+        state
+            .write(|transaction| Ok(transaction.execute("INSERT INTO facts VALUES ('a', 'b')", [])?))
+            .await
+            .unwrap();
+        changed.send(()).unwrap();
+    };
+    let (seen, ()) = tokio::join!(query, change);
+    assert_eq!(seen.unwrap(), (0, 0));
+    let seen: u32 =
+        state.read(move |connection| Ok(connection.query_row(count, [], |row| row.get(0))?)).await.unwrap();
+    assert_eq!(seen, 1, "what was changed before a query began is seen");
 }

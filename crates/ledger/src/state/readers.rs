@@ -1,0 +1,54 @@
+//! Connections that only read, so that no query waits for a change, and no change for a query.
+
+use std::path::PathBuf;
+
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::{DatabaseError, StateError, connect};
+
+/// Queries at the same time; more wait.
+const MOST_READERS: usize = 4;
+
+/// A pool of connections to one file.
+#[derive(Debug, Clone)]
+pub(super) struct Readers {
+    pool: Pool<Opener>,
+}
+
+/// Opens connections that only read.
+#[derive(Debug)]
+pub(super) struct Opener {
+    path: PathBuf,
+}
+
+impl Readers {
+    /// Opens nothing yet.
+    pub(super) fn new(path: PathBuf) -> Result<Self, StateError> {
+        let built = Pool::builder(Opener { path: path.clone() }).max_size(MOST_READERS).build();
+        let pool = built.map_err(|error| StateError::Damaged { path, reason: error.to_string() })?;
+        Ok(Self { pool })
+    }
+
+    pub(super) async fn take(&self) -> Result<Object<Opener>, DatabaseError> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => error,
+            other => DatabaseError::Unavailable(other.to_string()),
+        })
+    }
+}
+
+impl Manager for Opener {
+    type Type = Connection;
+    type Error = DatabaseError;
+
+    async fn create(&self) -> Result<Connection, DatabaseError> {
+        let opened = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let (connection, _) = opened.map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
+        Ok(connection)
+    }
+
+    async fn recycle(&self, _: &mut Connection, _: &Metrics) -> RecycleResult<DatabaseError> {
+        Ok(())
+    }
+}
