@@ -1,9 +1,6 @@
 //! What is on record, for somebody who has to show it: by run, by asset, by time, and by a file's hash.
 
-use std::ops::ControlFlow;
-
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, ToSql};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,11 +11,6 @@ use common::hash::ContentHash;
 use common::job::RunId;
 use common::outcome::{Outcome, OutcomeEvent, Placed};
 use common::parse_error::of_json;
-
-/// A job whose outcome may still come.
-const UNDER_WAY: &str = "under_way";
-/// A job that nobody waits for any more.
-const MISSING: &str = "missing";
 
 /// Which part of the record a report is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +24,7 @@ pub enum Extent {
 }
 
 /// One line of a report: a job's outcome, a job that has none, or an original that was put back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Line {
     /// The asset.
     pub asset_id: String,
@@ -94,7 +86,7 @@ pub struct Counts {
 }
 
 impl Line {
-    fn of(event: OutcomeEvent, published: Option<Timestamp>) -> Self {
+    pub(super) fn of(event: OutcomeEvent, published: Option<Timestamp>) -> Self {
         let outcome = event.outcome.name().to_owned();
         let (mut protected_version, mut crossing_version) = (None, None);
         let (mut class, mut reason, mut request_ids) = (None, None, event.request_ids);
@@ -175,40 +167,7 @@ impl From<Restoration> for Line {
     }
 }
 
-impl Extent {
-    /// The condition on the rows of a table, and the value it compares with.
-    fn condition(&self, table: &str) -> (String, Box<dyn ToSql>) {
-        match self {
-            Self::Run(run) => (format!("{table}.run_id = ?1"), Box::new(run.0.clone())),
-            Self::Asset(asset) => (format!("{table}.asset_id = ?1"), Box::new(asset.to_string())),
-            Self::Since(since) => (format!("{table}.at_ms >= ?1"), Box::new(since.as_millisecond())),
-        }
-    }
-}
-
 impl Ledger {
-    /// Hands every line of a report to `take`, oldest first, jobs without an outcome last, until it breaks off. One
-    /// line is held at a time: a report may be about millions.
-    pub async fn report<F>(&self, extent: Extent, mut take: F) -> Result<Counts, DatabaseError>
-    where
-        F: FnMut(Line) -> ControlFlow<()> + Send + 'static,
-    {
-        self.state
-            .read(move |connection| {
-                let mut counts =
-                    Counts { unsupported: unsupported(connection, &extent)?, ..Counts::default() };
-                let mut flow = outcomes(connection, &extent, &mut counts, &mut take)?;
-                if flow.is_continue() {
-                    flow = restorations(connection, &extent, &mut counts, &mut take)?;
-                }
-                if flow.is_continue() {
-                    let _ = without_outcome(connection, &extent, &mut counts, &mut take)?;
-                }
-                Ok(counts)
-            })
-            .await
-    }
-
     /// Every outcome of an asset, oldest first.
     pub async fn outcomes_of(&self, asset: &AssetId) -> Result<Vec<OutcomeEvent>, DatabaseError> {
         self.events("SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence", asset.to_string())
@@ -240,107 +199,10 @@ impl Ledger {
     }
 }
 
-fn unsupported(connection: &Connection, extent: &Extent) -> Result<u64, DatabaseError> {
-    let Extent::Run(run) = extent else { return Ok(0) };
-    let sql = "SELECT unsupported FROM runs WHERE run_id = ?1";
-    Ok(connection.query_row(sql, [&run.0], |row| row.get(0)).optional()?.unwrap_or_default())
-}
-
-fn outcomes(
-    connection: &Connection,
-    extent: &Extent,
-    counts: &mut Counts,
-    take: &mut impl FnMut(Line) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, DatabaseError> {
-    let (condition, value) = extent.condition("outcomes");
-    let mut statement = connection.prepare(&format!(
-        "SELECT event, published.at_ms FROM outcomes LEFT JOIN published USING (job_id)
-         WHERE {condition} ORDER BY sequence"
-    ))?;
-    let mut rows = statement.query([value])?;
-    while let Some(row) = rows.next()? {
-        let line = Line::of(event(&row.get::<_, String>(0)?)?, time(row.get(1)?));
-        counts.outcomes += 1;
-        counts.unchecked += u64::from(!line.unchecked.is_empty());
-        if take(line).is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-    }
-    Ok(ControlFlow::Continue(()))
-}
-
-/// What was begun is told only as long as nothing else is known of it.
-fn restorations(
-    connection: &Connection,
-    extent: &Extent,
-    counts: &mut Counts,
-    take: &mut impl FnMut(Line) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, DatabaseError> {
-    let (condition, value) = extent.condition("restorations");
-    let mut statement = connection.prepare(&format!(
-        "SELECT event FROM restorations WHERE {condition} AND (json_extract(event, '$.state') <> 'begun' OR sequence =
-            (SELECT max(sequence) FROM restorations AS all_of WHERE all_of.asset_id = restorations.asset_id))
-         ORDER BY sequence"
-    ))?;
-    let mut rows = statement.query([value])?;
-    while let Some(row) = rows.next()? {
-        counts.restorations += 1;
-        if take(event::<Restoration>(&row.get::<_, String>(0)?)?.into()).is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-    }
-    Ok(ControlFlow::Continue(()))
-}
-
-fn without_outcome(
-    connection: &Connection,
-    extent: &Extent,
-    counts: &mut Counts,
-    take: &mut impl FnMut(Line) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, DatabaseError> {
-    let (condition, value) = extent.condition("published");
-    let mut statement = connection.prepare(&format!(
-        "SELECT job_id, run_id, asset_id, base, at_ms, open FROM published
-         WHERE {condition} AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.job_id = published.job_id)
-         ORDER BY at_ms, job_id"
-    ))?;
-    let mut rows = statement.query([value])?;
-    while let Some(row) = rows.next()? {
-        let open: bool = row.get(5)?;
-        *(if open { &mut counts.under_way } else { &mut counts.missing }) += 1;
-        let line = Line {
-            asset_id: row.get(2)?,
-            asset_name: String::new(),
-            outcome: if open { UNDER_WAY } else { MISSING }.to_owned(),
-            base_version: Some(row.get(3)?),
-            protected_version: None,
-            restored_version: None,
-            crossing_version: None,
-            copy_id: None,
-            additional_file: None,
-            original_sha256: None,
-            watermarked_sha256: None,
-            imatag_id: None,
-            request_ids: String::new(),
-            class: None,
-            reason: None,
-            published: time(row.get(4)?),
-            ended: None,
-            run_id: row.get(1)?,
-            job_id: row.get(0)?,
-            unchecked: String::new(),
-        };
-        if take(line).is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-    }
-    Ok(ControlFlow::Continue(()))
-}
-
 pub(super) fn event<T: DeserializeOwned>(text: &str) -> Result<T, DatabaseError> {
     serde_json::from_str(text).map_err(|error| DatabaseError::Damaged(of_json(&error)))
 }
 
-fn time(milliseconds: Option<i64>) -> Option<Timestamp> {
+pub(super) fn time(milliseconds: Option<i64>) -> Option<Timestamp> {
     milliseconds.and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok())
 }

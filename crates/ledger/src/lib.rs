@@ -17,6 +17,7 @@ mod evidence;
 mod failures;
 mod known;
 mod lost;
+mod report;
 mod restoration;
 mod run;
 pub mod state;
