@@ -10,7 +10,7 @@ use common::failure::Failure;
 use common::service::Service;
 use config::Config;
 use jiff::Timestamp;
-use ledger::QueueLook;
+use ledger::{Mark, QueueLook};
 use producer::arguments::{self, Common, Scope};
 use producer::mandate::{self, Held, Purpose};
 use producer::run::{Options, Report};
@@ -59,7 +59,7 @@ pub(crate) async fn sync(
     let parts = parts::parts(config).await?;
     // What the queue in the state directory holds is not lost, however old; what it does not hold may be a fleet's.
     parts.ledger.give_up_lost(QueueLook::Busy, Timestamp::now(), config.producer.lost_after.0).await?;
-    let before = parts.ledger.latest_event().await?;
+    let before = parts.ledger.mark().await?;
     let patience = Patience::until(stop.clone());
     let ready = mandate::ready(config, &parts.producer, run, Purpose::Work, &patience).await?;
     let _quiet = quiet_hours::keep(config, &parts.budget);
@@ -76,7 +76,7 @@ pub(crate) async fn sync(
         tasks::brief(worker::consume(parts.worker.clone(), working.clone(), config.worker.grace.0));
     let mut progress = Progress::new(quiet);
     let ended = tokio::select! {
-        ended = produce_and_wait(&parts, &ready.options, before, &mut progress, stop) => ended,
+        ended = produce_and_wait(&parts, &ready.options, &before, &mut progress, stop) => ended,
         failure = unusable(&parts.worker.breakers) => Err(failure),
     };
     progress.end();
@@ -95,8 +95,8 @@ pub(crate) async fn sync(
             return Err(failure);
         }
     };
-    let tally = parts.ledger.tally_after(before).await?;
-    let unchecked = parts.ledger.unchecked_after(before).await?;
+    let tally = parts.ledger.tally_since(&before).await?;
+    let unchecked = parts.ledger.unchecked_since(&before).await?;
     let seconds = started.elapsed().as_secs_f64();
     let summary = Summary::new(&report, &tally, unchecked, parts.budget.used(), seconds);
     let held = ready.conclude(config, &parts.ledger, &report).await?;
@@ -106,7 +106,7 @@ pub(crate) async fn sync(
 async fn produce_and_wait(
     parts: &Parts,
     options: &Options,
-    before: u64,
+    before: &Mark,
     progress: &mut Progress,
     stop: &CancellationToken,
 ) -> Result<Report, Failure> {
@@ -123,7 +123,7 @@ async fn produce_and_wait(
             imatag_pause: parts.worker.imatag.paused(),
             quiet_hours: quiet_hours::active(&parts.worker.settings.quiet_hours, Timestamp::now()),
         };
-        progress.show(&parts.ledger.tally_after(before).await?, &depth, &parts.budget.figures(), &others);
+        progress.show(&parts.ledger.tally_since(before).await?, &depth, &parts.budget.figures(), &others);
         if stop.is_cancelled() {
             return Err(Failure::Temporary("stopped before every job was done".to_owned()));
         }

@@ -72,7 +72,7 @@ impl Ledger {
 
     /// Jobs that walks over the whole library published.
     pub async fn published_by_walks(&self) -> Result<u64, DatabaseError> {
-        let sql = "SELECT count(*) FROM published JOIN runs USING (run_id) WHERE mode = ?1";
+        let sql = "SELECT coalesce(sum(published), 0) FROM run_jobs JOIN runs USING (run_id) WHERE mode = ?1";
         self.state
             .read(|connection| Ok(connection.query_row(sql, [RunMode::Full.name()], |row| row.get(0))?))
             .await

@@ -9,10 +9,9 @@ use common::job::{JobId, Lane, RunId};
 use common::outcome::FailureClass;
 
 /// The last outcome of an asset that has no job under way.
-const LAST_FAILURES: &str = "FROM outcomes AS failed WHERE outcome = 'failed' AND base > 0
-    AND NOT EXISTS (SELECT 1 FROM outcomes AS later
-        WHERE later.asset_id = failed.asset_id AND later.sequence > failed.sequence)
-    AND NOT EXISTS (SELECT 1 FROM published WHERE published.asset_id = failed.asset_id AND open = 1)";
+const LAST_FAILURES: &str = "FROM assets JOIN outcomes AS failed USING (sequence)
+    WHERE assets.outcome = 'failed' AND base > 0
+    AND NOT EXISTS (SELECT 1 FROM published WHERE published.asset_id = assets.asset_id AND open = 1)";
 
 impl Ledger {
     /// The failed jobs, in one way or in any, of assets ordered by their ids, those after `after`.
@@ -25,8 +24,8 @@ impl Ledger {
         let after = after.map(ToString::to_string).unwrap_or_default();
         let class = class.map(FailureClass::name);
         let sql = format!(
-            "SELECT job_id, run_id, asset_id, base {LAST_FAILURES} AND asset_id > ?1
-             AND (?2 IS NULL OR json_extract(event, '$.class') = ?2) ORDER BY asset_id LIMIT ?3"
+            "SELECT job_id, run_id, assets.asset_id, base {LAST_FAILURES} AND assets.asset_id > ?1
+             AND (?2 IS NULL OR class = ?2) ORDER BY assets.asset_id LIMIT ?3"
         );
         self.state
             .read(move |connection| {

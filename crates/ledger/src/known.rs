@@ -61,7 +61,7 @@ impl Ledger {
                 let (open, lost) = (open?, lost?);
                 let ended: Option<String> = connection
                     .prepare_cached(
-                        "SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1",
+                        "SELECT event FROM assets JOIN outcomes USING (sequence) WHERE assets.asset_id = ?1",
                     )?
                     .query_row([&asset], |row| row.get(0))
                     .optional()?;

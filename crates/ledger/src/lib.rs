@@ -26,6 +26,8 @@ mod verification;
 mod wire;
 
 #[cfg(test)]
+mod counts_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -71,6 +73,26 @@ impl Tally {
     pub fn count(&self, outcome: &str) -> u64 {
         self.outcomes.get(outcome).copied().unwrap_or_default()
     }
+
+    /// What was counted since an earlier tally of the same.
+    fn without(self, earlier: &Self) -> Self {
+        let outcomes = self.outcomes.into_iter().filter_map(|(name, count)| {
+            let more = count.saturating_sub(earlier.count(&name));
+            (more > 0).then_some((name, more))
+        });
+        Self {
+            outcomes: outcomes.collect(),
+            bytes_downloaded: self.bytes_downloaded.saturating_sub(earlier.bytes_downloaded),
+            bytes_uploaded: self.bytes_uploaded.saturating_sub(earlier.bytes_uploaded),
+        }
+    }
+}
+
+/// A moment in the ledger.
+#[derive(Debug, Clone, Default)]
+pub struct Mark {
+    last_event: u64,
+    totals: Tally,
 }
 
 impl Ledger {
@@ -189,57 +211,54 @@ impl Ledger {
 
     /// Jobs of one run published so far.
     pub async fn published_in(&self, run: &RunId) -> Result<u64, DatabaseError> {
-        let run = run.to_string();
-        let sql = "SELECT count(*) FROM published WHERE run_id = ?1";
-        self.state.read(move |connection| Ok(connection.query_row(sql, [run], |row| row.get(0))?)).await
+        self.count("SELECT published FROM run_jobs WHERE run_id = ?1", run.to_string()).await
     }
 
-    /// The number of the latest outcome event: what comes later happened after this call.
-    pub async fn latest_event(&self) -> Result<u64, DatabaseError> {
-        let sql = "SELECT coalesce(max(sequence), 0) FROM outcomes";
-        self.state.read(move |connection| Ok(connection.query_row(sql, [], |row| row.get(0))?)).await
+    /// A count that is kept; nothing was counted where there is no row.
+    async fn count(&self, sql: &'static str, of: String) -> Result<u64, DatabaseError> {
+        let count = self.state.read(move |connection| {
+            Ok(connection.prepare_cached(sql)?.query_row([of], |row| row.get(0)).optional()?)
+        });
+        Ok(count.await?.unwrap_or_default())
     }
 
-    /// Counts the outcomes that came after an event number.
-    pub async fn tally_after(&self, event: u64) -> Result<Tally, DatabaseError> {
-        self.tally(
-            "SELECT outcome, count(*), sum(bytes_downloaded), sum(bytes_uploaded)
-             FROM outcomes WHERE sequence > ?1 GROUP BY outcome",
-            event,
-        )
-        .await
+    /// The moment from which outcomes are counted by [`Ledger::tally_since`].
+    pub async fn mark(&self) -> Result<Mark, DatabaseError> {
+        self.state
+            .read(move |connection| {
+                let last = "SELECT coalesce(max(sequence), 0) FROM outcomes";
+                let last_event = connection.query_row(last, [], |row| row.get(0))?;
+                Ok(Mark { last_event, totals: tally(connection, TOTALS, [])? })
+            })
+            .await
+    }
+
+    /// Counts the outcomes that came after a mark.
+    pub async fn tally_since(&self, mark: &Mark) -> Result<Tally, DatabaseError> {
+        Ok(self.state.read(|connection| tally(connection, TOTALS, [])).await?.without(&mark.totals))
     }
 
     /// Counts the jobs of a run by their outcome, the latest where a job has several.
     pub async fn tally_of(&self, run: &RunId) -> Result<Tally, DatabaseError> {
-        self.tally(
-            "SELECT outcome, count(*), sum(bytes_downloaded), sum(bytes_uploaded) FROM outcomes
-             WHERE sequence IN (SELECT max(sequence) FROM outcomes WHERE run_id = ?1 GROUP BY job_id)
-             GROUP BY outcome",
-            run.to_string(),
-        )
-        .await
+        let run = run.to_string();
+        let sql = "SELECT outcome, sum(jobs), sum(bytes_downloaded), sum(bytes_uploaded) FROM run_outcomes
+                   WHERE run_id = ?1 AND jobs > 0 GROUP BY outcome";
+        self.state.read(move |connection| tally(connection, sql, [run])).await
     }
+}
 
-    async fn tally(
-        &self,
-        sql: &'static str,
-        of: impl rusqlite::ToSql + Send + 'static,
-    ) -> Result<Tally, DatabaseError> {
-        self.state
-            .read(move |connection| {
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut tally = Tally::default();
-                let mut rows = statement.query([of])?;
-                while let Some(row) = rows.next()? {
-                    tally.outcomes.insert(row.get(0)?, row.get(1)?);
-                    tally.bytes_downloaded += row.get::<_, u64>(2)?;
-                    tally.bytes_uploaded += row.get::<_, u64>(3)?;
-                }
-                Ok(tally)
-            })
-            .await
+const TOTALS: &str = "SELECT outcome, outcomes, bytes_downloaded, bytes_uploaded FROM outcome_totals";
+
+fn tally(connection: &Connection, sql: &str, of: impl rusqlite::Params) -> Result<Tally, DatabaseError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut tally = Tally::default();
+    let mut rows = statement.query(of)?;
+    while let Some(row) = rows.next()? {
+        tally.outcomes.insert(row.get(0)?, row.get(1)?);
+        tally.bytes_downloaded += row.get::<_, u64>(2)?;
+        tally.bytes_uploaded += row.get::<_, u64>(3)?;
     }
+    Ok(tally)
 }
 
 fn read_cursor(connection: &Connection) -> Result<Option<Timestamp>, DatabaseError> {
@@ -294,7 +313,8 @@ pub fn note_outcome(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Resu
             event.at.as_millisecond(),
         ],
     )?;
-    transaction.execute("UPDATE published SET open = 0, lost = 0 WHERE job_id = ?1", [&event.job_id.0])?;
+    transaction
+        .execute("UPDATE published SET open = 0, lost = 0, ended = 1 WHERE job_id = ?1", [&event.job_id.0])?;
     Ok(())
 }
 
@@ -360,17 +380,12 @@ impl Ledger {
 
     /// Jobs of a run that have no outcome yet.
     pub async fn open_in(&self, run: &RunId) -> Result<u64, DatabaseError> {
-        let run = run.to_string();
-        let sql = "SELECT count(*) FROM published WHERE run_id = ?1 AND open = 1";
-        self.state.read(move |connection| Ok(connection.query_row(sql, [run], |row| row.get(0))?)).await
+        self.count("SELECT open FROM run_jobs WHERE run_id = ?1", run.to_string()).await
     }
 
     /// Jobs of a lane that have no outcome yet.
     pub async fn open_in_lane(&self, lane: Lane) -> Result<u64, DatabaseError> {
-        let sql = "SELECT count(*) FROM published WHERE lane = ?1 AND open = 1";
-        self.state
-            .read(move |connection| Ok(connection.query_row(sql, [lane.name()], |row| row.get(0))?))
-            .await
+        self.count("SELECT open FROM lane_jobs WHERE lane = ?1", lane.name().to_owned()).await
     }
 }
 

@@ -180,12 +180,17 @@ impl Page {
         last: i64,
     ) -> Result<(), DatabaseError> {
         let (condition, value) = extent.condition("published");
+        let (place, order) = ("(published.at_ms, published.job_id) > (?2, ?3)", "ORDER BY 5, 1");
+        let columns =
+            "published.job_id, published.run_id, published.asset_id, published.base, published.at_ms";
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT job_id, run_id, asset_id, base, at_ms,
-                    open OR EXISTS (SELECT 1 FROM outcomes WHERE outcomes.job_id = published.job_id)
-             FROM published WHERE {condition} AND (at_ms, job_id) > (?2, ?3)
-             AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.job_id = published.job_id AND sequence <= ?4)
-             ORDER BY at_ms, job_id LIMIT {PAGE}"
+            "SELECT * FROM (SELECT {columns}, open FROM published
+                WHERE ended = 0 AND {condition} AND {place} {order} LIMIT {PAGE})
+             UNION ALL
+             SELECT * FROM (SELECT DISTINCT {columns}, 1 FROM outcomes JOIN published USING (job_id)
+                WHERE sequence > ?4 AND {condition} AND {place} AND NOT EXISTS (SELECT 1 FROM outcomes AS earlier
+                    WHERE earlier.job_id = published.job_id AND earlier.sequence <= ?4) {order} LIMIT {PAGE})
+             {order} LIMIT {PAGE}"
         ))?;
         let values: [Box<dyn ToSql>; 4] =
             [value, Box::new(at_ms), Box::new(job_id.to_owned()), Box::new(last)];

@@ -140,14 +140,11 @@ impl Ledger {
         self.state
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT run_id, mode, started, state,
-                            (SELECT count(*) FROM published WHERE published.run_id = runs.run_id),
-                            (SELECT count(*) FROM published WHERE published.run_id = runs.run_id AND open = 1),
-                            (SELECT count(*) FROM outcomes WHERE sequence IN
-                                (SELECT max(sequence) FROM outcomes WHERE outcomes.run_id = runs.run_id GROUP BY job_id)
-                             AND outcome = 'failed'),
+                    "SELECT run_id, mode, started, state, coalesce(published, 0), coalesce(open, 0),
+                            (SELECT coalesce(sum(jobs), 0) FROM run_outcomes
+                             WHERE run_outcomes.run_id = runs.run_id AND outcome = 'failed'),
                             unsupported
-                     FROM runs ORDER BY rowid DESC LIMIT ?1",
+                     FROM runs LEFT JOIN run_jobs USING (run_id) ORDER BY runs.rowid DESC LIMIT ?1",
                 )?;
                 let runs = statement.query_map([count], |row| {
                     Ok(RunStatus {
@@ -172,13 +169,9 @@ impl Ledger {
         self.state
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT json_extract(event, '$.class'), count(*) FROM outcomes WHERE sequence IN
-                        (SELECT max(sequence) FROM outcomes WHERE run_id = ?1 GROUP BY job_id)
-                     AND outcome = 'failed' GROUP BY 1",
+                    "SELECT class, jobs FROM run_outcomes WHERE run_id = ?1 AND outcome = 'failed' AND jobs > 0",
                 )?;
-                let classes = statement.query_map([run], |row| {
-                    Ok((row.get::<_, Option<String>>(0)?.unwrap_or_default(), row.get(1)?))
-                })?;
+                let classes = statement.query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?;
                 Ok(classes.collect::<Result<_, _>>()?)
             })
             .await

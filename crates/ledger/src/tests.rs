@@ -189,8 +189,9 @@ async fn a_result_that_could_not_be_checked_in_full_counts_once_for_each_reason_
         [("too_large".to_owned(), long), ("unreadable".to_owned(), cut)].into_iter().collect()
     };
     assert_eq!(ledger.unchecked_of(&job().run_id).await.unwrap(), counted(1, 2));
-    assert_eq!(ledger.unchecked_after(0).await.unwrap(), counted(2, 2));
-    assert!(ledger.unchecked_after(3).await.unwrap().is_empty());
+    assert_eq!(ledger.unchecked_since(&Mark::default()).await.unwrap(), counted(2, 2));
+    let now = ledger.mark().await.unwrap();
+    assert!(ledger.unchecked_since(&now).await.unwrap().is_empty());
     let (lines, counts) = report(&ledger, Extent::Run(job().run_id)).await;
     assert_eq!(
         (lines[0].unchecked.as_str(), counts.unchecked),

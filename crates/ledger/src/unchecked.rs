@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::Ledger;
+use super::{Ledger, Mark};
 use crate::state::DatabaseError;
 use common::job::RunId;
 
 impl Ledger {
-    /// The results after an event number that could not be checked in full, by each reason.
-    pub async fn unchecked_after(&self, event: u64) -> Result<BTreeMap<String, u64>, DatabaseError> {
-        self.unchecked("outcomes.sequence > ?1", event).await
+    /// The results after a mark that could not be checked in full, by each reason. Reads all outcomes since.
+    pub async fn unchecked_since(&self, mark: &Mark) -> Result<BTreeMap<String, u64>, DatabaseError> {
+        self.unchecked("outcomes.sequence > ?1", mark.last_event).await
     }
 
-    /// As [`Ledger::unchecked_after`], of a run.
+    /// As [`Ledger::unchecked_since`], of a run.
     pub async fn unchecked_of(&self, run: &RunId) -> Result<BTreeMap<String, u64>, DatabaseError> {
         let latest =
             "outcomes.sequence IN (SELECT max(sequence) FROM outcomes WHERE run_id = ?1 GROUP BY job_id)";

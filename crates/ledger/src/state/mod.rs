@@ -290,7 +290,7 @@ impl State {
         .await
     }
 
-    async fn blocking<T, F>(&self, work: F) -> Result<T, DatabaseError>
+    pub(super) async fn blocking<T, F>(&self, work: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> Result<T, DatabaseError> + Send + 'static,

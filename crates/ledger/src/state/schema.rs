@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     "
     -- One row a job that is not done: waiting, in flight, or failed and replayable.
     CREATE TABLE jobs (
@@ -126,6 +126,7 @@ const STEPS: [&str; 7] = [
     -- Assets that got no job, since the wire profile does not list the type that their extension names.
     ALTER TABLE runs ADD COLUMN unsupported INTEGER NOT NULL DEFAULT 0;
 ",
+    include_str!("counts.sql"),
 ];
 
 /// The format this release writes.

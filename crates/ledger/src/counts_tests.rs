@@ -1,0 +1,138 @@
+//! Counts are kept as rows are written: they are what counting the rows would give, and no question about a run that goes
+//! on reads the history.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+use common::outcome::Failure;
+
+fn job(run: usize, asset: usize) -> Job {
+    let lane = if asset.is_multiple_of(3) { Lane::Fresh } else { Lane::Backlog };
+    let (run, asset) = (RunId(format!("run {run}")), format!("{asset:04}").parse().unwrap());
+    Job::new(run, asset, "", lane, 3, None, Timestamp::UNIX_EPOCH)
+}
+
+fn failed(class: FailureClass) -> Outcome {
+    Outcome::Failed(Failure { class, reason: "".into(), request_id: None })
+}
+
+/// Jobs of one run, each with this many outcomes, of which the last is kept; every tenth stays open.
+async fn record(ledger: &Ledger, run: usize, jobs: usize) {
+    let write = move |transaction: &Transaction<'_>| {
+        for asset in 0..jobs {
+            let job = job(run, asset);
+            note_published(transaction, &job)?;
+            let outcomes = [failed(FailureClass::Refused), failed(FailureClass::Permission), Outcome::Gone];
+            for (number, outcome) in outcomes.into_iter().enumerate().skip(asset % 4) {
+                let bytes = (asset + number) as u64;
+                let ended = job.ended(outcome, Timestamp::UNIX_EPOCH);
+                note_outcome(
+                    transaction,
+                    &OutcomeEvent { bytes_downloaded: bytes, bytes_uploaded: 1, ..ended },
+                )?;
+            }
+        }
+        Ok(())
+    };
+    ledger.state.write(write).await.unwrap();
+}
+
+/// The rows of a query, as text.
+async fn rows(ledger: &Ledger, sql: &'static str) -> Vec<String> {
+    let read = move |connection: &Connection| {
+        let mut statement = connection.prepare(sql)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([])?;
+        let mut texts = Vec::new();
+        while let Some(row) = rows.next()? {
+            let cells = (0..columns).map(|at| Ok(format!("{:?}", row.get_ref(at)?)));
+            texts.push(cells.collect::<Result<Vec<_>, DatabaseError>>()?.join(" "));
+        }
+        Ok(texts)
+    };
+    ledger.state.read(read).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_kept_count_of_is_what_counting_the_rows_gives() {
+    let ledger = Ledger::new(State::in_memory().unwrap());
+    for (run, jobs) in [(1, 40), (2, 7), (1, 40)] {
+        record(&ledger, run, jobs).await;
+    }
+    ledger.give_up_run(&RunId("run 2".to_owned())).await.unwrap();
+    for (kept, counted) in [
+        (
+            "SELECT run_id, published, open FROM run_jobs",
+            "SELECT run_id, count(*), sum(open) FROM published GROUP BY 1 ORDER BY 1",
+        ),
+        ("SELECT lane, open FROM lane_jobs", "SELECT lane, sum(open) FROM published GROUP BY 1 ORDER BY 1"),
+        (
+            "SELECT * FROM run_outcomes WHERE jobs > 0",
+            "SELECT run_id, outcome, coalesce(json_extract(event, '$.class'), ''), count(*), sum(bytes_downloaded),
+                    sum(bytes_uploaded)
+             FROM outcomes WHERE sequence IN (SELECT max(sequence) FROM outcomes GROUP BY job_id)
+             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        ),
+        (
+            "SELECT * FROM outcome_totals",
+            "SELECT outcome, count(*), sum(bytes_downloaded), sum(bytes_uploaded) FROM outcomes GROUP BY 1 ORDER BY 1",
+        ),
+        (
+            "SELECT asset_id, sequence, outcome FROM assets",
+            "SELECT asset_id, max(sequence), outcome FROM outcomes GROUP BY 1 ORDER BY 1",
+        ),
+        (
+            "SELECT job_id FROM published WHERE ended = 0 ORDER BY 1",
+            "SELECT job_id FROM published WHERE job_id NOT IN (SELECT job_id FROM outcomes) ORDER BY 1",
+        ),
+    ] {
+        let kept_rows = rows(&ledger, kept).await;
+        assert!(!kept_rows.is_empty(), "{kept}");
+        assert_eq!(kept_rows, rows(&ledger, counted).await, "{kept}");
+    }
+}
+
+/// What is asked while a run goes on.
+async fn ask(ledger: &Ledger, mark: &Mark) {
+    let run = RunId("run 2".to_owned());
+    ledger.published_in(&run).await.unwrap();
+    ledger.open_in(&run).await.unwrap();
+    ledger.open_in_lane(Lane::Fresh).await.unwrap();
+    ledger.tally_of(&run).await.unwrap();
+    ledger.tally_since(mark).await.unwrap();
+    ledger.mark().await.unwrap();
+    ledger.known(&"0000".parse().unwrap()).await.unwrap();
+    ledger.was_published(&job(2, 0).job_id).await.unwrap();
+    ledger.latest_runs(1).await.unwrap();
+    ledger.failures_of("run 2").await.unwrap();
+    ledger.published_by_walks().await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_that_is_asked_while_a_run_goes_on_costs_more_with_more_history() {
+    let ledger = Ledger::new(State::in_memory().unwrap());
+    let steps = Arc::new(AtomicU64::new(0));
+    let counting = Arc::clone(&steps);
+    ledger
+        .state
+        .blocking(move |connection| {
+            let count = move || {
+                counting.fetch_add(1, Ordering::Relaxed);
+                false
+            };
+            Ok(connection.progress_handler(1, Some(count))?)
+        })
+        .await
+        .unwrap();
+    record(&ledger, 2, 20).await;
+    let mark = ledger.mark().await.unwrap();
+    let mut cost = Vec::new();
+    for jobs in [20, 40, 1000] {
+        record(&ledger, 1, jobs).await;
+        let before = steps.load(Ordering::Relaxed);
+        ask(&ledger, &mark).await;
+        cost.push(steps.load(Ordering::Relaxed) - before);
+    }
+    assert_eq!(cost[1], cost[2], "SQLite's steps, with 60 and with 1,040 jobs on record: {cost:?}");
+}
