@@ -48,6 +48,9 @@ pub(super) fn lines(standing: &Standing, directory: &str) -> Vec<String> {
         lines.push(pair("failed, can be replayed no more", &text));
     }
     lines.extend(standing.runs.iter().map(run));
+    if standing.empty_runs > 0 {
+        lines.push(pair("runs that found nothing", &format!("{:>10}", standing.empty_runs)));
+    }
     if let Some(latest) = standing.runs.first().filter(|latest| latest.unsupported > 0) {
         lines.push(pair("  no job in the latest: unsupported", &latest.unsupported.to_string()));
     }
@@ -175,6 +178,7 @@ mod tests {
         let standing = Standing {
             cursor: None,
             runs: vec![run],
+            empty_runs: 40_320,
             failed_by_reason: BTreeMap::from([("permission".to_owned(), 12)]),
             verified: None,
             has_state: true,
@@ -214,6 +218,7 @@ mod tests {
         asked for                        all of it, 3 assets at most
         failed, can be replayed no more          12: sync --retry-failed
         20261125T101500Z-0123abcd delta enumerating 123456 jobs  23456 open   12 failed
+        runs that found nothing               40320
           no job in the latest: unsupported 7
           failed in the latest: permission 12
         ");

@@ -27,6 +27,8 @@ const LATELY: Duration = Duration::from_mins(5);
 pub(super) struct Standing {
     pub(super) cursor: Option<Timestamp>,
     pub(super) runs: Vec<RunStatus>,
+    /// Delta runs that published nothing.
+    pub(super) empty_runs: u64,
     /// Failed jobs of the latest run, by class.
     pub(super) failed_by_reason: BTreeMap<String, u64>,
     pub(super) verified: Option<Verification>,
@@ -64,6 +66,7 @@ impl Standing {
         let mut standing = Self {
             cursor: None,
             runs: Vec::new(),
+            empty_runs: 0,
             failed_by_reason: BTreeMap::new(),
             verified: None,
             has_state: state.is_some(),
@@ -102,6 +105,7 @@ impl Standing {
             standing.asked = mandate::noted(&ledger).await?;
             standing.held = mandate::held(&ledger).await?;
             standing.runs = ledger.latest_runs(RUNS).await?;
+            standing.empty_runs = ledger.empty_runs().await?;
             if let Some(latest) = standing.runs.first() {
                 standing.failed_by_reason = ledger.failures_of(&latest.run_id).await?;
             }
@@ -123,6 +127,7 @@ impl Standing {
         json!({
             "cursor": self.cursor,
             "runs": self.runs,
+            "runs_without_jobs": self.empty_runs,
             "failed_by_reason": self.failed_by_reason,
             "last_verification": self.verified,
             "paused_by_operator": self.paused,

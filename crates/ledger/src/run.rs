@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Ledger, read_cursor, write_cursor};
 use crate::state::DatabaseError;
 use common::job::RunId;
+
+/// How many delta runs published nothing.
+const EMPTY_RUNS: &str = "empty_runs";
 
 /// What a run goes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +166,11 @@ impl Ledger {
             .await
     }
 
+    /// How many delta runs published nothing.
+    pub async fn empty_runs(&self) -> Result<u64, DatabaseError> {
+        self.count("SELECT CAST(value AS INTEGER) FROM facts WHERE name = ?1", EMPTY_RUNS.to_owned()).await
+    }
+
     /// Failed jobs of a run by the class of the failure.
     pub async fn failures_of(&self, run: &str) -> Result<BTreeMap<String, u64>, DatabaseError> {
         let run = run.to_owned();
@@ -246,7 +254,8 @@ impl Ledger {
             .await
     }
 
-    /// Ends a run's walk, and adds `unsupported` assets to its count. Only a whole walk over everything moves the cursor: what another left out must be found again.
+    /// Ends a run's walk, and adds `unsupported` assets to its count. Only a whole walk over everything moves the cursor: what
+    /// another left out must be found again.
     pub async fn end_walk(
         &self,
         run: &RunId,
@@ -263,6 +272,7 @@ impl Ledger {
                 };
                 let sql = "UPDATE runs SET state = ?2, unsupported = unsupported + ?3 WHERE run_id = ?1";
                 transaction.execute(sql, params![run, name, unsupported])?;
+                forget_empty_before(transaction, &run)?;
                 if let (RunState::Enumerated, Some(cursor)) = (state, cursor) {
                     // A delta run may have ended while this one still walked.
                     let known = read_cursor(transaction)?;
@@ -272,4 +282,28 @@ impl Ledger {
             })
             .await
     }
+}
+
+/// Of delta runs in a row that published nothing, the latest keeps its row; all are counted. A schedule of every half minute
+/// would leave a million rows a year. The first delta run stays: it says since when the library is protected.
+fn forget_empty_before(transaction: &Transaction<'_>, run: &str) -> Result<(), DatabaseError> {
+    let is_empty =
+        "SELECT 1 FROM runs WHERE run_id = ?1 AND mode = 'delta' AND state = 'enumerated' AND unsupported = 0
+                    AND NOT EXISTS (SELECT 1 FROM run_jobs WHERE run_jobs.run_id = runs.run_id)";
+    let mut is_empty = transaction.prepare_cached(is_empty)?;
+    if !is_empty.exists([run])? {
+        return Ok(());
+    }
+    let sql = "INSERT INTO facts (name, value) VALUES (?1, '1') ON CONFLICT DO UPDATE SET value = value + 1";
+    transaction.prepare_cached(sql)?.execute([EMPTY_RUNS])?;
+    let sql = "SELECT run_id FROM runs AS earlier WHERE rowid < (SELECT rowid FROM runs WHERE run_id = ?1)
+               AND rowid > (SELECT min(rowid) FROM runs WHERE mode = 'delta') ORDER BY rowid DESC LIMIT 1";
+    let before: Option<String> =
+        transaction.prepare_cached(sql)?.query_row([run], |row| row.get(0)).optional()?;
+    if let Some(before) = before
+        && is_empty.exists([&before])?
+    {
+        transaction.execute("DELETE FROM runs WHERE run_id = ?1", [before])?;
+    }
+    Ok(())
 }

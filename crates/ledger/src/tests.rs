@@ -116,6 +116,34 @@ async fn the_cursor_moves_only_with_a_whole_walk() {
 }
 
 #[tokio::test]
+async fn delta_runs_that_find_nothing_leave_a_count_and_the_first_and_latest_of_them() {
+    let (_directory, ledger) = ledger();
+    let run = async |id: &str, mode, publishes: bool| {
+        let run = RunId(id.to_owned());
+        ledger.begin_run_if_new(&run, mode, false, id, Timestamp::now()).await.unwrap();
+        if publishes {
+            let job = Job::new(run.clone(), id.parse().unwrap(), "", Lane::Fresh, 3, None, Timestamp::now());
+            ledger.intend(&job).await.unwrap();
+        }
+        ledger.end_walk(&run, RunState::Enumerated, Some(Timestamp::now()), 0).await.unwrap();
+    };
+    let rows = async || {
+        let runs = ledger.latest_runs(99).await.unwrap();
+        runs.into_iter().rev().map(|run| run.run_id).collect::<Vec<_>>().join(" ")
+    };
+    for id in ["D1", "D2", "D3"] {
+        run(id, RunMode::Delta, false).await;
+    }
+    assert_eq!((rows().await.as_str(), ledger.empty_runs().await.unwrap()), ("D1 D3", 3));
+    run("F1", RunMode::Full, false).await;
+    run("D4", RunMode::Delta, true).await;
+    for id in ["D5", "D6", "D7"] {
+        run(id, RunMode::Delta, false).await;
+    }
+    assert_eq!((rows().await.as_str(), ledger.empty_runs().await.unwrap()), ("D1 D3 F1 D4 D7", 6));
+}
+
+#[tokio::test]
 async fn what_each_part_of_a_walk_left_out_for_its_type_adds_up() {
     let (_directory, ledger) = ledger();
     let run = RunId("one".to_owned());
