@@ -127,6 +127,7 @@ fn mutated(portal: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("producer.card", &card),
         (CONTROL, &beat.to_vec()),
         (TOKENS, &token),
+        (WISHES, &Vec::new()),
     ];
     let of = |(place, (queue, message)): (usize, (&'static str, &Vec<u8>))| {
         // Each field in each queue, wrong in another way in each: all ways would take minutes.
@@ -143,6 +144,8 @@ const WAIT: &str = "wait.100ms";
 const CONTROL: &str = "connector.control";
 /// Tokens of the egress group.
 const TOKENS: &str = "connector.tokens";
+/// What wakes the group's minter.
+const WISHES: &str = "connector.minter";
 
 impl Scene {
     /// Publishes a message where it is read, signed as a process of the fleet would.
@@ -153,7 +156,7 @@ impl Scene {
         // Exchange, routing key, and what it is signed for.
         let (exchange, key, signed) = match kind {
             CONTROL => (CONTROL.to_owned(), prefix.clone(), ("", "", CONTROL.to_owned())),
-            TOKENS => (String::new(), format!("{TOKENS}.{prefix}"), ("", "", TOKENS.to_owned())),
+            TOKENS | WISHES => (String::new(), format!("{kind}.{prefix}"), ("", "", kind.to_owned())),
             // It comes back to the step that it waited for.
             WAIT => (own(WAIT), own("save"), (prefix.as_str(), portal.as_str(), own("save"))),
             // The broker put it there, out of another queue.
@@ -185,7 +188,8 @@ async fn no_message_however_rightly_signed_ends_a_process_or_keeps_real_jobs_wai
     let direct = mutated.iter().filter(|(kind, _)| *kind == "rejected").count();
     for (kind, body) in mutated {
         let queue = format!("{}.{kind}", scene.fleet.prefix);
-        assert!(queues.contains(&queue) || [CONTROL, TOKENS].contains(&kind), "{queue} is not in {queues:?}");
+        let is_elsewhere = [CONTROL, TOKENS, WISHES].contains(&kind);
+        assert!(queues.contains(&queue) || is_elsewhere, "{queue} is not in {queues:?}");
         scene.send_signed(&mut stranger, kind, &body).await;
     }
     stranger.confirmed().await;
