@@ -38,12 +38,12 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
     let profile = config.imatag.wire()?;
     let proven = profile.confirmed || ledger.is_wire_proven(&profile.hash).await?;
     let worker = worker::Environment {
-        bynder: bynder.clone(),
-        imatag,
+        bynder: Arc::new(bynder.clone()),
+        imatag: Arc::new(imatag),
         queue: Arc::new(queue.clone()),
         locks: Arc::new(queue.clone()),
         spool,
-        readers: worker::wiring::readers(config),
+        readers: Arc::new(worker::wiring::readers(config)),
         budget: budget.clone(),
         breakers: worker::breaker::Breakers::for_wire(proven),
         probes: worker::Probes::default(),

@@ -9,6 +9,7 @@ use tracing::Instrument;
 
 use crate::close::close;
 use crate::conclude::dead;
+use crate::context::StepContext;
 use crate::environment::Environment;
 use crate::settle::{settle, tell_end};
 use crate::step;
@@ -40,7 +41,7 @@ async fn bury_one(letters: &DeadLetters, environment: &Environment) -> Result<()
             let settling = async {
                 let settlement = dead(&environment.settings, job, Timestamp::now());
                 if let Settlement::Wait { job, .. } = &settlement {
-                    step::keep(environment, job).await;
+                    step::keep(&StepContext::of(environment), job).await;
                 }
                 let settlement = close(environment, settlement).await;
                 settle(environment, *delivery, settlement).await

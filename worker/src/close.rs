@@ -3,6 +3,7 @@
 use queue::Settlement;
 
 use crate::conclude::close_later;
+use crate::context::StepContext;
 use crate::environment::Environment;
 use crate::error::{StepError, Verdict};
 use crate::leases::Try;
@@ -14,23 +15,23 @@ const MOST_CLOSING_WAITS: u32 = 5;
 /// The end of a job frees its asset. That of a failed one takes its marker back first, under the asset's lease: while a
 /// request of the job may still land the asset is kept, and the job waits and looks once more instead of ending.
 pub(crate) async fn close(environment: &Environment, settlement: Settlement) -> Settlement {
+    let context = StepContext::of(environment);
     let (mut job, event) = match settlement {
         Settlement::Forward(_) | Settlement::Wait { .. } => return settlement,
         Settlement::Finish(event) => {
-            step::free(environment, &event.asset_id, &event.job_id).await;
+            step::free(&context, &event.asset_id, &event.job_id).await;
             return Settlement::Finish(event);
         }
         Settlement::Fail { job, event } => (job, event),
     };
     if !step::wrote_ahead(&job) {
-        step::free(environment, &job.asset_id, &job.job_id).await;
+        step::free(&context, &job.asset_id, &job.job_id).await;
         return Settlement::Fail { job, event };
     }
     let settings = &environment.settings;
-    let withdrawn = match step::try_lease(environment, &job).await {
+    let withdrawn = match step::try_lease(&context, &job).await {
         Ok(Try::Held(held)) => {
-            let under = environment.under(held.permission());
-            let withdrawn = step::withdraw_marker(&under, &mut job, &event.outcome).await;
+            let withdrawn = step::withdraw_marker(&context.under(&held), &mut job, &event.outcome).await;
             match &withdrawn {
                 Ok(()) => held.end_with_job(),
                 Err(StepError::UnknownOutcome(_)) => drop(held),

@@ -13,6 +13,7 @@ use crate::blame::attribute;
 use crate::breaker::Pace;
 use crate::close::close;
 use crate::conclude::{conclude, lost, outwait, outwaited, wait_to_be_alone};
+use crate::context::StepContext;
 use crate::environment::Environment;
 use crate::hold::hold;
 use crate::run_step::run_step;
@@ -101,7 +102,7 @@ async fn may_begin<'a>(
     if redelivered {
         job.suspect_now();
         if guard_stands(Guard::SuspectWait) {
-            step::keep(environment, &job).await;
+            step::keep(&StepContext::of(environment), &job).await;
             return Err(Box::new(lost(settings, job)));
         }
     }

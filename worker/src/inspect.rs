@@ -2,6 +2,7 @@
 
 use std::io;
 
+use async_trait::async_trait;
 use common::hash::FileFacts;
 use files::spool::SpooledFile;
 use media::Checks;
@@ -9,16 +10,25 @@ use media::reader::Readers;
 
 use crate::error::StepError;
 
-/// Collects what has to outlive the file: its hash and length, and what its bytes say.
-///
-/// # Errors
-/// No file can be read, whatever is in it.
-pub async fn facts(file: &SpooledFile, checks: &Checks, readers: &Readers) -> Result<FileFacts, StepError> {
-    let broken = |error: io::Error| StepError::Local(error.to_string());
-    let reader = readers.reader(file.bytes()).await;
-    let reader = reader.map_err(|error| StepError::NoReader(error.to_string()))?;
-    let reading = reader.read(file.descriptor().map_err(broken)?, checks).await.map_err(broken)?;
-    Ok(reading.into_facts(file.sha256(), file.bytes()))
+/// Who reads files.
+#[async_trait]
+pub trait Inspector: Send + Sync {
+    /// Collects what has to outlive the file: its hash and length, and what its bytes say.
+    ///
+    /// # Errors
+    /// No file can be read, whatever is in it.
+    async fn facts(&self, file: &SpooledFile, checks: &Checks) -> Result<FileFacts, StepError>;
+}
+
+#[async_trait]
+impl Inspector for Readers {
+    async fn facts(&self, file: &SpooledFile, checks: &Checks) -> Result<FileFacts, StepError> {
+        let broken = |error: io::Error| StepError::Local(error.to_string());
+        let reader = self.reader(file.bytes()).await;
+        let reader = reader.map_err(|error| StepError::NoReader(error.to_string()))?;
+        let reading = reader.read(file.descriptor().map_err(broken)?, checks).await.map_err(broken)?;
+        Ok(reading.into_facts(file.sha256(), file.bytes()))
+    }
 }
 
 #[cfg(test)]
@@ -41,7 +51,7 @@ mod tests {
         let program = folder.path().join("nothing");
         let deadline = Duration::from_secs(1);
         let readers = Readers::new(Options { program, memory: LEAST_MEMORY, deadline });
-        let error = facts(&file, &Checks::default(), &readers).await.unwrap_err();
+        let error = readers.facts(&file, &Checks::default()).await.unwrap_err();
         assert!(error.to_string().contains("cannot start a reader of files"), "{error}");
         assert_eq!(error.verdict(), Verdict::Pause { at_least: Duration::ZERO, suspect: false });
     }

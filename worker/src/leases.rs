@@ -52,11 +52,6 @@ pub(crate) async fn take(
 }
 
 impl Held {
-    /// Fails unless the lease is still held, as far as can be known.
-    pub(crate) fn check(&self) -> Result<(), QueueError> {
-        self.lease.check()
-    }
-
     /// The right that comes with the lease.
     pub(crate) fn permission(&self) -> Permission<QueueError> {
         self.lease.permission()

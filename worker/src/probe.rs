@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bynder::{Bynder, BynderError};
+use bynder::BynderError;
 use common::hash::ContentHash;
 use common::service::Service;
 use files::spool::Spool;
-use imatag::{Directory, Imatag, ImatagError};
+use imatag::{Directory, ImatagError};
 use tokio::sync::Mutex;
+
+use crate::services::{Portal, Watermarker};
 
 /// How long an answer counts for further failures: many jobs fail at once in an outage.
 const FRESH: Duration = Duration::from_secs(5);
@@ -35,7 +37,7 @@ pub(crate) trait Evidence {
 }
 
 /// Asks for the places of some files, spread over the newest assets of the library.
-pub(crate) async fn may_read_any(bynder: &Bynder) -> Result<bool, BynderError> {
+pub(crate) async fn may_read_any(bynder: &dyn Portal) -> Result<bool, BynderError> {
     let assets = bynder.newest(ROWS).await?;
     let assets: Vec<_> = assets.iter().filter(|asset| !asset.archived).collect();
     let apart = assets.len().div_ceil(ASSETS_TRIED).max(1);
@@ -77,7 +79,7 @@ impl Probes {
 }
 
 /// Asks for the account.
-pub(crate) async fn bynder(bynder: &Bynder) -> Probed {
+pub(crate) async fn bynder(bynder: &dyn Portal) -> Probed {
     match bynder.account().await {
         Err(error @ (BynderError::Unavailable { .. } | BynderError::Unexpected { .. })) => {
             Probed::Down(error.to_string())
@@ -89,7 +91,7 @@ pub(crate) async fn bynder(bynder: &Bynder) -> Probed {
 
 /// Looks for a medium that there cannot be. A profile without `find` has no call without effect, so its service counts
 /// as being at work; the slowdown bounds what an outage costs then.
-pub(crate) async fn imatag(imatag: &Imatag, directory: &Directory) -> Probed {
+pub(crate) async fn imatag(imatag: &dyn Watermarker, directory: &Directory) -> Probed {
     let (true, Ok(nothing)) = (imatag.can_find(), "00000000-0000-0000-0000000000000000".parse()) else {
         return Probed::Up;
     };

@@ -160,12 +160,12 @@ async fn work(config: &Config) -> Result<(), Failure> {
     let contact = locks.clone();
     let permission = Permission::new(move || contact.contact());
     let environment = Environment {
-        bynder: bynder.under(permission.clone()),
-        imatag: imatag.under(permission),
+        bynder: Arc::new(bynder.under(permission.clone())),
+        imatag: Arc::new(imatag.under(permission)),
         queue: Arc::new(consumer.clone()),
         locks: Arc::new(locks),
         spool,
-        readers: crate::wiring::readers(config),
+        readers: Arc::new(crate::wiring::readers(config)),
         budget: budget.clone(),
         breakers,
         probes: Probes::default(),

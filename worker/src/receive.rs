@@ -12,6 +12,7 @@ use wiring::quiet_hours;
 
 use crate::breaker::{Leave, Turn};
 use crate::conclude::put_off;
+use crate::context::StepContext;
 use crate::decide::{Obstacles, open_steps};
 use crate::environment::Environment;
 use crate::settle::settle;
@@ -139,7 +140,7 @@ impl Receiver {
 
     async fn put_off(&self, delivery: Delivery) {
         if delivery.redelivered {
-            step::keep(&self.environment, &delivery.job).await;
+            step::keep(&StepContext::of(&self.environment), &delivery.job).await;
         }
         let settlement = put_off(&self.environment.settings, delivery.job.clone(), delivery.redelivered);
         if let Err(error) = settle(&self.environment, delivery, settlement).await {

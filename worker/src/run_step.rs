@@ -7,6 +7,7 @@ use common::job::Job;
 use futures::FutureExt;
 use tokio::time::timeout;
 
+use crate::context::StepContext;
 use crate::end::StepEnd;
 use crate::environment::Environment;
 use crate::error::StepError;
@@ -15,8 +16,8 @@ use crate::step;
 /// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.
 pub(crate) async fn run_step(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
     let deadline = environment.settings.step_deadline;
-    let in_lane = Environment { bynder: environment.bynder.in_lane(job.lane), ..environment.clone() };
-    bounded(deadline, step::run(&in_lane, job)).await
+    let context = StepContext::of(environment).in_lane(job.lane);
+    bounded(deadline, step::run(&context, job)).await
 }
 
 /// A panic takes no more along than its own step: the job carries what was done before, as on any error, and what steps share

@@ -18,7 +18,7 @@ use media::reader::Readers;
 use media::{Checks, check_result};
 use tokio::time::{Instant, timeout};
 use tokio_util::io::ReaderStream;
-use worker::inspect;
+use worker::inspect::Inspector;
 
 use super::points::{Findings, Point, Verdict};
 use crate::confirm::confirmed_once;
@@ -54,7 +54,7 @@ impl Way<'_> {
     pub(super) async fn go(&mut self, path: &Path) -> Result<Tried, Failure> {
         let spool = wiring::spool(self.config)?;
         let file = read(&spool, path).await?;
-        let facts = inspect::facts(&file, &self.checks, &self.readers).await.map_err(unexpected)?;
+        let facts = self.readers.facts(&file, &self.checks).await.map_err(unexpected)?;
         // The same file again is the same trial: what was paid for is found, and not paid for twice.
         let asset: AssetId = format!("trial-{}", facts.sha256.short()).parse().map_err(unexpected)?;
         let before = self.find(&asset, &facts).await?;
@@ -213,7 +213,7 @@ impl Way<'_> {
 
     async fn judge(&mut self, original: &FileFacts, result: &SpooledFile) -> Result<(), Failure> {
         let checks = self.checks.of_result(original);
-        let facts = inspect::facts(result, &checks, &self.readers).await.map_err(unexpected)?;
+        let facts = self.readers.facts(result, &checks).await.map_err(unexpected)?;
         match check_result(original, &facts, &self.checks) {
             Ok(unchecked) => {
                 for unchecked in unchecked {

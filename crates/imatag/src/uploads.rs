@@ -10,6 +10,12 @@ pub struct UploadPlace {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+impl From<OwnedSemaphorePermit> for UploadPlace {
+    fn from(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: Some(permit) }
+    }
+}
+
 impl Imatag {
     /// Waits until fewer files are on their way than may be. Cancel-safe.
     pub async fn upload_place(&self) -> UploadPlace {

@@ -8,15 +8,14 @@ use common::outcome::{FailureClass, Outcome, Placed};
 use super::confirm::{tell_awaiting, unseen_for};
 use super::save::start_over;
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone};
+use crate::context::StepContext;
 use crate::decide::{OriginalLook, look_at_original};
-use crate::environment::Environment;
 use crate::error::StepError;
-use crate::leases::Held;
 
 /// The look, and the save.
 const PLACES: u32 = 2;
 
-pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
+pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     let Some(parcel) = job.effects.parcel.clone() else {
         return Ok(StepEnd::Next(Step::Transfer));
     };
@@ -25,29 +24,28 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
     };
     let (version, bytes) = (job.base, original.bytes);
     let record = Record { original: original.sha256, watermarked: watermarked.sha256, version, bytes };
-    let held = super::lease(environment, job).await?;
-    let result = under_lease(&environment.under(held.permission()), job, &parcel, record, &held).await;
+    let held = super::lease(context, job).await?;
+    let result = under_lease(&context.under(&held), job, &parcel, record).await;
     held.end(&result);
     result
 }
 
 async fn under_lease(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     parcel: &Parcel,
     record: Record,
-    lease: &Held,
 ) -> Result<StepEnd, Stop> {
     // Neither what the look sees nor the lease may grow old while the save waits for its place in the budget.
-    let bynder = environment.bynder.with_places(PLACES).await?;
+    let bynder = context.bynder.with_places(PLACES).await?;
     let asset = or_gone(bynder.template(&job.asset_id).await)?;
-    let marker = environment.marker(&asset.detail.asset);
+    let marker = context.marker(&asset.detail.asset);
     let there = asset.additional_named(record.watermarked).map(str::to_owned);
     match look_at_original(&record, &asset.detail, &marker) {
         OriginalLook::Restart { base, top, .. } => {
-            return Ok(start_over(environment, job, base, top, &asset.detail));
+            return Ok(start_over(context, job, base, top, &asset.detail));
         }
-        OriginalLook::Foreign(text) => return Ok(complete::foreign_text(environment, job, &text)),
+        OriginalLook::Foreign(text) => return Ok(complete::foreign_text(context, job, &text)),
         OriginalLook::VersionsUnknown => {
             let reason = format!(
                 "Bynder does not say which version of asset {} is the active one; nothing was saved",
@@ -65,15 +63,15 @@ async fn under_lease(
     let file_name = if let Some(name) = there {
         // One that the job did not save lately may have waited for approval until a person gave it.
         if job.effects.saved.is_some() {
-            environment.approval.shows();
+            context.approval.shows();
         }
         name
     } else if job.effects.saved.is_some() {
-        return unseen(environment, job, record, &asset, lease).await;
+        return unseen(context, job, record, &asset).await;
     } else {
-        lease.check()?;
+        context.may_change()?;
         match bynder.save_additional(&job.asset_id, parcel).await {
-            Ok(()) if environment.approval.is_known_to_show() => super::transfer::additional_name_of(job),
+            Ok(()) if context.approval.is_known_to_show() => super::transfer::additional_name_of(job),
             Ok(()) => {
                 job.effects.saved = Some(job.wait_mark());
                 return Ok(StepEnd::NotYet(Wait::Moment));
@@ -86,47 +84,45 @@ async fn under_lease(
             Err(error) => return Err(StepError::from(error).of_effect().into()),
         }
     };
-    finish(environment, job, record, &asset, file_name, lease).await
+    finish(context, job, record, &asset, file_name).await
 }
 
 /// A file that Bynder says it saved, and that does not show, waits for a person's approval and is not saved again.
 async fn unseen(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     record: Record,
     asset: &Template,
-    lease: &Held,
 ) -> Result<StepEnd, Stop> {
-    if unseen_for(job) < environment.settings.longest_unseen {
+    if unseen_for(job) < context.settings.longest_unseen {
         return Ok(StepEnd::NotYet(Wait::Moment));
     }
     // As for a version that waits: a record ahead of the active version tells every run to leave the asset, until the
     // file shows or a person takes the record back.
     let bytes = job.effects.watermarked.as_ref().map_or(record.bytes, |file| file.bytes);
     let ahead = Record { version: job.base.saturating_add(1), bytes, ..record };
-    let marker = environment.marker(&asset.detail.asset);
+    let marker = context.marker(&asset.detail.asset);
     let records = marker.into_records().unwrap_or_default();
-    lease.check()?;
-    marking::write_with(environment, &job.asset_id, &records.with(ahead), Status::Unprotected).await?;
+    context.may_change()?;
+    marking::write_with(context, &job.asset_id, &records.with(ahead), Status::Unprotected).await?;
     job.effects.placed = Some(Placed::Additional { file_name: super::transfer::additional_name_of(job) });
     tell_awaiting(job);
     Ok(StepEnd::Ended(Outcome::AwaitingApproval))
 }
 
 async fn finish(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     record: Record,
     asset: &Template,
     file_name: String,
-    lease: &Held,
 ) -> Result<StepEnd, Stop> {
     job.effects.placed = Some(Placed::Additional { file_name });
-    let marker = environment.marker(&asset.detail.asset);
+    let marker = context.marker(&asset.detail.asset);
     let records = marker.into_records().unwrap_or_default();
     if !records.contains(&record) {
-        lease.check()?;
-        marking::write(environment, job, &records.with(record)).await?;
+        context.may_change()?;
+        marking::write(context, job, &records.with(record)).await?;
     }
     Ok(StepEnd::Ended(Outcome::Watermarked { version: job.base }))
 }

@@ -7,28 +7,28 @@ use common::marker::{Marker, Record};
 use common::outcome::{FailureClass, Outcome};
 
 use super::{StepEnd, Stop, marking, or_gone};
-use crate::environment::Environment;
+use crate::context::StepContext;
 use http_client::prose;
 
 /// The file is protected: completes the marker so that the next run needs no download.
 ///
 /// `known` is the record that names the file; without one the file stands for its own original.
 pub(super) async fn already_protected(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     file: &FileFacts,
     known: Option<Record>,
 ) -> Result<StepEnd, Stop> {
-    let detail = or_gone(environment.bynder.asset(&job.asset_id).await)?;
-    let marker = environment.marker(&detail.asset);
+    let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
+    let marker = context.marker(&detail.asset);
     let original = known.map_or(file.sha256, |record| record.original);
     let record = Record { original, watermarked: file.sha256, version: job.base, bytes: file.bytes };
     let records = match marker.into_records() {
         Ok(records) => records,
-        Err(foreign) => return Ok(foreign_text(environment, job, &foreign.0)),
+        Err(foreign) => return Ok(foreign_text(context, job, &foreign.0)),
     };
     if !records.contains(&record) {
-        marking::write(environment, job, &records.with(record)).await?;
+        marking::write(context, job, &records.with(record)).await?;
     }
     Ok(StepEnd::Ended(crossed(job, known, &detail).unwrap_or(Outcome::AlreadyProtected)))
 }
@@ -43,11 +43,11 @@ fn crossed(job: &Job, known: Option<Record>, detail: &AssetDetail) -> Option<Out
 }
 
 /// The listing showed foreign text; the listing lags, so one look makes sure before the job fails.
-pub(super) async fn confirm_foreign(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
-    let detail = or_gone(environment.bynder.asset(&job.asset_id).await)?;
-    let name = &environment.settings.metaproperty.name;
+pub(super) async fn confirm_foreign(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
+    let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
+    let name = &context.settings.metaproperty.name;
     match detail.asset.marker(name) {
-        Marker::Foreign(text) => Ok(foreign_text(environment, job, &text)),
+        Marker::Foreign(text) => Ok(foreign_text(context, job, &text)),
         Marker::Absent | Marker::Ours(_) | Marker::Legacy(_) => {
             job.marker_text = detail.asset.marker_text(name);
             Ok(StepEnd::Next(job.step))
@@ -56,7 +56,7 @@ pub(super) async fn confirm_foreign(environment: &Environment, job: &mut Job) ->
 }
 
 /// The failure of a job that found somebody else's text in the hash metaproperty.
-pub(super) fn foreign_text(environment: &Environment, job: &Job, text: &str) -> StepEnd {
+pub(super) fn foreign_text(context: &StepContext, job: &Job, text: &str) -> StepEnd {
     // Anybody may have written it, a link with a signature too.
     let shown: String = prose(text).chars().take(60).collect();
     StepEnd::failed(
@@ -64,7 +64,7 @@ pub(super) fn foreign_text(environment: &Environment, job: &Job, text: &str) -> 
         format!(
             "the metaproperty {} of asset {} holds text that the connector did not write ({shown:?}); \
              empty it, or name another metaproperty in bynder.hash_metaproperty",
-            environment.settings.metaproperty.name, job.asset_id,
+            context.settings.metaproperty.name, job.asset_id,
         ),
     )
 }

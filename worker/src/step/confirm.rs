@@ -6,11 +6,11 @@ use common::job::Job;
 use common::outcome::Outcome;
 
 use super::{StepEnd, Stop, Wait, or_gone};
-use crate::environment::Environment;
+use crate::context::StepContext;
 
 /// What the end of the save is, once Bynder has answered it.
-pub(super) fn saved(environment: &Environment, job: &mut Job) -> StepEnd {
-    if environment.approval.is_known_to_show() {
+pub(super) fn saved(context: &StepContext, job: &mut Job) -> StepEnd {
+    if context.approval.is_known_to_show() {
         return StepEnd::Ended(Outcome::Watermarked { version: job.top.saturating_add(1) });
     }
     job.effects.saved = Some(job.wait_mark());
@@ -18,14 +18,14 @@ pub(super) fn saved(environment: &Environment, job: &mut Job) -> StepEnd {
 }
 
 /// Looks for the version. One that does not show after a while waits for a person's approval, and is never saved again.
-pub(super) async fn confirm(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
-    let approval = &environment.approval;
+pub(super) async fn confirm(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
+    let approval = &context.approval;
     let _turn = approval.turn().await;
     let version = job.top.saturating_add(1);
     if approval.is_known_to_show() {
         return Ok(StepEnd::Ended(Outcome::Watermarked { version }));
     }
-    let detail = or_gone(environment.bynder.asset(&job.asset_id).await)?;
+    let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
     let bytes = job.effects.watermarked.as_ref().map(|file| file.bytes);
     // A person's version that came between the look and the save has the number that was meant for this one.
     let mut newer = detail.versions.iter().filter(|found| found.number >= version);
@@ -37,7 +37,7 @@ pub(super) async fn confirm(environment: &Environment, job: &mut Job) -> Result<
             Outcome::Watermarked { version }
         }));
     }
-    if unseen_for(job) < environment.settings.longest_unseen {
+    if unseen_for(job) < context.settings.longest_unseen {
         return Ok(StepEnd::NotYet(Wait::Moment));
     }
     tell_awaiting(job);

@@ -7,26 +7,26 @@ use jiff::Timestamp;
 
 use super::save::download_hash;
 
-use crate::environment::Environment;
+use crate::context::StepContext;
 use crate::error::StepError;
 use crate::settings::Settings;
 
 /// Writes the records of a protected file; repeating it is harmless.
-pub(super) async fn write(environment: &Environment, job: &Job, records: &Records) -> Result<(), StepError> {
-    write_with(environment, &job.asset_id, records, Status::Protected).await
+pub(super) async fn write(context: &StepContext, job: &Job, records: &Records) -> Result<(), StepError> {
+    write_with(context, &job.asset_id, records, Status::Protected).await
 }
 
 /// Writes the records and, in the same call, how the asset stands where people want to be told, and its link.
 pub(super) async fn write_with(
-    environment: &Environment,
+    context: &StepContext,
     asset: &AssetId,
     records: &Records,
     status: Status<'_>,
 ) -> Result<(), StepError> {
-    environment.locks.contact()?;
-    let texts = texts(&environment.settings, records, status);
+    context.locks.contact()?;
+    let texts = texts(&context.settings, records, status);
     let texts: Vec<_> = texts.iter().map(|(id, text)| (*id, text.as_str())).collect();
-    environment.bynder.set_texts(asset, &texts).await?;
+    context.bynder.set_texts(asset, &texts).await?;
     Ok(())
 }
 
@@ -48,7 +48,7 @@ pub(super) fn texts<'a>(
 /// It would name the version number that a person's next upload gets; a file of the same length there would pass
 /// for protected.
 pub(super) async fn retract(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     marker: Marker,
     status: Status<'_>,
@@ -59,7 +59,7 @@ pub(super) async fn retract(
     let before = Marker::parse(job.marker_text.as_deref());
     let pending = |record: &Record| record.watermarked == watermarked && record.version > job.base;
     if let Some(records) = taken_back(marker, before, pending) {
-        write_with(environment, &job.asset_id, &records, status).await?;
+        write_with(context, &job.asset_id, &records, status).await?;
         job.effects.marked = None;
     }
     Ok(())
@@ -68,22 +68,22 @@ pub(super) async fn retract(
 /// Takes back a record that a failed job wrote ahead of a save. It stays where a version of the asset holds its file: the
 /// save happened. Returns whether there was anything to take back.
 pub(super) async fn withdraw(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     asset: &AssetId,
     ahead: Record,
     before: Marker,
     status: Status<'_>,
 ) -> Result<bool, StepError> {
-    let detail = environment.bynder.asset(asset).await?;
+    let detail = context.bynder.asset(asset).await?;
     for version in may_hold(&detail, &ahead) {
-        if download_hash(environment, job, asset, version).await? == ahead.watermarked {
+        if download_hash(context, job, asset, version).await? == ahead.watermarked {
             return Ok(false);
         }
     }
-    let marker = detail.asset.marker(&environment.settings.metaproperty.name);
+    let marker = detail.asset.marker(&context.settings.metaproperty.name);
     let Some(records) = taken_back(marker, before, |record| *record == ahead) else { return Ok(false) };
-    write_with(environment, asset, &records, status).await?;
+    write_with(context, asset, &records, status).await?;
     Ok(true)
 }
 

@@ -22,17 +22,17 @@ use common::outcome::Outcome;
 use config::OutputMode;
 use queue::{Attempt, Left, QueueError, lease_patiently};
 
+use crate::context::StepContext;
 use crate::doubt;
 use crate::end::{StepEnd, Stop, Wait};
-use crate::environment::Environment;
 use crate::error::StepError;
 use crate::leases::{self, Held, Try};
 use crate::settings::{LONGEST_IDLE_RUNG, Settings};
 
 /// The asset's lease for the effects of this step, which is waited for a while; the end of the step where it does not come.
 /// What another job of the asset did, or did without an answer, this one does not know: it goes on as suspect.
-async fn lease(environment: &Environment, job: &mut Job) -> Result<Held, Stop> {
-    match try_lease(environment, job).await? {
+async fn lease(context: &StepContext, job: &mut Job) -> Result<Held, Stop> {
+    match try_lease(context, job).await? {
         Try::Held(held) => return Ok(held),
         Try::Refused => job.suspect_now(),
         Try::Busy => {}
@@ -49,11 +49,11 @@ fn or_gone<T>(answer: Result<T, BynderError>) -> Result<T, Stop> {
 }
 
 /// The asset's lease, as a step of this job needs it.
-pub(crate) async fn try_lease(environment: &Environment, job: &Job) -> Result<Try, QueueError> {
-    let settings = &environment.settings;
+pub(crate) async fn try_lease(context: &StepContext, job: &Job) -> Result<Try, QueueError> {
+    let settings = &context.settings;
     let doubt = doubt::kept(settings, job.step);
-    let own = own_time(settings, job, environment.mode(job), environment.imatag.can_find());
-    leases::take(environment.locks.as_ref(), job, doubt, own).await
+    let own = own_time(settings, job, context.mode(job), context.imatag.can_find());
+    leases::take(context.locks.as_ref(), job, doubt, own).await
 }
 
 /// For how long the asset is this job's alone after a step that was cut short, beyond the time that a request may still land:
@@ -68,17 +68,17 @@ fn own_time(settings: &Settings, job: &Job, mode: OutputMode, can_find: bool) ->
 }
 
 /// Keeps the asset for a job whose worker died: for as long as after a request without an answer.
-pub(crate) async fn keep(environment: &Environment, job: &Job) {
+pub(crate) async fn keep(context: &StepContext, job: &Job) {
     // Dropped before anything is known of the job's requests, the lease leaves the asset in doubt.
-    drop(try_lease(environment, job).await);
+    drop(try_lease(context, job).await);
 }
 
 /// Frees the asset after a job for which it was reserved; where that fails it is free a while later.
-pub(crate) async fn free(environment: &Environment, asset: &AssetId, job: &JobId) {
-    if environment.imatag.can_find() {
+pub(crate) async fn free(context: &StepContext, asset: &AssetId, job: &JobId) {
+    if context.imatag.can_find() {
         return;
     }
-    match lease_patiently(environment.locks.as_ref(), asset, job, &[]).await {
+    match lease_patiently(context.locks.as_ref(), asset, job, &[]).await {
         Ok(Attempt::Taken(lease)) => lease.end(Left::Nothing),
         Ok(Attempt::Refused | Attempt::Busy) => {
             tracing::warn!(asset_id = %asset, "the asset stays reserved for a while: others are in the way");
@@ -93,29 +93,29 @@ fn reservation(settings: &Settings) -> Duration {
 }
 
 /// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.
-pub(crate) async fn run(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
-    match next(environment, job).await {
+pub(crate) async fn run(context: &StepContext, job: &mut Job) -> Result<StepEnd, StepError> {
+    match next(context, job).await {
         Ok(end) | Err(Stop::End(end)) => Ok(end),
         Err(Stop::Error(error)) => Err(error),
     }
 }
 
-async fn next(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
+async fn next(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     fault::poison(&job.asset_id);
     if job.mode.is_none() {
         // A job of a release that knew one mode only, and has begun, ends in that one.
         let begun = job.effects.import_id.is_some();
-        job.mode = Some(if begun { OutputMode::Version } else { environment.settings.mode });
+        job.mode = Some(if begun { OutputMode::Version } else { context.settings.mode });
     }
-    unrecorded::make_good(environment, job).await?;
+    unrecorded::make_good(context, job).await?;
     match job.step {
-        Step::Submit => submit::submit(environment, job).await,
-        Step::Transfer => transfer::transfer(environment, job).await,
-        Step::Save => match environment.mode(job) {
-            OutputMode::Version => save::save(environment, job).await,
+        Step::Submit => submit::submit(context, job).await,
+        Step::Transfer => transfer::transfer(context, job).await,
+        Step::Save => match context.mode(job) {
+            OutputMode::Version => save::save(context, job).await,
             // Boxed: what they hold is large, and most jobs need neither.
-            OutputMode::Copy => Box::pin(copy::save(environment, job)).await,
-            OutputMode::Additional => Box::pin(additional::save(environment, job)).await,
+            OutputMode::Copy => Box::pin(copy::save(context, job)).await,
+            OutputMode::Additional => Box::pin(additional::save(context, job)).await,
         },
     }
 }
@@ -131,11 +131,11 @@ pub(crate) fn wrote_ahead(job: &Job) -> bool {
 
 /// Takes back what a failed job wrote ahead of a save that will not come.
 pub(crate) async fn withdraw_marker(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     outcome: &Outcome,
 ) -> Result<(), StepError> {
-    copy::withdraw(environment, job).await?;
+    copy::withdraw(context, job).await?;
     let Some(ahead) = job.effects.marked else { return Ok(()) };
     let status = match outcome {
         Outcome::Failed(failure) => Status::Failed(failure),
@@ -146,7 +146,7 @@ pub(crate) async fn withdraw_marker(
         | Outcome::Gone => Status::Unprotected,
     };
     let (asset, before) = (job.asset_id.clone(), Marker::parse(job.marker_text.as_deref()));
-    if marking::withdraw(environment, job, &asset, ahead, before, status).await? {
+    if marking::withdraw(context, job, &asset, ahead, before, status).await? {
         job.effects.marked = None;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bynder::{Bynder, BynderError, ImportId, ImportState, Saved};
+use bynder::{BynderError, ImportId, ImportState, Saved};
 use common::asset::{AssetDetail, AssetId};
 use common::fault::{Guard, guard_stands};
 use common::hash::ContentHash;
@@ -11,10 +11,10 @@ use common::marker::{Marker, Record, Records, Status};
 use common::outcome::{FailureClass, Outcome};
 
 use super::{StepEnd, Stop, Wait, complete, confirm, marking, or_gone};
+use crate::context::StepContext;
 use crate::decide::{Look, Sight, is_crossed, look, not_ours};
-use crate::environment::Environment;
 use crate::error::StepError;
-use crate::leases::Held;
+use crate::services::Portal;
 
 /// An import that is pending longer than this will not come.
 const LONGEST_CONVERSION: Duration = Duration::from_mins(30);
@@ -25,40 +25,35 @@ pub(super) const LOOKS_BEFORE_GIVING_UP: u32 = 9;
 /// Times a person's work may send one job back to the start.
 const MOST_RESTARTS: u32 = 5;
 
-pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
+pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     if job.effects.saved.is_some() {
-        return confirm::confirm(environment, job).await;
+        return confirm::confirm(context, job).await;
     }
     let Some(import) = job.effects.import_id.clone() else {
         return Ok(StepEnd::Next(Step::Transfer));
     };
     // A suspect job may have saved already: then the import is used up, and asking for it would mislead.
     if !job.suspect {
-        converted(environment, job, &import).await?;
+        converted(context, job, &import).await?;
     }
-    let held = super::lease(environment, job).await?;
-    let result = under_lease(&environment.under(held.permission()), job, &import, &held).await;
+    let held = super::lease(context, job).await?;
+    let result = under_lease(&context.under(&held), job, &import).await;
     held.end(&result);
     result
 }
 
-async fn under_lease(
-    environment: &Environment,
-    job: &mut Job,
-    import: &ImportId,
-    lease: &Held,
-) -> Result<StepEnd, Stop> {
+async fn under_lease(context: &StepContext, job: &mut Job, import: &ImportId) -> Result<StepEnd, Stop> {
     if job.suspect {
-        last_look(environment, &environment.bynder, job).await?;
-        converted(environment, job, import).await?;
+        last_look(context, &*context.bynder, job).await?;
+        converted(context, job, import).await?;
     }
     // Neither what the look sees nor the lease may grow old while the save waits for its place in the budget.
-    let bynder = environment.bynder.with_places(2).await?;
-    last_look(environment, &bynder, job).await?;
-    lease.check()?;
+    let bynder = context.bynder.with_places(2).await?;
+    last_look(context, &*bynder, job).await?;
+    context.may_change()?;
     let saved = bynder.save_version(&job.asset_id, import).await;
     match saved {
-        Ok(Saved::Done) => Ok(confirm::saved(environment, job)),
+        Ok(Saved::Done) => Ok(confirm::saved(context, job)),
         Ok(Saved::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
         Err(BynderError::NotFound { message, .. }) => Ok(lost_import(job, &message)),
         Err(error) => Err(StepError::from(error).of_effect().into()),
@@ -66,12 +61,8 @@ async fn under_lease(
 }
 
 /// Stops the step unless the import can be saved.
-pub(super) async fn converted(
-    environment: &Environment,
-    job: &mut Job,
-    import: &ImportId,
-) -> Result<(), Stop> {
-    match environment.bynder.poll_import(import).await? {
+pub(super) async fn converted(context: &StepContext, job: &mut Job, import: &ImportId) -> Result<(), Stop> {
+    match context.bynder.poll_import(import).await? {
         ImportState::Done => Ok(()),
         ImportState::Pending => {
             let mut since = job.effects.imported.unwrap_or_else(|| job.wait_mark());
@@ -95,12 +86,12 @@ pub(super) fn lost_import(job: &mut Job, why: &str) -> StepEnd {
 }
 
 /// The single GET right before the save. Stops the step unless everything is as it should be.
-async fn last_look(environment: &Environment, bynder: &Bynder, job: &mut Job) -> Result<(), Stop> {
+async fn last_look(context: &StepContext, bynder: &dyn Portal, job: &mut Job) -> Result<(), Stop> {
     if !guard_stands(Guard::LookBeforeSave) {
         return Ok(());
     }
     let detail = or_gone(bynder.asset(&job.asset_id).await)?;
-    match seen(environment, job, &detail).await? {
+    match seen(context, job, &detail).await? {
         Seen::Clear => Ok(()),
         Seen::Mark { .. } if !guard_stands(Guard::MarkerBeforeSave) => Ok(()),
         Seen::Mark { record, records } => {
@@ -112,12 +103,12 @@ async fn last_look(environment: &Environment, bynder: &Bynder, job: &mut Job) ->
                 let reason = format!(
                     "Bynder accepts text for the metaproperty {} of asset {} but does not keep it; nothing was \
                      saved. Make the field editable and an API field, or name another one, then replay",
-                    environment.settings.metaproperty.name, job.asset_id
+                    context.settings.metaproperty.name, job.asset_id
                 );
                 return Err(StepEnd::failed(FailureClass::Marker, reason).into());
             }
             if !written_before || job.unseen_marker_looks.is_multiple_of(LOOKS_BEFORE_WRITING_AGAIN) {
-                marking::write(environment, job, &records.with(record)).await?;
+                marking::write(context, job, &records.with(record)).await?;
                 job.effects.marked = Some(record);
             }
             Err(StepEnd::NotYet(Wait::Moment).into())
@@ -135,16 +126,12 @@ pub(super) enum Seen {
 
 /// What a look means, with everything done about it that does not touch the file: a version that may be the job's own is
 /// verified, and a person's newer one starts the job over.
-pub(super) async fn seen(
-    environment: &Environment,
-    job: &mut Job,
-    detail: &AssetDetail,
-) -> Result<Seen, Stop> {
+pub(super) async fn seen(context: &StepContext, job: &mut Job, detail: &AssetDetail) -> Result<Seen, Stop> {
     let (Some(original), Some(watermarked)) = (job.effects.original.clone(), job.effects.watermarked.clone())
     else {
         return Err(StepEnd::Next(Step::Submit).into());
     };
-    let marker = environment.marker(&detail.asset);
+    let marker = context.marker(&detail.asset);
     let marker_before = &Marker::parse(job.marker_text.as_deref());
     let sight = Sight {
         base: job.base,
@@ -156,9 +143,8 @@ pub(super) async fn seen(
     let mut sighted = look(sight, detail, &marker);
     if let Look::MaybeOurs { candidates } = &sighted {
         for candidate in candidates {
-            if download_hash(environment, job, &job.asset_id.clone(), *candidate).await? == watermarked.sha256
-            {
-                return Err(saved_before(environment, job, *candidate, detail, marker).await?.into());
+            if download_hash(context, job, &job.asset_id.clone(), *candidate).await? == watermarked.sha256 {
+                return Err(saved_before(context, job, *candidate, detail, marker).await?.into());
             }
         }
         sighted = not_ours(sight, detail, &marker);
@@ -174,24 +160,23 @@ pub(super) async fn seen(
             Ok(Seen::Mark { record, records })
         }
         Look::Restart { base, top } => {
-            marking::retract(environment, job, marker, Status::Unprotected).await?;
-            Err(start_over(environment, job, base, top, detail).into())
+            marking::retract(context, job, marker, Status::Unprotected).await?;
+            Err(start_over(context, job, base, top, detail).into())
         }
         Look::ProtectedElsewhere(record) => {
-            if download_hash(environment, job, &job.asset_id.clone(), record.version).await?
-                == record.watermarked
+            if download_hash(context, job, &job.asset_id.clone(), record.version).await? == record.watermarked
             {
                 return Err(StepEnd::Ended(Outcome::AlreadyProtected).into());
             }
-            marking::retract(environment, job, marker, Status::Unprotected).await?;
+            marking::retract(context, job, marker, Status::Unprotected).await?;
             let top = detail.top().unwrap_or(record.version);
-            Err(start_over(environment, job, record.version, top, detail).into())
+            Err(start_over(context, job, record.version, top, detail).into())
         }
         Look::OptedOut => {
             let theirs = detail.active().unwrap_or(job.base);
             Err(StepEnd::Ended(Outcome::Superseded { ours: None, theirs }).into())
         }
-        Look::Foreign(text) => Err(complete::foreign_text(environment, job, &text).into()),
+        Look::Foreign(text) => Err(complete::foreign_text(context, job, &text).into()),
         Look::MaybeOurs { .. } | Look::VersionsUnknown => {
             let reason = format!(
                 "Bynder does not say which version of asset {} is the active one, so a person's work could be overwritten; \
@@ -204,19 +189,19 @@ pub(super) async fn seen(
 }
 
 pub(super) async fn download_hash(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     asset: &AssetId,
     version: u32,
 ) -> Result<ContentHash, StepError> {
-    let (sha256, bytes) = environment.bynder.hash_version(asset, version).await?;
+    let (sha256, bytes) = context.bynder.hash_version(asset, version).await?;
     job.bytes_downloaded += bytes;
     Ok(sha256)
 }
 
 /// A save whose answer was lost did happen, as `version`.
 async fn saved_before(
-    environment: &Environment,
+    context: &StepContext,
     job: &Job,
     version: u32,
     detail: &AssetDetail,
@@ -233,7 +218,7 @@ async fn saved_before(
         Ok(records) if crossed && records.iter().any(|foretold| foretold.watermarked == watermarked) => {}
         // Written though this job wrote none: without it, who restores the original is told each time that it is done.
         Ok(records) if !records.contains(&record) => {
-            marking::write(environment, job, &records.with(record)).await?;
+            marking::write(context, job, &records.with(record)).await?;
         }
         Ok(_) | Err(_) => {}
     }
@@ -249,7 +234,7 @@ async fn saved_before(
 
 /// A person made another version: protect that one instead, unless it goes on like this.
 pub(super) fn start_over(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     base: u32,
     top: u32,
@@ -262,7 +247,7 @@ pub(super) fn start_over(
         job_id = %job.job_id, asset_id = %job.asset_id, old = job.base, new = base,
         "a person made another version meanwhile; protecting that one instead"
     );
-    let marker_text = detail.asset.marker_text(&environment.settings.metaproperty.name);
+    let marker_text = detail.asset.marker_text(&context.settings.metaproperty.name);
     job.restart(base, top, detail.shown_file(base), marker_text);
     StepEnd::Next(Step::Submit)
 }

@@ -13,35 +13,33 @@ use imatag::{Body, MediumId, MediumState, Submit, SubmitAnswer, Submitted};
 
 use super::save::start_over;
 use super::{StepEnd, Stop, Wait, complete, copy, or_gone, transfer};
+use crate::context::StepContext;
 use crate::decide::{FileDecision, Known, Standing, decide_file, standing, stands_as_known};
-use crate::environment::Environment;
 use crate::error::StepError;
-use crate::inspect;
-use crate::leases::Held;
 
-pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
+pub(super) async fn submit(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     let marker = Marker::parse(job.marker_text.as_deref());
     if let Marker::Foreign(_) = &marker {
-        return complete::confirm_foreign(environment, job).await;
+        return complete::confirm_foreign(context, job).await;
     }
     let begins = job.effects.original.is_none() && job.effects.media_id.is_none();
-    if begins && environment.mode(job) == OutputMode::Copy {
-        copy::can_be_made(environment, job).await?;
+    if begins && context.mode(job) == OutputMode::Copy {
+        copy::can_be_made(context, job).await?;
     }
-    ask_ahead(environment, job).await?;
-    let file = download(environment, job, &marker).await?;
-    let facts = inspect::facts(&file, &environment.settings.checks, &environment.readers).await?;
+    ask_ahead(context, job).await?;
+    let file = download(context, job, &marker).await?;
+    let facts = context.readers.facts(&file, &context.settings.checks).await?;
     job.effects.original = Some(facts.clone());
     let Some(name) = job.upload_name(facts.media_type.as_deref()) else {
         return Ok(transfer::unnamed(job));
     };
     // Not before: others wait behind the lease, and a film comes down for an hour.
-    let mut held = super::lease(environment, job).await?;
+    let mut held = super::lease(context, job).await?;
     let found = Found { file, facts, name, marker };
-    let result = under_lease(&environment.under(held.permission()), job, found, &held).await;
+    let result = under_lease(&context.under(&held), job, found).await;
     // Without a search, the lease alone keeps another job of the asset from submitting the file once more.
-    if !environment.imatag.can_find() && (job.effects.media_id.is_some() || job.step > Step::Submit) {
-        held.reserve(super::reservation(&environment.settings));
+    if !context.imatag.can_find() && (job.effects.media_id.is_some() || job.step > Step::Submit) {
+        held.reserve(super::reservation(&context.settings));
     }
     held.end(&result);
     result
@@ -49,14 +47,14 @@ pub(super) async fn submit(environment: &Environment, job: &mut Job) -> Result<S
 
 /// After a crash the medium is most often there already, and another job may have the asset: the file need not be fetched to
 /// find out.
-async fn ask_ahead(environment: &Environment, job: &mut Job) -> Result<(), Stop> {
+async fn ask_ahead(context: &StepContext, job: &mut Job) -> Result<(), Stop> {
     let known = job.effects.original.clone();
     if known.is_none() && !job.suspect {
         return Ok(());
     }
-    let held = super::lease(environment, job).await?;
+    let held = super::lease(context, job).await?;
     let found = match known {
-        Some(original) => find(&environment.under(held.permission()), job, &original).await,
+        Some(original) => find(&context.under(&held), job, &original).await,
         None => Ok(()),
     };
     match found {
@@ -81,25 +79,20 @@ struct Found {
     marker: Marker,
 }
 
-async fn under_lease(
-    environment: &Environment,
-    job: &mut Job,
-    found: Found,
-    lease: &Held,
-) -> Result<StepEnd, Stop> {
+async fn under_lease(context: &StepContext, job: &mut Job, found: Found) -> Result<StepEnd, Stop> {
     let Found { file, facts, name, marker } = found;
     if guard_stands(Guard::HashRule) {
-        let legacy = environment.settings.legacy;
+        let legacy = context.settings.legacy;
         match decide_file(&marker, facts.sha256, file.extra_hash(), legacy) {
             FileDecision::AlreadyProtected { record } => {
-                return complete::already_protected(environment, job, &facts, record).await;
+                return complete::already_protected(context, job, &facts, record).await;
             }
             FileDecision::Protect => {}
         }
     }
-    find(environment, job, &facts).await?;
-    is_unchanged(environment, job, &marker).await?;
-    if job.suspect && !environment.imatag.can_find() && !environment.settings.resubmit_unknown {
+    find(context, job, &facts).await?;
+    is_unchanged(context, job, &marker).await?;
+    if job.suspect && !context.imatag.can_find() && !context.settings.resubmit_unknown {
         let reason = format!(
             "Imatag may have received {} before a crash or a lost answer, and its wire profile has no `find` to ask: \
              look there for Bynder id {}, then replay the job, or set imatag.resubmit_unknown = true",
@@ -108,17 +101,17 @@ async fn under_lease(
         );
         return Ok(StepEnd::failed(FailureClass::Ambiguous, reason));
     }
-    send(environment, job, file, &facts, &name, lease).await
+    send(context, job, file, &facts, &name).await
 }
 
 pub(super) async fn download(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     marker: &Marker,
 ) -> Result<SpooledFile, Stop> {
-    let download = match environment.bynder.download(&job.asset_id, job.base, job.bytes).await {
+    let download = match context.bynder.download(&job.asset_id, job.base, job.bytes).await {
         Err(BynderError::NotFound { message, .. }) => {
-            return Err(missing(environment, job, &message).await?.into());
+            return Err(missing(context, job, &message).await?.into());
         }
         answer => answer?,
     };
@@ -129,7 +122,7 @@ pub(super) async fn download(
     };
     job.name_file(download.file_name);
     let length = Length::announced(download.bytes).or_expected(job.bytes);
-    let received = environment.spool.receive(download.body, length, extra).await;
+    let received = context.spool.receive(download.body, length, extra).await;
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();
     if let Some(expected) = job.bytes.filter(|expected| *expected != file.bytes()) {
@@ -150,8 +143,8 @@ pub(super) async fn download(
 }
 
 /// A 404 on the download means that the file or that the asset is gone; only a single GET tells which.
-async fn missing(environment: &Environment, job: &Job, message: &str) -> Result<StepEnd, Stop> {
-    or_gone(environment.bynder.asset(&job.asset_id).await)?;
+async fn missing(context: &StepContext, job: &Job, message: &str) -> Result<StepEnd, Stop> {
+    or_gone(context.bynder.asset(&job.asset_id).await)?;
     let (base, name) = (job.base, shown_name(job));
     let reason = format!("Bynder has no file for version {base} of {name} ({message}); upload it again");
     Ok(StepEnd::failed(FailureClass::NoOriginal, reason))
@@ -159,16 +152,16 @@ async fn missing(environment: &Environment, job: &Job, message: &str) -> Result<
 
 /// Asks Imatag whether it has this asset's original: before every submit, since a submit is not repeatable. Stops the step
 /// where it has.
-async fn find(environment: &Environment, job: &mut Job, facts: &FileFacts) -> Result<(), Stop> {
-    if !environment.imatag.can_find() || !guard_stands(Guard::FindBeforeSubmit) {
+async fn find(context: &StepContext, job: &mut Job, facts: &FileFacts) -> Result<(), Stop> {
+    if !context.imatag.can_find() || !guard_stands(Guard::FindBeforeSubmit) {
         return Ok(());
     }
-    let found = environment.imatag.find(&job.asset_id, facts.sha256, environment.directory(job)).await?;
+    let found = context.imatag.find(&job.asset_id, facts.sha256, context.directory(job)).await?;
     let Some((medium, state)) = found else { return Ok(()) };
     tracing::info!(job_id = %job.job_id, asset_id = %job.asset_id, medium = %medium, "Imatag has this file already");
     job.effects.media_id = Some(medium);
     let end = match state {
-        MediumState::AlreadyProtected => complete::already_protected(environment, job, facts, None).await?,
+        MediumState::AlreadyProtected => complete::already_protected(context, job, facts, None).await?,
         MediumState::Pending | MediumState::Ready(_) | MediumState::Failed { .. } => {
             StepEnd::Next(Step::Transfer)
         }
@@ -179,24 +172,24 @@ async fn find(environment: &Environment, job: &mut Job, facts: &FileFacts) -> Re
 /// Looks at the asset before its watermark is paid for: the job may have waited for days, and another job of the asset may
 /// have protected it. The row is shared with other jobs and lags; where Imatag cannot be asked for the file, or the portal
 /// leaves open which version is active, only a single GET is good enough. Stops the step where something has changed.
-async fn is_unchanged(environment: &Environment, job: &mut Job, marker_before: &Marker) -> Result<(), Stop> {
+async fn is_unchanged(context: &StepContext, job: &mut Job, marker_before: &Marker) -> Result<(), Stop> {
     if !guard_stands(Guard::LookBeforeSubmit) {
         return Ok(());
     }
-    let name = &environment.settings.metaproperty.name;
+    let name = &context.settings.metaproperty.name;
     let known = Known { base: job.base, marker: marker_before, written: job.effects.marked };
-    if environment.imatag.can_find()
-        && environment.bynder.says_active(&job.asset_id).await?
-        && let Some(row) = environment.bynder.row(&job.asset_id).await?
+    if context.imatag.can_find()
+        && context.bynder.says_active(&job.asset_id).await?
+        && let Some(row) = context.bynder.row(&job.asset_id).await?
         && stands_as_known(known, &row, &row.marker(name))
     {
         return Ok(());
     }
-    let detail = or_gone(environment.bynder.asset(&job.asset_id).await)?;
+    let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
     let end = match standing(known, &detail, &detail.asset.marker(name)) {
         Standing::AsKnown => return Ok(()),
         Standing::Protected => StepEnd::Ended(Outcome::AlreadyProtected),
-        Standing::Superseded { base, top } => start_over(environment, job, base, top, &detail),
+        Standing::Superseded { base, top } => start_over(context, job, base, top, &detail),
         Standing::Remarked => {
             job.marker_text = detail.asset.marker_text(name);
             StepEnd::Next(Step::Submit)
@@ -215,28 +208,27 @@ async fn is_unchanged(environment: &Environment, job: &mut Job, marker_before: &
 }
 
 async fn send(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     file: SpooledFile,
     facts: &FileFacts,
     name: &FileName,
-    lease: &Held,
 ) -> Result<StepEnd, Stop> {
     let submit = Submit {
         file_name: name,
         media_type: facts.media_type.as_deref().unwrap_or("application/octet-stream"),
         asset: &job.asset_id,
         original: facts.sha256,
-        directory: environment.directory(job),
+        directory: context.directory(job),
     };
-    let place = environment.imatag.upload_place().await;
+    let place = context.imatag.upload_place().await;
     // A lease that ran out while the file came down, or waited for its place, gives no right to submit it.
-    lease.check()?;
+    context.may_change()?;
     // A watermark is paid for, and the place may have come long after the job was taken.
-    if environment.budget.operator_pause().is_some() {
+    if context.budget.operator_pause().is_some() {
         return Ok(StepEnd::NotYet(Wait::Moment));
     }
-    let answer = environment.imatag.submit(&file, submit, place).await;
+    let answer = context.imatag.submit(&file, submit, place).await;
     let SubmitAnswer { submitted, request_id } =
         answer.map_err(|error| StepError::from(error).of_effect())?;
     job.effects.note_request(request_id);
@@ -244,7 +236,7 @@ async fn send(
     // The original's place in the spool is free for the result from here on.
     drop(file);
     if !matches!(submitted, Submitted::Refused { .. } | Submitted::Unlisted { .. }) {
-        environment.breakers.wire_proved();
+        context.breakers.wire_proved();
     }
     match submitted {
         Submitted::Pending(medium) => {
@@ -253,13 +245,13 @@ async fn send(
             Ok(StepEnd::Later(Step::Transfer))
         }
         Submitted::Ready { medium, result } => {
-            let body = environment.imatag.download(result).await.map_err(StepError::from);
-            carry_on(environment, job, medium, body).await
+            let body = context.imatag.download(result).await.map_err(StepError::from);
+            carry_on(context, job, medium, body).await
         }
-        Submitted::Bytes { medium, body } => carry_on(environment, job, medium, Ok(body)).await,
+        Submitted::Bytes { medium, body } => carry_on(context, job, medium, Ok(body)).await,
         Submitted::AlreadyProtected { medium } => {
             let is_known = keep(job, medium);
-            let ended = complete::already_protected(environment, job, facts, None).await;
+            let ended = complete::already_protected(context, job, facts, None).await;
             if is_known { ended } else { ended.map_err(Stop::after_effect) }
         }
         Submitted::Unlisted { reason } => {
@@ -268,7 +260,7 @@ async fn send(
         }
         Submitted::Refused { reason, may_be_profile } => {
             let reason = format!("Imatag refused {}: {reason}", shown_name(job));
-            if may_be_profile && !environment.breakers.refusal_is_assets_own(&job.asset_id) {
+            if may_be_profile && !context.breakers.refusal_is_assets_own(&job.asset_id) {
                 return Err(StepError::Unproven(reason).into());
             }
             Ok(StepEnd::failed(FailureClass::Unsupported, reason))
@@ -278,14 +270,14 @@ async fn send(
 
 /// Takes a result that came with the answer the rest of the way.
 async fn carry_on(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     medium: Option<MediumId>,
     body: Result<Body, StepError>,
 ) -> Result<StepEnd, Stop> {
     let is_known = keep(job, medium);
     let ended = match body {
-        Ok(body) => transfer::transfer_body(environment, job, body).await,
+        Ok(body) => transfer::transfer_body(context, job, body).await,
         Err(error) => Err(error.into()),
     };
     if is_known { ended } else { ended.map_err(Stop::after_effect) }

@@ -12,27 +12,26 @@ use media::{Unchecked, check_result};
 use super::save::{Seen, seen};
 use super::submit::shown_name;
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone, rejected};
+use crate::context::StepContext;
 use crate::decide::{Sight, glance};
-use crate::environment::Environment;
 use crate::error::StepError;
-use crate::inspect;
 use crate::leases::Try;
 
-pub(super) async fn transfer(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
+pub(super) async fn transfer(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     // An asset that was reserved at its submit stays so however long Imatag takes, and whoever asks it.
-    if !environment.imatag.can_find()
-        && let Try::Held(mut held) = super::try_lease(environment, job).await?
+    if !context.imatag.can_find()
+        && let Try::Held(mut held) = super::try_lease(context, job).await?
     {
-        held.reserve(super::reservation(&environment.settings));
+        held.reserve(super::reservation(&context.settings));
         held.end(&Ok(StepEnd::NotYet(Wait::Service)));
     }
-    fetch(environment, job).await
+    fetch(context, job).await
 }
 
-async fn fetch(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
+async fn fetch(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     let uploaded = job.effects.import_id.is_some() || job.effects.parcel.is_some();
     if uploaded && job.effects.watermarked.is_some() {
-        return uploaded_to(environment, job).await;
+        return uploaded_to(context, job).await;
     }
     let Some(medium) = job.effects.media_id.clone() else {
         // A result that came at once, under no id, was paid for and is lost: only a look tells whether Imatag has it.
@@ -40,7 +39,7 @@ async fn fetch(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop
         return Ok(StepEnd::Next(Step::Submit));
     };
     let original = job.effects.original.as_ref().map(|original| original.sha256);
-    let Some(state) = environment.imatag.status_of(&medium, &job.asset_id, original).await? else {
+    let Some(state) = context.imatag.status_of(&medium, &job.asset_id, original).await? else {
         let reason = format!(
             "Imatag's medium {medium} is of another asset or another file than {}, so nothing was uploaded; discard this job, \
              and a run makes a new one",
@@ -51,11 +50,11 @@ async fn fetch(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop
     match state {
         MediumState::Pending => Ok(StepEnd::NotYet(Wait::Service)),
         MediumState::Ready(place) => {
-            let body = environment.imatag.download(place).await?;
-            transfer_body(environment, job, body).await
+            let body = context.imatag.download(place).await?;
+            transfer_body(context, job, body).await
         }
         MediumState::AlreadyProtected => match job.effects.original.clone() {
-            Some(original) => complete::already_protected(environment, job, &original, None).await,
+            Some(original) => complete::already_protected(context, job, &original, None).await,
             None => Ok(StepEnd::Next(Step::Submit)),
         },
         MediumState::Failed { reason } => {
@@ -67,20 +66,16 @@ async fn fetch(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop
 }
 
 /// Takes the watermarked file the rest of the way to a marked asset with an import to save.
-pub(super) async fn transfer_body(
-    environment: &Environment,
-    job: &mut Job,
-    body: Body,
-) -> Result<StepEnd, Stop> {
+pub(super) async fn transfer_body(context: &StepContext, job: &mut Job, body: Body) -> Result<StepEnd, Stop> {
     let Some(original) = job.effects.original.clone() else {
         return Ok(StepEnd::Next(Step::Submit));
     };
     let length = Length::announced(body.bytes).or_expected(Some(original.bytes));
-    let received = environment.spool.receive(body.stream, length, None).await;
+    let received = context.spool.receive(body.stream, length, None).await;
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();
-    let checks = &environment.settings.checks;
-    let result = inspect::facts(&file, &checks.of_result(&original), &environment.readers).await?;
+    let checks = &context.settings.checks;
+    let result = context.readers.facts(&file, &checks.of_result(&original)).await?;
     let checked = check_result(&original, &result, checks);
     let unmade = checked.iter().flatten().map(|unmade| (unmade.check, unmade.obstacle));
     job.effects.unchecked = unmade.collect();
@@ -92,7 +87,7 @@ pub(super) async fn transfer_body(
         }
         Err(problem) => {
             let medium = job.effects.media_id.as_ref().map_or("without an id", MediumId::as_str);
-            let folder = &environment.settings.keep_rejected_in;
+            let folder = &context.settings.keep_rejected_in;
             let kept = rejected::keep(folder.as_deref(), job, &file, &result).await;
             let name = shown_name(job);
             let reason =
@@ -104,27 +99,27 @@ pub(super) async fn transfer_body(
     let Some(name) = job.upload_name(original.media_type.as_deref()) else {
         return Ok(unnamed(job));
     };
-    environment.locks.contact()?;
-    match environment.mode(job) {
+    context.locks.contact()?;
+    match context.mode(job) {
         OutputMode::Version | OutputMode::Copy => {
-            let import = environment.bynder.upload(&file, &name).await?;
+            let import = context.bynder.upload(&file, &name).await?;
             job.effects.import_id = Some(import);
             job.effects.imported = Some(job.wait_mark());
         }
         OutputMode::Additional => {
             let name = name.with_suffix(&result.sha256.short());
-            job.effects.parcel = Some(environment.bynder.upload_parcel(&file, &name).await?);
+            job.effects.parcel = Some(context.bynder.upload_parcel(&file, &name).await?);
         }
     }
     job.bytes_uploaded += file.bytes();
     job.effects.watermarked = Some(result);
-    uploaded_to(environment, job).await
+    uploaded_to(context, job).await
 }
 
 /// On from the upload, by what becomes of the file.
-async fn uploaded_to(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
-    match environment.mode(job) {
-        OutputMode::Version => mark(environment, job).await,
+async fn uploaded_to(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
+    match context.mode(job) {
+        OutputMode::Version => mark(context, job).await,
         // Asking at once whether the import is converted would only cost calls.
         OutputMode::Copy => Ok(StepEnd::Later(Step::Save)),
         OutputMode::Additional => Ok(StepEnd::Next(Step::Save)),
@@ -133,27 +128,27 @@ async fn uploaded_to(environment: &Environment, job: &mut Job) -> Result<StepEnd
 
 /// Writes the marker for the version that the save will make: a marker that is refused stops the job while
 /// nothing has happened to the asset.
-async fn mark(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
+async fn mark(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     if !guard_stands(Guard::MarkerBeforeSave) {
         return Ok(StepEnd::Next(Step::Save));
     }
-    let (record, records) = if let Some(glanced) = glanced(environment, job).await? {
+    let (record, records) = if let Some(glanced) = glanced(context, job).await? {
         glanced
     } else {
-        let detail = or_gone(environment.bynder.asset(&job.asset_id).await)?;
-        match seen(environment, job, &detail).await? {
+        let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
+        match seen(context, job, &detail).await? {
             Seen::Clear => return Ok(StepEnd::Next(Step::Save)),
             Seen::Mark { record, records } => (record, records),
         }
     };
-    marking::write(environment, job, &records.with(record)).await?;
+    marking::write(context, job, &records.with(record)).await?;
     job.effects.marked = Some(record);
     // Neither is the marker visible at once nor the import converted: asking now would only cost calls.
     Ok(StepEnd::Later(Step::Save))
 }
 
 /// What to write, by the asset's row in the listing: many jobs share that call. `None` if a look has to tell.
-async fn glanced(environment: &Environment, job: &Job) -> Result<Option<(Record, Records)>, StepError> {
+async fn glanced(context: &StepContext, job: &Job) -> Result<Option<(Record, Records)>, StepError> {
     // What this job may have done already is not in the listing yet.
     if job.suspect || job.effects.marked.is_some() {
         return Ok(None);
@@ -161,10 +156,10 @@ async fn glanced(environment: &Environment, job: &Job) -> Result<Option<(Record,
     let (Some(original), Some(watermarked)) = (&job.effects.original, &job.effects.watermarked) else {
         return Ok(None);
     };
-    let Some(row) = environment.bynder.row(&job.asset_id).await? else {
+    let Some(row) = context.bynder.row(&job.asset_id).await? else {
         return Ok(None);
     };
-    let marker = environment.marker(&row);
+    let marker = context.marker(&row);
     let marker_before = &Marker::parse(job.marker_text.as_deref());
     let (base, top, original) = (job.base, job.top, original.sha256);
     let record = glance(Sight { base, top, original, watermarked, marker_before }, &row, &marker);

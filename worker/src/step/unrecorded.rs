@@ -5,8 +5,7 @@ use common::job::{Effects, Job, Step};
 use common::marker::Marker;
 
 use super::{StepEnd, Stop, submit};
-use crate::environment::Environment;
-use crate::inspect;
+use crate::context::StepContext;
 
 /// What a job lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +29,7 @@ fn lack(effects: &Effects) -> Lack {
 
 /// Downloads the original anew where the job does not carry what this release records of it, and goes back to where that is
 /// needed. Does nothing where the job carries everything, or is past the need.
-pub(super) async fn make_good(environment: &Environment, job: &mut Job) -> Result<(), Stop> {
+pub(super) async fn make_good(context: &StepContext, job: &mut Job) -> Result<(), Stop> {
     let lack = lack(&job.effects);
     if job.step == Step::Submit || job.effects.saved.is_some() || lack == Lack::Nothing {
         return Ok(());
@@ -38,8 +37,8 @@ pub(super) async fn make_good(environment: &Environment, job: &mut Job) -> Resul
     tracing::warn!(job_id = %job.job_id, asset_id = %job.asset_id, ?lack, "a job lacks what this release records; reading its file again");
     if lack == Lack::Original {
         let marker = Marker::parse(job.marker_text.as_deref());
-        let file = submit::download(environment, job, &marker).await?;
-        let facts = inspect::facts(&file, &environment.settings.checks, &environment.readers).await?;
+        let file = submit::download(context, job, &marker).await?;
+        let facts = context.readers.facts(&file, &context.settings.checks).await?;
         let is_same = job.effects.original.as_ref().is_some_and(|claimed| claimed.sha256 == facts.sha256);
         if !is_same {
             // Its medium is one of another file: everything is decided anew, and nothing is paid for without a look.

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::save::lost_import;
 use super::super::submit::shown_name;
-use super::{Environment, Files, StepEnd, StepError, Stop, Wait, Work, finish, marking, or_gone};
+use super::{Files, StepContext, StepEnd, StepError, Stop, Wait, Work, finish, marking, or_gone};
 use crate::decide::{CannotCopy, copy_fields, is_copy};
 
 /// How far this machine's clock, by which a job began, may be ahead of the portal's, by which a copy was created. Looking
@@ -19,38 +19,38 @@ const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(30);
 /// The copy that an earlier save of this job made, of whose answer nothing is known: among the assets created since
 /// the job began, the one whose marker names this asset and this file.
 pub(super) async fn find(
-    environment: &Environment,
+    context: &StepContext,
     job: &Job,
     files: &Files,
 ) -> Result<Option<AssetId>, StepError> {
-    let name = &environment.settings.metaproperty.name;
+    let name = &context.settings.metaproperty.name;
     let sent_at = job.effects.save_sent_at.unwrap_or(job.created_at);
     let since = sent_at.checked_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
     let is_ours = |asset: &Asset| {
         asset.id != job.asset_id && is_copy(&asset.marker(name), &job.asset_id, files.watermarked.sha256)
     };
-    let made = environment.bynder.find_created_since(since, is_ours).await?;
+    let made = context.bynder.find_created_since(since, &is_ours).await?;
     Ok(made.map(|asset| asset.id))
 }
 
 /// Stops the step where the asset cannot be copied: asked before its watermark is paid for.
-pub(in super::super) async fn can_be_made(environment: &Environment, job: &Job) -> Result<(), Stop> {
-    let original = or_gone(environment.bynder.template(&job.asset_id).await)?;
-    fields(environment, job, &original).await.map(drop)
+pub(in super::super) async fn can_be_made(context: &StepContext, job: &Job) -> Result<(), Stop> {
+    let original = or_gone(context.bynder.template(&job.asset_id).await)?;
+    fields(context, job, &original).await.map(drop)
 }
 
 /// What the copy is saved with, but for the connector's own texts; or why there cannot be one.
 async fn fields(
-    environment: &Environment,
+    context: &StepContext,
     job: &Job,
     original: &Template,
 ) -> Result<Vec<(String, String)>, Stop> {
-    let settings = &environment.settings;
+    let settings = &context.settings;
     let (own, now) = (settings.own_ids(), Timestamp::now());
     let mut fields = copy_fields(original, &settings.definitions, &own, now);
     if let Err(CannotCopy::Unknown(_)) = fields {
         // Somebody may have added it since this process asked.
-        let definitions = environment.bynder.metaproperties().await?;
+        let definitions = context.bynder.metaproperties().await?;
         fields = copy_fields(original, &definitions, &own, now);
     }
     fields.map_err(|reason| {
@@ -64,19 +64,19 @@ async fn fields(
 
 impl Work<'_> {
     /// Makes the copy.
-    pub(super) async fn create(self, environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
-        let mut fields = fields(environment, job, &self.original).await?;
+    pub(super) async fn create(self, context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
+        let mut fields = fields(context, job, &self.original).await?;
         let records =
             Records::default().with(self.files.on_copy(1)).with_kin(Kin::CopyOf(job.asset_id.clone()));
-        let texts = marking::texts(&environment.settings, &records, Status::Protected);
+        let texts = marking::texts(&context.settings, &records, Status::Protected);
         fields.extend(texts.into_iter().map(|(id, text)| (format!("metaproperty.{id}"), text)));
-        self.lease.check()?;
+        context.may_change()?;
         job.effects.save_sent_at.get_or_insert_with(Timestamp::now);
         match self.bynder.save_asset(self.import, &fields).await {
             Ok(NewAsset::Done(copy)) => {
                 job.effects.copy = Some(copy.clone());
                 job.effects.saved = Some(job.wait_mark());
-                finish::finish(environment, job, self.files, &copy, Some(self.original), self.lease).await
+                finish::finish(context, job, self.files, &copy, Some(self.original)).await
             }
             Ok(NewAsset::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
             Err(BynderError::NotFound { message, .. }) => Ok(lost_import(job, &message)),

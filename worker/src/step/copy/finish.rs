@@ -9,37 +9,35 @@ use common::outcome::{FailureClass, Outcome, Placed};
 use super::super::confirm::{tell_awaiting, unseen_for};
 use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, start_over};
 use super::super::submit::shown_name;
-use super::{Environment, Files, StepEnd, Stop, Wait, complete, marking, or_gone, own_names};
+use super::{Files, StepContext, StepEnd, Stop, Wait, complete, marking, or_gone, own_names};
 use crate::decide::{OriginalLook, differences, is_copy, look_at_original, records_of_original};
-use crate::leases::Held;
 
 /// Verifies the copy that this job made, and marks the original. `original` is what the copy was made from, if that is
 /// known still.
 pub(super) async fn finish(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     files: &Files,
     copy: &AssetId,
     original: Option<Template>,
-    lease: &Held,
 ) -> Result<StepEnd, Stop> {
-    let made = match environment.bynder.template(copy).await {
+    let made = match context.bynder.template(copy).await {
         Err(BynderError::NotFound { .. }) => {
-            if unseen_for(job) < environment.settings.longest_unseen {
+            if unseen_for(job) < context.settings.longest_unseen {
                 return Ok(StepEnd::NotYet(Wait::Moment));
             }
-            return awaiting(environment, job, copy, lease).await;
+            return awaiting(context, job, copy).await;
         }
         answer => answer?,
     };
-    let name = &environment.settings.metaproperty.name;
+    let name = &context.settings.metaproperty.name;
     let (record, kin) = (files.on_copy(1), Kin::CopyOf(job.asset_id.clone()));
     let marker = made.detail.asset.marker(name);
     if !is_copy(&marker, &job.asset_id, record.watermarked) {
-        return unmarked(environment, job, copy, marker, record, kin).await;
+        return unmarked(context, job, copy, marker, record, kin).await;
     }
     if let Some(original) = &original {
-        let missing = differences(original, &made, &own_names(environment));
+        let missing = differences(original, &made, &own_names(context));
         if !missing.is_empty() {
             let missing = missing.join(", ");
             let reason = format!(
@@ -53,33 +51,28 @@ pub(super) async fn finish(
     }
     let original = match original {
         Some(original) => original,
-        None => or_gone(environment.bynder.template(&job.asset_id).await)?,
+        None => or_gone(context.bynder.template(&job.asset_id).await)?,
     };
-    Proof { files, copy, version: 1, original: &original, before: None, lease }.write(environment, job).await
+    Proof { files, copy, version: 1, original: &original, before: None }.write(context, job).await
 }
 
 /// The copy does not show: it waits for a person's approval. The original is tied to it, so that no run makes another.
-async fn awaiting(
-    environment: &Environment,
-    job: &mut Job,
-    copy: &AssetId,
-    lease: &Held,
-) -> Result<StepEnd, Stop> {
-    let detail = or_gone(environment.bynder.asset(&job.asset_id).await)?;
-    let marker = environment.marker(&detail.asset);
+async fn awaiting(context: &StepContext, job: &mut Job, copy: &AssetId) -> Result<StepEnd, Stop> {
+    let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
+    let marker = context.marker(&detail.asset);
     let records = match marker.into_records() {
         Ok(records) => records.with_kin(Kin::CopiedTo(copy.clone())),
-        Err(foreign) => return Ok(complete::foreign_text(environment, job, &foreign.0)),
+        Err(foreign) => return Ok(complete::foreign_text(context, job, &foreign.0)),
     };
-    lease.check()?;
-    marking::write_with(environment, &job.asset_id, &records, Status::Unprotected).await?;
+    context.may_change()?;
+    marking::write_with(context, &job.asset_id, &records, Status::Unprotected).await?;
     tell_awaiting(job);
     Ok(StepEnd::Ended(Outcome::AwaitingApproval))
 }
 
 /// The marker went along with the save, and is not there: it is written again, unless Bynder keeps none.
 async fn unmarked(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     copy: &AssetId,
     marker: Marker,
@@ -96,14 +89,13 @@ async fn unmarked(
                  metaproperty {}; make the field editable and an API field, then replay",
                 shown_name(job),
                 job.asset_id,
-                environment.settings.metaproperty.name
+                context.settings.metaproperty.name
             );
             return Ok(StepEnd::failed(FailureClass::Marker, reason));
         }
     };
     if looks.is_multiple_of(LOOKS_BEFORE_WRITING_AGAIN) {
-        marking::write_with(environment, copy, &records.with(record).with_kin(kin), Status::Protected)
-            .await?;
+        marking::write_with(context, copy, &records.with(record).with_kin(kin), Status::Protected).await?;
     }
     Ok(StepEnd::NotYet(Wait::Moment))
 }
@@ -116,14 +108,13 @@ pub(super) struct Proof<'a> {
     pub(super) original: &'a Template,
     /// What the copy's marker knew before.
     pub(super) before: Option<&'a Records>,
-    pub(super) lease: &'a Held,
 }
 
 impl Proof<'_> {
     /// Writes it on the original; the end of the job.
-    pub(super) async fn write(self, environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
+    pub(super) async fn write(self, context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
         let detail = &self.original.detail;
-        let marker = environment.marker(&detail.asset);
+        let marker = context.marker(&detail.asset);
         let tie = Kin::CopiedTo(self.copy.clone());
         job.effects.placed = Some(Placed::Copy { asset_id: self.copy.clone(), version: self.version });
         let ended = |version| Ok(StepEnd::Ended(Outcome::Watermarked { version }));
@@ -133,19 +124,19 @@ impl Proof<'_> {
             OriginalLook::Done | OriginalLook::Untouched(_) | OriginalLook::OptedOut => {
                 let records = marker.into_records().unwrap_or_default();
                 let records = records_of_original(records, record, tie, self.before);
-                self.lease.check()?;
-                marking::write(environment, job, &records).await?;
+                context.may_change()?;
+                marking::write(context, job, &records).await?;
                 ended(job.base)
             }
             // The copy has to be found again when the newer version goes into it.
             OriginalLook::Restart { base, top, records } => {
                 let tied = records.with_kin(tie);
-                marking::write_with(environment, &job.asset_id, &tied, Status::Unprotected).await?;
-                let end = start_over(environment, job, base, top, detail);
+                marking::write_with(context, &job.asset_id, &tied, Status::Unprotected).await?;
+                let end = start_over(context, job, base, top, detail);
                 job.marker_text = Some(tied.to_string());
                 Ok(end)
             }
-            OriginalLook::Foreign(text) => Ok(complete::foreign_text(environment, job, &text)),
+            OriginalLook::Foreign(text) => Ok(complete::foreign_text(context, job, &text)),
             OriginalLook::VersionsUnknown => ended(job.base),
         }
     }

@@ -12,10 +12,10 @@ use common::outcome::{FailureClass, Outcome};
 
 use super::save::{converted, start_over};
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone};
+use crate::context::StepContext;
 use crate::decide::{OriginalLook, look_at_original};
-use crate::environment::Environment;
 use crate::error::StepError;
-use crate::leases::Held;
+use crate::services::Portal;
 
 pub(super) use create::can_be_made;
 pub(super) use renew::withdraw;
@@ -25,25 +25,25 @@ const PLACES_TO_RENEW: u32 = 3;
 /// The look at the original, and the save.
 const PLACES_TO_CREATE: u32 = 2;
 
-pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<StepEnd, Stop> {
+pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     let Some(import) = job.effects.import_id.clone() else {
         return Ok(StepEnd::Next(Step::Transfer));
     };
     let Some(files) = Files::of(job) else { return Ok(StepEnd::Next(Step::Submit)) };
     if job.effects.copy.is_none() {
-        if job.suspect && !listing_has_caught_up(environment, job) {
+        if job.suspect && !listing_has_caught_up(context, job) {
             return Ok(StepEnd::NotYet(Wait::Moment));
         }
         // A suspect job may have saved already: then the import is used up, and asking for it would mislead.
         if !job.suspect {
-            converted(environment, job, &import).await?;
+            converted(context, job, &import).await?;
         }
     }
-    let held = super::lease(environment, job).await?;
-    let result = under_lease(&environment.under(held.permission()), job, &import, &files, &held).await;
+    let held = super::lease(context, job).await?;
+    let result = under_lease(&context.under(&held), job, &import, &files).await;
     if matches!(result, Ok(StepEnd::Ended(Outcome::Watermarked { .. } | Outcome::AwaitingApproval))) {
         // The marker that ties the original to its copy was written, and may not show yet.
-        held.end_after(environment.settings.index_lag);
+        held.end_after(context.settings.index_lag);
     } else {
         held.end(&result);
     }
@@ -51,42 +51,40 @@ pub(super) async fn save(environment: &Environment, job: &mut Job) -> Result<Ste
 }
 
 async fn under_lease(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     import: &ImportId,
     files: &Files,
-    lease: &Held,
 ) -> Result<StepEnd, Stop> {
     if job.effects.copy.is_none() && job.suspect {
-        job.effects.copy = create::find(environment, job, files).await?;
+        job.effects.copy = create::find(context, job, files).await?;
     }
     if let Some(copy) = job.effects.copy.clone() {
-        return finish::finish(environment, job, files, &copy, None, lease).await;
+        return finish::finish(context, job, files, &copy, None).await;
     }
     let tied = copied_to(&Marker::parse(job.marker_text.as_deref())).is_some();
     if job.suspect && !tied {
-        converted(environment, job, import).await?;
+        converted(context, job, import).await?;
     }
     // Neither what the looks see nor the lease may grow old while the save waits for its place in the budget.
     let places = if tied { PLACES_TO_RENEW } else { PLACES_TO_CREATE };
-    let bynder = environment.bynder.with_places(places).await?;
+    let bynder = context.bynder.with_places(places).await?;
     let original = or_gone(bynder.template(&job.asset_id).await)?;
-    look(environment, job, files, &original).await?;
-    let marker = environment.marker(&original.detail.asset);
-    let work = Work { bynder: &bynder, files, import, lease, original };
+    look(context, job, files, &original).await?;
+    let marker = context.marker(&original.detail.asset);
+    let work = Work { bynder: &*bynder, files, import, original };
     match copied_to(&marker) {
-        Some(copy) => work.renew(environment, job, &copy).await,
-        None => work.create(environment, job).await,
+        Some(copy) => work.renew(context, job, &copy).await,
+        None => work.create(context, job).await,
     }
 }
 
 /// What a save is done with.
 struct Work<'a> {
     /// The portal, with places for the calls that follow.
-    bynder: &'a bynder::Bynder,
+    bynder: &'a dyn Portal,
     files: &'a Files,
     import: &'a ImportId,
-    lease: &'a Held,
     original: Template,
 }
 
@@ -116,35 +114,30 @@ impl Files {
 }
 
 /// Whether everything that this suspect job may have done before is in the listing by now.
-fn listing_has_caught_up(environment: &Environment, job: &mut Job) -> bool {
+fn listing_has_caught_up(context: &StepContext, job: &mut Job) -> bool {
     let mut since = job.effects.quiet.unwrap_or_else(|| job.wait_mark());
     let waited = job.waited_since(&mut since);
     job.effects.quiet = Some(since);
-    waited >= environment.settings.index_lag
+    waited >= context.settings.index_lag
 }
 
 /// Looks at the original before anything is saved. Stops the step unless it is untouched.
-async fn look(
-    environment: &Environment,
-    job: &mut Job,
-    files: &Files,
-    original: &Template,
-) -> Result<(), Stop> {
+async fn look(context: &StepContext, job: &mut Job, files: &Files, original: &Template) -> Result<(), Stop> {
     let detail = &original.detail;
-    let marker = environment.marker(&detail.asset);
+    let marker = context.marker(&detail.asset);
     let end = match look_at_original(&files.on_original(), detail, &marker) {
         OriginalLook::Untouched(_) => return Ok(()),
         OriginalLook::Done => StepEnd::Ended(Outcome::AlreadyProtected),
         OriginalLook::Restart { base, top, .. } => {
-            withdraw(environment, job).await?;
-            start_over(environment, job, base, top, detail)
+            withdraw(context, job).await?;
+            start_over(context, job, base, top, detail)
         }
         OriginalLook::OptedOut => {
-            withdraw(environment, job).await?;
+            withdraw(context, job).await?;
             let theirs = detail.active().unwrap_or(job.base);
             StepEnd::Ended(Outcome::Superseded { ours: None, theirs })
         }
-        OriginalLook::Foreign(text) => complete::foreign_text(environment, job, &text),
+        OriginalLook::Foreign(text) => complete::foreign_text(context, job, &text),
         OriginalLook::VersionsUnknown => StepEnd::failed(
             FailureClass::Refused,
             format!(
@@ -165,8 +158,8 @@ fn copied_to(marker: &Marker) -> Option<common::asset::AssetId> {
 }
 
 /// The names of the connector's own metaproperties, which a copy does not take over.
-fn own_names(environment: &Environment) -> Vec<&str> {
-    let ids = environment.settings.own_ids();
-    let own = environment.settings.definitions.iter().filter(|known| ids.contains(&known.id.as_str()));
+fn own_names(context: &StepContext) -> Vec<&str> {
+    let ids = context.settings.own_ids();
+    let own = context.settings.definitions.iter().filter(|known| ids.contains(&known.id.as_str()));
     own.map(|known| known.name.as_str()).collect()
 }

@@ -9,42 +9,42 @@ use common::outcome::{FailureClass, Outcome};
 use super::super::confirm::{tell_awaiting, unseen_for};
 use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, download_hash, lost_import};
 use super::super::submit::shown_name;
-use super::{Environment, StepEnd, StepError, Stop, Wait, Work, converted, finish, marking};
+use super::{StepContext, StepEnd, StepError, Stop, Wait, Work, converted, finish, marking};
 use crate::decide::{Look, Sight, look};
 
 impl Work<'_> {
     /// Saves the watermarked file as a new version of this copy, or makes another copy if it is none.
     pub(super) async fn renew(
         self,
-        environment: &Environment,
+        context: &StepContext,
         job: &mut Job,
         copy: &AssetId,
     ) -> Result<StepEnd, Stop> {
         let detail = match self.bynder.asset(copy).await {
             // Somebody deleted it.
-            Err(BynderError::NotFound { .. }) => return self.create(environment, job).await,
+            Err(BynderError::NotFound { .. }) => return self.create(context, job).await,
             answer => answer?,
         };
-        let marker = environment.marker(&detail.asset);
+        let marker = context.marker(&detail.asset);
         // The marker may have come from another asset, along with other values that a person copied.
         if marker.kin() != Some(&Kin::CopyOf(job.asset_id.clone())) {
-            return self.create(environment, job).await;
+            return self.create(context, job).await;
         }
         if let Some(record) =
             holds(&detail, &marker).filter(|record| record.watermarked == self.files.watermarked.sha256)
             && job.effects.renewal.as_ref().is_none_or(|renewal| renewal.marked.is_none())
         {
-            return self.renewed(environment, job, copy, record.version, marker).await;
+            return self.renewed(context, job, copy, record.version, marker).await;
         }
-        let renewal = renewal(job, copy, &detail, &marker, environment)?;
+        let renewal = renewal(job, copy, &detail, &marker, context)?;
         let coming = renewal.top.saturating_add(1);
         if job.effects.saved.is_some() && detail.top() <= Some(coming) {
             let Some(shown) = detail.version(coming) else {
-                return Ok(unseen(environment, job));
+                return Ok(unseen(context, job));
             };
             if shown.bytes.is_none_or(|bytes| bytes == self.files.watermarked.bytes) {
-                environment.approval.shows();
-                return self.renewed(environment, job, copy, coming, marker).await;
+                context.approval.shows();
+                return self.renewed(context, job, copy, coming, marker).await;
             }
         }
         let marker_before = Marker::parse(renewal.marker_text.as_deref());
@@ -57,12 +57,11 @@ impl Work<'_> {
         };
         match look(sight, &detail, &marker) {
             Look::Clear => {}
-            Look::Mark(record) => return mark(environment, job, copy, record, marker).await,
+            Look::Mark(record) => return mark(context, job, copy, record, marker).await,
             Look::MaybeOurs { candidates } => {
                 for version in candidates {
-                    if download_hash(environment, job, copy, version).await? == self.files.watermarked.sha256
-                    {
-                        return self.renewed(environment, job, copy, version, marker).await;
+                    if download_hash(context, job, copy, version).await? == self.files.watermarked.sha256 {
+                        return self.renewed(context, job, copy, version, marker).await;
                     }
                 }
                 return Ok(meddled(job, copy));
@@ -78,17 +77,17 @@ impl Work<'_> {
             }
         }
         if job.suspect {
-            converted(environment, job, self.import).await?;
+            converted(context, job, self.import).await?;
         }
-        self.lease.check()?;
+        context.may_change()?;
         match self.bynder.save_version(copy, self.import).await {
-            Ok(Saved::Done) if !environment.approval.is_known_to_show() => {
+            Ok(Saved::Done) if !context.approval.is_known_to_show() => {
                 job.effects.saved = Some(job.wait_mark());
                 Ok(StepEnd::NotYet(Wait::Moment))
             }
             Ok(Saved::Done) => {
                 let version = detail.top().unwrap_or_default().saturating_add(1);
-                self.renewed(environment, job, copy, version, marker).await
+                self.renewed(context, job, copy, version, marker).await
             }
             Ok(Saved::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
             Err(BynderError::NotFound { message, .. }) => Ok(lost_import(job, &message)),
@@ -99,22 +98,22 @@ impl Work<'_> {
     /// The copy holds the file as this version: the original's marker has to say so.
     async fn renewed(
         self,
-        environment: &Environment,
+        context: &StepContext,
         job: &mut Job,
         copy: &AssetId,
         version: u32,
         marker: Marker,
     ) -> Result<StepEnd, Stop> {
         let before = marker.into_records().unwrap_or_default();
-        let (files, original, lease) = (self.files, &self.original, self.lease);
-        let proof = finish::Proof { files, copy, version, original, before: Some(&before), lease };
-        proof.write(environment, job).await
+        let (files, original) = (self.files, &self.original);
+        let proof = finish::Proof { files, copy, version, original, before: Some(&before) };
+        proof.write(context, job).await
     }
 }
 
 /// What to do about a version that Bynder says it saved, and that does not show: it may wait for a person's approval.
-fn unseen(environment: &Environment, job: &mut Job) -> StepEnd {
-    if unseen_for(job) < environment.settings.longest_unseen {
+fn unseen(context: &StepContext, job: &mut Job) -> StepEnd {
+    if unseen_for(job) < context.settings.longest_unseen {
         return StepEnd::NotYet(Wait::Moment);
     }
     tell_awaiting(job);
@@ -133,7 +132,7 @@ fn renewal(
     copy: &AssetId,
     detail: &AssetDetail,
     marker: &Marker,
-    environment: &Environment,
+    context: &StepContext,
 ) -> Result<Renewal, StepEnd> {
     if let Some(known) = job.effects.renewal.clone().filter(|known| known.copy == *copy) {
         return Ok(known);
@@ -141,14 +140,14 @@ fn renewal(
     let (Some(_), Some(base), Some(top)) = (holds(detail, marker), detail.active(), detail.top()) else {
         return Err(meddled(job, copy));
     };
-    let marker_text = detail.asset.marker_text(&environment.settings.metaproperty.name);
+    let marker_text = detail.asset.marker_text(&context.settings.metaproperty.name);
     let renewal = Renewal { copy: copy.clone(), base, top, marker_text, marked: None };
     job.effects.renewal = Some(renewal.clone());
     Ok(renewal)
 }
 
 async fn mark(
-    environment: &Environment,
+    context: &StepContext,
     job: &mut Job,
     copy: &AssetId,
     record: Record,
@@ -159,7 +158,7 @@ async fn mark(
         job.unseen_marker_looks = job.unseen_marker_looks.saturating_add(1);
     }
     if job.unseen_marker_looks >= LOOKS_BEFORE_GIVING_UP {
-        let name = &environment.settings.metaproperty.name;
+        let name = &context.settings.metaproperty.name;
         let reason = format!(
             "Bynder accepts text for the metaproperty {name} of the copy {copy} but does not keep it; nothing was saved"
         );
@@ -167,7 +166,7 @@ async fn mark(
     }
     if !written_before || job.unseen_marker_looks.is_multiple_of(LOOKS_BEFORE_WRITING_AGAIN) {
         let records = marker.into_records().unwrap_or_default().with(record);
-        marking::write_with(environment, copy, &records, Status::Protected).await?;
+        marking::write_with(context, copy, &records, Status::Protected).await?;
         if let Some(renewal) = &mut job.effects.renewal {
             renewal.marked = Some(record);
         }
@@ -189,13 +188,13 @@ fn meddled(job: &Job, copy: &AssetId) -> StepEnd {
 }
 
 /// Takes back what a job wrote on a copy ahead of a save that will not come; one that Bynder answered came.
-pub(in super::super) async fn withdraw(environment: &Environment, job: &mut Job) -> Result<(), StepError> {
+pub(in super::super) async fn withdraw(context: &StepContext, job: &mut Job) -> Result<(), StepError> {
     let Some(renewal) = job.effects.renewal.clone().filter(|_| job.effects.saved.is_none()) else {
         return Ok(());
     };
     let Some(ahead) = renewal.marked else { return Ok(()) };
     let before = Marker::parse(renewal.marker_text.as_deref());
-    marking::withdraw(environment, job, &renewal.copy, ahead, before, Status::Unprotected).await?;
+    marking::withdraw(context, job, &renewal.copy, ahead, before, Status::Unprotected).await?;
     job.effects.renewal = None;
     Ok(())
 }
