@@ -17,6 +17,8 @@ mod doubt;
 mod end;
 mod environment;
 mod error;
+#[cfg(test)]
+mod fakes;
 mod handle;
 mod hold;
 pub mod inspect;
@@ -30,6 +32,8 @@ mod settings;
 mod settle;
 mod solitude;
 mod step;
+#[cfg(test)]
+mod tests;
 pub mod wiring;
 
 pub use consume::consume;

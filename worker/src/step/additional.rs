@@ -53,7 +53,6 @@ async fn under_lease(
             );
             return Ok(StepEnd::failed(FailureClass::Refused, reason));
         }
-        OriginalLook::Done if there.is_some() => {}
         OriginalLook::OptedOut if there.is_none() => {
             let theirs = asset.detail.active().unwrap_or(job.base);
             return Ok(StepEnd::Ended(Outcome::Superseded { ours: None, theirs }));

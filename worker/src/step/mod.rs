@@ -8,6 +8,8 @@ mod marking;
 mod rejected;
 mod save;
 mod submit;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod unrecorded;
 
@@ -150,45 +152,4 @@ pub(crate) async fn withdraw_marker(
         job.effects.marked = None;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use common::hash::ContentHash;
-    use common::job::{Lane, RunId};
-    use common::marker::Record;
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::settings::samples::default_settings;
-
-    fn job() -> Job {
-        let (run, asset) = (RunId("r".to_owned()), "A".parse().unwrap());
-        Job::new(run, asset, "", Lane::Fresh, 1, None, Timestamp::UNIX_EPOCH)
-    }
-
-    #[test]
-    fn a_medium_that_no_search_finds_and_a_copy_keep_their_asset_for_the_job_that_knows_of_them() {
-        let (settings, mut job) = (default_settings(), job());
-        let own = |job: &Job, mode, can_find| own_time(&settings, job, mode, can_find);
-        assert_eq!(own(&job, OutputMode::Version, false), None);
-        job.effects.media_id = Some("M".to_owned().try_into().unwrap());
-        job.step = Step::Transfer;
-        assert_eq!(own(&job, OutputMode::Version, false), Some(reservation(&settings)));
-        assert_eq!(own(&job, OutputMode::Version, true), None);
-        job.step = Step::Save;
-        assert!(own(&job, OutputMode::Copy, true).is_some());
-        assert_eq!(own(&job, OutputMode::Version, true), None);
-    }
-
-    #[test]
-    fn a_record_of_a_save_that_was_answered_is_not_taken_back() {
-        let mut job = job();
-        assert!(!wrote_ahead(&job));
-        let file = ContentHash::from_bytes([1; 32]);
-        job.effects.marked = Some(Record { original: file, watermarked: file, version: 2, bytes: 1 });
-        assert!(wrote_ahead(&job));
-        job.effects.saved = Some(job.wait_mark());
-        assert!(!wrote_ahead(&job));
-    }
 }

@@ -17,7 +17,8 @@ use crate::decide::{CannotCopy, copy_fields, is_copy};
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(30);
 
 /// The copy that an earlier save of this job made, of whose answer nothing is known: among the assets created since
-/// the job began, the one whose marker names this asset and this file.
+/// the job began, the one whose marker names this asset and this file as its first version. A later one is the record that
+/// this job wrote ahead of a renewal, in a copy that another job made not long before.
 pub(super) async fn find(
     context: &StepContext,
     job: &Job,
@@ -26,8 +27,12 @@ pub(super) async fn find(
     let name = &context.settings.metaproperty.name;
     let sent_at = job.effects.save_sent_at.unwrap_or(job.created_at);
     let since = sent_at.checked_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
+    let made = files.on_copy(1);
     let is_ours = |asset: &Asset| {
-        asset.id != job.asset_id && is_copy(&asset.marker(name), &job.asset_id, files.watermarked.sha256)
+        let marker = asset.marker(name);
+        asset.id != job.asset_id
+            && is_copy(&marker, &job.asset_id, made.watermarked)
+            && marker.record_of(made.version, made.bytes) == Some(made)
     };
     let made = context.bynder.find_created_since(since, &is_ours).await?;
     Ok(made.map(|asset| asset.id))

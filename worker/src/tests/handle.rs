@@ -1,0 +1,160 @@
+use std::time::Duration;
+
+use common::job::{Job, Step};
+use common::outcome::Outcome;
+use http_client::Sent;
+use queue::{Kept, Left, QueueError, Settlement};
+use tokio_util::sync::CancellationToken;
+
+use crate::fakes::portal::unavailable;
+use crate::fakes::queue::delivery;
+use crate::fakes::{ORIGINAL, Scene, facts, job};
+use crate::handle::handle;
+use crate::solitude::Solitude;
+
+/// What becomes of this job's delivery.
+async fn settled(scene: &Scene, job: Job, redelivered: bool) -> Settlement {
+    let (cut, solitude) = (CancellationToken::new(), Solitude::default());
+    handle(&scene.environment, delivery(job, redelivered), &cut, &solitude).await;
+    scene.queue.settlement()
+}
+
+fn waiting(settlement: Settlement) -> (Job, u64) {
+    match settlement {
+        Settlement::Wait { job, rung } => (*job, rung.as_secs()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_job_goes_from_step_to_step_and_ends() {
+    let (scene, mut job, mut steps) = (Scene::new(), job(), Vec::new());
+    job.lost_deliveries = 2;
+    let event = loop {
+        steps.push(job.step);
+        match settled(&scene, job, false).await {
+            Settlement::Forward(next) | Settlement::Wait { job: next, .. } => job = *next,
+            Settlement::Finish(event) => break event,
+            failed @ Settlement::Fail { .. } => panic!("{failed:?}"),
+        }
+        assert_eq!(job.lost_deliveries, 0, "a step that ends forgets them");
+    };
+    assert_eq!(steps, [Step::Submit, Step::Transfer, Step::Save, Step::Save]);
+    assert_eq!(event.outcome, Outcome::Watermarked { version: 2 });
+    assert_eq!(scene.portal.count("lane fresh"), 4);
+    let metrics = scene.environment.metrics.render();
+    assert!(metrics.contains("outcome=\"watermarked\"} 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_lost_delivery_is_outwaited_and_its_asset_kept_before_anything_is_asked() {
+    let scene = Scene::new();
+    let (lost, rung) = waiting(settled(&scene, Job { held: true, ..job() }, true).await);
+    assert_eq!((lost.suspect, lost.lost_deliveries, lost.held, rung), (true, 1, false, 600));
+    assert_eq!(scene.locks.left(), [Left::Doubt]);
+    assert_eq!(scene.portal.lock().calls, [""; 0]);
+    assert_eq!(scene.locks.doubts.lock().unwrap()[0], [Kept::from_all(Duration::from_mins(10))]);
+}
+
+#[tokio::test]
+async fn a_job_whose_requests_may_still_land_waits_on() {
+    let scene = Scene::new();
+    let (waits, rung) = waiting(settled(&scene, Job { outwait_ms: 700_000, ..job() }, false).await);
+    assert_eq!((waits.outwait_ms, rung), (0, 3600));
+    assert_eq!(scene.portal.lock().calls, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_lost_three_deliveries_runs_alone() {
+    for (lost, waits) in [(2, false), (3, true)] {
+        let (scene, solitude) = (Scene::new(), Solitude::default());
+        let other = solitude.among_others().await;
+        let delivery = delivery(Job { lost_deliveries: lost, ..job() }, false);
+        handle(&scene.environment, delivery, &CancellationToken::new(), &solitude).await;
+        let (after, rung) = waiting(scene.queue.settlement());
+        if waits {
+            // It comes back, and the wait counts towards its day.
+            assert_eq!((after.step, after.waited_ms, rung), (Step::Submit, 600_000, 600));
+        } else {
+            assert_eq!(after.step, Step::Transfer);
+        }
+        drop(other);
+    }
+    let (scene, solitude) = (Scene::new(), Solitude::default());
+    let delivery = delivery(Job { lost_deliveries: 3, ..job() }, false);
+    handle(&scene.environment, delivery, &CancellationToken::new(), &solitude).await;
+    assert_eq!(waiting(scene.queue.settlement()).0.step, Step::Transfer);
+}
+
+#[tokio::test]
+async fn a_step_that_is_cut_goes_back_as_suspect_as_it_came() {
+    let (scene, cut) = (Scene::new(), CancellationToken::new());
+    let _place = scene.imatag.busy().await;
+    let cutting = async {
+        while scene.portal.count("row") == 0 {
+            tokio::task::yield_now().await;
+        }
+        cut.cancel();
+    };
+    let solitude = Solitude::default();
+    tokio::join!(handle(&scene.environment, delivery(job(), false), &cut, &solitude), cutting);
+    let (back, rung) = waiting(scene.queue.settlement());
+    assert_eq!((back.step, back.suspect, back.attempt, rung), (Step::Submit, true, 0, 600));
+    assert_eq!(back.effects.original, None);
+    assert_eq!(scene.locks.left(), [Left::Doubt], "its requests may still land");
+}
+
+#[tokio::test]
+async fn a_step_that_takes_too_long_is_ended_and_counts() {
+    let scene = Scene::with(|settings| settings.step_deadline = Duration::from_millis(1));
+    let _place = scene.imatag.busy().await;
+    let (after, _) = waiting(settled(&scene, job(), false).await);
+    assert_eq!((after.attempt, after.suspect, after.effects.original), (1, true, Some(facts(ORIGINAL))));
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_lost_during_its_step_is_not_settled() {
+    let scene = Scene::new();
+    let _place = scene.imatag.busy().await;
+    let delivery = delivery(job(), false);
+    let voided = delivery.receipt.voided.clone();
+    let losing = async {
+        while scene.portal.count("row") == 0 {
+            tokio::task::yield_now().await;
+        }
+        voided.cancel();
+    };
+    let (cut, solitude) = (CancellationToken::new(), Solitude::default());
+    tokio::join!(handle(&scene.environment, delivery, &cut, &solitude), losing);
+    assert_eq!(*scene.queue.settled.lock().unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_settlement_that_the_queue_does_not_take_is_neither_counted_nor_told() {
+    let scene = Scene::new();
+    *scene.queue.refuses.lock().unwrap() = Some(QueueError::Unavailable("away".to_owned()));
+    let mut gone = job();
+    gone.marker_text = Some("hands off".to_owned());
+    scene.portal.lock().assets.clear();
+    let (cut, solitude) = (CancellationToken::new(), Solitude::default());
+    handle(&scene.environment, delivery(gone, false), &cut, &solitude).await;
+    let metrics = scene.environment.metrics.render();
+    assert!(metrics.contains("outcome=\"gone\"} 0"), "{metrics}");
+    assert!(metrics.contains("result=\"abandoned\",step=\"submit\"} 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_failure_while_its_service_is_out_costs_no_attempt() {
+    let scene = Scene::new();
+    scene.portal.fails("download", unavailable(Sent::No));
+    let (alone, _) = waiting(settled(&scene, job(), false).await);
+    assert_eq!((alone.attempt, alone.history.len()), (1, 1), "the portal answers");
+    scene.environment.breakers.halt_for(
+        common::service::Service::Bynder,
+        crate::breaker::Trouble::Outage,
+        "503",
+    );
+    scene.portal.fails("download", unavailable(Sent::No));
+    let (out, _) = waiting(settled(&scene, job(), false).await);
+    assert_eq!((out.attempt, out.waited_ms, out.history.len()), (0, 0, 1));
+}
