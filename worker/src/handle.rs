@@ -1,7 +1,10 @@
 //! One delivery from its receipt to its settlement: run step → conclude → close → settle.
 
+use std::panic::AssertUnwindSafe;
+
 use common::fault::{Guard, guard_stands};
 use common::job::Job;
+use futures::FutureExt;
 use jiff::Timestamp;
 use queue::{Delivery, Settlement};
 use telemetry::StepResult;
@@ -12,7 +15,7 @@ use tracing::Instrument;
 use crate::blame::attribute;
 use crate::breaker::Pace;
 use crate::close::close;
-use crate::conclude::{conclude, lost, outwait, outwaited, wait_to_be_alone};
+use crate::conclude::{conclude, lost, outwait, outwaited, panicked, wait_to_be_alone};
 use crate::context::StepContext;
 use crate::environment::Environment;
 use crate::hold::hold;
@@ -65,8 +68,12 @@ async fn run_unless_cut(
     solitude: &Solitude,
 ) -> Settlement {
     let back = job.clone();
+    let work = AssertUnwindSafe(run_and_conclude(environment, job, redelivered, solitude)).catch_unwind();
     tokio::select! {
-        settlement = run_and_conclude(environment, job, redelivered, solitude) => settlement,
+        settled = work => settled.unwrap_or_else(|panic| {
+            tracing::error!(panic = cli::panics::message(&*panic), "panicked outside the step; the job comes back");
+            panicked(&environment.settings, back, Timestamp::now())
+        }),
         // Its requests may still land: the next worker has to outwait them.
         () = cut.cancelled() => outwait(&environment.settings, back),
     }

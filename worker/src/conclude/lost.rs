@@ -20,6 +20,13 @@ pub(crate) fn lost(settings: &Settings, mut job: Job) -> Settlement {
     outwait(settings, job)
 }
 
+/// The settlement of a delivery whose work panicked outside the step, where nothing is known of what was done: as if it had
+/// been lost. What panics may be the very end of the job, which after too many deliveries is left out: the record that it
+/// would take back names a version that does not exist, and is replaced when the asset is protected.
+pub(crate) fn panicked(settings: &Settings, job: Job, now: Timestamp) -> Settlement {
+    if job.lost_deliveries >= MOST_LOST_DELIVERIES { end_lost(job, now) } else { lost(settings, job) }
+}
+
 /// The settlement of a delivery that is not begun now. A wait makes a new message, which does not say any more that the
 /// delivery was lost before.
 pub(crate) fn put_off(settings: &Settings, job: Job, redelivered: bool) -> Settlement {

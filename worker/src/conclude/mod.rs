@@ -17,7 +17,7 @@ use crate::end::{StepEnd, Wait};
 use crate::error::{StepError, Verdict};
 use crate::settings::{LONGEST_IDLE_RUNG, Settings};
 
-pub(crate) use lost::{dead, lost, outwait, outwaited, put_off};
+pub(crate) use lost::{dead, lost, outwait, outwaited, panicked, put_off};
 
 /// Turns the end of a step into the settlement of its delivery. `blame` says whose fault a failure is.
 pub(crate) fn conclude(

@@ -1,14 +1,14 @@
 use std::time::Duration;
 
 use common::job::{Job, Step};
-use common::outcome::Outcome;
+use common::outcome::{FailureClass, Outcome};
 use http_client::Sent;
 use queue::{Kept, Left, QueueError, Settlement};
 use tokio_util::sync::CancellationToken;
 
 use crate::fakes::portal::unavailable;
 use crate::fakes::queue::delivery;
-use crate::fakes::{ORIGINAL, Scene, facts, job};
+use crate::fakes::{ORIGINAL, Scene, facts, job, record, uploaded};
 use crate::handle::handle;
 use crate::solitude::Solitude;
 
@@ -157,4 +157,45 @@ async fn a_failure_while_its_service_is_out_costs_no_attempt() {
     scene.portal.fails("download", unavailable(Sent::No));
     let (out, _) = waiting(settled(&scene, job(), false).await);
     assert_eq!((out.attempt, out.waited_ms, out.history.len()), (0, 0, 1));
+}
+
+#[tokio::test]
+async fn a_panic_outside_the_step_costs_a_delivery_and_not_the_job() {
+    let scene = Scene::new();
+    scene.portal.fails("download", unavailable(Sent::No));
+    // Whether the portal works at all is asked for after the step.
+    scene.portal.lock().panics = Some("account");
+    let (after, rung) = waiting(settled(&scene, job(), false).await);
+    assert_eq!((after.suspect, after.lost_deliveries, after.attempt, rung), (true, 1, 0, 600));
+    assert_eq!(
+        scene.environment.metrics.render().matches("result=\"abandoned\",step=\"submit\"} 0").count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_job_whose_end_panics_again_and_again_ends_all_the_same() {
+    let scene = Scene::new();
+    scene.portal.marks("A", "hands off");
+    let mut job = uploaded(&scene);
+    (job.mode, job.effects.marked) = (Some(config::OutputMode::Additional), Some(record(2)));
+    let text = |text: &str| text.to_owned().try_into().unwrap();
+    let parcel =
+        bynder::Parcel { upload_id: text("U"), target_id: text("T"), s3_file_name: text("K"), parts: 1 };
+    job.effects.parcel = Some(parcel);
+    // The step asks for the template, and only taking the marker back for the asset.
+    scene.portal.lock().panics = Some("asset");
+    let mut deliveries = 0;
+    let event = loop {
+        deliveries += 1;
+        assert!(deliveries < 100, "it never ends");
+        match settled(&scene, job, false).await {
+            Settlement::Wait { job: next, .. } => job = *next,
+            Settlement::Fail { event, .. } => break event,
+            other => panic!("{other:?}"),
+        }
+    };
+    let Outcome::Failed(failure) = event.outcome else { panic!("{event:?}") };
+    assert_eq!(failure.class, FailureClass::Exhausted);
+    assert!(failure.reason.contains("lost 20 times in the step save"), "{failure:?}");
 }

@@ -1,7 +1,9 @@
 //! The steps against a portal and an Imatag in memory.
 
 mod additional;
+mod answers;
 mod copy;
+mod renew;
 mod save;
 mod submit;
 mod transfer;
