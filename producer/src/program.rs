@@ -63,7 +63,7 @@ struct Sync {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    program::without_core_dumps();
+    program::harden();
     let arguments = match program::arguments::<Arguments>() {
         Ok(arguments) => arguments,
         Err(code) => return code,

@@ -1,5 +1,7 @@
 //! Files that break what reads them harm themselves alone.
 
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use ledger::Ledger;
@@ -9,7 +11,7 @@ use sandbox::media::{Format, file};
 
 use crate::harness::fleet::Fleet;
 use crate::harness::scene::slow;
-use crate::harness::{Bench, picture, quick, until};
+use crate::harness::{Bench, Ran, is_protected, picture, quick, until};
 
 /// What the reader of a file does, and what is said of it.
 const FAULTS: [(&str, &str); 6] = [
@@ -98,6 +100,46 @@ async fn a_trial_of_a_file_that_breaks_its_reader_ends_and_says_what_was_not_che
         tried.assert_code(0);
         let shown = format!("{}{}", tried.out, tried.talk);
         assert!(shown.contains(said), "{fault}: {shown}");
+    }
+}
+
+/// The files that the readers of this process have open.
+fn open_in_readers(of: u32) -> Vec<PathBuf> {
+    let parent = format!("PPid:\t{of}\n");
+    let is_reader =
+        |status: &Path| std::fs::read_to_string(status).is_ok_and(|status| status.contains(&parent));
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let readers = processes.filter(|process| is_reader(&process.join("status")));
+    let open = readers.filter_map(|reader| std::fs::read_dir(reader.join("fd")).ok()).flatten().flatten();
+    open.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_get_none_of_the_files_that_their_program_was_started_with_and_work_without_their_numbers() {
+    let bench = Bench::new(quick()).await;
+    bench.configure("[reader]\ndeadline = '3s'\n");
+    bench.set_request_timeout(5);
+    let hung = bench.sandbox.add_asset(broken("hang")).unwrap();
+    let ordinary = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    let held = bench.path("held");
+    std::fs::write(&held, "a secret").unwrap();
+    let sync = bench.command(&["sync", "--full"]);
+    let sync = sync.as_std();
+    // As supervisors do it, which hand out the numbers from 3 on.
+    let mut shell = tokio::process::Command::new("sh");
+    shell
+        .args(["-c", "exec \"$@\" 3</dev/null 5<\"$HELD\"", "sh"])
+        .arg(sync.get_program())
+        .args(sync.get_args());
+    shell.env("HELD", &held).envs(sync.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let running = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let process = running.id().unwrap();
+    until(|| open_in_readers(process).len() > 3).await;
+    let seen = open_in_readers(process);
+    assert!(!seen.contains(&held), "{seen:?}");
+    Ran::new(running.wait_with_output().await.unwrap()).assert_code(0);
+    for id in [hung, ordinary] {
+        assert!(is_protected(&bench.asset(&id)));
     }
 }
 

@@ -85,7 +85,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = media::reader::run_if_asked() {
         return code;
     }
-    program::without_core_dumps();
+    program::harden();
     let arguments = match program::arguments::<Arguments>() {
         Ok(arguments) => arguments,
         Err(code) => return code,

@@ -12,9 +12,12 @@ use crate::output;
 use common::failure::Failure;
 use common::parse_error::harmless;
 
-/// Keeps secrets and pictures in memory from being written to the disk when the program crashes, and its memory and
-/// environment from other processes of the same user.
-pub fn without_core_dumps() {
+/// Keeps secrets and pictures in memory from being written to the disk when the program crashes, its memory and environment
+/// from other processes of the same user, and the files that the program was started with from the processes that it
+/// starts. Call it first.
+pub fn harden() {
+    // A supervisor hands out the numbers from 3 on, and a secret may be in one of them.
+    close_fds::set_fds_cloexec(3, &[]);
     // A pattern that pipes dumps to a program ignores the limit, and heeds the flag.
     let limited = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     if let Err(error) = limited.and_then(|()| set_dumpable(false)) {

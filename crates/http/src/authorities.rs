@@ -55,7 +55,9 @@ fn wrong(variable: &str, value: &OsStr, error: &NotRead) -> TransportError {
 fn read(path: &Path) -> Result<Authorities, NotRead> {
     let (bytes, _) = written::read(path, Chosen::Found)?;
     let certificates = CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>();
-    Ok(certificates.map_err(|error| Error::new(ErrorKind::InvalidData, error.to_string()))?)
+    // The library's error quotes lines of the file, which may be a key.
+    let unreadable = |_| Error::new(ErrorKind::InvalidData, "it holds a section that is not PEM");
+    Ok(certificates.map_err(unreadable)?)
 }
 
 fn of_folders(folders: &OsStr) -> Result<Authorities, NotRead> {
@@ -122,5 +124,19 @@ mod tests {
         std::os::unix::fs::symlink("gone", folder.path().join("2e5ac55d.1")).unwrap();
         assert!(of_folders(folder.path().as_os_str()).unwrap().is_empty());
         assert!(of_folders(folder.path().join("none").as_os_str()).is_err());
+    }
+
+    #[test]
+    fn no_error_repeats_what_a_file_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.pem");
+        for text in ["-----BEGIN PRIVATE KEY-----UzNDcjN0-----END PRIVATE KEY-----", "-----BEGIN s3cr3t"] {
+            fs::write(&path, text).unwrap();
+            let error = read(&path).unwrap_err().to_string();
+            assert!(error.contains("a section that is not PEM"), "{error}");
+            for secret in ["UzND", "85, 122", "s3cr3t", "115, 51"] {
+                assert!(!error.contains(secret), "{error}");
+            }
+        }
     }
 }

@@ -133,11 +133,15 @@ impl Failed {
         let loose: Loose<'_> = serde_json::from_slice(body).unwrap_or_default();
         let text = |value: Option<&RawValue>| serde_json::from_str::<String>(value?.get()).ok();
         let anonymous = || hex::encode(&Sha256::digest(body)[..16]);
-        let job_id = message_id.map(str::to_owned).or_else(|| text(loose.job)).unwrap_or_else(anonymous);
+        // Ids are shown; what is none may be a link with its signature.
+        let is_plain =
+            |id: &String| id.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
+        let named = message_id.map(str::to_owned).or_else(|| text(loose.job)).filter(is_plain);
+        let job_id = named.unwrap_or_else(anonymous);
         let asset_id = text(loose.asset).and_then(|id| id.parse().ok()).unwrap_or_else(AssetId::unknown);
         let reason = format!("{error}; the message is kept with the failed job");
         let job_id = JobId::shortened(&job_id);
-        let run_id = RunId::shortened(&text(loose.run).unwrap_or_default());
+        let run_id = RunId::shortened(&text(loose.run).filter(is_plain).unwrap_or_default());
         let event = OutcomeEvent::of_unreadable(job_id, run_id, asset_id, reason);
         let kept = String::from_utf8_lossy(&body[..body.len().min(MOST_KEPT)]).into_owned();
         Self { event, job: None, unreadable: Some(kept) }
@@ -153,6 +157,9 @@ mod tests {
         let body = br#"{"v":99,"job_id":"j","asset_id":"A-1","run_id":"r"}"#;
         let kept = Failed::unreadable(body, None, &MessageError::Newer(99));
         assert_eq!((kept.event.job_id.0.as_str(), kept.event.asset_id.as_str()), ("j", "A-1"));
+        let link = br#"{"job_id":"https://x.example/?sig=s3cr3t","run_id":"https://x.example/?sig=s3cr3t"}"#;
+        let shown = format!("{:?}", Failed::unreadable(link, Some("a b"), &MessageError::Newer(9)).event);
+        assert!(!shown.contains("x.example") && !shown.contains("a b"), "{shown}");
         let nothing = Failed::unreadable(&[0xFF; 9000], Some("m"), &MessageError::TooLarge(9000));
         assert_eq!((nothing.event.job_id.0.as_str(), nothing.event.asset_id.as_str()), ("m", "unknown"));
         assert!(nothing.encode().unwrap().len() < 64 * 1024);

@@ -84,14 +84,18 @@ mod tests {
 
     /// Greets as a broker does, and then answers nothing, not even a close, but for its heartbeats.
     async fn greet(socket: &mut TcpStream) {
-        let greeting = [
-            method(10, 10, b"\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US"),
-            method(10, 30, b"\x07\xFF\0\x02\0\0\0\x0A"),
-            method(10, 41, b"\0"),
+        // What the client sends: the protocol, then start-ok, and tune-ok with open.
+        let dialogue: [(&[u8], Vec<u8>); 3] = [
+            (b"AMQP", method(10, 10, b"\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US")),
+            (b"\0\x0A\0\x0B", method(10, 30, b"\x07\xFF\0\x02\0\0\0\x0A")),
+            (b"\0\x0A\0\x28", method(10, 41, b"\0")),
         ];
-        for part in greeting {
-            let _ = socket.read(&mut [0; 4096]).await.unwrap();
-            socket.write_all(&part).await.unwrap();
+        for (wanted, answer) in dialogue {
+            let mut received = Vec::new();
+            while !received.windows(wanted.len()).any(|window| window == wanted) {
+                assert!(socket.read_buf(&mut received).await.unwrap() > 0);
+            }
+            socket.write_all(&answer).await.unwrap();
         }
     }
 

@@ -26,6 +26,19 @@ const NUMBER: usize = 9;
 /// The broker's greeting: the one method with a table that it sends.
 const CONNECTION: u16 = 10;
 const START: u16 = 10;
+/// The methods that a broker sends, by their class: of AMQP 0-9-1, and RabbitMQ's own. The client reads those of both sides, and
+/// recurses into the tables of its own.
+const OF_A_BROKER: [(u16, &[u16]); 7] = [
+    (CONNECTION, &[START, 20, 30, 41, 50, 51, 60, 61, 71]),
+    // Channels, exchanges, queues.
+    (20, &[11, 20, 21, 40, 41]),
+    (40, &[11, 21, 31, 51]),
+    (50, &[11, 21, 31, 41, 51]),
+    (BASIC, &[11, 21, 30, 31, RETURN, DELIVER, GET_OK, 72, 80, 111, 120]),
+    // Confirms and transactions.
+    (85, &[11]),
+    (90, &[11, 21, 31]),
+];
 /// RabbitMQ's greeting holds a table of capabilities, and nothing within that.
 const MOST_LEVELS: usize = 4;
 
@@ -155,10 +168,17 @@ fn add(clean: &mut Vec<u8>, kind: u8, [high, low]: [u8; 2], payload: &[u8]) {
     clean.push(END);
 }
 
-/// Makes the routing key of a message text, which its publisher chose, and refuses a greeting that the client recurses into.
+/// Makes the routing key of a message text, which its publisher chose, and refuses what the client would recurse into: a deep
+/// greeting, and methods of a client.
 fn clean_method(payload: &mut [u8]) -> io::Result<()> {
     let Some((id, rest)) = payload.split_first_chunk_mut::<4>() else { return Ok(()) };
     let [class, method] = [[id[0], id[1]], [id[2], id[3]]].map(u16::from_be_bytes);
+    let is_of_a_broker = OF_A_BROKER.iter().any(|(of, methods)| *of == class && methods.contains(&method));
+    if !is_of_a_broker {
+        return Err(io::Error::other(format!(
+            "the broker sent the method {class}.{method}, which brokers do not send"
+        )));
+    }
     let rest = match (class, method) {
         (CONNECTION, START) => {
             // Behind the version of the protocol.
@@ -279,6 +299,18 @@ mod tests {
         let size = u32::try_from(table.len()).unwrap().to_be_bytes();
         let start = frame(METHOD, &[b"\0\x0A\0\x0A\0\x09", &size[..], &table].concat());
         assert!(Frames::default().clean(&start, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_method_that_only_clients_send_ends_the_connection() {
+        // Those with a table: start-ok, declare, bind, unbind, consume.
+        for (class, method) in
+            [(10, 11), (40, 10), (40, 30), (40, 40), (50, 10), (50, 20), (50, 50), (60, 20), (7, 7)]
+        {
+            let method = frame(METHOD, &[0, class, 0, method, 0, 0]);
+            let refused = Frames::default().clean(&method, &mut Vec::new()).unwrap_err().to_string();
+            assert!(refused.contains("which brokers do not send"), "{refused}");
+        }
     }
 
     #[test]
