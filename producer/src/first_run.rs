@@ -5,12 +5,12 @@ use common::failure::Failure;
 use config::Config;
 
 use crate::arguments::Scope;
-use crate::plan;
+use crate::estimate;
 use crate::run::{self, Environment, Options};
 use bynder::patience::Patience;
 
 /// The first run over a library would watermark all of it, and each watermark is paid for: it has to be asked for.
-pub async fn guard(
+pub(crate) async fn guard(
     config: &Config,
     run: &Scope,
     environment: &Environment,
@@ -27,7 +27,7 @@ pub async fn guard(
     let dry = Options { dry_run: true, ..options.clone() };
     let report = run::run(environment, &dry, patience, |_| {}).await?;
     output::talk("This is the first run over this library. It would do the following:");
-    plan::print(&report, config, output::talk);
+    estimate::print(&report, config, output::talk);
     Err(Failure::Limit(
         "nothing was done. Run again with --full to protect all of it, with --since to continue from a time, or with \
          --max-assets (or limits.assets_per_run) for a part"

@@ -19,8 +19,9 @@ use tokio_util::task::AbortOnDropHandle;
 use wiring::quiet_hours;
 
 use crate::arguments::{Asker, Scope};
+use crate::asked::Held;
 use crate::full_run;
-use crate::mandate::{self, Held, Purpose};
+use crate::mandate::{self, Purpose};
 use crate::portal::{keep_to_one, resolve};
 use crate::run::{self, Environment};
 use crate::wiring::{Queues, environment};

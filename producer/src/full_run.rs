@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use ledger::Ledger;
 
 use crate::arguments::{Hold, Scope};
-use crate::mandate;
+use crate::asked;
 
 /// How long until it is due, zero if it is; `None` where none is wanted, the library was not begun, or it was begun under a
 /// cap that leaves nothing.
@@ -17,7 +17,7 @@ pub async fn until_due(
     ledger: &Ledger,
     now: Timestamp,
 ) -> Result<Option<Duration>, Failure> {
-    if !config.delta || ledger.cursor().await?.is_none() || mandate::is_used_up(config, ledger).await? {
+    if !config.delta || ledger.cursor().await?.is_none() || asked::is_used_up(config, ledger).await? {
         return Ok(None);
     }
     let last = ledger.last_full_run().await?;

@@ -1,16 +1,18 @@
 //! The producer: finds the assets to protect and publishes a job for each.
 //!
 //! [`enumerate`] walks the library, [`filter`] and [`select`] decide by each row alone, [`run`] publishes and
-//! keeps the books. [`arguments`] is what a person types about a run; [`plan`] and [`first_run`] say what it would do.
+//! keeps the books. [`arguments`] is what a person types about a run; [`plan`] says what it would do, [`asked`] what was asked for before.
 
 mod allowance;
 pub mod arguments;
+pub mod asked;
 mod cursor;
 pub mod destination;
 pub mod enumerate;
+pub mod estimate;
 mod failure;
 pub mod filter;
-pub mod first_run;
+mod first_run;
 mod fleet;
 mod found;
 pub mod full_run;

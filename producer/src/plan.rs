@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytesize::ByteSize;
 use cli::output;
 use cli::signals::stop_on_signals;
 use common::failure::Failure;
-use config::{Config, OutputMode};
+use config::Config;
 use ledger::Ledger;
 use ledger::state::State;
 use queue::EmbeddedQueue;
@@ -15,21 +14,12 @@ use telemetry::Metrics;
 use wiring::beside::Beside;
 
 use crate::arguments::{self, Common, Scope};
-use crate::found::Portion;
+use crate::estimate::{calls, least_seconds, print};
 use crate::mandate::{self, Purpose};
 use crate::portal::resolve;
 use crate::run::{self, Report};
 use crate::wiring::{Queues, environment};
 use bynder::patience::Patience;
-
-/// Portal calls for a small asset: place of the download, init, register, finalise, marker, look, save, and a share of
-/// those that many jobs make together.
-const CALLS_AN_ASSET: f64 = 7.5;
-/// The same where the file goes into a copy: whether it can be copied, and the copy, are looked at as well.
-const CALLS_A_COPY: f64 = 9.5;
-/// The same for an additional file, which needs no finalise.
-const CALLS_AN_ADDITIONAL_FILE: f64 = 6.5;
-const WINDOW_SECONDS: f64 = 300.0;
 
 /// Says what a run over `scope` would do.
 pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
@@ -72,23 +62,6 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     Ok(())
 }
 
-fn least_seconds(report: &Report, config: &Config) -> f64 {
-    calls(report, config) * WINDOW_SECONDS / f64::from(config.bynder.requests_per_5_minutes.get())
-}
-
-/// Portal calls for a small asset.
-pub fn calls_an_asset(mode: OutputMode) -> f64 {
-    match mode {
-        OutputMode::Version => CALLS_AN_ASSET,
-        OutputMode::Copy => CALLS_A_COPY,
-        OutputMode::Additional => CALLS_AN_ADDITIONAL_FILE,
-    }
-}
-
-fn calls(report: &Report, config: &Config) -> f64 {
-    report.found.selected as f64 * calls_an_asset(config.output.mode) + report.found.further_parts as f64
-}
-
 fn as_json(report: &Report, config: &Config) -> serde_json::Value {
     json!({
         "mode": report.mode.name(),
@@ -105,57 +78,4 @@ fn as_json(report: &Report, config: &Config) -> serde_json::Value {
         "least_seconds": least_seconds(report, config).ceil(),
         "limit_reached": report.found.limit.is_some(),
     })
-}
-
-/// Says what a run would do, a line at a time.
-pub(crate) fn print(report: &Report, config: &Config, line: impl Fn(&str)) {
-    let found = &report.found;
-    let size = |bytes: u64| ByteSize::b(bytes).to_string();
-    line(&format!("{} run: {} assets looked at", report.mode.name(), found.listed));
-    line(&format!("  to protect   {:>10}   {}", found.selected, size(found.bytes)));
-    let part = |name: &str, portion: &Portion| {
-        line(&format!("    {name:<10} {:>10}   {}", portion.assets, size(portion.bytes)));
-    };
-    found.by_type.iter().for_each(|(name, portion)| part(name, portion));
-    found.by_extension.iter().for_each(|(name, portion)| part(name, portion));
-    for (reason, count) in &found.skipped {
-        line(&format!("  skipped      {count:>10}   {}", reason.replace('_', " ")));
-    }
-    if !found.unsupported.is_empty() {
-        line(
-            "  unsupported, since the connector's profile does not list their types (limits.content_types):",
-        );
-        found.unsupported.iter().for_each(|(name, portion)| part(name, portion));
-    }
-    line(&format!(
-        "  about {:.0} Bynder calls, at least {} at the configured budget",
-        calls(report, config),
-        spoken(least_seconds(report, config))
-    ));
-    line(&format!("  {} paid watermarks, {} of added storage", found.selected, size(found.bytes)));
-    if !config.quiet_hours.is_empty() {
-        line("  quiet hours make that longer");
-    }
-    if let Some(limit) = found.limit {
-        line(&format!("  {limit}"));
-    }
-}
-
-/// A whole number of calls.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the cast saturates, and none is negative"
-)]
-pub(crate) fn rounded(calls: f64) -> u64 {
-    calls.ceil() as u64
-}
-
-fn spoken(seconds: f64) -> String {
-    match seconds {
-        ..90.0 => format!("{seconds:.0} seconds"),
-        ..5400.0 => format!("{:.0} minutes", seconds / 60.0),
-        ..129_600.0 => format!("{:.1} hours", seconds / 3600.0),
-        _ => format!("{:.1} days", seconds / 86_400.0),
-    }
 }

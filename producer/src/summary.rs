@@ -10,7 +10,7 @@ use telemetry::SkippedBy;
 
 use crate::allowance::Limit;
 use crate::arguments::Common;
-use crate::mandate::Held;
+use crate::asked::Held;
 use crate::run::Report;
 
 const UNCHANGED: &str = "unchanged";

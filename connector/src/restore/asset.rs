@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use common::asset::AssetDetail;
 use common::marker::{Marker, Record};
-use jiff::Timestamp;
 use ledger::{Progress, Restoration};
 use queue::{Kept, Left};
 
-use super::decide::{Decision, Skip, decide, landed};
+use super::decide::{Decision, Ended, Skip, decide, landed};
 use super::environment::holder;
 use super::error::RestoreError;
 use super::work::Work;
@@ -16,15 +15,6 @@ use super::{Environment, Target};
 
 /// How long workers keep away from an asset whose restoration does not end.
 const MOST_TIME: Duration = Duration::from_hours(6);
-
-/// How it ended with one asset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// Its original is a version again, by this call or an earlier one that was interrupted.
-    Restored,
-    /// It was left as it was.
-    Skipped(Skip),
-}
 
 /// An asset as it was seen.
 pub(super) struct Sight {
@@ -70,28 +60,16 @@ async fn decided(environment: &Environment, target: &Target) -> Result<Ended, Re
         Decision::MaybeRestored(versions) => {
             let marker = environment.marker(&detail);
             let Some((version, record)) = recognised(environment, target, &versions, &marker).await? else {
-                return left(environment, begun, Skip::NewerVersion).await;
+                return environment.left(begun, Skip::NewerVersion).await;
             };
             let begun =
-                begun.unwrap_or_else(|| start(environment, &detail, record, version.saturating_sub(1)));
+                begun.unwrap_or_else(|| environment.begin(&detail, record, version.saturating_sub(1)));
             let progress = landed(&begun, version);
             environment.note(begun, progress).await?;
             Ok(Ended::Restored)
         }
-        Decision::Skip(skip) => left(environment, begun, skip).await,
+        Decision::Skip(skip) => environment.left(begun, skip).await,
     }
-}
-
-/// An asset that is left to a person, with an opt-out taken back that an interrupted call wrote.
-pub(super) async fn left(
-    environment: &Environment,
-    begun: Option<Restoration>,
-    skip: Skip,
-) -> Result<Ended, RestoreError> {
-    if let Some(begun) = begun.filter(|_| skip == Skip::NewerVersion) {
-        environment.withdraw(begun, "a person made another version").await?;
-    }
-    Ok(Ended::Skipped(skip))
 }
 
 /// The version among these that holds an original of the marker's, with its record.
@@ -112,25 +90,4 @@ async fn recognised(
         }
     }
     Ok(None)
-}
-
-/// A start as it goes on record; what is not known is told apart by the caller.
-pub(super) fn start(
-    environment: &Environment,
-    detail: &AssetDetail,
-    record: Record,
-    top: u32,
-) -> Restoration {
-    Restoration {
-        run_id: environment.run_id.clone(),
-        asset_id: detail.asset.id.clone(),
-        asset_name: detail.asset.name.clone(),
-        progress: Progress::Begun,
-        record,
-        original_version: None,
-        original_bytes: 0,
-        top,
-        opted_out_before: environment.marker(detail).opted_out(),
-        at: Timestamp::now(),
-    }
 }

@@ -16,6 +16,15 @@ pub(crate) enum Decision {
     Skip(Skip),
 }
 
+/// How it ended with one asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its original is a version again, by this call or an earlier one that was interrupted.
+    Restored,
+    /// It was left as it was.
+    Skipped(Skip),
+}
+
 /// Why an asset is left as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Skip {

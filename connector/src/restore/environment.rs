@@ -8,12 +8,13 @@ use bynder::{Bynder, BynderError, Metaproperty};
 use common::asset::{AssetDetail, AssetId};
 use common::hash::ContentHash;
 use common::job::{JobId, RunId};
-use common::marker::{Marker, Records, Status};
+use common::marker::{Marker, Record, Records, Status};
 use files::spool::Spool;
 use jiff::Timestamp;
 use ledger::{Ledger, Progress, Restoration};
 use queue::{Attempt, Kept, Lease, Locks, lease_patiently};
 
+use super::decide::{Ended, Skip};
 use super::error::RestoreError;
 
 /// The services, the record and the settings.
@@ -113,6 +114,30 @@ impl Environment {
             self.mark(&begun.asset_id, &records.with_opt_out(false), status).await?;
         }
         self.note(begun, Progress::Withdrawn { reason: reason.to_owned() }).await
+    }
+
+    /// An asset that is left to a person, with an opt-out taken back that an interrupted call wrote.
+    pub(super) async fn left(&self, begun: Option<Restoration>, skip: Skip) -> Result<Ended, RestoreError> {
+        if let Some(begun) = begun.filter(|_| skip == Skip::NewerVersion) {
+            self.withdraw(begun, "a person made another version").await?;
+        }
+        Ok(Ended::Skipped(skip))
+    }
+
+    /// A start as it goes on record; what is not known is told apart by the caller.
+    pub(super) fn begin(&self, detail: &AssetDetail, record: Record, top: u32) -> Restoration {
+        Restoration {
+            run_id: self.run_id.clone(),
+            asset_id: detail.asset.id.clone(),
+            asset_name: detail.asset.name.clone(),
+            progress: Progress::Begun,
+            record,
+            original_version: None,
+            original_bytes: 0,
+            top,
+            opted_out_before: self.marker(detail).opted_out(),
+            at: Timestamp::now(),
+        }
     }
 }
 

@@ -17,9 +17,8 @@ use futures::StreamExt;
 use ledger::Progress;
 use serde::Serialize;
 
-use asset::Ended;
 pub(crate) use choose::Target;
-use decide::Decision;
+use decide::{Decision, Ended};
 pub(crate) use environment::Environment;
 
 /// What a call would do, or did.

@@ -11,8 +11,7 @@ use files::spool::{Length, SpooledFile};
 use ledger::Restoration;
 use queue::{Kept, Lease, Left};
 
-use super::asset::{Ended, left, start};
-use super::decide::{Skip, is_untouched, landed, originals, restored_since};
+use super::decide::{Ended, Skip, is_untouched, landed, originals, restored_since};
 use super::error::RestoreError;
 use super::{Environment, Target};
 
@@ -56,13 +55,13 @@ impl Work<'_> {
             return Ok(Ended::Skipped(Skip::OriginalInPlace));
         }
         if active != record.watermarked {
-            return left(environment, before, Skip::NewerVersion).await;
+            return environment.left(before, Skip::NewerVersion).await;
         }
         let Some(Original { number, file, name }) = self.original(detail, record).await? else {
             return Ok(Ended::Skipped(Skip::OriginalLost));
         };
         let import = self.import(&name, &file).await?;
-        let begun = start(environment, detail, record, detail.top().unwrap_or(record.version));
+        let begun = environment.begin(detail, record, detail.top().unwrap_or(record.version));
         let begun = Restoration {
             original_version: Some(number),
             original_bytes: file.bytes(),

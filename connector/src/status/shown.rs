@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use config::Span;
 use ledger::RunStatus;
-use producer::mandate::Held;
+use producer::asked::Held;
 use queue::Depth;
 use rabbitmq::Member;
 use wiring::quiet_hours::Effect;
@@ -150,7 +150,7 @@ fn run(run: &RunStatus) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use producer::mandate::Asked;
+    use producer::asked::Asked;
 
     use super::super::forecast::{Ended, forecast};
     use super::*;

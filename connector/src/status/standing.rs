@@ -9,8 +9,8 @@ use config::Config;
 use jiff::Timestamp;
 use ledger::state::State;
 use ledger::{Ledger, RunStatus, Verification};
-use producer::mandate::{self, Asked, Held};
-use producer::plan::calls_an_asset;
+use producer::asked::{self, Asked, Held};
+use producer::estimate::calls_an_asset;
 use queue::{Depth, EmbeddedQueue};
 use rabbitmq::{Inventory, Member, roll_call};
 use serde_json::{Value, json};
@@ -102,8 +102,8 @@ impl Standing {
             if let Ok(depth) = &standing.depth {
                 standing.not_replayable = ledger.failed_count().await?.saturating_sub(depth.failed);
             }
-            standing.asked = mandate::noted(&ledger).await?;
-            standing.held = mandate::held(&ledger).await?;
+            standing.asked = asked::noted(&ledger).await?;
+            standing.held = asked::held(&ledger).await?;
             standing.runs = ledger.latest_runs(RUNS).await?;
             standing.empty_runs = ledger.empty_runs().await?;
             if let Some(latest) = standing.runs.first() {

@@ -11,13 +11,13 @@ use std::time::Duration;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Certificate, Client, ClientBuilder};
-use url::{Host, Url};
+use url::Url;
 
 use super::TransportError;
 use super::authorities::authorities;
 use super::links::{Links, Plain, ServiceNames, Services};
+use super::zone::{LOCALHOST, is_loopback};
 
-pub const LOCALHOST: &str = "localhost";
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -120,17 +120,6 @@ pub fn local_client(timeout: Duration) -> Result<Client, TransportError> {
     built(builder.no_proxy().tls_certs_only([]).timeout(timeout))
 }
 
-/// Whether the address is this machine's own, by its name or its number. A name below `localhost` is what a resolver makes of
-/// it, and some ask the network.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == LOCALHOST,
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 fn built(builder: ClientBuilder) -> Result<Client, TransportError> {
     builder.build().map_err(|error| TransportError::from_reqwest(&error))
 }
@@ -145,22 +134,6 @@ mod tests {
             Services { urls: Vec::new(), token_url: None, allow_http: false, link_hosts: LinkHosts::Any };
         let matcher = Matcher::builder().all(proxy).no("inside.example").build();
         Clients { proxies: Arc::new(matcher), ..Clients::new(&services, CONNECT_TIMEOUT).unwrap() }
-    }
-
-    #[test]
-    fn this_machine_is_localhost_and_its_own_numbers_alone() {
-        for (url, wanted) in [
-            ("http://localhost:8080/", true),
-            ("http://LOCALHOST/", true),
-            ("http://127.9.9.9/", true),
-            ("http://[::1]/", true),
-            ("http://portal.localhost/", false),
-            ("http://localhost.example/", false),
-            ("http://notlocalhost/", false),
-            ("http://10.0.0.1/", false),
-        ] {
-            assert_eq!(is_loopback(&url.parse().unwrap()), wanted, "{url}");
-        }
     }
 
     /// Answered without anything that a resolver could change: no other name is known.

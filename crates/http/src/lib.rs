@@ -43,7 +43,7 @@ use reqwest::{Client, Request, RequestBuilder, Response};
 use url::Url;
 
 pub use authorities::{authorities, named_files};
-pub use client::{LOCALHOST, is_loopback, local_client};
+pub use client::local_client;
 
 pub use answer::{AnswerError, quoted, read_json, read_text, read_text_without};
 pub use answer::{read_sentence, request_id, said_in};
@@ -57,6 +57,7 @@ pub use progress::Progress;
 pub use resume::Rest;
 pub use token::token_use;
 pub use witness::{Exchange, Witness};
+pub use zone::{LOCALHOST, is_loopback};
 
 pub use prose::prose;
 pub use unsaid::Unsaid;

@@ -11,10 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::client::{LOCALHOST, is_loopback};
 use super::prose::prose;
 use super::unsaid::Unsaid;
-use super::zone::Zone;
+use super::zone::{LOCALHOST, Zone, is_loopback};
 use super::{Sent, TransportError, excerpt};
 
 /// The services of the configuration, and where requests may go beyond them.

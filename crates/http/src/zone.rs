@@ -2,6 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use url::{Host, Url};
+
+pub const LOCALHOST: &str = "localhost";
+
 /// The part of the network that an address belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Zone {
@@ -68,9 +72,36 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
 }
 
+/// Whether the address is this machine's own, by its name or its number. A name below `localhost` is what a resolver makes of
+/// it, and some ask the network.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == LOCALHOST,
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_machine_is_localhost_and_its_own_numbers_alone() {
+        for (url, wanted) in [
+            ("http://localhost:8080/", true),
+            ("http://LOCALHOST/", true),
+            ("http://127.9.9.9/", true),
+            ("http://[::1]/", true),
+            ("http://portal.localhost/", false),
+            ("http://localhost.example/", false),
+            ("http://notlocalhost/", false),
+            ("http://10.0.0.1/", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().unwrap()), wanted, "{url}");
+        }
+    }
 
     #[test]
     fn addresses_that_only_this_machine_and_its_neighbours_reach_are_known_in_every_notation() {

@@ -1,0 +1,128 @@
+//! What a person asked for of a library, as it is on record.
+
+use bytesize::ByteSize;
+use common::failure::Failure;
+use config::Config;
+use jiff::Timestamp;
+use ledger::{Beginning, Ledger};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::estimate;
+use crate::run::Report;
+
+/// What was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Since when; absent for the whole library.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+    /// How many assets at most, where the library was begun with `--max-assets`.
+    #[serde(default)]
+    pub cap: Option<u64>,
+    /// The filters that held; absent where a release did not note them.
+    #[serde(default)]
+    pub filters: Option<Value>,
+}
+
+/// Assets that match since the filters were widened, and wait until they are asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// The widened filters.
+    pub filters: Value,
+    /// How many.
+    pub assets: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// Bynder calls that they take, about.
+    pub calls: u64,
+    /// When they were counted.
+    pub counted: Timestamp,
+}
+
+impl Asked {
+    /// For a person.
+    pub fn in_words(&self) -> String {
+        let from =
+            self.since.map_or_else(|| "all of it".to_owned(), |since| format!("what changed since {since}"));
+        let cap = self.cap.map(|cap| format!(", {cap} assets at most")).unwrap_or_default();
+        format!("{from}{cap}")
+    }
+}
+
+impl Held {
+    /// For a person.
+    pub fn in_words(&self) -> String {
+        format!(
+            "{} assets ({}) match since the filters were widened, and no run was asked for that takes them: {} paid \
+             watermarks, about {} Bynder calls. What changes is protected all the same. Run with --full, or under a cap \
+             (--max-assets, limits.assets_per_run), to take them",
+            self.assets,
+            ByteSize::b(self.bytes),
+            self.assets,
+            self.calls
+        )
+    }
+
+    pub(crate) fn of(report: &Report, config: &Config, filters: Value) -> Option<Self> {
+        let found = report.found.not_asked_for;
+        let calls = found.assets as f64 * estimate::calls_an_asset(config.output.mode);
+        (found.assets > 0).then(|| Self {
+            filters,
+            assets: found.assets,
+            bytes: found.bytes,
+            calls: estimate::rounded(calls),
+            counted: Timestamp::now(),
+        })
+    }
+}
+
+/// What was asked for, as it is on record; `None` where no run of this release noted it yet.
+pub async fn noted(ledger: &Ledger) -> Result<Option<Asked>, Failure> {
+    Ok(ledger.asked().await?.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// What waits until it is asked for, as it is on record.
+pub async fn held(ledger: &Ledger) -> Result<Option<Held>, Failure> {
+    Ok(ledger.held().await?.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// What was asked for of a library, as it is on record; `None` if it was not begun. `filters` is the fingerprint of those
+/// that hold, `now` their text.
+pub(crate) async fn asked(ledger: &Ledger, filters: &str, now: &Value) -> Result<Option<Asked>, Failure> {
+    if let Some(asked) = noted(ledger).await? {
+        return Ok(Some(asked));
+    }
+    let since = match ledger.beginning().await? {
+        None => return Ok(None),
+        Some(Beginning::Whole) => None,
+        Some(Beginning::Since(since)) => Some(since),
+    };
+    let filters = ledger.last_ran_with(filters).await?.then(|| now.clone());
+    Ok(Some(Asked { since, cap: None, filters }))
+}
+
+/// How many assets were asked for in all, and how many of them are left, where the library was begun under a cap.
+pub(crate) async fn left(ledger: &Ledger, cap: Option<u64>) -> Result<Option<(u64, u64)>, Failure> {
+    let Some(cap) = cap else { return Ok(None) };
+    Ok(Some((cap, cap.saturating_sub(ledger.published_by_walks().await?))))
+}
+
+/// Whether the library was begun under a cap that leaves nothing for a walk by default.
+pub(crate) async fn is_used_up(config: &Config, ledger: &Ledger) -> Result<bool, Failure> {
+    let cap =
+        noted(ledger).await?.and_then(|asked| asked.cap).filter(|_| config.limits.assets_per_run.is_none());
+    Ok(left(ledger, cap).await?.is_some_and(|(_, left)| left == 0))
+}
+
+/// Widened filters count as asked for once nothing waits any more.
+pub(crate) async fn settle(ledger: &Ledger, held: Option<&Held>, accepted: Asked) -> Result<(), Failure> {
+    if held.is_none() {
+        note(ledger, &accepted).await?;
+    }
+    Ok(ledger.set_held(held.and_then(|held| serde_json::to_string(held).ok())).await?)
+}
+
+pub(crate) async fn note(ledger: &Ledger, asked: &Asked) -> Result<(), Failure> {
+    Ok(ledger.set_asked(serde_json::to_string(asked).unwrap_or_default()).await?)
+}
