@@ -1,13 +1,12 @@
 //! The one place where portal calls are admitted, signed, sent and their answers told apart.
 
 use reqwest::{RequestBuilder, Response, StatusCode};
-use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::{Bynder, BynderError, Right};
-use http_client::{AnswerError, Operation, Sent, TransportError};
+use http_client::{AnswerError, Operation, Sent, Token, TransportError};
 
 /// The body of most errors; `statuscode` is sometimes a string and says nothing new.
 #[derive(Deserialize)]
@@ -47,22 +46,21 @@ impl Bynder {
         operation: &str,
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
     ) -> Result<Response, BynderError> {
-        let mut refreshed = false;
-        loop {
-            let token = self.token().await?;
-            self.admit().await?;
-            self.permitted(kind, operation)?;
-            let request = build(self.inner.transport.client()).bearer_auth(token.expose_secret());
-            match self.dispatch(kind, operation, request).await {
-                Err(BynderError::Unauthorized { .. })
-                    if self.inner.credentials.can_refresh() && !refreshed =>
-                {
-                    self.inner.credentials.forget(&token).await;
-                    refreshed = true;
-                }
-                answer => return answer,
+        let call = |token: Token| {
+            let request = token.sign(build(self.inner.transport.client()));
+            let request = request.ok_or_else(|| BynderError::Unauthorized {
+                operation: operation.to_owned(),
+                message: "the token holds characters that no header can carry".to_owned(),
+            });
+            async move {
+                let request = request?;
+                self.admit().await?;
+                self.permitted(kind, operation)?;
+                self.dispatch(kind, operation, request).await
             }
-        }
+        };
+        let is_refusal = |error: &BynderError| matches!(error, BynderError::Unauthorized { .. });
+        self.inner.tokens.signed(|| self.sign_in(), is_refusal, call).await
     }
 
     /// Whether the call may still be made, now that it has its place, which another gets if it may not.

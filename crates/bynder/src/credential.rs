@@ -1,13 +1,11 @@
-//! Signing in: a permanent token, or OAuth2 client credentials with a cached token.
+//! Signing in: a permanent token, or OAuth2 client credentials whose tokens are kept as long as they hold.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 use super::{Bynder, BynderError};
 use crate::decode::Number;
-use http_client::{Operation, token_use};
+use http_client::{BEARER, Issued, Operation, Token};
 
 /// The operation's name in errors.
 const OPERATION: &str = "signing in";
@@ -26,19 +24,6 @@ pub enum Credential {
     },
 }
 
-#[derive(Debug)]
-pub(super) struct Credentials {
-    credential: Credential,
-    /// Held while a token is fetched, so that concurrent calls share one refresh.
-    cached: Mutex<Option<Cached>>,
-}
-
-#[derive(Debug, Clone)]
-struct Cached {
-    token: SecretString,
-    good_until: Instant,
-}
-
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: SecretString,
@@ -46,37 +31,21 @@ struct TokenAnswer {
     expires_in: Number<u64>,
 }
 
-impl Credentials {
-    pub(super) fn new(credential: Credential) -> Self {
-        Self { credential, cached: Mutex::new(None) }
-    }
-
+impl Credential {
     /// Whether a refused token can be replaced by a new one.
     pub(super) fn can_refresh(&self) -> bool {
-        matches!(self.credential, Credential::ClientCredentials { .. })
-    }
-
-    /// Forgets `refused`, unless somebody else has replaced it already.
-    pub(super) async fn forget(&self, refused: &SecretString) {
-        let mut cached = self.cached.lock().await;
-        if cached.as_ref().is_some_and(|held| held.token.expose_secret() == refused.expose_secret()) {
-            *cached = None;
-        }
+        matches!(self, Self::ClientCredentials { .. })
     }
 }
 
 impl Bynder {
-    /// The token for the next call, fetched if there is none that is good for another minute.
-    pub(super) async fn token(&self) -> Result<SecretString, BynderError> {
-        let credentials = &self.inner.credentials;
-        let (client_id, client_secret) = match &credentials.credential {
-            Credential::Token(token) => return Ok(token.clone()),
+    /// The permanent token, or a new one.
+    pub(super) async fn sign_in(&self) -> Result<Issued, BynderError> {
+        let bearer = |secret| Token { scheme: BEARER.to_owned(), secret };
+        let (client_id, client_secret) = match &self.inner.credential {
+            Credential::Token(token) => return Ok((bearer(token.clone()), None)),
             Credential::ClientCredentials { client_id, client_secret } => (client_id, client_secret),
         };
-        let mut cached = credentials.cached.lock().await;
-        if let Some(held) = cached.as_ref().filter(|held| held.good_until > Instant::now()) {
-            return Ok(held.token.clone());
-        }
         let form = [
             ("grant_type", "client_credentials"),
             ("client_id", client_id.as_str()),
@@ -93,8 +62,6 @@ impl Bynder {
             other => other,
         })?;
         let answer: TokenAnswer = self.read(Operation::SignIn, OPERATION, answer).await?;
-        let good_until = Instant::now() + token_use(answer.expires_in.0);
-        *cached = Some(Cached { token: answer.access_token.clone(), good_until });
-        Ok(answer.access_token)
+        Ok((bearer(answer.access_token), answer.expires_in.0))
     }
 }

@@ -1,12 +1,13 @@
 //! Downloading one version's file: a portal call for the place, then storage without any credential.
 
 use std::fmt;
+use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use reqwest::header::{CONTENT_DISPOSITION, LOCATION};
+use reqwest::header::CONTENT_DISPOSITION;
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -20,7 +21,6 @@ use http_client::{Link, Operation, Rest, Sent, Unsaid};
 
 /// Longer than any file: a body that continues beyond it has no end.
 const LONGEST_FILE: u64 = 1 << 40;
-const MOST_REDIRECTS: u32 = 5;
 
 /// A file on its way.
 pub struct Download {
@@ -103,12 +103,15 @@ impl Bynder {
     async fn fetch(
         &self,
         operation: &str,
-        mut link: Link,
+        link: Link,
         rest: Option<&Rest>,
     ) -> Result<(Response, Vec<Link>), BynderError> {
         let transport = &self.inner.transport;
-        let mut way = Vec::new();
-        for _ in 0..MOST_REDIRECTS {
+        let unexpected = |reason: &str| BynderError::Unexpected {
+            operation: operation.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let ask = |link: Link| async move {
             let request = transport.client().get(link.url().clone());
             let request = match rest {
                 Some(rest) => rest.ask(request),
@@ -116,23 +119,19 @@ impl Bynder {
             };
             let answer = transport.send_for_file(Operation::FetchOriginal, request).await;
             let response = answer.map_err(|error| unavailable(operation, error))?;
-            way.push(link.clone());
             match response.status() {
-                StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok((response, way)),
+                StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(Break(response)),
                 status if status.is_redirection() => {
-                    link = redirect(&link, &response).ok_or_else(|| BynderError::Unexpected {
-                        operation: operation.to_owned(),
-                        reason: "storage redirects to no place".to_owned(),
-                    })?;
+                    let next = link.redirect(&response).map(Continue);
+                    next.ok_or_else(|| unexpected("storage redirects to no place"))
                 }
                 status => {
                     let message = http_client::read_text(response).await;
-                    return Err(storage_refusal(operation, status, message));
+                    Err(storage_refusal(operation, status, message))
                 }
             }
-        }
-        let reason = "storage redirects without end".to_owned();
-        Err(BynderError::Unexpected { operation: operation.to_owned(), reason })
+        };
+        http_client::follow(link, ask, || unexpected("storage redirects without end")).await
     }
 
     /// The file, which goes on by itself where it breaks off: from the same link, or a new one once that expired.
@@ -182,10 +181,6 @@ fn description(id: &AssetId, version: u32) -> String {
     format!("downloading version {version} of asset {id}")
 }
 
-fn redirect(from: &Link, response: &Response) -> Option<Link> {
-    from.follow(response.headers().get(LOCATION)?.to_str().ok()?)
-}
-
 /// An answer of storage that is no file.
 pub(super) fn storage_refusal(operation: &str, status: StatusCode, message: String) -> BynderError {
     let operation = operation.to_owned();
@@ -203,4 +198,25 @@ pub(super) fn storage_refusal(operation: &str, status: StatusCode, message: Stri
 /// Whether the length is known and announced, and the same.
 fn is_as_long(response: &Response, length: Option<u64>) -> bool {
     length.is_some() && response.content_length() == length
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tests::{Script, id, json, response, scripted};
+
+    #[tokio::test]
+    async fn a_redirect_of_storage_has_an_end() {
+        let moved = || {
+            let mut moved = response(302, "text/plain", "");
+            moved.headers_mut().insert("location", "/again".parse().unwrap());
+            moved
+        };
+        let (storage, storage_url) =
+            Script::serve(vec![moved(), moved(), moved(), moved(), moved(), moved()]).await;
+        let (_portal, bynder) =
+            scripted(vec![json(200, &format!(r#"{{"s3_file":"{storage_url}file"}}"#))]).await;
+        let endless = bynder.download(&id(), 1, None).await.unwrap_err();
+        assert!(endless.to_string().contains("storage redirects without end"), "{endless}");
+        assert_eq!(storage.seen().len(), 5);
+    }
 }

@@ -50,8 +50,7 @@ pub use upload::part_count;
 use ahead::Places;
 use common::job::Lane;
 use common::permission::Permission;
-use credential::Credentials;
-use http_client::{Link, LinkHosts, RequestObserver, Services, Transport, TransportError};
+use http_client::{Link, LinkHosts, RequestObserver, Services, Tokens, Transport, TransportError};
 pub use together::MOST_IDS;
 use together::Together;
 
@@ -116,7 +115,8 @@ pub struct Bynder {
 struct Inner {
     portal: Url,
     transport: Transport,
-    credentials: Credentials,
+    credential: Credential,
+    tokens: Tokens,
     gate: Arc<dyn Gate>,
     part_size: u64,
     parts_at_once: usize,
@@ -146,7 +146,8 @@ impl Bynder {
         let inner = Inner {
             portal: settings.portal,
             transport: Transport::new(&services, settings.request_timeout, settings.observer)?,
-            credentials: Credentials::new(settings.credential),
+            tokens: Tokens::new(settings.credential.can_refresh()),
+            credential: settings.credential,
             gate,
             part_size: settings.part_size,
             parts_at_once: settings.parts_at_once,

@@ -16,13 +16,13 @@ use http_client::Sent;
 
 /// Answers requests with what is scripted, in order, and remembers them.
 #[derive(Clone, Default)]
-struct Script(Arc<Mutex<Pages>>);
+pub(super) struct Script(Arc<Mutex<Pages>>);
 
 /// What is to be answered, and what was asked.
 type Pages = (VecDeque<Response<Body>>, Vec<Seen>);
 
 #[derive(Debug, Clone)]
-struct Seen {
+pub(super) struct Seen {
     line: String,
     authorization: Option<String>,
     body: String,
@@ -46,7 +46,7 @@ pub(super) fn json(status: u16, body: &str) -> Response<Body> {
 }
 
 impl Script {
-    async fn serve(answers: Vec<Response<Body>>) -> (Self, Url) {
+    pub(super) async fn serve(answers: Vec<Response<Body>>) -> (Self, Url) {
         let script = Self(Arc::new(Mutex::new((answers.into(), Vec::new()))));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
@@ -62,7 +62,7 @@ impl Script {
         self.0.lock().unwrap().0.extend(answers);
     }
 
-    fn seen(&self) -> Vec<Seen> {
+    pub(super) fn seen(&self) -> Vec<Seen> {
         self.0.lock().unwrap().1.clone()
     }
 }
@@ -111,12 +111,12 @@ fn client(portal: Url, credential: Credential) -> Bynder {
     Bynder::new(settings, Arc::new(Open::default())).unwrap()
 }
 
-async fn scripted(answers: Vec<Response<Body>>) -> (Script, Bynder) {
+pub(super) async fn scripted(answers: Vec<Response<Body>>) -> (Script, Bynder) {
     let (script, url) = Script::serve(answers).await;
     (script, client(url, Credential::Token(SecretString::from("t0ken"))))
 }
 
-fn id() -> AssetId {
+pub(super) fn id() -> AssetId {
     "1F0A9C2E-77B1-4D3C-9E5512AB34CD56EF".parse().unwrap()
 }
 

@@ -48,14 +48,14 @@ pub use client::local_client;
 pub use answer::{AnswerError, quoted, read_json, read_text, read_text_without};
 pub use answer::{read_sentence, request_id, said_in};
 pub use common::excerpt::excerpt;
-pub use link::Link;
+pub use link::{Link, follow};
 pub use links::{LinkHosts, Services};
 pub use observer::RequestObserver;
 pub use operation::{Direction, Operation, Peer, StatusClass};
 pub use part::part;
 pub use progress::Progress;
 pub use resume::Rest;
-pub use token::token_use;
+pub use token::{BEARER, Issued, Token, Tokens};
 pub use witness::{Exchange, Witness};
 pub use zone::{LOCALHOST, is_loopback};
 

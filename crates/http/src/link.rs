@@ -1,10 +1,16 @@
 //! A link in an answer.
 
 use std::fmt;
+use std::ops::ControlFlow::{self, Break, Continue};
 
+use reqwest::Response;
+use reqwest::header::LOCATION;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 use url::Url;
+
+/// Links that are asked on the way to a file: storage redirects once or twice.
+const MOST_LINKS: u32 = 5;
 
 /// A link, whose signature opens what it leads to: it is neither stored nor shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,10 +28,35 @@ impl Link {
         (target.scheme() == self.0.scheme() || target.scheme() == "https").then_some(Self(target))
     }
 
+    /// Where an answer that redirects points to.
+    pub fn redirect(&self, answer: &Response) -> Option<Self> {
+        self.follow(answer.headers().get(LOCATION)?.to_str().ok()?)
+    }
+
     /// The address, to send a request to.
     pub fn url(&self) -> &Url {
         &self.0
     }
+}
+
+/// Asks a link, and those that the answers point to, up to the one that is the file; with the links that led there.
+pub async fn follow<T, E, A>(
+    mut link: Link,
+    ask: impl Fn(Link) -> A,
+    endless: impl FnOnce() -> E,
+) -> Result<(T, Vec<Link>), E>
+where
+    A: Future<Output = Result<ControlFlow<T, Link>, E>>,
+{
+    let mut way = Vec::new();
+    for _ in 0..MOST_LINKS {
+        way.push(link.clone());
+        match ask(link).await? {
+            Break(file) => return Ok((file, way)),
+            Continue(next) => link = next,
+        }
+    }
+    Err(endless())
 }
 
 impl From<Url> for Link {

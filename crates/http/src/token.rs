@@ -1,6 +1,15 @@
-//! How long a token of OAuth2 is used. Pure.
+//! Tokens that requests are signed with, and how long one of OAuth2 is used.
 
 use std::time::Duration;
+
+use reqwest::RequestBuilder;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// The word before a token of OAuth2 (RFC 6750).
+pub const BEARER: &str = "Bearer";
 
 /// The lifetime of a token whose answer names none.
 const UNSAID: Duration = Duration::from_hours(1);
@@ -11,8 +20,87 @@ const EARLY: Duration = Duration::from_mins(1);
 /// Nor is a token fetched for every call, however short a lifetime its answer claims.
 const SHORTEST: Duration = Duration::from_secs(30);
 
+/// What a request is signed with.
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// The word before it.
+    pub scheme: String,
+    /// The key or token.
+    pub secret: SecretString,
+}
+
+impl Token {
+    /// Signs a request; `None` where the token holds characters that no header can carry.
+    pub fn sign(&self, request: RequestBuilder) -> Option<RequestBuilder> {
+        let value = format!("{} {}", self.scheme, self.secret.expose_secret());
+        let mut header = HeaderValue::try_from(value).ok()?;
+        header.set_sensitive(true);
+        Some(request.header(AUTHORIZATION, header))
+    }
+}
+
+/// A token, and the seconds after which it expires, where that is known.
+pub type Issued = (Token, Option<u64>);
+
+/// The token that the calls of a client share.
+#[derive(Debug)]
+pub struct Tokens {
+    /// Whether a refused one can be replaced.
+    can_refresh: bool,
+    /// Held while a token is fetched, so that concurrent calls share one refresh.
+    held: Mutex<Option<(Token, Instant)>>,
+}
+
+impl Tokens {
+    /// None is held yet.
+    pub fn new(can_refresh: bool) -> Self {
+        Self { can_refresh, held: Mutex::new(None) }
+    }
+
+    /// Makes a call with a token, and once more with a new one where the service refuses the first.
+    pub async fn signed<T, E, I, C>(
+        &self,
+        issue: impl Fn() -> I,
+        is_refusal: impl Fn(&E) -> bool,
+        call: impl Fn(Token) -> C,
+    ) -> Result<T, E>
+    where
+        I: Future<Output = Result<Issued, E>>,
+        C: Future<Output = Result<T, E>>,
+    {
+        let token = self.get(&issue).await?;
+        match call(token.clone()).await {
+            Err(error) if self.can_refresh && is_refusal(&error) => {
+                self.forget(&token).await;
+                call(self.get(&issue).await?).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn get<E, I>(&self, issue: impl Fn() -> I) -> Result<Token, E>
+    where
+        I: Future<Output = Result<Issued, E>>,
+    {
+        let mut held = self.held.lock().await;
+        if let Some((token, _)) = held.as_ref().filter(|(_, good_until)| *good_until > Instant::now()) {
+            return Ok(token.clone());
+        }
+        let (token, expires_in) = issue().await?;
+        *held = Some((token.clone(), Instant::now() + token_use(expires_in)));
+        Ok(token)
+    }
+
+    /// Forgets a refused token, unless another call has replaced it already.
+    async fn forget(&self, refused: &Token) {
+        let is_refused =
+            |held: &(Token, Instant)| held.0.secret.expose_secret() == refused.secret.expose_secret();
+        self.held.lock().await.take_if(|held| is_refused(held));
+    }
+}
+
 /// How long to use a token that expires in this many seconds.
-pub fn token_use(expires_in: Option<u64>) -> Duration {
+fn token_use(expires_in: Option<u64>) -> Duration {
     expires_in.map_or(UNSAID, Duration::from_secs).min(LONGEST).saturating_sub(EARLY).max(SHORTEST)
 }
 

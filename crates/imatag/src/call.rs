@@ -2,18 +2,15 @@
 
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{RequestBuilder, Response};
-use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::credential::Signature;
 use super::error::Attempted;
 use super::pause::retry_after;
 use super::words;
 use super::{Imatag, ImatagError, MediumId};
-use http_client::{AnswerError, Operation, Sent, TransportError};
+use http_client::{AnswerError, Operation, Sent, Token, TransportError};
 
 impl Imatag {
     /// A URL below the base; `{id}` in the path is replaced by the percent-encoded id.
@@ -42,32 +39,21 @@ impl Imatag {
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
     ) -> Result<Response, ImatagError> {
         self.ready(operation)?;
-        let inner = &self.inner;
-        let mut refreshed = false;
-        loop {
-            let signature = self.signature().await?;
-            let request = Self::sign(build(inner.transport.client()), &signature)?;
-            match self.dispatch(operation, inner.transport.send_for_file(kind, request).await).await {
-                Err(ImatagError::Unauthorized { .. }) if inner.credentials.can_refresh() && !refreshed => {
-                    inner.credentials.forget(&signature.secret).await;
-                    refreshed = true;
-                }
-                answer => return answer,
-            }
-        }
+        let transport = &self.inner.transport;
+        self.signed(|token| {
+            let request = sign(build(transport.client()), &token);
+            async move { self.dispatch(operation, transport.send_for_file(kind, request?).await).await }
+        })
+        .await
     }
 
-    pub(super) fn sign(
-        request: RequestBuilder,
-        signature: &Signature,
-    ) -> Result<RequestBuilder, ImatagError> {
-        let value = format!("{} {}", signature.scheme, signature.secret.expose_secret());
-        let mut header = HeaderValue::try_from(value).map_err(|_| ImatagError::Unauthorized {
-            at: Attempted { operation: "signing in".to_owned(), request_id: None },
-            reason: "the key holds characters that no header can carry".to_owned(),
-        })?;
-        header.set_sensitive(true);
-        Ok(request.header(AUTHORIZATION, header))
+    /// Makes a signed call.
+    pub(super) async fn signed<T, C>(&self, call: impl Fn(Token) -> C) -> Result<T, ImatagError>
+    where
+        C: Future<Output = Result<T, ImatagError>>,
+    {
+        let is_refusal = |error: &ImatagError| matches!(error, ImatagError::Unauthorized { .. });
+        self.inner.tokens.signed(|| self.sign_in(), is_refusal, call).await
     }
 
     /// Turns everything but success and redirects into an error.
@@ -117,6 +103,13 @@ impl Imatag {
             }
         })
     }
+}
+
+pub(super) fn sign(request: RequestBuilder, token: &Token) -> Result<RequestBuilder, ImatagError> {
+    token.sign(request).ok_or_else(|| ImatagError::Unauthorized {
+        at: Attempted { operation: "signing in".to_owned(), request_id: None },
+        reason: "the key holds characters that no header can carry".to_owned(),
+    })
 }
 
 pub(super) fn attempted(operation: &str, response: &Response) -> Attempted {

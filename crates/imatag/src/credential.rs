@@ -1,15 +1,13 @@
-//! Signing in at Imatag: an API key, or OAuth2 client credentials with a cached token.
+//! Signing in at Imatag: an API key, or OAuth2 client credentials whose tokens are kept as long as they hold.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 use url::Url;
 
 use super::error::Attempted;
 use super::profile::OAuthCredentials;
 use super::{Imatag, ImatagError, Profile};
-use http_client::{Operation, token_use};
+use http_client::{BEARER, Issued, Operation, Token};
 
 /// How the connector signs in.
 #[derive(Debug, Clone)]
@@ -28,6 +26,11 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// Whether a refused token can be replaced by a new one.
+    pub(super) fn can_refresh(&self) -> bool {
+        matches!(self, Self::OAuth { .. })
+    }
+
     /// Where tokens come from, if it needs any.
     pub(super) fn token_url<'a>(&'a self, profile: &'a Profile) -> Option<&'a Url> {
         match self {
@@ -37,25 +40,6 @@ impl Credential {
     }
 }
 
-#[derive(Debug)]
-pub(super) struct Credentials {
-    credential: Credential,
-    /// Held while a token is fetched, so that concurrent calls share one refresh.
-    cached: Mutex<Option<(Signature, Instant)>>,
-}
-
-/// What a request is signed with.
-#[derive(Debug, Clone)]
-pub(super) struct Signature {
-    /// The word before it.
-    pub(super) scheme: String,
-    /// The key or token.
-    pub(super) secret: SecretString,
-}
-
-/// The word before an OAuth2 token where its answer does not name one (RFC 6750).
-const BEARER: &str = "Bearer";
-
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: SecretString,
@@ -63,40 +47,18 @@ struct TokenAnswer {
     expires_in: Option<u64>,
 }
 
-impl Credentials {
-    pub(super) fn new(credential: Credential) -> Self {
-        Self { credential, cached: Mutex::new(None) }
-    }
-
-    pub(super) fn can_refresh(&self) -> bool {
-        matches!(self.credential, Credential::OAuth { .. })
-    }
-
-    /// Forgets `refused`, unless somebody else has replaced it already.
-    pub(super) async fn forget(&self, refused: &SecretString) {
-        let mut cached = self.cached.lock().await;
-        if cached.as_ref().is_some_and(|(held, _)| held.secret.expose_secret() == refused.expose_secret()) {
-            *cached = None;
-        }
-    }
-}
-
 impl Imatag {
-    /// The key or token for the next request, and the word before it: the profile's for a key, the token's own for a token.
-    pub(super) async fn signature(&self) -> Result<Signature, ImatagError> {
+    /// The key, or a new token, and the word before it: the profile's for a key, the token's own for a token.
+    pub(super) async fn sign_in(&self) -> Result<Issued, ImatagError> {
         let inner = &self.inner;
-        let (client_id, client_secret) = match &inner.credentials.credential {
+        let (client_id, client_secret) = match &inner.credential {
             Credential::ApiKey(key) => {
-                return Ok(Signature { scheme: inner.profile.auth.scheme.clone(), secret: key.clone() });
+                return Ok((Token { scheme: inner.profile.auth.scheme.clone(), secret: key.clone() }, None));
             }
             Credential::OAuth { client_id, client_secret, .. } => (client_id, client_secret),
         };
-        let mut cached = inner.credentials.cached.lock().await;
-        if let Some((held, _)) = cached.as_ref().filter(|(_, good_until)| *good_until > Instant::now()) {
-            return Ok(held.clone());
-        }
         let at = Attempted { operation: "signing in".to_owned(), request_id: None };
-        let Some(url) = inner.credentials.credential.token_url(&inner.profile) else {
+        let Some(url) = inner.credential.token_url(&inner.profile) else {
             let reason = "no token URL: set imatag.oauth.token_url".to_owned();
             return Err(ImatagError::Misconfigured { at, reason });
         };
@@ -121,8 +83,6 @@ impl Imatag {
         // Services write the word in either case, and take it in the one of the standard.
         let named = answer.token_type.filter(|kind| !kind.is_empty() && !kind.eq_ignore_ascii_case(BEARER));
         let scheme = named.unwrap_or_else(|| BEARER.to_owned());
-        let signature = Signature { scheme, secret: answer.access_token };
-        *cached = Some((signature.clone(), Instant::now() + token_use(answer.expires_in)));
-        Ok(signature)
+        Ok((Token { scheme, secret: answer.access_token }, answer.expires_in))
     }
 }

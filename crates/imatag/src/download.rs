@@ -1,12 +1,13 @@
 //! Asking for a medium's state, and fetching its result.
 
 use std::fmt;
+use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use url::Url;
@@ -18,9 +19,7 @@ use super::find::ORIGINAL_KEY;
 use super::{Imatag, ImatagError, MediumId, MediumState, ResultPlace};
 use common::asset::AssetId;
 use common::hash::ContentHash;
-use http_client::{Operation, Rest, Unsaid};
-
-const MOST_REDIRECTS: u32 = 5;
+use http_client::{Link, Operation, Rest, Unsaid};
 
 /// A watermarked file on its way.
 pub struct Body {
@@ -97,31 +96,33 @@ impl Imatag {
         place: &ResultPlace,
         rest: Option<&Rest>,
     ) -> Result<Response, ImatagError> {
-        let mut link = match place {
+        let first = match place {
             ResultPlace::Medium(medium) => self.url(&self.inner.profile.download.path, Some(medium))?.into(),
             ResultPlace::Link(link) => link.clone(),
         };
-        for _ in 0..MOST_REDIRECTS {
+        let ask = |link: Link| async move {
             let response = self.get(operation, link.url(), place, rest).await?;
             let at = attempted(operation, &response);
             if response.status().is_redirection() {
-                let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
-                link = target.and_then(|target| link.follow(target)).ok_or_else(|| no_place(at))?;
+                link.redirect(&response).map(Continue).ok_or_else(|| no_place(at))
             } else if let Some(pointer) =
                 self.inner.profile.download.link.as_deref().filter(|_| is_json(&response))
             {
                 let json: Value = self.read(Operation::FetchResult, operation, response).await?;
                 let target = json.pointer(pointer).and_then(Value::as_str);
-                link = target.and_then(|target| link.follow(target)).ok_or_else(|| no_place(at))?;
+                target.and_then(|target| link.follow(target)).map(Continue).ok_or_else(|| no_place(at))
             } else if http_client::is_web_page(&response) {
                 let reason = "a web page came instead of the result".to_owned();
-                return Err(ImatagError::Unexpected { at, reason });
+                Err(ImatagError::Unexpected { at, reason })
             } else {
-                return Ok(response);
+                Ok(Break(response))
             }
-        }
-        let at = Attempted { operation: operation.to_owned(), request_id: None };
-        Err(ImatagError::Unexpected { at, reason: "the result is redirected without end".to_owned() })
+        };
+        let endless = || ImatagError::Unexpected {
+            at: Attempted { operation: operation.to_owned(), request_id: None },
+            reason: "the result is redirected without end".to_owned(),
+        };
+        http_client::follow(first, ask, endless).await.map(|(response, _)| response)
     }
 
     /// Signed only where the profile's own path is asked: storage links bring their own signature.

@@ -38,8 +38,7 @@ pub use submit::{Submit, SubmitAnswer, Submitted};
 pub use uploads::UploadPlace;
 
 use common::permission::Permission;
-use credential::Credentials;
-use http_client::{Link, LinkHosts, RequestObserver, Services, Transport, TransportError, Witness};
+use http_client::{Link, LinkHosts, RequestObserver, Services, Tokens, Transport, TransportError, Witness};
 use pause::Pause;
 
 /// What the configuration says of Imatag.
@@ -79,7 +78,8 @@ struct Inner {
     base_url: Url,
     profile: Profile,
     transport: Transport,
-    credentials: Credentials,
+    credential: Credential,
+    tokens: Tokens,
     pause: Pause,
     uploads: Arc<Semaphore>,
     directories: BTreeSet<Directory>,
@@ -132,7 +132,8 @@ impl Imatag {
             base_url,
             transport: Transport::new(&services, settings.request_timeout, settings.observer)?
                 .witnessed_by(settings.witness),
-            credentials: Credentials::new(settings.credential),
+            tokens: Tokens::new(settings.credential.can_refresh()),
+            credential: settings.credential,
             pause: Pause::default(),
             uploads: Arc::new(Semaphore::new(settings.uploads_in_flight)),
             profile: settings.profile,

@@ -10,7 +10,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
 use super::answer::{Shown, shown};
-use super::call::attempted;
+use super::call::{attempted, sign};
 use super::download::is_json;
 use super::error::Attempted;
 use super::find::ORIGINAL_KEY;
@@ -114,37 +114,30 @@ impl Imatag {
         }
         let operation = format!("submitting asset {}", submit.asset);
         self.ready(&operation)?;
-        let mut refreshed = false;
-        loop {
-            let signature = self.signature().await?;
+        let (operation, patience) = (operation.as_str(), self.inner.profile.polling.deadline.0);
+        // A token is refused before the file is looked at, so sending it again makes no second watermark.
+        self.signed(|token| async move {
             let progress = Progress::start();
-            let request = Self::sign(self.request(file, submit, &progress)?, &signature)?;
-            let patience = self.inner.profile.polling.deadline.0;
-            self.permitted(&operation)?;
+            let request = sign(self.request(file, submit, &progress)?, &token)?;
+            self.permitted(operation)?;
             let answer =
                 self.inner.transport.send_file(Operation::Submit, request, &progress, patience).await;
             let may_be_profile =
                 answer.as_ref().is_ok_and(|answer| matches!(answer.status().as_u16(), 400 | 415 | 422));
-            match self.conflict_or(&operation, answer).await {
-                // Refused before it was looked at, so sending it again makes no second watermark.
-                Err(ImatagError::Unauthorized { .. })
-                    if self.inner.credentials.can_refresh() && !refreshed =>
-                {
-                    self.inner.credentials.forget(&signature.secret).await;
-                    refreshed = true;
-                }
+            match self.conflict_or(operation, answer).await {
                 Err(ImatagError::Refused { at, reason }) => {
                     let submitted = Submitted::Refused { reason, may_be_profile };
-                    return Ok(SubmitAnswer { submitted, request_id: at.request_id });
+                    Ok(SubmitAnswer { submitted, request_id: at.request_id })
                 }
                 answer => {
                     let answer = answer?;
-                    let request_id = attempted(&operation, &answer).request_id;
-                    let submitted = self.submitted(&operation, answer).await?;
-                    return Ok(SubmitAnswer { submitted, request_id });
+                    let request_id = attempted(operation, &answer).request_id;
+                    let submitted = self.submitted(operation, answer).await?;
+                    Ok(SubmitAnswer { submitted, request_id })
                 }
             }
-        }
+        })
+        .await
     }
 
     fn permitted(&self, operation: &str) -> Result<(), ImatagError> {

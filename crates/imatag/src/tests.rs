@@ -1,5 +1,7 @@
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::TryStreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -164,4 +166,79 @@ async fn a_file_is_not_submitted_where_the_right_is_lost_while_a_token_is_fetche
     );
     let sent = error(&imatag).await;
     assert!(matches!(sent, ImatagError::Unavailable { .. }), "{sent:?}");
+}
+
+/// Answers requests with what is scripted, in order; returns the heads that came.
+async fn scripted(answers: Vec<(u16, String)>) -> (Url, Arc<Mutex<Vec<String>>>) {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    tasks::brief(async move {
+        for (status, answer) in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            noted.lock().unwrap().push(String::from_utf8(head).unwrap().to_lowercase());
+            let answer = format!("HTTP/1.1 {status} x\r\nconnection: close\r\n{answer}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (url, seen)
+}
+
+fn answer_of(kind: &str, body: &str) -> (u16, String) {
+    (200, format!("content-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+}
+
+fn redirect_to(place: &str) -> (u16, String) {
+    (302, format!("location: {place}\r\ncontent-length: 0\r\n\r\n"))
+}
+
+fn medium() -> ResultPlace {
+    ResultPlace::Medium(MediumId::try_from("m1".to_owned()).unwrap())
+}
+
+#[tokio::test]
+async fn a_redirect_takes_the_credential_to_no_other_place_and_has_an_end() {
+    let key = || Credential::ApiKey(secrecy::SecretString::from("k3y"));
+    let (storage, at_storage) = scripted(vec![answer_of("image/png", "file")]).await;
+    let (service, at_service) = scripted(vec![redirect_to(&format!("{storage}f"))]).await;
+    let body = client(Some(service), key()).download(medium()).await.unwrap();
+    assert_eq!(body.stream.try_collect::<Vec<_>>().await.unwrap().concat(), b"file");
+    assert!(at_service.lock().unwrap()[0].contains("k3y"));
+    let asked = at_storage.lock().unwrap()[0].clone();
+    assert!(asked.starts_with("get /f ") && !asked.contains("k3y"), "{asked}");
+
+    let (service, at_service) = scripted(vec![redirect_to("/again"); 6]).await;
+    let endless = client(Some(service), key()).download(medium()).await.unwrap_err();
+    assert!(endless.to_string().contains("redirected without end"), "{endless}");
+    let heads = at_service.lock().unwrap();
+    let signed: Vec<_> = heads.iter().map(|head| head.contains("k3y")).collect();
+    assert_eq!(signed, [true, false, false, false, false], "the profile's own path alone");
+}
+
+#[tokio::test]
+async fn a_refused_token_is_replaced_once() {
+    let token = |word: &str| answer_of("application/json", &format!(r#"{{"access_token":"{word}"}}"#));
+    let refused = || (401, "content-length: 0\r\n\r\n".to_owned());
+    let state = answer_of("application/json", r#"{"id":"m1","status":"processing"}"#);
+    let answers = vec![token("one"), refused(), token("two"), state, refused(), token("three"), refused()];
+    let (service, seen) = scripted(answers).await;
+    let client_secret = secrecy::SecretString::from("s");
+    let token_url = Some(service.join("token").unwrap());
+    let credential = Credential::OAuth { client_id: "c".to_owned(), client_secret, token_url };
+    let imatag = client(Some(service), credential);
+    let medium = MediumId::try_from("m1".to_owned()).unwrap();
+    imatag.status(&medium).await.unwrap();
+    let refused = imatag.status(&medium).await.unwrap_err();
+    assert!(matches!(refused, ImatagError::Unauthorized { .. }), "{refused:?}");
+    let seen = seen.lock().unwrap();
+    let word = |head: &String| {
+        ["one", "two", "three"].into_iter().find(|word| head.contains(&format!("bearer {word}")))
+    };
+    let signed: Vec<_> = seen.iter().map(word).collect();
+    assert_eq!(signed, [None, Some("one"), None, Some("two"), Some("two"), None, Some("three")]);
 }
