@@ -44,7 +44,7 @@ pub(crate) fn print(report: &Report, config: &Config, line: impl Fn(&str)) {
     found.by_type.iter().for_each(|(name, portion)| part(name, portion));
     found.by_extension.iter().for_each(|(name, portion)| part(name, portion));
     for (reason, count) in &found.skipped {
-        line(&format!("  skipped      {count:>10}   {}", reason.replace('_', " ")));
+        line(&format!("  skipped      {count:>10}   {}", reason.name().replace('_', " ")));
     }
     if !found.unsupported.is_empty() {
         line(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bynder::part_count;
 use common::asset::Asset;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use telemetry::SkippedBy;
 
 use crate::allowance::Limit;
@@ -25,7 +25,7 @@ pub struct Found {
     /// Jobs published for them.
     pub published: u64,
     /// Assets left alone, by reason.
-    pub skipped: BTreeMap<String, u64>,
+    pub skipped: BTreeMap<SkipReason, u64>,
     /// The selected assets by type.
     pub by_type: BTreeMap<&'static str, Portion>,
     /// The selected assets by extension.
@@ -86,8 +86,24 @@ impl Found {
 
     /// An asset gets no job; returns the reason as metrics know it.
     pub(crate) fn skip(&mut self, reason: SkipReason) -> SkippedBy {
-        *self.skipped.entry(name(reason)).or_default() += 1;
+        *self.skipped.entry(reason).or_default() += 1;
         coarse(reason)
+    }
+}
+
+impl SkipReason {
+    /// The reason's name in the summary, which tells one filter from another.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Filtered(by) => format!("filtered_by_{}", by.name()),
+            other => coarse(other).name().to_owned(),
+        }
+    }
+}
+
+impl Serialize for SkipReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name())
     }
 }
 
@@ -101,28 +117,20 @@ fn count(by_extension: &mut BTreeMap<String, Portion>, asset: &Asset) {
     by_extension.entry(extension).or_default().add(asset.bytes);
 }
 
-/// The summary tells one filter from another.
-fn name(reason: SkipReason) -> String {
-    match reason {
-        SkipReason::Filtered(by) => format!("filtered_by_{}", by.name()),
-        other => coarse(other).name().to_owned(),
-    }
-}
-
 fn coarse(reason: SkipReason) -> SkippedBy {
     match reason {
         SkipReason::Unchanged => SkippedBy::Unchanged,
         SkipReason::Filtered(_) => SkippedBy::Filter,
-        SkipReason::OptedOut => SkippedBy::OptOut,
-        SkipReason::JobOpen => SkippedBy::OpenJob,
+        SkipReason::OptedOut => SkippedBy::OptedOut,
+        SkipReason::JobOpen => SkippedBy::JobOpen,
         SkipReason::ListingBehind => SkippedBy::ListingBehind,
-        SkipReason::AwaitingApproval => SkippedBy::Approval,
-        SkipReason::FailedBefore => SkippedBy::EarlierFailure,
-        SkipReason::VersionUnknown => SkippedBy::UnknownVersion,
+        SkipReason::AwaitingApproval => SkippedBy::AwaitingApproval,
+        SkipReason::FailedBefore => SkippedBy::FailedBefore,
+        SkipReason::VersionUnknown => SkippedBy::VersionUnknown,
         SkipReason::Copy => SkippedBy::Copy,
         SkipReason::Unreadable => SkippedBy::Unreadable,
         SkipReason::NotAskedFor => SkippedBy::NotAskedFor,
-        SkipReason::Unsupported => SkippedBy::UnsupportedType,
+        SkipReason::Unsupported => SkippedBy::Unsupported,
     }
 }
 

@@ -32,8 +32,7 @@ pub enum Decision {
 }
 
 /// Why an asset gets no job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SkipReason {
     /// The marker names the active version and its size: protected.
     Unchanged,

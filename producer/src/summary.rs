@@ -6,15 +6,12 @@ use cli::output;
 use common::failure::Failure;
 use ledger::Tally;
 use serde::Serialize;
-use telemetry::SkippedBy;
 
 use crate::allowance::Limit;
 use crate::arguments::Common;
 use crate::asked::Held;
 use crate::run::Report;
-
-const UNCHANGED: &str = "unchanged";
-const FILTERED_BY: &str = "filtered_by_";
+use crate::select::SkipReason;
 
 /// The run summary; its fields are a stable interface.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,7 +31,7 @@ pub struct Summary {
     /// Assets that were left alone for another reason, by it: `failed_before`, `opted_out`, `job_open` and so on; shown only
     /// where there are any.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub left_alone: BTreeMap<String, u64>,
+    pub left_alone: BTreeMap<SkipReason, u64>,
     /// Jobs published.
     pub published: u64,
     /// Jobs by outcome.
@@ -88,7 +85,7 @@ impl Summary {
 
     /// Assets that no job could be made for.
     fn unreadable(&self) -> u64 {
-        self.left_alone.get(SkippedBy::Unreadable.name()).copied().unwrap_or_default()
+        self.left_alone.get(&SkipReason::Unreadable).copied().unwrap_or_default()
     }
 
     /// Puts together what the run found and what became of its jobs.
@@ -100,19 +97,21 @@ impl Summary {
         seconds: f64,
     ) -> Self {
         let found = &report.found;
-        let skipped = |wanted: &str| {
-            let matching = found.skipped.iter().filter(|(name, _)| name.starts_with(wanted));
-            matching.map(|(_, count)| count).sum()
-        };
-        let mut left_alone = found.skipped.clone();
-        left_alone.retain(|reason, _| !reason.starts_with(UNCHANGED) && !reason.starts_with(FILTERED_BY));
+        let (mut skipped_unchanged, mut filtered_out, mut left_alone) = (0, 0, BTreeMap::new());
+        for (&reason, &count) in &found.skipped {
+            match reason {
+                SkipReason::Unchanged => skipped_unchanged = count,
+                SkipReason::Filtered(_) => filtered_out += count,
+                other => drop(left_alone.insert(other, count)),
+            }
+        }
         Self {
             run_id: report.run_id.to_string(),
             mode: report.mode.name(),
             listed: found.listed,
             selected: found.selected,
-            skipped_unchanged: skipped(UNCHANGED),
-            filtered_out: skipped(FILTERED_BY),
+            skipped_unchanged,
+            filtered_out,
             left_alone,
             published: found.published,
             watermarked: tally.count("watermarked"),
@@ -158,12 +157,14 @@ impl Summary {
             ),
         ];
         lines.extend(self.left_alone.iter().map(|(reason, count)| {
-            let remedy = match reason.as_str() {
-                "failed_before" => ": connector failed list",
-                "unsupported" => ": limits.content_types of the wire profile does not list their types",
+            let remedy = match reason {
+                SkipReason::FailedBefore => ": connector failed list",
+                SkipReason::Unsupported => {
+                    ": limits.content_types of the wire profile does not list their types"
+                }
                 _ => "",
             };
-            format!("  {count} left alone: {}{remedy}", reason.replace('_', " "))
+            format!("  {count} left alone: {}{remedy}", reason.name().replace('_', " "))
         }));
         if !self.unchecked.is_empty() {
             let counted =

@@ -26,7 +26,8 @@ pub(crate) enum Ended {
 }
 
 /// Why an asset is left as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Skip {
     /// It holds no protected file of the connector's.
     NotProtected,
@@ -55,19 +56,7 @@ pub(crate) enum Skip {
 impl Skip {
     /// The reason's name in counts.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::NotProtected => "not_protected",
-            Self::NewerVersion => "newer_version",
-            Self::RestoredBefore => "restored_before",
-            Self::OriginalUnknown => "original_unknown",
-            Self::OriginalLost => "original_lost",
-            Self::OriginalInPlace => "original_in_place",
-            Self::Copy => "copy",
-            Self::JobOpen => "job_open",
-            Self::Busy => "busy",
-            Self::VersionUnknown => "version_unknown",
-            Self::Gone => "gone",
-        }
+        self.into()
     }
 }
 

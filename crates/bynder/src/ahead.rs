@@ -69,12 +69,14 @@ mod tests {
     use async_trait::async_trait;
     use secrecy::SecretString;
 
-    use super::super::{Credential, ImportId, Paused, Settings};
+    use super::super::{Credential, ImportId, Paused};
     use super::*;
     use common::asset::AssetId;
     use common::job::Lane;
     use common::permission::Permission;
     use queue::QueueError;
+
+    use crate::tests::settings;
 
     /// Notes what is asked of it, and is silent if told so.
     #[derive(Debug, Default)]
@@ -109,16 +111,8 @@ mod tests {
     }
 
     fn client() -> (Arc<Noting>, Bynder) {
-        let settings = Settings {
-            portal: "http://127.0.0.1:9/".parse().unwrap(),
-            allow_http: false,
-            storage_hosts: http_client::LinkHosts::Any,
-            credential: Credential::Token(SecretString::from("t")),
-            request_timeout: GOOD_FOR,
-            part_size: 1,
-            parts_at_once: 1,
-            observer: Arc::new(()),
-        };
+        let token = Credential::Token(SecretString::from("t"));
+        let settings = settings("http://127.0.0.1:9/".parse().unwrap(), token);
         let gate = Arc::new(Noting::default());
         (Arc::clone(&gate), Bynder::new(settings, gate).unwrap())
     }

@@ -47,15 +47,16 @@ impl Bynder {
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
     ) -> Result<Response, BynderError> {
         let call = |token: Token| {
-            let request = token.sign(build(self.inner.transport.client()));
-            let request = request.ok_or_else(|| BynderError::Unauthorized {
-                operation: operation.to_owned(),
-                message: "the token holds characters that no header can carry".to_owned(),
-            });
+            let build = &build;
             async move {
-                let request = request?;
                 self.admit().await?;
                 self.permitted(kind, operation)?;
+                // Built only now: a call for many takes in whoever asked until it was let go.
+                let request = token.sign(build(self.inner.transport.client()));
+                let request = request.ok_or_else(|| BynderError::Unauthorized {
+                    operation: operation.to_owned(),
+                    message: "the token holds characters that no header can carry".to_owned(),
+                })?;
                 self.dispatch(kind, operation, request).await
             }
         };

@@ -65,3 +65,33 @@ impl Bynder {
         Ok((bearer(answer.access_token), answer.expires_in.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{Script, client, json, response};
+
+    #[tokio::test]
+    async fn one_refresh_serves_all_callers_and_a_refused_token_is_replaced_once() {
+        let token = |word: &str| {
+            json(200, &format!(r#"{{"access_token":"{word}","expires_in":3600,"token_type":"bearer"}}"#))
+        };
+        let answers = vec![
+            token("one"),
+            json(200, "{}"),
+            json(200, "{}"),
+            response(401, "text/plain", ""),
+            token("two"),
+            json(200, "{}"),
+        ];
+        let (script, url) = Script::serve(answers).await;
+        let client_secret = SecretString::from("secret");
+        let bynder = client(url, Credential::ClientCredentials { client_id: "id".to_owned(), client_secret });
+        let (left, right) = tokio::join!(bynder.account(), bynder.account());
+        assert!(left.is_ok() && right.is_ok());
+        bynder.account().await.unwrap();
+        let tokens: Vec<_> =
+            script.seen().iter().map(|seen| seen.authorization.clone().unwrap_or_default()).collect();
+        assert_eq!(tokens, ["", "Bearer one", "Bearer one", "Bearer one", "", "Bearer two"]);
+    }
+}

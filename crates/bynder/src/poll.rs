@@ -71,3 +71,63 @@ impl Bynder {
             .collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use common::job::Lane;
+    use secrecy::SecretString;
+    use tokio::sync::{Notify, Semaphore};
+
+    use super::*;
+    use crate::tests::{Script, json, settings};
+    use crate::{Credential, Gate, Paused};
+
+    /// Lets calls go once it is told to.
+    #[derive(Debug)]
+    struct Held {
+        has_caller: Notify,
+        open: Semaphore,
+    }
+
+    #[async_trait]
+    impl Gate for Held {
+        async fn admit(&self, _: Lane, places: u32) -> Result<u32, Paused> {
+            self.has_caller.notify_one();
+            self.open.acquire().await.unwrap().forget();
+            Ok(places)
+        }
+
+        fn check(&self) -> Result<(), Paused> {
+            Ok(())
+        }
+
+        fn interval(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn unused(&self, _: u32) {}
+
+        fn refused(&self) {}
+
+        fn answered(&self) {}
+    }
+
+    #[tokio::test]
+    async fn one_who_asks_while_the_call_waits_for_the_budget_joins_it() {
+        let (script, url) = Script::serve(vec![json(200, r#"{"itemsDone":["A","B"]}"#)]).await;
+        let gate = Arc::new(Held { has_caller: Notify::new(), open: Semaphore::new(0) });
+        let token = Credential::Token(SecretString::from("t"));
+        let bynder = Bynder::new(settings(url, token), Arc::clone(&gate) as _).unwrap();
+        let [a, b] = ["A", "B"].map(|import| ImportId::try_from(import.to_owned()).unwrap());
+        let later = async {
+            gate.has_caller.notified().await;
+            tokio::join!(bynder.poll_import(&b), async { gate.open.add_permits(2) }).0
+        };
+        let (first, later) = tokio::join!(bynder.poll_import(&a), later);
+        assert_eq!((first, later), (Ok(ImportState::Done), Ok(ImportState::Done)));
+        assert_eq!(script.seen().len(), 1);
+    }
+}

@@ -24,7 +24,7 @@ type Pages = (VecDeque<Response<Body>>, Vec<Seen>);
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     line: String,
-    authorization: Option<String>,
+    pub(super) authorization: Option<String>,
     body: String,
 }
 
@@ -97,8 +97,8 @@ impl Gate for Open {
     fn unused(&self, _: u32) {}
 }
 
-fn client(portal: Url, credential: Credential) -> Bynder {
-    let settings = Settings {
+pub(super) fn settings(portal: Url, credential: Credential) -> Settings {
+    Settings {
         portal,
         allow_http: false,
         storage_hosts: http_client::LinkHosts::Any,
@@ -107,8 +107,11 @@ fn client(portal: Url, credential: Credential) -> Bynder {
         part_size: 32 << 20,
         parts_at_once: 1,
         observer: Arc::new(()),
-    };
-    Bynder::new(settings, Arc::new(Open::default())).unwrap()
+    }
+}
+
+pub(super) fn client(portal: Url, credential: Credential) -> Bynder {
+    Bynder::new(settings(portal, credential), Arc::new(Open::default())).unwrap()
 }
 
 pub(super) async fn scripted(answers: Vec<Response<Body>>) -> (Script, Bynder) {
@@ -366,30 +369,6 @@ async fn a_web_page_is_taken_for_the_file_only_if_it_is_as_long_as_the_file() {
         let (_, bynder) = scripted(vec![link]).await;
         assert_eq!(bynder.download(&id(), 1, length).await.is_ok(), is_taken, "{length:?}");
     }
-}
-
-#[tokio::test]
-async fn one_refresh_serves_all_callers_and_a_refused_token_is_replaced_once() {
-    let token = |word: &str| {
-        json(200, &format!(r#"{{"access_token":"{word}","expires_in":3600,"token_type":"bearer"}}"#))
-    };
-    let answers = vec![
-        token("one"),
-        json(200, "{}"),
-        json(200, "{}"),
-        response(401, "text/plain", ""),
-        token("two"),
-        json(200, "{}"),
-    ];
-    let (script, url) = Script::serve(answers).await;
-    let client_secret = SecretString::from("secret");
-    let bynder = client(url, Credential::ClientCredentials { client_id: "id".to_owned(), client_secret });
-    let (left, right) = tokio::join!(bynder.account(), bynder.account());
-    assert!(left.is_ok() && right.is_ok());
-    bynder.account().await.unwrap();
-    let tokens: Vec<_> =
-        script.seen().iter().map(|seen| seen.authorization.clone().unwrap_or_default()).collect();
-    assert_eq!(tokens, ["", "Bearer one", "Bearer one", "Bearer one", "", "Bearer two"]);
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! What requests are for, as a closed set: the only names under which they are counted.
 
+use strum::{IntoStaticStr, VariantArray};
+
 /// Who is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Peer {
     /// The portal, whose calls the request budget lets go.
     Bynder,
@@ -12,21 +15,15 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// Every peer.
-    pub const ALL: [Self; 3] = [Self::Bynder, Self::Storage, Self::Imatag];
-
     /// The peer's name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Bynder => "bynder",
-            Self::Storage => "storage",
-            Self::Imatag => "imatag",
-        }
+        self.into()
     }
 }
 
 /// What a request is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Operation {
     /// A token for an OAuth2 application of the portal's.
     SignIn,
@@ -61,6 +58,7 @@ pub enum Operation {
     /// A part of a file to storage.
     SendPart,
     /// A token for an OAuth2 application of Imatag's.
+    #[strum(serialize = "sign_in")]
     ImatagSignIn,
     /// Media by the asset they belong to.
     Find,
@@ -73,77 +71,40 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Every operation, so that metrics can start at zero.
-    pub const ALL: [Self; 21] = [
-        Self::SignIn,
-        Self::LookUp,
-        Self::List,
-        Self::Asset,
-        Self::DownloadPlace,
-        Self::UploadEndpoint,
-        Self::UploadPlace,
-        Self::UploadPart,
-        Self::UploadFinish,
-        Self::Imports,
-        Self::Mark,
-        Self::Save,
-        Self::SaveAsset,
-        Self::SaveAdditional,
-        Self::FetchOriginal,
-        Self::SendPart,
-        Self::ImatagSignIn,
-        Self::Find,
-        Self::Submit,
-        Self::Status,
-        Self::FetchResult,
-    ];
-
-    /// Who is asked for it.
-    pub fn peer(self) -> Peer {
+    /// Who is asked for it, and whether it changes an asset, begins the upload that will, or pays for a watermark.
+    fn facts(self) -> (Peer, bool) {
         match self {
+            Self::UploadPlace | Self::Mark | Self::Save | Self::SaveAsset | Self::SaveAdditional => {
+                (Peer::Bynder, true)
+            }
+            Self::Submit => (Peer::Imatag, true),
             Self::SignIn
             | Self::LookUp
             | Self::List
             | Self::Asset
             | Self::DownloadPlace
             | Self::UploadEndpoint
-            | Self::UploadPlace
             | Self::UploadPart
             | Self::UploadFinish
-            | Self::Imports
-            | Self::Mark
-            | Self::Save
-            | Self::SaveAsset
-            | Self::SaveAdditional => Peer::Bynder,
-            Self::FetchOriginal | Self::SendPart => Peer::Storage,
-            Self::ImatagSignIn | Self::Find | Self::Submit | Self::Status | Self::FetchResult => Peer::Imatag,
+            | Self::Imports => (Peer::Bynder, false),
+            Self::FetchOriginal | Self::SendPart => (Peer::Storage, false),
+            Self::ImatagSignIn | Self::Find | Self::Status | Self::FetchResult => (Peer::Imatag, false),
         }
+    }
+
+    /// Who is asked for it.
+    pub fn peer(self) -> Peer {
+        self.facts().0
+    }
+
+    /// Whether it changes an asset, begins the upload that will, or pays for a watermark.
+    pub fn changes_an_asset(self) -> bool {
+        self.facts().1
     }
 
     /// The largest JSON answer to it that is read. A listing of 1000 assets with all their fields is a few MiB.
     pub fn most_answer_bytes(self) -> usize {
-        match self {
-            Self::List | Self::LookUp => 16 << 20,
-            Self::SignIn
-            | Self::Asset
-            | Self::DownloadPlace
-            | Self::UploadEndpoint
-            | Self::UploadPlace
-            | Self::UploadPart
-            | Self::UploadFinish
-            | Self::Imports
-            | Self::Mark
-            | Self::Save
-            | Self::SaveAsset
-            | Self::SaveAdditional
-            | Self::FetchOriginal
-            | Self::SendPart
-            | Self::ImatagSignIn
-            | Self::Find
-            | Self::Submit
-            | Self::Status
-            | Self::FetchResult => 1 << 20,
-        }
+        if matches!(self, Self::List | Self::LookUp) { 16 << 20 } else { 1 << 20 }
     }
 
     /// The most values in its answer that are decoded: tiny ones take hundreds of times their size. Honest ones have a name, and
@@ -152,82 +113,36 @@ impl Operation {
         self.most_answer_bytes() / 16
     }
 
-    /// Whether it changes an asset, begins the upload that will, or pays for a watermark.
-    pub fn changes_an_asset(self) -> bool {
-        match self {
-            Self::UploadPlace
-            | Self::Mark
-            | Self::Save
-            | Self::SaveAsset
-            | Self::SaveAdditional
-            | Self::Submit => true,
-            Self::SignIn
-            | Self::LookUp
-            | Self::List
-            | Self::Asset
-            | Self::DownloadPlace
-            | Self::UploadEndpoint
-            | Self::UploadPart
-            | Self::UploadFinish
-            | Self::Imports
-            | Self::FetchOriginal
-            | Self::SendPart
-            | Self::ImatagSignIn
-            | Self::Find
-            | Self::Status
-            | Self::FetchResult => false,
-        }
-    }
-
     /// The operation's name in metrics, unique together with its peer's.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::SignIn | Self::ImatagSignIn => "sign_in",
-            Self::LookUp => "look_up",
-            Self::List => "list",
-            Self::Asset => "asset",
-            Self::DownloadPlace => "download_place",
-            Self::UploadEndpoint => "upload_endpoint",
-            Self::UploadPlace => "upload_place",
-            Self::UploadPart => "upload_part",
-            Self::UploadFinish => "upload_finish",
-            Self::Imports => "imports",
-            Self::Mark => "mark",
-            Self::Save => "save",
-            Self::SaveAsset => "save_asset",
-            Self::SaveAdditional => "save_additional",
-            Self::FetchOriginal => "fetch_original",
-            Self::SendPart => "send_part",
-            Self::Find => "find",
-            Self::Submit => "submit",
-            Self::Status => "status",
-            Self::FetchResult => "fetch_result",
-        }
+        self.into()
     }
 }
 
 /// How a request was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 pub enum StatusClass {
     /// 2xx
+    #[strum(serialize = "2xx")]
     Success,
     /// 3xx
+    #[strum(serialize = "3xx")]
     Redirect,
     /// 429
+    #[strum(serialize = "429")]
     Limited,
     /// Any other 4xx
+    #[strum(serialize = "4xx")]
     Refused,
     /// 5xx, or no status that HTTP knows
+    #[strum(serialize = "5xx")]
     Broken,
     /// Not at all
+    #[strum(serialize = "none")]
     Unanswered,
 }
 
 impl StatusClass {
-    /// Every class, so that metrics can start at zero.
-    pub const ALL: [Self; 6] =
-        [Self::Success, Self::Redirect, Self::Limited, Self::Refused, Self::Broken, Self::Unanswered];
-
     /// The class of a status code.
     pub fn of(status: u16) -> Self {
         match status {
@@ -241,19 +156,13 @@ impl StatusClass {
 
     /// The class's name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Success => "2xx",
-            Self::Redirect => "3xx",
-            Self::Limited => "429",
-            Self::Refused => "4xx",
-            Self::Broken => "5xx",
-            Self::Unanswered => "none",
-        }
+        self.into()
     }
 }
 
 /// Which way bytes went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Direction {
     /// From a service to this process.
     Received,
@@ -262,14 +171,8 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// Both directions.
-    pub const ALL: [Self; 2] = [Self::Received, Self::Sent];
-
     /// The direction's name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Received => "received",
-            Self::Sent => "sent",
-        }
+        self.into()
     }
 }

@@ -42,7 +42,10 @@ impl Imatag {
         let transport = &self.inner.transport;
         self.signed(|token| {
             let request = sign(build(transport.client()), &token);
-            async move { self.dispatch(operation, transport.send_for_file(kind, request?).await).await }
+            async move {
+                let answer = transport.send_for_file(kind, request?).await;
+                self.dispatch(kind, operation, answer).await
+            }
         })
         .await
     }
@@ -59,6 +62,7 @@ impl Imatag {
     /// Turns everything but success and redirects into an error.
     pub(super) async fn dispatch(
         &self,
+        kind: Operation,
         operation: &str,
         answer: Result<Response, TransportError>,
     ) -> Result<Response, ImatagError> {
@@ -76,6 +80,10 @@ impl Imatag {
             // A framework without a challenge to name answers a refused credential so.
             403 if words::is_about_credential(&reason) => ImatagError::Unauthorized { at, reason },
             403 => ImatagError::Forbidden { at, reason },
+            // The medium was known before, so the path is not what is wrong.
+            404 if matches!(kind, Operation::Status | Operation::FetchResult) => {
+                ImatagError::UnknownMedium { at }
+            }
             404 | 405 => ImatagError::Misconfigured { at, reason: format!("{status}: {reason}") },
             408 => ImatagError::Unavailable { at, reason, sent: Sent::Maybe },
             429 => ImatagError::Busy { at, wait: self.inner.pause.begin(retry_after), sent: Sent::No },

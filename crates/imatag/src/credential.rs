@@ -73,8 +73,8 @@ impl Imatag {
                 request.form(&[grant, id, ("client_secret", client_secret.expose_secret())])
             }
         };
-        let response =
-            self.dispatch("signing in", inner.transport.send(Operation::ImatagSignIn, request).await).await;
+        let answer = inner.transport.send(Operation::ImatagSignIn, request).await;
+        let response = self.dispatch(Operation::ImatagSignIn, "signing in", answer).await;
         let response = response.map_err(|error| match error {
             ImatagError::Refused { at, reason } => ImatagError::Unauthorized { at, reason },
             other => other,

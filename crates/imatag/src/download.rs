@@ -58,8 +58,7 @@ impl Imatag {
     async fn asked_for(&self, medium: &MediumId) -> Result<(MediumState, Value), ImatagError> {
         let operation = format!("asking for medium {medium}");
         let url = self.url(&self.inner.profile.status.path, Some(medium))?;
-        let response = self.send(Operation::Status, &operation, |client| client.get(url.clone())).await;
-        let response = response.map_err(known_medium)?;
+        let response = self.send(Operation::Status, &operation, |client| client.get(url.clone())).await?;
         let (at, unsaid) = (attempted(&operation, &response), Unsaid::in_answer(&response));
         let json: Value = self.read(Operation::Status, &operation, response).await?;
         let shown = shown(&self.inner.profile.response, &json, &unsaid);
@@ -144,8 +143,7 @@ impl Imatag {
             None => client.get(url.clone()),
         };
         if own_path {
-            let answer = self.send(Operation::FetchResult, operation, request).await;
-            return answer.map_err(known_medium);
+            return self.send(Operation::FetchResult, operation, request).await;
         }
         self.ready(operation)?;
         let transport = &self.inner.transport;
@@ -157,7 +155,7 @@ impl Imatag {
             let reason = format!("storage answers {}", response.status());
             return Err(ImatagError::Unavailable { at, reason, sent: http_client::Sent::Maybe });
         }
-        self.dispatch(operation, Ok(response)).await
+        self.dispatch(Operation::FetchResult, operation, Ok(response)).await
     }
 
     /// The rest of an answer as a file.
@@ -166,16 +164,6 @@ impl Imatag {
         let operation = operation.to_owned();
         let stream = self.inner.transport.body(kind, response);
         Body { bytes, stream: stream.map_err(move |error| unavailable(&operation, error)).boxed() }
-    }
-}
-
-/// Where the medium was known before, a 404 means the medium and not the path.
-fn known_medium(error: ImatagError) -> ImatagError {
-    match error {
-        ImatagError::Misconfigured { at, reason } if reason.starts_with("404") => {
-            ImatagError::UnknownMedium { at }
-        }
-        other => other,
     }
 }
 

@@ -156,7 +156,7 @@ impl Imatag {
             Ok(response) if response.status() == reqwest::StatusCode::CONFLICT && is_json(&response) => {
                 Ok(response)
             }
-            answer => self.dispatch(operation, answer).await,
+            answer => self.dispatch(Operation::Submit, operation, answer).await,
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use super::{Ledger, read_cursor, write_cursor};
 use crate::state::DatabaseError;
@@ -14,7 +15,8 @@ use common::job::RunId;
 const EMPTY_RUNS: &str = "empty_runs";
 
 /// What a run goes over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum RunMode {
     /// The whole library.
@@ -26,10 +28,7 @@ pub enum RunMode {
 impl RunMode {
     /// The mode's name in the ledger, the summary and metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Delta => "delta",
-        }
+        self.into()
     }
 }
 

@@ -86,8 +86,8 @@ pub struct PropertyFilter {
 }
 
 /// The filter that left an asset out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum FilteredBy {
     /// `filters.types`
     Types,
@@ -126,24 +126,7 @@ pub enum FilteredBy {
 impl FilteredBy {
     /// The filter's name in counts.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Types => "types",
-            Self::Extensions => "extensions",
-            Self::Brands => "brands",
-            Self::Tags => "tags",
-            Self::Metaproperties => "metaproperties",
-            Self::Names => "names",
-            Self::Ids => "ids",
-            Self::Created => "created",
-            Self::Modified => "modified",
-            Self::Size => "size",
-            Self::Public => "public",
-            Self::Archived => "archived",
-            Self::Limited => "limited",
-            Self::Orientation => "orientation",
-            Self::Sample => "sample",
-            Self::Exclude => "exclude",
-        }
+        self.into()
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, Result};
+use strum::{IntoStaticStr, VariantArray};
 
 use super::Metrics;
 use super::register::Register;
@@ -18,7 +19,8 @@ const JOB_SECONDS: [f64; 12] =
     [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 43_200.0, 86_400.0, 259_200.0];
 
 /// What became of a job at the end of one of its steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum StepResult {
     /// It goes on to another step.
     Forward,
@@ -33,18 +35,9 @@ pub enum StepResult {
 }
 
 impl StepResult {
-    /// Every result, so that metrics can start at zero.
-    pub const ALL: [Self; 5] = [Self::Forward, Self::Wait, Self::Finish, Self::Fail, Self::Abandoned];
-
     /// The result's name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Forward => "forward",
-            Self::Wait => "wait",
-            Self::Finish => "finish",
-            Self::Fail => "fail",
-            Self::Abandoned => "abandoned",
-        }
+        self.into()
     }
 }
 
@@ -130,7 +123,7 @@ impl JobSeries {
         for step in Step::LATEST_FIRST {
             self.step_durations.with_label_values(&[step.name()]);
             self.attempts.with_label_values(&[step.name()]);
-            for result in StepResult::ALL {
+            for result in StepResult::VARIANTS {
                 self.steps.with_label_values(&[step.name(), result.name()]);
             }
         }

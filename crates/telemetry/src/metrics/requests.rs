@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec, Result};
+use strum::VariantArray;
 
 use super::Metrics;
 use super::register::Register;
@@ -38,15 +39,15 @@ impl RequestSeries {
                 &["service", "direction"],
             )?,
         };
-        for operation in Operation::ALL {
+        for operation in Operation::VARIANTS {
             let labels = [operation.peer().name(), operation.name()];
             series.durations.with_label_values(&labels);
-            for class in StatusClass::ALL {
+            for class in StatusClass::VARIANTS {
                 series.ended.with_label_values(&[labels[0], labels[1], class.name()]);
             }
         }
         for peer in [Peer::Storage, Peer::Imatag] {
-            for direction in Direction::ALL {
+            for direction in Direction::VARIANTS {
                 series.bytes.with_label_values(&[peer.name(), direction.name()]);
             }
         }

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Result};
+use strum::{IntoStaticStr, VariantArray};
 
 use super::Metrics;
 use super::register::Register;
 use ledger::RunMode;
 
-const MODES: [RunMode; 2] = [RunMode::Full, RunMode::Delta];
 /// Seconds, from a run that finds nothing to a walk over millions of assets.
 const RUN_SECONDS: [f64; 9] = [1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0];
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum RunResult {
     /// Everything was looked at.
     Done,
@@ -27,39 +28,32 @@ pub enum RunResult {
 }
 
 impl RunResult {
-    /// Every result, so that metrics can start at zero.
-    pub const ALL: [Self; 4] = [Self::Done, Self::Limited, Self::Stopped, Self::Failed];
-
     /// The result's name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Limited => "limited",
-            Self::Stopped => "stopped",
-            Self::Failed => "failed",
-        }
+        self.into()
     }
 }
 
 /// Why an asset got no job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum SkippedBy {
     /// It is protected.
     Unchanged,
     /// A filter leaves it out.
     Filter,
     /// A person opted it out.
-    OptOut,
+    OptedOut,
     /// A job for it is under way.
-    OpenJob,
+    JobOpen,
     /// The listing has not caught up with what a job saved.
     ListingBehind,
     /// What was saved waits for a person's approval.
-    Approval,
+    AwaitingApproval,
     /// It failed at this version before.
-    EarlierFailure,
+    FailedBefore,
     /// Bynder does not tell its version.
-    UnknownVersion,
+    VersionUnknown,
     /// It is a copy of another asset, and a person changed its file.
     Copy,
     /// What Bynder says of it cannot be read.
@@ -67,42 +61,13 @@ pub enum SkippedBy {
     /// Nobody asked for it.
     NotAskedFor,
     /// Its extension names a type that the wire profile does not list.
-    UnsupportedType,
+    Unsupported,
 }
 
 impl SkippedBy {
-    /// Every reason, so that metrics can start at zero.
-    pub const ALL: [Self; 12] = [
-        Self::Unchanged,
-        Self::Filter,
-        Self::OptOut,
-        Self::OpenJob,
-        Self::ListingBehind,
-        Self::Approval,
-        Self::EarlierFailure,
-        Self::UnknownVersion,
-        Self::Copy,
-        Self::Unreadable,
-        Self::NotAskedFor,
-        Self::UnsupportedType,
-    ];
-
     /// The reason's name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Unchanged => "unchanged",
-            Self::Filter => "filter",
-            Self::OptOut => "opted_out",
-            Self::OpenJob => "job_open",
-            Self::ListingBehind => "listing_behind",
-            Self::Approval => "awaiting_approval",
-            Self::EarlierFailure => "failed_before",
-            Self::UnknownVersion => "version_unknown",
-            Self::Copy => "copy",
-            Self::Unreadable => "unreadable",
-            Self::NotAskedFor => "not_asked_for",
-            Self::UnsupportedType => "unsupported",
-        }
+        self.into()
     }
 }
 
@@ -154,14 +119,14 @@ impl RunSeries {
                 &["reason"],
             )?,
         };
-        for mode in MODES {
+        for mode in RunMode::VARIANTS {
             series.durations.with_label_values(&[mode.name()]);
             series.succeeded_at.with_label_values(&[mode.name()]);
-            for result in RunResult::ALL {
+            for result in RunResult::VARIANTS {
                 series.ended.with_label_values(&[mode.name(), result.name()]);
             }
         }
-        for reason in SkippedBy::ALL {
+        for reason in SkippedBy::VARIANTS {
             series.skipped.with_label_values(&[reason.name()]);
         }
         Ok(series)
