@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use budget::Budget;
-use bynder::patience::Patience;
 use common::failure::Failure;
 use common::job::RunId;
 use config::Config;
@@ -13,19 +12,18 @@ use ledger::Ledger;
 use ledger::state::State;
 use queue::{Depth, Election, Place, QueueError};
 use rabbitmq::{Broker, EgressGroup, Outcomes, ProducerElection};
-use telemetry::{Metrics, Readiness, RunResult};
+use telemetry::{Metrics, Readiness};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use wiring::quiet_hours;
 
 use crate::arguments::{Asker, Scope};
-use crate::asked::Held;
 use crate::full_run;
-use crate::mandate::{self, Purpose};
 use crate::portal::{keep_to_one, resolve};
-use crate::run::{self, Environment};
+use crate::run::Environment;
+use crate::session::{Ended, RunSession};
 use crate::wiring::{Queues, environment};
-use crate::{Hindrances, Limit, Progress, Summary};
+use crate::{Hindrances, Progress};
 
 /// How long a program that a person started waits for the broker.
 const BROKER_PATIENCE: Duration = Duration::from_secs(30);
@@ -65,17 +63,6 @@ pub(crate) struct Fleet {
 /// what it holds is not waited for without end.
 fn patience(lost_after: Duration, hands: Option<u64>) -> Duration {
     if hands.is_some() { lost_after } else { lost_after * MORE_FOR_UNKNOWN_HANDS }
-}
-
-/// How a run ended.
-pub(crate) struct Ended {
-    pub(crate) summary: Summary,
-    /// The limit that ended the walk early.
-    pub(crate) limit: Option<Limit>,
-    /// What waits until it is asked for.
-    pub(crate) held: Option<Held>,
-    /// Jobs that will never have an outcome, as far as can be told.
-    pub(crate) without_outcome: u64,
 }
 
 impl Fleet {
@@ -121,11 +108,6 @@ impl Fleet {
     pub(crate) async fn leave(self) {
         drop(self.membership);
         self.group.leave(&self.budget).await;
-    }
-
-    /// Whether somebody asked for a first run over this library: then what changes is protected without asking.
-    pub(crate) async fn was_asked_for(&self) -> Result<bool, Failure> {
-        Ok(self.ledger.cursor().await?.is_some() || self.ledger.full_run_interrupted().await?)
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -182,7 +164,7 @@ impl Fleet {
         }
     }
 
-    /// Whether a walk over the whole library has at least begun.
+    /// Whether a walk over the whole library has at least begun: then what changes is protected without asking.
     pub(crate) async fn has_walked(&self) -> Result<bool, Failure> {
         Ok(self.ledger.cursor().await?.is_some() || self.ledger.full_run_interrupted().await?)
     }
@@ -210,40 +192,31 @@ impl Fleet {
         quiet: bool,
         stop: &CancellationToken,
     ) -> Result<Ended, Failure> {
-        let started = Instant::now();
         let before = self.budget.used();
         self.give_up_lost().await?;
-        let patience = Patience::until(stop.clone());
-        let ready = mandate::ready(&self.config, &self.environment, scope, Purpose::Work, &patience).await?;
-        self.metrics.held_is(ready.held.as_ref().map_or(0, |held| held.assets));
-        let mode = ready.options.scope.mode();
-        let ran = run::run(&self.environment, &ready.options, &patience, |found| {
-            tracing::info!(
-                listed = found.listed,
-                selected = found.selected,
-                published = found.published,
-                "listing"
-            );
-        })
-        .await;
-        self.metrics.run_ended(mode, result(&ran), started.elapsed());
-        let report = ran?;
-        let held = ready.conclude(&self.config, &self.ledger, &report).await?;
-        self.metrics.held_is(held.as_ref().map_or(0, |held| held.assets));
+        let mut session = RunSession::begin(&self.config, &self.environment, scope, stop).await?;
+        let report = session
+            .walk(|found| {
+                tracing::info!(
+                    listed = found.listed,
+                    selected = found.selected,
+                    published = found.published,
+                    "listing"
+                );
+            })
+            .await?;
+        session.conclude(&report).await?;
         self.metrics.cursor_is(self.ledger.cursor().await?);
-        let without_outcome =
-            if wait { self.outcomes_of(&report.run_id, started, quiet, stop).await? } else { 0 };
+        let without_outcome = if wait { self.outcomes_of(&report.run_id, quiet, stop).await? } else { 0 };
         if without_outcome > 0 {
             self.ledger.give_up_run(&report.run_id).await?;
         }
         // Outcomes of earlier runs that came while nobody was there to take them in.
         while self.outcomes.fold_into(&self.ledger).await.is_ok_and(|count| count > 0) {}
         let tally = self.ledger.tally_of(&report.run_id).await?;
-        let calls = self.budget.used() - before;
         let unchecked = self.ledger.unchecked_of(&report.run_id).await?;
-        let summary = Summary::new(&report, &tally, unchecked, calls, started.elapsed().as_secs_f64());
-        let summary = Summary { incomplete: without_outcome > 0, ..summary };
-        Ok(Ended { summary, limit: report.found.limit, held, without_outcome })
+        let calls = self.budget.used() - before;
+        Ok(session.sum_up(&report, &tally, unchecked, without_outcome, calls))
     }
 
     /// Gives up the jobs that are in no queue and in nobody's hands any more: their assets are taken up again.
@@ -272,18 +245,12 @@ impl Fleet {
     }
 
     /// Waits for the outcomes of a run; returns how many will not come.
-    async fn outcomes_of(
-        &self,
-        run: &RunId,
-        started: Instant,
-        quiet: bool,
-        stop: &CancellationToken,
-    ) -> Result<u64, Failure> {
+    async fn outcomes_of(&self, run: &RunId, quiet: bool, stop: &CancellationToken) -> Result<u64, Failure> {
         let mut progress = Progress::new(quiet);
         let mut depth = Depth::default();
         let mut measured: Option<Instant> = None;
         // Something happened lately: an outcome, or a job in a queue or in a worker's hands.
-        let mut stirred = (u64::MAX, started);
+        let mut stirred = (u64::MAX, Instant::now());
         loop {
             let open = self.ledger.open_in(run).await?;
             if open == 0 {
@@ -344,6 +311,7 @@ impl Fleet {
             tokio::time::sleep(LOOK).await;
         }
     }
+
     /// Tells the metrics what the last verification found, which a command beside this process puts on record.
     pub(crate) async fn watch_record(&self) {
         loop {
@@ -354,20 +322,6 @@ impl Fleet {
             }
             tokio::time::sleep(LOOK_AT_RECORD).await;
         }
-    }
-}
-
-fn result(ran: &Result<run::Report, run::RunError>) -> RunResult {
-    match ran {
-        Ok(report) if report.found.limit.is_some() => RunResult::Limited,
-        Ok(_) => RunResult::Done,
-        Err(run::RunError::Stopped) => RunResult::Stopped,
-        Err(
-            run::RunError::Walk(_)
-            | run::RunError::Bynder(_)
-            | run::RunError::Ledger(_)
-            | run::RunError::Queue(_),
-        ) => RunResult::Failed,
     }
 }
 

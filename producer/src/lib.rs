@@ -1,7 +1,8 @@
 //! The producer: finds the assets to protect and publishes a job for each.
 //!
 //! [`enumerate`] walks the library, [`filter`] and [`select`] decide by each row alone, [`run`] publishes and
-//! keeps the books. [`arguments`] is what a person types about a run; [`plan`] says what it would do, [`asked`] what was asked for before.
+//! keeps the books; [`RunSession`] is one run, from what was asked for to its summary.
+//! [`arguments`] is what a person types about a run; [`plan`] says what it would do, [`asked`] what was asked for before.
 
 mod allowance;
 pub mod arguments;
@@ -16,7 +17,7 @@ mod first_run;
 mod fleet;
 mod found;
 pub mod full_run;
-pub mod mandate;
+mod mandate;
 pub mod plan;
 pub mod portal;
 mod program;
@@ -25,10 +26,12 @@ pub mod run;
 pub mod schedule;
 mod scope;
 pub mod select;
+mod session;
 mod summary;
 pub mod wiring;
 
 pub use allowance::Limit;
 pub use program::main;
 pub use progress::{Hindrances, Progress};
+pub use session::{Ended, RunSession};
 pub use summary::Summary;

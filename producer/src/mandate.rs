@@ -14,7 +14,7 @@ use crate::{cursor, filter, first_run, full_run};
 
 /// What a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// To be done.
     Work,
     /// To be shown: nothing is noted.
@@ -23,7 +23,7 @@ pub enum Purpose {
 
 /// A run that may start.
 #[derive(Debug)]
-pub struct Ready {
+pub(crate) struct Ready {
     /// What it shall do.
     pub options: Options,
     /// What waits until it is asked for.
@@ -36,7 +36,7 @@ pub struct Ready {
 ///
 /// # Errors
 /// [`Failure::Limit`]: nobody asked for a first run over this library.
-pub async fn ready(
+pub(crate) async fn ready(
     config: &Config,
     environment: &Environment,
     run: &Scope,
@@ -125,19 +125,18 @@ pub async fn ready(
 }
 
 impl Ready {
-    /// Notes what the run changes of what was asked for; returns what waits until it is asked for.
-    pub async fn conclude(
-        self,
+    /// Notes what the run changes of what was asked for, and what waits now.
+    pub(crate) async fn conclude(
+        &mut self,
         config: &Config,
         ledger: &Ledger,
         report: &Report,
-    ) -> Result<Option<Held>, Failure> {
-        let Some(accepted) = self.accepted.filter(|_| report.found.limit.is_none()) else {
-            return Ok(self.held);
+    ) -> Result<(), Failure> {
+        let Some(accepted) = self.accepted.take().filter(|_| report.found.limit.is_none()) else {
+            return Ok(());
         };
-        let held = accepted.filters.clone().and_then(|filters| Held::of(report, config, filters));
-        settle(ledger, held.as_ref(), accepted).await?;
-        Ok(held)
+        self.held = accepted.filters.clone().and_then(|filters| Held::of(report, config, filters));
+        settle(ledger, self.held.as_ref(), accepted).await
     }
 }
 

@@ -112,19 +112,7 @@ async fn once(
     let fleet = Fleet::open(config, Metrics::new()).await?;
     let ended = Box::pin(fleet.alone(fleet.once(&sync.scope, sync.wait, common.quiet, stop))).await;
     fleet.leave().await;
-    let ended = ended?;
-    ended.summary.tell(common);
-    conclude(&ended)
-}
-
-fn conclude(ended: &fleet::Ended) -> Result<(), Failure> {
-    if ended.without_outcome > 0 {
-        return Err(Failure::Temporary(format!(
-            "incomplete: {} jobs have no outcome although every queue is empty; run again to take their assets up",
-            ended.without_outcome
-        )));
-    }
-    ended.summary.conclude(ended.limit, ended.held.as_ref())
+    ended?.tell(common)
 }
 
 /// Runs by the schedule until somebody asks to stop. Neither what passes by itself ends it, nor that nobody has asked for
@@ -145,7 +133,7 @@ async fn many(
     loop {
         let started = Instant::now();
         let Some(fleet) = opened(config, &metrics, &readiness, stop).await? else { return Ok(()) };
-        if fleet.was_asked_for().await? {
+        if fleet.has_walked().await? {
             readiness.set(FIRST_RUN, Ok(()));
         }
         let keeping = async {

@@ -1,9 +1,8 @@
 //! `connector sync`: the whole job on one machine, no broker.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use budget::Records;
-use bynder::patience::Patience;
 use cli::output;
 use cli::signals::stop_on_signals;
 use common::failure::Failure;
@@ -12,10 +11,8 @@ use config::Config;
 use jiff::Timestamp;
 use ledger::{Mark, QueueLook};
 use producer::arguments::{self, Common, Scope};
-use producer::asked::Held;
-use producer::mandate::{self, Purpose};
-use producer::run::{Options, Report};
-use producer::{Hindrances, Limit, Progress, Summary};
+use producer::run::Report;
+use producer::{Ended, Hindrances, Progress, RunSession};
 use queue::JobPublisher;
 use tokio_util::sync::CancellationToken;
 use wiring::quiet_hours;
@@ -35,18 +32,7 @@ const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 pub(crate) async fn run(common: &Common, run: &Scope) -> Result<(), Failure> {
     let loaded = arguments::load(common, Some(run))?;
     let stop = stop_on_signals()?;
-    let ended = sync(&loaded.config, run, common.quiet, &stop).await?;
-    ended.summary.tell(common);
-    ended.summary.conclude(ended.limit, ended.held.as_ref())
-}
-
-/// How a run ended.
-pub(crate) struct Ended {
-    pub(crate) summary: Summary,
-    /// The limit that ended the walk early.
-    pub(crate) limit: Option<Limit>,
-    /// What waits until it is asked for.
-    pub(crate) held: Option<Held>,
+    sync(&loaded.config, run, common.quiet, &stop).await?.tell(common)
 }
 
 /// Runs once, until every job has an outcome.
@@ -56,13 +42,11 @@ pub(crate) async fn sync(
     quiet: bool,
     stop: &CancellationToken,
 ) -> Result<Ended, Failure> {
-    let started = Instant::now();
     let parts = parts::parts(config).await?;
     // What the queue in the state directory holds is not lost, however old; what it does not hold may be a fleet's.
     parts.ledger.give_up_lost(QueueLook::Busy, Timestamp::now(), config.producer.lost_after.0).await?;
     let before = parts.ledger.mark().await?;
-    let patience = Patience::until(stop.clone());
-    let ready = mandate::ready(config, &parts.producer, run, Purpose::Work, &patience).await?;
+    let mut session = RunSession::begin(config, &parts.producer, run, stop).await?;
     let _quiet = quiet_hours::keep(config, &parts.budget);
     let (working, budget) = (CancellationToken::new(), parts.budget.clone());
     let _following =
@@ -77,7 +61,7 @@ pub(crate) async fn sync(
         tasks::brief(worker::consume(parts.worker.clone(), working.clone(), config.worker.grace.0));
     let mut progress = Progress::new(quiet);
     let ended = tokio::select! {
-        ended = produce_and_wait(&parts, &ready.options, &before, &mut progress, stop) => ended,
+        ended = produce_and_wait(&parts, &session, &before, &mut progress, stop) => ended,
         failure = unusable(&parts.worker.breakers) => Err(failure),
     };
     progress.end();
@@ -98,21 +82,18 @@ pub(crate) async fn sync(
     };
     let tally = parts.ledger.tally_since(&before).await?;
     let unchecked = parts.ledger.unchecked_since(&before).await?;
-    let seconds = started.elapsed().as_secs_f64();
-    let summary = Summary::new(&report, &tally, unchecked, parts.budget.used(), seconds);
-    let held = ready.conclude(config, &parts.ledger, &report).await?;
-    Ok(Ended { summary, limit: report.found.limit, held })
+    session.conclude(&report).await?;
+    Ok(session.sum_up(&report, &tally, unchecked, 0, parts.budget.used()))
 }
 
 async fn produce_and_wait(
     parts: &Parts,
-    options: &Options,
+    session: &RunSession<'_>,
     before: &Mark,
     progress: &mut Progress,
     stop: &CancellationToken,
 ) -> Result<Report, Failure> {
-    let patience = Patience::until(stop.clone());
-    let mut producing = Box::pin(producer::run::run(&parts.producer, options, &patience, |_| {}));
+    let mut producing = Box::pin(session.walk(|_| {}));
     let mut report = None;
     loop {
         tokio::select! {
