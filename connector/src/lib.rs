@@ -5,14 +5,9 @@
 mod arguments;
 mod commands;
 mod confirm;
-mod doctor;
 mod files;
 mod parts;
 mod queues;
-mod restore;
-mod status;
-mod trial;
-mod verify;
 
 use std::process::ExitCode;
 
@@ -33,7 +28,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    let (format, verbosity) = match (arguments.common.log_format(), &arguments.command) {
+    let (format, verbosity) = match (arguments.global.log_format, &arguments.command) {
         // Lines for a program: then the log is what there is to see.
         (LogFormat::Json, _) => (LogFormat::Json, Verbosity::Work),
         // The demo plants failures, and says itself how they came out.

@@ -1,8 +1,9 @@
-//! What can be typed after any command, and about a run.
+//! What can be typed about a run.
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use cli::options::GlobalOptions;
 use common::failure::Failure;
 use common::outcome::FailureClass;
 use common::parse_error::harmless;
@@ -10,42 +11,6 @@ use config::{Loaded, Override, read_moment, read_text};
 use files::written::Chosen;
 use jiff::Timestamp;
 use toml::Value;
-
-/// Options of every command.
-#[derive(Debug, Clone, Args)]
-pub struct Common {
-    /// The configuration file [default: connector.toml, if there is one]
-    #[arg(long, global = true, help_heading = "Options of every command")]
-    pub config: Option<PathBuf>,
-    /// Print machine-readable output: the last line of standard output is one JSON object
-    #[arg(long, global = true, help_heading = "Options of every command")]
-    pub json: bool,
-    /// Say only what is wrong
-    #[arg(long, global = true, help_heading = "Options of every command")]
-    pub quiet: bool,
-    /// How log lines look: text for people, json for programs, one object a line
-    #[arg(long, global = true, help_heading = "Options of every command", value_enum, hide_possible_values = true, default_value_t = LogFormat::Text)]
-    log_format: LogFormat,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    /// For people
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
-impl Common {
-    /// How log lines look.
-    pub fn log_format(&self) -> cli::output::LogFormat {
-        match self.log_format {
-            LogFormat::Text => cli::output::LogFormat::Text,
-            LogFormat::Json => cli::output::LogFormat::Json,
-        }
-    }
-}
 
 /// What a run goes over.
 #[derive(Debug, Clone, Default, Args)]
@@ -125,10 +90,9 @@ impl Scope {
     }
 }
 
-/// Reads the configuration with everything the command line lays over it, and says its warnings.
-pub fn load(common: &Common, run: Option<&Scope>) -> Result<Loaded, Failure> {
-    let overrides = run.map(overrides).transpose()?.unwrap_or_default();
-    wiring::load(common.config.as_deref(), &overrides, common.quiet)
+/// Reads the configuration with what the command line lays over it for a run, and says its warnings.
+pub fn load(global: &GlobalOptions, run: &Scope) -> Result<Loaded, Failure> {
+    wiring::load_for(global, &overrides(run)?)
 }
 
 fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {

@@ -120,9 +120,13 @@ pub(crate) async fn settle(ledger: &Ledger, held: Option<&Held>, accepted: Asked
     if held.is_none() {
         note(ledger, &accepted).await?;
     }
-    Ok(ledger.set_held(held.and_then(|held| serde_json::to_string(held).ok())).await?)
+    Ok(ledger.set_held(held.map(text).transpose()?).await?)
 }
 
 pub(crate) async fn note(ledger: &Ledger, asked: &Asked) -> Result<(), Failure> {
-    Ok(ledger.set_asked(serde_json::to_string(asked).unwrap_or_default()).await?)
+    Ok(ledger.set_asked(text(asked)?).await?)
+}
+
+fn text(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::Unexpected(error.to_string()))
 }

@@ -13,6 +13,7 @@ const CALLS_AN_ASSET: f64 = 7.5;
 const CALLS_A_COPY: f64 = 9.5;
 /// The same for an additional file, which needs no finalise.
 const CALLS_AN_ADDITIONAL_FILE: f64 = 6.5;
+/// Bynder's window, which the budget is configured for.
 const WINDOW_SECONDS: f64 = 300.0;
 
 pub(crate) fn least_seconds(report: &Report, config: &Config) -> f64 {

@@ -33,15 +33,15 @@ pub(crate) const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// more than the acknowledgement of a single one.
 const GATHER: Duration = Duration::from_millis(100);
 /// How often outcomes are looked for when there were none.
-pub(crate) const LOOK: Duration = Duration::from_millis(300);
+pub(crate) const OUTCOME_POLL: Duration = Duration::from_millis(300);
 /// How often the record is looked at for what others added.
-const LOOK_AT_RECORD: Duration = Duration::from_secs(10);
+const RECORD_POLL: Duration = Duration::from_secs(10);
 /// How often the depth of the queues is asked for while waiting.
-const MEASURE: Duration = Duration::from_secs(2);
+const DEPTH_POLL: Duration = Duration::from_secs(2);
 /// The factor by which the wait is longer than where they are known.
 const MORE_FOR_UNKNOWN_HANDS: u32 = 3;
 /// How often it is asked for besides, for the metrics alone.
-const MEASURE_BESIDE: Duration = Duration::from_secs(15);
+const IDLE_DEPTH_POLL: Duration = Duration::from_secs(15);
 
 /// The producer's side of a fleet.
 pub(crate) struct Fleet {
@@ -257,7 +257,7 @@ impl Fleet {
                 progress.end();
                 return Ok(0);
             }
-            if measured.is_none_or(|at| at.elapsed() >= MEASURE) {
+            if measured.is_none_or(|at| at.elapsed() >= DEPTH_POLL) {
                 measured = Some(Instant::now());
                 match self.broker.depth().await {
                     Ok(now) => {
@@ -282,7 +282,7 @@ impl Fleet {
                 progress.end();
                 return Ok(open);
             }
-            if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(OUTCOME_POLL)).await.is_none() {
                 return Err(Failure::Temporary(format!(
                     "stopped while {open} jobs have no outcome yet; the workers continue with them"
                 )));
@@ -302,13 +302,13 @@ impl Fleet {
             self.metrics.broker_measured(connected, self.broker.unknown_outcomes());
             self.metrics.messages_not_taken(self.broker.rejected(), self.broker.put_off());
             readiness.set("broker", trouble.map_or(Ok(()), |trouble| Err(trouble.to_string())));
-            if connected && measured.is_none_or(|at| at.elapsed() >= MEASURE_BESIDE) {
+            if connected && measured.is_none_or(|at| at.elapsed() >= IDLE_DEPTH_POLL) {
                 measured = Some(Instant::now());
                 if let Ok(depth) = self.broker.depth().await {
                     self.metrics.queue_measured(&depth);
                 }
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(OUTCOME_POLL).await;
         }
     }
 
@@ -320,7 +320,7 @@ impl Fleet {
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%error, "cannot read the last verification"),
             }
-            tokio::time::sleep(LOOK_AT_RECORD).await;
+            tokio::time::sleep(RECORD_POLL).await;
         }
     }
 }

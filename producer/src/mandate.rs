@@ -60,7 +60,8 @@ pub(crate) async fn ready(
         (true, _) => Some(run::Scope::Full),
         (false, since) => since.map(run::Scope::Since),
     };
-    let filters = serde_json::to_value(&config.filters).unwrap_or_default();
+    let filters = serde_json::to_value(&config.filters);
+    let filters = filters.map_err(|error| Failure::Unexpected(error.to_string()))?;
     let (Some(changes), false) = (changes, run.is_part()) else {
         let by_delta = changes.filter(|_| config.delta || run.delta);
         let ready = plain(typed.or(by_delta).unwrap_or_default());

@@ -13,17 +13,18 @@ use serde_json::json;
 use telemetry::Metrics;
 use wiring::beside::Beside;
 
-use crate::arguments::{self, Common, Scope};
+use crate::arguments::{self, Scope};
 use crate::estimate::{calls, least_seconds, print};
 use crate::mandate::{self, Purpose};
 use crate::portal::resolve;
 use crate::run::{self, Report};
 use crate::wiring::{Queues, environment};
 use bynder::patience::Patience;
+use cli::options::GlobalOptions;
 
 /// Says what a run over `scope` would do.
-pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
-    let loaded = arguments::load(common, Some(scope))?;
+pub async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
+    let loaded = arguments::load(global, scope)?;
     let config = &loaded.config;
     let metrics = Metrics::new();
     let beside = Beside::open(config, "plan").await?;
@@ -47,7 +48,7 @@ pub async fn run(common: &Common, scope: &Scope) -> Result<(), Failure> {
     beside.leave().await;
     let report = report?;
     let (asked, decided) = environment.filter.divided();
-    if common.json {
+    if global.json {
         let mut line = as_json(&report, config);
         line["filters"] = json!({"asked_of_bynder": asked, "decided_here": decided});
         output::json(&line);

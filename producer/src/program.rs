@@ -13,10 +13,11 @@ use telemetry::{Metrics, Readiness};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::{self, Common, Hold, Scope};
+use crate::arguments::{self, Hold, Scope};
 use crate::fleet::{self, Fleet};
 use crate::plan;
 use crate::schedule::Schedule;
+use cli::options::GlobalOptions;
 
 /// What is not ready while nobody has asked for the first run.
 const FIRST_RUN: &str = "first run";
@@ -33,7 +34,7 @@ const FIRST_RUN: &str = "first run";
 )]
 struct Arguments {
     #[command(flatten)]
-    common: Common,
+    global: GlobalOptions,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -68,57 +69,57 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    let verbosity = match (arguments.common.log_format(), arguments.common.quiet) {
+    let verbosity = match (arguments.global.log_format, arguments.global.quiet) {
         (LogFormat::Text, true) => Verbosity::Trouble,
         _ => Verbosity::Work,
     };
-    cli::log::init(arguments.common.log_format(), verbosity);
+    cli::log::init(arguments.global.log_format, verbosity);
     program::run(run(arguments))
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let common = &arguments.common;
+    let global = &arguments.global;
     match arguments.command {
-        Some(Command::Plan(scope)) => plan::run(common, &scope).await,
-        Some(Command::Sync(sync)) if sync.scope.dry_run => plan::run(common, &sync.scope).await,
-        Some(Command::Sync(sync)) => Box::pin(synchronise(common, &sync)).await,
-        None => Box::pin(synchronise(common, &Sync::default())).await,
+        Some(Command::Plan(scope)) => plan::run(global, &scope).await,
+        Some(Command::Sync(sync)) if sync.scope.dry_run => plan::run(global, &sync.scope).await,
+        Some(Command::Sync(sync)) => Box::pin(synchronise(global, &sync)).await,
+        None => Box::pin(synchronise(global, &Sync::default())).await,
         Some(Command::Healthcheck) => {
-            let config = wiring::load(common.config.as_deref(), &[], true)?.config;
+            let config = wiring::load(global.config.as_deref(), &[], true)?.config;
             telemetry::healthcheck(config.http.listen).await
         }
     }
 }
 
-async fn synchronise(common: &Common, sync: &Sync) -> Result<(), Failure> {
-    let config = arguments::load(common, Some(&sync.scope))?.config;
+async fn synchronise(global: &GlobalOptions, sync: &Sync) -> Result<(), Failure> {
+    let config = arguments::load(global, &sync.scope)?.config;
     let stop = stop_on_signals()?;
     let schedule = Schedule::of(&config.producer)?.filter(|_| !sync.once && !sync.wait);
     match schedule {
-        None => Box::pin(once(common, &config, sync, &stop)).await,
+        None => Box::pin(once(global, &config, sync, &stop)).await,
         Some(_) if sync.scope.retry_failed.is_some() => {
             Err(Failure::Usage("--retry-failed is for one run; give --once or --wait as well".to_owned()))
         }
-        Some(schedule) => Box::pin(many(common, &config, sync, schedule, &stop)).await,
+        Some(schedule) => Box::pin(many(global, &config, sync, schedule, &stop)).await,
     }
 }
 
 async fn once(
-    common: &Common,
+    global: &GlobalOptions,
     config: &Config,
     sync: &Sync,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let fleet = Fleet::open(config, Metrics::new()).await?;
-    let ended = Box::pin(fleet.alone(fleet.once(&sync.scope, sync.wait, common.quiet, stop))).await;
+    let ended = Box::pin(fleet.alone(fleet.once(&sync.scope, sync.wait, global.quiet, stop))).await;
     fleet.leave().await;
-    ended?.tell(common)
+    ended?.tell(global)
 }
 
 /// Runs by the schedule until somebody asks to stop. Neither what passes by itself ends it, nor that nobody has asked for
 /// the first run yet: a container would start again and again.
 async fn many(
-    common: &Common,
+    global: &GlobalOptions,
     config: &Config,
     sync: &Sync,
     schedule: Schedule,
@@ -140,7 +141,7 @@ async fn many(
             tokio::select! {
                 () = fleet.watch(&readiness) => Ok(()),
                 () = fleet.watch_record() => Ok(()),
-                ended = schedule.keep(&fleet, common, &scope, stop) => ended,
+                ended = schedule.keep(&fleet, global, &scope, stop) => ended,
             }
         };
         let ended = Box::pin(fleet.alone(keeping)).await;

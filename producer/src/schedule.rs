@@ -9,8 +9,9 @@ use croner::Cron;
 use tokio_util::sync::CancellationToken;
 
 use crate::allowance::Limit;
-use crate::arguments::{Asker, Common, Scope};
+use crate::arguments::{Asker, Scope};
 use crate::fleet::{self, Fleet};
+use cli::options::GlobalOptions;
 
 /// When to run.
 #[derive(Debug, Clone)]
@@ -72,7 +73,7 @@ impl Schedule {
     pub(crate) async fn keep(
         &self,
         fleet: &Fleet,
-        common: &Common,
+        global: &GlobalOptions,
         first: &Scope,
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
@@ -83,7 +84,7 @@ impl Schedule {
             loop {
                 let started = tokio::time::Instant::now();
                 let scope = Scope { full: true, delta: false, since: None, asker, ..first.clone() };
-                if is_due && self.tolerantly(fleet, common, &scope, stop).await?.is_some() {
+                if is_due && self.tolerantly(fleet, global, &scope, stop).await?.is_some() {
                     // A limit ended the walk early: it is due again, over whatever it did not come to.
                     if !self.wait(started, stop).await {
                         break;
@@ -107,13 +108,13 @@ impl Schedule {
                 let started = tokio::time::Instant::now();
                 // A walk that a limit ended does not count, and it may be long until it is due again.
                 if walks && !fleet.has_walked().await? {
-                    if stop.run_until_cancelled(tokio::time::sleep(fleet::LOOK)).await.is_none() {
+                    if stop.run_until_cancelled(tokio::time::sleep(fleet::OUTCOME_POLL)).await.is_none() {
                         return Ok(());
                     }
                     continue;
                 }
                 // Without a cursor, and with a walk under way, what changed is what changed since that walk began.
-                self.tolerantly(fleet, common, &fleet.changes(&scope).await?, stop).await?;
+                self.tolerantly(fleet, global, &fleet.changes(&scope).await?, stop).await?;
                 if !self.wait(started, stop).await {
                     return Ok::<_, Failure>(());
                 }
@@ -131,14 +132,14 @@ impl Schedule {
     async fn tolerantly(
         &self,
         fleet: &Fleet,
-        common: &Common,
+        global: &GlobalOptions,
         scope: &Scope,
         stop: &CancellationToken,
     ) -> Result<Option<Limit>, Failure> {
         loop {
             match fleet.once(scope, false, true, stop).await {
                 Ok(ended) => {
-                    ended.summary.tell(common);
+                    ended.summary.tell(global);
                     if let Some(limit) = ended.limit {
                         tracing::warn!("{limit}");
                     }

@@ -11,12 +11,13 @@ use telemetry::RunResult;
 use tokio_util::sync::CancellationToken;
 
 use crate::allowance::Limit;
-use crate::arguments::{Common, Scope};
+use crate::arguments::Scope;
 use crate::asked::Held;
 use crate::found::Found;
 use crate::mandate::{self, Purpose, Ready};
 use crate::run::{self, Environment, Report, RunError};
 use crate::summary::Summary;
+use cli::options::GlobalOptions;
 
 /// A run under way.
 pub struct RunSession<'a> {
@@ -98,8 +99,8 @@ impl<'a> RunSession<'a> {
 
 impl Ended {
     /// Prints the summary, and tells how the command ends that did the run.
-    pub fn tell(&self, common: &Common) -> Result<(), Failure> {
-        self.summary.tell(common);
+    pub fn tell(&self, global: &GlobalOptions) -> Result<(), Failure> {
+        self.summary.tell(global);
         if self.without_outcome > 0 {
             return Err(Failure::Temporary(format!(
                 "incomplete: {} jobs have no outcome although every queue is empty; run again to take their assets up",

@@ -8,10 +8,10 @@ use ledger::Tally;
 use serde::Serialize;
 
 use crate::allowance::Limit;
-use crate::arguments::Common;
 use crate::asked::Held;
 use crate::run::Report;
 use crate::select::SkipReason;
+use cli::options::GlobalOptions;
 
 /// The run summary; its fields are a stable interface.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -130,10 +130,10 @@ impl Summary {
     }
 
     /// Prints it as the command line asks for.
-    pub fn tell(&self, common: &Common) {
-        if common.json {
+    pub fn tell(&self, global: &GlobalOptions) {
+        if global.json {
             output::json(self);
-        } else if !common.quiet {
+        } else if !global.quiet {
             for line in self.lines() {
                 output::data(&line);
             }

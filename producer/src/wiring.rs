@@ -14,8 +14,8 @@ use crate::allowance::Day;
 use crate::portal::Resolved;
 use crate::run::Environment;
 
-/// How many times its configured lag the listing is given under load.
-const LAGS: u32 = 10;
+/// Under load the listing may be behind this many times `bynder.index_lag`.
+const INDEX_LAGS_UNDER_LOAD: u32 = 10;
 
 /// Where a run's jobs go.
 pub struct Queues {
@@ -66,5 +66,5 @@ fn sent(config: &Config) -> Limits {
 
 /// A version restored within this time is taken up by the next run, so that run's overlap has to reach as far back.
 fn listing_settles_in(config: &Config) -> Duration {
-    (config.bynder.index_lag.0 * LAGS).min(config.producer.overlap.0)
+    (config.bynder.index_lag.0 * INDEX_LAGS_UNDER_LOAD).min(config.producer.overlap.0)
 }

@@ -11,10 +11,11 @@ mod tests;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use cli::options::GlobalOptions;
 use common::asset::AssetId;
 use config::{Span, read_moment};
 use jiff::Timestamp;
-use producer::arguments::{Common, Scope};
+use producer::arguments::Scope;
 
 pub(crate) use evidence::{About, Format, Lookup, Report, Verify};
 pub(crate) use init::Init;
@@ -33,7 +34,7 @@ pub(crate) use trial::Trial;
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) global: GlobalOptions,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

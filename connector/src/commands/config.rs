@@ -1,27 +1,27 @@
 //! `connector config check | show | schema`.
 
+use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use config::Loaded;
-use producer::arguments::{self, Common};
 use serde_json::{Value, json};
 use url::{Position, Url};
 
 use crate::arguments::Config;
 
-pub(crate) fn run(common: &Common, command: &Config) -> Result<(), Failure> {
+pub(crate) fn run(global: &GlobalOptions, command: &Config) -> Result<(), Failure> {
     match command {
-        Config::Check => check(common),
+        Config::Check => check(global),
         Config::Schema => {
             output::pretty_json(&config::schema());
             Ok(())
         }
-        Config::Show => show(common),
+        Config::Show => show(global),
     }
 }
 
-fn check(common: &Common) -> Result<(), Failure> {
-    let Loaded { config, warnings, .. } = arguments::load(common, None)?;
+fn check(global: &GlobalOptions) -> Result<(), Failure> {
+    let Loaded { config, warnings, .. } = wiring::load_for(global, &[])?;
     // What is only read when it is needed is read now.
     config.bynder.credential()?;
     config.imatag.credential()?;
@@ -30,7 +30,7 @@ fn check(common: &Common) -> Result<(), Failure> {
     if config.broker.is_some() {
         wiring::broker(&config, "connector config check")?;
     }
-    if common.json {
+    if global.json {
         output::json(&json!({"valid": true, "warnings": warnings}));
     } else {
         output::data("the configuration can be used");
@@ -38,15 +38,15 @@ fn check(common: &Common) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(common: &Common) -> Result<(), Failure> {
-    let loaded = arguments::load(common, None)?;
+fn show(global: &GlobalOptions) -> Result<(), Failure> {
+    let loaded = wiring::load_for(global, &[])?;
     // What is no address may hold a secret.
     loaded.config.imatag.wire()?;
     let mut values =
         serde_json::to_value(&loaded.config).map_err(|error| Failure::Unexpected(error.to_string()))?;
     hide_constants(&mut values);
     hide_queries(&mut values);
-    if common.json {
+    if global.json {
         output::json(&values);
         return Ok(());
     }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use cli::options::GlobalOptions;
 use cli::output;
 use cli::signals::stop_on_signals;
 use common::failure::Failure;
@@ -13,9 +14,9 @@ use config::Config;
 use ledger::Ledger;
 use ledger::state::State;
 use producer::Summary;
-use producer::arguments::{Common, Scope};
+use producer::arguments::Scope;
 use sandbox::{Announcement, AuditedAsset, Maker, Options, Sandbox};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Demo;
@@ -24,10 +25,10 @@ use crate::commands::sync::sync;
 /// The sandbox's index is this far behind; the second run must see what the first one did.
 const INDEX_LAG: Duration = Duration::from_secs(2);
 
-pub(crate) async fn run(common: &Common, demo: &Demo) -> Result<(), Failure> {
+pub(crate) async fn run(global: &GlobalOptions, demo: &Demo) -> Result<(), Failure> {
     let stop = stop_on_signals()?;
     let talk = |line: &str| {
-        if !common.quiet {
+        if !global.quiet {
             output::talk(line);
         }
     };
@@ -51,7 +52,7 @@ pub(crate) async fn run(common: &Common, demo: &Demo) -> Result<(), Failure> {
     })?;
     let config = configuration(folder.path(), &announcement)?;
     talk(&format!("Protecting its {} assets …", demo.assets));
-    let first = whole_library(&config, common, &stop).await?;
+    let first = whole_library(&config, global, &stop).await?;
     let checked = check(&config, &sandbox).await?;
     talk(&format!(
         "{} of {} watermarked assets verified. Running again …",
@@ -61,10 +62,10 @@ pub(crate) async fn run(common: &Common, demo: &Demo) -> Result<(), Failure> {
     let downloads =
         |sandbox: &Sandbox| sandbox.stats().requests.get("bynder.download").copied().unwrap_or_default();
     let before = downloads(&sandbox);
-    let second = whole_library(&config, common, &stop).await?;
+    let second = whole_library(&config, global, &stop).await?;
     let again = downloads(&sandbox) - before;
     let violations = sandbox.audit().violations;
-    report(common, demo, &first, &second, &checked, again);
+    report(global, demo, &first, &second, &checked, again);
     if demo.keep {
         talk(&format!("The library can be looked at under {}/ until you press Ctrl-C.", announcement.bynder));
         stop.cancelled().await;
@@ -85,11 +86,11 @@ pub(crate) async fn run(common: &Common, demo: &Demo) -> Result<(), Failure> {
 
 async fn whole_library(
     config: &Config,
-    common: &Common,
+    global: &GlobalOptions,
     stop: &CancellationToken,
 ) -> Result<Summary, Failure> {
     let run = Scope { full: true, ..Scope::default() };
-    Ok(sync(config, &run, common.quiet, stop).await?.summary)
+    Ok(sync(config, &run, global.quiet, stop).await?.summary)
 }
 
 /// The configuration a person would write, with waits that suit a sandbox.
@@ -160,22 +161,19 @@ fn is_protected(asset: &AuditedAsset) -> bool {
 }
 
 fn report(
-    common: &Common,
+    global: &GlobalOptions,
     demo: &Demo,
     first: &Summary,
     second: &Summary,
     checked: &Checked,
     downloads: u64,
 ) {
-    if common.json {
-        let mut line = serde_json::to_value(first).unwrap_or_default();
-        if let Value::Object(fields) = &mut line {
-            fields.insert("assets".to_owned(), json!(demo.assets));
-            fields.insert("verified".to_owned(), json!(checked.verified));
-            let second =
-                json!({"listed": second.listed, "watermarked": second.watermarked, "downloads": downloads});
-            fields.insert("second_run".to_owned(), second);
-        }
+    if global.json {
+        let mut line = json!(first);
+        line["assets"] = json!(demo.assets);
+        line["verified"] = json!(checked.verified);
+        line["second_run"] =
+            json!({"listed": second.listed, "watermarked": second.watermarked, "downloads": downloads});
         output::json(&line);
     } else {
         output::data(&format!(

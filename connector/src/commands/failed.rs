@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
+use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use common::job::JobId;
 use common::outcome::{FailureClass, Outcome};
 use common::parse_error::harmless;
-use producer::arguments::{self, Common};
 use queue::{FailedFilter, FailedJob, FailedJobs};
 use serde_json::json;
 
@@ -15,21 +15,21 @@ use crate::arguments::{Change, Failed, Which};
 use crate::confirm::confirmed;
 use crate::queues;
 
-pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure> {
-    let config = arguments::load(common, None)?.config;
+pub(crate) async fn run(global: &GlobalOptions, command: &Failed) -> Result<(), Failure> {
+    let config = wiring::load_for(global, &[])?.config;
     match command {
         Failed::List(which) => {
             let jobs = queues::failed(&config, which.embedded, &filter(which)?).await?;
             for failed in &jobs {
-                tell(common, failed);
+                tell(global, failed);
             }
-            if !common.quiet {
+            if !global.quiet {
                 output::talk(&format!("{} failed jobs", jobs.len()));
             }
         }
         Failed::Show(which) => {
             for failed in queues::failed(&config, which.embedded, &filter(which)?).await? {
-                if common.json {
+                if global.json {
                     output::json(&failed);
                 } else {
                     output::pretty_json(&failed);
@@ -43,7 +43,7 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
             if !change.dry_run {
                 output::talk(&format!("{replayed} jobs go back to their step; {}", opened.taken_up_by));
             }
-            if common.json {
+            if global.json {
                 output::json(&json!({"replayed": replayed, "dry_run": change.dry_run}));
             }
         }
@@ -54,7 +54,7 @@ pub(crate) async fn run(common: &Common, command: &Failed) -> Result<(), Failure
             if !change.dry_run {
                 output::talk(&format!("{dropped} failed jobs are forgotten"));
             }
-            if common.json {
+            if global.json {
                 output::json(&json!({"dropped": dropped, "dry_run": change.dry_run}));
             }
         }
@@ -81,9 +81,9 @@ fn filter(which: &Which) -> Result<FailedFilter, Failure> {
     })
 }
 
-fn tell(common: &Common, failed: &FailedJob) {
+fn tell(global: &GlobalOptions, failed: &FailedJob) {
     let event = &failed.event;
-    if common.json {
+    if global.json {
         return output::json(event);
     }
     let (class, reason) = match &event.outcome {

@@ -4,12 +4,12 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use config::{Config, OutputMode};
 use files::private;
 use files::written::{self, Chosen};
-use producer::arguments::Common;
 use rabbitmq::MessageKeys;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -29,8 +29,8 @@ struct Answers {
     message_key: Option<PathBuf>,
 }
 
-pub(crate) fn run(common: &Common, init: Init) -> Result<(), Failure> {
-    let path = common.config.clone().unwrap_or_else(|| wiring::DEFAULT_FILE.into());
+pub(crate) fn run(global: &GlobalOptions, init: Init) -> Result<(), Failure> {
+    let path = global.config.clone().unwrap_or_else(|| wiring::DEFAULT_FILE.into());
     if path.exists() && !init.force {
         return Err(Failure::Usage(format!(
             "{} is there already and stays as it is; name another file with --config, or say --force",
@@ -54,7 +54,7 @@ pub(crate) fn run(common: &Common, init: Init) -> Result<(), Failure> {
         })
     };
     written.map_err(|error| Failure::Usage(format!("cannot write {}: {error}", path.display())))?;
-    if common.json {
+    if global.json {
         output::json(&json!({"written": path}));
     } else {
         output::data(&format!("written: {}", path.display()));

@@ -2,21 +2,21 @@
 
 use std::fs::File;
 
+use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use common::hash::ContentHash;
 use common::outcome::{Outcome, OutcomeEvent, Placed};
-use producer::arguments::{self, Common};
 use serde_json::{Value, json};
 
 use super::report::open;
 use crate::arguments::Lookup;
 
-pub(crate) async fn run(common: &Common, lookup: &Lookup) -> Result<(), Failure> {
-    let config = arguments::load(common, None)?.config;
+pub(crate) async fn run(global: &GlobalOptions, lookup: &Lookup) -> Result<(), Failure> {
+    let config = wiring::load_for(global, &[])?.config;
     let hash = hash(&lookup.file)?;
     let events = open(&config.producer.state_dir)?.outcomes_of_file(hash).await?;
-    if common.json {
+    if global.json {
         let found: Vec<_> = events.iter().map(|event| as_json(hash, event)).collect();
         output::json(&json!({"sha256": hash, "found": found}));
         return Ok(());
@@ -24,7 +24,7 @@ pub(crate) async fn run(common: &Common, lookup: &Lookup) -> Result<(), Failure>
     for event in &events {
         output::data(&line(hash, event));
     }
-    if events.is_empty() && !common.quiet {
+    if events.is_empty() && !global.quiet {
         output::talk(&format!(
             "no asset on record has a file with SHA-256 {hash}. A file that was changed since has another hash: \
              there only Imatag's detection helps"

@@ -3,18 +3,18 @@
 //! Not the silence after a 429, which ends by itself: this one does not, and it stops no step that is under way.
 
 use budget::{OperatorPause, Records};
+use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use jiff::Timestamp;
-use producer::arguments::{self, Common};
 use serde_json::json;
 
 use crate::arguments::Pause;
 use crate::queues;
 
 /// Stops the taking of jobs, by every worker of the fleet or by `connector sync` on this machine.
-pub(crate) async fn pause(common: &Common, pause: &Pause) -> Result<(), Failure> {
-    let config = arguments::load(common, None)?.config;
+pub(crate) async fn pause(global: &GlobalOptions, pause: &Pause) -> Result<(), Failure> {
+    let config = wiring::load_for(global, &[])?.config;
     let wish = OperatorPause { since: Timestamp::now(), reason: pause.reason.clone() };
     let who = if config.broker.is_some() && !pause.embedded {
         queues::broker(&config).await?.egress_group().operator_pauses(&wish).await?;
@@ -24,7 +24,7 @@ pub(crate) async fn pause(common: &Common, pause: &Pause) -> Result<(), Failure>
         Records::new(directory).pause(&wish).map_err(|error| unwritable(directory, &error))?;
         "`connector sync` takes no jobs any more"
     };
-    if common.json {
+    if global.json {
         output::json(&json!({"paused": true, "since": wish.since, "reason": wish.reason}));
     } else {
         output::data(&format!("paused: {who}; running steps still finish. `connector resume` continues"));
@@ -33,15 +33,15 @@ pub(crate) async fn pause(common: &Common, pause: &Pause) -> Result<(), Failure>
 }
 
 /// Goes on.
-pub(crate) async fn resume(common: &Common, embedded: bool) -> Result<(), Failure> {
-    let config = arguments::load(common, None)?.config;
+pub(crate) async fn resume(global: &GlobalOptions, embedded: bool) -> Result<(), Failure> {
+    let config = wiring::load_for(global, &[])?.config;
     let was_paused = if config.broker.is_some() && !embedded {
         queues::broker(&config).await?.egress_group().operator_resumes().await?
     } else {
         let directory = &config.producer.state_dir;
         Records::new(directory).resume().map_err(|error| unwritable(directory, &error))?
     };
-    if common.json {
+    if global.json {
         output::json(&json!({"paused": false, "was_paused": was_paused}));
     } else {
         output::data(if was_paused { "resumed" } else { "nothing was paused" });

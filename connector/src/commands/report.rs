@@ -4,24 +4,24 @@ use common::visible;
 use std::io;
 use std::ops::ControlFlow;
 
+use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use common::job::RunId;
 use csv::{QuoteStyle, WriterBuilder};
 use ledger::state::State;
 use ledger::{Counts, Extent, Ledger, Line};
-use producer::arguments::{self, Common};
 
 use crate::arguments::{About, Format, Report};
 
 /// What makes a spreadsheet take a cell for a formula. (Tabs and line breaks, which do so too, are shown as escapes.)
 const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
-pub(crate) async fn run(common: &Common, report: &Report) -> Result<(), Failure> {
-    let config = arguments::load(common, None)?.config;
+pub(crate) async fn run(global: &GlobalOptions, report: &Report) -> Result<(), Failure> {
+    let config = wiring::load_for(global, &[])?.config;
     let ledger = open(&config.producer.state_dir)?;
     let extent = extent(&report.about)?;
-    let format = if common.json { Format::Json } else { report.format };
+    let format = if global.json { Format::Json } else { report.format };
     let mut is_first = true;
     let write = move |line| {
         let written = match format {
@@ -39,7 +39,7 @@ pub(crate) async fn run(common: &Common, report: &Report) -> Result<(), Failure>
             "there is no record of a run {run}; `connector status` names the latest runs"
         )));
     }
-    if !common.quiet {
+    if !global.quiet {
         tell(counts);
     }
     Ok(())
@@ -160,21 +160,10 @@ mod tests {
             outcome: "watermarked".to_owned(),
             base_version: Some(1),
             protected_version: Some(2),
-            restored_version: None,
-            crossing_version: None,
-            copy_id: None,
-            additional_file: None,
-            original_sha256: None,
-            watermarked_sha256: None,
-            imatag_id: None,
-            request_ids: String::new(),
-            class: None,
             reason: Some("@SUM(A1)".to_owned()),
-            published: None,
-            ended: None,
             run_id: "r".to_owned(),
             job_id: "j".to_owned(),
-            unchecked: String::new(),
+            ..Line::default()
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 
+use cli::options::GlobalOptions;
 use cli::output;
 use cli::signals;
 use common::failure::Failure;
@@ -10,7 +11,6 @@ use config::{ConfigError, encrypt, keygen, rotate};
 use files::private;
 use files::written::{self, NotRead};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
-use producer::arguments::Common;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
@@ -20,13 +20,13 @@ use crate::files::replace;
 /// No secret is longer.
 const LONGEST: u64 = 64 << 10;
 
-pub(crate) async fn run(common: &Common, command: &Secrets) -> Result<(), Failure> {
+pub(crate) async fn run(global: &GlobalOptions, command: &Secrets) -> Result<(), Failure> {
     match command {
-        Secrets::Keygen { output: Some(path) } => keygen_into(common, path)?,
+        Secrets::Keygen { output: Some(path) } => keygen_into(global, path)?,
         Secrets::Keygen { output: None } => {
             let keys = keygen();
             // The one place where a secret is printed: this is what the command is for.
-            if common.json {
+            if global.json {
                 let line = json!({"identity": keys.identity.expose_secret(), "recipient": keys.recipient});
                 output::json(&line);
             } else {
@@ -51,7 +51,7 @@ pub(crate) async fn run(common: &Common, command: &Secrets) -> Result<(), Failur
                 ));
             }
             let armour = encrypt(recipient, &secret).map_err(Failure::Usage)?;
-            if common.json {
+            if global.json {
                 output::json(&json!({"encrypted": armour}));
             } else {
                 output::data("{ encrypted = \"\"\"");
@@ -59,7 +59,7 @@ pub(crate) async fn run(common: &Common, command: &Secrets) -> Result<(), Failur
                 output::data("\"\"\" }");
             }
         }
-        Secrets::Rotate { recipient } => rotate_file(common, recipient)?,
+        Secrets::Rotate { recipient } => rotate_file(global, recipient)?,
     }
     Ok(())
 }
@@ -107,7 +107,7 @@ impl Drop for Unseen {
     }
 }
 
-fn keygen_into(common: &Common, path: &Path) -> Result<(), Failure> {
+fn keygen_into(global: &GlobalOptions, path: &Path) -> Result<(), Failure> {
     let keys = keygen();
     let text = format!("# recipient: {}\n{}\n", keys.recipient, keys.identity.expose_secret());
     let written = private::create_named(path).and_then(|mut file| {
@@ -117,7 +117,7 @@ fn keygen_into(common: &Common, path: &Path) -> Result<(), Failure> {
     written.map_err(|error| {
         Failure::Usage(format!("--output: cannot make {}: {error}; name a new file", path.display()))
     })?;
-    if common.json {
+    if global.json {
         output::json(&json!({"written": path, "recipient": keys.recipient}));
     } else {
         output::talk(&format!("The identity is in {} (CONNECTOR_AGE_IDENTITY_FILE).", path.display()));
@@ -126,13 +126,13 @@ fn keygen_into(common: &Common, path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn rotate_file(common: &Common, recipient: &str) -> Result<(), Failure> {
-    let (path, chosen) = wiring::file(common.config.as_deref());
+fn rotate_file(global: &GlobalOptions, recipient: &str) -> Result<(), Failure> {
+    let (path, chosen) = wiring::file(global.config.as_deref());
     let (text, doubt) = written::read_to_string(path, chosen).map_err(|error| match error {
         NotRead::Doubtful(doubt) => Failure::from(ConfigError::Doubt { path: path.to_owned(), doubt }),
         NotRead::Failed(error) => Failure::Configuration(format!("cannot read {}: {error}", path.display())),
     })?;
-    if let Some(doubt) = doubt.filter(|_| !common.quiet) {
+    if let Some(doubt) = doubt.filter(|_| !global.quiet) {
         output::warning(&format!("{}: {doubt}", path.display()));
     }
     let (text, rotated) = rotate(&text, recipient)?;
@@ -143,7 +143,7 @@ fn rotate_file(common: &Common, recipient: &str) -> Result<(), Failure> {
         )));
     }
     replace(path, &text)?;
-    if common.json {
+    if global.json {
         output::json(&json!({"rotated": rotated}));
     } else {
         output::data(&format!("re-encrypted: {}", rotated.join(", ")));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use config::{Config, Span};
@@ -9,7 +10,6 @@ use files::private;
 use jiff::Timestamp;
 use ledger::Ledger;
 use ledger::state::{COPIES, State as StateDirectory};
-use producer::arguments::{self, Common};
 use producer::full_run;
 use queue::EmbeddedQueue;
 use serde_json::json;
@@ -19,19 +19,19 @@ use crate::arguments::State;
 /// Copies of the state that are kept; the oldest go.
 const MOST_COPIES: usize = 10;
 
-pub(crate) async fn run(common: &Common, command: &State) -> Result<(), Failure> {
-    let loaded = arguments::load(common, None)?;
+pub(crate) async fn run(global: &GlobalOptions, command: &State) -> Result<(), Failure> {
+    let loaded = wiring::load_for(global, &[])?;
     let config = &loaded.config;
     let directory = &config.producer.state_dir;
     match command {
-        State::Show => show(common, config).await,
+        State::Show => show(global, config).await,
         State::Set { since } => {
             let now = Timestamp::now();
             if *since > now {
                 return Err(Failure::Usage(format!("--since {since} lies ahead; it is {now}")));
             }
             let copy = change(directory, Some(*since)).await?;
-            if common.json {
+            if global.json {
                 output::json(&json!({"cursor": since, "kept": copy}));
             }
             output::talk(&format!("the next run goes over what changed since {since}; {}", kept(&copy)));
@@ -39,7 +39,7 @@ pub(crate) async fn run(common: &Common, command: &State) -> Result<(), Failure>
         }
         State::Reset => {
             let copy = change(directory, None).await?;
-            if common.json {
+            if global.json {
                 output::json(&json!({"cursor": null, "kept": copy}));
             }
             output::talk(&format!(
@@ -51,7 +51,7 @@ pub(crate) async fn run(common: &Common, command: &State) -> Result<(), Failure>
     }
 }
 
-async fn show(common: &Common, config: &Config) -> Result<(), Failure> {
+async fn show(global: &GlobalOptions, config: &Config) -> Result<(), Failure> {
     let directory = &config.producer.state_dir;
     let Some(state) = StateDirectory::open_to_read(directory)? else {
         return Err(Failure::Usage(format!("{} holds no state yet", directory.display())));
@@ -61,7 +61,7 @@ async fn show(common: &Common, config: &Config) -> Result<(), Failure> {
     let cursor = ledger.cursor().await?;
     let last_full = ledger.last_full_run().await?;
     let until_full = full_run::until_due(config, &ledger, Timestamp::now()).await?;
-    if common.json {
+    if global.json {
         let line = json!({
             "cursor": cursor,
             "overlap": config.producer.overlap,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use budget::Records;
+use cli::options::GlobalOptions;
 use cli::output;
 use cli::signals::stop_on_signals;
 use common::failure::Failure;
@@ -10,7 +11,7 @@ use common::service::Service;
 use config::Config;
 use jiff::Timestamp;
 use ledger::{Mark, QueueLook};
-use producer::arguments::{self, Common, Scope};
+use producer::arguments::{self, Scope};
 use producer::run::Report;
 use producer::{Ended, Hindrances, Progress, RunSession};
 use queue::JobPublisher;
@@ -21,18 +22,18 @@ use worker::breaker::{Breakers, Trouble};
 use crate::parts::{self, Parts};
 
 /// How often progress and trouble are looked at.
-const LOOK: Duration = Duration::from_millis(200);
+const PROGRESS_POLL: Duration = Duration::from_millis(200);
 /// How often what cannot be used is put on record, which is forgotten after some of these.
-const TELL: Duration = Duration::from_secs(3);
+const RECORD_EVERY: Duration = Duration::from_secs(3);
 /// An outage this long ends the run; its jobs stay.
 const LONGEST_OUTAGE: Duration = Duration::from_mins(10);
 /// A refused right may concern a few assets; this long without any success it concerns all.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 
-pub(crate) async fn run(common: &Common, run: &Scope) -> Result<(), Failure> {
-    let loaded = arguments::load(common, Some(run))?;
+pub(crate) async fn run(global: &GlobalOptions, run: &Scope) -> Result<(), Failure> {
+    let loaded = arguments::load(global, run)?;
     let stop = stop_on_signals()?;
-    sync(&loaded.config, run, common.quiet, &stop).await?.tell(common)
+    sync(&loaded.config, run, global.quiet, &stop).await?.tell(global)
 }
 
 /// Runs once, until every job has an outcome.
@@ -98,7 +99,7 @@ async fn produce_and_wait(
     loop {
         tokio::select! {
             ended = &mut producing, if report.is_none() => report = Some(ended?),
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(PROGRESS_POLL) => {}
         }
         let depth = parts.queue.depth().await?;
         let others = Hindrances {
@@ -127,14 +128,14 @@ async fn tell_services_out(breakers: Breakers, records: Records) {
             }
             told = out;
         }
-        tokio::time::sleep(TELL).await;
+        tokio::time::sleep(RECORD_EVERY).await;
     }
 }
 
 /// Resolves when a service cannot be used and waiting will not help, or has not.
 async fn unusable(breakers: &Breakers) -> Failure {
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(PROGRESS_POLL).await;
         let Some(halt) = breakers.halt() else { continue };
         let (service, reason, lasted) = (halt.service.name(), halt.reason, halt.since.elapsed());
         match halt.trouble {

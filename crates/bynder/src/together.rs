@@ -13,6 +13,7 @@ use super::BynderError;
 /// The first asker waits for others to join for the time in which the budget lets this many calls go: with a large budget, waiting
 /// costs more than a call. Where the budget is used up, the call waits for its turn, and all who ask meanwhile still join.
 const WORTH_CALLS: u32 = 4;
+/// The bounds of that wait.
 const SHORTEST_GATHERING: Duration = Duration::from_millis(10);
 const LONGEST_GATHERING: Duration = Duration::from_millis(250);
 

@@ -7,6 +7,7 @@
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
+use clap::ValueEnum;
 use jiff::Timestamp;
 use nix::sys::stat::{FileStat, SFlag, fstat};
 use nix::unistd::geteuid;
@@ -19,12 +20,12 @@ pub use common::visible::{shown, shown_in_json};
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// How lines on standard error look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// For people
     #[default]
     Text,
-    /// One JSON object a line, for programs.
+    /// One JSON object a line
     Json,
 }
 
@@ -50,7 +51,7 @@ pub fn try_data(line: &str) -> std::io::Result<()> {
 
 /// Writes a line of JSON.
 pub fn json(value: &impl Serialize) {
-    let _ = try_json(value);
+    write_json(serde_json::to_string(value));
 }
 
 /// Writes a line of JSON.
@@ -63,8 +64,15 @@ pub fn try_json(value: &impl Serialize) -> std::io::Result<()> {
 
 /// Writes JSON over several lines, for a person.
 pub fn pretty_json(value: &impl Serialize) {
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    let _ = out(&format!("{}\n", shown_in_json(&text)));
+    write_json(serde_json::to_string_pretty(value));
+}
+
+fn write_json(text: serde_json::Result<String>) {
+    match text {
+        // A reader that went away is no failure.
+        Ok(text) => drop(out(&format!("{}\n", shown_in_json(&text)))),
+        Err(failed) => error(&format!("cannot be written as JSON: {failed}")),
+    }
 }
 
 /// Whether standard output is a terminal.

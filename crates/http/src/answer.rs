@@ -19,9 +19,11 @@ static LARGE_ANSWER: Semaphore = Semaphore::const_new(1);
 
 /// How much of an error's body is kept.
 const MOST_TEXT_BYTES: usize = 4096;
+/// How long nothing of a body may come.
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 /// How long a body may take, however it comes.
 const LONGEST_BODY: Duration = Duration::from_mins(10);
+/// Characters of a request id that is shown as it is; a UUID has 36.
 const LONGEST_ID: usize = 64;
 
 /// An answer that arrived but is not what was asked for.

@@ -103,13 +103,13 @@ impl Operation {
     }
 
     /// The largest JSON answer to it that is read. A listing of 1000 assets with all their fields is a few MiB.
-    pub fn most_answer_bytes(self) -> usize {
+    pub(crate) fn most_answer_bytes(self) -> usize {
         if matches!(self, Self::List | Self::LookUp) { 16 << 20 } else { 1 << 20 }
     }
 
     /// The most values in its answer that are decoded: tiny ones take hundreds of times their size. Honest ones have a name, and
     /// most are longer.
-    pub fn most_answer_values(self) -> usize {
+    pub(crate) fn most_answer_values(self) -> usize {
         self.most_answer_bytes() / 16
     }
 

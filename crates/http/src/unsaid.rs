@@ -120,7 +120,7 @@ impl Unsaid {
 
     /// Whether a text of the answer holds a credential, or a long run of one, in whatever layers of escapes. A shorter one than
     /// a signature may be any word, and only the last part of a JWT is secret: the others are much the same in each.
-    pub fn repeats_credential(&self, text: &[u8]) -> bool {
+    pub(crate) fn repeats_credential(&self, text: &[u8]) -> bool {
         let credentials = self.secrets[..self.credentials].iter();
         let long = credentials.filter(|secret| secret.len() >= SHORTEST_SIGNATURE);
         let signature = |secret: &String| match secret.rsplit_once('.') {

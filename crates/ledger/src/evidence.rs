@@ -114,7 +114,6 @@ impl Line {
             outcome,
             base_version: Some(event.base),
             protected_version,
-            restored_version: None,
             crossing_version,
             copy_id,
             additional_file,
@@ -129,6 +128,7 @@ impl Line {
             run_id: event.run_id.0,
             job_id: event.job_id.0,
             unchecked: event.unchecked.to_string(),
+            ..Self::default()
         }
     }
 }
@@ -150,19 +150,12 @@ impl From<Restoration> for Line {
             protected_version: Some(row.record.version),
             restored_version,
             crossing_version,
-            copy_id: None,
-            additional_file: None,
             original_sha256: Some(row.record.original),
             watermarked_sha256: Some(row.record.watermarked),
-            imatag_id: None,
-            request_ids: String::new(),
-            class: None,
             reason,
-            published: None,
             ended: Some(row.at),
             run_id: row.run_id.0,
-            job_id: String::new(),
-            unchecked: String::new(),
+            ..Self::default()
         }
     }
 }

@@ -147,12 +147,6 @@ impl Ledger {
         self.state.read(|connection| Ok(connection.prepare_cached(sql)?.exists([])?)).await
     }
 
-    /// How many assets wait to be taken up again.
-    pub async fn lost_count(&self) -> Result<u64, DatabaseError> {
-        let sql = "SELECT count(DISTINCT asset_id) FROM published WHERE lost = 1";
-        self.state.read(move |connection| Ok(connection.query_row(sql, [], |row| row.get(0))?)).await
-    }
-
     /// Ends a lost job whose asset was deleted.
     pub async fn lost_asset_is_gone(&self, job: &LostJob, at: Timestamp) -> Result<(), DatabaseError> {
         let (run, asset) = (job.run_id.clone(), job.asset_id.clone());
@@ -250,6 +244,5 @@ mod tests {
         note(&ledger, &published("B", Lane::Fresh, at(21))).await;
         ledger.settle_lost(&jobs[2].asset_id).await.unwrap();
         assert_eq!(assets(None).await, [lost("D")]);
-        assert_eq!(ledger.lost_count().await.unwrap(), 1);
     }
 }

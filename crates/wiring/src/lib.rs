@@ -17,6 +17,7 @@ pub use written_fields::{MetapropertyError, WrittenFields, written_fields};
 
 use budget::{Budget, Records};
 use bynder::Bynder;
+use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use config::{Config, Loaded, Override};
@@ -48,6 +49,11 @@ pub fn load(named: Option<&Path>, overrides: &[Override], quiet: bool) -> Result
         }
     }
     Ok(loaded)
+}
+
+/// The same, with the options of a command.
+pub fn load_for(global: &GlobalOptions, overrides: &[Override]) -> Result<Loaded, Failure> {
+    load(global.config.as_deref(), overrides, global.quiet)
 }
 
 /// The whole budget for this process, with what earlier ones recorded.

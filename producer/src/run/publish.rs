@@ -14,7 +14,9 @@ use crate::allowance::Limit;
 const MOST_OPEN_JOBS: u64 = 5000;
 /// Asking for the depth costs a request a queue.
 const JOBS_BETWEEN_LOOKS: u64 = 50;
+/// The pause before a call to the queue is repeated.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
+/// How often a full queue is looked at.
 const LOOK_AT_QUEUE: Duration = Duration::from_millis(500);
 
 impl Run<'_> {

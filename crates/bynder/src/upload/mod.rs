@@ -32,6 +32,7 @@ const FIRST_DELIVERY_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSES: Duration = Duration::from_mins(8);
 /// Answers "not ready" to a register call before the upload is given up; they come a few seconds apart.
 const MOST_REGISTRATIONS: u32 = 6;
+/// The pause between two of them.
 const REGISTRATION_PAUSE: Duration = Duration::from_secs(2);
 
 /// Where the parts of one file go.

@@ -48,11 +48,13 @@ pub const OWN_NAMES: [&str; 7] =
     [LOCK_FILE, DATABASE_FILE, COPIES, "silence.json", "services.json", "pause.json", ".tmp"];
 /// Bytes that the log keeps on disk once its changes are in the database.
 const LONGEST_LOG: i64 = 16 << 20;
+/// How long SQLite waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long another process may be about to leave: one that brings the file up to date, or a scheduled producer that is
 /// waiting for its first run to be asked for and looks whether it was.
 const PATIENCE: Duration = Duration::from_secs(3);
-const LOOK: Duration = Duration::from_millis(20);
+/// How often it is tried meanwhile.
+const LOCK_POLL: Duration = Duration::from_millis(20);
 /// In digits, of a process.
 const LONGEST_ID: u64 = 20;
 
@@ -124,7 +126,7 @@ pub enum StateError {
 pub enum DatabaseError {
     /// The disk is full, or the file is busy or gone: may pass.
     #[error("the state file cannot be written ({0}); check the free space of its disk")]
-    Unavailable(String),
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Anything else: a damaged file, most likely.
     #[error("the state file cannot be used: {0}")]
     Damaged(String),
@@ -137,7 +139,7 @@ impl From<rusqlite::Error> for DatabaseError {
         };
         match error.sqlite_error_code() {
             Some(DiskFull | DatabaseBusy | DatabaseLocked | SystemIoFailure | CannotOpen | ReadOnly) => {
-                Self::Unavailable(error.to_string())
+                Self::Unavailable(error.into())
             }
             _ => Self::Damaged(error.to_string()),
         }
@@ -180,7 +182,9 @@ impl State {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match Self::open(directory) {
-                Err(StateError::InUse { .. }) if Instant::now() < deadline => tokio::time::sleep(LOOK).await,
+                Err(StateError::InUse { .. }) if Instant::now() < deadline => {
+                    tokio::time::sleep(LOCK_POLL).await;
+                }
                 opened => return opened,
             }
         }
@@ -215,7 +219,7 @@ impl State {
         while connect(&path, access)?.1 < schema::newest() {
             match Self::open(directory) {
                 // Whoever has just opened it may be bringing it up to date.
-                Err(StateError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(LOOK),
+                Err(StateError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_POLL),
                 opened => drop(opened?),
             }
         }
@@ -281,7 +285,7 @@ impl State {
     /// The file is there already, or cannot be written.
     pub async fn copy_to(&self, path: &Path) -> Result<(), DatabaseError> {
         // SQLite would make it readable for all.
-        private::create_named(path).map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
+        private::create_named(path).map_err(|error| DatabaseError::Unavailable(error.into()))?;
         let path = path.display().to_string();
         self.blocking(move |connection| {
             connection.execute("VACUUM INTO ?1", [path])?;

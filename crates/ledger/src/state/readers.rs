@@ -33,7 +33,7 @@ impl Readers {
     pub(super) async fn take(&self) -> Result<Object<Opener>, DatabaseError> {
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error,
-            other => DatabaseError::Unavailable(other.to_string()),
+            other => DatabaseError::Unavailable(other.to_string().into()),
         })
     }
 }
@@ -44,7 +44,7 @@ impl Manager for Opener {
 
     async fn create(&self) -> Result<Connection, DatabaseError> {
         let opened = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY);
-        let (connection, _) = opened.map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
+        let (connection, _) = opened.map_err(|error| DatabaseError::Unavailable(error.into()))?;
         Ok(connection)
     }
 

@@ -83,7 +83,7 @@ fn a_look_waits_for_a_file_that_is_just_being_made() {
     std::thread::scope(|threads| {
         let look = threads.spawn(|| State::open_to_read(directory.path()).map(|state| state.is_some()));
         // Made only once the look has begun, which nothing tells; earlier, there is nothing to wait for.
-        std::thread::sleep(LOOK * 3);
+        std::thread::sleep(LOCK_POLL * 3);
         drop(open(&path).unwrap());
         assert!(look.join().unwrap().unwrap());
     });

@@ -100,7 +100,7 @@ impl Metrics {
     }
 
     /// The steps that run although their deadline is over, a line a step: something holds them up that cannot be ended.
-    pub fn stuck_steps(&self) -> Vec<String> {
+    pub(crate) fn stuck_steps(&self) -> Vec<String> {
         let series = &self.series.running;
         let Ok(deadline @ 1..) = u64::try_from(series.deadline.get()) else { return Vec::new() };
         let deadline = Duration::from_secs(deadline);

@@ -6,19 +6,19 @@ mod standing;
 
 use std::io::ErrorKind;
 
+use cli::options::GlobalOptions;
 use cli::output;
 use cli::signals::stop_on_signals;
 use common::failure::Failure;
-use producer::arguments::{self, Common};
 
 use crate::arguments::Status;
 use standing::Standing;
 
-pub(crate) async fn run(common: &Common, status: &Status) -> Result<(), Failure> {
-    let config = arguments::load(common, None)?.config;
+pub(crate) async fn run(global: &GlobalOptions, status: &Status) -> Result<(), Failure> {
+    let config = wiring::load_for(global, &[])?.config;
     let directory = config.producer.state_dir.display().to_string();
     let show = |standing: &Standing| {
-        if common.json {
+        if global.json {
             return output::try_json(&standing.as_json());
         }
         shown::lines(standing, &directory).iter().try_for_each(|line| output::try_data(line))
@@ -32,7 +32,7 @@ pub(crate) async fn run(common: &Common, status: &Status) -> Result<(), Failure>
         return standing.depth.map(|_| ()).map_err(|failure| Failure::Told(failure.code()));
     }
     let stop = stop_on_signals()?;
-    let is_screen = output::is_screen() && !common.json;
+    let is_screen = output::is_screen() && !global.json;
     // A broker that is away for a moment is shown, and looked for again.
     while let Some(standing) = stop.run_until_cancelled(Standing::now(&config, status.embedded)).await {
         let standing = standing?;

@@ -24,7 +24,7 @@ use super::points::{Findings, Point, Verdict};
 use crate::confirm::confirmed_once;
 
 /// How often the medium is asked for.
-const LOOK: Duration = Duration::from_secs(2);
+const MEDIUM_POLL: Duration = Duration::from_secs(2);
 
 /// One file at Imatag.
 pub(super) struct Way<'a> {
@@ -200,7 +200,7 @@ impl Way<'_> {
                     self.config.worker.longest_wait
                 )));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(MEDIUM_POLL).await;
         }
     }
 

@@ -10,20 +10,20 @@ mod versions;
 mod watermarking;
 mod write_test;
 
+use cli::options::GlobalOptions;
 use common::failure::Failure;
-use producer::arguments::{self, Common};
 use telemetry::Metrics;
 use wiring::beside::Beside;
 
 use crate::arguments::Doctor;
 use report::{Finding, Report};
 
-pub(crate) async fn run(common: &Common, doctor: &Doctor) -> Result<(), Failure> {
-    let mut report = Report::new(common.json);
-    let loaded = match arguments::load(common, None) {
+pub(crate) async fn run(global: &GlobalOptions, doctor: &Doctor) -> Result<(), Failure> {
+    let mut report = Report::new(global.json);
+    let loaded = match wiring::load_for(global, &[]) {
         Ok(loaded) => loaded,
         Err(failure) => {
-            let has_file = common.config.is_some() || std::path::Path::new(wiring::DEFAULT_FILE).exists();
+            let has_file = global.config.is_some() || std::path::Path::new(wiring::DEFAULT_FILE).exists();
             let remedy = if has_file { "" } else { "; `connector init` writes one" };
             report.add("configuration", Finding::Fail(format!("{failure}{remedy}"), 3));
             return report.end();

@@ -11,7 +11,7 @@ use super::report::{Finding, Report, failed};
 
 /// How long a write may take to show; Bynder queues it.
 const PATIENCE: Duration = Duration::from_mins(1);
-const LOOK: Duration = Duration::from_secs(2);
+const WRITE_POLL: Duration = Duration::from_secs(2);
 
 /// The active version's file as it came down, or why it did not.
 type Downloaded = Result<(ContentHash, u64), BynderError>;
@@ -134,7 +134,7 @@ async fn comes(
             if text.as_deref().filter(|text| !text.trim().is_empty()) == wanted {
                 return Ok(());
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(WRITE_POLL).await;
         }
     };
     match tokio::time::timeout(PATIENCE, looking).await {

@@ -6,6 +6,7 @@ mod way;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use config::{Config, confirm_profile};
@@ -16,7 +17,6 @@ use http_client::{Exchange, Witness};
 use jiff::Timestamp;
 use ledger::Ledger;
 use ledger::state::State;
-use producer::arguments::{self, Common};
 use serde_json::json;
 use telemetry::Metrics;
 
@@ -28,14 +28,14 @@ use way::{Tried, Way};
 /// The file went through, and the result is not what it has to be.
 const NOT_AS_IT_SHOULD: u8 = 6;
 
-pub(crate) async fn run(common: &Common, trial: &Trial) -> Result<(), Failure> {
-    let config = arguments::load(common, None)?.config;
+pub(crate) async fn run(global: &GlobalOptions, trial: &Trial) -> Result<(), Failure> {
+    let config = wiring::load_for(global, &[])?.config;
     if let Some(path) = &trial.keep {
         can_keep(path)?;
     }
     let transcript: Arc<Mutex<Vec<Exchange>>> = Arc::default();
     let imatag =
-        wiring::imatag_before(&config, &Metrics::new(), Some(witness(&config, &transcript, common.json)?))?;
+        wiring::imatag_before(&config, &Metrics::new(), Some(witness(&config, &transcript, global.json)?))?;
     let mut findings = Findings::default();
     let checks = worker::wiring::checks(&config.checks);
     let readers = worker::wiring::readers(&config);
@@ -45,7 +45,7 @@ pub(crate) async fn run(common: &Common, trial: &Trial) -> Result<(), Failure> {
     if let (Ok(tried), Some(path)) = (&tried, &trial.keep) {
         keep(&tried.result, path)?;
     }
-    tell(common, &findings, &tried, &transcript);
+    tell(global, &findings, &tried, &transcript);
     tried?;
     if !findings.confirm() {
         return Err(Failure::Told(NOT_AS_IT_SHOULD));
@@ -54,7 +54,7 @@ pub(crate) async fn run(common: &Common, trial: &Trial) -> Result<(), Failure> {
         output::talk(&format!("the state directory does not know of this trial: {failure}"));
     }
     if trial.record {
-        record(common)?;
+        record(global)?;
     }
     Ok(())
 }
@@ -89,13 +89,13 @@ fn lines(exchange: &Exchange) -> Vec<String> {
 }
 
 fn tell(
-    common: &Common,
+    global: &GlobalOptions,
     findings: &Findings,
     tried: &Result<Tried, Failure>,
     transcript: &Mutex<Vec<Exchange>>,
 ) {
     let medium = tried.as_ref().ok().and_then(|tried| tried.medium.as_ref()).map(ToString::to_string);
-    if common.json {
+    if global.json {
         let points: Vec<_> =
             findings.iter().map(|(point, verdict)| json!({"point": point, "verdict": verdict})).collect();
         let transcript = transcript.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -155,8 +155,8 @@ async fn note_proven(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn record(common: &Common) -> Result<(), Failure> {
-    let (path, chosen) = wiring::file(common.config.as_deref());
+fn record(global: &GlobalOptions) -> Result<(), Failure> {
+    let (path, chosen) = wiring::file(global.config.as_deref());
     let cannot = |error| Failure::Configuration(format!("cannot read {}: {error}", path.display()));
     let (text, _) = written::read_to_string(path, chosen).map_err(cannot)?;
     let today = Timestamp::now().strftime("%Y-%m-%d").to_string();

@@ -1,26 +1,29 @@
 //! `connector verify`: whether protected assets still hold what their markers say.
 
+mod audit;
+
 use bynder::patience::Patience;
+use cli::options::GlobalOptions;
 use cli::output;
 use cli::signals::stop_on_signals;
 use common::failure::Failure;
 use ledger::state::State;
 use ledger::{Ledger, Verification};
-use producer::arguments::{self, Common, Scope};
+use producer::arguments::{self, Scope};
 use producer::portal::resolve;
 use telemetry::Metrics;
 use wiring::beside::Beside;
 
 use crate::arguments::Verify;
-use crate::verify::{self, Broken};
+use audit::Broken;
 
-pub(crate) async fn run(common: &Common, command: &Verify) -> Result<(), Failure> {
+pub(crate) async fn run(global: &GlobalOptions, command: &Verify) -> Result<(), Failure> {
     let filters = Scope { filters: command.filters.clone(), ..Scope::default() };
-    let config = arguments::load(common, Some(&filters))?.config;
+    let config = arguments::load(global, &filters)?.config;
     let beside = Beside::open(&config, "verify").await?;
     let bynder = wiring::bynder(&config, &beside.budget, &Metrics::new())?;
     let resolved = resolve(&config, &bynder).await?;
-    let scope = verify::Scope {
+    let scope = audit::Scope {
         bynder: &bynder,
         budget: &beside.budget,
         resolved: &resolved,
@@ -28,13 +31,13 @@ pub(crate) async fn run(common: &Common, command: &Verify) -> Result<(), Failure
         concurrency: config.worker.concurrency,
     };
     let patience = Patience::until(stop_on_signals()?);
-    let found = verify::verify(&scope, &patience, |broken| tell(common, broken)).await;
+    let found = audit::verify(&scope, &patience, |broken| tell(global, broken)).await;
     beside.leave().await;
     let found = found?;
     let state = if filters.is_part() { None } else { State::open_to_append(&config.producer.state_dir)? };
     match state {
         Some(state) => Ledger::new(state).note_verification(&found).await?,
-        None if common.quiet => {}
+        None if global.quiet => {}
         // What the whole library was found to be stays on record, and so do the alerts that go by it.
         None if filters.is_part() => output::talk("not recorded: only a part of the library was checked"),
         None => output::talk(&format!(
@@ -42,16 +45,16 @@ pub(crate) async fn run(common: &Common, command: &Verify) -> Result<(), Failure
             config.producer.state_dir.display()
         )),
     }
-    if common.json {
+    if global.json {
         output::json(&found);
-    } else if !common.quiet {
+    } else if !global.quiet {
         output::data(&line(&found));
     }
     if found.broken > 0 { Err(Failure::Told(6)) } else { Ok(()) }
 }
 
-fn tell(common: &Common, broken: &Broken) {
-    if common.json {
+fn tell(global: &GlobalOptions, broken: &Broken) {
+    if global.json {
         return output::json(broken);
     }
     let Broken { asset_id, asset_name, version, finding, expected, found } = broken;

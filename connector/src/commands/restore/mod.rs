@@ -1,8 +1,11 @@
 //! `connector restore`: the undo.
 
+mod undo;
+
 use std::sync::Arc;
 
 use bynder::patience::Patience;
+use cli::options::GlobalOptions;
 use cli::output;
 use cli::signals::stop_on_signals;
 use common::failure::Failure;
@@ -11,7 +14,7 @@ use config::Config;
 use jiff::Timestamp;
 use ledger::Ledger;
 use ledger::state::State;
-use producer::arguments::{self, Common, Scope};
+use producer::arguments::{self, Scope};
 use producer::portal::{keep_to_one, resolve};
 use queue::{EmbeddedQueue, Locks};
 use serde_json::{Value, json};
@@ -24,11 +27,11 @@ use worker::decide::suspect_rung;
 use crate::arguments::Restore;
 use crate::confirm::confirmed;
 use crate::queues;
-use crate::restore::{self, Environment, Sum, choose};
+use undo::{Environment, Sum, choose};
 
-pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failure> {
+pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(), Failure> {
     let filters = Scope { filters: command.which.filters.clone(), ..Scope::default() };
-    let config = arguments::load(common, Some(&filters))?.config;
+    let config = arguments::load(global, &filters)?.config;
     let (ledger, locks) = open(&config).await?;
     let beside = match &config.broker {
         Some(_) => Beside::open(&config, "restore").await?,
@@ -60,7 +63,7 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
         suspect_wait: suspect_rung(&rungs, config.worker.request_timeout.0),
         concurrency: config.worker.concurrency,
     };
-    let (to_restore, mut sum) = restore::survey(&environment, targets).await?;
+    let (to_restore, mut sum) = undo::survey(&environment, targets).await?;
     output::talk(&survey_line(&sum));
     let go = if to_restore.is_empty() || command.dry_run {
         Ok(false)
@@ -71,8 +74,8 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
     };
     let ended = match go {
         Ok(true) => {
-            restore::restore(&environment, to_restore, &mut sum, |target, result| {
-                if common.json {
+            undo::restore(&environment, to_restore, &mut sum, |target, result| {
+                if global.json {
                     output::json(&json!({"asset_id": target.id, "result": result}));
                 } else if result != "restored" {
                     output::data(&format!("{}  {result}", target.id));
@@ -83,7 +86,7 @@ pub(crate) async fn run(common: &Common, command: &Restore) -> Result<(), Failur
         Ok(false) => Ok(()),
         Err(failure) => Err(failure),
     };
-    tell(common, command.dry_run, &environment.run_id, &sum, beside.budget.used());
+    tell(global, command.dry_run, &environment.run_id, &sum, beside.budget.used());
     beside.leave().await;
     ended?;
     if sum.failed > 0 { Err(Failure::Told(6)) } else { Ok(()) }
@@ -125,8 +128,8 @@ fn survey_line(sum: &Sum) -> String {
     format!("{} assets meant: {} to restore; {skipped}", sum.chosen, sum.to_restore)
 }
 
-fn tell(common: &Common, dry_run: bool, run: &RunId, sum: &Sum, calls: u64) {
-    if common.json {
+fn tell(global: &GlobalOptions, dry_run: bool, run: &RunId, sum: &Sum, calls: u64) {
+    if global.json {
         let mut line = json!(sum);
         if let Value::Object(fields) = &mut line {
             fields.insert("run_id".to_owned(), json!(run));
@@ -134,7 +137,7 @@ fn tell(common: &Common, dry_run: bool, run: &RunId, sum: &Sum, calls: u64) {
             fields.insert("portal_requests".to_owned(), json!(calls));
         }
         output::json(&line);
-    } else if sum.restored + sum.failed > 0 && !common.quiet {
+    } else if sum.restored + sum.failed > 0 && !global.quiet {
         output::data(&format!(
             "{} originals restored and opted out, {} failed; recorded as {run} ({calls} Bynder calls)",
             sum.restored, sum.failed
