@@ -6,6 +6,7 @@
 
 mod account;
 mod ahead;
+#[cfg(feature = "answers")]
 pub mod answers;
 mod asset;
 mod call;

@@ -5,6 +5,7 @@
 //! goes to the configured origin only, and a path that does not exist is a configuration error, not a failed job.
 
 mod answer;
+#[cfg(feature = "answers")]
 pub mod answers;
 mod call;
 mod credential;
