@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use strum::IntoStaticStr;
 
 /// How alike two pictures must be to count as the same, unless the configuration says otherwise.
 pub const USUAL_SIMILARITY: f64 = 0.98;
 
 /// One thing that must be the same in the original and in the result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     /// The kind of file by its first bytes.
@@ -63,27 +65,13 @@ impl Check {
 
     /// The check's name in reasons and logs: its key under `[checks]`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::MediaType => "media_type",
-            Self::PixelSize => "pixel_size",
-            Self::Orientation => "orientation",
-            Self::BitDepth => "bit_depth",
-            Self::Alpha => "alpha",
-            Self::Dpi => "dpi",
-            Self::IccProfile => "icc_profile",
-            Self::Copyright => "copyright",
-            Self::SamePicture => "same_picture",
-            Self::Container => "container",
-            Self::Tracks => "tracks",
-            Self::Duration => "duration",
-            Self::Resolution => "resolution",
-            Self::Pages => "pages",
-        }
+        self.into()
     }
 }
 
 /// Why a check could not be made, which is no fault of the result; a closed set, so that metrics can carry it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Obstacle {
     /// The original could not be read: it is damaged or encrypted, or its reader ended or was ended.
@@ -116,15 +104,7 @@ impl Obstacle {
 
     /// The obstacle's name in metrics, summaries and reports.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Unreadable => "unreadable",
-            Self::NoReader => "no_reader",
-            Self::Undecodable => "undecodable",
-            Self::TooLarge => "too_large",
-            Self::Unstated => "unstated",
-            Self::NotCompared => "not_compared",
-            Self::NotLookedAt => "not_looked_at",
-        }
+        self.into()
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
 
 use crate::asset::AssetId;
 use crate::bounded::{MOST_BYTES, MOST_COUNT, at_most, optional};
@@ -12,7 +13,8 @@ use crate::hash::ContentHash;
 use crate::ids::{JobId, RunId};
 
 /// How a job ended. Every published job ends in exactly one of these.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// The asset's active version is protected, and its marker says so.
@@ -43,19 +45,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome's name, so that metrics can start at zero.
-    pub const NAMES: [&'static str; 6] =
-        ["watermarked", "already_protected", "superseded", "awaiting_approval", "gone", "failed"];
+    pub const NAMES: &'static [&'static str] = Self::VARIANTS;
 
     /// The outcome's name in logs, metrics, the ledger and the summary.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Watermarked { .. } => "watermarked",
-            Self::AlreadyProtected => "already_protected",
-            Self::Superseded { .. } => "superseded",
-            Self::AwaitingApproval => "awaiting_approval",
-            Self::Gone => "gone",
-            Self::Failed(_) => "failed",
-        }
+        self.into()
     }
 
     /// The outcome's name, and the class of a failure.
@@ -124,7 +118,8 @@ impl fmt::Display for Reason {
 }
 
 /// The kinds of failure; a closed set, so that metrics can carry it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// The token or the user may not do this to this asset.
@@ -174,19 +169,7 @@ impl FailureClass {
 
     /// The class's name in metrics, the ledger and JSON output.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Permission => "permission",
-            Self::NoOriginal => "no_original",
-            Self::Unsupported => "unsupported",
-            Self::Refused => "refused",
-            Self::BadResult => "bad_result",
-            Self::Marker => "marker",
-            Self::Ambiguous => "ambiguous",
-            Self::Exhausted => "exhausted",
-            Self::TimedOut => "timed_out",
-            Self::Local => "local",
-            Self::Malformed => "malformed",
-        }
+        self.into()
     }
 }
 

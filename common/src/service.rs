@@ -1,7 +1,8 @@
 //! What the connector works with, each of which can be out on its own.
 
 /// A service, or the machine itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Service {
     /// The portal and its storage.
     Bynder,
@@ -26,10 +27,6 @@ impl Service {
 
     /// The service's name in metrics.
     pub fn label(self) -> &'static str {
-        match self {
-            Self::Bynder => "bynder",
-            Self::Imatag => "imatag",
-            Self::Machine => "machine",
-        }
+        self.into()
     }
 }

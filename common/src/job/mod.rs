@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
+use strum::IntoStaticStr;
 
 pub use crate::ids::{InvalidId, JobId, RunId};
 pub use directory::{Directory, InvalidDirectory};
@@ -31,7 +32,8 @@ use crate::file_name::{FileName, Known};
 use crate::outcome::{FailureClass, Outcome, OutcomeEvent};
 
 /// What a job does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// Download the original, hash it, find or submit it at Imatag.
@@ -48,11 +50,7 @@ impl Step {
 
     /// The step's name in logs, metrics and queue names.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Submit => "submit",
-            Self::Transfer => "transfer",
-            Self::Save => "save",
-        }
+        self.into()
     }
 
     /// The step of this name.
@@ -62,7 +60,8 @@ impl Step {
 }
 
 /// Which of the two lanes a job starts in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
     /// Assets changed lately.
@@ -74,10 +73,7 @@ pub enum Lane {
 impl Lane {
     /// The lane's name in logs, metrics and queue names.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Fresh => "fresh",
-            Self::Backlog => "backlog",
-        }
+        self.into()
     }
 
     /// The lane of this name.

@@ -2,9 +2,11 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// What becomes of the watermarked file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum OutputMode {
     /// The asset's new active version.
@@ -19,10 +21,6 @@ pub enum OutputMode {
 impl OutputMode {
     /// The word in the configuration.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Version => "version",
-            Self::Copy => "copy",
-            Self::Additional => "additional",
-        }
+        self.into()
     }
 }
