@@ -1,7 +1,7 @@
 //! The Bynder portal's API: listing, one asset, download, upload, save, modify.
 //!
-//! Every portal call goes through [`call`], which asks the request budget first, never follows a redirect and
-//! tells by the answer what the caller can do. Transfers to and from storage go through [`storage`] and carry no
+//! Every portal call goes through `call`, which asks the request budget first, never follows a redirect and
+//! tells by the answer what the caller can do. Transfers to and from storage go through `download` and `upload` and carry no
 //! credential: S3 refuses a request that has one, and it would leave the portal's origin.
 
 mod account;
