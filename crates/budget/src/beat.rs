@@ -1,45 +1,45 @@
-//! What a process says of itself to whoever looks at the fleet; no call depends on it.
+//! What a process announces about itself, for `connector status` and the like; admission does not depend on it.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use common::bounded::{MOST_COUNT, at_most, optional, text};
 
-/// The most members of a group that are kept: more than any group has, few enough for the memory.
+/// Maximum members of a group to remember: far above any real group; it bounds memory.
 pub const MOST_MEMBERS: usize = 10_000;
-/// The longest text that a process says of itself, in bytes.
+/// Maximum length of a text in an announcement, in bytes.
 const MOST_TEXT: usize = 128;
 
-/// More services than any release uses.
+/// Maximum services in an announcement; more than any release uses.
 const MOST_SERVICES: usize = 16;
 
-/// The version of the format.
+/// Format version. Below 2, a process shares the budget by announcements and knows no tokens.
 pub(super) const VERSION: u32 = 2;
 
 /// One process's announcement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Beat {
-    /// Version of the format.
+    /// Format version.
     pub v: u32,
-    /// The process, by an id that it made up when it started.
+    /// Random id that the process generates at start.
     #[serde(deserialize_with = "text::<MOST_TEXT, _>")]
     pub member: String,
-    /// Portal calls that it made in the last five minutes.
+    /// Portal calls that were admitted in the last five minutes.
     #[serde(default, deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub used: u64,
-    /// It makes no call any more.
+    /// The process is shutting down and makes no more calls.
     #[serde(default)]
     pub leaving: bool,
-    /// What it is.
+    /// Name of the program.
     #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "text::<MOST_TEXT, _>")]
     pub program: String,
-    /// Which deployment it belongs to, by the prefix of its names on the broker.
+    /// Its deployment, identified by `queue.prefix`.
     #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "text::<MOST_TEXT, _>")]
     pub deployment: String,
-    /// Services that it cannot use right now.
+    /// Services whose breaker is open.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few")]
     pub out: Vec<String>,
-    /// Deliveries in its hands, which the broker's queues do not show; absent from a release that does not say.
+    /// Deliveries that it holds, which the broker's queues do not show; absent if its release does not report them.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -49,7 +49,7 @@ pub struct Beat {
 }
 
 impl Beat {
-    /// Whether a process announced itself that shares the budget by other rules.
+    /// Whether the sender runs an earlier release, which shares the budget by other rules.
     pub fn is_of_earlier_release(&self) -> bool {
         self.v < VERSION
     }

@@ -1,41 +1,41 @@
-//! A token bucket whose rate can change, since a member's share does.
+//! A token bucket whose rate can change: after a silence the rate is lower for a while.
 //!
-//! Crates for this keep one rate for life; making a new limiter at each change would hand out a full burst each time.
+//! The crates for this fix the rate at construction; a new limiter at each change would start with a full burst.
 
 use std::time::Duration;
 
-/// What may be spent at once, in seconds of the rate.
+/// Capacity, in seconds of the rate.
 const BURST_SECONDS: f64 = 2.0;
 
-/// Tokens that are taken at once at most, and that even the slowest bucket holds.
+/// Minimum capacity, and so the most tokens that one call of [`Bucket::take`] may ask for.
 const MOST_TOGETHER: f64 = 2.0;
 
-/// Tokens that come in evenly; each call takes one.
+/// Tokens that accrue evenly; each portal call takes one.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket {
     tokens: f64,
-    /// Tokens a second.
+    /// Tokens per second.
     rate: f64,
     filled: Duration,
 }
 
 impl Bucket {
-    /// A bucket with one token.
+    /// A bucket that holds one token.
     pub(super) fn new(rate: f64, now: Duration) -> Self {
         Self { tokens: 1.0, rate, filled: now }
     }
 
-    /// The rate from now on; tokens that were saved up at a higher one are lost.
+    /// Changes the rate; tokens above the capacity at the new rate are lost.
     pub(super) fn set_rate(&mut self, rate: f64, now: Duration) {
         self.fill(now);
         self.rate = rate;
         self.tokens = self.tokens.min(self.most());
     }
 
-    /// Takes tokens, two at most, or says how soon there are as many.
+    /// Takes up to [`MOST_TOGETHER`] tokens.
     ///
     /// # Errors
-    /// How long until then.
+    /// The time until the bucket holds enough, between 1 ms and 60 s; nothing is taken then.
     pub(super) fn take(&mut self, tokens: u32, now: Duration) -> Result<(), Duration> {
         self.fill(now);
         let wanted = f64::from(tokens);

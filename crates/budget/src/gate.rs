@@ -1,4 +1,4 @@
-//! Where the portal calls of a process wait until its member lets them go.
+//! Where the portal calls of a process wait until its member admits them.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU32;
@@ -16,9 +16,9 @@ use bynder::{Gate, Paused};
 use common::boot_clock;
 use common::job::Lane;
 
-/// Calls of the fresh lane in a row while the backlog waits as well: four of five are reserved for it.
+/// Consecutive calls of the fresh lane while the backlog waits too: the fresh lane gets four of five.
 const FRESH_IN_A_ROW: u32 = 4;
-/// How long the lane that has to let the other go first waits before it looks again.
+/// How often a lane that lets the other go first checks whether it may proceed.
 const GIVE_WAY: Duration = Duration::from_millis(20);
 
 /// The process's request budget; clones share it.
@@ -31,18 +31,21 @@ pub(super) struct Shared {
     member: Mutex<Member>,
     pub(super) timing: Timing,
     clock: Box<dyn Fn() -> Duration + Send + Sync>,
-    /// Calls admitted lately, by second.
+    /// Calls admitted in the last window, by second since boot.
     lately: Mutex<VecDeque<(u64, u32)>>,
     waited: Mutex<Duration>,
     pub(super) out: Mutex<Vec<String>>,
     pub(super) id: String,
-    /// The other members of the group, and when each was heard of.
+    /// The other members of the group, and when each last announced itself.
     pub(super) others: Mutex<HashMap<String, Duration>>,
+    /// Signals that waiting calls should ask the member again.
     pub(super) changed: watch::Sender<()>,
+    /// One lock per lane, so that the calls of a lane proceed in order.
     turns: [AsyncMutex<()>; 2],
-    /// Calls that wait, by lane.
+    /// Number of waiting calls, by lane.
     pub(super) waiting: [AtomicU32; 2],
     pub(super) demand: watch::Sender<Demand>,
+    /// Signals that the member has something for the group's record.
     pub(super) news: watch::Sender<()>,
     fresh_in_a_row: AtomicU32,
     pub(super) operator: watch::Sender<Option<OperatorPause>>,
@@ -55,44 +58,44 @@ impl std::fmt::Debug for Budget {
     }
 }
 
-/// What waits for tokens.
+/// Which calls wait for tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Demand {
-    /// No call.
+    /// None.
     #[default]
     Nothing,
-    /// Calls for the backlog.
+    /// Calls of the backlog only.
     Backlog,
-    /// Calls for what changed lately, perhaps among others.
+    /// At least one call of the fresh lane.
     Fresh,
 }
 
-/// What there is to show of a budget.
+/// A snapshot of the budget, for display.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {
-    /// Calls in five minutes that are an equal part for this process now.
+    /// An equal share of the group's budget, in calls per five minutes; zero during a silence.
     pub share: f64,
-    /// Calls that it made in the last five minutes.
+    /// Calls admitted in the last five minutes.
     pub lately: u64,
-    /// Calls that it made in all.
+    /// Calls admitted since the start.
     pub calls: u64,
-    /// How long calls waited in all.
+    /// Total time that calls have waited.
     pub waited: Duration,
-    /// How long Bynder's block still silences it.
+    /// The time left of the silence after a 429.
     pub silence: Option<Duration>,
-    /// Whether a person paused it.
+    /// Whether a person paused the work.
     pub operator_pause: bool,
     /// Members of the egress group, this one included.
     pub members: usize,
 }
 
-/// Without a clock no time passes, so that no place comes in.
+/// If the clock cannot be read, time stands still: tokens do not accrue, so this errs towards fewer calls.
 fn since_boot() -> Duration {
     boot_clock::since_boot().unwrap_or_default()
 }
 
 impl Budget {
-    /// The whole budget for one process. With records, a silence outlives it.
+    /// The whole budget for one process. With records, a silence survives a restart.
     pub fn alone(requests: NonZeroU32, records: Option<Records>) -> Self {
         let now = since_boot();
         let mut member = Member::alone(requests.get(), Timing::real(), now);
@@ -103,7 +106,7 @@ impl Budget {
         Self::new(member, records, operator, Box::new(since_boot))
     }
 
-    /// A group's budget, of which calls are let go by the tokens that [`Budget::grant`] brings.
+    /// A group's budget: each call needs a token from [`Budget::grant`].
     pub fn of_group(requests: NonZeroU32) -> Self {
         let member = Member::of_group(requests.get(), Timing::real());
         Self::new(member, None, None, Box::new(since_boot))
@@ -141,23 +144,22 @@ impl Budget {
         self.member().used()
     }
 
-    /// How long nothing may be sent, if that is so.
+    /// The time left of a silence, if there is one.
     pub fn paused(&self) -> Option<Duration> {
         let now = self.now();
         self.member().paused(now)
     }
 
-    /// Another budget for the whole group from now on.
+    /// Sets the budget of the whole group, in portal calls per five minutes.
     pub fn set_requests(&self, requests: NonZeroU32) {
         self.member().set_requests(requests.get());
     }
 
-    /// The group's budget, in portal calls in five minutes.
+    /// The group's budget, in portal calls per five minutes.
     pub fn requests(&self) -> u32 {
         self.member().requests()
     }
 
-    /// What there is to show.
     pub fn figures(&self) -> Figures {
         let now = self.now();
         let members = self.others(now).len() + 1;
@@ -211,6 +213,7 @@ impl Budget {
     }
 
     fn gives_way(&self, lane: Lane) -> bool {
+        // Relaxed and unlocked: a stale count lets the wrong lane go first once. The limit is kept by `Member::admit`.
         let waits = |lane: Lane| self.shared.waiting[lane as usize].load(Ordering::Relaxed) > 0;
         let fresh_had_its_part = self.shared.fresh_in_a_row.load(Ordering::Relaxed) >= FRESH_IN_A_ROW;
         match lane {
@@ -277,7 +280,7 @@ impl Gate for Budget {
         let asked = self.now();
         let turn = tokio::time::timeout(self.shared.timing.patience, self.turn(lane, places)).await;
         *lock(&self.shared.waited) += self.now().saturating_sub(asked);
-        // Too many wait, or the broker is away: the job gives its place to others and comes back.
+        // Too many calls wait, or the broker is unreachable: the job frees its permit and is retried.
         turn.unwrap_or(Err(Paused { remaining: self.shared.timing.beat }))
     }
 
@@ -295,6 +298,7 @@ impl Gate for Budget {
 
     fn refused(&self) {
         let now = self.now();
+        // Two refusals at once may both find no silence; the message is then logged twice.
         let was_silent = self.paused().is_some();
         self.member().refused(now);
         self.record();
@@ -314,6 +318,7 @@ impl Gate for Budget {
         let mut member = self.member();
         let was_silent = member.paused(now).is_some();
         member.answered(now);
+        // `record` and `stir` lock the member again.
         drop(member);
         if was_silent {
             self.record();
@@ -322,7 +327,7 @@ impl Gate for Budget {
     }
 }
 
-/// Calls that wait, for as long as they do.
+/// Counts calls as waiting until it is dropped.
 struct Waiting<'a> {
     budget: &'a Budget,
     lane: Lane,
@@ -332,7 +337,7 @@ struct Waiting<'a> {
 impl<'a> Waiting<'a> {
     fn new(budget: &'a Budget, lane: Lane, places: u32) -> Self {
         budget.shared.waiting[lane as usize].fetch_add(places, Ordering::Relaxed);
-        // Said again where others wait already: a token that was left in hand may serve this one.
+        // Notified even if others wait already: an unspent token may serve this call.
         budget.demands(true);
         Self { budget, lane, places }
     }

@@ -1,4 +1,4 @@
-//! A process's part in its egress group: what it announces and hears, and the tokens and records of the group.
+//! A process as a member of its egress group: announcements sent and received, and the group's tokens and record.
 
 use std::collections::HashMap;
 use std::sync::MutexGuard;
@@ -13,7 +13,7 @@ use super::member::News;
 use super::token::Token;
 
 impl Budget {
-    /// The members heard of lately, this one aside.
+    /// The members that announced themselves within [`Timing::forget`](super::Timing::forget), without this one.
     pub(super) fn others(&self, now: Duration) -> MutexGuard<'_, HashMap<String, Duration>> {
         let forget = self.shared.timing.forget;
         let mut others = lock(&self.shared.others);
@@ -21,12 +21,12 @@ impl Budget {
         others
     }
 
-    /// How often to announce this member.
+    /// The interval between announcements.
     pub fn beat(&self) -> Duration {
         self.shared.timing.beat
     }
 
-    /// The next announcement.
+    /// The next announcement. The caller fills in program, deployment and deliveries.
     pub fn announce(&self) -> Beat {
         Beat {
             v: VERSION,
@@ -40,12 +40,12 @@ impl Budget {
         }
     }
 
-    /// Services that this process cannot use right now, for whoever looks at the group.
+    /// Sets the services to be announced as unusable.
     pub fn set_out(&self, services: Vec<String>) {
         *lock(&self.shared.out) = services;
     }
 
-    /// Takes in an announcement, this member's own included.
+    /// Handles an announcement; ignores this member's own.
     pub fn heard(&self, beat: &Beat) {
         let now = self.now();
         let mut others = self.others(now);
@@ -56,31 +56,31 @@ impl Budget {
         }
     }
 
-    /// What waits for tokens, and whenever that changes.
+    /// A watch of which calls wait for tokens.
     pub fn demand(&self) -> watch::Receiver<Demand> {
         self.shared.demand.subscribe()
     }
 
-    /// Calls that wait and have no token.
+    /// Number of waiting calls for which there is no token.
     pub fn lacks(&self) -> u32 {
         let waiting: u32 = self.shared.waiting.iter().map(|waiting| waiting.load(Ordering::Relaxed)).sum();
         let now = self.now();
         waiting.saturating_sub(self.member().in_purse(now))
     }
 
-    /// A token whose acknowledgement the broker has confirmed, after it showed no silence on record.
+    /// Adds a token. The broker must have confirmed its acknowledgement and, after that, shown that no silence is on record.
     pub fn grant(&self, token: Token) {
         let now = self.now();
         self.member().put(token, now);
         self.shared.changed.send_replace(());
     }
 
-    /// What the group's record says: whether there is a silence.
+    /// Applies what the group's record says about a silence.
     pub fn informed(&self, silence: bool) {
         let now = self.now();
         let mut member = self.member();
         if silence {
-            // It is looked at again within this time.
+            // The record is checked again within this time.
             member.on_record(self.shared.timing.contact, now);
         } else {
             member.off_record(now);
@@ -91,7 +91,7 @@ impl Budget {
         }
     }
 
-    /// The next thing that the group's record lacks. Cancel-safe.
+    /// Waits for the next change to put on the group's record. Cancel-safe.
     pub async fn news(&self) -> News {
         let mut changed = self.shared.news.subscribe();
         loop {
@@ -102,12 +102,12 @@ impl Budget {
         }
     }
 
-    /// What could not be put on the group's record.
+    /// Returns a change that could not be recorded; a newer one takes precedence.
     pub fn keep_news(&self, news: News) {
         self.member().keep_news(news);
     }
 
-    /// How long a silence lasts on record.
+    /// How long a silence lasts.
     pub fn pause(&self) -> Duration {
         self.shared.timing.pause
     }

@@ -1,9 +1,9 @@
 //! The request budget: Bynder allows 4500 requests in any five minutes per source address, and after a 429 it
 //! refuses everything until five minutes pass without a single request.
 //!
-//! In a fleet the broker shares it: one [`minter`] an egress group publishes [`token`]s at the group's rate, and a member
-//! spends one for each call. Without a broker the whole budget is one process's, in a token [`bucket`], and its silence is
-//! on record in the state directory. [`gate`] holds the portal calls of a process until its [`member`] lets them go.
+//! [`Budget`] is the gate of a process: portal calls wait there until they are admitted. In a fleet the broker shares the
+//! budget: the one [`Minter`] of an egress group publishes [`Token`]s at the group's rate, and each call spends one. Without
+//! a broker one process has the whole budget, in a token bucket, and keeps its silence in the state directory ([`Records`]).
 //!
 //! ```
 //! use std::num::NonZeroU32;

@@ -1,4 +1,4 @@
-//! One process's part in the budget: pure, driven by the time it is given, so that a simulation runs the same code.
+//! Admission of one process's calls: no I/O and no clock of its own, so that the simulation runs the same code.
 
 use std::time::Duration;
 
@@ -8,51 +8,51 @@ use super::silence::{Leave, Silence};
 use super::timing::Timing;
 use super::token::Token;
 
-/// Whether a call may go.
+/// Whether calls may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// This many calls count as made: as many as wanted, or one.
+    /// This many calls may be made and are counted: as many as requested, or one if it is a probe.
     Go(u32),
     /// Ask again after this time.
     Wait(Duration),
-    /// Everything is silent, for this long at least.
+    /// There is a silence, for at least this long.
     Paused(Duration),
 }
 
 /// Where the right to make calls comes from.
 #[derive(Debug)]
 enum Source {
-    /// The whole budget is this process's.
+    /// This process has the whole budget.
     Bucket(Bucket),
     /// Tokens from the group's minter.
     Purse(Purse),
 }
 
-/// What a member's silence has to leave on the group's record.
+/// A change that has to be put on the group's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
-    /// The portal refused a call.
+    /// A silence begins, or begins again.
     Refused,
-    /// The call that was to find out whether the block is over was answered.
+    /// The call that probed for the end of the block was answered.
     Over,
 }
 
-/// The silence of one process, and what it may spend.
+/// One process: its silence and its source of calls.
 #[derive(Debug)]
 pub(super) struct Member {
     timing: Timing,
-    /// Calls in a window of the whole group.
+    /// The group's budget, in calls per window.
     requests: u32,
     source: Source,
     silence: Silence,
-    /// Its next answer shows whether the block is over.
+    /// A call with the canary token was admitted: the next answer shows whether the block is over.
     canary: bool,
     news: Option<News>,
     used: u64,
 }
 
 impl Member {
-    /// A process that has the whole budget to itself.
+    /// A process that has the whole budget, starting with one call.
     pub(super) fn alone(requests: u32, timing: Timing, now: Duration) -> Self {
         let bucket = Source::Bucket(Bucket::new(f64::from(requests) / timing.window.as_secs_f64(), now));
         Self::new(requests, timing, bucket, Silence::new(timing, true))
@@ -67,23 +67,21 @@ impl Member {
         Self { timing, requests, source, silence, canary: false, news: None, used: 0 }
     }
 
-    /// Another budget for the whole group from now on.
     pub(super) fn set_requests(&mut self, requests: u32) {
         self.requests = requests;
     }
 
-    /// The budget of the whole group.
     pub(super) fn requests(&self) -> u32 {
         self.requests
     }
 
-    /// Whether this many calls may go now.
+    /// Asks to make this many calls now.
     pub(super) fn admit(&mut self, places: u32, now: Duration) -> Admission {
         if let Some(remaining) = self.silence.remaining(now) {
             return Admission::Paused(remaining);
         }
         let rate = self.rate(now);
-        // The first call after a silence goes alone.
+        // The first call after a silence is a probe and goes alone.
         let alone = match &self.source {
             Source::Bucket(_) => !self.silence.is_open(now),
             Source::Purse(purse) => purse.has_canary(),
@@ -103,6 +101,7 @@ impl Member {
                 self.canary |= alone;
             }
         }
+        // Last, because it marks the probe as sent. A token that was taken while another probe is under way is lost.
         if let Leave::Closed(remaining) = self.silence.leave(now) {
             return Admission::Paused(remaining);
         }
@@ -110,24 +109,23 @@ impl Member {
         Admission::Go(places)
     }
 
-    /// This many admitted calls are not made.
+    /// Takes admitted calls that were not made out of the count. Their tokens are not refunded.
     pub(super) fn unused(&mut self, places: u32) {
         self.used = self.used.saturating_sub(u64::from(places));
     }
 
-    /// Calls a second that all may make together now.
+    /// The current rate of the whole group, in calls per second.
     pub(super) fn rate(&self, now: Duration) -> f64 {
         f64::from(self.requests) / self.timing.window.as_secs_f64() * self.silence.part(now)
     }
 
-    /// A token that no other member gets.
     pub(super) fn put(&mut self, token: Token, now: Duration) {
         if let Source::Purse(purse) = &mut self.source {
             purse.put(token, now);
         }
     }
 
-    /// Calls for which it has tokens.
+    /// Calls that the held tokens allow; zero for a process on its own.
     pub(super) fn in_purse(&mut self, now: Duration) -> u32 {
         match &mut self.source {
             Source::Purse(purse) => purse.calls(now),
@@ -164,32 +162,29 @@ impl Member {
         self.void();
     }
 
-    /// No silence is on record.
     pub(super) fn off_record(&mut self, now: Duration) {
         self.silence.off_record(now);
     }
 
-    /// What the group's record lacks, to be put there.
+    /// Takes the change that has to be put on the group's record.
     pub(super) fn take_news(&mut self) -> Option<News> {
         self.news.take()
     }
 
-    /// It could not be put there.
+    /// Returns a change that could not be recorded; a newer one takes precedence.
     pub(super) fn keep_news(&mut self, news: News) {
         self.news = self.news.or(Some(news));
     }
 
-    /// Whether the group's record lacks something.
     pub(super) fn has_news(&self) -> bool {
         self.news.is_some()
     }
 
-    /// How long the silence lasts, if there is one.
+    /// The time left of the silence, if there is one.
     pub(super) fn paused(&mut self, now: Duration) -> Option<Duration> {
         self.silence.remaining(now)
     }
 
-    /// Calls admitted so far.
     pub(super) fn used(&self) -> u64 {
         self.used
     }

@@ -1,4 +1,4 @@
-//! When the one minter of an egress group publishes tokens: pure, driven by the time that it is given.
+//! Decides when the one minter of an egress group publishes tokens: no I/O and no clock of its own.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::timing::{RAMP, Timing};
 use super::token::{MOST_A_SECOND, PREFETCH, Token};
 
-/// Who looks less often at its record and its consumers would mint too long for nothing.
+/// How often the minter checks the record and the number of consumers; less often, it would mint unused tokens for longer.
 const LOOK: Duration = Duration::from_secs(1);
-/// A token that the broker did not confirm within this time ends the office.
+/// The minter resigns when the broker does not confirm a token within this time.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(1);
-/// The part of the budget that tokens in the hands of all members may come to; what is more comes out of the rate.
+/// The fraction of the budget that the tokens held by all members may amount to; anything above it is taken off the rate.
 const IN_HANDS: f64 = 0.05;
 
 /// What the broker shows.
@@ -18,9 +18,9 @@ const IN_HANDS: f64 = 0.05;
 pub struct Look {
     /// Whether a silence is on record.
     pub silent: bool,
-    /// Whether a silence was on record after which no call was answered yet.
+    /// Whether no call has been answered since the latest silence.
     pub trying: bool,
-    /// Members that wait for tokens.
+    /// Consumers of the token queue: members that wait for tokens.
     pub consumers: u32,
 }
 
@@ -29,13 +29,13 @@ pub struct Look {
 pub enum Duty {
     /// Publish this token.
     Mint(Token),
-    /// Look at the broker, and mint meanwhile.
+    /// Query the broker; minting continues meanwhile.
     Look,
-    /// Nothing for so long, unless a member wishes for tokens.
+    /// Nothing for this long, unless a member asks for tokens.
     Wait(Duration),
-    /// Nothing until a member wishes for tokens.
+    /// Nothing until a member asks for tokens.
     Sleep,
-    /// Leave the office: the broker does not confirm.
+    /// Resign: the broker does not confirm.
     Resign,
 }
 
@@ -45,42 +45,44 @@ enum Phase {
         ramp_until: Duration,
     },
     Silent,
-    /// The silence is over; one call finds out whether the block is.
+    /// The silence is over; the canary token minted at this time probes whether the block is over too.
     Trying {
         since: Option<Duration>,
     },
 }
 
-/// Whether there is anything to do.
+/// Whether the minter mints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Watch {
     Asleep,
-    /// What the broker shows was not seen since: nothing is minted yet.
+    /// A member asked for tokens; nothing is minted before the broker has been queried.
     Woken,
     Awake,
 }
 
-/// The office of the minter.
+/// The state of an elected minter.
 #[derive(Debug)]
 pub struct Minter {
-    /// Calls in a window of the whole group.
+    /// The group's budget, in calls per window.
     requests: u32,
     timing: Timing,
     phase: Phase,
     /// When the next token is due.
     due: Duration,
     looked: Option<Duration>,
-    /// What the broker shows is not known yet.
+    /// A query of the broker is under way.
     looking: bool,
-    /// A member wished for tokens since the minter looked.
+    /// A member asked for tokens since the latest query.
     wished: bool,
     consumers: u32,
     watch: Watch,
+    /// When the tokens were minted that the broker has not confirmed, oldest first.
     unconfirmed: VecDeque<Duration>,
 }
 
 impl Minter {
-    /// Takes office: the first token is due an interval from now, since the one before may have minted a moment ago.
+    /// A minter that was just elected. Its first token is due one interval later because its predecessor may have minted a
+    /// moment ago.
     pub fn elected(requests: u32, timing: Timing, now: Duration) -> Self {
         let mut minter = Self {
             requests,
@@ -98,7 +100,7 @@ impl Minter {
         minter
     }
 
-    /// The budget of the group from now on.
+    /// Sets the budget of the whole group, in calls per window.
     pub fn set_requests(&mut self, requests: u32) {
         self.requests = requests;
     }
@@ -135,7 +137,7 @@ impl Minter {
             }
             Phase::Open { .. } => Token { calls: self.calls(), canary: false },
         };
-        // Ticks that were missed are skipped.
+        // Missed ticks are skipped: minting them late would make a burst.
         let interval = self.interval(now);
         let missed = (now.saturating_sub(self.due).as_secs_f64() / interval.as_secs_f64()).floor();
         self.due += interval.mul_f64(missed + 1.0);
@@ -143,21 +145,21 @@ impl Minter {
         Duty::Mint(token)
     }
 
-    /// The broker has confirmed the oldest token that it had not.
+    /// The broker has confirmed the oldest unconfirmed token.
     pub fn confirmed(&mut self) {
         self.unconfirmed.pop_front();
     }
 
-    /// A member wishes for tokens.
+    /// A member asks for tokens.
     pub fn wished(&mut self, now: Duration) {
         self.wished = true;
         if self.watch == Watch::Asleep {
-            // What was due while nothing was minted is skipped, and a silence may have come and gone.
+            // Skip what was due meanwhile, and query first: a silence may have begun and ended.
             (self.watch, self.looked, self.due) = (Watch::Woken, None, self.due.max(now));
         }
     }
 
-    /// What the broker shows, as of the latest [`Duty::Look`].
+    /// Applies the result of the latest [`Duty::Look`].
     pub fn saw(&mut self, look: Look, now: Duration) {
         self.phase = match (look.silent, look.trying, self.phase) {
             (true, _, _) => Phase::Silent,
@@ -172,7 +174,7 @@ impl Minter {
         self.watch = if look.consumers > 0 || self.wished { Watch::Awake } else { Watch::Asleep };
     }
 
-    /// Calls that a token is good for.
+    /// Calls that each token allows.
     fn calls(&self) -> u32 {
         let tokens = u64::from(MOST_A_SECOND) * self.timing.window.as_secs();
         u32::try_from(u64::from(self.requests).div_ceil(tokens.max(1))).unwrap_or(u32::MAX)

@@ -8,7 +8,7 @@ const CALM: Look = Look { silent: false, trying: false, consumers: 1 };
 const SILENT: Look = Look { silent: true, trying: true, consumers: 1 };
 const TRYING: Look = Look { silent: false, trying: true, consumers: 1 };
 
-/// A minter in office, and a clock.
+/// An elected minter, and a clock.
 struct Bench {
     minter: Minter,
     now: Duration,
@@ -23,7 +23,7 @@ impl Bench {
         Self { minter, now, shows: CALM, confirms: true }
     }
 
-    /// Does its duties for so long; returns the tokens.
+    /// Runs the minter for this long; returns the tokens.
     fn run(&mut self, how_long: Duration) -> Vec<Token> {
         let (until, mut tokens) = (self.now + how_long, Vec::new());
         loop {

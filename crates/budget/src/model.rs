@@ -1,19 +1,18 @@
-//! The token queue as the broker keeps it, for tests: the simulation runs on this model, and a system test replays scripts on
-//! it and on a real broker.
+//! A model of the broker's token queue, for tests: the simulation runs on it, and a system test replays scripts on it and on a
+//! real broker.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::token::{GOOD_FOR, MOST_QUEUED, PREFETCH};
 
-/// A message on the queue.
+/// A message in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message<T> {
-    /// What it says.
     pub body: T,
-    /// When it is dropped unless it is delivered by then; giving it back does not change that.
+    /// When it is dropped unless it has been delivered; a requeue does not change this.
     expires: Duration,
-    /// Its place on the queue.
+    /// Its position, which a requeue restores.
     number: u64,
 }
 
@@ -25,11 +24,11 @@ struct Consumer<T> {
     unacked: Vec<Message<T>>,
 }
 
-/// The queue and its consumers; at most one consumer a member.
+/// The queue and its consumers; at most one consumer per member.
 #[derive(Debug)]
 pub struct Model<T> {
     ready: VecDeque<Message<T>>,
-    /// In the order in which they come next.
+    /// In round-robin order: the first is served next.
     consumers: Vec<Consumer<T>>,
     published: u64,
 }
@@ -41,39 +40,37 @@ impl<T> Default for Model<T> {
 }
 
 impl<T: Copy + PartialEq> Model<T> {
-    /// A message arrives; returns who gets what.
+    /// Publishes a message. Like the methods below, returns the deliveries that follow, as member and body.
     pub fn publish(&mut self, body: T, now: Duration) -> Vec<(usize, T)> {
         self.published += 1;
         self.ready.push_back(Message { body, expires: now + GOOD_FOR, number: self.published });
         self.deliver(now)
     }
 
-    /// A member consumes.
     pub fn consume(&mut self, member: usize, priority: i32, now: Duration) -> Vec<(usize, T)> {
         self.consumers.push(Consumer { member, priority, cancelled: false, unacked: Vec::new() });
         self.deliver(now)
     }
 
-    /// A member gets no more; what it has in hand stays there.
+    /// Cancels a member's consumer; it keeps its unacknowledged messages.
     pub fn cancel(&mut self, member: usize) {
         self.of(member, |consumer| consumer.cancelled = true);
         self.consumers.retain(|consumer| !consumer.cancelled || !consumer.unacked.is_empty());
     }
 
-    /// A member takes a message for good.
     pub fn acknowledge(&mut self, member: usize, body: T, now: Duration) -> Vec<(usize, T)> {
         self.remove(member, body);
         self.deliver(now)
     }
 
-    /// A member gives a message back.
+    /// Requeues a message of a member.
     pub fn give_back(&mut self, member: usize, body: T, now: Duration) -> Vec<(usize, T)> {
         let back = self.remove(member, body);
         self.requeue(back);
         self.deliver(now)
     }
 
-    /// A member's connection is gone.
+    /// A member's connection is lost: its messages are requeued.
     pub fn lose(&mut self, member: usize, now: Duration) -> Vec<(usize, T)> {
         let (lost, kept) =
             std::mem::take(&mut self.consumers).into_iter().partition(|consumer| consumer.member == member);
@@ -83,18 +80,18 @@ impl<T: Copy + PartialEq> Model<T> {
         self.deliver(now)
     }
 
-    /// The broker starts again: all connections are gone, and so is what was not written to disk.
+    /// The broker restarts: connections and transient messages are lost.
     pub fn restart(&mut self) {
         *self = Self { published: self.published, ..Self::default() };
     }
 
-    /// Messages that no member has in hand.
+    /// Number of messages that are ready.
     pub fn ready(&mut self, now: Duration) -> usize {
         self.ready.retain(|message| message.expires > now);
         self.ready.len()
     }
 
-    /// Members that consume.
+    /// Number of consumers that are not cancelled.
     pub fn consumers(&self) -> usize {
         self.consumers.iter().filter(|consumer| !consumer.cancelled).count()
     }
@@ -113,7 +110,7 @@ impl<T: Copy + PartialEq> Model<T> {
         if consumer.cancelled && consumer.unacked.is_empty() {
             return Some(message);
         }
-        // One that had no room left comes last.
+        // RabbitMQ puts a consumer whose prefetch was exhausted at the end of the round.
         let was_full = consumer.unacked.len() + 1 == usize::from(PREFETCH);
         let at = if was_full { self.consumers.len() } else { at };
         self.consumers.insert(at, consumer);

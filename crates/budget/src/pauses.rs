@@ -1,11 +1,11 @@
-//! What stops a whole process for a while: a person's pause, and the silence that another process put on record.
+//! What stops a whole process for a time: a person's pause, and a silence that another process recorded.
 
 use std::time::Duration;
 
 use super::gate::Budget;
 use super::record::OperatorPause;
 
-/// How often they are looked for where there is no broker to tell.
+/// How often the records are read without a broker.
 const LOOK: Duration = Duration::from_millis(500);
 
 impl Budget {
@@ -14,7 +14,7 @@ impl Budget {
         self.shared.operator.borrow().clone()
     }
 
-    /// A person paused or resumed the work.
+    /// Sets or ends a person's pause, and logs the change.
     pub fn set_operator_pause(&self, pause: Option<OperatorPause>) {
         let changed = self.shared.operator.send_if_modified(|known| {
             let changed = known.is_some() != pause.is_some();
@@ -42,12 +42,12 @@ impl Budget {
 
     /// Whether no jobs may be taken: there is a silence or a person's pause.
     pub fn is_halted(&self) -> bool {
-        // Let go before the other lock is taken: the figures take both the other way round.
+        // Release this lock before taking the member's: `figures` takes both in the opposite order.
         let is_paused_by_a_person = self.shared.operator.borrow().is_some();
         is_paused_by_a_person || self.paused().is_some()
     }
 
-    /// Resolves when no jobs may be taken any more. Cancel-safe.
+    /// Waits until no jobs may be taken. Cancel-safe.
     pub async fn halted(&self) {
         let (mut operator, mut changed) = (self.shared.operator.subscribe(), self.shared.changed.subscribe());
         while !self.is_halted() {
@@ -58,14 +58,14 @@ impl Budget {
         }
     }
 
-    /// Follows the records of a process without a broker until it is dropped: a person's pause, and the silence of another
-    /// process on the same state directory.
+    /// Follows the records of a process without a broker: a person's pause, and the silence of another process in the same state
+    /// directory. Runs until it is dropped; returns at once if there are no records.
     pub async fn follow_records(&self) {
         let Some(records) = &self.shared.records else { return };
         let mut known = None;
         loop {
             self.set_operator_pause(records.operator_pause());
-            // Each record counts once: a clock that is set back makes an old one look new.
+            // Each record counts once: a clock that is set back would make an old one look new.
             if let Some((left, since)) =
                 records.silence_put_on_record().filter(|(_, since)| known != Some(*since))
             {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::token::{GOOD_FOR, Token};
 
-/// Tokens whose acknowledgement the broker has confirmed, so that no other member gets them.
+/// Tokens whose acknowledgement the broker has confirmed: no other member can get them any more.
 #[derive(Debug, Default)]
 pub(super) struct Purse {
     held: VecDeque<(Duration, Token)>,
@@ -16,18 +16,18 @@ impl Purse {
         self.held.push_back((now, token));
     }
 
-    /// Calls that may be made.
+    /// Calls that the unexpired tokens allow.
     pub(super) fn calls(&mut self, now: Duration) -> u32 {
         self.held.retain(|(at, _)| now.saturating_sub(*at) < GOOD_FOR);
         self.held.iter().fold(0, |calls, (_, token)| token.calls.saturating_add(calls))
     }
 
-    /// Whether the next call is one that finds out whether the block is over.
+    /// Whether the next token is the one whose call probes for the end of the block.
     pub(super) fn has_canary(&self) -> bool {
         self.held.front().is_some_and(|(_, token)| token.canary)
     }
 
-    /// Takes this many calls, or none.
+    /// Takes all of `calls`, or none of them and returns `false`.
     pub(super) fn take(&mut self, mut calls: u32, now: Duration) -> bool {
         if self.calls(now) < calls {
             return false;

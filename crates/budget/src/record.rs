@@ -1,7 +1,7 @@
-//! What a process that has no broker tells others, and what outlives it: its silence, the operator's pause, and what it
-//! cannot use, as files in the state directory.
+//! The records of a process without a broker, as files in the state directory: its silence, the operator's pause, and the
+//! services that it cannot use. Other processes read them, and they survive a restart.
 //!
-//! Files, since the state database belongs to one process, and `connector pause` has to reach one that is at work.
+//! They are not in the state database because one process owns that, and `connector pause` has to reach a running process.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use files::private;
 use ledger::state::OWN_NAMES;
 
-/// A person's wish that no jobs are taken; it does not expire.
+/// A pause by a person: no jobs are taken until it is removed. It does not expire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorPause {
-    /// Since when.
+    /// When it began.
     pub since: Timestamp,
-    /// What the person gave as a reason.
+    /// The reason that the person gave.
     #[serde(default)]
     pub reason: Option<String>,
 }
@@ -29,7 +29,7 @@ struct SilenceRecord {
     milliseconds: u64,
 }
 
-/// What a process cannot use holds for so long; it says so again sooner while that is so.
+/// How long the record of unusable services is valid; a process renews it sooner while it applies.
 const OUT_HOLDS: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,19 +45,19 @@ pub struct Records {
 }
 
 impl Records {
-    /// The records in a state directory, which need not exist yet.
+    /// The records in `directory`, which need not exist yet.
     pub fn new(directory: &Path) -> Self {
         Self { directory: directory.to_owned() }
     }
 
-    /// How long the recorded silence lasts, if there is one.
+    /// The time left of the recorded silence, if there is one.
     ///
-    /// A clock that stands before the record's time says nothing about how much has passed: then all of it is left.
+    /// If the clock is now before the time of the record, the elapsed time is unknown: the whole silence is left.
     pub fn silence(&self) -> Option<Duration> {
         self.silence_put_on_record().map(|(left, _)| left)
     }
 
-    /// The same, and when it was put on record.
+    /// The time left of the recorded silence, and when it was recorded.
     pub(super) fn silence_put_on_record(&self) -> Option<(Duration, Timestamp)> {
         let record: SilenceRecord = read(&self.directory.join("silence.json"))?;
         let lasts = Duration::from_millis(record.milliseconds).min(super::Timing::real().pause);
@@ -67,7 +67,7 @@ impl Records {
         Some((left, record.since))
     }
 
-    /// Records a silence that lasts so long from now on.
+    /// Records a silence of this length that begins now.
     ///
     /// # Errors
     /// The directory cannot be written.
@@ -76,7 +76,7 @@ impl Records {
         self.write("silence.json", &SilenceRecord { since: Timestamp::now(), milliseconds })
     }
 
-    /// Services that the process at work cannot use, as it said a moment ago.
+    /// Services that the running process recently recorded as unusable.
     pub fn services_out(&self) -> Vec<String> {
         let Some(record) = read::<OutRecord>(&self.directory.join("services.json")) else {
             return Vec::new();
@@ -85,7 +85,7 @@ impl Records {
         if age < OUT_HOLDS { record.services } else { Vec::new() }
     }
 
-    /// Records what cannot be used as of now.
+    /// Records the services that cannot be used now.
     ///
     /// # Errors
     /// The directory cannot be written.
@@ -97,12 +97,12 @@ impl Records {
     /// The operator's pause, if there is one.
     pub fn operator_pause(&self) -> Option<OperatorPause> {
         let path = self.directory.join("pause.json");
-        // A file that cannot be read is still somebody's wish to pause.
+        // An unreadable file still means that a person asked for a pause.
         let unreadable = || OperatorPause { since: Timestamp::UNIX_EPOCH, reason: None };
         path.exists().then(|| read(&path).unwrap_or_else(unreadable))
     }
 
-    /// Pauses.
+    /// Records the operator's pause.
     ///
     /// # Errors
     /// The directory cannot be written.
@@ -110,10 +110,10 @@ impl Records {
         self.write("pause.json", pause)
     }
 
-    /// Resumes; returns whether there was a pause.
+    /// Removes the pause; returns whether there was one.
     ///
     /// # Errors
-    /// The directory cannot be written, or another user can exchange it.
+    /// The directory cannot be written, or another user can replace it.
     pub fn resume(&self) -> std::io::Result<bool> {
         let path = self.directory.join("pause.json");
         let removed = private::fixed(&path)

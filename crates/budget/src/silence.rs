@@ -1,4 +1,4 @@
-//! The silence after a 429: Bynder answers nothing until five minutes pass without a request from the address.
+//! The silence after a 429: Bynder refuses every request until five minutes pass without one from the address.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ enum State {
     Open,
     Silent {
         until: Duration,
-        /// This process saw it begin.
+        /// This process got the 429 itself; an empty record does not end such a silence.
         own: bool,
     },
-    /// The silence is over; one call finds out whether the block is.
+    /// The silence is over; one call, under way since this time, probes whether the block is over too.
     Trying {
         since: Option<Duration>,
     },
 }
 
-/// What a call may do.
+/// Whether a call may proceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leave {
-    /// Go on.
+    /// It may.
     Open,
     /// Not before this time has passed.
     Closed(Duration),
@@ -32,7 +32,7 @@ pub(super) enum Leave {
 pub(super) struct Silence {
     timing: Timing,
     state: State,
-    /// Whether the process finds out itself whether the block is over; in a group the minter has one member do so.
+    /// Whether this process probes for the end of the block itself; in a group the minter has one member do it.
     tries: bool,
     ramp_until: Duration,
 }
@@ -42,17 +42,17 @@ impl Silence {
         Self { timing, state: State::Open, tries, ramp_until: Duration::ZERO }
     }
 
-    /// The portal refused a call.
+    /// The portal answered a call with 429.
     pub(super) fn refused(&mut self, now: Duration) {
         self.state = State::Silent { until: now + self.timing.pause, own: true };
     }
 
-    /// The portal answered something else. Returns whether the silence begins anew.
+    /// The portal answered a call with anything else. Returns whether that restarts the silence.
     pub(super) fn answered(&mut self, now: Duration) -> bool {
         self.pass(now);
         match self.state {
             State::Open | State::Trying { since: None } => false,
-            // A request that was under way is one that the block counts.
+            // The request was in flight when the silence began, so it arrived during the block and prolonged it.
             State::Silent { .. } => {
                 self.refused(now);
                 true
@@ -65,12 +65,12 @@ impl Silence {
         }
     }
 
-    /// There is a silence on record: it lasts at least this long.
+    /// A silence is on record that lasts at least this much longer.
     pub(super) fn on_record(&mut self, remaining: Duration, now: Duration) {
         let until = now + remaining;
         match &mut self.state {
             State::Silent { until: known, .. } => *known = until.max(*known),
-            // Its own call is under way, and shows whether the block is over.
+            // This process's own probe is under way; its answer decides.
             State::Trying { since: Some(_) } => {}
             State::Open | State::Trying { since: None } => {
                 self.state = State::Silent { until, own: false };
@@ -78,14 +78,14 @@ impl Silence {
         }
     }
 
-    /// No silence is on record: one that is known from there is over.
+    /// No silence is on record: ends a silence that was known from the record only.
     pub(super) fn off_record(&mut self, now: Duration) {
         if let State::Silent { until, own: false } = &mut self.state {
             *until = now;
         }
     }
 
-    /// Whether a call may go; the one that finds out whether the block is over counts as gone.
+    /// Whether a call may proceed. If it is the probe for the end of the block, it counts as sent.
     pub(super) fn leave(&mut self, now: Duration) -> Leave {
         self.pass(now);
         match &mut self.state {
@@ -101,13 +101,13 @@ impl Silence {
         }
     }
 
-    /// Whether there is no silence, nor one whose end is not certain yet.
+    /// Whether there is neither a silence nor a pending probe for the end of the block.
     pub(super) fn is_open(&mut self, now: Duration) -> bool {
         self.pass(now);
         self.state == State::Open
     }
 
-    /// How long the silence lasts, if there is one.
+    /// The time left of the silence, if there is one.
     pub(super) fn remaining(&mut self, now: Duration) -> Option<Duration> {
         self.pass(now);
         match self.state {
@@ -116,7 +116,7 @@ impl Silence {
         }
     }
 
-    /// The part of the budget that may be used now.
+    /// The fraction of the budget that may be used now.
     pub(super) fn part(&self, now: Duration) -> f64 {
         if now < self.ramp_until { RAMP } else { 1.0 }
     }

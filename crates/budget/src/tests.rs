@@ -12,7 +12,7 @@ use super::{OperatorPause, Records};
 use bynder::{Gate, Paused};
 use common::job::Lane;
 
-/// A budget for one process, on the runtime's clock.
+/// A budget for one process, on tokio's clock.
 fn budget(requests: u32) -> Budget {
     let started = Instant::now();
     let member = Member::alone(requests, Timing::real(), Duration::ZERO);
@@ -188,7 +188,7 @@ fn a_persons_pause_is_kept_until_it_is_taken_back() {
     assert_eq!(records.operator_pause(), None);
 }
 
-/// A group's budget on the runtime's clock.
+/// A group's budget, on tokio's clock.
 fn of_group() -> Budget {
     let started = Instant::now();
     let member = Member::of_group(4000, Timing::real());

@@ -1,37 +1,38 @@
-//! How long things take around the budget: Bynder's window, and what follows from it.
+//! The durations around the budget: Bynder's window, and what follows from it.
 
 use std::time::Duration;
 
 use common::fault;
 
-/// Bynder's window: so many requests are allowed in any stretch of this length.
+/// Bynder's window: its limit applies to any period of this length.
 const WINDOW: Duration = Duration::from_mins(5);
-/// The part of the budget that is used at first after a silence.
+/// The fraction of the budget that may be used right after a silence.
 pub(super) const RAMP: f64 = 0.25;
 
-/// The times that the processes behind one address keep to.
+/// The durations that all processes behind one address use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// The stretch in which requests are counted.
+    /// The period over which Bynder counts requests.
     pub window: Duration,
-    /// The silence after a 429: the block of five minutes, and half a minute for requests that were under way.
+    /// The silence after a 429: the block of five minutes, and half a minute for requests that were in flight.
     pub pause: Duration,
-    /// How often a process announces itself, and looks at what is on record.
+    /// How often a process announces itself and checks the group's record.
     pub beat: Duration,
-    /// What a process that was silent for so long has in hand is not known.
+    /// After this time without an announcement, the number of deliveries that a member holds counts as unknown. A recorded
+    /// silence is trusted for as long, and is checked again within it.
     pub contact: Duration,
-    /// When a process that fell silent is forgotten.
+    /// A member that has not announced itself for this long is dropped from the group.
     pub forget: Duration,
-    /// How long the group goes slowly after a pause.
+    /// How long the group uses only a quarter of its budget after a silence.
     pub ramp: Duration,
-    /// How long the first call after a pause may take before another is tried.
+    /// How long to wait for the answer to the first call after a silence before another one is tried.
     pub canary: Duration,
-    /// The longest a call waits for its turn before its job gives its place to others.
+    /// How long a call waits before it gives up, so that its job frees its permit.
     pub patience: Duration,
 }
 
 impl Timing {
-    /// The times for Bynder as it is.
+    /// The durations for Bynder, divided by the time scale of a test build.
     pub fn real() -> Self {
         let divided = |duration: Duration| duration / fault::time_scale();
         let seconds = |seconds| divided(Duration::from_secs(seconds));

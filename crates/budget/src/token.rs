@@ -1,4 +1,4 @@
-//! A token: the right to make portal calls, as a message.
+//! A token: a message that grants the right to make portal calls.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use common::bounded::{MOST_COUNT, at_most};
 
-/// Tokens minted in a second at most. A larger budget makes each good for more calls, so that its cost is bounded, and so is
-/// the length of the queue, whose arguments never change.
+/// Maximum tokens minted per second. With a larger budget each token is worth more calls. This bounds the load on the broker
+/// and the length of the queue, whose arguments cannot change once it is declared.
 pub(super) const MOST_A_SECOND: u32 = 16;
-/// Tokens that the queue keeps, about a second's worth; the oldest make room.
+/// Maximum tokens in the queue, about a second's worth; the oldest are dropped.
 pub const MOST_QUEUED: u32 = MOST_A_SECOND;
-/// How long a token is kept in the queue, and then in the hands of a member.
+/// How long a token lives in the queue, and again how long a member may hold it.
 pub const GOOD_FOR: Duration = Duration::from_secs(2);
-/// Unacknowledged tokens of one member.
+/// Maximum unacknowledged tokens of one member.
 pub const PREFETCH: u16 = 2;
 
-/// What a token says.
+/// The body of a token message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// Calls that it is good for.
+    /// Portal calls that it allows.
     #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub calls: u32,
-    /// Its one call finds out whether Bynder's block is over.
+    /// Its one call probes whether Bynder's block is over.
     #[serde(default)]
     pub canary: bool,
 }

@@ -1,7 +1,7 @@
-//! Whole groups in virtual time: members join, leave, die, stand still and are cut off, the minter among them; messages are late,
-//! connections are lost, the broker restarts, calls take their time to arrive. No token is spent twice, only the process in
-//! office mints, no call goes before the broker has answered that no silence is on record, and no window of five minutes holds
-//! more calls than Bynder allows.
+//! Simulates whole groups in virtual time. Members and minters join, leave, die, are suspended and are cut off; messages are
+//! delayed, connections are lost, the broker restarts, calls arrive late. The laws: no token is spent twice, only the elected
+//! process mints, no call is made before the broker has answered that no silence is on record, and no window of five minutes
+//! holds more calls than Bynder allows.
 
 mod process;
 mod world;
@@ -15,7 +15,7 @@ use self::world::{BUDGET, World};
 
 /// Bynder's limit of requests in five minutes.
 const LIMIT: usize = 4500;
-/// Histories in a plain test run; `CONNECTOR_HISTORIES` asks for more.
+/// Histories in a normal test run; `CONNECTOR_HISTORIES` overrides it.
 const HISTORIES: u64 = 30;
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -60,7 +60,7 @@ fn whatever_happens_no_window_holds_more_than_bynder_allows() {
     );
 }
 
-/// Calls of five minutes, after one to begin in.
+/// Calls made in five minutes, after a minute of warm-up.
 fn used(world: &mut World) -> f64 {
     world.run(MINUTE);
     let before = world.calls;
@@ -84,7 +84,7 @@ fn members_that_come_and_die_still_use_nearly_all_of_the_budget() {
     for _ in 0..5 {
         world.join();
         world.run(MINUTE / 2);
-        // A process dies, its machine lives: the broker knows at once.
+        // The process dies but its machine does not, so the broker learns at once.
         let minter = world.in_office().unwrap_or_default();
         world.processes[minter].connected = false;
         world.processes[minter].idle_until = Duration::MAX;
@@ -116,7 +116,7 @@ fn fresh_work_goes_before_the_backlog_across_processes() {
     assert!(fresh > 3 * backlog, "{fresh} fresh calls, {backlog} of the backlog");
 }
 
-/// Blocks the group until a member has been refused.
+/// Starts a block; returns the calls made into it.
 fn block(world: &mut World) -> usize {
     world.block = Some(world.now);
     world.run(Duration::from_secs(5));
@@ -124,7 +124,7 @@ fn block(world: &mut World) -> usize {
     world.blocked_calls
 }
 
-/// A history with a block; how many of its calls the broker had not let go.
+/// Runs a history with a block; returns its calls that the broker had not allowed.
 fn calls_without_leave(seed: u64, mutant: Option<Mutant>) -> usize {
     let mut world = World::new(seed);
     world.mutant = mutant;
@@ -159,7 +159,7 @@ fn a_block_is_outwaited_by_all_latecomers_and_heirs_too_and_then_tried_by_one_ca
             }
         }
         assert_eq!(world.blocked_calls, in_block, "history {seed}: a call into the block");
-        // The first call after it is refused as well: another silence, for which one call is to blame.
+        // The probe after the silence is refused too: another silence, caused by this one call.
         world.block = Some(world.now);
         world.run(2 * MINUTE);
         assert_eq!(world.blocked_calls, in_block + 1, "history {seed}");

@@ -1,4 +1,4 @@
-//! One process: the production code of member and minter, and around it what the I/O does with them.
+//! One process: the production code of member and minter, and a model of the I/O around them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use super::super::token::{GOOD_FOR, Token};
 const LINGER: Duration = Duration::from_millis(300);
 const MISSING: Duration = Duration::from_secs(1);
 
-/// What a process does wrong, to show that the laws see it.
+/// A deliberate bug, to show that the laws detect it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mutant {
-    /// It spends a token with its acknowledgement, before the broker has answered.
+    /// Spends a token as it acknowledges it, before the broker has answered.
     SpendsBeforeTheAnswer,
-    /// It spends a token although the answer shows a silence on record.
+    /// Spends a token although the answer shows a silence on record.
     IgnoresTheSilence,
 }
 
-/// A token, by its number.
+/// A token with its number.
 pub(super) type Numbered = (u64, Token);
 
-/// To the broker.
+/// A message to the broker.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Up {
     Consume(i32),
@@ -40,7 +40,7 @@ pub(super) enum Up {
     Look,
 }
 
-/// From the broker.
+/// A message from the broker.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Down {
     Token(Numbered),
@@ -57,26 +57,26 @@ pub(super) struct Process {
     pub(super) member: Member,
     pub(super) minter: Option<Minter>,
     requests: u32,
-    /// Its clock is this much ahead, and runs this much too fast.
+    /// How far its clock is ahead, and how much too fast it runs.
     ahead: Duration,
     skew: f64,
-    /// On their way, in order, each with its time of arrival.
+    /// Messages under way, in order, each with its time of arrival.
     pub(super) up: VecDeque<(Duration, Up)>,
     pub(super) down: VecDeque<(Duration, Down)>,
     pub(super) frozen_until: Duration,
     pub(super) cut_until: Duration,
-    /// Whether the broker still has its connection.
+    /// Whether the broker still considers it connected.
     pub(super) connected: bool,
-    /// Since when nothing of it arrives at the broker.
+    /// Since when nothing from it has reached the broker.
     pub(super) unheard: Option<Duration>,
-    /// Nothing to do for it until then.
+    /// It has no calls to make until then.
     pub(super) idle_until: Duration,
     /// Whether its calls are for the backlog.
     pub(super) backlog: bool,
     pub(super) mutant: Option<Mutant>,
     consuming: bool,
     in_hand: VecDeque<(Duration, Numbered)>,
-    /// When it acknowledged tokens, and how many of them are not answered.
+    /// When it last acknowledged a token, and how many acknowledgements are unanswered.
     asked: (Duration, usize),
     had: Duration,
     idle: Option<Duration>,
@@ -116,7 +116,7 @@ impl Process {
         self.ahead + now.mul_f64(self.skew)
     }
 
-    /// Its connection is gone, and it knows.
+    /// It notices that its connection is lost, and connects again.
     pub(super) fn reconnects(&mut self) {
         self.up.clear();
         self.down.clear();
@@ -125,11 +125,11 @@ impl Process {
         (self.connected, self.unheard) = (true, None);
     }
 
-    /// What it does now; returns the calls that it makes and what it sends.
+    /// Runs it once; returns the calls that it makes and the messages that it sends.
     pub(super) fn act(&mut self, now: Duration) -> (u32, Vec<Up>) {
         let clock = self.clock(now);
         let (mut calls, mut sent) = (0, Vec::new());
-        // What arrived and what is decided come in any order after a standstill: calls first is the worst.
+        // After a suspension, calls and received messages are handled in any order. Calls first is the worst case.
         self.call(now, clock, &mut calls);
         while let Some((_, down)) = self.down.pop_front_if(|(at, _)| *at <= now) {
             self.take(down, clock);
@@ -236,7 +236,7 @@ impl Process {
                 }
                 Duty::Wait(_) | Duty::Sleep => return,
                 Duty::Resign => {
-                    // Its channel ends, and with it the office; the simulation ends the whole connection.
+                    // The minter's channel closes, and with it its office; the simulation closes the whole connection.
                     self.connected = false;
                     return;
                 }

@@ -1,4 +1,4 @@
-//! A group of processes, the broker between them, and Bynder's count of what arrives.
+//! A group of processes, the broker between them, and Bynder's count of the calls that arrive.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
@@ -15,7 +15,7 @@ use super::process::{Down, Mutant, Numbered, Process, Up};
 
 pub(super) const BUDGET: u32 = 4000;
 const TICK: Duration = Duration::from_millis(40);
-/// The longest a call takes from its admission to where Bynder counts it.
+/// The longest time from a call's admission until Bynder counts it.
 const LATENCY: Duration = Duration::from_secs(20);
 const WINDOW: Duration = Duration::from_mins(5);
 
@@ -27,24 +27,24 @@ pub(super) struct World {
     tokens: Model<Numbered>,
     minted: u64,
     spent: HashSet<u64>,
-    /// Calls that the broker has let each process make: it took the acknowledgement, and no silence was on record.
+    /// Calls that the broker has allowed each process: it took the acknowledgement while no silence was on record.
     allowed: HashMap<usize, u32>,
-    /// Calls that it has not.
+    /// Calls made that the broker had not allowed.
     pub(super) without_leave: usize,
-    /// What every process does wrong.
+    /// The deliberate bug of every process.
     pub(super) mutant: Option<Mutant>,
-    /// Who has the office.
+    /// The elected minter, by its name.
     pub(super) minter: Option<usize>,
     silent_until: Duration,
     trying: bool,
-    /// The slowest message between a process and the broker.
+    /// The longest delay of a message between a process and the broker.
     slowest: Duration,
-    /// When the calls under way arrive.
+    /// Arrival times of the calls under way.
     under_way: BinaryHeap<Reverse<Duration>>,
     window: VecDeque<Duration>,
     pub(super) calls: usize,
     pub(super) busiest: usize,
-    /// Bynder's block, if the history has one: the latest call into it.
+    /// The time of the latest call into Bynder's block, if there is a block.
     pub(super) block: Option<Duration>,
     pub(super) blocked_calls: usize,
     /// How many of the next calls are never answered.
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    /// When a message that is sent now arrives: in order, and not while the process is cut off.
+    /// When a message that is sent now arrives: after all earlier ones, and not while the process is cut off.
     fn arrival(&mut self, index: usize, up: bool) -> Duration {
         let delay = Duration::from_millis(1).max(self.slowest.mul_f64(self.random.random_range(0.0..1.0)));
         let process = &self.processes[index];
@@ -133,7 +133,7 @@ impl World {
     fn keep_connection(&mut self, index: usize) {
         let (now, process) = (self.now, &mut self.processes[index]);
         let unreachable = process.frozen_until.max(process.cut_until) > now;
-        // Heartbeats of ten seconds: the broker gives a silent connection up after twenty to thirty.
+        // With heartbeats of ten seconds, the broker drops a silent connection after twenty to thirty.
         let unheard = if unreachable { *process.unheard.get_or_insert(now) } else { now };
         if !unreachable {
             process.unheard = None;
@@ -146,7 +146,7 @@ impl World {
             return;
         }
         self.lose(index);
-        // It learns of that once it runs and is reached, or misses the broker's heartbeats itself.
+        // The process notices once it runs and is reachable, or misses the broker's heartbeats itself.
         if self.processes[index].frozen_until <= now && self.down_until <= now {
             self.processes[index].up.clear();
             if self.processes[index].cut_until <= now {
@@ -155,7 +155,7 @@ impl World {
         }
     }
 
-    /// The broker gives a connection up.
+    /// The broker drops a connection.
     fn lose(&mut self, index: usize) {
         let name = self.processes[index].name;
         if self.minter == Some(name) {
@@ -288,7 +288,7 @@ impl World {
         self.minted
     }
 
-    /// Calls of the fresh lane, and of the backlog.
+    /// Calls made in the fresh lane, and in the backlog.
     pub(super) fn calls_by_lane(&self) -> (u64, u64) {
         let of = |backlog: bool| {
             let processes = self.processes.iter().filter(move |process| process.backlog == backlog);
@@ -303,7 +303,7 @@ impl World {
             .position(|process| process.minter.is_some() && Some(process.name) == self.minter)
     }
 
-    /// Kills a process: the broker learns of that at once, or its whole machine is gone and it does not.
+    /// Kills a process: usually the broker learns at once; if its whole machine is gone, it does not.
     pub(super) fn kill(&mut self, index: usize) {
         if self.random.random_bool(0.7) {
             self.lose(index);
@@ -313,7 +313,7 @@ impl World {
         }
     }
 
-    /// Something happens to a process, often to the minter.
+    /// Disturbs one process at random, often the minter.
     pub(super) fn disturb(&mut self) {
         let count = self.processes.len();
         if count == 0 {
