@@ -1,4 +1,4 @@
-//! A job in hand, and what becomes of it.
+//! A delivery of a job, and its settlement.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,54 +9,52 @@ use super::QueueError;
 use common::job::Job;
 use common::outcome::OutcomeEvent;
 
-/// A job handed out. Dropped without being settled, it comes back as redelivered.
+/// A job delivered to a worker. If it is dropped unsettled, it is delivered again, as redelivered.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The job.
     pub job: Job,
-    /// Whether it was handed out before and never settled.
+    /// Whether an earlier delivery was never settled, so that its effects are unknown.
     pub redelivered: bool,
     pub receipt: Receipt,
 }
 
 impl Delivery {
-    /// Whether another worker gets the job by now, as far as can be known.
+    /// Whether the job is known to be another worker's by now.
     pub fn is_void(&self) -> bool {
         self.receipt.voided.is_cancelled()
     }
 
-    /// Resolves when the delivery is void: another worker gets the job, and this one has to stop.
+    /// Resolves when the delivery is void: another worker gets the job, so this one has to stop.
     pub fn voided(&self) -> impl Future<Output = ()> + Send + 'static {
         self.receipt.voided.clone().cancelled_owned()
     }
 }
 
-/// What a queue knows its delivery by.
+/// The queue's own handle of a delivery.
 #[derive(Debug)]
 pub struct Receipt {
-    /// The number that the queue gave it.
+    /// Number assigned by the queue; zero in the embedded queue.
     pub number: u64,
-    /// Cancelled once the job is another worker's.
+    /// Cancelled once the job may be delivered to another worker.
     pub voided: CancellationToken,
-    /// Gives the job back where the delivery is dropped unsettled.
+    /// Returns the job to the queue if the delivery is dropped unsettled.
     pub back: Guard,
 }
 
-/// A delivery that could not be renewed, and is as valid as before.
+/// A delivery that could not be renewed; it is as valid as before.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Unrenewed {
-    /// The delivery.
     pub delivery: Box<Delivery>,
-    /// Why.
     #[source]
     pub error: QueueError,
 }
 
-/// No delivery is held longer: a broker takes one back after 30 minutes by default, with all others of its channel.
+/// The longest that a delivery is held. After 30 minutes RabbitMQ closes the channel by default (`consumer_timeout`), which
+/// takes back all its deliveries.
 pub const LONGEST_HELD: Duration = Duration::from_mins(28);
 
-/// Runs something when dropped, unless disarmed.
+/// Runs a closure when dropped, unless disarmed.
 pub struct Guard(Option<Box<dyn FnOnce() + Send + Sync>>);
 
 impl Guard {
@@ -83,25 +81,19 @@ impl fmt::Debug for Guard {
     }
 }
 
-/// What becomes of a delivered job.
+/// What happens to a delivered job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Settlement {
-    /// It goes on at once, at the step it names.
+    /// It is due at once, at the step it names.
     Forward(Box<Job>),
-    /// It comes back to the step it names after this time.
+    /// It is due after a delay, at the step it names.
     Wait {
-        /// The job.
         job: Box<Job>,
-        /// How long it waits.
+        /// The delay, one of `queue.rungs`.
         rung: Duration,
     },
-    /// It is over.
+    /// It ended.
     Finish(Box<OutcomeEvent>),
-    /// It failed; it is kept and can be replayed.
-    Fail {
-        /// The job as it failed.
-        job: Box<Job>,
-        /// The outcome.
-        event: Box<OutcomeEvent>,
-    },
+    /// It failed. It is kept as it was and can be replayed.
+    Fail { job: Box<Job>, event: Box<OutcomeEvent> },
 }

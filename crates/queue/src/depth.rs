@@ -1,10 +1,10 @@
-//! How much of the work is where.
+//! The depth of the queue.
 
 use serde::Serialize;
 
 use common::job::{Lane, Step};
 
-/// How many jobs are where.
+/// Number of jobs by where they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Depth {
     /// Ready to submit, fresh lane.
@@ -15,11 +15,10 @@ pub struct Depth {
     pub transfer: u64,
     /// Ready to save.
     pub save: u64,
-    /// Waiting for a time to come, whatever the step.
+    /// Not due yet, at any step.
     pub waiting: u64,
-    /// Handed out.
+    /// Delivered and not settled.
     pub in_flight: u64,
-    /// Failed and kept.
     pub failed: u64,
 }
 

@@ -6,25 +6,20 @@ use common::asset::AssetId;
 use common::job::{Job, JobId};
 use common::outcome::{FailureClass, OutcomeEvent};
 
-/// Which failed jobs are meant; all given conditions must hold.
+/// Selects failed jobs; all given conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailedFilter {
-    /// One job.
     pub job: Option<JobId>,
-    /// Jobs of one asset.
     pub asset: Option<AssetId>,
-    /// Jobs that failed in one way.
     pub class: Option<FailureClass>,
 }
 
-/// A failed job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FailedJob {
-    /// The job as it failed, its history of attempts included; absent if its message cannot be read.
+    /// The job as it failed, with its history of attempts; `None` if its message cannot be decoded.
     pub job: Option<Job>,
-    /// How it ended.
     pub event: OutcomeEvent,
-    /// The beginning of a message that could not be read, where the queue kept it.
+    /// The beginning of a message that cannot be decoded, if the queue has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }

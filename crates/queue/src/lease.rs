@@ -1,4 +1,4 @@
-//! The sole right to touch an asset, and what keeps the asset from others after it.
+//! Leases of assets, and the marks that protect an asset after its lease has ended.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,71 +13,70 @@ use common::permission;
 
 type Permission = permission::Permission<QueueError>;
 
-/// No job lives longer.
+/// Upper bound of a mark's time; no job lives longer.
 const LONGEST: Duration = Duration::from_hours(48);
-/// How long a lease is waited for that others are in the way of.
+/// How long to retry while [`Attempt::Busy`].
 const BUSY_PATIENCE: Duration = Duration::from_secs(10);
-/// How long apart it is tried.
+/// First and largest backoff between attempts.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
-/// Keeps an asset from jobs for a time after its lease.
+/// A mark that protects an asset from jobs for a time after its lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     ms: u64,
-    /// The one job that may take the asset all the same.
+    /// The one job that may take the lease nevertheless.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     job: Option<JobId>,
 }
 
 impl Kept {
-    /// From every job.
+    /// Protects the asset from every job.
     pub fn from_all(time: Duration) -> Self {
         Self { ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX), job: None }
     }
 
-    /// From every job but this.
+    /// Protects the asset from every job except `job`.
     pub fn for_job(time: Duration, job: &JobId) -> Self {
         Self { job: Some(job.clone()), ..Self::from_all(time) }
     }
 
-    /// How long; a message may say anything.
+    /// How long the asset is protected; bounded because a message may contain any number.
     pub fn time(&self) -> Duration {
         Duration::from_millis(self.ms).min(LONGEST)
     }
 
-    /// Whether this job may take the asset all the same.
+    /// Whether `job` may take the lease nevertheless.
     pub fn is_for(&self, job: &JobId) -> bool {
         self.job.as_ref() == Some(job)
     }
 }
 
-/// What an attempt to take a lease came to.
+/// The result of an attempt to take a lease.
 #[derive(Debug)]
 pub enum Attempt {
-    /// The lease.
     Taken(Lease),
-    /// Another job of this asset has it, or it is kept after what a job may have done.
+    /// Another job has the lease of this asset, or a mark protects it.
     Refused,
-    /// Another process has a lease in the same place, of this asset or of another.
+    /// Another process has a lease in the same slot, of this asset or of another; a retry may succeed soon.
     Busy,
 }
 
-/// What a lease leaves behind.
+/// The marks that a lease leaves behind when it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Left {
-    /// What was said when it was taken: a request may be under way.
+    /// The `doubt` given when it was taken: a request may still be under way.
     Doubt,
-    /// The asset is free for all.
+    /// None: any job may take the asset.
     Nothing,
-    /// What it found there for its own job.
+    /// Those that it found for its own job.
     AsFound,
-    /// This, instead of what it found there for its own job.
+    /// This one, instead of those that it found for its own job.
     Kept(Kept),
 }
 
 impl Left {
-    /// What is put there anew.
+    /// The marks to add.
     pub fn marks(self, doubt: Vec<Kept>) -> Vec<Kept> {
         match self {
             Self::Doubt => doubt,
@@ -86,7 +85,7 @@ impl Left {
         }
     }
 
-    /// Whether what was found there for the lease's own job stays.
+    /// Whether the marks that the lease found for its own job stay.
     pub fn leaves_found(&self) -> bool {
         match self {
             Self::Doubt | Self::AsFound => true,
@@ -95,7 +94,7 @@ impl Left {
     }
 }
 
-/// Takes a lease, and waits a while for other processes that are in the way.
+/// Takes a lease; retries with backoff for 10 s while another process is busy with the same slot.
 ///
 /// # Errors
 /// As [`Locks::lease`].
@@ -117,7 +116,7 @@ pub async fn lease_patiently(
     }
 }
 
-/// The sole right to touch an asset. Dropped without [`Lease::end`], it leaves the asset in doubt.
+/// A job's exclusive right to change an asset. Dropped without [`Lease::end`], it leaves the asset in doubt.
 pub struct Lease {
     release: Option<Box<dyn FnOnce(Left) + Send + Sync>>,
     permission: Permission,
@@ -131,22 +130,22 @@ impl Lease {
         Self { release: Some(Box::new(release)), permission: Permission::new(check) }
     }
 
-    /// A lease of nothing, for tests that show what leases are for.
+    /// A lease without effect, for tests and for the fault that disables leases.
     pub fn free() -> Self {
         Self { release: None, permission: Permission::new(|| Ok(())) }
     }
 
-    /// Gives the lease back.
+    /// Ends the lease.
     pub fn end(mut self, left: Left) {
         self.release(left);
     }
 
-    /// Fails unless the lease is still held, as far as can be known.
+    /// Fails if the lease is known to be lost, or not known to be held.
     pub fn check(&self) -> Result<(), QueueError> {
         self.permission.check()
     }
 
-    /// The right that comes with the lease, for the clients that change the asset under it.
+    /// The permission for the clients that change the asset under this lease; they check it before each request.
     pub fn permission(&self) -> Permission {
         self.permission.clone()
     }
@@ -178,7 +177,7 @@ mod tests {
 
     use super::*;
 
-    /// Locks that others are in the way of until this time.
+    /// Locks that are busy until this time.
     struct InTheWay {
         until: Instant,
         tried: Mutex<Vec<Instant>>,

@@ -1,8 +1,8 @@
 //! The job queue: a trait for each role, and the queue of one machine.
 //!
-//! A queue promises at-least-once: a job may be delivered again after a crash, and then says so. [`JobPublisher`],
-//! [`JobConsumer`], [`FailedJobs`], [`Locks`] and [`Election`] are the roles. [`EmbeddedQueue`] has them in SQLite; the crate
-//! `rabbitmq` has them for a fleet. The same tests run against both.
+//! Delivery is at least once: after a crash a job may be delivered again, marked as redelivered. The roles are
+//! [`JobPublisher`], [`JobConsumer`], [`FailedJobs`], [`Locks`] and [`Election`]. [`EmbeddedQueue`] implements all but the
+//! last in SQLite; the crate `rabbitmq` implements them for a fleet. The same tests run against both.
 //!
 //! ```
 //! use common::job::{Job, Lane, RunId};
@@ -47,105 +47,106 @@ use common::asset::AssetId;
 use common::job::{Job, JobId};
 use ledger::state::DatabaseError;
 
-/// Takes new jobs in.
+/// Publishes new jobs.
 #[async_trait]
 pub trait JobPublisher: Send + Sync {
-    /// Takes a job in; durable when this returns. A job whose id is known already is left as it is.
+    /// Publishes a job, which is durable when this returns. Publishing a known id again changes nothing.
     async fn publish(&self, job: &Job) -> Result<(), QueueError>;
-    /// How many jobs are where.
+    /// Counts the jobs by where they are.
     async fn depth(&self) -> Result<Depth, QueueError>;
 }
 
-/// Hands jobs out, and takes back what became of them.
+/// Delivers jobs and settles them.
 #[async_trait]
 pub trait JobConsumer: Send + Sync {
-    /// The next job that is due: later steps first, the fresh lane before the backlog. Waits; cancel-safe.
+    /// Waits for the next job that is due: later steps first, the fresh lane before the backlog. Cancel-safe.
     async fn next(&self, steps: StepSet) -> Result<Delivery, QueueError>;
-    /// Ends a delivery. What becomes of the job is durable before the delivery is gone.
+    /// Settles a delivery. The settlement is durable before the delivery is acknowledged.
     async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<(), QueueError>;
-    /// Keeps a delivery whose step takes long from being taken away; where that needs another delivery, returns it. Must be
-    /// awaited to its end: the delivery that went in may be void before.
+    /// Renews a delivery whose step takes long, so that the broker does not take it back; returns the delivery that replaces
+    /// it. Not cancel-safe: the old delivery may already be void.
     async fn renew(&self, delivery: Delivery) -> Result<Delivery, Unrenewed>;
 }
 
-/// The jobs that failed and are kept for a person.
+/// The failed jobs, which are kept until a person replays or discards them.
 #[async_trait]
 pub trait FailedJobs: Send + Sync {
     /// Failed jobs, oldest first, at most a thousand.
     async fn list(&self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError>;
-    /// Sends failed jobs back to their step with their attempts forgotten and their effects kept; returns how many
-    /// there were.
+    /// Returns failed jobs to the step that failed, with their attempts reset and their effects kept; returns how many it
+    /// found.
     async fn replay(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError>;
-    /// Forgets failed jobs; returns how many there were.
+    /// Deletes failed jobs; returns how many it found.
     async fn discard(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError>;
 }
 
-/// The sole right to touch an asset.
+/// Leases of assets: a job changes an asset only under its lease.
 #[async_trait]
 pub trait Locks: Send + Sync {
-    /// The right for this job, until it is ended. Where it is dropped, or its process dies, `doubt` keeps the asset.
+    /// Tries to take the asset's lease for this job. If the lease is dropped instead of ended, or its process dies, `doubt`
+    /// protects the asset from then on.
     async fn lease(&self, asset: &AssetId, job: &JobId, doubt: Vec<Kept>) -> Result<Attempt, QueueError>;
-    /// Fails unless the keeper of the locks answered lately: nothing may be changed otherwise.
+    /// Fails unless the lock service answered recently; without that, no lease counts as held.
     fn contact(&self) -> Result<(), QueueError>;
 }
 
-/// A place that one process of a fleet may have.
+/// A role that one process of a fleet has at a time, such as the producer's.
 #[async_trait]
 pub trait Election: Send + Sync {
-    /// Takes the place, which lasts as long as what it returns says.
+    /// Takes the role, until [`Place::lost`] resolves.
     ///
     /// # Errors
-    /// [`QueueError::Taken`], naming the other, after trying for `patience`, half a minute by default.
+    /// [`QueueError::Taken`], with the name of the other process, after trying for `patience` (default: half a minute).
     async fn win(&self, patience: Option<Duration>) -> Result<Place, QueueError>;
 }
 
-/// A place that was won. It ends with the connection that won it.
+/// An elected process's role. It ends with the connection that won it.
 #[derive(Debug, Clone)]
 pub struct Place {
     pub lost: CancellationToken,
 }
 
 impl Place {
-    /// Resolves once the place is lost; also where another connection has replaced the lost one meanwhile.
+    /// Resolves once the role is lost, even if the process has reconnected meanwhile.
     pub async fn lost(&self) {
         self.lost.cancelled().await;
     }
 }
 
-/// The queue could not do what was asked.
+/// Why a queue operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// May pass by itself.
+    /// Temporary: a retry may succeed.
     #[error("{0}")]
     Unavailable(String),
-    /// What it needs is on a node of the broker that is away, perhaps for long; what is elsewhere works.
+    /// The queue lives on a node of the broker that is down, perhaps for long; queues on other nodes work.
     #[error("{0}")]
     NodeAway(String),
-    /// Will not pass by itself.
+    /// Permanent: a retry will not succeed.
     #[error("{0}")]
     Broken(String),
-    /// The job cannot be written as a message.
+    /// The job cannot be encoded as a message.
     #[error(transparent)]
     Message(#[from] common::job::MessageError),
-    /// Whether it was done is not known; doing it again may do it twice.
+    /// The operation may have taken effect; a retry may apply it twice.
     #[error("{0}")]
     UnknownOutcome(String),
-    /// The broker refuses the credential or a right: a person has to act.
+    /// The broker refuses the credential or a permission: a person has to act.
     #[error("{0}")]
     Refused(String),
-    /// What is configured does not fit what is on the broker.
+    /// The configuration does not match what is declared on the broker.
     #[error("{0}")]
     Misconfigured(String),
-    /// Somebody else has the place that only one may have.
+    /// Another process has the role that only one may have.
     #[error("{0}")]
     Taken(String),
-    /// Nothing comes any more.
+    /// The queue is closed and delivers nothing more.
     #[error("the queue is closed")]
     Closed,
 }
 
 impl QueueError {
-    /// Whether the same call may work later.
+    /// Whether a retry may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::NodeAway(_) | Self::UnknownOutcome(_) => true,

@@ -1,17 +1,17 @@
-//! Which jobs a consumer takes: by their step, and before they have begun by their lane as well.
+//! Which jobs a consumer takes: by step, and for submit jobs by lane as well.
 
 use common::job::{Lane, Step};
 
-/// A choice among the kinds of job that are due.
+/// A set of kinds of job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepSet(u8);
 
 impl StepSet {
     /// Every step.
     pub const ALL: Self = Self(SAVE | TRANSFER | SUBMIT_FRESH | SUBMIT_BACKLOG);
-    /// Only the first one.
+    /// The submit step, of both lanes.
     pub const SUBMIT: Self = Self(SUBMIT_FRESH | SUBMIT_BACKLOG);
-    /// The backlog's jobs that have not begun.
+    /// The submit step of the backlog only.
     pub const SUBMIT_BACKLOG: Self = Self(SUBMIT_BACKLOG);
     /// The steps that call Imatag.
     pub const AT_IMATAG: Self = Self(TRANSFER | SUBMIT_FRESH | SUBMIT_BACKLOG);
@@ -21,29 +21,29 @@ impl StepSet {
         Self(kind(step, Lane::Fresh) | kind(step, Lane::Backlog))
     }
 
-    /// The steps in both sets.
+    /// The intersection of both sets.
     #[must_use]
     pub const fn and(self, others: Self) -> Self {
         Self(self.0 & others.0)
     }
 
-    /// What is left without the others.
+    /// The set without `others`.
     #[must_use]
     pub const fn without(self, others: Self) -> Self {
         Self(self.0 & !others.0)
     }
 
-    /// Whether no job is meant at all. Nothing comes of waiting for one, and nothing fails.
+    /// Whether the set is empty. [`JobConsumer::next`](crate::JobConsumer::next) then waits for ever; it does not fail.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether jobs of this lane are meant at this step.
+    /// Whether the set contains the jobs of this lane at this step.
     pub const fn holds(self, step: Step, lane: Lane) -> bool {
         self.0 & kind(step, lane) != 0
     }
 
-    /// The kinds of job that are meant, the one to prefer first.
+    /// The kinds in the set, in order of preference.
     pub fn kinds(self) -> impl Iterator<Item = (Step, Lane)> {
         let kinds =
             Step::LATEST_FIRST.into_iter().flat_map(|step| [(step, Lane::Fresh), (step, Lane::Backlog)]);
@@ -56,7 +56,7 @@ const TRANSFER: u8 = 2;
 const SUBMIT_FRESH: u8 = 4;
 const SUBMIT_BACKLOG: u8 = 8;
 
-/// A job that has begun is finished whatever its lane.
+/// Beyond the submit step the lane does not matter: a job that has begun is finished.
 const fn kind(step: Step, lane: Lane) -> u8 {
     match (step, lane) {
         (Step::Save, _) => SAVE,

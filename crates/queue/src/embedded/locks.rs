@@ -1,4 +1,4 @@
-//! The leases of one machine: in this process, which alone works in the state directory.
+//! The leases of one machine, in memory: only one process works in a state directory.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use common::asset::AssetId;
 use common::fault::guard_stands;
 use common::job::JobId;
 
-/// The most assets kept at once; beyond them a lease leaves nothing behind.
+/// Maximum assets with marks; above it a lease leaves none. Bounds memory.
 const MOST_KEPT: usize = 4096;
 
-/// Who has which asset.
+/// The assets under lease, and the marks on others.
 #[derive(Debug, Default)]
 pub(super) struct Leased {
     held: HashSet<AssetId>,

@@ -1,4 +1,4 @@
-//! The queue in the state directory: for one machine, without a broker.
+//! The queue of one machine, in the SQLite file of the state directory.
 
 mod locks;
 mod rows;
@@ -24,9 +24,9 @@ use common::job::{Job, JobId};
 use ledger::state::{DatabaseError, State};
 use locks::Leased;
 
-/// No job waits longer: a later due time comes from a clock that was wrong.
+/// Longer than any wait: a later due time comes from a clock that was wrong.
 const LONGEST_WAIT_MS: i64 = 25 * 3600 * 1000;
-/// The longest sleep between two looks at the clock: the wall clock may be set while a job waits.
+/// The longest sleep before the clock is read again: the wall clock may be set while a job waits.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// The embedded queue; clones share it.
@@ -38,23 +38,24 @@ pub struct EmbeddedQueue {
 #[derive(Debug)]
 struct Shared {
     state: State,
-    /// Something may be ready.
+    /// Notified when a job may be ready.
     changed: Notify,
-    /// Deliveries that were dropped unsettled and have to be made ready again.
+    /// Deliveries that were dropped unsettled, to be made ready with the next [`EmbeddedQueue::take`]: `drop` cannot wait for
+    /// the database.
     dropped: Mutex<Vec<Dropped>>,
     leased: Mutex<Leased>,
 }
 
-/// A delivery that comes back without a settlement.
+/// A delivery that was dropped unsettled.
 #[derive(Debug, Clone)]
 struct Dropped {
     job: JobId,
-    /// Whether anybody received it, and may have begun to work on it.
+    /// Whether a caller received it and so may have begun its step.
     received: bool,
 }
 
 impl EmbeddedQueue {
-    /// Opens the queue. Whatever was in flight belongs to a process that is gone, and comes back as redelivered.
+    /// Opens the queue. Jobs in flight are an earlier process's, which has ended; they are delivered again as redelivered.
     pub async fn open(state: State) -> Result<Self, QueueError> {
         state.write(rows::recover).await?;
         let shared =
@@ -62,13 +63,13 @@ impl EmbeddedQueue {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// How many jobs are where, seen beside a process that works on them.
+    /// Counts the jobs, also while another process works on them.
     pub async fn depth_beside(state: &State) -> Result<Depth, QueueError> {
         let now = Timestamp::now().as_millisecond();
         Ok(state.read(move |connection| rows::depth(connection, now)).await?)
     }
 
-    /// The failed jobs that suit, seen beside a process that works on others.
+    /// Lists failed jobs, also while another process works on others.
     pub async fn failed_beside(state: &State, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
         let filter = filter.clone();
         Ok(state.read(move |connection| rows::failed(connection, &filter)).await?)
@@ -95,9 +96,9 @@ impl EmbeddedQueue {
                 rows::make_ready(transaction, &returned)?;
                 Ok((returned.len(), rows::take(transaction, steps, now)?))
             },
-            // The receipt is made before the future can be cancelled, so a delivery that is not received comes back.
+            // This runs even if the caller is cancelled: the delivery then exists, is dropped, and so becomes ready again.
             move |(returned, row)| {
-                // What was dropped since is behind them, and nothing else takes any away meanwhile.
+                // Deliveries dropped since the copy are at the end, and only this closure removes any.
                 lock(&committed.dropped).drain(..returned);
                 row.map(|row| delivery(committed, row, noted))
             },
@@ -111,7 +112,7 @@ impl EmbeddedQueue {
         let due = self.shared.state.read(move |connection| rows::next_due(connection, steps)).await?;
         let now = Timestamp::now().as_millisecond();
         if due.is_some_and(|due| due - now > LONGEST_WAIT_MS) {
-            // The clock was ahead when the jobs began to wait.
+            // The clock was ahead when these jobs began to wait.
             self.shared.state.write(move |transaction| rows::end_waits_beyond(transaction, now)).await?;
             return Ok(Duration::ZERO);
         }
@@ -120,7 +121,7 @@ impl EmbeddedQueue {
     }
 }
 
-/// A delivery of a job that was taken, which comes back if it is dropped.
+/// Makes the delivery of a row; its guard returns the job if it is dropped.
 fn delivery(shared: Arc<Shared>, row: rows::Taken, received: Arc<AtomicBool>) -> Delivery {
     let rows::Taken { job, redelivered } = row;
     let job_id = job.job_id.clone();
@@ -128,7 +129,7 @@ fn delivery(shared: Arc<Shared>, row: rows::Taken, received: Arc<AtomicBool>) ->
         lock(&shared.dropped).push(Dropped { job: job_id, received: received.load(Ordering::Relaxed) });
         shared.changed.notify_waiters();
     });
-    // A row is found by its job, and nobody else takes it.
+    // No number needed: rows are found by their job id. Never voided: no other process takes rows.
     let receipt = Receipt { number: 0, voided: CancellationToken::new(), back };
     Delivery { job, redelivered, receipt }
 }
@@ -168,7 +169,7 @@ impl JobConsumer for EmbeddedQueue {
         loop {
             let changed = self.shared.changed.notified();
             tokio::pin!(changed);
-            // Registered before looking: what becomes ready in between wakes this up.
+            // Registered before `take`, so that a job that becomes ready after it still wakes this up.
             changed.as_mut().enable();
             if let Some(delivery) = self.take(steps).await? {
                 return Ok(delivery);
@@ -208,13 +209,13 @@ impl JobConsumer for EmbeddedQueue {
             }
             Ok(())
         };
-        // Not before the commit, which can fail: the job then comes back, as with any delivery that is dropped.
+        // Disarmed after the commit: if that fails, the guard returns the job, as for any dropped delivery.
         self.shared.state.write_then(change, move |()| receipt.back.disarm()).await?;
         self.shared.changed.notify_waiters();
         Ok(())
     }
 
-    /// Nobody takes a row away from the process that owns the file.
+    /// Nothing to renew: no other process can take a row.
     async fn renew(&self, delivery: Delivery) -> Result<Delivery, Unrenewed> {
         Ok(delivery)
     }

@@ -1,4 +1,4 @@
-//! The statements of the embedded queue.
+//! The SQL statements of the embedded queue.
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
@@ -10,7 +10,7 @@ use common::outcome::{Outcome, OutcomeEvent};
 use common::parse_error::of_json;
 use ledger::state::DatabaseError;
 
-/// Failed jobs shown at once.
+/// Maximum failed jobs in one list.
 const MOST_FAILED: u32 = 1000;
 
 pub(super) struct Taken {
@@ -23,7 +23,7 @@ pub(super) fn recover(transaction: &Transaction<'_>) -> Result<(), DatabaseError
     Ok(())
 }
 
-/// Makes deliveries ready again that nobody settled; one that nobody received either is as it was.
+/// Makes dropped deliveries ready again. Only those that a caller received count as redelivered.
 pub(super) fn make_ready(transaction: &Transaction<'_>, deliveries: &[Dropped]) -> Result<(), DatabaseError> {
     for Dropped { job, received } in deliveries {
         transaction.execute(
@@ -44,7 +44,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, job: &Job, body: &[u8]) -> R
     Ok(())
 }
 
-/// Hands out the next job that is due; rows that cannot be read become failed jobs on the way.
+/// Takes the next job that is due; rows before it that cannot be decoded become failed jobs.
 pub(super) fn take(
     transaction: &Transaction<'_>,
     steps: StepSet,
@@ -81,7 +81,7 @@ fn first_due(
     Ok(statement.query_row(params![step.name(), lane.name(), now], row).optional()?)
 }
 
-/// The message's bytes, whatever type somebody's hand gave the column; a value without bytes cannot be a job.
+/// The message's bytes, even if the value was edited and has another type. A value without bytes decodes to no job.
 fn body(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
     Ok(row.get_ref(column)?.as_bytes().map(<[u8]>::to_vec).unwrap_or_default())
 }
@@ -99,7 +99,7 @@ fn fail_unreadable(transaction: &Transaction<'_>, job_id: &str, reason: &str) ->
     Ok(())
 }
 
-/// Makes jobs due whose time lies further ahead than any wait is long.
+/// Makes those jobs due whose due time lies further ahead than any wait takes.
 pub(super) fn end_waits_beyond(transaction: &Transaction<'_>, now: i64) -> Result<(), DatabaseError> {
     let longest = now + super::LONGEST_WAIT_MS;
     transaction
@@ -120,7 +120,7 @@ pub(super) fn next_due(connection: &Connection, steps: StepSet) -> Result<Option
     Ok(earliest)
 }
 
-/// Writes the job back as ready from `due` on.
+/// Writes the job back as ready, due at `due` (Unix time in milliseconds).
 pub(super) fn update(
     transaction: &Transaction<'_>,
     job: &Job,
@@ -173,7 +173,7 @@ pub(super) fn depth(connection: &Connection, now: i64) -> Result<Depth, Database
     Ok(depth)
 }
 
-/// Such a job is never handed out: counted as any other, a run would wait for it for ever.
+/// An error, because such a job is never delivered: if it were counted, a run would wait for it for ever.
 fn unknown(place: &str, count: u64) -> DatabaseError {
     DatabaseError::Damaged(format!("{count} jobs are {place}, which this release does not know"))
 }

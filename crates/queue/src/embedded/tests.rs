@@ -24,13 +24,13 @@ async fn a_message_that_cannot_be_read_fails_with_an_outcome_and_stops_nobody() 
     assert_eq!(failed[0].event.outcome.name(), "failed");
 }
 
-/// Changes of one queue's jobs that a trigger makes fail, as a full disk does.
+/// Makes changes to a queue's jobs fail through a trigger, as a full disk does.
 struct Disk {
     state: State,
 }
 
 impl Disk {
-    /// Lets statements and begins through, and fails each commit: where a full disk shows in WAL mode.
+    /// Fails each commit and nothing else: this is where a full disk shows in WAL mode.
     async fn fail_commits(&self) {
         self.run(
             "CREATE TABLE none (id PRIMARY KEY);
