@@ -1,8 +1,8 @@
-//! Measures how alike the same pictures stay, and how near others come: `scripts/measure-thresholds` runs it.
+//! Measures the similarity of watermarked pictures and of different pictures; run by `scripts/measure-thresholds`.
 //!
-//! The argument is a folder with one folder of pictures for each kind. Each picture is cut into windows; each window is
-//! compared, as a worker compares files, with itself after a faint watermark and JPEG of quality 60 to 95, with its
-//! mirror image and other faults, and with the windows of all other files of its kind.
+//! The argument is a folder with one folder of pictures per kind. Each picture is cut into windows. Each window is compared,
+//! as a worker compares files, with itself after a faint watermark and JPEG compression at quality 60 to 95, with its mirror
+//! image and other faults, and with the windows of all other files of its kind.
 
 #![expect(clippy::print_stdout, reason = "it is a program for people to read")]
 #![expect(clippy::cast_precision_loss, reason = "shares and quantiles of a few million")]
@@ -20,20 +20,20 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 const QUALITIES: [u8; 8] = [60, 65, 70, 75, 80, 85, 90, 95];
-/// Of the original; 95 is what cameras write, or better.
+/// JPEG quality of the originals; cameras write 95 or better.
 const ORIGINAL: u8 = 95;
 const SIDES: [u32; 6] = [96, 192, 383, 512, 800, 1200];
-/// In all of a kind, and how much of its range a window must use to show anything.
+/// Number of windows per kind, and how much of the brightness range a window must use to show anything.
 const WINDOWS: usize = 660;
 const LEAST_RANGE: u8 = 30;
 const TRIES: usize = 20;
 
 const MARK_TILE: usize = 8;
 
-/// What happened to a window.
+/// The faults applied to a window.
 const FAULTS: [&str; 4] = ["mirrored", "red 10 % less", "lower third grey", "cut a tenth further right"];
 
-/// Shorter sides that are reported together.
+/// Ranges of the shorter side that are reported together, in pixels.
 const CLASSES: [[u32; 2]; 3] = [[384, 2000], [96, 383], [1, 95]];
 
 struct Window {
@@ -106,7 +106,7 @@ fn of_picture(source: usize, picture: &RgbImage, count: usize) -> Vec<Window> {
         };
         let mut place = || (random.random_range(0..=width - across), random.random_range(0..=height - down));
         let cut = |left, top| crop_imm(picture, left, top, across, down).to_image();
-        // On an empty piece of paper or sky, all pictures are the same.
+        // Windows of empty paper or sky all look the same.
         let mut tried = (0..TRIES).map(|_| place()).map(|(left, top)| (left, top, cut(left, top)));
         let Some((left, top, window)) = tried.find(|(_, _, window)| shows_something(window)) else {
             continue;
@@ -181,7 +181,7 @@ fn view(facts: &FileFacts) -> Option<&media::Thumbnail> {
     }
 }
 
-/// Of many pairs: how alike, and how many count as the same picture.
+/// Over many pairs: their likeness, and how many count as the same picture.
 #[derive(Default)]
 struct Pairs {
     likeness: Vec<Likeness>,
@@ -196,7 +196,7 @@ impl Pairs {
         self.accepted += usize::from(check_result(original, result, &checks).is_ok());
     }
 
-    /// The value that this share of the pairs lies below.
+    /// The value below which this share of the pairs lies.
     fn quantile(&self, of: fn(&Likeness) -> f64, share: f64) -> f64 {
         let mut values: Vec<_> = self.likeness.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
@@ -207,7 +207,7 @@ impl Pairs {
 
     fn print(&self, name: &str, shares: [f64; 3]) {
         let quantiles = |of| shares.map(|share| format!("{:.4}", self.quantile(of, share))).join(" ");
-        // Of shifts, many are what few are of similarities.
+        // For shifts, high values are the bad ones; for similarities, low ones.
         let shifts =
             shares.map(|share| format!("{:.1}", self.quantile(|it| it.shift, 1.0 - share))).join(" ");
         println!(

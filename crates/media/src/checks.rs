@@ -1,4 +1,4 @@
-//! Which checks are made.
+//! Which checks are enabled.
 
 use std::collections::BTreeSet;
 
@@ -7,21 +7,20 @@ use common::content::Content;
 use common::hash::FileFacts;
 use serde::{Deserialize, Serialize};
 
-/// The checks that are switched on; all of them by default.
+/// The enabled checks; by default all of them.
 ///
-/// What no check needs is not read: pictures are decoded for [`Check::SamePicture`] and [`Check::Alpha`] alone, documents parsed for
-/// [`Check::Pages`].
+/// Nothing is read that no check needs: pictures are decoded only for [`Check::SamePicture`] and [`Check::Alpha`], documents
+/// are parsed only for [`Check::Pages`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checks {
-    /// The checks to make.
     pub made: BTreeSet<Check>,
-    /// How alike two pictures must be to count as the same, from 0 to 1.
+    /// Least similarity of pictures that count as the same, from 0 to 1.
     pub similarity: f64,
 }
 
 impl Checks {
-    /// Those that can compare a result of this original. A result is much like its original: where that broke its reader,
-    /// or held it until the deadline, the result would as well, and for nothing.
+    /// The checks that can compare a result with this original. If the original crashed its reader or took it to the deadline,
+    /// the result probably would too, and there would be nothing to compare it with.
     #[must_use]
     pub fn of_result(&self, original: &FileFacts) -> Self {
         let mut checks = self.clone();
@@ -34,7 +33,7 @@ impl Checks {
         checks
     }
 
-    /// Whether any of them needs more than the type and the size in pixels.
+    /// Whether any enabled check needs more than the media type and the size in pixels.
     pub(crate) fn look_inside(&self) -> bool {
         self.made.iter().any(|check| !matches!(check, Check::MediaType | Check::PixelSize))
     }

@@ -1,13 +1,13 @@
-//! Reads what a file is and what it shows, and compares two files: an original, and what was made of it.
+//! Reads the properties of media files, and compares a watermarked file with its original.
 //!
-//! [`read`] looks into one file: its media type by its content, its size in pixels, and what pictures, films and
-//! documents state and show. A file that cannot be read is [`Content::Unreadable`] with the reason. Of a picture only a
+//! [`read`] reads one file: its media type (by content), its size in pixels, and the metadata and appearance of pictures,
+//! films and documents. A file that cannot be read is [`Content::Unreadable`] with the reason. Of a picture only a
 //! thumbnail is kept. A hostile file can cost memory and time: [`reader`] reads in child processes that bound both.
 //!
-//! [`FileFacts`], the main type, is a reading together with the file's hash and length: all that is remembered of a file
-//! when its bytes are gone. [`check_result`] compares the facts of two files by the [`Checks`] that are switched on.
+//! [`FileFacts`], the main type, is a reading with the file's hash and length: everything that is kept of a file once its
+//! bytes are gone. [`check_result`] compares the facts of two files by the enabled [`Checks`].
 //!
-//! The crate knows files and nothing else: no service, no queue, no network.
+//! The crate is about files only: no service, no queue, no network.
 //!
 //! ```
 //! use std::io::Cursor;
@@ -26,7 +26,7 @@
 //!     read(Cursor::new(file), checks).into_facts(hash, file.len() as u64)
 //! }
 //!
-//! // One file is read.
+//! // Read one file.
 //! let checks = Checks::default();
 //! let picture = RgbImage::from_fn(64, 48, |x, y| Rgb([(x * 4) as u8, (y * 5) as u8, 90]));
 //! let original = facts(&png(&picture), &checks);
@@ -34,7 +34,7 @@
 //! assert_eq!(original.pixels, Some((64, 48)));
 //! assert!(matches!(original.content.as_deref(), Some(Content::Picture(picture)) if picture.bit_depth == 8));
 //!
-//! // A pair is compared: a faint change of every pixel passes, another picture does not.
+//! // Compare a pair: a faint change of every pixel passes, another picture does not.
 //! let mut faint = picture.clone();
 //! faint.pixels_mut().for_each(|pixel| pixel.0[2] += 1);
 //! assert_eq!(check_result(&original, &facts(&png(&faint), &checks), &checks), Ok(Vec::new()));

@@ -1,4 +1,4 @@
-//! Whether a result may take the place of its original.
+//! Whether a result may replace its original.
 
 use common::check::{Check, Obstacle};
 use common::hash::FileFacts;
@@ -6,48 +6,42 @@ use common::hash::FileFacts;
 use crate::checks::Checks;
 use crate::compare::{Finding, compare, concerns};
 
-/// What a result failed by; both values are named.
+/// Why a result may not replace its original.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadResult {
-    /// There is nothing in it.
     #[error("the result is an empty file")]
     Empty,
-    /// The very same bytes.
+    /// The same bytes as the original; holds their SHA-256.
     #[error("the result is the original unchanged (SHA-256 {0})")]
     Unchanged(String),
-    /// Something that must be the same is not.
+    /// Properties that must be the same differ.
     #[error("{}", listed(.0))]
     Differs(Vec<Difference>),
 }
 
-/// A check that failed.
+/// A failed check, with both values for a person to read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("check {}: the original has {original}, the result {result}", check.name())]
 pub struct Difference {
-    /// The check.
     pub check: Check,
-    /// What the original has.
     pub original: String,
-    /// What the result has.
     pub result: String,
 }
 
-/// A check that could not be made, which is no fault of the result.
+/// A check that could not be made, through no fault of the result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("check {}: {reason}", check.name())]
 pub struct Unchecked {
-    /// The check.
     pub check: Check,
-    /// The kind of reason.
     pub obstacle: Obstacle,
-    /// Why, for a person.
+    /// The reason, for a person.
     pub reason: String,
 }
 
-/// Holds the result against the original, in every way that is switched on.
+/// Compares the result with the original by the enabled checks; returns those that could not be made.
 ///
 /// # Errors
-/// What makes the result unfit to take the original's place.
+/// The result may not replace the original.
 pub fn check_result(
     original: &FileFacts,
     result: &FileFacts,
@@ -69,7 +63,7 @@ pub fn check_result(
             }
             Finding::Differs { original, result } => {
                 differences.push(Difference { check, original, result });
-                // Another kind of file differs in everything, which tells nobody more.
+                // A file of another type differs in everything; more differences would add nothing.
                 if check == Check::MediaType {
                     break;
                 }
@@ -79,7 +73,7 @@ pub fn check_result(
     if differences.is_empty() { Ok(unchecked) } else { Err(BadResult::Differs(differences)) }
 }
 
-/// A result that cannot be read fails many checks for one reason, which is said once.
+/// Groups the checks that fail for the same reason: a result that cannot be read fails many for one.
 fn listed(differences: &[Difference]) -> String {
     let reason = |difference: &Difference| (difference.original.clone(), difference.result.clone());
     let alike = differences.chunk_by(|one, other| reason(one) == reason(other));

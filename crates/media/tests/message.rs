@@ -1,4 +1,4 @@
-//! Whatever a file says of itself, the job that remembers it fits into a message.
+//! Whatever a file's metadata contains, a job with its facts fits into a message.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
 
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use tiff::encoder::{TiffEncoder, colortype};
 use tiff::tags::Tag;
 
-/// What people, and others, may write into a file.
+/// Metadata that people, or attackers, may write into a file.
 #[derive(Debug, Clone)]
 struct Said {
     copyright: String,
@@ -30,7 +30,7 @@ fn text(letters: &'static [char]) -> impl Strategy<Value = String> {
 }
 
 fn said() -> impl Strategy<Value = Said> {
-    // EXIF is ASCII, and no XML holds control characters; quotes are escaped by the fixture.
+    // EXIF is ASCII, and XML cannot contain control characters; the fixture escapes quotes.
     let ascii = || text(&['a', '"', '\\', '\u{1}', '\n']);
     let any = || text(&['a', '"', '\\', 'é', '漢', '😀']);
     let several = || prop::collection::vec(any(), 0..20);
@@ -70,7 +70,7 @@ fn iptc(said: &Said) -> Vec<u8> {
     bylines.chain(dataset(116, &said.notice)).collect()
 }
 
-/// A picture large enough for details, with these texts in every place.
+/// A picture large enough for details, with these texts in all places.
 fn picture(said: &Said) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut file).unwrap();
@@ -93,7 +93,7 @@ fn facts(said: &Said) -> FileFacts {
         .into_facts(ContentHash::of(&file[..]).unwrap(), file.len() as u64)
 }
 
-/// A job of which everything else is as long as it can be.
+/// A job whose other fields are as long as they can be.
 fn job(original: FileFacts, watermarked: FileFacts) -> Job {
     let long = "😀".repeat(3000);
     let at = Timestamp::UNIX_EPOCH;
@@ -134,7 +134,7 @@ proptest! {
     }
 }
 
-/// The kind of file that no queue took: its copyright alone is longer than a message.
+/// Regression: a file whose copyright alone is longer than a message.
 #[test]
 fn a_picture_whose_every_text_is_as_long_as_can_be_fits_as_well() {
     let quotes = || "\"".repeat(30_000);

@@ -1,4 +1,4 @@
-//! Files are read in processes that nothing in a file can take further than its own reading.
+//! Reader processes: nothing in a file affects more than the reading of that file.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
 
@@ -14,7 +14,7 @@ use media::reader::{LEAST_MEMORY, Options, Readers};
 use media::{Checks, Content, ContentHash, Reading, read};
 use sandbox::media::{Format, file};
 
-/// Longer than any test runs: no deadline ends a reader but where a test is about it.
+/// Longer than any test runs, so that a deadline passes only in the tests about it.
 const LONG: Duration = Duration::from_mins(10);
 
 /// One child for ordinary files.
@@ -41,7 +41,7 @@ fn unreadable(reading: Reading) -> String {
     }
 }
 
-/// A picture that its reader has this fault with.
+/// A picture that triggers this fault in its reader.
 fn broken(fault: &str) -> Vec<u8> {
     let mut content = file(Format::Png, 2, 64, 48);
     content.extend_from_slice(format!("{:32}\nreader-fault:{fault}", "").as_bytes());
@@ -58,7 +58,7 @@ async fn a_reader_reads_what_the_library_reads() {
     }
 }
 
-/// A reader as a user without rights, whom limits bind that root passes.
+/// Readers that run as an unprivileged user, because some limits do not apply to root.
 fn readers_of_another_user(folder: &Path, within: &str) -> Readers {
     fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
     let program = folder.join("reader");
@@ -74,7 +74,7 @@ fn readers_of_another_user(folder: &Path, within: &str) -> Readers {
     Readers::new(Options { program: script, memory: LEAST_MEMORY, deadline: LONG })
 }
 
-/// Decoders start threads for pictures above a megapixel.
+/// Needs threads: decoders start some for pictures above a megapixel.
 #[tokio::test]
 async fn a_reader_of_a_user_without_rights_decodes_large_pictures_as_well() {
     let folder = tempfile::tempdir().unwrap();

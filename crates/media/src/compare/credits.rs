@@ -1,4 +1,4 @@
-//! Who made a picture and who owns it, in both files.
+//! Compares the credits of both files: who made a picture, and who owns it.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,11 @@ use common::content::{Credit, Picture};
 
 use super::Finding;
 
-/// What the bytes from 128 on mean in `MacRoman`, and those from 128 to 159 in Windows-1252.
+/// The characters of bytes 128 to 255 in `MacRoman`, and of 128 to 159 in Windows-1252, where the rest is Latin-1.
 const MAC_ROMAN: &str = "ÄÅÇÉÑÖÜáàâäãåçéèêëíìîïñóòôöõúùûü†°¢£§•¶ß®©™´¨≠ÆØ∞±≤≥¥µ∂∑∏π∫ªºΩæø¿¡¬√ƒ≈∆«»…\u{A0}ÀÃÕŒœ–—“”‘’÷◊ÿŸ⁄€‹›ﬁﬂ‡·‚„‰ÂÊÁËÈÍÎÏÌÓÔ\u{F8FF}ÒÚÛÙıˆ˜¯˘˙˚¸˝˛ˇ";
 const WINDOWS: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8D}Ž\u{8F}\u{90}‘’“”•–—˜™š›œ\u{9D}žŸ";
 
-/// Every credit of the original stands in the result, where it stood and as it was; more may stand there.
+/// The result must have every credit of the original, in the same place and with the same text; it may have more.
 pub(super) fn credits(original: &Picture, result: &Picture) -> Finding {
     let is_kept = |credit: &Credit, text: &String| {
         result.credits.get(credit).is_some_and(|found| is_same(*credit, text, found))
@@ -43,13 +43,13 @@ fn is_same(credit: Credit, original: &str, result: &str) -> bool {
     }
 }
 
-/// The texts of a credit, whose order means nothing.
+/// The texts of a credit; their order has no meaning.
 fn texts(credit: &str) -> BTreeSet<&str> {
     credit.split("; ").collect()
 }
 
-/// Whether a text stands there in its language. One without a language, which is shown where no other fits, may get one; and
-/// it is what readers of a language without a text see.
+/// Whether the result has this text in its language. A text without a language is the default, for readers of any language
+/// without a text. So the default may gain a language, and a text may become the default if its language has no other.
 fn is_said(text: &str, texts: &BTreeSet<&str>) -> bool {
     let (language, words) = in_language(text);
     let found = || texts.iter().map(|text| in_language(text));
@@ -59,13 +59,13 @@ fn is_said(text: &str, texts: &BTreeSet<&str>) -> bool {
     })
 }
 
-/// The language in brackets before a text, and the text.
+/// Splits a text into the language in brackets before it, if any, and the words.
 fn in_language(text: &str) -> (Option<&str>, &str) {
     let marked = text.strip_prefix('[').and_then(|rest| rest.split_once("] "));
     marked.map_or((None, text), |(language, words)| (Some(language), words))
 }
 
-/// The text in another alphabet of single bytes, where it was read as Latin-1 for want of a statement.
+/// The text in another single-byte encoding; it was read as Latin-1 because the file does not state one.
 fn read_by(table: &str, text: &str) -> Option<String> {
     text.chars()
         .map(|letter| match u8::try_from(letter).ok()?.checked_sub(128) {

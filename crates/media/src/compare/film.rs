@@ -1,17 +1,17 @@
-//! The traits of films.
+//! Compares films.
 
 use common::check::Obstacle;
 use common::content::Film;
 
 use super::{Finding, same};
 
-/// Writing a film anew rounds its length to whole frames, and the slowest films have four a second.
+/// Re-encoding a film rounds its duration to whole frames, and the slowest films have four per second.
 const DURATION_TOLERANCE_MS: u64 = 250;
 
-/// Handlers of tracks that are seen, heard or read.
+/// Handlers of tracks that are played: pictures, sound and text.
 const PLAYING: [&str; 6] = ["vide", "soun", "text", "sbtl", "subt", "clcp"];
 
-/// A film that was damaged before cannot become worse.
+/// If the original is damaged, damage of the result is no difference.
 pub(super) fn container(original: &Film, result: &Film) -> Finding {
     match (&original.damage, &result.damage) {
         (Some(damage), _) => {
@@ -24,7 +24,7 @@ pub(super) fn container(original: &Film, result: &Film) -> Finding {
     }
 }
 
-/// Timecodes and metadata are not seen or heard, and programs drop or add them.
+/// Only tracks that are played must be the same: programs drop and add timecodes and metadata.
 pub(super) fn tracks(original: &Film, result: &Film) -> Finding {
     let shown = |tracks: &Vec<String>| match tracks.as_slice() {
         [] => "no tracks".to_owned(),
@@ -56,7 +56,7 @@ pub(super) fn duration(original: &Film, result: &Film) -> Finding {
 }
 
 pub(super) fn resolution(original: &Film, result: &Film) -> Finding {
-    // A film may come back turned, with its pixels turned too.
+    // As shown where known: a result may store its pixels turned and state no rotation.
     let (theirs, ours) = match (&original.shown, &result.shown) {
         (Some(theirs), Some(ours)) => (theirs, ours),
         _ => (&original.resolutions, &result.resolutions),
@@ -75,7 +75,8 @@ pub(super) fn resolution(original: &Film, result: &Film) -> Finding {
     }
 }
 
-/// Programs leave the rotation as it is, or turn the pixels and state none; a quarter of a turn shows in the sizes.
+/// Programs keep the stated rotation, or turn the pixels and state none. The sizes show which, for a quarter turn; for half
+/// a turn nothing does.
 fn rotations(theirs: &[u16], ours: &[u16]) -> Finding {
     let differing = theirs.iter().zip(ours).find(|(theirs, ours)| theirs != ours);
     match differing {

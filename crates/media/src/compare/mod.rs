@@ -1,4 +1,4 @@
-//! Holding single traits of two files against each other.
+//! Compares single properties of two files.
 
 mod credits;
 mod film;
@@ -16,23 +16,18 @@ use common::check::{Check, Obstacle};
 use common::content::Content;
 use common::hash::FileFacts;
 
-/// What one check found.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// Nothing is wrong, or the check does not concern this kind of file.
+    /// No difference, or the check does not apply to this kind of file.
     Same,
-    /// The result is not like the original.
-    Differs {
-        /// What the original has.
-        original: String,
-        /// What the result has.
-        result: String,
-    },
-    /// The original gives nothing to compare with.
+    /// The values differ.
+    Differs { original: String, result: String },
+    /// There is nothing to compare; the result is not at fault.
     Impossible(Obstacle, String),
 }
 
-/// Whether a check has anything to look at in files of this media type.
+/// Whether a check applies to files of this media type.
 pub(super) fn concerns(check: Check, media_type: &str) -> bool {
     match check {
         Check::MediaType | Check::PixelSize => true,
@@ -50,7 +45,6 @@ pub(super) fn concerns(check: Check, media_type: &str) -> bool {
     }
 }
 
-/// Makes one check.
 pub(super) fn compare(
     check: Check,
     original: &FileFacts,
@@ -84,7 +78,7 @@ pub(super) fn compare(
     }
 }
 
-/// Compares the two values by equality.
+/// Compares two values by equality.
 fn same<T: PartialEq>(original: &T, result: &T, show: impl Fn(&T) -> String) -> Finding {
     if original == result {
         return Finding::Same;
@@ -93,7 +87,7 @@ fn same<T: PartialEq>(original: &T, result: &T, show: impl Fn(&T) -> String) -> 
 }
 
 fn media_type(original: &FileFacts, result: &FileFacts) -> Finding {
-    // HEIC is a kind of HEIF; earlier releases did not distinguish them.
+    // HEIC is a kind of HEIF, and earlier releases did not distinguish them.
     let spelled = |facts: &FileFacts| match facts.media_type.as_deref() {
         Some("image/heic") => Some("image/heif".to_owned()),
         other => other.map(str::to_owned),
@@ -120,7 +114,7 @@ fn pixel_size(original: &FileFacts, result: &FileFacts) -> Finding {
     })
 }
 
-/// Compares what both files are, where the original is a file of this kind.
+/// Compares the content of both files if the original is of the kind that `pick` selects.
 fn of_kind<T>(
     original: &FileFacts,
     result: &FileFacts,

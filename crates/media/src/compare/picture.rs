@@ -1,4 +1,4 @@
-//! The traits of pictures.
+//! Compares pictures.
 
 use common::check::Obstacle;
 use common::content::{Picture, Profile, View};
@@ -6,7 +6,7 @@ use common::content::{Picture, Profile, View};
 use super::similarity::{Likeness, likeness};
 use super::{Finding, same};
 
-/// How alike details have to be, and how near the means of each colour; docs/checks.md has what was measured.
+/// Least similarity of details, and largest difference of a colour's means (of 255); measured in docs/checks.md.
 const LEAST_ALIKE: f64 = 0.95;
 const MOST_SHIFT: f64 = 6.0;
 
@@ -25,11 +25,11 @@ pub(super) fn alpha(original: &Picture, result: &Picture) -> Finding {
     })
 }
 
-/// A resolution that the original does not state may be added: nothing is lost by it.
+/// The result may state a resolution where the original states none: nothing is lost.
 pub(super) fn dpi(original: &Picture, result: &Picture) -> Finding {
     let wanted: Vec<_> = stated(original).collect();
     let found = stated(result).next();
-    // A PNG counts by the metre, so a value that went through one is off by a little.
+    // PNG stores dots per metre, so converting rounds the value.
     let near = |left: u32, right: u32| left.abs_diff(right) <= 1;
     let is_kept = |found: (u32, u32)| wanted.iter().any(|it| near(found.0, it.0) && near(found.1, it.1));
     if wanted.is_empty() || found.is_some_and(is_kept) {
@@ -40,15 +40,14 @@ pub(super) fn dpi(original: &Picture, result: &Picture) -> Finding {
     Finding::Differs { original, result: found.map_or_else(|| "none".to_owned(), show) }
 }
 
-/// The resolutions that a picture states, the container's first; writers put 0 or 1 where they know none.
+/// The stated resolutions, the container's first. Programs write 0 or 1 if they do not know it.
 fn stated(picture: &Picture) -> impl Iterator<Item = (u32, u32)> {
     let stated = [picture.dpi, picture.exif_dpi].into_iter().flatten();
     stated.filter(|(across, down)| *across > 1 && *down > 1)
 }
 
-/// A profile that the original does not have may not be added: it can change how the picture looks.
-///
-/// The same values mean other colours by another model, gamma or code point as well.
+/// The result may not add a profile: it can change how the picture looks. The same holds for another colour model, gamma or
+/// code points.
 pub(super) fn icc_profile(original: &Picture, result: &Picture) -> Finding {
     if let (Some(theirs), Some(ours)) = (&original.colours, &result.colours)
         && theirs != ours

@@ -2,29 +2,28 @@
 
 use common::content::Thumbnail;
 
-/// What keeps flat and dark pictures from being told apart by noise. It is larger than the constants of the index's
-/// authors (Wang et al., 2004), since in a small flat picture the watermark is all there is.
+/// Stabilising constant of SSIM (C1 = C2): keeps noise from deciding in flat and dark pictures. It is larger than in Wang et
+/// al. 2004, because in a small flat picture the watermark is the only structure.
 const CALM: f64 = (0.1 * 255.0) * (0.1 * 255.0);
 
-/// A difference of one step makes no detail: a watermark of blocks as large as the cells changes half of a step in each,
-/// which in a soft photograph is as much as there is.
+/// A difference of up to one step counts as none: a watermark of blocks as large as the cells changes each by half a step,
+/// which is as much as all the detail of a soft photograph.
 const UNSEEN_STEPS: f64 = 1.0;
 
-/// Squares of differences, in steps: so few are no other picture where there are hardly any details.
+/// Added to the sum of squares, in steps: keeps a few differences from deciding in a picture with hardly any detail.
 const FEW_DETAILS: f64 = 0.25 * Thumbnail::DETAILS as f64;
 
-/// How alike two pictures are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Likeness {
-    /// Of colours and large shapes, from about 0 to 1.
+    /// Structural similarity of colours and large shapes: about 0 to 1.
     pub similarity: f64,
-    /// Of details; 1 where either has none.
+    /// Similarity of the details; 1 if either picture has none.
     pub details: f64,
-    /// By how much the mean of a colour is lighter or darker, of 255; of the one that differs most.
+    /// Largest difference between the means of a colour channel, of 255.
     pub shift: f64,
 }
 
-/// How alike the pictures are of which these thumbnails were made.
+/// Compares the pictures of these thumbnails.
 pub fn likeness(left: &Thumbnail, right: &Thumbnail) -> Likeness {
     Likeness {
         similarity: similarity(left, right),
@@ -33,7 +32,7 @@ pub fn likeness(left: &Thumbnail, right: &Thumbnail) -> Likeness {
     }
 }
 
-/// The index above sees little of a colour cast, which changes no shape.
+/// Detects a colour cast, which changes no shape and so hardly lowers the structural similarity.
 fn shift(left: &Thumbnail, right: &Thumbnail) -> f64 {
     let mean = |thumbnail: &Thumbnail, colour| {
         thumbnail.channel(colour).map(f64::from).sum::<f64>() / Thumbnail::CELLS as f64
@@ -41,19 +40,19 @@ fn shift(left: &Thumbnail, right: &Thumbnail) -> f64 {
     (0..3).map(|colour| (mean(left, colour) - mean(right, colour)).abs()).fold(0.0, f64::max)
 }
 
-/// The structural similarity of two thumbnails, that of the colour which differs most, on white or on black: 1 for the same picture,
-/// about 0 for pictures that have nothing in common.
+/// The lowest structural similarity of any colour channel, on white and on black: 1 for the same picture, about 0 for pictures
+/// that have nothing in common.
 pub(crate) fn similarity(left: &Thumbnail, right: &Thumbnail) -> f64 {
     let on_white = |colour| of_channel(&|| left.channel(colour).zip(right.channel(colour)));
     let on_black = |colour| of_channel(&|| left.on_black(colour).zip(right.on_black(colour)));
     let similarity = (0..3).map(on_white).fold(1.0, f64::min);
-    // Facts of a release that knew no transparency have none.
+    // Facts from earlier releases have no transparency, so both must have it.
     let both = left.is_transparent() && right.is_transparent();
     if both { (0..3).map(on_black).fold(similarity, f64::min) } else { similarity }
 }
 
-/// How alike the details of two thumbnails are, where both have them: of what is the same 1, of what has nothing in common
-/// 0 or less where there are many, as in text, and 1 where there are none.
+/// Compares the details of two thumbnails: 1 for the same details, or if either has none; 0 or less if many details, as in
+/// text, have nothing in common.
 pub(crate) fn of_details(left: &Thumbnail, right: &Thumbnail) -> f64 {
     let (Some(left), Some(right)) = (left.details(), right.details()) else { return 1.0 };
     let (mut differing, mut squares) = (0.0, FEW_DETAILS);

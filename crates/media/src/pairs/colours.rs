@@ -1,10 +1,10 @@
-//! The same values in another colour model, or with another gamma, are other colours.
+//! The same values are other colours in another colour model or with another gamma.
 
 use tiff::encoder::{TiffEncoder, colortype};
 
 use super::*;
 
-/// A PNG with a chunk of this name behind its header.
+/// A PNG with this chunk after its header.
 fn with_chunk(name: &[u8], content: &[u8]) -> Vec<u8> {
     let plain = png(&painting(40, 30).into());
     let chunk = [name, content].concat();

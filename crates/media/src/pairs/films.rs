@@ -1,4 +1,4 @@
-//! Films by what plays: size, tracks and length.
+//! Films: size, tracks and duration.
 
 use super::*;
 
@@ -63,7 +63,7 @@ fn a_film_that_is_turned_the_other_way_is_found_where_both_say_so() {
     assert_eq!(verdict(&film(TURNED), &film(turned_back)).0, [Check::Resolution]);
     assert_eq!(verdict(&film(UPRIGHT), &film(upside_down)).0, [Check::Resolution]);
     assert!(accepted(&film(upside_down), &padded(film(upside_down))));
-    // Its pixels may have been turned.
+    // The pixels may have been rotated instead.
     assert_eq!(verdict(&film(upside_down), &film(UPRIGHT)), (Vec::new(), vec![Check::Resolution]));
     for turned in [TURNED, turned_back] {
         assert!(accepted(&film(turned), &stored((90, 160), UPRIGHT)));
@@ -86,7 +86,7 @@ fn tracks_that_do_not_play_may_go_and_are_said_to() {
     }
 }
 
-/// A film of this many fragments of one second, each with its own way to say so.
+/// A film of this many fragments of one second, each of which states its duration in another way.
 fn fragmented(duration: u32, fragments: u32, samples: u32) -> Vec<u8> {
     let extends = boxed(b"trex", &[&numbers(&[0, 1, 1, 50, 0, 0])]);
     let more = boxed(b"mvex", &[&boxed(b"mehd", &[&numbers(&[0, 4000])]), &extends]);
@@ -106,7 +106,7 @@ fn fragmented(duration: u32, fragments: u32, samples: u32) -> Vec<u8> {
 #[test]
 fn a_film_in_fragments_is_as_long_as_they_are() {
     let whole = plain(&[track(1, b"vide", (160, 90), UPRIGHT, 1)]);
-    // The second has its first second outside of fragments.
+    // In the second film, the first second is not in a fragment.
     for film in [fragmented(0, 4, 0), fragmented(1000, 3, 1), fragmented(u32::MAX, 4, 0)] {
         assert!(accepted(&film, &whole) && accepted(&whole, &film));
     }

@@ -1,10 +1,10 @@
-//! Forms of TIFF that the decoder does not know: palettes, Lab, twelve bits, subsampled colours, other floats.
+//! Forms of TIFF that the decoder does not support: palettes, Lab, 12 bits, subsampled colours, other floats.
 
 use super::*;
 
 const SIZE: (u16, u16) = (45, 30);
 
-/// A TIFF of one strip: tags with shorts, in their order, and pixels as they are stored.
+/// A TIFF of one strip, with these tags of SHORTs, in order, and these stored pixels.
 fn tiff(is_little: bool, tags: &[(u16, Vec<u16>)], pixels: &[u8]) -> Vec<u8> {
     let short = |value: u16| if is_little { value.to_le_bytes() } else { value.to_be_bytes() };
     let long = |value: u32| if is_little { value.to_le_bytes() } else { value.to_be_bytes() };
@@ -28,7 +28,7 @@ fn tiff(is_little: bool, tags: &[(u16, Vec<u16>)], pixels: &[u8]) -> Vec<u8> {
         value.resize(4, 0);
         let count = u32::try_from(count).unwrap();
         entries.push([&short(*tag)[..], &short(kind), &long(count), &value].concat());
-        // Short values have their place as well, which stays unused.
+        // Values that fit into the entry get space here too; it stays unused.
         values_behind.extend(&bytes);
         behind += u32::try_from(bytes.len()).unwrap();
     }
@@ -47,7 +47,7 @@ fn each(pixel: impl Fn(u16, u16) -> Vec<u8>) -> Vec<u8> {
 
 type Shown<'a> = &'a dyn Fn(u16, u16) -> bool;
 
-/// Rows of samples of so many bits, each row with bytes of its own.
+/// Rows of samples of this many bits; each row begins at a byte boundary.
 fn packed(bits: u32, sample: impl Fn(u16, u16) -> Vec<u32>) -> Vec<u8> {
     let mut packed = Vec::new();
     for y in 0..SIZE.1 {
@@ -61,7 +61,7 @@ fn packed(bits: u32, sample: impl Fn(u16, u16) -> Vec<u32>) -> Vec<u8> {
     packed
 }
 
-/// Blocks of brightnesses with two differences; in the last column and row they reach over the edge.
+/// Blocks of brightness values with two colour differences; the last column and row extend over the edge.
 fn blocks(across: u16, down: u16, shown: Shown<'_>) -> Vec<u8> {
     let mut file = Vec::new();
     for top in (0..SIZE.1).step_by(down.into()) {
@@ -77,7 +77,7 @@ fn blocks(across: u16, down: u16, shown: Shown<'_>) -> Vec<u8> {
 
 fn palette(bits: u16, scale: u16, shown: Shown<'_>) -> Vec<u8> {
     let most = (1_u32 << bits) - 1;
-    // The first colour is dark and the last bright, of red alone.
+    // The first colour is black, the last one bright red.
     let mut map = vec![0; 3 << bits];
     map[most as usize] = 250 * scale;
     map[0] = 10 * scale;
@@ -86,7 +86,7 @@ fn palette(bits: u16, scale: u16, shown: Shown<'_>) -> Vec<u8> {
 }
 
 fn lab(kind: u16, bits: u16, shown: Shown<'_>) -> Vec<u8> {
-    // As bright everywhere: the colours differ, by little across the point where a sign changes.
+    // The same brightness everywhere; only the colours differ, by a little around the change of sign.
     let [one, other] = if kind == 8 { [0xE0, 0x20] } else { [0x60, 0xA0] };
     let wide = |value: u8| if bits == 8 { vec![value] } else { vec![0, value] };
     let pixels = each(|x, y| {
@@ -111,7 +111,7 @@ fn subsampled(stated: Option<[u16; 2]>, shown: Shown<'_>) -> Vec<u8> {
 }
 
 fn floats(bits: u16, shown: Shown<'_>) -> Vec<u8> {
-    // Nearly one, and nearly nothing, in either length.
+    // Nearly one and nearly zero, in both float formats.
     let pixels = each(|x, y| match (bits, shown(x, y)) {
         (16, true) => vec![0x00, 0x3B],
         (16, false) => vec![0x00, 0x20],
@@ -182,14 +182,14 @@ fn colours_of_lab_that_are_nearly_none_are_alike_on_both_sides_of_it() {
     assert!(accepted(&greys([0, 0]), &greys([0x01, 0xFF])));
 }
 
-/// Depth is a check of its own.
+/// Accepted, apart from the bit depth, which has its own check.
 fn accepted_but_for_depth(left: &[u8], right: &[u8]) -> bool {
     verdict(left, right).0.iter().all(|check| *check == Check::BitDepth)
 }
 
 #[test]
 fn forms_that_are_not_known_are_said_not_to_be_checked() {
-    // A predictor over samples of twelve bits, and blocks of a size that the standard does not have.
+    // A predictor over 12-bit samples, and a block size that the standard does not have.
     let bits = [(258, vec![12]), (262, vec![1]), (277, vec![1]), (317, vec![2])];
     let predicted = |value: u8| tiff(true, &bits, &vec![value; 68 * 30]);
     let blocks = |value| {

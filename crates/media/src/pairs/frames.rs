@@ -1,4 +1,4 @@
-//! Animations keep their pictures, and files of several pages their pages.
+//! Animations keep their frames, and multi-page files their pages.
 
 use std::io::Cursor;
 
@@ -25,7 +25,7 @@ fn apng(frames: u32) -> Vec<u8> {
     file
 }
 
-/// Nothing at hand writes moving WebP: the still picture becomes the content of each frame.
+/// An animated WebP with the same still picture in each frame; no encoder here writes animations.
 fn webp(frames: usize) -> Vec<u8> {
     let mut still = Cursor::new(Vec::new());
     painting(40, 30).write_to(&mut still, ImageFormat::WebP).unwrap();
@@ -33,7 +33,7 @@ fn webp(frames: usize) -> Vec<u8> {
     let chunk = |name: &[u8], content: &[u8]| {
         [name, &u32::try_from(content.len()).unwrap().to_le_bytes(), content].concat()
     };
-    // Left, top, width, height, duration; all but the last two less one.
+    // Left, top, width - 1, height - 1, duration, flags.
     let place = [0, 0, 0, 0, 0, 0, 39, 0, 0, 29, 0, 0, 100, 0, 0, 0];
     let mut body = b"WEBP".to_vec();
     body.extend(chunk(b"VP8X", &[0b10, 0, 0, 0, 39, 0, 0, 29, 0, 0]));

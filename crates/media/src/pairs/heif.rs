@@ -1,4 +1,4 @@
-//! HEIC and AVIF by what their boxes say: no decoder at hand reads them.
+//! HEIC and AVIF: only their boxes are compared.
 
 use common::content::Content;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use super::*;
 struct Heif {
     brand: &'static [u8; 4],
     size: (u32, u32),
-    /// Boxes that turn and mirror it.
+    /// Boxes that rotate and mirror it.
     turned: Vec<u8>,
     bits: u8,
     icc: Option<&'static [u8]>,
@@ -63,7 +63,7 @@ impl Heif {
         if self.brand == b"avif" { boxed(b"av1C", &[&av1]) } else { boxed(b"hvcC", &[&hevc]) }
     }
 
-    /// Number, kind, properties and data of each item; references of each kind.
+    /// Id, kind, properties and data of each item; references of each kind.
     #[expect(clippy::type_complexity, reason = "rows of a table")]
     fn items(&self) -> (Vec<(u16, [u8; 4], Vec<Vec<u8>>, Vec<u8>)>, Vec<(&[u8; 4], u16, Vec<u16>)>) {
         let coded = if self.brand == b"avif" { *b"av01" } else { *b"hvc1" };
@@ -127,7 +127,7 @@ impl Heif {
         let associations: Vec<u8> = items
             .iter()
             .flat_map(|(id, _, properties, _)| {
-                // The boxes that turn are several in one.
+                // `turned` may hold several boxes.
                 let more = if *id == 1 { self.turned.len().saturating_sub(1) / 9 } else { 0 };
                 let count = u8::try_from(properties.len() + more).unwrap();
                 next += count;
@@ -219,7 +219,7 @@ fn a_heic_whose_tiles_are_not_all_there_is_no_picture() {
     for cut in [30, original.len() / 2, original.len() - 200] {
         assert!(!verdict(&original, &original[..cut]).0.is_empty(), "{cut}");
     }
-    // The box of the data is whole, but shorter than the places of the items.
+    // `mdat` is complete, but ends before the ranges of the items do.
     let data = original.windows(4).position(|name| name == b"mdat").unwrap();
     let mut cut = original[..data + 14].to_vec();
     cut[data - 4..data].copy_from_slice(&18_u32.to_be_bytes());

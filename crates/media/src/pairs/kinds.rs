@@ -1,4 +1,4 @@
-//! Files are recognised by their content, in all forms that their standards allow.
+//! Files are recognised by content, in all forms that their standards allow.
 
 use tiff::encoder::{TiffEncoder, colortype};
 
@@ -77,7 +77,7 @@ fn pictures_and_drawings_of_every_kind_are_named() {
     assert_eq!((big.media_type.as_deref(), big.pixels), (Some("image/tiff"), Some((40, 30))));
 }
 
-/// A TIFF by this maker: a directory with a small picture, and within it one of this photometric interpretation.
+/// A TIFF by this maker: a directory with a small picture, and a subdirectory with this photometric interpretation.
 fn by(is_little: bool, make: &[u8], interpretation: u16) -> Vec<u8> {
     let short = |value: u16| if is_little { value.to_le_bytes() } else { value.to_be_bytes() };
     let long = |value: u32| if is_little { value.to_le_bytes() } else { value.to_be_bytes() };
@@ -121,7 +121,7 @@ fn raw_files_that_look_like_tiff_are_named_by_their_maker() {
             for of_a_sensor in [32803, 34892] {
                 assert_eq!(recognised(&by(is_little, make, of_a_sensor)).as_deref(), Some(wanted));
             }
-            // What a program of the maker wrote with a smaller copy in it.
+            // A plain TIFF from the maker's software, with a reduced copy in it.
             assert_eq!(recognised(&by(is_little, make, 2)).as_deref(), Some("image/tiff"));
         }
     }

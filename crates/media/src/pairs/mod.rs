@@ -1,4 +1,4 @@
-//! Pairs of original and result, made here, and the verdict on each.
+//! Generated pairs of original and result, and the verdict on each.
 
 mod colours;
 mod films;
@@ -24,7 +24,7 @@ fn facts(file: &[u8]) -> FileFacts {
     read(Cursor::new(file), &Checks::default()).into_facts(ContentHash::of(file).unwrap(), file.len() as u64)
 }
 
-/// The checks that fail, and those that cannot be made.
+/// The checks that fail, and those that could not be made.
 fn verdict(original: &[u8], result: &[u8]) -> (Vec<Check>, Vec<Check>) {
     match check_result(&facts(original), &facts(result), &Checks::default()) {
         Ok(unchecked) => (Vec::new(), unchecked.into_iter().map(|unchecked| unchecked.check).collect()),
@@ -48,7 +48,7 @@ fn png(picture: &DynamicImage) -> Vec<u8> {
     file.into_inner()
 }
 
-/// A landscape of colours.
+/// A colourful picture with gradients.
 fn painting(width: u32, height: u32) -> RgbaImage {
     let shade = |at: u32, of: u32| u8::try_from(at * 255 / of).unwrap();
     RgbaImage::from_fn(width, height, |x, y| Rgba([shade(x, width), shade(y, height), 90, 255]))

@@ -1,4 +1,4 @@
-//! Another page of text is another picture, though both are as grey from afar.
+//! Another page of text is another picture, though both shrink to the same grey.
 
 use common::content::{Content, Thumbnail, View};
 use image::codecs::jpeg::JpegEncoder;
@@ -7,7 +7,7 @@ use sandbox::media::Format;
 use super::*;
 use crate::compare::of_details;
 
-/// A page of A4 at 150 dots an inch, of words that follow from the seed.
+/// An A4 page at 150 dpi, with words that follow from the seed.
 fn page(seed: u64) -> image::GrayImage {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = move |below: u64| {
@@ -21,7 +21,7 @@ fn page(seed: u64) -> image::GrayImage {
         let (top, mut left) = (120 + line * 27, 120);
         while left < 1100 {
             for _ in 0..2 + next(9) {
-                // Letters differ by which of their strokes are there.
+                // Letters differ in their strokes.
                 let shape = 0x9E37_79B9_u64.wrapping_mul(next(26) + 3) >> 7;
                 for (x, y) in (0..9_u32).flat_map(|x| (0..14_u32).map(move |y| (x, y))) {
                     if shape >> ((x / 3) + (y / 3) * 3) & 1 == 1 && left + x < 1120 {
@@ -91,7 +91,7 @@ fn another_page_of_text_is_found() {
     assert!(accepted(&original, &png(&noisy(&page(1), 3, 5).into())));
 }
 
-/// A picture out of focus, and what a watermark of blocks as large as the cells of the details makes of it.
+/// A blurred picture, with and without a watermark of blocks as large as the cells of the details.
 #[test]
 fn a_watermark_makes_no_details_where_a_picture_has_hardly_any() {
     let wave = |at: u32, length: f64| (f64::from(at) / length).sin();

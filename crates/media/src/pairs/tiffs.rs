@@ -1,8 +1,8 @@
-//! What a TIFF shows is seen in every way in which everyday files store it.
+//! TIFF is decoded in every form that is common in practice.
 
 use super::*;
 
-/// A TIFF of one strip for each plane, without compression: little-endian, and as many tags as it needs.
+/// An uncompressed little-endian TIFF with one strip per plane and only the tags that it needs.
 fn tiff(
     photometric: u16,
     bits: u16,
@@ -13,7 +13,7 @@ fn tiff(
 ) -> Vec<u8> {
     let count = u32::try_from(stored.len()).unwrap();
     let tags = 11;
-    // Behind the directory: depths, then places and lengths where there are several planes, then the pixels.
+    // After the directory: bit depths; offsets and lengths if there are several planes; the pixels.
     let depths = 8 + 2 + tags * 12 + 4;
     let places = depths + u32::from(samples) * 4;
     let lengths = places + count * 4;
@@ -65,7 +65,7 @@ fn each(pixel: impl Fn(u16, u16) -> Vec<u8>) -> Vec<u8> {
     (0..SIZE.1).flat_map(|y| (0..SIZE.0).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect()
 }
 
-/// One of two values for each pixel, where the picture is bright and where it is dark.
+/// Pixels with one value where the picture is bright, and another where it is dark.
 fn two(bright_is: &[u8], dark_is: &[u8], is_bright: &dyn Fn(u16, u16) -> bool) -> Vec<u8> {
     each(|x, y| if is_bright(x, y) { bright_is } else { dark_is }.to_vec())
 }

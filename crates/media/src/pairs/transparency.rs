@@ -1,8 +1,8 @@
-//! What is transparent is compared on white and on black; a fully opaque alpha channel does not count as transparency.
+//! Transparent pictures are compared on white and on black; a fully opaque alpha channel is no transparency.
 
 use super::*;
 
-/// A logo on a transparent ground: a bar at the left, or at the top.
+/// A logo on a transparent background.
 fn logo(level: u8, is_inside: impl Fn(u32, u32) -> bool) -> Vec<u8> {
     let picture = RgbaImage::from_fn(200, 200, |x, y| {
         let opacity = if is_inside(x, y) { 255 } else { 0 };

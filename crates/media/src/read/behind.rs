@@ -1,4 +1,4 @@
-//! What phones and cameras append to a JPEG: a gain map, a second picture, a film.
+//! What phones and cameras append to a JPEG: a gain map, a second picture or a film.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -7,17 +7,17 @@ use common::content::Behind;
 
 use super::{Source, jpeg};
 
-/// More than any camera appends.
+/// Maximum appended pictures to read; more than any camera appends.
 const MOST_PICTURES: usize = 16;
 
-/// Both begin a segment or a file wherever they lie.
+/// The first bytes of a picture (three of them), and the name of a film's first box.
 const PICTURE: u32 = 0x00FF_D8FF;
 const FILM: u32 = u32::from_be_bytes(*b"ftyp");
 
-/// What lies behind the end of a JPEG whose reader stands in its image data.
+/// What follows the end of a JPEG. The file must be in its image data.
 pub(super) fn read(file: &mut impl Source) -> BTreeSet<Behind> {
     let mut found = BTreeSet::new();
-    // What is damaged ends the search.
+    // An error ends the search; what was found before it counts.
     let _ = search(file, &mut found);
     found
 }
@@ -35,7 +35,7 @@ fn search(file: &mut impl Source, found: &mut BTreeSet<Behind>) -> io::Result<()
     Ok(())
 }
 
-/// Steps over image data, and over segments between its scans.
+/// Skips image data, and segments between its scans, up to the end of the picture.
 fn to_end(file: &mut impl Source) -> io::Result<()> {
     loop {
         if file.skip_until(0xFF)? == 0 {
@@ -57,7 +57,7 @@ fn to_end(file: &mut impl Source) -> io::Result<()> {
     }
 }
 
-/// Reads until the beginning of a picture or a film, whatever lies before it.
+/// Reads up to the beginning of the next picture or film, whatever is before it.
 fn next(file: &mut impl Source) -> io::Result<u32> {
     let mut last: u32 = 0;
     loop {

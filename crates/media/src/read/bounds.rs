@@ -1,32 +1,32 @@
-//! What is not worth its time: files made so that reading them takes many times what their length suggests.
+//! Detects files that are crafted so that reading them takes far more time or memory than their length suggests.
 //!
-//! The reader's process is limited anyway ([`crate::reader`]); this refuses the known kinds at once, and by name.
+//! The reader process is limited anyway ([`crate::reader`]); this refuses the known kinds early, with a clear reason.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 use super::frames;
 
-/// What fuzzers of libjpeg-turbo allow; cameras and programs write a dozen.
+/// The limit that the fuzzers of libjpeg-turbo use; cameras and programs write about a dozen scans.
 const MOST_SCANS: usize = 500;
 
-/// Of a packet of XMP, and of the attributes of one element, each of which is compared with all others.
+/// Maximum length of an XMP packet in bytes, and maximum attributes of an element: the parser compares each with all others.
 const LONGEST_XMP: usize = 1 << 20;
 const MOST_ATTRIBUTES: usize = 1000;
 
-/// A block of EXIF fits into a segment of JPEG; one with all tags has some hundred entries.
+/// Maximum length of an EXIF block in bytes (that of a JPEG segment), and maximum entries; all tags together are some hundred.
 const LONGEST_EXIF: usize = 64 << 10;
 const MOST_ENTRIES: usize = 2000;
 
-/// Strips or tiles of a TIFF; a value takes 32 bytes at first. The tags from this on are no part of the picture's description,
-/// and read within limits.
+/// Maximum values of a TIFF tag, such as one per strip or tile; the decoder takes 32 bytes per value. Tags from
+/// [`FIRST_OTHER_TAG`] on do not describe the picture and are read within the decoder's limits.
 const MOST_VALUES: u64 = 1 << 20;
 const FIRST_OTHER_TAG: u64 = 700;
 
-/// EXIF's tags that point to a further directory.
+/// EXIF tags that point to another directory.
 const POINTERS: [u32; 3] = [0x8769, 0x8825, 0xA005];
 
-/// Whether a JPEG has more scans than any camera writes: each one goes over all of its coefficients.
+/// Whether a JPEG has more scans than any camera writes; decoding goes over all coefficients in each scan.
 pub(super) fn has_many_scans(file: &mut (impl BufRead + Seek)) -> io::Result<bool> {
     file.rewind()?;
     let (mut scans, mut before) = (0, 0);
@@ -35,7 +35,7 @@ pub(super) fn has_many_scans(file: &mut (impl BufRead + Seek)) -> io::Result<boo
         for byte in piece {
             match (before, byte) {
                 (0xFF, 0xDA) => scans += 1,
-                // What follows the end is another picture.
+                // Anything after the end is another picture.
                 (0xFF, 0xD9) if scans > 0 => return Ok(scans > MOST_SCANS),
                 _ => {}
             }
@@ -49,15 +49,15 @@ pub(super) fn has_many_scans(file: &mut (impl BufRead + Seek)) -> io::Result<boo
     }
 }
 
-/// Whether a packet of XMP is small enough to parse. No `<` stands in the value of an attribute.
+/// Whether an XMP packet is small enough to parse. Splits at `<`, which an attribute's value cannot contain.
 pub(super) fn is_small_xmp(packet: &[u8]) -> bool {
     let attributes = |element: &[u8]| element.split(|byte| *byte == b'=').count() - 1;
     packet.len() <= LONGEST_XMP
         && packet.split(|byte| *byte == b'<').all(|element| attributes(element) <= MOST_ATTRIBUTES)
 }
 
-/// Whether a block of EXIF is small enough to parse: its directories can lie over each other, and then hold many more
-/// entries than it has bytes.
+/// Whether an EXIF block is small enough to parse: directories may overlap, and so have many more entries than the block
+/// has bytes.
 pub(super) fn is_small_exif(block: &[u8]) -> bool {
     let little = block.starts_with(b"II");
     let number = |at: usize, bytes: usize| {
@@ -71,7 +71,7 @@ pub(super) fn is_small_exif(block: &[u8]) -> bool {
         let at = directory as usize;
         let Some(count) = number(at, 2).filter(|_| seen.insert(directory)) else { continue };
         for entry in (0..count as usize).map(|index| at + 2 + index * 12) {
-            // The parser ends here as well, with all that it holds.
+            // The parser stops here too and keeps what it has.
             let Some(tag) = number(entry, 2).filter(|_| entry + 12 <= block.len()) else { break };
             entries += 1;
             if entries > MOST_ENTRIES {
@@ -94,7 +94,7 @@ pub(super) fn is_small_exif(block: &[u8]) -> bool {
     block.len() <= LONGEST_EXIF
 }
 
-/// Whether each chunk of metadata of a WebP declares at most this many bytes: the decoder allocates all of it.
+/// Whether each metadata chunk of a WebP declares at most this many bytes: the decoder allocates the declared length.
 pub(super) fn has_small_metadata(file: &mut (impl Read + Seek), most: u64) -> io::Result<bool> {
     file.seek(SeekFrom::Start(12))?;
     let mut head = [0; 8];
@@ -110,8 +110,8 @@ pub(super) fn has_small_metadata(file: &mut (impl Read + Seek), most: u64) -> io
     Ok(true)
 }
 
-/// Whether what describes the first picture of a TIFF has few enough values: its decoder makes room for all that are
-/// claimed, before any limit can be set.
+/// Whether the tags that describe the first picture of a TIFF have few enough values: the decoder allocates for the declared
+/// number before limits can be set.
 pub(super) fn has_small_tags(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     file.rewind()?;
     let mut start = [0; 4];
@@ -135,7 +135,7 @@ pub(super) fn has_small_tags(file: &mut (impl Read + Seek)) -> io::Result<bool> 
     Ok(true)
 }
 
-/// Width and height that the frame of a JPEG states, where it is within this start of it.
+/// Width and height from the frame header of a JPEG, if `start` contains it.
 pub(super) fn jpeg_frame(start: &[u8]) -> Option<(u32, u32)> {
     let mut rest = start.get(2..)?;
     loop {
@@ -178,7 +178,7 @@ mod tests {
         assert!(!is_small_xmp(&vec![b' '; LONGEST_XMP + 1]));
     }
 
-    /// Half of it pointers to directories that lie over each other, the other half entries.
+    /// EXIF of which half is pointers to overlapping directories, the other half their entries.
     fn overlapping(bytes: u32) -> Vec<u8> {
         let pointers = bytes / 24;
         let start = 10 + 12 * pointers;
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!([&start[..9], b"", b"\xFF\xD8ab"].map(jpeg_frame), [None, None, None]);
     }
 
-    /// A grey TIFF whose strips are all the same bytes.
+    /// A grey TIFF whose strips all use the same bytes.
     fn tiff(width: u32, height: u32, rows: u32, compression: u32, strip: &[u8]) -> Vec<u8> {
         let (strips, length) = (height / rows, u32::try_from(strip.len()).unwrap());
         let offsets = 8 + length;

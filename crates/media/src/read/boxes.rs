@@ -1,14 +1,14 @@
-//! The boxes of MP4, MOV and HEIF.
+//! Boxes of ISO media files: MP4, MOV and HEIF.
 
 use std::io::{self, SeekFrom};
 use std::ops::Range;
 
 use super::Source;
 
-/// No film has more tracks; the facts have to stay small.
+/// Maximum tracks to record: more than any film has; keeps the facts small.
 pub(super) const MOST_TRACKS: usize = 64;
 
-/// A box's name and where its content lies; it must fit into what it is in.
+/// Reads a box's header at `at`: its name and the range of its content, which must end by `end`.
 pub(super) fn open(file: &mut impl Source, at: u64, end: u64) -> io::Result<([u8; 4], Range<u64>)> {
     let mut head = [0; 8];
     file.seek(SeekFrom::Start(at))?;
@@ -34,7 +34,7 @@ pub(super) fn open(file: &mut impl Source, at: u64, end: u64) -> io::Result<([u8
     }
 }
 
-/// The boxes within a content that was read whole, until one that does not fit into it.
+/// The boxes in a buffer, up to one that does not fit.
 pub(super) fn within(content: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     let mut rest = content;
     std::iter::from_fn(move || {

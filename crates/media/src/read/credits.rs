@@ -1,4 +1,4 @@
-//! Who made a picture and who owns it, as IPTC and XMP say it.
+//! Credits (who made a picture, and who owns it) in IPTC and XMP.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,31 +8,31 @@ use sha2::{Digest, Sha256};
 
 use super::bounds;
 
-/// What each place says.
+/// The text in each place that can hold a credit.
 pub(super) type Credits = BTreeMap<Credit, String>;
 
 const DUBLIN_CORE: &str = "http://purl.org/dc/elements/1.1/";
 const XML: &str = "http://www.w3.org/XML/1998/namespace";
 const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
 
-/// Longer texts are remembered by their beginning and their hash, so that the facts stay small.
+/// Longer texts, in characters, are kept as their beginning and their hash, so that the facts stay small.
 const LONGEST_TEXT: usize = 200;
 
-/// More bytes of one credit are remembered as one long text: the facts of two files travel in each message.
+/// Longer credits, in bytes, are kept as one long text: each message carries the facts of two files.
 const LONGEST_CREDIT: usize = 600;
 
-/// A packet of XMP has some hundred nodes; a hostile one is not worth its memory.
+/// An XMP packet has some hundred nodes; this bounds the memory for a hostile one.
 const MOST_NODES: u32 = 100_000;
 
-/// The resource of Photoshop that holds IPTC.
+/// The Photoshop resource that holds IPTC.
 const IPTC_RESOURCE: u16 = 0x0404;
 
-/// Notes a credit, unless it says nothing.
+/// Adds a credit unless it is empty.
 pub(super) fn note(credits: &mut Credits, credit: Credit, text: &str) {
     note_all(credits, credit, [shown(text)]);
 }
 
-/// Notes a credit of several texts, whose order means nothing.
+/// Adds a credit of several texts; their order has no meaning.
 fn note_all(credits: &mut Credits, credit: Credit, texts: impl IntoIterator<Item = String>) {
     let texts: BTreeSet<_> = texts.into_iter().filter(|text| !text.is_empty()).collect();
     let text = texts.into_iter().collect::<Vec<_>>().join("; ");
@@ -41,10 +41,10 @@ fn note_all(credits: &mut Credits, credit: Credit, texts: impl IntoIterator<Item
     }
 }
 
-/// A text as it is remembered.
+/// A text in the form in which it is kept.
 fn shown(text: &str) -> String {
     let text = text.trim_matches(|letter: char| letter.is_ascii_whitespace() || letter == '\0');
-    // JSON takes six bytes for a control character.
+    // JSON would take six bytes per control character.
     let plain =
         |text: &str| text.chars().map(|c| if c.is_ascii_control() { ' ' } else { c }).collect::<String>();
     match text.char_indices().nth(LONGEST_TEXT) {
@@ -53,7 +53,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// Reads a packet of XMP; one that is not well formed or too large says nothing.
+/// Reads an XMP packet; ignores one that is malformed or too large.
 pub(super) fn of_xmp(credits: &mut Credits, packet: &[u8]) {
     if !bounds::is_small_xmp(packet) {
         return;
@@ -65,7 +65,7 @@ pub(super) fn of_xmp(credits: &mut Credits, packet: &[u8]) {
     };
     for (name, credit) in [("rights", Credit::XmpRights), ("creator", Credit::XmpCreator)] {
         let element = document.descendants().find(|node| node.has_tag_name((DUBLIN_CORE, name)));
-        // A simple value may also stand as an attribute of its description.
+        // A simple value may also be an attribute of its description.
         let attribute = || document.descendants().find_map(|node| node.attribute((DUBLIN_CORE, name)));
         match element {
             Some(element) => note_all(credits, credit, listed(element)),
@@ -74,7 +74,7 @@ pub(super) fn of_xmp(credits: &mut Credits, packet: &[u8]) {
     }
 }
 
-/// The items of a list, or the text of an element without one; the language of an item stands in brackets before it.
+/// The items of an element's list, each with its language in brackets before it; or its text if it has no list.
 fn listed(element: Node<'_, '_>) -> Vec<String> {
     let items = element.descendants().filter(|node| node.has_tag_name((RDF, "li")));
     let items: Vec<_> = items.filter_map(|item| Some((item, shown(item.text()?)))).collect();
@@ -88,10 +88,10 @@ fn listed(element: Node<'_, '_>) -> Vec<String> {
     items.into_iter().filter(|(_, text)| !text.is_empty()).map(marked).collect()
 }
 
-/// Reads the IPTC among Photoshop's resources.
+/// Reads IPTC from Photoshop's resources.
 pub(super) fn of_photoshop(credits: &mut Credits, mut resources: &[u8]) {
     while let [b'8', b'B', b'I', b'M', high, low, rest @ ..] = resources {
-        // A name with its length in front, and the content behind its own, both padded to even lengths.
+        // The name, then the content, each preceded by its length and padded to an even length.
         let name = rest.first().map_or(0, |length| (usize::from(*length) + 2) & !1);
         let Some([a, b, c, d, rest @ ..]) = rest.get(name..) else { return };
         let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
@@ -103,12 +103,12 @@ pub(super) fn of_photoshop(credits: &mut Credits, mut resources: &[u8]) {
     }
 }
 
-/// Reads the datasets of IPTC's information interchange model.
+/// Reads the datasets of IPTC's Information Interchange Model.
 pub(super) fn of_iptc(credits: &mut Credits, mut datasets: &[u8]) {
     let mut bylines = Vec::new();
     while let [0x1C, record, number, high, low, rest @ ..] = datasets {
         let length = usize::from(u16::from_be_bytes([*high, *low]));
-        // The extended form, for more than 32 KiB, holds no text.
+        // The extended form, for values above 32 KiB, is not used for text.
         let Some(content) = rest.get(..length) else { break };
         match (record, number) {
             (2, 80) => bylines.push(shown(&text(content))),
@@ -120,7 +120,7 @@ pub(super) fn of_iptc(credits: &mut Credits, mut datasets: &[u8]) {
     note_all(credits, Credit::IptcByline, bylines);
 }
 
-/// UTF-8 where it is that, else the old Latin-1.
+/// Decodes valid UTF-8 as such, and anything else as Latin-1.
 fn text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),

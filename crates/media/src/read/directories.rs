@@ -1,14 +1,14 @@
-//! The directories of a TIFF, as they lie in the file.
+//! The directories of a TIFF file.
 
 use std::io;
 
 use super::Source;
 use super::kind::beginning;
 
-/// Entries of a directory that are looked at.
+/// Maximum entries to read from a directory.
 const MOST_ENTRIES: u64 = 500;
 
-/// The number of the type.
+/// The code of the type SHORT.
 const SHORT: u64 = 3;
 
 #[derive(Debug, Clone, Copy)]
@@ -16,9 +16,9 @@ pub(super) struct Entry {
     pub(super) tag: u64,
     pub(super) count: u64,
     is_short: bool,
-    /// The value, or its place.
+    /// The value, or its offset.
     value: [u8; 4],
-    /// Where in the file the entry is.
+    /// The entry's offset in the file.
     pub(super) at: u64,
 }
 
@@ -47,17 +47,17 @@ impl<S: Source> Directories<'_, S> {
         Ok((0..).zip(entries.chunks_exact(12)).map(entry).collect())
     }
 
-    /// The value of one short, which stands at the beginning of its four bytes.
+    /// The value of a single SHORT, in the first two of the four bytes.
     pub(super) fn short(&self, entry: &Entry) -> u64 {
         self.number(&entry.value[..2])
     }
 
-    /// The first number of a value that stands in the entry, a short or a long.
+    /// The first number of a value stored in the entry: a SHORT or a LONG.
     pub(super) fn first(&self, entry: &Entry) -> u64 {
         if entry.is_short { self.short(entry) } else { self.number(&entry.value) }
     }
 
-    /// The bytes of a value whose items have this size, as far as they are looked at.
+    /// The bytes of a value with items of `size` bytes: at most `most` items.
     pub(super) fn content(&mut self, entry: &Entry, size: u64, most: u64) -> io::Result<Vec<u8>> {
         let length = entry.count.min(most) * size;
         if entry.count.saturating_mul(size) <= 4 {

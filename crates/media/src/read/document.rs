@@ -1,4 +1,4 @@
-//! PDF: how many pages it has.
+//! PDF: the number of pages.
 
 use std::io::Read;
 
@@ -8,7 +8,7 @@ use hayro_syntax::{LoadPdfError, Pdf};
 use super::memory::MOST_DECODED;
 use super::{Source, length};
 
-/// A document is parsed from memory, and what is read of it takes about as much again.
+/// Maximum length, in bytes: a document is parsed in memory, and its objects take about as much again.
 const LARGEST: u64 = MOST_DECODED / 2;
 
 pub(super) fn read(mut file: impl Source) -> Content {

@@ -1,4 +1,4 @@
-//! What EXIF says of a picture, in whatever container it came.
+//! EXIF, in any container.
 
 use common::content::Credit;
 use exif::{Exif, In, Reader, Tag, Value};
@@ -6,13 +6,12 @@ use exif::{Exif, In, Reader, Tag, Value};
 use super::bounds;
 use super::credits::{self, Credits};
 
-/// What stands before EXIF in JPEG.
+/// Precedes EXIF in JPEG.
 pub(super) const PREFIX: &[u8] = b"Exif\0\0";
 
-/// What is wanted of EXIF.
+/// The tags that checks compare.
 #[derive(Debug, Default)]
 pub(super) struct Tags {
-    /// Which way up.
     pub(super) orientation: Option<u32>,
     /// Dots per inch, across and down.
     pub(super) dpi: Option<(u32, u32)>,
@@ -20,9 +19,9 @@ pub(super) struct Tags {
     pub(super) credits: Credits,
 }
 
-/// Reads a TIFF structure as far as it can be read; a malformed rest is as good as absent.
+/// Reads a TIFF structure up to the first malformed part; the rest counts as absent.
 ///
-/// The prefix that it has in JPEG may stand before it elsewhere as well.
+/// JPEG's prefix is accepted in any container.
 pub(super) fn read(mut structure: Vec<u8>) -> Tags {
     if structure.starts_with(PREFIX) {
         structure.drain(..PREFIX.len());
@@ -44,7 +43,7 @@ pub(super) fn read(mut structure: Vec<u8>) -> Tags {
 
 fn text(exif: &Exif, tag: Tag) -> String {
     match exif.get_field(tag, In::PRIMARY).map(|field| &field.value) {
-        // The copyright of photographer and editor are two texts in one field.
+        // The field holds two texts: the photographer's copyright and the editor's.
         Some(Value::Ascii(texts)) => {
             let texts: Vec<_> = texts.iter().map(|text| String::from_utf8_lossy(text)).collect();
             texts.join("; ")
@@ -60,7 +59,7 @@ fn rational(exif: &Exif, tag: Tag) -> Option<f64> {
     }
 }
 
-/// Dots per inch of a resolution whose unit is TIFF's number 2, the inch, or 3, the centimetre.
+/// Dots per inch of a resolution in TIFF's unit 2 (inch) or 3 (centimetre).
 pub(super) fn resolution(across: f64, down: f64, unit: u32) -> Option<(u32, u32)> {
     match unit {
         2 => Some((rounded(across), rounded(down))),
@@ -69,7 +68,7 @@ pub(super) fn resolution(across: f64, down: f64, unit: u32) -> Option<(u32, u32)
     }
 }
 
-/// Dots per inch of so many per centimetre.
+/// Converts dots per centimetre to dots per inch.
 pub(super) fn per_inch(per_centimetre: f64) -> u32 {
     rounded(per_centimetre * 2.54)
 }

@@ -1,6 +1,6 @@
-//! MP4 and MOV: the boxes that say what a film is, without the film.
+//! MP4 and MOV: the boxes that describe a film, without its media data.
 //!
-//! The crates for this format read all sample tables into memory; here a box is stepped over unless it is one of a few.
+//! The crates for this format read all sample tables into memory; this module skips all boxes but a few.
 
 use std::io::{self, SeekFrom};
 use std::ops::Range;
@@ -12,10 +12,10 @@ use super::fragments::Fragments;
 use super::memory::piece;
 use super::{Source, length};
 
-/// Films in a thousand fragments have a few thousand boxes; a hostile one could keep a reader busy for hours.
+/// A film in a thousand fragments has a few thousand boxes; a hostile file could keep a reader busy for hours.
 const MOST_BOXES: u32 = 100_000;
 
-/// Everything wanted of a header box lies within so many bytes.
+/// All fields that are read from a header box are within this many bytes.
 const HEADER_BYTES: u64 = 96;
 
 pub(super) fn read(mut file: impl Source) -> Content {
@@ -44,10 +44,10 @@ struct Walk {
     found: Film,
     shown: Vec<(u32, u32)>,
     rotations: Vec<Option<u16>>,
-    /// What the header of the current track says of its size and rotation.
+    /// Size and rotation from the header of the current track.
     size: Option<(u32, u32)>,
     rotation: Option<u16>,
-    /// What the movie header says, where it says something.
+    /// Duration from the movie header in milliseconds, if it states one.
     stated: Option<u64>,
     scale: u32,
     is_fragmented: bool,
@@ -60,7 +60,7 @@ struct Walk {
 impl Walk {
     fn walk(&mut self, file: &mut impl Source, within: Range<u64>, depth: u8) -> io::Result<()> {
         let mut at = within.start;
-        // A MOV ends a list with four zero bytes.
+        // Fewer than 8 bytes left are no box: MOV may end a list with four zero bytes.
         while at + 8 <= within.end {
             self.boxes += 1;
             if self.boxes > MOST_BOXES {
@@ -135,7 +135,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Milliseconds of what is there; the header of a film in fragments may state what was cut off.
+    /// The duration in milliseconds of what the file holds; of a fragmented film the header may state more.
     fn duration(&self) -> Option<u64> {
         if !self.is_fragmented {
             return self.stated;
@@ -153,7 +153,7 @@ fn start(file: &mut impl Source, content: &Range<u64>) -> io::Result<Vec<u8>> {
     piece(file, HEADER_BYTES.min(content.end - content.start))
 }
 
-/// Milliseconds, from a movie header of either version; all ones mean that the writer did not know.
+/// Milliseconds, from a movie header of either version; all ones mean unknown.
 fn duration(header: &[u8]) -> Option<u64> {
     let duration = match header.first()? {
         1 => long(header, 24).filter(|duration| *duration != u64::MAX)?,
@@ -166,14 +166,14 @@ fn scale(header: &[u8]) -> Option<u32> {
     number(header, if header.first()? == &1 { 20 } else { 12 })
 }
 
-/// Whole pixels, from a track header of either version; tracks without pictures have none.
+/// Size in whole pixels, from a track header of either version; `None` for tracks without pictures.
 fn resolution(header: &[u8]) -> Option<(u32, u32)> {
     let at = if header.first()? == &1 { 88 } else { 76 };
     let size = (number(header, at)? >> 16, number(header, at + 4)? >> 16);
     (size != (0, 0)).then_some(size)
 }
 
-/// By how many degrees clockwise the matrix turns; `None` for one that mirrors or slants.
+/// The rotation of the matrix in degrees clockwise; `None` if it mirrors or shears.
 fn rotation(header: &[u8]) -> Option<u16> {
     let at = if header.first()? == &1 { 52 } else { 40 };
     let sign = |index: usize| Some(number(header, at + index * 4)?.cast_signed().signum());
@@ -186,11 +186,11 @@ fn rotation(header: &[u8]) -> Option<u16> {
     }
 }
 
-/// Width and height as they are shown, after the matrix that turns and scales them.
+/// Width and height as shown, after the matrix that rotates and scales.
 fn shown(header: &[u8]) -> Option<(u32, u32)> {
     let (width, height) = resolution(header)?;
     let at = if header.first()? == &1 { 52 } else { 40 };
-    // Each row of the matrix has three numbers; these four turn and scale, as fixed points of 16 bits.
+    // The matrix has rows of three numbers; these four rotate and scale, in fixed point with 16 fractional bits.
     let factor = |index: usize| Some(u64::from(number(header, at + index * 4)?.cast_signed().unsigned_abs()));
     let side = |across: u64, down: u64| {
         let length =

@@ -1,44 +1,44 @@
-//! How long the fragments of a film run: the samples of all of them, in the time of their track.
+//! The duration of a fragmented film: the sum over the samples of all fragments.
 
 use std::collections::BTreeMap;
 
 use super::boxes::{MOST_TRACKS, number};
 
-/// Most bytes of sample tables that are read; ten hours of film in fragments have a few.
+/// Maximum sample tables to read, in bytes; ten hours of fragmented film have a few megabytes.
 const MOST_TABLES: u64 = 64 << 20;
 
-/// Flags of a track fragment's header and of its runs.
+/// Flags of `tfhd` and, from [`HAS_OFFSET`] on, of `trun`.
 const HAS_BASE: u32 = 0x1;
 const HAS_DESCRIPTION: u32 = 0x2;
 const HAS_DEFAULT_DURATION: u32 = 0x8;
 const HAS_OFFSET: u32 = 0x1;
 const HAS_FIRST_FLAGS: u32 = 0x4;
 const HAS_DURATION: u32 = 0x100;
-/// Duration, size, flags and shift of each sample.
+/// The flags of per-sample fields: duration, size, flags and time offset.
 const OF_A_SAMPLE: u32 = 0xF00;
 
 #[derive(Debug, Default)]
 struct Track {
-    /// Units a second.
+    /// Units per second.
     scale: u32,
     default_duration: u32,
     units: u64,
 }
 
-/// The tracks by their number, and where in them the reader stands.
+/// The tracks by id, and the current position.
 #[derive(Debug, Default)]
 pub(super) struct Fragments {
     tracks: BTreeMap<u32, Track>,
     current: u32,
     duration: u32,
     tables: u64,
-    /// Whether samples lie before the fragments.
+    /// Whether there are samples before the fragments.
     pub(super) come_later: bool,
     is_incomplete: bool,
 }
 
 impl Fragments {
-    /// A track's header, before the header of its media.
+    /// Reads a track's `tkhd`, which precedes its `mdhd`.
     pub(super) fn track(&mut self, header: &[u8]) {
         self.current = number(header, if header.first() == Some(&1) { 20 } else { 12 }).unwrap_or_default();
     }
@@ -50,7 +50,7 @@ impl Fragments {
         }
     }
 
-    /// What holds for a track's fragments unless they say otherwise.
+    /// Reads the defaults for a track's fragments.
     pub(super) fn defaults(&mut self, content: &[u8]) {
         let (Some(track), Some(duration)) = (number(content, 4), number(content, 12)) else { return };
         if self.tracks.len() < MOST_TRACKS {
@@ -69,7 +69,7 @@ impl Fragments {
         self.duration = own.unwrap_or(usual);
     }
 
-    /// Whether another run of this length may be read.
+    /// Whether another run of this length may be read; counts it.
     pub(super) fn allows(&mut self, bytes: u64) -> bool {
         self.tables = self.tables.saturating_add(bytes);
         self.is_incomplete |= self.tables > MOST_TABLES;
@@ -85,7 +85,7 @@ impl Fragments {
             at += if flags & HAS_OFFSET == 0 { 0 } else { 4 };
             at += if flags & HAS_FIRST_FLAGS == 0 { 0 } else { 4 };
             let step = (flags & OF_A_SAMPLE).count_ones() as usize * 4;
-            // A count that is not there ends with the content.
+            // The stated count may exceed the content, which then ends the run.
             (0..count as usize).map_while(|sample| number(content, at + sample * step)).map(u64::from).sum()
         };
         match self.tracks.get_mut(&self.current) {
@@ -94,7 +94,7 @@ impl Fragments {
         }
     }
 
-    /// Milliseconds of the longest track; `None` where they could not all be read.
+    /// Milliseconds of the longest track; `None` if not all runs could be read.
     pub(super) fn milliseconds(&self) -> Option<u64> {
         let of_track = |track: &Track| match (track.units, track.scale) {
             (0, _) => Some(0),

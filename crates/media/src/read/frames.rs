@@ -1,15 +1,15 @@
-//! How many pictures a file holds, counted by its structure: the frames of an animation, the pages of a TIFF.
+//! Counts the pictures of a file by its structure: the frames of an animation, the pages of a TIFF.
 //!
-//! `None` where a hostile file would keep the count busy. What is cut off counts as far as it is there.
+//! `None` if a hostile file would take too many steps. In a truncated file, the pictures up to its end count.
 
 use std::io::{self, Read, SeekFrom};
 
 use super::Source;
 
-/// Chunks, blocks or directories that are stepped over; a film of an hour as a GIF has fewer.
+/// Maximum chunks, blocks and directory entries to step over; a GIF of an hour has fewer.
 const MOST_STEPS: u32 = 4_000_000;
 
-/// Values of `NewSubfileType` for a smaller copy of a page, and for its mask.
+/// Bits of `NewSubfileType`: a reduced copy of a page, and a mask.
 const NO_PAGE: u64 = 0b101;
 const NEW_SUBFILE_TYPE: u64 = 254;
 
@@ -24,7 +24,7 @@ pub(super) fn of_gif(file: &mut impl Source) -> Option<u64> {
 
 pub(super) fn of_png(file: &mut impl Source) -> Option<u64> {
     Count { file, steps: 0 }.count(|count, found| {
-        // Name and checksum are not counted in the length.
+        // The length excludes the name and the checksum.
         count.chunks(8, found, |head| {
             let [a, b, c, d, name @ ..] = head;
             (name == *b"fcTL", u64::from(u32::from_be_bytes([a, b, c, d])) + 4)
@@ -46,7 +46,7 @@ pub(super) fn of_tiff(file: &mut impl Source) -> Option<u64> {
 }
 
 impl<S: Source> Count<&mut S> {
-    /// Counts until the file ends, or too many steps were taken; a file without a count holds one picture.
+    /// Counts until the file ends or there were too many steps. Every file has at least one picture.
     fn count(mut self, walk: impl FnOnce(&mut Self, &mut u64) -> io::Result<()>) -> Option<u64> {
         let mut found = 0;
         let walked = walk(&mut self, &mut found);
@@ -72,7 +72,7 @@ impl<S: Source> Count<&mut S> {
         self.file.seek_relative(i64::try_from(bytes).map_err(io::Error::other)?)
     }
 
-    /// Chunks with a head of eight bytes, which says whether it is one to count and how long it is.
+    /// Walks over chunks; `read` returns from a head of eight bytes whether the chunk counts and how much to skip.
     fn chunks(&mut self, start: u64, found: &mut u64, read: fn([u8; 8]) -> (bool, u64)) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(start))?;
         loop {
@@ -94,7 +94,7 @@ impl<S: Source> Count<&mut S> {
                 [0x2C] => {
                     *found += 1;
                     let [.., flags] = self.bytes::<9>()?;
-                    // The first size of a code stands behind the palette.
+                    // A byte follows the palette: the minimum code size.
                     self.skip(palette(flags) + 1)?;
                 }
                 _ => return Ok(()),
@@ -114,7 +114,7 @@ impl<S: Source> Count<&mut S> {
         let [order, _, version @ ..] = self.bytes::<4>()?;
         let is_little = order == b'I';
         let is_big = version.contains(&43);
-        // The width of an offset, and that of the number of entries.
+        // Lengths of an offset and of the number of entries, in bytes.
         let (wide, count) = if is_big { (8, 8) } else { (4, 2) };
         if is_big {
             self.skip(4)?;
@@ -139,7 +139,7 @@ impl<S: Source> Count<&mut S> {
     }
 }
 
-/// An unsigned number of so many bytes, eight at most.
+/// Reads an unsigned number of up to eight bytes.
 pub(super) fn number(file: &mut impl Read, bytes: u64, is_little: bool) -> io::Result<u64> {
     let mut space = [0; 8];
     let number = &mut space[..usize::try_from(bytes).unwrap_or(8).min(8)];
@@ -150,7 +150,7 @@ pub(super) fn number(file: &mut impl Read, bytes: u64, is_little: bool) -> io::R
     Ok(number.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
 }
 
-/// Bytes of the palette that a block's flags announce.
+/// Length in bytes of the palette that a block's flags announce.
 fn palette(flags: u8) -> u64 {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }

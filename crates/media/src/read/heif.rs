@@ -1,4 +1,4 @@
-//! HEIC and AVIF: what the boxes say of the picture, which no decoder at hand reads.
+//! HEIC and AVIF: the properties stated in boxes. The pixels are not decoded.
 
 use std::collections::BTreeSet;
 use std::io::SeekFrom;
@@ -10,20 +10,20 @@ use super::items::{Item, Items};
 use super::memory::piece;
 use super::{Source, credits, exif, length, profile};
 
-/// Boxes of the file that are looked through, and bytes of the one with the items: in phones' files, a few kilobytes.
+/// Maximum top-level boxes to read, and maximum length of `meta` in bytes; in files from phones it has a few kilobytes.
 const MOST_BOXES: usize = 32;
 const MOST_BYTES: u64 = 4 << 20;
 
-/// Names of what is transparent, and of what a bright screen adds.
+/// Types of auxiliary items: alpha, and the gain map for bright screens.
 const ALPHA: [&[u8]; 2] = [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1"];
 const GAIN_MAP: &[u8] = b"urn:com:apple:photo:2020:aux:hdrgainmap";
 
-/// Items that hold no picture of their own bytes: they are put together from others.
+/// Items without picture data of their own: they are composed of others.
 const DERIVED: [&[u8; 4]; 4] = [b"grid", b"iovl", b"iden", b"tmap"];
 
 const NOT_DECODED: &str = "no check decodes HEIC and AVIF";
 
-/// Primaries and transfer of what viewers take where a file states nothing, and of "unspecified".
+/// Code points of primaries and transfer that viewers assume if a file states none, and of "unspecified".
 const USUAL_PRIMARIES: [u64; 2] = [1, 2];
 const USUAL_TRANSFERS: [u64; 3] = [1, 2, 13];
 
@@ -47,7 +47,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
         file.seek(SeekFrom::Start(place.start)).ok()?;
         piece(&mut file, place.end - place.start).ok()
     };
-    // The place of the structure within the item stands before it.
+    // The item begins with the offset of the EXIF structure in it.
     let block = bytes(described(b"Exif", b"")).unwrap_or_default();
     let skipped = block.first_chunk().map_or(0, |skipped| u32::from_be_bytes(*skipped) as usize);
     let tags = exif::read(block.get(4..).and_then(|rest| rest.get(skipped..)).unwrap_or_default().to_vec());
@@ -78,7 +78,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
     })
 }
 
-/// Width and height as they are stored.
+/// Width and height as stored.
 pub(super) fn pixels(mut file: impl Source) -> Option<(u32, u32)> {
     let items = items(&mut file).ok()?;
     items.size(items.primary()?)

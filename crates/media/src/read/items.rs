@@ -1,29 +1,29 @@
-//! The items of HEIF, and what its boxes say of each.
+//! The items of HEIF and their properties.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::boxes::within;
 
-/// A picture of a hundred megapixels in tiles has a few hundred.
+/// Maximum items; a tiled picture of a hundred megapixels has a few hundred.
 const MOST_ITEMS: usize = 10_000;
 
-/// Properties of all items together, and places of their data.
+/// Maximum properties, references and data ranges of all items together.
 const MOST_DETAILS: usize = 100_000;
 
-/// How deep pictures are put together from others.
+/// Maximum depth of pictures composed of others.
 const DEEPEST: usize = 3;
 
-/// An item: a picture, a tile, or what is known of one.
+/// An item: a picture, a tile, or metadata.
 #[derive(Debug, Default)]
 pub(super) struct Item {
     pub(super) id: u64,
     pub(super) kind: [u8; 4],
     pub(super) content_type: Vec<u8>,
     is_hidden: bool,
-    /// Numbers of its properties, from 1, in their order.
+    /// Indices of its properties, from 1, in order.
     properties: Vec<u64>,
-    /// Where its data is in the file; none where it is within the box of items.
+    /// The ranges of its data in the file; empty if the data is inside `meta`.
     pub(super) places: Vec<Range<u64>>,
     is_incomplete: bool,
 }
@@ -40,12 +40,12 @@ pub(super) struct Items {
     pub(super) all: Vec<Item>,
     primary: u64,
     properties: Vec<([u8; 4], Vec<u8>)>,
-    /// Kind, from, to.
+    /// References: kind, from, to.
     references: Vec<([u8; 4], u64, u64)>,
     is_moving: bool,
 }
 
-/// Numbers one after another.
+/// Reads consecutive fields.
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {
@@ -64,18 +64,18 @@ impl Fields<'_> {
 }
 
 impl Items {
-    /// Reads the content of `meta` in a file of this length, as far as it can be read.
+    /// Reads the content of `meta` as far as it is well formed; `end` is the file's length.
     pub(super) fn read(meta: &[u8], end: u64, is_moving: bool) -> Self {
         let mut items = Self { is_moving, ..Self::default() };
         let boxes = || within(meta.get(4..).unwrap_or_default());
         let named = |wanted: &'static [u8; 4]| boxes().filter(move |(name, _)| *name == wanted);
-        // What says something of items comes after what lists them.
+        // List the items first: the other boxes refer to them.
         for (_, content) in named(b"iinf") {
             let _ = items.list(content);
         }
         items.all.sort_by_key(|item| item.id);
         for (name, content) in boxes() {
-            // What is malformed ends its box.
+            // A malformed part ends its box; the other boxes still count.
             let _ = match name {
                 b"pitm" => items.point(content),
                 b"iref" => items.refer(content),
@@ -136,7 +136,7 @@ impl Items {
         for _ in 0..fields.take(wide)? {
             let id = fields.take(wide)?;
             let is_elsewhere = version > 0 && fields.take(2)? & 15 != 0;
-            // Data of another file.
+            // The data is in another file.
             let is_foreign = fields.take(2)? != 0;
             let base = fields.take(base_size)?;
             for _ in 0..fields.take(2)? {
@@ -198,7 +198,7 @@ impl Items {
         self.all.iter().find(|item| item.id == self.primary)
     }
 
-    /// The items of which the primary one is put together, and itself.
+    /// The primary item and the items of which it is composed.
     pub(super) fn shown(&self) -> Vec<&Item> {
         let mut shown = BTreeSet::from([self.primary]);
         for _ in 0..DEEPEST {
@@ -209,7 +209,7 @@ impl Items {
         self.all.iter().filter(|item| shown.contains(&item.id)).collect()
     }
 
-    /// Numbers of the items that belong to one of these in this way.
+    /// Ids of the items that refer to one of `shown` by a reference of this kind.
     pub(super) fn belonging(&self, kind: [u8; 4], shown: &[&Item]) -> BTreeSet<u64> {
         let shown: BTreeSet<_> = shown.iter().map(|item| item.id).collect();
         let of = self.references.iter().filter(|(name, _, to)| *name == kind && shown.contains(to));
@@ -230,7 +230,7 @@ impl Items {
         Some((u32::try_from(fields.take(4)?).ok()?, u32::try_from(fields.take(4)?).ok()?))
     }
 
-    /// Bits of a channel, by the configuration of the codec.
+    /// Bits per channel, from the codec's configuration.
     pub(super) fn bits(&self, item: &Item) -> Option<u8> {
         let of_hevc = || Some((self.property(item, *b"hvcC")?.get(17)? & 7) + 8);
         let of_av1 = || match self.property(item, *b"av1C")?.get(2)? >> 5 & 3 {
@@ -249,16 +249,16 @@ impl Items {
             .find_map(|(kind, icc): (&[u8; 4], _)| matches!(kind, b"prof" | b"rICC").then_some(icc))
     }
 
-    /// The code points of primaries and transfer.
+    /// The code points of the primaries and the transfer function.
     pub(super) fn points(&self, item: &Item) -> Option<(u64, u64)> {
         let mut colours = self.all_of(item).filter(|(name, _)| *name == b"colr");
         let mut fields = Fields(colours.find_map(|(_, content)| content.strip_prefix(b"nclx"))?);
         Some((fields.take(2)?, fields.take(2)?))
     }
 
-    /// EXIF's number of all that turns and mirrors an item, in their order.
+    /// The EXIF orientation that equals the item's rotations and mirrorings, applied in order.
     pub(super) fn orientation(&self, item: &Item) -> u32 {
-        // Mirrored left to right, then turned clockwise by so many quarters.
+        // Mirrored left to right, then rotated clockwise by this many quarters.
         let (mut is_mirrored, mut turns) = (false, 0);
         for (name, content) in self.all_of(item) {
             match (name, content.first()) {
@@ -274,7 +274,7 @@ impl Items {
         numbers[usize::from(turns)]
     }
 
-    /// How many pictures are there to be seen, besides thumbnails and parts; those of a moving one are not counted.
+    /// Number of pictures without thumbnails and parts; `None` for an image sequence.
     pub(super) fn frames(&self) -> Option<u64> {
         let tone_maps: BTreeSet<_> =
             self.all.iter().filter(|item| &item.kind == b"tmap").map(|item| item.id).collect();

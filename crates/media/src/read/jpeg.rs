@@ -1,4 +1,4 @@
-//! JPEG: the segments before the image data, and the picture decoded at an eighth of its size.
+//! JPEG: the segments before the image data, and the picture decoded at a reduced size.
 
 use std::io::SeekFrom;
 
@@ -10,10 +10,10 @@ use super::memory::{MOST_DECODED, MOST_METADATA, piece};
 use super::thumbnail::{Shrinking, colour, of_inks};
 use super::{Source, behind, bounds, exif, picture, profile};
 
-/// No camera and no program writes more segments; a hostile file could make a reader count for hours.
+/// More segments than any camera or program writes; a hostile file could keep a reader busy for hours.
 const MOST_SEGMENTS: usize = 10_000;
 
-/// The decoder shrinks as far as it can without going below this.
+/// The decoder scales down as far as it can without going below this, in pixels.
 const LEAST_SIDE: u16 = 96;
 
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
@@ -24,7 +24,7 @@ const GAIN_MAP: &[u8] = b"urn:iso:std:iso:ts:21496:-1";
 const GAIN_MAP_XMP: &[u8] = b"http://ns.adobe.com/hdr-gain-map/";
 const ADOBE: &[u8] = b"Adobe";
 
-/// What stands before the image data.
+/// The segments before the image data.
 #[derive(Debug, Default)]
 struct Header {
     frame: Option<Frame>,
@@ -33,7 +33,7 @@ struct Header {
     xmp: Vec<u8>,
     photoshop: Vec<u8>,
     icc: Vec<(u8, Vec<u8>)>,
-    /// Whether Adobe's segment is there: inks are stored inverted then.
+    /// Whether there is an Adobe segment: inks are then stored inverted.
     is_adobe: bool,
     is_gain_map: bool,
 }
@@ -43,9 +43,9 @@ struct Frame {
     precision: u8,
     width: u16,
     height: u16,
-    /// Sampling factors, across times down, of each component.
+    /// Horizontal times vertical sampling factor of each component.
     samplings: Vec<u8>,
-    /// Whether all coefficients have to be held until the last scan.
+    /// Whether decoding has to hold all coefficients until the last scan.
     is_held_whole: bool,
 }
 
@@ -75,13 +75,13 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
     })
 }
 
-/// Width and height by the frame header.
+/// Width and height from the frame header.
 pub(super) fn pixels(mut file: impl Source) -> Option<(u32, u32)> {
     let frame = header(&mut file).ok()?.frame?;
     Some((frame.width.into(), frame.height.into()))
 }
 
-/// What kind of picture this is behind another one; the reader stands before its first segment, and then in its image data.
+/// The kind of a picture that follows another. The file must be at its first segment; it ends up at the image data.
 pub(super) fn kind_behind(file: &mut impl Source) -> std::io::Result<Option<Behind>> {
     let header = segments(file)?;
     let is_gain_map =
@@ -102,7 +102,7 @@ fn segments(file: &mut impl Source) -> std::io::Result<Header> {
         if matches!(marker, 0x01 | 0xD0..=0xD7) {
             continue;
         }
-        // The image data, or the end.
+        // Start of a scan, or end of the image.
         if matches!(marker, 0xD9 | 0xDA) {
             return Ok(header);
         }
@@ -121,7 +121,7 @@ fn segments(file: &mut impl Source) -> std::io::Result<Header> {
     Ok(header)
 }
 
-/// The next marker; fill bytes may stand before it, and bytes that belong nowhere, which every decoder steps over.
+/// Reads the next marker; skips fill bytes and stray bytes, as every decoder does.
 fn marker(file: &mut impl Source) -> std::io::Result<u8> {
     let mut byte = [0];
     for _ in 0..MOST_METADATA {
@@ -145,7 +145,7 @@ impl Header {
             (0xE2, _) if content.starts_with(ICC) => {
                 if let [number, count, part @ ..] = &content[ICC.len()..] {
                     let part = (*number, part.to_vec());
-                    // Some writers repeat the whole profile.
+                    // Some programs write the whole profile twice.
                     if *count == 1 {
                         self.icc.clear();
                     }
@@ -165,7 +165,7 @@ impl Header {
     }
 }
 
-/// JFIF's density, where it has a unit: dots per inch, or per centimetre.
+/// JFIF's density in dots per inch, if it has a unit.
 fn density(content: &[u8]) -> Option<(u32, u32)> {
     let [unit, across_high, across_low, down_high, down_low] = *content.get(7..12)? else { return None };
     let across = u16::from_be_bytes([across_high, across_low]);
@@ -201,7 +201,7 @@ fn colours(frame: &Frame) -> String {
 }
 
 impl Frame {
-    /// Bytes that decoding takes: an eighth of the size each way, and all coefficients where they come in passes.
+    /// Memory for decoding, in bytes: an eighth of the size each way, plus all coefficients if they come in several scans.
     fn memory(&self) -> u64 {
         let pixels = u64::from(self.width) * u64::from(self.height);
         let most = u64::from(self.samplings.iter().copied().max().unwrap_or(1).max(1));
@@ -210,8 +210,8 @@ impl Frame {
         shrunk + if self.is_held_whole { samples * 2 } else { 0 }
     }
 
-    /// Whether a file of this length can hold the picture: each block of 8 × 8 takes a bit at least, of a component that
-    /// has as few as one in 16 of the blocks. The decoder makes blocks up where the data ends.
+    /// Whether a file of this length can hold the picture: each block of 8 × 8 pixels takes at least a bit, and a subsampled
+    /// component has as few as a 16th of the blocks. Checked because the decoder makes up blocks after the end of the data.
     fn fits_into(&self, bytes: u64) -> bool {
         let blocks = u64::from(self.width.div_ceil(8)) * u64::from(self.height.div_ceil(8));
         blocks / 16 <= bytes.saturating_mul(8)
@@ -249,7 +249,7 @@ fn decoded(file: &mut impl Source, frame: &Frame, is_adobe: bool) -> Result<View
         for (x, pixel) in (0..).zip(row.chunks_exact(format.pixel_bytes())) {
             let colour = match (format, pixel) {
                 (PixelFormat::CMYK32, [cyan, magenta, yellow, black]) => {
-                    // The decoder turns each sample over.
+                    // The decoder inverts each sample.
                     let inks = [*cyan, *magenta, *yellow, *black];
                     of_inks(if is_adobe { inks.map(|ink| u8::MAX - ink) } else { inks })
                 }

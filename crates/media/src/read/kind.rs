@@ -1,18 +1,18 @@
-//! What kind a file is, by its content.
+//! Detects the media type by content.
 
 use std::io::{self, BufRead, Seek, SeekFrom};
 
 use super::memory::piece;
 use super::{Source, raw};
 
-/// Enough for every signature that `infer` knows, and for the prologue of an SVG.
+/// Bytes to read: enough for every signature in `infer` and for the prologue of an SVG.
 pub(super) const SIGNATURE_BYTES: u64 = 8192;
 
-/// Boxes before the one that shows what a film is, and brands that it claims to be compatible with.
+/// Maximum boxes to skip before `ftyp` or `moov`, and maximum compatible brands to read.
 const MOST_BOXES: usize = 32;
 const MOST_BRANDS: usize = 64;
 
-/// The media type, where the content shows one.
+/// The media type, if it is a known one.
 pub(crate) fn media_type(file: &mut (impl BufRead + Seek)) -> Option<String> {
     let start = beginning(file, 0, SIGNATURE_BYTES).ok()?;
     let own = own_kinds(&start)
@@ -26,7 +26,7 @@ pub(super) fn beginning(file: &mut impl Source, at: u64, bytes: u64) -> io::Resu
     piece(file, bytes)
 }
 
-/// Signatures that `infer` does not know, or not in all forms.
+/// Signatures that `infer` does not know, or does not know in all forms.
 fn own_kinds(start: &[u8]) -> Option<&'static str> {
     match start {
         [b'F', b'U', b'J', b'I', b'F', b'I', b'L', b'M', b'C', b'C', b'D', b'-', ..] => {
@@ -36,7 +36,7 @@ fn own_kinds(start: &[u8]) -> Option<&'static str> {
         [b'I', b'I', b'U', 0, ..] => Some("image/x-panasonic-rw2"),
         [b'I', b'I', 42, 0, _, _, _, _, b'C', b'R', 2, ..] => Some("image/x-canon-cr2"),
         [0xFF, 0x4F, 0xFF, 0x51, ..] => Some("image/j2c"),
-        // An EPS for DOS begins with the places of its parts.
+        // A DOS EPS begins with a binary header.
         [0xC5, 0xD0, 0xD3, 0xC6, ..] | [b'%', b'!', b'P', b'S', ..] => Some("application/postscript"),
         _ => is_drawing(start).then_some("image/svg+xml"),
     }
@@ -53,7 +53,7 @@ fn is_tiff(start: &[u8]) -> bool {
     matches!(start, [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..])
 }
 
-/// What a file of boxes is: by its brands, or a film of the time before there were any.
+/// The type of an ISO media file, by its brands; without `ftyp`, an early `QuickTime` film.
 fn boxes(file: &mut impl Source) -> io::Result<Option<&'static str>> {
     let end = super::length(file)?;
     let mut at: u64 = 0;
@@ -86,7 +86,7 @@ fn boxes(file: &mut impl Source) -> io::Result<Option<&'static str>> {
     Ok(None)
 }
 
-/// A film of any brand is MP4, unless one of its brands is that of something else.
+/// The type by the brands: MP4 unless the major brand says otherwise.
 fn brands(content: &[u8]) -> &'static str {
     let (major, compatible) = content.split_at_checked(8).unwrap_or((content, &[]));
     let of = |brand: &[u8]| match brand {
@@ -101,7 +101,7 @@ fn brands(content: &[u8]) -> &'static str {
         _ => None,
     };
     let major = major.get(..4).unwrap_or_default();
-    // What a still picture is follows from the brands it is compatible with; a film's say only who can play it.
+    // Compatible brands show what a still picture is; those of a film only say which players support it.
     let pictures = || compatible.chunks_exact(4).filter_map(of).find(|kind| kind.starts_with("image/"));
     match major {
         b"mif1" | b"msf1" => pictures().unwrap_or("image/heif"),

@@ -1,7 +1,6 @@
-//! Reading what has to be remembered of a file, each kind by its own reader.
+//! Reads the properties of a file; each kind of file has its own module.
 //!
-//! Everything is read through a reader that seeks, and most allocations are bounded, so that a huge file costs no more
-//! memory than any other.
+//! Files are read with seeks, and most allocations are bounded, so that a huge file takes no more memory than any other.
 
 mod behind;
 mod bounds;
@@ -40,33 +39,32 @@ use image::ImageFormat;
 
 use crate::checks::Checks;
 
-/// A file as the readers of each kind see it.
+/// What the modules read from.
 trait Source: BufRead + Seek {}
 
 impl<T: BufRead + Seek> Source for T {}
 
-/// What the bytes of a file say.
+/// The properties of a file's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
-    /// Media type by the first bytes, where they show one.
+    /// Media type by content, if it is a known one.
     pub media_type: Option<String>,
     /// Width and height in pixels, for pictures whose header could be read.
     pub pixels: Option<(u32, u32)>,
-    /// What it is and shows.
     pub content: Content,
 }
 
 impl Reading {
-    /// What is remembered of the file with this hash and length.
+    /// The facts of the file, given its hash and length.
     pub fn into_facts(self, sha256: ContentHash, bytes: u64) -> FileFacts {
         let Self { media_type, pixels, content } = self;
         FileFacts { sha256, bytes, media_type, pixels, content: Some(Box::new(content)) }
     }
 }
 
-/// Reads a file from its beginning; what no check needs is not read.
+/// Reads a file from its beginning, as far as the enabled checks need it.
 ///
-/// Decoding takes memory and a processor: the caller bounds how many files are read at once.
+/// Blocks, and takes memory and CPU time for decoding: the caller limits how many files are read at once.
 pub fn read(mut file: impl BufRead + Seek, checks: &Checks) -> Reading {
     let media_type = kind::media_type(&mut file);
     let pixels = pixels(&mut file, media_type.as_deref(), checks);
@@ -74,7 +72,7 @@ pub fn read(mut file: impl BufRead + Seek, checks: &Checks) -> Reading {
     Reading { media_type, pixels, content }
 }
 
-/// A reader that stumbles over a malformed file must not stop the caller, nor call the file good.
+/// Reads the content; a panic on a malformed file makes it [`Content::Unreadable`].
 pub(crate) fn guarded_content(
     file: impl BufRead + Seek,
     media_type: Option<&str>,
@@ -92,7 +90,7 @@ fn content(mut file: impl Source, media_type: Option<&str>, checks: &Checks) -> 
         return Content::Unreadable(error.to_string());
     }
     let decode = checks.includes(Check::SamePicture);
-    // Only the pixels show whether a channel for transparency is used.
+    // Only the pixels show whether an alpha channel is used.
     let decode_alpha = decode || checks.includes(Check::Alpha);
     match media_type {
         Some("image/jpeg") => picture::content(jpeg::read(file, decode)),
@@ -129,7 +127,7 @@ pub(crate) fn pixels(
     Some((u32::try_from(size.width).ok()?, u32::try_from(size.height).ok()?))
 }
 
-/// How long the file is; the reader stands at its beginning afterwards.
+/// The file's length; rewinds the file.
 fn length(file: &mut impl Source) -> std::io::Result<u64> {
     let length = file.seek(SeekFrom::End(0))?;
     file.rewind()?;

@@ -1,10 +1,9 @@
-//! What pictures of every kind have in common.
+//! Helpers for all kinds of picture.
 
 use common::content::{Content, Picture, View};
 
 const LONGEST_REASON: usize = 200;
 
-/// What was read of a picture, or why it could not be.
 pub(super) fn content(read: Result<Picture, String>) -> Content {
     match read {
         Ok(picture) => Content::Picture(picture),
@@ -12,17 +11,17 @@ pub(super) fn content(read: Result<Picture, String>) -> Content {
     }
 }
 
-/// What a picture that its decoder gave up shows.
+/// The view of a picture whose decoder failed.
 pub(super) fn undecodable(reason: &dyn std::fmt::Display) -> View {
     View::Undecodable(bounded(&reason.to_string()))
 }
 
-/// Some decoders quote the file.
+/// Bounded because some decoders quote the file in their errors.
 fn bounded(reason: &str) -> String {
     reason.chars().take(LONGEST_REASON).collect()
 }
 
-/// Whether anything is transparent: a channel for it may say of every pixel that it is not.
+/// Whether any pixel is transparent: an alpha channel may be fully opaque. Without a thumbnail, the channel decides.
 pub(super) fn is_transparent(has_channel: bool, view: Option<&View>) -> bool {
     match view {
         Some(View::Thumbnail(thumbnail)) => has_channel && thumbnail.is_transparent(),

@@ -1,4 +1,4 @@
-//! PNG: its chunks, and its rows one by one.
+//! PNG: its chunks, and its pixels row by row.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Seek};
@@ -11,14 +11,14 @@ use super::memory::{MOST_DECODED, MOST_METADATA};
 use super::thumbnail::{Shrinking, colour};
 use super::{Source, exif, frames, picture, profile};
 
-/// What viewers take where a file states nothing; programs round it.
+/// The gamma that viewers assume if a file states none; programs round it.
 const USUAL_GAMMA: f32 = 1.0 / 2.2;
 const GAMMA_TOLERANCE: f32 = 0.01;
 
 const XMP: &str = "XML:com.adobe.xmp";
 const RAW_PROFILE: &str = "Raw profile type ";
 
-/// Where the pixels of a pass lie.
+/// The pixels of one pass: the first one, and the distance to the next across and down.
 struct Pass {
     left: u64,
     top: u64,
@@ -30,7 +30,7 @@ const fn pass(left: u64, top: u64, across: usize, down: usize) -> Pass {
     Pass { left, top, across, down }
 }
 
-/// The passes of an interlaced picture, and the only one of any other.
+/// The Adam7 passes of an interlaced picture, and the single pass of any other.
 const INTERLACED: [Pass; 7] = [
     pass(0, 0, 8, 8),
     pass(4, 0, 8, 8),
@@ -49,7 +49,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
     decoder.set_transformations(Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
     let view = decode.then(|| view(&mut reader));
-    // Text may stand behind the pixels. What is wrong with them shows in the view.
+    // Text chunks may follow the pixels. Errors in the pixels are in the view already.
     if matches!(view, Some(View::Thumbnail(_))) {
         let _ = reader.finish();
     }
@@ -91,7 +91,7 @@ pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, Strin
     })
 }
 
-/// A profile that `ImageMagick` wrote into text: its kind, its length, and its bytes as hexadecimal digits.
+/// A profile that `ImageMagick` stored as text: its kind, its length, and its bytes in hexadecimal.
 fn raw_profile(info: &Info<'_>, kind: &str) -> Option<Vec<u8>> {
     let is_wanted = |keyword: &str| keyword.strip_prefix(RAW_PROFILE) == Some(kind);
     let plain = info.uncompressed_latin1_text.iter().find(|text| is_wanted(&text.keyword));
@@ -106,7 +106,7 @@ fn raw_profile(info: &Info<'_>, kind: &str) -> Option<Vec<u8>> {
     hex::decode(digits).ok()
 }
 
-/// What else than a profile says how the values are meant, in the order in which the standard lets one override another.
+/// The colour model, and what besides a profile defines the colours, in the standard's order of precedence.
 fn colours(info: &Info<'_>) -> String {
     let model = match info.color_type {
         ColorType::Grayscale | ColorType::GrayscaleAlpha => "grey",
@@ -132,13 +132,13 @@ fn colours(info: &Info<'_>) -> String {
     }
 }
 
-/// The colours of a palette have eight bits, however few its numbers have.
+/// Bits per channel. The colours of a palette have eight, however few its indices have.
 fn bits(color: ColorType, depth: BitDepth) -> u8 {
     if color == ColorType::Indexed { 8 } else { depth as u8 }
 }
 
 fn view<R: BufRead + Seek>(reader: &mut Reader<R>) -> View {
-    // A row as it is stored has at most twice the bytes of one as it is shown.
+    // A row as stored has at most twice as many bytes as the row as shown.
     let needed = reader.output_line_size(reader.info().width).map_or(u64::MAX, |row| row as u64 * 3);
     if needed > MOST_DECODED {
         return View::TooLarge { needed };
@@ -151,7 +151,7 @@ fn rows<R: BufRead + Seek>(reader: &mut Reader<R>) -> Result<View, png::Decoding
     let samples = reader.output_color_type().0.samples();
     let mut shrinking = Shrinking::new(width, height);
     let passes = if interlaced { &INTERLACED[..] } else { &WHOLE[..] };
-    // A pass without a pixel has no rows either.
+    // A pass without pixels has no rows.
     for pass in passes.iter().filter(|pass| pass.left < u64::from(width)) {
         for y in (pass.top..u64::from(height)).step_by(pass.down) {
             let Some(row) = reader.next_interlaced_row()? else { break };

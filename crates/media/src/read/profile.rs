@@ -1,27 +1,28 @@
-//! How the colours of a picture are meant.
+//! ICC profiles.
 
 use common::content::Profile;
 use sha2::{Digest, Sha256};
 
-/// The longest name of a profile that is kept.
+/// Maximum length of a profile's name, in characters.
 const LONGEST_NAME: usize = 60;
 
-/// Date, flags and ID in the header: they change without the colours.
+/// Date, flags and ID in the header: they can change while the colours stay the same.
 const WITHOUT_MEANING: [std::ops::Range<usize>; 3] = [24..36, 44..48, 84..100];
 
-/// The primaries of sRGB as profiles state them, and the light of half a signal.
+/// The primaries of sRGB as profiles state them.
 const PRIMARIES: [(&[u8; 4], [f64; 3]); 3] = [
     (b"rXYZ", [0.4361, 0.2225, 0.0139]),
     (b"gXYZ", [0.3851, 0.7169, 0.0971]),
     (b"bXYZ", [0.1431, 0.0606, 0.7141]),
 ];
 const CURVES: [&[u8; 4]; 3] = [b"rTRC", b"gTRC", b"bTRC"];
+/// The sRGB curve at 0.5.
 const HALF: f64 = 0.2140;
 
-/// Profiles round; a plain power of 2.2 is further away.
+/// Covers the rounding in profiles; a plain gamma of 2.2 is further off.
 const TOLERANCE: f64 = 0.002;
 
-/// What an ICC profile means, as far as it can be told from others.
+/// Identifies an ICC profile; an empty slice means that there is none.
 pub(super) fn read(icc: &[u8]) -> Profile {
     if icc.is_empty() {
         return Profile::Absent;
@@ -35,7 +36,7 @@ pub(super) fn read(icc: &[u8]) -> Profile {
     Profile::Icc { name: named(icc, &meaning), is_srgb: is_srgb(icc).unwrap_or(false) }
 }
 
-/// The name people know a profile by, and enough of the hash of its bytes to tell it from any other.
+/// A profile's description, with enough of its hash to identify it.
 pub(super) fn name(icc: &[u8]) -> String {
     named(icc, icc)
 }
@@ -75,7 +76,7 @@ fn description(icc: &[u8]) -> Option<String> {
     (!name.is_empty() && !name.contains(char::is_control)).then_some(name)
 }
 
-/// Whether the profile's primaries and curves are those of sRGB, whatever its name; one for grey has the curve alone.
+/// Whether the profile's primaries and curves are those of sRGB, whatever its name. A grey profile has a curve only.
 fn is_srgb(icc: &[u8]) -> Option<bool> {
     let near = |found: f64, wanted: f64| (found - wanted).abs() <= TOLERANCE;
     if icc.get(16..20)? == b"GRAY" {
@@ -97,12 +98,12 @@ fn is_srgb(icc: &[u8]) -> Option<bool> {
     Some(icc.get(16..20)? == b"RGB ")
 }
 
-/// A number of sixteen bits before and after the point.
+/// A signed fixed-point number with 16 fractional bits.
 fn fixed(tag: &[u8], at: usize) -> Option<f64> {
     Some(f64::from(number(tag, at)?.cast_signed()) / 65536.0)
 }
 
-/// What a curve makes of half a signal.
+/// The value of a curve at 0.5.
 fn half(curve: &[u8]) -> Option<f64> {
     let short = |at: usize| Some(f64::from(u16::from_be_bytes(curve.get(at..at + 2)?.try_into().ok()?)));
     match curve.get(..4)? {

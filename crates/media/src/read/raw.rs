@@ -1,4 +1,4 @@
-//! Raw files of cameras: TIFF files by their first bytes, whose directories say that they hold a sensor's values.
+//! Camera raw files: TIFF by their first bytes, but with directories that describe sensor data.
 
 use super::Source;
 use super::directories::{Directories, Entry};
@@ -11,11 +11,11 @@ const DNG_VERSION: u64 = 50706;
 /// Values of `PhotometricInterpretation`: a colour filter array, and its values after demosaicing.
 const OF_A_SENSOR: [u64; 2] = [32803, 34892];
 
-/// Bounds for hostile files: directories within one, bytes of a name.
+/// Bounds for hostile files: maximum subdirectories, and length of the maker's name in bytes.
 const MOST_DIRECTORIES: u64 = 8;
 const LONGEST_MAKE: u64 = 32;
 
-/// Makers whose raw files have a name of their own, by how they write themselves.
+/// Makers whose raw files have their own media type, by the beginning of the tag `Make`.
 const MAKERS: [(&[u8], &str); 6] = [
     (b"NIKON", "image/x-nikon-nef"),
     (b"SONY", "image/x-sony-arw"),
@@ -49,7 +49,7 @@ pub(super) fn media_type(file: &mut impl Source, start: &[u8]) -> Option<&'stati
         return None;
     }
     let maker = MAKERS.iter().find(|(name, _)| make.starts_with(name));
-    // The name that desktops have for raw files of any camera.
+    // The freedesktop.org type for raw files of any camera.
     Some(maker.map_or("image/x-dcraw", |(_, media_type)| media_type))
 }
 

@@ -1,4 +1,4 @@
-//! TIFF files in forms that their decoder does not know, shown to it in one that it does.
+//! Presents TIFF files in forms that the decoder does not support as ones that it does.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -19,34 +19,34 @@ const EXTRA_SAMPLES: u64 = 338;
 const SAMPLE_FORMAT: u64 = 339;
 const SUBSAMPLING: u64 = 530;
 
-/// Compressions of bytes: none, LZW, Deflate under both its numbers, and `PackBits`.
+/// Compressions that work on bytes: none, LZW, Deflate (two codes) and `PackBits`.
 const OF_BYTES: [u64; 5] = [1, 5, 8, 32946, 32773];
 
-/// How the samples that the decoder returns are to be understood.
+/// How to interpret the samples that the decoder returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// As they are.
     Plain,
-    /// Numbers of the colours in a table.
+    /// Indices into a colour table.
     Palette,
-    /// Lightness and two colours; whether these have a sign.
+    /// Lightness and two colour values, which may be signed.
     Lab { is_signed: bool },
-    /// Bytes of rows whose samples have twelve bits.
+    /// Rows of bytes that hold 12-bit samples.
     Twelve { width: u32, height: u32, samples: usize },
-    /// Bytes of blocks, across × down: the brightness of each pixel, and two differences for all.
+    /// Blocks of across × down pixels: the brightness of each pixel, then two colour differences for all of them.
     Subsampled { width: u32, height: u32, across: usize, down: usize },
 }
 
-/// A file in which some entries of the first directory say something else.
+/// A file in which some entries of the first directory read as other values.
 pub(super) struct Relabelled<S> {
     file: S,
     at: u64,
     is_little: bool,
-    /// Places of entries, and the value of each.
+    /// Offsets of entries, and the value that each reads as.
     labels: Vec<(u64, u32)>,
 }
 
-/// Looks at the first directory of a TIFF; everything that is not known is shown as it is.
+/// Opens a TIFF by its first directory; a file in any other form is presented unchanged.
 pub(super) fn open<S: Source>(mut file: S) -> io::Result<(Form, Relabelled<S>)> {
     let mut start = [0; 8];
     file.rewind()?;
@@ -71,13 +71,13 @@ impl<S: Source> Labels<'_, S> {
         self.entries.iter().find(|entry| entry.tag == tag)
     }
 
-    /// A number, short or long.
+    /// The value of a tag with a single SHORT or LONG.
     fn stated(&self, tag: u64) -> Option<u32> {
         let entry = self.entry(tag).filter(|entry| entry.count == 1)?;
         u32::try_from(self.directories.first(entry)).ok()
     }
 
-    /// The shorts of an entry, if there are not too many to look at.
+    /// The SHORTs of an entry: the first eight.
     fn shorts(&mut self, tag: u64) -> Option<Vec<u64>> {
         let entry = *self.entry(tag)?;
         let bytes = self.directories.content(&entry, 2, 8).ok()?;
@@ -130,7 +130,7 @@ impl<S: Source> Labels<'_, S> {
                 if rows == 0 || (rows < height && rows % rows_a_row != 0) {
                     return None;
                 }
-                // Ink and light are told from each other afterwards, but for white that is 0.
+                // The caller interprets the samples; the decoder only has to invert them if white is 0.
                 let labels = [
                     (WIDTH, u32::try_from(row).ok()?),
                     (HEIGHT, height.div_ceil(rows_a_row)),
@@ -158,7 +158,7 @@ impl<S: Read> Read for Relabelled<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.file.read(buffer)?;
         for (place, value) in &self.labels {
-            // Behind the tag: that it is a long, that it is one, and the value.
+            // After the tag: the type LONG, the count 1, and the value.
             let entry = [&4_u16.to_be_bytes()[..], &1_u32.to_be_bytes(), &value.to_be_bytes()];
             let little = [&4_u16.to_le_bytes()[..], &1_u32.to_le_bytes(), &value.to_le_bytes()];
             let entry = if self.is_little { little.concat() } else { entry.concat() };
@@ -175,12 +175,12 @@ impl<S: Read> Read for Relabelled<S> {
 }
 
 impl Form {
-    /// Adds the pixels of a row of bytes, or of a row of blocks.
+    /// Passes the pixels of a row of bytes, or of a row of blocks, to `add`.
     pub(super) fn row(self, number: u64, bytes: &[u8], mut add: impl FnMut(u64, u64, &[u8])) {
         match self {
             Self::Plain | Self::Palette | Self::Lab { .. } => {}
             Self::Twelve { width, samples, .. } => {
-                // Of twelve bits, the upper eight.
+                // The upper eight of the twelve bits.
                 let sample = |at: usize| {
                     let (first, is_odd) = (at * 3 / 2, at % 2 == 1);
                     let pair = [first, first + 1].map(|at| bytes.get(at).copied().unwrap_or_default());

@@ -18,7 +18,7 @@ fn facts_of(file: &[u8]) -> FileFacts {
     read(Cursor::new(file), &Checks::default()).into_facts(ContentHash::of(file).unwrap(), file.len() as u64)
 }
 
-/// Unlike [`read`], it does not hide a panic.
+/// Like [`read`], but does not catch a panic.
 fn look_into(bytes: &[u8]) -> Content {
     let media_type = kind::media_type(&mut Cursor::new(bytes));
     pixels(Cursor::new(bytes), media_type.as_deref(), &Checks::default());
@@ -70,7 +70,7 @@ fn everything_that_a_picture_states_is_read() {
     }
 }
 
-/// A file that breaks each reader which comes past its signature.
+/// A file that makes its reader panic after the signature.
 struct Breaking<'a>(Cursor<&'a [u8]>);
 
 impl Read for Breaking<'_> {
@@ -207,7 +207,7 @@ fn the_threshold_lies_between_what_compression_does_and_another_picture() {
 
 #[test]
 fn a_giant_is_said_to_be_too_large_before_anything_is_held() {
-    // The header of a JPEG of 20000 × 20000 pixels in several passes.
+    // The header of a progressive JPEG of 20000 × 20000 pixels.
     let mut progressive = vec![0xFF, 0xD8, 0xFF, 0xC2, 0, 17, 8, 0x4E, 0x20, 0x4E, 0x20, 3];
     progressive.extend([1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1, 0xFF, 0xDA]);
     // A PNG whose rows have forty million pixels.
@@ -229,7 +229,7 @@ fn a_giant_is_said_to_be_too_large_before_anything_is_held() {
 
 #[test]
 fn the_rows_of_an_interlaced_picture_fall_into_their_places() {
-    // Nothing at hand writes interlaced files, so its passes are taken from the picture and stored plainly.
+    // No encoder here writes interlaced files, so the test writes the passes itself, uncompressed.
     let shade = |value: u32| u8::try_from(value).unwrap();
     let picture = image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([shade(x * 6), shade(y * 8), 77]));
     let mut plain = Vec::new();
@@ -245,7 +245,7 @@ fn the_rows_of_an_interlaced_picture_fall_into_their_places() {
     }
     let header = b"IHDR\0\0\0\x28\0\0\0\x1e\x08\x02\0\0\x01";
     let mut interlaced = plain[..8].to_vec();
-    // A zlib stream of one stored block; nobody looks at its checksum.
+    // A zlib stream of one stored block; its checksum is not verified.
     let length = u16::try_from(rows.len()).unwrap().to_le_bytes();
     let block = [&[0x78, 1, 1][..], &length, &length.map(|byte| !byte), &rows, &[0; 4]].concat();
     let data = [b"IDAT", block.as_slice()].concat();
@@ -279,7 +279,7 @@ proptest! {
     ) {
         let mut bytes = file(ALL[format], 3, 40, 30);
         for (at, value) in changes {
-            // Half of the changes go to the header, where they matter.
+            // Half of the changes hit the header, where they matter most.
             let end = if value % 2 == 0 { bytes.len() } else { bytes.len().min(400) };
             let at = at.index(end);
             bytes[at] = value;

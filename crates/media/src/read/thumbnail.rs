@@ -1,23 +1,23 @@
-//! Shrinking a picture to a thumbnail, pixel by pixel, so that nobody needs to hold it whole.
+//! Shrinks a picture to a thumbnail pixel by pixel, so that it is never in memory as a whole.
 
 use common::content::Thumbnail;
 
 const CELLS: usize = Thumbnail::CELLS;
 
-/// Pictures with a shorter side have no details: there, a watermark would be one.
+/// Pictures with a shorter side get no details, because there a watermark would be one.
 const LEAST_DETAILED: u32 = 96;
 
-/// How much lighter or darker one step of a detail is.
+/// Difference of brightness of one step of a detail, of 255.
 const STEP: i64 = 4;
 
-/// The sums of what was seen so far.
+/// The sums over the pixels so far.
 pub(super) struct Shrinking {
     width: u64,
     height: u64,
     sums: [[u64; 4]; CELLS],
     counts: [u64; CELLS],
     is_transparent: bool,
-    /// Sum and number of the brightness of each cell of the details.
+    /// Sum and count of the samples in each cell of the details.
     details: Option<Vec<(u64, u64)>>,
 }
 
@@ -28,7 +28,7 @@ impl Shrinking {
         Self { width: width.into(), height: height.into(), sums, counts, is_transparent: false, details }
     }
 
-    /// The same for a picture that the decoder has made smaller than it is.
+    /// For a picture that the decoder has scaled down; `shorter_side` is that of the original.
     pub(super) fn scaled(width: u16, height: u16, shorter_side: u16) -> Self {
         let mut shrinking = Self::new(width.into(), height.into());
         let is_detailed = u32::from(shorter_side) >= LEAST_DETAILED;
@@ -36,7 +36,7 @@ impl Shrinking {
         shrinking
     }
 
-    /// Adds one pixel, its colour on white and how opaque it is; what lies outside of the picture is ignored.
+    /// Adds one pixel: its colour on white, and its alpha. Pixels outside the picture are ignored.
     pub(super) fn add(&mut self, x: u64, y: u64, colour: [u8; 4]) {
         if x >= self.width || y >= self.height {
             return;
@@ -57,7 +57,7 @@ impl Shrinking {
         self.is_transparent |= colour[3] < u8::MAX;
     }
 
-    /// The mean of each cell; cells of pictures smaller than the thumbnail stay black.
+    /// The mean of each cell. Cells without a pixel, in pictures smaller than the thumbnail, are black.
     pub(super) fn finish(&self) -> Thumbnail {
         let mean = |cell: usize, value: usize| {
             u8::try_from(self.sums[cell][value] / self.counts[cell].max(1)).unwrap_or(u8::MAX)
@@ -75,20 +75,20 @@ impl Shrinking {
     }
 }
 
-/// A cell of the details against the mean of the nine that make a cell of the thumbnail.
+/// A cell's brightness relative to the mean of the nine cells in its cell of the thumbnail.
 fn detail(sums: &[(u64, u64)], cell: usize) -> u8 {
     let side = Thumbnail::DETAIL_SIDE;
     let mean = |at: usize| i64::try_from(sums[at].0 / sums[at].1.max(1)).unwrap_or_default();
     let first = cell / side / 3 * 3 * side + cell % side / 3 * 3;
     let around = (0..9).map(|at| mean(first + at / 3 * side + at % 3)).sum::<i64>();
-    // Rounded to the nearest step, without fractions of the mean.
+    // Rounded to the nearest step; multiplied by nine to keep to integers.
     let steps = (9 * mean(cell) - around + 9 * STEP / 2).div_euclid(9 * STEP);
     u8::try_from(steps.clamp(-8, 7) + 8).unwrap_or_default()
 }
 
-/// One pixel's colour, from samples of eight bits each: grey, grey and alpha, RGB, or RGB and alpha.
+/// A pixel's colour on white, and its alpha, from 8-bit samples: grey, grey and alpha, RGB, or RGB and alpha.
 ///
-/// The colour as it is on white, since colours below what is transparent are not shown, and how opaque it is.
+/// On white, because the colour of a fully transparent pixel is not shown and so has no meaning.
 pub(super) fn colour(samples: &[u8]) -> [u8; 4] {
     match *samples {
         [grey] => on_white([grey; 3], u8::MAX),
@@ -99,7 +99,7 @@ pub(super) fn colour(samples: &[u8]) -> [u8; 4] {
     }
 }
 
-/// One pixel's colour, from the light that each of the four inks leaves.
+/// A pixel's colour from inverted CMYK: the light that each ink leaves.
 pub(super) fn of_inks([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 4] {
     on_white([cyan, magenta, yellow].map(|ink| scaled(ink, black)), u8::MAX)
 }

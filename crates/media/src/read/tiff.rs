@@ -1,4 +1,4 @@
-//! TIFF: the tags of its first picture, its strips or tiles one by one, and the number of its pages.
+//! TIFF: the tags of the first picture, its strips or tiles one by one, and the number of pages.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom};
@@ -19,22 +19,22 @@ const XMP: Tag = Tag::Unknown(700);
 const IPTC: Tag = Tag::Unknown(33723);
 const PHOTOSHOP: Tag = Tag::Unknown(34377);
 
-/// Most bytes of all pixels: some ten seconds of unpacking.
+/// Maximum memory for decoding all strips or tiles, in bytes in total: about ten seconds of decompression.
 const MOST_IN_ALL: u64 = 1 << 30;
 
-/// The value of `Compression` for a JPEG in each strip or tile, and where its frame is stated.
+/// The value of `Compression` for a JPEG per strip or tile, and how many of its bytes to search for the frame header.
 const MODERN_JPEG: u16 = 7;
 const FRAME_WITHIN: u64 = 16 << 10;
 
 /// Values of `ExtraSamples` that mean transparency.
 const ALPHA: [u16; 2] = [1, 2];
 
-/// The value of `PlanarConfiguration` for one plane a colour.
+/// The value of `PlanarConfiguration` for one plane per colour.
 const SEPARATE: u16 = 2;
 
 pub(super) fn read(mut file: impl Source, decode: bool) -> Result<Picture, String> {
     let frames = frames::of_tiff(&mut file);
-    // A directory that breaks off is the decoder's to refuse.
+    // If the directory is truncated, the decoder will refuse it.
     if !bounds::has_small_tags(&mut file).unwrap_or(true) {
         return Err("a tag of it has more than a million values".to_owned());
     }
@@ -73,7 +73,7 @@ fn numbers<R: Read + Seek>(decoder: &mut Decoder<R>, tag: Tag) -> Vec<u16> {
     decoder.find_tag_unsigned_vec(tag).ok().flatten().unwrap_or_default()
 }
 
-/// A tag's value as the bytes that the file holds; programs disagree about the type of these.
+/// A tag's value as the bytes in the file; programs disagree about the type of these tags.
 fn bytes<R: Read + Seek>(decoder: &mut Decoder<R>, tag: Tag) -> Vec<u8> {
     let is_little = decoder.byte_order() == ByteOrder::LittleEndian;
     let values = match decoder.find_tag(tag).ok().flatten() {
@@ -95,7 +95,7 @@ fn bytes<R: Read + Seek>(decoder: &mut Decoder<R>, tag: Tag) -> Vec<u8> {
 fn colours<R: Read + Seek>(decoder: &mut Decoder<R>) -> String {
     match decoder.find_tag_unsigned(Tag::PhotometricInterpretation).ok().flatten() {
         Some(0_u32 | 1) => "grey".to_owned(),
-        // A palette, and brightness with two differences, are ways to store RGB.
+        // A palette and YCbCr are ways to store RGB.
         Some(2 | 3 | 6) => "RGB".to_owned(),
         Some(5) => "CMYK".to_owned(),
         Some(8..=10) => "Lab".to_owned(),
@@ -146,7 +146,7 @@ fn opened(file: impl Source, limits: Limits) -> tiff::TiffResult<View> {
     }
 }
 
-/// Strips of bytes in rows, whose pixels the form knows.
+/// Decodes strips as rows of bytes; the form extracts the pixels.
 fn rows<R: Read + Seek>(
     decoder: &mut Decoder<R>,
     form: Form,
@@ -175,14 +175,14 @@ fn rows<R: Read + Seek>(
     Ok(View::Thumbnail(shrinking.finish()))
 }
 
-/// How many strips or tiles there are, which may all be the same bytes of the file.
+/// Number of strips or tiles. They may all share the same bytes of the file, so its length is no bound.
 fn chunk_count<R: Read + Seek>(decoder: &mut Decoder<R>) -> u64 {
     let (width, height) = decoder.dimensions().unwrap_or_default();
     let (across, down) = decoder.chunk_dimensions();
     u64::from(width.div_ceil(across.max(1))) * u64::from(height.div_ceil(down.max(1)))
 }
 
-/// Where the strips or tiles are, if each is a JPEG.
+/// The offsets of the strips or tiles if each is a JPEG; otherwise empty.
 fn jpegs<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<Vec<u64>> {
     if decoder.find_tag_unsigned::<u16>(Tag::Compression)? != Some(MODERN_JPEG) {
         return Ok(Vec::new());
@@ -193,7 +193,7 @@ fn jpegs<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<Vec<u64>>
     })
 }
 
-/// Whether the JPEG at this place is of a strip's or tile's size: its decoder makes room for what it states.
+/// Whether the JPEG at this offset is no larger than a strip or tile: its decoder allocates for the size that it states.
 fn is_of_its_size<R: Read + Seek>(decoder: &mut Decoder<R>, offset: u64) -> std::io::Result<bool> {
     let (width, height) = decoder.chunk_dimensions();
     let mut start = Vec::new();
@@ -203,7 +203,7 @@ fn is_of_its_size<R: Read + Seek>(decoder: &mut Decoder<R>, offset: u64) -> std:
     Ok(bounds::jpeg_frame(&start).is_some_and(|(across, down)| across <= width && down <= height))
 }
 
-/// Bytes of one strip or tile with a byte a sample at least, and again where its planes are put together.
+/// Memory for one strip or tile, in bytes: at least a byte per sample, and twice that if planes have to be interleaved.
 fn needed<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<u64> {
     let color = decoder.colortype()?;
     let (width, height) = decoder.chunk_dimensions();
@@ -256,7 +256,7 @@ fn chunks<R: Read + Seek>(decoder: &mut Decoder<R>, form: Form) -> tiff::TiffRes
         for (index, pixel) in (0..).zip(samples.chunks_exact(color.num_samples().into())) {
             let shown = match (color, pixel) {
                 (_, [number, ..]) if form == Form::Palette => {
-                    // Fewer bits were spread over eight.
+                    // `in_bytes` has scaled indices of fewer bits to eight.
                     let number = usize::from(*number) >> (8 - color.bit_depth().min(8));
                     colour(table.get(number).unwrap_or(&[0; 3]))
                 }
@@ -275,7 +275,7 @@ fn chunks<R: Read + Seek>(decoder: &mut Decoder<R>, form: Form) -> tiff::TiffRes
     Ok(View::Thumbnail(shrinking.finish()))
 }
 
-/// The colours of a palette, which some programs write with eight bits instead of sixteen.
+/// The colours of a palette; some programs write 8-bit values instead of 16-bit ones.
 fn table<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<Vec<[u8; 3]>> {
     let values: Vec<u16> = decoder.find_tag_unsigned_vec(Tag::ColorMap)?.unwrap_or_default();
     let shift = if values.iter().all(|value| *value <= u8::MAX.into()) { 0 } else { 8 };
@@ -284,14 +284,14 @@ fn table<R: Read + Seek>(decoder: &mut Decoder<R>) -> tiff::TiffResult<Vec<[u8; 
     Ok((0..count).map(|number| [0, 1, 2].map(|part| value(part * count + number))).collect())
 }
 
-/// Red, green and blue of a brightness and the differences of blue and red to it.
+/// Converts YCbCr to RGB.
 fn of_differences(light: u8, blue: u8, red: u8) -> [u8; 3] {
     let (light, blue, red) = (f32::from(light), f32::from(blue) - 128.0, f32::from(red) - 128.0);
     let colours = [light + 1.402 * red, light - 0.344 * blue - 0.714 * red, light + 1.772 * blue];
     colours.map(|value| of_float(f64::from(value) / 255.0))
 }
 
-/// The samples with eight bits each; `None` for those that have no natural white.
+/// Converts samples to eight bits each; `None` for types without a natural white, such as signed integers.
 fn in_bytes(samples: DecodingResult, color: ColorType, samples_a_row: usize) -> Option<Vec<u8>> {
     match samples {
         DecodingResult::U8(values) if color.bit_depth() < 8 => {
@@ -309,7 +309,7 @@ fn in_bytes(samples: DecodingResult, color: ColorType, samples_a_row: usize) -> 
     }
 }
 
-/// Samples of one, two or four bits, whose rows begin with a byte of their own.
+/// Unpacks samples of one, two or four bits; each row begins at a byte boundary.
 fn unpacked(packed: &[u8], bits: u8, samples_a_row: usize) -> Option<Vec<u8>> {
     let most = [0, 1, 3, 0, 15].get(usize::from(bits)).copied().filter(|most| *most > 0)?;
     let a_byte = usize::from(8 / bits);

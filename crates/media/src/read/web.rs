@@ -1,4 +1,4 @@
-//! GIF and WebP: pictures for web pages, small enough to be decoded whole. Of a moving one, the first picture is looked at.
+//! GIF and WebP: pictures for the web, small enough to be decoded as a whole. Of an animation, the first frame counts.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Seek};
@@ -57,7 +57,7 @@ fn opened(
 }
 
 fn view(decoder: impl ImageDecoder) -> View {
-    // The decoder's own buffers, the picture, and the picture again with its transparency.
+    // The decoder's buffers, the picture, and the picture converted to RGBA.
     let needed = decoder.total_bytes().saturating_mul(3);
     if needed > MOST_DECODED {
         return View::TooLarge { needed };

@@ -1,4 +1,4 @@
-//! The child: takes one file after another from its parent, and answers.
+//! The child process: reads one file after another for its parent.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,15 +14,15 @@ use super::{ARGUMENT, MOST_REQUEST, READY, fault, limits};
 use crate::checks::Checks;
 use crate::read;
 
-/// Reads files if the program was started for that; `None` where it was not.
+/// Runs as a reader if the program was started as one; otherwise returns `None`.
 ///
-/// The first thing in `main`: nothing may be read, opened or started before.
+/// Must be the first call in `main`: the limits do not cover anything that was read, opened or started before.
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != ARGUMENT {
         return None;
     }
-    // The parent sees how the child ended, and nobody else is there to be told.
+    // The error is dropped: stderr is `/dev/null`, and the parent only sees the exit status.
     Some(if serve(arguments).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -40,7 +40,7 @@ fn serve(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     Ok(())
 }
 
-/// The next file and what is wanted of it; `None` where the parent wants nothing more.
+/// Receives the next file and the enabled checks; `None` once the parent has closed the socket.
 fn request() -> io::Result<Option<(Checks, OwnedFd)>> {
     let (mut line, mut file) = (Vec::new(), None);
     while line.last() != Some(&b'\n') {
@@ -63,7 +63,7 @@ fn request() -> io::Result<Option<(Checks, OwnedFd)>> {
     Ok(Some((serde_json::from_slice(&line)?, file)))
 }
 
-/// Three lines, each as soon as it is known: what a file shows at its start is known even if the rest breaks the reader.
+/// Sends three lines, each as soon as it is known: the parent gets type and size even if reading the rest crashes.
 fn answer(file: File, checks: &Checks) -> io::Result<()> {
     let fault = common::fault::reader_fault(&file);
     let mut file = BufReader::new(file);

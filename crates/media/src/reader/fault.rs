@@ -1,4 +1,4 @@
-//! What a broken reader does, for the project's own tests; see [`common::fault`].
+//! Faults of a reader, for the project's own tests; see [`common::fault`].
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ use common::fault::ReaderFault;
 
 use super::child::{send_all, send_line};
 
-/// Does what the file asks for.
+/// Fails in the way that the file asks for.
 pub(super) fn commit(fault: ReaderFault) -> io::Result<()> {
     match fault {
         ReaderFault::Hang => loop {
@@ -33,7 +33,7 @@ pub(super) fn commit(fault: ReaderFault) -> io::Result<()> {
     }
 }
 
-/// How each way out ends.
+/// Tries to open, write and connect; returns the result of each.
 fn reached() -> Vec<String> {
     let ways = [
         ("open", File::open("/proc/self/status").map(drop)),

@@ -1,4 +1,4 @@
-//! What a child takes away from itself before it touches a byte of a file.
+//! The limits that a child sets on itself before it reads a byte of a file.
 
 use std::io;
 
@@ -7,17 +7,17 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 use rustix::thread::set_no_new_privs;
 use rustix::time::{ClockId, clock_gettime};
 
-/// The program itself and its libraries, which are mapped from files and shared by all.
+/// Address space of the program and its libraries, in bytes. They are mapped from files and shared by all readers.
 const PROGRAM: u64 = 128 << 20;
 
-/// The three standard streams and the file: while it is open, nothing else can be opened and nobody be connected to.
+/// The three standard streams and the file: while it is open, the child can open nothing else and connect nowhere.
 const DESCRIPTORS: u64 = 4;
 
-/// Limits the process for good.
+/// Limits the process irrevocably.
 pub(super) fn enter(memory: u64) -> io::Result<()> {
     set_no_new_privs(true)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    // Many kernels and container engines offer no Landlock, and without it the other limits remain.
+    // Ignored: many kernels and container engines have no Landlock, and the other limits hold without it.
     let _ = without_files_and_network();
     for (resource, most) in [
         (Resource::Core, 0),
@@ -31,20 +31,20 @@ pub(super) fn enter(memory: u64) -> io::Result<()> {
     can_start_threads()
 }
 
-/// Decoders start threads. Where this user may start no more of them, no picture could be decoded, which is no fault of its
-/// file; the limit is not lowered here, since it counts every process and thread of the user.
+/// Fails if this user may start no more threads. Decoders start threads, so every picture would be blamed for it.
+/// `RLIMIT_NPROC` is not lowered, because it counts all processes and threads of the user.
 fn can_start_threads() -> io::Result<()> {
     std::thread::Builder::new().spawn(|| ()).map(|thread| drop(thread.join()))
 }
 
-/// Gives the process so many more seconds of processor time: the parent's deadline comes first, unless it died.
+/// Allows this many more seconds of CPU time. This matters only if the parent died; its deadline is earlier.
 pub(super) fn seconds_more(seconds: u64) -> io::Result<()> {
     let used = u64::try_from(clock_gettime(ClockId::ProcessCPUTime).tv_sec).unwrap_or(0);
     let maximum = getrlimit(Resource::Cpu).maximum;
     Ok(setrlimit(Resource::Cpu, Rlimit { current: Some(used + seconds), maximum })?)
 }
 
-/// Both limits, soft and hard; one that is tighter already stays.
+/// Sets the soft and the hard limit; a hard limit that is already lower stays.
 fn limit(resource: Resource, most: u64) -> io::Result<()> {
     let most = getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
     Ok(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?)

@@ -1,4 +1,4 @@
-//! The parent: a bounded number of children, each busy with one file at most.
+//! The parent: a bounded number of children, each of which reads at most one file at a time.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -24,13 +24,13 @@ use super::{ARGUMENT, LARGE, LARGEST_SHARE, MOST_ANSWER, Options, READY, SHARE};
 use crate::checks::Checks;
 use crate::read::Reading;
 
-/// After so many files a child is replaced, so that what it may have lost of its memory does not fail a later file.
+/// A child is replaced after this many files, so that memory it leaks does not fail a later file.
 const MOST_FILES: u32 = 1000;
 
-/// How long a child that closed its end of the line may take to end.
+/// How long a child may take to exit after it has closed its end of the socket.
 const ENDING: Duration = Duration::from_secs(1);
 
-/// What the processor time of a file exceeds its deadline by.
+/// CPU time that a file is allowed beyond its deadline, in seconds.
 const SPARE_SECONDS: u64 = 5;
 
 /// Reads files in child processes; clones share the children.
@@ -46,7 +46,7 @@ struct Shared {
     large: Lane,
 }
 
-/// Children with the same share of the memory.
+/// Children with the same memory limit.
 #[derive(Debug)]
 struct Lane {
     memory: u64,
@@ -61,28 +61,28 @@ struct Running {
     files: u32,
 }
 
-/// The turn to read one file.
+/// A permit to read one file, with the child that reads it.
 #[derive(Debug)]
 pub struct Reader<'a> {
     options: &'a Options,
     lane: &'a Lane,
-    // The child goes before the turn does.
+    // Declared before the permit so that the child is dropped first: its memory is free when the next one starts.
     running: Option<Running>,
     _turn: SemaphorePermit<'a>,
 }
 
 /// Why a child gave no answer.
 enum Broken {
-    /// It closed its end.
+    /// It closed its end of the socket.
     Closed,
-    /// It said something else.
+    /// Its answer was malformed or too long.
     Nonsense,
-    /// The parent's end is broken.
+    /// The parent's end of the socket failed.
     Line(io::Error),
 }
 
 impl Readers {
-    /// Starts nothing yet; each child starts when a file needs it.
+    /// Creates the pool; a child starts only when a file needs it.
     pub fn new(options: Options) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         let (ordinary, rest) = shares(options.memory, cores);
@@ -90,10 +90,10 @@ impl Readers {
         Self { shared: Arc::new(Shared { options, ordinary, large: Lane::new(rest, 1) }) }
     }
 
-    /// Waits for the turn of a file of so many bytes.
+    /// Waits for a reader for a file of this length.
     ///
     /// # Errors
-    /// No reader can be started, whatever the file.
+    /// No reader can be started; the file is not the cause.
     pub async fn reader(&self, bytes: u64) -> io::Result<Reader<'_>> {
         let Shared { options, ordinary, large } = &*self.shared;
         let lane = if bytes > LARGE { large } else { ordinary };
@@ -106,7 +106,7 @@ impl Readers {
     }
 }
 
-/// How many readers of ordinary files there are, and what is left for the one of large files.
+/// The number of readers of ordinary files, and the memory left for the reader of large files.
 fn shares(memory: u64, cores: usize) -> (usize, u64) {
     let most = usize::try_from(memory.saturating_sub(LARGEST_SHARE) / SHARE).unwrap_or(usize::MAX);
     let ordinary = cores.min(most).max(1);
@@ -118,7 +118,7 @@ impl Lane {
         Self { memory, turns: Semaphore::new(turns), idle: Mutex::default() }
     }
 
-    /// A child that is still there.
+    /// Takes an idle child that is alive and has sent nothing unasked.
     fn take(&self) -> Option<Running> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         std::iter::from_fn(|| idle.pop()).find_map(|mut running| {
@@ -135,12 +135,12 @@ impl Lane {
 }
 
 impl Reader<'_> {
-    /// Reads the file from its beginning; one that gets no proper answer is unreadable, and why.
+    /// Reads the file from its beginning. If the child gives no valid answer, the content is [`Content::Unreadable`].
     ///
-    /// The descriptor should be able to do nothing but read.
+    /// The descriptor should be read-only.
     ///
     /// # Errors
-    /// The line to the reader broke, whatever the file.
+    /// The socket to the child failed; the file is not the cause.
     pub async fn read(mut self, file: OwnedFd, checks: &Checks) -> io::Result<Reading> {
         let mut reading = Reading { media_type: None, pixels: None, content: Content::Other };
         let Some(mut running) = self.running.take() else { return Ok(reading) };
@@ -157,7 +157,7 @@ impl Reader<'_> {
                 .map_or(Ok(End::Nonsense), |ended| ended.map(End::Died))?,
             Err(_elapsed) => End::Late(deadline),
         };
-        // Its memory is free before the next one starts.
+        // Waited for, so that its memory is free before the next child starts.
         running.child.kill().await?;
         reading.content = Content::Unreadable(end.reason());
         Ok(reading)
@@ -219,14 +219,14 @@ impl Running {
             Ok(sendmsg(socket, &[IoSlice::new(&line)], &mut ancillary, SendFlags::NOSIGNAL)?)
         });
         match sent.await {
-            // The line is empty between two files, and takes a request at once.
+            // Between two files the socket's buffer is empty, so it takes a whole request at once.
             Ok(sent) if sent == line.len() => Ok(()),
             Ok(_) => Err(Broken::Line(io::ErrorKind::WriteZero.into())),
             Err(error) => Err(Broken::Line(error)),
         }
     }
 
-    /// One line of the answer.
+    /// Reads one line of the answer; `left` is what remains of [`MOST_ANSWER`].
     async fn line<T: DeserializeOwned>(&mut self, left: &mut usize) -> Result<T, Broken> {
         let mut line = Vec::new();
         let read = (&mut self.answers).take(*left as u64).read_until(b'\n', &mut line).await;
@@ -234,7 +234,7 @@ impl Running {
         match read {
             Ok(_) if line.ends_with(b"\n") => serde_json::from_slice(&line).map_err(|_| Broken::Nonsense),
             Ok(_) if *left == 0 => Err(Broken::Nonsense),
-            // A child that dies with a request unread resets the line.
+            // An error too: a child that dies with an unread request resets the connection.
             Ok(_) | Err(_) => Err(Broken::Closed),
         }
     }

@@ -1,17 +1,17 @@
-//! Why a file could not be read, in words for people.
+//! Why a file could not be read, for a person.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// How a reader ended without a proper answer.
+/// How a reader ended without a valid answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// It ended by itself.
+    /// It exited.
     Died(ExitStatus),
-    /// It was not ready in time.
+    /// It exceeded this deadline.
     Late(Duration),
-    /// It said what is no answer, or too much.
+    /// Its answer was malformed or too long.
     Nonsense,
 }
 

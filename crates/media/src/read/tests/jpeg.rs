@@ -1,8 +1,8 @@
-//! JPEG files that no encoder at hand writes.
+//! JPEG files that no encoder here writes.
 
 use super::*;
 
-/// A JPEG of flat blocks, as many as a thumbnail has cells, with these stored samples in each.
+/// A JPEG of flat blocks, one for each cell of a thumbnail, with these stored samples.
 pub(super) fn blocks<const COMPONENTS: usize>(
     segments: &[&[u8]],
     samples: impl Fn(usize, usize) -> [u8; COMPONENTS],
@@ -12,10 +12,10 @@ pub(super) fn blocks<const COMPONENTS: usize>(
     let scan: Vec<u8> = (1..=count).flat_map(|component| [component, 0]).collect();
     let mut file = vec![0xFF, 0xD8];
     file.extend(segments.concat());
-    // A step of eight makes the first coefficient of a block the mean of its samples.
+    // With a quantisation step of eight, a block's first coefficient is the mean of its samples.
     file.extend(segment(0xDB, &[&[0][..], &[8; 64]].concat()));
     file.extend(segment(0xC0, &[&[8, 0, 128, 0, 128, count], frame.as_slice()].concat()));
-    // Codes of four bits for the lengths of differences, and one of a single bit: nothing else is in the block.
+    // Four-bit codes for the lengths of DC differences, and a one-bit code for the end of the block.
     file.extend(segment(
         0xC4,
         &[&[0, 0, 0, 0, 12][..], &[0; 12], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]].concat(),
@@ -56,7 +56,7 @@ fn adobe(transform: u8) -> Vec<u8> {
     segment(0xEE, &[b"Adobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat())
 }
 
-/// What light is left by the inks of a picture without black ink.
+/// The light left by the inks at this place, in a picture without black ink.
 fn light(x: usize, y: usize) -> [u8; 4] {
     let shade = |value: usize| u8::try_from(value).unwrap();
     [shade(x * 16), shade(y * 12 + 20), shade((x + y) * 8), 255]

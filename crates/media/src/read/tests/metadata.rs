@@ -1,11 +1,11 @@
-//! Metadata in the forms that other programs write.
+//! Metadata in forms that other programs write.
 
 use image::ImageEncoder;
 
 use super::jpeg::failed;
 use super::*;
 
-/// EXIF that states an orientation and nothing else.
+/// EXIF with an orientation only.
 fn exif(orientation: u8) -> Vec<u8> {
     let entry = [1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0];
     [&b"MM\0*\0\0\0\x08\0\x01"[..], &entry, &[0; 4]].concat()
@@ -25,7 +25,7 @@ fn webp(exif: Option<Vec<u8>>) -> Vec<u8> {
     file
 }
 
-/// A PNG of one grey pixel with these chunks behind its header.
+/// A PNG of one grey pixel with these chunks after its header.
 pub(super) fn png(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
     let header = (b"IHDR", vec![0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]);
     let pixel = (b"IDAT", b"\x78\x01\x01\x02\0\xFD\xFF\0\x09\0\x0C\0\x0A".to_vec());
@@ -39,7 +39,7 @@ pub(super) fn png(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
     file
 }
 
-/// A profile as `ImageMagick` writes it into text.
+/// A profile as `ImageMagick` stores it in text.
 fn raw_profile(kind: &str, content: &[u8]) -> (&'static [u8; 4], Vec<u8>) {
     let digits: Vec<_> = hex::encode(content).into_bytes().chunks(72).collect::<Vec<_>>().join(&b'\n');
     let digits = String::from_utf8(digits).unwrap();
@@ -51,7 +51,7 @@ fn iptc(byline: &[u8]) -> Vec<u8> {
     [&[0x1C, 2, 80, 0, u8::try_from(byline.len()).unwrap()], byline].concat()
 }
 
-/// A TIFF of one grey pixel with this tag of this type.
+/// A TIFF of one grey pixel with this additional tag.
 fn tiff(is_big: bool, tag: u16, kind: u16, count: usize, value: &[u8]) -> Vec<u8> {
     let short = |value: u16| if is_big { value.to_be_bytes() } else { value.to_le_bytes() };
     let long = |value: u32| if is_big { value.to_be_bytes() } else { value.to_le_bytes() };
@@ -214,7 +214,7 @@ fn many_names_are_remembered_in_little_space() {
     assert!(credits_of(&all)[0].1.len() <= 2000);
 }
 
-/// A profile with the primaries of sRGB, this light of half a signal, and this date, flags and ID in its header.
+/// A profile with the primaries of sRGB, a curve with this value at 0.5, and this byte in its date, flags and ID.
 fn icc(half: u16, changing: u8) -> Vec<u8> {
     let mut profile = vec![0; 128];
     profile[16..20].copy_from_slice(b"RGB ");
@@ -291,7 +291,7 @@ fn the_chunk_that_says_srgb_counts_as_a_profile_of_it() {
     }
 }
 
-/// A profile for grey with this light of half a signal.
+/// A grey profile with a curve of this value at 0.5.
 fn grey_icc(half: u16) -> Vec<u8> {
     let mut profile = vec![0; 128];
     profile[16..20].copy_from_slice(b"GRAY");
@@ -307,7 +307,7 @@ fn the_chunk_that_says_srgb_of_a_grey_picture_counts_as_its_curve() {
     let profile = |half| png(&[iccp(&grey_icc(half))]);
     assert_eq!(failed(&chunk, &profile(SRGB)), []);
     assert_eq!(failed(&profile(SRGB), &chunk), []);
-    // The curve of 2.2, and none at all.
+    // A gamma of 2.2, and a linear curve.
     for other in [14263, 0x8000] {
         assert_eq!(failed(&chunk, &profile(other)), [Check::IccProfile]);
     }
