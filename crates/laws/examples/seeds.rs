@@ -1,4 +1,4 @@
-//! Writes the seeds of a target into a folder: `seeds TARGET FOLDER`.
+//! Writes the seeds of a fuzz target to a folder: `seeds TARGET FOLDER`.
 
 #![expect(clippy::unwrap_used, reason = "a command reports on its standard error")]
 

@@ -1,49 +1,43 @@
-//! Files of every kind.
+//! Laws of files.
 
 use std::io::Cursor;
 
 use media::{BadResult, Checks, Content, ContentHash, FileFacts, Reading, check_result, read};
 
-/// Two of these travel in a job's message of 64 KiB, beside at most 24 KiB of other fields.
+/// Maximum length of a file's facts as JSON: a message of 64 KiB carries two, plus at most 24 KiB of other fields.
 const MOST_FACTS: usize = 20 << 10;
 
-/// 200 characters, and a hash.
+/// Maximum length of a credit in bytes: 200 characters and a hash.
 const MOST_CREDIT: usize = 830;
 
-/// A line for each check in a log.
+/// Maximum length of the findings of all checks, which are logged; in bytes.
 const MOST_FINDING: usize = 20 << 10;
 
-/// A file that its content shows to be a JPEG.
 pub fn jpeg(file: &[u8]) -> bool {
     of_kind(file, &["image/jpeg"])
 }
 
-/// A file that its content shows to be a PNG.
 pub fn png(file: &[u8]) -> bool {
     of_kind(file, &["image/png"])
 }
 
-/// A file that its content shows to be a GIF.
 pub fn gif(file: &[u8]) -> bool {
     of_kind(file, &["image/gif"])
 }
 
-/// A file that its content shows to be a TIFF.
 pub fn tiff(file: &[u8]) -> bool {
     of_kind(file, &["image/tiff"])
 }
 
-/// A file that its content shows to be WebP.
 pub fn webp(file: &[u8]) -> bool {
     of_kind(file, &["image/webp"])
 }
 
-/// A file that its content shows to be an MP4 or MOV film.
+/// An MP4 or MOV film.
 pub fn film(file: &[u8]) -> bool {
     of_kind(file, &["video/mp4", "video/quicktime"])
 }
 
-/// A file that its content shows to be a PDF.
 pub fn pdf(file: &[u8]) -> bool {
     of_kind(file, &["application/pdf"])
 }
@@ -54,7 +48,7 @@ pub fn any(file: &[u8]) -> bool {
     true
 }
 
-/// EXIF, XMP, Photoshop's resources with IPTC, or an ICC profile, by the first byte; as the segment of a JPEG.
+/// Metadata in a segment of a JPEG. The first byte selects EXIF, XMP, Photoshop's resources (with IPTC) or an ICC profile.
 pub fn metadata(input: &[u8]) -> bool {
     let Some((kind, content)) = input.split_first() else { return false };
     let (marker, prefix): (u8, &[u8]) = match kind % 4 {
@@ -76,7 +70,7 @@ pub fn metadata(input: &[u8]) -> bool {
     true
 }
 
-/// The facts of two files, as a message holds them.
+/// The facts of two files, as in a message.
 pub fn compare(json: &[u8]) -> bool {
     let Ok([original, result]) = serde_json::from_slice::<[FileFacts; 2]>(json) else { return false };
     let checks = Checks::default();
@@ -98,7 +92,7 @@ fn of_kind(file: &[u8], kinds: &[&str]) -> bool {
     reading.media_type.is_some_and(|kind| kinds.contains(&kind.as_str()))
 }
 
-/// Whatever a file says, what is remembered of it is small, survives a message, and is like itself.
+/// Asserts that the facts of any file are small, survive a round trip through JSON, and match themselves.
 fn hold(reading: &Reading) {
     if let Content::Picture(picture) = &reading.content {
         for (place, text) in &picture.credits {
@@ -113,7 +107,7 @@ fn hold(reading: &Reading) {
     passes_against_itself(&facts);
 }
 
-/// A file with other bytes that shows the same is no worse a result.
+/// Asserts that a file with other bytes and the same properties passes the checks.
 fn passes_against_itself(facts: &FileFacts) {
     let other = FileFacts { sha256: ContentHash::from_bytes([2; 32]), bytes: 1, ..facts.clone() };
     let found = check_result(facts, &other, &Checks::default());

@@ -1,15 +1,15 @@
-//! Messages, which anybody with access to the broker may have written.
+//! Laws of messages. Anyone with access to the broker may have written them.
 
 use common::job::Job;
 use rabbitmq::{Failed, decode_event, encode_event};
 
-/// Beside what is kept of a message that cannot be read.
+/// Maximum length of the failed job that is made of an undecodable message, in bytes.
 const MOST_FAILED: usize = 64 << 10;
 
-/// Of a message in AMQP, where the job's id is one.
+/// Maximum length of a message id in AMQP, in bytes; a job's id is used as one.
 const MOST_NAME: usize = 255;
 
-/// A job, or what is made of a message that is none.
+/// A job, or the failed job that is made of an undecodable message.
 pub fn job(body: &[u8]) -> bool {
     match Job::decode(body) {
         Ok(job) => {

@@ -1,8 +1,8 @@
-//! Messages with one thing wrong: what a stranger, a bug or another release may write.
+//! Messages with one wrong field, as an attacker, a bug or another release may write them.
 
 use serde_json::{Value, json};
 
-/// What stands in a field's place; `None` leaves it out.
+/// The values that replace a field; `None` removes it.
 fn replacements() -> Vec<Option<Value>> {
     let nested = (0..100).fold(json!(1), |inner, _| json!([inner]));
     let extreme = [json!(-1), json!(0), json!(u32::MAX), json!(u64::MAX), json!(i64::MIN), json!(1e308)];
@@ -13,7 +13,7 @@ fn replacements() -> Vec<Option<Value>> {
     std::iter::once(None).chain(values.map(Some)).collect()
 }
 
-/// The message with each field, also within others, left out or replaced, one at a time.
+/// All variants of the message in which one field, at any depth, is removed or replaced.
 #[must_use]
 pub fn mutations(message: &[u8]) -> Vec<Vec<u8>> {
     let Ok(value) = serde_json::from_slice::<Value>(message) else { return Vec::new() };
@@ -36,7 +36,7 @@ pub fn mutations(message: &[u8]) -> Vec<Vec<u8>> {
     mutated
 }
 
-/// Every field, and the first of every list.
+/// The JSON pointers of every field, and of the first item of every list.
 fn paths(value: &Value, to: &str) -> Vec<String> {
     let inner: Vec<_> = match value {
         Value::Object(fields) => fields.iter().map(|(name, inner)| (format!("{to}/{name}"), inner)).collect(),

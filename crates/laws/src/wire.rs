@@ -1,4 +1,4 @@
-//! What Bynder and Imatag answer.
+//! Laws of responses from Bynder and Imatag.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::is_line;
 
-/// Of a text metaproperty of Bynder's.
+/// Maximum length of a text metaproperty in Bynder.
 const MOST_MARKER: usize = 2500;
 
 static PROFILE: LazyLock<Profile> =
@@ -22,7 +22,7 @@ pub fn row(json: &[u8]) -> bool {
     if let Err(error) = &detail {
         is_line(error);
     }
-    // The same without fields that stand in it twice: the whole answer takes the last, the row alone refuses them.
+    // Via `Value`, to drop duplicate fields: a whole response takes the last of them, a single row refuses them.
     let Ok(value) = serde_json::from_slice::<Value>(json) else { return false };
     let listing = bynder_answers::listing(format!("[{value}]").as_bytes());
     let (mut rows, _) = listing.expect("a list of one row is a listing");
@@ -52,7 +52,7 @@ pub fn marker(text: &[u8]) -> bool {
     true
 }
 
-/// It is read as it is written, and another record fits.
+/// Asserts that records survive a round trip, and that another record fits.
 fn is_marker(records: Records) {
     assert_eq!(Marker::parse(Some(&records.to_string())), Marker::Ours(records.clone()));
     let [original, watermarked] = [[1; 32], [2; 32]].map(ContentHash::from_bytes);
@@ -66,7 +66,7 @@ fn is_marker(records: Records) {
     assert_eq!(read, Marker::Ours(more));
 }
 
-/// A page of Bynder's listing, or by the first byte an error.
+/// A page of Bynder's listing or an error response; the first byte selects which.
 pub fn bynder(answer: &[u8]) -> bool {
     let Some((kind, body)) = answer.split_first() else { return false };
     let status = [401, 403, 404, 408, 302, 500, 400].get(usize::from(*kind) % 8);
@@ -89,7 +89,7 @@ pub fn bynder(answer: &[u8]) -> bool {
     }
 }
 
-/// What Imatag says of a medium.
+/// Imatag's response about a medium.
 pub fn imatag(answer: &[u8]) -> bool {
     is_line(&imatag_answers::reason(&PROFILE, answer));
     match imatag_answers::medium(&PROFILE, answer) {

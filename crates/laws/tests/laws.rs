@@ -1,4 +1,4 @@
-//! Every law holds for its seeds and for every input that was ever found to break it.
+//! Every law holds for its seeds and for every input that ever broke it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
 
@@ -12,10 +12,10 @@ use budget::{Beat, Budget};
 use laws::LAWS;
 use nix::sys::resource::{Resource, setrlimit};
 
-/// What a reader of ordinary files has (`media::reader`), and a program.
+/// Bytes: the limit of a reader of ordinary files (`media::reader`), plus the program.
 const ADDRESS_SPACE: u64 = (192 + 128) << 20;
 
-/// Seconds of a processor for all inputs together: the deadline of one reading.
+/// CPU seconds for all inputs together: no more than the deadline for reading one file.
 const PROCESSOR: u64 = 60;
 
 fn folder(name: &str) -> PathBuf {
@@ -27,7 +27,7 @@ fn found(target: &str) -> Vec<Vec<u8>> {
     folder.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
 }
 
-/// The limits are the process's own, so that whatever exceeds them ends it.
+/// Limits this process itself, so that anything above the limits kills it.
 #[test]
 fn every_law_holds_within_the_limits_of_a_reader() {
     let seeds: Vec<_> = LAWS.iter().map(|(target, law)| (law, seeds::of(target))).collect();

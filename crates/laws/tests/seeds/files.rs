@@ -8,7 +8,7 @@ use tiff::encoder::{Compression, DeflateLevel, TiffEncoder, colortype};
 
 const FORMATS: [Format; 6] = [Format::Jpeg, Format::Png, Format::Tiff, Format::Mp4, Format::Pdf, Format::Wav];
 
-/// Small files, so that many are tried in a second; one is as large as pictures with details.
+/// Small, so that the fuzzer tries many per second; one is large enough to have details.
 const SIZES: [(u32, u32); 3] = [(7, 5), (40, 30), (400, 390)];
 
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
@@ -32,7 +32,7 @@ pub(super) fn jpegs() -> Vec<Vec<u8>> {
     of_sizes(Format::Jpeg).into_iter().chain([grey]).collect()
 }
 
-/// Of each colour and depth.
+/// PNG in each colour type and bit depth.
 pub(super) fn pngs() -> Vec<Vec<u8>> {
     let picture = painting(40, 30);
     let kinds: [DynamicImage; 6] = [
@@ -57,7 +57,7 @@ pub(super) fn gifs() -> Vec<Vec<u8>> {
     vec![gif(1), gif(3)]
 }
 
-/// Each way to pack, in both lengths of offsets.
+/// TIFF with each compression, and a `BigTIFF`.
 pub(super) fn tiffs() -> Vec<Vec<u8>> {
     let pixels = painting(40, 30).into_rgb8();
     let packings = [
@@ -79,7 +79,7 @@ pub(super) fn tiffs() -> Vec<Vec<u8>> {
     of_sizes(Format::Tiff).into_iter().take(2).chain(packed).chain([big.into_inner()]).collect()
 }
 
-/// Still, and moving: the still picture is the content of each frame.
+/// WebP: still, and animated with the still picture in each frame.
 pub(super) fn webps() -> Vec<Vec<u8>> {
     let still = written(&painting(40, 30), ImageFormat::WebP);
     let place = [0, 0, 0, 0, 0, 0, 39, 0, 0, 29, 0, 0, 100, 0, 0, 0];
@@ -106,7 +106,7 @@ fn numbers(numbers: &[u32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
 }
 
-/// The sandbox's film, the same with each defect, and one of fragments.
+/// The sandbox's film, the same with each defect, and a fragmented one.
 pub(super) fn films() -> Vec<Vec<u8>> {
     let film = || file(Format::Mp4, 2, 40, 30);
     let defects = [Defect::BrokenContainer, Defect::TrackLost, Defect::Shortened, Defect::Narrow];
@@ -126,7 +126,7 @@ pub(super) fn pdfs() -> Vec<Vec<u8>> {
     vec![Defect::PageLost.applied_to(pdf.clone()), pdf]
 }
 
-/// What stands in the segments of the sandbox's JPEG.
+/// The contents of the segments of the sandbox's JPEG.
 fn segments() -> Vec<Vec<u8>> {
     let picture = file(Format::Jpeg, 2, 7, 5);
     let (mut rest, mut found) = (&picture[2..], Vec::new());
@@ -140,7 +140,7 @@ fn segments() -> Vec<Vec<u8>> {
     found
 }
 
-/// Each behind the byte that says what it is.
+/// Metadata of each kind, after the byte that selects it.
 pub(super) fn metadata() -> Vec<Vec<u8>> {
     let prefixes: [&[u8]; 4] = [b"Exif\0\0", XMP, b"Photoshop 3.0\0", b"ICC_PROFILE\0"];
     let mut found = Vec::new();
@@ -173,7 +173,7 @@ pub(super) fn of_each_kind() -> Vec<Vec<u8>> {
     sandbox.into_iter().chain(others).chain(heads.map(<[u8]>::to_vec)).collect()
 }
 
-/// The facts of each kind of file and of the same in another form.
+/// The facts of each kind of file, paired with those of the same file in another form.
 pub(super) fn pairs() -> Vec<Vec<u8>> {
     let facts = |file: &[u8]| {
         read(Cursor::new(file), &Checks::default())

@@ -21,7 +21,7 @@ fn facts() -> FileFacts {
     read(Cursor::new(&picture), &Checks::default()).into_facts(ContentHash::of(&picture[..]).unwrap(), 9)
 }
 
-/// At its start, and with all that can be done.
+/// A new job, one with effects, and one of a later format.
 pub(super) fn jobs() -> Vec<Vec<u8>> {
     let mut done = job();
     let facts = facts();
@@ -44,7 +44,7 @@ pub(super) fn jobs() -> Vec<Vec<u8>> {
     vec![job().encode().unwrap(), done.encode().unwrap(), later]
 }
 
-/// Of each outcome, and failed jobs.
+/// An event for each outcome, and failed jobs.
 pub(super) fn events() -> Vec<Vec<u8>> {
     let failure = Failure { class: FailureClass::Refused, reason: "no".into(), request_id: None };
     let outcomes = [

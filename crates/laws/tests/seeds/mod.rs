@@ -1,10 +1,10 @@
-//! Inputs to begin with, by the generators of the sandbox and the encoders of other crates.
+//! Seeds, from the sandbox's generators and the encoders of other crates.
 
 mod files;
 mod messages;
 mod wire;
 
-/// What a target begins with; the name is that of its law.
+/// The seeds of a law, by its name.
 pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
         "jpeg" => files::jpegs(),

@@ -41,7 +41,7 @@ pub(super) fn markers() -> Vec<Vec<u8>> {
     texts.map(String::into_bytes).into()
 }
 
-/// Behind the byte that says what the answer is to.
+/// Responses, after the byte that selects their kind.
 pub(super) fn of_bynder() -> Vec<Vec<u8>> {
     let pages = [
         json!([asset(), 7]),
