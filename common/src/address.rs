@@ -1,10 +1,10 @@
-//! Addresses in the configuration and in a wire profile.
+//! URLs in the configuration and in a wire profile.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-/// Parses an address. The error does not quote the text, which may hold a secret.
+/// Deserialises a URL. The error does not quote the text, which may contain a secret.
 pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     let text = String::deserialize(deserializer)?;
     Url::parse(&text).map_err(|_| {
@@ -12,7 +12,7 @@ pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error>
     })
 }
 
-/// Reads an address that may be left out.
+/// Deserialises an optional URL.
 pub fn read_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
     read(deserializer).map(Some)
 }

@@ -1,4 +1,4 @@
-//! What the connector knows of one Bynder asset.
+//! Bynder assets.
 
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;
@@ -11,19 +11,19 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// More than twice what eight records take.
+/// More than twice the length of eight records.
 const MOST_MARKER_BYTES: usize = 4096;
 
-/// The id of an asset, opaque but for its alphabet.
+/// The id of an asset; opaque apart from its alphabet.
 ///
-/// Bynder writes ids as 8-4-4-16 upper-case hex, elsewhere as 8-4-4-4-12 lower-case. The text is kept as the
-/// portal gave it, since that is the form its own paths accept. Ids go into URL paths and may come from a
-/// message, so anything but ASCII letters, digits, `-` and `_` is refused.
+/// Bynder writes ids as upper-case hex, 8-4-4-16, and elsewhere in lower case, 8-4-4-4-12. The text is kept as the portal
+/// wrote it, because its paths accept only that form. Ids go into URL paths and may come from a message, so anything but
+/// ASCII letters, digits, `-` and `_` is refused.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AssetId(String);
 
-/// The text cannot be an asset id.
+/// The text is not a valid asset id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{:?} is not an asset id: expected up to 64 letters, digits and hyphens", crate::parse_error::harmless(.0))]
 pub struct InvalidAssetId(String);
@@ -36,12 +36,12 @@ impl AssetId {
 }
 
 impl AssetId {
-    /// Stands where a message that cannot be read should name an asset; no portal has one of this name.
+    /// The asset id for a message that cannot be decoded; no portal has it.
     pub fn unknown() -> Self {
         Self("unknown".to_owned())
     }
 
-    /// An id in the portal's form that no asset has: a search for it must return nothing.
+    /// A well-formed id that no asset has: a search for it must return nothing.
     pub fn impossible() -> Self {
         Self("00000000-0000-0000-0000000000000000".to_owned())
     }
@@ -143,20 +143,18 @@ impl Orientation {
     }
 }
 
-/// One asset as a listing or a single look shows it.
+/// One asset, as a listing or a single GET shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asset {
-    /// The asset's id.
     pub id: AssetId,
-    /// The name a person gave it; may be empty.
+    /// The name that a person gave it; may be empty.
     pub name: String,
-    /// The name of the original file, where the portal tells it (since March 2025).
+    /// The name of the original file, if the portal states it (since March 2025).
     pub file_name: Option<String>,
-    /// Bynder's kind.
     pub kind: AssetType,
     /// File extensions as the portal writes them, without the dot.
     pub extensions: Vec<String>,
-    /// Size of the active version's file in bytes; 0 where the portal does not tell.
+    /// Size of the active version's file in bytes; 0 if the portal does not state it.
     pub bytes: u64,
     /// The active version; `None` means unknown, never 1.
     pub active_version: Option<u32>,
@@ -164,38 +162,35 @@ pub struct Asset {
     pub created: Timestamp,
     /// When the asset was last modified, to the second.
     pub modified: Timestamp,
-    /// Whether the asset is archived.
     pub archived: bool,
-    /// Whether everybody may see it.
+    /// Whether it is visible to everyone.
     pub public: bool,
-    /// Whether its use is limited.
+    /// Whether its use is restricted.
     pub limited: bool,
-    /// The id of its brand, where the portal tells it.
+    /// The id of its brand, if the portal states it.
     pub brand_id: Option<String>,
-    /// The way it lies, where the portal tells it.
     pub orientation: Option<Orientation>,
-    /// Tags.
     pub tags: Vec<String>,
-    /// Metaproperty values by the metaproperty's name: option names, or one text.
+    /// Values by the metaproperty's name: the names of options, or one text.
     pub properties: BTreeMap<String, Vec<String>>,
-    /// Ids of all selected metaproperty options, mixed.
+    /// Ids of the selected options of all metaproperties together.
     pub option_ids: Vec<String>,
 }
 
 impl Asset {
-    /// What the listing shows of the active version's file.
+    /// The active version's file, as the listing shows it.
     pub fn shown_file(&self) -> ShownFile {
         let bytes = Some(self.bytes).filter(|bytes| *bytes > 0);
         ShownFile { bytes, name: self.file_name.clone(), extension: self.extensions.first().cloned() }
     }
 
-    /// The named metaproperty's value as one text; several values cannot come from a text field, and are joined.
+    /// A metaproperty's value as one text. A text field never has several values; of another field they are joined.
     pub fn property_text(&self, metaproperty: &str) -> Option<String> {
         self.properties.get(metaproperty).map(|values| values.join(","))
     }
 
-    /// The marker's text as a job carries it. One too long to be the connector's is cut and marked as such, so that no text
-    /// makes a job too large for a message; it is foreign either way.
+    /// The marker's text for a job. A text too long to be the connector's is cut, with an ellipsis, so that the job fits into a
+    /// message; it is foreign either way.
     pub fn marker_text(&self, metaproperty: &str) -> Option<String> {
         let text = self.property_text(metaproperty)?;
         let cut = text.floor_char_boundary(MOST_MARKER_BYTES);
@@ -203,44 +198,42 @@ impl Asset {
     }
 }
 
-/// One file of an asset's version history.
+/// One version in an asset's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileVersion {
-    /// The version's number, from 1.
+    /// Counts from 1.
     pub number: u32,
-    /// Whether this version is the one shown and downloaded; `None` where the portal leaves it open.
+    /// Whether this version is the one that is shown and downloaded; `None` if the portal does not state it.
     pub active: Option<bool>,
-    /// Size in bytes, where the portal tells it.
+    /// Size of its file in bytes, if the portal states it.
     pub bytes: Option<u64>,
-    /// The file's name, where the portal tells it.
+    /// Name of its file, if the portal states it.
     pub file_name: Option<String>,
 }
 
-/// What the portal shows of the file that a job protects.
+/// What the portal shows of a version's file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ShownFile {
     /// Length in bytes.
     pub bytes: Option<u64>,
-    /// The file's own name.
+    /// The file name.
     pub name: Option<String>,
-    /// Its extension.
     pub extension: Option<String>,
 }
 
 /// One asset with its version history, from a single GET with `versions=1`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AssetDetail {
-    /// The asset itself.
     pub asset: Asset,
-    /// Its original files, one a version, in ascending order.
+    /// Its versions in ascending order.
     pub versions: Vec<FileVersion>,
 }
 
 impl AssetDetail {
-    /// The active version's number: the one that is flagged, else the one that the asset itself names, else the only one.
+    /// The active version: the flagged one, or else the one that the asset names, or else the only one.
     ///
-    /// `None` means unknown. A list without flags, or with several, says nothing: the lowest of its versions is most often
-    /// the oldest file, and protecting that one would put it on top of the newest.
+    /// `None` means unknown. A list without flags or with several shows nothing, and no version is assumed: protecting the oldest
+    /// file would replace the newest one with it.
     pub fn active(&self) -> Option<u32> {
         if let Some(flagged) = self.flagged() {
             return Some(flagged);
@@ -253,23 +246,23 @@ impl AssetDetail {
         }
     }
 
-    /// The one version that is flagged as active.
+    /// The version that is flagged as active, if it is exactly one.
     fn flagged(&self) -> Option<u32> {
         let mut flagged = self.versions.iter().filter(|version| version.active == Some(true));
         flagged.next().filter(|_| flagged.next().is_none()).map(|version| version.number)
     }
 
-    /// Whether the portal says which version is active, also where there are several.
+    /// Whether the portal states which version is active, rather than it being the only one.
     pub fn says_active(&self) -> bool {
         self.flagged().is_some() || self.asset.active_version.is_some()
     }
 
-    /// The highest version number the asset has; `None` where the portal lists no versions.
+    /// The highest version number; `None` if the portal lists no versions.
     pub fn top(&self) -> Option<u32> {
         self.versions.iter().map(|version| version.number).max()
     }
 
-    /// What the portal shows of one version's file; the asset's extension is the active version's.
+    /// What the portal shows of a version's file. The asset's own name and extension are the active version's.
     pub fn shown_file(&self, number: u32) -> ShownFile {
         let version = self.version(number);
         let active = self.active() == Some(number);
@@ -282,7 +275,6 @@ impl AssetDetail {
         }
     }
 
-    /// The file of one version.
     pub fn version(&self, number: u32) -> Option<&FileVersion> {
         self.versions.iter().find(|version| version.number == number)
     }

@@ -1,18 +1,18 @@
-//! Numbers and texts of messages, which anybody with access to the broker may have written: within what this program can
-//! add to, store and show.
+//! Bounds for numbers and texts in messages, which anyone with access to the broker may have written: within them the program
+//! can add, store and display them.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-/// More versions than any asset has, attempts than any job makes.
+/// Maximum count: above the versions of any asset and the attempts of any job.
 pub const MOST_COUNT: u64 = 1_000_000_000;
-/// Longer than anything is waited for, in milliseconds: ten years.
+/// Maximum wait, in milliseconds: ten years.
 pub const MOST_MILLISECONDS: u64 = 10 * 366 * 24 * 3600 * 1000;
-/// More than any job moves, in bytes; a database of signed numbers holds it.
+/// Maximum traffic of a job, in bytes; fits SQLite's signed integers.
 pub const MOST_BYTES: u64 = 1 << 53;
 
-/// A number that is at most this.
+/// Deserialises a number of at most `MOST`.
 pub fn at_most<'de, const MOST: u64, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Deserialize<'de> + Copy + Into<u64> + fmt::Display,
@@ -21,7 +21,7 @@ where
     within(T::deserialize(deserializer)?, MOST)
 }
 
-/// The same of one that may be absent.
+/// Deserialises an optional number of at most `MOST`.
 pub fn optional<'de, const MOST: u64, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: Deserialize<'de> + Copy + Into<u64> + fmt::Display,
@@ -30,7 +30,7 @@ where
     Option::<T>::deserialize(deserializer)?.map(|number| within(number, MOST)).transpose()
 }
 
-/// A text of at most `MOST` bytes.
+/// Deserialises a text of at most `MOST` bytes.
 pub fn text<'de, const MOST: usize, D>(deserializer: D) -> Result<String, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,4 +1,4 @@
-//! The checks that a watermarked file must pass before Bynder is touched.
+//! The checks that a watermarked file must pass before anything is changed in Bynder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,46 +6,46 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use strum::IntoStaticStr;
 
-/// How alike two pictures must be to count as the same, unless the configuration says otherwise.
+/// Default for the least similarity of two pictures that count as the same.
 pub const USUAL_SIMILARITY: f64 = 0.98;
 
-/// One thing that must be the same in the original and in the result.
+/// A property that must be the same in the original and the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
-    /// The kind of file by its first bytes.
+    /// Media type by content.
     MediaType,
     /// Width and height of a picture.
     PixelSize,
-    /// Which way up a picture is shown.
+    /// Orientation of a picture.
     Orientation,
-    /// Bits of each channel of a picture.
+    /// Bits per channel of a picture.
     BitDepth,
-    /// Whether a picture has transparency.
+    /// Whether a picture is transparent anywhere.
     Alpha,
-    /// The resolution a picture is printed with.
+    /// Print resolution of a picture.
     Dpi,
-    /// How a picture's colours are meant.
+    /// Colour profile and colour model of a picture.
     IccProfile,
-    /// Who made a picture and who owns it.
+    /// Credits of a picture: who made it, and who owns it.
     Copyright,
-    /// What a picture shows.
+    /// How a picture looks.
     SamePicture,
-    /// Whether a film's boxes fit into each other and into the file.
+    /// Whether a film's boxes are well formed and complete.
     Container,
-    /// The kinds of a film's tracks.
+    /// Kinds of a film's tracks.
     Tracks,
-    /// How long a film runs.
+    /// Duration of a film.
     Duration,
-    /// Width and height of a film's pictures.
+    /// Width, height and rotation of a film.
     Resolution,
-    /// How many pages a document has, or how many pictures follow each other in a file.
+    /// Number of pages of a document, or of frames or pages of a picture.
     Pages,
 }
 
 impl Check {
-    /// Every check, in the order in which they are made.
+    /// All checks, in the order in which they are made.
     pub const ALL: [Self; 14] = [
         Self::MediaType,
         Self::PixelSize,
@@ -63,35 +63,35 @@ impl Check {
         Self::Pages,
     ];
 
-    /// The check's name in reasons and logs: its key under `[checks]`.
+    /// The name in reasons and logs, which is its key under `[checks]`.
     pub fn name(self) -> &'static str {
         self.into()
     }
 }
 
-/// Why a check could not be made, which is no fault of the result; a closed set, so that metrics can carry it.
+/// Why a check could not be made, through no fault of the result; a closed set, because it is a label of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Obstacle {
-    /// The original could not be read: it is damaged or encrypted, or its reader ended or was ended.
+    /// The original could not be read: it is damaged or encrypted, or its reader crashed or exceeded its deadline.
     Unreadable,
-    /// No reader for this kind of file is built in.
+    /// There is no reader for this kind of file.
     NoReader,
-    /// The original cannot be decoded: it is damaged, or coded in a way that is not built in.
+    /// The original cannot be decoded: it is damaged, or its encoding is not supported.
     Undecodable,
-    /// One of the files takes more memory to decode than is allowed.
+    /// Decoding one of the files takes more memory than is allowed.
     TooLarge,
-    /// The original does not state what is compared.
+    /// One of the files does not state the property.
     Unstated,
-    /// Something that is not compared was lost or changed.
+    /// Something was lost or changed that cannot be compared.
     NotCompared,
-    /// A release without this check read one of the files, or this release with the check switched off.
+    /// One of the files was read by a release without this check, or with the check off.
     NotLookedAt,
 }
 
 impl Obstacle {
-    /// Every obstacle, so that metrics can start at zero.
+    /// All obstacles, so that metrics can start at zero.
     pub const ALL: [Self; 7] = [
         Self::Unreadable,
         Self::NoReader,
@@ -102,7 +102,7 @@ impl Obstacle {
         Self::NotLookedAt,
     ];
 
-    /// The obstacle's name in metrics, summaries and reports.
+    /// The name in metrics, summaries and reports.
     pub fn name(self) -> &'static str {
         self.into()
     }
@@ -138,7 +138,7 @@ impl fmt::Display for Unmade {
     }
 }
 
-/// Leaves out what only a later release knows.
+/// Skips checks and obstacles that only a later release knows.
 fn understood<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Check, Obstacle>, D::Error> {
     let written = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
     let read = written.into_iter().filter_map(|(check, obstacle)| {

@@ -1,46 +1,45 @@
-//! How a command ends when it does not end well: one exit code for each thing the caller can do about it.
+//! How a command fails: one exit code for each action that the caller can take.
 
 use std::process::ExitCode;
 
-/// A command that did not end well. The codes are a stable interface.
+/// The failure of a command. The exit codes are a stable interface.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// 1: nothing the caller could have foreseen.
+    /// 1: an unexpected error.
     #[error("{0}")]
     Unexpected(String),
-    /// 2: the command line.
+    /// 2: wrong usage of the command line.
     #[error("{0}")]
     Usage(String),
-    /// 3: configuration or secret.
+    /// 3: wrong configuration or secret.
     #[error("{0}")]
     Configuration(String),
-    /// 4: authentication or permission.
+    /// 4: authentication failed or permission denied.
     #[error("{0}")]
     Credential(String),
-    /// 5: the network, a limit, an interruption: the same command may work later.
+    /// 5: the network, a limit or an interruption; a retry may succeed later.
     #[error("{0}")]
     Temporary(String),
-    /// 6: done, with failed jobs.
+    /// 6: finished, with failed jobs.
     #[error("{0} jobs failed; `connector failed list` names them")]
     FailedJobs(u64),
-    /// 6: done, but for some assets that no job could be made for.
+    /// 6: finished, but some assets cannot be read and got no job.
     #[error("{0} assets were left alone that cannot be read; the log names each, with the reason")]
     Unreadable(u64),
     /// 8: a safety limit was reached.
     #[error("{0}")]
     Limit(String),
-    /// The findings were printed; only the code is left to say.
+    /// The findings have been printed; only this exit code is left.
     #[error("")]
     Told(u8),
 }
 
 impl Failure {
-    /// The code for whoever called.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code())
     }
 
-    /// The same as a number.
+    /// The exit code as a number.
     pub fn code(&self) -> u8 {
         match self {
             Self::Unexpected(_) => 1,
@@ -54,7 +53,7 @@ impl Failure {
         }
     }
 
-    /// What to say; nothing where everything was said.
+    /// The message to print; `None` if everything has been printed.
     pub fn message(&self) -> Option<String> {
         match self {
             Self::Told(_) => None,

@@ -1,16 +1,20 @@
-//! Crash points and switched-off guards, for the project's own tests.
+//! Fault injection for the project's own tests: crash points and disabled guards.
 //!
-//! Without the feature `fault-injection` every function here is an empty inline body. With it, the process kills
-//! itself with SIGKILL at the crash point whose number stands in `CONNECTOR_CRASH_AT`, prints how many it passed
-//! to the file in `CONNECTOR_CRASH_COUNT`, dies of the asset in `CONNECTOR_POISON`, panics in a step of the one in
-//! `CONNECTOR_PANIC`, and leaves out the guards named in `CONNECTOR_DISABLED_GUARDS`.
+//! Without the feature `fault-injection`, every function here is inline and does nothing. With it, environment variables take
+//! effect:
+//! * `CONNECTOR_CRASH_AT`: the number of the crash point at which the process kills itself with SIGKILL
+//! * `CONNECTOR_CRASH_COUNT`: the file to which each passed crash point is appended
+//! * `CONNECTOR_POISON`: the asset that kills the process
+//! * `CONNECTOR_PANIC`: the asset that makes a step panic
+//! * `CONNECTOR_DISABLED_GUARDS`: the guards that are disabled
+//! * `CONNECTOR_TIME_SCALE`: the divisor of the budget's durations
 
-/// A protection that a test switches off to prove that the suite notices.
+/// A protection that a test disables, to prove that the suite detects its absence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
-    /// Asking Imatag for the medium before submitting.
+    /// Asking Imatag for the medium before submitting it.
     FindBeforeSubmit,
-    /// Looking at the asset before submitting its file.
+    /// Checking the asset before submitting its file.
     LookBeforeSubmit,
     /// The single GET before saving.
     LookBeforeSave,
@@ -18,15 +22,15 @@ pub enum Guard {
     MarkerBeforeSave,
     /// Comparing the file's hash with the marker's records.
     HashRule,
-    /// The sole right to touch an asset.
+    /// The lease of an asset.
     Lease,
-    /// Waiting longer than a dead process's request may live.
+    /// Waiting until the request of a dead process cannot take effect any more.
     SuspectWait,
-    /// Keeping an asset from all for as long as a dead process's request may live.
+    /// Protecting an asset from all jobs for that time.
     Doubt,
 }
 
-/// Marks a place before or after an effect where the process may die.
+/// Marks a place before or after an effect where the process may crash.
 #[inline]
 pub fn crash_point(place: &'static str) {
     #[cfg(feature = "fault-injection")]
@@ -35,7 +39,7 @@ pub fn crash_point(place: &'static str) {
     let _ = place;
 }
 
-/// Marks the start of the work on an asset: the process may be one that this asset kills, or the step one that panics.
+/// Marks the start of a step: the asset may kill the process, or make the step panic.
 #[inline]
 pub fn poison(asset: &crate::asset::AssetId) {
     #[cfg(feature = "fault-injection")]
@@ -44,30 +48,30 @@ pub fn poison(asset: &crate::asset::AssetId) {
     let _ = asset;
 }
 
-/// What a reader of files does wrong where a file asks for it by its last bytes.
+/// A fault of a reader process, requested by the end of the file that it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReaderFault {
-    /// It never ends.
+    /// Never answers.
     Hang,
-    /// It aborts.
+    /// Aborts.
     Abort,
-    /// It overflows its stack.
+    /// Overflows its stack.
     Overflow,
-    /// It takes all memory that it gets.
+    /// Allocates all memory that it can get.
     Fill,
-    /// It answers what is no answer.
+    /// Sends a malformed answer.
     Nonsense,
-    /// It answers without end.
+    /// Sends an endless answer.
     Endless,
-    /// It ends in order, without an answer.
+    /// Exits without an answer.
     Leave,
-    /// It tries to reach other files and the network, and answers how that went.
+    /// Tries to access other files and the network, and answers with the results.
     Reach,
 }
 
-/// The fault that a file asks for: `reader-fault:` and its name, as the last line of the file.
+/// The fault that a file requests: its last line is `reader-fault:` and the name.
 ///
-/// The file has to be read from its beginning afterwards.
+/// Does not move the file's position.
 #[inline]
 pub fn reader_fault(file: &std::fs::File) -> Option<ReaderFault> {
     #[cfg(feature = "fault-injection")]
@@ -79,7 +83,7 @@ pub fn reader_fault(file: &std::fs::File) -> Option<ReaderFault> {
     }
 }
 
-/// By how much the budget's times are divided, so that a test need not wait for five minutes; 1 in a release build.
+/// The divisor of the budget's durations, so that a test need not wait for five minutes; 1 in a release build.
 #[inline]
 pub fn time_scale() -> u32 {
     #[cfg(feature = "fault-injection")]
@@ -88,7 +92,7 @@ pub fn time_scale() -> u32 {
     1
 }
 
-/// Whether the guard stands; always true in a release build.
+/// Whether the guard is enabled; always true in a release build.
 #[inline]
 pub fn guard_stands(guard: Guard) -> bool {
     #[cfg(feature = "fault-injection")]
@@ -118,7 +122,7 @@ mod injection {
     pub(super) fn crash_point(place: &'static str) {
         let number = PASSED.fetch_add(1, Ordering::SeqCst) + 1;
         if let Some(file) = COUNT_FILE.as_deref() {
-            // Each line is one write, so that what was passed is on record when the process dies here.
+            // Each line is a single write, so that it is in the file when the process dies here.
             use std::io::Write;
             let line = format!("{number} {place}\n");
             let opened = std::fs::OpenOptions::new().create(true).append(true).open(file);

@@ -1,5 +1,5 @@
-//! The name a file is uploaded under. Bynder derives an asset's type and extension from it, so it has to end as the name
-//! of the file it replaces did.
+//! The name under which a file is uploaded. Bynder derives an asset's type and extension from it, so it needs the extension of
+//! the file that it replaces.
 
 #[cfg(test)]
 mod tests;
@@ -9,13 +9,13 @@ use std::fmt;
 use crate::kind::Kind;
 use crate::visible::{is_acted_on, is_unseen};
 
-/// The longest stem of all.
+/// Maximum length of any stem, in characters.
 const LONGEST: usize = 255;
-/// The longest stem that storage keys leave room for, in characters.
+/// Maximum length of a stem for the upload, in characters; storage keys leave no room for more.
 const LONGEST_STEM: usize = 150;
-/// The longest stem of a name with a suffix, so that the upload does not shorten the suffix away.
+/// Maximum length of a stem before a suffix, in characters, so that the upload does not cut off the suffix.
 const LONGEST_STEM_BEFORE_SUFFIX: usize = 100;
-/// No extension in use is longer; what follows a later dot is a part of the name.
+/// Maximum length of an extension; what follows the last dot is part of the name if it is longer.
 const LONGEST_EXTENSION: usize = 10;
 
 /// A file name with an extension.
@@ -25,21 +25,21 @@ pub struct FileName {
     extension: String,
 }
 
-/// What is known of a file's name.
+/// What is known about a file's name.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Known<'a> {
-    /// The file's own name, as it was uploaded.
+    /// The name under which the file was uploaded.
     pub own: Option<&'a str>,
-    /// The extension that the portal shows for the file.
+    /// The extension that the portal shows.
     pub extension: Option<&'a str>,
-    /// The media type by the file's first bytes.
+    /// The media type by content.
     pub media_type: Option<&'a str>,
-    /// The asset's name: people write what they like into it, so it never decides about the extension.
+    /// The asset's name. People can write anything into it, so it never decides the extension.
     pub asset_name: &'a str,
 }
 
 impl FileName {
-    /// The name for what replaces this file. `None` where no extension is known.
+    /// The name for the file that replaces this one; `None` if no extension is known.
     pub fn of(known: Known<'_>) -> Option<Self> {
         let own = known.own.filter(|name| !name.is_empty());
         let shown = known.extension.filter(|extension| is_extension(extension));
@@ -52,15 +52,15 @@ impl FileName {
         Some(Self { stem: clean(stem), extension: extension.to_owned() })
     }
 
-    /// The same name with text behind its stem.
+    /// The same name with a suffix after its stem.
     #[must_use]
     pub fn with_suffix(&self, suffix: &str) -> Self {
         let stem: String = self.stem.chars().take(LONGEST_STEM_BEFORE_SUFFIX).collect();
         Self { stem: format!("{stem}-{suffix}"), extension: self.extension.clone() }
     }
 
-    /// The name in a form that headers and the upload accept: no quotes, no path separators, no leading dot, of
-    /// bounded length.
+    /// The name in a form that headers and the upload accept: without quotes, path separators and leading dot, and of bounded
+    /// length.
     pub fn for_upload(&self) -> String {
         format!("{}.{}", for_header(&self.stem), self.extension)
     }
@@ -72,7 +72,7 @@ impl fmt::Display for FileName {
     }
 }
 
-/// The name as a header takes it: some parsers take a quote or a bare line feed for its end.
+/// The text in a form that a header accepts; some parsers end it at a quote or a bare line feed.
 pub fn for_header(text: &str) -> String {
     let is_wrong = |c| is_acted_on(c) || matches!(c, '/' | '\\' | '"');
     let seen = text.chars().filter(|c| !is_unseen(*c));
@@ -88,7 +88,7 @@ fn clean(stem: &str) -> String {
     if stem.is_empty() { "file".to_owned() } else { stem.to_owned() }
 }
 
-/// Stem and extension of a file's own name. A number behind a dot is a part of the name: "Brand guide 2.0".
+/// Splits a name into stem and extension. A number after a dot is part of the name: "Brand guide 2.0".
 fn split(name: &str) -> Option<(&str, &str)> {
     let (stem, extension) = name.rsplit_once('.')?;
     let has_letter = extension.chars().any(|c| c.is_ascii_alphabetic());
@@ -99,13 +99,13 @@ fn is_extension(text: &str) -> bool {
     (1..=LONGEST_EXTENSION).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
-/// Whether the portal may show the one for the other: upper case, or another spelling of the same format.
+/// Whether both extensions mean the same format; the portal may show another case or spelling.
 fn is_same(own: &str, shown: &str) -> bool {
     let kind = Kind::of_extension(own);
     own.eq_ignore_ascii_case(shown) || (kind.is_some() && kind == Kind::of_extension(shown))
 }
 
-/// The usual extension of a media type, for the types that files are recognised as by their first bytes.
+/// The usual extension of a media type that is recognised by content.
 pub fn usual_extension(media_type: &str) -> Option<&'static str> {
     Kind::of_media_type(media_type)?.extensions.first().copied()
 }

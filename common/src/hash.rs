@@ -1,4 +1,4 @@
-//! Content hashes and the facts recorded about a file.
+//! Content hashes, and the facts that are kept of a file.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -7,26 +7,25 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize, de};
 use sha2::{Digest, Sha256};
 
-/// Bytes hashed at a time.
+/// Bytes to read at a time.
 const CHUNK: usize = 64 << 10;
 
 use crate::bounded::{MOST_BYTES, at_most};
 use crate::content::{self, Content};
 
-/// SHA-256 of a whole file, shown and stored as 64 lower-case hex digits.
+/// SHA-256 of a whole file; displayed and stored as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// Wraps the 32 bytes of a finished SHA-256.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Hashes everything that can be read.
+    /// Hashes everything that the reader returns.
     ///
     /// # Errors
-    /// The reader's own.
+    /// Reading failed.
     pub fn of(mut reader: impl Read) -> io::Result<Self> {
         let mut hasher = Sha256::new();
         let mut chunk = vec![0; CHUNK];
@@ -38,13 +37,13 @@ impl ContentHash {
         }
     }
 
-    /// The first 12 hex digits: enough to tell files apart in a log line or a file name.
+    /// The first 12 hex digits: enough to distinguish files in a log line or a file name.
     pub fn short(&self) -> String {
         hex::encode(&self.0[..6])
     }
 }
 
-/// The text was not 64 hex digits.
+/// The text is not 64 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a SHA-256 in hex")]
 pub struct NotAHash;
@@ -84,7 +83,7 @@ impl<'de> Deserialize<'de> for ContentHash {
     }
 }
 
-/// What is remembered of a file after its bytes are gone.
+/// What is kept of a file once its bytes are gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileFacts {
     /// SHA-256 of the whole file.
@@ -92,13 +91,13 @@ pub struct FileFacts {
     /// Length in bytes.
     #[serde(deserialize_with = "at_most::<MOST_BYTES, _, _>")]
     pub bytes: u64,
-    /// Media type told by the file's first bytes, where they tell one.
+    /// Media type by content, if it is a known one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// Width and height in pixels, for pictures whose header could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixels: Option<(u32, u32)>,
-    /// What was read of its content; `None` where a release that does not look there inspected the file.
+    /// The properties of its content; `None` if they were read by a release that does not read content, or by a later one.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "content::understood")]
     pub content: Option<Box<Content>>,
 }

@@ -1,4 +1,4 @@
-//! Ids of runs and jobs, as messages hold them, which anybody with access to the broker may have written.
+//! Ids of runs and jobs. Those in messages are validated, because anyone with access to the broker may have written them.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::asset::AssetId;
 
-/// Twice what any release writes. A name of AMQP has at most 255 bytes.
+/// Maximum length: twice what any release writes, and below the 255 bytes of a name in AMQP.
 const MOST_BYTES: usize = 128;
 
 /// Identifies one pass of the producer over the library.
@@ -21,13 +21,13 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Identifies a job: the same run, asset and version always give the same id, so a resumed run repeats none.
+/// Identifies a job. The same run, asset and version give the same id, so a resumed run publishes no job twice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct JobId(pub String);
 
 impl JobId {
-    /// Derives the id; 32 hex digits of a SHA-256.
+    /// Derives the id: the first 32 hex digits of a SHA-256.
     pub fn derive(run: &RunId, asset: &AssetId, base: u32) -> Self {
         let digest = Sha256::digest(format!("{run}\n{asset}\n{base}"));
         Self(hex::encode(&digest[..16]))
@@ -40,7 +40,7 @@ impl fmt::Display for JobId {
     }
 }
 
-/// The text cannot be the id of a job or a run.
+/// The text is not a valid id of a job or a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an id: expected at most {MOST_BYTES} bytes without control characters")]
 pub struct InvalidId;
@@ -49,7 +49,7 @@ fn checked(text: String) -> Result<String, InvalidId> {
     if text.len() > MOST_BYTES || text.contains(char::is_control) { Err(InvalidId) } else { Ok(text) }
 }
 
-/// The start of a text that was to be an id.
+/// A valid id from the beginning of a text.
 fn shortened(text: &str) -> String {
     let start = &text[..text.floor_char_boundary(MOST_BYTES)];
     start.chars().filter(|letter| !letter.is_control()).collect()

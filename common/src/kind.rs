@@ -1,11 +1,10 @@
-//! The kinds of files that the connector distinguishes by content, in one table.
+//! The table of file kinds that the connector distinguishes by content.
 
-/// A kind of file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
-    /// Its name as the registry of media types has it, where it is registered.
+    /// As registered with IANA, if it is.
     pub media_type: &'static str,
-    /// The extensions that files of this kind have, the usual one first.
+    /// The usual extension first.
     pub extensions: &'static [&'static str],
 }
 
@@ -13,7 +12,6 @@ const fn kind(media_type: &'static str, extensions: &'static [&'static str]) -> 
     Kind { media_type, extensions }
 }
 
-/// Every kind with an extension.
 pub const KINDS: [Kind; 52] = [
     kind("image/jpeg", &["jpg", "jpeg", "jpe", "jfif"]),
     kind("image/png", &["png", "apng"]),
@@ -69,12 +67,11 @@ pub const KINDS: [Kind; 52] = [
     kind("audio/x-aiff", &["aif", "aiff"]),
 ];
 
-/// Extensions whose files are as often of another type than the one that lists them.
+/// Extensions that are also used for another type than the one that lists them.
 const ALSO: [(&str, &str); 4] =
     [("ai", "application/pdf"), ("m4v", "video/mp4"), ("heif", "image/heic"), ("hif", "image/heic")];
 
 impl Kind {
-    /// The kind with this media type.
     pub fn of_media_type(media_type: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.media_type == media_type)
     }
@@ -84,7 +81,7 @@ impl Kind {
         KINDS.iter().find(|kind| kind.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension)))
     }
 
-    /// The media types that files with this extension have, the usual one first; none where the extension says nothing.
+    /// The media types of files with this extension, the usual one first; empty if the extension is unknown.
     pub fn types_of_extension(extension: &str) -> impl Iterator<Item = &'static str> {
         let also = ALSO.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(extension));
         let usual = Self::of_extension(extension).map(|kind| kind.media_type);

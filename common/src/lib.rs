@@ -1,8 +1,8 @@
-//! Plain types that every part of the connector shares: an asset, its marker, a job and what became of it.
+//! Plain types shared by all parts of the connector: an asset, its marker, a job and its outcome.
 //!
 //! Nothing here reads a file, makes a request or starts a task, so that every decision of the product can be tested in
-//! milliseconds. [`job::Job`] is what a run publishes for an asset; [`marker::Marker`] is what the asset's hash metaproperty says,
-//! and so what decides whether the asset needs a job at all.
+//! milliseconds. A run publishes a [`job::Job`] for an asset; [`marker::Marker`] is the value of the asset's hash
+//! metaproperty, which decides whether the asset needs a job at all.
 //!
 //! ```
 //! use common::marker::Marker;

@@ -1,12 +1,12 @@
-//! The name somebody most likely meant.
+//! Suggestions for misspelt names.
 
-/// Names less alike than this are no help.
+/// Least Jaro-Winkler similarity of a useful suggestion.
 const ALIKE: f64 = 0.7;
 
-/// A person writes no longer one.
+/// Maximum length of a candidate, in bytes; bounds the work on hostile names.
 const LONGEST: usize = 200;
 
-/// The most similar candidate, if one is similar at all.
+/// The most similar candidate, if one is similar enough.
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
     let short = candidates.filter(|candidate| candidate.len() <= LONGEST);

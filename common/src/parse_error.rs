@@ -1,4 +1,4 @@
-//! Parse errors that never quote the input: any value may be a secret in the wrong place.
+//! Parse errors that do not quote the input beyond harmless words: any value may be a misplaced secret.
 
 use std::ops::Range;
 
@@ -7,16 +7,17 @@ use serde_json::error::Category;
 
 use crate::excerpt::excerpt;
 
-/// A longer value may be a secret.
+/// Maximum length of a quoted word, in characters; a longer one may be a secret.
 const LONGEST_QUOTED: usize = 16;
-/// The digits of a year.
+/// Maximum length of a quoted number: the digits of a year.
 const LONGEST_NUMBER: usize = 4;
+/// Maximum length of a quoted word of letters and digits.
 const LONGEST_MIX: usize = 3;
 
-/// Reads JSON, and says where it is of another form.
+/// Deserialises JSON.
 ///
 /// # Errors
-/// The path of what could not be read, and what was expected there.
+/// The path of the value that has the wrong form, and what was expected there.
 pub fn from_json<'de, T, D>(deserializer: D) -> Result<T, String>
 where
     T: DeserializeOwned,
@@ -30,7 +31,7 @@ where
     })
 }
 
-/// What is wrong with a JSON text.
+/// Describes a JSON error without quoting the text.
 pub fn of_json(error: &serde_json::Error) -> String {
     let place = format!(" at line {} column {}", error.line(), error.column());
     match error.classify() {
@@ -45,7 +46,7 @@ pub fn of_json(error: &serde_json::Error) -> String {
     }
 }
 
-/// What is wrong with a TOML text, and where, without the line itself.
+/// Describes a TOML error with its position, without quoting the line.
 pub fn of_toml(text: &str, message: &str, span: Option<Range<usize>>) -> String {
     let before = span.and_then(|span| text.get(..span.start));
     let place = before.map_or_else(String::new, |before| {
@@ -55,7 +56,7 @@ pub fn of_toml(text: &str, message: &str, span: Option<Range<usize>>) -> String 
     format!("{place}{}", without_value(message).unwrap_or_else(|| message.to_owned()))
 }
 
-/// A wrong value as an error may quote it: short words and small numbers. Anything else may be a secret in the wrong place.
+/// A wrong value in a form that an error may quote: short words and small numbers. Anything else may be a misplaced secret.
 pub fn harmless(text: &str) -> &str {
     let is_known = |c: char| c.is_alphanumeric() || " _-.,:'/*?#[]".contains(c);
     let is_plain = |word: &str| {
@@ -74,18 +75,18 @@ pub fn harmless(text: &str) -> &str {
     if is_harmless { text } else { "…" }
 }
 
-/// A wrong value of a kind of which all right ones are short.
+/// Like [`harmless`], for values of which all valid ones are short.
 pub fn short(text: &str) -> &str {
     if text.chars().count() <= LONGEST_QUOTED { harmless(text) } else { "…" }
 }
 
-/// An unknown key as an error may quote it: one that is written as keys are, in which no digit is.
+/// An unknown key in a form that an error may quote: spelt like a key, without digits.
 pub fn harmless_key(key: &str) -> &str {
     let is_known = |c: char| c.is_ascii_lowercase() || "_-.".contains(c);
     if key.chars().all(is_known) { harmless(key) } else { "…" }
 }
 
-/// An excerpt of the path of what could not be read. An unknown field is its last part.
+/// An excerpt of a path; its last part is the unknown field, if that is the error.
 pub fn place(path: &str, message: &str) -> String {
     let field = message.strip_prefix("unknown field `").and_then(|behind| behind.split_once('`'));
     let parent = field.and_then(|(name, _)| Some((path.strip_suffix(name)?, name)));
@@ -93,7 +94,7 @@ pub fn place(path: &str, message: &str) -> String {
         .map_or_else(|| excerpt(path), |(parent, name)| format!("{}{}", excerpt(parent), harmless_key(name)))
 }
 
-/// serde's message on a value, without the value. `None` for a message of another kind, which a type made itself.
+/// serde's message about a value, without the value. `None` for messages that a type wrote itself.
 pub fn without_value(message: &str) -> Option<String> {
     if message.starts_with("missing field `") {
         return Some(message.to_owned());
@@ -111,7 +112,7 @@ pub fn without_value(message: &str) -> Option<String> {
     let got = message[kind.len()..].split(['"', '`', ',']).next().unwrap_or_default().trim();
     let start = format!("{kind}{got}");
     let start = start.trim_end().trim_end_matches(':');
-    // What is expected is said last, in words that no input has a part in.
+    // The expectation comes last, and no input is part of it.
     Some(
         message
             .rsplit_once(", expected ")

@@ -1,23 +1,22 @@
-//! The right to change an asset, as a client asks for it: the last thing before a request, after all that it waits for.
+//! The permission to change an asset. A client checks it right before a request, after everything that it waits for.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Whether an asset may be changed still, or `E`, which says why not; clones share it.
+/// Whether an asset may still be changed, or else why not, as `E`; clones share it.
 pub struct Permission<E>(Arc<dyn Fn() -> Result<(), E> + Send + Sync>);
 
 impl<E: fmt::Display + 'static> Permission<E> {
-    /// By this check.
     pub fn new(check: impl Fn() -> Result<(), E> + Send + Sync + 'static) -> Self {
         Self(Arc::new(check))
     }
 
-    /// Fails unless the asset may be changed, as far as can be known.
+    /// Fails unless the asset may still be changed, as far as is known.
     pub fn check(&self) -> Result<(), E> {
         (self.0)()
     }
 
-    /// The same for a client, which only reports why not.
+    /// The same permission for a client, which only needs the reason as text.
     pub fn in_words(self) -> Permission<String> {
         Permission::new(move || self.check().map_err(|error| error.to_string()))
     }

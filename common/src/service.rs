@@ -1,4 +1,4 @@
-//! What the connector works with, each of which can be out on its own.
+//! The services that can fail independently of each other.
 
 /// A service, or the machine itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
@@ -6,17 +6,15 @@
 pub enum Service {
     /// The portal and its storage.
     Bynder,
-    /// The watermarking service.
     Imatag,
-    /// This machine: the disk that files rest on between the services.
+    /// This machine: the disk of the spool.
     Machine,
 }
 
 impl Service {
-    /// Every service.
     pub const ALL: [Self; 3] = [Self::Bynder, Self::Imatag, Self::Machine];
 
-    /// The service's name for people.
+    /// The name for display.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bynder => "Bynder",
@@ -25,7 +23,7 @@ impl Service {
         }
     }
 
-    /// The service's name in metrics.
+    /// The name in metrics.
     pub fn label(self) -> &'static str {
         self.into()
     }

@@ -1,13 +1,13 @@
-//! Ids that a service gives out: they go into paths, messages and logs.
+//! Ids from a service, which go into URL paths, messages and logs.
 
-/// The text cannot be an id of a service.
+/// The text is not a valid id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an id: expected 1 to {most} bytes without control characters, and not only dots")]
 pub struct InvalidId {
     most: usize,
 }
 
-/// Makes a type whose values all fit: those of answers, and those of messages, which anybody may have written.
+/// Defines an id type that validates every value, from responses and from messages, which anyone may have written.
 macro_rules! service_id {
     ($(#[$attribute:meta])* $name:ident, most $most:literal bytes) => {
         $(#[$attribute])*
@@ -47,7 +47,7 @@ macro_rules! service_id {
 pub(crate) use service_id;
 
 pub fn checked(text: String, most: usize) -> Result<String, InvalidId> {
-    // A URL takes a segment of dots for a way up.
+    // A URL segment of dots would mean a parent folder.
     let is_dots = text.chars().all(|c| c == '.');
     if is_dots || text.len() > most || text.contains(char::is_control) {
         Err(InvalidId { most })

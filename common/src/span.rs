@@ -1,4 +1,4 @@
-//! Durations as people write them: `60s`, `15m`, `7d`.
+//! Durations in the configuration: `60s`, `15m`, `7d`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::parse_error::short;
 
-/// A duration in the configuration; days have 24 hours.
+/// A duration; days have 24 hours.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 

@@ -1,13 +1,14 @@
-//! Text as it is shown to people: with what a terminal or an editor would act on made visible.
+//! Escapes characters that a terminal or an editor would act on or hide.
 
 use std::borrow::Cow;
 
-/// The text with every character shown as `\u{…}` that a terminal or an editor acts on.
+/// The text with such characters escaped as `\u{…}`.
 pub fn shown(text: &str) -> Cow<'_, str> {
     replaced(text, |c| is_acted_on(c) || is_unseen(c), |c| c.escape_unicode().to_string())
 }
 
-/// JSON escapes control characters below U+0020 and no others. Outside of strings it has only line breaks of them.
+/// The JSON text with such characters escaped as `\uXXXX`; line breaks, which occur only outside strings, stay. Needed because
+/// JSON requires escapes only below U+0020.
 pub fn shown_in_json(text: &str) -> Cow<'_, str> {
     let is_left = |c| (is_acted_on(c) || is_unseen(c)) && c != '\n';
     replaced(text, is_left, |c| {
@@ -15,8 +16,8 @@ pub fn shown_in_json(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Control characters (C0, DEL, C1), separators of lines and paragraphs, what sets the direction of writing, and what has no
-/// width, except the joiners that words and emoji need.
+/// Control characters (C0, DEL, C1), line and paragraph separators, direction marks, and zero-width characters except the
+/// joiners, which words and emoji need.
 pub fn is_acted_on(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -33,8 +34,8 @@ pub fn is_acted_on(c: char) -> bool {
         )
 }
 
-/// What is nothing to see in a name, or a blank that is a letter to programs, and may carry a text that no person sees: what
-/// Unicode's `Default_Ignorable_Code_Point` has beyond [`is_acted_on`] and the joiners, and the marks of annotations.
+/// Invisible characters, and letters that look like a blank; both can hide text in a name. These are Unicode's
+/// `Default_Ignorable_Code_Point` without [`is_acted_on`] and the joiners, and the interlinear annotation characters.
 pub fn is_unseen(c: char) -> bool {
     matches!(
         c,
@@ -71,7 +72,7 @@ fn replaced(text: &str, is_wrong: impl Fn(char) -> bool, escaped: impl Fn(char) 
 mod tests {
     use super::*;
 
-    /// Everything that a terminal or an editor acts on.
+    /// Characters that must be escaped, between some that must not.
     const HOSTILE: &str = "a\u{1b}]0;t\u{7}\r\n\t\u{7f}\u{85}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{34f}\u{1160}\u{2063}\u{3164}\u{e0041}\u{206a}\u{17b4}\u{180b}\u{fe0f}\u{e0100}\u{fff9}\u{1bca0}\u{1d173}\u{e0fff}\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{2060}\u{feff}é\u{200c}\u{200d}日\\";
 
     #[test]

@@ -1,4 +1,4 @@
-//! Assets for the tests of other packages.
+//! Sample assets, for the tests of other crates.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Asset, AssetDetail, AssetId, AssetType, FileVersion};
 
-/// An image `A` of no length, with nothing else to tell.
+/// An image `A` of zero bytes, with everything else empty.
 pub fn asset() -> Asset {
     Asset {
         id: AssetId("A".to_owned()),
@@ -29,7 +29,7 @@ pub fn asset() -> Asset {
     }
 }
 
-/// An asset whose versions have these lengths, the given one active.
+/// An asset with versions of these lengths, of which the given one is active.
 pub fn detail(lengths: &[u64], active: u32) -> AssetDetail {
     let versions = (1..).zip(lengths).map(|(number, bytes)| FileVersion {
         number,

@@ -1,10 +1,12 @@
-//! A picture of 16 × 16 pixels, enough to tell whether two files show the same.
+//! Thumbnails of 16 × 16 cells, enough to see whether two files show the same picture.
 
 use serde::{Deserialize, Serialize, de};
 
-/// Red, green and blue of 16 × 16 cells, row by row, on a white ground; where the picture is transparent anywhere, how
-/// opaque each cell is follows. Written as hex. Behind a slash, where the picture is large enough to have them, the
-/// details: a digit for each of 48 × 48 cells says by how much it is lighter or darker than what is around it.
+/// Red, green and blue of 16 × 16 cells, row by row, on white; the opacity of each cell, if the picture is transparent
+/// anywhere; and the details, if the picture is large enough: for each of 48 × 48 cells, by how much it is lighter or darker
+/// than its surroundings.
+///
+/// Serialised as hex digits: the colours, the opacity, and after a slash the details, one digit each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thumbnail {
     colours: Box<[u8; Thumbnail::BYTES]>,
@@ -17,46 +19,45 @@ impl Thumbnail {
     pub const SIDE: usize = 16;
     /// Cells in all.
     pub const CELLS: usize = Self::SIDE * Self::SIDE;
-    /// Cells of the details, across and in all.
+    /// Cells of the details across and down.
     pub const DETAIL_SIDE: usize = 3 * Self::SIDE;
-    /// Cells of the details in all.
     pub const DETAILS: usize = Self::DETAIL_SIDE * Self::DETAIL_SIDE;
-    /// Values of the three colours in all.
+    /// Number of colour values, three per cell.
     pub const BYTES: usize = Self::CELLS * 3;
 
-    /// An opaque picture; takes the values as they are.
+    /// An opaque picture with these values.
     pub fn new(values: [u8; Self::BYTES]) -> Self {
         Self { colours: Box::new(values), opacity: None, details: None }
     }
 
-    /// The same colours with transparency.
+    /// Adds the opacity of each cell.
     #[must_use]
     pub fn with_opacity(self, opacity: [u8; Self::CELLS]) -> Self {
         Self { opacity: Some(Box::new(opacity)), ..self }
     }
 
-    /// The same with details, each from 0 to 15.
+    /// Adds the details, each from 0 to 15.
     #[must_use]
     pub fn with_details(self, details: [u8; Self::DETAILS]) -> Self {
         Self { details: Some(Box::new(details.map(|detail| detail.min(15)))), ..self }
     }
 
-    /// The details, from 0, much darker than what is around, to 15.
+    /// The details, from 0 (much darker than the surroundings) to 15 (much lighter).
     pub fn details(&self) -> Option<&[u8; Self::DETAILS]> {
         self.details.as_deref()
     }
 
-    /// Whether anything of the picture is transparent.
+    /// Whether any part of the picture is transparent.
     pub fn is_transparent(&self) -> bool {
         self.opacity.is_some()
     }
 
-    /// The values of one colour on white: 0 is red, 1 green, 2 blue.
+    /// The values of one colour channel on white: 0 is red, 1 green, 2 blue.
     pub fn channel(&self, channel: usize) -> impl Iterator<Item = u8> {
         self.colours.iter().skip(channel).step_by(3).copied()
     }
 
-    /// The values of one colour on black.
+    /// The values of one colour channel on black.
     pub fn on_black(&self, channel: usize) -> impl Iterator<Item = u8> {
         let opacity = self.opacity.iter().flat_map(|opacity| opacity.iter().copied());
         let below = opacity.chain(std::iter::repeat(u8::MAX)).map(|opaque| u8::MAX - opaque);

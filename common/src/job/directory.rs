@@ -14,19 +14,17 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Directory(String);
 
-/// The text cannot be a directory.
+/// The text is not a valid directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDirectory {
-    /// Nothing, or spaces.
     #[error("is empty; write the homedir, or a folder below it")]
     Empty,
-    /// Absolute, or with parts that are no names.
+    /// Absolute, or with parts that are not plain names.
     #[error("must be a plain path such as \"acme/bynder\" that starts with the homedir")]
     NotPlain,
 }
 
 impl Directory {
-    /// The path as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
     }

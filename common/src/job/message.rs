@@ -1,20 +1,20 @@
-//! The wire form of a job: versioned JSON.
+//! The wire format of a job: versioned JSON.
 
 use serde::{Deserialize, Serialize};
 
 use super::Job;
 use crate::parse_error::of_json;
 
-/// The message format this release writes. A format it does not know is refused, never guessed at.
+/// The format that this release writes. Later formats are refused.
 pub const MESSAGE_VERSION: u32 = 1;
 
-/// The largest body that is read or written: far below RabbitMQ's 16 MiB, far above any honest job.
+/// Maximum length of a body: far below RabbitMQ's 16 MiB, far above any genuine job.
 pub const MOST_MESSAGE_BYTES: usize = 64 * 1024;
 
-/// A body that is not a job of this release's format.
+/// A body that is not a job in a format that this release knows.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
-    /// The format is a later release's.
+    /// The format of a later release.
     #[error(
         "message format {0} is a newer release's (this one knows up to {MESSAGE_VERSION}); update this process"
     )]
@@ -27,13 +27,13 @@ pub enum MessageError {
     TooLarge(usize),
 }
 
-/// The format that a message says it has.
+/// The stated format of a message.
 #[derive(Deserialize)]
 struct Version {
     v: u32,
 }
 
-/// Fails where the message's format is a newer release's: its other fields may mean anything.
+/// Fails if the format is that of a later release, in which the other fields may mean anything.
 pub fn check_version(body: &[u8]) -> Result<(), MessageError> {
     match serde_json::from_slice(body)? {
         Version { v } if v > MESSAGE_VERSION => Err(MessageError::Newer(v)),
@@ -49,10 +49,10 @@ struct Envelope<'a> {
 }
 
 impl Job {
-    /// Writes the message body.
+    /// Encodes the message body.
     ///
     /// # Errors
-    /// The job has grown beyond [`MOST_MESSAGE_BYTES`].
+    /// The body is longer than [`MOST_MESSAGE_BYTES`].
     pub fn encode(&self) -> Result<Vec<u8>, MessageError> {
         let body = serde_json::to_vec(&Envelope { v: MESSAGE_VERSION, job: self })?;
         if body.len() > MOST_MESSAGE_BYTES {
@@ -61,7 +61,7 @@ impl Job {
         Ok(body)
     }
 
-    /// Reads a message body, which anybody with access to the queue may have written.
+    /// Decodes a message body, which anyone with access to the broker may have written.
     pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
         if body.len() > MOST_MESSAGE_BYTES {
             return Err(MessageError::TooLarge(body.len()));
@@ -69,7 +69,7 @@ impl Job {
         check_version(body)?;
         let mut job: Self = serde_json::from_slice(body)?;
         job.unknown.remove("v");
-        // It may be longer in this release's words, and would have no successor once its step is done.
+        // Encoding may yield a longer body, and then the job could not be forwarded after its step.
         job.encode()?;
         Ok(job)
     }

@@ -31,47 +31,46 @@ use crate::bounded::{MOST_BYTES, MOST_COUNT, MOST_MILLISECONDS, at_most, optiona
 use crate::file_name::{FileName, Known};
 use crate::outcome::{FailureClass, Outcome, OutcomeEvent};
 
-/// What a job does next.
+/// The steps of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Download the original, hash it, find or submit it at Imatag.
+    /// Download the original, hash it, and find it at Imatag or submit it.
     Submit,
     /// Fetch the watermarked file, check it, upload it, write the marker.
     Transfer,
-    /// Wait for the import, look once more, save it as the new version.
+    /// Wait for the import, check the asset again, save the new version.
     Save,
 }
 
 impl Step {
-    /// The steps in the order a worker prefers them: finish before starting.
+    /// The steps in the order that a worker prefers: started jobs first.
     pub const LATEST_FIRST: [Self; 3] = [Self::Save, Self::Transfer, Self::Submit];
 
-    /// The step's name in logs, metrics and queue names.
+    /// The name in logs, metrics and queue names.
     pub fn name(self) -> &'static str {
         self.into()
     }
 
-    /// The step of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::LATEST_FIRST.into_iter().find(|step| step.name() == name)
     }
 }
 
-/// Which of the two lanes a job starts in.
+/// The lane of a job: which jobs go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
-    /// Assets changed lately.
+    /// Recently changed assets, from delta runs.
     Fresh,
-    /// Old assets of a full run.
+    /// Assets from full runs.
     Backlog,
 }
 
 impl Lane {
-    /// The lane's name in logs, metrics and queue names.
+    /// The name in logs, metrics and queue names.
     pub fn name(self) -> &'static str {
         self.into()
     }
@@ -86,26 +85,23 @@ fn shortened(name: &str) -> String {
     name.chars().take(MOST_NAME_CHARACTERS).collect()
 }
 
-/// A message may hold a longer one than this release writes.
+/// Shortens a name, because a message may contain a longer one than this release writes.
 fn shortened_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(shortened(&String::deserialize(deserializer)?))
 }
 
-/// One asset to protect, with everything done for it so far.
+/// The work to protect one version of one asset, with everything done so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// The job's id.
     pub job_id: JobId,
     /// The run that published it.
     pub run_id: RunId,
-    /// The asset.
     pub asset_id: AssetId,
-    /// The asset's name when it was listed, shortened; for people only.
+    /// The asset's name when it was listed, shortened; for display only.
     #[serde(deserialize_with = "shortened_name")]
     pub asset_name: String,
-    /// The lane it was published to.
     pub lane: Lane,
-    /// What to do next.
+    /// The step to run next.
     pub step: Step,
     /// The version to protect.
     #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
@@ -113,78 +109,78 @@ pub struct Job {
     /// The highest version number known.
     #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub top: u32,
-    /// Length of the file to protect, where the portal told it: an error page has another one.
+    /// Length of the original in bytes, if the portal states it; detects an error page that was downloaded instead.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "optional::<MOST_BYTES, _, _>"
     )]
     pub bytes: Option<u64>,
-    /// The name of that file, where the portal shows it: what replaces the file is named like it.
+    /// The original's file name, if the portal shows it; the watermarked file gets the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,
-    /// The extension that the portal shows for that file.
+    /// The original's extension, as the portal shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<String>,
-    /// The hash metaproperty's value when the asset was last seen.
+    /// The hash metaproperty's value when the asset was last read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marker_text: Option<String>,
-    /// Attempts used up; counts only while the service's breaker is closed.
+    /// Attempts used up. An attempt counts only while the service's breaker is closed.
     #[serde(default, deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub attempt: u32,
-    /// The sum of the waits, in milliseconds; pauses do not count.
+    /// Total time waited, in milliseconds, without pauses.
     #[serde(default, deserialize_with = "at_most::<MOST_MILLISECONDS, _, _>")]
     pub waited_ms: u64,
-    /// Looks in a row that did not show the marker that was written.
+    /// Consecutive reads of the asset that did not show the written marker.
     #[serde(default, deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub unseen_marker_looks: u32,
-    /// How often a person's work sent the job back to the start.
+    /// How often a person's change made the job start over.
     #[serde(default, deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub restarts: u32,
-    /// Whether an earlier effect of this job may have happened unseen.
+    /// Whether an earlier request of this job may have taken effect without the job knowing.
     #[serde(default)]
     pub suspect: bool,
-    /// How much longer the job waits before its next step, since one of its requests may still land, in milliseconds.
+    /// How much longer the job has to wait before its next step because one of its requests may still take effect, in
+    /// milliseconds.
     #[serde(
         default,
         skip_serializing_if = "is_zero",
         deserialize_with = "at_most::<MOST_MILLISECONDS, _, _>"
     )]
     pub outwait_ms: u64,
-    /// Deliveries in a row that were lost with their worker before a step ended: a job may be what kills it.
+    /// Consecutive deliveries that were lost with their worker before a step ended; the job itself may kill the worker.
     #[serde(default, deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub lost_deliveries: u32,
-    /// Whether this message stands in for one that a worker works on: if it is delivered, that worker is gone.
+    /// Whether this message is the backup of one that a worker is processing; if it is delivered, that worker is gone.
     #[serde(default)]
     pub held: bool,
-    /// W3C trace context; the trace is the job's.
+    /// W3C trace context; each job is a trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// When the producer published it.
     pub created_at: Timestamp,
-    /// What becomes of the watermarked file: decided when the job begins, so that it ends as it began.
+    /// The output mode, fixed when the job begins so that all steps use the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<OutputMode>,
-    /// Where Imatag saves the medium, if not in the worker's own directory: decided when the job is published, so that it
-    /// is looked for where it was put.
+    /// Imatag's directory for the medium, if not the worker's own. Fixed when the job is published, so that the search looks
+    /// where the medium was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<Directory>,
-    /// The portal that it is for, by its origin; absent from a release that does not say.
+    /// The portal's origin; `None` from releases that do not state it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub portal: Option<String>,
-    /// What has been done.
     #[serde(default)]
     pub effects: Effects,
-    /// Bytes fetched so far, retries included.
+    /// Bytes downloaded so far, including retries.
     #[serde(default, deserialize_with = "at_most::<MOST_BYTES, _, _>")]
     pub bytes_downloaded: u64,
-    /// Bytes sent so far, retries included.
+    /// Bytes uploaded so far, including retries.
     #[serde(default, deserialize_with = "at_most::<MOST_BYTES, _, _>")]
     pub bytes_uploaded: u64,
-    /// The latest failed attempts, oldest first, at most eight.
+    /// The latest eight failed attempts, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<FailedAttempt>,
-    /// Fields of a later release, carried along untouched.
+    /// Fields of later releases, passed on unchanged.
     #[serde(flatten)]
     pub unknown: serde_json::Map<String, serde_json::Value>,
 }
@@ -192,15 +188,12 @@ pub struct Job {
 /// One failed attempt, for `failed show`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempt {
-    /// When it failed.
     pub at: Timestamp,
-    /// The step it failed in.
     pub step: Step,
-    /// The kind of failure.
     pub class: FailureClass,
-    /// The error's text, shortened.
+    /// The error message, shortened.
     pub reason: String,
-    /// The request id the service gave.
+    /// The service's request id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
@@ -215,7 +208,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Job {
-    /// A job at its first step.
+    /// A new job, at its first step.
     pub fn new(
         run_id: RunId,
         asset_id: AssetId,
@@ -226,7 +219,7 @@ impl Job {
         created_at: Timestamp,
     ) -> Self {
         let job_id = JobId::derive(&run_id, &asset_id, base);
-        // The trace of a job is as unique as the job, and found by its id.
+        // The job's id is the trace id, so that people can find the trace by it.
         let traceparent = format!("00-{job_id}-{}-01", &job_id.0[16..]);
         Self {
             job_id,
@@ -262,34 +255,34 @@ impl Job {
         }
     }
 
-    /// Notes that an effect of this job may have happened, or may still happen, unseen.
+    /// Marks the job as suspect: a request of it may have taken effect, or may still do so, without the job knowing.
     pub fn suspect_now(&mut self) {
         self.suspect = true;
         self.effects.quiet = None;
     }
 
-    /// Marks this moment by the job's own waits: workers take turns at a job, and their clocks may differ.
+    /// A mark of the present moment on the job's own clock, its total wait: the clocks of the workers may differ.
     pub fn wait_mark(&self) -> WaitMark {
         WaitMark(self.waited_ms)
     }
 
-    /// How long the job has waited since then. Marks of an earlier release were times of day: those count from now on.
+    /// How long the job has waited since the mark. A mark from an earlier release was a time of day; it counts from now on.
     pub fn waited_since(&self, mark: &mut WaitMark) -> Duration {
         mark.0 = mark.0.min(self.waited_ms);
         Duration::from_millis(self.waited_ms - mark.0)
     }
 
-    /// How long this job has waited in all.
+    /// Total time that this job has waited.
     pub fn waited(&self) -> Duration {
         Duration::from_millis(self.waited_ms)
     }
 
-    /// The id of the trace that the job belongs to, for whoever follows it through logs.
+    /// The job's trace id, for following it through logs.
     pub fn trace_id(&self) -> Option<&str> {
         self.traceparent.as_deref()?.split('-').nth(1)
     }
 
-    /// Notes a failed attempt; the oldest beyond eight are forgotten.
+    /// Adds a failed attempt; only the latest eight are kept.
     pub fn remember(&mut self, mut attempt: FailedAttempt) {
         attempt.reason = attempt.reason.chars().take(MOST_REASON_CHARACTERS).collect();
         self.history.push(attempt);
@@ -297,7 +290,7 @@ impl Job {
         self.history.drain(..excess);
     }
 
-    /// Starts over with another version to protect: what was done for the old one does not count for it.
+    /// Starts over with another version; the effects for the old one are discarded.
     pub fn restart(&mut self, base: u32, top: u32, file: ShownFile, marker_text: Option<String>) {
         self.step = Step::Submit;
         self.show_file(file);
@@ -309,23 +302,23 @@ impl Job {
         self.effects = Effects::default();
     }
 
-    /// Notes what the portal shows of the file to protect.
+    /// Stores what the portal shows of the original.
     pub fn show_file(&mut self, file: ShownFile) {
-        // A size that no file has is the portal's mistake, and would make a message that nobody may read.
+        // An impossible size is the portal's mistake, and `decode` would refuse the message.
         self.bytes = file.bytes.filter(|bytes| *bytes <= MOST_BYTES);
         self.file_name = file.name.map(|name| bounded_name(&name));
         self.extension =
             file.extension.map(|extension| extension.chars().take(MOST_NAME_CHARACTERS).collect());
     }
 
-    /// Notes the name that came with the file itself, which the listing did not show.
+    /// Stores the file name from the download, if the listing did not show one.
     pub fn name_file(&mut self, name: Option<String>) {
         if self.file_name.is_none() {
             self.file_name = name.map(|name| bounded_name(&name));
         }
     }
 
-    /// The name for the file that replaces the one to protect. `None` where no extension is known.
+    /// The name under which to upload the watermarked file; `None` if no extension is known.
     pub fn upload_name(&self, media_type: Option<&str>) -> Option<FileName> {
         FileName::of(Known {
             own: self.file_name.as_deref(),
@@ -335,8 +328,7 @@ impl Job {
         })
     }
 
-    /// Gives a failed job its attempts and its day of waiting back. What was done stays done, and since nobody
-    /// knows what else was, it counts as suspect.
+    /// Resets the attempts and waits of a failed job. Its effects stay; there may be more than are known, so it is suspect.
     pub fn forget_attempts(&mut self) {
         self.attempt = 0;
         self.waited_ms = 0;
@@ -347,7 +339,7 @@ impl Job {
         self.suspect_now();
     }
 
-    /// The event that reports this job's end.
+    /// The event that reports the outcome of this job.
     pub fn ended(&self, outcome: Outcome, at: Timestamp) -> OutcomeEvent {
         OutcomeEvent {
             job_id: self.job_id.clone(),
@@ -370,7 +362,7 @@ impl Job {
     }
 }
 
-/// The end of a name is what counts of it, so a long one is shortened in front.
+/// Shortens a long name at its start, because its end, the extension, matters.
 fn bounded_name(name: &str) -> String {
     let excess = name.chars().count().saturating_sub(MOST_NAME_CHARACTERS);
     name.chars().skip(excess).collect()

@@ -1,15 +1,15 @@
-//! What the services name a job's files by.
+//! The services' ids of a job's files.
 
 use serde::{Deserialize, Serialize};
 
 use crate::bounded::at_most;
 use crate::service_id::service_id;
 
-/// Parts of one upload: each costs a portal call, so the largest files go in larger parts.
+/// Maximum parts of an upload: each costs a portal call, so very large files are sent in larger parts.
 pub const MOST_PARTS: u64 = 400;
 
 service_id!(
-    /// Imatag's id of a medium: durable before the first poll.
+    /// Imatag's id of a medium.
     MediumId,
     most 256 bytes
 );
@@ -21,21 +21,19 @@ service_id!(
 );
 
 service_id!(
-    /// What Bynder names an upload by: its id, its target, its key in storage.
+    /// A text by which Bynder identifies an upload: its id, its target or its storage key.
     UploadText,
     most 1024 bytes
 );
 
-/// Uploaded parts that are put together by the call that makes them a file of an asset.
+/// Uploaded parts that a later call assembles into a file of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parcel {
-    /// The upload's id.
     pub upload_id: UploadText,
-    /// Where the file will be.
     pub target_id: UploadText,
-    /// The base key of the parts.
+    /// The base of the parts' storage keys.
     pub s3_file_name: UploadText,
-    /// How many there are.
+    /// Number of parts.
     #[serde(deserialize_with = "at_most::<MOST_PARTS, _, _>")]
     pub parts: u32,
 }

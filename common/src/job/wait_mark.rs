@@ -1,15 +1,15 @@
-//! A moment in a job's life, measured by how long the job had waited by then.
+//! Moments in a job's life, on the job's own clock: its total wait.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A moment, as the milliseconds that the job had waited.
+/// A moment, as the job's total wait in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct WaitMark(pub(super) u64);
 
 impl<'de> Deserialize<'de> for WaitMark {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// The release before wrote a time of day, which says nothing on another machine.
+        /// Earlier releases wrote a time of day, which is meaningless on another machine.
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Written {

@@ -1,15 +1,15 @@
-//! What ties a copy and its original together.
+//! The link between an original and its copy.
 
 use std::fmt;
 
 use crate::asset::AssetId;
 
-/// The other asset of the two.
+/// A link to the other asset of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kin {
-    /// Stands on a copy: it was made from this asset, and is no original.
+    /// On a copy: it was made from this asset.
     CopyOf(AssetId),
-    /// Stands on an original: its watermarked file is in this asset.
+    /// On an original: its watermarked file is in this asset.
     CopiedTo(AssetId),
 }
 

@@ -1,11 +1,11 @@
-//! Bare hashes that other tools left in the metaproperty.
+//! Bare hashes from other tools in the metaproperty.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A file hash without any word of what it is the hash of; the length tells the algorithm.
+/// A bare file hash; its length shows the algorithm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LegacyHash {
     /// 32 hex digits.

@@ -1,9 +1,9 @@
-//! The marker: what the hash metaproperty of an asset says about that asset's files.
+//! The marker: the text in an asset's hash metaproperty, which describes the asset's protected files.
 //!
-//! A Bynder text metaproperty holds records, newest first, separated by `; `:
-//! `<sha256 of the original> <sha256 of the watermarked file> v<version> <bytes>`. In front of them may stand
-//! `opted-out; `, and behind that what ties a copy and its original together: `copied-to <id>; ` or `copy-of <id>; `.
-//! It is the connector's only memory inside the library, so text that is not the connector's is never overwritten.
+//! It is a list of records, newest first, separated by `; `:
+//! `<sha256 of the original> <sha256 of the watermarked file> v<version> <bytes>`. Before them may be `opted-out; `, and
+//! then a link between an original and its copy: `copied-to <id>; ` or `copy-of <id>; `. The marker is the connector's only
+//! state inside the library. A text that is not the connector's is never overwritten.
 
 mod kin;
 mod legacy;
@@ -23,7 +23,7 @@ pub use status::Status;
 use crate::asset::Asset;
 use crate::hash::ContentHash;
 
-/// Records kept in one marker: eight need at most 1,400 of the 2,500 characters a Bynder text field holds.
+/// Maximum records in a marker: eight take at most 1,400 of the 2,500 characters of a Bynder text field.
 pub const MOST_RECORDS: usize = 8;
 
 const OPTED_OUT: &str = "opted-out";
@@ -32,17 +32,17 @@ const SEPARATOR: &str = "; ";
 /// The parsed value of an asset's hash metaproperty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Marker {
-    /// The field is absent or blank: nothing is known.
+    /// Absent or blank.
     Absent,
-    /// The connector's own records.
+    /// The connector's records.
     Ours(Records),
-    /// A bare hash that another tool left.
+    /// A bare hash from another tool.
     Legacy(LegacyHash),
-    /// Text of somebody else, never to be overwritten.
+    /// Any other text; never overwritten.
     Foreign(String),
 }
 
-/// The connector's records on one asset.
+/// The connector's text in a marker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Records {
     opted_out: bool,
@@ -50,33 +50,33 @@ pub struct Records {
     newest_first: Vec<Record>,
 }
 
-/// What the marker says of a file whose hash is known.
+/// What the marker states about a file with a known hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileVerdict {
     /// The file is a watermarked file of this record.
     Watermarked(Record),
-    /// Another tool's hash says that the file is protected.
+    /// The file is protected according to another tool's hash.
     LegacyProtected,
-    /// The file is an original that was watermarked before: somebody put it back.
+    /// The file is the original of this record: a person restored it.
     KnownOriginal(Record),
-    /// The marker says nothing of this file.
+    /// The marker does not mention the file.
     Unknown,
 }
 
-/// The metaproperty holds text that is not the connector's.
+/// The metaproperty has a text that is not the connector's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it holds text that the connector did not write: {0:?}")]
 pub struct ForeignText(pub String);
 
 impl Asset {
-    /// What the named metaproperty says about this asset's files.
+    /// The marker in this metaproperty.
     pub fn marker(&self, metaproperty: &str) -> Marker {
         Marker::parse(self.property_text(metaproperty).as_deref())
     }
 }
 
 impl Marker {
-    /// Reads the metaproperty's value; every text has exactly one meaning, so this cannot fail.
+    /// Parses the metaproperty's value. Every text has exactly one meaning, so this cannot fail.
     pub fn parse(text: Option<&str>) -> Self {
         let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
             return Self::Absent;
@@ -87,12 +87,12 @@ impl Marker {
         Records::parse(text).map_or_else(|| Self::Foreign(text.to_owned()), Self::Ours)
     }
 
-    /// Whether a record names exactly this version with exactly this size: protected, nothing to download.
+    /// Whether a record names this version with this size: it is protected, and needs no download.
     pub fn protects(&self, version: u32, bytes: u64) -> bool {
         self.record_of(version, bytes).is_some()
     }
 
-    /// Whether the newest record names a later version than this: it is about to be saved.
+    /// Whether the newest record names a later version than this, which is about to be saved.
     pub fn is_ahead_of(&self, version: u32) -> bool {
         self.ahead_of(version).is_some()
     }
@@ -103,24 +103,24 @@ impl Marker {
         records.iter().next().filter(|record| record.version > version).copied()
     }
 
-    /// The record that names exactly this version with exactly this size.
+    /// The record that names this version with this size.
     pub fn record_of(&self, version: u32, bytes: u64) -> Option<Record> {
         let Self::Ours(records) = self else { return None };
         records.iter().find(|record| record.version == version && record.bytes == bytes).copied()
     }
 
-    /// Whether a person asked that no run protect this asset.
+    /// Whether a person excluded this asset from protection.
     pub fn opted_out(&self) -> bool {
         matches!(self, Self::Ours(records) if records.opted_out)
     }
 
-    /// What ties this asset to a copy or an original of it.
+    /// The link to this asset's copy or original.
     pub fn kin(&self) -> Option<&Kin> {
         let Self::Ours(records) = self else { return None };
         records.kin.as_ref()
     }
 
-    /// Decides by the file's own hashes; `legacy_matches` says whether the legacy hash, if any, is this file's.
+    /// What the marker states about a file; `legacy_matches` is whether the legacy hash, if any, is this file's.
     pub fn verdict(&self, sha256: ContentHash, legacy_matches: bool, meaning: LegacyMeaning) -> FileVerdict {
         match self {
             Self::Legacy(_) if legacy_matches && meaning == LegacyMeaning::Protected => {
@@ -131,10 +131,10 @@ impl Marker {
         }
     }
 
-    /// The records to build the next marker on: none for an absent or legacy one.
+    /// The records for the next marker; empty for an absent or a legacy one.
     ///
     /// # Errors
-    /// Foreign text must stay as it is.
+    /// The text is foreign and must not be overwritten.
     pub fn into_records(self) -> Result<Records, ForeignText> {
         match self {
             Self::Absent | Self::Legacy(_) => Ok(Records::default()),
@@ -166,10 +166,10 @@ impl Records {
         self.newest_first.iter()
     }
 
-    /// Puts `record` first and drops what it makes untrue.
+    /// Adds `record` as the newest, and removes the records that it invalidates.
     ///
-    /// Another record of the same version would claim a file that this one replaces, and two records of one
-    /// watermarked file would disagree about its version; both go, then the oldest beyond [`MOST_RECORDS`].
+    /// Those are records of the same version, whose file it replaces, and records of the same watermarked file, which would name
+    /// another version for it. At most [`MOST_RECORDS`] are kept.
     #[must_use]
     pub fn with(mut self, record: Record) -> Self {
         self.newest_first
@@ -179,41 +179,40 @@ impl Records {
         self
     }
 
-    /// Takes back a record whose version never came to be.
+    /// Removes a record whose version was never saved.
     #[must_use]
     pub fn without(mut self, record: &Record) -> Self {
         self.newest_first.retain(|old| old != record);
         self
     }
 
-    /// Notes, or takes back, that no run shall protect this asset.
+    /// Sets whether the asset is excluded from protection.
     #[must_use]
     pub fn with_opt_out(mut self, opted_out: bool) -> Self {
         self.opted_out = opted_out;
         self
     }
 
-    /// Ties the asset to a copy or an original of it.
+    /// Sets the link to the asset's copy or original.
     #[must_use]
     pub fn with_kin(mut self, kin: Kin) -> Self {
         self.kin = Some(kin);
         self
     }
 
-    /// What ties the asset to a copy or an original of it.
+    /// The link to the asset's copy or original.
     pub fn kin(&self) -> Option<&Kin> {
         self.kin.as_ref()
     }
 
-    /// Takes back the records of files that these records know as watermarked: what was in a copy before is not what
-    /// is in it now.
+    /// Removes the records whose watermarked file `others` has too: what was in a copy before is not in it now.
     #[must_use]
     pub fn without_those_of(mut self, others: &Self) -> Self {
         self.newest_first.retain(|old| others.iter().all(|other| other.watermarked != old.watermarked));
         self
     }
 
-    /// Whether exactly this record stands in the marker.
+    /// Whether the marker has exactly this record.
     pub fn contains(&self, record: &Record) -> bool {
         self.newest_first.contains(record)
     }

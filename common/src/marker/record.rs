@@ -1,4 +1,4 @@
-//! One record of the marker.
+//! Records of the marker.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use crate::bounded::{MOST_BYTES, MOST_COUNT, at_most};
 use crate::hash::ContentHash;
 
-/// One protected file of an asset: which original it came from, and how to recognise it without a download.
+/// One protected file of an asset: its original, and how to recognise it without a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
-    /// Hash of the file that was sent to Imatag.
+    /// Hash of the original.
     pub original: ContentHash,
-    /// Hash of the file that came back.
+    /// Hash of the watermarked file.
     pub watermarked: ContentHash,
     /// The asset's version that holds the protected file.
     #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub version: u32,
-    /// Size in bytes of that version's file.
+    /// Size of that version's file, in bytes.
     #[serde(deserialize_with = "at_most::<MOST_BYTES, _, _>")]
     pub bytes: u64,
 }
@@ -35,7 +35,7 @@ impl Record {
     }
 }
 
-/// Digits only: `parse` alone would take a sign as well.
+/// Parses digits only; `parse` alone would accept a sign.
 fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

@@ -1,27 +1,27 @@
-//! How an asset stands, in words that a librarian can filter on.
+//! The status metaproperty: an asset's state in words that a librarian can filter on.
 
 use jiff::Timestamp;
 
 use crate::outcome::Failure;
 
-/// The most of a reason that is told.
+/// Maximum length of a reason, in characters.
 const MOST_REASON_CHARACTERS: usize = 300;
 
-/// What the status metaproperty says; written in the marker's own call, and only then.
+/// The status of an asset; written only together with the marker, in the same call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status<'a> {
     /// The active version is protected, or about to be.
     Protected,
-    /// What was written ahead of a save does not hold.
+    /// The record that was written before a save has been taken back.
     Unprotected,
-    /// It could not be protected, after its marker had been written.
+    /// The job failed after it had written the marker.
     Failed(&'a Failure),
-    /// The original was put back, and no run protects it.
+    /// The original was restored, and runs leave the asset alone.
     OptedOut,
 }
 
 impl Status<'_> {
-    /// The text: a word to filter on, the time, and the reason if there is one.
+    /// The text: a word to filter on, the time, and for a failure its class and reason.
     pub fn text(self, at: Timestamp) -> String {
         let at = jiff::fmt::strtime::format("%Y-%m-%dT%H:%M:%SZ", at).unwrap_or_default();
         match self {
