@@ -1,4 +1,4 @@
-//! One request as the handlers see it, and the answers they give.
+//! Requests as the handlers see them, and responses.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use tokio::io::AsyncSeekExt;
 
 use crate::media::Defect;
 
-/// A request, its path taken apart.
+/// A request with its path and query parsed.
 pub(crate) struct Call {
     pub(crate) path: Vec<String>,
     pub(crate) query: BTreeMap<String, String>,
     pub(crate) headers: HeaderMap,
     pub(crate) request: Request,
-    /// What a watermark made for this request has wrong.
+    /// The defect of a watermark made for this request.
     pub(crate) defect: Option<Defect>,
 }
 
@@ -36,12 +36,12 @@ impl Call {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// A query flag: 1 and true alike.
+    /// A flag in the query, as 1 or true.
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.query.get(name).is_some_and(|value| matches!(value.as_str(), "1" | "true" | "True"))
     }
 
-    /// The form's fields by lower-case name, urlencoded and multipart alike.
+    /// The fields of a form, urlencoded or multipart, by lower-case name.
     pub(crate) async fn form(self) -> BTreeMap<String, String> {
         let is_multipart = self.header("content-type").is_some_and(|kind| kind.starts_with("multipart/"));
         let mut fields = BTreeMap::new();
@@ -80,7 +80,7 @@ pub(crate) fn answer(status: u16, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-/// The portal's way to refuse: the status again, as a string.
+/// An error response of the portal, which repeats the status as a string.
 pub(crate) fn refuse(status: u16, message: &str) -> Response {
     answer(status, &json!({"message": message, "statuscode": status.to_string()}))
 }
@@ -90,11 +90,11 @@ pub(crate) fn text(status: u16, body: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "text/plain")], body.to_owned()).into_response()
 }
 
-/// A file from the disk, streamed: all of it, or from where the request says, if it is the same file still.
+/// Streams a file: all of it, or from the requested offset if the `ETag` still matches.
 pub(crate) async fn file(headers: &HeaderMap, path: &std::path::Path, media_type: &str) -> Response {
     let Ok(mut file) = tokio::fs::File::open(path).await else { return text(404, "no such file") };
     let length = file.metadata().await.map(|metadata| metadata.len()).unwrap_or_default();
-    // Files are written once, under names of their own.
+    // Files have unique names and never change, so the name is the `ETag`.
     let etag = format!("\"{}\"", path.file_name().unwrap_or_default().to_string_lossy());
     let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let start = header(header::RANGE)

@@ -1,4 +1,4 @@
-//! The sandbox's own interface: statistics, audit, faults, a person at work, and the page.
+//! The sandbox's own API: statistics, audit, faults, changes by a person, and the page.
 
 use std::net::Ipv4Addr;
 
@@ -54,8 +54,8 @@ pub(crate) async fn handle(shared: &Shared, call: Call) -> Response {
     }
 }
 
-/// Whether a page of another site makes the call, in the browser of somebody who runs a sandbox. A name with a dot may be
-/// one that its owner lets point to this machine.
+/// Whether a page of another site makes the call, in the browser of a person who runs a sandbox. A host name with a dot is
+/// refused too, because its owner may have pointed it to this machine (DNS rebinding).
 fn is_foreign(host: Option<&str>, origin: Option<&str>) -> bool {
     let Some(host) = host else { return false };
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
@@ -64,7 +64,7 @@ fn is_foreign(host: Option<&str>, origin: Option<&str>) -> bool {
     !(is_own && is_same)
 }
 
-/// Reads a JSON body; none counts as an empty object.
+/// Reads a JSON body; an empty one counts as an empty object.
 async fn read<T: DeserializeOwned>(call: Call) -> Result<T, Response> {
     let body = axum::body::to_bytes(call.request.into_body(), 1 << 20).await.unwrap_or_default();
     let body = if body.is_empty() { b"{}".as_slice().into() } else { body };

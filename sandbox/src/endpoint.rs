@@ -1,8 +1,8 @@
-//! Every endpoint there is, recognised by method and path.
+//! All endpoints, recognised by method and path.
 
 use axum::http::Method;
 
-/// What a request asks for.
+/// The endpoint of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Endpoint {
     List,
@@ -12,7 +12,7 @@ pub(crate) enum Endpoint {
     Download,
     UploadPlace,
     UploadInit,
-    /// Register or finalise: the body tells.
+    /// Register or finalise, depending on the body.
     UploadStep,
     Poll,
     SaveNew,
@@ -39,7 +39,7 @@ pub(crate) enum Endpoint {
     Control,
 }
 
-/// Which Imatag wire a path belongs to.
+/// The wire format of an Imatag path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wire {
     Assumed,
@@ -83,7 +83,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether who comes shows a signature and no credential.
+    /// Whether requests are authorised by a signed link instead of a credential.
     pub(crate) fn takes_signed_links(self) -> bool {
         matches!(self, Self::StorageFile | Self::ImatagLink)
     }
@@ -154,7 +154,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether the portal counts it towards its limit.
+    /// Whether it counts against the portal's limit.
     pub(crate) fn is_portal(self) -> bool {
         self.name().starts_with("bynder.")
     }

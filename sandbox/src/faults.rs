@@ -1,4 +1,4 @@
-//! Faults on demand: what goes wrong, where, how often, and on which side of the effect.
+//! Faults on demand: which, where, how often, and before or after the effect.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::media::Defect;
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Faults {
-    /// Decides which requests are hit.
+    /// Seed of the choice of requests.
     #[serde(default)]
     pub seed: u64,
-    /// The first rule that applies to a request is used.
+    /// The first matching rule applies.
     #[serde(default)]
     pub rules: Vec<Rule>,
 }
@@ -26,21 +26,21 @@ pub struct Faults {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// An endpoint's name, or its beginning and `*`.
+    /// The name of an endpoint, or a prefix and `*`.
     pub endpoint: String,
-    /// The share of requests that are hit.
+    /// Probability that a request is hit.
     #[serde(default = "always")]
     pub probability: f64,
-    /// Requests that are let through first.
+    /// Number of matching requests to let through first.
     #[serde(default)]
     pub skip: u64,
-    /// How many requests are hit; absent for all.
+    /// Maximum number of hits; `None` for all.
     #[serde(default)]
     pub times: Option<u64>,
-    /// Whether the effect has happened.
+    /// Before or after the effect.
     #[serde(default)]
     pub moment: Moment,
-    /// What happens instead of the answer.
+    /// What happens instead of the response.
     pub action: Action,
 }
 
@@ -48,14 +48,14 @@ fn always() -> f64 {
     1.0
 }
 
-/// Which side of the effect a fault is on.
+/// Whether a fault strikes before or after the effect.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Moment {
-    /// Nothing was done.
+    /// The request has no effect.
     #[default]
     Before,
-    /// It was done, and the client does not learn it.
+    /// The request takes effect, and the client does not learn of it.
     After,
 }
 
@@ -63,34 +63,31 @@ pub enum Moment {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// The connection is closed without an answer.
+    /// The connection is closed without a response.
     Reset,
-    /// No answer at all.
+    /// There is no response, ever.
     Hang,
-    /// Half of the answer's body.
+    /// Half of the response's body.
     Truncate,
-    /// The true answer, a byte after each of these times.
+    /// The real response, byte by byte at this interval.
     Trickle(#[serde(with = "duration")] Duration),
-    /// The true answer, later.
+    /// The real response after this delay.
     Delay(#[serde(with = "duration")] Duration),
-    /// An answer that asks to come back later.
+    /// A response that asks to retry later.
     Busy {
-        /// Its status: 429, or 503.
+        /// 429 or 503.
         status: u16,
-        /// When to come back, in either form of the header; absent for an answer that does not say.
+        /// The header `Retry-After`, in either form; `None` for a response without it.
         #[serde(default)]
         retry_after: Option<String>,
     },
-    /// The true answer, about a watermarked file with this defect; for submits.
+    /// The real response, with this defect in the watermarked file; for submits.
     Defect(Defect),
-    /// Another answer.
+    /// Another response.
     Answer {
-        /// Its status.
         status: u16,
-        /// Its body.
         #[serde(default)]
         body: String,
-        /// Its content type.
         #[serde(default = "html")]
         content_type: String,
     },
@@ -100,7 +97,7 @@ fn html() -> String {
     "text/html".to_owned()
 }
 
-/// Faults at work.
+/// The faults and their state.
 #[derive(Debug)]
 pub(crate) struct Saboteur {
     rules: Vec<(Rule, u64, u64)>,
@@ -113,7 +110,7 @@ impl Saboteur {
         Self { rules: faults.rules.into_iter().map(|rule| (rule, 0, 0)).collect(), random }
     }
 
-    /// The fault for this request, if it is hit.
+    /// Counts a request; returns the fault if it is hit.
     pub(crate) fn strike(&mut self, endpoint: Endpoint) -> Option<(Moment, Action)> {
         for (rule, seen, hit) in &mut self.rules {
             if !endpoint.matches(&rule.endpoint) {
@@ -130,7 +127,7 @@ impl Saboteur {
     }
 }
 
-/// Faults of every kind on every endpoint, each request hit with this probability.
+/// Faults of every kind on every endpoint, with this probability.
 pub fn of_all_kinds(seed: u64, probability: f64) -> Faults {
     let delay = Action::Delay(Duration::from_millis(300));
     let error = Action::Answer { status: 503, body: "<h1>unavailable</h1>".to_owned(), content_type: html() };

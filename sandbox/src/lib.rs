@@ -1,5 +1,5 @@
-//! A fake Bynder portal with its S3, and a fake Imatag: strict where the real ones are strict, harsh where they
-//! are unknown, and auditing what was done to each asset against what was planted.
+//! A fake Bynder portal with its S3, and a fake Imatag. They are as strict as the real ones, take the harsher reading where
+//! the real behaviour is unknown, and audit what was done to each asset against the outcome that was planted.
 
 #![expect(
     clippy::result_large_err,
@@ -38,23 +38,22 @@ pub use world::{Attached, Maker, Planted, Restricted, SECRET_MARK};
 
 use world::Shared;
 
-/// A running sandbox; it stops when this is dropped.
+/// A running sandbox; stops when dropped.
 pub struct Sandbox {
     shared: Shared,
     address: SocketAddr,
     _stop: DropGuard,
 }
 
-/// How to reach a sandbox: the line its program prints.
+/// How to reach a sandbox; its program prints this as a line of JSON.
 #[derive(Debug, Clone, Serialize)]
 pub struct Announcement {
-    /// The portal.
+    /// The portal's URL.
     pub bynder: String,
     /// The portal's token.
     pub token: String,
     /// Imatag's base URL on the assumed wire.
     pub imatag: String,
-    /// Imatag's key.
     pub api_key: String,
     /// A directory below the homedir.
     pub directory: String,
@@ -62,14 +61,13 @@ pub struct Announcement {
     pub hash_metaproperty: String,
     /// OAuth2 client of both services.
     pub client_id: String,
-    /// Its secret.
     pub client_secret: String,
 }
 
-/// Starts a sandbox with its seeded library.
+/// Starts a sandbox with a seeded library.
 ///
 /// # Errors
-/// The address is taken, or the temporary folder cannot be written.
+/// The address is in use, or the temporary folder cannot be written.
 pub async fn start(options: Options) -> anyhow::Result<Sandbox> {
     let listener = TcpListener::bind(options.listen).await?;
     let address = listener.local_addr()?;
@@ -80,19 +78,17 @@ pub async fn start(options: Options) -> anyhow::Result<Sandbox> {
     let (router, stopped) = (server::router(shared.clone()), stop.clone());
     tasks::brief(async move {
         let serve = axum::serve(listener, router);
-        // Open connections are of no interest once somebody stopped the sandbox.
+        // Open connections are dropped: a graceful shutdown would wait for them.
         let _ = stopped.run_until_cancelled(serve.into_future()).await;
     });
     Ok(Sandbox { shared, address, _stop: stop.drop_guard() })
 }
 
 impl Sandbox {
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How to reach it.
     pub fn announcement(&self) -> Announcement {
         let credentials = &self.shared.credentials;
         Announcement {
@@ -107,27 +103,27 @@ impl Sandbox {
         }
     }
 
-    /// The audit as of now.
+    /// Runs the audit now.
     pub fn audit(&self) -> Audit {
         audit::audit(&mut self.shared.world())
     }
 
-    /// What was asked so far.
+    /// The requests so far.
     pub fn stats(&self) -> Stats {
         stats::stats(&self.shared.world())
     }
 
-    /// Whether requests are being carried out, their clients still there or not.
+    /// Whether requests are being carried out, including those of clients that have disconnected.
     pub fn is_busy(&self) -> bool {
         self.shared.world().under_way > 0
     }
 
-    /// Whether every change is there and the listing shows it.
+    /// Whether every accepted change has taken effect and shows in the listing.
     pub fn is_listed(&self) -> bool {
         portal::is_listed(&mut self.shared.world(), &self.shared)
     }
 
-    /// Starts a block now, as if the limit had been crossed.
+    /// Starts a block now, as if the limit had been exceeded.
     pub fn block(&self) {
         self.shared.world().limiter.block();
     }
@@ -145,7 +141,7 @@ impl Sandbox {
         library::add(&self.shared, new, rand::random())
     }
 
-    /// A person edits an asset's words.
+    /// A person edits an asset's metadata.
     pub fn edit(&self, id: &str, edit: Edit) -> Result<(), NoSuchThing> {
         person::edit(&self.shared, id, edit)
     }
@@ -158,7 +154,7 @@ impl Sandbox {
         person::version(&self.shared, id, version)
     }
 
-    /// Refuses what waits for approval on an asset.
+    /// Rejects what awaits approval on an asset.
     ///
     /// # Errors
     /// There is no such asset.
@@ -166,7 +162,7 @@ impl Sandbox {
         person::turn_down(&self.shared, id)
     }
 
-    /// Approves what waits for approval on an asset.
+    /// Approves what awaits approval on an asset.
     ///
     /// # Errors
     /// There is no such asset.

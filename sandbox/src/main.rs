@@ -1,4 +1,4 @@
-//! The sandbox as a program: prints how to reach it, and runs until it is stopped.
+//! The sandbox as a program: prints how to reach it and runs until it is stopped.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -83,7 +83,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Fails unless a sandbox that listens there answers within three seconds.
+/// Fails unless a sandbox answers at this address within three seconds.
 async fn healthcheck(listen: SocketAddr) -> anyhow::Result<()> {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build()?;
     client.get(format!("http://{listen}/healthz")).send().await?.error_for_status()?;

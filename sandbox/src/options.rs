@@ -1,4 +1,4 @@
-//! How the sandbox behaves.
+//! Options of the sandbox.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -8,49 +8,49 @@ use jiff::SignedDuration;
 
 use crate::faults::Faults;
 
-/// How the sandbox behaves. Where the real services are unknown, the default is the harsher reading.
+/// How the sandbox behaves. Where the real behaviour is unknown, the default is the harsher reading.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Options {
-    /// Where to listen; port 0 takes a free one.
+    /// Where to listen; port 0 chooses a free port.
     pub listen: SocketAddr,
-    /// Assets in the seeded library.
+    /// Number of assets in the seeded library.
     pub assets: usize,
-    /// Decides everything random.
+    /// Seed of everything random.
     pub seed: u64,
     /// The portal's request limit.
     pub rate_limit: Option<RateLimit>,
     /// How far the listing lags behind.
     pub index_lag: Duration,
-    /// How long an accepted change takes to show in a single GET.
+    /// How long an accepted change takes to be visible in a single GET.
     pub modify_lag: Duration,
     /// How long an import takes to be converted.
     pub conversion_time: Duration,
     /// How long a watermark takes.
     pub watermark_time: Duration,
-    /// How long a signed link lives.
+    /// How long a signed link is valid.
     pub link_lifetime: Duration,
     /// How often a part is "not ready" before it can be registered.
     pub unready_registrations: u32,
-    /// Whether the token's user may only upload for approval: what is saved shows once somebody approves it.
+    /// Whether the token's user may only upload for approval: a save is visible once a person approves it.
     pub for_approval: bool,
-    /// Fields that the portal takes with a new asset and does not keep.
+    /// Fields of a new asset that the portal accepts and drops.
     pub forgets: Vec<Forgets>,
-    /// Protected assets besides, which the listing shows and which cost no memory.
+    /// Number of additional protected assets, which the listing shows and which take no memory.
     pub archive: u64,
-    /// Where the portal shows the name of a version's file.
+    /// Where the portal shows the file name of a version.
     pub file_names: FileNames,
-    /// How the versions of an asset are flagged where it is looked at by itself.
+    /// How a single GET flags the versions of an asset.
     pub version_flags: VersionFlags,
-    /// Whether that look names the active version besides, if asked for its number.
+    /// Whether a single GET also names the active version if the number is requested.
     pub names_active_version: bool,
     /// How Imatag answers a search.
     pub search: Search,
-    /// Whether a search shows a medium only once it is done, as a service does that registers it then.
+    /// Whether a search shows a medium only once it is finished, as a service does that registers it only then.
     pub shown_when_done: bool,
-    /// Whether downloads have the asset's metadata embedded as of the download, which makes other bytes of the file.
+    /// Whether downloads have the asset's current metadata embedded, so that their bytes differ from the upload's.
     pub embeds_metadata: bool,
-    /// Whether storage sends files without their length.
+    /// Whether storage sends files without `Content-Length`.
     pub announces_no_length: bool,
     /// Whether Imatag answers a refused credential with 403, as frameworks without a challenge do.
     pub refuses_credentials_with_403: bool,
@@ -58,12 +58,12 @@ pub struct Options {
     pub faults: Faults,
 }
 
-/// Where the name of a version's file can be learned.
+/// Where the file name of a version is visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileNames {
-    /// In listings, in version lists and with the download.
+    /// In listings, in lists of versions and with the download.
     Listed,
-    /// With the download alone, as in portals that have no `fileName`.
+    /// Only with the download, as in portals without `fileName`.
     WithDownload,
     /// Nowhere.
     Hidden,
@@ -72,41 +72,38 @@ pub enum FileNames {
 /// How Imatag answers a search.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Search {
-    /// Whether it ignores filters that it does not know, and takes the one by metadata for such a one.
+    /// Whether it ignores unknown filters, and does not know the one by metadata.
     pub ignores_filters: bool,
-    /// The most media of a page, whatever is asked for.
+    /// Maximum media per page, whatever is requested.
     pub page_size: Option<usize>,
-    /// Where the link to the next page leads.
     pub next: NextLink,
 }
 
 /// Where the link to the next page leads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NextLink {
-    /// To where the page before came from.
+    /// To the URL of the previous page.
     #[default]
     AsAsked,
-    /// To the same host by another scheme, as behind a proxy that nobody declared.
+    /// To the same host with another scheme, as behind a TLS proxy that the service does not know of.
     OtherScheme,
     /// To another host.
     OtherHost,
-    /// To one more page, after the last one as well.
+    /// To another page even after the last one.
     Endless,
 }
 
-/// What a portal may take with a new asset and not keep.
+/// A field of a new asset that a portal may accept and drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forgets {
-    /// The copyright notice.
     Copyright,
-    /// The hash metaproperty.
     Marker,
 }
 
-/// How a list of versions says which one is active.
+/// How a list of versions flags the active one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum VersionFlags {
-    /// The active one is flagged, the others are flagged as not active.
+    /// The active one is flagged as active, the others as inactive.
     #[default]
     Active,
     /// No version has a flag.
@@ -144,12 +141,10 @@ impl Default for Options {
     }
 }
 
-/// So many requests in any window, then a block until one window passes without any.
+/// Maximum requests in any window; above it, a block until a window passes without a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Requests allowed.
     pub requests: usize,
-    /// The window.
     pub window: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The library as a person would want to see it.
+//! The library as a web page.
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -8,10 +8,10 @@ use crate::call::text;
 use crate::world::Shared;
 
 const PAGE: &str = include_str!("page.html");
-/// The page's own script and style, pictures from the sandbox, and nothing else.
+/// Allows only the page's own script and style, and pictures and requests from and to the sandbox.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self'; connect-src 'self'";
 const THUMBNAIL: u32 = 240;
-/// Larger files have no thumbnail: decoding them would need their whole size in memory.
+/// Larger files, in bytes, get no thumbnail: decoding would need the whole picture in memory.
 const LARGEST: u64 = 32 << 20;
 
 pub(crate) fn page() -> Response {
@@ -20,7 +20,7 @@ pub(crate) fn page() -> Response {
     (headers, PAGE).into_response()
 }
 
-/// A small picture of one version.
+/// A thumbnail of one version.
 pub(crate) async fn thumbnail(shared: &Shared, id: &str, version: &str) -> Response {
     let number: u32 = version.parse().unwrap_or_default();
     let file = shared.world().assets.get(id).and_then(|asset| {

@@ -1,4 +1,4 @@
-//! A person at work in the library, beside the client.
+//! Changes that a person makes in the library.
 
 use std::io;
 use std::time::Instant;
@@ -11,35 +11,31 @@ use crate::media::{Format, file};
 use crate::portal::add_version;
 use crate::world::{Asset, Made, Maker, Shared, Version, whole_second};
 
-/// What a person changes about an asset's words.
+/// A person's changes to an asset's metadata.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Edit {
-    /// A new name.
     pub name: Option<String>,
-    /// A new description.
     pub description: Option<String>,
-    /// New tags.
     pub tags: Option<Vec<String>>,
-    /// Into the archive, or out of it.
     pub archived: Option<bool>,
-    /// Takes the right to download it from the token's user, or gives it.
+    /// Whether the token's user may not download it.
     pub refuses_download: Option<bool>,
-    /// Another text in the hash metaproperty; empty to clear it.
+    /// The text of the hash metaproperty; empty to clear it.
     pub marker: Option<String>,
 }
 
-/// What a person does to an asset's versions.
+/// A new version by a person: uploads a small JPEG unless a field says otherwise.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NewVersion {
-    /// Makes this existing version the active one, instead of uploading.
+    /// Activates this existing version instead of uploading.
     pub restore: Option<u32>,
-    /// Decides the picture that is uploaded.
+    /// Seed of the uploaded picture.
     pub seed: Option<u64>,
-    /// Uploads a TIFF of about so many bytes instead of a small JPEG.
+    /// Uploads a TIFF of about this many bytes.
     pub large: Option<u64>,
-    /// Uploads these bytes instead, under a name that fits them.
+    /// Uploads these bytes, with a name that suits them.
     #[serde(skip)]
     pub bytes: Option<Vec<u8>>,
 }
@@ -50,7 +46,7 @@ pub struct NoSuchThing;
 
 fn with<T>(shared: &Shared, id: &str, work: impl FnOnce(&mut Asset) -> T) -> Result<T, NoSuchThing> {
     let mut world = shared.world();
-    // People who approve see what others do not see yet.
+    // Approvers also see hidden assets.
     let asset = world.assets.get_mut(id).filter(|asset| !asset.deleted).ok_or(NoSuchThing)?;
     asset.settle();
     let value = work(asset);
@@ -65,7 +61,7 @@ pub(crate) fn edit(shared: &Shared, id: &str, edit: Edit) -> Result<(), NoSuchTh
             asset.opted_out_by = Some(Maker::Person);
         }
         asset.refuses_download = edit.refuses_download.unwrap_or(asset.refuses_download);
-        // What a person writes is what has to stay.
+        // A person's text is the new baseline, which clients must keep.
         for words in [&mut asset.words, &mut asset.baseline] {
             words.restricted.archived = edit.archived.unwrap_or(words.restricted.archived);
             if let Some(name) = &edit.name {
@@ -123,7 +119,7 @@ pub(crate) fn version(
     }))
 }
 
-/// Approves whatever waits for it.
+/// Approves everything that awaits approval.
 pub(crate) fn approve(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {
     with(shared, id, |asset| {
         for (file, name) in std::mem::take(&mut asset.waiting) {
@@ -137,7 +133,7 @@ pub(crate) fn approve(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {
     })
 }
 
-/// Refuses whatever waits for approval.
+/// Rejects everything that awaits approval.
 pub(crate) fn turn_down(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {
     with(shared, id, |asset| {
         asset.waiting.clear();

@@ -1,4 +1,4 @@
-//! The way of every request: counted, limited, sabotaged, answered.
+//! How each request is handled: counted, limited, hit by a fault, and answered.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::world::{SECRET_MARK, Shared, World};
 use crate::{control, imatag, portal, storage};
 
 pub(crate) fn router(shared: Shared) -> Router {
-    // Files of any size come in; each handler bounds what it keeps in memory.
+    // Uploads may have any size; each handler bounds what it keeps in memory.
     Router::new().fallback(handle).layer(DefaultBodyLimit::disable()).with_state(shared)
 }
 
@@ -47,12 +47,12 @@ async fn handle(State(shared): State<Shared>, request: Request) -> Response {
     }
 }
 
-/// Counts the request, and holds portal calls against the limit.
+/// Counts the request, and applies the limit to portal calls.
 fn count(shared: &Shared, endpoint: Endpoint, call: &Call) -> Option<Response> {
     use crate::world::Ruling;
     let mut world = shared.world();
     *world.requests.entry(endpoint.name()).or_default() += 1;
-    // Addresses end up in the logs of everybody on the way. A signed link is one by its nature.
+    // URLs end up in the logs of proxies and servers. A signed link is an exception by design.
     if !endpoint.takes_signed_links() && call.request.uri().to_string().contains(SECRET_MARK) {
         let detail = format!("a secret in the address of a request to {}", endpoint.name());
         world.violate(ViolationKind::CredentialLeaked, "", detail);
@@ -71,7 +71,7 @@ fn count(shared: &Shared, endpoint: Endpoint, call: &Call) -> Option<Response> {
     }
 }
 
-/// Does what the request asks for, to its end, even if the client is gone meanwhile: so do real servers.
+/// Carries out the request to its end even if the client disconnects, as real servers do.
 async fn carry_out(shared: Shared, endpoint: Endpoint, call: Call, delay: Duration) -> Response {
     enter(&mut shared.world(), endpoint);
     let counted = shared.clone();
@@ -118,14 +118,14 @@ fn leave(world: &mut World, endpoint: Endpoint) {
 
 async fn sabotage(shared: &Shared, action: Action, answer: Option<Response>) -> Response {
     match action {
-        // Unwinding past the server closes the connection without an answer, and without a message.
+        // `resume_unwind` closes the connection without a response and does not invoke the panic hook.
         Action::Reset => std::panic::resume_unwind(Box::new("connection reset on demand")),
         Action::Hang => std::future::pending().await,
         Action::Delay(delay) => {
             tokio::time::sleep(delay).await;
             answer.unwrap_or_else(|| text(503, ""))
         }
-        // What is asked for has its defect already.
+        // The watermark has its defect already.
         Action::Defect(_) => answer.unwrap_or_else(|| text(503, "")),
         Action::Truncate => truncate(answer.unwrap_or_else(|| text(200, "nothing"))).await,
         Action::Trickle(pause) => trickle(answer.unwrap_or_else(|| text(200, "nothing")), pause).await,
@@ -149,7 +149,7 @@ async fn sabotage(shared: &Shared, action: Action, answer: Option<Response>) -> 
     }
 }
 
-/// Announces the whole body and sends it byte after byte: it never stands still, and takes for ever.
+/// Announces the whole body and sends it byte by byte: it never stalls, but takes very long.
 async fn trickle(answer: Response, pause: Duration) -> Response {
     let (mut head, body) = answer.into_parts();
     let body = to_bytes(body, 64 << 20).await.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What was asked of the two services.
+//! Statistics of the requests to both services.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use crate::world::World;
 pub struct Stats {
     /// By endpoint.
     pub requests: BTreeMap<String, u64>,
-    /// Those of them that were carried out, whatever became of the answer; by endpoint.
+    /// Requests that were carried out, whether or not the response arrived; by endpoint.
     pub carried_out: BTreeMap<String, u64>,
-    /// Those that count towards the portal's limit.
+    /// Requests that count against the portal's limit.
     pub portal_calls: u64,
-    /// The most portal calls in any window of the limit's length.
+    /// Maximum portal calls in any window of the limit's length.
     pub busiest_window: usize,
     /// Calls refused with 429.
     pub refusals: u64,
-    /// The most files that were on their way to Imatag at once.
+    /// Maximum concurrent uploads to Imatag.
     pub most_submits_at_once: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The fake S3: parts in, files out, and no stranger's credential.
+//! The fake S3: takes parts, sends files, and reports credentials that do not belong there.
 
 use axum::extract::{FromRequest, Multipart};
 use axum::http::{StatusCode, header};
@@ -13,7 +13,7 @@ use crate::call::{Call, file};
 use crate::endpoint::Endpoint;
 use crate::world::Shared;
 
-/// Fields that the upload's policy names: a missing one is refused.
+/// The fields that the upload's policy requires.
 const POLICY_FIELDS: [&str; 9] = [
     "acl",
     "success_action_status",
@@ -60,7 +60,7 @@ pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> R
     }
 }
 
-/// The name in both forms: what old clients can read of it, and all of it.
+/// `Content-Disposition` with the name in both forms: in ASCII for old clients, and complete.
 fn disposition(name: &str) -> String {
     let plain: String = name
         .chars()

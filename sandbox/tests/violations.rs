@@ -1,4 +1,4 @@
-//! The auditor sees every kind of violation: for each there is a client that commits it, and nothing else.
+//! The auditor detects every kind of violation: for each, a client commits that one and no other.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has to stop there")]
 
@@ -27,7 +27,7 @@ async fn world(options: Options) -> Client {
     Client::new(sandbox::start(options).await.unwrap())
 }
 
-/// A world with one unprotected asset.
+/// A sandbox with one unprotected asset.
 async fn with_asset() -> (Client, String) {
     let client = world(Options::default()).await;
     let id = client.sandbox.add_asset(NewAsset::new("a.png", picture())).unwrap();
@@ -99,7 +99,7 @@ async fn commit(kind: ViolationKind) -> Client {
             for _ in 0..4 {
                 client.look("none").await;
             }
-            // Past the moment in which requests may have been under way.
+            // Longer than the grace period for requests under way.
             tokio::time::sleep(Duration::from_millis(700)).await;
             client.look("none").await;
             return client;
@@ -136,7 +136,7 @@ async fn commit(kind: ViolationKind) -> Client {
     client
 }
 
-/// Commits one of the kinds about files that go elsewhere than into a version.
+/// Commits a violation with a copy or an additional file.
 async fn put_elsewhere(kind: ViolationKind, client: &Client, id: &str) {
     let original = picture();
     let restricted = Restricted { limited: kind == ViolationKind::UnrestrictedCopy, ..Restricted::default() };
@@ -236,7 +236,7 @@ async fn a_block_lasts_until_a_whole_window_is_silent() {
     let client = world(Options { rate_limit: Some(limit), ..Options::default() }).await;
     let statuses = [client.look("none").await, client.look("none").await, client.look("none").await];
     assert_eq!(statuses, [404, 404, 429]);
-    // How much time passes without a request is what is tested.
+    // Sleeps, because the test is about the time without requests.
     tokio::time::sleep(Duration::from_millis(3500)).await;
     assert_eq!(client.look("none").await, 429);
     tokio::time::sleep(Duration::from_millis(3500)).await;
@@ -245,7 +245,7 @@ async fn a_block_lasts_until_a_whole_window_is_silent() {
     assert_eq!(client.look("none").await, 404);
 }
 
-/// A client that puts the original back, with a marker of its own making.
+/// A client that restores the original and writes a marker.
 async fn with_original_put_back(opted_out: bool) -> (Client, String) {
     let (client, id) = with_asset().await;
     let result = client.protect(&id, &picture()).await;
@@ -295,7 +295,7 @@ async fn an_opt_out_is_taken_back_only_by_who_made_it() {
     assert_eq!(kinds(&client), []);
     let wish = Edit { marker: Some("opted-out; ".to_owned()), ..Edit::default() };
     client.sandbox.edit(&id, wish).unwrap();
-    // Writing it again does not make it the client's.
+    // Writing the opt-out again does not make it the client's own.
     client.mark(&id, "opted-out; ").await;
     client.mark(&id, "").await;
     assert_eq!(kinds(&client), [ViolationKind::OptOutIgnored]);

@@ -1,4 +1,4 @@
-//! Judging watermarked files that were put elsewhere than into a version: copies, and additional files.
+//! Judges watermarked files outside an asset's versions: copies and additional files.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use super::ViolationKind;
 use super::marker::Marker;
 use crate::world::{Asset, Baseline, Maker, Output, StoredFile, World};
 
-/// Judges a new asset right before it is there, and notes what it is a copy of.
+/// Judges a new asset right before it is added, and records of which asset it is a copy.
 pub(crate) fn judge_copy(world: &mut World, copy: &mut Asset) {
     let Some(file) = copy.active_version().and_then(|version| version.file.clone()) else { return };
     let Some(output) = world.outputs.get(&file.sha256).cloned() else {
@@ -21,7 +21,7 @@ pub(crate) fn judge_copy(world: &mut World, copy: &mut Asset) {
         world.assets.values().any(|asset| !asset.deleted && asset.copy_of.as_ref() == Some(&output.asset));
     let untied = world.asset(&output.asset).is_some_and(|source| source.opted_out_by == Some(Maker::Person));
     if twin && untied {
-        // The window that the documentation names.
+        // The documented race.
         world
             .notes
             .push(format!("{}: a person's text took the place of what tied it to its copy", output.asset));
@@ -37,7 +37,7 @@ pub(crate) fn judge_copy(world: &mut World, copy: &mut Asset) {
         );
     }
     let Some(source) = world.asset(&output.asset) else { return };
-    // The portal tells it by the file, and a watermark changes no side of it.
+    // The portal derives it from the file, and a watermark does not change it.
     for words in [&mut copy.words, &mut copy.baseline] {
         words.orientation.clone_from(&source.words.orientation);
     }
@@ -48,7 +48,7 @@ pub(crate) fn judge_copy(world: &mut World, copy: &mut Asset) {
     let now = jiff::Timestamp::now();
     let restricted = |words: &Baseline| {
         let mut restricted = words.restricted.clone();
-        // A publication in the past restricts nothing.
+        // A publication date in the past is no restriction.
         restricted.dates.retain(|name, time| {
             name != "datePublished" || time.parse::<jiff::Timestamp>().is_ok_and(|time| time > now)
         });
@@ -63,7 +63,7 @@ pub(crate) fn judge_copy(world: &mut World, copy: &mut Asset) {
     }
     let plain = |words: &Baseline| Baseline {
         restricted: copy.words.restricted.clone(),
-        // A copy has none of it, as the documents say.
+        // Not copied, as documented.
         attached: copy.words.attached.clone(),
         is_public: false,
         ..words.clone()
@@ -74,12 +74,12 @@ pub(crate) fn judge_copy(world: &mut World, copy: &mut Asset) {
     }
 }
 
-/// Judges an additional file right before it is there.
+/// Judges an additional file right before it is added.
 pub(crate) fn judge_additional(world: &mut World, id: &str, file: &StoredFile) {
     let output = world.outputs.get(&file.sha256).cloned();
     let Some(asset) = world.asset(id) else { return };
     let there = asset.additional.iter().any(|additional| additional.file.sha256 == file.sha256);
-    // An opt-out that came after the look could not be seen.
+    // The client cannot know of an opt-out after its last read.
     let opted_out = Marker::parse(asset.marker.as_deref()).opted_out()
         && asset.last_look.is_none_or(|look| asset.active_change.at < look)
         && asset.opted_out_by != Some(Maker::Person);
@@ -97,13 +97,13 @@ pub(crate) fn judge_additional(world: &mut World, id: &str, file: &StoredFile) {
     }
 }
 
-/// Where each asset's watermarked files are, but for its own versions.
+/// Each asset's watermarked files outside its own versions.
 pub(super) struct Elsewhere<'a> {
-    /// Files by the asset they were made from.
+    /// Files by source asset.
     files: HashMap<&'a str, Vec<&'a StoredFile>>,
-    /// Files of copies that are deleted.
+    /// Files of deleted copies, by source asset.
     deleted: HashMap<&'a str, Vec<&'a StoredFile>>,
-    /// Versions of copies that a client made, by the asset they were made from.
+    /// Number of versions that a client made in copies, by source asset.
     made: HashMap<&'a str, usize>,
 }
 
@@ -118,24 +118,24 @@ impl<'a> Elsewhere<'a> {
             let made = asset.versions.iter().filter(|version| version.maker == Maker::Client);
             *elsewhere.made.entry(source).or_default() += made.count() + asset.waiting.len();
             let active = asset.active_version().and_then(|version| version.file.as_ref());
-            // What a person deleted was there when it was written down.
+            // A deleted copy existed when the marker was written.
             let files = if asset.deleted { &mut elsewhere.deleted } else { &mut elsewhere.files };
             files.entry(source).or_default().extend(active);
         }
         elsewhere
     }
 
-    /// Whether a watermarked file made from this one of this asset is there.
+    /// Whether a watermarked file made from this original of the asset exists.
     pub(super) fn holds(&self, asset: &str, original: &str, outputs: &HashMap<String, Output>) -> bool {
         any(self.files.get(asset), original, outputs)
     }
 
-    /// Whether it is there, or was until somebody deleted the copy.
+    /// Whether it exists, or did until a person deleted the copy.
     pub(super) fn held(&self, asset: &str, original: &str, outputs: &HashMap<String, Output>) -> bool {
         self.holds(asset, original, outputs) || any(self.deleted.get(asset), original, outputs)
     }
 
-    /// Versions, copies and additional files that a client made of this asset.
+    /// Number of versions, copies and additional files that a client made of this asset.
     pub(super) fn made(&self, asset: &Asset) -> usize {
         let versions = asset.versions.iter().filter(|version| version.maker == Maker::Client).count();
         versions

@@ -1,4 +1,4 @@
-//! Judging single effects as they happen, and the whole when asked.
+//! Judges single effects as they happen, and the whole library on request.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::marker::{Marker, Record};
 use super::{Audit, AuditedAsset, AuditedVersion, Violation, ViolationKind};
 use crate::world::{Asset, Maker, Medium, MediumState, Output, StoredFile, World};
 
-/// Judges a new version right before it is made.
+/// Judges a new version right before it is added.
 pub(crate) fn judge_save(world: &mut World, id: &str, file: &StoredFile) {
     let output = world.outputs.get(&file.sha256).cloned();
     let outputs = world.outputs.clone();
@@ -38,16 +38,16 @@ pub(crate) fn judge_save(world: &mut World, id: &str, file: &StoredFile) {
 
 enum Verdict {
     Violation(ViolationKind, String),
-    /// The window that the documentation names.
+    /// The documented race.
     Crossed,
 }
 
-/// Whether the file is one of this asset's that Imatag watermarked.
+/// Whether the file is an original of this asset that was watermarked.
 fn is_original(id: &str, file: &StoredFile, outputs: &HashMap<String, Output>) -> bool {
     outputs.values().any(|output| output.asset == id && output.original == file.sha256)
 }
 
-/// An original may come back on top of the very file that was made from it, on an asset that is opted out.
+/// An original may be restored only over the file that was made from it, and only on an asset that is opted out.
 fn restore_verdict(
     asset: &Asset,
     file: &StoredFile,
@@ -92,14 +92,14 @@ fn verdict(asset: &Asset, output: &Output, outputs: &HashMap<String, Output>) ->
     if active.is_some_and(|active| active.original == output.original) {
         return violation(ViolationKind::DoneTwice, "a second version from the same original".to_owned());
     }
-    // In a copy, the file of the newer version of its original goes on top of that of the older one.
+    // In a copy, the file of a newer version of the original replaces that of an older one.
     if asset.copy_of.is_some() && active.is_some_and(|active| active.asset == output.asset) {
         return None;
     }
     Some(covered(asset))
 }
 
-/// A version was covered by a file that does not belong on top of it.
+/// The verdict on a save over a version that the file was not made from.
 fn covered(asset: &Asset) -> Verdict {
     let unseen = asset.last_look.is_none_or(|look| asset.active_change.at > look);
     if asset.active_change.by == Maker::Person && unseen && asset.last_look.is_some() {
@@ -113,7 +113,7 @@ fn covered(asset: &Asset) -> Verdict {
 pub(crate) fn judge_medium(world: &mut World, medium: &Medium) {
     let id = medium.metadata.get("bynder_media_id").cloned().unwrap_or_default();
     if world.assets.get(&id).is_some_and(|asset| asset.deleted) {
-        // Deleted while its file was on the way: nobody could have seen that without one more call for every asset.
+        // Deleted during the upload: the client could detect that only with one more call per asset.
         return;
     }
     let Some(asset) = world.asset(&id) else {
@@ -140,7 +140,7 @@ pub(crate) fn judge_medium(world: &mut World, medium: &Medium) {
     }
 }
 
-/// The whole audit.
+/// Runs the audit of the whole library.
 pub(crate) fn audit(world: &mut World) -> Audit {
     for asset in world.assets.values_mut() {
         asset.settle();
@@ -211,7 +211,7 @@ fn judge_asset(
                 add(ViolationKind::MarkerWrong, format!("the record {record} is not about this file"));
             }
         }
-        // A crossed save is put right by the next run.
+        // The next run repairs the asset after the documented race.
         (Some(_), None) if active.maker == Maker::Client && !asset.crossed && marker != Marker::Foreign => {
             add(ViolationKind::MarkerMissing, format!("version {} has no record", active.number));
         }

@@ -1,63 +1,62 @@
-//! The kinds of violation: a closed set, each proven by a client that commits it.
+//! The kinds of violation: a closed set. For each, a test has a client that commits it.
 
 use serde::Serialize;
 
-/// What a right client never does.
+/// What a correct client never does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ViolationKind {
-    /// One file of one asset was watermarked, or saved, twice.
+    /// A file of an asset was watermarked or saved twice.
     DoneTwice,
     /// A file made from one asset was saved on another.
     WrongFile,
-    /// A file that Imatag never made was saved.
+    /// A file that is not from Imatag was saved.
     NotWatermarked,
     /// A file that the marker names as watermarked was submitted again.
     WatermarkOfWatermark,
-    /// The marker calls a file protected that is not.
+    /// The marker names a file as protected that is not.
     UnprotectedMarkedProtected,
-    /// A protected file without its record.
+    /// A protected file has no record.
     MarkerMissing,
-    /// A record with other hashes than the files have, or a text that is no marker.
+    /// A record has wrong hashes, or the marker is malformed.
     MarkerWrong,
-    /// Text of somebody else was overwritten.
+    /// A text that is not the client's was overwritten.
     ForeignTextOverwritten,
-    /// An asset that a person opted out was touched.
+    /// An asset was changed although a person had opted it out.
     OptOutIgnored,
-    /// Name, description, copyright, tags, brand or another metaproperty changed.
+    /// People's metadata was changed: name, description, copyright, tags, brand or another metaproperty.
     MetadataChanged,
     /// The asset was made public, which cannot be undone.
     MadePublic,
-    /// A medium outside the homedir's directory.
+    /// A medium was saved outside the homedir's directory.
     OutsideDirectory,
-    /// A medium without its Bynder id.
+    /// A medium has no valid Bynder id.
     WithoutBynderId,
-    /// A person's version was covered by a file made from an older one, although the client could have seen it.
+    /// A person's version was replaced by a file made from an older one, although the client could have known.
     PersonVersionBuried,
-    /// A credential came where it must not be.
+    /// A credential was sent where it must not go.
     CredentialLeaked,
-    /// A portal call while the block lasted.
+    /// A portal call was made during a block.
     RequestDuringBlock,
     /// An asset has a second copy.
     TwoCopies,
-    /// A copy may be used where its original may not.
+    /// A copy is less restricted than its original.
     UnrestrictedCopy,
-    /// A copy was taken for an original.
+    /// A copy was treated as an original.
     CopyWatermarked,
-    /// One watermarked file became an additional file twice.
+    /// A watermarked file was added twice as an additional file.
     AdditionalTwice,
-    /// An asset that its row alone says is done was asked about.
+    /// Requests were made for an asset whose row already shows that it is protected.
     UnneededWork,
-    /// A file came back under another extension.
+    /// A file was saved with another extension.
     ExtensionChanged,
-    /// A file came back under a name that makes it another kind of asset.
+    /// A file was saved with a name that changes the asset's type.
     TypeChanged,
-    /// The name of a file in a form could end its header, or leave its folder.
+    /// A file name in a form could end its header or escape its folder.
     UnsafeName,
 }
 
 impl ViolationKind {
-    /// Every kind.
     pub const ALL: [Self; 24] = [
         Self::DoneTwice,
         Self::WrongFile,

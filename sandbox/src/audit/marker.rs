@@ -1,5 +1,5 @@
-//! The auditor's own reading of the hash metaproperty, after `docs/protocol.md`. It shares no code with the client, whose
-//! reading and writing it audits.
+//! The auditor's own parser of the hash metaproperty, as specified in `docs/protocol.md`. It shares no code with the client's
+//! parser and writer, which it audits.
 
 #[cfg(test)]
 mod tests;
@@ -9,17 +9,17 @@ use std::fmt;
 const MOST_RECORDS: usize = 8;
 const LONGEST_ID: usize = 64;
 
-/// What the hash metaproperty holds.
+/// The parsed hash metaproperty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Marker {
     Blank,
-    /// A bare hash of another tool.
+    /// A bare hash from another tool.
     Legacy,
     Ours {
         opted_out: bool,
         records: Vec<Record>,
     },
-    /// Anything else: a person's text, or a marker that a client wrote wrong.
+    /// Anything else: a person's text, or a malformed marker.
     Foreign,
 }
 
@@ -46,7 +46,7 @@ impl Marker {
 
     fn ours(text: &str) -> Option<Self> {
         let (opted_out, rest) = match text.strip_prefix("opted-out") {
-            // People write the flag alone, and the blank at its end is trimmed.
+            // People write the flag without a record, and the trailing space is trimmed.
             Some("" | ";") => return Some(Self::Ours { opted_out: true, records: Vec::new() }),
             Some(rest) => (true, rest.strip_prefix("; ")?),
             None => (false, text),
@@ -78,7 +78,7 @@ impl Record {
             version: words.next()?.strip_prefix('v')?.parse().ok()?,
             bytes: words.next()?.parse().ok()?,
         };
-        // Written again, a sign, a leading zero or one more word does not come back.
+        // The round trip rejects signs, leading zeros and additional words.
         (record.to_string() == text).then_some(record)
     }
 }
@@ -94,7 +94,7 @@ fn hash(word: &str) -> Option<String> {
     (word.len() == 64 && word.bytes().all(is_digit)).then(|| word.to_owned())
 }
 
-/// Whether it names the copy or the original of the asset.
+/// Whether this part is the link to the asset's copy or original.
 fn names_other_asset(part: &str) -> bool {
     let id = part.strip_prefix("copied-to ").or_else(|| part.strip_prefix("copy-of "));
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

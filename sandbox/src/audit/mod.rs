@@ -1,4 +1,4 @@
-//! The auditor: what was done to each asset, held against what was planted.
+//! The auditor: compares what was done to each asset with what was planted.
 
 mod elsewhere;
 mod judge;
@@ -16,80 +16,68 @@ pub(crate) use naming::{judge_name, judge_part};
 
 use crate::world::{Maker, Planted};
 
-/// Something a right client never does.
+/// Something that a correct client never does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// What.
     pub kind: ViolationKind,
-    /// To which asset; empty where it concerns none.
+    /// Empty if it concerns no asset.
     pub asset_id: String,
-    /// The circumstances.
     pub detail: String,
 }
 
 /// One version of an audited asset.
 #[derive(Debug, Clone, Serialize)]
 pub struct AuditedVersion {
-    /// Its number.
     pub number: u32,
-    /// Whether it is shown.
     pub active: bool,
-    /// Who made it.
     pub maker: Maker,
-    /// Hash of its file; empty where it has none.
+    /// Hash of its file; empty if it has none.
     pub sha256: String,
-    /// The file's length.
+    /// Length of its file.
     pub bytes: u64,
-    /// Whether Imatag made it.
+    /// Whether its file is from Imatag.
     pub watermarked: bool,
 }
 
 /// One audited asset.
 #[derive(Debug, Clone, Serialize)]
 pub struct AuditedAsset {
-    /// Its id.
     pub id: String,
-    /// Its name.
     pub name: String,
-    /// Its kind.
+    /// Bynder's asset type.
     pub kind: &'static str,
-    /// How a right run leaves it.
+    /// The outcome of a correct run.
     pub planted: Planted,
-    /// Its versions.
     pub versions: Vec<AuditedVersion>,
-    /// Its marker.
     pub marker: Option<String>,
-    /// What a client tells people of it.
+    /// The value of the status metaproperty.
     pub status: Option<String>,
-    /// What a client says belongs to it.
+    /// The value of the link metaproperty.
     pub link: Option<String>,
-    /// The asset that it is a copy of.
+    /// The asset of which it is a copy.
     pub copy_of: Option<String>,
     /// Names of its additional files.
     pub additional: Vec<String>,
-    /// Whether its active file is watermarked, or a watermarked file made from it is in a copy or an additional file.
+    /// Whether its active file is watermarked, or a copy or an additional file has the watermarked file.
     pub protected: bool,
-    /// Versions, versions of copies and additional files that a client made of it.
+    /// Number of versions, versions of copies and additional files that a client made of it.
     pub made: usize,
-    /// Media that Imatag made for it.
+    /// Number of its media at Imatag.
     pub media: usize,
-    /// The directories that these were saved in.
+    /// The directories of these media.
     pub directories: Vec<String>,
-    /// Requests made about it by its id.
+    /// Number of requests for it by its id.
     pub requests: u64,
-    /// Whether a person's work fell into the documented window between the last look and a save.
+    /// Whether a person changed it between the client's last read and its save, which is the documented race.
     pub crossed: bool,
     /// Whether a person deleted it.
     pub deleted: bool,
 }
 
-/// The audit.
 #[derive(Debug, Clone, Serialize)]
 pub struct Audit {
-    /// Every asset.
     pub assets: Vec<AuditedAsset>,
-    /// Everything that a right client never does.
     pub violations: Vec<Violation>,
-    /// What happened and is no violation.
+    /// Events that are tolerated.
     pub notes: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Judging the name a file comes back under: the asset's type and extension follow from it.
+//! Judges the names of saved files, which determine an asset's type and extension.
 
 use axum::extract::multipart::Field;
 use axum::http::HeaderValue;
@@ -8,10 +8,10 @@ use super::ViolationKind;
 use crate::options::FileNames;
 use crate::world::{Shared, StoredFile, World, kind_of, written_extension};
 
-/// No name of a part is longer.
+/// Maximum length of a file name in a form.
 const LONGEST_NAME: usize = 200;
 
-/// Holds the name of a file that is saved against those of the versions it was made from, or is itself.
+/// Compares the name of a saved file with those of the versions that it was made from, or that it is.
 pub(crate) fn judge_name(world: &mut World, id: &str, file: &StoredFile, name: &str, told: FileNames) {
     let (source, original) = match world.outputs.get(&file.sha256) {
         Some(output) => (output.asset.clone(), output.original.clone()),
@@ -27,7 +27,7 @@ pub(crate) fn judge_name(world: &mut World, id: &str, file: &StoredFile, name: &
         .collect();
     let same_extension = |own: &&str| match told {
         FileNames::Listed | FileNames::WithDownload => written_extension(own) == written_extension(name),
-        // The portal's spelling is all that a client can know.
+        // A client can only know the portal's spelling.
         FileNames::Hidden => written_extension(own).eq_ignore_ascii_case(written_extension(name)),
     };
     let Some(first) = names.first() else { return };
@@ -39,7 +39,7 @@ pub(crate) fn judge_name(world: &mut World, id: &str, file: &StoredFile, name: &
     }
 }
 
-/// Looks at the name of a file in a form as it is written into its header: parsers differ in what ends it.
+/// Judges a file name in the raw header of a form part, because parsers differ in what ends it.
 pub(crate) fn judge_part(shared: &Shared, field: &Field<'_>) {
     let header = field.headers().get(CONTENT_DISPOSITION).map(HeaderValue::as_bytes).unwrap_or_default();
     let header = String::from_utf8_lossy(header);

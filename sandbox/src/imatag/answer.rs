@@ -1,4 +1,4 @@
-//! How each wire says the same.
+//! The same information on each wire.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Looking for media, with the habits that services of this kind have.
+//! Searching for media, with the quirks that such services have.
 
 use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -46,7 +46,7 @@ pub(super) fn find(shared: &Shared, wire: Wire, call: &Call) -> Response {
     }
 }
 
-/// An absolute address, as such services give it.
+/// The link to the next page, as an absolute URL.
 fn link(shared: &Shared, call: &Call, page: usize) -> String {
     let host = call.header("host").unwrap_or_default();
     let origin = match shared.options.search.next {

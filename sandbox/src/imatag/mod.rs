@@ -1,4 +1,4 @@
-//! The fake Imatag: three wires over one store.
+//! The fake Imatag: one store with three wire formats.
 
 mod answer;
 mod find;
@@ -85,7 +85,7 @@ fn status(shared: &Shared, wire: Wire, call: &Call) -> Response {
     }
 }
 
-/// A link to a finished medium's file, signed and short-lived.
+/// Makes a signed, short-lived link to a finished medium's file.
 fn store_link(world: &mut crate::world::World, shared: &Shared, host: &str, id: &str) -> String {
     let secret = world.secret();
     let expires = Instant::now() + shared.options.link_lifetime;

@@ -1,4 +1,4 @@
-//! Submitting a file: each time another watermark.
+//! Submitting a file; every submit gets another watermark.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::endpoint::Wire;
 use crate::media::{Defect, Unsupported, watermark};
 use crate::world::{Medium, MediumState, Output, Shared, StoredFile, hash_file};
 
-/// What arrived.
+/// What the request contained.
 #[derive(Default)]
 struct Arrived {
     file: Option<PathBuf>,
@@ -66,7 +66,7 @@ pub(super) async fn submit(shared: &Shared, wire: Wire, call: Call) -> Response 
     keep(shared, wire, &host, directory, arrived.metadata, original, result).await
 }
 
-/// Watermarks the file, unless it is an output already.
+/// Watermarks the file, unless it is watermarked already.
 fn mark(
     shared: &Shared,
     path: &std::path::Path,
@@ -110,7 +110,7 @@ async fn keep(
         let mut world = shared.world();
         let id = uuid::Uuid::new_v4().to_string();
         let asset = metadata.get("bynder_media_id").cloned().unwrap_or_default();
-        // The wire that answers with the bytes has them by then.
+        // The wire that responds with the bytes has to have them now.
         let has_them = wire == Wire::Bytes && !shared.options.shown_when_done;
         let time = if has_them { std::time::Duration::ZERO } else { shared.options.watermark_time };
         let state = match &result {

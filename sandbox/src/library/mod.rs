@@ -1,4 +1,4 @@
-//! The seeded library: what a brand's library looks like, awkward corners included.
+//! The seeded library: a typical brand's library, with its corner cases.
 
 mod seed;
 
@@ -20,51 +20,45 @@ use crate::world::{
 /// A new asset for the library.
 #[derive(Debug, Clone)]
 pub struct NewAsset {
-    /// Its name.
     pub name: String,
-    /// The name its file was uploaded under: type and extension follow from it.
+    /// The name under which its file was uploaded; determines type and extension.
     pub file_name: String,
-    /// Its file; `None` for an asset whose original is missing.
+    /// `None` for an asset whose original is missing.
     pub file: Option<NewFile>,
     /// The value of its hash metaproperty.
     pub marker: Option<String>,
-    /// How a right run leaves it.
+    /// The outcome of a correct run.
     pub planted: Planted,
-    /// Its tags.
     pub tags: Vec<String>,
     /// Values of select metaproperties.
     pub properties: BTreeMap<String, Vec<String>>,
-    /// How its use is restricted besides.
+    /// Further restrictions of its use.
     pub restricted: Restricted,
-    /// What people hung on it.
     pub attached: Attached,
     /// Whether the token's user may not download it, as with an archived asset without the role.
     pub refuses_download: bool,
-    /// Whether Imatag breaks down over its file, each time.
+    /// Whether Imatag fails on its file every time.
     pub breaks_imatag: bool,
     /// The id of its brand.
     pub brand: String,
-    /// Whether its use is limited.
+    /// Whether its use is restricted.
     pub limited: bool,
-    /// The way it lies.
     pub orientation: String,
-    /// When it was created.
     pub created: Timestamp,
 }
 
 /// Where a new asset's file comes from.
 #[derive(Debug, Clone)]
 pub enum NewFile {
-    /// These bytes.
     Bytes(Vec<u8>),
-    /// An uncompressed picture of about so many bytes, in one strip, which takes no space on most disks.
+    /// An uncompressed TIFF of about this many bytes in one strip; sparse, so that it takes no space on most disks.
     Large(u64),
-    /// An uncompressed picture of about so many bytes, less than 4 GiB, in strips: whoever decodes it holds little of it.
+    /// An uncompressed TIFF of about this many bytes, below 4 GiB, in strips, so that decoding it takes little memory.
     Striped(u64),
 }
 
 impl NewAsset {
-    /// An unprotected asset with these bytes as its file, which is named as the asset where that name fits the bytes.
+    /// An unprotected asset with this file. The file has the asset's name if that suits its format.
     pub fn new(name: &str, bytes: Vec<u8>) -> Self {
         Self {
             name: name.to_owned(),
@@ -86,7 +80,7 @@ impl NewAsset {
     }
 }
 
-/// A name for an asset's file: the asset's own if that has an extension for such bytes.
+/// A name for an asset's file: the asset's name if its extension suits the format.
 pub(crate) fn file_name(name: &str, format: Option<Format>) -> String {
     let wanted = format.map_or("bin", Format::extension);
     let fits = match format {
@@ -108,7 +102,7 @@ pub(crate) fn store(shared: &Shared, file: &NewFile, seed: u64) -> io::Result<St
     hash_file(&path)
 }
 
-/// Puts an asset into the library; returns its id.
+/// Adds an asset to the library; returns its id.
 pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<String> {
     let file = new.file.as_ref().map(|file| store(shared, file, seed)).transpose()?;
     let id = shared.world().new_id();
@@ -157,7 +151,7 @@ pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<Strin
         crossed: false,
         indexed: Vec::new(),
     };
-    // There from the start: the index knows it, and its modification time is its own.
+    // As if there from the start: indexed long ago, and with the given modification time.
     let row = asset.row(false);
     let long_ago = Instant::now().checked_sub(shared.options.index_lag * 2).unwrap_or_else(Instant::now);
     asset.indexed.push((long_ago, Some(row)));
@@ -169,7 +163,7 @@ pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<Strin
     Ok(id)
 }
 
-/// Has Imatag watermark a file outside any run, for assets that are protected from the start.
+/// Watermarks a file outside any run, for assets that are protected from the start.
 pub(crate) fn protect(
     shared: &Shared,
     original: &StoredFile,

@@ -1,4 +1,4 @@
-//! The mix of assets: mostly pictures to protect, and one of every special case in each thirty.
+//! The seeded assets: mostly unprotected pictures, with every special case once in thirty.
 
 use std::cmp::Ordering;
 use std::io;
@@ -31,7 +31,7 @@ const AWKWARD: [&str; 16] = [
     "Пейзаж весной.tiff",
 ];
 
-/// A special case, by its place in each thirty assets.
+/// The special case at this position of each thirty assets.
 fn special(place: usize) -> Option<Special> {
     Some(match place {
         3 => Special::Protected,
@@ -66,10 +66,9 @@ enum Special {
     SeveralVersions,
 }
 
-/// Seeds the library.
 pub(crate) fn seed(shared: &Shared) -> io::Result<()> {
     let count = shared.options.assets;
-    // Spread over the past, several in one second here and there.
+    // Creation times are spread over the past, with several assets in some seconds.
     let start = whole_second(Timestamp::now() - SignedDuration::from_hours(24 * 30));
     for number in 0..count {
         let seed = shared.options.seed.wrapping_mul(1_000_003).wrapping_add(number as u64);
@@ -86,7 +85,7 @@ pub(crate) fn seed(shared: &Shared) -> io::Result<()> {
 }
 
 fn plant(shared: &Shared, number: usize, seed: u64, created: Timestamp, format: Format) -> io::Result<()> {
-    // The special cases need a picture to be special about.
+    // Special cases need a picture.
     let format = if special(number % 30).is_some() && format == Format::Mp4 { Format::Jpeg } else { format };
     let (width, height) = [(160, 120), (120, 160), (240, 135), (64, 64)][number % 4];
     let bytes = file(format, seed, width, height);
@@ -190,7 +189,7 @@ fn plant_protected(shared: &Shared, special: Special, new: NewAsset, seed: u64) 
             (None, Planted::outcome("already_protected"))
         }
         Special::ProtectedElsewhere => {
-            // As when a person duplicates an asset: the record is another asset's, the file the same.
+            // As if a person had duplicated an asset: the same file, with the other asset's record.
             asset.versions[0].file = Some(output.clone());
             (Some(record(2)), Planted::outcome("already_protected"))
         }
@@ -206,7 +205,7 @@ fn plant_protected(shared: &Shared, special: Special, new: NewAsset, seed: u64) 
     Ok(())
 }
 
-/// A further version, as if it had been there from the start.
+/// Adds a version, as if it had been there from the start.
 fn push_version(shared: &Shared, id: &str, file: &NewFile, active: bool) -> io::Result<()> {
     let stored = super::store(shared, file, 0)?;
     let mut world = shared.world();

@@ -1,4 +1,4 @@
-//! Watermarked files with exactly one thing wrong: one defect for each thing that must not change.
+//! Watermarked files with exactly one defect: one for each property that must not change.
 
 use image::DynamicImage;
 use image::imageops::FilterType;
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::picture::Picture;
 use super::{Format, document, film, painting};
 
-/// What is wrong with a result. Files that cannot have the defect stay as they are.
+/// A defect of a watermarked file. A file that cannot have the defect stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Defect {
-    /// A JPEG came back as PNG, or the other way round.
+    /// JPEG became PNG, or vice versa.
     OtherType,
     /// The picture is half as wide.
     Smaller,
@@ -19,7 +19,7 @@ pub enum Defect {
     Turned,
     /// A PNG of 16 bits has eight.
     Shallow,
-    /// A PNG lost its transparency: what shone through is white.
+    /// A PNG lost its transparency: it is on white.
     Opaque,
     /// A JPEG states another resolution.
     Coarse,
@@ -33,7 +33,7 @@ pub enum Defect {
     NoXmpRights,
     /// Another picture, of the same size and with the same metadata.
     OtherPicture,
-    /// A film's last box claims more than is there.
+    /// A film's last box states more bytes than there are.
     BrokenContainer,
     /// A film lost its sound track.
     TrackLost,

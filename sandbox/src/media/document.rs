@@ -1,6 +1,6 @@
 //! A PDF of two pages.
 
-/// What lists the pages, and the same text with one page less: as long as it, so that no offset changes.
+/// The list of pages, and one without the last page; of the same length, so that no offset changes.
 const BOTH_PAGES: &str = "/Kids [3 0 R 6 0 R] /Count 2";
 const FIRST_PAGE: &str = "/Kids [3 0 R      ] /Count 1";
 

@@ -1,4 +1,4 @@
-//! A film of one second: motion JPEG in MP4, and a sound track in which nobody speaks.
+//! A film of one second: motion JPEG in MP4, with a silent sound track.
 
 use super::metadata::Segments;
 use super::{jpeg, painting};
@@ -21,7 +21,7 @@ pub(super) fn encode(seed: u64) -> Vec<u8> {
         })
         .collect();
     let ftyp = boxed(b"ftyp", &[b"isom\0\0\x02\0isomiso2mp41"]);
-    // Chunk offsets depend on the header's size, which does not depend on them.
+    // Chunk offsets depend on the length of the header, which does not depend on them.
     let header_length = (ftyp.len() + moov(&frames, 0).len() + 8) as u32;
     let mdat = boxed(b"mdat", &frames.iter().map(Vec::as_slice).collect::<Vec<_>>());
     [ftyp, moov(&frames, header_length), mdat].concat()
@@ -60,7 +60,7 @@ fn track(number: u32, size: [u32; 2], handler: &[u8; 4], header: &[u8], samples:
     boxed(b"trak", &[&tkhd, &boxed(b"mdia", &[&mdhd, &hdlr, &minf])])
 }
 
-/// PCM of 8000 samples a second, of which there are none.
+/// PCM at 8000 samples per second, without any sample.
 fn silence() -> Vec<u8> {
     let entry = words(&[0, 1, 0, 0, 0x0001_0010, 0, 8000 << 16]);
     let stsd = boxed(b"stsd", &[&words(&[0, 1]), &boxed(b"sowt", &[&entry])]);
@@ -94,22 +94,22 @@ fn sample_table(frames: &[Vec<u8>], data_at: u32) -> Vec<u8> {
     boxed(b"stbl", &[&stsd, &stts, &stsc, &stsz, &stco])
 }
 
-/// The last box claims more than is there.
+/// Makes the last box state more bytes than there are.
 pub(super) fn break_last_box(film: &mut [u8]) {
     overwrite(film, find_last(film, b"free"), -4, &1000_u32.to_be_bytes());
 }
 
-/// The sound track becomes free space.
+/// Turns the sound track into free space.
 pub(super) fn lose_sound(film: &mut [u8]) {
     overwrite(film, find_last(film, b"trak"), 0, b"free");
 }
 
-/// The film runs half as long.
+/// Halves the stated duration.
 pub(super) fn shorten(film: &mut [u8]) {
     overwrite(film, find_last(film, b"mvhd"), 20, &(DURATION / 2).to_be_bytes());
 }
 
-/// The pictures are half as wide.
+/// Halves the stated width.
 pub(super) fn narrow(film: &mut [u8]) {
     let size = words(&[u32::from(WIDTH) << 16, u32::from(HEIGHT) << 16]);
     let at = film.windows(size.len()).position(|window| window == size);

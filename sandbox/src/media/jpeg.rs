@@ -8,13 +8,13 @@ use super::metadata::Segments;
 const EXIF: &[u8] = b"Exif\0\0";
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const ICC: &[u8] = b"ICC_PROFILE\0\x01\x01";
-/// Photoshop's resource number 0x0404 without a name; its length and its content follow.
+/// Photoshop's resource 0x0404 without a name; its length and content follow.
 const IPTC: &[u8] = b"Photoshop 3.0\08BIM\x04\x04\0\0";
 
 pub(super) fn encode(picture: &RgbImage, segments: &Segments) -> Vec<u8> {
     let mut plain = Vec::new();
     let encoder = JpegEncoder::new_with_quality(&mut plain, 95);
-    // Encoding into memory fails only for pictures without pixels.
+    // Encoding to memory fails only for pictures without pixels.
     let _ = picture.write_with_encoder(encoder);
     let iptc = resource(&segments.iptc);
     let mut file = vec![0xFF, 0xD8];
@@ -56,7 +56,7 @@ pub(super) fn segments(file: &[u8]) -> Segments {
     segments
 }
 
-/// The content of a resource: its length in front, padded to an even one.
+/// A resource: the length, then the content, padded to an even length.
 fn resource(datasets: &[u8]) -> Vec<u8> {
     if datasets.is_empty() {
         return Vec::new();

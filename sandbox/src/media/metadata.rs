@@ -1,4 +1,4 @@
-//! The metadata that every seeded picture carries: who made it, who owns it, how it is meant to be shown.
+//! The metadata of every seeded picture: credits, orientation, resolution and profile.
 
 /// Dots per inch of every seeded picture.
 pub(super) const DPI: u32 = 300;
@@ -10,20 +10,18 @@ const RESOLUTION_UNIT: u16 = 296;
 const ARTIST: u16 = 315;
 const COPYRIGHT: u16 = 33432;
 
-/// EXIF, IPTC, XMP and ICC as they stand in any container.
+/// EXIF, IPTC, XMP and ICC, without a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Segments {
     /// A TIFF structure with orientation, resolution, artist and copyright.
     pub(super) exif: Vec<u8>,
     /// Datasets with by-line and copyright notice.
     pub(super) iptc: Vec<u8>,
-    /// An XMP packet.
     pub(super) xmp: Vec<u8>,
-    /// An ICC profile.
     pub(super) icc: Vec<u8>,
 }
 
-/// Who made it and who owns it.
+/// Who made a picture, and who owns it.
 pub(super) struct Credits {
     pub(super) artist: String,
     pub(super) rights: String,
@@ -51,7 +49,7 @@ pub(super) fn segments(seed: u64) -> Segments {
     }
 }
 
-/// Every fourth picture lies on its side, as cameras write it.
+/// Every fourth picture is stored rotated, as by a camera.
 pub(super) fn orientation(seed: u64) -> u32 {
     if seed % 4 == 3 { 6 } else { 1 }
 }
@@ -92,7 +90,7 @@ fn dataset(number: u8, text: &str) -> Vec<u8> {
     dataset
 }
 
-/// A display profile in its smallest form: the header, and a table without tags.
+/// The smallest display profile: a header and an empty table of tags.
 fn icc() -> Vec<u8> {
     let mut profile = vec![0; 132];
     profile[..4].copy_from_slice(&132_u32.to_be_bytes());
@@ -116,12 +114,12 @@ impl Segments {
         }
     }
 
-    /// Calls the copyright in EXIF something that nobody looks for.
+    /// Changes the tag of EXIF's copyright to one that no reader looks for.
     pub(super) fn lose_exif_copyright(&mut self) {
         self.patch(COPYRIGHT, |entry| entry[0] += 1);
     }
 
-    /// Calls the by-line in IPTC the caption's writer.
+    /// Changes IPTC's by-line to the caption writer.
     pub(super) fn lose_iptc_byline(&mut self) {
         let at = self.iptc.windows(3).position(|window| window == [0x1C, 2, 80]);
         if let Some(number) = at.and_then(|at| self.iptc.get_mut(at + 2)) {
@@ -129,7 +127,7 @@ impl Segments {
         }
     }
 
-    /// Calls the rights in XMP the source.
+    /// Renames XMP's rights to the source.
     pub(super) fn lose_xmp_rights(&mut self) {
         self.xmp = String::from_utf8_lossy(&self.xmp).replace("dc:rights", "dc:source").into_bytes();
     }

@@ -1,4 +1,4 @@
-//! Pictures, films and documents that are really what they claim, and a watermark that really changes them.
+//! Genuine pictures, films and documents, and a watermark that really changes them.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -28,7 +28,7 @@ pub use defect::Defect;
 pub use tiff::{write_large, write_striped};
 pub use watermark::{Unsupported, watermark};
 
-/// A kind of file the library holds.
+/// The file formats in the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// JPEG with EXIF, IPTC, XMP and ICC.
@@ -41,7 +41,7 @@ pub enum Format {
     Mp4,
     /// A PDF of two pages.
     Pdf,
-    /// A sound file that nobody watermarks.
+    /// A sound file, which cannot be watermarked.
     Wav,
 }
 
@@ -58,7 +58,7 @@ impl Format {
         }
     }
 
-    /// The kind by a file's first bytes.
+    /// Detects the format by a file's first bytes.
     pub fn detect(start: &[u8]) -> Option<Self> {
         match start {
             [0xFF, 0xD8, 0xFF, ..] => Some(Self::Jpeg),
@@ -72,7 +72,7 @@ impl Format {
     }
 }
 
-/// A file of this format; every seed gives other bytes.
+/// Generates a file of this format; every seed gives other bytes.
 pub fn file(format: Format, seed: u64, width: u32, height: u32) -> Vec<u8> {
     match format {
         Format::Jpeg => jpeg::encode(&painting(seed, width, height), &metadata::segments(seed)),
@@ -84,7 +84,7 @@ pub fn file(format: Format, seed: u64, width: u32, height: u32) -> Vec<u8> {
     }
 }
 
-/// Something to look at: a sky, a sun and hills whose place and colour come from the seed.
+/// A landscape with a sky, a sun and hills; positions and colours follow from the seed.
 pub(crate) fn painting(seed: u64, width: u32, height: u32) -> RgbImage {
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
     let sky: [f32; 3] = [random.random_range(60.0..200.0), random.random_range(90.0..200.0), 230.0];
@@ -92,7 +92,7 @@ pub(crate) fn painting(seed: u64, width: u32, height: u32) -> RgbImage {
     let (sun_x, sun_y) = (random.random_range(0.2..0.8_f32), random.random_range(0.12..0.4_f32));
     let waves: [(f32, f32); 3] =
         std::array::from_fn(|_| (random.random_range(2.0..9.0), random.random_range(0.0..6.3)));
-    // Every seed must give other bytes, whatever the colours round to.
+    // The seed is part of the pixels, so that every seed gives other bytes however colours are rounded.
     let signature = seed.to_le_bytes();
     RgbImage::from_fn(width, height, |x, y| {
         let (u, v) = (x as f32 / width as f32, y as f32 / height as f32);
@@ -115,7 +115,7 @@ pub(crate) fn painting(seed: u64, width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// A painting; every other one has 16 bits a channel, and fades away to the right.
+/// A painting; every other one has 16 bits per channel and becomes transparent to the right.
 fn glass(seed: u64, width: u32, height: u32) -> DynamicImage {
     let painting = DynamicImage::ImageRgb8(painting(seed, width, height));
     if seed.is_multiple_of(2) {

@@ -1,4 +1,4 @@
-//! A picture that is held whole, with its metadata, on its way from one file to another.
+//! A decoded picture with its metadata.
 
 use image::{DynamicImage, ImageBuffer, Pixel};
 use rand::{RngExt, SeedableRng};
@@ -13,7 +13,7 @@ pub(super) struct Picture {
 }
 
 impl Picture {
-    /// Reads a JPEG or a PNG; `None` for what cannot be decoded.
+    /// Reads a JPEG or a PNG; `None` if it cannot be decoded.
     pub(super) fn read(format: Format, file: &[u8]) -> Option<Self> {
         let segments = match format {
             Format::Jpeg => jpeg::segments(file),
@@ -23,7 +23,7 @@ impl Picture {
         Some(Self { pixels: image::load_from_memory(file).ok()?, segments })
     }
 
-    /// Writes it as a PNG with all that it has, or as a JPEG.
+    /// Writes it as a PNG, or else as a JPEG, with its metadata.
     pub(super) fn write(&self, format: Format) -> Vec<u8> {
         if format == Format::Png {
             png::encode(&self.pixels, &self.segments)
@@ -32,7 +32,7 @@ impl Picture {
         }
     }
 
-    /// Shifts the brightness of small blocks by a little, which block and which way by the mark.
+    /// Slightly shifts the brightness of small blocks; the mark decides which blocks, and in which direction.
     pub(super) fn mark(&mut self, mark: u64) {
         match &mut self.pixels {
             DynamicImage::ImageRgba16(pixels) => shift(pixels, mark, |value, up| {

@@ -7,7 +7,7 @@ use super::metadata::{DPI, Segments};
 
 const XMP: &[u8] = b"XML:com.adobe.xmp\0\0\0\0\0";
 const ICC: &[u8] = b"profile\0\0";
-/// Signature and header chunk: metadata stands behind them.
+/// Length of signature and header chunk; the metadata follows.
 const HEAD: usize = 8 + 25;
 
 pub(super) fn encode(picture: &DynamicImage, segments: &Segments) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Uncompressed TIFF, of any size, its directory in front of the pixels.
+//! Uncompressed TIFF of any size, with its directory before the pixels.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -9,13 +9,13 @@ use rand::{RngExt, SeedableRng};
 
 use super::metadata::{self, DPI, Segments, entry};
 
-/// Where the pixels of these files start.
+/// Offset of the pixels.
 pub(super) const PIXELS_AT: u64 = 4096;
 
-/// Pixels of a row of the large ones.
+/// Width of the large files, in pixels.
 const WIDTH: u32 = 8192;
 
-/// Strips of the striped ones; more would not fit in front of the pixels.
+/// Number of strips of the striped files; the offsets of more would not fit before the pixels.
 const STRIPS: u32 = 128;
 
 pub(super) fn encode(picture: &RgbImage, seed: u64) -> Vec<u8> {
@@ -24,17 +24,17 @@ pub(super) fn encode(picture: &RgbImage, seed: u64) -> Vec<u8> {
     file
 }
 
-/// Writes a TIFF of about so many bytes in one strip, without holding it; all but its first pixels are black.
+/// Writes a TIFF of about this many bytes in one strip, without holding it in memory; all but its first pixels are black.
 pub fn write_large(path: &Path, seed: u64, bytes: u64) -> io::Result<()> {
     let height = rows(bytes)?;
     let mut file = File::create(path)?;
     file.write_all(&head(WIDTH, height, 1, seed))?;
     file.write_all(&seed.to_le_bytes())?;
-    // The rest is black, and takes no space on most disks.
+    // The rest is black, as a hole in the file.
     file.set_len(PIXELS_AT + pixels(WIDTH, height))
 }
 
-/// Writes a TIFF of about so many bytes, less than 4 GiB, in many strips, without holding it; its pixels are noise.
+/// Writes a TIFF of about this many bytes, below 4 GiB, in many strips, without holding it in memory; its pixels are noise.
 pub fn write_striped(path: &Path, seed: u64, bytes: u64) -> io::Result<()> {
     let height = rows(bytes)?;
     let mut noise = vec![0; 1 << 20];
@@ -55,7 +55,7 @@ fn rows(bytes: u64) -> io::Result<u32> {
     u32::try_from(rows.max(1)).map_err(io::Error::other)
 }
 
-/// Bytes of so many.
+/// Bytes of this many pixels.
 fn pixels(width: u32, height: u32) -> u64 {
     u64::from(width) * u64::from(height) * 3
 }
@@ -70,11 +70,11 @@ fn head(width: u32, height: u32, strips: u32, seed: u64) -> Vec<u8> {
     let starts = (0..height).step_by(rows as usize);
     let offsets: Vec<u8> =
         starts.clone().flat_map(|start| ((PIXELS_AT + pixels(width, start)) as u32).to_le_bytes()).collect();
-    // One strip of 4 GiB or more is longer than can be said.
+    // The field cannot hold the length of a strip of 4 GiB or more.
     let length = |start| pixels(width, rows.min(height - start)).min(u64::from(u32::MAX)) as u32;
     let lengths: Vec<u8> = starts.flat_map(|start| length(start).to_le_bytes()).collect();
     let strips = (offsets.len() / 4) as u32;
-    // What does not fit into an entry lies behind the directory, in this order.
+    // Values that do not fit into an entry follow the directory, in this order.
     let values = [&bits, &dpi, &artist, &xmp, &rights, &iptc, &icc, &exif, &offsets, &lengths];
     let mut at = 8 + 2 + 20 * 12 + 4;
     let [bits_at, dpi_at, artist_at, xmp_at, rights_at, iptc_at, icc_at, exif_at, offsets_at, lengths_at] =
@@ -84,7 +84,7 @@ fn head(width: u32, height: u32, strips: u32, seed: u64) -> Vec<u8> {
             start
         });
     let length = |value: &[u8]| value.len() as u32;
-    // A single number stands in the entry itself.
+    // A single number is in the entry itself.
     let strip = |values: &[u8], at: u32| match values.try_into() {
         Ok(only) => u32::from_le_bytes(only),
         Err(_) => at,

@@ -1,4 +1,4 @@
-//! The fake watermark: a slight change of the pixels that is another one each time, everything else kept.
+//! The fake watermark: a slight change of the pixels, different each time; everything else stays.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,15 +10,15 @@ use rand::{RngExt, SeedableRng};
 use super::picture::Picture;
 use super::{Format, tiff};
 
-/// Pictures above this are changed in place instead of being decoded.
+/// Pictures above this length, in bytes, are changed in place instead of being decoded.
 const LARGEST_DECODED: u64 = 64 << 20;
 
 /// The file cannot be watermarked.
 #[derive(Debug)]
 pub enum Unsupported {
-    /// Nobody watermarks this kind of file.
+    /// A kind of file that cannot be watermarked.
     Kind,
-    /// It claims a kind that it is not.
+    /// It cannot be decoded as what its first bytes claim.
     Damaged,
     /// The disk failed.
     Io(io::Error),
@@ -46,7 +46,7 @@ pub fn watermark(source: &Path, target: &Path, mark: u64) -> Result<(), Unsuppor
             fs::copy(source, target)?;
             alter_in_place(target, length, mark)
         }
-        // A box or a comment that every reader skips.
+        // Appends a box or a comment that readers skip.
         Format::Mp4 => {
             append(source, target, &[&16_u32.to_be_bytes()[..], b"free", &mark.to_be_bytes()].concat())
         }

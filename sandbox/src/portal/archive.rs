@@ -1,5 +1,5 @@
-//! Rows of assets that are protected and that nobody touches, made up as they are asked for: a library of millions costs
-//! no memory. They are older than everything else in it.
+//! Rows of protected assets that never change. They are generated on request, so that a library of millions takes no memory,
+//! and are older than all other assets.
 
 use std::ops::Range;
 
@@ -10,11 +10,11 @@ use super::lookups::BRAND;
 use crate::call::Call;
 use crate::world::MARKER_NAME;
 
-/// As many are created in each second, from the year 2001 on.
+/// Assets created per second, from the year 2001 on.
 const A_SECOND: u64 = 4;
 const FIRST: i64 = 978_307_200;
 
-/// What a listing may ask for so that the archive is part of the answer; any other filter leaves all of it out.
+/// Query parameters that keep the archive in the response; any other filter excludes all of it.
 const KNOWN: [&str; 12] = [
     "page",
     "limit",
@@ -30,7 +30,7 @@ const KNOWN: [&str; 12] = [
     "versions",
 ];
 
-/// Those of `count` archived assets that the listing asks for, in ascending order.
+/// The numbers of the archived assets, out of `count`, that match the query, in ascending order.
 pub(super) fn asked_for(count: u64, call: &Call) -> Range<u64> {
     let ascending = call.query.get("orderBy").is_some_and(|order| order.ends_with(" asc"));
     let images = call.query.get("type").is_none_or(|types| types.split(',').any(|kind| kind == "image"));
@@ -39,14 +39,14 @@ pub(super) fn asked_for(count: u64, call: &Call) -> Range<u64> {
         return 0..0;
     }
     let bound = |names: [&str; 2]| names.iter().find_map(|name| super::list::bound(call.query.get(*name)?));
-    // Above the lower bound, and up to the upper one.
+    // The lower bound is exclusive, the upper one inclusive.
     let after = bound(["dateCreated", "dateModified"]).map_or(0, |bound| first_after(bound).min(count));
     let until =
         bound(["dateCreatedTo", "dateModifiedTo"]).map_or(count, |bound| first_after(bound).min(count));
     after..until.max(after)
 }
 
-/// The number of the first asset that is younger than this.
+/// The number of the first asset created after `bound`.
 fn first_after(bound: Timestamp) -> u64 {
     let seconds = u64::try_from(bound.as_second() - FIRST + 1).unwrap_or_default();
     seconds * A_SECOND

@@ -1,4 +1,4 @@
-//! The listing: a search index that lags, and ignores what it does not understand.
+//! The listing: a search index that lags, and ignores unknown parameters.
 
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ pub(super) fn list(shared: &Shared, call: &Call) -> Response {
         super::media::hide_file_names(shared, row);
     }
     for fields in page.iter_mut().filter_map(Value::as_object_mut) {
-        // The index knows them, and does not show them.
+        // Indexed but not shown.
         fields.remove(COLLECTIONS);
         if !call.flag("includeVersionNumber") {
             fields.remove("activeVersion");
@@ -46,7 +46,7 @@ pub(super) fn list(shared: &Shared, call: &Call) -> Response {
     answer(200, &body)
 }
 
-/// What the index was told until then, the listing shows.
+/// The listing shows the changes up to this time.
 fn horizon(shared: &Shared) -> Instant {
     Instant::now().checked_sub(shared.options.index_lag).unwrap_or_else(Instant::now)
 }
@@ -59,7 +59,7 @@ pub(crate) fn is_listed(world: &mut World, shared: &Shared) -> bool {
     })
 }
 
-/// The rows as the index had them some time ago.
+/// The rows as of the horizon.
 fn indexed(world: &mut World, shared: &Shared) -> Vec<Value> {
     let horizon = horizon(shared);
     for asset in world.assets.values_mut() {
@@ -82,7 +82,7 @@ fn matches(row: &Value, call: &Call) -> bool {
         "orientation" => text("orientation") == wanted,
         "isPublic" | "archive" | "limited" => flag(wanted).is_none_or(|wanted| row[name] == u8::from(wanted)),
         "propertyOptionId" => wanted.split(',').all(|id| contains(&row["propertyOptions"], id)),
-        // The one that there is from the start holds everything with a tag.
+        // The seeded collection contains every asset with the tag.
         "collectionId" => wanted.split(',').any(|id| {
             contains(&row[COLLECTIONS], id) || id == "COLLECTION-SPRING" && contains(&row["tags"], "spring")
         }),
@@ -90,12 +90,12 @@ fn matches(row: &Value, call: &Call) -> bool {
         "dateCreated" | "dateModified" => bound(wanted).is_none_or(|bound| date(row, name) > bound),
         "dateCreatedTo" => bound(wanted).is_none_or(|bound| date(row, "dateCreated") <= bound),
         "dateModifiedTo" => bound(wanted).is_none_or(|bound| date(row, "dateModified") <= bound),
-        // Unknown parameters and malformed values: everything matches.
+        // Unknown parameters and malformed values are ignored: everything matches.
         _ => true,
     })
 }
 
-/// A boolean in one of its forms; any other is ignored.
+/// Parses a boolean; other forms are ignored.
 fn flag(text: &str) -> Option<bool> {
     match text {
         "1" | "true" | "True" => Some(true),
@@ -108,7 +108,7 @@ fn contains(list: &Value, wanted: &str) -> bool {
     list.as_array().is_some_and(|list| list.iter().any(|value| value == wanted))
 }
 
-/// Exactly `YYYY-MM-DDTHH:MM:SSZ`; any other form is ignored, as the portal does.
+/// Parses exactly `YYYY-MM-DDTHH:MM:SSZ`; the portal ignores other forms.
 pub(super) fn bound(text: &str) -> Option<Timestamp> {
     (text.len() == 20 && text.ends_with('Z')).then(|| text.parse().ok())?
 }

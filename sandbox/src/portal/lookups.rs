@@ -1,4 +1,4 @@
-//! What the portal has beside assets.
+//! Endpoints besides those for assets: metaproperties, brands, the account and others.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +11,13 @@ use crate::world::{LINK_ID, LINK_NAME, MARKER_ID, MARKER_NAME, STATUS_ID, STATUS
 /// The brand of most assets.
 pub(crate) const BRAND: &str = "2B7D41AA-0C3E-4F19-8A6601FF9D3C7E10";
 
-/// The other one.
 pub(crate) const SECOND_BRAND: &str = "2B7D41AA-0C3E-4F19-8A6601FF9D3C7E11";
 
-/// Metaproperties with options, and those options.
+/// Select metaproperties and their options.
 pub(crate) const SELECTS: [(&str, &[&str]); 2] =
     [("Asset_Type", &["Photo", "Film", "Datasheet"]), ("Country", &["France", "Belgium", "Côte d'Ivoire"])];
 
-/// The id of a metaproperty that people write into.
+/// The id of a text metaproperty.
 pub(crate) fn text_id(name: &str) -> &'static str {
     match name {
         "Shoot_Date" => "7C0D5A1E-0004-4B2C-9D8E7F6A5B4C3D2E",
@@ -35,7 +34,7 @@ pub(super) fn metaproperties(_shared: &Shared) -> Response {
         });
         all.insert(key.to_owned(), definition);
     };
-    // The key's case differs from the name's, as seen in real answers.
+    // The key differs from the name in case, as in real responses.
     add("Imatag_Hash", MARKER_NAME, MARKER_ID, "text", 1, 1, json!([]));
     add("Imatag_Status", STATUS_NAME, STATUS_ID, "text", 1, 1, json!([]));
     add("Hidden_Text", "Hidden_Text", "7C0D5A1E-0002-4B2C-9D8E7F6A5B4C3D2E", "text", 1, 0, json!([]));

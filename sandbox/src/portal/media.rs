@@ -1,4 +1,4 @@
-//! One asset: look, modify, delete, download.
+//! Endpoints for a single asset: get, modify, delete, download.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -18,7 +18,7 @@ use crate::world::{
     COLLECTIONS, Change, LINK_ID, Link, MARKER_ID, Maker, SECRET_MARK, STATUS_ID, Shared, TEXTS, option_id,
 };
 
-/// Leaves out what this portal does not show of its files' names.
+/// Removes file names that this portal does not show.
 pub(super) fn hide_file_names(shared: &Shared, row: &mut Value) {
     if shared.options.file_names == FileNames::Listed {
         return;
@@ -30,7 +30,7 @@ pub(super) fn hide_file_names(shared: &Shared, row: &mut Value) {
     }
 }
 
-/// The most characters a text metaproperty keeps.
+/// Maximum length of a text metaproperty, in characters.
 const LONGEST_TEXT: usize = 2500;
 
 pub(super) fn get(shared: &Shared, call: &Call) -> Response {
@@ -118,7 +118,7 @@ pub(super) fn download(shared: &Shared, call: &Call) -> Response {
     )
 }
 
-/// A copy of the file that ends in the asset's metadata of this moment.
+/// Makes a copy of the file with the asset's current metadata appended.
 fn with_metadata(shared: &Shared, file: &Path, marker: Option<&str>) -> io::Result<PathBuf> {
     let path = shared.new_path();
     std::fs::copy(file, &path)?;
@@ -157,8 +157,8 @@ pub(super) async fn modify(shared: &Shared, call: Call) -> Response {
     answer(202, &json!({"message": "Accepted", "statuscode": 202}))
 }
 
-/// Whoever overwrites what somebody else wrote is told on, whatever the new text says. An opt-out may be taken back
-/// only by who made it.
+/// Reports a client that overwrites a text that is not its own, whatever the new text is, or that removes an opt-out that it
+/// did not set.
 fn note_marker(world: &mut crate::world::World, id: &str, text: &str) {
     let Some(asset) = world.asset(id) else { return };
     let before = asset.marker.clone();
@@ -180,7 +180,7 @@ fn note_marker(world: &mut crate::world::World, id: &str, text: &str) {
     }
 }
 
-/// Traps included: an empty name blanks the name, tags replace all tags, unknown keys are accepted and ignored.
+/// Applies the form with Bynder's pitfalls: an empty name clears the name, tags replace all tags, unknown keys are ignored.
 fn apply(form: &BTreeMap<String, String>, words: &mut crate::world::Baseline) {
     let set = |field: &mut String, name: &str| {
         if let Some(value) = form.get(name) {
@@ -203,7 +203,7 @@ fn apply(form: &BTreeMap<String, String>, words: &mut crate::world::Baseline) {
     apply_properties(form, words);
 }
 
-/// Options by their ids or names, texts as they are.
+/// Applies metaproperties: options by id or name, texts as they are.
 pub(super) fn apply_properties(form: &BTreeMap<String, String>, words: &mut crate::world::Baseline) {
     for (name, options) in SELECTS {
         if let Some(value) = form.get(&format!("metaproperty.select-{name}").to_lowercase()) {

@@ -1,4 +1,4 @@
-//! Saving an import: the call without an idempotency key.
+//! Saving an import, which has no idempotency key.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -35,7 +35,7 @@ fn saved(id: &str) -> Response {
     answer(201, &json!({"success": true, "mediaid": id, "batchId": id, "mediaitems": items}))
 }
 
-/// Saving one import twice makes two versions: the harsher reading.
+/// Saving an import twice makes two versions, which is the harsher reading.
 pub(super) async fn new_version(shared: &Shared, call: Call) -> Response {
     let (id, in_path) = (call.path[3].clone(), call.path.get(5).cloned());
     let form = call.form().await;
@@ -69,7 +69,7 @@ fn save_version(
         if again {
             world.violate(ViolationKind::DoneTwice, id, "approval was asked for twice");
         }
-        // The answer looks like any other.
+        // The response does not show that approval is pending.
         return saved(id);
     }
     add_version(asset, file, name);
@@ -92,7 +92,7 @@ pub(super) async fn new_asset(shared: &Shared, call: Call) -> Response {
     let Some(import) = in_path.or_else(|| form.get("importid").cloned()) else {
         return refuse(400, "No importid provided");
     };
-    // The form one SDK uses for a new version: the asset's id in the body.
+    // One SDK saves a new version in this form, with the asset's id in the body.
     if let Some(id) = form.get("id") {
         return save_version(shared, id, Some(import), &form);
     }
@@ -121,7 +121,7 @@ pub(super) async fn new_asset(shared: &Shared, call: Call) -> Response {
         }
     }
     if shared.options.for_approval {
-        // Nobody sees it before.
+        // The asset is hidden until it is approved.
         let made = std::mem::take(&mut asset.versions);
         asset.waiting =
             made.into_iter().filter_map(|version| Some((version.file?, version.file_name))).collect();
@@ -131,7 +131,7 @@ pub(super) async fn new_asset(shared: &Shared, call: Call) -> Response {
     saved(&id)
 }
 
-/// The fields that the save takes; anything else is ignored.
+/// Makes a new asset from the fields that the call accepts; others are ignored.
 fn new(id: String, file: StoredFile, name: &str, form: &BTreeMap<String, String>) -> Result<Asset, Response> {
     let field = |name: &str| form.get(name).cloned().unwrap_or_default();
     let own = |id: &str| form.get(&format!("metaproperty.{id}").to_lowercase()).cloned();
@@ -187,7 +187,7 @@ fn new(id: String, file: StoredFile, name: &str, form: &BTreeMap<String, String>
     Ok(asset)
 }
 
-/// Dates by the names that a look shows them under.
+/// Dates, by the names in which a GET returns them.
 fn dates(form: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Response> {
     let fields = [
         ("archivedate", "archiveDate"),
@@ -205,7 +205,7 @@ fn dates(form: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Re
     Ok(dates)
 }
 
-/// Saving one upload twice makes two files: the harsher reading.
+/// Saving an upload twice makes two files, which is the harsher reading.
 pub(super) async fn additional(shared: &Shared, call: Call) -> Response {
     let (id, in_path) = (call.path[3].clone(), call.path.get(6).cloned());
     let form = call.form().await;

@@ -1,4 +1,4 @@
-//! The upload's state machine: init, parts at storage, register, finalise, poll.
+//! The states of an upload: init, parts in storage, register, finalise, poll.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::call::{Call, answer, refuse, text};
 use crate::world::{Import, SECRET_MARK, Shared, StoredFile, Upload, World, hash_file};
 
-/// The smallest part but the last that becomes a file.
+/// Minimum length of every part but the last, in bytes.
 const SMALLEST_PART: u64 = 5 << 20;
 
 pub(super) fn endpoint(call: &Call) -> Response {
@@ -46,7 +46,7 @@ pub(super) async fn init(shared: &Shared, call: Call) -> Response {
     answer(200, &body)
 }
 
-/// Register with a part number, finalise without.
+/// Registers a part if there is a part number; otherwise finalises.
 pub(super) async fn step(shared: &Shared, call: Call) -> Response {
     let in_path = call.path.get(3).cloned();
     let form = call.form().await;
@@ -106,7 +106,7 @@ fn finalise(shared: &Shared, id: &str, form: &BTreeMap<String, String>) -> Respo
     answer(202, &body)
 }
 
-/// The parts of an upload that is all there, and the name it was begun under.
+/// The parts of a complete upload, and its file name.
 pub(super) fn whole(
     world: &World,
     id: &str,
@@ -128,7 +128,7 @@ pub(super) fn whole(
     Ok((upload.parts.values().cloned().collect(), name))
 }
 
-/// Puts the parts together, as S3 does: only the last may be small.
+/// Joins the parts; as in S3, only the last may be small.
 pub(super) fn join(parts: &[PathBuf], target: &Path) -> io::Result<StoredFile> {
     let mut file = std::fs::File::create(target)?;
     for (index, part) in parts.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! One asset: its versions, its words, what the index knows of it, and what was done to it.
+//! An asset: its versions and metadata, its state in the index, and what was done to it.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -9,35 +9,35 @@ use serde_json::{Map, Value, json};
 
 use super::{LINK_NAME, MARKER_NAME, STATUS_NAME, StoredFile, extension_of, kind_of};
 
-/// Who made a version.
+/// Who made a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Maker {
-    /// There from the start.
+    /// The seeded library.
     Seeded,
     /// A person, through the sandbox's own interface.
     Person,
-    /// A client, through the portal's interface.
+    /// A client, through the portal's API.
     Client,
 }
 
-/// How a right run leaves an asset; supposes a run without filters.
+/// The outcome that a correct run without filters has for an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planted {
-    /// An outcome's name, or `skipped_unchanged` or `opted_out`.
+    /// The name of an outcome, or `skipped_unchanged` or `opted_out`.
     pub outcome: String,
-    /// The class, where the outcome is `failed`.
+    /// The failure class, if the outcome is `failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
 }
 
 impl Planted {
-    /// An outcome by its name.
     pub fn outcome(name: &str) -> Self {
         Self { outcome: name.to_owned(), class: None }
     }
 
-    /// Whether a job's last outcome, by its name and failure class, leaves the asset so. One that is left alone has no job.
+    /// Whether the last job of the asset, by the name and failure class of its outcome, is as planted. An asset that is left
+    /// alone has no job.
     pub fn is_met_by(&self, last: Option<(&str, Option<&str>)>) -> bool {
         let (name, class) = last.unwrap_or(("none", None));
         let planted = match self.outcome.as_str() {
@@ -53,10 +53,10 @@ impl Planted {
     }
 }
 
-/// What the index knows of an asset's collections under.
+/// The key of an asset's collections in the index.
 pub(crate) const COLLECTIONS: &str = "collections";
 
-/// Metaproperties that people write texts into.
+/// Metaproperties for people's texts.
 pub(crate) const TEXTS: [&str; 2] = ["Source_ID", "Shoot_Date"];
 
 pub(crate) struct Version {
@@ -67,7 +67,7 @@ pub(crate) struct Version {
     pub(crate) made: Timestamp,
 }
 
-/// What people wrote; no client may change it.
+/// The metadata that people wrote; clients must not change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Baseline {
     pub(crate) name: String,
@@ -82,31 +82,30 @@ pub(crate) struct Baseline {
     pub(crate) attached: Attached,
 }
 
-/// How the use of an asset is restricted.
+/// Restrictions of an asset's use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Restricted {
-    /// It may be downloaded only after asking.
+    /// Downloads have to be requested.
     pub limited: bool,
-    /// It is archived.
     pub archived: bool,
-    /// The portal's own watermark is on its downloads.
+    /// The portal puts its own watermark on downloads.
     pub watermarked: bool,
-    /// `archiveDate`, `limitedDate`, `watermarkDate` and `datePublished`, where they are set.
+    /// `archiveDate`, `limitedDate`, `watermarkDate` and `datePublished`, if set.
     pub dates: BTreeMap<String, String>,
 }
 
-/// What people hang on an asset besides words; none of it can be written by the calls that a client makes.
+/// What people attach to an asset besides metadata. The client's calls cannot write any of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attached {
     /// Ids of the collections that hold it.
     pub collections: Vec<String>,
-    /// Names of thumbnails that a person made.
+    /// Names of custom thumbnails.
     pub thumbnails: Vec<String>,
     /// Where it is in use.
     pub usages: Vec<String>,
-    /// Links that anybody can open.
+    /// Links that are open to anyone.
     pub public_links: Vec<String>,
-    /// What the first version's picture is cut around.
+    /// The focus point of the first version, for cropping.
     pub focus_point: Option<(u32, u32)>,
 }
 
@@ -116,7 +115,7 @@ pub(crate) struct Additional {
     pub(crate) file: StoredFile,
 }
 
-/// When, and by whom, the active version was last changed.
+/// When and by whom the active version was last changed.
 pub(crate) struct Made {
     pub(crate) by: Maker,
     pub(crate) at: Instant,
@@ -132,36 +131,36 @@ pub(crate) struct Asset {
     pub(crate) active: u32,
     pub(crate) active_change: Made,
     pub(crate) additional: Vec<Additional>,
-    /// The asset that a client made this one from, by the file it was saved with.
+    /// The asset of which a client made this copy; known by the file.
     pub(crate) copy_of: Option<String>,
-    /// Files that wait for somebody's approval to become versions, with their names.
+    /// Files that await approval to become versions, with their names.
     pub(crate) waiting: Vec<(StoredFile, String)>,
-    /// Additional files that wait for somebody's approval.
+    /// Additional files that await approval.
     pub(crate) waiting_additional: Vec<Additional>,
     pub(crate) marker: Option<String>,
-    /// What a client tells people of the asset.
+    /// The value of the status metaproperty.
     pub(crate) status: Option<String>,
-    /// The other asset that a client says belongs to this one.
+    /// The value of the link metaproperty.
     pub(crate) link: Option<String>,
-    /// Who opted the asset out, if somebody did since the start.
+    /// Who opted the asset out since the start, if anyone.
     pub(crate) opted_out_by: Option<Maker>,
     pub(crate) pending: Vec<(Instant, Change)>,
     pub(crate) deleted: bool,
     pub(crate) refuses_download: bool,
     pub(crate) planted: Planted,
-    /// Requests a client made about this very asset.
+    /// Number of client requests for this asset by its id.
     pub(crate) touched: u64,
-    /// When a client last looked at this asset by its id.
+    /// When a client last read this asset by its id.
     pub(crate) last_look: Option<Instant>,
-    /// What people had written by then.
+    /// People's metadata at that time.
     pub(crate) seen: Option<Baseline>,
-    /// Whether a person's work fell between a client's last look and its save: the window the documents name.
+    /// Whether a person changed it between a client's last read and its save, which is the documented race.
     pub(crate) crossed: bool,
-    /// What the index was told, and when.
+    /// The rows sent to the index, and when; `None` after the asset was deleted.
     pub(crate) indexed: Vec<(Instant, Option<Value>)>,
 }
 
-/// A change that was accepted and is not there yet.
+/// A change that was accepted and has not taken effect yet.
 pub(crate) enum Change {
     Marker(String),
     Status(String),
@@ -174,12 +173,12 @@ impl Asset {
         self.versions.iter().find(|version| version.number == self.active)
     }
 
-    /// Bynder's kind, which follows from the name of the active version's file.
+    /// Bynder's asset type, which follows from the file name of the active version.
     pub(crate) fn kind(&self) -> &'static str {
         self.active_version().map_or("image", |version| kind_of(&version.file_name))
     }
 
-    /// Whether the asset itself waits for a person's approval.
+    /// Whether the asset itself awaits approval.
     pub(crate) fn is_hidden(&self) -> bool {
         self.versions.is_empty()
     }
@@ -188,7 +187,7 @@ impl Asset {
         self.versions.iter().map(|version| version.number).max().unwrap_or_default()
     }
 
-    /// Applies what is due, and tells the index.
+    /// Applies the changes that are due, and updates the index.
     pub(crate) fn settle(&mut self) {
         let now = Instant::now();
         let (due, later) = std::mem::take(&mut self.pending).into_iter().partition(|(at, _)| *at <= now);
@@ -208,7 +207,7 @@ impl Asset {
         }
     }
 
-    /// Notes a change: the modification time moves, and the index learns of it in its own time.
+    /// Records a change: updates the modification time, and sends the row to the index, which lags.
     pub(crate) fn changed(&mut self) {
         self.changed_at(Instant::now());
     }
@@ -217,12 +216,12 @@ impl Asset {
         self.modified = whole_second(Timestamp::now()).max(self.modified);
         let row = (!self.deleted && !self.is_hidden()).then(|| self.row(false));
         self.indexed.push((at, row));
-        // Only the newest entry that is old enough is ever read.
+        // Only the newest entry older than the index lag is ever read.
         let excess = self.indexed.len().saturating_sub(50);
         self.indexed.drain(..excess);
     }
 
-    /// The asset as the portal writes it.
+    /// The asset in the portal's JSON.
     pub(crate) fn row(&self, with_versions: bool) -> Value {
         let active = self.active_version();
         let file = active.and_then(|version| version.file.as_ref());
@@ -286,7 +285,7 @@ impl Asset {
             .collect()
     }
 
-    /// A focus point belongs to a file: another version has one of its own, which no call sets.
+    /// A focus point belongs to a file; other versions have none, because no call sets it.
     fn focus_point(&self, version: u32) -> Value {
         let own = self.words.attached.focus_point.filter(|_| version == 1);
         own.map_or(Value::Null, |(x, y)| json!({"x": x, "y": y}))
@@ -307,7 +306,7 @@ impl Asset {
                 "focusPoint": self.focus_point(version.number),
             })
         });
-        // A derivative, as every asset has: it carries a version too, and is no original.
+        // Every asset has a derivative. It has a version number too but is not an original.
         let preview = json!({"id": "x", "type": "web", "version": self.active, "active": 1, "fileName": null, "size": 7});
         let additional = self.additional.iter().enumerate().map(|(number, additional)| {
             json!({
@@ -327,7 +326,7 @@ pub(crate) fn option_id(name: &str) -> String {
     format!("OPTION-{}", hex::encode_upper(name))
 }
 
-/// The portal knows no fractions of a second.
+/// The portal's times have no fractions of a second.
 pub(crate) fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

@@ -1,16 +1,16 @@
-//! What Bynder makes of a file's name: an asset's extension and kind follow from it, never from the bytes.
+//! How Bynder derives an asset's extension and type: from the file name, never from the bytes.
 
-/// The extension in a file's name, as the portal shows it.
+/// The extension as the portal shows it: in lower case.
 pub(crate) fn extension_of(name: &str) -> String {
     written_extension(name).to_lowercase()
 }
 
-/// The extension as the name spells it.
+/// The extension as spelt in the name.
 pub(crate) fn written_extension(name: &str) -> &str {
     name.rsplit_once('.').map(|(_, extension)| extension).unwrap_or_default()
 }
 
-/// Bynder's kind for a file of this name. What it does not know is a document.
+/// Bynder's asset type for a file name; unknown extensions are documents.
 pub(crate) fn kind_of(name: &str) -> &'static str {
     match extension_of(name).as_str() {
         "jpg" | "jpeg" | "jpe" | "jfif" | "png" | "tif" | "tiff" | "gif" | "webp" | "bmp" | "heic"

@@ -1,4 +1,4 @@
-//! Files of the library lie on disk; the world holds what is known of them.
+//! The library's files, which are on disk; the world has only their facts.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -31,7 +31,7 @@ impl StoredFile {
     }
 }
 
-/// Reads a file once for its hash, its length and its kind.
+/// Reads a file once for its hash, length and format.
 pub(crate) fn hash_file(path: &Path) -> io::Result<StoredFile> {
     let mut file = File::open(path)?;
     let (mut hasher, mut start, mut bytes) = (Sha256::new(), Vec::new(), 0);

@@ -1,11 +1,11 @@
-//! The portal's request limit, as harsh as it is published.
+//! The portal's request limit, in its harshest documented form.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::options::RateLimit;
 
-/// Requests that were under way when the block began are no offence.
+/// Grace period after the first refusal, for requests that were under way.
 const UNDER_WAY: Duration = Duration::from_secs(2);
 
 pub(crate) struct Limiter {
@@ -18,16 +18,16 @@ pub(crate) struct Limiter {
 }
 
 struct Block {
-    /// When somebody first learned of it.
+    /// When a client was first refused.
     since: Option<Instant>,
     last: Instant,
 }
 
-/// What becomes of a portal call.
+/// The decision on a portal call.
 pub(crate) enum Ruling {
     Pass,
     Refused,
-    /// Refused, and it should not have been made.
+    /// Refused, and a violation: the client knew of the block.
     RefusedInBlock,
 }
 
@@ -36,7 +36,7 @@ impl Limiter {
         Self { limit, log: VecDeque::new(), block: None, calls: 0, refusals: 0, busiest: 0 }
     }
 
-    /// Starts a block now, as if the limit had been crossed.
+    /// Starts a block now, as if the limit had been exceeded.
     pub(crate) fn block(&mut self) {
         self.block = Some(Block { since: None, last: Instant::now() });
     }

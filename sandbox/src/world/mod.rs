@@ -1,4 +1,4 @@
-//! Everything the sandbox knows, behind one lock.
+//! The state of the sandbox, behind one lock.
 
 mod asset;
 mod file_type;
@@ -27,18 +27,15 @@ use crate::audit::{Violation, ViolationKind};
 use crate::faults::Saboteur;
 use crate::options::Options;
 
-/// Name of the metaproperty that holds the marker.
+/// Name of the metaproperty for the marker.
 pub(crate) const MARKER_NAME: &str = "imatag_hash";
-/// Its id.
 pub(crate) const MARKER_ID: &str = "7C0D5A1E-0001-4B2C-9D8E7F6A5B4C3D2E";
-/// Name of a metaproperty that a client may write what it likes into.
+/// Name of the metaproperty for the status; clients may write any text into it.
 pub(crate) const STATUS_NAME: &str = "imatag_status";
-/// Its id.
 pub(crate) const STATUS_ID: &str = "7C0D5A1E-0006-4B2C-9D8E7F6A5B4C3D2E";
 
-/// Name of a metaproperty that links an asset to another.
+/// Name of the metaproperty that links an asset to another.
 pub(crate) const LINK_NAME: &str = "Imatag_Link";
-/// Its id.
 pub(crate) const LINK_ID: &str = "7C0D5A1E-0007-4B2C-9D8E7F6A5B4C3D2E";
 
 /// The sandbox, shared by all requests.
@@ -50,10 +47,10 @@ pub(crate) struct Shared {
     world: Arc<Mutex<World>>,
 }
 
-/// Part of every secret that the sandbox gives out, so that one that is printed is found whatever it is.
+/// Contained in every secret that the sandbox issues, so that tests can find a leaked secret in any output.
 pub const SECRET_MARK: &str = "s3cr3t";
 
-/// What opens the two services.
+/// The credentials of both services.
 pub(crate) struct Credentials {
     pub(crate) token: String,
     pub(crate) client_id: String,
@@ -65,21 +62,21 @@ pub(crate) struct Credentials {
 /// The state of both services.
 pub(crate) struct World {
     pub(crate) assets: BTreeMap<String, Asset>,
-    /// Assets over whose files Imatag breaks down.
+    /// Assets on whose files Imatag fails.
     pub(crate) breaks_imatag: HashSet<String>,
     pub(crate) uploads: HashMap<String, Upload>,
     pub(crate) imports: HashMap<String, Import>,
     pub(crate) links: HashMap<String, Link>,
     pub(crate) issued_tokens: HashSet<String>,
     pub(crate) media: BTreeMap<String, Medium>,
-    /// Imatag's outputs by hash.
+    /// Watermarked files from Imatag, by hash.
     pub(crate) outputs: HashMap<String, Output>,
     pub(crate) limiter: Limiter,
     pub(crate) requests: BTreeMap<&'static str, u64>,
     pub(crate) carried_out: BTreeMap<&'static str, u64>,
-    /// Requests that are being carried out, their clients still there or not.
+    /// Number of requests being carried out, including those of clients that have disconnected.
     pub(crate) under_way: u64,
-    /// Files that are being sent to Imatag, and the most there were at once.
+    /// Uploads to Imatag.
     pub(crate) submits: Crowd,
     pub(crate) saboteur: Saboteur,
     pub(crate) violations: Vec<Violation>,
@@ -87,14 +84,14 @@ pub(crate) struct World {
     pub(crate) random: StdRng,
 }
 
-/// How many there are of something, and the most there ever were.
+/// The current number of something, and its maximum so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Crowd {
     pub(crate) now: u64,
     pub(crate) most: u64,
 }
 
-/// A file on its way into the portal.
+/// An upload to the portal.
 pub(crate) struct Upload {
     pub(crate) target: String,
     pub(crate) key: String,
@@ -117,7 +114,7 @@ pub(crate) struct Import {
 pub(crate) struct Link {
     pub(crate) file: PathBuf,
     pub(crate) media_type: &'static str,
-    /// The name that the browser of a person would save it under.
+    /// The file name for the header `Content-Disposition`.
     pub(crate) file_name: Option<String>,
     pub(crate) expires: Instant,
 }
@@ -125,7 +122,7 @@ pub(crate) struct Link {
 /// A medium at Imatag.
 pub(crate) struct Medium {
     pub(crate) id: String,
-    /// The order in which media came.
+    /// Position in the order of submission.
     pub(crate) number: usize,
     pub(crate) directory: String,
     pub(crate) metadata: BTreeMap<String, String>,
@@ -133,13 +130,13 @@ pub(crate) struct Medium {
     pub(crate) state: MediumState,
 }
 
-/// How far a medium is.
+/// The progress of a medium.
 pub(crate) enum MediumState {
     Working { ready_at: Instant, result: StoredFile },
     AlreadyProtected,
 }
 
-/// A file that Imatag gave out.
+/// A watermarked file from Imatag.
 #[derive(Clone)]
 pub(crate) struct Output {
     pub(crate) original: String,
@@ -189,7 +186,7 @@ impl Shared {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A path for a new file.
+    /// An unused path for a file.
     pub(crate) fn new_path(&self) -> PathBuf {
         self.folder.path().join(uuid::Uuid::new_v4().to_string())
     }
@@ -202,12 +199,12 @@ impl World {
         format!("{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..])
     }
 
-    /// A text that nobody guesses and nobody may see.
+    /// A new secret.
     pub(crate) fn secret(&mut self) -> String {
         format!("{SECRET_MARK}-{}", self.unguessable())
     }
 
-    /// An id that is no secret.
+    /// A random id that is not secret.
     pub(crate) fn unguessable(&mut self) -> String {
         format!("{:016x}{:016x}", self.random.random::<u64>(), self.random.random::<u64>())
     }
@@ -218,7 +215,7 @@ impl World {
         self.violations.push(violation);
     }
 
-    /// The asset, with everything in it that is due by now.
+    /// The asset, after applying the changes that are due; `None` if it is deleted or awaits approval.
     pub(crate) fn asset(&mut self, id: &str) -> Option<&mut Asset> {
         let asset = self.assets.get_mut(id).filter(|asset| !asset.deleted && !asset.is_hidden())?;
         asset.settle();

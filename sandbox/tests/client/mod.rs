@@ -1,4 +1,4 @@
-//! A straight-line client of the sandbox, free to do wrong.
+//! A simple client of the sandbox that can commit violations.
 
 use std::time::Duration;
 
@@ -62,12 +62,12 @@ impl Client {
         request.send().await.unwrap();
     }
 
-    /// Submits a file to Imatag; its answer.
+    /// Submits a file to Imatag; returns the response.
     pub(crate) async fn submit(&self, id: &str, file: &[u8], directory: &str, with_id: bool) -> Value {
         self.submit_named("a.png", id, file, directory, with_id).await
     }
 
-    /// The same, with this name in the header of the file's part.
+    /// Like `submit`, with this file name in the header of the part.
     pub(crate) async fn submit_named(
         &self,
         name: &str,
@@ -87,7 +87,7 @@ impl Client {
         Self::json(request.header("Authorization", format!("Token {}", self.at.api_key))).await
     }
 
-    /// Has a file watermarked for an asset.
+    /// Submits a file for an asset; returns the watermarked file.
     pub(crate) async fn watermark(&self, id: &str, file: &[u8]) -> Vec<u8> {
         let medium = self.submit(id, file, "sandbox/bynder", true).await["id"].as_str().unwrap().to_owned();
         let answer = asked_until(StatusCode::FOUND, || {
@@ -98,7 +98,7 @@ impl Client {
         self.http.get(link).send().await.unwrap().bytes().await.unwrap().to_vec()
     }
 
-    /// Sends a file in one part and registers it: upload id, target and key.
+    /// Uploads a file in one part and registers it; returns upload id, target and key.
     async fn send(&self, name: &str, file: &[u8]) -> [String; 3] {
         let place = Self::json(self.portal("POST", "api/upload/init").form(&[("filename", name)])).await;
         let key = format!("{}/p1", place["s3_filename"].as_str().unwrap());
@@ -123,7 +123,7 @@ impl Client {
         [upload.to_owned(), target.to_owned(), key]
     }
 
-    /// Uploads a file and saves it under this path with these fields.
+    /// Uploads a file and saves it at this path with these fields.
     async fn save_at(&self, path: &str, fields: &[(&str, &str)], name: &str, file: &[u8]) -> Value {
         let [upload, target, key] = self.send(name, file).await;
         let form = [
@@ -132,7 +132,7 @@ impl Client {
             ("chunks", "1"),
             ("original_filename", name),
         ];
-        // The id in the path, as other clients send it.
+        // With the id in the path, as other clients send it.
         let finalised =
             Self::json(self.portal("POST", &format!("api/v4/upload/{upload}/")).form(&form)).await;
         let import = finalised["importId"].as_str().unwrap();
@@ -150,7 +150,7 @@ impl Client {
         self.save_at(&format!("api/v4/media/{id}/save"), &[], name, file).await;
     }
 
-    /// Uploads a file and saves it as a new asset with the words of this one and such a marker; its id.
+    /// Uploads a file and saves it as a new asset with this asset's metadata and the marker; returns its id.
     pub(crate) async fn copy(&self, id: &str, file: &[u8], marker: &str) -> String {
         let words = Self::json(self.portal("GET", &format!("api/v4/media/{id}/"))).await;
         let all = Self::json(self.portal("GET", "api/v4/metaproperties/")).await;
@@ -176,7 +176,7 @@ impl Client {
         assert_eq!(saved.status(), StatusCode::CREATED);
     }
 
-    /// Does everything right; the protected file.
+    /// Protects the asset correctly; returns the watermarked file.
     pub(crate) async fn protect(&self, id: &str, original: &[u8]) -> Vec<u8> {
         let result = self.watermark(id, original).await;
         self.mark(id, &record(original, &result, 2)).await;
@@ -186,7 +186,7 @@ impl Client {
     }
 }
 
-/// The first answer of this status; neither service tells by itself that something is done.
+/// Polls until the response has this status, because neither service sends notifications.
 async fn asked_until(status: StatusCode, request: impl Fn() -> RequestBuilder) -> Response {
     let asking = async {
         loop {

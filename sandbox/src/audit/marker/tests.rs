@@ -77,7 +77,7 @@ fn a_malformed_marker_is_foreign_as_a_whole() {
     }
 }
 
-/// Whatever the connector writes of 0 to 10 protected files, the auditor reads as what it was made of.
+/// The auditor reads the same records that the connector wrote, for 0 to 10 protected files.
 #[test]
 fn the_auditor_reads_all_that_the_connector_writes() {
     let id: common::asset::AssetId = "1F0A9C2E-77B1-4D3C-9E5512AB34CD56EF".parse().unwrap();
