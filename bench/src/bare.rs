@@ -1,5 +1,5 @@
-//! The same calls with nothing around them: no queue, no record, no checks, no retry, no budget, and no hash but the
-//! one that the sandbox asks for. What this machine and the sandbox can do at best.
+//! The bare loop: the same calls without queue, ledger, checks, retries and budget, and without hashes except the one that the
+//! sandbox requires. It shows what this machine and the sandbox can do at best.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use reqwest::multipart::Form;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Where the services are.
+/// How to reach the services.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Arguments {
     #[arg(long)]
@@ -34,7 +34,7 @@ struct Services {
     client: Client,
     arguments: Arguments,
     metaproperty: String,
-    /// Where parts go; the same for all files.
+    /// The URL for parts; the same for all files.
     storage: String,
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             let services = Arc::clone(&services);
             tasks::brief(async move { services.protect(&row).await })
         });
-        // Tasks, so that both cores are used; a window of them, so that memory is bounded.
+        // Tasks use all cores; the window bounds memory.
         let mut ended = futures::stream::iter(work).buffer_unordered(services.arguments.at_once);
         while let Some(ended) = ended.next().await {
             ended??;
@@ -115,7 +115,7 @@ impl Services {
         let media = format!("{}/media/", self.arguments.imatag);
         let search = [("directory", self.arguments.directory.as_str()), ("metadata__bynder_media_id", id)];
         answer(self.imatag(self.client.get(&media).query(&search))).await?;
-        // The sandbox asks for it, as it tells one file of an asset from the next.
+        // The sandbox requires the hash, which distinguishes the files of an asset.
         let (hash, length) = (hex::encode(Sha256::digest(&original)), original.len() as u64);
         let form = Form::new()
             .text("filename", name.to_owned())
@@ -132,7 +132,7 @@ impl Services {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let result = self.imatag(self.client.get(format!("{media}{medium}/watermarked/"))).send().await?;
-        // The link is signed, and takes no credential.
+        // The link is signed: no credential is sent.
         let link = result.headers().get("location").context("no link")?.to_str()?;
         Ok(self.client.get(link).send().await?.error_for_status()?.bytes().await?)
     }

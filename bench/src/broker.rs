@@ -1,4 +1,4 @@
-//! What each thing that an asset asks of the broker costs the broker.
+//! The broker's CPU time for each operation that an asset needs.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ const WAIT_MILLISECONDS: i64 = 200;
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let times = if is_short { 20 } else { 1000 };
     let how = format!(
-        "Processor time of the broker, {times} times each on one channel, one after the other; messages of {} bytes, \
-         persistent; queues as in docs/queue.md.",
+        "Processor time of the broker per operation: {times} of each in sequence on one channel; persistent messages of {} bytes; \
+         queues as in docs/queue.md.",
         UNDER_WAY.len()
     );
     let mut table = Table::new("What is asked of the broker", how);
@@ -77,7 +77,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// The broker's processor time since some moment.
+/// Measures the broker's CPU time.
 struct Clock {
     broker: u32,
     cpu: Duration,
@@ -109,7 +109,7 @@ async fn declare(channel: &Channel) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// False if there is nothing.
+/// Fetches and acknowledges a message; returns `false` if there is none.
 async fn fetch(channel: &Channel) -> anyhow::Result<bool> {
     let Some(message) = channel.basic_get(WORK.into(), BasicGetOptions::default()).await? else {
         return Ok(false);
@@ -118,14 +118,14 @@ async fn fetch(channel: &Channel) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Consumes exclusively, puts a note there, and takes it away when it has come back.
+/// Takes and ends a lease: consumes exclusively, publishes the note, receives and acknowledges it.
 async fn lease(channel: &Channel) -> anyhow::Result<()> {
     let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
     let mut consumer =
         channel.basic_consume(LOCKS.into(), "bench".into(), options, FieldTable::default()).await?;
     let (publishing, properties) =
         (BasicPublishOptions::default(), BasicProperties::default().with_delivery_mode(2));
-    // As long as a note is.
+    // The length of a note.
     channel.basic_publish("".into(), LOCKS.into(), publishing, &[b'n'; 130], properties).await?;
     let note = consumer.next().await.context("the consumer ended")??;
     note.ack(BasicAckOptions::default()).await?;
@@ -133,7 +133,7 @@ async fn lease(channel: &Channel) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes this many by a consumer of the work queue that may hold one at a time.
+/// Receives this many messages through a consumer with a prefetch of one.
 async fn pushed(channel: &Channel, times: u32) -> anyhow::Result<()> {
     channel.basic_qos(1, BasicQosOptions::default()).await?;
     let options = BasicConsumeOptions::default();
@@ -142,7 +142,7 @@ async fn pushed(channel: &Channel, times: u32) -> anyhow::Result<()> {
     for taken in 1..=times {
         let message = consumer.next().await.context("the consumer ended")??;
         if taken == times {
-            // Before the acknowledgement, so that no other message comes.
+            // Cancelled before the acknowledgement, so that no other message is delivered.
             channel.basic_cancel("bench".into(), BasicCancelOptions::default()).await?;
         }
         message.ack(BasicAckOptions::default()).await?;
@@ -150,7 +150,7 @@ async fn pushed(channel: &Channel, times: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Until so many messages are back from their wait.
+/// Waits until this many messages are back from the wait queue.
 async fn come_back(channel: &Channel, times: u32) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_mins(1);
     let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };

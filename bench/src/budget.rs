@@ -1,4 +1,4 @@
-//! At Bynder's limit: how much of the budget is used, and whether it is ever crossed.
+//! At Bynder's limit: how much of the budget is used, and whether the limit is ever exceeded.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::usage;
 const BUDGET: f64 = 4000.0;
 const WINDOW: f64 = 300.0;
 const CONCURRENCY: u32 = 32;
-/// What docs/budget.md promises of an asset of one part.
+/// The calls per asset of one part that docs/budget.md promises.
 const CALLS_EACH: f64 = 7.5;
 
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
@@ -28,9 +28,9 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         (Duration::from_secs(5), Duration::from_secs(10))
     };
     let how = format!(
-        "{workers} workers, after a producer has published, 4000 requests in 5 minutes of the sandbox's 4500; a watermark takes \
-         {watermark_time:?}, an import {import_time:?}, `worker.concurrency = {CONCURRENCY}`, the waits are those by default; \
-         {} s of steady state after {} s.",
+        "{workers} workers, after a producer has published; 4000 requests in 5 minutes, of the 4500 that the sandbox allows; a watermark \
+         takes {watermark_time:?}, an import {import_time:?}; `worker.concurrency = {CONCURRENCY}`, default waits; {} s of steady \
+         state after {} s.",
         steady.as_secs(),
         warm_up.as_secs()
     );
@@ -78,7 +78,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     table.add("refusals (429)", stats["refusals"].to_string());
     table.promise("no refusals", stats["refusals"].to_string(), count(&stats["refusals"]) == 0);
     table.add("the busiest five minutes", format!("{} calls", stats["busiest_window"]));
-    // What began in these minutes and what ended in them are not the same assets, so that each kind tells more than all.
+    // The assets that began in this time are not those that ended in it, so the figures by kind show more than their sum.
     let names = stats["requests"].as_object().into_iter().flat_map(|requests| requests.keys());
     let each = |calls: u64| format!("{:.2}", calls as f64 / saves.max(1) as f64);
     let kinds: Vec<_> = names

@@ -1,4 +1,4 @@
-//! Going over a protected library, and over what changed in it.
+//! A full run over a protected library, and a delta run over its changes.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::lab::{Lab, Library};
 use crate::table::{Table, mebibytes, rate};
 use crate::usage;
 
-/// After it, what people did is in the sandbox's listing.
+/// After this time, changes by people are in the sandbox's listing.
 const LISTED: Duration = Duration::from_millis(500);
 
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
@@ -16,15 +16,15 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         "Going over a library",
         format!(
             "`connector sync --full` over protected assets, then `connector sync` after people uploaded a new version of \
-             {changes} of them; no request limit. A page begins a second before the end of the last, so there are a few pages \
-             more than thousands; the other call asks for the metaproperties."
+             {changes} of them; no request limit. Each page overlaps the one before by a second, so there are a few more pages \
+             than thousands of assets. The other call requests the metaproperties."
         ),
     );
     let mut delta = None;
     for size in sizes {
         let library = Library { pictures: changes, bytes: 20 << 10, archive: *size, ..Library::default() };
         let lab = Lab::new(&library).await?;
-        // The changes first, so that the run over everything finds nothing to do.
+        // First protect the changes, so that the full run finds nothing to do.
         let first = lab.program("connector", &["sync", "--since", "2020-01-01"])?.spawn()?;
         usage::to_its_end(first, &[0]).await?;
         let before = lab.requests("bynder.list").await?;

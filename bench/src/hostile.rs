@@ -1,5 +1,5 @@
-//! Files made so that reading them takes many times what their length suggests, each in two sizes, and what a run takes
-//! whose library holds them.
+//! Hostile files, crafted so that reading them takes far more than their length suggests, each in two sizes; and what a run over
+//! a library with such files takes.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -13,20 +13,20 @@ use crate::lab::{HOSTILE_EVERY, Lab, Library};
 use crate::table::{Table, mebibytes};
 use crate::usage;
 
-/// The most that program and readers may hold together.
+/// Maximum memory of the program and its readers together, in bytes.
 const MOST_MEMORY: u64 = 800 << 20;
-/// The longest that the job of such a file may take.
+/// Maximum duration of a job for such a file.
 const LONGEST: Duration = Duration::from_mins(2);
 
 const KINDS: [fn(u32) -> Vec<u8>; 6] =
     [flate_bomb, deep_document, many_scans, giant_strips, giant_tile, circular_exif];
 
-/// One of each kind in turn, and every other time a larger one; the number makes its content its own.
+/// A file of each kind in turn, alternately in both sizes. The number makes its content unique.
 pub(crate) fn file(number: u32) -> (&'static str, Vec<u8>) {
     let kind = number as usize % KINDS.len();
     let extension = ["pdf", "pdf", "jpg", "tif", "tif", "png"][kind];
     let mut content = KINDS[kind](1 + number / long(KINDS.len()) % 2);
-    // A document is read from its end.
+    // Inserted before the end marker, because a PDF is read from its end.
     let end = content.len() - if extension == "pdf" { "%%EOF".len() } else { 0 };
     content.splice(end..end, format!("% {number}\n").into_bytes());
     (extension, content)
@@ -35,9 +35,9 @@ pub(crate) fn file(number: u32) -> (&'static str, Vec<u8>) {
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let pictures = if is_short { 20 } else { 120 };
     let how = format!(
-        "{pictures} pictures, every tenth made to harm its reader: compressed documents of 3 and 6 GiB, nested ones, JPEG of 450 \
-         and 900 scans, TIFF of 1 and 16 strips of 128 MiB, one with a JPEG of 256 and 1024 megapixels as its tile, PNG with \
-         EXIF that points into itself. The memory is that of the program and of its readers together, every 50 ms."
+        "{pictures} pictures, every tenth of them hostile: compressed documents of 3 and 6 GiB, nested ones, JPEGs of 450 and 900 \
+         scans, TIFFs of 1 and 16 strips of 128 MiB, TIFFs whose strip is a JPEG of 256 or 1024 megapixels, PNGs with EXIF that \
+         points into itself. Memory is that of the program and its readers together, sampled every 50 ms."
     );
     let mut table = Table::new("Hostile files", how);
     let library = Library { pictures, is_hostile: true, ..Library::default() };
@@ -77,7 +77,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// As the formats write lengths; those of these files fit.
+/// A length as the formats store it; the lengths here fit.
 fn short(length: usize) -> u16 {
     u16::try_from(length).unwrap_or(u16::MAX)
 }
@@ -88,16 +88,16 @@ fn long(length: usize) -> u32 {
 
 fn compressed(content: &[u8], times: usize) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
-    // Writing into memory does not fail.
+    // Writing to memory does not fail.
     drop((0..times).try_for_each(|_| encoder.write_all(content)));
     encoder.finish().unwrap_or_default()
 }
 
-/// A table of references that is compressed three times, to 3 GiB a size.
+/// A cross-reference table that is compressed three times and expands to 3 GiB times `size`.
 fn flate_bomb(size: u32) -> Vec<u8> {
     static GIBIBYTE: OnceLock<Vec<u8>> = OnceLock::new();
     let once = GIBIBYTE.get_or_init(|| compressed(&vec![0; 1 << 20], 1 << 10));
-    // Streams one after another are one to many readers, and each is enough alone.
+    // Many readers treat concatenated streams as one; for the others, the first one is enough.
     let inner = compressed(&once.repeat(3 * size as usize), 1);
     let stream = compressed(&inner, 1);
     let head = format!(
@@ -108,7 +108,7 @@ fn flate_bomb(size: u32) -> Vec<u8> {
     document(&[head.as_bytes(), &stream, b"\nendstream\nendobj\n"].concat())
 }
 
-/// Arrays in arrays, 250,000 a size.
+/// Nested arrays, 250,000 deep times `size`.
 fn deep_document(size: u32) -> Vec<u8> {
     let depth = 250_000 * size as usize;
     document(format!("1 0 obj\n{}{}\nendobj\n", "[".repeat(depth), "]".repeat(depth)).as_bytes())
@@ -125,7 +125,7 @@ fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
     [&[0xFF, marker][..], &length, content].concat()
 }
 
-/// The tables of a picture in which a bit 0 is a coefficient of nothing, or this run of them.
+/// The head of a JPEG whose Huffman tables have the single code 0, for a zero coefficient or for this run.
 fn jpeg_head(frame: u8, side: u16, components: u8, run: u8) -> Vec<u8> {
     let side = side.to_be_bytes();
     let mut about = [&[8][..], &side, &side, &[components]].concat();
@@ -139,14 +139,14 @@ fn jpeg_head(frame: u8, side: u16, components: u8, run: u8) -> Vec<u8> {
     [vec![0xFF, 0xD8], quantities, segment(frame, &about), table(0, 0), table(0x10, run)].concat()
 }
 
-/// 64 megapixels in 450 scans a size, each of a few bytes that go over all of them.
+/// 64 megapixels in 450 scans times `size`; each scan has few bytes but covers the whole picture.
 fn many_scans(size: u32) -> Vec<u8> {
     const SIDE: u16 = 8000;
-    /// An end of the block for 2^14 blocks and as many more as the 14 bits behind it say.
+    /// An end-of-band run of 2^14 blocks, plus the number in the 14 bits that follow.
     const LONG_RUN: u8 = 0xE0;
     let blocks = usize::from(SIDE / 8).pow(2);
     let runs = blocks.div_ceil((1 << 15) - 1);
-    // A bit 0 and 14 bits of ones for each run.
+    // Per run a 0 bit and 14 one bits.
     let bits: Vec<u8> = (0..runs).flat_map(|_| [&[0][..], &[1; 14]].concat()).collect();
     let bytes =
         bits.chunks(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit) << (8 - bits.len()));
@@ -170,7 +170,7 @@ fn directory(mut data: Vec<u8>, entries: &[(u16, u32, u32)]) -> Vec<u8> {
     data
 }
 
-/// Strips of 128 MiB that all are the same bytes: 1, then 16.
+/// One or 16 strips of 128 MiB that share the same bytes.
 fn giant_strips(size: u32) -> Vec<u8> {
     static STRIP: OnceLock<Vec<u8>> = OnceLock::new();
     const WIDTH: u32 = 1 << 16;
@@ -193,7 +193,7 @@ fn giant_strips(size: u32) -> Vec<u8> {
     directory(data, &[&pixels[..], &strips].concat())
 }
 
-/// A picture of 16 pixels a side whose only strip is a JPEG of 256 megapixels, or 1024.
+/// A picture of 16 × 16 pixels whose only strip is a JPEG of 256 or 1024 megapixels.
 fn giant_tile(size: u32) -> Vec<u8> {
     const SIDE: u32 = 16;
     let across = short(16384 * size as usize) - u16::from(size > 1);
@@ -206,7 +206,7 @@ fn giant_tile(size: u32) -> Vec<u8> {
     directory(data, &[&pixels[..], &strips].concat())
 }
 
-/// EXIF of 100 kB a size: directories that each begin in another's entries.
+/// EXIF of 100 kB times `size`: directories that begin within the entries of others.
 fn circular_exif(size: u32) -> Vec<u8> {
     let pointers = 100_000 * size / 24;
     let start = 8 + 2 + 12 * pointers;

@@ -1,4 +1,4 @@
-//! A sandbox in a process of its own, a folder, a configuration, and the programs under measurement.
+//! A sandbox in its own process, a folder, a configuration, and the programs under measurement.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,15 +14,15 @@ use crate::usage::{self, Usage};
 /// In a library with hostile files, one file in ten is hostile.
 pub(crate) const HOSTILE_EVERY: u32 = 10;
 
-/// Whether the file of this number is hostile, in such a library.
+/// Whether the file with this number is hostile, in such a library.
 pub(crate) fn is_hostile(number: u32) -> bool {
     number.is_multiple_of(HOSTILE_EVERY)
 }
 
-/// What is measured, and on what.
+/// The environment of one measurement.
 pub(crate) struct Lab {
     sandbox: Child,
-    /// All that the sandbox and the programs write; it goes with the lab.
+    /// Everything that the sandbox and the programs write; deleted with the lab.
     folder: tempfile::TempDir,
     pub(crate) announcement: Value,
     pub(crate) broker: String,
@@ -30,30 +30,30 @@ pub(crate) struct Lab {
     person: reqwest::Client,
 }
 
-/// What the sandbox is to be like.
+/// The options of the sandbox.
 #[derive(Debug, Clone)]
 pub(crate) struct Library {
-    /// Plain pictures.
+    /// Number of pictures to protect.
     pub(crate) pictures: u32,
-    /// The length that each is filled up to; from 8 MiB on they are TIFF of that length.
+    /// The length to which each is padded; from 8 MiB on, a TIFF of that length.
     pub(crate) bytes: u64,
-    /// Pixels of a row; three quarters as many rows.
+    /// Width in pixels; the height is three quarters of it.
     pub(crate) width: u32,
-    /// Protected assets besides.
+    /// Number of additional protected assets.
     pub(crate) archive: u64,
-    /// How long Imatag takes.
+    /// How long a watermark takes.
     pub(crate) watermark_time: Duration,
     /// How long an import takes.
     pub(crate) import_time: Duration,
     /// How long each call takes.
     pub(crate) call_time: Duration,
-    /// Whether Bynder's limit holds.
+    /// Whether Bynder's request limit applies.
     pub(crate) limited: bool,
-    /// The part of all requests that fail, in every way.
+    /// The fraction of requests that are hit by a fault of any kind.
     pub(crate) faults: f64,
-    /// Whether every tenth file harms its reader.
+    /// Whether every tenth file is hostile.
     pub(crate) is_hostile: bool,
-    /// For how long a person uploads another such file every five seconds.
+    /// For how long a person uploads a hostile file every five seconds.
     pub(crate) hostile_uploads: Duration,
 }
 
@@ -117,7 +117,7 @@ impl Lab {
         self.folder.path()
     }
 
-    /// A queue's name that no other measurement has.
+    /// A queue prefix that no other measurement uses.
     pub(crate) fn queue_name(&self) -> &str {
         &self.prefix
     }
@@ -126,13 +126,13 @@ impl Lab {
         self.announcement[name].as_str().unwrap_or_default()
     }
 
-    /// Writes the configuration, with more under `[bynder]` and `[worker]`, and with short waits.
+    /// Writes the configuration with these additions to `[bynder]` and `[worker]`, and with short waits.
     pub(crate) fn configure(&self, bynder: &str, worker: &str) -> anyhow::Result<()> {
         let quick = "index_lag = '1s'\n";
         self.write(&format!("{quick}{bynder}"), worker, "rungs = ['200ms', '1s', '5s', '30s', '2m']\n")
     }
 
-    /// The same with the waits that the connector has by default.
+    /// Like [`Lab::configure`], with the connector's default waits.
     pub(crate) fn configure_with_default_waits(&self, bynder: &str, worker: &str) -> anyhow::Result<()> {
         self.write(bynder, worker, "")
     }
@@ -143,7 +143,7 @@ impl Lab {
         } else {
             "requests_per_5_minutes = 4000000000\n".to_owned()
         };
-        // A submit without an answer is outwaited for as long as one may take: an hour by default, which no run lasts.
+        // After a submit without a response, a job waits for as long as a submit may take: by default an hour, longer than any run.
         let text = format!(
             "[bynder]\ndomain = '{}'\napi_token = '{}'\nhash_metaproperty = 'imatag_hash'\n\
              egress_group = '{prefix}'\n{budget}{bynder}\n\
@@ -165,7 +165,7 @@ impl Lab {
         Ok(std::fs::write(self.path("connector.toml"), text)?)
     }
 
-    /// A program of the release beside this one. What it has to say of errors is shown.
+    /// A program from the same folder as this one; it logs errors to this program's stderr.
     pub(crate) fn program(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Command> {
         let here = std::env::current_exe()?;
         let mut command = Command::new(here.parent().unwrap_or(Path::new(".")).join(name));
@@ -175,7 +175,7 @@ impl Lab {
         Ok(command)
     }
 
-    /// So many workers, each with a spool of its own.
+    /// Starts this many workers, each with its own spool.
     pub(crate) fn workers(&self, count: usize) -> anyhow::Result<Vec<Child>> {
         let start = |number: usize| {
             let mut command = self.program("worker", &[])?;
@@ -185,29 +185,29 @@ impl Lab {
         (0..count).map(start).collect()
     }
 
-    /// What was asked of the sandbox so far.
+    /// The sandbox's statistics so far.
     pub(crate) async fn stats(&self) -> anyhow::Result<Value> {
         let url = format!("{}/sandbox/stats", self.text("bynder"));
         Ok(serde_json::from_slice(&reqwest::get(url).await?.bytes().await?)?)
     }
 
-    /// Calls so far that count towards Bynder's limit.
+    /// Number of calls so far that count against Bynder's limit.
     pub(crate) async fn portal_calls(&self) -> anyhow::Result<u64> {
         Ok(self.stats().await?["portal_calls"].as_u64().unwrap_or_default())
     }
 
-    /// Requests to one endpoint so far.
+    /// Number of requests to one endpoint so far.
     pub(crate) async fn requests(&self, endpoint: &str) -> anyhow::Result<u64> {
         Ok(self.stats().await?["requests"][endpoint].as_u64().unwrap_or_default())
     }
 
-    /// Requests to all endpoints so far.
+    /// Number of requests to all endpoints so far.
     pub(crate) async fn all_requests(&self) -> anyhow::Result<u64> {
         let stats = self.stats().await?;
         Ok(stats["requests"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum())
     }
 
-    /// Somebody uploads a new version of an asset: a small one, or a TIFF of this length.
+    /// A person uploads a new version of an asset: a small one, or a TIFF of this length.
     pub(crate) async fn new_version(&self, asset: &str, large: Option<u64>) -> anyhow::Result<()> {
         let url = format!("{}/sandbox/assets/{asset}/version", self.text("bynder"));
         let version = large.map_or_else(|| json!({}), |bytes| json!({"large": bytes}));
@@ -227,7 +227,7 @@ impl Lab {
         Ok(serde_json::from_slice(&reqwest::get(url).await?.bytes().await?)?)
     }
 
-    /// The audit: how many assets are protected, and what was done wrong.
+    /// Runs the audit; returns the number of protected assets and the violations.
     pub(crate) async fn audit(&self) -> anyhow::Result<(usize, Vec<Value>)> {
         let audit = self.audited().await?;
         let assets = audit["assets"].as_array().cloned().unwrap_or_default();
@@ -235,7 +235,7 @@ impl Lab {
         Ok((protected, audit["violations"].as_array().cloned().unwrap_or_default()))
     }
 
-    /// Fails unless every picture is protected and nothing was done wrong.
+    /// Fails unless every picture is protected and there are no violations.
     pub(crate) async fn assert_protected(&self, pictures: u32) -> anyhow::Result<()> {
         let (protected, violations) = self.audit().await?;
         anyhow::ensure!(violations.is_empty(), "the audit is not clean: {violations:?}");
@@ -243,8 +243,8 @@ impl Lab {
         Ok(())
     }
 
-    /// Fails unless every picture that harms nobody is protected and nothing was done wrong; how many hostile ones are
-    /// protected as well.
+    /// Fails unless every picture that is not hostile is protected and there are no violations. Returns how many hostile ones
+    /// are protected too.
     pub(crate) async fn assert_ordinary_protected(&self) -> anyhow::Result<usize> {
         let audit = self.audited().await?;
         let violations = audit["violations"].as_array().cloned().unwrap_or_default();
@@ -268,12 +268,12 @@ impl Lab {
     }
 }
 
-/// The processor time of all of them.
+/// Total CPU time of these processes.
 pub(crate) fn cpu_of(children: &[Child]) -> Duration {
     children.iter().filter_map(|child| usage::of(child.id()?)).map(|usage| usage.cpu).sum()
 }
 
-/// The most memory that any of them held.
+/// Maximum peak memory of these processes, in bytes.
 pub(crate) fn peak_of(children: &[Child]) -> u64 {
     children
         .iter()

@@ -1,4 +1,4 @@
-//! Large files: memory and spool, and speed by the length of the parts and by how many go out at once.
+//! Large files: memory, spool, and speed by the length of parts and the number of concurrent parts.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let tuned = if is_short { 12 * MEBIBYTE } else { 1024 * MEBIBYTE };
     let mut table = Table::new(
         "Large files",
-        "`connector sync` over one uncompressed TIFF of noise in 128 strips, whose pixels are compared as well. Sandbox and program share disk and processors. \
-         A service that is slow answers each request, those of storage included, 200 ms late; what it sends and takes is as \
-         fast as ever. `worker.request_timeout = '100s'`.",
+        "`connector sync` over one uncompressed TIFF of noise in 128 strips, whose pixels are compared too. The sandbox and the \
+         program share disk and processors. A slow service responds to each request, including those to storage, 200 ms late; its \
+         transfer rate is unchanged. `worker.request_timeout = '100s'`.",
     );
     hash(&mut table, if is_short { 16 } else { 1024 }).await?;
     let lengths: &[u64] = if is_short { &[5] } else { &[8, 32, 128] };
@@ -46,8 +46,8 @@ pub(crate) async fn measure_largest(is_short: bool) -> anyhow::Result<Table> {
     let largest = if is_short { 16 * MEBIBYTE } else { 5120 * MEBIBYTE };
     let mut table = Table::new(
         "The largest file",
-        "The same with a TIFF beyond 4 GiB, which is one black strip that nothing decodes, as nothing decodes a film; part_size \
-         and parts_at_once by default.",
+        "The same with a TIFF above 4 GiB, which is a single black strip that is not decoded, as films are not; default \
+         `part_size` and `parts_at_once`.",
     );
     let run = protect(largest, Duration::ZERO, "").await?;
     ensure!(is_short || (run.peak > 0 && run.spooled > 0), "the program was not seen at work");
@@ -58,7 +58,7 @@ pub(crate) async fn measure_largest(is_short: bool) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// How fast bytes are hashed, and how fast they get into the spool, hash and all.
+/// Measures how fast bytes are hashed, and how fast they are spooled and hashed.
 async fn hash(table: &mut Table, mebibytes: u64) -> anyhow::Result<()> {
     let block = Bytes::from(vec![7_u8; 1 << 20]);
     let started = Instant::now();
@@ -70,7 +70,7 @@ async fn hash(table: &mut Table, mebibytes: u64) -> anyhow::Result<()> {
     table.add("SHA-256, one core, in memory", format!("{:.0} MiB/s", rate(mebibytes, started.elapsed())));
     let folder = tempfile::tempdir()?;
     let spool = Spool::open(folder.path(), 2 * mebibytes * MEBIBYTE)?;
-    // In pieces as they come from a connection.
+    // In pieces of the size that a connection delivers.
     let pieces = (0..mebibytes * 16).map(|piece| {
         let start = usize::try_from(piece % 16).unwrap_or_default() << 16;
         Ok::<_, std::io::Error>(block.slice(start..start + (1 << 16)))
@@ -83,18 +83,18 @@ async fn hash(table: &mut Table, mebibytes: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One file, protected.
+/// The run that protects one file.
 struct Run {
     took: Duration,
-    /// The most memory that the program held, in bytes.
+    /// Peak memory of the program, in bytes.
     peak: u64,
-    /// The most that its spool held, in bytes.
+    /// Peak size of its spool, in bytes.
     spooled: u64,
     cpu: Duration,
     sandbox: Duration,
-    /// Of all processors, in percent.
+    /// How busy the processors were, in percent.
     busy: f64,
-    /// The program said that it could not compare the pixels.
+    /// Whether the program reported that it could not compare the pixels.
     unchecked: bool,
 }
 

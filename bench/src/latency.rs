@@ -1,4 +1,4 @@
-//! How long a job waits from its publication until a worker begins it.
+//! The time from a job's publication until a worker begins it.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::leases::{PATIENCE, settings};
 use crate::table::Table;
 
-/// Steps at once, as many as a worker does by default.
+/// Concurrent steps: the default of a worker.
 const AT_ONCE: usize = 16;
 /// How long a step of the backlog takes.
 const STEP: Duration = Duration::from_millis(100);
-/// Between two publications: what came before is over.
+/// Between two publications, so that the previous job has ended.
 const APART: Duration = Duration::from_millis(50);
 
 type Begun = mpsc::UnboundedReceiver<(JobId, Instant)>;
@@ -29,10 +29,10 @@ type Begun = mpsc::UnboundedReceiver<(JobId, Instant)>;
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let (times, backlog) = if is_short { (5, 50) } else { (100, 3000) };
     let how = format!(
-        "From right before a job is published, with confirm, until a worker's consumer hands it out, which is when its step begins; \
-         {times} jobs, {APART:?} apart. Publisher and consumer are the producer's and the worker's own code, on connections of \
-         their own in one process, so that both times are of one clock. Under a backlog, {AT_ONCE} steps of {STEP:?} at once are \
-         always in work and more wait: a save begins with the next permit, before them."
+        "From just before a job is published, with confirm, until a worker's consumer delivers it and its step begins; {times} \
+         jobs, {APART:?} apart. Publisher and consumer are the code of producer and worker, on separate connections in one process, \
+         so that one clock measures both times. Under a backlog, {AT_ONCE} steps of {STEP:?} always run and more jobs wait: a save \
+         begins with the next permit, before them."
     );
     let mut table = Table::new("From publish to begun", how);
     for (what, step, waiting) in [
@@ -52,7 +52,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// How long each of these jobs waited, behind this many jobs of the backlog.
+/// The waits of `times` jobs at this step, with this many jobs in the backlog.
 async fn waits(step: Step, times: u32, backlog: u32) -> anyhow::Result<Vec<Duration>> {
     let settings = settings(&format!("bench-latency-{backlog}-{}", step.name()), "https://portal.example")?;
     let publisher = Broker::open(&settings, PATIENCE).await?.publisher(Ledger::new(State::in_memory()?));
@@ -77,7 +77,7 @@ async fn waits(step: Step, times: u32, backlog: u32) -> anyhow::Result<Vec<Durat
     Ok(waits)
 }
 
-/// As many workers as there are permits; each says which job it begins.
+/// Starts one task per permit; each reports the jobs that it begins.
 fn work(consumer: &RabbitConsumer) -> (JoinSet<anyhow::Result<()>>, Begun) {
     let (sender, begun) = mpsc::unbounded_channel();
     let mut working = JoinSet::new();

@@ -1,4 +1,4 @@
-//! How often leases of different assets meet in one queue.
+//! How often leases of different assets collide in one queue.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,13 +14,13 @@ use tokio::time::Instant;
 use crate::lab::Lab;
 use crate::table::Table;
 
-/// Jobs in flight in one process, by default.
+/// Jobs in flight per process: the default.
 const EACH: u64 = 16;
-/// How long a lease is held, and how long a job works without one.
+/// How long a job holds its lease, and how long it works without one.
 const HELD: Duration = Duration::from_millis(500);
 const WITHOUT: Duration = Duration::from_millis(500);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// Assets by whose leases 98 of 100 queues are used.
+/// The leases of this many assets use 98 % of the queues.
 const BREAKING_IN: u64 = 4096;
 
 #[derive(Default)]
@@ -32,8 +32,8 @@ struct Counts {
 
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let how = format!(
-        "Processes with {EACH} jobs in flight each, over connections of their own; a job holds the lease of a new asset for \
-         {HELD:?} and none for {WITHOUT:?}. Tried again every 50 ms."
+        "Processes with {EACH} jobs in flight each, on separate connections; a job holds the lease of a new asset for {HELD:?} and \
+         none for {WITHOUT:?}. A busy lease is retried every 50 ms."
     );
     let mut table = Table::new("Leases that meet", how);
     for processes in if is_short { [1, 2] } else { [4, 16] } {
@@ -66,8 +66,8 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// Has the queues of leases made and used, as they are once a deployment has been at work: that is done once for a deployment,
-/// and not for each asset.
+/// Declares and uses the queues of leases, as in a deployment that has run for a while: this cost is per deployment, not per
+/// asset.
 pub(crate) async fn break_in(lab: &Lab) -> anyhow::Result<()> {
     let broker = Broker::open(&settings(lab.queue_name(), lab.text("bynder"))?, PATIENCE).await?;
     let (locks, job) = (&broker.locks(), &JobId("breaking-in".to_owned()));

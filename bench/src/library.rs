@@ -1,4 +1,4 @@
-//! The sandbox as a process of its own, so that what it costs is told apart.
+//! The sandbox as its own process, so that its CPU time is measured separately.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::hostile;
 use crate::lab::{HOSTILE_EVERY, is_hostile};
 
-/// The library and how slow the services are.
+/// The library, and the delays of the services.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[arg(long)]
@@ -40,13 +40,13 @@ pub(crate) struct Arguments {
     hostile_uploads_ms: u64,
 }
 
-/// Pictures from this length on are made without holding them in memory.
+/// Pictures from this length on, in bytes, are generated without holding them in memory.
 const LARGE: u64 = 8 << 20;
 
 /// How often a person uploads a hostile file.
 const BETWEEN_HOSTILE: Duration = Duration::from_secs(5);
 
-/// From this length on, a TIFF cannot say where a strip begins: it is one strip then, which nothing decodes.
+/// From this length on, in bytes, a TIFF cannot store the offsets of strips; it then has a single strip, which nothing decodes.
 const ONE_STRIP: u64 = 4 << 30;
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -112,7 +112,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     std::future::pending().await
 }
 
-/// A real JPEG, filled up behind its end to this length: decoding costs what it costs for its size in pixels.
+/// A genuine JPEG, padded after its end to this length, so that decoding costs what its size in pixels suggests.
 fn picture(number: u32, width: u32, bytes: u64) -> Vec<u8> {
     let mut picture = file(Format::Jpeg, number.into(), width, width * 3 / 4);
     picture.resize(picture.len().max(usize::try_from(bytes).unwrap_or_default()), 0);

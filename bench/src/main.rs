@@ -1,4 +1,4 @@
-//! Measures what the connector claims, and prints one table in Markdown. `scripts/bench` starts what it needs.
+//! Measures the connector's performance and prints Markdown tables. `scripts/bench` starts the broker that it needs.
 
 mod bare;
 mod broker;
@@ -105,7 +105,7 @@ async fn main() -> anyhow::Result<()> {
                 print(&table.to_string())?;
                 tables.push(table);
             }
-            // A short form measures nothing that a goal could be held against.
+            // The figures of a short form cannot be compared with the goals.
             if !short {
                 print(&table::goals(&tables))?;
             }
@@ -143,7 +143,7 @@ fn print(text: &str) -> std::io::Result<()> {
     text.lines().try_for_each(cli::output::try_data)
 }
 
-/// What the figures were taken on.
+/// The date, the version, and the machine.
 fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let processors = read("/proc/cpuinfo");

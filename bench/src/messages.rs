@@ -1,14 +1,14 @@
-//! Messages as the program's own, for what is measured on the broker alone.
+//! Messages like the connector's, for measurements of the broker alone.
 
 use anyhow::{Context, ensure};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 
-/// About what a job's message holds when it is published.
+/// About the length of a job's message when it is published.
 pub(crate) const PUBLISHED: [u8; 600] = [b'x'; 600];
 
-/// About what it holds once its original was looked into.
+/// About its length once the original has been read.
 pub(crate) const UNDER_WAY: [u8; 2600] = [b'x'; 2600];
 
 pub(crate) async fn connect() -> anyhow::Result<Connection> {
@@ -16,21 +16,21 @@ pub(crate) async fn connect() -> anyhow::Result<Connection> {
     Ok(Connection::connect(&url, ConnectionProperties::default()).await?)
 }
 
-/// A channel whose messages are confirmed.
+/// Opens a channel with publisher confirms.
 pub(crate) async fn confirming(connection: &Connection) -> anyhow::Result<Channel> {
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     Ok(channel)
 }
 
-/// Arguments of a queue of this kind.
+/// The arguments of a queue of this type.
 pub(crate) fn kind(name: &str) -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString(name.into()));
     arguments
 }
 
-/// Returns when the broker has confirmed the message.
+/// Publishes a message, and waits for the broker's confirm.
 pub(crate) async fn publish(channel: &Channel, queue: &str, body: &[u8]) -> anyhow::Result<()> {
     let properties = BasicProperties::default().with_delivery_mode(2);
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };

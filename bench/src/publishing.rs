@@ -1,5 +1,5 @@
-//! How fast confirmed messages go into a quorum queue, by the number of channels with one message outstanding on each;
-//! and how fast the producer publishes.
+//! How fast confirmed messages are published to a quorum queue, by the number of channels with one unconfirmed message each; and
+//! how fast the producer publishes.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let mut table = Table::new(
         "Publishing with confirms",
         format!(
-            "Persistent messages of {} bytes into a quorum queue of one node, for {} s each. The producer publishes one job after \
-             another, each on record first; its whole run is timed.",
+            "Persistent messages of {} bytes into a quorum queue on one node, for {} s each. The producer publishes one job after \
+             another, each recorded in the ledger first; its whole run is timed.",
             PUBLISHED.len(),
             long.as_secs()
         ),

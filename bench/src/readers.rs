@@ -1,4 +1,4 @@
-//! What reading pictures in processes of their own costs beside reading them here, and what two readers do at once.
+//! The cost of reading pictures in reader processes compared with reading them in this process, and the gain of a second reader.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -23,16 +23,16 @@ const DEADLINE: Duration = Duration::from_mins(1);
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let mut table = Table::new(
         "Reading files",
-        "JPEGs that are read and compared with themselves, here one after another, and by reader processes (`reader.memory` by \
-         default) one and two at a time; each the best of three rounds in turn.",
+        "JPEGs that are read and compared with themselves: in this process one after another, and by reader processes (default \
+         `reader.memory`) one and two at a time. Each figure is the best of three interleaved rounds.",
     );
     let sizes: &[(u32, u32)] = if is_short { &[(64, 2)] } else { &[(64, 4000), (800, 1000), (5656, 100)] };
     for (width, count) in sizes.iter().copied() {
         let content = file(Format::Jpeg, 1, width, width * 3 / 4);
         let readers = readers()?;
-        // The readers start with the first files.
+        // A warm-up: readers start with the first files.
         by_readers(&readers, &content, 2, 2).await?;
-        // What starts now keeps to one core, as the threads that start it do.
+        // Readers started from now on inherit the affinity, and so use one core.
         confine(1)?;
         let confined = self::readers()?;
         by_readers(&confined, &content, 1, 1).await?;
@@ -53,7 +53,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
         table.add(name("by a reader"), each(one));
         table.add(name("by two readers at once"), format!("{}, {times:.2} × one on one core", each(two)));
         if width > 5000 {
-            // The decoder of a large JPEG uses threads, so that a reader alone takes more than one core.
+            // On one core, because the decoder of a large JPEG uses threads, so that a single reader uses more than one.
             let what = "photographs by two readers: 1.7 × one on one core";
             table.promise(what, format!("{times:.2} ×"), times >= 1.7);
         }
@@ -61,7 +61,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// Lets this program, and what it starts from now on, use this many cores.
+/// Restricts this program, and what it starts from now on, to this many cores.
 fn confine(cores: usize) -> anyhow::Result<()> {
     let mut set = CpuSet::new();
     for core in 0..cores {
@@ -74,7 +74,7 @@ fn confine(cores: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The readers of the connector beside this program.
+/// The readers of the connector in the same folder as this program.
 fn readers() -> anyhow::Result<Readers> {
     let here = std::env::current_exe()?;
     let program = here.parent().unwrap_or(Path::new(".")).join("connector");

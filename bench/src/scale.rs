@@ -1,4 +1,4 @@
-//! Scaling out where the services are slow, and how much one worker keeps in flight.
+//! Scaling out when the services are slow, and the jobs in flight of one worker.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::usage;
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let library = slow(is_short);
     let how = format!(
-        "{} JPEGs of 100 KiB for each worker; 200 ms a call, {:?} for a watermark, {:?} for an import; \
-         `worker.concurrency = 16` and four uploads at once in each, no request limit. Timed from the 5th to the 95th percent of the \
-         saves, so that beginning and end of a run, in which the services' own waiting shows, do not count.",
+        "{} JPEGs of 100 KiB per worker; 200 ms per call, {:?} for a watermark, {:?} for an import; `worker.concurrency = 16` \
+         and four concurrent uploads in each; no request limit. Timed from the 5th to the 95th percentile of the saves, to exclude \
+         the start and the end of a run, where the services' delays show.",
         library.pictures, library.watermark_time, library.import_time
     );
     let mut table = Table::new("Scaling out when the services are slow", how);
     let mut one = None;
     for workers in if is_short { &[1_usize, 2][..] } else { &[1, 2, 4] } {
-        // As long a run for many as for one: in a short one what was submitted at first, while nothing was saved yet,
-        // would count for more.
+        // The library grows with the workers so that every run takes as long: in a short one, the jobs that were submitted
+        // before the first save would count for more.
         let library = Library { pictures: library.pictures * u32::try_from(*workers)?, ..library.clone() };
         let speed = fleet(&library, *workers).await?;
         let first = *one.get_or_insert(speed);
@@ -33,7 +33,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// A library behind services that take their time.
+/// A library behind slow services.
 fn slow(is_short: bool) -> Library {
     Library {
         pictures: if is_short { 8 } else { 400 },
@@ -49,8 +49,8 @@ pub(crate) async fn measure_in_flight(is_short: bool) -> anyhow::Result<Table> {
     let (library, concurrency) =
         if is_short { (slow(true), 8) } else { (Library { pictures: 1500, ..slow(false) }, 256) };
     let how = format!(
-        "One worker, {} JPEGs, the same services, no request limit, `worker.concurrency = {concurrency}`, 16 uploads at once. In flight is what \
-         was begun and is not saved: in work, or waiting at the broker for a watermark or an import.",
+        "One worker, {} JPEGs, the same services, no request limit, `worker.concurrency = {concurrency}`, 16 concurrent uploads. In \
+         flight are the jobs that have begun and are not saved: running, or waiting at the broker for a watermark or an import.",
         library.pictures
     );
     let mut table = Table::new("What one worker keeps in flight", how);
@@ -85,7 +85,7 @@ async fn fleet(library: &Library, workers: usize) -> anyhow::Result<f64> {
     Ok(rate(high - low.max(1), ended - began))
 }
 
-/// Steps in work and jobs that wait for a service, as seen by the sandbox: begun and not saved.
+/// Maximum jobs in flight, as seen by the sandbox (begun and not saved), and the worker's peak memory in bytes.
 async fn in_flight(library: &Library, concurrency: usize) -> anyhow::Result<(u64, u64)> {
     let lab = Lab::new(library).await?;
     lab.configure("", &format!("concurrency = {concurrency}"))?;

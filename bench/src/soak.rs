@@ -1,4 +1,4 @@
-//! A long run under faults: does anything grow that should not?
+//! A long run under faults, to see whether memory, descriptors, channels or leases grow.
 
 use std::time::Duration;
 
@@ -10,34 +10,34 @@ use crate::lab::{Lab, Library};
 use crate::table::{Table, mebibytes};
 use crate::usage;
 
-/// Without a save for so long, the run stands still: a save is due twice a second, and a fault costs two minutes at most.
+/// Without a save for this long, the run is stuck: saves are due twice a second, and a fault costs at most two minutes.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Queues of jobs that have not ended, by what their names go on with after the prefix.
+/// Queues of jobs that have not ended, by the part of the name after the prefix.
 const UNDER_WAY: [&str; 5] = [".submit.", ".transfer", ".save", ".wait.", ".hold."];
 
-/// Looks at the broker, which answers its operator by a process of a second, are this far apart.
+/// Interval between queries of the broker; `rabbitmqctl` takes a second of CPU time.
 const BETWEEN_LOOKS_AT_BROKER: Duration = Duration::from_secs(30);
 
-/// Every so many versions by people is a TIFF of this length: a spool keeps smaller files in memory, and this one goes
-/// out in several parts.
+/// One in this many versions by people is a TIFF of this length: smaller files stay in the spool's memory, and this one is
+/// uploaded in several parts.
 const LARGE_EVERY: u64 = 10;
 const LARGE: u64 = 12 << 20;
 
-/// What was seen, in the order of time.
+/// Samples in chronological order.
 #[derive(Default)]
 struct Samples {
-    /// Bytes, one look at one worker each.
+    /// Memory of a worker, in bytes.
     resident: Vec<u64>,
-    /// One look at one worker each.
+    /// Open descriptors of a worker.
     descriptors: Vec<u64>,
-    /// One look at one worker each.
+    /// Files open in a worker's spool.
     spooled: Vec<u64>,
-    /// Bytes, of the producer.
+    /// Memory of the producer, in bytes.
     producer: Vec<u64>,
-    /// Bytes, of one worker with its readers each.
+    /// Memory of a worker with its readers, in bytes.
     trees: Vec<u64>,
-    /// Those of all programs, on the broker.
+    /// Channels of all programs on the broker.
     channels: Vec<u64>,
 }
 
@@ -45,12 +45,12 @@ pub(crate) async fn measure(is_short: bool, minutes: u64, is_hostile: bool) -> a
     let long = if is_short { Duration::from_secs(20) } else { Duration::from_mins(minutes) };
     let pictures = if is_short { 10 } else { 300 };
     let how = format!(
-        "{} minutes, two workers and a scheduled producer, one request in a hundred hit by a fault: a connection \
-         reset before or after the work, a 503 before or after it, a body cut off, a page instead of an answer, a late answer; \
-         people upload two new versions a second to a library of {pictures} pictures, every tenth a TIFF of 12 MiB, which \
-         goes out in three parts (`part_size = '5MiB'`){}; no request limit.",
+        "{} minutes, two workers and a scheduled producer. One request in a hundred is hit by a fault: a connection reset or a 503, \
+         before or after the effect, a truncated body, a web page instead of the response, or a delay. People upload two new \
+         versions a second to a library of {pictures} pictures; every tenth is a TIFF of 12 MiB, uploaded in three parts \
+         (`part_size = '5MiB'`){}. No request limit.",
         long.as_secs() / 60,
-        if is_hostile { ", and every tenth file harms its reader" } else { "" }
+        if is_hostile { ", and every tenth file is hostile" } else { "" }
     );
     let mut table = Table::new("Soak", how);
     let library = Library {
@@ -122,14 +122,14 @@ pub(crate) async fn measure(is_short: bool, minutes: u64, is_hostile: bool) -> a
     Ok(table)
 }
 
-/// Means of a second and a last quarter, which are alike if nothing grows.
+/// The means of the second and the last quarter, which are about equal if nothing grows.
 fn quarters(values: &[u64], show: fn(u64) -> String) -> String {
     let [second, last] = means(values).map(show);
     let most = show(values.iter().copied().max().unwrap_or_default());
     format!("second quarter {second}, last quarter {last}, at most {most}")
 }
 
-/// Of the second quarter, and of the last.
+/// The means of the second and the last quarter.
 fn means(values: &[u64]) -> [u64; 2] {
     let quarter = (values.len() / 4).max(1);
     let second = values.get(quarter..2 * quarter).unwrap_or(values);
@@ -137,7 +137,7 @@ fn means(values: &[u64]) -> [u64; 2] {
     [second, last].map(|part| part.iter().sum::<u64>() / part.len().max(1) as u64)
 }
 
-/// Looks at the workers every two seconds. Fails as soon as a program ends, or nothing is saved any more.
+/// Samples the workers every two seconds. Fails as soon as a program ends, or saves stop.
 async fn watch(
     lab: &Lab,
     workers: &mut [Child],
@@ -194,7 +194,7 @@ async fn uploads(lab: &Lab, until: Instant) -> anyhow::Result<u64> {
     Ok(count)
 }
 
-/// Until no job is under way, and none came for a while. Some wait two minutes, again and again.
+/// Waits until no job is under way and none has come for a while. Some jobs wait two minutes repeatedly.
 async fn settle(lab: &Lab) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_mins(20);
     let mut quiet = 0;
@@ -207,7 +207,7 @@ async fn settle(lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Messages in this deployment's queues of these kinds, those in work included.
+/// Messages in this deployment's queues of these kinds, including unacknowledged ones.
 async fn jobs(lab: &Lab, kinds: &[&str]) -> anyhow::Result<u64> {
     let listed = broker(&["list_queues", "name", "messages"]).await?;
     let queues = listed.lines().filter_map(|line| line.split_once('\t'));
@@ -224,7 +224,7 @@ async fn leases() -> anyhow::Result<usize> {
     Ok(listed.lines().filter(|queue| queue.contains(".locks.") && !is_idle(queue)).count())
 }
 
-/// What the broker answers to its operator.
+/// Runs `rabbitmqctl` and returns its output.
 async fn broker(question: &[&str]) -> anyhow::Result<String> {
     let control = std::env::var("BENCH_RABBITMQCTL").context("start it by scripts/bench")?;
     let output = tokio::process::Command::new(control).arg("-q").args(question).output().await?;

@@ -1,11 +1,10 @@
-//! What was measured, as a table in Markdown.
+//! The figures of a measurement as a Markdown table.
 
 use std::fmt;
 use std::time::Duration;
 
 use cli::output;
 
-/// One figure.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) what: String,
@@ -16,14 +15,13 @@ pub(crate) struct Row {
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) title: &'static str,
-    /// How it was measured, in a sentence.
+    /// How they were measured, as text above the table.
     pub(crate) how: String,
     pub(crate) rows: Vec<Row>,
-    /// What was promised of them.
     pub(crate) goals: Vec<Goal>,
 }
 
-/// A promise, and whether it was kept.
+/// A goal, and whether it was met.
 #[derive(Debug)]
 pub(crate) struct Goal {
     pub(crate) wanted: String,
@@ -38,7 +36,7 @@ impl Table {
 
     pub(crate) fn add(&mut self, what: impl Into<String>, figure: impl Into<String>) {
         let row = Row { what: what.into(), figure: figure.into() };
-        // Long measurements show what they have so far.
+        // Print each figure at once, because measurements take long.
         output::talk(&format!("{}: {} = {}", self.title, row.what, row.figure));
         self.rows.push(row);
     }
@@ -48,7 +46,7 @@ impl Table {
     }
 }
 
-/// The goals of all measurements, as a table in Markdown; nothing where there are none.
+/// The goals of all measurements as a Markdown table; empty if there are none.
 pub(crate) fn goals(tables: &[Table]) -> String {
     let goals: Vec<_> = tables.iter().flat_map(|table| &table.goals).collect();
     if goals.is_empty() {
@@ -79,12 +77,12 @@ pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
 }
 
-/// Units a second.
+/// Units per second.
 pub(crate) fn rate(count: u64, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64().max(0.001)
 }
 
-/// Milliseconds of processor time for each.
+/// Milliseconds of CPU time per unit.
 pub(crate) fn milliseconds_each(cpu: Duration, count: u64) -> f64 {
     cpu.as_secs_f64() * 1000.0 / count.max(1) as f64
 }

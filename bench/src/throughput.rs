@@ -1,4 +1,5 @@
-//! How fast, where no service holds anything back: beside a bare loop, and beside what a user would write today.
+//! Throughput with services that do not slow anything down, compared with a bare loop and with a Python program that a user
+//! might write.
 
 use std::time::Duration;
 
@@ -9,18 +10,18 @@ use crate::table::{Table, milliseconds_each, rate};
 use crate::ways::{AT_ONCE, Outcome, Way, by_python};
 
 const BYTES: u64 = 100 << 10;
-/// One that is there at once would be in the answer to the submit, which is another way through the program.
+/// Not zero: a watermark that is finished at once is in the response to the submit, which is another code path.
 const WATERMARK: Duration = Duration::from_millis(100);
 
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let (pictures, of_python, rounds) = if is_short { (30, 4, 1) } else { (1500, 1500, 3) };
     let how = format!(
-        "{pictures} JPEGs of 800 × 600 pixels, filled up to 100 KiB (what comes back from the watermark is about half as long), \
-         services that answer at once, a watermark after 100 ms, no request limit, `worker.concurrency = {AT_ONCE}`. The \
-         sandbox, the broker and the program share the processors; what each of the others takes is in brackets. The queues of leases \
-         were made before, as in a deployment at work: that takes 2 to 3 ms of the broker for each, once. Each the median of \
-         {rounds} runs in turn, with the slowest and the fastest. The Python program: {of_python} of them, once. Requests are \
-         all that an asset sends to both services, storage included."
+        "{pictures} JPEGs of 800 × 600 pixels, padded to 100 KiB (the watermarked file is about half as long); services that \
+         respond at once, a watermark after 100 ms, no request limit, `worker.concurrency = {AT_ONCE}`. The sandbox, the broker and \
+         the program share the processors; the time of the other two is in brackets. The lease queues exist before the run, as in a \
+         deployment that has run for a while; creating one takes 2 to 3 ms of the broker's time. Each figure is the median of \
+         {rounds} interleaved runs, with the slowest and the fastest; the Python program ran once, over {of_python} pictures. \
+         Requests are those per asset to both services, including storage."
     );
     let mut table = Table::new("Throughput with the limit off", how);
     let library = Library { pictures, bytes: BYTES, watermark_time: WATERMARK, ..Library::default() };
@@ -65,7 +66,7 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// The same with pictures as they come out of a camera.
+/// The same with photographs of a camera's size.
 pub(crate) async fn measure_photographs(is_short: bool) -> anyhow::Result<Table> {
     let (pictures, width) = if is_short { (2, 1600) } else { (60, 5656) };
     let library = Library { pictures, width, watermark_time: WATERMARK, ..Library::default() };

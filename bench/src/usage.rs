@@ -1,4 +1,4 @@
-//! What a process used, and how busy the machine is, as Linux tells it.
+//! CPU time, memory and descriptors of processes, and the load of the machine, from `/proc`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,28 +7,28 @@ use anyhow::Context;
 use tokio::process::Child;
 use tokio::time::Instant;
 
-/// Linux counts processor time in these.
+/// The unit of CPU time in `/proc`.
 const TICKS_A_SECOND: u64 = 100;
-/// How often a process is looked at.
+/// The interval between samples of a process.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// One look at a process, or the last of several.
+/// A sample of a process.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
-    /// Processor time since it started, that of its children included.
+    /// CPU time since its start, including its children.
     pub(crate) cpu: Duration,
-    /// The most memory that it ever held, in bytes.
+    /// Peak memory, in bytes.
     pub(crate) peak: u64,
-    /// Memory that it holds now, in bytes.
+    /// Resident memory, in bytes.
     pub(crate) resident: u64,
     /// Open descriptors.
     pub(crate) descriptors: u64,
 }
 
-/// `None` once the process is gone.
+/// Samples a process; `None` if it has ended.
 pub(crate) fn of(pid: u32) -> Option<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold anything, so the fields are counted from its closing bracket.
+    // The process name may contain anything, so count the fields from its closing bracket.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -36,7 +36,7 @@ pub(crate) fn of(pid: u32) -> Option<Usage> {
         let line = status.lines().find(|line| line.starts_with(name))?;
         line.split_whitespace().nth(1)?.parse::<u64>().ok()
     };
-    // Its own, and of the children that have ended.
+    // The CPU time of the process, and of its children that have ended.
     let spent: u64 = (11..=14).map(ticks).sum::<Option<u64>>()?;
     let living: Duration = children(pid).into_iter().filter_map(of).map(|child| child.cpu).sum();
     Some(Usage {
@@ -47,7 +47,7 @@ pub(crate) fn of(pid: u32) -> Option<Usage> {
     })
 }
 
-/// Memory that a process and its children hold now, in bytes.
+/// Resident memory of a process and its descendants, in bytes.
 pub(crate) fn of_tree(pid: u32) -> u64 {
     of(pid).map_or(0, |usage| usage.resident) + children(pid).into_iter().map(of_tree).sum::<u64>()
 }
@@ -60,7 +60,7 @@ fn children(pid: u32) -> Vec<u32> {
         .collect()
 }
 
-/// What all processors did so far, in ticks.
+/// Time of all processors so far, in ticks.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Machine {
     busy: u64,
@@ -74,27 +74,27 @@ impl Machine {
         let ticks: Vec<u64> =
             first.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
         let all = ticks.iter().take(8).sum();
-        // The fourth and the fifth are idle, with nothing to do and with a disk to wait for.
+        // The fourth and the fifth field are idle time: with nothing to do, and waiting for a disk.
         let idle: u64 = ticks.iter().skip(3).take(2).sum();
         Self { busy: all - idle, all }
     }
 
-    /// The busy part of the time since then, in percent.
+    /// How busy the processors were since then, in percent.
     pub(crate) fn busy_since(self) -> f64 {
         let now = Self::now();
         100.0 * (now.busy - self.busy) as f64 / (now.all - self.all).max(1) as f64
     }
 }
 
-/// Waits for a program to end by itself.
+/// Waits until a program ends.
 ///
 /// # Errors
-/// It ends with a code that is not among these.
+/// Its exit code is not one of `codes`.
 pub(crate) async fn to_its_end(child: Child, codes: &[i32]) -> anyhow::Result<(Duration, Usage)> {
     to_its_end_while(child, codes, |_| ()).await
 }
 
-/// The same, with a look of one's own at the program now and then.
+/// Like [`to_its_end`], and calls a closure with the process id at each sample.
 pub(crate) async fn to_its_end_while(
     mut child: Child,
     codes: &[i32],
@@ -118,7 +118,7 @@ pub(crate) async fn to_its_end_while(
     }
 }
 
-/// Files below this folder that a process holds open, those without a name included: how many, and their bytes.
+/// Number and total bytes of the files in this folder that a process has open, including unlinked ones.
 pub(crate) fn files_below(pid: u32, folder: &Path) -> (u64, u64) {
     let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return (0, 0) };
     let paths = descriptors.flatten().map(|entry| entry.path());
@@ -127,7 +127,7 @@ pub(crate) fn files_below(pid: u32, folder: &Path) -> (u64, u64) {
     lengths.fold((0, 0), |(files, bytes), length| (files + 1, bytes + length))
 }
 
-/// The processor time of all living processes of a group.
+/// Total CPU time of the living processes of a process group.
 pub(crate) fn of_group(group: u32) -> Duration {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Duration::ZERO };
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

@@ -1,4 +1,4 @@
-//! The ways to protect a library that are compared: the program's, a bare loop's, and a Python program's.
+//! The ways to protect a library that are compared: the connector, a bare loop, and a Python program.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,20 +12,20 @@ use crate::leases;
 use crate::table::counted;
 use crate::usage::{self, Machine};
 
-/// Assets worked on at once, by the bare loop as by each process of the program.
+/// Concurrent assets of the bare loop, and of each process of the connector.
 pub(crate) const AT_ONCE: u32 = 64;
 
-/// One run of one way to protect a library.
+/// The result of one run.
 #[derive(Clone, Copy)]
 pub(crate) struct Outcome {
     pub(crate) took: Duration,
-    /// Of the program, without the services and the broker.
+    /// CPU time of the program, without the sandbox and the broker.
     pub(crate) cpu: Duration,
     pub(crate) sandbox: Duration,
     pub(crate) broker: Duration,
-    /// Of all processors, in percent.
+    /// How busy the processors were, in percent.
     pub(crate) busy: f64,
-    /// To all services together.
+    /// Number of requests to all services.
     pub(crate) requests: u64,
 }
 
@@ -54,7 +54,7 @@ impl Way {
     }
 }
 
-/// What the sandbox, the broker and the machine did before a run.
+/// The counters of the sandbox, the broker and the machine before a run.
 struct Before {
     sandbox: Duration,
     broker: Duration,
@@ -68,7 +68,7 @@ impl Before {
     }
 }
 
-/// Processor time of the sandbox and of the broker so far.
+/// CPU time of the sandbox and of the broker so far.
 fn others(lab: &Lab) -> (Duration, Duration) {
     let broker = std::env::var("BENCH_BROKER_PID").ok().and_then(|pid| pid.parse().ok());
     let broker = broker.and_then(usage::of).unwrap_or_default();
