@@ -1,7 +1,7 @@
-//! Starts every task of the programs.
+//! Starts all tasks of the programs.
 //!
-//! Tokio keeps a panic of a task to itself. [`lasting`] starts a task that the process cannot work without: after a panic in it,
-//! [`broken`] resolves, and the program ends. [`brief`] starts one that something waits for.
+//! Tokio reports a panic in a task only to its `JoinHandle`. [`lasting`] starts a task that the process cannot work without:
+//! after a panic in it, [`broken`] resolves, and the program ends. [`brief`] starts a task whose handle is awaited.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -17,7 +17,7 @@ use futures::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Whether something broke down that the process cannot work without.
+/// Whether a part has failed that the process cannot work without.
 static BROKEN: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
 
 /// Starts a task that the process cannot work without: a panic in it ends the process.
@@ -33,18 +33,18 @@ pub fn lasting<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static
     })
 }
 
-/// Starts a task that something waits for, or that may end in any way.
+/// Starts a task whose handle is awaited, or whose panic does no harm.
 #[expect(clippy::disallowed_methods, reason = "every task is started here")]
 pub fn brief<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     tokio::spawn(work)
 }
 
-/// Something broke down that the process cannot work without.
+/// Reports that a part has failed that the process cannot work without.
 pub fn break_down() {
     BROKEN.send_replace(true);
 }
 
-/// Resolves when something broke down that the process cannot work without.
+/// Resolves once a part has failed that the process cannot work without.
 pub async fn broken() {
     // The sender is never dropped.
     let _ = BROKEN.subscribe().wait_for(|broken| *broken).await;
