@@ -1,4 +1,4 @@
-//! The budget of a command that a person runs beside a fleet, or beside a sync at work on the same machine.
+//! The budget of a command that a person runs while a fleet, or a `sync` on the same machine, works.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -13,25 +13,24 @@ use common::failure::Failure;
 use config::Config;
 use rabbitmq::{Broker, EgressGroup, Inventory};
 
-/// What such a command keeps to where nobody counts it in: so many times less than the whole.
+/// Without a broker, such a command uses the budget divided by this.
 const PART: u32 = 10;
-/// How long to wait for the broker before going on without.
+/// How long to wait for the broker.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A budget, kept as long as this is.
+/// A budget, and the tasks that keep it up to date until this is dropped.
 pub struct Beside {
-    /// What lets the command's calls go.
     pub budget: Budget,
     keeping: Vec<AbortOnDropHandle<()>>,
     group: Option<EgressGroup>,
 }
 
 impl Beside {
-    /// A member of the egress group where there is a broker, so that the command's calls are counted in and it knows of a
-    /// silence. Without one: a small part of the whole, which keeps to the silences on record in the state directory.
+    /// With a broker, joins the egress group, so that the command's calls are counted and a silence applies to it. Without one,
+    /// or before a fleet has declared anything on it, uses a tenth of the budget, and the silences in the state directory apply.
     ///
     /// # Errors
-    /// The broker cannot be used: without it no call may be made.
+    /// The broker is configured but cannot be used: then no call may be made.
     pub async fn open(config: &Config, program: &str) -> Result<Self, Failure> {
         if config.broker.is_none() {
             return Ok(Self::with_a_part(config));
@@ -42,8 +41,7 @@ impl Beside {
         Ok(Self { budget, keeping, group: Some(group) })
     }
 
-    /// The same; where the broker cannot be used, the few calls that show what else is wrong are made all the same, which is
-    /// said.
+    /// Like [`Beside::open`], but if the broker cannot be used, warns and allows the few calls that find other faults.
     pub async fn open_to_check(config: &Config, program: &str) -> Self {
         Self::open(config, program).await.unwrap_or_else(|failure| {
             output::warning(&format!(
@@ -54,7 +52,7 @@ impl Beside {
         })
     }
 
-    /// The whole budget, for a command that holds the state directory, so that no sync is at work beside it.
+    /// The whole budget, for a command that has locked the state directory, so that no `sync` runs.
     pub fn in_place_of_sync(config: &Config) -> Self {
         let budget = crate::whole_budget(config);
         let keeping = vec![quiet_hours::keep(config, &budget), follow_records(&budget)];
@@ -69,7 +67,7 @@ impl Beside {
         Self { budget, keeping, group: None }
     }
 
-    /// Gives the command's share back at once; without this the others find out by themselves.
+    /// Leaves the group at once; without this, the other members notice after a while.
     pub async fn leave(mut self) {
         self.keeping.clear();
         if let Some(group) = self.group {
@@ -78,8 +76,8 @@ impl Beside {
     }
 }
 
-/// The group on the broker; `None` where nothing is declared yet, since then nobody is at work, and looking declares nothing. Fails
-/// where there are no tokens as long as a node is away: the call would wait for it.
+/// The group on the broker; `None` if its queues are not declared, because then no fleet runs; this check declares nothing. Fails
+/// if the queues are on a node that is down: a call would wait for it.
 async fn group(config: &Config, program: &str) -> Result<Option<EgressGroup>, Failure> {
     let settings = crate::broker(config, program)?;
     let inventory = Inventory::take(&settings).await?;

@@ -1,8 +1,8 @@
-//! From the command line and the configuration to the parts of a running program: clients, budget, spool, the broker's settings.
+//! Builds the parts of a running program from the command line and the configuration: clients, budget, spool and the broker's
+//! settings.
 //!
-//! Every program builds its parts here, so that a key of the configuration means the same in each. [`beside::Beside`] takes part
-//! in a fleet's budget for a command that a person runs while the fleet works; [`quiet_hours`] keeps the hours in which nothing is
-//! begun.
+//! All programs build their parts here, so that a configuration key means the same in each. [`beside::Beside`] is the budget
+//! of a command that a person runs while a fleet works; [`quiet_hours`] applies the schedule of quiet hours.
 
 pub mod beside;
 pub mod quiet_hours;
@@ -27,15 +27,15 @@ use http_client::Witness;
 use imatag::Imatag;
 use telemetry::Metrics;
 
-/// Where the configuration is looked for if nobody says.
+/// The default path of the configuration file.
 pub const DEFAULT_FILE: &str = "connector.toml";
 
-/// The configuration file: the one that was named, or the default one.
+/// The configuration file: the given one, or else the default.
 pub fn file(named: Option<&Path>) -> (&Path, Chosen) {
     named.map_or((Path::new(DEFAULT_FILE), Chosen::Found), |named| (named, Chosen::Named))
 }
 
-/// Reads the configuration with everything the command line lays over it, and says its warnings.
+/// Reads the configuration with the overrides from the command line, and prints its warnings unless `quiet`.
 pub fn load(named: Option<&Path>, overrides: &[Override], quiet: bool) -> Result<Loaded, Failure> {
     let (file, chosen) = file(named);
     let file = Some(file).filter(|file| named.is_some() || file.symlink_metadata().is_ok());
@@ -56,13 +56,13 @@ pub fn load_for(global: &GlobalOptions, overrides: &[Override]) -> Result<Loaded
     load(global.config.as_deref(), overrides, global.quiet)
 }
 
-/// The whole budget for this process, with what earlier ones recorded.
+/// The whole budget for this process, with the silence and the pause in the state directory.
 pub fn whole_budget(config: &Config) -> Budget {
     let records = Records::new(&config.producer.state_dir);
     Budget::alone(quiet_hours::requests(config, Timestamp::now()), Some(records))
 }
 
-/// The portal's client, whose calls this budget lets go.
+/// The portal's client, whose calls this budget admits.
 pub fn bynder(config: &Config, budget: &Budget, metrics: &Metrics) -> Result<Bynder, Failure> {
     let settings = bynder::Settings {
         portal: config.bynder.portal()?,
@@ -77,12 +77,11 @@ pub fn bynder(config: &Config, budget: &Budget, metrics: &Metrics) -> Result<Byn
     Ok(Bynder::new(settings, Arc::new(budget.clone()))?)
 }
 
-/// Imatag's client.
 pub fn imatag(config: &Config, metrics: &Metrics) -> Result<Imatag, Failure> {
     imatag_before(config, metrics, None)
 }
 
-/// The same, with somebody who is told of each exchange.
+/// Imatag's client, with an observer of each exchange.
 pub fn imatag_before(
     config: &Config,
     metrics: &Metrics,
@@ -103,7 +102,7 @@ pub fn imatag_before(
     Ok(Imatag::new(settings)?)
 }
 
-/// How to reach the broker, under the name of this program.
+/// The settings for the broker; `program` is the name to announce.
 pub fn broker(config: &Config, program: &str) -> Result<rabbitmq::Settings, Failure> {
     let Some(broker) = &config.broker else {
         return Err(Failure::Configuration(
@@ -135,7 +134,7 @@ pub fn broker(config: &Config, program: &str) -> Result<rabbitmq::Settings, Fail
     Ok(settings)
 }
 
-/// Where files rest between the services.
+/// Opens the spool.
 pub fn spool(config: &Config) -> Result<Spool, Failure> {
     let directory = &config.worker.spool_dir;
     Spool::open(directory, config.worker.spool_max.as_u64()).map_err(|error| {

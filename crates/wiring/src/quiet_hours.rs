@@ -1,4 +1,4 @@
-//! Quiet hours: whether it is one, and what that means. Pure but for [`keep`], which lowers the budget.
+//! Quiet hours: which apply, and their effect. All functions are pure except [`keep`], which lowers the budget.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use tokio_util::task::AbortOnDropHandle;
 use budget::Budget;
 use config::{Backlog, Config, QuietHours};
 
-/// How often the clock is looked at: it may be set.
+/// How often the clock is read; it may be set at any time.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What the quiet hours that apply change, taken together.
+/// The combined effect of the quiet hours that apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Effect {
     /// When the first of them ends.
     pub until: Timestamp,
     /// The lowest budget that any of them sets.
     pub requests_per_5_minutes: Option<NonZeroU32>,
-    /// Whether any of them lets the backlog wait.
+    /// Whether any of them pauses the backlog.
     pub backlog_paused: bool,
 }
 
@@ -36,7 +36,7 @@ impl Effect {
     }
 }
 
-/// What the schedule says for this moment; `None` outside all quiet hours.
+/// The effect of the schedule at this moment; `None` outside all quiet hours.
 pub fn active(schedule: &[QuietHours], now: Timestamp) -> Option<Effect> {
     let effects = schedule.iter().filter_map(|entry| {
         let until = end_of_current(entry, now)?;
@@ -49,7 +49,7 @@ pub fn active(schedule: &[QuietHours], now: Timestamp) -> Option<Effect> {
     effects.reduce(Effect::and)
 }
 
-/// When the stretch ends in which `now` lies, if it lies in one: one that began today, or yesterday.
+/// The end of the period that contains `now`, if one does; it began today or yesterday.
 fn end_of_current(entry: &QuietHours, now: Timestamp) -> Option<Timestamp> {
     let today = entry.time_zone.0.to_datetime(now).date();
     let ends = [today, today.yesterday().ok()?].into_iter().filter_map(|date| {
@@ -59,10 +59,10 @@ fn end_of_current(entry: &QuietHours, now: Timestamp) -> Option<Timestamp> {
     ends.max()
 }
 
-/// The stretch that begins on this date, if one does.
+/// The period that begins on this date, if one does.
 ///
-/// Each time of day happens once a day: one that the clocks skip comes as much later as they are put forward, and
-/// one that they show twice is the first of the two.
+/// Each time of day occurs once a day. A time that the clocks skip comes later by the length of the gap; of one that they
+/// show twice, the first counts.
 fn stretch(entry: &QuietHours, date: Date) -> Option<(Timestamp, Timestamp)> {
     if !entry.days.iter().any(|day| day.is(date.weekday())) {
         return None;
@@ -72,16 +72,16 @@ fn stretch(entry: &QuietHours, date: Date) -> Option<(Timestamp, Timestamp)> {
     Some((moment(date, entry.from.0)?, moment(last, entry.to.0)?))
 }
 
-/// The portal calls in five minutes that this moment allows.
+/// The budget at this moment, in portal calls per five minutes.
 pub fn requests(config: &Config, now: Timestamp) -> NonZeroU32 {
     let lowered = active(&config.quiet_hours, now).and_then(|effect| effect.requests_per_5_minutes);
     lowered.unwrap_or(config.bynder.requests_per_5_minutes)
 }
 
-/// Keeps the budget at what the schedule allows, from now on until it is dropped.
+/// Keeps the budget at what the schedule allows, until the handle is dropped.
 ///
-/// Every process goes by its own clock. Quiet hours only lower the budget, so two that disagree for a moment spend
-/// at most what is allowed at other times.
+/// Every process uses its own clock. This is safe, because quiet hours only lower the budget: processes that disagree for a
+/// moment make at most the calls that are allowed at other times.
 pub fn keep(config: &Config, budget: &Budget) -> AbortOnDropHandle<()> {
     let (config, budget) = (config.clone(), budget.clone());
     let mut known = active(&config.quiet_hours, Timestamp::now());
@@ -124,7 +124,7 @@ mod tests {
         entry(&format!("{times}\ntime_zone = 'Europe/Paris'"))
     }
 
-    /// Fails unless the entry is active at exactly those of the moments that are marked so.
+    /// Asserts that the entry is active at the moments that are marked `true`, and at no other.
     fn assert_active(entry: &QuietHours, moments: &[(&str, bool)]) {
         for (moment, wanted) in moments {
             let now: Timestamp = moment.parse().unwrap();

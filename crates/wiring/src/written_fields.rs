@@ -1,23 +1,22 @@
-//! Whether the portal has metaproperties that can hold the marker and the status.
+//! Finds the metaproperties that the connector writes, and checks that they are suitable.
 
 use bynder::Metaproperty;
 use common::parse_error::harmless;
 use config::Config;
 
-/// A metaproperty that the connector is to write cannot be used.
+/// Why a configured metaproperty cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MetapropertyError {
-    /// The portal has none of that name.
+    /// The portal has no metaproperty of that name.
     #[error("{key}: the portal has no metaproperty {:?}{}; create a text metaproperty of that name", harmless(.name), nearest_text(.nearest.as_deref()))]
     Missing {
         /// The configuration key that names it.
         key: &'static str,
-        /// What was asked for.
         name: String,
-        /// The nearest name there is.
+        /// The most similar existing name.
         nearest: Option<String>,
     },
-    /// It cannot hold free text.
+    /// It is not a text field.
     #[error("{key}: the metaproperty {name:?} is of type {kind:?}; it must be a text field")]
     NotText {
         /// The configuration key that names it.
@@ -27,7 +26,7 @@ pub enum MetapropertyError {
         /// Its type.
         kind: String,
     },
-    /// The API does not show it.
+    /// It is not an API field.
     #[error(
         "{key}: the metaproperty {name:?} is not an API field, so it could never be read back; switch on \"API field\" in its settings"
     )]
@@ -56,13 +55,13 @@ fn nearest_text(nearest: Option<&str>) -> String {
 pub struct WrittenFields<'a> {
     /// Holds the marker.
     pub hash: &'a Metaproperty,
-    /// Tells people how the asset stands.
+    /// Shows people the asset's status.
     pub status: Option<&'a Metaproperty>,
-    /// Links copy and original.
+    /// Links a copy and its original.
     pub link: Option<&'a Metaproperty>,
 }
 
-/// Finds the metaproperties to write among the portal's, and checks that they can serve.
+/// Finds the metaproperties to write among the portal's, and checks them.
 pub fn written_fields<'a>(
     known: &'a [Metaproperty],
     config: &Config,
