@@ -1,9 +1,8 @@
-//! How a program of the connector starts, talks, logs and ends.
+//! How a program of the connector starts, prints, logs and exits.
 //!
-//! [`options`] are those of every command. [`program`] reads the command line and turns the end of the work into an exit
-//! code; [`signals`] asks the work to stop.
-//! [`output`] is the only way to the terminal: results go to stdout, everything else to stderr, and no text moves the cursor or
-//! forges a line. [`log`] is the log, as text or as JSON.
+//! [`program`] parses the command line and turns the result of the work into an exit code; [`signals`] asks the work to stop.
+//! [`output`] is the only way to the terminal: results go to stdout, everything else to stderr, and no text can move the
+//! cursor or forge a line. [`log`] is the log, as text or as JSON.
 //!
 //! ```
 //! use std::process::ExitCode;

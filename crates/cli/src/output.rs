@@ -1,8 +1,8 @@
-//! The one door to the terminal. Standard output is data, standard error is talk.
+//! The only way to the terminal. Results go to stdout; logs and messages go to stderr.
 //!
-//! Names and reasons come from the portal, from services and from the broker, so a text may hold what moves the cursor,
-//! sets a title or forges a line. Every function here writes one line and shows such characters as `\u{…}`; what the
-//! program lays out over several lines takes several calls.
+//! Names and reasons come from the portal, from services and from the broker, so a text may contain characters that move the
+//! cursor, set a title or forge a line. Every function here writes one line and escapes such characters as `\u{…}`; text on
+//! several lines takes several calls.
 
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
@@ -16,45 +16,45 @@ use tracing::Level;
 
 pub use common::visible::{shown, shown_in_json};
 
-/// Moves to the corner and clears what was there.
+/// Moves the cursor to the corner and clears the screen.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// How lines on standard error look.
+/// The format of lines on stderr.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people
     #[default]
     Text,
-    /// One JSON object a line
+    /// One JSON object per line, for programs.
     Json,
 }
 
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
-/// Sets the format of this process, once, and returns the one that holds.
+/// Sets the format of this process; only the first call has an effect. Returns the format in effect.
 pub(crate) fn set_format(format: LogFormat) -> LogFormat {
     *FORMAT.get_or_init(|| format)
 }
 
-/// Writes a line of data. A reader that went away, as with `| head`, is no failure.
+/// Writes a line to stdout. A reader that has gone away, as with `| head`, is no error.
 pub fn data(line: &str) {
     let _ = try_data(line);
 }
 
-/// Writes a line of data.
+/// Writes a line to stdout.
 ///
 /// # Errors
-/// A broken pipe where the reader went away, and any other failure to write.
+/// Writing fails; a broken pipe if the reader has gone away.
 pub fn try_data(line: &str) -> std::io::Result<()> {
     out(&format!("{}\n", shown(line)))
 }
 
-/// Writes a line of JSON.
+/// Writes a line of JSON to stdout; ignores errors.
 pub fn json(value: &impl Serialize) {
     write_json(serde_json::to_string(value));
 }
 
-/// Writes a line of JSON.
+/// Writes a line of JSON to stdout.
 ///
 /// # Errors
 /// As [`try_data`].
@@ -62,7 +62,7 @@ pub fn try_json(value: &impl Serialize) -> std::io::Result<()> {
     out(&format!("{}\n", shown_in_json(&serde_json::to_string(value)?)))
 }
 
-/// Writes JSON over several lines, for a person.
+/// Writes indented JSON to stdout, for a person.
 pub fn pretty_json(value: &impl Serialize) {
     write_json(serde_json::to_string_pretty(value));
 }
@@ -75,17 +75,17 @@ fn write_json(text: serde_json::Result<String>) {
     }
 }
 
-/// Whether standard output is a terminal.
+/// Whether stdout is a terminal.
 pub fn is_screen() -> bool {
     standard_output().is_terminal()
 }
 
-/// Whether standard error is a terminal.
+/// Whether stderr is a terminal.
 pub fn is_watched() -> bool {
     standard_error().is_terminal()
 }
 
-/// Whether standard output is a file that other users can read.
+/// Whether stdout is a file that other users can read.
 pub fn is_file_open_to_others() -> bool {
     let found = fstat(standard_output());
     let is_file = |mode| SFlag::from_bits_truncate(mode) & SFlag::S_IFMT == SFlag::S_IFREG;
@@ -94,38 +94,37 @@ pub fn is_file_open_to_others() -> bool {
     found.is_ok_and(|found| is_file(found.st_mode) && is_read(&found))
 }
 
-/// Clears the screen.
 pub fn clear_screen() {
     let _ = out(CLEAR);
 }
 
-/// Writes a line for a person.
+/// Writes a message for a person to stderr.
 pub fn talk(line: &str) {
     say(Level::INFO, "", line);
 }
 
-/// Says what a person should mend, and goes on.
+/// Writes a warning to stderr.
 pub fn warning(text: &str) {
     say(Level::WARN, "warning: ", text);
 }
 
-/// Says why the program ends.
+/// Writes an error to stderr.
 pub fn error(text: &str) {
     say(Level::ERROR, "error: ", text);
 }
 
-/// Asks a person; the answer is written behind the question.
+/// Writes a question to stderr without a line break, so that the answer follows on the same line.
 ///
 /// # Errors
-/// Standard error cannot be written.
+/// Writing to stderr fails.
 pub fn question(text: &str) -> std::io::Result<()> {
     let mut err = standard_error();
     write!(err, "{} ", shown(text))?;
     err.flush()
 }
 
-/// Where programs read along, nothing on standard error may be anything but a log line; filters do not apply to it,
-/// since it was meant for a person at once.
+/// In the JSON format every line on stderr has to be a log line, so messages are written as such. Log filters do not apply to
+/// them, because they are for a person.
 fn say(level: Level, prefix: &str, text: &str) {
     let line = match FORMAT.get().copied().unwrap_or_default() {
         LogFormat::Text => format!("{prefix}{}", shown(text)),
@@ -139,7 +138,7 @@ fn say(level: Level, prefix: &str, text: &str) {
     let _ = writeln!(standard_error(), "{line}");
 }
 
-/// The text is written as it is.
+/// Writes the text unchanged.
 fn out(text: &str) -> std::io::Result<()> {
     let mut out = standard_output();
     out.write_all(text.as_bytes())?;
@@ -151,7 +150,7 @@ fn standard_output() -> std::io::Stdout {
     std::io::stdout()
 }
 
-/// For this module and for the log, which shows its fields itself.
+/// For this module, and for the log, which escapes its fields itself.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub(crate) fn standard_error() -> std::io::Stderr {
     std::io::stderr()

@@ -1,17 +1,17 @@
-//! What a panic shows: where it happened, and its message without the values in it.
+//! Reports a panic: its location, and its message without the values in it.
 
 use std::any::Any;
 use std::panic::PanicHookInfo;
 
 use crate::output;
 
-/// Where messages of the standard library, `expect` and `assert_eq` begin to show values, which may hold a secret.
+/// What precedes values in messages of the standard library, `expect` and `assert_eq`; values may be secrets.
 const VALUES_BEGIN: [&str; 5] = [": ", "; ", "\n", " of `", " slicing `"];
 const MOST_CHARACTERS: usize = 200;
-/// The thread of a connection to the broker, which seems to stand after a panic there.
+/// The I/O thread of a connection to the broker; after a panic in it the connection still seems open, so the process ends.
 const BROKER_CLIENT: &str = "lapin-io-loop";
 
-/// Shows panics as the other errors of this process are shown.
+/// Reports panics in the format of this process's other errors.
 pub(super) fn install_hook() {
     std::panic::set_hook(Box::new(|panic| {
         output::error(&description(panic));
@@ -27,7 +27,7 @@ fn description(panic: &PanicHookInfo<'_>) -> String {
     format!("the program panicked at {place}: {message}")
 }
 
-/// What a caught panic says, without the values in it.
+/// The message of a caught panic, without the values in it.
 pub fn message(panic: &(dyn Any + Send)) -> String {
     let message = panic.downcast_ref::<String>().map(String::as_str);
     let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -49,7 +49,7 @@ mod tests {
 
     const FORMAT: &str = "CONNECTOR_TEST_PANIC";
 
-    /// Does nothing but in the process that the test below starts.
+    /// Does nothing except in the process that the test below starts.
     #[test]
     fn child_that_panics() {
         let format = match std::env::var(FORMAT).as_deref() {

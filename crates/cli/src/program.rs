@@ -1,4 +1,4 @@
-//! What every program's `main` does around its work.
+//! What every program's `main` does before and after its work.
 
 use common::visible;
 use std::process::ExitCode;
@@ -12,28 +12,28 @@ use crate::output;
 use common::failure::Failure;
 use common::parse_error::harmless;
 
-/// Keeps secrets and pictures in memory from being written to the disk when the program crashes, its memory and environment
-/// from other processes of the same user, and the files that the program was started with from the processes that it
+/// Disables core dumps, so that a crash writes no secrets and pictures to disk, protects the process's memory and environment
+/// from other processes of the same user, and keeps the files that the program was started with from the processes that it
 /// starts. Call it first.
 pub fn harden() {
-    // A supervisor hands out the numbers from 3 on, and a secret may be in one of them.
+    // Supervisors hand out descriptors from 3 on, and one of them may be a secret's file.
     close_fds::set_fds_cloexec(3, &[]);
-    // A pattern that pipes dumps to a program ignores the limit, and heeds the flag.
+    // If the core pattern pipes dumps to a program, the kernel ignores the limit but respects the flag.
     let limited = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     if let Err(error) = limited.and_then(|()| set_dumpable(false)) {
         output::error(&format!("cannot switch core dumps off: {error}"));
     }
 }
 
-/// Reads the command line.
+/// Parses the command line.
 ///
 /// # Errors
-/// The exit code, after help was shown, or what is wrong with the command line.
+/// The exit code, after the help or the error has been printed.
 pub fn arguments<A: Parser>() -> Result<A, ExitCode> {
     A::try_parse().map_err(|error| {
         let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         match error.kind() {
-            // They hold nothing of what was typed.
+            // These contain no user input.
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => drop(error.print()),
@@ -43,10 +43,10 @@ pub fn arguments<A: Parser>() -> Result<A, ExitCode> {
     })
 }
 
-/// What is wrong, without what may be a secret or begin another line.
+/// The error message, without user input that may be a secret or begin another line.
 fn said(mut error: Error) -> String {
     let is_unknown = error.kind() == ErrorKind::UnknownArgument;
-    // The name of an argument that is known is the program's own.
+    // The name of a known argument is the program's own, not user input.
     let argument = is_unknown.then_some(ContextKind::InvalidArg);
     for kind in [ContextKind::InvalidValue, ContextKind::InvalidSubcommand].into_iter().chain(argument) {
         if let Some(ContextValue::String(typed)) = error.get(kind) {
@@ -54,7 +54,7 @@ fn said(mut error: Error) -> String {
             let shown =
                 if is_value { "…".to_owned() } else { visible::shown(harmless(typed)).into_owned() };
             if shown != *typed {
-                // The tip would repeat it.
+                // The suggestion would repeat the value.
                 error.remove(ContextKind::Suggested);
             }
             error.insert(kind, ContextValue::String(shown));
@@ -63,7 +63,7 @@ fn said(mut error: Error) -> String {
     error.render().to_string()
 }
 
-/// Runs the work to its end, says how it failed, and gives the exit code.
+/// Runs the work to its end, prints a failure, and returns the exit code.
 pub fn run(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -78,7 +78,7 @@ pub fn run(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
             () = tasks::broken() => Err(Failure::Unexpected("a part of this program broke down".to_owned())),
         }
     });
-    // A blocking read of the disk must not keep the program from ending.
+    // Do not wait for blocking tasks, such as a hanging disk read.
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -99,7 +99,7 @@ mod tests {
 
     const KIND: &str = "CONNECTOR_TEST_TASK";
 
-    /// Does nothing but in the processes that the test below starts.
+    /// Does nothing except in the processes that the test below starts.
     #[test]
     fn child_with_a_task_that_panics() {
         let Ok(kind) = std::env::var(KIND) else { return };
@@ -107,7 +107,7 @@ mod tests {
             let panicking = async { panic!("on purpose") };
             if kind == "lasting" {
                 assert!(tasks::lasting(panicking).await.is_err());
-                // The end is on its way; without it, this ends as if all were well.
+                // The process is about to end; if it does not, this test case returns success and so fails.
                 tokio::time::sleep(std::time::Duration::from_secs(10)).await;
             } else {
                 assert!(tasks::brief(panicking).await.is_err());

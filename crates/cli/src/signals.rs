@@ -1,4 +1,4 @@
-//! Being asked to stop.
+//! Stopping at SIGINT and SIGTERM.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -6,19 +6,20 @@ use tokio_util::sync::CancellationToken;
 use crate::output;
 use common::failure::Failure;
 
-/// How the process ends at the second signal: the same command may work later.
+/// The exit code at the second signal: temporary, a retry may succeed.
 const INTERRUPTED: i32 = 5;
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::Unexpected(format!("cannot listen to signals: {error}")))
 }
 
-/// From now on, Ctrl-Z does nothing.
+/// Ignores Ctrl-Z from now on.
 pub fn ignore_suspension() -> Result<(), Failure> {
     listen(SignalKind::from_raw(nix::sys::signal::Signal::SIGTSTP as i32)).map(drop)
 }
 
-/// The first signal asks to finish or park what is in flight, the second ends the process at once.
+/// Returns a token that the first signal cancels: work in flight is then finished or parked. The second signal ends the process
+/// at once.
 pub fn stop_on_signals() -> Result<CancellationToken, Failure> {
     let stop = CancellationToken::new();
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);

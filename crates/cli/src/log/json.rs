@@ -1,5 +1,5 @@
-//! Log lines for programs: one flat JSON object each. What the surroundings of an event know of it, above all which
-//! job it belongs to, stands beside its own fields: whoever searches for a job needs no knowledge of our structure.
+//! Log lines for programs: one flat JSON object each. The fields of an event's spans, such as the job, are on the same level as
+//! its own, so that a search for a job does not depend on the structure of the spans.
 
 use std::fmt::{self, Debug};
 
@@ -13,7 +13,7 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use crate::output::shown_in_json;
 
-/// Formats events; spans have to be formatted as JSON objects.
+/// Formats events; the fields of spans must have been formatted as JSON objects.
 pub(super) struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines
@@ -44,7 +44,7 @@ where
     }
 }
 
-/// Takes an event's fields down under their names.
+/// Collects an event's fields by name.
 struct Fields<'a>(&'a mut Map<String, Value>);
 
 impl Fields<'_> {

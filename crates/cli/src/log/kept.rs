@@ -1,4 +1,4 @@
-//! Keeps what is logged, for tests.
+//! Captures the log, for tests.
 
 use std::io;
 use std::sync::{Arc, Mutex};

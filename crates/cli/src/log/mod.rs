@@ -1,4 +1,4 @@
-//! Logs: one line an event on standard error, so that standard output stays data.
+//! The log: one line per event on stderr, so that stdout has only results.
 
 mod json;
 #[cfg(test)]
@@ -18,10 +18,10 @@ use crate::output::{self, LogFormat, set_format, standard_error};
 use json::JsonLines;
 use text::TextFields;
 
-/// The variable that says what is logged, in `tracing` filter syntax.
+/// The environment variable with the log filter, in the syntax of `tracing`.
 const VARIABLE: &str = "CONNECTOR_LOG";
 
-/// The crates of the programs, whose work is worth a line each.
+/// The project's own crates, which log at a higher level than libraries.
 pub const OWN: [&str; 18] = [
     "common",
     "tasks",
@@ -43,19 +43,19 @@ pub const OWN: [&str; 18] = [
     "connector",
 ];
 
-/// What is logged where the environment does not say.
+/// The default log level, if the environment does not set one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verbosity {
-    /// Nothing: the program says itself what there is to say.
+    /// Nothing: the program prints everything itself.
     Silent,
-    /// What is wrong: for programs that a person watches.
+    /// Problems only: for programs that a person watches.
     Trouble,
-    /// Each job as well: for programs whose log is all there is to see.
+    /// Each job as well: for programs that only have a log.
     Work,
 }
 
-/// Libraries that log what a peer sent, at any length, and what is sent to it: the broker's password is in a frame, and a
-/// code may be in the host of a link. What fails in them is an error of this program's, which is logged as such.
+/// Libraries that are never logged, because they log data from and to a peer: the broker's password is in a frame, and the
+/// host of a link may contain a code. Their failures are logged as errors of this program.
 const UNHEARD: [&str; 6] =
     ["h2", "reqwest", "hyper_util", "lapin", "amq_protocol", "rustls_platform_verifier"];
 
@@ -63,7 +63,7 @@ fn is_heard(metadata: &Metadata<'_>) -> bool {
     !UNHEARD.iter().any(|library| metadata.target().starts_with(library))
 }
 
-/// Starts logging, and shows panics in the same format. A second call changes nothing.
+/// Starts logging, and reports panics in the same format. A second call has no effect.
 pub fn init(format: LogFormat, verbosity: Verbosity) {
     let format = set_format(format);
     install_hook();
@@ -80,7 +80,7 @@ pub fn init(format: LogFormat, verbosity: Verbosity) {
     }
     let filter = filter.ok().flatten().unwrap_or_else(|| EnvFilter::new(default));
     let filter = filter.and(filter_fn(is_heard));
-    // A logger that is there already, as in tests, is as good.
+    // Ignored: a logger that is already installed, as in tests, will do.
     let _ = match format {
         LogFormat::Text => {
             let colour = output::is_watched() && std::env::var_os("NO_COLOR").is_none();
@@ -89,7 +89,7 @@ pub fn init(format: LogFormat, verbosity: Verbosity) {
                 .with_target(false)
                 .fmt_fields(TextFields)
                 .with_writer(standard_error);
-            // A person reads what happened; which run and trace it belongs to would only push that off the screen.
+            // Without the fields of spans: for a person, run and trace would only clutter the line.
             let events = filter.and(filter_fn(|metadata: &Metadata<'_>| metadata.is_event()));
             registry().with(lines.with_filter(events)).try_init()
         }

@@ -1,4 +1,4 @@
-//! Log lines for people: the fields of an event, none of which can act on the terminal or begin another line.
+//! Log lines for people: the fields of an event, escaped so that none can act on the terminal or begin another line.
 
 use std::fmt::{self, Debug};
 
@@ -28,7 +28,7 @@ struct Text<'writer> {
 
 impl Visit for Text<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // The `log` crate's events repeat their target and place so.
+        // Events from the `log` crate repeat their target and location in these fields.
         if self.written.is_err() || field.name().starts_with("log.") {
             return;
         }
