@@ -1,4 +1,4 @@
-//! The HTTP endpoint of a process that runs on its own: health, readiness, metrics.
+//! The HTTP endpoint of a long-running process: health, readiness and metrics.
 
 use std::net::SocketAddr;
 
@@ -24,16 +24,16 @@ use common::visible::shown;
 /// Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Connections at a time; more wait for one of them to end.
+/// Maximum concurrent connections; more wait until one ends.
 const MOST_CONNECTIONS: usize = 64;
-/// How long a client may take for the head of a request, the wait between two requests included.
+/// How long a client may take for the head of a request, including the time between two requests.
 const LONGEST_HEAD: Duration = Duration::from_secs(30);
-/// How long a connection lasts: a client that reads no answer keeps its place no longer.
+/// Maximum duration of a connection, so that a client that does not read the response frees its permit.
 const LONGEST_CONNECTION: Duration = Duration::from_mins(5);
-/// How long to wait where the system gives out no connection.
+/// How long to wait after `accept` has failed, for example for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Listens, and answers in the background until `stop`. Returns the address, which tells the port where 0 was asked for.
+/// Listens, and serves in the background until `stop`. Returns the address, with the actual port if port 0 was given.
 pub async fn serve(
     listen: SocketAddr,
     metrics: Metrics,
@@ -61,7 +61,7 @@ pub async fn serve(
     Ok(address)
 }
 
-/// What each connection is served with. `axum::serve` bounds neither their number nor their time.
+/// Serves connections. `axum::serve` is not used because it bounds neither their number nor their duration.
 struct Serving {
     router: Router,
     places: Arc<Semaphore>,
@@ -94,7 +94,7 @@ impl Serving {
         let service = TowerToHyperService::new(self.router.clone());
         let connection = protocol.serve_connection(TokioIo::new(stream), service);
         let watched = self.shutdown.watch(connection);
-        // How it ends is the client's affair.
+        // The result is ignored: it concerns only the client.
         async move { drop(tokio::time::timeout(LONGEST_CONNECTION, watched).await) }
     }
 }

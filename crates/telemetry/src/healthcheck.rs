@@ -1,4 +1,4 @@
-//! Asking the process beside this one whether it is healthy: a container without a shell has nothing else to ask with.
+//! The command `healthcheck`: asks another process whether it is healthy, for containers without a shell.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use common::failure::Failure;
 use http_client::TransportError;
 
-/// A process that takes longer is not healthy.
+/// A process that takes longer to respond is unhealthy.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Asks `/healthz` of the process that listens there.
+/// Requests `/healthz` from the process that listens at this address.
 pub async fn healthcheck(listen: SocketAddr) -> Result<(), Failure> {
     let url = format!("http://{}/healthz", reachable(listen));
     let client = http_client::local_client(PATIENCE)?;
@@ -21,7 +21,7 @@ pub async fn healthcheck(listen: SocketAddr) -> Result<(), Failure> {
     Err(Failure::Temporary(format!("not healthy: {url}: {reason}")))
 }
 
-/// An address to listen on may mean all of the machine's; one of them has to be asked.
+/// Replaces an unspecified address, which listens on all interfaces, by the loopback address.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let address = match listen.ip() {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,6 +1,6 @@
 //! Metrics, health and readiness of a process, and the endpoint that serves them.
 //!
-//! [`Metrics`] is the only place that knows the Prometheus client. Every series is there from the start, at 0.
+//! Only [`Metrics`] uses the Prometheus client. Every series exists from the start, with the value 0.
 //!
 //! ```
 //! let metrics = telemetry::Metrics::new();

@@ -1,9 +1,9 @@
-//! Whether this process can do its work right now, for whoever routes to it or watches it.
+//! Whether this process can do its work now, for load balancers and monitoring.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Named conditions, all of which have to hold; clones share them.
+/// Named conditions, which all have to hold; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
     conditions: Arc<Mutex<Conditions>>,
@@ -12,12 +12,12 @@ pub struct Readiness {
 type Conditions = BTreeMap<&'static str, Result<(), String>>;
 
 impl Readiness {
-    /// The condition holds, or does not for this reason.
+    /// Sets whether a condition holds, or why it does not.
     pub fn set(&self, condition: &'static str, state: Result<(), String>) {
         self.lock().insert(condition, state);
     }
 
-    /// Why this process is not ready, a line a condition; empty if it is.
+    /// Why this process is not ready, one line per condition; empty if it is ready.
     pub fn reasons(&self) -> Vec<String> {
         let conditions = self.lock();
         let unmet = conditions.iter().filter_map(|(name, state)| Some((name, state.as_ref().err()?)));

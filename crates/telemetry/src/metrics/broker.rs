@@ -50,14 +50,14 @@ impl BrokerSeries {
 }
 
 impl Metrics {
-    /// The queue was asked how many jobs are where.
+    /// Sets the depth of the queue.
     pub fn queue_measured(&self, depth: &Depth) {
         for (queue, jobs) in queues(depth) {
             self.series.broker.queues.with_label_values(&[queue]).set(jobs as i64);
         }
     }
 
-    /// How many messages in all were set aside, and how often one of a newer release was sent to wait.
+    /// Sets the total of messages set aside, and of delays of messages from a newer release.
     pub fn messages_not_taken(&self, rejected: u64, newer: u64) {
         let BrokerSeries { rejected: set_aside, newer: put_off, .. } = &self.series.broker;
         for (series, count) in [(set_aside, rejected), (put_off, newer)] {
@@ -65,7 +65,7 @@ impl Metrics {
         }
     }
 
-    /// Whether the connection to the broker stands, and of how many messages in all nobody knows whether it took them.
+    /// Sets whether the broker is connected, and the total of publications with an unknown outcome.
     pub fn broker_measured(&self, connected: bool, unknown_outcomes: u64) {
         let series = &self.series.broker;
         if connected && series.connected.get() == 0 {
@@ -77,7 +77,7 @@ impl Metrics {
     }
 }
 
-/// Jobs in flight are no queue: each process tells its own.
+/// The queues, without jobs in flight: each process reports its own.
 fn queues(depth: &Depth) -> [(&'static str, u64); 6] {
     [
         ("submit_fresh", depth.submit_fresh),

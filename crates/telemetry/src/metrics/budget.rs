@@ -75,12 +75,12 @@ impl BudgetSeries {
 }
 
 impl Metrics {
-    /// How many portal calls in five minutes the configuration allows.
+    /// Sets the configured budget, in portal calls per five minutes.
     pub fn budget_is(&self, requests: u32) {
         self.series.budget.configured.set(requests.into());
     }
 
-    /// How the request budget stands.
+    /// Sets the state of the request budget.
     pub fn budget_measured(&self, figures: &Figures) {
         let series = &self.series.budget;
         series.share.set(figures.share.round());
@@ -92,22 +92,22 @@ impl Metrics {
         series.paused.with_label_values(&["operator"]).set(figures.operator_pause.into());
     }
 
-    /// Imatag asked this process to wait, or does not any more.
+    /// Sets whether Imatag has asked this process to wait.
     pub fn imatag_paused(&self, paused: bool) {
         self.series.budget.paused.with_label_values(&["imatag"]).set(paused.into());
     }
 
-    /// Quiet hours began or ended.
+    /// Sets whether quiet hours apply.
     pub fn quiet_hours(&self, quiet: bool) {
         self.series.budget.quiet_hours.set(quiet.into());
     }
 
-    /// The step is taken one job at a time, or freely again.
+    /// Sets whether a step runs only one job at a time.
     pub fn step_slowed(&self, step: Step, slowed: bool) {
         self.series.budget.slowed.with_label_values(&[step.name()]).set(slowed.into());
     }
 
-    /// The service's breaker opened or closed.
+    /// Sets whether a service's breaker is open.
     pub fn breaker_open(&self, service: Service, open: bool) {
         self.series.budget.breakers.with_label_values(&[service.label()]).set(open.into());
     }

@@ -12,25 +12,25 @@ use common::check::Obstacle;
 use common::job::{Job, Lane, Step};
 use common::outcome::{FailureClass, Outcome, OutcomeEvent};
 
-/// Seconds, from a look at an import that is not there yet to the transfer of a long film.
+/// Seconds: from a poll of a pending import to the transfer of a long film.
 const STEP_SECONDS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0];
-/// Seconds, from an idle fleet to a backlog of days.
+/// Seconds: from an idle fleet to a backlog of days.
 const JOB_SECONDS: [f64; 12] =
     [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 43_200.0, 86_400.0, 259_200.0];
 
-/// What became of a job at the end of one of its steps.
+/// How a step of a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum StepResult {
-    /// It goes on to another step.
+    /// The job continues with another step.
     Forward,
-    /// It comes back later.
+    /// The job is due later.
     Wait,
-    /// It is over.
+    /// The job ended.
     Finish,
-    /// It failed for good.
+    /// The job failed.
     Fail,
-    /// The process stopped before the step's end.
+    /// The process stopped before the step ended.
     Abandoned,
 }
 
@@ -106,7 +106,7 @@ impl JobSeries {
         Ok(series)
     }
 
-    /// Naming a series is what makes it appear.
+    /// Accesses every series, which makes the client create it.
     fn start_at_zero(&self) {
         for outcome in Outcome::NAMES {
             self.ended.with_label_values(&[outcome]);
@@ -131,12 +131,11 @@ impl JobSeries {
 }
 
 impl Metrics {
-    /// How many jobs this process works on at once.
+    /// Sets the number of jobs that this process runs concurrently.
     pub fn slots_are(&self, slots: usize) {
         self.series.jobs.slots.set(slots as i64);
     }
 
-    /// A job was published.
     pub fn job_published(&self, lane: Lane) {
         self.series.jobs.published.with_label_values(&[lane.name()]).inc();
     }
@@ -153,12 +152,12 @@ impl Metrics {
         series.step_durations.with_label_values(&[step.name()]).observe(took.as_secs_f64());
     }
 
-    /// A step failed and used up an attempt of its job.
+    /// Counts a failed step that used up an attempt.
     pub fn attempt_used(&self, step: Step) {
         self.series.jobs.attempts.with_label_values(&[step.name()]).inc();
     }
 
-    /// A job that was published at this time came to its end.
+    /// Counts a job's outcome, and the time since its publication.
     pub fn job_ended(&self, event: &OutcomeEvent, published: Timestamp) {
         let series = &self.series.jobs;
         series.ended.with_label_values(&[event.outcome.name()]).inc();
@@ -172,7 +171,7 @@ impl Metrics {
     }
 }
 
-/// Whether no worker has had the job before: waits and lost deliveries leave their marks.
+/// Whether no worker has had the job before; waits and lost deliveries would have left traces in it.
 fn is_untouched(job: &Job) -> bool {
     job.step == Step::Submit
         && !job.suspect
@@ -182,7 +181,7 @@ fn is_untouched(job: &Job) -> bool {
         && job.history.is_empty()
 }
 
-/// Clocks of two machines may differ; nothing is younger than new.
+/// The time since then; zero if it is in the future, because the clocks of machines differ.
 fn age(since: Timestamp) -> Duration {
     Duration::try_from(Timestamp::now().duration_since(since)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What the process is and what it takes of its machine.
+//! The build, the process and its spool.
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntGauge, Result};
@@ -27,7 +27,7 @@ impl MachineSeries {
 }
 
 impl Metrics {
-    /// How full the spool is.
+    /// Sets the use of the spool.
     pub fn spool_measured(&self, spool: &Spool) {
         self.series.machine.spool_used.set(spool.used() as i64);
         self.series.machine.spool_capacity.set(spool.capacity() as i64);

@@ -1,7 +1,7 @@
-//! What is counted and measured, for Prometheus. The only place that knows its client library.
+//! Metrics for Prometheus. Only this module uses its client library.
 //!
-//! Every label takes its values from a closed set and every series starts at 0: a first failure is then a step from
-//! 0 to 1, which an alert can see, and not a series that was never there.
+//! The values of every label are a closed set, and every series starts at 0. So a first failure is a step from 0 to 1, which an
+//! alert can detect, and not a new series.
 
 mod broker;
 mod budget;
@@ -54,7 +54,7 @@ struct Series {
 }
 
 impl Metrics {
-    /// Every series at 0, and the build's version.
+    /// Creates every series at 0, and the version of the build.
     pub fn new() -> Self {
         match Series::new() {
             Ok(series) => Self { series: Arc::new(series) },
@@ -62,7 +62,7 @@ impl Metrics {
         }
     }
 
-    /// Everything in Prometheus' text format.
+    /// Renders all series in Prometheus' text format.
     pub fn render(&self) -> String {
         self.series.running.measure();
         let families = self.series.register.gather();

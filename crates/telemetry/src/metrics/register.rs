@@ -1,4 +1,4 @@
-//! Making series, so that no two kinds of them can be made in different ways.
+//! Creates series, so that all series of a kind are created in the same way.
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
@@ -24,7 +24,7 @@ impl Register {
         self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
-    /// A counter of seconds, which come in fractions.
+    /// A counter of seconds, with fractions.
     pub(super) fn seconds(&self, name: &str, help: &str) -> Result<Counter> {
         self.add(Counter::new(name, help)?)
     }
@@ -60,7 +60,7 @@ impl Register {
         Ok(collector)
     }
 
-    /// Adds what nobody moves: it measures itself whenever it is asked for.
+    /// Adds a collector that measures when it is collected.
     pub(super) fn add_measuring(&self, collector: impl Collector + 'static) -> Result<()> {
         self.0.register(Box::new(collector))
     }

@@ -1,4 +1,4 @@
-//! Requests to the services, and what they move.
+//! Requests to the services, and their traffic.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::Metrics;
 use super::register::Register;
 use http_client::{Direction, Operation, Peer, RequestObserver, StatusClass};
 
-/// Seconds until the head of an answer: a file that is sent before it can take long.
+/// Seconds until the head of the response; includes sending a file, which can take long.
 const REQUEST_SECONDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The steps under way, and how long they have run.
+//! Running steps, and how long they have run.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use super::register::Register;
 use super::{Metrics, StepResult};
 use common::job::{Job, Step};
 
-/// A step that is ended at its deadline still takes back what it wrote ahead, and is settled: a few requests.
+/// Time allowed after the deadline: taking back the marker and settling take a few requests.
 const ENDING: Duration = Duration::from_mins(5);
 
 #[derive(Debug)]
@@ -35,7 +35,7 @@ struct Started {
     job: String,
 }
 
-/// A step under way; it counts as such until this is dropped.
+/// A running step; it is counted as running until this is dropped.
 #[derive(Debug)]
 pub struct RunningStep {
     metrics: Metrics,
@@ -79,13 +79,13 @@ impl RunningSeries {
 }
 
 impl Metrics {
-    /// After how long a step of this process is ended.
+    /// Sets the deadline of a step.
     pub fn step_deadline_is(&self, deadline: Duration) {
         let seconds = i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX);
         self.series.running.deadline.set(seconds);
     }
 
-    /// A job was taken to do its next step.
+    /// Counts a step that starts.
     pub fn step_started(&self, job: &Job) -> RunningStep {
         self.taken(job);
         let series = &self.series.running;
@@ -99,7 +99,7 @@ impl Metrics {
         RunningStep { metrics: self.clone(), key, at, step }
     }
 
-    /// The steps that run although their deadline is over, a line a step: something holds them up that cannot be ended.
+    /// The steps that still run after their deadline, one line per step: something that cannot be cancelled blocks them.
     pub(crate) fn stuck_steps(&self) -> Vec<String> {
         let series = &self.series.running;
         let Ok(deadline @ 1..) = u64::try_from(series.deadline.get()) else { return Vec::new() };
@@ -114,7 +114,7 @@ impl Metrics {
 }
 
 impl RunningStep {
-    /// The step came to an end.
+    /// Records how the step ended.
     pub fn ended(self, result: StepResult) {
         self.metrics.step_took(self.step, result, self.at.elapsed());
     }

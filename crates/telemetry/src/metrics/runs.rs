@@ -17,13 +17,13 @@ const RUN_SECONDS: [f64; 9] = [1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21_60
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum RunResult {
-    /// Everything was looked at.
+    /// All assets were considered.
     Done,
     /// A limit ended it.
     Limited,
-    /// Somebody asked to stop.
+    /// It was asked to stop.
     Stopped,
-    /// It could not go on; the next run takes up where it stood.
+    /// It failed; the next run resumes it.
     Failed,
 }
 
@@ -40,7 +40,7 @@ impl RunResult {
 pub enum SkippedBy {
     /// It is protected.
     Unchanged,
-    /// A filter leaves it out.
+    /// A filter excludes it.
     Filter,
     /// A person opted it out.
     OptedOut,
@@ -56,9 +56,9 @@ pub enum SkippedBy {
     VersionUnknown,
     /// It is a copy of another asset, and a person changed its file.
     Copy,
-    /// What Bynder says of it cannot be read.
+    /// Bynder's data on it cannot be parsed.
     Unreadable,
-    /// Nobody asked for it.
+    /// It has not been requested.
     NotAskedFor,
     /// Its extension names a type that the wire profile does not list.
     Unsupported,
@@ -134,7 +134,7 @@ impl RunSeries {
 }
 
 impl Metrics {
-    /// A run came to its end.
+    /// Counts a run, and records its duration.
     pub fn run_ended(&self, mode: RunMode, result: RunResult, took: Duration) {
         let series = &self.series.runs;
         series.ended.with_label_values(&[mode.name(), result.name()]).inc();
@@ -144,27 +144,27 @@ impl Metrics {
         }
     }
 
-    /// Up to when changes are known.
+    /// Sets the cursor: all changes before it have been considered.
     pub fn cursor_is(&self, cursor: Option<Timestamp>) {
         self.series.runs.cursor.set(cursor.map_or(0, Timestamp::as_second));
     }
 
-    /// So many assets wait until they are asked for.
+    /// Sets the number of assets that are held until they are requested.
     pub fn held_is(&self, assets: u64) {
         self.series.runs.held.set(i64::try_from(assets).unwrap_or(i64::MAX));
     }
 
-    /// So many rows of the listing were looked at.
+    /// Counts rows of the listing.
     pub fn assets_listed(&self, rows: u64) {
         self.series.runs.listed.inc_by(rows);
     }
 
-    /// An asset needs protection.
+    /// Counts an asset that needs protection.
     pub fn asset_selected(&self) {
         self.series.runs.selected.inc();
     }
 
-    /// An asset gets no job.
+    /// Counts an asset that gets no job.
     pub fn asset_skipped(&self, by: SkippedBy) {
         self.series.runs.skipped.with_label_values(&[by.name()]).inc();
     }

@@ -13,7 +13,7 @@ use http_client::{Direction, Operation, Peer, RequestObserver, StatusClass};
 use ledger::RunMode;
 use queue::Depth;
 
-/// The series without the buckets of histograms: these are many, and follow from the count.
+/// The series without the buckets of histograms, which are many and follow from the count.
 fn lines(metrics: &Metrics) -> BTreeSet<String> {
     let text = metrics.render();
     let lines = text.lines().filter(|line| line.starts_with("connector_") && !line.contains("_bucket{"));

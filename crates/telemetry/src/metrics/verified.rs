@@ -1,4 +1,4 @@
-//! What the last verification found, as the producer's state directory has it on record.
+//! The result of the latest verification, from the producer's state directory.
 
 use prometheus::{IntGauge, IntGaugeVec, Result};
 
@@ -31,7 +31,7 @@ impl VerifiedSeries {
 }
 
 impl Metrics {
-    /// The library was held against its markers.
+    /// Sets the result of comparing the library with its markers.
     pub fn verified(&self, verification: &Verification) {
         let VerifiedSeries { assets, at } = &self.series.verified;
         assets.with_label_values(&["held"]).set(verification.held as i64);
