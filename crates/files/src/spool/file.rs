@@ -1,4 +1,4 @@
-//! A file that was received whole.
+//! Received files.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -14,10 +14,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use common::hash::ContentHash;
 
-/// How much is read at a time while sending.
+/// Bytes to read at a time for sending.
 const READ_SIZE: u64 = 64 << 10;
 
-/// A received file: readable any number of times, at several places at once; gone when the last clone is dropped.
+/// A received file. It can be read repeatedly and concurrently; it is deleted with the last clone.
 #[derive(Debug, Clone)]
 pub struct SpooledFile {
     content: Content,
@@ -44,7 +44,6 @@ impl SpooledFile {
         Self { content, bytes, sha256, extra_hash, _space: Arc::new(space) }
     }
 
-    /// Length in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -54,12 +53,12 @@ impl SpooledFile {
         self.sha256
     }
 
-    /// The further hash that was asked for, in lower-case hex.
+    /// The requested additional hash, in lower-case hex.
     pub fn extra_hash(&self) -> Option<&str> {
         self.extra_hash.as_deref()
     }
 
-    /// Streams a part of the file in pieces of at most 64 KiB; the part must lie within the file.
+    /// Streams a part of the file in pieces of at most 64 KiB; the part must be within the file.
     pub fn stream(&self, part: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let content = self.content.clone();
         futures::stream::try_unfold(part.start, move |offset| {
@@ -75,10 +74,10 @@ impl SpooledFile {
         })
     }
 
-    /// A descriptor of its own for another process, that can do nothing but read, from the beginning.
+    /// A separate read-only descriptor for another process, positioned at the beginning.
     ///
     /// # Errors
-    /// The system's own, such as too many open files.
+    /// The file cannot be reopened, for example because of too many open files.
     pub fn descriptor(&self) -> io::Result<OwnedFd> {
         let reopened = |file: &File| File::open(format!("/proc/self/fd/{}", file.as_raw_fd()));
         let opened = match &self.content {
@@ -92,7 +91,7 @@ impl SpooledFile {
         Ok(opened.into())
     }
 
-    /// A blocking reader over the whole file, for code that looks at headers.
+    /// A blocking reader over the whole file.
     pub fn reader(&self) -> SpoolReader {
         SpoolReader { content: self.content.clone(), bytes: self.bytes, position: 0 }
     }
@@ -117,7 +116,7 @@ impl Content {
     }
 }
 
-/// Reads and seeks in a spooled file without sharing a position with anybody.
+/// Reads and seeks in a spooled file, with its own position.
 #[derive(Debug)]
 pub struct SpoolReader {
     content: Content,

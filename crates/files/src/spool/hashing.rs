@@ -1,10 +1,10 @@
-//! Hashing while a file streams by.
+//! Hashes a file while it is received.
 
 use sha2::{Digest, Sha256};
 
 use common::hash::ContentHash;
 
-/// A further hash that a legacy marker asks for.
+/// An additional hash that a legacy marker needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExtraHash {
     /// 32 hex digits.

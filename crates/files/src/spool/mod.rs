@@ -1,4 +1,4 @@
-//! Where files rest between two services: in memory when small, else on disk, and never more than allowed.
+//! The spool: files in transit between two services, in memory if small and otherwise on disk, within a total limit.
 //!
 //! Files on disk are unlinked as soon as they are created, so a killed process leaves nothing behind.
 
@@ -29,16 +29,16 @@ use hashing::Hashing;
 /// Files up to this many bytes stay in memory: with 16 jobs at once that is 32 MiB.
 pub const MEMORY_LIMIT: u64 = 2 << 20;
 
-/// Space is reserved in units of 64 KiB, so that a 4 GiB unit count reaches far beyond any disk.
+/// Space is reserved in units of 64 KiB, so that a `u32` of units covers any disk.
 const UNIT: u64 = 64 << 10;
 
-/// What is written to see whether the disk is full: more than the reserve that some file systems keep for small files.
+/// Bytes to write to find out whether the disk is full: more than the reserve that some file systems keep for small files.
 const PROBE_BYTES: usize = 1 << 20;
 
-/// How long a file waits for others to leave the spool before it gives up.
+/// How long a file waits for space before it gives up.
 const LONGEST_WAIT_FOR_SPACE: Duration = Duration::from_mins(5);
 
-/// A bounded place for files in transit; clones share it.
+/// A bounded store for files in transit; clones share it.
 #[derive(Debug, Clone)]
 pub struct Spool {
     directory: PathBuf,
@@ -46,24 +46,23 @@ pub struct Spool {
     capacity_units: u32,
 }
 
-/// What is known of a file's length before it arrives, in bytes.
+/// What is known about a file's length before it arrives, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Length {
-    /// The sender announced it; another length is an error.
+    /// Announced by the sender; another length is an error.
     Announced(u64),
-    /// An estimate from elsewhere; it reserves space, and another length is no error.
+    /// Estimated from elsewhere to reserve space; another length is no error.
     Expected(u64),
-    /// Nothing is known.
     Unknown,
 }
 
 impl Length {
-    /// What the sender announces, if it does.
+    /// The length that the sender announces, if it does.
     pub fn announced(bytes: Option<u64>) -> Self {
         bytes.map_or(Self::Unknown, Self::Announced)
     }
 
-    /// Where nothing is announced, what is known from elsewhere.
+    /// Uses an estimate if no length is announced.
     #[must_use]
     pub fn or_expected(self, bytes: Option<u64>) -> Self {
         match (self, bytes) {
@@ -73,7 +72,7 @@ impl Length {
     }
 }
 
-/// Why a file could not be received whole.
+/// Why a file could not be received.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError<E> {
     /// The sender failed.
@@ -84,37 +83,32 @@ pub enum ReceiveError<E> {
     Length {
         /// The announced length.
         expected: u64,
-        /// What came, as far as it was read.
+        /// The length that was read.
         received: u64,
     },
-    /// The spool directory could not take it: most often a full disk.
+    /// Writing to the spool directory failed, most often because the disk is full.
     #[error(
         "cannot write to the spool directory {directory}: {source}; free some space there or set worker.spool_dir"
     )]
-    Disk {
-        /// The directory.
-        directory: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file can never fit.
+    Disk { directory: PathBuf, source: io::Error },
+    /// The file is larger than the whole spool.
     #[error("a file of {bytes} bytes is larger than the whole spool; raise worker.spool_max")]
     TooLarge {
-        /// The file's length, as far as known.
+        /// The file's length as far as it is known.
         bytes: u64,
     },
-    /// Other files hold the space.
+    /// Other files use the space.
     #[error("other files hold the spool's space; raise worker.spool_max or lower worker.concurrency")]
     Full,
 }
 
 impl Spool {
-    /// Opens the spool, creating its directory; `capacity` bounds the bytes held at once, in memory and on disk.
+    /// Opens the spool and creates its directory; `capacity` bounds the total bytes, in memory and on disk.
     ///
     /// # Errors
     /// The directory cannot be created or written to, or belongs to another user.
     pub fn open(directory: &Path, capacity: u64) -> io::Result<Self> {
-        // Its files have no names.
+        // No names of our own files to list: they are unlinked.
         private::folder(directory, &[])?;
         tempfile::tempfile_in(directory)?;
         let units = u32::try_from(capacity.div_ceil(UNIT)).unwrap_or(u32::MAX >> 3).max(1);
@@ -125,16 +119,16 @@ impl Spool {
         })
     }
 
-    /// Writes and removes a small file: whether the directory takes any.
+    /// Checks that the directory is writable and the disk not full, with a small temporary file.
     ///
     /// # Errors
-    /// What the system says, and the directory.
+    /// Writing failed; the error names the directory.
     pub async fn try_writing(&self) -> io::Result<()> {
         let directory = self.directory.clone();
         let written = tokio::task::spawn_blocking(move || {
             let file = tempfile::tempfile_in(&directory)?;
             file.write_all_at(&vec![1; PROBE_BYTES], 0)?;
-            // Some file systems notice that they are full only here.
+            // Some file systems report a full disk only here.
             file.sync_all()
         });
         written.await.map_err(io::Error::other)?.map_err(|error| {
@@ -143,23 +137,23 @@ impl Spool {
         })
     }
 
-    /// Bytes in use, rounded up to the unit of reservation.
+    /// Reserved bytes, in whole units.
     pub fn used(&self) -> u64 {
         (u64::from(self.capacity_units) - self.space.available_permits() as u64) * UNIT
     }
 
-    /// Bytes that may be in use at once.
+    /// Maximum bytes that can be reserved.
     pub fn capacity(&self) -> u64 {
         u64::from(self.capacity_units) * UNIT
     }
 
-    /// Receives a stream to its end, hashing it on the way.
+    /// Receives a stream to its end, and hashes it meanwhile.
     ///
-    /// Space for the announced or expected length is taken before the first byte. A file that turns out longer takes what
-    /// is free and never waits: files that wait and hold space at once could stop each other.
+    /// Space for the announced or expected length is reserved before the first byte. A file that turns out longer reserves more
+    /// only if it is free, and does not wait: files that wait while they hold space could deadlock.
     ///
     /// # Errors
-    /// See [`ReceiveError`]; what was received so far is dropped.
+    /// See [`ReceiveError`]; what was received is dropped.
     pub async fn receive<S, E>(
         &self,
         stream: S,

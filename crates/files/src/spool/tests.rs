@@ -65,7 +65,7 @@ async fn space_is_bounded_and_given_back() {
     assert_eq!(spool.used(), 0);
 }
 
-/// A stream that hands out what is sent to it.
+/// A stream of what is sent to its channel.
 fn sent() -> (
     futures::channel::mpsc::UnboundedSender<Result<Bytes, Infallible>>,
     impl Stream<Item = Result<Bytes, Infallible>>,
@@ -95,7 +95,7 @@ async fn files_that_turn_out_longer_never_wait_for_each_other() {
     let whole = content(1 << 20);
     let second = spool.receive(pieces(&whole), half, None).now_or_never();
     assert!(matches!(second, Some(Err(ReceiveError::Full))), "{second:?}");
-    // What it held is free for the other.
+    // The space that it held is free for the other file.
     sender.unbounded_send(Ok(Bytes::from(whole.clone()))).unwrap();
     drop(sender);
     assert_eq!(first.await.unwrap().bytes(), 1 << 20);
