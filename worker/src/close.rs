@@ -30,6 +30,7 @@ pub(crate) async fn close(environment: &Environment, settlement: Settlement) -> 
     }
     let settings = &environment.settings;
     let withdrawn = match step::try_lease(&context, &job).await {
+        // A version that a person makes between the look for the record's file and the write is not this job's: the record goes.
         Ok(Try::Held(held)) => {
             let withdrawn = step::withdraw_marker(&context.under(&held), &mut job, &event.outcome).await;
             match &withdrawn {

@@ -69,7 +69,8 @@ impl StepContext {
         }
     }
 
-    /// Fails unless the asset may be changed still, as far as can be known.
+    /// Fails unless the asset may be changed still, as far as can be known. The right may be lost while the request is under
+    /// way: whoever has the lease next waits for longer than a request may live.
     pub(crate) fn may_change(&self) -> Result<(), QueueError> {
         self.permission.check()
     }

@@ -1,5 +1,8 @@
 //! What a failed step means: the only place where a service's error becomes a decision.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use bynder::{BynderError, Right};
@@ -292,26 +295,5 @@ fn imatag_verdict(error: &ImatagError) -> Verdict {
         ImatagError::Refused { .. } => Verdict::Fail(FailureClass::Unsupported),
         ImatagError::UnknownMedium { .. } => Verdict::Retry { against: None, suspect: false },
         ImatagError::Unavailable { .. } | ImatagError::Unexpected { .. } => retry(Against::Answers(service)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_job_whose_lease_is_on_a_node_that_is_away_does_not_ask_for_it_all_the_time() {
-        let of = |error| StepError::from(error).verdict();
-        assert_eq!(of(QueueError::NodeAway("away".to_owned())), pause(Duration::from_mins(1)));
-        assert_eq!(of(QueueError::Unavailable("away".to_owned())), pause(Duration::ZERO));
-    }
-
-    #[test]
-    fn waiting_for_space_in_the_spool_is_a_pause_that_costs_no_attempt() {
-        let full = || StepError::receiving(ReceiveError::<ImatagError>::Full);
-        assert_eq!(full().verdict(), pause(Duration::ZERO));
-        // The result came with the answer to a submit, under no id.
-        let paused = Verdict::Pause { at_least: Duration::ZERO, suspect: true };
-        assert_eq!(full().after_effect().verdict(), paused);
     }
 }

@@ -74,7 +74,8 @@ async fn run_unless_cut(
             tracing::error!(panic = cli::panics::message(&*panic), "panicked outside the step; the job comes back");
             panicked(&environment.settings, back, Timestamp::now())
         }),
-        // Its requests may still land: the next worker has to outwait them.
+        // Its requests may still land: the next worker has to outwait them. A step that ends at the same moment may be cut all
+        // the same: its job comes back as it was before, and as suspect finds what was done.
         () = cut.cancelled() => outwait(&environment.settings, back),
     }
 }

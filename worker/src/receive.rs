@@ -63,6 +63,8 @@ impl Receiver {
             self.solitude.open().await;
             submit_place = submit_place.or_else(|| Arc::clone(&self.submitting).try_acquire_owned().ok());
             let steps = self.open(submit_place.is_some());
+            // Where several are ready, any may come first. A delivery that is not waited for any more stays in the queue, since
+            // asking for it is cancel-safe.
             let taken = tokio::select! {
                 taken = self.environment.queue.next(steps), if !steps.is_empty() => taken,
                 place = Arc::clone(&self.submitting).acquire_owned(), if submit_place.is_none() => {
@@ -81,6 +83,8 @@ impl Receiver {
                 Ok(delivery) if self.closed_meanwhile(&delivery, &leave) => {
                     Box::pin(self.put_off(delivery)).await;
                 }
+                // A service may go out, or a person pause the work, from here on: the step begins all the same. Its failure is then
+                // the service's and costs the job nothing, and a submit looks for the pause once more before it is paid for.
                 Ok(delivery) => {
                     let Some(turn) = self.environment.breakers.turn(delivery.job.step) else {
                         Box::pin(self.put_off(delivery)).await;

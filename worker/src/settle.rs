@@ -17,6 +17,7 @@ pub(crate) async fn settle(
     let (result, event) = described(before.step, &settlement);
     let after = job_of(&settlement).filter(|job| job.attempt > before.attempt).cloned().map(Box::new);
     environment.queue.settle(delivery, settlement).await?;
+    // A process that dies here has not counted what it settled: metrics may show less than was done, and never more.
     if let Some(after) = after {
         environment.metrics.attempt_used(before.step);
         if event.is_none() {

@@ -51,6 +51,9 @@ async fn under_lease(context: &StepContext, job: &mut Job, import: &ImportId) ->
     let bynder = context.bynder.with_places(2).await?;
     last_look(context, &*bynder, job).await?;
     context.may_change()?;
+    // A person's version may still come between the look and the save: Bynder has no save on a condition. Ours is then on top
+    // of it, and nothing is lost, since Bynder keeps both. Its number is not the foretold one: by that `confirm`, where it looks,
+    // or the next run tells that the two crossed.
     let saved = bynder.save_version(&job.asset_id, import).await;
     match saved {
         Ok(Saved::Done) => Ok(confirm::saved(context, job)),

@@ -141,6 +141,9 @@ async fn mark(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
             Seen::Mark { record, records } => (record, records),
         }
     };
+    // No lease is held here, and Bynder has no write on a condition: what a person or another job wrote since the look, or
+    // since the listing was last renewed, is written over. The other job's look before its save writes its record again; a
+    // person's wish of that moment has to be written again by the person.
     marking::write(context, job, &records.with(record)).await?;
     job.effects.marked = Some(record);
     // Neither is the marker visible at once nor the import converted: asking now would only cost calls.

@@ -76,6 +76,8 @@ impl Work<'_> {
         let texts = marking::texts(&context.settings, &records, Status::Protected);
         fields.extend(texts.into_iter().map(|(id, text)| (format!("metaproperty.{id}"), text)));
         context.may_change()?;
+        // What a person changes at the original from here on is not in the copy, as if it had been changed a moment after the
+        // save; a newer file is, by the next run.
         job.effects.save_sent_at.get_or_insert_with(Timestamp::now);
         match self.bynder.save_asset(self.import, &fields).await {
             Ok(NewAsset::Done(copy)) => {
