@@ -5,9 +5,9 @@ pub(crate) mod queue;
 pub(crate) mod watermarker;
 
 use std::collections::BTreeSet;
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use budget::Budget;
@@ -141,4 +141,28 @@ pub(crate) fn uploaded(scene: &Scene) -> Job {
     job.effects.import_id = Some("I".to_owned().try_into().unwrap());
     scene.portal.lock().uploaded = WATERMARKED.to_vec();
     job
+}
+
+/// What is logged, for a test to read.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What came of this, and what was logged meanwhile.
+pub(crate) async fn logged<T>(work: impl Future<Output = T>) -> (T, String) {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let done = work.await;
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    (done, text)
 }

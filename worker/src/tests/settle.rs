@@ -1,5 +1,3 @@
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::job::{FailedAttempt, Job, Step};
@@ -8,21 +6,8 @@ use queue::{QueueError, Settlement};
 use telemetry::StepResult;
 
 use crate::fakes::queue::delivery;
-use crate::fakes::{NOW, Scene, job};
+use crate::fakes::{NOW, Scene, job, logged};
 use crate::settle::settle;
-
-/// What is logged, for a test to read.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(line)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// How the step counts, and what is logged.
 async fn settled(
@@ -30,13 +15,8 @@ async fn settled(
     before: Job,
     settlement: Settlement,
 ) -> (Result<StepResult, QueueError>, String) {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _logged = tracing::subscriber::set_default(subscriber);
-    let result = settle(&scene.environment, delivery(before, false), settlement).await;
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    (result, text)
+    let delivery = delivery(before, false);
+    logged(settle(&scene.environment, delivery, settlement)).await
 }
 
 fn waits(job: Job) -> Settlement {

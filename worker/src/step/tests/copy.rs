@@ -61,6 +61,17 @@ async fn a_copy_is_made_with_its_marker_looked_at_and_tied_to_its_original() {
 }
 
 #[tokio::test]
+async fn a_copys_first_version_holds_the_file_whichever_version_the_original_has() {
+    let scene = Scene::new();
+    scene.portal.has("A", &[b"older", ORIGINAL]);
+    let mut job = Job { base: 2, top: 2, ..ready(&scene) };
+    assert_eq!(scene.end(&mut job).await, StepEnd::Ended(Outcome::Watermarked { version: 2 }));
+    assert_eq!(marker(&scene, "COPY"), Marker::Ours(Records::default().with(record(1)).with_kin(copy_of())));
+    let wanted = Record { version: 2, ..on_original() };
+    assert_eq!(marker(&scene, "A"), Marker::Ours(Records::default().with(wanted).with_kin(copied_to())));
+}
+
+#[tokio::test]
 async fn each_answer_to_the_save_of_a_copy_has_its_end() {
     let scene = Scene::new();
     scene.portal.lock().converts_late = true;

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use bynder::ImportState;
 use common::job::{Job, Step};
+use common::marker::{Record, Records};
 use common::outcome::{FailureClass, Outcome};
 use http_client::Sent;
 use queue::Left;
@@ -10,7 +11,7 @@ use super::failed;
 use crate::end::{StepEnd, Wait};
 use crate::error::StepError;
 use crate::fakes::portal::{not_found, unavailable};
-use crate::fakes::{ORIGINAL, Scene, WATERMARKED, facts, record, uploaded};
+use crate::fakes::{ORIGINAL, Scene, WATERMARKED, facts, logged, record, uploaded};
 use crate::step::marking;
 
 /// A job that is ready to be saved: its file is uploaded, and the marker shows.
@@ -60,7 +61,9 @@ async fn a_saved_version_that_does_not_show_waits_for_approval_after_a_while() {
     waits(&mut job, Duration::from_secs(119));
     assert_eq!(scene.end(&mut job).await, StepEnd::NotYet(Wait::Moment));
     waits(&mut job, Duration::from_secs(1));
-    assert_eq!(scene.end(&mut job).await, StepEnd::Ended(Outcome::AwaitingApproval));
+    let (end, log) = logged(scene.end(&mut job)).await;
+    assert_eq!(end, StepEnd::Ended(Outcome::AwaitingApproval));
+    assert!(log.contains("waits for approval in Bynder"), "{log}");
     assert_eq!(scene.portal.count("save"), 1, "it is not saved again");
     scene.portal.lock().assets.clear();
     assert_eq!(scene.end(&mut job).await, StepEnd::Ended(Outcome::Gone));
@@ -202,6 +205,25 @@ async fn a_persons_newer_version_takes_the_record_back_and_starts_the_job_over()
 }
 
 #[tokio::test]
+async fn only_the_record_of_the_version_that_will_not_be_saved_is_taken_back() {
+    let other =
+        Record { version: 7, original: facts(b"x").sha256, watermarked: facts(b"y").sha256, bytes: 1 };
+    for (base, records, left) in [
+        (1, Records::default().with(record(2)).with(other), Records::default().with(other)),
+        (2, Records::default().with(record(2)), Records::default().with(record(2))),
+    ] {
+        let scene = Scene::new();
+        let mut job = uploaded(&scene);
+        (job.base, job.top) = (base, base);
+        let files: Vec<&[u8]> = (0..base).map(|_| ORIGINAL).chain([b"newer" as &[u8]]).collect();
+        scene.portal.has("A", &files);
+        scene.portal.marks("A", &records.to_string());
+        assert_eq!(scene.end(&mut job).await, StepEnd::Next(Step::Submit));
+        assert_eq!((job.base, scene.portal.marker_text("A")), (base + 1, left.to_string()));
+    }
+}
+
+#[tokio::test]
 async fn a_record_of_the_active_version_is_believed_by_its_files_hash_alone() {
     for (second, end) in [
         (WATERMARKED, StepEnd::Ended(Outcome::AlreadyProtected)),
@@ -286,7 +308,7 @@ async fn a_job_without_its_files_starts_at_the_submit() {
 
 #[test]
 fn the_status_and_the_link_are_written_with_the_records() {
-    use common::marker::{Kin, Records, Status};
+    use common::marker::{Kin, Status};
     let mut settings = crate::settings::samples::default_settings();
     let records = Records::default().with(record(2)).with_kin(Kin::CopiedTo("C".parse().unwrap()));
     let texts = marking::texts(&settings, &records, Status::Protected);
