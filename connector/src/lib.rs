@@ -1,6 +1,6 @@
 //! The person's tool: protects a Bynder library from one machine.
 //!
-//! [`arguments`] is what can be typed, [`commands`] what is done, [`common::failure`] how it ends for whoever called.
+//! `arguments` is what can be typed, `commands` what is done, [`common::failure`] how it ends for whoever called.
 
 mod arguments;
 mod commands;

@@ -31,7 +31,7 @@ pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
     let queue = EmbeddedQueue::open(state).await?;
     let spool = wiring::spool(config)?;
     let resolved = producer::portal::resolve(config, &bynder).await?;
-    producer::portal::keep_to_one(config, &ledger).await?;
+    producer::portal::bind_state_to_portal(config, &ledger).await?;
     let (status, link) = (resolved.status.as_ref(), resolved.link.as_ref());
     let fields = WrittenFields { hash: &resolved.metaproperty, status, link };
     let settings = worker::wiring::settings(config, fields, resolved.metaproperties.clone());

@@ -56,7 +56,7 @@ pub(crate) fn print(report: &Report, config: &Config, line: impl Fn(&str)) {
     line(&format!(
         "  about {:.0} Bynder calls, at least {} at the configured budget",
         calls(report, config),
-        spoken(least_seconds(report, config))
+        human_duration(least_seconds(report, config))
     ));
     line(&format!("  {} paid watermarks, {} of added storage", found.selected, size(found.bytes)));
     if !config.quiet_hours.is_empty() {
@@ -77,7 +77,7 @@ pub(crate) fn rounded(calls: f64) -> u64 {
     calls.ceil() as u64
 }
 
-fn spoken(seconds: f64) -> String {
+fn human_duration(seconds: f64) -> String {
     match seconds {
         ..90.0 => format!("{seconds:.0} seconds"),
         ..5400.0 => format!("{:.0} minutes", seconds / 60.0),

@@ -10,7 +10,7 @@ use config::Config;
 use jiff::Timestamp;
 use ledger::Ledger;
 use ledger::state::State;
-use queue::{Depth, Election, Place, QueueError};
+use queue::{Depth, Election, Leadership, QueueError};
 use rabbitmq::{Broker, EgressGroup, Outcomes, ProducerElection};
 use telemetry::{Metrics, Readiness};
 use tokio_util::sync::CancellationToken;
@@ -19,11 +19,11 @@ use wiring::quiet_hours;
 
 use crate::arguments::{Asker, Scope};
 use crate::full_run;
-use crate::portal::{keep_to_one, resolve};
+use crate::portal::{bind_state_to_portal, resolve};
 use crate::run::Environment;
-use crate::session::{Ended, RunSession};
+use crate::session::{RunEnd, RunSession};
 use crate::wiring::{Queues, environment};
-use crate::{Hindrances, Progress};
+use crate::{Delays, Progress};
 
 /// How long a program that a person started waits for the broker.
 const BROKER_PATIENCE: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ pub(crate) struct Fleet {
     outcomes: Outcomes,
     group: EgressGroup,
     election: ProducerElection,
-    place: Mutex<Place>,
+    place: Mutex<Leadership>,
     metrics: Metrics,
     environment: Environment,
 }
@@ -69,7 +69,7 @@ impl Fleet {
     /// Opens state and broker, asks the portal what has to be known, and becomes the one producer.
     pub(crate) async fn open(config: &Config, metrics: Metrics) -> Result<Self, Failure> {
         let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
-        metrics.budget_is(config.bynder.requests_per_5_minutes.get());
+        metrics.set_budget(config.bynder.requests_per_5_minutes.get());
         let quiet = quiet_hours::keep(config, &budget);
         let bynder = wiring::bynder(config, &budget, &metrics)?;
         let settings = wiring::broker(config, "producer")?;
@@ -77,11 +77,11 @@ impl Fleet {
         let broker = Broker::open(&settings, BROKER_PATIENCE).await?;
         let election = broker.producer_election();
         let place = Mutex::new(election.win(None).await?);
-        metrics.cursor_is(ledger.cursor().await?);
+        metrics.set_cursor(ledger.cursor().await?);
         let group = broker.egress_group();
         let membership = group.join(&budget);
         let resolved = resolve(config, &bynder).await?;
-        keep_to_one(config, &ledger).await?;
+        bind_state_to_portal(config, &ledger).await?;
         election.bind_prefix_to_portal().await?;
         let jobs = Arc::new(broker.publisher(ledger.clone()));
         let queues = Queues { jobs, failed: Arc::new(broker.failed_jobs()) };
@@ -142,7 +142,7 @@ impl Fleet {
         }
     }
 
-    fn place(&self) -> std::sync::MutexGuard<'_, Place> {
+    fn place(&self) -> std::sync::MutexGuard<'_, Leadership> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -191,7 +191,7 @@ impl Fleet {
         wait: bool,
         quiet: bool,
         stop: &CancellationToken,
-    ) -> Result<Ended, Failure> {
+    ) -> Result<RunEnd, Failure> {
         let before = self.budget.used();
         self.give_up_lost().await?;
         let mut session = RunSession::begin(&self.config, &self.environment, scope, stop).await?;
@@ -206,7 +206,7 @@ impl Fleet {
             })
             .await?;
         session.conclude(&report).await?;
-        self.metrics.cursor_is(self.ledger.cursor().await?);
+        self.metrics.set_cursor(self.ledger.cursor().await?);
         let without_outcome = if wait { self.outcomes_of(&report.run_id, quiet, stop).await? } else { 0 };
         if without_outcome > 0 {
             self.ledger.give_up_run(&report.run_id).await?;
@@ -271,7 +271,7 @@ impl Fleet {
                 let tally = self.ledger.tally_of(run).await?;
                 let shown = Depth { in_flight: open.saturating_sub(depth.open()), ..depth };
                 let quiet_hours = quiet_hours::active(&self.config.quiet_hours, Timestamp::now());
-                let others = Hindrances { quiet_hours, ..Hindrances::default() };
+                let others = Delays { quiet_hours, ..Delays::default() };
                 progress.show(&tally, &shown, &self.budget.figures(), &others);
             }
             let hands = self.broker.in_hand();

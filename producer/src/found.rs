@@ -17,7 +17,7 @@ const MOST_EXTENSIONS: usize = 200;
 
 /// What a run found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct RunCounts {
     /// Rows looked at.
     pub listed: u64,
     /// Assets that need protection.
@@ -58,7 +58,7 @@ impl Portion {
     }
 }
 
-impl Found {
+impl RunCounts {
     /// An asset needs protection.
     pub(crate) fn select(&mut self, asset: &Asset, part_size: u64) {
         self.selected += 1;
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn files_of_any_size_are_counted() {
-        let mut found = Found::default();
+        let mut found = RunCounts::default();
         for bytes in [0, u64::MAX, u64::MAX] {
             let asset = Asset { bytes, ..samples::asset() };
             found.select(&asset, 5 << 20);
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn however_many_and_long_extensions_are_few_are_told_apart() {
-        let mut found = Found::default();
+        let mut found = RunCounts::default();
         let long = "x".repeat(LONGEST_EXTENSION + 1);
         for extension in (0..300).map(|number| format!("E{number}")).chain(["e0".to_owned(), long]) {
             found.select(&Asset { extensions: vec![extension], ..samples::asset() }, 1);

@@ -32,6 +32,6 @@ pub mod wiring;
 
 pub use allowance::Limit;
 pub use program::main;
-pub use progress::{Hindrances, Progress};
-pub use session::{Ended, RunSession};
+pub use progress::{Delays, Progress};
+pub use session::{RunEnd, RunSession};
 pub use summary::Summary;

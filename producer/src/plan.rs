@@ -11,7 +11,7 @@ use ledger::state::State;
 use queue::EmbeddedQueue;
 use serde_json::json;
 use telemetry::Metrics;
-use wiring::beside::Beside;
+use wiring::command_budget::CommandBudget;
 
 use crate::arguments::{self, Scope};
 use crate::estimate::{calls, least_seconds, print};
@@ -27,7 +27,7 @@ pub async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
     let loaded = arguments::load(global, scope)?;
     let config = &loaded.config;
     let metrics = Metrics::new();
-    let beside = Beside::open(config, "plan").await?;
+    let beside = CommandBudget::open(config, "plan").await?;
     let bynder = wiring::bynder(config, &beside.budget, &metrics)?;
     let resolved = resolve(config, &bynder).await?;
     // A state that is not there is not made either: an empty one says the same.

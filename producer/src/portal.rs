@@ -58,7 +58,7 @@ pub async fn resolve(config: &Config, bynder: &Bynder) -> Result<Resolved, Porta
 
 /// Ties the record to the portal, which has just answered; refuses the record of another one, whose jobs and cursor mean
 /// nothing here.
-pub async fn keep_to_one(config: &Config, ledger: &Ledger) -> Result<(), Failure> {
+pub async fn bind_state_to_portal(config: &Config, ledger: &Ledger) -> Result<(), Failure> {
     let portal = config.bynder.origin()?;
     let known = ledger.portal_or(&portal).await?;
     if known == portal {

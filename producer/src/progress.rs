@@ -20,7 +20,7 @@ pub struct Progress {
 
 /// What holds a run up, besides the budget.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Hindrances {
+pub struct Delays {
     /// How long Imatag is not called any more.
     pub imatag_pause: Option<Duration>,
     /// The quiet hours that it is.
@@ -51,7 +51,7 @@ impl Progress {
     }
 
     /// Shows how far the run is; and what holds it up, if something does.
-    pub fn show(&mut self, tally: &Tally, depth: &Depth, figures: &Figures, others: &Hindrances) {
+    pub fn show(&mut self, tally: &Tally, depth: &Depth, figures: &Figures, others: &Delays) {
         let ended: u64 = tally.outcomes.values().sum();
         let failed = tally.count("failed");
         let done = ended - failed;

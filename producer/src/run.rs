@@ -26,13 +26,13 @@ pub use self::error::RunError;
 use crate::allowance::{Allowance, Day};
 use crate::cursor::{self, Walked};
 use crate::destination::Destinations;
-use crate::enumerate::{Place, Step, Stretch, Walk};
+use crate::enumerate::{Step, Stretch, Walk, WalkPosition};
 use crate::filter::Filter;
-pub use crate::found::Found;
+pub use crate::found::RunCounts;
 pub use crate::scope::Scope;
 use crate::select::SkipReason;
 use bynder::patience::{Patience, patiently};
-use named::Named;
+use named::RequestedIds;
 
 /// What a run works with.
 #[derive(Clone)]
@@ -120,7 +120,7 @@ pub struct Report {
     /// What it went over.
     pub mode: RunMode,
     /// What it found and did.
-    pub found: Found,
+    pub found: RunCounts,
 }
 
 /// Does one run. `observe` is called after each page.
@@ -128,7 +128,7 @@ pub async fn run(
     environment: &Environment,
     options: &Options,
     patience: &Patience,
-    observe: impl Fn(&Found),
+    observe: impl Fn(&RunCounts),
 ) -> Result<Report, RunError> {
     let mut run = Run::start(environment, options, patience).await?;
     // Filters that hold this once would leave lost jobs to nobody.
@@ -207,9 +207,9 @@ struct Run<'a> {
     /// The cursor before.
     cursor: Option<Timestamp>,
     walk: Walk,
-    found: Found,
+    found: RunCounts,
     allowance: Allowance,
-    named: Named,
+    named: RequestedIds,
     /// Assets of unsupported types that are on record already.
     recorded: u64,
     /// Assets that were asked for by id; the walk need not look at them again.
@@ -232,7 +232,7 @@ impl<'a> Run<'a> {
         };
         let place = interrupted
             .as_ref()
-            .and_then(|run| serde_json::from_str::<Place>(run.checkpoint.as_deref()?).ok());
+            .and_then(|run| serde_json::from_str::<WalkPosition>(run.checkpoint.as_deref()?).ok());
         let (id, started, by_portal) = if let Some(run) = interrupted {
             tracing::info!(run_id = %run.run_id, "going on with the interrupted run");
             (run.run_id, run.started, true)
@@ -258,7 +258,8 @@ impl<'a> Run<'a> {
         };
         // A resumed walk does not see again what came before.
         let names_all = options.scope == Scope::Full && place.is_none();
-        let named = if names_all { Named::by(&environment.filter) } else { Named::default() };
+        let named =
+            if names_all { RequestedIds::of_filter(&environment.filter) } else { RequestedIds::default() };
         let requests = environment.filter.push_down();
         let walk = Walk::new(environment.bynder.clone(), requests, stretch, environment.overlap, place);
         // What a dry run counts, no other run publishes.
@@ -277,7 +278,7 @@ impl<'a> Run<'a> {
             walked: Walked { scope: options.scope, started, by_portal, latest_change: None },
             cursor: ledger.cursor().await?,
             walk,
-            found: Found::default(),
+            found: RunCounts::default(),
             allowance,
             named,
             recorded: 0,
@@ -304,7 +305,7 @@ impl<'a> Run<'a> {
     }
 
     /// Everything of the page is published: the next run need not look at it again.
-    async fn checkpoint(&mut self, next: Option<&Place>) -> Result<(), RunError> {
+    async fn checkpoint(&mut self, next: Option<&WalkPosition>) -> Result<(), RunError> {
         let Some(next) = next.filter(|_| !self.options.dry_run) else { return Ok(()) };
         let text = serde_json::to_string(next).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
         let unsupported = self.found.unsupported() - self.recorded;
@@ -321,7 +322,7 @@ impl<'a> Run<'a> {
             self.environment.ledger.end_walk(&self.id, state, cursor, unsupported).await?;
         }
         if self.found.limit.is_none() {
-            self.named.tell_missing();
+            self.named.log_missing();
         }
         Ok(Report { run_id: self.id, mode: self.options.scope.mode(), found: self.found })
     }

@@ -139,7 +139,7 @@ impl Schedule {
         loop {
             match fleet.once(scope, false, true, stop).await {
                 Ok(ended) => {
-                    ended.summary.tell(global);
+                    ended.summary.print(global);
                     if let Some(limit) = ended.limit {
                         tracing::warn!("{limit}");
                     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::allowance::Limit;
 use crate::arguments::Scope;
 use crate::asked::Held;
-use crate::found::Found;
+use crate::found::RunCounts;
 use crate::mandate::{self, Purpose, Ready};
 use crate::run::{self, Environment, Report, RunError};
 use crate::summary::Summary;
@@ -29,7 +29,7 @@ pub struct RunSession<'a> {
 }
 
 /// How a run ended.
-pub struct Ended {
+pub struct RunEnd {
     /// What it found, and what became of it.
     pub summary: Summary,
     /// The limit that ended the walk early.
@@ -64,7 +64,7 @@ impl<'a> RunSession<'a> {
     }
 
     /// Walks the library and publishes jobs; `observe` is called after each page.
-    pub async fn walk(&self, observe: impl Fn(&Found)) -> Result<Report, Failure> {
+    pub async fn walk(&self, observe: impl Fn(&RunCounts)) -> Result<Report, Failure> {
         let walked = run::run(self.environment, &self.ready.options, &self.patience, observe).await;
         let mode = self.ready.options.scope.mode();
         self.environment.metrics.run_ended(mode, result(&walked), self.lasts());
@@ -90,17 +90,17 @@ impl<'a> RunSession<'a> {
         unchecked: BTreeMap<String, u64>,
         without_outcome: u64,
         calls: u64,
-    ) -> Ended {
+    ) -> RunEnd {
         let summary = Summary::new(report, tally, unchecked, calls, self.lasts().as_secs_f64());
         let summary = Summary { incomplete: without_outcome > 0, ..summary };
-        Ended { summary, limit: report.found.limit, held: self.ready.held, without_outcome }
+        RunEnd { summary, limit: report.found.limit, held: self.ready.held, without_outcome }
     }
 }
 
-impl Ended {
+impl RunEnd {
     /// Prints the summary, and tells how the command ends that did the run.
     pub fn tell(&self, global: &GlobalOptions) -> Result<(), Failure> {
-        self.summary.tell(global);
+        self.summary.print(global);
         if self.without_outcome > 0 {
             return Err(Failure::Temporary(format!(
                 "incomplete: {} jobs have no outcome although every queue is empty; run again to take their assets up",

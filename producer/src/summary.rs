@@ -130,7 +130,7 @@ impl Summary {
     }
 
     /// Prints it as the command line asks for.
-    pub fn tell(&self, global: &GlobalOptions) {
+    pub fn print(&self, global: &GlobalOptions) {
         if global.json {
             output::json(self);
         } else if !global.quiet {

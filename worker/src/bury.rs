@@ -11,7 +11,7 @@ use crate::close::close;
 use crate::conclude::dead;
 use crate::context::StepContext;
 use crate::environment::Environment;
-use crate::settle::{settle, tell_end};
+use crate::settle::{log_end, settle};
 use crate::step;
 
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ async fn bury_one(letters: &DeadLetters, environment: &Environment) -> Result<()
     match letters.next().await? {
         Dead::Unreadable(buried) => {
             let FailedJob { event, .. } = *buried;
-            tracing::error_span!("burial", run_id = %event.run_id).in_scope(|| tell_end(&event));
+            tracing::error_span!("burial", run_id = %event.run_id).in_scope(|| log_end(&event));
             environment.metrics.job_ended(&event, event.at);
         }
         Dead::Job(delivery) => {

@@ -11,9 +11,9 @@ use tokio_util::task::TaskTracker;
 use crate::breaker::Trouble;
 use crate::environment::Environment;
 use crate::handle::handle;
+use crate::isolation::Isolation;
 use crate::probe::{Evidence, Probed};
 use crate::receive::Receiver;
-use crate::solitude::Solitude;
 
 /// Submits in hand for each file that may be on its way: one that is, and one that fetches its file meanwhile. More
 /// would wait for a place with the permits that later steps need.
@@ -29,7 +29,7 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
     let concurrency = environment.settings.concurrency;
     // One permit serves submits alone, so that a flood of later steps cannot keep Imatag idle.
     let kept = usize::from(concurrency > 1);
-    let solitude = Arc::new(Solitude::default());
+    let isolation = Arc::new(Isolation::default());
     let submits = environment.settings.uploads_in_flight * SUBMITS_FOR_A_PLACE;
     let serve = async |permits: usize, submits: usize, steps: StepSet| {
         let receiver = Receiver {
@@ -37,13 +37,13 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
             permits: Arc::new(Semaphore::new(permits)),
             submitting: Arc::new(Semaphore::new(submits)),
             steps,
-            solitude: Arc::clone(&solitude),
+            isolation: Arc::clone(&isolation),
         };
         while let Some(received) = stop.run_until_cancelled(receiver.receive()).await.flatten() {
             let (environment, cut) = (environment.clone(), cut.clone());
-            let solitude = Arc::clone(&solitude);
+            let isolation = Arc::clone(&isolation);
             tasks.spawn(async move {
-                handle(&environment, received.delivery, &cut, &solitude).await;
+                handle(&environment, received.delivery, &cut, &isolation).await;
                 drop(received.permits);
             });
         }

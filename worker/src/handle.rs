@@ -18,10 +18,10 @@ use crate::close::close;
 use crate::conclude::{conclude, lost, outwait, outwaited, panicked, wait_to_be_alone};
 use crate::context::StepContext;
 use crate::environment::Environment;
-use crate::hold::hold;
+use crate::isolation::Isolation;
+use crate::renew::run_while_renewing;
 use crate::run_step::run_step;
 use crate::settle::settle;
-use crate::solitude::Solitude;
 use crate::step;
 
 /// Lost deliveries after which a job runs alone, so that one that kills its process takes no other along.
@@ -32,7 +32,7 @@ pub(crate) async fn handle(
     environment: &Environment,
     delivery: Delivery,
     cut: &CancellationToken,
-    solitude: &Solitude,
+    isolation: &Isolation,
 ) {
     let job = delivery.job.clone();
     // As grave as the gravest line: whatever is logged says which job it belongs to.
@@ -42,8 +42,10 @@ pub(crate) async fn handle(
     );
     let handled = async {
         let running = environment.metrics.step_started(&job);
-        let work = Box::pin(run_unless_cut(environment, job.clone(), delivery.redelivered, cut, solitude));
-        let held = hold(environment.queue.as_ref(), delivery, work, environment.settings.longest_hold).await;
+        let work = Box::pin(run_unless_cut(environment, job.clone(), delivery.redelivered, cut, isolation));
+        let held =
+            run_while_renewing(environment.queue.as_ref(), delivery, work, environment.settings.longest_hold)
+                .await;
         let (job_id, asset_id, step) = (&job.job_id, &job.asset_id, job.step.name());
         running.ended(if let Some((delivery, settlement)) = held {
             settle(environment, delivery, settlement).await.unwrap_or_else(|error| {
@@ -65,10 +67,10 @@ async fn run_unless_cut(
     job: Job,
     redelivered: bool,
     cut: &CancellationToken,
-    solitude: &Solitude,
+    isolation: &Isolation,
 ) -> Settlement {
     let back = job.clone();
-    let work = AssertUnwindSafe(run_and_conclude(environment, job, redelivered, solitude)).catch_unwind();
+    let work = AssertUnwindSafe(run_and_conclude(environment, job, redelivered, isolation)).catch_unwind();
     tokio::select! {
         settled = work => settled.unwrap_or_else(|panic| {
             tracing::error!(panic = cli::panics::message(&*panic), "panicked outside the step; the job comes back");
@@ -84,10 +86,10 @@ async fn run_and_conclude(
     environment: &Environment,
     job: Job,
     redelivered: bool,
-    solitude: &Solitude,
+    isolation: &Isolation,
 ) -> Settlement {
     let settings = &environment.settings;
-    let (mut job, _place) = match may_begin(environment, job, redelivered, solitude).await {
+    let (mut job, _place) = match may_begin(environment, job, redelivered, isolation).await {
         Ok(begins) => begins,
         Err(settlement) => return close(environment, *settlement).await,
     };
@@ -103,7 +105,7 @@ async fn may_begin<'a>(
     environment: &Environment,
     mut job: Job,
     redelivered: bool,
-    solitude: &'a Solitude,
+    isolation: &'a Isolation,
 ) -> Result<(Job, SemaphorePermit<'a>), Box<Settlement>> {
     let settings = &environment.settings;
     job.held = false;
@@ -116,7 +118,7 @@ async fn may_begin<'a>(
     }
     let job = outwaited(settings, job, Timestamp::now())?;
     let is_alone = job.lost_deliveries >= LOST_TO_RUN_ALONE;
-    let place = if is_alone { solitude.alone().await } else { solitude.among_others().await };
+    let place = if is_alone { isolation.alone().await } else { isolation.among_others().await };
     match place {
         Some(place) => Ok((job, place)),
         None => Err(Box::new(wait_to_be_alone(settings, job, Timestamp::now()))),

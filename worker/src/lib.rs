@@ -13,24 +13,24 @@ mod conclude;
 mod consume;
 mod context;
 pub mod decide;
-mod doubt;
 mod end;
 mod environment;
 mod error;
 #[cfg(test)]
 mod fakes;
 mod handle;
-mod hold;
+mod in_flight;
 pub mod inspect;
+mod isolation;
 mod leases;
 mod probe;
 mod program;
 mod receive;
+mod renew;
 mod run_step;
 pub mod services;
 mod settings;
 mod settle;
-mod solitude;
 mod step;
 #[cfg(test)]
 mod tests;

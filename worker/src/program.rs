@@ -115,9 +115,9 @@ async fn work(config: &Config) -> Result<(), Failure> {
     let bynder = wiring::bynder(config, &budget, &metrics)?;
     let imatag = wiring::imatag(config, &metrics)?;
     let spool = wiring::spool(config)?;
-    metrics.slots_are(config.worker.concurrency);
+    metrics.set_slots(config.worker.concurrency);
     metrics.step_deadline_is(config.worker.step_deadline.0);
-    metrics.budget_is(config.bynder.requests_per_5_minutes.get());
+    metrics.set_budget(config.bynder.requests_per_5_minutes.get());
     readiness.set("broker", Err("not connected yet".to_owned()));
     readiness.set("Bynder", Err("not asked yet".to_owned()));
     // Health is answered until the very end, the drain included.
@@ -144,7 +144,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     let membership = group.join(&budget);
     // Jobs that are somebody else's, or queues that are: no worker can do anything but end.
     let (fitting, ending) = (broker.clone(), stop.clone());
-    let (said, mut misfit) = oneshot::channel();
+    let (said, mut configuration_mismatch) = oneshot::channel();
     let _fitting = AbortOnDropHandle::new(tasks::lasting(async move {
         // Said before the end begins, which may be quicker than the rest of this task.
         drop(said.send(fitting.misconfiguration().await));
@@ -152,7 +152,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     }));
     let asked = stop.run_until_cancelled(settings(config, &bynder)).await;
     let Some(settings) = asked.transpose()? else {
-        return fits(&mut misfit);
+        return fits(&mut configuration_mismatch);
     };
     readiness.set("Bynder", Ok(()));
     // Where no lease says more, contact with the broker has to be fresh when something is sent.
@@ -184,7 +184,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     };
     // What is not sent back by then is given back as the connection ends.
     let _ = tokio::time::timeout(AFTER_GRACE, leaving).await;
-    fits(&mut misfit)?;
+    fits(&mut configuration_mismatch)?;
     tracing::info!("stopped in order");
     Ok(())
 }
@@ -192,8 +192,8 @@ async fn work(config: &Config) -> Result<(), Failure> {
 /// How long a stop may take after the grace: what nobody began is sent back, and the others learn that this one is gone.
 pub const AFTER_GRACE: Duration = Duration::from_secs(10);
 
-fn fits(misfit: &mut oneshot::Receiver<QueueError>) -> Result<(), Failure> {
-    misfit.try_recv().map_or(Ok(()), |error| Err(error.into()))
+fn fits(configuration_mismatch: &mut oneshot::Receiver<QueueError>) -> Result<(), Failure> {
+    configuration_mismatch.try_recv().map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// Asks the portal for the metaproperties until it answers, and makes the settings of it; what a person has to mend ends the
@@ -241,7 +241,7 @@ async fn watch(
         for step in Step::LATEST_FIRST {
             metrics.step_slowed(step, breakers.is_slowed(step));
         }
-        budget.set_out(out);
+        budget.set_unavailable_services(out);
         let halt = breakers.halt();
         readiness.set("services", halt.map_or(Ok(()), |halt| Err(halt.reason)));
         if connected && measured.is_none_or(|at| at.elapsed() >= MEASURE) {

@@ -10,13 +10,13 @@ use queue::{Delivery, QueueError, StepSet};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wiring::quiet_hours;
 
-use crate::breaker::{Leave, Turn};
+use crate::breaker::{Permit, Turn};
 use crate::conclude::put_off;
 use crate::context::StepContext;
 use crate::decide::{Obstacles, open_steps};
 use crate::environment::Environment;
+use crate::isolation::Isolation;
 use crate::settle::settle;
-use crate::solitude::Solitude;
 use crate::step;
 
 /// How long to wait after the queue failed.
@@ -34,7 +34,7 @@ pub(crate) struct Receiver {
     pub(crate) submitting: Arc<Semaphore>,
     pub(crate) steps: StepSet,
     /// For a job that may be what kills the process.
-    pub(crate) solitude: Arc<Solitude>,
+    pub(crate) isolation: Arc<Isolation>,
 }
 
 /// A delivery with everything needed to work on it.
@@ -45,7 +45,7 @@ pub(crate) struct Received {
 
 /// What a job holds until it is settled.
 pub(crate) struct Permits {
-    _leave: Leave,
+    _leave: Permit,
     _turn: Turn,
     _permit: OwnedSemaphorePermit,
     _submit_place: Option<OwnedSemaphorePermit>,
@@ -58,9 +58,9 @@ impl Receiver {
         // Kept once it is there: two receivers that gave it to each other in turn would never come to use it.
         let mut submit_place = None;
         loop {
-            let leave = self.environment.breakers.leave().await;
+            let leave = self.environment.breakers.acquire().await;
             self.environment.budget.resumed().await;
-            self.solitude.open().await;
+            self.isolation.open().await;
             submit_place = submit_place.or_else(|| Arc::clone(&self.submitting).try_acquire_owned().ok());
             let steps = self.open(submit_place.is_some());
             // Where several are ready, any may come first. A delivery that is not waited for any more stays in the queue, since
@@ -124,17 +124,17 @@ impl Receiver {
 
     /// Resolves when nothing may be begun any more: a person paused the work, Bynder's block silences it, a service went
     /// out since the leave, or a job has to run alone.
-    async fn halted(&self, leave: &Leave) {
+    async fn halted(&self, leave: &Permit) {
         tokio::select! {
             () = self.environment.budget.halted() => {}
             () = self.environment.breakers.opened(), if !leave.is_probe() => {}
-            () = self.solitude.wanted() => {}
+            () = self.isolation.wanted() => {}
         }
     }
 
     /// Whether the job came after its step was closed, or all of them. Asking the queue is not broken off for the
     /// first, and may have been answered before the second. A suspect one is not begun in any case.
-    fn closed_meanwhile(&self, delivery: &Delivery, leave: &Leave) -> bool {
+    fn closed_meanwhile(&self, delivery: &Delivery, leave: &Permit) -> bool {
         let environment = &self.environment;
         let halted =
             environment.budget.is_halted() || (environment.breakers.halt().is_some() && !leave.is_probe());

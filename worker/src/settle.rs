@@ -21,11 +21,11 @@ pub(crate) async fn settle(
     if let Some(after) = after {
         environment.metrics.attempt_used(before.step);
         if event.is_none() {
-            tell_failed_attempt(&before, &after);
+            log_failed_attempt(&before, &after);
         }
     }
     if let Some(event) = event {
-        tell_end(&event);
+        log_end(&event);
         environment.metrics.job_ended(&event, before.created_at);
     }
     Ok(result)
@@ -49,7 +49,7 @@ fn job_of(settlement: &Settlement) -> Option<&Job> {
     }
 }
 
-fn tell_failed_attempt(before: &Job, after: &Job) {
+fn log_failed_attempt(before: &Job, after: &Job) {
     // A job that waits to take its marker back uses up an attempt without a failed one.
     let Some(failed) = after.history.last().filter(|last| Some(*last) != before.history.last()) else {
         return;
@@ -61,7 +61,7 @@ fn tell_failed_attempt(before: &Job, after: &Job) {
 }
 
 /// Logs how a job ended: one line, which its span completes.
-pub(crate) fn tell_end(event: &OutcomeEvent) {
+pub(crate) fn log_end(event: &OutcomeEvent) {
     let OutcomeEvent { job_id, asset_id, asset_name: name, .. } = event;
     match &event.outcome {
         Outcome::Failed(failure) => tracing::error!(

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Report {
     #[command(flatten)]
-    pub(crate) about: About,
+    pub(crate) about: ReportScope,
     /// How lines look; --json means json
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     pub(crate) format: Format,
@@ -17,7 +17,7 @@ pub(crate) struct Report {
 /// What a report is about.
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
-pub(crate) struct About {
+pub(crate) struct ReportScope {
     /// The run with this id; `connector status` names the latest
     pub(crate) run: Option<String>,
     /// Everything about this asset

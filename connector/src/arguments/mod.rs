@@ -17,7 +17,7 @@ use config::{Span, read_moment};
 use jiff::Timestamp;
 use producer::arguments::Scope;
 
-pub(crate) use evidence::{About, Format, Lookup, Report, Verify};
+pub(crate) use evidence::{Format, Lookup, Report, ReportScope, Verify};
 pub(crate) use init::Init;
 pub(crate) use restore::Restore;
 pub(crate) use trial::Trial;
@@ -138,7 +138,7 @@ pub(crate) struct Pause {
 
 /// Which failed jobs.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct Which {
+pub(crate) struct FailedSelection {
     /// Look at this machine's own queue although a broker is configured
     #[arg(long)]
     pub(crate) embedded: bool,
@@ -156,9 +156,9 @@ pub(crate) struct Which {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Failed {
     /// One line a failed job
-    List(Which),
+    List(FailedSelection),
     /// Everything about failed jobs, their attempts included
-    Show(Which),
+    Show(FailedSelection),
     /// Send failed jobs back to their step; the workers, or the next sync, take them up
     Replay(Change),
     /// Forget failed jobs; their assets are not tried again until they change
@@ -169,7 +169,7 @@ pub(crate) enum Failed {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Change {
     #[command(flatten)]
-    pub(crate) which: Which,
+    pub(crate) which: FailedSelection,
     /// Only count them
     #[arg(long)]
     pub(crate) dry_run: bool,

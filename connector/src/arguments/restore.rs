@@ -8,7 +8,7 @@ use common::asset::AssetId;
 #[command(override_usage = "connector restore [OPTIONS] --run RUN | --ids ID,… | --filter KEY=VALUE")]
 pub(crate) struct Restore {
     #[command(flatten)]
-    pub(crate) which: Which,
+    pub(crate) which: RestoreSelection,
     /// Only count them
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Restore {
 /// Which assets.
 #[derive(Debug, Clone, Args)]
 #[group(id = "assets", required = true, multiple = false)]
-pub(crate) struct Which {
+pub(crate) struct RestoreSelection {
     /// What this run protected
     #[arg(long)]
     pub(crate) run: Option<String>,

@@ -11,7 +11,7 @@ use common::parse_error::harmless;
 use queue::{FailedFilter, FailedJob, FailedJobs};
 use serde_json::json;
 
-use crate::arguments::{Change, Failed, Which};
+use crate::arguments::{Change, Failed, FailedSelection};
 use crate::confirm::confirmed;
 use crate::queues;
 
@@ -21,7 +21,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Failed) -> Result<(), 
         Failed::List(which) => {
             let jobs = queues::failed(&config, which.embedded, &filter(which)?).await?;
             for failed in &jobs {
-                tell(global, failed);
+                print(global, failed);
             }
             if !global.quiet {
                 output::talk(&format!("{} failed jobs", jobs.len()));
@@ -62,7 +62,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Failed) -> Result<(), 
     Ok(())
 }
 
-fn filter(which: &Which) -> Result<FailedFilter, Failure> {
+fn filter(which: &FailedSelection) -> Result<FailedFilter, Failure> {
     let class = which.class.as_deref().map(|wanted| {
         let known = FailureClass::ALL.into_iter().find(|class| class.name() == wanted);
         known.ok_or_else(|| {
@@ -81,7 +81,7 @@ fn filter(which: &Which) -> Result<FailedFilter, Failure> {
     })
 }
 
-fn tell(global: &GlobalOptions, failed: &FailedJob) {
+fn print(global: &GlobalOptions, failed: &FailedJob) {
     let event = &failed.event;
     if global.json {
         return output::json(event);

@@ -12,7 +12,7 @@ use csv::{QuoteStyle, WriterBuilder};
 use ledger::state::State;
 use ledger::{Counts, Extent, Ledger, Line};
 
-use crate::arguments::{About, Format, Report};
+use crate::arguments::{Format, Report, ReportScope};
 
 /// What makes a spreadsheet take a cell for a formula. (Tabs and line breaks, which do so too, are shown as escapes.)
 const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
@@ -40,7 +40,7 @@ pub(crate) async fn run(global: &GlobalOptions, report: &Report) -> Result<(), F
         )));
     }
     if !global.quiet {
-        tell(counts);
+        print(counts);
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ pub(super) fn open(directory: &std::path::Path) -> Result<Ledger, Failure> {
     Ok(Ledger::new(state))
 }
 
-fn extent(about: &About) -> Result<Extent, Failure> {
+fn extent(about: &ReportScope) -> Result<Extent, Failure> {
     if let Some(asset) = &about.asset {
         let asset = asset.parse().map_err(|error| Failure::Usage(format!("--asset: {error}")))?;
         return Ok(Extent::Asset(asset));
@@ -68,7 +68,7 @@ fn extent(about: &About) -> Result<Extent, Failure> {
     }
 }
 
-fn tell(counts: Counts) {
+fn print(counts: Counts) {
     output::talk(&format!("{} outcomes", counts.outcomes));
     if counts.unchecked > 0 {
         output::talk(&format!("{} of them with checks that could not be made (unchecked)", counts.unchecked));

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use ledger::{Mark, QueueLook};
 use producer::arguments::{self, Scope};
 use producer::run::Report;
-use producer::{Ended, Hindrances, Progress, RunSession};
+use producer::{Delays, Progress, RunEnd, RunSession};
 use queue::JobPublisher;
 use tokio_util::sync::CancellationToken;
 use wiring::quiet_hours;
@@ -42,7 +42,7 @@ pub(crate) async fn sync(
     run: &Scope,
     quiet: bool,
     stop: &CancellationToken,
-) -> Result<Ended, Failure> {
+) -> Result<RunEnd, Failure> {
     let parts = parts::parts(config).await?;
     // What the queue in the state directory holds is not lost, however old; what it does not hold may be a fleet's.
     parts.ledger.give_up_lost(QueueLook::Busy, Timestamp::now(), config.producer.lost_after.0).await?;
@@ -54,7 +54,7 @@ pub(crate) async fn sync(
         tokio_util::task::AbortOnDropHandle::new(tasks::lasting(
             async move { budget.follow_records().await },
         ));
-    let _telling = tokio_util::task::AbortOnDropHandle::new(tasks::lasting(tell_services_out(
+    let _telling = tokio_util::task::AbortOnDropHandle::new(tasks::lasting(log_unavailable_services(
         parts.worker.breakers.clone(),
         Records::new(&config.producer.state_dir),
     )));
@@ -102,7 +102,7 @@ async fn produce_and_wait(
             () = tokio::time::sleep(PROGRESS_POLL) => {}
         }
         let depth = parts.queue.depth().await?;
-        let others = Hindrances {
+        let others = Delays {
             imatag_pause: parts.worker.imatag.paused(),
             quiet_hours: quiet_hours::active(&parts.worker.settings.quiet_hours, Timestamp::now()),
         };
@@ -117,7 +117,7 @@ async fn produce_and_wait(
 }
 
 /// Tells `connector status` which services cannot be used, for as long as that is so.
-async fn tell_services_out(breakers: Breakers, records: Records) {
+async fn log_unavailable_services(breakers: Breakers, records: Records) {
     let mut told = Vec::new();
     loop {
         let out = Service::ALL.into_iter().filter(|service| breakers.is_open(*service));

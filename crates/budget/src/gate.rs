@@ -163,7 +163,7 @@ impl Budget {
     pub fn figures(&self) -> Figures {
         let now = self.now();
         let members = self.others(now).len() + 1;
-        let lately = self.lately(now);
+        let lately = self.calls_in_window(now);
         let mut member = self.member();
         let silence = member.paused(now);
         let rate = if silence.is_some() { 0.0 } else { member.rate(now) };
@@ -178,7 +178,7 @@ impl Budget {
         }
     }
 
-    pub(super) fn lately(&self, now: Duration) -> u64 {
+    pub(super) fn calls_in_window(&self, now: Duration) -> u64 {
         let oldest = now.saturating_sub(self.shared.timing.window).as_secs();
         let lately = lock(&self.shared.lately);
         lately.iter().filter(|(second, _)| *second > oldest).map(|(_, calls)| u64::from(*calls)).sum()
@@ -239,7 +239,7 @@ impl Budget {
         }
     }
 
-    fn stir(&self) {
+    fn announce_news(&self) {
         if self.member().has_news() {
             self.shared.news.send_replace(());
         }
@@ -310,7 +310,7 @@ impl Gate for Budget {
             );
         }
         self.shared.changed.send_replace(());
-        self.stir();
+        self.announce_news();
     }
 
     fn answered(&self) {
@@ -323,7 +323,7 @@ impl Gate for Budget {
         if was_silent {
             self.record();
         }
-        self.stir();
+        self.announce_news();
     }
 }
 

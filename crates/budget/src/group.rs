@@ -31,7 +31,7 @@ impl Budget {
         Beat {
             v: VERSION,
             member: self.shared.id.clone(),
-            used: self.lately(self.now()),
+            used: self.calls_in_window(self.now()),
             leaving: false,
             program: String::new(),
             deployment: String::new(),
@@ -41,12 +41,12 @@ impl Budget {
     }
 
     /// Sets the services to be announced as unusable.
-    pub fn set_out(&self, services: Vec<String>) {
+    pub fn set_unavailable_services(&self, services: Vec<String>) {
         *lock(&self.shared.out) = services;
     }
 
     /// Handles an announcement; ignores this member's own.
-    pub fn heard(&self, beat: &Beat) {
+    pub fn receive(&self, beat: &Beat) {
         let now = self.now();
         let mut others = self.others(now);
         if beat.leaving {

@@ -40,7 +40,7 @@ pub use beat::Beat;
 pub use beat::MOST_MEMBERS;
 pub use gate::{Budget, Demand, Figures};
 pub use member::News;
-pub use minter::{Duty, Look, Minter};
+pub use minter::{BrokerView, Duty, Minter};
 pub use record::{OperatorPause, Records};
 pub use timing::Timing;
 pub use token::Token;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bucket::Bucket;
 use super::purse::Purse;
-use super::silence::{Leave, Silence};
+use super::silence::{CallPermit, Silence};
 use super::timing::Timing;
 use super::token::Token;
 
@@ -102,7 +102,7 @@ impl Member {
             }
         }
         // Last, because it marks the probe as sent. A token that was taken while another probe is under way is lost.
-        if let Leave::Closed(remaining) = self.silence.leave(now) {
+        if let CallPermit::After(remaining) = self.silence.permit(now) {
             return Admission::Paused(remaining);
         }
         self.used += u64::from(places);

@@ -15,7 +15,7 @@ const IN_HANDS: f64 = 0.05;
 
 /// What the broker shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct BrokerView {
     /// Whether a silence is on record.
     pub silent: bool,
     /// Whether no call has been answered since the latest silence.
@@ -30,7 +30,7 @@ pub enum Duty {
     /// Publish this token.
     Mint(Token),
     /// Query the broker; minting continues meanwhile.
-    Look,
+    BrokerView,
     /// Nothing for this long, unless a member asks for tokens.
     Wait(Duration),
     /// Nothing until a member asks for tokens.
@@ -117,7 +117,7 @@ impl Minter {
         }
         if !self.looking && self.looked.is_none_or(|at| now.saturating_sub(at) >= LOOK) {
             (self.looked, self.looking, self.wished) = (Some(now), true, false);
-            return Duty::Look;
+            return Duty::BrokerView;
         }
         let look_at = if self.looking { now + LOOK } else { self.looked.unwrap_or(now) + LOOK };
         if self.watch == Watch::Woken {
@@ -159,8 +159,8 @@ impl Minter {
         }
     }
 
-    /// Applies the result of the latest [`Duty::Look`].
-    pub fn saw(&mut self, look: Look, now: Duration) {
+    /// Applies the result of the latest [`Duty::BrokerView`].
+    pub fn saw(&mut self, look: BrokerView, now: Duration) {
         self.phase = match (look.silent, look.trying, self.phase) {
             (true, _, _) => Phase::Silent,
             (false, true, Phase::Trying { since }) => Phase::Trying { since },

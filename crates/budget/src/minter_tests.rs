@@ -1,18 +1,18 @@
 use std::time::Duration;
 
-use super::minter::{Duty, Look, Minter};
+use super::minter::{BrokerView, Duty, Minter};
 use super::timing::Timing;
 use super::token::{MOST_A_SECOND, PREFETCH, Token};
 
-const CALM: Look = Look { silent: false, trying: false, consumers: 1 };
-const SILENT: Look = Look { silent: true, trying: true, consumers: 1 };
-const TRYING: Look = Look { silent: false, trying: true, consumers: 1 };
+const CALM: BrokerView = BrokerView { silent: false, trying: false, consumers: 1 };
+const SILENT: BrokerView = BrokerView { silent: true, trying: true, consumers: 1 };
+const TRYING: BrokerView = BrokerView { silent: false, trying: true, consumers: 1 };
 
 /// An elected minter, and a clock.
 struct Bench {
     minter: Minter,
     now: Duration,
-    shows: Look,
+    shows: BrokerView,
     confirms: bool,
 }
 
@@ -34,7 +34,7 @@ impl Bench {
                         self.minter.confirmed();
                     }
                 }
-                Duty::Look => self.minter.saw(self.shows, self.now),
+                Duty::BrokerView => self.minter.saw(self.shows, self.now),
                 Duty::Wait(wait) if self.now + wait < until => self.now += wait.max(Duration::from_nanos(1)),
                 Duty::Wait(_) | Duty::Sleep | Duty::Resign => {
                     self.now = until;

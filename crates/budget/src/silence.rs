@@ -20,11 +20,11 @@ enum State {
 
 /// Whether a call may proceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leave {
+pub(super) enum CallPermit {
     /// It may.
     Open,
     /// Not before this time has passed.
-    Closed(Duration),
+    After(Duration),
 }
 
 /// One process's silence.
@@ -86,17 +86,17 @@ impl Silence {
     }
 
     /// Whether a call may proceed. If it is the probe for the end of the block, it counts as sent.
-    pub(super) fn leave(&mut self, now: Duration) -> Leave {
+    pub(super) fn permit(&mut self, now: Duration) -> CallPermit {
         self.pass(now);
         match &mut self.state {
-            State::Open => Leave::Open,
-            State::Silent { until, .. } => Leave::Closed(until.saturating_sub(now)),
+            State::Open => CallPermit::Open,
+            State::Silent { until, .. } => CallPermit::After(until.saturating_sub(now)),
             State::Trying { since } => {
                 if since.is_some_and(|since| now.saturating_sub(since) < self.timing.canary) {
-                    return Leave::Closed(self.timing.beat);
+                    return CallPermit::After(self.timing.beat);
                 }
                 *since = Some(now);
-                Leave::Open
+                CallPermit::Open
             }
         }
     }

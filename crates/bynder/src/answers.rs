@@ -9,7 +9,7 @@ use super::template::{self, Template};
 use super::{BynderError, Right};
 use common::asset::Asset;
 use common::parse_error::from_json;
-use http_client::{Unsaid, said_in};
+use http_client::{Redactor, said_in};
 
 /// A page of a listing: each row as an asset, or the id of one that cannot be read; and the number of matches.
 ///
@@ -32,5 +32,5 @@ pub fn asset(body: &[u8]) -> Result<Template, String> {
 
 /// An answer that is no success.
 pub fn error(status: StatusCode, body: &[u8]) -> BynderError {
-    refusal("asking", status, said_in(body, sentence, &Unsaid::default()), Right::Other)
+    refusal("asking", status, said_in(body, sentence, &Redactor::default()), Right::Other)
 }

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 
 use serde::de::DeserializeOwned;
 
+use super::batching::{Batch, MOST_IDS};
 use super::decode::Row;
 use super::list::ListQuery;
-use super::together::{Batch, MOST_IDS};
 use super::{Bynder, BynderError};
 use common::asset::{Asset, AssetDetail, AssetId};
 use http_client::Operation;

@@ -17,7 +17,7 @@ use super::call::unavailable;
 use super::{Bynder, BynderError, Right};
 use common::asset::AssetId;
 use common::hash::ContentHash;
-use http_client::{Link, Operation, Rest, Sent, Unsaid};
+use http_client::{Link, Operation, Redactor, Rest, Sent};
 
 /// Longer than any file: a body that continues beyond it has no end.
 const LONGEST_FILE: u64 = 1 << 40;
@@ -39,7 +39,7 @@ impl fmt::Debug for Download {
 }
 
 #[derive(Deserialize)]
-struct Place {
+struct DownloadLink {
     s3_file: Link,
 }
 
@@ -162,7 +162,7 @@ impl Bynder {
         let path = ["api", "v4", "media", id.as_str(), &version.to_string(), "download", ""];
         let url = self.url(operation, &path)?;
         let build = |client: &reqwest::Client| client.get(url.clone());
-        let place: Place = self.call(Operation::DownloadPlace, operation, build).await?;
+        let place: DownloadLink = self.call(Operation::DownloadPlace, operation, build).await?;
         Ok(place.s3_file)
     }
 }
@@ -173,7 +173,7 @@ fn file_name(response: &Response, way: &[Link]) -> Option<String> {
     // Storage writes other alphabets as they are, too.
     let header = String::from_utf8_lossy(header.as_bytes());
     let name = mailparse::parse_content_disposition(&header).params.remove("filename")?;
-    let is_signature = |link: &Link| Unsaid::signature_of(link.url(), &name).is_in(&name);
+    let is_signature = |link: &Link| Redactor::signature_of(link.url(), &name).is_in(&name);
     (!name.is_empty() && !way.iter().any(is_signature)).then_some(name)
 }
 

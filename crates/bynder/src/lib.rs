@@ -5,10 +5,10 @@
 //! credential: S3 refuses a request that has one, and it would leave the portal's origin.
 
 mod account;
-mod ahead;
 #[cfg(feature = "answers")]
 pub mod answers;
 mod asset;
+mod batching;
 mod call;
 mod credential;
 mod decode;
@@ -19,9 +19,9 @@ mod listing;
 mod metaproperty;
 pub mod patience;
 mod poll;
+mod reserved;
 mod save;
 mod template;
-mod together;
 mod upload;
 
 #[cfg(test)]
@@ -48,12 +48,12 @@ pub use save::{NewAsset, Saved};
 pub use template::{Restriction, Template, Words};
 pub use upload::part_count;
 
-use ahead::Places;
+use batching::Batcher;
+pub use batching::MOST_IDS;
 use common::job::Lane;
 use common::permission::Permission;
 use http_client::{Link, LinkHosts, RequestObserver, Services, Tokens, Transport, TransportError};
-pub use together::MOST_IDS;
-use together::Together;
+use reserved::ReservedCalls;
 
 use common::asset::{Asset, AssetId};
 
@@ -107,7 +107,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Bynder {
     inner: Arc<Inner>,
-    places: Option<Arc<Places>>,
+    places: Option<Arc<ReservedCalls>>,
     permission: Option<Permission<String>>,
     lane: Lane,
 }
@@ -122,8 +122,8 @@ struct Inner {
     part_size: u64,
     parts_at_once: usize,
     parts_under_way: Semaphore,
-    polls: Together<ImportId, ImportState>,
-    rows: Together<AssetId, Asset>,
+    polls: Batcher<ImportId, ImportState>,
+    rows: Batcher<AssetId, Asset>,
     /// Set once the process has made a single GET.
     looked: OnceCell<()>,
     /// Whether the latest single GET said which version is active.
@@ -153,8 +153,8 @@ impl Bynder {
             part_size: settings.part_size,
             parts_at_once: settings.parts_at_once,
             parts_under_way: Semaphore::new(upload::MOST_PARTS_UNDER_WAY),
-            polls: Together::default(),
-            rows: Together::default(),
+            polls: Batcher::default(),
+            rows: Batcher::default(),
             looked: OnceCell::new(),
             says_active: AtomicBool::new(false),
             upload_endpoint: OnceCell::new(),

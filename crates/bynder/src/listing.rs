@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::decode::{Number, Row};
 use common::asset::Asset;
 use common::parse_error::from_json;
-use http_client::{Unsaid, excerpt, prose};
+use http_client::{Redactor, excerpt, prose};
 
 /// Far more rows than a page is asked for.
 const MOST_ROWS: usize = 10_000;
@@ -129,7 +129,7 @@ pub(super) fn readable(row: &RawValue) -> Result<Asset, Option<String>> {
     };
     read().map_err(|reason| {
         let id = serde_json::from_str(row.get()).ok().map(|Named { id }| prose(&excerpt(&id)));
-        let reason = Unsaid::default().excerpt(&reason);
+        let reason = Redactor::default().excerpt(&reason);
         tracing::warn!(asset_id = id, reason, "a row of the listing cannot be read and is left out");
         id
     })

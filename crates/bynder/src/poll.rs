@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::together::Batch;
+use super::batching::Batch;
 use super::{Bynder, BynderError};
 use common::job::ImportId;
 use http_client::Operation;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::unsaid::Unsaid;
+use super::redact::Redactor;
 use super::{Operation, Sent, TransportError};
 use common::parse_error::from_json;
 
@@ -50,10 +50,10 @@ pub enum AnswerError {
 
 /// Reads a JSON answer, checking its content type first: a 2xx with an error page has been seen.
 pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response) -> Result<T, AnswerError> {
-    let (content_type, unsaid) = (content_type(&response), Unsaid::in_answer(&response));
+    let (content_type, redactor) = (content_type(&response), Redactor::in_answer(&response));
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !(media_type.eq_ignore_ascii_case("application/json") || media_type.ends_with("+json")) {
-        let content_type = unsaid.excerpt(&content_type);
+        let content_type = redactor.excerpt(&content_type);
         // What is no web page may be the answer all the same, and hold a secret; where tokens come from, any may be.
         let is_token = matches!(kind, Operation::SignIn | Operation::ImatagSignIn);
         let text = if is_token { String::new() } else { read_text(response).await };
@@ -69,11 +69,11 @@ pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response)
         return Err(AnswerError::TooLarge(most));
     }
     // It would go wherever the value goes that holds it: an id into messages, a name into reports.
-    if unsaid.repeats_credential(&body) {
+    if redactor.repeats_credential(&body) {
         return Err(AnswerError::Shape("it repeats the credential".to_owned()));
     }
     from_json(&mut serde_json::Deserializer::from_slice(&body))
-        .map_err(|said| AnswerError::Shape(unsaid.excerpt(&said)))
+        .map_err(|said| AnswerError::Shape(redactor.excerpt(&said)))
 }
 
 /// Other XML may be the answer in another form.
@@ -107,22 +107,22 @@ async fn read_said(
     values: impl IntoIterator<Item = String>,
     sentence: impl FnOnce(&str) -> Option<String>,
 ) -> String {
-    let unsaid = Unsaid::in_answer(&response).and_signatures(values);
+    let redactor = Redactor::in_answer(&response).and_signatures(values);
     match read_bounded(response, MOST_TEXT_BYTES).await {
-        Ok(Bounded { body, .. }) => said_in(&body, sentence, &unsaid),
+        Ok(Bounded { body, .. }) => said_in(&body, sentence, &redactor),
         Err(error) => format!("(body unreadable: {error})"),
     }
 }
 
 /// What is shown of the start of an answer: of a sentence in it, or else of the whole.
-pub fn said_in(body: &[u8], sentence: impl FnOnce(&str) -> Option<String>, unsaid: &Unsaid) -> String {
+pub fn said_in(body: &[u8], sentence: impl FnOnce(&str) -> Option<String>, redactor: &Redactor) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(MOST_TEXT_BYTES)]);
-    unsaid.excerpt(&sentence(&text).unwrap_or_else(|| text.into_owned()))
+    redactor.excerpt(&sentence(&text).unwrap_or_else(|| text.into_owned()))
 }
 
 /// An excerpt of what the head of an answer holds.
 pub fn quoted(response: &Response, text: &str) -> String {
-    Unsaid::in_answer(response).excerpt(text)
+    Redactor::in_answer(response).excerpt(text)
 }
 
 /// The id under which a service's support finds a request.
@@ -130,7 +130,7 @@ pub fn request_id(response: &Response) -> Option<String> {
     let id = response.headers().get("x-request-id")?.to_str().ok()?;
     let is_id = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
     let is_shown =
-        id.len() <= LONGEST_ID && id.chars().all(is_id) && !Unsaid::in_answer(response).is_in_id(id);
+        id.len() <= LONGEST_ID && id.chars().all(is_id) && !Redactor::in_answer(response).is_in_id(id);
     Some(if is_shown { id.to_owned() } else { quoted(response, id) })
 }
 

@@ -8,6 +8,7 @@ mod answer;
 mod authorities;
 mod certificate;
 mod client;
+mod exchange;
 mod link;
 mod links;
 mod observer;
@@ -15,11 +16,10 @@ mod operation;
 mod part;
 mod progress;
 mod prose;
+mod redact;
 mod resume;
 mod runs;
 mod token;
-mod unsaid;
-mod witness;
 mod zone;
 
 impl From<TransportError> for Failure {
@@ -48,6 +48,7 @@ pub use client::local_client;
 pub use answer::{AnswerError, quoted, read_json, read_text, read_text_without};
 pub use answer::{read_sentence, request_id, said_in};
 pub use common::excerpt::excerpt;
+pub use exchange::{Exchange, ExchangeLog};
 pub use link::{Link, follow};
 pub use links::{LinkHosts, Services};
 pub use observer::RequestObserver;
@@ -56,11 +57,10 @@ pub use part::part;
 pub use progress::Progress;
 pub use resume::Rest;
 pub use token::{BEARER, Issued, Token, Tokens};
-pub use witness::{Exchange, Witness};
 pub use zone::{LOCALHOST, is_loopback};
 
 pub use prose::prose;
-pub use unsaid::Unsaid;
+pub use redact::Redactor;
 
 use common::fault;
 
@@ -95,7 +95,7 @@ pub struct Transport {
     clients: Clients,
     timeout: Duration,
     observer: Arc<dyn RequestObserver>,
-    witness: Option<Witness>,
+    exchanges: Option<ExchangeLog>,
 }
 
 impl Transport {
@@ -109,13 +109,13 @@ impl Transport {
         observer: Arc<dyn RequestObserver>,
     ) -> Result<Self, TransportError> {
         let clients = Clients::new(services, timeout)?;
-        Ok(Self { clients, timeout, observer, witness: None })
+        Ok(Self { clients, timeout, observer, exchanges: None })
     }
 
     /// Tells a witness of each exchange.
     #[must_use]
-    pub fn witnessed_by(self, witness: Option<Witness>) -> Self {
-        Self { witness, ..self }
+    pub fn with_exchange_log(self, exchanges: Option<ExchangeLog>) -> Self {
+        Self { exchanges, ..self }
     }
 
     /// The underlying client, to build requests with.
@@ -238,17 +238,17 @@ impl Transport {
     async fn execute(&self, request: Request) -> Result<Response, TransportError> {
         let signed = request.headers().contains_key(AUTHORIZATION);
         let client = self.clients.for_address(request.url(), signed)?;
-        let seen = self.witness.as_ref().map(|witness| (witness, witness.sees(&request)));
+        let seen = self.exchanges.as_ref().map(|exchanges| (exchanges, exchanges.start(&request)));
         let proxy = self.clients.proxy_authorization(request.url());
-        let unsaid = Unsaid::of(&request).and_proxy(proxy.as_deref());
+        let redactor = Redactor::of(&request).and_proxy(proxy.as_deref());
         let answer = client.execute(request).await;
         fault::crash_point("http.after");
         let mut answer = answer.map_err(|error| TransportError::from_reqwest(&error));
         if let Ok(response) = &mut answer {
-            unsaid.keep_with(response);
+            redactor.keep_with(response);
         }
-        if let Some((witness, seen)) = seen {
-            witness.heard(seen, &answer);
+        if let Some((exchanges, seen)) = seen {
+            exchanges.finish(seen, &answer);
         }
         answer
     }

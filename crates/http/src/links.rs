@@ -12,7 +12,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use super::prose::prose;
-use super::unsaid::Unsaid;
+use super::redact::Redactor;
 use super::zone::{LOCALHOST, Zone, is_loopback};
 use super::{Sent, TransportError, excerpt};
 
@@ -202,7 +202,7 @@ fn only(mut zones: impl Iterator<Item = Zone>) -> Option<Zone> {
 /// The host of a link, which another service chose: the parts of it that are no code, and no signature of the link.
 pub(super) fn shown_host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    if Unsaid::of_link(url).is_in(host) { "…".to_owned() } else { shown_name(host) }
+    if Redactor::of_link(url).is_in(host) { "…".to_owned() } else { shown_name(host) }
 }
 
 fn shown_name(host: &str) -> String {

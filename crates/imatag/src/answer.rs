@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::profile::{ResponseWire, StatusWord};
 use super::{MediumId, MediumState, ResultPlace};
-use http_client::{Link, Unsaid};
+use http_client::{Link, Redactor};
 
 /// A medium as an answer shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,9 +17,9 @@ pub(super) struct Shown {
 
 /// Reads a medium; an unknown status word is an error, since guessing could lose or repeat work. No text of it holds what is
 /// `unsaid`.
-pub(super) fn shown(wire: &ResponseWire, json: &Value, unsaid: &Unsaid) -> Result<Shown, String> {
+pub(super) fn shown(wire: &ResponseWire, json: &Value, redactor: &Redactor) -> Result<Shown, String> {
     let id = json.pointer(&wire.id).and_then(text);
-    if id.as_ref().is_some_and(|id| unsaid.is_in_id(id)) {
+    if id.as_ref().is_some_and(|id| redactor.is_in_id(id)) {
         return Err(format!("{}: it repeats the credential", wire.id));
     }
     let medium = id.map(MediumId::try_from).transpose();
@@ -38,11 +38,11 @@ pub(super) fn shown(wire: &ResponseWire, json: &Value, unsaid: &Unsaid) -> Resul
             Some(StatusWord::AlreadyProtected) => MediumState::AlreadyProtected,
             Some(StatusWord::Failed) => {
                 let reason = wire.error.as_deref().and_then(|pointer| json.pointer(pointer)).and_then(text);
-                let reason = reason.map(|reason| unsaid.excerpt(&reason));
+                let reason = reason.map(|reason| redactor.excerpt(&reason));
                 MediumState::Failed { reason: reason.unwrap_or_else(|| "no reason given".to_owned()) }
             }
             None => {
-                let word = unsaid.excerpt(word);
+                let word = redactor.excerpt(word);
                 return Err(format!("the status word {word:?} is not in the profile's [response]"));
             }
         }),
@@ -80,12 +80,12 @@ mod tests {
             ),
         ];
         for (answer, wanted) in table {
-            assert_eq!(shown(&wire, &answer, &Unsaid::default()).unwrap().state, Some(wanted));
+            assert_eq!(shown(&wire, &answer, &Redactor::default()).unwrap().state, Some(wanted));
         }
-        assert!(shown(&wire, &json!({"id": "m1", "status": "sleeping"}), &Unsaid::default()).is_err());
+        assert!(shown(&wire, &json!({"id": "m1", "status": "sleeping"}), &Redactor::default()).is_err());
         let seven = MediumId::try_from("7".to_owned()).unwrap();
         assert_eq!(
-            shown(&wire, &json!({"id": 7}), &Unsaid::default()).unwrap(),
+            shown(&wire, &json!({"id": 7}), &Redactor::default()).unwrap(),
             Shown { medium: Some(seven), state: None }
         );
     }
@@ -93,22 +93,23 @@ mod tests {
     #[test]
     fn an_id_that_leads_elsewhere_is_an_error_and_long_texts_are_cut() {
         let wire = Profile::load("imatag", &toml::Table::new()).unwrap().response;
-        assert!(shown(&wire, &json!({"id": "..", "status": "processing"}), &Unsaid::default()).is_err());
+        assert!(shown(&wire, &json!({"id": "..", "status": "processing"}), &Redactor::default()).is_err());
         let long = "x".repeat(100_000);
         let failed =
-            shown(&wire, &json!({"id": "m1", "status": "failed", "error": long}), &Unsaid::default())
+            shown(&wire, &json!({"id": "m1", "status": "failed", "error": long}), &Redactor::default())
                 .unwrap();
         let Some(MediumState::Failed { reason }) = failed.state else { panic!("{failed:?}") };
         assert!(reason.len() < 1000);
         assert!(
-            shown(&wire, &json!({"id": "m1", "status": long}), &Unsaid::default()).unwrap_err().len() < 1000
+            shown(&wire, &json!({"id": "m1", "status": long}), &Redactor::default()).unwrap_err().len()
+                < 1000
         );
     }
     #[test]
     fn an_answer_of_success_that_repeats_a_credential_is_shown_without_it() {
         let wire = Profile::load("imatag", &toml::Table::new()).unwrap().response;
-        let unsaid = Unsaid::default().and_signatures(["s3cr3t-credential".to_owned()]);
-        let shown = |answer: serde_json::Value| match shown(&wire, &answer, &unsaid) {
+        let redactor = Redactor::default().and_signatures(["s3cr3t-credential".to_owned()]);
+        let shown = |answer: serde_json::Value| match shown(&wire, &answer, &redactor) {
             Ok(shown) => format!("{shown:?}"),
             Err(said) => said,
         };

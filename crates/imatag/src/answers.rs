@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::answer::{Shown, shown};
 use super::{MediumId, MediumState, Profile, words};
 use common::parse_error::from_json;
-use http_client::{Unsaid, said_in};
+use http_client::{Redactor, said_in};
 
 /// What an answer says of a medium: its id and its state.
 ///
@@ -13,12 +13,12 @@ use http_client::{Unsaid, said_in};
 /// It says nothing that the profile knows.
 pub fn medium(profile: &Profile, body: &[u8]) -> Result<(Option<MediumId>, Option<MediumState>), String> {
     let json: Value = from_json(&mut serde_json::Deserializer::from_slice(body))?;
-    let Shown { medium, state } = shown(&profile.response, &json, &Unsaid::default())?;
+    let Shown { medium, state } = shown(&profile.response, &json, &Redactor::default())?;
     Ok((medium, state))
 }
 
 /// The reason that an answer gives which is no success.
 pub fn reason(profile: &Profile, body: &[u8]) -> String {
     let configured = profile.response.error.as_deref();
-    said_in(body, |text| words::sentence(configured, text), &Unsaid::default())
+    said_in(body, |text| words::sentence(configured, text), &Redactor::default())
 }

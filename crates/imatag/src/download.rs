@@ -19,7 +19,7 @@ use super::find::ORIGINAL_KEY;
 use super::{Imatag, ImatagError, MediumId, MediumState, ResultPlace};
 use common::asset::AssetId;
 use common::hash::ContentHash;
-use http_client::{Link, Operation, Rest, Unsaid};
+use http_client::{Link, Operation, Redactor, Rest};
 
 /// A watermarked file on its way.
 pub struct Body {
@@ -59,9 +59,9 @@ impl Imatag {
         let operation = format!("asking for medium {medium}");
         let url = self.url(&self.inner.profile.status.path, Some(medium))?;
         let response = self.send(Operation::Status, &operation, |client| client.get(url.clone())).await?;
-        let (at, unsaid) = (attempted(&operation, &response), Unsaid::in_answer(&response));
+        let (at, redactor) = (attempted(&operation, &response), Redactor::in_answer(&response));
         let json: Value = self.read(Operation::Status, &operation, response).await?;
-        let shown = shown(&self.inner.profile.response, &json, &unsaid);
+        let shown = shown(&self.inner.profile.response, &json, &redactor);
         let state = shown.and_then(|shown| shown.state.ok_or_else(|| "it contains no state".to_owned()));
         let state = state.map_err(|reason| ImatagError::Unexpected { at, reason })?;
         Ok((state, json))

@@ -10,7 +10,7 @@ use super::profile::FindWire;
 use super::{Directory, Imatag, ImatagError, MediumId, MediumState};
 use common::asset::AssetId;
 use common::hash::ContentHash;
-use http_client::{Operation, Unsaid};
+use http_client::{Operation, Redactor};
 
 /// The metadata key that tells which file of the asset a medium was made from.
 pub const ORIGINAL_KEY: &str = "original_sha256";
@@ -77,7 +77,7 @@ impl Imatag {
         let mut last = Attempted { operation: operation.clone(), request_id: None };
         for _ in 0..MOST_PAGES {
             let response = self.send(Operation::Find, &operation, |client| client.get(url.clone())).await?;
-            let (at, unsaid) = (attempted(&operation, &response), Unsaid::in_answer(&response));
+            let (at, redactor) = (attempted(&operation, &response), Redactor::in_answer(&response));
             let json: Value = self.read(Operation::Find, &operation, response).await?;
             let misconfigured = |reason: String| ImatagError::Misconfigured { at: at.clone(), reason };
             let Some(media) = json.pointer(&find.list).and_then(Value::as_array) else {
@@ -93,7 +93,7 @@ impl Imatag {
             for medium in
                 media.iter().filter(|medium| self.holds(medium, ORIGINAL_KEY, &original.to_string()))
             {
-                let shown = shown(&self.inner.profile.response, medium, &unsaid);
+                let shown = shown(&self.inner.profile.response, medium, &redactor);
                 let shown = shown.map_err(|reason| ImatagError::Unexpected { at: at.clone(), reason })?;
                 match (shown.medium, shown.state) {
                     (Some(_), Some(MediumState::Failed { .. })) | (None, _) => {}

@@ -39,7 +39,9 @@ pub use submit::{Submit, SubmitAnswer, Submitted};
 pub use uploads::UploadPlace;
 
 use common::permission::Permission;
-use http_client::{Link, LinkHosts, RequestObserver, Services, Tokens, Transport, TransportError, Witness};
+use http_client::{
+    ExchangeLog, Link, LinkHosts, RequestObserver, Services, Tokens, Transport, TransportError,
+};
 use pause::Pause;
 
 /// What the configuration says of Imatag.
@@ -64,7 +66,7 @@ pub struct Settings {
     /// Files on their way at once.
     pub uploads_in_flight: usize,
     /// Who is told of each exchange.
-    pub witness: Option<Witness>,
+    pub witness: Option<ExchangeLog>,
 }
 
 /// The client; clones share connections and token.
@@ -132,7 +134,7 @@ impl Imatag {
         let inner = Inner {
             base_url,
             transport: Transport::new(&services, settings.request_timeout, settings.observer)?
-                .witnessed_by(settings.witness),
+                .with_exchange_log(settings.witness),
             tokens: Tokens::new(settings.credential.can_refresh()),
             credential: settings.credential,
             pause: Pause::default(),

@@ -21,7 +21,7 @@ use common::file_name::FileName;
 use common::hash::ContentHash;
 use common::permission::Permission;
 use files::spool::SpooledFile;
-use http_client::{Operation, Progress, Unsaid};
+use http_client::{Operation, Progress, Redactor};
 
 /// What goes along with a file.
 #[derive(Debug, Clone, Copy)]
@@ -181,16 +181,16 @@ impl Imatag {
             }
             let id = profile.submit.id_header.as_deref().and_then(|name| response.headers().get(name));
             let id = id.and_then(|id| id.to_str().ok());
-            if id.is_some_and(|id| Unsaid::in_answer(&response).is_in_id(id)) {
+            if id.is_some_and(|id| Redactor::in_answer(&response).is_in_id(id)) {
                 let reason = "its id repeats the credential".to_owned();
                 return Err(ImatagError::Unexpected { at, reason });
             }
             let medium = id.and_then(|id| MediumId::try_from(id.to_owned()).ok());
             return Ok(Submitted::Bytes { medium, body: self.body(Operation::Submit, operation, response) });
         }
-        let unsaid = Unsaid::in_answer(&response);
+        let redactor = Redactor::in_answer(&response);
         let json: Value = self.read(Operation::Submit, operation, response).await?;
-        match shown(&profile.response, &json, &unsaid) {
+        match shown(&profile.response, &json, &redactor) {
             Ok(shown) => told(shown).ok_or_else(|| ImatagError::Unexpected {
                 at,
                 reason: format!("neither an id at {} nor a result", profile.response.id),

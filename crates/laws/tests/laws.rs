@@ -64,7 +64,7 @@ fn a_budget_takes_any_announcement_and_stays_within_its_bounds() {
     let heard: Vec<Beat> = heard.iter().filter_map(|beat| serde_json::from_slice(beat).ok()).collect();
     assert!(heard.len() > 20, "{}", heard.len());
     for beat in heard {
-        budget.heard(&beat);
+        budget.receive(&beat);
         assert_eq!((budget.announce().used, budget.paused()), (0, None), "{beat:?}");
     }
 }

@@ -93,20 +93,20 @@ pub trait Locks: Send + Sync {
 /// A role that one process of a fleet has at a time, such as the producer's.
 #[async_trait]
 pub trait Election: Send + Sync {
-    /// Takes the role, until [`Place::lost`] resolves.
+    /// Takes the role, until [`Leadership::lost`] resolves.
     ///
     /// # Errors
     /// [`QueueError::Taken`], with the name of the other process, after trying for `patience` (default: half a minute).
-    async fn win(&self, patience: Option<Duration>) -> Result<Place, QueueError>;
+    async fn win(&self, patience: Option<Duration>) -> Result<Leadership, QueueError>;
 }
 
 /// An elected process's role. It ends with the connection that won it.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct Leadership {
     pub lost: CancellationToken,
 }
 
-impl Place {
+impl Leadership {
     /// Resolves once the role is lost, even if the process has reconnected meanwhile.
     pub async fn lost(&self) {
         self.lost.cancelled().await;

@@ -16,8 +16,8 @@ use sha2::Sha256;
 
 use super::Shared;
 use super::arguments::ROUTING_KEY;
-use super::link::{Target, Trouble, in_time, is_absence};
-use super::taken::Taken;
+use super::link::{ConnectError, Target, in_time, is_absence};
+use super::received::Received;
 use super::topology::Topology;
 use queue::QueueError;
 
@@ -170,7 +170,7 @@ impl Shared {
     }
 
     /// Sets a message aside that is not authentic.
-    pub(super) async fn refuse(&self, taken: &Taken) -> Result<(), QueueError> {
+    pub(super) async fn refuse(&self, taken: &Received) -> Result<(), QueueError> {
         let reason = format!("found in {} and not signed for it by a key of this fleet", taken.queue);
         if let Err(error) = self.set_aside(&taken.message.data, &reason).await {
             taken.give_back().await;
@@ -185,13 +185,13 @@ pub(super) async fn compare_key(
     target: &Target,
     connection: &Connection,
     declares: bool,
-) -> Result<(), Trouble> {
+) -> Result<(), ConnectError> {
     let (signer, topology) = (&target.signer, &target.topology);
     if !declares || signer.is_unsigned() {
         match (has_key(topology, connection).await?, signer.is_unsigned()) {
             (false, _) => return Ok(()),
             (true, true) => {
-                return Err(Trouble::Misconfigured(format!(
+                return Err(ConnectError::Misconfigured(format!(
                     "the fleet under queue.prefix {:?} signs its messages, and broker.message_key is missing here",
                     topology.prefix()
                 )));
@@ -202,11 +202,11 @@ pub(super) async fn compare_key(
     for key in signer.keys.0.iter() {
         match declare(topology, connection, &signer.fingerprint(key)).await {
             Ok(()) => return Ok(()),
-            Err(Trouble::Misconfigured(told)) if told.contains(ROUTING_KEY) => {}
+            Err(ConnectError::Misconfigured(told)) if told.contains(ROUTING_KEY) => {}
             Err(trouble) => return Err(trouble),
         }
     }
-    Err(Trouble::Misconfigured(format!(
+    Err(ConnectError::Misconfigured(format!(
         "broker.message_key is not the key of the fleet under queue.prefix {:?}. Give every process the same; or, if the key \
          changed, run `rabbitmqctl delete_queue {}`",
         topology.prefix(),
@@ -214,7 +214,7 @@ pub(super) async fn compare_key(
     )))
 }
 
-async fn has_key(topology: &Topology, connection: &Connection) -> Result<bool, Trouble> {
+async fn has_key(topology: &Topology, connection: &Connection) -> Result<bool, ConnectError> {
     let looking = async {
         let channel = connection.create_channel().await?;
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
@@ -229,7 +229,11 @@ async fn has_key(topology: &Topology, connection: &Connection) -> Result<bool, T
     in_time(looking).await
 }
 
-async fn declare(topology: &Topology, connection: &Connection, fingerprint: &str) -> Result<(), Trouble> {
+async fn declare(
+    topology: &Topology,
+    connection: &Connection,
+    fingerprint: &str,
+) -> Result<(), ConnectError> {
     let declaring = async {
         let channel = connection.create_channel().await?;
         topology.declare_key(&channel, fingerprint).await?;

@@ -20,15 +20,15 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::away::{REMEDY, housed};
 use super::channels::{Channels, Opened, Opening, discard};
 use super::consuming::close;
-use super::homeless::{REMEDY, housed};
 use super::link::{ANSWER, answered, is_absence};
 use super::message::{properties, small};
 use super::note::{Note, Says};
 use super::publisher::takes_nothing;
+use super::redact::said;
 use super::topology::Topology;
-use super::unsaid::said;
 use common::asset::AssetId;
 use common::fault::{Guard, guard_stands};
 use common::job::JobId;
@@ -98,7 +98,7 @@ impl Bucket {
                     discard(opened);
                     is_declared.store(false, Ordering::Relaxed);
                 }
-                Err(Denied::Trouble(error)) => {
+                Err(Denied::ConnectError(error)) => {
                     discard(opened);
                     return Err(error);
                 }
@@ -302,7 +302,7 @@ pub(super) enum Denied {
     ByAnother,
     /// There is no such queue.
     Absent,
-    Trouble(QueueError),
+    ConnectError(QueueError),
 }
 
 /// Consumes exclusively.
@@ -318,11 +318,11 @@ pub(super) async fn exclusively(
         Ok(Err(error)) => Err(match error.kind() {
             ErrorKind::ProtocolError(refusal) if refusal.get_id() == REFUSED => Denied::ByAnother,
             _ if is_absence(&error) => Denied::Absent,
-            _ => Denied::Trouble(QueueError::Unavailable(format!("cannot consume: {}", said(&error)))),
+            _ => Denied::ConnectError(QueueError::Unavailable(format!("cannot consume: {}", said(&error)))),
         }),
         Err(_) => {
             close(channel);
-            Err(Denied::Trouble(QueueError::Unavailable("the broker did not answer".to_owned())))
+            Err(Denied::ConnectError(QueueError::Unavailable("the broker did not answer".to_owned())))
         }
     }
 }

@@ -15,9 +15,9 @@ use super::feed::Feed;
 use super::link::Live;
 use super::message::Failed;
 use super::newer::may_be_lost;
-use super::taken::Taken;
+use super::received::Received;
 use super::topology::{Topology, WORK};
-use super::{Broker, Shared, stash};
+use super::{Broker, Shared, send_back};
 use common::fault;
 use common::job::{Job, MessageError};
 use queue::{
@@ -39,25 +39,25 @@ pub struct RabbitConsumer {
 #[derive(Default)]
 struct Held {
     last: AtomicU64,
-    messages: Mutex<HashMap<u64, Arc<Taken>>>,
+    messages: Mutex<HashMap<u64, Arc<Received>>>,
 }
 
 impl Held {
-    fn keep(&self, taken: Arc<Taken>) -> u64 {
+    fn keep(&self, taken: Arc<Received>) -> u64 {
         let number = self.last.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(number, taken);
         number
     }
 
-    fn message(&self, number: u64) -> Option<Arc<Taken>> {
+    fn message(&self, number: u64) -> Option<Arc<Received>> {
         self.lock().get(&number).cloned()
     }
 
-    fn take(&self, number: u64) -> Option<Arc<Taken>> {
+    fn take(&self, number: u64) -> Option<Arc<Received>> {
         self.lock().remove(&number)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Taken>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Received>>> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -67,7 +67,7 @@ impl Broker {
     pub fn consumer(&self) -> RabbitConsumer {
         let (shared, sweeping) = (Arc::clone(&self.shared), CancellationToken::new());
         let feed = Feed::new(&shared);
-        stash::keep_empty(&feed, &shared, sweeping.clone());
+        send_back::keep_empty(&feed, &shared, sweeping.clone());
         RabbitConsumer {
             shared,
             feed,
@@ -83,12 +83,12 @@ impl RabbitConsumer {
     /// died, and be outwaited.
     pub async fn close(&self) {
         self.feed.close();
-        stash::send_back(self.feed.retire(Duration::ZERO).await, &self.shared).await;
+        send_back::send_back(self.feed.retire(Duration::ZERO).await, &self.shared).await;
         self.feed.is_made().await;
-        stash::send_back(self.feed.retire(Duration::ZERO).await, &self.shared).await;
+        send_back::send_back(self.feed.retire(Duration::ZERO).await, &self.shared).await;
     }
 
-    pub(super) fn delivery(&self, job: Job, taken: Taken) -> Delivery {
+    pub(super) fn delivery(&self, job: Job, taken: Received) -> Delivery {
         let redelivered = may_be_lost(&taken.message) || job.held;
         let voided = taken.lost.child_token();
         let number = self.held.keep(Arc::new(taken));
@@ -103,14 +103,14 @@ impl RabbitConsumer {
     }
 
     /// The message of a delivery, unless it was settled.
-    fn message(&self, delivery: &Delivery) -> Result<Arc<Taken>, QueueError> {
+    fn message(&self, delivery: &Delivery) -> Result<Arc<Received>, QueueError> {
         self.held
             .message(delivery.receipt.number)
             .ok_or_else(|| QueueError::Broken("the delivery was settled before".to_owned()))
     }
 
     /// Puts a message that is no job among the dead letters.
-    async fn bury(&self, taken: Taken, error: &MessageError) -> Result<(), QueueError> {
+    async fn bury(&self, taken: Received, error: &MessageError) -> Result<(), QueueError> {
         tracing::warn!(%error, "a message that is not a job goes to the dead letters");
         let id = taken.message.properties.message_id().as_ref().map(ShortString::as_str);
         let id = Failed::unreadable(&taken.message.data, id, error).event.job_id;

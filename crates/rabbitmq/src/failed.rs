@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::link::{ANSWER, Live, answered};
 use super::message::{Failed, job_properties};
 use super::publisher::Message;
-use super::taken::Taken;
+use super::received::Received;
 use super::{Broker, Shared};
 use common::job::{Job, JobId};
 use common::outcome::Outcome;
@@ -86,7 +86,7 @@ impl<'a> Pass<'a> {
     /// Sends jobs back to their step: confirmed there before it is taken away here.
     async fn replay(mut self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
         // A job may stand here twice; the later record has come further.
-        let mut latest: HashMap<JobId, (Timestamp, Job, Vec<Taken>)> = HashMap::new();
+        let mut latest: HashMap<JobId, (Timestamp, Job, Vec<Received>)> = HashMap::new();
         while let Some((failed, taken)) = self.next().await? {
             let at = failed.event.at;
             let Some(job) = failed.job.filter(|job| jobs.contains(&job.job_id)) else { continue };
@@ -132,7 +132,7 @@ impl<'a> Pass<'a> {
         Ok(discarded.len() as u64)
     }
 
-    async fn next(&mut self) -> Result<Option<(Failed, Taken)>, QueueError> {
+    async fn next(&mut self) -> Result<Option<(Failed, Received)>, QueueError> {
         while self.left > 0 {
             self.left -= 1;
             let queue = self.shared.topology.failed();
@@ -143,7 +143,7 @@ impl<'a> Pass<'a> {
                 break;
             };
             let (message, lost) = (got.delivery, self.live.lost.clone());
-            let taken = Taken { message, queue, lost, at, slot: None, _counted: None };
+            let taken = Received { message, queue, lost, at, slot: None, _counted: None };
             if !self.shared.is_authentic(&taken.queue, &taken.message) {
                 tracing::warn!("a failed job is not signed by a key of this fleet; it is left out");
                 continue;

@@ -23,8 +23,8 @@ use super::Shared;
 use super::consumers::Tag;
 use super::consuming::{close, consume};
 use super::link::{ANSWER, Link, answered};
+use super::received::{Counted, Received};
 use super::source::{FIRST_ARRIVAL, Look, Opened, Opening, Source, State};
-use super::taken::{Counted, Taken};
 use queue::QueueError;
 
 /// A caller that asks again does so at once; after this time nothing may be begun: a pause, an outage, no free permit.
@@ -65,7 +65,7 @@ impl Feed {
     }
 
     /// The next message of the first queue that has one. Waits; cancel-safe.
-    pub(super) async fn next(&self, queues: &[ShortString]) -> Result<Taken, QueueError> {
+    pub(super) async fn next(&self, queues: &[ShortString]) -> Result<Received, QueueError> {
         let _asking = Asking::start(&self.inner, queues);
         loop {
             let changed = self.inner.changed.notified();
@@ -88,7 +88,7 @@ impl Feed {
     }
 
     /// Resolves when a queue that nobody asked for a while may hold messages; returns them, to be sent back.
-    pub(super) async fn unclaimed(&self) -> Vec<Taken> {
+    pub(super) async fn unclaimed(&self) -> Vec<Received> {
         loop {
             self.inner.left.notified().await;
             tokio::time::sleep(UNCLAIMED).await;
@@ -100,7 +100,7 @@ impl Feed {
     }
 
     /// Cancels the waiting consumers of queues that nobody asked for this long, and takes out what they hold.
-    pub(super) async fn retire(&self, age: Duration) -> Vec<Taken> {
+    pub(super) async fn retire(&self, age: Duration) -> Vec<Received> {
         for (opened, tag) in self.inner.retired(age) {
             let _ = answered(opened.channel.basic_cancel(tag, BasicCancelOptions::default())).await;
         }
@@ -182,7 +182,7 @@ impl Inner {
 
     fn arrived(self: &Arc<Self>, queue: &ShortString, tag: Tag, opened: &Opened, message: Message) {
         let slot = Slot { feed: Arc::downgrade(self), queue: queue.clone(), tag, lost: opened.lost.clone() };
-        let taken = Taken {
+        let taken = Received {
             message,
             queue: queue.clone(),
             lost: opened.lost.clone(),

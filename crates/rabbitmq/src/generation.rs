@@ -5,34 +5,34 @@
 use lapin::Connection;
 use lapin::options::ExchangeDeleteOptions;
 
-use super::link::{Trouble, in_time};
+use super::link::{ConnectError, in_time};
 use super::topology::Topology;
 
 /// Makes the virtual host this generation's, unless a process of the other one is at work.
-pub(super) async fn supersede(connection: &Connection) -> Result<(), Trouble> {
+pub(super) async fn supersede(connection: &Connection) -> Result<(), ConnectError> {
     for _ in 0..2 {
         match declare(connection).await {
-            Err(Trouble::Misconfigured(_)) => {}
+            Err(ConnectError::Misconfigured(_)) => {}
             ended => return ended,
         }
         // Each process at work has a queue bound to it. Another process may do the same at this moment.
         match delete_unused(connection).await {
-            Ok(()) | Err(Trouble::Misconfigured(_)) => {}
+            Ok(()) | Err(ConnectError::Misconfigured(_)) => {}
             ended => return ended,
         }
     }
     declare(connection).await.map_err(|trouble| match trouble {
-        Trouble::Misconfigured(_) => Trouble::Misconfigured(format!(
+        ConnectError::Misconfigured(_) => ConnectError::Misconfigured(format!(
             "processes of an earlier release are at work in this virtual host of the broker, and this one cannot work with \
              them: stop every producer and worker there, then start this release. If none is running, something else is \
              bound to the exchange {}: delete that exchange",
             Topology::control()
         )),
-        Trouble::Refused(_) | Trouble::Unreachable(_) => trouble,
+        ConnectError::Refused(_) | ConnectError::Unreachable(_) => trouble,
     })
 }
 
-async fn declare(connection: &Connection) -> Result<(), Trouble> {
+async fn declare(connection: &Connection) -> Result<(), ConnectError> {
     let declaring = async {
         let channel = connection.create_channel().await?;
         Topology::declare_control(&channel).await?;
@@ -42,7 +42,7 @@ async fn declare(connection: &Connection) -> Result<(), Trouble> {
     in_time(declaring).await
 }
 
-async fn delete_unused(connection: &Connection) -> Result<(), Trouble> {
+async fn delete_unused(connection: &Connection) -> Result<(), ConnectError> {
     let deleting = async {
         let channel = connection.create_channel().await?;
         let options = ExchangeDeleteOptions { if_unused: true, ..ExchangeDeleteOptions::default() };

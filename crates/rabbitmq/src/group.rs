@@ -15,14 +15,14 @@ use lapin::{BasicProperties, Channel};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::announcement::{Announcement, Complaints};
 use super::consuming::close;
-use super::hearing::{Announcement, Complaints};
 use super::link::{ANSWER, answered};
 use super::message::properties;
 use super::presence::Presence;
 use super::publisher::Message;
+use super::redact::said;
 use super::topology::Topology;
-use super::unsaid::said;
 use super::wish::pause_in;
 use super::{Broker, Shared};
 use budget::{Beat, Budget, News, OperatorPause};
@@ -135,9 +135,9 @@ impl EgressGroup {
         let announcement = Announcement::of(&self.shared.signer, message);
         match &announcement {
             Announcement::Member(beat) => {
-                self.shared.crew.heard(beat);
+                self.shared.crew.receive(beat);
                 if is_of_group {
-                    budget.heard(beat);
+                    budget.receive(beat);
                 }
             }
             Announcement::Unsigned(beat) if beat.deployment == self.shared.topology.prefix() => {

@@ -18,7 +18,7 @@ use super::consuming::consume;
 use super::link::{ANSWER, Live, answered};
 use super::message::job_properties;
 use super::publisher::Message;
-use super::taken::{Counted, Taken};
+use super::received::{Counted, Received};
 use super::topology::HOLD_RETURN;
 use common::job::Job;
 use queue::QueueError;
@@ -30,7 +30,7 @@ const MOST_STRANGERS: u16 = 64;
 
 impl RabbitConsumer {
     /// Exchanges a delivery for a new one of the same job.
-    pub(super) async fn exchange(&self, old: &Taken, job: &Job) -> Result<Taken, QueueError> {
+    pub(super) async fn exchange(&self, old: &Received, job: &Job) -> Result<Received, QueueError> {
         let held = Job { held: true, ..job.clone() };
         let message = Message {
             exchange: self.shared.topology.hold(&self.shared.process),
@@ -85,15 +85,15 @@ impl RabbitConsumer {
         live: &Live,
         channel: &Channel,
         until: Instant,
-        strangers: &mut Vec<Taken>,
-    ) -> Result<Option<Taken>, QueueError> {
+        strangers: &mut Vec<Received>,
+    ) -> Result<Option<Received>, QueueError> {
         let queue = self.shared.topology.hold(&self.shared.process);
         let at = Instant::now();
         let mut incoming =
             consume(channel, queue.clone(), ShortString::default(), FieldTable::default()).await?;
         let taken = |message| {
             let (lost, counted) = (live.lost.clone(), Some(Counted::new(&self.shared.in_hand)));
-            Taken { message, queue: queue.clone(), lost, at, slot: None, _counted: counted }
+            Received { message, queue: queue.clone(), lost, at, slot: None, _counted: counted }
         };
         let mut found = None;
         while let Ok(Some(Ok(message))) = tokio::time::timeout_at(until, incoming.next()).await {

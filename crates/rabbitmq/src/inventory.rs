@@ -8,10 +8,10 @@ use lapin::types::{FieldTable, ShortString};
 
 use super::Settings;
 use super::authentic::compare_key;
-use super::homeless::is_away;
+use super::away::is_away;
 use super::lease::prove_exclusive;
-use super::link::{ANSWER, Target, Trouble, answered, is_absence, open};
-use super::tie::compare_portal;
+use super::link::{ANSWER, ConnectError, Target, answered, is_absence, open};
+use super::portal_check::compare_portal;
 use super::topology::WORK;
 use super::wish::pause_in;
 use budget::OperatorPause;
@@ -67,11 +67,11 @@ impl Inventory {
         }
         match compare_portal(&target, &connection).await {
             // Comparing needs the rights to read and, for the key, to declare, which looking does not.
-            Ok(()) | Err(Trouble::Refused(_)) => {}
+            Ok(()) | Err(ConnectError::Refused(_)) => {}
             Err(trouble) => return Err(trouble.into()),
         }
         match compare_key(&target, &connection, false).await {
-            Ok(()) | Err(Trouble::Refused(_)) => {}
+            Ok(()) | Err(ConnectError::Refused(_)) => {}
             Err(trouble) => return Err(trouble.into()),
         }
         prove_exclusive(topology, &connection, true).await?;

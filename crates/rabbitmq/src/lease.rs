@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::bucket::{Bucket, Denied, MOST_FOUND, exclusively};
 use super::channels::{Channels, For};
 use super::contact::Contact;
-use super::link::{Link, Trouble, in_time, is_absence};
+use super::link::{ConnectError, Link, in_time, is_absence};
 use super::topology::Topology;
 use super::{Broker, Shared};
 use common::asset::AssetId;
@@ -231,7 +231,7 @@ pub(super) async fn prove_exclusive(
     topology: &Topology,
     connection: &Connection,
     is_look: bool,
-) -> Result<(), Trouble> {
+) -> Result<(), ConnectError> {
     let proving = async {
         let first = connection.create_channel().await?;
         let declared = if is_look { Ok(()) } else { topology.declare_locks(&first, PROVING).await };
@@ -254,8 +254,8 @@ pub(super) async fn prove_exclusive(
     match in_time(proving).await? {
         // One that is absent was not made yet, or its node is away: there are no leases in it either.
         Err(Denied::ByAnother | Denied::Absent) => Ok(()),
-        Err(Denied::Trouble(error)) => Err(Trouble::Unreachable(error.to_string())),
-        Ok(()) => Err(Trouble::Misconfigured(format!(
+        Err(Denied::ConnectError(error)) => Err(ConnectError::Unreachable(error.to_string())),
+        Ok(()) => Err(ConnectError::Misconfigured(format!(
             "the broker lets two processes consume the queue {} exclusively, so that two workers could work on one asset at \
              once; use RabbitMQ 3.10 or later, whose classic queues do not",
             topology.locks(PROVING)

@@ -1,51 +1,51 @@
 //! The queue of a fleet: RabbitMQ 3.10 and later.
 //!
-//! A process has three connections, each looked after by a [`link`]: one to publish, which the broker may block; one
+//! A process has three connections, each looked after by a `link`: one to publish, which the broker may block; one
 //! to take and acknowledge, which it never does; one for leases, whose end ends them. A message's successor is
 //! confirmed before it is acknowledged, so a crash doubles a job at worst, and a doubled job looks before it acts.
 
 mod address;
+mod announcement;
 mod arguments;
 mod authentic;
 mod authority;
+mod away;
 mod bucket;
 mod channels;
 mod consumer;
 mod consumers;
 mod consuming;
 mod contact;
-mod crew;
 mod dead;
 mod depth;
 mod failed;
 mod feed;
 mod generation;
 mod group;
-mod hearing;
 mod hold;
-mod homeless;
 mod inventory;
 mod lease;
 mod link;
+mod members;
 mod message;
 mod minting;
 mod newer;
 mod note;
 mod outbox;
 mod outcomes;
+mod portal_check;
 mod presence;
 mod producer;
 mod publisher;
+mod received;
+mod redact;
 mod rejected;
 mod roll_call;
+mod send_back;
 mod sieve;
 mod source;
-mod stash;
-mod taken;
-mod tie;
 mod tokens;
 mod topology;
-mod unsaid;
 mod wish;
 
 use std::sync::Arc;
@@ -58,9 +58,9 @@ use tokio_util::sync::DropGuard;
 
 use authentic::Signer;
 use contact::Contact;
-use crew::Crew;
 use lease::Leases;
 use link::{ANSWER, Link, Live, Purpose, Target};
+use members::DeploymentMembers;
 use publisher::Publisher;
 use queue::QueueError;
 use topology::Topology;
@@ -144,7 +144,7 @@ struct Shared {
     rejected: AtomicU64,
     /// Times that a message of a newer release was put off.
     newer: AtomicU64,
-    crew: Crew,
+    crew: DeploymentMembers,
     /// Over which the queues are looked at.
     looking: tokio::sync::Mutex<Option<(Live, lapin::Channel)>>,
     /// A call of this process waits, and its egress group has no minter.
@@ -195,7 +195,7 @@ impl Broker {
             in_hand: Arc::default(),
             rejected: AtomicU64::default(),
             newer: AtomicU64::default(),
-            crew: Crew::of(&settings.prefix),
+            crew: DeploymentMembers::of(&settings.prefix),
             looking: tokio::sync::Mutex::default(),
             no_minter: Notify::new(),
             program: settings.program.clone(),
@@ -221,9 +221,9 @@ impl Broker {
     pub async fn misconfiguration(&self) -> QueueError {
         let [publishing, consuming, leasing] = self.shared.links();
         tokio::select! {
-            error = publishing.misfit() => error,
-            error = consuming.misfit() => error,
-            error = leasing.misfit() => error,
+            error = publishing.configuration_mismatch() => error,
+            error = consuming.configuration_mismatch() => error,
+            error = leasing.configuration_mismatch() => error,
         }
     }
 

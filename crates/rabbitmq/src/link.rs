@@ -17,10 +17,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::authentic::{Signer, compare_key};
 use super::generation::supersede;
 use super::lease::prove_exclusive;
+use super::portal_check::compare_portal;
+use super::redact::{self, said};
 use super::sieve::{self, Closing};
-use super::tie::compare_portal;
 use super::topology::{Topology, queue};
-use super::unsaid::{self, said};
 use queue::QueueError;
 
 /// How long opening a connection, and any answer of the broker's, may take.
@@ -92,17 +92,17 @@ enum State {
     Connecting,
     Live(Live),
     /// The latest failure, and whether a person has to act.
-    Down(Trouble),
+    Down(ConnectError),
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Trouble {
+pub(super) enum ConnectError {
     Refused(String),
     Misconfigured(String),
     Unreachable(String),
 }
 
-impl Trouble {
+impl ConnectError {
     fn reason(&self) -> &str {
         match self {
             Self::Refused(reason) | Self::Misconfigured(reason) | Self::Unreachable(reason) => reason,
@@ -110,12 +110,12 @@ impl Trouble {
     }
 }
 
-impl From<Trouble> for QueueError {
-    fn from(trouble: Trouble) -> Self {
+impl From<ConnectError> for QueueError {
+    fn from(trouble: ConnectError) -> Self {
         match trouble {
-            Trouble::Refused(reason) => Self::Refused(reason),
-            Trouble::Misconfigured(reason) => Self::Misconfigured(reason),
-            Trouble::Unreachable(reason) => Self::Unavailable(reason),
+            ConnectError::Refused(reason) => Self::Refused(reason),
+            ConnectError::Misconfigured(reason) => Self::Misconfigured(reason),
+            ConnectError::Unreachable(reason) => Self::Unavailable(reason),
         }
     }
 }
@@ -149,9 +149,10 @@ impl Link {
     }
 
     /// Resolves when what is configured turns out not to fit what is on the broker.
-    pub(super) async fn misfit(&self) -> QueueError {
+    pub(super) async fn configuration_mismatch(&self) -> QueueError {
         let mut current = self.current.clone();
-        let settled = current.wait_for(|state| matches!(state, State::Down(Trouble::Misconfigured(_)))).await;
+        let settled =
+            current.wait_for(|state| matches!(state, State::Down(ConnectError::Misconfigured(_)))).await;
         let trouble = settled.ok().and_then(|state| match &*state {
             State::Down(trouble) => Some(trouble.clone()),
             State::Connecting | State::Live(_) => None,
@@ -167,7 +168,10 @@ impl Link {
     pub(super) async fn wait(&self, patience: Duration) -> Result<Live, QueueError> {
         let mut current = self.current.clone();
         let settled = current.wait_for(|state| {
-            matches!(state, State::Live(_) | State::Down(Trouble::Refused(_) | Trouble::Misconfigured(_)))
+            matches!(
+                state,
+                State::Live(_) | State::Down(ConnectError::Refused(_) | ConnectError::Misconfigured(_))
+            )
         });
         // Whether it settled or patience ended, the state says what there is to say.
         let _ = tokio::time::timeout(patience, settled).await;
@@ -200,7 +204,7 @@ async fn supervise(target: Target, purpose: Purpose, state: watch::Sender<State>
                     reason,
                     "the connection to the broker is lost; connecting again"
                 );
-                state.send_replace(State::Down(Trouble::Unreachable(reason)));
+                state.send_replace(State::Down(ConnectError::Unreachable(reason)));
             }
             Err(trouble) => {
                 tracing::warn!(
@@ -233,7 +237,7 @@ async fn live(connection: Closing, state: &watch::Sender<State>) -> String {
         tokio::select! {
             event = events.next() => match event {
                 Some(Event::ConnectionBlocked(reason)) => {
-                    tracing::warn!(reason = unsaid::cleaned(&reason), "the broker takes no messages for now; waiting");
+                    tracing::warn!(reason = redact::cleaned(&reason), "the broker takes no messages for now; waiting");
                     block.send_replace(true);
                 }
                 Some(Event::ConnectionUnblocked) => {
@@ -256,7 +260,7 @@ async fn live(connection: Closing, state: &watch::Sender<State>) -> String {
     reason
 }
 
-async fn connect(target: &Target, purpose: Purpose) -> Result<Closing, Trouble> {
+async fn connect(target: &Target, purpose: Purpose) -> Result<Closing, ConnectError> {
     let connection = open(target, purpose.name()).await?;
     compare_portal(target, &connection).await?;
     compare_key(target, &connection, true).await?;
@@ -291,22 +295,22 @@ pub(super) fn is_absence(error: &lapin::Error) -> bool {
 }
 
 /// A connection over which nothing was done yet.
-pub(super) async fn open(target: &Target, purpose: &'static str) -> Result<Closing, Trouble> {
+pub(super) async fn open(target: &Target, purpose: &'static str) -> Result<Closing, ConnectError> {
     let mut uri = target.uri.clone();
     uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
     uri.query.connection_timeout = u64::try_from(ANSWER.as_millis()).ok();
     let name = format!("{} {purpose} {}", target.program, std::process::id());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let tls = OwnedTLSConfig { identity: None, cert_chain: target.authority.clone() };
-    unsaid::remember(&uri.authority.userinfo.password);
+    redact::remember(&uri.authority.userinfo.password);
     in_time(Box::pin(sieve::connect(uri, properties, tls))).await
 }
 
-pub(super) async fn in_time<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, Trouble> {
+pub(super) async fn in_time<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, ConnectError> {
     match tokio::time::timeout(ANSWER, request).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(trouble(&error)),
-        Err(_) => Err(Trouble::Unreachable("the broker did not answer".to_owned())),
+        Err(_) => Err(ConnectError::Unreachable("the broker did not answer".to_owned())),
     }
 }
 
@@ -315,20 +319,20 @@ const NOT_ALLOWED: [u16; 2] = [403, 530];
 /// `PRECONDITION_FAILED`: a queue of that name with other arguments.
 const OTHERWISE_DECLARED: u16 = 406;
 
-pub(super) fn trouble(error: &lapin::Error) -> Trouble {
+pub(super) fn trouble(error: &lapin::Error) -> ConnectError {
     let reason = said(error);
     match error.kind() {
         ErrorKind::ProtocolError(refusal) if NOT_ALLOWED.contains(&refusal.get_id()) => {
-            Trouble::Refused(format!(
+            ConnectError::Refused(format!(
                 "the broker refuses: {reason}; check user, password and virtual host in broker.url, and the user's rights"
             ))
         }
         ErrorKind::ProtocolError(refusal) if refusal.get_id() == OTHERWISE_DECLARED => {
-            Trouble::Misconfigured(format!(
+            ConnectError::Misconfigured(format!(
                 "the broker says: {reason}; a queue under queue.prefix has other \
                  arguments than this release declares: choose another queue.prefix, or delete that queue once it is empty"
             ))
         }
-        _ => Trouble::Unreachable(format!("cannot reach the broker: {reason}")),
+        _ => ConnectError::Unreachable(format!("cannot reach the broker: {reason}")),
     }
 }

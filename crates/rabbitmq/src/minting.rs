@@ -14,9 +14,9 @@ use super::bucket::{Denied, exclusively};
 use super::contact::Contact;
 use super::link::{ANSWER, answered};
 use super::presence::Presence;
+use super::redact::said;
 use super::topology::Topology;
-use super::unsaid::said;
-use budget::{Budget, Duty, Look, Minter, Timing, Token};
+use budget::{BrokerView, Budget, Duty, Minter, Timing, Token};
 use common::boot_clock::since_boot;
 use queue::QueueError;
 
@@ -46,7 +46,7 @@ impl EgressGroup {
             Err(Denied::Absent) => {
                 return Err(QueueError::Unavailable("the minter's queue was deleted".to_owned()));
             }
-            Err(Denied::Trouble(error)) => return Err(error),
+            Err(Denied::ConnectError(error)) => return Err(error),
         };
         tracing::info!("this process mints the egress group's tokens");
         let topology = &self.shared.topology;
@@ -78,8 +78,8 @@ impl Office<'_> {
                     confirms.push(self.publish(token).await?);
                     continue;
                 }
-                Duty::Look => {
-                    looks.push(self.look());
+                Duty::BrokerView => {
+                    looks.push(self.view());
                     continue;
                 }
                 Duty::Resign => return Err(QueueError::Unavailable("a token is not confirmed".to_owned())),
@@ -119,12 +119,12 @@ impl Office<'_> {
         answered(self.channel.basic_publish(ShortString::default(), key, options, &body, properties)).await
     }
 
-    async fn look(&self) -> Result<Look, QueueError> {
+    async fn view(&self) -> Result<BrokerView, QueueError> {
         let mut records = self.records.lock().await;
         let [silence, trying] = &mut *records;
         let (silent, trying) =
             (silence.is_there(&self.channel).await?, trying.is_there(&self.channel).await?);
-        Ok(Look { silent, trying, consumers: self.consumers_of(self.topology.tokens()).await? })
+        Ok(BrokerView { silent, trying, consumers: self.consumers_of(self.topology.tokens()).await? })
     }
 
     async fn consumers_of(&self, queue: ShortString) -> Result<u32, QueueError> {

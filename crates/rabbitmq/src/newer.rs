@@ -8,7 +8,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::message::properties;
 use super::publisher::Message;
-use super::taken::Taken;
+use super::received::Received;
 use super::{Broker, Shared};
 use queue::QueueError;
 
@@ -33,7 +33,7 @@ impl Shared {
     }
 
     /// The same, and acknowledges it; where that fails, it comes again.
-    pub(super) async fn put_off_taken(&self, taken: &Taken) -> Result<(), QueueError> {
+    pub(super) async fn put_off_taken(&self, taken: &Received) -> Result<(), QueueError> {
         let put_off = async {
             self.put_off(&taken.queue, &taken.message).await?;
             taken.acknowledge().await

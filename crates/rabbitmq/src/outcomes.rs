@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 use super::consuming::consume;
 use super::link::{ANSWER, answered};
 use super::message::{decode_event, encode_event};
-use super::unsaid::said;
+use super::redact::said;
 use super::{Broker, Shared};
 use common::job::MessageError;
 use common::outcome::OutcomeEvent;

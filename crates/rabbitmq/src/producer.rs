@@ -12,11 +12,11 @@ use tokio::time::Instant;
 
 use super::link::{ANSWER, Live};
 use super::message::properties;
+use super::portal_check::{card, own_portal};
 use super::publisher::Message;
-use super::tie::{card, own_portal};
-use super::unsaid::said;
+use super::redact::said;
 use super::{Broker, Shared};
-use queue::{Election, Place, QueueError};
+use queue::{Election, Leadership, QueueError};
 
 /// `RESOURCE_LOCKED`: another connection has it.
 const LOCKED: u16 = 405;
@@ -26,7 +26,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Who a producer is, for the one that comes second.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Card {
+pub(super) struct ProducerCard {
     host: String,
     process: u32,
     since: jiff::Timestamp,
@@ -50,7 +50,7 @@ impl Broker {
 
 #[async_trait]
 impl Election for ProducerElection {
-    async fn win(&self, patience: Option<Duration>) -> Result<Place, QueueError> {
+    async fn win(&self, patience: Option<Duration>) -> Result<Leadership, QueueError> {
         let deadline = Instant::now() + patience.unwrap_or(TAKEOVER);
         loop {
             let live = self.shared.lease_link.wait(ANSWER).await?;
@@ -61,13 +61,13 @@ impl Election for ProducerElection {
                 if let Err(error) = self.leave_card(known).await {
                     tracing::warn!(%error, "cannot leave word who the producer is");
                 }
-                return Ok(Place { lost: live.lost });
+                return Ok(Leadership { lost: live.lost });
             }
             if Instant::now() >= deadline {
                 let card = self.read_card().await;
                 return Err(QueueError::Taken(card.map_or_else(
                     || "another producer is at work".to_owned(),
-                    |Card { process, host, since, .. }| {
+                    |ProducerCard { process, host, since, .. }| {
                         format!("another producer is at work: process {process} on {host}, since {since}")
                     },
                 )));
@@ -90,7 +90,7 @@ impl ProducerElection {
     async fn leave_card(&self, portal: Option<String>) -> Result<(), QueueError> {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let (host, process, since) = (host.trim().to_owned(), std::process::id(), jiff::Timestamp::now());
-        let card = Card { host, process, since, portal };
+        let card = ProducerCard { host, process, since, portal };
         let body = serde_json::to_vec(&card).unwrap_or_default();
         let key = self.shared.topology.producer_card();
         let message =
@@ -98,7 +98,7 @@ impl ProducerElection {
         self.shared.publisher.publish(&message).await
     }
 
-    async fn read_card(&self) -> Option<Card> {
+    async fn read_card(&self) -> Option<ProducerCard> {
         let live = self.shared.lease_link.live().ok()?;
         card(&self.shared.topology, &self.shared.signer, &live.connection).await.ok()?
     }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::authentic::Signer;
 use super::channels::{Channels, For, discard};
 use super::link::{ANSWER, Link};
-use super::unsaid::said;
+use super::redact::said;
 use queue::QueueError;
 use queue::delivery::Guard;
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Settings;
-use super::hearing::Announcement;
+use super::announcement::Announcement;
 use super::link::{ANSWER, answered, open};
 use super::topology::Topology;
 use budget::{Beat, MOST_MEMBERS, Timing};

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::consumers::{Consumers, Tag};
-use super::taken::Taken;
+use super::received::Received;
 use queue::QueueError;
 
 /// What lies in a queue reaches its first consumer within this time; a queue that comes later is not preferred before.
@@ -36,7 +36,7 @@ pub(super) struct Source {
     /// Consumers that are cancelled, and may have got a message before.
     pub(super) leaving: HashSet<Tag>,
     /// Messages that were delivered and not begun.
-    pub(super) waiting: Vec<Taken>,
+    pub(super) waiting: Vec<Received>,
     /// Callers that ask for its messages right now.
     pub(super) callers: usize,
     /// When the last of them left.
@@ -64,7 +64,7 @@ pub(super) enum Opening {
 
 /// What a look at the queues came to.
 pub(super) enum Look {
-    Message(Box<Taken>),
+    Message(Box<Received>),
     /// Consumers to make first.
     Missing(Vec<ShortString>),
     /// Something may have changed by then.
@@ -81,7 +81,7 @@ impl Source {
         matches!(self.opening, Opening::Since(_))
     }
 
-    fn first(&mut self) -> Option<Taken> {
+    fn first(&mut self) -> Option<Received> {
         self.waiting.retain(|taken| !taken.lost.is_cancelled());
         if self.waiting.is_empty() {
             return None;
@@ -212,7 +212,7 @@ mod tests {
             source.opening = Opening::Done;
             source.consumers.made(tag);
             source.consumers.got(tag);
-            source.waiting.push(Taken {
+            source.waiting.push(Received {
                 message: Delivery::mock(1, "".into(), queue.clone(), false, Vec::new()),
                 queue,
                 lost: CancellationToken::new(),

@@ -22,8 +22,8 @@ use super::consuming::consume;
 use super::link::{ANSWER, answered};
 use super::message::small;
 use super::presence::Presence;
+use super::redact::said;
 use super::topology::Topology;
-use super::unsaid::said;
 use budget::{Budget, Demand, GOOD_FOR, PREFETCH, Token};
 use common::boot_clock::since_boot;
 use queue::QueueError;
@@ -47,7 +47,7 @@ impl EgressGroup {
     /// Takes tokens for the calls of this budget until the connection is lost.
     pub(super) async fn take_tokens(&self, budget: &Budget) -> Result<(), QueueError> {
         let live = self.shared.consume_link.wait(ANSWER).await?;
-        self.shared.house_tokens(&live).await?;
+        self.shared.declare_tokens(&live).await?;
         let channel = live.channel().await?;
         answered(channel.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
         let topology = &self.shared.topology;

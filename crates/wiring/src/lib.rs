@@ -1,10 +1,10 @@
 //! Builds the parts of a running program from the command line and the configuration: clients, budget, spool and the broker's
 //! settings.
 //!
-//! All programs build their parts here, so that a configuration key means the same in each. [`beside::Beside`] is the budget
+//! All programs build their parts here, so that a configuration key means the same in each. [`command_budget::CommandBudget`] is the budget
 //! of a command that a person runs while a fleet works; [`quiet_hours`] applies the schedule of quiet hours.
 
-pub mod beside;
+pub mod command_budget;
 pub mod quiet_hours;
 mod written_fields;
 
@@ -23,7 +23,7 @@ use common::failure::Failure;
 use config::{Config, Loaded, Override};
 use files::spool::Spool;
 use files::written::{self, Chosen};
-use http_client::Witness;
+use http_client::ExchangeLog;
 use imatag::Imatag;
 use telemetry::Metrics;
 
@@ -85,7 +85,7 @@ pub fn imatag(config: &Config, metrics: &Metrics) -> Result<Imatag, Failure> {
 pub fn imatag_before(
     config: &Config,
     metrics: &Metrics,
-    witness: Option<Witness>,
+    witness: Option<ExchangeLog>,
 ) -> Result<Imatag, Failure> {
     let settings = imatag::Settings {
         profile: config.imatag.wire()?,

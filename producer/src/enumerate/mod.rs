@@ -37,7 +37,7 @@ pub struct Stretch {
 
 /// Where a walk stands between two pages; durable as JSON, a [`Position`] as far as its bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct WalkPosition {
     /// Which of the pushed-down requests.
     request: usize,
     position: Position,
@@ -51,7 +51,7 @@ pub struct Walk {
     stretch: Stretch,
     /// How far rows may be out of order.
     lag: Duration,
-    place: Place,
+    place: WalkPosition,
     unreadable: Unreadable,
 }
 
@@ -65,7 +65,7 @@ pub struct Step {
     /// The portal's clock.
     pub portal_time: Option<Timestamp>,
     /// Where to go on; `None` at the end.
-    pub next: Option<Place>,
+    pub next: Option<WalkPosition>,
 }
 
 /// A walk that cannot go on.
@@ -103,9 +103,10 @@ impl Walk {
         requests: Vec<ListQuery>,
         stretch: Stretch,
         lag: Duration,
-        place: Option<Place>,
+        place: Option<WalkPosition>,
     ) -> Self {
-        let start = Place { request: 0, position: Position { from: stretch.from, ..Position::start() } };
+        let start =
+            WalkPosition { request: 0, position: Position { from: stretch.from, ..Position::start() } };
         let place = place.unwrap_or(start);
         Self { bynder, requests, stretch, lag, place, unreadable: Unreadable::default() }
     }
@@ -126,18 +127,19 @@ impl Walk {
         let field = self.stretch.field;
         let (assets, next) = position.advance(page.assets, rows, self.lag, |asset| field.of(asset))?;
         let next = match next {
-            Some(position) => Some(Place { position, ..self.place }),
+            Some(position) => Some(WalkPosition { position, ..self.place }),
             None => self.next_request(),
         };
-        self.place =
-            next.clone().unwrap_or(Place { request: self.requests.len(), position: Position::start() });
+        self.place = next
+            .clone()
+            .unwrap_or(WalkPosition { request: self.requests.len(), position: Position::start() });
         let unreadable = self.unreadable.meet(page.unreadable);
         Ok(Some(Step { assets, unreadable, portal_time, next }))
     }
 
-    fn next_request(&self) -> Option<Place> {
+    fn next_request(&self) -> Option<WalkPosition> {
         let request = self.place.request + 1;
         let position = Position { from: self.stretch.from, ..Position::start() };
-        (request < self.requests.len()).then_some(Place { request, position })
+        (request < self.requests.len()).then_some(WalkPosition { request, position })
     }
 }

@@ -11,10 +11,10 @@ const MOST_TOLD: usize = 10;
 
 /// Ids that have not come yet, as they were written, by their digits.
 #[derive(Debug, Default)]
-pub(super) struct Named(BTreeMap<String, String>);
+pub(super) struct RequestedIds(BTreeMap<String, String>);
 
-impl Named {
-    pub(super) fn by(filter: &Filter) -> Self {
+impl RequestedIds {
+    pub(super) fn of_filter(filter: &Filter) -> Self {
         let ids = filter.include.ids.written().iter().map(AssetId::as_str);
         Self(ids.map(|id| (digits(id), id.to_owned())).collect())
     }
@@ -25,7 +25,7 @@ impl Named {
         }
     }
 
-    pub(super) fn tell_missing(&self) {
+    pub(super) fn log_missing(&self) {
         if self.0.is_empty() {
             return;
         }

@@ -1,7 +1,7 @@
 //! What stops or slows the intake of jobs: a service that is out, a missing right, a step that fails job after job.
 //!
 //! Whether the job or the service is at fault is decided here; the evidence comes from probes that concern no asset
-//! ([`crate::probe`]).
+//! (`crate::probe`).
 
 mod refusals;
 mod slowdown;
@@ -99,21 +99,21 @@ struct Open {
     probing: bool,
 }
 
-/// Leave to take a job: freely, or as the one probe of an open breaker.
+/// A permit to take a job: freely, or as the one probe of an open breaker.
 #[derive(Debug)]
-pub struct Leave {
+pub struct Permit {
     breakers: Breakers,
     probe: bool,
 }
 
-impl Leave {
+impl Permit {
     /// Whether this job tries out what only a job can try out: a credential, a right, a path.
     pub fn is_probe(&self) -> bool {
         self.probe
     }
 }
 
-impl Drop for Leave {
+impl Drop for Permit {
     /// A probe that ended without evidence frees the way for the next one.
     fn drop(&mut self) {
         if self.probe {
@@ -129,11 +129,11 @@ impl Drop for Leave {
 
 impl Breakers {
     /// Waits until a job may be taken. Cancel-safe.
-    pub async fn leave(&self) -> Leave {
+    pub async fn acquire(&self) -> Permit {
         loop {
             let changed = self.shared.changed.notified();
-            match self.try_leave(Instant::now()) {
-                Ok(leave) => return leave,
+            match self.try_acquire(Instant::now()) {
+                Ok(permit) => return permit,
                 Err(Some(probe_at)) => {
                     tokio::select! {
                         () = changed => {}
@@ -182,7 +182,7 @@ impl Breakers {
 
     /// The way is free, or the time of the next probe by a job, if none is under way. Nothing is taken in an outage:
     /// no job is needed to see its end.
-    fn try_leave(&self, now: Instant) -> Result<Leave, Option<Instant>> {
+    fn try_acquire(&self, now: Instant) -> Result<Permit, Option<Instant>> {
         let mut state = self.lock();
         let mut latest: Option<Instant> = None;
         for open in state.open.iter().flatten() {
@@ -192,7 +192,7 @@ impl Breakers {
             latest = latest.max(Some(open.probe_at));
         }
         let Some(probe_at) = latest else {
-            return Ok(Leave { breakers: self.clone(), probe: false });
+            return Ok(Permit { breakers: self.clone(), probe: false });
         };
         if probe_at > now {
             return Err(Some(probe_at));
@@ -200,7 +200,7 @@ impl Breakers {
         for open in state.open.iter_mut().flatten() {
             open.probing = true;
         }
-        Ok(Leave { breakers: self.clone(), probe: true })
+        Ok(Permit { breakers: self.clone(), probe: true })
     }
 
     /// The service did its part of this step.

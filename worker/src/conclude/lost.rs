@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use queue::Settlement;
 
 use super::{count_wait, end_job};
-use crate::doubt;
+use crate::in_flight;
 use crate::settings::Settings;
 
 /// Deliveries in a row that may be lost with their worker.
@@ -48,7 +48,7 @@ pub(crate) fn dead(settings: &Settings, mut job: Job, now: Timestamp) -> Settlem
 
 fn end_lost(job: Job, now: Timestamp) -> Settlement {
     let reason = format!(
-        "its delivery was lost {} times in the step {}; it may be what kills the process. Look at the file, then replay",
+        "its delivery was lost {} times in the step {}; it may be what kills the process. SaveDecision at the file, then replay",
         job.lost_deliveries,
         job.step.name()
     );
@@ -60,7 +60,7 @@ fn end_lost(job: Job, now: Timestamp) -> Settlement {
 pub(crate) fn outwait(settings: &Settings, mut job: Job) -> Settlement {
     job.suspect_now();
     job.held = false;
-    let rung = doubt::begin(settings, &mut job);
+    let rung = in_flight::begin(settings, &mut job);
     wait_out(job, rung)
 }
 
@@ -73,7 +73,7 @@ fn wait_out(mut job: Job, rung: Duration) -> Settlement {
 /// The job, once nothing of it can land any more; else the settlement that lets it wait on, or ends one that lost too many
 /// deliveries: it may be what kills the process.
 pub(crate) fn outwaited(settings: &Settings, mut job: Job, now: Timestamp) -> Result<Job, Box<Settlement>> {
-    match doubt::next(settings, &mut job) {
+    match in_flight::next(settings, &mut job) {
         Some(rung) => Err(Box::new(wait_out(job, rung))),
         None if job.lost_deliveries >= MOST_LOST_DELIVERIES => Err(Box::new(end_lost(job, now))),
         None => Ok(job),

@@ -12,9 +12,9 @@ use queue::Settlement;
 
 use crate::breaker::{Blame, Pace};
 use crate::decide::{attempt_rung, idle_rung, suspect_rung};
-use crate::doubt;
 use crate::end::{StepEnd, Wait};
 use crate::error::{StepError, Verdict};
+use crate::in_flight;
 use crate::settings::{LONGEST_IDLE_RUNG, Settings};
 
 pub(crate) use lost::{dead, lost, outwait, outwaited, panicked, put_off};
@@ -106,13 +106,13 @@ fn rung_after_failure(
     suspect: bool,
     random: &mut impl rand::Rng,
 ) -> Duration {
-    if suspect { doubt::begin(settings, job) } else { attempt_rung(&settings.rungs, job.attempt, random) }
+    if suspect { in_flight::begin(settings, job) } else { attempt_rung(&settings.rungs, job.attempt, random) }
 }
 
 fn rung_after_pause(settings: &Settings, job: &mut Job, at_least: Duration, suspect: bool) -> Duration {
     let longest = settings.rungs[settings.rungs.len() - 1];
     let rung = settings.rungs.iter().copied().find(|rung| *rung >= at_least).unwrap_or(longest);
-    if suspect { rung.max(doubt::begin(settings, job)) } else { rung }
+    if suspect { rung.max(in_flight::begin(settings, job)) } else { rung }
 }
 
 fn retry(

@@ -2,16 +2,18 @@
 
 mod copy;
 mod file;
-mod look;
 mod open;
-mod standing;
+mod save;
+mod submit;
 mod wait;
 
 pub use copy::{
     CannotCopy, OriginalLook, copy_fields, differences, is_copy, look_at_original, records_of_original,
 };
 pub use file::{FileDecision, decide_file};
-pub use look::{Look, Sight, glance, is_crossed, look, not_ours};
 pub use open::{Obstacles, open_steps};
-pub use standing::{Known, Standing, standing, stands_as_known};
+pub use save::{
+    ExpectedAtSave, SaveDecision, decide_from_asset, is_crossed, not_ours, record_from_listing_row,
+};
+pub use submit::{ExpectedAtSubmit, SubmitDecision, decide_submit, matches_row};
 pub use wait::{attempt_rung, idle_rung, suspect_rung};

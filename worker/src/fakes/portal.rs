@@ -272,7 +272,7 @@ impl Portal for FakePortal {
         Ok(NewAsset::Done("COPY".parse().unwrap()))
     }
     async fn save_additional(&self, asset: &AssetId, parcel: &Parcel) -> Result<(), BynderError> {
-        let mut state = self.effect("save", format!("{asset} beside"))?;
+        let mut state = self.effect("save", format!("{asset} additional"))?;
         if !state.hides_saves {
             let asset = state.assets.get_mut(asset).ok_or_else(not_found)?;
             asset.additional.push(String::from(parcel.s3_file_name.clone()));

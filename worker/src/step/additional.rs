@@ -5,7 +5,7 @@ use common::job::{Job, Step};
 use common::marker::{Record, Status};
 use common::outcome::{FailureClass, Outcome, Placed};
 
-use super::confirm::{tell_awaiting, unseen_for};
+use super::confirm::{log_awaiting, unseen_for};
 use super::save::start_over;
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone};
 use crate::context::StepContext;
@@ -105,7 +105,7 @@ async fn unseen(
     context.may_change()?;
     marking::write_with(context, &job.asset_id, &records.with(ahead), Status::Unprotected).await?;
     job.effects.placed = Some(Placed::Additional { file_name: super::transfer::additional_name_of(job) });
-    tell_awaiting(job);
+    log_awaiting(job);
     Ok(StepEnd::Ended(Outcome::AwaitingApproval))
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn confirm(context: &StepContext, job: &mut Job) -> Result<Step
     if unseen_for(job) < context.settings.longest_unseen {
         return Ok(StepEnd::NotYet(Wait::Moment));
     }
-    tell_awaiting(job);
+    log_awaiting(job);
     Ok(StepEnd::Ended(Outcome::AwaitingApproval))
 }
 
@@ -53,7 +53,7 @@ pub(super) fn unseen_for(job: &mut Job) -> Duration {
 }
 
 /// Says why the job ends although nothing shows.
-pub(super) fn tell_awaiting(job: &Job) {
+pub(super) fn log_awaiting(job: &Job) {
     tracing::warn!(
         job_id = %job.job_id, asset_id = %job.asset_id,
         "what was saved does not show: it waits for approval in Bynder. Give the token's user the role MEDIAUPLOAD to do without"

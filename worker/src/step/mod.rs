@@ -25,9 +25,9 @@ use config::OutputMode;
 use queue::{Attempt, Left, QueueError, lease_patiently};
 
 use crate::context::StepContext;
-use crate::doubt;
 use crate::end::{StepEnd, Stop, Wait};
 use crate::error::StepError;
+use crate::in_flight;
 use crate::leases::{self, Held, Try};
 use crate::settings::{LONGEST_IDLE_RUNG, Settings};
 
@@ -53,7 +53,7 @@ fn or_gone<T>(answer: Result<T, BynderError>) -> Result<T, Stop> {
 /// The asset's lease, as a step of this job needs it.
 pub(crate) async fn try_lease(context: &StepContext, job: &Job) -> Result<Try, QueueError> {
     let settings = &context.settings;
-    let doubt = doubt::kept(settings, job.step);
+    let doubt = in_flight::kept(settings, job.step);
     let own = own_time(settings, job, context.mode(job), context.imatag.can_find());
     leases::take(context.locks.as_ref(), job, doubt, own).await
 }
@@ -66,7 +66,7 @@ fn own_time(settings: &Settings, job: &Job, mode: OutputMode, can_find: bool) ->
     }
     // Nothing but the listing shows the job its copy, and the original shows nothing to others before that.
     let is_copied = job.step == Step::Save && mode == OutputMode::Copy;
-    is_copied.then(|| settings.index_lag + doubt::kept(settings, job.step))
+    is_copied.then(|| settings.index_lag + in_flight::kept(settings, job.step))
 }
 
 /// Keeps the asset for a job whose worker died: for as long as after a request without an answer.
@@ -91,7 +91,7 @@ pub(crate) async fn free(context: &StepContext, asset: &AssetId, job: &JobId) {
 
 /// How long an asset is reserved at a time: longer than a step, and the wait before it, may take.
 fn reservation(settings: &Settings) -> Duration {
-    settings.step_deadline + LONGEST_IDLE_RUNG + doubt::kept(settings, Step::Save)
+    settings.step_deadline + LONGEST_IDLE_RUNG + in_flight::kept(settings, Step::Save)
 }
 
 /// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.

@@ -12,7 +12,7 @@ use common::outcome::{FailureClass, Outcome};
 
 use super::{StepEnd, Stop, Wait, complete, confirm, marking, or_gone};
 use crate::context::StepContext;
-use crate::decide::{Look, Sight, is_crossed, look, not_ours};
+use crate::decide::{ExpectedAtSave, SaveDecision, decide_from_asset, is_crossed, not_ours};
 use crate::error::StepError;
 use crate::services::Portal;
 
@@ -44,12 +44,12 @@ pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd
 
 async fn under_lease(context: &StepContext, job: &mut Job, import: &ImportId) -> Result<StepEnd, Stop> {
     if job.suspect {
-        last_look(context, &*context.bynder, job).await?;
+        check_before_save(context, &*context.bynder, job).await?;
         converted(context, job, import).await?;
     }
     // Neither what the look sees nor the lease may grow old while the save waits for its place in the budget.
     let bynder = context.bynder.with_places(2).await?;
-    last_look(context, &*bynder, job).await?;
+    check_before_save(context, &*bynder, job).await?;
     context.may_change()?;
     // A person's version may still come between the look and the save: Bynder has no save on a condition. Ours is then on top
     // of it, and nothing is lost, since Bynder keeps both. Its number is not the foretold one: by that `confirm`, where it looks,
@@ -89,7 +89,7 @@ pub(super) fn lost_import(job: &mut Job, why: &str) -> StepEnd {
 }
 
 /// The single GET right before the save. Stops the step unless everything is as it should be.
-async fn last_look(context: &StepContext, bynder: &dyn Portal, job: &mut Job) -> Result<(), Stop> {
+async fn check_before_save(context: &StepContext, bynder: &dyn Portal, job: &mut Job) -> Result<(), Stop> {
     if !guard_stands(Guard::LookBeforeSave) {
         return Ok(());
     }
@@ -136,37 +136,37 @@ pub(super) async fn seen(context: &StepContext, job: &mut Job, detail: &AssetDet
     };
     let marker = context.marker(&detail.asset);
     let marker_before = &Marker::parse(job.marker_text.as_deref());
-    let sight = Sight {
+    let expected = ExpectedAtSave {
         base: job.base,
         top: job.top,
         original: original.sha256,
         watermarked: &watermarked,
         marker_before,
     };
-    let mut sighted = look(sight, detail, &marker);
-    if let Look::MaybeOurs { candidates } = &sighted {
+    let mut sighted = decide_from_asset(expected, detail, &marker);
+    if let SaveDecision::MaybeOurs { candidates } = &sighted {
         for candidate in candidates {
             if download_hash(context, job, &job.asset_id.clone(), *candidate).await? == watermarked.sha256 {
                 return Err(saved_before(context, job, *candidate, detail, marker).await?.into());
             }
         }
-        sighted = not_ours(sight, detail, &marker);
+        sighted = not_ours(expected, detail, &marker);
     }
     match sighted {
-        Look::Clear => {
+        SaveDecision::Clear => {
             job.top = detail.top().unwrap_or(job.top);
             Ok(Seen::Clear)
         }
-        Look::Mark(record) => {
+        SaveDecision::Mark(record) => {
             job.top = record.version.saturating_sub(1);
             let records = marker.into_records().unwrap_or_default();
             Ok(Seen::Mark { record, records })
         }
-        Look::Restart { base, top } => {
+        SaveDecision::Restart { base, top } => {
             marking::retract(context, job, marker, Status::Unprotected).await?;
             Err(start_over(context, job, base, top, detail).into())
         }
-        Look::ProtectedElsewhere(record) => {
+        SaveDecision::ProtectedElsewhere(record) => {
             if download_hash(context, job, &job.asset_id.clone(), record.version).await? == record.watermarked
             {
                 return Err(StepEnd::Ended(Outcome::AlreadyProtected).into());
@@ -175,12 +175,12 @@ pub(super) async fn seen(context: &StepContext, job: &mut Job, detail: &AssetDet
             let top = detail.top().unwrap_or(record.version);
             Err(start_over(context, job, record.version, top, detail).into())
         }
-        Look::OptedOut => {
+        SaveDecision::OptedOut => {
             let theirs = detail.active().unwrap_or(job.base);
             Err(StepEnd::Ended(Outcome::Superseded { ours: None, theirs }).into())
         }
-        Look::Foreign(text) => Err(complete::foreign_text(context, job, &text).into()),
-        Look::MaybeOurs { .. } | Look::VersionsUnknown => {
+        SaveDecision::Foreign(text) => Err(complete::foreign_text(context, job, &text).into()),
+        SaveDecision::MaybeOurs { .. } | SaveDecision::VersionsUnknown => {
             let reason = format!(
                 "Bynder does not say which version of asset {} is the active one, so a person's work could be overwritten; \
                  nothing was saved. `connector doctor` checks the portal for it",

@@ -14,7 +14,9 @@ use imatag::{Body, MediumId, MediumState, Submit, SubmitAnswer, Submitted};
 use super::save::start_over;
 use super::{StepEnd, Stop, Wait, complete, copy, or_gone, transfer};
 use crate::context::StepContext;
-use crate::decide::{FileDecision, Known, Standing, decide_file, standing, stands_as_known};
+use crate::decide::{
+    ExpectedAtSubmit, FileDecision, SubmitDecision, decide_file, decide_submit, matches_row,
+};
 use crate::error::StepError;
 
 pub(super) async fn submit(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
@@ -179,25 +181,25 @@ async fn is_unchanged(context: &StepContext, job: &mut Job, marker_before: &Mark
         return Ok(());
     }
     let name = &context.settings.metaproperty.name;
-    let known = Known { base: job.base, marker: marker_before, written: job.effects.marked };
+    let known = ExpectedAtSubmit { base: job.base, marker: marker_before, written: job.effects.marked };
     if context.imatag.can_find()
         && context.bynder.says_active(&job.asset_id).await?
         && let Some(row) = context.bynder.row(&job.asset_id).await?
-        && stands_as_known(known, &row, &row.marker(name))
+        && matches_row(known, &row, &row.marker(name))
     {
         return Ok(());
     }
     let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
-    let end = match standing(known, &detail, &detail.asset.marker(name)) {
-        Standing::AsKnown => return Ok(()),
-        Standing::Protected => StepEnd::Ended(Outcome::AlreadyProtected),
-        Standing::Superseded { base, top } => start_over(context, job, base, top, &detail),
-        Standing::Remarked => {
+    let end = match decide_submit(known, &detail, &detail.asset.marker(name)) {
+        SubmitDecision::AsKnown => return Ok(()),
+        SubmitDecision::Protected => StepEnd::Ended(Outcome::AlreadyProtected),
+        SubmitDecision::Superseded { base, top } => start_over(context, job, base, top, &detail),
+        SubmitDecision::Remarked => {
             job.marker_text = detail.asset.marker_text(name);
             StepEnd::Next(Step::Submit)
         }
-        Standing::OptedOut(theirs) => StepEnd::Ended(Outcome::Superseded { ours: None, theirs }),
-        Standing::VersionsUnknown => StepEnd::failed(
+        SubmitDecision::OptedOut(theirs) => StepEnd::Ended(Outcome::Superseded { ours: None, theirs }),
+        SubmitDecision::VersionsUnknown => StepEnd::failed(
             FailureClass::Refused,
             format!(
                 "Bynder does not say which version of asset {} is the active one, so it is not known which file to protect; \

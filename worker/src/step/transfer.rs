@@ -13,7 +13,7 @@ use super::save::{Seen, seen};
 use super::submit::shown_name;
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone, rejected};
 use crate::context::StepContext;
-use crate::decide::{Sight, glance};
+use crate::decide::{ExpectedAtSave, record_from_listing_row};
 use crate::error::StepError;
 use crate::leases::Try;
 
@@ -165,7 +165,11 @@ async fn glanced(context: &StepContext, job: &Job) -> Result<Option<(Record, Rec
     let marker = context.marker(&row);
     let marker_before = &Marker::parse(job.marker_text.as_deref());
     let (base, top, original) = (job.base, job.top, original.sha256);
-    let record = glance(Sight { base, top, original, watermarked, marker_before }, &row, &marker);
+    let record = record_from_listing_row(
+        ExpectedAtSave { base, top, original, watermarked, marker_before },
+        &row,
+        &marker,
+    );
     Ok(record.map(|record| (record, marker.into_records().unwrap_or_default())))
 }
 

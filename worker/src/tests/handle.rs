@@ -10,12 +10,12 @@ use crate::fakes::portal::unavailable;
 use crate::fakes::queue::delivery;
 use crate::fakes::{ORIGINAL, Scene, facts, job, record, uploaded};
 use crate::handle::handle;
-use crate::solitude::Solitude;
+use crate::isolation::Isolation;
 
 /// What becomes of this job's delivery.
 async fn settled(scene: &Scene, job: Job, redelivered: bool) -> Settlement {
-    let (cut, solitude) = (CancellationToken::new(), Solitude::default());
-    handle(&scene.environment, delivery(job, redelivered), &cut, &solitude).await;
+    let (cut, isolation) = (CancellationToken::new(), Isolation::default());
+    handle(&scene.environment, delivery(job, redelivered), &cut, &isolation).await;
     scene.queue.settlement()
 }
 
@@ -67,10 +67,10 @@ async fn a_job_whose_requests_may_still_land_waits_on() {
 #[tokio::test(start_paused = true)]
 async fn a_job_that_lost_three_deliveries_runs_alone() {
     for (lost, waits) in [(2, false), (3, true)] {
-        let (scene, solitude) = (Scene::new(), Solitude::default());
-        let other = solitude.among_others().await;
+        let (scene, isolation) = (Scene::new(), Isolation::default());
+        let other = isolation.among_others().await;
         let delivery = delivery(Job { lost_deliveries: lost, ..job() }, false);
-        handle(&scene.environment, delivery, &CancellationToken::new(), &solitude).await;
+        handle(&scene.environment, delivery, &CancellationToken::new(), &isolation).await;
         let (after, rung) = waiting(scene.queue.settlement());
         if waits {
             // It comes back, and the wait counts towards its day.
@@ -80,9 +80,9 @@ async fn a_job_that_lost_three_deliveries_runs_alone() {
         }
         drop(other);
     }
-    let (scene, solitude) = (Scene::new(), Solitude::default());
+    let (scene, isolation) = (Scene::new(), Isolation::default());
     let delivery = delivery(Job { lost_deliveries: 3, ..job() }, false);
-    handle(&scene.environment, delivery, &CancellationToken::new(), &solitude).await;
+    handle(&scene.environment, delivery, &CancellationToken::new(), &isolation).await;
     assert_eq!(waiting(scene.queue.settlement()).0.step, Step::Transfer);
 }
 
@@ -96,8 +96,8 @@ async fn a_step_that_is_cut_goes_back_as_suspect_as_it_came() {
         }
         cut.cancel();
     };
-    let solitude = Solitude::default();
-    tokio::join!(handle(&scene.environment, delivery(job(), false), &cut, &solitude), cutting);
+    let isolation = Isolation::default();
+    tokio::join!(handle(&scene.environment, delivery(job(), false), &cut, &isolation), cutting);
     let (back, rung) = waiting(scene.queue.settlement());
     assert_eq!((back.step, back.suspect, back.attempt, rung), (Step::Submit, true, 0, 600));
     assert_eq!(back.effects.original, None);
@@ -124,8 +124,8 @@ async fn a_delivery_that_is_lost_during_its_step_is_not_settled() {
         }
         voided.cancel();
     };
-    let (cut, solitude) = (CancellationToken::new(), Solitude::default());
-    tokio::join!(handle(&scene.environment, delivery, &cut, &solitude), losing);
+    let (cut, isolation) = (CancellationToken::new(), Isolation::default());
+    tokio::join!(handle(&scene.environment, delivery, &cut, &isolation), losing);
     assert_eq!(*scene.queue.settled.lock().unwrap(), []);
 }
 
@@ -136,8 +136,8 @@ async fn a_settlement_that_the_queue_does_not_take_is_neither_counted_nor_told()
     let mut gone = job();
     gone.marker_text = Some("hands off".to_owned());
     scene.portal.lock().assets.clear();
-    let (cut, solitude) = (CancellationToken::new(), Solitude::default());
-    handle(&scene.environment, delivery(gone, false), &cut, &solitude).await;
+    let (cut, isolation) = (CancellationToken::new(), Isolation::default());
+    handle(&scene.environment, delivery(gone, false), &cut, &isolation).await;
     let metrics = scene.environment.metrics.render();
     assert!(metrics.contains("outcome=\"gone\"} 0"), "{metrics}");
     assert!(metrics.contains("result=\"abandoned\",step=\"submit\"} 1"), "{metrics}");

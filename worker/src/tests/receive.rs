@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout};
 use crate::breaker::{Pace, Trouble};
 use crate::fakes::queue::delivery;
 use crate::fakes::{NOW, Scene, job};
+use crate::isolation::Isolation;
 use crate::receive::Receiver;
-use crate::solitude::Solitude;
 
 fn receiver(scene: &Scene, permits: usize, submits: usize) -> Receiver {
     Receiver {
@@ -21,7 +21,7 @@ fn receiver(scene: &Scene, permits: usize, submits: usize) -> Receiver {
         permits: Arc::new(Semaphore::new(permits)),
         submitting: Arc::new(Semaphore::new(submits)),
         steps: StepSet::ALL,
-        solitude: Arc::new(Solitude::default()),
+        isolation: Arc::new(Isolation::default()),
     }
 }
 
@@ -119,9 +119,9 @@ async fn nothing_is_taken_while_a_person_paused_the_work_or_a_service_is_out_or_
         tokio::pin!(receiving);
         assert!(receiving.as_mut().now_or_never().is_none());
         // It comes while the queue is being asked.
-        let solitude = Arc::clone(&receiver.solitude);
-        let other = solitude.among_others().await;
-        let alone = solitude.alone();
+        let isolation = Arc::clone(&receiver.isolation);
+        let other = isolation.among_others().await;
+        let alone = isolation.alone();
         tokio::pin!(alone);
         let pause = OperatorPause { since: NOW, reason: None };
         match obstacle {
@@ -204,12 +204,12 @@ async fn a_probe_takes_a_job_though_its_breaker_is_open_and_lets_another_receive
     tokio::pin!(receiving);
     // It holds the probe for a second.
     assert!(timeout(Duration::from_millis(900), &mut receiving).await.is_err());
-    assert!(breakers.leave().now_or_never().is_none());
+    assert!(breakers.acquire().now_or_never().is_none());
     assert!(timeout(Duration::from_millis(300), &mut receiving).await.is_err());
-    drop(breakers.leave().now_or_never().expect("the turn of another"));
+    drop(breakers.acquire().now_or_never().expect("the turn of another"));
     scene.queue.gives(Ok(delivery(job(), false)));
     let taken = timeout(SOON, receiving).await.unwrap().unwrap();
-    assert!(breakers.leave().now_or_never().is_none(), "one at a time");
+    assert!(breakers.acquire().now_or_never().is_none(), "one at a time");
     drop(taken.permits);
-    assert!(breakers.leave().now_or_never().is_some());
+    assert!(breakers.acquire().now_or_never().is_some());
 }

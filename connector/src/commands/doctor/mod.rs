@@ -13,7 +13,7 @@ mod write_test;
 use cli::options::GlobalOptions;
 use common::failure::Failure;
 use telemetry::Metrics;
-use wiring::beside::Beside;
+use wiring::command_budget::CommandBudget;
 
 use crate::arguments::Doctor;
 use report::{Finding, Report};
@@ -35,7 +35,7 @@ pub(crate) async fn run(global: &GlobalOptions, doctor: &Doctor) -> Result<(), F
         report.add("configuration", Finding::Warn(warning.clone()));
     }
     local::check(config, &loaded.origins, &mut report);
-    let beside = Beside::open_to_check(config, "doctor").await;
+    let beside = CommandBudget::open_to_check(config, "doctor").await;
     match wiring::bynder(config, &beside.budget, &Metrics::new()) {
         Ok(bynder) => {
             let field = portal::check(config, &bynder, &mut report).await;

@@ -15,31 +15,31 @@ use jiff::Timestamp;
 use ledger::Ledger;
 use ledger::state::State;
 use producer::arguments::{self, Scope};
-use producer::portal::{keep_to_one, resolve};
+use producer::portal::{bind_state_to_portal, resolve};
 use queue::{EmbeddedQueue, Locks};
 use serde_json::{Value, json};
 use telemetry::Metrics;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use wiring::beside::Beside;
+use wiring::command_budget::CommandBudget;
 use worker::decide::suspect_rung;
 
 use crate::arguments::Restore;
 use crate::confirm::confirmed;
 use crate::queues;
-use undo::{Environment, Sum, choose};
+use undo::{Environment, Totals, choose};
 
 pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(), Failure> {
     let filters = Scope { filters: command.which.filters.clone(), ..Scope::default() };
     let config = arguments::load(global, &filters)?.config;
     let (ledger, locks) = open(&config).await?;
     let beside = match &config.broker {
-        Some(_) => Beside::open(&config, "restore").await?,
-        None => Beside::in_place_of_sync(&config),
+        Some(_) => CommandBudget::open(&config, "restore").await?,
+        None => CommandBudget::in_place_of_sync(&config),
     };
     let bynder = wiring::bynder(&config, &beside.budget, &Metrics::new())?;
     let resolved = resolve(&config, &bynder).await?;
-    keep_to_one(&config, &ledger).await?;
+    bind_state_to_portal(&config, &ledger).await?;
     let stop = stop_on_signals()?;
     let patience = Patience::until(stop.clone());
     let targets = if let Some(run) = &command.which.run {
@@ -122,13 +122,13 @@ fn new_run_id() -> RunId {
     RunId(format!("restore-{time}-{:08x}", rand::random::<u32>()))
 }
 
-fn survey_line(sum: &Sum) -> String {
+fn survey_line(sum: &Totals) -> String {
     let skipped: Vec<_> = sum.skipped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     let skipped = if skipped.is_empty() { "none left alone".to_owned() } else { skipped.join(", ") };
     format!("{} assets meant: {} to restore; {skipped}", sum.chosen, sum.to_restore)
 }
 
-fn tell(global: &GlobalOptions, dry_run: bool, run: &RunId, sum: &Sum, calls: u64) {
+fn tell(global: &GlobalOptions, dry_run: bool, run: &RunId, sum: &Totals, calls: u64) {
     if global.json {
         let mut line = json!(sum);
         if let Value::Object(fields) = &mut line {

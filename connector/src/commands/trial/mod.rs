@@ -1,7 +1,7 @@
 //! `connector trial FILE`: one file through Imatag, with what was asked and answered, and what that says of the profile.
 
 mod points;
-mod way;
+mod trial_run;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use config::{Config, confirm_profile};
 use files::private;
 use files::spool::SpooledFile;
 use files::written;
-use http_client::{Exchange, Witness};
+use http_client::{Exchange, ExchangeLog};
 use jiff::Timestamp;
 use ledger::Ledger;
 use ledger::state::State;
@@ -23,7 +23,7 @@ use telemetry::Metrics;
 use crate::arguments::Trial;
 use crate::files::replace;
 use points::{Findings, Verdict};
-use way::{Tried, Way};
+use trial_run::{TrialResult, TrialRun};
 
 /// The file went through, and the result is not what it has to be.
 const NOT_AS_IT_SHOULD: u8 = 6;
@@ -39,13 +39,19 @@ pub(crate) async fn run(global: &GlobalOptions, trial: &Trial) -> Result<(), Fai
     let mut findings = Findings::default();
     let checks = worker::wiring::checks(&config.checks);
     let readers = worker::wiring::readers(&config);
-    let mut way =
-        Way { config: &config, checks, readers, imatag: &imatag, findings: &mut findings, yes: trial.yes };
+    let mut way = TrialRun {
+        config: &config,
+        checks,
+        readers,
+        imatag: &imatag,
+        findings: &mut findings,
+        yes: trial.yes,
+    };
     let tried = way.go(&trial.file).await;
     if let (Ok(tried), Some(path)) = (&tried, &trial.keep) {
         keep(&tried.result, path)?;
     }
-    tell(global, &findings, &tried, &transcript);
+    print(global, &findings, &tried, &transcript);
     tried?;
     if !findings.confirm() {
         return Err(Failure::Told(NOT_AS_IT_SHOULD));
@@ -64,11 +70,11 @@ fn witness(
     config: &Config,
     transcript: &Arc<Mutex<Vec<Exchange>>>,
     is_json: bool,
-) -> Result<Witness, Failure> {
+) -> Result<ExchangeLog, Failure> {
     let profile = config.imatag.wire()?;
     let origin = config.imatag.base_url.clone().unwrap_or(profile.base_url);
     let transcript = Arc::clone(transcript);
-    Ok(Witness::new(origin, move |exchange| {
+    Ok(ExchangeLog::new(origin, move |exchange| {
         if !is_json {
             for line in lines(exchange) {
                 output::data(&line);
@@ -88,10 +94,10 @@ fn lines(exchange: &Exchange) -> Vec<String> {
     lines
 }
 
-fn tell(
+fn print(
     global: &GlobalOptions,
     findings: &Findings,
-    tried: &Result<Tried, Failure>,
+    tried: &Result<TrialResult, Failure>,
     transcript: &Mutex<Vec<Exchange>>,
 ) {
     let medium = tried.as_ref().ok().and_then(|tried| tried.medium.as_ref()).map(ToString::to_string);

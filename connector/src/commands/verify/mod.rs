@@ -12,7 +12,7 @@ use ledger::{Ledger, Verification};
 use producer::arguments::{self, Scope};
 use producer::portal::resolve;
 use telemetry::Metrics;
-use wiring::beside::Beside;
+use wiring::command_budget::CommandBudget;
 
 use crate::arguments::Verify;
 use audit::Broken;
@@ -20,7 +20,7 @@ use audit::Broken;
 pub(crate) async fn run(global: &GlobalOptions, command: &Verify) -> Result<(), Failure> {
     let filters = Scope { filters: command.filters.clone(), ..Scope::default() };
     let config = arguments::load(global, &filters)?.config;
-    let beside = Beside::open(&config, "verify").await?;
+    let beside = CommandBudget::open(&config, "verify").await?;
     let bynder = wiring::bynder(&config, &beside.budget, &Metrics::new())?;
     let resolved = resolve(&config, &bynder).await?;
     let scope = audit::Scope {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::super::member::{Admission, Member, News};
-use super::super::minter::{Duty, Look, Minter};
+use super::super::minter::{BrokerView, Duty, Minter};
 use super::super::timing::Timing;
 use super::super::token::{GOOD_FOR, Token};
 
@@ -37,7 +37,7 @@ pub(super) enum Up {
     LookForMinter,
     Record(News),
     /// Asks whether a silence is on record.
-    Look,
+    BrokerView,
 }
 
 /// A message from the broker.
@@ -48,7 +48,7 @@ pub(super) enum Down {
     Elected,
     Wish,
     Confirmed,
-    Saw(Look),
+    Saw(BrokerView),
     Silent(bool),
 }
 
@@ -142,7 +142,7 @@ impl Process {
         }
         if clock.saturating_sub(self.looked) >= Timing::real().beat {
             self.looked = clock;
-            sent.push(Up::Look);
+            sent.push(Up::BrokerView);
         }
         (calls, sent)
     }
@@ -231,7 +231,7 @@ impl Process {
         loop {
             match minter.duty(clock) {
                 Duty::Mint(token) => sent.push(Up::Publish(token)),
-                Duty::Look => {
+                Duty::BrokerView => {
                     sent.push(Up::LookForMinter);
                 }
                 Duty::Wait(_) | Duty::Sleep => return,

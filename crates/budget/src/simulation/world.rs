@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::super::member::News;
-use super::super::minter::Look;
+use super::super::minter::BrokerView;
 use super::super::model::Model;
 use super::super::timing::Timing;
 use super::process::{Down, Mutant, Numbered, Process, Up};
@@ -223,7 +223,7 @@ impl World {
             }
             Up::LookForMinter => {
                 let consumers = u32::try_from(self.tokens.consumers()).unwrap();
-                let look = Look { silent: self.silent(), trying: self.trying, consumers };
+                let look = BrokerView { silent: self.silent(), trying: self.trying, consumers };
                 self.send(name, Down::Saw(look));
                 Vec::new()
             }
@@ -235,7 +235,7 @@ impl World {
                 self.trying = false;
                 Vec::new()
             }
-            Up::Look => {
+            Up::BrokerView => {
                 let silent = self.silent();
                 self.send(name, Down::Silent(silent));
                 Vec::new()

@@ -37,7 +37,7 @@ const REGISTRATION_PAUSE: Duration = Duration::from_secs(2);
 
 /// Where the parts of one file go.
 #[derive(Deserialize)]
-struct Place {
+struct UploadTarget {
     s3file: Target,
     /// The base key; a part's key has `/p<number>` behind it.
     s3_filename: UploadText,
@@ -90,12 +90,12 @@ impl Bynder {
         operation: &str,
         file: &SpooledFile,
         file_name: &FileName,
-    ) -> Result<(Place, usize), BynderError> {
+    ) -> Result<(UploadTarget, usize), BynderError> {
         let endpoint = self.endpoint(operation).await?;
         let url = self.url(operation, &["api", "upload", "init"])?;
         let form = [("filename", file_name.for_upload())];
         let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
-        let place: Place = self.call(Operation::UploadPlace, operation, build).await?;
+        let place: UploadTarget = self.call(Operation::UploadPlace, operation, build).await?;
         let parts = parts(file.bytes(), self.inner.part_size);
         // What is there waits here to be registered; the transfers go on, up to those that wait for one before them.
         let (there, mut arrived) = mpsc::channel(parts.len());
@@ -127,7 +127,7 @@ impl Bynder {
         &self,
         operation: &str,
         endpoint: &Link,
-        place: &Place,
+        place: &UploadTarget,
         part: &Part,
         parts: usize,
         file: &SpooledFile,
@@ -167,7 +167,7 @@ impl Bynder {
     }
 
     /// Tells Bynder that a part is there. It answers 500 until it sees it.
-    async fn register(&self, operation: &str, place: &Place, number: u32) -> Result<(), BynderError> {
+    async fn register(&self, operation: &str, place: &UploadTarget, number: u32) -> Result<(), BynderError> {
         let url = self.url(operation, &["api", "v4", "upload", ""])?;
         // The id goes into the body: in the path it has caused errors with some ids.
         let form = [
@@ -194,7 +194,7 @@ impl Bynder {
     async fn finalise(
         &self,
         operation: &str,
-        place: &Place,
+        place: &UploadTarget,
         parts: usize,
         file_name: &FileName,
     ) -> Result<ImportId, BynderError> {
@@ -231,7 +231,7 @@ where
     }
 }
 
-impl Place {
+impl UploadTarget {
     fn part_key(&self, number: u32) -> String {
         format!("{}/p{number}", self.s3_filename)
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::call::unavailable;
 use super::super::download::storage_refusal;
-use super::{Bynder, BynderError, Place};
+use super::{Bynder, BynderError, UploadTarget};
 use common::job::MOST_PARTS;
 use files::spool::SpooledFile;
 use http_client::{Link, Operation, Progress};
@@ -42,7 +42,7 @@ impl Bynder {
         &self,
         operation: &str,
         endpoint: &Link,
-        place: &Place,
+        place: &UploadTarget,
         part: &Part,
         parts: usize,
         file: &SpooledFile,

@@ -4,7 +4,7 @@ use common::content::Thumbnail;
 
 /// Stabilising constant of SSIM (C1 = C2): keeps noise from deciding in flat and dark pictures. It is larger than in Wang et
 /// al. 2004, because in a small flat picture the watermark is the only structure.
-const CALM: f64 = (0.1 * 255.0) * (0.1 * 255.0);
+const SSIM_STABILISER: f64 = (0.1 * 255.0) * (0.1 * 255.0);
 
 /// A difference of up to one step counts as none: a watermark of blocks as large as the cells changes each by half a step,
 /// which is as much as all the detail of a soft photograph.
@@ -73,7 +73,8 @@ fn of_channel<I: Iterator<Item = (u8, u8)>>(values: &dyn Fn() -> I) -> f64 {
     let left_variance = spread(&|(l, _)| (l - left_mean).powi(2));
     let right_variance = spread(&|(_, r)| (r - right_mean).powi(2));
     let covariance = spread(&|(l, r)| (l - left_mean) * (r - right_mean));
-    let luminance = (2.0 * left_mean * right_mean + CALM) / (left_mean.powi(2) + right_mean.powi(2) + CALM);
-    let structure = (2.0 * covariance + CALM) / (left_variance + right_variance + CALM);
+    let luminance = (2.0 * left_mean * right_mean + SSIM_STABILISER)
+        / (left_mean.powi(2) + right_mean.powi(2) + SSIM_STABILISER);
+    let structure = (2.0 * covariance + SSIM_STABILISER) / (left_variance + right_variance + SSIM_STABILISER);
     luminance * structure
 }

@@ -76,7 +76,7 @@ impl BudgetSeries {
 
 impl Metrics {
     /// Sets the configured budget, in portal calls per five minutes.
-    pub fn budget_is(&self, requests: u32) {
+    pub fn set_budget(&self, requests: u32) {
         self.series.budget.configured.set(requests.into());
     }
 

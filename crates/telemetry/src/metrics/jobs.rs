@@ -132,7 +132,7 @@ impl JobSeries {
 
 impl Metrics {
     /// Sets the number of jobs that this process runs concurrently.
-    pub fn slots_are(&self, slots: usize) {
+    pub fn set_slots(&self, slots: usize) {
         self.series.jobs.slots.set(slots as i64);
     }
 

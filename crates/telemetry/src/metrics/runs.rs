@@ -145,7 +145,7 @@ impl Metrics {
     }
 
     /// Sets the cursor: all changes before it have been considered.
-    pub fn cursor_is(&self, cursor: Option<Timestamp>) {
+    pub fn set_cursor(&self, cursor: Option<Timestamp>) {
         self.series.runs.cursor.set(cursor.map_or(0, Timestamp::as_second));
     }
 

@@ -48,7 +48,7 @@ fn every_series_starts_at_zero_but_for_the_build_and_the_process() {
 fn every_event_moves_its_own_series_and_makes_no_new_one() {
     let metrics = Metrics::new();
     let before = lines(&metrics);
-    metrics.slots_are(16);
+    metrics.set_slots(16);
     let _running = metrics.step_started(&job());
     metrics.step_started(&Job { step: Step::Save, ..job() }).ended(StepResult::Finish);
     metrics.step_deadline_is(Duration::from_hours(6));
@@ -58,7 +58,7 @@ fn every_event_moves_its_own_series_and_makes_no_new_one() {
     metrics.broker_measured(true, 2);
     metrics.broker_measured(true, 2);
     metrics.breaker_open(Service::Imatag, true);
-    metrics.budget_is(4000);
+    metrics.set_budget(4000);
     metrics.budget_measured(&Figures {
         share: 800.4,
         lately: 5,
@@ -73,7 +73,7 @@ fn every_event_moves_its_own_series_and_makes_no_new_one() {
     metrics.request_ended(Operation::Save, StatusClass::Limited, Duration::from_secs(1));
     metrics.bytes_moved(Peer::Storage, Direction::Received, 5);
     metrics.run_ended(RunMode::Full, RunResult::Limited, Duration::from_secs(1));
-    metrics.cursor_is(Some(Timestamp::from_second(6).unwrap()));
+    metrics.set_cursor(Some(Timestamp::from_second(6).unwrap()));
     metrics.assets_listed(3);
     metrics.asset_selected();
     metrics.asset_skipped(SkippedBy::Filter);

@@ -102,7 +102,7 @@ impl Fleet {
             }
             let mut at_work = Vec::new();
             while at_work.len() < CONCURRENCY && !self.ready.is_empty() {
-                let Some(leave) = self.breakers.leave().now_or_never() else { break };
+                let Some(leave) = self.breakers.acquire().now_or_never() else { break };
                 let Some(turn) = self.breakers.turn(Step::Submit) else { break };
                 let (number, job) = self.ready.pop_front().unwrap();
                 at_work.push((leave, turn, number, job));

@@ -15,10 +15,10 @@ async fn nothing_is_taken_in_an_outage_and_a_call_finds_its_end() {
     let breakers = Breakers::default();
     breakers.halt_for(Service::Bynder, Trouble::Outage, "503");
     tokio::time::advance(LONGEST_PAUSE * 100).await;
-    assert!(breakers.leave().now_or_never().is_none());
+    assert!(breakers.acquire().now_or_never().is_none());
     assert_eq!(breakers.probe_due().await, Service::Bynder);
     breakers.answers_again(Service::Bynder);
-    assert!(!breakers.leave().await.is_probe());
+    assert!(!breakers.acquire().await.is_probe());
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,13 +44,13 @@ async fn a_refused_credential_is_tried_out_by_one_job_at_a_time_and_comes_before
     breakers.halt_for(Service::Imatag, Trouble::Credential, "401");
     assert_eq!(breakers.halt().map(|halt| halt.trouble), Some(Trouble::Credential));
     breakers.answers_again(Service::Bynder);
-    let probe = breakers.leave().await;
+    let probe = breakers.acquire().await;
     assert!(probe.is_probe());
-    assert!(breakers.leave().now_or_never().is_none());
+    assert!(breakers.acquire().now_or_never().is_none());
     drop(probe);
-    assert!(breakers.leave().await.is_probe());
+    assert!(breakers.acquire().await.is_probe());
     breakers.succeeded(Service::Imatag, Step::Submit);
-    assert!(!breakers.leave().await.is_probe());
+    assert!(!breakers.acquire().await.is_probe());
 }
 
 #[tokio::test(start_paused = true)]

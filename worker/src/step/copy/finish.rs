@@ -6,7 +6,7 @@ use common::job::Job;
 use common::marker::{Kin, Marker, Record, Records, Status};
 use common::outcome::{FailureClass, Outcome, Placed};
 
-use super::super::confirm::{tell_awaiting, unseen_for};
+use super::super::confirm::{log_awaiting, unseen_for};
 use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, start_over};
 use super::super::submit::shown_name;
 use super::{Files, StepContext, StepEnd, Stop, Wait, complete, marking, or_gone, own_names};
@@ -66,7 +66,7 @@ async fn awaiting(context: &StepContext, job: &mut Job, copy: &AssetId) -> Resul
     };
     context.may_change()?;
     marking::write_with(context, &job.asset_id, &records, Status::Unprotected).await?;
-    tell_awaiting(job);
+    log_awaiting(job);
     Ok(StepEnd::Ended(Outcome::AwaitingApproval))
 }
 

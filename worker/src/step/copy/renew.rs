@@ -6,11 +6,11 @@ use common::job::{Job, Renewal};
 use common::marker::{Kin, Marker, Record, Status};
 use common::outcome::{FailureClass, Outcome};
 
-use super::super::confirm::{tell_awaiting, unseen_for};
+use super::super::confirm::{log_awaiting, unseen_for};
 use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, download_hash, lost_import};
 use super::super::submit::shown_name;
 use super::{StepContext, StepEnd, StepError, Stop, Wait, Work, converted, finish, marking};
-use crate::decide::{Look, Sight, look};
+use crate::decide::{ExpectedAtSave, SaveDecision, decide_from_asset};
 
 impl Work<'_> {
     /// Saves the watermarked file as a new version of this copy, or makes another copy if it is none.
@@ -48,28 +48,31 @@ impl Work<'_> {
             }
         }
         let marker_before = Marker::parse(renewal.marker_text.as_deref());
-        let sight = Sight {
+        let expected = ExpectedAtSave {
             base: renewal.base,
             top: renewal.top,
             original: self.files.original.sha256,
             watermarked: &self.files.watermarked,
             marker_before: &marker_before,
         };
-        match look(sight, &detail, &marker) {
-            Look::Clear => {}
-            Look::Mark(record) => return mark(context, job, copy, record, marker).await,
-            Look::MaybeOurs { candidates } => {
+        match decide_from_asset(expected, &detail, &marker) {
+            SaveDecision::Clear => {}
+            SaveDecision::Mark(record) => return mark(context, job, copy, record, marker).await,
+            SaveDecision::MaybeOurs { candidates } => {
                 for version in candidates {
                     if download_hash(context, job, copy, version).await? == self.files.watermarked.sha256 {
                         return self.renewed(context, job, copy, version, marker).await;
                     }
                 }
-                return Ok(meddled(job, copy));
+                return Ok(copy_was_edited(job, copy));
             }
-            Look::Restart { .. } | Look::ProtectedElsewhere(_) | Look::OptedOut | Look::Foreign(_) => {
-                return Ok(meddled(job, copy));
+            SaveDecision::Restart { .. }
+            | SaveDecision::ProtectedElsewhere(_)
+            | SaveDecision::OptedOut
+            | SaveDecision::Foreign(_) => {
+                return Ok(copy_was_edited(job, copy));
             }
-            Look::VersionsUnknown => {
+            SaveDecision::VersionsUnknown => {
                 let reason = format!(
                     "Bynder does not say which version of the copy {copy} is the active one; nothing was saved"
                 );
@@ -116,7 +119,7 @@ fn unseen(context: &StepContext, job: &mut Job) -> StepEnd {
     if unseen_for(job) < context.settings.longest_unseen {
         return StepEnd::NotYet(Wait::Moment);
     }
-    tell_awaiting(job);
+    log_awaiting(job);
     StepEnd::Ended(Outcome::AwaitingApproval)
 }
 
@@ -138,7 +141,7 @@ fn renewal(
         return Ok(known);
     }
     let (Some(_), Some(base), Some(top)) = (holds(detail, marker), detail.active(), detail.top()) else {
-        return Err(meddled(job, copy));
+        return Err(copy_was_edited(job, copy));
     };
     let marker_text = detail.asset.marker_text(&context.settings.metaproperty.name);
     let renewal = Renewal { copy: copy.clone(), base, top, marker_text, marked: None };
@@ -175,7 +178,7 @@ async fn mark(
 }
 
 /// The copy holds something else than the connector put there, or a person does not want it touched.
-fn meddled(job: &Job, copy: &AssetId) -> StepEnd {
+fn copy_was_edited(job: &Job, copy: &AssetId) -> StepEnd {
     let name = shown_name(job);
     StepEnd::failed(
         FailureClass::Refused,

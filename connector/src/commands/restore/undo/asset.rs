@@ -7,17 +7,17 @@ use common::marker::{Marker, Record};
 use ledger::{Progress, Restoration};
 use queue::{Kept, Left};
 
-use super::decide::{Decision, Ended, Skip, decide, landed};
+use super::decide::{AssetResult, Decision, Skip, decide, landed};
 use super::environment::holder;
 use super::error::RestoreError;
-use super::work::Work;
+use super::work::Restorer;
 use super::{Environment, Target};
 
 /// How long workers keep away from an asset whose restoration does not end.
 const MOST_TIME: Duration = Duration::from_hours(6);
 
 /// An asset as it was seen.
-pub(super) struct Sight {
+pub(super) struct AssetView {
     pub(super) decision: Decision,
     detail: Option<AssetDetail>,
     /// What is on record about putting its original back.
@@ -25,7 +25,7 @@ pub(super) struct Sight {
 }
 
 /// Looks at an asset; changes nothing.
-pub(super) async fn see(environment: &Environment, target: &Target) -> Result<Sight, RestoreError> {
+pub(super) async fn see(environment: &Environment, target: &Target) -> Result<AssetView, RestoreError> {
     let last = environment.ledger.last_restoration(&target.id).await?;
     let detail = environment.look(&target.id).await?;
     let decision = match &detail {
@@ -36,12 +36,14 @@ pub(super) async fn see(environment: &Environment, target: &Target) -> Result<Si
         }
         Some(detail) => decide(detail, &environment.marker(detail), target.watermarked, last.as_ref()),
     };
-    Ok(Sight { decision, detail, last })
+    Ok(AssetView { decision, detail, last })
 }
 
 /// Puts one asset's original back.
-pub(super) async fn restore(environment: &Environment, target: &Target) -> Result<Ended, RestoreError> {
-    let Some(lease) = environment.lease(&target.id).await? else { return Ok(Ended::Skipped(Skip::Busy)) };
+pub(super) async fn restore(environment: &Environment, target: &Target) -> Result<AssetResult, RestoreError> {
+    let Some(lease) = environment.lease(&target.id).await? else {
+        return Ok(AssetResult::Skipped(Skip::Busy));
+    };
     // Kept instead of leased: others wait behind a lease, and a film takes an hour each way.
     lease.end(Left::Kept(Kept::for_job(MOST_TIME, &holder())));
     let ended = decided(environment, target).await;
@@ -51,12 +53,12 @@ pub(super) async fn restore(environment: &Environment, target: &Target) -> Resul
     ended
 }
 
-async fn decided(environment: &Environment, target: &Target) -> Result<Ended, RestoreError> {
-    let Sight { decision, detail, last } = see(environment, target).await?;
-    let Some(detail) = detail else { return Ok(Ended::Skipped(Skip::Gone)) };
+async fn decided(environment: &Environment, target: &Target) -> Result<AssetResult, RestoreError> {
+    let AssetView { decision, detail, last } = see(environment, target).await?;
+    let Some(detail) = detail else { return Ok(AssetResult::Skipped(Skip::Gone)) };
     let begun = last.filter(|last| last.progress == Progress::Begun);
     match decision {
-        Decision::Restore(record) => Work { environment, target, begun }.restore(&detail, record).await,
+        Decision::Restore(record) => Restorer { environment, target, begun }.restore(&detail, record).await,
         Decision::MaybeRestored(versions) => {
             let marker = environment.marker(&detail);
             let Some((version, record)) = recognised(environment, target, &versions, &marker).await? else {
@@ -66,7 +68,7 @@ async fn decided(environment: &Environment, target: &Target) -> Result<Ended, Re
                 begun.unwrap_or_else(|| environment.begin(&detail, record, version.saturating_sub(1)));
             let progress = landed(&begun, version);
             environment.note(begun, progress).await?;
-            Ok(Ended::Restored)
+            Ok(AssetResult::Restored)
         }
         Decision::Skip(skip) => environment.left(begun, skip).await,
     }

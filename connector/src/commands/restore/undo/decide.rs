@@ -18,7 +18,7 @@ pub(crate) enum Decision {
 
 /// How it ended with one asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum AssetResult {
     /// Its original is a version again, by this call or an earlier one that was interrupted.
     Restored,
     /// It was left as it was.

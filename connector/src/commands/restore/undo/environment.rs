@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use ledger::{Ledger, Progress, Restoration};
 use queue::{Attempt, Kept, Lease, Locks, lease_patiently};
 
-use super::decide::{Ended, Skip};
+use super::decide::{AssetResult, Skip};
 use super::error::RestoreError;
 
 /// The services, the record and the settings.
@@ -117,11 +117,15 @@ impl Environment {
     }
 
     /// An asset that is left to a person, with an opt-out taken back that an interrupted call wrote.
-    pub(super) async fn left(&self, begun: Option<Restoration>, skip: Skip) -> Result<Ended, RestoreError> {
+    pub(super) async fn left(
+        &self,
+        begun: Option<Restoration>,
+        skip: Skip,
+    ) -> Result<AssetResult, RestoreError> {
         if let Some(begun) = begun.filter(|_| skip == Skip::NewerVersion) {
             self.withdraw(begun, "a person made another version").await?;
         }
-        Ok(Ended::Skipped(skip))
+        Ok(AssetResult::Skipped(skip))
     }
 
     /// A start as it goes on record; what is not known is told apart by the caller.

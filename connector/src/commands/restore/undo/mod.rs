@@ -18,12 +18,12 @@ use ledger::Progress;
 use serde::Serialize;
 
 pub(crate) use choose::Target;
-use decide::{Decision, Ended};
+use decide::{AssetResult, Decision};
 pub(crate) use environment::Environment;
 
 /// What a call would do, or did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Sum {
+pub(crate) struct Totals {
     /// Assets meant.
     pub(crate) chosen: u64,
     /// Assets whose original was to be put back, the interrupted ones included.
@@ -40,8 +40,8 @@ pub(crate) struct Sum {
 pub(crate) async fn survey(
     environment: &Environment,
     targets: Vec<Target>,
-) -> Result<(Vec<Target>, Sum), Failure> {
-    let mut sum = Sum { chosen: targets.len() as u64, ..Sum::default() };
+) -> Result<(Vec<Target>, Totals), Failure> {
+    let mut sum = Totals { chosen: targets.len() as u64, ..Totals::default() };
     let mut to_restore = Vec::new();
     let seen = targets.into_iter().map(|target| async {
         let sight = asset::see(environment, &target).await;
@@ -62,7 +62,7 @@ pub(crate) async fn survey(
 pub(crate) async fn restore(
     environment: &Environment,
     targets: Vec<Target>,
-    sum: &mut Sum,
+    sum: &mut Totals,
     tell: impl Fn(&Target, &str),
 ) -> Result<(), Failure> {
     outwait_interrupted(environment, &targets).await?;
@@ -79,11 +79,11 @@ pub(crate) async fn restore(
     while let Some((target, ended)) = works.next().await {
         match ended {
             None => {}
-            Some(Ok(Ended::Restored)) => {
+            Some(Ok(AssetResult::Restored)) => {
                 sum.restored += 1;
                 tell(&target, "restored");
             }
-            Some(Ok(Ended::Skipped(skip))) => {
+            Some(Ok(AssetResult::Skipped(skip))) => {
                 *sum.skipped.entry(skip.name()).or_default() += 1;
                 tell(&target, skip.name());
             }

@@ -11,7 +11,7 @@ use files::spool::{Length, SpooledFile};
 use ledger::Restoration;
 use queue::{Kept, Lease, Left};
 
-use super::decide::{Ended, Skip, is_untouched, landed, originals, restored_since};
+use super::decide::{AssetResult, Skip, is_untouched, landed, originals, restored_since};
 use super::error::RestoreError;
 use super::{Environment, Target};
 
@@ -29,36 +29,36 @@ enum Ready {
     /// Nobody touched the asset: save, by this client.
     Save(Bynder),
     /// Leave it.
-    Leave(Skip),
+    Permit(Skip),
 }
 
 /// An asset that holds the protected file, and that workers leave alone.
-pub(super) struct Work<'a> {
+pub(super) struct Restorer<'a> {
     pub(super) environment: &'a Environment,
     pub(super) target: &'a Target,
     /// What an interrupted call began.
     pub(super) begun: Option<Restoration>,
 }
 
-impl Work<'_> {
+impl Restorer<'_> {
     /// Puts the recorded original back.
     pub(super) async fn restore(
         mut self,
         detail: &AssetDetail,
         record: Record,
-    ) -> Result<Ended, RestoreError> {
+    ) -> Result<AssetResult, RestoreError> {
         let environment = self.environment;
         let before = self.begun.take();
         // A record written ahead of a save may name a person's version of the same length: the hash tells.
         let active = environment.hash(&self.target.id, record.version).await?;
         if active == record.original && active != record.watermarked {
-            return Ok(Ended::Skipped(Skip::OriginalInPlace));
+            return Ok(AssetResult::Skipped(Skip::OriginalInPlace));
         }
         if active != record.watermarked {
             return environment.left(before, Skip::NewerVersion).await;
         }
         let Some(Original { number, file, name }) = self.original(detail, record).await? else {
-            return Ok(Ended::Skipped(Skip::OriginalLost));
+            return Ok(AssetResult::Skipped(Skip::OriginalLost));
         };
         let import = self.import(&name, &file).await?;
         let begun = environment.begin(detail, record, detail.top().unwrap_or(record.version));
@@ -128,9 +128,9 @@ impl Work<'_> {
     }
 
     /// Marks, looks once more, saves, and looks whether it is so.
-    async fn save(&self, begun: Restoration, import: &ImportId) -> Result<Ended, RestoreError> {
+    async fn save(&self, begun: Restoration, import: &ImportId) -> Result<AssetResult, RestoreError> {
         let Some(lease) = self.environment.lease(&self.target.id).await? else {
-            return Ok(Ended::Skipped(Skip::Busy));
+            return Ok(AssetResult::Skipped(Skip::Busy));
         };
         let ended = self.save_under(&lease, begun, import).await;
         // What was not seen to its end may still land.
@@ -146,12 +146,12 @@ impl Work<'_> {
         lease: &Lease,
         begun: Restoration,
         import: &ImportId,
-    ) -> Result<Ended, RestoreError> {
+    ) -> Result<AssetResult, RestoreError> {
         let environment = self.environment;
         for _ in 0..MOST_SAVES {
             let bynder = match self.ready(&begun).await? {
                 Ready::Save(bynder) => bynder,
-                Ready::Leave(skip) => return Ok(Ended::Skipped(skip)),
+                Ready::Permit(skip) => return Ok(AssetResult::Skipped(skip)),
             };
             lease.check()?;
             let bynder = bynder.under(lease.permission());
@@ -180,7 +180,7 @@ impl Work<'_> {
                 }
             }
             if self.confirmed(&begun).await? {
-                return Ok(Ended::Restored);
+                return Ok(AssetResult::Restored);
             }
         }
         Err(self.unconfirmed("is not shown as a version"))
@@ -193,12 +193,12 @@ impl Work<'_> {
             // What is seen may not grow old while the save waits for its place in the budget.
             let bynder = patiently(&environment.patience, || environment.bynder.with_places(2)).await?;
             let Some(detail) = environment.look_by(&bynder, asset).await? else {
-                return Ok(Ready::Leave(Skip::Gone));
+                return Ok(Ready::Permit(Skip::Gone));
             };
             let marker = environment.marker(&detail);
             if !is_untouched(begun, &detail, &marker) {
                 environment.withdraw(begun.clone(), "a person worked on it meanwhile").await?;
-                return Ok(Ready::Leave(Skip::NewerVersion));
+                return Ok(Ready::Permit(Skip::NewerVersion));
             }
             if marker.opted_out() {
                 return Ok(Ready::Save(bynder));

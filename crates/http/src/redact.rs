@@ -26,13 +26,13 @@ const NOT_SHOWN: &str = "(not shown: it repeats a credential)";
 
 /// The secrets of a request, kept with its answer.
 #[derive(Clone, Default)]
-pub struct Unsaid {
+pub struct Redactor {
     secrets: Vec<String>,
     /// How many of them, the first ones, are credentials.
     credentials: usize,
 }
 
-impl Unsaid {
+impl Redactor {
     /// The credential and the secret of a form, and where the address is no call of an interface, the signature in it, which
     /// may be part of its path.
     pub(super) fn of(request: &Request) -> Self {

@@ -25,13 +25,13 @@ type Answers<K, V> = Result<HashMap<K, V>, BynderError>;
 type Asker<K, V> = (K, oneshot::Sender<Answer<V>>);
 
 /// Those who wait for the next call; clones share them.
-pub(super) struct Together<K, V> {
+pub(super) struct Batcher<K, V> {
     waiting: Arc<Mutex<Vec<Asker<K, V>>>>,
 }
 
 /// Those whose turn it is; nobody until the call is let go.
 pub(super) struct Batch<K, V> {
-    waiting: Together<K, V>,
+    waiting: Batcher<K, V>,
     taken: Mutex<Option<Taken<K, V>>>,
 }
 
@@ -41,7 +41,7 @@ struct Taken<K, V> {
     left_some: bool,
 }
 
-impl<K, V> Together<K, V>
+impl<K, V> Batcher<K, V>
 where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + 'static,
@@ -181,7 +181,7 @@ fn abandoned() -> BynderError {
 }
 
 /// Lets those go who still wait if the calls for them end in a panic: nobody else would call.
-struct Leader<K, V>(Together<K, V>);
+struct Leader<K, V>(Batcher<K, V>);
 
 impl<K, V> Drop for Leader<K, V> {
     fn drop(&mut self) {
@@ -208,21 +208,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<K, V> Clone for Together<K, V> {
+impl<K, V> Clone for Batcher<K, V> {
     fn clone(&self) -> Self {
         Self { waiting: Arc::clone(&self.waiting) }
     }
 }
 
-impl<K, V> Default for Together<K, V> {
+impl<K, V> Default for Batcher<K, V> {
     fn default() -> Self {
         Self { waiting: Arc::default() }
     }
 }
 
-impl<K, V> fmt::Debug for Together<K, V> {
+impl<K, V> fmt::Debug for Batcher<K, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Together")
+        formatter.write_str("Batcher")
     }
 }
 
@@ -246,7 +246,7 @@ mod tests {
         keys: std::ops::Range<u32>,
         portal: fn(&[u32]) -> Answers<u32, u32>,
     ) -> (Vec<Answer<u32>>, u32) {
-        let (together, calls) = (Together::<u32, u32>::default(), Arc::new(AtomicU32::new(0)));
+        let (together, calls) = (Batcher::<u32, u32>::default(), Arc::new(AtomicU32::new(0)));
         let asking = keys.map(|key| {
             let calls = Arc::clone(&calls);
             together.ask(key, Duration::ZERO, move |batch: Arc<Batch<u32, u32>>| {

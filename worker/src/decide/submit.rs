@@ -5,7 +5,7 @@ use common::marker::{Marker, Record};
 
 /// What the job knew when it was published or last looked.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
+pub struct ExpectedAtSubmit<'a> {
     /// The version the job protects.
     pub base: u32,
     /// What the hash metaproperty said.
@@ -16,7 +16,7 @@ pub struct Known<'a> {
 
 /// What became of the asset meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum SubmitDecision {
     /// Nothing: submit.
     AsKnown,
     /// The active version is protected.
@@ -38,35 +38,35 @@ pub enum Standing {
 
 /// Whether the asset's row in the listing shows what the job knows. Anything else is for a single GET to tell: the row
 /// lags.
-pub fn stands_as_known(known: Known<'_>, row: &Asset, marker: &Marker) -> bool {
+pub fn matches_row(known: ExpectedAtSubmit<'_>, row: &Asset, marker: &Marker) -> bool {
     row.active_version == Some(known.base) && marker == known.marker
 }
 
 /// Decides by a single GET.
-pub fn standing(known: Known<'_>, detail: &AssetDetail, marker: &Marker) -> Standing {
+pub fn decide_submit(known: ExpectedAtSubmit<'_>, detail: &AssetDetail, marker: &Marker) -> SubmitDecision {
     let (Some(active), Some(top)) = (detail.active(), detail.top()) else {
-        return Standing::VersionsUnknown;
+        return SubmitDecision::VersionsUnknown;
     };
     if active == known.base && (marker == known.marker || is_own_work(known, marker)) {
-        return Standing::AsKnown;
+        return SubmitDecision::AsKnown;
     }
     if marker.opted_out() {
-        return Standing::OptedOut(active);
+        return SubmitDecision::OptedOut(active);
     }
     let bytes = detail.version(active).and_then(|version| version.bytes);
     let record = bytes.and_then(|bytes| marker.record_of(active, bytes));
     if record.is_some() && record != known.written {
-        Standing::Protected
+        SubmitDecision::Protected
     } else if active == known.base {
-        Standing::Remarked
+        SubmitDecision::Remarked
     } else {
-        Standing::Superseded { base: active, top }
+        SubmitDecision::Superseded { base: active, top }
     }
 }
 
 /// Whether the marker differs only by the record that the job itself wrote. Taken for the marker as it was before, it would
 /// never be taken back.
-fn is_own_work(known: Known<'_>, marker: &Marker) -> bool {
+fn is_own_work(known: ExpectedAtSubmit<'_>, marker: &Marker) -> bool {
     let (Some(written), Marker::Ours(records)) = (known.written, marker) else { return false };
     known.marker.clone().into_records().unwrap_or_default().with(written) == *records
 }
@@ -88,40 +88,40 @@ mod tests {
         let protected = record(2, 500);
         let text = protected.to_string();
         let table = [
-            (detail(&[400], 1), "", None, Standing::AsKnown),
-            (detail(&[400, 500], 2), text.as_str(), None, Standing::Protected),
-            (detail(&[400, 300], 2), "", None, Standing::Superseded { base: 2, top: 2 }),
-            (detail(&[400, 300], 2), text.as_str(), None, Standing::Superseded { base: 2, top: 2 }),
+            (detail(&[400], 1), "", None, SubmitDecision::AsKnown),
+            (detail(&[400, 500], 2), text.as_str(), None, SubmitDecision::Protected),
+            (detail(&[400, 300], 2), "", None, SubmitDecision::Superseded { base: 2, top: 2 }),
+            (detail(&[400, 300], 2), text.as_str(), None, SubmitDecision::Superseded { base: 2, top: 2 }),
             // Its own record, written ahead of a save that did not come, makes nobody's version protected.
             (
                 detail(&[400, 500], 2),
                 text.as_str(),
                 Some(protected),
-                Standing::Superseded { base: 2, top: 2 },
+                SubmitDecision::Superseded { base: 2, top: 2 },
             ),
-            (detail(&[400], 1), text.as_str(), Some(protected), Standing::AsKnown),
-            (detail(&[400], 1), text.as_str(), None, Standing::Remarked),
-            (detail(&[400], 1), "hands off", None, Standing::Remarked),
-            (detail(&[400], 1), "opted-out; ", None, Standing::OptedOut(1)),
+            (detail(&[400], 1), text.as_str(), Some(protected), SubmitDecision::AsKnown),
+            (detail(&[400], 1), text.as_str(), None, SubmitDecision::Remarked),
+            (detail(&[400], 1), "hands off", None, SubmitDecision::Remarked),
+            (detail(&[400], 1), "opted-out; ", None, SubmitDecision::OptedOut(1)),
         ];
         for (detail, text, written, wanted) in table {
-            let known = Known { base: 1, marker: &Marker::Absent, written };
-            let found = standing(known, &detail, &Marker::parse(Some(text)));
+            let known = ExpectedAtSubmit { base: 1, marker: &Marker::Absent, written };
+            let found = decide_submit(known, &detail, &Marker::parse(Some(text)));
             assert_eq!(found, wanted, "{text} {detail:?}");
         }
         let mut unknown = detail(&[], 1);
         unknown.asset.active_version = None;
-        let known = Known { base: 1, marker: &Marker::Absent, written: None };
-        assert_eq!(standing(known, &unknown, &Marker::Absent), Standing::VersionsUnknown);
+        let known = ExpectedAtSubmit { base: 1, marker: &Marker::Absent, written: None };
+        assert_eq!(decide_submit(known, &unknown, &Marker::Absent), SubmitDecision::VersionsUnknown);
     }
 
     #[test]
     fn a_row_that_differs_in_anything_is_for_a_single_get_to_explain() {
-        let known = Known { base: 1, marker: &Marker::Absent, written: None };
+        let known = ExpectedAtSubmit { base: 1, marker: &Marker::Absent, written: None };
         let row = detail(&[400], 1).asset;
-        assert!(stands_as_known(known, &row, &Marker::Absent));
-        assert!(!stands_as_known(known, &row, &Marker::parse(Some("text"))));
-        assert!(!stands_as_known(known, &Asset { active_version: None, ..row.clone() }, &Marker::Absent));
-        assert!(!stands_as_known(known, &Asset { active_version: Some(2), ..row }, &Marker::Absent));
+        assert!(matches_row(known, &row, &Marker::Absent));
+        assert!(!matches_row(known, &row, &Marker::parse(Some("text"))));
+        assert!(!matches_row(known, &Asset { active_version: None, ..row.clone() }, &Marker::Absent));
+        assert!(!matches_row(known, &Asset { active_version: Some(2), ..row }, &Marker::Absent));
     }
 }

@@ -14,18 +14,18 @@ use config::Config;
 use rabbitmq::{Broker, EgressGroup, Inventory};
 
 /// Without a broker, such a command uses the budget divided by this.
-const PART: u32 = 10;
+const FRACTION: u32 = 10;
 /// How long to wait for the broker.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A budget, and the tasks that keep it up to date until this is dropped.
-pub struct Beside {
+pub struct CommandBudget {
     pub budget: Budget,
     keeping: Vec<AbortOnDropHandle<()>>,
     group: Option<EgressGroup>,
 }
 
-impl Beside {
+impl CommandBudget {
     /// With a broker, joins the egress group, so that the command's calls are counted and a silence applies to it. Without one,
     /// or before a fleet has declared anything on it, uses a tenth of the budget, and the silences in the state directory apply.
     ///
@@ -33,22 +33,22 @@ impl Beside {
     /// The broker is configured but cannot be used: then no call may be made.
     pub async fn open(config: &Config, program: &str) -> Result<Self, Failure> {
         if config.broker.is_none() {
-            return Ok(Self::with_a_part(config));
+            return Ok(Self::with_fraction(config));
         }
-        let Some(group) = group(config, program).await? else { return Ok(Self::with_a_part(config)) };
+        let Some(group) = group(config, program).await? else { return Ok(Self::with_fraction(config)) };
         let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
         let keeping = vec![quiet_hours::keep(config, &budget), group.join(&budget)];
         Ok(Self { budget, keeping, group: Some(group) })
     }
 
-    /// Like [`Beside::open`], but if the broker cannot be used, warns and allows the few calls that find other faults.
+    /// Like [`CommandBudget::open`], but if the broker cannot be used, warns and allows the few calls that find other faults.
     pub async fn open_to_check(config: &Config, program: &str) -> Self {
         Self::open(config, program).await.unwrap_or_else(|failure| {
             output::warning(&format!(
                 "{failure}; the few calls of this check are made without a share of the request budget, and without knowing \
                  whether Bynder's block silences the fleet"
             ));
-            Self::with_a_part(config)
+            Self::with_fraction(config)
         })
     }
 
@@ -59,10 +59,10 @@ impl Beside {
         Self { budget, keeping, group: None }
     }
 
-    fn with_a_part(config: &Config) -> Self {
-        let part = quiet_hours::requests(config, Timestamp::now()).get() / PART;
+    fn with_fraction(config: &Config) -> Self {
+        let fraction = quiet_hours::requests(config, Timestamp::now()).get() / FRACTION;
         let records = Records::new(&config.producer.state_dir);
-        let budget = Budget::alone(NonZeroU32::new(part).unwrap_or(NonZeroU32::MIN), Some(records));
+        let budget = Budget::alone(NonZeroU32::new(fraction).unwrap_or(NonZeroU32::MIN), Some(records));
         let keeping = vec![follow_records(&budget)];
         Self { budget, keeping, group: None }
     }

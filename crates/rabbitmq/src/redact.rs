@@ -4,7 +4,7 @@ use std::sync::{PoisonError, RwLock};
 
 use lapin::ErrorKind;
 
-use http_client::Unsaid;
+use http_client::Redactor;
 
 /// The password of each broker that this process connected to: the configuration names one.
 static PASSWORDS: RwLock<Vec<String>> = RwLock::new(Vec::new());
@@ -29,7 +29,7 @@ pub(super) fn said(error: &lapin::Error) -> String {
 /// An excerpt of a text of the broker, without any password.
 pub(super) fn cleaned(text: &str) -> String {
     let known = PASSWORDS.read().unwrap_or_else(PoisonError::into_inner);
-    Unsaid::passwords(known.iter().map(String::as_str)).excerpt(text)
+    Redactor::passwords(known.iter().map(String::as_str)).excerpt(text)
 }
 
 #[cfg(test)]

@@ -19,10 +19,10 @@ pub(super) const REMEDY: &str =
 
 impl Shared {
     /// Declares the queues of tokens, once their node is there.
-    pub(super) async fn house_tokens(&self, live: &Live) -> Result<(), QueueError> {
+    pub(super) async fn declare_tokens(&self, live: &Live) -> Result<(), QueueError> {
         for (name, arguments) in self.topology.of_tokens() {
             let mut is_said = false;
-            while !is_housed(live, name.clone(), arguments.clone()).await? {
+            while !is_there(live, name.clone(), arguments.clone()).await? {
                 if !std::mem::replace(&mut is_said, true) {
                     tracing::warn!(queue = %name, "no portal call is made: the queue is on a node of the broker that is away; {REMEDY}");
                 }
@@ -34,11 +34,11 @@ impl Shared {
 }
 
 /// Declares a queue over a channel of its own; false while its node is away.
-async fn is_housed(live: &Live, name: ShortString, arguments: Arguments) -> Result<bool, QueueError> {
+async fn is_there(live: &Live, name: ShortString, arguments: Arguments) -> Result<bool, QueueError> {
     let channel = live.channel().await?;
-    let is_housed = housed(queue(&channel, name, arguments)).await;
+    let is_there = housed(queue(&channel, name, arguments)).await;
     let _ = tokio::time::timeout(ANSWER, channel.close(200, "declared".into())).await;
-    is_housed
+    is_there
 }
 
 /// Whether a queue that was only asked for is on a node that is away: the broker says so by the same code as for one that was

@@ -15,13 +15,13 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(30);
 
 /// Who runs alone, and who beside others.
 #[derive(Debug)]
-pub(crate) struct Solitude {
+pub(crate) struct Isolation {
     places: Semaphore,
     /// Jobs that wait to be alone.
     waiting: watch::Sender<u32>,
 }
 
-impl Default for Solitude {
+impl Default for Isolation {
     fn default() -> Self {
         Self { places: Semaphore::new(MOST as usize), waiting: watch::Sender::new(0) }
     }
@@ -36,7 +36,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Solitude {
+impl Isolation {
     /// A place among others; waits while a job runs alone.
     pub(crate) async fn among_others(&self) -> Option<SemaphorePermit<'_>> {
         self.places.acquire().await.ok()
@@ -77,40 +77,40 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lone_job_waits_for_the_others_and_keeps_new_ones_out() {
-        let solitude = Solitude::default();
-        let other = solitude.among_others().await.unwrap();
-        let mut alone = Box::pin(solitude.alone());
+        let isolation = Isolation::default();
+        let other = isolation.among_others().await.unwrap();
+        let mut alone = Box::pin(isolation.alone());
         assert!(alone.as_mut().now_or_never().is_none());
-        assert!(solitude.open().now_or_never().is_none());
-        solitude.wanted().await;
+        assert!(isolation.open().now_or_never().is_none());
+        isolation.wanted().await;
         drop(other);
         let permit = alone.await.unwrap();
-        assert!(solitude.among_others().now_or_never().is_none());
+        assert!(isolation.among_others().now_or_never().is_none());
         drop(permit);
-        solitude.open().await;
-        assert!(solitude.among_others().await.is_some());
+        isolation.open().await;
+        assert!(isolation.among_others().await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_long_step_neither_ends_nor_idles_the_worker_for_a_lone_job() {
-        let solitude = Solitude::default();
-        let film = solitude.among_others().await.unwrap();
+        let isolation = Isolation::default();
+        let film = isolation.among_others().await.unwrap();
         let began = Instant::now();
-        assert!(solitude.alone().await.is_none());
+        assert!(isolation.alone().await.is_none());
         assert!(began.elapsed() <= LONGEST_DRAIN + LOOK);
-        solitude.open().await;
-        assert!(solitude.among_others().await.is_some());
+        isolation.open().await;
+        assert!(isolation.among_others().await.is_some());
         drop(film);
     }
 
     #[tokio::test(start_paused = true)]
     async fn steps_that_were_taken_already_begin_while_a_lone_job_waits() {
-        let solitude = Solitude::default();
-        let film = solitude.among_others().await.unwrap();
-        let alone = solitude.alone();
+        let isolation = Isolation::default();
+        let film = isolation.among_others().await.unwrap();
+        let alone = isolation.alone();
         tokio::pin!(alone);
         assert!(alone.as_mut().now_or_never().is_none());
-        assert!(solitude.among_others().now_or_never().is_some());
+        assert!(isolation.among_others().now_or_never().is_some());
         drop(film);
     }
 }

@@ -9,7 +9,7 @@ fn a_secret_is_left_out_however_json_addresses_and_pages_spell_it() {
     {
         let client = reqwest::Client::new().get("https://service.example/");
         let header = BASE64_STANDARD.encode(format!("me:{secret}"));
-        let unsaid = Unsaid::of(&client.basic_auth("me", Some(secret)).build().unwrap());
+        let redactor = Redactor::of(&client.basic_auth("me", Some(secret)).build().unwrap());
         let codes = |code: fn(u32) -> String| secret.chars().map(|c| code(c.into())).collect::<String>();
         let page = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         let page = page.replace('"', "&quot;").replace('\'', "&apos;").replace(' ', "&nbsp;");
@@ -27,7 +27,7 @@ fn a_secret_is_left_out_however_json_addresses_and_pages_spell_it() {
             format!("client_secret={}", secret.replace(' ', "+")),
             header.clone(),
         ] {
-            let shown = unsaid.excerpt(&format!("no {said} here"));
+            let shown = redactor.excerpt(&format!("no {said} here"));
             assert!(shown.contains('…') && shown.ends_with(" here"), "{said}: {shown}");
             let left =
                 shown["no ".len()..shown.len() - " here".len()].chars().filter(|c| c.is_alphanumeric());
@@ -41,18 +41,18 @@ fn a_token_that_holds_or_ends_with_a_blank_is_a_secret_all_the_same() {
     for token in ["s3cr3t-t0ken-0f-thirty ", "s3cr3t-t0ken 0f-thirty", " s3cr3t-t0ken-0f thirty "] {
         let header = reqwest::header::HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
         let request = reqwest::Client::new().get("https://service.example/").header(AUTHORIZATION, header);
-        let unsaid = Unsaid::of(&request.build().unwrap());
+        let redactor = Redactor::of(&request.build().unwrap());
         for said in [token, token.trim()] {
-            let shown = unsaid.excerpt(&format!("no \"{said}\" here"));
+            let shown = redactor.excerpt(&format!("no \"{said}\" here"));
             assert_eq!(shown.replace(' ', ""), "no\"…\"here", "{token:?}");
         }
-        assert!(unsaid.repeats_credential(token.as_bytes()), "{token:?}");
+        assert!(redactor.repeats_credential(token.as_bytes()), "{token:?}");
     }
 }
 
 #[test]
 fn the_beginning_of_a_secret_where_a_text_was_cut_is_left_out() {
-    let unsaid = Unsaid::default().and_signatures(["s3/cr\"t+é=0123456789".to_owned()]);
+    let redactor = Redactor::default().and_signatures(["s3/cr\"t+é=0123456789".to_owned()]);
     for (cut, shown) in [
         ("s3/cr\"t+é=012345678", "no …"),
         ("s3/c", "no …"),
@@ -60,17 +60,17 @@ fn the_beginning_of_a_secret_where_a_text_was_cut_is_left_out() {
         (r"s3\u002fcr\u00", "no …"),
         ("s3%2Fcr%2", "no …"),
     ] {
-        assert_eq!(unsaid.excerpt(&format!("no {cut}")), shown, "{cut}");
+        assert_eq!(redactor.excerpt(&format!("no {cut}")), shown, "{cut}");
     }
     for other in ["no s3/", "no s3/c more"] {
-        assert_eq!(unsaid.excerpt(other), other);
+        assert_eq!(redactor.excerpt(other), other);
     }
 }
 
 #[test]
 fn no_run_of_a_credential_is_shown_in_another_spelling() {
     let token = "s3cr/t \"Token+of&Thirty-Characters";
-    let unsaid = Unsaid::passwords([token].into_iter());
+    let redactor = Redactor::passwords([token].into_iter());
     let json = |text: &str| serde_json::to_string(text).unwrap();
     let percent = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let code =
@@ -93,20 +93,20 @@ fn no_run_of_a_credential_is_shown_in_another_spelling() {
         BASE64_STANDARD.encode(format!("\0u\0{token}"))[..30].to_owned(),
         hex::encode(token),
     ] {
-        let shown = unsaid.excerpt(&format!("no {spelled} here"));
+        let shown = redactor.excerpt(&format!("no {spelled} here"));
         // Of one that holds blanks or quotes, a short piece between them may be left.
         let holds = |run: &[u8]| shown.as_bytes().windows(run.len()).any(|part| part == run);
         assert!(!token.as_bytes().windows(8).any(holds), "{spelled}: {shown}");
         assert!(shown.len() < 50, "{spelled}: {shown}");
     }
-    let words = Unsaid::passwords(["OpenSesameOfTheForty"].into_iter());
+    let words = Redactor::passwords(["OpenSesameOfTheForty"].into_iter());
     for said in
         ["OPENSESAMEOFTHEFORTY", "open sesame of the forty", "o p e n s e s a m e o f", "Sesame/Of/The/Forty"]
     {
         assert_eq!(words.excerpt(&format!("no {said} here")), NOT_SHOWN, "{said}");
     }
     for harmless in ["a Token of a kind", "30 characters", "s3cr/t"] {
-        assert_eq!(unsaid.excerpt(&format!("no {harmless} here")), format!("no {harmless} here"));
+        assert_eq!(redactor.excerpt(&format!("no {harmless} here")), format!("no {harmless} here"));
     }
 }
 
@@ -124,33 +124,33 @@ fn every_long_run_of_a_signed_address_is_a_signature() {
         format!("?a=b&c={run}~d,e"),
     ] {
         let url = format!("https://storage.example/{address}");
-        let linked = Unsaid::of(&client.get(&url).build().unwrap());
+        let linked = Redactor::of(&client.get(&url).build().unwrap());
         assert_eq!(linked.excerpt(&format!("not {run} here")), "not … here", "{url}");
         // A call of an interface quotes what it asked for; only where tokens come from, the address is secret as well.
-        let called = Unsaid::of(&client.get(&url).bearer_auth("t").build().unwrap());
+        let called = Redactor::of(&client.get(&url).bearer_auth("t").build().unwrap());
         assert!(called.excerpt(&format!("noo {run}")).contains(run), "{url}");
         let form = client.post(&url).basic_auth("me", Some("pass")).form(&[("grant_type", "x")]);
-        assert_eq!(Unsaid::of(&form.build().unwrap()).excerpt(&format!("noo {run}")), "noo …", "{url}");
+        assert_eq!(Redactor::of(&form.build().unwrap()).excerpt(&format!("noo {run}")), "noo …", "{url}");
     }
 }
 
 #[test]
 fn a_token_with_letters_that_are_not_ascii_is_left_out() {
     let request = reqwest::Client::new().get("https://service.example/").bearer_auth("Schlüssel-zum-Portal");
-    let unsaid = Unsaid::of(&request.build().unwrap());
-    assert_eq!(unsaid.excerpt("no Schlüssel-zum-Portal here"), "no … here");
+    let redactor = Redactor::of(&request.build().unwrap());
+    assert_eq!(redactor.excerpt("no Schlüssel-zum-Portal here"), "no … here");
 }
 
 #[test]
 fn an_id_that_holds_a_credential_is_known_in_every_spelling() {
     let token = "s3cr3t-token-of-thirty-characters";
     let request = reqwest::Client::new().get("https://service.example/").bearer_auth(token);
-    let unsaid = Unsaid::of(&request.build().unwrap());
+    let redactor = Redactor::of(&request.build().unwrap());
     for id in [token, &token.to_uppercase(), &format!("m-{token}"), &token.replace('s', "%73"), &token[5..]] {
-        assert!(unsaid.is_in_id(id), "{id}");
+        assert!(redactor.is_in_id(id), "{id}");
     }
     for id in ["m-token", "d2a9d676-ae69-4eca-9a6e-a4447374e95b", "7"] {
-        assert!(!unsaid.is_in_id(id), "{id}");
+        assert!(!redactor.is_in_id(id), "{id}");
     }
 }
 
@@ -158,11 +158,11 @@ fn an_id_that_holds_a_credential_is_known_in_every_spelling() {
 fn the_password_for_the_proxy_is_a_credential_as_well() {
     let request = reqwest::Client::new().get("https://service.example/").bearer_auth("t0ken");
     let proxy = format!("Basic {}", BASE64_STANDARD.encode("me:pr0xy/word"));
-    let unsaid = Unsaid::of(&request.build().unwrap()).and_proxy(Some(&proxy));
+    let redactor = Redactor::of(&request.build().unwrap()).and_proxy(Some(&proxy));
     for said in ["t0ken", "pr0xy/word", "pr0xy%2Fword", &proxy[6..]] {
-        assert_eq!(unsaid.excerpt(&format!("no {said} here")), "no … here");
+        assert_eq!(redactor.excerpt(&format!("no {said} here")), "no … here");
     }
-    assert_eq!(unsaid.credentials, unsaid.secrets.len());
+    assert_eq!(redactor.credentials, redactor.secrets.len());
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_name_holds_no_signature_of_its_link_but_may_be_in_its_path() {
     let link = "https://a.example/fedcba9876543210fedc/IMG_20260101_123456/a-photo-of-the-sea.jpg;hmac=00112233445566778899aa\
                 ?X-Amz-Signature=0123456789abcdef0123&Expires=1790000000\
                 &response-content-disposition=attachment%3Bfilename%3Da-photo-of-the-sea.jpg";
-    let is_in = |name: &str| Unsaid::signature_of(&link.parse().unwrap(), name).is_in(name);
+    let is_in = |name: &str| Redactor::signature_of(&link.parse().unwrap(), name).is_in(name);
     for name in [
         "0123456789abcdef0123.jpg",
         "a 0123456789ABCDEF0123",
@@ -199,9 +199,9 @@ fn a_name_holds_no_long_value_of_the_query_whatever_that_is_called() {
     ] {
         let url = format!("https://a.example/f.jpg?{query}").parse().unwrap();
         for name in [code.to_owned(), format!("{code}.jpg"), format!("f {}.jpg", code.to_uppercase())] {
-            assert!(Unsaid::signature_of(&url, &name).is_in(&name), "{query} {name}");
+            assert!(Redactor::signature_of(&url, &name).is_in(&name), "{query} {name}");
             let url = format!("https://a.example/{code}").parse().unwrap();
-            assert!(Unsaid::signature_of(&url, &name).is_in(&name), "{name}");
+            assert!(Redactor::signature_of(&url, &name).is_in(&name), "{name}");
         }
     }
     for query in [
@@ -211,7 +211,7 @@ fn a_name_holds_no_long_value_of_the_query_whatever_that_is_called() {
     ] {
         let url = format!("https://a.example/f.jpg?{query}").parse().unwrap();
         for name in ["a photo of the sea 1234567890123.jpg", "my adobe photoshop file.psd"] {
-            assert!(!Unsaid::signature_of(&url, name).is_in(name), "{query} {name}");
+            assert!(!Redactor::signature_of(&url, name).is_in(name), "{query} {name}");
         }
     }
 }
@@ -220,5 +220,5 @@ fn a_name_holds_no_long_value_of_the_query_whatever_that_is_called() {
 fn a_form_writes_a_blank_as_a_plus() {
     let form = [("grant_type", "client_credentials"), ("client_secret", "my s3 cr t")];
     let request = reqwest::Client::new().post("https://service.example/").form(&form).build().unwrap();
-    assert_eq!(Unsaid::of(&request).excerpt("client_secret=my+s3+cr+t here"), "… here");
+    assert_eq!(Redactor::of(&request).excerpt("client_secret=my+s3+cr+t here"), "… here");
 }

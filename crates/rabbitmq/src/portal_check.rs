@@ -10,10 +10,10 @@ use lapin::types::FieldTable;
 
 use super::Shared;
 use super::authentic::Signer;
-use super::link::{ANSWER, Target, Trouble, in_time, is_absence};
+use super::link::{ANSWER, ConnectError, Target, in_time, is_absence};
 use super::message::{Failed, small};
-use super::producer::Card;
-use super::taken::Taken;
+use super::producer::ProducerCard;
+use super::received::Received;
 use super::topology::Topology;
 use common::job::Job;
 use common::outcome::{Failure, FailureClass, Outcome};
@@ -27,7 +27,7 @@ pub(super) async fn card(
     topology: &Topology,
     signer: &Signer,
     connection: &Connection,
-) -> Result<Option<Card>, Trouble> {
+) -> Result<Option<ProducerCard>, ConnectError> {
     let queue = topology.producer_card();
     let channel = in_time(connection.create_channel()).await?;
     let looking = async {
@@ -55,16 +55,19 @@ pub(super) async fn card(
 }
 
 /// Fails where a producer of another portal was the latest under this prefix.
-pub(super) async fn compare_portal(target: &Target, connection: &Connection) -> Result<(), Trouble> {
+pub(super) async fn compare_portal(target: &Target, connection: &Connection) -> Result<(), ConnectError> {
     let card = card(&target.topology, &target.signer, connection).await?;
     own_portal(&target.topology, card).map(|_| ())
 }
 
 /// The portal of a card, which is this process's, or not known yet.
-pub(super) fn own_portal(topology: &Topology, card: Option<Card>) -> Result<Option<String>, Trouble> {
+pub(super) fn own_portal(
+    topology: &Topology,
+    card: Option<ProducerCard>,
+) -> Result<Option<String>, ConnectError> {
     match card.and_then(|card| card.portal) {
         Some(portal) if portal != topology.for_portal() => {
-            Err(Trouble::Misconfigured(tied_to_another(topology, &portal)))
+            Err(ConnectError::Misconfigured(tied_to_another(topology, &portal)))
         }
         known => Ok(known),
     }
@@ -97,7 +100,7 @@ impl Shared {
     }
 
     /// Keeps a job of another portal as a failed one, which a person may replay: here it would find another asset, or none.
-    pub(super) async fn fail_foreign(&self, mut job: Job, taken: &Taken) -> Result<(), QueueError> {
+    pub(super) async fn fail_foreign(&self, mut job: Job, taken: &Received) -> Result<(), QueueError> {
         let portal = shown(job.portal.as_deref().unwrap_or_default());
         let reason = format!(
             "the job is for the portal {portal}, and this process for {}: nothing was done. If it is the same library under another \

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::links::shown_host;
 use super::prose::prose;
-use super::unsaid::Unsaid;
+use super::redact::Redactor;
 use super::{TransportError, excerpt, quoted, request_id};
 
 /// Headers about a rate limit that are shown of an answer.
@@ -39,67 +39,67 @@ pub struct Exchange {
 
 /// Is told of each exchange once it is over; clones are the same.
 #[derive(Clone)]
-pub struct Witness {
+pub struct ExchangeLog {
     origin: Url,
-    tell: Arc<dyn Fn(&Exchange) + Send + Sync>,
+    on_exchange: Arc<dyn Fn(&Exchange) + Send + Sync>,
 }
 
-impl fmt::Debug for Witness {
+impl fmt::Debug for ExchangeLog {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Witness")
+        formatter.write_str("ExchangeLog")
     }
 }
 
 /// A request as the witness saw it go.
-pub(super) struct Seen {
+pub(super) struct Started {
     method: String,
     target: String,
     at: Instant,
 }
 
-impl Witness {
+impl ExchangeLog {
     /// A witness to calls to this service.
-    pub fn new(origin: Url, tell: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
-        Self { origin, tell: Arc::new(tell) }
+    pub fn new(origin: Url, on_exchange: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
+        Self { origin, on_exchange: Arc::new(on_exchange) }
     }
 
-    pub(super) fn sees(&self, request: &Request) -> Seen {
-        Seen {
+    pub(super) fn start(&self, request: &Request) -> Started {
+        Started {
             method: request.method().to_string(),
             target: target(request, &self.origin),
             at: Instant::now(),
         }
     }
 
-    pub(super) fn heard(&self, seen: Seen, answer: &Result<Response, TransportError>) {
+    pub(super) fn finish(&self, started: Started, answer: &Result<Response, TransportError>) {
         let header = |name: &str| {
             let answer = answer.as_ref().ok()?;
             Some(quoted(answer, answer.headers().get(name)?.to_str().ok()?))
         };
-        (self.tell)(&Exchange {
-            method: seen.method,
-            target: seen.target,
+        (self.on_exchange)(&Exchange {
+            method: started.method,
+            target: started.target,
             status: answer.as_ref().ok().map(|response| response.status().as_u16()),
             content_type: header(CONTENT_TYPE.as_str()),
             request_id: answer.as_ref().ok().and_then(request_id),
             rate_limit: answer.as_ref().map_or_else(
                 |_| Vec::new(),
-                |answer| rate_limit(answer.headers(), &Unsaid::in_answer(answer)),
+                |answer| rate_limit(answer.headers(), &Redactor::in_answer(answer)),
             ),
-            took_ms: seen.at.elapsed().as_millis(),
+            took_ms: started.at.elapsed().as_millis(),
         });
     }
 }
 
 /// Names and values of rate-limit headers. Their names are not documented, so they are matched loosely.
-fn rate_limit(headers: &HeaderMap, unsaid: &Unsaid) -> Vec<String> {
+fn rate_limit(headers: &HeaderMap, redactor: &Redactor) -> Vec<String> {
     let is_one =
         |name: &str| name.contains("ratelimit") || name.contains("rate-limit") || name == "retry-after";
     let limits = headers.iter().filter(|(name, _)| is_one(name.as_str())).take(MOST_LIMITS);
     limits
         .map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes());
-            format!("{}: {}", unsaid.excerpt(name.as_str()), unsaid.excerpt(&value))
+            format!("{}: {}", redactor.excerpt(name.as_str()), redactor.excerpt(&value))
         })
         .collect()
 }
@@ -133,8 +133,8 @@ mod tests {
         ] {
             headers.insert(name, value.parse().unwrap());
         }
-        let unsaid = Unsaid::default().and_signatures(["s3cr3t-s1gnature".to_owned()]);
-        let mut limits = rate_limit(&headers, &unsaid);
+        let redactor = Redactor::default().and_signatures(["s3cr3t-s1gnature".to_owned()]);
+        let mut limits = rate_limit(&headers, &redactor);
         limits.sort();
         assert_eq!(
             limits,

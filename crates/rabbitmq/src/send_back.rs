@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::feed::Feed;
 use super::newer::may_be_lost;
-use super::taken::Taken;
+use super::received::Received;
 use common::job::{Job, MessageError};
 
 /// Longer than a broker needs that is at work. One that is short of memory or disk takes no messages, but it takes these back.
@@ -18,9 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Sends messages back to their queues as they are. Given back instead, they would count as the jobs of a worker that
 /// died, and be outwaited.
-pub(super) async fn send_back(messages: Vec<Taken>, shared: &Shared) {
+pub(super) async fn send_back(messages: Vec<Received>, shared: &Shared) {
     let until = Instant::now() + PATIENCE;
-    for taken in messages.into_iter().filter(Taken::is_valid) {
+    for taken in messages.into_iter().filter(Received::is_valid) {
         let sending = async {
             match Job::decode(&taken.message.data) {
                 // Published again, it would be signed.

@@ -9,7 +9,7 @@ use budget::{Beat, MOST_MEMBERS, Timing};
 
 /// The members of a deployment that were heard of.
 #[derive(Debug)]
-pub(super) struct Crew {
+pub(super) struct DeploymentMembers {
     deployment: String,
     timing: Timing,
     heard: Mutex<Heard>,
@@ -30,7 +30,7 @@ struct Member {
     in_hand: Option<u64>,
 }
 
-impl Crew {
+impl DeploymentMembers {
     pub(super) fn of(deployment: &str) -> Self {
         Self { deployment: deployment.to_owned(), timing: Timing::real(), heard: Mutex::default() }
     }
@@ -42,7 +42,7 @@ impl Crew {
 
     /// Takes in an announcement of any egress group. One that names no deployment is an earlier release's, whose hands
     /// nobody can see.
-    pub(super) fn heard(&self, beat: &Beat) {
+    pub(super) fn receive(&self, beat: &Beat) {
         if beat.deployment != self.deployment && !beat.deployment.is_empty() {
             return;
         }
@@ -89,31 +89,31 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn hands_are_known_once_every_member_must_have_announced_itself_and_none_is_silent() {
-        let crew = Crew::of("here");
+        let crew = DeploymentMembers::of("here");
         let pass = async |seconds| tokio::time::advance(Duration::from_secs(seconds)).await;
         assert_eq!(crew.in_hand(), None, "before anything was heard");
         crew.listens();
-        crew.heard(&beat("one", Some(2)));
+        crew.receive(&beat("one", Some(2)));
         assert_eq!(crew.in_hand(), None, "another may not have announced itself yet");
         pass(4).await;
         assert_eq!(crew.in_hand(), Some(2));
-        crew.heard(&beat("two", Some(1)));
-        crew.heard(&Beat { deployment: "elsewhere".to_owned(), ..beat("three", Some(5)) });
+        crew.receive(&beat("two", Some(1)));
+        crew.receive(&Beat { deployment: "elsewhere".to_owned(), ..beat("three", Some(5)) });
         assert_eq!(crew.in_hand(), Some(3));
-        crew.heard(&Beat { deployment: String::new(), ..beat("old", None) });
+        crew.receive(&Beat { deployment: String::new(), ..beat("old", None) });
         assert_eq!(crew.in_hand(), None, "a release that does not say");
-        crew.heard(&Beat { leaving: true, ..beat("old", None) });
-        crew.heard(&beat("two", Some(0)));
+        crew.receive(&Beat { leaving: true, ..beat("old", None) });
+        crew.receive(&beat("two", Some(0)));
         assert_eq!(crew.in_hand(), Some(2));
         pass(5).await;
-        crew.heard(&beat("two", Some(0)));
+        crew.receive(&beat("two", Some(0)));
         assert_eq!(crew.in_hand(), None, "one is silent");
         pass(14).await;
-        crew.heard(&beat("two", Some(0)));
+        crew.receive(&beat("two", Some(0)));
         assert_eq!(crew.in_hand(), Some(0), "the broker has taken its deliveries back by now");
         pass(20).await;
         assert_eq!(crew.in_hand(), None, "all were forgotten, since nothing is heard any more");
-        crew.heard(&beat("two", Some(0)));
+        crew.receive(&beat("two", Some(0)));
         assert_eq!(crew.in_hand(), Some(0));
         crew.listens();
         assert_eq!(crew.in_hand(), None, "after a reconnect");

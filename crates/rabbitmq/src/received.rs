@@ -15,7 +15,7 @@ use common::job::Job;
 use queue::QueueError;
 
 /// A message that was taken and is not settled.
-pub(super) struct Taken {
+pub(super) struct Received {
     pub(super) message: Message,
     /// Where it was found.
     pub(super) queue: ShortString,
@@ -44,7 +44,7 @@ impl Drop for Counted {
     }
 }
 
-impl Taken {
+impl Received {
     /// Whether it is a message of this job.
     pub(super) fn is_of(&self, job: &Job) -> bool {
         self.message.properties.message_id().as_ref().is_some_and(|id| id.as_str() == job.job_id.0)

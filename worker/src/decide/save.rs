@@ -6,7 +6,7 @@ use common::marker::{Marker, Record};
 
 /// What the job knows before it looks.
 #[derive(Debug, Clone, Copy)]
-pub struct Sight<'a> {
+pub struct ExpectedAtSave<'a> {
     /// The version the job protects.
     pub base: u32,
     /// The highest version known when the job last looked.
@@ -21,7 +21,7 @@ pub struct Sight<'a> {
 
 /// What to do about what was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
+pub enum SaveDecision {
     /// Nobody worked on the asset, and the marker for the coming version is in place: save.
     Clear,
     /// Nobody worked on the active version, but the marker does not hold this record: write it and look again.
@@ -51,26 +51,30 @@ pub enum Look {
 }
 
 /// Decides by one single-asset GET; never by the listing, which lags.
-pub fn look(sight: Sight<'_>, detail: &AssetDetail, marker: &Marker) -> Look {
-    let Some(top) = detail.top() else { return Look::VersionsUnknown };
-    let candidates = candidates(sight, detail);
+pub fn decide_from_asset(
+    expected: ExpectedAtSave<'_>,
+    detail: &AssetDetail,
+    marker: &Marker,
+) -> SaveDecision {
+    let Some(top) = detail.top() else { return SaveDecision::VersionsUnknown };
+    let candidates = candidates(expected, detail);
     if !candidates.is_empty() {
-        return Look::MaybeOurs { candidates };
+        return SaveDecision::MaybeOurs { candidates };
     }
     match marker {
-        Marker::Foreign(text) => return Look::Foreign(text.clone()),
-        Marker::Ours(_) if marker.opted_out() => return Look::OptedOut,
+        Marker::Foreign(text) => return SaveDecision::Foreign(text.clone()),
+        Marker::Ours(_) if marker.opted_out() => return SaveDecision::OptedOut,
         Marker::Ours(_) | Marker::Absent | Marker::Legacy(_) => {}
     }
     match detail.active() {
-        None => return Look::VersionsUnknown,
-        Some(active) if active != sight.base => return elsewhere(detail, marker, active, top),
+        None => return SaveDecision::VersionsUnknown,
+        Some(active) if active != expected.base => return elsewhere(detail, marker, active, top),
         Some(_) => {}
     }
-    let record = coming(sight, top);
+    let record = coming(expected, top);
     match marker {
-        Marker::Ours(records) if records.contains(&record) => Look::Clear,
-        _ => Look::Mark(record),
+        Marker::Ours(records) if records.contains(&record) => SaveDecision::Clear,
+        _ => SaveDecision::Mark(record),
     }
 }
 
@@ -78,34 +82,38 @@ pub fn look(sight: Sight<'_>, detail: &AssetDetail, marker: &Marker) -> Look {
 /// other than the job knows, so that only a look can tell.
 ///
 /// The row lags and does not tell the highest version. The look before the save corrects what was written by it.
-pub fn glance(sight: Sight<'_>, row: &Asset, marker: &Marker) -> Option<Record> {
-    let untouched = row.active_version == Some(sight.base) && marker == sight.marker_before;
+pub fn record_from_listing_row(expected: ExpectedAtSave<'_>, row: &Asset, marker: &Marker) -> Option<Record> {
+    let untouched = row.active_version == Some(expected.base) && marker == expected.marker_before;
     let ours_to_write = match marker {
         Marker::Absent | Marker::Legacy(_) => true,
         // A record of a version above the highest known: a person restored an older one, and the number after it is
         // not the one that the save will make. Written by the row, the record would take the place of a true one.
         Marker::Ours(records) => {
-            !marker.opted_out() && records.iter().all(|record| record.version <= sight.top)
+            !marker.opted_out() && records.iter().all(|record| record.version <= expected.top)
         }
         Marker::Foreign(_) => false,
     };
-    (untouched && ours_to_write).then(|| coming(sight, sight.top))
+    (untouched && ours_to_write).then(|| coming(expected, expected.top))
 }
 
 /// The record of the version that the save will make.
-fn coming(sight: Sight<'_>, top: u32) -> Record {
+fn coming(expected: ExpectedAtSave<'_>, top: u32) -> Record {
     Record {
-        original: sight.original,
-        watermarked: sight.watermarked.sha256,
+        original: expected.original,
+        watermarked: expected.watermarked.sha256,
         version: top.saturating_add(1),
-        bytes: sight.watermarked.bytes,
+        bytes: expected.watermarked.bytes,
     }
 }
 
 /// What to do when the new versions turned out to be a person's: the same as if they had been known before. The version
 /// that the job protects may be the active one all the same, and starting over with it would pay for it twice.
-pub fn not_ours(sight: Sight<'_>, detail: &AssetDetail, marker: &Marker) -> Look {
-    look(Sight { top: detail.top().unwrap_or(sight.top), ..sight }, detail, marker)
+pub fn not_ours(expected: ExpectedAtSave<'_>, detail: &AssetDetail, marker: &Marker) -> SaveDecision {
+    decide_from_asset(
+        ExpectedAtSave { top: detail.top().unwrap_or(expected.top), ..expected },
+        detail,
+        marker,
+    )
 }
 
 /// Whether a person's version came between the last look and the save that made the record's version.
@@ -118,28 +126,30 @@ pub fn is_crossed(top: u32, saved: &Record, marker: &Marker) -> bool {
     saved.version > top.saturating_add(1) && !foretold
 }
 
-fn elsewhere(detail: &AssetDetail, marker: &Marker, active: u32, top: u32) -> Look {
+fn elsewhere(detail: &AssetDetail, marker: &Marker, active: u32, top: u32) -> SaveDecision {
     let bytes = detail.version(active).and_then(|version| version.bytes);
     match bytes.and_then(|bytes| marker.record_of(active, bytes)) {
-        Some(record) => Look::ProtectedElsewhere(record),
-        None => Look::Restart { base: active, top },
+        Some(record) => SaveDecision::ProtectedElsewhere(record),
+        None => SaveDecision::Restart { base: active, top },
     }
 }
 
 /// Versions made since the job last looked that may hold the watermarked file, by their length.
-fn candidates(sight: Sight<'_>, detail: &AssetDetail) -> Vec<u32> {
-    let newer = detail.versions.iter().filter(|version| version.number > sight.top);
+fn candidates(expected: ExpectedAtSave<'_>, detail: &AssetDetail) -> Vec<u32> {
+    let newer = detail.versions.iter().filter(|version| version.number > expected.top);
     newer
         // A restored original is protected by the same medium as before, so its earlier version has the same file.
-        .filter(|version| !recorded_before(sight, version.number))
-        .filter(|version| version.bytes.is_none_or(|bytes| bytes == sight.watermarked.bytes))
+        .filter(|version| !recorded_before(expected, version.number))
+        .filter(|version| version.bytes.is_none_or(|bytes| bytes == expected.watermarked.bytes))
         .map(|version| version.number)
         .collect()
 }
 
-fn recorded_before(sight: Sight<'_>, version: u32) -> bool {
-    let Marker::Ours(records) = sight.marker_before else { return false };
-    records.iter().any(|record| record.version == version && record.watermarked == sight.watermarked.sha256)
+fn recorded_before(expected: ExpectedAtSave<'_>, version: u32) -> bool {
+    let Marker::Ours(records) = expected.marker_before else { return false };
+    records
+        .iter()
+        .any(|record| record.version == version && record.watermarked == expected.watermarked.sha256)
 }
 
 #[cfg(test)]
@@ -161,68 +171,74 @@ mod tests {
         Record { original, watermarked: watermarked().sha256, version, bytes: LENGTH }
     }
 
-    fn see(base: u32, top: u32, detail: &AssetDetail, marker: &str) -> Look {
+    fn see(base: u32, top: u32, detail: &AssetDetail, marker: &str) -> SaveDecision {
         see_after(base, top, detail, "", marker)
     }
 
-    fn see_after(base: u32, top: u32, detail: &AssetDetail, before: &str, marker: &str) -> Look {
+    fn see_after(base: u32, top: u32, detail: &AssetDetail, before: &str, marker: &str) -> SaveDecision {
         let (watermarked, marker_before) = (watermarked(), &Marker::parse(Some(before)));
         let original = ContentHash::from_bytes([1; 32]);
-        let sight = Sight { base, top, original, watermarked: &watermarked, marker_before };
-        look(sight, detail, &Marker::parse(Some(marker)))
+        let expected = ExpectedAtSave { base, top, original, watermarked: &watermarked, marker_before };
+        decide_from_asset(expected, detail, &Marker::parse(Some(marker)))
     }
 
-    fn found_not_ours(base: u32, top: u32, detail: &AssetDetail, marker: &str) -> Look {
+    fn found_not_ours(base: u32, top: u32, detail: &AssetDetail, marker: &str) -> SaveDecision {
         let (watermarked, marker_before) = (watermarked(), &Marker::Absent);
         let original = ContentHash::from_bytes([1; 32]);
-        let sight = Sight { base, top, original, watermarked: &watermarked, marker_before };
-        not_ours(sight, detail, &Marker::parse(Some(marker)))
+        let expected = ExpectedAtSave { base, top, original, watermarked: &watermarked, marker_before };
+        not_ours(expected, detail, &Marker::parse(Some(marker)))
     }
 
     #[test]
     fn an_untouched_asset_is_marked_then_saved() {
         let untouched = detail(&[400], 1);
-        assert_eq!(see(1, 1, &untouched, ""), Look::Mark(record(2)));
-        assert_eq!(see(1, 1, &untouched, &record(2).to_string()), Look::Clear);
+        assert_eq!(see(1, 1, &untouched, ""), SaveDecision::Mark(record(2)));
+        assert_eq!(see(1, 1, &untouched, &record(2).to_string()), SaveDecision::Clear);
     }
 
     #[test]
     fn a_restored_older_version_is_marked_for_the_number_after_the_highest() {
         let restored = detail(&[400, 300, 200], 1);
-        assert_eq!(see(1, 1, &restored, &record(2).to_string()), Look::Mark(record(4)));
+        assert_eq!(see(1, 1, &restored, &record(2).to_string()), SaveDecision::Mark(record(4)));
     }
 
     #[test]
     fn a_persons_newer_version_starts_the_job_over() {
         let newer = detail(&[400, 300], 2);
-        assert_eq!(see(1, 1, &newer, &record(2).to_string()), Look::Restart { base: 2, top: 2 });
+        assert_eq!(see(1, 1, &newer, &record(2).to_string()), SaveDecision::Restart { base: 2, top: 2 });
     }
 
     #[test]
     fn a_new_version_as_long_as_ours_is_never_trusted_by_its_length() {
         let newer = detail(&[400, LENGTH], 2);
-        assert_eq!(see(1, 1, &newer, &record(2).to_string()), Look::MaybeOurs { candidates: vec![2] });
-        assert_eq!(found_not_ours(1, 1, &newer, ""), Look::Restart { base: 2, top: 2 });
+        assert_eq!(
+            see(1, 1, &newer, &record(2).to_string()),
+            SaveDecision::MaybeOurs { candidates: vec![2] }
+        );
+        assert_eq!(found_not_ours(1, 1, &newer, ""), SaveDecision::Restart { base: 2, top: 2 });
         // Its own record, written ahead, does not make the person's version protected: the file's hash tells.
         let foretold = record(2).to_string();
-        assert_eq!(found_not_ours(1, 1, &newer, &foretold), Look::ProtectedElsewhere(record(2)));
+        assert_eq!(found_not_ours(1, 1, &newer, &foretold), SaveDecision::ProtectedElsewhere(record(2)));
     }
 
     #[test]
     fn a_restored_version_below_one_as_long_as_ours_is_gone_on_with_and_not_started_over() {
         let restored = detail(&[400, LENGTH], 1);
-        assert_eq!(see(1, 1, &restored, ""), Look::MaybeOurs { candidates: vec![2] });
-        assert_eq!(found_not_ours(1, 1, &restored, ""), Look::Mark(record(3)));
-        assert_eq!(found_not_ours(1, 1, &restored, &record(3).to_string()), Look::Clear);
+        assert_eq!(see(1, 1, &restored, ""), SaveDecision::MaybeOurs { candidates: vec![2] });
+        assert_eq!(found_not_ours(1, 1, &restored, ""), SaveDecision::Mark(record(3)));
+        assert_eq!(found_not_ours(1, 1, &restored, &record(3).to_string()), SaveDecision::Clear);
     }
 
     #[test]
     fn an_earlier_version_of_the_same_file_is_not_this_jobs() {
         let restored = detail(&[400, LENGTH], 1);
         let before = record(2).to_string();
-        assert_eq!(see_after(1, 1, &restored, &before, &before), Look::Mark(record(3)));
+        assert_eq!(see_after(1, 1, &restored, &before, &before), SaveDecision::Mark(record(3)));
         let saved = detail(&[400, LENGTH, LENGTH], 3);
-        assert_eq!(see_after(1, 1, &saved, &before, &before), Look::MaybeOurs { candidates: vec![3] });
+        assert_eq!(
+            see_after(1, 1, &saved, &before, &before),
+            SaveDecision::MaybeOurs { candidates: vec![3] }
+        );
     }
 
     #[test]
@@ -230,9 +246,14 @@ mod tests {
         let (watermarked, original) = (watermarked(), ContentHash::from_bytes([1; 32]));
         let glanced = |marker: &str| {
             let (marker, row) = (Marker::parse(Some(marker)), detail(&[400], 1).asset);
-            let sight =
-                Sight { base: 1, top: 1, original, watermarked: &watermarked, marker_before: &marker };
-            glance(sight, &row, &marker)
+            let expected = ExpectedAtSave {
+                base: 1,
+                top: 1,
+                original,
+                watermarked: &watermarked,
+                marker_before: &marker,
+            };
+            record_from_listing_row(expected, &row, &marker)
         };
         assert_eq!(glanced(""), Some(record(2)));
         assert_eq!(glanced(&record(1).to_string()), Some(record(2)));
@@ -244,27 +265,27 @@ mod tests {
     fn an_active_version_that_the_marker_protects_ends_the_job() {
         let protected = record(1);
         let restored = detail(&[LENGTH, 300], 1);
-        assert_eq!(see(2, 2, &restored, &protected.to_string()), Look::ProtectedElsewhere(protected));
+        assert_eq!(see(2, 2, &restored, &protected.to_string()), SaveDecision::ProtectedElsewhere(protected));
     }
 
     #[test]
     fn a_persons_text_or_wish_stops_the_job() {
         let untouched = detail(&[400], 1);
-        assert_eq!(see(1, 1, &untouched, "hands off"), Look::Foreign("hands off".to_owned()));
-        assert_eq!(see(1, 1, &untouched, "opted-out; "), Look::OptedOut);
+        assert_eq!(see(1, 1, &untouched, "hands off"), SaveDecision::Foreign("hands off".to_owned()));
+        assert_eq!(see(1, 1, &untouched, "opted-out; "), SaveDecision::OptedOut);
     }
 
     #[test]
     fn without_versions_or_without_the_active_one_nothing_is_saved() {
-        assert_eq!(see(1, 1, &detail(&[], 1), ""), Look::VersionsUnknown);
+        assert_eq!(see(1, 1, &detail(&[], 1), ""), SaveDecision::VersionsUnknown);
         for flag in [None, Some(true)] {
             let mut open = detail(&[400, 300, 200], 3);
             open.asset.active_version = None;
             open.versions.iter_mut().for_each(|version| version.active = flag);
-            assert_eq!(see(3, 3, &open, ""), Look::VersionsUnknown, "{flag:?}");
+            assert_eq!(see(3, 3, &open, ""), SaveDecision::VersionsUnknown, "{flag:?}");
             // The job's own version is recognised by its hash all the same.
             open.versions[2].bytes = Some(LENGTH);
-            assert_eq!(see(2, 2, &open, ""), Look::MaybeOurs { candidates: vec![3] });
+            assert_eq!(see(2, 2, &open, ""), SaveDecision::MaybeOurs { candidates: vec![3] });
         }
     }
 
@@ -273,7 +294,7 @@ mod tests {
         let mut highest = detail(&[400], 1);
         highest.versions[0].number = u32::MAX;
         highest.asset.active_version = Some(u32::MAX);
-        assert_eq!(see(u32::MAX, u32::MAX, &highest, ""), Look::Mark(record(u32::MAX)));
+        assert_eq!(see(u32::MAX, u32::MAX, &highest, ""), SaveDecision::Mark(record(u32::MAX)));
         assert!(!is_crossed(u32::MAX, &record(u32::MAX), &Marker::Absent));
     }
 

@@ -27,7 +27,7 @@ use crate::confirm::confirmed_once;
 const MEDIUM_POLL: Duration = Duration::from_secs(2);
 
 /// One file at Imatag.
-pub(super) struct Way<'a> {
+pub(super) struct TrialRun<'a> {
     pub(super) config: &'a Config,
     pub(super) checks: Checks,
     pub(super) readers: Readers,
@@ -38,7 +38,7 @@ pub(super) struct Way<'a> {
 }
 
 /// What the trial came to.
-pub(super) struct Tried {
+pub(super) struct TrialResult {
     pub(super) medium: Option<MediumId>,
     pub(super) result: SpooledFile,
 }
@@ -50,8 +50,8 @@ enum Answer {
     Here(Option<MediumId>, Body),
 }
 
-impl Way<'_> {
-    pub(super) async fn go(&mut self, path: &Path) -> Result<Tried, Failure> {
+impl TrialRun<'_> {
+    pub(super) async fn go(&mut self, path: &Path) -> Result<TrialResult, Failure> {
         let spool = wiring::spool(self.config)?;
         let file = read(&spool, path).await?;
         let facts = self.readers.facts(&file, &self.checks).await.map_err(unexpected)?;
@@ -90,7 +90,7 @@ impl Way<'_> {
             received.map_err(|error| Failure::Temporary(format!("the result did not arrive: {error}")))?;
         self.judge(&facts, &result).await?;
         self.find_again(&asset, &facts).await;
-        Ok(Tried { medium, result })
+        Ok(TrialResult { medium, result })
     }
 
     async fn find(

@@ -13,7 +13,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
 /// Runs the work while the delivery is renewed every `longest_hold`. Returns the delivery that is valid in the end, with
 /// what came of the work; `None` if the delivery is lost, which stops the work.
-pub(crate) async fn hold<T>(
+pub(crate) async fn run_while_renewing<T>(
     queue: &dyn JobConsumer,
     mut delivery: Delivery,
     mut work: Pin<Box<impl Future<Output = T>>>,
@@ -110,7 +110,7 @@ mod tests {
                 }
                 began.elapsed()
             };
-            let (delivery, took) = hold(self, delivery, Box::pin(step), HOLD).await?;
+            let (delivery, took) = run_while_renewing(self, delivery, Box::pin(step), HOLD).await?;
             let event = Box::new(delivery.job.ended(Outcome::AlreadyProtected, NOW));
             self.settle(delivery, Settlement::Finish(event)).await.unwrap();
             assert_eq!(self.queue.depth().await.unwrap(), Depth::default());

@@ -42,18 +42,18 @@ impl Announcement {
 #[derive(Default)]
 pub(super) struct Complaints {
     said: Option<Instant>,
-    unsaid: u64,
+    redactor: u64,
 }
 
 impl Complaints {
     /// How many there were since the last one, if this one is to be said.
     fn add(&mut self, now: Instant) -> Option<u64> {
-        self.unsaid += 1;
+        self.redactor += 1;
         if self.said.is_some_and(|said| now.duration_since(said) < COMPLAINTS_APART) {
             return None;
         }
         self.said = Some(now);
-        Some(std::mem::take(&mut self.unsaid))
+        Some(std::mem::take(&mut self.redactor))
     }
 
     /// Says it, or counts it.

@@ -16,13 +16,13 @@ const GOOD_FOR: Duration = Duration::from_secs(10);
 
 /// Places that were taken and not used yet.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct ReservedCalls {
     left: AtomicU32,
     until: Instant,
     gate: Arc<dyn Gate>,
 }
 
-impl Places {
+impl ReservedCalls {
     /// Whether there was one left to use.
     pub(super) fn take(&self) -> bool {
         let taking = self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
@@ -30,7 +30,7 @@ impl Places {
     }
 }
 
-impl Drop for Places {
+impl Drop for ReservedCalls {
     fn drop(&mut self) {
         self.gate.unused(*self.left.get_mut());
     }
@@ -45,7 +45,7 @@ impl Bynder {
     pub async fn with_places(&self, places: u32) -> Result<Self, BynderError> {
         let given = self.wait_for(places).await?;
         let (left, until) = (AtomicU32::new(given), Instant::now() + GOOD_FOR);
-        let places = Places { left, until, gate: Arc::clone(&self.inner.gate) };
+        let places = ReservedCalls { left, until, gate: Arc::clone(&self.inner.gate) };
         Ok(Self { places: Some(Arc::new(places)), ..self.clone() })
     }
 
