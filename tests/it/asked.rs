@@ -36,8 +36,11 @@ fn as_the_release_before_left_it(bench: &Bench) {
     state
         .execute_batch(
             "DELETE FROM facts WHERE name NOT IN ('cursor', 'portal');
-             DROP INDEX published_lost; DROP INDEX published_open_by_time; DROP INDEX outcomes_failed;
-             ALTER TABLE published DROP COLUMN lost; ALTER TABLE runs DROP COLUMN unsupported;
+             DROP TRIGGER published_counts; DROP TRIGGER published_counts_open; DROP TRIGGER outcomes_count;
+             DROP TABLE run_jobs; DROP TABLE lane_jobs; DROP TABLE run_outcomes; DROP TABLE outcome_totals;
+             DROP TABLE assets;
+             DROP INDEX published_lost; DROP INDEX published_open_by_time; DROP INDEX published_unended;
+             ALTER TABLE published DROP COLUMN ended; ALTER TABLE published DROP COLUMN lost; ALTER TABLE runs DROP COLUMN unsupported;
              PRAGMA user_version = 5;",
         )
         .unwrap();

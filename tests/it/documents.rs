@@ -245,6 +245,7 @@ fn every_file_that_a_document_names_is_there() {
         "common",
         "connector",
         "crates",
+        "deploy",
         "docs",
         "fuzz",
         "producer",

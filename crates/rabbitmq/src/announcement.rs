@@ -42,18 +42,18 @@ impl Announcement {
 #[derive(Default)]
 pub(super) struct Complaints {
     said: Option<Instant>,
-    redactor: u64,
+    unlogged: u64,
 }
 
 impl Complaints {
     /// How many there were since the last one, if this one is to be said.
     fn add(&mut self, now: Instant) -> Option<u64> {
-        self.redactor += 1;
+        self.unlogged += 1;
         if self.said.is_some_and(|said| now.duration_since(said) < COMPLAINTS_APART) {
             return None;
         }
         self.said = Some(now);
-        Some(std::mem::take(&mut self.redactor))
+        Some(std::mem::take(&mut self.unlogged))
     }
 
     /// Says it, or counts it.

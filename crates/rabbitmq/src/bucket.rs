@@ -98,7 +98,7 @@ impl Bucket {
                     discard(opened);
                     is_declared.store(false, Ordering::Relaxed);
                 }
-                Err(Denied::ConnectError(error)) => {
+                Err(Denied::Unavailable(error)) => {
                     discard(opened);
                     return Err(error);
                 }
@@ -302,7 +302,7 @@ pub(super) enum Denied {
     ByAnother,
     /// There is no such queue.
     Absent,
-    ConnectError(QueueError),
+    Unavailable(QueueError),
 }
 
 /// Consumes exclusively.
@@ -318,11 +318,11 @@ pub(super) async fn exclusively(
         Ok(Err(error)) => Err(match error.kind() {
             ErrorKind::ProtocolError(refusal) if refusal.get_id() == REFUSED => Denied::ByAnother,
             _ if is_absence(&error) => Denied::Absent,
-            _ => Denied::ConnectError(QueueError::Unavailable(format!("cannot consume: {}", said(&error)))),
+            _ => Denied::Unavailable(QueueError::Unavailable(format!("cannot consume: {}", said(&error)))),
         }),
         Err(_) => {
             close(channel);
-            Err(Denied::ConnectError(QueueError::Unavailable("the broker did not answer".to_owned())))
+            Err(Denied::Unavailable(QueueError::Unavailable("the broker did not answer".to_owned())))
         }
     }
 }

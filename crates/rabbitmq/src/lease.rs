@@ -254,7 +254,7 @@ pub(super) async fn prove_exclusive(
     match in_time(proving).await? {
         // One that is absent was not made yet, or its node is away: there are no leases in it either.
         Err(Denied::ByAnother | Denied::Absent) => Ok(()),
-        Err(Denied::ConnectError(error)) => Err(ConnectError::Unreachable(error.to_string())),
+        Err(Denied::Unavailable(error)) => Err(ConnectError::Unreachable(error.to_string())),
         Ok(()) => Err(ConnectError::Misconfigured(format!(
             "the broker lets two processes consume the queue {} exclusively, so that two workers could work on one asset at \
              once; use RabbitMQ 3.10 or later, whose classic queues do not",

@@ -46,7 +46,7 @@ impl EgressGroup {
             Err(Denied::Absent) => {
                 return Err(QueueError::Unavailable("the minter's queue was deleted".to_owned()));
             }
-            Err(Denied::ConnectError(error)) => return Err(error),
+            Err(Denied::Unavailable(error)) => return Err(error),
         };
         tracing::info!("this process mints the egress group's tokens");
         let topology = &self.shared.topology;

@@ -21,8 +21,8 @@ pub(crate) fn lost(settings: &Settings, mut job: Job) -> Settlement {
 }
 
 /// The settlement of a delivery whose work panicked outside the step, where nothing is known of what was done: as if it had
-/// been lost. What panics may be the very end of the job, which after too many deliveries is left out: the record that it
-/// would take back names a version that does not exist, and is replaced when the asset is protected.
+/// been lost. If closing the job panics again and again, closing is skipped: the record that it would take back names a
+/// version that does not exist, and is replaced when the asset is protected.
 pub(crate) fn panicked(settings: &Settings, job: Job, now: Timestamp) -> Settlement {
     if job.lost_deliveries >= MOST_LOST_DELIVERIES { end_lost(job, now) } else { lost(settings, job) }
 }
@@ -48,7 +48,7 @@ pub(crate) fn dead(settings: &Settings, mut job: Job, now: Timestamp) -> Settlem
 
 fn end_lost(job: Job, now: Timestamp) -> Settlement {
     let reason = format!(
-        "its delivery was lost {} times in the step {}; it may be what kills the process. SaveDecision at the file, then replay",
+        "its delivery was lost {} times in the step {}; it may be what kills the process. Check the file, then replay the job",
         job.lost_deliveries,
         job.step.name()
     );
@@ -64,7 +64,7 @@ pub(crate) fn outwait(settings: &Settings, mut job: Job) -> Settlement {
     wait_out(job, rung)
 }
 
-/// A wait that no job ends instead of, however long it has waited: a request of it may still land.
+/// A wait that ignores `worker.longest_wait`, because a request of the job may still take effect.
 fn wait_out(mut job: Job, rung: Duration) -> Settlement {
     count_wait(&mut job, rung);
     Settlement::Wait { job: Box::new(job), rung }

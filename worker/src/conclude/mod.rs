@@ -1,4 +1,4 @@
-//! The only place where the end of a step becomes what happens to its message. Pure.
+//! Turns a step's result into a settlement. Pure. `lost` does so where there is no result, because the delivery was lost.
 
 mod lost;
 

@@ -93,8 +93,8 @@ async fn under_lease(context: &StepContext, job: &mut Job, found: Found) -> Resu
         }
     }
     find(context, job, &facts).await?;
-    // What changes from here on, while the file waits for its place and goes up, costs a watermark for nothing and no more:
-    // the looks before the marker and before the save see it.
+    // A change after this point, while the file waits for its upload slot and is uploaded, wastes one watermark at most: the
+    // checks before the marker and before the save detect it.
     is_unchanged(context, job, &marker).await?;
     if job.suspect && !context.imatag.can_find() && !context.settings.resubmit_unknown {
         let reason = format!(

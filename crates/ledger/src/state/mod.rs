@@ -66,9 +66,10 @@ pub struct State {
 
 #[derive(Debug)]
 struct Inner {
-    connection: Mutex<Connection>,
-    /// None where the connection is the only one: in memory, and beside a working process.
+    /// None where the connection is the only one: in memory, and beside a working process. Closed before the connection that
+    /// writes: only the last to close can bring the log into the file, and a reader may not.
     readers: Option<Readers>,
+    connection: Mutex<Connection>,
     path: PathBuf,
     _lock: Option<File>,
 }
@@ -216,14 +217,14 @@ impl State {
                 .map_err(|source| StateError::Io { directory: directory.to_owned(), source })?,
         }
         let deadline = Instant::now() + PATIENCE;
-        while connect(&path, access)?.1 < schema::newest() {
+        while connect_known(&path, access)?.1 < schema::newest() {
             match Self::open(directory) {
                 // Whoever has just opened it may be bringing it up to date.
                 Err(StateError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_POLL),
                 opened => drop(opened?),
             }
         }
-        let (connection, _) = connect(&path, access)?;
+        let (connection, _) = connect_known(&path, access)?;
         Ok(Some(Self::of(connection, None, path, None)))
     }
 
@@ -273,7 +274,15 @@ impl State {
         match &self.inner.readers {
             Some(readers) => {
                 let connection = readers.take().await?;
-                run(move || query(&connection)).await
+                let inner = Arc::clone(&self.inner);
+                run(move || {
+                    let found = query(&connection);
+                    // Before the last clone of the state, which brings the log in and gives the lock back.
+                    drop(connection);
+                    drop(inner);
+                    found
+                })
+                .await
             }
             None => self.blocking(move |connection| query(connection)).await,
         }
@@ -352,7 +361,7 @@ fn beside(path: &Path, look: fn(&Path) -> std::io::Result<()>) -> std::io::Resul
 
 fn open(path: &Path) -> Result<Connection, StateError> {
     let (mut connection, found) =
-        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        connect_known(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     let prepared = (|| {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "journal_size_limit", LONGEST_LOG)?;
@@ -362,18 +371,20 @@ fn open(path: &Path) -> Result<Connection, StateError> {
     Ok(connection)
 }
 
-/// Opens the file and tells its format.
-fn connect(path: &Path, access: OpenFlags) -> Result<(Connection, u32), StateError> {
-    let opened = (|| {
-        let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        // FULL: a confirmed job must survive the machine losing power, not only the process.
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        settle(&connection)?;
-        let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        Ok((connection, found))
-    })();
-    let (connection, found) = opened.map_err(|error| damaged(path, &error))?;
+/// Opens the file as every connection does.
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<(Connection, u32)> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // FULL: a confirmed job must survive the machine losing power, not only the process.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    settle(&connection)?;
+    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok((connection, found))
+}
+
+/// As [`connect`], for a file whose format this release knows.
+fn connect_known(path: &Path, access: OpenFlags) -> Result<(Connection, u32), StateError> {
+    let (connection, found) = connect(path, access).map_err(|error| damaged(path, &error))?;
     let known = schema::newest();
     if found > known {
         return Err(StateError::Newer { path: path.to_owned(), found, known });

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{DatabaseError, StateError, connect};
+use super::{DatabaseError, StateError, connect, run};
 
 /// Queries at the same time; more wait.
 const MOST_READERS: usize = 4;
@@ -43,9 +43,8 @@ impl Manager for Opener {
     type Error = DatabaseError;
 
     async fn create(&self) -> Result<Connection, DatabaseError> {
-        let opened = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY);
-        let (connection, _) = opened.map_err(|error| DatabaseError::Unavailable(error.into()))?;
-        Ok(connection)
+        let path = self.path.clone();
+        run(move || Ok(connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?.0)).await
     }
 
     async fn recycle(&self, _: &mut Connection, _: &Metrics) -> RecycleResult<DatabaseError> {

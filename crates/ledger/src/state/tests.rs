@@ -239,3 +239,40 @@ async fn a_change_does_not_wait_for_a_query_and_is_not_seen_by_it() {
         state.read(move |connection| Ok(connection.query_row(count, [], |row| row.get(0))?)).await.unwrap();
     assert_eq!(seen, 1, "what was changed before a query began is seen");
 }
+
+#[tokio::test]
+async fn what_is_left_of_a_closed_state_is_one_whole_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = State::open(directory.path()).unwrap();
+    let insert = "INSERT INTO facts VALUES ('a', 'b')";
+    state.write(move |transaction| Ok(transaction.execute(insert, [])?)).await.unwrap();
+    // Dropped before it ends, as of a caller that was cancelled.
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let reading = state.clone();
+    let query = tokio::task::LocalSet::new();
+    let cancelled = query.spawn_local(async move {
+        let wait = move |_: &Connection| {
+            begun.send(()).unwrap();
+            gone.recv().unwrap();
+            Ok(())
+        };
+        reading.read(wait).await
+    });
+    query.run_until(async move { has_begun.await.unwrap() }).await;
+    cancelled.abort();
+    drop(query);
+    drop(state);
+    assert!(matches!(State::open(directory.path()), Err(StateError::InUse { .. })), "the query still reads");
+    go.send(()).unwrap();
+    let state = State::open_when_free(directory.path()).await.unwrap();
+    let count = "SELECT count(*) FROM facts";
+    let read = state.read(move |connection| Ok(connection.query_row(count, [], |row| row.get::<_, u32>(0))?));
+    assert_eq!(read.await.unwrap(), 1);
+    state.write(|transaction| Ok(transaction.execute("DELETE FROM facts", [])?)).await.unwrap();
+    drop(state);
+    let left = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut left: Vec<_> = left.map(|name| name.into_string().unwrap()).collect();
+    left.sort();
+    assert_eq!(left, [DATABASE_FILE, LOCK_FILE]);
+}

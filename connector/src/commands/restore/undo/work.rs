@@ -29,7 +29,7 @@ enum Ready {
     /// Nobody touched the asset: save, by this client.
     Save(Bynder),
     /// Leave it.
-    Permit(Skip),
+    Skip(Skip),
 }
 
 /// An asset that holds the protected file, and that workers leave alone.
@@ -151,7 +151,7 @@ impl Restorer<'_> {
         for _ in 0..MOST_SAVES {
             let bynder = match self.ready(&begun).await? {
                 Ready::Save(bynder) => bynder,
-                Ready::Permit(skip) => return Ok(AssetResult::Skipped(skip)),
+                Ready::Skip(skip) => return Ok(AssetResult::Skipped(skip)),
             };
             lease.check()?;
             let bynder = bynder.under(lease.permission());
@@ -193,12 +193,12 @@ impl Restorer<'_> {
             // What is seen may not grow old while the save waits for its place in the budget.
             let bynder = patiently(&environment.patience, || environment.bynder.with_places(2)).await?;
             let Some(detail) = environment.look_by(&bynder, asset).await? else {
-                return Ok(Ready::Permit(Skip::Gone));
+                return Ok(Ready::Skip(Skip::Gone));
             };
             let marker = environment.marker(&detail);
             if !is_untouched(begun, &detail, &marker) {
                 environment.withdraw(begun.clone(), "a person worked on it meanwhile").await?;
-                return Ok(Ready::Permit(Skip::NewerVersion));
+                return Ok(Ready::Skip(Skip::NewerVersion));
             }
             if marker.opted_out() {
                 return Ok(Ready::Save(bynder));
