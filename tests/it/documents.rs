@@ -293,3 +293,21 @@ fn every_link_of_a_document_leads_somewhere() {
         }
     }
 }
+
+#[test]
+fn every_bug_that_is_planted_for_the_fuzzers_fits_the_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folder = std::fs::read_dir(root.join("fuzz/planted")).unwrap();
+    let patches: Vec<_> = folder.map(|entry| entry.unwrap().path().canonicalize().unwrap()).collect();
+    assert!(patches.len() > 10);
+    for patch in patches {
+        let mut checked = std::process::Command::new("git");
+        let checked = checked.current_dir(&root).args(["apply", "--check"]).arg(&patch).output().unwrap();
+        assert!(
+            checked.status.success(),
+            "{}: {}",
+            patch.display(),
+            String::from_utf8_lossy(&checked.stderr)
+        );
+    }
+}
