@@ -1,6 +1,7 @@
 //! Submitting a file: each submit makes a new watermark, so it is never repeated blindly.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use futures::StreamExt;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -213,7 +214,14 @@ impl Imatag {
         let method = Method::from_bytes(wire.method.as_bytes())
             .map_err(|_| misconfigured(format!("submit.method {:?} is not an HTTP method", wire.method)))?;
         let request = self.inner.transport.client().request(method, self.url(&wire.path, None)?);
-        let body = reqwest::Body::wrap_stream(progress.watch(file.stream(0..file.bytes())).boxed());
+        let permission = self.permission.clone();
+        // A process that is stopped in the middle of a file would send the rest when it is resumed, though another process has
+        // the lease by then and submits the file as well.
+        let pieces = file.stream(0..file.bytes()).map(move |piece| {
+            permission.as_ref().map_or(Ok(()), Permission::check).map_err(io::Error::other)?;
+            piece
+        });
+        let body = reqwest::Body::wrap_stream(progress.watch(pieces).boxed());
         let fields = self.fields(submit);
         match wire.transport {
             FileTransport::Multipart => {

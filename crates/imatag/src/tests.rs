@@ -1,5 +1,5 @@
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use futures::TryStreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -123,6 +123,44 @@ fn an_extension_refuses_a_file_only_where_every_type_that_it_names_is_unlisted()
         assert!(types(refused).iter().all(Option::is_some), "{refused}: {:?}", types(refused));
         assert!(types(open).iter().all(Option::is_none), "{open}: {:?}", types(open));
     }
+}
+
+#[tokio::test]
+async fn the_rest_of_a_file_is_not_sent_once_the_right_is_lost() {
+    let service = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/", service.local_addr().unwrap()).parse().unwrap();
+    let received = tasks::brief(async move {
+        let (mut stream, _) = service.accept().await.unwrap();
+        let mut received = Vec::new();
+        let _ = stream.read_to_end(&mut received).await;
+        received
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let content = futures::stream::iter([Ok::<_, std::convert::Infallible>(vec![b'x'; 1 << 20].into())]);
+    let spool = Spool::open(folder.path(), 2 << 20).unwrap();
+    let file = spool.receive(content, Length::Announced(1 << 20), None).await.unwrap();
+    let (asset, directory) = ("A".parse().unwrap(), "acme".parse().unwrap());
+    let name = FileName::of(Known { own: Some("a.png"), ..Known::default() }).unwrap();
+    let submit = Submit {
+        file_name: &name,
+        media_type: "image/png",
+        asset: &asset,
+        original: file.sha256(),
+        directory: &directory,
+    };
+    // Once before the request, and twice for pieces of the file.
+    let checks = AtomicU32::new(0);
+    let permission = Permission::new(move || {
+        let is_left = checks.fetch_add(1, Ordering::Relaxed) < 3;
+        is_left.then_some(()).ok_or_else(|| QueueError::Unavailable("the lease was lost".to_owned()))
+    });
+    let imatag = client(Some(url), Credential::ApiKey(secrecy::SecretString::from("k3y"))).under(permission);
+    let error = imatag.submit(&file, submit, imatag.upload_place().await).await.unwrap_err();
+    assert!(error.may_have_been_sent(), "{error:?}");
+    drop(imatag);
+    let received = received.await.unwrap();
+    let sent = received.iter().filter(|byte| **byte == b'x').count();
+    assert!((1..1 << 18).contains(&sent), "{sent} bytes of the file were sent");
 }
 
 #[tokio::test]
