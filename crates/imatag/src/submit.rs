@@ -215,12 +215,13 @@ impl Imatag {
             .map_err(|_| misconfigured(format!("submit.method {:?} is not an HTTP method", wire.method)))?;
         let request = self.inner.transport.client().request(method, self.url(&wire.path, None)?);
         let permission = self.permission.clone();
-        // A process that is stopped in the middle of a file would send the rest when it is resumed, though another process has
-        // the lease by then and submits the file as well.
-        let pieces = file.stream(0..file.bytes()).map(move |piece| {
-            permission.as_ref().map_or(Ok(()), Permission::check).map_err(io::Error::other)?;
-            piece
-        });
+        let check = move || permission.as_ref().map_or(Ok(()), Permission::check).map_err(io::Error::other);
+        let check_at_end = check.clone();
+        // A process that is stopped in the middle of a request would send the rest when it is resumed, though another process has
+        // the lease by then and submits the file as well. What follows the file completes the request, so it needs the right, too.
+        let end = futures::stream::once(async move { check_at_end() });
+        let end = end.filter_map(|checked| std::future::ready(checked.err().map(Err)));
+        let pieces = file.stream(0..file.bytes()).map(move |piece| check().and(piece)).chain(end);
         let body = reqwest::Body::wrap_stream(progress.watch(pieces).boxed());
         let fields = self.fields(submit);
         match wire.transport {

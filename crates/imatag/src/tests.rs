@@ -125,8 +125,8 @@ fn an_extension_refuses_a_file_only_where_every_type_that_it_names_is_unlisted()
     }
 }
 
-#[tokio::test]
-async fn the_rest_of_a_file_is_not_sent_once_the_right_is_lost() {
+/// What a service receives of the request that submits a file of this many bytes, with a right that lasts for this many checks.
+async fn received_of(bytes: usize, checks: u32) -> Vec<u8> {
     let service = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}/", service.local_addr().unwrap()).parse().unwrap();
     let received = tasks::brief(async move {
@@ -136,31 +136,34 @@ async fn the_rest_of_a_file_is_not_sent_once_the_right_is_lost() {
         received
     });
     let folder = tempfile::tempdir().unwrap();
-    let content = futures::stream::iter([Ok::<_, std::convert::Infallible>(vec![b'x'; 1 << 20].into())]);
+    let content = futures::stream::iter([Ok::<_, std::convert::Infallible>(vec![b'\0'; bytes].into())]);
     let spool = Spool::open(folder.path(), 2 << 20).unwrap();
-    let file = spool.receive(content, Length::Announced(1 << 20), None).await.unwrap();
+    let file = spool.receive(content, Length::Announced(bytes as u64), None).await.unwrap();
     let (asset, directory) = ("A".parse().unwrap(), "acme".parse().unwrap());
     let name = FileName::of(Known { own: Some("a.png"), ..Known::default() }).unwrap();
-    let submit = Submit {
-        file_name: &name,
-        media_type: "image/png",
-        asset: &asset,
-        original: file.sha256(),
-        directory: &directory,
-    };
-    // Once before the request, and twice for pieces of the file.
-    let checks = AtomicU32::new(0);
+    let (media_type, original) = ("image/png", file.sha256());
+    let submit = Submit { file_name: &name, media_type, asset: &asset, original, directory: &directory };
+    let left = AtomicU32::new(checks);
     let permission = Permission::new(move || {
-        let is_left = checks.fetch_add(1, Ordering::Relaxed) < 3;
-        is_left.then_some(()).ok_or_else(|| QueueError::Unavailable("the lease was lost".to_owned()))
+        let is_left = left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        is_left.map(drop).map_err(|_| QueueError::Unavailable("the lease was lost".to_owned()))
     });
     let imatag = client(Some(url), Credential::ApiKey(secrecy::SecretString::from("k3y"))).under(permission);
     let error = imatag.submit(&file, submit, imatag.upload_place().await).await.unwrap_err();
     assert!(error.may_have_been_sent(), "{error:?}");
     drop(imatag);
-    let received = received.await.unwrap();
-    let sent = received.iter().filter(|byte| **byte == b'x').count();
-    assert!((1..1 << 18).contains(&sent), "{sent} bytes of the file were sent");
+    received.await.unwrap()
+}
+
+#[tokio::test]
+async fn the_rest_of_a_request_is_not_sent_once_the_right_is_lost() {
+    // One check before the request, one for each piece of the file, and one for what follows it.
+    for (bytes, checks, most) in [(1 << 20, 3, 1 << 18), (1, 2, 1)] {
+        let received = received_of(bytes, checks).await;
+        let sent = received.iter().filter(|byte| **byte == b'\0').count();
+        assert!(sent <= most, "{sent} bytes of the file were sent");
+        assert!(!received.ends_with(b"--\r\n"), "the request is complete");
+    }
 }
 
 #[tokio::test]
