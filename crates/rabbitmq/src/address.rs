@@ -9,12 +9,13 @@ use url::{Host, Url};
 use http_client::{LOCALHOST, is_loopback};
 use queue::QueueError;
 
-/// Reads the address. Without TLS, password and jobs can be read on the way to another machine.
+/// Parses the address. Without TLS, the password and the jobs can be read on the way to another machine, so that has to
+/// be allowed.
 pub(super) fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, QueueError> {
     let mut uri: AMQPUri = url.expose_secret().parse().map_err(|_| {
         QueueError::Refused("broker.url is not a URL such as amqps://user:password@host:5671/%2f".to_owned())
     })?;
-    // lapin takes such an address for localhost.
+    // lapin would read an IPv6 address as localhost.
     if Url::parse(url.expose_secret()).is_ok_and(|url| matches!(url.host(), Some(Host::Ipv6(_)))) {
         let reason = "broker.url must hold the broker's name; an IPv6 address cannot be used there";
         return Err(QueueError::Refused(reason.to_owned()));
@@ -26,7 +27,8 @@ pub(super) fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, Que
             Err(QueueError::Refused(reason.to_owned()))
         }
         AMQPScheme::AMQP => {
-            // A resolver may lead a name elsewhere, also one that is read as a number here; no certificate would show it.
+            // A resolver may map the name elsewhere, even a name that is parsed as an IP address here, and no
+            // certificate would reveal it.
             if let Some(number) = here(&uri.authority.host) {
                 uri.authority.host = number;
             }
@@ -36,7 +38,7 @@ pub(super) fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, Que
     }
 }
 
-/// This machine's number, where the host is this machine.
+/// The loopback address that the host stands for, if it is this machine.
 fn here(host: &str) -> Option<String> {
     let url = Url::parse(&format!("http://{host}")).ok().filter(is_loopback)?;
     url.host_str()

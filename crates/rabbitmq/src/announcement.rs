@@ -1,4 +1,4 @@
-//! What the announcements of others say, and what is said of those that say nothing.
+//! Reads the announcements of other processes, and logs those that cannot be used.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use super::message::small;
 use super::topology::Topology;
 use budget::Beat;
 
-/// Anybody may announce anything: a process complains once in this time at most.
+/// Anyone on the broker can publish announcements, so each process complains at most once in this time.
 const COMPLAINTS_APART: Duration = Duration::from_mins(1);
 
-/// An announcement as it is heard.
+/// An announcement as received.
 pub(super) enum Announcement {
-    /// A process of this release announced itself, which the fleet's key signed.
+    /// From a process of this release, signed by a key of the fleet.
     Member(Box<Beat>),
-    /// One of an earlier release did, which must not work while this one does.
+    /// From a process of an earlier release, which must not work while this one does.
     Earlier(Box<Beat>),
-    /// It is not signed by a key of this fleet.
+    /// Not signed by a key of this fleet.
     Unsigned(Box<Beat>),
-    /// This release cannot read it.
+    /// Unreadable for this release.
     Unreadable(String),
 }
 
@@ -38,7 +38,7 @@ impl Announcement {
     }
 }
 
-/// Says what is wrong with announcements, at most once a minute.
+/// Logs what is wrong with announcements, at most once a minute.
 #[derive(Default)]
 pub(super) struct Complaints {
     said: Option<Instant>,
@@ -46,7 +46,7 @@ pub(super) struct Complaints {
 }
 
 impl Complaints {
-    /// How many there were since the last one, if this one is to be said.
+    /// Counts a complaint. Returns the count since the last logged one if this one is to be logged.
     fn add(&mut self, now: Instant) -> Option<u64> {
         self.unlogged += 1;
         if self.said.is_some_and(|said| now.duration_since(said) < COMPLAINTS_APART) {
@@ -56,7 +56,7 @@ impl Complaints {
         Some(std::mem::take(&mut self.unlogged))
     }
 
-    /// Says it, or counts it.
+    /// Logs the complaint, or only counts it.
     pub(super) fn complain(&mut self, announcement: &Announcement) {
         let Some(count) = self.add(Instant::now()) else { return };
         match announcement {

@@ -1,20 +1,19 @@
-//! The arguments that a queue is declared with.
+//! The arguments of queue declarations.
 
 use std::time::Duration;
 
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-/// Names the queue for dead letters. In the queue of the fleet's key it names the key: the broker compares it, and quotes it
-/// where it differs.
+/// The routing key for dead letters. The queue of the fleet's key stores the key's fingerprint here: the broker
+/// compares this argument, and quotes it when it differs.
 pub(super) const ROUTING_KEY: &str = "x-dead-letter-routing-key";
 
-/// Arguments of a queue.
 #[derive(Clone)]
 pub(super) struct Arguments(pub(super) FieldTable);
 
 impl Arguments {
-    /// For what is worth nothing a moment later, and where an exclusive consumer has to be the only one: quorum queues do not
-    /// keep others away.
+    /// For messages that are worthless a moment later, and for exclusive consumers: quorum queues do not keep a second
+    /// consumer out.
     pub(super) fn classic() -> Self {
         Self(FieldTable::default()).with("x-queue-type", AMQPValue::LongString("classic".into()))
     }
@@ -23,7 +22,7 @@ impl Arguments {
         Self(FieldTable::default())
             .with("x-queue-type", AMQPValue::LongString("quorum".into()))
             .with("x-delivery-limit", AMQPValue::LongLongInt(delivery_limit))
-            // What at-least-once dead-lettering asks for; without a length limit nothing is ever rejected.
+            // At-least-once dead-lettering requires this; without a length limit nothing is ever rejected.
             .with("x-overflow", AMQPValue::LongString("reject-publish".into()))
     }
 
@@ -32,7 +31,8 @@ impl Arguments {
         self
     }
 
-    /// At least once: a message leaves only when the target has confirmed it. Without a key it keeps its own.
+    /// Dead-letters at least once: a message leaves only after the target confirmed it. Without `key` it keeps its
+    /// routing key.
     pub(super) fn dead_letter(self, exchange: &str, key: Option<ShortString>) -> Self {
         let routed = self
             .with("x-dead-letter-exchange", AMQPValue::LongString(exchange.into()))
@@ -43,7 +43,7 @@ impl Arguments {
         }
     }
 
-    /// The most messages it keeps; the oldest are dropped.
+    /// Keeps at most `count` messages; the oldest are dropped.
     pub(super) fn most(self, count: i64) -> Self {
         self.with("x-max-length", AMQPValue::LongLongInt(count))
             .with("x-overflow", AMQPValue::LongString("drop-head".into()))

@@ -1,7 +1,8 @@
-//! Messages that a process of this fleet wrote: each carries a signature, which nobody makes who has not the fleet's key.
+//! Authentic messages: each carries a signature that only a process with the fleet's key can make.
 //!
-//! Signed are the queue that the message is for, the deployment's prefix and portal, and the body: a message that is moved to
-//! another queue, prefix or portal is not authentic there. A queue holds one kind of message, so the kind is signed as well.
+//! The signature covers the message's queue, the deployment's prefix and portal, and the body: a message moved to
+//! another queue, prefix or portal is not authentic there. A queue holds one kind of message, so the kind is covered as
+//! well.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,14 +22,14 @@ use super::received::Received;
 use super::topology::Topology;
 use queue::QueueError;
 
-/// The header of the signature: the key's id and the code, in hex.
+/// The header with the signature: the key's id and the code, both in hex.
 pub const HEADER: &str = "connector-signature";
 /// The shortest key, in bytes of its text.
 const SHORTEST: usize = 32;
-/// How much of a code is an id.
+/// The length of a key's id, which is the beginning of a code.
 const ID_BYTES: usize = 8;
 
-/// The keys of a fleet: the first signs, each is accepted. None in a fleet that signs nothing.
+/// The keys of a fleet: the first one signs, all are accepted. Empty in a fleet without signatures.
 #[derive(Clone, Default)]
 pub struct MessageKeys(Arc<Vec<SecretString>>);
 
@@ -39,7 +40,7 @@ impl fmt::Debug for MessageKeys {
 }
 
 impl MessageKeys {
-    /// Reads keys that are separated by commas.
+    /// Parses keys separated by commas.
     ///
     /// # Errors
     /// One of them is too short.
@@ -54,20 +55,20 @@ impl MessageKeys {
         Ok(Self(Arc::new(keys)))
     }
 
-    /// The header [`HEADER`] of a message for this queue, for tests that write what no program of the fleet does. What is said
-    /// to all deployments of an address has neither prefix nor portal.
+    /// The value of [`HEADER`] for a message in this queue, for tests that write what no program of the fleet does.
+    /// Messages for all deployments of an address have an empty prefix and portal.
     #[cfg(feature = "fault-injection")]
     pub fn signature(&self, prefix: &str, portal: &str, queue: &str, body: &[u8]) -> Option<String> {
         Signer::new(self, prefix, portal).signature(queue, body)
     }
 
-    /// Makes a new key, as a text.
+    /// Generates a key, as text.
     pub fn generate() -> SecretString {
         SecretString::from(hex::encode(rand::random::<[u8; SHORTEST]>()))
     }
 }
 
-/// Signs for one deployment.
+/// Signs messages of one deployment.
 #[derive(Clone)]
 pub(super) struct Signer {
     keys: MessageKeys,
@@ -80,7 +81,7 @@ impl Signer {
         Self { keys: keys.clone(), prefix: prefix.to_owned(), portal: portal.to_owned() }
     }
 
-    /// Signs what deployments that share an address say to each other.
+    /// The signer of what deployments that share an address tell each other.
     pub(super) fn of_groups(&self) -> Self {
         Self { keys: self.keys.clone(), prefix: String::new(), portal: String::new() }
     }
@@ -89,7 +90,7 @@ impl Signer {
         self.keys.0.is_empty()
     }
 
-    /// The properties with the signature of a message for this queue, unless they have one.
+    /// The properties with the signature of a message for this queue, unless they have one already.
     pub(super) fn signed(&self, properties: BasicProperties, queue: &str, body: &[u8]) -> BasicProperties {
         let Some(signature) = self.signature(queue, body) else { return properties };
         let mut headers = properties.headers().clone().unwrap_or_default();
@@ -99,14 +100,14 @@ impl Signer {
         properties.with_headers(headers)
     }
 
-    /// The header of a message for this queue; `None` in a fleet that signs nothing.
+    /// The header's value for a message in this queue; `None` in a fleet without signatures.
     fn signature(&self, queue: &str, body: &[u8]) -> Option<String> {
         let key = self.keys.0.first()?;
         let code = hex::encode(self.code(key, queue, body).finalize().into_bytes());
         Some(format!("{} {code}", id_of(key)))
     }
 
-    /// Whether the fleet signed the message for one of these queues, or signs nothing.
+    /// Whether the fleet signed the message for one of these queues, or uses no signatures.
     pub(super) fn accepts(&self, queues: &[ShortString], properties: &BasicProperties, body: &[u8]) -> bool {
         if self.is_unsigned() {
             return true;
@@ -131,7 +132,7 @@ impl Signer {
         code
     }
 
-    /// What tells this fleet's key from others, and is no help to find it out.
+    /// Distinguishes this fleet's key from others without revealing it.
     fn fingerprint(&self, key: &SecretString) -> String {
         let mut code = begun(key, "fleet");
         for part in [&self.prefix, &self.portal] {
@@ -148,7 +149,7 @@ fn begun(key: &SecretString, purpose: &str) -> Hmac<Sha256> {
     code
 }
 
-/// With its length, so that no two lists of parts are the same.
+/// Adds a part after its length, so that different lists of parts never give the same bytes.
 fn add(code: &mut Hmac<Sha256>, part: &[u8]) {
     code.update(&(part.len() as u64).to_be_bytes());
     code.update(part);
@@ -163,13 +164,13 @@ impl Shared {
     pub(super) fn is_authentic(&self, queue: &ShortString, message: &Delivery) -> bool {
         let mut queues = vec![queue.clone()];
         if *queue == self.topology.dead() {
-            // The broker put it there, out of one of these.
+            // The broker moved it there from one of these queues.
             queues.extend(self.topology.works());
         }
         self.signer.accepts(&queues, &message.properties, &message.data)
     }
 
-    /// Sets a message aside that is not authentic.
+    /// Sets aside a message that is not authentic.
     pub(super) async fn refuse(&self, taken: &Received) -> Result<(), QueueError> {
         let reason = format!("found in {} and not signed for it by a key of this fleet", taken.queue);
         if let Err(error) = self.set_aside(&taken.message.data, &reason).await {
@@ -180,7 +181,7 @@ impl Shared {
     }
 }
 
-/// Fails where the fleet under the prefix has another key. With `declares`, the first process says which key it is.
+/// Fails if the fleet under the prefix has another key. With `declares`, the first process declares which key it has.
 pub(super) async fn compare_key(
     target: &Target,
     connection: &Connection,

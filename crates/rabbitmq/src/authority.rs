@@ -1,6 +1,7 @@
-//! Whom TLS to the broker trusts: the certificates of `broker.ca_file` and no others, or else those of the system.
+//! Which certificates TLS to the broker trusts: those of `broker.ca_file` only, or else the system's.
 //!
-//! The broker's client would add a given certificate to the system's; so it knows none of its own, and gets them all from here.
+//! The broker's client would add given certificates to the system's. So it is built without any, and gets all of them
+//! from here.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -12,10 +13,10 @@ use rustls::pki_types::pem::PemObject;
 use http_client::authorities;
 use queue::QueueError;
 
-/// The trusted certificates in PEM; `None` where no TLS is spoken.
+/// The trusted certificates in PEM; `None` without TLS.
 ///
 /// # Errors
-/// [`QueueError::Refused`]: there is no certificate, or a given one cannot be read.
+/// [`QueueError::Refused`]: there is no certificate, or one cannot be read.
 pub(super) fn trusted(scheme: &AMQPScheme, given: Option<&str>) -> Result<Option<String>, QueueError> {
     match (given, scheme) {
         (Some(given), _) => checked(given).map(Some),
@@ -42,7 +43,7 @@ fn checked(given: &str) -> Result<String, QueueError> {
     Ok(given.to_owned())
 }
 
-/// Those that requests trust, too.
+/// The certificates that HTTP requests trust as well.
 fn of_system() -> Result<String, QueueError> {
     let found = authorities().map_err(|error| QueueError::Refused(error.reason))?;
     if found.is_empty() {

@@ -1,5 +1,5 @@
-//! Queues whose node is away. A classic queue is on one node of a cluster; while that is away, the broker has no queue of this
-//! name, and lets none be made or deleted.
+//! Queues whose node is away. A classic queue is on one node of a cluster. While that node is away, the broker reports
+//! that the queue does not exist, and refuses to declare or delete it.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::topology::queue;
 use queue::QueueError;
 
 const LOOK: Duration = Duration::from_secs(2);
-/// What a person can do about a node that does not come back.
+/// What a person can do about a node that does not return.
 pub(super) const REMEDY: &str =
     "it waits for that node; if the node is gone for good, run `rabbitmqctl forget_cluster_node`";
 
 impl Shared {
-    /// Declares the queues of tokens, once their node is there.
+    /// Declares the queues of tokens, waiting until their nodes are back.
     pub(super) async fn declare_tokens(&self, live: &Live) -> Result<(), QueueError> {
         for (name, arguments) in self.topology.of_tokens() {
             let mut is_said = false;
@@ -33,7 +33,7 @@ impl Shared {
     }
 }
 
-/// Declares a queue over a channel of its own; false while its node is away.
+/// Declares a queue over a channel of its own; returns false while the queue's node is away.
 async fn is_there(live: &Live, name: ShortString, arguments: Arguments) -> Result<bool, QueueError> {
     let channel = live.channel().await?;
     let is_there = housed(queue(&channel, name, arguments)).await;
@@ -41,14 +41,14 @@ async fn is_there(live: &Live, name: ShortString, arguments: Arguments) -> Resul
     is_there
 }
 
-/// Whether a queue that was only asked for is on a node that is away: the broker says so by the same code as for one that was
-/// never declared.
+/// Whether a passive declaration failed because the queue's node is away: the broker uses the same code as for a queue
+/// that was never declared.
 pub(super) fn is_away(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(refusal)
         if is_absence(error) && refusal.get_message().as_str().contains("is down or inaccessible"))
 }
 
-/// What a declaration came to; false while the queue's node is away, which costs the channel.
+/// The result of a declaration: false while the queue's node is away, which costs the channel.
 pub(super) async fn housed(declaring: impl Future<Output = lapin::Result<()>>) -> Result<bool, QueueError> {
     answered(async {
         match declaring.await {
@@ -71,7 +71,7 @@ mod tests {
             let error = AMQPError::new(AMQPSoftError::NOTFOUND.into(), text.into());
             lapin::Error::from(ErrorKind::ProtocolError(error))
         };
-        // As RabbitMQ 3.10 and 4.0 say it.
+        // The texts of RabbitMQ 3.10 and 4.0.
         let away = refused(
             "NOT_FOUND - home node 'rabbit@b' of durable queue 'connector.tokens.x' in vhost '/' is down or inaccessible",
         );

@@ -1,9 +1,9 @@
 //! A queue of leases that this process consumes exclusively, and the notes in it.
 //!
-//! A note that was put there comes back to its writer, behind all that lay there before: then the writer has seen them, and
-//! the queue has the note. While it is not acknowledged, it goes back into the queue with the channel, however that ends, and
-//! in the same moment in which another may consume: unless the consumer was cancelled before. RabbitMQ drops a note when its
-//! time is over, but not while a consumer has it.
+//! A note that this process publishes comes back to it, behind every note that was in the queue before. Then the
+//! process has seen those, and the queue has the new one. An unacknowledged note returns to the queue when its channel
+//! ends for any reason, in the same moment in which another process can consume the queue, unless the consumer was
+//! cancelled before. RabbitMQ drops an expired note, but not while a consumer holds it.
 
 use std::collections::HashSet;
 use std::mem::ManuallyDrop;
@@ -34,25 +34,25 @@ use common::fault::{Guard, guard_stands};
 use common::job::JobId;
 use queue::{Kept, Left, QueueError};
 
-/// `ACCESS_REFUSED`: another consumes exclusively.
+/// `ACCESS_REFUSED`: another process consumes exclusively.
 const REFUSED: u16 = 403;
-/// Notes that the broker hands to the consumer of one queue: twice what the queue keeps. Where strangers fill that, the next note
+/// The prefetch of a lease queue's consumer: twice what the queue keeps. If foreign messages fill it, the next note
 /// does not come back, and nothing is leased.
 pub(super) const MOST_FOUND: u16 = 2000;
 
-/// A queue of leases in this process's hands.
+/// A queue of leases that this process holds.
 pub(super) struct Bucket {
     opened: Object<Opening>,
-    /// By which notes are written.
+    /// The channels that notes are published over.
     notes: Channels,
     queue: ShortString,
     tag: ShortString,
-    /// Cancelled once another process may have the queue.
+    /// Cancelled once another process may hold the queue.
     lost: CancellationToken,
     incoming: mpsc::Receiver<Found>,
-    /// Notes that lie in the queue.
+    /// The notes in the queue.
     found: Vec<Found>,
-    /// Those of them that are leases of this process.
+    /// The ids of this process's own leases among them.
     leased: HashSet<String>,
 }
 
@@ -64,7 +64,7 @@ struct Found {
 }
 
 impl Bucket {
-    /// Takes the queue; `None` while another process has it.
+    /// Acquires the queue; `None` while another process holds it.
     pub(super) async fn open(
         [channels, notes]: [&Channels; 2],
         topology: &Topology,
@@ -74,7 +74,7 @@ impl Bucket {
         let queue = topology.locks(number);
         let (opened, consumer) = loop {
             let opened = channels.take().await?;
-            // One of another kind would let two consume it.
+            // An existing queue of another type would let two processes consume it.
             if !is_declared.load(Ordering::Relaxed) {
                 let declared = match housed(topology.declare_locks(&opened.channel, number)).await {
                     Ok(false) => Err(QueueError::NodeAway(format!(
@@ -126,7 +126,7 @@ impl Bucket {
         &self.lost
     }
 
-    /// Leases an asset; returns by which note. `None` where another job has it, or it is kept from this one.
+    /// Leases an asset; returns the note's id, or `None` if another job has the lease or a note keeps this job out.
     pub(super) async fn lease(
         &mut self,
         asset: &AssetId,
@@ -144,7 +144,7 @@ impl Bucket {
         Ok(Some(id))
     }
 
-    /// Gives a lease back.
+    /// Releases a lease.
     pub(super) async fn release(
         &mut self,
         id: &str,
@@ -171,28 +171,28 @@ impl Bucket {
         self.end(id).await
     }
 
-    /// Whether no lease is left.
+    /// Whether this process has no lease in this queue.
     pub(super) fn is_idle(&self) -> bool {
         self.leased.is_empty()
     }
 
-    /// Gives the queue back.
+    /// Returns the queue.
     pub(super) async fn close(mut self) {
         if self.found.is_empty() && self.incoming.is_empty() && !self.lost.is_cancelled() {
             let cancelling = self.opened.channel.basic_cancel(self.tag, BasicCancelOptions::default());
-            // A note that came meanwhile would stay with the channel, where no process sees it.
+            // A note that arrived meanwhile would stay with the channel, where no process sees it.
             if answered(cancelling).await.is_ok()
                 && let Ok(None) = tokio::time::timeout(ANSWER, self.incoming.recv()).await
             {
                 return;
             }
         }
-        // What lies there goes back in one with the consumer only where that is not cancelled before.
+        // Without a cancel before, closing the channel requeues the notes in the same moment as it ends the consumer.
         let Opened { channel, .. } = Object::take(self.opened);
         let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
     }
 
-    /// What processes that died had leased is in doubt from now on.
+    /// Puts the assets that dead processes had leased in doubt.
     async fn bury_the_dead(&mut self) -> Result<(), QueueError> {
         let is_dead = |found: &mut Found| {
             matches!(found.note.says, Says::Leased(_)) && !self.leased.contains(&found.note.id)
@@ -223,7 +223,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// Puts a note there, and waits until it has come back; returns its id.
+    /// Publishes a note and waits until it comes back; returns its id.
     async fn put(&mut self, note: Note) -> Result<String, QueueError> {
         let body = serde_json::to_vec(&note).map_err(|error| QueueError::Broken(error.to_string()))?;
         let properties = match &note.says {
@@ -260,7 +260,7 @@ impl Bucket {
 }
 
 impl Found {
-    /// The broker drops none that a consumer has.
+    /// Whether its time is over: the broker does not drop a note that a consumer holds.
     fn is_over(&self) -> bool {
         matches!(&self.note.says, Says::Kept(kept) if self.since.elapsed() >= kept.time())
     }
@@ -274,16 +274,16 @@ impl Found {
     }
 }
 
-/// Passes on what comes, until the consumer is lost or cancelled.
+/// Forwards notes until the consumer is lost or cancelled.
 async fn read(consumer: Consumer, sender: mpsc::Sender<Found>, lost: CancellationToken) {
-    // Dropped while it consumes, it would be cancelled before its notes go back.
+    // Dropping an active consumer would cancel it before its notes are requeued.
     let mut consumer = ManuallyDrop::new(consumer);
     while let Some(Ok(delivery)) = consumer.next().await {
         match small::<Note>(&delivery.data) {
             Ok(note) => match sender.try_send(Found { note, acker: delivery.acker, since: Instant::now() }) {
-                // Without the receiver, the channel is about to be closed.
+                // If the receiver is gone, the channel is about to be closed.
                 Ok(()) | Err(TrySendError::Closed(_)) => {}
-                // The broker pushes more than it was asked for: a note that is not seen may keep an asset.
+                // More notes than the prefetch allows: a note that is not seen may keep jobs from an asset.
                 Err(TrySendError::Full(_)) => lost.cancel(),
             },
             Err(error) => {
@@ -296,11 +296,11 @@ async fn read(consumer: Consumer, sender: mpsc::Sender<Found>, lost: Cancellatio
     drop(ManuallyDrop::into_inner(consumer));
 }
 
-/// Why a queue cannot be consumed exclusively; each costs the channel.
+/// Why a queue cannot be consumed exclusively. Each of these errors costs the channel.
 pub(super) enum Denied {
-    /// Another consumer has it.
+    /// Another consumer holds it.
     ByAnother,
-    /// There is no such queue.
+    /// The queue does not exist.
     Absent,
     Unavailable(QueueError),
 }

@@ -1,4 +1,4 @@
-//! Channels of one connection that are used again: opening and closing one costs the broker more than what most are
+//! Reuses the channels of a connection: opening and closing a channel costs the broker more than what most channels are
 //! opened for.
 
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use super::consuming::close;
 use super::link::{ANSWER, Link, Live, answered};
 use queue::QueueError;
 
-/// A pool of channels, each for one user at a time.
+/// A pool of channels, each with one user at a time.
 #[derive(Clone)]
 pub(super) struct Channels {
     pool: Pool<Opening>,
 }
 
-/// A channel, and the connection that it belongs to.
+/// A channel, and its connection.
 pub(super) struct Opened {
     pub(super) live: Live,
     pub(super) channel: Channel,
@@ -32,16 +32,16 @@ pub(super) struct Opening {
 /// What the channels of a pool are for.
 #[derive(Clone, Copy)]
 pub(super) enum For {
-    /// Publishing what the broker confirms.
+    /// Publishing with confirms.
     Confirmed,
-    /// Publishing what it does not.
+    /// Publishing without confirms.
     Unconfirmed,
-    /// Consuming, with at most this many messages unacknowledged.
+    /// Consuming, with this prefetch limit.
     Consuming(u16),
 }
 
 impl Channels {
-    /// Over whatever connection the link has; at most `most` in use at once.
+    /// Opens channels over the link's current connection, at most `most` of them in use at once.
     pub(super) fn new(link: Arc<Link>, purpose: For, most: usize) -> Result<Self, QueueError> {
         let timeouts = Timeouts { wait: Some(ANSWER), create: None, recycle: None };
         let pool = Pool::builder(Opening { link, purpose })
@@ -53,7 +53,7 @@ impl Channels {
         Ok(Self { pool })
     }
 
-    /// A channel that is not in use.
+    /// Acquires an unused channel, or opens one.
     pub(super) async fn take(&self) -> Result<Object<Opening>, QueueError> {
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error,
@@ -62,7 +62,7 @@ impl Channels {
     }
 }
 
-/// Closes a channel that must not be used again: an answer that is still to come would be taken for another's.
+/// Closes a channel that must not be reused: a late answer would be taken for the answer to another request.
 pub(super) fn discard(channel: Object<Opening>) {
     let Opened { channel, .. } = Object::take(channel);
     close(&channel);

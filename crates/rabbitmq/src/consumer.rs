@@ -1,4 +1,4 @@
-//! Handing jobs out, and settling them.
+//! Delivers jobs and settles them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,18 +24,18 @@ use queue::{
     Delivery, Guard, JobConsumer, LONGEST_HELD, QueueError, Receipt, Settlement, StepSet, Unrenewed,
 };
 
-/// Hands jobs out; clones share what is in hand.
+/// Delivers jobs; clones share the deliveries in hand.
 #[derive(Clone)]
 pub struct RabbitConsumer {
     pub(super) shared: Arc<Shared>,
     feed: Feed,
     held: Arc<Held>,
-    /// The channel for renewals, one at a time.
+    /// The channel for renewals, one renewal at a time.
     pub(super) renewing: Arc<tokio::sync::Mutex<Option<(Live, Channel)>>>,
     _sweeping: Arc<DropGuard>,
 }
 
-/// The messages of the deliveries in hand, by number.
+/// The messages of the deliveries in hand, by receipt number.
 #[derive(Default)]
 struct Held {
     last: AtomicU64,
@@ -63,7 +63,7 @@ impl Held {
 }
 
 impl Broker {
-    /// Hands this deployment's jobs out.
+    /// Delivers this deployment's jobs.
     pub fn consumer(&self) -> RabbitConsumer {
         let (shared, sweeping) = (Arc::clone(&self.shared), CancellationToken::new());
         let feed = Feed::new(&shared);
@@ -79,8 +79,8 @@ impl Broker {
 }
 
 impl RabbitConsumer {
-    /// Sends back what was taken and not worked on. Given back instead, it would count as the job of a worker that
-    /// died, and be outwaited.
+    /// Publishes again what was received but not begun. Requeued instead, it would look like the job of a worker that
+    /// died, and would have to wait as suspect.
     pub async fn close(&self) {
         self.feed.close();
         send_back::send_back(self.feed.retire(Duration::ZERO).await, &self.shared).await;
@@ -102,19 +102,19 @@ impl RabbitConsumer {
         Delivery { job, redelivered, receipt: Receipt { number, voided, back } }
     }
 
-    /// The message of a delivery, unless it was settled.
+    /// The message of a delivery that is not settled yet.
     fn message(&self, delivery: &Delivery) -> Result<Arc<Received>, QueueError> {
         self.held
             .message(delivery.receipt.number)
             .ok_or_else(|| QueueError::Broken("the delivery was settled before".to_owned()))
     }
 
-    /// Puts a message that is no job among the dead letters.
+    /// Moves a message that is not a job to the dead letters.
     async fn bury(&self, taken: Received, error: &MessageError) -> Result<(), QueueError> {
         tracing::warn!(%error, "a message that is not a job goes to the dead letters");
         let id = taken.message.properties.message_id().as_ref().map(ShortString::as_str);
         let id = Failed::unreadable(&taken.message.data, id, error).event.job_id;
-        // On a task of its own: this may be cancelled, and the message would be lost sight of.
+        // In a separate task: this future may be cancelled, and the message would be lost track of.
         let shared = Arc::clone(&self.shared);
         let buried = tasks::brief(async move {
             let sent = shared.to_queue(shared.topology.dead(), &id, taken.message.data.clone()).await;
@@ -132,11 +132,11 @@ impl JobConsumer for RabbitConsumer {
     async fn next(&self, steps: StepSet) -> Result<Delivery, QueueError> {
         let queues = queues(&self.shared.topology, steps);
         loop {
-            // What is taken now could not be handed on.
+            // While the broker accepts no messages, a job's next message could not be published.
             self.shared.publisher.unblocked().await?;
             let taken = self.feed.next(&queues).await?;
             if !self.shared.is_authentic(&taken.queue, &taken.message) {
-                // On a task of its own, as in burying.
+                // In a separate task, as in `bury`.
                 let shared = Arc::clone(&self.shared);
                 let refused = tasks::brief(async move { shared.refuse(&taken).await });
                 refused.await.map_err(|error| QueueError::Broken(error.to_string()))??;
@@ -161,13 +161,13 @@ impl JobConsumer for RabbitConsumer {
 
     async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<(), QueueError> {
         let taken = self.message(&delivery)?;
-        // The step may have taken hours: the broker is waited for as long as the delivery may be held.
+        // The step may have taken hours, so wait for the broker as long as the delivery may be held.
         tokio::select! {
             open = self.shared.publisher.unblocked_until(taken.at + LONGEST_HELD) => open?,
             () = taken.lost.cancelled() => {}
         }
         if !taken.is_valid() {
-            // Another worker gets this job; publishing its successor would make two of it.
+            // Another worker gets this job; publishing its successor would duplicate it.
             return Err(QueueError::Unavailable("the delivery was void before the step ended".to_owned()));
         }
         fault::crash_point("settle.before");
@@ -183,7 +183,7 @@ impl JobConsumer for RabbitConsumer {
             }
         }
         fault::crash_point("settle.published");
-        // Whether the acknowledgement arrives or not, the message is not given back: its successor is there.
+        // Even if the ack does not arrive, do not requeue the message: its successor is published.
         self.held.take(delivery.receipt.number);
         taken.acknowledge().await?;
         fault::crash_point("settle.acknowledged");
@@ -201,7 +201,7 @@ impl JobConsumer for RabbitConsumer {
         };
         match exchanged {
             Ok(taken) => {
-                // It was acknowledged, so there is nothing to give back.
+                // The old message is acknowledged, so there is nothing to requeue.
                 self.held.take(delivery.receipt.number);
                 Ok(self.delivery(delivery.job, taken))
             }

@@ -1,10 +1,10 @@
-//! What the consumers of one queue hold. Pure.
+//! What each consumer of a queue holds. Pure.
 
 use std::collections::HashMap;
 
 use lapin::types::ShortString;
 
-/// Names a consumer on its channel.
+/// Identifies a consumer on its channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Tag(pub(super) u64);
 
@@ -16,13 +16,12 @@ impl Tag {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holds {
-    /// No message.
     Nothing,
-    /// One that nobody works on yet.
+    /// A message that no step has begun yet.
     Waiting,
-    /// One that is worked on.
+    /// A message whose step is running.
     Begun,
-    /// One that the broker is being answered about, after which it gets another.
+    /// A message that is being acknowledged or requeued, after which the next one comes.
     Answering,
 }
 
@@ -45,12 +44,13 @@ impl Consumers {
         self.set(tag, Holds::Begun);
     }
 
-    /// Whether one of them gets or has a message that nobody works on.
+    /// Whether a consumer holds no message, or one that is not begun.
     pub(super) fn is_one_free(&self) -> bool {
         self.all.values().any(|holds| *holds != Holds::Begun)
     }
 
-    /// The work on a consumer's message is over; whether it may get another, since no other consumer waits.
+    /// Call when the step of a consumer's message is over. Returns whether the consumer may get another message,
+    /// because no other consumer is free.
     pub(super) fn answering(&mut self, tag: Tag) -> bool {
         let may = !self.is_one_free() && self.all.contains_key(&tag);
         if may {
@@ -59,19 +59,19 @@ impl Consumers {
         may
     }
 
-    /// The broker was answered. The next message may have come before this.
+    /// The message was acknowledged. The next one may have arrived before.
     pub(super) fn answered(&mut self, tag: Tag) {
         if self.all.get(&tag) == Some(&Holds::Answering) {
             self.set(tag, Holds::Nothing);
         }
     }
 
-    /// Forgets a consumer; whether it was known.
+    /// Removes a consumer; returns whether it was known.
     pub(super) fn remove(&mut self, tag: Tag) -> bool {
         self.all.remove(&tag).is_some()
     }
 
-    /// Forgets those that hold nothing.
+    /// Removes the consumers that hold nothing.
     pub(super) fn take_idle(&mut self) -> Vec<Tag> {
         self.all.extract_if(|_, holds| *holds == Holds::Nothing).map(|(tag, _)| tag).collect()
     }

@@ -1,4 +1,4 @@
-//! Starts consumers, and leaves no unread consumer behind.
+//! Starts consumers, and leaves no unread one behind.
 
 use futures::TryFutureExt;
 use lapin::options::BasicConsumeOptions;
@@ -8,7 +8,7 @@ use lapin::{Channel, Consumer};
 use super::link::{ANSWER, answered};
 use queue::QueueError;
 
-/// A consumer of a queue. Where the answer does not come in time, the channel is closed.
+/// Starts a consumer. If the answer does not come in time, the channel is closed.
 pub(super) async fn consume(
     channel: &Channel,
     queue: ShortString,
@@ -19,8 +19,8 @@ pub(super) async fn consume(
     answered(consuming).inspect_err(|_| close(channel)).await
 }
 
-/// Closes a channel on which an answer is still to come. A consumer that the broker makes late would take messages and never
-/// return them, or lock every other process out of an exclusive queue.
+/// Closes a channel on which an answer is outstanding. A consumer that starts late would take messages and never return
+/// them, or lock every other process out of an exclusive queue.
 pub(super) fn close(channel: &Channel) {
     let channel = channel.clone();
     tasks::brief(async move {

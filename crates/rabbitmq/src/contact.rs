@@ -1,9 +1,10 @@
-//! How long ago a majority of the broker's nodes was heard of.
+//! When a majority of the broker's nodes last answered.
 //!
-//! A lease dies with its connection, but the broker may know of that before this process does: a paused process, a black
-//! hole, a node that is cut off from the others. So a process that is about to change something checks first whether the broker
-//! answered lately. What is asked is to empty a quorum queue that is empty, over the connection of leases: a node alone cannot
-//! answer that, and it needs no message, which a broker short of memory would not take.
+//! A lease dies with its connection, but the broker may notice that before this process does: after a suspended
+//! process, with packets that vanish, or on a node cut off from the others. So a process checks, before it changes
+//! anything, that the broker answered recently. The question is to purge a quorum queue that is always empty, over the
+//! lease connection: a single node cannot answer it, and it needs no message, which a broker short of memory would not
+//! accept.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,21 +17,21 @@ use super::link::{ANSWER, Link, Live, answered};
 use common::boot_clock::since_boot;
 use queue::QueueError;
 
-/// Older contact gives no right to change anything. The broker gives a silent connection up after 20 s, twice the
-/// heartbeat, so no other process can hold the lease before.
+/// Older contact does not allow any change. The broker drops a silent connection after 20 s, twice the heartbeat, so no
+/// other process can hold the lease before then.
 const FRESH: Duration = Duration::from_secs(6);
-/// How often the broker is asked for a sign of life.
+/// How often the broker is asked.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// When the broker last answered.
 #[derive(Clone, Default)]
 pub(super) struct Contact {
-    /// Time since boot, suspended time included: [`std::time::Instant`] stands still while a machine sleeps.
+    /// Time since boot, including suspension, during which [`std::time::Instant`] does not advance.
     last: Arc<Mutex<Option<Duration>>>,
 }
 
 impl Contact {
-    /// Keeps in contact over this connection, and over each that replaces it, until the guard is dropped.
+    /// Keeps contact over this connection and its successors until the guard is dropped.
     pub(super) fn keep(&self, link: Arc<Link>, queue: ShortString) -> DropGuard {
         let stop = CancellationToken::new();
         let (contact, stopped) = (self.clone(), stop.clone());
@@ -55,7 +56,7 @@ impl Contact {
             let purging = channel.queue_purge(queue.clone(), QueuePurgeOptions::default());
             let answer = live.lost.run_until_cancelled(answered(purging));
             match answer.await {
-                // The answer proves contact at the time of the question, not at its own.
+                // Proves contact at the time of the question, not of the answer.
                 Some(Ok(_)) => self.heard(asked),
                 Some(Err(error)) => {
                     tracing::warn!(%error, "no majority of the broker's nodes answers; nothing is changed for now");
@@ -83,7 +84,7 @@ impl Contact {
     }
 }
 
-/// Whether contact at `last` gives the right to change something now. Without a clock it does not.
+/// Whether contact at `last` allows a change at `now`. Without a clock nothing does.
 fn is_fresh(last: Option<Duration>, now: Option<Duration>) -> bool {
     last.zip(now).is_some_and(|(last, now)| now.saturating_sub(last) < FRESH)
 }

@@ -1,4 +1,4 @@
-//! Messages that the broker gave up.
+//! Messages that the broker gave up on.
 
 use lapin::types::ShortString;
 
@@ -8,33 +8,33 @@ use super::message::Failed;
 use common::job::{Job, MessageError};
 use queue::{Delivery, FailedJob, QueueError};
 
-/// A message that the broker gave up.
+/// A message that the broker gave up on.
 #[derive(Debug)]
 pub enum Dead {
-    /// It is a job, whose end is still to be settled.
+    /// A job; the caller settles it.
     Job(Box<Delivery>),
-    /// It is no job that this release can read, and is kept as a failed one.
+    /// A message that this release cannot read as a job, stored as a failed job.
     Unreadable(Box<FailedJob>),
 }
 
-/// Takes the messages that the broker gave up.
+/// Receives the messages that the broker gave up on.
 pub struct DeadLetters {
     consumer: RabbitConsumer,
     feed: Feed,
 }
 
 impl RabbitConsumer {
-    /// The messages that the broker gave up, whose jobs this consumer settles.
+    /// The messages that the broker gave up on; this consumer settles their jobs.
     pub fn dead_letters(&self) -> DeadLetters {
         DeadLetters { consumer: self.clone(), feed: Feed::new(&self.shared) }
     }
 }
 
 impl DeadLetters {
-    /// The next message. Waits. One that is no job becomes a failed job here.
+    /// Waits for the next message. One that is not a job is stored as a failed job here.
     ///
     /// # Errors
-    /// The broker cannot be reached; the message stays where it is.
+    /// The broker cannot be reached; the message stays in its queue.
     pub async fn next(&self) -> Result<Dead, QueueError> {
         let shared = &self.consumer.shared;
         let (taken, failed) = loop {

@@ -1,4 +1,4 @@
-//! How many jobs are where, as the broker and the processes of the deployment say.
+//! Counts the jobs in each state, from the broker's queues and the announcements of the deployment's processes.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,25 +17,25 @@ const HANDS_KNOWN: Duration = Duration::from_secs(6);
 const LOOK_AT_HANDS: Duration = Duration::from_millis(200);
 
 impl Broker {
-    /// How many jobs are where; of those in hand, this process's.
+    /// Counts the jobs in each state; jobs in hand are counted for this process only.
     ///
     /// # Errors
-    /// The broker cannot be asked.
+    /// The broker does not answer.
     pub async fn depth(&self) -> Result<Depth, QueueError> {
         self.shared.depth().await
     }
 
-    /// Deliveries in the hands of this deployment's processes; `None` while that is not known. The broker shows only what is
-    /// ready.
+    /// Deliveries in the hands of all processes of this deployment; `None` while that is unknown. The broker shows only
+    /// messages that are ready.
     pub fn in_hand(&self) -> Option<u64> {
         self.shared.crew.in_hand()
     }
 
-    /// Looks at every place where a job can be: the queues, those that wait and the dead letters among them, and the hands
+    /// Checks every place where a job can be: the queues, including the wait queues and the dead letters, and the hands
     /// of this deployment's processes.
     ///
     /// # Errors
-    /// The broker cannot be asked.
+    /// The broker does not answer.
     pub async fn look(&self) -> Result<QueueLook, QueueError> {
         let is_empty = async || {
             let depth = self.depth().await?;
@@ -53,9 +53,10 @@ impl Broker {
                 }
             }
         };
-        // Processes of an earlier release never say.
+        // Processes of an earlier release never announce this.
         let hands = tokio::time::timeout(HANDS_KNOWN, known).await;
-        // What was in hand may be in a queue by now. A node that is cut off from the others says that its queues are empty.
+        // Jobs that were in hand may be in a queue by now. And a node cut off from the others reports its queues as
+        // empty.
         let is_empty = hands == Ok(0) && is_empty().await? && self.shared.contact.check().is_ok();
         Ok(if is_empty { QueueLook::Empty } else { QueueLook::Busy })
     }
@@ -75,7 +76,8 @@ impl Shared {
     }
 
     async fn ready_in(&self, queue: ShortString) -> Result<u64, QueueError> {
-        // Kept, since looks are many; given up after any error, since an answer that comes late is taken for the next one.
+        // The channel is reused, since counts are frequent, and dropped after any error: a late answer would be taken
+        // for the next one.
         let mut kept = self.looking.lock().await;
         let known =
             kept.take().filter(|(live, channel)| !live.lost.is_cancelled() && channel.status().connected());

@@ -1,7 +1,7 @@
-//! Failed jobs on the broker: looked at, sent back, forgotten.
+//! Failed jobs on the broker: listed, replayed, discarded.
 //!
-//! A queue can be looked into only by taking its messages. So a pass takes them one by one on a channel of its own,
-//! deals with those that are meant, and closes the channel: the broker puts the rest back where they were.
+//! A queue can be read only by taking its messages. So a pass takes them one by one on a channel of its own, handles
+//! those that match, and closes the channel: the broker requeues the rest in their old places.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,12 +22,12 @@ use common::job::{Job, JobId};
 use common::outcome::Outcome;
 use queue::{FailedFilter, FailedJob, FailedJobs, QueueError};
 
-/// Failed jobs shown at once.
+/// The most failed jobs listed at once.
 const MOST_SHOWN: usize = 1000;
-/// Failed jobs that one pass goes over.
+/// The most failed jobs in one pass.
 const MOST_PASSED: usize = 100_000;
 
-/// The failed jobs.
+/// The failed jobs of a deployment.
 #[derive(Clone)]
 pub struct RabbitFailedJobs {
     shared: Arc<Shared>,
@@ -70,7 +70,7 @@ impl<'a> Pass<'a> {
         Ok(Self { channel, live, left: MOST_PASSED, shared })
     }
 
-    /// Failed jobs that match, the oldest first; of a job that failed more than once, the latest.
+    /// The matching failed jobs, oldest first; of a job that failed more than once, only the latest record.
     async fn list(mut self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
         let mut found: Vec<FailedJob> = Vec::new();
         while let Some((failed, _)) = self.next().await? {
@@ -83,9 +83,9 @@ impl<'a> Pass<'a> {
         Ok(found)
     }
 
-    /// Sends jobs back to their step: confirmed there before it is taken away here.
+    /// Sends jobs back to their step. A record is acknowledged only after the job is confirmed there.
     async fn replay(mut self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
-        // A job may stand here twice; the later record has come further.
+        // A job may be recorded twice; the later record has got further.
         let mut latest: HashMap<JobId, (Timestamp, Job, Vec<Received>)> = HashMap::new();
         while let Some((failed, taken)) = self.next().await? {
             let at = failed.event.at;
@@ -101,7 +101,7 @@ impl<'a> Pass<'a> {
         let replayed = latest.len() as u64;
         for (_, mut job, records) in latest.into_values() {
             job.forget_attempts();
-            // A person's word that the job is for this portal, whose address may have changed.
+            // By replaying it, a person vouches that the job is for this portal, whose address may have changed.
             job.portal = job.portal.map(|_| self.shared.topology.for_portal().to_owned());
             let message = Message {
                 exchange: ShortString::default(),
@@ -119,7 +119,7 @@ impl<'a> Pass<'a> {
         Ok(replayed)
     }
 
-    /// Forgets jobs.
+    /// Deletes failed jobs.
     async fn discard(mut self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
         let mut discarded = HashSet::new();
         while let Some((failed, taken)) = self.next().await? {
@@ -156,7 +156,7 @@ impl<'a> Pass<'a> {
         Ok(None)
     }
 
-    /// Puts back whatever was not acknowledged. An error on the way does so too, since the channel is dropped.
+    /// Requeues whatever was not acknowledged. After an error, dropping the channel does the same.
     async fn end(self) {
         let _ = tokio::time::timeout(ANSWER, self.channel.close(200, "done".into())).await;
     }

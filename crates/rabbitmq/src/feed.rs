@@ -1,10 +1,11 @@
 //! Messages that the broker pushes, one to each consumer.
 //!
-//! A consumer may hold one message, so that none is held back by those before it: one that is worked on keeps its
-//! consumer, and another consumer of the queue waits for the next, at most one for each queue. While every permit is in use, the
-//! consumer whose step ends gets the next message. While permits are free, nearly each message makes a consumer and
-//! cancels one, which costs the broker more than the message (docs/performance.md).
-//! Where nobody asks for a queue any more, its waiting consumer is cancelled and what it holds is sent back.
+//! A consumer may hold one message, so that no message queues up behind another. A message whose step is running
+//! occupies its consumer, and another consumer of the queue waits for the next message, at most one per queue. While
+//! every permit is in use, the consumer whose step ends gets the next message. While permits are free, nearly every
+//! message opens one consumer and cancels another, which costs the broker more than the message itself
+//! (docs/performance.md). When a queue has had no caller for a while, its waiting consumer is cancelled and the message
+//! that it holds is sent back.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -27,7 +28,8 @@ use super::received::{Counted, Received};
 use super::source::{FIRST_ARRIVAL, Look, Opened, Opening, Source, State};
 use queue::QueueError;
 
-/// A caller that asks again does so at once; after this time nothing may be begun: a pause, an outage, no free permit.
+/// A caller normally asks again at once. After this time it may not begin a step soon: a pause, an outage, no free
+/// permit.
 const UNCLAIMED: Duration = Duration::from_secs(5);
 
 /// Messages of some queues; clones share them.
@@ -38,12 +40,12 @@ pub(super) struct Feed {
 
 struct Inner {
     link: Arc<Link>,
-    /// Messages in this process's hands.
+    /// Messages in hand.
     count: Arc<AtomicU64>,
     state: Mutex<State>,
-    /// A message came, or a consumer was made or lost.
+    /// A message arrived, or a consumer was opened or lost.
     changed: Notify,
-    /// A caller that asked got what it wanted, or went away.
+    /// A caller got a message or gave up, or a message arrived without a caller.
     left: Notify,
     stop: CancellationToken,
     _stop: DropGuard,
@@ -64,18 +66,18 @@ impl Feed {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The next message of the first queue that has one. Waits; cancel-safe.
+    /// Waits for the next message, from the first queue that has one. Cancel-safe.
     pub(super) async fn next(&self, queues: &[ShortString]) -> Result<Received, QueueError> {
         let _asking = Asking::start(&self.inner, queues);
         loop {
             let changed = self.inner.changed.notified();
             tokio::pin!(changed);
-            // Registered before looking: what comes in between wakes this up.
+            // Enabled before the check, so that a change in between wakes this task.
             changed.as_mut().enable();
             let looked = self.inner.lock().look(queues, Instant::now())?;
             match looked {
                 Look::Message(taken) => return Ok(*taken),
-                // On a task of its own, since this may be cancelled.
+                // In a separate task, since this future may be cancelled.
                 Look::Missing(queues) => queues.into_iter().for_each(|queue| self.inner.open(queue)),
                 Look::WaitUntil(until) => {
                     let _ = tokio::time::timeout_at(until, changed).await;
@@ -87,7 +89,7 @@ impl Feed {
         }
     }
 
-    /// Resolves when a queue that nobody asked for a while may hold messages; returns them, to be sent back.
+    /// Waits until messages are held that no caller wants; returns them to be sent back.
     pub(super) async fn unclaimed(&self) -> Vec<Received> {
         loop {
             self.inner.left.notified().await;
@@ -99,12 +101,12 @@ impl Feed {
         }
     }
 
-    /// Cancels the waiting consumers of queues that nobody asked for this long, and takes out what they hold.
+    /// Cancels the waiting consumers of queues without a caller for `age`, and takes the messages that they hold.
     pub(super) async fn retire(&self, age: Duration) -> Vec<Received> {
         for (opened, tag) in self.inner.retired(age) {
             let _ = answered(opened.channel.basic_cancel(tag, BasicCancelOptions::default())).await;
         }
-        // What came before the broker has answered is read by then.
+        // Messages that arrived before the broker confirmed the cancel are read by then.
         let left = self.inner.until(|source| source.leaving.is_empty());
         let _ = tokio::time::timeout(ANSWER, left).await;
         let mut state = self.inner.lock();
@@ -112,19 +114,19 @@ impl Feed {
         unclaimed.flat_map(|source| std::mem::take(&mut source.waiting)).collect()
     }
 
-    /// Hands nothing out any more, and makes no more consumers.
+    /// Stops delivering messages and opening consumers.
     pub(super) fn close(&self) {
         self.inner.lock().is_closed = true;
     }
 
-    /// Waits until every consumer is there that was being made. It gets a message, wanted or not.
+    /// Waits until no consumer is being opened. A new consumer may get a message although it is no longer wanted.
     pub(super) async fn is_made(&self) {
         self.inner.until(|source| !source.is_opening()).await;
     }
 }
 
 impl Inner {
-    /// Makes a consumer of this queue.
+    /// Opens a consumer of this queue.
     fn open(self: &Arc<Self>, queue: ShortString) {
         let (inner, stop) = (Arc::downgrade(self), self.stop.clone());
         tasks::lasting(stop.run_until_cancelled_owned(async move {
@@ -173,7 +175,7 @@ impl Inner {
             Ok(consumer) => Ok((opened, tag, consumer)),
             Err(error) => {
                 opened.lost.cancel();
-                // The broker closes the channel for a queue that somebody deleted: it is made again.
+                // If somebody deleted the queue, the broker closed the channel: declare it again.
                 self.link.redeclare(&live).await;
                 Err(error)
             }
@@ -196,14 +198,14 @@ impl Inner {
             source.consumers.got(tag);
             source.waiting.push(taken);
             if source.callers == 0 {
-                // Nobody may come for it.
+                // No caller may want it.
                 self.left.notify_one();
             }
         }
         self.changed.notify_waiters();
     }
 
-    /// A consumer is gone: cancelled, or with its queue, its channel or its connection.
+    /// Handles the end of a consumer: cancelled, or gone with its queue, channel or connection.
     async fn ended(&self, queue: &ShortString, tag: Tag, opened: &Opened) {
         let is_ours = {
             let mut state = self.lock();
@@ -211,13 +213,13 @@ impl Inner {
             source.leaving.remove(&tag);
             let is_ours = !source.consumers.remove(tag);
             if !is_ours {
-                // The broker has it back, or it is gone with its queue.
+                // The broker requeued it, or it is gone with its queue.
                 source.waiting.retain(|taken| taken.slot.as_ref().is_none_or(|slot| slot.tag != tag));
             }
             is_ours
         };
         if !opened.channel.status().connected() {
-            // A delivery is void when its channel closes, not only when its connection is lost.
+            // Closing a channel voids its deliveries, not only losing the connection.
             opened.lost.cancel();
         } else if !is_ours && let Ok(live) = self.link.live() {
             self.link.redeclare(&live).await;
@@ -225,7 +227,7 @@ impl Inner {
         self.changed.notify_waiters();
     }
 
-    /// Waits until this is so of every queue.
+    /// Waits until `holds` is true of every queue.
     async fn until(&self, holds: impl Fn(&Source) -> bool) {
         loop {
             let changed = self.changed.notified();
@@ -238,7 +240,7 @@ impl Inner {
         }
     }
 
-    /// The free consumers of queues that nobody asked for this long. They count no more.
+    /// Removes and returns the idle consumers of queues without a caller for `age`.
     fn retired(&self, age: Duration) -> Vec<(Opened, ShortString)> {
         let mut state = self.lock();
         let unclaimed = state.queues.values_mut().filter(|source| source.is_unclaimed(age));
@@ -257,7 +259,7 @@ impl Inner {
     }
 }
 
-/// Takes in what a consumer gets, until it is gone.
+/// Stores a consumer's messages until it ends.
 async fn read(inner: Weak<Inner>, queue: ShortString, tag: Tag, opened: Opened, mut consumer: Consumer) {
     while let Some(Ok(message)) = consumer.next().await {
         let Some(inner) = inner.upgrade() else { return };
@@ -268,7 +270,7 @@ async fn read(inner: Weak<Inner>, queue: ShortString, tag: Tag, opened: Opened, 
     }
 }
 
-/// The consumer that a message came by.
+/// The consumer that received a message.
 pub(super) struct Slot {
     feed: Weak<Inner>,
     queue: ShortString,
@@ -277,7 +279,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Answers the broker about its message, with the consumer cancelled before where another one waits already.
+    /// Acknowledges or requeues the message. If another consumer is free already, cancels this one first.
     pub(super) async fn end(
         &self,
         answer: impl AsyncFnOnce() -> Result<bool, QueueError>,
@@ -291,7 +293,7 @@ impl Slot {
             if stays { None } else { source.channel.clone().filter(|_| source.consumers.remove(self.tag)) }
         };
         if let Some(opened) = surplus {
-            // Its only message is in hand, so that none can come for it any more: the answer need not be awaited.
+            // The consumer is at its limit of one message, so none can arrive any more: no need to wait for the answer.
             let cancelling =
                 opened.channel.basic_cancel(self.tag.name(), BasicCancelOptions { nowait: true });
             let _ = answered(cancelling).await;
@@ -302,7 +304,7 @@ impl Slot {
         if matches!(answered, Ok(true)) {
             source.consumers.answered(self.tag);
         } else if source.consumers.remove(self.tag) {
-            // Whether the broker was told is not known: with its channel, everything is as before.
+            // The broker may have received the answer or not. Closing the channel requeues whatever is unanswered.
             self.lost.cancel();
             if let Some(opened) = source.channel.take_if(|known| known.lost.is_cancelled()) {
                 close(&opened.channel);
@@ -314,7 +316,6 @@ impl Slot {
     }
 }
 
-/// A caller that waits for messages of some queues.
 struct Asking<'a> {
     inner: &'a Inner,
     queues: &'a [ShortString],

@@ -1,6 +1,6 @@
-//! The release before this one shares the request budget and locks assets by other rules, so that neither may work while the
-//! other does. Both announce themselves through an exchange of the same name: theirs is a fanout exchange, this release's a
-//! topic exchange, and the broker refuses a process that declares it as the other kind.
+//! Keeps this release and the one before it apart. They share the request budget and lease assets by different rules,
+//! so neither may work while the other does. Both announce themselves through an exchange of the same name: a fanout
+//! exchange there, a topic exchange here. The broker refuses a process that declares it as the other type.
 
 use lapin::Connection;
 use lapin::options::ExchangeDeleteOptions;
@@ -8,14 +8,15 @@ use lapin::options::ExchangeDeleteOptions;
 use super::link::{ConnectError, in_time};
 use super::topology::Topology;
 
-/// Makes the virtual host this generation's, unless a process of the other one is at work.
+/// Declares the exchange as this release's, unless a process of the earlier release is running.
 pub(super) async fn supersede(connection: &Connection) -> Result<(), ConnectError> {
     for _ in 0..2 {
         match declare(connection).await {
             Err(ConnectError::Misconfigured(_)) => {}
             ended => return ended,
         }
-        // Each process at work has a queue bound to it. Another process may do the same at this moment.
+        // Each running process has a queue bound to the exchange, so it counts as used. Another process may do the same
+        // right now.
         match delete_unused(connection).await {
             Ok(()) | Err(ConnectError::Misconfigured(_)) => {}
             ended => return ended,

@@ -1,4 +1,4 @@
-//! The egress group on the broker: members announce themselves, silences and pauses stand on record.
+//! The egress group on the broker: the announcements of its members, and the records of silences and pauses.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,11 +28,11 @@ use super::{Broker, Shared};
 use budget::{Beat, Budget, News, OperatorPause};
 use queue::QueueError;
 
-/// How soon to try again after the connection was lost.
+/// How soon to try again after an error, such as a lost connection.
 const TRY_AGAIN: Duration = Duration::from_millis(300);
-/// The longest that a process waits, as it ends, for the broker to accept its last announcement.
+/// How long an ending process waits for the broker to confirm its last announcement.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Announcements that a member keeps that does not read them; the oldest go.
+/// Announcements kept for a member that does not read them; the oldest are dropped.
 const MOST_UNREAD: i64 = 10_000;
 const MOST_UNREAD_BYTES: i64 = 16 << 20;
 
@@ -43,14 +43,14 @@ pub struct EgressGroup {
 }
 
 impl Broker {
-    /// The processes that share this one's address.
+    /// The egress group of this process.
     pub fn egress_group(&self) -> EgressGroup {
         EgressGroup { shared: Arc::clone(&self.shared) }
     }
 }
 
 impl EgressGroup {
-    /// Takes part until what it returns is dropped. Without contact the budget lets no call go.
+    /// Takes part in the group until the returned handle is dropped. Without contact the budget admits no calls.
     pub fn join(&self, budget: &Budget) -> AbortOnDropHandle<()> {
         let (group, budget) = (self.clone(), budget.clone());
         AbortOnDropHandle::new(tasks::lasting(async move {
@@ -64,7 +64,7 @@ impl EgressGroup {
         }))
     }
 
-    /// Announces this process, hears the others, and looks at what is on record.
+    /// Announces this process, receives other members' announcements, and reads the records.
     async fn announce_all(&self, budget: &Budget) -> Result<(), QueueError> {
         let sender = self.shared.publisher.link().wait(ANSWER).await?.channel().await?;
         let live = self.shared.consume_link.wait(ANSWER).await?;
@@ -73,7 +73,7 @@ impl EgressGroup {
         arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
         arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(MOST_UNREAD));
         arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(MOST_UNREAD_BYTES));
-        // Gone with its consumer: where the part ends before the connection, the next one makes another.
+        // Deleted with its consumer: if this part ends before the connection does, the next start declares a new one.
         let options = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::exclusive() };
         let declaring = receiver.queue_declare(Topology::member(), options, arguments);
         let own = answered(declaring).await?.name().clone();
@@ -124,13 +124,13 @@ impl EgressGroup {
         }
     }
 
-    /// The properties of an announcement.
+    /// The properties of an announcement, with its signature.
     fn signed(&self, body: &[u8]) -> BasicProperties {
         self.shared.signer.of_groups().signed(BasicProperties::default(), Topology::control().as_str(), body)
     }
 
-    /// Takes in an announcement; another egress group's says only what its member has in hand. One of another deployment may
-    /// be signed by another key, and is not heard then.
+    /// Handles an announcement. From another egress group, only the number of jobs in hand is used. Another deployment
+    /// may sign with another key, and is then ignored.
     fn hear(&self, budget: &Budget, is_of_group: bool, message: &Delivery, complaints: &mut Complaints) {
         let announcement = Announcement::of(&self.shared.signer, message);
         match &announcement {
@@ -161,7 +161,7 @@ impl EgressGroup {
         Ok(())
     }
 
-    /// A person's pause, if there is one. One that is known stays known as it was; one that is not authentic is set aside.
+    /// A person's pause, if there is one. A known pause is not read again; one that is not authentic is set aside.
     async fn operator_pause(
         &self,
         observer: &Channel,
@@ -176,7 +176,7 @@ impl EgressGroup {
             return Ok(known);
         }
         let Some(got) = answered(observer.basic_get(queue(), BasicGetOptions::default())).await? else {
-            // Another process reads it right now.
+            // Another process is reading it right now.
             return Ok(Some(OperatorPause { since: jiff::Timestamp::now(), reason: None }));
         };
         let message = got.delivery;
@@ -191,7 +191,7 @@ impl EgressGroup {
         Ok(pause)
     }
 
-    /// Puts on record what this member learned of Bynder's block; the broker drops a silence when it is over.
+    /// Records what this member learned about Bynder's block. The broker drops a silence when it is over.
     async fn put_on_record(&self, budget: &Budget) -> Result<(), QueueError> {
         loop {
             let news = budget.news().await;
@@ -206,7 +206,7 @@ impl EgressGroup {
         }
     }
 
-    /// What outlives the silence comes first, so that it does not end unseen.
+    /// Publishes the record that outlives the silence first, so that the silence cannot end unnoticed.
     async fn record_silence(&self, pause: Duration) -> Result<(), QueueError> {
         let own = properties("silence", None);
         let lasting = own.clone().with_expiration(pause.as_millis().to_string().into());
@@ -255,7 +255,7 @@ impl EgressGroup {
             .await
     }
 
-    /// Takes a person's pause back; returns whether there was one.
+    /// Ends a person's pause; returns whether there was one.
     ///
     /// # Errors
     /// The broker cannot be reached, or refuses.
@@ -263,7 +263,7 @@ impl EgressGroup {
         Ok(self.purge(self.shared.topology.pause_of_operator()).await? > 0)
     }
 
-    /// Empties a queue; returns how many messages there were.
+    /// Empties a queue; returns how many messages it had.
     async fn purge(&self, queue: ShortString) -> Result<u32, QueueError> {
         let live = self.shared.consume_link.wait(ANSWER).await?;
         let channel = live.channel().await?;
@@ -282,14 +282,14 @@ impl EgressGroup {
         let silence = Presence::of(self.shared.topology.pause_of_group()).is_there(&channel).await?;
         let name = self.shared.topology.pause_of_operator();
         let got = answered(channel.basic_get(name, BasicGetOptions::default())).await?;
-        // Closing the channel puts the message back.
+        // Closing the channel requeues the message.
         let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
         let (signer, topology) = (&self.shared.signer, &self.shared.topology);
         Ok((got.and_then(|got| pause_in(signer, topology, &got.delivery)), silence))
     }
 }
 
-/// Does something over whatever connection there is, until it is dropped.
+/// Runs a part again whenever it fails, until dropped.
 async fn again<F: Future<Output = Result<(), QueueError>>>(part: impl Fn() -> F) {
     loop {
         if let Err(error) = part().await {

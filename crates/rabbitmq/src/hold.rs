@@ -1,9 +1,9 @@
 //! Long steps: no delivery is held longer than the broker allows, however large the file.
 //!
-//! A broker takes a message back from a consumer that holds it for too long, half an hour by default. So before that,
-//! a process that still works on a step exchanges the delivery for a new one: it publishes the job to its own hold
-//! queue, takes it from there, and gives up the old delivery. If it dies, the message soon expires out of the hold and
-//! goes back to its step, marked as one whose effects may have happened.
+//! A broker takes a message back from a consumer that holds it too long, by default half an hour. Before that, a
+//! process that is still running the step exchanges the delivery for a new one: it publishes the job to its own hold
+//! queue, takes it from there, and acknowledges the old delivery. If the process dies, the message soon expires from
+//! the hold queue and returns to its step, marked as one whose effects may have happened.
 
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ use super::topology::HOLD_RETURN;
 use common::job::Job;
 use queue::QueueError;
 
-/// How long publishing a message and finding it may take; it stays there longer.
+/// The timeout of publishing the message and finding it, shorter than the message stays.
 const PATIENCE: Duration = HOLD_RETURN.saturating_sub(Duration::from_secs(2));
-/// Messages of others that a renewal takes out of its way.
+/// The prefetch: messages of other jobs that a renewal may have to take first.
 const MOST_STRANGERS: u16 = 64;
 
 impl RabbitConsumer {
@@ -38,12 +38,12 @@ impl RabbitConsumer {
             properties: job_properties(job),
             body: held.encode()?,
         };
-        // One at a time: each looks for its own.
+        // One renewal at a time: each takes messages from the same queue.
         let mut renewing = self.renewing.lock().await;
         if !old.is_valid() {
             return Err(QueueError::Unavailable("the delivery was void: its channel is gone".to_owned()));
         }
-        // Kept: a delivery is void once its channel is closed.
+        // The channel is kept: closing it would void its deliveries.
         let known = renewing
             .take()
             .filter(|(live, channel)| !live.lost.is_cancelled() && channel.status().connected());
@@ -58,27 +58,28 @@ impl RabbitConsumer {
         let (live, channel) = renewing.insert((live, channel));
         answered(self.shared.topology.declare_hold(channel, &self.shared.process)).await?;
         let until = Instant::now() + PATIENCE;
-        // A broker that takes nothing is not waited for here: the step continues, and its worker tries again.
+        // Does not wait for a broker that accepts no messages: the step continues, and its worker tries again.
         self.shared.publisher.publish_now(&message).await?;
         let mut strangers = Vec::new();
         let found = self.look_for(job, live, channel, until, &mut strangers).await;
         for stranger in strangers {
             stranger.give_back().await;
         }
-        // Where it is not found it goes back to its step, and so does the old delivery
-        // if it is not renewed later: two of a job are safe, none is not.
+        // If the message is not found, it returns to its step; so does the old delivery, unless it is renewed later.
+        // Two messages of a job are safe; losing the job is not.
         let taken = found?.ok_or_else(|| {
             QueueError::Unavailable("the job did not come back from its hold in time".to_owned())
         })?;
         if let Err(error) = old.acknowledge().await {
-            // The old one is somebody else's by now.
+            // The broker may have redelivered the old one.
             taken.give_back().await;
             return Err(error);
         }
         Ok(taken)
     }
 
-    /// The message of this job in the hold. What lies there of others, whose renewal failed, is in its way.
+    /// Finds this job's message in the hold queue. Messages of other jobs, whose renewal failed, are collected in
+    /// `strangers`.
     async fn look_for(
         &self,
         job: &Job,

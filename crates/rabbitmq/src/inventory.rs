@@ -1,4 +1,4 @@
-//! What is on the broker, seen without taking or changing anything.
+//! What is on the broker, inspected without taking or changing anything.
 
 use std::collections::HashMap;
 
@@ -17,14 +17,14 @@ use super::wish::pause_in;
 use budget::OperatorPause;
 use queue::{Depth, QueueError};
 
-/// What is there.
+/// What was found on the broker.
 #[derive(Debug, Clone)]
 pub struct Inventory {
-    /// Queues that nobody has declared yet.
+    /// Queues that are not declared yet.
     pub missing: Vec<String>,
     /// Queues on a node of the broker that is away.
     away: Vec<String>,
-    /// Jobs by queue; those in a worker's hands cannot be seen from outside.
+    /// Jobs by queue; jobs in a worker's hands are not visible from outside.
     pub depth: Depth,
     /// A person's pause.
     pub operator_pause: Option<OperatorPause>,
@@ -33,7 +33,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Says that queues are on a node that is away, and what a person can do.
+    /// Names the queues on a node that is away, and what a person can do.
     pub fn without_home(&self) -> Option<String> {
         let names = self.away.join(", ");
         let said = || {
@@ -45,7 +45,7 @@ impl Inventory {
         (!names.is_empty()).then(said)
     }
 
-    /// Looks once, over a connection of its own.
+    /// Inspects the broker once, over a connection of its own.
     ///
     /// # Errors
     /// [`QueueError::Refused`] and [`QueueError::Misconfigured`] if a person has to act, [`QueueError::Unavailable`] if the
@@ -66,7 +66,8 @@ impl Inventory {
             }
         }
         match compare_portal(&target, &connection).await {
-            // Comparing needs the rights to read and, for the key, to declare, which looking does not.
+            // Comparing needs the permissions to read and, for the key, to configure; the rest of the inventory does
+            // not.
             Ok(()) | Err(ConnectError::Refused(_)) => {}
             Err(trouble) => return Err(trouble.into()),
         }
@@ -93,18 +94,18 @@ impl Inventory {
     }
 }
 
-/// What a look at a queue came to.
+/// The result of a passive declaration.
 enum Seen {
-    /// It has this many ready.
+    /// The queue has this many messages ready.
     Messages(u64),
-    /// No queue has this name.
+    /// The queue does not exist.
     Absent,
-    /// Its node is away.
+    /// The queue's node is away.
     Away,
 }
 
 async fn count(connection: &Connection, queue: ShortString) -> Result<Seen, QueueError> {
-    // The broker closes a channel over which a queue was asked for that is not there.
+    // A channel of its own: the broker closes it if the queue does not exist.
     let channel = answered(connection.create_channel()).await?;
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
     let asking = tokio::time::timeout(ANSWER, channel.queue_declare(queue, passive, FieldTable::default()));
@@ -124,7 +125,7 @@ async fn read_pause(target: &Target, connection: &Connection) -> Result<Option<O
     let channel = answered(connection.create_channel()).await?;
     let queue = target.topology.pause_of_operator();
     let got = answered(channel.basic_get(queue, BasicGetOptions::default())).await?;
-    // Closing the channel puts the message back.
+    // Closing the channel requeues the message.
     let _ = tokio::time::timeout(ANSWER, channel.close(200, "seen".into())).await;
     Ok(got.and_then(|got| pause_in(&target.signer, &target.topology, &got.delivery)))
 }

@@ -1,7 +1,7 @@
-//! Leases: a fixed number of durable queues, each of which the broker lets one process consume.
+//! Leases: a fixed number of durable queues, each consumed by at most one process.
 //!
-//! An asset's lease is the sole right to consume its queue, and, within the process that has it, the asset's note in it.
-//! Quorum queues do not keep a second consumer out; classic ones do.
+//! To lease an asset is to consume its queue exclusively and, within that process, to have a note on the asset in the
+//! queue. Quorum queues do not keep a second consumer out; classic queues do.
 
 use std::collections::{HashMap, hash_map};
 use std::sync::atomic::AtomicBool;
@@ -27,23 +27,24 @@ use common::fault::{self, guard_stands};
 use common::job::JobId;
 use queue::{Attempt, Guard, Kept, Lease, Left, Locks, QueueError};
 
-/// The queues. Another number would let two releases lease one asset twice.
+/// The number of queues. If it differed between two releases, they could lease one asset twice.
 const QUEUES: usize = 1024;
-/// The queue that each process proves exclusivity with; a look, which makes none, finds it where a process was before.
+/// The queue in which exclusivity is proved. An inventory, which declares nothing, finds it once a process has declared
+/// it.
 const PROVING: usize = 0;
-/// How often it is said that a node is away.
+/// How often to log that a node is away.
 const COMPLAINT: Duration = Duration::from_mins(1);
-/// Notes that are written at once.
+/// How many notes may be published at once.
 const MOST_NOTING: usize = 4;
 
-/// The leases on this deployment's assets.
+/// The leases of this deployment's assets.
 #[derive(Clone)]
 pub struct RabbitLocks {
     shared: Arc<Shared>,
 }
 
 impl Broker {
-    /// The leases on this deployment's assets.
+    /// The leases of this deployment's assets.
     pub fn locks(&self) -> RabbitLocks {
         RabbitLocks { shared: Arc::clone(&self.shared) }
     }
@@ -58,7 +59,7 @@ impl Locks for RabbitLocks {
         let leases = Arc::clone(&self.shared.leases);
         let (sender, taken) = oneshot::channel();
         let wanted = Wanted { asset: asset.clone(), job: job.clone(), doubt };
-        // On a task of its own: cancelled halfway, it would leave a note that no lease owns.
+        // In a separate task: if cancelled halfway, it would leave a note that no lease owns.
         tasks::brief(async move {
             let unwanted = sender.send(leases.take(wanted).await);
             if let Err(Ok(Attempt::Taken(lease))) = unwanted {
@@ -73,33 +74,32 @@ impl Locks for RabbitLocks {
     }
 }
 
-/// Hands out leases.
 pub(super) struct Leases {
     channels: Channels,
-    /// For the notes. The broker stops a connection that publishes while it is short of memory, and one that stands still keeps
-    /// no contact.
+    /// Channels of the publishing connection, for notes. The broker blocks a connection that publishes while it is
+    /// short of memory, and a blocked lease connection would lose contact.
     notes: Channels,
     contact: Contact,
     topology: Topology,
-    /// The broker cannot keep two jobs of one process apart.
+    /// Keeps jobs of this process apart, which the broker cannot do.
     assets: Mutex<HashMap<AssetId, Entry>>,
     buckets: Vec<tokio::sync::Mutex<Option<Bucket>>>,
-    /// Which queues this process has declared.
+    /// Whether this process has declared each queue.
     declared: Vec<AtomicBool>,
-    /// When it was last said that a node is away.
+    /// When it was last logged that a node is away.
     complained: Mutex<Option<Instant>>,
 }
 
-/// An asset in this process's hands.
+/// An asset that this process leases, or is about to.
 #[derive(Clone, Default)]
 struct Entry {
-    /// It has a lease, which is neither being taken nor given back.
+    /// The lease is held: neither being acquired nor being released.
     is_leased: bool,
-    /// Cancelled once that changes.
+    /// Cancelled when this entry changes.
     changed: CancellationToken,
 }
 
-/// A lease as it is asked for.
+/// A request for a lease.
 struct Wanted {
     asset: AssetId,
     job: JobId,
@@ -107,7 +107,7 @@ struct Wanted {
 }
 
 impl Leases {
-    /// `links` are the connection of leases, and the one that publishes.
+    /// `links` are the lease connection and the publishing connection.
     pub(super) fn new(
         links: [Arc<Link>; 2],
         contact: Contact,
@@ -176,7 +176,7 @@ impl Leases {
         })))
     }
 
-    /// Says that a node is away, once a minute: many jobs may find out.
+    /// Logs that a node is away, at most once a minute, since many jobs may notice.
     fn complain(&self, error: &QueueError) {
         let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(error, QueueError::NodeAway(_)) && complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
@@ -192,7 +192,7 @@ impl Leases {
         }
     }
 
-    /// The entry of an asset that has one; without one it gets one.
+    /// The asset's entry, if it has one; otherwise creates one and returns `None`.
     fn enter(&self, asset: &AssetId) -> Option<Entry> {
         match self.lock().entry(asset.clone()) {
             hash_map::Entry::Occupied(known) => Some(known.get().clone()),
@@ -203,7 +203,7 @@ impl Leases {
         }
     }
 
-    /// Gives a queue back that has no lease any more, or that does not answer.
+    /// Returns the queue if it has no lease left or is broken.
     async fn leave(&self, slot: &mut Option<Bucket>, is_broken: bool) {
         if is_broken && let Some(bucket) = slot {
             bucket.lost().cancel();
@@ -220,13 +220,14 @@ impl Leases {
     }
 }
 
-/// Which queue has an asset's lease: the same for every process.
+/// The queue that holds an asset's lease, the same in every process.
 fn queue_of(asset: &AssetId) -> usize {
     let hash = Sha256::digest(asset.as_str());
     usize::from(u16::from_be_bytes([hash[0], hash[1]])) % QUEUES
 }
 
-/// Fails where the broker lets two consume a queue of leases exclusively. A look makes no queue to try it with.
+/// Fails if the broker lets two consumers consume a queue of leases exclusively. With `is_look`, does not declare the
+/// queue.
 pub(super) async fn prove_exclusive(
     topology: &Topology,
     connection: &Connection,
@@ -241,18 +242,19 @@ pub(super) async fn prove_exclusive(
         declared?;
         let consumer = match exclusively(&first, topology.locks(PROVING), false).await {
             Ok(consumer) => consumer,
-            // That another process has it is the proof; a second attempt, after it has left, would succeed.
+            // Another process holds it, which is the proof. A second try might come after that process has left, and
+            // succeed.
             Err(denied) => return Ok(Err(denied)),
         };
         let second = connection.create_channel().await?;
         let other = exclusively(&second, topology.locks(PROVING), false).await;
-        // The channel before the consumer: what lies there goes back.
+        // Close the channel before dropping the consumer, so that the notes are requeued.
         let _ = first.close(200, "done".into()).await;
         drop(consumer);
         Ok(other.map(drop))
     };
     match in_time(proving).await? {
-        // One that is absent was not made yet, or its node is away: there are no leases in it either.
+        // An absent queue is not declared yet, or its node is away; either way it holds no lease.
         Err(Denied::ByAnother | Denied::Absent) => Ok(()),
         Err(Denied::Unavailable(error)) => Err(ConnectError::Unreachable(error.to_string())),
         Ok(()) => Err(ConnectError::Misconfigured(format!(

@@ -1,8 +1,9 @@
-//! The queue of a fleet: RabbitMQ 3.10 and later.
+//! The job queue of a fleet, on RabbitMQ 3.10 or later.
 //!
-//! A process has three connections, each looked after by a `link`: one to publish, which the broker may block; one
-//! to take and acknowledge, which it never does; one for leases, whose end ends them. A message's successor is
-//! confirmed before it is acknowledged, so a crash doubles a job at worst, and a doubled job looks before it acts.
+//! A process has three connections, each supervised by a `link`: one to publish, which the broker may block; one to
+//! consume and acknowledge, which it never blocks; one for leases, which end with it. A delivery is acknowledged only
+//! after its successor message is confirmed, so a crash duplicates a job at worst, and a duplicate job checks before it
+//! acts.
 
 mod address;
 mod announcement;
@@ -78,36 +79,36 @@ pub use outcomes::Outcomes;
 pub use producer::ProducerElection;
 pub use roll_call::{Member, roll_call};
 
-/// Which broker, and under which names.
+/// Which broker to use, and under which names.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `amqp://` or `amqps://`, with credentials.
     pub url: SecretString,
-    /// Whether `amqp://` is allowed to another machine.
+    /// Allows `amqp://` to another machine.
     pub allow_plain: bool,
-    /// Certificates in PEM to trust instead of the system's.
+    /// PEM certificates to trust instead of the system's.
     pub authority: Option<String>,
-    /// What every name starts with.
+    /// The prefix of every name.
     pub prefix: String,
-    /// The waits, ascending.
+    /// The delays of waiting jobs, ascending.
     pub rungs: Vec<Duration>,
-    /// The portal that the jobs are for, by its origin: a prefix is one portal's.
+    /// The origin of the portal that the jobs are for: a prefix belongs to one portal.
     pub portal: String,
-    /// The processes that share an address, and its request budget.
+    /// The egress group: the processes that share an address, and so a request budget.
     pub egress_group: String,
-    /// What messages are signed by.
+    /// The keys that sign messages.
     pub keys: MessageKeys,
-    /// The program's name, for the broker's list of connections.
+    /// The program's name, shown in the broker's list of connections.
     pub program: String,
 }
 
 impl Settings {
-    /// Checks the address without using it.
+    /// Checks these settings without connecting.
     ///
     /// # Errors
-    /// [`QueueError::Refused`]: it is no address of a broker, or one in plain text that is not allowed, or there is no certificate
-    /// to trust.
-    /// [`QueueError::Misconfigured`]: prefix, egress group or portal are too long for names on a broker.
+    /// [`QueueError::Refused`]: the URL is not a broker's address, or is plain text without permission, or there is no
+    /// certificate to trust.
+    /// [`QueueError::Misconfigured`]: the prefix or the egress group is too long for the broker's names.
     pub fn check(&self) -> Result<(), QueueError> {
         self.target().map(|_| ())
     }
@@ -124,7 +125,7 @@ impl Settings {
     }
 }
 
-/// The broker as this process is connected to it; clones share the connections. What is done there has roles of its own.
+/// This process's connections to the broker; clones share them. Each role on the broker has a type of its own.
 #[derive(Clone)]
 pub struct Broker {
     shared: Arc<Shared>,
@@ -138,30 +139,30 @@ struct Shared {
     consume_link: Arc<Link>,
     leases: Arc<Leases>,
     contact: Contact,
-    /// Jobs that were taken and are not settled.
+    /// Deliveries that are not settled yet.
     in_hand: Arc<AtomicU64>,
-    /// Messages that were set aside.
+    /// Messages set aside.
     rejected: AtomicU64,
-    /// Times that a message of a newer release was put off.
+    /// How often a message of a newer release was put off.
     newer: AtomicU64,
     crew: DeploymentMembers,
-    /// Over which the queues are looked at.
+    /// The channel that counts messages in queues.
     looking: tokio::sync::Mutex<Option<(Live, lapin::Channel)>>,
-    /// A call of this process waits, and its egress group has no minter.
+    /// Notified when a call of this process waits and its egress group has no minter.
     no_minter: Notify,
-    /// Names this process's hold.
+    /// Names this process's hold queue.
     process: String,
-    /// What others are told that this process is.
+    /// The program's name in announcements.
     program: String,
     _keeping: DropGuard,
 }
 
 impl Broker {
-    /// Starts connecting, and waits for `patience` until every connection stands.
+    /// Starts connecting, and waits up to `patience` for every connection.
     ///
     /// # Errors
     /// [`QueueError::Refused`] and [`QueueError::Misconfigured`] if a person has to act, [`QueueError::Unavailable`] if
-    /// patience ended.
+    /// `patience` ran out.
     pub async fn open(settings: &Settings, patience: Duration) -> Result<Self, QueueError> {
         let broker = Self::start(settings)?;
         for link in broker.shared.links() {
@@ -170,10 +171,10 @@ impl Broker {
         Ok(broker)
     }
 
-    /// Starts connecting and does not wait.
+    /// Starts connecting without waiting.
     ///
     /// # Errors
-    /// The URL is invalid.
+    /// The settings are invalid, as in [`Settings::check`].
     pub fn start(settings: &Settings) -> Result<Self, QueueError> {
         let target = settings.target()?;
         let (topology, signer) = (target.topology.clone(), target.signer.clone());
@@ -205,11 +206,11 @@ impl Broker {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Waits for the first answer of the broker.
+    /// Waits for the broker's first answer.
     ///
     /// # Errors
-    /// [`QueueError::Refused`] or [`QueueError::Misconfigured`] if a person has to act. A broker that does not answer is
-    /// no error: it may yet.
+    /// [`QueueError::Refused`] or [`QueueError::Misconfigured`] if a person has to act. A broker that does not answer
+    /// is not an error: it may answer later.
     pub async fn wait_until_first_answer(&self) -> Result<(), QueueError> {
         match self.shared.publisher.link().wait(ANSWER).await {
             Err(error) if !error.is_retryable() => Err(error),
@@ -217,7 +218,7 @@ impl Broker {
         }
     }
 
-    /// Resolves when what is configured turns out not to fit what is on the broker.
+    /// Resolves when the configuration does not match what is declared on the broker.
     pub async fn misconfiguration(&self) -> QueueError {
         let [publishing, consuming, leasing] = self.shared.links();
         tokio::select! {
@@ -227,12 +228,12 @@ impl Broker {
         }
     }
 
-    /// Why the broker cannot be used right now, if that is so.
+    /// Why the broker cannot be used right now, if it cannot.
     pub fn trouble(&self) -> Option<QueueError> {
         self.shared.links().into_iter().find_map(|link| link.live().err())
     }
 
-    /// Messages so far of which it is not known whether the broker took them.
+    /// Messages so far whose publish has an unknown outcome.
     pub fn unknown_outcomes(&self) -> u64 {
         self.shared.publisher.unknown_outcomes()
     }

@@ -1,7 +1,7 @@
-//! A connection that is looked after: when it is lost, another is made, for as long as the queue is open.
+//! A supervised connection: whenever it is lost, another is opened, until the queue is closed.
 //!
-//! lapin's own recovery is left off. With it, a consumer can wait for ever on a channel that the broker closed, and
-//! giving up is silent; without it every loss is an error, and this loop is all there is to understand.
+//! lapin's own recovery is disabled. With it, a consumer can wait forever on a channel that the broker closed, and
+//! recovery gives up silently. Without it, every loss is an error, and this loop is the only recovery there is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,24 +23,24 @@ use super::sieve::{self, Closing};
 use super::topology::{Topology, queue};
 use queue::QueueError;
 
-/// How long opening a connection, and any answer of the broker's, may take.
+/// The timeout of opening a connection, and of any answer of the broker.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 const HEARTBEAT_SECONDS: u16 = 10;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Losses without an event are not known of, but would be silent: the state is looked at as often as this.
+/// How often the connection's state is checked. No loss without an event is known, but one would go unnoticed.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Where the broker is, and what to declare there.
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) uri: AMQPUri,
-    /// The certificates in PEM to trust, and no others.
+    /// The PEM certificates to trust, exclusively.
     pub(super) authority: Option<String>,
     /// Shown in the broker's list of connections.
     pub(super) program: String,
     pub(super) topology: Topology,
-    /// Knows the fleet's key.
+    /// Has the fleet's keys.
     pub(super) signer: Signer,
 }
 
@@ -53,7 +53,7 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    /// As the broker's list of connections shows it.
+    /// Its name in the broker's list of connections.
     fn name(self) -> &'static str {
         match self {
             Self::Publishing => "publishing",
@@ -63,18 +63,18 @@ impl Purpose {
     }
 }
 
-/// A connection as it is right now.
+/// An open connection.
 #[derive(Clone)]
 pub(super) struct Live {
     pub(super) connection: Arc<Closing>,
-    /// Cancelled once the connection is lost, and everything delivered over it void.
+    /// Cancelled once the connection is lost, which voids everything delivered over it.
     pub(super) lost: CancellationToken,
-    /// True while the broker takes nothing, for want of memory or disk.
+    /// True while the broker accepts no messages because it lacks memory or disk.
     pub(super) blocked: watch::Receiver<bool>,
 }
 
 impl Live {
-    /// A new channel, within the deadline for answers.
+    /// Opens a channel, within [`ANSWER`].
     pub(super) async fn channel(&self) -> Result<Channel, QueueError> {
         answered(self.connection.create_channel()).await
     }
@@ -91,7 +91,7 @@ pub(super) struct Link {
 enum State {
     Connecting,
     Live(Live),
-    /// The latest failure, and whether a person has to act.
+    /// The latest failure; its variant says whether a person has to act.
     Down(ConnectError),
 }
 
@@ -121,7 +121,6 @@ impl From<ConnectError> for QueueError {
 }
 
 impl Link {
-    /// Starts connecting.
     pub(super) fn start(target: Target, purpose: Purpose) -> Self {
         let (sender, current) = watch::channel(State::Connecting);
         let stop = CancellationToken::new();
@@ -132,14 +131,15 @@ impl Link {
         Self { current, topology, _stop: stop.drop_guard() }
     }
 
-    /// Makes again what somebody deleted; a failure shows where it is missed.
+    /// Declares the queues again, in case somebody deleted one. A failure is only logged: it shows where the queue is
+    /// used.
     pub(super) async fn redeclare(&self, live: &Live) {
         if let Err(error) = answered(declare(&self.topology, &live.connection)).await {
             tracing::warn!(%error, "cannot declare the queues");
         }
     }
 
-    /// The connection, if there is one right now.
+    /// The connection, if it is open right now.
     pub(super) fn live(&self) -> Result<Live, QueueError> {
         match &*self.current.borrow() {
             State::Live(live) => Ok(live.clone()),
@@ -148,7 +148,7 @@ impl Link {
         }
     }
 
-    /// Resolves when what is configured turns out not to fit what is on the broker.
+    /// Resolves when the configuration does not match what is declared on the broker.
     pub(super) async fn configuration_mismatch(&self) -> QueueError {
         let mut current = self.current.clone();
         let settled =
@@ -159,12 +159,12 @@ impl Link {
         });
         match trouble {
             Some(trouble) => trouble.into(),
-            // Nobody connects any more.
+            // The supervisor has stopped.
             None => std::future::pending().await,
         }
     }
 
-    /// Waits for the connection; a refusal that a person has to mend ends the wait at once.
+    /// Waits for the connection. An error that a person has to fix ends the wait at once.
     pub(super) async fn wait(&self, patience: Duration) -> Result<Live, QueueError> {
         let mut current = self.current.clone();
         let settled = current.wait_for(|state| {
@@ -173,13 +173,13 @@ impl Link {
                 State::Live(_) | State::Down(ConnectError::Refused(_) | ConnectError::Misconfigured(_))
             )
         });
-        // Whether it settled or patience ended, the state says what there is to say.
+        // After either end of the wait, `live` reports the current state.
         let _ = tokio::time::timeout(patience, settled).await;
         self.live()
     }
 }
 
-/// Bounds a request to the broker; an answer that does not come counts as an outage.
+/// Limits a request to the broker to [`ANSWER`]; no answer in time counts as an outage.
 pub(super) async fn answered<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {
     match tokio::time::timeout(ANSWER, request).await {
         Ok(answer) => {
@@ -215,14 +215,14 @@ async fn supervise(target: Target, purpose: Purpose, state: watch::Sender<State>
                 state.send_replace(State::Down(trouble));
             }
         }
-        // Full jitter: a fleet that lost its broker comes back spread out.
+        // Jittered, so that a fleet that lost its broker does not reconnect all at once.
         let jittered = rand::rng().random_range(SHORTEST_PAUSE..=pause.max(SHORTEST_PAUSE));
         tokio::time::sleep(jittered).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// Publishes the connection and stays with it until it is lost; returns why.
+/// Announces the connection and watches it until it is lost; returns why.
 async fn live(connection: Closing, state: &watch::Sender<State>) -> String {
     let mut events = connection.events_listener();
     let (block, blocked) = watch::channel(false);
@@ -244,7 +244,7 @@ async fn live(connection: Closing, state: &watch::Sender<State>) -> String {
                     tracing::info!("the broker takes messages again");
                     block.send_replace(false);
                 }
-                // A channel that the broker closes is told here too; it concerns whoever uses it, not the connection.
+                // The broker closed a channel. That concerns the channel's user, not the connection.
                 Some(Event::Error(error)) if error.is_amqp_soft_error() => {}
                 Some(Event::Error(error)) => break said(&error),
                 Some(_) => {}
@@ -277,7 +277,7 @@ async fn declare(topology: &Topology, connection: &Connection) -> lapin::Result<
     topology.declare(&channel).await?;
     for (name, arguments) in topology.of_tokens() {
         match queue(&channel, name, arguments).await {
-            // Its node is away: a process that needs tokens waits for it.
+            // The queue's node is away; a process that needs tokens waits for it.
             Err(error) if is_absence(&error) => return Ok(()),
             declared => declared?,
         }
@@ -286,15 +286,15 @@ async fn declare(topology: &Topology, connection: &Connection) -> lapin::Result<
     Ok(())
 }
 
-/// The broker has no queue of this name.
+/// The broker's code for a queue that does not exist.
 const NOT_FOUND: u16 = 404;
 
-/// Whether a queue that was only asked for is not there.
+/// Whether the queue of a passive declaration does not exist.
 pub(super) fn is_absence(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(refusal) if refusal.get_id() == NOT_FOUND)
 }
 
-/// A connection over which nothing was done yet.
+/// Opens a connection, and does nothing over it yet.
 pub(super) async fn open(target: &Target, purpose: &'static str) -> Result<Closing, ConnectError> {
     let mut uri = target.uri.clone();
     uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
@@ -314,9 +314,9 @@ pub(super) async fn in_time<T>(request: impl Future<Output = lapin::Result<T>>) 
     }
 }
 
-/// `ACCESS_REFUSED` and `NOT_ALLOWED`: credentials, rights or virtual host.
+/// `ACCESS_REFUSED` and `NOT_ALLOWED`: wrong credentials, permissions or virtual host.
 const NOT_ALLOWED: [u16; 2] = [403, 530];
-/// `PRECONDITION_FAILED`: a queue of that name with other arguments.
+/// `PRECONDITION_FAILED`: a queue of that name has other arguments.
 const OTHERWISE_DECLARED: u16 = 406;
 
 pub(super) fn trouble(error: &lapin::Error) -> ConnectError {

@@ -1,4 +1,5 @@
-//! What the processes of this deployment have in their hands, as they announce it: the broker shows only what is ready.
+//! What the processes of this deployment have in hand, from their announcements: the broker shows only messages that
+//! are ready.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +8,7 @@ use tokio::time::Instant;
 
 use budget::{Beat, MOST_MEMBERS, Timing};
 
-/// The members of a deployment that were heard of.
+/// The members of a deployment, as far as they have announced themselves.
 #[derive(Debug)]
 pub(super) struct DeploymentMembers {
     deployment: String,
@@ -17,9 +18,9 @@ pub(super) struct DeploymentMembers {
 
 #[derive(Debug, Default)]
 struct Heard {
-    /// Since when every announcement was heard.
+    /// Since when all announcements are received.
     listening: Option<Instant>,
-    /// When the latest one was heard, which may be this process's own.
+    /// When the latest announcement arrived, perhaps this process's own.
     latest: Option<Instant>,
     members: HashMap<String, Member>,
 }
@@ -35,13 +36,13 @@ impl DeploymentMembers {
         Self { deployment: deployment.to_owned(), timing: Timing::real(), heard: Mutex::default() }
     }
 
-    /// Announcements are heard from now on; what came before may have been missed.
+    /// Starts over: announcements are received from now on, and earlier ones may have been missed.
     pub(super) fn listens(&self) {
         *self.lock() = Heard { listening: Some(Instant::now()), ..Heard::default() };
     }
 
-    /// Takes in an announcement of any egress group. One that names no deployment is an earlier release's, whose hands
-    /// nobody can see.
+    /// Takes in an announcement of any egress group. One without a deployment is from an earlier release, which does
+    /// not announce what it has in hand.
     pub(super) fn receive(&self, beat: &Beat) {
         if beat.deployment != self.deployment && !beat.deployment.is_empty() {
             return;
@@ -57,11 +58,11 @@ impl DeploymentMembers {
         }
     }
 
-    /// Deliveries in everybody's hands; `None` while that is not known.
+    /// Deliveries in hand, of all members; `None` while that is unknown.
     pub(super) fn in_hand(&self) -> Option<u64> {
         let heard = self.lock();
         let since = heard.listening?;
-        // Who hears not even itself does not hear the others either.
+        // A process that does not even receive its own announcements does not receive those of others either.
         let is_deaf = heard.latest?.elapsed() >= self.timing.contact;
         if is_deaf || since.elapsed() < self.timing.beat * 2 || heard.members.len() >= MOST_MEMBERS {
             return None;

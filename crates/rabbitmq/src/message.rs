@@ -1,4 +1,4 @@
-//! What stands in messages besides the job itself.
+//! The contents of messages, besides the job itself.
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -10,14 +10,14 @@ use common::asset::AssetId;
 use common::job::{Job, JobId, MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError, RunId, check_version};
 use common::outcome::OutcomeEvent;
 
-/// The most of an unreadable message that is kept for a person to look at, in bytes.
+/// How many bytes of an unreadable message are kept for a person to look at.
 const MOST_KEPT: usize = 4096;
-/// The largest outcome or failed job: a job, and what became of it.
+/// The largest outcome or failed job: a job and its result.
 pub(super) const MOST_RECORD_BYTES: usize = 4 * MOST_MESSAGE_BYTES;
-/// Persistent: dead-lettering keeps a message's own mode, also in quorum queues.
+/// Persistent: dead-lettering preserves a message's delivery mode, also in quorum queues.
 const PERSISTENT: u8 = 2;
 
-/// Properties of every message; headers are always new, so none of the broker's own is ever sent back to it.
+/// The properties of every message. The headers are always new, so none of the broker's own headers is sent back to it.
 pub(super) fn properties(id: &str, traceparent: Option<&str>) -> BasicProperties {
     let mut headers = FieldTable::default();
     if let Some(traceparent) = traceparent {
@@ -30,12 +30,12 @@ pub(super) fn properties(id: &str, traceparent: Option<&str>) -> BasicProperties
         .with_headers(headers)
 }
 
-/// A text of AMQP has at most 255 bytes, and ids fewer; a longer one is cut, as where it is read.
+/// A short string of AMQP has at most 255 bytes. Ids are shorter; a longer one is cut, in the same way as when it is
+/// read.
 fn short(id: &str) -> ShortString {
     ShortString::try_new(id).unwrap_or_else(|_| ShortString::from(JobId::shortened(id).0))
 }
 
-/// Properties of a job's message.
 pub(super) fn job_properties(job: &Job) -> BasicProperties {
     properties(&job.job_id.0, job.traceparent.as_deref())
 }
@@ -51,7 +51,7 @@ fn versioned<T: Serialize>(content: &T) -> Result<Vec<u8>, MessageError> {
     Ok(serde_json::to_vec(&Envelope { v: MESSAGE_VERSION, content })?)
 }
 
-/// Reads a message about the fleet, which anybody with access to the broker may have written.
+/// Parses a message about the fleet, which may come from anyone with access to the broker.
 pub(super) fn small<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MessageError> {
     bounded(body, MOST_MESSAGE_BYTES)
 }
@@ -70,36 +70,36 @@ fn unversioned<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MessageError
     bounded(body, MOST_RECORD_BYTES)
 }
 
-/// Writes an outcome event.
+/// Encodes an outcome event.
 ///
 /// # Errors
-/// It cannot be written as JSON.
+/// It cannot be encoded as JSON.
 pub fn encode_event(event: &OutcomeEvent) -> Result<Vec<u8>, MessageError> {
     versioned(event)
 }
 
-/// Reads an outcome event, which anybody with access to the broker may have written.
+/// Decodes an outcome event, which may come from anyone with access to the broker.
 ///
 /// # Errors
-/// It is no outcome event of this release's format, or too large.
+/// It is too large, or not an outcome event in this release's format.
 pub fn decode_event(body: &[u8]) -> Result<OutcomeEvent, MessageError> {
     unversioned(body)
 }
 
-/// A failed job as it is kept.
+/// A failed job as stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failed {
     /// How it ended.
     pub event: OutcomeEvent,
-    /// The job; absent if its message could not be read.
+    /// The job, unless its message was unreadable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) job: Option<Job>,
-    /// The beginning of a message that could not be read.
+    /// The beginning of an unreadable message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) unreadable: Option<String>,
 }
 
-/// What a message says of itself that is no job. The rest of it takes no memory, however large it is.
+/// The ids in a message that is not a job. The rest of the message takes no memory, however large it is.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Loose<'a> {
@@ -112,28 +112,28 @@ struct Loose<'a> {
 }
 
 impl Failed {
-    /// Writes its message.
+    /// Encodes this as a message.
     ///
     /// # Errors
-    /// It cannot be written as JSON.
+    /// It cannot be encoded as JSON.
     pub fn encode(&self) -> Result<Vec<u8>, MessageError> {
         versioned(self)
     }
 
-    /// Reads its message.
+    /// Decodes a failed job.
     ///
     /// # Errors
-    /// It is no failed job of this release's format, or too large.
+    /// It is too large, or not a failed job in this release's format.
     pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
         unversioned(body)
     }
 
-    /// The record of a message that is no job this release can read. Whatever can be told of it is.
+    /// The record of a message that this release cannot read as a job, with whatever ids the message contains.
     pub fn unreadable(body: &[u8], message_id: Option<&str>, error: &MessageError) -> Self {
         let loose: Loose<'_> = serde_json::from_slice(body).unwrap_or_default();
         let text = |value: Option<&RawValue>| serde_json::from_str::<String>(value?.get()).ok();
         let anonymous = || hex::encode(&Sha256::digest(body)[..16]);
-        // Ids are shown; what is none may be a link with its signature.
+        // Ids are shown to people; text that is not an id may be a link with its signature.
         let is_plain =
             |id: &String| id.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
         let named = message_id.map(str::to_owned).or_else(|| text(loose.job)).filter(is_plain);
@@ -169,7 +169,7 @@ mod tests {
             &MessageError::TooLarge(9),
         );
         assert_eq!((others.event.job_id.0.as_str(), others.event.asset_id.as_str()), ("j", "unknown"));
-        // Longer names are no names of AMQP.
+        // AMQP has no longer names.
         let long = format!(r#"{{"job_id":"{0}","run_id":"{0}\n"}}"#, "😀".repeat(64));
         let long = Failed::unreadable(long.as_bytes(), None, &MessageError::TooLarge(9));
         properties(&long.event.job_id.0, None);

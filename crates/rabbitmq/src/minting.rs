@@ -1,7 +1,8 @@
-//! The office of an egress group's one minter: whoever consumes the minter's queue exclusively, over this very channel.
+//! The term of an egress group's one minter: the process that consumes the minter's queue exclusively, over this
+//! channel.
 //!
-//! A durable classic queue lets one exclusive consumer be, and ends it with its channel. What the minter publishes goes over
-//! the same channel, so nothing of it arrives after another was elected.
+//! A durable classic queue allows one exclusive consumer, which ends with its channel. The minter publishes over the
+//! same channel, so none of its tokens arrives after another minter was elected.
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -21,12 +22,12 @@ use common::boot_clock::since_boot;
 use queue::QueueError;
 
 impl EgressGroup {
-    /// A call waits, and the group has no minter.
+    /// A call waits, and the group has no minter: this process tries to become it.
     pub(super) fn run_for_minter(&self) {
         self.shared.no_minter.notify_one();
     }
 
-    /// Becomes the minter when the group has none and a call of this process waits.
+    /// Becomes the minter when a call of this process waits and the group has no minter.
     pub(super) async fn mint_when_needed(&self, budget: &Budget) {
         loop {
             self.shared.no_minter.notified().await;
@@ -61,7 +62,7 @@ struct Office<'a> {
     channel: Channel,
     topology: &'a Topology,
     contact: &'a Contact,
-    /// A silence, and a try after it.
+    /// The records of a silence, and of the first call after it.
     records: tokio::sync::Mutex<[Presence; 2]>,
 }
 
@@ -73,7 +74,7 @@ impl Office<'_> {
             minter.set_requests(budget.requests());
             let wait = match minter.duty(now()?) {
                 Duty::Mint(token) => {
-                    // The others may have another office, where this one's node is cut off from them.
+                    // If this process's node is cut off, the other nodes may have elected another minter.
                     self.contact.check()?;
                     confirms.push(self.publish(token).await?);
                     continue;
@@ -134,7 +135,7 @@ impl Office<'_> {
     }
 }
 
-/// Without a clock nothing is minted.
+/// The time since boot; without it nothing is minted.
 fn now() -> Result<std::time::Duration, QueueError> {
     since_boot()
         .ok_or_else(|| QueueError::Broken("the kernel has no clock of the time since boot".to_owned()))

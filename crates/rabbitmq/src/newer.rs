@@ -1,4 +1,4 @@
-//! Messages of a newer release that works in the same fleet: they are not this release's to judge.
+//! Messages of a newer release that works in the same fleet: this release puts them off instead of rejecting them.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use super::received::Received;
 use super::{Broker, Shared};
 use queue::QueueError;
 
-/// How long such a message waits before it can be taken again, by then perhaps by a process that reads it.
+/// How long such a message waits before it is delivered again, perhaps to a process that can read it.
 const LATER: Duration = Duration::from_mins(1);
-/// Says that a delivery of the message was lost before it was put off, which the broker forgets with the publish.
+/// Marks a message that was lost in a delivery before it was put off. Publishing it again clears the broker's own mark.
 pub(super) const LOST: &str = "connector-lost";
-/// The headers that the broker adds.
+/// The prefix of headers that the broker adds.
 const OF_THE_BROKER: &str = "x-";
 
 impl Shared {
-    /// Sends a message as it is through a wait, back to the queue that it was taken from; it is still to be acknowledged.
+    /// Sends a message unchanged through a wait queue, back to the queue that it came from. The caller acknowledges it.
     pub(super) async fn put_off(&self, queue: &ShortString, message: &Delivery) -> Result<(), QueueError> {
         if self.newer.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!(%queue, "a message of a newer release waits for a process that can read it; update this one");
@@ -32,7 +32,7 @@ impl Shared {
             .await
     }
 
-    /// The same, and acknowledges it; where that fails, it comes again.
+    /// The same, and acknowledges the message. If that fails, the message is requeued.
     pub(super) async fn put_off_taken(&self, taken: &Received) -> Result<(), QueueError> {
         let put_off = async {
             self.put_off(&taken.queue, &taken.message).await?;
@@ -47,13 +47,13 @@ impl Shared {
 }
 
 impl Broker {
-    /// Times that this process put a message of a newer release off.
+    /// How often this process put off a message of a newer release.
     pub fn put_off(&self) -> u64 {
         self.shared.newer.load(Ordering::Relaxed)
     }
 }
 
-/// The headers that its sender gave it, and whether a delivery was lost.
+/// The sender's headers, and the mark of a lost delivery.
 fn kept(message: &Delivery) -> FieldTable {
     let mut kept = FieldTable::default();
     let headers = message.properties.headers().iter().flat_map(FieldTable::inner);

@@ -1,27 +1,26 @@
-//! Notes on assets, as they lie in a queue of leases.
+//! Notes on assets, as stored in a queue of leases.
 
 use serde::{Deserialize, Serialize};
 
 use common::asset::AssetId;
 use queue::Kept;
 
-/// One note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Note {
-    /// By which its writer knows it again.
+    /// Its writer recognises it by this id.
     pub(super) id: String,
     pub(super) asset: AssetId,
     #[serde(flatten)]
     pub(super) says: Says,
 }
 
-/// What a note says of its asset.
+/// What a note records about its asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Says {
-    /// It has a lease, which leaves this behind should its process die.
+    /// The asset is leased. If the process dies, these remain.
     Leased(Vec<Kept>),
-    /// It is kept from jobs, for as long as the note lives.
+    /// Jobs are kept from the asset until the note expires.
     Kept(Kept),
 }
 

@@ -1,4 +1,4 @@
-//! Publishing what goes on: new jobs, and what becomes of those in hand.
+//! Publishes new jobs, and the successors of deliveries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use common::outcome::OutcomeEvent;
 use ledger::{Intent, Ledger};
 use queue::{Depth, JobPublisher, QueueError};
 
-/// Tries to publish what a settled delivery becomes, before the delivery is given up.
+/// How often to try to publish a delivery's successor before giving up.
 const PUBLISH_TRIES: u32 = 3;
 
-/// Publishes new jobs, each once by its id.
+/// Publishes each new job once, by its id.
 #[derive(Clone)]
 pub struct RabbitPublisher {
     shared: Arc<Shared>,
@@ -26,7 +26,7 @@ pub struct RabbitPublisher {
 }
 
 impl Broker {
-    /// Publishes new jobs; the ledger knows which were published before.
+    /// Publishes new jobs; the ledger records which ones were published.
     pub fn publisher(&self, ledger: Ledger) -> RabbitPublisher {
         RabbitPublisher { shared: Arc::clone(&self.shared), ledger }
     }
@@ -38,7 +38,7 @@ impl JobPublisher for RabbitPublisher {
         let mut job = Job { portal: Some(self.shared.topology.for_portal().to_owned()), ..job.clone() };
         match self.ledger.intend(&job).await? {
             Intent::Confirmed => return Ok(()),
-            // It may be there already; two of a kind have to look before they act.
+            // It may be published already, and two copies must check before they act.
             Intent::Unconfirmed => job.suspect = true,
             Intent::New => {}
         }
@@ -70,7 +70,8 @@ impl Shared {
         self.publish_surely(Message { exchange: ShortString::default(), key: queue, properties, body }).await
     }
 
-    /// Publishes, again if need be. Repeating what may have been taken doubles a message; its reader copes.
+    /// Publishes a message, with retries. After an unknown outcome a retry may duplicate the message; readers handle
+    /// that.
     pub(super) async fn publish_surely(&self, message: Message) -> Result<(), QueueError> {
         let mut tries = 1;
         loop {
@@ -84,13 +85,14 @@ impl Shared {
         }
     }
 
-    /// Publishes a job to where it goes next; after an unknown outcome there may be two, and both must know.
+    /// Publishes a job to its next queue. After an unknown outcome there may be two copies, so the second one is marked
+    /// suspect.
     pub(super) async fn publish_job(&self, mut job: Job, rung: Option<Duration>) -> Result<(), QueueError> {
         job.held = false;
         self.publish_as_it_is(job, rung).await
     }
 
-    /// The same for a job that stays marked as one that was held.
+    /// The same, but keeps the mark of a job that was held.
     pub(super) async fn publish_as_it_is(
         &self,
         mut job: Job,

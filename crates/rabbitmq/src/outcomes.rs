@@ -1,4 +1,4 @@
-//! Outcomes on their way into the ledger.
+//! Takes outcomes from the broker into the ledger.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,31 +20,31 @@ use common::outcome::OutcomeEvent;
 use ledger::Ledger;
 use queue::QueueError;
 
-/// Outcomes taken into the ledger in one transaction.
+/// The most outcomes taken into the ledger in one transaction.
 const BATCH: u16 = 200;
 
 /// The outcomes that workers reported.
 pub struct Outcomes {
     shared: Arc<Shared>,
-    /// Acknowledging several outcomes at once is for one at a time.
+    /// One user at a time, since one ack covers several outcomes.
     incoming: Mutex<Option<Incoming>>,
-    /// Callers that want to fold, for which another stops waiting.
+    /// Callers that want to fold; a waiting caller makes way for them.
     folding: AtomicUsize,
-    /// There is one more of them.
+    /// Another caller wants to fold.
     wanted: Notify,
 }
 
 struct Incoming {
     channel: Channel,
     consumer: Consumer,
-    /// Pushed, and not taken into the ledger.
+    /// Received, and not taken into the ledger yet.
     first: Option<Message>,
 }
 
 /// Outcomes to take in at once.
 struct Batch {
     events: Vec<OutcomeEvent>,
-    /// Messages that they came in, and others that were set aside.
+    /// The number of messages: those of the outcomes, and others that were set aside or put off.
     count: usize,
     last: Message,
 }
@@ -69,7 +69,7 @@ impl Outcomes {
     pub async fn wait(&self) -> Result<(), QueueError> {
         let wanted = self.wanted.notified();
         tokio::pin!(wanted);
-        // Registered before the count is read: a caller that comes in between is not overlooked.
+        // Enabled before the count is read, so that no caller in between is missed.
         wanted.as_mut().enable();
         let mut kept = self.incoming.lock().await;
         let incoming = self.open(&mut kept).await?;
@@ -79,7 +79,7 @@ impl Outcomes {
         tokio::select! {
             message = incoming.consumer.next() => match message {
                 Some(Ok(message)) => incoming.first = Some(message),
-                // Cancelled by the broker, or gone with its channel.
+                // The broker cancelled the consumer, or its channel is closed.
                 Some(Err(_)) | None => *kept = None,
             },
             () = wanted => {}
@@ -87,18 +87,18 @@ impl Outcomes {
         Ok(())
     }
 
-    /// Takes outcomes into the ledger: there first, then away from the broker. Those of jobs that were never published are set
-    /// aside. Returns how many messages there were.
+    /// Moves outcomes into the ledger, and acknowledges them once they are recorded. Outcomes of jobs that were never
+    /// published are set aside. Returns the number of messages.
     ///
     /// # Errors
-    /// Broker or ledger cannot be used; what was not taken in stays at the broker.
+    /// The broker or the ledger cannot be used; unrecorded outcomes stay on the broker.
     pub async fn fold_into(&self, ledger: &Ledger) -> Result<usize, QueueError> {
         let mut kept = self.taken_for_folding().await;
         let incoming = self.open(&mut kept).await?;
         let taken = incoming.take(&self.shared).await;
         let Some(Batch { events, count, last }) = taken.inspect_err(|_| *kept = None)? else { return Ok(0) };
         if let Err(error) = self.record(ledger, events).await {
-            // Still unacknowledged, they would be swept away by the next batch's acknowledgement.
+            // Left unacknowledged, they would be covered by the next batch's ack.
             let back = BasicNackOptions { multiple: true, requeue: true };
             answered(last.acker.nack(back)).await?;
             return Err(error);
@@ -107,10 +107,10 @@ impl Outcomes {
         Ok(count)
     }
 
-    /// What comes in, taken from a caller that waits for more.
+    /// Acquires the consumer from a caller that waits.
     async fn taken_for_folding(&self) -> MutexGuard<'_, Option<Incoming>> {
         let _folding = Folding::start(&self.folding);
-        // Not `notify_one`: without a waiter it would store a wake-up for the next one.
+        // Not `notify_one`, which would store a permit for the next waiter.
         self.wanted.notify_waiters();
         self.incoming.lock().await
     }
@@ -136,7 +136,7 @@ impl Outcomes {
     }
 }
 
-/// A caller that wants to fold.
+/// Counts a caller that wants to fold, until dropped.
 struct Folding<'a>(&'a AtomicUsize);
 
 impl<'a> Folding<'a> {
@@ -160,20 +160,21 @@ impl Incoming {
         match consume(&channel, shared.topology.results(), "results".into(), FieldTable::default()).await {
             Ok(consumer) => Ok(Self { channel, consumer, first: None }),
             Err(error) => {
-                // The broker closes the channel for a queue that somebody deleted: it is made again.
+                // If somebody deleted the queue, the broker closed the channel: declare it again.
                 shared.consume_link.redeclare(&live).await;
                 Err(error)
             }
         }
     }
 
-    /// What is there now, up to a batch.
+    /// What has arrived by now, at most one batch.
     async fn take(&mut self, shared: &Shared) -> Result<Option<Batch>, QueueError> {
         if self.first.is_none() {
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
             let looking =
                 self.channel.queue_declare(shared.topology.results(), passive, FieldTable::default());
-            // Answered by the queue itself, behind whatever it pushed before: a queue without messages has none under way.
+            // The queue itself answers this, after everything that it pushed before. So if it is empty, no message is
+            // on its way.
             let ready = answered(looking).await?.message_count();
             self.first = match self.consumer.next().now_or_never() {
                 Some(message) => {

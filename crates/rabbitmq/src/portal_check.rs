@@ -1,4 +1,4 @@
-//! A prefix is one portal's: the producer's card says whose, and each job which it is for.
+//! A prefix belongs to one portal: the producer's card names that portal, and each job names its own.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use common::job::Job;
 use common::outcome::{Failure, FailureClass, Outcome};
 use queue::QueueError;
 
-/// How long a card that is there is waited for.
+/// How long to wait for an existing card.
 const LOOK: Duration = Duration::from_secs(3);
 
-/// The card of the latest producer, which stays where it is. `None` where others look at it for too long, too.
+/// Reads the latest producer's card, and leaves it in place. `None` also if others hold it for too long.
 pub(super) async fn card(
     topology: &Topology,
     signer: &Signer,
@@ -41,26 +41,26 @@ pub(super) async fn card(
         if there > 0 {
             let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
             let mut cards = channel.basic_consume(queue.clone(), "card".into(), options, none).await?;
-            // Others may look as well: it comes once they have put it back.
+            // Others may be reading the card; it arrives once they have returned it.
             card = tokio::time::timeout(LOOK, cards.next()).await.ok().flatten().transpose()?;
         }
         Ok(card)
     };
     let found = in_time(looking).await;
-    // Puts the card back, also one that comes late.
+    // Requeues the card, even one that arrives late.
     let _ = tokio::time::timeout(ANSWER, channel.close(200, "seen".into())).await;
     let found = found?;
     let own = found.filter(|card| signer.accepts(&[queue], &card.properties, &card.data));
     Ok(own.and_then(|card| small(&card.data).ok()))
 }
 
-/// Fails where a producer of another portal was the latest under this prefix.
+/// Fails if the latest producer under this prefix was one of another portal.
 pub(super) async fn compare_portal(target: &Target, connection: &Connection) -> Result<(), ConnectError> {
     let card = card(&target.topology, &target.signer, connection).await?;
     own_portal(&target.topology, card).map(|_| ())
 }
 
-/// The portal of a card, which is this process's, or not known yet.
+/// The portal on a card: this process's, or `None` while it is not known. Fails if it is another one.
 pub(super) fn own_portal(
     topology: &Topology,
     card: Option<ProducerCard>,
@@ -73,7 +73,7 @@ pub(super) fn own_portal(
     }
 }
 
-/// What to do about a prefix that is another portal's.
+/// What a person can do about a prefix that belongs to another portal.
 fn tied_to_another(topology: &Topology, portal: &str) -> String {
     format!(
         "queue.prefix {:?} belongs to another portal than bynder.domain, {}: its producer was at work for {}. Give this deployment \
@@ -86,7 +86,7 @@ fn tied_to_another(topology: &Topology, portal: &str) -> String {
     )
 }
 
-/// The origin in a message, where it is one.
+/// The portal that a message names, if it looks like an origin.
 fn shown(portal: &str) -> &str {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:/[]".contains(c);
     let is_origin = portal.len() <= 300 && portal.chars().all(is_plain);
@@ -94,12 +94,13 @@ fn shown(portal: &str) -> &str {
 }
 
 impl Shared {
-    /// Whether the job is for this process's portal, or of a release that does not say.
+    /// Whether the job is for this process's portal, or from a release that does not name one.
     pub(super) fn is_for_portal(&self, job: &Job) -> bool {
         job.portal.as_deref().is_none_or(|portal| portal == self.topology.for_portal())
     }
 
-    /// Keeps a job of another portal as a failed one, which a person may replay: here it would find another asset, or none.
+    /// Stores a job of another portal as a failed job, which a person may replay. Here it would find another asset, or
+    /// none.
     pub(super) async fn fail_foreign(&self, mut job: Job, taken: &Received) -> Result<(), QueueError> {
         let portal = shown(job.portal.as_deref().unwrap_or_default());
         let reason = format!(

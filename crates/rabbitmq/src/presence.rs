@@ -1,9 +1,10 @@
-//! Queues whose message says something by being there, such as a silence.
+//! Queues whose message is a record by its presence, such as that of a silence.
 //!
-//! RabbitMQ counts the messages of a quorum queue as none where its leader does not answer within 250 ms, is being elected, or has
-//! not read its log after a restart. The minter must not be wrong: without its tokens no process calls. So it fetches the message and
-//! requeues it, which a leader answers only once it has read its log. It does so only at its first look and when the message seems
-//! to be gone, since a fetch that finds nothing turns a panel of RabbitMQ's dashboard red for a minute.
+//! RabbitMQ counts a quorum queue's messages as 0 if its leader does not answer within 250 ms, is being elected, or has
+//! not read its log after a restart. The minter must not be misled, since no process makes a call without its tokens.
+//! So it fetches the message and requeues it, which a leader answers only after it has read its log. It fetches only at
+//! its first check and when the message seems to be gone, since a fetch that finds nothing turns a panel of RabbitMQ's
+//! dashboard red for a minute.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +15,13 @@ use lapin::types::{FieldTable, ShortString};
 use super::link::answered;
 use queue::QueueError;
 
-/// Looks before a message that was there counts as gone: it seems to be while another process reads it.
+/// Checks before a message that was present counts as gone: it seems to be while another process reads it.
 const LOOKS: u32 = 3;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// A count of none that takes longer may be that of a leader that did not answer in time.
+/// A count of 0 that takes longer may come from a leader that did not answer in time.
 const SLOW: Duration = Duration::from_millis(200);
 
-/// A queue, and what the last look over this connection found.
+/// A queue, and what the last check over this connection found.
 pub(super) struct Presence {
     queue: ShortString,
     proof: Proof,
@@ -46,12 +47,12 @@ enum Count {
 }
 
 impl Presence {
-    /// Looks by the count.
+    /// Checks by the count.
     pub(super) fn of(queue: ShortString) -> Self {
         Self { queue, proof: Proof::Count, last: Last::Unknown }
     }
 
-    /// Looks by a fetch as well, where the count is not proof enough.
+    /// Checks by the count, and by a fetch where the count is not proof enough.
     pub(super) fn proven(queue: ShortString) -> Self {
         Self { proof: Proof::Fetch, ..Self::of(queue) }
     }
@@ -78,7 +79,7 @@ impl Presence {
         Ok(false)
     }
 
-    /// Without taking the message, so that no other process misses it meanwhile.
+    /// Counts without taking the message, so that other processes still see it.
     async fn count(&self, channel: &Channel) -> Result<Count, QueueError> {
         let asked = Instant::now();
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };

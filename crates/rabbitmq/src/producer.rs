@@ -1,4 +1,4 @@
-//! The place of the one producer.
+//! The election of the one producer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,24 +18,24 @@ use super::redact::said;
 use super::{Broker, Shared};
 use queue::{Election, Leadership, QueueError};
 
-/// `RESOURCE_LOCKED`: another connection has it.
+/// `RESOURCE_LOCKED`: another connection holds the queue.
 const LOCKED: u16 = 405;
-/// How long a producer waits for the one before: a connection that died may linger at the broker.
+/// How long a producer waits for its predecessor: the broker may notice late that a connection died.
 const TAKEOVER: Duration = Duration::from_secs(30);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// Who a producer is, for the one that comes second.
+/// Identifies the producer to another one that is refused.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct ProducerCard {
     host: String,
     process: u32,
     since: jiff::Timestamp,
-    /// The portal that the prefix is for, once it has answered.
+    /// The portal that the prefix belongs to, once that portal has answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) portal: Option<String>,
 }
 
-/// The election of the one producer, which the connection of leases holds.
+/// The election of the one producer; the role lasts as long as the lease connection.
 #[derive(Clone)]
 pub struct ProducerElection {
     shared: Arc<Shared>,
@@ -55,8 +55,8 @@ impl Election for ProducerElection {
         loop {
             let live = self.shared.lease_link.wait(ANSWER).await?;
             if take_exclusively(&live, self.shared.topology.producer()).await? {
-                // The place is taken all the same: a busy broker refuses what comes right after a queue was declared.
-                // Another portal's producer may have come since this process connected.
+                // Another portal's producer may have come since this process connected. An error of `leave_card` does
+                // not lose the role: a busy broker refuses messages right after a queue is declared.
                 let known = own_portal(&self.shared.topology, self.read_card().await)?;
                 if let Err(error) = self.leave_card(known).await {
                     tracing::warn!(%error, "cannot leave word who the producer is");
@@ -78,8 +78,8 @@ impl Election for ProducerElection {
 }
 
 impl ProducerElection {
-    /// Makes the prefix the portal's, which has to have answered: a misspelt one would have it for good. Programs of another
-    /// portal are refused from now on, at their next connection.
+    /// Ties the prefix to this portal. Call it only once the portal has answered: a misspelt one would keep the prefix
+    /// for good. From now on, programs of another portal are refused at their next connection.
     ///
     /// # Errors
     /// The broker cannot be reached.
@@ -104,7 +104,7 @@ impl ProducerElection {
     }
 }
 
-/// Declares an exclusive queue; false if another connection has it.
+/// Declares an exclusive queue; returns false if another connection holds it.
 async fn take_exclusively(live: &Live, name: ShortString) -> Result<bool, QueueError> {
     let channel = live.channel().await?;
     let taken = declare_exclusively(&channel, name).await;
@@ -112,7 +112,7 @@ async fn take_exclusively(live: &Live, name: ShortString) -> Result<bool, QueueE
     taken
 }
 
-/// Declares an exclusive queue; false if another connection has it, which costs the channel.
+/// Declares an exclusive queue; returns false if another connection holds it, which costs the channel.
 async fn declare_exclusively(channel: &Channel, name: ShortString) -> Result<bool, QueueError> {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));

@@ -1,7 +1,7 @@
-//! Publishing with confirmation, through a pool of channels.
+//! Publishing with confirms, over a pool of channels.
 //!
-//! Each channel has one message outstanding at most: with several, lapin can attribute a returned message to
-//! another publish. Success is an acknowledgement without a returned message, and nothing else.
+//! Each channel has at most one unconfirmed message: with several, lapin can attribute a returned message to the wrong
+//! publish. Only an ack without a returned message is success.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,23 +20,21 @@ use super::redact::said;
 use queue::QueueError;
 use queue::delivery::Guard;
 
-/// How long a message waits while the broker takes none.
+/// How long a message waits while the broker accepts none.
 const BLOCKED_PATIENCE: Duration = Duration::from_mins(5);
-/// How long a message waits for the connection to come back.
+/// How long a message waits for the connection.
 const DOWN_PATIENCE: Duration = Duration::from_secs(30);
-/// Messages under way at once.
+/// How many messages may be unconfirmed at once.
 const MOST_CHANNELS: usize = 16;
 
-/// Publishes messages over one connection.
 pub(super) struct Publisher {
     link: Arc<Link>,
     channels: Channels,
     signer: Signer,
-    /// Messages of which it is not known whether they were taken.
+    /// Messages whose publish has an unknown outcome.
     unknown: AtomicU64,
 }
 
-/// A message to publish.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) exchange: ShortString,
@@ -60,12 +58,12 @@ impl Publisher {
         &self.link
     }
 
-    /// Waits while the broker takes no messages.
+    /// Waits while the broker accepts no messages.
     pub(super) async fn unblocked(&self) -> Result<(), QueueError> {
         self.unblocked_until(Instant::now() + BLOCKED_PATIENCE).await
     }
 
-    /// Waits while the broker takes no messages, but no longer than this.
+    /// Waits while the broker accepts no messages, but not beyond `until`.
     pub(super) async fn unblocked_until(&self, until: Instant) -> Result<(), QueueError> {
         let live = self.link.wait(DOWN_PATIENCE).await?;
         let mut blocked = live.blocked.clone();
@@ -73,16 +71,16 @@ impl Publisher {
         open.map_err(|_| takes_nothing()).map(|_| ())
     }
 
-    /// Publishes one message; it is durable in its queue when this returns.
+    /// Publishes a message, which is durable in its queue when this returns.
     ///
     /// # Errors
-    /// [`QueueError::UnknownOutcome`]: it may have been taken, and publishing it again may double it.
+    /// [`QueueError::UnknownOutcome`]: the broker may have accepted it, and publishing it again may duplicate it.
     pub(super) async fn publish(&self, message: &Message) -> Result<(), QueueError> {
         self.unblocked().await?;
         self.publish_now(message).await
     }
 
-    /// As [`Publisher::publish`], but fails at once where the broker takes no messages.
+    /// Like [`Publisher::publish`], but fails at once while the broker accepts no messages.
     pub(super) async fn publish_now(&self, message: &Message) -> Result<(), QueueError> {
         if *self.link.live()?.blocked.borrow() {
             return Err(takes_nothing());
@@ -97,7 +95,7 @@ impl Publisher {
     async fn try_publish(&self, message: &Message) -> Result<(), QueueError> {
         let opened = self.channels.take().await?;
         let (channel, runtime) = (opened.channel.clone(), Handle::current());
-        // Its confirmation may still come, also where this is given up, and must not be taken for another message's.
+        // Unless it completes, the channel is discarded: a late confirm must not be taken for another message's.
         let unconfirmed = Guard::new(move || {
             let _entered = runtime.enter();
             discard(opened);

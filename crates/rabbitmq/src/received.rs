@@ -1,4 +1,4 @@
-//! A message that the broker handed to this process.
+//! A message that the broker delivered to this process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,21 +14,21 @@ use super::link::answered;
 use common::job::Job;
 use queue::QueueError;
 
-/// A message that was taken and is not settled.
+/// A delivered message that is not settled.
 pub(super) struct Received {
     pub(super) message: Message,
-    /// Where it was found.
+    /// The queue that it came from.
     pub(super) queue: ShortString,
-    /// Cancelled when its channel or its connection is lost, and the message is another process's.
+    /// Cancelled when its channel or connection is lost: the broker may then deliver it to another process.
     pub(super) lost: CancellationToken,
-    /// When it was taken.
+    /// When it was received.
     pub(super) at: Instant,
-    /// The consumer that got it, which may hold no other meanwhile.
+    /// Its consumer, which gets no other message meanwhile.
     pub(super) slot: Option<Slot>,
     pub(super) _counted: Option<Counted>,
 }
 
-/// Counts a message as in this process's hands for as long as it is.
+/// Counts a message as in hand until dropped.
 pub(super) struct Counted(Arc<AtomicU64>);
 
 impl Counted {
@@ -45,17 +45,17 @@ impl Drop for Counted {
 }
 
 impl Received {
-    /// Whether it is a message of this job.
+    /// Whether this is a message of the job.
     pub(super) fn is_of(&self, job: &Job) -> bool {
         self.message.properties.message_id().as_ref().is_some_and(|id| id.as_str() == job.job_id.0)
     }
 
-    /// Whether the broker still waits for an answer about it: its channel may be gone while the connection stands.
+    /// Whether it can still be acknowledged: its channel may be closed while the connection is open.
     pub(super) fn is_valid(&self) -> bool {
         !self.lost.is_cancelled() && self.message.acker.usable()
     }
 
-    /// Tells the broker that the message is done with.
+    /// Acknowledges the message.
     pub(super) async fn acknowledge(&self) -> Result<(), QueueError> {
         let ended = self.end(async || answered(self.message.acker.ack(BasicAckOptions::default())).await);
         if ended.await? {
@@ -65,13 +65,13 @@ impl Received {
         }
     }
 
-    /// Gives the message back; it comes again as redelivered.
+    /// Requeues the message, which is then redelivered.
     pub(super) async fn give_back(&self) {
         let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
         let _ = self.end(async || answered(self.message.acker.nack(options)).await).await;
     }
 
-    /// Answers the broker, after which the consumer may get the next message or is cancelled.
+    /// Answers the broker; the consumer then gets the next message or is cancelled.
     async fn end(&self, answer: impl AsyncFnOnce() -> Result<bool, QueueError>) -> Result<bool, QueueError> {
         match &self.slot {
             Some(slot) => slot.end(answer).await,

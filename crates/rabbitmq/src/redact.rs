@@ -1,4 +1,5 @@
-//! The one way from what the broker says to a text: it may quote the password, as it came or encoded.
+//! Turns the broker's errors and texts into strings. They may quote the password, plain or encoded, so this is the only
+//! way.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -6,10 +7,10 @@ use lapin::ErrorKind;
 
 use http_client::Redactor;
 
-/// The password of each broker that this process connected to: the configuration names one.
+/// The passwords of the brokers that this process connected to; the configuration has one.
 static PASSWORDS: RwLock<Vec<String>> = RwLock::new(Vec::new());
 
-/// Keeps the password out of every text from here on.
+/// Removes this password from every text from now on.
 pub(super) fn remember(password: &str) {
     let mut known = PASSWORDS.write().unwrap_or_else(PoisonError::into_inner);
     if !known.iter().any(|known| known == password) {
@@ -17,16 +18,16 @@ pub(super) fn remember(password: &str) {
     }
 }
 
-/// What an error says, cut: one of TLS lists every name of the broker's certificate.
+/// An error's message, shortened: a TLS error lists every name in the broker's certificate.
 pub(super) fn said(error: &lapin::Error) -> String {
     match error.kind() {
-        // The broker's own words alone, whose end may be where it cut them, in the midst of the password.
+        // Only the broker's own text, cleaned by itself: the broker may have cut it in the middle of the password.
         ErrorKind::ProtocolError(refusal) => cleaned(refusal.get_message().as_str()),
         _ => cleaned(&error.to_string()),
     }
 }
 
-/// An excerpt of a text of the broker, without any password.
+/// An excerpt of a text from the broker, without passwords.
 pub(super) fn cleaned(text: &str) -> String {
     let known = PASSWORDS.read().unwrap_or_else(PoisonError::into_inner);
     Redactor::passwords(known.iter().map(String::as_str)).excerpt(text)
@@ -41,7 +42,7 @@ mod tests {
     use super::super::link::{answered, trouble};
     use super::*;
 
-    /// Refusals of every kind, at opening and after it.
+    /// Refusals of every kind, on connecting and later.
     #[tokio::test]
     async fn nothing_that_the_broker_says_repeats_the_password() {
         let password = "Br0kerPassw0rdOfThirtyCharacters";

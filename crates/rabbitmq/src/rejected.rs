@@ -1,4 +1,4 @@
-//! Messages that nothing can be made of: set aside for a person, so that the messages behind them go on.
+//! Messages that cannot be used: set aside for a person, so that they do not block the messages behind them.
 
 use std::sync::atomic::Ordering;
 
@@ -11,7 +11,8 @@ use http_client::excerpt;
 use queue::QueueError;
 
 impl Shared {
-    /// Puts a copy of a message aside, with the reason; the message itself is still to be acknowledged.
+    /// Publishes a copy of a message to the rejected queue, with the reason. The caller acknowledges the message
+    /// itself.
     pub(super) async fn set_aside(&self, body: &[u8], reason: &str) -> Result<(), QueueError> {
         let reason = excerpt(reason);
         tracing::error!(reason, queue = %self.topology.rejected(), "a message is set aside");
@@ -27,7 +28,7 @@ impl Shared {
 }
 
 impl Broker {
-    /// Messages that this process has set aside so far.
+    /// How many messages this process has set aside.
     pub fn rejected(&self) -> u64 {
         self.shared.rejected.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Who is at work: the members of the egress group, by their announcements.
+//! Which processes are running: the members of the egress group, by their announcements.
 
 use std::collections::BTreeMap;
 
@@ -18,11 +18,11 @@ use queue::QueueError;
 /// One process of the group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Member {
-    /// `worker`, `producer` or a command; empty for one of a release that does not say.
+    /// `worker`, `producer` or a command; empty if its release does not announce it.
     pub program: String,
-    /// The deployment that it belongs to, by its prefix; empty for one of a release that does not say.
+    /// The prefix of its deployment; empty if its release does not announce it.
     pub deployment: String,
-    /// The id that it made up when it started.
+    /// The id that it generated at its start.
     pub member: String,
     /// Calls to Bynder that it made in the last five minutes.
     pub calls_per_5_minutes: f64,
@@ -30,7 +30,7 @@ pub struct Member {
     pub services_out: Vec<String>,
 }
 
-/// Listens until each member must have announced itself. It leaves nothing on the broker.
+/// Listens until every member must have announced itself. Leaves nothing on the broker.
 ///
 /// # Errors
 /// [`QueueError::Refused`] if a person has to act, [`QueueError::Unavailable`] if the broker does not answer.
@@ -48,7 +48,7 @@ pub async fn roll_call(settings: &Settings) -> Result<Vec<Member>, QueueError> {
     let options = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
     let mut incoming = answered(channel.basic_consume(own, ShortString::default(), options, none)).await?;
     let timing = Timing::real();
-    // Half a beat for one that is late.
+    // An announcement may be late by half an interval.
     let until = Instant::now() + timing.beat * 3 / 2;
     let mut members = BTreeMap::new();
     while let Ok(Some(Ok(message))) = tokio::time::timeout_at(until, incoming.next()).await {

@@ -1,5 +1,5 @@
-//! Messages that nobody works on are sent back: a broker that waits half an hour for an acknowledgement closes the
-//! channel, and every delivery of the process is void.
+//! Sends back messages that no step has begun: when a broker has waited half an hour for an ack, it closes the channel,
+//! which voids every delivery on it.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,17 +13,17 @@ use super::newer::may_be_lost;
 use super::received::Received;
 use common::job::{Job, MessageError};
 
-/// Longer than a broker needs that is at work. One that is short of memory or disk takes no messages, but it takes these back.
+/// Longer than a working broker needs. One short of memory or disk accepts no messages, but it does requeue these.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Sends messages back to their queues as they are. Given back instead, they would count as the jobs of a worker that
-/// died, and be outwaited.
+/// Publishes messages again, unchanged, to their queues. Requeued instead, they would look like jobs of a worker that
+/// died, and would have to wait as suspect.
 pub(super) async fn send_back(messages: Vec<Received>, shared: &Shared) {
     let until = Instant::now() + PATIENCE;
     for taken in messages.into_iter().filter(Received::is_valid) {
         let sending = async {
             match Job::decode(&taken.message.data) {
-                // Published again, it would be signed.
+                // Only authentic messages, since publishing one signs it.
                 Ok(job) if shared.is_authentic(&taken.queue, &taken.message) => {
                     let held = job.held || may_be_lost(&taken.message);
                     shared.publish_as_it_is(Job { held, ..job }, None).await.is_ok()
@@ -41,7 +41,7 @@ pub(super) async fn send_back(messages: Vec<Received>, shared: &Shared) {
     }
 }
 
-/// Sends back what stays unclaimed, until it is stopped.
+/// Sends back unclaimed messages until stopped.
 pub(super) fn keep_empty(feed: &Feed, shared: &Arc<Shared>, stop: CancellationToken) {
     let (feed, shared) = (feed.clone(), Arc::downgrade(shared));
     tasks::lasting(stop.run_until_cancelled_owned(sweep(feed, shared)));

@@ -1,4 +1,4 @@
-//! The queues that messages are taken from, and which of them comes next. Pure.
+//! The queues that messages come from, and which queue is next. Pure.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -12,36 +12,36 @@ use super::consumers::{Consumers, Tag};
 use super::received::Received;
 use queue::QueueError;
 
-/// What lies in a queue reaches its first consumer within this time; a queue that comes later is not preferred before.
+/// A queued message reaches the queue's first consumer within this time; a queue that takes longer loses its priority
+/// meanwhile.
 pub(super) const FIRST_ARRIVAL: Duration = Duration::from_millis(10);
-/// A queue whose consumer is not there after this time, such as one without a leader, holds up the others no longer.
+/// A queue without a consumer after this time, such as one without a leader, no longer delays the others.
 const SETTLE: Duration = Duration::from_secs(1);
-/// How soon to try again to consume a queue, where others had messages meanwhile.
+/// How soon to try again to consume a queue that failed, while other queues have messages.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(super) struct State {
-    /// No more is taken.
+    /// Delivers nothing more.
     pub(super) is_closed: bool,
     pub(super) last_tag: u64,
     pub(super) queues: HashMap<ShortString, Source>,
 }
 
-/// One queue.
 #[derive(Default)]
 pub(super) struct Source {
     pub(super) channel: Option<Opened>,
     pub(super) opening: Opening,
     pub(super) consumers: Consumers,
-    /// Consumers that are cancelled, and may have got a message before.
+    /// Cancelled consumers that may have received a message before.
     pub(super) leaving: HashSet<Tag>,
-    /// Messages that were delivered and not begun.
+    /// Messages delivered and not begun.
     pub(super) waiting: Vec<Received>,
-    /// Callers that ask for its messages right now.
+    /// Callers that are waiting for its messages.
     pub(super) callers: usize,
-    /// When the last of them left.
+    /// When the latest caller left.
     pub(super) left: Option<Instant>,
-    /// What lies in it has reached its consumer by then.
+    /// By when its queued messages have reached its consumer.
     pub(super) arrived_by: Option<Instant>,
 }
 
@@ -51,23 +51,23 @@ pub(super) struct Opened {
     pub(super) lost: CancellationToken,
 }
 
-/// Where the making of a queue's next consumer is.
+/// The state of opening the queue's next consumer.
 #[derive(Debug, Default)]
 pub(super) enum Opening {
-    /// Nowhere, or over.
+    /// Not being opened.
     #[default]
     Done,
-    /// Under way since then.
+    /// Being opened since then.
     Since(Instant),
     Failed(Instant, QueueError),
 }
 
-/// What a look at the queues came to.
+/// What to do next to get a message.
 pub(super) enum Look {
     Message(Box<Received>),
-    /// Consumers to make first.
+    /// First open consumers of these queues.
     Missing(Vec<ShortString>),
-    /// Something may have changed by then.
+    /// Check again at this time.
     WaitUntil(Instant),
     Wait,
 }
@@ -95,8 +95,8 @@ impl Source {
 }
 
 impl State {
-    /// The message of the first of these queues that has one, once those before it had the time to show theirs. Fails where none
-    /// has one, and one of them cannot be consumed.
+    /// Takes the message of the first queue that has one, once the queues before it had time to deliver theirs. Fails
+    /// if no queue has a message and one of them cannot be consumed.
     pub(super) fn look(&mut self, queues: &[ShortString], now: Instant) -> Result<Look, QueueError> {
         if self.is_closed {
             return Err(QueueError::Closed);
@@ -145,7 +145,7 @@ impl State {
         Ok(again.map_or(Look::Wait, Look::WaitUntil))
     }
 
-    /// Why a queue cannot be consumed; it is tried again by the next look.
+    /// Why a queue cannot be consumed. The next call of `look` tries again.
     fn failure(&mut self, queue: &ShortString) -> Option<QueueError> {
         let opening = &mut self.queues.get_mut(queue)?.opening;
         match std::mem::take(opening) {
@@ -171,7 +171,7 @@ mod tests {
     const SAVE: usize = 0;
     const TRANSFER: usize = 1;
 
-    /// Two queues, the first one preferred, and the time.
+    /// Two queues, the first one preferred, and a clock.
     struct Scene {
         state: State,
         queues: [ShortString; 2],
@@ -179,7 +179,7 @@ mod tests {
     }
 
     impl Scene {
-        /// Both were found to have no consumer.
+        /// Neither queue has a consumer yet.
         fn new() -> Self {
             let mut scene = Self {
                 state: State::default(),
@@ -205,7 +205,7 @@ mod tests {
                 Opening::Failed(now, QueueError::Unavailable("it has no leader".to_owned()));
         }
 
-        /// The consumer is there, and gets a message.
+        /// The queue's consumer is open and gets a message.
         fn consume(&mut self, number: usize) {
             let (queue, tag, now) = (self.queues[number].clone(), Tag(number as u64), self.now);
             let source = self.source(number);
@@ -222,7 +222,7 @@ mod tests {
             });
         }
 
-        /// The queue whose message the look takes.
+        /// The queue whose message is taken, if any.
         fn taken(&mut self) -> Option<ShortString> {
             match self.look() {
                 Ok(Look::Message(taken)) => Some(taken.queue),

@@ -1,7 +1,8 @@
-//! A member's tokens: consumed while a call waits, acknowledged, and only then spent.
+//! Takes tokens: consumed while a call waits, acknowledged, and only then spent.
 //!
-//! After each acknowledgement the broker is asked over the same channel whether a silence is on record. Its answer shows that
-//! the acknowledgement arrived, so no other member gets the token; that the broker is in reach; and that calls may be made.
+//! After acknowledging tokens, the member asks over the same channel whether a silence is on record. The answer proves
+//! that the acks arrived, so no other member gets these tokens; that the broker is reachable; and whether calls are
+//! allowed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -28,9 +29,9 @@ use budget::{Budget, Demand, GOOD_FOR, PREFETCH, Token};
 use common::boot_clock::since_boot;
 use queue::QueueError;
 
-/// How long a member goes on consuming after its last call had a token: the next one often follows.
+/// How long a member keeps consuming after its last call got a token: another call often follows.
 const LINGER: Duration = Duration::from_millis(300);
-/// A member that waits for a token for so long says so again, and sees whether there is a minter.
+/// After waiting this long for a token, a member asks for tokens again and checks that there is a minter.
 const MISSING: Duration = Duration::from_secs(1);
 
 /// A member that takes tokens over one channel.
@@ -39,7 +40,7 @@ pub(super) struct Spender<'a> {
     topology: &'a Topology,
     channel: Channel,
     silence: Presence,
-    /// Tokens that are not acknowledged yet, and when they came.
+    /// Tokens that are not acknowledged yet, with the time of arrival.
     in_hand: VecDeque<(Instant, Delivery)>,
 }
 
@@ -67,7 +68,7 @@ impl EgressGroup {
 }
 
 impl Spender<'_> {
-    /// Consumes as long as calls wait, with the priority of what waits.
+    /// Consumes while calls wait, at the priority of those calls.
     async fn take_while_asked(
         &mut self,
         demand: &mut watch::Receiver<Demand>,
@@ -103,7 +104,7 @@ impl Spender<'_> {
             match now {
                 Demand::Nothing => idle = idle.or_else(|| Some(Instant::now())),
                 _ if now == priority => idle = None,
-                // Another priority is another consumer.
+                // Another priority needs another consumer.
                 Demand::Fresh | Demand::Backlog => return self.stop(tag, tokens).await,
             }
         }
@@ -116,7 +117,7 @@ impl Spender<'_> {
         consume(&self.channel, self.topology.tokens(), ShortString::default(), arguments).await
     }
 
-    /// Wakes the minter, or finds that there is none.
+    /// Asks the minter for tokens, and calls `no_minter` if there is none.
     async fn wish(&self, no_minter: &impl Fn()) -> Result<(), QueueError> {
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
         let key = self.topology.minter();
@@ -130,8 +131,8 @@ impl Spender<'_> {
         Ok(())
     }
 
-    /// Acknowledges as many tokens as calls wait for, and gives them to those, unless they are too old or a silence is on
-    /// record. All of them share one question.
+    /// Acknowledges the tokens that the waiting calls need, and grants them unless they are too old or a silence is on
+    /// record. One question covers all of them.
     async fn spend(&mut self) -> Result<(), QueueError> {
         let (mut lacks, mut spent) = (self.budget.lacks(), Vec::new());
         let asked = since_boot();
@@ -156,7 +157,7 @@ impl Spender<'_> {
         }
         let silent = self.silence.is_there(&self.channel).await?;
         self.budget.informed(silent);
-        // A process that stood still in between knows nothing of what was put on record meanwhile.
+        // A process that was suspended in between does not know what was recorded meanwhile.
         let passed = asked.zip(since_boot()).map(|(asked, now)| now.saturating_sub(asked));
         if !silent && passed.is_some_and(|passed| passed < GOOD_FOR) {
             for token in spent {
@@ -166,7 +167,7 @@ impl Spender<'_> {
         Ok(())
     }
 
-    /// Stops consuming; what was delivered and not used goes back, as old as it is.
+    /// Stops consuming, and requeues unused tokens, which keep their age.
     async fn stop(&mut self, tag: ShortString, mut tokens: Consumer) -> Result<(), QueueError> {
         answered(self.channel.basic_cancel(tag, BasicCancelOptions::default())).await?;
         let rest = async {

@@ -1,7 +1,7 @@
-//! Every exchange and queue, with every argument: the one place that declares them.
+//! Declares every exchange and queue, with all arguments.
 //!
-//! Declaring again what is there changes nothing; declaring it differently is refused by the broker. So an
-//! argument of a released queue never changes: a queue that has to differ gets another name.
+//! Declaring the same thing again changes nothing; the broker refuses a declaration that differs. So the arguments of a
+//! released queue never change: a queue that needs others gets another name.
 
 use std::time::Duration;
 
@@ -15,24 +15,25 @@ use common::job::{Job, Lane, Step};
 use common::span::Span;
 use queue::QueueError;
 
-/// Deliveries of one message that may be lost before the broker gives up on it. Without it, 3.10 would deliver a
-/// message that kills its worker for ever; 4.x would stop at 20 of itself.
+/// How many deliveries of a message may be lost before the broker dead-letters it. Without a limit, 3.10 would
+/// redeliver a message that kills its worker forever; 4.x would stop at 20 by default.
 const DELIVERY_LIMIT: i64 = 20;
-/// Deliveries that only look at a message count as lost too. "Unlimited" is a large number, never -1: 3.10 accepts
-/// that and drops the message at its first return.
+/// For queues whose messages are also taken only to be read, since that counts as a lost delivery too. "Unlimited" is a
+/// large number, never -1: 3.10 accepts -1 and drops the message at its first requeue.
 const NO_DELIVERY_LIMIT: i64 = 1_000_000;
-/// Outcomes kept for a producer that is away; then the oldest go first, and the run says that it misses some.
+/// Outcomes kept while the producer is away. Beyond that the oldest are dropped, and the run reports that outcomes are
+/// missing.
 const MOST_RESULTS: i64 = 1_000_000;
-/// Messages set aside for a person to look at; then the oldest go first.
+/// Messages set aside for a person; beyond that the oldest are dropped.
 const MOST_REJECTED: i64 = 10_000;
-/// And all of them together, in bytes.
+/// The same limit in bytes, over all of them.
 const MOST_REJECTED_BYTES: i64 = 64 << 20;
-/// A hold queue that nobody used for so long belongs to a process that is gone.
+/// A hold queue unused for this long belongs to a process that is gone.
 const HOLD_EXPIRY: Duration = Duration::from_hours(1);
-/// How soon a job whose holder died goes back to its step. A living one has as long to take it over.
+/// How soon a held job returns to its step if its process died. A live process has the same time to take it.
 pub(super) const HOLD_RETURN: Duration = Duration::from_secs(10);
 
-/// The work queues, the one to prefer first.
+/// The work queues, in order of preference.
 pub(super) const WORK: [(Step, Lane); 4] = [
     (Step::Save, Lane::Fresh),
     (Step::Transfer, Lane::Fresh),
@@ -40,27 +41,27 @@ pub(super) const WORK: [(Step, Lane); 4] = [
     (Step::Submit, Lane::Backlog),
 ];
 
-/// The longest name on a broker.
+/// The longest name that AMQP allows.
 const MOST_NAME_BYTES: usize = 255;
 /// The longest prefix or egress group: the rest of each name, such as an asset's id, has fewer than 128 bytes.
 const MOST_OWN_BYTES: usize = MOST_NAME_BYTES - 128;
 
-/// Wishes for tokens that a minter has not read; it needs one.
+/// Unread requests for tokens to keep; one is enough for the minter.
 const MOST_WISHES: i64 = 16;
 
-/// Notes on assets in one queue of leases.
+/// Notes kept in one queue of leases.
 const MOST_NOTES: i64 = 1000;
 
-/// What the names of an egress group's own things start with, whatever the prefix: deployments that share an address
-/// share them.
+/// The prefix of an egress group's own names, whatever the deployment's prefix: deployments that share an address share
+/// these queues.
 const SHARED: &str = "connector";
 
-/// The names of everything on the broker. Those of this deployment start with its prefix.
+/// All names on the broker. A deployment's own names start with its prefix.
 #[derive(Debug, Clone)]
 pub(super) struct Topology {
     prefix: String,
     rungs: Vec<Duration>,
-    /// The processes that share an address.
+    /// The egress group: the processes that share an address.
     group: String,
     /// The one portal that jobs under this prefix are for.
     portal: String,
@@ -68,7 +69,7 @@ pub(super) struct Topology {
 
 impl Topology {
     /// # Errors
-    /// [`QueueError::Misconfigured`]: AMQP has no names that are as long as these would be.
+    /// [`QueueError::Misconfigured`]: the names would be longer than AMQP allows.
     pub(super) fn new(
         prefix: &str,
         rungs: &[Duration],
@@ -92,7 +93,6 @@ impl Topology {
         &self.portal
     }
 
-    /// What this deployment's names start with.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -109,7 +109,7 @@ impl Topology {
         }
     }
 
-    /// The work queue that a job belongs in.
+    /// The work queue of a job's step and lane.
     pub(super) fn queue_of(&self, job: &Job) -> ShortString {
         self.work(job.step, job.lane)
     }
@@ -122,7 +122,7 @@ impl Topology {
         self.name("failed")
     }
 
-    /// What nothing can be made of.
+    /// Messages set aside because they cannot be used.
     pub(super) fn rejected(&self) -> ShortString {
         self.name("rejected")
     }
@@ -131,72 +131,73 @@ impl Topology {
         self.name("results")
     }
 
-    /// Held exclusively by the one producer.
+    /// Exclusive to the one producer.
     pub(super) fn producer(&self) -> ShortString {
         self.name("producer")
     }
 
-    /// Never holds a message: its argument says which key the fleet signs by.
+    /// Never holds a message: one of its arguments is the fingerprint of the fleet's key.
     pub(super) fn key(&self) -> ShortString {
         self.name("key")
     }
 
-    /// One message with the producer's host, process and portal: an exclusive queue shows none of it to other connections.
+    /// One message with the producer's host, process and portal: other connections cannot see who holds an exclusive
+    /// queue.
     pub(super) fn producer_card(&self) -> ShortString {
         self.name("producer.card")
     }
 
-    /// Where members of egress groups announce themselves; the routing key names the group.
+    /// The exchange for announcements of egress groups' members; the routing key is the group.
     pub(super) fn control() -> ShortString {
         ShortString::from(format!("{SHARED}.control"))
     }
 
-    /// Binds a queue to the announcements of every group.
+    /// The binding to every group's announcements.
     pub(super) fn every_group() -> ShortString {
         ShortString::from("#")
     }
 
-    /// A queue for one member to hear the others by. Left to the broker, its name would need a right of its own.
+    /// A member's queue for the announcements of others. A name chosen by the broker would need a permission of its
+    /// own.
     pub(super) fn member() -> ShortString {
         ShortString::from(format!("{SHARED}.member.{}", uuid::Uuid::now_v7().simple()))
     }
 
-    /// The egress group that this process belongs to.
     pub(super) fn group(&self) -> ShortString {
         ShortString::from(self.group.as_str())
     }
 
-    /// Holds a message as long as the group keeps silent after a 429. Nobody takes it: being there is what it says.
+    /// Holds a message while the group keeps silent after a 429. The message stays there: its presence is the record.
     pub(super) fn pause_of_group(&self) -> ShortString {
         ShortString::from(format!("{SHARED}.pause.{}", self.group))
     }
 
-    /// Holds a message from a 429 until a call after the silence was answered.
+    /// Holds a message from a 429 until a call after the silence is answered.
     pub(super) fn trying(&self) -> ShortString {
         ShortString::from(format!("{SHARED}.trying.{}", self.group))
     }
 
-    /// The rights to make portal calls that the group's minter has published.
+    /// The tokens that the group's minter has published.
     pub(super) fn tokens(&self) -> ShortString {
         ShortString::from(format!("{SHARED}.tokens.{}", self.group))
     }
 
-    /// Consumed exclusively by the group's minter, and holds the wishes for tokens.
+    /// Consumed exclusively by the group's minter; holds requests for tokens.
     pub(super) fn minter(&self) -> ShortString {
         ShortString::from(format!("{SHARED}.minter.{}", self.group))
     }
 
-    /// Holds a message as long as a person wants nothing to be done.
+    /// Holds a message while a person's pause lasts.
     pub(super) fn pause_of_operator(&self) -> ShortString {
         self.name("pause.operator")
     }
 
-    /// Where a waiting step's message goes, so that it comes back as it is to where it came from.
+    /// The exchange through which a waiting message returns to its queue unchanged.
     fn back(&self) -> ShortString {
         self.name("return")
     }
 
-    /// The wait of at least this length, or the longest there is.
+    /// The wait queue of the shortest rung that is at least this long, or of the longest rung.
     pub(super) fn wait(&self, rung: Duration) -> ShortString {
         let longest = self.rungs.last().copied().unwrap_or_default();
         let rung = self.rungs.iter().copied().find(|known| *known >= rung).unwrap_or(longest);
@@ -212,22 +213,21 @@ impl Topology {
         self.rungs.iter().map(|rung| self.rung(*rung))
     }
 
-    /// The queue and the exchange of one process's long steps.
+    /// The hold queue of one process, and its exchange.
     pub(super) fn hold(&self, process: &str) -> ShortString {
         self.name(&format!("hold.{process}"))
     }
 
-    /// Never holds a message: emptying it takes a majority of the broker's nodes.
+    /// Never holds a message. Purging it needs a majority of the broker's nodes.
     pub(super) fn contact(&self) -> ShortString {
         self.name("contact")
     }
 
-    /// The queue that keeps the leases of some assets.
+    /// One of the queues of leases.
     pub(super) fn locks(&self, number: usize) -> ShortString {
         self.name(&format!("locks.{number}"))
     }
 
-    /// All four work queues.
     pub(super) fn works(&self) -> [ShortString; 4] {
         [
             self.work(Step::Submit, Lane::Fresh),
@@ -237,7 +237,7 @@ impl Topology {
         ]
     }
 
-    /// Every queue of messages that does not come and go with a process.
+    /// Every queue of messages that does not belong to a single process.
     pub(super) fn queues(&self) -> impl Iterator<Item = ShortString> {
         let [submit_fresh, submit_backlog, transfer, save] = self.works();
         let steps = [submit_fresh, submit_backlog, transfer, save];
@@ -256,14 +256,14 @@ impl Topology {
         steps.into_iter().chain(self.waits()).chain(others)
     }
 
-    /// Ties the prefix to the key of this fingerprint: of a queue's arguments the broker compares this one, so that two who come
-    /// at once cannot both be the first.
+    /// Ties the prefix to the key with this fingerprint. The broker compares this argument at each declaration, so two
+    /// processes that start at once cannot both be first.
     pub(super) async fn declare_key(&self, channel: &Channel, fingerprint: &str) -> lapin::Result<()> {
         let tied = Arguments::quorum(NO_DELIVERY_LIMIT).dead_letter("", Some(fingerprint.into()));
         queue(channel, self.key(), tied).await
     }
 
-    /// Declares everything else that no single node has; queues that others dead-letter to come before those that do.
+    /// Declares everything else that is replicated; a dead-letter target is declared before the queues that use it.
     pub(super) async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
         let dead_letter_to_dead = Arguments::quorum(DELIVERY_LIMIT).dead_letter("", Some(self.dead()));
         queue(channel, self.dead(), Arguments::quorum(NO_DELIVERY_LIMIT)).await?;
@@ -285,7 +285,7 @@ impl Topology {
             queue(channel, work.clone(), dead_letter_to_dead.clone()).await?;
             bind(channel, work.clone(), self.back(), work).await?;
         }
-        // What a newer release wrote waits as well.
+        // Messages of a newer release wait as well.
         for other in [self.dead(), self.results()] {
             bind(channel, other.clone(), self.back(), other).await?;
         }
@@ -294,14 +294,14 @@ impl Topology {
             let waiting =
                 Arguments::quorum(NO_DELIVERY_LIMIT).dead_letter(self.back().as_str(), None).ttl(*rung);
             queue(channel, name.clone(), waiting).await?;
-            // A fanout exchange leaves the routing key to say where the message comes back to.
+            // A fanout exchange preserves the routing key, which says where the message returns to.
             exchange(channel, name.clone(), ExchangeKind::Fanout, false).await?;
             bind(channel, name.clone(), name, ShortString::default()).await?;
         }
         Ok(())
     }
 
-    /// What tokens need: two queues that are on one node each, and cannot be declared while that one is away.
+    /// The queues of tokens: each is on one node, and cannot be declared while that node is away.
     pub(super) fn of_tokens(&self) -> [(ShortString, Arguments); 2] {
         let classic = |most| Arguments::classic().most(most).ttl(GOOD_FOR);
         [(self.tokens(), classic(MOST_QUEUED.into())), (self.minter(), classic(MOST_WISHES))]
@@ -311,12 +311,12 @@ impl Topology {
         exchange(channel, Self::control(), ExchangeKind::Topic, false).await
     }
 
-    /// Declares a queue of leases. There are many, so each is made when it is first needed, and stays.
+    /// Declares a queue of leases. There are many, so each is declared when it is first needed, and kept.
     pub(super) async fn declare_locks(&self, channel: &Channel, number: usize) -> lapin::Result<()> {
         queue(channel, self.locks(number), Arguments::classic().most(MOST_NOTES)).await
     }
 
-    /// Declares the hold of one process; it is gone by itself some time after the process is.
+    /// Declares one process's hold queue, which expires some time after the process is gone.
     pub(super) async fn declare_hold(&self, channel: &Channel, process: &str) -> lapin::Result<()> {
         let name = self.hold(process);
         let arguments = Arguments::quorum(NO_DELIVERY_LIMIT)
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn every_name_of_a_deployment_that_is_not_refused_is_one_of_amqp() {
         let longest = topology(MOST_OWN_BYTES, MOST_OWN_BYTES).unwrap();
-        // Making a longer one would panic.
+        // A longer name would panic when it is built.
         let process = uuid::Uuid::now_v7().simple().to_string();
         let own = [longest.hold(&process), longest.locks(usize::MAX), longest.back(), longest.group()];
         assert!(

@@ -1,12 +1,12 @@
-//! A person's pause as a process finds it: obeyed where a process of this fleet wrote it.
+//! A person's pause as found on the broker; obeyed only if a process of this fleet wrote it.
 
 use super::authentic::Signer;
 use super::message::small;
 use super::topology::Topology;
 use budget::OperatorPause;
 
-/// A person's pause as its message has it; one that cannot be read is a pause all the same. `None` where no process of this
-/// fleet wrote it.
+/// Reads a pause from its message. An unreadable pause is a pause all the same. `None` if no process of this fleet
+/// wrote it.
 pub(super) fn pause_in(
     signer: &Signer,
     topology: &Topology,

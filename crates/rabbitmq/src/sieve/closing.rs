@@ -1,7 +1,8 @@
-//! The end of a connection whose broker does not answer.
+//! Closes a connection whose broker does not answer.
 //!
-//! The client reads in a thread of its own until the broker confirms the close, or until its heartbeats stop. A broker
-//! that keeps the socket open but answers nothing would keep a thread and a socket of each attempt.
+//! The client reads in a thread of its own until the broker confirms the close, or until its heartbeats stop. With a
+//! broker that keeps the socket open and sends heartbeats but answers nothing, each attempt would leave a thread and a
+//! socket behind.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use lapin::Connection;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-/// How long the broker has to confirm a close; after that it only sees the connection cut.
+/// How long the broker has to confirm a close; then the connection is cut.
 const CONFIRM: Duration = Duration::from_secs(3);
 
-/// A connection that is closed once this is dropped, whatever the broker answers.
+/// A connection that is closed when this is dropped, whatever the broker answers.
 pub(crate) struct Closing {
     connection: Connection,
     _end: End,
@@ -68,7 +69,7 @@ mod tests {
     use super::super::connect;
     use super::*;
 
-    /// Longer than a close may take, so that a connection that is kept fails the test.
+    /// Longer than a close may take, so that a connection that stays open fails the test.
     const PATIENCE: Duration = Duration::from_secs(30);
 
     async fn listen() -> (TcpListener, lapin::uri::AMQPUri) {
@@ -82,9 +83,9 @@ mod tests {
         [&[1, 0, 0, 0, 0, 0, length, 0, class, 0, method][..], arguments, &[0xCE]].concat()
     }
 
-    /// Greets as a broker does, and then answers nothing, not even a close, but for its heartbeats.
+    /// Greets like a broker, and then answers nothing, not even a close.
     async fn greet(socket: &mut TcpStream) {
-        // What the client sends: the protocol, then start-ok, and tune-ok with open.
+        // The client sends the protocol header, then start-ok, then tune-ok with open.
         let dialogue: [(&[u8], Vec<u8>); 3] = [
             (b"AMQP", method(10, 10, b"\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US")),
             (b"\0\x0A\0\x0B", method(10, 30, b"\x07\xFF\0\x02\0\0\0\x0A")),
@@ -99,7 +100,7 @@ mod tests {
         }
     }
 
-    /// Reads, with a heartbeat a second, until the other side closes.
+    /// Reads, and sends a heartbeat every second, until the other side closes.
     async fn wait_for_close(mut socket: TcpStream) {
         let mut received = [0; 4096];
         loop {

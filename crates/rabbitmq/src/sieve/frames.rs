@@ -1,4 +1,4 @@
-//! The frames of AMQP 0-9-1, as far as a message passes in them. Pure.
+//! The frames of AMQP 0-9-1, as far as messages pass through them. Pure.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,28 +6,28 @@ use std::io;
 use super::super::message::MOST_RECORD_BYTES;
 use super::properties;
 
-/// The most of a frame that is held: what follows in longer properties is left out, and no other frame is longer.
+/// How much of a frame is held. Longer properties are cut there; no other frame is longer.
 const MOST_FRAME: usize = super::FRAME_MAX as usize;
-/// The most of a body that is passed on: just enough to be refused as too large.
+/// How much of a body is passed on: just enough that it is refused as too large.
 const MOST_BODY: u64 = MOST_RECORD_BYTES as u64 + 1;
 
-/// Kind, channel and size.
+/// The length of a frame's head: type, channel and size.
 const HEAD: usize = 7;
 const METHOD: u8 = 1;
 const PROPERTIES: u8 = 2;
 const BODY: u8 = 3;
 const HEARTBEAT: u8 = 8;
 const END: u8 = 0xCE;
-/// Class, weight and the body's size.
+/// The length of class, weight and body size.
 const PROPERTIES_HEAD: usize = 12;
 
-/// A delivery's number, and whether it was delivered before.
+/// The length of a delivery tag and the redelivered flag.
 const NUMBER: usize = 9;
-/// The broker's greeting: the one method with a table that it sends.
+/// The class and method of the broker's greeting, the only method with a table that it sends.
 const CONNECTION: u16 = 10;
 const START: u16 = 10;
-/// The methods that a broker sends, by their class: of AMQP 0-9-1, and RabbitMQ's own. The client reads those of both sides, and
-/// recurses into the tables of its own.
+/// The methods that a broker sends, by class: those of AMQP 0-9-1 and RabbitMQ's own. The client parses the methods of
+/// both sides, and recurses into the tables of those that clients send.
 const OF_A_BROKER: [(u16, &[u16]); 7] = [
     (CONNECTION, &[START, 20, 30, 41, 50, 51, 60, 61, 71]),
     // Channels, exchanges, queues.
@@ -39,39 +39,40 @@ const OF_A_BROKER: [(u16, &[u16]); 7] = [
     (85, &[11]),
     (90, &[11, 21, 31]),
 ];
-/// RabbitMQ's greeting holds a table of capabilities, and nothing within that.
+/// The deepest nesting in a greeting: RabbitMQ's contains a table of capabilities, and nothing within that.
 const MOST_LEVELS: usize = 4;
 
-/// Methods that bring a message.
+/// The methods that carry a message.
 const BASIC: u16 = 60;
 const RETURN: u16 = 50;
 const DELIVER: u16 = 60;
 const GET_OK: u16 = 71;
 
-/// Cleans a stream of frames, however it is cut into pieces.
+/// Cleans a stream of frames, however it is split into pieces.
 #[derive(Default)]
 pub(super) struct Frames {
-    /// The frame that is coming in, without what is left out of it.
+    /// The incoming frame, without its skipped part.
     frame: Vec<u8>,
-    /// How much of the stream is left out next.
+    /// How many bytes of the stream to skip next.
     skipped: usize,
-    /// What comes in is no AMQP: the client says so.
+    /// The stream is not AMQP: it is passed on, and the client reports it.
     is_foreign: bool,
-    /// By channel, the body that is coming in, where it is too long.
+    /// The incoming body on each channel, if it is too long.
     cut: HashMap<[u8; 2], Cut>,
 }
 
-/// A body that is too long.
+/// A body that is too long: how much is still to be passed on, and how much to be left out.
 struct Cut {
     passed: u64,
     left_out: u64,
 }
 
 impl Frames {
-    /// Takes in a piece of the stream, and adds the frames that it completes.
+    /// Takes in a piece of the stream, and appends the frames that it completes to `clean`.
     ///
     /// # Errors
-    /// A frame is larger than was negotiated, or the client cannot read the greeting.
+    /// A frame is larger than negotiated or holds a method that brokers do not send, or the client cannot read the
+    /// greeting.
     pub(super) fn clean(&mut self, mut piece: &[u8], clean: &mut Vec<u8>) -> io::Result<()> {
         while !piece.is_empty() {
             if self.is_foreign {
@@ -103,7 +104,7 @@ impl Frames {
         size.map_or(0, |size| u32::from_be_bytes(size) as usize)
     }
 
-    /// The length at which the frame can be dealt with, as far as is known.
+    /// The frame length to wait for, as far as it is known yet.
     fn wanted(&self) -> io::Result<usize> {
         if self.frame.len() < HEAD {
             return Ok(HEAD);
@@ -115,7 +116,7 @@ impl Frames {
         Ok(HEAD + size.min(MOST_FRAME) + 1)
     }
 
-    /// Adds the frame as the client may see it.
+    /// Appends the frame as the client may see it.
     fn pass(&mut self, clean: &mut Vec<u8>) -> io::Result<()> {
         let size = self.size().min(MOST_FRAME);
         let kind = self.frame[0];
@@ -168,8 +169,8 @@ fn add(clean: &mut Vec<u8>, kind: u8, [high, low]: [u8; 2], payload: &[u8]) {
     clean.push(END);
 }
 
-/// Makes the routing key of a message text, which its publisher chose, and refuses what the client would recurse into: a deep
-/// greeting, and methods of a client.
+/// Replaces bytes of a routing key, which the publisher chose, that are not UTF-8. Refuses what the client would
+/// recurse into: a greeting with deep tables, and methods of clients.
 fn clean_method(payload: &mut [u8]) -> io::Result<()> {
     let Some((id, rest)) = payload.split_first_chunk_mut::<4>() else { return Ok(()) };
     let [class, method] = [[id[0], id[1]], [id[2], id[3]]].map(u16::from_be_bytes);
@@ -181,7 +182,7 @@ fn clean_method(payload: &mut [u8]) -> io::Result<()> {
     }
     let rest = match (class, method) {
         (CONNECTION, START) => {
-            // Behind the version of the protocol.
+            // The table comes after the protocol version.
             let is_read = rest.get(2..).is_some_and(|table| properties::is_shallow_table(table, MOST_LEVELS));
             let refused = || io::Error::other("the broker's greeting cannot be read");
             return is_read.then_some(()).ok_or_else(refused);
@@ -201,7 +202,7 @@ fn clean_method(payload: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// What follows a short text.
+/// The bytes after a short string.
 fn after_text(bytes: &mut [u8]) -> Option<&mut [u8]> {
     let (&mut length, rest) = bytes.split_first_mut()?;
     rest.get_mut(usize::from(length)..)
@@ -221,7 +222,7 @@ mod tests {
         frame(PROPERTIES, &[b"\0\x3C\0\0", &bytes.to_be_bytes()[..], properties].concat())
     }
 
-    /// What comes out, for each of many ways to cut what comes in.
+    /// The output, which is the same however the input is split.
     fn cleaned(stream: &[u8]) -> Vec<u8> {
         let whole = in_pieces(stream, stream.len());
         for size in [1, 2, 7, 8, 1000] {
@@ -303,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_method_that_only_clients_send_ends_the_connection() {
-        // Those with a table: start-ok, declare, bind, unbind, consume.
+        // The methods with a table: start-ok, declare, bind, unbind, consume.
         for (class, method) in
             [(10, 11), (40, 10), (40, 30), (40, 40), (50, 10), (50, 20), (50, 50), (60, 20), (7, 7)]
         {

@@ -1,8 +1,8 @@
-//! A connection of the broker's client that shows it only what it can read.
+//! Filters a connection, so that the broker's client receives only what it can read.
 //!
-//! The broker hands on the properties of a message as their publisher wrote them, in one frame whatever size was
-//! negotiated. The client parses tables within tables by recursion and overflows its stack, and ends the connection
-//! over a text that is not UTF-8: each time that it meets the message. So the frames pass through here first.
+//! The broker passes on a message's properties as the publisher wrote them, in one frame of any size, whatever size was
+//! negotiated. The client parses nested tables by recursion, which overflows its stack, and closes the connection over
+//! text that is not UTF-8; both again each time the message is delivered. So incoming frames pass through here first.
 
 mod closing;
 mod frames;
@@ -28,13 +28,13 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 pub(super) use closing::Closing;
 use frames::Frames;
 
-/// The largest frame that the broker is asked for, which is also the largest that it offers unless configured otherwise.
+/// The frame size to negotiate, which is also the largest that the broker offers by default.
 const FRAME_MAX: u32 = 128 * 1024;
 const CHUNK: usize = 16 * 1024;
 
 type Socket = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
 
-/// Connects. Who gives up waiting closes what was opened.
+/// Connects. If the future is dropped, the connection is closed.
 pub(super) async fn connect(
     mut uri: AMQPUri,
     properties: ConnectionProperties,
@@ -62,7 +62,7 @@ fn given_up() -> io::Error {
 pub(super) struct Sieved {
     socket: Socket,
     frames: Frames,
-    /// Cleaned, and not handed out yet.
+    /// Cleaned bytes; those up to `handed_out` were already read.
     clean: Vec<u8>,
     handed_out: usize,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -125,7 +125,7 @@ impl AsyncWrite for Sieved {
     }
 }
 
-/// Tokio's reactor, whose connections are [`Sieved`].
+/// Tokio's reactor, with [`Sieved`] connections.
 #[derive(Debug, Clone)]
 struct Sieving(Tokio);
 

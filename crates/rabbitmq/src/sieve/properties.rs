@@ -1,14 +1,14 @@
-//! The properties of a message: what this program reads of them, rebuilt; the rest is left out. Pure.
+//! Rebuilds a message's properties from those that this program reads; the others are dropped. Pure.
 
 use super::super::authentic::HEADER;
 use super::super::newer::LOST;
 
-/// Headers that are read.
+/// The headers that this program reads.
 const HEADERS: [&[u8]; 3] = [b"x-delivery-count", HEADER.as_bytes(), LOST.as_bytes()];
-/// Their longest text.
+/// The longest entry of a header to keep, in bytes.
 const MOST_TEXT: usize = 255;
 
-/// The flags of the properties, in their order.
+/// The properties in the order of their flags.
 const ORDER: [Property; 14] = [
     Property::Text,
     Property::Text,
@@ -36,7 +36,7 @@ enum Property {
     Bytes(usize),
 }
 
-/// The properties that are read, of these, which may end anywhere.
+/// The properties to keep, from bytes that may end anywhere.
 pub(super) fn kept(bytes: &[u8]) -> Vec<u8> {
     let mut reader = Reader(bytes);
     let Some(flags) = reader.array().map(u16::from_be_bytes) else { return vec![0, 0] };
@@ -88,7 +88,7 @@ fn kept_headers(table: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// Whether this table, with its length before it, can be read, and holds tables and arrays at most this deep within each other.
+/// Whether a table, which follows its length, can be read, and nests tables and arrays at most `levels` deep.
 pub(super) fn is_shallow_table(bytes: &[u8], levels: usize) -> bool {
     let mut reader = Reader(bytes);
     let table = reader.array().map(u32::from_be_bytes).and_then(|size| reader.take(size as usize));
@@ -109,7 +109,7 @@ fn is_shallow(holder: &[u8], kind: u8, levels: usize) -> bool {
     true
 }
 
-/// Bytes that are still to be read.
+/// The bytes still to be read.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -128,17 +128,17 @@ impl<'a> Reader<'a> {
         self.take(length.into())
     }
 
-    /// An entry of a table: its name, and all of it. `None` at the end, and at what is no entry.
+    /// A table entry: its name, and all its bytes. `None` at the end, and at anything that is not an entry.
     fn entry(&mut self) -> Option<(&'a [u8], &'a [u8])> {
         let all = self.0;
         let name = self.text()?;
         let (kind, _) = self.value()?;
         let entry = &all[..all.len() - self.0.len()];
-        // Nothing within another: that is what the client recurses into.
+        // Nested values get no name, so that they are dropped: the client recurses into them.
         Some((if matches!(kind, b'A' | b'F') { b"" } else { name }, entry))
     }
 
-    /// A value: its kind, and what it holds.
+    /// A value's type and content.
     fn value(&mut self) -> Option<(u8, &'a [u8])> {
         let [kind] = self.array()?;
         let length = match kind {
@@ -161,7 +161,7 @@ mod tests {
 
     const COUNT: &[u8] = b"\x10x-delivery-countl\0\0\0\0\0\0\0\x02\x0econnector-lostt\x01";
 
-    /// Tables or arrays within one another, as a header's value.
+    /// Nested tables or arrays, as a header's value.
     fn nested(levels: usize, kind: u8) -> Vec<u8> {
         (0..levels).fold(Vec::new(), |inner, _| {
             let name: &[u8] = if kind == b'F' && !inner.is_empty() { b"\0" } else { b"" };
