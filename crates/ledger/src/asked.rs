@@ -1,4 +1,5 @@
-//! What a person asked for of the library, and what waits for that: texts that the producer writes and reads.
+//! What a person asked for in the library, and what is held until it is asked for: texts that the producer writes and
+//! reads.
 
 use jiff::Timestamp;
 use rusqlite::OptionalExtension;
@@ -9,12 +10,12 @@ use crate::state::DatabaseError;
 pub(super) const ASKED: &str = "asked";
 pub(super) const HELD: &str = "held";
 
-/// How a library was begun, as far as the runs of a release tell that did not note it.
+/// How work on a library began, derived from the runs of a release that did not record it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beginning {
-    /// By a walk over the whole of it.
+    /// With a walk over the whole library.
     Whole,
-    /// From a time on.
+    /// With changes since a time.
     Since(Timestamp),
 }
 
@@ -24,27 +25,27 @@ impl Ledger {
         self.fact(ASKED).await
     }
 
-    /// Notes what was asked for.
+    /// Records what was asked for.
     pub async fn set_asked(&self, text: String) -> Result<(), DatabaseError> {
         self.set_fact(ASKED, Some(text)).await
     }
 
-    /// What waits until it is asked for.
+    /// What is held until it is asked for.
     pub async fn held(&self) -> Result<Option<String>, DatabaseError> {
         self.fact(HELD).await
     }
 
-    /// Notes, or forgets, what waits until it is asked for.
+    /// Records or deletes what is held.
     pub async fn set_held(&self, text: Option<String>) -> Result<(), DatabaseError> {
         self.set_fact(HELD, text).await
     }
 
-    /// How the library was begun; `None` if it was not.
+    /// How work on the library began; `None` if it has not.
     pub async fn beginning(&self) -> Result<Option<Beginning>, DatabaseError> {
         self.state
             .read(|connection| {
                 let Some(cursor) = read_cursor(connection)? else { return Ok(None) };
-                // One that was interrupted goes on, since somebody asked for it.
+                // An interrupted walk counts, since somebody asked for it and it resumes.
                 let sql = "SELECT 1 FROM runs WHERE mode = ?1 AND state IN ('enumerated', 'enumerating')";
                 if connection.prepare_cached(sql)?.exists([RunMode::Full.name()])? {
                     return Ok(Some(Beginning::Whole));
@@ -58,7 +59,7 @@ impl Ledger {
             .await
     }
 
-    /// Whether the latest run over everything that the configuration means had the filters with this fingerprint.
+    /// Whether the latest run over everything that the configuration selects had the filters with this fingerprint.
     pub async fn last_ran_with(&self, filters: &str) -> Result<bool, DatabaseError> {
         let ending = format!(" {filters}");
         let sql = "SELECT fingerprint FROM runs WHERE mode IN (?1, ?2) ORDER BY rowid DESC LIMIT 1";
@@ -70,7 +71,7 @@ impl Ledger {
         Ok(last.is_some_and(|last| last.ends_with(&ending)))
     }
 
-    /// Jobs that walks over the whole library published.
+    /// The number of jobs published by walks over the whole library.
     pub async fn published_by_walks(&self) -> Result<u64, DatabaseError> {
         let sql = "SELECT coalesce(sum(published), 0) FROM run_jobs JOIN runs USING (run_id) WHERE mode = ?1";
         self.state
@@ -105,7 +106,7 @@ impl Ledger {
     }
 }
 
-/// When the run began to look at changes, by its fingerprint.
+/// The time since which the run covers changes, from its fingerprint.
 fn since(fingerprint: &str) -> Option<Timestamp> {
     fingerprint.strip_prefix("Since(")?.split_once(')')?.0.parse().ok()
 }

@@ -1,5 +1,5 @@
-//! Counts are kept as rows are written: they are what counting the rows would give, and no question about a run that goes
-//! on reads the history.
+//! Counts are maintained as rows are written. They match a count of the rows, and no question about a current run reads
+//! the history.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ fn failed(class: FailureClass) -> Outcome {
     Outcome::Failed(Failure { class, reason: "".into(), request_id: None })
 }
 
-/// Jobs of one run, each with this many outcomes, of which the last is kept; every tenth stays open.
+/// Records jobs of one run, each with up to three outcomes, of which the last counts; every fourth job stays open.
 async fn record(ledger: &Ledger, run: usize, jobs: usize) {
     let write = move |transaction: &Transaction<'_>| {
         for asset in 0..jobs {
@@ -38,7 +38,7 @@ async fn record(ledger: &Ledger, run: usize, jobs: usize) {
     ledger.state.write(write).await.unwrap();
 }
 
-/// The rows of a query, as text.
+/// A query's rows, as text.
 async fn rows(ledger: &Ledger, sql: &'static str) -> Vec<String> {
     let read = move |connection: &Connection| {
         let mut statement = connection.prepare(sql)?;
@@ -93,7 +93,7 @@ async fn what_is_kept_count_of_is_what_counting_the_rows_gives() {
     }
 }
 
-/// What is asked while a run goes on.
+/// Asks what is asked during a run.
 async fn ask(ledger: &Ledger, mark: &Mark) {
     let run = RunId("run 2".to_owned());
     ledger.published_in(&run).await.unwrap();

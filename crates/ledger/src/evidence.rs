@@ -1,4 +1,4 @@
-//! What is on record, for somebody who has to show it: by run, by asset, by time, and by a file's hash.
+//! Queries for people who need evidence: by run, by asset, by time, and by a file's hash.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,37 +12,37 @@ use common::job::RunId;
 use common::outcome::{Outcome, OutcomeEvent, Placed};
 use common::parse_error::of_json;
 
-/// Which part of the record a report is about.
+/// The part of the record that a report covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extent {
     /// One run.
     Run(RunId),
     /// One asset.
     Asset(AssetId),
-    /// What ended, or was published and has not ended, since a time.
+    /// Jobs that ended since a time, or were published since then and have not ended.
     Since(Timestamp),
 }
 
-/// One line of a report: a job's outcome, a job that has none, or an original that was put back.
+/// One line of a report: a job's outcome, a job without one, or a restored original.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Line {
     /// The asset.
     pub asset_id: String,
-    /// The asset's name when it was listed; empty where nothing came back of the job.
+    /// The asset's name when it was listed; empty for a job without an outcome.
     pub asset_name: String,
-    /// The outcome's name; `under_way` or `missing` for a job without one; for an original put back, how far it came.
+    /// The outcome's name; `under_way` or `missing` for a job without one; the progress of a restoration.
     pub outcome: String,
-    /// The version the job was to protect, or the one that was put back, where that is known.
+    /// The version that the job was to protect, or whose original was restored, if known.
     pub base_version: Option<u32>,
-    /// The version that holds the protected file, where one was saved.
+    /// The version with the protected file, if one was saved.
     pub protected_version: Option<u32>,
-    /// The version that holds the original again.
+    /// The version with the restored original.
     pub restored_version: Option<u32>,
-    /// The version of a person that crossed the job.
+    /// A person's newer version that superseded the job, or came during the restoration.
     pub crossing_version: Option<u32>,
-    /// The copy that holds the protected file, if one does.
+    /// The id of the copy with the protected file, if it is in one.
     pub copy_id: Option<String>,
-    /// The additional file that is the protected one, if one is.
+    /// The name of the additional file, if the protected file is one.
     pub additional_file: Option<String>,
     /// SHA-256 of the original.
     pub original_sha256: Option<ContentHash>,
@@ -50,11 +50,11 @@ pub struct Line {
     pub watermarked_sha256: Option<ContentHash>,
     /// Imatag's id of the medium.
     pub imatag_id: Option<String>,
-    /// Imatag's request ids, a space between them.
+    /// Imatag's request ids, separated by spaces.
     pub request_ids: String,
-    /// The kind of failure.
+    /// The failure class.
     pub class: Option<&'static str>,
-    /// Why it failed.
+    /// The reason of the failure.
     pub reason: Option<String>,
     /// When the job was published.
     pub published: Option<Timestamp>,
@@ -62,26 +62,25 @@ pub struct Line {
     pub ended: Option<Timestamp>,
     /// The run.
     pub run_id: String,
-    /// The job; empty for an original put back.
+    /// The job; empty for a restoration.
     pub job_id: String,
-    /// The checks of the watermarked file that could not be made, each with its reason, a space between them.
+    /// The checks of the watermarked file that could not be made, each with its reason, separated by spaces.
     pub unchecked: String,
 }
 
-/// How many lines a report has, of each kind.
+/// The number of lines of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Outcomes there are.
     pub outcomes: u64,
-    /// Outcomes of results that could not be checked in full.
+    /// Outcomes whose result could not be checked in full.
     pub unchecked: u64,
-    /// Originals put back.
+    /// Restorations.
     pub restorations: u64,
     /// Jobs whose outcome may still come.
     pub under_way: u64,
-    /// Jobs that nobody waits for any more.
+    /// Jobs that were given up without an outcome.
     pub missing: u64,
-    /// Assets of a run that got no job, since the wire profile does not list their types.
+    /// Assets of a run without a job because the wire profile does not list their file types.
     pub unsupported: u64,
 }
 
@@ -92,7 +91,7 @@ impl Line {
         let (mut class, mut reason, mut request_ids) = (None, None, event.request_ids);
         match event.outcome {
             Outcome::Watermarked { version } => protected_version = Some(version),
-            // The job's own version is the one that holds a protected file.
+            // The job's base version already holds a protected file.
             Outcome::AlreadyProtected => protected_version = Some(event.base),
             Outcome::Superseded { ours, theirs } => {
                 (protected_version, crossing_version) = (ours, Some(theirs));
@@ -167,7 +166,7 @@ impl Ledger {
             .await
     }
 
-    /// Every outcome that concerns a file, original or watermarked: whose is a leaked file?
+    /// Every outcome with this file as original or watermarked file: shows which asset a leaked file belongs to.
     pub async fn outcomes_of_file(&self, hash: ContentHash) -> Result<Vec<OutcomeEvent>, DatabaseError> {
         let sql = "SELECT event FROM outcomes WHERE original = ?1 OR watermarked = ?1 ORDER BY sequence";
         self.events(sql, hash.to_string()).await

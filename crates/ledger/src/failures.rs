@@ -8,13 +8,14 @@ use common::asset::AssetId;
 use common::job::{JobId, Lane, RunId};
 use common::outcome::FailureClass;
 
-/// The last outcome of an asset that has no job under way.
+/// The last outcome of each asset, where it is a failure and no job of the asset is open.
 const LAST_FAILURES: &str = "FROM assets JOIN outcomes AS failed USING (sequence)
     WHERE assets.outcome = 'failed' AND base > 0
     AND NOT EXISTS (SELECT 1 FROM published WHERE published.asset_id = assets.asset_id AND open = 1)";
 
 impl Ledger {
-    /// The failed jobs, in one way or in any, of assets ordered by their ids, those after `after`.
+    /// The failed jobs of the assets after `after`, ordered by asset id; with `class`, only those of that failure
+    /// class.
     pub async fn failed_jobs(
         &self,
         class: Option<FailureClass>,
@@ -37,7 +38,7 @@ impl Ledger {
                     let asset_id =
                         asset.parse().map_err(|_| DatabaseError::Damaged(format!("asset {asset:?}")))?;
                     let (job_id, run_id) = (JobId(row.get(0)?), RunId(row.get(1)?));
-                    // Somebody waits for it.
+                    // A person is waiting for it.
                     jobs.push(LostJob { job_id, run_id, asset_id, base: row.get(3)?, lane: Lane::Fresh });
                 }
                 Ok(jobs)
@@ -45,7 +46,7 @@ impl Ledger {
             .await
     }
 
-    /// How many assets failed for good and have no job under way.
+    /// How many assets failed for good and have no open job.
     pub async fn failed_count(&self) -> Result<u64, DatabaseError> {
         let sql = format!("SELECT count(*) {LAST_FAILURES}");
         self.state

@@ -1,4 +1,4 @@
-//! What is known of an asset before a job is published for it.
+//! What is known about an asset before a job is published for it.
 
 use jiff::Timestamp;
 use rusqlite::OptionalExtension;
@@ -9,14 +9,15 @@ use common::asset::AssetId;
 use common::job::Lane;
 use common::outcome::{Outcome, OutcomeEvent, Placed};
 
-/// What the ledger knows of an asset before a job is published for it.
+/// What the ledger knows about an asset before a job is published for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Known {
-    /// A job for it, which the queue is known to have, has no outcome yet: the lane of the one that is done first.
+    /// The lane of a job for it that the queue confirmed and that has no outcome yet; the fresh lane if there are
+    /// several.
     pub open: Option<Lane>,
-    /// The lane of a job for it that was given up: what that job did is not known.
+    /// The lane of a job for it that was given up: it is unknown what that job did.
     pub lost: Option<Lane>,
-    /// The version at which its last job failed for good.
+    /// The version for which its last job failed for good.
     pub failed_version: Option<u32>,
     /// What its last job saved, if that waits for approval.
     pub awaiting: Option<Awaiting>,
@@ -24,12 +25,12 @@ pub struct Known {
     pub saved: Option<SavedVersion>,
 }
 
-/// What a job saved that does not show before a person approves it.
+/// A saved file that is not visible before a person approves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Awaiting {
     /// The version that the job was to protect.
     pub over: u32,
-    /// Whether it is an additional file, which shows in no version and no other asset.
+    /// Whether it is an additional file, which is neither a version nor another asset.
     pub is_additional: bool,
 }
 
@@ -38,17 +39,17 @@ pub struct Awaiting {
 pub struct SavedVersion {
     /// Its number.
     pub version: u32,
-    /// When the outcome was noted, by this machine's clock.
+    /// The time of the outcome.
     pub at: Timestamp,
 }
 
 impl Ledger {
-    /// What is known of an asset.
+    /// What is known about an asset.
     pub async fn known(&self, asset: &AssetId) -> Result<Known, DatabaseError> {
         let asset = asset.to_string();
         self.state
             .read(move |connection| {
-                // Of the two names, the fresh lane's is the greater.
+                // The fresh lane's name is the greater of the two.
                 let open: Option<String> = connection
                     .prepare_cached(
                         "SELECT max(lane) FROM published WHERE asset_id = ?1 AND open = 1 AND confirmed = 1",
@@ -86,7 +87,7 @@ impl Ledger {
     }
 }
 
-/// The lane by its name on record.
+/// The lane with this stored name.
 pub(super) fn lane_of(name: &str) -> Result<Lane, DatabaseError> {
     Lane::named(name).ok_or_else(|| DatabaseError::Damaged(format!("lane {name:?}")))
 }

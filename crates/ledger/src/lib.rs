@@ -1,7 +1,8 @@
-//! What every run did, in SQLite: append-only, in the state directory, which the embedded queue shares.
+//! The history of every run, in SQLite: append-only, in the state directory, which the embedded queue shares.
 //!
-//! [`Ledger`], the main type, answers what is published and open, what failed and why, what became of a file, and where a run
-//! that was interrupted resumes. [`state::State`] is the directory: one process works in it at a time.
+//! [`Ledger`], the main type, records what was published and is open, what failed and why, the outcomes for an asset or
+//! a file, and where an interrupted run resumes. [`state::State`] is the directory, in which one process works at a
+//! time.
 //!
 //! ```
 //! use ledger::{Ledger, state::State};
@@ -57,14 +58,14 @@ pub struct Ledger {
     state: State,
 }
 
-/// Outcomes counted.
+/// Counts of outcomes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Jobs by outcome name.
     pub outcomes: BTreeMap<String, u64>,
-    /// Bytes fetched for them.
+    /// Bytes downloaded for these jobs.
     pub bytes_downloaded: u64,
-    /// Bytes sent for them.
+    /// Bytes uploaded for these jobs.
     pub bytes_uploaded: u64,
 }
 
@@ -74,7 +75,7 @@ impl Tally {
         self.outcomes.get(outcome).copied().unwrap_or_default()
     }
 
-    /// What was counted since an earlier tally of the same.
+    /// What was counted since an earlier tally of the same jobs.
     fn without(self, earlier: &Self) -> Self {
         let outcomes = self.outcomes.into_iter().filter_map(|(name, count)| {
             let more = count.saturating_sub(earlier.count(&name));
@@ -88,7 +89,7 @@ impl Tally {
     }
 }
 
-/// A moment in the ledger.
+/// A position in the ledger.
 #[derive(Debug, Clone, Default)]
 pub struct Mark {
     last_event: u64,
@@ -101,7 +102,7 @@ impl Ledger {
         Self { state }
     }
 
-    /// The portal that the record is of: this one, if it is of none yet.
+    /// The portal that this record belongs to. A record without one belongs to `portal` from now on.
     pub async fn portal_or(&self, portal: &str) -> Result<String, DatabaseError> {
         let portal = portal.to_owned();
         self.state
@@ -114,7 +115,7 @@ impl Ledger {
             .await
     }
 
-    /// Forgets the cursor, what was asked for, and which portal the record is of.
+    /// Deletes the cursor, what was asked for and what is held, and the portal of this record.
     pub async fn start_over(&self) -> Result<(), DatabaseError> {
         self.state
             .write(|transaction| {
@@ -125,17 +126,18 @@ impl Ledger {
             .await
     }
 
-    /// The delta cursor: when, by the portal's clock, the last finished run started.
+    /// The delta cursor: when the last finished run started, by the portal's clock.
     pub async fn cursor(&self) -> Result<Option<Timestamp>, DatabaseError> {
         self.state.read(read_cursor).await
     }
 
-    /// Sets or forgets the delta cursor.
+    /// Sets or deletes the delta cursor.
     pub async fn set_cursor(&self, cursor: Option<Timestamp>) -> Result<(), DatabaseError> {
         self.state.write(move |transaction| write_cursor(transaction, cursor)).await
     }
 
-    /// Notes that the version which an asset's last job left for approval is there: its outcome from now on.
+    /// Records that the version which an asset's last job left for approval was approved: that is its outcome from now
+    /// on.
     pub async fn note_approved(
         &self,
         asset: &AssetId,
@@ -160,7 +162,7 @@ impl Ledger {
             .await
     }
 
-    /// Remembers an active version that the listing did not tell.
+    /// Records an asset's active version, which the listing did not contain.
     pub async fn remember_version(
         &self,
         asset: &AssetId,
@@ -179,7 +181,7 @@ impl Ledger {
             .await
     }
 
-    /// The remembered active version, if the asset was not modified since.
+    /// The recorded active version, if the asset was not modified since.
     pub async fn remembered_version(
         &self,
         asset: &AssetId,
@@ -195,7 +197,7 @@ impl Ledger {
             .await
     }
 
-    /// Jobs published since a time.
+    /// The number of jobs published since a time.
     pub async fn published_since(&self, since: Timestamp) -> Result<u64, DatabaseError> {
         let since = since.as_millisecond();
         let sql = "SELECT count(*) FROM published WHERE at_ms >= ?1";
@@ -209,12 +211,12 @@ impl Ledger {
         self.state.read(move |connection| Ok(connection.prepare_cached(sql)?.exists([job.0])?)).await
     }
 
-    /// Jobs of one run published so far.
+    /// The number of jobs that a run has published.
     pub async fn published_in(&self, run: &RunId) -> Result<u64, DatabaseError> {
         self.count("SELECT published FROM run_jobs WHERE run_id = ?1", run.to_string()).await
     }
 
-    /// A count that is kept; nothing was counted where there is no row.
+    /// A stored count; without a row it is 0.
     async fn count(&self, sql: &'static str, of: String) -> Result<u64, DatabaseError> {
         let count = self.state.read(move |connection| {
             Ok(connection.prepare_cached(sql)?.query_row([of], |row| row.get(0)).optional()?)
@@ -222,7 +224,7 @@ impl Ledger {
         Ok(count.await?.unwrap_or_default())
     }
 
-    /// The moment from which outcomes are counted by [`Ledger::tally_since`].
+    /// The position from which [`Ledger::tally_since`] counts.
     pub async fn mark(&self) -> Result<Mark, DatabaseError> {
         self.state
             .read(move |connection| {
@@ -233,12 +235,12 @@ impl Ledger {
             .await
     }
 
-    /// Counts the outcomes that came after a mark.
+    /// Counts the outcomes after a mark.
     pub async fn tally_since(&self, mark: &Mark) -> Result<Tally, DatabaseError> {
         Ok(self.state.read(|connection| tally(connection, TOTALS, [])).await?.without(&mark.totals))
     }
 
-    /// Counts the jobs of a run by their outcome, the latest where a job has several.
+    /// Counts the jobs of a run by outcome, each job by its latest one.
     pub async fn tally_of(&self, run: &RunId) -> Result<Tally, DatabaseError> {
         let run = run.to_string();
         let sql = "SELECT outcome, sum(jobs), sum(bytes_downloaded), sum(bytes_uploaded) FROM run_outcomes
@@ -278,14 +280,14 @@ fn write_cursor(transaction: &Transaction<'_>, cursor: Option<Timestamp>) -> Res
     Ok(())
 }
 
-/// Notes a job as published and open; false if its id was published before.
+/// Records a job as published and open; returns false if its id was published before.
 pub fn note_published(transaction: &Transaction<'_>, job: &Job) -> Result<bool, DatabaseError> {
     let inserted = transaction.execute(
         "INSERT OR IGNORE INTO published (job_id, run_id, asset_id, base, at_ms, lane) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![job.job_id.0, job.run_id.0, job.asset_id.as_str(), job.base, job.created_at.as_millisecond(), job.lane.name()],
     )?;
     if inserted > 0 {
-        // The asset belongs to this job now.
+        // The asset's lost jobs are settled: this job replaces them.
         transaction
             .prepare_cached("UPDATE published SET lost = 0 WHERE asset_id = ?1 AND lost = 1")?
             .execute([job.asset_id.as_str()])?;
@@ -293,7 +295,7 @@ pub fn note_published(transaction: &Transaction<'_>, job: &Job) -> Result<bool, 
     Ok(inserted > 0)
 }
 
-/// Appends an outcome; its job is not open any more.
+/// Appends an outcome; its job is no longer open.
 pub fn note_outcome(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Result<(), DatabaseError> {
     let text = serde_json::to_string(event).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
     transaction.execute(
@@ -321,16 +323,16 @@ pub fn note_outcome(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Resu
 /// Whether a job still has to be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
-    /// It never was.
+    /// It was never published.
     New,
-    /// It may have been: the answer of the queue is not on record.
+    /// It may have been published: the queue's confirm is not on record.
     Unconfirmed,
-    /// It was.
+    /// It was published.
     Confirmed,
 }
 
 impl Ledger {
-    /// Notes that a job is about to be published to a queue that is not in the state directory.
+    /// Records that a job is about to be published to a queue outside the state directory.
     pub async fn intend(&self, job: &Job) -> Result<Intent, DatabaseError> {
         let job = job.clone();
         self.state
@@ -347,7 +349,7 @@ impl Ledger {
             .await
     }
 
-    /// Notes that the queue has taken the job.
+    /// Records that the queue accepted the job.
     pub async fn confirm(&self, job: &JobId) -> Result<(), DatabaseError> {
         let job = job.clone();
         self.state
@@ -358,10 +360,10 @@ impl Ledger {
             .await
     }
 
-    /// Takes in outcomes that came from elsewhere, in one transaction. A job has one outcome: another one counts
-    /// only after a failure, since a failed job can be replayed, and only if it is no copy of one that is known.
+    /// Records outcomes from elsewhere, in one transaction. A job has one outcome: a further one counts only after a
+    /// failure, since a failed job can be replayed, and only if it is not a copy of a known one.
     ///
-    /// Returns those of jobs that this record never published, of which nothing is noted.
+    /// Returns the outcomes of jobs that this record never published; they are not recorded.
     pub async fn fold(&self, events: Vec<OutcomeEvent>) -> Result<Vec<OutcomeEvent>, DatabaseError> {
         self.state
             .write(move |transaction| {
@@ -378,18 +380,18 @@ impl Ledger {
             .await
     }
 
-    /// Jobs of a run that have no outcome yet.
+    /// The number of a run's jobs without an outcome.
     pub async fn open_in(&self, run: &RunId) -> Result<u64, DatabaseError> {
         self.count("SELECT open FROM run_jobs WHERE run_id = ?1", run.to_string()).await
     }
 
-    /// Jobs of a lane that have no outcome yet.
+    /// The number of a lane's jobs without an outcome.
     pub async fn open_in_lane(&self, lane: Lane) -> Result<u64, DatabaseError> {
         self.count("SELECT open FROM lane_jobs WHERE lane = ?1", lane.name().to_owned()).await
     }
 }
 
-/// Whether the job was published as the event has it. Of a message that could not be read, the id is all that has to be right.
+/// Whether the job was published with the event's run and asset. For an unreadable message, only the id has to match.
 fn is_of_published(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Result<bool, DatabaseError> {
     let sql = "SELECT run_id = ?2 AND asset_id = ?3 FROM published WHERE job_id = ?1";
     let job = params![event.job_id.0, event.run_id.0, event.asset_id.as_str()];
@@ -399,7 +401,8 @@ fn is_of_published(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Resul
     Ok(is_same.is_some_and(|is_same: bool| is_same || is_unreadable))
 }
 
-/// Copies of a message are equal in every field. Times decide nothing: two workers' clocks differ.
+/// Whether an outcome is new. Copies of a message are equal in every field. Times are not compared to order outcomes:
+/// the clocks of two workers differ.
 fn is_news(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Result<bool, DatabaseError> {
     let sql = "SELECT event FROM outcomes WHERE job_id = ?1 ORDER BY sequence";
     let mut statement = transaction.prepare_cached(sql)?;

@@ -1,4 +1,4 @@
-//! Jobs that are given up: each belongs to the producer until its asset was decided on again.
+//! Jobs that are given up: the producer has to decide on their assets again.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use common::asset::AssetId;
 use common::job::{Job, JobId, Lane, RunId};
 use common::outcome::{Outcome, OutcomeEvent};
 
-/// Since when the queues are known to be empty.
+/// The name of the fact: since when the queues are known to be empty.
 const EMPTY_SINCE: &str = "queues_empty_since";
 
-/// No job lives longer than a day of waits and an hour of work: one that is open for longer was lost. If it was not, there
-/// are two of it, and the later one finds the work done.
+/// The longest life of a job: a day of waits and an hour of work. A job that is open for longer counts as lost. If it
+/// is not lost, there are two jobs, and the later one finds the work done.
 const LONGEST_JOB: SignedDuration = SignedDuration::from_hours(25);
 
 /// A job that was given up.
@@ -30,30 +30,31 @@ pub struct LostJob {
     pub asset_id: AssetId,
     /// The version that it was to protect.
     pub base: u32,
-    /// The lane it was published to.
+    /// The lane that it was published to.
     pub lane: Lane,
 }
 
-/// One look at the queues, those that wait and those in workers' hands included.
+/// One check of all queues, including wait queues and the hands of workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueLook {
-    /// No job is anywhere.
+    /// There is no job anywhere.
     Empty,
-    /// There are jobs, or it is not known whether there are.
+    /// There are jobs, or it is unknown whether there are.
     Busy,
 }
 
-/// What a look at the queues means for the record.
+/// What a check of the queues means for the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Verdict {
-    /// Jobs that were published before this time are lost.
+    /// Jobs published before this time are lost.
     lost_before: Timestamp,
-    /// What the next look has to know.
+    /// Stored for the next check.
     empty_since: Option<Timestamp>,
 }
 
-/// Jobs are lost that were published before the first of two looks, `apart` from each other or more, between which none
-/// saw a job; or longer ago than any job lives, since a busy fleet's queues are never empty.
+/// Decides which jobs are lost: those published before the first of two checks, at least `apart` from each other, if
+/// neither these nor any check in between saw a job; and those older than any job lives, since the queues of a busy
+/// fleet are never empty.
 fn judge(look: QueueLook, empty_since: Option<Timestamp>, now: Timestamp, apart: Duration) -> Verdict {
     let too_old = now.checked_sub(LONGEST_JOB).unwrap_or(Timestamp::MIN);
     match (look, empty_since.filter(|since| *since <= now)) {
@@ -69,8 +70,8 @@ fn judge(look: QueueLook, empty_since: Option<Timestamp>, now: Timestamp, apart:
 }
 
 impl Ledger {
-    /// Gives up the jobs that a look at the queues, `apart` from the one before or more, shows to be lost; returns how many
-    /// there were. An outcome that comes late still counts. Every outcome from before the look has to be taken in.
+    /// Gives up the jobs that a check of the queues, at least `apart` from an earlier one, shows to be lost; returns
+    /// how many. A late outcome still counts. Every outcome from before the check must be recorded first.
     pub async fn give_up_lost(
         &self,
         look: QueueLook,
@@ -108,7 +109,7 @@ impl Ledger {
             .await
     }
 
-    /// Assets of jobs that were given up, ordered by their ids, those after `after`: one job of each.
+    /// Given-up jobs of the assets after `after`, ordered by asset id: one job for each asset.
     pub async fn lost_jobs(
         &self,
         after: Option<&AssetId>,
@@ -155,7 +156,7 @@ impl Ledger {
         self.settle_lost(&job.asset_id).await
     }
 
-    /// Notes that the asset of lost jobs was decided on again: it needs none of them any more.
+    /// Records that an asset's lost jobs are settled: the asset was decided on again.
     pub async fn settle_lost(&self, asset: &AssetId) -> Result<(), DatabaseError> {
         let asset = asset.to_string();
         let sql = "UPDATE published SET lost = 0 WHERE asset_id = ?1 AND lost = 1";
@@ -168,7 +169,7 @@ impl Ledger {
     }
 }
 
-/// A job that the embedded queue holds is not lost, however old.
+/// Gives up older jobs. A job in the embedded queue is not lost, however old it is.
 fn give_up_before(transaction: &Transaction<'_>, time: Timestamp) -> Result<usize, DatabaseError> {
     let sql = "UPDATE published SET open = 0, lost = 1 WHERE open = 1 AND at_ms < ?1
                AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.job_id = published.job_id)";
@@ -197,7 +198,7 @@ mod tests {
             (QueueLook::Empty, None, 0, verdict(old(0), Some(at(0)))),
             (QueueLook::Empty, Some(at(0)), 14, verdict(old(14), Some(at(0)))),
             (QueueLook::Empty, Some(at(0)), 15, verdict(at(0), Some(at(15)))),
-            // Looks that are days apart, and a clock that was set back.
+            // Checks that are days apart, and a clock that was set back.
             (QueueLook::Empty, Some(at(0)), 3000, verdict(old(3000), Some(at(3000)))),
             (QueueLook::Empty, Some(at(9)), 0, verdict(old(0), Some(at(0)))),
         ];

@@ -1,5 +1,5 @@
-//! A report, page by page: between two pages nothing of the file is held, so that a reader that stops reading, such as a
-//! pager, does not keep SQLite's log from being reused.
+//! A report, page by page. Between pages no snapshot of the file is held, so that a stalled reader, such as a pager,
+//! does not keep SQLite from reusing its log.
 
 use std::ops::ControlFlow;
 
@@ -12,19 +12,19 @@ use common::outcome::OutcomeEvent;
 
 /// A job whose outcome may still come.
 const UNDER_WAY: &str = "under_way";
-/// A job that nobody waits for any more.
+/// A job that was given up without an outcome.
 const MISSING: &str = "missing";
-/// Rows read at once.
+/// Rows per page.
 const PAGE: usize = 500;
 
-/// How far a report came.
+/// The position of a report.
 #[derive(Debug, Clone)]
 enum Position {
-    /// Outcomes after this event number.
+    /// Outcomes after this sequence number.
     Outcomes(i64),
-    /// Restorations after this number.
+    /// Restorations after this sequence number.
     Restorations(i64),
-    /// Jobs without an outcome, after the one that was published at this time.
+    /// Jobs without an outcome, after the one with this publishing time and id.
     WithoutOutcome {
         at_ms: i64,
         job_id: String,
@@ -32,7 +32,7 @@ enum Position {
     End,
 }
 
-/// Some lines of a report, and where the next ones are.
+/// Some lines of a report, and the position of the next ones.
 struct Page {
     lines: Vec<Line>,
     counts: Counts,
@@ -40,8 +40,8 @@ struct Page {
 }
 
 impl Extent {
-    /// The condition on the rows of a table, and the value it compares with. The time decides which rows there are but not
-    /// their order, so its index is of no use for a page.
+    /// The condition on a table's rows, and the value to compare with. Time selects rows but does not order them, so
+    /// the `+` keeps SQLite from using the time's index for a page.
     fn condition(&self, table: &str) -> (String, Box<dyn ToSql>) {
         match self {
             Self::Run(run) => (format!("{table}.run_id = ?1"), Box::new(run.0.clone())),
@@ -52,8 +52,8 @@ impl Extent {
 }
 
 impl Ledger {
-    /// Hands every line of a report to `take`, oldest first, jobs without an outcome last, until it breaks off. Outcomes that
-    /// come while the report is read are not part of it. `take` may block.
+    /// Passes every line of a report to `take`, oldest first and jobs without an outcome last, until `take` breaks.
+    /// Outcomes that arrive meanwhile are not included. `take` may block.
     pub async fn report<F>(&self, extent: Extent, mut take: F) -> Result<Counts, DatabaseError>
     where
         F: FnMut(Line) -> ControlFlow<()> + Send + 'static,
@@ -90,7 +90,7 @@ impl Ledger {
     }
 }
 
-/// The numbers of the first outcome that a report may be about, and of the last there is.
+/// The sequence numbers of the first outcome that the report may contain, and of the last one recorded.
 fn bounds(connection: &Connection, extent: &Extent) -> Result<(i64, i64), DatabaseError> {
     let last = "SELECT coalesce(max(sequence), 0) FROM outcomes";
     let last = connection.query_row(last, [], |row| row.get(0))?;
@@ -147,7 +147,7 @@ impl Page {
         Ok(())
     }
 
-    /// What was begun is reported only as long as nothing else is known of it.
+    /// A `begun` row is reported only while it is the asset's latest.
     fn restorations(
         &mut self,
         connection: &Connection,
@@ -171,7 +171,7 @@ impl Page {
         Ok(())
     }
 
-    /// A job that ended since the report began was under way then.
+    /// Includes jobs that ended after the report began: they were under way then.
     fn without_outcome(
         &mut self,
         connection: &Connection,
@@ -214,7 +214,7 @@ impl Page {
         Ok(())
     }
 
-    /// A page that is not full is the last of its kind.
+    /// Adds a line. A page that is not full is the last of its kind.
     fn add(&mut self, line: Line, position: Position) {
         self.lines.push(line);
         if self.lines.len() == PAGE {
@@ -263,7 +263,7 @@ mod tests {
         let mut taken = 0;
         let take = move |line: Line| {
             taken += 1;
-            // In the middle of a page a job ends, and the log is brought in, which a reader would prevent.
+            // In the middle of a page a job ends and the log is checkpointed, which a held snapshot would prevent.
             if taken == PAGE + 7 {
                 let last = job(ended + open - 1);
                 let transaction = beside.unchecked_transaction().unwrap();

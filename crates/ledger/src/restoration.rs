@@ -1,4 +1,4 @@
-//! Originals that were put back: what was begun, and how it ended.
+//! Restorations of originals: each begin and each end.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
@@ -12,7 +12,7 @@ use common::job::RunId;
 use common::marker::Record;
 use common::outcome::{Outcome, OutcomeEvent};
 
-/// How far it came.
+/// The progress of a restoration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Progress {
@@ -23,16 +23,16 @@ pub enum Progress {
         /// That version.
         version: u32,
     },
-    /// The original is a version again, and it came on top of one that a person made in the last moment.
+    /// The original is a version again, saved on top of one that a person made at the last moment.
     Crossed {
         /// The version that holds the original.
         ours: u32,
-        /// The person's.
+        /// The person's version.
         theirs: u32,
     },
-    /// Nothing was saved, and the marker says again what it said before.
+    /// Nothing was saved, and the marker is as it was before.
     Withdrawn {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -49,7 +49,7 @@ impl Progress {
     }
 }
 
-/// One row of the record: a protected asset whose original is put back.
+/// One row of the record: the restoration of a protected asset's original.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restoration {
     /// The call of `restore`.
@@ -58,26 +58,25 @@ pub struct Restoration {
     pub asset_id: AssetId,
     /// The asset's name.
     pub asset_name: String,
-    /// How far it came.
     #[serde(flatten)]
     pub progress: Progress,
     /// The marker's record of the protected version.
     pub record: Record,
-    /// The version that the original was taken from, where that is known.
+    /// The version that the original was taken from, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_version: Option<u32>,
-    /// The original's length.
+    /// The original's length in bytes.
     pub original_bytes: u64,
-    /// The highest version before it was begun: a later one may be the restored original.
+    /// The highest version before the restoration: a later one may be the restored original.
     pub top: u32,
     /// Whether a person had opted the asset out before.
     pub opted_out_before: bool,
-    /// When.
+    /// When this row was recorded.
     pub at: Timestamp,
 }
 
 impl Ledger {
-    /// Puts it on record.
+    /// Records a restoration.
     pub async fn note_restoration(&self, restoration: &Restoration) -> Result<(), DatabaseError> {
         let text =
             serde_json::to_string(restoration).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
@@ -94,7 +93,7 @@ impl Ledger {
             .await
     }
 
-    /// The last that is on record about putting an asset's original back.
+    /// The latest record about restoring an asset's original.
     pub async fn last_restoration(&self, asset: &AssetId) -> Result<Option<Restoration>, DatabaseError> {
         let asset = asset.to_string();
         let sql = "SELECT event FROM restorations WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1";
@@ -107,7 +106,7 @@ impl Ledger {
             .await
     }
 
-    /// The last outcome of each job of a run that came as far as a watermarked file in the library.
+    /// The last outcome of each of a run's jobs whose watermarked file is in the library.
     pub async fn protected_by(&self, run: &RunId) -> Result<Vec<OutcomeEvent>, DatabaseError> {
         let sql = "SELECT event FROM outcomes
                    WHERE sequence IN (SELECT max(sequence) FROM outcomes WHERE run_id = ?1 GROUP BY job_id)

@@ -11,17 +11,17 @@ use super::{Ledger, read_cursor, write_cursor};
 use crate::state::DatabaseError;
 use common::job::RunId;
 
-/// How many delta runs published nothing.
+/// The name of the fact: how many delta runs published nothing.
 const EMPTY_RUNS: &str = "empty_runs";
 
-/// What a run goes over.
+/// What a run covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum RunMode {
     /// The whole library.
     Full,
-    /// What was modified since the last finished run.
+    /// Assets modified since the last finished run.
     Delta,
 }
 
@@ -32,7 +32,7 @@ impl RunMode {
     }
 }
 
-/// The mode's name on record. A run over a part that was asked for this once has one of its own: it stands for no run over
+/// The mode's stored name. A run narrowed on the command line has a name of its own: it does not count as a run over
 /// everything, and neither ends nor resumes one.
 fn recorded(mode: RunMode, is_part: bool) -> &'static str {
     match (mode, is_part) {
@@ -42,32 +42,32 @@ fn recorded(mode: RunMode, is_part: bool) -> &'static str {
     }
 }
 
-/// How far a run came.
+/// How a run's walk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
-    /// The library was walked to its end.
+    /// The walk reached the end of the library.
     Enumerated,
-    /// It was stopped before: by a limit, or in favour of another run.
+    /// The walk was stopped earlier: by a limit, or in favour of another run.
     Stopped,
 }
 
-/// A run that was interrupted while it walked the library.
+/// A run that was interrupted during its walk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// Its id; the same id gives the same job ids.
+    /// Its id; the same run id gives the same job ids.
     pub run_id: RunId,
     /// When it started, by the portal's clock.
     pub started: Timestamp,
-    /// Where it stood, as the producer wrote it; absent before the first page.
+    /// The producer's position; absent before the first page.
     pub checkpoint: Option<String>,
 }
 
-/// How a run stands, for people.
+/// The status of a run, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunStatus {
-    /// Its id.
+    /// The run's id.
     pub run_id: String,
-    /// `full` or `delta`; `full_part` or `delta_part` where the command line narrowed it.
+    /// `full` or `delta`; `full_part` or `delta_part` if the command line narrowed it.
     pub mode: String,
     /// When it started, by the portal's clock.
     pub started: String,
@@ -77,14 +77,15 @@ pub struct RunStatus {
     pub published: u64,
     /// Jobs without an outcome.
     pub open: u64,
-    /// Jobs whose outcome is a failure.
+    /// Jobs that failed.
     pub failed: u64,
-    /// Assets without a job, since the wire profile does not list the type that their extension names.
+    /// Assets without a job because the wire profile does not list the file type of their extension.
     pub unsupported: u64,
 }
 
 impl Ledger {
-    /// Notes the start of a run, unless it is noted already; an interrupted run that is not resumed counts as stopped.
+    /// Records the start of a run, unless it is recorded already. An interrupted run of the same mode that is not
+    /// resumed counts as stopped.
     pub async fn begin_run_if_new(
         &self,
         run: &RunId,
@@ -110,7 +111,7 @@ impl Ledger {
             .await
     }
 
-    /// The interrupted run that goes over the same assets, if there is one.
+    /// The interrupted run over the same assets, if there is one.
     pub async fn interrupted_run(
         &self,
         mode: RunMode,
@@ -170,7 +171,7 @@ impl Ledger {
         self.count("SELECT CAST(value AS INTEGER) FROM facts WHERE name = ?1", EMPTY_RUNS.to_owned()).await
     }
 
-    /// Failed jobs of a run by the class of the failure.
+    /// A run's failed jobs, by failure class.
     pub async fn failures_of(&self, run: &str) -> Result<BTreeMap<String, u64>, DatabaseError> {
         let run = run.to_owned();
         self.state
@@ -184,7 +185,7 @@ impl Ledger {
             .await
     }
 
-    /// Jobs that ended since a time, and when the first of them did.
+    /// The number of jobs that ended since a time, and when the first of them did.
     pub async fn ended_since(&self, since: Timestamp) -> Result<(u64, Option<Timestamp>), DatabaseError> {
         let since = since.as_millisecond();
         let sql = "SELECT count(DISTINCT job_id), min(at_ms) FROM outcomes WHERE at_ms >= ?1";
@@ -197,7 +198,7 @@ impl Ledger {
             .await
     }
 
-    /// When the last finished walk over the whole library began, or the first run of all if none is finished; `None`
+    /// When the last finished walk over the whole library started, or the very first run if no walk is finished; `None`
     /// without any run.
     pub async fn last_full_run(&self) -> Result<Option<Timestamp>, DatabaseError> {
         let sql = "SELECT coalesce(
@@ -216,7 +217,7 @@ impl Ledger {
             .transpose()
     }
 
-    /// Whether a walk over the whole library was interrupted.
+    /// Whether a walk over the whole library is unfinished.
     pub async fn full_run_interrupted(&self) -> Result<bool, DatabaseError> {
         let sql = "SELECT 1 FROM runs WHERE state = 'enumerating' AND mode = ?1";
         self.state
@@ -224,7 +225,7 @@ impl Ledger {
             .await
     }
 
-    /// When the walk over the whole library began that is under way.
+    /// When the current walk over the whole library started.
     pub async fn full_run_started(&self) -> Result<Option<Timestamp>, DatabaseError> {
         let sql = "SELECT started FROM runs WHERE state = 'enumerating' AND mode = ?1";
         self.state
@@ -236,7 +237,7 @@ impl Ledger {
             .await
     }
 
-    /// Notes how far a run came: everything before this place is published. `unsupported` assets are added to its count.
+    /// Records a run's position: everything before it is published. Adds `unsupported` to the run's count.
     pub async fn checkpoint(
         &self,
         run: &RunId,
@@ -253,8 +254,8 @@ impl Ledger {
             .await
     }
 
-    /// Ends a run's walk, and adds `unsupported` assets to its count. Only a whole walk over everything moves the cursor: what
-    /// another left out must be found again.
+    /// Ends a run's walk, and adds `unsupported` to its count. Only a complete walk over everything moves the cursor,
+    /// since the next run must find what another one left out.
     pub async fn end_walk(
         &self,
         run: &RunId,
@@ -273,7 +274,7 @@ impl Ledger {
                 transaction.execute(sql, params![run, name, unsupported])?;
                 forget_empty_before(transaction, &run)?;
                 if let (RunState::Enumerated, Some(cursor)) = (state, cursor) {
-                    // A delta run may have ended while this one still walked.
+                    // A delta run may have ended during this walk.
                     let known = read_cursor(transaction)?;
                     write_cursor(transaction, known.max(Some(cursor)))?;
                 }
@@ -283,8 +284,9 @@ impl Ledger {
     }
 }
 
-/// Of delta runs in a row that published nothing, the latest keeps its row; all are counted. A schedule of every half minute
-/// would leave a million rows a year. The first delta run stays: it says since when the library is protected.
+/// Of consecutive delta runs that published nothing, only the latest keeps its row; all are counted. Otherwise a run
+/// every half minute would leave a million rows a year. The first delta run keeps its row: it shows since when the
+/// library is protected.
 fn forget_empty_before(transaction: &Transaction<'_>, run: &str) -> Result<(), DatabaseError> {
     let is_empty =
         "SELECT 1 FROM runs WHERE run_id = ?1 AND mode = 'delta' AND state = 'enumerated' AND unsupported = 0

@@ -64,7 +64,8 @@ async fn an_outcome_after_a_failure_counts_whatever_the_clock_that_it_was_noted_
         let reason = reason.to_owned();
         Outcome::Failed(Failure { class: FailureClass::Refused, reason: reason.into(), request_id: None })
     };
-    // The worker that failed the job was ahead of the one that did it again, and then of the one that ended it.
+    // The clock of the worker that failed the job was ahead of that of the one that repeated it, which was ahead of the
+    // one that ended it.
     let hour = jiff::SignedDuration::from_hours(1);
     let first = job().ended(failure("one"), now + hour);
     let second = job().ended(failure("two"), now);
@@ -91,7 +92,7 @@ async fn an_outcome_counts_only_for_a_job_that_was_published_as_it_says() {
     ];
     assert_eq!(ledger.fold(strangers.to_vec()).await.unwrap(), strangers);
     assert!(ledger.known(&job().asset_id).await.unwrap().open.is_some());
-    // Of a message that cannot be read, no more than the id may be known.
+    // For an unreadable message, only the id may be known.
     let unreadable = OutcomeEvent::of_unreadable(
         job().job_id,
         RunId(String::new()),
@@ -164,7 +165,7 @@ async fn an_interrupted_run_is_resumed_only_under_the_same_filters() {
     ledger.checkpoint(&run, "here".to_owned(), 0).await.unwrap();
     assert_eq!(ledger.interrupted_run(RunMode::Full, false, "films").await.unwrap(), None);
     assert_eq!(ledger.interrupted_run(RunMode::Delta, false, "images").await.unwrap(), None);
-    // A run over a part of the same assets neither resumes it nor ends it.
+    // A run over a part of the same assets neither resumes nor ends it.
     assert_eq!(ledger.interrupted_run(RunMode::Full, true, "images").await.unwrap(), None);
     let part = RunId("part".to_owned());
     ledger.begin_run_if_new(&part, RunMode::Full, true, "images", Timestamp::now()).await.unwrap();
@@ -189,7 +190,7 @@ async fn a_leaked_file_leads_to_its_asset_by_either_hash() {
     assert!(ledger.outcomes_of_file(ContentHash::from_bytes([3; 32])).await.unwrap().is_empty());
 }
 
-/// A report, line by line, and what it misses.
+/// A report's lines and counts.
 async fn report(ledger: &Ledger, extent: Extent) -> (Vec<Line>, Counts) {
     let (sender, receiver) = std::sync::mpsc::channel();
     let take = move |line| {

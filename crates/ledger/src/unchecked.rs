@@ -7,12 +7,13 @@ use crate::state::DatabaseError;
 use common::job::RunId;
 
 impl Ledger {
-    /// The results after a mark that could not be checked in full, by each reason. Reads all outcomes since.
+    /// The number of results after a mark that could not be checked in full, by reason. Reads all outcomes since the
+    /// mark.
     pub async fn unchecked_since(&self, mark: &Mark) -> Result<BTreeMap<String, u64>, DatabaseError> {
         self.unchecked("outcomes.sequence > ?1", mark.last_event).await
     }
 
-    /// As [`Ledger::unchecked_since`], of a run.
+    /// Like [`Ledger::unchecked_since`], for a run.
     pub async fn unchecked_of(&self, run: &RunId) -> Result<BTreeMap<String, u64>, DatabaseError> {
         let latest =
             "outcomes.sequence IN (SELECT max(sequence) FROM outcomes WHERE run_id = ?1 GROUP BY job_id)";

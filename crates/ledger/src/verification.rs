@@ -1,4 +1,4 @@
-//! What came of holding the library against its markers.
+//! The results of verifying the library against its markers.
 
 use jiff::Timestamp;
 use rusqlite::OptionalExtension;
@@ -8,39 +8,39 @@ use super::Ledger;
 use crate::state::DatabaseError;
 use common::parse_error::of_json;
 
-/// How many protected assets still held what their markers say.
+/// How many protected assets matched their markers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
     /// When it ended.
     pub at: Timestamp,
-    /// Assets looked at.
+    /// Assets checked.
     pub listed: u64,
     /// Assets whose marker names their active version.
     pub protected: u64,
-    /// Protected assets that hold what the marker says, as far as it was looked at.
+    /// Protected assets that match their marker, as far as checked.
     pub held: u64,
-    /// Those among them whose file was downloaded and hashed.
+    /// Those of them whose file was downloaded and hashed.
     pub hashed: u64,
-    /// Protected assets that do not.
+    /// Protected assets that do not match their marker.
     pub broken: u64,
-    /// Protected assets whose file could not be had.
+    /// Protected assets whose file could not be downloaded.
     pub unchecked: u64,
     /// Assets whose marker names other versions than the active one: the next run protects it.
     pub other_version: u64,
-    /// Assets without protection that nobody wants protected.
+    /// Unprotected assets that are opted out.
     pub opted_out: u64,
-    /// Assets without a record.
+    /// Assets without a record in their marker.
     pub unprotected: u64,
-    /// The part of the files that was to be hashed.
+    /// The fraction of files to hash.
     pub sample: f64,
     /// Portal calls made.
     pub portal_requests: u64,
-    /// Bytes fetched.
+    /// Bytes downloaded.
     pub bytes_downloaded: u64,
 }
 
 impl Ledger {
-    /// Puts a verification on record.
+    /// Records a verification.
     pub async fn note_verification(&self, verification: &Verification) -> Result<(), DatabaseError> {
         let text =
             serde_json::to_string(verification).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
@@ -52,7 +52,7 @@ impl Ledger {
             .await
     }
 
-    /// The last verification, if there was one.
+    /// The latest verification, if there is one.
     pub async fn last_verification(&self) -> Result<Option<Verification>, DatabaseError> {
         let sql = "SELECT result FROM verifications ORDER BY sequence DESC LIMIT 1";
         self.state

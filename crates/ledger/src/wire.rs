@@ -7,8 +7,8 @@ use crate::state::DatabaseError;
 const PROVEN_WIRE: &str = "proven_wire";
 
 impl Ledger {
-    /// Notes that Imatag accepted a file with the profile of this hash. Writes nothing where that is known: a `trial`
-    /// may look at a state on a full disk.
+    /// Records that Imatag accepted a file with the profile of this hash. If that is known already, it writes nothing:
+    /// `trial` may run on a state whose disk is full.
     pub async fn note_wire_proven(&self, hash: String) -> Result<(), DatabaseError> {
         if self.is_wire_proven(&hash).await? {
             return Ok(());
@@ -16,7 +16,7 @@ impl Ledger {
         self.set_fact(PROVEN_WIRE, Some(hash)).await
     }
 
-    /// Whether the profile of this hash was the last that Imatag accepted a file with.
+    /// Whether Imatag last accepted a file with the profile of this hash.
     pub async fn is_wire_proven(&self, hash: &str) -> Result<bool, DatabaseError> {
         Ok(self.fact(PROVEN_WIRE).await?.is_some_and(|proven| proven == hash))
     }

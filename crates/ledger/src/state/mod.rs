@@ -41,21 +41,21 @@ use readers::Readers;
 
 const LOCK_FILE: &str = "lock";
 const DATABASE_FILE: &str = "connector.sqlite";
-/// Where copies of the state are kept, below its directory.
+/// The folder of the state's copies, in its directory.
 pub const COPIES: &str = "backups";
-/// How the names of all files begin that the connector puts there, unfinished ones included.
+/// The beginnings of the names of all files that the connector creates there, including unfinished ones.
 pub const OWN_NAMES: [&str; 7] =
     [LOCK_FILE, DATABASE_FILE, COPIES, "silence.json", "services.json", "pause.json", ".tmp"];
-/// Bytes that the log keeps on disk once its changes are in the database.
+/// How many bytes the log keeps on disk after its changes are in the database.
 const LONGEST_LOG: i64 = 16 << 20;
-/// How long SQLite waits for another process that writes.
+/// How long SQLite waits for a write of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long another process may be about to leave: one that brings the file up to date, or a scheduled producer that is
-/// waiting for its first run to be asked for and looks whether it was.
+/// How long to wait for another process that holds the lock briefly: one that migrates the file, or a scheduled
+/// producer that checks whether its first run was asked for.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often it is tried meanwhile.
+/// How often to try meanwhile.
 const LOCK_POLL: Duration = Duration::from_millis(20);
-/// In digits, of a process.
+/// The most digits of a process id.
 const LONGEST_ID: u64 = 20;
 
 /// The state directory, open and locked; clones share it.
@@ -66,15 +66,15 @@ pub struct State {
 
 #[derive(Debug)]
 struct Inner {
-    /// None where the connection is the only one: in memory, and beside a working process. Closed before the connection that
-    /// writes: only the last to close can bring the log into the file, and a reader may not.
+    /// `None` if there is only one connection: in memory, and next to a working process. Closed before the connection
+    /// that writes: only the last connection to close can bring the log into the file, and one that only reads may not.
     readers: Option<Readers>,
     connection: Mutex<Connection>,
     path: PathBuf,
     _lock: Option<File>,
 }
 
-/// The state directory cannot be used.
+/// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Another process works in it.
@@ -84,20 +84,20 @@ pub enum StateError {
     InUse {
         /// The directory.
         directory: PathBuf,
-        /// The other process's id, as far as known.
+        /// The other process's id, if known.
         holder: String,
     },
-    /// The system refuses it.
+    /// The system refuses access.
     #[error(
         "cannot use the state directory {directory}: {source}; check its owner and free space, or set producer.state_dir"
     )]
     Io {
         /// The directory.
         directory: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The file is no database, or a damaged one; it is left as it is.
+    /// The file is damaged or is not a database; it is left unchanged.
     #[error(
         "the state file {path} cannot be read ({reason}). It was not changed. Restore it from a backup, or move it away: \
          a new one starts without history, and the markers in Bynder keep protected assets from being done again"
@@ -105,10 +105,10 @@ pub enum StateError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         reason: String,
     },
-    /// A later release wrote it.
+    /// A newer release wrote it.
     #[error(
         "the state file {path} has format {found}, this release knows up to {known}; use the newer release again"
     )]
@@ -117,18 +117,18 @@ pub enum StateError {
         path: PathBuf,
         /// Its format.
         found: u32,
-        /// The newest format this release knows.
+        /// The newest format that this release knows.
         known: u32,
     },
 }
 
-/// A statement that failed.
+/// Why a statement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The disk is full, or the file is busy or gone: may pass.
+    /// The disk is full, or the file is busy or gone. This may be temporary.
     #[error("the state file cannot be written ({0}); check the free space of its disk")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Anything else: a damaged file, most likely.
+    /// Anything else, most likely a damaged file.
     #[error("the state file cannot be used: {0}")]
     Damaged(String),
 }
@@ -148,7 +148,7 @@ impl From<rusqlite::Error> for DatabaseError {
 }
 
 impl State {
-    /// Opens the directory for work, creating it if there is none, and keeps every other process out.
+    /// Opens the directory for work, creates it if it does not exist, and keeps every other process out.
     pub fn open(directory: &Path) -> Result<Self, StateError> {
         let io = |source| StateError::Io { directory: directory.to_owned(), source };
         private::folder(directory, &OWN_NAMES).and_then(|()| private::unshared(directory)).map_err(io)?;
@@ -160,7 +160,7 @@ impl State {
         Ok(Self::of(connection, Some(readers), path, Some(lock)))
     }
 
-    /// An empty state that is gone with the last clone.
+    /// An empty state, deleted with its last clone.
     pub fn in_memory() -> Result<Self, StateError> {
         let path = PathBuf::from("(in memory)");
         let opened = (|| {
@@ -178,7 +178,7 @@ impl State {
         Self { inner: Arc::new(Inner { connection, readers, path, _lock: lock }) }
     }
 
-    /// As [`State::open`], and waits up to three seconds for another process to leave.
+    /// Like [`State::open`], but waits up to three seconds for another process to leave.
     pub async fn open_when_free(directory: &Path) -> Result<Self, StateError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -191,15 +191,15 @@ impl State {
         }
     }
 
-    /// Opens the state beside a working process, to look at it; `None` if there is no state yet.
+    /// Opens the state read-only, next to a working process; `None` if there is no state yet.
     ///
     /// # Errors
-    /// A file of an earlier release is brought up to date first, which nobody may be at work beside.
+    /// A file of an earlier release is migrated first, which fails while a process is working in the directory.
     pub fn open_to_read(directory: &Path) -> Result<Option<Self>, StateError> {
         Self::open_beside(directory, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
-    /// Opens the state beside a working process, to add to the record; `None` if there is no state yet.
+    /// Opens the state to add to the record, next to a working process; `None` if there is no state yet.
     ///
     /// # Errors
     /// As for [`State::open_to_read`].
@@ -219,7 +219,7 @@ impl State {
         let deadline = Instant::now() + PATIENCE;
         while connect_known(&path, access)?.1 < schema::newest() {
             match Self::open(directory) {
-                // Whoever has just opened it may be bringing it up to date.
+                // The process that has just opened it may be migrating it.
                 Err(StateError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_POLL),
                 opened => drop(opened?),
             }
@@ -228,12 +228,11 @@ impl State {
         Ok(Some(Self::of(connection, None, path, None)))
     }
 
-    /// The database file.
     pub fn path(&self) -> &Path {
         &self.inner.path
     }
 
-    /// Runs a durable change: when this returns, it is on disk.
+    /// Makes a durable change: it is on disk when this returns.
     pub async fn write<T, F>(&self, change: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
@@ -242,9 +241,9 @@ impl State {
         self.write_then(change, |value| value).await
     }
 
-    /// As [`State::write`], and makes the changes in memory that belong to the durable one, before any other change of
-    /// the file. `committed` runs only once the durable change is on disk, also where the caller was cancelled. `change`
-    /// must touch nothing but the file, since a commit can fail.
+    /// Like [`State::write`], and then runs `committed`, which updates memory to match, before any other change of the
+    /// file. `committed` runs only once the change is on disk, even if the caller was cancelled. `change` must have no
+    /// effect outside the file, since the commit can fail.
     pub async fn write_then<T, U, F, C>(&self, change: F, committed: C) -> Result<U, DatabaseError>
     where
         U: Send + 'static,
@@ -262,9 +261,10 @@ impl State {
         .await
     }
 
-    /// Runs a query, all of it on the file as it is at one moment.
+    /// Runs a query, all of it on one snapshot of the file.
     ///
-    /// As long as it runs, SQLite cannot reuse the space of its log: one that waits for anything else makes it grow.
+    /// While it runs, SQLite cannot reuse the space of its log: a query that waits for anything else makes the log
+    /// grow.
     pub async fn read<T, F>(&self, query: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
@@ -277,7 +277,7 @@ impl State {
                 let inner = Arc::clone(&self.inner);
                 run(move || {
                     let found = query(&connection);
-                    // Before the last clone of the state, which brings the log in and gives the lock back.
+                    // Before the last clone of the state, which brings the log into the file and releases the lock.
                     drop(connection);
                     drop(inner);
                     found
@@ -288,12 +288,12 @@ impl State {
         }
     }
 
-    /// Copies the whole state into a file, as it is at one moment.
+    /// Copies one snapshot of the whole state into a new file.
     ///
     /// # Errors
-    /// The file is there already, or cannot be written.
+    /// The file exists already, or cannot be written.
     pub async fn copy_to(&self, path: &Path) -> Result<(), DatabaseError> {
-        // SQLite would make it readable for all.
+        // SQLite would make it readable for everyone.
         private::create_named(path).map_err(|error| DatabaseError::Unavailable(error.into()))?;
         let path = path.display().to_string();
         self.blocking(move |connection| {
@@ -317,7 +317,7 @@ impl State {
     }
 }
 
-/// Once started the work runs to its end, even if the caller is cancelled.
+/// Runs blocking work, which runs to its end even if the caller is cancelled.
 async fn run<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DatabaseError> + Send + 'static,
 ) -> Result<T, DatabaseError> {
@@ -350,7 +350,7 @@ fn prepare(path: &Path) -> std::io::Result<()> {
     beside(path, private::tighten)
 }
 
-/// Looks at each file that SQLite reads with the database, where it is there.
+/// Applies a check to each existing file that SQLite reads together with the database.
 fn beside(path: &Path, look: fn(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
     let files = ["-wal", "-shm", "-journal"].map(|end| path.with_extension(format!("sqlite{end}")));
     files.iter().try_for_each(|path| match look(path) {
@@ -371,18 +371,18 @@ fn open(path: &Path) -> Result<Connection, StateError> {
     Ok(connection)
 }
 
-/// Opens the file as every connection does.
+/// Opens the file with the settings of every connection; returns the format found, too.
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<(Connection, u32)> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // FULL: a confirmed job must survive the machine losing power, not only the process.
+    // FULL: a confirmed job must survive a power failure, not only a crash of the process.
     connection.pragma_update(None, "synchronous", "FULL")?;
     settle(&connection)?;
     let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     Ok((connection, found))
 }
 
-/// As [`connect`], for a file whose format this release knows.
+/// Like [`connect`], for a file whose format this release knows.
 fn connect_known(path: &Path, access: OpenFlags) -> Result<(Connection, u32), StateError> {
     let (connection, found) = connect(path, access).map_err(|error| damaged(path, &error))?;
     let known = schema::newest();
@@ -392,8 +392,8 @@ fn connect_known(path: &Path, access: OpenFlags) -> Result<(Connection, u32), St
     Ok((connection, found))
 }
 
-/// What holds for every connection. Sorting and grouping spill into memory, never into a file: the folders that SQLite would
-/// look for (/var/tmp, /tmp, the working folder) need not be there, nor be writable.
+/// Applies the settings of every connection. Temporary tables for sorting and grouping stay in memory, never in a file:
+/// the folders that SQLite would use (/var/tmp, /tmp, the working folder) may not exist or be writable.
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")

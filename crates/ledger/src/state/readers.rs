@@ -1,4 +1,4 @@
-//! Connections that only read, so that no query waits for a change, and no change for a query.
+//! Read-only connections, so that queries and changes do not wait for each other.
 
 use std::path::PathBuf;
 
@@ -7,23 +7,22 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{DatabaseError, StateError, connect, run};
 
-/// Queries at the same time; more wait.
+/// How many queries run at once; more have to wait.
 const MOST_READERS: usize = 4;
 
-/// A pool of connections to one file.
+/// A pool of read-only connections to one file.
 #[derive(Debug, Clone)]
 pub(super) struct Readers {
     pool: Pool<Opener>,
 }
 
-/// Opens connections that only read.
 #[derive(Debug)]
 pub(super) struct Opener {
     path: PathBuf,
 }
 
 impl Readers {
-    /// Opens nothing yet.
+    /// Creates the pool, and opens no connection yet.
     pub(super) fn new(path: PathBuf) -> Result<Self, StateError> {
         let built = Pool::builder(Opener { path: path.clone() }).max_size(MOST_READERS).build();
         let pool = built.map_err(|error| StateError::Damaged { path, reason: error.to_string() })?;

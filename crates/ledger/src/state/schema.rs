@@ -1,4 +1,4 @@
-//! The tables, as a list of steps from each format to the next. A step that was released is never changed.
+//! The tables, as a list of migrations from each format to the next. A released migration never changes.
 
 use rusqlite::Connection;
 
@@ -129,12 +129,12 @@ const STEPS: [&str; 8] = [
     include_str!("counts.sql"),
 ];
 
-/// The format this release writes.
+/// The format that this release writes.
 pub(super) fn newest() -> u32 {
     u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
 }
 
-/// Brings the file from format `from` to the newest, each step whole or not at all.
+/// Migrates the file from format `from` to the newest; each migration is applied completely or not at all.
 pub(super) fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     for (format, step) in (1..).zip(STEPS).skip(from as usize) {
         let transaction = connection.transaction()?;

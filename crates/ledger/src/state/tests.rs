@@ -53,12 +53,12 @@ async fn opening_waits_for_a_process_that_is_about_to_leave() {
     let directory = tempfile::tempdir().unwrap();
     let leaving = State::open(directory.path()).unwrap();
     let leave = async { drop(leaving) };
-    // The first is polled until it waits, and then the second.
+    // The first future is polled until it waits, and then the second.
     let (opened, ()) = tokio::join!(biased; State::open_when_free(directory.path()), leave);
     opened.unwrap();
 }
 
-/// Where others may put files, one of them could be taken for SQLite's log.
+/// Where others can create files, they could create one that SQLite takes for its log.
 #[test]
 fn a_folder_that_others_may_fill_is_no_place_for_a_record() {
     let outer = tempfile::tempdir().unwrap();
@@ -82,7 +82,8 @@ fn a_look_waits_for_a_file_that_is_just_being_made() {
     let making = lock(directory.path()).unwrap();
     std::thread::scope(|threads| {
         let look = threads.spawn(|| State::open_to_read(directory.path()).map(|state| state.is_some()));
-        // Made only once the look has begun, which nothing tells; earlier, there is nothing to wait for.
+        // Migrate only once the reader is waiting, which no signal shows. If this is earlier, there is nothing to wait
+        // for.
         std::thread::sleep(LOCK_POLL * 3);
         drop(open(&path).unwrap());
         assert!(look.join().unwrap().unwrap());
@@ -183,7 +184,7 @@ async fn jobs_that_an_earlier_release_gave_up_are_taken_up_again() {
     let directory = first_release();
     let connection = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
     let given_up = "INSERT INTO published VALUES (?1, 'run-1', ?2, 1, 1767323000000, 0)";
-    // Nothing is known of the first; the assets of the others ended, or have another job.
+    // Nothing is known about the first asset; those of the others ended, or have another job.
     let assets = ["9", "2", "3"].map(|digit| format!("{digit}F0A9C2E-77B1-4D3C-9E5512AB34CD56EF"));
     for asset in &assets {
         connection.execute(given_up, [&format!("lost of {asset}"), asset]).unwrap();
@@ -206,7 +207,7 @@ async fn no_connection_needs_a_folder_for_temporary_files() {
     }
 }
 
-/// 2 means memory.
+/// The `temp_store` setting; 2 means memory.
 fn temp_store(connection: &Connection) -> Result<u32, DatabaseError> {
     Ok(connection.query_row("PRAGMA temp_store", [], |row| row.get(0))?)
 }
@@ -246,7 +247,7 @@ async fn what_is_left_of_a_closed_state_is_one_whole_file() {
     let state = State::open(directory.path()).unwrap();
     let insert = "INSERT INTO facts VALUES ('a', 'b')";
     state.write(move |transaction| Ok(transaction.execute(insert, [])?)).await.unwrap();
-    // Dropped before it ends, as of a caller that was cancelled.
+    // Dropped before it ends, like the future of a cancelled caller.
     let (go, gone) = std::sync::mpsc::channel::<()>();
     let (begun, has_begun) = tokio::sync::oneshot::channel();
     let reading = state.clone();
