@@ -1,16 +1,16 @@
-//! Asking whoever sits at the terminal.
+//! Asks the person at the terminal.
 
 use std::io::{BufRead, IsTerminal};
 
 use cli::output;
 use common::failure::Failure;
 
-/// Whether somebody sits at the terminal.
+/// Whether a person can be asked at the terminal.
 pub(crate) fn can_ask() -> bool {
     std::io::stdin().is_terminal()
 }
 
-/// What a person answers; an empty line means the default, or is asked again.
+/// Asks for an answer. An empty line means the default; without a default the question is repeated.
 pub(crate) fn ask(question: &str, default: Option<&str>) -> Result<String, Failure> {
     let hint = default.map(|default| format!(" [{default}]")).unwrap_or_default();
     loop {
@@ -28,7 +28,7 @@ pub(crate) fn ask(question: &str, default: Option<&str>) -> Result<String, Failu
     }
 }
 
-/// Whether a person says yes to `verb` them; where nobody can be asked, that is a mistake of the command line.
+/// Whether a person agrees to `verb` them. Without a terminal this is a usage error.
 pub(crate) fn confirmed(verb: &str) -> Result<bool, Failure> {
     if !can_ask() {
         return Err(Failure::Usage(format!("standard input is not a terminal; pass --yes to {verb} them")));
@@ -36,7 +36,7 @@ pub(crate) fn confirmed(verb: &str) -> Result<bool, Failure> {
     yes(&format!("{verb} them?"))
 }
 
-/// Whether a person says yes to this question.
+/// Whether a person answers this question with yes.
 pub(crate) fn confirmed_once(question: &str) -> Result<bool, Failure> {
     if !can_ask() {
         return Err(Failure::Usage(format!(

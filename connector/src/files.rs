@@ -5,7 +5,7 @@ use std::path::Path;
 use common::failure::Failure;
 use files::private;
 
-/// Puts this text in the place of a file that is there, with its mode.
+/// Replaces an existing file with this text, and keeps its mode.
 pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
     let written = std::fs::metadata(path)
         .and_then(|found| private::replace(path, text.as_bytes(), Some(found.permissions())));

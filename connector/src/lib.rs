@@ -1,6 +1,7 @@
-//! The person's tool: protects a Bynder library from one machine.
+//! The command-line tool: protects a Bynder library from one machine.
 //!
-//! `arguments` is what can be typed, `commands` what is done, [`common::failure`] how it ends for whoever called.
+//! `arguments` defines the command line, `commands` carries it out, and [`common::failure`] defines the exit code and
+//! message.
 
 mod arguments;
 mod commands;
@@ -19,7 +20,7 @@ use arguments::{Arguments, Command};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    // A reader holds neither secrets nor settings.
+    // A reader has neither secrets nor settings.
     if let Some(code) = media::reader::run_if_asked() {
         return code;
     }
@@ -29,9 +30,9 @@ pub fn main() -> ExitCode {
         Err(code) => return code,
     };
     let (format, verbosity) = match (arguments.global.log_format, &arguments.command) {
-        // Lines for a program: then the log is what there is to see.
+        // The log is for a program, so it shows the work.
         (LogFormat::Json, _) => (LogFormat::Json, Verbosity::Work),
-        // The demo plants failures, and says itself how they came out.
+        // The demo plants failures, and reports their outcomes itself.
         (LogFormat::Text, Command::Demo(_)) => (LogFormat::Text, Verbosity::Silent),
         (LogFormat::Text, _) => (LogFormat::Text, Verbosity::Trouble),
     };

@@ -1,4 +1,4 @@
-//! From the configuration to running parts.
+//! Builds the running parts from the configuration.
 
 use std::sync::Arc;
 
@@ -11,7 +11,6 @@ use queue::EmbeddedQueue;
 use telemetry::Metrics;
 use wiring::WrittenFields;
 
-/// Everything a run needs.
 pub(crate) struct Parts {
     pub(crate) budget: Budget,
     pub(crate) ledger: Ledger,
@@ -20,7 +19,7 @@ pub(crate) struct Parts {
     pub(crate) worker: worker::Environment,
 }
 
-/// Builds the parts and asks the portal what has to be known before anything is done.
+/// Builds the parts, and asks the portal for what a run needs to know.
 pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
     let budget = wiring::whole_budget(config);
     let metrics = Metrics::new();

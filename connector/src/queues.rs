@@ -1,4 +1,4 @@
-//! Which queue a command means: the fleet's, if a broker is configured, or this machine's own.
+//! Opens the queue that a command works on: the fleet's if a broker is configured, otherwise this machine's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use rabbitmq::Broker;
 /// How long a command waits for the broker.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Failed jobs, and who takes up what is put back.
+/// A queue's failed jobs, and who takes replayed jobs.
 pub(crate) struct Opened {
     pub(crate) failed: Arc<dyn FailedJobs>,
     pub(crate) taken_up_by: &'static str,
 }
 
-/// Opens the queue that is meant; `embedded` means this machine's own in any case.
+/// Opens the queue; `embedded` selects this machine's even if a broker is configured.
 pub(crate) async fn open(config: &Config, embedded: bool) -> Result<Opened, Failure> {
     if config.broker.is_some() && !embedded {
         let failed = Arc::new(broker(config).await?.failed_jobs());
@@ -28,7 +28,7 @@ pub(crate) async fn open(config: &Config, embedded: bool) -> Result<Opened, Fail
     Ok(Opened { failed: Arc::new(queue), taken_up_by: "`connector sync` takes them up" })
 }
 
-/// The failed jobs of the queue that is meant, which nobody has to stop for; none where there is no state yet.
+/// The queue's failed jobs, without stopping any process; empty if there is no state yet.
 pub(crate) async fn failed(
     config: &Config,
     embedded: bool,
@@ -43,7 +43,7 @@ pub(crate) async fn failed(
     }
 }
 
-/// The fleet's broker.
+/// Connects to the fleet's broker.
 pub(crate) async fn broker(config: &Config) -> Result<Broker, Failure> {
     Ok(Broker::open(&wiring::broker(config, "connector")?, PATIENCE).await?)
 }

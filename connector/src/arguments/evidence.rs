@@ -1,4 +1,4 @@
-//! What can be typed about the record.
+//! The command lines of the commands that read the record.
 
 use clap::{Args, ValueEnum};
 use config::read_moment;

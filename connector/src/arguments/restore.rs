@@ -1,4 +1,4 @@
-//! What can be typed about putting originals back.
+//! The command line of `connector restore`.
 
 use clap::Args;
 use common::asset::AssetId;

@@ -2,7 +2,7 @@ use clap::CommandFactory;
 
 use super::*;
 
-/// The lines of every block of shell commands in the documentation that start this program.
+/// The lines of the documentation's shell blocks that start this program.
 fn documented() -> Vec<String> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let pages = std::fs::read_dir(format!("{root}/docs")).unwrap().map(|entry| entry.unwrap().path());
@@ -13,7 +13,7 @@ fn documented() -> Vec<String> {
         let blocks = text.split("```sh").skip(1).filter_map(|rest| rest.split("```").next());
         for line in blocks.flat_map(str::lines) {
             let command = line.split('#').next().unwrap_or_default();
-            // Started in a container, behind a pipe or by cargo, it is the same command.
+            // It is the same command in a container, after a pipe or through cargo.
             let started = command.find("connector ").filter(|at| {
                 let before = command[..*at].trim_end();
                 before.is_empty() || before.ends_with('|') || before.ends_with("producer")

@@ -22,7 +22,7 @@ pub(crate) fn run(global: &GlobalOptions, command: &Config) -> Result<(), Failur
 
 fn check(global: &GlobalOptions) -> Result<(), Failure> {
     let Loaded { config, warnings, .. } = wiring::load_for(global, &[])?;
-    // What is only read when it is needed is read now.
+    // Reads now what is otherwise read only when it is needed.
     config.bynder.credential()?;
     config.imatag.credential()?;
     config.imatag.wire()?;
@@ -40,7 +40,7 @@ fn check(global: &GlobalOptions) -> Result<(), Failure> {
 
 fn show(global: &GlobalOptions) -> Result<(), Failure> {
     let loaded = wiring::load_for(global, &[])?;
-    // What is no address may hold a secret.
+    // Validates addresses before anything is shown: a value that is not an address may contain a secret.
     loaded.config.imatag.wire()?;
     let mut values =
         serde_json::to_value(&loaded.config).map_err(|error| Failure::Unexpected(error.to_string()))?;
@@ -54,7 +54,7 @@ fn show(global: &GlobalOptions) -> Result<(), Failure> {
     leaves(&values, "", &mut lines);
     for (key, value) in lines {
         let mut origins = loaded.origins.iter();
-        // A secret is shown as one value, however it was given.
+        // A secret is shown as one value, in whatever form it was given.
         let is_below = |inner: &str, outer: &str| inner.starts_with(&format!("{outer}."));
         let origin =
             origins.find(|(known, _)| key == *known || is_below(&key, known) || is_below(known, &key));
@@ -64,11 +64,11 @@ fn show(global: &GlobalOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is sent as it stands, with each file or each search, may be a key.
+/// Values sent unchanged with each file or search, which may be keys.
 const CONSTANTS: [&str; 2] =
     ["/imatag/profile_overrides/submit/extra", "/imatag/profile_overrides/find/query"];
 
-/// Paths of the wire profile, which may hold a query.
+/// Paths of the wire profile, which may contain a query.
 const PATHS: [&str; 4] = [
     "/imatag/profile_overrides/submit/path",
     "/imatag/profile_overrides/status/path",
@@ -92,7 +92,7 @@ fn hide_constants(values: &mut Value) {
     }
 }
 
-/// The query of an address, where one is allowed, may hold a key. Addresses are read as the program reads them.
+/// Hides the query of an address, which may contain a key. Addresses are parsed in the same way as when they are used.
 fn hide_queries(value: &mut Value) {
     match value {
         Value::Object(fields) => fields.values_mut().for_each(hide_queries),

@@ -1,4 +1,4 @@
-//! `connector demo`: the whole thing on a sandbox, checked asset by asset.
+//! `connector demo`: runs everything against a sandbox, and checks each asset.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::Demo;
 use crate::commands::sync::sync;
 
-/// The sandbox's index is this far behind; the second run must see what the first one did.
+/// The sandbox's index lag, since the second run must see what the first one did.
 const INDEX_LAG: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(global: &GlobalOptions, demo: &Demo) -> Result<(), Failure> {
@@ -93,7 +93,7 @@ async fn whole_library(
     Ok(sync(config, &run, global.quiet, stop).await?.summary)
 }
 
-/// The configuration a person would write, with waits that suit a sandbox.
+/// The configuration that a person would write, with delays that suit a sandbox.
 fn configuration(folder: &Path, announcement: &Announcement) -> Result<Config, Failure> {
     let text = format!(
         r#"
@@ -122,18 +122,18 @@ fn configuration(folder: &Path, announcement: &Announcement) -> Result<Config, F
         spool = folder.join("spool").display(),
         state = folder.join("state").display(),
     );
-    // Read alone: variables that are meant for a real library must not lead the demo there.
+    // Parsed without the environment: variables meant for a real library must not point the demo at it.
     Ok(Config::parse(&text)?)
 }
 
 struct Checked {
-    /// Assets whose active version is a watermarked file of the connector's.
+    /// Assets whose active version is a file watermarked by the connector.
     verified: u64,
     /// Assets that did not end as planted.
     surprises: Vec<String>,
 }
 
-/// Holds each asset's outcome against what the sandbox planted.
+/// Compares each asset's outcome with what the sandbox planted.
 async fn check(config: &Config, sandbox: &Sandbox) -> Result<Checked, Failure> {
     let Some(state) = State::open_to_read(&config.producer.state_dir)? else {
         return Err(Failure::Unexpected("the run left no state".to_owned()));

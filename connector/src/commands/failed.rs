@@ -94,7 +94,7 @@ fn print(global: &GlobalOptions, failed: &FailedJob) {
     output::data(&format!("    {reason}"));
 }
 
-/// The jobs that are meant, counted and confirmed.
+/// The selected jobs, after printing their number and asking for confirmation.
 async fn chosen(failed: &dyn FailedJobs, change: &Change, verb: &str) -> Result<HashSet<JobId>, Failure> {
     let jobs: HashSet<JobId> =
         failed.list(&filter(&change.which)?).await?.into_iter().map(|job| job.event.job_id).collect();

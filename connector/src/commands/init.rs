@@ -1,4 +1,4 @@
-//! `connector init`: writes a commented configuration, from flags or by asking.
+//! `connector init`: writes a commented configuration, from flags or from answers at the terminal.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::arguments::Init;
 use crate::confirm::{ask, can_ask};
 
-/// What the file is made from.
+/// The values for the file.
 struct Answers {
     domain: String,
     hash_metaproperty: String,
@@ -25,7 +25,7 @@ struct Answers {
     types: Vec<String>,
     mode: OutputMode,
     secrets_in: Option<PathBuf>,
-    /// With a broker: the file of the key that messages are signed by.
+    /// With a broker: the file with the key that signs messages.
     message_key: Option<PathBuf>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn run(global: &GlobalOptions, init: Init) -> Result<(), Failure> {
     let written = if force {
         private::replace(&path, text.as_bytes(), None)
     } else {
-        // A file that was written meanwhile is not lost either.
+        // Does not overwrite a file written in the meantime.
         private::create_named(&path).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
             file.sync_all()
@@ -63,8 +63,8 @@ pub(crate) fn run(global: &GlobalOptions, init: Init) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes a key for messages, unless there is one, which other processes may sign by. A folder of another machine is no error:
-/// the next steps say what goes there.
+/// Generates the message key, unless the file exists, since other processes may sign with it. A folder that exists only
+/// on another machine is not an error: the next steps say what belongs there.
 fn make_key(path: &Path) -> Result<(), Failure> {
     let failed = |what: &str, error: &dyn Display| {
         Failure::Usage(format!("{what} for broker.message_key, {}: {error}", path.display()))
@@ -75,7 +75,7 @@ fn make_key(path: &Path) -> Result<(), Failure> {
     });
     match made.map_err(|error| (error.kind(), error)) {
         Ok(()) | Err((ErrorKind::NotFound, _)) => Ok(()),
-        // Another user may have put it there.
+        // Another user may have put the file there.
         Err((ErrorKind::AlreadyExists, _)) => match written::look(path, Chosen::Found) {
             Ok(doubt) => {
                 if let Some(doubt) = doubt {
@@ -109,7 +109,7 @@ fn answers(init: Init, config: &Path) -> Result<Answers, Failure> {
     })
 }
 
-/// What was given, or what a person says; where nobody can be asked, the default.
+/// The given value, or a person's answer; the default if there is nobody to ask.
 fn wanted(
     given: Option<String>,
     flag: &str,
@@ -129,7 +129,7 @@ fn wanted(
     })
 }
 
-/// The configuration, with a word on each line of it.
+/// The configuration file, with a comment on each line.
 fn written(answers: &Answers) -> String {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let secret = |variable: &str, name: &str| match &answers.secrets_in {

@@ -1,4 +1,4 @@
-//! `connector lookup`: whose is a leaked file?
+//! `connector lookup`: finds which asset a leaked file belongs to.
 
 use std::fs::File;
 

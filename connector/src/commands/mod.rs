@@ -1,4 +1,4 @@
-//! One file or folder a command; `plan` is the producer's.
+//! One file or folder for each command; `plan` is in the producer.
 
 mod config;
 mod demo;
@@ -21,7 +21,7 @@ use producer::plan;
 
 use crate::arguments::{Arguments, Command};
 
-/// Carries out the command.
+/// Runs the command.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let global = &arguments.global;
     match &arguments.command {

@@ -1,6 +1,6 @@
-//! `connector pause | resume`: a person stops the work for as long as they like.
+//! `connector pause | resume`: a person stops the work for any length of time.
 //!
-//! Not the silence after a 429, which ends by itself: this one does not, and it stops no step that is under way.
+//! Unlike the silence after a 429, a pause does not end by itself, and does not interrupt a running step.
 
 use budget::{OperatorPause, Records};
 use cli::options::GlobalOptions;
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::arguments::Pause;
 use crate::queues;
 
-/// Stops the taking of jobs, by every worker of the fleet or by `connector sync` on this machine.
+/// Pauses every worker of the fleet, or `connector sync` on this machine: they take no more jobs.
 pub(crate) async fn pause(global: &GlobalOptions, pause: &Pause) -> Result<(), Failure> {
     let config = wiring::load_for(global, &[])?.config;
     let wish = OperatorPause { since: Timestamp::now(), reason: pause.reason.clone() };
@@ -32,7 +32,7 @@ pub(crate) async fn pause(global: &GlobalOptions, pause: &Pause) -> Result<(), F
     Ok(())
 }
 
-/// Goes on.
+/// Ends the pause.
 pub(crate) async fn resume(global: &GlobalOptions, embedded: bool) -> Result<(), Failure> {
     let config = wiring::load_for(global, &[])?.config;
     let was_paused = if config.broker.is_some() && !embedded {

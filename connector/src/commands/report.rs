@@ -1,4 +1,4 @@
-//! `connector report`: what is on record, for an auditor or a spreadsheet.
+//! `connector report`: prints the record, for an auditor or a spreadsheet.
 
 use common::visible;
 use std::io;
@@ -14,7 +14,8 @@ use ledger::{Counts, Extent, Ledger, Line};
 
 use crate::arguments::{Format, Report, ReportScope};
 
-/// What makes a spreadsheet take a cell for a formula. (Tabs and line breaks, which do so too, are shown as escapes.)
+/// The characters that make a spreadsheet treat a cell as a formula. (So do tabs and line breaks, which are shown as
+/// escapes.)
 const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
 pub(crate) async fn run(global: &GlobalOptions, report: &Report) -> Result<(), Failure> {
@@ -28,7 +29,7 @@ pub(crate) async fn run(global: &GlobalOptions, report: &Report) -> Result<(), F
             Format::Csv => csv(line, std::mem::take(&mut is_first)),
             Format::Json => output::try_json(&line),
         };
-        // A reader that goes away ends the report.
+        // The report ends when its reader is gone.
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let counts = ledger.report(extent.clone(), write).await?;
@@ -45,7 +46,7 @@ pub(crate) async fn run(global: &GlobalOptions, report: &Report) -> Result<(), F
     Ok(())
 }
 
-/// The record of this machine, to look at.
+/// Opens this machine's ledger for reading.
 pub(super) fn open(directory: &std::path::Path) -> Result<Ledger, Failure> {
     let state = State::open_to_read(directory)?.ok_or_else(|| {
         Failure::Usage(format!(
@@ -94,12 +95,12 @@ fn print(counts: Counts) {
     }
 }
 
-/// Writes the line, and the names of the columns before the first.
+/// Writes a line, with the column names before the first one.
 fn csv(line: Line, is_first: bool) -> io::Result<()> {
     rows(line, is_first)?.lines().try_for_each(output::try_data)
 }
 
-/// Every cell is quoted: some spreadsheets take a `;` for a separator.
+/// A CSV row. Every cell is quoted, since some spreadsheets treat `;` as a separator.
 fn rows(line: Line, is_first: bool) -> io::Result<String> {
     let mut writer =
         WriterBuilder::new().quote_style(QuoteStyle::Always).has_headers(is_first).from_writer(Vec::new());
@@ -108,7 +109,7 @@ fn rows(line: Line, is_first: bool) -> io::Result<String> {
     String::from_utf8(text).map_err(io::Error::other)
 }
 
-/// The line with every text made harmless to a spreadsheet. What is no text has no characters of another's choice.
+/// The line with all texts made safe for a spreadsheet. The other fields contain no text from outside.
 fn harmless(line: Line) -> Line {
     let text = |text: String| guarded(&visible::shown(&text));
     Line {
@@ -135,12 +136,12 @@ fn harmless(line: Line) -> Line {
     }
 }
 
-/// What has no width, and may be gone from a text by the time that a spreadsheet reads it.
+/// Characters without width, which a spreadsheet may have removed by the time it parses the text.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
-/// A `'` before whatever could begin a formula, where a cell begins and behind each `;`.
+/// Puts a `'` before anything that could begin a formula: at the start of the text and after each `;`.
 fn guarded(text: &str) -> String {
     let cells = text.split(';').map(|cell| {
         let start = cell.trim_start_matches(|c: char| c.is_whitespace() || c == '"' || is_invisible(c));

@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::arguments::Secrets;
 use crate::files::replace;
 
-/// No secret is longer.
+/// The longest secret, in bytes.
 const LONGEST: u64 = 64 << 10;
 
 pub(crate) async fn run(global: &GlobalOptions, command: &Secrets) -> Result<(), Failure> {
@@ -25,7 +25,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Secrets) -> Result<(),
         Secrets::Keygen { output: Some(path) } => keygen_into(global, path)?,
         Secrets::Keygen { output: None } => {
             let keys = keygen();
-            // The one place where a secret is printed: this is what the command is for.
+            // The only place that prints a secret, since that is the purpose of this command.
             if global.json {
                 let line = json!({"identity": keys.identity.expose_secret(), "recipient": keys.recipient});
                 output::json(&line);
@@ -64,14 +64,15 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Secrets) -> Result<(),
     Ok(())
 }
 
-/// The secret from standard input. A terminal does not show it, and is as before afterwards, also where a signal ends this.
+/// Reads the secret from standard input. A terminal does not echo it, and is restored afterwards, even if a signal ends
+/// the process.
 async fn given() -> Result<String, Failure> {
     let cannot = |error| Failure::Usage(format!("cannot read the secret from standard input: {error}"));
     let unseen = std::io::stdin().is_terminal().then(Unseen::begin).transpose().map_err(cannot)?;
     let is_typed = unseen.is_some();
     let stop = is_typed.then(signals::stop_on_signals).transpose()?.unwrap_or_default();
     if is_typed {
-        // A process that stands still would leave the terminal as it is.
+        // A suspended process would leave the terminal without echo.
         signals::ignore_suspension()?;
         output::talk("Type the secret and press Enter; it is not shown.");
     }
@@ -88,7 +89,7 @@ async fn given() -> Result<String, Failure> {
     }
 }
 
-/// A terminal that does not show what is typed, until this is dropped.
+/// A terminal without echo, until dropped.
 struct Unseen(Termios);
 
 impl Unseen {

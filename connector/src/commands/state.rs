@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::arguments::State;
 
-/// Copies of the state that are kept; the oldest go.
+/// Copies of the state to keep; the oldest are deleted.
 const MOST_COPIES: usize = 10;
 
 pub(crate) async fn run(global: &GlobalOptions, command: &State) -> Result<(), Failure> {
@@ -77,7 +77,7 @@ async fn show(global: &GlobalOptions, config: &Config) -> Result<(), Failure> {
     let overlap = config.producer.overlap;
     let cursor = cursor.map_or_else(never, |at| format!("{at}, less an overlap of {overlap}"));
     output::data(&format!("cursor: {cursor}"));
-    // Counted from the first run of all where none over the whole library has ended yet.
+    // Counted from the very first run if no run over the whole library has ended yet.
     if let (Some(at), Some(wait)) = (last_full, until_full) {
         let wait = Span(wait);
         output::data(&format!("a run over the whole library is due in {wait}, counted from {at}"));
@@ -86,7 +86,7 @@ async fn show(global: &GlobalOptions, config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets the cursor, or forgets it and the portal; returns where the state before is kept.
+/// Sets the cursor, or deletes it and the portal; returns the path of a copy of the previous state.
 async fn change(directory: &Path, cursor: Option<Timestamp>) -> Result<PathBuf, Failure> {
     let state = StateDirectory::open_when_free(directory).await?;
     let copies = directory.join(COPIES);
@@ -105,7 +105,7 @@ async fn change(directory: &Path, cursor: Option<Timestamp>) -> Result<PathBuf, 
     Ok(copy)
 }
 
-/// Their names are times, so the oldest come first.
+/// The file names are times, so they sort by age.
 fn drop_oldest(copies: &Path) -> std::io::Result<()> {
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(copies)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;

@@ -1,4 +1,4 @@
-//! `connector sync`: the whole job on one machine, no broker.
+//! `connector sync`: everything on one machine, without a broker.
 
 use std::time::Duration;
 
@@ -21,13 +21,13 @@ use worker::breaker::{Breakers, Trouble};
 
 use crate::parts::{self, Parts};
 
-/// How often progress and trouble are looked at.
+/// How often progress and breakers are checked.
 const PROGRESS_POLL: Duration = Duration::from_millis(200);
-/// How often what cannot be used is put on record, which is forgotten after some of these.
+/// How often unusable services are recorded; a record expires after a few of these intervals.
 const RECORD_EVERY: Duration = Duration::from_secs(3);
-/// An outage this long ends the run; its jobs stay.
+/// An outage this long ends the run; its jobs stay in the queue.
 const LONGEST_OUTAGE: Duration = Duration::from_mins(10);
-/// A refused right may concern a few assets; this long without any success it concerns all.
+/// A refused permission may concern a few assets only; after this long without any success it concerns all.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(global: &GlobalOptions, run: &Scope) -> Result<(), Failure> {
@@ -44,7 +44,7 @@ pub(crate) async fn sync(
     stop: &CancellationToken,
 ) -> Result<RunEnd, Failure> {
     let parts = parts::parts(config).await?;
-    // What the queue in the state directory holds is not lost, however old; what it does not hold may be a fleet's.
+    // A job in the queue of the state directory is not lost, however old. A job that is not in it may be a fleet's.
     parts.ledger.give_up_lost(QueueLook::Busy, Timestamp::now(), config.producer.lost_after.0).await?;
     let before = parts.ledger.mark().await?;
     let mut session = RunSession::begin(config, &parts.producer, run, stop).await?;
@@ -116,7 +116,7 @@ async fn produce_and_wait(
     }
 }
 
-/// Tells `connector status` which services cannot be used, for as long as that is so.
+/// Records which services cannot be used, for `connector status`, while that is so.
 async fn log_unavailable_services(breakers: Breakers, records: Records) {
     let mut told = Vec::new();
     loop {
@@ -132,7 +132,7 @@ async fn log_unavailable_services(breakers: Breakers, records: Records) {
     }
 }
 
-/// Resolves when a service cannot be used and waiting will not help, or has not.
+/// Resolves when a service cannot be used and waiting will not help, or has not helped.
 async fn unusable(breakers: &Breakers) -> Failure {
     loop {
         tokio::time::sleep(PROGRESS_POLL).await;

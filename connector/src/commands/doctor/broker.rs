@@ -1,4 +1,4 @@
-//! The broker: reachable with these credentials, and what is declared there. Looking leaves nothing there.
+//! Checks the broker: whether these credentials work, and what is declared. Leaves nothing on the broker.
 
 use common::failure::Failure;
 use config::Config;

@@ -1,4 +1,4 @@
-//! This machine: the folders that the connector writes to, and the space they have.
+//! Checks this machine: the folders that the connector writes to, and their free space.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use nix::sys::statvfs::statvfs;
 
 use super::report::{Finding, Report};
 
-/// What a million outcomes need in the ledger, with room to spare.
+/// The ledger's size for a million outcomes, with room to spare.
 const SPACE_FOR_STATE: u64 = 2 << 30;
 
 pub(super) fn check(config: &Config, origins: &[(String, Origin)], report: &mut Report) {
@@ -55,7 +55,7 @@ fn state(directory: &Path) -> Finding {
     }
 }
 
-/// Whether no other user can reach the file or folder.
+/// Checks that no other user can reach the file or folder.
 fn closed(path: &Path, well: String) -> Finding {
     match exposed(path) {
         None => Finding::Pass(well),
@@ -75,7 +75,7 @@ fn closed(path: &Path, well: String) -> Finding {
     }
 }
 
-/// The configuration file, where it holds a secret in plain text.
+/// The configuration file, if it contains a secret in plain text.
 fn file_with_secrets<'a>(config: &Config, origins: &'a [(String, Origin)]) -> Option<&'a Path> {
     let is_plain = |of: &str| config.secrets().any(|(key, secret)| key == of && secret.is_plain());
     origins.iter().find_map(|(key, origin)| match origin {
@@ -84,10 +84,10 @@ fn file_with_secrets<'a>(config: &Config, origins: &'a [(String, Origin)]) -> Op
     })
 }
 
-/// Who else decides what a secret is, or reads it, where it is in a file.
+/// Which other users can change or read a secret, if it is in a file.
 fn doubt_about(secret: &SecretValue) -> Option<String> {
     let SecretValue::File(path) = secret else { return None };
-    // What is refused is refused where it is read.
+    // A refused file is reported where the secret is read.
     if let Some(doubt) = written::look(path, Chosen::Found).ok()? {
         return Some(format!("{}: {doubt}", path.display()));
     }
@@ -95,7 +95,7 @@ fn doubt_about(secret: &SecretValue) -> Option<String> {
     Some(format!("{}: its mode {mode:o} lets every user read the secret; chmod o-r it", path.display()))
 }
 
-/// Tries it with a file that has no name and is gone at once; a folder that is not there is not made.
+/// Tests with an unnamed temporary file; does not create a missing folder.
 fn writable(directory: &Path) -> Result<String, String> {
     if directory.exists() && !directory.is_dir() {
         return Err(format!("{} is not a folder", directory.display()));
@@ -109,7 +109,7 @@ fn writable(directory: &Path) -> Result<String, String> {
     })
 }
 
-/// The folder, or the nearest above it that is there.
+/// The folder, or its nearest existing ancestor.
 fn nearest_there(directory: &Path) -> PathBuf {
     let there = directory.ancestors().find(|folder| folder.is_dir());
     there.map_or_else(|| PathBuf::from("."), Path::to_owned)

@@ -1,5 +1,5 @@
-//! `connector doctor`: one line a check, and what to do about it. It reads; only a write that is asked for changes
-//! anything, and puts it back.
+//! `connector doctor`: one line for each check, with the remedy. It only reads, except for the write test on request,
+//! which restores what it changed.
 
 mod broker;
 mod local;

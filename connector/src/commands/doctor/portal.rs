@@ -1,4 +1,4 @@
-//! The portal: reachable, the token's scopes, the user's roles, the metaproperty, the clock.
+//! Checks the portal: connection, the token's scopes, the user's roles, the metaproperty, the clock.
 
 use bynder::{Bynder, BynderError, DateField, ListQuery, Metaproperty, Order};
 use config::Config;
@@ -10,13 +10,13 @@ use wiring::written_fields;
 use super::report::{Finding, Report, failed};
 use super::{rights, versions};
 
-/// Clocks further apart than this make delta runs miss changes and signatures fail.
+/// If the clocks differ by more than this, delta runs miss changes and signatures fail.
 const WORST_SKEW: SignedDuration = SignedDuration::from_secs(60);
 
-/// Assets changed last, among which one with several versions is looked for.
+/// How many of the latest changed assets are searched for one with several versions.
 const ROWS: u32 = 100;
 
-/// Checks it all; returns the hash metaproperty if it can be used.
+/// Runs all checks; returns the hash metaproperty if it is usable.
 pub(super) async fn check(config: &Config, bynder: &Bynder, report: &mut Report) -> Option<Metaproperty> {
     match bynder.account().await {
         Ok(account) => report.add("Bynder portal", Finding::Pass(format!("signed in to {:?}", account.name))),
@@ -87,7 +87,7 @@ async fn metaproperty(config: &Config, bynder: &Bynder, report: &mut Report) -> 
     field
 }
 
-/// Whether the portal knows what filters and directories name: a run would stop there.
+/// Checks that the portal knows the names in filters and directories: a run would fail otherwise.
 async fn names(config: &Config, bynder: &Bynder, report: &mut Report) {
     let finding = match resolve(config, bynder).await {
         Ok(_) => Finding::Pass("what filters and directories name is there".to_owned()),

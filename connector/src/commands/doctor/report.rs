@@ -1,16 +1,16 @@
-//! What the doctor found, a line a check.
+//! The doctor's findings, one line each.
 
 use bynder::BynderError;
 use cli::output;
 use common::failure::Failure;
 use serde_json::{Value, json};
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finding {
     Pass(String),
     Warn(String),
-    /// The problem with its remedy, and the exit code of its kind.
+    /// The problem and its remedy, and the exit code.
     Fail(String, u8),
 }
 
@@ -24,7 +24,7 @@ impl Finding {
     }
 }
 
-/// Findings, told as they come.
+/// The findings, printed as they come.
 pub(super) struct Report {
     is_json: bool,
     findings: Vec<(&'static str, Finding)>,
@@ -43,12 +43,12 @@ impl Report {
         self.findings.push((check, finding));
     }
 
-    /// Whether nothing failed so far.
     pub(super) fn is_well(&self) -> bool {
         self.code().is_none()
     }
 
-    /// Configuration before permission before what passes by itself: the order in which a person mends things.
+    /// The lowest code: configuration first, then permissions, then what may pass by itself, which is the order to fix
+    /// them in.
     fn code(&self) -> Option<u8> {
         let codes = self.findings.iter().filter_map(|(_, finding)| match finding {
             Finding::Fail(_, code) => Some(*code),
@@ -82,7 +82,7 @@ impl Report {
     }
 }
 
-/// An error of the portal's, with the exit code of its kind.
+/// A portal error as a finding, with its exit code.
 pub(super) fn failed(error: &BynderError) -> Finding {
     let code = match error {
         BynderError::Unauthorized { .. } | BynderError::Forbidden { .. } => 4,

@@ -1,16 +1,16 @@
-//! What the roles of the token's user allow. A scope belongs to the token, a role to its user: both are needed.
+//! What the roles of the token's user permit. The token has the scope and its user has the role; both are needed.
 
 use config::OutputMode;
 
 use super::report::Finding;
 
-/// What each kind of call needs of the user.
+/// The role that each kind of call needs.
 const DOWNLOAD: &str = "MEDIAHIGHRES";
 const EDIT: &str = "MEDIAEDIT";
 const UPLOAD: &str = "MEDIAUPLOAD";
 const UPLOAD_FOR_APPROVAL: &str = "MEDIAUPLOADFORAPPROVAL";
 
-/// What the user's roles mean for saving.
+/// What the user's roles permit for saving.
 pub(super) fn may_upload(roles: &[String]) -> Finding {
     if has(roles, UPLOAD) {
         Finding::Pass("what is saved shows at once (role MEDIAUPLOAD)".to_owned())
@@ -23,7 +23,7 @@ pub(super) fn may_upload(roles: &[String]) -> Finding {
     }
 }
 
-/// What they mean for fetching originals.
+/// What they permit for downloading originals.
 pub(super) fn may_download(roles: &[String]) -> Finding {
     if has(roles, DOWNLOAD) {
         Finding::Pass("originals can be fetched (role MEDIAHIGHRES)".to_owned())
@@ -32,7 +32,7 @@ pub(super) fn may_download(roles: &[String]) -> Finding {
     }
 }
 
-/// What they mean for the hash metaproperty.
+/// What they permit for the hash metaproperty.
 pub(super) fn may_edit(roles: &[String], mode: OutputMode) -> Finding {
     if has(roles, EDIT) {
         return Finding::Pass("the hash metaproperty can be written (role MEDIAEDIT)".to_owned());

@@ -1,4 +1,4 @@
-//! Whether the portal says which version of an asset is the active one: by the listing, and by a look at one asset.
+//! Checks that the portal reports an asset's active version, both in the listing and for a single asset.
 
 use bynder::Bynder;
 use common::asset::{Asset, AssetDetail};
@@ -7,7 +7,7 @@ use super::report::{Finding, Report, failed};
 
 const CHECK: &str = "Bynder versions";
 
-/// Looks at one of these assets, one with several versions if there is one.
+/// Checks one of these assets, preferably one with several versions.
 pub(super) async fn check(bynder: &Bynder, assets: &[Asset], report: &mut Report) {
     let has_several = |asset: &&Asset| asset.active_version.is_some_and(|version| version > 1);
     let Some(asset) = assets.iter().find(has_several).or(assets.first()) else { return };

@@ -1,4 +1,4 @@
-//! Imatag: the credential, the directory, and how sure the wire profile is.
+//! Checks Imatag: the credential, the directory, and how well the wire profile is confirmed.
 
 use common::asset::AssetId;
 use common::hash::ContentHash;

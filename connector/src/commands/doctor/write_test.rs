@@ -1,4 +1,4 @@
-//! One reversible write, on an asset that a person names: whether the token may write, and Bynder keeps what is written.
+//! A reversible write to an asset that a person names: whether the token may write, and whether Bynder keeps the text.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use common::marker::Records;
 
 use super::report::{Finding, Report, failed};
 
-/// How long a write may take to show; Bynder queues it.
+/// How long a write may take to become visible; Bynder queues it.
 const PATIENCE: Duration = Duration::from_mins(1);
 const WRITE_POLL: Duration = Duration::from_secs(2);
 
-/// The active version's file as it came down, or why it did not.
+/// The active version's downloaded file, or why it could not be downloaded.
 type Downloaded = Result<(ContentHash, u64), BynderError>;
 
-/// Writes the hash metaproperty of this asset and puts it back; compares what is downloaded before and after the write.
+/// Writes an asset's hash metaproperty and restores it. Compares a download before the write with one after it.
 ///
-/// An empty one is opted out for the moment: if the doctor dies in between, the asset is left alone, not protected
-/// wrongly. One that holds text has the same text written again.
+/// An empty metaproperty is temporarily set to opted out: if the doctor dies in between, the asset is left alone
+/// instead of being wrongly counted as protected. Otherwise the same text is written again.
 pub(super) async fn run(bynder: &Bynder, field: &Metaproperty, asset: &AssetId, report: &mut Report) {
     let (finding, downloads) = match attempt(bynder, field, asset).await {
         Ok(found) => found,
@@ -92,8 +92,8 @@ async fn write_and_empty(
     Ok((finding, second))
 }
 
-/// Whether both downloads are the file that Bynder lists. Where they are not, no hash of a file holds from one download to
-/// the next.
+/// Checks that both downloads are the file that Bynder lists. If they are not, a file's hash is not the same in every
+/// download.
 fn compared(listed: Option<u64>, first: Downloaded, second: Downloaded) -> Finding {
     let (first, second) = match (first, second) {
         (Ok(first), Ok(second)) => (first, second),
@@ -121,7 +121,7 @@ fn compared(listed: Option<u64>, first: Downloaded, second: Downloaded) -> Findi
     )
 }
 
-/// Whether the asset comes to hold this text within the patience.
+/// Whether the asset holds this text before [`PATIENCE`] runs out.
 async fn comes(
     bynder: &Bynder,
     field: &Metaproperty,

@@ -92,7 +92,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
     if sum.failed > 0 { Err(Failure::Told(6)) } else { Ok(()) }
 }
 
-/// Whether a person says yes. Nothing breaks off a read of the terminal, so that a thread which nobody waits for does it.
+/// Asks a person. Reading the terminal cannot be interrupted, so a detached thread does it.
 async fn asked(stop: &CancellationToken) -> Result<bool, Failure> {
     let (told, answer) = oneshot::channel();
     std::thread::spawn(move || told.send(confirmed("restore")));

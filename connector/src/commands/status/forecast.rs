@@ -1,36 +1,34 @@
-//! How fast the work goes, and when it will be done. Pure.
+//! The rate of the work, and when it will be done. Pure.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Bynder's window.
+/// The window of Bynder's limit.
 const WINDOW: Duration = Duration::from_mins(5);
 
-/// What is left to do, and how long that takes.
+/// The remaining work, and how long it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Forecast {
-    /// Jobs without an outcome.
     pub(super) open: u64,
-    /// Jobs that ended in a minute, measured over the last five or for as long as any ended; `None` where no record of
-    /// them is at hand.
+    /// Jobs that ended per minute, over the last five minutes or since the first of them ended; `None` if this machine
+    /// has no record of them.
     pub(super) jobs_per_minute: Option<f64>,
-    /// Seconds until none is open at this rate; `None` while nothing ends.
+    /// Seconds until no job is open, at this rate; `None` while no job ends.
     pub(super) seconds_at_rate: Option<u64>,
-    /// Seconds that the request budget alone takes: it is not done sooner.
+    /// Seconds that the request budget requires at least.
     pub(super) seconds_at_budget: u64,
 }
 
-/// Jobs that ended lately.
+/// Jobs that ended recently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ended {
-    /// How many.
     pub(super) count: u64,
     /// How long ago the first of them ended.
     pub(super) over: Duration,
 }
 
-/// What they are measured over at least: a second's worth says nothing.
+/// The shortest period to measure over: one second shows nothing.
 const SHORTEST: Duration = Duration::from_mins(1);
 
 pub(super) fn forecast(

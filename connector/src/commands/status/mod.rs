@@ -1,4 +1,4 @@
-//! `connector status`: how the work stands, without changing anything and without a call to Bynder.
+//! `connector status`: the state of the work, without changing anything and without a call to Bynder.
 
 mod forecast;
 mod shown;
@@ -33,7 +33,7 @@ pub(crate) async fn run(global: &GlobalOptions, status: &Status) -> Result<(), F
     }
     let stop = stop_on_signals()?;
     let is_screen = output::is_screen() && !global.json;
-    // A broker that is away for a moment is shown, and looked for again.
+    // A temporary outage of the broker is shown, and the next refresh tries again.
     while let Some(standing) = stop.run_until_cancelled(Standing::now(&config, status.embedded)).await {
         let standing = standing?;
         if is_screen {
@@ -41,7 +41,7 @@ pub(crate) async fn run(global: &GlobalOptions, status: &Status) -> Result<(), F
         }
         match show(&standing) {
             Ok(()) => {}
-            // Nobody reads any more, as with `| head`.
+            // The reader is gone, as with `| head`.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
             Err(error) => return Err(Failure::Unexpected(format!("cannot write the status: {error}"))),
         }

@@ -1,4 +1,4 @@
-//! The standing for a person at an 80-column terminal.
+//! Formats the state of the work for an 80-column terminal.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use wiring::quiet_hours::Effect;
 use super::forecast::Forecast;
 use super::standing::Standing;
 
-/// The lines, each at most 80 characters where the names allow it. `directory` is where the state is looked for.
+/// The lines, each at most 80 characters unless names are longer. `directory` is the state directory.
 pub(super) fn lines(standing: &Standing, directory: &str) -> Vec<String> {
     let mut lines = Vec::new();
     lines.extend(halts(standing));
@@ -97,7 +97,7 @@ fn queues(depth: &Depth) -> Vec<String> {
     counts.into_iter().map(|(name, count)| pair(name, &format!("{count:>10}"))).collect()
 }
 
-/// The members of this deployment, and how many others share the address with it.
+/// The members of this deployment, and how many others share its address.
 fn at_work(members: &[Member], deployment: &str) -> Vec<String> {
     let (own, others): (Vec<_>, Vec<_>) =
         members.iter().partition(|member| member.deployment.is_empty() || member.deployment == deployment);
@@ -133,7 +133,7 @@ fn ahead(forecast: &Forecast) -> Vec<String> {
     rate.into_iter().chain(left).collect()
 }
 
-/// A duration to the minute where it is longer than an hour.
+/// A duration, rounded up to a minute if longer than an hour.
 fn rough(seconds: u64) -> String {
     let seconds = if seconds > 3600 { seconds.div_ceil(60) * 60 } else { seconds };
     Span(Duration::from_secs(seconds)).to_string()

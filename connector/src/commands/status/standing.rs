@@ -1,4 +1,4 @@
-//! How the work stands: from this machine's record, and from the broker by looking alone.
+//! The state of the work: from this machine's record, and from the broker without changing anything.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,47 +18,47 @@ use wiring::quiet_hours::{self, Effect};
 
 use super::forecast::{Ended, Forecast, forecast};
 
-/// Runs that are shown.
+/// How many runs to show.
 const RUNS: u32 = 5;
-/// What the rate is measured over.
+/// The period over which the rate is measured.
 const LATELY: Duration = Duration::from_mins(5);
 
-/// What is known on this machine and at the broker.
+/// What this machine and the broker show.
 pub(super) struct Standing {
     pub(super) cursor: Option<Timestamp>,
     pub(super) runs: Vec<RunStatus>,
-    /// Delta runs that published nothing.
+    /// How many delta runs published nothing.
     pub(super) empty_runs: u64,
-    /// Failed jobs of the latest run, by class.
+    /// Failed jobs of the latest run, by failure class.
     pub(super) failed_by_reason: BTreeMap<String, u64>,
     pub(super) verified: Option<Verification>,
-    /// Whether this machine has a state directory; a fleet's may be elsewhere.
+    /// Whether this machine has a state directory; a fleet's may be on another machine.
     pub(super) has_state: bool,
-    /// Why the queue cannot be looked at, if that is so.
+    /// The jobs by state, or why the queue cannot be inspected.
     pub(super) depth: Result<Depth, Failure>,
-    /// The processes at work; `None` without a broker, where there is one at most.
+    /// The running processes; `None` without a broker, where there is at most one.
     pub(super) members: Option<Vec<Member>>,
-    /// What a process on this machine cannot use, where there is no broker to tell it.
+    /// Services that a process on this machine cannot use, if there is no broker to announce them.
     pub(super) services_out: Vec<String>,
-    /// This deployment, by its prefix on the broker.
+    /// This deployment's prefix on the broker.
     pub(super) deployment: String,
     /// A person's pause.
     pub(super) paused: Option<OperatorPause>,
-    /// Whether nothing is sent to Bynder after a 429.
+    /// Whether the egress group keeps silent after a 429.
     pub(super) silent: bool,
-    /// The quiet hours that it is, by this machine's clock.
+    /// The current quiet hours, by this machine's clock.
     pub(super) quiet: Option<Effect>,
     pub(super) forecast: Option<Forecast>,
-    /// Assets that failed and whose jobs the queue has no more.
+    /// Assets that failed and whose jobs are no longer in the queue.
     pub(super) not_replayable: u64,
-    /// What was asked for of the library, where it was begun.
+    /// What was asked for, if work on the library has begun.
     pub(super) asked: Option<Asked>,
-    /// What waits until it is asked for.
+    /// What is held until it is asked for.
     pub(super) held: Option<Held>,
 }
 
 impl Standing {
-    /// Looks once. `embedded` means this machine's own queue although there is a broker.
+    /// Inspects everything once. `embedded` selects this machine's queue even if there is a broker.
     pub(super) async fn now(config: &Config, embedded: bool) -> Result<Self, Failure> {
         let state = State::open_to_read(&config.producer.state_dir)?;
         let records = Records::new(&config.producer.state_dir);
@@ -114,7 +114,7 @@ impl Standing {
             let over = first.map_or(LATELY, |first| now.duration_since(first).unsigned_abs());
             ended = Some(Ended { count, over });
         }
-        // A job in a worker's hands is in no queue; the record knows it, where it is at hand.
+        // A job in a worker's hands is in no queue, but the record counts it, if this machine has the record.
         let recorded = standing.runs.iter().map(|run| run.open).sum();
         standing.forecast = standing.depth.as_ref().ok().map(|depth| {
             let requests = quiet_hours::requests(config, now).get();
@@ -148,7 +148,7 @@ impl Standing {
 async fn at_broker(config: &Config) -> Result<(Inventory, Vec<Member>), Failure> {
     let settings = wiring::broker(config, "connector status")?;
     let inventory = Inventory::take(&settings).await?;
-    // Where nothing is declared, nobody is at work.
+    // If anything is not declared, no process is running.
     let members = if inventory.missing.is_empty() { roll_call(&settings).await? } else { Vec::new() };
     Ok((inventory, members))
 }

@@ -1,4 +1,4 @@
-//! `connector trial FILE`: one file through Imatag, with what was asked and answered, and what that says of the profile.
+//! `connector trial FILE`: sends one file through Imatag, and shows each exchange and what it proves about the profile.
 
 mod points;
 mod trial_run;
@@ -25,7 +25,7 @@ use crate::files::replace;
 use points::{Findings, Verdict};
 use trial_run::{TrialResult, TrialRun};
 
-/// The file went through, and the result is not what it has to be.
+/// The exit code if the file went through, but the result is not as required.
 const NOT_AS_IT_SHOULD: u8 = 6;
 
 pub(crate) async fn run(global: &GlobalOptions, trial: &Trial) -> Result<(), Failure> {
@@ -65,7 +65,7 @@ pub(crate) async fn run(global: &GlobalOptions, trial: &Trial) -> Result<(), Fai
     Ok(())
 }
 
-/// Each exchange is told at once: watermarking may take a while.
+/// Logs each exchange at once, since watermarking may take a while.
 fn witness(
     config: &Config,
     transcript: &Arc<Mutex<Vec<Exchange>>>,
@@ -130,10 +130,10 @@ fn print(
     }
 }
 
-/// Before anything is paid for.
+/// Checks `--keep` before anything is paid for.
 fn can_keep(path: &Path) -> Result<(), Failure> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    // A link that leads nowhere is there, too.
+    // A dangling link exists, too.
     let wrong = if path.symlink_metadata().is_ok() {
         "is there already"
     } else if folder.is_some_and(|folder| !folder.is_dir()) {
@@ -153,7 +153,7 @@ fn keep(result: &SpooledFile, path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Lets the next `connector sync` know that the profile fits, where there is a state to keep that in.
+/// Records for the next `connector sync` that the profile works, if there is a state to record it in.
 async fn note_proven(config: &Config) -> Result<(), Failure> {
     if let Some(state) = State::open_to_append(&config.producer.state_dir)? {
         Ledger::new(state).note_wire_proven(config.imatag.wire()?.hash).await?;

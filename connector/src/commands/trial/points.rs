@@ -1,4 +1,4 @@
-//! What one file through Imatag says of the wire profile. Pure.
+//! What sending one file through Imatag proves about the wire profile. Pure.
 
 use serde::Serialize;
 
@@ -6,30 +6,30 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Point {
-    /// The credential, and the word before it.
+    /// The credential and its scheme.
     Auth,
-    /// Path and query of the search, and where its list stands.
+    /// The path and query of the search, and where its list is.
     Find,
-    /// Path and fields of the submit, and where the id stands.
+    /// The path and fields of the submit, and where the id is.
     Submit,
-    /// Path of the state, where it stands, and its words.
+    /// The path of the status, where the state is, and its values.
     Status,
-    /// Path or link of the result.
+    /// The path or link of the result.
     Download,
-    /// The metadata by which a medium is found again, so that a crash makes no second watermark.
+    /// The metadata that finds a medium again, so that a crash leads to no second watermark.
     Metadata,
-    /// The result may go into the library: it passes the checks.
+    /// The result passes the checks, so it may go into the library.
     Result,
 }
 
-/// How sure a point is after the trial.
+/// How far the trial confirms a point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "state", content = "why")]
 pub(super) enum Verdict {
     Confirmed,
-    /// What the trial saw speaks against it.
+    /// The trial contradicts it.
     Refuted(String),
-    /// Nothing depended on it this time.
+    /// The trial did not depend on it.
     NotSeen(String),
 }
 
@@ -48,7 +48,7 @@ impl Point {
     }
 }
 
-/// Findings in the order in which they came.
+/// The findings in the order of the trial.
 #[derive(Debug, Default)]
 pub(super) struct Findings(Vec<(Point, Verdict)>);
 
@@ -61,8 +61,8 @@ impl Findings {
         self.0.iter()
     }
 
-    /// Whether the profile may be called confirmed: nothing speaks against it, and what was not seen is not needed on
-    /// this account.
+    /// Whether the profile counts as confirmed: nothing contradicts it, and the points that every account needs are
+    /// confirmed.
     pub(super) fn confirm(&self) -> bool {
         let confirmed =
             |point| self.0.iter().any(|(known, verdict)| *known == point && *verdict == Verdict::Confirmed);

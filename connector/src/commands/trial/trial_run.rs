@@ -1,4 +1,4 @@
-//! The way of the one file: looked for, submitted, waited for, fetched, held against the original, found again.
+//! The trial of one file: search, submit, wait, download, compare with the original, and search again.
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,10 +23,10 @@ use worker::inspect::Inspector;
 use super::points::{Findings, Point, Verdict};
 use crate::confirm::confirmed_once;
 
-/// How often the medium is asked for.
+/// How often the medium's state is requested.
 const MEDIUM_POLL: Duration = Duration::from_secs(2);
 
-/// One file at Imatag.
+/// The trial of one file.
 pub(super) struct TrialRun<'a> {
     pub(super) config: &'a Config,
     pub(super) checks: Checks,
@@ -37,13 +37,12 @@ pub(super) struct TrialRun<'a> {
     pub(super) yes: bool,
 }
 
-/// What the trial came to.
 pub(super) struct TrialResult {
     pub(super) medium: Option<MediumId>,
     pub(super) result: SpooledFile,
 }
 
-/// The answer to the submit, brought to one form.
+/// The answer to the submit, in one form for all profiles.
 enum Answer {
     Wait(MediumId),
     Fetch(Option<MediumId>, ResultPlace),
@@ -55,7 +54,7 @@ impl TrialRun<'_> {
         let spool = wiring::spool(self.config)?;
         let file = read(&spool, path).await?;
         let facts = self.readers.facts(&file, &self.checks).await.map_err(unexpected)?;
-        // The same file again is the same trial: what was paid for is found, and not paid for twice.
+        // The same file gives the same trial: what was paid for is found, and not paid for twice.
         let asset: AssetId = format!("trial-{}", facts.sha256.short()).parse().map_err(unexpected)?;
         let before = self.find(&asset, &facts).await?;
         let answer = match before {
@@ -114,7 +113,7 @@ impl TrialRun<'_> {
             output::talk(&format!(
                 "this file was tried before: medium {medium} is looked at, nothing is submitted"
             ));
-            // It is found by what the submit said of it.
+            // The search uses what the submit sent.
             self.confirmed(Point::Submit);
         }
         Ok(found)
@@ -226,8 +225,8 @@ impl TrialRun<'_> {
         Ok(())
     }
 
-    /// What makes a crash harmless: the medium is found by what the submit said of it, and by nothing else. There is at
-    /// least one medium now, which a search for an asset that does not exist must not return.
+    /// Checks what makes a crash harmless: the medium is found by what the submit sent, and by nothing else. At least
+    /// one medium exists now, and a search for an asset that does not exist must not return it.
     async fn find_again(&mut self, asset: &AssetId, facts: &FileFacts) {
         let directory = &self.config.imatag.directory;
         let verdict = if self.imatag.can_find() {

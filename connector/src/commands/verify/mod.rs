@@ -1,4 +1,4 @@
-//! `connector verify`: whether protected assets still hold what their markers say.
+//! `connector verify`: whether protected assets still match their markers.
 
 mod audit;
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Verify) -> Result<(), 
     match state {
         Some(state) => Ledger::new(state).note_verification(&found).await?,
         None if global.quiet => {}
-        // What the whole library was found to be stays on record, and so do the alerts that go by it.
+        // Keeps the result for the whole library on record, and so the alerts based on it.
         None if filters.is_part() => output::talk("not recorded: only a part of the library was checked"),
         None => output::talk(&format!(
             "not recorded: {} holds no state (the producer's may be elsewhere)",
@@ -63,7 +63,7 @@ fn tell(global: &GlobalOptions, broken: &Broken) {
     ));
 }
 
-/// A verification in a sentence.
+/// A verification in one sentence.
 pub(super) fn line(found: &Verification) -> String {
     format!(
         "{} protected assets: {} hold what their marker says ({} hashed), {} do not, {} could not be looked at; \

@@ -1,4 +1,4 @@
-//! One asset: looked at, then restored, recognised as restored before, or left.
+//! Handles one asset: checks it, then restores it, recognises an earlier restoration, or leaves it.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use super::{Environment, Target};
 /// How long workers keep away from an asset whose restoration does not end.
 const MOST_TIME: Duration = Duration::from_hours(6);
 
-/// An asset as it was seen.
+/// An asset, and what to do with it.
 pub(super) struct AssetView {
     pub(super) decision: Decision,
     detail: Option<AssetDetail>,
-    /// What is on record about putting its original back.
+    /// The latest record about restoring its original.
     last: Option<Restoration>,
 }
 
-/// Looks at an asset; changes nothing.
+/// Checks an asset; changes nothing.
 pub(super) async fn see(environment: &Environment, target: &Target) -> Result<AssetView, RestoreError> {
     let last = environment.ledger.last_restoration(&target.id).await?;
     let detail = environment.look(&target.id).await?;
@@ -39,12 +39,12 @@ pub(super) async fn see(environment: &Environment, target: &Target) -> Result<As
     Ok(AssetView { decision, detail, last })
 }
 
-/// Puts one asset's original back.
+/// Restores one asset's original.
 pub(super) async fn restore(environment: &Environment, target: &Target) -> Result<AssetResult, RestoreError> {
     let Some(lease) = environment.lease(&target.id).await? else {
         return Ok(AssetResult::Skipped(Skip::Busy));
     };
-    // Kept instead of leased: others wait behind a lease, and a film takes an hour each way.
+    // Marked as kept instead of leased: others wait for a lease, and a film takes an hour in each direction.
     lease.end(Left::Kept(Kept::for_job(MOST_TIME, &holder())));
     let ended = decided(environment, target).await;
     if let Some(lease) = environment.lease(&target.id).await? {
@@ -74,7 +74,7 @@ async fn decided(environment: &Environment, target: &Target) -> Result<AssetResu
     }
 }
 
-/// The version among these that holds an original of the marker's, with its record.
+/// Which of these versions holds an original that the marker records, with that record.
 async fn recognised(
     environment: &Environment,
     target: &Target,

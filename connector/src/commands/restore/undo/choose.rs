@@ -1,4 +1,4 @@
-//! Which assets are meant: by run, by id, or by filter.
+//! Selects the assets: by run, by id, or by filter.
 
 use bynder::patience::Patience;
 use bynder::{Bynder, DateField};
@@ -12,19 +12,19 @@ use producer::enumerate::{LAG, Stretch, Walk};
 use producer::portal::Resolved;
 use producer::run::RunError;
 
-/// An asset that is meant.
+/// A selected asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) id: AssetId,
-    /// The watermarked file that is to go, where only that one is.
+    /// The watermarked file to remove, if only that one may be removed.
     pub(crate) watermarked: Option<ContentHash>,
-    /// The version that was protected, where the record tells.
+    /// The version that was protected, if the record contains it.
     pub(crate) base: Option<u32>,
-    /// Whether the watermarked file is on record as elsewhere than in a version of the asset.
+    /// Whether the record says that the watermarked file is not a version of this asset.
     pub(crate) elsewhere: bool,
 }
 
-/// What a run protected; only the very files that it made are to go.
+/// The assets that a run protected; only the files that it made are to be removed.
 pub(crate) async fn of_run(ledger: &Ledger, run: &RunId) -> Result<Vec<Target>, Failure> {
     let events = ledger.protected_by(run).await?;
     if events.is_empty() {
@@ -41,13 +41,13 @@ pub(crate) async fn of_run(ledger: &Ledger, run: &RunId) -> Result<Vec<Target>, 
     Ok(events.into_iter().map(target).collect())
 }
 
-/// These assets, whoever protected them.
+/// These assets, whichever run protected them.
 pub(crate) fn of_ids(ids: &[AssetId]) -> Vec<Target> {
     let target = |id: &AssetId| Target { id: id.clone(), watermarked: None, base: None, elsewhere: false };
     ids.iter().map(target).collect()
 }
 
-/// Every asset that the filters let through and whose marker has a record.
+/// Every asset that matches the filters and whose marker has a record.
 pub(crate) async fn of_filter(
     bynder: &Bynder,
     resolved: &Resolved,

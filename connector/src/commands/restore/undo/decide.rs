@@ -1,4 +1,4 @@
-//! What one look at an asset means for putting its original back. Pure.
+//! Decides from one view of an asset what to do about restoring its original. Pure.
 
 use common::asset::AssetDetail;
 use common::hash::ContentHash;
@@ -8,18 +8,18 @@ use ledger::{Progress, Restoration};
 /// What to do with an asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// The active version is the protected one of this record, as far as a look tells: put its original back.
+    /// The active version is this record's protected file, as far as visible without its hash: restore its original.
     Restore(Record),
-    /// One of these versions may be the original that was put back before: only their hashes tell.
+    /// One of these versions may be an original restored before; only their hashes show which.
     MaybeRestored(Vec<u32>),
     /// Leave it.
     Skip(Skip),
 }
 
-/// How it ended with one asset.
+/// The result for one asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AssetResult {
-    /// Its original is a version again, by this call or an earlier one that was interrupted.
+    /// Its original is a version again, through this call or an earlier, interrupted one.
     Restored,
     /// It was left as it was.
     Skipped(Skip),
@@ -29,27 +29,27 @@ pub(crate) enum AssetResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Skip {
-    /// It holds no protected file of the connector's.
+    /// It has no file protected by the connector.
     NotProtected,
-    /// Another version than the protected one is active: a person's.
+    /// The active version is a person's, not the protected one.
     NewerVersion,
     /// It is opted out, and the original is the active version.
     RestoredBefore,
-    /// The protected file came from elsewhere; its original is not on record.
+    /// The protected file came from elsewhere, so its original is not on record.
     OriginalUnknown,
     /// No version in the history has the recorded original's hash.
     OriginalLost,
-    /// Its watermarked file is elsewhere, and the original is the active version: there is nothing to put back.
+    /// Its watermarked file is stored elsewhere, and the original is the active version: there is nothing to restore.
     OriginalInPlace,
     /// It is a copy, which never held the original.
     Copy,
     /// A job for it has no outcome yet.
     JobOpen,
-    /// Somebody else works on it at this moment.
+    /// Another process is working on it.
     Busy,
-    /// Bynder does not say which version is the active one.
+    /// Bynder does not report its active version.
     VersionUnknown,
-    /// It does not exist any more.
+    /// It no longer exists.
     Gone,
 }
 
@@ -60,8 +60,8 @@ impl Skip {
     }
 }
 
-/// Decides by one single GET. `wanted` is the watermarked file that is to go, if only that one is; `last` is what is
-/// on record about putting this asset's original back.
+/// Decides by a single GET. `wanted` is the watermarked file to remove, if only that one may be removed; `last` is the
+/// latest record about restoring this asset's original.
 pub(crate) fn decide(
     detail: &AssetDetail,
     marker: &Marker,
@@ -90,21 +90,21 @@ pub(crate) fn decide(
         None if last.is_some_and(|last| last.progress == Progress::Restored { version: active }) => {
             Decision::Skip(Skip::RestoredBefore)
         }
-        // The record of it may be lost, but the marker tells that somebody was here.
+        // Its record may be lost, but the opt-out shows that somebody restored it or opted it out.
         None if marker.opted_out() => Decision::MaybeRestored(vec![active]),
         None => Decision::Skip(Skip::NewerVersion),
     }
 }
 
-/// Versions made since it was begun that may hold the original, by their length.
+/// Versions made since the restoration began that may hold the original, by their length.
 pub(crate) fn restored_since(begun: &Restoration, detail: &AssetDetail) -> Vec<u32> {
     let later = detail.versions.iter().filter(|version| version.number > begun.top);
     let fitting = later.filter(|version| version.bytes.is_none_or(|bytes| bytes == begun.original_bytes));
     fitting.map(|version| version.number).collect()
 }
 
-/// How it ended, now that version `ours` holds the original: one that stands higher than the next one after the look
-/// came on top of a person's.
+/// The progress once version `ours` holds the original: if its number is higher than the next one at the start, it was
+/// saved on top of a person's version.
 pub(crate) fn landed(begun: &Restoration, ours: u32) -> Progress {
     if ours > begun.top.saturating_add(1) {
         Progress::Crossed { ours, theirs: ours.saturating_sub(1) }
@@ -113,16 +113,17 @@ pub(crate) fn landed(begun: &Restoration, ours: u32) -> Progress {
     }
 }
 
-/// Versions that may hold the original of this record, the likeliest first: `base` if it is known, else downwards.
+/// Versions that may hold this record's original, the likeliest first: `base` if it is known, then those below the
+/// protected version.
 pub(crate) fn originals(detail: &AssetDetail, record: Record, base: Option<u32>) -> Vec<u32> {
     let mut numbers: Vec<u32> = detail.versions.iter().map(|version| version.number).collect();
     numbers.retain(|number| *number != record.version);
-    // Below the protected version first, from there downwards; then what came later.
+    // Descending from the protected version; then the later ones.
     numbers.sort_by_key(|number| (Some(*number) != base, *number > record.version, u32::MAX - number));
     numbers
 }
 
-/// Whether the asset is as it was when the restoration was begun, and marked: the original can be saved.
+/// Whether the asset is as it was when the restoration began, so that the original can be saved.
 pub(crate) fn is_untouched(begun: &Restoration, detail: &AssetDetail, marker: &Marker) -> bool {
     detail.active() == Some(begun.record.version)
         && detail.top() == Some(begun.top)
@@ -191,7 +192,7 @@ mod tests {
         assert_eq!(decided(&restored, &marker, None), Decision::MaybeRestored(vec![3]));
         let begun = restoration(Progress::Begun);
         assert_eq!(decided(&restored, &marker, Some(&begun)), Decision::MaybeRestored(vec![3]));
-        // A person uploaded on top of what a killed process had put back.
+        // A person uploaded on top of what a killed process had restored.
         let covered = detail(&[400, 500, 400, 300], 4);
         assert_eq!(decided(&covered, &marker, Some(&begun)), Decision::MaybeRestored(vec![3]));
         let untouched = detail(&[400, 500], 2);

@@ -1,4 +1,4 @@
-//! What putting originals back works with, and the few things that are done with it.
+//! What restoring originals needs, and the basic operations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,25 +21,25 @@ use super::error::RestoreError;
 pub(crate) struct Environment {
     pub(crate) bynder: Bynder,
     pub(crate) ledger: Ledger,
-    /// Where the leases are: no worker touches an asset meanwhile.
+    /// The leases, which keep workers away from an asset.
     pub(crate) locks: Arc<dyn Locks>,
     pub(crate) spool: Spool,
     pub(crate) metaproperty: Metaproperty,
-    /// Id of the metaproperty that tells people how an asset stands.
+    /// The id of the metaproperty that shows people an asset's status.
     pub(crate) status_id: Option<String>,
-    /// This call, on record.
+    /// The id of this call in the record.
     pub(crate) run_id: RunId,
     pub(crate) patience: Patience,
-    /// Between two looks at something that takes its time.
+    /// The pause between two checks of something that takes time.
     pub(crate) pause: Duration,
-    /// Longer than a request that nobody waits for any more may take to land.
+    /// Longer than an abandoned request may take to take effect.
     pub(crate) suspect_wait: Duration,
-    /// Assets worked on at once.
+    /// How many assets to work on at once.
     pub(crate) concurrency: usize,
 }
 
 impl Environment {
-    /// The asset's lease; `None` while another has the asset.
+    /// Acquires the asset's lease; `None` while another process or job has it.
     pub(super) async fn lease(&self, asset: &AssetId) -> Result<Option<Lease>, RestoreError> {
         let doubt = [Kept::from_all(self.suspect_wait)];
         match lease_patiently(self.locks.as_ref(), asset, &holder(), &doubt).await? {
@@ -48,12 +48,12 @@ impl Environment {
         }
     }
 
-    /// One fresh look; `None` if the asset is gone.
+    /// Fetches the asset; `None` if it is gone.
     pub(super) async fn look(&self, asset: &AssetId) -> Result<Option<AssetDetail>, RestoreError> {
         self.look_by(&self.bynder, asset).await
     }
 
-    /// The same, by a client that has places for it.
+    /// The same, with a client that has places in the budget.
     pub(super) async fn look_by(
         &self,
         bynder: &Bynder,
@@ -65,18 +65,16 @@ impl Environment {
         }
     }
 
-    /// The hash of one version's file.
     pub(super) async fn hash(&self, asset: &AssetId, version: u32) -> Result<ContentHash, RestoreError> {
         let (hash, _) = patiently(&self.patience, || self.bynder.hash_version(asset, version)).await?;
         Ok(hash)
     }
 
-    /// What the asset's marker says.
     pub(super) fn marker(&self, detail: &AssetDetail) -> Marker {
         detail.asset.marker(&self.metaproperty.name)
     }
 
-    /// Writes the marker and, in the same call, what people are told; repeating it is harmless.
+    /// Writes the marker and, in the same call, the status for people; repeating it is harmless.
     pub(super) async fn mark(
         &self,
         asset: &AssetId,
@@ -91,7 +89,7 @@ impl Environment {
         Ok(patiently(&self.patience, || self.bynder.set_texts(asset, &texts)).await?)
     }
 
-    /// Puts on record how it ended.
+    /// Records how the restoration ended.
     pub(super) async fn note(&self, begun: Restoration, progress: Progress) -> Result<(), RestoreError> {
         if let Progress::Crossed { ours, theirs } = &progress {
             tracing::warn!(
@@ -103,7 +101,7 @@ impl Environment {
         Ok(self.ledger.note_restoration(&row).await?)
     }
 
-    /// Leaves the asset to a person: takes the opt-out back, unless it was there before.
+    /// Leaves the asset to a person: removes the opt-out, unless it was there before.
     pub(super) async fn withdraw(&self, begun: Restoration, reason: &str) -> Result<(), RestoreError> {
         if !begun.opted_out_before
             && let Some(detail) = self.look(&begun.asset_id).await?
@@ -116,7 +114,7 @@ impl Environment {
         self.note(begun, Progress::Withdrawn { reason: reason.to_owned() }).await
     }
 
-    /// An asset that is left to a person, with an opt-out taken back that an interrupted call wrote.
+    /// Leaves an asset to a person, and removes the opt-out that an interrupted call wrote.
     pub(super) async fn left(
         &self,
         begun: Option<Restoration>,
@@ -128,7 +126,7 @@ impl Environment {
         Ok(AssetResult::Skipped(skip))
     }
 
-    /// A start as it goes on record; what is not known is told apart by the caller.
+    /// The record of a restoration's beginning; the caller fills in what is not known here.
     pub(super) fn begin(&self, detail: &AssetDetail, record: Record, top: u32) -> Restoration {
         Restoration {
             run_id: self.run_id.clone(),
@@ -145,7 +143,7 @@ impl Environment {
     }
 }
 
-/// In whose name an asset is kept from the workers: the same for each call, so that one can take over what another left.
+/// The holder that keeps an asset from workers: the same for each call, so that one call can take over from another.
 pub(super) fn holder() -> JobId {
     JobId("restore".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Why an asset's original could not be put back.
+//! Why an asset's original could not be restored.
 
 use bynder::BynderError;
 use common::failure::Failure;
@@ -6,25 +6,24 @@ use files::spool::ReceiveError;
 use ledger::state::DatabaseError;
 use queue::QueueError;
 
-/// What went wrong with one asset.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RestoreError {
-    /// The portal or its storage.
+    /// The portal or its storage failed.
     #[error(transparent)]
     Bynder(#[from] BynderError),
-    /// The record.
+    /// The record cannot be used.
     #[error(transparent)]
     Record(#[from] DatabaseError),
-    /// The lease.
+    /// The lease cannot be acquired.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The original did not arrive whole.
+    /// The original did not arrive complete.
     #[error("{0}")]
     Incomplete(String),
-    /// No name is known under which the original would keep its type.
+    /// No known file name would keep the original's type.
     #[error("{0}")]
     Unnamed(String),
-    /// Bynder did not do what it says it did, or not in time.
+    /// Bynder did not do what it reported, or not in time.
     #[error("{0}")]
     Unconfirmed(String),
 }
@@ -37,7 +36,7 @@ impl RestoreError {
         }
     }
 
-    /// Whether the other assets will not fare better: then nothing further is begun.
+    /// Whether the other assets would fail as well: then no further one is begun.
     pub(super) fn concerns_all(&self) -> bool {
         match self {
             Self::Bynder(error) => match error {

@@ -1,6 +1,6 @@
-//! Undo: the recorded originals become versions again, and the assets are opted out.
+//! Undo: makes the recorded originals versions again, and opts the assets out.
 //!
-//! [`choose`] says which assets are meant, [`decide`] what a look at one means, [`asset`] and [`work`] do it.
+//! [`choose`] selects the assets, [`decide`] decides from a view of one, [`asset`] and [`work`] carry it out.
 
 mod asset;
 pub(crate) mod choose;
@@ -24,19 +24,19 @@ pub(crate) use environment::Environment;
 /// What a call would do, or did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Totals {
-    /// Assets meant.
+    /// Assets selected.
     pub(crate) chosen: u64,
-    /// Assets whose original was to be put back, the interrupted ones included.
+    /// Assets whose original is to be restored, including interrupted restorations.
     pub(crate) to_restore: u64,
-    /// Assets whose original was put back.
+    /// Assets whose original was restored.
     pub(crate) restored: u64,
     /// Assets left as they are, by reason.
     pub(crate) skipped: BTreeMap<&'static str, u64>,
-    /// Assets whose original could not be put back; the command can be run again.
+    /// Assets whose original could not be restored; the command can be run again.
     pub(crate) failed: u64,
 }
 
-/// Looks at every target and counts; returns those that are to be restored. Changes nothing.
+/// Checks every target and counts; returns those to restore. Changes nothing.
 pub(crate) async fn survey(
     environment: &Environment,
     targets: Vec<Target>,
@@ -58,7 +58,8 @@ pub(crate) async fn survey(
     Ok((to_restore, sum))
 }
 
-/// Restores the targets. What concerns all of them stops it, after those under way; everything done is on record.
+/// Restores the targets. An error that concerns all of them stops it, after those under way; everything done is on
+/// record.
 pub(crate) async fn restore(
     environment: &Environment,
     targets: Vec<Target>,
@@ -106,7 +107,7 @@ pub(crate) async fn restore(
     }
 }
 
-/// What an interrupted call sent may still land; nothing is looked at before it cannot any more.
+/// Waits until the requests of an interrupted call can no longer take effect, before anything is checked.
 async fn outwait_interrupted(environment: &Environment, targets: &[Target]) -> Result<(), Failure> {
     for target in targets {
         let last = environment.ledger.last_restoration(&target.id).await?;

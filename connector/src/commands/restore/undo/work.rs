@@ -1,4 +1,4 @@
-//! The effects on one asset, in the order in which each may be the last: upload, record, marker, save, record.
+//! The effects on one asset, ordered so that each may be the last: upload, record, marker, save, record.
 
 use std::time::{Duration, Instant};
 
@@ -15,33 +15,33 @@ use super::decide::{AssetResult, Skip, is_untouched, landed, originals, restored
 use super::error::RestoreError;
 use super::{Environment, Target};
 
-/// An import that is pending longer than this will not come.
+/// An import that is pending for longer will not be converted.
 const LONGEST_CONVERSION: Duration = Duration::from_mins(30);
-/// Looks that do not show the written opt-out before it is written again.
+/// Checks that do not show the opt-out before it is written again.
 const LOOKS_BEFORE_WRITING_AGAIN: u32 = 3;
-/// Looks that do not show it before the field counts as one that keeps nothing.
+/// Checks that do not show the opt-out before the field counts as one that keeps nothing.
 const MOST_LOOKS: u32 = 9;
-/// Saves whose answer is lost before it is left to the next call.
+/// Saves without an answer before the rest is left to the next call.
 const MOST_SAVES: u32 = 3;
 
-/// What became of the wait before a save.
+/// The result of waiting before a save.
 enum Ready {
-    /// Nobody touched the asset: save, by this client.
+    /// Nobody changed the asset: save with this client.
     Save(Bynder),
     /// Leave it.
     Skip(Skip),
 }
 
-/// An asset that holds the protected file, and that workers leave alone.
+/// Restores an asset whose active version is the protected file, while workers leave it alone.
 pub(super) struct Restorer<'a> {
     pub(super) environment: &'a Environment,
     pub(super) target: &'a Target,
-    /// What an interrupted call began.
+    /// What an interrupted call recorded as begun.
     pub(super) begun: Option<Restoration>,
 }
 
 impl Restorer<'_> {
-    /// Puts the recorded original back.
+    /// Restores the recorded original.
     pub(super) async fn restore(
         mut self,
         detail: &AssetDetail,
@@ -49,7 +49,7 @@ impl Restorer<'_> {
     ) -> Result<AssetResult, RestoreError> {
         let environment = self.environment;
         let before = self.begun.take();
-        // A record written ahead of a save may name a person's version of the same length: the hash tells.
+        // A record written ahead of a save may name a person's version of the same length; the hash shows which.
         let active = environment.hash(&self.target.id, record.version).await?;
         if active == record.original && active != record.watermarked {
             return Ok(AssetResult::Skipped(Skip::OriginalInPlace));
@@ -65,7 +65,7 @@ impl Restorer<'_> {
         let begun = Restoration {
             original_version: Some(number),
             original_bytes: file.bytes(),
-            // An interrupted call may have written the opt-out that stands there now.
+            // An interrupted call may have written the current opt-out.
             opted_out_before: before.map_or(begun.opted_out_before, |before| before.opted_out_before),
             ..begun
         };
@@ -74,7 +74,7 @@ impl Restorer<'_> {
         self.save(begun, &import).await
     }
 
-    /// The recorded original from the version history, known by its hash.
+    /// Downloads the recorded original from the version history, where its hash identifies it.
     async fn original(&self, detail: &AssetDetail, record: Record) -> Result<Option<Original>, RestoreError> {
         let environment = self.environment;
         for number in originals(detail, record, self.target.base) {
@@ -99,7 +99,7 @@ impl Restorer<'_> {
         Ok(None)
     }
 
-    /// Uploads the original and waits until Bynder has converted it. Nothing of the asset changes.
+    /// Uploads the original and waits until Bynder has converted it. The asset does not change.
     async fn import(&self, name: &FileName, file: &SpooledFile) -> Result<ImportId, RestoreError> {
         let environment = self.environment;
         environment.locks.contact()?;
@@ -127,13 +127,13 @@ impl Restorer<'_> {
         tokio::time::sleep(self.environment.pause).await;
     }
 
-    /// Marks, looks once more, saves, and looks whether it is so.
+    /// Writes the opt-out, checks the asset again, saves, and confirms the result.
     async fn save(&self, begun: Restoration, import: &ImportId) -> Result<AssetResult, RestoreError> {
         let Some(lease) = self.environment.lease(&self.target.id).await? else {
             return Ok(AssetResult::Skipped(Skip::Busy));
         };
         let ended = self.save_under(&lease, begun, import).await;
-        // What was not seen to its end may still land.
+        // A request without a seen end may still take effect.
         lease.end(match ended {
             Ok(_) => Left::AsFound,
             Err(_) => Left::Kept(Kept::from_all(self.environment.suspect_wait)),
@@ -161,7 +161,7 @@ impl Restorer<'_> {
                     environment.patience.wait(remaining).await;
                     continue;
                 }
-                // It may still land: nothing is repeated before it cannot any more.
+                // The save may still take effect: repeat nothing before that is over.
                 Err(error) if error.may_have_been_sent() => {
                     tracing::warn!(asset_id = %self.target.id, %error, "whether it was saved is not known; looking");
                     tokio::time::sleep(environment.suspect_wait).await;
@@ -186,11 +186,12 @@ impl Restorer<'_> {
         Err(self.unconfirmed("is not shown as a version"))
     }
 
-    /// Waits until the opt-out stands in the marker and nobody touched the asset.
+    /// Waits until the marker has the opt-out; skips the asset if a person changed it.
     async fn ready(&self, begun: &Restoration) -> Result<Ready, RestoreError> {
         let (environment, asset) = (self.environment, &self.target.id);
         for looks in 0..MOST_LOOKS {
-            // What is seen may not grow old while the save waits for its place in the budget.
+            // Reserves places in the budget for both calls, so that the check does not go stale while the save waits
+            // for a place.
             let bynder = patiently(&environment.patience, || environment.bynder.with_places(2)).await?;
             let Some(detail) = environment.look_by(&bynder, asset).await? else {
                 return Ok(Ready::Skip(Skip::Gone));
@@ -214,7 +215,7 @@ impl Restorer<'_> {
         Err(RestoreError::Unconfirmed(format!("asset {asset}: {reason}; nothing was saved")))
     }
 
-    /// Whether a version made since holds the original; puts it on record.
+    /// Whether a version made since then holds the original; if so, records it.
     async fn confirmed(&self, begun: &Restoration) -> Result<bool, RestoreError> {
         let environment = self.environment;
         let Some(detail) = environment.look(&self.target.id).await? else {
@@ -230,14 +231,14 @@ impl Restorer<'_> {
     }
 }
 
-/// The recorded original, as it came back from the version history.
+/// The recorded original, downloaded from the version history.
 struct Original {
     number: u32,
     file: SpooledFile,
     name: FileName,
 }
 
-/// The original's own name. The extension that the portal shows is the active version's, so it comes second.
+/// The original's own file name. The portal's extension is the active version's, so it is only a fallback.
 fn name_of(detail: &AssetDetail, number: u32, sent: Option<String>) -> Result<FileName, RestoreError> {
     let asset = &detail.asset;
     let own = detail.version(number).and_then(|version| version.file_name.clone()).or(sent);

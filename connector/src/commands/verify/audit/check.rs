@@ -1,4 +1,4 @@
-//! One asset held against its marker.
+//! Compares one asset with its marker.
 
 use bynder::patience::{Patience, patiently};
 use bynder::{Bynder, BynderError};
@@ -8,26 +8,26 @@ use serde::Serialize;
 
 use super::claim::Claim;
 
-/// What came of one asset.
+/// The result for one asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Checked {
     /// It has no record.
     Unprotected,
-    /// A person wants it unprotected.
+    /// A person opted it out.
     OptedOut,
-    /// Another version than the recorded ones is active.
+    /// The active version is not a recorded one.
     OtherVersion,
-    /// It holds what the marker says; with the bytes that were hashed to know.
+    /// It matches its marker; with the number of bytes hashed, if its file was.
     Held { hashed: Option<u64> },
-    /// It does not.
+    /// It does not match its marker.
     Broken(Broken),
-    /// Its file could not be had.
+    /// Its file could not be downloaded.
     Unchecked { reason: String },
     /// It was deleted meanwhile.
     Gone,
 }
 
-/// A protected asset that does not hold what its marker says.
+/// A protected asset that does not match its marker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Broken {
     pub(crate) asset_id: String,
@@ -37,11 +37,10 @@ pub(crate) struct Broken {
     pub(crate) finding: &'static str,
     /// What the marker says.
     pub(crate) expected: String,
-    /// What there is.
+    /// What was found instead.
     pub(crate) found: String,
 }
 
-/// What a check needs.
 pub(super) struct Checker<'a> {
     pub(super) bynder: &'a Bynder,
     pub(super) metaproperty: &'a str,
@@ -49,7 +48,8 @@ pub(super) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// Checks by the row and, if told to, by the file. The listing lags, so what it accuses is looked at first.
+    /// Checks an asset by its row and, with `with_file`, by its file. The listing lags, so a mismatch in it is checked
+    /// by a GET first.
     pub(super) async fn check(&self, asset: &Asset, with_file: bool) -> Result<Checked, BynderError> {
         let mut claim = Claim::of_row(asset, &asset.marker(self.metaproperty));
         if matches!(claim, Claim::OtherSize(..) | Claim::Unknown) {
@@ -70,7 +70,7 @@ impl Checker<'_> {
             Ok((hash, bytes)) if hash == record.watermarked => {
                 return Ok(Checked::Held { hashed: Some(bytes) });
             }
-            // The original is where it was: its watermarked file has to be elsewhere.
+            // The original is in its old place, so its watermarked file must be stored elsewhere.
             Ok((hash, bytes)) if hash == record.original => match self.elsewhere(asset, record).await? {
                 None => return Ok(Checked::Held { hashed: Some(bytes) }),
                 Some(missing) => missing,
@@ -82,7 +82,7 @@ impl Checker<'_> {
             }
             Err(error) => return Err(error),
         };
-        // A person may have worked on the asset since it was listed.
+        // A person may have changed the asset since it was listed.
         let Some(detail) = self.look(asset).await? else { return Ok(Checked::Gone) };
         let claim = self.claim(&detail);
         if claim != Claim::Fits(record) {
@@ -91,8 +91,8 @@ impl Checker<'_> {
         Ok(Checked::Broken(broken(asset, record, finding, record.watermarked.to_string(), found)))
     }
 
-    /// What is wrong with the copy or the additional file that protects this original; `None` if it is as it should be.
-    /// An additional file is known by its name alone.
+    /// What is wrong with the copy or additional file that protects this original; `None` if it is correct. An
+    /// additional file is identified by its name alone.
     async fn elsewhere(
         &self,
         asset: &Asset,
@@ -138,7 +138,7 @@ impl Checker<'_> {
     }
 }
 
-/// What the claim alone says.
+/// The result of the claim alone.
 fn by_claim(asset: &Asset, claim: Claim) -> Checked {
     match claim {
         Claim::Nothing => Checked::Unprotected,

@@ -1,32 +1,32 @@
-//! What an asset's marker claims of its active version, and whether the length agrees. Pure.
+//! What an asset's marker claims about the active version, and whether the length agrees. Pure.
 
 use common::asset::{Asset, AssetDetail};
 use common::marker::{Marker, Record};
 
-/// What the marker claims.
+/// A marker's claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// Nothing: it holds no record.
+    /// It has no record, and so claims nothing.
     Nothing,
-    /// Nothing of the active version, and a person wants it so.
+    /// Nothing about the active version, and the asset is opted out.
     OptedOut,
-    /// Nothing of the active version: a person made or restored another one.
+    /// Nothing about the active version: a person made or restored another one.
     OtherVersion,
-    /// The active version is this protected file, and its length says nothing else.
+    /// The active version is this protected file, and the length agrees.
     Fits(Record),
-    /// The active version is this protected file; but it has another length.
+    /// The active version is this protected file, but its length differs.
     OtherSize(Record, u64),
-    /// The portal does not tell the active version or its length.
+    /// The portal does not report the active version or its length.
     Unknown,
 }
 
 impl Claim {
-    /// By a row of the listing.
+    /// From a row of the listing.
     pub(super) fn of_row(asset: &Asset, marker: &Marker) -> Self {
         Self::new(marker, asset.active_version, Some(asset.bytes).filter(|bytes| *bytes > 0))
     }
 
-    /// By a single look.
+    /// From a single GET.
     pub(super) fn of_look(detail: &AssetDetail, marker: &Marker) -> Self {
         let active = detail.active();
         let version = active.and_then(|active| detail.version(active)).and_then(|version| version.bytes);
@@ -75,7 +75,7 @@ mod tests {
             (&named, None, Some(500), Claim::Unknown),
             (&named, Some(3), Some(500), Claim::OtherVersion),
             (&named, Some(1), Some(400), Claim::OtherVersion),
-            // A person's wish takes nothing back that was done before.
+            // An opt-out does not undo earlier protection.
             (&wished, Some(2), Some(500), Claim::Fits(record)),
             (&wished, Some(3), Some(400), Claim::OptedOut),
         ];

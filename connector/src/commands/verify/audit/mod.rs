@@ -1,4 +1,4 @@
-//! Holding the library against its markers: all of it by the listing, a part of it by the files.
+//! Compares the library with its markers: all of it by the listing, a part of it by the files.
 
 mod check;
 mod claim;
@@ -19,18 +19,18 @@ use rand::RngExt;
 pub(crate) use check::Broken;
 use check::{Checked, Checker};
 
-/// What a verification goes over, and with what.
+/// What a verification covers and uses.
 pub(crate) struct Scope<'a> {
     pub(crate) bynder: &'a Bynder,
     pub(crate) budget: &'a Budget,
     pub(crate) resolved: &'a Resolved,
-    /// The part of the files that is hashed, from 0 to 1.
+    /// The fraction of files to hash, from 0 to 1.
     pub(crate) sample: f64,
-    /// Checks at once.
+    /// How many checks run at once.
     pub(crate) concurrency: usize,
 }
 
-/// Verifies, telling each broken asset as it is found.
+/// Verifies, and passes each broken asset to `tell` as it is found.
 pub(crate) async fn verify(
     scope: &Scope<'_>,
     patience: &Patience,
