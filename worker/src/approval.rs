@@ -1,7 +1,7 @@
-//! Whether what is saved shows: a user who may only upload for approval saves into the waiting room, and Bynder answers
-//! as if nothing were different.
+//! Whether saved versions show: the saves of a user who may only upload for approval go to the waiting room, and
+//! Bynder answers as if nothing were different.
 //!
-//! Rights seldom change while a process works, so one look answers it for an hour of saves.
+//! Rights seldom change while a process runs, so one check covers an hour of saves.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-/// How long a save that was seen speaks for those that follow.
+/// How long a visible save counts as evidence for the following ones.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_hours(1);
 
 /// What this process knows about its saves; clones share it.
@@ -25,18 +25,18 @@ struct Shared {
 }
 
 impl Approval {
-    /// Whether a save of this process was seen lately.
+    /// Whether a save of this process was recently seen to show.
     pub(crate) fn is_known_to_show(&self) -> bool {
         let seen = *self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.is_some_and(|at| at.elapsed() < LOOK_AGAIN_AFTER)
     }
 
-    /// A save of this process was seen.
+    /// Records that a save of this process shows.
     pub(crate) fn shows(&self) {
         *self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// One look at a time: it may spare the others theirs.
+    /// Waits for the turn to check. One job checks at a time: its result may make the other checks unnecessary.
     pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
         self.shared.looking.lock().await
     }

@@ -1,4 +1,4 @@
-//! What the end of a step says of the services, and whose fault a failure is.
+//! What the end of a step shows about the services, and who is at fault for a failure.
 
 use bynder::BynderError;
 use common::job::{Job, Step};
@@ -9,7 +9,8 @@ use crate::end::{StepEnd, Wait};
 use crate::error::{Against, StepError, Verdict};
 use crate::probe::{Evidence, Probed};
 
-/// Notes how the step ended with the breakers. For a failed one: whether the job or the service is at fault.
+/// Reports the end of the step to the breakers. For a failed step, returns whether the job or the service is at
+/// fault.
 pub(crate) async fn attribute(
     breakers: &Breakers,
     evidence: &impl Evidence,
@@ -68,7 +69,7 @@ fn note_success(breakers: &Breakers, job: &Job, end: &StepEnd) {
     for service in answered(job.step, end) {
         breakers.succeeded(*service, job.step);
     }
-    // The marker was written or the version saved: there is no further right to be refused.
+    // The marker was written or the version saved: no further right can be refused.
     let marked_ahead = job.effects.marked.is_some();
     if matches!(
         (job.step, end, marked_ahead),
@@ -80,7 +81,7 @@ fn note_success(breakers: &Breakers, job: &Job, end: &StepEnd) {
     }
 }
 
-/// The services that must have answered well for the step to end like this.
+/// The services that must have answered successfully for the step to end like this.
 fn answered(step: Step, end: &StepEnd) -> &'static [Service] {
     match (step, end) {
         (_, StepEnd::NotYet(Wait::Moment) | StepEnd::Redo { .. })

@@ -1,4 +1,4 @@
-//! The end of messages that the broker gave up.
+//! Ends the jobs of messages that the broker gave up.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::step;
 
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
-/// Settles the jobs that the broker gave up; one of the workers gets each.
+/// Settles the jobs that the broker gave up; each goes to one of the workers.
 pub(crate) async fn bury(letters: DeadLetters, environment: Environment) {
     loop {
         if let Err(error) = bury_one(&letters, &environment).await {

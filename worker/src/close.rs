@@ -1,4 +1,4 @@
-//! What the end of a job leaves to do at its asset, before its delivery is settled.
+//! What to do for the asset at the end of a job, before its delivery is settled.
 
 use queue::Settlement;
 
@@ -9,11 +9,13 @@ use crate::error::{StepError, Verdict};
 use crate::leases::Try;
 use crate::step;
 
-/// Waits beyond the last attempt for the asset's lease and for Bynder, before a job ends without having taken its marker back.
+/// Waits beyond the last attempt, for the asset's lease or for Bynder, before a job ends without taking back its
+/// marker.
 const MOST_CLOSING_WAITS: u32 = 5;
 
-/// The end of a job frees its asset. That of a failed one takes its marker back first, under the asset's lease: while a
-/// request of the job may still land the asset is kept, and the job waits and looks once more instead of ending.
+/// Frees the asset of a job that ended. A failed job takes its marker back first, under the asset's lease: while a
+/// request of the job may still take effect the asset is kept, and the job waits and checks again instead of
+/// ending.
 pub(crate) async fn close(environment: &Environment, settlement: Settlement) -> Settlement {
     let context = StepContext::of(environment);
     let (mut job, event) = match settlement {
@@ -30,7 +32,8 @@ pub(crate) async fn close(environment: &Environment, settlement: Settlement) -> 
     }
     let settings = &environment.settings;
     let withdrawn = match step::try_lease(&context, &job).await {
-        // A version that a person makes between the look for the record's file and the write is not this job's: the record goes.
+        // If a person adds a version between the search for the record's file and the write, it is not this job's:
+        // the record goes.
         Ok(Try::Held(held)) => {
             let withdrawn = step::withdraw_marker(&context.under(&held), &mut job, &event.outcome).await;
             match &withdrawn {

@@ -1,4 +1,4 @@
-//! The loop of the work: each received delivery becomes a task; at the end the drain.
+//! The worker's loop: each received delivery becomes a task; at the end it drains.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use crate::isolation::Isolation;
 use crate::probe::{Evidence, Probed};
 use crate::receive::Receiver;
 
-/// Submits in hand for each file that may be on its way: one that is, and one that fetches its file meanwhile. More
-/// would wait for a place with the permits that later steps need.
+/// Submits held per upload slot: one that uploads, and one that downloads its file meanwhile. More would wait for a
+/// slot while holding the permits that later steps need.
 const SUBMITS_FOR_A_PLACE: usize = 2;
 /// The last part of the grace: what is not finished by then is sent back to its step.
 const SEND_BACK: Duration = Duration::from_secs(3);
 
-/// Does jobs until `stop`, then gives those in flight the most of `grace` to reach the end of their step, and the
-/// rest of it to send back what has not.
+/// Runs jobs until `stop`. Steps in flight then have most of `grace` to end; the rest of it is for sending back the
+/// others.
 pub async fn consume(environment: Environment, stop: CancellationToken, grace: Duration) {
     let tasks = TaskTracker::new();
     let cut = CancellationToken::new();
     let concurrency = environment.settings.concurrency;
-    // One permit serves submits alone, so that a flood of later steps cannot keep Imatag idle.
+    // One permit serves submits only, so that a flood of later steps cannot leave Imatag idle.
     let kept = usize::from(concurrency > 1);
     let isolation = Arc::new(Isolation::default());
     let submits = environment.settings.uploads_in_flight * SUBMITS_FOR_A_PLACE;
@@ -49,8 +49,9 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
         }
     };
     let taking = async {
-        // What the kept permit may submit is taken from the other lane: shared, its submits could take all permits that later
-        // steps may have, while the kept one found no place.
+        // The submits of the reserved permit are deducted from the other receiver's: if they were shared, the
+        // other's submits could take all permits for later steps, while the reserved permit found no free submit
+        // permit.
         tokio::join!(serve(concurrency - kept, submits - kept, StepSet::ALL), async {
             if kept > 0 {
                 serve(kept, kept, StepSet::SUBMIT).await;
@@ -74,7 +75,7 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
     }
 }
 
-/// Asks each service that is out whether it works again. Never ends.
+/// Probes each service that is out. Never ends.
 async fn watch_outages(environment: &Environment) {
     let breakers = &environment.breakers;
     loop {

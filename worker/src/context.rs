@@ -1,4 +1,4 @@
-//! What the parts of a step share. A step settles nothing and counts nothing: neither queue nor metrics are in here.
+//! What the parts of a step share. A step neither settles nor counts: this holds neither queue nor metrics.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::leases::Held;
 use crate::services::{Portal, Watermarker};
 use crate::settings::Settings;
 
-/// The services and what is known of them, with the right to change the job's asset.
+/// The services and what is known about them, with the permission to change the job's asset.
 #[derive(Clone)]
 pub(crate) struct StepContext {
     pub(crate) bynder: Arc<dyn Portal>,
@@ -36,7 +36,7 @@ pub(crate) struct StepContext {
 }
 
 impl StepContext {
-    /// Without a lease, contact with the keeper of the leases is all that is asked for.
+    /// Without a lease, only contact with the lock service is required.
     pub(crate) fn of(environment: &Environment) -> Self {
         let contact = Arc::clone(&environment.locks);
         Self {
@@ -53,12 +53,12 @@ impl StepContext {
         }
     }
 
-    /// The same, whose portal calls wait with those of this lane.
+    /// The same context, with its portal calls in this lane.
     pub(crate) fn in_lane(self, lane: Lane) -> Self {
         Self { bynder: self.bynder.in_lane(lane), ..self }
     }
 
-    /// The same under the asset's lease: nothing that changes the asset is sent once that is lost.
+    /// The same context under the asset's lease: once the lease is lost, nothing that changes the asset is sent.
     pub(crate) fn under(&self, lease: &Held) -> Self {
         let permission = lease.permission();
         Self {
@@ -69,23 +69,23 @@ impl StepContext {
         }
     }
 
-    /// Fails unless the asset may be changed still, as far as can be known. The right may be lost while the request is under
-    /// way: whoever has the lease next waits for longer than a request may live.
+    /// Fails unless the asset may still be changed, as far as can be known. The permission may be lost while the
+    /// request is under way: whoever gets the lease next waits for longer than a request can last.
     pub(crate) fn may_change(&self) -> Result<(), QueueError> {
         self.permission.check()
     }
 
-    /// What the asset's hash metaproperty says.
+    /// The marker in the asset's hash metaproperty.
     pub(crate) fn marker(&self, asset: &Asset) -> Marker {
         asset.marker(&self.settings.metaproperty.name)
     }
 
-    /// Where Imatag saves the job's medium.
+    /// Imatag's directory for the job's medium.
     pub(crate) fn directory<'a>(&'a self, job: &'a Job) -> &'a Directory {
         job.directory.as_ref().unwrap_or(&self.settings.directory)
     }
 
-    /// What becomes of the job's watermarked file.
+    /// Where the job's watermarked file goes.
     pub(crate) fn mode(&self, job: &Job) -> OutputMode {
         job.mode.unwrap_or(self.settings.mode)
     }

@@ -5,20 +5,20 @@ use common::outcome::{Failure, FailureClass, Outcome, Reason};
 
 use crate::error::StepError;
 
-/// How a step ended, short of an error.
+/// How a step ended, other than with an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StepEnd {
-    /// On to this step, at once.
+    /// Continue with this step at once.
     Next(Step),
-    /// On to this step after the shortest wait.
+    /// Continue with this step after the shortest wait.
     Later(Step),
-    /// Not yet: back to the same step after a wait that uses up no attempt.
+    /// Not finished: return to the same step after a wait that uses up no attempt.
     NotYet(Wait),
-    /// What was done before came to nothing: back to this step, using up an attempt.
+    /// Earlier work is lost: return to this step, using up an attempt.
     Redo {
-        /// The step to go back to.
+        /// The step to return to.
         step: Step,
-        /// What came to nothing, and why.
+        /// What was lost, and why.
         reason: String,
     },
     /// The job is over.
@@ -28,9 +28,9 @@ pub(crate) enum StepEnd {
 /// What a job waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// Imatag to watermark the file, or Bynder to convert the import: longer and longer.
+    /// For Imatag to watermark the file, or for Bynder to convert the import: longer and longer.
     Service,
-    /// Another job's lease, or a write to become visible: the shortest wait.
+    /// For another job's lease, or for a write to become visible: the shortest wait.
     Moment,
 }
 
@@ -40,7 +40,7 @@ impl StepEnd {
     }
 }
 
-/// Why a step goes no further: what `?` carries out of its parts.
+/// Why a step stops here: what `?` carries out of its parts.
 #[derive(Debug)]
 pub(crate) enum Stop {
     /// It has ended: there is nothing more to do now.
@@ -62,7 +62,7 @@ impl<E: Into<StepError>> From<E> for Stop {
 }
 
 impl Stop {
-    /// Marks an error by which the result of an effect was lost that must not happen twice.
+    /// Marks an error that lost the result of an effect that must not happen twice.
     pub(crate) fn after_effect(self) -> Self {
         match self {
             Self::Error(error) => Self::Error(error.after_effect()),

@@ -19,29 +19,25 @@ use crate::settings::Settings;
 /// The services, the queue and the settings; clones share them.
 #[derive(Clone)]
 pub struct Environment {
-    /// The portal.
     pub bynder: Arc<dyn Portal>,
-    /// The watermarking service.
     pub imatag: Arc<dyn Watermarker>,
-    /// Where jobs come from and go to.
+    /// The queue that delivers the jobs.
     pub queue: Arc<dyn JobConsumer>,
-    /// Who may touch an asset.
+    /// The leases of assets.
     pub locks: Arc<dyn Locks>,
-    /// Where files rest between the services.
+    /// The folder for files in transit.
     pub spool: Spool,
-    /// Who reads files.
+    /// The reader processes.
     pub readers: Arc<dyn Inspector>,
-    /// The portal's request budget; nothing is taken while it is paused.
+    /// The portal's request budget; no job is taken while it is paused.
     pub budget: Budget,
-    /// Which services can be used right now.
+    /// The breakers of the services.
     pub breakers: Breakers,
-    /// Whether services that fail work at all.
+    /// The latest probes of services that fail.
     pub probes: Probes,
-    /// Whether what is saved shows.
+    /// Whether saved versions are visible.
     pub approval: Approval,
-    /// What is counted.
     pub metrics: Metrics,
-    /// What the configuration says.
     pub settings: Arc<Settings>,
 }
 

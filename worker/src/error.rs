@@ -1,4 +1,4 @@
-//! What a failed step means: the only place where a service's error becomes a decision.
+//! What a failed step means: the only place that turns a service's error into a decision.
 
 #[cfg(test)]
 mod tests;
@@ -13,66 +13,66 @@ use files::spool::ReceiveError;
 use imatag::ImatagError;
 use queue::QueueError;
 
-/// Attempts at what is refused, or unknown to a service, after which the job fails: it is hardly ever granted later.
+/// The attempts a job gets when a service refuses something or does not know it: a later attempt hardly ever
+/// succeeds.
 const ATTEMPTS_AT_A_REFUSAL: u32 = 2;
 
-/// Attempts at a step that does not end by itself, each of which holds a permit until its deadline.
+/// The attempts a job gets when a step overruns its deadline: each attempt holds a permit until then.
 const ATTEMPTS_AT_A_LONG_STEP: u32 = 2;
 
-/// Attempts at a step that panics: most panics are of the file, and come again.
+/// The attempts a job gets when a step panics: the file causes most panics, so they recur.
 const ATTEMPTS_AT_A_PANIC: u32 = 2;
 
-/// How long a job waits whose lease is on a node of the broker that is away.
+/// How long a job waits if its lease is on a broker node that is down.
 const NODE_AWAY: Duration = Duration::from_mins(1);
 
-/// Why a step could not be finished.
+/// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// The portal or its storage.
+    /// An error of the portal or its storage.
     #[error(transparent)]
     Bynder(#[from] BynderError),
-    /// The watermarking service.
     #[error(transparent)]
     Imatag(#[from] ImatagError),
-    /// A download did not arrive whole, or this machine could not keep it.
+    /// A download is incomplete, or could not be stored on this machine.
     #[error("{0}")]
     Incomplete(String),
-    /// This machine could not do something with this file.
+    /// A local operation on this file failed.
     #[error("{0}")]
     Local(String),
-    /// This machine's disk takes nothing.
+    /// The disk cannot be written.
     #[error("{0}")]
     Disk(String),
-    /// Other files hold the space that the file needs on this machine.
+    /// Other files take up the space that the file needs in the spool.
     #[error("{0}")]
     NoSpace(String),
-    /// No process that reads files can be started on this machine, whatever the file.
+    /// No reader process can be started, whatever the file.
     #[error("{0}")]
     NoReader(String),
-    /// The step as a whole took too long, and was ended where it was: what it asked for last may still happen.
+    /// The step exceeded its deadline and was aborted: its last request may still take effect.
     #[error(
         "the step took longer than {} (worker.step_deadline) and was ended; look at the file's size and the services' \
          speed, and set a longer deadline if both are right", Span(*_0)
     )]
     Overran(Duration),
-    /// The step panicked, and was ended where it was: what it asked for last may still happen.
+    /// The step panicked and was aborted: its last request may still take effect.
     #[error(
         "the step panicked: {0} (this is a fault of the connector; report it with the worker's log, which names the place)"
     )]
     Panicked(String),
-    /// The file can never rest on this machine.
+    /// The file can never fit on this machine.
     #[error("{0}")]
     TooLarge(String),
-    /// Imatag refused the file, and has accepted none with this wire profile yet: either may be at fault.
+    /// Imatag refused the file and has not yet accepted any with this wire profile: either may be at fault.
     #[error(
         "{0} (it has accepted no file with this wire profile yet, so the profile may be at fault; compare \
          imatag.profile with the service and try it with `connector trial FILE`)"
     )]
     Unproven(String),
-    /// The queue; nothing can be settled either.
+    /// The queue failed; settling would fail as well.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// An effect was requested, and whether it happened is unknown.
+    /// An effect was requested, and it is unknown whether it happened.
     #[error("{0} (whether it was done is not known; this is looked up before it is tried again)")]
     UnknownOutcome(Box<StepError>),
 }
@@ -80,36 +80,35 @@ pub enum StepError {
 /// What to do about a failed step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Try again later, using up an attempt if the job is at fault.
+    /// Retry later; uses up an attempt if the job is at fault.
     Retry {
-        /// What may be at fault in the job's place, if anything.
+        /// What may be at fault instead of the job, if anything.
         against: Option<Against>,
-        /// Whether the job must outwait a request that may still land.
+        /// Whether the job must wait until its last request can no longer take effect.
         suspect: bool,
     },
-    /// Come back later; no attempt is used up.
+    /// Wait without using up an attempt.
     Pause {
-        /// No earlier than this.
+        /// The shortest wait.
         at_least: Duration,
-        /// Whether the job must outwait a request that may still land.
+        /// Whether the job must wait until its last request can no longer take effect.
         suspect: bool,
     },
-    /// It will never work for this job.
+    /// Fail the job: a retry cannot succeed.
     Fail(FailureClass),
 }
 
-/// What may be at fault when a step fails.
+/// What may be at fault when a step fails, other than the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Against {
-    /// Whether the service works at all.
+    /// The service as a whole.
     Answers(Service),
-    /// The credential.
     Credential(Service),
-    /// The paths that are configured.
+    /// The configured paths.
     Configuration(Service),
-    /// A right at the portal that belongs to scope or role.
+    /// A right at the portal that a scope or a role grants.
     RightToWrite,
-    /// The wire profile, with which no file was accepted yet.
+    /// The wire profile, with which no file has been accepted yet.
     WireProfile,
     /// The account at Imatag, or the job's directory there.
     RightToSubmit,
@@ -118,7 +117,7 @@ pub enum Against {
 }
 
 impl StepError {
-    /// Turns a failed download into the step's error.
+    /// Converts the error of a download into the step's error.
     pub fn receiving<E: Into<StepError> + std::error::Error>(error: ReceiveError<E>) -> Self {
         match error {
             ReceiveError::Source(source) => source.into(),
@@ -129,7 +128,8 @@ impl StepError {
         }
     }
 
-    /// Marks the error of a request whose effect must not happen twice.
+    /// Converts the error of a request whose effect must not happen twice: if the request may have been sent, its
+    /// outcome is unknown.
     #[must_use]
     pub fn of_effect(self) -> Self {
         let may_have_been_sent = match &self {
@@ -150,7 +150,7 @@ impl StepError {
         if may_have_been_sent { Self::UnknownOutcome(Box::new(self)) } else { self }
     }
 
-    /// Marks an error by which the result of an effect was lost that must not happen twice.
+    /// Marks an error that lost the result of an effect that must not happen twice.
     #[must_use]
     pub fn after_effect(self) -> Self {
         match self {
@@ -170,7 +170,7 @@ impl StepError {
         }
     }
 
-    /// The id under which the service's support finds the request.
+    /// The request id, with which the service's support can find the request.
     pub fn request_id(&self) -> Option<String> {
         match self {
             Self::Imatag(error) => error.request_id().map(str::to_owned),
@@ -189,7 +189,7 @@ impl StepError {
         }
     }
 
-    /// The kind of failure the job ends with if this was its last attempt.
+    /// The failure class of the job if this was its last attempt.
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Bynder(BynderError::Forbidden { .. }) | Self::Imatag(ImatagError::Forbidden { .. }) => {
@@ -212,7 +212,7 @@ impl StepError {
         }
     }
 
-    /// The attempts that this error leaves a job, where they are fewer than the configured ones.
+    /// The limit that this error puts on the job's attempts, if it may be lower than the configured one.
     pub fn most_attempts(&self) -> Option<u32> {
         match self {
             Self::Bynder(BynderError::Forbidden { .. })
@@ -235,7 +235,6 @@ impl StepError {
         }
     }
 
-    /// What to do about it.
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Bynder(error) => bynder_verdict(error),
@@ -245,9 +244,9 @@ impl StepError {
             Self::Incomplete(_) | Self::Local(_) => Verdict::Retry { against: None, suspect: false },
             Self::Overran(_) | Self::Panicked(_) => Verdict::Retry { against: None, suspect: true },
             Self::Disk(_) => retry(Against::Answers(Service::Machine)),
-            // Looked at again now and then, since looking may cost a download.
+            // Retried only now and then, since each retry may cost a download.
             Self::Queue(QueueError::NodeAway(_)) => pause(NODE_AWAY),
-            // Nothing is wrong with the job, and it has done nothing that it does not know of.
+            // The job is not at fault, and all its effects are known.
             Self::NoSpace(_) | Self::NoReader(_) | Self::Queue(_) => pause(Duration::ZERO),
             Self::UnknownOutcome(inner) => match inner.verdict() {
                 Verdict::Retry { against, .. } => Verdict::Retry { against, suspect: true },
@@ -270,7 +269,8 @@ fn bynder_verdict(error: &BynderError) -> Verdict {
     let service = Service::Bynder;
     match error {
         BynderError::Paused { remaining } => pause(*remaining),
-        // The job that has a shared error counts it, for itself and against the service; what was withheld was not sent.
+        // The job whose call was shared counts the error, for itself and against the service. A withheld call was
+        // not sent.
         BynderError::Shared { .. } | BynderError::Withheld { .. } => pause(Duration::ZERO),
         BynderError::Unauthorized { .. } => retry(Against::Credential(service)),
         BynderError::Misconfigured { .. } => retry(Against::Configuration(service)),

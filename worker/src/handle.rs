@@ -1,4 +1,4 @@
-//! One delivery from its receipt to its settlement: run step → conclude → close → settle.
+//! Takes one delivery from receipt to settlement: run step → conclude → close → settle.
 
 use std::panic::AssertUnwindSafe;
 
@@ -24,10 +24,10 @@ use crate::run_step::run_step;
 use crate::settle::settle;
 use crate::step;
 
-/// Lost deliveries after which a job runs alone, so that one that kills its process takes no other along.
+/// Lost deliveries after which a job runs alone: if it kills its process, no other job is lost with it.
 const LOST_TO_RUN_ALONE: u32 = 3;
 
-/// Does one step of one job and settles it. When `cut`, the job goes back to its step as suspect.
+/// Runs one step of one job and settles its delivery. On `cut`, the job goes back to its step as suspect.
 pub(crate) async fn handle(
     environment: &Environment,
     delivery: Delivery,
@@ -35,7 +35,7 @@ pub(crate) async fn handle(
     isolation: &Isolation,
 ) {
     let job = delivery.job.clone();
-    // As grave as the gravest line: whatever is logged says which job it belongs to.
+    // An error span, so that every log line, whatever its level, names its job.
     let span = tracing::error_span!(
         "step", run_id = %job.run_id, job_id = %job.job_id, asset_id = %job.asset_id, step = job.step.name(),
         trace_id = job.trace_id()
@@ -49,7 +49,7 @@ pub(crate) async fn handle(
         let (job_id, asset_id, step) = (&job.job_id, &job.asset_id, job.step.name());
         running.ended(if let Some((delivery, settlement)) = held {
             settle(environment, delivery, settlement).await.unwrap_or_else(|error| {
-                // The delivery comes back as suspect, so nothing is lost and nothing done twice.
+                // The delivery comes back as suspect, so nothing is lost and nothing is done twice.
                 tracing::warn!(%job_id, %asset_id, step, %error, "cannot settle the step; it comes back");
                 StepResult::Abandoned
             })
@@ -61,7 +61,7 @@ pub(crate) async fn handle(
     handled.instrument(span).await;
 }
 
-/// What becomes of the job: its step runs to its end, or is cut.
+/// The settlement of the job: its step runs to its end, or is cut.
 async fn run_unless_cut(
     environment: &Environment,
     job: Job,
@@ -76,8 +76,9 @@ async fn run_unless_cut(
             tracing::error!(panic = cli::panics::message(&*panic), "panicked outside the step; the job comes back");
             panicked(&environment.settings, back, Timestamp::now())
         }),
-        // Its requests may still land: the next worker has to outwait them. A step that ends at the same moment may be cut all
-        // the same: its job comes back as it was before, and as suspect finds what was done.
+        // Its requests may still take effect: the next worker has to wait until they no longer can. A step that
+        // ends at the same moment may still be cut: its job comes back as it was before, and as a suspect job finds
+        // what was done.
         () = cut.cancelled() => outwait(&environment.settings, back),
     }
 }
@@ -100,7 +101,7 @@ async fn run_and_conclude(
     close(environment, settlement).await
 }
 
-/// The job with its place among the running steps, where its step may begin now; else its settlement.
+/// The job with its permit to run, if its step may start now; otherwise its settlement.
 async fn may_begin<'a>(
     environment: &Environment,
     mut job: Job,

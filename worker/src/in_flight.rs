@@ -1,4 +1,4 @@
-//! How long a request may still land after it was given up, and waiting that out. Pure.
+//! How long a request may still take effect after it was given up, and how a job waits for that. Pure.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use common::job::{Job, Step};
 use crate::decide::suspect_rung;
 use crate::settings::Settings;
 
-/// How long a request of this step may still land. A service that watermarks while the caller waits may take as long as
-/// its profile lets it before the medium shows.
+/// How long a request of this step may still take effect. If a service watermarks while the caller waits, its
+/// medium may take as long to show as its profile allows.
 fn doubt(settings: &Settings, step: Step) -> Duration {
     match step {
         Step::Submit => settings.request_timeout.max(settings.submit_patience),
@@ -16,19 +16,20 @@ fn doubt(settings: &Settings, step: Step) -> Duration {
     }
 }
 
-/// How long an asset is kept from other jobs after a step whose effect is unknown: no shorter than its own job waits.
+/// How long an asset is kept from other jobs after a step whose effect is unknown: no shorter than its own job
+/// waits.
 pub(crate) fn kept(settings: &Settings, step: Step) -> Duration {
     let doubt = doubt(settings, step);
     doubt.max(suspect_rung(&settings.rungs, doubt))
 }
 
-/// Lets the job wait until nothing of its step can land any more: the first of its waits.
+/// Makes the job wait until its step's requests can no longer take effect: returns the first of its waits.
 pub(crate) fn begin(settings: &Settings, job: &mut Job) -> Duration {
     job.outwait_ms = millis(doubt(settings, job.step));
     next(settings, job).unwrap_or(settings.rungs[0])
 }
 
-/// The next of these waits; `None` once they are over. They are counted in the job, not measured by a clock: each of them
+/// The next of these waits; `None` once they are over. The job counts them, rather than a clock, since each of them
 /// may be on another machine.
 pub(crate) fn next(settings: &Settings, job: &mut Job) -> Option<Duration> {
     let left = Duration::from_millis(job.outwait_ms);
@@ -61,7 +62,7 @@ mod tests {
         Job { step, ..Job::new(run, asset, "", Lane::Fresh, 1, None, Timestamp::UNIX_EPOCH) }
     }
 
-    /// The waits until the job goes on, in seconds.
+    /// The waits until the job resumes, in seconds.
     fn waits(settings: &Settings, step: Step) -> Vec<u64> {
         let mut job = job(step);
         let first = begin(settings, &mut job);

@@ -1,4 +1,4 @@
-//! Reading what has to be remembered of a spooled file.
+//! Reads what has to be remembered of a spooled file.
 
 use std::io;
 
@@ -10,13 +10,11 @@ use media::reader::Readers;
 
 use crate::error::StepError;
 
-/// Who reads files.
+/// Reads files.
 #[async_trait]
 pub trait Inspector: Send + Sync {
-    /// Collects what has to outlive the file: its hash and length, and what its bytes say.
-    ///
-    /// # Errors
-    /// No file can be read, whatever is in it.
+    /// Collects what has to outlive the file: its hash and length, and the properties in its bytes. Fails if no
+    /// file can be read, whatever it contains.
     async fn facts(&self, file: &SpooledFile, checks: &Checks) -> Result<FileFacts, StepError>;
 }
 

@@ -1,23 +1,24 @@
-//! A job that may be what kills its process runs alone, so that it takes no other along. It waits for the others without
-//! holding them up, and stops the intake only for a bounded time.
+//! Runs a job that may be what kills its process alone, so that it takes no other job down with it. The job waits
+//! for the others without holding them up, and stops the intake only for a bounded time.
 
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
-/// More steps than ever run at once.
+/// More steps than can ever run at once.
 const MOST: u32 = 1 << 16;
-/// How often a lone job looks whether the others are done.
+/// How often a job that has to run alone checks whether the others are done.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long the intake stops for a lone job at most; steps that take longer go on, and the job comes back.
+/// How long the intake stops at most for a job that has to run alone; longer steps continue, and the job comes
+/// back.
 const LONGEST_DRAIN: Duration = Duration::from_secs(30);
 
-/// Who runs alone, and who beside others.
+/// Which jobs run alone, and which run concurrently.
 #[derive(Debug)]
 pub(crate) struct Isolation {
     places: Semaphore,
-    /// Jobs that wait to be alone.
+    /// Jobs that wait to run alone.
     waiting: watch::Sender<u32>,
 }
 
@@ -27,7 +28,7 @@ impl Default for Isolation {
     }
 }
 
-/// Counts a lone job as waiting for as long as it does.
+/// Counts a job as waiting to run alone until dropped.
 struct Waiting<'a>(&'a watch::Sender<u32>);
 
 impl Drop for Waiting<'_> {
@@ -37,18 +38,18 @@ impl Drop for Waiting<'_> {
 }
 
 impl Isolation {
-    /// A place among others; waits while a job runs alone.
+    /// Acquires a permit to run among others; waits while a job runs alone.
     pub(crate) async fn among_others(&self) -> Option<SemaphorePermit<'_>> {
         self.places.acquire().await.ok()
     }
 
-    /// The only place. `None`: the others took too long.
+    /// Acquires all permits, to run alone. `None`: the others took too long.
     pub(crate) async fn alone(&self) -> Option<SemaphorePermit<'_>> {
         self.waiting.send_modify(|waiting| *waiting += 1);
         let _waiting = Waiting(&self.waiting);
         let begun = Instant::now();
         loop {
-            // Nothing queues here: a fair queue would hold up the steps of jobs that were taken already.
+            // Does not queue: a fair queue would hold up the steps of jobs that were already taken.
             match self.places.try_acquire_many(MOST) {
                 Ok(permit) => return Some(permit),
                 Err(_) if begun.elapsed() < LONGEST_DRAIN => tokio::time::sleep(LOOK).await,
@@ -57,13 +58,13 @@ impl Isolation {
         }
     }
 
-    /// Resolves when jobs may be taken: when no job waits to be alone. Cancel-safe.
+    /// Resolves when jobs may be taken: when no job waits to run alone. Cancel-safe.
     pub(crate) async fn open(&self) {
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = self.waiting.subscribe().wait_for(|waiting| *waiting == 0).await;
     }
 
-    /// Resolves when a job waits to be alone. Cancel-safe.
+    /// Resolves when a job waits to run alone. Cancel-safe.
     pub(crate) async fn wanted(&self) {
         let _ = self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await;
     }

@@ -1,8 +1,8 @@
-//! The sole right to an asset for the effects of a step, and what keeps the asset from others after it.
+//! The exclusive right to change an asset during a step, and what protects the asset after the step.
 //!
-//! A request without an answer may land long after its step ended. Its own job outwaits it, but another job of the same
-//! asset knows nothing of it: so the asset stays kept for as long as the job itself waits, for all workers alike, whatever
-//! becomes of this one.
+//! A request without a response may take effect long after its step ended. Its own job waits until it no longer
+//! can, but another job of the same asset does not know about it. So the asset is kept, from all workers, for as
+//! long as the job itself waits, whatever happens to this worker.
 
 use std::time::Duration;
 
@@ -13,29 +13,29 @@ use queue::{Attempt, Kept, Lease, Left, Locks, QueueError, lease_patiently};
 use crate::end::{StepEnd, Stop};
 use crate::error::StepError;
 
-/// What an attempt to take an asset's lease came to.
+/// The result of an attempt to take an asset's lease.
 #[derive(Debug)]
 pub(crate) enum Try {
-    /// The lease.
     Held(Held),
-    /// Another job of the asset has it, or may have an effect under way.
+    /// Another job of the asset has it, or may have a request under way.
     Refused,
-    /// Others were in the way for too long.
+    /// Other attempts got in the way for too long.
     Busy,
 }
 
-/// A lease for the time of a step. Dropped before the step's result is known, it leaves the asset in doubt: a request may be
-/// under way.
+/// A lease for the duration of a step. If it is dropped before the step's result is known, the asset stays in
+/// doubt: a request may be under way.
 #[derive(Debug)]
 pub(crate) struct Held {
     lease: Lease,
     job: JobId,
-    /// For how long the asset is kept for this job, should it not end here.
+    /// How long the asset is kept for this job if the job does not end with this step.
     reserved: Option<Duration>,
 }
 
-/// Takes the asset's lease for a step of this job. `doubt` is how long a request of the step may still land after it was
-/// given up; for `own` beyond that the asset is then kept for this job, since it alone knows where to look for what it did.
+/// Takes the asset's lease for a step of this job. `doubt` is how long a request of the step may still take effect
+/// after it was given up. The asset is then kept for this job for `own` longer, since only this job knows where to
+/// look for its effects.
 pub(crate) async fn take(
     locks: &dyn Locks,
     job: &Job,
@@ -52,32 +52,33 @@ pub(crate) async fn take(
 }
 
 impl Held {
-    /// The right that comes with the lease.
+    /// The permission that comes with the lease.
     pub(crate) fn permission(&self) -> Permission<QueueError> {
         self.lease.permission()
     }
 
-    /// Keeps the asset for this job after the step, until the job is over or this time is.
+    /// Keeps the asset for this job after the step, until the job ends or this time has passed.
     pub(crate) fn reserve(&mut self, time: Duration) {
         self.reserved = Some(time);
     }
 
-    /// Ends with the step, and keeps the asset from every job for this much longer.
+    /// Ends the lease with the step, and keeps the asset from every job for this much longer.
     pub(crate) fn end_after(self, time: Duration) {
         self.lease.end(Left::Kept(Kept::from_all(time)));
     }
 
-    /// Ends with nothing done: the asset is as it was.
+    /// Ends the lease with nothing done: the asset is as before.
     pub(crate) fn end_unused(self) {
         self.lease.end(Left::AsFound);
     }
 
-    /// Ends with the job: the asset is free.
+    /// Ends the lease with the job: the asset is free.
     pub(crate) fn end_with_job(self) {
         self.lease.end(Left::Nothing);
     }
 
-    /// Ends with the step: gives the lease back, unless the asset is reserved or a request of the step may still land.
+    /// Ends the lease with the step: returns it, unless the asset is reserved or a request of the step may still
+    /// take effect.
     pub(crate) fn end(self, result: &Result<StepEnd, Stop>) {
         let left = match (result, self.reserved) {
             (Err(Stop::Error(StepError::UnknownOutcome(_))), _) => Left::Doubt,
@@ -148,7 +149,7 @@ mod tests {
         let scene = Scene::new().await;
         let (one, other) = (job("one"), job("other"));
         scene.take(&one).await.unwrap().end(&lost_answer());
-        // Not even its own job goes on at once: it may have been doubled.
+        // Not even its own job resumes at once: the job may have been duplicated.
         assert!(!scene.is_free(&one).await && !scene.is_free(&other).await);
         tokio::time::sleep(BEYOND).await;
         scene.take(&other).await.unwrap().end(&Ok(StepEnd::Next(Step::Transfer)));

@@ -1,8 +1,8 @@
 //! The worker: takes jobs through submit, transfer and save.
 //!
-//! Each delivery passes receive → run step → conclude → close → settle, each a function in a module of its name. A step
-//! does the work and says how it ended; `conclude` alone turns that into what happens to the message, and `settle` does it.
-//! [`consume()`] is the loop, and drains at the end. Decisions without I/O are in [`decide`].
+//! Each delivery passes receive → run step → conclude → close → settle, each a function in a module of its name. A
+//! step does the work and returns how it ended; only `conclude` decides what that means for the message, and
+//! `settle` applies it. [`consume()`] is the loop, and drains at the end. Decisions without I/O are in [`decide`].
 
 pub mod approval;
 mod blame;

@@ -1,4 +1,4 @@
-//! Calls that concern no asset of a job: by them a service that is out is told from a job that fails by itself.
+//! Calls that concern no asset of a job: they distinguish a service that is out from a job that fails by itself.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,31 +12,31 @@ use tokio::sync::Mutex;
 
 use crate::services::{Portal, Watermarker};
 
-/// How long an answer counts for further failures: many jobs fail at once in an outage.
+/// How long an answer is reused for further failures: many jobs fail at once in an outage.
 const FRESH: Duration = Duration::from_secs(5);
-/// Other assets that are tried before every asset counts as unreadable.
+/// Other assets that are tried before all assets count as unreadable.
 const ASSETS_TRIED: usize = 5;
-/// Rows that they are chosen from.
+/// The rows that they are chosen from.
 const ROWS: u32 = 50;
 
-/// How a service answered a probe.
+/// The result of probing a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Probed {
-    /// It is at work.
+    /// It works.
     Up,
     /// It is out, and why.
     Down(String),
 }
 
-/// What is known of the services by calls that concern no asset of a job.
+/// What calls that concern no asset of a job show about the services.
 pub(crate) trait Evidence {
-    /// How the service is right now.
+    /// Whether the service works right now.
     async fn of(&self, service: Service) -> Probed;
     /// Whether the file of any other asset may be read.
     async fn may_read_any(&self) -> Result<bool, BynderError>;
 }
 
-/// Asks for the places of some files, spread over the newest assets of the library.
+/// Asks for the download locations of a few files, spread over the newest assets of the library.
 pub(crate) async fn may_read_any(bynder: &dyn Portal) -> Result<bool, BynderError> {
     let assets = bynder.newest(ROWS).await?;
     let assets: Vec<_> = assets.iter().filter(|asset| !asset.archived).collect();
@@ -54,17 +54,17 @@ pub(crate) async fn may_read_any(bynder: &dyn Portal) -> Result<bool, BynderErro
     Ok(false)
 }
 
-/// The latest answers, one a service; clones share them.
+/// The latest answer of each service; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Probes {
     latest: Arc<[Mutex<Latest>; Service::ALL.len()]>,
 }
 
-/// The latest answer, and when it came.
+/// The latest answer, and when it arrived.
 type Latest = Option<(Instant, Probed)>;
 
 impl Probes {
-    /// How the service is right now, by this probe of it. Those who ask at the same time share a call.
+    /// Whether the service works right now, by this probe of it. Concurrent callers share one call.
     pub(crate) async fn ask(&self, service: Service, probe: impl Future<Output = Probed>) -> Probed {
         let mut latest = self.latest[service as usize].lock().await;
         if let Some((at, answer)) = &*latest
@@ -78,19 +78,19 @@ impl Probes {
     }
 }
 
-/// Asks for the account.
+/// Probes Bynder by asking for the account.
 pub(crate) async fn bynder(bynder: &dyn Portal) -> Probed {
     match bynder.account().await {
         Err(error @ (BynderError::Unavailable { .. } | BynderError::Unexpected { .. })) => {
             Probed::Down(error.to_string())
         }
-        // Any other refusal is an answer; a job meets it itself, and by that the right breaker opens.
+        // Any other refusal is an answer; a job will run into it itself, which opens the right breaker.
         Ok(_) | Err(_) => Probed::Up,
     }
 }
 
-/// Looks for a medium that there cannot be. A profile without `find` has no call without effect, so its service counts
-/// as being at work; the slowdown bounds what an outage costs then.
+/// Probes Imatag by searching for a medium that cannot exist. A profile without `find` has no call without effect,
+/// so its service counts as working; the slowdown then bounds what an outage costs.
 pub(crate) async fn imatag(imatag: &dyn Watermarker, directory: &Directory) -> Probed {
     let (true, Ok(nothing)) = (imatag.can_find(), "00000000-0000-0000-0000000000000000".parse()) else {
         return Probed::Up;
@@ -103,7 +103,7 @@ pub(crate) async fn imatag(imatag: &dyn Watermarker, directory: &Directory) -> P
     }
 }
 
-/// Writes to the disk of the spool.
+/// Probes the spool's disk by writing to it.
 pub(crate) async fn machine(spool: &Spool) -> Probed {
     match spool.try_writing().await {
         Ok(()) => Probed::Up,

@@ -1,4 +1,4 @@
-//! The `worker` program: options, wiring, and what goes on beside the work.
+//! The `worker` program: options, wiring, and the background tasks.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,11 +36,11 @@ use crate::environment::Environment;
 use crate::probe::Probes;
 use crate::settings::Settings;
 
-/// How often the state of broker and services is told.
+/// How often the state of the broker and the services is reported.
 const LOOK: Duration = Duration::from_millis(500);
 /// How often the depth of the queues is measured.
 const MEASURE: Duration = Duration::from_secs(15);
-/// How long to wait for the portal at the start before trying again.
+/// The pause between attempts to reach the portal at the start.
 const START_AGAIN: Duration = Duration::from_secs(10);
 
 /// Does the jobs of a fleet: takes them from the broker, has files watermarked, saves them.
@@ -79,9 +79,8 @@ enum Command {
     Healthcheck,
 }
 
-/// Runs the program.
 pub fn main() -> ExitCode {
-    // A reader holds neither secrets nor settings.
+    // A reader process holds neither secrets nor settings.
     if let Some(code) = media::reader::run_if_asked() {
         return code;
     }
@@ -120,7 +119,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
     metrics.set_budget(config.bynder.requests_per_5_minutes.get());
     readiness.set("broker", Err("not connected yet".to_owned()));
     readiness.set("Bynder", Err("not asked yet".to_owned()));
-    // Health is answered until the very end, the drain included.
+    // Health checks are answered until the very end, including the drain.
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
     telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end.clone()).await?;
@@ -142,11 +141,11 @@ async fn work(config: &Config) -> Result<(), Failure> {
     broker.wait_until_first_answer().await?;
     let group = broker.egress_group();
     let membership = group.join(&budget);
-    // Jobs that are somebody else's, or queues that are: no worker can do anything but end.
+    // Jobs or queues that do not match the configuration: no worker can do anything but stop.
     let (fitting, ending) = (broker.clone(), stop.clone());
     let (said, mut configuration_mismatch) = oneshot::channel();
     let _fitting = AbortOnDropHandle::new(tasks::lasting(async move {
-        // Said before the end begins, which may be quicker than the rest of this task.
+        // Sent before the stop, which may be quicker than the rest of this task.
         drop(said.send(fitting.misconfiguration().await));
         ending.cancel();
     }));
@@ -155,7 +154,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         return fits(&mut configuration_mismatch);
     };
     readiness.set("Bynder", Ok(()));
-    // Where no lease says more, contact with the broker has to be fresh when something is sent.
+    // Without a lease to check, sending requires recent contact with the broker.
     let (consumer, locks) = (broker.consumer(), broker.locks());
     let contact = locks.clone();
     let permission = Permission::new(move || contact.contact());
@@ -179,25 +178,26 @@ async fn work(config: &Config) -> Result<(), Failure> {
     drop(membership);
     let leaving = async {
         consumer.close().await;
-        // Nothing is in its hands any more.
+        // No delivery is held any more.
         group.leave(&budget).await;
     };
-    // What is not sent back by then is given back as the connection ends.
+    // When the connection closes, the broker requeues whatever has not been sent back by then.
     let _ = tokio::time::timeout(AFTER_GRACE, leaving).await;
     fits(&mut configuration_mismatch)?;
     tracing::info!("stopped in order");
     Ok(())
 }
 
-/// How long a stop may take after the grace: what nobody began is sent back, and the others learn that this one is gone.
+/// How long a stop may take after the grace: deliveries that were not started are sent back, and the egress group
+/// learns that this member has left.
 pub const AFTER_GRACE: Duration = Duration::from_secs(10);
 
 fn fits(configuration_mismatch: &mut oneshot::Receiver<QueueError>) -> Result<(), Failure> {
     configuration_mismatch.try_recv().map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Asks the portal for the metaproperties until it answers, and makes the settings of it; what a person has to mend ends the
-/// program.
+/// Asks the portal for its metaproperties until it answers, and builds the settings from them; an error that a
+/// person has to fix ends the program.
 async fn settings(config: &Config, bynder: &Bynder) -> Result<Settings, Failure> {
     loop {
         let known = match patiently(&Patience::brief(), || bynder.metaproperties()).await {
@@ -214,7 +214,7 @@ async fn settings(config: &Config, bynder: &Bynder) -> Result<Settings, Failure>
     }
 }
 
-/// Tells readiness and metrics how broker and services are.
+/// Reports the state of the broker and the services to readiness and metrics.
 async fn watch(
     broker: Broker,
     breakers: Breakers,
@@ -254,7 +254,7 @@ async fn watch(
     }
 }
 
-/// Tells the metrics what keeps jobs waiting although nothing is out.
+/// Reports to the metrics what keeps jobs waiting although no service is out.
 async fn watch_pauses(config: Config, imatag: Imatag, metrics: Metrics) {
     loop {
         metrics.imatag_paused(imatag.paused().is_some());

@@ -1,5 +1,5 @@
-//! Receiving a delivery: only with a free permit, later steps first, only what can be worked on, and nothing while a
-//! service is out.
+//! Receives deliveries: only with a free permit, later steps first, only jobs that can be worked on, and none while
+//! a service is out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,18 +19,19 @@ use crate::isolation::Isolation;
 use crate::settle::settle;
 use crate::step;
 
-/// How long to wait after the queue failed.
+/// The pause after the queue failed.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
-/// How often a closed step is looked at again.
+/// How often a closed step is checked again.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a receiver waits for a job to try a service out with, before the other one may: its steps may have one.
+/// How long one receiver holds a probe while it waits for a job, before another may have it: the other's steps may
+/// have a job.
 const PROBE_TURN: Duration = Duration::from_secs(1);
 
 /// Takes deliveries for one set of steps.
 pub(crate) struct Receiver {
     pub(crate) environment: Environment,
     pub(crate) permits: Arc<Semaphore>,
-    /// A permit for each submit that this receiver may have in work.
+    /// A permit for each submit that this receiver may hold at once.
     pub(crate) submitting: Arc<Semaphore>,
     pub(crate) steps: StepSet,
     /// For a job that may be what kills the process.
@@ -43,7 +44,7 @@ pub(crate) struct Received {
     pub(crate) permits: Permits,
 }
 
-/// What a job holds until it is settled.
+/// What a job holds until its delivery is settled.
 pub(crate) struct Permits {
     _leave: Permit,
     _turn: Turn,
@@ -55,7 +56,7 @@ impl Receiver {
     /// The next delivery; `None` when the queue is closed.
     pub(crate) async fn receive(&self) -> Option<Received> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
-        // Kept once it is there: two receivers that gave it to each other in turn would never come to use it.
+        // Kept once acquired: two receivers that kept passing it to each other would never use it.
         let mut submit_place = None;
         loop {
             let leave = self.environment.breakers.acquire().await;
@@ -63,8 +64,8 @@ impl Receiver {
             self.isolation.open().await;
             submit_place = submit_place.or_else(|| Arc::clone(&self.submitting).try_acquire_owned().ok());
             let steps = self.open(submit_place.is_some());
-            // Where several are ready, any may come first. A delivery that is not waited for any more stays in the queue, since
-            // asking for it is cancel-safe.
+            // If several are ready, any of them may win. A delivery that is no longer awaited stays in the queue,
+            // since `next` is cancel-safe.
             let taken = tokio::select! {
                 taken = self.environment.queue.next(steps), if !steps.is_empty() => taken,
                 place = Arc::clone(&self.submitting).acquire_owned(), if submit_place.is_none() => {
@@ -83,8 +84,9 @@ impl Receiver {
                 Ok(delivery) if self.closed_meanwhile(&delivery, &leave) => {
                     Box::pin(self.put_off(delivery)).await;
                 }
-                // A service may go out, or a person pause the work, from here on: the step begins all the same. Its failure is then
-                // the service's and costs the job nothing, and a submit looks for the pause once more before it is paid for.
+                // From here on, a service may go out, or a person may pause the work: the step starts all the same.
+                // Its failure is then the service's and costs the job nothing, and a submit checks for the pause
+                // once more before it is paid for.
                 Ok(delivery) => {
                     let Some(turn) = self.environment.breakers.turn(delivery.job.step) else {
                         Box::pin(self.put_off(delivery)).await;
@@ -104,7 +106,7 @@ impl Receiver {
         }
     }
 
-    /// What may be taken right now.
+    /// The steps whose jobs may be taken right now.
     fn open(&self, has_submit_place: bool) -> StepSet {
         let effect = quiet_hours::active(&self.environment.settings.quiet_hours, Timestamp::now());
         let obstacles = Obstacles {
@@ -115,15 +117,15 @@ impl Receiver {
         open_steps(self.steps.and(self.environment.breakers.steps()), obstacles)
     }
 
-    /// Resolves when more than these steps may be taken, a place aside.
+    /// Resolves when more than these steps may be taken, other than by a free submit permit.
     async fn more_than(&self, steps: StepSet, has_submit_place: bool) {
         while self.open(has_submit_place).without(steps).is_empty() {
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// Resolves when nothing may be begun any more: a person paused the work, Bynder's block silences it, a service went
-    /// out since the leave, or a job has to run alone.
+    /// Resolves when no job may be started any more: a person paused the work, Bynder is in a silence, a service
+    /// went out since `leave` was acquired, or a job has to run alone.
     async fn halted(&self, leave: &Permit) {
         tokio::select! {
             () = self.environment.budget.halted() => {}
@@ -132,8 +134,9 @@ impl Receiver {
         }
     }
 
-    /// Whether the job came after its step was closed, or all of them. Asking the queue is not broken off for the
-    /// first, and may have been answered before the second. A suspect one is not begun in any case.
+    /// Whether the delivery arrived after its step, or the whole intake, was closed. Closing a step does not cancel
+    /// the request to the queue, and the queue may have answered before the intake closed. A redelivered job is
+    /// exempt: it does not run its step right away in any case.
     fn closed_meanwhile(&self, delivery: &Delivery, leave: &Permit) -> bool {
         let environment = &self.environment;
         let halted =

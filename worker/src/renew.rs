@@ -1,4 +1,4 @@
-//! Keeping a delivery for as long as its step takes.
+//! Keeps a delivery for as long as its step takes.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use queue::{Delivery, JobConsumer, LONGEST_HELD, Unrenewed};
 use tokio::time::Instant;
 
-/// The wait after a renewal that failed; it doubles up to the longest. A failed one may have left a second message of the
-/// job, so they are few.
+/// The wait after a failed renewal; it doubles up to the longest. A failed renewal may have left a second message
+/// of the job, so there must be few.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
-/// Runs the work while the delivery is renewed every `longest_hold`. Returns the delivery that is valid in the end, with
-/// what came of the work; `None` if the delivery is lost, which stops the work.
+/// Runs the work and renews the delivery every `longest_hold`. Returns the delivery that is valid at the end, with
+/// the result of the work; `None` if the delivery is lost, which stops the work.
 pub(crate) async fn run_while_renewing<T>(
     queue: &dyn JobConsumer,
     mut delivery: Delivery,
@@ -50,8 +50,8 @@ pub(crate) async fn run_while_renewing<T>(
     }
 }
 
-/// Renews the delivery while the work continues. A renewal that has begun is awaited to its end: only then it is known which
-/// delivery is valid.
+/// Renews the delivery while the work continues. A started renewal is awaited to its end: only then is it known
+/// which delivery is valid.
 async fn renew<T>(
     queue: &dyn JobConsumer,
     delivery: Delivery,
@@ -62,7 +62,7 @@ async fn renew<T>(
     tokio::select! {
         renewed = &mut renewal => (renewed, None),
         done = work => (renewal.await, Some(done)),
-        // The work stands still until the renewal has failed as well.
+        // The work pauses until the renewal has failed as well.
         () = voided => (renewal.await, None),
     }
 }
@@ -99,12 +99,12 @@ mod tests {
             Self { queue, failures: Mutex::new(failures), renewed: Mutex::default(), _folder: folder }
         }
 
-        /// Works for this long on the one job there is; whether the step ended, and when.
+        /// Works for this long on the only job. Returns when the step ended, or `None` if it did not.
         async fn works_for(&self, long: Duration) -> Option<Duration> {
             let delivery = self.next(StepSet::ALL).await.unwrap();
             let began = Instant::now();
             let step = async move {
-                // In small steps: one that stands still for a while ends later.
+                // In small steps: a future that is not polled for a while ends later.
                 for _ in 0..long.as_secs() {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }

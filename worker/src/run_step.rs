@@ -1,4 +1,4 @@
-//! Running a job's next step: in the job's lane of the budget, and to its end, its deadline or its panic.
+//! Runs a job's next step in the job's lane of the budget, until its end, its deadline or its panic.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -13,15 +13,16 @@ use crate::environment::Environment;
 use crate::error::StepError;
 use crate::step;
 
-/// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.
+/// Runs the job's next step. Changes the job in place: even on an error, the job carries what was done.
 pub(crate) async fn run_step(environment: &Environment, job: &mut Job) -> Result<StepEnd, StepError> {
     let deadline = environment.settings.step_deadline;
     let context = StepContext::of(environment).in_lane(job.lane);
     bounded(deadline, step::run(&context, job)).await
 }
 
-/// A panic takes no more along than its own step: the job carries what was done before, as on any error, and what steps share
-/// is behind locks that stay usable. Uncaught, it would lose the delivery, and the job would come back as if its process had died.
+/// Contains a panic within its step: the job carries what was done before, as on any error, and what steps share is
+/// behind locks that stay usable. Uncaught, the panic would lose the delivery, and the job would come back as if
+/// its process had died.
 async fn bounded(
     deadline: Duration,
     step: impl Future<Output = Result<StepEnd, StepError>>,

@@ -1,4 +1,4 @@
-//! What the work needs of the two services, so that a test can play them.
+//! What the worker needs of the two services, so that a test can replace them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +21,10 @@ use imatag::{
 use jiff::Timestamp;
 use queue::QueueError;
 
-/// Whether an asset is the one that is looked for.
+/// Whether this asset is the one to find.
 pub type Wanted<'a> = dyn Fn(&Asset) -> bool + Sync + 'a;
 
-/// What the work needs of Bynder; each method is [`Bynder`]'s of the same name.
+/// What the worker needs of Bynder; each method is [`Bynder`]'s of the same name.
 #[async_trait]
 pub trait Portal: Send + Sync {
     fn under(&self, permission: Permission<QueueError>) -> Arc<dyn Portal>;
@@ -67,7 +67,7 @@ pub trait Portal: Send + Sync {
     async fn may_download(&self, id: &AssetId, version: u32) -> Result<(), BynderError>;
 }
 
-/// What the work needs of Imatag; each method is [`Imatag`]'s of the same name.
+/// What the worker needs of Imatag; each method is [`Imatag`]'s of the same name.
 #[async_trait]
 pub trait Watermarker: Send + Sync {
     fn under(&self, permission: Permission<QueueError>) -> Arc<dyn Watermarker>;

@@ -1,4 +1,4 @@
-//! What the worker's part of the configuration comes to.
+//! The worker's settings, derived from the configuration.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,55 +9,55 @@ use config::{OutputMode, QuietHours};
 use imatag::Directory;
 use media::Checks;
 
-/// How seldom a job looks whether a service has finished.
+/// The longest interval at which a job checks whether a service has finished.
 pub(crate) const LONGEST_IDLE_RUNG: Duration = Duration::from_mins(2);
 
-/// What the configuration says about doing jobs.
+/// The settings of the three steps.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The hash metaproperty.
     pub metaproperty: Metaproperty,
-    /// Id of the metaproperty that tells people how an asset stands.
+    /// Id of the metaproperty that shows people the status of an asset.
     pub status_id: Option<String>,
-    /// What becomes of the watermarked file, for jobs that begin now.
+    /// Where the watermarked file goes, for jobs that start now.
     pub mode: OutputMode,
     /// Id of the metaproperty that links copy and original.
     pub link_id: Option<String>,
-    /// All metaproperties of the portal, as of the start.
+    /// All metaproperties of the portal, read at the start.
     pub definitions: Vec<Definition>,
     /// How long the listing may lag behind.
     pub index_lag: Duration,
-    /// What another tool's hash means.
+    /// What a hash written by another tool means.
     pub legacy: LegacyMeaning,
-    /// Whether to submit again when it is unknown whether Imatag has the file and it cannot be asked.
+    /// Whether to submit again if Imatag may already have the file and cannot be asked.
     pub resubmit_unknown: bool,
-    /// Where media are saved of which the job says nothing.
+    /// Imatag's directory for media whose job names none.
     pub directory: Directory,
-    /// What a watermarked file must be like.
+    /// The checks that a watermarked file must pass.
     pub checks: Checks,
-    /// Where files that failed a check are kept for a person to look at.
+    /// The folder that keeps files that failed a check, for people to examine.
     pub keep_rejected_in: Option<PathBuf>,
     /// Jobs in flight at once.
     pub concurrency: usize,
-    /// Files on their way to Imatag at once.
+    /// Files being uploaded to Imatag at once.
     pub uploads_in_flight: usize,
-    /// When less is done.
+    /// When the worker does less.
     pub quiet_hours: Vec<QuietHours>,
     /// Attempts after which a job fails.
     pub max_attempts: u32,
-    /// The longest a request may take; a suspect job waits longer than this.
+    /// The longest time a request may take; a suspect job waits longer than this.
     pub request_timeout: Duration,
-    /// The longest a submit may take to show at Imatag after it was given up; a suspect submit waits longer than this.
+    /// The longest time after giving up on a submit until Imatag shows its medium; a suspect submit waits longer
+    /// than this.
     pub submit_patience: Duration,
-    /// The waits a job can be sent to, ascending.
+    /// The delays of waiting jobs, ascending.
     pub rungs: Vec<Duration>,
-    /// How long a saved version may not show before it counts as waiting for approval.
+    /// How long a saved version may stay invisible before it counts as waiting for approval.
     pub longest_unseen: Duration,
-    /// How long a job may wait in all; pauses do not count.
+    /// The longest total wait of a job; pauses do not count.
     pub longest_wait: Duration,
-    /// How long a step may take as a whole.
+    /// The deadline of a step.
     pub step_deadline: Duration,
-    /// How long one delivery is worked on before it is exchanged for a new one.
+    /// How long a delivery is held before it is renewed.
     pub longest_hold: Duration,
 }
 
@@ -72,9 +72,8 @@ impl Settings {
 /// The hash metaproperty: listings show it by name, writes need its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metaproperty {
-    /// Its database name.
+    /// Its name in the database.
     pub name: String,
-    /// Its id.
     pub id: String,
 }
 
@@ -82,7 +81,7 @@ pub struct Metaproperty {
 pub(crate) mod samples {
     use super::*;
 
-    /// What a configuration says that leaves everything at its default.
+    /// The settings of a configuration that leaves everything at its default.
     pub(crate) fn default_settings() -> Settings {
         Settings {
             metaproperty: Metaproperty { name: "m".to_owned(), id: "i".to_owned() },

@@ -1,4 +1,4 @@
-//! Settling a delivery: with the queue, and then in metrics and log. Nothing is counted or told that the queue did not take.
+//! Settles a delivery with the queue, and then counts and logs. Only what the queue accepted is counted or logged.
 
 use common::job::{Job, Step};
 use common::outcome::{Outcome, OutcomeEvent};
@@ -7,7 +7,7 @@ use telemetry::StepResult;
 
 use crate::environment::Environment;
 
-/// Settles the delivery; how its step ended. On an error the delivery comes back.
+/// Settles the delivery; returns how its step ended. On an error the delivery comes back.
 pub(crate) async fn settle(
     environment: &Environment,
     delivery: Delivery,
@@ -17,7 +17,8 @@ pub(crate) async fn settle(
     let (result, event) = described(before.step, &settlement);
     let after = job_of(&settlement).filter(|job| job.attempt > before.attempt).cloned().map(Box::new);
     environment.queue.settle(delivery, settlement).await?;
-    // A process that dies here has not counted what it settled: metrics may show less than was done, and never more.
+    // A process that dies here has not counted what it settled: metrics may show less than was done, but never
+    // more.
     if let Some(after) = after {
         environment.metrics.attempt_used(before.step);
         if event.is_none() {
@@ -41,7 +42,7 @@ fn described(step: Step, settlement: &Settlement) -> (StepResult, Option<Box<Out
     }
 }
 
-/// The job where it goes on or failed.
+/// The job, if it continues or failed.
 fn job_of(settlement: &Settlement) -> Option<&Job> {
     match settlement {
         Settlement::Forward(job) | Settlement::Wait { job, .. } | Settlement::Fail { job, .. } => Some(job),
@@ -60,7 +61,7 @@ fn log_failed_attempt(before: &Job, after: &Job) {
     );
 }
 
-/// Logs how a job ended: one line, which its span completes.
+/// Logs how a job ended in one line; its span adds the rest.
 pub(crate) fn log_end(event: &OutcomeEvent) {
     let OutcomeEvent { job_id, asset_id, asset_name: name, .. } = event;
     match &event.outcome {

@@ -11,12 +11,11 @@ use wiring::WrittenFields;
 
 use crate::settings::{Metaproperty, Settings};
 
-/// A single asset is shown sooner than the listing shows it: so many of its lags, and it is not coming.
+/// A single GET shows a saved version sooner than the listing does: after this many index lags it will not show.
 const UNSEEN_LAGS: u32 = 2;
 
-/// What the configuration says about doing jobs.
-///
-/// `definitions` are all metaproperties of the portal: a copy takes over their values.
+/// The settings for this configuration. `definitions` are all metaproperties of the portal: a copy takes over their
+/// values.
 pub fn settings(config: &Config, fields: WrittenFields<'_>, definitions: Vec<Definition>) -> Settings {
     Settings {
         metaproperty: Metaproperty { name: fields.hash.name.clone(), id: fields.hash.id.clone() },
@@ -44,13 +43,13 @@ pub fn settings(config: &Config, fields: WrittenFields<'_>, definitions: Vec<Def
     }
 }
 
-/// Who reads files.
+/// The reader processes.
 pub fn readers(config: &Config) -> Readers {
     let reader = &config.reader;
     Readers::new(Options::of_this_program(reader.memory.as_u64(), reader.deadline.0))
 }
 
-/// The checks that the configuration switches on.
+/// The checks that the configuration enables.
 pub fn checks(section: &ChecksSection) -> Checks {
     let made = Check::ALL.into_iter().filter(|check| section.includes(*check)).collect();
     Checks { made, similarity: section.similarity }

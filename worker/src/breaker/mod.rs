@@ -1,7 +1,7 @@
-//! What stops or slows the intake of jobs: a service that is out, a missing right, a step that fails job after job.
+//! Stops or slows the intake of jobs when a service is out, a right is missing, or a step fails job after job.
 //!
-//! Whether the job or the service is at fault is decided here; the evidence comes from probes that concern no asset
-//! (`crate::probe`).
+//! This module decides whether the job or the service is at fault; the evidence comes from probes that concern no
+//! asset (`crate::probe`).
 
 mod refusals;
 mod slowdown;
@@ -26,24 +26,26 @@ use wire::Wire;
 /// The first pause before a probe; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// Jobs in a row whose assets may not be read before another asset of the library is tried: a restricted brand is that
-/// long, and with the role missing no more jobs than that end as failed.
+/// Consecutive jobs whose assets may not be read before other assets of the library are tried: enough for a
+/// restricted brand. If the role is missing, no more than that many jobs fail.
 const MOST_READS_REFUSED: usize = 100;
-/// Jobs in a row that Imatag refuses before that is the account's: the directories of some jobs may lie out of reach.
+/// Consecutive jobs that Imatag refuses before the account is at fault: the directories of some jobs may be
+/// inaccessible.
 const MOST_SUBMITS_REFUSED: usize = 20;
 
 /// Why a service cannot be used at all, whatever the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
-    /// It does not answer, or answers with its own errors: passes by itself. A call that concerns no asset finds out.
+    /// It does not answer, or answers with server errors; this ends by itself. A call that concerns no asset
+    /// detects the end.
     Outage,
     /// It refuses the credential: a person has to act.
     Credential,
-    /// It lets no asset's file be read: a person has to act.
+    /// It refuses to let any asset's file be read: a person has to act.
     ReadRefused,
-    /// It refuses to write: a missing role or permission, whatever the asset.
+    /// It refuses writes, whatever the asset: a role or permission is missing.
     WriteRefused,
-    /// It does not know the paths it is asked for: a person has to act.
+    /// It does not know the requested paths: a person has to act.
     Configuration,
 }
 
@@ -59,13 +61,10 @@ pub enum Blame {
 /// An open breaker: what is wrong, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Halt {
-    /// The service.
     pub service: Service,
-    /// The kind of trouble.
     pub trouble: Trouble,
     /// The latest error, for people.
     pub reason: String,
-    /// When it opened.
     pub since: Instant,
 }
 
@@ -99,7 +98,7 @@ struct Open {
     probing: bool,
 }
 
-/// A permit to take a job: freely, or as the one probe of an open breaker.
+/// A permit to take a job: an ordinary one, or the single probe of an open breaker.
 #[derive(Debug)]
 pub struct Permit {
     breakers: Breakers,
@@ -107,14 +106,14 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Whether this job tries out what only a job can try out: a credential, a right, a path.
+    /// Whether this job is a probe, for what only a job can test: a credential, a right, a path.
     pub fn is_probe(&self) -> bool {
         self.probe
     }
 }
 
 impl Drop for Permit {
-    /// A probe that ended without evidence frees the way for the next one.
+    /// If a probe ends without evidence, the next one may start.
     fn drop(&mut self) {
         if self.probe {
             let mut state = self.breakers.lock();
@@ -145,7 +144,7 @@ impl Breakers {
         }
     }
 
-    /// Resolves when a service is out. Cancel-safe.
+    /// Resolves when a breaker is open. Cancel-safe.
     pub async fn opened(&self) {
         loop {
             let changed = self.shared.changed.notified();
@@ -156,7 +155,7 @@ impl Breakers {
         }
     }
 
-    /// Resolves when it is time to ask a service that is out whether it works again. Cancel-safe.
+    /// Resolves when the next probe of a service that is out is due. Cancel-safe.
     pub async fn probe_due(&self) -> Service {
         loop {
             let changed = self.shared.changed.notified();
@@ -180,8 +179,8 @@ impl Breakers {
         outages.map(|open| (open.halt.service, open.probe_at)).collect::<Vec<_>>().into_iter()
     }
 
-    /// The way is free, or the time of the next probe by a job, if none is under way. Nothing is taken in an outage:
-    /// no job is needed to see its end.
+    /// Returns a permit, or the time of the next probe by a job unless one is under way. In an outage no job is
+    /// taken: a call without a job detects its end.
     fn try_acquire(&self, now: Instant) -> Result<Permit, Option<Instant>> {
         let mut state = self.lock();
         let mut latest: Option<Instant> = None;
@@ -203,7 +202,7 @@ impl Breakers {
         Ok(Permit { breakers: self.clone(), probe: true })
     }
 
-    /// The service did its part of this step.
+    /// Records that the service did its part of this step.
     pub fn succeeded(&self, service: Service, step: Step) {
         let mut state = self.lock();
         state.slowdowns.succeeded(service, step);
@@ -222,7 +221,7 @@ impl Breakers {
         self.close(state, service, closes);
     }
 
-    /// The service did what takes every right there is.
+    /// Records that the service did something that requires every right.
     pub fn permitted(&self, service: Service) {
         let mut state = self.lock();
         if service == Service::Bynder {
@@ -231,12 +230,12 @@ impl Breakers {
         self.close(state, service, |_| true);
     }
 
-    /// A probe found the service at work.
+    /// Records that a probe found the service working.
     pub fn answers_again(&self, service: Service) {
         self.close(self.lock(), service, |trouble| trouble == Trouble::Outage);
     }
 
-    /// Another asset's file may be read, so each refusal was its own asset's.
+    /// Records that another asset's file may be read, so each refusal concerned its own asset only.
     pub fn may_read(&self) {
         let mut state = self.lock();
         state.reads = Refusals::default();
@@ -258,7 +257,8 @@ impl Breakers {
         self.shared.changed.notify_waiters();
     }
 
-    /// A step failed while the service answered a call that concerns no asset, or could not be asked.
+    /// Records a step that failed although the service answered a call that concerns no asset, or could not be
+    /// probed.
     pub fn failed_alone(&self, service: Service, step: Step, job: &JobId, pace: Pace) -> Blame {
         let entered = self.lock().slowdowns.failed(service, step, job, pace, Instant::now());
         if entered {
@@ -272,13 +272,13 @@ impl Breakers {
         Blame::Job
     }
 
-    /// Nothing works with this service now, whatever the job.
+    /// Records that the service is unusable now, whatever the job.
     pub fn halt_for(&self, service: Service, trouble: Trouble, reason: &str) -> Blame {
         let now = Instant::now();
         let mut state = self.lock();
         let open = &mut state.open[service as usize];
         if let Some(open) = open {
-            // Jobs that were under way when it opened fail as well: only a probe's failure lengthens the pause.
+            // Jobs already running when the breaker opened fail as well: only a failed probe lengthens the pause.
             if open.probing || trouble == Trouble::Outage && open.probe_at <= now {
                 open.pause = (open.pause * 2).min(LONGEST_PAUSE);
                 open.probe_at = now + open.pause;
@@ -304,7 +304,8 @@ impl Breakers {
         Blame::Service
     }
 
-    /// Bynder refuses to write: this job's own only where others were permitted and it alone was refused since.
+    /// Records that Bynder refused a write. The job is at fault only if other jobs were permitted and only this one
+    /// was refused since then.
     pub fn write_refused(&self, job: &JobId, reason: &str) -> Blame {
         if self.lock().writes.is_jobs_own(job) {
             return Blame::Job;
@@ -312,7 +313,8 @@ impl Breakers {
         self.halt_for(Service::Bynder, Trouble::WriteRefused, reason)
     }
 
-    /// Imatag refuses the job: its directory is at fault until too many jobs in a row were refused.
+    /// Records that Imatag refused the job. The job's directory is at fault until too many jobs in a row were
+    /// refused.
     pub fn submit_refused(&self, job: &JobId, reason: &str) -> Blame {
         if self.lock().submits.refused(job, MOST_SUBMITS_REFUSED) {
             return Blame::Job;
@@ -320,18 +322,19 @@ impl Breakers {
         self.halt_for(Service::Imatag, Trouble::WriteRefused, reason)
     }
 
-    /// A refusal to read the job's asset: its own until too many assets in a row were refused. `None`: another asset
-    /// has to be tried, and [`Breakers::may_read`] or [`Breakers::halt_for`] follows.
+    /// Records that reading the job's asset was refused. The job is at fault until too many assets in a row were
+    /// refused. `None`: the caller has to try another asset and then call [`Breakers::may_read`] or
+    /// [`Breakers::halt_for`].
     pub fn read_refused(&self, job: &JobId) -> Option<Blame> {
         self.lock().reads.refused(job, MOST_READS_REFUSED).then_some(Blame::Job)
     }
 
-    /// The steps that may be taken now.
+    /// The steps whose jobs may be taken now.
     pub fn steps(&self) -> StepSet {
         self.lock().slowdowns.open(Instant::now())
     }
 
-    /// Takes the turn of a step; `None` where another job has it.
+    /// Acquires the turn of a step; `None` if another job has it.
     pub fn turn(&self, step: Step) -> Option<Turn> {
         let limited = self.lock().slowdowns.begin(step, Instant::now())?;
         Some(Turn::new(self.clone(), step, limited))
@@ -341,23 +344,22 @@ impl Breakers {
         self.lock().slowdowns.end(step);
     }
 
-    /// Whether jobs are taken one at a time in this step.
+    /// Whether this step takes one job at a time.
     pub fn is_slowed(&self, step: Step) -> bool {
         self.lock().slowdowns.is_slowed(step)
     }
 
-    /// Whether a service's breaker is open.
     pub fn is_open(&self, service: Service) -> bool {
         self.lock().open[service as usize].is_some()
     }
 
-    /// Whether the service is known to be out.
+    /// Whether an outage of the service is known.
     pub fn is_out(&self, service: Service) -> bool {
         let state = self.lock();
         state.open[service as usize].as_ref().is_some_and(|open| open.halt.trouble == Trouble::Outage)
     }
 
-    /// The open breaker, the one that needs a person first.
+    /// The open breaker, if any; one that needs a person comes first.
     pub fn halt(&self) -> Option<Halt> {
         let state = self.lock();
         let halts = state.open.iter().flatten().map(|open| &open.halt);

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use common::job::JobId;
 
-/// Different jobs that were refused since one was not.
+/// The different jobs that were refused since the last one that was not.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     jobs: HashSet<JobId>,
 }
 
 impl Refusals {
-    /// Notes a refusal. Whether it still passes for the job's own: `most` in a row do.
+    /// Records a refusal. Returns whether it still counts as the job's own: the first `most` in a row do.
     pub(super) fn refused(&mut self, job: &JobId, most: usize) -> bool {
         if self.jobs.len() < most {
             self.jobs.insert(job.clone());
@@ -20,7 +20,7 @@ impl Refusals {
     }
 }
 
-/// Refusals to write since a write was permitted.
+/// Refusals to write since the last permitted write.
 #[derive(Debug, Default)]
 pub(super) struct WriteRefusals {
     was_permitted: bool,
@@ -32,11 +32,11 @@ impl WriteRefusals {
         *self = Self { was_permitted: true, job: None };
     }
 
-    /// Whether others were permitted, and this job alone was refused since.
+    /// Whether others were permitted, and only this job was refused since then.
     pub(super) fn is_jobs_own(&mut self, job: &JobId) -> bool {
         let first = self.job.get_or_insert_with(|| job.clone());
         let own = first == job;
-        // A second job makes it the role's until something is permitted.
+        // A second job makes it the role's fault until a write is permitted.
         self.was_permitted &= own;
         self.was_permitted
     }

@@ -1,5 +1,5 @@
-//! A step that fails job after job although its service answers is taken one job at a time, more and more slowly. So a
-//! fault of one kind of request uses up few jobs, while jobs that fail for reasons of their own still come to their end.
+//! If a step fails job after job although its service answers, it takes one job at a time, more and more slowly. So
+//! a fault of one kind of request uses up few jobs, and jobs that fail for their own reasons still end.
 
 use std::time::Duration;
 
@@ -17,28 +17,28 @@ const JOBS_TO_SLOW: usize = 5;
 pub struct Pace {
     /// After the first failure.
     pub first: Duration,
-    /// After many.
+    /// After many failures.
     pub longest: Duration,
 }
 
 impl Pace {
-    /// The pace that fits these waits: the shortest and the last but one.
+    /// The pace for these rungs: the shortest and the last but one.
     pub fn of_rungs(rungs: &[Duration]) -> Self {
         Self { first: rungs[0], longest: rungs[rungs.len().saturating_sub(2)] }
     }
 }
 
-/// The failures of every step, by the service they happened at.
+/// The failures of every step, by the service where they happened.
 #[derive(Debug, Default)]
 pub(super) struct Slowdowns {
     streaks: [[Streak; Service::ALL.len()]; 3],
     under_way: [bool; 3],
 }
 
-/// Failures in a row of one step at one service.
+/// Consecutive failures of one step at one service.
 #[derive(Debug, Default)]
 struct Streak {
-    /// Different jobs, as many as matter.
+    /// The different jobs that failed, up to the number that matters.
     jobs: Vec<JobId>,
     pause: Duration,
     next: Option<Instant>,
@@ -55,7 +55,7 @@ impl Slowdowns {
         self.streaks[step as usize][service as usize] = Streak::default();
     }
 
-    /// Notes a failure. Whether the step is slow from now on.
+    /// Records a failure. Returns whether it slowed the step.
     pub(super) fn failed(
         &mut self,
         service: Service,
@@ -80,7 +80,7 @@ impl Slowdowns {
         self.streaks[step as usize].iter().any(Streak::is_slow)
     }
 
-    /// Whether a job may begin this step now.
+    /// Whether a job may start this step now.
     fn may_begin(&self, step: Step, now: Instant) -> bool {
         let is_due =
             self.streaks[step as usize].iter().all(|streak| streak.next.is_none_or(|next| next <= now));
@@ -92,7 +92,7 @@ impl Slowdowns {
         closed.fold(StepSet::ALL, |open, step| open.without(StepSet::of(step)))
     }
 
-    /// Begins a step. `None`: not now; else whether it is the one job of a slowed step.
+    /// Starts a step. Returns whether this is the one job of a slowed step; `None`: not now.
     pub(super) fn begin(&mut self, step: Step, now: Instant) -> Option<bool> {
         if !self.may_begin(step, now) {
             return None;
@@ -107,7 +107,7 @@ impl Slowdowns {
     }
 }
 
-/// The right to work on a job in a step; in a slowed one, nobody else has it meanwhile.
+/// The right to work on a job in a step; in a slowed step, only one job has it at a time.
 #[derive(Debug)]
 pub struct Turn {
     breakers: Breakers,

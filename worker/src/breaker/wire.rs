@@ -7,14 +7,14 @@ use common::service::Service;
 
 use super::{Blame, Breakers, Trouble};
 
-/// Assets that are refused, none having been accepted, before the wire profile is at fault.
+/// Refused assets, with none accepted, before the wire profile is at fault.
 const MOST_ASSETS_REFUSED: usize = 20;
 
-/// What is known of the wire profile by the files that were submitted with it.
+/// What the files submitted with the wire profile show about it.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     proven: bool,
-    /// The assets that were refused, each with how many they were at its latest refusal.
+    /// The refused assets, each with the number of refused assets at its latest refusal.
     refused: HashMap<AssetId, usize>,
 }
 
@@ -23,8 +23,9 @@ impl Wire {
         *self = Self { proven: true, refused: HashMap::new() };
     }
 
-    /// An unproven profile's refusal is the asset's own only where no other asset was refused for the first time since
-    /// its last one: the queue has come round, and holds too few assets to speak against the profile.
+    /// A refusal with an unproven profile is the asset's own only if no other asset was refused for the first time
+    /// since this asset's last refusal: the queue has been through all its assets, and holds too few to speak
+    /// against the profile.
     fn is_assets_own(&mut self, asset: &AssetId) -> bool {
         if self.proven {
             return true;
@@ -44,7 +45,7 @@ impl Wire {
 }
 
 impl Breakers {
-    /// Breakers for a wire profile with which Imatag is known to have accepted a file, or is not.
+    /// Breakers for a wire profile; `proven`: Imatag is known to have accepted a file with it.
     pub fn for_wire(proven: bool) -> Self {
         let breakers = Self::default();
         breakers.lock().wire.proven = proven;
@@ -56,17 +57,18 @@ impl Breakers {
         self.lock().wire.proven
     }
 
-    /// Imatag accepted a file.
+    /// Records that Imatag accepted a file.
     pub fn wire_proved(&self) {
         self.lock().wire.prove();
     }
 
-    /// Notes a refused file. Whether the asset is at fault; else the job waits, see [`Breakers::wire_doubted`].
+    /// Records a refused file. Returns whether the asset is at fault; otherwise the job waits, see
+    /// [`Breakers::wire_doubted`].
     pub fn refusal_is_assets_own(&self, asset: &AssetId) -> bool {
         self.lock().wire.is_assets_own(asset)
     }
 
-    /// A refusal that may be the wire profile's costs the job nothing; too many stop the intake.
+    /// Records a refusal that may be the wire profile's fault. It costs the job nothing; too many stop the intake.
     pub fn wire_doubted(&self, reason: &str) -> Blame {
         if !self.lock().wire.is_at_fault() {
             return Blame::Service;
@@ -91,7 +93,7 @@ mod tests {
         for number in 0..MOST_ASSETS_REFUSED {
             assert_eq!(breakers.halt(), None, "{number}");
             assert!(!breakers.refusal_is_assets_own(&asset(number)));
-            // A repetition counts for no second asset.
+            // A repetition does not count as a second asset.
             assert!(number == 0 || !breakers.refusal_is_assets_own(&asset(number - 1)));
             assert_eq!(breakers.wire_doubted("400: file_name"), Blame::Service);
         }

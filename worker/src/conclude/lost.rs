@@ -1,4 +1,5 @@
-//! Jobs whose delivery was lost or cut short: their requests may still land, and they may be what kills their workers. Pure.
+//! Jobs whose delivery was lost or cut short: their requests may still take effect, and they may be what kills
+//! their workers. Pure.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::{count_wait, end_job};
 use crate::in_flight;
 use crate::settings::Settings;
 
-/// Deliveries in a row that may be lost with their worker.
+/// Consecutive deliveries that may be lost with their worker.
 const MOST_LOST_DELIVERIES: u32 = 20;
 
 /// The settlement of a delivery that was lost with its worker, which may have requests under way.
@@ -20,14 +21,14 @@ pub(crate) fn lost(settings: &Settings, mut job: Job) -> Settlement {
     outwait(settings, job)
 }
 
-/// The settlement of a delivery whose work panicked outside the step, where nothing is known of what was done: as if it had
-/// been lost. If closing the job panics again and again, closing is skipped: the record that it would take back names a
-/// version that does not exist, and is replaced when the asset is protected.
+/// The settlement of a delivery whose handling panicked outside the step, where it is unknown what was done: the
+/// same as for a lost one. If closing the job panics again and again, closing is skipped: the record that it would
+/// take back names a version that does not exist, and is replaced when the asset is protected.
 pub(crate) fn panicked(settings: &Settings, job: Job, now: Timestamp) -> Settlement {
     if job.lost_deliveries >= MOST_LOST_DELIVERIES { end_lost(job, now) } else { lost(settings, job) }
 }
 
-/// The settlement of a delivery that is not begun now. A wait makes a new message, which does not say any more that the
+/// The settlement of a delivery that is not started now. A wait makes a new message, which no longer says that the
 /// delivery was lost before.
 pub(crate) fn put_off(settings: &Settings, job: Job, redelivered: bool) -> Settlement {
     if redelivered {
@@ -36,8 +37,9 @@ pub(crate) fn put_off(settings: &Settings, job: Job, redelivered: bool) -> Settl
     Settlement::Wait { job: Box::new(job), rung: settings.rungs[0] }
 }
 
-/// The settlement of a job that the broker gave up: it ends as others do that lost too many deliveries, once nothing of it
-/// can land any more. One that comes again may kill the workers before they settle it, and ends at once.
+/// The settlement of a job that the broker gave up: once none of its requests can take effect any more, it ends
+/// like others that lost too many deliveries. A job that comes back here may kill the workers before they settle
+/// it, and ends at once.
 pub(crate) fn dead(settings: &Settings, mut job: Job, now: Timestamp) -> Settlement {
     if job.lost_deliveries >= MOST_LOST_DELIVERIES {
         return end_lost(job, now);
@@ -56,7 +58,8 @@ fn end_lost(job: Job, now: Timestamp) -> Settlement {
     end_job(job, Outcome::Failed(failure), now)
 }
 
-/// The settlement of a step that was cut short: the job goes on as suspect, once its requests cannot land any more.
+/// The settlement of a step that was cut short: the job resumes as suspect, once its requests can no longer take
+/// effect.
 pub(crate) fn outwait(settings: &Settings, mut job: Job) -> Settlement {
     job.suspect_now();
     job.held = false;
@@ -70,8 +73,8 @@ fn wait_out(mut job: Job, rung: Duration) -> Settlement {
     Settlement::Wait { job: Box::new(job), rung }
 }
 
-/// The job, once nothing of it can land any more; else the settlement that lets it wait on, or ends one that lost too many
-/// deliveries: it may be what kills the process.
+/// Returns the job once none of its requests can take effect any more. Otherwise returns the settlement that makes
+/// it wait further, or that ends a job that lost too many deliveries: it may be what kills the process.
 pub(crate) fn outwaited(settings: &Settings, mut job: Job, now: Timestamp) -> Result<Job, Box<Settlement>> {
     match in_flight::next(settings, &mut job) {
         Some(rung) => Err(Box::new(wait_out(job, rung))),

@@ -1,4 +1,5 @@
-//! Turns a step's result into a settlement. Pure. `lost` does so where there is no result, because the delivery was lost.
+//! Turns a step's result into a settlement. Pure. `lost` does this if there is no result because the delivery was
+//! lost.
 
 mod lost;
 
@@ -19,7 +20,7 @@ use crate::settings::{LONGEST_IDLE_RUNG, Settings};
 
 pub(crate) use lost::{dead, lost, outwait, outwaited, panicked, put_off};
 
-/// Turns the end of a step into the settlement of its delivery. `blame` says whose fault a failure is.
+/// Turns the end of a step into the settlement of its delivery. `blame` says who is at fault for a failure.
 pub(crate) fn conclude(
     settings: &Settings,
     mut job: Job,
@@ -143,7 +144,8 @@ fn count_wait(job: &mut Job, rung: Duration) {
     job.waited_ms = job.waited_ms.saturating_add(u64::try_from(rung.as_millis()).unwrap_or(u64::MAX));
 }
 
-/// Sends the job to a wait; a wait that is nobody's fault does not count towards the job's day.
+/// Sends the job to a wait. `counts`: the wait counts towards `worker.longest_wait`. A pause does not, nor a wait
+/// after a failure of the service.
 fn park(settings: &Settings, mut job: Job, rung: Duration, counts: bool, now: Timestamp) -> Settlement {
     if counts {
         count_wait(&mut job, rung);
@@ -160,13 +162,14 @@ fn park(settings: &Settings, mut job: Job, rung: Duration, counts: bool, now: Ti
     Settlement::Wait { job: Box::new(job), rung }
 }
 
-/// The settlement of a job that has to run alone and cannot yet: it comes back, and the wait counts towards its day.
+/// The settlement of a job that has to run alone and cannot yet: it comes back, and the wait counts towards
+/// `worker.longest_wait`.
 pub(crate) fn wait_to_be_alone(settings: &Settings, job: Job, now: Timestamp) -> Settlement {
     let rung = Pace::of_rungs(&settings.rungs).longest;
     park(settings, job, rung, true, now)
 }
 
-/// The settlement of a failed job whose marker cannot be taken back yet: it looks once more before it ends.
+/// The settlement of a failed job whose marker cannot be taken back yet: it checks again before it ends.
 pub(crate) fn close_later(settings: &Settings, mut job: Job) -> Settlement {
     job.attempt = job.attempt.saturating_add(1);
     job.suspect_now();

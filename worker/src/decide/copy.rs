@@ -1,4 +1,4 @@
-//! What a copy has to have, and what a look at the original and at the copy means. Pure.
+//! What a copy must have, and what a check of the original and of the copy means. Pure.
 
 use std::fmt;
 
@@ -11,24 +11,24 @@ use jiff::Timestamp;
 /// What to do about an original whose watermarked file goes elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OriginalLook {
-    /// Nobody worked on the active version: go on, and build the marker on these records.
+    /// No person changed the active version: continue, and build the marker on these records.
     Untouched(Records),
-    /// The marker says already that this version is protected by this file.
+    /// The marker already says that this file protects this version.
     Done,
-    /// A person made another version the active one: start over with it.
+    /// A person activated another version: start over with it.
     Restart {
         /// The version to protect now.
         base: u32,
-        /// The highest version there is now.
+        /// The highest version now.
         top: u32,
-        /// What the marker holds.
+        /// The records in the marker.
         records: Records,
     },
-    /// A person opted the asset out while the job was under way.
+    /// A person opted the asset out while the job was running.
     OptedOut,
-    /// The marker holds somebody else's text.
+    /// The marker holds text that the connector did not write.
     Foreign(String),
-    /// The portal leaves open which versions there are or which one is active.
+    /// The portal does not show which versions exist or which one is active.
     VersionsUnknown,
 }
 
@@ -55,17 +55,12 @@ pub fn look_at_original(record: &Record, detail: &AssetDetail, marker: &Marker) 
 pub enum CannotCopy {
     /// A restriction that a new asset cannot have from its first moment.
     Restricted(Restriction),
-    /// A tag with a comma: the portal would make two of it.
+    /// A tag with a comma: the portal would split it in two.
     Tag(String),
-    /// A metaproperty, or one of its options, that the portal did not tell of.
+    /// A metaproperty, or one of its options, that the portal did not list.
     Unknown(String),
     /// A kind of metaproperty whose values cannot be written.
-    Kind {
-        /// Its name.
-        name: String,
-        /// Its kind.
-        kind: String,
-    },
+    Kind { name: String, kind: String },
 }
 
 impl fmt::Display for CannotCopy {
@@ -98,10 +93,10 @@ impl fmt::Display for CannotCopy {
     }
 }
 
-/// The fields that a copy is saved with, but for what the connector writes itself into the metaproperties `own`.
+/// The fields that a copy is saved with, except the connector's own texts in the metaproperties `own`.
 ///
 /// # Errors
-/// The copy would not have everything from its first moment.
+/// The copy would not be complete from its first moment.
 pub fn copy_fields(
     template: &Template,
     definitions: &[Metaproperty],
@@ -166,12 +161,12 @@ fn restricted(restriction: &Restriction, now: Timestamp) -> Result<Option<(Strin
     let Ok(at) = time.parse::<Timestamp>() else {
         return Err(CannotCopy::Restricted(restriction.clone()));
     };
-    // A publication in the past restricts nothing.
+    // A publication date in the past restricts nothing.
     let past = matches!(restriction, Restriction::PublishedFrom(_)) && at <= now;
     Ok((!past).then(|| (field.to_owned(), time.clone())))
 }
 
-/// What a copy did not take over, by the words for it; `own` are the names of the connector's own metaproperties.
+/// Names what the copy did not take over; `own` are the names of the connector's own metaproperties.
 pub fn differences(original: &Template, copy: &Template, own: &[&str]) -> Vec<&'static str> {
     let (asset, copied) = (&original.detail.asset, &copy.detail.asset);
     let sorted = |values: &[String]| {
@@ -204,13 +199,13 @@ pub fn differences(original: &Template, copy: &Template, own: &[&str]) -> Vec<&'
     all.into_iter().filter(|(_, same)| !same).map(|(word, _)| word).collect()
 }
 
-/// Whether a marker stands on the copy of this asset that holds this file.
+/// Whether this is the marker of the copy of this asset that holds this file.
 pub fn is_copy(marker: &Marker, of: &AssetId, watermarked: ContentHash) -> bool {
     marker.kin() == Some(&Kin::CopyOf(of.clone()))
         && matches!(marker, Marker::Ours(records) if records.iter().any(|record| record.watermarked == watermarked))
 }
 
-/// The records of the original once its copy holds the file: what was in the copy before is not in it any more.
+/// The records of the original once its copy holds the file, without those of the copy's previous file.
 pub fn records_of_original(records: Records, record: Record, copy: Kin, before: Option<&Records>) -> Records {
     let records = before.map_or(records.clone(), |before| records.without_those_of(before));
     records.with(record).with_kin(copy)

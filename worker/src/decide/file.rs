@@ -3,19 +3,19 @@
 use common::hash::ContentHash;
 use common::marker::{FileVerdict, LegacyHash, LegacyMeaning, Marker, Record};
 
-/// What the marker and the file's hash say together.
+/// The decision from the marker and the file's hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileDecision {
     /// The file is a watermarked one: complete the marker, starting from this record.
     AlreadyProtected {
-        /// The record that names the file; `None` when another tool's hash does.
+        /// The record that names the file; `None` if another tool's hash does.
         record: Option<Record>,
     },
     /// The file needs a watermark.
     Protect,
 }
 
-/// Decides by the file's own hash. `extra_hash` is the file's MD5 or SHA-1 where the marker is such a hash.
+/// Decides by the file's own hash. `extra_hash` is the file's MD5 or SHA-1 if the marker is such a hash.
 pub fn decide_file(
     marker: &Marker,
     sha256: ContentHash,
@@ -30,7 +30,7 @@ pub fn decide_file(
     match marker.verdict(sha256, legacy_matches, legacy) {
         FileVerdict::Watermarked(record) => FileDecision::AlreadyProtected { record: Some(record) },
         FileVerdict::LegacyProtected => FileDecision::AlreadyProtected { record: None },
-        // Somebody restored or uploaded the unprotected file again.
+        // A person restored or uploaded the unprotected file again.
         FileVerdict::KnownOriginal(_) | FileVerdict::Unknown => FileDecision::Protect,
     }
 }

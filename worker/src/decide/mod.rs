@@ -1,4 +1,4 @@
-//! Decisions as pure functions: what the facts mean, without doing anything about it.
+//! Decisions as pure functions: what the facts mean, without acting on them.
 
 mod copy;
 mod file;

@@ -2,19 +2,19 @@
 
 use queue::StepSet;
 
-/// What keeps jobs from being worked on although they are due.
+/// What keeps due jobs from being worked on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Obstacles {
-    /// As many files are on their way to Imatag, or about to be, as may be.
+    /// The maximum number of files is being uploaded to Imatag, or is about to be.
     pub no_submit_place: bool,
     /// Imatag asked to wait.
     pub imatag_paused: bool,
-    /// Quiet hours let the backlog wait.
+    /// Quiet hours pause the backlog.
     pub backlog_paused: bool,
 }
 
-/// Those of `steps` that can be worked on. A job that cannot stays in its queue, where it holds no permit and costs
-/// no request, and another process may take it.
+/// Those of `steps` whose jobs can be worked on. Other jobs stay in their queue, where they hold no permit and cost
+/// no request, and another process may take them.
 pub fn open_steps(steps: StepSet, obstacles: Obstacles) -> StepSet {
     let closed = [
         (obstacles.no_submit_place, StepSet::SUBMIT),

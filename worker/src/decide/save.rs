@@ -1,56 +1,57 @@
-//! What one fresh look at the asset means for a job that is about to touch it.
+//! What a fresh check of the asset means for a job that is about to change it.
 
 use common::asset::{Asset, AssetDetail};
 use common::hash::{ContentHash, FileFacts};
 use common::marker::{Marker, Record};
 
-/// What the job knows before it looks.
+/// What the job knows before the check.
 #[derive(Debug, Clone, Copy)]
 pub struct ExpectedAtSave<'a> {
-    /// The version the job protects.
+    /// The version that the job protects.
     pub base: u32,
-    /// The highest version known when the job last looked.
+    /// The highest version at the job's last check.
     pub top: u32,
     /// Hash of the original.
     pub original: ContentHash,
     /// The watermarked file.
     pub watermarked: &'a FileFacts,
-    /// What the marker said before the job wrote to it.
+    /// The marker before the job wrote to it.
     pub marker_before: &'a Marker,
 }
 
-/// What to do about what was seen.
+/// What to do after the check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SaveDecision {
-    /// Nobody worked on the asset, and the marker for the coming version is in place: save.
+    /// No person changed the asset, and the marker for the coming version is written: save.
     Clear,
-    /// Nobody worked on the active version, but the marker does not hold this record: write it and look again.
+    /// No person changed the active version, but the marker lacks this record: write it and check again.
     Mark(Record),
-    /// These versions are new since the job last looked and as long as the watermarked file: one may be the
-    /// job's own, saved by a request whose answer was lost. Only their hashes tell.
+    /// These versions are newer than the job's last check, and as long as the watermarked file or of unknown
+    /// length. One of them may be the job's own, saved by a request whose response was lost; only their hashes can
+    /// show that.
     MaybeOurs {
         /// Version numbers, ascending.
         candidates: Vec<u32>,
     },
-    /// A person made another version the active one: start over with it.
+    /// A person activated another version: start over with it.
     Restart {
         /// The version to protect now.
         base: u32,
-        /// The highest version there is now.
+        /// The highest version now.
         top: u32,
     },
-    /// Another version is the active one, and a record says that it is protected. The record may be the job's own,
-    /// written ahead of a save that a person's upload came before: only the file's hash tells.
+    /// Another version is active, and a record marks it as protected. The record may be the job's own, written
+    /// ahead of a save that a person's upload overtook; only the file's hash can show that.
     ProtectedElsewhere(Record),
-    /// A person opted the asset out while the job was under way.
+    /// A person opted the asset out while the job was running.
     OptedOut,
-    /// The marker holds somebody else's text now.
+    /// The marker now holds text that the connector did not write.
     Foreign(String),
-    /// The portal leaves open which versions there are or which one is active, so nothing can be saved safely.
+    /// The portal does not show which versions exist or which one is active, so no save is safe.
     VersionsUnknown,
 }
 
-/// Decides by one single-asset GET; never by the listing, which lags.
+/// Decides by one single-asset GET, never by the listing, which lags.
 pub fn decide_from_asset(
     expected: ExpectedAtSave<'_>,
     detail: &AssetDetail,
@@ -78,16 +79,17 @@ pub fn decide_from_asset(
     }
 }
 
-/// The record to write by the asset's row in the listing alone, which many jobs share a call for; `None` if anything is
-/// other than the job knows, so that only a look can tell.
+/// The record to write, from the asset's row in the listing alone; many jobs share the call for the row. `None` if
+/// anything differs from what the job knows: then a single GET has to decide.
 ///
-/// The row lags and does not tell the highest version. The look before the save corrects what was written by it.
+/// The row lags and does not show the highest version. The check before the save corrects a record that was based
+/// on it.
 pub fn record_from_listing_row(expected: ExpectedAtSave<'_>, row: &Asset, marker: &Marker) -> Option<Record> {
     let untouched = row.active_version == Some(expected.base) && marker == expected.marker_before;
     let ours_to_write = match marker {
         Marker::Absent | Marker::Legacy(_) => true,
-        // A record of a version above the highest known: a person restored an older one, and the number after it is
-        // not the one that the save will make. Written by the row, the record would take the place of a true one.
+        // A record above the highest known version means that a person restored an older one, so the next number is
+        // not the one that the save will make. A record based on the row would replace a correct one.
         Marker::Ours(records) => {
             !marker.opted_out() && records.iter().all(|record| record.version <= expected.top)
         }
@@ -106,8 +108,8 @@ fn coming(expected: ExpectedAtSave<'_>, top: u32) -> Record {
     }
 }
 
-/// What to do when the new versions turned out to be a person's: the same as if they had been known before. The version
-/// that the job protects may be the active one all the same, and starting over with it would pay for it twice.
+/// What to do if the new versions turned out to be a person's: the same as if they had been known before. The
+/// version that the job protects may still be the active one; starting over with it would pay for it twice.
 pub fn not_ours(expected: ExpectedAtSave<'_>, detail: &AssetDetail, marker: &Marker) -> SaveDecision {
     decide_from_asset(
         ExpectedAtSave { top: detail.top().unwrap_or(expected.top), ..expected },
@@ -116,11 +118,11 @@ pub fn not_ours(expected: ExpectedAtSave<'_>, detail: &AssetDetail, marker: &Mar
     )
 }
 
-/// Whether a person's version came between the last look and the save that made the record's version.
+/// Whether a person's version came between the last check and the save that made the record's version.
 ///
-/// The look wrote the number that the save would make into the marker, so a marker that foretold this very one rules it
-/// out. `top`, the highest version known when the job last looked, may be older than that look: a job that was doubled
-/// when its worker died knows only what the first of the two knew.
+/// The check wrote the number that the save would make into the marker, so a marker that foretold exactly this
+/// version rules it out. `top`, the highest version at the job's last check, may be older than that check: a job
+/// that was duplicated when its worker died knows only what the first copy knew.
 pub fn is_crossed(top: u32, saved: &Record, marker: &Marker) -> bool {
     let foretold = matches!(marker, Marker::Ours(records) if records.contains(saved));
     saved.version > top.saturating_add(1) && !foretold
@@ -134,7 +136,7 @@ fn elsewhere(detail: &AssetDetail, marker: &Marker, active: u32, top: u32) -> Sa
     }
 }
 
-/// Versions made since the job last looked that may hold the watermarked file, by their length.
+/// The versions newer than the job's last check that may hold the watermarked file, judging by their length.
 fn candidates(expected: ExpectedAtSave<'_>, detail: &AssetDetail) -> Vec<u32> {
     let newer = detail.versions.iter().filter(|version| version.number > expected.top);
     newer
@@ -216,7 +218,8 @@ mod tests {
             SaveDecision::MaybeOurs { candidates: vec![2] }
         );
         assert_eq!(found_not_ours(1, 1, &newer, ""), SaveDecision::Restart { base: 2, top: 2 });
-        // Its own record, written ahead, does not make the person's version protected: the file's hash tells.
+        // The job's own record, written ahead, does not make the person's version protected: the file's hash
+        // decides.
         let foretold = record(2).to_string();
         assert_eq!(found_not_ours(1, 1, &newer, &foretold), SaveDecision::ProtectedElsewhere(record(2)));
     }
@@ -283,7 +286,7 @@ mod tests {
             open.asset.active_version = None;
             open.versions.iter_mut().for_each(|version| version.active = flag);
             assert_eq!(see(3, 3, &open, ""), SaveDecision::VersionsUnknown, "{flag:?}");
-            // The job's own version is recognised by its hash all the same.
+            // The job's own version is still recognised by its hash.
             open.versions[2].bytes = Some(LENGTH);
             assert_eq!(see(2, 2, &open, ""), SaveDecision::MaybeOurs { candidates: vec![3] });
         }

@@ -1,43 +1,44 @@
-//! How an asset stands right before its file is submitted: a watermark is paid for, and the job may be old by then.
+//! The state of an asset right before its file is submitted: a watermark is paid for, and the job may be old by
+//! then.
 
 use common::asset::{Asset, AssetDetail};
 use common::marker::{Marker, Record};
 
-/// What the job knew when it was published or last looked.
+/// What the job knew when it was published or at its last check.
 #[derive(Debug, Clone, Copy)]
 pub struct ExpectedAtSubmit<'a> {
-    /// The version the job protects.
+    /// The version that the job protects.
     pub base: u32,
-    /// What the hash metaproperty said.
+    /// The content of the hash metaproperty.
     pub marker: &'a Marker,
     /// The record that the job itself wrote ahead of a save.
     pub written: Option<Record>,
 }
 
-/// What became of the asset meanwhile.
+/// How the asset has changed since then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubmitDecision {
-    /// Nothing: submit.
+    /// It has not: submit.
     AsKnown,
     /// The active version is protected.
     Protected,
-    /// Another version is the active one: start over with it.
+    /// Another version is active: start over with it.
     Superseded {
         /// The version to protect now.
         base: u32,
-        /// The highest version there is now.
+        /// The highest version now.
         top: u32,
     },
-    /// The marker says something else, by which the file has to be judged again.
+    /// The marker has changed, so the file has to be judged again.
     Remarked,
-    /// A person opted the asset out; this version is the active one.
+    /// A person opted the asset out; this version is active.
     OptedOut(u32),
-    /// The portal does not tell the asset's versions.
+    /// The portal does not show the asset's versions.
     VersionsUnknown,
 }
 
-/// Whether the asset's row in the listing shows what the job knows. Anything else is for a single GET to tell: the row
-/// lags.
+/// Whether the asset's row in the listing matches what the job knows. If not, a single GET has to decide, since the
+/// row lags.
 pub fn matches_row(known: ExpectedAtSubmit<'_>, row: &Asset, marker: &Marker) -> bool {
     row.active_version == Some(known.base) && marker == known.marker
 }
@@ -64,8 +65,8 @@ pub fn decide_submit(known: ExpectedAtSubmit<'_>, detail: &AssetDetail, marker: 
     }
 }
 
-/// Whether the marker differs only by the record that the job itself wrote. Taken for the marker as it was before, it would
-/// never be taken back.
+/// Whether the marker differs only by the record that the job itself wrote. If the job took this for the original
+/// marker, it would never take the record back.
 fn is_own_work(known: ExpectedAtSubmit<'_>, marker: &Marker) -> bool {
     let (Some(written), Marker::Ours(records)) = (known.written, marker) else { return false };
     known.marker.clone().into_records().unwrap_or_default().with(written) == *records
@@ -92,7 +93,8 @@ mod tests {
             (detail(&[400, 500], 2), text.as_str(), None, SubmitDecision::Protected),
             (detail(&[400, 300], 2), "", None, SubmitDecision::Superseded { base: 2, top: 2 }),
             (detail(&[400, 300], 2), text.as_str(), None, SubmitDecision::Superseded { base: 2, top: 2 }),
-            // Its own record, written ahead of a save that did not come, makes nobody's version protected.
+            // The job's own record, written ahead of a save that did not happen, makes no person's version
+            // protected.
             (
                 detail(&[400, 500], 2),
                 text.as_str(),

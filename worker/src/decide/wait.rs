@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-/// The rung for the next attempt: exponential with full jitter, so that jobs that failed together come back apart.
+/// The rung for the next attempt: exponential backoff with jitter, so that jobs that failed together do not retry
+/// together.
 pub fn attempt_rung(rungs: &[Duration], attempt: u32, random: &mut impl rand::Rng) -> Duration {
     let highest = usize::try_from(attempt).unwrap_or(usize::MAX).min(rungs.len() - 1);
     rungs[random.random_range(highest.saturating_sub(1)..=highest)]
 }
 
-/// The rung of a suspect job: the first above the request timeout, since a dead worker's request may still land.
+/// The rung of a suspect job: the first above the request timeout, since a dead worker's request may still take
+/// effect.
 ///
 /// The configuration guarantees that there is one.
 pub fn suspect_rung(rungs: &[Duration], request_timeout: Duration) -> Duration {
@@ -18,9 +20,9 @@ pub fn suspect_rung(rungs: &[Duration], request_timeout: Duration) -> Duration {
     rungs.iter().copied().find(|rung| *rung > request_timeout).unwrap_or(longest)
 }
 
-/// The rung of a job that waits for a service to finish: the longer it waited, the longer it waits.
+/// The rung of a job that waits for a service to finish: the longer it has waited, the longer the next wait.
 ///
-/// Each wait is at most half of what was waited before, so a result is fetched at most half again too late.
+/// Each wait is at most half of the time waited so far, so a result is fetched at most half as late again.
 pub fn idle_rung(rungs: &[Duration], waited: Duration, longest: Duration) -> Duration {
     let allowed = (waited / 2).min(longest);
     rungs.iter().copied().rev().find(|rung| *rung <= allowed).unwrap_or(rungs[0])

@@ -111,7 +111,7 @@ fn errors_of_this_machine() -> Vec<(StepError, Verdict, FailureClass, Option<u32
     ]
 }
 
-/// The same of an effect whose result was lost.
+/// The same for an effect whose result was lost.
 fn unsure(verdict: Verdict) -> Verdict {
     match verdict {
         Verdict::Retry { against, .. } => Verdict::Retry { against, suspect: true },
@@ -173,7 +173,7 @@ fn a_job_whose_lease_is_on_a_node_that_is_away_does_not_ask_for_it_all_the_time(
 fn waiting_for_space_in_the_spool_is_a_pause_that_costs_no_attempt() {
     let full = || StepError::receiving(ReceiveError::<ImatagError>::Full);
     assert_eq!(full().verdict(), pause(Duration::ZERO));
-    // The result came with the answer to a submit, under no id.
+    // The result came with the response to a submit, without an id.
     let paused = Verdict::Pause { at_least: Duration::ZERO, suspect: true };
     assert_eq!(full().after_effect().verdict(), paused);
 }

@@ -1,4 +1,4 @@
-//! What the worker's tests play the services and the queue with.
+//! Fakes of the services and the queue, for the worker's tests.
 
 pub(crate) mod portal;
 pub(crate) mod queue;
@@ -42,7 +42,7 @@ pub(crate) const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 pub(crate) const ORIGINAL: &[u8] = b"original";
 pub(crate) const WATERMARKED: &[u8] = b"watermarked";
 
-/// Reads in this process.
+/// Reads files in this process.
 struct InProcess;
 
 #[async_trait]
@@ -53,7 +53,7 @@ impl Inspector for InProcess {
     }
 }
 
-/// A worker's surroundings with one asset `A`, whose one version is [`ORIGINAL`].
+/// The environment of a worker with one asset `A`, whose only version is [`ORIGINAL`].
 pub(crate) struct Scene {
     pub(crate) portal: FakePortal,
     pub(crate) imatag: FakeWatermarker,
@@ -101,7 +101,7 @@ impl Scene {
         step::run(&StepContext::of(&self.environment), job).await
     }
 
-    /// Runs the job's next step, which does not fail.
+    /// Runs the job's next step, which must not fail.
     pub(crate) async fn end(&self, job: &mut Job) -> StepEnd {
         self.run(job).await.unwrap()
     }
@@ -143,7 +143,7 @@ pub(crate) fn uploaded(scene: &Scene) -> Job {
     job
 }
 
-/// What is logged, for a test to read.
+/// Captures log lines for a test.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -156,7 +156,7 @@ impl io::Write for Log {
     }
 }
 
-/// What came of this, and what was logged meanwhile.
+/// Runs this work; returns its result and what it logged.
 pub(crate) async fn logged<T>(work: impl Future<Output = T>) -> (T, String) {
     let log = Log::default();
     let writer = log.clone();

@@ -31,29 +31,29 @@ pub(crate) struct FakePortal {
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a habit of a portal")]
 pub(crate) struct State {
-    /// Every call that was made, as its name and what it was about.
+    /// Every call, as its name and its subject.
     pub(crate) calls: Vec<String>,
     /// What single GETs show.
     pub(crate) assets: BTreeMap<AssetId, Template>,
     /// What the listing shows.
     pub(crate) rows: BTreeMap<AssetId, Asset>,
     pub(crate) files: BTreeMap<(AssetId, u32), Vec<u8>>,
-    /// Errors of calls to come, by the call's name.
+    /// The errors of future calls, by the call's name.
     pub(crate) errors: Vec<(&'static str, BynderError)>,
     /// The call that panics.
     pub(crate) panics: Option<&'static str>,
-    /// How far imports are; done by default.
+    /// The state of imports; done by default.
     pub(crate) import: Option<ImportState>,
     /// Saves are answered as not converted.
     pub(crate) converts_late: bool,
     /// Saves wait for a person's approval.
     pub(crate) hides_saves: bool,
-    /// Texts that are written are not kept.
+    /// Written texts are not stored.
     pub(crate) drops_texts: bool,
     pub(crate) says_active: bool,
     pub(crate) definitions: Vec<Metaproperty>,
     pub(crate) uploaded: Vec<u8>,
-    /// The name that storage sends along with a file.
+    /// The file name that storage sends with a file.
     pub(crate) sent_name: Option<String>,
 }
 
@@ -74,12 +74,12 @@ impl FakePortal {
         self.state.lock().unwrap()
     }
 
-    /// The next call of this name fails.
+    /// Makes the next call of this name fail.
     pub(crate) fn fails(&self, call: &'static str, error: BynderError) {
         self.lock().errors.push((call, error));
     }
 
-    /// An asset whose versions hold these files, the last one active, with a row that shows the same.
+    /// Adds an asset whose versions hold these files, the last one active, and a matching row.
     pub(crate) fn has(&self, id: &str, files: &[&[u8]]) {
         let lengths: Vec<_> = files.iter().map(|file| file.len() as u64).collect();
         let mut detail = samples::detail(&lengths, u32::try_from(files.len()).unwrap());
@@ -93,7 +93,7 @@ impl FakePortal {
         state.assets.insert(detail.asset.id.clone(), template(detail));
     }
 
-    /// Changes what single GETs and the listing show of an asset.
+    /// Changes an asset, both in single GETs and in the listing.
     pub(crate) fn change(&self, id: &str, change: impl FnOnce(&mut Template)) {
         let mut state = self.lock();
         let asset = state.assets.get_mut(&id.parse().unwrap()).unwrap();
@@ -102,7 +102,7 @@ impl FakePortal {
         state.rows.insert(row.id.clone(), row);
     }
 
-    /// Writes this into the hash metaproperty.
+    /// Writes this text into the hash metaproperty.
     pub(crate) fn marks(&self, id: &str, text: &str) {
         self.change(id, |asset| {
             asset.detail.asset.properties.insert(HASH_FIELD.to_owned(), vec![text.to_owned()]);
@@ -114,7 +114,7 @@ impl FakePortal {
         state.assets[&id.parse().unwrap()].detail.asset.marker_text(HASH_FIELD).unwrap_or_default()
     }
 
-    /// Makes another version the active one.
+    /// Activates another version.
     pub(crate) fn activates(&self, id: &str, active: u32) {
         self.change(id, |asset| {
             asset.detail.asset.active_version = Some(active);
@@ -126,7 +126,7 @@ impl FakePortal {
         });
     }
 
-    /// The calls that changed something, in their order.
+    /// The calls that changed something, in order.
     pub(crate) fn effects(&self) -> Vec<String> {
         let state = self.lock();
         let effects = state
@@ -151,7 +151,7 @@ impl FakePortal {
         }
     }
 
-    /// A call that changes something.
+    /// Records a call that changes something.
     fn effect(
         &self,
         name: &str,

@@ -14,16 +14,16 @@ use queue::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Hands out what it was given, and remembers how it was settled.
+/// Delivers what a test gave it, and records how it was settled.
 #[derive(Default)]
 pub(crate) struct FakeQueue {
     deliveries: Mutex<VecDeque<Result<Delivery, QueueError>>>,
     came: Notify,
-    /// What became of each delivery, in order.
+    /// The settlement of each delivery, in order.
     pub(crate) settled: Mutex<Vec<Settlement>>,
-    /// The next settlement fails.
+    /// The error of the next settlement.
     pub(crate) refuses: Mutex<Option<QueueError>>,
-    /// The steps that were asked for, in order.
+    /// The requested steps, in order.
     pub(crate) asked: Mutex<Vec<StepSet>>,
 }
 
@@ -38,7 +38,7 @@ impl FakeQueue {
         self.came.notify_waiters();
     }
 
-    /// The one settlement there was.
+    /// The only settlement.
     pub(crate) fn settlement(&self) -> Settlement {
         let mut settled = std::mem::take(&mut *self.settled.lock().unwrap());
         assert_eq!(settled.len(), 1, "{settled:?}");
@@ -80,18 +80,18 @@ impl JobConsumer for FakeQueue {
     }
 }
 
-/// Leases that are free unless a test wants otherwise.
+/// Leases that are free unless a test says otherwise.
 #[derive(Default)]
 pub(crate) struct FakeLocks {
-    /// Answers to attempts to come: `Refused` and `Busy`.
+    /// The results of future attempts: `Refused` and `Busy`.
     pub(crate) attempts: Mutex<VecDeque<Result<Attempt, QueueError>>>,
     /// What each lease left behind, in order.
     pub(crate) left: Arc<Mutex<Vec<Left>>>,
-    /// What each lease leaves where it is dropped.
+    /// What each lease leaves behind if it is dropped.
     pub(crate) doubts: Mutex<Vec<Vec<Kept>>>,
     /// Leases are lost from now on.
     pub(crate) lost: Arc<AtomicBool>,
-    /// There is no contact with the keeper of the leases.
+    /// There is no contact with the lock service.
     pub(crate) silent: AtomicBool,
 }
 

@@ -1,4 +1,4 @@
-//! An Imatag that answers what a test wants.
+//! An Imatag in memory that answers as a test says.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -28,19 +28,18 @@ pub(crate) struct FakeWatermarker {
 }
 
 pub(crate) struct State {
-    /// Every call that was made, as its name and what it was about.
+    /// Every call, as its name and its subject.
     pub(crate) calls: Vec<String>,
-    /// Errors of calls to come, by the call's name.
+    /// The errors of future calls, by the call's name.
     pub(crate) errors: Vec<(&'static str, ImatagError)>,
     pub(crate) can_find: bool,
     pub(crate) paused: Option<Duration>,
-    /// What `find` finds.
+    /// The result of `find`.
     pub(crate) found: Option<(MediumId, MediumState)>,
-    /// Answers to submits to come; the medium `M` is pending by default.
+    /// The results of future submits; by default the medium `M` is pending.
     pub(crate) submitted: VecDeque<Submitted>,
-    /// What is said of a medium; `None`: it is of another file.
+    /// The state of a medium; `None`: it is of another file.
     pub(crate) status: Option<MediumState>,
-    /// The watermarked file.
     pub(crate) result: Vec<u8>,
 }
 
@@ -78,7 +77,7 @@ impl FakeWatermarker {
         self.state.lock().unwrap()
     }
 
-    /// The next call of this name fails.
+    /// Makes the next call of this name fail.
     pub(crate) fn fails(&self, call: &'static str, error: ImatagError) {
         self.lock().errors.push((call, error));
     }
@@ -87,7 +86,7 @@ impl FakeWatermarker {
         self.lock().calls.iter().filter(|made| made.starts_with(call)).count()
     }
 
-    /// All places for uploads are taken until what this returns is dropped.
+    /// Takes all upload slots until the returned value is dropped.
     pub(crate) async fn busy(&self) -> UploadPlace {
         self.upload_place().await
     }

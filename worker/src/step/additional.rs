@@ -1,4 +1,4 @@
-//! Save, where the watermarked file becomes an additional file of the asset.
+//! Save, if the watermarked file becomes an additional file of the asset.
 
 use bynder::{BynderError, Parcel, Template};
 use common::job::{Job, Step};
@@ -12,7 +12,7 @@ use crate::context::StepContext;
 use crate::decide::{OriginalLook, look_at_original};
 use crate::error::StepError;
 
-/// The look, and the save.
+/// The check, and the save.
 const PLACES: u32 = 2;
 
 pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
@@ -36,7 +36,7 @@ async fn under_lease(
     parcel: &Parcel,
     record: Record,
 ) -> Result<StepEnd, Stop> {
-    // Neither what the look sees nor the lease may grow old while the save waits for its place in the budget.
+    // Neither the result of the check nor the lease may grow old while the save waits for its tokens.
     let bynder = context.bynder.with_places(PLACES).await?;
     let asset = or_gone(bynder.template(&job.asset_id).await)?;
     let marker = context.marker(&asset.detail.asset);
@@ -60,7 +60,7 @@ async fn under_lease(
         OriginalLook::Done | OriginalLook::OptedOut | OriginalLook::Untouched(_) => {}
     }
     let file_name = if let Some(name) = there {
-        // One that the job did not save lately may have waited for approval until a person gave it.
+        // A file that the job did not save recently may have been waiting for a person's approval.
         if job.effects.saved.is_some() {
             context.approval.shows();
         }
@@ -86,7 +86,7 @@ async fn under_lease(
     finish(context, job, record, &asset, file_name).await
 }
 
-/// A file that Bynder says it saved, and that does not show, waits for a person's approval and is not saved again.
+/// A file that Bynder says it saved but that does not show waits for a person's approval and is not saved again.
 async fn unseen(
     context: &StepContext,
     job: &mut Job,
@@ -96,8 +96,8 @@ async fn unseen(
     if unseen_for(job) < context.settings.longest_unseen {
         return Ok(StepEnd::NotYet(Wait::Moment));
     }
-    // As for a version that waits: a record ahead of the active version tells every run to leave the asset, until the
-    // file shows or a person takes the record back.
+    // As for a version that waits: a record above the active version makes every run leave the asset alone, until
+    // the file shows or a person removes the record.
     let bytes = job.effects.watermarked.as_ref().map_or(record.bytes, |file| file.bytes);
     let ahead = Record { version: job.base.saturating_add(1), bytes, ..record };
     let marker = context.marker(&asset.detail.asset);

@@ -1,4 +1,4 @@
-//! Ending a job whose file needs no watermark, or whose metaproperty must be left alone.
+//! Ends a job whose file needs no watermark, or whose metaproperty must be left alone.
 
 use common::asset::AssetDetail;
 use common::hash::FileFacts;
@@ -12,7 +12,7 @@ use http_client::prose;
 
 /// The file is protected: completes the marker so that the next run needs no download.
 ///
-/// `known` is the record that names the file; without one the file stands for its own original.
+/// `known` is the record that names the file; without one, the file counts as its own original.
 pub(super) async fn already_protected(
     context: &StepContext,
     job: &mut Job,
@@ -33,8 +33,8 @@ pub(super) async fn already_protected(
     Ok(StepEnd::Ended(crossed(job, known, &detail).unwrap_or(Outcome::AlreadyProtected)))
 }
 
-/// A record that names a lower version than the one that holds the file, while that version holds another file:
-/// a person uploaded between the last look and the save, and the save came on top.
+/// Whether the record names a lower version than the one that holds the file, while that version holds another
+/// file: a person uploaded between the last check and the save, and the save came on top.
 fn crossed(job: &Job, known: Option<Record>, detail: &AssetDetail) -> Option<Outcome> {
     let record = known.filter(|record| record.version < job.base)?;
     let theirs = detail.version(record.version)?;
@@ -42,7 +42,8 @@ fn crossed(job: &Job, known: Option<Record>, detail: &AssetDetail) -> Option<Out
     differs.then_some(Outcome::Superseded { ours: Some(job.base), theirs: record.version })
 }
 
-/// The listing showed foreign text; the listing lags, so one look makes sure before the job fails.
+/// The listing showed text that the connector did not write. Since the listing lags, a single GET confirms that
+/// before the job fails.
 pub(super) async fn confirm_foreign(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
     let name = &context.settings.metaproperty.name;
@@ -55,9 +56,9 @@ pub(super) async fn confirm_foreign(context: &StepContext, job: &mut Job) -> Res
     }
 }
 
-/// The failure of a job that found somebody else's text in the hash metaproperty.
+/// The failure of a job that found text in the hash metaproperty that the connector did not write.
 pub(super) fn foreign_text(context: &StepContext, job: &Job, text: &str) -> StepEnd {
-    // Anybody may have written it, a link with a signature too.
+    // Anyone may have written it, and it may be a link with a signature.
     let shown: String = prose(text).chars().take(60).collect();
     StepEnd::failed(
         FailureClass::Marker,

@@ -1,4 +1,4 @@
-//! Confirm: whether a version that Bynder says it saved shows.
+//! Confirm: checks that a version that Bynder says it saved shows.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use common::outcome::Outcome;
 use super::{StepEnd, Stop, Wait, or_gone};
 use crate::context::StepContext;
 
-/// What the end of the save is, once Bynder has answered it.
+/// How the save ends, once Bynder has confirmed it.
 pub(super) fn saved(context: &StepContext, job: &mut Job) -> StepEnd {
     if context.approval.is_known_to_show() {
         return StepEnd::Ended(Outcome::Watermarked { version: job.top.saturating_add(1) });
@@ -17,7 +17,8 @@ pub(super) fn saved(context: &StepContext, job: &mut Job) -> StepEnd {
     StepEnd::NotYet(Wait::Moment)
 }
 
-/// Looks for the version. One that does not show after a while waits for a person's approval, and is never saved again.
+/// Checks for the version. One that does not show after a while waits for a person's approval, and is never saved
+/// again.
 pub(super) async fn confirm(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     let approval = &context.approval;
     let _turn = approval.turn().await;
@@ -27,7 +28,7 @@ pub(super) async fn confirm(context: &StepContext, job: &mut Job) -> Result<Step
     }
     let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
     let bytes = job.effects.watermarked.as_ref().map(|file| file.bytes);
-    // A person's version that came between the look and the save has the number that was meant for this one.
+    // A person's version that came between the check and the save has the number that was meant for this one.
     let mut newer = detail.versions.iter().filter(|found| found.number >= version);
     if let Some(shown) = newer.find(|found| found.bytes.is_none() || found.bytes == bytes) {
         approval.shows();
@@ -44,7 +45,7 @@ pub(super) async fn confirm(context: &StepContext, job: &mut Job) -> Result<Step
     Ok(StepEnd::Ended(Outcome::AwaitingApproval))
 }
 
-/// How long what was saved has not shown.
+/// How long the saved version or file has not shown.
 pub(super) fn unseen_for(job: &mut Job) -> Duration {
     let mut since = job.effects.saved.unwrap_or_else(|| job.wait_mark());
     let waited = job.waited_since(&mut since);
@@ -52,7 +53,7 @@ pub(super) fn unseen_for(job: &mut Job) -> Duration {
     waited
 }
 
-/// Says why the job ends although nothing shows.
+/// Logs why the job ends although nothing shows.
 pub(super) fn log_awaiting(job: &Job) {
     tracing::warn!(
         job_id = %job.job_id, asset_id = %job.asset_id,

@@ -1,4 +1,4 @@
-//! Writing the marker, and taking back what it says too early.
+//! Writing the marker, and taking back a record that turned out to be premature.
 
 use common::asset::{AssetDetail, AssetId, FileVersion};
 use common::job::Job;
@@ -16,7 +16,8 @@ pub(super) async fn write(context: &StepContext, job: &Job, records: &Records) -
     write_with(context, &job.asset_id, records, Status::Protected).await
 }
 
-/// Writes the records and, in the same call, how the asset stands where people want to be told, and its link.
+/// Writes the records and, in the same call, the asset's status (if a metaproperty for it is configured) and its
+/// link.
 pub(super) async fn write_with(
     context: &StepContext,
     asset: &AssetId,
@@ -30,7 +31,7 @@ pub(super) async fn write_with(
     Ok(())
 }
 
-/// What the connector writes about an asset: texts by the metaproperty's id.
+/// The texts that the connector writes for an asset, by the metaproperty's id.
 pub(super) fn texts<'a>(
     settings: &'a Settings,
     records: &Records,
@@ -45,7 +46,7 @@ pub(super) fn texts<'a>(
 
 /// Takes back the record of a version that will not be saved.
 ///
-/// It would name the version number that a person's next upload gets; a file of the same length there would pass
+/// The record would name the version number of a person's next upload; a file of the same length would then pass
 /// for protected.
 pub(super) async fn retract(
     context: &StepContext,
@@ -65,8 +66,8 @@ pub(super) async fn retract(
     Ok(())
 }
 
-/// Takes back a record that a failed job wrote ahead of a save. It stays where a version of the asset holds its file: the
-/// save happened. Returns whether there was anything to take back.
+/// Takes back a record that a failed job wrote ahead of a save. The record stays if a version of the asset holds
+/// its file: the save happened. Returns whether there was anything to take back.
 pub(super) async fn withdraw(
     context: &StepContext,
     job: &mut Job,
@@ -87,7 +88,7 @@ pub(super) async fn withdraw(
     Ok(true)
 }
 
-/// The versions that may hold the file of a record written ahead, by their numbers and lengths.
+/// The versions that may hold the file of a record written ahead, judging by number and length.
 fn may_hold(detail: &AssetDetail, ahead: &Record) -> Vec<u32> {
     let holds = |version: &&FileVersion| {
         version.number >= ahead.version && version.bytes.is_none_or(|bytes| bytes == ahead.bytes)
@@ -95,8 +96,8 @@ fn may_hold(detail: &AssetDetail, ahead: &Record) -> Vec<u32> {
     detail.versions.iter().filter(holds).map(|version| version.number).collect()
 }
 
-/// The marker without the pending record, which was not there before. A record that it took the place of comes back,
-/// unless others wrote into the marker since. `None`: there is no such record.
+/// The marker without the pending record, unless that was there before. A record that it replaced is restored,
+/// unless someone else has written into the marker since then. `None`: there is no such record.
 fn taken_back(marker: Marker, before: Marker, pending: impl Fn(&Record) -> bool) -> Option<Records> {
     let Marker::Ours(records) = marker else { return None };
     let before = before.into_records().unwrap_or_default();
@@ -133,7 +134,7 @@ mod tests {
         let text =
             |records: &[Record]| marker(records).into_records().ok().map(|records| records.to_string());
         assert_eq!(left(&[ahead], &[]).as_deref(), Some(""));
-        // Two records of one file are never in a marker, so the old one had to make room.
+        // A marker never holds two records of one file, so the old one had been replaced.
         assert_eq!(left(&[ahead, others], &[old, others]), text(&[old, others]));
         assert_eq!(left(&[record(4, 4), ahead], &[old]), text(&[record(4, 4)]));
         assert_eq!(left(&[old], &[old]), None);

@@ -1,4 +1,4 @@
-//! The three steps of a job. A step does its work and says how it ended; it settles nothing itself.
+//! The three steps of a job. A step does its work and returns how it ended; it settles nothing itself.
 
 mod additional;
 mod complete;
@@ -31,8 +31,9 @@ use crate::in_flight;
 use crate::leases::{self, Held, Try};
 use crate::settings::{LONGEST_IDLE_RUNG, Settings};
 
-/// The asset's lease for the effects of this step, which is waited for a while; the end of the step where it does not come.
-/// What another job of the asset did, or did without an answer, this one does not know: it goes on as suspect.
+/// Takes the asset's lease for the effects of this step, waiting for a while; ends the step if it does not get it.
+/// If another job holds the lease or may have a request under way, this job does not know those effects and
+/// continues as suspect.
 async fn lease(context: &StepContext, job: &mut Job) -> Result<Held, Stop> {
     match try_lease(context, job).await? {
         Try::Held(held) => return Ok(held),
@@ -42,7 +43,7 @@ async fn lease(context: &StepContext, job: &mut Job) -> Result<Held, Stop> {
     Err(StepEnd::NotYet(Wait::Moment).into())
 }
 
-/// What Bynder answered about an asset of the job; where there is none, the job is over.
+/// Unwraps Bynder's answer about an asset of the job; if the asset no longer exists, the job ends.
 fn or_gone<T>(answer: Result<T, BynderError>) -> Result<T, Stop> {
     match answer {
         Err(BynderError::NotFound { .. }) => Err(StepEnd::Ended(Outcome::Gone).into()),
@@ -50,7 +51,7 @@ fn or_gone<T>(answer: Result<T, BynderError>) -> Result<T, Stop> {
     }
 }
 
-/// The asset's lease, as a step of this job needs it.
+/// Tries to take the asset's lease, as a step of this job needs it.
 pub(crate) async fn try_lease(context: &StepContext, job: &Job) -> Result<Try, QueueError> {
     let settings = &context.settings;
     let doubt = in_flight::kept(settings, job.step);
@@ -58,24 +59,25 @@ pub(crate) async fn try_lease(context: &StepContext, job: &Job) -> Result<Try, Q
     leases::take(context.locks.as_ref(), job, doubt, own).await
 }
 
-/// For how long the asset is this job's alone after a step that was cut short, beyond the time that a request may still land:
-/// where no other job can find what this one did.
+/// How long the asset belongs to this job alone after an aborted step, beyond the time in which a request may still
+/// take effect: only if no other job can find this job's effects.
 fn own_time(settings: &Settings, job: &Job, mode: OutputMode, can_find: bool) -> Option<Duration> {
     if !can_find && job.effects.media_id.is_some() {
         return Some(reservation(settings));
     }
-    // Nothing but the listing shows the job its copy, and the original shows nothing to others before that.
+    // The job can find its copy only through the listing, and until then the original does not show the copy to
+    // other jobs.
     let is_copied = job.step == Step::Save && mode == OutputMode::Copy;
     is_copied.then(|| settings.index_lag + in_flight::kept(settings, job.step))
 }
 
-/// Keeps the asset for a job whose worker died: for as long as after a request without an answer.
+/// Keeps the asset for a job whose worker died, for as long as after a request without a response.
 pub(crate) async fn keep(context: &StepContext, job: &Job) {
-    // Dropped before anything is known of the job's requests, the lease leaves the asset in doubt.
+    // Dropped before anything is known about the job's requests, the lease leaves the asset in doubt.
     drop(try_lease(context, job).await);
 }
 
-/// Frees the asset after a job for which it was reserved; where that fails it is free a while later.
+/// Frees the asset after a job that had reserved it; if that fails, it becomes free a while later.
 pub(crate) async fn free(context: &StepContext, asset: &AssetId, job: &JobId) {
     if context.imatag.can_find() {
         return;
@@ -89,12 +91,12 @@ pub(crate) async fn free(context: &StepContext, asset: &AssetId, job: &JobId) {
     }
 }
 
-/// How long an asset is reserved at a time: longer than a step, and the wait before it, may take.
+/// How long an asset is reserved at a time: longer than a step and the wait before it can take.
 fn reservation(settings: &Settings) -> Duration {
     settings.step_deadline + LONGEST_IDLE_RUNG + in_flight::kept(settings, Step::Save)
 }
 
-/// Runs the job's next step. The job is changed in place; what it carries is what was done, even on an error.
+/// Runs the job's next step. Changes the job in place: even on an error, the job carries what was done.
 pub(crate) async fn run(context: &StepContext, job: &mut Job) -> Result<StepEnd, StepError> {
     match next(context, job).await {
         Ok(end) | Err(Stop::End(end)) => Ok(end),
@@ -105,7 +107,7 @@ pub(crate) async fn run(context: &StepContext, job: &mut Job) -> Result<StepEnd,
 async fn next(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     fault::poison(&job.asset_id);
     if job.mode.is_none() {
-        // A job of a release that knew one mode only, and has begun, ends in that one.
+        // A job from a release that had only this mode, and that has already started, finishes in it.
         let begun = job.effects.import_id.is_some();
         job.mode = Some(if begun { OutputMode::Version } else { context.settings.mode });
     }
@@ -115,15 +117,15 @@ async fn next(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
         Step::Transfer => transfer::transfer(context, job).await,
         Step::Save => match context.mode(job) {
             OutputMode::Version => save::save(context, job).await,
-            // Boxed: what they hold is large, and most jobs need neither.
+            // Boxed: their futures are large, and most jobs need neither.
             OutputMode::Copy => Box::pin(copy::save(context, job)).await,
             OutputMode::Additional => Box::pin(additional::save(context, job)).await,
         },
     }
 }
 
-/// Whether the job wrote a record for a save that may not come. One that Bynder answered came: what does not show of it
-/// waits for approval.
+/// Whether the job wrote a record ahead of a save that may not happen. A save that Bynder confirmed did happen: if
+/// its version does not show, it waits for approval.
 pub(crate) fn wrote_ahead(job: &Job) -> bool {
     let effects = &job.effects;
     let renewal = effects.renewal.as_ref();
@@ -131,7 +133,7 @@ pub(crate) fn wrote_ahead(job: &Job) -> bool {
         && (effects.marked.is_some() || renewal.is_some_and(|renewal| renewal.marked.is_some()))
 }
 
-/// Takes back what a failed job wrote ahead of a save that will not come.
+/// Takes back what a failed job wrote ahead of a save that will not happen.
 pub(crate) async fn withdraw_marker(
     context: &StepContext,
     job: &mut Job,

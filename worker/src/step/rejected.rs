@@ -1,4 +1,4 @@
-//! Keeping the files that failed a check, for a person to look at.
+//! Keeps the files that failed a check, for people to examine.
 
 use std::fs;
 use std::io;
@@ -10,12 +10,13 @@ use common::job::Job;
 use files::private;
 use files::spool::SpooledFile;
 
-/// Files that are kept at once: a fault at Imatag concerns the whole library, and a few are enough to see it.
+/// The maximum number of files to keep: a fault at Imatag affects the whole library, and a few files are enough to
+/// diagnose it.
 const MOST_KEPT: usize = 100;
 
-/// Copies the file where the configuration wants it; what became of it, as the end of the job's reason.
+/// Copies the file to the configured folder, if any. Returns what happened, as the end of the job's reason.
 ///
-/// Nothing here may decide about the job, so what goes wrong is only said.
+/// Nothing here may decide the job's outcome, so an error is only reported.
 pub(super) async fn keep(folder: Option<&Path>, job: &Job, file: &SpooledFile, facts: &FileFacts) -> String {
     let Some(folder) = folder.map(Path::to_owned) else { return String::new() };
     let extension = facts.media_type.as_deref().and_then(usual_extension).unwrap_or("bin");
@@ -35,7 +36,7 @@ fn copy(folder: &Path, name: &str, file: &SpooledFile) -> io::Result<PathBuf> {
     private::folder(folder, &[])?;
     let target = folder.join(name);
     match private::check(&target) {
-        // As when the job is replayed.
+        // The file is already there, as when the job is replayed.
         Ok(()) => return Ok(target),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", target.display()))),
@@ -44,9 +45,9 @@ fn copy(folder: &Path, name: &str, file: &SpooledFile) -> io::Result<PathBuf> {
         let reason = format!("{MOST_KEPT} files stand in {}; remove some", folder.display());
         return Err(io::Error::other(reason));
     }
-    // Under its name only once it is whole.
+    // It gets its name only once it is complete.
     let unfinished = folder.join(format!("{name}.part"));
-    // What a process left that was ended here, or a link that another user put there.
+    // Left by a process that ended here, or a link that another user created.
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

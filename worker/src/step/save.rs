@@ -1,4 +1,4 @@
-//! Save: wait for the import, look once more, and make the one irreversible call.
+//! Save: waits for the import, checks the asset once more, and makes the one irreversible call.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::decide::{ExpectedAtSave, SaveDecision, decide_from_asset, is_crossed,
 use crate::error::StepError;
 use crate::services::Portal;
 
-/// An import that is pending longer than this will not come.
+/// An import that is pending for longer than this will not finish.
 const LONGEST_CONVERSION: Duration = Duration::from_mins(30);
-/// Looks that do not show the written marker before it is written again.
+/// Checks that do not show the written marker before it is written again.
 pub(super) const LOOKS_BEFORE_WRITING_AGAIN: u32 = 3;
-/// Looks that do not show the written marker before the field counts as one that keeps nothing.
+/// Checks that do not show the written marker before the metaproperty counts as one that stores nothing.
 pub(super) const LOOKS_BEFORE_GIVING_UP: u32 = 9;
-/// Times a person's work may send one job back to the start.
+/// How often changes by people may restart one job.
 const MOST_RESTARTS: u32 = 5;
 
 pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
@@ -32,7 +32,7 @@ pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd
     let Some(import) = job.effects.import_id.clone() else {
         return Ok(StepEnd::Next(Step::Transfer));
     };
-    // A suspect job may have saved already: then the import is used up, and asking for it would mislead.
+    // A suspect job may have saved already: the import is then used up, and polling it would be misleading.
     if !job.suspect {
         converted(context, job, &import).await?;
     }
@@ -47,13 +47,13 @@ async fn under_lease(context: &StepContext, job: &mut Job, import: &ImportId) ->
         check_before_save(context, &*context.bynder, job).await?;
         converted(context, job, import).await?;
     }
-    // Neither what the look sees nor the lease may grow old while the save waits for its place in the budget.
+    // Neither the result of the check nor the lease may grow old while the save waits for its tokens.
     let bynder = context.bynder.with_places(2).await?;
     check_before_save(context, &*bynder, job).await?;
     context.may_change()?;
-    // A person's version may still come between the look and the save: Bynder has no save on a condition. Ours is then on top
-    // of it, and nothing is lost, since Bynder keeps both. Its number is not the foretold one: by that `confirm`, where it looks,
-    // or the next run tells that the two crossed.
+    // A person's version may still come between the check and the save: Bynder has no conditional save. Ours is
+    // then on top of it; nothing is lost, since Bynder keeps both. Its number differs from the foretold one, which
+    // shows `confirm`, if it checks, or the next run that the two crossed.
     let saved = bynder.save_version(&job.asset_id, import).await;
     match saved {
         Ok(Saved::Done) => Ok(confirm::saved(context, job)),
@@ -81,14 +81,14 @@ pub(super) async fn converted(context: &StepContext, job: &mut Job, import: &Imp
     }
 }
 
-/// The import is of no use: the watermarked file has to be uploaded again.
+/// The import is unusable: the watermarked file has to be uploaded again.
 pub(super) fn lost_import(job: &mut Job, why: &str) -> StepEnd {
     let import = job.effects.import_id.take().map(String::from).unwrap_or_default();
     job.effects.imported = None;
     StepEnd::Redo { step: Step::Transfer, reason: format!("the import {import} is lost: {why}") }
 }
 
-/// The single GET right before the save. Stops the step unless everything is as it should be.
+/// The single GET right before the save. Stops the step unless everything is as expected.
 async fn check_before_save(context: &StepContext, bynder: &dyn Portal, job: &mut Job) -> Result<(), Stop> {
     if !guard_stands(Guard::LookBeforeSave) {
         return Ok(());
@@ -119,7 +119,7 @@ async fn check_before_save(context: &StepContext, bynder: &dyn Portal, job: &mut
     }
 }
 
-/// What a look means that does not stop the step.
+/// What a check found if it does not stop the step.
 pub(super) enum Seen {
     /// Save.
     Clear,
@@ -127,8 +127,8 @@ pub(super) enum Seen {
     Mark { record: Record, records: Records },
 }
 
-/// What a look means, with everything done about it that does not touch the file: a version that may be the job's own is
-/// verified, and a person's newer one starts the job over.
+/// Evaluates a check and does whatever follows from it without changing the file: verifies a version that may be
+/// the job's own, and starts the job over if a person made a newer version.
 pub(super) async fn seen(context: &StepContext, job: &mut Job, detail: &AssetDetail) -> Result<Seen, Stop> {
     let (Some(original), Some(watermarked)) = (job.effects.original.clone(), job.effects.watermarked.clone())
     else {
@@ -202,7 +202,7 @@ pub(super) async fn download_hash(
     Ok(sha256)
 }
 
-/// A save whose answer was lost did happen, as `version`.
+/// Ends the job of a save that did happen, as `version`, although its response was lost.
 async fn saved_before(
     context: &StepContext,
     job: &Job,
@@ -217,9 +217,11 @@ async fn saved_before(
     let record = Record { original, watermarked, version, bytes };
     let crossed = is_crossed(job.top, &record, &marker);
     match marker.into_records() {
-        // A record that foretold another number stays: by that the next run, too, sees what came between.
+        // A record that foretold another number stays: it shows the next run, too, that another version came in
+        // between.
         Ok(records) if crossed && records.iter().any(|foretold| foretold.watermarked == watermarked) => {}
-        // Written though this job wrote none: without it, who restores the original is told each time that it is done.
+        // Written although this job wrote none: without it, whoever restores the original is told each time that it
+        // is done.
         Ok(records) if !records.contains(&record) => {
             marking::write(context, job, &records.with(record)).await?;
         }
@@ -235,7 +237,7 @@ async fn saved_before(
     }))
 }
 
-/// A person made another version: protect that one instead, unless it goes on like this.
+/// A person made another version: protects that one instead, unless this has happened too often.
 pub(super) fn start_over(
     context: &StepContext,
     job: &mut Job,

@@ -1,4 +1,4 @@
-//! Submit: download the original, decide by its hash, find or submit it at Imatag.
+//! Submit: downloads the original, decides by its hash, and finds or submits it at Imatag.
 
 use bynder::BynderError;
 use common::fault::{Guard, guard_stands};
@@ -35,11 +35,11 @@ pub(super) async fn submit(context: &StepContext, job: &mut Job) -> Result<StepE
     let Some(name) = job.upload_name(facts.media_type.as_deref()) else {
         return Ok(transfer::unnamed(job));
     };
-    // Not before: others wait behind the lease, and a film comes down for an hour.
+    // Taken only after the download: other jobs wait for the lease, and a film takes an hour to download.
     let mut held = super::lease(context, job).await?;
     let found = Found { file, facts, name, marker };
     let result = under_lease(&context.under(&held), job, found).await;
-    // Without a search, the lease alone keeps another job of the asset from submitting the file once more.
+    // If Imatag cannot be searched, only the lease keeps another job of the asset from submitting the file again.
     if !context.imatag.can_find() && (job.effects.media_id.is_some() || job.step > Step::Submit) {
         held.reserve(super::reservation(&context.settings));
     }
@@ -47,8 +47,8 @@ pub(super) async fn submit(context: &StepContext, job: &mut Job) -> Result<StepE
     result
 }
 
-/// After a crash the medium is most often there already, and another job may have the asset: the file need not be fetched to
-/// find out.
+/// After a crash, Imatag usually has the medium already, and another job may have protected the asset: both can be
+/// checked without downloading the file.
 async fn ask_ahead(context: &StepContext, job: &mut Job) -> Result<(), Stop> {
     let known = job.effects.original.clone();
     if known.is_none() && !job.suspect {
@@ -72,12 +72,12 @@ async fn ask_ahead(context: &StepContext, job: &mut Job) -> Result<(), Stop> {
     }
 }
 
-/// The original as it came down.
+/// The downloaded original.
 struct Found {
     file: SpooledFile,
     facts: FileFacts,
     name: FileName,
-    /// What the listing showed in its marker.
+    /// The marker in the listing.
     marker: Marker,
 }
 
@@ -93,8 +93,8 @@ async fn under_lease(context: &StepContext, job: &mut Job, found: Found) -> Resu
         }
     }
     find(context, job, &facts).await?;
-    // A change after this point, while the file waits for its upload slot and is uploaded, wastes one watermark at most: the
-    // checks before the marker and before the save detect it.
+    // A change after this point, while the file waits for its upload slot and is uploaded, wastes one watermark at
+    // most: the checks before the marker and before the save detect it.
     is_unchanged(context, job, &marker).await?;
     if job.suspect && !context.imatag.can_find() && !context.settings.resubmit_unknown {
         let reason = format!(
@@ -146,7 +146,7 @@ pub(super) async fn download(
     Ok(file)
 }
 
-/// A 404 on the download means that the file or that the asset is gone; only a single GET tells which.
+/// A 404 on the download means that either the file or the asset is gone; only a single GET can tell which.
 async fn missing(context: &StepContext, job: &Job, message: &str) -> Result<StepEnd, Stop> {
     or_gone(context.bynder.asset(&job.asset_id).await)?;
     let (base, name) = (job.base, shown_name(job));
@@ -154,8 +154,8 @@ async fn missing(context: &StepContext, job: &Job, message: &str) -> Result<Step
     Ok(StepEnd::failed(FailureClass::NoOriginal, reason))
 }
 
-/// Asks Imatag whether it has this asset's original: before every submit, since a submit is not repeatable. Stops the step
-/// where it has.
+/// Asks Imatag whether it has this asset's original, before every submit, since a submit is not repeatable. Stops
+/// the step if it has.
 async fn find(context: &StepContext, job: &mut Job, facts: &FileFacts) -> Result<(), Stop> {
     if !context.imatag.can_find() || !guard_stands(Guard::FindBeforeSubmit) {
         return Ok(());
@@ -173,9 +173,10 @@ async fn find(context: &StepContext, job: &mut Job, facts: &FileFacts) -> Result
     Err(end.into())
 }
 
-/// Looks at the asset before its watermark is paid for: the job may have waited for days, and another job of the asset may
-/// have protected it. The row is shared with other jobs and lags; where Imatag cannot be asked for the file, or the portal
-/// leaves open which version is active, only a single GET is good enough. Stops the step where something has changed.
+/// Checks the asset before its watermark is paid for: the job may have waited for days, and another job may have
+/// protected the asset. The row is shared with other jobs and lags; if Imatag cannot be searched for the file, or
+/// the portal does not show which version is active, only a single GET is good enough. Stops the step if anything
+/// has changed.
 async fn is_unchanged(context: &StepContext, job: &mut Job, marker_before: &Marker) -> Result<(), Stop> {
     if !guard_stands(Guard::LookBeforeSubmit) {
         return Ok(());
@@ -226,9 +227,10 @@ async fn send(
         directory: context.directory(job),
     };
     let place = context.imatag.upload_place().await;
-    // A lease that ran out while the file came down, or waited for its place, gives no right to submit it.
+    // A lease that expired during the download, or while waiting for the upload slot, gives no right to submit the
+    // file.
     context.may_change()?;
-    // A watermark is paid for, and the place may have come long after the job was taken.
+    // A watermark is paid for, and the job may have waited long for its upload slot.
     if context.budget.operator_pause().is_some() {
         return Ok(StepEnd::NotYet(Wait::Moment));
     }
@@ -237,7 +239,7 @@ async fn send(
         answer.map_err(|error| StepError::from(error).of_effect())?;
     job.effects.note_request(request_id);
     job.bytes_uploaded += file.bytes();
-    // The original's place in the spool is free for the result from here on.
+    // The original's space in the spool is free for the result from here on.
     drop(file);
     if !matches!(submitted, Submitted::Refused { .. } | Submitted::Unlisted { .. }) {
         context.breakers.wire_proved();
@@ -245,7 +247,7 @@ async fn send(
     match submitted {
         Submitted::Pending(medium) => {
             job.effects.media_id = Some(medium);
-            // Nothing is watermarked in no time: asking now would only cost a round through the queue.
+            // A watermark always takes a while: asking now would only cost a pass through the queue.
             Ok(StepEnd::Later(Step::Transfer))
         }
         Submitted::Ready { medium, result } => {
@@ -272,7 +274,7 @@ async fn send(
     }
 }
 
-/// Takes a result that came with the answer the rest of the way.
+/// Continues with a result that came with the response.
 async fn carry_on(
     context: &StepContext,
     job: &mut Job,
@@ -287,8 +289,8 @@ async fn carry_on(
     if is_known { ended } else { ended.map_err(Stop::after_effect) }
 }
 
-/// Notes what came of the submit: whatever fails from here on, the file is not submitted again. A repetition asks by
-/// the medium's id; where Imatag told none, which is what false means, it has to look first.
+/// Records the result of the submit, so that no later failure submits the file again. A repetition asks by the
+/// medium's id; if Imatag returned none (`false`), it has to search first.
 fn keep(job: &mut Job, medium: Option<MediumId>) -> bool {
     let is_known = medium.is_some();
     job.effects.media_id = medium;
@@ -298,7 +300,7 @@ fn keep(job: &mut Job, medium: Option<MediumId>) -> bool {
     is_known
 }
 
-/// The asset's name, or its id where a person gave it none.
+/// The asset's name, or its id if it has no name.
 pub(super) fn shown_name(job: &Job) -> &str {
     if job.asset_name.is_empty() { job.asset_id.as_str() } else { &job.asset_name }
 }

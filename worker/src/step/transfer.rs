@@ -1,4 +1,4 @@
-//! Transfer: fetch the watermarked file, check it, upload it, write the marker.
+//! Transfer: fetches the watermarked file, checks it, uploads it, and writes the marker.
 
 use common::fault::{Guard, guard_stands};
 use common::job::{Job, Step};
@@ -18,7 +18,7 @@ use crate::error::StepError;
 use crate::leases::Try;
 
 pub(super) async fn transfer(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
-    // An asset that was reserved at its submit stays so however long Imatag takes, and whoever asks it.
+    // An asset that was reserved by the submit stays reserved, however long Imatag takes and whichever worker asks.
     if !context.imatag.can_find()
         && let Try::Held(mut held) = super::try_lease(context, job).await?
     {
@@ -34,7 +34,8 @@ async fn fetch(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
         return uploaded_to(context, job).await;
     }
     let Some(medium) = job.effects.media_id.clone() else {
-        // A result that came at once, under no id, was paid for and is lost: only a look tells whether Imatag has it.
+        // A result that came at once, without an id, was paid for and is lost: only a search shows whether Imatag
+        // has it.
         job.suspect_now();
         return Ok(StepEnd::Next(Step::Submit));
     };
@@ -65,7 +66,7 @@ async fn fetch(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     }
 }
 
-/// Takes the watermarked file the rest of the way to a marked asset with an import to save.
+/// Takes the watermarked file on to a marked asset with an import to save.
 pub(super) async fn transfer_body(context: &StepContext, job: &mut Job, body: Body) -> Result<StepEnd, Stop> {
     let Some(original) = job.effects.original.clone() else {
         return Ok(StepEnd::Next(Step::Submit));
@@ -95,7 +96,7 @@ pub(super) async fn transfer_body(context: &StepContext, job: &mut Job, body: Bo
             return Ok(StepEnd::failed(FailureClass::BadResult, reason));
         }
     }
-    // Before the watermark was paid for there was a name; only a job of an earlier release can be without one here.
+    // The submit made sure that there is a name; only a job of an earlier release can lack one here.
     let Some(name) = job.upload_name(original.media_type.as_deref()) else {
         return Ok(unnamed(job));
     };
@@ -116,18 +117,18 @@ pub(super) async fn transfer_body(context: &StepContext, job: &mut Job, body: Bo
     uploaded_to(context, job).await
 }
 
-/// On from the upload, by what becomes of the file.
+/// Continues after the upload, depending on where the file goes.
 async fn uploaded_to(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     match context.mode(job) {
         OutputMode::Version => mark(context, job).await,
-        // Asking at once whether the import is converted would only cost calls.
+        // Polling the import at once would only cost calls.
         OutputMode::Copy => Ok(StepEnd::Later(Step::Save)),
         OutputMode::Additional => Ok(StepEnd::Next(Step::Save)),
     }
 }
 
-/// Writes the marker for the version that the save will make: a marker that is refused stops the job while
-/// nothing has happened to the asset.
+/// Writes the marker for the version that the save will make: if the marker is refused, the job stops before the
+/// asset has changed.
 async fn mark(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     if !guard_stands(Guard::MarkerBeforeSave) {
         return Ok(StepEnd::Next(Step::Save));
@@ -141,18 +142,19 @@ async fn mark(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
             Seen::Mark { record, records } => (record, records),
         }
     };
-    // No lease is held here, and Bynder has no write on a condition: what a person or another job wrote since the look, or
-    // since the listing was last renewed, is written over. The other job's look before its save writes its record again; a
-    // person's wish of that moment has to be written again by the person.
+    // No lease is held here, and Bynder has no conditional write: this overwrites what a person or another job
+    // wrote since the check, or since the listing was last fetched. The other job's check before its save writes
+    // its record again; a person has to write a change made in that moment again.
     marking::write(context, job, &records.with(record)).await?;
     job.effects.marked = Some(record);
-    // Neither is the marker visible at once nor the import converted: asking now would only cost calls.
+    // The marker is not visible at once, nor is the import converted: asking now would only cost calls.
     Ok(StepEnd::Later(Step::Save))
 }
 
-/// What to write, by the asset's row in the listing: many jobs share that call. `None` if a look has to tell.
+/// What to write, judging by the asset's row in the listing, whose call many jobs share. `None` if only a single
+/// GET can decide.
 async fn glanced(context: &StepContext, job: &Job) -> Result<Option<(Record, Records)>, StepError> {
-    // What this job may have done already is not in the listing yet.
+    // What this job may have done already does not show in the listing yet.
     if job.suspect || job.effects.marked.is_some() {
         return Ok(None);
     }
@@ -182,7 +184,7 @@ pub(super) fn additional_name_of(job: &Job) -> String {
     name.map(|name| name.with_suffix(&watermarked.sha256.short()).to_string()).unwrap_or_default()
 }
 
-/// The end of a job whose result could only be uploaded under a guessed extension, which would change the asset's type.
+/// Fails a job whose result could only be uploaded under a guessed extension, which would change the asset's type.
 pub(super) fn unnamed(job: &Job) -> StepEnd {
     let (name, id) = (shown_name(job), &job.asset_id);
     let reason = format!(

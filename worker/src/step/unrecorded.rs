@@ -1,5 +1,5 @@
-//! Jobs that carry less than this release records of a file. Which checks apply follows from the record, so that without it
-//! nothing that the job says was done is believed.
+//! Jobs that carry less than this release records about a file. The record determines which checks apply, so
+//! without it, the job's effects are not trusted.
 
 use common::job::{Effects, Job, Step};
 use common::marker::Marker;
@@ -27,8 +27,8 @@ fn lack(effects: &Effects) -> Lack {
     if was_read || (effects.watermarked.is_none() && !is_uploaded) { Lack::Nothing } else { Lack::Result }
 }
 
-/// Downloads the original anew where the job does not carry what this release records of it, and goes back to where that is
-/// needed. Does nothing where the job carries everything, or is past the need.
+/// Downloads the original again if the job does not carry what this release records about it, and returns the job
+/// to the step that needs it. Does nothing if the job carries everything or no longer needs it.
 pub(super) async fn make_good(context: &StepContext, job: &mut Job) -> Result<(), Stop> {
     let lack = lack(&job.effects);
     if job.step == Step::Submit || job.effects.saved.is_some() || lack == Lack::Nothing {
@@ -41,7 +41,7 @@ pub(super) async fn make_good(context: &StepContext, job: &mut Job) -> Result<()
         let facts = context.readers.facts(&file, &context.settings.checks).await?;
         let is_same = job.effects.original.as_ref().is_some_and(|claimed| claimed.sha256 == facts.sha256);
         if !is_same {
-            // Its medium is one of another file: everything is decided anew, and nothing is paid for without a look.
+            // Its medium is of another file: everything is decided again, and nothing is paid for without a check.
             job.effects = Effects { marked: job.effects.marked, ..Effects::default() };
             job.suspect_now();
             return Err(StepEnd::Next(Step::Submit).into());

@@ -13,7 +13,7 @@ fn failed(job: &Job) -> Settlement {
     Settlement::Fail { job: Box::new(job.clone()), event }
 }
 
-/// A failed job that wrote its record ahead of a save that did not come.
+/// A failed job that wrote its record ahead of a save that did not happen.
 fn ahead(scene: &Scene) -> Job {
     let mut job = uploaded(scene);
     job.effects.marked = Some(record(2));
@@ -46,7 +46,7 @@ async fn the_end_of_a_job_frees_the_asset_that_was_reserved_for_it() {
         let failed = failed(&job());
         assert_eq!(close(&scene.environment, failed.clone()).await, failed);
         assert_eq!(scene.locks.left(), left);
-        // Where that fails, it is free a while later.
+        // If that fails, it becomes free a while later.
         scene.locks.answers(Err(QueueError::Unavailable("away".to_owned())));
         assert_eq!(close(&scene.environment, finished.clone()).await, finished);
     }
@@ -61,7 +61,7 @@ async fn a_failed_job_takes_its_marker_back_under_the_lease() {
     };
     assert_eq!((closed.effects.marked, scene.portal.marker_text("A")), (None, String::new()));
     assert_eq!(scene.locks.left(), [Left::Nothing]);
-    // It stays where a version holds its file: the save came.
+    // The record stays if a version holds its file: the save happened.
     let scene = Scene::new();
     let job = ahead(&scene);
     scene.portal.has("A", &[ORIGINAL, WATERMARKED]);
@@ -71,7 +71,7 @@ async fn a_failed_job_takes_its_marker_back_under_the_lease() {
     };
     assert_eq!(closed.effects.marked, Some(record(2)));
     assert_eq!((scene.portal.count("write"), closed.bytes_downloaded), (0, 11));
-    // So does what others wrote there.
+    // So does text that others wrote there.
     let scene = Scene::new();
     let job = ahead(&scene);
     scene.portal.marks("A", "hands off");
@@ -123,7 +123,7 @@ async fn the_wait_to_take_a_marker_back_is_bounded() {
         let settlement = close(&scene.environment, failed(&job)).await;
         assert_eq!(matches!(settlement, Settlement::Wait { .. }), waits, "{settlement:?}");
     }
-    // What never passes is not waited for.
+    // The job does not wait for an error that is permanent.
     let scene = Scene::new();
     let job = ahead(&scene);
     scene.portal.fails("asset", not_found());

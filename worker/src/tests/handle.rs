@@ -12,7 +12,7 @@ use crate::fakes::{ORIGINAL, Scene, facts, job, record, uploaded};
 use crate::handle::handle;
 use crate::isolation::Isolation;
 
-/// What becomes of this job's delivery.
+/// The settlement of this job's delivery.
 async fn settled(scene: &Scene, job: Job, redelivered: bool) -> Settlement {
     let (cut, isolation) = (CancellationToken::new(), Isolation::default());
     handle(&scene.environment, delivery(job, redelivered), &cut, &isolation).await;
@@ -73,7 +73,7 @@ async fn a_job_that_lost_three_deliveries_runs_alone() {
         handle(&scene.environment, delivery, &CancellationToken::new(), &isolation).await;
         let (after, rung) = waiting(scene.queue.settlement());
         if waits {
-            // It comes back, and the wait counts towards its day.
+            // It comes back, and the wait counts towards `worker.longest_wait`.
             assert_eq!((after.step, after.waited_ms, rung), (Step::Submit, 600_000, 600));
         } else {
             assert_eq!(after.step, Step::Transfer);
@@ -163,7 +163,7 @@ async fn a_failure_while_its_service_is_out_costs_no_attempt() {
 async fn a_panic_outside_the_step_costs_a_delivery_and_not_the_job() {
     let scene = Scene::new();
     scene.portal.fails("download", unavailable(Sent::No));
-    // Whether the portal works at all is asked for after the step.
+    // The portal is probed after the step.
     scene.portal.lock().panics = Some("account");
     let (after, rung) = waiting(settled(&scene, job(), false).await);
     assert_eq!((after.suspect, after.lost_deliveries, after.attempt, rung), (true, 1, 0, 600));
@@ -183,7 +183,7 @@ async fn a_job_whose_end_panics_again_and_again_ends_all_the_same() {
     let parcel =
         bynder::Parcel { upload_id: text("U"), target_id: text("T"), s3_file_name: text("K"), parts: 1 };
     job.effects.parcel = Some(parcel);
-    // The step asks for the template, and only taking the marker back for the asset.
+    // The step asks for the template; only taking the marker back asks for the asset.
     scene.portal.lock().panics = Some("asset");
     let mut deliveries = 0;
     let event = loop {

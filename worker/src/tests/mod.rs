@@ -1,4 +1,4 @@
-//! A delivery from its receipt to its settlement, against services and a queue in memory.
+//! A delivery from receipt to settlement, against services and a queue in memory.
 
 mod close;
 mod handle;

@@ -38,7 +38,7 @@ async fn a_delivery_holds_its_permit_and_a_submit_its_place_until_it_is_settled(
     scene.queue.gives(Ok(delivery(job(), false)));
     let submit = receiver.receive().await.unwrap();
     assert_eq!((receiver.permits.available_permits(), receiver.submitting.available_permits()), (2, 0));
-    // A second submit waits for the place, a later step does not.
+    // A second submit waits for the submit permit, a later step does not.
     scene.queue.gives(Ok(delivery(job(), false)));
     scene.queue.gives(Ok(delivery(at(Step::Transfer), false)));
     let transfer = receiver.receive().await.unwrap();
@@ -118,7 +118,7 @@ async fn nothing_is_taken_while_a_person_paused_the_work_or_a_service_is_out_or_
         let receiving = receiver.receive();
         tokio::pin!(receiving);
         assert!(receiving.as_mut().now_or_never().is_none());
-        // It comes while the queue is being asked.
+        // The obstacle appears while the queue is being asked.
         let isolation = Arc::clone(&receiver.isolation);
         let other = isolation.among_others().await;
         let alone = isolation.alone();
@@ -144,7 +144,7 @@ async fn nothing_is_taken_while_a_person_paused_the_work_or_a_service_is_out_or_
     }
 }
 
-/// What becomes of a delivery that came although its step was closed meanwhile.
+/// The settlement of a delivery that arrived although its step had been closed meanwhile.
 async fn put_off(redelivered: bool, step: Step, halts: impl FnOnce(&Scene)) -> (Scene, Option<Settlement>) {
     let scene = Scene::new();
     let receiver = receiver(&scene, 1, 1);
@@ -168,7 +168,7 @@ async fn a_job_that_came_after_its_step_was_closed_is_put_off_as_it_came() {
     assert_eq!((job.suspect, job.lost_deliveries, rung.as_secs()), (false, 0, 5));
     let (_, save) = put_off(false, Step::Save, |scene| scene.imatag.lock().paused = Some(SOON)).await;
     assert_eq!(save, None, "its step is open");
-    // One that was lost before is begun, and outwaits what it may have sent.
+    // One that was lost before is started, and waits until what it may have sent can no longer take effect.
     let (_, lost) = put_off(true, Step::Transfer, |scene| scene.imatag.lock().paused = Some(SOON)).await;
     assert_eq!(lost, None);
 }

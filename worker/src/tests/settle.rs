@@ -77,11 +77,11 @@ async fn an_attempt_that_was_used_is_counted_and_a_failed_one_is_told() {
     let closing = Job { attempt: 2, ..failed("503") };
     let (_, log) = settled(&scene, failed("503"), waits(closing)).await;
     assert_eq!((log.as_str(), attempts(&scene)), ("", 2));
-    // No attempt was used.
+    // No attempt was used up.
     let (_, log) = settled(&scene, job(), waits(Job { attempt: 0, ..failed("503") })).await;
     let (_, less) = settled(&scene, failed("503"), waits(job())).await;
     assert_eq!((log + &less, attempts(&scene)), (String::new(), 2));
-    // The last one is told by the end alone.
+    // For the last one, only the end is logged.
     let last = failed("504");
     let failure = Failure { class: FailureClass::Exhausted, reason: "504".into(), request_id: None };
     let event = Box::new(last.ended(Outcome::Failed(failure), NOW));

@@ -1,5 +1,5 @@
-//! The two laws of standing still, at the default settings and on a clock of their own: jobs that fail for reasons of
-//! their own come to their end, and an outage fails next to none.
+//! The two laws of the breakers, at the default settings and on a clock of their own: jobs that fail for their own
+//! reasons end, and an outage fails almost none.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -26,7 +26,7 @@ const CONCURRENCY: usize = 16;
 /// How long a step takes.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What a job meets in its first step.
+/// What a job runs into in its first step.
 #[derive(Clone, Copy)]
 enum Meets {
     SubmitRefusedWith500,
@@ -91,7 +91,7 @@ impl Fleet {
         self.ready.len() + self.waiting.len()
     }
 
-    /// Works for so long, or until no job is open.
+    /// Works for this long, or until no job is open.
     async fn work(&mut self, world: &World, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end && self.open() > 0 {

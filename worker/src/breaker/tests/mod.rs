@@ -31,7 +31,7 @@ async fn failed_probes_wait_longer_and_longer() {
         let service = breakers.probe_due().await;
         pauses.push(before.elapsed().as_secs());
         breakers.halt_for(service, Trouble::Outage, "503");
-        // Another job that was under way changes nothing.
+        // Another job that was already running changes nothing.
         breakers.halt_for(service, Trouble::Outage, "503");
     }
     assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
@@ -57,7 +57,7 @@ async fn a_refused_credential_is_tried_out_by_one_job_at_a_time_and_comes_before
 async fn a_refused_write_is_the_roles_unless_others_were_permitted_and_it_alone_is_refused() {
     let breakers = Breakers::default();
     assert_eq!(breakers.write_refused(&job("a"), "403"), Blame::Service);
-    // Reading works all the while.
+    // Reading keeps working.
     breakers.succeeded(Service::Bynder, Step::Submit);
     assert_eq!(breakers.halt().map(|halt| halt.trouble), Some(Trouble::WriteRefused));
     breakers.permitted(Service::Bynder);
@@ -109,7 +109,7 @@ async fn only_a_step_that_fails_job_after_job_is_slowed_and_a_success_ends_it() 
     }
     assert!(breakers.is_slowed(Step::Submit));
     assert_eq!(breakers.steps(), StepSet::ALL.without(StepSet::SUBMIT));
-    // A later step of the same service does not speak for this one.
+    // A later step of the same service is no evidence for this one.
     breakers.succeeded(Service::Imatag, Step::Transfer);
     assert!(breakers.turn(Step::Submit).is_none());
     tokio::time::advance(PACE.longest).await;

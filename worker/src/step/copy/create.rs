@@ -1,4 +1,4 @@
-//! A new copy: looked for before it is made a second time, and made with everything it has to have.
+//! A new copy: the step searches for an existing one before it makes another, and makes it complete from the start.
 
 use bynder::{BynderError, NewAsset, Template};
 use common::asset::{Asset, AssetId};
@@ -12,13 +12,13 @@ use super::super::submit::shown_name;
 use super::{Files, StepContext, StepEnd, StepError, Stop, Wait, Work, finish, marking, or_gone};
 use crate::decide::{CannotCopy, copy_fields, is_copy};
 
-/// How far this machine's clock, by which a job began, may be ahead of the portal's, by which a copy was created. Looking
-/// further back costs rows and nothing else: the copy is known by its marker.
+/// How far this machine's clock (when the job began) may be ahead of the portal's (when a copy was created).
+/// Searching further back only costs rows: the copy is recognised by its marker.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(30);
 
-/// The copy that an earlier save of this job made, of whose answer nothing is known: among the assets created since
-/// the job began, the one whose marker names this asset and this file as its first version. A later one is the record that
-/// this job wrote ahead of a renewal, in a copy that another job made not long before.
+/// Finds the copy that an earlier save of this job made without a known response: among the assets created since
+/// the job began, the one whose marker names this asset and has this file as its first version. A later version is
+/// a record that this job wrote ahead of a renewal, in a copy that another job had made shortly before.
 pub(super) async fn find(
     context: &StepContext,
     job: &Job,
@@ -38,13 +38,13 @@ pub(super) async fn find(
     Ok(made.map(|asset| asset.id))
 }
 
-/// Stops the step where the asset cannot be copied: asked before its watermark is paid for.
+/// Stops the step if the asset cannot be copied; called before its watermark is paid for.
 pub(in super::super) async fn can_be_made(context: &StepContext, job: &Job) -> Result<(), Stop> {
     let original = or_gone(context.bynder.template(&job.asset_id).await)?;
     fields(context, job, &original).await.map(drop)
 }
 
-/// What the copy is saved with, but for the connector's own texts; or why there cannot be one.
+/// The fields that the copy is saved with, except the connector's own texts; or why it cannot be made.
 async fn fields(
     context: &StepContext,
     job: &Job,
@@ -54,7 +54,7 @@ async fn fields(
     let (own, now) = (settings.own_ids(), Timestamp::now());
     let mut fields = copy_fields(original, &settings.definitions, &own, now);
     if let Err(CannotCopy::Unknown(_)) = fields {
-        // Somebody may have added it since this process asked.
+        // A person may have added it since this process last asked.
         let definitions = context.bynder.metaproperties().await?;
         fields = copy_fields(original, &definitions, &own, now);
     }
@@ -68,7 +68,6 @@ async fn fields(
 }
 
 impl Work<'_> {
-    /// Makes the copy.
     pub(super) async fn create(self, context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
         let mut fields = fields(context, job, &self.original).await?;
         let records =
@@ -76,8 +75,8 @@ impl Work<'_> {
         let texts = marking::texts(&context.settings, &records, Status::Protected);
         fields.extend(texts.into_iter().map(|(id, text)| (format!("metaproperty.{id}"), text)));
         context.may_change()?;
-        // What a person changes at the original from here on is not in the copy, as if it had been changed a moment after the
-        // save; a newer file is, by the next run.
+        // The copy misses what a person changes at the original from here on, as if it had been changed right after
+        // the save; the next run picks up a newer file.
         job.effects.save_sent_at.get_or_insert_with(Timestamp::now);
         match self.bynder.save_asset(self.import, &fields).await {
             Ok(NewAsset::Done(copy)) => {

@@ -1,4 +1,4 @@
-//! The copy is there: it is looked at, and the original's marker says so.
+//! The copy exists: it is checked, and the original's marker is updated.
 
 use bynder::{BynderError, Template};
 use common::asset::AssetId;
@@ -12,8 +12,8 @@ use super::super::submit::shown_name;
 use super::{Files, StepContext, StepEnd, Stop, Wait, complete, marking, or_gone, own_names};
 use crate::decide::{OriginalLook, differences, is_copy, look_at_original, records_of_original};
 
-/// Verifies the copy that this job made, and marks the original. `original` is what the copy was made from, if that is
-/// known still.
+/// Verifies the copy that this job made, and marks the original. `original` is what the copy was made from, if
+/// still known.
 pub(super) async fn finish(
     context: &StepContext,
     job: &mut Job,
@@ -56,7 +56,8 @@ pub(super) async fn finish(
     Proof { files, copy, version: 1, original: &original, before: None }.write(context, job).await
 }
 
-/// The copy does not show: it waits for a person's approval. The original is tied to it, so that no run makes another.
+/// The copy does not show: it waits for a person's approval. The original is tied to it, so that no run makes
+/// another.
 async fn awaiting(context: &StepContext, job: &mut Job, copy: &AssetId) -> Result<StepEnd, Stop> {
     let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
     let marker = context.marker(&detail.asset);
@@ -70,7 +71,7 @@ async fn awaiting(context: &StepContext, job: &mut Job, copy: &AssetId) -> Resul
     Ok(StepEnd::Ended(Outcome::AwaitingApproval))
 }
 
-/// The marker went along with the save, and is not there: it is written again, unless Bynder keeps none.
+/// The marker was sent with the save but is missing: writes it again, unless Bynder stores none.
 async fn unmarked(
     context: &StepContext,
     job: &mut Job,
@@ -100,18 +101,18 @@ async fn unmarked(
     Ok(StepEnd::NotYet(Wait::Moment))
 }
 
-/// What the original's marker is to say: which version of which copy holds its watermarked file.
+/// What the original's marker has to say: which version of which copy holds its watermarked file.
 pub(super) struct Proof<'a> {
     pub(super) files: &'a Files,
     pub(super) copy: &'a AssetId,
     pub(super) version: u32,
     pub(super) original: &'a Template,
-    /// What the copy's marker knew before.
+    /// The records in the copy's marker before.
     pub(super) before: Option<&'a Records>,
 }
 
 impl Proof<'_> {
-    /// Writes it on the original; the end of the job.
+    /// Writes it on the original; this ends the job.
     pub(super) async fn write(self, context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
         let detail = &self.original.detail;
         let marker = context.marker(&detail.asset);

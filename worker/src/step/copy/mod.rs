@@ -1,4 +1,4 @@
-//! Save, where the watermarked file goes into a copy of the asset: a new one, or a new version of the one there is.
+//! Save, if the watermarked file goes into a copy of the asset: a new one, or a new version of the existing one.
 
 mod create;
 mod finish;
@@ -20,9 +20,9 @@ use crate::services::Portal;
 pub(super) use create::can_be_made;
 pub(super) use renew::withdraw;
 
-/// Calls that follow each other closely: the look at the original, the look at its copy, the save.
+/// The calls that have to follow each other closely: the check of the original, the check of its copy, the save.
 const PLACES_TO_RENEW: u32 = 3;
-/// The look at the original, and the save.
+/// The check of the original, and the save.
 const PLACES_TO_CREATE: u32 = 2;
 
 pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
@@ -34,7 +34,7 @@ pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd
         if job.suspect && !listing_has_caught_up(context, job) {
             return Ok(StepEnd::NotYet(Wait::Moment));
         }
-        // A suspect job may have saved already: then the import is used up, and asking for it would mislead.
+        // A suspect job may have saved already: the import is then used up, and polling it would be misleading.
         if !job.suspect {
             converted(context, job, &import).await?;
         }
@@ -66,7 +66,7 @@ async fn under_lease(
     if job.suspect && !tied {
         converted(context, job, import).await?;
     }
-    // Neither what the looks see nor the lease may grow old while the save waits for its place in the budget.
+    // Neither the result of the checks nor the lease may grow old while the save waits for its tokens.
     let places = if tied { PLACES_TO_RENEW } else { PLACES_TO_CREATE };
     let bynder = context.bynder.with_places(places).await?;
     let original = or_gone(bynder.template(&job.asset_id).await)?;
@@ -79,16 +79,16 @@ async fn under_lease(
     }
 }
 
-/// What a save is done with.
+/// What a save needs.
 struct Work<'a> {
-    /// The portal, with places for the calls that follow.
+    /// The portal, with tokens for the calls that follow.
     bynder: &'a dyn Portal,
     files: &'a Files,
     import: &'a ImportId,
     original: Template,
 }
 
-/// The file that was watermarked and the one that it became.
+/// The original file and the watermarked one.
 struct Files {
     original: FileFacts,
     watermarked: FileFacts,
@@ -101,7 +101,7 @@ impl Files {
         Some(Self { original, watermarked, base: job.base })
     }
 
-    /// The record of the original: its own version and length.
+    /// The original's record: its own version and length.
     fn on_original(&self) -> Record {
         let (original, watermarked) = (self.original.sha256, self.watermarked.sha256);
         Record { original, watermarked, version: self.base, bytes: self.original.bytes }
@@ -113,7 +113,7 @@ impl Files {
     }
 }
 
-/// Whether everything that this suspect job may have done before is in the listing by now.
+/// Whether the listing already shows everything that this suspect job may have done before.
 fn listing_has_caught_up(context: &StepContext, job: &mut Job) -> bool {
     let mut since = job.effects.quiet.unwrap_or_else(|| job.wait_mark());
     let waited = job.waited_since(&mut since);
@@ -121,7 +121,7 @@ fn listing_has_caught_up(context: &StepContext, job: &mut Job) -> bool {
     waited >= context.settings.index_lag
 }
 
-/// Looks at the original before anything is saved. Stops the step unless it is untouched.
+/// Checks the original before anything is saved. Stops the step unless it is untouched.
 async fn look(context: &StepContext, job: &mut Job, files: &Files, original: &Template) -> Result<(), Stop> {
     let detail = &original.detail;
     let marker = context.marker(&detail.asset);

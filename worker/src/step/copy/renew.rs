@@ -13,7 +13,8 @@ use super::{StepContext, StepEnd, StepError, Stop, Wait, Work, converted, finish
 use crate::decide::{ExpectedAtSave, SaveDecision, decide_from_asset};
 
 impl Work<'_> {
-    /// Saves the watermarked file as a new version of this copy, or makes another copy if it is none.
+    /// Saves the watermarked file as a new version of this copy, or makes another copy if this is not one of the
+    /// asset's.
     pub(super) async fn renew(
         self,
         context: &StepContext,
@@ -21,12 +22,12 @@ impl Work<'_> {
         copy: &AssetId,
     ) -> Result<StepEnd, Stop> {
         let detail = match self.bynder.asset(copy).await {
-            // Somebody deleted it.
+            // A person deleted it.
             Err(BynderError::NotFound { .. }) => return self.create(context, job).await,
             answer => answer?,
         };
         let marker = context.marker(&detail.asset);
-        // The marker may have come from another asset, along with other values that a person copied.
+        // The marker may come from another asset, along with other values that a person copied.
         if marker.kin() != Some(&Kin::CopyOf(job.asset_id.clone())) {
             return self.create(context, job).await;
         }
@@ -98,7 +99,7 @@ impl Work<'_> {
         }
     }
 
-    /// The copy holds the file as this version: the original's marker has to say so.
+    /// The copy holds the file as this version: writes that into the original's marker.
     async fn renewed(
         self,
         context: &StepContext,
@@ -114,7 +115,8 @@ impl Work<'_> {
     }
 }
 
-/// What to do about a version that Bynder says it saved, and that does not show: it may wait for a person's approval.
+/// What to do about a version that Bynder says it saved but that does not show: it may wait for a person's
+/// approval.
 fn unseen(context: &StepContext, job: &mut Job) -> StepEnd {
     if unseen_for(job) < context.settings.longest_unseen {
         return StepEnd::NotYet(Wait::Moment);
@@ -123,13 +125,13 @@ fn unseen(context: &StepContext, job: &mut Job) -> StepEnd {
     StepEnd::Ended(Outcome::AwaitingApproval)
 }
 
-/// The record of the version that is active, if there is one.
+/// The record of the active version, if there is one.
 fn holds(detail: &AssetDetail, marker: &Marker) -> Option<Record> {
     let active = detail.active()?;
     marker.record_of(active, detail.version(active)?.bytes?)
 }
 
-/// What the job knows of the copy, from when it came to it: a copy that a person worked on is left alone.
+/// What the job knows about the copy, as of its first check: a copy that a person changed is left alone.
 fn renewal(
     job: &mut Job,
     copy: &AssetId,
@@ -177,7 +179,7 @@ async fn mark(
     Ok(StepEnd::NotYet(Wait::Moment))
 }
 
-/// The copy holds something else than the connector put there, or a person does not want it touched.
+/// The copy holds something that the connector did not put there, or a person opted it out.
 fn copy_was_edited(job: &Job, copy: &AssetId) -> StepEnd {
     let name = shown_name(job);
     StepEnd::failed(
@@ -190,7 +192,8 @@ fn copy_was_edited(job: &Job, copy: &AssetId) -> StepEnd {
     )
 }
 
-/// Takes back what a job wrote on a copy ahead of a save that will not come; one that Bynder answered came.
+/// Takes back what a job wrote on a copy ahead of a save that will not happen. A save that Bynder confirmed did
+/// happen.
 pub(in super::super) async fn withdraw(context: &StepContext, job: &mut Job) -> Result<(), StepError> {
     let Some(renewal) = job.effects.renewal.clone().filter(|_| job.effects.saved.is_none()) else {
         return Ok(());

@@ -43,7 +43,7 @@ async fn a_file_is_saved_beside_the_original_looked_for_and_recorded() {
     assert!(scene.environment.approval.is_known_to_show());
     assert_eq!(job.effects.placed, Some(placed(&job)));
     assert_eq!(scene.portal.marker_text("A"), on_original().to_string());
-    // What was seen speaks for those that follow.
+    // A visible save counts as evidence for the following ones.
     scene.portal.has("A", &[ORIGINAL]);
     let mut job = ready(&scene).await;
     assert_eq!(scene.end(&mut job).await, DONE);

@@ -76,7 +76,7 @@ async fn what_imatag_calls_protected_or_refuses_ends_the_job() {
         scene.imatag.lock().submitted.push_back(answer);
         assert_eq!(failed(scene.end(&mut job).await), (FailureClass::Unsupported, said.to_owned()));
     }
-    // With a profile that nothing was accepted with yet, the profile may be at fault.
+    // If nothing was accepted with the profile yet, the profile may be at fault.
     for (answer, unproven) in [(unlisted(), false), (refused(false), false), (refused(true), true)] {
         let (mut scene, mut job) = (Scene::new(), job());
         scene.environment.breakers = Breakers::for_wire(false);

@@ -26,7 +26,7 @@ pub(super) fn copy_of() -> Kin {
     Kin::CopyOf("A".parse().unwrap())
 }
 
-/// A job that is to save its file as a copy.
+/// A job that is about to save its file as a copy.
 pub(super) fn ready(scene: &Scene) -> Job {
     Job { mode: Some(OutputMode::Copy), ..uploaded(scene) }
 }
@@ -115,7 +115,7 @@ async fn a_suspect_job_finds_its_copy_once_the_listing_has_caught_up() {
     assert_eq!(scene.end(&mut job).await, DONE);
     assert_eq!((scene.portal.count("save"), scene.portal.count("poll")), (0, 0));
     assert!(matches!(marker(&scene, "A"), Marker::Ours(records) if records.kin() == Some(&copied_to())));
-    // Half an hour is left for clocks that differ.
+    // Half an hour allows for clocks that differ.
     let since = scene.portal.lock().calls.iter().find(|call| call.starts_with("find_created")).cloned();
     assert_eq!(since.as_deref(), Some("find_created_since 1969-12-31T23:30:00Z"));
 }
@@ -220,7 +220,7 @@ async fn a_copy_without_its_marker_gets_it_again_now_and_then_and_is_given_up_at
         reason.contains("the copy COPY of lake (asset A) was made, but Bynder does not keep"),
         "{reason}"
     );
-    // A person's text in it is never written over.
+    // A person's text in it is never overwritten.
     let mut job = Job { unseen_marker_looks: 0, ..job };
     scene.portal.marks("COPY", "hands off");
     assert_eq!(failed(scene.end(&mut job).await).0, FailureClass::Marker);

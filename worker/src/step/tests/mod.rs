@@ -14,7 +14,7 @@ use super::*;
 use crate::fakes::{job, record};
 use crate::settings::samples::default_settings;
 
-/// The class of a failed job, and why.
+/// The class and the reason of a failed job.
 fn failed(end: StepEnd) -> (FailureClass, String) {
     match end {
         StepEnd::Ended(Outcome::Failed(failure)) => (failure.class, failure.reason.to_string()),

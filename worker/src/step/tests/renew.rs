@@ -11,7 +11,7 @@ use crate::error::StepError;
 use crate::fakes::portal::{not_found, unavailable};
 use crate::fakes::{Scene, WATERMARKED, facts, record};
 
-/// The same of an asset that has a copy, which holds an older watermarked file.
+/// The same for an asset with a copy, which holds an older watermarked file.
 fn copied(scene: &Scene) -> Job {
     let older = Record { bytes: 5, ..record_of_older() };
     scene.portal.has("COPY", &[b"older"]);
@@ -82,7 +82,7 @@ async fn each_answer_to_the_save_of_a_renewal_has_its_end() {
     }
     scene.portal.fails("save", not_found());
     assert!(matches!(scene.end(&mut job.clone()).await, StepEnd::Redo { step: Step::Transfer, .. }));
-    // Suspect, it looks first, and then asks for its import.
+    // A suspect job checks first, and then polls its import.
     job.suspect = true;
     job.effects.quiet = Some(job.wait_mark());
     waits(&mut job, Duration::from_mins(1));
@@ -171,7 +171,7 @@ async fn a_copy_that_a_person_worked_on_is_left_alone() {
         assert!(reason.contains(said), "{reason}");
         assert_eq!(scene.portal.count("save"), 0);
     }
-    // From the start: its active version is none of the connector's.
+    // From the start: the connector did not make its active version.
     let scene = Scene::new();
     let mut job = copied(&scene);
     newer(&scene);
@@ -189,7 +189,7 @@ async fn a_copy_that_holds_the_file_already_is_tied_and_not_saved_again() {
     assert_eq!(scene.end(&mut job).await, DONE);
     let placed = Placed::Copy { asset_id: "COPY".parse().unwrap(), version: 2 };
     assert_eq!((&job.effects.placed, scene.portal.count("save")), (&Some(placed.clone()), 0));
-    // Its own record, written ahead, proves nothing: the file's hash does.
+    // The job's own record, written ahead, proves nothing: the file's hash does.
     let scene = Scene::new();
     let mut job = copied(&scene);
     scene.end(&mut job).await;

@@ -40,7 +40,7 @@ async fn a_save_is_the_look_and_the_call_in_places_taken_ahead_and_then_the_vers
     assert_eq!(scene.locks.left(), [Left::AsFound]);
     assert_eq!(scene.end(&mut job).await, StepEnd::Ended(Outcome::Watermarked { version: 2 }));
     assert_eq!(scene.portal.count("save"), 1);
-    // What was seen speaks for those that follow.
+    // A visible save counts as evidence for the following ones.
     scene.portal.has("A", &[ORIGINAL]);
     let mut next = ready(&scene);
     assert_eq!(scene.end(&mut next).await, StepEnd::Ended(Outcome::Watermarked { version: 2 }));
@@ -154,7 +154,7 @@ async fn a_suspect_job_looks_before_it_asks_for_its_import() {
     scene.end(&mut job.clone()).await;
     let calls = ["asset A", "poll I", "places 2", "asset A", "save A I"];
     assert_eq!(scene.portal.lock().calls, calls);
-    // Its save came: the import is used up.
+    // Its save happened: the import is used up.
     assert_eq!(scene.end(&mut job).await, StepEnd::Ended(Outcome::Watermarked { version: 2 }));
     assert_eq!((scene.portal.count("save"), scene.portal.count("poll"), job.bytes_downloaded), (1, 1, 11));
 }

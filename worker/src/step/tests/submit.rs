@@ -202,7 +202,7 @@ async fn a_save_that_came_on_top_of_a_persons_version_is_told_from_a_restored_on
 #[tokio::test]
 async fn another_tools_hash_counts_by_what_it_means() {
     use common::marker::LegacyMeaning;
-    // Of the file `original`.
+    // The hashes of the file `original`.
     let hashes = ["919c8b643b7133116b02fc0d9bb7df3f", "d73ef92426f2b11dfc4aed4d4bfc41c49ee1087c"];
     let sha256 = facts(ORIGINAL).sha256.to_string();
     for hash in hashes.into_iter().chain([sha256.as_str()]) {
@@ -300,10 +300,10 @@ async fn without_a_search_the_asset_is_kept_for_the_job_that_submitted_it() {
     let (scene, mut job) = (Scene::new(), job());
     scene.imatag.lock().can_find = false;
     scene.end(&mut job).await;
-    // A step, the wait before it, and a request that may still land.
+    // A step, the wait before it, and a request that may still take effect.
     let time = Duration::from_hours(6) + Duration::from_mins(2) + Duration::from_mins(2);
     assert_eq!(scene.locks.left(), [Left::Kept(Kept::for_job(time, &job.job_id))]);
-    // Not where nothing came of it.
+    // Not if the submit failed.
     let (scene, mut job) = (Scene::new(), self::job());
     scene.imatag.lock().can_find = false;
     scene.imatag.fails("submit", watermarker::unavailable(Sent::No));

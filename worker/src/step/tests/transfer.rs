@@ -207,7 +207,7 @@ async fn without_a_search_the_asset_stays_reserved_while_imatag_works() {
     scene.imatag.lock().status = Some(MediumState::Pending);
     assert_eq!(scene.end(&mut job).await, StepEnd::NotYet(Wait::Service));
     assert!(matches!(&scene.locks.left()[..], [Left::Kept(kept)] if kept.is_for(&job.job_id)));
-    // Another job's asset is not reserved, and the medium is asked for all the same.
+    // An asset whose lease another job has is not reserved, and the medium is still asked for.
     scene.locks.answers(Ok(Attempt::Refused));
     assert_eq!(scene.end(&mut job).await, StepEnd::NotYet(Wait::Service));
     assert_eq!(scene.locks.left(), []);
@@ -239,7 +239,7 @@ async fn a_job_that_lacks_what_this_release_records_reads_its_original_again() {
         assert_eq!(effects.media_id.is_some(), end == Step::Transfer);
         assert_eq!(effects.original, (end == Step::Transfer).then(|| facts(ORIGINAL)));
     }
-    // One that was saved is past the need, and one that lacks its result alone fetches no original.
+    // A saved job no longer needs it, and one that lacks only its result downloads no original.
     let scene = Scene::new();
     let mut job = uploaded(&scene);
     job.effects.watermarked.as_mut().unwrap().content = None;
