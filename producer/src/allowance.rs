@@ -1,7 +1,7 @@
 //! How many jobs may still be published: by one run, and by all runs of a day together.
 //!
-//! Published jobs count, not paid watermarks: a job is paid for once at most unless its file is replaced, so what is
-//! published is what may have to be paid, whatever becomes of the jobs and whenever they are done.
+//! Published jobs count, not paid watermarks: a job is paid for once at most unless its file is replaced, so the
+//! number of published jobs bounds what has to be paid, whatever their outcomes and whenever they run.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 const SECONDS_A_DAY: i64 = 86_400;
 
-/// What ended a run before the library's end.
+/// What ended a run before the end of the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// `--max-assets`
@@ -24,7 +24,7 @@ pub enum Limit {
     AssetsPerRun(u64),
     /// `limits.assets_per_day`
     AssetsPerDay(u64),
-    /// As many as were asked for when the library was begun.
+    /// The number that was requested when the library was begun.
     AskedFor(u64),
 }
 
@@ -44,8 +44,8 @@ impl fmt::Display for Limit {
 
 /// The jobs of a day (UTC), whichever run publishes them.
 ///
-/// Runs go on side by side, and past midnight; so each job takes its place at its own time. The one producer counts
-/// on from what the ledger says, which a process that died has left complete.
+/// Runs are concurrent and continue past midnight, so each job counts at its own time. The one producer continues
+/// counting from the ledger, which is complete even after a crash.
 #[derive(Debug)]
 pub(crate) struct Day {
     most: Option<u64>,
@@ -55,7 +55,7 @@ pub(crate) struct Day {
 
 #[derive(Debug, Default)]
 struct Counted {
-    /// Days since 1970; `None` before the first look.
+    /// Days since 1970; `None` before the first check.
     day: Option<i64>,
     jobs: u64,
 }
@@ -81,8 +81,8 @@ impl Day {
     async fn counted(&self, now: Timestamp) -> Result<MutexGuard<'_, Counted>, DatabaseError> {
         let day = now.as_second().div_euclid(SECONDS_A_DAY);
         let mut counted = self.counted.lock().await;
-        // A job of the last moment before midnight may come after one past it; going back for it would forget the
-        // places that are taken and not yet in the ledger.
+        // A job from just before midnight may be counted after one from past midnight; switching back for it would
+        // lose the count of jobs that are not in the ledger yet.
         if counted.day.is_none_or(|known| day != known && day != known - 1) {
             let midnight = Timestamp::from_second(day * SECONDS_A_DAY).unwrap_or(now);
             *counted = Counted { day: Some(day), jobs: self.ledger.published_since(midnight).await? };
@@ -99,7 +99,7 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// For a run that may have been interrupted, and goes on.
+    /// The allowance of a run that may be resumed after an interruption.
     pub(crate) async fn of(
         run: &RunId,
         limits: &Limits,
@@ -121,7 +121,7 @@ impl Allowance {
         Ok(if self.day.has_room(now).await? { self.spent_by_run() } else { self.spent_by_day() })
     }
 
-    /// Takes the place of a job that is published `now`, or says by which limit there is none.
+    /// Counts a job that is published `now`, or returns the limit that forbids it.
     pub(crate) async fn take(&mut self, now: Timestamp) -> Result<Option<Limit>, DatabaseError> {
         if let Some(limit) = self.spent_by_run() {
             return Ok(Some(limit));
@@ -154,7 +154,7 @@ mod tests {
 
     const LIMITS: Limits = Limits { assets_per_run: Some(2), assets_per_day: Some(3) };
 
-    /// A producer as it starts, with the state that an earlier one left.
+    /// A producer at its start, with the state that an earlier one left.
     struct Producer {
         ledger: Ledger,
         queue: EmbeddedQueue,
@@ -234,7 +234,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let day = Producer::start(directory.path()).await.day;
         let at = |time: &str| time.parse().unwrap();
-        // Taken, and not published yet.
+        // Counted, but not published yet.
         assert!(day.take(at(MIDNIGHT)).await.unwrap());
         assert!(day.take(at(LATE)).await.unwrap());
         assert!(day.take(at(MIDNIGHT)).await.unwrap());

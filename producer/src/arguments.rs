@@ -1,4 +1,4 @@
-//! What can be typed about a run.
+//! The command-line arguments of a run.
 
 use std::path::PathBuf;
 
@@ -56,23 +56,23 @@ fn read_class(name: &str) -> Result<FailureClass, String> {
     FailureClass::named(name).ok_or_else(unknown)
 }
 
-/// Who asks for what a run goes over.
+/// Who requests what a run covers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Asker {
-    /// Whoever wrote the command line.
+    /// The person who wrote the command line.
     #[default]
     Person,
-    /// A schedule, for whoever asked before.
+    /// A schedule, on behalf of the person who made the request earlier.
     Schedule,
 }
 
-/// How long filters of the command line hold.
+/// How long filters of the command line apply.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Hold {
-    /// For this run.
+    /// To this run.
     #[default]
     Once,
-    /// For every run from now on: a scheduled producer's.
+    /// To every run from now on: those of a scheduled producer.
     Always,
 }
 
@@ -83,14 +83,14 @@ impl Scope {
         narrows && self.hold == Hold::Once
     }
 
-    /// Whether it goes over assets that are named, whenever they changed. A scheduled producer goes over them once, and
-    /// then over what changed.
+    /// Whether it covers assets that are named by id, whenever they changed. A scheduled producer covers them once,
+    /// and then only changes.
     pub fn goes_by_name(&self) -> bool {
         self.is_part() && self.ids_from.is_some() && !self.delta && self.since.is_none()
     }
 }
 
-/// Reads the configuration with what the command line lays over it for a run, and says its warnings.
+/// Reads the configuration with the overrides of the command line for a run, and prints its warnings.
 pub fn load(global: &GlobalOptions, run: &Scope) -> Result<Loaded, Failure> {
     wiring::load_for(global, &overrides(run)?)
 }
@@ -116,14 +116,14 @@ fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {
         let text = read_text(path, Chosen::Named).map_err(|reason| {
             Failure::Usage(format!("--ids-from: cannot read {}: {reason}", path.display()))
         })?;
-        // Some editors put a mark of the byte order first.
+        // Some editors start the file with a byte order mark.
         let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
         let ids: Vec<_> = lines
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
             .map(|id| Value::String(id.to_owned()))
             .collect();
         if ids.is_empty() {
-            // No filter by ids would be one that lets everything through.
+            // An empty filter by ids would match everything.
             let reason = format!("--ids-from: {} names no asset; write one id a line", path.display());
             return Err(Failure::Usage(reason));
         }
@@ -132,7 +132,7 @@ fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {
     Ok(overrides)
 }
 
-/// A filter's value in the configuration's form: most take a list, some a single value.
+/// A filter's value in the form of the configuration: most take a list, some a single value.
 fn filter_value(key: &str, value: &str) -> Value {
     let text = |text: &str| Value::String(text.trim().to_owned());
     match key {

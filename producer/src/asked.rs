@@ -1,4 +1,4 @@
-//! What a person asked for of a library, as it is on record.
+//! What a person requested for a library, as recorded in the ledger.
 
 use bytesize::ByteSize;
 use common::failure::Failure;
@@ -11,37 +11,35 @@ use serde_json::Value;
 use crate::estimate;
 use crate::run::Report;
 
-/// What was asked for.
+/// A person's request.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Asked {
-    /// Since when; absent for the whole library.
+    /// The earliest change to cover; absent for the whole library.
     #[serde(default)]
     pub since: Option<Timestamp>,
-    /// How many assets at most, where the library was begun with `--max-assets`.
+    /// The maximum number of assets, if the library was begun with `--max-assets`.
     #[serde(default)]
     pub cap: Option<u64>,
-    /// The filters that held; absent where a release did not note them.
+    /// The filters at that time; absent if an earlier release did not record them.
     #[serde(default)]
     pub filters: Option<Value>,
 }
 
-/// Assets that match since the filters were widened, and wait until they are asked for.
+/// Assets that match since the filters were widened, and wait until they are requested.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     /// The widened filters.
     pub filters: Value,
-    /// How many.
     pub assets: u64,
-    /// Bytes of their files.
+    /// Total size of their files, in bytes.
     pub bytes: u64,
-    /// Bynder calls that they take, about.
+    /// The approximate number of Bynder calls for them.
     pub calls: u64,
-    /// When they were counted.
     pub counted: Timestamp,
 }
 
 impl Asked {
-    /// For a person.
+    /// A description for people.
     pub fn in_words(&self) -> String {
         let from =
             self.since.map_or_else(|| "all of it".to_owned(), |since| format!("what changed since {since}"));
@@ -51,7 +49,7 @@ impl Asked {
 }
 
 impl Held {
-    /// For a person.
+    /// A description for people.
     pub fn in_words(&self) -> String {
         format!(
             "{} assets ({}) match since the filters were widened, and no run was asked for that takes them: {} paid \
@@ -77,18 +75,18 @@ impl Held {
     }
 }
 
-/// What was asked for, as it is on record; `None` where no run of this release noted it yet.
+/// The recorded request; `None` if no run of this release has recorded it yet.
 pub async fn noted(ledger: &Ledger) -> Result<Option<Asked>, Failure> {
     Ok(ledger.asked().await?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
-/// What waits until it is asked for, as it is on record.
+/// The recorded assets that wait until they are requested.
 pub async fn held(ledger: &Ledger) -> Result<Option<Held>, Failure> {
     Ok(ledger.held().await?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
-/// What was asked for of a library, as it is on record; `None` if it was not begun. `filters` is the fingerprint of those
-/// that hold, `now` their text.
+/// The recorded request for a library; `None` if the library was not begun. `filters` is the fingerprint of the
+/// current filters, `now` their text.
 pub(crate) async fn asked(ledger: &Ledger, filters: &str, now: &Value) -> Result<Option<Asked>, Failure> {
     if let Some(asked) = noted(ledger).await? {
         return Ok(Some(asked));
@@ -102,20 +100,20 @@ pub(crate) async fn asked(ledger: &Ledger, filters: &str, now: &Value) -> Result
     Ok(Some(Asked { since, cap: None, filters }))
 }
 
-/// How many assets were asked for in all, and how many of them are left, where the library was begun under a cap.
+/// How many assets were requested in all, and how many of them are left, if the library was begun under a cap.
 pub(crate) async fn left(ledger: &Ledger, cap: Option<u64>) -> Result<Option<(u64, u64)>, Failure> {
     let Some(cap) = cap else { return Ok(None) };
     Ok(Some((cap, cap.saturating_sub(ledger.published_by_walks().await?))))
 }
 
-/// Whether the library was begun under a cap that leaves nothing for a walk by default.
+/// Whether the library was begun under a cap that leaves nothing for a default walk.
 pub(crate) async fn is_used_up(config: &Config, ledger: &Ledger) -> Result<bool, Failure> {
     let cap =
         noted(ledger).await?.and_then(|asked| asked.cap).filter(|_| config.limits.assets_per_run.is_none());
     Ok(left(ledger, cap).await?.is_some_and(|(_, left)| left == 0))
 }
 
-/// Widened filters count as asked for once nothing waits any more.
+/// Widened filters count as requested once no asset waits any more.
 pub(crate) async fn settle(ledger: &Ledger, held: Option<&Held>, accepted: Asked) -> Result<(), Failure> {
     if held.is_none() {
         note(ledger, &accepted).await?;

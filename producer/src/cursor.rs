@@ -1,4 +1,4 @@
-//! How far a finished walk moves the cursor: never over anything that no run looked at. Pure.
+//! How far a finished walk moves the cursor: never over anything that no run has covered. Pure.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::scope::Scope;
 
-/// A walk that came to its end.
+/// A finished walk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Walked {
-    /// What it went over.
+    /// What it covered.
     pub(crate) scope: Scope,
     /// When it started.
     pub(crate) started: Timestamp,
-    /// Whether the portal told the time, so that `started` is by its clock.
+    /// Whether the portal sent its time, so that `started` is by its clock.
     pub(crate) by_portal: bool,
     /// The latest change among the assets that it saw.
     pub(crate) latest_change: Option<Timestamp>,
 }
 
-/// Where the next run over changes begins, from the cursor that was known when the walk began.
+/// Where the next delta run begins, from the cursor at the start of the walk.
 pub(crate) fn since(cursor: Option<Timestamp>, overlap: Duration) -> Option<Timestamp> {
     let overlap = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX);
     cursor.map(|cursor| cursor.checked_sub(overlap).unwrap_or(Timestamp::MIN))
 }
 
-/// The cursor after a walk over everything that the configuration means; `None` leaves it where it is.
+/// The cursor after a walk over everything that the configuration covers; `None` leaves it unchanged.
 pub(crate) fn after(walked: &Walked, cursor: Option<Timestamp>, overlap: Duration) -> Option<Timestamp> {
     let gap = match (walked.scope, since(cursor, overlap)) {
         (Scope::Full, _) | (Scope::Since(_) | Scope::WholeSince(_), None) => false,
@@ -34,7 +34,7 @@ pub(crate) fn after(walked: &Walked, cursor: Option<Timestamp>, overlap: Duratio
     match (gap, walked.by_portal) {
         (true, _) => None,
         (false, true) => Some(walked.started),
-        // This machine's clock may be ahead: what was seen is certain.
+        // This machine's clock may be ahead, but what the walk saw is certain.
         (false, false) => walked.latest_change.map(|latest| latest.min(walked.started)),
     }
 }
@@ -62,7 +62,7 @@ mod tests {
             (Scope::Since(at(700)), None, Some(at(1000))),
             (Scope::Since(at(485)), Some(at(500)), Some(at(1000))),
             (Scope::Since(at(100)), Some(at(500)), Some(at(1000))),
-            // What changed before the cursor may have been listed after it only.
+            // What changed before the cursor may have been listed only after it.
             (Scope::Since(at(486)), Some(at(500)), None),
             (Scope::Since(at(700)), Some(at(500)), None),
         ];

@@ -1,4 +1,4 @@
-//! Which directory of the Imatag account an asset's medium belongs in.
+//! The directory of the Imatag account for an asset's medium.
 
 use bynder::{Bynder, Metaproperty};
 use common::asset::Asset;
@@ -7,7 +7,7 @@ use imatag::Directory;
 
 use crate::filter::{ResolveError, Traits, resolve_traits};
 
-/// The configured directories with every name resolved against the portal.
+/// The configured directories with every name resolved at the portal.
 #[derive(Debug, Clone)]
 pub struct Destinations {
     rules: Vec<(Traits, Directory)>,
@@ -15,10 +15,10 @@ pub struct Destinations {
 }
 
 impl Destinations {
-    /// Looks every name up at the portal. `known` are the portal's metaproperties.
+    /// Resolves every name at the portal. `known` are the portal's metaproperties.
     ///
     /// # Errors
-    /// A name is unknown to the portal, or the portal could not be asked.
+    /// The portal does not know a name, or could not be asked.
     pub async fn resolve(
         imatag: &ImatagSection,
         bynder: &Bynder,
@@ -33,7 +33,7 @@ impl Destinations {
         Ok(Self { rules, otherwise: imatag.directory.clone() })
     }
 
-    /// The directory of the first rule that the asset meets, or else the one for all others.
+    /// The directory of the first rule that the asset matches, or else the default one.
     pub fn of(&self, asset: &Asset) -> &Directory {
         let rule = self.rules.iter().find(|(traits, _)| traits.suit(asset));
         rule.map_or(&self.otherwise, |(_, directory)| directory)

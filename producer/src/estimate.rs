@@ -1,4 +1,4 @@
-//! What a run costs, estimated from what it found.
+//! Estimates the cost of a run from what it found.
 
 use bytesize::ByteSize;
 use config::{Config, OutputMode};
@@ -6,14 +6,14 @@ use config::{Config, OutputMode};
 use crate::found::Portion;
 use crate::run::Report;
 
-/// Portal calls for a small asset: place of the download, init, register, finalise, marker, look, save, and a share of
-/// those that many jobs make together.
+/// Portal calls for a small asset: download location, init, register, finalise, marker, check, save, and its share
+/// of the calls that serve many jobs.
 const CALLS_AN_ASSET: f64 = 7.5;
-/// The same where the file goes into a copy: whether it can be copied, and the copy, are looked at as well.
+/// The same if the file goes into a copy: also checks whether the asset can be copied, and checks the copy.
 const CALLS_A_COPY: f64 = 9.5;
 /// The same for an additional file, which needs no finalise.
 const CALLS_AN_ADDITIONAL_FILE: f64 = 6.5;
-/// Bynder's window, which the budget is configured for.
+/// Bynder's window, which the configured budget refers to.
 const WINDOW_SECONDS: f64 = 300.0;
 
 pub(crate) fn least_seconds(report: &Report, config: &Config) -> f64 {
@@ -33,7 +33,7 @@ pub(crate) fn calls(report: &Report, config: &Config) -> f64 {
     report.found.selected as f64 * calls_an_asset(config.output.mode) + report.found.further_parts as f64
 }
 
-/// Says what a run would do, a line at a time.
+/// Prints what a run would do, a line at a time.
 pub(crate) fn print(report: &Report, config: &Config, line: impl Fn(&str)) {
     let found = &report.found;
     let size = |bytes: u64| ByteSize::b(bytes).to_string();
@@ -67,7 +67,7 @@ pub(crate) fn print(report: &Report, config: &Config, line: impl Fn(&str)) {
     }
 }
 
-/// A whole number of calls.
+/// Rounds to a whole number of calls.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,4 +1,4 @@
-//! How a command ends when the producer's part of it did not end well.
+//! How a command ends when the producer's part of it failed.
 
 use bynder::BynderError;
 use common::failure::Failure;
@@ -21,7 +21,7 @@ impl From<PortalError> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
-            // A page of the portal's that says it is away, most likely: the next look may find it back.
+            // Most likely a page from the portal that says it is away: the next attempt may succeed.
             RunError::Walk(WalkError::Bynder(error @ BynderError::Unexpected { .. })) => {
                 Self::Temporary(error.to_string())
             }

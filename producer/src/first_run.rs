@@ -9,7 +9,8 @@ use crate::estimate;
 use crate::run::{self, Environment, Options};
 use bynder::patience::Patience;
 
-/// The first run over a library would watermark all of it, and each watermark is paid for: it has to be asked for.
+/// The first run over a library would watermark all of it, and each watermark is paid for, so it has to be
+/// requested.
 pub(crate) async fn guard(
     config: &Config,
     run: &Scope,
@@ -19,7 +20,7 @@ pub(crate) async fn guard(
     ran_before: bool,
 ) -> Result<(), Failure> {
     let capped = run.max_assets.is_some() || config.limits.assets_per_run.is_some();
-    // Who names the assets has asked for them.
+    // Naming the assets counts as requesting them.
     let asked_for = run.full || run.since.is_some() || run.ids_from.is_some();
     if ran_before || asked_for || capped {
         return Ok(());

@@ -1,4 +1,4 @@
-//! A run whose jobs are done by a fleet: published to the broker, outcomes taken in from there.
+//! A run whose jobs a fleet executes: publishes them to the broker, and collects their outcomes from there.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,20 +27,20 @@ use crate::{Delays, Progress};
 
 /// How long a program that a person started waits for the broker.
 const BROKER_PATIENCE: Duration = Duration::from_secs(30);
-/// How soon after something that passes by itself to try again.
+/// The delay before a retry after a temporary failure.
 pub(crate) const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// Outcomes of this time are taken in together, in one transaction and with one acknowledgement: that costs the broker no
-/// more than the acknowledgement of a single one.
+/// Outcomes that arrive within this time are written in one transaction with one acknowledgement: for the broker,
+/// that costs no more than acknowledging a single outcome.
 const GATHER: Duration = Duration::from_millis(100);
-/// How often outcomes are looked for when there were none.
+/// How often the producer checks for outcomes when there were none.
 pub(crate) const OUTCOME_POLL: Duration = Duration::from_millis(300);
-/// How often the record is looked at for what others added.
+/// How often the ledger is checked for what other processes added.
 const RECORD_POLL: Duration = Duration::from_secs(10);
-/// How often the depth of the queues is asked for while waiting.
+/// How often the depth of the queues is measured while waiting.
 const DEPTH_POLL: Duration = Duration::from_secs(2);
-/// The factor by which the wait is longer than where they are known.
+/// How much longer to wait if it is unknown which jobs the workers hold.
 const MORE_FOR_UNKNOWN_HANDS: u32 = 3;
-/// How often it is asked for besides, for the metrics alone.
+/// How often the depth is measured otherwise, only for the metrics.
 const IDLE_DEPTH_POLL: Duration = Duration::from_secs(15);
 
 /// The producer's side of a fleet.
@@ -59,14 +59,14 @@ pub(crate) struct Fleet {
     environment: Environment,
 }
 
-/// How long to wait for outcomes while nothing happens. Hands that are not known may hold the jobs; a process that never says
-/// what it holds is not waited for without end.
+/// How long to wait for outcomes while nothing happens. If it is unknown what the workers hold, they may still hold
+/// the jobs; but the wait for a process that never reports what it holds must end.
 fn patience(lost_after: Duration, hands: Option<u64>) -> Duration {
     if hands.is_some() { lost_after } else { lost_after * MORE_FOR_UNKNOWN_HANDS }
 }
 
 impl Fleet {
-    /// Opens state and broker, asks the portal what has to be known, and becomes the one producer.
+    /// Opens the state and the broker, asks the portal for what the run needs, and becomes the one producer.
     pub(crate) async fn open(config: &Config, metrics: Metrics) -> Result<Self, Failure> {
         let budget = Budget::of_group(config.bynder.requests_per_5_minutes);
         metrics.set_budget(config.bynder.requests_per_5_minutes.get());
@@ -104,7 +104,7 @@ impl Fleet {
         })
     }
 
-    /// Gives this process's share of the budget to the others at once.
+    /// Returns this process's share of the budget to the others at once.
     pub(crate) async fn leave(self) {
         drop(self.membership);
         self.group.leave(&self.budget).await;
@@ -114,7 +114,7 @@ impl Fleet {
         &self.ledger
     }
 
-    /// Does the work as long as this is the one producer, taking outcomes in meanwhile.
+    /// Runs `work` for as long as this is the one producer, and collects outcomes meanwhile.
     pub(crate) async fn alone<T>(
         &self,
         work: impl Future<Output = Result<T, Failure>>,
@@ -126,7 +126,7 @@ impl Fleet {
         }
     }
 
-    /// A connection that was lost takes the producer's place with it; it is taken again unless another was quicker.
+    /// A lost connection ends the producer's role; takes the role again unless another process was quicker.
     async fn stay_producer(&self) -> Failure {
         loop {
             let place = self.place().clone();
@@ -164,17 +164,18 @@ impl Fleet {
         }
     }
 
-    /// Whether a walk over the whole library has at least begun: then what changes is protected without asking.
+    /// Whether a walk over the whole library has at least begun: from then on, changes are protected without being
+    /// requested.
     pub(crate) async fn has_walked(&self) -> Result<bool, Failure> {
         Ok(self.ledger.cursor().await?.is_some() || self.ledger.full_run_interrupted().await?)
     }
 
-    /// How long until the next walk over the whole library is due; `None` where none is wanted.
+    /// How long until the next walk over the whole library is due; `None` if none is wanted.
     pub(crate) async fn until_full_run(&self) -> Result<Option<Duration>, Failure> {
         full_run::until_due(&self.config, &self.ledger, Timestamp::now()).await
     }
 
-    /// What changed since the last finished run, or since the walk over the whole library began that is under way.
+    /// What changed since the last finished run, or since the start of a running walk over the whole library.
     pub(crate) async fn changes(&self, scope: &Scope) -> Result<Scope, Failure> {
         if scope.since.is_some() || self.ledger.cursor().await?.is_some() {
             return Ok(scope.clone());
@@ -211,7 +212,7 @@ impl Fleet {
         if without_outcome > 0 {
             self.ledger.give_up_run(&report.run_id).await?;
         }
-        // Outcomes of earlier runs that came while nobody was there to take them in.
+        // Outcomes of earlier runs that arrived while no producer was running.
         while self.outcomes.fold_into(&self.ledger).await.is_ok_and(|count| count > 0) {}
         let tally = self.ledger.tally_of(&report.run_id).await?;
         let unchecked = self.ledger.unchecked_of(&report.run_id).await?;
@@ -219,7 +220,7 @@ impl Fleet {
         Ok(session.sum_up(&report, &tally, unchecked, without_outcome, calls))
     }
 
-    /// Gives up the jobs that are in no queue and in nobody's hands any more: their assets are taken up again.
+    /// Gives up the jobs that are in no queue and that no worker holds any more: their assets are taken up again.
     async fn give_up_lost(&self) -> Result<(), Failure> {
         if !self.ledger.has_open().await? {
             return Ok(());
@@ -231,7 +232,7 @@ impl Fleet {
             }
             look => look?,
         };
-        // What was noted after the look does not matter; what was noted before must be in the record.
+        // Outcomes that arrive after the check of the queues do not matter; earlier ones must be in the ledger.
         while self.outcomes.fold_into(&self.ledger).await? > 0 {}
         let apart = self.config.producer.lost_after.0;
         let lost = self.ledger.give_up_lost(look, Timestamp::now(), apart).await?;
@@ -244,12 +245,12 @@ impl Fleet {
         Ok(())
     }
 
-    /// Waits for the outcomes of a run; returns how many will not come.
+    /// Waits for the outcomes of a run; returns how many will not arrive.
     async fn outcomes_of(&self, run: &RunId, quiet: bool, stop: &CancellationToken) -> Result<u64, Failure> {
         let mut progress = Progress::new(quiet);
         let mut depth = Depth::default();
         let mut measured: Option<Instant> = None;
-        // Something happened lately: an outcome, or a job in a queue or in a worker's hands.
+        // The number of open jobs, and when there was last an outcome, or a job in a queue or held by a worker.
         let mut stirred = (u64::MAX, Instant::now());
         loop {
             let open = self.ledger.open_in(run).await?;
@@ -290,7 +291,7 @@ impl Fleet {
         }
     }
 
-    /// Tells readiness and metrics how the broker is, and what is in its queues.
+    /// Reports the state of the broker and the depth of its queues to readiness and metrics.
     pub(crate) async fn watch(&self, readiness: &Readiness) {
         let mut measured: Option<Instant> = None;
         loop {
@@ -312,7 +313,7 @@ impl Fleet {
         }
     }
 
-    /// Tells the metrics what the last verification found, which a command beside this process puts on record.
+    /// Reports to the metrics what the last verification found, which another command records in the ledger.
     pub(crate) async fn watch_record(&self) {
         loop {
             match self.ledger.last_verification().await {

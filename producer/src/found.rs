@@ -10,44 +10,43 @@ use telemetry::SkippedBy;
 use crate::allowance::Limit;
 use crate::select::SkipReason;
 
-/// Longer ones, in bytes, are not told apart.
+/// Longer extensions, in bytes, are counted together.
 const LONGEST_EXTENSION: usize = 32;
-/// Extensions told apart.
+/// The maximum number of extensions that are counted separately.
 const MOST_EXTENSIONS: usize = 200;
 
 /// What a run found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunCounts {
-    /// Rows looked at.
+    /// Listed rows.
     pub listed: u64,
     /// Assets that need protection.
     pub selected: u64,
     /// Jobs published for them.
     pub published: u64,
-    /// Assets left alone, by reason.
+    /// Skipped assets, by reason.
     pub skipped: BTreeMap<SkipReason, u64>,
     /// The selected assets by type.
     pub by_type: BTreeMap<&'static str, Portion>,
     /// The selected assets by extension.
     pub by_extension: BTreeMap<String, Portion>,
-    /// Bytes of the selected files.
+    /// Total size of the selected files, in bytes.
     pub bytes: u64,
-    /// Parts that these files are uploaded in beyond the first of each: a portal call each.
+    /// Upload parts of these files beyond the first of each: one portal call each.
     pub further_parts: u64,
-    /// Assets that need protection, and that nobody asked for.
+    /// Assets that need protection but were not requested.
     pub not_asked_for: Portion,
     /// Assets whose extension names a type that the wire profile does not list, by extension.
     pub unsupported: BTreeMap<String, Portion>,
-    /// The limit that ended the run before the library did.
+    /// The limit that ended the run before the end of the library.
     pub limit: Option<Limit>,
 }
 
 /// Some of the selected assets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Portion {
-    /// How many.
     pub assets: u64,
-    /// Bytes of their files.
+    /// Total size of their files, in bytes.
     pub bytes: u64,
 }
 
@@ -59,7 +58,7 @@ impl Portion {
 }
 
 impl RunCounts {
-    /// An asset needs protection.
+    /// Counts an asset that needs protection.
     pub(crate) fn select(&mut self, asset: &Asset, part_size: u64) {
         self.selected += 1;
         self.bytes = self.bytes.saturating_add(asset.bytes);
@@ -68,23 +67,23 @@ impl RunCounts {
         count(&mut self.by_extension, asset);
     }
 
-    /// The type of an asset's file is not sent; returns how many of these there are by now.
+    /// Counts an asset whose file's type is not sent; returns how many there are by now.
     pub(crate) fn leave_unsupported(&mut self, asset: &Asset) -> u64 {
         count(&mut self.unsupported, asset);
         self.unsupported()
     }
 
-    /// Assets whose types are not sent.
+    /// The number of assets whose types are not sent.
     pub(crate) fn unsupported(&self) -> u64 {
         self.unsupported.values().map(|portion| portion.assets).sum()
     }
 
-    /// An asset needs protection that nobody asked for.
+    /// Counts an asset that needs protection but was not requested.
     pub(crate) fn hold(&mut self, asset: &Asset) {
         self.not_asked_for.add(asset.bytes);
     }
 
-    /// An asset gets no job; returns the reason as metrics know it.
+    /// Counts an asset that gets no job; returns the reason under its name in the metrics.
     pub(crate) fn skip(&mut self, reason: SkipReason) -> SkippedBy {
         *self.skipped.entry(reason).or_default() += 1;
         coarse(reason)
@@ -92,7 +91,7 @@ impl RunCounts {
 }
 
 impl SkipReason {
-    /// The reason's name in the summary, which tells one filter from another.
+    /// The reason's name in the summary, which distinguishes the filters.
     pub(crate) fn name(self) -> String {
         match self {
             Self::Filtered(by) => format!("filtered_by_{}", by.name()),
@@ -107,8 +106,8 @@ impl Serialize for SkipReason {
     }
 }
 
-/// Counts an asset by its extension, which anybody who uploads can make up: long ones, and those that come when many are
-/// known, count together.
+/// Counts an asset by its extension. Whoever uploads a file chooses its extension: long ones, and new ones beyond
+/// the maximum, are counted together.
 fn count(by_extension: &mut BTreeMap<String, Portion>, asset: &Asset) {
     let own = asset.extensions.first().map_or_else(|| "(none)".to_owned(), |own| own.to_lowercase());
     let is_own = own.len() <= LONGEST_EXTENSION

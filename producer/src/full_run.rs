@@ -1,4 +1,4 @@
-//! When the next run over the whole library is due: it catches what a run over changes can miss.
+//! When the next run over the whole library is due: it catches what delta runs can miss.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use ledger::Ledger;
 use crate::arguments::{Hold, Scope};
 use crate::asked;
 
-/// How long until it is due, zero if it is; `None` where none is wanted, the library was not begun, or it was begun under a
-/// cap that leaves nothing.
+/// How long until it is due, zero if it is; `None` if none is wanted, the library was not begun, or it was begun
+/// under a cap that leaves nothing.
 pub async fn until_due(
     config: &Config,
     ledger: &Ledger,
@@ -24,10 +24,10 @@ pub async fn until_due(
     Ok(last.map(|last| remaining(last, config.producer.full_every.0, now)))
 }
 
-/// Whether a run for which nobody said what to go over is one over the whole library.
+/// Whether a run for which no scope was given covers the whole library.
 pub(crate) async fn is_due(config: &Config, ledger: &Ledger, scope: &Scope) -> Result<bool, Failure> {
     let by_delta = scope.delta || config.delta;
-    // A schedule walks beside its runs over what changed: two walks at once would each take what is left of a cap.
+    // A schedule walks concurrently with its delta runs: two walks at once would each take what is left of a cap.
     let may_walk = !scope.delta && scope.hold == Hold::Once;
     let is_due = may_walk && until_due(config, ledger, Timestamp::now()).await? == Some(Duration::ZERO);
     Ok(!by_delta || is_due)

@@ -1,8 +1,8 @@
 //! The producer: finds the assets to protect and publishes a job for each.
 //!
-//! [`enumerate`] walks the library, [`filter`] and [`select`] decide by each row alone, [`run`] publishes and
-//! keeps the books; [`RunSession`] is one run, from what was asked for to its summary.
-//! [`arguments`] is what a person types about a run; [`plan`] says what it would do, [`asked`] what was asked for before.
+//! [`enumerate`] walks the library, [`filter`] and [`select`] decide by each row alone, [`run`] publishes jobs and
+//! keeps the ledger; [`RunSession`] is one run, from the request to its summary. [`arguments`] are the command-line
+//! arguments of a run; [`plan`] shows what it would do, [`asked`] what was requested before.
 
 mod allowance;
 pub mod arguments;

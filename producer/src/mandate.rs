@@ -1,5 +1,5 @@
-//! What a person asked for of a library, and what of it a run takes: no walk by default, and no widened filter, takes
-//! assets that nobody asked for, since each watermark is paid for.
+//! What a person requested for a library, and which part of it a run takes. Neither a default walk nor a widened
+//! filter takes assets that no person requested, since each watermark is paid for.
 
 use bynder::patience::{Patience, patiently};
 use common::failure::Failure;
@@ -12,30 +12,30 @@ use crate::asked::{Asked, Held, asked, held, left, note, settle};
 use crate::run::{self, Admission, Environment, Options, Report};
 use crate::{cursor, filter, first_run, full_run};
 
-/// What a run is for.
+/// The purpose of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To be done.
+    /// Do the run.
     Work,
-    /// To be shown: nothing is noted.
+    /// Only show it: nothing is recorded.
     Plan,
 }
 
 /// A run that may start.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    /// What it shall do.
+    /// What it has to do.
     pub options: Options,
-    /// What waits until it is asked for.
+    /// The assets that wait until they are requested.
     pub held: Option<Held>,
-    /// What counts as asked for once the walk came to its end.
+    /// What counts as requested once the walk has finished.
     accepted: Option<Asked>,
 }
 
-/// What a run shall do, by the command line, the configuration and what was asked for before.
+/// Determines what a run has to do from the command line, the configuration and earlier requests.
 ///
 /// # Errors
-/// [`Failure::Limit`]: nobody asked for a first run over this library.
+/// [`Failure::Limit`]: no person requested a first run over this library.
 pub(crate) async fn ready(
     config: &Config,
     environment: &Environment,
@@ -49,7 +49,7 @@ pub(crate) async fn ready(
         max_assets: run.max_assets,
         dry_run: purpose == Purpose::Plan,
         is_part: run.is_part(),
-        // A schedule would try them again and again.
+        // A schedule would retry them again and again.
         retries_named: run.hold == Hold::Once && run.asker == Asker::Person,
         retry_failed: run.retry_failed,
         ..Options::default()
@@ -82,7 +82,7 @@ pub(crate) async fn ready(
     }
     if run.full && run.asker == Asker::Person {
         let whole = Asked { since: None, cap: None, ..accepted };
-        // Without a cap all of it is asked for from now on; with one, once the walk came to its end.
+        // Without a cap, all of it counts as requested from now on; with one, once the walk has finished.
         if purpose == Purpose::Work && run.max_assets.is_none() {
             note(ledger, &whole).await?;
             ledger.set_held(None).await?;
@@ -126,7 +126,7 @@ pub(crate) async fn ready(
 }
 
 impl Ready {
-    /// Notes what the run changes of what was asked for, and what waits now.
+    /// Records what the run changes in the request, and what waits now.
     pub(crate) async fn conclude(
         &mut self,
         config: &Config,
@@ -141,7 +141,7 @@ impl Ready {
     }
 }
 
-/// What the first run over a library asks for. Caps add up: as many as each of them says were asked for.
+/// What the first run over a library requests. Caps add up: each requests that many more assets.
 fn at_first(run: &Scope, known: Option<Asked>, filters: Value) -> Asked {
     let before = known.filter(|_| !run.full && run.since.is_none());
     let cap = match (before.as_ref().map(|before| before.cap), run.max_assets) {
@@ -154,7 +154,7 @@ fn at_first(run: &Scope, known: Option<Asked>, filters: Value) -> Asked {
     Asked { since, cap, filters: Some(filters) }
 }
 
-/// Which of the assets that match now matched under the filters that held when it was asked.
+/// Which of the assets that match now already matched under the filters at the time of the request.
 async fn admission(
     environment: &Environment,
     before: Option<Value>,
@@ -162,7 +162,7 @@ async fn admission(
     patience: &Patience,
 ) -> Result<Admission, Failure> {
     let before = before.and_then(|before| serde_json::from_value::<Filters>(before).ok());
-    // Rows show neither collections nor what a keyword finds.
+    // Rows show neither collections nor keyword matches.
     let comparable =
         before.filter(|before| before.collections == now.collections && before.keyword == now.keyword);
     let Some(before) = comparable else { return Ok(Admission::Nothing) };
@@ -170,7 +170,7 @@ async fn admission(
     match filter::resolve(&before, &environment.bynder, &known).await {
         Ok(filter) => Ok(Admission::Under(Box::new(filter))),
         Err(filter::ResolveError::Bynder(error)) => Err(error.into()),
-        // The portal knows a name no more: what it let through cannot be told.
+        // The portal no longer knows a name, so what the filter used to match is unknown.
         Err(_) => Ok(Admission::Nothing),
     }
 }
@@ -192,11 +192,11 @@ mod tests {
             (&from, None, asked(since, None)),
             (&capped, None, asked(None, Some(3))),
             (&capped, Some(asked(None, Some(3))), asked(None, Some(6))),
-            // A walk over all of it was asked for before, and interrupted.
+            // A walk over all of it was requested before, and interrupted.
             (&capped, Some(asked(None, None)), asked(None, None)),
             (&from, Some(asked(None, Some(3))), asked(since, None)),
             (&full, Some(asked(since, Some(3))), asked(None, None)),
-            // limits.assets_per_run alone: it is configured, and holds for each run.
+            // Only limits.assets_per_run: it is configured, and applies to each run.
             (&Scope::default(), None, asked(None, None)),
         ];
         for (run, known, expected) in table {

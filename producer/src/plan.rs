@@ -1,4 +1,4 @@
-//! A plan: what a run would do, and nothing else.
+//! A plan: shows what a run would do, and does nothing else.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::wiring::{Queues, environment};
 use bynder::patience::Patience;
 use cli::options::GlobalOptions;
 
-/// Says what a run over `scope` would do.
+/// Prints what a run over `scope` would do.
 pub async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
     let loaded = arguments::load(global, scope)?;
     let config = &loaded.config;
@@ -30,7 +30,7 @@ pub async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
     let beside = CommandBudget::open(config, "plan").await?;
     let bynder = wiring::bynder(config, &beside.budget, &metrics)?;
     let resolved = resolve(config, &bynder).await?;
-    // A state that is not there is not made either: an empty one says the same.
+    // A missing state is not created: an empty one gives the same answers.
     let state = match State::open_to_read(&config.producer.state_dir)? {
         Some(state) => state,
         None => State::in_memory()?,

@@ -1,4 +1,4 @@
-//! What a run has to know of the portal before it starts.
+//! What a run needs to know about the portal before it starts.
 
 use bynder::patience::{Patience, patiently};
 use bynder::{Bynder, BynderError, Metaproperty};
@@ -17,35 +17,35 @@ pub enum PortalError {
     /// The portal could not be asked.
     #[error(transparent)]
     Bynder(#[from] BynderError),
-    /// A metaproperty that is to be written cannot be used.
+    /// A metaproperty that has to be written cannot be used.
     #[error(transparent)]
     Metaproperty(#[from] MetapropertyError),
-    /// A filter means nothing to this portal.
+    /// A filter cannot be resolved at this portal.
     #[error(transparent)]
     Filter(#[from] ResolveError),
-    /// An id that is none.
+    /// An invalid asset id.
     #[error(transparent)]
     Id(#[from] InvalidAssetId),
 }
 
-/// The names in the configuration, as the portal knows them.
+/// The names in the configuration, resolved at the portal.
 #[derive(Debug, Clone)]
 pub struct Resolved {
-    /// Which assets are meant.
+    /// Which assets the run concerns.
     pub filter: Filter,
-    /// Where their media are saved.
+    /// Imatag's directories for their media.
     pub destinations: Destinations,
     /// The hash metaproperty: listings show it by name, writes need its id.
     pub metaproperty: Metaproperty,
-    /// The metaproperty that tells people how an asset stands.
+    /// The metaproperty that shows people the status of an asset.
     pub status: Option<Metaproperty>,
     /// The metaproperty that links copy and original.
     pub link: Option<Metaproperty>,
-    /// All there are.
+    /// All metaproperties of the portal.
     pub metaproperties: Vec<Metaproperty>,
 }
 
-/// Asks the portal what has to be known before anything is done.
+/// Asks the portal for what must be known before anything is done.
 pub async fn resolve(config: &Config, bynder: &Bynder) -> Result<Resolved, PortalError> {
     let known = patiently(&Patience::brief(), || bynder.metaproperties()).await?;
     let fields = written_fields(&known, config)?;
@@ -56,8 +56,8 @@ pub async fn resolve(config: &Config, bynder: &Bynder) -> Result<Resolved, Porta
     Ok(Resolved { filter, destinations, metaproperty, status, link, metaproperties: known })
 }
 
-/// Ties the record to the portal, which has just answered; refuses the record of another one, whose jobs and cursor mean
-/// nothing here.
+/// Ties the ledger to the portal, which has just answered. Refuses the ledger of another portal, whose jobs and
+/// cursor mean nothing here.
 pub async fn bind_state_to_portal(config: &Config, ledger: &Ledger) -> Result<(), Failure> {
     let portal = config.bynder.origin()?;
     let known = ledger.portal_or(&portal).await?;

@@ -19,7 +19,7 @@ use crate::plan;
 use crate::schedule::Schedule;
 use cli::options::GlobalOptions;
 
-/// What is not ready while nobody has asked for the first run.
+/// The readiness entry that is not ready until a person requests the first run.
 const FIRST_RUN: &str = "first run";
 
 /// Finds the assets to protect and publishes a job for each.
@@ -62,7 +62,6 @@ struct Sync {
     once: bool,
 }
 
-/// Runs the program.
 pub fn main() -> ExitCode {
     program::harden();
     let arguments = match program::arguments::<Arguments>() {
@@ -116,8 +115,8 @@ async fn once(
     ended?.tell(global)
 }
 
-/// Runs by the schedule until somebody asks to stop. Neither what passes by itself ends it, nor that nobody has asked for
-/// the first run yet: a container would start again and again.
+/// Follows the schedule until it is stopped. Neither a temporary failure nor the lack of a request for the first
+/// run ends it: a container would restart again and again.
 async fn many(
     global: &GlobalOptions,
     config: &Config,
@@ -145,7 +144,7 @@ async fn many(
             }
         };
         let ended = Box::pin(fleet.alone(keeping)).await;
-        // Whoever runs the first one by hand needs the producer's place.
+        // Whoever does the first run by hand needs the producer's role.
         fleet.leave().await;
         let Err(Failure::Limit(reason)) = ended else { return ended };
         tracing::error!(reason, "the first run has to be asked for; looking again when the next one is due");
@@ -156,7 +155,7 @@ async fn many(
     }
 }
 
-/// The producer's side of the fleet, once it can be had; `None` when somebody asks to stop before.
+/// The producer's side of the fleet, once it can be opened; `None` if stopped before.
 async fn opened(
     config: &Config,
     metrics: &Metrics,

@@ -1,4 +1,4 @@
-//! Showing that long work goes on: a bar on a terminal, a line now and then elsewhere.
+//! Shows the progress of long work: a bar on a terminal, a line now and then elsewhere.
 
 use common::visible;
 use std::time::{Duration, Instant};
@@ -10,20 +10,20 @@ use ledger::Tally;
 use queue::Depth;
 use wiring::quiet_hours::Effect;
 
-/// How often a line is written where there is no terminal.
+/// How often a line is written if there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// What a person sees of a run while it goes on.
+/// What a person sees of a running run.
 pub struct Progress {
     kind: Kind,
 }
 
-/// What holds a run up, besides the budget.
+/// What holds up a run, besides the budget.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Delays {
-    /// How long Imatag is not called any more.
+    /// How long Imatag is not called.
     pub imatag_pause: Option<Duration>,
-    /// The quiet hours that it is.
+    /// The quiet hours in effect.
     pub quiet_hours: Option<Effect>,
 }
 
@@ -34,7 +34,7 @@ enum Kind {
 }
 
 impl Progress {
-    /// A bar, lines or, for `quiet`, nothing.
+    /// A bar, lines or, if `quiet`, nothing.
     pub fn new(quiet: bool) -> Self {
         let kind = if quiet {
             Kind::Silent
@@ -50,7 +50,7 @@ impl Progress {
         Self { kind }
     }
 
-    /// Shows how far the run is; and what holds it up, if something does.
+    /// Shows how far the run is, and what holds it up, if anything.
     pub fn show(&mut self, tally: &Tally, depth: &Depth, figures: &Figures, others: &Delays) {
         let ended: u64 = tally.outcomes.values().sum();
         let failed = tally.count("failed");
@@ -80,7 +80,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away; nothing is shown any more.
+    /// Removes the bar; nothing is shown after this.
     pub fn end(&mut self) {
         if let Kind::Bar(bar) = &self.kind {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! One run: walk, decide, publish.
+//! One run: walks, decides, publishes.
 
 mod ask;
 mod consider;
@@ -34,71 +34,69 @@ use crate::select::SkipReason;
 use bynder::patience::{Patience, patiently};
 use named::RequestedIds;
 
-/// What a run works with.
+/// The dependencies and settings of a run.
 #[derive(Clone)]
 pub struct Environment {
-    /// The portal.
     pub bynder: Bynder,
     /// Runs, cursor and outcomes.
     pub ledger: Ledger,
-    /// Where jobs go.
+    /// Takes the published jobs.
     pub queue: Arc<dyn JobPublisher>,
-    /// Jobs that failed and are kept.
+    /// Failed jobs that the queue keeps.
     pub failed_jobs: Arc<dyn FailedJobs>,
-    /// Which assets are meant.
+    /// Which assets the run concerns.
     pub filter: Filter,
-    /// Where their media are saved.
+    /// Imatag's directories for their media.
     pub destinations: Destinations,
-    /// What is sent to Imatag.
+    /// What may be sent to Imatag.
     pub sent: imatag::profile::Limits,
     /// Name of the hash metaproperty.
     pub metaproperty: String,
     /// How much may be published.
     pub limits: Limits,
-    /// What was published today, by every run.
+    /// What all runs have published today.
     pub(crate) day: Arc<Day>,
-    /// Held by the one of several runs that takes up what was lost.
+    /// Held by the one run that takes up lost jobs; others may run concurrently.
     pub(crate) taking_up: Arc<tokio::sync::Mutex<()>>,
-    /// What is counted.
     pub metrics: Metrics,
-    /// Bytes in a part of an upload.
+    /// The size of an upload part in bytes.
     pub part_size: u64,
-    /// How far a run over changes reaches back.
+    /// How far a delta run reaches back.
     pub overlap: Duration,
-    /// How long after a save the listing may still show the version before.
+    /// How long after a save the listing may still show the previous version.
     pub listing_settles_in: Duration,
 }
 
-/// What this run shall do.
+/// What this run has to do.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The whole library or what changed.
+    /// The whole library, or what changed.
     pub scope: Scope,
-    /// Publish at most so many jobs.
+    /// The maximum number of jobs to publish.
     pub max_assets: Option<u64>,
     /// Only count: no job, no checkpoint, no cursor.
     pub dry_run: bool,
-    /// The filters hold for this run alone, which therefore stands for no run over everything.
+    /// The filters apply to this run only, so it does not count as a run over everything.
     pub is_part: bool,
     /// Whether assets that the filters name by id are taken up although they failed before.
     pub retries_named: bool,
-    /// Takes up what failed before, in one way or in any.
+    /// Takes up what failed before, in one failure class or in any.
     pub retry_failed: Option<Option<FailureClass>>,
-    /// Which assets somebody asked for.
+    /// Which assets a person requested.
     pub admission: Admission,
-    /// How many assets were asked for in all, and how many of them are left.
+    /// How many assets were requested in all, and how many of them are left.
     pub asked_for: Option<(u64, u64)>,
 }
 
-/// Which assets that the filters let through somebody asked for.
+/// Which of the assets that pass the filters a person requested.
 #[derive(Debug, Clone, Default)]
 pub enum Admission {
     /// All of them.
     #[default]
     All,
-    /// Those that these filters, which held when it was asked, let through as well.
+    /// Those that also pass these filters, which applied when the request was made.
     Under(Box<Filter>),
-    /// None: it is not known which filters held.
+    /// None: the filters that applied are not known.
     Nothing,
 }
 
@@ -112,18 +110,17 @@ impl Admission {
     }
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The run.
     pub run_id: RunId,
-    /// What it went over.
+    /// The kind of run.
     pub mode: RunMode,
     /// What it found and did.
     pub found: RunCounts,
 }
 
-/// Does one run. `observe` is called after each page.
+/// Does one run. Calls `observe` after each page.
 pub async fn run(
     environment: &Environment,
     options: &Options,
@@ -131,7 +128,7 @@ pub async fn run(
     observe: impl Fn(&RunCounts),
 ) -> Result<Report, RunError> {
     let mut run = Run::start(environment, options, patience).await?;
-    // Filters that hold this once would leave lost jobs to nobody.
+    // With filters that apply only once, no run would take up the lost jobs of other assets.
     if !options.is_part {
         run.take_up_lost().await?;
     }
@@ -167,7 +164,7 @@ pub async fn run(
     run.finish().await
 }
 
-/// A wanted stretch of time as bounds for the portal, wide enough however it takes them; each row is checked again.
+/// The bounds of a date range for the portal, wide enough however it interprets them; each row is checked again.
 fn bounds(range: Option<DateRange>) -> (Option<Timestamp>, Option<Timestamp>) {
     let range = range.unwrap_or_default();
     let a_second_before = |from: Timestamp| from.checked_sub(SignedDuration::from_secs(1)).unwrap_or(from);
@@ -177,15 +174,15 @@ fn bounds(range: Option<DateRange>) -> (Option<Timestamp>, Option<Timestamp>) {
 /// Why an asset is considered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
-    /// The walk came to it, or its job was lost.
+    /// The walk reached it, or its job was lost.
     Walked,
-    /// The walk came to it, and nobody asked for it.
+    /// The walk reached it, but no person requested it.
     Unasked,
-    /// A person wants it tried, also if it failed before.
+    /// A person wants it tried, even if it failed before.
     Again,
 }
 
-/// What becomes of an asset that was considered.
+/// The result of considering an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// It has a job.
@@ -204,15 +201,15 @@ struct Run<'a> {
     patience: &'a Patience,
     id: RunId,
     walked: Walked,
-    /// The cursor before.
+    /// The cursor before the run.
     cursor: Option<Timestamp>,
     walk: Walk,
     found: RunCounts,
     allowance: Allowance,
     named: RequestedIds,
-    /// Assets of unsupported types that are on record already.
+    /// Assets of unsupported types that are already in the ledger.
     recorded: u64,
-    /// Assets that were asked for by id; the walk need not look at them again.
+    /// Assets that were fetched by id; the walk can skip them.
     taken_up: HashSet<AssetId>,
 }
 
@@ -242,7 +239,7 @@ impl<'a> Run<'a> {
             (RunId(new_run_id(started)), started, told.is_some())
         };
         if !options.dry_run && place.is_none() {
-            // A resumed run that never reached a checkpoint is there already, and starting anew is harmless.
+            // A resumed run that never reached a checkpoint already exists, and starting it anew is harmless.
             ledger.begin_run_if_new(&id, mode, options.is_part, &fingerprint, started).await?;
         }
         let stretch = match options.scope {
@@ -256,13 +253,13 @@ impl<'a> Run<'a> {
                 Stretch { field: DateField::Modified, from: from.max(Some(since)), to: Some(to) }
             }
         };
-        // A resumed walk does not see again what came before.
+        // A resumed walk does not see the earlier rows again.
         let names_all = options.scope == Scope::Full && place.is_none();
         let named =
             if names_all { RequestedIds::of_filter(&environment.filter) } else { RequestedIds::default() };
         let requests = environment.filter.push_down();
         let walk = Walk::new(environment.bynder.clone(), requests, stretch, environment.overlap, place);
-        // What a dry run counts, no other run publishes.
+        // The jobs that a dry run counts are not published, so they must not count towards the day of other runs.
         let (limits, max_assets) = (&environment.limits, options.max_assets);
         let day = if options.dry_run {
             Arc::new(Day::new(limits, ledger.clone()))
@@ -286,7 +283,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Counts a page.
+    /// Counts the rows of a page.
     fn saw(&mut self, step: &Step) {
         for _ in 0..step.unreadable {
             self.skip(SkipReason::Unreadable);
@@ -304,7 +301,7 @@ impl<'a> Run<'a> {
         self.environment.metrics.asset_skipped(reason);
     }
 
-    /// Everything of the page is published: the next run need not look at it again.
+    /// Everything on the page is published: the next run can skip it.
     async fn checkpoint(&mut self, next: Option<&WalkPosition>) -> Result<(), RunError> {
         let Some(next) = next.filter(|_| !self.options.dry_run) else { return Ok(()) };
         let text = serde_json::to_string(next).map_err(|error| DatabaseError::Damaged(error.to_string()))?;

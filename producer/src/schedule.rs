@@ -1,4 +1,4 @@
-//! Runs again and again: every so often, or by a cron expression.
+//! Repeats runs: at a fixed interval, or by a cron expression.
 
 use std::time::Duration;
 
@@ -16,22 +16,22 @@ use cli::options::GlobalOptions;
 /// When to run.
 #[derive(Debug, Clone)]
 pub(crate) enum Schedule {
-    /// So long after the last start.
+    /// This long after the last start.
     Every(Duration),
-    /// As a cron expression says, in UTC.
+    /// By a cron expression, in UTC.
     Cron(Box<Cron>),
 }
 
-/// Checks what the configuration says of when to run.
+/// Checks the configured schedule.
 ///
 /// # Errors
-/// [`Failure::Configuration`]: an invalid cron expression, or two ways at once.
+/// [`Failure::Configuration`]: an invalid cron expression, or both kinds of schedule at once.
 pub fn check(section: &ProducerSection) -> Result<(), Failure> {
     Schedule::of(section).map(|_| ())
 }
 
 impl Schedule {
-    /// What the configuration says; `None` for one run.
+    /// The configured schedule; `None` for one run.
     pub(crate) fn of(section: &ProducerSection) -> Result<Option<Self>, Failure> {
         match (&section.every, &section.cron) {
             (None, None) => Ok(None),
@@ -54,7 +54,7 @@ impl Schedule {
         }
     }
 
-    /// How long until the next run, `since` the last one started.
+    /// How long until the next run; the last one started at `since`.
     fn until_next(&self, since: tokio::time::Instant) -> Duration {
         match self {
             Self::Every(every) => every.saturating_sub(since.elapsed()),
@@ -66,10 +66,10 @@ impl Schedule {
         }
     }
 
-    /// Keeps to the schedule until somebody asks to stop.
+    /// Follows the schedule until it is stopped.
     ///
-    /// A walk over the whole library can take days, since it waits for the queue. What people change meanwhile must
-    /// not wait for it, so it goes on beside the runs over what changed.
+    /// A walk over the whole library can take days, since it waits for the queue. Changes by people must not wait
+    /// for it, so it runs concurrently with the delta runs.
     pub(crate) async fn keep(
         &self,
         fleet: &Fleet,
@@ -85,14 +85,14 @@ impl Schedule {
                 let started = tokio::time::Instant::now();
                 let scope = Scope { full: true, delta: false, since: None, asker, ..first.clone() };
                 if is_due && self.tolerantly(fleet, global, &scope, stop).await?.is_some() {
-                    // A limit ended the walk early: it is due again, over whatever it did not come to.
+                    // A limit ended the walk early: it is due again, for the assets that it did not reach.
                     if !self.wait(started, stop).await {
                         break;
                     }
                     continue;
                 }
                 asker = Asker::Schedule;
-                // A library that was not begun has no walk that is due; it may be begun meanwhile.
+                // No walk is due for a library that was not begun; it may be begun meanwhile.
                 let until = fleet.until_full_run().await?;
                 let wait = until.unwrap_or_else(|| self.until_next(started).max(fleet::TRY_AGAIN));
                 if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
@@ -106,14 +106,14 @@ impl Schedule {
             let scope = Scope { full: false, ..first.clone() };
             loop {
                 let started = tokio::time::Instant::now();
-                // A walk that a limit ended does not count, and it may be long until it is due again.
+                // A walk that a limit ended does not count, and it may be long until the next is due.
                 if walks && !fleet.has_walked().await? {
                     if stop.run_until_cancelled(tokio::time::sleep(fleet::OUTCOME_POLL)).await.is_none() {
                         return Ok(());
                     }
                     continue;
                 }
-                // Without a cursor, and with a walk under way, what changed is what changed since that walk began.
+                // Without a cursor, but with a walk running, the delta runs start at the beginning of that walk.
                 self.tolerantly(fleet, global, &fleet.changes(&scope).await?, stop).await?;
                 if !self.wait(started, stop).await {
                     return Ok::<_, Failure>(());
@@ -123,12 +123,13 @@ impl Schedule {
         tokio::try_join!(whole, changes).map(|_| ())
     }
 
-    /// Waits for the next run; false when somebody asks to stop instead.
+    /// Waits for the next run; false if stopped instead.
     pub(crate) async fn wait(&self, since: tokio::time::Instant, stop: &CancellationToken) -> bool {
         stop.run_until_cancelled(tokio::time::sleep(self.until_next(since))).await.is_some()
     }
 
-    /// One run, and the limit that ended it early; what passes by itself is said and left to the next one.
+    /// One run; returns the limit that ended it early, if any. A temporary failure is logged and left to the next
+    /// run.
     async fn tolerantly(
         &self,
         fleet: &Fleet,

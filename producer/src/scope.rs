@@ -1,10 +1,10 @@
-//! Which part of the library a run goes over.
+//! Which part of the library a run covers.
 
 use common::job::Lane;
 use jiff::Timestamp;
 use ledger::RunMode;
 
-/// Which part of the library a run goes over.
+/// Which part of the library a run covers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
     /// The whole library.
@@ -12,12 +12,12 @@ pub enum Scope {
     Full,
     /// Whatever was modified since this time.
     Since(Timestamp),
-    /// The library as far as it was asked for: whatever was modified since this time.
+    /// The library as far as it was requested: whatever was modified since this time.
     WholeSince(Timestamp),
 }
 
 impl Scope {
-    /// The mode's name in the ledger.
+    /// The run mode in the ledger.
     pub fn mode(self) -> RunMode {
         match self {
             Self::Full | Self::WholeSince(_) => RunMode::Full,

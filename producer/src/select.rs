@@ -1,4 +1,4 @@
-//! Whether an asset gets a job, decided from its row alone and what the ledger knows.
+//! Decides whether an asset gets a job, from its row and the ledger alone.
 
 use common::asset::{Asset, AssetId};
 use common::hash::ContentHash;
@@ -14,20 +14,17 @@ use crate::filter::{Filter, FilteredBy};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Publish a job that protects this version.
-    Publish {
-        /// The active version.
-        base: u32,
-    },
-    /// The row does not tell the active version: ask once, then decide again.
+    Publish { base: u32 },
+    /// The row does not show the active version: ask once, then decide again.
     AskVersion,
-    /// The marker calls it a copy of this asset, and its file is none of the connector's: ask that asset, since a
+    /// The marker calls it a copy of this asset, but the connector did not make its file: ask that asset, since a
     /// person may have copied the marker along with other values.
     AskOriginal(AssetId),
     /// A copy of it waits for a person's approval: ask whether it shows by now.
     AskCopy(AssetId),
     /// An additional file of it waits for a person's approval: ask whether it shows by now.
     AskAdditional(ContentHash),
-    /// Leave it, for this reason.
+    /// Skip it, for this reason.
     Skip(SkipReason),
 }
 
@@ -36,37 +33,37 @@ pub enum Decision {
 pub enum SkipReason {
     /// The marker names the active version and its size: protected.
     Unchanged,
-    /// A filter leaves it out.
+    /// A filter excludes it.
     Filtered(FilteredBy),
     /// A person opted it out.
     OptedOut,
-    /// A job for it is under way.
+    /// It already has an open job.
     JobOpen,
-    /// The listing has not caught up with what a job saved just now.
+    /// The listing does not yet show what a job saved recently.
     ListingBehind,
     /// What a job saved waits for a person's approval in Bynder.
     AwaitingApproval,
-    /// It failed for good at this version; `connector failed replay` takes it up again.
+    /// Its job failed permanently at this version; `connector failed replay` takes it up again.
     FailedBefore,
-    /// Bynder does not tell its version even when asked: nothing can be saved there safely.
+    /// Bynder does not show its version even when asked: no save is safe.
     VersionUnknown,
-    /// It is a copy of another asset, and a person changed its file: no original.
+    /// It is a copy of another asset, and a person changed its file: not an original.
     Copy,
-    /// What Bynder says of it cannot be read, or cannot be asked for; the log names it.
+    /// What Bynder says about it cannot be read or requested; the log names it.
     Unreadable,
-    /// No run was asked for that would take it: it matches only since the filters were widened.
+    /// No run was requested that would take it: it matches only since the filters were widened.
     NotAskedFor,
     /// Its extension names a type that the wire profile does not list.
     Unsupported,
 }
 
-/// The media type that the asset's extension names, where the wire profile lists no file with that extension.
+/// The media type that the asset's extension names, if the wire profile lists no file with that extension.
 pub(crate) fn unlisted(asset: &Asset, limits: &Limits) -> Option<&'static str> {
     let types = asset.extensions.iter().map(|extension| limits.refused_by_extension(extension));
     types.collect::<Option<Vec<_>>>()?.first().copied()
 }
 
-/// Decides for one row of a run that publishes to `lane`. Outcomes before `settled` are in the listing by now.
+/// Decides for one row of a run that publishes to `lane`. The listing already shows outcomes before `settled`.
 pub fn decide(
     asset: &Asset,
     marker: &Marker,
@@ -87,7 +84,7 @@ pub fn decide(
     }
     let is_unlisted = unlisted(asset, limits).is_some();
     let Some(base) = asset.active_version else {
-        // Without records it is not protected at any version, so none need be asked for.
+        // Without records it is not protected at any version, so the version need not be requested.
         let is_ours = matches!(marker, Marker::Ours(_));
         let unsupported = Decision::Skip(SkipReason::Unsupported);
         return if is_unlisted && !is_ours { unsupported } else { Decision::AskVersion };
@@ -98,7 +95,8 @@ pub fn decide(
     if is_behind(base, known, settled) {
         return Decision::Skip(SkipReason::ListingBehind);
     }
-    // Without the record of the coming version, or the tie to the copy, a person took it back and wants another try.
+    // If neither the record of the coming version nor the tie to the copy is there, a person removed it and wants a
+    // retry.
     if let Some(awaiting) = known.awaiting.filter(|awaiting| awaiting.over == base) {
         if let Some(Kin::CopiedTo(copy)) = marker.kin() {
             return Decision::AskCopy(copy.clone());
@@ -109,7 +107,7 @@ pub fn decide(
             None => {}
         }
     }
-    // Nothing of it is remembered, so a profile that lists the type takes effect with the next walk.
+    // The ledger does not store this, so a profile that lists the type takes effect with the next walk.
     if is_unlisted {
         return Decision::Skip(SkipReason::Unsupported);
     }
@@ -122,8 +120,8 @@ pub fn decide(
     }
 }
 
-/// A job that waits in the backlog is no reason to let an asset wait that somebody works on: the later of the two
-/// finds it done. But a record ahead of the active version is the mark of a job about to save.
+/// A job that waits in the backlog is no reason to delay an asset that a person works on: the later of the two jobs
+/// finds the work done. But a record above the active version shows that a job is about to save.
 fn is_under_way(asset: &Asset, marker: &Marker, known: Known, lane: Lane) -> bool {
     match (known.open, lane) {
         (None, _) => false,
@@ -134,9 +132,9 @@ fn is_under_way(asset: &Asset, marker: &Marker, known: Known, lane: Lane) -> boo
     }
 }
 
-/// A row with an older version than the one saved just now was indexed before the save; one with the same version and
-/// without its record, before the marker was written. Or a person restored that
-/// older version since; then the next run takes it up, whose overlap reaches back further than this.
+/// A row with an older version than the recently saved one was indexed before the save; one with the same version
+/// but without its record, before the marker was written. Or a person has restored that older version since; then
+/// the next run takes it up, as its overlap reaches further back than this.
 fn is_behind(base: u32, known: Known, settled: Timestamp) -> bool {
     known.saved.is_some_and(|saved| saved.at > settled && saved.version >= base)
 }
@@ -222,7 +220,7 @@ mod tests {
     fn a_row_from_before_the_save_is_not_taken_up_again() {
         let saved = SavedVersion { version: 2, at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1) };
         let known = Known { saved: Some(saved), ..Known::default() };
-        // The marker is written before the save, so the index may know the one without the other.
+        // The marker is written before the save, so the index may show one without the other.
         let record = format!("{0} {0} v2 400", "ab".repeat(32));
         assert_eq!(decide_with(Some(1), "", known), Decision::Skip(SkipReason::ListingBehind));
         assert_eq!(decide_with(Some(1), &record, known), Decision::Skip(SkipReason::ListingBehind));

@@ -1,4 +1,5 @@
-//! One run over the library, from what was asked for to its summary: the same whether a fleet does its jobs or this machine.
+//! One run over the library, from the request to its summary: the same whether a fleet or this machine executes its
+//! jobs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use crate::run::{self, Environment, Report, RunError};
 use crate::summary::Summary;
 use cli::options::GlobalOptions;
 
-/// A run under way.
+/// A running run.
 pub struct RunSession<'a> {
     config: &'a Config,
     environment: &'a Environment,
@@ -28,23 +29,23 @@ pub struct RunSession<'a> {
     started: Instant,
 }
 
-/// How a run ended.
+/// The result of a run.
 pub struct RunEnd {
-    /// What it found, and what became of it.
+    /// What it found, and the outcomes of its jobs.
     pub summary: Summary,
     /// The limit that ended the walk early.
     pub limit: Option<Limit>,
-    /// What waits until it is asked for.
+    /// The assets that wait until they are requested.
     held: Option<Held>,
-    /// Jobs that will never have an outcome, as far as can be told.
+    /// Jobs that will never have an outcome, as far as is known.
     without_outcome: u64,
 }
 
 impl<'a> RunSession<'a> {
-    /// Decides what the run shall do.
+    /// Determines what the run has to do.
     ///
     /// # Errors
-    /// [`Failure::Limit`]: nobody asked for a first run over this library.
+    /// [`Failure::Limit`]: no person requested a first run over this library.
     pub async fn begin(
         config: &'a Config,
         environment: &'a Environment,
@@ -58,12 +59,12 @@ impl<'a> RunSession<'a> {
         Ok(session)
     }
 
-    /// How long it takes so far.
+    /// How long the run has taken so far.
     pub fn lasts(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Walks the library and publishes jobs; `observe` is called after each page.
+    /// Walks the library and publishes jobs; calls `observe` after each page.
     pub async fn walk(&self, observe: impl Fn(&RunCounts)) -> Result<Report, Failure> {
         let walked = run::run(self.environment, &self.ready.options, &self.patience, observe).await;
         let mode = self.ready.options.scope.mode();
@@ -71,7 +72,7 @@ impl<'a> RunSession<'a> {
         Ok(walked?)
     }
 
-    /// Notes what the walk changes of what was asked for.
+    /// Records what the walk changes in the request.
     pub async fn conclude(&mut self, report: &Report) -> Result<(), Failure> {
         self.ready.conclude(self.config, &self.environment.ledger, report).await?;
         self.show_held();
@@ -82,7 +83,7 @@ impl<'a> RunSession<'a> {
         self.environment.metrics.held_is(self.ready.held.as_ref().map_or(0, |held| held.assets));
     }
 
-    /// Puts together what the run found, what became of its jobs, and the portal calls that it took.
+    /// Combines what the run found, the outcomes of its jobs, and the number of its portal calls.
     pub fn sum_up(
         self,
         report: &Report,
@@ -98,7 +99,7 @@ impl<'a> RunSession<'a> {
 }
 
 impl RunEnd {
-    /// Prints the summary, and tells how the command ends that did the run.
+    /// Prints the summary, and returns how the command that did the run ends.
     pub fn tell(&self, global: &GlobalOptions) -> Result<(), Failure> {
         self.summary.print(global);
         if self.without_outcome > 0 {

@@ -1,4 +1,4 @@
-//! The one object that a run prints last.
+//! The summary object that a run prints last.
 
 use std::collections::BTreeMap;
 
@@ -16,56 +16,55 @@ use cli::options::GlobalOptions;
 /// The run summary; its fields are a stable interface.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// The run.
     pub run_id: String,
     /// `full` or `delta`.
     pub mode: &'static str,
-    /// Rows looked at.
+    /// Listed rows.
     pub listed: u64,
     /// Assets that need protection.
     pub selected: u64,
-    /// Assets protected already, at no further request.
+    /// Assets that are already protected, which cost no further request.
     pub skipped_unchanged: u64,
-    /// Assets that a filter left out.
+    /// Assets that a filter excluded.
     pub filtered_out: u64,
-    /// Assets that were left alone for another reason, by it: `failed_before`, `opted_out`, `job_open` and so on; shown only
-    /// where there are any.
+    /// Assets that were skipped for another reason, by reason: `failed_before`, `opted_out`, `job_open` and so on.
+    /// Omitted if empty.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub left_alone: BTreeMap<SkipReason, u64>,
     /// Jobs published.
     pub published: u64,
-    /// Jobs by outcome.
+    /// Jobs that ended with a watermarked file.
     pub watermarked: u64,
-    /// Protected before.
+    /// Jobs whose file turned out to be protected already.
     pub already_protected: u64,
-    /// Crossed with a person's work.
+    /// Jobs that crossed with a person's change.
     pub superseded: u64,
-    /// Waiting for a person's approval.
+    /// Jobs whose result waits for a person's approval.
     pub awaiting_approval: u64,
-    /// Deleted meanwhile.
+    /// Jobs whose asset was deleted.
     pub gone: u64,
-    /// Failed for good.
+    /// Jobs that failed permanently.
     pub failed: u64,
-    /// Results that could not be checked in full, by reason; one with several counts under each. Shown only where there
-    /// are any.
+    /// Results that could not be checked in full, by reason; one with several reasons counts under each. Omitted if
+    /// empty.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unchecked: BTreeMap<String, u64>,
     /// Portal calls made.
     pub portal_requests: u64,
-    /// Bytes fetched from both services.
+    /// Bytes downloaded from both services.
     pub bytes_downloaded: u64,
-    /// Bytes sent to both services.
+    /// Bytes uploaded to both services.
     pub bytes_uploaded: u64,
-    /// How long it took.
+    /// The duration of the run.
     pub seconds: f64,
-    /// Whether jobs of the run will have no outcome, as far as can be told; shown only then.
+    /// Whether jobs of the run will have no outcome, as far as is known; omitted if false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
 }
 
 impl Summary {
-    /// How the command ends that did the run: failed jobs come first, then assets that cannot be read; a limit is named in
-    /// any case.
+    /// How the command that did the run ends: failed jobs take precedence, then unreadable assets; a limit is named
+    /// in any case.
     pub fn conclude(&self, limit: Option<Limit>, held: Option<&Held>) -> Result<(), Failure> {
         let limit = limit.map(|limit| limit.to_string()).or_else(|| held.map(Held::in_words));
         let failure = match (self.failed, self.unreadable()) {
@@ -83,12 +82,12 @@ impl Summary {
         Err(failure)
     }
 
-    /// Assets that no job could be made for.
+    /// Assets for which no job could be made.
     fn unreadable(&self) -> u64 {
         self.left_alone.get(&SkipReason::Unreadable).copied().unwrap_or_default()
     }
 
-    /// Puts together what the run found and what became of its jobs.
+    /// Combines what the run found with the outcomes of its jobs.
     pub fn new(
         report: &Report,
         tally: &Tally,
@@ -129,7 +128,7 @@ impl Summary {
         }
     }
 
-    /// Prints it as the command line asks for.
+    /// Prints it as the command line requests.
     pub fn print(&self, global: &GlobalOptions) {
         if global.json {
             output::json(self);

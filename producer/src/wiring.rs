@@ -1,4 +1,4 @@
-//! From the configuration to what a run works with.
+//! From the configuration to the environment of a run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use crate::allowance::Day;
 use crate::portal::Resolved;
 use crate::run::Environment;
 
-/// Under load the listing may be behind this many times `bynder.index_lag`.
+/// Under load the listing may lag by this many times `bynder.index_lag`.
 const INDEX_LAGS_UNDER_LOAD: u32 = 10;
 
-/// Where a run's jobs go.
+/// The queues for a run's jobs.
 pub struct Queues {
     /// New jobs.
     pub jobs: Arc<dyn JobPublisher>,
-    /// Those of earlier runs that failed.
+    /// Failed jobs of earlier runs.
     pub failed: Arc<dyn FailedJobs>,
 }
 
-/// What a run works with.
+/// The environment of a run.
 pub fn environment(
     config: &Config,
     bynder: Bynder,
@@ -53,7 +53,8 @@ pub fn environment(
     }
 }
 
-/// What is sent to Imatag. A producer beside workers needs no wire profile: where it has none, the content decides.
+/// What may be sent to Imatag. A producer in a fleet needs no wire profile: without one, the workers decide by the
+/// content.
 fn sent(config: &Config) -> Limits {
     match config.imatag.wire() {
         Ok(profile) => profile.limits,

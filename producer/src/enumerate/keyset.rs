@@ -1,4 +1,4 @@
-//! Walking the library by date instead of by page offset, which shifts while people work.
+//! Walks the library by date instead of by page offset, which shifts while people work.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,40 +7,40 @@ use common::asset::{Asset, AssetId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// More rows than that of one second are no library's; each is kept in memory until the second ends.
+/// No library has more rows than this in one second; they are all kept in memory until the second ends.
 const MOST_IN_ONE_SECOND: usize = 200_000;
 
-/// Where the walk stands. Only the bound is durable: after a restart the rows above it are read once more, which costs no more
-/// than the pages of one second, and what is decided of them again is the same. The rest would be written with each page,
-/// and grow with the rows of one second.
+/// The position of a walk. Only the bound is durable: after a restart the rows above it are read again, which costs
+/// no more than the pages of one second, and the decisions about them are the same. The rest would have to be
+/// written with each page, and grows with the rows of one second.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The lower bound of the next request; `None` at the very start.
     pub from: Option<Timestamp>,
-    /// The page to ask for below that bound, from 1: more rows in one second than a page holds are paged.
+    /// The page to request with that bound, from 1: if one second has more rows than a page holds, they are paged.
     #[serde(skip, default = "first_page")]
     pub page: u32,
-    /// Rows at or above `from` that were seen already; bounded by what one second holds.
+    /// Rows at or above `from` that were already seen; bounded by the rows of one second.
     #[serde(skip)]
     pub seen: BTreeMap<AssetId, Timestamp>,
-    /// Set while the pages below this bound are read once more, from the last to the first.
+    /// Set while the pages with this bound are read again, from the last to the first.
     #[serde(skip)]
     pub back: Option<Back>,
 }
 
-/// What follows when the pages below a bound were read backwards.
+/// What follows when the pages with a bound have been read backwards.
 ///
-/// Rows that leave the listing, such as those that a worker changes, move later ones to pages that were read before. Read
-/// backwards, no page is passed by a row: all that are left were seen then.
+/// When rows leave the listing, such as those that a worker changes, later rows move to pages that were already
+/// read. Read backwards, no row can move past the walk: all that remain have been seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Back {
-    /// The walk goes on from this bound.
+    /// The walk continues from this bound.
     Then(Timestamp),
-    /// The walk is over.
+    /// The walk ends.
     End,
 }
 
-/// What the portal returns is no list that can be walked, so nothing can be said about what was missed.
+/// The portal's listing cannot be walked, so it is unknown which rows were missed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotWalkable {
     /// A row is out of order by more than the listing may lag.
@@ -53,12 +53,12 @@ pub enum NotWalkable {
         /// The later date, which came first.
         later: Timestamp,
     },
-    /// Pages that are asked for by number do not end.
+    /// Pages requested by number do not end.
     #[error(
         "the portal returns assets on page {0} that it returned before, and none that are new; the run stops"
     )]
     Endless(u32),
-    /// Nothing on this page and those before can be read, so nothing says where to continue.
+    /// No row on this page and those before can be read, so there is no bound to continue from.
     #[error(
         "the portal returns only rows that cannot be read, up to page {0}; the log names each with the reason. The format may \
          have changed: update the connector or report it; the run stops"
@@ -78,11 +78,11 @@ impl Position {
         Self { from: None, page: 1, ..Self::default() }
     }
 
-    /// Rows of a received page that were not seen before, and the position after it; `None` at the end, which only an
-    /// empty page is: a portal may send fewer rows than were asked for.
+    /// Returns the rows of a received page that were not seen before, and the next position; `None` at the end.
+    /// Only an empty page ends the walk: a portal may send fewer rows than requested.
     ///
-    /// `date` gives the column that the listing is sorted by, `rows` the number of rows the portal sent, unreadable ones
-    /// included. Rows may be out of order by `lag`, as an index that lags behind sorts them.
+    /// `date` returns the column that the listing is sorted by; `rows` is the number of rows that the portal sent,
+    /// including unreadable ones. Rows may be out of order by `lag`, since a lagging index sorts them.
     pub fn advance(
         self,
         assets: Vec<Asset>,
@@ -104,7 +104,7 @@ impl Position {
             (None, _) if rows == 0 => here.turned(Back::End),
             (None, Some(bound)) if here.page == 1 => Some(here.above(bound)),
             (None, Some(bound)) => here.turned(Back::Then(bound)),
-            // Each page before this one had a row of its own.
+            // Each page before this one had at least one row of its own.
             (None, None) if fresh.is_empty() && here.page as usize > here.seen.len() + 1 => {
                 let why = if is_readable { NotWalkable::Endless } else { NotWalkable::Unreadable };
                 return Err(why(here.page));

@@ -1,4 +1,4 @@
-//! Walking the library: one page in memory, resumable after each.
+//! Walks the library: one page in memory, resumable after each.
 
 mod keyset;
 
@@ -17,28 +17,28 @@ pub use keyset::{NotWalkable, Position};
 
 use bynder::patience::{Patience, patiently};
 
-/// Rows a page: the most the portal gives.
+/// Rows per page: the portal's maximum.
 const PAGE: u32 = 1000;
-/// How far rows may be out of order, where nothing else is configured.
+/// How far rows may be out of order, unless configured.
 pub const LAG: Duration = Duration::from_mins(15);
-/// Unreadable rows that are told from one another.
+/// Unreadable rows that are remembered by their ids.
 const MOST_UNREADABLE: usize = 10_000;
 
-/// The stretch of the library that a run goes over.
+/// The part of the library that a run walks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {
-    /// The date column it is bounded and sorted by.
+    /// The date column that bounds and sorts it.
     pub field: DateField,
     /// The lower bound.
     pub from: Option<Timestamp>,
-    /// The upper bound: what the run itself changes must not come up again.
+    /// The upper bound: what the run itself changes must not appear again.
     pub to: Option<Timestamp>,
 }
 
-/// Where a walk stands between two pages; durable as JSON, a [`Position`] as far as its bound.
+/// The position of a walk between two pages; durable as JSON, which keeps only the bound of the [`Position`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WalkPosition {
-    /// Which of the pushed-down requests.
+    /// The index of the pushed-down request.
     request: usize,
     position: Position,
 }
@@ -55,23 +55,23 @@ pub struct Walk {
     unreadable: Unreadable,
 }
 
-/// One page, and where to go on.
+/// One page, and the next position.
 #[derive(Debug)]
 pub struct Step {
     /// Assets not seen before.
     pub assets: Vec<Asset>,
-    /// Rows that cannot be read and were not met before.
+    /// Unreadable rows not seen before.
     pub unreadable: usize,
     /// The portal's clock.
     pub portal_time: Option<Timestamp>,
-    /// Where to go on; `None` at the end.
+    /// The next position; `None` at the end.
     pub next: Option<WalkPosition>,
 }
 
-/// A walk that cannot go on.
+/// Why a walk cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum WalkError {
-    /// The portal failed, patience and all.
+    /// The portal failed, even after retries.
     #[error(transparent)]
     Bynder(#[from] BynderError),
     /// The portal's order cannot be relied on.
@@ -79,13 +79,13 @@ pub enum WalkError {
     NotWalkable(#[from] NotWalkable),
 }
 
-/// Rows that were met and cannot be read: pages overlap, and each counts once.
+/// The unreadable rows seen so far: pages overlap, and each row counts once.
 #[derive(Debug, Default)]
 struct Unreadable(BTreeSet<String>);
 
 impl Unreadable {
-    /// How many of these are new. Beyond a bound nothing is remembered: a portal that changed its format makes every row
-    /// unreadable.
+    /// Returns how many of these are new. Remembers only a bounded number: if the portal changed its format, every
+    /// row is unreadable.
     fn meet(&mut self, rows: Vec<Option<String>>) -> usize {
         let new = rows.into_iter().filter(|id| match id {
             Some(id) if self.0.len() < MOST_UNREADABLE => self.0.insert(id.clone()),
@@ -111,7 +111,7 @@ impl Walk {
         Self { bynder, requests, stretch, lag, place, unreadable: Unreadable::default() }
     }
 
-    /// Fetches the next page; `None` when there is none.
+    /// Fetches the next page; `None` if there is none.
     pub async fn next(&mut self, patience: &Patience) -> Result<Option<Step>, WalkError> {
         let Some(request) = self.requests.get(self.place.request) else { return Ok(None) };
         let position = self.place.position.clone();

@@ -12,7 +12,7 @@ fn asset(number: usize, second: i64) -> Asset {
     Asset { id: format!("A{number}").parse().unwrap(), created: at, modified: at, ..samples::asset() }
 }
 
-/// A portal that lists what lies above the bound, sorted, page by page.
+/// A portal that lists the rows above the bound, sorted, page by page.
 fn list(library: &[Asset], position: &Position, limit: usize, inclusive: bool) -> Vec<Asset> {
     let above = |asset: &&Asset| {
         position.from.is_none_or(|from| if inclusive { asset.created >= from } else { asset.created > from })
@@ -23,8 +23,8 @@ fn list(library: &[Asset], position: &Position, limit: usize, inclusive: bool) -
 
 const LAG: Duration = Duration::from_mins(15);
 
-/// Walks the whole library; the ids in the order found, and how many requests it took. After each page, `leaves` of the
-/// rows that were found leave the listing, as when workers change them.
+/// Walks the whole library. Returns the ids in the order found, and the number of requests. After each page,
+/// `leaves` of the rows found so far leave the listing, as when workers change them.
 fn walk_while(library: Vec<Asset>, limit: usize, inclusive: bool, leaves: usize) -> (Vec<String>, usize) {
     walk_killed(library, limit, inclusive, leaves, None)
 }
@@ -125,7 +125,7 @@ fn pages_overlap_by_a_second_and_no_more() {
 #[test]
 fn a_walk_that_finds_nothing_is_one_request_and_only_an_empty_page_ends_one() {
     assert_eq!(walk(&[], 10, true), (Vec::new(), 1));
-    // The page; the last second once more, the page after that, and back.
+    // The page; the last second again, the page after that, and back.
     assert_eq!(walk(&[asset(1, 3), asset(2, 9)], 10, true).1, 4);
 }
 

@@ -1,11 +1,11 @@
-//! Single assets by their ids, however many.
+//! Any number of single assets, by their ids.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use common::asset::AssetId;
 
-/// Ids as they were written, and a set to find them by.
+/// Ids as they were written, and a set for lookups.
 #[derive(Clone, Default, PartialEq)]
 pub struct Ids {
     written: Vec<AssetId>,
@@ -18,12 +18,11 @@ impl Ids {
         &self.written
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.written.is_empty()
     }
 
-    /// Whether this id is among them, in whichever form it is written.
+    /// Whether this id is among them, however it is written.
     pub fn contains(&self, id: &AssetId) -> bool {
         !self.is_empty() && self.digits.contains(&digits(id.as_str()))
     }
@@ -37,7 +36,7 @@ impl FromIterator<AssetId> for Ids {
     }
 }
 
-/// As the list alone: fingerprints of filters on record are made of it.
+/// As the list alone: recorded fingerprints of filters contain this.
 impl fmt::Debug for Ids {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.written.fmt(formatter)
@@ -49,7 +48,7 @@ pub(super) fn same_digits(left: &str, right: &str) -> bool {
     digits_of(left).eq(digits_of(right))
 }
 
-/// What is the same in every way to write an id.
+/// The part of an id that is the same in all its forms.
 pub(crate) fn digits(id: &str) -> String {
     digits_of(id).collect()
 }

@@ -1,7 +1,7 @@
-//! Which assets a run concerns: what the portal can filter is pushed down, and every row is checked again here.
+//! Which assets a run concerns: the portal applies what filters it can, and every row is checked again here.
 //!
-//! The portal ignores filters it does not understand and then returns everything, so its word alone counts for
-//! nothing.
+//! The portal ignores filters that it does not understand and then returns everything, so its filtering alone
+//! cannot be trusted.
 
 mod ids;
 mod resolve;
@@ -23,50 +23,47 @@ pub use ids::Ids;
 pub(crate) use ids::digits;
 pub use resolve::{ResolveError, resolve, resolve_traits};
 
-/// Ids that go into one listing request: 36 characters each, so that the URL stays below 4 KiB.
+/// Ids in one listing request: 36 characters each, so that the URL stays below 4 KiB.
 const MOST_IDS_A_REQUEST: usize = 100;
 
-/// The configured filters with every name resolved against the portal. All given ones must match.
+/// The configured filters with every name resolved against the portal. An asset must match all that are given.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
-    /// What an asset must be.
+    /// What an asset must have.
     pub include: Traits,
-    /// What an asset must not be: each entry leaves it out.
+    /// What an asset must not have: any entry excludes it.
     pub exclude: Traits,
-    /// Collections, any of which must hold the asset; the listing does not show them, so this one is the portal's word.
+    /// Collections, any of which must hold the asset. The listing does not show them, so only the portal can apply
+    /// this filter.
     pub collections: Vec<String>,
-    /// Words that the portal searches for; what it finds is its word as well.
+    /// Words that the portal searches for; only the portal can apply this filter, too.
     pub keyword: Option<String>,
-    /// When the asset was created.
     pub created: Option<DateRange>,
-    /// When the asset was last modified.
     pub modified: Option<DateRange>,
-    /// The smallest and the largest file, in bytes.
+    /// The minimum and maximum file size, in bytes.
     pub size: (Option<u64>, Option<u64>),
-    /// Whether everybody may see it.
+    /// Whether the asset must be public.
     pub public: Option<bool>,
-    /// Whether it is archived.
+    /// Whether the asset must be archived.
     pub archived: Option<bool>,
-    /// Whether its use is limited.
+    /// Whether the asset's use must be limited.
     pub limited: Option<bool>,
-    /// The ways a picture may lie; empty for all.
+    /// The orientations of a picture; empty for all.
     pub orientation: BTreeSet<Orientation>,
-    /// The part of the library, chosen by ids.
+    /// The share of the library to include, chosen by ids.
     pub sample: Option<f64>,
 }
 
-/// What can be asked for, and left out. Each of them is empty where it does not matter.
+/// Traits that include or exclude an asset. An empty one does not matter.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Traits {
-    /// Kinds of asset.
     pub types: BTreeSet<AssetType>,
     /// File extensions, lower-case.
     pub extensions: BTreeSet<String>,
     /// Ids of brands.
     pub brands: BTreeSet<String>,
-    /// Tags.
     pub tags: BTreeSet<String>,
-    /// Metaproperties, each with values any of which must be selected.
+    /// Metaproperties, each with values of which at least one must be selected.
     pub metaproperties: Vec<PropertyFilter>,
     /// Patterns for the asset's name or its file's.
     pub names: Vec<Pattern>,
@@ -85,7 +82,7 @@ pub struct PropertyFilter {
     pub option_ids: BTreeSet<String>,
 }
 
-/// The filter that left an asset out.
+/// The filter that excluded an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum FilteredBy {
@@ -131,14 +128,14 @@ impl FilteredBy {
 }
 
 impl Filter {
-    /// The listing requests' common part; several when one request cannot carry all ids or collections.
+    /// The common part of the listing requests; several if one request cannot carry all ids or collections.
     ///
-    /// Dates are not among it: the walk itself goes by them.
+    /// Dates are not included: the walk itself applies them.
     pub fn push_down(&self) -> Vec<ListQuery> {
         let include = &self.include;
         let base = ListQuery {
             types: include.types.iter().copied().collect(),
-            // Several tags mean "all of them" to the portal, so only a single one can be pushed down.
+            // The portal matches several tags as "all of them", so only a single one can be pushed down.
             tags: only(&include.tags).into_iter().cloned().collect(),
             property_option_ids: include.single_option().into_iter().collect(),
             brand_id: only(&include.brands).cloned(),
@@ -161,7 +158,7 @@ impl Filter {
         self.collections.iter().map(one).collect()
     }
 
-    /// Checks one row; the reason if it is left out.
+    /// Checks one row; returns the filter that excludes it, if any.
     pub fn check(&self, asset: &Asset) -> Result<(), FilteredBy> {
         if let Some(by) = self.include.trait_missing(asset) {
             return Err(by);
@@ -187,8 +184,8 @@ impl Filter {
         table.into_iter().find(|(passes, _)| !passes).map_or(Ok(()), |(_, by)| Err(by))
     }
 
-    /// The filters that the portal is asked to apply, and those that are decided here; each of the first is decided here
-    /// again, where a row shows it.
+    /// The filters that the portal is asked to apply, and those that are applied only here. The former are applied
+    /// here again, if a row shows what they need.
     pub fn divided(&self) -> (Vec<&'static str>, Vec<&'static str>) {
         let (include, asked) = (&self.include, self.push_down().into_iter().next().unwrap_or_default());
         let given = [
@@ -228,27 +225,28 @@ impl Filter {
     }
 }
 
-/// Where an asset stands in a library sorted by chance, from 0 to 1: by its id, so that it never moves.
+/// The asset's position in a randomly sorted library, from 0 to 1. It depends on the id only, so it never changes.
 fn place_of(id: &AssetId) -> f64 {
     let digest = Sha256::digest(id.as_str().replace('-', "").to_ascii_lowercase());
     let first = digest.iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
     f64::from(first) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// The entry of a set that has no other.
+/// The entry of a set with exactly one entry.
 fn only<T: Ord>(set: &BTreeSet<T>) -> Option<&T> {
     set.first().filter(|_| set.len() == 1)
 }
 
 impl Traits {
-    /// Several option ids mean "all of them" to the portal, while the values of one metaproperty mean "any":
-    /// only a metaproperty with a single wanted option can be pushed down, and one is enough to narrow the list.
+    /// The portal matches several option ids as "all of them", while the values of one metaproperty mean "any of
+    /// them". So only a metaproperty with a single wanted option can be pushed down, and one is enough to narrow
+    /// the list.
     fn single_option(&self) -> Option<String> {
         let single = self.metaproperties.iter().find(|property| property.option_ids.len() == 1)?;
         single.option_ids.first().cloned()
     }
 
-    /// Each kind of trait with whether it matters and whether the asset has one of those.
+    /// Each kind of trait, with whether it matters and whether the asset has one of the listed traits.
     fn of(&self, asset: &Asset) -> [(FilteredBy, bool, bool); 6] {
         let brand =
             asset.brand_id.as_deref().is_some_and(|own| self.brands.iter().any(|id| same_digits(id, own)));
@@ -270,7 +268,8 @@ impl Traits {
         ]
     }
 
-    /// The first kind of trait that is wanted and that the asset has none of; every metaproperty counts for itself.
+    /// The first kind of trait that matters and of which the asset has none; each metaproperty is a kind of its
+    /// own.
     fn trait_missing(&self, asset: &Asset) -> Option<FilteredBy> {
         let missing = self.of(asset).into_iter().find(|(_, matters, has)| *matters && !has);
         missing.map(|(by, ..)| by).or_else(|| {
@@ -279,7 +278,7 @@ impl Traits {
         })
     }
 
-    /// Whether the asset has one of each kind of trait that is wanted.
+    /// Whether the asset has at least one trait of each kind that matters.
     pub fn suit(&self, asset: &Asset) -> bool {
         self.trait_missing(asset).is_none()
     }
@@ -290,7 +289,7 @@ impl Traits {
     }
 }
 
-/// Whether the asset's name or its file's is of this pattern.
+/// Whether the asset's name or its file's matches this pattern.
 fn is_named(asset: &Asset, pattern: &Pattern) -> bool {
     let options = MatchOptions { case_sensitive: false, ..MatchOptions::default() };
     let own = [Some(&asset.name), asset.file_name.as_ref()];

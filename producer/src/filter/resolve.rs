@@ -1,4 +1,4 @@
-//! Turning the names a person wrote into what the portal knows, or saying which name it does not know.
+//! Resolves the names that a person wrote against the portal, or reports the name that it does not know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,20 +11,20 @@ use super::{Filter, PropertyFilter, Traits};
 use common::nearest::nearest;
 use common::parse_error::harmless;
 
-/// A filter that means nothing to this portal.
+/// Why a filter cannot be resolved at this portal.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
-    /// The portal has no such thing.
+    /// The portal does not know the name.
     #[error("{key}: {:?} is unknown to the portal{}", harmless(.name), suggestion(.nearest.as_deref()))]
     Unknown {
         /// The configuration key.
         key: String,
-        /// What was written.
+        /// The name as written.
         name: String,
-        /// The nearest name that exists.
+        /// The nearest existing name.
         nearest: Option<String>,
     },
-    /// Not the form of an id.
+    /// The text does not have the form of an id.
     #[error("{key}: {source}")]
     Id {
         /// The configuration key.
@@ -32,12 +32,12 @@ pub enum ResolveError {
         /// What is wrong with it.
         source: common::asset::InvalidAssetId,
     },
-    /// Not the form of a pattern.
+    /// The text is not a valid pattern.
     #[error("{key}: {:?} is not a pattern ({reason}); * matches anything, ? one character", harmless(.text))]
     Pattern {
         /// The configuration key.
         key: String,
-        /// What was written.
+        /// The text as written.
         text: String,
         /// What is wrong with it.
         reason: String,
@@ -51,7 +51,7 @@ fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean {name:?}?"))
 }
 
-/// Looks every name up at the portal. `known` are the portal's metaproperties.
+/// Resolves every name at the portal. `known` are the portal's metaproperties.
 pub async fn resolve(
     filters: &Filters,
     bynder: &Bynder,
@@ -101,7 +101,7 @@ pub async fn resolve(
     })
 }
 
-/// Looks the brands and metaproperties of another key than `filters` up.
+/// Resolves the brands and metaproperties of a key other than `filters`.
 ///
 /// # Errors
 /// As [`resolve`].
@@ -181,7 +181,7 @@ impl Wanted<'_> {
     }
 }
 
-/// The id of the one that is meant by its name or id.
+/// The id of the entry with this name or id.
 fn id_of(key: &str, name: &str, all: &[Named]) -> Result<String, ResolveError> {
     let found = all.iter().find(|known| known.name == name || known.id == name);
     let names = all.iter().map(|known| known.name.as_str());

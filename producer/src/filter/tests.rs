@@ -44,7 +44,7 @@ fn including(include: Traits) -> Filter {
     Filter { include, ..Filter::default() }
 }
 
-/// Every trait by itself: the filter that left out, whether it is the asset's, and the trait.
+/// Each trait by itself: the filter that excluded, whether the asset has the trait, and the trait.
 fn traits() -> Vec<(FilteredBy, bool, Traits)> {
     let pattern = |text: &str| vec![Pattern::new(text).unwrap()];
     let ids = |text: &str| Ids::from_iter([text.parse().unwrap()]);

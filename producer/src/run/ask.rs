@@ -1,4 +1,4 @@
-//! What a row of the listing leaves open, asked by one GET each.
+//! Requests what a row of the listing leaves open, by one GET each.
 
 use bynder::BynderError;
 use bynder::patience::patiently;
@@ -9,14 +9,15 @@ use common::marker::Kin;
 use super::{Run, RunError};
 
 impl Run<'_> {
-    /// Whether `original` knows `copy` as its copy; one that is gone cannot say otherwise.
+    /// Whether `original` names `copy` as its copy; an original that is gone cannot deny it.
     pub(super) async fn is_copied_to(&self, original: &AssetId, copy: &AssetId) -> Result<bool, RunError> {
         let Some(detail) = self.look(original).await? else { return Ok(true) };
         let marker = detail.asset.marker(&self.environment.metaproperty);
         Ok(marker.kin() == Some(&Kin::CopiedTo(copy.clone())))
     }
 
-    /// Whether the copy shows what was saved last: it is there, and the record of a coming version is no longer ahead.
+    /// Whether the copy shows what was last saved: it exists, and its marker has no record above the active
+    /// version.
     pub(super) async fn shows(&self, copy: &AssetId) -> Result<bool, RunError> {
         let Some(detail) = self.look(copy).await? else { return Ok(false) };
         let marker = detail.asset.marker(&self.environment.metaproperty);
@@ -30,7 +31,7 @@ impl Run<'_> {
         }
     }
 
-    /// Whether an additional file of the asset is this one, by its name.
+    /// Whether the asset has this additional file, by its name.
     pub(super) async fn has_additional(&self, asset: &AssetId, file: ContentHash) -> Result<bool, RunError> {
         match patiently(self.patience, || self.environment.bynder.template(asset)).await {
             Err(BynderError::NotFound { .. }) => Ok(false),
@@ -38,7 +39,7 @@ impl Run<'_> {
         }
     }
 
-    /// The asset with its active version, from the ledger or one GET; `None` if it is gone by now.
+    /// The asset with its active version, from the ledger or by one GET; `None` if it is gone by now.
     pub(super) async fn with_version(&self, asset: &Asset) -> Result<Option<Asset>, RunError> {
         let ledger = &self.environment.ledger;
         let mut version = ledger.remembered_version(&asset.id, asset.modified).await?;

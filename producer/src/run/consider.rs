@@ -1,4 +1,4 @@
-//! One asset: whether it gets a job, with whatever its row leaves open asked for.
+//! Decides whether one asset gets a job, and requests whatever its row leaves open.
 
 use common::asset::Asset;
 use common::job::Lane;
@@ -8,11 +8,12 @@ use ledger::Known;
 use super::{Cause, Fate, Run, RunError};
 use crate::select::{Decision, SkipReason, decide, unlisted};
 
-/// Assets that were asked for and are of no use, each of which is named in the log.
+/// The maximum number of assets that the log names as requested but unusable.
 const MOST_TOLD: u64 = 10;
 
 impl Run<'_> {
-    /// Decides on an asset. Trouble that is the asset's own leaves it alone, counted and named; it ends no run.
+    /// Decides about an asset. An error that concerns only this asset skips it, with a count and a log line, and
+    /// does not end the run.
     pub(super) async fn consider(
         &mut self,
         asset: &Asset,
@@ -29,7 +30,7 @@ impl Run<'_> {
         }
     }
 
-    /// Counts an asset whose type is not sent, and says so where a person asked for that very asset.
+    /// Counts an asset whose type is not sent, and logs it if a person requested this very asset.
     fn leave_unsupported(&mut self, asset: &Asset, cause: Cause) {
         let count = self.found.leave_unsupported(asset);
         if cause == Cause::Again
@@ -99,11 +100,11 @@ impl Run<'_> {
                 Ok(Fate::Left(SkipReason::NotAskedFor))
             }
             Decision::Publish { base } => {
-                // What a lost job did is not known, nor how far the failed one came.
+                // It is unknown what a lost job did, or how far the failed one got.
                 let suspect = known.lost.is_some() || failed == Some(base);
                 self.publish(asset, base, lane, suspect).await
             }
-            // A portal that tells no version even for a single asset: nothing can be saved there safely.
+            // A portal that shows no version even for a single asset: no save is safe.
             Decision::AskVersion
             | Decision::AskOriginal(_)
             | Decision::AskCopy(_)

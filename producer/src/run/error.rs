@@ -6,28 +6,26 @@ use queue::QueueError;
 
 use crate::enumerate::WalkError;
 
-/// A run that could not be finished; what it published stays published, and the next run goes on where it stood.
+/// A run that could not be finished. What it published stays published, and the next run continues where it
+/// stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The library cannot be listed.
     #[error(transparent)]
     Walk(#[from] WalkError),
-    /// The portal failed.
     #[error(transparent)]
     Bynder(#[from] BynderError),
-    /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] DatabaseError),
-    /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// Somebody asked to stop.
+    /// A stop was requested.
     #[error("stopped; the next run resumes where this one stopped")]
     Stopped,
 }
 
 impl RunError {
-    /// Whether it concerns the asset at hand and no other.
+    /// Whether it concerns only the current asset.
     pub(super) fn is_of_one_asset(&self) -> bool {
         match self {
             Self::Bynder(error) => match error {

@@ -1,4 +1,4 @@
-//! Assets that were asked for by their ids, and whether they came.
+//! Assets that were requested by id, and whether they appeared.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use common::asset::AssetId;
 
 use crate::filter::{Filter, digits};
 
-/// Assets that a message names at most.
+/// The maximum number of assets that a message names.
 const MOST_TOLD: usize = 10;
 
-/// Ids that have not come yet, as they were written, by their digits.
+/// Ids that have not appeared yet, as they were written, by their digits.
 #[derive(Debug, Default)]
 pub(super) struct RequestedIds(BTreeMap<String, String>);
 

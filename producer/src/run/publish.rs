@@ -1,4 +1,4 @@
-//! A job for an asset: within the limits, no faster than the queue, and however long the broker is away.
+//! Publishes a job for an asset: within the limits, no faster than the queue, and however long the broker is away.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::allowance::Limit;
 
 /// Open jobs above which a run waits before it publishes more: the queue does not grow with the library.
 const MOST_OPEN_JOBS: u64 = 5000;
-/// Asking for the depth costs a request a queue.
+/// The depth is measured only once in this many jobs, since it costs a request per queue.
 const JOBS_BETWEEN_LOOKS: u64 = 50;
 /// The pause before a call to the queue is repeated.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
-/// How often a full queue is looked at.
+/// How often a full queue is checked.
 const LOOK_AT_QUEUE: Duration = Duration::from_millis(500);
 
 impl Run<'_> {
@@ -35,7 +35,8 @@ impl Run<'_> {
         if suspect {
             job.suspect_now();
         }
-        // A job for which an interrupted run had no answer has its place already, and is lost unless it is repeated.
+        // If an interrupted run published this job without a confirm, the job is already counted, and is lost
+        // unless it is published again.
         let has_place = self.environment.ledger.was_published(&job.job_id).await?;
         if !has_place && self.ended_by(self.allowance.spent(job.created_at).await?) {
             return Ok(Fate::Limited);
@@ -61,7 +62,7 @@ impl Run<'_> {
         Ok(Fate::Published)
     }
 
-    /// Whether the queue takes a batch of jobs more without a wait.
+    /// Whether the queue can take another batch of jobs without a wait.
     pub(super) async fn has_room(&self) -> Result<bool, RunError> {
         if self.options.dry_run {
             return Ok(true);
@@ -75,7 +76,7 @@ impl Run<'_> {
         limit.is_some()
     }
 
-    /// Waits while too many jobs are open; the fresh lane goes past a full backlog.
+    /// Waits while too many jobs are open; the fresh lane overtakes a full backlog.
     async fn let_the_queue_catch_up(&mut self, lane: Lane) -> Result<(), RunError> {
         if !self.found.published.is_multiple_of(JOBS_BETWEEN_LOOKS) {
             return Ok(());
@@ -91,8 +92,8 @@ impl Run<'_> {
         }
     }
 
-    /// Repeats a call to the queue until it works, fails for good, or somebody asks to stop: a broker that is away
-    /// for an hour costs an hour, not the run.
+    /// Repeats a call to the queue until it succeeds, fails permanently, or is stopped: a broker that is away for
+    /// an hour costs an hour, not the run.
     pub(super) async fn patiently<T>(
         &self,
         call: impl AsyncFn() -> Result<T, QueueError>,
@@ -111,8 +112,8 @@ impl Run<'_> {
     }
 }
 
-/// Open jobs that a job of this lane stands behind. `recorded` are those of its lane that have no outcome: of jobs that wait the
-/// queue does not say the lane, and the record may hold jobs that were lost with the broker.
+/// The open jobs that a job of this lane has to wait for. `recorded` are those of its lane without an outcome: for
+/// waiting jobs the queue does not report the lane, and the ledger may hold jobs that were lost with the broker.
 fn ahead(lane: Lane, depth: Depth, recorded: u64) -> u64 {
     match lane {
         Lane::Backlog => depth.open(),

@@ -1,4 +1,4 @@
-//! Assets that are asked for by id: those of jobs that were given up, and of failed ones that a person wants tried again.
+//! Assets that are fetched by id: those of jobs that were given up, and failed ones that a person wants retried.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,8 +15,8 @@ use crate::filter::digits;
 use crate::select::SkipReason;
 
 impl Run<'_> {
-    /// Decides anew on the assets of jobs that were given up. What their jobs did is not known, so the new ones are
-    /// suspect. Those that find no room in the queue are left to the next run: what changed must not wait for them.
+    /// Decides again about the assets of jobs that were given up. It is unknown what those jobs did, so the new
+    /// ones are suspect. Assets without room in the queue are left to the next run: changes must not wait for them.
     pub(super) async fn take_up_lost(&mut self) -> Result<(), RunError> {
         let environment = self.environment;
         let _alone = environment.taking_up.lock().await;
@@ -28,7 +28,7 @@ impl Run<'_> {
                 return Ok(());
             }
             let (limited, _) = self.take_up_all(&lost, Cause::Walked).await?;
-            // No more of them than jobs that were open at once.
+            // Bounded by the number of jobs that were open at once.
             self.taken_up.extend(lost.into_iter().map(|job| job.asset_id));
             if limited {
                 return Ok(());
@@ -36,7 +36,8 @@ impl Run<'_> {
         }
     }
 
-    /// Takes up the assets that failed before. Their failed jobs, where the queue still has them, are not replayed any more.
+    /// Takes up the assets that failed before. Discards the failed jobs that have a successor, if the queue still
+    /// has them, so that they cannot be replayed.
     pub(super) async fn take_up_failed(&mut self, class: Option<FailureClass>) -> Result<(), RunError> {
         let mut after: Option<AssetId> = None;
         loop {
@@ -55,7 +56,8 @@ impl Run<'_> {
         }
     }
 
-    /// Asks for the assets of these jobs and decides on each; whether a limit ended it, and the jobs that have a successor.
+    /// Fetches the assets of these jobs and decides about each. Returns whether a limit ended it, and the jobs that
+    /// have a successor.
     async fn take_up_all(
         &mut self,
         jobs: &[LostJob],
@@ -86,7 +88,7 @@ impl Run<'_> {
     ) -> Result<Fate, RunError> {
         let fate = match listed {
             Some(asset) => self.consider(asset, job.lane, cause).await?,
-            // The listing is behind, or leaves some out: it is no proof that an asset is gone.
+            // The listing lags or omits some: this does not prove that an asset is gone.
             None => match self.look(&job.asset_id).await? {
                 Some(detail) => {
                     let active_version = detail.active();
@@ -107,7 +109,7 @@ impl Run<'_> {
         Ok(fate)
     }
 
-    /// What the listing says of these assets, by the digits of their ids.
+    /// The rows of these assets in the listing, by the digits of their ids.
     async fn ask_for(&mut self, ids: Vec<AssetId>) -> Result<BTreeMap<String, Asset>, RunError> {
         let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         let query = ListQuery { limit, ids, include_versions: true, ..ListQuery::default() };
@@ -121,7 +123,7 @@ impl Run<'_> {
     }
 }
 
-/// Whether the asset needs its lost job no more. Otherwise the next run asks again.
+/// Whether the asset no longer needs its lost job. Otherwise the next run asks again.
 fn is_decided(reason: SkipReason) -> bool {
     match reason {
         SkipReason::Unchanged
