@@ -160,7 +160,7 @@ async fn the_rest_of_a_request_is_not_sent_once_the_right_is_lost() {
     // One check before the request, one for each piece of the file, and one for what follows it.
     for (bytes, checks, most) in [(1 << 20, 3, 1 << 18), (1, 2, 1)] {
         let received = received_of(bytes, checks).await;
-        let sent = received.iter().filter(|byte| **byte == b'\0').count();
+        let sent = received.split(|byte| *byte == b'\0').count() - 1;
         assert!(sent <= most, "{sent} bytes of the file were sent");
         assert!(!received.ends_with(b"--\r\n"), "the request is complete");
     }
