@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use common::outcome::Failure;
+use common::job::{Job, Lane};
+use common::outcome::{Failure, FailureClass};
 
 fn job(run: usize, asset: usize) -> Job {
     let lane = if asset.is_multiple_of(3) { Lane::Fresh } else { Lane::Backlog };

@@ -1,7 +1,7 @@
 use super::*;
 use common::check::{Check, Obstacle};
 use common::hash::ContentHash;
-use common::job::{JobId, Lane};
+use common::job::{Job, JobId, Lane};
 use common::outcome::{Failure, FailureClass};
 
 fn ledger() -> (tempfile::TempDir, Ledger) {
