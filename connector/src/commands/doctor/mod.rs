@@ -35,8 +35,8 @@ pub(crate) async fn run(global: &GlobalOptions, doctor: &Doctor) -> Result<(), F
         report.add("configuration", Finding::Warn(warning.clone()));
     }
     local::check(config, &loaded.origins, &mut report);
-    let beside = CommandBudget::open_to_check(config, "doctor").await;
-    match wiring::bynder(config, &beside.budget, &Metrics::new()) {
+    let command_budget = CommandBudget::open_to_check(config, "doctor").await;
+    match wiring::bynder(config, &command_budget.budget, &Metrics::new()) {
         Ok(bynder) => {
             let field = portal::check(config, &bynder, &mut report).await;
             let not_tried = match (&doctor.write_test, field) {
@@ -56,7 +56,7 @@ pub(crate) async fn run(global: &GlobalOptions, doctor: &Doctor) -> Result<(), F
         }
         Err(failure) => report.add("Bynder credential", Finding::Fail(failure.to_string(), 3)),
     }
-    beside.leave().await;
+    command_budget.leave().await;
     watermarking::check(config, &mut report).await;
     if config.broker.is_some() {
         broker::check(config, &mut report).await;

@@ -33,11 +33,11 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
     let filters = Scope { filters: command.which.filters.clone(), ..Scope::default() };
     let config = arguments::load(global, &filters)?.config;
     let (ledger, locks) = open(&config).await?;
-    let beside = match &config.broker {
+    let command_budget = match &config.broker {
         Some(_) => CommandBudget::open(&config, "restore").await?,
         None => CommandBudget::in_place_of_sync(&config),
     };
-    let bynder = wiring::bynder(&config, &beside.budget, &Metrics::new())?;
+    let bynder = wiring::bynder(&config, &command_budget.budget, &Metrics::new())?;
     let resolved = resolve(&config, &bynder).await?;
     bind_state_to_portal(&config, &ledger).await?;
     let stop = stop_on_signals()?;
@@ -86,8 +86,8 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
         Ok(false) => Ok(()),
         Err(failure) => Err(failure),
     };
-    tell(global, command.dry_run, &environment.run_id, &sum, beside.budget.used());
-    beside.leave().await;
+    tell(global, command.dry_run, &environment.run_id, &sum, command_budget.budget.used());
+    command_budget.leave().await;
     ended?;
     if sum.failed > 0 { Err(Failure::Told(6)) } else { Ok(()) }
 }

@@ -20,19 +20,19 @@ use audit::Broken;
 pub(crate) async fn run(global: &GlobalOptions, command: &Verify) -> Result<(), Failure> {
     let filters = Scope { filters: command.filters.clone(), ..Scope::default() };
     let config = arguments::load(global, &filters)?.config;
-    let beside = CommandBudget::open(&config, "verify").await?;
-    let bynder = wiring::bynder(&config, &beside.budget, &Metrics::new())?;
+    let command_budget = CommandBudget::open(&config, "verify").await?;
+    let bynder = wiring::bynder(&config, &command_budget.budget, &Metrics::new())?;
     let resolved = resolve(&config, &bynder).await?;
     let scope = audit::Scope {
         bynder: &bynder,
-        budget: &beside.budget,
+        budget: &command_budget.budget,
         resolved: &resolved,
         sample: command.sample,
         concurrency: config.worker.concurrency,
     };
     let patience = Patience::until(stop_on_signals()?);
     let found = audit::verify(&scope, &patience, |broken| tell(global, broken)).await;
-    beside.leave().await;
+    command_budget.leave().await;
     let found = found?;
     let state = if filters.is_part() { None } else { State::open_to_append(&config.producer.state_dir)? };
     match state {

@@ -1,32 +1,12 @@
 //! The state directory: one SQLite file, owned by one process at a time.
 
+mod error;
 mod readers;
 mod schema;
-
-impl From<StateError> for Failure {
-    fn from(error: StateError) -> Self {
-        match error {
-            StateError::InUse { .. } => Self::Temporary(error.to_string()),
-            StateError::Io { .. } | StateError::Damaged { .. } | StateError::Newer { .. } => {
-                Self::Configuration(error.to_string())
-            }
-        }
-    }
-}
-
-impl From<DatabaseError> for Failure {
-    fn from(error: DatabaseError) -> Self {
-        match error {
-            DatabaseError::Unavailable(_) => Self::Temporary(error.to_string()),
-            DatabaseError::Damaged(_) => Self::Unexpected(error.to_string()),
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;
 
-use common::failure::Failure;
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -36,6 +16,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use common::fault;
+pub use error::{DatabaseError, StateError};
 use files::private;
 use readers::Readers;
 
@@ -72,79 +53,6 @@ struct Inner {
     connection: Mutex<Connection>,
     path: PathBuf,
     _lock: Option<File>,
-}
-
-/// Why the state directory cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StateError {
-    /// Another process works in it.
-    #[error(
-        "the state directory {directory} is in use by process {holder}; stop it first, or name another producer.state_dir"
-    )]
-    InUse {
-        /// The directory.
-        directory: PathBuf,
-        /// The other process's id, if known.
-        holder: String,
-    },
-    /// The system refuses access.
-    #[error(
-        "cannot use the state directory {directory}: {source}; check its owner and free space, or set producer.state_dir"
-    )]
-    Io {
-        /// The directory.
-        directory: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
-    /// The file is damaged or is not a database; it is left unchanged.
-    #[error(
-        "the state file {path} cannot be read ({reason}). It was not changed. Restore it from a backup, or move it away: \
-         a new one starts without history, and the markers in Bynder keep protected assets from being done again"
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// SQLite's error.
-        reason: String,
-    },
-    /// A newer release wrote it.
-    #[error(
-        "the state file {path} has format {found}, this release knows up to {known}; use the newer release again"
-    )]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-        /// The newest format that this release knows.
-        known: u32,
-    },
-}
-
-/// Why a statement failed.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    /// The disk is full, or the file is busy or gone. This may be temporary.
-    #[error("the state file cannot be written ({0}); check the free space of its disk")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Anything else, most likely a damaged file.
-    #[error("the state file cannot be used: {0}")]
-    Damaged(String),
-}
-
-impl From<rusqlite::Error> for DatabaseError {
-    fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{
-            CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure,
-        };
-        match error.sqlite_error_code() {
-            Some(DiskFull | DatabaseBusy | DatabaseLocked | SystemIoFailure | CannotOpen | ReadOnly) => {
-                Self::Unavailable(error.into())
-            }
-            _ => Self::Damaged(error.to_string()),
-        }
-    }
 }
 
 impl State {
