@@ -240,6 +240,8 @@ async fn workers_with_a_wrong_key_among_right_ones_lose_no_job() {
         fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap();
     }
     let _right = fleet.worker();
+    // The first process declares the fleet's key: without this wait a wrong one could be first.
+    until(|| fleet.worker_logs().contains("at work")).await;
     let running = fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"]);
     for _ in 0..3 {
         ended(fleet.worker_with(&[(VARIABLE, OTHER.to_owned())])).await.assert_code(3);
