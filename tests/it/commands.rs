@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until};
+use crate::harness::{Bench, Ran, assert_clean, is_protected, picture, quick, until};
 
 /// Changes the configuration, runs, and expects this exit code and these words.
 async fn refused(from: &str, to: &str, arguments: &[&str], code: i32, words: &str) {
@@ -337,14 +337,19 @@ async fn the_doctor_passes_a_right_set_up_and_names_what_is_wrong() {
 async fn an_encrypted_secret_works_end_to_end() {
     let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
     let keys = bench.run(&["secrets", "keygen", "--json"]).await.summary();
-    let mut encrypting = bench
-        .command(&["secrets", "encrypt", "--recipient", keys["recipient"].as_str().unwrap()])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let encrypt = async |secret: &str| {
+        let mut encrypting = bench
+            .command(&["secrets", "encrypt", "--recipient", keys["recipient"].as_str().unwrap()])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        encrypting.stdin.take().unwrap().write_all(secret.as_bytes()).await.unwrap();
+        Ran::new(encrypting.wait_with_output().await.unwrap())
+    };
+    let too_long = encrypt(&"x".repeat((64 << 10) + 1)).await;
+    assert!(too_long.assert_code(2).talk.contains("longer than 64 KiB"), "{too_long:?}");
     let token = bench.sandbox.announcement().token;
-    encrypting.stdin.take().unwrap().write_all(token.as_bytes()).await.unwrap();
-    let encrypted = String::from_utf8(encrypting.wait_with_output().await.unwrap().stdout).unwrap();
+    let encrypted = encrypt(&token).await.assert_code(0).out.clone();
     bench.reconfigure(&format!("api_token = '{token}'"), &format!("api_token = {encrypted}"));
     let without = bench.sync().await;
     assert!(without.assert_code(3).talk.contains("set CONNECTOR_AGE_IDENTITY"), "{without:#?}");

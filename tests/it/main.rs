@@ -16,6 +16,7 @@ mod checks;
 mod command_reference;
 mod commands;
 mod compose;
+mod composition_secrets;
 mod connections;
 mod consuming;
 mod crash;

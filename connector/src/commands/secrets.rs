@@ -45,6 +45,11 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Secrets) -> Result<(),
         Secrets::Encrypt { recipient } => {
             let secret = given().await?;
             let secret = SecretString::from(secret.trim_end_matches(['\r', '\n']));
+            if secret.expose_secret().len() as u64 > LONGEST {
+                return Err(Failure::Usage(
+                    "standard input is longer than 64 KiB, which no secret is".to_owned(),
+                ));
+            }
             if secret.expose_secret().is_empty() {
                 return Err(Failure::Usage(
                     "standard input is empty; pipe the secret into this command".to_owned(),
@@ -79,7 +84,7 @@ async fn given() -> Result<String, Failure> {
     let reading = tokio::task::spawn_blocking(move || {
         let mut secret = String::new();
         let input = std::io::stdin().lock();
-        let mut input = input.take(LONGEST);
+        let mut input = input.take(LONGEST + 1);
         let read = if is_typed { input.read_line(&mut secret) } else { input.read_to_string(&mut secret) };
         read.map(|_| secret)
     });

@@ -16,7 +16,7 @@ use files::written::{self, Chosen, NotRead};
 
 /// The variable that holds the age identity, and the one that names its file.
 const IDENTITY: &str = "CONNECTOR_AGE_IDENTITY";
-const IDENTITY_FILE: &str = "CONNECTOR_AGE_IDENTITY_FILE";
+pub(super) const IDENTITY_FILE: &str = "CONNECTOR_AGE_IDENTITY_FILE";
 
 const LONGEST_NAME: usize = 64;
 /// A longer one with digits and without an underscore may be a key.
@@ -95,6 +95,14 @@ impl SecretValue {
     /// Whether the secret stands in the file for everybody to read.
     pub fn is_plain(&self) -> bool {
         matches!(self, Self::Plain(_))
+    }
+
+    /// The file that contains the secret, if it is in one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Plain(_) | Self::Environment(_) | Self::Encrypted(_) => None,
+        }
     }
 
     /// Fetches the secret. `key` is the dotted key that errors name.

@@ -340,6 +340,25 @@ fn plain_http_to_another_machine_has_to_be_asked_for_at_each_service() {
 }
 
 #[test]
+fn a_secrets_file_that_its_group_may_change_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, "t0ken").unwrap();
+    let named = format!("{{ file = '{}' }}", path.display());
+    let text = SAMPLE.replace("{ env = \"BYNDER_TOKEN\" }", &named);
+    let warnings = |mode| {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        load(&text, &[], &[]).unwrap().warnings
+    };
+    assert_eq!(warnings(0o640), [""; 0]);
+    let warned = warnings(0o660);
+    let wanted = format!("bynder.api_token: {}: its mode 660 lets its group change it", path.display());
+    assert!(warned.len() == 1 && warned[0].starts_with(&wanted), "{warned:?}");
+}
+
+#[test]
 fn a_file_that_every_user_may_write_is_not_obeyed_whatever_it_is_for() {
     use std::os::unix::fs::PermissionsExt;
 

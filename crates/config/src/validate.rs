@@ -7,6 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::file::{BynderSection, Config, ImatagSection, QueueSection};
+use super::secret::{IDENTITY_FILE, identity_file};
 use super::{ConfigError, OutputMode, SecretValue, address, quiet_hours};
 use common::asset::AssetType;
 use files::written::{self, Chosen};
@@ -214,7 +215,11 @@ fn warnings(config: &Config) -> Vec<String> {
         ("broker.ca_file", config.broker.as_ref().and_then(|broker| broker.ca_file.as_deref())),
     ];
     let named = named.into_iter().filter_map(|(key, path)| Some((key, path?)));
-    for (key, path) in named.chain(authorities.iter().map(|(variable, path)| (*variable, path.as_path()))) {
+    let authorities = authorities.iter().map(|(variable, path)| (*variable, path.as_path()));
+    let secrets = config.secrets().filter_map(|(key, secret)| Some((key, secret.file()?)));
+    let identity = identity_file();
+    let identity = identity.as_deref().map(|path| (IDENTITY_FILE, path));
+    for (key, path) in named.chain(authorities).chain(secrets).chain(identity) {
         // What is refused is refused where it is read.
         if let Ok(Some(doubt)) = written::look(path, Chosen::Found) {
             warnings.push(format!("{key}: {}: {doubt}", path.display()));

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
-use config::{Config, Origin, SecretValue};
+use config::{Config, Origin};
 use files::private::{Exposure, exposed, is_read_by_all};
-use files::written::{self, Chosen};
 use ledger::state::{State, StateError};
 use nix::sys::statvfs::statvfs;
 
@@ -30,8 +29,14 @@ pub(super) fn check(config: &Config, origins: &[(String, Origin)], report: &mut 
         report.add("age identity", closed(&file, format!("{} is for this user alone", file.display())));
     }
     for (key, secret) in config.secrets() {
-        if let Some(doubt) = doubt_about(secret) {
-            report.add(key, Finding::Warn(doubt));
+        if let Some(path) = secret.file()
+            && let Some(mode) = is_read_by_all(path)
+        {
+            let said = format!(
+                "{}: its mode {mode:o} lets every user read the secret; chmod o-r it",
+                path.display()
+            );
+            report.add(key, Finding::Warn(said));
         }
     }
     if let Some(file) = file_with_secrets(config, origins)
@@ -84,17 +89,6 @@ fn file_with_secrets<'a>(config: &Config, origins: &'a [(String, Origin)]) -> Op
     })
 }
 
-/// Which other users can change or read a secret, if it is in a file.
-fn doubt_about(secret: &SecretValue) -> Option<String> {
-    let SecretValue::File(path) = secret else { return None };
-    // A refused file is reported where the secret is read.
-    if let Some(doubt) = written::look(path, Chosen::Found).ok()? {
-        return Some(format!("{}: {doubt}", path.display()));
-    }
-    let mode = is_read_by_all(path)?;
-    Some(format!("{}: its mode {mode:o} lets every user read the secret; chmod o-r it", path.display()))
-}
-
 /// Tests with an unnamed temporary file; does not create a missing folder.
 fn writable(directory: &Path) -> Result<String, String> {
     if directory.exists() && !directory.is_dir() {
@@ -134,37 +128,5 @@ fn space(wanted: &[(&PathBuf, u64)]) -> Finding {
         Finding::Pass("state and spool have the space that they may need".to_owned())
     } else {
         Finding::Warn(format!("{}; make room, or lower worker.spool_max", short.join("; ")))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn a_secret_is_in_doubt_whose_file_another_user_may_change_or_every_user_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("token");
-        fs::write(&path, "t0ken").unwrap();
-        let secret = SecretValue::File(path.clone());
-        let changed = Some("its mode 660 lets its group change it");
-        let read = Some("its mode 644 lets every user read the secret");
-        for (folder_mode, mode, wanted) in [
-            (0o755, 0o600, None),
-            (0o755, 0o640, None),
-            (0o755, 0o660, changed),
-            (0o755, 0o644, read),
-            (0o700, 0o644, None),
-        ] {
-            fs::set_permissions(folder.path(), Permissions::from_mode(folder_mode)).unwrap();
-            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            let said = doubt_about(&secret);
-            assert_eq!(said.is_some(), wanted.is_some(), "{folder_mode:o} {mode:o}");
-            assert!(said.unwrap_or_default().contains(wanted.unwrap_or_default()));
-        }
-        assert_eq!(doubt_about(&SecretValue::Environment("TOKEN".to_owned())), None);
     }
 }

@@ -196,3 +196,17 @@ fn no_file_is_readable_by_others_and_no_link_is_followed() {
     prepare(&path("prepared")).unwrap();
     assert_eq!(mode(&path("prepared")), 0o700);
 }
+
+#[test]
+fn every_user_can_read_a_file_only_if_they_can_enter_each_folder_above_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    fs::write(&path, "t0ken").unwrap();
+    let cases =
+        [(0o755, 0o600, None), (0o755, 0o640, None), (0o755, 0o644, Some(0o644)), (0o700, 0o644, None)];
+    for (folder_mode, mode, wanted) in cases {
+        fs::set_permissions(folder.path(), Permissions::from_mode(folder_mode)).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        assert_eq!(is_read_by_all(&path), wanted, "{folder_mode:o} {mode:o}");
+    }
+}

@@ -1,0 +1,83 @@
+//! The script that makes a composition's secrets trusts nothing that another user can write.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::Path;
+
+const OTHER: u32 = 12_345;
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+fn make_secrets(folder: &Path) -> std::process::Output {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rabbitmq/make-secrets");
+    std::process::Command::new(script).current_dir(folder).output().unwrap()
+}
+
+/// Only root can give a file away: any other user's run of this test proves less.
+#[test]
+fn a_compositions_secrets_go_into_no_folder_and_through_no_link_of_others() {
+    type Plant = fn(&Path);
+    let cases: [(&str, Plant, &str); 7] = [
+        ("a folder of another user", |at| other_owner(&at.join("secrets"), 0o755), "belongs to"),
+        (
+            "a link",
+            |at| {
+                fs::create_dir(at.join("elsewhere")).unwrap();
+                symlink("elsewhere", at.join("secrets")).unwrap();
+            },
+            "secrets is a link",
+        ),
+        (
+            "a key of another user",
+            |at| with_key(at, |key| chown(key, Some(OTHER), None).unwrap()),
+            "message_key",
+        ),
+        ("a key that all may write", |at| with_key(at, |key| set_mode(key, 0o666)), "message_key"),
+        (
+            "a link for a key",
+            |at| {
+                fs::create_dir(at.join("secrets")).unwrap();
+                symlink("../stolen", at.join("secrets/message_key")).unwrap();
+            },
+            "message_key",
+        ),
+        (
+            "a link for a password",
+            |at| {
+                fs::create_dir(at.join("secrets")).unwrap();
+                symlink("../stolen", at.join("secrets/management")).unwrap();
+            },
+            "secrets/management exists",
+        ),
+        ("a folder above that all may write", |at| set_mode(at, 0o777), "chmod o-w"),
+    ];
+    let is_root = nix::unistd::geteuid().is_root();
+    for (what, plant, refusal) in
+        cases.into_iter().filter(|(what, ..)| is_root || !what.contains("of another user"))
+    {
+        let folder = tempfile::tempdir().unwrap();
+        plant(folder.path());
+        let ran = make_secrets(folder.path());
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert!(!ran.status.success() && said.contains(refusal), "{what}: {said}");
+        for name in ["secrets/broker", "elsewhere/broker", "stolen"] {
+            assert!(!folder.path().join(name).exists(), "{what}: {name} is written");
+        }
+    }
+}
+
+fn other_owner(folder: &Path, mode: u32) {
+    fs::create_dir(folder).unwrap();
+    set_mode(folder, mode);
+    chown(folder, Some(OTHER), None).unwrap();
+}
+
+fn with_key(folder: &Path, plant: fn(&Path)) {
+    let secrets = folder.join("secrets");
+    fs::create_dir(&secrets).unwrap();
+    set_mode(&secrets, 0o777);
+    fs::write(secrets.join("message_key"), "0".repeat(64)).unwrap();
+    plant(&secrets.join("message_key"));
+}
