@@ -31,7 +31,10 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let mut runs = vec![Vec::new(); ways.len()];
     for _ in 0..rounds {
         for (way, runs) in ways.iter().zip(&mut runs) {
-            runs.push(way.run(&library).await?);
+            let outcome = way.run(&library).await?;
+            // The whole takes a quarter of an hour.
+            cli::output::talk(&format!("{}: {}", way.name(), figure(count, &outcome, "")));
+            runs.push(outcome);
         }
     }
     let mut medians = Vec::new();
@@ -85,7 +88,11 @@ pub(crate) async fn measure_photographs(is_short: bool) -> anyhow::Result<Table>
 }
 
 fn describe(table: &mut Table, name: &str, count: u64, outcome: &Outcome, range: &str) {
-    let figure = format!(
+    table.add(name, figure(count, outcome, range));
+}
+
+fn figure(count: u64, outcome: &Outcome, range: &str) -> String {
+    format!(
         "{:.1} assets/s{range}, {:.1} ms of processor time each (sandbox {:.1} ms, broker {:.1} ms), processors {:.0} % \
          busy, {:.1} requests each",
         rate(count, outcome.took),
@@ -94,6 +101,5 @@ fn describe(table: &mut Table, name: &str, count: u64, outcome: &Outcome, range:
         milliseconds_each(outcome.broker, count),
         outcome.busy,
         outcome.requests as f64 / count as f64
-    );
-    table.add(name, figure);
+    )
 }

@@ -11,15 +11,18 @@ use ledger::Ledger;
 use ledger::state::State;
 use nix::sys::signal::Signal;
 use queue::{JobConsumer, JobPublisher, StepSet};
+use rabbitmq::{MessageKeys, SIGNATURE_HEADER};
 use sandbox::faults::Faults;
 use tokio::process::Child;
 use tokio::task::JoinHandle;
 
+use crate::harness::amqp::{Stranger, header};
 use crate::harness::broker::{Broker, url};
 use crate::harness::fleet::{Fleet, ended, signal};
 use crate::harness::proxy::Proxy;
 use crate::harness::scene::{slow, slow_once};
 use crate::harness::{Ran, is_protected, picture, quick, until, until_async};
+use crate::poison::job as everything;
 
 const WHOLE: [&str; 5] = ["sync", "--full", "--wait", "--json", "--quiet"];
 /// After whatever was broken is whole again, work goes on within this time.
@@ -221,6 +224,34 @@ async fn a_delivery_is_renewed_by_its_own_message_and_no_other_job_that_lies_in_
     until(|| fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
     fleet.sync_until_recorded().await;
     fleet.assert_all_is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_message_in_a_hold_however_rightly_signed_ends_a_worker_or_its_step() {
+    let mut fleet = pictures(&Broker::shared().await.url(), 1).await;
+    fleet.configure("message_key = 'the-key-that-this-fleet-signs-its-messages-by'\n");
+    fleet.keys = MessageKeys::read(&"the-key-that-this-fleet-signs-its-messages-by".into()).unwrap();
+    let (worker, hold) = under_renewal(&fleet).await;
+    let mut workers = [worker];
+    let mut stranger = Stranger::connect(Broker::shared().await.address()).await;
+    let (queue, portal) = (format!("{}.save", fleet.prefix), &fleet.bench.sandbox.announcement().bynder);
+    let real = everything(portal).to_string().into_bytes();
+    let raw = [Vec::new(), b"{}".to_vec(), vec![0xFF; 300], vec![b'['; 60_000]];
+    // Every seventh: more of them than a renewal takes from the queue to find its own message.
+    for body in laws::mutations(&real).into_iter().step_by(7).chain(raw) {
+        let signature = fleet.keys.signature(&fleet.prefix, portal, &queue, &body).unwrap();
+        let signature = header(SIGNATURE_HEADER, signature.as_bytes());
+        stranger.send(&hold, queue.as_bytes(), &signature, &body).await;
+    }
+    stranger.confirmed().await;
+    assert_eq!(fleet.bench.sandbox.audit().assets[0].media, 0, "the step was over; this proves nothing");
+    until(|| fleet.bench.sandbox.audit().assets.iter().all(is_protected)).await;
+    assert_alive(&mut workers);
+    assert!(!fleet.worker_logs().contains("panicked"), "{}", fleet.worker_logs());
+    fleet.sync_until_recorded().await;
+    fleet.assert_all_is_well().await;
+    let failed = stranger.ready(&format!("{}.failed", fleet.prefix)).await;
+    assert!(failed > 100, "{failed} of them came to the step that they were for, and failed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

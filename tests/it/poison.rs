@@ -89,7 +89,7 @@ impl Scene {
 }
 
 /// A job of an asset that nobody has, with everything that a job can carry: what still is a job ends without an effect.
-fn job(portal: &str) -> serde_json::Value {
+pub(crate) fn job(portal: &str) -> serde_json::Value {
     let text = include_bytes!("../../common/src/job/fixtures/everything.json");
     let mut job: serde_json::Value = serde_json::from_slice(text).unwrap();
     (job["suspect"], job["outwait_ms"], job["lost_deliveries"]) = (false.into(), 0.into(), 0.into());
