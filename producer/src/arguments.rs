@@ -1,6 +1,6 @@
 //! The command-line arguments of a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cli::options::GlobalOptions;
@@ -66,6 +66,9 @@ pub enum Asker {
     Schedule,
 }
 
+/// The longest file of ids, in bytes: 1.8 million of them.
+const LONGEST_IDS: u64 = 64 << 20;
+
 /// How long filters of the command line apply.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Hold {
@@ -92,7 +95,11 @@ impl Scope {
 
 /// Reads the configuration with the overrides of the command line for a run, and prints its warnings.
 pub fn load(global: &GlobalOptions, run: &Scope) -> Result<Loaded, Failure> {
-    wiring::load_for(global, &overrides(run)?)
+    let mut loaded = wiring::load_for(global, &overrides(run)?)?;
+    if let Some(path) = &run.ids_from {
+        loaded.config.filters.ids = ids_from(path)?;
+    }
+    Ok(loaded)
 }
 
 fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {
@@ -112,24 +119,23 @@ fn overrides(run: &Scope) -> Result<Vec<Override>, Failure> {
     if let Some(part) = run.sample {
         overrides.push(Override { key: "filters.sample".to_owned(), value: Value::Float(part) });
     }
-    if let Some(path) = &run.ids_from {
-        let text = read_text(path, Chosen::Named).map_err(|reason| {
-            Failure::Usage(format!("--ids-from: cannot read {}: {reason}", path.display()))
-        })?;
-        // Some editors start the file with a byte order mark.
-        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
-        let ids: Vec<_> = lines
-            .filter(|line| !line.is_empty() && !line.starts_with('#'))
-            .map(|id| Value::String(id.to_owned()))
-            .collect();
-        if ids.is_empty() {
-            // An empty filter by ids would match everything.
-            let reason = format!("--ids-from: {} names no asset; write one id a line", path.display());
-            return Err(Failure::Usage(reason));
-        }
-        overrides.push(Override { key: "filters.ids".to_owned(), value: Value::Array(ids) });
-    }
     Ok(overrides)
+}
+
+/// The ids in the file, one a line.
+fn ids_from(path: &Path) -> Result<Vec<String>, Failure> {
+    let text = read_text(path, Chosen::Named, LONGEST_IDS)
+        .map_err(|reason| Failure::Usage(format!("--ids-from: cannot read {}: {reason}", path.display())))?;
+    // Some editors start the file with a byte order mark.
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let ids: Vec<_> =
+        lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect();
+    if ids.is_empty() {
+        // An empty filter by ids would match everything.
+        let reason = format!("--ids-from: {} names no asset; write one id a line", path.display());
+        return Err(Failure::Usage(reason));
+    }
+    Ok(ids)
 }
 
 /// A filter's value in the form of the configuration: most take a list, some a single value.

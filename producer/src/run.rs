@@ -255,8 +255,11 @@ impl<'a> Run<'a> {
         };
         // A resumed walk does not see the earlier rows again.
         let names_all = options.scope == Scope::Full && place.is_none();
-        let named =
-            if names_all { RequestedIds::of_filter(&environment.filter) } else { RequestedIds::default() };
+        let named = if names_all {
+            RequestedIds::new(&environment.filter.include.ids)
+        } else {
+            RequestedIds::default()
+        };
         let requests = environment.filter.push_down();
         let walk = Walk::new(environment.bynder.clone(), requests, stretch, environment.overlap, place);
         // The jobs that a dry run counts are not published, so they must not count towards the day of other runs.

@@ -145,7 +145,7 @@ async fn what_is_pushed_down_selects_neither_less_nor_more_than_deciding_here() 
         let passes = |asset: &&Asset| filter.check(asset).is_ok();
         let here: BTreeSet<_> = library.iter().filter(passes).map(|asset| asset.id.clone()).collect();
         let mut pushed = Vec::new();
-        for query in filter.push_down() {
+        for query in filter.push_down().iter() {
             pushed.extend(listed(&bynder, query).await);
         }
         narrowed += usize::from(pushed.len() < library.len());

@@ -80,6 +80,22 @@ async fn assets_that_are_named_are_gone_over_whenever_they_changed_and_those_tha
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_ids_than_a_configuration_may_be_long_are_covered_and_do_not_grow_the_state() {
+    const MANY: u64 = 120_000;
+    let (bench, ids) = library().await;
+    let unknown = (0..MANY).map(|n| format!("{n:08X}-0000-0000-{n:016X}\n"));
+    let (file, first) = (bench.path("ids.txt"), format!("{}\n", ids[0]));
+    std::fs::write(&file, unknown.chain([first]).collect::<String>()).unwrap();
+    assert!(file.metadata().unwrap().len() > 4 << 20, "a configuration may be as long");
+    let named = bench.run(&["sync", "--ids-from", file.to_str().unwrap(), "--quiet"]).await;
+    assert!(named.assert_code(0).talk.contains(&format!("count={MANY}")), "{named:#?}");
+    assert_eq!(protected(&bench), 1);
+    // The run's row is written anew after each page.
+    let state = bench.path("state").join("connector.sqlite");
+    assert!(state.metadata().unwrap().len() < 1 << 20, "{}", state.metadata().unwrap().len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_scheduled_producers_filters_hold_for_every_run() {
     let fleet = Fleet::new(quick()).await;
     for number in 0..2 {

@@ -123,7 +123,7 @@ impl SecretValue {
                     VarError::NotUnicode(_) => "the variable is not valid UTF-8".to_owned(),
                 })
             })?,
-            Self::File(path) => read_text(path, Chosen::Found)
+            Self::File(path) => read_text(path, Chosen::Found, written::LONGEST)
                 .map_err(|reason| wrong(format!("cannot read the secret from {}: {reason}", shown(path))))?,
             Self::Encrypted(armour) => decrypt(armour).map_err(wrong)?,
         };
@@ -199,8 +199,8 @@ fn usable(secret: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// What is wrong with it, and what to do.
-pub fn read_text(path: &Path, chosen: Chosen) -> Result<String, String> {
-    let (bytes, _) = written::read(path, chosen).map_err(|error| match error {
+pub fn read_text(path: &Path, chosen: Chosen, longest: u64) -> Result<String, String> {
+    let (bytes, _) = written::read_up_to(path, chosen, longest).map_err(|error| match error {
         NotRead::Doubtful(doubt) => doubt.to_string(),
         NotRead::Failed(error) => format!("{error}; make the file readable for this user"),
     })?;
@@ -262,7 +262,7 @@ pub fn identity_file() -> Option<PathBuf> {
 fn identity() -> Result<Identity, String> {
     let text = match (std::env::var(IDENTITY), identity_file()) {
         (Ok(text), _) => text,
-        (Err(_), Some(file)) => read_text(&file, Chosen::Found)
+        (Err(_), Some(file)) => read_text(&file, Chosen::Found, written::LONGEST)
             .map_err(|reason| format!("cannot read {IDENTITY_FILE}, {}: {reason}", shown(&file)))?,
         (Err(_), None) => return Err(format!("it is encrypted; set {IDENTITY} or {IDENTITY_FILE}")),
     };

@@ -18,7 +18,7 @@ use crate::private::above::{self, Above, has_modes, is_on};
 const ROOT: u32 = 0;
 
 /// Many times the certificates that a system trusts, the longest of them.
-const LONGEST: u64 = 4 << 20;
+pub const LONGEST: u64 = 4 << 20;
 /// As the kernel bounds links to links.
 const MOST_LINKS: usize = 40;
 
@@ -47,11 +47,20 @@ pub enum NotRead {
 /// # Errors
 /// Another user decides what it says, it cannot be read, or it is longer than 4 MiB.
 pub fn read(path: &Path, chosen: Chosen) -> Result<(Vec<u8>, Option<Doubt>), NotRead> {
+    read_up_to(path, chosen, LONGEST)
+}
+
+/// As [`read`], of a file that may have this many bytes.
+///
+/// # Errors
+/// As [`read`], for that length.
+pub fn read_up_to(path: &Path, chosen: Chosen, longest: u64) -> Result<(Vec<u8>, Option<Doubt>), NotRead> {
     let (found, doubt) = judged(path, chosen)?;
     let mut bytes = Vec::new();
-    opened(&found)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(io::Error::other("it is longer than 4 MiB, which no file of this kind is").into());
+    opened(&found)?.take(longest + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > longest {
+        let reason = format!("it is longer than {} MiB, which no file of this kind is", longest >> 20);
+        return Err(io::Error::other(reason).into());
     }
     Ok((bytes, doubt))
 }

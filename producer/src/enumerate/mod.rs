@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use keyset::{NotWalkable, Position};
 
+use crate::filter::Requests;
 use bynder::patience::{Patience, patiently};
 
 /// Rows per page: the portal's maximum.
@@ -47,7 +48,7 @@ pub struct WalkPosition {
 #[derive(Debug)]
 pub struct Walk {
     bynder: Bynder,
-    requests: Vec<ListQuery>,
+    requests: Requests,
     stretch: Stretch,
     /// How far rows may be out of order.
     lag: Duration,
@@ -100,7 +101,7 @@ impl Walk {
     /// Starts at `place`, or at the beginning of the stretch. Rows may be out of order by `lag`.
     pub fn new(
         bynder: Bynder,
-        requests: Vec<ListQuery>,
+        requests: Requests,
         stretch: Stretch,
         lag: Duration,
         place: Option<WalkPosition>,
@@ -120,7 +121,7 @@ impl Walk {
             page: position.page,
             order: Some((self.stretch.field, Order::Ascending)),
             dates: Some((self.stretch.field, position.from, self.stretch.to)),
-            ..request.clone()
+            ..request
         };
         let page = patiently(patience, || self.bynder.list(&query)).await?;
         let (portal_time, rows) = (page.portal_time, page.rows());
@@ -132,7 +133,7 @@ impl Walk {
         };
         self.place = next
             .clone()
-            .unwrap_or(WalkPosition { request: self.requests.len(), position: Position::start() });
+            .unwrap_or(WalkPosition { request: self.place.request + 1, position: Position::start() });
         let unreadable = self.unreadable.meet(page.unreadable);
         Ok(Some(Step { assets, unreadable, portal_time, next }))
     }
@@ -140,6 +141,6 @@ impl Walk {
     fn next_request(&self) -> Option<WalkPosition> {
         let request = self.place.request + 1;
         let position = Position { from: self.stretch.from, ..Position::start() };
-        (request < self.requests.len()).then_some(WalkPosition { request, position })
+        self.requests.get(request).map(|_| WalkPosition { request, position })
     }
 }

@@ -2,14 +2,30 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use common::asset::AssetId;
+use sha2::{Digest, Sha256};
 
-/// Ids as they were written, and a set for lookups.
+/// Ids as they were written, and a set for lookups; shared, since there may be a million.
 #[derive(Clone, Default, PartialEq)]
 pub struct Ids {
-    written: Vec<AssetId>,
-    digits: HashSet<String>,
+    written: Arc<[AssetId]>,
+    keys: Arc<HashSet<IdKey>>,
+}
+
+/// What all forms of an id have in common, in 16 bytes: half of a SHA-256 of its digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct IdKey([u8; 16]);
+
+impl From<&AssetId> for IdKey {
+    fn from(id: &AssetId) -> Self {
+        let mut hash = Sha256::new();
+        digits_of(id.as_str()).for_each(|digit| hash.update([digit as u8]));
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash.finalize()[..16]);
+        Self(key)
+    }
 }
 
 impl Ids {
@@ -24,15 +40,19 @@ impl Ids {
 
     /// Whether this id is among them, however it is written.
     pub fn contains(&self, id: &AssetId) -> bool {
-        !self.is_empty() && self.digits.contains(&digits(id.as_str()))
+        !self.is_empty() && self.keys.contains(&IdKey::from(id))
+    }
+
+    pub(crate) fn keys(&self) -> &HashSet<IdKey> {
+        &self.keys
     }
 }
 
 impl FromIterator<AssetId> for Ids {
     fn from_iter<I: IntoIterator<Item = AssetId>>(ids: I) -> Self {
-        let written: Vec<_> = ids.into_iter().collect();
-        let digits = written.iter().map(|id| digits(id.as_str())).collect();
-        Self { written, digits }
+        let written: Arc<[AssetId]> = ids.into_iter().collect();
+        let keys = Arc::new(written.iter().map(IdKey::from).collect());
+        Self { written, keys }
     }
 }
 

@@ -3,7 +3,9 @@
 //! The portal ignores filters that it does not understand and then returns everything, so its filtering alone
 //! cannot be trusted.
 
+mod fingerprint;
 mod ids;
+mod requests;
 mod resolve;
 
 #[cfg(test)]
@@ -20,11 +22,9 @@ use sha2::{Digest, Sha256};
 use ids::same_digits;
 
 pub use ids::Ids;
-pub(crate) use ids::digits;
+pub(crate) use ids::{IdKey, digits};
+pub use requests::Requests;
 pub use resolve::{ResolveError, resolve, resolve_traits};
-
-/// Ids in one listing request: 36 characters each, so that the URL stays below 4 KiB.
-const MOST_IDS_A_REQUEST: usize = 100;
 
 /// The configured filters with every name resolved against the portal. An asset must match all that are given.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -128,10 +128,8 @@ impl FilteredBy {
 }
 
 impl Filter {
-    /// The common part of the listing requests; several if one request cannot carry all ids or collections.
-    ///
-    /// Dates are not included: the walk itself applies them.
-    pub fn push_down(&self) -> Vec<ListQuery> {
+    /// The listing requests. Dates are not included: the walk itself applies them.
+    pub fn push_down(&self) -> Requests {
         let include = &self.include;
         let base = ListQuery {
             types: include.types.iter().copied().collect(),
@@ -147,15 +145,7 @@ impl Filter {
             include_versions: true,
             ..ListQuery::default()
         };
-        if !include.ids.is_empty() {
-            let chunks = include.ids.written().chunks(MOST_IDS_A_REQUEST);
-            return chunks.map(|ids| ListQuery { ids: ids.to_vec(), ..base.clone() }).collect();
-        }
-        if self.collections.is_empty() {
-            return vec![base];
-        }
-        let one = |id: &String| ListQuery { collection_ids: vec![id.clone()], ..base.clone() };
-        self.collections.iter().map(one).collect()
+        Requests { base, ids: include.ids.clone(), collections: self.collections.clone() }
     }
 
     /// Checks one row; returns the filter that excludes it, if any.
@@ -187,7 +177,7 @@ impl Filter {
     /// The filters that the portal is asked to apply, and those that are applied only here. The former are applied
     /// here again, if a row shows what they need.
     pub fn divided(&self) -> (Vec<&'static str>, Vec<&'static str>) {
-        let (include, asked) = (&self.include, self.push_down().into_iter().next().unwrap_or_default());
+        let (include, asked) = (&self.include, self.push_down().get(0).unwrap_or_default());
         let given = [
             ("types", !include.types.is_empty(), true),
             ("extensions", !include.extensions.is_empty(), false),
@@ -221,7 +211,7 @@ impl Filter {
 
     /// A text that is equal for equal filters: an interrupted run is resumed only under the same ones.
     pub fn fingerprint(&self) -> String {
-        format!("{self:?}")
+        fingerprint::of(self)
     }
 }
 

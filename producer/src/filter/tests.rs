@@ -132,7 +132,7 @@ fn what_means_any_here_but_all_to_the_portal_is_not_pushed_down() {
         metaproperties: vec![country(&["France", "Spain"], &["O1", "O2"])],
         ..Traits::default()
     });
-    let queries = filter.push_down();
+    let queries: Vec<_> = filter.push_down().iter().collect();
     assert_eq!(queries.len(), 1);
     assert!(queries[0].tags.is_empty() && queries[0].brand_id.is_none());
     assert!(queries[0].property_option_ids.is_empty());
@@ -142,7 +142,7 @@ fn what_means_any_here_but_all_to_the_portal_is_not_pushed_down() {
 fn many_ids_are_asked_for_in_several_requests() {
     let ids: Vec<AssetId> = (0..250).map(|number| format!("A{number}").parse().unwrap()).collect();
     let filter = including(Traits { ids: ids.iter().cloned().collect(), ..Traits::default() });
-    let asked: Vec<_> = filter.push_down().into_iter().flat_map(|query| query.ids).collect();
+    let asked: Vec<_> = filter.push_down().iter().flat_map(|query| query.ids).collect();
     assert_eq!(asked, ids);
 }
 
