@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::env::VarError;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -202,6 +203,8 @@ fn usable(secret: &str) -> Result<(), String> {
 pub fn read_text(path: &Path, chosen: Chosen, longest: u64) -> Result<String, String> {
     let (bytes, _) = written::read_up_to(path, chosen, longest).map_err(|error| match error {
         NotRead::Doubtful(doubt) => doubt.to_string(),
+        // Too long: no right to read it would help.
+        NotRead::Failed(error) if error.kind() == ErrorKind::Other => error.to_string(),
         NotRead::Failed(error) => format!("{error}; make the file readable for this user"),
     })?;
     String::from_utf8(bytes).map_err(|error| {
