@@ -15,7 +15,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Connection, ConnectionProperties};
 use ledger::Ledger;
 use ledger::state::State;
-use queue::{Attempt, Election, EmbeddedQueue, Kept, Left, Locks, QueueError, Settlement, StepSet};
+use queue::{Attempt, Election, EmbeddedQueue, Left, Lockout, Locks, QueueError, Settlement, StepSet};
 use rabbitmq::{self, MessageKeys, Settings};
 
 use crate::harness::broker::{Broker, free_ports};
@@ -223,7 +223,7 @@ async fn neighbour(locks: &dyn Locks) -> AssetId {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_dies_with_its_process_and_leaves_its_own_asset_alone_in_doubt() {
     let (proxy, _, [doomed, heir]) = two_processes("doubt").await;
-    let doubt = [Kept::from_all(Duration::from_secs(6))];
+    let doubt = [Lockout::from_all(Duration::from_secs(6))];
     let held = lease(&doomed, &asset("A1"), "one", &doubt).await.unwrap();
     let neighbour = neighbour(&heir).await;
     // In the process that has the queue, a neighbour is not in the way.

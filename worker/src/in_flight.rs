@@ -18,7 +18,7 @@ fn doubt(settings: &Settings, step: Step) -> Duration {
 
 /// How long an asset is kept from other jobs after a step whose effect is unknown: no shorter than its own job
 /// waits.
-pub(crate) fn kept(settings: &Settings, step: Step) -> Duration {
+pub(crate) fn lockout(settings: &Settings, step: Step) -> Duration {
     let doubt = doubt(settings, step);
     doubt.max(suspect_rung(&settings.rungs, doubt))
 }
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(waits(&slow, Step::Save), [120]);
         let quick = Settings { submit_patience: Duration::ZERO, ..settings() };
         assert_eq!(waits(&quick, Step::Submit), [120]);
-        assert_eq!(kept(&slow, Step::Submit), Duration::from_mins(5));
-        assert_eq!(kept(&slow, Step::Save), Duration::from_mins(2));
+        assert_eq!(lockout(&slow, Step::Submit), Duration::from_mins(5));
+        assert_eq!(lockout(&slow, Step::Save), Duration::from_mins(2));
     }
 }

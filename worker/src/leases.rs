@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::job::{Job, JobId};
 use common::permission::Permission;
-use queue::{Attempt, Kept, Lease, Left, Locks, QueueError, lease_patiently};
+use queue::{Attempt, Lease, Left, Lockout, Locks, QueueError, lease_patiently};
 
 use crate::end::{StepEnd, Stop};
 use crate::error::StepError;
@@ -42,8 +42,8 @@ pub(crate) async fn take(
     doubt: Duration,
     own: Option<Duration>,
 ) -> Result<Try, QueueError> {
-    let own = own.map(|own| Kept::for_job(doubt + own, &job.job_id));
-    let in_doubt: Vec<_> = [Kept::from_all(doubt)].into_iter().chain(own).collect();
+    let own = own.map(|own| Lockout::for_job(doubt + own, &job.job_id));
+    let in_doubt: Vec<_> = [Lockout::from_all(doubt)].into_iter().chain(own).collect();
     Ok(match lease_patiently(locks, &job.asset_id, &job.job_id, &in_doubt).await? {
         Attempt::Taken(lease) => Try::Held(Held { lease, job: job.job_id.clone(), reserved: None }),
         Attempt::Refused => Try::Refused,
@@ -64,7 +64,7 @@ impl Held {
 
     /// Ends the lease with the step, and keeps the asset from every job for this much longer.
     pub(crate) fn end_after(self, time: Duration) {
-        self.lease.end(Left::Kept(Kept::from_all(time)));
+        self.lease.end(Left::Lockout(Lockout::from_all(time)));
     }
 
     /// Ends the lease with nothing done: the asset is as before.
@@ -83,7 +83,7 @@ impl Held {
         let left = match (result, self.reserved) {
             (Err(Stop::Error(StepError::UnknownOutcome(_))), _) => Left::Doubt,
             (Ok(StepEnd::Ended(_)) | Err(Stop::End(StepEnd::Ended(_))), _) => Left::Nothing,
-            (_, Some(time)) => Left::Kept(Kept::for_job(time, &self.job)),
+            (_, Some(time)) => Left::Lockout(Lockout::for_job(time, &self.job)),
             (_, None) => Left::AsFound,
         };
         self.lease.end(left);

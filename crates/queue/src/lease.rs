@@ -1,4 +1,4 @@
-//! Leases of assets, and the marks that protect an asset after its lease has ended.
+//! Leases of assets, and the lockouts that protect an asset after its lease has ended.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use common::permission;
 
 type Permission = permission::Permission<QueueError>;
 
-/// Upper bound of a mark's time; no job lives longer.
+/// Upper bound of a lockout's time; no job lives longer.
 const LONGEST: Duration = Duration::from_hours(48);
 /// How long to retry while [`Attempt::Busy`].
 const BUSY_PATIENCE: Duration = Duration::from_secs(10);
@@ -21,16 +21,16 @@ const BUSY_PATIENCE: Duration = Duration::from_secs(10);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
-/// A mark that protects an asset from jobs for a time after its lease.
+/// Keeps jobs from an asset for a time after its lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct Lockout {
     ms: u64,
     /// The one job that may take the lease nevertheless.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     job: Option<JobId>,
 }
 
-impl Kept {
+impl Lockout {
     /// Protects the asset from every job.
     pub fn from_all(time: Duration) -> Self {
         Self { ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX), job: None }
@@ -56,13 +56,13 @@ impl Kept {
 #[derive(Debug)]
 pub enum Attempt {
     Taken(Lease),
-    /// Another job has the lease of this asset, or a mark protects it.
+    /// Another job has the lease of this asset, or a lockout protects it.
     Refused,
     /// Another process has a lease in the same slot, of this asset or of another; a retry may succeed soon.
     Busy,
 }
 
-/// The marks that a lease leaves behind when it ends.
+/// The lockouts that a lease leaves behind when it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Left {
     /// The `doubt` given when it was taken: a request may still be under way.
@@ -72,24 +72,24 @@ pub enum Left {
     /// Those that it found for its own job.
     AsFound,
     /// This one, instead of those that it found for its own job.
-    Kept(Kept),
+    Lockout(Lockout),
 }
 
 impl Left {
-    /// The marks to add.
-    pub fn marks(self, doubt: Vec<Kept>) -> Vec<Kept> {
+    /// The lockouts to add.
+    pub fn lockouts(self, doubt: Vec<Lockout>) -> Vec<Lockout> {
         match self {
             Self::Doubt => doubt,
             Self::Nothing | Self::AsFound => Vec::new(),
-            Self::Kept(kept) => vec![kept],
+            Self::Lockout(lockout) => vec![lockout],
         }
     }
 
-    /// Whether the marks that the lease found for its own job stay.
+    /// Whether the lockouts that the lease found for its own job stay.
     pub fn leaves_found(&self) -> bool {
         match self {
             Self::Doubt | Self::AsFound => true,
-            Self::Nothing | Self::Kept(_) => false,
+            Self::Nothing | Self::Lockout(_) => false,
         }
     }
 }
@@ -102,7 +102,7 @@ pub async fn lease_patiently(
     locks: &dyn Locks,
     asset: &AssetId,
     job: &JobId,
-    doubt: &[Kept],
+    doubt: &[Lockout],
 ) -> Result<Attempt, QueueError> {
     let until = Instant::now() + BUSY_PATIENCE;
     let mut pause = SHORTEST_PAUSE;
@@ -185,7 +185,7 @@ mod tests {
 
     #[async_trait]
     impl Locks for InTheWay {
-        async fn lease(&self, _: &AssetId, _: &JobId, _: Vec<Kept>) -> Result<Attempt, QueueError> {
+        async fn lease(&self, _: &AssetId, _: &JobId, _: Vec<Lockout>) -> Result<Attempt, QueueError> {
             self.tried.lock().unwrap().push(Instant::now());
             Ok(if Instant::now() < self.until { Attempt::Busy } else { Attempt::Taken(Lease::free()) })
         }

@@ -40,7 +40,7 @@ pub use delivery::{Delivery, LONGEST_HELD, Settlement, Unrenewed};
 pub use depth::Depth;
 pub use embedded::EmbeddedQueue;
 pub use failed::{FailedFilter, FailedJob};
-pub use lease::{Attempt, Kept, Lease, Left, lease_patiently};
+pub use lease::{Attempt, Lease, Left, Lockout, lease_patiently};
 pub use step_set::StepSet;
 
 use common::asset::AssetId;
@@ -85,7 +85,7 @@ pub trait FailedJobs: Send + Sync {
 pub trait Locks: Send + Sync {
     /// Tries to take the asset's lease for this job. If the lease is dropped instead of ended, or its process dies, `doubt`
     /// protects the asset from then on.
-    async fn lease(&self, asset: &AssetId, job: &JobId, doubt: Vec<Kept>) -> Result<Attempt, QueueError>;
+    async fn lease(&self, asset: &AssetId, job: &JobId, doubt: Vec<Lockout>) -> Result<Attempt, QueueError>;
     /// Fails unless the lock service answered recently; without that, no lease counts as held.
     fn contact(&self) -> Result<(), QueueError>;
 }

@@ -32,7 +32,7 @@ use super::topology::Topology;
 use common::asset::AssetId;
 use common::fault::{Guard, guard_stands};
 use common::job::JobId;
-use queue::{Kept, Left, QueueError};
+use queue::{Left, Lockout, QueueError};
 
 /// `ACCESS_REFUSED`: another process consumes exclusively.
 const REFUSED: u16 = 403;
@@ -131,7 +131,7 @@ impl Bucket {
         &mut self,
         asset: &AssetId,
         job: &JobId,
-        doubt: Vec<Kept>,
+        doubt: Vec<Lockout>,
     ) -> Result<Option<String>, QueueError> {
         let id = self.put(Note::new(asset, Says::Leased(doubt))).await?;
         self.leased.insert(id.clone());
@@ -150,7 +150,7 @@ impl Bucket {
         id: &str,
         (asset, job): (&AssetId, &JobId),
         left: Left,
-        doubt: Vec<Kept>,
+        doubt: Vec<Lockout>,
     ) -> Result<(), QueueError> {
         if !self.leased.contains(id) {
             return Ok(());
@@ -164,8 +164,8 @@ impl Bucket {
                 .map(|found| found.note.id.clone())
                 .collect()
         };
-        for kept in left.marks(doubt) {
-            self.put(Note::new(asset, Says::Kept(kept))).await?;
+        for lockout in left.lockouts(doubt) {
+            self.put(Note::new(asset, Says::Lockout(lockout))).await?;
         }
         self.take_away(|found| replaced.contains(&found.note.id)).await?;
         self.end(id).await
@@ -202,8 +202,8 @@ impl Bucket {
             if let Says::Leased(doubt) = note.says
                 && guard_stands(Guard::Doubt)
             {
-                for kept in doubt {
-                    self.put(Note::new(&note.asset, Says::Kept(kept))).await?;
+                for lockout in doubt {
+                    self.put(Note::new(&note.asset, Says::Lockout(lockout))).await?;
                 }
             }
             answered(acker.ack(BasicAckOptions::default())).await?;
@@ -228,8 +228,8 @@ impl Bucket {
         let body = serde_json::to_vec(&note).map_err(|error| QueueError::Broken(error.to_string()))?;
         let properties = match &note.says {
             Says::Leased(_) => properties("leased", None),
-            Says::Kept(kept) => {
-                properties("kept", None).with_expiration(kept.time().as_millis().to_string().into())
+            Says::Lockout(lockout) => {
+                properties("kept", None).with_expiration(lockout.time().as_millis().to_string().into())
             }
         };
         let opened = self.notes.take().await?;
@@ -262,15 +262,15 @@ impl Bucket {
 impl Found {
     /// Whether its time is over: the broker does not drop a note that a consumer holds.
     fn is_over(&self) -> bool {
-        matches!(&self.note.says, Says::Kept(kept) if self.since.elapsed() >= kept.time())
+        matches!(&self.note.says, Says::Lockout(lockout) if self.since.elapsed() >= lockout.time())
     }
 
     fn keeps(&self, asset: &AssetId, job: &JobId) -> bool {
-        self.note.asset == *asset && matches!(&self.note.says, Says::Kept(kept) if !kept.is_for(job))
+        self.note.asset == *asset && matches!(&self.note.says, Says::Lockout(lockout) if !lockout.is_for(job))
     }
 
     fn is_for(&self, asset: &AssetId, job: &JobId) -> bool {
-        self.note.asset == *asset && matches!(&self.note.says, Says::Kept(kept) if kept.is_for(job))
+        self.note.asset == *asset && matches!(&self.note.says, Says::Lockout(lockout) if lockout.is_for(job))
     }
 }
 

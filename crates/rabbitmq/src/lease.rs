@@ -25,7 +25,7 @@ use super::{Broker, Shared};
 use common::asset::AssetId;
 use common::fault::{self, guard_stands};
 use common::job::JobId;
-use queue::{Attempt, Guard, Kept, Lease, Left, Locks, QueueError};
+use queue::{Attempt, Guard, Lease, Left, Lockout, Locks, QueueError};
 
 /// The number of queues. If it differed between two releases, they could lease one asset twice.
 const QUEUES: usize = 1024;
@@ -52,7 +52,7 @@ impl Broker {
 
 #[async_trait]
 impl Locks for RabbitLocks {
-    async fn lease(&self, asset: &AssetId, job: &JobId, doubt: Vec<Kept>) -> Result<Attempt, QueueError> {
+    async fn lease(&self, asset: &AssetId, job: &JobId, doubt: Vec<Lockout>) -> Result<Attempt, QueueError> {
         if !guard_stands(fault::Guard::Lease) {
             return Ok(Attempt::Taken(Lease::free()));
         }
@@ -103,7 +103,7 @@ struct Entry {
 struct Wanted {
     asset: AssetId,
     job: JobId,
-    doubt: Vec<Kept>,
+    doubt: Vec<Lockout>,
 }
 
 impl Leases {

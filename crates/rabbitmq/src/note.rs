@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use common::asset::AssetId;
-use queue::Kept;
+use queue::Lockout;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Note {
@@ -19,9 +19,10 @@ pub(super) struct Note {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Says {
     /// The asset is leased. If the process dies, these remain.
-    Leased(Vec<Kept>),
+    Leased(Vec<Lockout>),
     /// Jobs are kept from the asset until the note expires.
-    Kept(Kept),
+    #[serde(rename = "kept")]
+    Lockout(Lockout),
 }
 
 impl Note {
@@ -41,11 +42,11 @@ mod tests {
     fn what_is_written_is_read_as_it_was_and_without_fields_that_say_nothing() {
         let (id, asset) = ("n".to_owned(), "A-1".parse::<AssetId>().unwrap());
         let (all, own) = (
-            Kept::from_all(Duration::from_secs(2)),
-            Kept::for_job(Duration::from_secs(3), &JobId("j".to_owned())),
+            Lockout::from_all(Duration::from_secs(2)),
+            Lockout::for_job(Duration::from_secs(3), &JobId("j".to_owned())),
         );
         for (says, text) in [
-            (Says::Kept(own.clone()), r#"{"id":"n","asset":"A-1","kept":{"ms":3000,"job":"j"}}"#),
+            (Says::Lockout(own.clone()), r#"{"id":"n","asset":"A-1","kept":{"ms":3000,"job":"j"}}"#),
             (
                 Says::Leased(vec![all, own]),
                 r#"{"id":"n","asset":"A-1","leased":[{"ms":2000},{"ms":3000,"job":"j"}]}"#,

@@ -11,7 +11,7 @@ use common::job::{Job, JobId, Lane, RunId, Step};
 use common::outcome::{Failure, FailureClass, Outcome};
 use jiff::Timestamp;
 use queue::{
-    Attempt, Delivery, FailedFilter, FailedJobs, JobConsumer, JobPublisher, Kept, Lease, Left, Locks,
+    Attempt, Delivery, FailedFilter, FailedJobs, JobConsumer, JobPublisher, Lease, Left, Lockout, Locks,
     Settlement, StepSet,
 };
 use rand::{RngExt, SeedableRng};
@@ -240,7 +240,7 @@ async fn failed_jobs_are_listed_replayed_and_discarded(harness: &dyn Harness) {
 }
 
 /// Takes a lease in the name of a job.
-pub(crate) async fn lease(locks: &dyn Locks, asset: &AssetId, job: &str, doubt: &[Kept]) -> Option<Lease> {
+pub(crate) async fn lease(locks: &dyn Locks, asset: &AssetId, job: &str, doubt: &[Lockout]) -> Option<Lease> {
     match locks.lease(asset, &JobId(job.to_owned()), doubt.to_vec()).await {
         Ok(Attempt::Taken(lease)) => Some(lease),
         Ok(Attempt::Refused | Attempt::Busy) | Err(_) => None,
@@ -276,17 +276,17 @@ async fn what_a_lease_leaves_keeps_the_asset_from_those_it_is_meant_for_and_ends
     let queue = harness.open().await;
     let locks = queue.locks.as_ref();
     let asset = job(1, Lane::Fresh).asset_id;
-    let own = Kept::for_job(A_WHILE * 100, &JobId("one".to_owned()));
-    let doubt = [Kept::from_all(A_WHILE), own.clone()];
+    let own = Lockout::for_job(A_WHILE * 100, &JobId("one".to_owned()));
+    let doubt = [Lockout::from_all(A_WHILE), own.clone()];
     drop(lease(locks, &asset, "one", &doubt).await.unwrap_or_else(|| panic!("it is refused")));
     assert!(!is_free(locks, &asset, "one").await && !is_free(locks, &asset, "two").await);
     until_free(locks, &asset, "one").await;
     assert!(!is_free(locks, &asset, "two").await, "it is kept for the other");
     let held = lease(locks, &asset, "one", &[]).await.unwrap_or_else(|| panic!("it is its own"));
-    held.end(Left::Kept(own));
+    held.end(Left::Lockout(own));
     assert!(!is_free(locks, &asset, "two").await);
     let held = lease(locks, &asset, "one", &[]).await.unwrap_or_else(|| panic!("it is its own"));
-    held.end(Left::Kept(Kept::from_all(A_WHILE)));
+    held.end(Left::Lockout(Lockout::from_all(A_WHILE)));
     assert!(!is_free(locks, &asset, "one").await);
     until_free(locks, &asset, "two").await;
 }

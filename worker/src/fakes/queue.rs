@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use common::asset::AssetId;
 use common::job::{Job, JobId};
 use queue::{
-    Attempt, Delivery, Guard, JobConsumer, Kept, Lease, Left, Locks, QueueError, Receipt, Settlement,
+    Attempt, Delivery, Guard, JobConsumer, Lease, Left, Lockout, Locks, QueueError, Receipt, Settlement,
     StepSet, Unrenewed,
 };
 use tokio::sync::Notify;
@@ -88,7 +88,7 @@ pub(crate) struct FakeLocks {
     /// What each lease left behind, in order.
     pub(crate) left: Arc<Mutex<Vec<Left>>>,
     /// What each lease leaves behind if it is dropped.
-    pub(crate) doubts: Mutex<Vec<Vec<Kept>>>,
+    pub(crate) doubts: Mutex<Vec<Vec<Lockout>>>,
     /// Leases are lost from now on.
     pub(crate) lost: Arc<AtomicBool>,
     /// There is no contact with the lock service.
@@ -111,7 +111,7 @@ fn lost() -> QueueError {
 
 #[async_trait]
 impl Locks for FakeLocks {
-    async fn lease(&self, _: &AssetId, _: &JobId, doubt: Vec<Kept>) -> Result<Attempt, QueueError> {
+    async fn lease(&self, _: &AssetId, _: &JobId, doubt: Vec<Lockout>) -> Result<Attempt, QueueError> {
         if let Some(attempt) = self.attempts.lock().unwrap().pop_front() {
             return attempt;
         }

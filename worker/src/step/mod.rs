@@ -54,7 +54,7 @@ fn or_gone<T>(answer: Result<T, BynderError>) -> Result<T, Stop> {
 /// Tries to take the asset's lease, as a step of this job needs it.
 pub(crate) async fn try_lease(context: &StepContext, job: &Job) -> Result<Try, QueueError> {
     let settings = &context.settings;
-    let doubt = in_flight::kept(settings, job.step);
+    let doubt = in_flight::lockout(settings, job.step);
     let own = own_time(settings, job, context.mode(job), context.imatag.can_find());
     leases::take(context.locks.as_ref(), job, doubt, own).await
 }
@@ -68,7 +68,7 @@ fn own_time(settings: &Settings, job: &Job, mode: OutputMode, can_find: bool) ->
     // The job can find its copy only through the listing, and until then the original does not show the copy to
     // other jobs.
     let is_copied = job.step == Step::Save && mode == OutputMode::Copy;
-    is_copied.then(|| settings.index_lag + in_flight::kept(settings, job.step))
+    is_copied.then(|| settings.index_lag + in_flight::lockout(settings, job.step))
 }
 
 /// Keeps the asset for a job whose worker died, for as long as after a request without a response.
@@ -93,7 +93,7 @@ pub(crate) async fn free(context: &StepContext, asset: &AssetId, job: &JobId) {
 
 /// How long an asset is reserved at a time: longer than a step and the wait before it can take.
 fn reservation(settings: &Settings) -> Duration {
-    settings.step_deadline + LONGEST_IDLE_RUNG + in_flight::kept(settings, Step::Save)
+    settings.step_deadline + LONGEST_IDLE_RUNG + in_flight::lockout(settings, Step::Save)
 }
 
 /// Runs the job's next step. Changes the job in place: even on an error, the job carries what was done.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use common::job::{Job, Step};
 use common::outcome::{FailureClass, Outcome};
 use http_client::Sent;
-use queue::{Kept, Left, QueueError, Settlement};
+use queue::{Left, Lockout, QueueError, Settlement};
 use tokio_util::sync::CancellationToken;
 
 use crate::fakes::portal::unavailable;
@@ -53,7 +53,7 @@ async fn a_lost_delivery_is_outwaited_and_its_asset_kept_before_anything_is_aske
     assert_eq!((lost.suspect, lost.lost_deliveries, lost.held, rung), (true, 1, false, 600));
     assert_eq!(scene.locks.left(), [Left::Doubt]);
     assert_eq!(scene.portal.lock().calls, [""; 0]);
-    assert_eq!(scene.locks.doubts.lock().unwrap()[0], [Kept::from_all(Duration::from_mins(10))]);
+    assert_eq!(scene.locks.doubts.lock().unwrap()[0], [Lockout::from_all(Duration::from_mins(10))]);
 }
 
 #[tokio::test]

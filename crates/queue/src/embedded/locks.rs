@@ -6,54 +6,55 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::super::{Attempt, Kept, Lease, Left, Locks, QueueError};
+use super::super::{Attempt, Lease, Left, Lockout, Locks, QueueError};
 use super::{EmbeddedQueue, lock};
 use common::asset::AssetId;
 use common::fault::guard_stands;
 use common::job::JobId;
 
-/// Maximum assets with marks; above it a lease leaves none. Bounds memory.
-const MOST_KEPT: usize = 4096;
+/// Maximum assets with lockouts; above it a lease leaves none. Bounds memory.
+const MOST_LOCKED_OUT: usize = 4096;
 
-/// The assets under lease, and the marks on others.
+/// The assets under lease, and the lockouts of others.
 #[derive(Debug, Default)]
 pub(super) struct Leased {
     held: HashSet<AssetId>,
-    kept: HashMap<AssetId, Vec<(Kept, Instant)>>,
+    lockouts: HashMap<AssetId, Vec<(Lockout, Instant)>>,
 }
 
 impl Leased {
     fn take(&mut self, asset: &AssetId, job: &JobId) -> bool {
         let now = Instant::now();
-        self.kept.retain(|_, all| {
+        self.lockouts.retain(|_, all| {
             all.retain(|(_, until)| *until > now);
             !all.is_empty()
         });
-        let is_kept = self.kept.get(asset).is_some_and(|all| all.iter().any(|(kept, _)| !kept.is_for(job)));
-        !is_kept && self.held.insert(asset.clone())
+        let is_locked_out =
+            self.lockouts.get(asset).is_some_and(|all| all.iter().any(|(lockout, _)| !lockout.is_for(job)));
+        !is_locked_out && self.held.insert(asset.clone())
     }
 
-    fn end(&mut self, asset: &AssetId, job: &JobId, left: Vec<Kept>, leaves_found: bool) {
+    fn end(&mut self, asset: &AssetId, job: &JobId, left: Vec<Lockout>, leaves_found: bool) {
         self.held.remove(asset);
-        if !leaves_found && let Some(all) = self.kept.get_mut(asset) {
-            all.retain(|(kept, _)| !kept.is_for(job));
+        if !leaves_found && let Some(all) = self.lockouts.get_mut(asset) {
+            all.retain(|(lockout, _)| !lockout.is_for(job));
         }
-        if !left.is_empty() && self.kept.len() >= MOST_KEPT {
-            tracing::warn!(asset_id = %asset, "too many assets are kept; this one is free early");
+        if !left.is_empty() && self.lockouts.len() >= MOST_LOCKED_OUT {
+            tracing::warn!(asset_id = %asset, "too many assets are locked out; this one is free early");
             return;
         }
         let now = Instant::now();
-        let dated = left.into_iter().map(|kept| {
-            let until = now + kept.time();
-            (kept, until)
+        let dated = left.into_iter().map(|lockout| {
+            let until = now + lockout.time();
+            (lockout, until)
         });
-        self.kept.entry(asset.clone()).or_default().extend(dated);
+        self.lockouts.entry(asset.clone()).or_default().extend(dated);
     }
 }
 
 #[async_trait]
 impl Locks for EmbeddedQueue {
-    async fn lease(&self, asset: &AssetId, job: &JobId, doubt: Vec<Kept>) -> Result<Attempt, QueueError> {
+    async fn lease(&self, asset: &AssetId, job: &JobId, doubt: Vec<Lockout>) -> Result<Attempt, QueueError> {
         if !guard_stands(common::fault::Guard::Lease) {
             return Ok(Attempt::Taken(Lease::free()));
         }
@@ -63,7 +64,7 @@ impl Locks for EmbeddedQueue {
         let (shared, asset, job) = (Arc::clone(&self.shared), asset.clone(), job.clone());
         let release = move |left: Left| {
             let leaves_found = left.leaves_found();
-            lock(&shared.leased).end(&asset, &job, left.marks(doubt), leaves_found);
+            lock(&shared.leased).end(&asset, &job, left.lockouts(doubt), leaves_found);
         };
         Ok(Attempt::Taken(Lease::held(release, || Ok(()))))
     }

@@ -57,7 +57,7 @@ async fn a_copy_is_made_with_its_marker_looked_at_and_tied_to_its_original() {
     assert_eq!((&job.effects.placed, job.effects.saved), (&Some(placed), Some(job.wait_mark())));
     assert!(job.effects.save_sent_at.is_some());
     // The tie may not show in the listing yet.
-    assert_eq!(scene.locks.left(), [Left::Kept(queue::Kept::from_all(Duration::from_mins(1)))]);
+    assert_eq!(scene.locks.left(), [Left::Lockout(queue::Lockout::from_all(Duration::from_mins(1)))]);
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn a_copy_that_does_not_show_waits_for_approval_and_is_tied_all_the_same()
     assert_eq!(scene.end(&mut job).await, StepEnd::Ended(Outcome::AwaitingApproval));
     assert_eq!(scene.portal.count("save"), 1);
     assert_eq!(marker(&scene, "A"), Marker::Ours(Records::default().with_kin(copied_to())));
-    assert!(matches!(&scene.locks.left()[..], [Left::Kept(_)]));
+    assert!(matches!(&scene.locks.left()[..], [Left::Lockout(_)]));
     scene.portal.marks("A", "hands off");
     assert_eq!(failed(scene.end(&mut job).await).0, FailureClass::Marker);
     scene.portal.lock().assets.clear();

@@ -7,7 +7,7 @@ use common::outcome::{FailureClass, Outcome};
 use config::OutputMode;
 use http_client::Sent;
 use imatag::{MediumState, ResultPlace};
-use queue::{Attempt, Kept, Left};
+use queue::{Attempt, Left, Lockout};
 
 use super::failed;
 use crate::end::{StepEnd, Wait};
@@ -302,7 +302,7 @@ async fn without_a_search_the_asset_is_kept_for_the_job_that_submitted_it() {
     scene.end(&mut job).await;
     // A step, the wait before it, and a request that may still take effect.
     let time = Duration::from_hours(6) + Duration::from_mins(2) + Duration::from_mins(2);
-    assert_eq!(scene.locks.left(), [Left::Kept(Kept::for_job(time, &job.job_id))]);
+    assert_eq!(scene.locks.left(), [Left::Lockout(Lockout::for_job(time, &job.job_id))]);
     // Not if the submit failed.
     let (scene, mut job) = (Scene::new(), self::job());
     scene.imatag.lock().can_find = false;

@@ -206,7 +206,7 @@ async fn without_a_search_the_asset_stays_reserved_while_imatag_works() {
     scene.imatag.lock().can_find = false;
     scene.imatag.lock().status = Some(MediumState::Pending);
     assert_eq!(scene.end(&mut job).await, StepEnd::NotYet(Wait::Service));
-    assert!(matches!(&scene.locks.left()[..], [Left::Kept(kept)] if kept.is_for(&job.job_id)));
+    assert!(matches!(&scene.locks.left()[..], [Left::Lockout(lockout)] if lockout.is_for(&job.job_id)));
     // An asset whose lease another job has is not reserved, and the medium is still asked for.
     scene.locks.answers(Ok(Attempt::Refused));
     assert_eq!(scene.end(&mut job).await, StepEnd::NotYet(Wait::Service));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::asset::AssetDetail;
 use common::marker::{Marker, Record};
 use ledger::{Progress, Restoration};
-use queue::{Kept, Left};
+use queue::{Left, Lockout};
 
 use super::decide::{AssetResult, Decision, Skip, decide, landed};
 use super::environment::holder;
@@ -45,7 +45,7 @@ pub(super) async fn restore(environment: &Environment, target: &Target) -> Resul
         return Ok(AssetResult::Skipped(Skip::Busy));
     };
     // Marked as kept instead of leased: others wait for a lease, and a film takes an hour in each direction.
-    lease.end(Left::Kept(Kept::for_job(MOST_TIME, &holder())));
+    lease.end(Left::Lockout(Lockout::for_job(MOST_TIME, &holder())));
     let ended = decided(environment, target).await;
     if let Some(lease) = environment.lease(&target.id).await? {
         lease.end(Left::Nothing);

@@ -12,7 +12,7 @@ use common::marker::{Marker, Record, Records, Status};
 use files::spool::Spool;
 use jiff::Timestamp;
 use ledger::{Ledger, Progress, Restoration};
-use queue::{Attempt, Kept, Lease, Locks, lease_patiently};
+use queue::{Attempt, Lease, Lockout, Locks, lease_patiently};
 
 use super::decide::{AssetResult, Skip};
 use super::error::RestoreError;
@@ -41,7 +41,7 @@ pub(crate) struct Environment {
 impl Environment {
     /// Acquires the asset's lease; `None` while another process or job has it.
     pub(super) async fn lease(&self, asset: &AssetId) -> Result<Option<Lease>, RestoreError> {
-        let doubt = [Kept::from_all(self.suspect_wait)];
+        let doubt = [Lockout::from_all(self.suspect_wait)];
         match lease_patiently(self.locks.as_ref(), asset, &holder(), &doubt).await? {
             Attempt::Taken(lease) => Ok(Some(lease)),
             Attempt::Refused | Attempt::Busy => Ok(None),

@@ -9,7 +9,7 @@ use common::file_name::{FileName, Known};
 use common::marker::{Record, Status};
 use files::spool::{Length, SpooledFile};
 use ledger::Restoration;
-use queue::{Kept, Lease, Left};
+use queue::{Lease, Left, Lockout};
 
 use super::decide::{AssetResult, Skip, is_untouched, landed, originals, restored_since};
 use super::error::RestoreError;
@@ -136,7 +136,7 @@ impl Restorer<'_> {
         // A request without a seen end may still take effect.
         lease.end(match ended {
             Ok(_) => Left::AsFound,
-            Err(_) => Left::Kept(Kept::from_all(self.environment.suspect_wait)),
+            Err(_) => Left::Lockout(Lockout::from_all(self.environment.suspect_wait)),
         });
         ended
     }
