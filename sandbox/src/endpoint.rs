@@ -10,7 +10,7 @@ pub(crate) enum Endpoint {
     Modify,
     Delete,
     Download,
-    UploadPlace,
+    UploadAddress,
     UploadInit,
     /// Register or finalise, depending on the body.
     UploadStep,
@@ -53,7 +53,7 @@ impl Endpoint {
         let post = method == Method::POST;
         match path {
             ["api", "v4", rest @ ..] => Self::portal(method, rest),
-            ["api", "upload", "endpoint"] if get => Self::UploadPlace,
+            ["api", "upload", "endpoint"] if get => Self::UploadAddress,
             ["api", "upload", "init"] if post => Self::UploadInit,
             ["api", "v3", rest @ ..] => match rest {
                 ["oauth", "token"] if post => Self::ImatagToken,
@@ -125,7 +125,7 @@ impl Endpoint {
             Self::Modify => "bynder.modify",
             Self::Delete => "bynder.delete",
             Self::Download => "bynder.download",
-            Self::UploadPlace => "bynder.upload_endpoint",
+            Self::UploadAddress => "bynder.upload_endpoint",
             Self::UploadInit => "bynder.upload_init",
             Self::UploadStep => "bynder.upload_step",
             Self::Poll => "bynder.poll",

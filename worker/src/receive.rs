@@ -49,7 +49,7 @@ pub(crate) struct Permits {
     _leave: Permit,
     _turn: Turn,
     _permit: OwnedSemaphorePermit,
-    _submit_place: Option<OwnedSemaphorePermit>,
+    _submit_slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Receiver {
@@ -57,22 +57,22 @@ impl Receiver {
     pub(crate) async fn receive(&self) -> Option<Received> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
         // Kept once acquired: two receivers that kept passing it to each other would never use it.
-        let mut submit_place = None;
+        let mut submit_slot = None;
         loop {
             let leave = self.environment.breakers.acquire().await;
             self.environment.budget.resumed().await;
             self.isolation.open().await;
-            submit_place = submit_place.or_else(|| Arc::clone(&self.submitting).try_acquire_owned().ok());
-            let steps = self.open(submit_place.is_some());
+            submit_slot = submit_slot.or_else(|| Arc::clone(&self.submitting).try_acquire_owned().ok());
+            let steps = self.open(submit_slot.is_some());
             // If several are ready, any of them may win. A delivery that is no longer awaited stays in the queue,
             // since `next` is cancel-safe.
             let taken = tokio::select! {
                 taken = self.environment.queue.next(steps), if !steps.is_empty() => taken,
-                place = Arc::clone(&self.submitting).acquire_owned(), if submit_place.is_none() => {
-                    submit_place = place.ok();
+                slot = Arc::clone(&self.submitting).acquire_owned(), if submit_slot.is_none() => {
+                    submit_slot = slot.ok();
                     continue;
                 }
-                () = self.more_than(steps, submit_place.is_some()) => continue,
+                () = self.more_than(steps, submit_slot.is_some()) => continue,
                 () = self.halted(&leave) => continue,
                 () = tokio::time::sleep(PROBE_TURN), if leave.is_probe() => {
                     drop(leave);
@@ -92,9 +92,9 @@ impl Receiver {
                         Box::pin(self.put_off(delivery)).await;
                         continue;
                     };
-                    let submit_place = submit_place.filter(|_| delivery.job.step == Step::Submit);
+                    let submit_slot = submit_slot.filter(|_| delivery.job.step == Step::Submit);
                     let permits =
-                        Permits { _leave: leave, _turn: turn, _permit: permit, _submit_place: submit_place };
+                        Permits { _leave: leave, _turn: turn, _permit: permit, _submit_slot: submit_slot };
                     return Some(Received { delivery, permits });
                 }
                 Err(QueueError::Closed) => return None,
@@ -107,10 +107,10 @@ impl Receiver {
     }
 
     /// The steps whose jobs may be taken right now.
-    fn open(&self, has_submit_place: bool) -> StepSet {
+    fn open(&self, has_submit_slot: bool) -> StepSet {
         let effect = quiet_hours::active(&self.environment.settings.quiet_hours, Timestamp::now());
         let obstacles = Obstacles {
-            no_submit_place: !has_submit_place,
+            no_submit_slot: !has_submit_slot,
             imatag_paused: self.environment.imatag.paused().is_some(),
             backlog_paused: effect.is_some_and(|effect| effect.backlog_paused),
         };
@@ -118,8 +118,8 @@ impl Receiver {
     }
 
     /// Resolves when more than these steps may be taken, other than by a free submit permit.
-    async fn more_than(&self, steps: StepSet, has_submit_place: bool) {
-        while self.open(has_submit_place).without(steps).is_empty() {
+    async fn more_than(&self, steps: StepSet, has_submit_slot: bool) {
+        while self.open(has_submit_slot).without(steps).is_empty() {
             tokio::time::sleep(LOOK).await;
         }
     }

@@ -16,7 +16,7 @@ use common::permission::Permission;
 use files::spool::SpooledFile;
 use imatag::{
     Body, Directory, Imatag, ImatagError, MediumId, MediumState, ResultPlace, Submit, SubmitAnswer,
-    UploadPlace,
+    UploadSlot,
 };
 use jiff::Timestamp;
 use queue::QueueError;
@@ -73,7 +73,7 @@ pub trait Watermarker: Send + Sync {
     fn under(&self, permission: Permission<QueueError>) -> Arc<dyn Watermarker>;
     fn can_find(&self) -> bool;
     fn paused(&self) -> Option<Duration>;
-    async fn upload_place(&self) -> UploadPlace;
+    async fn upload_slot(&self) -> UploadSlot;
 
     async fn find(
         &self,
@@ -85,7 +85,7 @@ pub trait Watermarker: Send + Sync {
         &self,
         file: &SpooledFile,
         submit: Submit<'_>,
-        place: UploadPlace,
+        slot: UploadSlot,
     ) -> Result<SubmitAnswer, ImatagError>;
     async fn status_of(
         &self,
@@ -187,8 +187,8 @@ impl Watermarker for Imatag {
     fn paused(&self) -> Option<Duration> {
         Imatag::paused(self)
     }
-    async fn upload_place(&self) -> UploadPlace {
-        Imatag::upload_place(self).await
+    async fn upload_slot(&self) -> UploadSlot {
+        Imatag::upload_slot(self).await
     }
     async fn find(
         &self,
@@ -202,9 +202,9 @@ impl Watermarker for Imatag {
         &self,
         file: &SpooledFile,
         submit: Submit<'_>,
-        place: UploadPlace,
+        slot: UploadSlot,
     ) -> Result<SubmitAnswer, ImatagError> {
-        Imatag::submit(self, file, submit, place).await
+        Imatag::submit(self, file, submit, slot).await
     }
     async fn status_of(
         &self,

@@ -36,7 +36,7 @@ pub use error::{Attempted, ImatagError};
 pub use find::ORIGINAL_KEY;
 pub use profile::Profile;
 pub use submit::{Submit, SubmitAnswer, Submitted};
-pub use uploads::UploadPlace;
+pub use uploads::UploadSlot;
 
 use common::permission::Permission;
 use http_client::{

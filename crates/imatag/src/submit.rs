@@ -16,7 +16,7 @@ use super::download::is_json;
 use super::error::Attempted;
 use super::find::ORIGINAL_KEY;
 use super::profile::{FileTransport, Mode};
-use super::{Body, Directory, Imatag, ImatagError, MediumId, MediumState, ResultPlace, UploadPlace};
+use super::{Body, Directory, Imatag, ImatagError, MediumId, MediumState, ResultPlace, UploadSlot};
 use common::asset::AssetId;
 use common::file_name::FileName;
 use common::hash::ContentHash;
@@ -93,12 +93,12 @@ impl From<Submitted> for SubmitAnswer {
 }
 
 impl Imatag {
-    /// Sends a file, for which there has to be a place. Its metadata lets [`Imatag::find`] recognise it after a crash.
+    /// Sends a file, for which the caller has an upload slot. Its metadata lets [`Imatag::find`] recognise it after a crash.
     pub async fn submit(
         &self,
         file: &SpooledFile,
         submit: Submit<'_>,
-        _place: UploadPlace,
+        _slot: UploadSlot,
     ) -> Result<SubmitAnswer, ImatagError> {
         let limits = &self.inner.profile.limits;
         if file.bytes() > limits.largest_file.as_u64() {

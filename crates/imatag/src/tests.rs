@@ -102,7 +102,7 @@ async fn a_file_that_the_profile_does_not_allow_is_not_said_to_be_refused_by_ima
             original: file.sha256(),
             directory: &directory,
         };
-        let answer = imatag.submit(&file, submit, imatag.upload_place().await).await.unwrap();
+        let answer = imatag.submit(&file, submit, imatag.upload_slot().await).await.unwrap();
         let Submitted::Unlisted { reason } = answer.submitted else { panic!("{answer:?}") };
         assert!(reason.starts_with("the connector's profile") && reason.contains(wanted), "{reason}");
     }
@@ -149,7 +149,7 @@ async fn received_of(bytes: usize, checks: u32) -> Vec<u8> {
         is_left.map(drop).map_err(|_| QueueError::Unavailable("the lease was lost".to_owned()))
     });
     let imatag = client(Some(url), Credential::ApiKey(secrecy::SecretString::from("k3y"))).under(permission);
-    let error = imatag.submit(&file, submit, imatag.upload_place().await).await.unwrap_err();
+    let error = imatag.submit(&file, submit, imatag.upload_slot().await).await.unwrap_err();
     assert!(error.may_have_been_sent(), "{error:?}");
     drop(imatag);
     received.await.unwrap()
@@ -193,8 +193,8 @@ async fn a_file_is_not_submitted_where_the_right_is_lost_while_a_token_is_fetche
     let name = FileName::of(Known { own: Some("a.png"), ..Known::default() }).unwrap();
     let submit = || Submit { file_name: &name, media_type, asset: &asset, original, directory: &directory };
     let error = async |imatag: &Imatag| {
-        let place = imatag.upload_place().await;
-        imatag.submit(&file, submit(), place).await.unwrap_err()
+        let slot = imatag.upload_slot().await;
+        imatag.submit(&file, submit(), slot).await.unwrap_err()
     };
     let guarded = imatag.under(Permission::new(move || {
         let has_right = has_right.load(Ordering::Relaxed);

@@ -1,25 +1,27 @@
 //! How many files are on their way to Imatag at once.
 
+use std::sync::Arc;
+
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Imatag;
 
-/// The right to have one file on its way; given back when dropped.
+/// The right to upload one file; free again when dropped.
 #[derive(Debug)]
-pub struct UploadPlace {
+pub struct UploadSlot {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl From<OwnedSemaphorePermit> for UploadPlace {
+impl From<OwnedSemaphorePermit> for UploadSlot {
     fn from(permit: OwnedSemaphorePermit) -> Self {
         Self { _permit: Some(permit) }
     }
 }
 
 impl Imatag {
-    /// Waits until fewer files are on their way than may be. Cancel-safe.
-    pub async fn upload_place(&self) -> UploadPlace {
-        // The semaphore is never closed, so there always is a permit in the end.
-        UploadPlace { _permit: std::sync::Arc::clone(&self.inner.uploads).acquire_owned().await.ok() }
+    /// Waits for a free slot. Cancel-safe.
+    pub async fn upload_slot(&self) -> UploadSlot {
+        // The semaphore is never closed, so acquiring it does not fail.
+        UploadSlot { _permit: Arc::clone(&self.inner.uploads).acquire_owned().await.ok() }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> R
         Endpoint::Modify => media::modify(shared, call).await,
         Endpoint::Delete => media::delete(shared, &call),
         Endpoint::Download => media::download(shared, &call),
-        Endpoint::UploadPlace => upload::endpoint(&call),
+        Endpoint::UploadAddress => upload::endpoint(&call),
         Endpoint::UploadInit => upload::init(shared, call).await,
         Endpoint::UploadStep => upload::step(shared, call).await,
         Endpoint::Poll => upload::poll(shared, &call),

@@ -6,7 +6,7 @@ use queue::StepSet;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Obstacles {
     /// The maximum number of files is being uploaded to Imatag, or is about to be.
-    pub no_submit_place: bool,
+    pub no_submit_slot: bool,
     /// Imatag asked to wait.
     pub imatag_paused: bool,
     /// Quiet hours pause the backlog.
@@ -17,7 +17,7 @@ pub struct Obstacles {
 /// no request, and another process may take them.
 pub fn open_steps(steps: StepSet, obstacles: Obstacles) -> StepSet {
     let closed = [
-        (obstacles.no_submit_place, StepSet::SUBMIT),
+        (obstacles.no_submit_slot, StepSet::SUBMIT),
         (obstacles.imatag_paused, StepSet::AT_IMATAG),
         (obstacles.backlog_paused, StepSet::SUBMIT_BACKLOG),
     ];
@@ -34,9 +34,9 @@ mod tests {
     fn each_obstacle_closes_what_it_concerns_and_a_save_stays_open() {
         let none = Obstacles::default();
         assert_eq!(open_steps(StepSet::ALL, none), StepSet::ALL);
-        let all = Obstacles { no_submit_place: true, imatag_paused: true, backlog_paused: true };
+        let all = Obstacles { no_submit_slot: true, imatag_paused: true, backlog_paused: true };
         let table = [
-            (Obstacles { no_submit_place: true, ..none }, (true, false, false)),
+            (Obstacles { no_submit_slot: true, ..none }, (true, false, false)),
             (Obstacles { imatag_paused: true, ..none }, (false, false, false)),
             (Obstacles { backlog_paused: true, ..none }, (true, true, false)),
             (all, (false, false, false)),

@@ -13,7 +13,7 @@ use futures::StreamExt;
 use http_client::Sent;
 use imatag::{
     Attempted, Body, Directory, ImatagError, MediumId, MediumState, ResultPlace, Submit, SubmitAnswer,
-    Submitted, UploadPlace,
+    Submitted, UploadSlot,
 };
 use queue::QueueError;
 use tokio::sync::Semaphore;
@@ -23,7 +23,7 @@ use crate::services::Watermarker;
 #[derive(Clone)]
 pub(crate) struct FakeWatermarker {
     state: Arc<Mutex<State>>,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     permission: Option<Permission<QueueError>>,
 }
 
@@ -68,7 +68,7 @@ impl Default for FakeWatermarker {
             status: Some(MediumState::Ready(ResultPlace::Medium(medium()))),
             result: super::WATERMARKED.to_vec(),
         };
-        Self { state: Arc::new(Mutex::new(state)), places: Arc::new(Semaphore::new(1)), permission: None }
+        Self { state: Arc::new(Mutex::new(state)), slots: Arc::new(Semaphore::new(1)), permission: None }
     }
 }
 
@@ -87,8 +87,8 @@ impl FakeWatermarker {
     }
 
     /// Takes all upload slots until the returned value is dropped.
-    pub(crate) async fn busy(&self) -> UploadPlace {
-        self.upload_place().await
+    pub(crate) async fn busy(&self) -> UploadSlot {
+        self.upload_slot().await
     }
 
     fn call(&self, name: &str, about: impl std::fmt::Display) -> Result<MutexGuard<'_, State>, ImatagError> {
@@ -112,8 +112,8 @@ impl Watermarker for FakeWatermarker {
     fn paused(&self) -> Option<Duration> {
         self.lock().paused
     }
-    async fn upload_place(&self) -> UploadPlace {
-        Arc::clone(&self.places).acquire_owned().await.unwrap().into()
+    async fn upload_slot(&self) -> UploadSlot {
+        Arc::clone(&self.slots).acquire_owned().await.unwrap().into()
     }
     async fn find(
         &self,
@@ -127,7 +127,7 @@ impl Watermarker for FakeWatermarker {
         &self,
         _: &SpooledFile,
         submit: Submit<'_>,
-        _place: UploadPlace,
+        _slot: UploadSlot,
     ) -> Result<SubmitAnswer, ImatagError> {
         let checked = self.permission.as_ref().map_or(Ok(()), Permission::check);
         checked

@@ -226,7 +226,7 @@ async fn send(
         original: facts.sha256,
         directory: context.directory(job),
     };
-    let place = context.imatag.upload_place().await;
+    let slot = context.imatag.upload_slot().await;
     // A lease that expired during the download, or while waiting for the upload slot, gives no right to submit the
     // file.
     context.may_change()?;
@@ -234,7 +234,7 @@ async fn send(
     if context.budget.operator_pause().is_some() {
         return Ok(StepEnd::NotYet(Wait::Moment));
     }
-    let answer = context.imatag.submit(&file, submit, place).await;
+    let answer = context.imatag.submit(&file, submit, slot).await;
     let SubmitAnswer { submitted, request_id } =
         answer.map_err(|error| StepError::from(error).of_effect())?;
     job.effects.note_request(request_id);

@@ -32,7 +32,7 @@ fn at(step: Step) -> Job {
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test(start_paused = true)]
-async fn a_delivery_holds_its_permit_and_a_submit_its_place_until_it_is_settled() {
+async fn a_delivery_holds_its_permit_and_a_submit_its_slot_until_it_is_settled() {
     let scene = Scene::new();
     let receiver = receiver(&scene, 3, 1);
     scene.queue.gives(Ok(delivery(job(), false)));

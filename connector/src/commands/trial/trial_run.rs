@@ -145,8 +145,8 @@ impl TrialRun<'_> {
             original: facts.sha256,
             directory: &self.config.imatag.directory,
         };
-        let place = self.imatag.upload_place().await;
-        let answer = self.imatag.submit(file, submit, place).await;
+        let slot = self.imatag.upload_slot().await;
+        let answer = self.imatag.submit(file, submit, slot).await;
         let SubmitAnswer { submitted, .. } = answer.map_err(|error| self.refuted(Point::Submit, &error))?;
         let answer = match submitted {
             Submitted::Pending(medium) => Answer::Wait(medium),
