@@ -10,7 +10,7 @@ use queue::{Delivery, QueueError, StepSet};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wiring::quiet_hours;
 
-use crate::breaker::{Permit, Turn};
+use crate::breaker::{BreakerPermit, Turn};
 use crate::conclude::put_off;
 use crate::context::StepContext;
 use crate::decide::{Obstacles, open_steps};
@@ -46,7 +46,7 @@ pub(crate) struct Received {
 
 /// What a job holds until its delivery is settled.
 pub(crate) struct Permits {
-    _leave: Permit,
+    _breaker_permit: BreakerPermit,
     _turn: Turn,
     _permit: OwnedSemaphorePermit,
     _submit_slot: Option<OwnedSemaphorePermit>,
@@ -59,7 +59,7 @@ impl Receiver {
         // Kept once acquired: two receivers that kept passing it to each other would never use it.
         let mut submit_slot = None;
         loop {
-            let leave = self.environment.breakers.acquire().await;
+            let breaker_permit = self.environment.breakers.acquire().await;
             self.environment.budget.resumed().await;
             self.isolation.open().await;
             submit_slot = submit_slot.or_else(|| Arc::clone(&self.submitting).try_acquire_owned().ok());
@@ -73,15 +73,15 @@ impl Receiver {
                     continue;
                 }
                 () = self.more_than(steps, submit_slot.is_some()) => continue,
-                () = self.halted(&leave) => continue,
-                () = tokio::time::sleep(PROBE_TURN), if leave.is_probe() => {
-                    drop(leave);
+                () = self.halted(&breaker_permit) => continue,
+                () = tokio::time::sleep(PROBE_TURN), if breaker_permit.is_probe() => {
+                    drop(breaker_permit);
                     tokio::time::sleep(LOOK).await;
                     continue;
                 }
             };
             match taken {
-                Ok(delivery) if self.closed_meanwhile(&delivery, &leave) => {
+                Ok(delivery) if self.closed_meanwhile(&delivery, &breaker_permit) => {
                     Box::pin(self.put_off(delivery)).await;
                 }
                 // From here on, a service may go out, or a person may pause the work: the step starts all the same.
@@ -93,8 +93,12 @@ impl Receiver {
                         continue;
                     };
                     let submit_slot = submit_slot.filter(|_| delivery.job.step == Step::Submit);
-                    let permits =
-                        Permits { _leave: leave, _turn: turn, _permit: permit, _submit_slot: submit_slot };
+                    let permits = Permits {
+                        _breaker_permit: breaker_permit,
+                        _turn: turn,
+                        _permit: permit,
+                        _submit_slot: submit_slot,
+                    };
                     return Some(Received { delivery, permits });
                 }
                 Err(QueueError::Closed) => return None,
@@ -125,11 +129,11 @@ impl Receiver {
     }
 
     /// Resolves when no job may be started any more: a person paused the work, Bynder is in a silence, a service
-    /// went out since `leave` was acquired, or a job has to run alone.
-    async fn halted(&self, leave: &Permit) {
+    /// went out since `breaker_permit` was acquired, or a job has to run alone.
+    async fn halted(&self, breaker_permit: &BreakerPermit) {
         tokio::select! {
             () = self.environment.budget.halted() => {}
-            () = self.environment.breakers.opened(), if !leave.is_probe() => {}
+            () = self.environment.breakers.opened(), if !breaker_permit.is_probe() => {}
             () = self.isolation.wanted() => {}
         }
     }
@@ -137,10 +141,10 @@ impl Receiver {
     /// Whether the delivery arrived after its step, or the whole intake, was closed. Closing a step does not cancel
     /// the request to the queue, and the queue may have answered before the intake closed. A redelivered job is
     /// exempt: it does not run its step right away in any case.
-    fn closed_meanwhile(&self, delivery: &Delivery, leave: &Permit) -> bool {
+    fn closed_meanwhile(&self, delivery: &Delivery, breaker_permit: &BreakerPermit) -> bool {
         let environment = &self.environment;
-        let halted =
-            environment.budget.is_halted() || (environment.breakers.halt().is_some() && !leave.is_probe());
+        let halted = environment.budget.is_halted()
+            || (environment.breakers.halt().is_some() && !breaker_permit.is_probe());
         let is_open = || self.open(true).holds(delivery.job.step, delivery.job.lane);
         !delivery.redelivered && (halted || !is_open())
     }

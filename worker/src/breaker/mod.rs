@@ -100,19 +100,19 @@ struct Open {
 
 /// A permit to take a job: an ordinary one, or the single probe of an open breaker.
 #[derive(Debug)]
-pub struct Permit {
+pub struct BreakerPermit {
     breakers: Breakers,
     probe: bool,
 }
 
-impl Permit {
+impl BreakerPermit {
     /// Whether this job is a probe, for what only a job can test: a credential, a right, a path.
     pub fn is_probe(&self) -> bool {
         self.probe
     }
 }
 
-impl Drop for Permit {
+impl Drop for BreakerPermit {
     /// If a probe ends without evidence, the next one may start.
     fn drop(&mut self) {
         if self.probe {
@@ -128,7 +128,7 @@ impl Drop for Permit {
 
 impl Breakers {
     /// Waits until a job may be taken. Cancel-safe.
-    pub async fn acquire(&self) -> Permit {
+    pub async fn acquire(&self) -> BreakerPermit {
         loop {
             let changed = self.shared.changed.notified();
             match self.try_acquire(Instant::now()) {
@@ -181,7 +181,7 @@ impl Breakers {
 
     /// Returns a permit, or the time of the next probe by a job unless one is under way. In an outage no job is
     /// taken: a call without a job detects its end.
-    fn try_acquire(&self, now: Instant) -> Result<Permit, Option<Instant>> {
+    fn try_acquire(&self, now: Instant) -> Result<BreakerPermit, Option<Instant>> {
         let mut state = self.lock();
         let mut latest: Option<Instant> = None;
         for open in state.open.iter().flatten() {
@@ -191,7 +191,7 @@ impl Breakers {
             latest = latest.max(Some(open.probe_at));
         }
         let Some(probe_at) = latest else {
-            return Ok(Permit { breakers: self.clone(), probe: false });
+            return Ok(BreakerPermit { breakers: self.clone(), probe: false });
         };
         if probe_at > now {
             return Err(Some(probe_at));
@@ -199,7 +199,7 @@ impl Breakers {
         for open in state.open.iter_mut().flatten() {
             open.probing = true;
         }
-        Ok(Permit { breakers: self.clone(), probe: true })
+        Ok(BreakerPermit { breakers: self.clone(), probe: true })
     }
 
     /// Records that the service did its part of this step.
