@@ -225,17 +225,17 @@ impl Fleet {
         if !self.ledger.has_open().await? {
             return Ok(());
         }
-        let look = match self.broker.look().await {
+        let queues = match self.broker.check_queues().await {
             Err(error) if error.is_retryable() => {
-                tracing::debug!(%error, "cannot look at the queues; the next run does");
+                tracing::debug!(%error, "cannot check the queues; the next run does");
                 return Ok(());
             }
-            look => look?,
+            queues => queues?,
         };
         // Outcomes that arrive after the check of the queues do not matter; earlier ones must be in the ledger.
         while self.outcomes.fold_into(&self.ledger).await? > 0 {}
         let apart = self.config.producer.lost_after.0;
-        let lost = self.ledger.give_up_lost(look, Timestamp::now(), apart).await?;
+        let lost = self.ledger.give_up_lost(queues, Timestamp::now(), apart).await?;
         if lost > 0 {
             tracing::warn!(
                 jobs = lost,

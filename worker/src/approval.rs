@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 /// How long a visible save counts as evidence for the following ones.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_hours(1);
+const CHECK_AGAIN_AFTER: Duration = Duration::from_hours(1);
 
 /// What this process knows about its saves; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -20,25 +20,25 @@ pub struct Approval {
 
 #[derive(Debug, Default)]
 struct Shared {
-    seen: std::sync::Mutex<Option<Instant>>,
-    looking: Mutex<()>,
+    shown_at: std::sync::Mutex<Option<Instant>>,
+    checking: Mutex<()>,
 }
 
 impl Approval {
-    /// Whether a save of this process was recently seen to show.
+    /// Whether a save of this process has shown recently.
     pub(crate) fn is_known_to_show(&self) -> bool {
-        let seen = *self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.is_some_and(|at| at.elapsed() < LOOK_AGAIN_AFTER)
+        let shown_at = *self.shared.shown_at.lock().unwrap_or_else(PoisonError::into_inner);
+        shown_at.is_some_and(|at| at.elapsed() < CHECK_AGAIN_AFTER)
     }
 
     /// Records that a save of this process shows.
     pub(crate) fn shows(&self) {
-        *self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.shared.shown_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Waits for the turn to check. One job checks at a time: its result may make the other checks unnecessary.
     pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
-        self.shared.looking.lock().await
+        self.shared.checking.lock().await
     }
 }
 

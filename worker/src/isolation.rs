@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// More steps than can ever run at once.
 const MOST: u32 = 1 << 16;
 /// How often a job that has to run alone checks whether the others are done.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_EVERY: Duration = Duration::from_millis(200);
 /// How long the intake stops at most for a job that has to run alone; longer steps continue, and the job comes
 /// back.
 const LONGEST_DRAIN: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ impl Isolation {
             // Does not queue: a fair queue would hold up the steps of jobs that were already taken.
             match self.places.try_acquire_many(MOST) {
                 Ok(permit) => return Some(permit),
-                Err(_) if begun.elapsed() < LONGEST_DRAIN => tokio::time::sleep(LOOK).await,
+                Err(_) if begun.elapsed() < LONGEST_DRAIN => tokio::time::sleep(POLL_EVERY).await,
                 Err(_) => return None,
             }
         }
@@ -98,7 +98,7 @@ mod tests {
         let film = isolation.among_others().await.unwrap();
         let began = Instant::now();
         assert!(isolation.alone().await.is_none());
-        assert!(began.elapsed() <= LONGEST_DRAIN + LOOK);
+        assert!(began.elapsed() <= LONGEST_DRAIN + POLL_EVERY);
         isolation.open().await;
         assert!(isolation.among_others().await.is_some());
         drop(film);

@@ -37,7 +37,7 @@ use crate::probe::Probes;
 use crate::settings::Settings;
 
 /// How often the state of the broker and the services is reported.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_EVERY: Duration = Duration::from_millis(500);
 /// How often the depth of the queues is measured.
 const MEASURE: Duration = Duration::from_secs(15);
 /// The pause between attempts to reach the portal at the start.
@@ -250,7 +250,7 @@ async fn watch(
                 metrics.queue_measured(&depth);
             }
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_EVERY).await;
     }
 }
 
@@ -259,6 +259,6 @@ async fn watch_pauses(config: Config, imatag: Imatag, metrics: Metrics) {
     loop {
         metrics.imatag_paused(imatag.paused().is_some());
         metrics.quiet_hours(quiet_hours::active(&config.quiet_hours, Timestamp::now()).is_some());
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_EVERY).await;
     }
 }

@@ -22,7 +22,7 @@ use crate::step;
 /// The pause after the queue failed.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 /// How often a closed step is checked again.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_EVERY: Duration = Duration::from_millis(500);
 /// How long one receiver holds a probe while it waits for a job, before another may have it: the other's steps may
 /// have a job.
 const PROBE_TURN: Duration = Duration::from_secs(1);
@@ -76,7 +76,7 @@ impl Receiver {
                 () = self.halted(&breaker_permit) => continue,
                 () = tokio::time::sleep(PROBE_TURN), if breaker_permit.is_probe() => {
                     drop(breaker_permit);
-                    tokio::time::sleep(LOOK).await;
+                    tokio::time::sleep(POLL_EVERY).await;
                     continue;
                 }
             };
@@ -124,7 +124,7 @@ impl Receiver {
     /// Resolves when more than these steps may be taken, other than by a free submit permit.
     async fn more_than(&self, steps: StepSet, has_submit_slot: bool) {
         while self.open(has_submit_slot).without(steps).is_empty() {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 

@@ -10,7 +10,7 @@ use common::failure::Failure;
 use common::service::Service;
 use config::Config;
 use jiff::Timestamp;
-use ledger::{Mark, QueueLook};
+use ledger::{Mark, QueueCheck};
 use producer::arguments::{self, Scope};
 use producer::run::Report;
 use producer::{Delays, Progress, RunEnd, RunSession};
@@ -45,7 +45,7 @@ pub(crate) async fn sync(
 ) -> Result<RunEnd, Failure> {
     let parts = parts::parts(config).await?;
     // A job in the queue of the state directory is not lost, however old. A job that is not in it may be a fleet's.
-    parts.ledger.give_up_lost(QueueLook::Busy, Timestamp::now(), config.producer.lost_after.0).await?;
+    parts.ledger.give_up_lost(QueueCheck::Busy, Timestamp::now(), config.producer.lost_after.0).await?;
     let before = parts.ledger.mark().await?;
     let mut session = RunSession::begin(config, &parts.producer, run, stop).await?;
     let _quiet = quiet_hours::keep(config, &parts.budget);

@@ -7,7 +7,7 @@ use super::timing::{RAMP, Timing};
 use super::token::{MOST_A_SECOND, PREFETCH, Token};
 
 /// How often the minter checks the record and the number of consumers; less often, it would mint unused tokens for longer.
-const LOOK: Duration = Duration::from_secs(1);
+const QUERY_EVERY: Duration = Duration::from_secs(1);
 /// The minter resigns when the broker does not confirm a token within this time.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(1);
 /// The fraction of the budget that the tokens held by all members may amount to; anything above it is taken off the rate.
@@ -30,7 +30,7 @@ pub enum Duty {
     /// Publish this token.
     Mint(Token),
     /// Query the broker; minting continues meanwhile.
-    BrokerView,
+    Query,
     /// Nothing for this long, unless a member asks for tokens.
     Wait(Duration),
     /// Nothing until a member asks for tokens.
@@ -69,9 +69,9 @@ pub struct Minter {
     phase: Phase,
     /// When the next token is due.
     due: Duration,
-    looked: Option<Duration>,
+    queried: Option<Duration>,
     /// A query of the broker is under way.
-    looking: bool,
+    querying: bool,
     /// A member asked for tokens since the latest query.
     wished: bool,
     consumers: u32,
@@ -89,8 +89,8 @@ impl Minter {
             timing,
             phase: Phase::Open { ramp_until: Duration::ZERO },
             due: now,
-            looked: None,
-            looking: false,
+            queried: None,
+            querying: false,
             wished: false,
             consumers: 1,
             watch: Watch::Woken,
@@ -115,21 +115,22 @@ impl Minter {
         if self.watch == Watch::Asleep {
             return confirm_by.map_or(Duty::Sleep, until);
         }
-        if !self.looking && self.looked.is_none_or(|at| now.saturating_sub(at) >= LOOK) {
-            (self.looked, self.looking, self.wished) = (Some(now), true, false);
-            return Duty::BrokerView;
+        if !self.querying && self.queried.is_none_or(|at| now.saturating_sub(at) >= QUERY_EVERY) {
+            (self.queried, self.querying, self.wished) = (Some(now), true, false);
+            return Duty::Query;
         }
-        let look_at = if self.looking { now + LOOK } else { self.looked.unwrap_or(now) + LOOK };
+        let query_at =
+            if self.querying { now + QUERY_EVERY } else { self.queried.unwrap_or(now) + QUERY_EVERY };
         if self.watch == Watch::Woken {
-            return until(look_at);
+            return until(query_at);
         }
         if self.due > now || self.unconfirmed.len() >= MOST_A_SECOND as usize {
-            return until(if self.due > now { self.due.min(look_at) } else { look_at });
+            return until(if self.due > now { self.due.min(query_at) } else { query_at });
         }
         let token = match &mut self.phase {
-            Phase::Silent => return until(look_at),
+            Phase::Silent => return until(query_at),
             Phase::Trying { since: Some(at) } if now.saturating_sub(*at) < self.timing.canary => {
-                return until(look_at);
+                return until(query_at);
             }
             Phase::Trying { since } => {
                 *since = Some(now);
@@ -155,13 +156,13 @@ impl Minter {
         self.wished = true;
         if self.watch == Watch::Asleep {
             // Skip what was due meanwhile, and query first: a silence may have begun and ended.
-            (self.watch, self.looked, self.due) = (Watch::Woken, None, self.due.max(now));
+            (self.watch, self.queried, self.due) = (Watch::Woken, None, self.due.max(now));
         }
     }
 
-    /// Applies the result of the latest [`Duty::BrokerView`].
-    pub fn saw(&mut self, look: BrokerView, now: Duration) {
-        self.phase = match (look.silent, look.trying, self.phase) {
+    /// Applies the result of the latest [`Duty::Query`].
+    pub fn saw(&mut self, view: BrokerView, now: Duration) {
+        self.phase = match (view.silent, view.trying, self.phase) {
             (true, _, _) => Phase::Silent,
             (false, true, Phase::Trying { since }) => Phase::Trying { since },
             (false, true, Phase::Open { .. } | Phase::Silent) => Phase::Trying { since: None },
@@ -170,8 +171,8 @@ impl Minter {
                 Phase::Open { ramp_until: now + self.timing.ramp }
             }
         };
-        (self.looking, self.consumers) = (false, look.consumers);
-        self.watch = if look.consumers > 0 || self.wished { Watch::Awake } else { Watch::Asleep };
+        (self.querying, self.consumers) = (false, view.consumers);
+        self.watch = if view.consumers > 0 || self.wished { Watch::Awake } else { Watch::Asleep };
     }
 
     /// Calls that each token allows.

@@ -34,7 +34,7 @@ impl Bench {
                         self.minter.confirmed();
                     }
                 }
-                Duty::BrokerView => self.minter.saw(self.shows, self.now),
+                Duty::Query => self.minter.saw(self.shows, self.now),
                 Duty::Wait(wait) if self.now + wait < until => self.now += wait.max(Duration::from_nanos(1)),
                 Duty::Wait(_) | Duty::Sleep | Duty::Resign => {
                     self.now = until;

@@ -6,7 +6,7 @@ use super::gate::Budget;
 use super::record::OperatorPause;
 
 /// How often the records are read without a broker.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_EVERY: Duration = Duration::from_millis(500);
 
 impl Budget {
     /// A person's pause, if there is one.
@@ -36,7 +36,7 @@ impl Budget {
         loop {
             let _ = operator.wait_for(Option::is_none).await;
             let Some(remaining) = self.paused() else { return };
-            tokio::time::sleep(remaining.min(LOOK)).await;
+            tokio::time::sleep(remaining.min(POLL_EVERY)).await;
         }
     }
 
@@ -74,7 +74,7 @@ impl Budget {
                 self.member().on_record(left, now);
                 self.shared.changed.send_replace(());
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     }
 }

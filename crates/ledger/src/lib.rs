@@ -41,7 +41,7 @@ pub use asked::Beginning;
 pub use evidence::{Counts, Extent, Line};
 pub use jobs::{Intent, note_outcome, note_published};
 pub use known::{Awaiting, Known, SavedVersion};
-pub use lost::{LostJob, QueueLook};
+pub use lost::{LostJob, QueueCheck};
 pub use restoration::{Progress, Restoration};
 pub use run::{Run, RunMode, RunState, RunStatus};
 pub use verification::Verification;

@@ -36,7 +36,7 @@ pub struct LostJob {
 
 /// One check of all queues, including wait queues and the hands of workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QueueLook {
+pub enum QueueCheck {
     /// There is no job anywhere.
     Empty,
     /// There are jobs, or it is unknown whether there are.
@@ -55,17 +55,17 @@ struct Verdict {
 /// Decides which jobs are lost: those published before the first of two checks, at least `apart` from each other, if
 /// neither these nor any check in between saw a job; and those older than any job lives, since the queues of a busy
 /// fleet are never empty.
-fn judge(look: QueueLook, empty_since: Option<Timestamp>, now: Timestamp, apart: Duration) -> Verdict {
+fn judge(queues: QueueCheck, empty_since: Option<Timestamp>, now: Timestamp, apart: Duration) -> Verdict {
     let too_old = now.checked_sub(LONGEST_JOB).unwrap_or(Timestamp::MIN);
-    match (look, empty_since.filter(|since| *since <= now)) {
-        (QueueLook::Busy, _) => Verdict { lost_before: too_old, empty_since: None },
-        (QueueLook::Empty, Some(since)) if now.duration_since(since).unsigned_abs() < apart => {
+    match (queues, empty_since.filter(|since| *since <= now)) {
+        (QueueCheck::Busy, _) => Verdict { lost_before: too_old, empty_since: None },
+        (QueueCheck::Empty, Some(since)) if now.duration_since(since).unsigned_abs() < apart => {
             Verdict { lost_before: too_old, empty_since: Some(since) }
         }
-        (QueueLook::Empty, Some(since)) => {
+        (QueueCheck::Empty, Some(since)) => {
             Verdict { lost_before: since.max(too_old), empty_since: Some(now) }
         }
-        (QueueLook::Empty, None) => Verdict { lost_before: too_old, empty_since: Some(now) },
+        (QueueCheck::Empty, None) => Verdict { lost_before: too_old, empty_since: Some(now) },
     }
 }
 
@@ -74,7 +74,7 @@ impl Ledger {
     /// how many. A late outcome still counts. Every outcome from before the check must be recorded first.
     pub async fn give_up_lost(
         &self,
-        look: QueueLook,
+        queues: QueueCheck,
         now: Timestamp,
         apart: Duration,
     ) -> Result<usize, DatabaseError> {
@@ -84,7 +84,7 @@ impl Ledger {
                 let since: Option<String> =
                     transaction.query_row(sql, [EMPTY_SINCE], |row| row.get(0)).optional()?;
                 let since = since.and_then(|since| since.parse().ok());
-                let verdict = judge(look, since, now, apart);
+                let verdict = judge(queues, since, now, apart);
                 match verdict.empty_since {
                     Some(since) => transaction.execute(
                         "INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)",
@@ -193,17 +193,17 @@ mod tests {
         let verdict = |lost_before, empty_since| Verdict { lost_before, empty_since };
         let old = |minute: i64| at(minute - 25 * 60);
         let table = [
-            (QueueLook::Busy, None, 0, verdict(old(0), None)),
-            (QueueLook::Busy, Some(at(0)), 60, verdict(old(60), None)),
-            (QueueLook::Empty, None, 0, verdict(old(0), Some(at(0)))),
-            (QueueLook::Empty, Some(at(0)), 14, verdict(old(14), Some(at(0)))),
-            (QueueLook::Empty, Some(at(0)), 15, verdict(at(0), Some(at(15)))),
+            (QueueCheck::Busy, None, 0, verdict(old(0), None)),
+            (QueueCheck::Busy, Some(at(0)), 60, verdict(old(60), None)),
+            (QueueCheck::Empty, None, 0, verdict(old(0), Some(at(0)))),
+            (QueueCheck::Empty, Some(at(0)), 14, verdict(old(14), Some(at(0)))),
+            (QueueCheck::Empty, Some(at(0)), 15, verdict(at(0), Some(at(15)))),
             // Checks that are days apart, and a clock that was set back.
-            (QueueLook::Empty, Some(at(0)), 3000, verdict(old(3000), Some(at(3000)))),
-            (QueueLook::Empty, Some(at(9)), 0, verdict(old(0), Some(at(0)))),
+            (QueueCheck::Empty, Some(at(0)), 3000, verdict(old(3000), Some(at(3000)))),
+            (QueueCheck::Empty, Some(at(9)), 0, verdict(old(0), Some(at(0)))),
         ];
-        for (look, since, now, expected) in table {
-            assert_eq!(judge(look, since, at(now), APART), expected, "{look:?} at {now}, {since:?}");
+        for (queues, since, now, expected) in table {
+            assert_eq!(judge(queues, since, at(now), APART), expected, "{queues:?} at {now}, {since:?}");
         }
     }
 
@@ -228,7 +228,7 @@ mod tests {
         let late = published("D", Lane::Fresh, at(9));
         note(&ledger, &late).await;
         for (minute, lost) in [(1, 0), (15, 0), (16, 4)] {
-            let found = ledger.give_up_lost(QueueLook::Empty, at(minute), APART).await.unwrap();
+            let found = ledger.give_up_lost(QueueCheck::Empty, at(minute), APART).await.unwrap();
             assert_eq!(found, lost, "after {minute} minutes");
         }
         let assets = async |after: Option<&AssetId>| {

@@ -216,7 +216,7 @@ pub(super) async fn compare_key(
 }
 
 async fn has_key(topology: &Topology, connection: &Connection) -> Result<bool, ConnectError> {
-    let looking = async {
+    let checking = async {
         let channel = connection.create_channel().await?;
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         match channel.queue_declare(topology.key(), passive, FieldTable::default()).await {
@@ -227,7 +227,7 @@ async fn has_key(topology: &Topology, connection: &Connection) -> Result<bool, C
         let _ = channel.close(200, "seen".into()).await;
         Ok(true)
     };
-    in_time(looking).await
+    in_time(checking).await
 }
 
 async fn declare(

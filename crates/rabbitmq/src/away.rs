@@ -12,7 +12,7 @@ use super::link::{ANSWER, Live, answered, is_absence};
 use super::topology::queue;
 use queue::QueueError;
 
-const LOOK: Duration = Duration::from_secs(2);
+const POLL_EVERY: Duration = Duration::from_secs(2);
 /// What a person can do about a node that does not return.
 pub(super) const REMEDY: &str =
     "it waits for that node; if the node is gone for good, run `rabbitmqctl forget_cluster_node`";
@@ -26,7 +26,7 @@ impl Shared {
                 if !std::mem::replace(&mut is_said, true) {
                     tracing::warn!(queue = %name, "no portal call is made: the queue is on a node of the broker that is away; {REMEDY}");
                 }
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_EVERY).await;
             }
         }
         Ok(())

@@ -9,12 +9,12 @@ use lapin::types::{FieldTable, ShortString};
 use super::link::{ANSWER, answered};
 use super::topology::WORK;
 use super::{Broker, Shared};
-use ledger::QueueLook;
+use ledger::QueueCheck;
 use queue::{Depth, QueueError};
 
 /// Every process announces itself within this time.
 const HANDS_KNOWN: Duration = Duration::from_secs(6);
-const LOOK_AT_HANDS: Duration = Duration::from_millis(200);
+const POLL_EVERY: Duration = Duration::from_millis(200);
 
 impl Broker {
     /// Counts the jobs in each state; jobs in hand are counted for this process only.
@@ -36,20 +36,20 @@ impl Broker {
     ///
     /// # Errors
     /// The broker does not answer.
-    pub async fn look(&self) -> Result<QueueLook, QueueError> {
+    pub async fn check_queues(&self) -> Result<QueueCheck, QueueError> {
         let is_empty = async || {
             let depth = self.depth().await?;
             let dead = self.shared.ready_in(self.shared.topology.dead()).await?;
             Ok::<_, QueueError>(depth.open() == 0 && dead == 0)
         };
         if !is_empty().await? {
-            return Ok(QueueLook::Busy);
+            return Ok(QueueCheck::Busy);
         }
         let known = async {
             loop {
                 match self.in_hand() {
                     Some(jobs) => break jobs,
-                    None => tokio::time::sleep(LOOK_AT_HANDS).await,
+                    None => tokio::time::sleep(POLL_EVERY).await,
                 }
             }
         };
@@ -58,7 +58,7 @@ impl Broker {
         // Jobs that were in hand may be in a queue by now. And a node cut off from the others reports its queues as
         // empty.
         let is_empty = hands == Ok(0) && is_empty().await? && self.shared.contact.check().is_ok();
-        Ok(if is_empty { QueueLook::Empty } else { QueueLook::Busy })
+        Ok(if is_empty { QueueCheck::Empty } else { QueueCheck::Busy })
     }
 }
 
@@ -78,7 +78,7 @@ impl Shared {
     async fn ready_in(&self, queue: ShortString) -> Result<u64, QueueError> {
         // The channel is reused, since counts are frequent, and dropped after any error: a late answer would be taken
         // for the next one.
-        let mut kept = self.looking.lock().await;
+        let mut kept = self.counting.lock().await;
         let known =
             kept.take().filter(|(live, channel)| !live.lost.is_cancelled() && channel.status().connected());
         let (live, channel) = if let Some(known) = known {

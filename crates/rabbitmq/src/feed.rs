@@ -25,7 +25,7 @@ use super::consumers::Tag;
 use super::consuming::{close, consume};
 use super::link::{ANSWER, Link, answered};
 use super::received::{Counted, Received};
-use super::source::{FIRST_ARRIVAL, Look, Opened, Opening, Source, State};
+use super::source::{FIRST_ARRIVAL, Next, Opened, Opening, Source, State};
 use queue::QueueError;
 
 /// A caller normally asks again at once. After this time it may not begin a step soon: a pause, an outage, no free
@@ -74,16 +74,16 @@ impl Feed {
             tokio::pin!(changed);
             // Enabled before the check, so that a change in between wakes this task.
             changed.as_mut().enable();
-            let looked = self.inner.lock().look(queues, Instant::now())?;
-            match looked {
-                Look::Message(taken) => return Ok(*taken),
+            let next = self.inner.lock().next(queues, Instant::now())?;
+            match next {
+                Next::Message(taken) => return Ok(*taken),
                 // In a separate task, since this future may be cancelled.
-                Look::Missing(queues) => queues.into_iter().for_each(|queue| self.inner.open(queue)),
-                Look::WaitUntil(until) => {
+                Next::Missing(queues) => queues.into_iter().for_each(|queue| self.inner.open(queue)),
+                Next::WaitUntil(until) => {
                     let _ = tokio::time::timeout_at(until, changed).await;
                     continue;
                 }
-                Look::Wait => {}
+                Next::Wait => {}
             }
             changed.await;
         }

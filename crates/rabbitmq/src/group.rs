@@ -95,7 +95,7 @@ impl EgressGroup {
         let mut records = [self.shared.topology.pause_of_group(), self.shared.topology.pause_of_operator()]
             .map(Presence::of);
         loop {
-            self.look_at_records(&observer, budget, &mut records).await?;
+            self.read_records(&observer, budget, &mut records).await?;
             let body = serde_json::to_vec(&self.beat(budget)).unwrap_or_default();
             let options = BasicPublishOptions::default();
             let signed = self.signed(&body);
@@ -149,7 +149,7 @@ impl EgressGroup {
         }
     }
 
-    async fn look_at_records(
+    async fn read_records(
         &self,
         observer: &Channel,
         budget: &Budget,

@@ -61,7 +61,7 @@ impl RabbitConsumer {
         // Does not wait for a broker that accepts no messages: the step continues, and its worker tries again.
         self.shared.publisher.publish_now(&message).await?;
         let mut strangers = Vec::new();
-        let found = self.look_for(job, live, channel, until, &mut strangers).await;
+        let found = self.search(job, live, channel, until, &mut strangers).await;
         for stranger in strangers {
             stranger.give_back().await;
         }
@@ -80,7 +80,7 @@ impl RabbitConsumer {
 
     /// Finds this job's message in the hold queue. Messages of other jobs, whose renewal failed, are collected in
     /// `strangers`.
-    async fn look_for(
+    async fn search(
         &self,
         job: &Job,
         live: &Live,
@@ -113,7 +113,7 @@ impl RabbitConsumer {
             Ok::<_, QueueError>(())
         };
         if !matches!(tokio::time::timeout(ANSWER, ending).await, Ok(Ok(()))) {
-            tracing::warn!("the broker did not end the look into the hold");
+            tracing::warn!("the broker did not end the search of the hold queue");
         }
         Ok(found)
     }

@@ -226,16 +226,16 @@ fn queue_of(asset: &AssetId) -> usize {
     usize::from(u16::from_be_bytes([hash[0], hash[1]])) % QUEUES
 }
 
-/// Fails if the broker lets two consumers consume a queue of leases exclusively. With `is_look`, does not declare the
+/// Fails if the broker lets two consumers consume a queue of leases exclusively. With `is_read_only`, does not declare the
 /// queue.
 pub(super) async fn prove_exclusive(
     topology: &Topology,
     connection: &Connection,
-    is_look: bool,
+    is_read_only: bool,
 ) -> Result<(), ConnectError> {
     let proving = async {
         let first = connection.create_channel().await?;
-        let declared = if is_look { Ok(()) } else { topology.declare_locks(&first, PROVING).await };
+        let declared = if is_read_only { Ok(()) } else { topology.declare_locks(&first, PROVING).await };
         if declared.as_ref().is_err_and(is_absence) {
             return Ok(Err(Denied::Absent));
         }

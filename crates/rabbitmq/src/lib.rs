@@ -147,7 +147,7 @@ struct Shared {
     newer: AtomicU64,
     crew: DeploymentMembers,
     /// The channel that counts messages in queues.
-    looking: tokio::sync::Mutex<Option<(Live, lapin::Channel)>>,
+    counting: tokio::sync::Mutex<Option<(Live, lapin::Channel)>>,
     /// Notified when a call of this process waits and its egress group has no minter.
     no_minter: Notify,
     /// Names this process's hold queue.
@@ -197,7 +197,7 @@ impl Broker {
             rejected: AtomicU64::default(),
             newer: AtomicU64::default(),
             crew: DeploymentMembers::of(&settings.prefix),
-            looking: tokio::sync::Mutex::default(),
+            counting: tokio::sync::Mutex::default(),
             no_minter: Notify::new(),
             program: settings.program.clone(),
             process: uuid::Uuid::now_v7().simple().to_string(),

@@ -29,7 +29,7 @@ const HEARTBEAT_SECONDS: u16 = 10;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often the connection's state is checked. No loss without an event is known, but one would go unnoticed.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_EVERY: Duration = Duration::from_secs(1);
 
 /// Where the broker is, and what to declare there.
 #[derive(Clone)]
@@ -250,7 +250,7 @@ async fn live(connection: Closing, state: &watch::Sender<State>) -> String {
                 Some(_) => {}
                 None => break "closed".to_owned(),
             },
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(POLL_EVERY) => {}
         }
         if !connection.status().connected() {
             break "closed".to_owned();

@@ -69,7 +69,7 @@ struct Office<'a> {
 impl Office<'_> {
     async fn hold(&self, budget: &Budget, wishes: &mut Consumer) -> Result<(), QueueError> {
         let mut minter = Minter::elected(budget.requests(), Timing::real(), now()?);
-        let (mut confirms, mut looks) = (FuturesUnordered::new(), FuturesUnordered::new());
+        let (mut confirms, mut views) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
             minter.set_requests(budget.requests());
             let wait = match minter.duty(now()?) {
@@ -79,8 +79,8 @@ impl Office<'_> {
                     confirms.push(self.publish(token).await?);
                     continue;
                 }
-                Duty::BrokerView => {
-                    looks.push(self.view());
+                Duty::Query => {
+                    views.push(self.view());
                     continue;
                 }
                 Duty::Resign => return Err(QueueError::Unavailable("a token is not confirmed".to_owned())),
@@ -100,7 +100,7 @@ impl Office<'_> {
                     Some(Err(error)) => return Err(QueueError::Unavailable(said(&error))),
                     None => return Err(QueueError::Unavailable("the office is lost".to_owned())),
                 },
-                Some(look) = looks.next() => minter.saw(look?, now()?),
+                Some(view) = views.next() => minter.saw(view?, now()?),
                 Some(confirmation) = confirms.next() => match confirmation {
                     Ok(Confirmation::Ack(_)) => minter.confirmed(),
                     Ok(_) => return Err(QueueError::Unavailable("a token was refused".to_owned())),

@@ -171,11 +171,11 @@ impl Incoming {
     async fn take(&mut self, shared: &Shared) -> Result<Option<Batch>, QueueError> {
         if self.first.is_none() {
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-            let looking =
+            let counting =
                 self.channel.queue_declare(shared.topology.results(), passive, FieldTable::default());
             // The queue itself answers this, after everything that it pushed before. So if it is empty, no message is
             // on its way.
-            let ready = answered(looking).await?.message_count();
+            let ready = answered(counting).await?.message_count();
             self.first = match self.consumer.next().now_or_never() {
                 Some(message) => {
                     message.transpose().map_err(|error| QueueError::Unavailable(said(&error)))?

@@ -20,7 +20,7 @@ use common::outcome::{Failure, FailureClass, Outcome};
 use queue::QueueError;
 
 /// How long to wait for an existing card.
-const LOOK: Duration = Duration::from_secs(3);
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// Reads the latest producer's card, and leaves it in place. `None` also if others hold it for too long.
 pub(super) async fn card(
@@ -30,7 +30,7 @@ pub(super) async fn card(
 ) -> Result<Option<ProducerCard>, ConnectError> {
     let queue = topology.producer_card();
     let channel = in_time(connection.create_channel()).await?;
-    let looking = async {
+    let checking = async {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let there = match channel.queue_declare(queue.clone(), passive, FieldTable::default()).await {
             Ok(there) => there.message_count(),
@@ -42,11 +42,11 @@ pub(super) async fn card(
             let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
             let mut cards = channel.basic_consume(queue.clone(), "card".into(), options, none).await?;
             // Others may be reading the card; it arrives once they have returned it.
-            card = tokio::time::timeout(LOOK, cards.next()).await.ok().flatten().transpose()?;
+            card = tokio::time::timeout(ANSWER_WITHIN, cards.next()).await.ok().flatten().transpose()?;
         }
         Ok(card)
     };
-    let found = in_time(looking).await;
+    let found = in_time(checking).await;
     // Requeues the card, even one that arrives late.
     let _ = tokio::time::timeout(ANSWER, channel.close(200, "seen".into())).await;
     let found = found?;

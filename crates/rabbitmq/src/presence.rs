@@ -16,8 +16,8 @@ use super::link::answered;
 use queue::QueueError;
 
 /// Checks before a message that was present counts as gone: it seems to be while another process reads it.
-const LOOKS: u32 = 3;
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const CHECKS: u32 = 3;
+const BETWEEN_CHECKS: Duration = Duration::from_millis(50);
 /// A count of 0 that takes longer may come from a leader that did not answer in time.
 const SLOW: Duration = Duration::from_millis(200);
 
@@ -70,10 +70,10 @@ impl Presence {
     }
 
     async fn is_still_counted(&self, channel: &Channel) -> Result<bool, QueueError> {
-        for _ in 0..LOOKS {
+        for _ in 0..CHECKS {
             match self.count(channel).await? {
                 Count::Some | Count::Unclear => return Ok(true),
-                Count::None => tokio::time::sleep(LOOK_AGAIN).await,
+                Count::None => tokio::time::sleep(BETWEEN_CHECKS).await,
             }
         }
         Ok(false)

@@ -63,7 +63,7 @@ pub(super) enum Opening {
 }
 
 /// What to do next to get a message.
-pub(super) enum Look {
+pub(super) enum Next {
     Message(Box<Received>),
     /// First open consumers of these queues.
     Missing(Vec<ShortString>),
@@ -97,7 +97,7 @@ impl Source {
 impl State {
     /// Takes the message of the first queue that has one, once the queues before it had time to deliver theirs. Fails
     /// if no queue has a message and one of them cannot be consumed.
-    pub(super) fn look(&mut self, queues: &[ShortString], now: Instant) -> Result<Look, QueueError> {
+    pub(super) fn next(&mut self, queues: &[ShortString], now: Instant) -> Result<Next, QueueError> {
         if self.is_closed {
             return Err(QueueError::Closed);
         }
@@ -108,7 +108,7 @@ impl State {
             if settled.is_none()
                 && let Some(taken) = source.first()
             {
-                return Ok(Look::Message(Box::new(taken)));
+                return Ok(Next::Message(Box::new(taken)));
             }
             let shows_by = match &source.opening {
                 Opening::Since(since) => *since + SETTLE,
@@ -134,18 +134,18 @@ impl State {
             }
         }
         if !missing.is_empty() {
-            return Ok(Look::Missing(missing));
+            return Ok(Next::Missing(missing));
         }
         if let Some(until) = settled {
-            return Ok(Look::WaitUntil(until));
+            return Ok(Next::WaitUntil(until));
         }
         if let Some(error) = queues.iter().find_map(|queue| self.failure(queue)) {
             return Err(error);
         }
-        Ok(again.map_or(Look::Wait, Look::WaitUntil))
+        Ok(again.map_or(Next::Wait, Next::WaitUntil))
     }
 
-    /// Why a queue cannot be consumed. The next call of `look` tries again.
+    /// Why a queue cannot be consumed. The next call of `next` tries again.
     fn failure(&mut self, queue: &ShortString) -> Option<QueueError> {
         let opening = &mut self.queues.get_mut(queue)?.opening;
         match std::mem::take(opening) {
@@ -186,13 +186,13 @@ mod tests {
                 queues: ["save".into(), "transfer".into()],
                 now: Instant::now(),
             };
-            let looked = scene.look();
-            assert!(matches!(looked, Ok(Look::Missing(missing)) if missing.len() == 2));
+            let next = scene.next();
+            assert!(matches!(next, Ok(Next::Missing(missing)) if missing.len() == 2));
             scene
         }
 
-        fn look(&mut self) -> Result<Look, QueueError> {
-            self.state.look(&self.queues, self.now)
+        fn next(&mut self) -> Result<Next, QueueError> {
+            self.state.next(&self.queues, self.now)
         }
 
         fn source(&mut self, number: usize) -> &mut Source {
@@ -224,10 +224,10 @@ mod tests {
 
         /// The queue whose message is taken, if any.
         fn taken(&mut self) -> Option<ShortString> {
-            match self.look() {
-                Ok(Look::Message(taken)) => Some(taken.queue),
-                Ok(Look::WaitUntil(until)) => {
-                    assert!(until > self.now, "it would look without end");
+            match self.next() {
+                Ok(Next::Message(taken)) => Some(taken.queue),
+                Ok(Next::WaitUntil(until)) => {
+                    assert!(until > self.now, "it would try without end");
                     None
                 }
                 _ => None,
@@ -248,15 +248,15 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_cannot_be_consumed_fails_the_look_only_where_no_message_came() {
+    fn a_queue_that_cannot_be_consumed_fails_the_call_only_where_no_message_came() {
         let mut scene = Scene::new();
         scene.fail(SAVE);
         scene.consume(TRANSFER);
         assert_eq!(scene.taken().unwrap().as_str(), "transfer");
-        assert!(scene.look().is_err());
-        let again = scene.look();
+        assert!(scene.next().is_err());
+        let again = scene.next();
         assert!(
-            matches!(again, Ok(Look::Missing(missing)) if missing == [ShortString::from("save")]),
+            matches!(again, Ok(Next::Missing(missing)) if missing == [ShortString::from("save")]),
             "it is tried again"
         );
     }
@@ -271,8 +271,8 @@ mod tests {
         }
         scene.consume(TRANSFER);
         scene.now += TRY_AGAIN;
-        let again = scene.look();
-        assert!(matches!(again, Ok(Look::Missing(missing)) if missing == [ShortString::from("save")]));
+        let again = scene.next();
+        assert!(matches!(again, Ok(Next::Missing(missing)) if missing == [ShortString::from("save")]));
         scene.now += SETTLE;
         assert_eq!(scene.taken().unwrap().as_str(), "transfer");
     }

@@ -11,7 +11,7 @@ use super::{Run, RunError};
 impl Run<'_> {
     /// Whether `original` names `copy` as its copy; an original that is gone cannot deny it.
     pub(super) async fn is_copied_to(&self, original: &AssetId, copy: &AssetId) -> Result<bool, RunError> {
-        let Some(detail) = self.look(original).await? else { return Ok(true) };
+        let Some(detail) = self.read_asset(original).await? else { return Ok(true) };
         let marker = detail.asset.marker(&self.environment.metaproperty);
         Ok(marker.kin() == Some(&Kin::CopiedTo(copy.clone())))
     }
@@ -19,12 +19,12 @@ impl Run<'_> {
     /// Whether the copy shows what was last saved: it exists, and its marker has no record above the active
     /// version.
     pub(super) async fn shows(&self, copy: &AssetId) -> Result<bool, RunError> {
-        let Some(detail) = self.look(copy).await? else { return Ok(false) };
+        let Some(detail) = self.read_asset(copy).await? else { return Ok(false) };
         let marker = detail.asset.marker(&self.environment.metaproperty);
         Ok(detail.active().is_some_and(|active| !marker.is_ahead_of(active)))
     }
 
-    pub(super) async fn look(&self, asset: &AssetId) -> Result<Option<AssetDetail>, RunError> {
+    pub(super) async fn read_asset(&self, asset: &AssetId) -> Result<Option<AssetDetail>, RunError> {
         match patiently(self.patience, || self.environment.bynder.asset(asset)).await {
             Err(BynderError::NotFound { .. }) => Ok(None),
             answer => Ok(Some(answer?)),
@@ -44,7 +44,7 @@ impl Run<'_> {
         let ledger = &self.environment.ledger;
         let mut version = ledger.remembered_version(&asset.id, asset.modified).await?;
         if version.is_none() {
-            let Some(asked) = self.look(&asset.id).await? else { return Ok(None) };
+            let Some(asked) = self.read_asset(&asset.id).await? else { return Ok(None) };
             version = asked.active();
             if let Some(version) = version.filter(|_| !self.options.dry_run) {
                 ledger.remember_version(&asset.id, asset.modified, version).await?;

@@ -89,7 +89,7 @@ impl Run<'_> {
         let fate = match listed {
             Some(asset) => self.consider(asset, job.lane, cause).await?,
             // The listing lags or omits some: this does not prove that an asset is gone.
-            None => match self.look(&job.asset_id).await? {
+            None => match self.read_asset(&job.asset_id).await? {
                 Some(detail) => {
                     let active_version = detail.active();
                     self.consider(&Asset { active_version, ..detail.asset }, job.lane, cause).await?

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 /// What to do about an original whose watermarked file goes elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OriginalLook {
+pub enum OriginalCheck {
     /// No person changed the active version: continue, and build the marker on these records.
     Untouched(Records),
     /// The marker already says that this file protects this version.
@@ -33,21 +33,21 @@ pub enum OriginalLook {
 }
 
 /// Decides by one single-asset GET. `record` is what the job will write on the original.
-pub fn look_at_original(record: &Record, detail: &AssetDetail, marker: &Marker) -> OriginalLook {
+pub fn check_original(record: &Record, detail: &AssetDetail, marker: &Marker) -> OriginalCheck {
     let (Some(active), Some(top)) = (detail.active(), detail.top()) else {
-        return OriginalLook::VersionsUnknown;
+        return OriginalCheck::VersionsUnknown;
     };
     let records = match marker.clone().into_records() {
         Ok(records) => records,
-        Err(foreign) => return OriginalLook::Foreign(foreign.0),
+        Err(foreign) => return OriginalCheck::Foreign(foreign.0),
     };
     if active != record.version {
-        return OriginalLook::Restart { base: active, top, records };
+        return OriginalCheck::Restart { base: active, top, records };
     }
     if marker.opted_out() {
-        return OriginalLook::OptedOut;
+        return OriginalCheck::OptedOut;
     }
-    if records.contains(record) { OriginalLook::Done } else { OriginalLook::Untouched(records) }
+    if records.contains(record) { OriginalCheck::Done } else { OriginalCheck::Untouched(records) }
 }
 
 /// Why an asset cannot be copied.
@@ -343,14 +343,14 @@ mod tests {
     fn an_original_is_gone_on_with_only_while_nobody_worked_on_it() {
         let hash = |byte| ContentHash::from_bytes([byte; 32]);
         let record = Record { original: hash(1), watermarked: hash(2), version: 1, bytes: 400 };
-        let look = |record: &Record, marker: &str| {
-            look_at_original(record, &template().detail, &Marker::parse(Some(marker)))
+        let check = |record: &Record, marker: &str| {
+            check_original(record, &template().detail, &Marker::parse(Some(marker)))
         };
-        assert_eq!(look(&record, ""), OriginalLook::Untouched(Records::default()));
-        assert_eq!(look(&record, &record.to_string()), OriginalLook::Done);
-        assert_eq!(look(&record, "opted-out; "), OriginalLook::OptedOut);
-        assert_eq!(look(&record, "hands off"), OriginalLook::Foreign("hands off".to_owned()));
+        assert_eq!(check(&record, ""), OriginalCheck::Untouched(Records::default()));
+        assert_eq!(check(&record, &record.to_string()), OriginalCheck::Done);
+        assert_eq!(check(&record, "opted-out; "), OriginalCheck::OptedOut);
+        assert_eq!(check(&record, "hands off"), OriginalCheck::Foreign("hands off".to_owned()));
         let other = Record { version: 2, ..record };
-        assert!(matches!(look(&other, ""), OriginalLook::Restart { base: 1, top: 1, .. }));
+        assert!(matches!(check(&other, ""), OriginalCheck::Restart { base: 1, top: 1, .. }));
     }
 }

@@ -8,7 +8,7 @@ mod submit;
 mod wait;
 
 pub use copy::{
-    CannotCopy, OriginalLook, copy_fields, differences, is_copy, look_at_original, records_of_original,
+    CannotCopy, OriginalCheck, check_original, copy_fields, differences, is_copy, records_of_original,
 };
 pub use file::{FileDecision, decide_file};
 pub use open::{Obstacles, open_steps};

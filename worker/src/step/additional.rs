@@ -9,7 +9,7 @@ use super::confirm::{log_awaiting, unseen_for};
 use super::save::start_over;
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone};
 use crate::context::StepContext;
-use crate::decide::{OriginalLook, look_at_original};
+use crate::decide::{OriginalCheck, check_original};
 use crate::error::StepError;
 
 /// The check, and the save.
@@ -41,23 +41,23 @@ async fn under_lease(
     let asset = or_gone(bynder.template(&job.asset_id).await)?;
     let marker = context.marker(&asset.detail.asset);
     let there = asset.additional_named(record.watermarked).map(str::to_owned);
-    match look_at_original(&record, &asset.detail, &marker) {
-        OriginalLook::Restart { base, top, .. } => {
+    match check_original(&record, &asset.detail, &marker) {
+        OriginalCheck::Restart { base, top, .. } => {
             return Ok(start_over(context, job, base, top, &asset.detail));
         }
-        OriginalLook::Foreign(text) => return Ok(complete::foreign_text(context, job, &text)),
-        OriginalLook::VersionsUnknown => {
+        OriginalCheck::Foreign(text) => return Ok(complete::foreign_text(context, job, &text)),
+        OriginalCheck::VersionsUnknown => {
             let reason = format!(
                 "Bynder does not say which version of asset {} is the active one; nothing was saved",
                 job.asset_id
             );
             return Ok(StepEnd::failed(FailureClass::Refused, reason));
         }
-        OriginalLook::OptedOut if there.is_none() => {
+        OriginalCheck::OptedOut if there.is_none() => {
             let theirs = asset.detail.active().unwrap_or(job.base);
             return Ok(StepEnd::Ended(Outcome::Superseded { ours: None, theirs }));
         }
-        OriginalLook::Done | OriginalLook::OptedOut | OriginalLook::Untouched(_) => {}
+        OriginalCheck::Done | OriginalCheck::OptedOut | OriginalCheck::Untouched(_) => {}
     }
     let file_name = if let Some(name) = there {
         // A file that the job did not save recently may have been waiting for a person's approval.

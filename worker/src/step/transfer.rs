@@ -133,8 +133,8 @@ async fn mark(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     if !guard_stands(Guard::MarkerBeforeSave) {
         return Ok(StepEnd::Next(Step::Save));
     }
-    let (record, records) = if let Some(glanced) = glanced(context, job).await? {
-        glanced
+    let (record, records) = if let Some(known) = record_from_row(context, job).await? {
+        known
     } else {
         let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
         match seen(context, job, &detail).await? {
@@ -153,7 +153,7 @@ async fn mark(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
 
 /// What to write, judging by the asset's row in the listing, whose call many jobs share. `None` if only a single
 /// GET can decide.
-async fn glanced(context: &StepContext, job: &Job) -> Result<Option<(Record, Records)>, StepError> {
+async fn record_from_row(context: &StepContext, job: &Job) -> Result<Option<(Record, Records)>, StepError> {
     // What this job may have done already does not show in the listing yet.
     if job.suspect || job.effects.marked.is_some() {
         return Ok(None);

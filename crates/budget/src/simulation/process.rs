@@ -231,7 +231,7 @@ impl Process {
         loop {
             match minter.duty(clock) {
                 Duty::Mint(token) => sent.push(Up::Publish(token)),
-                Duty::BrokerView => {
+                Duty::Query => {
                     sent.push(Up::LookForMinter);
                 }
                 Duty::Wait(_) | Duty::Sleep => return,

@@ -2,7 +2,7 @@ use super::*;
 use common::job::{Lane, RunId};
 use common::outcome::{Failure, FailureClass, Outcome};
 use jiff::SignedDuration;
-use ledger::{Ledger, QueueLook};
+use ledger::{Ledger, QueueCheck};
 use rusqlite::Connection;
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn the_ledger_never_gives_up_a_job_that_is_in_the_queue() {
     let taken_out = "DELETE FROM jobs WHERE asset_id = 'B'";
     state.write(move |transaction| Ok(transaction.execute(taken_out, [])?)).await.unwrap();
     let later = published + SignedDuration::from_hours(26);
-    let lost = ledger.give_up_lost(QueueLook::Busy, later, Duration::from_mins(15)).await.unwrap();
+    let lost = ledger.give_up_lost(QueueCheck::Busy, later, Duration::from_mins(15)).await.unwrap();
     assert_eq!(lost, 1);
     assert_eq!(ledger.lost_jobs(None, 9).await.unwrap()[0].asset_id.as_str(), "B");
 }

@@ -10,7 +10,7 @@ use super::super::confirm::{log_awaiting, unseen_for};
 use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, start_over};
 use super::super::submit::shown_name;
 use super::{Files, StepContext, StepEnd, Stop, Wait, complete, marking, or_gone, own_names};
-use crate::decide::{OriginalLook, differences, is_copy, look_at_original, records_of_original};
+use crate::decide::{OriginalCheck, check_original, differences, is_copy, records_of_original};
 
 /// Verifies the copy that this job made, and marks the original. `original` is what the copy was made from, if
 /// still known.
@@ -120,9 +120,9 @@ impl Proof<'_> {
         job.effects.placed = Some(Placed::Copy { asset_id: self.copy.clone(), version: self.version });
         let ended = |version| Ok(StepEnd::Ended(Outcome::Watermarked { version }));
         let record = self.files.on_original();
-        match look_at_original(&record, detail, &marker) {
-            OriginalLook::Done if marker.kin() == Some(&tie) => ended(job.base),
-            OriginalLook::Done | OriginalLook::Untouched(_) | OriginalLook::OptedOut => {
+        match check_original(&record, detail, &marker) {
+            OriginalCheck::Done if marker.kin() == Some(&tie) => ended(job.base),
+            OriginalCheck::Done | OriginalCheck::Untouched(_) | OriginalCheck::OptedOut => {
                 let records = marker.into_records().unwrap_or_default();
                 let records = records_of_original(records, record, tie, self.before);
                 context.may_change()?;
@@ -130,15 +130,15 @@ impl Proof<'_> {
                 ended(job.base)
             }
             // The copy has to be found again when the newer version goes into it.
-            OriginalLook::Restart { base, top, records } => {
+            OriginalCheck::Restart { base, top, records } => {
                 let tied = records.with_kin(tie);
                 marking::write_with(context, &job.asset_id, &tied, Status::Unprotected).await?;
                 let end = start_over(context, job, base, top, detail);
                 job.marker_text = Some(tied.to_string());
                 Ok(end)
             }
-            OriginalLook::Foreign(text) => Ok(complete::foreign_text(context, job, &text)),
-            OriginalLook::VersionsUnknown => ended(job.base),
+            OriginalCheck::Foreign(text) => Ok(complete::foreign_text(context, job, &text)),
+            OriginalCheck::VersionsUnknown => ended(job.base),
         }
     }
 }

@@ -13,7 +13,7 @@ use common::outcome::{FailureClass, Outcome};
 use super::save::{converted, start_over};
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone};
 use crate::context::StepContext;
-use crate::decide::{OriginalLook, look_at_original};
+use crate::decide::{OriginalCheck, check_original};
 use crate::error::StepError;
 use crate::services::Portal;
 
@@ -70,7 +70,7 @@ async fn under_lease(
     let places = if tied { PLACES_TO_RENEW } else { PLACES_TO_CREATE };
     let bynder = context.bynder.with_places(places).await?;
     let original = or_gone(bynder.template(&job.asset_id).await)?;
-    look(context, job, files, &original).await?;
+    check(context, job, files, &original).await?;
     let marker = context.marker(&original.detail.asset);
     let work = Work { bynder: &*bynder, files, import, original };
     match copied_to(&marker) {
@@ -122,23 +122,23 @@ fn listing_has_caught_up(context: &StepContext, job: &mut Job) -> bool {
 }
 
 /// Checks the original before anything is saved. Stops the step unless it is untouched.
-async fn look(context: &StepContext, job: &mut Job, files: &Files, original: &Template) -> Result<(), Stop> {
+async fn check(context: &StepContext, job: &mut Job, files: &Files, original: &Template) -> Result<(), Stop> {
     let detail = &original.detail;
     let marker = context.marker(&detail.asset);
-    let end = match look_at_original(&files.on_original(), detail, &marker) {
-        OriginalLook::Untouched(_) => return Ok(()),
-        OriginalLook::Done => StepEnd::Ended(Outcome::AlreadyProtected),
-        OriginalLook::Restart { base, top, .. } => {
+    let end = match check_original(&files.on_original(), detail, &marker) {
+        OriginalCheck::Untouched(_) => return Ok(()),
+        OriginalCheck::Done => StepEnd::Ended(Outcome::AlreadyProtected),
+        OriginalCheck::Restart { base, top, .. } => {
             withdraw(context, job).await?;
             start_over(context, job, base, top, detail)
         }
-        OriginalLook::OptedOut => {
+        OriginalCheck::OptedOut => {
             withdraw(context, job).await?;
             let theirs = detail.active().unwrap_or(job.base);
             StepEnd::Ended(Outcome::Superseded { ours: None, theirs })
         }
-        OriginalLook::Foreign(text) => complete::foreign_text(context, job, &text),
-        OriginalLook::VersionsUnknown => StepEnd::failed(
+        OriginalCheck::Foreign(text) => complete::foreign_text(context, job, &text),
+        OriginalCheck::VersionsUnknown => StepEnd::failed(
             FailureClass::Refused,
             format!(
                 "Bynder does not say which version of asset {} is the active one; nothing was saved",

@@ -53,7 +53,7 @@ impl Checker<'_> {
     pub(super) async fn check(&self, asset: &Asset, with_file: bool) -> Result<Checked, BynderError> {
         let mut claim = Claim::of_row(asset, &asset.marker(self.metaproperty));
         if matches!(claim, Claim::OtherSize(..) | Claim::Unknown) {
-            match self.look(asset).await? {
+            match self.read_asset(asset).await? {
                 None => return Ok(Checked::Gone),
                 Some(detail) => claim = self.claim(&detail),
             }
@@ -83,7 +83,7 @@ impl Checker<'_> {
             Err(error) => return Err(error),
         };
         // A person may have changed the asset since it was listed.
-        let Some(detail) = self.look(asset).await? else { return Ok(Checked::Gone) };
+        let Some(detail) = self.read_asset(asset).await? else { return Ok(Checked::Gone) };
         let claim = self.claim(&detail);
         if claim != Claim::Fits(record) {
             return Ok(by_claim(asset, claim));
@@ -126,7 +126,7 @@ impl Checker<'_> {
         }
     }
 
-    async fn look(&self, asset: &Asset) -> Result<Option<AssetDetail>, BynderError> {
+    async fn read_asset(&self, asset: &Asset) -> Result<Option<AssetDetail>, BynderError> {
         match patiently(self.patience, || self.bynder.asset(&asset.id)).await {
             Err(BynderError::NotFound { .. }) => Ok(None),
             answer => answer.map(Some),
@@ -134,7 +134,7 @@ impl Checker<'_> {
     }
 
     fn claim(&self, detail: &AssetDetail) -> Claim {
-        Claim::of_look(detail, &detail.asset.marker(self.metaproperty))
+        Claim::of_asset(detail, &detail.asset.marker(self.metaproperty))
     }
 }
 

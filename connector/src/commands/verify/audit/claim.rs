@@ -27,7 +27,7 @@ impl Claim {
     }
 
     /// From a single GET.
-    pub(super) fn of_look(detail: &AssetDetail, marker: &Marker) -> Self {
+    pub(super) fn of_asset(detail: &AssetDetail, marker: &Marker) -> Self {
         let active = detail.active();
         let version = active.and_then(|active| detail.version(active)).and_then(|version| version.bytes);
         Self::new(marker, active, version.or(Some(detail.asset.bytes).filter(|bytes| *bytes > 0)))
