@@ -1,4 +1,4 @@
-//! The guards of a fleet are real: without a lease, without outwaiting the dead, or without keeping their assets, the auditor finds the harm.
+//! The guards of a fleet are real: without a lease, without waiting out the requests of the dead, or without keeping their assets, the auditor finds the harm.
 
 use std::time::Duration;
 

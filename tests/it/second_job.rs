@@ -160,7 +160,7 @@ async fn a_copy_whose_answer_was_lost_keeps_its_asset_from_other_jobs_until_its_
 
 /// A process dies while Imatag watermarks, which it does before it answers and before its search shows the medium.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_submit_is_outwaited_for_as_long_as_it_may_take() {
+async fn a_submit_is_waited_out_for_as_long_as_it_may_take() {
     let options = Options { shown_when_done: true, watermark_time: Duration::from_secs(4), ..quick() };
     let bench = Bench::new(options).await;
     let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();

@@ -15,7 +15,7 @@ use tracing::Instrument;
 use crate::blame::attribute;
 use crate::breaker::Pace;
 use crate::close::close;
-use crate::conclude::{conclude, lost, outwait, outwaited, panicked, wait_to_be_alone};
+use crate::conclude::{conclude, cut_short, lost, may_resume, panicked, wait_to_be_alone};
 use crate::context::StepContext;
 use crate::environment::Environment;
 use crate::isolation::Isolation;
@@ -79,7 +79,7 @@ async fn run_unless_cut(
         // Its requests may still take effect: the next worker has to wait until they no longer can. A step that
         // ends at the same moment may still be cut: its job comes back as it was before, and as a suspect job finds
         // what was done.
-        () = cut.cancelled() => outwait(&environment.settings, back),
+        () = cut.cancelled() => cut_short(&environment.settings, back),
     }
 }
 
@@ -117,7 +117,7 @@ async fn may_begin<'a>(
             return Err(Box::new(lost(settings, job)));
         }
     }
-    let job = outwaited(settings, job, Timestamp::now())?;
+    let job = may_resume(settings, job, Timestamp::now())?;
     let is_alone = job.lost_deliveries >= LOST_TO_RUN_ALONE;
     let place = if is_alone { isolation.alone().await } else { isolation.among_others().await };
     match place {

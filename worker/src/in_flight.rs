@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_submit_is_outwaited_as_long_as_it_may_take_and_a_save_as_long_as_a_request() {
+    fn a_submit_is_waited_out_as_long_as_it_may_take_and_a_save_as_long_as_a_request() {
         let slow = Settings { submit_patience: Duration::from_mins(5), ..settings() };
         assert_eq!(waits(&slow, Step::Submit), [120, 120, 120]);
         assert_eq!(waits(&slow, Step::Save), [120]);

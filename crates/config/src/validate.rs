@@ -292,7 +292,7 @@ fn rungs(queue: &QueueSection, request_timeout: Duration) -> Result<(), ConfigEr
     }
     if queue.rungs.iter().all(|rung| rung.0 <= request_timeout) {
         return wrong(
-            "one must be longer than worker.request_timeout: a job outwaits a lost request there".to_owned(),
+            "one must be longer than worker.request_timeout: a job waits out a lost request there".to_owned(),
         );
     }
     Ok(())

@@ -146,7 +146,7 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    /// Writes the configuration: waits are short, and a suspect job still outwaits the request timeout.
+    /// Writes the configuration: waits are short, and a suspect job still waits out the request timeout.
     pub(crate) fn configure(&self, more: &str) {
         let announcement = self.sandbox.announcement();
         let imatag = format!(
@@ -187,7 +187,7 @@ impl Bench {
         let changed = text.lines().map(|line| match line.split_once(" = ") {
             Some(("request_timeout", _)) => format!("request_timeout = '{seconds}s'\n"),
             Some(("polling.deadline", _)) => format!("polling.deadline = '{seconds}s'\n"),
-            // A suspect job outwaits it.
+            // A suspect job waits it out.
             Some(("rungs", _)) => format!("rungs = ['100ms', '400ms', '1500ms', '{}s']\n", seconds + 1),
             Some(_) | None => format!("{line}\n"),
         });

@@ -18,7 +18,7 @@ const MOST_LOST_DELIVERIES: u32 = 20;
 /// The settlement of a delivery that was lost with its worker, which may have requests under way.
 pub(crate) fn lost(settings: &Settings, mut job: Job) -> Settlement {
     job.lost_deliveries = job.lost_deliveries.saturating_add(1);
-    outwait(settings, job)
+    cut_short(settings, job)
 }
 
 /// The settlement of a delivery whose handling panicked outside the step, where it is unknown what was done: the
@@ -45,7 +45,7 @@ pub(crate) fn dead(settings: &Settings, mut job: Job, now: Timestamp) -> Settlem
         return end_lost(job, now);
     }
     job.lost_deliveries = MOST_LOST_DELIVERIES;
-    outwait(settings, job)
+    cut_short(settings, job)
 }
 
 fn end_lost(job: Job, now: Timestamp) -> Settlement {
@@ -60,7 +60,7 @@ fn end_lost(job: Job, now: Timestamp) -> Settlement {
 
 /// The settlement of a step that was cut short: the job resumes as suspect, once its requests can no longer take
 /// effect.
-pub(crate) fn outwait(settings: &Settings, mut job: Job) -> Settlement {
+pub(crate) fn cut_short(settings: &Settings, mut job: Job) -> Settlement {
     job.suspect_now();
     job.held = false;
     let rung = in_flight::begin(settings, &mut job);
@@ -75,7 +75,7 @@ fn wait_out(mut job: Job, rung: Duration) -> Settlement {
 
 /// Returns the job once none of its requests can take effect any more. Otherwise returns the settlement that makes
 /// it wait further, or that ends a job that lost too many deliveries: it may be what kills the process.
-pub(crate) fn outwaited(settings: &Settings, mut job: Job, now: Timestamp) -> Result<Job, Box<Settlement>> {
+pub(crate) fn may_resume(settings: &Settings, mut job: Job, now: Timestamp) -> Result<Job, Box<Settlement>> {
     match in_flight::next(settings, &mut job) {
         Some(rung) => Err(Box::new(wait_out(job, rung))),
         None if job.lost_deliveries >= MOST_LOST_DELIVERIES => Err(Box::new(end_lost(job, now))),
@@ -111,13 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn a_redelivered_job_outwaits_whatever_its_dead_worker_sent() {
-        let (job, rung) = waiting(outwait(&settings(), job()));
+    fn a_redelivered_job_waits_out_whatever_its_dead_worker_sent() {
+        let (job, rung) = waiting(cut_short(&settings(), job()));
         assert_eq!((job.suspect, job.attempt, rung), (true, 0, 120));
     }
 
     #[test]
-    fn a_lost_delivery_that_is_put_off_is_outwaited_as_one_that_is_begun() {
+    fn a_lost_delivery_that_is_put_off_is_waited_out_as_one_that_is_begun() {
         let (untouched, rung) = waiting(put_off(&settings(), job(), false));
         assert_eq!((untouched.suspect, untouched.lost_deliveries, rung), (false, 0, 5));
         let (suspect, rung) = waiting(put_off(&settings(), job(), true));
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!((again.lost_deliveries, again.suspect), (19, true));
         let (last, rung) = waiting(lost(&settings(), again.clone()));
         assert_eq!(rung, 120);
-        let ended = outwaited(&settings(), Job { outwait_ms: 0, ..last }, NOW).map_err(|settled| *settled);
+        let ended = may_resume(&settings(), Job { outwait_ms: 0, ..last }, NOW).map_err(|settled| *settled);
         assert!(matches!(ended, Err(Settlement::Fail { .. })), "{ended:?}");
         let went_on = conclude(
             &settings(),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_job_is_outwaited_before_it_ends_and_ends_at_once_when_it_comes_again() {
+    fn a_dead_job_is_waited_out_before_it_ends_and_ends_at_once_when_it_comes_again() {
         let (waits, rung) = waiting(dead(&settings(), job(), NOW));
         assert_eq!((waits.suspect, rung), (true, 120));
         let ended = dead(&settings(), waits, NOW);

@@ -18,7 +18,7 @@ use crate::error::{StepError, Verdict};
 use crate::in_flight;
 use crate::settings::{LONGEST_IDLE_RUNG, Settings};
 
-pub(crate) use lost::{dead, lost, outwait, outwaited, panicked, put_off};
+pub(crate) use lost::{cut_short, dead, lost, may_resume, panicked, put_off};
 
 /// Turns the end of a step into the settlement of its delivery. `blame` says who is at fault for a failure.
 pub(crate) fn conclude(
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_submit_that_was_answered_with_a_time_to_come_back_is_outwaited_at_no_cost() {
+    fn a_submit_that_was_answered_with_a_time_to_come_back_is_waited_out_at_no_cost() {
         let (at, wait) = (imatag::Attempted::default(), Duration::from_secs(20));
         let busy = |sent| StepError::from(ImatagError::Busy { at: at.clone(), wait, sent }).of_effect();
         let (refused, rung) = waiting(settle(job(), Err(busy(Sent::No))));
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_effect_without_an_answer_makes_the_job_suspect_and_outwait_it() {
+    fn an_effect_without_an_answer_makes_the_job_suspect_and_waits_it_out() {
         let (job, rung) = waiting(settle(job(), Err(unavailable().of_effect())));
         assert_eq!((job.suspect, rung), (true, 120));
     }

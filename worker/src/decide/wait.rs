@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspect_job_outwaits_the_request_timeout() {
+    fn a_suspect_job_waits_out_the_request_timeout() {
         assert_eq!(suspect_rung(&RUNGS, Duration::from_mins(1)), RUNGS[2]);
         assert_eq!(suspect_rung(&RUNGS, RUNGS[2]), RUNGS[3]);
     }

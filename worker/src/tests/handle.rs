@@ -47,7 +47,7 @@ async fn a_job_goes_from_step_to_step_and_ends() {
 }
 
 #[tokio::test]
-async fn a_lost_delivery_is_outwaited_and_its_asset_kept_before_anything_is_asked() {
+async fn a_lost_delivery_is_waited_out_and_its_asset_kept_before_anything_is_asked() {
     let scene = Scene::new();
     let (lost, rung) = waiting(settled(&scene, Job { held: true, ..job() }, true).await);
     assert_eq!((lost.suspect, lost.lost_deliveries, lost.held, rung), (true, 1, false, 600));

@@ -174,7 +174,8 @@ async fn a_job_that_came_after_its_step_was_closed_is_put_off_as_it_came() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_whose_turn_another_job_has_is_put_off_and_a_lost_delivery_outwaits_and_keeps_its_asset() {
+async fn a_step_whose_turn_another_job_has_is_put_off_and_a_lost_delivery_waits_out_its_requests_and_keeps_its_asset()
+ {
     for redelivered in [false, true] {
         let scene = Scene::new();
         let slow = |scene: &Scene| {

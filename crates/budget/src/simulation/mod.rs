@@ -145,7 +145,7 @@ fn a_process_that_spends_a_token_before_it_has_looked_for_a_silence_is_seen() {
 }
 
 #[test]
-fn a_block_is_outwaited_by_all_latecomers_and_heirs_too_and_then_tried_by_one_call() {
+fn a_block_is_waited_out_by_all_latecomers_and_heirs_too_and_then_tried_by_one_call() {
     for seed in 0..histories() / 4 {
         let mut world = world(seed, 5);
         world.run(MINUTE);

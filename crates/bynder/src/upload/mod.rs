@@ -64,7 +64,7 @@ impl Bynder {
     pub async fn upload(&self, file: &SpooledFile, file_name: &FileName) -> Result<ImportId, BynderError> {
         let operation = format!("uploading {}", http_client::excerpt(&file_name.to_string()));
         let (place, parts) = self.upload_all_parts(&operation, file, file_name).await?;
-        outwait_pauses(|| self.finalise(&operation, &place, parts, file_name)).await
+        retry_after_pauses(|| self.finalise(&operation, &place, parts, file_name)).await
     }
 
     /// Uploads a file that will become an additional file of an asset, under this name.
@@ -114,7 +114,7 @@ impl Bynder {
         };
         let register = async {
             while let Some(number) = arrived.recv().await {
-                outwait_pauses(|| self.register(operation, &place, number)).await?;
+                retry_after_pauses(|| self.register(operation, &place, number)).await?;
             }
             Ok::<_, BynderError>(())
         };
@@ -213,9 +213,9 @@ impl Bynder {
     }
 }
 
-/// Makes a call of an upload under way. Parts that are there already would be lost with the place if the job came back
-/// for it later, so the pauses of the request budget are waited out here.
-async fn outwait_pauses<T, F>(call: impl Fn() -> F) -> Result<T, BynderError>
+/// Makes a call of an upload under way. If the job came back for it later, the parts already uploaded would be lost, so
+/// the pauses of the request budget are waited out here.
+async fn retry_after_pauses<T, F>(call: impl Fn() -> F) -> Result<T, BynderError>
 where
     F: Future<Output = Result<T, BynderError>>,
 {

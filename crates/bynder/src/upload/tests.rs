@@ -18,7 +18,7 @@ use files::spool::{Length, Spool};
 /// How a call of an upload ends that meets so many pauses of this length.
 async fn through(pauses: u32, remaining: Duration) -> Result<(), BynderError> {
     let calls = AtomicU32::new(0);
-    outwait_pauses(|| {
+    retry_after_pauses(|| {
         let call = calls.fetch_add(1, Ordering::Relaxed);
         async move { if call < pauses { Err(BynderError::Paused { remaining }) } else { Ok(()) } }
     })
@@ -26,7 +26,7 @@ async fn through(pauses: u32, remaining: Duration) -> Result<(), BynderError> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_under_way_outwaits_a_silence_and_not_for_ever() {
+async fn an_upload_under_way_waits_out_a_silence_and_not_for_ever() {
     assert_eq!(through(1, Duration::from_secs(330)).await, Ok(()));
     assert!(through(2, Duration::from_secs(330)).await.is_err());
 }
