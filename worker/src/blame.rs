@@ -7,13 +7,13 @@ use common::service::Service;
 use crate::breaker::{Blame, Breakers, Pace, Trouble};
 use crate::end::{StepEnd, Wait};
 use crate::error::{Against, StepError, Verdict};
-use crate::probe::{Evidence, Probed};
+use crate::probe::{Probed, ServiceHealth};
 
 /// Reports the end of the step to the breakers. For a failed step, returns whether the job or the service is at
 /// fault.
 pub(crate) async fn attribute(
     breakers: &Breakers,
-    evidence: &impl Evidence,
+    health: &impl ServiceHealth,
     pace: Pace,
     job: &Job,
     result: &Result<StepEnd, StepError>,
@@ -32,7 +32,7 @@ pub(crate) async fn attribute(
             if breakers.is_out(service) {
                 return breakers.halt_for(service, Trouble::Outage, &reason);
             }
-            match evidence.of(service).await {
+            match health.of(service).await {
                 Probed::Down(why) => breakers.halt_for(service, Trouble::Outage, &why),
                 Probed::Up => breakers.failed_alone(service, job.step, &job.job_id, pace),
             }
@@ -44,13 +44,13 @@ pub(crate) async fn attribute(
         Against::RightToSubmit => breakers.submit_refused(&job.job_id, &reason),
         Against::RightToRead => match breakers.read_refused(&job.job_id) {
             Some(blame) => blame,
-            None => try_other_assets(breakers, evidence, &reason).await,
+            None => try_other_assets(breakers, health, &reason).await,
         },
     }
 }
 
-async fn try_other_assets(breakers: &Breakers, evidence: &impl Evidence, reason: &str) -> Blame {
-    match evidence.may_read_any().await {
+async fn try_other_assets(breakers: &Breakers, health: &impl ServiceHealth, reason: &str) -> Blame {
+    match health.may_read_any().await {
         Ok(true) => {
             breakers.may_read();
             Blame::Job

@@ -12,7 +12,7 @@ use crate::breaker::Trouble;
 use crate::environment::Environment;
 use crate::handle::handle;
 use crate::isolation::Isolation;
-use crate::probe::{Evidence, Probed};
+use crate::probe::{Probed, ServiceHealth};
 use crate::receive::Receiver;
 
 /// Submits held per upload slot: one that uploads, and one that downloads its file meanwhile. More would wait for a

@@ -12,7 +12,7 @@ use telemetry::Metrics;
 use crate::approval::Approval;
 use crate::breaker::Breakers;
 use crate::inspect::Inspector;
-use crate::probe::{self, Evidence, Probed, Probes};
+use crate::probe::{self, Probed, Probes, ServiceHealth};
 use crate::services::{Portal, Watermarker};
 use crate::settings::Settings;
 
@@ -41,7 +41,7 @@ pub struct Environment {
     pub settings: Arc<Settings>,
 }
 
-impl Evidence for Environment {
+impl ServiceHealth for Environment {
     async fn of(&self, service: Service) -> Probed {
         let probe = async {
             match service {

@@ -29,7 +29,7 @@ pub(crate) enum Probed {
 }
 
 /// What calls that concern no asset of a job show about the services.
-pub(crate) trait Evidence {
+pub(crate) trait ServiceHealth {
     /// Whether the service works right now.
     async fn of(&self, service: Service) -> Probed;
     /// Whether the file of any other asset may be read.

@@ -51,6 +51,6 @@ pub fn readers(config: &Config) -> Readers {
 
 /// The checks that the configuration enables.
 pub fn checks(section: &ChecksSection) -> Checks {
-    let made = Check::ALL.into_iter().filter(|check| section.includes(*check)).collect();
-    Checks { made, similarity: section.similarity }
+    let enabled = Check::ALL.into_iter().filter(|check| section.includes(*check)).collect();
+    Checks { enabled, similarity: section.similarity }
 }

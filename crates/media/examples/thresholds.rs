@@ -190,7 +190,7 @@ struct Pairs {
 
 impl Pairs {
     fn add(&mut self, original: &FileFacts, result: &FileFacts) {
-        let checks = Checks { made: [Check::SamePicture].into(), ..Checks::default() };
+        let checks = Checks { enabled: [Check::SamePicture].into(), ..Checks::default() };
         let (Some(left), Some(right)) = (view(original), view(result)) else { return };
         self.likeness.push(likeness(left, right));
         self.accepted += usize::from(check_result(original, result, &checks).is_ok());

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// are parsed only for [`Check::Pages`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checks {
-    pub made: BTreeSet<Check>,
+    pub enabled: BTreeSet<Check>,
     /// Least similarity of pictures that count as the same, from 0 to 1.
     pub similarity: f64,
 }
@@ -27,24 +27,24 @@ impl Checks {
         if let Some(Content::Unreadable(_)) = original.content.as_deref() {
             let has_size = original.pixels.is_some();
             checks
-                .made
+                .enabled
                 .retain(|check| *check == Check::MediaType || (*check == Check::PixelSize && has_size));
         }
         checks
     }
 
     /// Whether any enabled check needs more than the media type and the size in pixels.
-    pub(crate) fn look_inside(&self) -> bool {
-        self.made.iter().any(|check| !matches!(check, Check::MediaType | Check::PixelSize))
+    pub(crate) fn need_content(&self) -> bool {
+        self.enabled.iter().any(|check| !matches!(check, Check::MediaType | Check::PixelSize))
     }
 
     pub(crate) fn includes(&self, check: Check) -> bool {
-        self.made.contains(&check)
+        self.enabled.contains(&check)
     }
 }
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { made: Check::ALL.into(), similarity: USUAL_SIMILARITY }
+        Self { enabled: Check::ALL.into(), similarity: USUAL_SIMILARITY }
     }
 }

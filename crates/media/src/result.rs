@@ -149,7 +149,7 @@ mod tests {
             (facts(1, 10, None, Some((3, 2))), vec![Check::MediaType]),
             (facts(1, 10, Some("image/png"), None), vec![Check::PixelSize]),
         ];
-        let checks = Checks { made: [Check::MediaType, Check::PixelSize].into(), ..Checks::default() };
+        let checks = Checks { enabled: [Check::MediaType, Check::PixelSize].into(), ..Checks::default() };
         for (original, wanted) in table {
             let unchecked = check_result(&original, &result, &checks).unwrap();
             let found: Vec<_> = unchecked.iter().map(|unchecked| unchecked.check).collect();
@@ -164,7 +164,7 @@ mod tests {
         let original = facts(1, 10, Some("image/png"), Some((3, 2)));
         let result = facts(2, 9, Some("image/png"), Some((2, 3)));
         let mut checks = Checks::default();
-        checks.made.remove(&Check::PixelSize);
+        checks.enabled.remove(&Check::PixelSize);
         assert!(check_result(&original, &result, &Checks::default()).is_err());
         assert!(check_result(&original, &result, &checks).is_ok());
     }

@@ -72,7 +72,7 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let (portal, imatag) = (FakePortal::default(), FakeWatermarker::default());
         let (queue, locks) = (Arc::new(FakeQueue::default()), Arc::new(FakeLocks::default()));
-        let no_checks = Checks { made: BTreeSet::new(), ..Checks::default() };
+        let no_checks = Checks { enabled: BTreeSet::new(), ..Checks::default() };
         let own = format!(r#"[{{"id":"{HASH_ID}","name":"{HASH_FIELD}","type":"text"}}]"#);
         let definitions = serde_json::from_str(&own).unwrap();
         let mut settings = Settings { checks: no_checks, definitions, ..samples::default_settings() };

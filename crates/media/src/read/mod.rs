@@ -83,7 +83,7 @@ pub(crate) fn guarded_content(
 }
 
 fn content(mut file: impl Source, media_type: Option<&str>, checks: &Checks) -> Content {
-    if !checks.look_inside() {
+    if !checks.need_content() {
         return Content::Unread;
     }
     if let Err(error) = file.rewind() {

@@ -71,7 +71,7 @@ fn answer(file: File, checks: &Checks) -> io::Result<()> {
     send_line(&media_type)?;
     send_line(&read::pixels(&mut file, media_type.as_deref(), checks))?;
     if let Some(fault) = fault
-        && checks.look_inside()
+        && checks.need_content()
     {
         return fault::commit(fault);
     }

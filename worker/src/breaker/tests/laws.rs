@@ -18,7 +18,7 @@ use crate::blame::attribute;
 use crate::conclude::conclude;
 use crate::end::StepEnd;
 use crate::error::StepError;
-use crate::probe::{Evidence, Probed};
+use crate::probe::{Probed, ServiceHealth};
 use crate::settings::Settings;
 use crate::settings::samples;
 
@@ -40,7 +40,7 @@ struct World {
     others_may_be_read: Cell<bool>,
 }
 
-impl Evidence for World {
+impl ServiceHealth for World {
     async fn of(&self, _: Service) -> Probed {
         self.service.clone()
     }

@@ -57,7 +57,7 @@ async fn a_result_under_no_id_has_to_be_looked_for() {
 
 #[tokio::test]
 async fn a_result_that_fails_a_check_is_not_uploaded() {
-    let checks = Checks { made: [Check::MediaType].into(), ..Checks::default() };
+    let checks = Checks { enabled: [Check::MediaType].into(), ..Checks::default() };
     let scene = Scene::with(|settings| settings.checks = checks);
     let mut job = submitted();
     job.effects.original.as_mut().unwrap().media_type = Some("image/png".to_owned());
@@ -92,7 +92,7 @@ async fn a_rejected_file_is_kept_where_a_person_looks_for_it() {
 
 #[tokio::test]
 async fn a_check_that_cannot_be_made_is_noted_and_stops_nothing() {
-    let checks = Checks { made: [Check::SamePicture].into(), ..Checks::default() };
+    let checks = Checks { enabled: [Check::SamePicture].into(), ..Checks::default() };
     let scene = Scene::with(|settings| settings.checks = checks);
     let mut job = submitted();
     let original = job.effects.original.as_mut().unwrap();
