@@ -11,10 +11,10 @@ use crate::call::{Call, answer, text};
 use crate::faults::{Faults, Saboteur};
 use crate::person::{self, NoSuchThing};
 use crate::stats::stats;
-use crate::world::Shared;
+use crate::world::SandboxState;
 use crate::{audit, page};
 
-pub(crate) async fn handle(shared: &Shared, call: Call) -> Response {
+pub(crate) async fn handle(shared: &SandboxState, call: Call) -> Response {
     if is_foreign(call.header("host"), call.header("origin")) {
         return text(403, "only pages of the sandbox's own may call this");
     }

@@ -36,11 +36,11 @@ pub use person::{Edit, NewVersion, NoSuchThing};
 pub use stats::Stats;
 pub use world::{Attached, Maker, Planted, Restricted, SECRET_MARK};
 
-use world::Shared;
+use world::SandboxState;
 
 /// A running sandbox; stops when dropped.
 pub struct Sandbox {
-    shared: Shared,
+    shared: SandboxState,
     address: SocketAddr,
     _stop: DropGuard,
 }
@@ -71,7 +71,7 @@ pub struct Announcement {
 pub async fn start(options: Options) -> anyhow::Result<Sandbox> {
     let listener = TcpListener::bind(options.listen).await?;
     let address = listener.local_addr()?;
-    let shared = Shared::new(options)?;
+    let shared = SandboxState::new(options)?;
     let seeding = shared.clone();
     tokio::task::spawn_blocking(move || library::seed(&seeding)).await??;
     let stop = CancellationToken::new();

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use image::ImageFormat;
 
 use crate::call::text;
-use crate::world::Shared;
+use crate::world::SandboxState;
 
 const PAGE: &str = include_str!("page.html");
 /// Allows only the page's own script and style, and pictures and requests from and to the sandbox.
@@ -21,7 +21,7 @@ pub(crate) fn page() -> Response {
 }
 
 /// A thumbnail of one version.
-pub(crate) async fn thumbnail(shared: &Shared, id: &str, version: &str) -> Response {
+pub(crate) async fn thumbnail(shared: &SandboxState, id: &str, version: &str) -> Response {
     let number: u32 = version.parse().unwrap_or_default();
     let file = shared.world().assets.get(id).and_then(|asset| {
         let version = asset.versions.iter().find(|version| version.number == number)?;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::library::{NewFile, file_name, store};
 use crate::media::{Format, file};
 use crate::portal::add_version;
-use crate::world::{Asset, Made, Maker, Shared, Version, whole_second};
+use crate::world::{Asset, Made, Maker, SandboxState, Version, whole_second};
 
 /// A person's changes to an asset's metadata.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -44,7 +44,7 @@ pub struct NewVersion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoSuchThing;
 
-fn with<T>(shared: &Shared, id: &str, work: impl FnOnce(&mut Asset) -> T) -> Result<T, NoSuchThing> {
+fn with<T>(shared: &SandboxState, id: &str, work: impl FnOnce(&mut Asset) -> T) -> Result<T, NoSuchThing> {
     let mut world = shared.world();
     // Approvers also see hidden assets.
     let asset = world.assets.get_mut(id).filter(|asset| !asset.deleted).ok_or(NoSuchThing)?;
@@ -54,7 +54,7 @@ fn with<T>(shared: &Shared, id: &str, work: impl FnOnce(&mut Asset) -> T) -> Res
     Ok(value)
 }
 
-pub(crate) fn edit(shared: &Shared, id: &str, edit: Edit) -> Result<(), NoSuchThing> {
+pub(crate) fn edit(shared: &SandboxState, id: &str, edit: Edit) -> Result<(), NoSuchThing> {
     with(shared, id, |asset| {
         if let Some(marker) = edit.marker {
             asset.marker = Some(marker).filter(|marker| !marker.is_empty());
@@ -78,7 +78,7 @@ pub(crate) fn edit(shared: &Shared, id: &str, edit: Edit) -> Result<(), NoSuchTh
 }
 
 pub(crate) fn version(
-    shared: &Shared,
+    shared: &SandboxState,
     id: &str,
     version: &NewVersion,
 ) -> io::Result<Result<u32, NoSuchThing>> {
@@ -120,7 +120,7 @@ pub(crate) fn version(
 }
 
 /// Approves everything that awaits approval.
-pub(crate) fn approve(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {
+pub(crate) fn approve(shared: &SandboxState, id: &str) -> Result<(), NoSuchThing> {
     with(shared, id, |asset| {
         for (file, name) in std::mem::take(&mut asset.waiting) {
             add_version(asset, file, name);
@@ -134,13 +134,13 @@ pub(crate) fn approve(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {
 }
 
 /// Rejects everything that awaits approval.
-pub(crate) fn turn_down(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {
+pub(crate) fn turn_down(shared: &SandboxState, id: &str) -> Result<(), NoSuchThing> {
     with(shared, id, |asset| {
         asset.waiting.clear();
         asset.waiting_additional.clear();
     })
 }
 
-pub(crate) fn delete(shared: &Shared, id: &str) -> Result<(), NoSuchThing> {
+pub(crate) fn delete(shared: &SandboxState, id: &str) -> Result<(), NoSuchThing> {
     with(shared, id, |asset| asset.deleted = true)
 }

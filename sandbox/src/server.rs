@@ -14,15 +14,15 @@ use crate::audit::ViolationKind;
 use crate::call::{Call, text};
 use crate::endpoint::Endpoint;
 use crate::faults::{Action, Moment};
-use crate::world::{SECRET_MARK, Shared, World};
+use crate::world::{SECRET_MARK, SandboxState, World};
 use crate::{control, imatag, portal, storage};
 
-pub(crate) fn router(shared: Shared) -> Router {
+pub(crate) fn router(shared: SandboxState) -> Router {
     // Uploads may have any size; each handler bounds what it keeps in memory.
     Router::new().fallback(handle).layer(DefaultBodyLimit::disable()).with_state(shared)
 }
 
-async fn handle(State(shared): State<Shared>, request: Request) -> Response {
+async fn handle(State(shared): State<SandboxState>, request: Request) -> Response {
     let mut call = Call::new(request);
     let endpoint = Endpoint::of(call.request.method(), &call.segments());
     if endpoint == Endpoint::Control {
@@ -48,7 +48,7 @@ async fn handle(State(shared): State<Shared>, request: Request) -> Response {
 }
 
 /// Counts the request, and applies the limit to portal calls.
-fn count(shared: &Shared, endpoint: Endpoint, call: &Call) -> Option<Response> {
+fn count(shared: &SandboxState, endpoint: Endpoint, call: &Call) -> Option<Response> {
     use crate::world::Ruling;
     let mut world = shared.world();
     *world.requests.entry(endpoint.name()).or_default() += 1;
@@ -72,7 +72,7 @@ fn count(shared: &Shared, endpoint: Endpoint, call: &Call) -> Option<Response> {
 }
 
 /// Carries out the request to its end even if the client disconnects, as real servers do.
-async fn carry_out(shared: Shared, endpoint: Endpoint, call: Call, delay: Duration) -> Response {
+async fn carry_out(shared: SandboxState, endpoint: Endpoint, call: Call, delay: Duration) -> Response {
     enter(&mut shared.world(), endpoint);
     let counted = shared.clone();
     let work = tasks::brief(async move {
@@ -116,7 +116,7 @@ fn leave(world: &mut World, endpoint: Endpoint) {
     }
 }
 
-async fn sabotage(shared: &Shared, action: Action, answer: Option<Response>) -> Response {
+async fn sabotage(shared: &SandboxState, action: Action, answer: Option<Response>) -> Response {
     match action {
         // `resume_unwind` closes the connection without a response and does not invoke the panic hook.
         Action::Reset => std::panic::resume_unwind(Box::new("connection reset on demand")),

@@ -11,7 +11,7 @@ use tokio_util::io::StreamReader;
 use crate::audit::{ViolationKind, judge_part};
 use crate::call::{Call, file};
 use crate::endpoint::Endpoint;
-use crate::world::Shared;
+use crate::world::SandboxState;
 
 /// The fields that the upload's policy requires.
 const POLICY_FIELDS: [&str; 9] = [
@@ -32,7 +32,7 @@ fn xml(status: u16, code: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "application/xml")], body).into_response()
 }
 
-pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> Response {
+pub(crate) async fn handle(shared: &SandboxState, endpoint: Endpoint, call: Call) -> Response {
     if call.headers.contains_key("authorization") {
         let detail = format!("a credential came to storage: {}", call.path.join("/"));
         shared.world().violate(ViolationKind::CredentialLeaked, "", detail);
@@ -72,7 +72,7 @@ fn disposition(name: &str) -> String {
     )
 }
 
-async fn part(shared: &Shared, call: Call) -> Response {
+async fn part(shared: &SandboxState, call: Call) -> Response {
     let Ok(mut form) = Multipart::from_request(call.request, &()).await else {
         return xml(400, "MalformedPOSTRequest");
     };
@@ -105,7 +105,7 @@ async fn part(shared: &Shared, call: Call) -> Response {
     xml(400, "InvalidArgument")
 }
 
-fn keep(shared: &Shared, key: &str, path: std::path::PathBuf) -> Response {
+fn keep(shared: &SandboxState, key: &str, path: std::path::PathBuf) -> Response {
     let mut world = shared.world();
     let Some((base, number)) =
         key.rsplit_once("/p").and_then(|(base, number)| Some((base, number.parse().ok()?)))

@@ -15,11 +15,11 @@ const CHECK_AGAIN_AFTER: Duration = Duration::from_hours(1);
 /// What this process knows about its saves; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Approval {
-    shared: Arc<Shared>,
+    shared: Arc<VisibleSave>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct VisibleSave {
     shown_at: std::sync::Mutex<Option<Instant>>,
     checking: Mutex<()>,
 }

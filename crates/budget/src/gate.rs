@@ -24,10 +24,10 @@ const GIVE_WAY: Duration = Duration::from_millis(20);
 /// The process's request budget; clones share it.
 #[derive(Clone)]
 pub struct Budget {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<ProcessBudget>,
 }
 
-pub(super) struct Shared {
+pub(super) struct ProcessBudget {
     member: Mutex<Member>,
     pub(super) timing: Timing,
     clock: Box<dyn Fn() -> Duration + Send + Sync>,
@@ -118,7 +118,7 @@ impl Budget {
         operator: Option<OperatorPause>,
         clock: Box<dyn Fn() -> Duration + Send + Sync>,
     ) -> Self {
-        let shared = Shared {
+        let shared = ProcessBudget {
             member: Mutex::new(member),
             timing: Timing::real(),
             clock,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::timing::{RAMP, Timing};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum State {
+enum SilencePhase {
     Open,
     Silent {
         until: Duration,
@@ -31,7 +31,7 @@ pub(super) enum CallPermit {
 #[derive(Debug)]
 pub(super) struct Silence {
     timing: Timing,
-    state: State,
+    state: SilencePhase,
     /// Whether this process probes for the end of the block itself; in a group the minter has one member do it.
     tries: bool,
     ramp_until: Duration,
@@ -39,26 +39,26 @@ pub(super) struct Silence {
 
 impl Silence {
     pub(super) fn new(timing: Timing, tries: bool) -> Self {
-        Self { timing, state: State::Open, tries, ramp_until: Duration::ZERO }
+        Self { timing, state: SilencePhase::Open, tries, ramp_until: Duration::ZERO }
     }
 
     /// The portal answered a call with 429.
     pub(super) fn refused(&mut self, now: Duration) {
-        self.state = State::Silent { until: now + self.timing.pause, own: true };
+        self.state = SilencePhase::Silent { until: now + self.timing.pause, own: true };
     }
 
     /// The portal answered a call with anything else. Returns whether that restarts the silence.
     pub(super) fn answered(&mut self, now: Duration) -> bool {
         self.pass(now);
         match self.state {
-            State::Open | State::Trying { since: None } => false,
+            SilencePhase::Open | SilencePhase::Trying { since: None } => false,
             // The request was in flight when the silence began, so it arrived during the block and prolonged it.
-            State::Silent { .. } => {
+            SilencePhase::Silent { .. } => {
                 self.refused(now);
                 true
             }
-            State::Trying { since: Some(_) } => {
-                self.state = State::Open;
+            SilencePhase::Trying { since: Some(_) } => {
+                self.state = SilencePhase::Open;
                 self.ramp_until = now + self.timing.ramp;
                 false
             }
@@ -69,18 +69,18 @@ impl Silence {
     pub(super) fn on_record(&mut self, remaining: Duration, now: Duration) {
         let until = now + remaining;
         match &mut self.state {
-            State::Silent { until: known, .. } => *known = until.max(*known),
+            SilencePhase::Silent { until: known, .. } => *known = until.max(*known),
             // This process's own probe is under way; its answer decides.
-            State::Trying { since: Some(_) } => {}
-            State::Open | State::Trying { since: None } => {
-                self.state = State::Silent { until, own: false };
+            SilencePhase::Trying { since: Some(_) } => {}
+            SilencePhase::Open | SilencePhase::Trying { since: None } => {
+                self.state = SilencePhase::Silent { until, own: false };
             }
         }
     }
 
     /// No silence is on record: ends a silence that was known from the record only.
     pub(super) fn off_record(&mut self, now: Duration) {
-        if let State::Silent { until, own: false } = &mut self.state {
+        if let SilencePhase::Silent { until, own: false } = &mut self.state {
             *until = now;
         }
     }
@@ -89,9 +89,9 @@ impl Silence {
     pub(super) fn permit(&mut self, now: Duration) -> CallPermit {
         self.pass(now);
         match &mut self.state {
-            State::Open => CallPermit::Open,
-            State::Silent { until, .. } => CallPermit::After(until.saturating_sub(now)),
-            State::Trying { since } => {
+            SilencePhase::Open => CallPermit::Open,
+            SilencePhase::Silent { until, .. } => CallPermit::After(until.saturating_sub(now)),
+            SilencePhase::Trying { since } => {
                 if since.is_some_and(|since| now.saturating_sub(since) < self.timing.canary) {
                     return CallPermit::After(self.timing.beat);
                 }
@@ -104,15 +104,15 @@ impl Silence {
     /// Whether there is neither a silence nor a pending probe for the end of the block.
     pub(super) fn is_open(&mut self, now: Duration) -> bool {
         self.pass(now);
-        self.state == State::Open
+        self.state == SilencePhase::Open
     }
 
     /// The time left of the silence, if there is one.
     pub(super) fn remaining(&mut self, now: Duration) -> Option<Duration> {
         self.pass(now);
         match self.state {
-            State::Silent { until, .. } => Some(until.saturating_sub(now)),
-            State::Open | State::Trying { .. } => None,
+            SilencePhase::Silent { until, .. } => Some(until.saturating_sub(now)),
+            SilencePhase::Open | SilencePhase::Trying { .. } => None,
         }
     }
 
@@ -122,8 +122,8 @@ impl Silence {
     }
 
     fn pass(&mut self, now: Duration) {
-        if matches!(self.state, State::Silent { until, .. } if until <= now) {
-            self.state = if self.tries { State::Trying { since: None } } else { State::Open };
+        if matches!(self.state, SilencePhase::Silent { until, .. } if until <= now) {
+            self.state = if self.tries { SilencePhase::Trying { since: None } } else { SilencePhase::Open };
         }
     }
 }

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 /// When a body last moved, and whether it is through; clones share it.
 #[derive(Debug, Clone)]
-pub struct Progress(Arc<Mutex<State>>);
+pub struct Progress(Arc<Mutex<Movement>>);
 
 #[derive(Debug, Clone, Copy)]
-struct State {
+struct Movement {
     moved: Instant,
     whole: bool,
     bytes: u64,
@@ -21,7 +21,7 @@ struct State {
 impl Progress {
     /// Starts counting now.
     pub fn start() -> Self {
-        Self(Arc::new(Mutex::new(State { moved: Instant::now(), whole: false, bytes: 0 })))
+        Self(Arc::new(Mutex::new(Movement { moved: Instant::now(), whole: false, bytes: 0 })))
     }
 
     /// Wraps a body so that each piece taken from it counts as movement.
@@ -42,7 +42,7 @@ impl Progress {
 
     fn note(&self, bytes: u64, whole: bool) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = State { moved: Instant::now(), whole, bytes: state.bytes + bytes };
+        *state = Movement { moved: Instant::now(), whole, bytes: state.bytes + bytes };
     }
 
     /// How much has been taken from the body.

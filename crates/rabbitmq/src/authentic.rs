@@ -15,7 +15,7 @@ use lapin::{BasicProperties, Connection};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use super::Shared;
+use super::Connections;
 use super::arguments::ROUTING_KEY;
 use super::link::{ConnectError, Target, in_time, is_absence};
 use super::received::Received;
@@ -159,7 +159,7 @@ fn id_of(key: &SecretString) -> String {
     hex::encode(&begun(key, "id").finalize().into_bytes()[..ID_BYTES])
 }
 
-impl Shared {
+impl Connections {
     /// Whether a process of this fleet wrote the message for the queue that it was found in.
     pub(super) fn is_authentic(&self, queue: &ShortString, message: &Delivery) -> bool {
         let mut queues = vec![queue.clone()];

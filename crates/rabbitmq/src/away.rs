@@ -6,7 +6,7 @@ use std::time::Duration;
 use lapin::ErrorKind;
 use lapin::types::ShortString;
 
-use super::Shared;
+use super::Connections;
 use super::arguments::Arguments;
 use super::link::{ANSWER, Live, answered, is_absence};
 use super::topology::queue;
@@ -17,7 +17,7 @@ const POLL_EVERY: Duration = Duration::from_secs(2);
 pub(super) const REMEDY: &str =
     "it waits for that node; if the node is gone for good, run `rabbitmqctl forget_cluster_node`";
 
-impl Shared {
+impl Connections {
     /// Declares the queues of tokens, waiting until their nodes are back.
     pub(super) async fn declare_tokens(&self, live: &Live) -> Result<(), QueueError> {
         for (name, arguments) in self.topology.of_tokens() {

@@ -17,7 +17,7 @@ use super::message::Failed;
 use super::newer::may_be_lost;
 use super::received::Received;
 use super::topology::{Topology, WORK};
-use super::{Broker, Shared, send_back};
+use super::{Broker, Connections, send_back};
 use common::fault;
 use common::job::{Job, MessageError};
 use queue::{
@@ -27,7 +27,7 @@ use queue::{
 /// Delivers jobs; clones share the deliveries in hand.
 #[derive(Clone)]
 pub struct RabbitConsumer {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<Connections>,
     feed: Feed,
     held: Arc<Held>,
     /// The channel for renewals, one renewal at a time.

@@ -8,7 +8,7 @@ use lapin::types::{FieldTable, ShortString};
 
 use super::link::{ANSWER, answered};
 use super::topology::WORK;
-use super::{Broker, Shared};
+use super::{Broker, Connections};
 use ledger::QueueCheck;
 use queue::{Depth, QueueError};
 
@@ -62,7 +62,7 @@ impl Broker {
     }
 }
 
-impl Shared {
+impl Connections {
     pub(super) async fn depth(&self) -> Result<Depth, QueueError> {
         let mut depth = Depth { in_flight: self.in_hand.load(Ordering::Relaxed), ..Depth::default() };
         for (step, lane) in WORK {

@@ -17,7 +17,7 @@ use super::link::{ANSWER, Live, answered};
 use super::message::{Failed, job_properties};
 use super::publisher::Message;
 use super::received::Received;
-use super::{Broker, Shared};
+use super::{Broker, Connections};
 use common::job::{Job, JobId};
 use common::outcome::Outcome;
 use queue::{FailedFilter, FailedJob, FailedJobs, QueueError};
@@ -30,7 +30,7 @@ const MOST_PASSED: usize = 100_000;
 /// The failed jobs of a deployment.
 #[derive(Clone)]
 pub struct RabbitFailedJobs {
-    shared: Arc<Shared>,
+    shared: Arc<Connections>,
 }
 
 impl Broker {
@@ -60,11 +60,11 @@ struct Pass<'a> {
     channel: Channel,
     live: Live,
     left: usize,
-    shared: &'a Shared,
+    shared: &'a Connections,
 }
 
 impl<'a> Pass<'a> {
-    async fn start(shared: &'a Shared) -> Result<Self, QueueError> {
+    async fn start(shared: &'a Connections) -> Result<Self, QueueError> {
         let live = shared.consume_link.wait(ANSWER).await?;
         let channel = live.channel().await?;
         Ok(Self { channel, live, left: MOST_PASSED, shared })

@@ -20,12 +20,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::Shared;
+use super::Connections;
 use super::consumers::Tag;
 use super::consuming::{close, consume};
 use super::link::{ANSWER, Link, answered};
 use super::received::{Counted, Received};
-use super::source::{FIRST_ARRIVAL, Next, Opened, Opening, Source, State};
+use super::source::{FIRST_ARRIVAL, Next, Opened, Opening, Source, Sources};
 use queue::QueueError;
 
 /// A caller normally asks again at once. After this time it may not begin a step soon: a pause, an outage, no free
@@ -42,7 +42,7 @@ struct Inner {
     link: Arc<Link>,
     /// Messages in hand.
     count: Arc<AtomicU64>,
-    state: Mutex<State>,
+    state: Mutex<Sources>,
     /// A message arrived, or a consumer was opened or lost.
     changed: Notify,
     /// A caller got a message or gave up, or a message arrived without a caller.
@@ -52,7 +52,7 @@ struct Inner {
 }
 
 impl Feed {
-    pub(super) fn new(shared: &Shared) -> Self {
+    pub(super) fn new(shared: &Connections) -> Self {
         let stop = CancellationToken::new();
         let inner = Inner {
             link: Arc::clone(&shared.consume_link),
@@ -254,7 +254,7 @@ impl Inner {
         retired
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Sources> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

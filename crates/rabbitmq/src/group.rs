@@ -24,7 +24,7 @@ use super::publisher::Message;
 use super::redact::said;
 use super::topology::Topology;
 use super::wish::pause_in;
-use super::{Broker, Shared};
+use super::{Broker, Connections};
 use budget::{Beat, Budget, News, OperatorPause};
 use queue::QueueError;
 
@@ -39,7 +39,7 @@ const MOST_UNREAD_BYTES: i64 = 16 << 20;
 /// The processes that share an address and its request budget.
 #[derive(Clone)]
 pub struct EgressGroup {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<Connections>,
 }
 
 impl Broker {

@@ -21,7 +21,7 @@ use super::channels::{Channels, For};
 use super::contact::Contact;
 use super::link::{ConnectError, Link, in_time, is_absence};
 use super::topology::Topology;
-use super::{Broker, Shared};
+use super::{Broker, Connections};
 use common::asset::AssetId;
 use common::fault::{self, guard_stands};
 use common::job::JobId;
@@ -40,7 +40,7 @@ const MOST_NOTING: usize = 4;
 /// The leases of this deployment's assets.
 #[derive(Clone)]
 pub struct RabbitLocks {
-    shared: Arc<Shared>,
+    shared: Arc<Connections>,
 }
 
 impl Broker {

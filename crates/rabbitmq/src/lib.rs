@@ -128,10 +128,10 @@ impl Settings {
 /// This process's connections to the broker; clones share them. Each role on the broker has a type of its own.
 #[derive(Clone)]
 pub struct Broker {
-    shared: Arc<Shared>,
+    shared: Arc<Connections>,
 }
 
-struct Shared {
+struct Connections {
     topology: Topology,
     signer: Signer,
     publisher: Publisher,
@@ -185,7 +185,7 @@ impl Broker {
         let keeping = contact.keep(Arc::clone(&lease_link), topology.contact());
         let publisher = Publisher::new(publishing, signer.clone())?;
         let links = [Arc::clone(&lease_link), Arc::clone(publisher.link())];
-        let shared = Shared {
+        let shared = Connections {
             publisher,
             leases: Arc::new(Leases::new(links, contact.clone(), topology.clone())?),
             topology,
@@ -239,7 +239,7 @@ impl Broker {
     }
 }
 
-impl Shared {
+impl Connections {
     fn links(&self) -> [&Link; 3] {
         [self.publisher.link(), &self.consume_link, &self.lease_link]
     }

@@ -82,13 +82,13 @@ impl Live {
 
 /// One connection of the process, supervised.
 pub(super) struct Link {
-    current: watch::Receiver<State>,
+    current: watch::Receiver<LinkState>,
     topology: Topology,
     _stop: DropGuard,
 }
 
 #[derive(Clone)]
-enum State {
+enum LinkState {
     Connecting,
     Live(Live),
     /// The latest failure; its variant says whether a person has to act.
@@ -122,7 +122,7 @@ impl From<ConnectError> for QueueError {
 
 impl Link {
     pub(super) fn start(target: Target, purpose: Purpose) -> Self {
-        let (sender, current) = watch::channel(State::Connecting);
+        let (sender, current) = watch::channel(LinkState::Connecting);
         let stop = CancellationToken::new();
         let (stopped, topology) = (stop.clone(), target.topology.clone());
         tasks::lasting(async move {
@@ -142,9 +142,11 @@ impl Link {
     /// The connection, if it is open right now.
     pub(super) fn live(&self) -> Result<Live, QueueError> {
         match &*self.current.borrow() {
-            State::Live(live) => Ok(live.clone()),
-            State::Connecting => Err(QueueError::Unavailable("not connected to the broker yet".to_owned())),
-            State::Down(trouble) => Err(trouble.clone().into()),
+            LinkState::Live(live) => Ok(live.clone()),
+            LinkState::Connecting => {
+                Err(QueueError::Unavailable("not connected to the broker yet".to_owned()))
+            }
+            LinkState::Down(trouble) => Err(trouble.clone().into()),
         }
     }
 
@@ -152,10 +154,10 @@ impl Link {
     pub(super) async fn configuration_mismatch(&self) -> QueueError {
         let mut current = self.current.clone();
         let settled =
-            current.wait_for(|state| matches!(state, State::Down(ConnectError::Misconfigured(_)))).await;
+            current.wait_for(|state| matches!(state, LinkState::Down(ConnectError::Misconfigured(_)))).await;
         let trouble = settled.ok().and_then(|state| match &*state {
-            State::Down(trouble) => Some(trouble.clone()),
-            State::Connecting | State::Live(_) => None,
+            LinkState::Down(trouble) => Some(trouble.clone()),
+            LinkState::Connecting | LinkState::Live(_) => None,
         });
         match trouble {
             Some(trouble) => trouble.into(),
@@ -170,7 +172,8 @@ impl Link {
         let settled = current.wait_for(|state| {
             matches!(
                 state,
-                State::Live(_) | State::Down(ConnectError::Refused(_) | ConnectError::Misconfigured(_))
+                LinkState::Live(_)
+                    | LinkState::Down(ConnectError::Refused(_) | ConnectError::Misconfigured(_))
             )
         });
         // After either end of the wait, `live` reports the current state.
@@ -191,7 +194,7 @@ pub(super) async fn answered<T>(request: impl Future<Output = lapin::Result<T>>)
     }
 }
 
-async fn supervise(target: Target, purpose: Purpose, state: watch::Sender<State>) {
+async fn supervise(target: Target, purpose: Purpose, state: watch::Sender<LinkState>) {
     let mut pause = SHORTEST_PAUSE;
     loop {
         match connect(&target, purpose).await {
@@ -204,7 +207,7 @@ async fn supervise(target: Target, purpose: Purpose, state: watch::Sender<State>
                     reason,
                     "the connection to the broker is lost; connecting again"
                 );
-                state.send_replace(State::Down(ConnectError::Unreachable(reason)));
+                state.send_replace(LinkState::Down(ConnectError::Unreachable(reason)));
             }
             Err(trouble) => {
                 tracing::warn!(
@@ -212,7 +215,7 @@ async fn supervise(target: Target, purpose: Purpose, state: watch::Sender<State>
                     reason = trouble.reason(),
                     "cannot connect to the broker; trying again"
                 );
-                state.send_replace(State::Down(trouble));
+                state.send_replace(LinkState::Down(trouble));
             }
         }
         // Jittered, so that a fleet that lost its broker does not reconnect all at once.
@@ -223,12 +226,12 @@ async fn supervise(target: Target, purpose: Purpose, state: watch::Sender<State>
 }
 
 /// Announces the connection and watches it until it is lost; returns why.
-async fn live(connection: Closing, state: &watch::Sender<State>) -> String {
+async fn live(connection: Closing, state: &watch::Sender<LinkState>) -> String {
     let mut events = connection.events_listener();
     let (block, blocked) = watch::channel(false);
     let lost = CancellationToken::new();
     let connection = Arc::new(connection);
-    state.send_replace(State::Live(Live {
+    state.send_replace(LinkState::Live(Live {
         connection: Arc::clone(&connection),
         lost: lost.clone(),
         blocked,

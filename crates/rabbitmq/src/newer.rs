@@ -9,7 +9,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use super::message::properties;
 use super::publisher::Message;
 use super::received::Received;
-use super::{Broker, Shared};
+use super::{Broker, Connections};
 use queue::QueueError;
 
 /// How long such a message waits before it is delivered again, perhaps to a process that can read it.
@@ -19,7 +19,7 @@ pub(super) const LOST: &str = "connector-lost";
 /// The prefix of headers that the broker adds.
 const OF_THE_BROKER: &str = "x-";
 
-impl Shared {
+impl Connections {
     /// Sends a message unchanged through a wait queue, back to the queue that it came from. The caller acknowledges it.
     pub(super) async fn put_off(&self, queue: &ShortString, message: &Delivery) -> Result<(), QueueError> {
         if self.newer.fetch_add(1, Ordering::Relaxed) == 0 {

@@ -8,7 +8,7 @@ use lapin::types::ShortString;
 
 use super::message::{encode_event, job_properties, properties};
 use super::publisher::Message;
-use super::{Broker, Shared};
+use super::{Broker, Connections};
 use common::fault;
 use common::job::{Job, JobId};
 use common::outcome::OutcomeEvent;
@@ -21,7 +21,7 @@ const PUBLISH_TRIES: u32 = 3;
 /// Publishes each new job once, by its id.
 #[derive(Clone)]
 pub struct RabbitPublisher {
-    shared: Arc<Shared>,
+    shared: Arc<Connections>,
     ledger: Ledger,
 }
 
@@ -55,7 +55,7 @@ impl JobPublisher for RabbitPublisher {
     }
 }
 
-impl Shared {
+impl Connections {
     pub(super) async fn report(&self, event: &OutcomeEvent) -> Result<(), QueueError> {
         self.to_queue(self.topology.results(), &event.job_id, encode_event(event)?).await
     }

@@ -14,7 +14,7 @@ use super::consuming::consume;
 use super::link::{ANSWER, answered};
 use super::message::{decode_event, encode_event};
 use super::redact::said;
-use super::{Broker, Shared};
+use super::{Broker, Connections};
 use common::job::MessageError;
 use common::outcome::OutcomeEvent;
 use ledger::Ledger;
@@ -25,7 +25,7 @@ const BATCH: u16 = 200;
 
 /// The outcomes that workers reported.
 pub struct Outcomes {
-    shared: Arc<Shared>,
+    shared: Arc<Connections>,
     /// One user at a time, since one ack covers several outcomes.
     incoming: Mutex<Option<Incoming>>,
     /// Callers that want to fold; a waiting caller makes way for them.
@@ -153,7 +153,7 @@ impl Drop for Folding<'_> {
 }
 
 impl Incoming {
-    async fn open(shared: &Shared) -> Result<Self, QueueError> {
+    async fn open(shared: &Connections) -> Result<Self, QueueError> {
         let live = shared.consume_link.wait(ANSWER).await?;
         let channel = live.channel().await?;
         answered(channel.basic_qos(BATCH, BasicQosOptions::default())).await?;
@@ -168,7 +168,7 @@ impl Incoming {
     }
 
     /// What has arrived by now, at most one batch.
-    async fn take(&mut self, shared: &Shared) -> Result<Option<Batch>, QueueError> {
+    async fn take(&mut self, shared: &Connections) -> Result<Option<Batch>, QueueError> {
         if self.first.is_none() {
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
             let counting =

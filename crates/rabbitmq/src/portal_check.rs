@@ -8,7 +8,7 @@ use lapin::Connection;
 use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 
-use super::Shared;
+use super::Connections;
 use super::authentic::Signer;
 use super::link::{ANSWER, ConnectError, Target, in_time, is_absence};
 use super::message::{Failed, small};
@@ -93,7 +93,7 @@ fn shown(portal: &str) -> &str {
     if is_origin { portal } else { "(no address)" }
 }
 
-impl Shared {
+impl Connections {
     /// Whether the job is for this process's portal, or from a release that does not name one.
     pub(super) fn is_for_portal(&self, job: &Job) -> bool {
         job.portal.as_deref().is_none_or(|portal| portal == self.topology.for_portal())

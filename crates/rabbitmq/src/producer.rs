@@ -15,7 +15,7 @@ use super::message::properties;
 use super::portal_check::{card, own_portal};
 use super::publisher::Message;
 use super::redact::said;
-use super::{Broker, Shared};
+use super::{Broker, Connections};
 use queue::{Election, Leadership, QueueError};
 
 /// `RESOURCE_LOCKED`: another connection holds the queue.
@@ -38,7 +38,7 @@ pub(super) struct ProducerCard {
 /// The election of the one producer; the role lasts as long as the lease connection.
 #[derive(Clone)]
 pub struct ProducerElection {
-    shared: Arc<Shared>,
+    shared: Arc<Connections>,
 }
 
 impl Broker {

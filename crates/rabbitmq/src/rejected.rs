@@ -6,11 +6,11 @@ use lapin::types::{AMQPValue, ShortString};
 
 use super::message::properties;
 use super::publisher::Message;
-use super::{Broker, Shared};
+use super::{Broker, Connections};
 use http_client::excerpt;
 use queue::QueueError;
 
-impl Shared {
+impl Connections {
     /// Publishes a copy of a message to the rejected queue, with the reason. The caller acknowledges the message
     /// itself.
     pub(super) async fn set_aside(&self, body: &[u8], reason: &str) -> Result<(), QueueError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
+use super::Connections;
 use super::feed::Feed;
 use super::newer::may_be_lost;
 use super::received::Received;
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Publishes messages again, unchanged, to their queues. Requeued instead, they would look like jobs of a worker that
 /// died, and would have to wait as suspect.
-pub(super) async fn send_back(messages: Vec<Received>, shared: &Shared) {
+pub(super) async fn send_back(messages: Vec<Received>, shared: &Connections) {
     let until = Instant::now() + PATIENCE;
     for taken in messages.into_iter().filter(Received::is_valid) {
         let sending = async {
@@ -42,12 +42,12 @@ pub(super) async fn send_back(messages: Vec<Received>, shared: &Shared) {
 }
 
 /// Sends back unclaimed messages until stopped.
-pub(super) fn keep_empty(feed: &Feed, shared: &Arc<Shared>, stop: CancellationToken) {
+pub(super) fn keep_empty(feed: &Feed, shared: &Arc<Connections>, stop: CancellationToken) {
     let (feed, shared) = (feed.clone(), Arc::downgrade(shared));
     tasks::lasting(stop.run_until_cancelled_owned(sweep(feed, shared)));
 }
 
-async fn sweep(feed: Feed, shared: Weak<Shared>) {
+async fn sweep(feed: Feed, shared: Weak<Connections>) {
     loop {
         let unclaimed = feed.unclaimed().await;
         let Some(shared) = shared.upgrade() else { return };

@@ -21,7 +21,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct Sources {
     /// Delivers nothing more.
     pub(super) is_closed: bool,
     pub(super) last_tag: u64,
@@ -94,7 +94,7 @@ impl Source {
     }
 }
 
-impl State {
+impl Sources {
     /// Takes the message of the first queue that has one, once the queues before it had time to deliver theirs. Fails
     /// if no queue has a message and one of them cannot be consumed.
     pub(super) fn next(&mut self, queues: &[ShortString], now: Instant) -> Result<Next, QueueError> {
@@ -173,7 +173,7 @@ mod tests {
 
     /// Two queues, the first one preferred, and a clock.
     struct Scene {
-        state: State,
+        state: Sources,
         queues: [ShortString; 2],
         now: Instant,
     }
@@ -182,7 +182,7 @@ mod tests {
         /// Neither queue has a consumer yet.
         fn new() -> Self {
             let mut scene = Self {
-                state: State::default(),
+                state: Sources::default(),
                 queues: ["save".into(), "transfer".into()],
                 now: Instant::now(),
             };

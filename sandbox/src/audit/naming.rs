@@ -6,7 +6,7 @@ use axum::http::header::CONTENT_DISPOSITION;
 
 use super::ViolationKind;
 use crate::options::FileNames;
-use crate::world::{Shared, StoredFile, World, kind_of, written_extension};
+use crate::world::{SandboxState, StoredFile, World, kind_of, written_extension};
 
 /// Maximum length of a file name in a form.
 const LONGEST_NAME: usize = 200;
@@ -40,7 +40,7 @@ pub(crate) fn judge_name(world: &mut World, id: &str, file: &StoredFile, name: &
 }
 
 /// Judges a file name in the raw header of a form part, because parsers differ in what ends it.
-pub(crate) fn judge_part(shared: &Shared, field: &Field<'_>) {
+pub(crate) fn judge_part(shared: &SandboxState, field: &Field<'_>) {
     let header = field.headers().get(CONTENT_DISPOSITION).map(HeaderValue::as_bytes).unwrap_or_default();
     let header = String::from_utf8_lossy(header);
     let Some((_, name)) = header.split_once("filename=\"") else { return };

@@ -8,9 +8,9 @@ use super::answer::{shown, status_word};
 use crate::call::{Call, answer};
 use crate::endpoint::Wire;
 use crate::options::NextLink;
-use crate::world::{Medium, Shared};
+use crate::world::{Medium, SandboxState};
 
-pub(super) fn find(shared: &Shared, wire: Wire, call: &Call) -> Response {
+pub(super) fn find(shared: &SandboxState, wire: Wire, call: &Call) -> Response {
     let world = shared.world();
     let habits = &shared.options.search;
     let query = |name: &str| call.query.get(name).cloned().unwrap_or_default();
@@ -47,7 +47,7 @@ pub(super) fn find(shared: &Shared, wire: Wire, call: &Call) -> Response {
 }
 
 /// The link to the next page, as an absolute URL.
-fn link(shared: &Shared, call: &Call, page: usize) -> String {
+fn link(shared: &SandboxState, call: &Call, page: usize) -> String {
     let host = call.header("host").unwrap_or_default();
     let origin = match shared.options.search.next {
         NextLink::AsAsked | NextLink::Endless => format!("http://{host}"),

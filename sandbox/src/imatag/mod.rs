@@ -15,11 +15,11 @@ use serde_json::json;
 use crate::audit::ViolationKind;
 use crate::call::{Call, answer, file, text};
 use crate::endpoint::{Endpoint, Wire};
-use crate::world::{Link, Medium, MediumState, SECRET_MARK, Shared};
+use crate::world::{Link, Medium, MediumState, SECRET_MARK, SandboxState};
 
 use answer::shown;
 
-pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> Response {
+pub(crate) async fn handle(shared: &SandboxState, endpoint: Endpoint, call: Call) -> Response {
     let wire = Endpoint::wire(&call.segments());
     let mut response = match endpoint {
         Endpoint::ImatagToken => token(shared, call).await,
@@ -45,7 +45,7 @@ pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> R
     response
 }
 
-fn is_signed(shared: &Shared, wire: Wire, call: &Call) -> bool {
+fn is_signed(shared: &SandboxState, wire: Wire, call: &Call) -> bool {
     let header = call.header("authorization").unwrap_or_default();
     let key = &shared.credentials.api_key;
     let is_token =
@@ -57,7 +57,7 @@ fn is_signed(shared: &Shared, wire: Wire, call: &Call) -> bool {
     }
 }
 
-async fn token(shared: &Shared, call: Call) -> Response {
+async fn token(shared: &SandboxState, call: Call) -> Response {
     let header = call.header("authorization").unwrap_or_default().to_owned();
     let credentials = format!("{}:{}", shared.credentials.client_id, shared.credentials.client_secret);
     let wanted = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(credentials));
@@ -71,7 +71,7 @@ async fn token(shared: &Shared, call: Call) -> Response {
     answer(200, &json!({"access_token": token, "expires_in": 3600, "token_type": "Bearer"}))
 }
 
-fn status(shared: &Shared, wire: Wire, call: &Call) -> Response {
+fn status(shared: &SandboxState, wire: Wire, call: &Call) -> Response {
     let mut world = shared.world();
     let id = call.path.last().cloned().unwrap_or_default();
     let host = call.header("host").unwrap_or_default();
@@ -86,7 +86,7 @@ fn status(shared: &Shared, wire: Wire, call: &Call) -> Response {
 }
 
 /// Makes a signed, short-lived link to a finished medium's file.
-fn store_link(world: &mut crate::world::World, shared: &Shared, host: &str, id: &str) -> String {
+fn store_link(world: &mut crate::world::World, shared: &SandboxState, host: &str, id: &str) -> String {
     let secret = world.secret();
     let expires = Instant::now() + shared.options.link_lifetime;
     if let Some(MediumState::Working { result, .. }) = world.media.get(id).map(|medium| &medium.state) {
@@ -97,7 +97,13 @@ fn store_link(world: &mut crate::world::World, shared: &Shared, host: &str, id: 
     format!("http://{host}/imatag-storage/{secret}?signature={SECRET_MARK}-signature")
 }
 
-async fn result(shared: &Shared, wire: Wire, path: Vec<String>, headers: &HeaderMap, host: &str) -> Response {
+async fn result(
+    shared: &SandboxState,
+    wire: Wire,
+    path: Vec<String>,
+    headers: &HeaderMap,
+    host: &str,
+) -> Response {
     let id = path.iter().rev().find(|part| *part != "watermarked").cloned().unwrap_or_default();
     let (path, media_type, link) = {
         let mut world = shared.world();
@@ -116,7 +122,7 @@ async fn result(shared: &Shared, wire: Wire, path: Vec<String>, headers: &Header
     }
 }
 
-async fn link(shared: &Shared, path: &[String], headers: &HeaderMap) -> Response {
+async fn link(shared: &SandboxState, path: &[String], headers: &HeaderMap) -> Response {
     if headers.contains_key("authorization") {
         shared.world().violate(ViolationKind::CredentialLeaked, "", "a credential came to Imatag's storage");
         return text(400, "no credential belongs here");

@@ -18,7 +18,7 @@ use crate::audit::{ViolationKind, judge_medium, judge_part};
 use crate::call::{Call, answer, decode, file};
 use crate::endpoint::Wire;
 use crate::media::{Defect, Unsupported, watermark};
-use crate::world::{Medium, MediumState, Output, Shared, StoredFile, hash_file};
+use crate::world::{Medium, MediumState, Output, SandboxState, StoredFile, hash_file};
 
 /// What the request contained.
 #[derive(Default)]
@@ -30,7 +30,7 @@ struct Arrived {
     product: Option<String>,
 }
 
-pub(super) async fn submit(shared: &Shared, wire: Wire, call: Call) -> Response {
+pub(super) async fn submit(shared: &SandboxState, wire: Wire, call: Call) -> Response {
     let host = call.header("host").unwrap_or_default().to_owned();
     let defect = call.defect;
     let arrived = match wire {
@@ -68,7 +68,7 @@ pub(super) async fn submit(shared: &Shared, wire: Wire, call: Call) -> Response 
 
 /// Watermarks the file, unless it is watermarked already.
 fn mark(
-    shared: &Shared,
+    shared: &SandboxState,
     path: &std::path::Path,
     defect: Option<Defect>,
 ) -> Result<(StoredFile, Option<StoredFile>), String> {
@@ -98,7 +98,7 @@ fn mark(
 }
 
 async fn keep(
-    shared: &Shared,
+    shared: &SandboxState,
     wire: Wire,
     host: &str,
     directory: String,
@@ -161,7 +161,7 @@ fn refuse(wire: Wire, status: u16, reason: &str) -> Response {
     answer(status, &body)
 }
 
-async fn raw(shared: &Shared, call: Call) -> Option<Arrived> {
+async fn raw(shared: &SandboxState, call: Call) -> Option<Arrived> {
     let headers = call.headers;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(decode);
     let mut arrived =
@@ -176,7 +176,7 @@ async fn raw(shared: &Shared, call: Call) -> Option<Arrived> {
     Some(arrived)
 }
 
-async fn form(shared: &Shared, wire: Wire, call: Call) -> Option<Arrived> {
+async fn form(shared: &SandboxState, wire: Wire, call: Call) -> Option<Arrived> {
     let (file_field, name_field, directory_field) = match wire {
         Wire::Link => ("upload", "title", "folder"),
         Wire::Assumed | Wire::Bytes => ("file", "filename", "directory"),
@@ -206,7 +206,7 @@ async fn form(shared: &Shared, wire: Wire, call: Call) -> Option<Arrived> {
     Some(arrived)
 }
 
-async fn store<S>(shared: &Shared, body: S) -> Option<PathBuf>
+async fn store<S>(shared: &SandboxState, body: S) -> Option<PathBuf>
 where
     S: futures::Stream<Item = std::io::Result<bytes::Bytes>> + Unpin,
 {

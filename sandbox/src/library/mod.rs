@@ -13,7 +13,7 @@ pub(crate) use seed::seed;
 use crate::media::Format;
 use crate::portal::BRAND;
 use crate::world::{
-    Asset, Attached, Baseline, Made, Maker, Output, Planted, Restricted, Shared, StoredFile, Version,
+    Asset, Attached, Baseline, Made, Maker, Output, Planted, Restricted, SandboxState, StoredFile, Version,
     hash_file, kind_of,
 };
 
@@ -92,7 +92,7 @@ pub(crate) fn file_name(name: &str, format: Option<Format>) -> String {
     if fits { name.to_owned() } else { format!("{name}.{wanted}") }
 }
 
-pub(crate) fn store(shared: &Shared, file: &NewFile, seed: u64) -> io::Result<StoredFile> {
+pub(crate) fn store(shared: &SandboxState, file: &NewFile, seed: u64) -> io::Result<StoredFile> {
     let path = shared.new_path();
     match file {
         NewFile::Bytes(bytes) => std::fs::write(&path, bytes)?,
@@ -103,7 +103,7 @@ pub(crate) fn store(shared: &Shared, file: &NewFile, seed: u64) -> io::Result<St
 }
 
 /// Adds an asset to the library; returns its id.
-pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<String> {
+pub(crate) fn add(shared: &SandboxState, new: NewAsset, seed: u64) -> io::Result<String> {
     let file = new.file.as_ref().map(|file| store(shared, file, seed)).transpose()?;
     let id = shared.world().new_id();
     let created = crate::world::whole_second(new.created);
@@ -165,7 +165,7 @@ pub(crate) fn add(shared: &Shared, new: NewAsset, seed: u64) -> io::Result<Strin
 
 /// Watermarks a file outside any run, for assets that are protected from the start.
 pub(crate) fn protect(
-    shared: &Shared,
+    shared: &SandboxState,
     original: &StoredFile,
     asset: &str,
     mark: u64,

@@ -9,7 +9,7 @@ use md5::{Digest, Md5};
 use super::{NewAsset, NewFile, add, protect};
 use crate::media::{Format, file};
 use crate::portal::SECOND_BRAND;
-use crate::world::{Maker, Planted, Shared, Version, whole_second};
+use crate::world::{Maker, Planted, SandboxState, Version, whole_second};
 
 /// Names that have broken programs.
 const AWKWARD: [&str; 16] = [
@@ -66,7 +66,7 @@ enum Special {
     SeveralVersions,
 }
 
-pub(crate) fn seed(shared: &Shared) -> io::Result<()> {
+pub(crate) fn seed(shared: &SandboxState) -> io::Result<()> {
     let count = shared.options.assets;
     // Creation times are spread over the past, with several assets in some seconds.
     let start = whole_second(Timestamp::now() - SignedDuration::from_hours(24 * 30));
@@ -84,7 +84,13 @@ pub(crate) fn seed(shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
-fn plant(shared: &Shared, number: usize, seed: u64, created: Timestamp, format: Format) -> io::Result<()> {
+fn plant(
+    shared: &SandboxState,
+    number: usize,
+    seed: u64,
+    created: Timestamp,
+    format: Format,
+) -> io::Result<()> {
     // Special cases need a picture.
     let format = if special(number % 30).is_some() && format == Format::Mp4 { Format::Jpeg } else { format };
     let (width, height) = [(160, 120), (120, 160), (240, 135), (64, 64)][number % 4];
@@ -117,7 +123,7 @@ fn plant(shared: &Shared, number: usize, seed: u64, created: Timestamp, format: 
     }
 }
 
-fn plant_special(shared: &Shared, special: Special, mut new: NewAsset, seed: u64) -> io::Result<()> {
+fn plant_special(shared: &SandboxState, special: Special, mut new: NewAsset, seed: u64) -> io::Result<()> {
     match special {
         Special::Protected
         | Special::ProtectedElsewhere
@@ -163,7 +169,7 @@ fn plant_special(shared: &Shared, special: Special, mut new: NewAsset, seed: u64
     add(shared, new, seed).map(|_| ())
 }
 
-fn plant_protected(shared: &Shared, special: Special, new: NewAsset, seed: u64) -> io::Result<()> {
+fn plant_protected(shared: &SandboxState, special: Special, new: NewAsset, seed: u64) -> io::Result<()> {
     let id = add(shared, new, seed)?;
     let original = shared.world().assets.get(&id).and_then(|asset| asset.active_version()?.file.clone());
     let Some(original) = original else { return Ok(()) };
@@ -206,7 +212,7 @@ fn plant_protected(shared: &Shared, special: Special, new: NewAsset, seed: u64) 
 }
 
 /// Adds a version, as if it had been there from the start.
-fn push_version(shared: &Shared, id: &str, file: &NewFile, active: bool) -> io::Result<()> {
+fn push_version(shared: &SandboxState, id: &str, file: &NewFile, active: bool) -> io::Result<()> {
     let stored = super::store(shared, file, 0)?;
     let mut world = shared.world();
     let Some(asset) = world.assets.get_mut(id) else { return Ok(()) };

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::call::{Call, answer};
-use super::super::world::{COLLECTIONS, Shared, World};
+use super::super::world::{COLLECTIONS, SandboxState, World};
 use super::archive;
 
-pub(super) fn list(shared: &Shared, call: &Call) -> Response {
+pub(super) fn list(shared: &SandboxState, call: &Call) -> Response {
     let mut world = shared.world();
     let mut rows = indexed(&mut world, shared);
     rows.retain(|row| matches(row, call));
@@ -47,11 +47,11 @@ pub(super) fn list(shared: &Shared, call: &Call) -> Response {
 }
 
 /// The listing shows the changes up to this time.
-fn horizon(shared: &Shared) -> Instant {
+fn horizon(shared: &SandboxState) -> Instant {
     Instant::now().checked_sub(shared.options.index_lag).unwrap_or_else(Instant::now)
 }
 
-pub(crate) fn is_listed(world: &mut World, shared: &Shared) -> bool {
+pub(crate) fn is_listed(world: &mut World, shared: &SandboxState) -> bool {
     let horizon = horizon(shared);
     world.assets.values_mut().all(|asset| {
         asset.settle();
@@ -60,7 +60,7 @@ pub(crate) fn is_listed(world: &mut World, shared: &Shared) -> bool {
 }
 
 /// The rows as of the horizon.
-fn indexed(world: &mut World, shared: &Shared) -> Vec<Value> {
+fn indexed(world: &mut World, shared: &SandboxState) -> Vec<Value> {
     let horizon = horizon(shared);
     for asset in world.assets.values_mut() {
         asset.settle();

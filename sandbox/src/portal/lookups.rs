@@ -6,7 +6,9 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use crate::call::{Call, answer};
-use crate::world::{LINK_ID, LINK_NAME, MARKER_ID, MARKER_NAME, STATUS_ID, STATUS_NAME, Shared, option_id};
+use crate::world::{
+    LINK_ID, LINK_NAME, MARKER_ID, MARKER_NAME, STATUS_ID, STATUS_NAME, SandboxState, option_id,
+};
 
 /// The brand of most assets.
 pub(crate) const BRAND: &str = "2B7D41AA-0C3E-4F19-8A6601FF9D3C7E10";
@@ -25,7 +27,7 @@ pub(crate) fn text_id(name: &str) -> &'static str {
     }
 }
 
-pub(super) fn metaproperties(_shared: &Shared) -> Response {
+pub(super) fn metaproperties(_shared: &SandboxState) -> Response {
     let mut all = Map::new();
     let mut add = |key: &str, name: &str, id: &str, kind: &str, editable: u8, api: u8, options: Value| {
         let definition = json!({
@@ -68,7 +70,7 @@ pub(super) fn user() -> Response {
     answer(200, &json!({"id": "USER", "username": "connector", "profileId": "PROFILE"}))
 }
 
-pub(super) fn profile(shared: &Shared) -> Response {
+pub(super) fn profile(shared: &SandboxState) -> Response {
     let upload = if shared.options.for_approval { "MEDIAUPLOADFORAPPROVAL" } else { "MEDIAUPLOAD" };
     answer(
         200,
@@ -83,7 +85,7 @@ pub(super) fn collections() -> Response {
     )
 }
 
-pub(super) fn tags(shared: &Shared, call: &Call) -> Response {
+pub(super) fn tags(shared: &SandboxState, call: &Call) -> Response {
     let world = shared.world();
     let tags: BTreeSet<&String> = world.assets.values().flat_map(|asset| &asset.words.tags).collect();
     let keyword = call.query.get("keyword").map(|word| word.to_lowercase()).unwrap_or_default();

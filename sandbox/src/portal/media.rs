@@ -15,11 +15,12 @@ use crate::audit::{Marker, ViolationKind};
 use crate::call::{Call, answer, refuse};
 use crate::options::{FileNames, VersionFlags};
 use crate::world::{
-    COLLECTIONS, Change, LINK_ID, Link, MARKER_ID, Maker, SECRET_MARK, STATUS_ID, Shared, TEXTS, option_id,
+    COLLECTIONS, Change, LINK_ID, Link, MARKER_ID, Maker, SECRET_MARK, STATUS_ID, SandboxState, TEXTS,
+    option_id,
 };
 
 /// Removes file names that this portal does not show.
-pub(super) fn hide_file_names(shared: &Shared, row: &mut Value) {
+pub(super) fn hide_file_names(shared: &SandboxState, row: &mut Value) {
     if shared.options.file_names == FileNames::Listed {
         return;
     }
@@ -33,7 +34,7 @@ pub(super) fn hide_file_names(shared: &Shared, row: &mut Value) {
 /// Maximum length of a text metaproperty, in characters.
 const LONGEST_TEXT: usize = 2500;
 
-pub(super) fn get(shared: &Shared, call: &Call) -> Response {
+pub(super) fn get(shared: &SandboxState, call: &Call) -> Response {
     let mut world = shared.world();
     let Some(asset) = world.asset(&call.path[3]) else { return refuse(404, "File not found") };
     asset.touched += 1;
@@ -62,7 +63,7 @@ fn flag_versions(asset: &mut Map<String, Value>, flags: VersionFlags) {
     }
 }
 
-pub(super) fn delete(shared: &Shared, call: &Call) -> Response {
+pub(super) fn delete(shared: &SandboxState, call: &Call) -> Response {
     let mut world = shared.world();
     let Some(asset) = world.asset(&call.path[3]) else { return refuse(404, "Media not found") };
     asset.deleted = true;
@@ -73,7 +74,7 @@ pub(super) fn delete(shared: &Shared, call: &Call) -> Response {
     gone
 }
 
-pub(super) fn download(shared: &Shared, call: &Call) -> Response {
+pub(super) fn download(shared: &SandboxState, call: &Call) -> Response {
     let segments: Vec<&str> = call.segments().into_iter().skip(3).collect();
     let (id, version) = match segments.as_slice() {
         [id, "download"] => (*id, None),
@@ -119,7 +120,7 @@ pub(super) fn download(shared: &Shared, call: &Call) -> Response {
 }
 
 /// Makes a copy of the file with the asset's current metadata appended.
-fn with_metadata(shared: &Shared, file: &Path, marker: Option<&str>) -> io::Result<PathBuf> {
+fn with_metadata(shared: &SandboxState, file: &Path, marker: Option<&str>) -> io::Result<PathBuf> {
     let path = shared.new_path();
     std::fs::copy(file, &path)?;
     let mut copy = OpenOptions::new().append(true).open(&path)?;
@@ -127,7 +128,7 @@ fn with_metadata(shared: &Shared, file: &Path, marker: Option<&str>) -> io::Resu
     Ok(path)
 }
 
-pub(super) async fn modify(shared: &Shared, call: Call) -> Response {
+pub(super) async fn modify(shared: &SandboxState, call: Call) -> Response {
     let id = call.path.get(3).cloned();
     let form = call.form().await;
     let Some(id) = id.or_else(|| form.get("id").cloned()) else { return refuse(404, "Media not found") };

@@ -16,9 +16,9 @@ use serde_json::json;
 
 use crate::call::{Call, answer, refuse, text};
 use crate::endpoint::Endpoint;
-use crate::world::Shared;
+use crate::world::SandboxState;
 
-pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> Response {
+pub(crate) async fn handle(shared: &SandboxState, endpoint: Endpoint, call: Call) -> Response {
     if endpoint == Endpoint::Token {
         return token(shared, call).await;
     }
@@ -49,7 +49,7 @@ pub(crate) async fn handle(shared: &Shared, endpoint: Endpoint, call: Call) -> R
     }
 }
 
-fn is_signed(shared: &Shared, call: &Call) -> bool {
+fn is_signed(shared: &SandboxState, call: &Call) -> bool {
     let Some((scheme, token)) = call.header("authorization").and_then(|header| header.split_once(' ')) else {
         return false;
     };
@@ -57,7 +57,7 @@ fn is_signed(shared: &Shared, call: &Call) -> bool {
         && (token == shared.credentials.token || shared.world().issued_tokens.contains(token))
 }
 
-async fn token(shared: &Shared, call: Call) -> Response {
+async fn token(shared: &SandboxState, call: Call) -> Response {
     let form = call.form().await;
     let is = |name: &str, wanted: &str| form.get(name).is_some_and(|value| value == wanted);
     if !is("grant_type", "client_credentials") {

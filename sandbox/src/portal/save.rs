@@ -12,7 +12,7 @@ use crate::call::{Call, answer, refuse};
 use crate::options::Forgets;
 use crate::world::{
     Additional, Asset, Attached, Baseline, LINK_ID, MARKER_ID, Made, Maker, Planted, Restricted, STATUS_ID,
-    Shared, StoredFile, Version, World, whole_second,
+    SandboxState, StoredFile, Version, World, whole_second,
 };
 
 fn import_file(world: &mut World, import: &str) -> Result<(StoredFile, String), Response> {
@@ -36,14 +36,14 @@ fn saved(id: &str) -> Response {
 }
 
 /// Saving an import twice makes two versions, which is the harsher reading.
-pub(super) async fn new_version(shared: &Shared, call: Call) -> Response {
+pub(super) async fn new_version(shared: &SandboxState, call: Call) -> Response {
     let (id, in_path) = (call.path[3].clone(), call.path.get(5).cloned());
     let form = call.form().await;
     save_version(shared, &id, in_path, &form)
 }
 
 fn save_version(
-    shared: &Shared,
+    shared: &SandboxState,
     id: &str,
     in_path: Option<String>,
     form: &BTreeMap<String, String>,
@@ -86,7 +86,7 @@ pub(crate) fn add_version(asset: &mut Asset, file: StoredFile, name: String) {
     asset.changed();
 }
 
-pub(super) async fn new_asset(shared: &Shared, call: Call) -> Response {
+pub(super) async fn new_asset(shared: &SandboxState, call: Call) -> Response {
     let in_path = call.path.get(4).cloned();
     let form = call.form().await;
     let Some(import) = in_path.or_else(|| form.get("importid").cloned()) else {
@@ -206,7 +206,7 @@ fn dates(form: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Re
 }
 
 /// Saving an upload twice makes two files, which is the harsher reading.
-pub(super) async fn additional(shared: &Shared, call: Call) -> Response {
+pub(super) async fn additional(shared: &SandboxState, call: Call) -> Response {
     let (id, in_path) = (call.path[3].clone(), call.path.get(6).cloned());
     let form = call.form().await;
     let Some(upload) = in_path.or_else(|| form.get("uploadid").cloned()) else {

@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::call::{Call, answer, refuse, text};
-use crate::world::{Import, SECRET_MARK, Shared, StoredFile, Upload, World, hash_file};
+use crate::world::{Import, SECRET_MARK, SandboxState, StoredFile, Upload, World, hash_file};
 
 /// Minimum length of every part but the last, in bytes.
 const SMALLEST_PART: u64 = 5 << 20;
@@ -19,7 +19,7 @@ pub(super) fn endpoint(call: &Call) -> Response {
     answer(200, &json!(format!("http://{host}/storage/upload")))
 }
 
-pub(super) async fn init(shared: &Shared, call: Call) -> Response {
+pub(super) async fn init(shared: &SandboxState, call: Call) -> Response {
     let form = call.form().await;
     let name = form.get("filename").cloned().unwrap_or_default();
     let has_extension =
@@ -47,7 +47,7 @@ pub(super) async fn init(shared: &Shared, call: Call) -> Response {
 }
 
 /// Registers a part if there is a part number; otherwise finalises.
-pub(super) async fn step(shared: &Shared, call: Call) -> Response {
+pub(super) async fn step(shared: &SandboxState, call: Call) -> Response {
     let in_path = call.path.get(3).cloned();
     let form = call.form().await;
     let Some(id) = in_path.or_else(|| form.get("id").cloned()) else {
@@ -63,7 +63,7 @@ fn not_ready() -> Response {
     answer(500, &json!({"message": "Upload not ready", "retry": 1, "success": false}))
 }
 
-fn register(shared: &Shared, id: &str, form: &BTreeMap<String, String>, number: &str) -> Response {
+fn register(shared: &SandboxState, id: &str, form: &BTreeMap<String, String>, number: &str) -> Response {
     let most = shared.options.unready_registrations;
     let mut world = shared.world();
     let Some(upload) = world.uploads.get_mut(id) else { return refuse(404, "Upload doesn't exist") };
@@ -83,7 +83,7 @@ fn register(shared: &Shared, id: &str, form: &BTreeMap<String, String>, number: 
     answer(202, &json!({"status": "ok"}))
 }
 
-fn finalise(shared: &Shared, id: &str, form: &BTreeMap<String, String>) -> Response {
+fn finalise(shared: &SandboxState, id: &str, form: &BTreeMap<String, String>) -> Response {
     let mut world = shared.world();
     let Some(upload) = world.uploads.get(id) else { return refuse(404, "Upload doesn't exist") };
     let key = upload.key.clone();
@@ -141,7 +141,7 @@ pub(super) fn join(parts: &[PathBuf], target: &Path) -> io::Result<StoredFile> {
     hash_file(target)
 }
 
-fn convert(shared: Shared, import: String, parts: Vec<PathBuf>) {
+fn convert(shared: SandboxState, import: String, parts: Vec<PathBuf>) {
     tokio::task::spawn_blocking(move || {
         let target = shared.new_path();
         let joined = join(&parts, &target);
@@ -155,7 +155,7 @@ fn convert(shared: Shared, import: String, parts: Vec<PathBuf>) {
     });
 }
 
-pub(super) fn poll(shared: &Shared, call: &Call) -> Response {
+pub(super) fn poll(shared: &SandboxState, call: &Call) -> Response {
     let world = shared.world();
     let items: Vec<&str> =
         call.query.get("items").map(|items| items.split(',').collect()).unwrap_or_default();

@@ -40,7 +40,7 @@ pub(crate) const LINK_ID: &str = "7C0D5A1E-0007-4B2C-9D8E7F6A5B4C3D2E";
 
 /// The sandbox, shared by all requests.
 #[derive(Clone)]
-pub(crate) struct Shared {
+pub(crate) struct SandboxState {
     pub(crate) options: Arc<Options>,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) folder: Arc<tempfile::TempDir>,
@@ -143,7 +143,7 @@ pub(crate) struct Output {
     pub(crate) asset: String,
 }
 
-impl Shared {
+impl SandboxState {
     pub(crate) fn new(options: Options) -> std::io::Result<Self> {
         let mut random = StdRng::seed_from_u64(options.seed);
         let mut secret =

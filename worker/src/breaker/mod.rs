@@ -71,17 +71,17 @@ pub struct Halt {
 /// The breakers of all services; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Breakers {
-    shared: Arc<Shared>,
+    shared: Arc<BreakerStates>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct BreakerStates {
+    state: Mutex<BreakerState>,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BreakerState {
     open: [Option<Open>; Service::ALL.len()],
     writes: WriteRefusals,
     slowdowns: Slowdowns,
@@ -244,7 +244,7 @@ impl Breakers {
 
     fn close(
         &self,
-        mut state: std::sync::MutexGuard<'_, State>,
+        mut state: std::sync::MutexGuard<'_, BreakerState>,
         service: Service,
         closes: impl Fn(Trouble) -> bool,
     ) {
@@ -366,7 +366,7 @@ impl Breakers {
         halts.max_by_key(|halt| halt.trouble != Trouble::Outage).cloned()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BreakerState> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -24,13 +24,13 @@ use crate::services::{Portal, Wanted};
 
 #[derive(Clone, Default)]
 pub(crate) struct FakePortal {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<PortalState>>,
     permission: Option<Permission<QueueError>>,
 }
 
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a habit of a portal")]
-pub(crate) struct State {
+pub(crate) struct PortalState {
     /// Every call, as its name and its subject.
     pub(crate) calls: Vec<String>,
     /// What single GETs show.
@@ -70,7 +70,7 @@ pub(crate) fn unavailable(sent: Sent) -> BynderError {
 }
 
 impl FakePortal {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, PortalState> {
         self.state.lock().unwrap()
     }
 
@@ -140,7 +140,11 @@ impl FakePortal {
         self.lock().calls.iter().filter(|made| made.starts_with(call)).count()
     }
 
-    fn call(&self, name: &str, about: impl std::fmt::Display) -> Result<MutexGuard<'_, State>, BynderError> {
+    fn call(
+        &self,
+        name: &str,
+        about: impl std::fmt::Display,
+    ) -> Result<MutexGuard<'_, PortalState>, BynderError> {
         let panics = self.lock().panics;
         assert_ne!(panics, Some(name), "SECRET");
         let mut state = self.lock();
@@ -156,7 +160,7 @@ impl FakePortal {
         &self,
         name: &str,
         about: impl std::fmt::Display,
-    ) -> Result<MutexGuard<'_, State>, BynderError> {
+    ) -> Result<MutexGuard<'_, PortalState>, BynderError> {
         let checked = self.permission.as_ref().map_or(Ok(()), Permission::check);
         checked.map_err(|error| BynderError::Withheld {
             operation: name.to_owned(),

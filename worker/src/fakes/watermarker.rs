@@ -22,12 +22,12 @@ use crate::services::Watermarker;
 
 #[derive(Clone)]
 pub(crate) struct FakeWatermarker {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<WatermarkerState>>,
     slots: Arc<Semaphore>,
     permission: Option<Permission<QueueError>>,
 }
 
-pub(crate) struct State {
+pub(crate) struct WatermarkerState {
     /// Every call, as its name and its subject.
     pub(crate) calls: Vec<String>,
     /// The errors of future calls, by the call's name.
@@ -58,7 +58,7 @@ pub(crate) fn unavailable(sent: Sent) -> ImatagError {
 
 impl Default for FakeWatermarker {
     fn default() -> Self {
-        let state = State {
+        let state = WatermarkerState {
             calls: Vec::new(),
             errors: Vec::new(),
             can_find: true,
@@ -73,7 +73,7 @@ impl Default for FakeWatermarker {
 }
 
 impl FakeWatermarker {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, WatermarkerState> {
         self.state.lock().unwrap()
     }
 
@@ -91,7 +91,11 @@ impl FakeWatermarker {
         self.upload_slot().await
     }
 
-    fn call(&self, name: &str, about: impl std::fmt::Display) -> Result<MutexGuard<'_, State>, ImatagError> {
+    fn call(
+        &self,
+        name: &str,
+        about: impl std::fmt::Display,
+    ) -> Result<MutexGuard<'_, WatermarkerState>, ImatagError> {
         let mut state = self.lock();
         state.calls.push(format!("{name} {about}"));
         match state.errors.iter().position(|(call, _)| *call == name) {

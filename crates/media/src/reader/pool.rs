@@ -36,11 +36,11 @@ const SPARE_SECONDS: u64 = 5;
 /// Reads files in child processes; clones share the children.
 #[derive(Debug, Clone)]
 pub struct Readers {
-    shared: Arc<Shared>,
+    shared: Arc<Pool>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Pool {
     options: Options,
     ordinary: Lane,
     large: Lane,
@@ -87,7 +87,7 @@ impl Readers {
         let cores = available_parallelism().map_or(1, usize::from);
         let (ordinary, rest) = shares(options.memory, cores);
         let ordinary = Lane::new(SHARE, ordinary);
-        Self { shared: Arc::new(Shared { options, ordinary, large: Lane::new(rest, 1) }) }
+        Self { shared: Arc::new(Pool { options, ordinary, large: Lane::new(rest, 1) }) }
     }
 
     /// Waits for a reader for a file of this length.
@@ -95,7 +95,7 @@ impl Readers {
     /// # Errors
     /// No reader can be started; the file is not the cause.
     pub async fn reader(&self, bytes: u64) -> io::Result<Reader<'_>> {
-        let Shared { options, ordinary, large } = &*self.shared;
+        let Pool { options, ordinary, large } = &*self.shared;
         let lane = if bytes > LARGE { large } else { ordinary };
         let turn = lane.turns.acquire().await.map_err(io::Error::other)?;
         let running = match lane.take() {

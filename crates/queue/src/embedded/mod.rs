@@ -32,11 +32,11 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// The embedded queue; clones share it.
 #[derive(Debug, Clone)]
 pub struct EmbeddedQueue {
-    shared: Arc<Shared>,
+    shared: Arc<SharedQueue>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedQueue {
     state: State,
     /// Notified when a job may be ready.
     changed: Notify,
@@ -58,8 +58,12 @@ impl EmbeddedQueue {
     /// Opens the queue. Jobs in flight are an earlier process's, which has ended; they are delivered again as redelivered.
     pub async fn open(state: State) -> Result<Self, QueueError> {
         state.write(rows::recover).await?;
-        let shared =
-            Shared { state, changed: Notify::new(), dropped: Mutex::default(), leased: Mutex::default() };
+        let shared = SharedQueue {
+            state,
+            changed: Notify::new(),
+            dropped: Mutex::default(),
+            leased: Mutex::default(),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -122,7 +126,7 @@ impl EmbeddedQueue {
 }
 
 /// Makes the delivery of a row; its guard returns the job if it is dropped.
-fn delivery(shared: Arc<Shared>, row: rows::Taken, received: Arc<AtomicBool>) -> Delivery {
+fn delivery(shared: Arc<SharedQueue>, row: rows::Taken, received: Arc<AtomicBool>) -> Delivery {
     let rows::Taken { job, redelivered } = row;
     let job_id = job.job_id.clone();
     let back = Guard::new(move || {
