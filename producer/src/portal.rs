@@ -65,7 +65,7 @@ pub async fn bind_state_to_portal(config: &Config, ledger: &Ledger) -> Result<()
         return Ok(());
     }
     Err(Failure::Configuration(format!(
-        "the state directory {} holds the record of {known}, and bynder.domain is {portal}; name another \
+        "the state directory {} holds the ledger of {known}, and bynder.domain is {portal}; name another \
          producer.state_dir, or, if it is the same library under another address, run `connector state reset`",
         config.producer.state_dir.display()
     )))

@@ -13,7 +13,7 @@ fn saves(bench: &Bench) -> u64 {
     bench.sandbox.stats().requests.get("bynder.save").copied().unwrap_or_default()
 }
 
-/// How an asset's last job ended, as the record has it.
+/// How an asset's last job ended, as the ledger has it.
 async fn recorded(bench: &Bench, id: &str) -> String {
     let report = bench.run(&["report", "--asset", id, "--format", "json"]).await;
     let last = report.assert_code(0).out.lines().last().unwrap().to_owned();

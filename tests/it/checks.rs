@@ -153,7 +153,7 @@ fn fill(bench: &Bench) {
     bench.sandbox.add_asset(picture("whole.jpg", 1)).unwrap();
 }
 
-/// What is on record of the run that this is the summary of.
+/// What the ledger holds of the run that this is the summary of.
 async fn assert_counted(bench: &Bench, summary: &Value) {
     assert_eq!((&summary["watermarked"], &summary["unchecked"]), (&2.into(), &json!({"unreadable": 1})));
     let run = summary["run_id"].as_str().unwrap();

@@ -1,4 +1,4 @@
-//! What is on record: reports, and whose a leaked file is.
+//! What the ledger holds: reports, and whose a leaked file is.
 
 use serde_json::Value;
 

@@ -39,7 +39,7 @@ async fn stopped(producer: Child) {
     ended(producer).await.assert_code(0);
 }
 
-/// Whether every job on record has an outcome, or an asset that was decided on without it.
+/// Whether every job in the ledger has an outcome, or an asset that was decided on without it.
 async fn is_settled(state: &Path) -> bool {
     let ledger = Ledger::new(State::open_to_read(state).unwrap().unwrap());
     !ledger.has_open().await.unwrap() && ledger.lost_jobs(None, 1).await.unwrap().is_empty()

@@ -37,7 +37,7 @@ async fn a_bare_hash_of_the_watermarked_file_becomes_a_record_and_nothing_is_pai
     };
     let before = calls();
     assert_eq!(outcome_once_listed(&bench, &id).await, Some(Outcome::AlreadyProtected));
-    // The download's place, a look, and the record.
+    // The file's address, a check, and the record.
     assert_eq!(calls(), before.map(|count| count + 1));
     // The portal takes a moment over what it has answered.
     until(|| bench.asset(&id).marker.is_some_and(|marker| marker.contains(" v2 "))).await;

@@ -22,7 +22,7 @@ async fn every_panel_has_data_and_every_rule_is_evaluated_on_a_fleet_at_work() {
     // Counters have to be seen before they move.
     until_async(async || !prometheus.query("up{job='connector-worker'} == 1").await.is_empty()).await;
     let _producer = fleet.producer_with(&["sync", "--full", "--quiet"], &listen(producing));
-    // One panel shows what it found; the producer reads that from the record.
+    // One panel shows what it found; the producer reads that from the ledger.
     fleet.bench.run(&["verify", "--quiet"]).await;
     for dashboard in Dashboard::all() {
         for panel in dashboard.panels() {

@@ -157,7 +157,7 @@ async fn the_record_of_another_portal_is_refused_until_it_is_reset() {
     }
     assert_eq!(protected(&other), 0);
     other.run(&["state", "reset"]).await.assert_code(0);
-    // The sandboxes give their assets the same ids, so that what the record knows of one library seems done in the other.
+    // The sandboxes give their assets the same ids, so that what the ledger knows of one library seems done in the other.
     other.sync().await.assert_code(0);
     assert_clean(&other.sandbox.audit());
 }

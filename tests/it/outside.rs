@@ -12,7 +12,7 @@ use crate::harness::scene::slow_once;
 use crate::harness::scrape::Scrape;
 use crate::harness::{is_protected, picture, quick, until};
 
-/// Fetches that found nothing: a minter proves once that neither a silence nor a try is on record, and never again.
+/// Fetches that found nothing: a minter proves once that neither a silence nor a try is recorded, and never again.
 const EMPTY_FETCHES: (&str, i64) = ("rabbitmq_global_messages_get_empty_total", 2);
 /// Red on RabbitMQ's dashboard "Overview" from the first one on.
 const NEVER: [&str; 4] = [

@@ -321,7 +321,7 @@ async fn a_member_whose_broker_was_away_learns_of_a_silence_from_the_record_befo
     let _membership = connected.egress_group().join(&member);
     member.admit(Lane::Fresh, 1).await.unwrap();
     proxy.black_hole(true);
-    // Another one is refused, puts that on record, and is gone: nobody is left to tell.
+    // Another one is refused, records that, and ends: no process is left to report it.
     let other = Budget::of_group(4000.try_into().unwrap());
     let group = rabbitmq::Broker::open(&direct, PATIENCE).await.unwrap().egress_group();
     let membership = group.join(&other);

@@ -16,7 +16,7 @@ use crate::harness::{Bench, PROGRAM, Ran, picture};
 /// More than SQLite sorts and groups without spilling.
 const MANY: u32 = 60_000;
 
-/// Fills the record with copies of what one run left, and keeps the state open, as a producer does.
+/// Fills the ledger with copies of what one run left, and keeps the state open, as a producer does.
 async fn much_on_record(bench: &Bench) -> State {
     let state = State::open_to_append(&bench.path("state")).unwrap().unwrap();
     let numbers = format!(

@@ -1,4 +1,4 @@
-//! The command lines of the commands that read the record.
+//! The command lines of the commands that read the ledger.
 
 use clap::{Args, ValueEnum};
 use config::read_moment;

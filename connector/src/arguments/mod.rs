@@ -62,7 +62,7 @@ pub(crate) enum Command {
     /// List, show, replay or drop failed jobs
     #[command(subcommand)]
     Failed(Failed),
-    /// What is on record: each asset with its versions, hashes, Imatag id and outcome
+    /// What the ledger holds: each asset with its versions, hashes, Imatag id and outcome
     Report(Report),
     /// Whose is this file? Finds the asset by an original or a watermarked file
     Lookup(Lookup),

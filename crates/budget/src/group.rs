@@ -68,7 +68,7 @@ impl Budget {
         waiting.saturating_sub(self.member().in_purse(now))
     }
 
-    /// Adds a token. The broker must have confirmed its acknowledgement and, after that, shown that no silence is on record.
+    /// Adds a token. The broker must have confirmed its acknowledgement and, after that, shown that no silence is recorded.
     pub fn grant(&self, token: Token) {
         let now = self.now();
         self.member().put(token, now);

@@ -156,7 +156,7 @@ impl Member {
         }
     }
 
-    /// A silence is on record, for this long at least.
+    /// A silence is recorded, for this long at least.
     pub(super) fn on_record(&mut self, remaining: Duration, now: Duration) {
         self.silence.on_record(remaining, now);
         self.void();

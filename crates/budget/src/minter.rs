@@ -16,7 +16,7 @@ const IN_HANDS: f64 = 0.05;
 /// What the broker shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BrokerView {
-    /// Whether a silence is on record.
+    /// Whether a silence is recorded.
     pub silent: bool,
     /// Whether no call has been answered since the latest silence.
     pub trying: bool,

@@ -65,7 +65,7 @@ impl Silence {
         }
     }
 
-    /// A silence is on record that lasts at least this much longer.
+    /// The group records a silence that lasts at least this much longer.
     pub(super) fn on_record(&mut self, remaining: Duration, now: Duration) {
         let until = now + remaining;
         match &mut self.state {
@@ -78,7 +78,7 @@ impl Silence {
         }
     }
 
-    /// No silence is on record: ends a silence that was known from the record only.
+    /// The group records no silence: ends one that was known from that record only.
     pub(super) fn off_record(&mut self, now: Duration) {
         if let SilencePhase::Silent { until, own: false } = &mut self.state {
             *until = now;

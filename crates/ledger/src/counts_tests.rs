@@ -135,5 +135,5 @@ async fn nothing_that_is_asked_while_a_run_goes_on_costs_more_with_more_history(
         ask(&ledger, &mark).await;
         cost.push(steps.load(Ordering::Relaxed) - before);
     }
-    assert_eq!(cost[1], cost[2], "SQLite's steps, with 60 and with 1,040 jobs on record: {cost:?}");
+    assert_eq!(cost[1], cost[2], "SQLite's steps, with 60 and with 1,040 jobs recorded: {cost:?}");
 }

@@ -12,7 +12,7 @@ use common::job::RunId;
 use common::outcome::{Outcome, OutcomeEvent, Placed};
 use common::parse_error::of_json;
 
-/// The part of the record that a report covers.
+/// The part of the ledger that a report covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extent {
     /// One run.

@@ -52,7 +52,7 @@ pub fn note_outcome(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Resu
 pub enum Intent {
     /// It was never published.
     New,
-    /// It may have been published: the queue's confirm is not on record.
+    /// It may have been published: the queue's confirm is not recorded.
     Unconfirmed,
     /// It was published.
     Confirmed,

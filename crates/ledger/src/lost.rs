@@ -43,7 +43,7 @@ pub enum QueueCheck {
     Busy,
 }
 
-/// What a check of the queues means for the record.
+/// What a check of the queues means for the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Verdict {
     /// Jobs published before this time are lost.

@@ -49,7 +49,7 @@ impl Progress {
     }
 }
 
-/// One row of the record: the restoration of a protected asset's original.
+/// One row of the ledger: the restoration of a protected asset's original.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restoration {
     /// The call of `restore`.

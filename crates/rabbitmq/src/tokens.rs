@@ -1,6 +1,6 @@
 //! Takes tokens: consumed while a call waits, acknowledged, and only then spent.
 //!
-//! After acknowledging tokens, the member asks over the same channel whether a silence is on record. The answer proves
+//! After acknowledging tokens, the member asks over the same channel whether a silence is recorded. The answer proves
 //! that the acks arrived, so no other member gets these tokens; that the broker is reachable; and whether calls are
 //! allowed.
 

@@ -160,6 +160,6 @@ fn each_of_a_hundred_thousand_ids_is_found_at_once_in_either_form() {
     assert_eq!(
         format!("{few:?}"),
         format!("{:?}", &written[..2]),
-        "the fingerprints on record are of the list"
+        "the recorded fingerprints are of the list"
     );
 }

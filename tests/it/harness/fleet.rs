@@ -127,7 +127,7 @@ impl Fleet {
         ended(self.producer(&["sync", "--full", "--wait", "--json", "--quiet"])).await
     }
 
-    /// Whole runs until every outcome is on record: a save shows at the portal before its outcome is on its way, and
+    /// Whole runs until every outcome is recorded: a save shows at the portal before its outcome is on its way, and
     /// whichever producer runs next takes it in.
     pub(crate) async fn sync_until_recorded(&self) {
         until_async(async || {

@@ -247,7 +247,7 @@ impl Bench {
         self.sandbox.audit().assets.into_iter().find(|asset| asset.id == id).unwrap()
     }
 
-    /// What is on record of an asset, oldest first.
+    /// The outcomes of an asset in the ledger, oldest first.
     pub(crate) async fn outcomes(&self, id: &str) -> Vec<Outcome> {
         let Some(state) = State::open_to_read(&self.path("state")).unwrap() else { return Vec::new() };
         let events = Ledger::new(state).outcomes_of(&id.parse().unwrap()).await.unwrap();
@@ -265,7 +265,7 @@ impl Bench {
         assert!(surprises.is_empty(), "{surprises:#?}");
     }
 
-    /// Assets that did not end as planted, as far as it is on record.
+    /// Assets that did not end as planted, as far as the ledger shows.
     pub(crate) async fn surprises(&self) -> Vec<String> {
         let mut surprises = Vec::new();
         for asset in self.sandbox.audit().assets {

@@ -114,7 +114,7 @@ impl Standing {
             let over = first.map_or(LATELY, |first| now.duration_since(first).unsigned_abs());
             ended = Some(Ended { count, over });
         }
-        // A job in a worker's hands is in no queue, but the record counts it, if this machine has the record.
+        // A job in a worker's hands is in no queue, but the ledger counts it, if this machine has the ledger.
         let recorded = standing.runs.iter().map(|run| run.open).sum();
         standing.forecast = standing.depth.as_ref().ok().map(|depth| {
             let requests = quiet_hours::requests(config, now).get();

@@ -38,7 +38,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Verify) -> Result<(), 
     match state {
         Some(state) => Ledger::new(state).note_verification(&found).await?,
         None if global.quiet => {}
-        // Keeps the result for the whole library on record, and so the alerts based on it.
+        // A check of a part would replace the result for the whole library, and the alerts based on it.
         None if filters.is_part() => output::talk("not recorded: only a part of the library was checked"),
         None => output::talk(&format!(
             "not recorded: {} holds no state (the producer's may be elsewhere)",

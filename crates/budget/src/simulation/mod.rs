@@ -1,6 +1,6 @@
 //! Simulates whole groups in virtual time. Members and minters join, leave, die, are suspended and are cut off; messages are
 //! delayed, connections are lost, the broker restarts, calls arrive late. The laws: no token is spent twice, only the elected
-//! process mints, no call is made before the broker has answered that no silence is on record, and no window of five minutes
+//! process mints, no call is made before the broker has answered that no silence is recorded, and no window of five minutes
 //! holds more calls than Bynder allows.
 
 mod process;

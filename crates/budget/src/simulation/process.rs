@@ -16,7 +16,7 @@ const MISSING: Duration = Duration::from_secs(1);
 pub(super) enum Mutant {
     /// Spends a token as it acknowledges it, before the broker has answered.
     SpendsBeforeTheAnswer,
-    /// Spends a token although the answer shows a silence on record.
+    /// Spends a token although the answer shows a recorded silence.
     IgnoresTheSilence,
 }
 
@@ -29,14 +29,14 @@ pub(super) enum Up {
     Consume(i32),
     Cancel,
     GiveBack(Numbered),
-    /// Acknowledges, and asks whether a silence is on record.
+    /// Acknowledges, and asks whether a silence is recorded.
     Spend(Numbered),
     Wish,
     Elect,
     Publish(Token),
     LookForMinter,
     Record(News),
-    /// Asks whether a silence is on record.
+    /// Asks whether a silence is recorded.
     BrokerView,
 }
 

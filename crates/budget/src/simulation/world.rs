@@ -27,7 +27,7 @@ pub(super) struct World {
     tokens: Model<Numbered>,
     minted: u64,
     spent: HashSet<u64>,
-    /// Calls that the broker has allowed each process: it took the acknowledgement while no silence was on record.
+    /// Calls that the broker has allowed each process: it took the acknowledgement while no silence was recorded.
     allowed: HashMap<usize, u32>,
     /// Calls made that the broker had not allowed.
     pub(super) without_leave: usize,
