@@ -31,7 +31,7 @@ pub enum Failure {
     Limit(String),
     /// The findings have been printed; only this exit code is left.
     #[error("")]
-    Told(u8),
+    Reported(u8),
 }
 
 impl Failure {
@@ -49,14 +49,14 @@ impl Failure {
             Self::Temporary(_) => 5,
             Self::FailedJobs(_) | Self::Unreadable(_) => 6,
             Self::Limit(_) => 8,
-            Self::Told(code) => *code,
+            Self::Reported(code) => *code,
         }
     }
 
     /// The message to print; `None` if everything has been printed.
     pub fn message(&self) -> Option<String> {
         match self {
-            Self::Told(_) => None,
+            Self::Reported(_) => None,
             other => Some(other.to_string()),
         }
     }

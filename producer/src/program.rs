@@ -112,7 +112,7 @@ async fn once(
     let fleet = Fleet::open(config, Metrics::new()).await?;
     let ended = Box::pin(fleet.alone(fleet.once(&sync.scope, sync.wait, global.quiet, stop))).await;
     fleet.leave().await;
-    ended?.tell(global)
+    ended?.print(global)
 }
 
 /// Follows the schedule until it is stopped. Neither a temporary failure nor the lack of a request for the first

@@ -234,9 +234,9 @@ impl<'a> Run<'a> {
             tracing::info!(run_id = %run.run_id, "going on with the interrupted run");
             (run.run_id, run.started, true)
         } else {
-            let told = portal_time(environment, patience).await?;
-            let started = told.unwrap_or_else(Timestamp::now);
-            (RunId(new_run_id(started)), started, told.is_some())
+            let by_portal = portal_time(environment, patience).await?;
+            let started = by_portal.unwrap_or_else(Timestamp::now);
+            (RunId(new_run_id(started)), started, by_portal.is_some())
         };
         if !options.dry_run && place.is_none() {
             // A resumed run that never reached a checkpoint already exists, and starting it anew is harmless.

@@ -100,7 +100,7 @@ impl<'a> RunSession<'a> {
 
 impl RunEnd {
     /// Prints the summary, and returns how the command that did the run ends.
-    pub fn tell(&self, global: &GlobalOptions) -> Result<(), Failure> {
+    pub fn print(&self, global: &GlobalOptions) -> Result<(), Failure> {
         self.summary.print(global);
         if self.without_outcome > 0 {
             return Err(Failure::Temporary(format!(

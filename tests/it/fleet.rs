@@ -138,7 +138,7 @@ async fn killed_before_and_after_every_effect_and_settlement_the_asset_ends_prot
 }
 
 /// A fleet with an asset of two versions, of which a person made the first the active one again: its row in the listing
-/// does not tell of the second.
+/// does not report the second.
 async fn fleet_with_a_restored_asset() -> (Fleet, String) {
     let fleet = Fleet::new(quick()).await;
     let id = fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();

@@ -107,7 +107,7 @@ async fn a_broker_that_is_not_there_is_said_and_the_rest_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_status_tells_who_is_at_work_what_they_cannot_use_and_goes_on_until_it_is_stopped() {
+async fn the_status_shows_who_is_at_work_what_they_cannot_use_and_goes_on_until_it_is_stopped() {
     let fleet = Fleet::new(quick()).await;
     for number in 0..3 {
         fleet.bench.sandbox.add_asset(picture(&format!("{number}.jpg"), number)).unwrap();

@@ -60,7 +60,7 @@ async fn messages_that_are_no_jobs_become_failed_jobs_and_stop_nobody() {
     });
     assert_eq!(malformed.count(), 6, "{failed:#?}");
     assert!(failed.iter().any(|failed| failed.event.job_id.0 == "without-most-fields"), "{failed:#?}");
-    // They are counted and told of like any other failure.
+    // They are counted and reported like any other failure.
     let six = "connector_jobs_failed_total{class=\"malformed\"} 6\n";
     until_async(async || Scrape::of(port).await.text.contains(six)).await;
     assert_eq!(fleet.worker_logs().matches("class=\"malformed\"").count(), 6, "{}", fleet.worker_logs());

@@ -78,7 +78,7 @@ fn every_field_of_a_log_line_is_documented_and_every_documented_one_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_tells_each_end_once_as_json_and_under_the_trace_of_the_job() {
+async fn a_worker_logs_each_end_once_as_json_and_under_the_trace_of_the_job() {
     let fleet = Fleet::new(sandbox::Options { assets: 40, ..quick() }).await;
     let _worker = fleet.worker_for_programs();
     let ran = fleet.sync().await;
@@ -104,7 +104,7 @@ async fn a_worker_tells_each_end_once_as_json_and_under_the_trace_of_the_job() {
     assert!(failures.values().all(|lines| *lines == 1), "{failures:?}");
 }
 
-/// The lines that tell the end of a job.
+/// The lines that log the end of a job.
 fn ends(log: &str) -> Vec<Value> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines.filter(|line| line["message"] == "done" || line["message"] == "failed").collect()

@@ -1,4 +1,4 @@
-//! What the programs tell about themselves is what the documentation says, no more and no less.
+//! What the programs report about themselves is what the documentation says, no more and no less.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -99,7 +99,7 @@ async fn a_worker_that_waited_for_jobs_when_it_was_paused_begins_none_that_comes
     until(|| fleet.worker_logs().contains("paused by a person")).await;
     fleet.bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
     fleet.publish().await.assert_code(0);
-    // Nothing tells that a job was not begun.
+    // No event shows that a job was not begun.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(fleet.requests("bynder.download"), 0);
     fleet.bench.run(&["resume"]).await.assert_code(0);
@@ -130,7 +130,7 @@ async fn gives_back_as_it_was(stopped: impl AsyncFnOnce(&Fleet, u16)) {
     let portal = Some(fleet.settings().portal);
     let job = Job { portal, ..job("1F0A9C2E-77B1-4D3C-9E5512AB34CD56EF") };
     publish_once_more(&fleet, &job).await;
-    // Nothing tells that a job was not begun.
+    // No event shows that a job was not begun.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let queue = fleet.queue().await;
     let given_back = async {

@@ -1,11 +1,11 @@
-//! What librarians are told of an asset, at no further call.
+//! What librarians see of an asset, at no further call.
 
 use sandbox::faults::{Action, Moment};
 
 use crate::harness::scene::every;
 use crate::harness::{Bench, assert_clean, picture, quick, until};
 
-/// One asset, and a metaproperty to tell how it stands.
+/// One asset, and a metaproperty for its status.
 async fn told() -> (Bench, String) {
     let (bench, id) = Bench::with_asset(picture("one.jpg", 1)).await;
     bench.reconfigure("[bynder]\n", "[bynder]\nstatus_metaproperty = 'imatag_status'\n");

@@ -33,7 +33,7 @@ const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 pub(crate) async fn run(global: &GlobalOptions, run: &Scope) -> Result<(), Failure> {
     let loaded = arguments::load(global, run)?;
     let stop = stop_on_signals()?;
-    sync(&loaded.config, run, global.quiet, &stop).await?.tell(global)
+    sync(&loaded.config, run, global.quiet, &stop).await?.print(global)
 }
 
 /// Runs once, until every job has an outcome.
@@ -118,15 +118,15 @@ async fn produce_and_wait(
 
 /// Records which services cannot be used, for `connector status`, while that is so.
 async fn log_unavailable_services(breakers: Breakers, records: Records) {
-    let mut told = Vec::new();
+    let mut recorded = Vec::new();
     loop {
         let out = Service::ALL.into_iter().filter(|service| breakers.is_open(*service));
         let out: Vec<_> = out.map(|service| service.label().to_owned()).collect();
-        if !out.is_empty() || out != told {
+        if !out.is_empty() || out != recorded {
             if let Err(error) = records.record_services_out(&out) {
                 tracing::warn!(%error, "cannot write into the state directory");
             }
-            told = out;
+            recorded = out;
         }
         tokio::time::sleep(RECORD_EVERY).await;
     }

@@ -168,7 +168,7 @@ mod tests {
             Storage::Resumes | Storage::Confused | Storage::Troubled | Storage::Untagged => 206,
         };
         let sent = FILE.len().min(from + 3);
-        let told = if matches!(storage, Storage::Confused) { from + 1 } else { from };
+        let start = if matches!(storage, Storage::Confused) { from + 1 } else { from };
         let pieces = [Ok(FILE[from..sent].to_vec()), Err(std::io::Error::other("broken off"))];
         let body = Body::from_stream(futures::stream::iter(pieces).then(|piece| async {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -177,7 +177,7 @@ mod tests {
         let answer = axum::http::Response::builder()
             .status(status)
             .header("content-length", FILE.len() - from)
-            .header("content-range", format!("bytes {told}-9/10"));
+            .header("content-range", format!("bytes {start}-9/10"));
         let answer = match storage {
             Storage::Untagged => answer,
             _ => answer.header("etag", "\"one\""),

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
 
 /// The pause after a 429 that does not say for how long.
@@ -50,19 +50,15 @@ impl Pause {
     }
 }
 
-/// Both forms of `Retry-After`: seconds, or a date. A date is measured by the service's own clock where it tells it.
+/// Both forms of `Retry-After`: seconds, or a date, which is compared with the service's own clock if the response has one.
 pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
     let until = date(text)?;
-    let now = told(headers, &DATE).and_then(date).unwrap_or(now);
+    let now = headers.get(DATE).and_then(|value| value.to_str().ok()).and_then(date).unwrap_or(now);
     Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
-}
-
-fn told<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
 }
 
 fn date(text: &str) -> Option<Timestamp> {
@@ -71,7 +67,7 @@ fn date(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderValue;
+    use reqwest::header::{HeaderName, HeaderValue};
 
     use super::*;
 

@@ -192,7 +192,7 @@ impl Imatag {
         let redactor = Redactor::in_answer(&response);
         let json: Value = self.read(Operation::Submit, operation, response).await?;
         match shown(&profile.response, &json, &redactor) {
-            Ok(shown) => told(shown).ok_or_else(|| ImatagError::Unexpected {
+            Ok(shown) => submitted(shown).ok_or_else(|| ImatagError::Unexpected {
                 at,
                 reason: format!("neither an id at {} nor a result", profile.response.id),
             }),
@@ -267,7 +267,7 @@ impl Imatag {
     }
 }
 
-fn told(shown: Shown) -> Option<Submitted> {
+fn submitted(shown: Shown) -> Option<Submitted> {
     let medium = shown.medium;
     match shown.state {
         Some(MediumState::Ready(result)) => Some(Submitted::Ready { medium, result }),

@@ -229,7 +229,7 @@ async fn a_result_that_could_not_be_checked_in_full_counts_once_for_each_reason_
 }
 
 #[tokio::test]
-async fn a_report_tells_every_job_those_without_an_outcome_included() {
+async fn a_report_lists_every_job_those_without_an_outcome_included() {
     let (_directory, ledger) = ledger();
     let jobs = ["A", "B", "C"].map(|asset| {
         let run = RunId(if asset == "C" { "other" } else { "r" }.to_owned());
@@ -240,19 +240,19 @@ async fn a_report_tells_every_job_those_without_an_outcome_included() {
     }
     let event = jobs[0].ended(Outcome::Watermarked { version: 4 }, Timestamp::now());
     note(&ledger, OutcomeEvent { request_ids: vec!["q1".to_owned(), "q2".to_owned()], ..event }).await;
-    let told = |lines: Vec<Line>| -> Vec<_> {
+    let reported = |lines: Vec<Line>| -> Vec<_> {
         lines.into_iter().map(|line| (line.asset_id, line.outcome, line.protected_version)).collect()
     };
     let line = |asset: &str, outcome: &str, version| (asset.to_owned(), outcome.to_owned(), version);
     let (lines, counts) = report(&ledger, Extent::Run(jobs[0].run_id.clone())).await;
     assert_eq!(lines[0].request_ids, "q1 q2");
     assert!(lines[0].published.is_some() && lines[0].ended.is_some());
-    assert_eq!(told(lines), [line("A", "watermarked", Some(4)), line("B", "under_way", None)]);
+    assert_eq!(reported(lines), [line("A", "watermarked", Some(4)), line("B", "under_way", None)]);
     assert_eq!(counts, Counts { outcomes: 1, under_way: 1, ..Counts::default() });
 
     ledger.give_up_run(&jobs[0].run_id).await.unwrap();
     let (lines, counts) = report(&ledger, Extent::Asset(jobs[1].asset_id.clone())).await;
-    assert_eq!((told(lines), counts.missing), (vec![line("B", "missing", None)], 1));
+    assert_eq!((reported(lines), counts.missing), (vec![line("B", "missing", None)], 1));
     let (lines, counts) = report(&ledger, Extent::Since(Timestamp::UNIX_EPOCH)).await;
     assert_eq!(
         (lines.len(), counts),

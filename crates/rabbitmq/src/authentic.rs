@@ -81,7 +81,7 @@ impl Signer {
         Self { keys: keys.clone(), prefix: prefix.to_owned(), portal: portal.to_owned() }
     }
 
-    /// The signer of what deployments that share an address tell each other.
+    /// The signer of what deployments that share an address send each other.
     pub(super) fn of_groups(&self) -> Self {
         Self { keys: self.keys.clone(), prefix: String::new(), portal: String::new() }
     }
@@ -203,7 +203,7 @@ pub(super) async fn compare_key(
     for key in signer.keys.0.iter() {
         match declare(topology, connection, &signer.fingerprint(key)).await {
             Ok(()) => return Ok(()),
-            Err(ConnectError::Misconfigured(told)) if told.contains(ROUTING_KEY) => {}
+            Err(ConnectError::Misconfigured(reason)) if reason.contains(ROUTING_KEY) => {}
             Err(trouble) => return Err(trouble),
         }
     }

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unreadable_message_is_kept_with_whatever_it_tells() {
+    fn an_unreadable_message_is_kept_with_whatever_it_holds() {
         let body = br#"{"v":99,"job_id":"j","asset_id":"A-1","run_id":"r"}"#;
         let kept = Failed::unreadable(body, None, &MessageError::Newer(99));
         assert_eq!((kept.event.job_id.0.as_str(), kept.event.asset_id.as_str()), ("j", "A-1"));

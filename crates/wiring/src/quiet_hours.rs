@@ -86,7 +86,7 @@ pub fn keep(config: &Config, budget: &Budget) -> AbortOnDropHandle<()> {
     let (config, budget) = (config.clone(), budget.clone());
     let mut known = active(&config.quiet_hours, Timestamp::now());
     budget.set_requests(requests(&config, Timestamp::now()));
-    tell(None, known);
+    log(None, known);
     AbortOnDropHandle::new(tasks::lasting(async move {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -94,14 +94,14 @@ pub fn keep(config: &Config, budget: &Budget) -> AbortOnDropHandle<()> {
             let effect = active(&config.quiet_hours, now);
             if effect != known {
                 budget.set_requests(requests(&config, now));
-                tell(known, effect);
+                log(known, effect);
                 known = effect;
             }
         }
     }))
 }
 
-fn tell(before: Option<Effect>, after: Option<Effect>) {
+fn log(before: Option<Effect>, after: Option<Effect>) {
     match (before, after) {
         (_, Some(effect)) => tracing::warn!(
             until = %effect.until, requests = effect.requests_per_5_minutes,

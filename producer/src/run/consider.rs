@@ -110,7 +110,7 @@ impl Run<'_> {
             | Decision::AskCopy(_)
             | Decision::AskAdditional(_) => {
                 self.skip(SkipReason::VersionUnknown);
-                tracing::error!(asset_id = %asset.id, "Bynder does not tell the asset's version; it is left alone");
+                tracing::error!(asset_id = %asset.id, "Bynder does not show the asset's version; the asset is skipped");
                 Ok(Fate::Left(SkipReason::VersionUnknown))
             }
         }

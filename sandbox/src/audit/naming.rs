@@ -12,7 +12,7 @@ use crate::world::{SandboxState, StoredFile, World, kind_of, written_extension};
 const LONGEST_NAME: usize = 200;
 
 /// Compares the name of a saved file with those of the versions that it was made from, or that it is.
-pub(crate) fn judge_name(world: &mut World, id: &str, file: &StoredFile, name: &str, told: FileNames) {
+pub(crate) fn judge_name(world: &mut World, id: &str, file: &StoredFile, name: &str, shown: FileNames) {
     let (source, original) = match world.outputs.get(&file.sha256) {
         Some(output) => (output.asset.clone(), output.original.clone()),
         None => (id.to_owned(), file.sha256.clone()),
@@ -25,7 +25,7 @@ pub(crate) fn judge_name(world: &mut World, id: &str, file: &StoredFile, name: &
         .filter(|version| holds_original(version.file.as_ref()))
         .map(|version| version.file_name.as_str())
         .collect();
-    let same_extension = |own: &&str| match told {
+    let same_extension = |own: &&str| match shown {
         FileNames::Listed | FileNames::WithDownload => written_extension(own) == written_extension(name),
         // A client can only know the portal's spelling.
         FileNames::Hidden => written_extension(own).eq_ignore_ascii_case(written_extension(name)),

@@ -1,4 +1,4 @@
-//! What a process tells at `/metrics`.
+//! What a process shows at `/metrics`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

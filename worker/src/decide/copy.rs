@@ -81,7 +81,7 @@ impl fmt::Display for CannotCopy {
                 write!(formatter, "its tag {tag:?} holds a comma, which would make two tags of it")
             }
             Self::Unknown(name) => {
-                write!(formatter, "Bynder does not tell the id of its value of the metaproperty {name}")
+                write!(formatter, "Bynder does not show the id of its value of the metaproperty {name}")
             }
             Self::Kind { name, kind } => {
                 write!(

@@ -37,11 +37,11 @@ pub(super) fn texts<'a>(
     records: &Records,
     status: Status<'_>,
 ) -> Vec<(&'a str, String)> {
-    let told = settings.status_id.as_deref().map(|id| (id, status.text(Timestamp::now())));
+    let status = settings.status_id.as_deref().map(|id| (id, status.text(Timestamp::now())));
     let link = settings.link_id.as_deref().zip(records.kin()).map(|(id, kin)| match kin {
         Kin::CopyOf(other) | Kin::CopiedTo(other) => (id, other.to_string()),
     });
-    [(settings.metaproperty.id.as_str(), records.to_string())].into_iter().chain(told).chain(link).collect()
+    [(settings.metaproperty.id.as_str(), records.to_string())].into_iter().chain(status).chain(link).collect()
 }
 
 /// Takes back the record of a version that will not be saved.

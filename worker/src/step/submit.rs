@@ -146,7 +146,7 @@ pub(super) async fn download(
     Ok(file)
 }
 
-/// A 404 on the download means that either the file or the asset is gone; only a single GET can tell which.
+/// A 404 on the download means that either the file or the asset is gone; only a single GET shows which.
 async fn missing(context: &StepContext, job: &Job, message: &str) -> Result<StepEnd, Stop> {
     or_gone(context.bynder.asset(&job.asset_id).await)?;
     let (base, name) = (job.base, shown_name(job));

@@ -78,7 +78,7 @@ impl Report {
                 count("fail")
             ));
         }
-        self.code().map_or(Ok(()), |code| Err(Failure::Told(code)))
+        self.code().map_or(Ok(()), |code| Err(Failure::Reported(code)))
     }
 }
 

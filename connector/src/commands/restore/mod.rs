@@ -89,7 +89,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
     tell(global, command.dry_run, &environment.run_id, &sum, command_budget.budget.used());
     command_budget.leave().await;
     ended?;
-    if sum.failed > 0 { Err(Failure::Told(6)) } else { Ok(()) }
+    if sum.failed > 0 { Err(Failure::Reported(6)) } else { Ok(()) }
 }
 
 /// Asks a person. Reading the terminal cannot be interrupted, so a detached thread does it.

@@ -29,7 +29,7 @@ pub(crate) async fn run(global: &GlobalOptions, status: &Status) -> Result<(), F
     if !status.watch {
         let standing = Standing::now(&config, status.embedded).await?;
         let _ = show(&standing);
-        return standing.depth.map(|_| ()).map_err(|failure| Failure::Told(failure.code()));
+        return standing.depth.map(|_| ()).map_err(|failure| Failure::Reported(failure.code()));
     }
     let stop = stop_on_signals()?;
     let is_screen = output::is_screen() && !global.json;

@@ -54,7 +54,7 @@ pub(crate) async fn run(global: &GlobalOptions, trial: &Trial) -> Result<(), Fai
     print(global, &findings, &tried, &transcript);
     tried?;
     if !findings.confirm() {
-        return Err(Failure::Told(NOT_AS_IT_SHOULD));
+        return Err(Failure::Reported(NOT_AS_IT_SHOULD));
     }
     if let Err(failure) = note_proven(&config).await {
         output::talk(&format!("the state directory does not know of this trial: {failure}"));

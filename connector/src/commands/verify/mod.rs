@@ -31,7 +31,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Verify) -> Result<(), 
         concurrency: config.worker.concurrency,
     };
     let patience = Patience::until(stop_on_signals()?);
-    let found = audit::verify(&scope, &patience, |broken| tell(global, broken)).await;
+    let found = audit::verify(&scope, &patience, |broken| print(global, broken)).await;
     command_budget.leave().await;
     let found = found?;
     let state = if filters.is_part() { None } else { State::open_to_append(&config.producer.state_dir)? };
@@ -50,10 +50,10 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Verify) -> Result<(), 
     } else if !global.quiet {
         output::data(&line(&found));
     }
-    if found.broken > 0 { Err(Failure::Told(6)) } else { Ok(()) }
+    if found.broken > 0 { Err(Failure::Reported(6)) } else { Ok(()) }
 }
 
-fn tell(global: &GlobalOptions, broken: &Broken) {
+fn print(global: &GlobalOptions, broken: &Broken) {
     if global.json {
         return output::json(broken);
     }

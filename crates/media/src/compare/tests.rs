@@ -187,7 +187,7 @@ fn each_trait_of_a_film_is_compared_and_shown_on_both_sides() {
 }
 
 #[test]
-fn what_the_original_does_not_tell_is_impossible_to_check_for_a_named_kind_of_reason_and_never_a_failure() {
+fn what_the_original_does_not_show_is_impossible_to_check_for_a_named_kind_of_reason_and_never_a_failure() {
     let obstacle = |finding| match finding {
         Finding::Impossible(obstacle, _) => obstacle,
         other => panic!("{other:?}"),

@@ -52,7 +52,7 @@ pub enum SkippedBy {
     AwaitingApproval,
     /// It failed at this version before.
     FailedBefore,
-    /// Bynder does not tell its version.
+    /// Bynder does not show its version.
     VersionUnknown,
     /// It is a copy of another asset, and a person changed its file.
     Copy,

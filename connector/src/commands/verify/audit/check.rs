@@ -115,7 +115,7 @@ impl Checker<'_> {
             answer => answer?,
         };
         let Some(active) = detail.active() else {
-            return Ok(Some(("no_copy", format!("Bynder does not tell the active version of {copy}"))));
+            return Ok(Some(("no_copy", format!("Bynder does not show the active version of {copy}"))));
         };
         let hashed = patiently(self.patience, || self.bynder.hash_version(copy, active)).await;
         match hashed {
@@ -150,7 +150,7 @@ fn by_claim(asset: &Asset, claim: Claim) -> Checked {
             Checked::Broken(broken(asset, record, "other_size", expected, found))
         }
         Claim::Unknown => {
-            let reason = "Bynder does not tell its active version or that version's length".to_owned();
+            let reason = "Bynder does not show its active version or that version's length".to_owned();
             Checked::Unchecked { reason }
         }
     }

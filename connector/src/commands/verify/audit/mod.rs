@@ -30,11 +30,11 @@ pub(crate) struct Scope<'a> {
     pub(crate) concurrency: usize,
 }
 
-/// Verifies, and passes each broken asset to `tell` as it is found.
+/// Verifies, and passes each broken asset to `print` as it is found.
 pub(crate) async fn verify(
     scope: &Scope<'_>,
     patience: &Patience,
-    tell: impl Fn(&Broken),
+    print: impl Fn(&Broken),
 ) -> Result<Verification, Failure> {
     let mut sum = Verification { sample: scope.sample, ..nothing() };
     let filter = &scope.resolved.filter;
@@ -51,7 +51,7 @@ pub(crate) async fn verify(
         let mut results = futures::stream::iter(checks).buffer_unordered(scope.concurrency);
         while let Some((asset, checked)) = results.try_next().await? {
             if let Checked::Broken(broken) = &checked {
-                tell(broken);
+                print(broken);
             }
             count(&mut sum, asset, &checked);
         }
