@@ -1,4 +1,4 @@
-//! Reading answers that nobody vouches for: bounded, typed, and shown only in excerpts.
+//! Reads responses as untrusted input: bounded, typed, and shown only in excerpts.
 
 use std::time::Duration;
 
@@ -13,48 +13,49 @@ use super::redact::Redactor;
 use super::{Operation, Sent, TransportError};
 use common::parse_error::from_json;
 
-/// Larger answers are read one at a time, since what they become takes several times their size.
+/// Larger responses are decoded one at a time, since the result takes several times their size.
 const LARGE_BYTES: usize = 1 << 20;
 static LARGE_ANSWER: Semaphore = Semaphore::const_new(1);
 
-/// How much of an error's body is kept.
+/// How much of an error's body is read.
 const MOST_TEXT_BYTES: usize = 4096;
-/// How long nothing of a body may come.
+/// How long a body may stall.
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
-/// How long a body may take, however it comes.
+/// How long a body may take in all.
 const LONGEST_BODY: Duration = Duration::from_mins(10);
-/// Characters of a request id that is shown as it is; a UUID has 36.
+/// The longest request id that is shown unchanged; a UUID has 36 characters.
 const LONGEST_ID: usize = 64;
 
-/// An answer that arrived but is not what was asked for.
+/// A response that arrived but is not what was requested.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AnswerError {
-    /// The body was cut off.
+    /// The body broke off.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// Not JSON by its content type.
+    /// The content type is not JSON.
     #[error("expected JSON, got {content_type:?}: {excerpt}")]
     NotJson {
-        /// The content type it came with.
+        /// The response's content type.
         content_type: String,
         /// The start of the body.
         excerpt: String,
     },
-    /// JSON, but not of the expected shape.
+    /// JSON of another shape than expected.
     #[error("unexpected JSON: {0}")]
     Shape(String),
-    /// Larger than any honest answer.
+    /// Larger than any correct response.
     #[error("an answer of more than {0} bytes")]
     TooLarge(usize),
 }
 
-/// Reads a JSON answer, checking its content type first: a 2xx with an error page has been seen.
+/// Reads a JSON response. Checks the content type first, since error pages have come with a status of 2xx.
 pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response) -> Result<T, AnswerError> {
     let (content_type, redactor) = (content_type(&response), Redactor::in_answer(&response));
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !(media_type.eq_ignore_ascii_case("application/json") || media_type.ends_with("+json")) {
         let content_type = redactor.excerpt(&content_type);
-        // What is no web page may be the answer all the same, and hold a secret; where tokens come from, any may be.
+        // A response that is not a web page may still be the real one, and hold a secret; where tokens are issued,
+        // any response may.
         let is_token = matches!(kind, Operation::SignIn | Operation::ImatagSignIn);
         let text = if is_token { String::new() } else { read_text(response).await };
         let excerpt = if is_page(&text) { text } else { "no web page".to_owned() };
@@ -68,7 +69,7 @@ pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response)
     if !is_whole {
         return Err(AnswerError::TooLarge(most));
     }
-    // It would go wherever the value goes that holds it: an id into messages, a name into reports.
+    // The secret would follow the value that contains it: an id into messages, a name into reports.
     if redactor.repeats_credential(&body) {
         return Err(AnswerError::Shape("it repeats the credential".to_owned()));
     }
@@ -76,28 +77,28 @@ pub async fn read_json<T: DeserializeOwned>(kind: Operation, response: Response)
         .map_err(|said| AnswerError::Shape(redactor.excerpt(&said)))
 }
 
-/// Other XML may be the answer in another form.
+/// Other XML may be the response in another form.
 fn is_page(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     ["<!doctype html", "<html"].iter().any(|start| text.starts_with(start))
 }
 
-/// Values in a JSON text, or more of them where its strings hold such characters.
+/// The number of values in a JSON text; strings with the same characters only raise it.
 fn values(json: &[u8]) -> usize {
     json.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count()
 }
 
-/// Reads the start of an answer for an error's text; what cannot be read is left out.
+/// Reads the start of a response for an error's text; returns an empty text if it cannot be read.
 pub async fn read_text(response: Response) -> String {
     read_said(response, [], |_| None).await
 }
 
-/// The same, where the service's own sentence may be found in it.
+/// The same, for a response that may contain the service's own sentence.
 pub async fn read_sentence(response: Response, sentence: impl FnOnce(&str) -> Option<String>) -> String {
     read_said(response, [], sentence).await
 }
 
-/// The same without the signatures among these values, which the request held in its body.
+/// The same without the signatures among these values, which the request carried in its body.
 pub async fn read_text_without(response: Response, values: impl IntoIterator<Item = String>) -> String {
     read_said(response, values, |_| None).await
 }
@@ -114,18 +115,18 @@ async fn read_said(
     }
 }
 
-/// What is shown of the start of an answer: of a sentence in it, or else of the whole.
+/// What to show of the start of a response: a sentence in it, or else the whole.
 pub fn said_in(body: &[u8], sentence: impl FnOnce(&str) -> Option<String>, redactor: &Redactor) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(MOST_TEXT_BYTES)]);
     redactor.excerpt(&sentence(&text).unwrap_or_else(|| text.into_owned()))
 }
 
-/// An excerpt of what the head of an answer holds.
+/// An excerpt of a header's value.
 pub fn quoted(response: &Response, text: &str) -> String {
     Redactor::in_answer(response).excerpt(text)
 }
 
-/// The id under which a service's support finds a request.
+/// The id by which a service's support finds a request.
 pub fn request_id(response: &Response) -> Option<String> {
     let id = response.headers().get("x-request-id")?.to_str().ok()?;
     let is_id = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
@@ -140,7 +141,7 @@ fn content_type(response: &Response) -> String {
         .into_owned()
 }
 
-/// The beginning of a body.
+/// The start of a body.
 struct Bounded {
     body: Vec<u8>,
     is_whole: bool,
@@ -161,7 +162,7 @@ async fn read_bounded(mut response: Response, most: usize) -> Result<Bounded, Tr
             return Ok(Bounded { body, is_whole: true, _turn: turn });
         };
         if body.len() + chunk.len() > LARGE_BYTES && turn.is_none() {
-            // Never closed. The holder of the turn reads within the deadline of its request.
+            // The semaphore is never closed. Its holder reads within the deadline of its request.
             turn = LARGE_ANSWER.acquire().await.ok();
         }
         let room = most - body.len();

@@ -1,6 +1,7 @@
-//! The certificate authorities that are trusted: of the file that `SSL_CERT_FILE` names, or else of the folders of
-//! `SSL_CERT_DIR`, or else the system's. What a variable names is judged and read by one descriptor, and handed to the TLS
-//! library, which would read it again by its name and trust both.
+//! Finds the trusted certificate authorities: in the file that `SSL_CERT_FILE` names, else in the folders of
+//! `SSL_CERT_DIR`, else in the system. A named file is checked and read through one descriptor, and its
+//! certificates are given to the TLS library, which would otherwise read the file again by its name, and trust
+//! both.
 
 use std::env::{split_paths, var_os};
 use std::ffi::OsStr;
@@ -20,10 +21,10 @@ const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
 
 type Authorities = Vec<CertificateDer<'static>>;
 
-/// All that are trusted, without those that the TLS library cannot use. A system may have none.
+/// All trusted authorities that the TLS library can use. A system may have none.
 ///
 /// # Errors
-/// What a variable names cannot be read, holds none, or is decided by another user.
+/// A variable names a file that cannot be read, has no certificates, or that another user may change.
 pub fn authorities() -> Result<Authorities, TransportError> {
     let [file, folders] = [SSL_CERT_FILE, SSL_CERT_DIR].map(var_os);
     let (variable, value, found) = match (file, folders) {
@@ -64,7 +65,7 @@ fn of_folders(folders: &OsStr) -> Result<Authorities, NotRead> {
     let mut found = Vec::new();
     for path in files(folders)? {
         match read(&path) {
-            // A link that leads nowhere, as removed certificates leave it.
+            // A dangling link, which the removal of a certificate leaves behind.
             Err(NotRead::Failed(error)) if error.kind() == ErrorKind::NotFound => {}
             read => found.extend(read?),
         }
@@ -90,14 +91,14 @@ pub fn named_files() -> Vec<(&'static str, PathBuf)> {
     match [SSL_CERT_FILE, SSL_CERT_DIR].map(var_os) {
         [Some(file), _] => vec![(SSL_CERT_FILE, file.into())],
         [None, Some(folders)] => {
-            // What cannot be read is refused where it is read.
+            // A folder that cannot be read fails where it is read for use.
             files(&folders).unwrap_or_default().into_iter().map(|path| (SSL_CERT_DIR, path)).collect()
         }
         [None, None] => Vec::new(),
     }
 }
 
-/// Whether OpenSSL would look there: `openssl rehash` names each file by the hash of its subject.
+/// Whether OpenSSL would read a file of this name: `openssl rehash` names each file by the hash of its subject.
 fn is_hashed(name: &OsStr) -> bool {
     let parts = name.to_str().and_then(|name| name.split_once('.'));
     parts.is_some_and(|(hash, number)| {

@@ -1,11 +1,11 @@
-//! What a refused certificate means for a person.
+//! Explains a refused certificate to a person.
 
 use std::error::Error;
 use std::io;
 
 use rustls::CertificateError;
 
-/// What to do about a certificate that was not accepted, if that is what the error is about.
+/// What to do about a refused certificate, if that is the error.
 pub(super) fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -17,7 +17,7 @@ pub(super) fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
     None
 }
 
-/// TLS errors come inside of errors of reading, which hide them from the chain of sources.
+/// A TLS error is wrapped in an error of reading, which omits it from the chain of sources.
 fn refused<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CertificateError> {
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     if let Some(inner) = inner {

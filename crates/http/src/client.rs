@@ -1,8 +1,8 @@
-//! The clients that every HTTP request goes out by, and the proxy on its way: the one place that builds them.
+//! Builds the HTTP clients that all requests use, with their proxies.
 //!
-//! They speak https alone, unless the configuration allows http, or names a service on this machine.
-//! Proxies come from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, the trusted certificates from the system,
-//! `SSL_CERT_FILE` or `SSL_CERT_DIR`. This machine itself is never behind a proxy.
+//! The clients use https only, unless the configuration allows http or names a service on this machine. Proxies
+//! come from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; trusted certificates from the system,
+//! `SSL_CERT_FILE` or `SSL_CERT_DIR`. Requests to this machine never use a proxy.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use super::zone::{LOCALHOST, is_loopback};
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One client for this machine, one for all others, and one for links of answers that no proxy resolves; clones share the
-/// connections.
+/// One client for this machine, one for all other hosts, and one for links whose names no proxy resolves; clones
+/// share the connections.
 #[derive(Debug, Clone)]
 pub(super) struct Clients {
     local: Client,
@@ -58,17 +58,17 @@ impl Clients {
                 builder().no_proxy().dns_resolver(links.clone()).https_only(plain != Plain::Anywhere),
             )?,
             links,
-            // What the client itself reads: asked here for the name alone.
+            // The client reads the same variables; this copy only finds the proxy's name for errors.
             proxies: Arc::new(Matcher::from_system()),
         })
     }
 
-    /// The client that requests are built with; which one sends them is decided by their address.
+    /// A client to build requests with; the request's address decides which client sends it.
     pub(super) fn any(&self) -> &Client {
         &self.remote
     }
 
-    /// The client for an address, if a request, signed or not, may go there.
+    /// The client for this address; fails if a request, signed or not, may not go there.
     pub(super) fn for_address(&self, url: &Url, signed: bool) -> Result<&Client, TransportError> {
         self.links.check(url, signed)?;
         Ok(if is_loopback(url) {
@@ -80,13 +80,13 @@ impl Clients {
         })
     }
 
-    /// The proxy that a request to this address passes, without user and password.
+    /// The proxy for this address, without user and password.
     pub(super) fn proxy_of(&self, url: &Url) -> Option<String> {
         let proxy = self.proxy(url)?;
         Some(proxy.uri().to_string().trim_end_matches('/').to_owned())
     }
 
-    /// The header that this proxy gets, which it may quote.
+    /// The credentials header for this proxy, which the proxy may quote in an error.
     pub(super) fn proxy_authorization(&self, url: &Url) -> Option<String> {
         Some(self.proxy(url)?.basic_auth()?.to_str().ok()?.to_owned())
     }
@@ -99,7 +99,7 @@ impl Clients {
     }
 }
 
-/// What `localhost` is, whatever a resolver makes of it: a request to it may go without TLS.
+/// Resolves `localhost` to this machine without a resolver, since a request to it may go without TLS.
 struct ThisMachine;
 
 impl Resolve for ThisMachine {
@@ -114,7 +114,7 @@ impl Resolve for ThisMachine {
     }
 }
 
-/// A client for a process that asks another one on this machine: neither a proxy nor a certificate has a part in it.
+/// A client for requests to another process on this machine, without proxy and certificates.
 pub fn local_client(timeout: Duration) -> Result<Client, TransportError> {
     let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
     built(builder.no_proxy().tls_certs_only([]).timeout(timeout))
@@ -136,7 +136,7 @@ mod tests {
         Clients { proxies: Arc::new(matcher), ..Clients::new(&services, CONNECT_TIMEOUT).unwrap() }
     }
 
-    /// Answered without anything that a resolver could change: no other name is known.
+    /// No resolver is asked, so the answer cannot differ; no other name resolves.
     #[tokio::test]
     async fn localhost_is_this_machine_without_asking_a_resolver() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,5 +1,5 @@
-//! Showing a person what was asked and answered, without a word that is secret: no header but the answer's id and those about a
-//! rate limit, no body, no value of a query, and of a link, which carries its own signature, not even the path.
+//! Shows a person each request and its response without secrets: of the headers only the request id and the rate
+//! limits, no body, no value in a query, and of a link, which carries its own signature, not even the path.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,29 +15,30 @@ use super::prose::prose;
 use super::redact::Redactor;
 use super::{TransportError, excerpt, quoted, request_id};
 
-/// Headers about a rate limit that are shown of an answer.
+/// The most rate-limit headers that are shown of a response.
 const MOST_LIMITS: usize = 10;
 
-/// One request and its answer.
+/// One request and its response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Exchange {
     /// GET, POST, …
     pub method: String,
-    /// Path and names of the query; the host alone for what is not below the service's address.
+    /// The path and the names in the query; only the host if the request went elsewhere than below the service's
+    /// address.
     pub target: String,
-    /// The answer's status; `None` where none came.
+    /// The response's status; `None` without a response.
     pub status: Option<u16>,
-    /// What the answer is.
+    /// The response's content type.
     pub content_type: Option<String>,
-    /// The id under which the service's support finds the request.
+    /// The id by which the service's support finds the request.
     pub request_id: Option<String>,
     /// The service's rate-limit headers, as `name: value`.
     pub rate_limit: Vec<String>,
-    /// Milliseconds until the head of the answer was there.
+    /// Milliseconds until the head of the response arrived.
     pub took_ms: u128,
 }
 
-/// Is told of each exchange once it is over; clones are the same.
+/// Receives each exchange after it ended; clones share the receiver.
 #[derive(Clone)]
 pub struct ExchangeLog {
     origin: Url,
@@ -50,7 +51,7 @@ impl fmt::Debug for ExchangeLog {
     }
 }
 
-/// A request as the witness saw it go.
+/// A request that was sent and has no response yet.
 pub(super) struct Started {
     method: String,
     target: String,
@@ -58,7 +59,7 @@ pub(super) struct Started {
 }
 
 impl ExchangeLog {
-    /// A witness to calls to this service.
+    /// Observes the calls to this service.
     pub fn new(origin: Url, on_exchange: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
         Self { origin, on_exchange: Arc::new(on_exchange) }
     }
@@ -91,7 +92,7 @@ impl ExchangeLog {
     }
 }
 
-/// Names and values of rate-limit headers. Their names are not documented, so they are matched loosely.
+/// The names and values of rate-limit headers. Services do not document the names, so they are matched loosely.
 fn rate_limit(headers: &HeaderMap, redactor: &Redactor) -> Vec<String> {
     let is_one =
         |name: &str| name.contains("ratelimit") || name.contains("rate-limit") || name == "retry-after";
@@ -104,13 +105,14 @@ fn rate_limit(headers: &HeaderMap, redactor: &Redactor) -> Vec<String> {
         .collect()
 }
 
-/// What is not below the service's address, or asked without a credential, is a link, whose very path may let anybody in.
+/// An address that is not below the service's, or that is requested without a credential, is a link, and its path
+/// alone may grant access.
 fn target(request: &Request, service: &Url) -> String {
     let (url, signed) = (request.url(), request.headers().contains_key(AUTHORIZATION));
     if !signed || url.origin() != service.origin() || !url.path().starts_with(service.path()) {
         return format!("{}://{}/…", url.scheme(), shown_host(url));
     }
-    // The address of a further page is the service's own text.
+    // The service itself wrote the address of a next page.
     let parts: Vec<String> = url.path().split('/').map(prose).collect();
     let names: Vec<String> = url.query_pairs().map(|(name, _)| format!("{}=…", prose(&name))).collect();
     let mark = if names.is_empty() { "" } else { "?" };

@@ -1,8 +1,8 @@
-//! One way to send an HTTP request, shared by the clients of both services.
+//! Sends HTTP requests for the clients of both services.
 //!
-//! It knows two things that `reqwest` leaves open: whether a failed request may have reached the server, and
-//! that a transfer may take as long as it likes while it moves. It follows no redirect, since a redirect would
-//! carry a credential to another origin.
+//! Two things are added to `reqwest`: an error says whether the server may have received the request, and a
+//! transfer has no deadline while it moves. Redirects are not followed, since a redirect would carry a credential
+//! to another origin.
 
 mod answer;
 mod authorities;
@@ -64,26 +64,26 @@ pub use redact::Redactor;
 
 use common::fault;
 
-/// Whether a request that failed may have had its effect.
+/// Whether a failed request may have taken effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
-    /// The server cannot have seen it.
+    /// The server cannot have received it.
     No,
-    /// It may have arrived and been done.
+    /// It may have arrived and taken effect.
     Maybe,
 }
 
-/// A request that got no answer.
+/// A request without a response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct TransportError {
-    /// Whether it may have had its effect.
+    /// Whether it may have taken effect.
     pub sent: Sent,
-    /// What happened, without URL: links carry signatures.
+    /// What happened, without the URL: links carry signatures.
     pub reason: String,
 }
 
-/// Whether an answer says that it is a web page: error pages have come with a status of success.
+/// Whether a response says that it is a web page: error pages have come with a status of success.
 pub fn is_web_page(response: &Response) -> bool {
     let kind = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     kind.is_some_and(|kind| kind.starts_with("text/html"))
@@ -99,10 +99,10 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Builds the clients; `timeout` bounds a plain request in all, and a transfer's longest standstill.
+    /// Builds the clients. `timeout` limits a plain request as a whole, and the time that a transfer may stall.
     ///
     /// # Errors
-    /// The certificates to trust cannot be read.
+    /// The trusted certificates cannot be read.
     pub fn new(
         services: &Services,
         timeout: Duration,
@@ -112,7 +112,7 @@ impl Transport {
         Ok(Self { clients, timeout, observer, exchanges: None })
     }
 
-    /// Tells a witness of each exchange.
+    /// Logs each exchange here.
     #[must_use]
     pub fn with_exchange_log(self, exchanges: Option<ExchangeLog>) -> Self {
         Self { exchanges, ..self }
@@ -133,7 +133,7 @@ impl Transport {
         self.timeout
     }
 
-    /// Sends a request whose body is small; the whole exchange, reading the answer included, has the timeout.
+    /// Sends a request with a small body; the timeout covers the whole exchange, including the response's body.
     pub async fn send(
         &self,
         operation: Operation,
@@ -143,7 +143,8 @@ impl Transport {
         self.counted(operation, &request.url().clone(), self.execute(request)).await
     }
 
-    /// Sends a request whose answer is a file: only its head has the timeout, see [`Transport::body`] for the rest.
+    /// Sends a request whose response is a file: the timeout covers only the head; [`Transport::body`] reads the
+    /// rest.
     pub async fn send_for_file(
         &self,
         operation: Operation,
@@ -160,7 +161,7 @@ impl Transport {
         self.counted(operation, &url, exchange).await
     }
 
-    /// The body of an answer as a stream that ends in an error when nothing came for the timeout.
+    /// The body of a response as a stream, which fails when nothing arrives for the timeout.
     pub fn body(
         &self,
         operation: Operation,
@@ -183,10 +184,10 @@ impl Transport {
         })
     }
 
-    /// Sends a request that streams a file: it is given up when nothing moved for the timeout.
+    /// Sends a request that streams a file; fails when nothing moves for the timeout.
     ///
-    /// Once the whole body is on its way the answer may take `patience`: a service that watermarks before it
-    /// answers is not stalled.
+    /// After the whole body was sent, the response may take `patience`: a service that watermarks before it
+    /// responds has not stalled.
     pub async fn send_file(
         &self,
         operation: Operation,
@@ -210,7 +211,7 @@ impl Transport {
         answer
     }
 
-    /// Every request takes this way: it is counted, and timed until the head of its answer is there.
+    /// Sends every request: counts it, and measures the time until the head of its response.
     async fn counted(
         &self,
         operation: Operation,
@@ -255,7 +256,7 @@ impl Transport {
 }
 
 impl TransportError {
-    /// Tells by the kind of error whether the server may have seen the request.
+    /// Judges by the kind of error whether the server may have received the request.
     pub fn from_reqwest(error: &reqwest::Error) -> Self {
         let sent = if error.is_connect() || error.is_builder() { Sent::No } else { Sent::Maybe };
         let reason = excerpt(&prose(without_parting_words(&innermost(error))));
@@ -266,7 +267,7 @@ impl TransportError {
         Self { sent, reason }
     }
 
-    /// Names the proxy that the request went through: most often it is what has to be looked at.
+    /// Names the proxy of the request, which is the most frequent cause.
     fn through(self, proxy: Option<String>) -> Self {
         match proxy {
             Some(proxy) => Self { reason: format!("{}; through the proxy {proxy}", self.reason), ..self },
@@ -279,12 +280,13 @@ fn built(request: RequestBuilder) -> Result<Request, TransportError> {
     request.build().map_err(|error| TransportError::from_reqwest(&error))
 }
 
-/// The text without what an HTTP/2 peer said last, which its error quotes: as much as it likes, and what was sent to it.
+/// Removes the text of an HTTP/2 peer's GOAWAY that the error quotes: it may be of any length, and repeat what was
+/// sent.
 fn without_parting_words(text: &str) -> &str {
     text.split(" (b\"").next().unwrap_or_default()
 }
 
-/// The text of the error at the bottom, which alone says what happened ("connection refused", "unexpected EOF").
+/// The text of the innermost error, which alone says what happened ("connection refused", "unexpected EOF").
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {

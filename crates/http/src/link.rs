@@ -1,4 +1,4 @@
-//! A link in an answer.
+//! A link in a response.
 
 use std::fmt;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -9,26 +9,26 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-/// Links that are asked on the way to a file: storage redirects once or twice.
+/// The most links on the way to a file: storage redirects once or twice.
 const MOST_LINKS: u32 = 5;
 
-/// A link, whose signature opens what it leads to: it is neither stored nor shown.
+/// A link whose signature grants access; it is neither stored nor shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Link(Url);
 
 impl Link {
-    /// Reads an absolute link.
+    /// Parses an absolute link.
     pub fn parse(text: &str) -> Option<Self> {
         Url::parse(text).ok().map(Self)
     }
 
-    /// Where an answer to this link points to. A signed link is not carried from an encrypted to a plain connection.
+    /// The target of a response to this link. A signed link does not lead from an encrypted to a plain connection.
     pub fn follow(&self, target: &str) -> Option<Self> {
         let target = self.0.join(target).ok()?;
         (target.scheme() == self.0.scheme() || target.scheme() == "https").then_some(Self(target))
     }
 
-    /// Where an answer that redirects points to.
+    /// The target of a redirect.
     pub fn redirect(&self, answer: &Response) -> Option<Self> {
         self.follow(answer.headers().get(LOCATION)?.to_str().ok()?)
     }
@@ -39,7 +39,8 @@ impl Link {
     }
 }
 
-/// Asks a link, and those that the answers point to, up to the one that is the file; with the links that led there.
+/// Requests a link and those that the responses point to, until one of them is the file; returns it with the links
+/// before it.
 pub async fn follow<T, E, A>(
     mut link: Link,
     ask: impl Fn(Link) -> A,

@@ -1,8 +1,8 @@
-//! Links in answers: which of them are followed, and to which addresses.
+//! Decides which links in responses are followed, and to which addresses.
 //!
-//! A service that was taken over could send this machine to its neighbours: to a cloud's metadata, to a database, to the
-//! services of the composition. So what is not at a configured origin has to be public, unless the service itself is where
-//! the link leads.
+//! A compromised service could send this machine to its neighbours: a cloud's metadata, a database, the other
+//! containers of the composition. So a link that leaves the configured origins has to lead to a public address,
+//! unless the service itself is in the same zone.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,27 +16,28 @@ use super::redact::Redactor;
 use super::zone::{LOCALHOST, Zone, is_loopback};
 use super::{Sent, TransportError, excerpt};
 
-/// The services of the configuration, and where requests may go beyond them.
+/// The services of the configuration, and the other hosts that requests may go to.
 #[derive(Debug, Clone)]
 pub struct Services {
     /// Their addresses.
     pub urls: Vec<Url>,
-    /// Where tokens come from, if elsewhere: this address alone is asked there, and no link leads to its neighbours.
+    /// Where tokens are issued, if elsewhere. Only this address is requested there, and links to its neighbours are
+    /// refused.
     pub token_url: Option<Url>,
-    /// Whether plain http is allowed to another machine.
+    /// Whether plain http to another machine is allowed.
     pub allow_http: bool,
-    /// The hosts that answers may link to, besides the services' own.
+    /// The hosts that responses may link to, besides the services' own.
     pub link_hosts: LinkHosts,
 }
 
-/// Hosts that answers may link to: names, or `*.` and what a name ends with.
+/// Hosts that responses may link to: names, or `*.` and the end of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkHosts {
-    /// All.
+    /// All hosts.
     Any,
-    /// All; the first that is not among these is logged.
+    /// All hosts; the first that is not one of these is logged.
     Usual(Vec<String>),
-    /// These alone.
+    /// Only these hosts.
     Only(Vec<String>),
 }
 
@@ -60,12 +61,12 @@ impl Services {
     }
 }
 
-/// Decides on links; clones are the same.
+/// Decides on links; clones share what is known of the services.
 #[derive(Debug, Clone)]
 pub(super) struct Links {
     services: Arc<Services>,
     warned: Arc<AtomicBool>,
-    /// Where each service was found whenever a request to it was about to connect, in their order.
+    /// The zones in which each service was found when a request to it connected, in the services' order.
     seen: Arc<Mutex<Vec<Vec<Zone>>>>,
 }
 
@@ -75,15 +76,15 @@ impl Links {
         Self { services: Arc::new(services.clone()), warned: Arc::default(), seen: Arc::new(seen) }
     }
 
-    /// Whether the address is at the origin of a service, or where its tokens come from.
+    /// Whether the address is at the origin of a service, or where its tokens are issued.
     pub(super) fn is_service(&self, url: &Url) -> bool {
         let services = &self.services;
         services.urls.iter().any(|service| service.origin() == url.origin())
             || services.token_url.as_ref() == Some(url)
     }
 
-    /// Fails for an address that a request must not go to, `signed` or not. Names of hosts are resolved and looked at when it
-    /// goes.
+    /// Fails for an address that a request, `signed` or not, must not go to. Host names are resolved and checked
+    /// when the request is sent.
     pub(super) fn check(&self, url: &Url, signed: bool) -> Result<(), TransportError> {
         if self.is_service(url) {
             return Ok(());
@@ -98,7 +99,7 @@ impl Links {
         if !(url.scheme() == "https" || (url.scheme() == "http" && plain)) {
             return refused("is not https");
         }
-        // A user in a link is a header by the time that the request is built.
+        // When a request is built, a user in its link becomes a header.
         if signed || !url.username().is_empty() || url.password().is_some() {
             return refused("would get a user or a password");
         }
@@ -134,8 +135,8 @@ impl Links {
         }
     }
 
-    /// Whether it is public, or where a service itself is and was never found elsewhere: a further address of a name in public
-    /// opens nothing, nor does a resolver that answers in turn.
+    /// Whether the zone is public, or the only one in which a service was found. A further public address of a
+    /// service's name, or a resolver that alternates its answers, gains nothing.
     fn admits(&self, zone: Zone) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut services = self.services.urls.iter().zip(seen.iter());
@@ -144,7 +145,7 @@ impl Links {
                 .any(|(service, seen)| zone_of(service).or_else(|| only(seen.iter().copied())) == Some(zone))
     }
 
-    /// Notes where a service is that a request is about to connect to.
+    /// Records the zone of a service that a request is about to connect to.
     fn note(&self, name: &str, found: &[SocketAddr]) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         for (service, seen) in self.services.urls.iter().zip(seen.iter_mut()) {
@@ -175,7 +176,7 @@ impl Resolve for Links {
     }
 }
 
-/// Resolves for requests to the services, and lets the links know what it found.
+/// Resolves the services' names and records their zones.
 pub(super) struct ServiceNames(pub(super) Links);
 
 impl Resolve for ServiceNames {
@@ -193,13 +194,13 @@ async fn lookup(name: &str) -> std::io::Result<Vec<SocketAddr>> {
     Ok(tokio::net::lookup_host((name, 0)).await?.collect())
 }
 
-/// The zone of all of them.
+/// The one zone of all, if they have the same.
 fn only(mut zones: impl Iterator<Item = Zone>) -> Option<Zone> {
     let first = zones.next()?;
     zones.all(|zone| zone == first).then_some(first)
 }
 
-/// The host of a link, which another service chose: the parts of it that are no code, and no signature of the link.
+/// The host of a link that a service chose, without parts that look like code or like the link's signature.
 pub(super) fn shown_host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     if Redactor::of_link(url).is_in(host) { "…".to_owned() } else { shown_name(host) }
@@ -209,7 +210,7 @@ fn shown_name(host: &str) -> String {
     excerpt(&prose(&host.replace('.', " ")).replace(' ', "."))
 }
 
-/// The zone of an address that needs no resolving.
+/// The zone of an address that needs no resolver.
 fn zone_of(url: &Url) -> Option<Zone> {
     match url.host()? {
         Host::Ipv4(address) => Some(Zone::of(IpAddr::V4(address))),
@@ -218,7 +219,7 @@ fn zone_of(url: &Url) -> Option<Zone> {
     }
 }
 
-/// By RFC 6761, 6.3; a proxy that resolves such a name would lead to a neighbour of its own, too.
+/// As in RFC 6761, 6.3. A proxy that resolves such a name would also lead to a neighbour of its own.
 fn is_this_machine(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     name == LOCALHOST || name.strip_suffix(LOCALHOST).is_some_and(|sub| sub.ends_with('.'))

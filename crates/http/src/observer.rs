@@ -1,4 +1,4 @@
-//! Counting requests and what they move.
+//! Counts requests and transferred bytes.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use super::{Direction, Operation, Peer, StatusClass};
 
 /// Counts what a [`super::Transport`] does.
 pub trait RequestObserver: fmt::Debug + Send + Sync {
-    /// A request was answered, or was not.
+    /// A request ended, with or without a response.
     fn request_ended(&self, operation: Operation, class: StatusClass, took: Duration);
 
-    /// A piece of a file went to a service or came from it.
+    /// A piece of a file was sent to a service or received from it.
     fn bytes_moved(&self, peer: Peer, direction: Direction, bytes: u64);
 }
 
-/// Watches nothing.
+/// Counts nothing.
 impl RequestObserver for () {
     fn request_ended(&self, _: Operation, _: StatusClass, _: Duration) {}
 

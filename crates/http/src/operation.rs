@@ -1,14 +1,14 @@
-//! What requests are for, as a closed set: the only names under which they are counted.
+//! The purposes of requests: a closed set, since metrics count by these names.
 
 use strum::{IntoStaticStr, VariantArray};
 
-/// Who is asked.
+/// The receiver of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Peer {
-    /// The portal, whose calls the request budget lets go.
+    /// The portal, whose calls count against the request budget.
     Bynder,
-    /// The portal's file storage, which has no part in the budget.
+    /// The portal's file storage, whose requests do not count against the budget.
     Storage,
     /// The watermarking service.
     Imatag,
@@ -21,46 +21,46 @@ impl Peer {
     }
 }
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Operation {
-    /// A token for an OAuth2 application of the portal's.
+    /// A token for an OAuth2 application of the portal.
     SignIn,
-    /// What the portal knows besides assets: account, brands, collections, tags, metaproperties.
+    /// Data of the portal other than assets: account, brands, collections, tags, metaproperties.
     LookUp,
     /// A page of the library.
     List,
     /// One asset with its versions.
     Asset,
-    /// Where a version's file is.
+    /// The address of a version's file.
     DownloadPlace,
-    /// Where files go.
+    /// The address of the storage for uploads.
     UploadEndpoint,
-    /// A place for one file.
+    /// The start of one file's upload.
     UploadPlace,
-    /// Telling that a part is there.
+    /// The registration of an uploaded part.
     UploadPart,
-    /// Putting the parts together.
+    /// The end of an upload: the portal assembles the parts.
     UploadFinish,
     /// Whether imports are converted.
     Imports,
-    /// Writing a metaproperty.
+    /// The change of an asset's metaproperties.
     Mark,
-    /// Making an import an asset's new version.
+    /// The save of an import as a new version of an asset.
     Save,
-    /// Making an import a new asset.
+    /// The save of an import as a new asset.
     SaveAsset,
-    /// Making uploaded parts an additional file of an asset.
+    /// The save of uploaded parts as an additional file of an asset.
     SaveAdditional,
-    /// A version's file from storage.
+    /// The download of a version's file from storage.
     FetchOriginal,
-    /// A part of a file to storage.
+    /// The upload of a part to storage.
     SendPart,
-    /// A token for an OAuth2 application of Imatag's.
+    /// A token for an OAuth2 application of Imatag.
     #[strum(serialize = "sign_in")]
     ImatagSignIn,
-    /// Media by the asset they belong to.
+    /// A search for the media of an asset.
     Find,
     /// A file to watermark.
     Submit,
@@ -137,7 +137,7 @@ pub enum StatusClass {
     /// 5xx, or no status that HTTP knows
     #[strum(serialize = "5xx")]
     Broken,
-    /// Not at all
+    /// No response
     #[strum(serialize = "none")]
     Unanswered,
 }
@@ -160,7 +160,7 @@ impl StatusClass {
     }
 }
 
-/// Which way bytes went.
+/// The direction of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Direction {

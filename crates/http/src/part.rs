@@ -1,4 +1,4 @@
-//! Files as parts of a form.
+//! Sends files as parts of a form.
 
 use common::file_name::for_header;
 use reqwest::Body;

@@ -1,4 +1,4 @@
-//! Tells a slow transfer from a stalled one.
+//! Distinguishes a slow transfer from a stalled one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use tokio::time::Instant;
 
-/// When a body last moved, and whether it is through; clones share it.
+/// When a body last moved, and whether it is complete; clones share it.
 #[derive(Debug, Clone)]
 pub struct Progress(Arc<Mutex<Movement>>);
 
@@ -45,12 +45,12 @@ impl Progress {
         *state = Movement { moved: Instant::now(), whole, bytes: state.bytes + bytes };
     }
 
-    /// How much has been taken from the body.
+    /// How many bytes of the body have been read.
     pub(super) fn bytes(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
     }
 
-    /// Resolves when nothing moved for `standstill`, or, once the body is through, for `patience`.
+    /// Resolves when nothing moved for `standstill`, or for `patience` once the body is complete.
     pub(super) async fn stalled(&self, standstill: Duration, patience: Duration) {
         loop {
             let state = *self.0.lock().unwrap_or_else(PoisonError::into_inner);

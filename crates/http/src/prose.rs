@@ -1,23 +1,25 @@
-//! Of a text that a peer wrote, its ordinary prose. A secret is no prose, however it is escaped or encoded: what is not shown
-//! need not be recognised. Pure.
+//! Keeps only ordinary prose of a text that a peer wrote. Prose holds no secret, however a secret is escaped or
+//! encoded, so secrets need not be recognised. Pure.
 
 use common::excerpt::one_line;
 
-/// What words are written with. No escape of JSON, of addresses or of web pages does without another character.
+/// The characters that occur in prose besides letters and digits. Every escape of JSON, URLs and web pages needs
+/// another character.
 const PUNCTUATION: &str = "*.,:;!?'’`“”«»()[]{}/_-–—=";
-/// Ends of a run: blanks, and what tags and the strings of JSON are written with.
+/// The characters that end a run: blanks, and the delimiters of tags and JSON strings.
 const BOUNDARIES: [char; 4] = [' ', '"', '<', '>'];
 /// A longer word may be a code.
 const LONGEST_WORD: usize = 24;
-/// A size in bytes.
+/// Enough for a size in bytes.
 const LONGEST_NUMBER: usize = 10;
-/// `ISO8601`, `27T10`.
+/// Enough for `ISO8601` or `27T10`.
 const LONGEST_MIX: usize = 8;
-/// Digits of a whole text, and letters that are no word, which count twice: a moment or a few sizes.
+/// The most digits and letters outside words, which count twice, in a whole text: enough for a time or a few sizes.
 const MOST_CODE: usize = 24;
 const MOST_IDS: usize = 2;
 
-/// The text with `…` in place of each run of characters that is no prose, and of what follows the scheme of a link. One line.
+/// Replaces each run of characters that is not prose by `…`, and so the rest of a link after its scheme. Returns
+/// one line.
 pub fn prose(text: &str) -> String {
     let line = one_line(text);
     let mut left = Left { code: MOST_CODE, ids: MOST_IDS };
@@ -27,7 +29,7 @@ pub fn prose(text: &str) -> String {
     words.join(" ")
 }
 
-/// What the rest of a text may hold besides words.
+/// How much code the rest of a text may contain.
 #[derive(Clone, Copy)]
 struct Left {
     code: usize,
@@ -47,10 +49,10 @@ impl Left {
         }
     }
 
-    /// What is left after this run; `None` where it is no prose.
+    /// The remaining allowance after this run; `None` if the run is not prose.
     fn after(mut self, run: &str) -> Option<Self> {
         let is_known = |c: char| c.is_alphabetic() || c.is_ascii_digit() || PUNCTUATION.contains(c);
-        // A value is a number.
+        // The value is a number.
         let is_counter = |value: &str| {
             let digits = value.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
             !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -71,7 +73,7 @@ impl Left {
     }
 }
 
-/// How much of a piece is code; `None` where it is too much.
+/// How much of a piece is code; `None` if too much.
 fn code(piece: &str) -> Option<usize> {
     let length = piece.chars().count();
     let is_number = piece.bytes().all(|byte| byte.is_ascii_digit());
@@ -83,7 +85,7 @@ fn code(piece: &str) -> Option<usize> {
     (length <= most).then_some(cost)
 }
 
-/// Two letters or more; where large and small ones are mixed as in `SignatureDoesNotMatch`, no small one is alone.
+/// Two letters or more. In mixed case, as in `SignatureDoesNotMatch`, no lower-case letter stands alone.
 fn is_word(piece: &str) -> bool {
     let camel = piece.strip_suffix("Id").unwrap_or(piece);
     piece.chars().count() > 1
@@ -92,7 +94,7 @@ fn is_word(piece: &str) -> bool {
             || camel.split(char::is_uppercase).all(|small| small.chars().count() != 1))
 }
 
-/// As Bynder and others write ids.
+/// The form of ids that Bynder and other services use.
 fn is_id(part: &str) -> bool {
     let lengths = part.split('-').map(str::len);
     (lengths.clone().eq([8, 4, 4, 4, 12]) || lengths.eq([8, 4, 4, 16]))
@@ -173,7 +175,7 @@ mod tests {
         }
     }
 
-    /// However it is spelled, a secret of letters and digits is no prose.
+    /// A secret of letters and digits is never prose, whatever its spelling.
     #[test]
     fn no_spelling_of_a_secret_is_prose() {
         let each = |text: &str, spelled: fn(u32) -> String| -> String {

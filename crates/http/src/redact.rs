@@ -1,4 +1,5 @@
-//! What a request held that no text of its answer may show: gateways quote the header, or the address, that they refuse.
+//! Removes a request's secrets from its response before that is shown: gateways quote the header or address that
+//! they refuse.
 
 #[cfg(test)]
 mod tests;
@@ -15,29 +16,29 @@ use super::prose::prose;
 use super::runs::{LONG_RUN, SHORTEST_RUN, SHORTEST_WHOLE, holds_run, reduced};
 use common::excerpt::{excerpt, one_line};
 
-/// A shorter value is no signature, and may be any word.
+/// A shorter value is not a signature and may be any word.
 const SHORTEST_SIGNATURE: usize = 16;
-/// A shorter beginning of a secret may be the beginning of any word.
+/// A shorter prefix of a secret may be the prefix of any word.
 const SHORTEST_PIECE: usize = 4;
 const SEPARATORS: [char; 8] = ['/', '?', '&', '=', ';', '~', '.', ','];
-/// What the names of values in signed addresses hold.
+/// What the names of signature values in signed addresses contain.
 const OF_SIGNATURES: [&str; 7] = ["sig", "token", "policy", "credential", "key-pair-id", "secret", "x-amz-"];
 const NOT_SHOWN: &str = "(not shown: it repeats a credential)";
 
-/// The secrets of a request, kept with its answer.
+/// The secrets of a request, kept with its response.
 #[derive(Clone, Default)]
 pub struct Redactor {
     secrets: Vec<String>,
-    /// How many of them, the first ones, are credentials.
+    /// How many of them, from the first, are credentials.
     credentials: usize,
 }
 
 impl Redactor {
-    /// The credential and the secret of a form, and where the address is no call of an interface, the signature in it, which
-    /// may be part of its path.
+    /// The credential, the secret in a form, and, if the address is not an API call, its signature, which may be
+    /// part of the path.
     pub(super) fn of(request: &Request) -> Self {
         let header = request.headers().get(AUTHORIZATION);
-        // A token may hold letters that are not ASCII.
+        // A token may contain letters outside ASCII.
         let header = header.and_then(|header| std::str::from_utf8(header.as_bytes()).ok());
         let form = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
         let signs_in = parse(form).any(|(key, _)| key == "grant_type");
@@ -54,13 +55,13 @@ impl Redactor {
         self
     }
 
-    /// Passwords that a peer may quote; a short one may be any word.
+    /// Passwords that a peer may quote, except short ones, which may be any word.
     pub fn passwords<'a>(passwords: impl Iterator<Item = &'a str>) -> Self {
         let long = passwords.filter(|password| password.len() >= SHORTEST_WHOLE);
         Self::default().and_credentials(long.map(str::to_owned))
     }
 
-    /// The same, and what a proxy on the way gets to admit the request.
+    /// The same, with the credentials header for a proxy.
     pub(super) fn and_proxy(self, header: Option<&str>) -> Self {
         let long = header.into_iter().flat_map(credentials).filter(|secret| secret.len() >= SHORTEST_PIECE);
         let more: Vec<_> = long.chain(self.secrets[..self.credentials].iter().cloned()).collect();
@@ -68,14 +69,15 @@ impl Redactor {
         rest.and_credentials(more)
     }
 
-    /// What may be a signature in the address of a file of this name: what its query names as one, what is no prose in its other
-    /// values but the name itself, and what is no prose in its path, but for a file with an extension.
+    /// What may be a signature in the address of a file of this name: the values that its query names as
+    /// signatures, what is not prose in the other values except the name, and what is not prose in the path except
+    /// a file with an extension.
     pub fn signature_of(url: &Url, name: &str) -> Self {
         let query = url.query_pairs().flat_map(|(key, value)| {
             let key = key.to_ascii_lowercase();
             let is_code = || !names_file(&key, &value, name) && prose(&value) != value;
             let is_signature = names_signature(&key) || is_code();
-            // One without a value is alone.
+            // A key without a value is itself the value.
             let key = value.is_empty().then_some(key);
             key.into_iter().chain(is_signature.then(|| value.into_owned()))
         });
@@ -88,12 +90,13 @@ impl Redactor {
         Self::default().and_signatures(query.chain(codes))
     }
 
-    /// The signature of a link, wherever it is in its path and query.
+    /// The signature of a link, anywhere in its path and query.
     pub(super) fn of_link(url: &Url) -> Self {
         Self::default().and_signatures(signatures(url))
     }
 
-    /// Whether the text holds a secret, or a run of one, in whatever layers of escapes; a short one may be part of any word.
+    /// Whether the text contains a secret or a run of one, in any layers of escapes; a short secret may be part of
+    /// any word.
     pub fn is_in(&self, text: &str) -> bool {
         let long = || self.secrets.iter().filter(|secret| secret.len() >= SHORTEST_WHOLE);
         long().any(|secret| text.contains(secret.as_str())) || {
@@ -102,7 +105,7 @@ impl Redactor {
         }
     }
 
-    /// These values as well, where they are long enough for a signature.
+    /// Adds those of these values that are long enough for a signature.
     #[must_use]
     pub fn and_signatures(mut self, values: impl IntoIterator<Item = String>) -> Self {
         self.secrets.extend(values.into_iter().filter(|value| value.len() >= SHORTEST_SIGNATURE));
@@ -113,13 +116,14 @@ impl Redactor {
         response.extensions_mut().insert(self);
     }
 
-    /// What was kept with the answer.
+    /// The secrets that were kept with the response.
     pub fn in_answer(response: &Response) -> Self {
         response.extensions().get().cloned().unwrap_or_default()
     }
 
-    /// Whether a text of the answer holds a credential, or a long run of one, in whatever layers of escapes. A shorter one than
-    /// a signature may be any word, and only the last part of a JWT is secret: the others are much the same in each.
+    /// Whether a text of the response contains a credential or a long run of one, in any layers of escapes. A
+    /// credential shorter than a signature may be any word. Only the last part of a JWT is secret: the others
+    /// hardly differ between tokens.
     pub(crate) fn repeats_credential(&self, text: &[u8]) -> bool {
         let credentials = self.secrets[..self.credentials].iter();
         let long = credentials.filter(|secret| secret.len() >= SHORTEST_SIGNATURE);
@@ -130,18 +134,19 @@ impl Redactor {
         holds_run(&reduced(text), long.map(signature).collect(), LONG_RUN)
     }
 
-    /// Whether an id of the answer, which goes wherever its asset goes, is one of them or holds a run of one.
+    /// Whether an id of the response, which goes wherever its asset goes, is a secret or contains a run of one.
     pub fn is_in_id(&self, id: &str) -> bool {
         self.secrets.iter().any(|secret| secret == id) || self.is_in(id)
     }
 
-    /// An excerpt of the prose of an answer's text, without them. A text that holds a run of one all the same is not shown.
+    /// An excerpt of the prose in a response's text, without the secrets. Returns nothing of a text that still
+    /// contains a run of one.
     pub fn excerpt(&self, text: &str) -> String {
         let shown = excerpt(&prose(&self.left_out(&one_line(text))));
         if self.is_in(&shown) { NOT_SHOWN.to_owned() } else { shown }
     }
 
-    /// Without secrets as they are, and without the beginning of one where the text was cut.
+    /// The text without the secrets, and without the prefix of one where the text was cut.
     fn left_out(&self, line: &str) -> String {
         let mut secrets: Vec<_> = self.secrets.iter().map(|secret| one_line(secret)).collect();
         secrets.retain(|secret| !secret.is_empty());
@@ -158,12 +163,12 @@ impl Redactor {
     }
 }
 
-/// Whether a value of this name, in lower case, lets anybody in who has the address.
+/// Whether a value of this lower-case name grants access to anyone who has the address.
 pub(super) fn names_signature(name: &str) -> bool {
     OF_SIGNATURES.iter().any(|part| name.contains(part))
 }
 
-/// Whether a value of a query, by its key in lower case, says under which name the file is to be saved, or where it is.
+/// Whether a query value, by its lower-case key, gives the name to save the file under, or its location.
 fn names_file(key: &str, value: &str, name: &str) -> bool {
     let has_extension = name.rsplit_once('.').is_some_and(|(_, end)| (1..=5).contains(&end.len()));
     key.contains("disposition")
@@ -172,15 +177,16 @@ fn names_file(key: &str, value: &str, name: &str) -> bool {
         || (has_extension && value.ends_with(name))
 }
 
-/// The runs of characters in path and query, decoded, between what separates them.
+/// The decoded runs of characters between the separators in path and query.
 fn signatures(url: &Url) -> Vec<String> {
     let whole = percent_decode_str(&url[Position::BeforePath..Position::AfterQuery]);
     whole.decode_utf8_lossy().split(SEPARATORS).map(str::to_owned).collect()
 }
 
-/// What an `Authorization` header holds: the token, or the password as well, which is encoded together with its user.
+/// The credentials in an `Authorization` header: the token, or the password, which is encoded together with its
+/// user.
 fn credentials(header: &str) -> Vec<String> {
-    // A token may hold blanks, or end with one.
+    // A token may contain blanks, or end with one.
     let (scheme, value) = header.split_once(' ').unwrap_or(("", header));
     let mut found = vec![value.to_owned(), value.trim().to_owned()];
     if scheme.eq_ignore_ascii_case("Basic")

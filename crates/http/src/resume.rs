@@ -1,4 +1,4 @@
-//! A file that goes on where its transfer broke off.
+//! Resumes the transfer of a file where it broke off.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 
 use super::{Operation, Transport, TransportError};
 
-/// Tries to go on, in a row, before the transfer is given up: about 50 seconds.
+/// Attempts to resume, in a row, before the transfer fails: about 50 seconds.
 const MOST_TRIES: u32 = 8;
-/// The wait before the first of them; it doubles.
+/// The wait before the first attempt; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// Having got this much further, a transfer has all of its tries again.
+/// After this much progress, all attempts are available again.
 const PROGRESS: u64 = 8 << 20;
 
-/// What is missing of a file.
+/// The missing rest of a file.
 #[derive(Debug, Clone)]
 pub struct Rest {
     from: u64,
@@ -26,15 +26,15 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// The whole of the file that this answer holds, if the answer tells how to ask for the rest of it.
+    /// The rest of the file in this response, if the response says how to request the rest.
     fn of(response: &Response) -> Option<Self> {
         let etag = response.headers().get(ETAG)?;
-        // A weak one stands for files that may differ in their bytes.
+        // Files under the same weak tag may differ in their bytes.
         let is_strong = etag.as_bytes().first() == Some(&b'"');
         is_strong.then_some(Self { from: 0, length: response.content_length()?, etag: etag.clone() })
     }
 
-    /// Asks for the rest, or for all of it if the file is another one by now.
+    /// Requests the rest, or the whole file if it has changed.
     pub fn ask(&self, request: RequestBuilder) -> RequestBuilder {
         request.header(RANGE, format!("bytes={}-", self.from)).header(IF_RANGE, self.etag.clone())
     }
@@ -54,13 +54,13 @@ struct Transfer<F> {
     rest: Option<Rest>,
     again: F,
     tries: u32,
-    /// What had come when it broke off last.
+    /// How many bytes had arrived when it last broke off.
     broke_off_at: u64,
 }
 
 impl Transport {
-    /// The body of an answer as in [`Transport::body`], which asks `again` for the rest where it breaks off. `again`
-    /// gives `None` if there was no good answer.
+    /// The body of a response as in [`Transport::body`]; where it breaks off, `again` requests the rest. `again`
+    /// returns `None` if there was no good response.
     pub fn resuming_body<F, A>(
         &self,
         operation: Operation,
@@ -101,10 +101,10 @@ where
         }
     }
 
-    /// Asks for the rest until there is a body to go on with.
+    /// Requests the rest until a body arrives to continue with.
     ///
     /// # Errors
-    /// What it broke off with.
+    /// The error that broke the transfer off.
     async fn go_on(&mut self, error: TransportError) -> Result<(), TransportError> {
         let Some(rest) = self.rest.clone().filter(|rest| rest.from < rest.length) else { return Err(error) };
         if rest.from - self.broke_off_at >= PROGRESS {
@@ -141,18 +141,18 @@ mod tests {
 
     const FILE: &[u8] = b"0123456789";
 
-    /// How storage behaves once a transfer broke off.
+    /// How storage behaves after a transfer broke off.
     #[derive(Clone, Copy)]
     enum Storage {
-        /// It sends three bytes more each time.
+        /// It sends three more bytes each time.
         Resumes,
-        /// It has another file by now, and sends it whole.
+        /// The file has changed; it sends the new one whole.
         Changed,
-        /// It sends something else than was asked for.
+        /// It sends another range than requested.
         Confused,
-        /// It answers with an error a few times first.
+        /// It first answers with an error a few times.
         Troubled,
-        /// It tells nothing by which to ask for the rest.
+        /// Its response does not say how to request the rest.
         Untagged,
     }
 
@@ -185,7 +185,7 @@ mod tests {
         answer.body(if sent == FILE.len() { Body::from(FILE[from..].to_vec()) } else { body }).unwrap()
     }
 
-    /// What arrives from such a storage, and which ranges were asked for.
+    /// The bytes that arrive from such storage, and the ranges that were requested.
     async fn fetched(storage: Storage) -> (Result<Vec<u8>, TransportError>, Vec<Option<String>>) {
         let (asked, count) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
         let noting = Arc::clone(&asked);

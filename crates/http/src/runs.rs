@@ -1,17 +1,18 @@
-//! Texts reduced to their letters and digits, so that a run of a secret is found in whatever way it is written. Pure.
+//! Reduces texts to their letters and digits, which finds a run of a secret whatever its encoding. Pure.
 
 use std::collections::{BTreeSet, HashSet};
 
-/// As many letters and digits of a secret in a row are no accident.
+/// A match of this many letters and digits of a secret in a row is no coincidence.
 pub(super) const SHORTEST_RUN: usize = 12;
-/// Nor is a secret of at least this length, if it is shorter than a run.
+/// Nor is a whole secret of at least this length that is shorter than a run.
 pub(super) const SHORTEST_WHOLE: usize = 8;
-/// A run of a secret in a large answer, which may hold many words of which secrets are made, too.
+/// The length of a run in a large response, which may also contain many words that secrets are made of.
 pub(super) const LONG_RUN: usize = 20;
 /// JSON in JSON in a form in a page.
 const MOST_LAYERS: usize = 4;
 
-/// Whether the text holds a run of one of the secrets, all of them reduced; the whole of one that is shorter than a run.
+/// Whether the text contains a run of one of the secrets, or the whole of one that is shorter than a run. All are
+/// reduced.
 pub(super) fn holds_run(text: &[u8], mut secrets: Vec<Vec<u8>>, run: usize) -> bool {
     secrets.retain(|secret| secret.len() >= SHORTEST_WHOLE);
     let lengths: BTreeSet<_> = secrets.iter().map(|secret| secret.len().min(run)).collect();
@@ -20,7 +21,7 @@ pub(super) fn holds_run(text: &[u8], mut secrets: Vec<Vec<u8>>, run: usize) -> b
             let of_length = secrets.iter().filter(|secret| secret.len().min(run) == length);
             of_length.flat_map(|secret| secret.windows(run_length)).collect()
         };
-        // Wherever a run is, it covers one whole piece of this length: few texts are looked at more closely.
+        // Every run covers one whole piece of this length, so that few texts need the closer search.
         let piece = length.div_ceil(2);
         let pieces = runs_of(piece);
         text.chunks_exact(piece).any(|there| pieces.contains(there)) && {
@@ -45,7 +46,7 @@ pub(super) fn reduced(text: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The text without one layer of the escapes of JSON, addresses and web pages.
+/// Removes one layer of the escapes of JSON, URLs and web pages.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let (mut plain, mut rest) = (Vec::with_capacity(text.len()), text);
     while let [first, behind @ ..] = rest {
@@ -59,7 +60,7 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// What an escape is for, as far as that is ASCII, and its length after the first character.
+/// The ASCII character that an escape represents, and the escape's length after its first character.
 fn escape(first: u8, behind: &[u8]) -> Option<(u8, usize)> {
     let number = |from: usize, to: usize, radix| {
         let digits =

@@ -109,7 +109,7 @@ async fn success_with_a_web_page_is_not_json() {
     let error =
         read_json::<serde_json::Value>(Operation::Status, send(&url).await.unwrap()).await.unwrap_err();
     assert!(matches!(error, AnswerError::NotJson { excerpt, .. } if excerpt == "<HTML> !"));
-    // Under a wrong type of content, or as XML, it may be the answer, and secret.
+    // A page under a wrong content type, or XML, may be the real response, and secret.
     for answer in [
         &b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 6\r\n\r\ns3cr3t"[..],
         b"HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: 13\r\n\r\n<p>s3cr3t</p>",
@@ -146,7 +146,7 @@ async fn a_token_of_the_same_issuer_is_no_repetition() {
 
 #[tokio::test]
 async fn what_an_answer_repeats_of_a_credential_or_a_signature_is_left_out() {
-    // As AWS's gateway words it.
+    // The wording of AWS's gateway.
     let (answer, said) = (
         b"HTTP/1.1 403 Forbidden\r\ncontent-length: 98\r\n\r\n{\"message\":\"not a valid pair: 'Bearer s3cr3t-token', s3cr3t-s1gnature, s3cr3t/s1gnature, s3cr3t \"}",
         "{\"message\":\"not a valid pair: 'Bearer ",
@@ -178,7 +178,7 @@ async fn signed(url: &str, token: &str) -> reqwest::Response {
     transport.send(Operation::Asset, transport.client().get(url).bearer_auth(token)).await.unwrap()
 }
 
-/// A body of JSON or text, as an answer.
+/// A response whose body is JSON or text.
 fn answer_of(status: &str, body: &str) -> &'static [u8] {
     let head = format!("content-type: application/json\r\ncontent-length: {}", body.len());
     format!("HTTP/1.1 {status}\r\n{head}\r\n\r\n{body}").leak().as_bytes()
@@ -209,7 +209,7 @@ async fn an_answer_of_success_that_repeats_a_credential_anywhere_is_not_taken() 
         let url = server(answer_of("200 OK", &body)).await;
         let read = read_json::<serde_json::Value>(Operation::Asset, signed(&url, token).await).await;
         assert_eq!(read, Err(AnswerError::Shape("it repeats the credential".to_owned())), "{body}");
-        // The same to others, and a short one, which may be any word.
+        // Shown to other callers unchanged; so is a short password, which may be any word.
         let url = server(answer_of("200 OK", &body)).await;
         let read = read_json::<serde_json::Value>(Operation::Asset, signed(&url, "token").await).await;
         assert!(read.is_ok(), "{body}");
@@ -243,12 +243,12 @@ async fn an_answer_that_comes_byte_by_byte_is_given_up() {
         let _ = connection.read(&mut [0; 4096]).await.unwrap();
         let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
         connection.write_all(head).await.unwrap();
-        // On the test's own clock, which passes as fast as it can: a byte before every deadline.
+        // The test's clock is paused and advances at once: a byte arrives before every deadline.
         while connection.write_all(b" ").await.is_ok() {
             tokio::time::sleep(Duration::from_secs(30)).await;
         }
     });
-    // As after a file was sent: only the head has a deadline.
+    // After a file was sent, only the head has a deadline.
     let transport = transport(Duration::from_secs(5));
     let answer = transport.send_for_file(Operation::Submit, transport.client().get(url)).await.unwrap();
     let read = read_json::<u8>(Operation::Submit, answer);

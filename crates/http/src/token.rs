@@ -1,4 +1,4 @@
-//! Tokens that requests are signed with, and how long one of OAuth2 is used.
+//! The tokens that sign requests, and how long an OAuth2 token is used.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// The word before a token of OAuth2 (RFC 6750).
+/// The word before an OAuth2 token (RFC 6750).
 pub const BEARER: &str = "Bearer";
 
-/// The lifetime of a token whose answer names none.
+/// The lifetime of a token whose response names none.
 const UNSAID: Duration = Duration::from_hours(1);
-/// A token is fetched anew after this time, whatever lifetime its answer claims.
+/// A token is replaced after this time at the latest, whatever lifetime its response names.
 const LONGEST: Duration = Duration::from_hours(24);
-/// A token is replaced before it expires, so that no request is under way with it then.
+/// How long before its expiry a token is replaced, so that it does not expire during a request.
 const EARLY: Duration = Duration::from_mins(1);
-/// Nor is a token fetched for every call, however short a lifetime its answer claims.
+/// A token is used at least this long, however short its lifetime, so that not every call fetches one.
 const SHORTEST: Duration = Duration::from_secs(30);
 
-/// What a request is signed with.
+/// What signs a request.
 #[derive(Debug, Clone)]
 pub struct Token {
-    /// The word before it.
+    /// The word before the secret.
     pub scheme: String,
     /// The key or token.
     pub secret: SecretString,
 }
 
 impl Token {
-    /// Signs a request; `None` where the token holds characters that no header can carry.
+    /// Signs a request; `None` if the token contains characters that a header cannot carry.
     pub fn sign(&self, request: RequestBuilder) -> Option<RequestBuilder> {
         let value = format!("{} {}", self.scheme, self.secret.expose_secret());
         let mut header = HeaderValue::try_from(value).ok()?;
@@ -39,25 +39,25 @@ impl Token {
     }
 }
 
-/// A token, and the seconds after which it expires, where that is known.
+/// A token, and the seconds until it expires, if known.
 pub type Issued = (Token, Option<u64>);
 
 /// The token that the calls of a client share.
 #[derive(Debug)]
 pub struct Tokens {
-    /// Whether a refused one can be replaced.
+    /// Whether a refused token can be replaced.
     can_refresh: bool,
     /// Held while a token is fetched, so that concurrent calls share one refresh.
     held: Mutex<Option<(Token, Instant)>>,
 }
 
 impl Tokens {
-    /// None is held yet.
+    /// No token is held at first.
     pub fn new(can_refresh: bool) -> Self {
         Self { can_refresh, held: Mutex::new(None) }
     }
 
-    /// Makes a call with a token, and once more with a new one where the service refuses the first.
+    /// Makes a call with a token, and repeats it with a new token if the service refuses the first.
     pub async fn signed<T, E, I, C>(
         &self,
         issue: impl Fn() -> I,
@@ -91,7 +91,7 @@ impl Tokens {
         Ok(token)
     }
 
-    /// Forgets a refused token, unless another call has replaced it already.
+    /// Drops a refused token, unless another call has replaced it already.
     async fn forget(&self, refused: &Token) {
         let is_refused =
             |held: &(Token, Instant)| held.0.secret.expose_secret() == refused.secret.expose_secret();
@@ -99,7 +99,7 @@ impl Tokens {
     }
 }
 
-/// How long to use a token that expires in this many seconds.
+/// How long to use a token that expires after this many seconds.
 fn token_use(expires_in: Option<u64>) -> Duration {
     expires_in.map_or(UNSAID, Duration::from_secs).min(LONGEST).saturating_sub(EARLY).max(SHORTEST)
 }

@@ -1,4 +1,4 @@
-//! Where an address is: in public, or where only this machine and its neighbours get.
+//! Classifies an address: public, or reachable only from this machine and its network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,7 +13,7 @@ pub(super) enum Zone {
     ThisMachine,
     Private,
     LinkLocal,
-    /// For documentation, for many at once, or for no use yet.
+    /// Documentation, multicast, or unassigned.
     Reserved,
 }
 
@@ -29,11 +29,11 @@ impl Zone {
 fn of_v4(address: Ipv4Addr) -> Zone {
     match address.octets() {
         [0 | 127, ..] => Zone::ThisMachine,
-        // The last two are a provider's own network, and one for measuring networks.
+        // The last two are carrier-grade NAT and network benchmarks.
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [198, 18 | 19, ..] => {
             Zone::Private
         }
-        // The last one is Azure's, for its own virtual machines.
+        // The last one is Azure's platform address, for its own virtual machines.
         [169, 254, ..] | [168, 63, 129, 16] => Zone::LinkLocal,
         [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [224..=255, ..] => Zone::Reserved,
         _ => Zone::Public,
@@ -43,10 +43,10 @@ fn of_v4(address: Ipv4Addr) -> Zone {
 fn of_v6(address: Ipv6Addr) -> Zone {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Zone::ThisMachine,
-        // Unique local, what these replaced, and a NAT64 prefix for private networks.
+        // Unique local, its predecessor, and the NAT64 prefix for private networks.
         [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] | [0x64, 0xff9b, 1, ..] => Zone::Private,
         [0xfe80..=0xfebf, ..] => Zone::LinkLocal,
-        // Teredo, benchmarks, ORCHID and its successor, documentation, discarding, segment routing.
+        // Teredo, benchmarks, ORCHID and its successor, documentation, discard-only, segment routing.
         [0xff00..=0xffff | 0x5f00, ..]
         | [0x2001, 0 | 0x10..=0x2f | 0xdb8, ..]
         | [0x2001, 2, 0, ..]
@@ -56,8 +56,7 @@ fn of_v6(address: Ipv6Addr) -> Zone {
     }
 }
 
-/// The IPv4 address that packets to this one end up at: mapped, compatible, translated, NAT64, 6to4,
-/// ISATAP.
+/// The IPv4 address that an IPv6 address leads to: mapped, compatible, translated, NAT64, 6to4, ISATAP.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [.., high, low] = address.segments();
     let (high, low) = match address.segments() {
@@ -72,8 +71,8 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
 }
 
-/// Whether the address is this machine's own, by its name or its number. A name below `localhost` is what a resolver makes of
-/// it, and some ask the network.
+/// Whether the address is this machine's own, by name or number. A resolver decides what a name below `localhost`
+/// is, and some ask the network.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == LOCALHOST,

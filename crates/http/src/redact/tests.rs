@@ -94,7 +94,7 @@ fn no_run_of_a_credential_is_shown_in_another_spelling() {
         hex::encode(token),
     ] {
         let shown = redactor.excerpt(&format!("no {spelled} here"));
-        // Of one that holds blanks or quotes, a short piece between them may be left.
+        // If a secret contains blanks or quotes, a short piece between them may remain.
         let holds = |run: &[u8]| shown.as_bytes().windows(run.len()).any(|part| part == run);
         assert!(!token.as_bytes().windows(8).any(holds), "{spelled}: {shown}");
         assert!(shown.len() < 50, "{spelled}: {shown}");
@@ -126,7 +126,7 @@ fn every_long_run_of_a_signed_address_is_a_signature() {
         let url = format!("https://storage.example/{address}");
         let linked = Redactor::of(&client.get(&url).build().unwrap());
         assert_eq!(linked.excerpt(&format!("not {run} here")), "not … here", "{url}");
-        // A call of an interface quotes what it asked for; only where tokens come from, the address is secret as well.
+        // An API call quotes its own request; the address is secret only where tokens are issued.
         let called = Redactor::of(&client.get(&url).bearer_auth("t").build().unwrap());
         assert!(called.excerpt(&format!("noo {run}")).contains(run), "{url}");
         let form = client.post(&url).basic_auth("me", Some("pass")).form(&[("grant_type", "x")]);
