@@ -1,11 +1,10 @@
-//! Calls that only ask what the portal has: cheap, and without effect.
+//! Calls that only read data of the portal: cheap and without effect.
 
 use serde::{Deserialize, Deserializer};
 
 use super::{Bynder, BynderError};
 use http_client::{Operation, excerpt, prose};
 
-/// The portal's account.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Account {
     /// An excerpt of its name.
@@ -17,12 +16,9 @@ fn shown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error>
     String::deserialize(deserializer).map(|name| prose(&excerpt(&name)))
 }
 
-/// Something with an id and a name.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Named {
-    /// Its id.
     pub id: String,
-    /// Its name.
     #[serde(default)]
     pub name: String,
 }
@@ -44,8 +40,8 @@ struct Profile {
 }
 
 impl Bynder {
-    /// The security roles of the token's user, such as `MEDIAUPLOAD`: two calls, which are in no published definition
-    /// and which integrations make.
+    /// The security roles of the token's user, such as `MEDIAUPLOAD`. The two calls are in no published definition;
+    /// other integrations use them.
     pub async fn roles(&self) -> Result<Vec<String>, BynderError> {
         let operation = "asking for the user's roles";
         let url = self.url(operation, &["api", "v4", "currentUser", ""])?;
@@ -56,19 +52,18 @@ impl Bynder {
         Ok(profile.roles)
     }
 
-    /// The account: the cheapest call that proves portal and token.
+    /// The account: the cheapest call that tests portal and token.
     pub async fn account(&self) -> Result<Account, BynderError> {
         let url = self.url("asking for the account", &["api", "v4", "account", ""])?;
         self.call(Operation::LookUp, "asking for the account", |client| client.get(url.clone())).await
     }
 
-    /// All brands.
     pub async fn brands(&self) -> Result<Vec<Named>, BynderError> {
         let url = self.url("listing brands", &["api", "v4", "brands", ""])?;
         self.call(Operation::LookUp, "listing brands", |client| client.get(url.clone())).await
     }
 
-    /// The collections that the token's user sees, at most a thousand.
+    /// The collections that the token's user may see, at most a thousand.
     pub async fn collections(&self) -> Result<Vec<Named>, BynderError> {
         let mut url = self.url("listing collections", &["api", "v4", "collections", ""])?;
         url.set_query(Some("limit=1000"));

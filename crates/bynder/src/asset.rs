@@ -1,4 +1,5 @@
-//! One asset by its id: by itself, which is fresher than the listing, or by its row in the listing, which many share.
+//! Reads one asset by its id: by a single GET, which is fresher than the listing, or by its row in the listing,
+//! whose call many jobs share.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use common::asset::{Asset, AssetDetail, AssetId};
 use http_client::Operation;
 
 impl Bynder {
-    /// Fetches an asset with its version history. Only this call's 404 means that an asset is gone.
+    /// Fetches an asset with its version history. Only a 404 of this call means that an asset is gone.
     pub async fn asset(&self, id: &AssetId) -> Result<AssetDetail, BynderError> {
         let operation = looking_at(id);
         let row: Row = self.get_asset(&operation, id).await?;
@@ -24,7 +25,7 @@ impl Bynder {
         self.with_active_version(detail).await
     }
 
-    /// The answer to a single GET that asks for whatever says which version is the active one.
+    /// The response to a single GET that requests every field which may show the active version.
     pub(super) async fn get_asset<T: DeserializeOwned>(
         &self,
         operation: &str,
@@ -35,8 +36,8 @@ impl Bynder {
         self.call(Operation::Asset, operation, |client| client.get(url.clone())).await
     }
 
-    /// Where the answer leaves the active version open, the listing's row is asked for it. The row lags, so it is believed
-    /// only where it names the highest version of the list: no version was made since then.
+    /// Reads the listing's row if the response leaves the active version open. The row lags, so it counts only if
+    /// it names the highest version in the history: then no version was made since.
     pub(super) async fn with_active_version(
         &self,
         mut detail: AssetDetail,
@@ -44,15 +45,16 @@ impl Bynder {
         self.inner.says_active.store(detail.says_active(), Ordering::Relaxed);
         let _ = self.inner.looked.set(());
         let (None, Some(top)) = (detail.active(), detail.top()) else { return Ok(detail) };
-        // A place that was taken for the call after this one stays its own.
+        // A reserved call is for the next call, not for this one.
         let bynder = Self { places: None, ..self.clone() };
         let row = bynder.row(&detail.asset.id).await?;
         detail.asset.active_version = row.and_then(|row| row.active_version).filter(|active| *active == top);
         Ok(detail)
     }
 
-    /// Whether single GETs say which version is active, as the latest one showed; the first of a process is made to find out.
-    /// Where they do not, a row cannot replace them: it does not show the versions that leave the active one open.
+    /// Whether single GETs show the active version, as the latest one did; the first call of a process makes one to
+    /// find out. If they do not, a row cannot replace them: it does not show the versions that leave the active one
+    /// open.
     pub async fn says_active(&self, id: &AssetId) -> Result<bool, BynderError> {
         let look = async || self.asset(id).await.map(|_| ());
         match self.inner.looked.get_or_try_init(look).await {
@@ -62,8 +64,8 @@ impl Bynder {
         }
     }
 
-    /// An asset's row in the listing, fetched together with whatever others ask for at the same time; `None` if the
-    /// listing does not have it. The listing lags: what is seen here may have changed meanwhile.
+    /// An asset's row in the listing, fetched in one call with the rows that others want at the same time; `None`
+    /// if the listing does not have it. The listing lags: the row may be out of date.
     pub async fn row(&self, id: &AssetId) -> Result<Option<Asset>, BynderError> {
         let bynder = self.clone();
         let list = move |batch: Arc<Batch<AssetId, Asset>>| {

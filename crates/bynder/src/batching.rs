@@ -1,4 +1,4 @@
-//! Questions that many jobs ask at the same time, put to the portal in one call.
+//! Combines queries that many jobs make at the same time into one call.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,26 +10,27 @@ use tokio::sync::oneshot;
 
 use super::BynderError;
 
-/// The first asker waits for others to join for the time in which the budget lets this many calls go: with a large budget, waiting
-/// costs more than a call. Where the budget is used up, the call waits for its turn, and all who ask meanwhile still join.
+/// The first caller waits for others to join for as long as the budget needs for this many calls: if the budget is
+/// large, waiting costs more than a call. If the budget is used up, the call waits for its turn, and all callers
+/// that arrive meanwhile join.
 const WORTH_CALLS: u32 = 4;
-/// The bounds of that wait.
+/// The limits of that wait.
 const SHORTEST_GATHERING: Duration = Duration::from_millis(10);
 const LONGEST_GATHERING: Duration = Duration::from_millis(250);
 
-/// Ids in one call: each has 35 characters and goes into the URL.
+/// Ids in one call: each has 35 characters and becomes part of the URL.
 pub const MOST_IDS: usize = 50;
 
 type Answer<V> = Result<Option<V>, BynderError>;
 type Answers<K, V> = Result<HashMap<K, V>, BynderError>;
 type Asker<K, V> = (K, oneshot::Sender<Answer<V>>);
 
-/// Those who wait for the next call; clones share them.
+/// The callers that wait for the next call; clones share them.
 pub(super) struct Batcher<K, V> {
     waiting: Arc<Mutex<Vec<Asker<K, V>>>>,
 }
 
-/// Those whose turn it is; nobody until the call is let go.
+/// The callers of one call; empty until the budget lets the call go.
 pub(super) struct Batch<K, V> {
     waiting: Batcher<K, V>,
     taken: Mutex<Option<Taken<K, V>>>,
@@ -37,7 +38,7 @@ pub(super) struct Batch<K, V> {
 
 struct Taken<K, V> {
     askers: Vec<Asker<K, V>>,
-    /// Whether others were left behind, for whom nobody calls but this batch's caller.
+    /// Whether callers were left over, for whom only this batch's caller will call.
     left_some: bool,
 }
 
@@ -46,8 +47,8 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + 'static,
 {
-    /// The answer for one key, or `None` where the portal said nothing of it. `call` fetches the answers for a batch,
-    /// whose keys it takes when it is let go; calls are this `interval` apart.
+    /// The result for one key; `None` if the response does not contain it. `call` fetches the results of a batch
+    /// and reads the batch's keys once the budget lets it go; calls are this `interval` apart.
     pub(super) async fn ask<F>(
         &self,
         key: K,
@@ -64,7 +65,7 @@ where
             waiting.len() == 1
         };
         if leads {
-            // A task of its own: the leader may be cancelled while others wait for its call.
+            // In a separate task: this future may be cancelled while others wait for its call.
             let leader = Leader(self.clone());
             tasks::brief(async move {
                 tokio::time::sleep(gathering(interval)).await;
@@ -74,7 +75,7 @@ where
         receiver.await.unwrap_or_else(|_| Err(abandoned()))
     }
 
-    /// Calls until nobody is left behind: a batch holds no more than [`MOST_IDS`].
+    /// Calls until no caller is left over, since a batch holds at most [`MOST_IDS`].
     async fn call_for_all<F>(&self, call: impl Fn(Arc<Batch<K, V>>) -> F)
     where
         F: Future<Output = Answers<K, V>> + Send,
@@ -82,7 +83,7 @@ where
         loop {
             let batch = Arc::new(Batch { waiting: self.clone(), taken: Mutex::default() });
             let answer = call(Arc::clone(&batch)).await;
-            // A call that was never let go took nobody so far, and is answered all the same.
+            // A call that the budget never let go has no callers yet, but they all get its error.
             let taken = lock(&batch.taken).take().unwrap_or_else(|| self.take());
             match answer {
                 Err(error) if taken.askers.len() > 1 && concerns_one(&error) => {
@@ -98,7 +99,7 @@ where
         }
     }
 
-    /// Calls for one asker alone, so that what the portal has against one does not become the others' failure.
+    /// Calls for one caller alone, so that an error about one key does not fail the others.
     async fn call_for_one<F>(&self, call: &impl Fn(Arc<Batch<K, V>>) -> F, asker: Asker<K, V>)
     where
         F: Future<Output = Answers<K, V>> + Send,
@@ -123,7 +124,8 @@ where
     }
 }
 
-/// Gives everybody the answer to their key. A call that fails is one failure, whoever asked: one asker has it, and the
+/// Gives each caller the result of its key. A failed call is one failure, however many callers it had: one caller
+/// gets the error, the others only retry later.
 /// others only come back later.
 fn share<K: Eq + Hash, V: Clone>(askers: Vec<Asker<K, V>>, answer: &Answers<K, V>) {
     let has_it = askers.iter().position(|(_, sender)| !sender.is_closed());
@@ -133,12 +135,12 @@ fn share<K: Eq + Hash, V: Clone>(askers: Vec<Asker<K, V>>, answer: &Answers<K, V
             Err(error) if has_it == Some(index) => Err(error.clone()),
             Err(error) => Err(shared(error)),
         };
-        // An asker that went away does not need it.
+        // A caller that was cancelled does not need it.
         let _ = sender.send(answer);
     }
 }
 
-/// What the askers are told that do not have the call's own error.
+/// The error for the callers that do not get the call's own.
 fn shared(error: &BynderError) -> BynderError {
     match error {
         BynderError::Paused { .. } => error.clone(),
@@ -155,7 +157,7 @@ fn shared(error: &BynderError) -> BynderError {
     }
 }
 
-/// Whether the portal may have something against one of those that were asked for, and not against the call.
+/// Whether the error may be about one of the keys and not about the call.
 fn concerns_one(error: &BynderError) -> bool {
     match error {
         BynderError::NotFound { .. } | BynderError::Refused { .. } => true,
@@ -171,7 +173,7 @@ fn concerns_one(error: &BynderError) -> bool {
     }
 }
 
-/// How long the first asker waits where calls are this far apart.
+/// How long the first caller waits if calls are this far apart.
 fn gathering(interval: Duration) -> Duration {
     (interval * WORTH_CALLS).clamp(SHORTEST_GATHERING, LONGEST_GATHERING)
 }
@@ -180,7 +182,7 @@ fn abandoned() -> BynderError {
     BynderError::Shared { reason: "it was given up before it was answered".to_owned() }
 }
 
-/// Lets those go who still wait if the calls for them end in a panic: nobody else would call.
+/// Fails the callers that still wait if the task panics: nothing else would call for them.
 struct Leader<K, V>(Batcher<K, V>);
 
 impl<K, V> Drop for Leader<K, V> {
@@ -196,7 +198,7 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + 'static,
 {
-    /// The keys to ask for: fixed at the first call of this.
+    /// The keys to request: fixed at the first call of this function.
     pub(super) fn keys(&self) -> Vec<K> {
         let mut taken = lock(&self.taken);
         let taken = taken.get_or_insert_with(|| self.waiting.take());
@@ -241,7 +243,7 @@ mod tests {
         BynderError::Unavailable { operation: "o".to_owned(), reason: "503".to_owned(), sent: Sent::Maybe }
     }
 
-    /// What each of these keys is told, and how many calls it took, by a portal that answers a batch like this.
+    /// The result of each of these keys and the number of calls, with a portal that responds to a batch like this.
     async fn asked(
         keys: std::ops::Range<u32>,
         portal: fn(&[u32]) -> Answers<u32, u32>,

@@ -1,4 +1,4 @@
-//! The one place where portal calls are admitted, signed, sent and their answers told apart.
+//! Admits, signs and sends all portal calls, and classifies their responses.
 
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use url::Url;
 use super::{Bynder, BynderError, Right};
 use http_client::{AnswerError, Operation, Sent, Token, TransportError};
 
-/// The body of most errors; `statuscode` is sometimes a string and says nothing new.
+/// The body of most errors; `statuscode` is sometimes a string and adds nothing.
 #[derive(Deserialize)]
 struct ErrorBody {
     message: Option<String>,
@@ -16,7 +16,7 @@ struct ErrorBody {
 }
 
 impl Bynder {
-    /// A URL below the portal's origin; segments are percent-encoded.
+    /// A URL below the portal's origin with percent-encoded segments.
     pub(super) fn url(&self, operation: &str, segments: &[&str]) -> Result<Url, BynderError> {
         let mut url = self.inner.portal.clone();
         let Ok(mut path) = url.path_segments_mut() else {
@@ -28,7 +28,7 @@ impl Bynder {
         Ok(url)
     }
 
-    /// Sends a signed call and decodes its JSON answer.
+    /// Sends a signed call and decodes its JSON response.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         kind: Operation,
@@ -39,7 +39,7 @@ impl Bynder {
         self.read(kind, operation, response).await
     }
 
-    /// Sends a signed call; a token that OAuth can replace is replaced once.
+    /// Sends a signed call; replaces a refused token once if OAuth2 can.
     pub(super) async fn send(
         &self,
         kind: Operation,
@@ -51,7 +51,7 @@ impl Bynder {
             async move {
                 self.admit().await?;
                 self.permitted(kind, operation)?;
-                // Built only now: a call for many takes in whoever asked until it was let go.
+                // Built only now: a call for many callers includes those who joined until the budget let it go.
                 let request = token.sign(build(self.inner.transport.client()));
                 let request = request.ok_or_else(|| BynderError::Unauthorized {
                     operation: operation.to_owned(),
@@ -64,7 +64,8 @@ impl Bynder {
         self.inner.tokens.signed(|| self.sign_in(), is_refusal, call).await
     }
 
-    /// Whether the call may still be made, now that it has its place, which another gets if it may not.
+    /// Whether the call may still change the asset now that the budget lets it go. If not, another call gets its
+    /// place.
     fn permitted(&self, kind: Operation, operation: &str) -> Result<(), BynderError> {
         let Some(permission) = self.permission.as_ref().filter(|_| kind.changes_an_asset()) else {
             return Ok(());
@@ -75,7 +76,7 @@ impl Bynder {
         })
     }
 
-    /// Sends an admitted portal request and turns everything but success (and 303) into an error.
+    /// Sends an admitted portal request; every status except success and 303 becomes an error.
     pub(super) async fn dispatch(
         &self,
         kind: Operation,
@@ -87,7 +88,7 @@ impl Bynder {
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS {
             self.inner.gate.refused();
-            // The gate knows how long.
+            // The gate knows how long the pause lasts.
             self.inner.gate.check()?;
             let reason = "429".to_owned();
             return Err(BynderError::Unavailable { operation: operation.to_owned(), reason, sent: Sent::No });
@@ -104,7 +105,7 @@ impl Bynder {
         Err(refusal(operation, status, message, right))
     }
 
-    /// Decodes an answer that says success.
+    /// Decodes a response of success.
     pub(super) async fn read<T: DeserializeOwned>(
         &self,
         kind: Operation,
@@ -120,7 +121,7 @@ impl Bynder {
     }
 }
 
-/// A request without an answer.
+/// The error for a request without a response.
 pub(super) fn unavailable(operation: &str, error: TransportError) -> BynderError {
     BynderError::Unavailable { operation: operation.to_owned(), reason: error.reason, sent: error.sent }
 }
@@ -131,7 +132,7 @@ pub(super) fn sentence(text: &str) -> Option<String> {
     body.message.or(body.error_description)
 }
 
-/// An answer that is no success, told apart by its status alone: bodies are text, JSON or web pages.
+/// The error for a response without success, by its status alone: bodies are text, JSON or web pages.
 pub(super) fn refusal(operation: &str, status: StatusCode, message: String, right: Right) -> BynderError {
     let operation = operation.to_owned();
     match status.as_u16() {

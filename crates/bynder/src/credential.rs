@@ -1,4 +1,5 @@
-//! Signing in: a permanent token, or OAuth2 client credentials whose tokens are kept as long as they hold.
+//! Signs in with a permanent token, or with OAuth2 client credentials, whose tokens are reused while they are
+//! valid.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -10,16 +11,12 @@ use http_client::{BEARER, Issued, Operation, Token};
 /// The operation's name in errors.
 const OPERATION: &str = "signing in";
 
-/// How the connector signs in at the portal.
 #[derive(Debug, Clone)]
 pub enum Credential {
-    /// A permanent token.
     Token(SecretString),
-    /// An OAuth2 application of the kind "client credentials".
+    /// An OAuth2 application of the type "client credentials".
     ClientCredentials {
-        /// The application's id.
         client_id: String,
-        /// The application's secret.
         client_secret: SecretString,
     },
 }

@@ -1,4 +1,4 @@
-//! Reading what Bynder sends: it writes booleans, numbers and lists in whatever form comes to hand.
+//! Decodes Bynder's values: it sends booleans, numbers and lists in several forms.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use common::asset::{Asset, AssetDetail, AssetType, FileVersion};
 
-/// A number that may come as a string, or not at all.
+/// A number, possibly as a string, or absent.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Number<T>(pub(super) Option<T>);
 
@@ -22,7 +22,7 @@ impl<'de, T: std::str::FromStr> Deserialize<'de> for Number<T> {
     }
 }
 
-/// A boolean as true, 1, "1" or "true"; everything else is false.
+/// A boolean: true, 1, "1" and "true" are true, everything else is false.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Flag(pub(super) bool);
 
@@ -49,7 +49,7 @@ fn known_flag(value: &Value) -> Option<bool> {
     }
 }
 
-/// A boolean that decides something: absent, null and any unknown word leave it open.
+/// A boolean that decides something: absent, null and any unknown word are unknown.
 fn flag_if_known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
     Ok(known_flag(&Value::deserialize(deserializer)?))
 }
@@ -79,7 +79,7 @@ pub(super) fn text_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// One asset as the portal writes it.
+/// One asset as the portal sends it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Row {
@@ -94,7 +94,7 @@ pub(super) struct Row {
     extension: Texts,
     #[serde(default)]
     file_size: Number<u64>,
-    /// In no published sample; integrations read it under this name.
+    /// In no published sample; other integrations read it under this name.
     #[serde(default)]
     active_version: Number<u32>,
     date_created: Timestamp,
@@ -119,7 +119,7 @@ pub(super) struct Row {
     rest: BTreeMap<String, Value>,
 }
 
-/// One file of an asset: originals, additional files and derivatives stand in one list.
+/// One file of an asset: originals, additional files and derivatives are in one list.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Item {
@@ -150,7 +150,8 @@ impl Row {
                 })
             })
             .collect();
-        // A file without a number may be the newest: a list that leaves it out would make an older one look like that.
+        // A file without a number may be the newest. A list without it would make an older one look like the
+        // newest.
         let mut versions = versions.unwrap_or_default();
         versions.sort_by_key(|version| version.number);
         let properties = self.rest.into_iter().filter_map(|(key, value)| {

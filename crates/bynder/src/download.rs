@@ -1,4 +1,4 @@
-//! Downloading one version's file: a portal call for the place, then storage without any credential.
+//! Downloads one version's file: a portal call for its address, then storage without any credential.
 
 use std::fmt;
 use std::ops::ControlFlow::{Break, Continue};
@@ -19,16 +19,16 @@ use common::asset::AssetId;
 use common::hash::ContentHash;
 use http_client::{Link, Operation, Redactor, Rest, Sent};
 
-/// Longer than any file: a body that continues beyond it has no end.
+/// Longer than any file: a body that exceeds it would never end.
 const LONGEST_FILE: u64 = 1 << 40;
 
-/// A file on its way.
+/// A download in progress.
 pub struct Download {
     /// The announced length.
     pub bytes: Option<u64>,
-    /// The file's own name, where storage sends it along.
+    /// The file's own name, if storage sends it.
     pub file_name: Option<String>,
-    /// The file; ends in an error when nothing comes for the request timeout.
+    /// The file; fails when nothing arrives for the request timeout.
     pub body: BoxStream<'static, Result<Bytes, BynderError>>,
 }
 
@@ -44,9 +44,11 @@ struct DownloadLink {
 }
 
 impl Bynder {
-    /// Starts the download of one version by its number. A link that expired meanwhile is asked for once more.
+    /// Starts the download of one version by its number. If the link has expired meanwhile, a new one is requested
+    /// once.
     ///
-    /// Error pages come with a status of success, too: a web page is taken for the file only if it is as long as the
+    /// Error pages may come with a status of success, so a web page counts as the file only if it has the file's
+    /// expected length: some portals hold web pages.
     /// file should be, as the page of a portal that keeps web pages is.
     pub async fn download(
         &self,
@@ -69,7 +71,7 @@ impl Bynder {
                 }
                 Ok((response, way)) => return Ok(self.body(id, version, link, response, &way)),
                 Err(BynderError::Forbidden { .. }) if !expired => expired = true,
-                // Storage knows nothing of roles: its 403 is an expired or broken link, not a missing right.
+                // Storage has no roles: its 403 means an expired or broken link, not a missing right.
                 Err(BynderError::Forbidden { message, .. }) => {
                     let reason = format!("storage refuses the link twice: {message}");
                     return Err(BynderError::Unavailable { operation, reason, sent: Sent::Maybe });
@@ -79,12 +81,12 @@ impl Bynder {
         }
     }
 
-    /// Asks where a version's file is, and fetches nothing: whether the token may read it.
+    /// Requests a version's address without the file, which shows whether the token may read it.
     pub async fn may_download(&self, id: &AssetId, version: u32) -> Result<(), BynderError> {
         self.place(&description(id, version), id, version).await.map(|_| ())
     }
 
-    /// Downloads one version and tells its hash and length; nothing of it is kept.
+    /// Downloads one version and returns its hash and length; the file is not stored.
     pub async fn hash_version(&self, id: &AssetId, version: u32) -> Result<(ContentHash, u64), BynderError> {
         let mut body = self.download(id, version, None).await?.body;
         let (mut hasher, mut bytes) = (Sha256::new(), 0);
@@ -99,7 +101,7 @@ impl Bynder {
         Ok((ContentHash::from_bytes(hasher.finalize().into()), bytes))
     }
 
-    /// The answer of storage, and the links that led to it.
+    /// Storage's response, and the links that led to it.
     async fn fetch(
         &self,
         operation: &str,
@@ -134,7 +136,7 @@ impl Bynder {
         http_client::follow(link, ask, || unexpected("storage redirects without end")).await
     }
 
-    /// The file, which goes on by itself where it breaks off: from the same link, or a new one once that expired.
+    /// The file; resumes where it breaks off, from the same link or, once that has expired, from a new one.
     fn body(&self, id: &AssetId, version: u32, link: Link, response: Response, way: &[Link]) -> Download {
         let (bytes, file_name) = (response.content_length(), file_name(&response, way));
         let operation = description(id, version);
@@ -167,10 +169,10 @@ impl Bynder {
     }
 }
 
-/// The file's name by the `Content-Disposition`, in either of its forms, unless it would carry the signature of a link along.
+/// The file's name from `Content-Disposition`, in either form; `None` if it would contain the signature of a link.
 fn file_name(response: &Response, way: &[Link]) -> Option<String> {
     let header = response.headers().get(CONTENT_DISPOSITION)?;
-    // Storage writes other alphabets as they are, too.
+    // Storage sends other alphabets unencoded as well.
     let header = String::from_utf8_lossy(header.as_bytes());
     let name = mailparse::parse_content_disposition(&header).params.remove("filename")?;
     let is_signature = |link: &Link| Redactor::signature_of(link.url(), &name).is_in(&name);
@@ -181,7 +183,7 @@ fn description(id: &AssetId, version: u32) -> String {
     format!("downloading version {version} of asset {id}")
 }
 
-/// An answer of storage that is no file.
+/// The error for a response of storage that is not a file.
 pub(super) fn storage_refusal(operation: &str, status: StatusCode, message: String) -> BynderError {
     let operation = operation.to_owned();
     match status.as_u16() {
@@ -195,7 +197,7 @@ pub(super) fn storage_refusal(operation: &str, status: StatusCode, message: Stri
     }
 }
 
-/// Whether the length is known and announced, and the same.
+/// Whether the announced length is the known one.
 fn is_as_long(response: &Response, length: Option<u64>) -> bool {
     length.is_some() && response.content_length() == length
 }

@@ -1,4 +1,4 @@
-//! Bynder's errors by what the caller can do about them.
+//! Bynder's errors, by what the caller can do about them.
 
 use common::failure::Failure;
 use std::time::Duration;
@@ -9,109 +9,60 @@ use http_client::Sent;
 /// A right that the portal refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
-    /// To see one asset or its file: portals restrict single assets and whole brands.
+    /// To read an asset or its file: portals restrict single assets and whole brands.
     ReadAsset,
-    /// Any other, which depends on scope and role alone.
+    /// Any other right, which depends only on scope and role.
     Other,
 }
 
-/// A call to the portal or its storage that did not do what was asked.
+/// A failed call to the portal or its storage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BynderError {
-    /// The request budget is paused after a 429; come back later.
+    /// The request budget is paused after a 429; retry later.
     #[error("Bynder's request limit was reached; all calls pause for another {} s", .remaining.as_secs())]
     Paused {
-        /// How long at least.
+        /// The shortest time that the pause lasts.
         remaining: Duration,
     },
-    /// A call that was made for several jobs failed, and another one of them has its error; come back later.
+    /// A call for several jobs failed, and another job has its error; retry later.
     #[error("a call to Bynder that several jobs shared did not succeed: {reason}")]
-    Shared {
-        /// What happened to it.
-        reason: String,
-    },
-    /// Not sent: the right to change the asset was lost while the call waited; come back later.
+    Shared { reason: String },
+    /// Not sent: the permission to change the asset was lost while the call waited; retry later.
     #[error("{operation}: not sent, since the asset may not be changed now ({reason})")]
-    Withheld {
-        /// What would have been attempted.
-        operation: String,
-        /// Why it may not.
-        reason: String,
-    },
-    /// 401: the token is no good for anything.
+    Withheld { operation: String, reason: String },
+    /// 401: the token is not valid.
     #[error(
         "{operation}: Bynder does not accept the token ({message}); check bynder.api_token or bynder.oauth"
     )]
-    Unauthorized {
-        /// What was attempted.
-        operation: String,
-        /// What the portal said.
-        message: String,
-    },
-    /// 403: the token is good, but a scope or a security role is missing.
+    Unauthorized { operation: String, message: String },
+    /// 403: the token is valid, but a scope or a security role is missing.
     #[error(
         "{operation}: Bynder refuses permission ({message}); the token needs the scope, and its user the role"
     )]
-    Forbidden {
-        /// What was attempted.
-        operation: String,
-        /// What the portal said.
-        message: String,
-        /// Which right is missing.
-        right: Right,
-    },
+    Forbidden { operation: String, message: String, right: Right },
     /// 404: the asset, version or import does not exist.
     #[error("{operation}: Bynder does not know it ({message})")]
-    NotFound {
-        /// What was attempted.
-        operation: String,
-        /// What the portal said.
-        message: String,
-    },
-    /// Another 4xx: the same request will be refused again.
+    NotFound { operation: String, message: String },
+    /// Another 4xx: the same request would be refused again.
     #[error("{operation}: Bynder refuses the request with {status} ({message})")]
-    Refused {
-        /// What was attempted.
-        operation: String,
-        /// The HTTP status.
-        status: u16,
-        /// What the portal said.
-        message: String,
-    },
-    /// 5xx, a time-out, a broken connection: may pass by itself.
+    Refused { operation: String, status: u16, message: String },
+    /// 5xx, a timeout or a broken connection: may recover by itself.
     #[error("{operation}: Bynder is not available ({reason})")]
     Unavailable {
-        /// What was attempted.
         operation: String,
-        /// What happened.
         reason: String,
-        /// Whether it may have been done all the same.
+        /// Whether it may have taken effect.
         sent: Sent,
     },
-    /// Success by status, but not the answer that belongs to it.
+    /// A status of success with an unexpected response.
     #[error("{operation}: unexpected response from Bynder ({reason})")]
-    Unexpected {
-        /// What was attempted.
-        operation: String,
-        /// What was wrong with it.
-        reason: String,
-    },
-    /// The host answers, but not as a Bynder portal does.
+    Unexpected { operation: String, reason: String },
+    /// The host responds, but not as a Bynder portal does.
     #[error("{operation}: this host does not answer like a Bynder portal ({reason}); check bynder.domain")]
-    Misconfigured {
-        /// What was attempted.
-        operation: String,
-        /// What it answered.
-        reason: String,
-    },
+    Misconfigured { operation: String, reason: String },
     /// The file to upload cannot be read on this machine.
     #[error("{operation}: {reason}")]
-    Local {
-        /// What was attempted.
-        operation: String,
-        /// What the system said.
-        reason: String,
-    },
+    Local { operation: String, reason: String },
 }
 
 impl From<Paused> for BynderError {
@@ -121,7 +72,7 @@ impl From<Paused> for BynderError {
 }
 
 impl BynderError {
-    /// Whether the same call may work later.
+    /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Paused { .. }
@@ -138,7 +89,7 @@ impl BynderError {
         }
     }
 
-    /// Whether the portal may have done what was asked although this error came back.
+    /// Whether the portal may have carried out the request in spite of this error.
     pub fn may_have_been_sent(&self) -> bool {
         match self {
             Self::Unavailable { sent, .. } => *sent == Sent::Maybe,

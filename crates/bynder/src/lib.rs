@@ -57,53 +57,51 @@ use reserved::ReservedCalls;
 
 use common::asset::{Asset, AssetId};
 
-/// Permission to make portal calls: the request budget. Storage is not the portal and does not pass it.
+/// The request budget, which admits portal calls. Transfers to and from storage do not pass it.
 #[async_trait]
 pub trait Gate: Send + Sync + std::fmt::Debug {
-    /// Waits for so many free places at once, or says that every call is stopped. Returns how many there are: as many as
-    /// wanted, or one where more may not go.
+    /// Waits until the budget admits this many calls at once, or fails if every call is paused. Returns how many it
+    /// admits: all, or one if the budget is smaller.
     async fn admit(&self, lane: Lane, places: u32) -> Result<u32, Paused>;
-    /// Whether a place that was given before may be used still, or every call is stopped.
+    /// Fails if every call is paused; otherwise an admitted call may still be sent.
     fn check(&self) -> Result<(), Paused>;
-    /// So many places were given and are not used.
+    /// Returns calls that were admitted and not sent.
     fn unused(&self, places: u32);
-    /// How far apart places are at the full rate.
+    /// The time between two calls at the full rate.
     fn interval(&self) -> Duration;
-    /// The portal answered 429: nothing may be sent for a while.
+    /// The portal responded with 429: nothing may be sent for a while.
     fn refused(&self);
-    /// The portal answered anything else.
+    /// The portal responded with any other status.
     fn answered(&self);
 }
 
 /// No portal call may be made now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paused {
-    /// How long this lasts at least.
+    /// The shortest time that this lasts.
     pub remaining: Duration,
 }
 
-/// Where the portal is and how to sign in.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The portal's origin, such as `https://acme.bynder.com/`.
     pub portal: Url,
-    /// Whether plain http is allowed to another machine.
+    /// Whether plain http to another machine is allowed.
     pub allow_http: bool,
-    /// Hosts of storage that the portal may link to.
+    /// The storage hosts that the portal may link to.
     pub storage_hosts: LinkHosts,
-    /// Permanent token or OAuth2 client.
     pub credential: Credential,
-    /// The longest a plain request may take, and a transfer stand still.
+    /// The limit of a plain request, and of the time that a transfer may stall.
     pub request_timeout: Duration,
-    /// Bytes in a part of an upload, 5 MiB at least.
+    /// Bytes in a part of an upload, at least 5 MiB.
     pub part_size: u64,
-    /// Parts of one file that are on their way at once.
+    /// The most parts of one file that are sent at once.
     pub parts_at_once: usize,
-    /// Where requests are counted.
+    /// Counts the requests.
     pub observer: Arc<dyn RequestObserver>,
 }
 
-/// The client; clones share connections, token and endpoint.
+/// The client; clones share connections, token and the upload address.
 #[derive(Debug, Clone)]
 pub struct Bynder {
     inner: Arc<Inner>,
@@ -126,14 +124,14 @@ struct Inner {
     rows: Batcher<AssetId, Asset>,
     /// Set once the process has made a single GET.
     looked: OnceCell<()>,
-    /// Whether the latest single GET said which version is active.
+    /// Whether the latest single GET showed the active version.
     says_active: AtomicBool,
-    /// The same for all files, so it is asked for once.
+    /// The same for all files, so it is requested once.
     upload_endpoint: OnceCell<Link>,
 }
 
 impl Bynder {
-    /// Builds the client; nothing is sent yet.
+    /// Builds the client; sends nothing yet.
     ///
     /// # Errors
     /// The system's certificates cannot be read.
@@ -168,8 +166,8 @@ impl Bynder {
         Self { permission: Some(permission.in_words()), ..self.clone() }
     }
 
-    /// The same client, whose calls wait with those of this lane; what belongs to no job, such as listing, goes with the
-    /// fresh one.
+    /// The same client, whose calls wait in this lane of the budget. Calls that belong to no job, such as listing,
+    /// use the fresh lane.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self { lane, ..self.clone() }

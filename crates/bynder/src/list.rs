@@ -1,4 +1,4 @@
-//! Listing the library, a page at a time.
+//! Lists the library by pages.
 
 use jiff::fmt::strtime;
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +14,7 @@ const OPERATION: &str = "listing assets";
 /// The most rows of a page.
 const MOST_ROWS: u32 = 1000;
 
-/// The date column that a listing is sorted and bounded by.
+/// The date column by which a listing is sorted and limited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DateField {
     /// `dateCreated`
@@ -24,7 +24,6 @@ pub enum DateField {
     Modified,
 }
 
-/// The order of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Oldest first.
@@ -33,86 +32,76 @@ pub enum Order {
     Descending,
 }
 
-/// One listing request.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListQuery {
-    /// Rows a page, at most 1000.
+    /// Rows in a page, at most 1000.
     pub limit: u32,
-    /// The page, from 1; 0 leaves it out.
+    /// The page number, from 1; 0 omits it.
     pub page: u32,
-    /// Sorting, if any.
     pub order: Option<(DateField, Order)>,
-    /// Lower and upper bound of a date column.
+    /// Lower and upper limit of a date column.
     pub dates: Option<(DateField, Option<Timestamp>, Option<Timestamp>)>,
-    /// Kinds of asset, any of them.
+    /// Assets of any of these types.
     pub types: Vec<AssetType>,
-    /// Tags, all of them.
+    /// Assets with all of these tags.
     pub tags: Vec<String>,
-    /// Collections.
     pub collection_ids: Vec<String>,
-    /// Metaproperty options, all of them.
+    /// Assets with all of these metaproperty options.
     pub property_option_ids: Vec<String>,
-    /// A brand.
     pub brand_id: Option<String>,
-    /// Words to search for.
+    /// A search text.
     pub keyword: Option<String>,
-    /// The way a picture lies.
     pub orientation: Option<Orientation>,
-    /// Whether everybody may see it.
     pub public: Option<bool>,
-    /// Whether it is archived.
     pub archived: Option<bool>,
-    /// Whether its use is limited.
     pub limited: Option<bool>,
-    /// Single assets.
+    /// Only these assets.
     pub ids: Vec<AssetId>,
-    /// Whether rows tell the active version's number.
+    /// Whether rows show the active version's number.
     pub include_versions: bool,
     /// Whether to count all matches as well.
     pub total: bool,
 }
 
-/// One page of the listing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// The rows that could be read.
     pub assets: Vec<Asset>,
-    /// The rows that could not be read, by their ids where those can be.
+    /// The unreadable rows, by their ids if those are readable.
     pub unreadable: Vec<Option<String>>,
-    /// All matches, if asked for.
+    /// The number of all matches, if requested.
     pub total: Option<u64>,
     /// The portal's clock.
     pub portal_time: Option<Timestamp>,
 }
 
 impl Page {
-    /// How many rows the portal sent.
+    /// The number of rows that the portal sent.
     pub fn rows(&self) -> usize {
         self.assets.len() + self.unreadable.len()
     }
 }
 
 impl Bynder {
-    /// Fetches one page. The listing is a search index: it lags, and is no proof that an asset is gone.
+    /// Fetches one page. The listing is a search index: it lags, and does not prove that an asset is gone.
     pub async fn list(&self, query: &ListQuery) -> Result<Page, BynderError> {
         self.list_as_of_now(|| query.clone()).await
     }
 
-    /// The newest assets that the listing knows, at most a page.
+    /// The newest assets in the listing, at most a page.
     pub async fn newest(&self, limit: u32) -> Result<Vec<Asset>, BynderError> {
         let order = Some((DateField::Created, Order::Descending));
         let query = ListQuery { limit, order, include_versions: true, ..ListQuery::default() };
         self.list(&query).await.map(|page| page.assets)
     }
 
-    /// The first asset like this created at this time or later that the listing knows by now. Looks page by page and keeps
-    /// none of them.
+    /// The first such asset in the listing that was created at this time or later. Reads page by page and stores
+    /// none.
     pub async fn find_created_since(
         &self,
         since: Timestamp,
         is_wanted: impl Fn(&Asset) -> bool + Send,
     ) -> Result<Option<Asset>, BynderError> {
-        // A second less: whether the bound is part of it is not known.
+        // A second earlier, since it is unknown whether the limit is inclusive.
         let from = since.checked_sub(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN);
         let mut first = None;
         for page in 1.. {
@@ -126,7 +115,7 @@ impl Bynder {
             let found = self.list(&query).await?;
             let is_last = found.rows() == 0;
             let begins = found.assets.first().map(|asset| asset.id.clone());
-            // A portal that takes no notice of the page would be asked for ever.
+            // A portal that ignores the page number would be queried endlessly.
             if begins.is_some() && begins == first {
                 let reason = format!("page {page} begins as the page before");
                 return Err(BynderError::Unexpected { operation: OPERATION.to_owned(), reason });
@@ -142,7 +131,7 @@ impl Bynder {
         Ok(None)
     }
 
-    /// Fetches one page of a query that is made up when the call is let go, not when it begins to wait.
+    /// Fetches one page of a query that is built when the budget lets the call go, not when its wait begins.
     pub(super) async fn list_as_of_now(&self, query: impl Fn() -> ListQuery) -> Result<Page, BynderError> {
         let url = self.url(OPERATION, &["api", "v4", "media", ""])?;
         let build = |client: &reqwest::Client| client.get(url.clone()).query(&query().parameters());
@@ -230,7 +219,7 @@ impl DateField {
     }
 }
 
-/// Whole seconds and `Z`: with anything else the portal ignores the filter and returns the whole library.
+/// Whole seconds and `Z`: the portal ignores a filter in any other form and returns the whole library.
 pub(super) fn filter_date(at: Timestamp) -> String {
     strtime::format("%Y-%m-%dT%H:%M:%SZ", at).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What a listing's answer holds: rows as they were sent, each read on its own. Pure.
+//! Decodes a listing: its rows as raw JSON, each of which is decoded by itself. Pure.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ use common::asset::Asset;
 use common::parse_error::from_json;
 use http_client::{Redactor, excerpt, prose};
 
-/// Far more rows than a page is asked for.
+/// Far more rows than a page has.
 const MOST_ROWS: usize = 10_000;
-/// A row with many times the fields of an honest one. Reading takes many times its size.
+/// A row with many times the fields of a real one. Decoding takes many times its size.
 const MOST_ROW_BYTES: usize = 1 << 20;
 
 /// The three shapes of a listing: a bare array, `total.count` next to `media`, `count.total` next to `media`.
@@ -22,10 +22,10 @@ pub(super) struct Listing {
     pub(super) total: Option<u64>,
 }
 
-/// Rows, no more than an honest portal sends.
+/// Rows, at most as many as a real portal sends.
 struct Rows(Vec<Box<RawValue>>);
 
-/// The number of matches, in a form that is not the same everywhere.
+/// The number of matches, whose form varies.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Facets {
@@ -98,7 +98,7 @@ impl<'de> Deserialize<'de> for Listing {
     }
 }
 
-/// Facets, or anything else, which says nothing.
+/// Facets, or any other value, which is ignored.
 struct Loose(Facets);
 
 impl<'de> Deserialize<'de> for Loose {
@@ -113,7 +113,7 @@ impl<'de> Deserialize<'de> for Loose {
     }
 }
 
-/// One unreadable row must not stop a run over millions; its id, where it has one.
+/// Decodes a row. An unreadable one must not stop a run over millions; its id is returned if it has one.
 pub(super) fn readable(row: &RawValue) -> Result<Asset, Option<String>> {
     #[derive(Deserialize)]
     struct Named {

@@ -1,4 +1,4 @@
-//! Metaproperties: reading their definitions, and writing the text of one.
+//! Reads the definitions of metaproperties, and writes their texts.
 
 use std::collections::BTreeMap;
 
@@ -9,32 +9,27 @@ use super::{Bynder, BynderError};
 use common::asset::AssetId;
 use http_client::Operation;
 
-/// The definition of a metaproperty.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metaproperty {
-    /// Its id: what a write needs.
+    /// The id that a write needs.
     pub id: String,
-    /// Its database name: what listings show. The key it stands under can differ in case.
+    /// The database name, which listings show; the case of their key can differ.
     pub name: String,
-    /// Its kind, such as `text` or `select2`; the set is open.
+    /// Its kind, such as `text` or `select2`; other values are possible.
     #[serde(rename = "type", default)]
     pub kind: String,
     #[serde(default = "yes")]
     is_editable: Flag,
     #[serde(default = "yes")]
     is_api_field: Flag,
-    /// Its options, if it has any.
     #[serde(default)]
     pub options: Vec<PropertyOption>,
 }
 
-/// One option of a select metaproperty.
 #[derive(Debug, Clone, Deserialize)]
 pub struct PropertyOption {
-    /// Its id.
     pub id: String,
-    /// Its database name.
     #[serde(default)]
     pub name: String,
 }
@@ -44,12 +39,11 @@ fn yes() -> Flag {
 }
 
 impl Metaproperty {
-    /// Whether it holds free text of up to 2500 characters.
+    /// Whether it holds free text, of up to 2500 characters.
     pub fn is_text(&self) -> bool {
         matches!(self.kind.as_str(), "text" | "longtext")
     }
 
-    /// Whether its values are options.
     pub fn has_options(&self) -> bool {
         matches!(self.kind.as_str(), "select" | "select2" | "autocomplete")
     }
@@ -59,14 +53,13 @@ impl Metaproperty {
         self.is_editable.0
     }
 
-    /// Whether the API shows it on assets: if not, what is written can never be read back.
+    /// Whether the API shows it on assets; if not, a written text can never be read back.
     pub fn is_api_field(&self) -> bool {
         self.is_api_field.0
     }
 }
 
 impl Bynder {
-    /// All metaproperties with their options.
     pub async fn metaproperties(&self) -> Result<Vec<Metaproperty>, BynderError> {
         let operation = "listing metaproperties";
         let mut url = self.url(operation, &["api", "v4", "metaproperties", ""])?;
@@ -76,10 +69,10 @@ impl Bynder {
         Ok(by_key.into_values().collect())
     }
 
-    /// Writes the texts of metaproperties, by their ids, in one call; nothing else of the asset is sent, so nothing
-    /// else changes.
+    /// Writes texts of metaproperties, by their ids, in one call. Sends no other field of the asset, so no other
+    /// changes.
     ///
-    /// The answer 202 means queued: neither this success nor a look soon after proves that it was kept.
+    /// The response 202 means queued: neither it nor a read soon after proves that the text is stored.
     pub async fn set_texts(&self, asset: &AssetId, texts: &[(&str, &str)]) -> Result<(), BynderError> {
         let operation = format!("writing the metaproperty of asset {asset}");
         let url = self.url(&operation, &["api", "v4", "media", asset.as_str(), ""])?;

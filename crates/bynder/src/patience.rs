@@ -1,4 +1,4 @@
-//! Waiting out what passes by itself while a run lists the library.
+//! Retries what may recover by itself while a run lists the library.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::BynderError;
 
-/// Waits before the next try in the middle of a run; the last error is the caller's.
+/// Waits between attempts during a run; after the last one the caller gets the error.
 const DURING_A_RUN: &[Duration] = &[
     Duration::from_secs(1),
     Duration::from_secs(2),
@@ -16,11 +16,11 @@ const DURING_A_RUN: &[Duration] = &[
     Duration::from_mins(1),
 ];
 
-/// Waits at the start, where a person may be watching and nothing is lost by giving up.
+/// Waits at the start, where a person may be watching and giving up loses nothing.
 const AT_THE_START: &[Duration] =
     &[Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
-/// How long to be patient with what may pass by itself: until told to stop, at most.
+/// How long to retry: these waits, but not beyond a stop.
 #[derive(Debug, Clone)]
 pub struct Patience {
     stop: CancellationToken,
@@ -28,29 +28,29 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Patience that ends with `stop`.
+    /// Retries until `stop` at the latest.
     pub fn until(stop: CancellationToken) -> Self {
         Self { stop, waits: DURING_A_RUN }
     }
 
-    /// The short patience of a start.
+    /// The short waits of a start.
     pub fn brief() -> Self {
         Self { stop: CancellationToken::new(), waits: AT_THE_START }
     }
 
-    /// Whether it has ended.
+    /// Whether the stop has come.
     pub fn is_over(&self) -> bool {
         self.stop.is_cancelled()
     }
 
-    /// Waits; false if patience ended meanwhile.
+    /// Waits; false if the stop came meanwhile.
     pub async fn wait(&self, duration: Duration) -> bool {
         self.stop.run_until_cancelled(tokio::time::sleep(duration)).await.is_some()
     }
 }
 
-/// Repeats a call that reads until it answers, fails for good, or patience ends. A pause of the request budget
-/// counts as no failure.
+/// Repeats a call that reads until it succeeds, fails permanently, or the waits are used up. A pause of the request
+/// budget is not a failure.
 pub async fn patiently<T, F>(patience: &Patience, mut call: impl FnMut() -> F) -> Result<T, BynderError>
 where
     F: Future<Output = Result<T, BynderError>>,

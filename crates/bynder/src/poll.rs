@@ -1,4 +1,4 @@
-//! Asking whether imports are converted: many jobs share one call.
+//! Checks whether imports are converted; many jobs share one call.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use http_client::Operation;
 
 const OPERATION: &str = "polling imports";
 
-/// What Bynder says of an import.
+/// The state of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImportState {
     /// In none of the lists: still being converted.
@@ -21,7 +21,7 @@ pub enum ImportState {
     Done,
     /// It cannot be converted.
     Failed,
-    /// Refused; the SDKs overlook this list and run into their time-outs.
+    /// Refused. Bynder's SDKs do not read this list and wait until they time out.
     Rejected,
 }
 
@@ -37,7 +37,7 @@ struct Lists {
 }
 
 impl Bynder {
-    /// Asks for one import's state, together with whoever asks at the same time.
+    /// Reads one import's state, in one call with others that are wanted at the same time.
     pub async fn poll_import(&self, import: &ImportId) -> Result<ImportState, BynderError> {
         let bynder = self.clone();
         let poll = move |batch: Arc<Batch<ImportId, ImportState>>| {
@@ -61,7 +61,7 @@ impl Bynder {
             .await?;
         let lists = lists.unwrap_or_default();
         let marked = |list: Option<Vec<String>>, state| {
-            // A text that is no id was not asked for.
+            // A text that is not an id was not in the request.
             let ids = list.unwrap_or_default().into_iter().filter_map(|id| ImportId::try_from(id).ok());
             ids.map(move |id| (id, state))
         };
@@ -85,7 +85,7 @@ mod tests {
     use crate::tests::{Script, json, settings};
     use crate::{Credential, Gate, Paused};
 
-    /// Lets calls go once it is told to.
+    /// Holds calls until it is released.
     #[derive(Debug)]
     struct Held {
         has_caller: Notify,

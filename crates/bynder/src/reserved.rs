@@ -1,7 +1,7 @@
-//! Places in the request budget that are taken ahead, for calls that have to follow each other closely.
+//! Reserves calls of the request budget in advance, for calls that must follow each other closely.
 //!
-//! At the limit a call waits seconds for its place, minutes at worst. What a look saw would be so old when the save that
-//! relies on it goes out.
+//! At the limit a call waits seconds, in the worst case minutes, for the budget. A check would be that old when the
+//! save that relies on it is sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use super::{Bynder, BynderError, Gate};
 
-/// How long a place that was taken ahead is good for: the budget counts on a call going out soon after it was let go.
+/// How long a reserved call is valid: the budget counts a call when it lets it go, and expects it soon after.
 const GOOD_FOR: Duration = Duration::from_secs(10);
 
-/// Places that were taken and not used yet.
+/// Calls that are reserved and not used yet.
 #[derive(Debug)]
 pub(super) struct ReservedCalls {
     left: AtomicU32,
@@ -23,7 +23,7 @@ pub(super) struct ReservedCalls {
 }
 
 impl ReservedCalls {
-    /// Whether there was one left to use.
+    /// Uses one; false if there was none left.
     pub(super) fn take(&self) -> bool {
         let taking = self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         taking.is_ok() && Instant::now() < self.until
@@ -37,10 +37,11 @@ impl Drop for ReservedCalls {
 }
 
 impl Bynder {
-    /// The same client, with places for its next calls: they wait for them now, all at once, and not between each other.
-    /// A call that comes too late waits as usual.
+    /// The same client with reserved places in the budget for its next calls. The wait for all of them is now, not
+    /// between the calls. A call that comes too late waits as usual.
     ///
     /// # Errors
+    /// [`BynderError::Paused`] if the budget is paused.
     /// [`BynderError::Paused`] if there are none for now.
     pub async fn with_places(&self, places: u32) -> Result<Self, BynderError> {
         let given = self.wait_for(places).await?;
@@ -49,7 +50,7 @@ impl Bynder {
         Ok(Self { places: Some(Arc::new(places)), ..self.clone() })
     }
 
-    /// Waits for a place, unless this client has one and nothing was silenced since.
+    /// Waits for the budget, unless this client has a reserved call and no pause began since.
     pub(super) async fn admit(&self) -> Result<(), BynderError> {
         if self.places.as_ref().is_some_and(|places| places.take()) {
             return self.inner.gate.check().map_err(BynderError::from);
@@ -78,7 +79,7 @@ mod tests {
 
     use crate::tests::settings;
 
-    /// Notes what is asked of it, and is silent if told so.
+    /// Records the calls to it, and pauses on request.
     #[derive(Debug, Default)]
     struct Noting {
         asked: Mutex<Vec<u32>>,
@@ -160,7 +161,7 @@ mod tests {
                 _ => Err(QueueError::Unavailable("the lease was lost".to_owned())),
             }));
             let import = ImportId::try_from("I".to_owned()).unwrap();
-            // Nothing listens: what is sent ends as unavailable.
+            // Nothing listens at the address, so a request that is sent ends as unavailable.
             let error = match effect {
                 0 => bynder.save_version(&asset, &import).await.unwrap_err(),
                 1 => bynder.save_asset(&import, &[]).await.unwrap_err(),

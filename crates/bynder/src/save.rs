@@ -1,4 +1,4 @@
-//! Saving what was uploaded, as a version, an asset or an additional file: the calls that must not happen twice.
+//! Saves uploads as a version, an asset or an additional file: the calls that must not happen twice.
 
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use super::{Bynder, BynderError, ImportId, Parcel};
 use common::asset::AssetId;
 use http_client::Operation;
 
-/// The answer to a save.
+/// The result of a save.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saved {
     /// The file is a new version of the asset.
@@ -17,10 +17,9 @@ pub enum Saved {
     NotConverted,
 }
 
-/// The answer to saving an import as a new asset.
+/// The result of saving an import as a new asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NewAsset {
-    /// It is this asset.
     Done(AssetId),
     /// Not converted yet: poll, then save again.
     NotConverted,
@@ -28,12 +27,12 @@ pub enum NewAsset {
 
 #[derive(Deserialize)]
 struct SavedAsset {
-    /// Spelled like this, unlike elsewhere.
+    /// Spelled like this here, unlike in other responses.
     mediaid: AssetId,
 }
 
 impl Bynder {
-    /// Makes the import the asset's new active version. There is no idempotency key: look before repeating it.
+    /// Saves the import as the asset's new active version. There is no idempotency key: check before a repetition.
     pub async fn save_version(&self, asset: &AssetId, import: &ImportId) -> Result<Saved, BynderError> {
         let operation = format!("saving the new version of asset {asset}");
         let url =
@@ -42,12 +41,12 @@ impl Bynder {
         if response.status() == StatusCode::SEE_OTHER {
             return Ok(Saved::NotConverted);
         }
-        // Only JSON proves it: error pages have come with a status of success.
+        // Only JSON proves success: error pages have come with a status of success.
         self.read::<IgnoredAny>(Operation::Save, &operation, response).await?;
         Ok(Saved::Done)
     }
 
-    /// Makes the import a new asset with these fields. There is no idempotency key: look before repeating it.
+    /// Saves the import as a new asset with these fields. There is no idempotency key: check before a repetition.
     pub async fn save_asset(
         &self,
         import: &ImportId,
@@ -64,12 +63,12 @@ impl Bynder {
         Ok(NewAsset::Done(saved.mediaid))
     }
 
-    /// Makes uploaded parts an additional file of an asset, under the name they were uploaded with. There is no
-    /// idempotency key: look before repeating it.
+    /// Saves uploaded parts as an additional file of an asset, under the name they were uploaded with. There is no
+    /// idempotency key: check before a repetition.
     pub async fn save_additional(&self, asset: &AssetId, parcel: &Parcel) -> Result<(), BynderError> {
         let operation = format!("saving an additional file of asset {asset}");
         let url = self.url(&operation, &["api", "v4", "media", asset.as_str(), "save", "additional", ""])?;
-        // The id goes into the body, as when a part is registered.
+        // The id is in the body, as when a part is registered.
         let form = [
             ("uploadId", parcel.upload_id.to_string()),
             ("targetid", parcel.target_id.to_string()),

@@ -1,4 +1,4 @@
-//! An asset with everything that a copy of it has to have, and the names of its additional files.
+//! Reads an asset with everything that its copy must have, and the names of its additional files.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,52 +10,46 @@ use common::asset::{AssetDetail, AssetId};
 use common::hash::ContentHash;
 use common::parse_error::from_json;
 
-/// An asset from a single GET, in full.
+/// An asset from a single GET, with all its fields.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
-    /// The asset with its versions.
     pub detail: AssetDetail,
-    /// What people wrote.
+    /// The texts that people wrote.
     pub words: Words,
-    /// Restrictions of its use that are in force, or will be.
+    /// The restrictions of its use, in force or planned.
     pub restrictions: Vec<Restriction>,
-    /// Names of its additional files.
     pub additional: Vec<String>,
 }
 
 impl Template {
-    /// The additional file that is this watermarked file, by the digits in its name.
+    /// The additional file that is this watermarked file: its name contains digits of the hash.
     pub fn additional_named(&self, watermarked: ContentHash) -> Option<&str> {
         let digits = watermarked.short();
         self.additional.iter().find(|name| name.contains(&digits)).map(String::as_str)
     }
 }
 
-/// What people wrote about an asset, beside its name, tags and metaproperties.
+/// What people wrote about an asset, other than its name, tags and metaproperties.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Words {
-    /// The description.
     pub description: String,
-    /// The copyright notice.
     pub copyright: String,
-    /// The brand's id; empty where there is none.
+    /// The brand's id; empty without a brand.
     pub brand: String,
 }
 
-/// A restriction of an asset's use; times as the portal writes them.
+/// A restriction of an asset's use; times are in the portal's format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Restriction {
-    /// It may be downloaded only after asking.
+    /// It may be downloaded only on request.
     Limited,
     /// It will be limited.
     LimitedFrom(String),
-    /// It is archived.
     Archived,
-    /// It will be archived.
     ArchivedFrom(String),
-    /// The portal's own visible watermark is put on downloads.
+    /// Downloads carry the portal's own visible watermark.
     Watermarked,
-    /// That watermark will be put on them.
+    /// Downloads will carry that watermark.
     WatermarkedFrom(String),
     /// It is published, and so visible, from this time.
     PublishedFrom(String),
@@ -95,13 +89,13 @@ struct Item {
     kind: String,
     #[serde(default, deserialize_with = "text_or_empty")]
     file_name: String,
-    /// The other name for it that integrations read.
+    /// The other name under which integrations read it.
     #[serde(default, deserialize_with = "text_or_empty")]
     name: String,
 }
 
 impl Bynder {
-    /// Fetches an asset in full: one call, as [`Bynder::asset`].
+    /// Fetches an asset with all its fields: one call, as [`Bynder::asset`].
     pub async fn template(&self, id: &AssetId) -> Result<Template, BynderError> {
         let operation = looking_at(id);
         let value: Value = self.get_asset(&operation, id).await?;

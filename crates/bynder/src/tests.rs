@@ -14,11 +14,11 @@ use common::job::Lane;
 use files::spool::{Length, Spool};
 use http_client::Sent;
 
-/// Answers requests with what is scripted, in order, and remembers them.
+/// Sends the scripted responses in order, and records the requests.
 #[derive(Clone, Default)]
 pub(super) struct Script(Arc<Mutex<Pages>>);
 
-/// What is to be answered, and what was asked.
+/// The responses to send, and the requests received.
 type Pages = (VecDeque<Response<Body>>, Vec<Seen>);
 
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl Script {
     }
 }
 
-/// Lets everything through and counts refusals.
+/// Admits every call and counts refusals.
 #[derive(Debug, Default)]
 pub(super) struct Open(Mutex<u32>);
 
@@ -147,7 +147,7 @@ async fn an_asset_is_read_in_whatever_form_the_portal_writes_it() {
     assert_eq!(script.seen()[0].authorization.as_deref(), Some("Bearer t0ken"));
 }
 
-/// An asset with three versions, each with this `active`, and what else the answer says.
+/// An asset with three versions, each with this `active`, and with these further fields.
 fn three_versions(active: [&str; 3], more: &str) -> String {
     let items = (1..).zip(active).map(|(number, active)| {
         let flag = if active.is_empty() { String::new() } else { format!(r#","active":{active}"#) };
@@ -169,7 +169,8 @@ async fn the_active_version_is_what_the_portal_says_and_never_the_lowest_of_a_li
         let (script, bynder) = scripted(vec![json(200, &named)]).await;
         assert_eq!(bynder.asset(&id()).await.unwrap().active(), Some(3), "{flags:?}");
         assert!(script.seen()[0].line.contains("includeVersionNumber=1"), "{:?}", script.seen());
-        // The row is asked where the answer says nothing, and believed only if nothing came after it.
+        // The row is read if the response leaves the active version open, and counts only if no newer version
+        // exists.
         for (row, active) in [("3", Some(3)), ("1", None), ("null", None)] {
             for more in ["", r#""activeVersion":7,"#] {
                 let look = three_versions(flags, more);

@@ -1,4 +1,4 @@
-//! Uploading a file through Bynder's S3: a place, parts, a register call for each, and the finalise.
+//! Uploads a file through Bynder's S3: initialise, send the parts, register each, finalise.
 
 mod part;
 #[cfg(test)]
@@ -22,26 +22,26 @@ use http_client::{Link, Operation, Sent};
 pub use part::part_count;
 use part::{Part, parts};
 
-/// Parts of all files that a process sends at once: each has a connection and its buffers.
+/// The most parts that a process sends at once, of all files: each needs a connection and its buffers.
 pub(super) const MOST_PARTS_UNDER_WAY: usize = 64;
-/// Times that a part is sent again before the upload is given up: about half a minute, after which its place may be gone.
+/// The most attempts to resend a part: about half a minute, after which the upload's address may have expired.
 const MOST_DELIVERIES: u32 = 7;
 /// The wait before the first of them; it doubles.
 const FIRST_DELIVERY_PAUSE: Duration = Duration::from_millis(200);
-/// The longest that an upload under way waits for the request budget: a silence after a 429, and then some.
+/// The longest that an upload in progress waits for the request budget: a silence after a 429, and a margin.
 const LONGEST_PAUSES: Duration = Duration::from_mins(8);
-/// Answers "not ready" to a register call before the upload is given up; they come a few seconds apart.
+/// The most "not ready" responses to the registration of a part; they come a few seconds apart.
 const MOST_REGISTRATIONS: u32 = 6;
 /// The pause between two of them.
 const REGISTRATION_PAUSE: Duration = Duration::from_secs(2);
 
-/// Where the parts of one file go.
+/// The address for the parts of one file.
 #[derive(Deserialize)]
 struct UploadTarget {
     s3file: Target,
-    /// The base key; a part's key has `/p<number>` behind it.
+    /// The base key; a part's key is this with `/p<number>` appended.
     s3_filename: UploadText,
-    /// Fields that storage demands, policy and signature among them; names are mixed-case.
+    /// Fields that storage requires, among them policy and signature; their names are in mixed case.
     multipart_params: BTreeMap<String, Value>,
 }
 
@@ -58,9 +58,9 @@ struct Finalised {
 }
 
 impl Bynder {
-    /// Uploads a file; the import it becomes has to be converted before it can be saved.
+    /// Uploads a file; Bynder has to convert the resulting import before it can be saved.
     ///
-    /// Repeating this costs an orphaned import and nothing else: only saving touches an asset.
+    /// A repetition costs an orphaned import and nothing else: only a save changes an asset.
     pub async fn upload(&self, file: &SpooledFile, file_name: &FileName) -> Result<ImportId, BynderError> {
         let operation = format!("uploading {}", http_client::excerpt(&file_name.to_string()));
         let (place, parts) = self.upload_all_parts(&operation, file, file_name).await?;
@@ -69,7 +69,7 @@ impl Bynder {
 
     /// Uploads a file that will become an additional file of an asset, under this name.
     ///
-    /// Repeating this costs nothing but orphaned parts: only saving touches an asset.
+    /// A repetition costs orphaned parts and nothing else: only a save changes an asset.
     pub async fn upload_parcel(
         &self,
         file: &SpooledFile,
@@ -78,13 +78,13 @@ impl Bynder {
         let operation = format!("uploading {}", http_client::excerpt(&file_name.to_string()));
         let (place, parts) = self.upload_all_parts(&operation, file, file_name).await?;
         let (upload_id, target_id) = (place.s3file.uploadid, place.s3file.targetid);
-        // A file has at most MOST_PARTS.
+        // Does not overflow, since a file has at most MOST_PARTS.
         let parts = u32::try_from(parts).unwrap_or(u32::MAX);
         Ok(Parcel { upload_id, target_id, s3_file_name: place.s3_filename, parts })
     }
 
-    /// Sends all parts, some at once, and registers them in order, as Bynder's own libraries do; where they are, and
-    /// how many.
+    /// Sends all parts, several at once, and registers them in order, as Bynder's own libraries do. Returns their
+    /// address and number.
     async fn upload_all_parts(
         &self,
         operation: &str,
@@ -97,7 +97,7 @@ impl Bynder {
         let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
         let place: UploadTarget = self.call(Operation::UploadPlace, operation, build).await?;
         let parts = parts(file.bytes(), self.inner.part_size);
-        // What is there waits here to be registered; the transfers go on, up to those that wait for one before them.
+        // Uploaded parts wait here for their registration while other transfers continue.
         let (there, mut arrived) = mpsc::channel(parts.len());
         let deliveries: Vec<_> = parts
             .iter()
@@ -106,7 +106,8 @@ impl Bynder {
         let deliver = async {
             let mut deliveries = stream::iter(deliveries).buffered(self.inner.parts_at_once);
             while let Some(number) = deliveries.try_next().await? {
-                // There is room for all. Nobody takes it only if a registration failed, which ends this as well.
+                // The channel has room for all parts. The receiver is gone only if a registration failed, which
+                // ends this loop as well.
                 there.try_send(number).ok();
             }
             drop(there);
@@ -122,7 +123,7 @@ impl Bynder {
         Ok((place, parts.len()))
     }
 
-    /// Sends a part until storage has it, and names it: what broke off is sent again, and the other parts are not.
+    /// Sends a part until storage has it, and returns its number: only a part that broke off is sent again.
     async fn deliver_part(
         &self,
         operation: &str,
@@ -141,7 +142,7 @@ impl Bynder {
                     tokio::time::sleep(FIRST_DELIVERY_PAUSE * 2_u32.pow(tries)).await;
                     tries += 1;
                 }
-                // The policy ran out, or the place is gone: the next try asks for a new one.
+                // The policy or the address has expired: the next attempt requests a new one.
                 Err(
                     BynderError::Forbidden { operation, message, .. }
                     | BynderError::NotFound { operation, message },
@@ -159,17 +160,17 @@ impl Bynder {
             let url = self.url(operation, &["api", "upload", "endpoint"])?;
             let endpoint: Link =
                 self.call(Operation::UploadEndpoint, operation, |client| client.get(url.clone())).await?;
-            // What is never sent to must not be kept either.
+            // A link that no request may follow must not be cached.
             let link = self.inner.transport.check_link(endpoint.url());
             link.map(|()| endpoint).map_err(|error| unavailable(operation, error))
         };
         self.inner.upload_endpoint.get_or_try_init(ask).await.cloned()
     }
 
-    /// Tells Bynder that a part is there. It answers 500 until it sees it.
+    /// Registers a part. Bynder responds with 500 until it sees the part.
     async fn register(&self, operation: &str, place: &UploadTarget, number: u32) -> Result<(), BynderError> {
         let url = self.url(operation, &["api", "v4", "upload", ""])?;
-        // The id goes into the body: in the path it has caused errors with some ids.
+        // The id is in the body: in the path, some ids caused errors.
         let form = [
             ("id", place.s3file.uploadid.to_string()),
             ("targetid", place.s3file.targetid.to_string()),
@@ -204,7 +205,7 @@ impl Bynder {
             ("targetid", place.s3file.targetid.to_string()),
             ("s3_filename", place.s3_filename.to_string()),
             ("chunks", parts.to_string()),
-            // Without it the file is shown under a temporary name.
+            // Without it, Bynder shows the file under a temporary name.
             ("original_filename", file_name.to_string()),
         ];
         let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
@@ -213,8 +214,8 @@ impl Bynder {
     }
 }
 
-/// Makes a call of an upload under way. If the job came back for it later, the parts already uploaded would be lost, so
-/// the pauses of the request budget are waited out here.
+/// Makes a call of an upload in progress. If the job came back for it later, the parts already uploaded would be
+/// lost, so this waits out the pauses of the request budget.
 async fn retry_after_pauses<T, F>(call: impl Fn() -> F) -> Result<T, BynderError>
 where
     F: Future<Output = Result<T, BynderError>>,

@@ -1,4 +1,4 @@
-//! One part of a file on its way to storage.
+//! Sends one part of a file to storage.
 
 use std::ops::Range;
 
@@ -13,14 +13,14 @@ use common::job::MOST_PARTS;
 use files::spool::SpooledFile;
 use http_client::{Link, Operation, Progress};
 
-/// One part: its number, from 1, and its bytes.
+/// A part's number, from 1, and its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) number: u32,
     pub(super) range: Range<u64>,
 }
 
-/// How many parts a file of this length is uploaded in, each at the price of a portal call.
+/// The number of parts of a file of this length; each costs a portal call.
 pub fn part_count(bytes: u64, size: u64) -> u64 {
     bytes.max(1).div_ceil(size_of_parts(bytes, size))
 }
@@ -29,7 +29,7 @@ fn size_of_parts(bytes: u64, size: u64) -> u64 {
     bytes.div_ceil(MOST_PARTS).next_multiple_of(1 << 20).max(size)
 }
 
-/// Cuts a file into parts of this size, or of a larger one; even an empty file has one.
+/// Divides a file into parts of this size or larger; an empty file has one part.
 pub(super) fn parts(bytes: u64, size: u64) -> Vec<Part> {
     let size = size_of_parts(bytes, size);
     let starts = (0..bytes.max(1)).step_by(usize::try_from(size).unwrap_or(usize::MAX));
@@ -37,7 +37,7 @@ pub(super) fn parts(bytes: u64, size: u64) -> Vec<Part> {
 }
 
 impl Bynder {
-    /// Sends one part to storage. No credential goes along: S3 answers 400 to one it does not know.
+    /// Sends one part to storage, without a credential: S3 responds with 400 to one it does not know.
     pub(super) async fn send_part(
         &self,
         operation: &str,
@@ -67,7 +67,7 @@ impl Bynder {
         let progress = Progress::start();
         let length = part.range.end - part.range.start;
         let body = reqwest::Body::wrap_stream(progress.watch(file.stream(part.range.clone())).boxed());
-        // Storage ignores every field behind the file.
+        // Storage ignores every field after the file.
         form = form.part("file", http_client::part(body, length, &base));
         let transport = &self.inner.transport;
         let request = transport.client().post(endpoint.url().clone()).multipart(form);
@@ -85,7 +85,7 @@ impl Bynder {
     }
 }
 
-/// A field as storage gets it, and each text in it.
+/// The texts in a field's value, in the form in which storage receives them.
 fn texts(value: &Value) -> Vec<String> {
     let inner = match value {
         Value::String(text) => return vec![text.clone()],

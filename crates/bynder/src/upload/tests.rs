@@ -15,7 +15,7 @@ use crate::{Credential, Settings};
 use common::file_name::Known;
 use files::spool::{Length, Spool};
 
-/// How a call of an upload ends that meets so many pauses of this length.
+/// The result of an upload's call that meets this many pauses of this length.
 async fn through(pauses: u32, remaining: Duration) -> Result<(), BynderError> {
     let calls = AtomicU32::new(0);
     retry_after_pauses(|| {
@@ -33,7 +33,7 @@ async fn an_upload_under_way_waits_out_a_silence_and_not_for_ever() {
 
 const AT_ONCE: usize = 2;
 
-/// What storage waits for before it answers a part of this number.
+/// What storage waits for before it responds to a part of this number.
 type Hold = Box<dyn Fn(u32) -> BoxFuture<'static, ()> + Send + Sync>;
 
 struct Portal {
@@ -112,7 +112,7 @@ async fn portal_that(registers: bool, quotes: bool, hold: Hold) -> (Arc<Portal>,
     (portal, Bynder::new(settings, Arc::new(Open::default())).unwrap())
 }
 
-/// A file of so many parts.
+/// A file of this many parts.
 async fn film(parts: u64) -> (tempfile::TempDir, SpooledFile) {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path(), 8 << 20).unwrap();
@@ -123,7 +123,7 @@ async fn film(parts: u64) -> (tempfile::TempDir, SpooledFile) {
 
 #[tokio::test]
 async fn parts_go_out_as_many_at_once_as_is_set_and_are_registered_in_order() {
-    // No part is answered before the next is on its way, and of two the second is answered first.
+    // No part gets a response before the next is sent, and of two the second gets it first.
     let (together, answered) = (Arc::new(Barrier::new(AT_ONCE)), Arc::new(Barrier::new(AT_ONCE)));
     let hold: Hold = Box::new(move |number| {
         let (together, answered) = (Arc::clone(&together), Arc::clone(&answered));
