@@ -1,4 +1,4 @@
-//! What a JSON answer says of a medium. Pure.
+//! Decodes a medium from a JSON response. Pure.
 
 use serde_json::Value;
 
@@ -6,17 +6,17 @@ use super::profile::{ResponseWire, StatusWord};
 use super::{MediumId, MediumState, ResultPlace};
 use http_client::{Link, Redactor};
 
-/// A medium as an answer shows it.
+/// A medium in a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shown {
-    /// Its id, where the answer tells it.
+    /// Its id, if the response has one.
     pub(super) medium: Option<MediumId>,
-    /// Its state; `None` where the word is missing.
+    /// Its state; `None` without a status word.
     pub(super) state: Option<MediumState>,
 }
 
-/// Reads a medium; an unknown status word is an error, since guessing could lose or repeat work. No text of it holds what is
-/// `unsaid`.
+/// Decodes a medium. An unknown status word is an error, since guessing could lose or repeat work. No text of the
+/// error contains the request's secrets.
 pub(super) fn shown(wire: &ResponseWire, json: &Value, redactor: &Redactor) -> Result<Shown, String> {
     let id = json.pointer(&wire.id).and_then(text);
     if id.as_ref().is_some_and(|id| redactor.is_in_id(id)) {
@@ -50,7 +50,7 @@ pub(super) fn shown(wire: &ResponseWire, json: &Value, redactor: &Redactor) -> R
     Ok(Shown { medium, state })
 }
 
-/// Ids come as strings or numbers.
+/// Ids are strings or numbers.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),

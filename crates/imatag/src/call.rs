@@ -1,4 +1,4 @@
-//! The one place where requests to Imatag are signed, sent and their answers told apart.
+//! Signs and sends all requests to Imatag, and classifies their responses.
 
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -13,7 +13,7 @@ use super::{Imatag, ImatagError, MediumId};
 use http_client::{AnswerError, Operation, Sent, Token, TransportError};
 
 impl Imatag {
-    /// A URL below the base; `{id}` in the path is replaced by the percent-encoded id.
+    /// A URL below the base; replaces `{id}` in the path by the percent-encoded id.
     pub(super) fn url(&self, path: &str, medium: Option<&MediumId>) -> Result<Url, ImatagError> {
         let base = &self.inner.base_url;
         let id = medium.map_or("", MediumId::as_str);
@@ -25,13 +25,13 @@ impl Imatag {
         })
     }
 
-    /// Fails while Imatag wants to be left alone: one answer stops every call of the process, not one each.
+    /// Fails while Imatag asks to wait: one such response stops every call of the process.
     pub(super) fn ready(&self, operation: &str) -> Result<(), ImatagError> {
         let at = || Attempted { operation: operation.to_owned(), request_id: None };
         self.paused().map_or(Ok(()), |remaining| Err(ImatagError::Paused { at: at(), remaining }))
     }
 
-    /// Sends a plain signed request; a token that OAuth can replace is replaced once.
+    /// Sends a plain signed request; replaces a refused token once if OAuth2 can.
     pub(super) async fn send(
         &self,
         kind: Operation,
@@ -59,7 +59,7 @@ impl Imatag {
         self.inner.tokens.signed(|| self.sign_in(), is_refusal, call).await
     }
 
-    /// Turns everything but success and redirects into an error.
+    /// Turns every status except success and redirects into an error.
     pub(super) async fn dispatch(
         &self,
         kind: Operation,
@@ -77,18 +77,18 @@ impl Imatag {
         let reason = http_client::read_sentence(response, |text| words::sentence(configured, text)).await;
         Err(match status.as_u16() {
             401 => ImatagError::Unauthorized { at, reason },
-            // A framework without a challenge to name answers a refused credential so.
+            // How a framework that names no challenge refuses a credential.
             403 if words::is_about_credential(&reason) => ImatagError::Unauthorized { at, reason },
             403 => ImatagError::Forbidden { at, reason },
-            // The medium was known before, so the path is not what is wrong.
+            // The medium was known before, so the path is right.
             404 if matches!(kind, Operation::Status | Operation::FetchResult) => {
                 ImatagError::UnknownMedium { at }
             }
             404 | 405 => ImatagError::Misconfigured { at, reason: format!("{status}: {reason}") },
             408 => ImatagError::Unavailable { at, reason, sent: Sent::Maybe },
             429 => ImatagError::Busy { at, wait: self.inner.pause.begin(retry_after), sent: Sent::No },
-            // Whoever says when to come back is not out of order. But a gateway says so for a service behind it, which
-            // may have done what was asked.
+            // A service that says when to retry is not out of order. But a gateway may say so for a service behind
+            // it, which may have carried out the request.
             503 if retry_after.is_some() => {
                 ImatagError::Busy { at, wait: self.inner.pause.begin(retry_after), sent: Sent::Maybe }
             }

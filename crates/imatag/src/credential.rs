@@ -1,4 +1,5 @@
-//! Signing in at Imatag: an API key, or OAuth2 client credentials whose tokens are kept as long as they hold.
+//! Signs in at Imatag with an API key, or with OAuth2 client credentials, whose tokens are reused while they are
+//! valid.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -9,29 +10,26 @@ use super::profile::OAuthCredentials;
 use super::{Imatag, ImatagError, Profile};
 use http_client::{BEARER, Issued, Operation, Token};
 
-/// How the connector signs in.
 #[derive(Debug, Clone)]
 pub enum Credential {
     /// The account's API key.
     ApiKey(SecretString),
-    /// An OAuth2 application of the kind "client credentials".
+    /// An OAuth2 application of the type "client credentials".
     OAuth {
-        /// The application's id.
         client_id: String,
-        /// The application's secret.
         client_secret: SecretString,
-        /// Where tokens come from, if the profile does not say or is wrong.
+        /// Where tokens are issued, if the profile does not say or is wrong.
         token_url: Option<Url>,
     },
 }
 
 impl Credential {
-    /// Whether a refused token can be replaced by a new one.
+    /// Whether a refused token can be replaced.
     pub(super) fn can_refresh(&self) -> bool {
         matches!(self, Self::OAuth { .. })
     }
 
-    /// Where tokens come from, if it needs any.
+    /// Where tokens are issued, if the credential needs any.
     pub(super) fn token_url<'a>(&'a self, profile: &'a Profile) -> Option<&'a Url> {
         match self {
             Self::ApiKey(_) => None,
@@ -48,7 +46,7 @@ struct TokenAnswer {
 }
 
 impl Imatag {
-    /// The key, or a new token, and the word before it: the profile's for a key, the token's own for a token.
+    /// The key or a new token, with the word before it: the profile's for a key, the token's own for a token.
     pub(super) async fn sign_in(&self) -> Result<Issued, ImatagError> {
         let inner = &self.inner;
         let (client_id, client_secret) = match &inner.credential {
@@ -80,7 +78,7 @@ impl Imatag {
             other => other,
         })?;
         let answer: TokenAnswer = self.read(Operation::ImatagSignIn, "signing in", response).await?;
-        // Services write the word in either case, and take it in the one of the standard.
+        // Services write the word in either case, and accept it in the standard's.
         let named = answer.token_type.filter(|kind| !kind.is_empty() && !kind.eq_ignore_ascii_case(BEARER));
         let scheme = named.unwrap_or_else(|| BEARER.to_owned());
         Ok((Token { scheme, secret: answer.access_token }, answer.expires_in))

@@ -1,4 +1,4 @@
-//! Asking for a medium's state, and fetching its result.
+//! Reads a medium's state, and downloads its result.
 
 use std::fmt;
 use std::ops::ControlFlow::{Break, Continue};
@@ -21,11 +21,11 @@ use common::asset::AssetId;
 use common::hash::ContentHash;
 use http_client::{Link, Operation, Redactor, Rest};
 
-/// A watermarked file on its way.
+/// A watermarked file during its download.
 pub struct Body {
     /// The announced length.
     pub bytes: Option<u64>,
-    /// The file; ends in an error when nothing comes for the request timeout.
+    /// The file; fails when nothing arrives for the request timeout.
     pub stream: BoxStream<'static, Result<Bytes, ImatagError>>,
 }
 
@@ -36,12 +36,12 @@ impl fmt::Debug for Body {
 }
 
 impl Imatag {
-    /// Asks how far a medium is.
+    /// Reads the state of a medium.
     pub async fn status(&self, medium: &MediumId) -> Result<MediumState, ImatagError> {
         self.asked_for(medium).await.map(|(state, _)| state)
     }
 
-    /// The same of a medium that is to be of this asset, and of this file; `None` where Imatag shows that it is not.
+    /// The same for a medium that should be of this asset and this file; `None` if Imatag shows that it is not.
     pub async fn status_of(
         &self,
         medium: &MediumId,
@@ -67,7 +67,7 @@ impl Imatag {
         Ok((state, json))
     }
 
-    /// Fetches a result, which goes on by itself where it breaks off.
+    /// Downloads a result; resumes where the transfer breaks off.
     pub async fn download(&self, place: ResultPlace) -> Result<Body, ImatagError> {
         let operation = match &place {
             ResultPlace::Medium(medium) => format!("downloading medium {medium}"),
@@ -87,8 +87,8 @@ impl Imatag {
         Ok(Body { bytes, stream: stream.map_err(move |error| unavailable(&operation, error)).boxed() })
     }
 
-    /// The answer that holds the file, or the rest of it. Links and redirects to other origins are followed without the
-    /// credential.
+    /// The response with the file, or with the rest of it. Links and redirects to other origins are followed
+    /// without the credential.
     async fn open(
         &self,
         operation: &str,
@@ -124,7 +124,7 @@ impl Imatag {
         http_client::follow(first, ask, endless).await.map(|(response, _)| response)
     }
 
-    /// Signed only where the profile's own path is asked: storage links bring their own signature.
+    /// Signs only requests to the profile's own path: storage links carry their own signature.
     async fn get(
         &self,
         operation: &str,
@@ -136,7 +136,7 @@ impl Imatag {
             ResultPlace::Medium(medium) => self.url(&self.inner.profile.download.path, Some(medium))? == *url,
             ResultPlace::Link(_) => false,
         };
-        // An answer that only points to the file has to come whole.
+        // A response that only links to the file has to be read whole.
         let rest = rest.filter(|_| !own_path || self.inner.profile.download.link.is_none());
         let request = |client: &reqwest::Client| match rest {
             Some(rest) => rest.ask(client.get(url.clone())),
@@ -150,7 +150,7 @@ impl Imatag {
         let response = transport.send_for_file(Operation::FetchResult, request(transport.client())).await;
         let response = response.map_err(|error| unavailable(operation, error))?;
         if matches!(response.status(), StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
-            // An expired link: the next try asks for a new one.
+            // The link has expired: the next attempt requests a new one.
             let at = attempted(operation, &response);
             let reason = format!("storage answers {}", response.status());
             return Err(ImatagError::Unavailable { at, reason, sent: http_client::Sent::Maybe });
@@ -158,7 +158,7 @@ impl Imatag {
         self.dispatch(Operation::FetchResult, operation, Ok(response)).await
     }
 
-    /// The rest of an answer as a file.
+    /// The rest of a response as a file.
     pub(super) fn body(&self, kind: Operation, operation: &str, response: Response) -> Body {
         let bytes = response.content_length();
         let operation = operation.to_owned();

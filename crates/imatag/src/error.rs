@@ -1,16 +1,15 @@
-//! Imatag's errors by what the caller can do about them; each text carries the request id if there was one.
+//! Imatag's errors, by what the caller can do about them. Each text contains the request id if there is one.
 
 use std::fmt;
 use std::time::Duration;
 
 use http_client::Sent;
 
-/// What was attempted, and under which id Imatag's support finds it.
+/// What was attempted, and the id by which Imatag's support finds it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempted {
-    /// The operation.
     pub operation: String,
-    /// The `X-Request-Id` of the answer.
+    /// The `X-Request-Id` of the response.
     pub request_id: Option<String>,
 }
 
@@ -24,93 +23,52 @@ impl fmt::Display for Attempted {
     }
 }
 
-/// A call to Imatag that did not do what was asked.
+/// A failed call to Imatag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImatagError {
-    /// 429, or 503 with a time to come back: nothing is sent until then.
+    /// 429, or 503 with a time to retry: nothing is sent until then.
     #[error("{at}: Imatag asks to wait for {} s", wait.as_secs())]
     Busy {
-        /// The attempt.
         at: Attempted,
-        /// How long nothing is sent now.
+        /// How long nothing is sent.
         wait: Duration,
-        /// Whether it may have been done all the same.
+        /// Whether it may have taken effect.
         sent: Sent,
     },
     /// Not sent, since Imatag asked to wait before.
     #[error("{at}: not sent, since Imatag asked to wait; {} s are left", remaining.as_secs())]
-    Paused {
-        /// What would have been attempted.
-        at: Attempted,
-        /// How long it still is.
-        remaining: Duration,
-    },
-    /// Not sent: the right to submit the asset's file was lost while the call waited; come back later.
+    Paused { at: Attempted, remaining: Duration },
+    /// Not sent: the permission to submit the asset's file was lost while the call waited; retry later.
     #[error("{at}: not sent, since the asset may not be worked on now ({reason})")]
-    Withheld {
-        /// What would have been attempted.
-        at: Attempted,
-        /// Why it may not.
-        reason: String,
-    },
-    /// 401: the credential is no good for anything.
+    Withheld { at: Attempted, reason: String },
+    /// 401: the credential is not valid.
     #[error("{at}: Imatag does not accept the credential ({reason}); check imatag.api_key or imatag.oauth")]
-    Unauthorized {
-        /// The attempt.
-        at: Attempted,
-        /// What Imatag said.
-        reason: String,
-    },
+    Unauthorized { at: Attempted, reason: String },
     /// 403: most often a directory outside the homedir.
     #[error("{at}: Imatag refuses permission ({reason}); check that imatag.directory lies in your homedir")]
-    Forbidden {
-        /// The attempt.
-        at: Attempted,
-        /// What Imatag said.
-        reason: String,
-    },
-    /// This file will be refused again.
+    Forbidden { at: Attempted, reason: String },
+    /// This file would be refused again.
     #[error("{at}: Imatag refuses it ({reason})")]
-    Refused {
-        /// The attempt.
-        at: Attempted,
-        /// What Imatag said.
-        reason: String,
-    },
+    Refused { at: Attempted, reason: String },
     /// 404 for a medium that was known.
     #[error("{at}: Imatag does not know this medium")]
-    UnknownMedium {
-        /// The attempt.
-        at: Attempted,
-    },
+    UnknownMedium { at: Attempted },
     /// A path or field of the wire profile does not fit the service.
     #[error(
         "{at}: the wire profile does not fit this service ({reason}); check imatag.profile and imatag.base_url"
     )]
-    Misconfigured {
-        /// The attempt.
-        at: Attempted,
-        /// What did not fit.
-        reason: String,
-    },
-    /// 5xx, a time-out, a broken connection: may pass by itself.
+    Misconfigured { at: Attempted, reason: String },
+    /// 5xx, a timeout or a broken connection: may recover by itself.
     #[error("{at}: Imatag is not available ({reason})")]
     Unavailable {
-        /// The attempt.
         at: Attempted,
-        /// What happened.
         reason: String,
-        /// Whether it may have been done all the same.
+        /// Whether it may have taken effect.
         sent: Sent,
     },
-    /// Success by status, but not the answer that belongs to it.
+    /// A status of success with an unexpected response.
     #[error("{at}: unexpected response from Imatag ({reason})")]
-    Unexpected {
-        /// The attempt.
-        at: Attempted,
-        /// What was wrong with it.
-        reason: String,
-    },
+    Unexpected { at: Attempted, reason: String },
 }
 
 impl ImatagError {
@@ -129,12 +87,12 @@ impl ImatagError {
         }
     }
 
-    /// The id under which Imatag's support finds the request.
+    /// The id by which Imatag's support finds the request.
     pub fn request_id(&self) -> Option<&str> {
         self.at().request_id.as_deref()
     }
 
-    /// Whether the same call may work later.
+    /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy { .. }
@@ -150,7 +108,7 @@ impl ImatagError {
         }
     }
 
-    /// Whether Imatag may have done what was asked although this error came back.
+    /// Whether Imatag may have carried out the request in spite of this error.
     pub fn may_have_been_sent(&self) -> bool {
         match self {
             Self::Busy { sent, .. } | Self::Unavailable { sent, .. } => *sent == Sent::Maybe,

@@ -1,4 +1,4 @@
-//! Looking for a medium by the asset it belongs to: before every submit, since a submit is not repeatable.
+//! Finds the medium of an asset: before every submit, since a submit must not be repeated.
 
 use serde_json::Value;
 use url::Url;
@@ -12,22 +12,22 @@ use common::asset::AssetId;
 use common::hash::ContentHash;
 use http_client::{Operation, Redactor};
 
-/// The metadata key that tells which file of the asset a medium was made from.
+/// The metadata key for the hash of the file that a medium was made from.
 pub const ORIGINAL_KEY: &str = "original_sha256";
 
-/// Pages read at most: one asset has a handful of media.
+/// The most pages that are read: an asset has a handful of media.
 const MOST_PAGES: u32 = 20;
 
 impl Imatag {
-    /// The medium made from this very file of this asset, if there is one. Failed media do not count: submitting
-    /// the file again is what a person would do.
+    /// The medium of exactly this file of this asset, if it exists. Failed media do not count: a person would
+    /// submit the file again as well.
     ///
-    /// Every configured directory is looked through, `first` before the others: the asset may have belonged elsewhere,
-    /// by other values or by another configuration, when the file was submitted. `None` where the profile has no `find`.
+    /// Searches every configured directory, `first` before the others: when the file was submitted, the asset may
+    /// have belonged elsewhere, by other values or another configuration. `None` if the profile has no `find`.
     ///
     /// # Errors
-    /// What any call can fail with; [`ImatagError::Misconfigured`] for a list that is not where the profile says, that
-    /// cannot be read to its end, or that holds media of other assets.
+    /// Any error of a call; [`ImatagError::Misconfigured`] if the list is not where the profile says, cannot be
+    /// read to its end, or contains media of other assets.
     pub async fn find(
         &self,
         asset: &AssetId,
@@ -41,7 +41,7 @@ impl Imatag {
         let mut asked = None;
         for directory in std::iter::once(first).chain(others) {
             let url = self.find_url(find, asset, directory)?;
-            // A profile whose `find` names no directory looks through all of them at once.
+            // A profile whose `find` names no directory searches all of them at once.
             if asked.as_ref() == Some(&url) {
                 break;
             }
@@ -64,8 +64,8 @@ impl Imatag {
         Ok(url)
     }
 
-    /// Reads the whole list. "Not there" is said only of a list that was read to its end and that holds nothing of other
-    /// assets: a file whose medium was overlooked is watermarked and paid for again.
+    /// Reads the whole list. Only a list that was read to its end and contains no medium of another asset proves
+    /// that there is none: a file whose medium was missed is watermarked and paid for again.
     async fn find_at(
         &self,
         find: &FindWire,
@@ -124,7 +124,7 @@ impl Imatag {
         self.metadata(medium, key) == Some(wanted)
     }
 
-    /// Whether the metadata is shown, and is not this.
+    /// Whether the response shows the metadata, with another value.
     pub(super) fn shows_other(&self, medium: &Value, key: &str, wanted: &str) -> bool {
         self.metadata(medium, key).is_some_and(|shown| shown != wanted)
     }
@@ -134,19 +134,19 @@ impl Imatag {
     }
 }
 
-/// Where a list continues.
+/// The next page of a list.
 #[derive(Debug, PartialEq, Eq)]
 enum NextPage {
-    /// It ends here.
+    /// The list is complete.
     None,
-    /// At this address.
     At(Url),
-    /// At another address than the service, or at no valid one.
+    /// The address is not the service's, or not valid.
     Unusable,
 }
 
-/// A service behind a proxy often writes its links with the scheme and port that the proxy talks to it by: the path and
-/// query are taken, and the origin stays the configured one, which alone is sent the credential.
+/// Resolves the address of the next page. A service behind a proxy often writes its links with the scheme and port
+/// between the proxy and itself. So only path and query are used; the origin stays the configured one, which alone
+/// receives the credential.
 fn next_page(base: &Url, current: &Url, next: Option<&Value>) -> NextPage {
     let text = match next {
         None | Some(Value::Null) => return NextPage::None,

@@ -44,28 +44,25 @@ use http_client::{
 };
 use pause::Pause;
 
-/// What the configuration says of Imatag.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How the port maps to HTTP.
     pub profile: Profile,
     /// Overrides the profile's base URL.
     pub base_url: Option<Url>,
-    /// Whether plain http is allowed to another machine.
+    /// Whether plain http to another machine is allowed.
     pub allow_http: bool,
-    /// API key or OAuth2 client.
     pub credential: Credential,
-    /// Where media may be: each is looked through before a file is submitted.
+    /// Where media may be: each is searched before a file is submitted.
     pub directories: BTreeSet<Directory>,
-    /// The metadata key that holds the Bynder id.
+    /// The metadata key for the Bynder id.
     pub media_id_metadata: String,
-    /// The longest a plain request may take, and a transfer stand still.
+    /// The limit of a plain request, and of the time that a transfer may stall.
     pub request_timeout: Duration,
-    /// Where requests are counted.
+    /// Counts the requests.
     pub observer: Arc<dyn RequestObserver>,
-    /// Files on their way at once.
+    /// The most files that are uploaded at once.
     pub uploads_in_flight: usize,
-    /// Who is told of each exchange.
+    /// Receives each exchange.
     pub witness: Option<ExchangeLog>,
 }
 
@@ -89,7 +86,7 @@ struct Inner {
     media_id_metadata: String,
 }
 
-/// Where a watermarked file can be fetched.
+/// Where a watermarked file can be downloaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResultPlace {
     /// At the profile's download path.
@@ -98,24 +95,22 @@ pub enum ResultPlace {
     Link(Link),
 }
 
-/// How far Imatag is with a medium.
+/// The state of a medium.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MediumState {
-    /// Not finished.
     Pending,
-    /// The watermarked file can be fetched.
+    /// The watermarked file can be downloaded.
     Ready(ResultPlace),
     /// The file carries one of Imatag's watermarks already.
     AlreadyProtected,
     /// It cannot be watermarked.
     Failed {
-        /// What Imatag said.
         reason: String,
     },
 }
 
 impl Imatag {
-    /// Builds the client; nothing is sent yet.
+    /// Builds the client; sends nothing yet.
     ///
     /// # Errors
     /// The system's certificates cannot be read.
@@ -152,12 +147,12 @@ impl Imatag {
         Self { permission: Some(permission.in_words()), ..self.clone() }
     }
 
-    /// Whether the wire lets us ask for a medium by the asset it belongs to.
+    /// Whether the profile can find a medium by its asset.
     pub fn can_find(&self) -> bool {
         self.inner.profile.find.is_some()
     }
 
-    /// How long Imatag is not called because it asked to wait, if that is so.
+    /// The time until calls resume, if Imatag asked to wait.
     pub fn paused(&self) -> Option<Duration> {
         self.inner.pause.remaining()
     }

@@ -1,4 +1,4 @@
-//! The pause that Imatag asks for: until it is over, this process calls it no more.
+//! The pause that Imatag asks for: until it is over, this process makes no call.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
 
-/// The pause after a 429 that does not say for how long.
+/// The pause after a 429 that names no time.
 const UNSAID: Duration = Duration::from_mins(1);
-/// A service that says "at once" was busy a moment ago.
+/// The shortest pause: a service that says "at once" was busy a moment ago.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// Whatever a service says, somebody has to look again some time.
+/// The longest pause: later than this, a call has to find out.
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// The end of the pause, if there is one.
@@ -21,7 +21,7 @@ pub(super) struct Pause {
 }
 
 impl Pause {
-    /// How long nothing may be sent, if that is so.
+    /// The rest of the pause, if there is one.
     pub(super) fn remaining(&self) -> Option<Duration> {
         let now = Instant::now();
         let mut until = self.lock();
@@ -31,7 +31,7 @@ impl Pause {
         until.map(|until| until - now)
     }
 
-    /// Imatag asked to wait, for so long if it said. Returns how long nothing may be sent from now on.
+    /// Begins a pause of this length, or of the usual one. Returns how long nothing may be sent from now on.
     pub(super) fn begin(&self, asked: Option<Duration>) -> Duration {
         let wait = asked.unwrap_or(UNSAID).clamp(SHORTEST, LONGEST);
         let now = Instant::now();
@@ -39,7 +39,7 @@ impl Pause {
         if until.is_none_or(|until| until <= now) {
             tracing::warn!(seconds = wait.as_secs(), "Imatag asks to wait; it is not called until then");
         }
-        // Of several answers that were under way, the one that asks for most counts.
+        // Of several responses that were under way, the longest pause counts.
         let end = until.unwrap_or(now).max(now + wait);
         *until = Some(end);
         end - now

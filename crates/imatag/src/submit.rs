@@ -1,4 +1,4 @@
-//! Submitting a file: each submit makes a new watermark, so it is never repeated blindly.
+//! Submits a file: each submit makes a new watermark, so it is never repeated blindly.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,65 +24,56 @@ use common::permission::Permission;
 use files::spool::SpooledFile;
 use http_client::{Operation, Progress, Redactor};
 
-/// What goes along with a file.
+/// A file's metadata.
 #[derive(Debug, Clone, Copy)]
 pub struct Submit<'a> {
-    /// The file's name.
     pub file_name: &'a FileName,
-    /// The file's media type by its first bytes.
+    /// The media type of the file's first bytes.
     pub media_type: &'a str,
-    /// The Bynder asset.
     pub asset: &'a AssetId,
-    /// Hash of the file.
+    /// The hash of the file.
     pub original: ContentHash,
     /// Where the medium is saved.
     pub directory: &'a Directory,
 }
 
-/// What became of a submitted file.
+/// The result of a submit.
 #[derive(Debug)]
 pub enum Submitted {
-    /// Imatag works on it.
+    /// Imatag works on the file.
     Pending(MediumId),
-    /// It is done, and can be fetched.
+    /// The watermarked file can be downloaded.
     Ready {
-        /// The medium, where Imatag tells one.
+        /// Its medium, if Imatag names it.
         medium: Option<MediumId>,
-        /// Where the result is.
         result: ResultPlace,
     },
-    /// It is done, and this is it.
+    /// The response is the watermarked file.
     Bytes {
-        /// The medium, where Imatag tells one.
+        /// Its medium, if Imatag names it.
         medium: Option<MediumId>,
-        /// The watermarked file.
         body: Body,
     },
     /// The file carries a watermark already.
     AlreadyProtected {
-        /// The medium, where Imatag tells one.
+        /// Its medium, if Imatag names it.
         medium: Option<MediumId>,
     },
-    /// The limits of the profile do not allow it, and Imatag was not asked.
-    Unlisted {
-        /// Which limit.
-        reason: String,
-    },
+    /// The profile's limits do not allow it; nothing was sent.
+    Unlisted { reason: String },
     /// It cannot be watermarked.
     Refused {
-        /// What Imatag said.
         reason: String,
-        /// Whether the wire profile may be at fault: a form with a wrong field name is refused like a bad file.
+        /// Whether the wire profile may be the cause: a form with a wrong field name is refused like a bad file.
         may_be_profile: bool,
     },
 }
 
-/// The answer to a submit.
+/// The response to a submit.
 #[derive(Debug)]
 pub struct SubmitAnswer {
-    /// What became of the file.
     pub submitted: Submitted,
-    /// The id under which Imatag's support finds the request; `None` where nothing was sent, or none was told.
+    /// The id by which Imatag's support finds the request; `None` if nothing was sent or the response has none.
     pub request_id: Option<String>,
 }
 
@@ -93,7 +84,8 @@ impl From<Submitted> for SubmitAnswer {
 }
 
 impl Imatag {
-    /// Sends a file, for which the caller has an upload slot. Its metadata lets [`Imatag::find`] recognise it after a crash.
+    /// Sends a file, for which the caller has an upload slot. Its metadata lets [`Imatag::find`] recognise it after
+    /// a crash.
     pub async fn submit(
         &self,
         file: &SpooledFile,
@@ -116,7 +108,7 @@ impl Imatag {
         let operation = format!("submitting asset {}", submit.asset);
         self.ready(&operation)?;
         let (operation, patience) = (operation.as_str(), self.inner.profile.polling.deadline.0);
-        // A token is refused before the file is looked at, so sending it again makes no second watermark.
+        // A token is refused before the file is read, so sending the file again makes no second watermark.
         self.signed(|token| async move {
             let progress = Progress::start();
             let request = sign(self.request(file, submit, &progress)?, &token)?;
@@ -147,7 +139,7 @@ impl Imatag {
         checked.map_err(|reason| ImatagError::Withheld { at: at(), reason })
     }
 
-    /// A 409 with a medium in it is an answer: some services say "already watermarked" that way.
+    /// A 409 with a medium in it is a result: some services respond so to a file that carries a watermark already.
     async fn conflict_or(
         &self,
         operation: &str,
@@ -217,8 +209,9 @@ impl Imatag {
         let permission = self.permission.clone();
         let check = move || permission.as_ref().map_or(Ok(()), Permission::check).map_err(io::Error::other);
         let check_at_end = check.clone();
-        // A process that is stopped in the middle of a request would send the rest when it is resumed, though another process has
-        // the lease by then and submits the file as well. What follows the file completes the request, so it needs the right, too.
+        // A process that is stopped in the middle of a request would send the rest when it resumes, though another
+        // process has the lease by then and submits the file as well. What follows the file completes the request,
+        // so it needs the permission, too.
         let end = futures::stream::once(async move { check_at_end() });
         let end = end.filter_map(|checked| std::future::ready(checked.err().map(Err)));
         let pieces = file.stream(0..file.bytes()).map(move |piece| check().and(piece)).chain(end);
@@ -246,7 +239,7 @@ impl Imatag {
         }
     }
 
-    /// Everything but the file, by the names that the profile gives it.
+    /// All values except the file, by the names that the profile gives them.
     fn fields(&self, submit: Submit<'_>) -> Vec<(String, String)> {
         let wire = &self.inner.profile.submit;
         let metadata = BTreeMap::from([
@@ -277,10 +270,10 @@ fn submitted(shown: Shown) -> Option<Submitted> {
     }
 }
 
-/// What a header's value cannot carry, and the percent sign itself.
+/// The characters that a header cannot carry, and the percent sign itself.
 const UNSAFE_IN_HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-/// Any text as a header: what a header cannot carry is percent-encoded.
+/// Any text as a header, with percent-encoding for what a header cannot carry.
 fn header_value(text: &str) -> HeaderValue {
     let encoded = utf8_percent_encode(text, UNSAFE_IN_HEADER).to_string();
     HeaderValue::try_from(encoded).unwrap_or_else(|_| HeaderValue::from_static(""))

@@ -92,7 +92,7 @@ async fn a_file_that_the_profile_does_not_allow_is_not_said_to_be_refused_by_ima
         ("limits = { largest_file = '0 B' }", "takes no file of 1 bytes (limits.largest_file)"),
     ];
     for (profile, wanted) in table {
-        // Nothing listens there: what is sent ends as unavailable.
+        // Nothing listens at the address, so a request that is sent ends as unavailable.
         let nowhere = Some("http://127.0.0.1:9/".parse().unwrap());
         let imatag = client_with(profile, nowhere, Credential::ApiKey(secrecy::SecretString::from("k3y")));
         let submit = Submit {
@@ -125,7 +125,8 @@ fn an_extension_refuses_a_file_only_where_every_type_that_it_names_is_unlisted()
     }
 }
 
-/// What a service receives of the request that submits a file of this many bytes, with a right that lasts for this many checks.
+/// What a service receives of the request that submits a file of this many bytes, with a permission that passes
+/// this many checks.
 async fn received_of(bytes: usize, checks: u32) -> Vec<u8> {
     let service = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}/", service.local_addr().unwrap()).parse().unwrap();
@@ -157,7 +158,7 @@ async fn received_of(bytes: usize, checks: u32) -> Vec<u8> {
 
 #[tokio::test]
 async fn the_rest_of_a_request_is_not_sent_once_the_right_is_lost() {
-    // One check before the request, one for each piece of the file, and one for what follows it.
+    // One check before the request, one for each piece of the file, and one for what follows the file.
     for (bytes, checks, most) in [(1 << 20, 3, 1 << 18), (1, 2, 1)] {
         let received = received_of(bytes, checks).await;
         let sent = received.split(|byte| *byte == b'\0').count() - 1;
@@ -184,7 +185,7 @@ async fn a_file_is_not_submitted_where_the_right_is_lost_while_a_token_is_fetche
     });
     let (client_id, client_secret) = ("c".to_owned(), secrecy::SecretString::from("s"));
     let credential = Credential::OAuth { client_id, client_secret, token_url: Some(token_url) };
-    // Nothing listens there: what is sent ends as unavailable.
+    // Nothing listens at the address, so a request that is sent ends as unavailable.
     let imatag = client(Some("http://127.0.0.1:9/".parse().unwrap()), credential);
     let folder = tempfile::tempdir().unwrap();
     let file = spooled(folder.path()).await;
@@ -209,7 +210,7 @@ async fn a_file_is_not_submitted_where_the_right_is_lost_while_a_token_is_fetche
     assert!(matches!(sent, ImatagError::Unavailable { .. }), "{sent:?}");
 }
 
-/// Answers requests with what is scripted, in order; returns the heads that came.
+/// Sends the scripted responses in order; returns the heads of the requests.
 async fn scripted(answers: Vec<(u16, String)>) -> (Url, Arc<Mutex<Vec<String>>>) {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();

@@ -1,4 +1,4 @@
-//! How many files are on their way to Imatag at once.
+//! Limits how many files are uploaded to Imatag at once.
 
 use std::sync::Arc;
 

@@ -1,13 +1,13 @@
-//! The service's own words in an error body. Pure.
+//! Finds the service's own words in an error's body. Pure.
 
 use serde_json::Value;
 
-/// Where such services put one sentence.
+/// Where such services usually put a sentence.
 const SENTENCES: [&str; 3] = ["/detail", "/message", "/error"];
-/// Fields named at most.
+/// The most fields that are named.
 const MOST_FIELDS: usize = 5;
 
-/// What a widespread framework says of a credential, some of it with status 403.
+/// What a widespread framework says about a credential, in part with status 403.
 const CREDENTIAL: [&str; 6] = [
     "authentication credentials were not provided",
     "invalid token",
@@ -17,7 +17,7 @@ const CREDENTIAL: [&str; 6] = [
     "user inactive or deleted",
 ];
 
-/// The reason in a body: the sentence where the profile or custom has it, else the fields that are objected to.
+/// The reason in a body: the sentence at the configured or a usual place, else the fields with objections.
 pub(super) fn sentence(configured: Option<&str>, text: &str) -> Option<String> {
     let json: Value = serde_json::from_str(text).ok()?;
     let sentence = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -42,7 +42,7 @@ fn fields(json: &Value) -> Option<String> {
     (!named.is_empty()).then(|| named.join("; "))
 }
 
-/// Whether a refusal is one of the credential, whatever its status.
+/// Whether a refusal is about the credential, whatever its status.
 pub(super) fn is_about_credential(reason: &str) -> bool {
     let reason = reason.to_lowercase();
     CREDENTIAL.iter().any(|words| reason.starts_with(words))

@@ -1,4 +1,4 @@
-//! The wire profile: a small TOML document that maps the port to HTTP.
+//! The wire profile: a small TOML document that maps the connector's calls to HTTP.
 
 mod word;
 
@@ -19,60 +19,54 @@ use common::parse_error::{harmless, of_toml, place, without_value};
 use common::span::Span;
 use files::written::{self, Chosen, Doubt, NotRead};
 
-/// The profile's source, so that a person can copy and change it.
+/// The built-in profile's text, for a person to copy and change.
 pub const BUILTIN: &str = include_str!("builtin/imatag.toml");
 
-/// What it is called in the configuration.
+/// The built-in profile's name in the configuration.
 pub const BUILTIN_NAME: &str = "imatag";
 
-/// How the port maps to HTTP on one service.
+/// How the connector's calls map to HTTP at one service.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// What it is called in messages.
+    /// The name in messages.
     pub name: String,
-    /// Whether somebody has tried it against a real account.
+    /// Whether a person has tried it with a real account.
     pub confirmed: bool,
     /// Identifies the profile: a hash of everything in it except `confirmed`.
     #[serde(skip)]
     pub hash: String,
-    /// Paths are relative to this.
+    /// All paths are relative to it.
     #[serde(deserialize_with = "address::read")]
     pub base_url: Url,
-    /// What a submit answers with.
     #[serde(default)]
     pub mode: Mode,
-    /// How requests are signed.
     pub auth: Auth,
-    /// Sending a file.
     pub submit: SubmitWire,
-    /// Asking for a medium.
     pub status: StatusWire,
-    /// Fetching a result.
     pub download: DownloadWire,
-    /// Looking for a medium by its asset; absent where the service cannot.
+    /// Finds a medium by its asset; absent if the service cannot.
     #[serde(default)]
     pub find: Option<FindWire>,
-    /// Where things stand in JSON answers.
+    /// The locations of values in JSON responses.
     pub response: ResponseWire,
-    /// Waiting for results.
     #[serde(default)]
     pub polling: Polling,
-    /// What is not even sent.
+    /// Files that are not sent at all.
     #[serde(default)]
     pub limits: Limits,
 }
 
-/// What a submit answers with.
+/// What the response to a submit contains.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Told by the answer itself.
+    /// The response shows which.
     #[default]
     Auto,
-    /// The watermarked bytes.
+    /// The watermarked file.
     Sync,
     /// An id to poll.
     Async,
@@ -83,12 +77,12 @@ pub enum Mode {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// The word before an API key; a token of OAuth2 has its own.
+    /// The word before an API key; an OAuth2 token has its own.
     pub scheme: String,
     /// How a token request carries the client's credentials.
     #[serde(default)]
     pub oauth_credentials: OAuthCredentials,
-    /// Where tokens come from; `imatag.oauth.token_url` overrides it.
+    /// Where tokens are issued; `imatag.oauth.token_url` overrides it.
     #[serde(default, deserialize_with = "address::read_some")]
     pub token_url: Option<Url>,
 }
@@ -98,24 +92,19 @@ pub struct Auth {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OAuthCredentials {
-    /// HTTP Basic.
     #[default]
     Basic,
-    /// Form fields.
     Body,
 }
 
-/// Sending a file.
+/// How a file is sent.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubmitWire {
-    /// The HTTP method.
     #[serde(default = "post")]
     pub method: String,
-    /// The path.
     pub path: String,
-    /// How the file travels.
     pub transport: FileTransport,
     /// The form field of the file.
     #[serde(default)]
@@ -124,12 +113,12 @@ pub struct SubmitWire {
     pub file_name_field: String,
     /// The form field or header of the directory.
     pub directory_field: String,
-    /// The form field of one JSON object, or, with `*` in place of the key, one field or header an entry.
+    /// The form field of one JSON object; with `*` in place of the key, one field or header per entry.
     pub metadata_field: String,
-    /// Constant further fields or headers.
+    /// Further constant fields or headers.
     #[serde(default)]
     pub extra: BTreeMap<String, String>,
-    /// The header that holds the medium's id where the answer is the file itself.
+    /// The header with the medium's id if the response is the file itself.
     #[serde(default)]
     pub id_header: Option<String>,
 }
@@ -138,52 +127,51 @@ fn post() -> String {
     "POST".to_owned()
 }
 
-/// How the file travels.
+/// How the file is transferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum FileTransport {
-    /// As a part of a form; everything else as fields.
+    /// As a part of a form; all other values as fields.
     Multipart,
-    /// As the body; everything else as headers.
+    /// As the body; all other values as headers.
     Raw,
 }
 
-/// Asking for a medium.
+/// How a medium's state is read.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StatusWire {
-    /// The path, with `{id}`.
+    /// With `{id}` for the medium's id.
     pub path: String,
 }
 
-/// Fetching a result.
+/// How a result is downloaded.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DownloadWire {
-    /// The path, with `{id}`.
+    /// With `{id}` for the medium's id.
     pub path: String,
-    /// JSON Pointer to a link, where the answer is not the file.
+    /// JSON Pointer to a link, if the response is not the file.
     #[serde(default)]
     pub link: Option<String>,
 }
 
-/// Looking for a medium by its asset.
+/// How a medium is found by its asset.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FindWire {
-    /// The path.
     pub path: String,
-    /// The query; `{directory}`, `{metadata_key}` and `{asset}` are filled in, in names and values.
+    /// `{directory}`, `{metadata_key}` and `{asset}` are replaced, in names and values.
     pub query: BTreeMap<String, String>,
     /// JSON Pointer to the list of media.
     pub list: String,
 }
 
-/// Where things stand in JSON answers: JSON Pointers, and the service's words for a medium's state.
+/// The locations of values in JSON responses, as JSON Pointers, and the service's words for a medium's state.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -195,28 +183,28 @@ pub struct ResponseWire {
     /// A link to the result.
     #[serde(default)]
     pub link: Option<String>,
-    /// What went wrong.
+    /// The reason of a failure.
     #[serde(default)]
     pub error: Option<String>,
     /// The metadata it was submitted with.
     #[serde(default)]
     pub metadata: Option<String>,
-    /// Words for a medium that is not finished.
+    /// Words for a medium that is in progress.
     pub pending: Vec<String>,
-    /// Words for a finished one.
+    /// Words for a finished medium.
     pub ready: Vec<String>,
-    /// Words for one that cannot be watermarked.
+    /// Words for a medium that cannot be watermarked.
     pub failed: Vec<String>,
     /// Words for a file that carries a watermark already.
     pub already_protected: Vec<String>,
 }
 
-/// Waiting for results.
+/// How results are awaited.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Polling {
-    /// How long the answer to a submit may take once the file is sent.
+    /// How long the response to a submit may take after the file was sent.
     pub deadline: Span,
 }
 
@@ -226,7 +214,7 @@ impl Default for Polling {
     }
 }
 
-/// What is not even sent.
+/// Files that are not sent at all.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -234,7 +222,7 @@ pub struct Limits {
     /// Bytes of the largest file.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub largest_file: ByteSize,
-    /// Prefixes of the media types that are taken; empty for all.
+    /// Prefixes of the accepted media types; empty for all.
     #[serde(default)]
     pub content_types: Vec<String>,
 }
@@ -252,8 +240,8 @@ impl Limits {
         accepted.is_empty() || accepted.iter().any(|prefix| media_type.starts_with(prefix.as_str()))
     }
 
-    /// The media type that an extension names, where no file with it is sent. Of an extension that names none, the content
-    /// decides.
+    /// The media type of an extension whose files are never sent. For an extension without a media type, the
+    /// content decides.
     pub fn refused_by_extension(&self, extension: &str) -> Option<&'static str> {
         let mut types = Kind::types_of_extension(extension);
         let usual = types.next()?;
@@ -268,16 +256,10 @@ pub enum ProfileError {
     #[error(
         "cannot read the wire profile {path}: {source}; write \"imatag\" for the built-in one, or the path of a file"
     )]
-    Read {
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Another user decides what the file says.
+    Read { path: String, source: std::io::Error },
+    /// Another user may change the file.
     #[error("the wire profile {path} is not obeyed: {doubt}")]
     Doubt {
-        /// The file.
         path: String,
         /// Who, and what to do.
         doubt: Doubt,
@@ -285,15 +267,14 @@ pub enum ProfileError {
     /// A key is missing, unknown or of the wrong type.
     #[error("the wire profile {path} is not valid: {reason}; docs/imatag.md lists its keys")]
     Invalid {
-        /// Where it came from.
+        /// The file, or the built-in profile's name.
         path: String,
-        /// What is wrong with it.
         reason: String,
     },
 }
 
 impl Profile {
-    /// The built-in profile (`imatag`), or a file, with single keys overridden by the configuration.
+    /// The built-in profile (`imatag`) or a file, with single keys overridden by the configuration.
     pub fn load(name_or_path: &str, overrides: &toml::Table) -> Result<Self, ProfileError> {
         let text = if name_or_path == BUILTIN_NAME {
             BUILTIN.to_owned()
@@ -324,8 +305,8 @@ impl Profile {
         Ok(Self { hash, ..profile })
     }
 
-    /// How long a file may show no medium after it was sent: a service that is known to answer with an id registers it at
-    /// once, any other may first watermark it.
+    /// How long after a submit the file's medium may not show: a service that responds with an id registers it at
+    /// once, any other may watermark the file first.
     pub fn submit_patience(&self) -> Duration {
         match self.mode {
             Mode::Async => Duration::ZERO,
@@ -361,7 +342,7 @@ impl Profile {
     }
 }
 
-/// What names no file at all may be a secret.
+/// A text that names no file may be a secret.
 fn named(path: &str) -> &str {
     let is_file = Path::new(path).extension().is_some_and(|extension| extension == "toml");
     if is_file { path } else { harmless(path) }

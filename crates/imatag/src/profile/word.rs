@@ -1,22 +1,20 @@
-//! The service's words for a medium's state, read into a closed set.
+//! Maps the service's words for a medium's state to a closed set.
 
 use super::ResponseWire;
 
-/// What a status word means.
+/// The meaning of a status word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusWord {
-    /// Not finished.
     Pending,
-    /// Finished.
     Ready,
-    /// Cannot be watermarked.
+    /// It cannot be watermarked.
     Failed,
-    /// Carries a watermark already.
+    /// It carries a watermark already.
     AlreadyProtected,
 }
 
 impl ResponseWire {
-    /// The meaning of a word; `None` for one the profile does not list.
+    /// The meaning of a word; `None` if the profile does not list it.
     pub fn word(&self, word: &str) -> Option<StatusWord> {
         let table = [
             (&self.pending, StatusWord::Pending),
