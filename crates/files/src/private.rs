@@ -1,5 +1,5 @@
-//! The one place that creates files and folders without access for other users. It follows no links, since another user may
-//! have placed them; only a file that a person named is replaced where that person's own link leads.
+//! Creates all files and folders that other users must not access. Follows no links, since another user may have
+//! placed them; only a file that a person named is replaced at the target of that person's own link.
 
 pub(crate) mod above;
 
@@ -18,22 +18,22 @@ use above::{Above, has_modes, judge};
 const ROOT: u32 = 0;
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
-/// A folder with this bit, such as `/tmp`, is meant for all.
+/// A folder with this bit, such as `/tmp`, is shared by all users.
 const STICKY: u32 = 0o1000;
 
-/// Why other users of the machine may reach a file or a folder.
+/// Why other users of the machine can access a file or a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exposure {
-    /// It belongs to this user, who may read or replace what is in it.
+    /// It belongs to this user, who can read or replace its content.
     Foreign(u32),
-    /// Its mode lets others in.
+    /// Its mode gives others access.
     Open(u32),
     /// A folder above it lets others exchange it.
     Above(Above),
 }
 
 impl Exposure {
-    /// Whether another user decides what is there, rather than perhaps a group that root or this user trusts.
+    /// Whether another user decides about the content, not only a group that root or this user may trust.
     pub fn is_refused(&self) -> bool {
         match self {
             Self::Foreign(_) => true,
@@ -62,18 +62,18 @@ impl fmt::Display for Exposure {
     }
 }
 
-/// Who may reach what belongs to `owner` and has this mode, besides the user `me` and root, who may everything.
+/// Who can access what belongs to `owner` and has this mode, besides the user `me` and root.
 fn exposure(me: u32, owner: u32, mode: u32) -> Option<Exposure> {
     if owner != me && owner != ROOT {
         return Some(Exposure::Foreign(owner));
     }
-    // What belongs to root lets this user in by its group.
+    // If it belongs to root, this user may have access by its group.
     let others = if owner == me { 0o077 } else { 0o007 };
     (mode & others != 0).then_some(Exposure::Open(mode & 0o7777))
 }
 
-/// The mode of this user's own file, where it and the folders above let every user read it. Of another user's file the mode is
-/// not this one's to change.
+/// The mode of this user's own file, if every user can read the file through it and the folders above. The mode of
+/// another user's file is not this user's to change.
 pub fn is_read_by_all(path: &Path) -> Option<u32> {
     let found = fs::metadata(path).ok().filter(|found| found.uid() == geteuid().as_raw())?;
     let whole = fs::canonicalize(path).ok()?;
@@ -82,7 +82,8 @@ pub fn is_read_by_all(path: &Path) -> Option<u32> {
     is_read.then_some(found.mode() & 0o7777)
 }
 
-/// Why other users may reach this path, or exchange it. A path that does not exist may only be exposed by what is above it.
+/// Why other users can access this path or exchange it. A path that does not exist can only be exposed by the
+/// folders above it.
 pub fn exposed(path: &Path) -> Option<Exposure> {
     let above = judge(path).0.map(Exposure::Above);
     match (itself(path).ok().flatten(), above) {
@@ -93,7 +94,7 @@ pub fn exposed(path: &Path) -> Option<Exposure> {
 
 fn itself(path: &Path) -> io::Result<Option<Exposure>> {
     let me = geteuid().as_raw();
-    // A slash at its end would hide a link.
+    // A trailing slash would hide a link.
     let path: PathBuf = path.components().collect();
     let path = &path;
     // Another user's link may lead anywhere.
@@ -105,7 +106,7 @@ fn itself(path: &Path) -> io::Result<Option<Exposure>> {
     Ok(exposure(me, found.uid(), found.mode()))
 }
 
-/// The mode of what is there, where it lets others in.
+/// The mode, if it gives others access.
 fn held(path: &Path) -> io::Result<Option<u32>> {
     let own = itself(path);
     let mode = open_mode(own.as_ref().ok().cloned().flatten())?;
@@ -113,12 +114,13 @@ fn held(path: &Path) -> io::Result<Option<u32>> {
     own.map(|_| mode)
 }
 
-/// Creates the folder if it does not exist. An existing folder that is open to other users, as earlier releases made it, is
-/// closed if all names in it begin with one of `own`. Any other may be shared for a reason: `doctor` reports it.
+/// Creates the folder if it does not exist. Earlier releases made folders that other users can access; such a
+/// folder is closed if all names in it begin with one of `own`. Any other may be shared on purpose: `doctor`
+/// reports it.
 ///
 /// # Errors
-/// It cannot be made, or belongs to another user, who could read and replace what is put there, or a folder above it lets
-/// another user exchange it.
+/// The folder cannot be made, belongs to another user, who could read and replace its files, or another user can
+/// exchange it by a folder above.
 pub fn folder(path: &Path, own: &[&str]) -> io::Result<()> {
     match held(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -134,7 +136,7 @@ pub fn folder(path: &Path, own: &[&str]) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the folders that are missing, each where no other user can lead it elsewhere.
+/// Creates the missing folders, each where no other user can redirect it.
 fn make_missing(path: &Path) -> io::Result<()> {
     let parts: Vec<_> = path.ancestors().filter(|part| !part.as_os_str().is_empty()).collect();
     for part in parts.into_iter().rev().filter(|part| !part.exists()) {
@@ -147,28 +149,28 @@ fn make_missing(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Fails where another user could exchange what is at this path. Only its last part need not be there: a folder that is away for
-/// a moment was not judged.
+/// Fails if another user can exchange what is at this path. Only the last part of the path may be missing: a folder
+/// that is absent for a moment would not be checked.
 ///
 /// # Errors
-/// Which folder above it lets which user, or the way ends before.
+/// The folder above it and the user who can, or a missing folder.
 pub fn fixed(path: &Path) -> io::Result<()> {
     let (above, end) = judge(path);
     open_mode(above.map(Exposure::Above))?;
     end.map(drop)
 }
 
-/// Fails where strangers may put files into a folder of this user's, or one that is meant for all, also where they cannot take any
-/// away: another library opens files there by their names, and makes some as it needs them.
+/// Fails if other users can put files into a folder, or if the folder is shared by all, even if they cannot remove
+/// any: another library opens files there by their names, and creates some as it needs them.
 ///
 /// # Errors
-/// They may, or nothing is there.
+/// They can, or the folder does not exist.
 pub fn unshared(folder: &Path) -> io::Result<()> {
     let found = fs::metadata(folder)?;
     let (mode, group) = (found.mode() & 0o7777, getegid().as_raw());
     let is_open = mode & 0o002 != 0 || mode & 0o020 != 0 && found.gid() != group;
     let has_modes = || File::open(folder).map_or(true, |folder| has_modes(&folder));
-    // Root knows whom it lets into a volume, and means `/tmp` for all.
+    // Root decides whom it gives access to a volume, and shares `/tmp` with all.
     let is_for_all = mode & STICKY != 0 && mode & 0o002 != 0;
     if is_open && (found.uid() == geteuid().as_raw() || is_for_all) && has_modes() {
         let at = folder.display();
@@ -180,7 +182,7 @@ pub fn unshared(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The mode, where it lets others in.
+/// The mode, if it gives others access.
 fn open_mode(found: Option<Exposure>) -> io::Result<Option<u32>> {
     match found {
         Some(refused) if refused.is_refused() => Err(refused.refusal()),
@@ -194,7 +196,7 @@ fn holds_only(path: &Path, own: &[&str]) -> io::Result<bool> {
     fs::read_dir(path)?.try_fold(true, |so_far, entry| Ok(so_far && is_own(&entry?.file_name())))
 }
 
-/// Errors are ignored: a file system without modes refuses the change.
+/// Ignores errors: a file system without modes refuses the change.
 fn close(path: &Path, mode: u32) {
     let closed = mode & !0o077;
     if fs::set_permissions(path, Permissions::from_mode(closed)).is_ok() {
@@ -220,11 +222,11 @@ pub fn create_named(path: &Path) -> io::Result<File> {
     create(path)
 }
 
-/// Replaces a file atomically. The new file is closed to other users unless `permissions` are given. A link stays, and the
-/// file it leads to is replaced.
+/// Replaces a file atomically. Other users cannot access the new file unless `permissions` are given. A link stays,
+/// and its target is replaced.
 ///
 /// # Errors
-/// Another user can exchange it, the link leads nowhere, what is there is no file, or it cannot be written.
+/// Another user can exchange the file, the link has no target, the target is not a file, or it cannot be written.
 pub fn replace(path: &Path, text: &[u8], permissions: Option<Permissions>) -> io::Result<()> {
     fixed(path)?;
     let target = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
@@ -242,10 +244,10 @@ pub fn replace(path: &Path, text: &[u8], permissions: Option<Permissions>) -> io
     Ok(())
 }
 
-/// Opens a file for reading and writing; one that does not exist is created without access for other users.
+/// Opens a file for reading and writing; creates a missing one without access for other users.
 ///
 /// # Errors
-/// The name is a link, there is another name of the file, it belongs to another user, or it cannot be opened.
+/// The name is a link, the file has another name or belongs to another user, or it cannot be opened.
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
@@ -255,7 +257,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     open_mode(exposure(geteuid().as_raw(), found.uid(), found.mode())).map(|_| file)
 }
 
-/// Another user may give any file of this one a second name, and a pipe keeps its readers waiting.
+/// Another user can give any file of this user a second name, and a pipe blocks its readers.
 fn sole(found: &Metadata) -> io::Result<()> {
     let wrong = |reason| Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     match found {
@@ -266,22 +268,22 @@ fn sole(found: &Metadata) -> io::Result<()> {
     }
 }
 
-/// Looks at a file of a folder of ours before another library opens it by its name.
+/// Checks a file in a private folder before another library opens it by its name.
 ///
 /// # Errors
-/// The name is a link or no file's, there is another name of the file, it belongs to another user, or such a user can exchange
-/// it.
+/// The name is a link or not a file's, the file has another name or belongs to another user, or another user can
+/// exchange it.
 pub fn check(path: &Path) -> io::Result<()> {
     fixed(path)?;
     sole(&fs::symlink_metadata(path)?)?;
     open_mode(itself(path)?).map(drop)
 }
 
-/// Removes other users' access to the file before another library opens it by name. An existing file is not opened here:
+/// Removes other users' access to a file before another library opens it by name. Does not open an existing file:
 /// closing a descriptor drops all POSIX locks that this process holds on the file.
 ///
 /// # Errors
-/// As for [`check`], or it cannot be made.
+/// As for [`check`], or the file cannot be created.
 pub fn prepare(path: &Path) -> io::Result<()> {
     match create_named(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -290,7 +292,7 @@ pub fn prepare(path: &Path) -> io::Result<()> {
     tighten(path)
 }
 
-/// As [`prepare`], of a file that is there.
+/// As [`prepare`], for an existing file.
 ///
 /// # Errors
 /// As for [`check`].

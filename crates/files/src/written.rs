@@ -1,6 +1,6 @@
-//! Files that a person writes: configuration, wire profile, secret, certificates. Each is opened once, and judged and read by
-//! that one descriptor: a name may lead elsewhere a moment later. A path may lead anywhere, so what is read is bounded; a
-//! pipe is as good as a file, since secret stores hand out pipes.
+//! Reads files that a person writes: configuration, wire profile, secret, certificates. Opens each once, and checks
+//! and reads it through that descriptor, since its name may lead elsewhere a moment later. A path may lead
+//! anywhere, so the length is limited; a pipe is accepted like a file, since secret stores use pipes.
 
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -17,15 +17,16 @@ use crate::private::above::{self, Above, has_modes, is_on};
 
 const ROOT: u32 = 0;
 
-/// Many times the certificates that a system trusts, the longest of them.
+/// Many times the length of a system's certificates, the longest of these files.
 pub const LONGEST: u64 = 4 << 20;
-/// As the kernel bounds links to links.
+/// The kernel's limit of links to links.
 const MOST_LINKS: usize = 40;
 
 /// How a file was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chosen {
-    /// By name on the command line: a file in the folder of another user, who alone writes there, was meant.
+    /// By its name on the command line: a file in the folder of another user is accepted if only that user can
+    /// write there.
     Named,
     /// By its place, which another user may have filled.
     Found,
@@ -34,18 +35,18 @@ pub enum Chosen {
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum NotRead {
-    /// Another user decides what it says.
+    /// Another user may have written it.
     #[error("{0}")]
     Doubtful(Doubt),
-    /// The system refuses, or the content is no text or too long.
+    /// The system refuses, or the content is not text or too long.
     #[error("{0}")]
     Failed(#[from] io::Error),
 }
 
-/// The bytes of such a file, and a doubt about it, which a warning says.
+/// The bytes of such a file, and a doubt about it to warn of.
 ///
 /// # Errors
-/// Another user decides what it says, it cannot be read, or it is longer than 4 MiB.
+/// Another user may have written it, it cannot be read, or it is longer than 4 MiB.
 pub fn read(path: &Path, chosen: Chosen) -> Result<(Vec<u8>, Option<Doubt>), NotRead> {
     read_up_to(path, chosen, LONGEST)
 }
@@ -75,24 +76,24 @@ pub fn read_to_string(path: &Path, chosen: Chosen) -> Result<(String, Option<Dou
     Ok((String::from_utf8(bytes).map_err(not_text)?, doubt))
 }
 
-/// The doubt about such a file, which is not read: for a warning, and before another library reads it by its name.
+/// The doubt about such a file, without reading it: for a warning, and before another library reads it by its name.
 ///
 /// # Errors
-/// Another user decides what it says, or it cannot be opened.
+/// Another user may have written it, or it cannot be opened.
 pub fn look(path: &Path, chosen: Chosen) -> Result<Option<Doubt>, NotRead> {
     judged(path, chosen).map(|(_, doubt)| doubt)
 }
 
-/// Who else decides what a file says that the connector obeys.
+/// Who else can change a file that controls the connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
-    /// Every user may write it, by its mode.
+    /// Its mode lets every user write it.
     All(u32),
     /// It, or the link to it, belongs to this user.
     Foreign(u32),
-    /// Its group may write it, by its mode.
+    /// Its mode lets its group write it.
     Group(u32),
-    /// By a folder or a link on the way, others can exchange it.
+    /// A folder above it, or a link to it, lets others exchange it.
     Above(Above),
 }
 
@@ -113,7 +114,7 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// Opens a file, not yet for reading, and judges it and each link that leads to it.
+/// Opens a file, not yet for reading, and checks it and each link that leads to it.
 fn judged(path: &Path, chosen: Chosen) -> Result<(File, Option<Doubt>), NotRead> {
     let me = geteuid().as_raw();
     let named = path;
@@ -133,7 +134,7 @@ fn judged(path: &Path, chosen: Chosen) -> Result<(File, Option<Doubt>), NotRead>
                 path = folder.join(readlinkat(&file, "").map_err(io::Error::from)?);
                 continue;
             }
-            // Such a link is the open file itself, and its text no path.
+            // Such a link is the open file itself, and its text is not a path.
             file = handle(&path, OFlag::empty())?;
             owners.extend(Some(file.metadata()?.uid()).filter(|_| has_modes(&file)));
         }
@@ -142,7 +143,7 @@ fn judged(path: &Path, chosen: Chosen) -> Result<(File, Option<Doubt>), NotRead>
             Some(doubt @ Doubt::All(_)) => Err(NotRead::Doubtful(doubt)),
             Some(doubt @ Doubt::Foreign(_)) if is_planted => Err(NotRead::Doubtful(doubt)),
             doubt => {
-                // Its owner, of a named one, may as well own the way to it.
+                // The owner of a named file may also own the folders above it.
                 let friend = administrators(me, chosen, &file.metadata()?).last().copied().unwrap_or(ROOT);
                 let is_foreign = !owners.is_empty();
                 match above::of_others(named, friend, is_foreign)? {
@@ -155,24 +156,24 @@ fn judged(path: &Path, chosen: Chosen) -> Result<(File, Option<Doubt>), NotRead>
     Err(io::Error::from(nix::Error::ELOOP).into())
 }
 
-/// A handle that names the file and does nothing to it: no pipe is waited for, and no device begins to work.
+/// A handle on the file without effect: it waits for no pipe and starts no device.
 fn handle(path: &Path, flag: OFlag) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags((OFlag::O_PATH | flag).bits()).open(path)
 }
 
-/// The same file for reading, whatever bears its name by now. A pipe is waited for only here.
+/// Opens the same file for reading, whatever its name leads to by now. Only this waits for a pipe.
 fn opened(handle: &File) -> io::Result<File> {
     File::open(format!("/proc/self/fd/{}", handle.as_raw_fd()))
 }
 
-/// Who may have put there what belongs to another user, without a doubt that it was meant. A named file is obeyed in the
-/// folder of its owner, too: no pipe, no link, and none that others may write.
+/// The users whose file is accepted without a doubt. A named file may belong to the owner of its folder, too,
+/// unless it is a pipe or a link, or others can write it.
 fn administrators(me: u32, chosen: Chosen, found: &Metadata) -> Vec<u32> {
     let is_own_file = chosen == Chosen::Named && found.is_file() && found.mode() & 0o022 == 0;
     [me, ROOT].into_iter().chain(is_own_file.then(|| found.uid())).collect()
 }
 
-/// Whether another user than these may have put a file into a folder; also where that is not known.
+/// Whether a user other than these may have put a file into a folder, or this is unknown.
 fn may_be_filled(folder: &Path, by: &[u32]) -> bool {
     fs::metadata(folder).map_or(true, |found| is_open_to_others(by, found.uid(), found.mode()))
 }

@@ -1,5 +1,6 @@
-//! Whether other users can exchange what is at a path: by the folders above it and the links on the way. What is judged from the
-//! root downwards stays as it was judged, so the path leads to the same place when it is used.
+//! Checks whether other users can exchange what is at a path, by the folders above it and the links that lead to
+//! it. The check starts at the root: what has been checked cannot be changed by others, so the path leads to the
+//! same place when it is used.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -15,13 +16,13 @@ use nix::unistd::{getegid, geteuid};
 
 use super::{ROOT, STICKY};
 
-/// File systems that make up owner and mode, as the folders of Windows do in a container.
+/// File systems that invent owner and mode, such as Windows folders in a container.
 const WITHOUT_MODES: [FsType; 2] = [MSDOS_SUPER_MAGIC, FsType(0x0102_1997)];
 
-/// More steps than a path has that the kernel follows: it bounds links to links.
+/// More steps than a path has that the kernel follows: it limits links to links.
 const LONGEST: usize = 4096;
 
-/// A folder, or a link on the way, by which other users can exchange what is below.
+/// A folder or a link by which other users can exchange what is below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Above {
     at: PathBuf,
@@ -32,13 +33,13 @@ pub struct Above {
 enum Hold {
     /// It belongs to this user.
     Owner(u32),
-    /// It lies where others may put something, and belongs to this user.
+    /// It is in a folder that others can write, and belongs to this user.
     Below(u32),
-    /// It is a link of this user where only others put something.
+    /// It is a link of this user in a folder that only others write.
     Link(u32),
-    /// By this mode all users may write there.
+    /// Its mode lets all users write there.
     All { mode: u32, is_trusted: bool },
-    /// By this mode this group may.
+    /// Its mode lets this group write there.
     Group { mode: u32, group: u32, is_trusted: bool },
 }
 
@@ -47,11 +48,11 @@ impl Above {
         !matches!(self.hold, Hold::All { is_trusted: true, .. } | Hold::Group { is_trusted: true, .. })
     }
 
-    /// Whether another user decides, by it, what a file says that is this user's own, or perhaps not.
+    /// Whether another user decides by it about the content of a file, which may be this user's own.
     pub(crate) fn decides(&self, is_foreign: bool) -> bool {
         match self.hold {
             Hold::Owner(_) | Hold::Below(_) | Hold::All { is_trusted: false, .. } => true,
-            // Root, or this user, lets them in where this user's own files are.
+            // Root or this user gives them access to a place of this user's own files.
             Hold::All { is_trusted: true, .. } | Hold::Group { .. } => is_foreign,
             Hold::Link(_) => false,
         }
@@ -85,16 +86,16 @@ impl fmt::Display for Above {
     }
 }
 
-/// What is next on the way, and whose.
+/// The next step of the path, with its owner.
 #[derive(Debug, Clone, Copy)]
 enum Below {
     Link(u32),
     Folder(u32),
-    /// The end of the way, which is judged by itself.
+    /// The last part of the path, which is checked separately.
     Last,
 }
 
-/// Who is asked about.
+/// The users for whom the check is made.
 #[derive(Debug, Clone, Copy)]
 struct Me {
     user: u32,
@@ -109,8 +110,8 @@ impl Me {
     }
 }
 
-/// How other users hold what is in a folder: by the folder, or as the owner of a link there. In a folder that is meant for all, as
-/// `/tmp` is, only its owner can exchange what is there.
+/// How other users can exchange what is in a folder: by the folder, or as the owner of a link in it. In a folder
+/// that all users share, such as `/tmp`, only the owner can exchange a file.
 fn hold(me: Me, (owner, group, mode): (u32, u32, u32), below: Below) -> Option<Hold> {
     let is_ours = |owner: u32| [me.user, ROOT, me.friend].contains(&owner);
     if !is_ours(owner) {
@@ -119,14 +120,15 @@ fn hold(me: Me, (owner, group, mode): (u32, u32, u32), below: Below) -> Option<H
     let mode = mode & 0o7777;
     let is_for_all = mode & STICKY != 0;
     match below {
-        // A friend's link where all may put one was perhaps put there for this user to find.
+        // Where all users can create links, a trusted user's link may be a trap for this user.
         Below::Link(owner) if !is_ours(owner) || (is_for_all && ![me.user, ROOT].contains(&owner)) => {
             return Some(if mode & 0o022 == 0 { Hold::Link(owner) } else { Hold::Below(owner) });
         }
         Below::Folder(owner) if is_for_all && !is_ours(owner) => return Some(Hold::Below(owner)),
         Below::Link(_) | Below::Folder(_) | Below::Last => {}
     }
-    // Root knows whom it lets into a volume: those of containers are often open to all there, and only their root can change it.
+    // Root decides whom it gives access to a volume: container volumes are often open to all users, and only their
+    // root can change that.
     let is_of_root = owner == ROOT && me.user != ROOT;
     // A home folder may be open to the user's own group.
     let is_trusted = group == me.group || is_of_root;
@@ -138,14 +140,14 @@ fn hold(me: Me, (owner, group, mode): (u32, u32, u32), below: Below) -> Option<H
     }
 }
 
-/// What lets other users exchange this path, the worst of it; and whether something is there.
+/// The worst way in which other users can exchange this path, and whether the path exists.
 pub(super) fn judge(path: &Path) -> (Option<Above>, io::Result<bool>) {
     let (found, end) = walk(path, Me::with(ROOT));
     (found.iter().find(|above| above.is_refused()).or(found.first()).cloned(), end)
 }
 
-/// By what another user who is not this `friend`, or a group, can exchange a file that is there, or a folder that it is in: what
-/// decides about it, or else what is to be warned about.
+/// How another user other than `friend`, or a group, can exchange an existing file or a folder above it: a way that
+/// decides about the file, or else one to warn of.
 pub(crate) fn of_others(path: &Path, friend: u32, is_foreign: bool) -> io::Result<Option<Above>> {
     let (found, end) = walk(path, Me::with(friend));
     let worst = found.iter().find(|above| above.decides(is_foreign));
@@ -156,8 +158,8 @@ pub(crate) fn of_others(path: &Path, friend: u32, is_foreign: bool) -> io::Resul
     }
 }
 
-/// What others hold on the way, and whether something is at its end. A way that ends before is an error: a moment ago it may
-/// have led elsewhere.
+/// All ways in which others can exchange a step of the path, and whether the path exists. A missing folder is an
+/// error: a moment ago the path may have led elsewhere.
 fn walk(path: &Path, me: Me) -> (Vec<Above>, io::Result<bool>) {
     let mut held = Vec::new();
     let end = step(path, me, &mut held);
@@ -166,7 +168,7 @@ fn walk(path: &Path, me: Me) -> (Vec<Above>, io::Result<bool>) {
 
 fn step(path: &Path, me: Me, held: &mut Vec<Above>) -> io::Result<bool> {
     let mut at = PathBuf::new();
-    // Where the program works is above what is relative to it, alone: it may be gone.
+    // Only the working directory itself is above a relative path; it may have been removed.
     let mut rest = if path.is_absolute() { names(path) } else { names(&std::env::current_dir()?.join(path)) };
     for _ in 0..LONGEST {
         let Some(name) = rest.pop_front() else { return Ok(true) };
@@ -200,7 +202,7 @@ fn step(path: &Path, me: Me, held: &mut Vec<Above>) -> io::Result<bool> {
             Err(error) => return Err(error),
         }
         let target = fs::read_link(&next)?;
-        // A link of an open file, whose text may be no path.
+        // A link to an open file, whose text may not be a path.
         if rest.is_empty() && at.starts_with("/proc") && !at.join(&target).exists() {
             return Ok(true);
         }
@@ -220,7 +222,7 @@ pub(crate) fn is_on(file: &impl AsFd, systems: &[FsType]) -> bool {
     fstatfs(file).is_ok_and(|found| systems.contains(&found.filesystem_type()))
 }
 
-/// Whether owner and mode say who may change it: of a device they say who may use it.
+/// Whether owner and mode show who can change it: for a device, they show who can use it.
 pub(crate) fn has_modes(file: &File) -> bool {
     let is_device =
         |found: &Metadata| found.file_type().is_char_device() || found.file_type().is_block_device();
@@ -251,7 +253,7 @@ mod tests {
             (7, (7, 7, 0o40755), Below::Link(8), Some(Hold::Link(8))),
             (7, (ROOT, 0, 0o41777), Below::Link(8), Some(Hold::Below(8))),
             (7, (7, 7, 0o40755), Below::Link(ROOT), None),
-            // The user's own group, as with a umask of 002; and a group that root lets into a volume.
+            // The user's own group, as with a umask of 002; and a group that root gives access to a volume.
             (7, (7, 7, 0o40775), Below::Last, trusted(0o775, 7, true)),
             (7, (ROOT, 9, 0o42775), Below::Last, trusted(0o2775, 9, true)),
             (7, (7, 9, 0o42775), Below::Last, trusted(0o2775, 9, false)),

@@ -34,7 +34,7 @@ fn a_folder_is_made_for_one_user_and_closed_if_it_holds_what_is_ours() {
     fs::write(path.join("ours.x"), "").unwrap();
     folder(&path, &["ours"]).unwrap();
     assert_eq!(mode(&path), 0o700);
-    // A folder that others use, too, stays open, and so does one that is meant for all.
+    // A folder that others use, too, stays open, and so does one that all users share.
     open_to_all(&path);
     fs::write(path.join("theirs"), "").unwrap();
     folder(&path, &["ours"]).unwrap();
@@ -50,7 +50,7 @@ fn a_folder_is_made_for_one_user_and_closed_if_it_holds_what_is_ours() {
     }
 }
 
-/// Only root can give a link away: any other user's run of this test proves nothing.
+/// Only root can give a link to another user: as any other user this test proves nothing.
 #[test]
 fn what_belongs_to_another_user_is_refused_also_to_root_and_however_its_name_ends() {
     const OTHER: u32 = 12_345;
@@ -104,7 +104,7 @@ fn a_file_is_replaced_where_a_link_leads_and_closed_unless_it_keeps_its_mode() {
     assert_eq!(fs::read_dir(path("real")).unwrap().count(), 1, "something is left over");
 }
 
-/// Only root can give a folder to a foreign group: any other user's run of this test proves less.
+/// Only root can give a folder to a foreign group: as any other user this test proves less.
 #[test]
 fn no_file_is_used_by_its_name_in_a_folder_where_another_user_can_exchange_it() {
     let outer = tempfile::tempdir().unwrap();
@@ -134,7 +134,7 @@ fn no_file_is_used_by_its_name_in_a_folder_where_another_user_can_exchange_it() 
     }
 }
 
-/// Only root can give something away: any other user's run of this test proves nothing.
+/// Only root can give a file to another user: as any other user this test proves nothing.
 #[test]
 fn no_file_is_replaced_or_made_where_another_user_can_exchange_its_folder_or_a_link_to_it() {
     const OTHER: u32 = 12_345;

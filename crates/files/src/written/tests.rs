@@ -34,7 +34,7 @@ fn a_file_of_another_user_lies_where_root_put_it_or_where_anybody_may() {
     }
 }
 
-/// What a look says, with the reason of a refusal as well.
+/// The result of a check, with the doubt of a refusal as well.
 fn said(path: &Path, chosen: Chosen) -> Result<Option<Doubt>, Doubt> {
     look(path, chosen).map_err(|error| match error {
         NotRead::Doubtful(doubt) => doubt,
@@ -59,7 +59,7 @@ fn a_file_or_a_pipe_that_every_user_may_write_is_refused_and_one_of_a_group_is_o
     assert_eq!(said(Path::new("/dev/null"), Chosen::Found), Ok(None), "anybody may write it");
 }
 
-/// Only root can give a file away: any other user's run of this test proves nothing.
+/// Only root can give a file to another user: as any other user this test proves nothing.
 #[test]
 fn what_another_user_may_have_put_there_is_refused_also_by_name_but_in_its_owners_folder() {
     const OTHER: u32 = 12_345;
@@ -106,7 +106,7 @@ fn what_another_user_may_have_put_there_is_refused_also_by_name_but_in_its_owner
     }
 }
 
-/// Only root can give a folder away: any other user's run of this test proves nothing.
+/// Only root can give a folder to another user: as any other user this test proves nothing.
 #[test]
 fn what_another_user_can_exchange_is_refused_but_in_the_folders_of_a_named_files_owner() {
     const OTHER: u32 = 12_345;
@@ -149,7 +149,7 @@ fn what_another_user_can_exchange_is_refused_but_in_the_folders_of_a_named_files
         assert!(said(&path(name), Chosen::Found).is_err(), "{name}");
     }
     assert_eq!(said(&path("own/file"), Chosen::Found), warned);
-    // Where a group may write, and all the more where all may, its folder may be one that another user put there.
+    // If a group, or even all users, can write there, another user may have put the file's folder there.
     let above = |said: Result<Option<Doubt>, Doubt>| match said {
         Ok(doubt) => Ok(matches!(doubt, Some(Doubt::Above(_)))),
         Err(doubt) => Err(matches!(doubt, Doubt::Above(_))),
@@ -187,7 +187,7 @@ fn pipes_and_the_links_of_container_secrets_are_read() {
     let substituted = format!("/dev/fd/{}", reader.as_raw_fd());
     assert_eq!(text(Path::new(&substituted)), ("t0ken".to_owned(), None));
 
-    // A store writes only once somebody reads.
+    // A store writes only after a reader opened the pipe.
     nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     let pipe = path("pipe");
     let store = std::thread::spawn(move || fs::write(pipe, "t0ken"));
