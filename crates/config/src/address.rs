@@ -1,11 +1,12 @@
-//! The one check of every address in the configuration and in a wire profile.
+//! Checks every address in the configuration and in a wire profile.
 
 use url::Url;
 
 use super::{Config, ConfigError};
 use http_client::is_loopback;
 
-/// Plain http is for this machine, or for what `allow_http` allows; secrets have keys of their own.
+/// Refuses plain http except to this machine or with `allow_http`, and addresses that contain a secret, which has a
+/// key of its own.
 pub(super) fn check(key: &str, url: &Url, allow_http: bool) -> Result<(), ConfigError> {
     let wrong = |reason: &str| Err(ConfigError::value(key, reason));
     if !url.username().is_empty() || url.password().is_some() {
@@ -20,7 +21,7 @@ pub(super) fn check(key: &str, url: &Url, allow_http: bool) -> Result<(), Config
     }
 }
 
-/// The same for an address that paths are put behind.
+/// The same for an address that paths are appended to.
 pub(super) fn check_base(key: &str, url: &Url, allow_http: bool) -> Result<(), ConfigError> {
     check(key, url, allow_http)?;
     if url.query().is_some() {
@@ -29,7 +30,7 @@ pub(super) fn check_base(key: &str, url: &Url, allow_http: bool) -> Result<(), C
     Ok(())
 }
 
-/// Checks every address of the configuration but the profile's, whose file is not read yet.
+/// Checks every address of the configuration. The wire profile's are checked when its file is read.
 pub(super) fn check_all(config: &Config) -> Result<(), ConfigError> {
     config.bynder.portal()?;
     storage_hosts(config.bynder.storage_hosts.as_deref().unwrap_or_default())?;
@@ -54,7 +55,7 @@ fn storage_hosts(patterns: &[String]) -> Result<(), ConfigError> {
     };
     match patterns.iter().position(|pattern| !is_host(pattern)) {
         None => Ok(()),
-        // An address in its place may hold a password or a signature.
+        // An address in place of a host name may contain a password or a signature.
         Some(index) => Err(ConfigError::value(
             format!("bynder.storage_hosts[{index}]"),
             "is not a host; write a name in lower case such as \"*.amazonaws.com\"",
@@ -74,7 +75,7 @@ mod tests {
         bynder = { domain = 'acme.bynder.com', hash_metaproperty = 'h', oauth = { client_id = 'a', client_secret = 'b' } }
         imatag = { directory = 'acme', profile_overrides = {}, oauth = { client_id = 'a', client_secret = 'b' } }";
 
-    /// The dotted keys of this format that a schema describes.
+    /// The dotted keys of this format in the schema.
     fn keys_of_format(format: &str, root: &Value, at: &Value, key: &str, found: &mut Vec<String>) {
         if at["format"] == format {
             found.push(key.to_owned());
@@ -97,7 +98,7 @@ mod tests {
         found
     }
 
-    /// What is said of the sample with this address at this key.
+    /// The error for the sample with this address at this key.
     fn said(key: &str, address: &str) -> String {
         let mut table: Table = SAMPLE.parse().unwrap();
         let (sections, last) = key.rsplit_once('.').unwrap();
@@ -155,7 +156,7 @@ mod tests {
                 assert!(said.starts_with(&format!("{named}: {wanted}")), "{key} = {address}: {said:?}");
                 assert!(!said.contains("s3cr3t"), "{said}");
             }
-            // Where tokens come from is one whole address, which may have a query.
+            // The token address is complete and may have a query; it is used unchanged.
             let said_of_query = said(&key, "https://auth.example.com/?a=s3cr3t");
             let wanted =
                 if key.ends_with("token_url") { "" } else { "must hold no query: leave out what follows ?" };

@@ -1,4 +1,4 @@
-//! Which checks a watermarked file must pass.
+//! The checks of a watermarked file.
 
 use std::path::PathBuf;
 
@@ -13,37 +13,37 @@ use common::check::{Check, USUAL_SIMILARITY};
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each check has a switch of its own")]
 pub struct ChecksSection {
-    /// The kind of file by its first bytes.
+    /// The file's type by its first bytes.
     pub media_type: bool,
     /// Width and height of a picture.
     pub pixel_size: bool,
-    /// Which way up a picture is shown.
+    /// The orientation in which a picture is shown.
     pub orientation: bool,
-    /// Bits of each channel of a picture.
+    /// Bits per channel of a picture.
     pub bit_depth: bool,
     /// Whether a picture has transparency.
     pub alpha: bool,
-    /// The resolution a picture is printed with.
+    /// The print resolution of a picture.
     pub dpi: bool,
-    /// How a picture's colours are meant.
+    /// The colour space of a picture.
     pub icc_profile: bool,
-    /// Who made a picture and who owns it.
+    /// The credits of a picture: author and owner.
     pub copyright: bool,
     /// What a picture shows.
     pub same_picture: bool,
-    /// How alike two pictures must be to count as the same, from 0 to 1.
+    /// The least similarity of two pictures that count as the same, from 0 to 1.
     pub similarity: f64,
-    /// Whether a film's boxes fit into each other and into the file.
+    /// Whether a film's boxes are consistent with each other and with the file's length.
     pub container: bool,
     /// The kinds of a film's tracks.
     pub tracks: bool,
-    /// How long a film runs.
+    /// A film's length in time.
     pub duration: bool,
-    /// Width and height of a film's pictures.
+    /// Width and height of a film's frames.
     pub resolution: bool,
-    /// How many pages a document has, or how many pictures follow each other in a file.
+    /// The number of pages of a document, or of pictures in a file.
     pub pages: bool,
-    /// Where files that failed a check are kept for a person to look at.
+    /// The folder that keeps files which failed a check, for a person to inspect.
     pub keep_rejected_in: Option<PathBuf>,
 }
 
@@ -71,7 +71,7 @@ impl Default for ChecksSection {
 }
 
 impl ChecksSection {
-    /// Whether a check is switched on.
+    /// Whether a check is enabled.
     pub fn includes(&self, check: Check) -> bool {
         match check {
             Check::MediaType => self.media_type,

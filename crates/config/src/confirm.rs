@@ -1,4 +1,4 @@
-//! Noting in a configuration file that its wire profile was tried, its comments and its order left as they are.
+//! Records in a configuration file that its wire profile was tried; comments and order stay.
 
 use toml_edit::{DocumentMut, Item, Table, value};
 
@@ -8,7 +8,7 @@ use common::parse_error::of_toml;
 /// The file's text with `imatag.profile_overrides.confirmed = true`.
 ///
 /// # Errors
-/// The text is no TOML, or has something else than a table there.
+/// The text is not TOML, or has a value other than a table there.
 pub fn confirm_profile(text: &str, day: &str) -> Result<String, ConfigError> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
         ConfigError::value("(the file)", of_toml(text, error.message(), error.span()))

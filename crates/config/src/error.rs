@@ -11,36 +11,33 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration file {path}: {reason}")]
     File {
-        /// The file.
         path: PathBuf,
-        /// What the system said, and what to do.
+        /// What the system reported, and what to do.
         reason: String,
     },
-    /// Another user decides what the file says.
+    /// Another user may change the file.
     #[error("{path} is not obeyed: {doubt}")]
     Doubt {
-        /// The file.
         path: PathBuf,
         /// Who, and what to do.
         doubt: Doubt,
     },
-    /// The file is no TOML.
+    /// The file is not TOML.
     #[error("{path} is not valid TOML: {reason}")]
     Syntax {
-        /// The file.
         path: PathBuf,
         /// Where, and what is wrong.
         reason: String,
     },
-    /// A key nobody knows.
+    /// An unknown key.
     #[error("unknown key {key}{}", suggestion(.nearest.as_deref()))]
     Unknown {
         /// The dotted key.
         key: String,
-        /// The nearest known key.
+        /// The most similar known key.
         nearest: Option<String>,
     },
-    /// A value that is missing, of the wrong type or of no use.
+    /// A value that is missing, of the wrong type or not usable.
     #[error("{key}: {reason}")]
     Value {
         /// The dotted key.
@@ -48,7 +45,7 @@ pub enum ConfigError {
         /// What is wrong, and what to write.
         reason: String,
     },
-    /// A secret that cannot be had.
+    /// A secret that cannot be read.
     #[error("{key}: {reason}")]
     Secret {
         /// The dotted key.

@@ -1,4 +1,4 @@
-//! The keys, their types and their defaults.
+//! The keys of the configuration, with their types and defaults.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,41 +20,41 @@ use common::marker::LegacyMeaning;
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Whether runs go over what changed since the last one; false for the whole library.
+    /// Whether runs cover what changed since the last run; false for the whole library.
     #[serde(default = "yes")]
     pub delta: bool,
     /// The portal.
     pub bynder: BynderSection,
     /// The watermarking service.
     pub imatag: ImatagSection,
-    /// Which assets are protected.
+    /// The assets to protect.
     #[serde(default)]
     pub filters: Filters,
-    /// What becomes of the watermarked file.
+    /// Where the watermarked file is saved.
     #[serde(default)]
     pub output: OutputSection,
-    /// What a watermarked file must be like.
+    /// The checks of a watermarked file.
     #[serde(default)]
     pub checks: ChecksSection,
-    /// Doing jobs.
+    /// How jobs are processed.
     #[serde(default)]
     pub worker: WorkerSection,
     /// How files are read.
     #[serde(default)]
     pub reader: ReaderSection,
-    /// Waiting.
+    /// How jobs wait.
     #[serde(default)]
     pub queue: QueueSection,
-    /// How much may be done.
+    /// Limits of the number of jobs.
     #[serde(default)]
     pub limits: Limits,
-    /// When less is done.
+    /// The times of day with a smaller budget.
     #[serde(default)]
     pub quiet_hours: Vec<QuietHours>,
-    /// The hash metaproperty's history.
+    /// The history of the hash metaproperty.
     #[serde(default)]
     pub marker: MarkerSection,
-    /// Finding jobs.
+    /// When and how runs are made.
     #[serde(default)]
     pub producer: ProducerSection,
     /// The message broker of a fleet.
@@ -71,17 +71,17 @@ pub struct Config {
 pub struct BynderSection {
     /// The portal's host name or URL.
     pub domain: String,
-    /// Whether plain http is allowed to another machine: for a sandbox on a network of its own.
+    /// Whether plain http to another machine is allowed: for a sandbox on a network of its own.
     #[serde(default)]
     pub allow_http: bool,
-    /// The hosts that files may come from and go to, besides the portal's own: names, or `*.` and what a name ends with.
-    /// Absent: any, and one that is unusual at Bynder is warned about.
+    /// The hosts that files may come from and go to, besides the portal's own: names, or `*.` and the end of a
+    /// name. Without it, any host; one that is unusual for Bynder is logged as a warning.
     #[serde(default)]
     pub storage_hosts: Option<Vec<String>>,
     /// A permanent token.
     #[serde(default)]
     pub api_token: Option<SecretValue>,
-    /// An OAuth2 application instead.
+    /// An OAuth2 application, instead of a token.
     #[serde(default)]
     pub oauth: Option<OAuth>,
     /// Name of the text metaproperty that holds the marker.
@@ -89,20 +89,20 @@ pub struct BynderSection {
     /// Name of a text metaproperty that shows people the asset's status.
     #[serde(default)]
     pub status_metaproperty: Option<String>,
-    /// Portal calls allowed in five minutes from this address.
+    /// Portal calls that this address may make in five minutes.
     #[serde(default = "requests")]
     pub requests_per_5_minutes: std::num::NonZeroU32,
     /// Length of the parts that files are uploaded in; each costs a portal call.
     #[serde(default = "part_size")]
     #[schemars(with = "String")]
     pub part_size: ByteSize,
-    /// Parts of one file that are on their way to storage at once.
+    /// The most parts of one file that are uploaded at once.
     #[serde(default = "parts_at_once")]
     pub parts_at_once: usize,
-    /// How long the listing may lag behind.
+    /// How far the listing may lag behind.
     #[serde(default = "index_lag")]
     pub index_lag: Span,
-    /// Which processes share an address.
+    /// Name of the group of processes that share a source address, and so a budget.
     #[serde(default = "egress_group")]
     pub egress_group: String,
 }
@@ -115,7 +115,7 @@ pub struct OAuth {
     pub client_id: String,
     /// The application's secret.
     pub client_secret: SecretValue,
-    /// Where tokens come from; Bynder's is known.
+    /// The address that issues tokens; for Bynder it is known.
     #[serde(default, deserialize_with = "address::read_some")]
     pub token_url: Option<Url>,
 }
@@ -127,52 +127,52 @@ pub struct ImatagSection {
     /// The account's API key.
     #[serde(default)]
     pub api_key: Option<SecretValue>,
-    /// An OAuth2 application instead.
+    /// An OAuth2 application, instead of a key.
     #[serde(default)]
     pub oauth: Option<OAuth>,
-    /// Where media are saved; starts with the homedir.
+    /// The directory that media are saved in; starts with the homedir.
     pub directory: Directory,
-    /// Where the media of some assets are saved instead; the first that an asset suits.
+    /// Other directories for the media of some assets; the first that matches an asset applies.
     #[serde(default)]
     pub directories: Vec<DirectoryOf>,
-    /// Where media were saved before: looked through as well, so that nothing is paid for twice.
+    /// Directories that media were saved in before: they are searched as well, so that no file is paid for twice.
     #[serde(default)]
     pub former_directories: Vec<Directory>,
-    /// The metadata key that holds the Bynder id.
+    /// The metadata key for the Bynder id.
     #[serde(default = "media_id_metadata")]
     pub media_id_metadata: String,
     /// Overrides the profile's base URL.
     #[serde(default, deserialize_with = "address::read_some")]
     pub base_url: Option<Url>,
-    /// Whether plain http is allowed to another machine: for a sandbox on a network of its own.
+    /// Whether plain http to another machine is allowed: for a sandbox on a network of its own.
     #[serde(default)]
     pub allow_http: bool,
-    /// The wire profile: built in, or a file.
+    /// The wire profile: the name of a built-in one, or a file.
     #[serde(default = "profile")]
     pub profile: String,
-    /// Single keys of the profile.
+    /// Overrides of single keys of the profile.
     #[serde(default)]
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub profile_overrides: Table,
-    /// Whether to submit again when Imatag may have the file and cannot be asked.
+    /// Whether to submit again if Imatag may have the file and cannot be searched.
     #[serde(default)]
     pub resubmit_unknown: bool,
-    /// Files on their way to Imatag at once, in each process.
+    /// The most files that each process uploads to Imatag at once.
     #[serde(default = "uploads_in_flight")]
     pub uploads_in_flight: usize,
 }
 
-/// `[[imatag.directories]]`: all that is given must match.
+/// `[[imatag.directories]]`: all given conditions must match.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DirectoryOf {
     /// Brands by name or id.
     #[serde(default)]
     pub brands: Vec<String>,
-    /// Metaproperties by name, each with the values any of which matches.
+    /// Metaproperties by name, each with values of which one must match.
     #[serde(default)]
     pub metaproperties: BTreeMap<String, Vec<String>>,
-    /// Where the media of these assets are saved.
+    /// The directory that the media of these assets are saved in.
     pub directory: Directory,
 }
 
@@ -180,10 +180,10 @@ pub struct DirectoryOf {
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutputSection {
-    /// What becomes of the watermarked file.
+    /// Where the watermarked file is saved.
     #[serde(default)]
     pub mode: OutputMode,
-    /// Name of a text metaproperty that links copy and original, each way.
+    /// Name of a text metaproperty that links copy and original to each other.
     #[serde(default)]
     pub link_metaproperty: Option<String>,
 }
@@ -194,13 +194,14 @@ pub struct OutputSection {
 pub struct BrokerSection {
     /// amqps://, or amqp:// on this machine, with credentials.
     pub url: SecretValue,
-    /// What the fleet's messages are signed by: the same for every process. Several with commas between them are accepted, and the first signs.
+    /// The key that signs the fleet's messages: the same for every process. Several, separated by commas, are
+    /// accepted; the first one signs.
     #[serde(default)]
     pub message_key: Option<SecretValue>,
-    /// Whether amqp:// is allowed to another machine: for a broker on a network of its own.
+    /// Whether amqp:// to another machine is allowed: for a broker on a network of its own.
     #[serde(default)]
     pub allow_plain: bool,
-    /// A file of certificates in PEM to trust instead of the system's.
+    /// A PEM file of certificates to trust instead of the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
 }
@@ -209,22 +210,22 @@ pub struct BrokerSection {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerSection {
-    /// Jobs in flight at once.
+    /// The most jobs that are processed at once.
     pub concurrency: usize,
-    /// Where files rest between the services.
+    /// The folder for files in transit.
     pub spool_dir: PathBuf,
-    /// The most that rests there at once.
+    /// The most bytes in this folder.
     #[schemars(with = "String")]
     pub spool_max: ByteSize,
-    /// The longest a request may take, and a transfer stand still.
+    /// The limit of a request, and of the time that a transfer may stall.
     pub request_timeout: Span,
     /// Attempts after which a job fails.
     pub max_attempts: u32,
-    /// How long a step may take as a whole, a transfer of the largest file included.
+    /// The limit of a step as a whole, including a transfer of the largest file.
     pub step_deadline: Span,
     /// How long a job may wait in all before it fails; pauses do not count.
     pub longest_wait: Span,
-    /// How long steps in flight have to end after a request to stop.
+    /// How long running steps may continue after a request to stop.
     pub grace: Span,
 }
 
@@ -232,11 +233,12 @@ pub struct WorkerSection {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSection {
-    /// What names on the broker start with.
+    /// The prefix of names on the broker.
     pub prefix: String,
-    /// The waits a job can be sent to.
+    /// The delays that a waiting job can get.
     pub rungs: Vec<Span>,
-    /// How long one delivery is worked on before it is exchanged for a new one; below the broker's consumer timeout.
+    /// How long one delivery is held before it is exchanged for a new one; shorter than the broker's consumer
+    /// timeout.
     pub longest_hold: Span,
 }
 
@@ -244,10 +246,10 @@ pub struct QueueSection {
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Jobs one run may publish.
+    /// The most jobs that one run may publish.
     #[serde(default)]
     pub assets_per_run: Option<u64>,
-    /// Jobs one day (UTC) may bring.
+    /// The most jobs that may be published in one day (UTC).
     #[serde(default)]
     pub assets_per_day: Option<u64>,
 }
@@ -256,7 +258,7 @@ pub struct Limits {
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MarkerSection {
-    /// What another tool's hash means.
+    /// The meaning of another tool's hash.
     #[serde(default)]
     pub legacy: LegacyMeaning,
 }
@@ -265,18 +267,18 @@ pub struct MarkerSection {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProducerSection {
-    /// How often to run.
+    /// The interval between runs.
     pub every: Option<Span>,
-    /// When to run, as a cron expression.
+    /// The times of runs, as a cron expression.
     pub cron: Option<String>,
-    /// Where run history, cursor and the embedded queue are.
+    /// The folder of the ledger, the cursor and the embedded queue.
     pub state_dir: PathBuf,
-    /// How long after a run over what was asked for of the library the next one is due, in a delta run's place.
+    /// How long after a run over everything that was requested the next one is due, instead of a delta run.
     pub full_every: Span,
-    /// How far a delta run reaches back before the last run's start: the index lags.
+    /// How far a delta run reaches back before the start of the last run, since the index lags.
     pub overlap: Span,
-    /// Jobs without an outcome are given up that were in no queue and in no worker's hands for this long; their assets
-    /// are taken up again.
+    /// A job without an outcome that was in no queue and with no worker for this long is given up; its asset
+    /// is taken up again.
     pub lost_after: Span,
 }
 
@@ -284,7 +286,7 @@ pub struct ProducerSection {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSection {
-    /// Where to listen.
+    /// The address to listen on.
     #[schemars(with = "String")]
     pub listen: SocketAddr,
 }
@@ -346,7 +348,7 @@ fn part_size() -> ByteSize {
     ByteSize::mib(32)
 }
 
-/// As measured in docs/performance.md: more are no faster, and each holds a connection and some memory.
+/// As measured in docs/performance.md: more are not faster, and each needs a connection and some memory.
 fn parts_at_once() -> usize {
     2
 }

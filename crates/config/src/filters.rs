@@ -1,4 +1,4 @@
-//! `[filters]`: which assets runs go over.
+//! `[filters]`: the assets that runs cover.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use common::asset::{AssetType, Orientation};
 use common::parse_error::short;
 
-/// `[filters]`: all given ones must match; a list matches with any of its entries.
+/// `[filters]`: all given filters must match; a list matches with any of its entries.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Filters {
-    /// Kinds of asset.
+    /// Types of asset.
     pub types: Vec<AssetType>,
     /// File extensions.
     pub extensions: Vec<String>,
@@ -27,11 +27,11 @@ pub struct Filters {
     pub tags: Vec<String>,
     /// Collections by name or id, any of them.
     pub collections: Vec<String>,
-    /// Metaproperties by name, each with the values any of which matches.
+    /// Metaproperties by name, each with values of which one must match.
     pub metaproperties: BTreeMap<String, Vec<String>>,
-    /// Patterns with `*` and `?` for the asset's name or its file's, in upper or lower case alike.
+    /// Patterns with `*` and `?` for the asset's name or its file's; case does not matter.
     pub names: Vec<String>,
-    /// Words that Bynder searches for.
+    /// A search text for Bynder.
     pub keyword: Option<String>,
     /// Single assets.
     pub ids: Vec<String>,
@@ -45,25 +45,25 @@ pub struct Filters {
     /// The largest file.
     #[schemars(with = "Option<String>")]
     pub max_size: Option<ByteSize>,
-    /// Whether everybody may see it.
+    /// Whether the asset is public.
     pub public: Option<bool>,
-    /// Whether it is archived.
+    /// Whether the asset is archived.
     pub archived: Option<bool>,
-    /// Whether its use is limited.
+    /// Whether the asset's use is limited.
     pub limited: Option<bool>,
-    /// The ways a picture may lie.
+    /// The orientations of a picture, any of them.
     pub orientation: Vec<Orientation>,
-    /// The part of the library, chosen by the assets' ids: the same one each time.
+    /// A fraction of the library, chosen by the assets' ids: the same one each time.
     pub sample: Option<f64>,
-    /// What is left out although it matches.
+    /// The assets to omit although they match.
     pub exclude: Exclude,
 }
 
-/// `[filters.exclude]`: each entry leaves an asset out.
+/// `[filters.exclude]`: an asset that matches any entry is omitted.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Exclude {
-    /// Kinds of asset.
+    /// Types of asset.
     pub types: Vec<AssetType>,
     /// File extensions.
     pub extensions: Vec<String>,
@@ -79,18 +79,18 @@ pub struct Exclude {
     pub ids: Vec<String>,
 }
 
-/// A stretch of time, written `FROM..TO`: dates (UTC) or times, either of which may be left out.
+/// A range of time, written `FROM..TO`: dates (UTC) or times, either of which may be omitted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DateRange {
-    /// The first moment.
+    /// The first moment of the range.
     pub from: Option<Timestamp>,
-    /// The first moment after it; a date written as the end is part of the stretch.
+    /// The first moment after the range; a date at its end belongs to the range.
     pub before: Option<Timestamp>,
 }
 
 impl DateRange {
-    /// Whether the moment lies in it.
+    /// Whether the moment is in the range.
     pub fn contains(self, moment: Timestamp) -> bool {
         self.from.is_none_or(|from| from <= moment) && self.before.is_none_or(|before| moment < before)
     }
@@ -135,7 +135,7 @@ impl fmt::Display for DateRange {
     }
 }
 
-/// A time on the command line: a date stands for its midnight in UTC.
+/// A time on the command line; a date means its midnight in UTC.
 ///
 /// # Errors
 /// What to write instead.
@@ -144,7 +144,7 @@ pub fn read_moment(text: &str) -> Result<Timestamp, String> {
         .ok_or_else(|| "write a date or a time, such as 2026-01-31 or 2026-01-31T08:00:00Z".to_owned())
 }
 
-/// A time, or a date, which stands for its midnight or that of a day so many days later.
+/// A time, or a date, which means its midnight or that of a day this many days later.
 fn moment(text: &str, days_later: i64) -> Option<Timestamp> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(time);

@@ -1,4 +1,4 @@
-//! File, environment, command line: one table, and where each value came from.
+//! Merges file, environment and command line into one table, and records the origin of each value.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,23 +15,18 @@ use imatag::profile::BUILTIN_NAME;
 const PREFIX: &str = "CONNECTOR_";
 const SEPARATOR: &str = "__";
 
-/// A value given on the command line, by dotted key.
+/// A value given on the command line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Override {
-    /// The dotted key.
     pub key: String,
-    /// The value.
     pub value: Value,
 }
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// The configuration file.
     File(PathBuf),
-    /// A variable of the environment.
     Environment(String),
-    /// The command line.
     CommandLine,
 }
 
@@ -48,11 +43,11 @@ impl fmt::Display for Origin {
 pub(super) struct Layers {
     pub(super) table: Table,
     pub(super) origins: Vec<(String, Origin)>,
-    /// Variables that look like keys and are none, for want of an underscore, and who else may change the file.
+    /// Variables that look like keys but lack an underscore, and other users who may change the file.
     pub(super) warnings: Vec<String>,
 }
 
-/// The top of the configuration, in capitals: keys, and what a variable that is to be a key of a section begins with.
+/// The top level of the configuration, in capitals: its keys, and the prefixes of variables for a section's keys.
 struct Top {
     keys: Vec<String>,
     sections: Vec<String>,
@@ -87,7 +82,7 @@ impl Layers {
                 path: path.to_owned(),
                 reason: of_toml(&text, error.message(), error.span()),
             })?;
-            // A pipe is in no folder that has anything to do with it.
+            // A pipe's folder is unrelated to it.
             if let Some(folder) = path.parent().filter(|_| path.is_file()) {
                 place(&mut layers.table, "", folder);
             }
@@ -95,7 +90,7 @@ impl Layers {
             leaves(&layers.table, "", &mut keys);
             layers.origins = keys.into_iter().map(|key| (key, Origin::File(path.to_owned()))).collect();
         }
-        // A variable that a secret is taken from is read, whoever names it.
+        // A variable that provides a secret is read whatever its name.
         let mentioned: String =
             environment.iter().map(|(_, value)| value.as_str()).chain([text.as_str()]).collect();
         for (name, value) in environment {
@@ -128,8 +123,8 @@ impl Layers {
     }
 }
 
-/// `CONNECTOR_BYNDER__DOMAIN` means `bynder.domain`. Names without the separator are the program's own variables,
-/// but for the keys that stand outside every section.
+/// `CONNECTOR_BYNDER__DOMAIN` means `bynder.domain`. A name without the separator is a variable of the program
+/// itself, unless it names a key outside all sections.
 fn key_of(name: &str) -> Option<String> {
     let rest = name.strip_prefix(PREFIX)?;
     if !rest.contains(SEPARATOR) && !TOP.keys.iter().any(|key| key == rest) {
@@ -138,14 +133,14 @@ fn key_of(name: &str) -> Option<String> {
     Some(rest.to_lowercase().replace(SEPARATOR, "."))
 }
 
-/// What `CONNECTOR_LIMITS_ASSETS_PER_RUN`, with one underscore where two belong, is meant to be.
+/// The variable that `CONNECTOR_LIMITS_ASSETS_PER_RUN`, with one underscore instead of two, was meant to be.
 fn meant_by(name: &str) -> Option<String> {
     let rest = name.strip_prefix(PREFIX)?;
     let section = TOP.sections.iter().find(|section| rest.starts_with(&format!("{section}_")))?;
     Some(format!("{PREFIX}{section}{SEPARATOR}{}", &rest[section.len() + 1..]))
 }
 
-/// A TOML value where it reads as one, else a text: nobody quotes a domain in a variable.
+/// A TOML value if it parses as one, else a text: people do not quote a domain in a variable.
 fn value_of(text: &str) -> Value {
     let document = format!("value = {text}").parse::<Table>();
     document
@@ -168,7 +163,8 @@ fn unreadable(path: &Path, error: NotRead) -> ConfigError {
     ConfigError::File { path, reason: format!("{error}; {remedy}") }
 }
 
-/// Files that a configuration file names are looked for in its own folder: in the working folder, anybody may have put them.
+/// Resolves the files that a configuration file names against its own folder: in the working directory, another
+/// user may have placed them.
 fn place(table: &mut Table, prefix: &str, folder: &Path) {
     for (key, value) in table.iter_mut() {
         let dotted = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
@@ -179,7 +175,7 @@ fn place(table: &mut Table, prefix: &str, folder: &Path) {
                     || (dotted == "imatag.profile" && path != BUILTIN_NAME)
                     || dotted.strip_suffix(".file").is_some_and(|key| SECRETS.contains(&key)) =>
             {
-                // Both were texts.
+                // Both were texts, so nothing is lost.
                 *path = folder.join(&*path).to_string_lossy().into_owned();
             }
             _ => {}

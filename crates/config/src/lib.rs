@@ -1,7 +1,8 @@
-//! The configuration: a TOML file, the environment over it, the command line over both.
+//! Reads the configuration: a TOML file, overridden by the environment, overridden by the command line.
 //!
-//! [`Config`] is what they come to; every mistake names the key, and none repeats a value that may be a secret. A
-//! [`SecretValue`] is read from a variable, from a file, or decrypted with age, when it is needed. [`schema`] describes the file.
+//! [`Config`] is the result. Every error names the key, and none repeats a value that may be a secret. A
+//! [`SecretValue`] is read from a variable or a file, or decrypted with age, when it is needed. [`schema`]
+//! describes the file.
 //!
 //! ```
 //! use config::Config;
@@ -56,23 +57,22 @@ use common::parse_error::of_toml;
 use files::written::Chosen;
 use layers::Layers;
 
-/// A configuration that was read and found usable.
+/// A configuration that was read and passed all checks.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// The configuration.
     pub config: Config,
-    /// What a person should know although it works.
+    /// What a person should know although the configuration works.
     pub warnings: Vec<String>,
-    /// Where each given value came from, by dotted key.
+    /// The origin of each given value, by dotted key.
     pub origins: Vec<(String, Origin)>,
 }
 
 impl Config {
-    /// Reads the file, lays the environment and the overrides over it, and checks the whole.
+    /// Reads the file, overrides it by the environment and by `overrides`, and checks the result.
     ///
     /// # Errors
-    /// The first key that is unknown, missing, of the wrong type or of no use, with what to write instead, or a variable that
-    /// is to name a proxy and does not.
+    /// The first key that is unknown, missing, or has a value of the wrong type or without use, with what to write
+    /// instead; or a variable that should name a proxy and does not.
     pub fn load(file: Option<&Path>, chosen: Chosen, overrides: &[Override]) -> Result<Loaded, ConfigError> {
         proxies::check(|name| std::env::var_os(name))?;
         let environment = std::env::vars_os()
@@ -81,7 +81,7 @@ impl Config {
         Self::from_layers(layers)
     }
 
-    /// Reads a text alone, without file or environment, and checks it.
+    /// Parses a text without file and environment, and checks it.
     ///
     /// # Errors
     /// As for [`Config::load`].

@@ -1,11 +1,11 @@
-//! From a table to the types, and serde's words to what to write where.
+//! Converts the table to the types, and serde's errors to what to write where.
 
 use toml::Table;
 
 use super::{Config, ConfigError};
 use common::parse_error::{harmless_key, place, without_value};
 
-/// Reads the table, turning serde's words into the key and what to write there.
+/// Converts the table; an error names the key and what to write there.
 pub(super) fn parse(table: Table) -> Result<Config, ConfigError> {
     serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
         let path = error.path().to_string();
@@ -47,7 +47,7 @@ fn explain(path: &str, message: &str) -> ConfigError {
     }
 }
 
-/// Says in words for people what serde and other libraries say in those of the language.
+/// Rewords the errors of serde and other libraries for people.
 fn in_words(message: &str) -> String {
     if let Some((got, _)) = message.split_once(", expected parsable string") {
         return format!("{got}; write a size such as \"10KiB\" or \"2GiB\"");

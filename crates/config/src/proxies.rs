@@ -1,4 +1,4 @@
-//! The variables that name proxies. The HTTP library silently ignores a value that is not a proxy address.
+//! Checks the variables that name proxies. The HTTP library silently ignores a value that is not a proxy address.
 
 use std::ffi::OsString;
 
@@ -10,7 +10,7 @@ use super::ConfigError;
 const VARIABLES: [&str; 6] =
     ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
-/// Fails for the first variable that names no proxy; its value, which may hold a password, is not shown.
+/// Fails for the first variable that names no proxy; does not show its value, which may contain a password.
 pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), ConfigError> {
     let is_wrong = |name: &&&str| {
         let value = variable(name).filter(|value| !value.is_empty());
@@ -23,8 +23,8 @@ pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), C
     })
 }
 
-/// Whether the clients take it for a proxy, and for the one that it says: of one that is not encoded, a part of the password
-/// would be taken for the host, and shown.
+/// Whether the clients accept the value, and as the proxy that it names: of a value that is not encoded, a part of
+/// the password would count as the host, and be shown.
 fn is_proxy(value: &str) -> bool {
     let url = Url::parse(&if value.contains("://") { value.to_owned() } else { format!("http://{value}") });
     let is_alone = |url: &Url| {

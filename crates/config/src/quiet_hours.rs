@@ -1,4 +1,4 @@
-//! The times of day in which less is done.
+//! The times of day with a smaller budget.
 
 use std::num::NonZeroU32;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::ConfigError;
 use common::parse_error::{harmless, short};
 
-/// `[[quiet_hours]]`: one stretch of the day.
+/// `[[quiet_hours]]`: one range of the day.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuietHours {
@@ -19,15 +19,15 @@ pub struct QuietHours {
     pub days: Vec<Day>,
     /// When it begins.
     pub from: TimeOfDay,
-    /// When it ends: the next such time after the beginning, on the following day if need be.
+    /// When it ends: the next such time after the beginning, if necessary on the following day.
     pub to: TimeOfDay,
-    /// Whose clock is meant.
+    /// The time zone of both times.
     #[serde(default)]
     pub time_zone: Zone,
-    /// The budget meanwhile.
+    /// The request budget meanwhile.
     #[serde(default)]
     pub requests_per_5_minutes: Option<NonZeroU32>,
-    /// What becomes of the backlog meanwhile.
+    /// What happens to the backlog meanwhile.
     #[serde(default)]
     pub backlog: Option<Backlog>,
 }
@@ -36,11 +36,10 @@ pub struct QuietHours {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Backlog {
-    /// None of its jobs is begun.
+    /// No job of it starts.
     Pause,
 }
 
-/// A day of the week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "these are days")]
@@ -55,7 +54,7 @@ pub enum Day {
 }
 
 impl Day {
-    /// Every day, the week's first one first.
+    /// All days, from the first of the week.
     pub const ALL: [Self; 7] = [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
 
     /// Whether it is this day of the calendar.
@@ -119,7 +118,7 @@ fn every_day() -> Vec<Day> {
     Day::ALL.to_vec()
 }
 
-/// What the types cannot say: quiet hours do something, some day, and only ever less than is done otherwise.
+/// Checks what the types cannot express: quiet hours change something, on some day, and only reduce the budget.
 pub(super) fn check(entries: &[QuietHours], otherwise: NonZeroU32) -> Result<(), ConfigError> {
     for (number, entry) in entries.iter().enumerate() {
         let wrong = |key: &str, reason: String| {

@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Span};
 
-/// What one reader of ordinary files and the reader of large ones take.
+/// The memory of one reader of ordinary files and the reader of large ones.
 const LEAST_MEMORY: ByteSize = ByteSize::mib(448);
 
 /// `[reader]`
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReaderSection {
-    /// Memory of all readers of files together.
+    /// The memory of all readers together.
     #[schemars(with = "String")]
     pub memory: ByteSize,
-    /// The longest that reading one file may take.
+    /// The limit for reading one file.
     pub deadline: Span,
 }
 

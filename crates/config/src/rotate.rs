@@ -1,4 +1,4 @@
-//! Encrypting the secrets of a configuration file anew, its comments and its order left as they are.
+//! Encrypts the secrets of a configuration file for another recipient; comments and order stay.
 
 use secrecy::SecretString;
 use toml_edit::{DocumentMut, Item, TableLike, Value, value};
@@ -7,13 +7,13 @@ use super::ConfigError;
 use super::secret::{decrypt, encrypt};
 use common::parse_error::of_toml;
 
-/// The one key of an encrypted secret.
+/// The only key in an encrypted secret's table.
 const KEY: &str = "encrypted";
 
 /// The file's text with each encrypted secret encrypted for another recipient, and the keys of those secrets.
 ///
 /// # Errors
-/// The text is no TOML, a secret cannot be decrypted with the identity at hand, or the recipient is none.
+/// The text is not TOML, the available identity cannot decrypt a secret, or the recipient is not valid.
 pub fn rotate(text: &str, recipient: &str) -> Result<(String, Vec<String>), ConfigError> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
         ConfigError::value("(the file)", of_toml(text, error.message(), error.span()))
@@ -46,7 +46,7 @@ fn walk(
     Ok(())
 }
 
-/// The armour, if this is an encrypted secret.
+/// The armour, if the item is an encrypted secret.
 fn encrypted(item: &Item) -> Option<String> {
     let table = item.as_table_like().filter(|table| table.len() == 1)?;
     table.get(KEY).and_then(Item::as_value).and_then(Value::as_str).map(str::to_owned)

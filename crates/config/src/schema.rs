@@ -1,4 +1,4 @@
-//! The configuration as a JSON schema, for editors and for whoever writes configurations by program.
+//! The configuration as a JSON schema, for editors and for programs that write configurations.
 
 use std::borrow::Cow;
 
@@ -8,14 +8,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::quiet_hours::{TimeOfDay, Zone};
 use super::{Config, DateRange, SecretValue};
 
-/// The schema (draft 2020-12) of a configuration file, each key with its meaning and its default.
+/// The schema (draft 2020-12) of a configuration file: each key with its meaning and its default.
 pub fn schema() -> Schema {
     let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Config>();
     schema.insert("title".to_owned(), "Bynder & Imatag connector".into());
     schema
 }
 
-/// A text of a certain form.
+/// A text of a certain format.
 macro_rules! text {
     ($kind:ty, $name:literal, $($rest:tt)*) => {
         impl JsonSchema for $kind {

@@ -1,4 +1,4 @@
-//! Secrets in the configuration: from the environment, a file, or encrypted in place with age.
+//! Reads the secrets of the configuration: from the environment, from a file, or encrypted in place with age.
 
 use std::collections::BTreeMap;
 use std::env::VarError;
@@ -15,25 +15,25 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::ConfigError;
 use files::written::{self, Chosen, NotRead};
 
-/// The variable that holds the age identity, and the one that names its file.
+/// The variable with the age identity, and the one that names its file.
 const IDENTITY: &str = "CONNECTOR_AGE_IDENTITY";
 pub(super) const IDENTITY_FILE: &str = "CONNECTOR_AGE_IDENTITY_FILE";
 
 const LONGEST_NAME: usize = 64;
-/// A longer one with digits and without an underscore may be a key.
+/// A longer text with digits and without an underscore may be a key.
 const LONGEST_WORD: usize = 24;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// The scheme before a token in a header, which is easily copied with it.
+/// The schemes before a token in a header, which are easily copied with it.
 const SCHEMES: [&str; 2] = ["Bearer", "Token"];
 
-/// Where a secret comes from. Shown and written, it is never the secret itself.
+/// The origin of a secret. It is never displayed or serialised as the secret itself.
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "Given")]
 pub enum SecretValue {
-    /// In plain sight in the file: works, and warns.
+    /// As plain text in the file: accepted with a warning.
     Plain(SecretString),
-    /// In a variable of the environment, by its name: `{ env = "NAME" }`.
+    /// In an environment variable: `{ env = "NAME" }`.
     Environment(String),
     /// In a file, such as a container's secret: `{ file = "/run/secrets/name" }`.
     File(PathBuf),
@@ -41,7 +41,8 @@ pub enum SecretValue {
     Encrypted(String),
 }
 
-/// A secret as it is written. A struct in the map's place would take a list for itself, and its entry for a name.
+/// A secret as it is written. With a struct in place of the map, serde would also accept a list, and take its entry
+/// for a name.
 #[derive(Deserialize)]
 #[serde(
     untagged,
@@ -93,7 +94,7 @@ impl SecretValue {
         }
     }
 
-    /// Whether the secret stands in the file for everybody to read.
+    /// Whether the secret is plain text in the file.
     pub fn is_plain(&self) -> bool {
         matches!(self, Self::Plain(_))
     }
@@ -106,7 +107,7 @@ impl SecretValue {
         }
     }
 
-    /// Fetches the secret. `key` is the dotted key that errors name.
+    /// Reads the secret. Errors name the dotted `key`.
     pub fn resolve(&self, key: &str) -> Result<SecretString, ConfigError> {
         let wrong = |reason: String| ConfigError::Secret { key: key.to_owned(), reason };
         let text = match self {
@@ -137,7 +138,7 @@ impl SecretValue {
     }
 }
 
-/// Whether it looks like a variable's name: any other text may be the secret itself, in the place of the name.
+/// Whether the text looks like a variable's name: any other may be the secret itself, in the name's place.
 fn is_name(text: &str) -> bool {
     let is_right = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let is_key =
@@ -160,9 +161,10 @@ fn shown(path: &Path) -> String {
     }
 }
 
-/// Looks for what copying and saving add to a secret and what a service answers like a wrong one. Never shows any of it.
+/// Refuses what copying and saving add to a secret, which a service would refuse like a wrong one. The error shows
+/// no part of it.
 fn usable(secret: &str) -> Result<(), String> {
-    // Neither a header nor an address takes more than a line, and the failure would look like the network's.
+    // Neither a header nor an address can contain it, and the error would look like the network's.
     if secret.contains(char::is_control) {
         let reason = "the secret holds a line break or another control character; keep it alone, in one line";
         return Err(reason.to_owned());
@@ -196,10 +198,10 @@ fn usable(secret: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads a text that a person wrote and no other user, and says what to do about one that is not written in UTF-8.
+/// Reads a text file that no other user can write, and explains what to do about one that is not UTF-8.
 ///
 /// # Errors
-/// What is wrong with it, and what to do.
+/// What is wrong with the file, and what to do.
 pub fn read_text(path: &Path, chosen: Chosen, longest: u64) -> Result<String, String> {
     let (bytes, _) = written::read_up_to(path, chosen, longest).map_err(|error| match error {
         NotRead::Doubtful(doubt) => doubt.to_string(),
@@ -215,16 +217,14 @@ pub fn read_text(path: &Path, chosen: Chosen, longest: u64) -> Result<String, St
     })
 }
 
-/// A new pair of keys.
 #[derive(Debug)]
 pub struct Keys {
-    /// What decrypts: for `CONNECTOR_AGE_IDENTITY` or a file only the connector may read.
+    /// The secret part: for `CONNECTOR_AGE_IDENTITY`, or a file that only the connector can read.
     pub identity: SecretString,
-    /// What encrypts: no secret.
+    /// The public part, which encrypts.
     pub recipient: String,
 }
 
-/// Makes an age identity.
 pub fn keygen() -> Keys {
     let identity = Identity::generate();
     Keys {
@@ -236,10 +236,10 @@ pub fn keygen() -> Keys {
 /// Encrypts a secret for a recipient, as the text for `{ encrypted = … }`.
 ///
 /// # Errors
-/// The recipient is none, and the text says what one looks like; or the secret is of several lines.
+/// The recipient is not valid, with what one looks like; or the secret has several lines.
 pub fn encrypt(recipient: &str, secret: &SecretString) -> Result<String, String> {
     let recipient = Recipient::from_str(recipient.trim())
-        // It may be the identity, which is secret.
+        // The text may be the identity, which is secret.
         .map_err(|_| {
             "this is not an age recipient, which starts with age1; `connector secrets keygen` prints one"
                 .to_owned()
@@ -257,7 +257,7 @@ pub(super) fn decrypt(armoured: &str) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "the decrypted value is not text".to_owned())
 }
 
-/// The file that holds the age identity, where the environment names one.
+/// The file with the age identity, if the environment names one.
 pub fn identity_file() -> Option<PathBuf> {
     std::env::var_os(IDENTITY_FILE).map(PathBuf::from)
 }

@@ -55,7 +55,7 @@ fn message(text: &str) -> String {
     load(text, &[], &[]).map_or_else(|error| error.to_string(), |_| String::new())
 }
 
-/// Each text is refused with these words.
+/// Each text is refused with an error that contains these words.
 fn assert_refused(table: &[(String, &str)]) {
     for (text, wanted) in table {
         let message = message(text);

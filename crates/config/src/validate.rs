@@ -1,4 +1,4 @@
-//! What the types cannot say about the configuration.
+//! Checks what the types cannot express.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,24 +14,24 @@ use files::written::{self, Chosen};
 use http_client::{LinkHosts, named_files};
 use imatag::profile::BUILTIN_NAME;
 
-/// The limit Bynder publishes.
+/// The limit that Bynder publishes.
 const PUBLISHED_LIMIT: u32 = 4500;
 
-/// Each is asked for before every submit, one after the other.
+/// Each is searched before every submit, one after the other.
 const MOST_DIRECTORIES: usize = 50;
 
-/// The listing is seconds behind as a rule, and minutes on a bad day.
+/// The listing usually lags by seconds, at worst by minutes.
 const LONGEST_INDEX_LAG: Duration = Duration::from_hours(1);
 
-/// The default of the broker.
+/// The broker's default.
 const CONSUMER_TIMEOUT: Duration = Duration::from_mins(30);
 
-/// Where Bynder keeps files, as far as is known.
+/// The hosts of Bynder's storage, as far as is known.
 const USUAL_STORAGE: [&str; 4] = ["*.amazonaws.com", "*.cloudfront.net", "*.bynder.com", "*.getbynder.com"];
 
-/// What S3 takes as a part that is not the last one.
+/// The part sizes that S3 accepts, except for the last part.
 const PART_SIZES: std::ops::RangeInclusive<u64> = (5 << 20)..=(5 << 30);
-/// Each is a connection, for each file that is being uploaded.
+/// Each part is a connection, for each file that is being uploaded.
 const PARTS_AT_ONCE: std::ops::RangeInclusive<usize> = 1..=16;
 
 /// The keys of all secrets.
@@ -166,7 +166,7 @@ fn durations(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Each holds something else; one over another would destroy what protects an asset from being done again.
+/// The fields must differ: text in the wrong field would destroy what prevents an asset from being protected again.
 fn written_fields(config: &Config) -> Result<(), ConfigError> {
     let fields = [
         ("bynder.hash_metaproperty", Some(&config.bynder.hash_metaproperty)),
@@ -186,7 +186,7 @@ fn written_fields(config: &Config) -> Result<(), ConfigError> {
 }
 
 impl Config {
-    /// Every secret that is given, by its dotted key.
+    /// All secrets that are given, by their dotted keys.
     pub fn secrets(&self) -> impl Iterator<Item = (&'static str, &SecretValue)> {
         let (bynder, imatag) = (self.bynder.oauth.as_ref(), self.imatag.oauth.as_ref());
         let broker = self.broker.as_ref();
@@ -220,7 +220,7 @@ fn warnings(config: &Config) -> Vec<String> {
     let identity = identity_file();
     let identity = identity.as_deref().map(|path| (IDENTITY_FILE, path));
     for (key, path) in named.chain(authorities).chain(secrets).chain(identity) {
-        // What is refused is refused where it is read.
+        // A file that is refused fails where it is read.
         if let Ok(Some(doubt)) = written::look(path, Chosen::Found) {
             warnings.push(format!("{key}: {}: {doubt}", path.display()));
         }
@@ -268,7 +268,7 @@ fn directories(imatag: &ImatagSection) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Names on the broker are made of it, of which it takes 255 bytes, and those that start with `amq.` for itself.
+/// Checks a prefix of names on the broker, which limits them to 255 bytes and reserves `amq.`.
 fn broker_name(key: &str, name: &str) -> Result<(), ConfigError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) || name.starts_with("amq.") {
@@ -319,12 +319,12 @@ impl BynderSection {
         self.storage_hosts.clone().map_or_else(usual, LinkHosts::Only)
     }
 
-    /// What tells this portal from others, in records and on the broker.
+    /// Identifies this portal in the ledger and on the broker.
     pub fn origin(&self) -> Result<String, ConfigError> {
         Ok(self.portal()?.origin().ascii_serialization())
     }
 
-    /// How to sign in, with the secret resolved.
+    /// The credential with its secret resolved.
     pub fn credential(&self) -> Result<bynder::Credential, ConfigError> {
         match (&self.api_token, &self.oauth) {
             (Some(token), _) => Ok(bynder::Credential::Token(token.resolve("bynder.api_token")?)),
@@ -344,7 +344,7 @@ impl ImatagSection {
         own.chain(&self.former_directories).chain([&self.directory]).cloned().collect()
     }
 
-    /// How to sign in, with the secret resolved.
+    /// The credential with its secret resolved.
     pub fn credential(&self) -> Result<imatag::Credential, ConfigError> {
         match (&self.api_key, &self.oauth) {
             (Some(key), _) => Ok(imatag::Credential::ApiKey(key.resolve("imatag.api_key")?)),

@@ -1,4 +1,4 @@
-//! Where secrets come from, and that none is shown.
+//! Where secrets come from, and that errors show none.
 
 use super::*;
 
