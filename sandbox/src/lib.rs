@@ -21,6 +21,7 @@ mod portal;
 mod server;
 mod stats;
 mod storage;
+mod violation;
 mod world;
 
 use std::net::SocketAddr;
@@ -29,11 +30,12 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use audit::{Audit, AuditedAsset, AuditedVersion, Violation, ViolationKind};
+pub use audit::{Audit, AuditedAsset, AuditedVersion};
 pub use library::{NewAsset, NewFile};
 pub use options::{FileNames, Forgets, NextLink, Options, RateLimit, Search, VersionFlags};
 pub use person::{Edit, NewVersion, NoSuchThing};
 pub use stats::Stats;
+pub use violation::{Violation, ViolationKind};
 pub use world::{Attached, Maker, Planted, Restricted, SECRET_MARK};
 
 use world::SandboxState;

@@ -10,10 +10,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
 
-use crate::audit::ViolationKind;
 use crate::call::{Call, text};
 use crate::endpoint::Endpoint;
 use crate::faults::{Action, Moment};
+use crate::violation::ViolationKind;
 use crate::world::{SECRET_MARK, SandboxState, World};
 use crate::{control, imatag, portal, storage};
 

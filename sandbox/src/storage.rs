@@ -8,9 +8,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::StreamReader;
 
-use crate::audit::{ViolationKind, judge_part};
+use crate::audit::judge_part;
 use crate::call::{Call, file};
 use crate::endpoint::Endpoint;
+use crate::violation::ViolationKind;
 use crate::world::SandboxState;
 
 /// The fields that the upload's policy requires.

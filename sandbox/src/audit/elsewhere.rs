@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::ViolationKind;
 use super::marker::Marker;
+use crate::violation::ViolationKind;
 use crate::world::{Asset, Baseline, Maker, Output, StoredFile, World};
 
 /// Judges a new asset right before it is added, and records of which asset it is a copy.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::elsewhere::Elsewhere;
 use super::marker::{Marker, Record};
-use super::{Audit, AuditedAsset, AuditedVersion, Violation, ViolationKind};
+use super::{Audit, AuditedAsset, AuditedVersion};
+use crate::violation::{Violation, ViolationKind};
 use crate::world::{Asset, Maker, Medium, MediumState, Output, StoredFile, World};
 
 /// Judges a new version right before it is added.

@@ -2,7 +2,6 @@
 
 mod elsewhere;
 mod judge;
-mod kind;
 mod marker;
 mod naming;
 
@@ -10,20 +9,11 @@ use serde::Serialize;
 
 pub(crate) use elsewhere::{judge_additional, judge_copy};
 pub(crate) use judge::{audit, judge_medium, judge_save};
-pub use kind::ViolationKind;
 pub(crate) use marker::Marker;
 pub(crate) use naming::{judge_name, judge_part};
 
+use crate::violation::Violation;
 use crate::world::{Maker, Planted};
-
-/// Something that a correct client never does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Violation {
-    pub kind: ViolationKind,
-    /// Empty if it concerns no asset.
-    pub asset_id: String,
-    pub detail: String,
-}
 
 /// One version of an audited asset.
 #[derive(Debug, Clone, Serialize)]

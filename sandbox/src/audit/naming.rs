@@ -4,8 +4,8 @@ use axum::extract::multipart::Field;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_DISPOSITION;
 
-use super::ViolationKind;
 use crate::options::FileNames;
+use crate::violation::ViolationKind;
 use crate::world::{SandboxState, StoredFile, World, kind_of, written_extension};
 
 /// Maximum length of a file name in a form.

@@ -12,9 +12,9 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use serde_json::json;
 
-use crate::audit::ViolationKind;
 use crate::call::{Call, answer, file, text};
 use crate::endpoint::{Endpoint, Wire};
+use crate::violation::ViolationKind;
 use crate::world::{Link, Medium, MediumState, SECRET_MARK, SandboxState};
 
 use answer::shown;

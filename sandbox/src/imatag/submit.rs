@@ -14,10 +14,11 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::io::StreamReader;
 
 use super::answer::{shown, status_word};
-use crate::audit::{ViolationKind, judge_medium, judge_part};
+use crate::audit::{judge_medium, judge_part};
 use crate::call::{Call, answer, decode, file};
 use crate::endpoint::Wire;
 use crate::media::{Defect, Unsupported, watermark};
+use crate::violation::ViolationKind;
 use crate::world::{Medium, MediumState, Output, SandboxState, StoredFile, hash_file};
 
 /// What the request contained.

@@ -11,9 +11,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::lookups::{SELECTS, text_id};
-use crate::audit::{Marker, ViolationKind};
+use crate::audit::Marker;
 use crate::call::{Call, answer, refuse};
 use crate::options::{FileNames, VersionFlags};
+use crate::violation::ViolationKind;
 use crate::world::{
     COLLECTIONS, Change, LINK_ID, Link, MARKER_ID, Maker, SECRET_MARK, STATUS_ID, SandboxState, TEXTS,
     option_id,

@@ -7,9 +7,10 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::audit::{self, ViolationKind};
+use crate::audit;
 use crate::call::{Call, answer, refuse};
 use crate::options::Forgets;
+use crate::violation::ViolationKind;
 use crate::world::{
     Additional, Asset, Attached, Baseline, LINK_ID, MARKER_ID, Made, Maker, Planted, Restricted, STATUS_ID,
     SandboxState, StoredFile, Version, World, whole_second,

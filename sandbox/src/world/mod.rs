@@ -23,9 +23,9 @@ pub(crate) use file_type::{extension_of, kind_of, written_extension};
 pub(crate) use files::{StoredFile, hash_file};
 pub(crate) use limit::{Limiter, Ruling};
 
-use crate::audit::{Violation, ViolationKind};
 use crate::faults::Saboteur;
 use crate::options::Options;
+use crate::violation::{Violation, ViolationKind};
 
 /// Name of the metaproperty for the marker.
 pub(crate) const MARKER_NAME: &str = "imatag_hash";

@@ -1,8 +1,17 @@
-//! The kinds of violation: a closed set. For each, a test has a client that commits it.
+//! The violations that the sandbox detects. Their kinds are a closed set; for each, a test has a client that commits it.
 
 use serde::Serialize;
 
-/// What a correct client never does.
+/// Something that a correct client never does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    pub kind: ViolationKind,
+    /// Empty if it concerns no asset.
+    pub asset_id: String,
+    pub detail: String,
+}
+
+/// The kind of a violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ViolationKind {
