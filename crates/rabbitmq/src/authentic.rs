@@ -17,13 +17,12 @@ use sha2::Sha256;
 
 use super::Connections;
 use super::arguments::ROUTING_KEY;
-use super::link::{ConnectError, Target, in_time, is_absence};
-use super::received::Received;
+use super::connection::{ConnectError, in_time, is_absence};
+use super::feed::Received;
+use super::headers::SIGNATURE;
 use super::topology::Topology;
 use queue::QueueError;
 
-/// The header with the signature: the key's id and the code, both in hex.
-pub const HEADER: &str = "connector-signature";
 /// The shortest key, in bytes of its text.
 const SHORTEST: usize = 32;
 /// The length of a key's id, which is the beginning of a code.
@@ -55,7 +54,7 @@ impl MessageKeys {
         Ok(Self(Arc::new(keys)))
     }
 
-    /// The value of [`HEADER`] for a message in this queue, for tests that write what no program of the fleet does.
+    /// The value of [`SIGNATURE`] for a message in this queue, for tests that write what no program of the fleet does.
     /// Messages for all deployments of an address have an empty prefix and portal.
     #[cfg(feature = "fault-injection")]
     pub fn signature(&self, prefix: &str, portal: &str, queue: &str, body: &[u8]) -> Option<String> {
@@ -94,8 +93,8 @@ impl Signer {
     pub(super) fn signed(&self, properties: BasicProperties, queue: &str, body: &[u8]) -> BasicProperties {
         let Some(signature) = self.signature(queue, body) else { return properties };
         let mut headers = properties.headers().clone().unwrap_or_default();
-        if !headers.contains_key(HEADER) {
-            headers.insert(HEADER.into(), AMQPValue::LongString(signature.into()));
+        if !headers.contains_key(SIGNATURE) {
+            headers.insert(SIGNATURE.into(), AMQPValue::LongString(signature.into()));
         }
         properties.with_headers(headers)
     }
@@ -112,7 +111,7 @@ impl Signer {
         if self.is_unsigned() {
             return true;
         }
-        let header = properties.headers().as_ref().and_then(|headers| headers.inner().get(HEADER));
+        let header = properties.headers().as_ref().and_then(|headers| headers.inner().get(SIGNATURE));
         let Some(AMQPValue::LongString(header)) = header else { return false };
         let signed = std::str::from_utf8(header.as_bytes()).ok().and_then(|text| text.split_once(' '));
         let Some((id, code)) = signed else { return false };
@@ -183,11 +182,11 @@ impl Connections {
 
 /// Fails if the fleet under the prefix has another key. With `declares`, the first process declares which key it has.
 pub(super) async fn compare_key(
-    target: &Target,
+    topology: &Topology,
+    signer: &Signer,
     connection: &Connection,
     declares: bool,
 ) -> Result<(), ConnectError> {
-    let (signer, topology) = (&target.signer, &target.topology);
     if !declares || signer.is_unsigned() {
         match (has_key(topology, connection).await?, signer.is_unsigned()) {
             (false, _) => return Ok(()),
@@ -330,7 +329,7 @@ mod tests {
         #[test]
         fn no_header_of_a_stranger_is_accepted(header: String) {
             let mut headers = FieldTable::default();
-            headers.insert(HEADER.into(), AMQPValue::LongString(header.into()));
+            headers.insert(SIGNATURE.into(), AMQPValue::LongString(header.into()));
             let properties = BasicProperties::default().with_headers(headers);
             proptest::prop_assert!(!accepts(&signer(ONE), "q", &properties, b""));
         }

@@ -8,7 +8,7 @@ use lapin::types::ShortString;
 
 use super::Connections;
 use super::arguments::Arguments;
-use super::link::{ANSWER, Live, answered, is_absence};
+use super::connection::{ANSWER, Live, answered, is_absence};
 use super::topology::queue;
 use queue::QueueError;
 

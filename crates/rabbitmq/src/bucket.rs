@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::away::{REMEDY, housed};
 use super::channels::{Channels, Opened, Opening, discard};
+use super::connection::{ANSWER, answered, is_absence};
 use super::consuming::close;
-use super::link::{ANSWER, answered, is_absence};
 use super::message::{properties, small};
 use super::note::{Note, Says};
 use super::publisher::takes_nothing;

@@ -7,8 +7,9 @@ use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError,
 use lapin::Channel;
 use lapin::options::{BasicQosOptions, ConfirmSelectOptions};
 
+use super::connection::{ANSWER, Live, answered};
 use super::consuming::close;
-use super::link::{ANSWER, Link, Live, answered};
+use super::link::Link;
 use queue::QueueError;
 
 /// A pool of channels, each with one user at a time.

@@ -11,11 +11,10 @@ use lapin::types::ShortString;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::feed::Feed;
-use super::link::Live;
+use super::connection::Live;
+use super::feed::{Feed, Received};
 use super::message::Failed;
 use super::newer::may_be_lost;
-use super::received::Received;
 use super::topology::{Topology, WORK};
 use super::{Broker, Connections, send_back};
 use common::fault;

@@ -5,7 +5,7 @@ use lapin::options::BasicConsumeOptions;
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
 
-use super::link::{ANSWER, answered};
+use super::connection::{ANSWER, answered};
 use queue::QueueError;
 
 /// Starts a consumer. If the answer does not come in time, the channel is closed.

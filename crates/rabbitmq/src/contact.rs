@@ -13,7 +13,8 @@ use lapin::options::QueuePurgeOptions;
 use lapin::types::ShortString;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::link::{ANSWER, Link, Live, answered};
+use super::connection::{ANSWER, Live, answered};
+use super::link::Link;
 use common::boot_clock::since_boot;
 use queue::QueueError;
 

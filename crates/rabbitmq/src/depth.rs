@@ -6,7 +6,7 @@ use std::time::Duration;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{FieldTable, ShortString};
 
-use super::link::{ANSWER, answered};
+use super::connection::{ANSWER, answered};
 use super::topology::WORK;
 use super::{Broker, Connections};
 use ledger::QueueCheck;

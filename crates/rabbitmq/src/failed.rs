@@ -13,10 +13,10 @@ use lapin::options::BasicGetOptions;
 use lapin::types::ShortString;
 use tokio::time::Instant;
 
-use super::link::{ANSWER, Live, answered};
+use super::connection::{ANSWER, Live, answered};
+use super::feed::Received;
 use super::message::{Failed, job_properties};
 use super::publisher::Message;
-use super::received::Received;
 use super::{Broker, Connections};
 use common::job::{Job, JobId};
 use common::outcome::Outcome;

@@ -5,7 +5,7 @@
 use lapin::Connection;
 use lapin::options::ExchangeDeleteOptions;
 
-use super::link::{ConnectError, in_time};
+use super::connection::{ConnectError, in_time};
 use super::topology::Topology;
 
 /// Declares the exchange as this release's, unless a process of the earlier release is running.

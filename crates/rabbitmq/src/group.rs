@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::announcement::{Announcement, Complaints};
+use super::connection::{ANSWER, answered};
 use super::consuming::close;
-use super::link::{ANSWER, answered};
 use super::message::properties;
 use super::presence::Presence;
 use super::publisher::Message;

@@ -14,11 +14,11 @@ use lapin::types::{FieldTable, ShortString};
 use tokio::time::Instant;
 
 use super::RabbitConsumer;
+use super::connection::{ANSWER, Live, answered};
 use super::consuming::consume;
-use super::link::{ANSWER, Live, answered};
+use super::feed::{Counted, Received};
 use super::message::job_properties;
 use super::publisher::Message;
-use super::received::{Counted, Received};
 use super::topology::HOLD_RETURN;
 use common::job::Job;
 use queue::QueueError;

@@ -9,8 +9,9 @@ use lapin::types::{FieldTable, ShortString};
 use super::Settings;
 use super::authentic::compare_key;
 use super::away::is_away;
+use super::connect::{Target, open};
+use super::connection::{ANSWER, ConnectError, answered, is_absence};
 use super::lease::prove_exclusive;
-use super::link::{ANSWER, ConnectError, Target, answered, is_absence, open};
 use super::portal_check::compare_portal;
 use super::topology::WORK;
 use super::wish::pause_in;
@@ -65,13 +66,13 @@ impl Inventory {
                 Seen::Away => away.push(queue.to_string()),
             }
         }
-        match compare_portal(&target, &connection).await {
+        match compare_portal(topology, &target.signer, &connection).await {
             // Comparing needs the permissions to read and, for the key, to configure; the rest of the inventory does
             // not.
             Ok(()) | Err(ConnectError::Refused(_)) => {}
             Err(trouble) => return Err(trouble.into()),
         }
-        match compare_key(&target, &connection, false).await {
+        match compare_key(topology, &target.signer, &connection, false).await {
             Ok(()) | Err(ConnectError::Refused(_)) => {}
             Err(trouble) => return Err(trouble.into()),
         }
@@ -116,7 +117,7 @@ async fn count(connection: &Connection, queue: ShortString) -> Result<Seen, Queu
         }
         Ok(Err(error)) if is_away(&error) => Ok(Seen::Away),
         Ok(Err(error)) if is_absence(&error) => Ok(Seen::Absent),
-        Ok(Err(error)) => Err(QueueError::from(super::link::trouble(&error))),
+        Ok(Err(error)) => Err(QueueError::from(super::connection::trouble(&error))),
         Err(_) => Err(QueueError::Unavailable("the broker did not answer".to_owned())),
     }
 }

@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::bucket::{Bucket, Denied, MOST_FOUND, exclusively};
 use super::channels::{Channels, For};
+use super::connection::{ConnectError, in_time, is_absence};
 use super::contact::Contact;
-use super::link::{ConnectError, Link, in_time, is_absence};
+use super::link::Link;
 use super::topology::Topology;
 use super::{Broker, Connections};
 use common::asset::AssetId;

@@ -12,8 +12,8 @@ use lapin::{BasicProperties, Channel, Confirmation, Consumer};
 
 use super::EgressGroup;
 use super::bucket::{Denied, exclusively};
+use super::connection::{ANSWER, answered};
 use super::contact::Contact;
-use super::link::{ANSWER, answered};
 use super::presence::Presence;
 use super::redact::said;
 use super::topology::Topology;

@@ -6,16 +6,15 @@ use std::time::Duration;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
+use super::feed::Received;
+use super::headers::LOST;
 use super::message::properties;
 use super::publisher::Message;
-use super::received::Received;
 use super::{Broker, Connections};
 use queue::QueueError;
 
 /// How long such a message waits before it is delivered again, perhaps to a process that can read it.
 const LATER: Duration = Duration::from_mins(1);
-/// Marks a message that was lost in a delivery before it was put off. Publishing it again clears the broker's own mark.
-pub(super) const LOST: &str = "connector-lost";
 /// The prefix of headers that the broker adds.
 const OF_THE_BROKER: &str = "x-";
 

@@ -10,8 +10,8 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
+use super::connection::{ANSWER, answered};
 use super::consuming::consume;
-use super::link::{ANSWER, answered};
 use super::message::{decode_event, encode_event};
 use super::redact::said;
 use super::{Broker, Connections};

@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use lapin::Connection;
 use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
+use serde::{Deserialize, Serialize};
 
 use super::Connections;
 use super::authentic::Signer;
-use super::link::{ANSWER, ConnectError, Target, in_time, is_absence};
+use super::connection::{ANSWER, ConnectError, in_time, is_absence};
+use super::feed::Received;
 use super::message::{Failed, small};
-use super::producer::ProducerCard;
-use super::received::Received;
 use super::topology::Topology;
 use common::job::Job;
 use common::outcome::{Failure, FailureClass, Outcome};
@@ -21,6 +21,17 @@ use queue::QueueError;
 
 /// How long to wait for an existing card.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// Identifies the producer to another one that is refused.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ProducerCard {
+    pub(super) host: String,
+    pub(super) process: u32,
+    pub(super) since: Timestamp,
+    /// The portal that the prefix belongs to, once that portal has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) portal: Option<String>,
+}
 
 /// Reads the latest producer's card, and leaves it in place. `None` also if others hold it for too long.
 pub(super) async fn card(
@@ -55,9 +66,13 @@ pub(super) async fn card(
 }
 
 /// Fails if the latest producer under this prefix was one of another portal.
-pub(super) async fn compare_portal(target: &Target, connection: &Connection) -> Result<(), ConnectError> {
-    let card = card(&target.topology, &target.signer, connection).await?;
-    own_portal(&target.topology, card).map(|_| ())
+pub(super) async fn compare_portal(
+    topology: &Topology,
+    signer: &Signer,
+    connection: &Connection,
+) -> Result<(), ConnectError> {
+    let card = card(topology, signer, connection).await?;
+    own_portal(topology, card).map(|_| ())
 }
 
 /// The portal on a card: this process's, or `None` while it is not known. Fails if it is another one.

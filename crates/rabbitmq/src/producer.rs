@@ -7,12 +7,11 @@ use async_trait::async_trait;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ErrorKind};
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::link::{ANSWER, Live};
+use super::connection::{ANSWER, Live};
 use super::message::properties;
-use super::portal_check::{card, own_portal};
+use super::portal_check::{ProducerCard, card, own_portal};
 use super::publisher::Message;
 use super::redact::said;
 use super::{Broker, Connections};
@@ -23,17 +22,6 @@ const LOCKED: u16 = 405;
 /// How long a producer waits for its predecessor: the broker may notice late that a connection died.
 const TAKEOVER: Duration = Duration::from_secs(30);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-
-/// Identifies the producer to another one that is refused.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct ProducerCard {
-    host: String,
-    process: u32,
-    since: jiff::Timestamp,
-    /// The portal that the prefix belongs to, once that portal has answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) portal: Option<String>,
-}
 
 /// The election of the one producer; the role lasts as long as the lease connection.
 #[derive(Clone)]

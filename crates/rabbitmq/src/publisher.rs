@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use super::authentic::Signer;
 use super::channels::{Channels, For, discard};
-use super::link::{ANSWER, Link};
+use super::connection::ANSWER;
+use super::link::Link;
 use super::redact::said;
 use queue::QueueError;
 use queue::delivery::Guard;

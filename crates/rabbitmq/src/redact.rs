@@ -39,7 +39,7 @@ mod tests {
     use base64::prelude::BASE64_STANDARD;
     use lapin::protocol::{AMQPError, AMQPHardError, AMQPSoftError};
 
-    use super::super::link::{answered, trouble};
+    use super::super::connection::{answered, trouble};
     use super::*;
 
     /// Refusals of every kind, on connecting and later.

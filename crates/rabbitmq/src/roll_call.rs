@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::Settings;
 use super::announcement::Announcement;
-use super::link::{ANSWER, answered, open};
+use super::connect::open;
+use super::connection::{ANSWER, answered};
 use super::topology::Topology;
 use budget::{Beat, MOST_MEMBERS, Timing};
 use queue::QueueError;

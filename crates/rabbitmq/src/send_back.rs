@@ -8,9 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Connections;
-use super::feed::Feed;
+use super::feed::{Feed, Received};
 use super::newer::may_be_lost;
-use super::received::Received;
 use common::job::{Job, MessageError};
 
 /// Longer than a working broker needs. One short of memory or disk accepts no messages, but it does requeue these.

@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::EgressGroup;
+use super::connection::{ANSWER, answered};
 use super::consuming::consume;
-use super::link::{ANSWER, answered};
 use super::message::small;
 use super::presence::Presence;
 use super::redact::said;

@@ -1,10 +1,9 @@
 //! Rebuilds a message's properties from those that this program reads; the others are dropped. Pure.
 
-use super::super::authentic::HEADER;
-use super::super::newer::LOST;
+use super::super::headers::{LOST, SIGNATURE};
 
 /// The headers that this program reads.
-const HEADERS: [&[u8]; 3] = [b"x-delivery-count", HEADER.as_bytes(), LOST.as_bytes()];
+const HEADERS: [&[u8]; 3] = [b"x-delivery-count", SIGNATURE.as_bytes(), LOST.as_bytes()];
 /// The longest entry of a header to keep, in bytes.
 const MOST_TEXT: usize = 255;
 

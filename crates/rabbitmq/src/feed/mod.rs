@@ -7,6 +7,10 @@
 //! (docs/performance.md). When a queue has had no caller for a while, its waiting consumer is cancelled and the message
 //! that it holds is sent back.
 
+mod consumers;
+mod received;
+mod source;
+
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -21,12 +25,13 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Connections;
-use super::consumers::Tag;
+use super::connection::{ANSWER, answered};
 use super::consuming::{close, consume};
-use super::link::{ANSWER, Link, answered};
-use super::received::{Counted, Received};
-use super::source::{FIRST_ARRIVAL, Next, Opened, Opening, Source, Sources};
+use super::link::Link;
+use consumers::Tag;
 use queue::QueueError;
+pub(super) use received::{Counted, Received};
+use source::{FIRST_ARRIVAL, Next, Opened, Opening, Source, Sources};
 
 /// A caller normally asks again at once. After this time it may not begin a step soon: a pause, an outage, no free
 /// permit.
@@ -274,7 +279,7 @@ async fn read(inner: Weak<Inner>, queue: ShortString, tag: Tag, opened: Opened, 
 pub(super) struct Slot {
     feed: Weak<Inner>,
     queue: ShortString,
-    pub(super) tag: Tag,
+    tag: Tag,
     lost: CancellationToken,
 }
 

@@ -9,30 +9,30 @@ use lapin::types::ShortString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::feed::Slot;
-use super::link::answered;
+use super::super::connection::answered;
+use super::Slot;
 use common::job::Job;
 use queue::QueueError;
 
 /// A delivered message that is not settled.
-pub(super) struct Received {
-    pub(super) message: Message,
+pub(crate) struct Received {
+    pub(crate) message: Message,
     /// The queue that it came from.
-    pub(super) queue: ShortString,
+    pub(crate) queue: ShortString,
     /// Cancelled when its channel or connection is lost: the broker may then deliver it to another process.
-    pub(super) lost: CancellationToken,
+    pub(crate) lost: CancellationToken,
     /// When it was received.
-    pub(super) at: Instant,
+    pub(crate) at: Instant,
     /// Its consumer, which gets no other message meanwhile.
-    pub(super) slot: Option<Slot>,
-    pub(super) _counted: Option<Counted>,
+    pub(crate) slot: Option<Slot>,
+    pub(crate) _counted: Option<Counted>,
 }
 
 /// Counts a message as in hand until dropped.
-pub(super) struct Counted(Arc<AtomicU64>);
+pub(crate) struct Counted(Arc<AtomicU64>);
 
 impl Counted {
-    pub(super) fn new(count: &Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(count: &Arc<AtomicU64>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(count))
     }
@@ -46,17 +46,17 @@ impl Drop for Counted {
 
 impl Received {
     /// Whether this is a message of the job.
-    pub(super) fn is_of(&self, job: &Job) -> bool {
+    pub(crate) fn is_of(&self, job: &Job) -> bool {
         self.message.properties.message_id().as_ref().is_some_and(|id| id.as_str() == job.job_id.0)
     }
 
     /// Whether it can still be acknowledged: its channel may be closed while the connection is open.
-    pub(super) fn is_valid(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         !self.lost.is_cancelled() && self.message.acker.usable()
     }
 
     /// Acknowledges the message.
-    pub(super) async fn acknowledge(&self) -> Result<(), QueueError> {
+    pub(crate) async fn acknowledge(&self) -> Result<(), QueueError> {
         let ended = self.end(async || answered(self.message.acker.ack(BasicAckOptions::default())).await);
         if ended.await? {
             Ok(())
@@ -66,7 +66,7 @@ impl Received {
     }
 
     /// Requeues the message, which is then redelivered.
-    pub(super) async fn give_back(&self) {
+    pub(crate) async fn give_back(&self) {
         let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
         let _ = self.end(async || answered(self.message.acker.nack(options)).await).await;
     }
