@@ -119,18 +119,30 @@ fn the_sandbox_shares_no_code_with_the_client_that_it_audits() {
     assert_eq!(used, ["cli", "tasks"].map(str::to_owned).into());
 }
 
-/// Each module of a crate, with those that it names.
-fn arrows_of(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
+/// The folders of modules below this one, itself included, each with its path in the code.
+fn folders(folder: &Path, path: &str) -> Vec<(PathBuf, String)> {
+    let below = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let below = below.filter(|path| path.is_dir()).flat_map(|inner| {
+        let name = inner.file_name().unwrap().to_str().unwrap();
+        folders(&inner, &format!("{path}::{name}"))
+    });
+    [(folder.to_owned(), path.to_owned())].into_iter().chain(below).collect()
+}
+
+/// Each module of a folder, with those of the same folder that it names.
+fn arrows_of(folder: &Path, path: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (path, source) in sources(folder) {
-        let path = path.strip_prefix(folder).unwrap();
-        let name = path.iter().next().unwrap().to_str().unwrap();
-        let is_test = path.ends_with("tests.rs") || path.iter().any(|part| part == "tests");
-        if !["lib.rs", "main.rs"].contains(&name) && !is_test {
-            let depth = path.components().count() - usize::from(path.ends_with("mod.rs"));
+    for (file, source) in sources(folder) {
+        let file = file.strip_prefix(folder).unwrap();
+        let name = file.iter().next().unwrap().to_str().unwrap();
+        let is_test = file.ends_with("tests.rs") || file.iter().any(|part| part == "tests");
+        if !["lib.rs", "main.rs", "mod.rs"].contains(&name) && !is_test {
+            let depth = file.components().count() - usize::from(file.ends_with("mod.rs"));
             let upwards = vec!["super"; depth].join("::");
+            // One step further leaves the folder.
+            let source = source.replace(&format!("super::{upwards}::"), "");
             let named = arrows.entry(name.trim_end_matches(".rs").to_owned()).or_default();
-            named.extend(modules(&source, "crate"));
+            named.extend(modules(&source, path));
             named.extend(modules(&source, &upwards));
         }
     }
@@ -141,18 +153,27 @@ fn arrows_of(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     arrows
 }
 
+/// One step of the worker continues in another, and writes the marker as that does.
+const WITH_CYCLES: &[&str] = &["worker crate::step"];
+
 #[test]
-fn no_modules_of_a_crate_need_each_other() {
+fn no_modules_of_a_folder_need_each_other() {
     for (name, folder) in crates() {
-        let mut arrows = arrows_of(&root().join(folder).join("src"));
-        // What needs nothing that is left is in no cycle.
-        while let Some(leaf) = arrows.iter().find(|(_, named)| named.is_empty()).map(|(leaf, _)| leaf.clone())
-        {
-            arrows.remove(&leaf);
-            for named in arrows.values_mut() {
-                named.remove(&leaf);
+        for (folder, path) in folders(&root().join(folder).join("src"), "crate") {
+            if WITH_CYCLES.contains(&&*format!("{name} {path}")) {
+                continue;
             }
+            let mut arrows = arrows_of(&folder, &path);
+            // What needs nothing that is left is in no cycle.
+            while let Some(leaf) =
+                arrows.iter().find(|(_, named)| named.is_empty()).map(|(leaf, _)| leaf.clone())
+            {
+                arrows.remove(&leaf);
+                for named in arrows.values_mut() {
+                    named.remove(&leaf);
+                }
+            }
+            assert!(arrows.is_empty(), "a cycle of {name} {path} is among these: {arrows:#?}");
         }
-        assert!(arrows.is_empty(), "a cycle of {name} is among these: {arrows:#?}");
     }
 }

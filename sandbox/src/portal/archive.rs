@@ -38,7 +38,7 @@ pub(super) fn asked_for(count: u64, call: &Call) -> Range<u64> {
     if !ascending || !images || others {
         return 0..0;
     }
-    let bound = |names: [&str; 2]| names.iter().find_map(|name| super::list::bound(call.query.get(*name)?));
+    let bound = |names: [&str; 2]| names.iter().find_map(|name| super::bound(call.query.get(*name)?));
     // The lower bound is exclusive, the upper one inclusive.
     let after = bound(["dateCreated", "dateModified"]).map_or(0, |bound| first_after(bound).min(count));
     let until =

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::call::{Call, answer};
 use super::super::world::{COLLECTIONS, SandboxState, World};
-use super::archive;
+use super::{archive, bound};
 
 pub(super) fn list(shared: &SandboxState, call: &Call) -> Response {
     let mut world = shared.world();
@@ -106,11 +106,6 @@ fn flag(text: &str) -> Option<bool> {
 
 fn contains(list: &Value, wanted: &str) -> bool {
     list.as_array().is_some_and(|list| list.iter().any(|value| value == wanted))
-}
-
-/// Parses exactly `YYYY-MM-DDTHH:MM:SSZ`; the portal ignores other forms.
-pub(super) fn bound(text: &str) -> Option<Timestamp> {
-    (text.len() == 20 && text.ends_with('Z')).then(|| text.parse().ok())?
 }
 
 fn date(row: &Value, name: &str) -> Timestamp {

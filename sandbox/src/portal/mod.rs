@@ -12,6 +12,7 @@ pub(crate) use lookups::{BRAND, SECOND_BRAND};
 pub(crate) use save::add_version;
 
 use axum::response::Response;
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::call::{Call, answer, refuse, text};
@@ -72,4 +73,9 @@ async fn token(shared: &SandboxState, call: Call) -> Response {
     world.issued_tokens.insert(token.clone());
     let scope = "asset:read asset:write meta.assetbank:read";
     answer(200, &json!({"access_token": token, "expires_in": 3600, "scope": scope, "token_type": "bearer"}))
+}
+
+/// The bound of a date filter, written exactly as `YYYY-MM-DDTHH:MM:SSZ`; the portal ignores other forms.
+fn bound(text: &str) -> Option<Timestamp> {
+    (text.len() == 20 && text.ends_with('Z')).then(|| text.parse().ok())?
 }

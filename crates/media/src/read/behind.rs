@@ -5,7 +5,10 @@ use std::io;
 
 use common::content::Behind;
 
-use super::{Source, jpeg};
+use super::Source;
+use super::segments::segments;
+
+const GAIN_MAP_XMP: &[u8] = b"http://ns.adobe.com/hdr-gain-map/";
 
 /// Maximum appended pictures to read; more than any camera appends.
 const MOST_PICTURES: usize = 16;
@@ -30,7 +33,7 @@ fn search(file: &mut impl Source, found: &mut BTreeSet<Behind>) -> io::Result<()
             return Ok(());
         }
         file.seek_relative(-1)?;
-        found.extend(jpeg::kind_behind(file)?);
+        found.extend(kind(file)?);
     }
     Ok(())
 }
@@ -75,4 +78,12 @@ fn next(file: &mut impl Source) -> io::Result<u32> {
             return Ok(last);
         }
     }
+}
+
+/// The kind of a picture that follows another. The file must be at its first segment; it ends up at the image data.
+fn kind(file: &mut impl Source) -> io::Result<Option<Behind>> {
+    let header = segments(file)?;
+    let is_gain_map =
+        header.is_gain_map || header.xmp.windows(GAIN_MAP_XMP.len()).any(|part| part == GAIN_MAP_XMP);
+    Ok(header.frame.map(|_| if is_gain_map { Behind::GainMap } else { Behind::SecondPicture }))
 }

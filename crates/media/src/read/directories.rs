@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Source;
-use super::kind::beginning;
+use super::memory::piece_at;
 
 /// Maximum entries to read from a directory.
 const MOST_ENTRIES: u64 = 500;
@@ -34,9 +34,9 @@ impl<S: Source> Directories<'_, S> {
     }
 
     pub(super) fn entries(&mut self, at: u64) -> io::Result<Vec<Entry>> {
-        let count = beginning(self.file, at, 2)?;
+        let count = piece_at(self.file, at, 2)?;
         let count = self.number(&count).min(MOST_ENTRIES);
-        let entries = beginning(self.file, at + 2, count * 12)?;
+        let entries = piece_at(self.file, at + 2, count * 12)?;
         let entry = |(place, entry): (u64, &[u8])| Entry {
             at: at + 2 + place * 12,
             tag: self.number(&entry[..2]),
@@ -64,6 +64,6 @@ impl<S: Source> Directories<'_, S> {
             return Ok(entry.value.to_vec());
         }
         let place = self.number(&entry.value);
-        beginning(self.file, place, length)
+        piece_at(self.file, place, length)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Seek, SeekFrom};
 
-use super::memory::piece;
+use super::memory::{piece, piece_at};
 use super::{Source, raw};
 
 /// Bytes to read: enough for every signature in `infer` and for the prologue of an SVG.
@@ -14,16 +14,11 @@ const MOST_BRANDS: usize = 64;
 
 /// The media type, if it is a known one.
 pub(crate) fn media_type(file: &mut (impl BufRead + Seek)) -> Option<String> {
-    let start = beginning(file, 0, SIGNATURE_BYTES).ok()?;
+    let start = piece_at(file, 0, SIGNATURE_BYTES).ok()?;
     let own = own_kinds(&start)
         .or_else(|| boxes(file).ok().flatten())
         .or_else(|| is_tiff(&start).then(|| raw::media_type(file, &start).unwrap_or("image/tiff")));
     own.or_else(|| infer::get(&start).map(|kind| kind.mime_type())).map(str::to_owned)
-}
-
-pub(super) fn beginning(file: &mut impl Source, at: u64, bytes: u64) -> io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(at))?;
-    piece(file, bytes)
 }
 
 /// Signatures that `infer` does not know, or does not know in all forms.

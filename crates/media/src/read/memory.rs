@@ -1,6 +1,6 @@
 //! How much memory reading one file may take.
 
-use std::io::{self, Read};
+use std::io::{self, Read, SeekFrom};
 
 use super::Source;
 
@@ -15,4 +15,10 @@ pub(super) fn piece(file: &mut impl Source, bytes: u64) -> io::Result<Vec<u8>> {
     let mut piece = Vec::new();
     file.take(bytes.min(MOST_METADATA)).read_to_end(&mut piece)?;
     Ok(piece)
+}
+
+/// The same from a position.
+pub(super) fn piece_at(file: &mut impl Source, at: u64, bytes: u64) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(at))?;
+    piece(file, bytes)
 }

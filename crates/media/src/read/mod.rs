@@ -22,6 +22,7 @@ mod png;
 mod profile;
 mod raw;
 mod relabelled;
+mod segments;
 mod thumbnail;
 mod tiff;
 mod web;

@@ -7,9 +7,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
-use serde::Serialize;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
+use super::output::{send_all, send_line};
 use super::{ARGUMENT, MOST_REQUEST, READY, fault, limits};
 use crate::checks::Checks;
 use crate::read;
@@ -76,18 +76,4 @@ fn answer(file: File, checks: &Checks) -> io::Result<()> {
         return fault::commit(fault);
     }
     send_line(&read::guarded_content(file, media_type.as_deref(), checks))
-}
-
-pub(super) fn send_line(value: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    send_all(&line)
-}
-
-pub(super) fn send_all(mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let sent = send(io::stdin().as_fd(), bytes, SendFlags::NOSIGNAL)?;
-        bytes = &bytes[sent..];
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use common::content::Content;
 use common::fault::ReaderFault;
 
-use super::child::{send_all, send_line};
+use super::output::{send_all, send_line};
 
 /// Fails in the way that the file asks for.
 pub(super) fn commit(fault: ReaderFault) -> io::Result<()> {

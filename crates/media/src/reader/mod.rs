@@ -8,6 +8,7 @@
 mod child;
 mod fault;
 mod limits;
+mod output;
 mod pool;
 mod reason;
 
