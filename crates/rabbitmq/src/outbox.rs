@@ -73,16 +73,7 @@ impl Connections {
     /// Publishes a message, with retries. After an unknown outcome a retry may duplicate the message; readers handle
     /// that.
     pub(super) async fn publish_surely(&self, message: Message) -> Result<(), QueueError> {
-        let mut tries = 1;
-        loop {
-            match self.publisher.publish(&message).await {
-                Err(error) if error.is_retryable() && tries < PUBLISH_TRIES => {
-                    tracing::warn!(%error, "publishing again");
-                    tries += 1;
-                }
-                ended => return ended,
-            }
-        }
+        self.publish_retrying(|_| Ok(message.clone())).await
     }
 
     /// Publishes a job to its next queue. After an unknown outcome there may be two copies, so the second one is marked
@@ -98,18 +89,31 @@ impl Connections {
         mut job: Job,
         rung: Option<Duration>,
     ) -> Result<(), QueueError> {
-        let mut tries = 1;
-        loop {
-            let message = Message {
+        self.publish_retrying(|may_be_second| {
+            job.suspect |= may_be_second;
+            Ok(Message {
                 exchange: rung.map_or_else(ShortString::default, |rung| self.topology.wait(rung)),
                 key: self.topology.queue_of(&job),
                 properties: job_properties(&job),
                 body: job.encode()?,
-            };
+            })
+        })
+        .await
+    }
+
+    /// Publishes a message that is made for each attempt. `message` gets whether the broker may have an earlier copy.
+    async fn publish_retrying(
+        &self,
+        mut message: impl FnMut(bool) -> Result<Message, QueueError>,
+    ) -> Result<(), QueueError> {
+        let (mut tries, mut may_be_second) = (1, false);
+        loop {
+            let message = message(may_be_second)?;
             match self.publisher.publish(&message).await {
                 Err(error) if error.is_retryable() && tries < PUBLISH_TRIES => {
-                    tracing::warn!(job_id = %job.job_id, %error, "publishing again");
-                    job.suspect |= matches!(error, QueueError::UnknownOutcome(_));
+                    let id = message.properties.message_id().as_ref().map(ShortString::as_str);
+                    tracing::warn!(job_id = id, %error, "publishing again");
+                    may_be_second |= matches!(error, QueueError::UnknownOutcome(_));
                     tries += 1;
                 }
                 ended => return ended,
