@@ -1,12 +1,11 @@
 //! What to do for the asset at the end of a job, before its delivery is settled.
 
-use queue::Settlement;
+use queue::{Attempt, Settlement};
 
 use crate::conclude::close_later;
 use crate::context::StepContext;
 use crate::environment::Environment;
 use crate::error::{StepError, Verdict};
-use crate::leases::Try;
 use crate::step;
 
 /// Waits beyond the last attempt, for the asset's lease or for Bynder, before a job ends without taking back its
@@ -34,7 +33,7 @@ pub(crate) async fn close(environment: &Environment, settlement: Settlement) -> 
     let withdrawn = match step::try_lease(&context, &job).await {
         // If a person adds a version between the search for the record's file and the write, it is not this job's:
         // the record goes.
-        Ok(Try::Held(held)) => {
+        Ok(Attempt::Taken(held)) => {
             let withdrawn = step::withdraw_marker(&context.under(&held), &mut job, &event.outcome).await;
             match &withdrawn {
                 Ok(()) => held.end_with_job(),
@@ -43,7 +42,7 @@ pub(crate) async fn close(environment: &Environment, settlement: Settlement) -> 
             }
             withdrawn
         }
-        Ok(Try::Refused | Try::Busy) => Err(StepError::Local("another job has the asset".to_owned())),
+        Ok(Attempt::Refused | Attempt::Busy) => Err(StepError::Local("another job has the asset".to_owned())),
         Err(error) => Err(error.into()),
     };
     let Err(error) = withdrawn else { return Settlement::Fail { job, event } };

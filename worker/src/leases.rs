@@ -13,16 +13,6 @@ use queue::{Attempt, Lease, Left, Lockout, Locks, QueueError, lease_patiently};
 use crate::end::{StepEnd, Stop};
 use crate::error::StepError;
 
-/// The result of an attempt to take an asset's lease.
-#[derive(Debug)]
-pub(crate) enum Try {
-    Held(Held),
-    /// Another job of the asset has it, or may have a request under way.
-    Refused,
-    /// Other attempts got in the way for too long.
-    Busy,
-}
-
 /// A lease for the duration of a step. If it is dropped before the step's result is known, the asset stays in
 /// doubt: a request may be under way.
 #[derive(Debug)]
@@ -41,14 +31,11 @@ pub(crate) async fn take(
     job: &Job,
     doubt: Duration,
     own: Option<Duration>,
-) -> Result<Try, QueueError> {
+) -> Result<Attempt<Held>, QueueError> {
     let own = own.map(|own| Lockout::for_job(doubt + own, &job.job_id));
     let in_doubt: Vec<_> = [Lockout::from_all(doubt)].into_iter().chain(own).collect();
-    Ok(match lease_patiently(locks, &job.asset_id, &job.job_id, &in_doubt).await? {
-        Attempt::Taken(lease) => Try::Held(Held { lease, job: job.job_id.clone(), reserved: None }),
-        Attempt::Refused => Try::Refused,
-        Attempt::Busy => Try::Busy,
-    })
+    let attempt = lease_patiently(locks, &job.asset_id, &job.job_id, &in_doubt).await?;
+    Ok(attempt.map(|lease| Held { lease, job: job.job_id.clone(), reserved: None }))
 }
 
 impl Held {
@@ -123,8 +110,8 @@ mod tests {
 
         async fn take_with(&self, job: &Job, own: Option<Duration>) -> Option<Held> {
             match take(&self.queue, job, DOUBT, own).await.unwrap() {
-                Try::Held(held) => Some(held),
-                Try::Refused | Try::Busy => None,
+                Attempt::Taken(held) => Some(held),
+                Attempt::Refused | Attempt::Busy => None,
             }
         }
 

@@ -52,14 +52,24 @@ impl Lockout {
     }
 }
 
-/// The result of an attempt to take a lease.
+/// The result of an attempt to take a lease, as whatever the caller makes of the lease.
 #[derive(Debug)]
-pub enum Attempt {
-    Taken(Lease),
+pub enum Attempt<L = Lease> {
+    Taken(L),
     /// Another job has the lease of this asset, or a lockout protects it.
     Refused,
     /// Another process has a lease in the same slot, of this asset or of another; a retry may succeed soon.
     Busy,
+}
+
+impl<L> Attempt<L> {
+    pub fn map<T>(self, make: impl FnOnce(L) -> T) -> Attempt<T> {
+        match self {
+            Self::Taken(lease) => Attempt::Taken(make(lease)),
+            Self::Refused => Attempt::Refused,
+            Self::Busy => Attempt::Busy,
+        }
+    }
 }
 
 /// The lockouts that a lease leaves behind when it ends.

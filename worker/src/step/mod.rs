@@ -28,7 +28,7 @@ use crate::context::StepContext;
 use crate::end::{StepEnd, Stop, Wait};
 use crate::error::StepError;
 use crate::in_flight;
-use crate::leases::{self, Held, Try};
+use crate::leases::{self, Held};
 use crate::settings::{LONGEST_IDLE_RUNG, Settings};
 
 /// Takes the asset's lease for the effects of this step, waiting for a while; ends the step if it does not get it.
@@ -36,9 +36,9 @@ use crate::settings::{LONGEST_IDLE_RUNG, Settings};
 /// continues as suspect.
 async fn lease(context: &StepContext, job: &mut Job) -> Result<Held, Stop> {
     match try_lease(context, job).await? {
-        Try::Held(held) => return Ok(held),
-        Try::Refused => job.suspect_now(),
-        Try::Busy => {}
+        Attempt::Taken(held) => return Ok(held),
+        Attempt::Refused => job.suspect_now(),
+        Attempt::Busy => {}
     }
     Err(StepEnd::NotYet(Wait::Moment).into())
 }
@@ -52,7 +52,7 @@ fn or_gone<T>(answer: Result<T, BynderError>) -> Result<T, Stop> {
 }
 
 /// Tries to take the asset's lease, as a step of this job needs it.
-pub(crate) async fn try_lease(context: &StepContext, job: &Job) -> Result<Try, QueueError> {
+pub(crate) async fn try_lease(context: &StepContext, job: &Job) -> Result<Attempt<Held>, QueueError> {
     let settings = &context.settings;
     let doubt = in_flight::lockout(settings, job.step);
     let own = own_time(settings, job, context.mode(job), context.imatag.can_find());

@@ -8,6 +8,7 @@ use config::OutputMode;
 use files::spool::Length;
 use imatag::{Body, MediumId, MediumState};
 use media::{Unchecked, check_result};
+use queue::Attempt;
 
 use super::save::{Seen, seen};
 use super::submit::shown_name;
@@ -15,12 +16,11 @@ use super::{StepEnd, Stop, Wait, complete, marking, or_gone, rejected};
 use crate::context::StepContext;
 use crate::decide::{ExpectedAtSave, record_from_listing_row};
 use crate::error::StepError;
-use crate::leases::Try;
 
 pub(super) async fn transfer(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     // An asset that was reserved by the submit stays reserved, however long Imatag takes and whichever worker asks.
     if !context.imatag.can_find()
-        && let Try::Held(mut held) = super::try_lease(context, job).await?
+        && let Attempt::Taken(mut held) = super::try_lease(context, job).await?
     {
         held.reserve(super::reservation(&context.settings));
         held.end(&Ok(StepEnd::NotYet(Wait::Service)));

@@ -12,7 +12,6 @@ use crate::error::StepError;
 use crate::fakes::portal::not_found;
 use crate::fakes::watermarker::medium;
 use crate::fakes::{ORIGINAL, Scene, WATERMARKED, facts, job, record, submitted, uploaded};
-use crate::leases::Try;
 use crate::step::transfer::{additional_name_of, transfer_body};
 
 #[tokio::test]
@@ -212,7 +211,7 @@ async fn without_a_search_the_asset_stays_reserved_while_imatag_works() {
     assert_eq!(scene.end(&mut job).await, StepEnd::NotYet(Wait::Service));
     assert_eq!(scene.locks.left(), []);
     let context = crate::context::StepContext::of(&scene.environment);
-    assert!(matches!(crate::step::try_lease(&context, &job).await, Ok(Try::Held(_))));
+    assert!(matches!(crate::step::try_lease(&context, &job).await, Ok(Attempt::Taken(_))));
 }
 
 #[tokio::test]
