@@ -1,8 +1,24 @@
-//! The Bynder portal's API: listing, one asset, download, upload, save, modify.
+//! The client of the Bynder portal's API: lists the library, reads, downloads, uploads, saves and modifies assets.
 //!
-//! Every portal call goes through `call`, which asks the request budget first, never follows a redirect and
-//! tells by the answer what the caller can do. Transfers to and from storage go through `download` and `upload` and carry no
-//! credential: S3 refuses a request that has one, and it would leave the portal's origin.
+//! The main type is [`Bynder`]. Each portal call waits for the request budget, a [`Gate`], follows no redirect, and
+//! fails with a [`BynderError`] that says what the caller can do. Transfers to and from storage do not count against
+//! the budget and carry no credential: S3 refuses a request with one, and it would leave the portal's origin.
+//!
+//! The listing is a search index that lags. A save has no idempotency key: read the asset before you repeat one.
+//! `examples/newest.rs` builds a client.
+//!
+//! ```no_run
+//! use bynder::{Bynder, BynderError, DateField, ListQuery, Order};
+//!
+//! async fn print_newest(bynder: &Bynder) -> Result<(), BynderError> {
+//!     let order = Some((DateField::Created, Order::Descending));
+//!     for asset in bynder.list(&ListQuery { limit: 20, order, ..ListQuery::default() }).await?.assets {
+//!         let detail = bynder.asset(&asset.id).await?;
+//!         println!("{}: {} versions, active: {:?}", asset.id, detail.versions.len(), detail.active());
+//!     }
+//!     Ok(())
+//! }
+//! ```
 
 mod account;
 #[cfg(feature = "answers")]

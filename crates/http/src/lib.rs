@@ -1,8 +1,28 @@
 //! Sends HTTP requests for the clients of both services.
 //!
-//! Two things are added to `reqwest`: an error says whether the server may have received the request, and a
-//! transfer has no deadline while it moves. Redirects are not followed, since a redirect would carry a credential
-//! to another origin.
+//! The main type is [`Transport`]. It adds two things to `reqwest`: an error says whether the server may have received
+//! the request, and a transfer has no deadline while it moves. Redirects are not followed, since a redirect would carry
+//! a credential to another origin. [`read_json`] and its like read responses as untrusted input; [`Redactor`] keeps a
+//! request's secrets out of what is shown of its response.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use http_client::{LinkHosts, Operation, Services, Transport, read_json};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let portal: url::Url = "https://acme.bynder.com/api/v4/account/".parse()?;
+//! let (link_hosts, token_url) = (LinkHosts::Any, None);
+//! let services = Services { urls: vec![portal.clone()], token_url, allow_http: false, link_hosts };
+//! let transport = Transport::new(&services, Duration::from_secs(30), Arc::new(()))?;
+//! let request = transport.client().get(portal).bearer_auth("token");
+//! let response = transport.send(Operation::LookUp, request).await?;
+//! let account: serde_json::Value = read_json(Operation::LookUp, response).await?;
+//! println!("{account}");
+//! # Ok(())
+//! # }
+//! ```
 
 mod answer;
 mod authorities;

@@ -1,8 +1,25 @@
-//! The Imatag client: a small port, mapped to HTTP by a wire profile.
+//! The client of Imatag's API: submits files, reads the state of media and downloads watermarked files.
 //!
-//! Imatag publishes its API to customers only, so everything about the wire that is not public is configuration.
-//! What holds whatever the wire looks like stands in code: a submit is never repeated blindly, the credential
-//! goes to the configured origin only, and a path that does not exist is a configuration error, not a failed job.
+//! The main type is [`Imatag`]. Imatag publishes its API to customers only, so a [`Profile`] of configuration maps the
+//! client's calls to HTTP. What must hold for every profile is code: a submit is never repeated blindly, the
+//! credential goes to the configured origin only, and a path that does not exist is an error of the configuration, not
+//! of the file. `examples/medium.rs` builds a client.
+//!
+//! ```no_run
+//! use files::spool::SpooledFile;
+//! use imatag::{Imatag, ImatagError, MediumState, Submit, Submitted};
+//!
+//! async fn watermark(imatag: &Imatag, file: &SpooledFile, submit: Submit<'_>) -> Result<(), ImatagError> {
+//!     let slot = imatag.upload_slot().await;
+//!     if let Submitted::Pending(medium) = imatag.submit(file, submit, slot).await?.submitted
+//!         && let MediumState::Ready(result) = imatag.status(&medium).await?
+//!     {
+//!         let body = imatag.download(result).await?;
+//!         println!("{medium} has {:?} bytes", body.bytes);
+//!     }
+//!     Ok(())
+//! }
+//! ```
 
 mod answer;
 #[cfg(feature = "answers")]

@@ -1,9 +1,24 @@
 //! The job queue of a fleet, on RabbitMQ 3.10 or later.
 //!
-//! A process has three connections, each supervised by a `link`: one to publish, which the broker may block; one to
-//! consume and acknowledge, which it never blocks; one for leases, which end with it. A delivery is acknowledged only
-//! after its successor message is confirmed, so a crash duplicates a job at worst, and a duplicate job checks before it
-//! acts.
+//! The main type is [`Broker`], this process's connections; it returns a type for each role, such as
+//! [`RabbitPublisher`] and [`RabbitConsumer`], which implement the traits of the crate `queue`. A process has three
+//! connections, each supervised by a `link`: one to publish, which the broker may block; one to consume and
+//! acknowledge, which it never blocks; one for leases, which end with it. A delivery is acknowledged only after its
+//! successor message is confirmed, so a crash duplicates a job at worst, and a duplicate job checks before it acts.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use common::job::Job;
+//! use ledger::Ledger;
+//! use queue::{JobPublisher, QueueError};
+//! use rabbitmq::{Broker, Settings};
+//!
+//! async fn publish(settings: &Settings, ledger: Ledger, job: &Job) -> Result<(), QueueError> {
+//!     let broker = Broker::open(settings, Duration::from_secs(30)).await?;
+//!     broker.publisher(ledger).publish(job).await
+//! }
+//! ```
 
 mod address;
 mod announcement;

@@ -1,8 +1,23 @@
-//! Builds the parts of a running program from the command line and the configuration: clients, budget, spool and the broker's
-//! settings.
+//! Builds the parts of a running program from the command line and the configuration: clients, budget, spool and the
+//! broker's settings.
 //!
-//! All programs build their parts here, so that a configuration key means the same in each. [`command_budget::CommandBudget`] is the budget
-//! of a command that a person runs while a fleet works; [`quiet_hours`] applies the schedule of quiet hours.
+//! All programs build their parts here, so that a configuration key means the same in each.
+//! [`command_budget::CommandBudget`] is the budget of a command that a person runs while a fleet works;
+//! [`quiet_hours`] applies the schedule of quiet hours.
+//!
+//! ```no_run
+//! use common::failure::Failure;
+//! use telemetry::Metrics;
+//!
+//! # async fn example() -> Result<(), Failure> {
+//! let loaded = wiring::load(None, &[], false)?;
+//! let (config, metrics) = (&loaded.config, Metrics::new());
+//! let budget = wiring::whole_budget(config);
+//! let bynder = wiring::bynder(config, &budget, &metrics)?;
+//! println!("{:?}", bynder.account().await?);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod command_budget;
 pub mod quiet_hours;
