@@ -22,6 +22,10 @@ impl ContentHash {
         Self(bytes)
     }
 
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Hashes everything that the reader returns.
     ///
     /// # Errors

@@ -65,6 +65,7 @@ mod second_job_crash;
 mod secrets;
 mod secrets_in_broken_input;
 mod standstill;
+mod state;
 mod status;
 mod surroundings;
 mod terminal;

@@ -19,21 +19,24 @@ const MANY: u32 = 60_000;
 /// Fills the ledger with copies of what one run left, and keeps the state open, as a producer does.
 async fn much_on_record(bench: &Bench) -> State {
     let state = State::open_to_append(&bench.path("state")).unwrap().unwrap();
-    let numbers = format!(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY}) INSERT INTO"
-    );
-    let columns = "bytes_downloaded, bytes_uploaded, event, at_ms";
-    let outcomes = format!(
-        "{numbers} outcomes (job_id, run_id, asset_id, outcome, base, original, watermarked, {columns})
-         SELECT job_id || i, run_id, asset_id, outcome, base, original, watermarked, {columns} FROM outcomes, n"
-    );
     let published = format!(
-        "{numbers} published (job_id, run_id, asset_id, base, at_ms, open)
-         SELECT job_id || (i * 2), run_id, asset_id, base, at_ms, 0 FROM published, n"
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY})
+         INSERT INTO published (job_id, run, asset, before, base, at_ms, lane, open)
+         SELECT 'copy ' || i, run, asset, job, base, at_ms, lane, 0 FROM published, n"
+    );
+    let columns =
+        "base, version, at, attempts, bytes_downloaded, bytes_uploaded, asset_name, original, watermarked,
+                   medium, requests, rest";
+    let of_outcome =
+        columns.split(',').map(|column| format!("outcomes.{}", column.trim())).collect::<Vec<_>>();
+    let outcomes = format!(
+        "INSERT INTO outcomes (job, outcome, {columns}) SELECT copies.job, outcome, {} FROM outcomes
+         CROSS JOIN published AS copies WHERE copies.before = outcomes.job AND copies.job % 2 = 0",
+        of_outcome.join(", ")
     );
     let filled = state.write(move |transaction| {
-        transaction.execute_batch(&outcomes)?;
         transaction.execute_batch(&published)?;
+        transaction.execute_batch(&outcomes)?;
         Ok(())
     });
     filled.await.unwrap();

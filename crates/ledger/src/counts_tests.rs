@@ -64,28 +64,54 @@ async fn what_is_kept_count_of_is_what_counting_the_rows_gives() {
     ledger.give_up_run(&RunId("run 2".to_owned())).await.unwrap();
     for (kept, counted) in [
         (
-            "SELECT run_id, published, open FROM run_jobs",
-            "SELECT run_id, count(*), sum(open) FROM published GROUP BY 1 ORDER BY 1",
+            "SELECT run, published, open FROM run_jobs",
+            "SELECT run, count(*), sum(open) FROM published GROUP BY 1 ORDER BY 1",
         ),
         ("SELECT lane, open FROM lane_jobs", "SELECT lane, sum(open) FROM published GROUP BY 1 ORDER BY 1"),
         (
             "SELECT * FROM run_outcomes WHERE jobs > 0",
-            "SELECT run_id, outcome, coalesce(json_extract(event, '$.class'), ''), count(*), sum(bytes_downloaded),
-                    sum(bytes_uploaded)
-             FROM outcomes WHERE sequence IN (SELECT max(sequence) FROM outcomes GROUP BY job_id)
-             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            "SELECT run, outcome, count(*), sum(bytes_downloaded), sum(bytes_uploaded)
+             FROM outcomes JOIN published USING (job) WHERE sequence IN (SELECT max(sequence) FROM outcomes GROUP BY job)
+             GROUP BY 1, 2 ORDER BY 1, 2",
         ),
         (
             "SELECT * FROM outcome_totals",
             "SELECT outcome, count(*), sum(bytes_downloaded), sum(bytes_uploaded) FROM outcomes GROUP BY 1 ORDER BY 1",
         ),
         (
-            "SELECT asset_id, sequence, outcome FROM assets",
-            "SELECT asset_id, max(sequence), outcome FROM outcomes GROUP BY 1 ORDER BY 1",
+            "SELECT asset, last_outcome, outcome FROM assets WHERE last_outcome >= 0",
+            "SELECT asset, max(sequence), outcome FROM outcomes JOIN published USING (job) GROUP BY 1 ORDER BY 1",
         ),
         (
-            "SELECT job_id FROM published WHERE ended = 0 ORDER BY 1",
-            "SELECT job_id FROM published WHERE job_id NOT IN (SELECT job_id FROM outcomes) ORDER BY 1",
+            "SELECT asset, last_job FROM assets",
+            "SELECT asset, max(job) FROM published GROUP BY 1 ORDER BY 1",
+        ),
+        (
+            "SELECT job, before FROM published WHERE before >= 0",
+            "SELECT job, (SELECT max(job) FROM published AS other WHERE other.asset = published.asset
+                          AND other.job < published.job) AS of FROM published WHERE of > 0",
+        ),
+        (
+            "SELECT job, last FROM published WHERE last >= 0",
+            "SELECT job, max(sequence) FROM outcomes GROUP BY 1 ORDER BY 1",
+        ),
+        (
+            "SELECT sequence, previous FROM outcomes WHERE previous IS NOT NULL",
+            "SELECT sequence, (SELECT max(sequence) FROM outcomes AS other WHERE other.job = outcomes.job
+                               AND other.sequence < outcomes.sequence) AS of FROM outcomes WHERE of > 0",
+        ),
+        (
+            "SELECT run, first_job, last_job, first_outcome, last_outcome FROM run_jobs",
+            "SELECT run, min(job), max(job), min(sequence), max(sequence)
+             FROM published LEFT JOIN outcomes USING (job) GROUP BY 1 ORDER BY 1",
+        ),
+        (
+            "SELECT * FROM published_hours",
+            "SELECT at_ms / 3600000, min(job) FROM published GROUP BY 1 ORDER BY 1",
+        ),
+        (
+            "SELECT * FROM outcome_hours",
+            "SELECT at / 3600000000000, min(sequence) FROM outcomes GROUP BY 1 ORDER BY 1",
         ),
     ] {
         let kept_rows = rows(&ledger, kept).await;

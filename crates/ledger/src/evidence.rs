@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Ledger, Progress, Restoration};
 use crate::state::DatabaseError;
+use crate::state::record::{COLUMNS, Form, JOINED, Packed, Recorded};
 use common::asset::AssetId;
 use common::hash::ContentHash;
 use common::job::RunId;
@@ -162,28 +163,29 @@ impl From<Restoration> for Line {
 impl Ledger {
     /// Every outcome of an asset, oldest first.
     pub async fn outcomes_of(&self, asset: &AssetId) -> Result<Vec<OutcomeEvent>, DatabaseError> {
-        self.events("SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence", asset.to_string())
-            .await
+        let mut events = self.events(of_asset(), [Packed(Form::Asset, asset.as_str()).value()]).await?;
+        events.retain(|event| event.asset_id == *asset);
+        Ok(events)
     }
 
     /// Every outcome with this file as original or watermarked file: shows which asset a leaked file belongs to.
     pub async fn outcomes_of_file(&self, hash: ContentHash) -> Result<Vec<OutcomeEvent>, DatabaseError> {
-        let sql = "SELECT event FROM outcomes WHERE original = ?1 OR watermarked = ?1 ORDER BY sequence";
-        self.events(sql, hash.to_string()).await
+        self.events(of_file(), [*hash.as_bytes()]).await
     }
 
+    /// The outcomes that a query of [`COLUMNS`] finds.
     pub(super) async fn events(
         &self,
-        sql: &'static str,
-        key: String,
+        sql: String,
+        of: impl rusqlite::Params + Send + 'static,
     ) -> Result<Vec<OutcomeEvent>, DatabaseError> {
         self.state
             .read(move |connection| {
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query([key])?;
+                let mut statement = connection.prepare_cached(&sql)?;
+                let mut rows = statement.query(of)?;
                 let mut events = Vec::new();
                 while let Some(row) = rows.next()? {
-                    events.push(event(&row.get::<_, String>(0)?)?);
+                    events.push(Recorded::read(row)?.event);
                 }
                 Ok(events)
             })
@@ -191,10 +193,35 @@ impl Ledger {
     }
 }
 
-pub(super) fn event<T: DeserializeOwned>(text: &str) -> Result<T, DatabaseError> {
-    serde_json::from_str(text).map_err(|error| DatabaseError::Damaged(of_json(&error)))
+pub(super) fn of_asset() -> String {
+    format!("{OF_ASSET} SELECT {COLUMNS} FROM {CHAINED} ORDER BY outcomes.sequence")
 }
 
-pub(super) fn time(milliseconds: Option<i64>) -> Option<Timestamp> {
-    milliseconds.and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok())
+pub(super) fn of_file() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM {JOINED} WHERE sequence IN (
+            SELECT sequence FROM outcomes WHERE substr(original, 1, 6) = substr(?1, 1, 6) AND original = ?1
+            UNION
+            SELECT sequence FROM outcomes WHERE substr(watermarked, 1, 6) = substr(?1, 1, 6) AND watermarked = ?1)
+         ORDER BY sequence"
+    )
+}
+
+/// The outcomes of the jobs of the asset `?1`, from the latest job and its latest outcome back.
+pub(super) const OF_ASSET: &str = "WITH RECURSIVE
+    jobs_of(before, last) AS (
+        SELECT before, last FROM assets CROSS JOIN published ON job = last_job WHERE asset_id = ?1
+        UNION ALL
+        SELECT published.before, published.last FROM jobs_of CROSS JOIN published ON job = jobs_of.before),
+    chain(of, previous) AS (
+        SELECT sequence, outcomes.previous FROM jobs_of CROSS JOIN outcomes ON sequence = last
+        UNION ALL
+        SELECT sequence, outcomes.previous FROM chain CROSS JOIN outcomes ON sequence = chain.previous)";
+/// What [`OF_ASSET`] found, joined.
+pub(super) const CHAINED: &str =
+    "chain CROSS JOIN outcomes ON sequence = chain.of CROSS JOIN published USING (job)
+    CROSS JOIN run_jobs USING (run) CROSS JOIN assets USING (asset)";
+
+pub(super) fn event<T: DeserializeOwned>(text: &str) -> Result<T, DatabaseError> {
+    serde_json::from_str(text).map_err(|error| DatabaseError::Damaged(of_json(&error)))
 }

@@ -4,42 +4,41 @@ use rusqlite::params;
 
 use super::{Ledger, LostJob};
 use crate::state::DatabaseError;
+use crate::state::record::{Form, Kind, Packed};
 use common::asset::AssetId;
-use common::job::{JobId, Lane, RunId};
 use common::outcome::FailureClass;
 
 /// The last outcome of each asset, where it is a failure and no job of the asset is open.
-const LAST_FAILURES: &str = "FROM assets JOIN outcomes AS failed USING (sequence)
-    WHERE assets.outcome = 'failed' AND base > 0
-    AND NOT EXISTS (SELECT 1 FROM published WHERE published.asset_id = assets.asset_id AND open = 1)";
+const LAST_FAILURES: &str = "FROM assets
+    CROSS JOIN outcomes ON outcomes.sequence = assets.last_outcome
+    CROSS JOIN published USING (job) CROSS JOIN run_jobs USING (run)
+    WHERE assets.outcome >= 16 AND outcomes.base > 0
+    AND NOT EXISTS (SELECT 1 FROM published AS other WHERE other.asset = assets.asset AND other.open = 1)";
 
 impl Ledger {
-    /// The failed jobs of the assets after `after`, ordered by asset id; with `class`, only those of that failure
-    /// class.
+    /// The failed jobs of the assets after `after`, in the order in which the assets were first recorded; with `class`,
+    /// only those of that failure class.
     pub async fn failed_jobs(
         &self,
         class: Option<FailureClass>,
         after: Option<&AssetId>,
         count: usize,
     ) -> Result<Vec<LostJob>, DatabaseError> {
-        let after = after.map(ToString::to_string).unwrap_or_default();
-        let class = class.map(FailureClass::name);
+        let class = class.map(|class| Kind::Failed(class).code());
         let sql = format!(
-            "SELECT job_id, run_id, assets.asset_id, base {LAST_FAILURES} AND assets.asset_id > ?1
-             AND (?2 IS NULL OR class = ?2) ORDER BY assets.asset_id LIMIT ?3"
+            "SELECT job_id, run_id, asset_id, outcomes.base {LAST_FAILURES}
+             AND assets.asset > coalesce((SELECT asset FROM assets WHERE asset_id = ?1), 0)
+             AND (?2 IS NULL OR assets.outcome = ?2) ORDER BY assets.asset LIMIT ?3"
         );
+        let after = after.cloned();
         self.state
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(&sql)?;
+                let after = after.as_ref().map(|after| Packed(Form::Asset, after.as_str()));
                 let mut rows = statement.query(params![after, class, count])?;
                 let mut jobs = Vec::new();
                 while let Some(row) = rows.next()? {
-                    let asset: String = row.get(2)?;
-                    let asset_id =
-                        asset.parse().map_err(|_| DatabaseError::Damaged(format!("asset {asset:?}")))?;
-                    let (job_id, run_id) = (JobId(row.get(0)?), RunId(row.get(1)?));
-                    // A person is waiting for it.
-                    jobs.push(LostJob { job_id, run_id, asset_id, base: row.get(3)?, lane: Lane::Fresh });
+                    jobs.push(LostJob::read(row)?);
                 }
                 Ok(jobs)
             })

@@ -1,50 +1,57 @@
 //! Jobs as they are published, and the outcomes that end them.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction};
 
 use super::Ledger;
 use crate::state::DatabaseError;
+use crate::state::record::{
+    COLUMNS, Flags, Form, JOINED, JobRow, Packed, Recorded, append, find, find_or_insert, insert, of_lane,
+    outcome,
+};
 use common::job::{Job, JobId, Lane, RunId};
 use common::outcome::{FailureClass, Outcome, OutcomeEvent};
 
 /// Records a job as published and open; returns false if its id was published before.
 pub fn note_published(transaction: &Transaction<'_>, job: &Job) -> Result<bool, DatabaseError> {
-    let inserted = transaction.execute(
-        "INSERT OR IGNORE INTO published (job_id, run_id, asset_id, base, at_ms, lane) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![job.job_id.0, job.run_id.0, job.asset_id.as_str(), job.base, job.created_at.as_millisecond(), job.lane.name()],
-    )?;
-    if inserted > 0 {
-        // The asset's lost jobs are settled: this job replaces them.
-        transaction
-            .prepare_cached("UPDATE published SET lost = 0 WHERE asset_id = ?1 AND lost = 1")?
-            .execute([job.asset_id.as_str()])?;
+    if find(transaction, &job.job_id)?.is_some() {
+        return Ok(false);
     }
-    Ok(inserted > 0)
+    let flags = Flags { lane: of_lane(job.lane), open: true, confirmed: true, lost: false };
+    let at = Some(job.created_at.as_millisecond());
+    let (_, asset) =
+        insert(transaction, &job.job_id, &job.run_id, job.asset_id.as_str(), job.base, at, flags)?;
+    // The asset's lost jobs are settled: this job replaces them.
+    transaction
+        .prepare_cached("UPDATE published SET lost = 0 WHERE asset = ?1 AND lost = 1")?
+        .execute([asset])?;
+    Ok(true)
 }
 
 /// Appends an outcome; its job is no longer open.
 pub fn note_outcome(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Result<(), DatabaseError> {
-    let text = serde_json::to_string(event).map_err(|error| DatabaseError::Damaged(error.to_string()))?;
-    transaction.execute(
-        "INSERT INTO outcomes (job_id, run_id, asset_id, outcome, base, original, watermarked, bytes_downloaded,
-                               bytes_uploaded, event, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        params![
-            event.job_id.0,
-            event.run_id.0,
-            event.asset_id.as_str(),
-            event.outcome.name(),
-            event.base,
-            event.original.map(|hash| hash.to_string()),
-            event.watermarked.map(|hash| hash.to_string()),
-            event.bytes_downloaded,
-            event.bytes_uploaded,
-            text,
-            event.at.as_millisecond(),
-        ],
-    )?;
+    let job = find_or_insert(transaction, &event.job_id, &event.run_id, &event.asset_id, event.base)?;
+    end(transaction, &job, event)
+}
+
+fn end(transaction: &Transaction<'_>, job: &JobRow, event: &OutcomeEvent) -> Result<(), DatabaseError> {
+    append(transaction, job, event)?;
     transaction
-        .execute("UPDATE published SET open = 0, lost = 0, ended = 1 WHERE job_id = ?1", [&event.job_id.0])?;
+        .prepare_cached("UPDATE published SET open = 0, lost = 0 WHERE job = ?1")?
+        .execute([job.job])?;
     Ok(())
+}
+
+/// Records that a failed job is open again.
+pub fn note_replayed(transaction: &Transaction<'_>, job_id: &JobId) -> Result<(), DatabaseError> {
+    let sql = "UPDATE published SET open = 1 WHERE job_id = ?1";
+    transaction.prepare_cached(sql)?.execute([Packed(Form::Job, &job_id.0)])?;
+    Ok(())
+}
+
+/// The latest outcome of a job.
+pub fn last_outcome(connection: &Connection, job_id: &JobId) -> Result<Option<OutcomeEvent>, DatabaseError> {
+    let Some(last) = find(connection, job_id)?.and_then(|job| job.last) else { return Ok(None) };
+    outcome(connection, last).map(Some)
 }
 
 /// Whether a job still has to be published.
@@ -64,13 +71,14 @@ impl Ledger {
         let job = job.clone();
         self.state
             .write(move |transaction| {
+                let id = Packed(Form::Job, &job.job_id.0);
                 if note_published(transaction, &job)? {
-                    transaction
-                        .execute("UPDATE published SET confirmed = 0 WHERE job_id = ?1", [&job.job_id.0])?;
+                    let sql = "UPDATE published SET confirmed = 0 WHERE job_id = ?1";
+                    transaction.prepare_cached(sql)?.execute([id])?;
                     return Ok(Intent::New);
                 }
                 let sql = "SELECT confirmed FROM published WHERE job_id = ?1";
-                let confirmed: bool = transaction.query_row(sql, [&job.job_id.0], |row| row.get(0))?;
+                let confirmed: bool = transaction.prepare_cached(sql)?.query_row([id], |row| row.get(0))?;
                 Ok(if confirmed { Intent::Confirmed } else { Intent::Unconfirmed })
             })
             .await
@@ -81,7 +89,8 @@ impl Ledger {
         let job = job.clone();
         self.state
             .write(move |transaction| {
-                transaction.execute("UPDATE published SET confirmed = 1 WHERE job_id = ?1", [&job.0])?;
+                let sql = "UPDATE published SET confirmed = 1 WHERE job_id = ?1";
+                transaction.prepare_cached(sql)?.execute([Packed(Form::Job, &job.0)])?;
                 Ok(())
             })
             .await
@@ -96,10 +105,10 @@ impl Ledger {
             .write(move |transaction| {
                 let mut strangers = Vec::new();
                 for event in events {
-                    if !is_of_published(transaction, &event)? {
-                        strangers.push(event);
-                    } else if is_news(transaction, &event)? {
-                        note_outcome(transaction, &event)?;
+                    match find(transaction, &event.job_id)?.filter(|job| is_of(job, &event)) {
+                        None => strangers.push(event),
+                        Some(job) if is_news(transaction, &job, &event)? => end(transaction, &job, &event)?,
+                        Some(_) => {}
                     }
                 }
                 Ok(strangers)
@@ -114,29 +123,34 @@ impl Ledger {
 
     /// The number of a lane's jobs without an outcome.
     pub async fn open_in_lane(&self, lane: Lane) -> Result<u64, DatabaseError> {
-        self.count("SELECT open FROM lane_jobs WHERE lane = ?1", lane.name().to_owned()).await
+        self.count("SELECT open FROM lane_jobs WHERE lane = ?1", of_lane(lane)).await
     }
 }
 
 /// Whether the job was published with the event's run and asset. For an unreadable message, only the id has to match.
-fn is_of_published(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Result<bool, DatabaseError> {
-    let sql = "SELECT run_id = ?2 AND asset_id = ?3 FROM published WHERE job_id = ?1";
-    let job = params![event.job_id.0, event.run_id.0, event.asset_id.as_str()];
-    let is_same = transaction.prepare_cached(sql)?.query_row(job, |row| row.get(0)).optional()?;
+fn is_of(job: &JobRow, event: &OutcomeEvent) -> bool {
     let is_unreadable =
         matches!(&event.outcome, Outcome::Failed(failure) if failure.class == FailureClass::Malformed);
-    Ok(is_same.is_some_and(|is_same: bool| is_same || is_unreadable))
+    is_unreadable || (job.run_id == event.run_id && job.asset_id == event.asset_id)
 }
 
 /// Whether an outcome is new. Copies of a message are equal in every field. Times are not compared to order outcomes:
 /// the clocks of two workers differ.
-fn is_news(transaction: &Transaction<'_>, event: &OutcomeEvent) -> Result<bool, DatabaseError> {
-    let sql = "SELECT event FROM outcomes WHERE job_id = ?1 ORDER BY sequence";
-    let mut statement = transaction.prepare_cached(sql)?;
-    let known = statement.query_map([&event.job_id.0], |row| row.get::<_, String>(0))?;
+fn is_news(transaction: &Transaction<'_>, job: &JobRow, event: &OutcomeEvent) -> Result<bool, DatabaseError> {
+    let sql = format!(
+        "WITH RECURSIVE chain(sequence, previous) AS (
+             SELECT sequence, previous FROM outcomes WHERE sequence = ?1
+             UNION ALL SELECT outcomes.sequence, outcomes.previous FROM chain CROSS JOIN outcomes
+                       ON outcomes.sequence = chain.previous)
+         SELECT {COLUMNS} FROM chain CROSS JOIN {JOINED} WHERE outcomes.sequence = chain.sequence
+         ORDER BY outcomes.sequence"
+    );
+    let Some(last) = job.last else { return Ok(true) };
+    let mut statement = transaction.prepare_cached(&sql)?;
+    let mut rows = statement.query([last])?;
     let mut ended = false;
-    for known in known {
-        let Ok(known) = serde_json::from_str::<OutcomeEvent>(&known?) else { continue };
+    while let Some(row) = rows.next()? {
+        let Ok(Recorded { event: known, .. }) = Recorded::read(row) else { continue };
         if known == *event {
             return Ok(false);
         }

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use rusqlite::OptionalExtension;
 
-use super::Ledger;
+use super::{Ledger, last_of_asset};
 use crate::state::DatabaseError;
+use crate::state::record::{self, Form, Packed};
 use common::asset::AssetId;
 use common::job::Lane;
-use common::outcome::{Outcome, OutcomeEvent, Placed};
+use common::outcome::{Outcome, Placed};
 
 /// What the ledger knows about an asset before a job is published for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,29 +47,27 @@ pub struct SavedVersion {
 impl Ledger {
     /// What is known about an asset.
     pub async fn known(&self, asset: &AssetId) -> Result<Known, DatabaseError> {
-        let asset = asset.to_string();
+        let asset = asset.clone();
         self.state
             .read(move |connection| {
-                // The fresh lane's name is the greater of the two.
-                let open: Option<String> = connection
-                    .prepare_cached(
-                        "SELECT max(lane) FROM published WHERE asset_id = ?1 AND open = 1 AND confirmed = 1",
-                    )?
-                    .query_row([&asset], |row| row.get(0))?;
-                let lost: Option<String> = connection
-                    .prepare_cached("SELECT max(lane) FROM published WHERE asset_id = ?1 AND lost = 1")?
-                    .query_row([&asset], |row| row.get(0))?;
-                let [open, lost] = [open, lost].map(|name| name.as_deref().map(lane_of).transpose());
+                let number = "SELECT asset FROM assets WHERE asset_id = ?1";
+                let key = [Packed(Form::Asset, asset.as_str())];
+                let number: Option<i64> =
+                    connection.prepare_cached(number)?.query_row(key, |row| row.get(0)).optional()?;
+                let Some(number) = number else { return Ok(Known::default()) };
+                // The fresh lane's code is the greater of the two.
+                let [open, lost] = [
+                    "SELECT max(lane) FROM published WHERE asset = ?1 AND open = 1 AND confirmed = 1",
+                    "SELECT max(lane) FROM published WHERE asset = ?1 AND lost = 1",
+                ]
+                .map(|sql| {
+                    let lane: Option<i64> =
+                        connection.prepare_cached(sql)?.query_row([number], |row| row.get(0))?;
+                    lane.map(lane_of).transpose()
+                });
                 let (open, lost) = (open?, lost?);
-                let ended: Option<String> = connection
-                    .prepare_cached(
-                        "SELECT event FROM assets JOIN outcomes USING (sequence) WHERE assets.asset_id = ?1",
-                    )?
-                    .query_row([&asset], |row| row.get(0))
-                    .optional()?;
                 let mut known = Known { open, lost, ..Known::default() };
-                if let Some(event) = ended.and_then(|event| serde_json::from_str::<OutcomeEvent>(&event).ok())
-                {
+                if let Some(Ok(event)) = last_of_asset(connection, &asset)? {
                     match event.outcome {
                         Outcome::Failed(_) => known.failed_version = Some(event.base),
                         Outcome::Watermarked { version } => {
@@ -87,7 +86,7 @@ impl Ledger {
     }
 }
 
-/// The lane with this stored name.
-pub(super) fn lane_of(name: &str) -> Result<Lane, DatabaseError> {
-    Lane::named(name).ok_or_else(|| DatabaseError::Damaged(format!("lane {name:?}")))
+/// The lane with this code.
+pub(super) fn lane_of(code: i64) -> Result<Lane, DatabaseError> {
+    record::lane_of(code).ok_or_else(|| DatabaseError::Damaged(format!("lane {code}")))
 }

@@ -39,13 +39,14 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 pub use asked::Beginning;
 pub use evidence::{Counts, Extent, Line};
-pub use jobs::{Intent, note_outcome, note_published};
+pub use jobs::{Intent, last_outcome, note_outcome, note_published, note_replayed};
 pub use known::{Awaiting, Known, SavedVersion};
 pub use lost::{LostJob, QueueCheck};
 pub use restoration::{Progress, Restoration};
 pub use run::{Run, RunMode, RunState, RunStatus};
 pub use verification::Verification;
 
+use crate::state::record::{Form, Kind, Packed, outcome};
 use crate::state::{DatabaseError, State};
 use common::asset::AssetId;
 use common::job::{JobId, RunId};
@@ -146,13 +147,10 @@ impl Ledger {
         version: u32,
         at: Timestamp,
     ) -> Result<(), DatabaseError> {
-        let asset = asset.to_string();
+        let asset = asset.clone();
         self.state
             .write(move |transaction| {
-                let sql = "SELECT event FROM outcomes WHERE asset_id = ?1 ORDER BY sequence DESC LIMIT 1";
-                let last: Option<String> =
-                    transaction.query_row(sql, [&asset], |row| row.get(0)).optional()?;
-                let last = last.and_then(|event| serde_json::from_str::<OutcomeEvent>(&event).ok());
+                let last = last_of_asset(transaction, &asset)?.and_then(Result::ok);
                 let Some(awaiting) = last.filter(|event| event.outcome == Outcome::AwaitingApproval) else {
                     return Ok(());
                 };
@@ -202,7 +200,8 @@ impl Ledger {
     /// The number of jobs published since a time.
     pub async fn published_since(&self, since: Timestamp) -> Result<u64, DatabaseError> {
         let since = since.as_millisecond();
-        let sql = "SELECT count(*) FROM published WHERE at_ms >= ?1";
+        let sql = "SELECT count(*) FROM published WHERE at_ms >= ?1
+                   AND job >= (SELECT min(first) FROM published_hours WHERE hour >= ?1 / 3600000)";
         self.state.read(move |connection| Ok(connection.query_row(sql, [since], |row| row.get(0))?)).await
     }
 
@@ -210,7 +209,10 @@ impl Ledger {
     pub async fn was_published(&self, job: &JobId) -> Result<bool, DatabaseError> {
         let job = job.clone();
         let sql = "SELECT 1 FROM published WHERE job_id = ?1";
-        self.state.read(move |connection| Ok(connection.prepare_cached(sql)?.exists([job.0])?)).await
+        let exists = move |connection: &Connection| {
+            Ok(connection.prepare_cached(sql)?.exists([Packed(Form::Job, &job.0)])?)
+        };
+        self.state.read(exists).await
     }
 
     /// The number of jobs that a run has published.
@@ -219,7 +221,11 @@ impl Ledger {
     }
 
     /// A stored count; without a row it is 0.
-    async fn count(&self, sql: &'static str, of: String) -> Result<u64, DatabaseError> {
+    async fn count(
+        &self,
+        sql: &'static str,
+        of: impl rusqlite::ToSql + Send + 'static,
+    ) -> Result<u64, DatabaseError> {
         let count = self.state.read(move |connection| {
             Ok(connection.prepare_cached(sql)?.query_row([of], |row| row.get(0)).optional()?)
         });
@@ -245,8 +251,8 @@ impl Ledger {
     /// Counts the jobs of a run by outcome, each job by its latest one.
     pub async fn tally_of(&self, run: &RunId) -> Result<Tally, DatabaseError> {
         let run = run.to_string();
-        let sql = "SELECT outcome, sum(jobs), sum(bytes_downloaded), sum(bytes_uploaded) FROM run_outcomes
-                   WHERE run_id = ?1 AND jobs > 0 GROUP BY outcome";
+        let sql = "SELECT outcome, jobs, bytes_downloaded, bytes_uploaded FROM run_outcomes
+                   WHERE run = (SELECT run FROM run_jobs WHERE run_id = ?1) AND jobs > 0";
         self.state.read(move |connection| tally(connection, sql, [run])).await
     }
 }
@@ -258,11 +264,24 @@ fn tally(connection: &Connection, sql: &str, of: impl rusqlite::Params) -> Resul
     let mut tally = Tally::default();
     let mut rows = statement.query(of)?;
     while let Some(row) = rows.next()? {
-        tally.outcomes.insert(row.get(0)?, row.get(1)?);
+        let code = row.get(0)?;
+        let kind = Kind::of(code).ok_or_else(|| DatabaseError::Damaged(format!("outcome {code}")))?;
+        *tally.outcomes.entry(kind.name().to_owned()).or_default() += row.get::<_, u64>(1)?;
         tally.bytes_downloaded += row.get::<_, u64>(2)?;
         tally.bytes_uploaded += row.get::<_, u64>(3)?;
     }
     Ok(tally)
+}
+
+/// The latest outcome of an asset, and why it cannot be read if an earlier release wrote it.
+fn last_of_asset(
+    connection: &Connection,
+    asset: &AssetId,
+) -> Result<Option<Result<OutcomeEvent, DatabaseError>>, DatabaseError> {
+    let sql = "SELECT last_outcome FROM assets WHERE asset_id = ?1 AND last_outcome >= 0";
+    let key = [Packed(Form::Asset, asset.as_str())];
+    let last = connection.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?;
+    Ok(last.map(|last| outcome(connection, last)))
 }
 
 fn read_cursor(connection: &Connection) -> Result<Option<Timestamp>, DatabaseError> {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::Ledger;
 use super::known::lane_of;
 use crate::state::DatabaseError;
+use crate::state::record::{Form, Packed, asset, unpacked};
 use common::asset::AssetId;
 use common::job::{Job, JobId, Lane, RunId};
 use common::outcome::{Outcome, OutcomeEvent};
@@ -32,6 +33,19 @@ pub struct LostJob {
     pub base: u32,
     /// The lane that it was published to.
     pub lane: Lane,
+}
+
+impl LostJob {
+    /// Reads `job_id`, `run_id`, `asset_id` and `base`. The lane is that of jobs that a person waits for.
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            job_id: JobId(unpacked(row, 0, Form::Job)?),
+            run_id: RunId(row.get(1)?),
+            asset_id: asset(row, 2)?,
+            base: row.get(3)?,
+            lane: Lane::Fresh,
+        })
+    }
 }
 
 /// One check of all queues, including wait queues and the hands of workers.
@@ -100,7 +114,8 @@ impl Ledger {
     /// Gives up the open jobs of a run.
     pub async fn give_up_run(&self, run: &RunId) -> Result<(), DatabaseError> {
         let run = run.to_string();
-        let sql = "UPDATE published SET open = 0, lost = 1 WHERE run_id = ?1 AND open = 1";
+        let sql = "UPDATE published SET open = 0, lost = 1
+                   WHERE run = (SELECT run FROM run_jobs WHERE run_id = ?1) AND open = 1";
         self.state
             .write(move |transaction| {
                 transaction.execute(sql, [run])?;
@@ -109,33 +124,26 @@ impl Ledger {
             .await
     }
 
-    /// Given-up jobs of the assets after `after`, ordered by asset id: one job for each asset.
+    /// Given-up jobs of the assets after `after`, in the order in which the assets were first recorded: one job for each.
     pub async fn lost_jobs(
         &self,
         after: Option<&AssetId>,
         count: usize,
     ) -> Result<Vec<LostJob>, DatabaseError> {
-        let after = after.map(ToString::to_string).unwrap_or_default();
-        let sql =
-            "SELECT job_id, run_id, asset_id, base, max(lane) FROM published WHERE lost = 1 AND asset_id > ?1
-                   GROUP BY asset_id ORDER BY asset_id LIMIT ?2";
+        let sql = "SELECT job_id, run_id, asset_id, base, max(lane)
+                   FROM published CROSS JOIN run_jobs USING (run) CROSS JOIN assets USING (asset)
+                   WHERE lost = 1 AND published.asset > coalesce((SELECT asset FROM assets WHERE asset_id = ?1), 0)
+                   GROUP BY published.asset ORDER BY published.asset LIMIT ?2";
+        let after = after.cloned();
         self.state
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(sql)?;
+                let after = after.as_ref().map(|after| Packed(Form::Asset, after.as_str()));
                 let mut rows = statement.query(params![after, count])?;
                 let mut jobs = Vec::new();
                 while let Some(row) = rows.next()? {
-                    let asset: String = row.get(2)?;
-                    let asset_id =
-                        asset.parse().map_err(|_| DatabaseError::Damaged(format!("asset {asset:?}")))?;
-                    let lane: String = row.get(4)?;
-                    jobs.push(LostJob {
-                        job_id: JobId(row.get(0)?),
-                        run_id: RunId(row.get(1)?),
-                        asset_id,
-                        base: row.get(3)?,
-                        lane: lane_of(&lane)?,
-                    });
+                    let lane = lane_of(row.get(4)?)?;
+                    jobs.push(LostJob { lane, ..LostJob::read(row)? });
                 }
                 Ok(jobs)
             })
@@ -158,11 +166,12 @@ impl Ledger {
 
     /// Records that an asset's lost jobs are settled: the asset was decided on again.
     pub async fn settle_lost(&self, asset: &AssetId) -> Result<(), DatabaseError> {
-        let asset = asset.to_string();
-        let sql = "UPDATE published SET lost = 0 WHERE asset_id = ?1 AND lost = 1";
+        let asset = asset.clone();
+        let sql = "UPDATE published SET lost = 0
+                   WHERE asset = (SELECT asset FROM assets WHERE asset_id = ?1) AND lost = 1";
         self.state
             .write(move |transaction| {
-                transaction.prepare_cached(sql)?.execute([asset])?;
+                transaction.prepare_cached(sql)?.execute([Packed(Form::Asset, asset.as_str())])?;
                 Ok(())
             })
             .await
@@ -172,7 +181,8 @@ impl Ledger {
 /// Gives up older jobs. A job in the embedded queue is not lost, however old it is.
 fn give_up_before(transaction: &Transaction<'_>, time: Timestamp) -> Result<usize, DatabaseError> {
     let sql = "UPDATE published SET open = 0, lost = 1 WHERE open = 1 AND at_ms < ?1
-               AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.job_id = published.job_id)";
+               AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.job_id =
+                   iif(typeof(published.job_id) = 'blob', lower(hex(published.job_id)), published.job_id))";
     Ok(transaction.execute(sql, [time.as_millisecond()])?)
 }
 

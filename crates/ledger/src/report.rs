@@ -3,12 +3,14 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
+use jiff::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::evidence::{event, time};
+use super::evidence::{CHAINED, OF_ASSET, event};
 use super::{Counts, Extent, Ledger, Line, Restoration};
 use crate::state::DatabaseError;
-use common::outcome::OutcomeEvent;
+use crate::state::record::{COLUMNS, Form, JOINED, Packed, Recorded, nanoseconds, unpacked};
 
 /// A job whose outcome may still come.
 const UNDER_WAY: &str = "under_way";
@@ -17,6 +19,9 @@ const MISSING: &str = "missing";
 /// Rows per page.
 const PAGE: usize = 500;
 
+/// How many outcomes a page looks through for those of the report, so that a page does not take long where they are far between.
+const WINDOW: i64 = 50_000;
+
 /// The position of a report.
 #[derive(Debug, Clone)]
 enum Position {
@@ -24,10 +29,10 @@ enum Position {
     Outcomes(i64),
     /// Restorations after this sequence number.
     Restorations(i64),
-    /// Jobs without an outcome, after the one with this publishing time and id.
+    /// Jobs without an outcome, after the one with this publishing time and number.
     WithoutOutcome {
         at_ms: i64,
-        job_id: String,
+        job: i64,
     },
     End,
 }
@@ -40,13 +45,12 @@ struct Page {
 }
 
 impl Extent {
-    /// The condition on a table's rows, and the value to compare with. Time selects rows but does not order them, so
-    /// the `+` keeps SQLite from using the time's index for a page.
-    fn condition(&self, table: &str) -> (String, Box<dyn ToSql>) {
+    /// A condition on jobs or restorations, and the value to compare with. Time selects rows but does not order them.
+    fn condition(&self, run: &str, asset: &str, at_ms: &str) -> (String, Value) {
         match self {
-            Self::Run(run) => (format!("{table}.run_id = ?1"), Box::new(run.0.clone())),
-            Self::Asset(asset) => (format!("{table}.asset_id = ?1"), Box::new(asset.to_string())),
-            Self::Since(since) => (format!("+{table}.at_ms >= ?1"), Box::new(since.as_millisecond())),
+            Self::Run(run_id) => (format!("{run} = ?1"), run_id.0.clone().into()),
+            Self::Asset(asset_id) => (format!("{asset} = ?1"), asset_id.to_string().into()),
+            Self::Since(since) => (format!("+{at_ms} >= ?1"), since.as_millisecond().into()),
         }
     }
 }
@@ -92,11 +96,19 @@ impl Ledger {
 
 /// The sequence numbers of the first outcome that the report may contain, and of the last one recorded.
 fn bounds(connection: &Connection, extent: &Extent) -> Result<(i64, i64), DatabaseError> {
-    let last = "SELECT coalesce(max(sequence), 0) FROM outcomes";
-    let last = connection.query_row(last, [], |row| row.get(0))?;
-    let Extent::Since(since) = extent else { return Ok((1, last)) };
-    let first = "SELECT min(sequence) FROM outcomes WHERE at_ms >= ?1";
-    let first: Option<i64> = connection.query_row(first, [since.as_millisecond()], |row| row.get(0))?;
+    let last: i64 =
+        connection.query_row("SELECT coalesce(max(sequence), 0) FROM outcomes", [], |row| row.get(0))?;
+    let first: Option<i64> = match extent {
+        Extent::Asset(_) => Some(1),
+        Extent::Run(run) => {
+            let first = "SELECT first_outcome FROM run_jobs WHERE run_id = ?1";
+            connection.query_row(first, [&run.0], |row| row.get(0)).optional()?.flatten()
+        }
+        Extent::Since(since) => {
+            let first = "SELECT min(first) FROM outcome_hours WHERE hour >= ?1 / 3600000000000";
+            connection.query_row(first, [nanoseconds(*since)], |row| row.get(0))?
+        }
+    };
     Ok((first.unwrap_or(last + 1), last))
 }
 
@@ -117,8 +129,8 @@ impl Page {
         match position {
             Position::Outcomes(after) => self.outcomes(connection, extent, *after, last),
             Position::Restorations(after) => self.restorations(connection, extent, *after),
-            Position::WithoutOutcome { at_ms, job_id } => {
-                self.without_outcome(connection, extent, (*at_ms, job_id), last)
+            Position::WithoutOutcome { at_ms, job } => {
+                self.without_outcome(connection, extent, (*at_ms, *job), last)
             }
             Position::End => Ok(()),
         }
@@ -131,18 +143,35 @@ impl Page {
         after: i64,
         last: i64,
     ) -> Result<(), DatabaseError> {
-        let (condition, value) = extent.condition("outcomes");
+        let until =
+            if matches!(extent, Extent::Asset(_)) { last } else { last.min(after.saturating_add(WINDOW)) };
+        let (selected, value) = match extent {
+            Extent::Asset(asset) => (
+                format!("{OF_ASSET} SELECT {COLUMNS} FROM {CHAINED} WHERE true"),
+                Packed(Form::Asset, asset.as_str()).value(),
+            ),
+            Extent::Run(run) => (
+                format!(
+                    "SELECT {COLUMNS} FROM {JOINED} WHERE run = (SELECT run FROM run_jobs WHERE run_id = ?1)"
+                ),
+                run.0.clone().into(),
+            ),
+            Extent::Since(since) => (
+                format!("SELECT {COLUMNS} FROM {JOINED} WHERE outcomes.at >= ?1"),
+                nanoseconds(*since).into(),
+            ),
+        };
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT sequence, event, published.at_ms FROM outcomes LEFT JOIN published USING (job_id)
-             WHERE {condition} AND sequence > ?2 AND sequence <= ?3 ORDER BY sequence LIMIT {PAGE}"
+            "{selected} AND outcomes.sequence > ?2 AND outcomes.sequence <= ?3 ORDER BY outcomes.sequence LIMIT {PAGE}"
         ))?;
-        let mut rows = statement.query(params_from_iter([value, Box::new(after), Box::new(last)]))?;
-        self.next = Position::Restorations(0);
+        let mut rows = statement.query(params![value, after, until])?;
+        self.next = if until < last { Position::Outcomes(until) } else { Position::Restorations(0) };
         while let Some(row) = rows.next()? {
-            let line = Line::of(event::<OutcomeEvent>(&row.get::<_, String>(1)?)?, time(row.get(2)?));
+            let Recorded { sequence, published, event } = Recorded::read(row)?;
+            let line = Line::of(event, published);
             self.counts.outcomes += 1;
             self.counts.unchecked += u64::from(!line.unchecked.is_empty());
-            self.add(line, Position::Outcomes(row.get(0)?));
+            self.add(line, Position::Outcomes(sequence));
         }
         Ok(())
     }
@@ -154,15 +183,15 @@ impl Page {
         extent: &Extent,
         after: i64,
     ) -> Result<(), DatabaseError> {
-        let (condition, value) = extent.condition("restorations");
+        let (condition, value) = extent.condition("run_id", "asset_id", "at_ms");
         let mut statement = connection.prepare_cached(&format!(
             "SELECT sequence, event FROM restorations
              WHERE {condition} AND sequence > ?2 AND (json_extract(event, '$.state') <> 'begun' OR sequence =
                 (SELECT max(sequence) FROM restorations AS all_of WHERE all_of.asset_id = restorations.asset_id))
              ORDER BY sequence LIMIT {PAGE}"
         ))?;
-        let mut rows = statement.query(params_from_iter([value, Box::new(after)]))?;
-        self.next = Position::WithoutOutcome { at_ms: i64::MIN, job_id: String::new() };
+        let mut rows = statement.query(params![value, after])?;
+        self.next = Position::WithoutOutcome { at_ms: i64::MIN, job: 0 };
         while let Some(row) = rows.next()? {
             self.counts.restorations += 1;
             let line = event::<Restoration>(&row.get::<_, String>(1)?)?.into();
@@ -176,40 +205,40 @@ impl Page {
         &mut self,
         connection: &Connection,
         extent: &Extent,
-        (at_ms, job_id): (i64, &str),
+        (at_ms, job): (i64, i64),
         last: i64,
     ) -> Result<(), DatabaseError> {
-        let (condition, value) = extent.condition("published");
-        let (place, order) = ("(published.at_ms, published.job_id) > (?2, ?3)", "ORDER BY 5, 1");
-        let columns =
-            "published.job_id, published.run_id, published.asset_id, published.base, published.at_ms";
+        let (condition, mut value) = extent.condition("run_id", "asset_id", "published.at_ms");
+        if let Extent::Asset(asset) = extent {
+            value = Packed(Form::Asset, asset.as_str()).value();
+        }
+        let (place, order) = ("(published.at_ms, job) > (?2, ?3)", "ORDER BY 5, 6");
+        let columns = "published.job_id, run_id, asset_id, published.base, published.at_ms, job";
+        let named = "CROSS JOIN run_jobs USING (run) CROSS JOIN assets USING (asset)";
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT * FROM (SELECT {columns}, open FROM published
-                WHERE ended = 0 AND {condition} AND {place} {order} LIMIT {PAGE})
+            "SELECT * FROM (SELECT {columns}, published.open FROM published {named}
+                WHERE last < 0 AND {condition} AND {place} {order} LIMIT {PAGE})
              UNION ALL
-             SELECT * FROM (SELECT DISTINCT {columns}, 1 FROM outcomes JOIN published USING (job_id)
-                WHERE sequence > ?4 AND {condition} AND {place} AND NOT EXISTS (SELECT 1 FROM outcomes AS earlier
-                    WHERE earlier.job_id = published.job_id AND earlier.sequence <= ?4) {order} LIMIT {PAGE})
+             SELECT * FROM (SELECT {columns}, 1 FROM outcomes CROSS JOIN published USING (job) {named}
+                WHERE sequence > ?4 AND previous IS NULL AND {condition} AND {place} {order} LIMIT {PAGE})
              {order} LIMIT {PAGE}"
         ))?;
-        let values: [Box<dyn ToSql>; 4] =
-            [value, Box::new(at_ms), Box::new(job_id.to_owned()), Box::new(last)];
-        let mut rows = statement.query(params_from_iter(values))?;
+        let mut rows = statement.query(params![value, at_ms, job, last])?;
         self.next = Position::End;
         while let Some(row) = rows.next()? {
-            let open: bool = row.get(5)?;
+            let open: bool = row.get(6)?;
             *(if open { &mut self.counts.under_way } else { &mut self.counts.missing }) += 1;
-            let (at_ms, job_id): (i64, String) = (row.get(4)?, row.get(0)?);
+            let (at_ms, job): (i64, i64) = (row.get(4)?, row.get(5)?);
             let line = Line {
                 outcome: if open { UNDER_WAY } else { MISSING }.to_owned(),
                 base_version: Some(row.get(3)?),
-                published: time(Some(at_ms)),
-                asset_id: row.get(2)?,
+                published: Timestamp::from_millisecond(at_ms).ok(),
+                asset_id: unpacked(row, 2, Form::Asset)?,
                 run_id: row.get(1)?,
-                job_id: job_id.clone(),
+                job_id: unpacked(row, 0, Form::Job)?,
                 ..Line::default()
             };
-            self.add(line, Position::WithoutOutcome { at_ms, job_id });
+            self.add(line, Position::WithoutOutcome { at_ms, job });
         }
         Ok(())
     }

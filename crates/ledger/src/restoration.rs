@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Ledger;
 use super::evidence::event;
 use crate::state::DatabaseError;
+use crate::state::record::{COLUMNS, JOINED};
 use common::asset::AssetId;
 use common::job::RunId;
 use common::marker::Record;
@@ -108,10 +109,14 @@ impl Ledger {
 
     /// The last outcome of each of a run's jobs whose watermarked file is in the library.
     pub async fn protected_by(&self, run: &RunId) -> Result<Vec<OutcomeEvent>, DatabaseError> {
-        let sql = "SELECT event FROM outcomes
-                   WHERE sequence IN (SELECT max(sequence) FROM outcomes WHERE run_id = ?1 GROUP BY job_id)
-                   AND watermarked IS NOT NULL ORDER BY sequence";
-        let mut events = self.events(sql, run.to_string()).await?;
+        let sql = format!(
+            "SELECT {COLUMNS} FROM run_jobs AS of_run
+             CROSS JOIN published AS of_job ON of_job.job BETWEEN of_run.first_job AND of_run.last_job AND of_job.run = of_run.run
+             CROSS JOIN {JOINED}
+             WHERE of_run.run_id = ?1 AND outcomes.sequence = of_job.last AND watermarked IS NOT NULL
+             ORDER BY outcomes.sequence"
+        );
+        let mut events = self.events(sql, [run.to_string()]).await?;
         events.retain(|event| match event.outcome {
             Outcome::Watermarked { .. }
             | Outcome::AlreadyProtected

@@ -9,6 +9,7 @@ use strum::{IntoStaticStr, VariantArray};
 
 use super::{Ledger, read_cursor, write_cursor};
 use crate::state::DatabaseError;
+use crate::state::record::{Kind, nanoseconds};
 use common::job::RunId;
 
 /// The name of the fact: how many delta runs published nothing.
@@ -145,7 +146,7 @@ impl Ledger {
                 let mut statement = connection.prepare_cached(
                     "SELECT run_id, mode, started, state, coalesce(published, 0), coalesce(open, 0),
                             (SELECT coalesce(sum(jobs), 0) FROM run_outcomes
-                             WHERE run_outcomes.run_id = runs.run_id AND outcome = 'failed'),
+                             WHERE run_outcomes.run = run_jobs.run AND outcome >= 16),
                             unsupported
                      FROM runs LEFT JOIN run_jobs USING (run_id) ORDER BY runs.rowid DESC LIMIT ?1",
                 )?;
@@ -177,23 +178,30 @@ impl Ledger {
         self.state
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT class, jobs FROM run_outcomes WHERE run_id = ?1 AND outcome = 'failed' AND jobs > 0",
+                    "SELECT outcome, jobs FROM run_outcomes JOIN run_jobs USING (run)
+                     WHERE run_id = ?1 AND outcome >= 16 AND jobs > 0",
                 )?;
-                let classes = statement.query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?;
-                Ok(classes.collect::<Result<_, _>>()?)
+                let mut rows = statement.query([run])?;
+                let mut classes = BTreeMap::new();
+                while let Some(row) = rows.next()? {
+                    if let Some(Kind::Failed(class)) = Kind::of(row.get(0)?) {
+                        classes.insert(class.name().to_owned(), row.get(1)?);
+                    }
+                }
+                Ok(classes)
             })
             .await
     }
 
     /// The number of jobs that ended since a time, and when the first of them did.
     pub async fn ended_since(&self, since: Timestamp) -> Result<(u64, Option<Timestamp>), DatabaseError> {
-        let since = since.as_millisecond();
-        let sql = "SELECT count(DISTINCT job_id), min(at_ms) FROM outcomes WHERE at_ms >= ?1";
+        let sql = "SELECT count(DISTINCT job), min(at) FROM outcomes WHERE at >= ?1
+                   AND sequence >= (SELECT min(first) FROM outcome_hours WHERE hour >= ?1 / 3600000000000)";
         self.state
             .read(move |connection| {
                 let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?));
-                let (count, first) = connection.prepare_cached(sql)?.query_row([since], row)?;
-                Ok((count, first.and_then(|at| Timestamp::from_millisecond(at).ok())))
+                let (count, first) = connection.prepare_cached(sql)?.query_row([nanoseconds(since)], row)?;
+                Ok((count, first.and_then(|at| Timestamp::from_nanosecond(at.into()).ok())))
             })
             .await
     }

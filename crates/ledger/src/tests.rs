@@ -1,3 +1,7 @@
+mod rows;
+pub(crate) mod samples;
+mod size;
+
 use super::*;
 use common::check::{Check, Obstacle};
 use common::hash::ContentHash;

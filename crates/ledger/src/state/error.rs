@@ -17,6 +17,17 @@ pub enum StateError {
         /// The other process's id, if known.
         holder: String,
     },
+    /// Another process converts it to the format of this release.
+    #[error(
+        "the state file {path} is being converted to the format of this release by process {holder}, whose log says how much \
+         is left; try again when it is done. If that process dies, the next one continues"
+    )]
+    Converting {
+        /// The file.
+        path: PathBuf,
+        /// The other process's id, if known.
+        holder: String,
+    },
     /// The system refuses access.
     #[error(
         "cannot use the state directory {directory}: {source}; check its owner and free space, or set producer.state_dir"
@@ -80,7 +91,7 @@ impl From<rusqlite::Error> for DatabaseError {
 impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
         match error {
-            StateError::InUse { .. } => Self::Temporary(error.to_string()),
+            StateError::InUse { .. } | StateError::Converting { .. } => Self::Temporary(error.to_string()),
             StateError::Io { .. } | StateError::Damaged { .. } | StateError::Newer { .. } => {
                 Self::Configuration(error.to_string())
             }

@@ -1,7 +1,9 @@
 //! The state directory: one SQLite file, owned by one process at a time.
 
+mod conversion;
 mod error;
 mod readers;
+pub(crate) mod record;
 mod schema;
 
 #[cfg(test)]
@@ -77,7 +79,7 @@ impl State {
             schema::migrate(&mut connection, 0)?;
             Ok(connection)
         })();
-        let connection = opened.map_err(|error| damaged(&path, &error))?;
+        let connection = opened.map_err(|error| unusable(&path, error))?;
         Ok(Self::of(connection, None, path, None))
     }
 
@@ -125,10 +127,17 @@ impl State {
                 .map_err(|source| StateError::Io { directory: directory.to_owned(), source })?,
         }
         let deadline = Instant::now() + PATIENCE;
-        while connect_known(&path, access)?.1 < schema::newest() {
+        loop {
+            let (_, found) = connect_known(&path, access)?;
+            if found == schema::newest() {
+                break;
+            }
             match Self::open(directory) {
                 // The process that has just opened it may be migrating it.
                 Err(StateError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_POLL),
+                Err(StateError::InUse { holder, .. }) if found == schema::CONVERTING => {
+                    return Err(StateError::Converting { path, holder });
+                }
                 opened => drop(opened?),
             }
         }
@@ -275,7 +284,7 @@ fn open(path: &Path) -> Result<Connection, StateError> {
         connection.pragma_update(None, "journal_size_limit", LONGEST_LOG)?;
         schema::migrate(&mut connection, found)
     })();
-    prepared.map_err(|error| damaged(path, &error))?;
+    prepared.map_err(|error| unusable(path, error))?;
     Ok(connection)
 }
 
@@ -305,6 +314,17 @@ fn connect_known(path: &Path, access: OpenFlags) -> Result<(Connection, u32), St
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")
+}
+
+/// A full disk does not damage the file: the migration continues when there is room.
+fn unusable(path: &Path, error: DatabaseError) -> StateError {
+    match error {
+        DatabaseError::Unavailable(source) => {
+            let directory = path.parent().unwrap_or(path).to_owned();
+            StateError::Io { directory, source: std::io::Error::other(source) }
+        }
+        DatabaseError::Damaged(reason) => StateError::Damaged { path: path.to_owned(), reason },
+    }
 }
 
 fn damaged(path: &Path, error: &rusqlite::Error) -> StateError {

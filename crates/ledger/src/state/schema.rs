@@ -2,7 +2,12 @@
 
 use rusqlite::Connection;
 
-const STEPS: [&str; 8] = [
+use super::{DatabaseError, conversion};
+
+/// The format of a file whose rows are being converted. The next format has all of them converted.
+pub(super) const CONVERTING: u32 = 9;
+
+const STEPS: [&str; 10] = [
     "
     -- One row a job that is not done: waiting, in flight, or failed and replayable.
     CREATE TABLE jobs (
@@ -127,6 +132,8 @@ const STEPS: [&str; 8] = [
     ALTER TABLE runs ADD COLUMN unsupported INTEGER NOT NULL DEFAULT 0;
 ",
     include_str!("counts.sql"),
+    include_str!("compact.sql"),
+    include_str!("converted.sql"),
 ];
 
 /// The format that this release writes.
@@ -134,13 +141,28 @@ pub(super) fn newest() -> u32 {
     u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
 }
 
-/// Migrates the file from format `from` to the newest; each migration is applied completely or not at all.
-pub(super) fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
-    for (format, step) in (1..).zip(STEPS).skip(from as usize) {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(step)?;
-        transaction.pragma_update(None, "user_version", format)?;
-        transaction.commit()?;
+/// Makes the tables of format 8, as the release before this one did.
+#[cfg(test)]
+pub(super) fn make_before(connection: &mut Connection) {
+    (1..CONVERTING).try_for_each(|format| step(connection, format)).unwrap();
+}
+
+/// Migrates the file from format `from` to the newest; each migration is applied completely or not at all, and rows are converted
+/// in batches, each of which stays converted if the process dies.
+pub(super) fn migrate(connection: &mut Connection, from: u32) -> Result<(), DatabaseError> {
+    for format in from + 1..=newest() {
+        if format == CONVERTING + 1 {
+            conversion::convert(connection)?;
+        }
+        step(connection, format)?;
     }
     Ok(())
+}
+
+/// Brings a file of the format before to this one.
+pub(super) fn step(connection: &mut Connection, format: u32) -> Result<(), DatabaseError> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(STEPS[format as usize - 1])?;
+    transaction.pragma_update(None, "user_version", format)?;
+    Ok(transaction.commit()?)
 }

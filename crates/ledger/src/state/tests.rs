@@ -1,3 +1,5 @@
+mod conversion;
+
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 

@@ -7,7 +7,6 @@ use super::Dropped;
 use common::asset::AssetId;
 use common::job::{Job, JobId, Lane, RunId, Step};
 use common::outcome::{Outcome, OutcomeEvent};
-use common::parse_error::of_json;
 use ledger::state::DatabaseError;
 
 /// Maximum failed jobs in one list.
@@ -183,9 +182,7 @@ pub(super) fn failed(
     filter: &FailedFilter,
 ) -> Result<Vec<FailedJob>, DatabaseError> {
     let mut statement = connection.prepare_cached(
-        "SELECT jobs.body, (SELECT event FROM outcomes WHERE outcomes.job_id = jobs.job_id
-                            ORDER BY sequence DESC LIMIT 1)
-         FROM jobs WHERE state = 'failed' AND (?1 IS NULL OR job_id = ?1) AND (?2 IS NULL OR asset_id = ?2)
+        "SELECT body, job_id FROM jobs WHERE state = 'failed' AND (?1 IS NULL OR job_id = ?1) AND (?2 IS NULL OR asset_id = ?2)
          ORDER BY sequence",
     )?;
     let job = filter.job.as_ref().map(|job| job.0.as_str());
@@ -193,9 +190,9 @@ pub(super) fn failed(
     let mut rows = statement.query(params![job, asset])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let event: String = row.get(1)?;
-        let event: OutcomeEvent =
-            serde_json::from_str(&event).map_err(|error| DatabaseError::Damaged(of_json(&error)))?;
+        let job_id = JobId(row.get(1)?);
+        let event = ledger::last_outcome(connection, &job_id)?
+            .ok_or_else(|| DatabaseError::Damaged(format!("the failed job {job_id} has no outcome")))?;
         let class = match &event.outcome {
             Outcome::Failed(failure) => Some(failure.class),
             _ => None,
@@ -220,7 +217,7 @@ pub(super) fn replay(transaction: &Transaction<'_>, job_id: &JobId, now: i64) ->
     job.forget_attempts();
     let body = job.encode().map_err(|error| DatabaseError::Damaged(error.to_string()))?;
     update(transaction, &job, &body, now)?;
-    transaction.execute("UPDATE published SET open = 1 WHERE job_id = ?1", [&job_id.0])?;
+    ledger::note_replayed(transaction, job_id)?;
     Ok(true)
 }
 

@@ -1,0 +1,3 @@
+-- All rows are converted.
+DROP TABLE published_before;
+DROP TABLE outcomes_before;
