@@ -29,7 +29,8 @@ impl Write for Bounded {
         match self {
             Self::Text(text) if text.len() + part.len() <= LONGEST => text.push_str(part),
             Self::Text(text) => {
-                *self = Self::Hash(Sha256::new_with_prefix(text.as_bytes()).chain_update(part))
+                let begun = Sha256::new_with_prefix(text.as_bytes());
+                *self = Self::Hash(begun.chain_update(part));
             }
             Self::Hash(hash) => hash.update(part),
         }
