@@ -1,6 +1,15 @@
-//! The state file over the years: converted to a new format.
+//! The state file over the years: converted to a new format, and its history archived.
 
+use std::ops::Range;
+
+use common::hash::ContentHash;
+use common::job::{Job, Lane, RunId};
+use common::outcome::{Outcome, OutcomeEvent};
+use jiff::Timestamp;
+use ledger::Ledger;
+use ledger::state::State;
 use rusqlite::Connection;
+use tokio::io::AsyncReadExt;
 
 use crate::harness::{Bench, quick};
 
@@ -52,4 +61,123 @@ async fn killed_while_it_converts_the_state_of_an_earlier_release_the_program_co
         "each once, in the order of the record"
     );
     assert!(report.talk.contains(&format!("{JOBS} outcomes")), "{}", report.talk);
+}
+
+/// The lines of a report over everything, in an order of their own.
+async fn reported(bench: &Bench) -> Vec<String> {
+    let report = bench.run(&["report", "--since", "2020-01-01", "--format", "json"]).await;
+    let mut lines: Vec<_> = report.assert_code(0).out.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+/// The job of an asset in a pass over the library, and its outcome; both long ago.
+fn job_of(pass: u32, asset: u32) -> (Job, OutcomeEvent) {
+    let at = Timestamp::from_second(1_700_000_000 + i64::from(pass * 1000 + asset)).unwrap();
+    let (run, id) = (RunId(format!("run-{pass}")), format!("A{asset}").parse().unwrap());
+    let job = Job::new(run, id, "Lake", Lane::Backlog, pass, None, at);
+    let file = |name: &str| ContentHash::of(format!("{name} {asset} {pass}").as_bytes()).ok();
+    let ended = job.ended(Outcome::Watermarked { version: 9 }, at);
+    let ended = OutcomeEvent { original: file("original"), watermarked: file("watermarked"), ..ended };
+    (job, ended)
+}
+
+async fn publish(state: &State, pass: u32, assets: Range<u32>) {
+    let publish = move |transaction: &rusqlite::Transaction<'_>| {
+        assets
+            .into_iter()
+            .try_for_each(|asset| ledger::note_published(transaction, &job_of(pass, asset).0).map(drop))
+    };
+    state.write(publish).await.unwrap();
+}
+
+async fn fold(ledger: &Ledger, pass: u32, assets: Range<u32>) {
+    let events = assets.map(|asset| job_of(pass, asset).1).collect();
+    assert_eq!(ledger.fold(events).await.unwrap(), []);
+}
+
+/// Makes the state one with three jobs of each of a few assets.
+async fn fill(bench: &Bench) {
+    let _ = std::fs::remove_dir_all(bench.path("state"));
+    let state = State::open(&bench.path("state")).unwrap();
+    for pass in 1..=3 {
+        publish(&state, pass, 0..20).await;
+        fold(&Ledger::new(state.clone()), pass, 0..20).await;
+    }
+}
+
+const ARCHIVE: [&str; 5] = ["state", "archive", "--before", "2024-01-01", "--json"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_and_after_every_effect_the_archive_loses_nothing_and_reports_have_each_outcome_once() {
+    let bench = Bench::new(quick()).await;
+    fill(&bench).await;
+    let whole = reported(&bench).await;
+    assert_eq!(whole.len(), 60);
+    let count = [("CONNECTOR_CRASH_COUNT", bench.path("count").display().to_string())];
+    let done = bench.run_with(&ARCHIVE, &count).await.assert_code(0).summary();
+    assert_eq!((&done["outcomes"], &done["jobs"], &done["files"]), (&40.into(), &40.into(), &1.into()));
+    assert_eq!(reported(&bench).await, whole);
+    let points = std::fs::read_to_string(bench.path("count")).unwrap();
+    assert!(points.contains("archive.written") && points.lines().count() >= 5, "{points}");
+    for point in 1..=points.lines().count() {
+        fill(&bench).await;
+        let died = bench.run_with(&ARCHIVE, &[("CONNECTOR_CRASH_AT", point.to_string())]).await;
+        assert_eq!(died.code, None, "{died:#?}");
+        assert_eq!(reported(&bench).await, whole, "after dying at {point}");
+        bench.run(&ARCHIVE).await.assert_code(0);
+        assert_eq!(reported(&bench).await, whole, "after dying at {point} and archiving again");
+        let files = std::fs::read_dir(bench.path("state/archive")).unwrap().count();
+        assert_eq!(files, 2, "after dying at {point}: a file and its keys");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_archived_is_found_by_asset_by_run_and_by_file() {
+    let bench = Bench::new(quick()).await;
+    fill(&bench).await;
+    bench.run(&ARCHIVE).await.assert_code(0);
+    for (arguments, lines) in [(&["report", "--asset", "A7"][..], 3), (&["report", "run-1"], 20)] {
+        let report = bench.run(&[arguments, &["--format", "json"]].concat()).await;
+        assert_eq!(report.assert_code(0).out.lines().count(), lines, "{arguments:?}");
+    }
+    let hash = ContentHash::of(&b"watermarked 7 1"[..]).unwrap().to_string();
+    let found = bench.run(&["lookup", &hash, "--json"]).await.assert_code(0).summary();
+    assert_eq!((&found["found"][0]["asset_id"], found["found"].as_array().unwrap().len()), (&"A7".into(), 1));
+    let recent = bench.run(&["state", "archive", "--before", "2999-01-01"]).await;
+    assert!(
+        recent.assert_code(2).talk.contains("is too recent: outcomes of the last 48 hours stay"),
+        "{recent:#?}"
+    );
+    let held = State::open(&bench.path("state")).unwrap();
+    let busy = bench.run(&ARCHIVE).await;
+    assert!(busy.assert_code(5).talk.contains("is in use by process"), "{busy:#?}");
+    drop(held);
+}
+
+/// As with `connector report | less`. A reader that held a snapshot would make the log as long as all that is written meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_report_is_open_in_the_middle_and_jobs_are_recorded_the_log_stays_short() {
+    let bench = Bench::new(quick()).await;
+    let state = State::open(&bench.path("state")).unwrap();
+    let ledger = Ledger::new(state.clone());
+    publish(&state, 1, 0..3000).await;
+    fold(&ledger, 1, 0..3000).await;
+    let mut report = bench.spawn(&["report", "--since", "2020-01-01"]);
+    report.stdout.as_mut().unwrap().read_exact(&mut [0; 4096]).await.unwrap();
+    let log = bench.path("state/connector.sqlite-wal");
+    let mut longest = 0;
+    for asset in (0..8000).step_by(200) {
+        publish(&state, 2, asset..asset + 200).await;
+        fold(&ledger, 2, asset..asset + 200).await;
+        longest = longest.max(std::fs::metadata(&log).unwrap().len());
+    }
+    assert_eq!(report.try_wait().unwrap(), None, "it is still open");
+    assert!(longest < 16 << 20, "{longest} bytes of log");
+    // It continues where it was, with what was recorded before it began.
+    let mut rest = String::new();
+    report.stdout.as_mut().unwrap().read_to_string(&mut rest).await.unwrap();
+    assert_eq!(report.wait().await.unwrap().code(), Some(0));
+    let last = rest.lines().rfind(|line| line.contains("\"watermarked\"")).unwrap();
+    assert!(last.starts_with("\"A2999\""), "{last}");
 }

@@ -190,6 +190,14 @@ pub(crate) enum State {
     },
     /// Forget the cursor: the next run goes over the whole library
     Reset,
+    /// Move older history into compressed files that `report` and `lookup` search
+    ///
+    /// Each asset keeps its latest outcome in the state file, and failed jobs stay there.
+    Archive {
+        /// Outcomes of jobs that ended before this time, such as 2026-01-31
+        #[arg(long, value_parser = read_moment)]
+        before: Timestamp,
+    },
 }
 
 #[derive(Debug, Subcommand)]

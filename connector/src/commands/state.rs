@@ -1,4 +1,4 @@
-//! `connector state show | set | reset`.
+//! `connector state show | set | reset | archive`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ use common::failure::Failure;
 use config::{Config, Span};
 use files::private;
 use jiff::Timestamp;
-use ledger::Ledger;
-use ledger::state::{COPIES, State as StateDirectory};
+use ledger::state::{ARCHIVE, COPIES, State as StateDirectory};
+use ledger::{Ledger, YOUNGEST};
 use producer::full_run;
 use queue::EmbeddedQueue;
 use serde_json::json;
@@ -48,6 +48,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &State) -> Result<(), F
             ));
             Ok(())
         }
+        State::Archive { before } => archive(global, directory, *before).await,
     }
 }
 
@@ -83,6 +84,40 @@ async fn show(global: &GlobalOptions, config: &Config) -> Result<(), Failure> {
         output::data(&format!("a run over the whole library is due in {wait}, counted from {at}"));
     }
     output::data(&format!("jobs on this machine: {} open, {} failed", queue.open(), queue.failed));
+    Ok(())
+}
+
+async fn archive(global: &GlobalOptions, directory: &Path, before: Timestamp) -> Result<(), Failure> {
+    let latest = Timestamp::now() - YOUNGEST;
+    if before > latest {
+        return Err(Failure::Usage(format!(
+            "--before {before} is too recent: outcomes of the last {} hours stay, since copies of them may still arrive; \
+             name {latest} or an earlier time",
+            YOUNGEST.as_hours()
+        )));
+    }
+    if StateDirectory::open_to_read(directory)?.is_none() {
+        return Err(Failure::Usage(format!("{} holds no state yet", directory.display())));
+    }
+    let state = StateDirectory::open_when_free(directory).await?;
+    let moved = Ledger::new(state.clone()).archive(before).await?;
+    let folder = directory.join(ARCHIVE);
+    if global.json {
+        output::json(
+            &json!({"outcomes": moved.outcomes, "jobs": moved.jobs, "files": moved.files, "folder": folder}),
+        );
+    }
+    output::talk(&format!(
+        "{} outcomes of {} jobs moved into {} files in {}",
+        moved.outcomes,
+        moved.jobs,
+        moved.files,
+        folder.display()
+    ));
+    // Nothing depends on it, and the free space is used for new outcomes.
+    if let Err(error) = state.compact().await {
+        output::talk(&format!("the free space in the state file was not given back to the disk: {error}"));
+    }
     Ok(())
 }
 

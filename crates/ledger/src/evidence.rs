@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Ledger, Progress, Restoration};
+use super::{Ledger, Progress, Restoration, archive};
 use crate::state::DatabaseError;
 use crate::state::record::{COLUMNS, Form, JOINED, Packed, Recorded};
 use common::asset::AssetId;
@@ -163,33 +163,40 @@ impl From<Restoration> for Line {
 impl Ledger {
     /// Every outcome of an asset, oldest first.
     pub async fn outcomes_of(&self, asset: &AssetId) -> Result<Vec<OutcomeEvent>, DatabaseError> {
-        let mut events = self.events(of_asset(), [Packed(Form::Asset, asset.as_str()).value()]).await?;
-        events.retain(|event| event.asset_id == *asset);
-        Ok(events)
+        let key = Packed(Form::Asset, asset.as_str()).value();
+        let found = self.recorded(of_asset(), [key], asset.to_string()).await?;
+        Ok(found.into_iter().map(|row| row.event).filter(|event| event.asset_id == *asset).collect())
     }
 
     /// Every outcome with this file as original or watermarked file: shows which asset a leaked file belongs to.
     pub async fn outcomes_of_file(&self, hash: ContentHash) -> Result<Vec<OutcomeEvent>, DatabaseError> {
-        self.events(of_file(), [*hash.as_bytes()]).await
+        let found = self.recorded(of_file(), [*hash.as_bytes()], hash.to_string()).await?;
+        let has = |event: &OutcomeEvent| event.original == Some(hash) || event.watermarked == Some(hash);
+        Ok(found.into_iter().map(|row| row.event).filter(has).collect())
     }
 
-    /// The outcomes that a query of [`COLUMNS`] finds.
-    pub(super) async fn events(
+    /// The outcomes that a query of [`COLUMNS`] finds, and those in the archive that contain `text`, in the order of the record.
+    pub(super) async fn recorded(
         &self,
         sql: String,
         of: impl rusqlite::Params + Send + 'static,
-    ) -> Result<Vec<OutcomeEvent>, DatabaseError> {
-        self.state
+        text: String,
+    ) -> Result<Vec<Recorded>, DatabaseError> {
+        let (mut found, archives) = self
+            .state
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(&sql)?;
                 let mut rows = statement.query(of)?;
-                let mut events = Vec::new();
+                let mut found = Vec::new();
                 while let Some(row) = rows.next()? {
-                    events.push(Recorded::read(row)?.event);
+                    found.push(Recorded::read(row)?);
                 }
-                Ok(events)
+                Ok((found, archive::after(connection, 0)?))
             })
-            .await
+            .await?;
+        found.extend(self.archived(archives, text).await?);
+        found.sort_by_key(|row| row.sequence);
+        Ok(found)
     }
 }
 

@@ -13,6 +13,7 @@
 //! # });
 //! ```
 
+mod archive;
 mod asked;
 mod evidence;
 mod failures;
@@ -37,6 +38,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+pub use archive::{Moved, YOUNGEST};
 pub use asked::Beginning;
 pub use evidence::{Counts, Extent, Line};
 pub use jobs::{Intent, last_outcome, note_outcome, note_published, note_replayed};

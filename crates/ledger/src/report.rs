@@ -2,11 +2,13 @@
 //! does not keep SQLite from reusing its log.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::archive::{self, Archive};
 use super::evidence::{CHAINED, OF_ASSET, event};
 use super::{Counts, Extent, Ledger, Line, Restoration};
 use crate::state::DatabaseError;
@@ -39,6 +41,8 @@ enum Position {
 
 /// Some lines of a report, and the position of the next ones.
 struct Page {
+    /// Files to which outcomes were moved since the page before. Their lines come first.
+    archived: Vec<Archive>,
     lines: Vec<Line>,
     counts: Counts,
     next: Position,
@@ -56,7 +60,7 @@ impl Extent {
 }
 
 impl Ledger {
-    /// Passes every line of a report to `take`, oldest first and jobs without an outcome last, until `take` breaks.
+    /// Passes every line of a report to `take`, archived ones first, oldest first and jobs without an outcome last, until `take` breaks.
     /// Outcomes that arrive meanwhile are not included. `take` may block.
     pub async fn report<F>(&self, extent: Extent, mut take: F) -> Result<Counts, DatabaseError>
     where
@@ -71,26 +75,83 @@ impl Ledger {
             })
             .await?;
         let mut counts = Counts { unsupported, ..Counts::default() };
+        let mut known = 0;
         while !matches!(position, Position::End) {
-            let extent = extent.clone();
+            let (of, at) = (extent.clone(), position.clone());
             let page = self
                 .state
                 .read(move |connection| {
-                    let mut page = Page { lines: Vec::new(), counts, next: Position::End };
-                    page.read(connection, &extent, &position, last)?;
+                    let archived = archive::after(connection, known)?;
+                    let mut page = Page { archived, lines: Vec::new(), counts, next: Position::End };
+                    page.read(connection, &of, &at, last)?;
                     Ok(page)
                 })
                 .await?;
-            counts = page.counts;
-            let lines = page.lines;
-            let taking = move || (lines.into_iter().try_for_each(&mut take), take);
-            let flow;
-            (flow, take) = tokio::task::spawn_blocking(taking)
+            known = page.archived.last().map_or(known, Archive::number);
+            let (of, folder) = (extent.clone(), self.archive_folder());
+            let taking = move || {
+                let mut counts = page.counts;
+                let mut flow = ControlFlow::Continue(());
+                if let Position::Outcomes(after) = position {
+                    flow = moved(&folder, &page.archived, &of, (after, last), &mut counts, &mut take)?;
+                }
+                if flow.is_continue() {
+                    flow = page.lines.into_iter().try_for_each(&mut take);
+                }
+                Ok::<_, DatabaseError>((
+                    if flow.is_break() { Position::End } else { page.next },
+                    counts,
+                    take,
+                ))
+            };
+            (position, counts, take) = tokio::task::spawn_blocking(taking)
                 .await
-                .map_err(|error| DatabaseError::Damaged(error.to_string()))?;
-            position = if flow.is_break() { Position::End } else { page.next };
+                .map_err(|error| DatabaseError::Damaged(error.to_string()))??;
         }
         Ok(counts)
+    }
+}
+
+/// Passes the lines of a report to `take` that were moved to these files and are not told yet: those after a sequence number. The
+/// files were registered in the snapshot of the page, so each outcome is either in one of them or in a page.
+fn moved(
+    folder: &Path,
+    archives: &[Archive],
+    extent: &Extent,
+    (after, last): (i64, i64),
+    counts: &mut Counts,
+    take: &mut impl FnMut(Line) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, DatabaseError> {
+    let text = match extent {
+        Extent::Run(run) => Some(run.to_string()),
+        Extent::Asset(asset) => Some(asset.to_string()),
+        Extent::Since(_) => None,
+    };
+    let mut tell = |Recorded { sequence, published, event }: Recorded| {
+        let is_meant = match extent {
+            Extent::Run(run) => event.run_id == *run,
+            Extent::Asset(asset) => event.asset_id == *asset,
+            Extent::Since(since) => event.at >= *since,
+        };
+        if !is_meant || sequence <= after || sequence > last {
+            return ControlFlow::Continue(());
+        }
+        take(counts.counted(Line::of(event, published)))
+    };
+    for archive in archives.iter().filter(|archive| archive.may_have(extent)) {
+        if archive::read(folder, archive, text.as_deref(), &mut tell)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+impl Counts {
+    /// Counts an outcome's line.
+    fn counted(&mut self, line: Line) -> Line {
+        self.outcomes += 1;
+        self.unchecked += u64::from(!line.unchecked.is_empty());
+        line
     }
 }
 
@@ -168,9 +229,7 @@ impl Page {
         self.next = if until < last { Position::Outcomes(until) } else { Position::Restorations(0) };
         while let Some(row) = rows.next()? {
             let Recorded { sequence, published, event } = Recorded::read(row)?;
-            let line = Line::of(event, published);
-            self.counts.outcomes += 1;
-            self.counts.unchecked += u64::from(!line.unchecked.is_empty());
+            let line = self.counts.counted(Line::of(event, published));
             self.add(line, Position::Outcomes(sequence));
         }
         Ok(())

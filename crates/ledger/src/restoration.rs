@@ -1,5 +1,7 @@
 //! Restorations of originals: each begin and each end.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
@@ -116,7 +118,15 @@ impl Ledger {
              WHERE of_run.run_id = ?1 AND outcomes.sequence = of_job.last AND watermarked IS NOT NULL
              ORDER BY outcomes.sequence"
         );
-        let mut events = self.events(sql, [run.to_string()]).await?;
+        let found = self.recorded(sql, [run.to_string()], run.to_string()).await?;
+        // Of an archived job, all outcomes are found.
+        let mut last = BTreeMap::new();
+        for row in found.into_iter().filter(|row| row.event.run_id == *run) {
+            last.insert(row.event.job_id.clone(), row);
+        }
+        let mut last: Vec<_> = last.into_values().filter(|row| row.event.watermarked.is_some()).collect();
+        last.sort_by_key(|row| row.sequence);
+        let mut events: Vec<_> = last.into_iter().map(|row| row.event).collect();
         events.retain(|event| match event.outcome {
             Outcome::Watermarked { .. }
             | Outcome::AlreadyProtected

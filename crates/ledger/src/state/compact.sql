@@ -172,5 +172,17 @@ END;
 -- Rows of the ledger never change.
 CREATE TRIGGER outcomes_stay BEFORE UPDATE ON outcomes
     BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER outcomes_are_kept BEFORE DELETE ON outcomes
+-- They are deleted only as they are archived.
+CREATE TRIGGER outcomes_are_kept BEFORE DELETE ON outcomes WHEN NOT EXISTS (SELECT 1 FROM facts WHERE name = 'archiving')
     BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
+
+-- The files of outcomes that were moved out of this one.
+CREATE TABLE archives (
+    archive INTEGER PRIMARY KEY,
+    file TEXT NOT NULL UNIQUE,
+    outcomes INTEGER NOT NULL,
+    -- How many keys the file beside it has.
+    keys INTEGER NOT NULL,
+    -- The latest time of an outcome in it, in nanoseconds.
+    last_at INTEGER NOT NULL
+);

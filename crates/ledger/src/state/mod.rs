@@ -26,11 +26,15 @@ const LOCK_FILE: &str = "lock";
 const DATABASE_FILE: &str = "connector.sqlite";
 /// The folder of the state's copies, in its directory.
 pub const COPIES: &str = "backups";
+/// The folder of the state's archive, in its directory.
+pub const ARCHIVE: &str = "archive";
 /// The beginnings of the names of all files that the connector creates there, including unfinished ones.
-pub const OWN_NAMES: [&str; 7] =
-    [LOCK_FILE, DATABASE_FILE, COPIES, "silence.json", "services.json", "pause.json", ".tmp"];
+pub const OWN_NAMES: [&str; 8] =
+    [LOCK_FILE, DATABASE_FILE, COPIES, ARCHIVE, "silence.json", "services.json", "pause.json", ".tmp"];
 /// How many bytes the log keeps on disk after its changes are in the database.
 const LONGEST_LOG: i64 = 16 << 20;
+/// How many statements each connection keeps prepared: more than take turns while jobs are recorded.
+const STATEMENTS: usize = 64;
 /// How long SQLite waits for a write of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for another process that holds the lock briefly: one that migrates the file, or a scheduled
@@ -220,6 +224,26 @@ impl State {
         .await
     }
 
+    /// Gives free space back to the disk, if it is more than a quarter of the file; returns whether it was.
+    ///
+    /// # Errors
+    /// There is no room for a copy of what the file holds.
+    pub async fn compact(&self) -> Result<bool, DatabaseError> {
+        let directory = self.path().parent().map(|directory| directory.display().to_string());
+        self.blocking(move |connection| {
+            let pages = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+            if pages("freelist_count")? * 4 < pages("page_count")? {
+                return Ok(false);
+            }
+            // The copy may be larger than the memory, and no other folder is sure to be writable.
+            connection.pragma_update(None, "temp_store_directory", directory)?;
+            connection.pragma_update(None, "temp_store", "FILE")?;
+            connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")?;
+            Ok(true)
+        })
+        .await
+    }
+
     pub(super) async fn blocking<T, F>(&self, work: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
@@ -312,6 +336,7 @@ fn connect_known(path: &Path, access: OpenFlags) -> Result<(Connection, u32), St
 /// Applies the settings of every connection. Temporary tables for sorting and grouping stay in memory, never in a file:
 /// the folders that SQLite would use (/var/tmp, /tmp, the working folder) may not exist or be writable.
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")
 }

@@ -68,9 +68,10 @@ fn noted(events: &[OutcomeEvent]) -> Vec<OutcomeEvent> {
             .write(move |transaction| events.iter().try_for_each(|event| note_outcome(transaction, event)))
             .await?;
         let ledger = Ledger::new(state);
-        ledger.events(format!("SELECT {COLUMNS} FROM {JOINED} ORDER BY sequence"), []).await
+        ledger.recorded(format!("SELECT {COLUMNS} FROM {JOINED}"), [], String::new()).await
     };
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(read).unwrap()
+    let found = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(read).unwrap();
+    found.into_iter().map(|row| row.event).collect()
 }
 
 proptest! {

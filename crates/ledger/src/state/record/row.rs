@@ -61,10 +61,11 @@ pub(crate) struct JobRow {
 }
 
 /// An outcome on record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Recorded {
     pub(crate) sequence: i64,
     /// When its job was published, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) published: Option<Timestamp>,
     pub(crate) event: OutcomeEvent,
 }
