@@ -16,7 +16,7 @@ use crate::approval::Approval;
 use crate::breaker::Breakers;
 use crate::environment::Environment;
 use crate::inspect::Inspector;
-use crate::leases::Held;
+use crate::leases::StepLease;
 use crate::services::{Portal, Watermarker};
 use crate::settings::Settings;
 
@@ -59,7 +59,7 @@ impl StepContext {
     }
 
     /// The same context under the asset's lease: once the lease is lost, nothing that changes the asset is sent.
-    pub(crate) fn under(&self, lease: &Held) -> Self {
+    pub(crate) fn under(&self, lease: &StepLease) -> Self {
         let permission = lease.permission();
         Self {
             bynder: self.bynder.under(permission.clone()),

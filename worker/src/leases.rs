@@ -16,7 +16,7 @@ use crate::error::StepError;
 /// A lease for the duration of a step. If it is dropped before the step's result is known, the asset stays in
 /// doubt: a request may be under way.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct StepLease {
     lease: Lease,
     job: JobId,
     /// How long the asset is kept for this job if the job does not end with this step.
@@ -31,14 +31,14 @@ pub(crate) async fn take(
     job: &Job,
     doubt: Duration,
     own: Option<Duration>,
-) -> Result<Attempt<Held>, QueueError> {
+) -> Result<Attempt<StepLease>, QueueError> {
     let own = own.map(|own| Lockout::for_job(doubt + own, &job.job_id));
     let in_doubt: Vec<_> = [Lockout::from_all(doubt)].into_iter().chain(own).collect();
     let attempt = lease_patiently(locks, &job.asset_id, &job.job_id, &in_doubt).await?;
-    Ok(attempt.map(|lease| Held { lease, job: job.job_id.clone(), reserved: None }))
+    Ok(attempt.map(|lease| StepLease { lease, job: job.job_id.clone(), reserved: None }))
 }
 
-impl Held {
+impl StepLease {
     /// The permission that comes with the lease.
     pub(crate) fn permission(&self) -> Permission<QueueError> {
         self.lease.permission()
@@ -104,11 +104,11 @@ mod tests {
             Self { queue, _folder: folder }
         }
 
-        async fn take(&self, job: &Job) -> Option<Held> {
+        async fn take(&self, job: &Job) -> Option<StepLease> {
             self.take_with(job, None).await
         }
 
-        async fn take_with(&self, job: &Job, own: Option<Duration>) -> Option<Held> {
+        async fn take_with(&self, job: &Job, own: Option<Duration>) -> Option<StepLease> {
             match take(&self.queue, job, DOUBT, own).await.unwrap() {
                 Attempt::Taken(held) => Some(held),
                 Attempt::Refused | Attempt::Busy => None,
@@ -116,7 +116,7 @@ mod tests {
         }
 
         async fn is_free(&self, job: &Job) -> bool {
-            self.take(job).await.map(Held::end_unused).is_some()
+            self.take(job).await.map(StepLease::end_unused).is_some()
         }
     }
 

@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         request_timeout: Duration::from_secs(30),
         observer: Arc::new(()),
         uploads_in_flight: 1,
-        witness: None,
+        exchange_log: None,
     })?;
     match imatag.status(&MediumId::try_from(medium)?).await? {
         MediumState::Pending => println!("not watermarked yet"),

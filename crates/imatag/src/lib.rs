@@ -80,7 +80,7 @@ pub struct Settings {
     /// The most files that are uploaded at once.
     pub uploads_in_flight: usize,
     /// Receives each exchange.
-    pub witness: Option<ExchangeLog>,
+    pub exchange_log: Option<ExchangeLog>,
 }
 
 /// The client; clones share connections and token.
@@ -146,7 +146,7 @@ impl Imatag {
         let inner = Inner {
             base_url,
             transport: Transport::new(&services, settings.request_timeout, settings.observer)?
-                .with_exchange_log(settings.witness),
+                .with_exchange_log(settings.exchange_log),
             tokens: Tokens::new(settings.credential.can_refresh()),
             credential: settings.credential,
             pause: Pause::default(),

@@ -68,7 +68,7 @@ fn client_with(profile: &str, base_url: Option<Url>, credential: Credential) -> 
         media_id_metadata: "bynder_media_id".to_owned(),
         request_timeout: Duration::from_secs(1),
         observer: Arc::new(()),
-        witness: None,
+        exchange_log: None,
         uploads_in_flight: 1,
     };
     Imatag::new(settings).unwrap()

@@ -28,7 +28,7 @@ use queue::{
 pub struct RabbitConsumer {
     pub(super) shared: Arc<Connections>,
     feed: Feed,
-    held: Arc<Held>,
+    in_hand: Arc<InHand>,
     /// The channel for renewals, one renewal at a time.
     pub(super) renewing: Arc<tokio::sync::Mutex<Option<(Live, Channel)>>>,
     _sweeping: Arc<DropGuard>,
@@ -36,12 +36,12 @@ pub struct RabbitConsumer {
 
 /// The messages of the deliveries in hand, by receipt number.
 #[derive(Default)]
-struct Held {
+struct InHand {
     last: AtomicU64,
     messages: Mutex<HashMap<u64, Arc<Received>>>,
 }
 
-impl Held {
+impl InHand {
     fn keep(&self, taken: Arc<Received>) -> u64 {
         let number = self.last.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(number, taken);
@@ -70,7 +70,7 @@ impl Broker {
         RabbitConsumer {
             shared,
             feed,
-            held: Arc::default(),
+            in_hand: Arc::default(),
             renewing: Arc::default(),
             _sweeping: Arc::new(sweeping.drop_guard()),
         }
@@ -90,10 +90,10 @@ impl RabbitConsumer {
     pub(super) fn delivery(&self, job: Job, taken: Received) -> Delivery {
         let redelivered = may_be_lost(&taken.message) || job.held;
         let voided = taken.lost.child_token();
-        let number = self.held.keep(Arc::new(taken));
-        let (held, runtime) = (Arc::clone(&self.held), Handle::current());
+        let number = self.in_hand.keep(Arc::new(taken));
+        let (in_hand, runtime) = (Arc::clone(&self.in_hand), Handle::current());
         let back = Guard::new(move || {
-            if let Some(taken) = held.take(number) {
+            if let Some(taken) = in_hand.take(number) {
                 let _entered = runtime.enter();
                 tasks::brief(async move { taken.give_back().await });
             }
@@ -103,7 +103,7 @@ impl RabbitConsumer {
 
     /// The message of a delivery that is not settled yet.
     fn message(&self, delivery: &Delivery) -> Result<Arc<Received>, QueueError> {
-        self.held
+        self.in_hand
             .message(delivery.receipt.number)
             .ok_or_else(|| QueueError::Broken("the delivery was settled before".to_owned()))
     }
@@ -183,7 +183,7 @@ impl JobConsumer for RabbitConsumer {
         }
         fault::crash_point("settle.published");
         // Even if the ack does not arrive, do not requeue the message: its successor is published.
-        self.held.take(delivery.receipt.number);
+        self.in_hand.take(delivery.receipt.number);
         taken.acknowledge().await?;
         fault::crash_point("settle.acknowledged");
         Ok(())
@@ -201,7 +201,7 @@ impl JobConsumer for RabbitConsumer {
         match exchanged {
             Ok(taken) => {
                 // The old message is acknowledged, so there is nothing to requeue.
-                self.held.take(delivery.receipt.number);
+                self.in_hand.take(delivery.receipt.number);
                 Ok(self.delivery(delivery.job, taken))
             }
             Err(error) => Err(Unrenewed { delivery: Box::new(delivery), error }),

@@ -93,14 +93,14 @@ pub fn bynder(config: &Config, budget: &Budget, metrics: &Metrics) -> Result<Byn
 }
 
 pub fn imatag(config: &Config, metrics: &Metrics) -> Result<Imatag, Failure> {
-    imatag_before(config, metrics, None)
+    imatag_with_log(config, metrics, None)
 }
 
-/// Imatag's client, with an observer of each exchange.
-pub fn imatag_before(
+/// Imatag's client, which logs each exchange.
+pub fn imatag_with_log(
     config: &Config,
     metrics: &Metrics,
-    witness: Option<ExchangeLog>,
+    exchange_log: Option<ExchangeLog>,
 ) -> Result<Imatag, Failure> {
     let settings = imatag::Settings {
         profile: config.imatag.wire()?,
@@ -112,7 +112,7 @@ pub fn imatag_before(
         request_timeout: config.worker.request_timeout.0,
         observer: Arc::new(metrics.clone()),
         uploads_in_flight: config.imatag.uploads_in_flight,
-        witness,
+        exchange_log,
     };
     Ok(Imatag::new(settings)?)
 }

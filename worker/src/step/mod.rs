@@ -28,13 +28,13 @@ use crate::context::StepContext;
 use crate::end::{StepEnd, Stop, Wait};
 use crate::error::StepError;
 use crate::in_flight;
-use crate::leases::{self, Held};
+use crate::leases::{self, StepLease};
 use crate::settings::{LONGEST_IDLE_RUNG, Settings};
 
 /// Takes the asset's lease for the effects of this step, waiting for a while; ends the step if it does not get it.
 /// If another job holds the lease or may have a request under way, this job does not know those effects and
 /// continues as suspect.
-async fn lease(context: &StepContext, job: &mut Job) -> Result<Held, Stop> {
+async fn lease(context: &StepContext, job: &mut Job) -> Result<StepLease, Stop> {
     match try_lease(context, job).await? {
         Attempt::Taken(held) => return Ok(held),
         Attempt::Refused => job.suspect_now(),
@@ -52,7 +52,7 @@ fn or_gone<T>(answer: Result<T, BynderError>) -> Result<T, Stop> {
 }
 
 /// Tries to take the asset's lease, as a step of this job needs it.
-pub(crate) async fn try_lease(context: &StepContext, job: &Job) -> Result<Attempt<Held>, QueueError> {
+pub(crate) async fn try_lease(context: &StepContext, job: &Job) -> Result<Attempt<StepLease>, QueueError> {
     let settings = &context.settings;
     let doubt = in_flight::lockout(settings, job.step);
     let own = own_time(settings, job, context.mode(job), context.imatag.can_find());

@@ -34,8 +34,11 @@ pub(crate) async fn run(global: &GlobalOptions, trial: &Trial) -> Result<(), Fai
         can_keep(path)?;
     }
     let transcript: Arc<Mutex<Vec<Exchange>>> = Arc::default();
-    let imatag =
-        wiring::imatag_before(&config, &Metrics::new(), Some(witness(&config, &transcript, global.json)?))?;
+    let imatag = wiring::imatag_with_log(
+        &config,
+        &Metrics::new(),
+        Some(exchange_log(&config, &transcript, global.json)?),
+    )?;
     let mut findings = Findings::default();
     let checks = worker::wiring::checks(&config.checks);
     let readers = worker::wiring::readers(&config);
@@ -66,7 +69,7 @@ pub(crate) async fn run(global: &GlobalOptions, trial: &Trial) -> Result<(), Fai
 }
 
 /// Logs each exchange at once, since watermarking may take a while.
-fn witness(
+fn exchange_log(
     config: &Config,
     transcript: &Arc<Mutex<Vec<Exchange>>>,
     is_json: bool,
