@@ -51,6 +51,18 @@ async fn failed_jobs_are_listed_shown_replayed_and_dropped() {
     let dropped = fleet.bench.run(&["failed", "drop", "--yes", "--class", "marker"]).await;
     assert!(dropped.assert_code(0).talk.contains("1 failed jobs are forgotten"), "{dropped:#?}");
     assert_eq!(fleet.failed().await.len() as u64, failed - 1);
+    // The next producer takes the drop into the record.
+    fleet.sync().await;
+    let counts = fleet.bench.run(&["failed", "count", "--json"]).await.assert_code(0).summary();
+    let all: u64 = counts.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!((all, &counts["marker"]), (failed - 1, &Value::Null), "{counts}");
+    let mut seen = std::collections::BTreeSet::new();
+    for page in 1..=failed {
+        let page = page.to_string();
+        let listed = fleet.bench.run(&["failed", "list", "--limit", "1", "--page", &page, "--json"]).await;
+        seen.extend(lines(&listed.assert_code(0).out).iter().map(|event| event["job_id"].to_string()));
+    }
+    assert_eq!(seen.len() as u64, failed - 1);
     assert_clean(&fleet.bench.sandbox.audit());
 }
 

@@ -10,7 +10,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 use cli::options::GlobalOptions;
 use common::asset::AssetId;
 use config::{Span, read_moment};
@@ -151,12 +151,30 @@ pub(crate) struct FailedSelection {
     /// Jobs that failed in this way, such as permission or unsupported
     #[arg(long)]
     pub(crate) class: Option<String>,
+    /// Jobs of assets with this text in their name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+/// A page of the failed jobs.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FailedPage {
+    #[command(flatten)]
+    pub(crate) which: FailedSelection,
+    /// The page to show
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u64).range(1..))]
+    pub(crate) page: u64,
+    /// How many jobs a page has
+    #[arg(long, default_value_t = 100, value_parser = value_parser!(u64).range(1..=1000))]
+    pub(crate) limit: u64,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Failed {
-    /// One line a failed job
-    List(FailedSelection),
+    /// One line a failed job, by class, the oldest first
+    List(FailedPage),
+    /// How many jobs failed in each way
+    Count(FailedSelection),
     /// Everything about failed jobs, their attempts included
     Show(FailedSelection),
     /// Send failed jobs back to their step; the workers, or the next sync, take them up

@@ -1,32 +1,28 @@
-//! `connector failed list | show | replay | drop`.
+//! `connector failed list | count | show | replay | drop`.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
 use common::job::JobId;
-use common::outcome::{FailureClass, Outcome};
+use common::outcome::{FailureClass, Outcome, OutcomeEvent};
 use common::parse_error::harmless;
-use queue::{FailedFilter, FailedJob, FailedJobs};
+use config::Config;
+use ledger::Ledger;
+use ledger::state::State;
+use queue::{FailedFilter, FailedJobs, Selection};
 use serde_json::json;
 
-use crate::arguments::{Change, Failed, FailedSelection};
+use crate::arguments::{Change, Failed, FailedPage, FailedSelection};
 use crate::confirm::confirmed;
 use crate::queues;
 
 pub(crate) async fn run(global: &GlobalOptions, command: &Failed) -> Result<(), Failure> {
     let config = wiring::load_for(global, &[])?.config;
     match command {
-        Failed::List(which) => {
-            let jobs = queues::failed(&config, which.embedded, &filter(which)?).await?;
-            for failed in &jobs {
-                print(global, failed);
-            }
-            if !global.quiet {
-                output::talk(&format!("{} failed jobs", jobs.len()));
-            }
-        }
+        Failed::List(page) => list(global, &config, page).await?,
+        Failed::Count(which) => count(global, &config, which).await?,
         Failed::Show(which) => {
             for failed in queues::failed(&config, which.embedded, &filter(which)?).await? {
                 if global.json {
@@ -38,8 +34,9 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Failed) -> Result<(), 
         }
         Failed::Replay(change) => {
             let opened = queues::open(&config, change.which.embedded).await?;
-            let jobs = chosen(opened.failed.as_ref(), change, "replay").await?;
-            let replayed = opened.failed.replay(&jobs).await?;
+            let jobs = chosen(global, opened.failed.as_ref(), change, "replay").await?;
+            let progress = progress(global, "replayed", jobs.len());
+            let replayed = opened.failed.replay(&jobs, &progress).await?;
             if !change.dry_run {
                 output::talk(&format!("{replayed} jobs go back to their step; {}", opened.taken_up_by));
             }
@@ -49,8 +46,9 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Failed) -> Result<(), 
         }
         Failed::Drop(change) => {
             let opened = queues::open(&config, change.which.embedded).await?;
-            let jobs = chosen(opened.failed.as_ref(), change, "drop").await?;
-            let dropped = opened.failed.discard(&jobs).await?;
+            let jobs = chosen(global, opened.failed.as_ref(), change, "drop").await?;
+            let progress = progress(global, "dropped", jobs.len());
+            let dropped = opened.failed.forget(&jobs, &progress).await?;
             if !change.dry_run {
                 output::talk(&format!("{dropped} failed jobs are forgotten"));
             }
@@ -60,6 +58,71 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Failed) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// The record knows what failed, without a pass over the queue. A machine without the record asks the queue.
+fn record(config: &Config) -> Result<Option<Ledger>, Failure> {
+    Ok(State::open_to_read(&config.producer.state_dir)?.map(Ledger::new))
+}
+
+async fn list(global: &GlobalOptions, config: &Config, page: &FailedPage) -> Result<(), Failure> {
+    let filter = filter(&page.which)?;
+    let Some(ledger) = record(config)? else {
+        let jobs = queues::failed(config, page.which.embedded, &filter).await?;
+        for failed in &jobs {
+            print(global, &failed.event);
+        }
+        if !global.quiet {
+            output::talk(&format!("{} failed jobs", jobs.len()));
+        }
+        return Ok(());
+    };
+    let skip = (page.page - 1).saturating_mul(page.limit);
+    let events = ledger.failed_page(&filter, skip, page.limit).await?;
+    for event in &events {
+        print(global, event);
+    }
+    if !global.quiet {
+        let all: u64 = ledger.failed_by_class(&filter).await?.values().sum();
+        let shown = events.len() as u64;
+        output::talk(&match skip + shown < all {
+            _ if shown == all => format!("{all} failed jobs"),
+            true => format!("{shown} of {all} failed jobs; --page {} shows the next", page.page + 1),
+            false => format!("{shown} of {all} failed jobs; this is the last page"),
+        });
+    }
+    Ok(())
+}
+
+async fn count(global: &GlobalOptions, config: &Config, which: &FailedSelection) -> Result<(), Failure> {
+    let filter = filter(which)?;
+    let mut counts = BTreeMap::new();
+    if let Some(ledger) = record(config)? {
+        counts = ledger.failed_by_class(&filter).await?;
+    } else {
+        for failed in queues::failed(config, which.embedded, &filter).await? {
+            *counts.entry(failed_as(&failed.event).0).or_default() += 1;
+        }
+    }
+    if global.json {
+        output::json(&counts);
+    } else {
+        for (class, count) in &counts {
+            output::data(&format!("{count:>9}  {class}"));
+        }
+        output::data(&format!("{:>9}  in all", counts.values().sum::<u64>()));
+    }
+    Ok(())
+}
+
+/// Shows how far a change has got.
+fn progress(global: &GlobalOptions, verb: &'static str, all: usize) -> impl Fn(u64) + Send + Sync + use<> {
+    let is_quiet = global.quiet;
+    move |done| {
+        if !is_quiet {
+            output::talk(&format!("{done} of {all} {verb}"));
+        }
+    }
 }
 
 fn filter(which: &FailedSelection) -> Result<FailedFilter, Failure> {
@@ -78,29 +141,43 @@ fn filter(which: &FailedSelection) -> Result<FailedFilter, Failure> {
         job: which.job.clone().map(JobId),
         asset: asset.transpose()?,
         class: class.transpose()?,
+        name: which.name.clone(),
     })
 }
 
-fn print(global: &GlobalOptions, failed: &FailedJob) {
-    let event = &failed.event;
+fn print(global: &GlobalOptions, event: &OutcomeEvent) {
     if global.json {
         return output::json(event);
     }
-    let (class, reason) = match &event.outcome {
-        Outcome::Failed(failure) => (failure.class.name(), &*failure.reason),
-        other => (other.name(), ""),
-    };
+    let (class, reason) = failed_as(event);
     output::data(&format!("{}  {}  {class}  {}", event.job_id, event.asset_id, event.asset_name));
     output::data(&format!("    {reason}"));
 }
 
+fn failed_as(event: &OutcomeEvent) -> (&'static str, &str) {
+    match &event.outcome {
+        Outcome::Failed(failure) => (failure.class.name(), &failure.reason),
+        other => (other.name(), ""),
+    }
+}
+
 /// The selected jobs, after printing their number and asking for confirmation.
-async fn chosen(failed: &dyn FailedJobs, change: &Change, verb: &str) -> Result<HashSet<JobId>, Failure> {
-    let jobs: HashSet<JobId> =
-        failed.list(&filter(&change.which)?).await?.into_iter().map(|job| job.event.job_id).collect();
+async fn chosen(
+    global: &GlobalOptions,
+    failed: &dyn FailedJobs,
+    change: &Change,
+    verb: &str,
+) -> Result<Selection, Failure> {
+    let is_quiet = global.quiet;
+    let passed = move |passed: u64| {
+        if !is_quiet {
+            output::talk(&format!("{passed} failed jobs looked at"));
+        }
+    };
+    let jobs = failed.select(&filter(&change.which)?, &passed).await?;
     output::talk(&format!("{} failed jobs to {verb}", jobs.len()));
     if change.dry_run || jobs.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(Selection::new());
     }
-    if change.yes || confirmed(verb)? { Ok(jobs) } else { Ok(HashSet::new()) }
+    if change.yes || confirmed(verb)? { Ok(jobs) } else { Ok(Selection::new()) }
 }

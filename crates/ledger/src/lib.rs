@@ -41,6 +41,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 pub use archive::{Moved, YOUNGEST};
 pub use asked::Beginning;
 pub use evidence::{Counts, Extent, Line};
+pub use failures::{FailedFilter, note_dropped};
 pub use jobs::{Intent, last_outcome, note_outcome, note_published, note_replayed};
 pub use known::{Awaiting, Known, SavedVersion};
 pub use lost::{LostJob, QueueCheck};

@@ -1,3 +1,4 @@
+mod failed_jobs;
 mod rows;
 pub(crate) mod samples;
 mod size;

@@ -1,18 +1,19 @@
 //! Jobs that failed and are kept.
 
+use std::collections::HashMap;
+
+use jiff::Timestamp;
 use serde::Serialize;
 
-use common::asset::AssetId;
 use common::job::{Job, JobId};
-use common::outcome::{FailureClass, OutcomeEvent};
+use common::outcome::OutcomeEvent;
 
-/// Selects failed jobs; all given conditions must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FailedFilter {
-    pub job: Option<JobId>,
-    pub asset: Option<AssetId>,
-    pub class: Option<FailureClass>,
-}
+/// Failed jobs, each with the time of its latest failure. A queue may have an earlier record of the same job, whose replay
+/// would repeat what was done since.
+pub type Selection = HashMap<JobId, Timestamp>;
+
+/// Called with the number of jobs that a change or a selection has passed so far.
+pub type Progress<'a> = &'a (dyn Fn(u64) + Send + Sync);
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FailedJob {

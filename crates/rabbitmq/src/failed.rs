@@ -3,11 +3,10 @@
 //! A queue can be read only by taking its messages. So a pass takes them one by one on a channel of its own, handles
 //! those that match, and closes the channel: the broker requeues the rest in their old places.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use lapin::Channel;
 use lapin::options::BasicGetOptions;
 use lapin::types::ShortString;
@@ -15,17 +14,18 @@ use tokio::time::Instant;
 
 use super::connection::{ANSWER, Live, answered};
 use super::feed::Received;
-use super::message::{Failed, job_properties};
+use super::message::{Failed, encode_dropped, job_properties, properties};
 use super::publisher::Message;
 use super::{Broker, Connections};
-use common::job::{Job, JobId};
-use common::outcome::Outcome;
-use queue::{FailedFilter, FailedJob, FailedJobs, QueueError};
+use common::job::JobId;
+use queue::{FailedFilter, FailedJob, FailedJobs, Progress, QueueError, Selection};
 
 /// The most failed jobs listed at once.
 const MOST_SHOWN: usize = 1000;
 /// The most failed jobs in one pass.
 const MOST_PASSED: usize = 100_000;
+/// How many jobs a pass handles between two reports of its progress.
+const STRIDE: u64 = 1000;
 
 /// The failed jobs of a deployment.
 #[derive(Clone)]
@@ -46,8 +46,16 @@ impl FailedJobs for RabbitFailedJobs {
         Pass::start(&self.shared).await?.list(filter).await
     }
 
-    async fn replay(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
-        Pass::start(&self.shared).await?.replay(jobs).await
+    async fn select(&self, filter: &FailedFilter, progress: Progress<'_>) -> Result<Selection, QueueError> {
+        Pass::start(&self.shared).await?.select(filter, progress).await
+    }
+
+    async fn replay(&self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
+        Pass::start(&self.shared).await?.replay(jobs, progress).await
+    }
+
+    async fn forget(&self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
+        Pass::start(&self.shared).await?.forget(jobs, progress).await
     }
 
     async fn discard(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
@@ -74,7 +82,7 @@ impl<'a> Pass<'a> {
     async fn list(mut self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
         let mut found: Vec<FailedJob> = Vec::new();
         while let Some((failed, _)) = self.next().await? {
-            if found.len() < MOST_SHOWN && matches(filter, &failed) {
+            if found.len() < MOST_SHOWN && filter.matches(&failed.event) {
                 found.retain(|known| known.event.job_id != failed.event.job_id);
                 found.push(FailedJob { job: failed.job, event: failed.event, unreadable: failed.unreadable });
             }
@@ -83,40 +91,81 @@ impl<'a> Pass<'a> {
         Ok(found)
     }
 
-    /// Sends jobs back to their step. A record is acknowledged only after the job is confirmed there.
-    async fn replay(mut self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
-        // A job may be recorded twice; the later record has got further.
-        let mut latest: HashMap<JobId, (Timestamp, Job, Vec<Received>)> = HashMap::new();
-        while let Some((failed, taken)) = self.next().await? {
-            let at = failed.event.at;
-            let Some(job) = failed.job.filter(|job| jobs.contains(&job.job_id)) else { continue };
-            let id = job.job_id.clone();
-            let (known_at, known, records) =
-                latest.entry(id).or_insert_with(|| (at, job.clone(), Vec::new()));
-            if at > *known_at {
-                (*known_at, *known) = (at, job);
+    /// The matching failed jobs.
+    async fn select(
+        mut self,
+        filter: &FailedFilter,
+        progress: Progress<'_>,
+    ) -> Result<Selection, QueueError> {
+        let (mut selected, mut passed) = (Selection::new(), 0);
+        while let Some((failed, _)) = self.next().await? {
+            passed += 1;
+            if passed % STRIDE == 0 {
+                progress(passed);
             }
-            records.push(taken);
-        }
-        let replayed = latest.len() as u64;
-        for (_, mut job, records) in latest.into_values() {
-            job.forget_attempts();
-            // By replaying it, a person vouches that the job is for this portal, whose address may have changed.
-            job.portal = job.portal.map(|_| self.shared.topology.for_portal().to_owned());
-            let message = Message {
-                exchange: ShortString::default(),
-                key: self.shared.topology.queue_of(&job),
-                properties: job_properties(&job),
-                body: job.encode()?,
-            };
-            self.shared.publisher.publish(&message).await?;
-            common::fault::crash_point("replay.published");
-            for record in records {
-                record.acknowledge().await?;
+            if filter.matches(&failed.event) {
+                let at = failed.event.at;
+                selected
+                    .entry(failed.event.job_id)
+                    .and_modify(|latest| *latest = at.max(*latest))
+                    .or_insert(at);
             }
         }
         self.end().await;
-        Ok(replayed)
+        Ok(selected)
+    }
+
+    /// Sends jobs back to their step. A record is acknowledged only after the job is confirmed there.
+    async fn replay(mut self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
+        let mut replayed = HashSet::new();
+        while let Some((failed, taken)) = self.next().await? {
+            let (Some(mut job), Some(latest)) = (failed.job, jobs.get(&failed.event.job_id)) else {
+                continue;
+            };
+            // Of the records of one job, the latest has got furthest. A copy of it may be there as well.
+            if failed.event.at == *latest && replayed.insert(failed.event.job_id) {
+                job.forget_attempts();
+                // By replaying it, a person vouches that the job is for this portal, whose address may have changed.
+                job.portal = job.portal.map(|_| self.shared.topology.for_portal().to_owned());
+                let message = Message {
+                    exchange: ShortString::default(),
+                    key: self.shared.topology.queue_of(&job),
+                    properties: job_properties(&job),
+                    body: job.encode()?,
+                };
+                self.shared.publisher.publish(&message).await?;
+                common::fault::crash_point("replay.published");
+                report(replayed.len(), progress);
+            }
+            // A record that came after the selection stays.
+            if failed.event.at <= *latest {
+                taken.acknowledge().await?;
+            }
+        }
+        self.end().await;
+        Ok(replayed.len() as u64)
+    }
+
+    /// Deletes failed jobs at a person's request, of which the producer's record is told first.
+    async fn forget(mut self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
+        let mut forgotten = HashSet::new();
+        while let Some((failed, taken)) = self.next().await? {
+            if !jobs.contains_key(&failed.event.job_id) {
+                continue;
+            }
+            let message = Message {
+                exchange: ShortString::default(),
+                key: self.shared.topology.results(),
+                properties: properties(&failed.event.job_id.0, None),
+                body: encode_dropped(&failed.event)?,
+            };
+            self.shared.publisher.publish(&message).await?;
+            taken.acknowledge().await?;
+            forgotten.insert(failed.event.job_id);
+            report(forgotten.len(), progress);
+        }
+        self.end().await;
+        Ok(forgotten.len() as u64)
     }
 
     /// Deletes failed jobs.
@@ -162,13 +211,8 @@ impl<'a> Pass<'a> {
     }
 }
 
-fn matches(filter: &FailedFilter, failed: &Failed) -> bool {
-    let event = &failed.event;
-    let class = match &event.outcome {
-        Outcome::Failed(failure) => Some(failure.class),
-        _ => None,
-    };
-    filter.job.as_ref().is_none_or(|job| *job == event.job_id)
-        && filter.asset.as_ref().is_none_or(|asset| *asset == event.asset_id)
-        && filter.class.is_none_or(|wanted| Some(wanted) == class)
+fn report(changed: usize, progress: Progress<'_>) {
+    if (changed as u64).is_multiple_of(STRIDE) {
+        progress(changed as u64);
+    }
 }

@@ -51,6 +51,31 @@ fn versioned<T: Serialize>(content: &T) -> Result<Vec<u8>, MessageError> {
     Ok(serde_json::to_vec(&Envelope { v: MESSAGE_VERSION, content })?)
 }
 
+/// Encodes the outcome of a failed job that a person dropped. A release that does not know this mark takes it for a copy of
+/// the outcome, and does nothing.
+pub(super) fn encode_dropped(event: &OutcomeEvent) -> Result<Vec<u8>, MessageError> {
+    versioned(&Reported { event, mark: DroppedMark { dropped: true } })
+}
+
+/// Whether a person dropped the failed job that an outcome message is about.
+pub(super) fn is_dropped(body: &[u8]) -> bool {
+    serde_json::from_slice::<DroppedMark>(body).is_ok_and(|mark| mark.dropped)
+}
+
+#[derive(Serialize)]
+struct Reported<'a> {
+    #[serde(flatten)]
+    event: &'a OutcomeEvent,
+    #[serde(flatten)]
+    mark: DroppedMark,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DroppedMark {
+    #[serde(default)]
+    dropped: bool,
+}
+
 /// Parses a message about the fleet, which may come from anyone with access to the broker.
 pub(super) fn small<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MessageError> {
     bounded(body, MOST_MESSAGE_BYTES)

@@ -12,10 +12,10 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::connection::{ANSWER, answered};
 use super::consuming::consume;
-use super::message::{decode_event, encode_event};
+use super::message::{decode_event, encode_event, is_dropped};
 use super::redact::said;
 use super::{Broker, Connections};
-use common::job::MessageError;
+use common::job::{JobId, MessageError};
 use common::outcome::OutcomeEvent;
 use ledger::Ledger;
 use queue::QueueError;
@@ -44,6 +44,8 @@ struct Incoming {
 /// Outcomes to take in at once.
 struct Batch {
     events: Vec<OutcomeEvent>,
+    /// Failed jobs that a person dropped.
+    dropped: Vec<JobId>,
     /// The number of messages: those of the outcomes, and others that were set aside or put off.
     count: usize,
     last: Message,
@@ -96,8 +98,10 @@ impl Outcomes {
         let mut kept = self.taken_for_folding().await;
         let incoming = self.open(&mut kept).await?;
         let taken = incoming.take(&self.shared).await;
-        let Some(Batch { events, count, last }) = taken.inspect_err(|_| *kept = None)? else { return Ok(0) };
-        if let Err(error) = self.record(ledger, events).await {
+        let Some(Batch { events, dropped, count, last }) = taken.inspect_err(|_| *kept = None)? else {
+            return Ok(0);
+        };
+        if let Err(error) = self.record(ledger, events, dropped).await {
             // Left unacknowledged, they would be covered by the next batch's ack.
             let back = BasicNackOptions { multiple: true, requeue: true };
             answered(last.acker.nack(back)).await?;
@@ -115,13 +119,21 @@ impl Outcomes {
         self.incoming.lock().await
     }
 
-    async fn record(&self, ledger: &Ledger, events: Vec<OutcomeEvent>) -> Result<(), QueueError> {
+    async fn record(
+        &self,
+        ledger: &Ledger,
+        events: Vec<OutcomeEvent>,
+        dropped: Vec<JobId>,
+    ) -> Result<(), QueueError> {
         for stranger in ledger.fold(events).await? {
             let reason = format!(
                 "an outcome is of job {}, which this record never published for asset {} in run {}; nothing is recorded",
                 stranger.job_id, stranger.asset_id, stranger.run_id
             );
             self.shared.set_aside(&encode_event(&stranger)?, &reason).await?;
+        }
+        if !dropped.is_empty() {
+            ledger.drop_failed(dropped).await?;
         }
         Ok(())
     }
@@ -191,13 +203,14 @@ impl Incoming {
         {
             messages.push(message);
         }
-        let mut events = Vec::new();
+        let (mut events, mut dropped) = (Vec::new(), Vec::new());
         for message in &messages {
             match decode_event(&message.data) {
                 _ if !shared.is_authentic(&shared.topology.results(), message) => {
                     let reason = "an outcome is not signed by a key of this fleet";
                     shared.set_aside(&message.data, reason).await?;
                 }
+                Ok(event) if is_dropped(&message.data) => dropped.push(event.job_id),
                 Ok(event) => events.push(event),
                 Err(MessageError::Newer(_)) => shared.put_off(&shared.topology.results(), message).await?,
                 Err(error) => {
@@ -207,7 +220,7 @@ impl Incoming {
             }
         }
         let count = messages.len();
-        Ok(messages.pop().map(|last| Batch { events, count, last }))
+        Ok(messages.pop().map(|last| Batch { events, dropped, count, last }))
     }
 
     async fn next_in_time(&mut self) -> Result<Option<Message>, QueueError> {

@@ -228,9 +228,11 @@ async fn failed_jobs_are_listed_replayed_and_discarded(harness: &dyn Harness) {
     let other_class = FailedFilter { class: Some(FailureClass::Local), ..FailedFilter::default() };
     assert_eq!(queue.failed_jobs.list(&other_class).await.unwrap_or_default().len(), 0);
     let id = &all[0].event.job_id;
-    let only = HashSet::from([id.clone()]);
-    assert!(matches!(queue.failed_jobs.replay(&only).await, Ok(1)));
-    assert!(matches!(queue.failed_jobs.replay(&only).await, Ok(0)));
+    let only = FailedFilter { job: Some(id.clone()), ..FailedFilter::default() };
+    let only = queue.failed_jobs.select(&only, &|_| ()).await.unwrap_or_default();
+    assert_eq!(only.keys().collect::<Vec<_>>(), [id]);
+    assert!(matches!(queue.failed_jobs.replay(&only, &|_| ()).await, Ok(1)));
+    assert!(matches!(queue.failed_jobs.replay(&only, &|_| ()).await, Ok(0)));
     let again = next(&queue).await;
     assert_eq!((&again.job.job_id, again.job.attempt, again.job.suspect), (id, 0, true));
     let settlement = finish(&again.job);

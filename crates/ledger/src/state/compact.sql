@@ -41,7 +41,8 @@ CREATE TABLE run_jobs (
     last_outcome INTEGER
 );
 
--- The current state of each asset: its latest job, its latest outcome, and that outcome's code.
+-- The current state of each asset: its latest job, its latest outcome, and that outcome's code, plus 128 once a person has dropped
+-- the failed job.
 CREATE TABLE assets (
     asset INTEGER PRIMARY KEY,
     asset_id BLOB NOT NULL UNIQUE,
@@ -50,6 +51,7 @@ CREATE TABLE assets (
     outcome INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX assets_failed ON assets (asset) WHERE outcome >= 16;
+CREATE INDEX assets_failed_by_class ON assets (outcome, last_outcome, asset) WHERE outcome >= 16;
 
 -- One row a job ever published; open until it has an outcome.
 CREATE TABLE published (

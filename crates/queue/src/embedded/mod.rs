@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Delivery, Depth, FailedFilter, FailedJob, FailedJobs, Guard, JobConsumer, JobPublisher, QueueError,
-    Receipt, Settlement, StepSet, Unrenewed,
+    Delivery, Depth, FailedFilter, FailedJob, FailedJobs, Guard, JobConsumer, JobPublisher, Progress,
+    QueueError, Receipt, Selection, Settlement, StepSet, Unrenewed,
 };
 use common::job::{Job, JobId};
 use ledger::state::{DatabaseError, State};
@@ -28,6 +28,9 @@ use locks::Leased;
 const LONGEST_WAIT_MS: i64 = 25 * 3600 * 1000;
 /// The longest sleep before the clock is read again: the wall clock may be set while a job waits.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// The most failed jobs changed in one transaction, which keeps other writers waiting.
+const BATCH: usize = 500;
 
 /// The embedded queue; clones share it.
 #[derive(Debug, Clone)]
@@ -89,6 +92,28 @@ impl EmbeddedQueue {
         Ok(value)
     }
 
+    /// Changes jobs in transactions of a bounded size; returns how many were there.
+    async fn change<'a>(
+        &self,
+        jobs: impl Iterator<Item = &'a JobId> + Send,
+        progress: Progress<'_>,
+        change: impl Fn(&rusqlite::Transaction<'_>, &JobId) -> Result<bool, DatabaseError> + Copy + Send + 'static,
+    ) -> Result<u64, QueueError> {
+        let (mut changed, mut passed) = (0, 0);
+        let jobs: Vec<_> = jobs.cloned().collect();
+        for batch in jobs.chunks(BATCH) {
+            let batch = batch.to_vec();
+            passed += batch.len() as u64;
+            changed += self
+                .write(move |transaction| {
+                    batch.iter().try_fold(0, |count, job| Ok(count + u64::from(change(transaction, job)?)))
+                })
+                .await?;
+            progress(passed);
+        }
+        Ok(changed)
+    }
+
     async fn take(&self, steps: StepSet) -> Result<Option<Delivery>, QueueError> {
         let (shared, committed) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
         let now = Timestamp::now().as_millisecond();
@@ -136,13 +161,6 @@ fn delivery(shared: Arc<SharedQueue>, row: rows::Taken, received: Arc<AtomicBool
     // No number needed: rows are found by their job id. Never voided: no other process takes rows.
     let receipt = Receipt { number: 0, voided: CancellationToken::new(), back };
     Delivery { job, redelivered, receipt }
-}
-
-fn count(
-    jobs: &HashSet<JobId>,
-    mut change: impl FnMut(&JobId) -> Result<bool, DatabaseError>,
-) -> Result<u64, DatabaseError> {
-    jobs.iter().try_fold(0, |count, job| Ok(count + u64::from(change(job)?)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -231,13 +249,21 @@ impl FailedJobs for EmbeddedQueue {
         Self::failed_beside(&self.shared.state, filter).await
     }
 
-    async fn replay(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
-        let (jobs, now) = (jobs.clone(), Timestamp::now().as_millisecond());
-        self.write(move |transaction| count(&jobs, |job| rows::replay(transaction, job, now))).await
+    async fn select(&self, filter: &FailedFilter, _: Progress<'_>) -> Result<Selection, QueueError> {
+        let filter = filter.clone();
+        Ok(self.shared.state.read(move |connection| rows::select(connection, &filter)).await?)
+    }
+
+    async fn replay(&self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
+        let now = Timestamp::now().as_millisecond();
+        self.change(jobs.keys(), progress, move |transaction, job| rows::replay(transaction, job, now)).await
+    }
+
+    async fn forget(&self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
+        self.change(jobs.keys(), progress, rows::forget).await
     }
 
     async fn discard(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError> {
-        let jobs = jobs.clone();
-        self.write(move |transaction| count(&jobs, |job| rows::discard(transaction, job))).await
+        self.change(jobs.iter(), &|_| (), rows::discard).await
     }
 }

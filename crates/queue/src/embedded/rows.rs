@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::super::{Depth, FailedFilter, FailedJob, StepSet};
+use super::super::{Depth, FailedFilter, FailedJob, Selection, StepSet};
 use super::Dropped;
 use common::asset::AssetId;
 use common::job::{Job, JobId, Lane, RunId, Step};
-use common::outcome::{Outcome, OutcomeEvent};
+use common::outcome::OutcomeEvent;
 use ledger::state::DatabaseError;
 
 /// Maximum failed jobs in one list.
@@ -181,6 +181,29 @@ pub(super) fn failed(
     connection: &Connection,
     filter: &FailedFilter,
 ) -> Result<Vec<FailedJob>, DatabaseError> {
+    let mut found = Vec::new();
+    each_failed(connection, filter, |row, event| {
+        found.push(FailedJob { job: Job::decode(&body(row, 0)?).ok(), event, unreadable: None });
+        Ok(found.len() < MOST_FAILED as usize)
+    })?;
+    Ok(found)
+}
+
+pub(super) fn select(connection: &Connection, filter: &FailedFilter) -> Result<Selection, DatabaseError> {
+    let mut selected = Selection::new();
+    each_failed(connection, filter, |_, event| {
+        selected.insert(event.job_id, event.at);
+        Ok(true)
+    })?;
+    Ok(selected)
+}
+
+/// Calls `found` with each matching failed job, oldest first, until it returns false.
+fn each_failed(
+    connection: &Connection,
+    filter: &FailedFilter,
+    mut found: impl FnMut(&Row<'_>, OutcomeEvent) -> Result<bool, DatabaseError>,
+) -> Result<(), DatabaseError> {
     let mut statement = connection.prepare_cached(
         "SELECT body, job_id FROM jobs WHERE state = 'failed' AND (?1 IS NULL OR job_id = ?1) AND (?2 IS NULL OR asset_id = ?2)
          ORDER BY sequence",
@@ -188,23 +211,15 @@ pub(super) fn failed(
     let job = filter.job.as_ref().map(|job| job.0.as_str());
     let asset = filter.asset.as_ref().map(AssetId::as_str);
     let mut rows = statement.query(params![job, asset])?;
-    let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let job_id = JobId(row.get(1)?);
         let event = ledger::last_outcome(connection, &job_id)?
             .ok_or_else(|| DatabaseError::Damaged(format!("the failed job {job_id} has no outcome")))?;
-        let class = match &event.outcome {
-            Outcome::Failed(failure) => Some(failure.class),
-            _ => None,
-        };
-        if filter.class.is_none_or(|wanted| Some(wanted) == class) {
-            found.push(FailedJob { job: Job::decode(&body(row, 0)?).ok(), event, unreadable: None });
-        }
-        if found.len() >= MOST_FAILED as usize {
+        if filter.matches(&event) && !found(row, event)? {
             break;
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 pub(super) fn replay(transaction: &Transaction<'_>, job_id: &JobId, now: i64) -> Result<bool, DatabaseError> {
@@ -219,6 +234,11 @@ pub(super) fn replay(transaction: &Transaction<'_>, job_id: &JobId, now: i64) ->
     update(transaction, &job, &body, now)?;
     ledger::note_replayed(transaction, job_id)?;
     Ok(true)
+}
+
+pub(super) fn forget(transaction: &Transaction<'_>, job_id: &JobId) -> Result<bool, DatabaseError> {
+    ledger::note_dropped(transaction, job_id)?;
+    discard(transaction, job_id)
 }
 
 pub(super) fn discard(transaction: &Transaction<'_>, job_id: &JobId) -> Result<bool, DatabaseError> {
