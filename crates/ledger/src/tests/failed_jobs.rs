@@ -94,7 +94,7 @@ async fn a_page_costs_what_it_holds_and_a_step_for_each_job_that_it_skips() {
     let all = FailedFilter::default();
     for (assets, last) in [(0..500, 400), (500..3000, 2900)] {
         fail(&ledger, assets).await;
-        let mut cost = async |skip| {
+        let cost = async |skip| {
             let before = steps.load(Ordering::Relaxed);
             assert_eq!(ledger.failed_page(&all, skip, 100).await.unwrap().len(), 100);
             steps.load(Ordering::Relaxed) - before
