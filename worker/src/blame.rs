@@ -57,7 +57,7 @@ async fn try_other_assets(breakers: &Breakers, health: &impl ServiceHealth, reas
         }
         Ok(false) => breakers.halt_for(Service::Bynder, Trouble::ReadRefused, reason),
         // The next refusal asks again.
-        Err(BynderError::Paused { .. } | BynderError::Shared { .. }) => Blame::Service,
+        Err(BynderError::Paused { .. } | BynderError::BatchFailed { .. }) => Blame::Service,
         Err(error) => {
             tracing::warn!(%error, "cannot find out whether other assets may be read");
             Blame::Service

@@ -271,7 +271,7 @@ fn bynder_verdict(error: &BynderError) -> Verdict {
         BynderError::Paused { remaining } => pause(*remaining),
         // The job whose call was shared counts the error, for itself and against the service. A withheld call was
         // not sent.
-        BynderError::Shared { .. } | BynderError::Withheld { .. } => pause(Duration::ZERO),
+        BynderError::BatchFailed { .. } | BynderError::Withheld { .. } => pause(Duration::ZERO),
         BynderError::Unauthorized { .. } => retry(Against::Credential(service)),
         BynderError::Misconfigured { .. } => retry(Against::Configuration(service)),
         BynderError::Forbidden { right: Right::ReadAsset, .. } => retry(Against::RightToRead),

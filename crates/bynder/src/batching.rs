@@ -144,7 +144,7 @@ fn share<K: Eq + Hash, V: Clone>(askers: Vec<Asker<K, V>>, answer: &Answers<K, V
 fn shared(error: &BynderError) -> BynderError {
     match error {
         BynderError::Paused { .. } => error.clone(),
-        BynderError::Shared { .. }
+        BynderError::BatchFailed { .. }
         | BynderError::Withheld { .. }
         | BynderError::Unauthorized { .. }
         | BynderError::Forbidden { .. }
@@ -153,7 +153,7 @@ fn shared(error: &BynderError) -> BynderError {
         | BynderError::Unavailable { .. }
         | BynderError::Unexpected { .. }
         | BynderError::Misconfigured { .. }
-        | BynderError::Local { .. } => BynderError::Shared { reason: error.to_string() },
+        | BynderError::Local { .. } => BynderError::BatchFailed { reason: error.to_string() },
     }
 }
 
@@ -162,7 +162,7 @@ fn concerns_one(error: &BynderError) -> bool {
     match error {
         BynderError::NotFound { .. } | BynderError::Refused { .. } => true,
         BynderError::Paused { .. }
-        | BynderError::Shared { .. }
+        | BynderError::BatchFailed { .. }
         | BynderError::Withheld { .. }
         | BynderError::Unauthorized { .. }
         | BynderError::Forbidden { .. }
@@ -179,7 +179,7 @@ fn gathering(interval: Duration) -> Duration {
 }
 
 fn abandoned() -> BynderError {
-    BynderError::Shared { reason: "it was given up before it was answered".to_owned() }
+    BynderError::BatchFailed { reason: "it was given up before it was answered".to_owned() }
 }
 
 /// Fails the callers that still wait if the task panics: nothing else would call for them.
@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(calls, 1);
         let own = answers.iter().filter(|answer| **answer == Err(unavailable())).count();
         let shared =
-            answers.iter().filter(|answer| matches!(answer, Err(BynderError::Shared { .. }))).count();
+            answers.iter().filter(|answer| matches!(answer, Err(BynderError::BatchFailed { .. }))).count();
         assert_eq!((own, shared), (1, 29));
     }
 
@@ -306,6 +306,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_ever_for_a_call_that_broke_off() {
         let (answers, _) = asked(0..60, |_| panic!("broken off")).await;
-        assert!(answers.iter().all(|answer| matches!(answer, Err(BynderError::Shared { .. }))));
+        assert!(answers.iter().all(|answer| matches!(answer, Err(BynderError::BatchFailed { .. }))));
     }
 }

@@ -26,7 +26,7 @@ pub enum BynderError {
     },
     /// A call for several jobs failed, and another job has its error; retry later.
     #[error("a call to Bynder that several jobs shared did not succeed: {reason}")]
-    Shared { reason: String },
+    BatchFailed { reason: String },
     /// Not sent: the permission to change the asset was lost while the call waited; retry later.
     #[error("{operation}: not sent, since the asset may not be changed now ({reason})")]
     Withheld { operation: String, reason: String },
@@ -76,7 +76,7 @@ impl BynderError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Paused { .. }
-            | Self::Shared { .. }
+            | Self::BatchFailed { .. }
             | Self::Withheld { .. }
             | Self::Unavailable { .. }
             | Self::Unexpected { .. }
@@ -95,7 +95,7 @@ impl BynderError {
             Self::Unavailable { sent, .. } => *sent == Sent::Maybe,
             Self::Unexpected { .. } => true,
             Self::Paused { .. }
-            | Self::Shared { .. }
+            | Self::BatchFailed { .. }
             | Self::Withheld { .. }
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
@@ -116,7 +116,7 @@ impl From<BynderError> for Failure {
             BynderError::Unavailable { .. } => Self::Temporary(format!(
                 "{message}; check bynder.domain and the network, then run it again: it resumes where it stopped"
             )),
-            BynderError::Paused { .. } | BynderError::Shared { .. } | BynderError::Withheld { .. } => {
+            BynderError::Paused { .. } | BynderError::BatchFailed { .. } | BynderError::Withheld { .. } => {
                 Self::Temporary(message)
             }
             BynderError::NotFound { .. }

@@ -37,7 +37,7 @@ impl RunError {
                 | BynderError::Misconfigured { .. }
                 | BynderError::Unavailable { .. }
                 | BynderError::Paused { .. }
-                | BynderError::Shared { .. }
+                | BynderError::BatchFailed { .. }
                 | BynderError::Withheld { .. }
                 | BynderError::Local { .. } => false,
             },

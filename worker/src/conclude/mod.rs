@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_call_that_failed_for_many_jobs_costs_one_of_them_an_attempt() {
-        let shared = || StepError::from(BynderError::Shared { reason: "503".to_owned() });
+        let shared = || StepError::from(BynderError::BatchFailed { reason: "503".to_owned() });
         let attempts = (0..50).map(|index| {
             let error = if index == 0 { unavailable() } else { shared() };
             waiting(settle(job(), Err(error))).0.attempt

@@ -17,7 +17,7 @@ fn bynder_errors() -> Vec<(BynderError, Verdict, FailureClass, Option<u32>)> {
     let permission = FailureClass::Permission;
     vec![
         (BynderError::Paused { remaining: minute }, pause(minute), exhausted, None),
-        (BynderError::Shared { reason: reason() }, pause(Duration::ZERO), exhausted, None),
+        (BynderError::BatchFailed { reason: reason() }, pause(Duration::ZERO), exhausted, None),
         (
             BynderError::Withheld { operation: operation(), reason: reason() },
             pause(Duration::ZERO),

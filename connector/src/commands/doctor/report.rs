@@ -88,7 +88,7 @@ pub(super) fn failed(error: &BynderError) -> Finding {
         BynderError::Unauthorized { .. } | BynderError::Forbidden { .. } => 4,
         BynderError::Misconfigured { .. } | BynderError::NotFound { .. } => 3,
         BynderError::Paused { .. }
-        | BynderError::Shared { .. }
+        | BynderError::BatchFailed { .. }
         | BynderError::Withheld { .. }
         | BynderError::Unavailable { .. } => 5,
         BynderError::Refused { .. } | BynderError::Unexpected { .. } | BynderError::Local { .. } => 1,

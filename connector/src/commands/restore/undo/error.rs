@@ -49,7 +49,7 @@ impl RestoreError {
                 | BynderError::NotFound { .. }
                 | BynderError::Refused { .. }
                 | BynderError::Unexpected { .. }
-                | BynderError::Shared { .. }
+                | BynderError::BatchFailed { .. }
                 | BynderError::Local { .. } => false,
             },
             Self::Record(_) | Self::Queue(_) => true,
