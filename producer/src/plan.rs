@@ -27,8 +27,8 @@ pub async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
     let loaded = arguments::load(global, scope)?;
     let config = &loaded.config;
     let metrics = Metrics::new();
-    let beside = CommandBudget::open(config, "plan").await?;
-    let bynder = wiring::bynder(config, &beside.budget, &metrics)?;
+    let command_budget = CommandBudget::open(config, "plan").await?;
+    let bynder = wiring::bynder(config, &command_budget.budget, &metrics)?;
     let resolved = resolve(config, &bynder).await?;
     // A missing state is not created: an empty one gives the same answers.
     let state = match State::open_to_read(&config.producer.state_dir)? {
@@ -45,7 +45,7 @@ pub async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
         Ok::<_, Failure>(run::run(&environment, &ready.options, &patience, |_| {}).await?)
     };
     let report = planned.await;
-    beside.leave().await;
+    command_budget.leave().await;
     let report = report?;
     let (asked, decided) = environment.filter.divided();
     if global.json {

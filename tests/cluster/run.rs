@@ -176,7 +176,7 @@ impl Run {
     }
 }
 
-/// A deployment of its own beside the fleet's, at each node.
+/// A second deployment, at each node.
 fn settings(cluster: &Cluster) -> Vec<Settings> {
     let at = |node| Settings {
         url: cluster.node(node).url().into(),

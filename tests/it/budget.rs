@@ -55,7 +55,7 @@ async fn a_fleet_that_comes_and_goes_uses_the_budget_and_never_crosses_the_limit
     let (started, before) = (Instant::now(), calls());
     until(|| protected(&fleet) > 60).await;
     workers.push(fleet.worker_with(&scaled()));
-    // A command that a person runs beside them is counted in.
+    // A command that a person runs meanwhile counts as well.
     fleet.bench.run_with(&["plan", "--full"], &scaled()).await.assert_code(0);
     until(|| protected(&fleet) > 100).await;
     signal(&workers[0], Signal::SIGKILL);

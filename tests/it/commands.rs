@@ -241,7 +241,7 @@ async fn a_plan_changes_nothing_and_the_sync_after_it_does_what_it_said() {
     for (name, bytes) in &state {
         assert!(bytes == &after[name], "{name} was changed");
     }
-    // SQLite makes a log beside a database that it only reads, too; there is nothing in it.
+    // SQLite makes a log next to a database even if it only reads it; there is nothing in it.
     let log = after.get("connector.sqlite-wal").map(Vec::len);
     assert!(log.is_none_or(|bytes| bytes == 0), "{log:?}");
 }

@@ -119,7 +119,7 @@ fn elsewhere(other: &Bench) -> [(&'static str, String); 4] {
 async fn a_prefix_is_the_first_portals_that_answered_and_refused_to_the_programs_of_another() {
     let fleet = Fleet::new(quick()).await;
     fleet.bench.set_request_timeout(15);
-    let other = fleet.bench.beside(quick()).await;
+    let other = fleet.bench.second(quick()).await;
     let there = elsewhere(&other);
     for looking in [&["failed", "list"][..], &["pause"], &["resume"], &["status"]] {
         fleet.bench.run_with(looking, &there).await.assert_code(0);
@@ -147,7 +147,7 @@ async fn a_worker_whose_prefix_went_to_another_portal_meanwhile_ends_in_order() 
     let shared = Broker::shared().await;
     let proxy = Proxy::start(shared.address()).await;
     let fleet = Fleet::on(&format!("amqp://guest:guest@{}/%2f", proxy.address()), quick()).await;
-    let other = fleet.bench.beside(quick()).await;
+    let other = fleet.bench.second(quick()).await;
     let worker = fleet.worker();
     until(|| fleet.worker_logs().contains("at work")).await;
     shared.control(&["delete_queue", &format!("{}.producer.card", fleet.prefix)]).await;

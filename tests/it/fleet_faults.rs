@@ -1,4 +1,4 @@
-//! What goes wrong beside the broker: poisonous messages, services out of order, clocks, films that take for ever.
+//! What goes wrong other than the broker: poisonous messages, services out of order, clocks, films that take for ever.
 
 use std::time::Duration;
 

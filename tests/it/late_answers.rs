@@ -18,7 +18,7 @@ use crate::harness::proxy::Proxy;
 use crate::harness::{quick, until, until_async};
 use crate::queue::{PATIENCE, settings};
 
-/// A proxy, and one process that reaches the broker through it, beside one that does directly.
+/// A proxy, and one process that reaches the broker through it, and one that reaches it directly.
 async fn two_processes(name: &str) -> (Proxy, Settings, [rabbitmq::Broker; 2]) {
     let proxy = Proxy::start(Broker::shared().await.address()).await;
     let direct = settings(name.to_owned()).await;

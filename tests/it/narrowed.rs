@@ -140,7 +140,7 @@ async fn the_demo_goes_by_no_variable_that_is_meant_for_a_real_library() {
 async fn the_record_of_another_portal_is_refused_until_it_is_reset() {
     let (bench, _) = library().await;
     bench.sync().await.assert_code(0);
-    let other = bench.beside(quick()).await;
+    let other = bench.second(quick()).await;
     fill(&other);
     let [here, there] = [&bench, &other].map(|bench| bench.sandbox.announcement());
     let settings = |bench: &Bench| std::fs::read_to_string(bench.path("connector.toml")).unwrap();

@@ -7,11 +7,11 @@
 pub mod approval;
 mod blame;
 pub mod breaker;
-mod bury;
 mod close;
 mod conclude;
 mod consume;
 mod context;
+mod dead_letters;
 pub mod decide;
 mod end;
 mod environment;

@@ -31,7 +31,7 @@ use wiring::written_fields;
 
 use crate::approval::Approval;
 use crate::breaker::Breakers;
-use crate::bury::bury;
+use crate::dead_letters::settle_dead_letters;
 use crate::environment::Environment;
 use crate::probe::Probes;
 use crate::settings::Settings;
@@ -172,7 +172,9 @@ async fn work(config: &Config) -> Result<(), Failure> {
         metrics,
         settings: Arc::new(settings),
     };
-    tasks::lasting(end.run_until_cancelled_owned(bury(consumer.dead_letters(), environment.clone())));
+    tasks::lasting(
+        end.run_until_cancelled_owned(settle_dead_letters(consumer.dead_letters(), environment.clone())),
+    );
     tracing::info!(concurrency = config.worker.concurrency, "at work");
     Box::pin(crate::consume(environment, stop, config.worker.grace.0)).await;
     drop(membership);

@@ -122,8 +122,8 @@ fn an_unknown_format_and_garbage_are_refused() {
 fn words_that_an_older_release_cannot_read_need_a_new_message_version() {
     let classes = FailureClass::ALL.map(FailureClass::name);
     let words = [&Step::LATEST_FIRST.map(Step::name)[..], Outcome::NAMES, &classes].concat().join(" ");
-    // A process of the release before puts a message off whose version it does not know, and buries one whose words it
-    // does not. A new word needs a new version here; a version that was released keeps its words.
+    // A process of the release before puts off a message of an unknown version, and moves one with an unknown word to
+    // the dead letters. So a new word needs a new version here; a version that was released keeps its words.
     assert_eq!(
         (MESSAGE_VERSION, words.as_str()),
         (

@@ -135,7 +135,7 @@ impl Bucket {
     ) -> Result<Option<String>, QueueError> {
         let id = self.put(Note::new(asset, Says::Leased(doubt))).await?;
         self.leased.insert(id.clone());
-        self.bury_the_dead().await?;
+        self.end_leases_of_the_dead().await?;
         self.take_away(Found::is_over).await?;
         if self.found.iter().any(|found| found.keeps(asset, job)) {
             self.end(&id).await?;
@@ -192,8 +192,8 @@ impl Bucket {
         let _ = tokio::time::timeout(ANSWER, channel.close(200, "done".into())).await;
     }
 
-    /// Puts the assets that dead processes had leased in doubt.
-    async fn bury_the_dead(&mut self) -> Result<(), QueueError> {
+    /// Ends the leases of dead processes; their assets stay locked out while a request may take effect.
+    async fn end_leases_of_the_dead(&mut self) -> Result<(), QueueError> {
         let is_dead = |found: &mut Found| {
             matches!(found.note.says, Says::Leased(_)) && !self.leased.contains(&found.note.id)
         };

@@ -109,20 +109,20 @@ impl RabbitConsumer {
     }
 
     /// Moves a message that is not a job to the dead letters.
-    async fn bury(&self, taken: Received, error: &MessageError) -> Result<(), QueueError> {
+    async fn to_dead_letters(&self, taken: Received, error: &MessageError) -> Result<(), QueueError> {
         tracing::warn!(%error, "a message that is not a job goes to the dead letters");
         let id = taken.message.properties.message_id().as_ref().map(ShortString::as_str);
         let id = Failed::unreadable(&taken.message.data, id, error).event.job_id;
         // In a separate task: this future may be cancelled, and the message would be lost track of.
         let shared = Arc::clone(&self.shared);
-        let buried = tasks::brief(async move {
+        let sent = tasks::brief(async move {
             let sent = shared.to_queue(shared.topology.dead(), &id, taken.message.data.clone()).await;
             if sent.is_err() || taken.acknowledge().await.is_err() {
                 taken.give_back().await;
             }
             sent
         });
-        buried.await.map_err(|error| QueueError::Broken(error.to_string()))?
+        sent.await.map_err(|error| QueueError::Broken(error.to_string()))?
     }
 }
 
@@ -135,7 +135,7 @@ impl JobConsumer for RabbitConsumer {
             self.shared.publisher.unblocked().await?;
             let taken = self.feed.next(&queues).await?;
             if !self.shared.is_authentic(&taken.queue, &taken.message) {
-                // In a separate task, as in `bury`.
+                // In a separate task, as in `to_dead_letters`.
                 let shared = Arc::clone(&self.shared);
                 let refused = tasks::brief(async move { shared.refuse(&taken).await });
                 refused.await.map_err(|error| QueueError::Broken(error.to_string()))??;
@@ -153,7 +153,7 @@ impl JobConsumer for RabbitConsumer {
                     let put_off = tasks::brief(async move { shared.put_off_taken(&taken).await });
                     put_off.await.map_err(|error| QueueError::Broken(error.to_string()))??;
                 }
-                Err(error) => self.bury(taken, &error).await?,
+                Err(error) => self.to_dead_letters(taken, &error).await?,
             }
         }
     }

@@ -55,12 +55,12 @@ impl DeadLetters {
                 }
             }
         };
-        let buried = async {
+        let ended = async {
             shared.to_queue(shared.topology.failed(), &failed.event.job_id, failed.encode()?).await?;
             shared.report(&failed.event).await?;
             taken.acknowledge().await
         };
-        if let Err(error) = buried.await {
+        if let Err(error) = ended.await {
             taken.give_back().await;
             return Err(error);
         }

@@ -283,7 +283,7 @@ const PORTS: std::ops::Range<u32> = 18_000..32_000;
 /// Ports that nobody listens on right now, and that no other test of this process is given.
 pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Two runs of the tests beside each other begin elsewhere.
+    // Two runs of the tests at once begin elsewhere.
     let start = std::process::id().wrapping_mul(97);
     std::array::from_fn(|_| {
         let ports = std::iter::repeat_with(|| {

@@ -37,7 +37,7 @@ impl Fleet {
         Self::on(&url, options).await
     }
 
-    /// A fleet that no other bench stands beside.
+    /// A fleet that runs while no other bench does.
     pub(crate) async fn alone(options: sandbox::Options) -> Self {
         let url = Broker::shared().await.url();
         Self::of(Bench::alone(options).await, &url)

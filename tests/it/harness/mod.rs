@@ -72,7 +72,7 @@ impl Turn {
         if let Some(test) = &test {
             // The second would be waited for behind a test that waits for the first to be over.
             let is_first = AT_WORK.lock().unwrap().insert(test.clone());
-            assert!(is_first, "{test} holds a bench already; another library stands beside it");
+            assert!(is_first, "{test} holds a bench already; use `second` for another library");
         }
         let guard =
             if alone { Guard::Alone(MACHINE.write().await) } else { Guard::Shared(MACHINE.read().await) };
@@ -106,13 +106,13 @@ impl Bench {
         Self::in_turn(options, Some(Turn::take(false).await)).await
     }
 
-    /// A bench that no other stands beside.
+    /// A bench that runs while no other one does.
     pub(crate) async fn alone(options: Options) -> Self {
         Self::in_turn(options, Some(Turn::take(true).await)).await
     }
 
     /// Another library, which stands as long as this one.
-    pub(crate) async fn beside(&self, options: Options) -> Self {
+    pub(crate) async fn second(&self, options: Options) -> Self {
         Self::in_turn(options, None).await
     }
 

@@ -17,26 +17,26 @@ use crate::step;
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// Settles the jobs that the broker gave up; each goes to one of the workers.
-pub(crate) async fn bury(letters: DeadLetters, environment: Environment) {
+pub(crate) async fn settle_dead_letters(letters: DeadLetters, environment: Environment) {
     loop {
-        if let Err(error) = bury_one(&letters, &environment).await {
+        if let Err(error) = settle_one(&letters, &environment).await {
             tracing::debug!(%error, "cannot settle a dead letter; trying again");
             tokio::time::sleep(TRY_AGAIN).await;
         }
     }
 }
 
-async fn bury_one(letters: &DeadLetters, environment: &Environment) -> Result<(), QueueError> {
+async fn settle_one(letters: &DeadLetters, environment: &Environment) -> Result<(), QueueError> {
     match letters.next().await? {
-        Dead::Unreadable(buried) => {
-            let FailedJob { event, .. } = *buried;
-            tracing::error_span!("burial", run_id = %event.run_id).in_scope(|| log_end(&event));
+        Dead::Unreadable(failed) => {
+            let FailedJob { event, .. } = *failed;
+            tracing::error_span!("dead_letter", run_id = %event.run_id).in_scope(|| log_end(&event));
             environment.metrics.job_ended(&event, event.at);
         }
         Dead::Job(delivery) => {
             let job = delivery.job.clone();
             let span = tracing::error_span!(
-                "burial", run_id = %job.run_id, step = job.step.name(), trace_id = job.trace_id()
+                "dead_letter", run_id = %job.run_id, step = job.step.name(), trace_id = job.trace_id()
             );
             let settling = async {
                 let settlement = dead(&environment.settings, job, Timestamp::now());
