@@ -33,6 +33,7 @@ pub mod nearest;
 pub mod outcome;
 pub mod parse_error;
 pub mod permission;
+pub mod prose;
 pub mod service;
 pub mod service_id;
 pub mod span;

@@ -19,7 +19,7 @@ fn make_secrets(folder: &Path) -> std::process::Output {
 #[test]
 fn a_compositions_secrets_go_into_no_folder_and_through_no_link_of_others() {
     type Plant = fn(&Path);
-    let cases: [(&str, Plant, &str); 7] = [
+    let cases: [(&str, Plant, &str); 8] = [
         ("a folder of another user", |at| other_owner(&at.join("secrets"), 0o755), "belongs to"),
         (
             "a link",
@@ -31,10 +31,11 @@ fn a_compositions_secrets_go_into_no_folder_and_through_no_link_of_others() {
         ),
         (
             "a key of another user",
-            |at| with_key(at, |key| chown(key, Some(OTHER), None).unwrap()),
+            |at| with_key(at, 0o755, |key| chown(key, Some(OTHER), None).unwrap()),
             "message_key",
         ),
-        ("a key that all may write", |at| with_key(at, |key| set_mode(key, 0o666)), "message_key"),
+        ("a key in a folder that all could write into", |at| with_key(at, 0o777, |_| ()), "message_key"),
+        ("a key that all may write", |at| with_key(at, 0o755, |key| set_mode(key, 0o666)), "message_key"),
         (
             "a link for a key",
             |at| {
@@ -74,10 +75,10 @@ fn other_owner(folder: &Path, mode: u32) {
     chown(folder, Some(OTHER), None).unwrap();
 }
 
-fn with_key(folder: &Path, plant: fn(&Path)) {
+fn with_key(folder: &Path, mode: u32, plant: fn(&Path)) {
     let secrets = folder.join("secrets");
     fs::create_dir(&secrets).unwrap();
-    set_mode(&secrets, 0o777);
+    set_mode(&secrets, mode);
     fs::write(secrets.join("message_key"), "0".repeat(64)).unwrap();
     plant(&secrets.join("message_key"));
 }

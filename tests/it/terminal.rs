@@ -63,6 +63,31 @@ async fn no_command_lets_an_assets_name_act_on_the_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_whose_output_finds_no_room_fails_and_one_whose_reader_went_away_does_not() {
+    let bench = Bench::new(quick()).await;
+    bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    bench.sync().await.assert_code(0);
+    for arguments in [
+        &["report", "--since", "2020-01-01"][..],
+        &["report", "--since", "2020-01-01", "--format", "json"],
+        &["status"],
+        &["config", "show"],
+        &["secrets", "keygen"],
+    ] {
+        let into = async |stdout: Stdio| {
+            let mut command = bench.command(arguments);
+            let child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+            Ran::new(child.wait_with_output().await.unwrap())
+        };
+        let ran = into(File::options().write(true).open("/dev/full").unwrap().into()).await;
+        assert!(ran.assert_code(1).talk.contains("could not be written (No space left"), "{ran:#?}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        into(writer.into()).await.assert_code(0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_is_typed_is_not_shown_and_the_terminal_is_as_before_afterwards() {
     let bench = Bench::new(quick()).await;
     let recipient = config::keygen().recipient;

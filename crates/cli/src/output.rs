@@ -4,7 +4,7 @@
 //! cursor, set a title or forge a line. Every function here writes one line and escapes such characters as `\u{…}`; text on
 //! several lines takes several calls.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use clap::ValueEnum;
@@ -30,13 +30,15 @@ pub enum LogFormat {
 }
 
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+static LOST: OnceLock<String> = OnceLock::new();
 
 /// Sets the format of this process; only the first call has an effect. Returns the format in effect.
 pub(crate) fn set_format(format: LogFormat) -> LogFormat {
     *FORMAT.get_or_init(|| format)
 }
 
-/// Writes a line to stdout. A reader that has gone away, as with `| head`, is no error.
+/// Writes a line to stdout. A reader that has gone away, as with `| head`, is no error; any other loss fails the command at
+/// its end.
 pub fn data(line: &str) {
     let _ = try_data(line);
 }
@@ -141,8 +143,18 @@ fn say(level: Level, prefix: &str, text: &str) {
 /// Writes the text unchanged.
 fn out(text: &str) -> std::io::Result<()> {
     let mut out = standard_output();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = &written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        LOST.get_or_init(|| error.to_string());
+    }
+    written
+}
+
+/// Why a part of this process's output is lost, as on a full disk. A reader that has gone away loses nothing that it wants.
+pub(crate) fn lost() -> Option<&'static str> {
+    LOST.get().map(String::as_str)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the door")]

@@ -80,6 +80,12 @@ pub fn run(work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     });
     // Do not wait for blocking tasks, such as a hanging disk read.
     runtime.shutdown_background();
+    let ended = match output::lost() {
+        Some(reason) => ended.and(Err(Failure::Unexpected(format!(
+            "a part of the output could not be written ({reason}); make room for it, and run the command again"
+        )))),
+        None => ended,
+    };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -11,9 +11,9 @@ use serde::Serialize;
 use url::Url;
 
 use super::links::shown_host;
-use super::prose::prose;
 use super::redact::Redactor;
 use super::{TransportError, excerpt, quoted, request_id};
+use common::prose::prose;
 
 /// The most rate-limit headers that are shown of a response.
 const MOST_LIMITS: usize = 10;

@@ -35,7 +35,6 @@ mod observer;
 mod operation;
 mod part;
 mod progress;
-mod prose;
 mod redact;
 mod resume;
 mod runs;
@@ -79,7 +78,7 @@ pub use resume::Rest;
 pub use token::{BEARER, Issued, Token, Tokens};
 pub use zone::{LOCALHOST, is_loopback};
 
-pub use prose::prose;
+pub use common::prose::prose;
 pub use redact::Redactor;
 
 use common::fault;

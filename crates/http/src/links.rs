@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::prose::prose;
 use super::redact::Redactor;
 use super::zone::{LOCALHOST, Zone, is_loopback};
 use super::{Sent, TransportError, excerpt};
+use common::prose::prose;
 
 /// The services of the configuration, and the other hosts that requests may go to.
 #[derive(Debug, Clone)]

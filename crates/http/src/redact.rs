@@ -12,9 +12,9 @@ use reqwest::{Request, Response};
 use url::form_urlencoded::parse;
 use url::{Position, Url};
 
-use super::prose::prose;
 use super::runs::{LONG_RUN, SHORTEST_RUN, SHORTEST_WHOLE, holds_run, reduced};
 use common::excerpt::{excerpt, one_line};
+use common::prose::prose;
 
 /// A shorter value is not a signature and may be any word.
 const SHORTEST_SIGNATURE: usize = 16;

@@ -1,7 +1,9 @@
 //! Finds the metaproperties that the connector writes, and checks that they are suitable.
 
 use bynder::Metaproperty;
+use common::excerpt::excerpt;
 use common::parse_error::harmless;
+use common::prose::prose;
 use config::Config;
 
 /// Why a configured metaproperty cannot be used.
@@ -17,7 +19,7 @@ pub enum MetapropertyError {
         nearest: Option<String>,
     },
     /// It is not a text field.
-    #[error("{key}: the metaproperty {name:?} is of type {kind:?}; it must be a text field")]
+    #[error("{key}: the metaproperty {name:?} is of type {:?}; it must be a text field", excerpt(&prose(.kind)))]
     NotText {
         /// The configuration key that names it.
         key: &'static str,
@@ -94,4 +96,20 @@ fn text_field<'a>(
         return Err(MetapropertyError::NotEditable { key, name });
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_type_only_prose_is_shown() {
+        let said = |kind: &str| {
+            let (key, name, kind) = ("bynder.hash_metaproperty", "imatag_hash".to_owned(), kind.to_owned());
+            MetapropertyError::NotText { key, name, kind }.to_string()
+        };
+        assert!(said("select2").contains("is of type \"select2\""), "{}", said("select2"));
+        let link = said("https://x.example/f.jpg?X-Amz-Signature=s3cr3tS1gn4ture0123");
+        assert!(!link.contains("s3cr3t") && !link.contains("x.example"), "{link}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use common::content::{Credit, Picture};
+use common::prose::prose;
 
 use super::Finding;
 
@@ -19,12 +20,14 @@ pub(super) fn credits(original: &Picture, result: &Picture) -> Finding {
     if lost.is_empty() {
         return Finding::Same;
     }
-    let shown = |text: Option<&String>| text.map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"));
+    // A link in a credit may carry a signature, and whoever sends the file chooses the text.
+    let quoted = |text: &String| format!("{:?}", prose(text));
+    let shown = |text: Option<&String>| text.map_or_else(|| "nothing".to_owned(), quoted);
     let (original, result): (Vec<_>, Vec<_>) = lost
         .into_iter()
         .map(|(credit, text)| {
             let found = shown(result.credits.get(credit));
-            (format!("{} {text:?}", credit.name()), format!("{} {found}", credit.name()))
+            (format!("{} {}", credit.name(), quoted(text)), format!("{} {found}", credit.name()))
         })
         .unzip();
     Finding::Differs { original: original.join(", "), result: result.join(", ") }

@@ -96,6 +96,27 @@ fn each_trait_of_a_picture_is_compared_and_shown_on_both_sides() {
 }
 
 #[test]
+fn of_what_a_file_says_only_prose_is_shown() {
+    const LINK: &str = "https://x.example/f.jpg?X-Amz-Signature=s3cr3tS1gn4ture0123";
+    const KEY: &str = "s3cr3t-key-637bcda8cac4cfecb560cd66ff56cbc7";
+    for text in [LINK, KEY] {
+        let with = |name: &str, credit: &str| {
+            Content::Picture(Picture {
+                profile: Some(Profile::Icc { name: name.to_owned(), is_srgb: false }),
+                credits: BTreeMap::from([(Credit::XmpRights, credit.to_owned())]),
+                ..picture()
+            })
+        };
+        let named = format!("Display {text} (664e5f6547e4)");
+        for check in [Check::IccProfile, Check::Copyright] {
+            let said = format!("{:?}", found(check, with(&named, text), with("b", "(c) Jo Example 2026")));
+            assert!(!said.contains("s3cr3t") && !said.contains("f.jpg"), "{said}");
+            assert!(said.contains("664e5f6547e4") || said.contains("(c) Jo Example 2026"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn profiles_that_an_earlier_release_read_are_compared_as_it_did() {
     let with = |icc_profile: &str, profile| {
         Content::Picture(Picture { icc_profile: Some(icc_profile.to_owned()), profile, ..picture() })

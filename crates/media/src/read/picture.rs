@@ -1,6 +1,7 @@
 //! Helpers for all kinds of picture.
 
 use common::content::{Content, Picture, View};
+use common::prose::prose;
 
 const LONGEST_REASON: usize = 200;
 
@@ -16,9 +17,9 @@ pub(super) fn undecodable(reason: &dyn std::fmt::Display) -> View {
     View::Undecodable(bounded(&reason.to_string()))
 }
 
-/// Bounded because some decoders quote the file in their errors.
+/// Some decoders quote the file in their errors, as text or as numbers.
 fn bounded(reason: &str) -> String {
-    reason.chars().take(LONGEST_REASON).collect()
+    prose(reason).chars().take(LONGEST_REASON).collect()
 }
 
 /// Whether any pixel is transparent: an alpha channel may be fully opaque. Without a thumbnail, the channel decides.

@@ -1,7 +1,7 @@
 //! Keeps only ordinary prose of a text that a peer wrote. Prose holds no secret, however a secret is escaped or
 //! encoded, so secrets need not be recognised. Pure.
 
-use common::excerpt::one_line;
+use crate::excerpt::one_line;
 
 /// The characters that occur in prose besides letters and digits. Every escape of JSON, URLs and web pages needs
 /// another character.
