@@ -163,3 +163,25 @@ async fn nothing_that_is_asked_while_a_run_goes_on_costs_more_with_more_history(
     }
     assert_eq!(cost[1], cost[2], "SQLite's steps, with 60 and with 1,040 jobs recorded: {cost:?}");
 }
+
+#[tokio::test]
+async fn an_outcome_by_a_clock_that_is_years_ahead_does_not_make_later_questions_read_all_that_came_after_it()
+{
+    let ledger = Ledger::new(State::in_memory().unwrap());
+    let now = Timestamp::now();
+    let wrong = OutcomeEvent {
+        at: now + jiff::SignedDuration::from_hours(99_999),
+        ..job(1, 0).ended(Outcome::Gone, now)
+    };
+    let noted = wrong.clone();
+    ledger.state.write(move |transaction| note_outcome(transaction, &noted)).await.unwrap();
+    let hour = "SELECT max(hour) - unixepoch() / 3600 FROM outcome_hours";
+    let ahead: i64 = ledger
+        .state
+        .read(move |connection| Ok(connection.query_row(hour, [], |row| row.get(0))?))
+        .await
+        .unwrap();
+    assert!((23..=24).contains(&ahead), "{ahead}");
+    // It is found as one that ended by now.
+    assert_eq!(ledger.ended_since(now).await.unwrap(), (1, Some(wrong.at)));
+}
