@@ -3,7 +3,9 @@
 mod bare;
 mod broker;
 mod budget;
+mod conversion;
 mod enumeration;
+mod history;
 mod hostile;
 mod lab;
 mod large;
@@ -20,7 +22,7 @@ mod throughput;
 mod usage;
 mod ways;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use table::Table;
 
@@ -37,15 +39,8 @@ enum Command {
         /// What; everything but the soak if nothing is said
         #[arg(value_enum)]
         what: Vec<Measurement>,
-        /// Only so much that everything is run through: the figures mean nothing
-        #[arg(long)]
-        short: bool,
-        /// How long the soak takes
-        #[arg(long, default_value_t = 60)]
-        minutes: u64,
-        /// Let every tenth file of the soak harm whoever reads it
-        #[arg(long)]
-        hostile: bool,
+        #[command(flatten)]
+        size: Size,
     },
     /// Be the sandbox of a measurement
     #[command(hide = true)]
@@ -53,6 +48,22 @@ enum Command {
     /// Be the bare loop
     #[command(hide = true)]
     Bare(bare::Arguments),
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+struct Size {
+    /// Only so much that everything is run through: the figures mean nothing
+    #[arg(long)]
+    short: bool,
+    /// How long the soak takes
+    #[arg(long, default_value_t = 60)]
+    minutes: u64,
+    /// How many assets the ledger has
+    #[arg(long, default_value_t = 1_000_000)]
+    assets: u64,
+    /// Let every tenth file of the soak harm whoever reads it
+    #[arg(long)]
+    hostile: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -71,10 +82,12 @@ enum Measurement {
     Largest,
     Readers,
     Hostile,
+    Ledger,
+    Conversion,
     Soak,
 }
 
-const ALL_BUT_SOAK: [Measurement; 14] = [
+const ALL_BUT_SOAK: [Measurement; 16] = [
     Measurement::Throughput,
     Measurement::Photographs,
     Measurement::Scale,
@@ -88,6 +101,8 @@ const ALL_BUT_SOAK: [Measurement; 14] = [
     Measurement::Largest,
     Measurement::Readers,
     Measurement::Hostile,
+    Measurement::Ledger,
+    Measurement::Conversion,
     Measurement::Budget,
 ];
 
@@ -96,17 +111,17 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Sandbox(arguments) => library::run(arguments).await,
         Command::Bare(arguments) => bare::run(arguments).await,
-        Command::Run { what, short, minutes, hostile } => {
+        Command::Run { what, size } => {
             let what = if what.is_empty() { ALL_BUT_SOAK.to_vec() } else { what };
             print(&machine())?;
             let mut tables = Vec::new();
             for measurement in what {
-                let table = measure(measurement, short, minutes, hostile).await?;
+                let table = measure(measurement, size).await?;
                 print(&table.to_string())?;
                 tables.push(table);
             }
             // The figures of a short form cannot be compared with the goals.
-            if !short {
+            if !size.short {
                 print(&table::goals(&tables))?;
             }
             Ok(())
@@ -114,12 +129,8 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-async fn measure(
-    measurement: Measurement,
-    is_short: bool,
-    minutes: u64,
-    is_hostile: bool,
-) -> anyhow::Result<Table> {
+async fn measure(measurement: Measurement, size: Size) -> anyhow::Result<Table> {
+    let Size { short: is_short, minutes, assets, hostile: is_hostile } = size;
     match measurement {
         Measurement::Throughput => throughput::measure(is_short).await,
         Measurement::Photographs => throughput::measure_photographs(is_short).await,
@@ -135,6 +146,8 @@ async fn measure(
         Measurement::Largest => large::measure_largest(is_short).await,
         Measurement::Readers => readers::measure(is_short).await,
         Measurement::Hostile => hostile::measure(is_short).await,
+        Measurement::Ledger => history::measure(is_short, assets).await,
+        Measurement::Conversion => conversion::measure(is_short, assets),
         Measurement::Soak => soak::measure(is_short, minutes, is_hostile).await,
     }
 }

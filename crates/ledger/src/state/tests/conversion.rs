@@ -13,7 +13,7 @@ use common::job::{Job, Lane};
 use common::outcome::{Outcome, OutcomeEvent};
 use jiff::Timestamp;
 
-const ASSETS: usize = 6_000;
+const ASSETS: usize = 3_500;
 
 fn publish_before(connection: &Connection, job: &Job) {
     let sql =
