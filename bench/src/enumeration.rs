@@ -9,8 +9,8 @@ use crate::usage;
 /// After this time, changes by people are in the sandbox's listing.
 const LISTED: Duration = Duration::from_millis(500);
 
-pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
-    let sizes: &[u64] = if is_short { &[5_000] } else { &[100_000, 1_000_000] };
+pub(crate) async fn measure(is_short: bool, assets: u64) -> anyhow::Result<Table> {
+    let sizes: &[u64] = if is_short { &[5_000] } else { &[100_000, assets] };
     let changes = if is_short { 5 } else { 100 };
     let mut table = Table::new(
         "Going over a library",

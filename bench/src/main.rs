@@ -58,7 +58,7 @@ struct Size {
     /// How long the soak takes
     #[arg(long, default_value_t = 60)]
     minutes: u64,
-    /// How many assets the ledger has
+    /// How many assets the ledger has, and the largest library that is gone over
     #[arg(long, default_value_t = 1_000_000)]
     assets: u64,
     /// Let every tenth file of the soak harm whoever reads it
@@ -137,7 +137,7 @@ async fn measure(measurement: Measurement, size: Size) -> anyhow::Result<Table> 
         Measurement::Scale => scale::measure(is_short).await,
         Measurement::InFlight => scale::measure_in_flight(is_short).await,
         Measurement::Budget => budget::measure(is_short).await,
-        Measurement::Enumeration => enumeration::measure(is_short).await,
+        Measurement::Enumeration => enumeration::measure(is_short, assets).await,
         Measurement::Publishing => publishing::measure(is_short).await,
         Measurement::Broker => broker::measure(is_short).await,
         Measurement::Leases => leases::measure(is_short).await,
