@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
+use common::job::{Lane, MessageError, Step};
+use common::outcome::{Failure, FailureClass, Outcome};
 use nix::sys::signal::Signal;
+use queue::{FailedFilter, FailedJobs};
+use rabbitmq::Failed;
 use sandbox::faults::{Action, Moment};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use crate::harness::amqp::Stranger;
+use crate::harness::broker::Broker;
 use crate::harness::fleet::{Fleet, signal};
 use crate::harness::scene::every;
-use crate::harness::{assert_clean, picture, quick, until, until_async};
+use crate::harness::{assert_clean, job_of, picture, quick, until, until_async};
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -162,4 +168,38 @@ async fn the_status_shows_who_is_at_work_what_they_cannot_use_and_goes_on_until_
     drop(unread.stdout.take());
     let ended = tokio::time::timeout(Duration::from_mins(1), unread.wait()).await;
     assert_eq!(ended.expect("it goes on for nobody").unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_jobs_records_the_latest_is_replayed_whichever_matches_and_one_that_came_since_stays() {
+    let fleet = Fleet::new(quick()).await;
+    let mut stranger = Stranger::connect(Broker::shared().await.address()).await;
+    let connection = fleet.connection().await;
+    let queue = |name: &str| format!("{}.{name}", fleet.prefix);
+    let record = |step: Step, class: FailureClass, second: i64| {
+        let mut job = job_of("RUN-1", "A", Lane::Fresh);
+        job.step = step;
+        let failure = Failure { class, reason: "no".into(), request_id: None };
+        let event = job.ended(Outcome::Failed(failure), jiff::Timestamp::from_second(second).unwrap());
+        let mut record =
+            serde_json::to_value(Failed::unreadable(b"", None, &MessageError::Newer(9))).unwrap();
+        record["v"] = 1.into();
+        record["event"] = serde_json::to_value(&event).unwrap();
+        record["job"] = serde_json::to_value(&job).unwrap();
+        record.to_string().into_bytes()
+    };
+    let earlier = record(Step::Submit, FailureClass::Exhausted, 100);
+    let later = record(Step::Save, FailureClass::Permission, 200);
+    for body in [&earlier, &later, &later] {
+        stranger.publish("", queue("failed").as_bytes(), b"\0\0", body).await;
+    }
+    let failed = connection.failed_jobs();
+    let exhausted = FailedFilter { class: Some(FailureClass::Exhausted), ..FailedFilter::default() };
+    let selected = failed.select(&exhausted, &|_| ()).await.unwrap();
+    // By a clock that is behind.
+    let since = record(Step::Transfer, FailureClass::Local, 50);
+    stranger.publish("", queue("failed").as_bytes(), b"\0\0", &since).await;
+    assert_eq!(failed.replay(&selected, &|_| ()).await.unwrap(), 1);
+    let mut ready = async |name: &str| stranger.ready(&queue(name)).await;
+    assert_eq!((ready("save").await, ready("submit.fresh").await, ready("failed").await), (1, 0, 1));
 }

@@ -60,14 +60,20 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Failed) -> Result<(), 
     Ok(())
 }
 
-/// The record knows what failed, without a pass over the queue. A machine without the record asks the queue.
-fn record(config: &Config) -> Result<Option<Ledger>, Failure> {
-    Ok(State::open_to_read(&config.producer.state_dir)?.map(Ledger::new))
+/// The ledger of these jobs, which needs no pass over the queue. `None` if it is on another machine, or has the jobs of a fleet
+/// while this machine's own are asked for.
+async fn ledger(config: &Config, which: &FailedSelection) -> Result<Option<Ledger>, Failure> {
+    let is_fleet = config.broker.is_some();
+    let state =
+        if is_fleet && which.embedded { None } else { State::open_to_read(&config.producer.state_dir)? };
+    let Some(ledger) = state.map(Ledger::new) else { return Ok(None) };
+    let has_runs = !ledger.latest_runs(1).await?.is_empty();
+    Ok(Some(ledger).filter(|_| has_runs || !is_fleet))
 }
 
 async fn list(global: &GlobalOptions, config: &Config, page: &FailedPage) -> Result<(), Failure> {
     let filter = filter(&page.which)?;
-    let Some(ledger) = record(config)? else {
+    let Some(ledger) = ledger(config, &page.which).await? else {
         let jobs = queues::failed(config, page.which.embedded, &filter).await?;
         for failed in &jobs {
             print(global, &failed.event);
@@ -97,7 +103,7 @@ async fn list(global: &GlobalOptions, config: &Config, page: &FailedPage) -> Res
 async fn count(global: &GlobalOptions, config: &Config, which: &FailedSelection) -> Result<(), Failure> {
     let filter = filter(which)?;
     let mut counts = BTreeMap::new();
-    if let Some(ledger) = record(config)? {
+    if let Some(ledger) = ledger(config, which).await? {
         counts = ledger.failed_by_class(&filter).await?;
     } else {
         for failed in queues::failed(config, which.embedded, &filter).await? {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Transaction, params};
 
-use super::{Ledger, LostJob};
+use super::{Ledger, LostJob, last_outcome};
 use crate::state::DatabaseError;
 use crate::state::record::{COLUMNS, DROPPED, Form, JOINED, Kind, Packed, Recorded, find};
 use common::asset::AssetId;
@@ -67,10 +67,17 @@ pub fn note_dropped(transaction: &Transaction<'_>, job: &JobId) -> Result<(), Da
 }
 
 impl Ledger {
-    /// Records that a person dropped these failed jobs.
-    pub async fn drop_failed(&self, jobs: Vec<JobId>) -> Result<(), DatabaseError> {
+    /// Records that a person dropped the failed jobs with these outcomes. A job that failed again since stays.
+    pub async fn drop_failed(&self, events: Vec<OutcomeEvent>) -> Result<(), DatabaseError> {
         self.state
-            .write(move |transaction| jobs.iter().try_for_each(|job| note_dropped(transaction, job)))
+            .write(move |transaction| {
+                for event in events {
+                    if last_outcome(transaction, &event.job_id)?.as_ref() == Some(&event) {
+                        note_dropped(transaction, &event.job_id)?;
+                    }
+                }
+                Ok(())
+            })
             .await
     }
 

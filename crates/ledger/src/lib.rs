@@ -204,7 +204,7 @@ impl Ledger {
     pub async fn published_since(&self, since: Timestamp) -> Result<u64, DatabaseError> {
         let since = since.as_millisecond();
         let sql = "SELECT count(*) FROM published WHERE at_ms >= ?1
-                   AND job >= (SELECT min(first) FROM published_hours WHERE hour >= ?1 / 3600000)";
+                   AND job >= (SELECT min(first) FROM published_hours WHERE hour BETWEEN ?1 / 3600000 AND max(?1 / 3600000, unixepoch() / 3600) + 24)";
         self.state.read(move |connection| Ok(connection.query_row(sql, [since], |row| row.get(0))?)).await
     }
 

@@ -166,7 +166,8 @@ fn bounds(connection: &Connection, extent: &Extent) -> Result<(i64, i64), Databa
             connection.query_row(first, [&run.0], |row| row.get(0)).optional()?.flatten()
         }
         Extent::Since(since) => {
-            let first = "SELECT min(first) FROM outcome_hours WHERE hour >= ?1 / 3600000000000";
+            let first = "SELECT min(first) FROM outcome_hours
+                         WHERE hour BETWEEN ?1 / 3600000000000 AND max(?1 / 3600000000000, unixepoch() / 3600) + 24";
             connection.query_row(first, [nanoseconds(*since)], |row| row.get(0))?
         }
     };

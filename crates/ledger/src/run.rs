@@ -196,7 +196,7 @@ impl Ledger {
     /// The number of jobs that ended since a time, and when the first of them did.
     pub async fn ended_since(&self, since: Timestamp) -> Result<(u64, Option<Timestamp>), DatabaseError> {
         let sql = "SELECT count(DISTINCT job), min(at) FROM outcomes WHERE at >= ?1
-                   AND sequence >= (SELECT min(first) FROM outcome_hours WHERE hour >= ?1 / 3600000000000)";
+                   AND sequence >= (SELECT min(first) FROM outcome_hours WHERE hour BETWEEN ?1 / 3600000000000 AND max(?1 / 3600000000000, unixepoch() / 3600) + 24)";
         self.state
             .read(move |connection| {
                 let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?));

@@ -1,6 +1,6 @@
 //! Jobs that failed and are kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,9 +8,17 @@ use serde::Serialize;
 use common::job::{Job, JobId};
 use common::outcome::OutcomeEvent;
 
-/// Failed jobs, each with the time of its latest failure. A queue may have an earlier record of the same job, whose replay
-/// would repeat what was done since.
-pub type Selection = HashMap<JobId, Timestamp>;
+/// Failed jobs that a person selected.
+pub type Selection = HashMap<JobId, Records>;
+
+/// The records of one failed job, by the times of its failures. A queue may have several, of which the latest has got furthest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Records {
+    /// All that there were. A record that came later is not selected.
+    pub seen: BTreeSet<Timestamp>,
+    /// The one to replay; `None` if no record contains a job.
+    pub latest: Option<Timestamp>,
+}
 
 /// Called with the number of jobs that a change or a selection has passed so far.
 pub type Progress<'a> = &'a (dyn Fn(u64) + Send + Sync);

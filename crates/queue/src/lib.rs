@@ -39,7 +39,7 @@ pub use delivery::{Guard, Receipt};
 pub use delivery::{Delivery, LONGEST_HELD, Settlement, Unrenewed};
 pub use depth::Depth;
 pub use embedded::EmbeddedQueue;
-pub use failed::{FailedJob, Progress, Selection};
+pub use failed::{FailedJob, Progress, Records, Selection};
 pub use lease::{Attempt, Lease, Left, Lockout, lease_patiently};
 pub use ledger::FailedFilter;
 pub use step_set::StepSet;

@@ -3,7 +3,7 @@
 //! A queue can be read only by taking its messages. So a pass takes them one by one on a channel of its own, handles
 //! those that match, and closes the channel: the broker requeues the rest in their old places.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ use super::message::{Failed, encode_dropped, job_properties, properties};
 use super::publisher::Message;
 use super::{Broker, Connections};
 use common::job::JobId;
-use queue::{FailedFilter, FailedJob, FailedJobs, Progress, QueueError, Selection};
+use queue::{FailedFilter, FailedJob, FailedJobs, Progress, QueueError, Records, Selection};
 
 /// The most failed jobs listed at once.
 const MOST_SHOWN: usize = 1000;
@@ -91,72 +91,81 @@ impl<'a> Pass<'a> {
         Ok(found)
     }
 
-    /// The matching failed jobs.
+    /// The failed jobs of which a record matches.
     async fn select(
         mut self,
         filter: &FailedFilter,
         progress: Progress<'_>,
     ) -> Result<Selection, QueueError> {
-        let (mut selected, mut passed) = (Selection::new(), 0);
+        let (mut records, mut matching, mut passed) = (Selection::new(), HashSet::new(), 0);
         while let Some((failed, _)) = self.next().await? {
             passed += 1;
-            if passed % STRIDE == 0 {
-                progress(passed);
+            report(passed, progress);
+            let (event, has_job) = (failed.event, failed.job.is_some());
+            if filter.matches(&event) {
+                matching.insert(event.job_id.clone());
             }
-            if filter.matches(&failed.event) {
-                let at = failed.event.at;
-                selected
-                    .entry(failed.event.job_id)
-                    .and_modify(|latest| *latest = at.max(*latest))
-                    .or_insert(at);
-            }
+            // A record that does not match may be later, and have got further.
+            let records: &mut Records = records.entry(event.job_id).or_default();
+            records.seen.insert(event.at);
+            records.latest = records.latest.max(has_job.then_some(event.at));
         }
         self.end().await;
-        Ok(selected)
+        records.retain(|job, _| matching.contains(job));
+        Ok(records)
     }
 
     /// Sends jobs back to their step. A record is acknowledged only after the job is confirmed there.
     async fn replay(mut self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
         let mut replayed = HashSet::new();
+        let mut earlier: HashMap<JobId, Vec<Received>> = HashMap::new();
         while let Some((failed, taken)) = self.next().await? {
-            let (Some(mut job), Some(latest)) = (failed.job, jobs.get(&failed.event.job_id)) else {
+            let (id, at) = (failed.event.job_id, failed.event.at);
+            let Some(records) = jobs.get(&id).filter(|records| records.seen.contains(&at)) else { continue };
+            if replayed.contains(&id) {
+                // A copy.
+                taken.acknowledge().await?;
+                continue;
+            }
+            let Some(mut job) = failed.job.filter(|_| records.latest == Some(at)) else {
+                if records.latest.is_some() {
+                    earlier.entry(id).or_default().push(taken);
+                }
                 continue;
             };
-            // Of the records of one job, the latest has got furthest. A copy of it may be there as well.
-            if failed.event.at == *latest && replayed.insert(failed.event.job_id) {
-                job.forget_attempts();
-                // By replaying it, a person vouches that the job is for this portal, whose address may have changed.
-                job.portal = job.portal.map(|_| self.shared.topology.for_portal().to_owned());
-                let message = Message {
-                    exchange: ShortString::default(),
-                    key: self.shared.topology.queue_of(&job),
-                    properties: job_properties(&job),
-                    body: job.encode()?,
-                };
-                self.shared.publisher.publish(&message).await?;
-                common::fault::crash_point("replay.published");
-                report(replayed.len(), progress);
+            job.forget_attempts();
+            // By replaying it, a person vouches that the job is for this portal, whose address may have changed.
+            job.portal = job.portal.map(|_| self.shared.topology.for_portal().to_owned());
+            let message = Message {
+                exchange: ShortString::default(),
+                key: self.shared.topology.queue_of(&job),
+                properties: job_properties(&job),
+                body: job.encode()?,
+            };
+            self.shared.publisher.publish(&message).await?;
+            common::fault::crash_point("replay.published");
+            for record in earlier.remove(&id).into_iter().flatten().chain([taken]) {
+                record.acknowledge().await?;
             }
-            // A record that came after the selection stays.
-            if failed.event.at <= *latest {
-                taken.acknowledge().await?;
-            }
+            replayed.insert(id);
+            report(replayed.len(), progress);
         }
         self.end().await;
         Ok(replayed.len() as u64)
     }
 
-    /// Deletes failed jobs at a person's request, of which the producer's record is told first.
+    /// Deletes failed jobs at a person's request, after a note of it is sent to the producer's ledger.
     async fn forget(mut self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
         let mut forgotten = HashSet::new();
         while let Some((failed, taken)) = self.next().await? {
-            if !jobs.contains_key(&failed.event.job_id) {
+            let (id, at) = (&failed.event.job_id, failed.event.at);
+            if jobs.get(id).is_none_or(|records| !records.seen.contains(&at)) {
                 continue;
             }
             let message = Message {
                 exchange: ShortString::default(),
                 key: self.shared.topology.results(),
-                properties: properties(&failed.event.job_id.0, None),
+                properties: properties(&id.0, None),
                 body: encode_dropped(&failed.event)?,
             };
             self.shared.publisher.publish(&message).await?;
@@ -184,6 +193,11 @@ impl<'a> Pass<'a> {
     async fn next(&mut self) -> Result<Option<(Failed, Received)>, QueueError> {
         while self.left > 0 {
             self.left -= 1;
+            if self.left == 0 {
+                tracing::warn!(
+                    "the queue of failed jobs has more than {MOST_PASSED}, and the later ones are not looked at"
+                );
+            }
             let queue = self.shared.topology.failed();
             let at = Instant::now();
             let Some(got) =

@@ -15,7 +15,7 @@ use super::consuming::consume;
 use super::message::{decode_event, encode_event, is_dropped};
 use super::redact::said;
 use super::{Broker, Connections};
-use common::job::{JobId, MessageError};
+use common::job::MessageError;
 use common::outcome::OutcomeEvent;
 use ledger::Ledger;
 use queue::QueueError;
@@ -44,8 +44,8 @@ struct Incoming {
 /// Outcomes to take in at once.
 struct Batch {
     events: Vec<OutcomeEvent>,
-    /// Failed jobs that a person dropped.
-    dropped: Vec<JobId>,
+    /// Those of failed jobs that a person dropped.
+    dropped: Vec<OutcomeEvent>,
     /// The number of messages: those of the outcomes, and others that were set aside or put off.
     count: usize,
     last: Message,
@@ -123,7 +123,7 @@ impl Outcomes {
         &self,
         ledger: &Ledger,
         events: Vec<OutcomeEvent>,
-        dropped: Vec<JobId>,
+        dropped: Vec<OutcomeEvent>,
     ) -> Result<(), QueueError> {
         for stranger in ledger.fold(events).await? {
             let reason = format!(
@@ -210,8 +210,11 @@ impl Incoming {
                     let reason = "an outcome is not signed by a key of this fleet";
                     shared.set_aside(&message.data, reason).await?;
                 }
-                Ok(event) if is_dropped(&message.data) => dropped.push(event.job_id),
-                Ok(event) => events.push(event),
+                // The drop may come before the outcome itself.
+                Ok(event) => {
+                    dropped.extend(is_dropped(&message.data).then(|| event.clone()));
+                    events.push(event);
+                }
                 Err(MessageError::Newer(_)) => shared.put_off(&shared.topology.results(), message).await?,
                 Err(error) => {
                     let reason = format!("an outcome cannot be read and is left out of the ledger: {error}");

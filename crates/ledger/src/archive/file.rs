@@ -55,6 +55,8 @@ pub(super) fn write(folder: &Path, name: &str, rows: &[Recorded]) -> io::Result<
     }
     encoder.finish()?.into_inner()?.sync_all()?;
     File::open(folder)?.sync_all()?;
+    // The folder may be new.
+    folder.parent().map(File::open).transpose()?.map(|above| above.sync_all()).transpose()?;
     Ok(keys.len() as u64)
 }
 

@@ -119,11 +119,13 @@ impl Ledger {
 
 /// The next jobs to move after this one, with their outcomes in the order of the record; `None` at the end.
 fn select(connection: &Connection, before: Timestamp, after: i64) -> Result<Option<Batch>, DatabaseError> {
+    // Both times, since the clock of a worker may be wrong.
     // A person may replay a failed job, and the outcomes of its replay are recognised by its row. A job that was never published
     // here has no time.
     let mut jobs = connection.prepare_cached(
         "SELECT published.job, asset, last FROM published CROSS JOIN outcomes ON sequence = last CROSS JOIN assets USING (asset)
          WHERE published.job > ?1 AND open = 0 AND lost = 0 AND outcomes.outcome BETWEEN 1 AND 15 AND at < ?2
+         AND (at_ms IS NULL OR at_ms < ?2 / 1000000)
          AND last_outcome <> last
          AND run NOT IN (SELECT run FROM run_jobs JOIN runs USING (run_id) WHERE state = 'enumerating')
          ORDER BY published.job LIMIT ?3",

@@ -55,7 +55,8 @@ CREATE INDEX assets_failed_by_class ON assets (outcome, last_outcome, asset) WHE
 
 -- One row a job ever published; open until it has an outcome.
 CREATE TABLE published (
-    job INTEGER PRIMARY KEY,
+    -- A number is never used again: hours and archives refer to it.
+    job INTEGER PRIMARY KEY AUTOINCREMENT,
     job_id BLOB NOT NULL UNIQUE,
     run INTEGER NOT NULL,
     asset INTEGER NOT NULL,
@@ -106,8 +107,9 @@ CREATE INDEX outcomes_by_original ON outcomes (substr(original, 1, 6)) WHERE ori
 CREATE INDEX outcomes_by_watermarked ON outcomes (substr(watermarked, 1, 6)) WHERE watermarked IS NOT NULL;
 
 -- The first job, and the first outcome, of each hour of the clock that it was noted by. What is younger than a time comes after the
--- first of the hours from then on, also where a clock was behind; an index over all times would take a tenth of the file. An hour
--- is at most a day ahead of this machine's clock, so that one wrong clock does not make every later question read all since.
+-- first of the hours from then on, also where a clock was behind; an index over all times would take a tenth of the file. What is
+-- more than a day ahead of this machine's clock is noted for that hour as well: questions end a day from now, so that one wrong clock
+-- does not make every later one read all since.
 CREATE TABLE published_hours (hour INTEGER PRIMARY KEY, first INTEGER NOT NULL);
 CREATE TABLE outcome_hours (hour INTEGER PRIMARY KEY, first INTEGER NOT NULL);
 
@@ -138,8 +140,9 @@ CREATE TRIGGER published_counts AFTER INSERT ON published BEGIN
     WHERE run = NEW.run;
     UPDATE assets SET last_job = NEW.job WHERE asset = NEW.asset;
     INSERT INTO lane_jobs VALUES (NEW.lane, NEW.open) ON CONFLICT DO UPDATE SET open = open + NEW.open;
+    INSERT OR IGNORE INTO published_hours SELECT NEW.at_ms / 3600000, NEW.job WHERE NEW.at_ms IS NOT NULL;
     INSERT OR IGNORE INTO published_hours
-        SELECT min(NEW.at_ms / 3600000, unixepoch() / 3600 + 24), NEW.job WHERE NEW.at_ms IS NOT NULL;
+        SELECT unixepoch() / 3600 + 24, NEW.job WHERE NEW.at_ms / 3600000 > unixepoch() / 3600 + 24;
 END;
 CREATE TRIGGER published_counts_open AFTER UPDATE OF open ON published WHEN NEW.open <> OLD.open BEGIN
     UPDATE run_jobs SET open = open + NEW.open - OLD.open WHERE run = NEW.run;
@@ -166,7 +169,9 @@ CREATE TRIGGER outcomes_count AFTER INSERT ON outcomes BEGIN
             bytes_uploaded = bytes_uploaded + NEW.bytes_uploaded;
     UPDATE run_jobs SET first_outcome = coalesce(first_outcome, NEW.sequence), last_outcome = NEW.sequence
         WHERE run = (SELECT run FROM published WHERE job = NEW.job);
-    INSERT OR IGNORE INTO outcome_hours VALUES (min(NEW.at / 3600000000000, unixepoch() / 3600 + 24), NEW.sequence);
+    INSERT OR IGNORE INTO outcome_hours VALUES (NEW.at / 3600000000000, NEW.sequence);
+    INSERT OR IGNORE INTO outcome_hours
+        SELECT unixepoch() / 3600 + 24, NEW.sequence WHERE NEW.at / 3600000000000 > unixepoch() / 3600 + 24;
     UPDATE published SET last = NEW.sequence WHERE job = NEW.job;
     -- The outcome of a message that nobody could read may name another asset than its job.
     UPDATE assets SET last_outcome = NEW.sequence, outcome = NEW.outcome

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::DatabaseError;
 use super::record::{Flags, append, append_unreadable, find_or_insert, insert, of_lane};
@@ -39,15 +39,22 @@ pub(super) fn convert(connection: &mut Connection) -> Result<(), DatabaseError> 
 
 /// How many rows there are to convert, without counting them.
 fn left(connection: &Connection) -> Result<u64, DatabaseError> {
-    let span = |sql| connection.query_row(sql, [], |row| row.get::<_, u64>(0));
-    let jobs = span("SELECT coalesce(max(rowid) - min(rowid) + 1, 0) FROM published_before")?;
-    let outcomes = span("SELECT coalesce(max(sequence) - min(sequence) + 1, 0) FROM outcomes_before")?;
-    Ok(jobs + outcomes)
+    // Each end by a query of its own: with both in one, SQLite reads the whole table.
+    let end = |sql| connection.query_row(sql, [], |row| row.get::<_, Option<u64>>(0));
+    let mut rows = 0;
+    for [first, last] in [
+        ["SELECT min(rowid) FROM published_before", "SELECT max(rowid) FROM published_before"],
+        ["SELECT min(sequence) FROM outcomes_before", "SELECT max(sequence) FROM outcomes_before"],
+    ] {
+        rows += end(last)?.zip(end(first)?).map_or(0, |(last, first)| last - first + 1);
+    }
+    Ok(rows)
 }
 
 /// Converts some rows, jobs first; returns whether there were any.
 pub(super) fn batch(connection: &mut Connection) -> Result<bool, DatabaseError> {
-    let transaction = connection.transaction()?;
+    // Immediate: another process that writes in between makes this one wait, not fail.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let any = match jobs(&transaction)? {
         0 => outcomes(&transaction)? > 0,
         _ => true,

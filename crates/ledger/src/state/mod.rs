@@ -237,10 +237,9 @@ impl State {
             if pages("freelist_count")? * 4 < pages("page_count")? {
                 return Ok(false);
             }
-            // The copy may be larger than the memory, and no other folder is sure to be writable.
-            connection.pragma_update(None, "temp_store_directory", directory)?;
-            connection.pragma_update(None, "temp_store", "FILE")?;
+            sort_on_disk(connection, directory.as_deref())?;
             connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")?;
+            settle(connection)?;
             Ok(true)
         })
         .await
@@ -309,7 +308,12 @@ fn open(path: &Path) -> Result<Connection, StateError> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "journal_size_limit", LONGEST_LOG)?;
         connection.pragma_update(None, "cache_size", -CACHE)?;
-        schema::migrate(&mut connection, found)
+        if found == schema::newest() {
+            return Ok(());
+        }
+        sort_on_disk(&connection, path.parent().map(|directory| directory.display().to_string()).as_deref())?;
+        schema::migrate(&mut connection, found)?;
+        Ok(settle(&connection)?)
     })();
     prepared.map_err(|error| unusable(path, error))?;
     Ok(connection)
@@ -342,6 +346,13 @@ fn settle(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")
+}
+
+/// Lets a change of the whole file sort and copy in files of its folder: what it sorts may be larger than the memory, and no
+/// other folder is sure to be writable.
+fn sort_on_disk(connection: &Connection, directory: Option<&str>) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "temp_store_directory", directory)?;
+    connection.pragma_update(None, "temp_store", "FILE")
 }
 
 /// A full disk does not damage the file: the migration continues when there is room.

@@ -1,6 +1,6 @@
 //! The tables, as a list of migrations from each format to the next. A released migration never changes.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::{DatabaseError, conversion};
 
@@ -161,7 +161,7 @@ pub(super) fn migrate(connection: &mut Connection, from: u32) -> Result<(), Data
 
 /// Brings a file of the format before to this one.
 pub(super) fn step(connection: &mut Connection, format: u32) -> Result<(), DatabaseError> {
-    let transaction = connection.transaction()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(STEPS[format as usize - 1])?;
     transaction.pragma_update(None, "user_version", format)?;
     Ok(transaction.commit()?)

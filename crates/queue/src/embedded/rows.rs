@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::super::{Depth, FailedFilter, FailedJob, Selection, StepSet};
+use super::super::{Depth, FailedFilter, FailedJob, Records, Selection, StepSet};
 use super::Dropped;
 use common::asset::AssetId;
 use common::job::{Job, JobId, Lane, RunId, Step};
@@ -192,7 +192,7 @@ pub(super) fn failed(
 pub(super) fn select(connection: &Connection, filter: &FailedFilter) -> Result<Selection, DatabaseError> {
     let mut selected = Selection::new();
     each_failed(connection, filter, |_, event| {
-        selected.insert(event.job_id, event.at);
+        selected.insert(event.job_id, Records { seen: [event.at].into(), latest: Some(event.at) });
         Ok(true)
     })?;
     Ok(selected)
