@@ -105,7 +105,8 @@ impl Ledger {
                     deleted += delete(transaction, job)?;
                 }
                 if deleted != batch.rows.len() {
-                    return Err(DatabaseError::Damaged("the record changed while it was archived".to_owned()));
+                    let reason = "the ledger changed while it was archived; archive again";
+                    return Err(DatabaseError::Unavailable(reason.into()));
                 }
                 let times = batch.rows.iter().map(|row| nanoseconds(row.event.at));
                 let sql = "INSERT INTO archives (archive, file, outcomes, keys, last_at) VALUES (?1, ?2, ?3, ?4, ?5)";

@@ -231,13 +231,12 @@ impl State {
     /// # Errors
     /// There is no room for a copy of what the file holds.
     pub async fn compact(&self) -> Result<bool, DatabaseError> {
-        let directory = self.path().parent().map(|directory| directory.display().to_string());
         self.blocking(move |connection| {
             let pages = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
             if pages("freelist_count")? * 4 < pages("page_count")? {
                 return Ok(false);
             }
-            sort_on_disk(connection, directory.as_deref())?;
+            sort_on_disk(connection)?;
             connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")?;
             settle(connection)?;
             Ok(true)
@@ -308,12 +307,7 @@ fn open(path: &Path) -> Result<Connection, StateError> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "journal_size_limit", LONGEST_LOG)?;
         connection.pragma_update(None, "cache_size", -CACHE)?;
-        if found == schema::newest() {
-            return Ok(());
-        }
-        sort_on_disk(&connection, path.parent().map(|directory| directory.display().to_string()).as_deref())?;
-        schema::migrate(&mut connection, found)?;
-        Ok(settle(&connection)?)
+        schema::migrate(&mut connection, found)
     })();
     prepared.map_err(|error| unusable(path, error))?;
     Ok(connection)
@@ -350,8 +344,11 @@ fn settle(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Lets a change of the whole file sort and copy in files of its folder: what it sorts may be larger than the memory, and no
 /// other folder is sure to be writable.
-fn sort_on_disk(connection: &Connection, directory: Option<&str>) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "temp_store_directory", directory)?;
+fn sort_on_disk(connection: &Connection) -> rusqlite::Result<()> {
+    let directory = connection.path().and_then(|path| Path::new(path).parent()).filter(|path| path.is_dir());
+    // A database in memory sorts there.
+    let Some(directory) = directory else { return Ok(()) };
+    connection.pragma_update(None, "temp_store_directory", directory.display().to_string())?;
     connection.pragma_update(None, "temp_store", "FILE")
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{DatabaseError, conversion};
+use super::{DatabaseError, conversion, settle, sort_on_disk};
 
 /// The format of a file whose rows are being converted. The next format has all of them converted.
 pub(super) const CONVERTING: u32 = 9;
@@ -154,7 +154,11 @@ pub(super) fn migrate(connection: &mut Connection, from: u32) -> Result<(), Data
         if format == CONVERTING + 1 {
             conversion::convert(connection)?;
         }
-        step(connection, format)?;
+        // Only while indexes are made: each converted row would open a file of its own.
+        sort_on_disk(connection)?;
+        let stepped = step(connection, format);
+        settle(connection)?;
+        stepped?;
     }
     Ok(())
 }
