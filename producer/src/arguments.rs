@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cli::options::GlobalOptions;
+use cli::output;
 use common::failure::Failure;
 use common::outcome::FailureClass;
 use common::parse_error::harmless;
 use config::{Loaded, Override, read_moment, read_text};
-use files::written::Chosen;
+use files::written::{self, Chosen};
 use jiff::Timestamp;
 use toml::Value;
 
@@ -98,6 +99,11 @@ pub fn load(global: &GlobalOptions, run: &Scope) -> Result<Loaded, Failure> {
     let mut loaded = wiring::load_for(global, &overrides(run)?)?;
     if let Some(path) = &run.ids_from {
         loaded.config.filters.ids = ids_from(path)?;
+        if let Ok(Some(doubt)) = written::look(path, Chosen::Named)
+            && !global.quiet
+        {
+            output::warning(&format!("--ids-from: {}: {doubt}", path.display()));
+        }
     }
     Ok(loaded)
 }

@@ -138,6 +138,10 @@ pub async fn run(
     let lane = options.scope.lane();
     let retry = options.retries_named && !environment.filter.include.ids.is_empty();
     while let Some(step) = run.walk.next(patience).await? {
+        // A page may have no asset.
+        if patience.is_over() {
+            return Err(RunError::Stopped);
+        }
         run.saw(&step);
         for asset in &step.assets {
             if patience.is_over() {

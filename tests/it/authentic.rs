@@ -52,7 +52,7 @@ async fn job_with_medium_of(fleet: &Fleet, open: &str, secret: &str) -> Job {
 }
 
 /// Waits until so many messages are in a queue.
-async fn until_ready(stranger: &mut Stranger, queue: &str, count: u32) {
+pub(crate) async fn until_ready(stranger: &mut Stranger, queue: &str, count: u32) {
     let waiting = async {
         // The broker does not say when a message comes.
         while stranger.ready(queue).await < count {

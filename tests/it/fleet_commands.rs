@@ -11,6 +11,7 @@ use sandbox::faults::{Action, Moment};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use crate::authentic::until_ready;
 use crate::harness::amqp::Stranger;
 use crate::harness::broker::Broker;
 use crate::harness::fleet::{Fleet, signal};
@@ -200,6 +201,8 @@ async fn of_a_jobs_records_the_latest_is_replayed_whichever_matches_and_one_that
     let since = record(Step::Transfer, FailureClass::Local, 50);
     stranger.publish("", queue("failed").as_bytes(), b"\0\0", &since).await;
     assert_eq!(failed.replay(&selected, &|_| ()).await.unwrap(), 1);
-    let mut ready = async |name: &str| stranger.ready(&queue(name)).await;
-    assert_eq!((ready("save").await, ready("submit.fresh").await, ready("failed").await), (1, 0, 1));
+    // What a pass leaves goes back to its queue when its channel is closed.
+    until_ready(&mut stranger, &queue("failed"), 1).await;
+    until_ready(&mut stranger, &queue("save"), 1).await;
+    assert_eq!(stranger.ready(&queue("submit.fresh")).await, 0);
 }

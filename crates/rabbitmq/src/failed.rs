@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lapin::Channel;
-use lapin::options::BasicGetOptions;
+use lapin::options::{BasicGetOptions, BasicNackOptions};
 use lapin::types::ShortString;
 use tokio::time::Instant;
 
@@ -221,6 +221,9 @@ impl<'a> Pass<'a> {
 
     /// Requeues whatever was not acknowledged. After an error, dropping the channel does the same.
     async fn end(self) {
+        // The next pass may begin before the queue notices that the channel is gone.
+        let all = BasicNackOptions { multiple: true, requeue: true };
+        let _ = answered(self.channel.basic_nack(0, all)).await;
         let _ = tokio::time::timeout(ANSWER, self.channel.close(200, "done".into())).await;
     }
 }
