@@ -2,6 +2,7 @@
 
 use common::check::Obstacle;
 use common::content::Film;
+use common::prose::prose;
 
 use super::{Finding, same};
 
@@ -28,7 +29,8 @@ pub(super) fn container(original: &Film, result: &Film) -> Finding {
 pub(super) fn tracks(original: &Film, result: &Film) -> Finding {
     let shown = |tracks: &Vec<String>| match tracks.as_slice() {
         [] => "no tracks".to_owned(),
-        tracks => format!("the tracks {}", tracks.join(", ")),
+        // Four bytes each, as the file says.
+        tracks => format!("the tracks {}", prose(&tracks.join(", "))),
     };
     let of = |film: &Film, plays: bool| {
         let tracks = film.tracks.iter().filter(|track| PLAYING.contains(&track.as_str()) == plays);
