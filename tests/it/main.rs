@@ -23,6 +23,7 @@ mod crash;
 mod dashboards;
 mod deployments;
 mod documents;
+mod encrypted_secrets;
 mod evidence;
 mod faults;
 mod filters;

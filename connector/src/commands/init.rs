@@ -109,7 +109,7 @@ fn answers(init: Init, config: &Path) -> Result<Answers, Failure> {
     })
 }
 
-/// The given value, or a person's answer; the default if there is nobody to ask.
+/// The given value, or a person's answer; the default without a terminal.
 fn wanted(
     given: Option<String>,
     flag: &str,

@@ -45,7 +45,7 @@ impl FailedFilter {
     }
 }
 
-/// Failed jobs that nobody dropped, by class, the oldest of each class first; ?1 to ?4 are the filter. The index contains
+/// Failed jobs that are not dropped, by class, the oldest of each class first; ?1 to ?4 are the filter. The index contains
 /// all that a page skips.
 const KEPT: &str = "FROM assets INDEXED BY assets_failed_by_class
     WHERE assets.outcome >= 16 AND assets.outcome < 128
@@ -81,7 +81,7 @@ impl Ledger {
             .await
     }
 
-    /// A page of the failed jobs that nobody dropped, by class, the oldest of each class first.
+    /// A page of the failed jobs that are not dropped, by class, the oldest of each class first.
     pub async fn failed_page(
         &self,
         filter: &FailedFilter,
@@ -108,7 +108,7 @@ impl Ledger {
             .await
     }
 
-    /// How many failed jobs match that nobody dropped, by class.
+    /// The number of matching failed jobs that are not dropped, by class.
     pub async fn failed_by_class(
         &self,
         filter: &FailedFilter,

@@ -112,7 +112,7 @@ impl Ledger {
     }
 }
 
-/// Passes the lines of a report to `take` that were moved to these files and are not told yet: those after a sequence number. The
+/// Passes the lines of a report to `take` that were moved to these files and are not reported yet: those after a sequence number. The
 /// files were registered in the snapshot of the page, so each outcome is either in one of them or in a page.
 fn moved(
     folder: &Path,

@@ -1,4 +1,4 @@
-//! One file of the archive: outcomes as compressed lines of JSON, and beside it their keys, so that a search reads few files.
+//! One file of the archive: outcomes as compressed lines of JSON, and in a second file their keys, so that a search reads few files.
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -82,7 +82,7 @@ impl Ledger {
         let last = "SELECT coalesce(max(archive), 0) FROM archives";
         let last: i64 =
             self.state.read(move |connection| Ok(connection.query_row(last, [], |row| row.get(0))?)).await?;
-        // A folder may hold files of a state that was lost; they are nobody's to overwrite.
+        // A folder may hold files of a state that was lost; they must not be overwritten.
         let mut number = last + 1;
         while folder.join(file::name(number)).exists() {
             number += 1;

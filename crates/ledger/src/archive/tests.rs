@@ -212,8 +212,8 @@ async fn a_report_has_each_outcome_once_where_they_are_archived_between_its_page
     };
     let counts = ledger.report(Extent::Since(Timestamp::UNIX_EPOCH), take).await.unwrap();
     assert_eq!(counts.outcomes, 1400);
-    let told: std::collections::BTreeSet<_> = receiver.iter().collect();
-    assert_eq!(told.len(), 1400);
+    let reported: std::collections::BTreeSet<_> = receiver.iter().collect();
+    assert_eq!(reported.len(), 1400);
 }
 
 #[tokio::test]
