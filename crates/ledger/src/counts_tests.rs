@@ -1,9 +1,9 @@
 //! Counts are maintained as rows are written. They match a count of the rows, and no question about a current run reads
 //! the history.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
+use super::tests::samples::steps_of;
 use super::*;
 use common::job::{Job, Lane};
 use common::outcome::{Failure, FailureClass};
@@ -139,19 +139,7 @@ async fn ask(ledger: &Ledger, mark: &Mark) {
 #[tokio::test]
 async fn nothing_that_is_asked_while_a_run_goes_on_costs_more_with_more_history() {
     let ledger = Ledger::new(State::in_memory().unwrap());
-    let steps = Arc::new(AtomicU64::new(0));
-    let counting = Arc::clone(&steps);
-    ledger
-        .state
-        .blocking(move |connection| {
-            let count = move || {
-                counting.fetch_add(1, Ordering::Relaxed);
-                false
-            };
-            Ok(connection.progress_handler(1, Some(count))?)
-        })
-        .await
-        .unwrap();
+    let steps = steps_of(&ledger).await;
     record(&ledger, 2, 20).await;
     let mark = ledger.mark().await.unwrap();
     let mut cost = Vec::new();

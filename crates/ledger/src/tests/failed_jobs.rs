@@ -1,9 +1,8 @@
 //! Failed jobs are listed and counted by what the record knows, page by page.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use super::samples::{job, watermarked};
+use super::samples::{job, steps_of, watermarked};
 use crate::*;
 use common::outcome::{Failure, FailureClass};
 
@@ -78,19 +77,7 @@ async fn what_is_dropped_or_open_again_is_not_listed_and_a_dropped_one_can_still
 #[tokio::test]
 async fn a_page_costs_what_it_holds_and_a_step_for_each_job_that_it_skips() {
     let ledger = Ledger::new(State::in_memory().unwrap());
-    let steps = Arc::new(AtomicU64::new(0));
-    let counting = Arc::clone(&steps);
-    ledger
-        .state
-        .blocking(move |connection| {
-            let count = move || {
-                counting.fetch_add(1, Ordering::Relaxed);
-                false
-            };
-            Ok(connection.progress_handler(1, Some(count))?)
-        })
-        .await
-        .unwrap();
+    let steps = steps_of(&ledger).await;
     let mut costs = Vec::new();
     let all = FailedFilter::default();
     for (assets, last) in [(0..500, 400), (500..3000, 2900)] {

@@ -1,8 +1,12 @@
 //! Jobs and outcomes for tests.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::Ledger;
 use crate::state::record::Kind;
 use common::hash::ContentHash;
 use common::job::{Job, Lane, RunId};
@@ -61,4 +65,22 @@ pub(crate) fn one_of_each() -> Vec<Outcome> {
     let all: Vec<_> = plain.into_iter().chain(failed).collect();
     assert!(all.iter().all(|outcome| Kind::of(Kind::from(outcome).code()).is_some()));
     all
+}
+
+/// A counter of SQLite's steps from now on. Only the connection that writes counts, which in memory is the only one.
+pub(crate) async fn steps_of(ledger: &Ledger) -> Arc<AtomicU64> {
+    let steps = Arc::new(AtomicU64::new(0));
+    let counting = Arc::clone(&steps);
+    ledger
+        .state
+        .blocking(move |connection| {
+            let count = move || {
+                counting.fetch_add(1, Ordering::Relaxed);
+                false
+            };
+            Ok(connection.progress_handler(1, Some(count))?)
+        })
+        .await
+        .unwrap();
+    steps
 }
