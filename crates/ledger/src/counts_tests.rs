@@ -169,3 +169,24 @@ async fn an_outcome_is_found_by_its_time_whichever_clock_is_wrong_and_one_far_ah
     assert_eq!(since(71).await, (1, Some(now + hours(72))));
     assert_eq!(since(100).await, (0, None), "from an hour that has no outcome, nothing is read");
 }
+
+#[tokio::test]
+async fn forged_outcomes_of_absurd_sizes_overflow_no_sum() {
+    let ledger = Ledger::new(State::in_memory().unwrap());
+    let write = |transaction: &Transaction<'_>| {
+        for asset in 0..1100 {
+            let ended = job(1, asset).ended(Outcome::Gone, Timestamp::UNIX_EPOCH);
+            let bytes = 1 << 53;
+            note_outcome(
+                transaction,
+                &OutcomeEvent { bytes_downloaded: bytes, bytes_uploaded: bytes, ..ended },
+            )?;
+        }
+        Ok(())
+    };
+    ledger.state.write(write).await.unwrap();
+    let since = ledger.tally_since(&Mark::default()).await.unwrap();
+    assert_eq!(since.outcomes["gone"], 1100);
+    assert!(since.bytes_downloaded > 1 << 57 && since.bytes_uploaded > 1 << 57);
+    ledger.tally_of(&RunId("run 1".to_owned())).await.unwrap();
+}

@@ -153,20 +153,21 @@ CREATE TRIGGER outcomes_count AFTER INSERT ON outcomes BEGIN
     -- The outcome that this one replaces.
     UPDATE run_outcomes SET
         jobs = jobs - 1,
-        bytes_downloaded = run_outcomes.bytes_downloaded - replaced.bytes_downloaded,
-        bytes_uploaded = run_outcomes.bytes_uploaded - replaced.bytes_uploaded
+        bytes_downloaded = max(run_outcomes.bytes_downloaded - replaced.bytes_downloaded, 0),
+        bytes_uploaded = max(run_outcomes.bytes_uploaded - replaced.bytes_uploaded, 0)
     FROM (SELECT run, outcome, bytes_downloaded, bytes_uploaded
           FROM outcomes CROSS JOIN published USING (job) WHERE sequence = NEW.previous) AS replaced
     WHERE run_outcomes.run = replaced.run AND run_outcomes.outcome = replaced.outcome;
+    -- Sums are bounded: a sum that overflows would become a real number, which nothing reads.
     INSERT INTO run_outcomes
         SELECT run, NEW.outcome, 1, NEW.bytes_downloaded, NEW.bytes_uploaded FROM published WHERE job = NEW.job
         ON CONFLICT DO UPDATE SET jobs = jobs + 1,
-            bytes_downloaded = bytes_downloaded + NEW.bytes_downloaded,
-            bytes_uploaded = bytes_uploaded + NEW.bytes_uploaded;
+            bytes_downloaded = min(bytes_downloaded, 1 << 58) + NEW.bytes_downloaded,
+            bytes_uploaded = min(bytes_uploaded, 1 << 58) + NEW.bytes_uploaded;
     INSERT INTO outcome_totals VALUES (NEW.outcome, 1, NEW.bytes_downloaded, NEW.bytes_uploaded)
         ON CONFLICT DO UPDATE SET outcomes = outcomes + 1,
-            bytes_downloaded = bytes_downloaded + NEW.bytes_downloaded,
-            bytes_uploaded = bytes_uploaded + NEW.bytes_uploaded;
+            bytes_downloaded = min(bytes_downloaded, 1 << 58) + NEW.bytes_downloaded,
+            bytes_uploaded = min(bytes_uploaded, 1 << 58) + NEW.bytes_uploaded;
     UPDATE run_jobs SET first_outcome = coalesce(first_outcome, NEW.sequence), last_outcome = NEW.sequence
         WHERE run = (SELECT run FROM published WHERE job = NEW.job);
     INSERT OR IGNORE INTO outcome_hours VALUES (NEW.at / 3600000000000, NEW.sequence);
