@@ -1,5 +1,6 @@
 //! The properties of a file's content, small enough for a message.
 
+mod shown;
 mod thumbnail;
 
 #[cfg(test)]
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use shown::profile_name;
 pub use thumbnail::Thumbnail;
 
 /// The properties of a file, by its kind.

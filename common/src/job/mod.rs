@@ -5,6 +5,7 @@ mod effects;
 mod message;
 mod output_mode;
 mod service_ids;
+mod shown;
 mod wait_mark;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::asset::{Asset, samples};
+use crate::content::{Content, Credit, Film, Picture, Profile, View};
 use crate::hash::ContentHash;
 use crate::hash::FileFacts;
 use crate::marker::Marker;
@@ -155,6 +156,54 @@ fn only_the_latest_attempts_are_remembered() {
     }
     assert_eq!(job.history.first().map(|attempt| attempt.reason.as_str()), Some("12"));
     assert_eq!(job.history.len(), 8);
+}
+
+#[test]
+fn no_text_of_a_file_or_a_field_is_shown_with_a_signature_in_it() {
+    const SIGNED: &str = "see https://x.example/f.jpg?X-Amz-Signature=s3cr3tS1gn4ture0123456789abcdef01";
+    let signed = || Some(SIGNED.to_owned());
+    let facts = |content| {
+        Some(FileFacts {
+            sha256: ContentHash::from_bytes([7; 32]),
+            bytes: 12,
+            media_type: Some("image/png".to_owned()),
+            pixels: None,
+            content: Some(Box::new(content)),
+        })
+    };
+    let picture = || {
+        facts(Content::Picture(Picture {
+            icc_profile: signed(),
+            colours: signed(),
+            profile: Some(Profile::Icc { name: format!("{SIGNED} (0123456789ab)"), is_srgb: false }),
+            credits: [(Credit::XmpRights, SIGNED.to_owned())].into(),
+            view: Some(View::Undecodable(SIGNED.to_owned())),
+            ..Picture::default()
+        }))
+    };
+    let film = facts(Content::Film(Film {
+        damage: signed(),
+        tracks: (10..40).map(|piece| format!("k{piece}x")).collect(),
+        ..Film::default()
+    }));
+    let renewal = Renewal { copy: job().asset_id, base: 1, top: 1, marker_text: signed(), marked: None };
+    let mut job = Job { extension: signed(), marker_text: signed(), ..job() };
+    job.unknown.insert("later".to_owned(), SIGNED.into());
+    job.effects.renewal = Some(renewal);
+    for (original, watermarked) in [(picture(), film), (facts(Content::Unreadable(SIGNED.to_owned())), None)]
+    {
+        job.effects.original = original;
+        job.effects.watermarked = watermarked;
+        let shown = serde_json::to_string(&job.clone().shown()).unwrap();
+        assert!(
+            !shown.contains("s3cr3t") && !shown.contains("x.example") && !shown.contains("k39x"),
+            "{shown}"
+        );
+        assert!(shown.contains(&ContentHash::from_bytes([7; 32]).to_string()), "{shown}");
+    }
+    let own = format!("{0} {0} v1 500", "ab".repeat(32));
+    let job = Job { marker_text: Some(own.clone()), ..job };
+    assert_eq!(job.shown().marker_text, Some(own));
 }
 
 #[test]

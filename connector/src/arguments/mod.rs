@@ -162,7 +162,7 @@ pub(crate) struct FailedPage {
     #[command(flatten)]
     pub(crate) which: FailedSelection,
     /// The page to show
-    #[arg(long, default_value_t = 1, value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u64).range(1..=1_000_000_000))]
     pub(crate) page: u64,
     /// How many jobs a page has
     #[arg(long, default_value_t = 100, value_parser = value_parser!(u64).range(1..=1000))]

@@ -9,7 +9,7 @@ use cli::output;
 use common::failure::Failure;
 use config::{Config, OutputMode};
 use files::private;
-use files::written::{self, Chosen};
+use files::written::{self, Chosen, Doubt};
 use rabbitmq::MessageKeys;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -75,8 +75,8 @@ fn make_key(path: &Path) -> Result<(), Failure> {
     });
     match made.map_err(|error| (error.kind(), error)) {
         Ok(()) | Err((ErrorKind::NotFound, _)) => Ok(()),
-        // Another user may have put the file there.
-        Err((ErrorKind::AlreadyExists, _)) => match written::look(path, Chosen::Found) {
+        // Another user may have put the file there, or moved a file of this one there.
+        Err((ErrorKind::AlreadyExists, _)) => match unmoved(path) {
             Ok(doubt) => {
                 if let Some(doubt) = doubt {
                     output::warning(&format!("{}: {doubt}", path.display()));
@@ -87,6 +87,13 @@ fn make_key(path: &Path) -> Result<(), Failure> {
         },
         Err((_, error)) => Err(failed("cannot write a key", &error)),
     }
+}
+
+/// Checks a file that exists; returns what is doubtful about it.
+fn unmoved(path: &Path) -> Result<Option<Doubt>, String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    private::unshared(folder).map_err(|error| error.to_string())?;
+    written::look(path, Chosen::Found).map_err(|error| error.to_string())
 }
 
 fn answers(init: Init, config: &Path) -> Result<Answers, Failure> {
@@ -209,6 +216,8 @@ fn next_steps(answers: &Answers) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn answers() -> Answers {
@@ -220,6 +229,18 @@ mod tests {
             mode: OutputMode::Copy,
             secrets_in: None,
             message_key: Some("message_key".into()),
+        }
+    }
+
+    #[test]
+    fn a_key_in_a_folder_into_which_others_can_move_files_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("message_key");
+        make_key(&key).unwrap();
+        make_key(&key).unwrap();
+        for mode in [0o777, 0o1777] {
+            std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(mode)).unwrap();
+            assert!(make_key(&key).is_err(), "{mode:o}");
         }
     }
 

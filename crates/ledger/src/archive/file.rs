@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -19,12 +19,26 @@ use files::private;
 
 /// The beginning of the names of all files in the folder.
 const PREFIX: &str = "outcomes-";
+/// The most bytes of a line that are read at once: far above any outcome. The rest of a longer line is not an outcome.
+const LONGEST_LINE: u64 = 1 << 20;
 /// The length of a key.
 const KEY: usize = 4;
 
 /// The name of the file with this number.
 pub(super) fn name(number: i64) -> String {
     format!("{PREFIX}{number:06}.jsonl.gz")
+}
+
+/// The path of a file with this name. The name was read from the state file, which may be a copy of somebody else's, so one that
+/// leads out of the folder is refused.
+fn at(folder: &Path, name: &str) -> io::Result<PathBuf> {
+    if !name.starts_with(PREFIX) || name.contains(['/', '\0']) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the state file names another file than one of the archive",
+        ));
+    }
+    Ok(folder.join(name))
 }
 
 fn keys_of(path: &Path) -> PathBuf {
@@ -62,7 +76,7 @@ pub(super) fn write(folder: &Path, name: &str, rows: &[Recorded]) -> io::Result<
 
 /// Deletes a file and its keys, as far as they exist.
 pub(super) fn delete(folder: &Path, name: &str) -> io::Result<()> {
-    let path = folder.join(name);
+    let path = at(folder, name)?;
     [keys_of(&path), path].iter().try_for_each(|path| match std::fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
@@ -76,11 +90,14 @@ pub(crate) fn read(
     text: Option<&str>,
     take: &mut impl FnMut(Recorded) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, DatabaseError> {
-    let path = folder.join(&archive.file);
     let damaged = |error: String| {
-        DatabaseError::Damaged(format!("the file {} of its archive: {error}", path.display()))
+        DatabaseError::Damaged(format!(
+            "the file {} of its archive: {error}",
+            folder.join(&archive.file).display()
+        ))
     };
     let failed = |error: io::Error| damaged(error.to_string());
+    let path = at(folder, &archive.file).map_err(failed)?;
     if let Some(text) = text
         && !has_key(&keys_of(&path), archive.keys, crc32fast::hash(text.as_bytes())).map_err(failed)?
     {
@@ -89,7 +106,7 @@ pub(crate) fn read(
     private::check(&path).map_err(failed)?;
     let mut lines = BufReader::new(GzDecoder::new(BufReader::new(File::open(&path).map_err(failed)?)));
     let mut line = String::new();
-    while lines.read_line(&mut line).map_err(failed)? > 0 {
+    while (&mut lines).take(LONGEST_LINE).read_line(&mut line).map_err(failed)? > 0 {
         if text.is_none_or(|text| line.contains(text)) {
             let row = serde_json::from_str(&line).map_err(|error| damaged(of_json(&error)))?;
             if take(row).is_break() {

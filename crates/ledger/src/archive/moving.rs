@@ -93,10 +93,17 @@ impl Ledger {
             let name = name.clone();
             move || file::write(&folder, &name, &batch.rows).map(|keys| (keys, batch))
         };
-        let (keys, batch) = tokio::task::spawn_blocking(writing)
+        let written = tokio::task::spawn_blocking(writing)
             .await
-            .map_err(|error| DatabaseError::Damaged(error.to_string()))?
-            .map_err(|error| DatabaseError::Unavailable(error.into()))?;
+            .map_err(|error| DatabaseError::Damaged(error.to_string()))?;
+        let (keys, batch) = match written {
+            Ok(written) => written,
+            Err(error) => {
+                // Where the folder cannot be written, nothing may be there to delete, or nothing can be.
+                let _ = self.clean_up().await;
+                return Err(DatabaseError::Unavailable(error.into()));
+            }
+        };
         fault::crash_point("archive.written");
         self.state
             .write(move |transaction| {

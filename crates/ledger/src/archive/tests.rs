@@ -187,6 +187,19 @@ async fn a_file_that_a_dead_process_left_does_not_count_and_is_written_anew() {
 }
 
 #[tokio::test]
+async fn a_state_file_from_elsewhere_names_no_file_outside_the_archive() {
+    let (directory, ledger) = filled().await;
+    let other = directory.path().join("other.txt");
+    std::fs::write(&other, "not ours").unwrap();
+    std::fs::create_dir(directory.path().join("archive")).unwrap();
+    for name in ["../other.txt", "outcomes-/../../other.txt", other.to_str().unwrap()] {
+        ledger.set_fact("archiving", Some(name.to_owned())).await.unwrap();
+        assert!(ledger.archive(watermarked(&job(0, 9)).at).await.is_err());
+        assert_eq!(std::fs::read(&other).unwrap(), b"not ours", "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_report_has_each_outcome_once_where_they_are_archived_between_its_pages() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = Ledger::new(State::open(directory.path()).unwrap());

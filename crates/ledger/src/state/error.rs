@@ -67,7 +67,9 @@ pub enum StateError {
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// The disk is full, or the file is busy or gone. This may be temporary.
-    #[error("the state file cannot be written ({0}); check the free space of its disk")]
+    #[error(
+        "the state directory cannot be written ({0}); check its owner, its mode and the free space of its disk"
+    )]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Anything else, most likely a damaged file.
     #[error("the state file cannot be used: {0}")]

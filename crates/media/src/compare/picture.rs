@@ -1,8 +1,7 @@
 //! Compares pictures.
 
 use common::check::Obstacle;
-use common::content::{Picture, Profile, View};
-use common::prose::prose;
+use common::content::{Picture, Profile, View, profile_name};
 
 use super::similarity::{Likeness, likeness};
 use super::{Finding, same};
@@ -59,7 +58,7 @@ pub(super) fn icc_profile(original: &Picture, result: &Picture) -> Finding {
         return same(&original.icc_profile, &result.icc_profile, |profile| {
             profile
                 .as_ref()
-                .map_or_else(|| "no profile".to_owned(), |name| format!("the profile {}", shown_name(name)))
+                .map_or_else(|| "no profile".to_owned(), |name| format!("the profile {}", profile_name(name)))
         });
     };
     match (theirs, ours) {
@@ -68,19 +67,8 @@ pub(super) fn icc_profile(original: &Picture, result: &Picture) -> Finding {
         _ => same(theirs, ours, |profile| match profile {
             Profile::Absent => "no profile".to_owned(),
             Profile::Srgb => "a chunk that says sRGB".to_owned(),
-            Profile::Icc { name, .. } => format!("the profile {}", shown_name(name)),
+            Profile::Icc { name, .. } => format!("the profile {}", profile_name(name)),
         }),
-    }
-}
-
-/// The name of a profile, whose description the file's author wrote, with the hash in brackets that tells it from others.
-fn shown_name(name: &str) -> String {
-    let is_hash = |hash: &&str| hash.len() <= 12 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let parts = name.strip_suffix(')').and_then(|name| name.rsplit_once(" ("));
-    match (parts.filter(|(_, hash)| is_hash(hash)), is_hash(&name)) {
-        (Some((description, hash)), _) => format!("{} ({hash})", prose(description)),
-        (None, true) => name.to_owned(),
-        (None, false) => prose(name),
     }
 }
 
