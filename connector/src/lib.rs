@@ -9,6 +9,7 @@ mod confirm;
 mod files;
 mod parts;
 mod queues;
+mod systemd;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
     let (format, verbosity) = match (arguments.global.log_format, &arguments.command) {
         // The log is for a program, so it shows the work.
         (LogFormat::Json, _) => (LogFormat::Json, Verbosity::Work),
+        (LogFormat::Text, Command::Serve(_)) if !arguments.global.quiet => (LogFormat::Text, Verbosity::Work),
         // The demo plants failures, and reports their outcomes itself.
         (LogFormat::Text, Command::Demo(_)) => (LogFormat::Text, Verbosity::Silent),
         (LogFormat::Text, _) => (LogFormat::Text, Verbosity::Trouble),

@@ -1,15 +1,21 @@
 //! Builds the running parts from the configuration.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use budget::Budget;
+use budget::{Budget, Records};
 use common::failure::Failure;
+use common::service::Service;
 use config::Config;
 use ledger::Ledger;
 use ledger::state::State;
 use queue::EmbeddedQueue;
 use telemetry::Metrics;
-use wiring::WrittenFields;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use wiring::{WrittenFields, quiet_hours};
+use worker::breaker::Breakers;
 
 pub(crate) struct Parts {
     pub(crate) budget: Budget,
@@ -19,10 +25,48 @@ pub(crate) struct Parts {
     pub(crate) worker: worker::Environment,
 }
 
+/// How often unusable services are recorded; a record expires after a few of these intervals.
+const RECORD_EVERY: Duration = Duration::from_secs(3);
+
+impl Parts {
+    /// What a working process does besides its jobs, until this is dropped: it keeps to quiet hours, follows the records of other
+    /// processes, and records which services cannot be used.
+    pub(crate) fn attend(&self, config: &Config) -> [AbortOnDropHandle<()>; 3] {
+        let budget = self.budget.clone();
+        let recorded =
+            record_unusable_services(self.worker.breakers.clone(), Records::new(&config.producer.state_dir));
+        [
+            quiet_hours::keep(config, &self.budget),
+            AbortOnDropHandle::new(tasks::lasting(async move { budget.follow_records().await })),
+            AbortOnDropHandle::new(tasks::lasting(recorded)),
+        ]
+    }
+
+    /// Takes jobs from the queue until `stop` is cancelled and those in work have ended.
+    pub(crate) fn consume(&self, config: &Config, stop: CancellationToken) -> JoinHandle<()> {
+        tasks::brief(worker::consume(self.worker.clone(), stop, config.worker.grace.0))
+    }
+}
+
+/// Records which services cannot be used, for `connector status`, while that is so.
+async fn record_unusable_services(breakers: Breakers, records: Records) {
+    let mut recorded = Vec::new();
+    loop {
+        let out = Service::ALL.into_iter().filter(|service| breakers.is_open(*service));
+        let out: Vec<_> = out.map(|service| service.label().to_owned()).collect();
+        if !out.is_empty() || out != recorded {
+            if let Err(error) = records.record_services_out(&out) {
+                tracing::warn!(%error, "cannot write into the state directory");
+            }
+            recorded = out;
+        }
+        tokio::time::sleep(RECORD_EVERY).await;
+    }
+}
+
 /// Builds the parts, and asks the portal for what a run needs to know.
-pub(crate) async fn parts(config: &Config) -> Result<Parts, Failure> {
+pub(crate) async fn parts(config: &Config, metrics: Metrics) -> Result<Parts, Failure> {
     let budget = wiring::whole_budget(config);
-    let metrics = Metrics::new();
     let bynder = wiring::bynder(config, &budget, &metrics)?;
     let imatag = wiring::imatag(config, &metrics)?;
     let state = State::open_when_free(&config.producer.state_dir).await?;

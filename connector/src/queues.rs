@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use common::failure::Failure;
 use config::Config;
-use ledger::state::State;
+use ledger::state::{State, StateError};
 use queue::{EmbeddedQueue, FailedFilter, FailedJob, FailedJobs};
 use rabbitmq::Broker;
 
@@ -24,8 +24,20 @@ pub(crate) async fn open(config: &Config, embedded: bool) -> Result<Opened, Fail
         let failed = Arc::new(broker(config).await?.failed_jobs());
         return Ok(Opened { failed, taken_up_by: "the workers take them up" });
     }
-    let queue = EmbeddedQueue::open(State::open_when_free(&config.producer.state_dir).await?).await?;
-    Ok(Opened { failed: Arc::new(queue), taken_up_by: "`connector sync` takes them up" })
+    let directory = &config.producer.state_dir;
+    let in_use = match State::open_when_free(directory).await {
+        Ok(state) => {
+            let failed = Arc::new(EmbeddedQueue::open(state).await?);
+            return Ok(Opened { failed, taken_up_by: "`connector sync` or `connector serve` takes them up" });
+        }
+        Err(error @ StateError::InUse { .. }) => error,
+        Err(error) => return Err(error.into()),
+    };
+    let state = State::open_to_append(directory)?.ok_or(in_use)?;
+    Ok(Opened {
+        failed: Arc::new(EmbeddedQueue::beside(state)),
+        taken_up_by: "the running connector takes them up",
+    })
 }
 
 /// The queue's failed jobs, without stopping any process; empty if there is no state yet.

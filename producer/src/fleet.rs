@@ -17,23 +17,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use wiring::quiet_hours;
 
-use crate::arguments::{Asker, Scope};
-use crate::full_run;
+use crate::arguments::Scope;
 use crate::portal::{bind_state_to_portal, resolve};
 use crate::run::Environment;
+use crate::runner::Runner;
 use crate::session::{RunEnd, RunSession};
 use crate::wiring::{Queues, environment};
 use crate::{Delays, Progress};
 
 /// How long a program that a person started waits for the broker.
 const BROKER_PATIENCE: Duration = Duration::from_secs(30);
-/// The delay before a retry after a temporary failure.
-pub(crate) const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// Outcomes that arrive within this time are written in one transaction with one acknowledgement: for the broker,
 /// that costs no more than acknowledging a single outcome.
 const GATHER: Duration = Duration::from_millis(100);
 /// How often the producer checks for outcomes when there were none.
-pub(crate) const OUTCOME_POLL: Duration = Duration::from_millis(300);
+const OUTCOME_POLL: Duration = Duration::from_millis(300);
 /// How often the ledger is checked for what other processes added.
 const RECORD_POLL: Duration = Duration::from_secs(10);
 /// How often the depth of the queues is measured while waiting.
@@ -110,10 +108,6 @@ impl Fleet {
         self.group.leave(&self.budget).await;
     }
 
-    pub(crate) fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
     /// Runs `work` for as long as this is the one producer, and collects outcomes meanwhile.
     pub(crate) async fn alone<T>(
         &self,
@@ -162,27 +156,6 @@ impl Fleet {
                 Err(error) => return error.into(),
             }
         }
-    }
-
-    /// Whether a walk over the whole library has at least begun: from then on, changes are protected without being
-    /// requested.
-    pub(crate) async fn has_walked(&self) -> Result<bool, Failure> {
-        Ok(self.ledger.cursor().await?.is_some() || self.ledger.full_run_interrupted().await?)
-    }
-
-    /// How long until the next walk over the whole library is due; `None` if none is wanted.
-    pub(crate) async fn until_full_run(&self) -> Result<Option<Duration>, Failure> {
-        full_run::until_due(&self.config, &self.ledger, Timestamp::now()).await
-    }
-
-    /// What changed since the last finished run, or since the start of a running walk over the whole library.
-    pub(crate) async fn changes(&self, scope: &Scope) -> Result<Scope, Failure> {
-        if scope.since.is_some() || self.ledger.cursor().await?.is_some() {
-            return Ok(scope.clone());
-        }
-        let walking = self.ledger.full_run_started().await?;
-        let asker = if walking.is_some() { Asker::Schedule } else { scope.asker };
-        Ok(Scope { since: walking, asker, ..scope.clone() })
     }
 
     /// One run; with `wait`, until every job of it has an outcome.
@@ -323,6 +296,20 @@ impl Fleet {
             }
             tokio::time::sleep(RECORD_POLL).await;
         }
+    }
+}
+
+impl Runner for Fleet {
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    async fn run(&self, scope: &Scope, stop: &CancellationToken) -> Result<RunEnd, Failure> {
+        self.once(scope, false, true, stop).await
     }
 }
 

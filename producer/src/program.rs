@@ -10,17 +10,13 @@ use cli::signals::stop_on_signals;
 use common::failure::Failure;
 use config::Config;
 use telemetry::{Metrics, Readiness};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{self, Hold, Scope};
-use crate::fleet::{self, Fleet};
+use crate::fleet::Fleet;
 use crate::plan;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, once_possible};
 use cli::options::GlobalOptions;
-
-/// The readiness entry that is not ready until a person requests the first run.
-const FIRST_RUN: &str = "first run";
 
 /// Finds the assets to protect and publishes a job for each.
 #[derive(Debug, Parser)]
@@ -130,48 +126,20 @@ async fn many(
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
     telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end).await?;
-    loop {
-        let started = Instant::now();
-        let Some(fleet) = opened(config, &metrics, &readiness, stop).await? else { return Ok(()) };
-        if fleet.has_walked().await? {
-            readiness.set(FIRST_RUN, Ok(()));
-        }
+    let open = async || Fleet::open(config, metrics.clone()).await;
+    let work = async || {
+        let Some(fleet) = once_possible("broker", &readiness, stop, open).await? else { return Ok(()) };
         let keeping = async {
             tokio::select! {
                 () = fleet.watch(&readiness) => Ok(()),
                 () = fleet.watch_record() => Ok(()),
-                ended = schedule.keep(&fleet, global, &scope, stop) => ended,
+                ended = schedule.keep(&fleet, global, &scope, &readiness, stop) => ended,
             }
         };
         let ended = Box::pin(fleet.alone(keeping)).await;
-        // Whoever does the first run by hand needs the producer's role.
+        // The process that does the first run by hand needs the producer's role.
         fleet.leave().await;
-        let Err(Failure::Limit(reason)) = ended else { return ended };
-        tracing::error!(reason, "the first run has to be asked for; looking again when the next one is due");
-        readiness.set(FIRST_RUN, Err(reason));
-        if !schedule.wait(started, stop).await {
-            return Ok(());
-        }
-    }
-}
-
-/// The producer's side of the fleet, once it can be opened; `None` if stopped before.
-async fn opened(
-    config: &Config,
-    metrics: &Metrics,
-    readiness: &Readiness,
-    stop: &CancellationToken,
-) -> Result<Option<Fleet>, Failure> {
-    loop {
-        match Fleet::open(config, metrics.clone()).await {
-            Err(Failure::Temporary(reason)) => {
-                tracing::warn!(reason, "cannot start yet; trying again");
-                readiness.set("broker", Err(reason));
-                if stop.run_until_cancelled(tokio::time::sleep(fleet::TRY_AGAIN)).await.is_none() {
-                    return Ok(None);
-                }
-            }
-            opened => return opened.map(Some),
-        }
-    }
+        ended
+    };
+    schedule.follow(&config.producer.state_dir, &readiness, stop, work).await
 }

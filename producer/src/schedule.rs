@@ -1,25 +1,44 @@
 //! Repeats runs: at a fixed interval, or by a cron expression.
 
+use std::path::Path;
 use std::time::Duration;
 
 use common::failure::Failure;
 use common::parse_error::harmless;
 use config::ProducerSection;
 use croner::Cron;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ledger::Ledger;
+use ledger::state::State;
+use telemetry::Readiness;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::allowance::Limit;
 use crate::arguments::{Asker, Scope};
-use crate::fleet::{self, Fleet};
+use crate::full_run;
+use crate::runner::{Runner, changes, has_walked};
 use cli::options::GlobalOptions;
+
+/// The delay before a retry after a temporary failure.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// How often to check whether the first walk has begun.
+const WALK_POLL: Duration = Duration::from_millis(300);
+
+/// How long until the assets of a first run that was not requested are counted again, which lists the library.
+const COUNT_AGAIN: Duration = Duration::from_mins(15);
+
+/// The readiness entry that is not ready until a person requests the first run.
+const FIRST_RUN: &str = "first run";
 
 /// When to run.
 #[derive(Debug, Clone)]
-pub(crate) enum Schedule {
+pub enum Schedule {
     /// This long after the last start.
     Every(Duration),
-    /// By a cron expression, in UTC.
-    Cron(Box<Cron>),
+    /// By a cron expression, in the time zone.
+    Cron(Box<Cron>, TimeZone),
 }
 
 /// Checks the configured schedule.
@@ -32,21 +51,21 @@ pub fn check(section: &ProducerSection) -> Result<(), Failure> {
 
 impl Schedule {
     /// The configured schedule; `None` for one run.
-    pub(crate) fn of(section: &ProducerSection) -> Result<Option<Self>, Failure> {
+    pub fn of(section: &ProducerSection) -> Result<Option<Self>, Failure> {
         match (&section.every, &section.cron) {
             (None, None) => Ok(None),
             (Some(every), None) => Ok(Some(Self::Every(every.0))),
             (None, Some(text)) => {
-                text.parse().map(|cron| Some(Self::Cron(Box::new(cron)))).map_err(
-                    |error: croner::errors::CronError| {
+                text.parse()
+                    .map(|cron| Some(Self::Cron(Box::new(cron), section.time_zone.0.clone())))
+                    .map_err(|error: croner::errors::CronError| {
                         // The error may quote parts of it.
                         let quoted = harmless(text);
                         let why = if quoted == text { format!(" ({error})") } else { String::new() };
                         Failure::Configuration(format!(
                             "producer.cron: {quoted:?} cannot be read{why}; write for example \"0 */6 * * *\""
                         ))
-                    },
-                )
+                    })
             }
             (Some(_), Some(_)) => Err(Failure::Configuration(
                 "producer.cron and producer.every are both set; keep one of them".to_owned(),
@@ -55,13 +74,40 @@ impl Schedule {
     }
 
     /// How long until the next run; the last one started at `since`.
-    fn until_next(&self, since: tokio::time::Instant) -> Duration {
+    fn until_next(&self, since: Instant) -> Duration {
         match self {
             Self::Every(every) => every.saturating_sub(since.elapsed()),
-            Self::Cron(cron) => {
-                let now = chrono::Utc::now();
-                let next = cron.find_next_occurrence(&now, false).ok();
-                next.and_then(|next| (next - now).to_std().ok()).unwrap_or(Duration::from_hours(1))
+            Self::Cron(cron, zone) => {
+                let now = Timestamp::now();
+                let next = next_occurrence(cron, zone, now);
+                let wait = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
+                wait.unwrap_or(Duration::from_hours(1))
+            }
+        }
+    }
+
+    /// Does `work`, which keeps to the schedule, until it is stopped. Where a person has to request the first run, it
+    /// ends, so that another process can do that run, and is done again when the next run is due.
+    pub async fn follow(
+        &self,
+        state_directory: &Path,
+        readiness: &Readiness,
+        stop: &CancellationToken,
+        mut work: impl AsyncFnMut() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        loop {
+            let ended = work().await;
+            let Err(Failure::Limit(reason)) = ended else { return ended };
+            tracing::error!(reason, "the first run has to be requested; waiting for it");
+            readiness.set(FIRST_RUN, Err(reason));
+            let requested = tokio::time::timeout(
+                self.until_next(Instant::now()).max(COUNT_AGAIN),
+                first_run(state_directory),
+            );
+            match stop.run_until_cancelled(requested).await {
+                None => return Ok(()),
+                Some(Ok(failed)) => failed?,
+                Some(Err(_)) => {}
             }
         }
     }
@@ -70,21 +116,25 @@ impl Schedule {
     ///
     /// A walk over the whole library can take days, since it waits for the queue. Changes by people must not wait
     /// for it, so it runs concurrently with the delta runs.
-    pub(crate) async fn keep(
+    pub async fn keep(
         &self,
-        fleet: &Fleet,
+        runner: &impl Runner,
         global: &GlobalOptions,
         first: &Scope,
+        readiness: &Readiness,
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
-        let walks = first.full || fleet.ledger().full_run_interrupted().await?;
+        if has_walked(runner.ledger()).await? {
+            readiness.set(FIRST_RUN, Ok(()));
+        }
+        let walks = first.full || runner.ledger().full_run_interrupted().await?;
         let whole = async {
             let mut asker = if first.full { Asker::Person } else { Asker::Schedule };
             let mut is_due = walks;
             loop {
-                let started = tokio::time::Instant::now();
+                let started = Instant::now();
                 let scope = Scope { full: true, delta: false, since: None, asker, ..first.clone() };
-                if is_due && self.tolerantly(fleet, global, &scope, stop).await?.is_some() {
+                if is_due && self.tolerantly(runner, global, &scope, stop).await?.is_some() {
                     // A limit ended the walk early: it is due again, for the assets that it did not reach.
                     if !self.wait(started, stop).await {
                         break;
@@ -93,8 +143,8 @@ impl Schedule {
                 }
                 asker = Asker::Schedule;
                 // No walk is due for a library that was not begun; it may be begun meanwhile.
-                let until = fleet.until_full_run().await?;
-                let wait = until.unwrap_or_else(|| self.until_next(started).max(fleet::TRY_AGAIN));
+                let until = full_run::until_due(runner.config(), runner.ledger(), Timestamp::now()).await?;
+                let wait = until.unwrap_or_else(|| self.until_next(started).max(TRY_AGAIN));
                 if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                     break;
                 }
@@ -105,16 +155,16 @@ impl Schedule {
         let changes = async {
             let scope = Scope { full: false, ..first.clone() };
             loop {
-                let started = tokio::time::Instant::now();
+                let started = Instant::now();
                 // A walk that a limit ended does not count, and it may be long until the next is due.
-                if walks && !fleet.has_walked().await? {
-                    if stop.run_until_cancelled(tokio::time::sleep(fleet::OUTCOME_POLL)).await.is_none() {
+                if walks && !has_walked(runner.ledger()).await? {
+                    if stop.run_until_cancelled(tokio::time::sleep(WALK_POLL)).await.is_none() {
                         return Ok(());
                     }
                     continue;
                 }
                 // Without a cursor, but with a walk running, the delta runs start at the beginning of that walk.
-                self.tolerantly(fleet, global, &fleet.changes(&scope).await?, stop).await?;
+                self.tolerantly(runner, global, &changes(runner.ledger(), &scope).await?, stop).await?;
                 if !self.wait(started, stop).await {
                     return Ok::<_, Failure>(());
                 }
@@ -124,7 +174,7 @@ impl Schedule {
     }
 
     /// Waits for the next run; false if stopped instead.
-    pub(crate) async fn wait(&self, since: tokio::time::Instant, stop: &CancellationToken) -> bool {
+    async fn wait(&self, since: Instant, stop: &CancellationToken) -> bool {
         stop.run_until_cancelled(tokio::time::sleep(self.until_next(since))).await.is_some()
     }
 
@@ -132,13 +182,13 @@ impl Schedule {
     /// run.
     async fn tolerantly(
         &self,
-        fleet: &Fleet,
+        runner: &impl Runner,
         global: &GlobalOptions,
         scope: &Scope,
         stop: &CancellationToken,
     ) -> Result<Option<Limit>, Failure> {
         loop {
-            match fleet.once(scope, false, true, stop).await {
+            match runner.run(scope, stop).await {
                 Ok(ended) => {
                     ended.summary.print(global);
                     if let Some(limit) = ended.limit {
@@ -152,13 +202,66 @@ impl Schedule {
                 }
                 Err(Failure::Temporary(reason)) => {
                     tracing::warn!(reason, "the run could not be finished; trying again");
-                    let pause = tokio::time::sleep(fleet::TRY_AGAIN);
+                    let pause = tokio::time::sleep(TRY_AGAIN);
                     if stop.run_until_cancelled(pause).await.is_none() {
                         return Ok(None);
                     }
                 }
                 Err(failure) => return Err(failure),
             }
+        }
+    }
+}
+
+/// Resolves once another process has begun the first run.
+async fn first_run(state_directory: &Path) -> Result<(), Failure> {
+    loop {
+        if let Some(state) = State::open_to_read(state_directory)?
+            && has_walked(&Ledger::new(state)).await?
+        {
+            return Ok(());
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
+    }
+}
+
+/// What `open` opens, as soon as it can be; `None` if stopped before. `condition` is not ready meanwhile.
+///
+/// # Errors
+/// Those of `open` that are not temporary.
+pub async fn once_possible<T>(
+    condition: &'static str,
+    readiness: &Readiness,
+    stop: &CancellationToken,
+    open: impl AsyncFn() -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
+    loop {
+        match open().await {
+            Err(Failure::Temporary(reason)) => {
+                tracing::warn!(reason, "cannot start yet; trying again");
+                readiness.set(condition, Err(reason));
+                if stop.run_until_cancelled(tokio::time::sleep(TRY_AGAIN)).await.is_none() {
+                    return Ok(None);
+                }
+            }
+            opened => return opened.map(Some),
+        }
+    }
+}
+
+/// The next time at which clocks in this zone show what the expression says. Where clocks skip that time, it is as much
+/// later; where they show it twice, the first counts.
+fn next_occurrence(cron: &Cron, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+    // The expression is about what clocks show: they are calculated with as if there were no time zones.
+    let shown = zone.to_datetime(now);
+    let mut after = chrono::DateTime::from_timestamp(TimeZone::UTC.to_timestamp(shown).ok()?.as_second(), 0)?;
+    loop {
+        after = cron.find_next_occurrence(&after, false).ok()?;
+        let shown = TimeZone::UTC.to_datetime(Timestamp::from_second(after.timestamp()).ok()?);
+        let next = zone.to_timestamp(shown).ok()?;
+        // Clocks that show an hour twice are behind what they showed before.
+        if next > now {
+            return Some(next);
         }
     }
 }
@@ -187,10 +290,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_run_starts_so_long_after_the_last_start_or_when_the_expression_says() {
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         tokio::time::advance(Duration::from_secs(40)).await;
         let every = schedule(Some(60), None).unwrap().unwrap();
         assert_eq!(every.until_next(started), Duration::from_secs(20));
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let (cron, at): (Cron, _) =
+            ("30 2 * * *".parse().unwrap(), |text: &str| text.parse::<Timestamp>().unwrap());
+        for (now, next) in [
+            ("2026-01-10T00:00:00Z", "2026-01-10T01:30:00Z"),
+            ("2026-07-10T00:00:00Z", "2026-07-10T00:30:00Z"),
+            // Clocks skip half past two, and show it twice.
+            ("2026-03-29T00:00:00Z", "2026-03-29T01:30:00Z"),
+            ("2026-10-24T23:00:00Z", "2026-10-25T00:30:00Z"),
+            ("2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"),
+            ("2026-10-25T01:10:00Z", "2026-10-26T01:30:00Z"),
+        ] {
+            assert_eq!(next_occurrence(&cron, &berlin, at(now)), Some(at(next)), "after {now}");
+        }
         let hourly = schedule(None, Some("0 * * * *")).unwrap().unwrap();
         assert!(hourly.until_next(started) <= Duration::from_hours(1));
     }

@@ -8,7 +8,12 @@ use std::time::Duration;
 use crate::documents::document;
 use crate::harness::quick;
 
-const COMPOSITIONS: [&str; 3] = ["docker-compose.yml", "docker-compose.demo.yml", "deploy/compose/fleet.yml"];
+const COMPOSITIONS: [&str; 4] = [
+    "docker-compose.yml",
+    "docker-compose.demo.yml",
+    "deploy/compose/fleet.yml",
+    "docker-compose.single.yml",
+];
 
 /// Passed on from where compose runs.
 const NETWORK: [&str; 3] = ["HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"];
@@ -146,6 +151,21 @@ fn a_worker_has_longer_to_stop_than_it_takes() {
     let grace = worker.split("stop_grace_period: ").nth(1).unwrap().split('s').next().unwrap();
     let takes = config::WorkerSection::default().grace.0 + worker::AFTER_GRACE;
     assert!(Duration::from_secs(grace.parse().unwrap()) > takes + Duration::from_secs(3));
+}
+
+#[test]
+fn a_machine_alone_has_longer_to_stop_than_it_takes_and_writes_no_core_dumps() {
+    let takes = config::WorkerSection::default().grace.0 + worker::AFTER_GRACE;
+    let (composition, unit) =
+        (document("docker-compose.single.yml"), document("deploy/systemd/connector.service"));
+    for (text, key) in [(&composition, "stop_grace_period: "), (&unit, "TimeoutStopSec=")] {
+        let grace = text.split(key).nth(1).unwrap().split('s').next().unwrap();
+        assert!(Duration::from_secs(grace.parse().unwrap()) > takes + Duration::from_secs(3), "{key}{grace}");
+    }
+    assert!(composition.contains("ulimits: { core: 0 }") && unit.contains("LimitCORE=0"));
+    assert!(composition.contains("command: [connector, serve,") && unit.contains("/connector serve "));
+    assert!(unit.contains("Type=notify\n") && unit.contains("WatchdogSec="));
+    assert!(unit.contains("landlock_restrict_self\n"), "readers restrict themselves");
 }
 
 #[test]

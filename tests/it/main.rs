@@ -65,6 +65,7 @@ mod second_job;
 mod second_job_crash;
 mod secrets;
 mod secrets_in_broken_input;
+mod serve;
 mod standstill;
 mod state;
 mod status;

@@ -47,6 +47,10 @@ pub(crate) enum Command {
     Init(Init),
     /// Protect the library from this machine
     Sync(Scope),
+    /// Keep the library protected from this machine, by a schedule, until stopped
+    Serve(Scope),
+    /// Ask the `connector serve` of this machine whether it is alive
+    Healthcheck,
     /// Say what a run would do, and do nothing
     Plan(Scope),
     /// Check configuration, portal, Imatag and broker, a line a check; changes nothing

@@ -10,12 +10,14 @@ mod pause;
 mod report;
 mod restore;
 mod secrets;
+mod serve;
 mod state;
 mod status;
 mod sync;
 mod trial;
 mod verify;
 
+use cli::options::GlobalOptions;
 use common::failure::Failure;
 use producer::plan;
 
@@ -28,6 +30,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Demo(demo) => demo::run(global, demo).await,
         Command::Sync(run) if run.dry_run => plan::run(global, run).await,
         Command::Sync(run) => sync::run(global, run).await,
+        Command::Serve(scope) => serve::run(global, scope).await,
+        Command::Healthcheck => healthcheck(global).await,
         Command::Plan(run) => plan::run(global, run).await,
         Command::Init(init) => init::run(global, init.clone()),
         Command::Doctor(doctor) => doctor::run(global, doctor).await,
@@ -44,4 +48,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Config(command) => config::run(global, command),
         Command::Secrets(command) => secrets::run(global, command).await,
     }
+}
+
+/// Asks the `connector serve` of this machine whether it is alive.
+async fn healthcheck(global: &GlobalOptions) -> Result<(), Failure> {
+    let config = wiring::load(global.config.as_deref(), &[], true)?.config;
+    telemetry::healthcheck(config.http.listen).await
 }

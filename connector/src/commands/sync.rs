@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use budget::Records;
 use cli::options::GlobalOptions;
 use cli::output;
 use cli::signals::stop_on_signals;
 use common::failure::Failure;
-use common::service::Service;
 use config::Config;
 use jiff::Timestamp;
 use ledger::{Mark, QueueCheck};
@@ -15,6 +13,7 @@ use producer::arguments::{self, Scope};
 use producer::run::Report;
 use producer::{Delays, Progress, RunEnd, RunSession};
 use queue::JobPublisher;
+use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 use wiring::quiet_hours;
 use worker::breaker::{Breakers, Trouble};
@@ -23,8 +22,6 @@ use crate::parts::{self, Parts};
 
 /// How often progress and breakers are checked.
 const PROGRESS_POLL: Duration = Duration::from_millis(200);
-/// How often unusable services are recorded; a record expires after a few of these intervals.
-const RECORD_EVERY: Duration = Duration::from_secs(3);
 /// An outage this long ends the run; its jobs stay in the queue.
 const LONGEST_OUTAGE: Duration = Duration::from_mins(10);
 /// A refused permission may concern a few assets only; after this long without any success it concerns all.
@@ -43,23 +40,14 @@ pub(crate) async fn sync(
     quiet: bool,
     stop: &CancellationToken,
 ) -> Result<RunEnd, Failure> {
-    let parts = parts::parts(config).await?;
+    let parts = parts::parts(config, Metrics::new()).await?;
     // A job in the queue of the state directory is not lost, however old. A job that is not in it may be a fleet's.
     parts.ledger.give_up_lost(QueueCheck::Busy, Timestamp::now(), config.producer.lost_after.0).await?;
     let before = parts.ledger.mark().await?;
     let mut session = RunSession::begin(config, &parts.producer, run, stop).await?;
-    let _quiet = quiet_hours::keep(config, &parts.budget);
-    let (working, budget) = (CancellationToken::new(), parts.budget.clone());
-    let _following =
-        tokio_util::task::AbortOnDropHandle::new(tasks::lasting(
-            async move { budget.follow_records().await },
-        ));
-    let _telling = tokio_util::task::AbortOnDropHandle::new(tasks::lasting(log_unavailable_services(
-        parts.worker.breakers.clone(),
-        Records::new(&config.producer.state_dir),
-    )));
-    let consumer =
-        tasks::brief(worker::consume(parts.worker.clone(), working.clone(), config.worker.grace.0));
+    let _attending = parts.attend(config);
+    let working = CancellationToken::new();
+    let consumer = parts.consume(config, working.clone());
     let mut progress = Progress::new(quiet);
     let ended = tokio::select! {
         ended = produce_and_wait(&parts, &session, &before, &mut progress, stop) => ended,
@@ -113,22 +101,6 @@ async fn produce_and_wait(
         if let Some(report) = report.take_if(|_| depth.open() == 0) {
             return Ok(report);
         }
-    }
-}
-
-/// Records which services cannot be used, for `connector status`, while that is so.
-async fn log_unavailable_services(breakers: Breakers, records: Records) {
-    let mut recorded = Vec::new();
-    loop {
-        let out = Service::ALL.into_iter().filter(|service| breakers.is_open(*service));
-        let out: Vec<_> = out.map(|service| service.label().to_owned()).collect();
-        if !out.is_empty() || out != recorded {
-            if let Err(error) = records.record_services_out(&out) {
-                tracing::warn!(%error, "cannot write into the state directory");
-            }
-            recorded = out;
-        }
-        tokio::time::sleep(RECORD_EVERY).await;
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use url::Url;
 
-use super::{ChecksSection, Filters, QuietHours, ReaderSection, SecretValue, Span};
+use super::{ChecksSection, Filters, QuietHours, ReaderSection, SecretValue, Span, Zone};
 use common::address;
 use common::job::{Directory, OutputMode};
 use common::marker::LegacyMeaning;
@@ -271,6 +271,8 @@ pub struct ProducerSection {
     pub every: Option<Span>,
     /// The times of runs, as a cron expression.
     pub cron: Option<String>,
+    /// The time zone of the cron expression.
+    pub time_zone: Zone,
     /// The folder of the ledger, the cursor and the embedded queue.
     pub state_dir: PathBuf,
     /// How long after a run over everything that was requested the next one is due, instead of a delta run.
@@ -322,6 +324,7 @@ impl Default for ProducerSection {
         Self {
             every: None,
             cron: None,
+            time_zone: Zone::default(),
             full_every: Span(Duration::from_hours(7 * 24)),
             state_dir: PathBuf::from("state"),
             overlap: Span(Duration::from_mins(15)),

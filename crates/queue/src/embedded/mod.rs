@@ -26,8 +26,9 @@ use locks::Leased;
 
 /// Longer than any wait: a later due time comes from a clock that was wrong.
 const LONGEST_WAIT_MS: i64 = 25 * 3600 * 1000;
-/// The longest sleep before the clock is read again: the wall clock may be set while a job waits.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// The longest sleep before the queue is read again: the wall clock may be set while a job waits, and another process may replay a
+/// failed job.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
 /// The most failed jobs changed in one transaction, which keeps other writers waiting.
 const BATCH: usize = 500;
@@ -61,13 +62,18 @@ impl EmbeddedQueue {
     /// Opens the queue. Jobs in flight are an earlier process's, which has ended; they are delivered again as redelivered.
     pub async fn open(state: State) -> Result<Self, QueueError> {
         state.write(rows::recover).await?;
+        Ok(Self::beside(state))
+    }
+
+    /// The queue in which another process works, to list, replay and drop its failed jobs.
+    pub fn beside(state: State) -> Self {
         let shared = SharedQueue {
             state,
             changed: Notify::new(),
             dropped: Mutex::default(),
             leased: Mutex::default(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// Counts the jobs, also while another process works on them.

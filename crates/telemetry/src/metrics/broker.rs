@@ -57,6 +57,12 @@ impl Metrics {
         }
     }
 
+    /// Leaves out whether the broker is connected, in a process that has none: an alert watches it.
+    pub fn leave_out_broker(&self) {
+        // It fails only where the series is left out already.
+        let _ = self.series.register.remove(&self.series.broker.connected);
+    }
+
     /// Sets the total of messages set aside, and of delays of messages from a newer release.
     pub fn messages_not_taken(&self, rejected: u64, newer: u64) {
         let BrokerSeries { rejected: set_aside, newer: put_off, .. } = &self.series.broker;

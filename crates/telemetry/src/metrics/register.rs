@@ -60,6 +60,10 @@ impl Register {
         Ok(collector)
     }
 
+    pub(super) fn remove(&self, collector: &(impl Collector + Clone + 'static)) -> Result<()> {
+        self.0.unregister(Box::new(collector.clone()))
+    }
+
     /// Adds a collector that measures when it is collected.
     pub(super) fn add_measuring(&self, collector: impl Collector + 'static) -> Result<()> {
         self.0.register(Box::new(collector))

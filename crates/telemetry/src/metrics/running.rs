@@ -100,7 +100,7 @@ impl Metrics {
     }
 
     /// The steps that still run after their deadline, one line per step: something that cannot be cancelled blocks them.
-    pub(crate) fn stuck_steps(&self) -> Vec<String> {
+    pub fn stuck_steps(&self) -> Vec<String> {
         let series = &self.series.running;
         let Ok(deadline @ 1..) = u64::try_from(series.deadline.get()) else { return Vec::new() };
         let deadline = Duration::from_secs(deadline);

@@ -1,0 +1,144 @@
+//! `connector serve`: the whole connector in one process, by a schedule, without a broker.
+
+use std::time::Duration;
+
+use cli::options::GlobalOptions;
+use cli::signals::stop_on_signals;
+use common::failure::Failure;
+use common::service::Service;
+use config::Config;
+use jiff::Timestamp;
+use ledger::{Ledger, QueueCheck};
+use producer::arguments::{self, Hold, Scope};
+use producer::schedule::{Schedule, once_possible};
+use producer::{RunEnd, RunSession, Runner};
+use queue::JobPublisher;
+use telemetry::{Metrics, Readiness};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wiring::quiet_hours;
+
+use crate::parts::{self, Parts};
+use crate::systemd;
+
+/// The interval between runs if no schedule is configured.
+const EVERY: Duration = Duration::from_secs(30);
+/// How often the state of queue and services is reported.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// How often the queue is counted, and the last verification read.
+const MEASURE_EVERY: Duration = Duration::from_secs(15);
+
+pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
+    if scope.retry_failed.is_some() || scope.dry_run {
+        let option = if scope.dry_run { "--dry-run" } else { "--retry-failed" };
+        return Err(Failure::Usage(format!("{option} is for one run; give it to `connector sync`")));
+    }
+    let config = arguments::load(global, scope)?.config;
+    let schedule = Schedule::of(&config.producer)?.unwrap_or(Schedule::Every(EVERY));
+    let scope = Scope { hold: Hold::Always, ..scope.clone() };
+    let (metrics, readiness, stop) = (Metrics::new(), Readiness::default(), stop_on_signals()?);
+    metrics.set_slots(config.worker.concurrency);
+    metrics.step_deadline_is(config.worker.step_deadline.0);
+    metrics.set_budget(config.bynder.requests_per_5_minutes.get());
+    metrics.leave_out_broker();
+    readiness.set("Bynder", Err("not asked yet".to_owned()));
+    // Health checks are answered until the very end, including the drain.
+    let end = CancellationToken::new();
+    let _end = end.clone().drop_guard();
+    telemetry::serve(config.http.listen, metrics.clone(), readiness.clone(), end).await?;
+    let _watchdog = systemd::ready(&metrics);
+
+    let open = async || parts::parts(&config, metrics.clone()).await;
+    let work = async || {
+        let Some(parts) = once_possible("Bynder", &readiness, &stop, open).await? else { return Ok(()) };
+        readiness.set("Bynder", Ok(()));
+        let _attending = parts.attend(&config);
+        let working = stop.child_token();
+        let consumer = parts.consume(&config, working.clone());
+        let alone = Alone { config: &config, parts: &parts, metrics: &metrics };
+        let ended = tokio::select! {
+            ended = schedule.keep(&alone, global, &scope, &readiness, &stop) => ended,
+            () = alone.report(&readiness) => Ok(()),
+        };
+        if stop.is_cancelled() {
+            systemd::stopping();
+        }
+        working.cancel();
+        consumer.await.map_err(|error| Failure::Unexpected(format!("the worker broke down: {error}")))?;
+        ended
+    };
+    Box::pin(schedule.follow(&config.producer.state_dir, &readiness, &stop, work)).await?;
+    tracing::info!("stopped in order");
+    Ok(())
+}
+
+/// This machine, which does the jobs of its runs itself.
+struct Alone<'a> {
+    config: &'a Config,
+    parts: &'a Parts,
+    metrics: &'a Metrics,
+}
+
+impl Runner for Alone<'_> {
+    fn config(&self) -> &Config {
+        self.config
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.parts.ledger
+    }
+
+    async fn run(&self, scope: &Scope, stop: &CancellationToken) -> Result<RunEnd, Failure> {
+        let Parts { budget, ledger, producer, .. } = self.parts;
+        let before = budget.used();
+        ledger.give_up_lost(QueueCheck::Busy, Timestamp::now(), self.config.producer.lost_after.0).await?;
+        let mut session = RunSession::begin(self.config, producer, scope, stop).await?;
+        let report = session.walk(|_| {}).await?;
+        session.conclude(&report).await?;
+        self.metrics.set_cursor(ledger.cursor().await?);
+        let tally = ledger.tally_of(&report.run_id).await?;
+        let unchecked = ledger.unchecked_of(&report.run_id).await?;
+        Ok(session.sum_up(&report, &tally, unchecked, 0, budget.used() - before))
+    }
+}
+
+impl Alone<'_> {
+    /// Reports the state of queue and services to readiness and metrics, for as long as it is polled.
+    async fn report(&self, readiness: &Readiness) {
+        let Parts { budget, ledger, queue, worker, .. } = self.parts;
+        let mut measured: Option<Instant> = None;
+        let mut is_proven = false;
+        loop {
+            self.metrics.budget_measured(&budget.figures());
+            self.metrics.spool_measured(&worker.spool);
+            self.metrics.imatag_paused(worker.imatag.paused().is_some());
+            let quiet = quiet_hours::active(&self.config.quiet_hours, Timestamp::now());
+            self.metrics.quiet_hours(quiet.is_some());
+            for service in Service::ALL {
+                self.metrics.breaker_open(service, worker.breakers.is_open(service));
+            }
+            let halt = worker.breakers.halt();
+            readiness.set("services", halt.map_or(Ok(()), |halt| Err(halt.reason)));
+            if worker.breakers.is_wire_proven()
+                && !is_proven
+                && let Ok(wire) = self.config.imatag.wire()
+            {
+                is_proven = ledger.note_wire_proven(wire.hash).await.is_ok();
+            }
+            if measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY) {
+                measured = Some(Instant::now());
+                match (queue.depth().await, ledger.last_verification().await) {
+                    (Ok(depth), Ok(verification)) => {
+                        self.metrics.queue_measured(&depth);
+                        if let Some(found) = &verification {
+                            self.metrics.verified(found);
+                        }
+                    }
+                    (Err(error), _) => tracing::warn!(%error, "cannot read the state"),
+                    (_, Err(error)) => tracing::warn!(%error, "cannot read the state"),
+                }
+            }
+            tokio::time::sleep(REPORT_EVERY).await;
+        }
+    }
+}

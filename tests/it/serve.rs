@@ -1,0 +1,175 @@
+//! `connector serve`: the whole connector in one process.
+
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use sandbox::Options;
+use serde_json::Value;
+use tokio::process::Child;
+
+use crate::harness::broker::free_ports;
+use crate::harness::fleet::{ended, signal};
+use crate::harness::scrape::get;
+use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions, until, until_async};
+
+struct Serving {
+    bench: Bench,
+    port: u16,
+}
+
+impl Serving {
+    async fn new(options: Options) -> Self {
+        let bench = Bench::new(options).await;
+        bench.reconfigure("[producer]\n", "[producer]\nevery = '1s'\n");
+        let [port] = free_ports();
+        Self { bench, port }
+    }
+
+    fn start(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Child {
+        let mut command = self.bench.command(&[&["serve"][..], arguments].concat());
+        command.env("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{}", self.port));
+        command.envs(variables.iter().copied()).spawn().unwrap()
+    }
+
+    async fn until_answered(&self, path: &str, text: &str) {
+        until_async(async || get(self.port, path).await.is_ok_and(|answer| answer.contains(text))).await;
+    }
+
+    async fn run(&self, arguments: &[&str]) -> String {
+        self.bench.run(arguments).await.assert_code(0).out.clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_alone_protects_what_is_added_and_answers_beside_it_until_it_is_stopped() {
+    let serving = Serving::new(quick()).await;
+    let bench = &serving.bench;
+    let first = bench.sandbox.add_asset(picture("first.jpg", 1)).unwrap();
+    let running = serving.start(&["--full"], &[]);
+    until(|| is_protected(&bench.asset(&first))).await;
+    let second = bench.sandbox.add_asset(picture("second.jpg", 2)).unwrap();
+    until(|| is_protected(&bench.asset(&second))).await;
+    serving.until_answered("/readyz", "200 OK").await;
+    let metrics = get(serving.port, "/metrics").await.unwrap();
+    assert!(metrics.contains("connector_jobs_published_total{lane=\"fresh\"}"), "{metrics}");
+    assert!(!metrics.contains("connector_broker_connected"), "{metrics}");
+
+    let status: Value = serde_json::from_str(serving.run(&["status", "--json"]).await.trim()).unwrap();
+    assert_eq!(status["queues"]["failed"], 0, "{status:#}");
+    serving.run(&["pause", "--reason", "works"]).await;
+    let third = bench.sandbox.add_asset(picture("third.jpg", 3)).unwrap();
+    let queued = async || {
+        let status: Value = serde_json::from_str(serving.run(&["status", "--json"]).await.trim()).unwrap();
+        status["queues"]["submit_fresh"] == 1
+    };
+    until_async(queued).await;
+    assert!(!is_protected(&bench.asset(&third)));
+    serving.run(&["resume"]).await;
+    until(|| is_protected(&bench.asset(&third))).await;
+    let mut healthy = bench.command(&["healthcheck"]);
+    healthy.env("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{}", serving.port));
+    assert!(healthy.status().await.unwrap().success());
+
+    signal(&running, Signal::SIGTERM);
+    ended(running).await.assert_code(0);
+    for id in [first, second, third] {
+        assert_eq!(saved_versions(&bench.asset(&id)), 1, "{id}");
+    }
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_jobs_are_replayed_and_dropped_while_it_works() {
+    let serving = Serving::new(Options { assets: 30, ..quick() }).await;
+    let running = serving.start(&["--full"], &[]);
+    serving.until_answered("/readyz", "200 OK").await;
+    let failed = async || {
+        let count: Value =
+            serde_json::from_str(serving.run(&["failed", "count", "--json"]).await.trim()).unwrap();
+        count.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>()
+    };
+    let done = async || {
+        let status: Value = serde_json::from_str(serving.run(&["status", "--json"]).await.trim()).unwrap();
+        ["submit_fresh", "submit_backlog", "transfer", "save", "waiting", "in_flight"]
+            .iter()
+            .all(|name| status["queues"][*name] == 0)
+            && failed().await > 2
+    };
+    until_async(done).await;
+    let before = failed().await;
+    let replayed = serving.bench.run(&["failed", "replay", "--yes"]).await;
+    assert!(replayed.assert_code(0).talk.contains("the running connector takes them up"), "{replayed:#?}");
+    // What is wrong with them stays wrong.
+    until_async(async || failed().await == before).await;
+    let dropped = serving.bench.run(&["failed", "drop", "--yes"]).await;
+    assert!(dropped.assert_code(0).talk.contains("are forgotten"), "{dropped:#?}");
+    assert_eq!(failed().await, 0);
+    signal(&running, Signal::SIGTERM);
+    ended(running).await.assert_code(0);
+    assert_clean(&serving.bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_run_is_requested_by_a_person_and_serve_continues_after_it() {
+    let serving = Serving::new(quick()).await;
+    let bench = &serving.bench;
+    let first = bench.sandbox.add_asset(picture("first.jpg", 1)).unwrap();
+    let running = serving.start(&[], &[]);
+    serving.until_answered("/readyz", "Run again with --full").await;
+    serving.until_answered("/healthz", "200 OK").await;
+    assert!(!is_protected(&bench.asset(&first)));
+    bench.sync().await.assert_code(0);
+    assert!(is_protected(&bench.asset(&first)));
+    let second = bench.sandbox.add_asset(picture("second.jpg", 2)).unwrap();
+    until(|| is_protected(&bench.asset(&second))).await;
+    serving.until_answered("/readyz", "200 OK").await;
+    signal(&running, Signal::SIGTERM);
+    ended(running).await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_before_a_kill_is_done_once_by_the_next_process() {
+    let serving =
+        Serving::new(Options { assets: 20, watermark_time: Duration::from_secs(1), ..quick() }).await;
+    let bench = &serving.bench;
+    for least in [1, 5, 9] {
+        let running = serving.start(&["--full"], &[]);
+        until(|| bench.sandbox.audit().assets.iter().filter(|asset| is_protected(asset)).count() >= least)
+            .await;
+        signal(&running, Signal::SIGKILL);
+        ended(running).await;
+    }
+    let running = serving.start(&["--full"], &[]);
+    serving.until_answered("/readyz", "200 OK").await;
+    signal(&running, Signal::SIGTERM);
+    ended(running).await.assert_code(0);
+    bench.sync().await;
+    bench.assert_ended_as_planted().await;
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_is_notified_of_the_start_the_watchdog_and_the_stop() {
+    let serving = Serving::new(Options { assets: 20, ..quick() }).await;
+    let path = serving.bench.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "300000")];
+    let running = serving.start(&["--full"], &environment);
+    let heard = || {
+        let mut bytes = [0; 200];
+        let length = socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    assert!(heard().contains("READY=1"));
+    // Also under load.
+    let started = std::time::Instant::now();
+    for _ in 0..10 {
+        assert!(heard().contains("WATCHDOG=1"));
+    }
+    assert!(started.elapsed() >= Duration::from_millis(9 * 90), "more often than a third of the time");
+    signal(&running, Signal::SIGTERM);
+    until(|| heard().contains("STOPPING=1")).await;
+    ended(running).await.assert_code(0);
+}
