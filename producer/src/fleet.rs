@@ -169,16 +169,7 @@ impl Fleet {
         let before = self.budget.used();
         self.give_up_lost().await?;
         let mut session = RunSession::begin(&self.config, &self.environment, scope, stop).await?;
-        let report = session
-            .walk(|found| {
-                tracing::info!(
-                    listed = found.listed,
-                    selected = found.selected,
-                    published = found.published,
-                    "listing"
-                );
-            })
-            .await?;
+        let report = session.walk_logged().await?;
         session.conclude(&report).await?;
         self.metrics.set_cursor(self.ledger.cursor().await?);
         let without_outcome = if wait { self.outcomes_of(&report.run_id, quiet, stop).await? } else { 0 };

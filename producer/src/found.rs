@@ -83,6 +83,11 @@ impl RunCounts {
         self.not_asked_for.add(asset.bytes);
     }
 
+    /// Whether changes are left to the next run because newer ones go first.
+    pub(crate) fn is_postponed(&self) -> bool {
+        self.skipped.contains_key(&SkipReason::Postponed)
+    }
+
     /// Counts an asset that gets no job; returns the reason under its name in the metrics.
     pub(crate) fn skip(&mut self, reason: SkipReason) -> SkippedBy {
         *self.skipped.entry(reason).or_default() += 1;
@@ -130,6 +135,7 @@ fn coarse(reason: SkipReason) -> SkippedBy {
         SkipReason::Unreadable => SkippedBy::Unreadable,
         SkipReason::NotAskedFor => SkippedBy::NotAskedFor,
         SkipReason::Unsupported => SkippedBy::Unsupported,
+        SkipReason::Postponed => SkippedBy::Postponed,
     }
 }
 

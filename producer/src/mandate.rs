@@ -12,6 +12,9 @@ use crate::asked::{Asked, Held, asked, held, left, note, settle};
 use crate::run::{self, Admission, Environment, Options, Report};
 use crate::{cursor, filter, first_run, full_run};
 
+/// Fewer jobs would be done before the next run publishes more.
+const LEAST_FRESH: u64 = 10;
+
 /// The purpose of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -52,6 +55,7 @@ pub(crate) async fn ready(
         // A schedule would retry them again and again.
         retries_named: run.hold == Hold::Once && run.asker == Asker::Person,
         retry_failed: run.retry_failed,
+        most_fresh: (run.hold == Hold::Always).then(|| most_fresh(config)),
         ..Options::default()
     };
     let plain = |scope| Ready { options: Options { scope, ..options.clone() }, held: None, accepted: None };
@@ -123,6 +127,12 @@ pub(crate) async fn ready(
         ready.accepted = Some(accepted);
     }
     Ok(ready)
+}
+
+/// About as many jobs as workers begin within a minute, if nothing but the request budget limits them.
+fn most_fresh(config: &Config) -> u64 {
+    const CALLS_AN_ASSET: u64 = 13;
+    (u64::from(config.bynder.requests_per_5_minutes.get()) / 5 / CALLS_AN_ASSET).max(LEAST_FRESH)
 }
 
 impl Ready {

@@ -1,6 +1,7 @@
 //! One run: walks, decides, publishes.
 
 mod ask;
+mod changes;
 mod consider;
 mod error;
 mod named;
@@ -84,6 +85,9 @@ pub struct Options {
     pub retry_failed: Option<Option<FailureClass>>,
     /// Which assets a person requested.
     pub admission: Admission,
+    /// At most this many jobs of the fresh lane may wait for a worker, and the rest is left to the next run; `None` waits for room,
+    /// since there may be no next run.
+    pub most_fresh: Option<u64>,
     /// How many assets were requested in all, and how many of them are left.
     pub asked_for: Option<(u64, u64)>,
 }
@@ -135,35 +139,9 @@ pub async fn run(
     if let Some(class) = options.retry_failed {
         run.take_up_failed(class).await?;
     }
-    let lane = options.scope.lane();
-    let retry = options.retries_named && !environment.filter.include.ids.is_empty();
-    while let Some(step) = run.walk.next(patience).await? {
-        // A page may have no asset.
-        if patience.is_over() {
-            return Err(RunError::Stopped);
-        }
-        run.saw(&step);
-        for asset in &step.assets {
-            if patience.is_over() {
-                return Err(RunError::Stopped);
-            }
-            if run.taken_up.contains(&asset.id) {
-                continue;
-            }
-            let cause = match (options.admission.admits(asset), retry) {
-                (false, _) => Cause::Unasked,
-                (true, true) => Cause::Again,
-                (true, false) => Cause::Walked,
-            };
-            if run.consider(asset, lane, cause).await? == Fate::Limited {
-                break;
-            }
-        }
-        observe(&run.found);
-        if run.found.limit.is_some() {
-            break;
-        }
-        run.checkpoint(step.next.as_ref()).await?;
+    match run.most_fresh() {
+        Some(most) => run.publish_newest(most, &observe).await?,
+        None => run.publish_in_order(&observe).await?,
     }
     run.finish().await
 }
@@ -208,6 +186,8 @@ struct Run<'a> {
     /// The cursor before the run.
     cursor: Option<Timestamp>,
     walk: Walk,
+    /// The first page of the walk, if it was received already.
+    first: Option<Step>,
     found: RunCounts,
     allowance: Allowance,
     named: RequestedIds,
@@ -234,18 +214,6 @@ impl<'a> Run<'a> {
         let place = interrupted
             .as_ref()
             .and_then(|run| serde_json::from_str::<WalkPosition>(run.checkpoint.as_deref()?).ok());
-        let (id, started, by_portal) = if let Some(run) = interrupted {
-            tracing::info!(run_id = %run.run_id, "going on with the interrupted run");
-            (run.run_id, run.started, true)
-        } else {
-            let by_portal = portal_time(environment, patience).await?;
-            let started = by_portal.unwrap_or_else(Timestamp::now);
-            (RunId(new_run_id(started)), started, by_portal.is_some())
-        };
-        if !options.dry_run && place.is_none() {
-            // A resumed run that never reached a checkpoint already exists, and starting it anew is harmless.
-            ledger.begin_run_if_new(&id, mode, options.is_part, &fingerprint, started).await?;
-        }
         let stretch = match options.scope {
             Scope::Full => {
                 let (from, to) = bounds(environment.filter.created);
@@ -253,19 +221,42 @@ impl<'a> Run<'a> {
             }
             Scope::Since(since) | Scope::WholeSince(since) => {
                 let (from, to) = bounds(environment.filter.modified);
-                let to = to.map_or(started, |to| to.min(started));
-                Stretch { field: DateField::Modified, from: from.max(Some(since)), to: Some(to) }
+                Stretch { field: DateField::Modified, from: from.max(Some(since)), to }
             }
         };
+        let requests = environment.filter.push_down();
         // A resumed walk does not see the earlier rows again.
         let names_all = options.scope == Scope::Full && place.is_none();
+        let mut walk =
+            Walk::new(environment.bynder.clone(), requests, stretch, environment.overlap, place.clone());
+        let mut first = None;
+        let (id, started, by_portal) = if let Some(run) = interrupted {
+            tracing::info!(run_id = %run.run_id, "going on with the interrupted run");
+            (run.run_id, run.started, true)
+        } else {
+            // The first page of changes shows the portal's time as well as any other call.
+            let by_portal = match options.scope {
+                Scope::Full => portal_time(environment, patience).await?,
+                Scope::Since(_) | Scope::WholeSince(_) => {
+                    first = walk.next(patience).await?;
+                    first.as_ref().and_then(|page| page.portal_time)
+                }
+            };
+            let started = by_portal.unwrap_or_else(Timestamp::now);
+            (RunId(new_run_id(started)), started, by_portal.is_some())
+        };
+        if stretch.field == DateField::Modified {
+            walk.end_at(started);
+        }
+        if !options.dry_run && place.is_none() {
+            // A resumed run that never reached a checkpoint already exists, and starting it anew is harmless.
+            ledger.begin_run_if_new(&id, mode, options.is_part, &fingerprint, started).await?;
+        }
         let named = if names_all {
             RequestedIds::new(&environment.filter.include.ids)
         } else {
             RequestedIds::default()
         };
-        let requests = environment.filter.push_down();
-        let walk = Walk::new(environment.bynder.clone(), requests, stretch, environment.overlap, place);
         // The jobs that a dry run counts are not published, so they must not count towards the day of other runs.
         let (limits, max_assets) = (&environment.limits, options.max_assets);
         let day = if options.dry_run {
@@ -282,12 +273,58 @@ impl<'a> Run<'a> {
             walked: Walked { scope: options.scope, started, by_portal, latest_change: None },
             cursor: ledger.cursor().await?,
             walk,
+            first,
             found: RunCounts::default(),
             allowance,
             named,
             recorded: 0,
             taken_up: HashSet::new(),
         })
+    }
+
+    /// Publishes the assets in the order of the listing, and waits for room in the queue.
+    async fn publish_in_order(&mut self, observe: &impl Fn(&RunCounts)) -> Result<(), RunError> {
+        let lane = self.options.scope.lane();
+        while let Some(step) = self.next_page().await? {
+            self.saw(&step);
+            for asset in &step.assets {
+                self.go_on()?;
+                if self.taken_up.contains(&asset.id) {
+                    continue;
+                }
+                if self.consider(asset, lane, self.cause(asset)).await? == Fate::Limited {
+                    break;
+                }
+            }
+            observe(&self.found);
+            if self.found.limit.is_some() {
+                break;
+            }
+            self.checkpoint(step.next.as_ref()).await?;
+        }
+        Ok(())
+    }
+
+    fn cause(&self, asset: &Asset) -> Cause {
+        let retry = self.options.retries_named && !self.environment.filter.include.ids.is_empty();
+        match (self.options.admission.admits(asset), retry) {
+            (false, _) => Cause::Unasked,
+            (true, true) => Cause::Again,
+            (true, false) => Cause::Walked,
+        }
+    }
+
+    fn go_on(&self) -> Result<(), RunError> {
+        if self.patience.is_over() { Err(RunError::Stopped) } else { Ok(()) }
+    }
+
+    async fn next_page(&mut self) -> Result<Option<Step>, RunError> {
+        // A page may have no asset.
+        self.go_on()?;
+        match self.first.take() {
+            Some(first) => Ok(Some(first)),
+            None => Ok(self.walk.next(self.patience).await?),
+        }
     }
 
     /// Counts the rows of a page.
@@ -332,7 +369,8 @@ impl<'a> Run<'a> {
     }
 
     fn cursor_after(&self) -> Option<Timestamp> {
-        if self.options.is_part || self.found.limit.is_some() {
+        // What is postponed must be listed again.
+        if self.options.is_part || self.found.limit.is_some() || self.found.is_postponed() {
             return None;
         }
         let after = cursor::after(&self.walked, self.cursor, self.environment.overlap);

@@ -29,6 +29,16 @@ const WALK_POLL: Duration = Duration::from_millis(300);
 /// How long until the assets of a first run that was not requested are counted again, which lists the library.
 const COUNT_AGAIN: Duration = Duration::from_mins(15);
 
+/// How long after a run that postponed changes the next one takes up more of them, at most.
+const REST_AFTER: Duration = Duration::from_secs(30);
+
+/// What a run left to the next one.
+#[derive(Debug, Default)]
+struct Left {
+    limit: Option<Limit>,
+    is_postponed: bool,
+}
+
 /// The readiness entry that is not ready until a person requests the first run.
 const FIRST_RUN: &str = "first run";
 
@@ -134,7 +144,7 @@ impl Schedule {
             loop {
                 let started = Instant::now();
                 let scope = Scope { full: true, delta: false, since: None, asker, ..first.clone() };
-                if is_due && self.tolerantly(runner, global, &scope, stop).await?.is_some() {
+                if is_due && self.tolerantly(runner, global, &scope, stop).await?.limit.is_some() {
                     // A limit ended the walk early: it is due again, for the assets that it did not reach.
                     if !self.wait(started, stop).await {
                         break;
@@ -164,8 +174,12 @@ impl Schedule {
                     continue;
                 }
                 // Without a cursor, but with a walk running, the delta runs start at the beginning of that walk.
-                self.tolerantly(runner, global, &changes(runner.ledger(), &scope).await?, stop).await?;
-                if !self.wait(started, stop).await {
+                let scope = changes(runner.ledger(), &scope).await?;
+                let ended = self.tolerantly(runner, global, &scope, stop).await?;
+                // What is postponed has room soon, however seldom the runs are.
+                let most = if ended.is_postponed { REST_AFTER } else { Duration::MAX };
+                let wait = self.until_next(started).min(most);
+                if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                     return Ok::<_, Failure>(());
                 }
             }
@@ -178,33 +192,34 @@ impl Schedule {
         stop.run_until_cancelled(tokio::time::sleep(self.until_next(since))).await.is_some()
     }
 
-    /// One run; returns the limit that ended it early, if any. A temporary failure is logged and left to the next
-    /// run.
+    /// One run; returns what it left. A temporary failure is logged and left to the next run.
     async fn tolerantly(
         &self,
         runner: &impl Runner,
         global: &GlobalOptions,
         scope: &Scope,
         stop: &CancellationToken,
-    ) -> Result<Option<Limit>, Failure> {
+    ) -> Result<Left, Failure> {
         loop {
             match runner.run(scope, stop).await {
                 Ok(ended) => {
-                    ended.summary.print(global);
+                    if !ended.found_nothing() {
+                        ended.summary.print(global);
+                    }
                     if let Some(limit) = ended.limit {
                         tracing::warn!("{limit}");
                     }
-                    return Ok(ended.limit);
+                    return Ok(Left { limit: ended.limit, is_postponed: ended.is_postponed() });
                 }
                 Err(Failure::Temporary(reason)) if stop.is_cancelled() => {
                     tracing::info!(reason, "stopped");
-                    return Ok(None);
+                    return Ok(Left::default());
                 }
                 Err(Failure::Temporary(reason)) => {
                     tracing::warn!(reason, "the run could not be finished; trying again");
                     let pause = tokio::time::sleep(TRY_AGAIN);
                     if stop.run_until_cancelled(pause).await.is_none() {
-                        return Ok(None);
+                        return Ok(Left::default());
                     }
                 }
                 Err(failure) => return Err(failure),

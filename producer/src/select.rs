@@ -55,6 +55,8 @@ pub enum SkipReason {
     NotAskedFor,
     /// Its extension names a type that the wire profile does not list.
     Unsupported,
+    /// Newer changes go first; the next run takes it up.
+    Postponed,
 }
 
 /// The media type that the asset's extension names, if the wire profile lists no file with that extension.

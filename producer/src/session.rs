@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bynder::patience::Patience;
 use common::failure::Failure;
 use config::Config;
-use ledger::Tally;
+use ledger::{RunMode, Tally};
 use telemetry::RunResult;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ use crate::asked::Held;
 use crate::found::RunCounts;
 use crate::mandate::{self, Purpose, Ready};
 use crate::run::{self, Environment, Report, RunError};
+use crate::select::SkipReason;
 use crate::summary::Summary;
 use cli::options::GlobalOptions;
 
@@ -72,6 +73,22 @@ impl<'a> RunSession<'a> {
         Ok(walked?)
     }
 
+    /// As [`RunSession::walk`], with a log line a page. A delta run that finds nothing logs nothing: it comes every half minute.
+    pub async fn walk_logged(&self) -> Result<Report, Failure> {
+        let is_full = self.ready.options.scope == run::Scope::Full;
+        let observe = |found: &RunCounts| {
+            if is_full || found.selected > 0 {
+                tracing::info!(
+                    listed = found.listed,
+                    selected = found.selected,
+                    published = found.published,
+                    "listing"
+                );
+            }
+        };
+        self.walk(observe).await
+    }
+
     /// Records what the walk changes in the request.
     pub async fn conclude(&mut self, report: &Report) -> Result<(), Failure> {
         self.ready.conclude(self.config, &self.environment.ledger, report).await?;
@@ -99,6 +116,19 @@ impl<'a> RunSession<'a> {
 }
 
 impl RunEnd {
+    /// Whether changes are left to the next run because newer ones go first.
+    pub(crate) fn is_postponed(&self) -> bool {
+        self.summary.left_alone.contains_key(&SkipReason::Postponed)
+    }
+
+    /// Whether it is a delta run after which everything is as before.
+    pub(crate) fn found_nothing(&self) -> bool {
+        let Summary { mode, selected, published, incomplete, .. } = &self.summary;
+        *mode == RunMode::Delta.name()
+            && (*selected, *published, *incomplete) == (0, 0, false)
+            && self.limit.is_none()
+    }
+
     /// Prints the summary, and returns how the command that did the run ends.
     pub fn print(&self, global: &GlobalOptions) -> Result<(), Failure> {
         self.summary.print(global);

@@ -80,6 +80,86 @@ async fn a_machine_alone_protects_what_is_added_and_answers_beside_it_until_it_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_finds_nothing_costs_one_call_and_leaves_no_row_and_no_line() {
+    let serving = Serving::new(quick()).await;
+    let bench = &serving.bench;
+    let first = bench.sandbox.add_asset(picture("first.jpg", 1)).unwrap();
+    let running = serving.start(&["--full", "--json"], &[("CONNECTOR_LOG", "info")]);
+    until(|| is_protected(&bench.asset(&first))).await;
+    let status =
+        async || serde_json::from_str::<Value>(serving.run(&["status", "--json"]).await.trim()).unwrap();
+    let empty = async || status().await["runs_without_jobs"].as_u64().unwrap();
+    // The version that the connector saved is in the listing as well.
+    let before = empty().await;
+    until_async(async || empty().await > before + 1).await;
+    let calls = || -> u64 {
+        let requests = bench.sandbox.stats().requests;
+        requests.iter().filter(|(name, _)| name.starts_with("bynder.")).map(|(_, count)| count).sum()
+    };
+    let rows = status().await["runs"].as_array().unwrap().len();
+    let (runs_before, calls_before) = (empty().await, calls());
+    until_async(async || empty().await >= runs_before + 5).await;
+    let (calls, runs) = (calls() - calls_before, empty().await - runs_before);
+    assert!(runs.abs_diff(calls) <= 1, "{calls} calls for {runs} runs");
+    assert_eq!(status().await["runs"].as_array().unwrap().len(), rows);
+    signal(&running, Signal::SIGTERM);
+    let ran = ended(running).await;
+    let lines = ran.assert_code(0).out.lines().count();
+    assert!((1..=3).contains(&lines), "{ran:#?}");
+    assert!(ran.talk.matches(": listing").count() <= 3, "{ran:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_bulk_change_the_newest_picture_goes_first_and_all_are_protected_once() {
+    const BULK: usize = 100;
+    let serving = Serving::new(quick()).await;
+    let bench = &serving.bench;
+    bench.sandbox.add_asset(picture("first.jpg", 1)).unwrap();
+    let budget = [("CONNECTOR_BYNDER__REQUESTS_PER_5_MINUTES", "4000")];
+    let running = serving.start(&["--full"], &budget);
+    serving.until_answered("/readyz", "200 OK").await;
+    // The walk over the library would publish the bulk as well.
+    let walked = async || {
+        let status: Value = serde_json::from_str(serving.run(&["status", "--json"]).await.trim()).unwrap();
+        let runs = status["runs"].as_array().unwrap();
+        runs.iter().any(|run| run["mode"] == "full" && run["state"] == "enumerated")
+    };
+    until_async(walked).await;
+    until(|| bench.sandbox.audit().assets.iter().all(is_protected)).await;
+    serving.run(&["pause"]).await;
+    let bulk: Vec<_> = (0..BULK).map(|n| picture(&format!("bulk-{n}.jpg"), 10 + n as u64)).collect();
+    for picture in bulk {
+        bench.sandbox.add_asset(picture).unwrap();
+    }
+    let waiting = async || {
+        let status: Value = serde_json::from_str(serving.run(&["status", "--json"]).await.trim()).unwrap();
+        status["queues"]["submit_fresh"].as_u64().unwrap()
+    };
+    until_async(async || waiting().await > 30).await;
+    let newest = bench.sandbox.add_asset(picture("newest.jpg", 5)).unwrap();
+    serving.until_answered("/metrics", "connector_assets_skipped_total{reason=\"job_open\"}").await;
+    assert!(waiting().await < 100, "no deeper than about a minute");
+    serving.run(&["resume"]).await;
+    let protected = || bench.sandbox.audit().assets.iter().filter(|asset| is_protected(asset)).count();
+    until(|| protected() == BULK + 2).await;
+    let reported = serving.run(&["report", "--since", "2020-01-01", "--format", "json"]).await;
+    let end = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        // The last may not be recorded yet.
+        Some((line["ended"].as_str()?.to_owned(), line["asset_id"] == newest))
+    };
+    let mut outcomes: Vec<_> = reported.lines().filter_map(end).collect();
+    outcomes.sort();
+    let place = outcomes.iter().position(|(_, is_newest)| *is_newest).unwrap();
+    assert!(place < BULK - 10, "{place} of {BULK} went first");
+    signal(&running, Signal::SIGTERM);
+    ended(running).await.assert_code(0);
+    let audit = bench.sandbox.audit();
+    assert!(audit.assets.iter().all(|asset| saved_versions(asset) == 1));
+    assert_clean(&audit);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn failed_jobs_are_replayed_and_dropped_while_it_works() {
     let serving = Serving::new(Options { assets: 30, ..quick() }).await;
     let running = serving.start(&["--full"], &[]);

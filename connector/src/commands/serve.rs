@@ -93,7 +93,7 @@ impl Runner for Alone<'_> {
         let before = budget.used();
         ledger.give_up_lost(QueueCheck::Busy, Timestamp::now(), self.config.producer.lost_after.0).await?;
         let mut session = RunSession::begin(self.config, producer, scope, stop).await?;
-        let report = session.walk(|_| {}).await?;
+        let report = session.walk_logged().await?;
         session.conclude(&report).await?;
         self.metrics.set_cursor(ledger.cursor().await?);
         let tally = ledger.tally_of(&report.run_id).await?;

@@ -78,6 +78,11 @@ impl Position {
         Self { from: None, page: 1, ..Self::default() }
     }
 
+    /// Whether no page with its bound was received.
+    pub fn is_first(&self) -> bool {
+        self.page == 1 && self.seen.is_empty() && self.back.is_none()
+    }
+
     /// Returns the rows of a received page that were not seen before, and the next position; `None` at the end.
     /// Only an empty page ends the walk: a portal may send fewer rows than requested.
     ///

@@ -63,6 +63,8 @@ pub struct Step {
     pub assets: Vec<Asset>,
     /// Unreadable rows not seen before.
     pub unreadable: usize,
+    /// How many rows the walk has in all by the portal's count, if this page asked for it.
+    pub total: Option<u64>,
     /// The portal's clock.
     pub portal_time: Option<Timestamp>,
     /// The next position; `None` at the end.
@@ -116,18 +118,23 @@ impl Walk {
     pub async fn next(&mut self, patience: &Patience) -> Result<Option<Step>, WalkError> {
         let Some(request) = self.requests.get(self.place.request) else { return Ok(None) };
         let position = self.place.position.clone();
+        // A page that holds as many rows as the portal counts is the whole answer. The count costs the portal a search of its own,
+        // so only walks that are short ask for it.
+        let total = self.stretch.field == DateField::Modified && position.is_first();
         let query = ListQuery {
             limit: PAGE,
+            total,
             page: position.page,
             order: Some((self.stretch.field, Order::Ascending)),
             dates: Some((self.stretch.field, position.from, self.stretch.to)),
             ..request
         };
         let page = patiently(patience, || self.bynder.list(&query)).await?;
-        let (portal_time, rows) = (page.portal_time, page.rows());
+        let (portal_time, total_rows, rows) = (page.portal_time, page.total, page.rows());
         let field = self.stretch.field;
         let (assets, next) = position.advance(page.assets, rows, self.lag, |asset| field.of(asset))?;
-        let next = match next {
+        let is_whole = total && total_rows == Some(rows as u64);
+        let next = match next.filter(|_| !is_whole) {
             Some(position) => Some(WalkPosition { position, ..self.place }),
             None => self.next_request(),
         };
@@ -135,7 +142,12 @@ impl Walk {
             .clone()
             .unwrap_or(WalkPosition { request: self.place.request + 1, position: Position::start() });
         let unreadable = self.unreadable.meet(page.unreadable);
-        Ok(Some(Step { assets, unreadable, portal_time, next }))
+        Ok(Some(Step { assets, unreadable, total: total_rows, portal_time, next }))
+    }
+
+    /// Ends the stretch: later changes are left to another run.
+    pub fn end_at(&mut self, to: Timestamp) {
+        self.stretch.to = Some(self.stretch.to.map_or(to, |earlier| earlier.min(to)));
     }
 
     fn next_request(&self) -> Option<WalkPosition> {

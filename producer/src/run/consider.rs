@@ -2,10 +2,11 @@
 
 use common::asset::Asset;
 use common::job::Lane;
+use common::marker::Marker;
 use jiff::Timestamp;
 use ledger::Known;
 
-use super::{Cause, Fate, Run, RunError};
+use super::{Cause, Environment, Fate, Run, RunError};
 use crate::select::{Decision, SkipReason, decide, unlisted};
 
 /// The maximum number of assets that the log names as requested but unusable.
@@ -46,23 +47,41 @@ impl Run<'_> {
         }
     }
 
+    /// What the row and the ledger alone say.
+    pub(super) async fn row_decision(
+        &self,
+        asset: &Asset,
+        lane: Lane,
+        cause: Cause,
+    ) -> Result<Decision, RunError> {
+        let (known, _) = self.known(asset, cause).await?;
+        Ok(self.decided(asset, &asset.marker(&self.environment.metaproperty), known, lane))
+    }
+
+    /// What the ledger knows, and at which version the asset failed before.
+    async fn known(&self, asset: &Asset, cause: Cause) -> Result<(Known, Option<u32>), RunError> {
+        let known = self.environment.ledger.known(&asset.id).await?;
+        let failed_version = known.failed_version.filter(|_| cause != Cause::Again);
+        Ok((Known { failed_version, ..known }, known.failed_version))
+    }
+
+    fn decided(&self, asset: &Asset, marker: &Marker, known: Known, lane: Lane) -> Decision {
+        let Environment { filter, sent, listing_settles_in, .. } = self.environment;
+        let settled = Timestamp::now() - *listing_settles_in;
+        decide(asset, marker, filter, sent, known, lane, settled)
+    }
+
     async fn decide(&mut self, asset: &Asset, lane: Lane, cause: Cause) -> Result<Fate, RunError> {
         let environment = self.environment;
         self.named.saw(&asset.id);
-        let known = environment.ledger.known(&asset.id).await?;
-        let failed_version = known.failed_version.filter(|_| cause != Cause::Again);
-        let (failed, known) = (known.failed_version, Known { failed_version, ..known });
-        let settled = Timestamp::now() - environment.listing_settles_in;
+        let (known, failed) = self.known(asset, cause).await?;
         let marker = asset.marker(&environment.metaproperty);
         let mut asked = None;
-        let decide = |asset: &Asset| {
-            decide(asset, &marker, &environment.filter, &environment.sent, known, lane, settled)
-        };
-        let mut decision = decide(asset);
+        let mut decision = self.decided(asset, &marker, known, lane);
         if decision == Decision::AskVersion {
             asked = self.with_version(asset).await?;
             let Some(asked) = &asked else { return Ok(Fate::Gone) };
-            decision = decide(asked);
+            decision = self.decided(asked, &marker, known, lane);
         }
         decision = match (decision, asked.as_ref().unwrap_or(asset).active_version) {
             (Decision::AskOriginal(original), Some(base)) => {

@@ -19,7 +19,8 @@ impl Run<'_> {
     /// ones are suspect. Assets without room in the queue are left to the next run: changes must not wait for them.
     pub(super) async fn take_up_lost(&mut self) -> Result<(), RunError> {
         let environment = self.environment;
-        let _alone = environment.taking_up.lock().await;
+        // Another run takes them up; changes must not wait for it.
+        let Ok(_alone) = environment.taking_up.try_lock() else { return Ok(()) };
         let mut after: Option<AssetId> = None;
         loop {
             let lost = environment.ledger.lost_jobs(after.as_ref(), MOST_IDS).await?;
@@ -135,6 +136,9 @@ fn is_decided(reason: SkipReason) -> bool {
         | SkipReason::Copy
         | SkipReason::NotAskedFor
         | SkipReason::Unsupported => true,
-        SkipReason::ListingBehind | SkipReason::VersionUnknown | SkipReason::Unreadable => false,
+        SkipReason::ListingBehind
+        | SkipReason::VersionUnknown
+        | SkipReason::Unreadable
+        | SkipReason::Postponed => false,
     }
 }

@@ -62,6 +62,8 @@ pub enum SkippedBy {
     NotAskedFor,
     /// Its extension names a type that the wire profile does not list.
     Unsupported,
+    /// Newer changes go first.
+    Postponed,
 }
 
 impl SkippedBy {
