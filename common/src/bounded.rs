@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// Maximum count: above the versions of any asset and the attempts of any job.
 pub const MOST_COUNT: u64 = 1_000_000_000;
@@ -43,6 +44,37 @@ where
         )));
     }
     Ok(text)
+}
+
+/// Deserialises a list of texts; keeps the first `MOST` of at most `LONGEST` bytes, since a list in memory takes many times the bytes
+/// of its message.
+pub fn few_texts<'de, const MOST: usize, const LONGEST: usize, D>(
+    deserializer: D,
+) -> Result<Vec<String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Texts<const MOST: usize, const LONGEST: usize>;
+
+    impl<'de, const MOST: usize, const LONGEST: usize> Visitor<'de> for Texts<MOST, LONGEST> {
+        type Value = Vec<String>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a list of texts")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<String>, A::Error> {
+            let mut texts = Vec::new();
+            while let Some(text) = sequence.next_element::<String>()? {
+                if texts.len() < MOST && text.len() <= LONGEST {
+                    texts.push(text);
+                }
+            }
+            Ok(texts)
+        }
+    }
+
+    deserializer.deserialize_seq(Texts::<MOST, LONGEST>)
 }
 
 fn within<T: Copy + Into<u64> + fmt::Display, E: Error>(number: T, most: u64) -> Result<T, E> {

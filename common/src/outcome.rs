@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::asset::AssetId;
-use crate::bounded::{MOST_BYTES, MOST_COUNT, at_most, optional};
+use crate::bounded::{MOST_BYTES, MOST_COUNT, at_most, few_texts, optional};
 use crate::check::Unmade;
 use crate::hash::ContentHash;
 use crate::ids::{JobId, RunId};
+use crate::job::{LONGEST_REQUEST_ID, MOST_REQUEST_IDS};
 
 /// How a job ended. Every published job has exactly one outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
@@ -207,7 +208,11 @@ pub struct OutcomeEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_id: Option<String>,
     /// Imatag's request ids of the submits, for its support.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "few_texts::<MOST_REQUEST_IDS, LONGEST_REQUEST_ID, _>"
+    )]
     pub request_ids: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed: Option<Placed>,

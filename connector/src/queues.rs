@@ -40,7 +40,7 @@ pub(crate) async fn open(config: &Config, embedded: bool) -> Result<Opened, Fail
     })
 }
 
-/// The queue's failed jobs, without stopping any process; empty if there is no state yet.
+/// The queue's failed jobs as people may see them, without stopping any process; empty if there is no state yet.
 pub(crate) async fn failed(
     config: &Config,
     embedded: bool,
@@ -50,7 +50,10 @@ pub(crate) async fn failed(
         return Ok(broker(config).await?.failed_jobs().list(filter).await?);
     }
     match State::open_to_read(&config.producer.state_dir)? {
-        Some(state) => Ok(EmbeddedQueue::failed_beside(&state, filter).await?),
+        Some(state) => {
+            let failed = EmbeddedQueue::failed_beside(&state, filter).await?;
+            Ok(failed.into_iter().map(FailedJob::shown).collect())
+        }
         None => Ok(Vec::new()),
     }
 }

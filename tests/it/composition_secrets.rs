@@ -19,7 +19,7 @@ fn make_secrets(folder: &Path) -> std::process::Output {
 #[test]
 fn a_compositions_secrets_go_into_no_folder_and_through_no_link_of_others() {
     type Plant = fn(&Path);
-    let cases: [(&str, Plant, &str); 8] = [
+    let cases: [(&str, Plant, &str); 12] = [
         ("a folder of another user", |at| other_owner(&at.join("secrets"), 0o755), "belongs to"),
         (
             "a link",
@@ -35,6 +35,24 @@ fn a_compositions_secrets_go_into_no_folder_and_through_no_link_of_others() {
             "message_key",
         ),
         ("a key in a folder that all could write into", |at| with_key(at, 0o777, |_| ()), "message_key"),
+        ("a key in a folder with a setgid bit", |at| with_key(at, 0o2777, |_| ()), "message_key"),
+        (
+            "a folder above of another user",
+            |at| {
+                set_mode(at, 0o755);
+                chown(at, Some(OTHER), None).unwrap();
+            },
+            "folder of your own",
+        ),
+        (
+            "a folder above of another user, with a setgid bit",
+            |at| {
+                chown(at, Some(OTHER), None).unwrap();
+                set_mode(at, 0o2755);
+            },
+            "folder of your own",
+        ),
+        ("a folder above that all may write, with a setgid bit", |at| set_mode(at, 0o2777), "chmod o-w"),
         ("a key that all may write", |at| with_key(at, 0o755, |key| set_mode(key, 0o666)), "message_key"),
         (
             "a link for a key",
@@ -70,6 +88,34 @@ fn a_compositions_secrets_go_into_no_folder_and_through_no_link_of_others() {
             assert!(!folder.path().join(name).exists(), "{what}: {name} is written");
         }
     }
+}
+
+/// Where another user can exchange `secrets`, a change could reach any other folder.
+#[test]
+fn nothing_is_made_or_changed_in_a_folder_that_others_can_write() {
+    for mode in [None, Some(0o755), Some(0o777)] {
+        let folder = tempfile::tempdir().unwrap();
+        let secrets = folder.path().join("secrets");
+        if let Some(mode) = mode {
+            fs::create_dir(&secrets).unwrap();
+            set_mode(&secrets, mode);
+        }
+        set_mode(folder.path(), 0o777);
+        assert!(!make_secrets(folder.path()).status.success());
+        let found = fs::metadata(&secrets).ok().map(|found| found.permissions().mode() & 0o7777);
+        assert_eq!(found, mode);
+        assert!(fs::read_dir(folder.path()).unwrap().all(|entry| entry.unwrap().file_name() == "secrets"));
+    }
+}
+
+#[test]
+fn a_setgid_bit_of_the_folder_is_cleared() {
+    let folder = tempfile::tempdir().unwrap();
+    let secrets = folder.path().join("secrets");
+    fs::create_dir(&secrets).unwrap();
+    set_mode(&secrets, 0o2775);
+    assert!(make_secrets(folder.path()).status.success());
+    assert_eq!(fs::metadata(&secrets).unwrap().permissions().mode() & 0o7777, 0o700);
 }
 
 fn other_owner(folder: &Path, mode: u32) {

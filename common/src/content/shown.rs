@@ -7,7 +7,7 @@ use crate::prose::prose;
 const LONGEST_HASH: usize = 12;
 
 impl Content {
-    /// With each text of the file's author by the filter for prose.
+    /// With each text of the file's author by the filter for prose, and without the thumbnail.
     #[must_use]
     pub fn shown(self) -> Self {
         match self {
@@ -29,9 +29,11 @@ impl Picture {
             }),
             colours: self.colours.map(|colours| prose(&colours)),
             credits: self.credits.into_iter().map(|(credit, text)| (credit, prose(&text))).collect(),
-            view: self.view.map(|view| match view {
-                View::Undecodable(reason) => View::Undecodable(prose(&reason)),
-                View::Thumbnail(_) | View::TooLarge { .. } => view,
+            view: self.view.and_then(|view| match view {
+                View::Undecodable(reason) => Some(View::Undecodable(prose(&reason))),
+                View::TooLarge { .. } => Some(view),
+                // A person can recognise the picture.
+                View::Thumbnail(_) => None,
             }),
             ..self
         }

@@ -5,14 +5,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{ImportId, MediumId, Parcel, WaitMark};
 use crate::asset::AssetId;
-use crate::bounded::{MOST_COUNT, at_most};
+use crate::bounded::{MOST_COUNT, at_most, few_texts};
 use crate::check::Unmade;
 use crate::hash::FileFacts;
 use crate::marker::Record;
 use crate::outcome::Placed;
 
 /// Only the latest ids are kept: they are the ones that support asks for, and the message has to stay small.
-const MOST_REQUEST_IDS: usize = 8;
+pub const MOST_REQUEST_IDS: usize = 8;
+/// The longest request id, in bytes.
+pub const LONGEST_REQUEST_ID: usize = 256;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Effects {
@@ -23,7 +25,11 @@ pub struct Effects {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_id: Option<MediumId>,
     /// Imatag's request ids of the submits, for its support.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "few_texts::<MOST_REQUEST_IDS, LONGEST_REQUEST_ID, _>"
+    )]
     pub request_ids: Vec<String>,
     /// The watermarked file as received.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::asset::{Asset, samples};
-use crate::content::{Content, Credit, Film, Picture, Profile, View};
+use crate::content::{Content, Credit, Film, Picture, Profile, Thumbnail, View};
 use crate::hash::ContentHash;
 use crate::hash::FileFacts;
 use crate::marker::Marker;
@@ -171,13 +171,13 @@ fn no_text_of_a_file_or_a_field_is_shown_with_a_signature_in_it() {
             content: Some(Box::new(content)),
         })
     };
-    let picture = || {
+    let picture = |view| {
         facts(Content::Picture(Picture {
             icc_profile: signed(),
             colours: signed(),
             profile: Some(Profile::Icc { name: format!("{SIGNED} (0123456789ab)"), is_srgb: false }),
             credits: [(Credit::XmpRights, SIGNED.to_owned())].into(),
-            view: Some(View::Undecodable(SIGNED.to_owned())),
+            view: Some(view),
             ..Picture::default()
         }))
     };
@@ -186,21 +186,33 @@ fn no_text_of_a_file_or_a_field_is_shown_with_a_signature_in_it() {
         tracks: (10..40).map(|piece| format!("k{piece}x")).collect(),
         ..Film::default()
     }));
+    let thumbnail: Thumbnail = serde_json::from_value(serde_json::json!("77".repeat(768))).unwrap();
     let renewal = Renewal { copy: job().asset_id, base: 1, top: 1, marker_text: signed(), marked: None };
     let mut job = Job { extension: signed(), marker_text: signed(), ..job() };
     job.unknown.insert("later".to_owned(), SIGNED.into());
     job.effects.renewal = Some(renewal);
-    for (original, watermarked) in [(picture(), film), (facts(Content::Unreadable(SIGNED.to_owned())), None)]
-    {
+    let text = || UploadText::try_from(SIGNED.to_owned()).unwrap();
+    job.effects.parcel =
+        Some(Parcel { upload_id: text(), target_id: text(), s3_file_name: text(), parts: 1 });
+    for (original, watermarked) in [
+        (picture(View::Undecodable(SIGNED.to_owned())), film),
+        (facts(Content::Unreadable(SIGNED.to_owned())), picture(View::Thumbnail(thumbnail))),
+    ] {
         job.effects.original = original;
         job.effects.watermarked = watermarked;
         let shown = serde_json::to_string(&job.clone().shown()).unwrap();
         assert!(
-            !shown.contains("s3cr3t") && !shown.contains("x.example") && !shown.contains("k39x"),
+            !shown.contains("s3cr3t")
+                && !shown.contains("x.example")
+                && !shown.contains("k39x")
+                && !shown.contains("77777"),
             "{shown}"
         );
         assert!(shown.contains(&ContentHash::from_bytes([7; 32]).to_string()), "{shown}");
     }
+    // Another tool's hash has the form of a key.
+    let hash = Some("ab".repeat(20));
+    assert_eq!(Job { marker_text: hash, ..job.clone() }.shown().marker_text, Some("…".to_owned()));
     let own = format!("{0} {0} v1 500", "ab".repeat(32));
     let job = Job { marker_text: Some(own.clone()), ..job };
     assert_eq!(job.shown().marker_text, Some(own));
@@ -241,4 +253,12 @@ fn a_longer_name_in_a_message_is_shortened_as_one_of_the_listing_is() {
     let name = "ü".repeat(30_000);
     let read = Job::decode(text.replace("Alpine lake", &name).as_bytes()).unwrap();
     assert_eq!(read.asset_name, "ü".repeat(200));
+}
+
+#[test]
+fn a_long_list_of_request_ids_takes_no_more_memory_than_a_genuine_one() {
+    let mut value = serde_json::to_value(job()).unwrap();
+    value["effects"]["request_ids"] = serde_json::json!(vec!["x"; 10_000]);
+    let read: Job = serde_json::from_value(value).unwrap();
+    assert_eq!(read.effects.request_ids.len(), MOST_REQUEST_IDS);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cli::options::GlobalOptions;
 use cli::output;
 use common::failure::Failure;
-use common::job::{Job, JobId};
+use common::job::JobId;
 use common::outcome::{FailureClass, Outcome, OutcomeEvent};
 use common::parse_error::harmless;
 use config::Config;
@@ -24,8 +24,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Failed) -> Result<(), 
         Failed::List(page) => list(global, &config, page).await?,
         Failed::Count(which) => count(global, &config, which).await?,
         Failed::Show(which) => {
-            for mut failed in queues::failed(&config, which.embedded, &filter(which)?).await? {
-                failed.job = failed.job.map(Job::shown);
+            for failed in queues::failed(&config, which.embedded, &filter(which)?).await? {
                 if global.json {
                     output::json(&failed);
                 } else {

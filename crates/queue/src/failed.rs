@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use common::job::{Job, JobId};
 use common::outcome::OutcomeEvent;
+use common::prose::prose;
 
 /// Failed jobs that a person selected.
 pub type Selection = HashMap<JobId, Records>;
@@ -31,4 +32,16 @@ pub struct FailedJob {
     /// The beginning of a message that cannot be decoded, if the queue has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
+}
+
+impl FailedJob {
+    /// As people may see it: a text of a file, a service or a stranger may be a link with a signature.
+    #[must_use]
+    pub fn shown(self) -> Self {
+        Self {
+            job: self.job.map(Job::shown),
+            event: self.event,
+            unreadable: self.unreadable.map(|text| prose(&text)),
+        }
+    }
 }

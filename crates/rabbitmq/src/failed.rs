@@ -22,6 +22,8 @@ use queue::{FailedFilter, FailedJob, FailedJobs, Progress, QueueError, Records, 
 
 /// The most failed jobs listed at once.
 const MOST_SHOWN: usize = 1000;
+/// The most bytes of their messages: decoded, they take several times as much memory.
+const MOST_SHOWN_BYTES: usize = 16 << 20;
 /// The most failed jobs in one pass.
 const MOST_PASSED: usize = 100_000;
 /// How many jobs a pass handles between two reports of its progress.
@@ -81,10 +83,13 @@ impl<'a> Pass<'a> {
     /// The matching failed jobs, oldest first; of a job that failed more than once, only the latest record.
     async fn list(mut self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
         let mut found: Vec<FailedJob> = Vec::new();
-        while let Some((failed, _)) = self.next().await? {
-            if found.len() < MOST_SHOWN && filter.matches(&failed.event) {
+        let mut bytes = 0;
+        while let Some((failed, taken)) = self.next().await? {
+            if found.len() < MOST_SHOWN && bytes < MOST_SHOWN_BYTES && filter.matches(&failed.event) {
+                bytes += taken.message.data.len();
                 found.retain(|known| known.event.job_id != failed.event.job_id);
-                found.push(FailedJob { job: failed.job, event: failed.event, unreadable: failed.unreadable });
+                let Failed { event, job, unreadable } = failed;
+                found.push(FailedJob { job, event, unreadable }.shown());
             }
         }
         self.end().await;
@@ -119,7 +124,7 @@ impl<'a> Pass<'a> {
     async fn replay(mut self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
         let mut replayed = HashSet::new();
         let mut earlier: HashMap<JobId, Vec<Received>> = HashMap::new();
-        while let Some((failed, taken)) = self.next().await? {
+        while let Some((failed, mut taken)) = self.next().await? {
             let (id, at) = (failed.event.job_id, failed.event.at);
             let Some(records) = jobs.get(&id).filter(|records| records.seen.contains(&at)) else { continue };
             if replayed.contains(&id) {
@@ -129,6 +134,8 @@ impl<'a> Pass<'a> {
             }
             let Some(mut job) = failed.job.filter(|_| records.latest == Some(at)) else {
                 if records.latest.is_some() {
+                    // Only acknowledged: there may be many, of any size.
+                    taken.message.data = Vec::new();
                     earlier.entry(id).or_default().push(taken);
                 }
                 continue;

@@ -2,13 +2,15 @@
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use common::asset::AssetId;
 use common::job::{Job, JobId, MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError, RunId, check_version};
 use common::outcome::OutcomeEvent;
+use common::parse_error::of_json;
 
 /// How many bytes of an unreadable message are kept for a person to look at.
 const MOST_KEPT: usize = 4096;
@@ -117,11 +119,20 @@ pub struct Failed {
     /// How it ended.
     pub event: OutcomeEvent,
     /// The job, unless its message was unreadable.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "small_job")]
     pub(super) job: Option<Job>,
     /// The beginning of an unreadable message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) unreadable: Option<String>,
+}
+
+/// A job that is no larger than one whose message can be decoded.
+fn small_job<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Job>, D::Error> {
+    let Some(raw) = Option::<Box<RawValue>>::deserialize(deserializer)? else { return Ok(None) };
+    if raw.get().len() > MOST_MESSAGE_BYTES {
+        return Err(D::Error::custom(MessageError::TooLarge(raw.get().len())));
+    }
+    serde_json::from_str(raw.get()).map(Some).map_err(|error| D::Error::custom(of_json(&error)))
 }
 
 /// The ids in a message that is not a job. The rest of the message takes no memory, however large it is.
@@ -175,6 +186,9 @@ impl Failed {
 
 #[cfg(test)]
 mod tests {
+    use common::job::Lane;
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]
@@ -201,6 +215,20 @@ mod tests {
         assert_eq!(Failed::decode(&long.encode().unwrap()).unwrap(), long);
         let again = Failed::decode(&nothing.encode().unwrap()).unwrap();
         assert_eq!(again.event, nothing.event);
+    }
+
+    #[test]
+    fn a_failed_record_holds_no_larger_job_than_a_message() {
+        let unreadable = Failed::unreadable(br#"{"job_id":"j"}"#, None, &MessageError::TooLarge(9));
+        let mut record: serde_json::Value = serde_json::from_slice(&unreadable.encode().unwrap()).unwrap();
+        let run = RunId("r".to_owned());
+        let job = Job::new(run, "A-1".parse().unwrap(), "", Lane::Fresh, 1, None, Timestamp::now());
+        for (zeros, is_read) in [(10, true), (MOST_MESSAGE_BYTES / 2, false)] {
+            record["job"] = serde_json::to_value(&job).unwrap();
+            // A list in memory takes sixteen times the bytes of its message.
+            record["job"]["pad"] = serde_json::json!(vec![0; zeros]);
+            assert_eq!(Failed::decode(&serde_json::to_vec(&record).unwrap()).is_ok(), is_read);
+        }
     }
 
     #[test]

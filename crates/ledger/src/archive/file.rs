@@ -59,10 +59,14 @@ pub(super) fn write(folder: &Path, name: &str, rows: &[Recorded]) -> io::Result<
     let path = folder.join(name);
     let keys: BTreeSet<u32> =
         rows.iter().flat_map(texts).map(|text| crc32fast::hash(text.as_bytes())).collect();
-    let mut file = BufWriter::new(private::create_named(&keys_of(&path))?);
+    let create = |path: &Path| {
+        private::create_named(path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    };
+    let mut file = BufWriter::new(create(&keys_of(&path))?);
     keys.iter().try_for_each(|key| file.write_all(&key.to_be_bytes()))?;
     file.into_inner()?.sync_all()?;
-    let mut encoder = GzEncoder::new(BufWriter::new(private::create_named(&path)?), Compression::default());
+    let mut encoder = GzEncoder::new(BufWriter::new(create(&path)?), Compression::default());
     for row in rows {
         serde_json::to_writer(&mut encoder, row)?;
         encoder.write_all(b"\n")?;
@@ -122,7 +126,7 @@ pub(crate) fn read(
 fn has_key(path: &Path, keys: u64, key: u32) -> io::Result<bool> {
     private::check(path)?;
     let file = File::open(path)?;
-    if file.metadata()?.len() != keys * KEY as u64 {
+    if Some(file.metadata()?.len()) != keys.checked_mul(KEY as u64) {
         return Err(io::Error::other(format!("{} has another length than was written", path.display())));
     }
     let (mut low, mut high) = (0, keys);

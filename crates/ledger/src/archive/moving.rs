@@ -1,5 +1,6 @@
 //! Moves outcomes of ended jobs into files.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -73,7 +74,17 @@ impl Ledger {
     async fn clean_up(&self) -> Result<(), DatabaseError> {
         let Some(name) = self.fact(ARCHIVING).await? else { return Ok(()) };
         let folder = self.archive_folder();
-        file::delete(&folder, &name).map_err(|error| DatabaseError::Unavailable(error.into()))?;
+        let wanted = name.clone();
+        let sql = "SELECT 1 FROM archives WHERE file = ?1";
+        let is_registered =
+            self.state.read(move |connection| Ok(connection.prepare(sql)?.exists([wanted])?)).await?;
+        // Registering a file and forgetting that it is written is one change: both is a state of somebody else's making.
+        if !is_registered {
+            file::delete(&folder, &name).map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidInput => DatabaseError::Damaged(error.to_string()),
+                _ => DatabaseError::Unavailable(error.into()),
+            })?;
+        }
         self.set_fact(ARCHIVING, None).await
     }
 
