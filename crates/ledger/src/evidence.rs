@@ -216,10 +216,10 @@ pub(super) fn of_file() -> String {
 
 /// The outcomes of the jobs of the asset `?1`, from the latest job and its latest outcome back.
 pub(super) const OF_ASSET: &str = "WITH RECURSIVE
-    jobs_of(before, last) AS (
-        SELECT before, last FROM assets CROSS JOIN published ON job = last_job WHERE asset_id = ?1
+    jobs_of(job, before, last) AS (
+        SELECT job, before, last FROM assets CROSS JOIN published ON job = last_job WHERE asset_id = ?1
         UNION ALL
-        SELECT published.before, published.last FROM jobs_of CROSS JOIN published ON job = jobs_of.before),
+        SELECT published.job, published.before, published.last FROM jobs_of CROSS JOIN published ON published.job = jobs_of.before),
     chain(of, previous) AS (
         SELECT sequence, outcomes.previous FROM jobs_of CROSS JOIN outcomes ON sequence = last
         UNION ALL

@@ -1,6 +1,9 @@
 //! A report, page by page. Between pages no snapshot of the file is held, so that a stalled reader, such as a pager,
 //! does not keep SQLite from reusing its log.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -31,11 +34,8 @@ enum Position {
     Outcomes(i64),
     /// Restorations after this sequence number.
     Restorations(i64),
-    /// Jobs without an outcome, after the one with this publishing time and number.
-    WithoutOutcome {
-        at_ms: i64,
-        job: i64,
-    },
+    /// Jobs without an outcome, after the one with this number.
+    WithoutOutcome(i64),
     End,
 }
 
@@ -67,11 +67,11 @@ impl Ledger {
         F: FnMut(Line) -> ControlFlow<()> + Send + 'static,
     {
         let of = extent.clone();
-        let (mut position, last, unsupported) = self
+        let (mut position, bounds, unsupported) = self
             .state
             .read(move |connection| {
-                let (first, last) = bounds(connection, &of)?;
-                Ok((Position::Outcomes(first - 1), last, unsupported(connection, &of)?))
+                let bounds = Bounds::of(connection, &of)?;
+                Ok((Position::Outcomes(bounds.first - 1), bounds, unsupported(connection, &of)?))
             })
             .await?;
         let mut counts = Counts { unsupported, ..Counts::default() };
@@ -83,7 +83,7 @@ impl Ledger {
                 .read(move |connection| {
                     let archived = archive::after(connection, known)?;
                     let mut page = Page { archived, lines: Vec::new(), counts, next: Position::End };
-                    page.read(connection, &of, &at, last)?;
+                    page.read(connection, &of, &at, bounds)?;
                     Ok(page)
                 })
                 .await?;
@@ -93,7 +93,7 @@ impl Ledger {
                 let mut counts = page.counts;
                 let mut flow = ControlFlow::Continue(());
                 if let Position::Outcomes(after) = position {
-                    flow = moved(&folder, &page.archived, &of, (after, last), &mut counts, &mut take)?;
+                    flow = moved(&folder, &page.archived, &of, (after, bounds.last), &mut counts, &mut take)?;
                 }
                 if flow.is_continue() {
                     flow = page.lines.into_iter().try_for_each(&mut take);
@@ -155,23 +155,36 @@ impl Counts {
     }
 }
 
-/// The sequence numbers of the first outcome that the report may contain, and of the last one recorded.
-fn bounds(connection: &Connection, extent: &Extent) -> Result<(i64, i64), DatabaseError> {
-    let last: i64 =
-        connection.query_row("SELECT coalesce(max(sequence), 0) FROM outcomes", [], |row| row.get(0))?;
-    let first: Option<i64> = match extent {
-        Extent::Asset(_) => Some(1),
-        Extent::Run(run) => {
-            let first = "SELECT first_outcome FROM run_jobs WHERE run_id = ?1";
-            connection.query_row(first, [&run.0], |row| row.get(0)).optional()?.flatten()
-        }
-        Extent::Since(since) => {
-            let first = "SELECT min(first) FROM outcome_hours
-                         WHERE hour BETWEEN ?1 / 3600000000000 AND max(?1 / 3600000000000, unixepoch() / 3600) + 24";
-            connection.query_row(first, [nanoseconds(*since)], |row| row.get(0))?
-        }
-    };
-    Ok((first.unwrap_or(last + 1), last))
+/// The sequence numbers between which the outcomes of a report are.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    first: i64,
+    last: i64,
+    /// That of the latest outcome on record.
+    latest: i64,
+}
+
+impl Bounds {
+    fn of(connection: &Connection, extent: &Extent) -> Result<Self, DatabaseError> {
+        let latest: i64 =
+            connection.query_row("SELECT coalesce(max(sequence), 0) FROM outcomes", [], |row| row.get(0))?;
+        let (first, last): (Option<i64>, _) = match extent {
+            Extent::Asset(_) => (Some(1), None),
+            Extent::Run(run) => {
+                let of_run = "SELECT first_outcome, last_outcome FROM run_jobs WHERE run_id = ?1";
+                let of_run = connection
+                    .query_row(of_run, [&run.0], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()?;
+                of_run.unwrap_or_default()
+            }
+            Extent::Since(since) => {
+                let first = "SELECT min(first) FROM outcome_hours
+                             WHERE hour BETWEEN ?1 / 3600000000000 AND max(?1 / 3600000000000, unixepoch() / 3600) + 24";
+                (connection.query_row(first, [nanoseconds(*since)], |row| row.get(0))?, None)
+            }
+        };
+        Ok(Self { first: first.unwrap_or(latest + 1), last: last.unwrap_or(latest), latest })
+    }
 }
 
 fn unsupported(connection: &Connection, extent: &Extent) -> Result<u64, DatabaseError> {
@@ -186,13 +199,13 @@ impl Page {
         connection: &Connection,
         extent: &Extent,
         position: &Position,
-        last: i64,
+        bounds: Bounds,
     ) -> Result<(), DatabaseError> {
         match position {
-            Position::Outcomes(after) => self.outcomes(connection, extent, *after, last),
+            Position::Outcomes(after) => self.outcomes(connection, extent, *after, bounds.last),
             Position::Restorations(after) => self.restorations(connection, extent, *after),
-            Position::WithoutOutcome { at_ms, job } => {
-                self.without_outcome(connection, extent, (*at_ms, *job), last)
+            Position::WithoutOutcome(after) => {
+                self.without_outcome(connection, extent, *after, bounds.latest)
             }
             Position::End => Ok(()),
         }
@@ -251,7 +264,7 @@ impl Page {
              ORDER BY sequence LIMIT {PAGE}"
         ))?;
         let mut rows = statement.query(params![value, after])?;
-        self.next = Position::WithoutOutcome { at_ms: i64::MIN, job: 0 };
+        self.next = Position::WithoutOutcome(0);
         while let Some(row) = rows.next()? {
             self.counts.restorations += 1;
             let line = event::<Restoration>(&row.get::<_, String>(1)?)?.into();
@@ -260,45 +273,51 @@ impl Page {
         Ok(())
     }
 
-    /// Includes jobs that ended after the report began: they were under way then.
+    /// Includes jobs that ended after the report began, whose outcomes come after `latest`: they were under way then.
     fn without_outcome(
         &mut self,
         connection: &Connection,
         extent: &Extent,
-        (at_ms, job): (i64, i64),
-        last: i64,
+        after: i64,
+        latest: i64,
     ) -> Result<(), DatabaseError> {
         let (condition, mut value) = extent.condition("run_id", "asset_id", "published.at_ms");
         if let Extent::Asset(asset) = extent {
             value = Packed(Form::Asset, asset.as_str()).value();
         }
-        let (place, order) = ("(published.at_ms, job) > (?2, ?3)", "ORDER BY 5, 6");
+        // Other runs may have many jobs under way.
+        let place = match extent {
+            Extent::Run(_) => "job BETWEEN (SELECT first_job FROM run_jobs WHERE run_id = ?1)
+                 AND (SELECT last_job FROM run_jobs WHERE run_id = ?1)"
+                .to_owned(),
+            Extent::Asset(_) => format!("job IN ({OF_ASSET} SELECT job FROM jobs_of)"),
+            Extent::Since(_) => "true".to_owned(),
+        };
         let columns = "published.job_id, run_id, asset_id, published.base, published.at_ms, job";
         let named = "CROSS JOIN run_jobs USING (run) CROSS JOIN assets USING (asset)";
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT * FROM (SELECT {columns}, published.open FROM published {named}
-                WHERE last < 0 AND {condition} AND {place} {order} LIMIT {PAGE})
+            "SELECT * FROM (SELECT {columns}, published.open FROM published INDEXED BY published_unended {named}
+                WHERE last < 0 AND published.job > ?2 AND {place} AND {condition} ORDER BY job LIMIT {PAGE})
              UNION ALL
              SELECT * FROM (SELECT {columns}, 1 FROM outcomes CROSS JOIN published USING (job) {named}
-                WHERE sequence > ?4 AND previous IS NULL AND {condition} AND {place} {order} LIMIT {PAGE})
-             {order} LIMIT {PAGE}"
+                WHERE sequence > ?3 AND previous IS NULL AND at_ms IS NOT NULL AND published.job > ?2 AND {place} AND {condition} ORDER BY job LIMIT {PAGE})
+             ORDER BY 6 LIMIT {PAGE}"
         ))?;
-        let mut rows = statement.query(params![value, at_ms, job, last])?;
+        let mut rows = statement.query(params![value, after, latest])?;
         self.next = Position::End;
         while let Some(row) = rows.next()? {
             let open: bool = row.get(6)?;
             *(if open { &mut self.counts.under_way } else { &mut self.counts.missing }) += 1;
-            let (at_ms, job): (i64, i64) = (row.get(4)?, row.get(5)?);
             let line = Line {
                 outcome: if open { UNDER_WAY } else { MISSING }.to_owned(),
                 base_version: Some(row.get(3)?),
-                published: Timestamp::from_millisecond(at_ms).ok(),
+                published: Timestamp::from_millisecond(row.get(4)?).ok(),
                 asset_id: unpacked(row, 2, Form::Asset)?,
                 run_id: row.get(1)?,
                 job_id: unpacked(row, 0, Form::Job)?,
                 ..Line::default()
             };
-            self.add(line, Position::WithoutOutcome { at_ms, job });
+            self.add(line, Position::WithoutOutcome(row.get(5)?));
         }
         Ok(())
     }
@@ -309,86 +328,5 @@ impl Page {
         if self.lines.len() == PAGE {
             self.next = position;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use common::job::{Job, Lane, RunId};
-    use common::outcome::Outcome;
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::state::State;
-    use crate::{note_outcome, note_published};
-
-    fn job(number: usize) -> Job {
-        let asset = format!("{number:04}").parse().unwrap();
-        let at = Timestamp::from_millisecond(number as i64).unwrap();
-        Job::new(RunId("r".to_owned()), asset, "", Lane::Backlog, 1, None, at)
-    }
-
-    #[tokio::test]
-    async fn a_report_of_many_pages_has_each_job_once_and_holds_nothing_of_the_file_while_a_line_is_written()
-    {
-        let directory = tempfile::tempdir().unwrap();
-        let ledger = Ledger::new(State::open(directory.path()).unwrap());
-        let (ended, open) = (2 * PAGE + 10, PAGE + 5);
-        ledger
-            .state
-            .write(move |transaction| {
-                for number in 0..ended + open {
-                    note_published(transaction, &job(number))?;
-                    if number < ended {
-                        note_outcome(transaction, &job(number).ended(Outcome::Gone, Timestamp::now()))?;
-                    }
-                }
-                Ok(())
-            })
-            .await
-            .unwrap();
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let beside = rusqlite::Connection::open(ledger.state.path()).unwrap();
-        let mut taken = 0;
-        let take = move |line: Line| {
-            taken += 1;
-            // In the middle of a page a job ends and the log is checkpointed, which a held snapshot would prevent.
-            if taken == PAGE + 7 {
-                let last = job(ended + open - 1);
-                let transaction = beside.unchecked_transaction().unwrap();
-                note_outcome(&transaction, &last.ended(Outcome::Gone, Timestamp::now())).unwrap();
-                transaction.commit().unwrap();
-                let busy: u32 =
-                    beside.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
-                assert_eq!(busy, 0, "a snapshot is held");
-            }
-            sender.send((line.asset_id, line.outcome)).unwrap();
-            ControlFlow::Continue(())
-        };
-        let counts = ledger.report(Extent::Run(RunId("r".to_owned())), take).await.unwrap();
-        let expected: Vec<_> = (0..ended + open)
-            .map(|number| {
-                (format!("{number:04}"), if number < ended { "gone" } else { UNDER_WAY }.to_owned())
-            })
-            .collect();
-        assert!(receiver.iter().collect::<Vec<_>>() == expected);
-        assert_eq!(counts, Counts { outcomes: ended as u64, under_way: open as u64, ..Counts::default() });
-    }
-
-    #[tokio::test]
-    async fn a_report_ends_where_its_reader_breaks_off() {
-        let directory = tempfile::tempdir().unwrap();
-        let ledger = Ledger::new(State::open(directory.path()).unwrap());
-        let note = |transaction: &rusqlite::Transaction<'_>| {
-            (0..PAGE * 2).try_for_each(|number| note_published(transaction, &job(number)).map(drop))
-        };
-        ledger.state.write(note).await.unwrap();
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let take = move |_| {
-            sender.send(()).unwrap();
-            ControlFlow::Break(())
-        };
-        ledger.report(Extent::Since(Timestamp::UNIX_EPOCH), take).await.unwrap();
-        assert_eq!(receiver.iter().count(), 1);
     }
 }

@@ -78,7 +78,7 @@ CREATE INDEX published_open ON published (asset) WHERE open = 1;
 CREATE INDEX published_open_by_time ON published (at_ms) WHERE open = 1;
 CREATE INDEX published_lost ON published (asset) WHERE lost = 1;
 -- Jobs without an outcome are few among all that were published.
-CREATE INDEX published_unended ON published (at_ms, job) WHERE last < 0;
+CREATE INDEX published_unended ON published (job) WHERE last < 0;
 
 -- Append-only: one row an outcome event (row.rs).
 CREATE TABLE outcomes (
@@ -185,6 +185,9 @@ CREATE TRIGGER outcomes_stay BEFORE UPDATE ON outcomes
 -- They are deleted only as they are archived.
 CREATE TRIGGER outcomes_are_kept BEFORE DELETE ON outcomes WHEN NOT EXISTS (SELECT 1 FROM facts WHERE name = 'archiving')
     BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
+
+-- Reports are by run as well.
+CREATE INDEX restorations_by_run ON restorations (run_id);
 
 -- The files of outcomes that were moved out of this one.
 CREATE TABLE archives (
