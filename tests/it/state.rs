@@ -63,6 +63,22 @@ async fn killed_while_it_converts_the_state_of_an_earlier_release_the_program_co
     assert!(report.talk.contains(&format!("{JOBS} outcomes")), "{}", report.talk);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_an_earlier_release_that_cannot_be_read_is_named_and_stops_no_conversion() {
+    let bench = state_of_the_first_release().await;
+    let path = bench.path("state/connector.sqlite");
+    let damage = "UPDATE published SET asset_id = 'no/asset' WHERE asset_id = 'A7'";
+    Connection::open(&path).unwrap().execute_batch(damage).unwrap();
+    let report = bench.run(&["report", "--asset", "A7", "--format", "json"]).await;
+    let warned = report.assert_code(0).talk.lines().find(|line| line.contains("is kept as it is"));
+    let warned = warned.unwrap_or_else(|| panic!("{report:#?}"));
+    assert!(warned.contains("published_unreadable") && warned.contains(&format!("{:032x}", 7)), "{warned}");
+    assert_eq!(report.out.lines().count(), 1, "its outcome can be read: {report:#?}");
+    let kept = "SELECT asset_id FROM published_unreadable";
+    let kept: String = Connection::open(&path).unwrap().query_row(kept, [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, "no/asset");
+}
+
 /// The lines of a report over everything, in an order of their own.
 async fn reported(bench: &Bench) -> Vec<String> {
     let report = bench.run(&["report", "--since", "2020-01-01", "--format", "json"]).await;

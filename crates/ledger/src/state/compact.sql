@@ -24,6 +24,9 @@ DROP TABLE outcome_totals;
 DROP TABLE assets;
 ALTER TABLE published RENAME TO published_before;
 ALTER TABLE outcomes RENAME TO outcomes_before;
+-- Rows that this release cannot read, as they were.
+CREATE TABLE published_unreadable AS SELECT * FROM published_before WHERE false;
+CREATE TABLE outcomes_unreadable AS SELECT * FROM outcomes_before WHERE false;
 
 -- -2147483648 means that there is no such row yet. It is as long as a row's number, so a row keeps its length when the number comes,
 -- and full pages are not split.

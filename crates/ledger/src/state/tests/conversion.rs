@@ -187,3 +187,55 @@ async fn an_outcome_that_this_release_cannot_read_is_kept_as_it_was_written() {
         .unwrap();
     assert_eq!(kept, "{\"of\": \"another time\"}");
 }
+
+/// The rows of a table as SQLite writes them.
+fn rows(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(sql).unwrap();
+    let columns = statement.column_count();
+    let row =
+        |row: &rusqlite::Row<'_>| (0..columns).map(|at| Ok(format!("{:?}", row.get_ref(at)?))).collect();
+    let rows = statement.query_map([], row).unwrap().collect::<Result<Vec<Vec<_>>, _>>();
+    rows.unwrap().iter().map(|cells| cells.join(" ")).collect()
+}
+
+#[tokio::test]
+async fn a_row_that_this_release_cannot_read_is_set_aside_as_it_was_and_the_others_are_converted() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut connection = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    schema::make_before(&mut connection);
+    let events: Vec<_> = (0..6).map(|asset| watermarked(&job(asset, 0))).collect();
+    for (asset, event) in events.iter().enumerate() {
+        publish_before(&connection, &job(asset, 0));
+        let text = if asset == 3 { "{}".to_owned() } else { serde_json::to_string(event).unwrap() };
+        note_before(&connection, event, &text);
+    }
+    let stays = "DROP TRIGGER outcomes_stay";
+    connection.execute_batch(stays).unwrap();
+    let damage = |table: &str, column: &str, asset: usize, value: &str| {
+        let sql = format!("UPDATE {table} SET {column} = {value} WHERE job_id = ?1");
+        assert_eq!(connection.execute(&sql, [&job(asset, 0).job_id.0]).unwrap(), 1);
+    };
+    damage("published", "lane", 0, "'sideways'");
+    damage("published", "asset_id", 1, "'no/asset'");
+    damage("outcomes", "asset_id", 1, "'no/asset'");
+    damage("published", "base", 2, "'many'");
+    damage("outcomes", "asset_id", 3, "x'ff00'");
+    damage("outcomes", "base", 4, "-1");
+    let jobs = rows(&connection, "SELECT * FROM published WHERE rowid <= 3 ORDER BY rowid");
+    let outcomes = rows(&connection, "SELECT * FROM outcomes WHERE sequence IN (4, 5) ORDER BY sequence");
+    connection
+        .execute_batch("CREATE TRIGGER outcomes_stay BEFORE UPDATE ON outcomes BEGIN SELECT 1; END")
+        .unwrap();
+    drop(connection);
+
+    let ledger = Ledger::new(State::open(directory.path()).unwrap());
+    for (asset, event) in events.iter().enumerate() {
+        let converted = if matches!(asset, 3 | 4) { vec![] } else { vec![event.clone()] };
+        assert_eq!(ledger.outcomes_of(&event.asset_id).await.unwrap(), converted, "{asset}");
+        assert!(ledger.was_published(&event.job_id).await.unwrap());
+    }
+    drop(ledger);
+    let connection = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    assert_eq!(rows(&connection, "SELECT * FROM published_unreadable"), jobs);
+    assert_eq!(rows(&connection, "SELECT * FROM outcomes_unreadable"), outcomes);
+}
