@@ -49,6 +49,18 @@ pub enum StateError {
         /// SQLite's error.
         reason: String,
     },
+    /// The file proved damaged when it was converted in part.
+    #[error(
+        "the state file {path} is damaged ({reason}), which showed as it was converted to the format of this release: it is \
+         converted in part, and the release before cannot use it either. Put a copy from before the update in its place, or move \
+         it away: a new one starts without history, and the markers in Bynder keep protected assets from being done again"
+    )]
+    HalfConverted {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's error.
+        reason: String,
+    },
     /// A newer release wrote it.
     #[error(
         "the state file {path} has format {found}, this release knows up to {known}; use the newer release again"
@@ -94,9 +106,10 @@ impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
         match error {
             StateError::InUse { .. } | StateError::Converting { .. } => Self::Temporary(error.to_string()),
-            StateError::Io { .. } | StateError::Damaged { .. } | StateError::Newer { .. } => {
-                Self::Configuration(error.to_string())
-            }
+            StateError::Io { .. }
+            | StateError::Damaged { .. }
+            | StateError::HalfConverted { .. }
+            | StateError::Newer { .. } => Self::Configuration(error.to_string()),
         }
     }
 }

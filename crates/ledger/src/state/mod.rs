@@ -309,8 +309,19 @@ fn open(path: &Path) -> Result<Connection, StateError> {
         connection.pragma_update(None, "cache_size", -CACHE)?;
         schema::migrate(&mut connection, found)
     })();
-    prepared.map_err(|error| unusable(path, error))?;
+    prepared.map_err(|error| match unusable(path, error) {
+        StateError::Damaged { path, reason }
+            if found == schema::CONVERTING || !format(&connection).is_ok_and(|now| now == found) =>
+        {
+            StateError::HalfConverted { path, reason }
+        }
+        error => error,
+    })?;
     Ok(connection)
+}
+
+fn format(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
 /// Opens the file with the settings of every connection; returns the format found, too.
@@ -320,7 +331,7 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<(Connection, u32)
     // FULL: a confirmed job must survive a power failure, not only a crash of the process.
     connection.pragma_update(None, "synchronous", "FULL")?;
     settle(&connection)?;
-    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = format(&connection)?;
     Ok((connection, found))
 }
 

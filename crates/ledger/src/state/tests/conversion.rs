@@ -239,3 +239,28 @@ async fn a_row_that_this_release_cannot_read_is_set_aside_as_it_was_and_the_othe
     assert_eq!(rows(&connection, "SELECT * FROM published_unreadable"), jobs);
     assert_eq!(rows(&connection, "SELECT * FROM outcomes_unreadable"), outcomes);
 }
+
+#[test]
+fn a_file_that_proves_damaged_while_it_is_converted_is_not_called_unchanged() {
+    let (directory, _) = release_before();
+    let path = directory.path().join(DATABASE_FILE);
+    let connection = Connection::open(&path).unwrap();
+    // Not the last one, which is read first of all.
+    let page = "SELECT pageno FROM dbstat WHERE name = 'outcomes' AND pagetype = 'leaf' ORDER BY path DESC LIMIT 1 OFFSET 5";
+    let page: u64 = connection.query_row(page, [], |row| row.get(0)).unwrap();
+    drop(connection);
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 4096], (page - 1) * 4096).unwrap();
+    // The second start finds it in the middle of the conversion.
+    for _ in 0..2 {
+        let error = State::open(directory.path()).unwrap_err();
+        let said = error.to_string();
+        assert!(matches!(error, StateError::HalfConverted { .. }), "{said}");
+        assert!(said.contains("copy from before the update") && !said.contains("not changed"), "{said}");
+    }
+    let connection = Connection::open(&path).unwrap();
+    let counts = "SELECT (SELECT count(*) FROM published), (SELECT count(*) FROM outcomes)";
+    let converted: (usize, usize) =
+        connection.query_row(counts, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert!(converted.0 == 2 * ASSETS && converted.1 > 0, "what could be read is converted: {converted:?}");
+}
