@@ -8,16 +8,18 @@ use common::outcome::{Outcome, OutcomeEvent};
 use jiff::Timestamp;
 use ledger::Ledger;
 use ledger::state::State;
+use nix::sys::signal::Signal;
 use rusqlite::Connection;
 use tokio::io::AsyncReadExt;
 
-use crate::harness::{Bench, quick};
+use crate::harness::fleet::{ended, signal};
+use crate::harness::{Bench, quick, until};
 
 /// More than two batches of jobs, and of outcomes.
 const JOBS: u32 = 12_000;
 
-/// A state of the first release with many jobs, each watermarked.
-async fn state_of_the_first_release() -> Bench {
+/// A state of the first release with this many jobs, each watermarked.
+async fn state_of_the_first_release(jobs: u32) -> Bench {
     let bench = Bench::new(quick()).await;
     std::fs::create_dir(bench.path("state")).unwrap();
     let connection = Connection::open(bench.path("state/connector.sqlite")).unwrap();
@@ -25,7 +27,7 @@ async fn state_of_the_first_release() -> Bench {
     let fill = format!(
         "BEGIN;
          DELETE FROM jobs; DELETE FROM published; DELETE FROM outcomes;
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {JOBS})
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {jobs})
          INSERT INTO published SELECT printf('%032x', i), 'run-1', 'A' || i, 3, 1767323000000 + i, 0 FROM n;
          INSERT INTO outcomes (job_id, run_id, asset_id, outcome, base, bytes_downloaded, bytes_uploaded, event)
          SELECT job_id, run_id, asset_id, 'watermarked', base, 10, 20, json_object('job_id', job_id, 'run_id', run_id,
@@ -41,7 +43,7 @@ async fn state_of_the_first_release() -> Bench {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_it_converts_the_state_of_an_earlier_release_the_program_continues_and_has_each_row_once()
  {
-    let bench = state_of_the_first_release().await;
+    let bench = state_of_the_first_release(JOBS).await;
     for batch in ["1", "2", "3"] {
         let died = bench.run_with(&["status"], &[("CONNECTOR_CRASH_AT", batch.to_owned())]).await;
         assert_eq!(died.code, None, "{died:#?}");
@@ -64,8 +66,36 @@ async fn killed_while_it_converts_the_state_of_an_earlier_release_the_program_co
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stopped_by_a_signal_a_conversion_ends_after_its_batch_and_the_next_start_continues_it() {
+    let jobs = 2 * JOBS;
+    let bench = state_of_the_first_release(jobs).await;
+    let path = bench.path("state/connector.sqlite");
+    let count =
+        |sql: &str| -> u32 { Connection::open(&path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap() };
+    let mut left = jobs;
+    for stop in [Signal::SIGTERM, Signal::SIGINT] {
+        let passed = bench.path(stop.as_str());
+        let child = bench.command(&["sync"]).env("CONNECTOR_CRASH_COUNT", &passed).spawn().unwrap();
+        until(|| std::fs::read_to_string(&passed).is_ok_and(|places| places.contains("conversion.batch")))
+            .await;
+        signal(&child, stop);
+        let ended = ended(child).await;
+        let said = &ended.assert_code(5).talk;
+        assert!(
+            said.contains("is converted in part: it was stopped") && said.contains("continues"),
+            "{said}"
+        );
+        assert_eq!(count("PRAGMA user_version"), 9, "{said}");
+        let before = std::mem::replace(&mut left, count("SELECT count(*) FROM published_before"));
+        assert!(left < before, "{left} of {before} jobs are left");
+    }
+    bench.run(&["status"]).await.assert_code(0);
+    assert_eq!(count("SELECT count(*) FROM outcomes JOIN published USING (job) WHERE sequence = last"), jobs);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_of_an_earlier_release_that_cannot_be_read_is_named_and_stops_no_conversion() {
-    let bench = state_of_the_first_release().await;
+    let bench = state_of_the_first_release(JOBS).await;
     let path = bench.path("state/connector.sqlite");
     let damage = "UPDATE published SET asset_id = 'no/asset' WHERE asset_id = 'A7'";
     Connection::open(&path).unwrap().execute_batch(damage).unwrap();

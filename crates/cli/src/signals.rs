@@ -34,6 +34,7 @@ pub fn stop_on_signals() -> Result<CancellationToken, Failure> {
                 std::process::exit(INTERRUPTED);
             }
             output::talk("stopping: what is in flight is finished or parked; once more to stop at once");
+            tasks::stop();
             asked.cancel();
         }
     });

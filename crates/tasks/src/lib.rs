@@ -12,6 +12,7 @@
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt;
 use tokio::sync::watch;
@@ -19,6 +20,9 @@ use tokio::task::JoinHandle;
 
 /// Whether a part has failed that the process cannot work without.
 static BROKEN: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
+
+/// Whether the process was asked to stop.
+static STOPPING: AtomicBool = AtomicBool::new(false);
 
 /// Starts a task that the process cannot work without: a panic in it ends the process.
 pub fn lasting<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
@@ -48,4 +52,14 @@ pub fn break_down() {
 pub async fn broken() {
     // The sender is never dropped.
     let _ = BROKEN.subscribe().wait_for(|broken| *broken).await;
+}
+
+/// Reports that the process was asked to stop.
+pub fn stop() {
+    STOPPING.store(true, Ordering::Relaxed);
+}
+
+/// Whether the process was asked to stop. For blocking work, which no token reaches.
+pub fn is_stopping() -> bool {
+    STOPPING.load(Ordering::Relaxed)
 }

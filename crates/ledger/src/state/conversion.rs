@@ -17,9 +17,9 @@ const BATCH: u32 = 5_000;
 /// How often to log how many rows are left.
 const PACE: Duration = Duration::from_secs(5);
 
-/// Converts all rows. What was converted before the process died is not converted again: a row is deleted from the old table with
-/// the transaction that adds it to the new one.
-pub(super) fn convert(connection: &mut Connection) -> Result<(), DatabaseError> {
+/// Converts all rows; returns false if the process was asked to stop, which it does after a batch. What was converted before the
+/// process died is not converted again: a row is deleted from the old table with the transaction that adds it to the new one.
+pub(super) fn convert(connection: &mut Connection) -> Result<bool, DatabaseError> {
     let rows = left(connection)?;
     if rows >= u64::from(BATCH) {
         tracing::info!(
@@ -30,12 +30,15 @@ pub(super) fn convert(connection: &mut Connection) -> Result<(), DatabaseError> 
     let mut logged = Instant::now();
     while batch(connection)? {
         fault::crash_point("conversion.batch");
+        if tasks::is_stopping() {
+            return Ok(false);
+        }
         if logged.elapsed() >= PACE {
             logged = Instant::now();
             tracing::info!(left = left(connection)?, of = rows, "converting the record");
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// How many rows there are to convert, without counting them.

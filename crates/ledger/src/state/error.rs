@@ -28,6 +28,14 @@ pub enum StateError {
         /// The other process's id, if known.
         holder: String,
     },
+    /// The process was asked to stop while it converted the file.
+    #[error(
+        "the state file {path} is converted in part: it was stopped, and the next command that needs the state continues it"
+    )]
+    Stopped {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system refuses access.
     #[error(
         "cannot use the state directory {directory}: {source}; check its owner and free space, or set producer.state_dir"
@@ -105,7 +113,9 @@ impl From<rusqlite::Error> for DatabaseError {
 impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
         match error {
-            StateError::InUse { .. } | StateError::Converting { .. } => Self::Temporary(error.to_string()),
+            StateError::InUse { .. } | StateError::Converting { .. } | StateError::Stopped { .. } => {
+                Self::Temporary(error.to_string())
+            }
             StateError::Io { .. }
             | StateError::Damaged { .. }
             | StateError::HalfConverted { .. }

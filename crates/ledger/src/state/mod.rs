@@ -309,7 +309,7 @@ fn open(path: &Path) -> Result<Connection, StateError> {
         connection.pragma_update(None, "cache_size", -CACHE)?;
         schema::migrate(&mut connection, found)
     })();
-    prepared.map_err(|error| match unusable(path, error) {
+    let is_converted = prepared.map_err(|error| match unusable(path, error) {
         StateError::Damaged { path, reason }
             if found == schema::CONVERTING || !format(&connection).is_ok_and(|now| now == found) =>
         {
@@ -317,7 +317,7 @@ fn open(path: &Path) -> Result<Connection, StateError> {
         }
         error => error,
     })?;
-    Ok(connection)
+    if is_converted { Ok(connection) } else { Err(StateError::Stopped { path: path.to_owned() }) }
 }
 
 fn format(connection: &Connection) -> rusqlite::Result<u32> {

@@ -148,11 +148,11 @@ pub(super) fn make_before(connection: &mut Connection) {
 }
 
 /// Migrates the file from format `from` to the newest; each migration is applied completely or not at all, and rows are converted
-/// in batches, each of which stays converted if the process dies.
-pub(super) fn migrate(connection: &mut Connection, from: u32) -> Result<(), DatabaseError> {
+/// in batches, each of which stays converted if the process dies. Returns false if the process was asked to stop before the end.
+pub(super) fn migrate(connection: &mut Connection, from: u32) -> Result<bool, DatabaseError> {
     for format in from + 1..=newest() {
-        if format == CONVERTING + 1 {
-            conversion::convert(connection)?;
+        if format == CONVERTING + 1 && !conversion::convert(connection)? {
+            return Ok(false);
         }
         // Only while indexes are made: each converted row would open a file of its own.
         sort_on_disk(connection)?;
@@ -160,7 +160,7 @@ pub(super) fn migrate(connection: &mut Connection, from: u32) -> Result<(), Data
         settle(connection)?;
         stepped?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Brings a file of the format before to this one.
