@@ -194,7 +194,7 @@ impl Ledger {
                 Ok((found, archive::after(connection, 0)?))
             })
             .await?;
-        found.extend(self.archived(archives, text).await?);
+        found.extend(self.archived(archives, Some(text), Vec::push).await?);
         found.sort_by_key(|row| row.sequence);
         Ok(found)
     }

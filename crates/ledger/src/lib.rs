@@ -98,7 +98,8 @@ impl Tally {
 /// A position in the ledger.
 #[derive(Debug, Clone, Default)]
 pub struct Mark {
-    last_event: u64,
+    last_event: i64,
+    last_archive: i64,
     totals: Tally,
 }
 
@@ -241,7 +242,9 @@ impl Ledger {
             .read(move |connection| {
                 let last = "SELECT coalesce(max(sequence), 0) FROM outcomes";
                 let last_event = connection.query_row(last, [], |row| row.get(0))?;
-                Ok(Mark { last_event, totals: tally(connection, TOTALS, [])? })
+                let last = "SELECT coalesce(max(archive), 0) FROM archives";
+                let last_archive = connection.query_row(last, [], |row| row.get(0))?;
+                Ok(Mark { last_event, last_archive, totals: tally(connection, TOTALS, [])? })
             })
             .await
     }

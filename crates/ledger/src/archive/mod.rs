@@ -63,21 +63,22 @@ impl Ledger {
         self.state.path().with_file_name(ARCHIVE)
     }
 
-    /// The outcomes in these files that contain this id or hash.
-    pub(super) async fn archived(
+    /// Gathers from the outcomes in these files; with `text`, from those that contain this id or hash.
+    pub(super) async fn archived<T: Default + Send + 'static>(
         &self,
         archives: Vec<Archive>,
-        text: String,
-    ) -> Result<Vec<Recorded>, DatabaseError> {
+        text: Option<String>,
+        gather: impl Fn(&mut T, Recorded) + Send + 'static,
+    ) -> Result<T, DatabaseError> {
         let folder = self.archive_folder();
         let search = move || {
-            let mut found = Vec::new();
+            let mut found = T::default();
             let mut take = |row| {
-                found.push(row);
+                gather(&mut found, row);
                 ControlFlow::Continue(())
             };
             for archive in &archives {
-                let _ = read(&folder, archive, Some(&text), &mut take)?;
+                let _ = read(&folder, archive, text.as_deref(), &mut take)?;
             }
             Ok(found)
         };

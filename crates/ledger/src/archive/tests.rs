@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 
@@ -6,7 +7,8 @@ use rusqlite::Transaction;
 
 use crate::state::State;
 use crate::tests::samples::{job, one_of_each, watermarked};
-use crate::{Counts, Extent, Known, Ledger, Line, Moved, RunMode, note_outcome, note_published};
+use crate::{Counts, Extent, Known, Ledger, Line, Mark, Moved, RunMode, note_outcome, note_published};
+use common::check::{Check, Obstacle};
 use common::job::Job;
 use common::outcome::{Outcome, OutcomeEvent};
 
@@ -18,7 +20,9 @@ const PASSES: u32 = 4;
 fn ended(job: &Job, asset: usize, pass: u32) -> OutcomeEvent {
     let kinds = one_of_each();
     let outcome = kinds[(asset + pass as usize) % kinds.len()].clone();
-    OutcomeEvent { outcome, ..watermarked(job) }
+    let checks = [(Check::Alpha, Obstacle::TooLarge), (Check::Dpi, Obstacle::Unreadable)];
+    let unchecked = checks.into_iter().take(asset % 3).collect();
+    OutcomeEvent { outcome, unchecked, ..watermarked(job) }
 }
 
 /// A ledger with several jobs of each asset, of which some failed; one failed job was repeated. In the last pass, every tenth asset
@@ -71,6 +75,7 @@ struct Answers {
     of_runs: Vec<Vec<OutcomeEvent>>,
     known: Vec<Known>,
     tallies: Vec<crate::Tally>,
+    unchecked: Vec<BTreeMap<String, u64>>,
     failed: Vec<crate::LostJob>,
 }
 
@@ -86,6 +91,7 @@ async fn answers(ledger: &Ledger) -> Answers {
         of_runs: Vec::new(),
         known: Vec::new(),
         tallies: Vec::new(),
+        unchecked: vec![ledger.unchecked_since(&Mark::default()).await.unwrap()],
         failed: ledger.failed_jobs(None, None, 99).await.unwrap(),
     };
     for extent in extents.into_iter().chain(runs().map(Extent::Run)) {
@@ -94,6 +100,7 @@ async fn answers(ledger: &Ledger) -> Answers {
     for run in runs() {
         answers.of_runs.push(ledger.protected_by(&run).await.unwrap());
         answers.tallies.push(ledger.tally_of(&run).await.unwrap());
+        answers.unchecked.push(ledger.unchecked_of(&run).await.unwrap());
     }
     for asset in 0..ASSETS {
         let id = job(asset, 0).asset_id;
