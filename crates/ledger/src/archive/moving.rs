@@ -1,5 +1,6 @@
 //! Moves outcomes of ended jobs into files.
 
+use std::cmp::Reverse;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -118,10 +119,7 @@ impl Ledger {
         fault::crash_point("archive.written");
         self.state
             .write(move |transaction| {
-                let mut deleted = 0;
-                for job in &batch.candidates {
-                    deleted += delete(transaction, job)?;
-                }
+                let deleted = delete_all(transaction, batch.candidates)?;
                 if deleted != batch.rows.len() {
                     let reason = "the ledger changed while it was archived; archive again";
                     return Err(DatabaseError::Unavailable(reason.into()));
@@ -190,8 +188,27 @@ const CHAIN: &str = "WITH RECURSIVE chain(sequence, previous) AS (
     UNION ALL
     SELECT outcomes.sequence, outcomes.previous FROM chain CROSS JOIN outcomes ON outcomes.sequence = chain.previous)";
 
-/// Deletes a job and its outcomes; returns how many those were. The asset's other jobs are linked past it.
-fn delete(transaction: &Transaction<'_>, candidate: &Candidate) -> Result<usize, DatabaseError> {
+/// Deletes jobs and their outcomes; returns how many those were.
+fn delete_all(transaction: &Transaction<'_>, mut candidates: Vec<Candidate>) -> Result<usize, DatabaseError> {
+    // In the order of the links, so that those of an asset are passed once, not once for each of its jobs.
+    candidates.sort_by_key(|candidate| (candidate.asset, Reverse(candidate.job)));
+    let mut deleted = 0;
+    for of_asset in candidates.chunk_by(|one, other| one.asset == other.asset) {
+        let mut later = None;
+        for candidate in of_asset {
+            deleted += delete(transaction, candidate, &mut later)?;
+        }
+    }
+    Ok(deleted)
+}
+
+/// Deletes a job and its outcomes; returns how many those were. The asset's other jobs are linked past it. The search for the job
+/// that is linked to it begins at `later`, which is the one found before, or at the asset's latest.
+fn delete(
+    transaction: &Transaction<'_>,
+    candidate: &Candidate,
+    later: &mut Option<i64>,
+) -> Result<usize, DatabaseError> {
     let Candidate { job, asset, last } = *candidate;
     let before = "SELECT before FROM published WHERE job = ?1 AND last = ?2";
     let before: Option<i64> =
@@ -201,13 +218,14 @@ fn delete(transaction: &Transaction<'_>, candidate: &Candidate) -> Result<usize,
         .prepare_cached("UPDATE assets SET last_job = ?1 WHERE asset = ?2 AND last_job = ?3")?
         .execute([before, asset, job])?;
     if relinked == 0 {
-        let later = "WITH RECURSIVE later(job, before) AS (
-                SELECT job, before FROM published WHERE job = (SELECT last_job FROM assets WHERE asset = ?2)
+        let sql = "WITH RECURSIVE later(job, before) AS (
+                SELECT job, before FROM published WHERE job = coalesce(?4, (SELECT last_job FROM assets WHERE asset = ?2))
                 UNION ALL
                 SELECT published.job, published.before FROM later CROSS JOIN published ON published.job = later.before
                 WHERE later.before <> ?3)
-            UPDATE published SET before = ?1 WHERE job = (SELECT job FROM later WHERE before = ?3)";
-        transaction.prepare_cached(later)?.execute([before, asset, job])?;
+            UPDATE published SET before = ?1 WHERE job = (SELECT job FROM later WHERE before = ?3) RETURNING job";
+        let mut relink = transaction.prepare_cached(sql)?;
+        *later = relink.query_row(params![before, asset, job, *later], |row| row.get(0)).optional()?;
     }
     let outcomes = format!("{CHAIN} DELETE FROM outcomes WHERE sequence IN (SELECT sequence FROM chain)");
     let deleted = transaction.prepare_cached(&outcomes)?.execute([last])?;

@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
 use crate::state::State;
-use crate::tests::samples::{job, one_of_each, watermarked};
+use crate::tests::samples::{job, one_of_each, steps_of, watermarked};
 use crate::{Counts, Extent, Known, Ledger, Line, Mark, Moved, RunMode, note_outcome, note_published};
 use common::check::{Check, Obstacle};
 use common::job::Job;
@@ -274,4 +275,31 @@ async fn a_file_that_is_missing_is_named() {
     let error =
         ledger.report(Extent::Since(Timestamp::UNIX_EPOCH), |_| ControlFlow::Continue(())).await.unwrap_err();
     assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn each_of_an_assets_jobs_costs_the_same_to_archive_however_many_it_has() {
+    let mut costs = Vec::new();
+    for passes in [500, 2000] {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(State::open(directory.path()).unwrap());
+        let fill = move |transaction: &Transaction<'_>| {
+            for pass in 0..passes {
+                note_published(transaction, &job(0, pass))?;
+                // The later half stays, and one in ten of the others.
+                let failed = one_of_each().pop().unwrap();
+                let stays = pass > passes / 2 || pass % 10 == 0;
+                let outcome = if stays { failed } else { Outcome::Gone };
+                note_outcome(transaction, &OutcomeEvent { outcome, ..watermarked(&job(0, pass)) })?;
+            }
+            Ok(())
+        };
+        ledger.state.write(fill).await.unwrap();
+        let before = ledger.outcomes_of(&job(0, 0).asset_id).await.unwrap();
+        let steps = steps_of(&ledger).await;
+        let moved = ledger.archive(watermarked(&job(0, passes)).at).await.unwrap();
+        costs.push(steps.load(Ordering::Relaxed) / moved.jobs);
+        assert_eq!(ledger.outcomes_of(&job(0, 0).asset_id).await.unwrap(), before);
+    }
+    assert!(costs[1] <= costs[0] + 20, "SQLite's steps for a job, of 500 and of 2,000: {costs:?}");
 }
