@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use common::hash::ContentHash;
 use common::job::{Job, Lane, RunId};
-use common::outcome::{Outcome, OutcomeEvent};
+use common::outcome::{Failure, FailureClass, Outcome, OutcomeEvent};
 use jiff::Timestamp;
 use ledger::Ledger;
 use ledger::state::State;
@@ -226,4 +226,27 @@ async fn while_a_report_is_open_in_the_middle_and_jobs_are_recorded_the_log_stay
     assert_eq!(report.wait().await.unwrap().code(), Some(0));
     let last = rest.lines().rfind(|line| line.contains("\"watermarked\"")).unwrap();
     assert!(last.starts_with("\"A2999\""), "{last}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_page_of_failed_jobs_says_how_many_there_are() {
+    let bench = Bench::new(quick()).await;
+    let state = State::open(&bench.path("state")).unwrap();
+    publish(&state, 1, 0..5).await;
+    let failure = Failure { class: FailureClass::Refused, reason: "".into(), request_id: None };
+    let failed = |event| OutcomeEvent { outcome: Outcome::Failed(failure.clone()), ..event };
+    let events = (0..5).map(|asset| failed(job_of(1, asset).1)).collect();
+    assert_eq!(Ledger::new(state).fold(events).await.unwrap(), []);
+    for (arguments, said) in [
+        (&["--limit", "2"][..], "2 of 5 failed jobs; --page 2 shows the next"),
+        (&["--limit", "2", "--page", "3"], "1 of 5 failed jobs; this is the last page"),
+        (&["--limit", "2", "--page", "4"], "0 of 5 failed jobs; this is the last page"),
+        (&["--limit", "5"], "5 failed jobs"),
+        (&["--name", "lak"], "5 failed jobs"),
+        (&["--name", "sea"], "0 failed jobs"),
+    ] {
+        let listed = bench.run(&[&["failed", "list"], arguments].concat()).await;
+        let last = listed.assert_code(0).talk.lines().last();
+        assert_eq!(last, Some(said), "{arguments:?}");
+    }
 }
