@@ -153,16 +153,10 @@ fn arrows_of(folder: &Path, path: &str) -> BTreeMap<String, BTreeSet<String>> {
     arrows
 }
 
-/// One step of the worker continues in another, and writes the marker as that does.
-const WITH_CYCLES: &[&str] = &["worker crate::step"];
-
 #[test]
 fn no_modules_of_a_folder_need_each_other() {
     for (name, folder) in crates() {
         for (folder, path) in folders(&root().join(folder).join("src"), "crate") {
-            if WITH_CYCLES.contains(&&*format!("{name} {path}")) {
-                continue;
-            }
             let mut arrows = arrows_of(&folder, &path);
             // What needs nothing that is left is in no cycle.
             while let Some(leaf) =

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use budget::Budget;
-use common::asset::Asset;
+use bynder::BynderError;
+use common::asset::{Asset, AssetId};
+use common::hash::ContentHash;
 use common::job::{Job, Lane};
 use common::marker::Marker;
 use common::permission::Permission;
@@ -78,6 +80,18 @@ impl StepContext {
     /// The marker in the asset's hash metaproperty.
     pub(crate) fn marker(&self, asset: &Asset) -> Marker {
         asset.marker(&self.settings.metaproperty.name)
+    }
+
+    /// Hashes a version's file, which downloads it.
+    pub(crate) async fn hash(
+        &self,
+        job: &mut Job,
+        asset: &AssetId,
+        version: u32,
+    ) -> Result<ContentHash, BynderError> {
+        let (sha256, bytes) = self.bynder.hash_version(asset, version).await?;
+        job.bytes_downloaded += bytes;
+        Ok(sha256)
     }
 
     /// Imatag's directory for the job's medium.

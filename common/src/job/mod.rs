@@ -319,6 +319,11 @@ impl Job {
         }
     }
 
+    /// The asset's name, or its id if it has no name.
+    pub fn display_name(&self) -> &str {
+        if self.asset_name.is_empty() { self.asset_id.as_str() } else { &self.asset_name }
+    }
+
     /// The name under which to upload the watermarked file; `None` if no extension is known.
     pub fn upload_name(&self, media_type: Option<&str>) -> Option<FileName> {
         FileName::of(Known {

@@ -5,8 +5,6 @@ use common::job::Job;
 use common::marker::{Kin, Marker, Record, Records, Status};
 use jiff::Timestamp;
 
-use super::save::download_hash;
-
 use crate::context::StepContext;
 use crate::error::StepError;
 use crate::settings::Settings;
@@ -78,7 +76,7 @@ pub(super) async fn withdraw(
 ) -> Result<bool, StepError> {
     let detail = context.bynder.asset(asset).await?;
     for version in may_hold(&detail, &ahead) {
-        if download_hash(context, job, asset, version).await? == ahead.watermarked {
+        if context.hash(job, asset, version).await? == ahead.watermarked {
             return Ok(false);
         }
     }

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use bynder::{BynderError, ImportId, ImportState, Saved};
-use common::asset::{AssetDetail, AssetId};
+use common::asset::AssetDetail;
 use common::fault::{Guard, guard_stands};
-use common::hash::ContentHash;
 use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records, Status};
 use common::outcome::{FailureClass, Outcome};
@@ -146,7 +145,7 @@ pub(super) async fn seen(context: &StepContext, job: &mut Job, detail: &AssetDet
     let mut sighted = decide_from_asset(expected, detail, &marker);
     if let SaveDecision::MaybeOurs { candidates } = &sighted {
         for candidate in candidates {
-            if download_hash(context, job, &job.asset_id.clone(), *candidate).await? == watermarked.sha256 {
+            if context.hash(job, &job.asset_id.clone(), *candidate).await? == watermarked.sha256 {
                 return Err(saved_before(context, job, *candidate, detail, marker).await?.into());
             }
         }
@@ -167,8 +166,7 @@ pub(super) async fn seen(context: &StepContext, job: &mut Job, detail: &AssetDet
             Err(start_over(context, job, base, top, detail).into())
         }
         SaveDecision::ProtectedElsewhere(record) => {
-            if download_hash(context, job, &job.asset_id.clone(), record.version).await? == record.watermarked
-            {
+            if context.hash(job, &job.asset_id.clone(), record.version).await? == record.watermarked {
                 return Err(StepEnd::Ended(Outcome::AlreadyProtected).into());
             }
             marking::retract(context, job, marker, Status::Unprotected).await?;
@@ -189,17 +187,6 @@ pub(super) async fn seen(context: &StepContext, job: &mut Job, detail: &AssetDet
             Err(StepEnd::failed(FailureClass::Refused, reason).into())
         }
     }
-}
-
-pub(super) async fn download_hash(
-    context: &StepContext,
-    job: &mut Job,
-    asset: &AssetId,
-    version: u32,
-) -> Result<ContentHash, StepError> {
-    let (sha256, bytes) = context.bynder.hash_version(asset, version).await?;
-    job.bytes_downloaded += bytes;
-    Ok(sha256)
 }
 
 /// Ends the job of a save that did happen, as `version`, although its response was lost.

@@ -100,7 +100,7 @@ async fn under_lease(context: &StepContext, job: &mut Job, found: Found) -> Resu
         let reason = format!(
             "Imatag may have received {} before a crash or a lost answer, and its wire profile has no `find` to ask: \
              look there for Bynder id {}, then replay the job, or set imatag.resubmit_unknown = true",
-            shown_name(job),
+            job.display_name(),
             job.asset_id,
         );
         return Ok(StepEnd::failed(FailureClass::Ambiguous, reason));
@@ -130,7 +130,7 @@ pub(super) async fn download(
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();
     if let Some(expected) = job.bytes.filter(|expected| *expected != file.bytes()) {
-        let (name, got) = (shown_name(job), file.bytes());
+        let (name, got) = (job.display_name(), file.bytes());
         let reason = format!(
             "storage sent {got} bytes for version {} of {name}, which has {expected}. The transfer itself ended whole: the \
              portal may embed metadata into downloads; switch that off for the connector's user (docs/bynder-setup.md)",
@@ -140,7 +140,7 @@ pub(super) async fn download(
     }
     if file.bytes() == 0 {
         let reason =
-            format!("version {} of {} is an empty file; upload a whole one", job.base, shown_name(job));
+            format!("version {} of {} is an empty file; upload a whole one", job.base, job.display_name());
         return Err(StepEnd::failed(FailureClass::NoOriginal, reason).into());
     }
     Ok(file)
@@ -149,7 +149,7 @@ pub(super) async fn download(
 /// A 404 on the download means that either the file or the asset is gone; only a single GET shows which.
 async fn missing(context: &StepContext, job: &Job, message: &str) -> Result<StepEnd, Stop> {
     or_gone(context.bynder.asset(&job.asset_id).await)?;
-    let (base, name) = (job.base, shown_name(job));
+    let (base, name) = (job.base, job.display_name());
     let reason = format!("Bynder has no file for version {base} of {name} ({message}); upload it again");
     Ok(StepEnd::failed(FailureClass::NoOriginal, reason))
 }
@@ -261,11 +261,11 @@ async fn send(
             if is_known { ended } else { ended.map_err(Stop::after_effect) }
         }
         Submitted::Unlisted { reason } => {
-            let reason = format!("{} was not sent: {reason}", shown_name(job));
+            let reason = format!("{} was not sent: {reason}", job.display_name());
             Ok(StepEnd::failed(FailureClass::Unsupported, reason))
         }
         Submitted::Refused { reason, may_be_profile } => {
-            let reason = format!("Imatag refused {}: {reason}", shown_name(job));
+            let reason = format!("Imatag refused {}: {reason}", job.display_name());
             if may_be_profile && !context.breakers.refusal_is_assets_own(&job.asset_id) {
                 return Err(StepError::Unproven(reason).into());
             }
@@ -298,9 +298,4 @@ fn keep(job: &mut Job, medium: Option<MediumId>) -> bool {
         job.step = Step::Transfer;
     }
     is_known
-}
-
-/// The asset's name, or its id if it has no name.
-pub(super) fn shown_name(job: &Job) -> &str {
-    if job.asset_name.is_empty() { job.asset_id.as_str() } else { &job.asset_name }
 }

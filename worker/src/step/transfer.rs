@@ -11,7 +11,6 @@ use media::{Unchecked, check_result};
 use queue::Attempt;
 
 use super::save::{Seen, seen};
-use super::submit::shown_name;
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone, rejected};
 use crate::context::StepContext;
 use crate::decide::{ExpectedAtSave, record_from_listing_row};
@@ -44,7 +43,7 @@ async fn fetch(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
         let reason = format!(
             "Imatag's medium {medium} is of another asset or another file than {}, so nothing was uploaded; discard this job, \
              and a run makes a new one",
-            shown_name(job)
+            job.display_name()
         );
         return Ok(StepEnd::failed(FailureClass::BadResult, reason));
     };
@@ -60,7 +59,7 @@ async fn fetch(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
         },
         MediumState::Failed { reason } => {
             let reason =
-                format!("Imatag could not watermark {} (medium {medium}): {reason}", shown_name(job));
+                format!("Imatag could not watermark {} (medium {medium}): {reason}", job.display_name());
             Ok(StepEnd::failed(FailureClass::Refused, reason))
         }
     }
@@ -90,7 +89,7 @@ pub(super) async fn transfer_body(context: &StepContext, job: &mut Job, body: Bo
             let medium = job.effects.media_id.as_ref().map_or("without an id", MediumId::as_str);
             let folder = &context.settings.keep_rejected_in;
             let kept = rejected::keep(folder.as_deref(), job, &file, &result).await;
-            let name = shown_name(job);
+            let name = job.display_name();
             let reason =
                 format!("{problem}; {name} in Bynder was not touched (Imatag medium {medium}{kept})");
             return Ok(StepEnd::failed(FailureClass::BadResult, reason));
@@ -186,7 +185,7 @@ pub(super) fn additional_name_of(job: &Job) -> String {
 
 /// Fails a job whose result could only be uploaded under a guessed extension, which would change the asset's type.
 pub(super) fn unnamed(job: &Job) -> StepEnd {
-    let (name, id) = (shown_name(job), &job.asset_id);
+    let (name, id) = (job.display_name(), &job.asset_id);
     let reason = format!(
         "Bynder shows neither a file name nor an extension for version {} of {name} (asset {id}), and its first bytes \
          are of no type that the connector knows: what it would be uploaded as cannot be known; upload it again under a \

@@ -8,7 +8,6 @@ use common::outcome::FailureClass;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::save::lost_import;
-use super::super::submit::shown_name;
 use super::{Files, StepContext, StepEnd, StepError, Stop, Wait, Work, finish, marking, or_gone};
 use crate::decide::{CannotCopy, copy_fields, is_copy};
 
@@ -59,7 +58,7 @@ async fn fields(
         fields = copy_fields(original, &definitions, &own, now);
     }
     fields.map_err(|reason| {
-        let (name, id) = (shown_name(job), &job.asset_id);
+        let (name, id) = (job.display_name(), &job.asset_id);
         let reason = format!(
             "{name} (asset {id}) cannot be copied: {reason}; change it, or leave the asset out by a filter"
         );

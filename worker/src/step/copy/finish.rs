@@ -8,7 +8,6 @@ use common::outcome::{FailureClass, Outcome, Placed};
 
 use super::super::confirm::{log_awaiting, unseen_for};
 use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, start_over};
-use super::super::submit::shown_name;
 use super::{Files, StepContext, StepEnd, Stop, Wait, complete, marking, or_gone, own_names};
 use crate::decide::{OriginalCheck, check_original, differences, is_copy, records_of_original};
 
@@ -43,7 +42,7 @@ pub(super) async fn finish(
             let reason = format!(
                 "the copy {copy} of {} (asset {}) was made, but has other {missing}; put that right or delete the copy, \
                  then replay",
-                shown_name(job),
+                job.display_name(),
                 job.asset_id
             );
             return Ok(StepEnd::failed(FailureClass::BadResult, reason));
@@ -88,7 +87,7 @@ async fn unmarked(
             let reason = format!(
                 "the copy {copy} of {} (asset {}) was made, but Bynder does not keep the connector's text in its \
                  metaproperty {}; make the field editable and an API field, then replay",
-                shown_name(job),
+                job.display_name(),
                 job.asset_id,
                 context.settings.metaproperty.name
             );

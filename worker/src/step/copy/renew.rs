@@ -7,8 +7,7 @@ use common::marker::{Kin, Marker, Record, Status};
 use common::outcome::{FailureClass, Outcome};
 
 use super::super::confirm::{log_awaiting, unseen_for};
-use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, download_hash, lost_import};
-use super::super::submit::shown_name;
+use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, lost_import};
 use super::{StepContext, StepEnd, StepError, Stop, Wait, Work, converted, finish, marking};
 use crate::decide::{ExpectedAtSave, SaveDecision, decide_from_asset};
 
@@ -61,7 +60,7 @@ impl Work<'_> {
             SaveDecision::Mark(record) => return mark(context, job, copy, record, marker).await,
             SaveDecision::MaybeOurs { candidates } => {
                 for version in candidates {
-                    if download_hash(context, job, copy, version).await? == self.files.watermarked.sha256 {
+                    if context.hash(job, copy, version).await? == self.files.watermarked.sha256 {
                         return self.renewed(context, job, copy, version, marker).await;
                     }
                 }
@@ -181,7 +180,7 @@ async fn mark(
 
 /// The copy holds something that the connector did not put there, or a person opted it out.
 fn copy_was_edited(job: &Job, copy: &AssetId) -> StepEnd {
-    let name = shown_name(job);
+    let name = job.display_name();
     StepEnd::failed(
         FailureClass::Refused,
         format!(
