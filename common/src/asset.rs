@@ -262,6 +262,13 @@ impl AssetDetail {
         self.versions.iter().map(|version| version.number).max()
     }
 
+    /// The versions above this number that may hold a file of this length.
+    pub fn may_hold(&self, above: u32, bytes: u64) -> impl Iterator<Item = &FileVersion> {
+        self.versions.iter().filter(move |version| {
+            version.number > above && version.bytes.is_none_or(|length| length == bytes)
+        })
+    }
+
     /// What the portal shows of a version's file. The asset's own name and extension are the active version's.
     pub fn shown_file(&self, number: u32) -> ShownFile {
         let version = self.version(number);
@@ -283,6 +290,14 @@ impl AssetDetail {
 #[cfg(test)]
 mod tests {
     use super::samples::detail;
+
+    #[test]
+    fn any_version_above_a_number_and_as_long_as_a_file_may_hold_it() {
+        let mut detail = detail(&[500, 500, 500, 400, 500, 300], 1);
+        detail.versions[5].bytes = None;
+        let numbers: Vec<_> = detail.may_hold(2, 500).map(|version| version.number).collect();
+        assert_eq!(numbers, [3, 5, 6]);
+    }
 
     #[test]
     fn the_only_version_is_the_active_one_unless_the_portal_says_otherwise() {

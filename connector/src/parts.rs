@@ -14,7 +14,7 @@ use telemetry::Metrics;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use wiring::{WrittenFields, quiet_hours};
+use wiring::quiet_hours;
 use worker::breaker::Breakers;
 
 pub(crate) struct Parts {
@@ -75,9 +75,7 @@ pub(crate) async fn parts(config: &Config, metrics: Metrics) -> Result<Parts, Fa
     let spool = wiring::spool(config)?;
     let resolved = producer::portal::resolve(config, &bynder).await?;
     producer::portal::bind_state_to_portal(config, &ledger).await?;
-    let (status, link) = (resolved.status.as_ref(), resolved.link.as_ref());
-    let fields = WrittenFields { hash: &resolved.metaproperty, status, link };
-    let settings = worker::wiring::settings(config, fields, resolved.metaproperties.clone());
+    let settings = worker::wiring::settings(config, resolved.fields.clone(), resolved.metaproperties.clone());
     let profile = config.imatag.wire()?;
     let proven = profile.confirmed || ledger.is_wire_proven(&profile.hash).await?;
     let worker = worker::Environment {

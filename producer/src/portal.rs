@@ -6,7 +6,7 @@ use common::asset::InvalidAssetId;
 use common::failure::Failure;
 use config::Config;
 use ledger::Ledger;
-use wiring::{MetapropertyError, written_fields};
+use wiring::{MetapropertyError, WrittenFields, written_fields};
 
 use crate::destination::Destinations;
 use crate::filter::{self, Filter, ResolveError};
@@ -35,12 +35,7 @@ pub struct Resolved {
     pub filter: Filter,
     /// Imatag's directories for their media.
     pub destinations: Destinations,
-    /// The hash metaproperty: listings show it by name, writes need its id.
-    pub metaproperty: Metaproperty,
-    /// The metaproperty that shows people the status of an asset.
-    pub status: Option<Metaproperty>,
-    /// The metaproperty that links copy and original.
-    pub link: Option<Metaproperty>,
+    pub fields: WrittenFields,
     /// All metaproperties of the portal.
     pub metaproperties: Vec<Metaproperty>,
 }
@@ -49,11 +44,9 @@ pub struct Resolved {
 pub async fn resolve(config: &Config, bynder: &Bynder) -> Result<Resolved, PortalError> {
     let known = patiently(&Patience::brief(), || bynder.metaproperties()).await?;
     let fields = written_fields(&known, config)?;
-    let (metaproperty, status) = (fields.hash.clone(), fields.status.cloned());
-    let link = fields.link.cloned();
     let filter = filter::resolve(&config.filters, bynder, &known).await?;
     let destinations = Destinations::resolve(&config.imatag, bynder, &known).await?;
-    Ok(Resolved { filter, destinations, metaproperty, status, link, metaproperties: known })
+    Ok(Resolved { filter, destinations, fields, metaproperties: known })
 }
 
 /// Ties the ledger to the portal, which has just answered. Refuses the ledger of another portal, whose jobs and

@@ -41,7 +41,7 @@ pub fn environment(
         filter: resolved.filter,
         destinations: resolved.destinations,
         sent: sent(config),
-        metaproperty: resolved.metaproperty.name,
+        metaproperty: resolved.fields.hash.name,
         metrics,
         limits: config.limits.clone(),
         day: Arc::new(Day::new(&config.limits, ledger.clone())),

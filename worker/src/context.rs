@@ -79,7 +79,7 @@ impl StepContext {
 
     /// The marker in the asset's hash metaproperty.
     pub(crate) fn marker(&self, asset: &Asset) -> Marker {
-        asset.marker(&self.settings.metaproperty.name)
+        self.settings.fields.marker(asset)
     }
 
     /// Hashes a version's file, which downloads it.

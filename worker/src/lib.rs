@@ -41,4 +41,4 @@ pub use environment::Environment;
 pub use error::{StepError, Verdict};
 pub use probe::Probes;
 pub use program::{AFTER_GRACE, main};
-pub use settings::{Metaproperty, Settings};
+pub use settings::Settings;

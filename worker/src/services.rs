@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bynder::{
-    Account, Bynder, BynderError, Download, ImportId, ImportState, Metaproperty, NewAsset, Parcel, Saved,
-    Template,
+    Account, Bynder, BynderError, Download, ImportId, ImportState, Metaproperty, Parcel, Saved, Template,
 };
 use common::asset::{Asset, AssetDetail, AssetId};
 use common::file_name::FileName;
@@ -58,7 +57,7 @@ pub trait Portal: Send + Sync {
         &self,
         import: &ImportId,
         fields: &[(String, String)],
-    ) -> Result<NewAsset, BynderError>;
+    ) -> Result<Saved<AssetId>, BynderError>;
     async fn save_additional(&self, asset: &AssetId, parcel: &Parcel) -> Result<(), BynderError>;
     async fn set_texts(&self, asset: &AssetId, texts: &[(&str, &str)]) -> Result<(), BynderError>;
 
@@ -156,7 +155,7 @@ impl Portal for Bynder {
         &self,
         import: &ImportId,
         fields: &[(String, String)],
-    ) -> Result<NewAsset, BynderError> {
+    ) -> Result<Saved<AssetId>, BynderError> {
         Bynder::save_asset(self, import, fields).await
     }
     async fn save_additional(&self, asset: &AssetId, parcel: &Parcel) -> Result<(), BynderError> {

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bynder::Metaproperty as Definition;
+use bynder::Metaproperty;
 use common::marker::LegacyMeaning;
 use config::{OutputMode, QuietHours};
 use imatag::Directory;
 use media::Checks;
+use wiring::WrittenFields;
 
 /// The longest interval at which a job checks whether a service has finished.
 pub(crate) const LONGEST_IDLE_RUNG: Duration = Duration::from_mins(2);
@@ -15,15 +16,11 @@ pub(crate) const LONGEST_IDLE_RUNG: Duration = Duration::from_mins(2);
 /// The settings of the three steps.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub metaproperty: Metaproperty,
-    /// Id of the metaproperty that shows people the status of an asset.
-    pub status_id: Option<String>,
+    pub fields: WrittenFields,
     /// Where the watermarked file goes, for jobs that start now.
     pub mode: OutputMode,
-    /// Id of the metaproperty that links copy and original.
-    pub link_id: Option<String>,
     /// All metaproperties of the portal, read at the start.
-    pub definitions: Vec<Definition>,
+    pub definitions: Vec<Metaproperty>,
     /// How long the listing may lag behind.
     pub index_lag: Duration,
     /// What a hash written by another tool means.
@@ -61,33 +58,16 @@ pub struct Settings {
     pub longest_hold: Duration,
 }
 
-impl Settings {
-    /// Ids of the metaproperties that the connector writes.
-    pub fn own_ids(&self) -> Vec<&str> {
-        let others = self.status_id.iter().chain(&self.link_id).map(String::as_str);
-        [self.metaproperty.id.as_str()].into_iter().chain(others).collect()
-    }
-}
-
-/// The hash metaproperty: listings show it by name, writes need its id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metaproperty {
-    /// Its name in the database.
-    pub name: String,
-    pub id: String,
-}
-
 #[cfg(test)]
 pub(crate) mod samples {
     use super::*;
 
     /// The settings of a configuration that leaves everything at its default.
     pub(crate) fn default_settings() -> Settings {
+        let hash = serde_json::from_str(r#"{"id": "i", "name": "m"}"#).unwrap();
         Settings {
-            metaproperty: Metaproperty { name: "m".to_owned(), id: "i".to_owned() },
-            status_id: None,
+            fields: WrittenFields { hash, status: None, link: None },
             mode: config::OutputMode::Version,
-            link_id: None,
             definitions: Vec::new(),
             index_lag: Duration::from_mins(1),
             legacy: common::marker::LegacyMeaning::Original,

@@ -2,26 +2,24 @@
 
 use std::time::Duration;
 
-use bynder::Metaproperty as Definition;
+use bynder::Metaproperty;
 use common::check::Check;
 use config::{ChecksSection, Config};
 use media::Checks;
 use media::reader::{Options, Readers};
 use wiring::WrittenFields;
 
-use crate::settings::{Metaproperty, Settings};
+use crate::settings::Settings;
 
 /// A single GET shows a saved version sooner than the listing does: after this many index lags it will not show.
 const UNSEEN_LAGS: u32 = 2;
 
 /// The settings for this configuration. `definitions` are all metaproperties of the portal: a copy takes over their
 /// values.
-pub fn settings(config: &Config, fields: WrittenFields<'_>, definitions: Vec<Definition>) -> Settings {
+pub fn settings(config: &Config, fields: WrittenFields, definitions: Vec<Metaproperty>) -> Settings {
     Settings {
-        metaproperty: Metaproperty { name: fields.hash.name.clone(), id: fields.hash.id.clone() },
-        status_id: fields.status.map(|status| status.id.clone()),
+        fields,
         mode: config.output.mode,
-        link_id: fields.link.map(|link| link.id.clone()),
         definitions,
         index_lag: config.bynder.index_lag.0,
         legacy: config.marker.legacy,

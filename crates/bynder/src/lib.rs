@@ -60,7 +60,7 @@ pub use error::{BynderError, Right};
 pub use list::{DateField, ListQuery, Order, Page};
 pub use metaproperty::{Metaproperty, PropertyOption};
 pub use poll::ImportState;
-pub use save::{NewAsset, Saved};
+pub use save::Saved;
 pub use template::{Restriction, Template, Words};
 pub use upload::part_count;
 

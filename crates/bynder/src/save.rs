@@ -8,19 +8,11 @@ use super::{Bynder, BynderError, ImportId, Parcel};
 use common::asset::AssetId;
 use http_client::Operation;
 
-/// The result of a save.
+/// The result of saving an import, as a new version or as a new asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Saved {
-    /// The file is a new version of the asset.
-    Done,
-    /// Not converted yet: poll, then save again.
-    NotConverted,
-}
-
-/// The result of saving an import as a new asset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NewAsset {
-    Done(AssetId),
+pub enum Saved<T = ()> {
+    /// It is saved; a new asset has this id.
+    Done(T),
     /// Not converted yet: poll, then save again.
     NotConverted,
 }
@@ -43,7 +35,7 @@ impl Bynder {
         }
         // Only JSON proves success: error pages have come with a status of success.
         self.read::<IgnoredAny>(Operation::Save, &operation, response).await?;
-        Ok(Saved::Done)
+        Ok(Saved::Done(()))
     }
 
     /// Saves the import as a new asset with these fields. There is no idempotency key: check before a repetition.
@@ -51,16 +43,16 @@ impl Bynder {
         &self,
         import: &ImportId,
         fields: &[(String, String)],
-    ) -> Result<NewAsset, BynderError> {
+    ) -> Result<Saved<AssetId>, BynderError> {
         let operation = format!("saving import {import} as a new asset");
         let url = self.url(&operation, &["api", "v4", "media", "save", import.as_str(), ""])?;
         let build = |client: &reqwest::Client| client.post(url.clone()).form(fields);
         let response = self.send(Operation::SaveAsset, &operation, build).await?;
         if response.status() == StatusCode::SEE_OTHER {
-            return Ok(NewAsset::NotConverted);
+            return Ok(Saved::NotConverted);
         }
         let saved: SavedAsset = self.read(Operation::SaveAsset, &operation, response).await?;
-        Ok(NewAsset::Done(saved.mediaid))
+        Ok(Saved::Done(saved.mediaid))
     }
 
     /// Saves uploaded parts as an additional file of an asset, under the name they were uploaded with. There is no

@@ -293,7 +293,7 @@ async fn a_save_that_is_not_converted_is_no_redirect_and_a_web_page_is_no_succes
     let (_, bynder) = scripted(answers).await;
     let import = ImportId::try_from("I".to_owned()).unwrap();
     assert_eq!(bynder.save_version(&id(), &import).await, Ok(Saved::NotConverted));
-    assert_eq!(bynder.save_version(&id(), &import).await, Ok(Saved::Done));
+    assert_eq!(bynder.save_version(&id(), &import).await, Ok(Saved::Done(())));
     assert!(bynder.save_version(&id(), &import).await.unwrap_err().may_have_been_sent());
 }
 

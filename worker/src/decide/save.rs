@@ -138,11 +138,10 @@ fn elsewhere(detail: &AssetDetail, marker: &Marker, active: u32, top: u32) -> Sa
 
 /// The versions newer than the job's last check that may hold the watermarked file, judging by their length.
 fn candidates(expected: ExpectedAtSave<'_>, detail: &AssetDetail) -> Vec<u32> {
-    let newer = detail.versions.iter().filter(|version| version.number > expected.top);
-    newer
+    let fitting = detail.may_hold(expected.top, expected.watermarked.bytes);
+    fitting
         // A restored original is protected by the same medium as before, so its earlier version has the same file.
         .filter(|version| !recorded_before(expected, version.number))
-        .filter(|version| version.bytes.is_none_or(|bytes| bytes == expected.watermarked.bytes))
         .map(|version| version.number)
         .collect()
 }

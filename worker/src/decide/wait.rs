@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+/// An import that is pending for longer than this will not finish.
+pub const LONGEST_CONVERSION: Duration = Duration::from_mins(30);
+
 /// The rung for the next attempt: exponential backoff with jitter, so that jobs that failed together do not retry
 /// together.
 pub fn attempt_rung(rungs: &[Duration], attempt: u32, random: &mut impl rand::Rng) -> Duration {

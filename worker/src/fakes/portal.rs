@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bynder::{
-    Account, BynderError, Download, ImportId, ImportState, Metaproperty, NewAsset, Parcel, Saved, Template,
-    Words,
+    Account, BynderError, Download, ImportId, ImportState, Metaproperty, Parcel, Saved, Template, Words,
 };
 use common::asset::{Asset, AssetDetail, AssetId, FileVersion, samples};
 use common::file_name::FileName;
@@ -252,17 +251,17 @@ impl Portal for FakePortal {
             detail.asset.active_version = Some(number);
             state.files.insert((asset.clone(), number), file);
         }
-        Ok(Saved::Done)
+        Ok(Saved::Done(()))
     }
     async fn save_asset(
         &self,
         import: &ImportId,
         fields: &[(String, String)],
-    ) -> Result<NewAsset, BynderError> {
+    ) -> Result<Saved<AssetId>, BynderError> {
         let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         let about = format!("new {import} {}", field("name").unwrap_or_default());
         if self.effect("save", about)?.converts_late {
-            return Ok(NewAsset::NotConverted);
+            return Ok(Saved::NotConverted);
         }
         let file = self.lock().uploaded.clone();
         if !self.lock().hides_saves {
@@ -273,7 +272,7 @@ impl Portal for FakePortal {
                 self.marks("COPY", &text);
             }
         }
-        Ok(NewAsset::Done("COPY".parse().unwrap()))
+        Ok(Saved::Done("COPY".parse().unwrap()))
     }
     async fn save_additional(&self, asset: &AssetId, parcel: &Parcel) -> Result<(), BynderError> {
         let mut state = self.effect("save", format!("{asset} additional"))?;

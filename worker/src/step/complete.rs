@@ -46,7 +46,7 @@ fn crossed(job: &Job, known: Option<Record>, detail: &AssetDetail) -> Option<Out
 /// before the job fails.
 pub(super) async fn confirm_foreign(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
-    let name = &context.settings.metaproperty.name;
+    let name = &context.settings.fields.hash.name;
     match detail.asset.marker(name) {
         Marker::Foreign(text) => Ok(foreign_text(context, job, &text)),
         Marker::Absent | Marker::Ours(_) | Marker::Legacy(_) => {
@@ -65,7 +65,7 @@ pub(super) fn foreign_text(context: &StepContext, job: &Job, text: &str) -> Step
         format!(
             "the metaproperty {} of asset {} holds text that the connector did not write ({shown:?}); \
              empty it, or name another metaproperty in bynder.hash_metaproperty",
-            context.settings.metaproperty.name, job.asset_id,
+            context.settings.fields.hash.name, job.asset_id,
         ),
     )
 }

@@ -27,10 +27,9 @@ pub(super) async fn confirm(context: &StepContext, job: &mut Job) -> Result<Step
         return Ok(StepEnd::Ended(Outcome::Watermarked { version }));
     }
     let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
-    let bytes = job.effects.watermarked.as_ref().map(|file| file.bytes);
+    let bytes = job.effects.watermarked.as_ref().map_or(0, |file| file.bytes);
     // A person's version that came between the check and the save has the number that was meant for this one.
-    let mut newer = detail.versions.iter().filter(|found| found.number >= version);
-    if let Some(shown) = newer.find(|found| found.bytes.is_none() || found.bytes == bytes) {
+    if let Some(shown) = detail.may_hold(job.top, bytes).next() {
         approval.shows();
         return Ok(StepEnd::Ended(if shown.number > version {
             Outcome::Superseded { ours: Some(shown.number), theirs: shown.number.saturating_sub(1) }

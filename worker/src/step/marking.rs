@@ -1,13 +1,14 @@
 //! Writing the marker, and taking back a record that turned out to be premature.
 
-use common::asset::{AssetDetail, AssetId, FileVersion};
+use common::asset::AssetId;
 use common::job::Job;
-use common::marker::{Kin, Marker, Record, Records, Status};
-use jiff::Timestamp;
+use common::marker::{Marker, Record, Records, Status};
+use common::outcome::FailureClass;
 
+use super::StepEnd;
 use crate::context::StepContext;
+use crate::decide::{UnshownMarker, unshown_marker};
 use crate::error::StepError;
-use crate::settings::Settings;
 
 /// Writes the records of a protected file; repeating it is harmless.
 pub(super) async fn write(context: &StepContext, job: &Job, records: &Records) -> Result<(), StepError> {
@@ -23,23 +24,35 @@ pub(super) async fn write_with(
     status: Status<'_>,
 ) -> Result<(), StepError> {
     context.locks.contact()?;
-    let texts = texts(&context.settings, records, status);
+    let texts = context.settings.fields.texts(records, status);
     let texts: Vec<_> = texts.iter().map(|(id, text)| (*id, text.as_str())).collect();
     context.bynder.set_texts(asset, &texts).await?;
     Ok(())
 }
 
-/// The texts that the connector writes for an asset, by the metaproperty's id.
-pub(super) fn texts<'a>(
-    settings: &'a Settings,
-    records: &Records,
-    status: Status<'_>,
-) -> Vec<(&'a str, String)> {
-    let status = settings.status_id.as_deref().map(|id| (id, status.text(Timestamp::now())));
-    let link = settings.link_id.as_deref().zip(records.kin()).map(|(id, kin)| match kin {
-        Kin::CopyOf(other) | Kin::CopiedTo(other) => (id, other.to_string()),
-    });
-    [(settings.metaproperty.id.as_str(), records.to_string())].into_iter().chain(status).chain(link).collect()
+/// Whether the record of a coming save has to be written now: at first, and again if checks do not show it. Ends the
+/// job if Bynder does not keep it. `on` names the asset in the failure.
+pub(super) fn is_due(
+    context: &StepContext,
+    job: &mut Job,
+    written_before: bool,
+    on: &str,
+) -> Result<bool, StepEnd> {
+    if written_before {
+        job.unseen_marker_looks = job.unseen_marker_looks.saturating_add(1);
+    }
+    match unshown_marker(job.unseen_marker_looks) {
+        UnshownMarker::GiveUp => {
+            let reason = format!(
+                "Bynder accepts text for the metaproperty {} of {on} but does not keep it; nothing was saved. Make \
+                 the field editable and an API field, or name another one, then replay",
+                context.settings.fields.hash.name
+            );
+            Err(StepEnd::failed(FailureClass::Marker, reason))
+        }
+        UnshownMarker::Wait => Ok(!written_before),
+        UnshownMarker::WriteAgain => Ok(true),
+    }
 }
 
 /// Takes back the record of a version that will not be saved.
@@ -75,23 +88,18 @@ pub(super) async fn withdraw(
     status: Status<'_>,
 ) -> Result<bool, StepError> {
     let detail = context.bynder.asset(asset).await?;
-    for version in may_hold(&detail, &ahead) {
+    // The save may have made any version from the foretold number on.
+    let candidates: Vec<_> =
+        detail.may_hold(ahead.version.saturating_sub(1), ahead.bytes).map(|found| found.number).collect();
+    for version in candidates {
         if context.hash(job, asset, version).await? == ahead.watermarked {
             return Ok(false);
         }
     }
-    let marker = detail.asset.marker(&context.settings.metaproperty.name);
+    let marker = context.marker(&detail.asset);
     let Some(records) = taken_back(marker, before, |record| *record == ahead) else { return Ok(false) };
     write_with(context, asset, &records, status).await?;
     Ok(true)
-}
-
-/// The versions that may hold the file of a record written ahead, judging by number and length.
-fn may_hold(detail: &AssetDetail, ahead: &Record) -> Vec<u32> {
-    let holds = |version: &&FileVersion| {
-        version.number >= ahead.version && version.bytes.is_none_or(|bytes| bytes == ahead.bytes)
-    };
-    detail.versions.iter().filter(holds).map(|version| version.number).collect()
 }
 
 /// The marker without the pending record, unless that was there before. A record that it replaced is restored,
@@ -106,7 +114,6 @@ fn taken_back(marker: Marker, before: Marker, pending: impl Fn(&Record) -> bool)
 
 #[cfg(test)]
 mod tests {
-    use common::asset::samples::detail;
     use common::hash::ContentHash;
 
     use super::*;
@@ -137,13 +144,5 @@ mod tests {
         assert_eq!(left(&[record(4, 4), ahead], &[old]), text(&[record(4, 4)]));
         assert_eq!(left(&[old], &[old]), None);
         assert_eq!(left(&[ahead], &[ahead]), None);
-    }
-
-    #[test]
-    fn a_save_may_have_made_any_version_as_long_as_its_file_from_the_foretold_number_on() {
-        assert_eq!(may_hold(&detail(&[500, 500, 500, 400, 500], 1), &record(1, 3)), [3, 5]);
-        let mut unknown = detail(&[500, 500, 500], 1);
-        unknown.versions[2].bytes = None;
-        assert_eq!(may_hold(&unknown, &record(1, 3)), [3]);
     }
 }

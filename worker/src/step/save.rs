@@ -1,7 +1,5 @@
 //! Save: waits for the import, checks the asset once more, and makes the one irreversible call.
 
-use std::time::Duration;
-
 use bynder::{BynderError, ImportId, ImportState, Saved};
 use common::asset::AssetDetail;
 use common::fault::{Guard, guard_stands};
@@ -11,16 +9,12 @@ use common::outcome::{FailureClass, Outcome};
 
 use super::{StepEnd, Stop, Wait, complete, confirm, marking, or_gone};
 use crate::context::StepContext;
-use crate::decide::{ExpectedAtSave, SaveDecision, decide_from_asset, is_crossed, not_ours};
+use crate::decide::{
+    ExpectedAtSave, LONGEST_CONVERSION, SaveDecision, decide_from_asset, is_crossed, not_ours,
+};
 use crate::error::StepError;
 use crate::services::Portal;
 
-/// An import that is pending for longer than this will not finish.
-const LONGEST_CONVERSION: Duration = Duration::from_mins(30);
-/// Checks that do not show the written marker before it is written again.
-pub(super) const LOOKS_BEFORE_WRITING_AGAIN: u32 = 3;
-/// Checks that do not show the written marker before the metaproperty counts as one that stores nothing.
-pub(super) const LOOKS_BEFORE_GIVING_UP: u32 = 9;
 /// How often changes by people may restart one job.
 const MOST_RESTARTS: u32 = 5;
 
@@ -53,11 +47,17 @@ async fn under_lease(context: &StepContext, job: &mut Job, import: &ImportId) ->
     // A person's version may still come between the check and the save: Bynder has no conditional save. Ours is
     // then on top of it; nothing is lost, since Bynder keeps both. Its number differs from the foretold one, which
     // shows `confirm`, if it checks, or the next run that the two crossed.
-    let saved = bynder.save_version(&job.asset_id, import).await;
-    match saved {
-        Ok(Saved::Done) => Ok(confirm::saved(context, job)),
-        Ok(Saved::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
-        Err(BynderError::NotFound { message, .. }) => Ok(lost_import(job, &message)),
+    let answer = bynder.save_version(&job.asset_id, import).await;
+    done(job, answer)?;
+    Ok(confirm::saved(context, job))
+}
+
+/// Stops the step unless the import was saved.
+pub(super) fn done<T>(job: &mut Job, answer: Result<Saved<T>, BynderError>) -> Result<T, Stop> {
+    match answer {
+        Ok(Saved::Done(made)) => Ok(made),
+        Ok(Saved::NotConverted) => Err(StepEnd::NotYet(Wait::Service).into()),
+        Err(BynderError::NotFound { message, .. }) => Err(lost_import(job, &message).into()),
         Err(error) => Err(StepError::from(error).of_effect().into()),
     }
 }
@@ -81,7 +81,7 @@ pub(super) async fn converted(context: &StepContext, job: &mut Job, import: &Imp
 }
 
 /// The import is unusable: the watermarked file has to be uploaded again.
-pub(super) fn lost_import(job: &mut Job, why: &str) -> StepEnd {
+fn lost_import(job: &mut Job, why: &str) -> StepEnd {
     let import = job.effects.import_id.take().map(String::from).unwrap_or_default();
     job.effects.imported = None;
     StepEnd::Redo { step: Step::Transfer, reason: format!("the import {import} is lost: {why}") }
@@ -97,19 +97,9 @@ async fn check_before_save(context: &StepContext, bynder: &dyn Portal, job: &mut
         Seen::Clear => Ok(()),
         Seen::Mark { .. } if !guard_stands(Guard::MarkerBeforeSave) => Ok(()),
         Seen::Mark { record, records } => {
-            let written_before = job.effects.marked == Some(record);
-            if written_before {
-                job.unseen_marker_looks = job.unseen_marker_looks.saturating_add(1);
-            }
-            if job.unseen_marker_looks >= LOOKS_BEFORE_GIVING_UP {
-                let reason = format!(
-                    "Bynder accepts text for the metaproperty {} of asset {} but does not keep it; nothing was \
-                     saved. Make the field editable and an API field, or name another one, then replay",
-                    context.settings.metaproperty.name, job.asset_id
-                );
-                return Err(StepEnd::failed(FailureClass::Marker, reason).into());
-            }
-            if !written_before || job.unseen_marker_looks.is_multiple_of(LOOKS_BEFORE_WRITING_AGAIN) {
+            let (written_before, on) =
+                (job.effects.marked == Some(record), format!("asset {}", job.asset_id));
+            if marking::is_due(context, job, written_before, &on)? {
                 marking::write(context, job, &records.with(record)).await?;
                 job.effects.marked = Some(record);
             }
@@ -239,7 +229,7 @@ pub(super) fn start_over(
         job_id = %job.job_id, asset_id = %job.asset_id, old = job.base, new = base,
         "a person made another version meanwhile; protecting that one instead"
     );
-    let marker_text = detail.asset.marker_text(&context.settings.metaproperty.name);
+    let marker_text = detail.asset.marker_text(&context.settings.fields.hash.name);
     job.restart(base, top, detail.shown_file(base), marker_text);
     StepEnd::Next(Step::Submit)
 }

@@ -181,7 +181,7 @@ async fn is_unchanged(context: &StepContext, job: &mut Job, marker_before: &Mark
     if !guard_stands(Guard::LookBeforeSubmit) {
         return Ok(());
     }
-    let name = &context.settings.metaproperty.name;
+    let name = &context.settings.fields.hash.name;
     let known = ExpectedAtSubmit { base: job.base, marker: marker_before, written: job.effects.marked };
     if context.imatag.can_find()
         && context.bynder.says_active(&job.asset_id).await?

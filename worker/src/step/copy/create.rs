@@ -1,14 +1,14 @@
 //! A new copy: the step searches for an existing one before it makes another, and makes it complete from the start.
 
-use bynder::{BynderError, NewAsset, Template};
+use bynder::Template;
 use common::asset::{Asset, AssetId};
 use common::job::Job;
 use common::marker::{Kin, Records, Status};
 use common::outcome::FailureClass;
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::save::lost_import;
-use super::{Files, StepContext, StepEnd, StepError, Stop, Wait, Work, finish, marking, or_gone};
+use super::super::save::done;
+use super::{Files, StepContext, StepEnd, StepError, Stop, Work, finish, or_gone};
 use crate::decide::{CannotCopy, copy_fields, is_copy};
 
 /// How far this machine's clock (when the job began) may be ahead of the portal's (when a copy was created).
@@ -23,7 +23,7 @@ pub(super) async fn find(
     job: &Job,
     files: &Files,
 ) -> Result<Option<AssetId>, StepError> {
-    let name = &context.settings.metaproperty.name;
+    let name = &context.settings.fields.hash.name;
     let sent_at = job.effects.save_sent_at.unwrap_or(job.created_at);
     let since = sent_at.checked_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
     let made = files.on_copy(1);
@@ -50,7 +50,7 @@ async fn fields(
     original: &Template,
 ) -> Result<Vec<(String, String)>, Stop> {
     let settings = &context.settings;
-    let (own, now) = (settings.own_ids(), Timestamp::now());
+    let (own, now) = (settings.fields.ids(), Timestamp::now());
     let mut fields = copy_fields(original, &settings.definitions, &own, now);
     if let Err(CannotCopy::Unknown(_)) = fields {
         // A person may have added it since this process last asked.
@@ -71,21 +71,16 @@ impl Work<'_> {
         let mut fields = fields(context, job, &self.original).await?;
         let records =
             Records::default().with(self.files.on_copy(1)).with_kin(Kin::CopyOf(job.asset_id.clone()));
-        let texts = marking::texts(&context.settings, &records, Status::Protected);
+        let texts = context.settings.fields.texts(&records, Status::Protected);
         fields.extend(texts.into_iter().map(|(id, text)| (format!("metaproperty.{id}"), text)));
         context.may_change()?;
         // The copy misses what a person changes at the original from here on, as if it had been changed right after
         // the save; the next run picks up a newer file.
         job.effects.save_sent_at.get_or_insert_with(Timestamp::now);
-        match self.bynder.save_asset(self.import, &fields).await {
-            Ok(NewAsset::Done(copy)) => {
-                job.effects.copy = Some(copy.clone());
-                job.effects.saved = Some(job.wait_mark());
-                finish::finish(context, job, self.files, &copy, Some(self.original)).await
-            }
-            Ok(NewAsset::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
-            Err(BynderError::NotFound { message, .. }) => Ok(lost_import(job, &message)),
-            Err(error) => Err(StepError::from(error).of_effect().into()),
-        }
+        let answer = self.bynder.save_asset(self.import, &fields).await;
+        let copy = done(job, answer)?;
+        job.effects.copy = Some(copy.clone());
+        job.effects.saved = Some(job.wait_mark());
+        finish::finish(context, job, self.files, &copy, Some(self.original)).await
     }
 }

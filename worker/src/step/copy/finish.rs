@@ -7,9 +7,11 @@ use common::marker::{Kin, Marker, Record, Records, Status};
 use common::outcome::{FailureClass, Outcome, Placed};
 
 use super::super::confirm::{log_awaiting, unseen_for};
-use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, start_over};
+use super::super::save::start_over;
 use super::{Files, StepContext, StepEnd, Stop, Wait, complete, marking, or_gone, own_names};
-use crate::decide::{OriginalCheck, check_original, differences, is_copy, records_of_original};
+use crate::decide::{
+    OriginalCheck, UnshownMarker, check_original, differences, is_copy, records_of_original, unshown_marker,
+};
 
 /// Verifies the copy that this job made, and marks the original. `original` is what the copy was made from, if
 /// still known.
@@ -29,7 +31,7 @@ pub(super) async fn finish(
         }
         answer => answer?,
     };
-    let name = &context.settings.metaproperty.name;
+    let name = &context.settings.fields.hash.name;
     let (record, kin) = (files.on_copy(1), Kin::CopyOf(job.asset_id.clone()));
     let marker = made.detail.asset.marker(name);
     if !is_copy(&marker, &job.asset_id, record.watermarked) {
@@ -79,22 +81,22 @@ async fn unmarked(
     record: Record,
     kin: Kin,
 ) -> Result<StepEnd, Stop> {
-    let looks = job.unseen_marker_looks;
+    let unshown = unshown_marker(job.unseen_marker_looks);
     job.unseen_marker_looks = job.unseen_marker_looks.saturating_add(1);
     let records = match marker.into_records() {
-        Ok(records) if looks < LOOKS_BEFORE_GIVING_UP => records,
+        Ok(records) if unshown != UnshownMarker::GiveUp => records,
         Ok(_) | Err(_) => {
             let reason = format!(
                 "the copy {copy} of {} (asset {}) was made, but Bynder does not keep the connector's text in its \
                  metaproperty {}; make the field editable and an API field, then replay",
                 job.display_name(),
                 job.asset_id,
-                context.settings.metaproperty.name
+                context.settings.fields.hash.name
             );
             return Ok(StepEnd::failed(FailureClass::Marker, reason));
         }
     };
-    if looks.is_multiple_of(LOOKS_BEFORE_WRITING_AGAIN) {
+    if unshown == UnshownMarker::WriteAgain {
         marking::write_with(context, copy, &records.with(record).with_kin(kin), Status::Protected).await?;
     }
     Ok(StepEnd::NotYet(Wait::Moment))

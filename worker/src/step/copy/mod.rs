@@ -159,7 +159,7 @@ fn copied_to(marker: &Marker) -> Option<common::asset::AssetId> {
 
 /// The names of the connector's own metaproperties, which a copy does not take over.
 fn own_names(context: &StepContext) -> Vec<&str> {
-    let ids = context.settings.own_ids();
+    let ids = context.settings.fields.ids();
     let own = context.settings.definitions.iter().filter(|known| ids.contains(&known.id.as_str()));
     own.map(|known| known.name.as_str()).collect()
 }

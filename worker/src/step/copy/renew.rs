@@ -1,13 +1,13 @@
 //! A new version of the copy that an earlier job made, because its original has changed.
 
-use bynder::{BynderError, Saved};
+use bynder::BynderError;
 use common::asset::{AssetDetail, AssetId};
 use common::job::{Job, Renewal};
 use common::marker::{Kin, Marker, Record, Status};
 use common::outcome::{FailureClass, Outcome};
 
 use super::super::confirm::{log_awaiting, unseen_for};
-use super::super::save::{LOOKS_BEFORE_GIVING_UP, LOOKS_BEFORE_WRITING_AGAIN, lost_import};
+use super::super::save::done;
 use super::{StepContext, StepEnd, StepError, Stop, Wait, Work, converted, finish, marking};
 use crate::decide::{ExpectedAtSave, SaveDecision, decide_from_asset};
 
@@ -83,19 +83,14 @@ impl Work<'_> {
             converted(context, job, self.import).await?;
         }
         context.may_change()?;
-        match self.bynder.save_version(copy, self.import).await {
-            Ok(Saved::Done) if !context.approval.is_known_to_show() => {
-                job.effects.saved = Some(job.wait_mark());
-                Ok(StepEnd::NotYet(Wait::Moment))
-            }
-            Ok(Saved::Done) => {
-                let version = detail.top().unwrap_or_default().saturating_add(1);
-                self.renewed(context, job, copy, version, marker).await
-            }
-            Ok(Saved::NotConverted) => Ok(StepEnd::NotYet(Wait::Service)),
-            Err(BynderError::NotFound { message, .. }) => Ok(lost_import(job, &message)),
-            Err(error) => Err(StepError::from(error).of_effect().into()),
+        let answer = self.bynder.save_version(copy, self.import).await;
+        done(job, answer)?;
+        if !context.approval.is_known_to_show() {
+            job.effects.saved = Some(job.wait_mark());
+            return Ok(StepEnd::NotYet(Wait::Moment));
         }
+        let version = detail.top().unwrap_or_default().saturating_add(1);
+        self.renewed(context, job, copy, version, marker).await
     }
 
     /// The copy holds the file as this version: writes that into the original's marker.
@@ -144,7 +139,7 @@ fn renewal(
     let (Some(_), Some(base), Some(top)) = (holds(detail, marker), detail.active(), detail.top()) else {
         return Err(copy_was_edited(job, copy));
     };
-    let marker_text = detail.asset.marker_text(&context.settings.metaproperty.name);
+    let marker_text = detail.asset.marker_text(&context.settings.fields.hash.name);
     let renewal = Renewal { copy: copy.clone(), base, top, marker_text, marked: None };
     job.effects.renewal = Some(renewal.clone());
     Ok(renewal)
@@ -158,17 +153,7 @@ async fn mark(
     marker: Marker,
 ) -> Result<StepEnd, Stop> {
     let written_before = job.effects.renewal.as_ref().is_some_and(|renewal| renewal.marked == Some(record));
-    if written_before {
-        job.unseen_marker_looks = job.unseen_marker_looks.saturating_add(1);
-    }
-    if job.unseen_marker_looks >= LOOKS_BEFORE_GIVING_UP {
-        let name = &context.settings.metaproperty.name;
-        let reason = format!(
-            "Bynder accepts text for the metaproperty {name} of the copy {copy} but does not keep it; nothing was saved"
-        );
-        return Ok(StepEnd::failed(FailureClass::Marker, reason));
-    }
-    if !written_before || job.unseen_marker_looks.is_multiple_of(LOOKS_BEFORE_WRITING_AGAIN) {
+    if marking::is_due(context, job, written_before, &format!("the copy {copy}"))? {
         let records = marker.into_records().unwrap_or_default().with(record);
         marking::write_with(context, copy, &records, Status::Protected).await?;
         if let Some(renewal) = &mut job.effects.renewal {

@@ -12,7 +12,6 @@ use crate::end::{StepEnd, Wait};
 use crate::error::StepError;
 use crate::fakes::portal::{not_found, unavailable};
 use crate::fakes::{ORIGINAL, Scene, WATERMARKED, facts, logged, record, uploaded};
-use crate::step::marking;
 
 /// A job that is ready to be saved: its file is uploaded, and the marker shows.
 fn ready(scene: &Scene) -> Job {
@@ -304,18 +303,4 @@ async fn a_job_without_its_files_starts_at_the_submit() {
     job.effects.watermarked = None;
     let Err(stop) = crate::step::save::seen(&context, &mut job, &detail).await else { panic!() };
     assert!(matches!(stop, crate::end::Stop::End(StepEnd::Next(Step::Submit))), "{stop:?}");
-}
-
-#[test]
-fn the_status_and_the_link_are_written_with_the_records() {
-    use common::marker::{Kin, Status};
-    let mut settings = crate::settings::samples::default_settings();
-    let records = Records::default().with(record(2)).with_kin(Kin::CopiedTo("C".parse().unwrap()));
-    let texts = marking::texts(&settings, &records, Status::Protected);
-    assert_eq!(texts, [("i", records.to_string())]);
-    (settings.status_id, settings.link_id) = (Some("s".to_owned()), Some("l".to_owned()));
-    let texts = marking::texts(&settings, &records, Status::Protected);
-    let ids: Vec<_> = texts.iter().map(|(id, _)| *id).collect();
-    assert_eq!((ids, texts[2].1.as_str()), (vec!["i", "s", "l"], "C"));
-    assert_ne!(facts(ORIGINAL).sha256, facts(WATERMARKED).sha256);
 }

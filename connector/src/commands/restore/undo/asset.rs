@@ -27,7 +27,7 @@ pub(super) struct AssetView {
 /// Checks an asset; changes nothing.
 pub(super) async fn see(environment: &Environment, target: &Target) -> Result<AssetView, RestoreError> {
     let last = environment.ledger.last_restoration(&target.id).await?;
-    let detail = environment.look(&target.id).await?;
+    let detail = environment.read(&environment.bynder, &target.id).await?;
     let decision = match &detail {
         None => Decision::Skip(Skip::Gone),
         Some(_) if target.elsewhere => Decision::Skip(Skip::OriginalInPlace),

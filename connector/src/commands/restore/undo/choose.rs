@@ -59,7 +59,7 @@ pub(crate) async fn of_filter(
     while let Some(step) = walk.next(patience).await.map_err(RunError::from)? {
         let meant = step.assets.into_iter().filter(|asset| {
             resolved.filter.check(asset).is_ok()
-                && matches!(asset.marker(&resolved.metaproperty.name), Marker::Ours(records) if records.iter().next().is_some())
+                && matches!(resolved.fields.marker(asset), Marker::Ours(records) if records.iter().next().is_some())
         });
         targets.extend(meant.map(|asset| Target {
             id: asset.id,

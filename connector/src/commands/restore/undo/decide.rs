@@ -98,9 +98,7 @@ pub(crate) fn decide(
 
 /// Versions made since the restoration began that may hold the original, by their length.
 pub(crate) fn restored_since(begun: &Restoration, detail: &AssetDetail) -> Vec<u32> {
-    let later = detail.versions.iter().filter(|version| version.number > begun.top);
-    let fitting = later.filter(|version| version.bytes.is_none_or(|bytes| bytes == begun.original_bytes));
-    fitting.map(|version| version.number).collect()
+    detail.may_hold(begun.top, begun.original_bytes).map(|version| version.number).collect()
 }
 
 /// The progress once version `ours` holds the original: if its number is higher than the next one at the start, it was

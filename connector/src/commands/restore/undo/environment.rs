@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bynder::patience::{Patience, patiently};
-use bynder::{Bynder, BynderError, Metaproperty};
+use bynder::{Bynder, BynderError};
 use common::asset::{AssetDetail, AssetId};
 use common::hash::ContentHash;
 use common::job::{JobId, RunId};
@@ -13,6 +13,7 @@ use files::spool::Spool;
 use jiff::Timestamp;
 use ledger::{Ledger, Progress, Restoration};
 use queue::{Attempt, Lease, Lockout, Locks, lease_patiently};
+use wiring::WrittenFields;
 
 use super::decide::{AssetResult, Skip};
 use super::error::RestoreError;
@@ -24,9 +25,7 @@ pub(crate) struct Environment {
     /// The leases, which keep workers away from an asset.
     pub(crate) locks: Arc<dyn Locks>,
     pub(crate) spool: Spool,
-    pub(crate) metaproperty: Metaproperty,
-    /// The id of the metaproperty that shows people an asset's status.
-    pub(crate) status_id: Option<String>,
+    pub(crate) fields: WrittenFields,
     /// The id of this call in the record.
     pub(crate) run_id: RunId,
     pub(crate) patience: Patience,
@@ -48,13 +47,8 @@ impl Environment {
         }
     }
 
-    /// Fetches the asset; `None` if it is gone.
-    pub(super) async fn look(&self, asset: &AssetId) -> Result<Option<AssetDetail>, RestoreError> {
-        self.look_by(&self.bynder, asset).await
-    }
-
-    /// The same, with a client that has places in the budget.
-    pub(super) async fn look_by(
+    /// Fetches the asset with this client, which may have places in the budget; `None` if it is gone.
+    pub(super) async fn read(
         &self,
         bynder: &Bynder,
         asset: &AssetId,
@@ -71,7 +65,7 @@ impl Environment {
     }
 
     pub(super) fn marker(&self, detail: &AssetDetail) -> Marker {
-        detail.asset.marker(&self.metaproperty.name)
+        self.fields.marker(&detail.asset)
     }
 
     /// Writes the marker and, in the same call, the status for people; repeating it is harmless.
@@ -82,10 +76,8 @@ impl Environment {
         status: Status<'_>,
     ) -> Result<(), RestoreError> {
         self.locks.contact()?;
-        let (marker, status) = (records.to_string(), status.text(Timestamp::now()));
-        let told = self.status_id.as_deref().map(|id| (id, status.as_str()));
-        let texts: Vec<_> =
-            [(self.metaproperty.id.as_str(), marker.as_str())].into_iter().chain(told).collect();
+        let texts = self.fields.texts(records, status);
+        let texts: Vec<_> = texts.iter().map(|(id, text)| (*id, text.as_str())).collect();
         Ok(patiently(&self.patience, || self.bynder.set_texts(asset, &texts)).await?)
     }
 
@@ -104,7 +96,7 @@ impl Environment {
     /// Leaves the asset to a person: removes the opt-out, unless it was there before.
     pub(super) async fn withdraw(&self, begun: Restoration, reason: &str) -> Result<(), RestoreError> {
         if !begun.opted_out_before
-            && let Some(detail) = self.look(&begun.asset_id).await?
+            && let Some(detail) = self.read(&self.bynder, &begun.asset_id).await?
             && let Marker::Ours(records) = self.marker(&detail)
         {
             let is_protected = detail.active() == Some(begun.record.version);

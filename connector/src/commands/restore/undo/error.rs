@@ -17,22 +17,16 @@ pub(super) enum RestoreError {
     /// The lease cannot be acquired.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The original did not arrive complete.
+    /// This asset's original cannot be downloaded or named, or Bynder did not do what it reported.
     #[error("{0}")]
-    Incomplete(String),
-    /// No known file name would keep the original's type.
-    #[error("{0}")]
-    Unnamed(String),
-    /// Bynder did not do what it reported, or not in time.
-    #[error("{0}")]
-    Unconfirmed(String),
+    Asset(String),
 }
 
 impl RestoreError {
     pub(super) fn receiving(error: ReceiveError<BynderError>) -> Self {
         match error {
             ReceiveError::Source(error) => error.into(),
-            other => Self::Incomplete(other.to_string()),
+            other => Self::Asset(other.to_string()),
         }
     }
 
@@ -53,7 +47,7 @@ impl RestoreError {
                 | BynderError::Local { .. } => false,
             },
             Self::Record(_) | Self::Queue(_) => true,
-            Self::Incomplete(_) | Self::Unnamed(_) | Self::Unconfirmed(_) => false,
+            Self::Asset(_) => false,
         }
     }
 }
@@ -64,9 +58,7 @@ impl From<RestoreError> for Failure {
             RestoreError::Bynder(error) => error.into(),
             RestoreError::Record(error) => error.into(),
             RestoreError::Queue(error) => error.into(),
-            RestoreError::Incomplete(_) | RestoreError::Unnamed(_) | RestoreError::Unconfirmed(_) => {
-                Self::Temporary(error.to_string())
-            }
+            RestoreError::Asset(reason) => Self::Temporary(reason),
         }
     }
 }

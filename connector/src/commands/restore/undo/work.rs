@@ -1,6 +1,6 @@
 //! The effects on one asset, ordered so that each may be the last: upload, record, marker, save, record.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bynder::patience::patiently;
 use bynder::{Bynder, BynderError, ImportId, ImportState, Saved};
@@ -10,27 +10,14 @@ use common::marker::{Record, Status};
 use files::spool::{Length, SpooledFile};
 use ledger::Restoration;
 use queue::{Lease, Left, Lockout};
+use worker::decide::{LONGEST_CONVERSION, UnshownMarker, unshown_marker};
 
 use super::decide::{AssetResult, Skip, is_untouched, landed, originals, restored_since};
 use super::error::RestoreError;
 use super::{Environment, Target};
 
-/// An import that is pending for longer will not be converted.
-const LONGEST_CONVERSION: Duration = Duration::from_mins(30);
-/// Checks that do not show the opt-out before it is written again.
-const LOOKS_BEFORE_WRITING_AGAIN: u32 = 3;
-/// Checks that do not show the opt-out before the field counts as one that keeps nothing.
-const MOST_LOOKS: u32 = 9;
 /// Saves without an answer before the rest is left to the next call.
 const MOST_SAVES: u32 = 3;
-
-/// The result of waiting before a save.
-enum Ready {
-    /// Nobody changed the asset: save with this client.
-    Save(Bynder),
-    /// Leave it.
-    Skip(Skip),
-}
 
 /// Restores an asset whose active version is the protected file, while workers leave it alone.
 pub(super) struct Restorer<'a> {
@@ -118,8 +105,8 @@ impl Restorer<'_> {
 
     fn unconfirmed(&self, what: &str) -> RestoreError {
         let id = &self.target.id;
-        RestoreError::Unconfirmed(format!(
-            "the original of asset {id} {what} by Bynder; run the command again, which looks first"
+        RestoreError::Asset(format!(
+            "the original of asset {id} {what} by Bynder; run the command again, which checks first"
         ))
     }
 
@@ -150,75 +137,76 @@ impl Restorer<'_> {
         let environment = self.environment;
         for _ in 0..MOST_SAVES {
             let bynder = match self.ready(&begun).await? {
-                Ready::Save(bynder) => bynder,
-                Ready::Skip(skip) => return Ok(AssetResult::Skipped(skip)),
+                Ok(bynder) => bynder,
+                Err(skip) => return Ok(AssetResult::Skipped(skip)),
             };
             lease.check()?;
             let bynder = bynder.under(lease.permission());
             match bynder.save_version(&self.target.id, import).await {
-                Ok(Saved::Done) => {}
+                Ok(Saved::Done(())) => {
+                    if self.confirmed(&begun).await? {
+                        return Ok(AssetResult::Restored);
+                    }
+                }
+                Ok(Saved::NotConverted) => self.pause().await,
                 Err(BynderError::Paused { remaining }) => {
                     environment.patience.wait(remaining).await;
-                    continue;
                 }
                 // The save may still take effect: repeat nothing before that is over.
                 Err(error) if error.may_have_been_sent() => {
-                    tracing::warn!(asset_id = %self.target.id, %error, "whether it was saved is not known; looking");
+                    tracing::warn!(asset_id = %self.target.id, %error, "whether it was saved is not known; checking");
                     tokio::time::sleep(environment.suspect_wait).await;
+                    if self.confirmed(&begun).await? {
+                        return Ok(AssetResult::Restored);
+                    }
                 }
-                Ok(Saved::NotConverted) => {
-                    self.pause().await;
-                    continue;
-                }
-                Err(error) if error.is_retryable() => {
-                    self.pause().await;
-                    continue;
-                }
+                Err(error) if error.is_retryable() => self.pause().await,
                 Err(error) => {
                     environment.withdraw(begun, &error.to_string()).await?;
                     return Err(error.into());
                 }
             }
-            if self.confirmed(&begun).await? {
-                return Ok(AssetResult::Restored);
-            }
         }
         Err(self.unconfirmed("is not shown as a version"))
     }
 
-    /// Waits until the marker has the opt-out; skips the asset if a person changed it.
-    async fn ready(&self, begun: &Restoration) -> Result<Ready, RestoreError> {
+    /// Waits until the marker has the opt-out; returns the client to save with, or why to leave the asset to a person.
+    async fn ready(&self, begun: &Restoration) -> Result<Result<Bynder, Skip>, RestoreError> {
         let (environment, asset) = (self.environment, &self.target.id);
-        for looks in 0..MOST_LOOKS {
+        for checks in 0.. {
             // Reserves places in the budget for both calls, so that the check does not go stale while the save waits
             // for a place.
             let bynder = patiently(&environment.patience, || environment.bynder.with_places(2)).await?;
-            let Some(detail) = environment.look_by(&bynder, asset).await? else {
-                return Ok(Ready::Skip(Skip::Gone));
+            let Some(detail) = environment.read(&bynder, asset).await? else {
+                return Ok(Err(Skip::Gone));
             };
             let marker = environment.marker(&detail);
             if !is_untouched(begun, &detail, &marker) {
                 environment.withdraw(begun.clone(), "a person worked on it meanwhile").await?;
-                return Ok(Ready::Skip(Skip::NewerVersion));
+                return Ok(Err(Skip::NewerVersion));
             }
             if marker.opted_out() {
-                return Ok(Ready::Save(bynder));
+                return Ok(Ok(bynder));
             }
-            if looks % LOOKS_BEFORE_WRITING_AGAIN == 0 {
-                let records = marker.into_records().unwrap_or_default();
-                environment.mark(asset, &records.with_opt_out(true), Status::OptedOut).await?;
+            match unshown_marker(checks) {
+                UnshownMarker::GiveUp => break,
+                UnshownMarker::Wait => {}
+                UnshownMarker::WriteAgain => {
+                    let records = marker.into_records().unwrap_or_default();
+                    environment.mark(asset, &records.with_opt_out(true), Status::OptedOut).await?;
+                }
             }
             self.pause().await;
         }
         let reason = "Bynder accepts the opt-out for its hash metaproperty and does not keep it";
         environment.withdraw(begun.clone(), reason).await?;
-        Err(RestoreError::Unconfirmed(format!("asset {asset}: {reason}; nothing was saved")))
+        Err(RestoreError::Asset(format!("asset {asset}: {reason}; nothing was saved")))
     }
 
     /// Whether a version made since then holds the original; if so, records it.
     async fn confirmed(&self, begun: &Restoration) -> Result<bool, RestoreError> {
         let environment = self.environment;
-        let Some(detail) = environment.look(&self.target.id).await? else {
+        let Some(detail) = environment.read(&environment.bynder, &self.target.id).await? else {
             return Err(self.unconfirmed("was saved, and the asset then deleted,"));
         };
         for version in restored_since(begun, &detail) {
@@ -245,7 +233,7 @@ fn name_of(detail: &AssetDetail, number: u32, sent: Option<String>) -> Result<Fi
     let known = Known { own: own.as_deref(), asset_name: &asset.name, ..Known::default() };
     let extension = asset.extensions.first().map(String::as_str);
     FileName::of(known).or_else(|| FileName::of(Known { extension, ..known })).ok_or_else(|| {
-        RestoreError::Unnamed(format!(
+        RestoreError::Asset(format!(
             "Bynder shows neither a file name nor an extension for version {number} of asset {}, and a guessed one would \
              change the asset's type; restore that version in Bynder itself",
             asset.id

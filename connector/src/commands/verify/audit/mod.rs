@@ -40,7 +40,7 @@ pub(crate) async fn verify(
     let filter = &scope.resolved.filter;
     let stretch = Stretch { field: DateField::Created, from: None, to: None };
     let mut walk = Walk::new(scope.bynder.clone(), filter.push_down(), stretch, LAG, None);
-    let checker = Checker { bynder: scope.bynder, metaproperty: &scope.resolved.metaproperty.name, patience };
+    let checker = Checker { bynder: scope.bynder, metaproperty: &scope.resolved.fields.hash.name, patience };
     while let Some(step) = walk.next(patience).await.map_err(RunError::from)? {
         let assets = step.assets.iter().filter(|asset| filter.check(asset).is_ok());
         let checks = assets.map(|asset| {
