@@ -144,3 +144,25 @@ async fn a_fleet_looks_once_whether_its_saves_show_and_then_knows() {
     // One look before each save, one before the first submit, and one after the first save.
     assert_eq!(fleet.requests("bynder.asset"), 14);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_original_that_waits_for_approval_is_saved_once_and_is_restored_once_it_shows() {
+    let bench = Bench::new(for_approval()).await;
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    sync(&bench).await.assert_code(0);
+    bench.sandbox.approve(&id).unwrap();
+    bench.until_listed().await;
+    let restore = ["restore", "--ids", &id, "--yes", "--json", "--quiet"];
+    let waits = bench.run(&restore).await;
+    assert!(waits.assert_code(6).out.contains("waits for approval in Bynder"), "{waits:#?}");
+    assert_eq!(saves(&bench), 2, "the protected file and the original, each once");
+    bench.sandbox.approve(&id).unwrap();
+    bench.until_listed().await;
+    assert_eq!(bench.run(&restore).await.assert_code(0).summary()["restored"], 1);
+    assert_eq!((saves(&bench), recorded(&bench, &id).await.as_str()), (2, "restored"));
+    let asset = bench.asset(&id);
+    let hashes: Vec<_> = asset.versions.iter().map(|version| version.sha256.as_str()).collect();
+    assert_eq!((hashes.len(), hashes[2], asset.versions[2].active), (3, hashes[0], true), "{asset:#?}");
+    assert_eq!(sync(&bench).await.summary()["selected"], 0);
+    assert_clean(&bench.sandbox.audit());
+}

@@ -34,11 +34,16 @@ pub fn settings(config: &Config, fields: WrittenFields, definitions: Vec<Metapro
         request_timeout: config.worker.request_timeout.0,
         submit_patience: config.imatag.wire().map_or(Duration::ZERO, |profile| profile.submit_patience()),
         rungs: config.queue.rungs.iter().map(|rung| rung.0).collect(),
-        longest_unseen: config.bynder.index_lag.0 * UNSEEN_LAGS,
+        longest_unseen: longest_unseen(config),
         longest_wait: config.worker.longest_wait.0,
         step_deadline: config.worker.step_deadline.0,
         longest_hold: config.queue.longest_hold.0,
     }
+}
+
+/// How long a saved version may stay invisible before it counts as waiting for approval.
+pub fn longest_unseen(config: &Config) -> Duration {
+    config.bynder.index_lag.0 * UNSEEN_LAGS
 }
 
 /// The reader processes.

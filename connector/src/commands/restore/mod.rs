@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use wiring::command_budget::CommandBudget;
 use worker::decide::suspect_rung;
+use worker::wiring::longest_unseen;
 
 use crate::arguments::Restore;
 use crate::confirm::confirmed;
@@ -59,6 +60,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
         run_id: new_run_id(),
         patience,
         pause: rungs[0],
+        longest_unseen: longest_unseen(&config),
         suspect_wait: suspect_rung(&rungs, config.worker.request_timeout.0),
         concurrency: config.worker.concurrency,
     };

@@ -31,6 +31,8 @@ pub(crate) struct Environment {
     pub(crate) patience: Patience,
     /// The pause between two checks of something that takes time.
     pub(crate) pause: Duration,
+    /// How long a saved version may stay invisible before it counts as waiting for approval.
+    pub(crate) longest_unseen: Duration,
     /// Longer than an abandoned request may take to take effect.
     pub(crate) suspect_wait: Duration,
     /// How many assets to work on at once.

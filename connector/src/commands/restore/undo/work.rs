@@ -144,9 +144,8 @@ impl Restorer<'_> {
             let bynder = bynder.under(lease.permission());
             match bynder.save_version(&self.target.id, import).await {
                 Ok(Saved::Done(())) => {
-                    if self.confirmed(&begun).await? {
-                        return Ok(AssetResult::Restored);
-                    }
+                    self.shown(&begun).await?;
+                    return Ok(AssetResult::Restored);
                 }
                 Ok(Saved::NotConverted) => self.pause().await,
                 Err(BynderError::Paused { remaining }) => {
@@ -201,6 +200,24 @@ impl Restorer<'_> {
         let reason = "Bynder accepts the opt-out for its hash metaproperty and does not keep it";
         environment.withdraw(begun.clone(), reason).await?;
         Err(RestoreError::Asset(format!("asset {asset}: {reason}; nothing was saved")))
+    }
+
+    /// Waits until the version shows that Bynder says it saved. One that does not may wait for a person's approval;
+    /// saving it again would only add another.
+    async fn shown(&self, begun: &Restoration) -> Result<(), RestoreError> {
+        let saved = Instant::now();
+        while !self.confirmed(begun).await? {
+            if saved.elapsed() >= self.environment.longest_unseen {
+                return Err(RestoreError::Asset(format!(
+                    "the original of asset {} was saved and does not show: it waits for approval in Bynder. Approve it \
+                     there before the command is run again, which would save it again; give the token's user the role \
+                     MEDIAUPLOAD to do without",
+                    self.target.id
+                )));
+            }
+            self.pause().await;
+        }
+        Ok(())
     }
 
     /// Whether a version made since then holds the original; if so, records it.
