@@ -99,7 +99,7 @@ pub fn load(global: &GlobalOptions, run: &Scope) -> Result<Loaded, Failure> {
     let mut loaded = wiring::load_for(global, &overrides(run)?)?;
     if let Some(path) = &run.ids_from {
         loaded.config.filters.ids = ids_from(path)?;
-        if let Ok(Some(doubt)) = written::look(path, Chosen::Named)
+        if let Ok(Some(doubt)) = written::check(path, Chosen::Named)
             && !global.quiet
         {
             output::warning(&format!("--ids-from: {}: {doubt}", path.display()));

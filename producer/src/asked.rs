@@ -27,7 +27,7 @@ pub struct Asked {
 
 /// Assets that match since the filters were widened, and wait until they are requested.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Held {
+pub struct Unrequested {
     /// The widened filters.
     pub filters: Value,
     pub assets: u64,
@@ -48,7 +48,7 @@ impl Asked {
     }
 }
 
-impl Held {
+impl Unrequested {
     /// A description for people.
     pub fn in_words(&self) -> String {
         format!(
@@ -81,7 +81,7 @@ pub async fn noted(ledger: &Ledger) -> Result<Option<Asked>, Failure> {
 }
 
 /// The recorded assets that wait until they are requested.
-pub async fn held(ledger: &Ledger) -> Result<Option<Held>, Failure> {
+pub async fn held(ledger: &Ledger) -> Result<Option<Unrequested>, Failure> {
     Ok(ledger.held().await?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
@@ -114,7 +114,11 @@ pub(crate) async fn is_used_up(config: &Config, ledger: &Ledger) -> Result<bool,
 }
 
 /// Widened filters count as requested once no asset waits any more.
-pub(crate) async fn settle(ledger: &Ledger, held: Option<&Held>, accepted: Asked) -> Result<(), Failure> {
+pub(crate) async fn settle(
+    ledger: &Ledger,
+    held: Option<&Unrequested>,
+    accepted: Asked,
+) -> Result<(), Failure> {
     if held.is_none() {
         note(ledger, &accepted).await?;
     }

@@ -52,7 +52,7 @@ pub(crate) struct Fleet {
     outcomes: Outcomes,
     group: EgressGroup,
     election: ProducerElection,
-    place: Mutex<Leadership>,
+    leadership: Mutex<Leadership>,
     metrics: Metrics,
     environment: Environment,
 }
@@ -74,7 +74,7 @@ impl Fleet {
         let ledger = Ledger::new(State::open_when_free(&config.producer.state_dir).await?);
         let broker = Broker::open(&settings, BROKER_PATIENCE).await?;
         let election = broker.producer_election();
-        let place = Mutex::new(election.win(None).await?);
+        let leadership = Mutex::new(election.win(None).await?);
         metrics.set_cursor(ledger.cursor().await?);
         let group = broker.egress_group();
         let membership = group.join(&budget);
@@ -96,7 +96,7 @@ impl Fleet {
             outcomes,
             group,
             election,
-            place,
+            leadership,
             metrics,
             environment,
         })
@@ -123,10 +123,10 @@ impl Fleet {
     /// A lost connection ends the producer's role; takes the role again unless another process was quicker.
     async fn stay_producer(&self) -> Failure {
         loop {
-            let place = self.place().clone();
-            place.lost().await;
+            let leadership = self.leadership().clone();
+            leadership.lost().await;
             match self.election.win(None).await {
-                Ok(taken) => *self.place() = taken,
+                Ok(taken) => *self.leadership() = taken,
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(%error, "the broker is away; waiting for it");
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -136,8 +136,8 @@ impl Fleet {
         }
     }
 
-    fn place(&self) -> std::sync::MutexGuard<'_, Leadership> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn leadership(&self) -> std::sync::MutexGuard<'_, Leadership> {
+        self.leadership.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fold(&self) -> Failure {

@@ -8,7 +8,7 @@ use ledger::Ledger;
 use serde_json::Value;
 
 use crate::arguments::{Asker, Hold, Scope};
-use crate::asked::{Asked, Held, asked, held, left, note, settle};
+use crate::asked::{Asked, Unrequested, asked, held, left, note, settle};
 use crate::run::{self, Admission, Environment, Options, Report};
 use crate::{cursor, filter, first_run, full_run};
 
@@ -30,7 +30,7 @@ pub(crate) struct Ready {
     /// What it has to do.
     pub options: Options,
     /// The assets that wait until they are requested.
-    pub held: Option<Held>,
+    pub held: Option<Unrequested>,
     /// What counts as requested once the walk has finished.
     accepted: Option<Asked>,
 }
@@ -114,7 +114,7 @@ pub(crate) async fn ready(
         let dry = Options { scope: whole, dry_run: true, admission: admission.clone(), ..Options::default() };
         let unlimited = Environment { limits: Limits::default(), ..environment.clone() };
         let counted = Box::pin(run::run(&unlimited, &dry, patience, |_| {})).await?;
-        ready.held = Held::of(&counted, config, filters);
+        ready.held = Unrequested::of(&counted, config, filters);
         settle(ledger, ready.held.as_ref(), accepted.clone()).await?;
         if let Some(held) = &ready.held {
             let words = held.in_words();
@@ -146,7 +146,7 @@ impl Ready {
         let Some(accepted) = self.accepted.take().filter(|_| report.found.limit.is_none()) else {
             return Ok(());
         };
-        self.held = accepted.filters.clone().and_then(|filters| Held::of(report, config, filters));
+        self.held = accepted.filters.clone().and_then(|filters| Unrequested::of(report, config, filters));
         settle(ledger, self.held.as_ref(), accepted).await
     }
 }

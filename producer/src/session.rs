@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::allowance::Limit;
 use crate::arguments::Scope;
-use crate::asked::Held;
+use crate::asked::Unrequested;
 use crate::found::RunCounts;
 use crate::mandate::{self, Purpose, Ready};
 use crate::run::{self, Environment, Report, RunError};
@@ -37,7 +37,7 @@ pub struct RunEnd {
     /// The limit that ended the walk early.
     pub limit: Option<Limit>,
     /// The assets that wait until they are requested.
-    held: Option<Held>,
+    held: Option<Unrequested>,
     /// Jobs that will never have an outcome, as far as is known.
     without_outcome: u64,
 }

@@ -8,7 +8,7 @@ use ledger::Tally;
 use serde::Serialize;
 
 use crate::allowance::Limit;
-use crate::asked::Held;
+use crate::asked::Unrequested;
 use crate::run::Report;
 use crate::select::SkipReason;
 use cli::options::GlobalOptions;
@@ -65,8 +65,8 @@ pub struct Summary {
 impl Summary {
     /// How the command that did the run ends: failed jobs take precedence, then unreadable assets; a limit is named
     /// in any case.
-    pub fn conclude(&self, limit: Option<Limit>, held: Option<&Held>) -> Result<(), Failure> {
-        let limit = limit.map(|limit| limit.to_string()).or_else(|| held.map(Held::in_words));
+    pub fn conclude(&self, limit: Option<Limit>, held: Option<&Unrequested>) -> Result<(), Failure> {
+        let limit = limit.map(|limit| limit.to_string()).or_else(|| held.map(Unrequested::in_words));
         let failure = match (self.failed, self.unreadable()) {
             (0, 0) => return limit.map_or(Ok(()), |limit| Err(Failure::Limit(limit))),
             (0, unreadable) => Failure::Unreadable(unreadable),

@@ -21,15 +21,15 @@ struct Open;
 
 #[async_trait]
 impl Gate for Open {
-    async fn admit(&self, _: Lane, places: u32) -> Result<u32, Paused> {
-        Ok(places)
+    async fn admit(&self, _: Lane, calls: u32) -> Result<u32, Paused> {
+        Ok(calls)
     }
 
     fn check(&self) -> Result<(), Paused> {
         Ok(())
     }
 
-    fn unused(&self, _: u32) {}
+    fn refund(&self, _: u32) {}
 
     fn interval(&self) -> std::time::Duration {
         std::time::Duration::ZERO

@@ -30,15 +30,15 @@ pub(crate) async fn attribute(
     match against {
         Against::Answers(service) => {
             if breakers.is_out(service) {
-                return breakers.halt_for(service, Trouble::Outage, &reason);
+                return breakers.trip(service, Trouble::Outage, &reason);
             }
             match health.of(service).await {
-                Probed::Down(why) => breakers.halt_for(service, Trouble::Outage, &why),
+                Probed::Down(why) => breakers.trip(service, Trouble::Outage, &why),
                 Probed::Up => breakers.failed_alone(service, job.step, &job.job_id, pace),
             }
         }
-        Against::Credential(service) => breakers.halt_for(service, Trouble::Credential, &reason),
-        Against::Configuration(service) => breakers.halt_for(service, Trouble::Configuration, &reason),
+        Against::Credential(service) => breakers.trip(service, Trouble::Credential, &reason),
+        Against::Configuration(service) => breakers.trip(service, Trouble::Configuration, &reason),
         Against::WireProfile => breakers.wire_doubted(&reason),
         Against::RightToWrite => breakers.write_refused(&job.job_id, &reason),
         Against::RightToSubmit => breakers.submit_refused(&job.job_id, &reason),
@@ -55,7 +55,7 @@ async fn try_other_assets(breakers: &Breakers, health: &impl ServiceHealth, reas
             breakers.may_read();
             Blame::Job
         }
-        Ok(false) => breakers.halt_for(Service::Bynder, Trouble::ReadRefused, reason),
+        Ok(false) => breakers.trip(Service::Bynder, Trouble::ReadRefused, reason),
         // The next refusal asks again.
         Err(BynderError::Paused { .. } | BynderError::BatchFailed { .. }) => Blame::Service,
         Err(error) => {

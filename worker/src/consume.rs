@@ -17,7 +17,7 @@ use crate::receive::Receiver;
 
 /// Submits held per upload slot: one that uploads, and one that downloads its file meanwhile. More would wait for a
 /// slot while holding the permits that later steps need.
-const SUBMITS_FOR_A_PLACE: usize = 2;
+const SUBMITS_PER_UPLOAD_SLOT: usize = 2;
 /// The last part of the grace: what is not finished by then is sent back to its step.
 const SEND_BACK: Duration = Duration::from_secs(3);
 
@@ -30,7 +30,7 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
     // One permit serves submits only, so that a flood of later steps cannot leave Imatag idle.
     let kept = usize::from(concurrency > 1);
     let isolation = Arc::new(Isolation::default());
-    let submits = environment.settings.uploads_in_flight * SUBMITS_FOR_A_PLACE;
+    let submits = environment.settings.uploads_in_flight * SUBMITS_PER_UPLOAD_SLOT;
     let serve = async |permits: usize, submits: usize, steps: StepSet| {
         let receiver = Receiver {
             environment: environment.clone(),
@@ -83,7 +83,7 @@ async fn watch_outages(environment: &Environment) {
         match environment.of(service).await {
             Probed::Up => breakers.answers_again(service),
             Probed::Down(reason) => {
-                breakers.halt_for(service, Trouble::Outage, &reason);
+                breakers.trip(service, Trouble::Outage, &reason);
             }
         }
     }

@@ -90,7 +90,7 @@ async fn run_and_conclude(
     isolation: &Isolation,
 ) -> Settlement {
     let settings = &environment.settings;
-    let (mut job, _place) = match may_begin(environment, job, redelivered, isolation).await {
+    let (mut job, _permit) = match may_begin(environment, job, redelivered, isolation).await {
         Ok(begins) => begins,
         Err(settlement) => return close(environment, *settlement).await,
     };
@@ -119,9 +119,9 @@ async fn may_begin<'a>(
     }
     let job = may_resume(settings, job, Timestamp::now())?;
     let is_alone = job.lost_deliveries >= LOST_TO_RUN_ALONE;
-    let place = if is_alone { isolation.alone().await } else { isolation.among_others().await };
-    match place {
-        Some(place) => Ok((job, place)),
+    let permit = if is_alone { isolation.alone().await } else { isolation.among_others().await };
+    match permit {
+        Some(permit) => Ok((job, permit)),
         None => Err(Box::new(wait_to_be_alone(settings, job, Timestamp::now()))),
     }
 }

@@ -17,14 +17,14 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(30);
 /// Which jobs run alone, and which run concurrently.
 #[derive(Debug)]
 pub(crate) struct Isolation {
-    places: Semaphore,
+    permits: Semaphore,
     /// Jobs that wait to run alone.
     waiting: watch::Sender<u32>,
 }
 
 impl Default for Isolation {
     fn default() -> Self {
-        Self { places: Semaphore::new(MOST as usize), waiting: watch::Sender::new(0) }
+        Self { permits: Semaphore::new(MOST as usize), waiting: watch::Sender::new(0) }
     }
 }
 
@@ -40,7 +40,7 @@ impl Drop for Waiting<'_> {
 impl Isolation {
     /// Acquires a permit to run among others; waits while a job runs alone.
     pub(crate) async fn among_others(&self) -> Option<SemaphorePermit<'_>> {
-        self.places.acquire().await.ok()
+        self.permits.acquire().await.ok()
     }
 
     /// Acquires all permits, to run alone. `None`: the others took too long.
@@ -50,7 +50,7 @@ impl Isolation {
         let begun = Instant::now();
         loop {
             // Does not queue: a fair queue would hold up the steps of jobs that were already taken.
-            match self.places.try_acquire_many(MOST) {
+            match self.permits.try_acquire_many(MOST) {
                 Ok(permit) => return Some(permit),
                 Err(_) if begun.elapsed() < LONGEST_DRAIN => tokio::time::sleep(POLL_EVERY).await,
                 Err(_) => return None,

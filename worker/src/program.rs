@@ -244,8 +244,8 @@ async fn watch(
             metrics.step_slowed(step, breakers.is_slowed(step));
         }
         budget.set_unavailable_services(out);
-        let halt = breakers.halt();
-        readiness.set("services", halt.map_or(Ok(()), |halt| Err(halt.reason)));
+        let breaker = breakers.worst();
+        readiness.set("services", breaker.map_or(Ok(()), |breaker| Err(breaker.reason)));
         if connected && measured.is_none_or(|at| at.elapsed() >= MEASURE) {
             measured = Some(tokio::time::Instant::now());
             if let Ok(depth) = broker.depth().await {

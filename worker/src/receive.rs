@@ -144,7 +144,7 @@ impl Receiver {
     fn closed_meanwhile(&self, delivery: &Delivery, breaker_permit: &BreakerPermit) -> bool {
         let environment = &self.environment;
         let halted = environment.budget.is_halted()
-            || (environment.breakers.halt().is_some() && !breaker_permit.is_probe());
+            || (environment.breakers.worst().is_some() && !breaker_permit.is_probe());
         let is_open = || self.open(true).holds(delivery.job.step, delivery.job.lane);
         !delivery.redelivered && (halted || !is_open())
     }

@@ -14,7 +14,7 @@ use common::job::Lane;
 use common::permission::Permission;
 use files::spool::SpooledFile;
 use imatag::{
-    Body, Directory, Imatag, ImatagError, MediumId, MediumState, ResultPlace, Submit, SubmitAnswer,
+    Body, Directory, Imatag, ImatagError, MediumId, MediumState, ResultLocation, Submit, SubmitAnswer,
     UploadSlot,
 };
 use jiff::Timestamp;
@@ -28,7 +28,7 @@ pub type Wanted<'a> = dyn Fn(&Asset) -> bool + Sync + 'a;
 pub trait Portal: Send + Sync {
     fn under(&self, permission: Permission<QueueError>) -> Arc<dyn Portal>;
     fn in_lane(&self, lane: Lane) -> Arc<dyn Portal>;
-    async fn with_places(&self, places: u32) -> Result<Arc<dyn Portal>, BynderError>;
+    async fn reserve_calls(&self, calls: u32) -> Result<Arc<dyn Portal>, BynderError>;
 
     async fn asset(&self, id: &AssetId) -> Result<AssetDetail, BynderError>;
     async fn template(&self, id: &AssetId) -> Result<Template, BynderError>;
@@ -92,7 +92,7 @@ pub trait Watermarker: Send + Sync {
         asset: &AssetId,
         original: Option<ContentHash>,
     ) -> Result<Option<MediumState>, ImatagError>;
-    async fn download(&self, place: ResultPlace) -> Result<Body, ImatagError>;
+    async fn download(&self, location: ResultLocation) -> Result<Body, ImatagError>;
 }
 
 #[async_trait]
@@ -103,8 +103,8 @@ impl Portal for Bynder {
     fn in_lane(&self, lane: Lane) -> Arc<dyn Portal> {
         Arc::new(Bynder::in_lane(self, lane))
     }
-    async fn with_places(&self, places: u32) -> Result<Arc<dyn Portal>, BynderError> {
-        Ok(Arc::new(Bynder::with_places(self, places).await?))
+    async fn reserve_calls(&self, calls: u32) -> Result<Arc<dyn Portal>, BynderError> {
+        Ok(Arc::new(Bynder::reserve_calls(self, calls).await?))
     }
     async fn asset(&self, id: &AssetId) -> Result<AssetDetail, BynderError> {
         Bynder::asset(self, id).await
@@ -213,7 +213,7 @@ impl Watermarker for Imatag {
     ) -> Result<Option<MediumState>, ImatagError> {
         Imatag::status_of(self, medium, asset, original).await
     }
-    async fn download(&self, place: ResultPlace) -> Result<Body, ImatagError> {
-        Imatag::download(self, place).await
+    async fn download(&self, location: ResultLocation) -> Result<Body, ImatagError> {
+        Imatag::download(self, location).await
     }
 }

@@ -93,7 +93,7 @@ fn make_key(path: &Path) -> Result<(), Failure> {
 fn unmoved(path: &Path) -> Result<Option<Doubt>, String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     private::unshared(folder).map_err(|error| error.to_string())?;
-    written::look(path, Chosen::Found).map_err(|error| error.to_string())
+    written::check(path, Chosen::Found).map_err(|error| error.to_string())
 }
 
 fn answers(init: Init, config: &Path) -> Result<Answers, Failure> {

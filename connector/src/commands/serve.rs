@@ -117,8 +117,8 @@ impl Alone<'_> {
             for service in Service::ALL {
                 self.metrics.breaker_open(service, worker.breakers.is_open(service));
             }
-            let halt = worker.breakers.halt();
-            readiness.set("services", halt.map_or(Ok(()), |halt| Err(halt.reason)));
+            let breaker = worker.breakers.worst();
+            readiness.set("services", breaker.map_or(Ok(()), |breaker| Err(breaker.reason)));
             if worker.breakers.is_wire_proven()
                 && !is_proven
                 && let Ok(wire) = self.config.imatag.wire()

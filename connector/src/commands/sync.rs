@@ -108,9 +108,9 @@ async fn produce_and_wait(
 async fn unusable(breakers: &Breakers) -> Failure {
     loop {
         tokio::time::sleep(PROGRESS_POLL).await;
-        let Some(halt) = breakers.halt() else { continue };
-        let (service, reason, lasted) = (halt.service.name(), halt.reason, halt.since.elapsed());
-        match halt.trouble {
+        let Some(breaker) = breakers.worst() else { continue };
+        let (service, reason, lasted) = (breaker.service.name(), breaker.reason, breaker.since.elapsed());
+        match breaker.trouble {
             Trouble::Credential => return Failure::Credential(reason),
             Trouble::Configuration => return Failure::Configuration(reason),
             Trouble::ReadRefused | Trouble::WriteRefused if lasted > LONGEST_REFUSAL => {

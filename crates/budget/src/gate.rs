@@ -184,9 +184,9 @@ impl Budget {
         lately.iter().filter(|(second, _)| *second > oldest).map(|(_, calls)| u64::from(*calls)).sum()
     }
 
-    async fn turn(&self, lane: Lane, places: u32) -> Result<u32, Paused> {
+    async fn turn(&self, lane: Lane, calls: u32) -> Result<u32, Paused> {
         let mine = lane as usize;
-        let _waiting = Waiting::new(self, lane, places);
+        let _waiting = Waiting::new(self, lane, calls);
         let _turn = self.shared.turns[mine].lock().await;
         let mut changed = self.shared.changed.subscribe();
         loop {
@@ -195,11 +195,11 @@ impl Budget {
                 continue;
             }
             let now = self.now();
-            let admission = self.member().admit(places, now);
+            let admission = self.member().admit(calls, now);
             match admission {
-                Admission::Go(places) => {
-                    self.count(lane, places, now);
-                    return Ok(places);
+                Admission::Go(calls) => {
+                    self.count(lane, calls, now);
+                    return Ok(calls);
                 }
                 Admission::Paused(remaining) => return Err(Paused { remaining }),
                 Admission::Wait(wait) => {
@@ -222,17 +222,17 @@ impl Budget {
         }
     }
 
-    fn count(&self, lane: Lane, places: u32, now: Duration) {
+    fn count(&self, lane: Lane, calls: u32, now: Duration) {
         match lane {
-            Lane::Fresh => self.shared.fresh_in_a_row.fetch_add(places, Ordering::Relaxed),
+            Lane::Fresh => self.shared.fresh_in_a_row.fetch_add(calls, Ordering::Relaxed),
             Lane::Backlog => self.shared.fresh_in_a_row.swap(0, Ordering::Relaxed),
         };
         let second = now.as_secs();
         let oldest = now.saturating_sub(self.shared.timing.window).as_secs();
         let mut lately = lock(&self.shared.lately);
         match lately.back_mut() {
-            Some((last, calls)) if *last == second => *calls += places,
-            _ => lately.push_back((second, places)),
+            Some((last, made)) if *last == second => *made += calls,
+            _ => lately.push_back((second, calls)),
         }
         while lately.front().is_some_and(|(first, _)| *first <= oldest) {
             lately.pop_front();
@@ -275,10 +275,10 @@ impl Budget {
 
 #[async_trait]
 impl Gate for Budget {
-    async fn admit(&self, lane: Lane, places: u32) -> Result<u32, Paused> {
+    async fn admit(&self, lane: Lane, calls: u32) -> Result<u32, Paused> {
         self.check()?;
         let asked = self.now();
-        let turn = tokio::time::timeout(self.shared.timing.patience, self.turn(lane, places)).await;
+        let turn = tokio::time::timeout(self.shared.timing.patience, self.turn(lane, calls)).await;
         *lock(&self.shared.waited) += self.now().saturating_sub(asked);
         // Too many calls wait, or the broker is unreachable: the job frees its permit and is retried.
         turn.unwrap_or(Err(Paused { remaining: self.shared.timing.beat }))
@@ -288,8 +288,8 @@ impl Gate for Budget {
         self.paused().map_or(Ok(()), |remaining| Err(Paused { remaining }))
     }
 
-    fn unused(&self, places: u32) {
-        self.member().unused(places);
+    fn refund(&self, calls: u32) {
+        self.member().refund(calls);
     }
 
     fn interval(&self) -> Duration {
@@ -331,21 +331,21 @@ impl Gate for Budget {
 struct Waiting<'a> {
     budget: &'a Budget,
     lane: Lane,
-    places: u32,
+    calls: u32,
 }
 
 impl<'a> Waiting<'a> {
-    fn new(budget: &'a Budget, lane: Lane, places: u32) -> Self {
-        budget.shared.waiting[lane as usize].fetch_add(places, Ordering::Relaxed);
+    fn new(budget: &'a Budget, lane: Lane, calls: u32) -> Self {
+        budget.shared.waiting[lane as usize].fetch_add(calls, Ordering::Relaxed);
         // Notified even if others wait already: an unspent token may serve this call.
         budget.demands(true);
-        Self { budget, lane, places }
+        Self { budget, lane, calls }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.budget.shared.waiting[self.lane as usize].fetch_sub(self.places, Ordering::Relaxed);
+        self.budget.shared.waiting[self.lane as usize].fetch_sub(self.calls, Ordering::Relaxed);
         self.budget.demands(false);
     }
 }

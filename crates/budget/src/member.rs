@@ -76,7 +76,7 @@ impl Member {
     }
 
     /// Asks to make this many calls now.
-    pub(super) fn admit(&mut self, places: u32, now: Duration) -> Admission {
+    pub(super) fn admit(&mut self, calls: u32, now: Duration) -> Admission {
         if let Some(remaining) = self.silence.remaining(now) {
             return Admission::Paused(remaining);
         }
@@ -86,16 +86,16 @@ impl Member {
             Source::Bucket(_) => !self.silence.is_open(now),
             Source::Purse(purse) => purse.has_canary(),
         };
-        let places = if alone { 1 } else { places };
+        let calls = if alone { 1 } else { calls };
         match &mut self.source {
             Source::Bucket(bucket) => {
                 bucket.set_rate(rate, now);
-                if let Err(wait) = bucket.take(places, now) {
+                if let Err(wait) = bucket.take(calls, now) {
                     return Admission::Wait(wait.min(self.timing.beat / 2));
                 }
             }
             Source::Purse(purse) => {
-                if !purse.take(places, now) {
+                if !purse.take(calls, now) {
                     return Admission::Wait(self.timing.beat / 2);
                 }
                 self.canary |= alone;
@@ -105,13 +105,13 @@ impl Member {
         if let CallPermit::After(remaining) = self.silence.permit(now) {
             return Admission::Paused(remaining);
         }
-        self.used += u64::from(places);
-        Admission::Go(places)
+        self.used += u64::from(calls);
+        Admission::Go(calls)
     }
 
     /// Takes admitted calls that were not made out of the count. Their tokens are not refunded.
-    pub(super) fn unused(&mut self, places: u32) {
-        self.used = self.used.saturating_sub(u64::from(places));
+    pub(super) fn refund(&mut self, calls: u32) {
+        self.used = self.used.saturating_sub(u64::from(calls));
     }
 
     /// The current rate of the whole group, in calls per second.

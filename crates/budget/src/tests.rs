@@ -67,7 +67,7 @@ async fn the_first_call_after_a_silence_is_no_pair() {
     budget.answered();
     assert_eq!(budget.admit(Lane::Fresh, 2).await, Ok(2));
     assert_eq!(budget.used(), 3);
-    budget.unused(2);
+    budget.refund(2);
     assert_eq!(budget.used(), 1);
 }
 

@@ -19,15 +19,15 @@ struct Unlimited;
 
 #[async_trait]
 impl Gate for Unlimited {
-    async fn admit(&self, _: Lane, places: u32) -> Result<u32, Paused> {
-        Ok(places)
+    async fn admit(&self, _: Lane, calls: u32) -> Result<u32, Paused> {
+        Ok(calls)
     }
 
     fn check(&self) -> Result<(), Paused> {
         Ok(())
     }
 
-    fn unused(&self, _: u32) {}
+    fn refund(&self, _: u32) {}
 
     fn interval(&self) -> Duration {
         Duration::ZERO

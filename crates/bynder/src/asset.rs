@@ -17,7 +17,7 @@ use http_client::Operation;
 impl Bynder {
     /// Fetches an asset with its version history. Only a 404 of this call means that an asset is gone.
     pub async fn asset(&self, id: &AssetId) -> Result<AssetDetail, BynderError> {
-        let operation = looking_at(id);
+        let operation = reading(id);
         let row: Row = self.get_asset(&operation, id).await?;
         let detail = row.into_detail();
         let detail =
@@ -43,10 +43,10 @@ impl Bynder {
         mut detail: AssetDetail,
     ) -> Result<AssetDetail, BynderError> {
         self.inner.says_active.store(detail.says_active(), Ordering::Relaxed);
-        let _ = self.inner.looked.set(());
+        let _ = self.inner.has_read_one.set(());
         let (None, Some(top)) = (detail.active(), detail.top()) else { return Ok(detail) };
         // A reserved call is for the next call, not for this one.
-        let bynder = Self { places: None, ..self.clone() };
+        let bynder = Self { reserved: None, ..self.clone() };
         let row = bynder.row(&detail.asset.id).await?;
         detail.asset.active_version = row.and_then(|row| row.active_version).filter(|active| *active == top);
         Ok(detail)
@@ -56,8 +56,8 @@ impl Bynder {
     /// find out. If they do not, a row cannot replace them: it does not show the versions that leave the active one
     /// open.
     pub async fn says_active(&self, id: &AssetId) -> Result<bool, BynderError> {
-        let look = async || self.asset(id).await.map(|_| ());
-        match self.inner.looked.get_or_try_init(look).await {
+        let read = async || self.asset(id).await.map(|_| ());
+        match self.inner.has_read_one.get_or_try_init(read).await {
             Ok(()) => Ok(self.inner.says_active.load(Ordering::Relaxed)),
             Err(BynderError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -83,6 +83,6 @@ impl Bynder {
     }
 }
 
-pub(super) fn looking_at(id: &AssetId) -> String {
-    format!("looking at asset {id}")
+pub(super) fn reading(id: &AssetId) -> String {
+    format!("reading asset {id}")
 }

@@ -71,7 +71,7 @@ impl Bynder {
             return Ok(());
         };
         permission.check().map_err(|reason| {
-            self.inner.gate.unused(1);
+            self.inner.gate.refund(1);
             BynderError::Withheld { operation: operation.to_owned(), reason }
         })
     }

@@ -59,7 +59,7 @@ impl Bynder {
         let operation = description(id, version);
         let mut expired = false;
         loop {
-            let link = self.place(&operation, id, version).await?;
+            let link = self.download_link(&operation, id, version).await?;
             match self.fetch(&operation, link.clone(), None).await {
                 Ok((response, _))
                     if http_client::is_web_page(&response) && !is_as_long(&response, length) =>
@@ -83,7 +83,7 @@ impl Bynder {
 
     /// Requests a version's address without the file, which shows whether the token may read it.
     pub async fn may_download(&self, id: &AssetId, version: u32) -> Result<(), BynderError> {
-        self.place(&description(id, version), id, version).await.map(|_| ())
+        self.download_link(&description(id, version), id, version).await.map(|_| ())
     }
 
     /// Downloads one version and returns its hash and length; the file is not stored.
@@ -125,7 +125,7 @@ impl Bynder {
                 StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(Break(response)),
                 status if status.is_redirection() => {
                     let next = link.redirect(&response).map(Continue);
-                    next.ok_or_else(|| unexpected("storage redirects to no place"))
+                    next.ok_or_else(|| unexpected("the redirect of storage has no usable target"))
                 }
                 status => {
                     let message = http_client::read_text(response).await;
@@ -148,7 +148,7 @@ impl Bynder {
                 let mut link = link.lock().await;
                 match bynder.fetch(&operation, link.clone(), Some(&rest)).await {
                     Err(BynderError::Forbidden { .. }) => {
-                        *link = bynder.place(&operation, &id, version).await.ok()?;
+                        *link = bynder.download_link(&operation, &id, version).await.ok()?;
                         bynder.fetch(&operation, link.clone(), Some(&rest)).await.ok()
                     }
                     answer => answer.ok(),
@@ -160,12 +160,12 @@ impl Bynder {
         Download { bytes, file_name, body: body.map_err(move |error| unavailable(&operation, error)).boxed() }
     }
 
-    async fn place(&self, operation: &str, id: &AssetId, version: u32) -> Result<Link, BynderError> {
+    async fn download_link(&self, operation: &str, id: &AssetId, version: u32) -> Result<Link, BynderError> {
         let path = ["api", "v4", "media", id.as_str(), &version.to_string(), "download", ""];
         let url = self.url(operation, &path)?;
         let build = |client: &reqwest::Client| client.get(url.clone());
-        let place: DownloadLink = self.call(Operation::DownloadPlace, operation, build).await?;
-        Ok(place.s3_file)
+        let answer: DownloadLink = self.call(Operation::DownloadPlace, operation, build).await?;
+        Ok(answer.s3_file)
     }
 }
 

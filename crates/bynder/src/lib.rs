@@ -78,11 +78,11 @@ use common::asset::{Asset, AssetId};
 pub trait Gate: Send + Sync + std::fmt::Debug {
     /// Waits until the budget admits this many calls at once, or fails if every call is paused. Returns how many it
     /// admits: all, or one if the budget is smaller.
-    async fn admit(&self, lane: Lane, places: u32) -> Result<u32, Paused>;
+    async fn admit(&self, lane: Lane, calls: u32) -> Result<u32, Paused>;
     /// Fails if every call is paused; otherwise an admitted call may still be sent.
     fn check(&self) -> Result<(), Paused>;
     /// Returns calls that were admitted and not sent.
-    fn unused(&self, places: u32);
+    fn refund(&self, calls: u32);
     /// The time between two calls at the full rate.
     fn interval(&self) -> Duration;
     /// The portal responded with 429: nothing may be sent for a while.
@@ -121,7 +121,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Bynder {
     inner: Arc<Inner>,
-    places: Option<Arc<ReservedCalls>>,
+    reserved: Option<Arc<ReservedCalls>>,
     permission: Option<Permission<String>>,
     lane: Lane,
 }
@@ -139,7 +139,7 @@ struct Inner {
     polls: Batcher<ImportId, ImportState>,
     rows: Batcher<AssetId, Asset>,
     /// Set once the process has made a single GET.
-    looked: OnceCell<()>,
+    has_read_one: OnceCell<()>,
     /// Whether the latest single GET showed the active version.
     says_active: AtomicBool,
     /// The same for all files, so it is requested once.
@@ -169,11 +169,11 @@ impl Bynder {
             parts_under_way: Semaphore::new(upload::MOST_PARTS_UNDER_WAY),
             polls: Batcher::default(),
             rows: Batcher::default(),
-            looked: OnceCell::new(),
+            has_read_one: OnceCell::new(),
             says_active: AtomicBool::new(false),
             upload_endpoint: OnceCell::new(),
         };
-        Ok(Self { inner: Arc::new(inner), places: None, permission: None, lane: Lane::Fresh })
+        Ok(Self { inner: Arc::new(inner), reserved: None, permission: None, lane: Lane::Fresh })
     }
 
     /// The same client, which sends nothing that changes an asset without this permission.

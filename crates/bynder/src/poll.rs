@@ -94,10 +94,10 @@ mod tests {
 
     #[async_trait]
     impl Gate for Held {
-        async fn admit(&self, _: Lane, places: u32) -> Result<u32, Paused> {
+        async fn admit(&self, _: Lane, calls: u32) -> Result<u32, Paused> {
             self.has_caller.notify_one();
             self.open.acquire().await.unwrap().forget();
-            Ok(places)
+            Ok(calls)
         }
 
         fn check(&self) -> Result<(), Paused> {
@@ -108,7 +108,7 @@ mod tests {
             Duration::ZERO
         }
 
-        fn unused(&self, _: u32) {}
+        fn refund(&self, _: u32) {}
 
         fn refused(&self) {}
 

@@ -32,34 +32,34 @@ impl ReservedCalls {
 
 impl Drop for ReservedCalls {
     fn drop(&mut self) {
-        self.gate.unused(*self.left.get_mut());
+        self.gate.refund(*self.left.get_mut());
     }
 }
 
 impl Bynder {
-    /// The same client with reserved places in the budget for its next calls. The wait for all of them is now, not
+    /// The same client with calls of the budget reserved for it. The wait for all of them is now, not
     /// between the calls. A call that comes too late waits as usual.
     ///
     /// # Errors
     /// [`BynderError::Paused`] if the budget is paused.
     /// [`BynderError::Paused`] if there are none for now.
-    pub async fn with_places(&self, places: u32) -> Result<Self, BynderError> {
-        let given = self.wait_for(places).await?;
+    pub async fn reserve_calls(&self, calls: u32) -> Result<Self, BynderError> {
+        let given = self.wait_for(calls).await?;
         let (left, until) = (AtomicU32::new(given), Instant::now() + GOOD_FOR);
-        let places = ReservedCalls { left, until, gate: Arc::clone(&self.inner.gate) };
-        Ok(Self { places: Some(Arc::new(places)), ..self.clone() })
+        let reserved = ReservedCalls { left, until, gate: Arc::clone(&self.inner.gate) };
+        Ok(Self { reserved: Some(Arc::new(reserved)), ..self.clone() })
     }
 
     /// Waits for the budget, unless this client has a reserved call and no pause began since.
     pub(super) async fn admit(&self) -> Result<(), BynderError> {
-        if self.places.as_ref().is_some_and(|places| places.take()) {
+        if self.reserved.as_ref().is_some_and(|reserved| reserved.take()) {
             return self.inner.gate.check().map_err(BynderError::from);
         }
         self.wait_for(1).await.map(|_| ())
     }
 
-    async fn wait_for(&self, places: u32) -> Result<u32, BynderError> {
-        self.inner.gate.admit(self.lane, places).await.map_err(BynderError::from)
+    async fn wait_for(&self, calls: u32) -> Result<u32, BynderError> {
+        self.inner.gate.admit(self.lane, calls).await.map_err(BynderError::from)
     }
 }
 
@@ -89,17 +89,17 @@ mod tests {
 
     #[async_trait]
     impl Gate for Noting {
-        async fn admit(&self, _: Lane, places: u32) -> Result<u32, Paused> {
-            self.asked.lock().unwrap().push(places);
-            self.check().map(|()| places)
+        async fn admit(&self, _: Lane, calls: u32) -> Result<u32, Paused> {
+            self.asked.lock().unwrap().push(calls);
+            self.check().map(|()| calls)
         }
 
         fn check(&self) -> Result<(), Paused> {
             if *self.silent.lock().unwrap() { Err(Paused { remaining: GOOD_FOR }) } else { Ok(()) }
         }
 
-        fn unused(&self, places: u32) {
-            self.unused.fetch_add(places, Ordering::Relaxed);
+        fn refund(&self, calls: u32) {
+            self.unused.fetch_add(calls, Ordering::Relaxed);
         }
 
         fn interval(&self) -> Duration {
@@ -119,9 +119,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_with_places_do_not_wait_between_each_other() {
+    async fn reserved_calls_do_not_wait_between_each_other() {
         let (gate, bynder) = client();
-        let ahead = bynder.with_places(2).await.unwrap();
+        let ahead = bynder.reserve_calls(2).await.unwrap();
         ahead.admit().await.unwrap();
         ahead.admit().await.unwrap();
         assert_eq!(*gate.asked.lock().unwrap(), [2]);
@@ -134,7 +134,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_place_is_not_used_in_a_silence_nor_long_after_it_was_given() {
         let (gate, bynder) = client();
-        let ahead = bynder.with_places(2).await.unwrap();
+        let ahead = bynder.reserve_calls(2).await.unwrap();
         *gate.silent.lock().unwrap() = true;
         assert!(ahead.admit().await.is_err());
         *gate.silent.lock().unwrap() = false;
@@ -146,7 +146,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn places_that_are_not_needed_are_given_back() {
         let (gate, bynder) = client();
-        drop(bynder.with_places(2).await.unwrap());
+        drop(bynder.reserve_calls(2).await.unwrap());
         assert_eq!(gate.unused.load(Ordering::Relaxed), 2);
     }
 
@@ -171,9 +171,9 @@ mod tests {
                 matches!(error, BynderError::Withheld { .. }) && !error.may_have_been_sent(),
                 "{error:?}"
             );
-            assert_eq!(gate.unused.load(Ordering::Relaxed), 1, "its place is lost");
+            assert_eq!(gate.unused.load(Ordering::Relaxed), 1, "its call is lost");
             let error = bynder.asset(&asset).await.unwrap_err();
-            assert!(matches!(error, BynderError::Unavailable { .. }), "a look needs no right: {error:?}");
+            assert!(matches!(error, BynderError::Unavailable { .. }), "a read needs no right: {error:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::asset::looking_at;
+use super::asset::reading;
 use super::decode::{Flag, Row, text_or_empty};
 use super::{Bynder, BynderError};
 use common::asset::{AssetDetail, AssetId};
@@ -97,7 +97,7 @@ struct Item {
 impl Bynder {
     /// Fetches an asset with all its fields: one call, as [`Bynder::asset`].
     pub async fn template(&self, id: &AssetId) -> Result<Template, BynderError> {
-        let operation = looking_at(id);
+        let operation = reading(id);
         let value: Value = self.get_asset(&operation, id).await?;
         let template = read(value).map_err(|reason| BynderError::Unexpected { operation, reason })?;
         Ok(Template { detail: self.with_active_version(template.detail).await?, ..template })

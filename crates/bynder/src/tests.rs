@@ -73,8 +73,8 @@ pub(super) struct Open(Mutex<u32>);
 
 #[async_trait]
 impl Gate for Open {
-    async fn admit(&self, _: Lane, places: u32) -> Result<u32, Paused> {
-        self.check().map(|()| places)
+    async fn admit(&self, _: Lane, calls: u32) -> Result<u32, Paused> {
+        self.check().map(|()| calls)
     }
 
     fn check(&self) -> Result<(), Paused> {
@@ -94,7 +94,7 @@ impl Gate for Open {
 
     fn answered(&self) {}
 
-    fn unused(&self, _: u32) {}
+    fn refund(&self, _: u32) {}
 }
 
 pub(super) fn settings(portal: Url, credential: Credential) -> Settings {

@@ -221,7 +221,7 @@ fn warnings(config: &Config) -> Vec<String> {
     let identity = identity.as_deref().map(|path| (IDENTITY_FILE, path));
     for (key, path) in named.chain(authorities).chain(secrets).chain(identity) {
         // A file that is refused fails where it is read.
-        if let Ok(Some(doubt)) = written::look(path, Chosen::Found) {
+        if let Ok(Some(doubt)) = written::check(path, Chosen::Found) {
             warnings.push(format!("{key}: {}: {doubt}", path.display()));
         }
     }

@@ -80,7 +80,7 @@ pub fn read_to_string(path: &Path, chosen: Chosen) -> Result<(String, Option<Dou
 ///
 /// # Errors
 /// Another user may have written it, or it cannot be opened.
-pub fn look(path: &Path, chosen: Chosen) -> Result<Option<Doubt>, NotRead> {
+pub fn check(path: &Path, chosen: Chosen) -> Result<Option<Doubt>, NotRead> {
     judged(path, chosen).map(|(_, doubt)| doubt)
 }
 

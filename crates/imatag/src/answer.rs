@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::profile::{ResponseWire, StatusWord};
-use super::{MediumId, MediumState, ResultPlace};
+use super::{MediumId, MediumState, ResultLocation};
 use http_client::{Link, Redactor};
 
 /// A medium in a response.
@@ -25,15 +25,15 @@ pub(super) fn shown(wire: &ResponseWire, json: &Value, redactor: &Redactor) -> R
     let medium = id.map(MediumId::try_from).transpose();
     let medium = medium.map_err(|error| format!("{}: {error}", wire.id))?;
     let link = wire.link.as_deref().and_then(|pointer| json.pointer(pointer)).and_then(Value::as_str);
-    let link = link.and_then(Link::parse).map(ResultPlace::Link);
+    let link = link.and_then(Link::parse).map(ResultLocation::Link);
     let word = json.pointer(&wire.status).and_then(Value::as_str);
     let state = match word {
         None => link.map(MediumState::Ready),
         Some(word) => Some(match wire.word(word) {
             Some(StatusWord::Pending) => MediumState::Pending,
             Some(StatusWord::Ready) => {
-                let place = link.or_else(|| medium.clone().map(ResultPlace::Medium));
-                MediumState::Ready(place.ok_or("a finished medium has neither an id nor a link")?)
+                let location = link.or_else(|| medium.clone().map(ResultLocation::Medium));
+                MediumState::Ready(location.ok_or("a finished medium has neither an id nor a link")?)
             }
             Some(StatusWord::AlreadyProtected) => MediumState::AlreadyProtected,
             Some(StatusWord::Failed) => {
@@ -72,7 +72,7 @@ mod tests {
         let id = MediumId::try_from("m1".to_owned()).unwrap();
         let table = [
             (json!({"id": "m1", "status": "processing"}), MediumState::Pending),
-            (json!({"id": "m1", "status": "READY"}), MediumState::Ready(ResultPlace::Medium(id))),
+            (json!({"id": "m1", "status": "READY"}), MediumState::Ready(ResultLocation::Medium(id))),
             (json!({"id": "m1", "status": "already_watermarked"}), MediumState::AlreadyProtected),
             (
                 json!({"id": "m1", "status": "failed", "error": "too small"}),

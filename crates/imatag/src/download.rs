@@ -16,7 +16,7 @@ use super::answer::shown;
 use super::call::{attempted, unavailable};
 use super::error::Attempted;
 use super::find::ORIGINAL_KEY;
-use super::{Imatag, ImatagError, MediumId, MediumState, ResultPlace};
+use super::{Imatag, ImatagError, MediumId, MediumState, ResultLocation};
 use common::asset::AssetId;
 use common::hash::ContentHash;
 use http_client::{Link, Operation, Redactor, Rest};
@@ -68,19 +68,19 @@ impl Imatag {
     }
 
     /// Downloads a result; resumes where the transfer breaks off.
-    pub async fn download(&self, place: ResultPlace) -> Result<Body, ImatagError> {
-        let operation = match &place {
-            ResultPlace::Medium(medium) => format!("downloading medium {medium}"),
-            ResultPlace::Link(_) => "downloading a result".to_owned(),
+    pub async fn download(&self, location: ResultLocation) -> Result<Body, ImatagError> {
+        let operation = match &location {
+            ResultLocation::Medium(medium) => format!("downloading medium {medium}"),
+            ResultLocation::Link(_) => "downloading a result".to_owned(),
         };
-        let response = self.open(&operation, &place, None).await?;
+        let response = self.open(&operation, &location, None).await?;
         let bytes = response.content_length();
-        let asked = Arc::new((self.clone(), operation.clone(), place));
+        let asked = Arc::new((self.clone(), operation.clone(), location));
         let again = move |rest: Rest| {
             let asked = Arc::clone(&asked);
             async move {
-                let (imatag, operation, place) = &*asked;
-                imatag.open(operation, place, Some(&rest)).await.ok()
+                let (imatag, operation, location) = &*asked;
+                imatag.open(operation, location, Some(&rest)).await.ok()
             }
         };
         let stream = self.inner.transport.resuming_body(Operation::FetchResult, response, again);
@@ -92,24 +92,26 @@ impl Imatag {
     async fn open(
         &self,
         operation: &str,
-        place: &ResultPlace,
+        location: &ResultLocation,
         rest: Option<&Rest>,
     ) -> Result<Response, ImatagError> {
-        let first = match place {
-            ResultPlace::Medium(medium) => self.url(&self.inner.profile.download.path, Some(medium))?.into(),
-            ResultPlace::Link(link) => link.clone(),
+        let first = match location {
+            ResultLocation::Medium(medium) => {
+                self.url(&self.inner.profile.download.path, Some(medium))?.into()
+            }
+            ResultLocation::Link(link) => link.clone(),
         };
         let ask = |link: Link| async move {
-            let response = self.get(operation, link.url(), place, rest).await?;
+            let response = self.get(operation, link.url(), location, rest).await?;
             let at = attempted(operation, &response);
             if response.status().is_redirection() {
-                link.redirect(&response).map(Continue).ok_or_else(|| no_place(at))
+                link.redirect(&response).map(Continue).ok_or_else(|| no_location(at))
             } else if let Some(pointer) =
                 self.inner.profile.download.link.as_deref().filter(|_| is_json(&response))
             {
                 let json: Value = self.read(Operation::FetchResult, operation, response).await?;
                 let target = json.pointer(pointer).and_then(Value::as_str);
-                target.and_then(|target| link.follow(target)).map(Continue).ok_or_else(|| no_place(at))
+                target.and_then(|target| link.follow(target)).map(Continue).ok_or_else(|| no_location(at))
             } else if http_client::is_web_page(&response) {
                 let reason = "a web page came instead of the result".to_owned();
                 Err(ImatagError::Unexpected { at, reason })
@@ -129,12 +131,14 @@ impl Imatag {
         &self,
         operation: &str,
         url: &Url,
-        place: &ResultPlace,
+        location: &ResultLocation,
         rest: Option<&Rest>,
     ) -> Result<Response, ImatagError> {
-        let own_path = match place {
-            ResultPlace::Medium(medium) => self.url(&self.inner.profile.download.path, Some(medium))? == *url,
-            ResultPlace::Link(_) => false,
+        let own_path = match location {
+            ResultLocation::Medium(medium) => {
+                self.url(&self.inner.profile.download.path, Some(medium))? == *url
+            }
+            ResultLocation::Link(_) => false,
         };
         // A response that only links to the file has to be read whole.
         let rest = rest.filter(|_| !own_path || self.inner.profile.download.link.is_none());
@@ -167,8 +171,8 @@ impl Imatag {
     }
 }
 
-fn no_place(at: Attempted) -> ImatagError {
-    ImatagError::Unexpected { at, reason: "it points to no place for the result".to_owned() }
+fn no_location(at: Attempted) -> ImatagError {
+    ImatagError::Unexpected { at, reason: "it does not name the location of the result".to_owned() }
 }
 
 pub(super) fn is_json(response: &Response) -> bool {

@@ -105,7 +105,7 @@ struct Inner {
 
 /// Where a watermarked file can be downloaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ResultPlace {
+pub enum ResultLocation {
     /// At the profile's download path.
     Medium(MediumId),
     /// At a signed link.
@@ -117,7 +117,7 @@ pub enum ResultPlace {
 pub enum MediumState {
     Pending,
     /// The watermarked file can be downloaded.
-    Ready(ResultPlace),
+    Ready(ResultLocation),
     /// The file carries one of Imatag's watermarks already.
     AlreadyProtected,
     /// It cannot be watermarked.

@@ -16,7 +16,7 @@ use super::download::is_json;
 use super::error::Attempted;
 use super::find::ORIGINAL_KEY;
 use super::profile::{FileTransport, Mode};
-use super::{Body, Directory, Imatag, ImatagError, MediumId, MediumState, ResultPlace, UploadSlot};
+use super::{Body, Directory, Imatag, ImatagError, MediumId, MediumState, ResultLocation, UploadSlot};
 use common::asset::AssetId;
 use common::file_name::FileName;
 use common::hash::ContentHash;
@@ -46,7 +46,7 @@ pub enum Submitted {
     Ready {
         /// Its medium, if Imatag names it.
         medium: Option<MediumId>,
-        result: ResultPlace,
+        result: ResultLocation,
     },
     /// The response is the watermarked file.
     Bytes {

@@ -239,8 +239,8 @@ fn redirect_to(place: &str) -> (u16, String) {
     (302, format!("location: {place}\r\ncontent-length: 0\r\n\r\n"))
 }
 
-fn medium() -> ResultPlace {
-    ResultPlace::Medium(MediumId::try_from("m1".to_owned()).unwrap())
+fn medium() -> ResultLocation {
+    ResultLocation::Medium(MediumId::try_from("m1".to_owned()).unwrap())
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ pub async fn serve(
     tasks::lasting(async move {
         let serving = Serving {
             router,
-            places: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
+            permits: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
             shutdown: GracefulShutdown::new(),
         };
         stop.run_until_cancelled(serving.accept_all(&listener)).await;
@@ -64,14 +64,14 @@ pub async fn serve(
 /// Serves connections. `axum::serve` is not used because it bounds neither their number nor their duration.
 struct Serving {
     router: Router,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     shutdown: GracefulShutdown,
 }
 
 impl Serving {
     async fn accept_all(&self, listener: &TcpListener) {
         // The semaphore is never closed.
-        while let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
+        while let Ok(place) = Arc::clone(&self.permits).acquire_owned().await {
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let answered = self.answer(stream);

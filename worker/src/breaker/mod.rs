@@ -60,7 +60,7 @@ pub enum Blame {
 
 /// An open breaker: what is wrong, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Halt {
+pub struct OpenBreaker {
     pub service: Service,
     pub trouble: Trouble,
     /// The latest error, for people.
@@ -92,7 +92,7 @@ struct BreakerState {
 
 #[derive(Debug)]
 struct Open {
-    halt: Halt,
+    breaker: OpenBreaker,
     pause: Duration,
     probe_at: Instant,
     probing: bool,
@@ -148,7 +148,7 @@ impl Breakers {
     pub async fn opened(&self) {
         loop {
             let changed = self.shared.changed.notified();
-            if self.halt().is_some() {
+            if self.worst().is_some() {
                 return;
             }
             changed.await;
@@ -175,8 +175,8 @@ impl Breakers {
 
     fn outages(&self) -> impl Iterator<Item = (Service, Instant)> {
         let state = self.lock();
-        let outages = state.open.iter().flatten().filter(|open| open.halt.trouble == Trouble::Outage);
-        outages.map(|open| (open.halt.service, open.probe_at)).collect::<Vec<_>>().into_iter()
+        let outages = state.open.iter().flatten().filter(|open| open.breaker.trouble == Trouble::Outage);
+        outages.map(|open| (open.breaker.service, open.probe_at)).collect::<Vec<_>>().into_iter()
     }
 
     /// Returns a permit, or the time of the next probe by a job unless one is under way. In an outage no job is
@@ -185,7 +185,7 @@ impl Breakers {
         let mut state = self.lock();
         let mut latest: Option<Instant> = None;
         for open in state.open.iter().flatten() {
-            if open.probing || open.halt.trouble == Trouble::Outage {
+            if open.probing || open.breaker.trouble == Trouble::Outage {
                 return Err(None);
             }
             latest = latest.max(Some(open.probe_at));
@@ -249,7 +249,7 @@ impl Breakers {
         closes: impl Fn(Trouble) -> bool,
     ) {
         let open = &mut state.open[service as usize];
-        let was_open = open.take_if(|open| closes(open.halt.trouble)).is_some();
+        let was_open = open.take_if(|open| closes(open.breaker.trouble)).is_some();
         drop(state);
         if was_open {
             tracing::info!(service = service.name(), "the service can be used again; jobs are taken again");
@@ -273,7 +273,7 @@ impl Breakers {
     }
 
     /// Records that the service is unusable now, whatever the job.
-    pub fn halt_for(&self, service: Service, trouble: Trouble, reason: &str) -> Blame {
+    pub fn trip(&self, service: Service, trouble: Trouble, reason: &str) -> Blame {
         let now = Instant::now();
         let mut state = self.lock();
         let open = &mut state.open[service as usize];
@@ -284,12 +284,12 @@ impl Breakers {
                 open.probe_at = now + open.pause;
                 open.probing = false;
             }
-            open.halt.trouble = trouble;
-            reason.clone_into(&mut open.halt.reason);
+            open.breaker.trouble = trouble;
+            reason.clone_into(&mut open.breaker.reason);
             return Blame::Service;
         }
         *open = Some(Open {
-            halt: Halt { service, trouble, reason: reason.to_owned(), since: now },
+            breaker: OpenBreaker { service, trouble, reason: reason.to_owned(), since: now },
             pause: FIRST_PAUSE,
             probe_at: now + FIRST_PAUSE,
             probing: false,
@@ -310,7 +310,7 @@ impl Breakers {
         if self.lock().writes.is_jobs_own(job) {
             return Blame::Job;
         }
-        self.halt_for(Service::Bynder, Trouble::WriteRefused, reason)
+        self.trip(Service::Bynder, Trouble::WriteRefused, reason)
     }
 
     /// Records that Imatag refused the job. The job's directory is at fault until too many jobs in a row were
@@ -319,12 +319,12 @@ impl Breakers {
         if self.lock().submits.refused(job, MOST_SUBMITS_REFUSED) {
             return Blame::Job;
         }
-        self.halt_for(Service::Imatag, Trouble::WriteRefused, reason)
+        self.trip(Service::Imatag, Trouble::WriteRefused, reason)
     }
 
     /// Records that reading the job's asset was refused. The job is at fault until too many assets in a row were
     /// refused. `None`: the caller has to try another asset and then call [`Breakers::may_read`] or
-    /// [`Breakers::halt_for`].
+    /// [`Breakers::trip`].
     pub fn read_refused(&self, job: &JobId) -> Option<Blame> {
         self.lock().reads.refused(job, MOST_READS_REFUSED).then_some(Blame::Job)
     }
@@ -356,14 +356,14 @@ impl Breakers {
     /// Whether an outage of the service is known.
     pub fn is_out(&self, service: Service) -> bool {
         let state = self.lock();
-        state.open[service as usize].as_ref().is_some_and(|open| open.halt.trouble == Trouble::Outage)
+        state.open[service as usize].as_ref().is_some_and(|open| open.breaker.trouble == Trouble::Outage)
     }
 
     /// The open breaker, if any; one that needs a person comes first.
-    pub fn halt(&self) -> Option<Halt> {
+    pub fn worst(&self) -> Option<OpenBreaker> {
         let state = self.lock();
-        let halts = state.open.iter().flatten().map(|open| &open.halt);
-        halts.max_by_key(|halt| halt.trouble != Trouble::Outage).cloned()
+        let open = state.open.iter().flatten().map(|open| &open.breaker);
+        open.max_by_key(|breaker| breaker.trouble != Trouble::Outage).cloned()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BreakerState> {

@@ -75,7 +75,7 @@ impl Breakers {
         }
         let reason =
             format!("{MOST_ASSETS_REFUSED} assets were refused and none accepted; the latest: {reason}");
-        self.halt_for(Service::Imatag, Trouble::Configuration, &reason)
+        self.trip(Service::Imatag, Trouble::Configuration, &reason)
     }
 }
 
@@ -91,15 +91,15 @@ mod tests {
     async fn twenty_assets_refused_and_none_accepted_stop_the_intake_and_fail_no_job() {
         let breakers = Breakers::for_wire(false);
         for number in 0..MOST_ASSETS_REFUSED {
-            assert_eq!(breakers.halt(), None, "{number}");
+            assert_eq!(breakers.worst(), None, "{number}");
             assert!(!breakers.refusal_is_assets_own(&asset(number)));
             // A repetition does not count as a second asset.
             assert!(number == 0 || !breakers.refusal_is_assets_own(&asset(number - 1)));
             assert_eq!(breakers.wire_doubted("400: file_name"), Blame::Service);
         }
-        let halt = breakers.halt().unwrap();
-        assert_eq!((halt.service, halt.trouble), (Service::Imatag, Trouble::Configuration));
-        assert!(halt.reason.contains("400: file_name"), "{}", halt.reason);
+        let breaker = breakers.worst().unwrap();
+        assert_eq!((breaker.service, breaker.trouble), (Service::Imatag, Trouble::Configuration));
+        assert!(breaker.reason.contains("400: file_name"), "{}", breaker.reason);
         assert!(!breakers.refusal_is_assets_own(&asset(0)) && !breakers.refusal_is_assets_own(&asset(99)));
     }
 
@@ -120,7 +120,7 @@ mod tests {
         for breakers in [known, proved] {
             assert!(breakers.is_wire_proven());
             assert!((0..100).all(|number| breakers.refusal_is_assets_own(&asset(number))));
-            assert_eq!(breakers.halt(), None);
+            assert_eq!(breakers.worst(), None);
         }
     }
 }

@@ -172,11 +172,11 @@ mod tests {
         Record { original, watermarked: watermarked().sha256, version, bytes: LENGTH }
     }
 
-    fn see(base: u32, top: u32, detail: &AssetDetail, marker: &str) -> SaveDecision {
-        see_after(base, top, detail, "", marker)
+    fn decided(base: u32, top: u32, detail: &AssetDetail, marker: &str) -> SaveDecision {
+        decided_after(base, top, detail, "", marker)
     }
 
-    fn see_after(base: u32, top: u32, detail: &AssetDetail, before: &str, marker: &str) -> SaveDecision {
+    fn decided_after(base: u32, top: u32, detail: &AssetDetail, before: &str, marker: &str) -> SaveDecision {
         let (watermarked, marker_before) = (watermarked(), &Marker::parse(Some(before)));
         let original = ContentHash::from_bytes([1; 32]);
         let expected = ExpectedAtSave { base, top, original, watermarked: &watermarked, marker_before };
@@ -193,27 +193,27 @@ mod tests {
     #[test]
     fn an_untouched_asset_is_marked_then_saved() {
         let untouched = detail(&[400], 1);
-        assert_eq!(see(1, 1, &untouched, ""), SaveDecision::Mark(record(2)));
-        assert_eq!(see(1, 1, &untouched, &record(2).to_string()), SaveDecision::Clear);
+        assert_eq!(decided(1, 1, &untouched, ""), SaveDecision::Mark(record(2)));
+        assert_eq!(decided(1, 1, &untouched, &record(2).to_string()), SaveDecision::Clear);
     }
 
     #[test]
     fn a_restored_older_version_is_marked_for_the_number_after_the_highest() {
         let restored = detail(&[400, 300, 200], 1);
-        assert_eq!(see(1, 1, &restored, &record(2).to_string()), SaveDecision::Mark(record(4)));
+        assert_eq!(decided(1, 1, &restored, &record(2).to_string()), SaveDecision::Mark(record(4)));
     }
 
     #[test]
     fn a_persons_newer_version_starts_the_job_over() {
         let newer = detail(&[400, 300], 2);
-        assert_eq!(see(1, 1, &newer, &record(2).to_string()), SaveDecision::Restart { base: 2, top: 2 });
+        assert_eq!(decided(1, 1, &newer, &record(2).to_string()), SaveDecision::Restart { base: 2, top: 2 });
     }
 
     #[test]
     fn a_new_version_as_long_as_ours_is_never_trusted_by_its_length() {
         let newer = detail(&[400, LENGTH], 2);
         assert_eq!(
-            see(1, 1, &newer, &record(2).to_string()),
+            decided(1, 1, &newer, &record(2).to_string()),
             SaveDecision::MaybeOurs { candidates: vec![2] }
         );
         assert_eq!(found_not_ours(1, 1, &newer, ""), SaveDecision::Restart { base: 2, top: 2 });
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn a_restored_version_below_one_as_long_as_ours_is_gone_on_with_and_not_started_over() {
         let restored = detail(&[400, LENGTH], 1);
-        assert_eq!(see(1, 1, &restored, ""), SaveDecision::MaybeOurs { candidates: vec![2] });
+        assert_eq!(decided(1, 1, &restored, ""), SaveDecision::MaybeOurs { candidates: vec![2] });
         assert_eq!(found_not_ours(1, 1, &restored, ""), SaveDecision::Mark(record(3)));
         assert_eq!(found_not_ours(1, 1, &restored, &record(3).to_string()), SaveDecision::Clear);
     }
@@ -235,10 +235,10 @@ mod tests {
     fn an_earlier_version_of_the_same_file_is_not_this_jobs() {
         let restored = detail(&[400, LENGTH], 1);
         let before = record(2).to_string();
-        assert_eq!(see_after(1, 1, &restored, &before, &before), SaveDecision::Mark(record(3)));
+        assert_eq!(decided_after(1, 1, &restored, &before, &before), SaveDecision::Mark(record(3)));
         let saved = detail(&[400, LENGTH, LENGTH], 3);
         assert_eq!(
-            see_after(1, 1, &saved, &before, &before),
+            decided_after(1, 1, &saved, &before, &before),
             SaveDecision::MaybeOurs { candidates: vec![3] }
         );
     }
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_record_of_a_higher_version_is_not_written_over_by_the_row_alone() {
         let (watermarked, original) = (watermarked(), ContentHash::from_bytes([1; 32]));
-        let glanced = |marker: &str| {
+        let from_row = |marker: &str| {
             let (marker, row) = (Marker::parse(Some(marker)), detail(&[400], 1).asset);
             let expected = ExpectedAtSave {
                 base: 1,
@@ -257,37 +257,40 @@ mod tests {
             };
             record_from_listing_row(expected, &row, &marker)
         };
-        assert_eq!(glanced(""), Some(record(2)));
-        assert_eq!(glanced(&record(1).to_string()), Some(record(2)));
-        assert_eq!(glanced(&record(2).to_string()), None);
-        assert_eq!(glanced(&record(3).to_string()), None);
+        assert_eq!(from_row(""), Some(record(2)));
+        assert_eq!(from_row(&record(1).to_string()), Some(record(2)));
+        assert_eq!(from_row(&record(2).to_string()), None);
+        assert_eq!(from_row(&record(3).to_string()), None);
     }
 
     #[test]
     fn an_active_version_that_the_marker_protects_ends_the_job() {
         let protected = record(1);
         let restored = detail(&[LENGTH, 300], 1);
-        assert_eq!(see(2, 2, &restored, &protected.to_string()), SaveDecision::ProtectedElsewhere(protected));
+        assert_eq!(
+            decided(2, 2, &restored, &protected.to_string()),
+            SaveDecision::ProtectedElsewhere(protected)
+        );
     }
 
     #[test]
     fn a_persons_text_or_wish_stops_the_job() {
         let untouched = detail(&[400], 1);
-        assert_eq!(see(1, 1, &untouched, "hands off"), SaveDecision::Foreign("hands off".to_owned()));
-        assert_eq!(see(1, 1, &untouched, "opted-out; "), SaveDecision::OptedOut);
+        assert_eq!(decided(1, 1, &untouched, "hands off"), SaveDecision::Foreign("hands off".to_owned()));
+        assert_eq!(decided(1, 1, &untouched, "opted-out; "), SaveDecision::OptedOut);
     }
 
     #[test]
     fn without_versions_or_without_the_active_one_nothing_is_saved() {
-        assert_eq!(see(1, 1, &detail(&[], 1), ""), SaveDecision::VersionsUnknown);
+        assert_eq!(decided(1, 1, &detail(&[], 1), ""), SaveDecision::VersionsUnknown);
         for flag in [None, Some(true)] {
             let mut open = detail(&[400, 300, 200], 3);
             open.asset.active_version = None;
             open.versions.iter_mut().for_each(|version| version.active = flag);
-            assert_eq!(see(3, 3, &open, ""), SaveDecision::VersionsUnknown, "{flag:?}");
+            assert_eq!(decided(3, 3, &open, ""), SaveDecision::VersionsUnknown, "{flag:?}");
             // The job's own version is still recognised by its hash.
             open.versions[2].bytes = Some(LENGTH);
-            assert_eq!(see(2, 2, &open, ""), SaveDecision::MaybeOurs { candidates: vec![3] });
+            assert_eq!(decided(2, 2, &open, ""), SaveDecision::MaybeOurs { candidates: vec![3] });
         }
     }
 
@@ -296,7 +299,7 @@ mod tests {
         let mut highest = detail(&[400], 1);
         highest.versions[0].number = u32::MAX;
         highest.asset.active_version = Some(u32::MAX);
-        assert_eq!(see(u32::MAX, u32::MAX, &highest, ""), SaveDecision::Mark(record(u32::MAX)));
+        assert_eq!(decided(u32::MAX, u32::MAX, &highest, ""), SaveDecision::Mark(record(u32::MAX)));
         assert!(!is_crossed(u32::MAX, &record(u32::MAX), &Marker::Absent));
     }
 

@@ -178,8 +178,8 @@ impl Portal for FakePortal {
         self.lock().calls.push(format!("lane {}", lane.name()));
         Arc::new(self.clone())
     }
-    async fn with_places(&self, places: u32) -> Result<Arc<dyn Portal>, BynderError> {
-        drop(self.call("places", places)?);
+    async fn reserve_calls(&self, calls: u32) -> Result<Arc<dyn Portal>, BynderError> {
+        drop(self.call("reserve", calls)?);
         Ok(Arc::new(self.clone()))
     }
     async fn asset(&self, id: &AssetId) -> Result<AssetDetail, BynderError> {

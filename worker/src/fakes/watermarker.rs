@@ -12,7 +12,7 @@ use files::spool::SpooledFile;
 use futures::StreamExt;
 use http_client::Sent;
 use imatag::{
-    Attempted, Body, Directory, ImatagError, MediumId, MediumState, ResultPlace, Submit, SubmitAnswer,
+    Attempted, Body, Directory, ImatagError, MediumId, MediumState, ResultLocation, Submit, SubmitAnswer,
     Submitted, UploadSlot,
 };
 use queue::QueueError;
@@ -65,7 +65,7 @@ impl Default for FakeWatermarker {
             paused: None,
             found: None,
             submitted: VecDeque::new(),
-            status: Some(MediumState::Ready(ResultPlace::Medium(medium()))),
+            status: Some(MediumState::Ready(ResultLocation::Medium(medium()))),
             result: super::WATERMARKED.to_vec(),
         };
         Self { state: Arc::new(Mutex::new(state)), slots: Arc::new(Semaphore::new(1)), permission: None }
@@ -149,7 +149,7 @@ impl Watermarker for FakeWatermarker {
     ) -> Result<Option<MediumState>, ImatagError> {
         Ok(self.call("status", medium)?.status.clone())
     }
-    async fn download(&self, _: ResultPlace) -> Result<Body, ImatagError> {
+    async fn download(&self, _: ResultLocation) -> Result<Body, ImatagError> {
         Ok(body(&self.call("download", "")?.result))
     }
 }

@@ -13,7 +13,7 @@ use crate::decide::{OriginalCheck, check_original};
 use crate::error::StepError;
 
 /// The check, and the save.
-const PLACES: u32 = 2;
+const CALLS: u32 = 2;
 
 pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     let Some(parcel) = job.effects.parcel.clone() else {
@@ -37,7 +37,7 @@ async fn under_lease(
     record: Record,
 ) -> Result<StepEnd, Stop> {
     // Neither the result of the check nor the lease may grow old while the save waits for its tokens.
-    let bynder = context.bynder.with_places(PLACES).await?;
+    let bynder = context.bynder.reserve_calls(CALLS).await?;
     let asset = or_gone(bynder.template(&job.asset_id).await)?;
     let marker = context.marker(&asset.detail.asset);
     let there = asset.additional_named(record.watermarked).map(str::to_owned);

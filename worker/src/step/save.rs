@@ -41,7 +41,7 @@ async fn under_lease(context: &StepContext, job: &mut Job, import: &ImportId) ->
         converted(context, job, import).await?;
     }
     // Neither the result of the check nor the lease may grow old while the save waits for its tokens.
-    let bynder = context.bynder.with_places(2).await?;
+    let bynder = context.bynder.reserve_calls(2).await?;
     check_before_save(context, &*bynder, job).await?;
     context.may_change()?;
     // A person's version may still come between the check and the save: Bynder has no conditional save. Ours is
@@ -93,10 +93,10 @@ async fn check_before_save(context: &StepContext, bynder: &dyn Portal, job: &mut
         return Ok(());
     }
     let detail = or_gone(bynder.asset(&job.asset_id).await)?;
-    match seen(context, job, &detail).await? {
-        Seen::Clear => Ok(()),
-        Seen::Mark { .. } if !guard_stands(Guard::MarkerBeforeSave) => Ok(()),
-        Seen::Mark { record, records } => {
+    match readiness(context, job, &detail).await? {
+        Readiness::Ready => Ok(()),
+        Readiness::Unmarked { .. } if !guard_stands(Guard::MarkerBeforeSave) => Ok(()),
+        Readiness::Unmarked { record, records } => {
             let (written_before, on) =
                 (job.effects.marked == Some(record), format!("asset {}", job.asset_id));
             if marking::is_due(context, job, written_before, &on)? {
@@ -109,16 +109,20 @@ async fn check_before_save(context: &StepContext, bynder: &dyn Portal, job: &mut
 }
 
 /// What a check found if it does not stop the step.
-pub(super) enum Seen {
+pub(super) enum Readiness {
     /// Save.
-    Clear,
+    Ready,
     /// The marker has to be written.
-    Mark { record: Record, records: Records },
+    Unmarked { record: Record, records: Records },
 }
 
 /// Evaluates a check and does whatever follows from it without changing the file: verifies a version that may be
 /// the job's own, and starts the job over if a person made a newer version.
-pub(super) async fn seen(context: &StepContext, job: &mut Job, detail: &AssetDetail) -> Result<Seen, Stop> {
+pub(super) async fn readiness(
+    context: &StepContext,
+    job: &mut Job,
+    detail: &AssetDetail,
+) -> Result<Readiness, Stop> {
     let (Some(original), Some(watermarked)) = (job.effects.original.clone(), job.effects.watermarked.clone())
     else {
         return Err(StepEnd::Next(Step::Submit).into());
@@ -132,24 +136,24 @@ pub(super) async fn seen(context: &StepContext, job: &mut Job, detail: &AssetDet
         watermarked: &watermarked,
         marker_before,
     };
-    let mut sighted = decide_from_asset(expected, detail, &marker);
-    if let SaveDecision::MaybeOurs { candidates } = &sighted {
+    let mut decision = decide_from_asset(expected, detail, &marker);
+    if let SaveDecision::MaybeOurs { candidates } = &decision {
         for candidate in candidates {
             if context.hash(job, &job.asset_id.clone(), *candidate).await? == watermarked.sha256 {
                 return Err(saved_before(context, job, *candidate, detail, marker).await?.into());
             }
         }
-        sighted = not_ours(expected, detail, &marker);
+        decision = not_ours(expected, detail, &marker);
     }
-    match sighted {
+    match decision {
         SaveDecision::Clear => {
             job.top = detail.top().unwrap_or(job.top);
-            Ok(Seen::Clear)
+            Ok(Readiness::Ready)
         }
         SaveDecision::Mark(record) => {
             job.top = record.version.saturating_sub(1);
             let records = marker.into_records().unwrap_or_default();
-            Ok(Seen::Mark { record, records })
+            Ok(Readiness::Unmarked { record, records })
         }
         SaveDecision::Restart { base, top } => {
             marking::retract(context, job, marker, Status::Unprotected).await?;

@@ -10,7 +10,7 @@ use imatag::{Body, MediumId, MediumState};
 use media::{Unchecked, check_result};
 use queue::Attempt;
 
-use super::save::{Seen, seen};
+use super::save::{Readiness, readiness};
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone, rejected};
 use crate::context::StepContext;
 use crate::decide::{ExpectedAtSave, record_from_listing_row};
@@ -49,8 +49,8 @@ async fn fetch(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     };
     match state {
         MediumState::Pending => Ok(StepEnd::NotYet(Wait::Service)),
-        MediumState::Ready(place) => {
-            let body = context.imatag.download(place).await?;
+        MediumState::Ready(location) => {
+            let body = context.imatag.download(location).await?;
             transfer_body(context, job, body).await
         }
         MediumState::AlreadyProtected => match job.effects.original.clone() {
@@ -136,9 +136,9 @@ async fn mark(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
         known
     } else {
         let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
-        match seen(context, job, &detail).await? {
-            Seen::Clear => return Ok(StepEnd::Next(Step::Save)),
-            Seen::Mark { record, records } => (record, records),
+        match readiness(context, job, &detail).await? {
+            Readiness::Ready => return Ok(StepEnd::Next(Step::Save)),
+            Readiness::Unmarked { record, records } => (record, records),
         }
     };
     // No lease is held here, and Bynder has no conditional write: this overwrites what a person or another job

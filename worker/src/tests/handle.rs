@@ -89,7 +89,7 @@ async fn a_job_that_lost_three_deliveries_runs_alone() {
 #[tokio::test]
 async fn a_step_that_is_cut_goes_back_as_suspect_as_it_came() {
     let (scene, cut) = (Scene::new(), CancellationToken::new());
-    let _place = scene.imatag.busy().await;
+    let _slot = scene.imatag.busy().await;
     let cutting = async {
         while scene.portal.count("row") == 0 {
             tokio::task::yield_now().await;
@@ -107,7 +107,7 @@ async fn a_step_that_is_cut_goes_back_as_suspect_as_it_came() {
 #[tokio::test]
 async fn a_step_that_takes_too_long_is_ended_and_counts() {
     let scene = Scene::with(|settings| settings.step_deadline = Duration::from_millis(1));
-    let _place = scene.imatag.busy().await;
+    let _slot = scene.imatag.busy().await;
     let (after, _) = waiting(settled(&scene, job(), false).await);
     assert_eq!((after.attempt, after.suspect, after.effects.original), (1, true, Some(facts(ORIGINAL))));
 }
@@ -115,7 +115,7 @@ async fn a_step_that_takes_too_long_is_ended_and_counts() {
 #[tokio::test]
 async fn a_delivery_that_is_lost_during_its_step_is_not_settled() {
     let scene = Scene::new();
-    let _place = scene.imatag.busy().await;
+    let _slot = scene.imatag.busy().await;
     let delivery = delivery(job(), false);
     let voided = delivery.receipt.voided.clone();
     let losing = async {
@@ -149,11 +149,7 @@ async fn a_failure_while_its_service_is_out_costs_no_attempt() {
     scene.portal.fails("download", unavailable(Sent::No));
     let (alone, _) = waiting(settled(&scene, job(), false).await);
     assert_eq!((alone.attempt, alone.history.len()), (1, 1), "the portal answers");
-    scene.environment.breakers.halt_for(
-        common::service::Service::Bynder,
-        crate::breaker::Trouble::Outage,
-        "503",
-    );
+    scene.environment.breakers.trip(common::service::Service::Bynder, crate::breaker::Trouble::Outage, "503");
     scene.portal.fails("download", unavailable(Sent::No));
     let (out, _) = waiting(settled(&scene, job(), false).await);
     assert_eq!((out.attempt, out.waited_ms, out.history.len()), (0, 0, 1));

@@ -126,7 +126,7 @@ async fn nothing_is_taken_while_a_person_paused_the_work_or_a_service_is_out_or_
         let pause = OperatorPause { since: NOW, reason: None };
         match obstacle {
             0 => scene.environment.budget.set_operator_pause(Some(pause)),
-            1 => drop(scene.environment.breakers.halt_for(Service::Bynder, Trouble::Outage, "503")),
+            1 => drop(scene.environment.breakers.trip(Service::Bynder, Trouble::Outage, "503")),
             _ => assert!(alone.as_mut().now_or_never().is_none()),
         }
         assert!(receiving.as_mut().now_or_never().is_none());
@@ -198,7 +198,7 @@ async fn a_step_whose_turn_another_job_has_is_put_off_and_a_lost_delivery_waits_
 async fn a_probe_takes_a_job_though_its_breaker_is_open_and_lets_another_receiver_have_its_turn() {
     let scene = Scene::new();
     let breakers = &scene.environment.breakers;
-    breakers.halt_for(Service::Bynder, Trouble::Credential, "401");
+    breakers.trip(Service::Bynder, Trouble::Credential, "401");
     tokio::time::sleep(Duration::from_secs(6)).await;
     let receiver = receiver(&scene, 1, 1);
     let receiving = receiver.receive();

@@ -28,7 +28,7 @@ use worker::wiring::longest_unseen;
 use crate::arguments::Restore;
 use crate::confirm::confirmed;
 use crate::queues;
-use undo::{Environment, Totals, choose};
+use undo::{RestoreContext, Totals, choose};
 
 pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(), Failure> {
     let filters = Scope { filters: command.which.filters.clone(), ..Scope::default() };
@@ -51,7 +51,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
         choose::of_ids(&command.which.ids)
     };
     let rungs: Vec<_> = config.queue.rungs.iter().map(|rung| rung.0).collect();
-    let environment = Environment {
+    let context = RestoreContext {
         bynder,
         ledger,
         locks,
@@ -64,7 +64,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
         suspect_wait: suspect_rung(&rungs, config.worker.request_timeout.0),
         concurrency: config.worker.concurrency,
     };
-    let (to_restore, mut sum) = undo::survey(&environment, targets).await?;
+    let (to_restore, mut sum) = undo::survey(&context, targets).await?;
     output::talk(&survey_line(&sum));
     let go = if to_restore.is_empty() || command.dry_run {
         Ok(false)
@@ -75,7 +75,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
     };
     let ended = match go {
         Ok(true) => {
-            undo::restore(&environment, to_restore, &mut sum, |target, result| {
+            undo::restore(&context, to_restore, &mut sum, |target, result| {
                 if global.json {
                     output::json(&json!({"asset_id": target.id, "result": result}));
                 } else if result != "restored" {
@@ -87,7 +87,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
         Ok(false) => Ok(()),
         Err(failure) => Err(failure),
     };
-    tell(global, command.dry_run, &environment.run_id, &sum, command_budget.budget.used());
+    tell(global, command.dry_run, &context.run_id, &sum, command_budget.budget.used());
     command_budget.leave().await;
     ended?;
     if sum.failed > 0 { Err(Failure::Reported(6)) } else { Ok(()) }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use config::Span;
 use ledger::RunStatus;
-use producer::asked::Held;
+use producer::asked::Unrequested;
 use queue::Depth;
 use rabbitmq::Member;
 use wiring::quiet_hours::Effect;
@@ -70,7 +70,7 @@ fn halts(standing: &Standing) -> Vec<String> {
         let reason = pause.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         format!("paused by a person since {}{reason}; `connector resume` continues", pause.since)
     });
-    let held = standing.held.as_ref().map(Held::in_words);
+    let held = standing.held.as_ref().map(Unrequested::in_words);
     let silent = standing.silent.then(|| {
         "nothing is sent to Bynder: its request limit was reached; this passes by itself".to_owned()
     });

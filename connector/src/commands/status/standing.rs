@@ -9,7 +9,7 @@ use config::Config;
 use jiff::Timestamp;
 use ledger::state::State;
 use ledger::{Ledger, RunStatus, Verification};
-use producer::asked::{self, Asked, Held};
+use producer::asked::{self, Asked, Unrequested};
 use producer::estimate::calls_an_asset;
 use queue::{Depth, EmbeddedQueue};
 use rabbitmq::{Inventory, Member, roll_call};
@@ -54,7 +54,7 @@ pub(super) struct Standing {
     /// What was asked for, if work on the library has begun.
     pub(super) asked: Option<Asked>,
     /// What is held until it is asked for.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<Unrequested>,
 }
 
 impl Standing {

@@ -12,7 +12,7 @@ use config::Config;
 use files::spool::{Length, Spool, SpooledFile};
 use futures::TryStreamExt;
 use imatag::{
-    Body, Imatag, ImatagError, MediumId, MediumState, ResultPlace, Submit, SubmitAnswer, Submitted,
+    Body, Imatag, ImatagError, MediumId, MediumState, ResultLocation, Submit, SubmitAnswer, Submitted,
 };
 use media::reader::Readers;
 use media::{Checks, check_result};
@@ -45,7 +45,7 @@ pub(super) struct TrialResult {
 /// The answer to the submit, in one form for all profiles.
 enum Answer {
     Wait(MediumId),
-    Fetch(Option<MediumId>, ResultPlace),
+    Fetch(Option<MediumId>, ResultLocation),
     Here(Option<MediumId>, Body),
 }
 
@@ -58,7 +58,7 @@ impl TrialRun<'_> {
         let asset: AssetId = format!("trial-{}", facts.sha256.short()).parse().map_err(unexpected)?;
         let before = self.find(&asset, &facts).await?;
         let answer = match before {
-            Some((medium, MediumState::Ready(place))) => Answer::Fetch(Some(medium), place),
+            Some((medium, MediumState::Ready(location))) => Answer::Fetch(Some(medium), location),
             Some((medium, _)) => Answer::Wait(medium),
             None => self.submit(path, &file, &facts, &asset).await?,
         };
@@ -68,13 +68,13 @@ impl TrialRun<'_> {
                 self.not_seen(Point::Download, "the answer to the submit held the file");
                 (medium, body)
             }
-            Answer::Fetch(medium, place) => {
+            Answer::Fetch(medium, location) => {
                 self.not_seen(Point::Status, "it was ready at once");
-                (medium, self.fetch(place).await?)
+                (medium, self.fetch(location).await?)
             }
             Answer::Wait(medium) => {
-                let place = self.wait(&medium).await?;
-                (Some(medium), self.fetch(place).await?)
+                let location = self.wait(&medium).await?;
+                (Some(medium), self.fetch(location).await?)
             }
         };
         let deadline = self.config.worker.step_deadline;
@@ -171,16 +171,16 @@ impl TrialRun<'_> {
         Ok(answer)
     }
 
-    async fn wait(&mut self, medium: &MediumId) -> Result<ResultPlace, Failure> {
+    async fn wait(&mut self, medium: &MediumId) -> Result<ResultLocation, Failure> {
         let started = Instant::now();
         let deadline = self.config.worker.longest_wait.0;
         loop {
             let state =
                 self.imatag.status(medium).await.map_err(|error| self.refuted(Point::Status, &error))?;
             match state {
-                MediumState::Ready(place) => {
+                MediumState::Ready(location) => {
                     self.confirmed(Point::Status);
-                    return Ok(place);
+                    return Ok(location);
                 }
                 MediumState::Pending => {}
                 MediumState::AlreadyProtected => {
@@ -203,9 +203,9 @@ impl TrialRun<'_> {
         }
     }
 
-    async fn fetch(&mut self, place: ResultPlace) -> Result<Body, Failure> {
+    async fn fetch(&mut self, location: ResultLocation) -> Result<Body, Failure> {
         let body =
-            self.imatag.download(place).await.map_err(|error| self.refuted(Point::Download, &error))?;
+            self.imatag.download(location).await.map_err(|error| self.refuted(Point::Download, &error))?;
         self.confirmed(Point::Download);
         Ok(body)
     }

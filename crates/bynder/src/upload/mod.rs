@@ -63,8 +63,8 @@ impl Bynder {
     /// A repetition costs an orphaned import and nothing else: only a save changes an asset.
     pub async fn upload(&self, file: &SpooledFile, file_name: &FileName) -> Result<ImportId, BynderError> {
         let operation = format!("uploading {}", http_client::excerpt(&file_name.to_string()));
-        let (place, parts) = self.upload_all_parts(&operation, file, file_name).await?;
-        retry_after_pauses(|| self.finalise(&operation, &place, parts, file_name)).await
+        let (target, parts) = self.upload_all_parts(&operation, file, file_name).await?;
+        retry_after_pauses(|| self.finalise(&operation, &target, parts, file_name)).await
     }
 
     /// Uploads a file that will become an additional file of an asset, under this name.
@@ -76,11 +76,11 @@ impl Bynder {
         file_name: &FileName,
     ) -> Result<Parcel, BynderError> {
         let operation = format!("uploading {}", http_client::excerpt(&file_name.to_string()));
-        let (place, parts) = self.upload_all_parts(&operation, file, file_name).await?;
-        let (upload_id, target_id) = (place.s3file.uploadid, place.s3file.targetid);
+        let (target, parts) = self.upload_all_parts(&operation, file, file_name).await?;
+        let (upload_id, target_id) = (target.s3file.uploadid, target.s3file.targetid);
         // Does not overflow, since a file has at most MOST_PARTS.
         let parts = u32::try_from(parts).unwrap_or(u32::MAX);
-        Ok(Parcel { upload_id, target_id, s3_file_name: place.s3_filename, parts })
+        Ok(Parcel { upload_id, target_id, s3_file_name: target.s3_filename, parts })
     }
 
     /// Sends all parts, several at once, and registers them in order, as Bynder's own libraries do. Returns their
@@ -95,13 +95,13 @@ impl Bynder {
         let url = self.url(operation, &["api", "upload", "init"])?;
         let form = [("filename", file_name.for_upload())];
         let build = |client: &reqwest::Client| client.post(url.clone()).form(&form);
-        let place: UploadTarget = self.call(Operation::UploadPlace, operation, build).await?;
+        let target: UploadTarget = self.call(Operation::UploadPlace, operation, build).await?;
         let parts = parts(file.bytes(), self.inner.part_size);
         // Uploaded parts wait here for their registration while other transfers continue.
         let (there, mut arrived) = mpsc::channel(parts.len());
         let deliveries: Vec<_> = parts
             .iter()
-            .map(|part| self.deliver_part(operation, &endpoint, &place, part, parts.len(), file))
+            .map(|part| self.deliver_part(operation, &endpoint, &target, part, parts.len(), file))
             .collect();
         let deliver = async {
             let mut deliveries = stream::iter(deliveries).buffered(self.inner.parts_at_once);
@@ -115,12 +115,12 @@ impl Bynder {
         };
         let register = async {
             while let Some(number) = arrived.recv().await {
-                retry_after_pauses(|| self.register(operation, &place, number)).await?;
+                retry_after_pauses(|| self.register(operation, &target, number)).await?;
             }
             Ok::<_, BynderError>(())
         };
         tokio::try_join!(deliver, register)?;
-        Ok((place, parts.len()))
+        Ok((target, parts.len()))
     }
 
     /// Sends a part until storage has it, and returns its number: only a part that broke off is sent again.
@@ -128,14 +128,14 @@ impl Bynder {
         &self,
         operation: &str,
         endpoint: &Link,
-        place: &UploadTarget,
+        target: &UploadTarget,
         part: &Part,
         parts: usize,
         file: &SpooledFile,
     ) -> Result<u32, BynderError> {
         let mut tries = 0;
         loop {
-            match self.send_part(operation, endpoint, place, part, parts, file).await {
+            match self.send_part(operation, endpoint, target, part, parts, file).await {
                 Ok(()) => return Ok(part.number),
                 Err(BynderError::Unavailable { reason, .. }) if tries < MOST_DELIVERIES => {
                     tracing::info!(operation, part = part.number, parts, reason, "sending a part again");
@@ -168,13 +168,13 @@ impl Bynder {
     }
 
     /// Registers a part. Bynder responds with 500 until it sees the part.
-    async fn register(&self, operation: &str, place: &UploadTarget, number: u32) -> Result<(), BynderError> {
+    async fn register(&self, operation: &str, target: &UploadTarget, number: u32) -> Result<(), BynderError> {
         let url = self.url(operation, &["api", "v4", "upload", ""])?;
         // The id is in the body: in the path, some ids caused errors.
         let form = [
-            ("id", place.s3file.uploadid.to_string()),
-            ("targetid", place.s3file.targetid.to_string()),
-            ("filename", place.part_key(number)),
+            ("id", target.s3file.uploadid.to_string()),
+            ("targetid", target.s3file.targetid.to_string()),
+            ("filename", target.part_key(number)),
             ("chunkNumber", number.to_string()),
         ];
         let mut tries = 0;
@@ -195,15 +195,15 @@ impl Bynder {
     async fn finalise(
         &self,
         operation: &str,
-        place: &UploadTarget,
+        target: &UploadTarget,
         parts: usize,
         file_name: &FileName,
     ) -> Result<ImportId, BynderError> {
         let url = self.url(operation, &["api", "v4", "upload", ""])?;
         let form = [
-            ("id", place.s3file.uploadid.to_string()),
-            ("targetid", place.s3file.targetid.to_string()),
-            ("s3_filename", place.s3_filename.to_string()),
+            ("id", target.s3file.uploadid.to_string()),
+            ("targetid", target.s3file.targetid.to_string()),
+            ("s3_filename", target.s3_filename.to_string()),
             ("chunks", parts.to_string()),
             // Without it, Bynder shows the file under a temporary name.
             ("original_filename", file_name.to_string()),

@@ -42,14 +42,14 @@ impl Bynder {
         &self,
         operation: &str,
         endpoint: &Link,
-        place: &UploadTarget,
+        target: &UploadTarget,
         part: &Part,
         parts: usize,
         file: &SpooledFile,
     ) -> Result<(), BynderError> {
-        let key = place.part_key(part.number);
+        let key = target.part_key(part.number);
         let mut form = Form::new();
-        for (name, value) in &place.multipart_params {
+        for (name, value) in &target.multipart_params {
             let value = match value {
                 _ if name == "key" => key.clone(),
                 Value::String(text) => text.clone(),
@@ -57,7 +57,7 @@ impl Bynder {
             };
             form = form.text(name.clone(), value);
         }
-        let base = place.s3_filename.as_str().rsplit('/').next().unwrap_or_default().to_owned();
+        let base = target.s3_filename.as_str().rsplit('/').next().unwrap_or_default().to_owned();
         form = form
             .text("name", format!("{base}/p{}", part.number))
             .text("chunk", part.number.to_string())
@@ -80,7 +80,7 @@ impl Bynder {
         }
         // S3 quotes the signature that it refuses.
         let message =
-            http_client::read_text_without(response, place.multipart_params.values().flat_map(texts)).await;
+            http_client::read_text_without(response, target.multipart_params.values().flat_map(texts)).await;
         Err(storage_refusal(operation, status, message))
     }
 }

@@ -36,7 +36,7 @@ fn a_file_of_another_user_lies_where_root_put_it_or_where_anybody_may() {
 
 /// The result of a check, with the doubt of a refusal as well.
 fn said(path: &Path, chosen: Chosen) -> Result<Option<Doubt>, Doubt> {
-    look(path, chosen).map_err(|error| match error {
+    check(path, chosen).map_err(|error| match error {
         NotRead::Doubtful(doubt) => doubt,
         NotRead::Failed(error) => panic!("{}: {error}", path.display()),
     })

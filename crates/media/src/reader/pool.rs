@@ -42,13 +42,13 @@ pub struct Readers {
 #[derive(Debug)]
 struct Pool {
     options: Options,
-    ordinary: Lane,
-    large: Lane,
+    ordinary: Children,
+    large: Children,
 }
 
 /// Children with the same memory limit.
 #[derive(Debug)]
-struct Lane {
+struct Children {
     memory: u64,
     turns: Semaphore,
     idle: Mutex<Vec<Running>>,
@@ -65,7 +65,7 @@ struct Running {
 #[derive(Debug)]
 pub struct Reader<'a> {
     options: &'a Options,
-    lane: &'a Lane,
+    children: &'a Children,
     // Declared before the permit so that the child is dropped first: its memory is free when the next one starts.
     running: Option<Running>,
     _turn: SemaphorePermit<'a>,
@@ -86,8 +86,8 @@ impl Readers {
     pub fn new(options: Options) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         let (ordinary, rest) = shares(options.memory, cores);
-        let ordinary = Lane::new(SHARE, ordinary);
-        Self { shared: Arc::new(Pool { options, ordinary, large: Lane::new(rest, 1) }) }
+        let ordinary = Children::new(SHARE, ordinary);
+        Self { shared: Arc::new(Pool { options, ordinary, large: Children::new(rest, 1) }) }
     }
 
     /// Waits for a reader for a file of this length.
@@ -96,13 +96,13 @@ impl Readers {
     /// No reader can be started; the file is not the cause.
     pub async fn reader(&self, bytes: u64) -> io::Result<Reader<'_>> {
         let Pool { options, ordinary, large } = &*self.shared;
-        let lane = if bytes > LARGE { large } else { ordinary };
-        let turn = lane.turns.acquire().await.map_err(io::Error::other)?;
-        let running = match lane.take() {
+        let children = if bytes > LARGE { large } else { ordinary };
+        let turn = children.turns.acquire().await.map_err(io::Error::other)?;
+        let running = match children.take() {
             Some(running) => running,
-            None => Running::start(options, lane.memory).await?,
+            None => Running::start(options, children.memory).await?,
         };
-        Ok(Reader { options, lane, running: Some(running), _turn: turn })
+        Ok(Reader { options, children, running: Some(running), _turn: turn })
     }
 }
 
@@ -113,7 +113,7 @@ fn shares(memory: u64, cores: usize) -> (usize, u64) {
     (ordinary, memory.saturating_sub(SHARE.saturating_mul(ordinary as u64)).max(LARGEST_SHARE))
 }
 
-impl Lane {
+impl Children {
     fn new(memory: u64, turns: usize) -> Self {
         Self { memory, turns: Semaphore::new(turns), idle: Mutex::default() }
     }
@@ -147,7 +147,7 @@ impl Reader<'_> {
         let deadline = self.options.deadline;
         let end = match timeout(deadline, running.read(file.as_fd(), checks, &mut reading)).await {
             Ok(Ok(())) => {
-                self.lane.put_back(running);
+                self.children.put_back(running);
                 return Ok(reading);
             }
             Ok(Err(Broken::Line(error))) => return Err(error),

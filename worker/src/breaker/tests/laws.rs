@@ -116,7 +116,7 @@ impl Fleet {
                 match world.of(service).await {
                     Probed::Up => self.breakers.answers_again(service),
                     Probed::Down(reason) => {
-                        self.breakers.halt_for(service, Trouble::Outage, &reason);
+                        self.breakers.trip(service, Trouble::Outage, &reason);
                     }
                 }
             }
@@ -156,7 +156,7 @@ async fn assets_that_may_not_be_read_end_as_failed_however_many_and_alone_in_the
         fleet.work(&world(Probed::Up, true, |_| Meets::ReadRefused), DAY).await;
         assert_eq!((fleet.open(), fleet.ended.len()), (0, count));
         assert!(fleet.ended.iter().all(|class| *class == FailureClass::Permission));
-        assert_eq!(fleet.breakers.halt(), None);
+        assert_eq!(fleet.breakers.worst(), None);
     }
 }
 
@@ -166,7 +166,7 @@ async fn assets_that_always_fail_end_as_failed_alone_in_the_queue() {
         let mut fleet = Fleet::of(count);
         fleet.work(&world(Probed::Up, true, |_| Meets::SubmitRefusedWith500), DAY * 4).await;
         assert_eq!((fleet.open(), fleet.ended.len()), (0, count));
-        assert_eq!(fleet.breakers.halt(), None);
+        assert_eq!(fleet.breakers.worst(), None);
     }
 }
 
@@ -203,7 +203,7 @@ async fn every_download_refused_stops_the_intake_and_the_right_brings_it_back() 
     let mut fleet = Fleet::of(1000);
     fleet.work(&world(Probed::Up, false, |_| Meets::ReadRefused), DAY / 2).await;
     assert!(fleet.ended.len() <= 100, "{} failed", fleet.ended.len());
-    assert_eq!(fleet.breakers.halt().map(|halt| halt.trouble), Some(Trouble::ReadRefused));
+    assert_eq!(fleet.breakers.worst().map(|breaker| breaker.trouble), Some(Trouble::ReadRefused));
     let failed = fleet.ended.len();
     fleet.work(&world(Probed::Up, true, |_| Meets::Success), DAY).await;
     assert_eq!((fleet.open(), fleet.done), (0, 1000 - failed));

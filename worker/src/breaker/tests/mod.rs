@@ -13,7 +13,7 @@ const PACE: Pace = Pace { first: Duration::from_secs(5), longest: Duration::from
 #[tokio::test(start_paused = true)]
 async fn nothing_is_taken_in_an_outage_and_a_call_finds_its_end() {
     let breakers = Breakers::default();
-    breakers.halt_for(Service::Bynder, Trouble::Outage, "503");
+    breakers.trip(Service::Bynder, Trouble::Outage, "503");
     tokio::time::advance(LONGEST_PAUSE * 100).await;
     assert!(breakers.acquire().now_or_never().is_none());
     assert_eq!(breakers.probe_due().await, Service::Bynder);
@@ -24,15 +24,15 @@ async fn nothing_is_taken_in_an_outage_and_a_call_finds_its_end() {
 #[tokio::test(start_paused = true)]
 async fn failed_probes_wait_longer_and_longer() {
     let breakers = Breakers::default();
-    breakers.halt_for(Service::Imatag, Trouble::Outage, "503");
+    breakers.trip(Service::Imatag, Trouble::Outage, "503");
     let mut pauses = Vec::new();
     for _ in 0..6 {
         let before = Instant::now();
         let service = breakers.probe_due().await;
         pauses.push(before.elapsed().as_secs());
-        breakers.halt_for(service, Trouble::Outage, "503");
+        breakers.trip(service, Trouble::Outage, "503");
         // Another job that was already running changes nothing.
-        breakers.halt_for(service, Trouble::Outage, "503");
+        breakers.trip(service, Trouble::Outage, "503");
     }
     assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
 }
@@ -40,9 +40,9 @@ async fn failed_probes_wait_longer_and_longer() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_credential_is_tried_out_by_one_job_at_a_time_and_comes_before_an_outage() {
     let breakers = Breakers::default();
-    breakers.halt_for(Service::Bynder, Trouble::Outage, "503");
-    breakers.halt_for(Service::Imatag, Trouble::Credential, "401");
-    assert_eq!(breakers.halt().map(|halt| halt.trouble), Some(Trouble::Credential));
+    breakers.trip(Service::Bynder, Trouble::Outage, "503");
+    breakers.trip(Service::Imatag, Trouble::Credential, "401");
+    assert_eq!(breakers.worst().map(|breaker| breaker.trouble), Some(Trouble::Credential));
     breakers.answers_again(Service::Bynder);
     let probe = breakers.acquire().await;
     assert!(probe.is_probe());
@@ -59,9 +59,9 @@ async fn a_refused_write_is_the_roles_unless_others_were_permitted_and_it_alone_
     assert_eq!(breakers.write_refused(&job("a"), "403"), Blame::Service);
     // Reading keeps working.
     breakers.succeeded(Service::Bynder, Step::Submit);
-    assert_eq!(breakers.halt().map(|halt| halt.trouble), Some(Trouble::WriteRefused));
+    assert_eq!(breakers.worst().map(|breaker| breaker.trouble), Some(Trouble::WriteRefused));
     breakers.permitted(Service::Bynder);
-    assert_eq!(breakers.halt(), None);
+    assert_eq!(breakers.worst(), None);
     assert_eq!(breakers.write_refused(&job("a"), "403"), Blame::Job);
     assert_eq!(breakers.write_refused(&job("a"), "403"), Blame::Job);
     assert_eq!(breakers.write_refused(&job("b"), "403"), Blame::Service);

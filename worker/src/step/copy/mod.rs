@@ -21,9 +21,9 @@ pub(super) use create::can_be_made;
 pub(super) use renew::withdraw;
 
 /// The calls that have to follow each other closely: the check of the original, the check of its copy, the save.
-const PLACES_TO_RENEW: u32 = 3;
+const CALLS_TO_RENEW: u32 = 3;
 /// The check of the original, and the save.
-const PLACES_TO_CREATE: u32 = 2;
+const CALLS_TO_CREATE: u32 = 2;
 
 pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     let Some(import) = job.effects.import_id.clone() else {
@@ -67,8 +67,8 @@ async fn under_lease(
         converted(context, job, import).await?;
     }
     // Neither the result of the checks nor the lease may grow old while the save waits for its tokens.
-    let places = if tied { PLACES_TO_RENEW } else { PLACES_TO_CREATE };
-    let bynder = context.bynder.with_places(places).await?;
+    let calls = if tied { CALLS_TO_RENEW } else { CALLS_TO_CREATE };
+    let bynder = context.bynder.reserve_calls(calls).await?;
     let original = or_gone(bynder.template(&job.asset_id).await)?;
     check(context, job, files, &original).await?;
     let marker = context.marker(&original.detail.asset);

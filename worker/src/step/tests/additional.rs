@@ -37,7 +37,7 @@ async fn a_file_is_saved_beside_the_original_looked_for_and_recorded() {
     let scene = Scene::new();
     let mut job = ready(&scene).await;
     assert_eq!(scene.end(&mut job).await, StepEnd::NotYet(Wait::Moment));
-    assert_eq!(scene.portal.lock().calls, ["places 2", "template A", "save A additional"]);
+    assert_eq!(scene.portal.lock().calls, ["reserve 2", "template A", "save A additional"]);
     assert_eq!(scene.locks.left(), [Left::AsFound]);
     assert_eq!(scene.end(&mut job).await, DONE);
     assert!(scene.environment.approval.is_known_to_show());

@@ -1,7 +1,7 @@
 use common::job::Step;
 use common::outcome::{FailureClass, Outcome};
 use http_client::Sent;
-use imatag::{ResultPlace, Submitted};
+use imatag::{ResultLocation, Submitted};
 use queue::Left;
 
 use super::failed;
@@ -27,7 +27,7 @@ async fn a_submit_without_an_answer_leaves_the_asset_in_doubt() {
 #[tokio::test]
 async fn a_result_that_came_with_the_answer_goes_on_to_the_save() {
     let results: [fn() -> Submitted; 2] = [
-        || Submitted::Ready { medium: Some(medium()), result: ResultPlace::Medium(medium()) },
+        || Submitted::Ready { medium: Some(medium()), result: ResultLocation::Medium(medium()) },
         || Submitted::Bytes { medium: Some(medium()), body: body(WATERMARKED) },
     ];
     for result in results {
@@ -44,7 +44,8 @@ async fn a_result_that_is_lost_is_asked_for_by_its_medium_or_looked_for() {
     for known in [true, false] {
         let (scene, mut job) = (Scene::new(), job());
         let medium = known.then(medium);
-        let ready = Submitted::Ready { medium: medium.clone(), result: ResultPlace::Medium(self::medium()) };
+        let ready =
+            Submitted::Ready { medium: medium.clone(), result: ResultLocation::Medium(self::medium()) };
         scene.imatag.lock().submitted.push_back(ready);
         scene.imatag.fails("download", watermarker::unavailable(Sent::No));
         let error = scene.run(&mut job).await.unwrap_err();

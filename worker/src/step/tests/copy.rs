@@ -47,7 +47,7 @@ async fn a_copy_is_made_with_its_marker_looked_at_and_tied_to_its_original() {
     scene.portal.change("A", |asset| asset.detail.asset.name = "lake".to_owned());
     let mut job = ready(&scene);
     assert_eq!(scene.end(&mut job).await, DONE);
-    let calls = ["poll I", "places 2", "template A", "save new I lake", "template COPY"];
+    let calls = ["poll I", "reserve 2", "template A", "save new I lake", "template COPY"];
     assert_eq!(scene.portal.lock().calls[..5], calls);
     assert_eq!(scene.portal.count("write"), 1);
     let wanted = Records::default().with(on_original()).with_kin(copied_to());

@@ -31,7 +31,7 @@ async fn a_changed_original_becomes_a_new_version_of_its_copy() {
     let scene = Scene::new();
     let mut job = copied(&scene);
     assert_eq!(scene.end(&mut job).await, StepEnd::NotYet(Wait::Moment), "the marker goes first");
-    let calls = ["poll I", "places 3", "template A", "asset COPY"];
+    let calls = ["poll I", "reserve 3", "template A", "asset COPY"];
     assert_eq!(scene.portal.lock().calls[..4], calls);
     let renewal = job.effects.renewal.clone().unwrap();
     assert_eq!((renewal.base, renewal.top, renewal.marked), (1, 1, Some(record(2))));

@@ -34,7 +34,7 @@ async fn a_save_is_the_look_and_the_call_in_places_taken_ahead_and_then_the_vers
     let scene = Scene::new();
     let mut job = ready(&scene);
     assert_eq!(scene.end(&mut job).await, StepEnd::NotYet(Wait::Moment));
-    assert_eq!(scene.portal.lock().calls, ["poll I", "places 2", "asset A", "save A I"]);
+    assert_eq!(scene.portal.lock().calls, ["poll I", "reserve 2", "asset A", "save A I"]);
     assert_eq!(job.effects.saved, Some(job.wait_mark()));
     assert_eq!(scene.locks.left(), [Left::AsFound]);
     assert_eq!(scene.end(&mut job).await, StepEnd::Ended(Outcome::Watermarked { version: 2 }));
@@ -129,7 +129,7 @@ async fn each_answer_to_a_save_has_its_end() {
         assert_eq!(matches!(error, StepError::UnknownOutcome(_)), sent == Sent::Maybe, "{error}");
         assert_eq!((scene.locks.left(), job.effects.saved), (vec![left], None));
     }
-    scene.portal.fails("places", unavailable(Sent::No));
+    scene.portal.fails("reserve", unavailable(Sent::No));
     scene.run(&mut ready(&scene)).await.unwrap_err();
     assert_eq!(scene.portal.count("save"), 4);
 }
@@ -151,7 +151,7 @@ async fn a_suspect_job_looks_before_it_asks_for_its_import() {
     let mut job = ready(&scene);
     job.suspect = true;
     scene.end(&mut job.clone()).await;
-    let calls = ["asset A", "poll I", "places 2", "asset A", "save A I"];
+    let calls = ["asset A", "poll I", "reserve 2", "asset A", "save A I"];
     assert_eq!(scene.portal.lock().calls, calls);
     // Its save happened: the import is used up.
     assert_eq!(scene.end(&mut job).await, StepEnd::Ended(Outcome::Watermarked { version: 2 }));
@@ -301,6 +301,6 @@ async fn a_job_without_its_files_starts_at_the_submit() {
     let detail = scene.portal.lock().assets[&"A".parse().unwrap()].detail.clone();
     let mut job = ready(&scene);
     job.effects.watermarked = None;
-    let Err(stop) = crate::step::save::seen(&context, &mut job, &detail).await else { panic!() };
+    let Err(stop) = crate::step::save::readiness(&context, &mut job, &detail).await else { panic!() };
     assert!(matches!(stop, crate::end::Stop::End(StepEnd::Next(Step::Submit))), "{stop:?}");
 }

@@ -6,7 +6,7 @@ use common::marker::{Marker, Record};
 use common::outcome::{FailureClass, Outcome};
 use config::OutputMode;
 use http_client::Sent;
-use imatag::{MediumState, ResultPlace};
+use imatag::{MediumState, ResultLocation};
 use queue::{Attempt, Left, Lockout};
 
 use super::failed;
@@ -75,7 +75,7 @@ async fn a_job_of_a_release_with_one_mode_ends_in_that_one_if_it_has_begun() {
 async fn a_medium_that_is_there_already_is_taken_instead_of_a_second_submit() {
     for state in [
         MediumState::Pending,
-        MediumState::Ready(ResultPlace::Medium(medium())),
+        MediumState::Ready(ResultLocation::Medium(medium())),
         MediumState::Failed { reason: "broken".to_owned() },
     ] {
         for is_known in [false, true] {
@@ -317,13 +317,13 @@ async fn a_file_whose_place_came_too_late_is_not_submitted() {
     scene.environment.budget.set_operator_pause(Some(OperatorPause { since: NOW, reason: None }));
     assert_eq!(scene.end(&mut paused).await, StepEnd::NotYet(Wait::Moment));
     let (scene, mut late) = (Scene::new(), job());
-    let place = scene.imatag.busy().await;
+    let slot = scene.imatag.busy().await;
     let waiting = async {
         while scene.portal.count("row") == 0 {
             tokio::task::yield_now().await;
         }
         scene.locks.lost.store(true, std::sync::atomic::Ordering::Relaxed);
-        drop(place);
+        drop(slot);
     };
     let (result, ()) = tokio::join!(scene.run(&mut late), waiting);
     assert!(matches!(result, Err(StepError::Queue(_))), "{result:?}");

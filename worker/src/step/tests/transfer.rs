@@ -2,7 +2,7 @@ use common::check::Check;
 use common::job::{Job, Step};
 use common::outcome::{FailureClass, Outcome};
 use config::OutputMode;
-use imatag::{MediumState, ResultPlace};
+use imatag::{MediumState, ResultLocation};
 use media::Checks;
 use queue::{Attempt, Left};
 
@@ -251,7 +251,7 @@ async fn a_job_that_lacks_what_this_release_records_reads_its_original_again() {
 #[tokio::test]
 async fn a_medium_that_is_ready_at_a_place_is_fetched_there() {
     let (scene, mut job) = (Scene::new(), submitted());
-    scene.imatag.lock().status = Some(MediumState::Ready(ResultPlace::Medium(medium())));
+    scene.imatag.lock().status = Some(MediumState::Ready(ResultLocation::Medium(medium())));
     scene.end(&mut job).await;
     assert_eq!(scene.imatag.lock().calls, ["status M", "download "]);
 }

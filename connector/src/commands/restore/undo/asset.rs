@@ -7,11 +7,11 @@ use common::marker::{Marker, Record};
 use ledger::{Progress, Restoration};
 use queue::{Left, Lockout};
 
+use super::context::holder;
 use super::decide::{AssetResult, Decision, Skip, decide, landed};
-use super::environment::holder;
 use super::error::RestoreError;
 use super::work::Restorer;
-use super::{Environment, Target};
+use super::{RestoreContext, Target};
 
 /// How long workers keep away from an asset whose restoration does not end.
 const MOST_TIME: Duration = Duration::from_hours(6);
@@ -25,65 +25,62 @@ pub(super) struct AssetView {
 }
 
 /// Checks an asset; changes nothing.
-pub(super) async fn see(environment: &Environment, target: &Target) -> Result<AssetView, RestoreError> {
-    let last = environment.ledger.last_restoration(&target.id).await?;
-    let detail = environment.read(&environment.bynder, &target.id).await?;
+pub(super) async fn check(context: &RestoreContext, target: &Target) -> Result<AssetView, RestoreError> {
+    let last = context.ledger.last_restoration(&target.id).await?;
+    let detail = context.read(&context.bynder, &target.id).await?;
     let decision = match &detail {
         None => Decision::Skip(Skip::Gone),
         Some(_) if target.elsewhere => Decision::Skip(Skip::OriginalInPlace),
-        Some(_) if environment.ledger.known(&target.id).await?.open.is_some() => {
-            Decision::Skip(Skip::JobOpen)
-        }
-        Some(detail) => decide(detail, &environment.marker(detail), target.watermarked, last.as_ref()),
+        Some(_) if context.ledger.known(&target.id).await?.open.is_some() => Decision::Skip(Skip::JobOpen),
+        Some(detail) => decide(detail, &context.marker(detail), target.watermarked, last.as_ref()),
     };
     Ok(AssetView { decision, detail, last })
 }
 
 /// Restores one asset's original.
-pub(super) async fn restore(environment: &Environment, target: &Target) -> Result<AssetResult, RestoreError> {
-    let Some(lease) = environment.lease(&target.id).await? else {
+pub(super) async fn restore(context: &RestoreContext, target: &Target) -> Result<AssetResult, RestoreError> {
+    let Some(lease) = context.lease(&target.id).await? else {
         return Ok(AssetResult::Skipped(Skip::Busy));
     };
     // Marked as kept instead of leased: others wait for a lease, and a film takes an hour in each direction.
     lease.end(Left::Lockout(Lockout::for_job(MOST_TIME, &holder())));
-    let ended = decided(environment, target).await;
-    if let Some(lease) = environment.lease(&target.id).await? {
+    let ended = decided(context, target).await;
+    if let Some(lease) = context.lease(&target.id).await? {
         lease.end(Left::Nothing);
     }
     ended
 }
 
-async fn decided(environment: &Environment, target: &Target) -> Result<AssetResult, RestoreError> {
-    let AssetView { decision, detail, last } = see(environment, target).await?;
+async fn decided(context: &RestoreContext, target: &Target) -> Result<AssetResult, RestoreError> {
+    let AssetView { decision, detail, last } = check(context, target).await?;
     let Some(detail) = detail else { return Ok(AssetResult::Skipped(Skip::Gone)) };
     let begun = last.filter(|last| last.progress == Progress::Begun);
     match decision {
-        Decision::Restore(record) => Restorer { environment, target, begun }.restore(&detail, record).await,
+        Decision::Restore(record) => Restorer { context, target, begun }.restore(&detail, record).await,
         Decision::MaybeRestored(versions) => {
-            let marker = environment.marker(&detail);
-            let Some((version, record)) = recognised(environment, target, &versions, &marker).await? else {
-                return environment.left(begun, Skip::NewerVersion).await;
+            let marker = context.marker(&detail);
+            let Some((version, record)) = recognised(context, target, &versions, &marker).await? else {
+                return context.left(begun, Skip::NewerVersion).await;
             };
-            let begun =
-                begun.unwrap_or_else(|| environment.begin(&detail, record, version.saturating_sub(1)));
+            let begun = begun.unwrap_or_else(|| context.begin(&detail, record, version.saturating_sub(1)));
             let progress = landed(&begun, version);
-            environment.note(begun, progress).await?;
+            context.note(begun, progress).await?;
             Ok(AssetResult::Restored)
         }
-        Decision::Skip(skip) => environment.left(begun, skip).await,
+        Decision::Skip(skip) => context.left(begun, skip).await,
     }
 }
 
 /// Which of these versions holds an original that the marker records, with that record.
 async fn recognised(
-    environment: &Environment,
+    context: &RestoreContext,
     target: &Target,
     versions: &[u32],
     marker: &Marker,
 ) -> Result<Option<(u32, Record)>, RestoreError> {
     let Marker::Ours(records) = marker else { return Ok(None) };
     for version in versions {
-        let hash = environment.hash(&target.id, *version).await?;
+        let hash = context.hash(&target.id, *version).await?;
         let fitting = |record: &&Record| {
             record.original == hash && target.watermarked.is_none_or(|wanted| wanted == record.watermarked)
         };

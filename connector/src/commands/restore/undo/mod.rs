@@ -4,8 +4,8 @@
 
 mod asset;
 pub(crate) mod choose;
+mod context;
 mod decide;
-mod environment;
 mod error;
 mod work;
 
@@ -18,8 +18,8 @@ use ledger::Progress;
 use serde::Serialize;
 
 pub(crate) use choose::Target;
+pub(crate) use context::RestoreContext;
 use decide::{AssetResult, Decision};
-pub(crate) use environment::Environment;
 
 /// What a call would do, or did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -38,17 +38,17 @@ pub(crate) struct Totals {
 
 /// Checks every target and counts; returns those to restore. Changes nothing.
 pub(crate) async fn survey(
-    environment: &Environment,
+    context: &RestoreContext,
     targets: Vec<Target>,
 ) -> Result<(Vec<Target>, Totals), Failure> {
     let mut sum = Totals { chosen: targets.len() as u64, ..Totals::default() };
     let mut to_restore = Vec::new();
-    let seen = targets.into_iter().map(|target| async {
-        let sight = asset::see(environment, &target).await;
-        (target, sight.map(|sight| sight.decision))
+    let checked = targets.into_iter().map(|target| async {
+        let view = asset::check(context, &target).await;
+        (target, view.map(|view| view.decision))
     });
-    let mut seen = futures::stream::iter(seen).buffer_unordered(environment.concurrency);
-    while let Some((target, decision)) = seen.next().await {
+    let mut checked = futures::stream::iter(checked).buffer_unordered(context.concurrency);
+    while let Some((target, decision)) = checked.next().await {
         match decision? {
             Decision::Restore(_) | Decision::MaybeRestored(_) => to_restore.push(target),
             Decision::Skip(skip) => *sum.skipped.entry(skip.name()).or_default() += 1,
@@ -61,21 +61,21 @@ pub(crate) async fn survey(
 /// Restores the targets. An error that concerns all of them stops it, after those under way; everything done is on
 /// record.
 pub(crate) async fn restore(
-    environment: &Environment,
+    context: &RestoreContext,
     targets: Vec<Target>,
     sum: &mut Totals,
     tell: impl Fn(&Target, &str),
 ) -> Result<(), Failure> {
-    outwait_interrupted(environment, &targets).await?;
+    outwait_interrupted(context, &targets).await?;
     let halted = Cell::new(false);
     let works = targets.into_iter().map(|target| async {
-        if halted.get() || environment.patience.is_over() {
+        if halted.get() || context.patience.is_over() {
             return (target, None);
         }
-        let ended = asset::restore(environment, &target).await;
+        let ended = asset::restore(context, &target).await;
         (target, Some(ended))
     });
-    let mut works = futures::stream::iter(works).buffer_unordered(environment.concurrency);
+    let mut works = futures::stream::iter(works).buffer_unordered(context.concurrency);
     let mut failure = None;
     while let Some((target, ended)) = works.next().await {
         match ended {
@@ -100,7 +100,7 @@ pub(crate) async fn restore(
     }
     match failure {
         Some(failure) => Err(failure),
-        None if environment.patience.is_over() => Err(Failure::Temporary(
+        None if context.patience.is_over() => Err(Failure::Temporary(
             "stopped before every original was restored; run it again to continue".to_owned(),
         )),
         None => Ok(()),
@@ -108,15 +108,15 @@ pub(crate) async fn restore(
 }
 
 /// Waits until the requests of an interrupted call can no longer take effect, before anything is checked.
-async fn outwait_interrupted(environment: &Environment, targets: &[Target]) -> Result<(), Failure> {
+async fn outwait_interrupted(context: &RestoreContext, targets: &[Target]) -> Result<(), Failure> {
     for target in targets {
-        let last = environment.ledger.last_restoration(&target.id).await?;
+        let last = context.ledger.last_restoration(&target.id).await?;
         if last.is_some_and(|last| last.progress == Progress::Begun) {
             tracing::warn!(
-                seconds = environment.suspect_wait.as_secs(),
+                seconds = context.suspect_wait.as_secs(),
                 "an earlier call was interrupted; waiting for what it may have sent"
             );
-            environment.patience.wait(environment.suspect_wait).await;
+            context.patience.wait(context.suspect_wait).await;
             return Ok(());
         }
     }

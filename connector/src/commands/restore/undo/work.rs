@@ -14,14 +14,14 @@ use worker::decide::{LONGEST_CONVERSION, UnshownMarker, unshown_marker};
 
 use super::decide::{AssetResult, Skip, is_untouched, landed, originals, restored_since};
 use super::error::RestoreError;
-use super::{Environment, Target};
+use super::{RestoreContext, Target};
 
 /// Saves without an answer before the rest is left to the next call.
 const MOST_SAVES: u32 = 3;
 
 /// Restores an asset whose active version is the protected file, while workers leave it alone.
 pub(super) struct Restorer<'a> {
-    pub(super) environment: &'a Environment,
+    pub(super) context: &'a RestoreContext,
     pub(super) target: &'a Target,
     /// What an interrupted call recorded as begun.
     pub(super) begun: Option<Restoration>,
@@ -34,21 +34,21 @@ impl Restorer<'_> {
         detail: &AssetDetail,
         record: Record,
     ) -> Result<AssetResult, RestoreError> {
-        let environment = self.environment;
+        let context = self.context;
         let before = self.begun.take();
         // A record written ahead of a save may name a person's version of the same length; the hash shows which.
-        let active = environment.hash(&self.target.id, record.version).await?;
+        let active = context.hash(&self.target.id, record.version).await?;
         if active == record.original && active != record.watermarked {
             return Ok(AssetResult::Skipped(Skip::OriginalInPlace));
         }
         if active != record.watermarked {
-            return environment.left(before, Skip::NewerVersion).await;
+            return context.left(before, Skip::NewerVersion).await;
         }
         let Some(Original { number, file, name }) = self.original(detail, record).await? else {
             return Ok(AssetResult::Skipped(Skip::OriginalLost));
         };
         let import = self.import(&name, &file).await?;
-        let begun = environment.begin(detail, record, detail.top().unwrap_or(record.version));
+        let begun = context.begin(detail, record, detail.top().unwrap_or(record.version));
         let begun = Restoration {
             original_version: Some(number),
             original_bytes: file.bytes(),
@@ -57,18 +57,16 @@ impl Restorer<'_> {
             ..begun
         };
         drop(file);
-        environment.ledger.note_restoration(&begun).await?;
+        context.ledger.note_restoration(&begun).await?;
         self.save(begun, &import).await
     }
 
     /// Downloads the recorded original from the version history, where its hash identifies it.
     async fn original(&self, detail: &AssetDetail, record: Record) -> Result<Option<Original>, RestoreError> {
-        let environment = self.environment;
+        let context = self.context;
         for number in originals(detail, record, self.target.base) {
-            let download = patiently(&environment.patience, || {
-                environment.bynder.download(&self.target.id, number, None)
-            })
-            .await;
+            let download =
+                patiently(&context.patience, || context.bynder.download(&self.target.id, number, None)).await;
             let download = match download {
                 Err(BynderError::NotFound { .. }) => continue,
                 answer => answer?,
@@ -76,7 +74,7 @@ impl Restorer<'_> {
             let sent_name = download.file_name;
             let known = detail.version(number).and_then(|version| version.bytes);
             let length = Length::announced(download.bytes).or_expected(known);
-            let received = environment.spool.receive(download.body, length, None).await;
+            let received = context.spool.receive(download.body, length, None).await;
             let file = received.map_err(RestoreError::receiving)?;
             if file.sha256() == record.original {
                 let name = name_of(detail, number, sent_name)?;
@@ -88,12 +86,12 @@ impl Restorer<'_> {
 
     /// Uploads the original and waits until Bynder has converted it. The asset does not change.
     async fn import(&self, name: &FileName, file: &SpooledFile) -> Result<ImportId, RestoreError> {
-        let environment = self.environment;
-        environment.locks.contact()?;
-        let import = patiently(&environment.patience, || environment.bynder.upload(file, name)).await?;
+        let context = self.context;
+        context.locks.contact()?;
+        let import = patiently(&context.patience, || context.bynder.upload(file, name)).await?;
         let started = Instant::now();
         loop {
-            match patiently(&environment.patience, || environment.bynder.poll_import(&import)).await? {
+            match patiently(&context.patience, || context.bynder.poll_import(&import)).await? {
                 ImportState::Done => return Ok(import),
                 ImportState::Pending if started.elapsed() < LONGEST_CONVERSION => self.pause().await,
                 ImportState::Pending => return Err(self.unconfirmed("was not converted within 30 minutes")),
@@ -111,19 +109,19 @@ impl Restorer<'_> {
     }
 
     async fn pause(&self) {
-        tokio::time::sleep(self.environment.pause).await;
+        tokio::time::sleep(self.context.pause).await;
     }
 
     /// Writes the opt-out, checks the asset again, saves, and confirms the result.
     async fn save(&self, begun: Restoration, import: &ImportId) -> Result<AssetResult, RestoreError> {
-        let Some(lease) = self.environment.lease(&self.target.id).await? else {
+        let Some(lease) = self.context.lease(&self.target.id).await? else {
             return Ok(AssetResult::Skipped(Skip::Busy));
         };
         let ended = self.save_under(&lease, begun, import).await;
         // A request without a seen end may still take effect.
         lease.end(match ended {
             Ok(_) => Left::AsFound,
-            Err(_) => Left::Lockout(Lockout::from_all(self.environment.suspect_wait)),
+            Err(_) => Left::Lockout(Lockout::from_all(self.context.suspect_wait)),
         });
         ended
     }
@@ -134,7 +132,7 @@ impl Restorer<'_> {
         begun: Restoration,
         import: &ImportId,
     ) -> Result<AssetResult, RestoreError> {
-        let environment = self.environment;
+        let context = self.context;
         for _ in 0..MOST_SAVES {
             let bynder = match self.ready(&begun).await? {
                 Ok(bynder) => bynder,
@@ -149,19 +147,19 @@ impl Restorer<'_> {
                 }
                 Ok(Saved::NotConverted) => self.pause().await,
                 Err(BynderError::Paused { remaining }) => {
-                    environment.patience.wait(remaining).await;
+                    context.patience.wait(remaining).await;
                 }
                 // The save may still take effect: repeat nothing before that is over.
                 Err(error) if error.may_have_been_sent() => {
                     tracing::warn!(asset_id = %self.target.id, %error, "whether it was saved is not known; checking");
-                    tokio::time::sleep(environment.suspect_wait).await;
+                    tokio::time::sleep(context.suspect_wait).await;
                     if self.confirmed(&begun).await? {
                         return Ok(AssetResult::Restored);
                     }
                 }
                 Err(error) if error.is_retryable() => self.pause().await,
                 Err(error) => {
-                    environment.withdraw(begun, &error.to_string()).await?;
+                    context.withdraw(begun, &error.to_string()).await?;
                     return Err(error.into());
                 }
             }
@@ -171,17 +169,16 @@ impl Restorer<'_> {
 
     /// Waits until the marker has the opt-out; returns the client to save with, or why to leave the asset to a person.
     async fn ready(&self, begun: &Restoration) -> Result<Result<Bynder, Skip>, RestoreError> {
-        let (environment, asset) = (self.environment, &self.target.id);
+        let (context, asset) = (self.context, &self.target.id);
         for checks in 0.. {
-            // Reserves places in the budget for both calls, so that the check does not go stale while the save waits
-            // for a place.
-            let bynder = patiently(&environment.patience, || environment.bynder.with_places(2)).await?;
-            let Some(detail) = environment.read(&bynder, asset).await? else {
+            // Reserves both calls of the budget, so that the check does not go stale while the save waits for its own.
+            let bynder = patiently(&context.patience, || context.bynder.reserve_calls(2)).await?;
+            let Some(detail) = context.read(&bynder, asset).await? else {
                 return Ok(Err(Skip::Gone));
             };
-            let marker = environment.marker(&detail);
+            let marker = context.marker(&detail);
             if !is_untouched(begun, &detail, &marker) {
-                environment.withdraw(begun.clone(), "a person worked on it meanwhile").await?;
+                context.withdraw(begun.clone(), "a person worked on it meanwhile").await?;
                 return Ok(Err(Skip::NewerVersion));
             }
             if marker.opted_out() {
@@ -192,13 +189,13 @@ impl Restorer<'_> {
                 UnshownMarker::Wait => {}
                 UnshownMarker::WriteAgain => {
                     let records = marker.into_records().unwrap_or_default();
-                    environment.mark(asset, &records.with_opt_out(true), Status::OptedOut).await?;
+                    context.mark(asset, &records.with_opt_out(true), Status::OptedOut).await?;
                 }
             }
             self.pause().await;
         }
         let reason = "Bynder accepts the opt-out for its hash metaproperty and does not keep it";
-        environment.withdraw(begun.clone(), reason).await?;
+        context.withdraw(begun.clone(), reason).await?;
         Err(RestoreError::Asset(format!("asset {asset}: {reason}; nothing was saved")))
     }
 
@@ -207,7 +204,7 @@ impl Restorer<'_> {
     async fn shown(&self, begun: &Restoration) -> Result<(), RestoreError> {
         let saved = Instant::now();
         while !self.confirmed(begun).await? {
-            if saved.elapsed() >= self.environment.longest_unseen {
+            if saved.elapsed() >= self.context.longest_unseen {
                 return Err(RestoreError::Asset(format!(
                     "the original of asset {} was saved and does not show: it waits for approval in Bynder. Approve it \
                      there before the command is run again, which would save it again; give the token's user the role \
@@ -222,13 +219,13 @@ impl Restorer<'_> {
 
     /// Whether a version made since then holds the original; if so, records it.
     async fn confirmed(&self, begun: &Restoration) -> Result<bool, RestoreError> {
-        let environment = self.environment;
-        let Some(detail) = environment.read(&environment.bynder, &self.target.id).await? else {
+        let context = self.context;
+        let Some(detail) = context.read(&context.bynder, &self.target.id).await? else {
             return Err(self.unconfirmed("was saved, and the asset then deleted,"));
         };
         for version in restored_since(begun, &detail) {
-            if environment.hash(&self.target.id, version).await? == begun.record.original {
-                environment.note(begun.clone(), landed(begun, version)).await?;
+            if context.hash(&self.target.id, version).await? == begun.record.original {
+                context.note(begun.clone(), landed(begun, version)).await?;
                 return Ok(true);
             }
         }

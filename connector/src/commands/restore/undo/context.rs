@@ -19,7 +19,7 @@ use super::decide::{AssetResult, Skip};
 use super::error::RestoreError;
 
 /// The services, the record and the settings.
-pub(crate) struct Environment {
+pub(crate) struct RestoreContext {
     pub(crate) bynder: Bynder,
     pub(crate) ledger: Ledger,
     /// The leases, which keep workers away from an asset.
@@ -39,7 +39,7 @@ pub(crate) struct Environment {
     pub(crate) concurrency: usize,
 }
 
-impl Environment {
+impl RestoreContext {
     /// Acquires the asset's lease; `None` while another process or job has it.
     pub(super) async fn lease(&self, asset: &AssetId) -> Result<Option<Lease>, RestoreError> {
         let doubt = [Lockout::from_all(self.suspect_wait)];
@@ -49,7 +49,7 @@ impl Environment {
         }
     }
 
-    /// Fetches the asset with this client, which may have places in the budget; `None` if it is gone.
+    /// Fetches the asset with this client, which may have reserved calls; `None` if it is gone.
     pub(super) async fn read(
         &self,
         bynder: &Bynder,
