@@ -11,7 +11,11 @@ use crate::bounded::{MOST_BYTES, MOST_COUNT, at_most, few_texts, optional};
 use crate::check::Unmade;
 use crate::hash::ContentHash;
 use crate::ids::{JobId, RunId};
-use crate::job::{LONGEST_REQUEST_ID, MOST_REQUEST_IDS};
+
+/// Only the latest ids are kept: they are the ones that support asks for, and the message has to stay small.
+pub const MOST_REQUEST_IDS: usize = 8;
+/// The longest request id, in bytes.
+pub const LONGEST_REQUEST_ID: usize = 256;
 
 /// How a job ended. Every published job has exactly one outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantNames)]

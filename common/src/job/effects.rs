@@ -9,12 +9,7 @@ use crate::bounded::{MOST_COUNT, at_most, few_texts};
 use crate::check::Unmade;
 use crate::hash::FileFacts;
 use crate::marker::Record;
-use crate::outcome::Placed;
-
-/// Only the latest ids are kept: they are the ones that support asks for, and the message has to stay small.
-pub const MOST_REQUEST_IDS: usize = 8;
-/// The longest request id, in bytes.
-pub const LONGEST_REQUEST_ID: usize = 256;
+use crate::outcome::{LONGEST_REQUEST_ID, MOST_REQUEST_IDS, Placed};
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Effects {

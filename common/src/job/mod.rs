@@ -19,7 +19,7 @@ use strum::IntoStaticStr;
 
 pub use crate::ids::{InvalidId, JobId, RunId};
 pub use directory::{Directory, InvalidDirectory};
-pub use effects::{Effects, LONGEST_REQUEST_ID, MOST_REQUEST_IDS, Renewal};
+pub use effects::{Effects, Renewal};
 pub use message::check_version;
 pub use message::{MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError};
 pub use output_mode::OutputMode;

@@ -4,6 +4,7 @@ use crate::content::{Content, Credit, Film, Picture, Profile, Thumbnail, View};
 use crate::hash::ContentHash;
 use crate::hash::FileFacts;
 use crate::marker::Marker;
+use crate::outcome::MOST_REQUEST_IDS;
 
 fn job() -> Job {
     Job::new(
