@@ -65,6 +65,7 @@ impl History {
             request_ids: ["submit", "poll", "fetch"].map(uuid).into(),
             bytes_downloaded: 4_123_456,
             bytes_uploaded: 4_100_200,
+            added: Timestamp::from_second(job.created_at.as_second()).ok(),
             ..job.ended(Outcome::Watermarked { version: job.base + 1 }, at)
         }
     }

@@ -209,6 +209,8 @@ pub struct FileVersion {
     pub bytes: Option<u64>,
     /// Name of its file, if the portal states it.
     pub file_name: Option<String>,
+    /// When it was added, by the portal's clock, if the portal states it.
+    pub added: Option<Timestamp>,
 }
 
 /// What the portal shows of a version's file.

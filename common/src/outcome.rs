@@ -232,6 +232,9 @@ pub struct OutcomeEvent {
     /// Bytes uploaded, including retries.
     #[serde(default, deserialize_with = "at_most::<MOST_BYTES, _, _>")]
     pub bytes_uploaded: u64,
+    /// When the version was added, by the portal's clock; `None` if the job did not get as far as its save.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<Timestamp>,
     /// When the job ended.
     pub at: Timestamp,
 }
@@ -259,6 +262,7 @@ impl OutcomeEvent {
             attempts: 0,
             bytes_downloaded: 0,
             bytes_uploaded: 0,
+            added: None,
             at: Timestamp::now(),
         }
     }

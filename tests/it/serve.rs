@@ -67,6 +67,10 @@ async fn a_machine_alone_protects_what_is_added_and_answers_beside_it_until_it_i
     assert!(!is_protected(&bench.asset(&third)));
     serving.run(&["resume"]).await;
     until(|| is_protected(&bench.asset(&third))).await;
+    serving.until_answered("/metrics", "connector_exposure_seconds_count{lane=\"fresh\"}").await;
+    let reported = serving.run(&["report", "--asset", &third, "--format", "json"]).await;
+    let line: Value = serde_json::from_str(reported.lines().next().unwrap()).unwrap();
+    assert!(line["exposed_seconds"].as_u64().is_some_and(|seconds| seconds < 300), "{line:#}");
     let mut healthy = bench.command(&["healthcheck"]);
     healthy.env("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{}", serving.port));
     assert!(healthy.status().await.unwrap().success());

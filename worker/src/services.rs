@@ -28,6 +28,7 @@ pub type Wanted<'a> = dyn Fn(&Asset) -> bool + Sync + 'a;
 pub trait Portal: Send + Sync {
     fn under(&self, permission: Permission<QueueError>) -> Arc<dyn Portal>;
     fn in_lane(&self, lane: Lane) -> Arc<dyn Portal>;
+    fn portal_now(&self) -> Timestamp;
     async fn reserve_calls(&self, calls: u32) -> Result<Arc<dyn Portal>, BynderError>;
 
     async fn asset(&self, id: &AssetId) -> Result<AssetDetail, BynderError>;
@@ -102,6 +103,9 @@ impl Portal for Bynder {
     }
     fn in_lane(&self, lane: Lane) -> Arc<dyn Portal> {
         Arc::new(Bynder::in_lane(self, lane))
+    }
+    fn portal_now(&self) -> Timestamp {
+        Bynder::portal_now(self)
     }
     async fn reserve_calls(&self, calls: u32) -> Result<Arc<dyn Portal>, BynderError> {
         Ok(Arc::new(Bynder::reserve_calls(self, calls).await?))

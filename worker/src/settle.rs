@@ -1,5 +1,7 @@
 //! Settles a delivery with the queue, and then counts and logs. Only what the queue accepted is counted or logged.
 
+use std::time::Duration;
+
 use common::job::{Job, Step};
 use common::outcome::{Outcome, OutcomeEvent};
 use queue::{Delivery, QueueError, Settlement};
@@ -28,6 +30,13 @@ pub(crate) async fn settle(
     if let Some(event) = event {
         log_end(&event);
         environment.metrics.job_ended(&event, before.created_at);
+        if let (Outcome::Watermarked { .. }, Some(added)) = (&event.outcome, event.added) {
+            let exposed = environment.bynder.portal_now().duration_since(added);
+            // The portal states whole seconds.
+            environment
+                .metrics
+                .version_protected(before.lane, Duration::try_from(exposed).unwrap_or_default());
+        }
     }
     Ok(result)
 }

@@ -110,6 +110,9 @@ pub struct Job {
     /// The highest version number known.
     #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub top: u32,
+    /// When that version was added, by the portal's clock; known once the asset was read before the save.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<Timestamp>,
     /// Length of the original in bytes, if the portal states it; detects an error page that was downloaded instead.
     #[serde(
         default,
@@ -235,6 +238,7 @@ impl Job {
             file_name: None,
             extension: None,
             marker_text,
+            added: None,
             attempt: 0,
             waited_ms: 0,
             unseen_marker_looks: 0,
@@ -300,6 +304,7 @@ impl Job {
         self.marker_text = marker_text;
         self.unseen_marker_looks = 0;
         self.restarts = self.restarts.saturating_add(1);
+        self.added = None;
         self.effects = Effects::default();
     }
 
@@ -363,6 +368,7 @@ impl Job {
             attempts: self.attempt,
             bytes_downloaded: self.bytes_downloaded,
             bytes_uploaded: self.bytes_uploaded,
+            added: self.added,
             at,
         }
     }

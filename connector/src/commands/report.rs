@@ -130,6 +130,7 @@ fn harmless(line: Line) -> Line {
         reason: line.reason.map(text),
         published: line.published,
         ended: line.ended,
+        exposed_seconds: line.exposed_seconds,
         run_id: text(line.run_id),
         job_id: text(line.job_id),
         unchecked: line.unchecked,

@@ -85,6 +85,7 @@ impl Bynder {
     ) -> Result<Response, BynderError> {
         let answer = self.inner.transport.send(kind, request).await;
         let response = answer.map_err(|error| unavailable(operation, error))?;
+        self.inner.clock.note(response.headers());
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS {
             self.inner.gate.refused();

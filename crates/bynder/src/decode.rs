@@ -133,6 +133,9 @@ struct Item {
     size: Number<u64>,
     #[serde(default)]
     file_name: Option<String>,
+    /// Only for a figure: one that cannot be read is as good as none.
+    #[serde(default)]
+    date_created: Value,
 }
 
 impl Row {
@@ -147,6 +150,7 @@ impl Row {
                     active: item.active,
                     bytes: item.size.0,
                     file_name: item.file_name,
+                    added: serde_json::from_value(item.date_created).ok(),
                 })
             })
             .collect();

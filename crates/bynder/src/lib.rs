@@ -26,6 +26,7 @@ pub mod answers;
 mod asset;
 mod batching;
 mod call;
+mod clock;
 mod credential;
 mod decode;
 mod download;
@@ -43,6 +44,7 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
+use clock::PortalClock;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -133,6 +135,7 @@ struct Inner {
     credential: Credential,
     tokens: Tokens,
     gate: Arc<dyn Gate>,
+    clock: PortalClock,
     part_size: u64,
     parts_at_once: usize,
     parts_under_way: Semaphore,
@@ -147,6 +150,11 @@ struct Inner {
 }
 
 impl Bynder {
+    /// The time by the portal's clock, as its latest answer states it; by this machine's before there is one.
+    pub fn portal_now(&self) -> jiff::Timestamp {
+        self.inner.clock.now()
+    }
+
     /// Builds the client; sends nothing yet.
     ///
     /// # Errors
@@ -164,6 +172,7 @@ impl Bynder {
             tokens: Tokens::new(settings.credential.can_refresh()),
             credential: settings.credential,
             gate,
+            clock: PortalClock::default(),
             part_size: settings.part_size,
             parts_at_once: settings.parts_at_once,
             parts_under_way: Semaphore::new(upload::MOST_PARTS_UNDER_WAY),

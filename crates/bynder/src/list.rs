@@ -2,8 +2,8 @@
 
 use jiff::fmt::strtime;
 use jiff::{SignedDuration, Timestamp};
-use reqwest::header::{DATE, HeaderMap};
 
+use super::clock::portal_time;
 use super::listing::{Listing, readable};
 use super::{Bynder, BynderError};
 use common::asset::{Asset, AssetId, AssetType, Orientation};
@@ -222,9 +222,4 @@ impl DateField {
 /// Whole seconds and `Z`: the portal ignores a filter in any other form and returns the whole library.
 pub(super) fn filter_date(at: Timestamp) -> String {
     strtime::format("%Y-%m-%dT%H:%M:%SZ", at).unwrap_or_default()
-}
-
-fn portal_time(headers: &HeaderMap) -> Option<Timestamp> {
-    let text = headers.get(DATE)?.to_str().ok()?;
-    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
 }

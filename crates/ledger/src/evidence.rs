@@ -61,6 +61,9 @@ pub struct Line {
     pub published: Option<Timestamp>,
     /// When the job ended.
     pub ended: Option<Timestamp>,
+    /// For how long the version had been in the portal unprotected when the job ended, in seconds; by the portal's clock and the
+    /// worker's.
+    pub exposed_seconds: Option<u64>,
     /// The run.
     pub run_id: String,
     /// The job; empty for a restoration.
@@ -108,9 +111,12 @@ impl Line {
             Some(Placed::Copy { asset_id, .. }) => (Some(asset_id.to_string()), None),
             Some(Placed::Additional { file_name }) => (None, Some(file_name)),
         };
+        let protects = protected_version.is_some_and(|version| version > event.base);
+        let exposed = event.added.filter(|_| protects).map(|added| event.at.duration_since(added));
         Self {
             asset_id: event.asset_id.to_string(),
             asset_name: event.asset_name,
+            exposed_seconds: exposed.map(|exposed| u64::try_from(exposed.as_secs()).unwrap_or_default()),
             outcome,
             base_version: Some(event.base),
             protected_version,

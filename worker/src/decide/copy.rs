@@ -222,7 +222,8 @@ mod tests {
     use super::*;
 
     fn template() -> Template {
-        let version = FileVersion { number: 1, active: Some(true), bytes: Some(400), file_name: None };
+        let version =
+            FileVersion { number: 1, active: Some(true), bytes: Some(400), file_name: None, added: None };
         let properties =
             [("Country", vec!["France", "Belgium"]), ("Source", vec!["x, y"]), ("Imatag", vec!["text"])];
         let texts = |values: Vec<&str>| values.into_iter().map(str::to_owned).collect::<Vec<_>>();

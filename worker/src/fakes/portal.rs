@@ -178,6 +178,9 @@ impl Portal for FakePortal {
         self.lock().calls.push(format!("lane {}", lane.name()));
         Arc::new(self.clone())
     }
+    fn portal_now(&self) -> Timestamp {
+        Timestamp::now()
+    }
     async fn reserve_calls(&self, calls: u32) -> Result<Arc<dyn Portal>, BynderError> {
         drop(self.call("reserve", calls)?);
         Ok(Arc::new(self.clone()))
@@ -247,7 +250,13 @@ impl Portal for FakePortal {
             let detail = &mut state.assets.get_mut(asset).ok_or_else(not_found)?.detail;
             let number = detail.top().unwrap_or_default() + 1;
             detail.versions.iter_mut().for_each(|version| version.active = Some(false));
-            detail.versions.push(FileVersion { number, active: Some(true), bytes, file_name: None });
+            detail.versions.push(FileVersion {
+                number,
+                active: Some(true),
+                bytes,
+                file_name: None,
+                added: None,
+            });
             detail.asset.active_version = Some(number);
             state.files.insert((asset.clone(), number), file);
         }

@@ -93,6 +93,7 @@ async fn check_before_save(context: &StepContext, bynder: &dyn Portal, job: &mut
         return Ok(());
     }
     let detail = or_gone(bynder.asset(&job.asset_id).await)?;
+    job.added = detail.version(job.base).and_then(|version| version.added);
     match readiness(context, job, &detail).await? {
         Readiness::Ready => Ok(()),
         Readiness::Unmarked { .. } if !guard_stands(Guard::MarkerBeforeSave) => Ok(()),

@@ -54,6 +54,7 @@ fn events() -> impl Strategy<Value = OutcomeEvent> {
             attempts: numbers[1].into(),
             bytes_downloaded: bytes,
             bytes_uploaded: bytes / 3,
+            added: more.2.then(|| Timestamp::from_second(numbers[0].into()).unwrap()),
             at: Timestamp::from_nanosecond(more.3).unwrap(),
         }
     })

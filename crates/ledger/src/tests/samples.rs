@@ -45,6 +45,7 @@ pub(crate) fn watermarked(job: &Job) -> OutcomeEvent {
         request_ids: (0..3).map(|number| uuid(&format!("{number}{}", job.job_id))).collect(),
         bytes_downloaded: 4_123_456,
         bytes_uploaded: 4_100_200,
+        added: Timestamp::from_second(job.created_at.as_second()).ok(),
         ..job.ended(Outcome::Watermarked { version: job.base + 1 }, at)
     }
 }

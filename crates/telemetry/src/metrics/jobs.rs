@@ -18,6 +18,10 @@ const STEP_SECONDS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 30.0
 const JOB_SECONDS: [f64; 12] =
     [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 43_200.0, 86_400.0, 259_200.0];
 
+/// Seconds: an objective of five minutes is a bound.
+const EXPOSURE_SECONDS: [f64; 12] =
+    [15.0, 30.0, 45.0, 60.0, 90.0, 120.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0, 604_800.0];
+
 /// How a step of a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -50,6 +54,7 @@ pub(super) struct JobSeries {
     slots: IntGauge,
     queue_wait: Histogram,
     end_to_end: Histogram,
+    exposure: HistogramVec,
     steps: IntCounterVec,
     step_durations: HistogramVec,
     attempts: IntCounterVec,
@@ -85,6 +90,12 @@ impl JobSeries {
                 "From the publishing of a job to its outcome.",
                 &JOB_SECONDS,
             )?,
+            exposure: register.histograms(
+                "connector_exposure_seconds",
+                "From the adding of a version in the portal to its protection.",
+                &["lane"],
+                &EXPOSURE_SECONDS,
+            )?,
             steps: register.counters(
                 "connector_steps_total",
                 "Steps done, by result.",
@@ -119,6 +130,7 @@ impl JobSeries {
         }
         for lane in [Lane::Fresh, Lane::Backlog] {
             self.published.with_label_values(&[lane.name()]);
+            self.exposure.with_label_values(&[lane.name()]);
         }
         for step in Step::LATEST_FIRST {
             self.step_durations.with_label_values(&[step.name()]);
@@ -138,6 +150,11 @@ impl Metrics {
 
     pub fn job_published(&self, lane: Lane) {
         self.series.jobs.published.with_label_values(&[lane.name()]).inc();
+    }
+
+    /// Notes for how long a version was unprotected.
+    pub fn version_protected(&self, lane: Lane, exposed: Duration) {
+        self.series.jobs.exposure.with_label_values(&[lane.name()]).observe(exposed.as_secs_f64());
     }
 
     pub(super) fn taken(&self, job: &Job) {

@@ -36,6 +36,9 @@ struct Rest {
     placed: Option<Placed>,
     #[serde(default, skip_serializing_if = "Unmade::is_empty")]
     unchecked: Unmade,
+    /// When the version was added, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    added: Option<i64>,
     /// A time that no number of nanoseconds holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at: Option<Timestamp>,
@@ -98,11 +101,13 @@ pub(crate) fn append(
         attempts,
         bytes_downloaded,
         bytes_uploaded,
+        added,
         at,
     } = event;
     let mut rest = Rest {
         placed: placed.clone(),
         unchecked: unchecked.clone(),
+        added: added.map(Timestamp::as_second),
         at: i64::try_from(at.as_nanosecond()).is_err().then_some(*at),
         run_id: (*run_id != job.run_id).then(|| run_id.clone()),
         asset_id: (*asset_id != job.asset_id).then(|| asset_id.clone()),
@@ -218,6 +223,7 @@ impl Recorded {
             attempts: row.get(9)?,
             bytes_downloaded: row.get(10)?,
             bytes_uploaded: row.get(11)?,
+            added: rest.added.and_then(|second| Timestamp::from_second(second).ok()),
             at: rest.at.map_or(at, Ok)?,
         };
         let published: Option<i64> = row.get(4)?;
