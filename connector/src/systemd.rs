@@ -1,14 +1,19 @@
 //! What systemd is told, if it started this process as `Type=notify`; otherwise nothing is sent.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 use telemetry::Metrics;
 use tokio_util::task::AbortOnDropHandle;
+
+/// Feeding it more often would be a load of its own.
+const SHORTEST: Duration = Duration::from_millis(50);
 
 /// Reports that the process works. The result feeds systemd's watchdog, if there is one, for as long as no step exceeds its
 /// deadline: systemd then restarts a process that hangs.
 pub(crate) fn ready(metrics: &Metrics) -> Option<AbortOnDropHandle<()>> {
     send(NotifyState::Ready);
-    let every = sd_notify::watchdog_enabled()? / 3;
+    let every = (sd_notify::watchdog_enabled()? / 3).max(SHORTEST);
     let metrics = metrics.clone();
     Some(AbortOnDropHandle::new(tasks::lasting(async move {
         loop {

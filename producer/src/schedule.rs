@@ -251,7 +251,8 @@ pub async fn once_possible<T>(
     open: impl AsyncFn() -> Result<T, Failure>,
 ) -> Result<Option<T>, Failure> {
     loop {
-        match open().await {
+        let Some(opened) = stop.run_until_cancelled(open()).await else { return Ok(None) };
+        match opened {
             Err(Failure::Temporary(reason)) => {
                 tracing::warn!(reason, "cannot start yet; trying again");
                 readiness.set(condition, Err(reason));

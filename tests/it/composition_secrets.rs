@@ -108,6 +108,23 @@ fn nothing_is_made_or_changed_in_a_folder_that_others_can_write() {
     }
 }
 
+/// A shell cuts line breaks at the end of what a command prints.
+#[test]
+fn the_folder_itself_is_judged_and_not_what_its_path_names() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (own, other) = (folder.path().join("a"), folder.path().join("a\n"));
+    fs::create_dir(&own).unwrap();
+    fs::create_dir(&other).unwrap();
+    chown(&other, Some(OTHER), None).unwrap();
+    let ran = make_secrets(&other);
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(!ran.status.success() && said.contains("folder of your own"), "{said}");
+    assert!(!other.join("secrets").exists());
+}
+
 #[test]
 fn a_setgid_bit_of_the_folder_is_cleared() {
     let folder = tempfile::tempdir().unwrap();

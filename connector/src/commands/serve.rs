@@ -59,6 +59,8 @@ pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Fai
         let ended = tokio::select! {
             ended = schedule.keep(&alone, global, &scope, &readiness, &stop) => ended,
             () = alone.report(&readiness) => Ok(()),
+            // A walk resumes where it was; a call that takes long must not outlast the stop.
+            () = stop.cancelled() => Ok(()),
         };
         if stop.is_cancelled() {
             systemd::stopping();

@@ -14,22 +14,24 @@ use crate::select::{Decision, SkipReason};
 /// Changes within the overlap above which a run publishes in the order of the listing and waits for the queue: reading all of them
 /// again for each run would use up the request budget.
 const MOST_CHANGES: u64 = 20_000;
-/// Assets that are kept in memory to be published, far more than one run publishes.
-const MOST_KEPT: usize = 2_000;
 
-/// The changes that need a job, as far as they have room.
-#[derive(Default)]
+/// The newest changes that need a job, at most twice as many as one run publishes: a row may be large.
 struct Newest {
+    most: usize,
     assets: Vec<(Asset, Cause)>,
     dropped: u64,
 }
 
 impl Newest {
+    fn new(most: u64) -> Self {
+        Self { most: usize::try_from(most).unwrap_or(usize::MAX), assets: Vec::new(), dropped: 0 }
+    }
+
     fn keep(&mut self, asset: Asset, cause: Cause) {
         self.assets.push((asset, cause));
-        if self.assets.len() == 2 * MOST_KEPT {
+        if self.assets.len() >= self.most.saturating_mul(2) {
             self.sort();
-            self.dropped += self.assets.drain(MOST_KEPT..).count() as u64;
+            self.dropped += self.assets.drain(self.most..).count() as u64;
         }
     }
 
@@ -52,7 +54,7 @@ impl Run<'_> {
         most: u64,
         observe: &impl Fn(&RunCounts),
     ) -> Result<(), RunError> {
-        let mut newest = Newest::default();
+        let mut newest = Newest::new(most);
         while let Some(step) = self.next_page().await? {
             self.saw(&step);
             for asset in step.assets {
@@ -67,6 +69,11 @@ impl Run<'_> {
                 }
             }
             observe(&self.found);
+            if self.found.listed > 2 * MOST_CHANGES {
+                // The portal's count was wrong. The cursor stays, and later runs get further.
+                newest.dropped += 1;
+                break;
+            }
         }
         newest.sort();
         let mut room = 0;
@@ -106,8 +113,9 @@ mod tests {
 
     #[test]
     fn the_newest_are_kept_and_the_rest_is_counted() {
-        let mut newest = Newest::default();
-        let all = 3 * MOST_KEPT as i64;
+        const MOST: u64 = 50;
+        let mut newest = Newest::new(MOST);
+        let all = 3 * MOST as i64;
         for second in 0..all {
             let modified = Timestamp::from_second(second).unwrap();
             newest.keep(Asset { modified, ..samples::asset() }, Cause::Walked);
@@ -115,7 +123,7 @@ mod tests {
         newest.sort();
         let seconds: Vec<_> = newest.assets.iter().map(|(asset, _)| asset.modified.as_second()).collect();
         assert!(seconds.is_sorted_by(|one, next| one > next) && seconds[0] == all - 1);
-        assert_eq!(newest.dropped + seconds.len() as u64, 3 * MOST_KEPT as u64);
-        assert!(seconds.len() >= MOST_KEPT);
+        assert_eq!(newest.dropped + seconds.len() as u64, 3 * MOST);
+        assert!(seconds.len() as u64 >= MOST && (seconds.len() as u64) < 2 * MOST);
     }
 }
