@@ -232,7 +232,8 @@ pub struct OutcomeEvent {
     /// Bytes uploaded, including retries.
     #[serde(default, deserialize_with = "at_most::<MOST_BYTES, _, _>")]
     pub bytes_uploaded: u64,
-    /// When the version was added, by the portal's clock; `None` if the job did not get as far as its save.
+    /// When the version was added, by the portal's clock; `None` if the job did not get as far as its save, or if the version was there
+    /// before the changes that its run covered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<Timestamp>,
     /// When the job ended.

@@ -180,7 +180,7 @@ impl Fleet {
         while self.outcomes.fold_into(&self.ledger).await.is_ok_and(|count| count > 0) {}
         let tally = self.ledger.tally_of(&report.run_id).await?;
         let unchecked = self.ledger.unchecked_of(&report.run_id).await?;
-        let calls = self.budget.used() - before;
+        let calls = self.budget.used().saturating_sub(before);
         Ok(session.sum_up(&report, &tally, unchecked, without_outcome, calls))
     }
 

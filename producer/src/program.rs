@@ -12,10 +12,10 @@ use config::Config;
 use telemetry::{Metrics, Readiness};
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::{self, Hold, Scope};
+use crate::arguments::{self, Scope};
 use crate::fleet::Fleet;
 use crate::plan;
-use crate::schedule::{Schedule, once_possible};
+use crate::schedule::{Schedule, once_possible, scope_of_runs};
 use cli::options::GlobalOptions;
 
 /// Finds the assets to protect and publishes a job for each.
@@ -92,10 +92,10 @@ async fn synchronise(global: &GlobalOptions, sync: &Sync) -> Result<(), Failure>
     let schedule = Schedule::of(&config.producer)?.filter(|_| !sync.once && !sync.wait);
     match schedule {
         None => Box::pin(once(global, &config, sync, &stop)).await,
-        Some(_) if sync.scope.retry_failed.is_some() => {
-            Err(Failure::Usage("--retry-failed is for one run; give --once or --wait as well".to_owned()))
+        Some(schedule) => {
+            let scope = scope_of_runs(&sync.scope, "give --once or --wait as well")?;
+            Box::pin(many(global, &config, &scope, schedule, &stop)).await
         }
-        Some(schedule) => Box::pin(many(global, &config, sync, schedule, &stop)).await,
     }
 }
 
@@ -116,12 +116,11 @@ async fn once(
 async fn many(
     global: &GlobalOptions,
     config: &Config,
-    sync: &Sync,
+    scope: &Scope,
     schedule: Schedule,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let (metrics, readiness) = (Metrics::new(), Readiness::default());
-    let scope = Scope { hold: Hold::Always, ..sync.scope.clone() };
     readiness.set("broker", Err("not connected yet".to_owned()));
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
@@ -133,7 +132,7 @@ async fn many(
             tokio::select! {
                 () = fleet.watch(&readiness) => Ok(()),
                 () = fleet.watch_record() => Ok(()),
-                ended = schedule.keep(&fleet, global, &scope, &readiness, stop) => ended,
+                ended = schedule.keep(&fleet, global, scope, &readiness, stop) => ended,
             }
         };
         let ended = Box::pin(fleet.alone(keeping)).await;

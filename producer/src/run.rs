@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bynder::{Bynder, DateField};
 use common::asset::{Asset, AssetId};
-use common::job::RunId;
+use common::job::{Lane, RunId};
 use common::outcome::FailureClass;
 use config::{DateRange, Limits};
 use jiff::{SignedDuration, Timestamp};
@@ -232,6 +232,10 @@ impl<'a> Run<'a> {
         let mut first = None;
         let (id, started, by_portal) = if let Some(run) = interrupted {
             tracing::info!(run_id = %run.run_id, "going on with the interrupted run");
+            if options.most_fresh.is_some() && options.scope.lane() == Lane::Fresh && place.is_none() {
+                // It begins anew, with what changed meanwhile; only its jobs' ids have to be the same.
+                first = walk.next(patience).await?;
+            }
             (run.run_id, run.started, true)
         } else {
             // The first page of changes shows the portal's time as well as any other call.
@@ -246,7 +250,7 @@ impl<'a> Run<'a> {
             (RunId(new_run_id(started)), started, by_portal.is_some())
         };
         if stretch.field == DateField::Modified {
-            walk.end_at(started);
+            walk.end_at(first.as_ref().and_then(|page| page.portal_time).unwrap_or(started));
         }
         if !options.dry_run && place.is_none() {
             // A resumed run that never reached a checkpoint already exists, and starting it anew is harmless.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::allowance::Limit;
-use crate::arguments::{Asker, Scope};
+use crate::arguments::{Asker, Hold, Scope};
 use crate::full_run;
 use crate::runner::{Runner, changes, has_walked};
 use cli::options::GlobalOptions;
@@ -26,7 +26,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// How often to check whether the first walk has begun.
 const WALK_POLL: Duration = Duration::from_millis(300);
 
-/// How long until the assets of a first run that was not requested are counted again, which lists the library.
+/// How long until the library is listed again for a first run that was not requested, or after a limit.
 const COUNT_AGAIN: Duration = Duration::from_mins(15);
 
 /// How long after a run that postponed changes the next one takes up more of them, at most.
@@ -145,8 +145,10 @@ impl Schedule {
                 let started = Instant::now();
                 let scope = Scope { full: true, delta: false, since: None, asker, ..first.clone() };
                 if is_due && self.tolerantly(runner, global, &scope, stop).await?.limit.is_some() {
-                    // A limit ended the walk early: it is due again, for the assets that it did not reach.
-                    if !self.wait(started, stop).await {
+                    // A limit ended the walk early: it is due again, for the assets that it did not reach, and lists those before them
+                    // anew.
+                    let wait = self.until_next(started).max(COUNT_AGAIN);
+                    if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                         break;
                     }
                     continue;
@@ -185,11 +187,6 @@ impl Schedule {
             }
         };
         tokio::try_join!(whole, changes).map(|_| ())
-    }
-
-    /// Waits for the next run; false if stopped instead.
-    async fn wait(&self, since: Instant, stop: &CancellationToken) -> bool {
-        stop.run_until_cancelled(tokio::time::sleep(self.until_next(since))).await.is_some()
     }
 
     /// One run; returns what it left. A temporary failure is logged and left to the next run.
@@ -237,6 +234,22 @@ async fn first_run(state_directory: &Path) -> Result<(), Failure> {
             return Ok(());
         }
         tokio::time::sleep(TRY_AGAIN).await;
+    }
+}
+
+/// The scope of scheduled runs.
+///
+/// # Errors
+/// An option is for one run: repeated, a number of assets would be requested again each time.
+pub fn scope_of_runs(given: &Scope, one_run: &str) -> Result<Scope, Failure> {
+    let options = [
+        ("--dry-run", given.dry_run),
+        ("--retry-failed", given.retry_failed.is_some()),
+        ("--max-assets", given.max_assets.is_some()),
+    ];
+    match options.into_iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => Err(Failure::Usage(format!("{option} is for one run; {one_run}"))),
+        None => Ok(Scope { hold: Hold::Always, ..given.clone() }),
     }
 }
 

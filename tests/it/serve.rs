@@ -199,6 +199,9 @@ async fn the_first_run_is_requested_by_a_person_and_serve_continues_after_it() {
     let serving = Serving::new(quick()).await;
     let bench = &serving.bench;
     let first = bench.sandbox.add_asset(picture("first.jpg", 1)).unwrap();
+    // Each run would request that many more.
+    let refused = bench.run(&["serve", "--max-assets", "1"]).await;
+    assert!(refused.assert_code(2).talk.contains("--max-assets is for one run"), "{refused:#?}");
     let running = serving.start(&[], &[]);
     serving.until_answered("/readyz", "Run again with --full").await;
     serving.until_answered("/healthz", "200 OK").await;

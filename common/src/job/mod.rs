@@ -110,6 +110,9 @@ pub struct Job {
     /// The highest version number known.
     #[serde(deserialize_with = "at_most::<MOST_COUNT, _, _>")]
     pub top: u32,
+    /// Since when the changes were listed that the run covered, for a delta run: an older version is no new picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_since: Option<Timestamp>,
     /// When that version was added, by the portal's clock; known once the asset was read before the save.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<Timestamp>,
@@ -238,6 +241,7 @@ impl Job {
             file_name: None,
             extension: None,
             marker_text,
+            listed_since: None,
             added: None,
             attempt: 0,
             waited_ms: 0,
@@ -368,7 +372,7 @@ impl Job {
             attempts: self.attempt,
             bytes_downloaded: self.bytes_downloaded,
             bytes_uploaded: self.bytes_uploaded,
-            added: self.added,
+            added: self.added.filter(|added| self.listed_since.is_some_and(|since| *added >= since)),
             at,
         }
     }

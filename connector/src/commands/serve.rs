@@ -9,8 +9,8 @@ use common::service::Service;
 use config::Config;
 use jiff::Timestamp;
 use ledger::{Ledger, QueueCheck};
-use producer::arguments::{self, Hold, Scope};
-use producer::schedule::{Schedule, once_possible};
+use producer::arguments::{self, Scope};
+use producer::schedule::{Schedule, once_possible, scope_of_runs};
 use producer::{RunEnd, RunSession, Runner};
 use queue::JobPublisher;
 use telemetry::{Metrics, Readiness};
@@ -29,13 +29,9 @@ const REPORT_EVERY: Duration = Duration::from_millis(500);
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
 
 pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
-    if scope.retry_failed.is_some() || scope.dry_run {
-        let option = if scope.dry_run { "--dry-run" } else { "--retry-failed" };
-        return Err(Failure::Usage(format!("{option} is for one run; give it to `connector sync`")));
-    }
+    let scope = &scope_of_runs(scope, "give it to `connector sync`")?;
     let config = arguments::load(global, scope)?.config;
     let schedule = Schedule::of(&config.producer)?.unwrap_or(Schedule::Every(EVERY));
-    let scope = Scope { hold: Hold::Always, ..scope.clone() };
     let (metrics, readiness, stop) = (Metrics::new(), Readiness::default(), stop_on_signals()?);
     metrics.set_slots(config.worker.concurrency);
     metrics.step_deadline_is(config.worker.step_deadline.0);
@@ -54,13 +50,18 @@ pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Fai
         readiness.set("Bynder", Ok(()));
         let _attending = parts.attend(&config);
         let working = stop.child_token();
-        let consumer = parts.consume(&config, working.clone());
+        let mut consumer = parts.consume(&config, working.clone());
         let alone = Alone { config: &config, parts: &parts, metrics: &metrics };
         let ended = tokio::select! {
-            ended = schedule.keep(&alone, global, &scope, &readiness, &stop) => ended,
-            () = alone.report(&readiness) => Ok(()),
+            biased;
             // A walk resumes where it was; a call that takes long must not outlast the stop.
             () = stop.cancelled() => Ok(()),
+            ended = schedule.keep(&alone, global, scope, &readiness, &stop) => ended,
+            () = alone.report(&readiness) => Ok(()),
+            ended = &mut consumer => {
+                let why = ended.map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
+                return Err(Failure::Unexpected(format!("the worker broke down: {why}")));
+            }
         };
         if stop.is_cancelled() {
             systemd::stopping();
@@ -100,7 +101,7 @@ impl Runner for Alone<'_> {
         self.metrics.set_cursor(ledger.cursor().await?);
         let tally = ledger.tally_of(&report.run_id).await?;
         let unchecked = ledger.unchecked_of(&report.run_id).await?;
-        Ok(session.sum_up(&report, &tally, unchecked, 0, budget.used() - before))
+        Ok(session.sum_up(&report, &tally, unchecked, 0, budget.used().saturating_sub(before)))
     }
 }
 

@@ -138,6 +138,12 @@ struct Item {
     date_created: Value,
 }
 
+/// A time in whole seconds, as the portal states it and the ledger keeps it.
+fn whole_seconds(value: Value) -> Option<Timestamp> {
+    let at: Timestamp = serde_json::from_value(value).ok()?;
+    Timestamp::from_second(at.as_second()).ok()
+}
+
 impl Row {
     /// The asset and its versions.
     pub(super) fn into_detail(self) -> Result<AssetDetail, common::asset::InvalidAssetId> {
@@ -150,7 +156,7 @@ impl Row {
                     active: item.active,
                     bytes: item.size.0,
                     file_name: item.file_name,
-                    added: serde_json::from_value(item.date_created).ok(),
+                    added: whole_seconds(item.date_created),
                 })
             })
             .collect();

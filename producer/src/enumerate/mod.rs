@@ -133,7 +133,8 @@ impl Walk {
         let (portal_time, total_rows, rows) = (page.portal_time, page.total, page.rows());
         let field = self.stretch.field;
         let (assets, next) = position.advance(page.assets, rows, self.lag, |asset| field.of(asset))?;
-        let is_whole = total && total_rows == Some(rows as u64);
+        // A page that is full may be counted as a page.
+        let is_whole = total && rows < PAGE as usize && total_rows == Some(rows as u64);
         let next = match next.filter(|_| !is_whole) {
             Some(position) => Some(WalkPosition { position, ..self.place }),
             None => self.next_request(),
@@ -143,6 +144,30 @@ impl Walk {
             .unwrap_or(WalkPosition { request: self.place.request + 1, position: Position::start() });
         let unreadable = self.unreadable.meet(page.unreadable);
         Ok(Some(Step { assets, unreadable, total: total_rows, portal_time, next }))
+    }
+
+    /// The number of requests that the filters take.
+    pub fn requests(&self) -> usize {
+        let mut count = 0;
+        while self.requests.get(count).is_some() {
+            count += 1;
+        }
+        count
+    }
+
+    /// A page of one request, counted from 1, the newest rows first. Rows move between such pages while people work.
+    pub async fn newest(&self, request: usize, page: u32, patience: &Patience) -> Result<Step, WalkError> {
+        let Stretch { field, from, to } = self.stretch;
+        let query = ListQuery {
+            limit: PAGE,
+            page,
+            order: Some((field, Order::Descending)),
+            dates: Some((field, from, to)),
+            ..self.requests.get(request).unwrap_or_default()
+        };
+        let page = patiently(patience, || self.bynder.list(&query)).await?;
+        let (portal_time, unreadable) = (page.portal_time, page.unreadable.len());
+        Ok(Step { assets: page.assets, unreadable, total: page.total, portal_time, next: None })
     }
 
     /// Ends the stretch: later changes are left to another run.

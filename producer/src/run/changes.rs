@@ -9,13 +9,15 @@ use common::asset::Asset;
 use common::job::Lane;
 
 use super::{Cause, Fate, Run, RunCounts, RunError};
+use crate::enumerate::Step;
 use crate::select::{Decision, SkipReason};
 
-/// Changes within the overlap above which a run publishes in the order of the listing and waits for the queue: reading all of them
-/// again for each run would use up the request budget.
+/// More changes since the cursor, less the overlap, are not all read for each run, which would use up the request budget.
 const MOST_CHANGES: u64 = 20_000;
+/// Of more changes, this many pages of the newest are read.
+const MOST_PAGES: u32 = 20;
 
-/// The newest changes that need a job, at most twice as many as one run publishes: a row may be large.
+/// The newest changes that need a job, at most a few times as many as one run publishes: a row may be large.
 struct Newest {
     most: usize,
     assets: Vec<(Asset, Cause)>,
@@ -29,23 +31,33 @@ impl Newest {
 
     fn keep(&mut self, asset: Asset, cause: Cause) {
         self.assets.push((asset, cause));
-        if self.assets.len() >= self.most.saturating_mul(2) {
+        if self.assets.len() >= self.most.saturating_mul(4) {
             self.sort();
-            self.dropped += self.assets.drain(self.most..).count() as u64;
+            self.dropped += self.assets.drain(self.most.saturating_mul(2)..).count() as u64;
         }
     }
 
+    /// In turn the asset created last and the one modified last: a bulk change of older assets delays neither a new asset nor a new
+    /// version.
     fn sort(&mut self) {
         self.assets.sort_by_key(|(asset, _)| Reverse(asset.modified));
+        let mut modified = std::mem::take(&mut self.assets);
+        let mut by_creation: Vec<_> = (0..modified.len()).collect();
+        by_creation.sort_by_key(|place| Reverse(modified[*place].0.created));
+        let turns = by_creation.into_iter().zip(0..).flat_map(|(created, changed)| [created, changed]);
+        let mut order = vec![usize::MAX; modified.len()];
+        turns.enumerate().for_each(|(turn, place)| order[place] = order[place].min(turn));
+        let mut ranked: Vec<_> = order.into_iter().zip(modified.drain(..)).collect();
+        ranked.sort_by_key(|(turn, _)| *turn);
+        self.assets = ranked.into_iter().map(|(_, kept)| kept).collect();
     }
 }
 
 impl Run<'_> {
     /// How many jobs of the lane may wait for a worker, if this run publishes the newest first.
     pub(super) fn most_fresh(&self) -> Option<u64> {
-        let first = self.first.as_ref()?;
-        let is_short = first.next.is_none() || first.total.is_some_and(|total| total <= MOST_CHANGES);
-        self.options.most_fresh.filter(|_| is_short && self.options.scope.lane() == Lane::Fresh)
+        self.first.as_ref()?;
+        self.options.most_fresh.filter(|_| self.options.scope.lane() == Lane::Fresh)
     }
 
     /// Publishes the newest changes while fewer than `most` jobs of the lane wait for a worker.
@@ -55,25 +67,20 @@ impl Run<'_> {
         observe: &impl Fn(&RunCounts),
     ) -> Result<(), RunError> {
         let mut newest = Newest::new(most);
-        while let Some(step) = self.next_page().await? {
-            self.saw(&step);
-            for asset in step.assets {
-                self.go_on()?;
-                if self.taken_up.contains(&asset.id) {
-                    continue;
-                }
-                let cause = self.cause(&asset);
-                match self.row_decision(&asset, Lane::Fresh, cause).await? {
-                    Decision::Skip(_) => drop(self.consider(&asset, Lane::Fresh, cause).await?),
-                    _ => newest.keep(asset, cause),
+        let is_short =
+            |first: &Step| first.next.is_none() || first.total.is_some_and(|total| total <= MOST_CHANGES);
+        if self.first.as_ref().is_some_and(is_short) {
+            while let Some(step) = self.next_page().await? {
+                self.keep_candidates(step, &mut newest).await?;
+                observe(&self.found);
+                if self.found.listed > 2 * MOST_CHANGES {
+                    // The portal's count was wrong. The cursor stays.
+                    newest.dropped += 1;
+                    break;
                 }
             }
-            observe(&self.found);
-            if self.found.listed > 2 * MOST_CHANGES {
-                // The portal's count was wrong. The cursor stays, and later runs get further.
-                newest.dropped += 1;
-                break;
-            }
+        } else {
+            self.read_newest(&mut newest).await?;
         }
         newest.sort();
         let mut room = 0;
@@ -81,10 +88,12 @@ impl Run<'_> {
             let depth = self.patiently(async || self.environment.queue.depth().await).await?;
             room = most.saturating_sub(depth.submit_fresh);
         }
+        // Jobs that were lost are taken up before, in any lane.
+        let before = self.found.published;
         let mut postponed = newest.dropped;
         for (asset, cause) in newest.assets {
             self.go_on()?;
-            if self.found.published >= room {
+            if self.found.published - before >= room {
                 postponed += 1;
                 continue;
             }
@@ -97,9 +106,45 @@ impl Run<'_> {
                 assets = postponed,
                 "more has changed than is worked on within a minute; the newest go first, the rest follows with the next runs"
             );
-            self.found.skipped.insert(SkipReason::Postponed, postponed);
+        }
+        for _ in 0..postponed {
+            self.skip(SkipReason::Postponed);
         }
         observe(&self.found);
+        Ok(())
+    }
+
+    /// Reads the newest pages of more changes than a run reads. Rows move between pages while people work, so some may be missed:
+    /// the cursor stays.
+    async fn read_newest(&mut self, newest: &mut Newest) -> Result<(), RunError> {
+        self.first = None;
+        newest.dropped += 1;
+        let pages =
+            (0..self.walk.requests()).flat_map(|request| (1..=MOST_PAGES).map(move |page| (request, page)));
+        for (request, page) in pages {
+            self.go_on()?;
+            let step = self.walk.newest(request, page, self.patience).await?;
+            self.keep_candidates(step, newest).await?;
+            if newest.assets.len() >= newest.most {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep_candidates(&mut self, step: Step, newest: &mut Newest) -> Result<(), RunError> {
+        self.saw(&step);
+        for asset in step.assets {
+            self.go_on()?;
+            if self.taken_up.contains(&asset.id) {
+                continue;
+            }
+            let cause = self.cause(&asset);
+            match self.row_decision(&asset, Lane::Fresh, cause).await? {
+                Decision::Skip(_) => drop(self.consider(&asset, Lane::Fresh, cause).await?),
+                _ => newest.keep(asset, cause),
+            }
+        }
         Ok(())
     }
 }
@@ -111,19 +156,39 @@ mod tests {
 
     use super::*;
 
+    fn changed(created: i64, modified: i64) -> Asset {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        Asset { created: at(created), modified: at(modified), ..samples::asset() }
+    }
+
     #[test]
     fn the_newest_are_kept_and_the_rest_is_counted() {
         const MOST: u64 = 50;
         let mut newest = Newest::new(MOST);
-        let all = 3 * MOST as i64;
+        let all = 9 * MOST as i64;
         for second in 0..all {
-            let modified = Timestamp::from_second(second).unwrap();
-            newest.keep(Asset { modified, ..samples::asset() }, Cause::Walked);
+            newest.keep(changed(0, second), Cause::Walked);
         }
         newest.sort();
-        let seconds: Vec<_> = newest.assets.iter().map(|(asset, _)| asset.modified.as_second()).collect();
-        assert!(seconds.is_sorted_by(|one, next| one > next) && seconds[0] == all - 1);
-        assert_eq!(newest.dropped + seconds.len() as u64, 3 * MOST);
-        assert!(seconds.len() as u64 >= MOST && (seconds.len() as u64) < 2 * MOST);
+        assert_eq!(newest.dropped + newest.assets.len() as u64, 9 * MOST);
+        assert!((2 * MOST..4 * MOST).contains(&(newest.assets.len() as u64)));
+        assert_eq!(
+            newest.assets[1].0.modified.as_second().max(newest.assets[0].0.modified.as_second()),
+            all - 1
+        );
+    }
+
+    #[test]
+    fn a_bulk_change_of_older_assets_delays_neither_a_new_asset_nor_a_new_version() {
+        let mut newest = Newest::new(50);
+        let (asset, version) = (changed(1_000, 1_000), changed(3, 2_000));
+        newest.keep(asset.clone(), Cause::Walked);
+        for number in 0..150 {
+            newest.keep(changed(number % 7, 1_001 + number), Cause::Walked);
+        }
+        newest.keep(version.clone(), Cause::Walked);
+        newest.sort();
+        let first: Vec<_> = newest.assets.into_iter().take(2).map(|(asset, _)| asset).collect();
+        assert!(first.contains(&asset) && first.contains(&version), "{first:#?}");
     }
 }

@@ -7,7 +7,7 @@ use common::job::{Job, Lane};
 use jiff::Timestamp;
 use queue::{Depth, QueueError};
 
-use super::{Fate, Run, RunError};
+use super::{Fate, Run, RunError, Scope};
 use crate::allowance::Limit;
 
 /// Open jobs above which a run waits before it publishes more: the queue does not grow with the library.
@@ -32,6 +32,9 @@ impl Run<'_> {
         let mut job = Job::new(self.id.clone(), id, name, lane, base, marker, Timestamp::now());
         job.show_file(asset.shown_file());
         job.directory = Some(self.environment.destinations.of(asset).clone());
+        if let Scope::Since(since) = self.options.scope {
+            job.listed_since = Some(since);
+        }
         if suspect {
             job.suspect_now();
         }
