@@ -26,7 +26,9 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// How often to check whether the first walk has begun.
 const WALK_POLL: Duration = Duration::from_millis(300);
 
-/// How long until the library is listed again for a first run that was not requested, or after a limit.
+/// How many times as long as it took a walk rests after a limit, so that listing what is protected takes a small part of the budget.
+const REST_FACTOR: u32 = 10;
+/// How long until the library is listed again for a first run that was not requested, and after a limit at most.
 const COUNT_AGAIN: Duration = Duration::from_mins(15);
 
 /// How long after a run that postponed changes the next one takes up more of them, at most.
@@ -147,7 +149,8 @@ impl Schedule {
                 if is_due && self.tolerantly(runner, global, &scope, stop).await?.limit.is_some() {
                     // A limit ended the walk early: it is due again, for the assets that it did not reach, and lists those before them
                     // anew.
-                    let wait = self.until_next(started).max(COUNT_AGAIN);
+                    let rest = started.elapsed().saturating_mul(REST_FACTOR).min(COUNT_AGAIN);
+                    let wait = self.until_next(started).max(rest);
                     if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                         break;
                     }
