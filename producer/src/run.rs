@@ -10,7 +10,7 @@ mod take_up;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bynder::{Bynder, DateField};
 use common::asset::{Asset, AssetId};
@@ -242,8 +242,14 @@ impl<'a> Run<'a> {
             let by_portal = match options.scope {
                 Scope::Full => portal_time(environment, patience).await?,
                 Scope::Since(_) | Scope::WholeSince(_) => {
+                    let asked = Instant::now();
                     first = walk.next(patience).await?;
-                    first.as_ref().and_then(|page| page.portal_time)
+                    // The answer states the time after the search, in whole seconds; what was added between is not in it.
+                    let after = SignedDuration::try_from(asked.elapsed()).unwrap_or(SignedDuration::MAX);
+                    let time = first.as_ref().and_then(|page| page.portal_time);
+                    time.and_then(|time| {
+                        time.checked_sub(after.saturating_add(SignedDuration::from_secs(1))).ok()
+                    })
                 }
             };
             let started = by_portal.unwrap_or_else(Timestamp::now);

@@ -58,10 +58,12 @@ async fn a_machine_alone_protects_what_is_added_and_answers_beside_it_until_it_i
     let status: Value = serde_json::from_str(serving.run(&["status", "--json"]).await.trim()).unwrap();
     assert_eq!(status["queues"]["failed"], 0, "{status:#}");
     serving.run(&["pause", "--reason", "works"]).await;
+    let paused = "connector_paused{by=\"operator\"} 1";
+    serving.until_answered("/metrics", paused).await;
     let third = bench.sandbox.add_asset(picture("third.jpg", 3)).unwrap();
     let queued = async || {
         let status: Value = serde_json::from_str(serving.run(&["status", "--json"]).await.trim()).unwrap();
-        status["queues"]["submit_fresh"] == 1
+        status["queues"]["submit_fresh"].as_u64().unwrap() >= 1
     };
     until_async(queued).await;
     assert!(!is_protected(&bench.asset(&third)));
@@ -131,6 +133,7 @@ async fn after_a_bulk_change_the_newest_picture_goes_first_and_all_are_protected
     until_async(walked).await;
     until(|| bench.sandbox.audit().assets.iter().all(is_protected)).await;
     serving.run(&["pause"]).await;
+    serving.until_answered("/metrics", "connector_paused{by=\"operator\"} 1").await;
     let bulk: Vec<_> = (0..BULK).map(|n| picture(&format!("bulk-{n}.jpg"), 10 + n as u64)).collect();
     for picture in bulk {
         bench.sandbox.add_asset(picture).unwrap();
