@@ -5,11 +5,14 @@
 
 use std::cmp::Reverse;
 
-use common::asset::Asset;
+use bynder::MOST_IDS;
+use common::asset::{Asset, AssetId};
 use common::job::Lane;
+use jiff::Timestamp;
 
-use super::{Cause, Fate, Run, RunCounts, RunError};
+use super::{Fate, Run, RunCounts, RunError};
 use crate::enumerate::Step;
+use crate::filter::digits;
 use crate::select::{Decision, SkipReason};
 
 /// More changes since the cursor, less the overlap, are not all read for each run, which would use up the request budget.
@@ -17,10 +20,17 @@ const MOST_CHANGES: u64 = 20_000;
 /// Of more changes, this many pages of the newest are read.
 const MOST_PAGES: u32 = 20;
 
-/// The newest changes that need a job, at most a few times as many as one run publishes: a row may be large.
+/// A change that needs a job. Its row is listed again when it is published: a row may be large.
+struct Change {
+    id: AssetId,
+    created: Timestamp,
+    modified: Timestamp,
+}
+
+/// The newest changes that need a job, at most a few times as many as one run publishes.
 struct Newest {
     most: usize,
-    assets: Vec<(Asset, Cause)>,
+    assets: Vec<Change>,
     dropped: u64,
 }
 
@@ -29,8 +39,9 @@ impl Newest {
         Self { most: usize::try_from(most).unwrap_or(usize::MAX), assets: Vec::new(), dropped: 0 }
     }
 
-    fn keep(&mut self, asset: Asset, cause: Cause) {
-        self.assets.push((asset, cause));
+    fn keep(&mut self, asset: &Asset) {
+        let Asset { id, created, modified, .. } = asset;
+        self.assets.push(Change { id: id.clone(), created: *created, modified: *modified });
         if self.assets.len() >= self.most.saturating_mul(4) {
             self.sort();
             self.dropped += self.assets.drain(self.most.saturating_mul(2)..).count() as u64;
@@ -40,10 +51,10 @@ impl Newest {
     /// In turn the asset created last and the one modified last: a bulk change of older assets delays neither a new asset nor a new
     /// version.
     fn sort(&mut self) {
-        self.assets.sort_by_key(|(asset, _)| Reverse(asset.modified));
+        self.assets.sort_by_key(|change| Reverse(change.modified));
         let mut modified = std::mem::take(&mut self.assets);
         let mut by_creation: Vec<_> = (0..modified.len()).collect();
-        by_creation.sort_by_key(|place| Reverse(modified[*place].0.created));
+        by_creation.sort_by_key(|place| Reverse(modified[*place].created));
         let turns = by_creation.into_iter().zip(0..).flat_map(|(created, changed)| [created, changed]);
         let mut order = vec![usize::MAX; modified.len()];
         turns.enumerate().for_each(|(turn, place)| order[place] = order[place].min(turn));
@@ -88,18 +99,12 @@ impl Run<'_> {
             let depth = self.patiently(async || self.environment.queue.depth().await).await?;
             room = most.saturating_sub(depth.submit_fresh);
         }
-        // Jobs that were lost are taken up before, in any lane.
-        let before = self.found.published;
-        let mut postponed = newest.dropped;
-        for (asset, cause) in newest.assets {
-            self.go_on()?;
-            if self.found.published - before >= room {
-                postponed += 1;
-                continue;
-            }
-            if self.consider(&asset, Lane::Fresh, cause).await? == Fate::Limited {
-                break;
-            }
+        let mut ids: Vec<_> = newest.assets.into_iter().map(|change| change.id).collect();
+        let chosen = ids.len().min(usize::try_from(room).unwrap_or(usize::MAX)).min(MOST_IDS);
+        let mut postponed = newest.dropped + (ids.len() - chosen) as u64;
+        ids.truncate(chosen);
+        if !ids.is_empty() {
+            postponed += self.publish_named(&ids).await?;
         }
         if postponed > 0 {
             tracing::info!(
@@ -112,6 +117,18 @@ impl Run<'_> {
         }
         observe(&self.found);
         Ok(())
+    }
+
+    /// Lists these assets again, and publishes their jobs; returns how many are not in the listing any more.
+    async fn publish_named(&mut self, ids: &[AssetId]) -> Result<u64, RunError> {
+        let listed = self.ask_for(ids.to_vec()).await?;
+        for asset in ids.iter().filter_map(|id| listed.get(&digits(id.as_str()))) {
+            self.go_on()?;
+            if self.consider(asset, Lane::Fresh, self.cause(asset)).await? == Fate::Limited {
+                break;
+            }
+        }
+        Ok((ids.len() - listed.len()) as u64)
     }
 
     /// Reads the newest pages of more changes than a run reads. Rows move between pages while people work, so some may be missed:
@@ -142,7 +159,7 @@ impl Run<'_> {
             let cause = self.cause(&asset);
             match self.row_decision(&asset, Lane::Fresh, cause).await? {
                 Decision::Skip(_) => drop(self.consider(&asset, Lane::Fresh, cause).await?),
-                _ => newest.keep(asset, cause),
+                _ => newest.keep(&asset),
             }
         }
         Ok(())
@@ -167,28 +184,27 @@ mod tests {
         let mut newest = Newest::new(MOST);
         let all = 9 * MOST as i64;
         for second in 0..all {
-            newest.keep(changed(0, second), Cause::Walked);
+            newest.keep(&changed(0, second));
         }
         newest.sort();
         assert_eq!(newest.dropped + newest.assets.len() as u64, 9 * MOST);
         assert!((2 * MOST..4 * MOST).contains(&(newest.assets.len() as u64)));
-        assert_eq!(
-            newest.assets[1].0.modified.as_second().max(newest.assets[0].0.modified.as_second()),
-            all - 1
-        );
+        assert_eq!(newest.assets[0].modified.as_second(), all - 1);
     }
 
     #[test]
     fn a_bulk_change_of_older_assets_delays_neither_a_new_asset_nor_a_new_version() {
         let mut newest = Newest::new(50);
         let (asset, version) = (changed(1_000, 1_000), changed(3, 2_000));
-        newest.keep(asset.clone(), Cause::Walked);
+        newest.keep(&asset);
         for number in 0..150 {
-            newest.keep(changed(number % 7, 1_001 + number), Cause::Walked);
+            newest.keep(&changed(number % 7, 1_001 + number));
         }
-        newest.keep(version.clone(), Cause::Walked);
+        newest.keep(&version);
         newest.sort();
-        let first: Vec<_> = newest.assets.into_iter().take(2).map(|(asset, _)| asset).collect();
-        assert!(first.contains(&asset) && first.contains(&version), "{first:#?}");
+        let times = |asset: &Asset| (asset.created, asset.modified);
+        let first: Vec<_> =
+            newest.assets.iter().take(2).map(|change| (change.created, change.modified)).collect();
+        assert!(first.contains(&times(&asset)) && first.contains(&times(&version)), "{first:?}");
     }
 }

@@ -111,7 +111,7 @@ impl Run<'_> {
     }
 
     /// The rows of these assets in the listing, by the digits of their ids.
-    async fn ask_for(&mut self, ids: Vec<AssetId>) -> Result<BTreeMap<String, Asset>, RunError> {
+    pub(super) async fn ask_for(&mut self, ids: Vec<AssetId>) -> Result<BTreeMap<String, Asset>, RunError> {
         let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         let query = ListQuery { limit, ids, include_versions: true, ..ListQuery::default() };
         let page = patiently(self.patience, || self.environment.bynder.list(&query)).await?;
