@@ -35,7 +35,7 @@ pub(crate) async fn open(config: &Config, embedded: bool) -> Result<Opened, Fail
     };
     let state = State::open_to_append(directory)?.ok_or(in_use)?;
     Ok(Opened {
-        failed: Arc::new(EmbeddedQueue::beside(state)),
+        failed: Arc::new(EmbeddedQueue::attach(state)),
         taken_up_by: "the running connector takes them up",
     })
 }

@@ -1,4 +1,4 @@
-//! What systemd is told, if it started this process as `Type=notify`; otherwise nothing is sent.
+//! Notifies systemd, if it started this process as `Type=notify`.
 
 use std::time::Duration;
 

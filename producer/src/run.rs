@@ -5,6 +5,7 @@ mod changes;
 mod consider;
 mod error;
 mod named;
+mod options;
 mod publish;
 mod take_up;
 
@@ -15,7 +16,6 @@ use std::time::{Duration, Instant};
 use bynder::{Bynder, DateField};
 use common::asset::{Asset, AssetId};
 use common::job::{Lane, RunId};
-use common::outcome::FailureClass;
 use config::{DateRange, Limits};
 use jiff::{SignedDuration, Timestamp};
 use ledger::state::DatabaseError;
@@ -24,6 +24,7 @@ use queue::{FailedJobs, JobPublisher};
 use telemetry::Metrics;
 
 pub use self::error::RunError;
+pub use self::options::{Admission, Options};
 use crate::allowance::{Allowance, Day};
 use crate::cursor::{self, Walked};
 use crate::destination::Destinations;
@@ -66,52 +67,6 @@ pub struct Environment {
     pub overlap: Duration,
     /// How long after a save the listing may still show the previous version.
     pub listing_settles_in: Duration,
-}
-
-/// What this run has to do.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// The whole library, or what changed.
-    pub scope: Scope,
-    /// The maximum number of jobs to publish.
-    pub max_assets: Option<u64>,
-    /// Only count: no job, no checkpoint, no cursor.
-    pub dry_run: bool,
-    /// The filters apply to this run only, so it does not count as a run over everything.
-    pub is_part: bool,
-    /// Whether assets that the filters name by id are taken up although they failed before.
-    pub retries_named: bool,
-    /// Takes up what failed before, in one failure class or in any.
-    pub retry_failed: Option<Option<FailureClass>>,
-    /// Which assets a person requested.
-    pub admission: Admission,
-    /// At most this many jobs of the fresh lane may wait for a worker, and the rest is left to the next run; `None` waits for room,
-    /// since there may be no next run.
-    pub most_fresh: Option<u64>,
-    /// How many assets were requested in all, and how many of them are left.
-    pub asked_for: Option<(u64, u64)>,
-}
-
-/// Which of the assets that pass the filters a person requested.
-#[derive(Debug, Clone, Default)]
-pub enum Admission {
-    /// All of them.
-    #[default]
-    All,
-    /// Those that also pass these filters, which applied when the request was made.
-    Under(Box<Filter>),
-    /// None: the filters that applied are not known.
-    Nothing,
-}
-
-impl Admission {
-    fn admits(&self, asset: &Asset) -> bool {
-        match self {
-            Self::All => true,
-            Self::Under(filter) => filter.check(asset).is_ok(),
-            Self::Nothing => false,
-        }
-    }
 }
 
 /// The result of a run.

@@ -50,7 +50,7 @@ impl Film {
     }
 }
 
-/// The name of a profile: its description as prose, and in brackets the hash that tells it from others.
+/// The name of a profile: its description as prose, and in brackets the hash that identifies it.
 pub fn profile_name(name: &str) -> String {
     let is_hash =
         |hash: &&str| hash.len() <= LONGEST_HASH && hash.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -77,7 +77,7 @@ fn facts(facts: Option<FileFacts>) -> Option<FileFacts> {
     facts.map(|facts| FileFacts { content: facts.content.map(|content| Box::new(content.shown())), ..facts })
 }
 
-/// Anything but the connector's own marker was written by somebody else.
+/// Any text but the connector's own marker may contain a secret.
 fn marker(text: Option<String>) -> Option<String> {
     match Marker::parse(text.as_deref()) {
         Marker::Ours(_) => text,

@@ -29,8 +29,8 @@ pub(super) fn name(number: i64) -> String {
     format!("{PREFIX}{number:06}.jsonl.gz")
 }
 
-/// The path of a file with this name. The name was read from the state file, which may be a copy of somebody else's, so one that
-/// leads out of the folder is refused.
+/// The path of a file with this name. The name comes from the state file, which another user may have made, so one that leads out of
+/// the folder is refused.
 fn at(folder: &Path, name: &str) -> io::Result<PathBuf> {
     if !name.starts_with(PREFIX) || name.contains(['/', '\0']) {
         return Err(io::Error::new(

@@ -79,7 +79,7 @@ impl Ledger {
         let sql = "SELECT 1 FROM archives WHERE file = ?1";
         let is_registered =
             self.state.read(move |connection| Ok(connection.prepare(sql)?.exists([wanted])?)).await?;
-        // Registering a file and forgetting that it is written is one change: both is a state of somebody else's making.
+        // One transaction registers a file and removes the fact, so only a forged state has both.
         if !is_registered {
             file::delete(&folder, &name).map_err(|error| match error.kind() {
                 io::ErrorKind::InvalidInput => DatabaseError::Damaged(error.to_string()),

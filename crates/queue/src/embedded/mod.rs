@@ -62,11 +62,11 @@ impl EmbeddedQueue {
     /// Opens the queue. Jobs in flight are an earlier process's, which has ended; they are delivered again as redelivered.
     pub async fn open(state: State) -> Result<Self, QueueError> {
         state.write(rows::recover).await?;
-        Ok(Self::beside(state))
+        Ok(Self::attach(state))
     }
 
     /// The queue in which another process works, to list, replay and drop its failed jobs.
-    pub fn beside(state: State) -> Self {
+    pub fn attach(state: State) -> Self {
         let shared = SharedQueue {
             state,
             changed: Notify::new(),
