@@ -1,6 +1,7 @@
 //! The listing requests of a filter, each made when it is sent: a million ids need ten thousand.
 
 use bynder::ListQuery;
+use common::asset::AssetId;
 
 use super::Ids;
 
@@ -18,6 +19,12 @@ pub struct Requests {
 }
 
 impl Requests {
+    /// The request for these assets alone, under what all requests have in common: a portal may leave out archived assets, for
+    /// example, unless they are asked for.
+    pub fn of_ids(&self, ids: Vec<AssetId>) -> ListQuery {
+        ListQuery { ids, ..self.base.clone() }
+    }
+
     pub fn get(&self, index: usize) -> Option<ListQuery> {
         if !self.ids.is_empty() {
             let ids = self.ids.written().chunks(MOST_IDS_A_REQUEST).nth(index)?;

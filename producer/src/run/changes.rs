@@ -121,7 +121,8 @@ impl Run<'_> {
 
     /// Lists these assets again, and publishes their jobs; returns how many are not in the listing any more.
     async fn publish_named(&mut self, ids: &[AssetId]) -> Result<u64, RunError> {
-        let listed = self.ask_for(ids.to_vec()).await?;
+        let query = self.environment.filter.push_down().of_ids(ids.to_vec());
+        let listed = self.ask_for(query).await?;
         for asset in ids.iter().filter_map(|id| listed.get(&digits(id.as_str()))) {
             self.go_on()?;
             if self.consider(asset, Lane::Fresh, self.cause(asset)).await? == Fate::Limited {

@@ -64,7 +64,12 @@ impl Run<'_> {
         jobs: &[LostJob],
         cause: Cause,
     ) -> Result<(bool, HashSet<JobId>), RunError> {
-        let listed = self.ask_for(jobs.iter().map(|job| job.asset_id.clone()).collect()).await?;
+        let listed = self
+            .ask_for(ListQuery {
+                ids: jobs.iter().map(|job| job.asset_id.clone()).collect(),
+                ..ListQuery::default()
+            })
+            .await?;
         let mut published = HashSet::new();
         for job in jobs {
             if self.patience.is_over() {
@@ -110,10 +115,10 @@ impl Run<'_> {
         Ok(fate)
     }
 
-    /// The rows of these assets in the listing, by the digits of their ids.
-    pub(super) async fn ask_for(&mut self, ids: Vec<AssetId>) -> Result<BTreeMap<String, Asset>, RunError> {
-        let limit = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        let query = ListQuery { limit, ids, include_versions: true, ..ListQuery::default() };
+    /// The rows of the assets that this query names in the listing, by the digits of their ids.
+    pub(super) async fn ask_for(&mut self, asked: ListQuery) -> Result<BTreeMap<String, Asset>, RunError> {
+        let limit = u32::try_from(asked.ids.len()).unwrap_or(u32::MAX);
+        let query = ListQuery { limit, page: 1, include_versions: true, ..asked };
         let page = patiently(self.patience, || self.environment.bynder.list(&query)).await?;
         self.found.listed += page.rows() as u64;
         self.environment.metrics.assets_listed(page.rows() as u64);
