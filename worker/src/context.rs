@@ -19,6 +19,7 @@ use crate::breaker::Breakers;
 use crate::environment::Environment;
 use crate::inspect::Inspector;
 use crate::leases::StepLease;
+use crate::service_times::ServiceTimes;
 use crate::services::{Portal, Watermarker};
 use crate::settings::Settings;
 
@@ -33,6 +34,7 @@ pub(crate) struct StepContext {
     pub(crate) budget: Budget,
     pub(crate) breakers: Breakers,
     pub(crate) approval: Approval,
+    pub(crate) service_times: ServiceTimes,
     pub(crate) settings: Arc<Settings>,
     permission: Permission<QueueError>,
 }
@@ -50,6 +52,7 @@ impl StepContext {
             budget: environment.budget.clone(),
             breakers: environment.breakers.clone(),
             approval: environment.approval.clone(),
+            service_times: environment.service_times.clone(),
             settings: Arc::clone(&environment.settings),
             permission: Permission::new(move || contact.contact()),
         }

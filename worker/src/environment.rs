@@ -13,6 +13,7 @@ use crate::approval::Approval;
 use crate::breaker::Breakers;
 use crate::inspect::Inspector;
 use crate::probe::{self, Probed, Probes, ServiceHealth};
+use crate::service_times::ServiceTimes;
 use crate::services::{Portal, Watermarker};
 use crate::settings::Settings;
 
@@ -37,6 +38,8 @@ pub struct Environment {
     pub probes: Probes,
     /// Whether saved versions are visible.
     pub approval: Approval,
+    /// How long the services have been taking.
+    pub service_times: ServiceTimes,
     pub metrics: Metrics,
     pub settings: Arc<Settings>,
 }

@@ -97,7 +97,8 @@ async fn run_and_conclude(
     let result = run_step(environment, &mut job).await;
     let pace = Pace::of_rungs(&settings.rungs);
     let blame = attribute(&environment.breakers, environment, pace, &job, &result).await;
-    let settlement = conclude(settings, job, result, blame, Timestamp::now(), &mut rand::rng());
+    let expected = environment.service_times.expected();
+    let settlement = conclude(settings, &expected, job, result, blame, Timestamp::now(), &mut rand::rng());
     close(environment, settlement).await
 }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use common::job::{Job, Step};
 
-use crate::decide::suspect_rung;
 use crate::settings::Settings;
 
 /// How long a request of this step may still take effect. If a service watermarks while the caller waits, its
@@ -20,13 +19,13 @@ fn doubt(settings: &Settings, step: Step) -> Duration {
 /// waits.
 pub(crate) fn lockout(settings: &Settings, step: Step) -> Duration {
     let doubt = doubt(settings, step);
-    doubt.max(suspect_rung(&settings.rungs, doubt))
+    doubt.max(settings.rungs.suspect(doubt))
 }
 
 /// Makes the job wait until its step's requests can no longer take effect: returns the first of its waits.
 pub(crate) fn begin(settings: &Settings, job: &mut Job) -> Duration {
     job.outwait_ms = millis(doubt(settings, job.step));
-    next(settings, job).unwrap_or(settings.rungs[0])
+    next(settings, job).unwrap_or(settings.rungs.moment())
 }
 
 /// The next of these waits; `None` once they are over. The job counts them, rather than a clock, since each of them
@@ -36,7 +35,7 @@ pub(crate) fn next(settings: &Settings, job: &mut Job) -> Option<Duration> {
     if left.is_zero() {
         return None;
     }
-    let rung = suspect_rung(&settings.rungs, left);
+    let rung = settings.rungs.suspect(left);
     job.outwait_ms = job.outwait_ms.saturating_sub(millis(rung));
     Some(rung)
 }
@@ -51,10 +50,11 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::decide::Rungs;
     use crate::settings::samples::default_settings;
 
     fn settings() -> Settings {
-        Settings { rungs: [5, 30, 120].map(Duration::from_secs).to_vec(), ..default_settings() }
+        Settings { rungs: Rungs::new([5, 30, 120].map(Duration::from_secs).to_vec()), ..default_settings() }
     }
 
     fn job(step: Step) -> Job {

@@ -34,6 +34,7 @@ use crate::breaker::Breakers;
 use crate::dead_letters::settle_dead_letters;
 use crate::environment::Environment;
 use crate::probe::Probes;
+use crate::service_times::ServiceTimes;
 use crate::settings::Settings;
 
 /// How often the state of the broker and the services is reported.
@@ -169,6 +170,7 @@ async fn work(config: &Config) -> Result<(), Failure> {
         breakers,
         probes: Probes::default(),
         approval: Approval::default(),
+        service_times: ServiceTimes::default(),
         metrics,
         settings: Arc::new(settings),
     };

@@ -44,6 +44,7 @@ mod tests {
     use super::*;
     use crate::breaker::Blame;
     use crate::conclude::conclude;
+    use crate::service_times::Expected;
     use crate::settings::samples::default_settings;
 
     #[tokio::test(start_paused = true)]
@@ -53,7 +54,15 @@ mod tests {
         let mut waits = 0;
         let failed = loop {
             let panicked = bounded(Duration::from_mins(1), async { panic!("nothing there: SECRET") }).await;
-            match conclude(&default_settings(), job, panicked, Blame::Job, now, &mut rand::rng()) {
+            match conclude(
+                &default_settings(),
+                &Expected::default(),
+                job,
+                panicked,
+                Blame::Job,
+                now,
+                &mut rand::rng(),
+            ) {
                 Settlement::Wait { job: waiting, .. } if waits < 5 => job = *waiting,
                 settlement => break settlement,
             }

@@ -10,8 +10,7 @@ use imatag::Directory;
 use media::Checks;
 use wiring::WrittenFields;
 
-/// The longest interval at which a job checks whether a service has finished.
-pub(crate) const LONGEST_IDLE_RUNG: Duration = Duration::from_mins(2);
+use crate::decide::Rungs;
 
 /// The settings of the three steps.
 #[derive(Debug, Clone)]
@@ -46,8 +45,7 @@ pub struct Settings {
     /// The longest time after giving up on a submit until Imatag shows its medium; a suspect submit waits longer
     /// than this.
     pub submit_patience: Duration,
-    /// The delays of waiting jobs, ascending.
-    pub rungs: Vec<Duration>,
+    pub rungs: Rungs,
     /// How long a saved version may stay invisible before it counts as waiting for approval.
     pub longest_unseen: Duration,
     /// The longest total wait of a job; pauses do not count.
@@ -81,7 +79,7 @@ pub(crate) mod samples {
             max_attempts: 12,
             request_timeout: Duration::from_mins(1),
             submit_patience: Duration::from_mins(5),
-            rungs: [5, 30, 120, 600, 3600].map(Duration::from_secs).to_vec(),
+            rungs: Rungs::new([1, 2, 5, 10, 20, 60, 120, 600, 3600].map(Duration::from_secs).to_vec()),
             longest_unseen: Duration::from_mins(2),
             step_deadline: Duration::from_hours(6),
             longest_hold: Duration::from_mins(8),

@@ -9,6 +9,7 @@ use media::Checks;
 use media::reader::{Options, Readers};
 use wiring::WrittenFields;
 
+use crate::decide::Rungs;
 use crate::settings::Settings;
 
 /// A single GET shows a saved version sooner than the listing does: after this many index lags it will not show.
@@ -33,7 +34,7 @@ pub fn settings(config: &Config, fields: WrittenFields, definitions: Vec<Metapro
         max_attempts: config.worker.max_attempts,
         request_timeout: config.worker.request_timeout.0,
         submit_patience: config.imatag.wire().map_or(Duration::ZERO, |profile| profile.submit_patience()),
-        rungs: config.queue.rungs.iter().map(|rung| rung.0).collect(),
+        rungs: Rungs::new(config.queue.rungs.iter().map(|rung| rung.0).collect()),
         longest_unseen: longest_unseen(config),
         longest_wait: config.worker.longest_wait.0,
         step_deadline: config.worker.step_deadline.0,

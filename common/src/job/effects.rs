@@ -38,6 +38,9 @@ pub struct Effects {
     /// When the upload was finalised. An import that is pending for 30 minutes is abandoned.
     #[serde(default, alias = "imported_at", skip_serializing_if = "Option::is_none")]
     pub imported: Option<WaitMark>,
+    /// The work of a service that the job waits for, until it is finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited: Option<Awaited>,
     /// When Bynder answered the save, until it is known whether the version is visible.
     #[serde(default, alias = "saved_at", skip_serializing_if = "Option::is_none")]
     pub saved: Option<WaitMark>,
@@ -62,6 +65,14 @@ pub struct Effects {
     /// Where the watermarked file is, if not in a version of the asset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed: Option<Placed>,
+}
+
+/// The work of a service that a job waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    pub since: WaitMark,
+    /// Whether the job has asked and found it unfinished.
+    pub asked: bool,
 }
 
 /// The state of the copy of which a job saves a new version.

@@ -19,7 +19,7 @@ use strum::IntoStaticStr;
 
 pub use crate::ids::{InvalidId, JobId, RunId};
 pub use directory::{Directory, InvalidDirectory};
-pub use effects::{Effects, Renewal};
+pub use effects::{Awaited, Effects, Renewal};
 pub use message::check_version;
 pub use message::{MESSAGE_VERSION, MOST_MESSAGE_BYTES, MessageError};
 pub use output_mode::OutputMode;
@@ -279,6 +279,12 @@ impl Job {
     pub fn waited_since(&self, mark: &mut WaitMark) -> Duration {
         mark.0 = mark.0.min(self.waited_ms);
         Duration::from_millis(self.waited_ms - mark.0)
+    }
+
+    /// How long the job has waited for the work of a service that it still waits for.
+    pub fn awaited(&self) -> Option<Duration> {
+        let mut since = self.effects.awaited?.since;
+        Some(self.waited_since(&mut since))
     }
 
     /// Total time that this job has waited.

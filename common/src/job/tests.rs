@@ -89,7 +89,7 @@ fn no_number_of_a_job_is_larger_than_what_can_be_added_to_and_multiplied() {
     assert_eq!(Job::decode(text).unwrap().effects.parcel.unwrap().parts, 2);
     let whole: serde_json::Value = serde_json::from_slice(text).unwrap();
     // Moments become the job's own waits; pixels and contents are compared, and nothing else.
-    let moments = ["imported", "saved", "quiet"];
+    let moments = ["imported", "since", "saved", "quiet"];
     for place in numbers(&whole, "") {
         let free = ["/pixels/", "/content/"].iter().any(|within| place.contains(within))
             || moments.iter().any(|moment| place.ends_with(moment));

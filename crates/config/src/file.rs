@@ -310,7 +310,7 @@ impl Default for WorkerSection {
 
 impl Default for QueueSection {
     fn default() -> Self {
-        let rungs = [5, 30, 120, 600, 3600].map(|seconds| Span(Duration::from_secs(seconds)));
+        let rungs = [1, 2, 5, 10, 20, 60, 120, 600, 3600].map(|seconds| Span(Duration::from_secs(seconds)));
         Self {
             prefix: "connector".to_owned(),
             rungs: rungs.to_vec(),

@@ -32,7 +32,7 @@ request_timeout = "60s"
 max_attempts = 12
 [queue]
 prefix = "connector"
-rungs = ["5s", "30s", "2m", "10m", "1h"]
+rungs = ["1s", "2s", "5s", "10s", "20s", "1m", "2m", "10m", "1h"]
 [limits]
 [marker]
 legacy = "original"
@@ -125,9 +125,12 @@ fn each_bad_value_names_its_key_and_the_remedy() {
             with("egress_group = \"default\"", "egress_group = \"operator\""),
             "bynder.egress_group: is what a person's pause is called",
         ),
-        (with("\"5s\", \"30s\"", "\"30s\", \"5s\""), "queue.rungs: must be ascending"),
+        (with("\"5s\", \"10s\"", "\"10s\", \"5s\""), "queue.rungs: must be ascending"),
         (
-            with("rungs = [\"5s\", \"30s\", \"2m\", \"10m\", \"1h\"]", "rungs = [\"5s\"]"),
+            with(
+                "rungs = [\"1s\", \"2s\", \"5s\", \"10s\", \"20s\", \"1m\", \"2m\", \"10m\", \"1h\"]",
+                "rungs = [\"5s\"]",
+            ),
             "queue.rungs: one must be longer than worker.request_timeout",
         ),
         (with("legacy = \"original\"", "legacy = \"maybe\""), "marker.legacy: unknown variant"),
@@ -238,7 +241,7 @@ fn each_setting_that_would_do_harm_is_refused() {
         ),
         (with("every = \"15m\"", "overlap = \"59s\""), "producer.overlap: is shorter than bynder.index_lag"),
         (with("rungs", "longest_hold = \"30m\"\nrungs"), "queue.longest_hold: must be below 30m"),
-        (with("\"5s\", \"30s\"", "\"0s\", \"30s\""), "queue.rungs: must all be greater than zero"),
+        (with("\"1s\", \"2s\"", "\"0s\", \"2s\""), "queue.rungs: must all be greater than zero"),
         (with("every = \"15m\"", "full_every = \"0s\""), "producer.full_every: must be greater than zero"),
         (with("https://app", "https://me:word@app"), "imatag.base_url: must hold no user and no password"),
     ];

@@ -8,6 +8,7 @@ use queue::StepSet;
 use tokio::time::Instant;
 
 use super::{Breakers, Service};
+use crate::decide::Rungs;
 
 /// Different jobs in a row that fail before the step is slowed.
 const JOBS_TO_SLOW: usize = 5;
@@ -22,9 +23,8 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The pace for these rungs: the shortest and the last but one.
-    pub fn of_rungs(rungs: &[Duration]) -> Self {
-        Self { first: rungs[0], longest: rungs[rungs.len().saturating_sub(2)] }
+    pub fn of_rungs(rungs: &Rungs) -> Self {
+        Self { first: rungs.moment(), longest: rungs.longest_pause() }
     }
 }
 

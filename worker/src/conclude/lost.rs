@@ -34,7 +34,7 @@ pub(crate) fn put_off(settings: &Settings, job: Job, redelivered: bool) -> Settl
     if redelivered {
         return lost(settings, job);
     }
-    Settlement::Wait { job: Box::new(job), rung: settings.rungs[0] }
+    Settlement::Wait { job: Box::new(job), rung: settings.rungs.moment() }
 }
 
 /// The settlement of a job that the broker gave up: once none of its requests can take effect any more, it ends
@@ -90,13 +90,18 @@ mod tests {
     use super::super::conclude;
     use super::*;
     use crate::breaker::Blame;
+    use crate::decide::Rungs;
     use crate::end::{StepEnd, Wait};
+    use crate::service_times::Expected;
     use crate::settings::samples;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn settings() -> Settings {
-        Settings { rungs: [5, 30, 120].map(Duration::from_secs).to_vec(), ..samples::default_settings() }
+        Settings {
+            rungs: Rungs::new([5, 30, 120].map(Duration::from_secs).to_vec()),
+            ..samples::default_settings()
+        }
     }
 
     fn job() -> Job {
@@ -135,6 +140,7 @@ mod tests {
         assert!(matches!(ended, Err(Settlement::Fail { .. })), "{ended:?}");
         let went_on = conclude(
             &settings(),
+            &Expected::default(),
             again,
             Ok(StepEnd::NotYet(Wait::Moment)),
             Blame::Job,

@@ -5,24 +5,25 @@ mod lost;
 
 use std::time::Duration;
 
-use common::job::{FailedAttempt, Job, Step};
+use common::job::{Awaited, FailedAttempt, Job, Step};
 use common::outcome::{Failure, FailureClass, Outcome};
 use config::Span;
 use jiff::Timestamp;
 use queue::Settlement;
 
-use crate::breaker::{Blame, Pace};
-use crate::decide::{attempt_rung, idle_rung, suspect_rung};
+use crate::breaker::Blame;
 use crate::end::{StepEnd, Wait};
 use crate::error::{StepError, Verdict};
 use crate::in_flight;
-use crate::settings::{LONGEST_IDLE_RUNG, Settings};
+use crate::service_times::{Expected, Work};
+use crate::settings::Settings;
 
 pub(crate) use lost::{cut_short, dead, lost, may_resume, panicked, put_off};
 
 /// Turns the end of a step into the settlement of its delivery. `blame` says who is at fault for a failure.
 pub(crate) fn conclude(
     settings: &Settings,
+    expected: &Expected,
     mut job: Job,
     result: Result<StepEnd, StepError>,
     blame: Blame,
@@ -39,12 +40,24 @@ pub(crate) fn conclude(
                 }
                 StepEnd::Later(step) => {
                     job.step = step;
-                    park(settings, job, settings.rungs[0], true, now)
+                    job.effects.awaited = Some(Awaited { since: job.wait_mark(), asked: false });
+                    let work = match step {
+                        Step::Submit | Step::Transfer => Work::Watermark,
+                        Step::Save => Work::Import,
+                    };
+                    let rung = settings.rungs.first_poll(expected.time(work, &job));
+                    park(settings, job, rung, true, now)
                 }
                 StepEnd::NotYet(wait) => {
                     let rung = match wait {
-                        Wait::Service => idle_rung(&settings.rungs, job.waited(), LONGEST_IDLE_RUNG),
-                        Wait::Moment => settings.rungs[0],
+                        Wait::Service => {
+                            let waited = job.awaited().unwrap_or_else(|| job.waited());
+                            if let Some(awaited) = &mut job.effects.awaited {
+                                awaited.asked = true;
+                            }
+                            settings.rungs.next_poll(waited)
+                        }
+                        Wait::Moment => settings.rungs.moment(),
                     };
                     park(settings, job, rung, true, now)
                 }
@@ -107,12 +120,11 @@ fn rung_after_failure(
     suspect: bool,
     random: &mut impl rand::Rng,
 ) -> Duration {
-    if suspect { in_flight::begin(settings, job) } else { attempt_rung(&settings.rungs, job.attempt, random) }
+    if suspect { in_flight::begin(settings, job) } else { settings.rungs.attempt(job.attempt, random) }
 }
 
 fn rung_after_pause(settings: &Settings, job: &mut Job, at_least: Duration, suspect: bool) -> Duration {
-    let longest = settings.rungs[settings.rungs.len() - 1];
-    let rung = settings.rungs.iter().copied().find(|rung| *rung >= at_least).unwrap_or(longest);
+    let rung = settings.rungs.at_least(at_least);
     if suspect { rung.max(in_flight::begin(settings, job)) } else { rung }
 }
 
@@ -165,7 +177,7 @@ fn park(settings: &Settings, mut job: Job, rung: Duration, counts: bool, now: Ti
 /// The settlement of a job that has to run alone and cannot yet: it comes back, and the wait counts towards
 /// `worker.longest_wait`.
 pub(crate) fn wait_to_be_alone(settings: &Settings, job: Job, now: Timestamp) -> Settlement {
-    let rung = Pace::of_rungs(&settings.rungs).longest;
+    let rung = settings.rungs.longest_pause();
     park(settings, job, rung, true, now)
 }
 
@@ -173,7 +185,7 @@ pub(crate) fn wait_to_be_alone(settings: &Settings, job: Job, now: Timestamp) ->
 pub(crate) fn close_later(settings: &Settings, mut job: Job) -> Settlement {
     job.attempt = job.attempt.saturating_add(1);
     job.suspect_now();
-    Settlement::Wait { job: Box::new(job), rung: suspect_rung(&settings.rungs, settings.request_timeout) }
+    Settlement::Wait { job: Box::new(job), rung: settings.rungs.suspect(settings.request_timeout) }
 }
 
 fn end_job(job: Job, outcome: Outcome, now: Timestamp) -> Settlement {
@@ -196,12 +208,13 @@ mod tests {
     use imatag::ImatagError;
 
     use super::*;
+    use crate::decide::Rungs;
     use crate::settings::samples;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn settings() -> Settings {
-        let rungs = [5, 30, 120].map(Duration::from_secs).to_vec();
+        let rungs = Rungs::new([5, 30, 120].map(Duration::from_secs).to_vec());
         Settings { max_attempts: 3, rungs, ..samples::default_settings() }
     }
 
@@ -210,7 +223,7 @@ mod tests {
     }
 
     fn settle(job: Job, result: Result<StepEnd, StepError>) -> Settlement {
-        conclude(&settings(), job, result, Blame::Job, NOW, &mut rand::rng())
+        conclude(&settings(), &Expected::default(), job, result, Blame::Job, NOW, &mut rand::rng())
     }
 
     fn unavailable() -> StepError {
@@ -268,8 +281,15 @@ mod tests {
 
     #[test]
     fn a_failure_that_is_the_services_costs_no_attempt_and_not_the_jobs_day() {
-        let (job, _) =
-            waiting(conclude(&settings(), job(), Err(unavailable()), Blame::Service, NOW, &mut rand::rng()));
+        let (job, _) = waiting(conclude(
+            &settings(),
+            &Expected::default(),
+            job(),
+            Err(unavailable()),
+            Blame::Service,
+            NOW,
+            &mut rand::rng(),
+        ));
         assert_eq!((job.attempt, job.waited_ms, job.history.len()), (0, 0, 1));
     }
 
@@ -285,6 +305,18 @@ mod tests {
         assert!(
             matches!(event.outcome, Outcome::Failed(failure) if failure.class == FailureClass::Permission)
         );
+    }
+
+    #[test]
+    fn a_job_asks_at_first_when_its_work_is_expected_and_then_by_how_long_it_waited_for_it() {
+        let old = Job { waited_ms: 600_000, ..job() };
+        let (mut job, rung) = waiting(settle(old, Ok(StepEnd::Later(Step::Save))));
+        assert_eq!((job.waited_ms, job.awaited(), rung), (605_000, Some(Duration::from_secs(5)), 5));
+        for expected in [5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 30] {
+            let (next, rung) = waiting(settle(job, Ok(StepEnd::NotYet(Wait::Service))));
+            assert_eq!((rung, next.effects.awaited.map(|awaited| awaited.asked)), (expected, Some(true)));
+            job = next;
+        }
     }
 
     #[test]

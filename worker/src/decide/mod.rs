@@ -18,4 +18,4 @@ pub use save::{
     ExpectedAtSave, SaveDecision, decide_from_asset, is_crossed, not_ours, record_from_listing_row,
 };
 pub use submit::{ExpectedAtSubmit, SubmitDecision, decide_submit, matches_row};
-pub use wait::{LONGEST_CONVERSION, attempt_rung, idle_rung, suspect_rung};
+pub use wait::{LONGEST_CONVERSION, LONGEST_POLL, Rungs};

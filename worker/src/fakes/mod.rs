@@ -28,6 +28,7 @@ use crate::environment::Environment;
 use crate::error::StepError;
 use crate::inspect::Inspector;
 use crate::probe::Probes;
+use crate::service_times::ServiceTimes;
 use crate::settings::{Settings, samples};
 use crate::step;
 use portal::FakePortal;
@@ -90,6 +91,7 @@ impl Scene {
             breakers: Breakers::for_wire(true),
             probes: Probes::default(),
             approval: Approval::default(),
+            service_times: ServiceTimes::default(),
             metrics: Metrics::new(),
             settings: Arc::new(settings),
         };

@@ -25,11 +25,12 @@ use config::OutputMode;
 use queue::{Attempt, Left, QueueError, lease_patiently};
 
 use crate::context::StepContext;
+use crate::decide::LONGEST_POLL;
 use crate::end::{StepEnd, Stop, Wait};
 use crate::error::StepError;
 use crate::in_flight;
 use crate::leases::{self, StepLease};
-use crate::settings::{LONGEST_IDLE_RUNG, Settings};
+use crate::settings::Settings;
 
 /// Takes the asset's lease for the effects of this step, waiting for a while; ends the step if it does not get it.
 /// If another job holds the lease or may have a request under way, this job does not know those effects and
@@ -93,7 +94,7 @@ pub(crate) async fn free(context: &StepContext, asset: &AssetId, job: &JobId) {
 
 /// How long an asset is reserved at a time: longer than a step and the wait before it can take.
 fn reservation(settings: &Settings) -> Duration {
-    settings.step_deadline + LONGEST_IDLE_RUNG + in_flight::lockout(settings, Step::Save)
+    settings.step_deadline + LONGEST_POLL + in_flight::lockout(settings, Step::Save)
 }
 
 /// Runs the job's next step. Changes the job in place: even on an error, the job carries what was done.

@@ -13,6 +13,7 @@ use crate::decide::{
     ExpectedAtSave, LONGEST_CONVERSION, SaveDecision, decide_from_asset, is_crossed, not_ours,
 };
 use crate::error::StepError;
+use crate::service_times::Work;
 use crate::services::Portal;
 
 /// How often changes by people may restart one job.
@@ -65,7 +66,10 @@ pub(super) fn done<T>(job: &mut Job, answer: Result<Saved<T>, BynderError>) -> R
 /// Stops the step unless the import can be saved.
 pub(super) async fn converted(context: &StepContext, job: &mut Job, import: &ImportId) -> Result<(), Stop> {
     match context.bynder.poll_import(import).await? {
-        ImportState::Done => Ok(()),
+        ImportState::Done => {
+            context.service_times.finished(Work::Import, job, &context.settings.rungs);
+            Ok(())
+        }
         ImportState::Pending => {
             let mut since = job.effects.imported.unwrap_or_else(|| job.wait_mark());
             let pending = job.waited_since(&mut since);

@@ -15,6 +15,7 @@ use super::{StepEnd, Stop, Wait, complete, marking, or_gone, rejected};
 use crate::context::StepContext;
 use crate::decide::{ExpectedAtSave, record_from_listing_row};
 use crate::error::StepError;
+use crate::service_times::Work;
 
 pub(super) async fn transfer(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     // An asset that was reserved by the submit stays reserved, however long Imatag takes and whichever worker asks.
@@ -47,6 +48,9 @@ async fn fetch(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
         );
         return Ok(StepEnd::failed(FailureClass::BadResult, reason));
     };
+    if state != MediumState::Pending {
+        context.service_times.finished(Work::Watermark, job, &context.settings.rungs);
+    }
     match state {
         MediumState::Pending => Ok(StepEnd::NotYet(Wait::Service)),
         MediumState::Ready(location) => {

@@ -22,7 +22,7 @@ use telemetry::Metrics;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use wiring::command_budget::CommandBudget;
-use worker::decide::suspect_rung;
+use worker::decide::Rungs;
 use worker::wiring::longest_unseen;
 
 use crate::arguments::Restore;
@@ -50,7 +50,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
     } else {
         choose::of_ids(&command.which.ids)
     };
-    let rungs: Vec<_> = config.queue.rungs.iter().map(|rung| rung.0).collect();
+    let rungs = Rungs::new(config.queue.rungs.iter().map(|rung| rung.0).collect());
     let context = RestoreContext {
         bynder,
         ledger,
@@ -59,9 +59,9 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
         fields: resolved.fields,
         run_id: new_run_id(),
         patience,
-        pause: rungs[0],
+        pause: rungs.moment(),
         longest_unseen: longest_unseen(&config),
-        suspect_wait: suspect_rung(&rungs, config.worker.request_timeout.0),
+        suspect_wait: rungs.suspect(config.worker.request_timeout.0),
         concurrency: config.worker.concurrency,
     };
     let (to_restore, mut sum) = undo::survey(&context, targets).await?;

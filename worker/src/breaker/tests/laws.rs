@@ -19,6 +19,7 @@ use crate::conclude::conclude;
 use crate::end::StepEnd;
 use crate::error::StepError;
 use crate::probe::{Probed, ServiceHealth};
+use crate::service_times::Expected;
 use crate::settings::Settings;
 use crate::settings::samples;
 
@@ -131,7 +132,15 @@ impl Fleet {
         };
         let pace = Pace::of_rungs(&self.settings.rungs);
         let blame = attribute(&self.breakers, world, pace, &job, &result).await;
-        match conclude(&self.settings, job, result, blame, Timestamp::UNIX_EPOCH, &mut rand::rng()) {
+        match conclude(
+            &self.settings,
+            &Expected::default(),
+            job,
+            result,
+            blame,
+            Timestamp::UNIX_EPOCH,
+            &mut rand::rng(),
+        ) {
             Settlement::Wait { job, rung } => self.waiting.push((Instant::now() + rung, number, *job)),
             Settlement::Fail { event, .. } => match event.outcome {
                 Outcome::Failed(failure) => self.ended.push(failure.class),

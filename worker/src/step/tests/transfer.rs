@@ -1,5 +1,5 @@
 use common::check::Check;
-use common::job::{Job, Step};
+use common::job::{Awaited, Job, Step};
 use common::outcome::{FailureClass, Outcome};
 use config::OutputMode;
 use imatag::{MediumState, ResultLocation};
@@ -12,6 +12,7 @@ use crate::error::StepError;
 use crate::fakes::portal::not_found;
 use crate::fakes::watermarker::medium;
 use crate::fakes::{ORIGINAL, Scene, WATERMARKED, facts, job, record, submitted, uploaded};
+use crate::service_times::Work;
 use crate::step::transfer::{additional_name_of, transfer_body};
 
 #[tokio::test]
@@ -254,4 +255,19 @@ async fn a_medium_that_is_ready_at_a_place_is_fetched_there() {
     scene.imatag.lock().status = Some(MediumState::Ready(ResultLocation::Medium(medium())));
     scene.end(&mut job).await;
     assert_eq!(scene.imatag.lock().calls, ["status M", "download "]);
+}
+
+#[tokio::test]
+async fn how_long_a_watermark_and_an_import_took_is_learnt_once_from_each_job() {
+    let (scene, mut job) = (Scene::new(), submitted());
+    let awaited = Awaited { since: job.wait_mark(), asked: true };
+    job.effects.awaited = Some(awaited);
+    job.waited_ms = 6000;
+    let mut converted = Job { step: Step::Save, ..uploaded(&scene) };
+    (converted.effects.awaited, converted.waited_ms) = (Some(awaited), 5500);
+    let time = |work| scene.environment.service_times.expected().time(work, &self::job()).as_millis();
+    scene.end(&mut job).await;
+    assert_eq!((time(Work::Watermark), time(Work::Import), job.effects.awaited), (6000, 5000, None));
+    scene.end(&mut converted).await;
+    assert_eq!((time(Work::Watermark), time(Work::Import), converted.effects.awaited), (6000, 5500, None));
 }

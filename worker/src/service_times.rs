@@ -1,0 +1,156 @@
+//! How long the services have been taking lately, so that a job asks for its result when it is likely to be there.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use common::job::Job;
+
+use crate::decide::{LONGEST_POLL, Rungs};
+
+/// What a service works on while a job waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Imatag's watermark.
+    Watermark,
+    /// Bynder's conversion of an import.
+    Import,
+}
+
+/// The kinds of files that services take differently long for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileKind {
+    Image,
+    Video,
+    Other,
+}
+
+impl FileKind {
+    fn of(job: &Job) -> Self {
+        let media_type = job.effects.original.as_ref().and_then(|facts| facts.media_type.as_deref());
+        match media_type.and_then(|media_type| media_type.split('/').next()) {
+            Some("image") => Self::Image,
+            Some("video") => Self::Video,
+            Some(_) | None => Self::Other,
+        }
+    }
+}
+
+/// The time that each work is expected to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expected([[Duration; 3]; 2]);
+
+impl Default for Expected {
+    fn default() -> Self {
+        Self([[Duration::from_secs(5); 3]; 2])
+    }
+}
+
+impl Expected {
+    pub(crate) fn time(&self, work: Work, job: &Job) -> Duration {
+        self.0[work as usize][FileKind::of(job) as usize]
+    }
+
+    /// Learns that a job found its work finished after it had waited this long. `asked`: not by its first poll.
+    ///
+    /// The expectation settles where about one job in twenty asks too early: such a job raises it by a quarter at
+    /// most, however long its work took, and one that asked once lowers it by a hundredth.
+    fn learn(&mut self, work: Work, job: &Job, waited: Duration, asked: bool, rungs: &Rungs) {
+        let expected = &mut self.0[work as usize][FileKind::of(job) as usize];
+        if asked {
+            *expected = waited.min(*expected * 5 / 4).clamp(*expected, LONGEST_POLL);
+        } else if waited <= rungs.first_poll(*expected) {
+            // A longer wait than that shows nothing: it began before the expectation was as low as now.
+            *expected = (*expected * 99 / 100).max(Duration::from_millis(1));
+        }
+    }
+}
+
+/// What one process has learnt; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceTimes(Arc<Mutex<Expected>>);
+
+impl ServiceTimes {
+    pub(crate) fn expected(&self) -> Expected {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns from a job whose work is finished.
+    pub(crate) fn finished(&self, work: Work, job: &mut Job, rungs: &Rungs) {
+        if let (Some(waited), Some(awaited)) = (job.awaited(), job.effects.awaited.take()) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).learn(
+                work,
+                job,
+                waited,
+                awaited.asked,
+                rungs,
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::hash::FileFacts;
+
+    use super::*;
+    use crate::fakes::job;
+    use crate::settings::samples::default_settings;
+
+    /// The waits of a job whose work takes this long: when it asks, until it finds it finished.
+    fn polls(times: &mut Expected, work: Work, job: &Job, takes: Duration) -> Vec<Duration> {
+        let rungs = default_settings().rungs;
+        let mut polls = vec![rungs.first_poll(times.time(work, job))];
+        while polls[polls.len() - 1] < takes {
+            let waited = polls[polls.len() - 1];
+            polls.push(waited + rungs.next_poll(waited));
+        }
+        times.learn(work, job, polls[polls.len() - 1], polls.len() > 1, &rungs);
+        polls
+    }
+
+    #[test]
+    fn a_service_that_keeps_its_time_is_mostly_asked_once_and_soon_after() {
+        for seconds in [1, 2, 5, 10, 15, 20, 60, 120] {
+            let (mut times, takes) = (Expected::default(), Duration::from_secs(seconds));
+            for _ in 0..200 {
+                polls(&mut times, Work::Watermark, &job(), takes);
+            }
+            let polls: Vec<_> = (0..100).map(|_| polls(&mut times, Work::Watermark, &job(), takes)).collect();
+            let asked: usize = polls.iter().map(Vec::len).sum();
+            let late = polls.iter().filter_map(|polls| polls.last()).filter(|found| **found > takes * 3 / 2);
+            assert!(asked <= 140, "{seconds} s: asked {asked} times for a hundred results");
+            assert!(late.count() <= 5, "{seconds} s: {polls:?}");
+        }
+    }
+
+    #[test]
+    fn one_slow_file_makes_the_next_wait_little_longer() {
+        let mut times = Expected::default();
+        polls(&mut times, Work::Watermark, &job(), Duration::from_mins(30));
+        assert_eq!(times.time(Work::Watermark, &job()), Duration::from_millis(6250));
+    }
+
+    #[test]
+    fn jobs_that_waited_at_once_teach_no_more_than_one_of_them() {
+        let (mut times, rungs) = (Expected::default(), default_settings().rungs);
+        for _ in 0..1000 {
+            times.learn(Work::Import, &job(), Duration::from_secs(5), false, &rungs);
+        }
+        assert_eq!(rungs.first_poll(times.time(Work::Import, &job())), Duration::from_secs(2));
+        for _ in 0..1000 {
+            times.learn(Work::Import, &job(), Duration::from_secs(7), true, &rungs);
+        }
+        assert_eq!(times.time(Work::Import, &job()), Duration::from_secs(7));
+    }
+
+    #[test]
+    fn each_service_and_kind_of_file_has_its_own_time() {
+        let (mut times, mut video) = (Expected::default(), job());
+        let facts = FileFacts { media_type: Some("video/mp4".to_owned()), ..crate::fakes::facts(b"film") };
+        video.effects.original = Some(facts);
+        polls(&mut times, Work::Watermark, &video, Duration::from_mins(1));
+        assert!(times.time(Work::Watermark, &video) > Duration::from_secs(5));
+        assert_eq!(times.time(Work::Watermark, &job()), Duration::from_secs(5));
+        assert_eq!(times.time(Work::Import, &video), Duration::from_secs(5));
+    }
+}
