@@ -47,6 +47,8 @@ pub(crate) struct Library {
     pub(crate) import_time: Duration,
     /// How long each call takes.
     pub(crate) call_time: Duration,
+    /// How far the listing lags behind.
+    pub(crate) index_lag: Duration,
     /// Whether Bynder's request limit applies.
     pub(crate) limited: bool,
     /// The fraction of requests that are hit by a fault of any kind.
@@ -67,6 +69,7 @@ impl Default for Library {
             watermark_time: Duration::ZERO,
             import_time: Duration::ZERO,
             call_time: Duration::ZERO,
+            index_lag: Duration::from_millis(100),
             limited: false,
             faults: 0.0,
             is_hostile: false,
@@ -89,6 +92,7 @@ impl Lab {
         command.args(["--watermark-ms", &milliseconds(library.watermark_time)]);
         command.args(["--import-ms", &milliseconds(library.import_time)]);
         command.args(["--call-ms", &milliseconds(library.call_time)]);
+        command.args(["--index-lag-ms", &milliseconds(library.index_lag)]);
         command.args(["--faults", &library.faults.to_string()]);
         if library.limited {
             command.arg("--limited");
@@ -215,6 +219,15 @@ impl Lab {
         Ok(())
     }
 
+    /// A person adds a picture; returns its id.
+    pub(crate) async fn add_picture(&self, name: &str) -> anyhow::Result<String> {
+        let url = format!("{}/sandbox/assets", self.text("bynder"));
+        let request = self.person.post(url).body(json!({"name": name}).to_string());
+        let answer: Value =
+            serde_json::from_slice(&request.send().await?.error_for_status()?.bytes().await?)?;
+        Ok(answer["id"].as_str().context("no id")?.to_owned())
+    }
+
     /// The ids of the pictures.
     pub(crate) async fn pictures(&self) -> anyhow::Result<Vec<String>> {
         let audit = self.audited().await?;
@@ -222,7 +235,7 @@ impl Lab {
         Ok(assets.filter_map(|asset| Some(asset["id"].as_str()?.to_owned())).collect())
     }
 
-    async fn audited(&self) -> anyhow::Result<Value> {
+    pub(crate) async fn audited(&self) -> anyhow::Result<Value> {
         let url = format!("{}/sandbox/audit", self.text("bynder"));
         Ok(serde_json::from_slice(&reqwest::get(url).await?.bytes().await?)?)
     }

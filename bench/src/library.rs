@@ -31,6 +31,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     call_ms: u64,
     #[arg(long)]
+    index_lag_ms: u64,
+    #[arg(long)]
     faults: f64,
     #[arg(long)]
     limited: bool,
@@ -66,7 +68,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let options = Options {
         rate_limit: arguments.limited.then_some(limit),
-        index_lag: Duration::from_millis(100),
+        index_lag: Duration::from_millis(arguments.index_lag_ms),
         modify_lag: Duration::from_millis(20),
         watermark_time: Duration::from_millis(arguments.watermark_ms),
         conversion_time: Duration::from_millis(arguments.import_ms),

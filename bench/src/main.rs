@@ -5,6 +5,7 @@ mod broker;
 mod budget;
 mod conversion;
 mod enumeration;
+mod exposure;
 mod history;
 mod hostile;
 mod lab;
@@ -78,6 +79,7 @@ enum Measurement {
     Broker,
     Leases,
     Latency,
+    Exposure,
     Large,
     Largest,
     Readers,
@@ -87,7 +89,7 @@ enum Measurement {
     Soak,
 }
 
-const ALL_BUT_SOAK: [Measurement; 16] = [
+const ALL_BUT_SOAK: [Measurement; 17] = [
     Measurement::Throughput,
     Measurement::Photographs,
     Measurement::Scale,
@@ -97,6 +99,7 @@ const ALL_BUT_SOAK: [Measurement; 16] = [
     Measurement::Broker,
     Measurement::Leases,
     Measurement::Latency,
+    Measurement::Exposure,
     Measurement::Large,
     Measurement::Largest,
     Measurement::Readers,
@@ -142,6 +145,7 @@ async fn measure(measurement: Measurement, size: Size) -> anyhow::Result<Table> 
         Measurement::Broker => broker::measure(is_short).await,
         Measurement::Leases => leases::measure(is_short).await,
         Measurement::Latency => latency::measure(is_short).await,
+        Measurement::Exposure => exposure::measure(is_short).await,
         Measurement::Large => large::measure(is_short).await,
         Measurement::Largest => large::measure_largest(is_short).await,
         Measurement::Readers => readers::measure(is_short).await,

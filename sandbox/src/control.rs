@@ -34,6 +34,13 @@ pub(crate) async fn handle(shared: &SandboxState, call: Call) -> Response {
             }
             Err(refusal) => refusal,
         },
+        ("POST", ["sandbox", "assets"]) => match read(call).await {
+            Ok(new) => match person::add(shared, &new) {
+                Ok(id) => answer(200, &json!({"id": id})),
+                Err(error) => answer(500, &json!({"error": error.to_string()})),
+            },
+            Err(refusal) => refusal,
+        },
         ("POST", ["sandbox", "assets", id, "edit"]) => match read(call).await {
             Ok(edit) => done(person::edit(shared, id, edit).map(|()| json!({}))),
             Err(refusal) => refusal,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::library::{NewFile, file_name, store};
+use crate::library::{NewAsset, NewFile, file_name, store};
 use crate::media::{Format, file};
 use crate::portal::add_version;
 use crate::world::{Asset, Made, Maker, SandboxState, Version, whole_second};
@@ -38,6 +38,13 @@ pub struct NewVersion {
     /// Uploads these bytes, with a name that suits them.
     #[serde(skip)]
     pub bytes: Option<Vec<u8>>,
+}
+
+/// A new asset by a person: a small JPEG.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewPicture {
+    name: String,
 }
 
 /// There is no such asset or version.
@@ -75,6 +82,12 @@ pub(crate) fn edit(shared: &SandboxState, id: &str, edit: Edit) -> Result<(), No
             }
         }
     })
+}
+
+/// Adds an asset; returns its id.
+pub(crate) fn add(shared: &SandboxState, new: &NewPicture) -> io::Result<String> {
+    let seed = rand::random();
+    crate::library::add(shared, NewAsset::new(&new.name, file(Format::Jpeg, seed, 150, 100)), seed)
 }
 
 pub(crate) fn version(

@@ -36,7 +36,7 @@ pub fn detail(lengths: &[u64], active: u32) -> AssetDetail {
         active: Some(number == active),
         bytes: Some(*bytes),
         file_name: None,
-        added: None,
+        added: Some(Timestamp::UNIX_EPOCH),
     });
     AssetDetail { asset: Asset { active_version: Some(active), ..asset() }, versions: versions.collect() }
 }

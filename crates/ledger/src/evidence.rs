@@ -106,12 +106,13 @@ impl Line {
                 request_ids.extend(failure.request_id);
             }
         }
+        let is_apart = event.placed.is_some();
         let (copy_id, additional_file) = match event.placed {
             None => (None, None),
             Some(Placed::Copy { asset_id, .. }) => (Some(asset_id.to_string()), None),
             Some(Placed::Additional { file_name }) => (None, Some(file_name)),
         };
-        let protects = protected_version.is_some_and(|version| version > event.base);
+        let protects = protected_version.is_some_and(|version| is_apart || version > event.base);
         let exposed = event.added.filter(|_| protects).map(|added| event.at.duration_since(added));
         Self {
             asset_id: event.asset_id.to_string(),
@@ -237,4 +238,31 @@ pub(super) const CHAINED: &str =
 
 pub(super) fn event<T: DeserializeOwned>(text: &str) -> Result<T, DatabaseError> {
     serde_json::from_str(text).map_err(|error| DatabaseError::Damaged(of_json(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use common::job::{Job, Lane, RunId};
+
+    use super::*;
+
+    #[test]
+    fn a_version_was_exposed_until_a_protected_file_was_saved_wherever_it_was_placed() {
+        let at = Timestamp::UNIX_EPOCH;
+        let job = Job::new(RunId("r".to_owned()), "A".parse().unwrap(), "", Lane::Fresh, 2, None, at);
+        let additional = Some(Placed::Additional { file_name: "a.jpg".to_owned() });
+        let watermarked = |version| Outcome::Watermarked { version };
+        for (outcome, placed, exposed) in [
+            (watermarked(3), None, Some(31)),
+            (watermarked(2), additional.clone(), Some(31)),
+            (Outcome::Superseded { ours: Some(4), theirs: 3 }, None, Some(31)),
+            (Outcome::Superseded { ours: None, theirs: 3 }, None, None),
+            (Outcome::AlreadyProtected, None, None),
+            (Outcome::AwaitingApproval, additional, None),
+        ] {
+            let added = Some(at - jiff::SignedDuration::from_secs(31));
+            let event = OutcomeEvent { added, placed, ..job.ended(outcome, at) };
+            assert_eq!(Line::of(event.clone(), None).exposed_seconds, exposed, "{event:?}");
+        }
+    }
 }

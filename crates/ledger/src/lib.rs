@@ -16,6 +16,7 @@
 mod archive;
 mod asked;
 mod evidence;
+mod exposure;
 mod failures;
 mod jobs;
 mod known;
@@ -41,6 +42,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 pub use archive::{Moved, YOUNGEST};
 pub use asked::Beginning;
 pub use evidence::{Counts, Extent, Line};
+pub use exposure::Exposure;
 pub use failures::{FailedFilter, note_dropped};
 pub use jobs::{Intent, last_outcome, note_outcome, note_published, note_replayed};
 pub use known::{Awaiting, Known, SavedVersion};

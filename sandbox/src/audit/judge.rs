@@ -232,6 +232,7 @@ fn audited(
         number: version.number,
         active: version.number == asset.active,
         maker: version.maker,
+        made: version.made,
         sha256: version.file.as_ref().map(|file| file.sha256.clone()).unwrap_or_default(),
         bytes: version.file.as_ref().map(|file| file.bytes).unwrap_or_default(),
         watermarked: version.file.as_ref().is_some_and(|file| outputs.contains_key(&file.sha256)),

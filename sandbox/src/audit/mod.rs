@@ -5,6 +5,7 @@ mod judge;
 mod marker;
 mod naming;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 pub(crate) use elsewhere::{judge_additional, judge_copy};
@@ -21,6 +22,8 @@ pub struct AuditedVersion {
     pub number: u32,
     pub active: bool,
     pub maker: Maker,
+    /// When it was made, in whole seconds, as the portal shows it.
+    pub made: Timestamp,
     /// Hash of its file; empty if it has none.
     pub sha256: String,
     /// Length of its file.

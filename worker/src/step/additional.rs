@@ -6,7 +6,7 @@ use common::marker::{Record, Status};
 use common::outcome::{FailureClass, Outcome, Placed};
 
 use super::confirm::{log_awaiting, unseen_for};
-use super::save::start_over;
+use super::save::{note_added, start_over};
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone};
 use crate::context::StepContext;
 use crate::decide::{OriginalCheck, check_original};
@@ -39,6 +39,7 @@ async fn under_lease(
     // Neither the result of the check nor the lease may grow old while the save waits for its tokens.
     let bynder = context.bynder.reserve_calls(CALLS).await?;
     let asset = or_gone(bynder.template(&job.asset_id).await)?;
+    note_added(job, &asset.detail);
     let marker = context.marker(&asset.detail.asset);
     let there = asset.additional_named(record.watermarked).map(str::to_owned);
     match check_original(&record, &asset.detail, &marker) {

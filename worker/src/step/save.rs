@@ -97,7 +97,7 @@ async fn check_before_save(context: &StepContext, bynder: &dyn Portal, job: &mut
         return Ok(());
     }
     let detail = or_gone(bynder.asset(&job.asset_id).await)?;
-    job.added = detail.version(job.base).and_then(|version| version.added);
+    note_added(job, &detail);
     match readiness(context, job, &detail).await? {
         Readiness::Ready => Ok(()),
         Readiness::Unmarked { .. } if !guard_stands(Guard::MarkerBeforeSave) => Ok(()),
@@ -111,6 +111,11 @@ async fn check_before_save(context: &StepContext, bynder: &dyn Portal, job: &mut
             Err(StepEnd::NotYet(Wait::Moment).into())
         }
     }
+}
+
+/// Notes since when the version that the job protects has been in the portal.
+pub(super) fn note_added(job: &mut Job, detail: &AssetDetail) {
+    job.added = detail.version(job.base).and_then(|version| version.added);
 }
 
 /// What a check found if it does not stop the step.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use config::Span;
-use ledger::RunStatus;
+use ledger::{Exposure, RunStatus};
 use producer::asked::Unrequested;
 use queue::Depth;
 use rabbitmq::Member;
@@ -51,6 +51,7 @@ pub(super) fn lines(standing: &Standing, directory: &str) -> Vec<String> {
     if standing.empty_runs > 0 {
         lines.push(pair("runs that found nothing", &format!("{:>10}", standing.empty_runs)));
     }
+    lines.extend(standing.exposure.as_ref().map(exposure));
     if let Some(latest) = standing.runs.first().filter(|latest| latest.unsupported > 0) {
         lines.push(pair("  no job in the latest: unsupported", &latest.unsupported.to_string()));
     }
@@ -139,6 +140,13 @@ fn rough(seconds: u64) -> String {
     Span(Duration::from_secs(seconds)).to_string()
 }
 
+fn exposure(exposure: &Exposure) -> String {
+    let span = |seconds| Span(Duration::from_secs(seconds)).to_string();
+    let (median, most) = (span(exposure.median_seconds), span(exposure.p95_seconds));
+    let text = format!("{median} (median), {most} (95 %), {} in 24 hours", exposure.versions);
+    pair("new pictures protected within", &text)
+}
+
 fn run(run: &RunStatus) -> String {
     format!(
         "{} {:<5} {:<11}{:>7} jobs{:>7} open{:>5} failed",
@@ -179,6 +187,7 @@ mod tests {
             cursor: None,
             runs: vec![run],
             empty_runs: 40_320,
+            exposure: Some(Exposure { versions: 124, median_seconds: 31, p95_seconds: 64 }),
             failed_by_reason: BTreeMap::from([("permission".to_owned(), 12)]),
             verified: None,
             has_state: true,
@@ -219,6 +228,7 @@ mod tests {
         failed, can be replayed no more          12: sync --retry-failed
         20261125T101500Z-0123abcd delta enumerating 123456 jobs  23456 open   12 failed
         runs that found nothing               40320
+        new pictures protected within    31s (median), 1m 4s (95 %), 124 in 24 hours
           no job in the latest: unsupported 7
           failed in the latest: permission 12
         ");

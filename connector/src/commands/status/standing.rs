@@ -8,7 +8,7 @@ use common::failure::Failure;
 use config::Config;
 use jiff::Timestamp;
 use ledger::state::State;
-use ledger::{Ledger, RunStatus, Verification};
+use ledger::{Exposure, Ledger, RunStatus, Verification};
 use producer::asked::{self, Asked, Unrequested};
 use producer::estimate::calls_an_asset;
 use queue::{Depth, EmbeddedQueue};
@@ -22,6 +22,8 @@ use super::forecast::{Ended, Forecast, forecast};
 const RUNS: u32 = 5;
 /// The period over which the rate is measured.
 const LATELY: Duration = Duration::from_mins(5);
+/// The period whose new versions are summed up.
+const DAY: Duration = Duration::from_hours(24);
 
 /// What this machine and the broker show.
 pub(super) struct Standing {
@@ -29,6 +31,8 @@ pub(super) struct Standing {
     pub(super) runs: Vec<RunStatus>,
     /// How many delta runs published nothing.
     pub(super) empty_runs: u64,
+    /// How long new versions were unprotected, of those that were protected in the last day.
+    pub(super) exposure: Option<Exposure>,
     /// Failed jobs of the latest run, by failure class.
     pub(super) failed_by_reason: BTreeMap<String, u64>,
     pub(super) verified: Option<Verification>,
@@ -67,6 +71,7 @@ impl Standing {
             cursor: None,
             runs: Vec::new(),
             empty_runs: 0,
+            exposure: None,
             failed_by_reason: BTreeMap::new(),
             verified: None,
             has_state: state.is_some(),
@@ -106,6 +111,7 @@ impl Standing {
             standing.held = asked::held(&ledger).await?;
             standing.runs = ledger.latest_runs(RUNS).await?;
             standing.empty_runs = ledger.empty_runs().await?;
+            standing.exposure = ledger.exposure_since(now - DAY).await?;
             if let Some(latest) = standing.runs.first() {
                 standing.failed_by_reason = ledger.failures_of(&latest.run_id).await?;
             }
@@ -128,6 +134,7 @@ impl Standing {
             "cursor": self.cursor,
             "runs": self.runs,
             "runs_without_jobs": self.empty_runs,
+            "exposure_last_day": self.exposure,
             "failed_by_reason": self.failed_by_reason,
             "last_verification": self.verified,
             "paused_by_operator": self.paused,

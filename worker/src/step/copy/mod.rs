@@ -10,7 +10,7 @@ use common::job::{Job, Step};
 use common::marker::{Kin, Marker, Record};
 use common::outcome::{FailureClass, Outcome};
 
-use super::save::{converted, start_over};
+use super::save::{converted, note_added, start_over};
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone};
 use crate::context::StepContext;
 use crate::decide::{OriginalCheck, check_original};
@@ -70,6 +70,7 @@ async fn under_lease(
     let calls = if tied { CALLS_TO_RENEW } else { CALLS_TO_CREATE };
     let bynder = context.bynder.reserve_calls(calls).await?;
     let original = or_gone(bynder.template(&job.asset_id).await)?;
+    note_added(job, &original.detail);
     check(context, job, files, &original).await?;
     let marker = context.marker(&original.detail.asset);
     let work = Work { bynder: &*bynder, files, import, original };

@@ -11,7 +11,7 @@ use super::failed;
 use crate::end::{StepEnd, Wait};
 use crate::error::StepError;
 use crate::fakes::portal::{not_found, unavailable};
-use crate::fakes::{ORIGINAL, Scene, facts, record, submitted};
+use crate::fakes::{NOW, ORIGINAL, Scene, facts, record, submitted};
 
 const DONE: StepEnd = StepEnd::Ended(Outcome::Watermarked { version: 1 });
 
@@ -42,6 +42,7 @@ async fn a_file_is_saved_beside_the_original_looked_for_and_recorded() {
     assert_eq!(scene.end(&mut job).await, DONE);
     assert!(scene.environment.approval.is_known_to_show());
     assert_eq!(job.effects.placed, Some(placed(&job)));
+    assert_eq!(job.added, Some(NOW));
     assert_eq!(scene.portal.marker_text("A"), on_original().to_string());
     // A visible save counts as evidence for the following ones.
     scene.portal.has("A", &[ORIGINAL]);

@@ -11,7 +11,7 @@ use super::failed;
 use crate::end::{StepEnd, Wait};
 use crate::error::StepError;
 use crate::fakes::portal::{not_found, unavailable};
-use crate::fakes::{ORIGINAL, Scene, WATERMARKED, facts, record, uploaded};
+use crate::fakes::{NOW, ORIGINAL, Scene, WATERMARKED, facts, record, uploaded};
 
 /// The record of the original, whose file is in the copy.
 pub(super) fn on_original() -> Record {
@@ -56,6 +56,7 @@ async fn a_copy_is_made_with_its_marker_looked_at_and_tied_to_its_original() {
     let placed = Placed::Copy { asset_id: "COPY".parse().unwrap(), version: 1 };
     assert_eq!((&job.effects.placed, job.effects.saved), (&Some(placed), Some(job.wait_mark())));
     assert!(job.effects.save_sent_at.is_some());
+    assert_eq!(job.added, Some(NOW));
     // The tie may not show in the listing yet.
     assert_eq!(scene.locks.left(), [Left::Lockout(queue::Lockout::from_all(Duration::from_mins(1)))]);
 }

@@ -11,7 +11,7 @@ use super::failed;
 use crate::end::{StepEnd, Wait};
 use crate::error::StepError;
 use crate::fakes::portal::{not_found, unavailable};
-use crate::fakes::{ORIGINAL, Scene, WATERMARKED, facts, logged, record, uploaded};
+use crate::fakes::{NOW, ORIGINAL, Scene, WATERMARKED, facts, logged, record, uploaded};
 
 /// A job that is ready to be saved: its file is uploaded, and the marker shows.
 fn ready(scene: &Scene) -> Job {
@@ -35,7 +35,7 @@ async fn a_save_is_the_look_and_the_call_in_places_taken_ahead_and_then_the_vers
     let mut job = ready(&scene);
     assert_eq!(scene.end(&mut job).await, StepEnd::NotYet(Wait::Moment));
     assert_eq!(scene.portal.lock().calls, ["poll I", "reserve 2", "asset A", "save A I"]);
-    assert_eq!(job.effects.saved, Some(job.wait_mark()));
+    assert_eq!((job.effects.saved, job.added), (Some(job.wait_mark()), Some(NOW)));
     assert_eq!(scene.locks.left(), [Left::AsFound]);
     assert_eq!(scene.end(&mut job).await, StepEnd::Ended(Outcome::Watermarked { version: 2 }));
     assert_eq!(scene.portal.count("save"), 1);
