@@ -99,6 +99,8 @@ async fn one(
     .await
     .context("the first pictures are not protected")?;
     if backlog == 0 {
+        // What was saved last comes back in the listing.
+        sleep(minute).await;
         let (before, quiet) = (lab.portal_calls().await?, minute * 2);
         sleep(quiet).await;
         let calls = lab.portal_calls().await? - before;

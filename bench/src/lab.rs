@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::idle;
 use crate::usage::{self, Usage};
 
 /// In a library with hostile files, one file in ten is hostile.
@@ -49,6 +50,8 @@ pub(crate) struct Library {
     pub(crate) call_time: Duration,
     /// How far the listing lags behind.
     pub(crate) index_lag: Duration,
+    /// How many times faster the services' clock runs.
+    pub(crate) faster: u32,
     /// Whether Bynder's request limit applies.
     pub(crate) limited: bool,
     /// The fraction of requests that are hit by a fault of any kind.
@@ -70,6 +73,7 @@ impl Default for Library {
             import_time: Duration::ZERO,
             call_time: Duration::ZERO,
             index_lag: Duration::from_millis(100),
+            faster: 1,
             limited: false,
             faults: 0.0,
             is_hostile: false,
@@ -94,6 +98,9 @@ impl Lab {
         command.args(["--call-ms", &milliseconds(library.call_time)]);
         command.args(["--index-lag-ms", &milliseconds(library.index_lag)]);
         command.args(["--faults", &library.faults.to_string()]);
+        if library.faster > 1 {
+            command.envs(idle::faster(library.faster));
+        }
         if library.limited {
             command.arg("--limited");
         }

@@ -8,6 +8,7 @@ mod enumeration;
 mod exposure;
 mod history;
 mod hostile;
+mod idle;
 mod lab;
 mod large;
 mod latency;
@@ -80,6 +81,7 @@ enum Measurement {
     Leases,
     Latency,
     Exposure,
+    Idle,
     Large,
     Largest,
     Readers,
@@ -89,7 +91,7 @@ enum Measurement {
     Soak,
 }
 
-const ALL_BUT_SOAK: [Measurement; 17] = [
+const ALL_BUT_SOAK: [Measurement; 18] = [
     Measurement::Throughput,
     Measurement::Photographs,
     Measurement::Scale,
@@ -100,6 +102,7 @@ const ALL_BUT_SOAK: [Measurement; 17] = [
     Measurement::Leases,
     Measurement::Latency,
     Measurement::Exposure,
+    Measurement::Idle,
     Measurement::Large,
     Measurement::Largest,
     Measurement::Readers,
@@ -146,6 +149,7 @@ async fn measure(measurement: Measurement, size: Size) -> anyhow::Result<Table> 
         Measurement::Leases => leases::measure(is_short).await,
         Measurement::Latency => latency::measure(is_short).await,
         Measurement::Exposure => exposure::measure(is_short).await,
+        Measurement::Idle => idle::measure(is_short).await,
         Measurement::Large => large::measure(is_short).await,
         Measurement::Largest => large::measure_largest(is_short).await,
         Measurement::Readers => readers::measure(is_short).await,
