@@ -11,6 +11,12 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// More characters of a name are neither shown nor recorded.
+const MOST_NAME_CHARACTERS: usize = 200;
+/// Longer extensions are not shown.
+const LONGEST_EXTENSION: usize = 10;
+/// More versions of an asset are not downloaded to find the one that holds a file.
+pub const MOST_CANDIDATES: usize = 32;
 /// More than twice the length of eight records.
 const MOST_MARKER_BYTES: usize = 4096;
 
@@ -184,6 +190,23 @@ impl Asset {
         ShownFile { bytes, name: self.file_name.clone(), extension: self.extensions.first().cloned() }
     }
 
+    /// The asset's name for people, cut: the portal may send a name of any length.
+    pub fn shown_name(&self) -> String {
+        shortened(&self.name)
+    }
+
+    /// The first extension in lower case, for people. A text that is none could be anything, a link or a secret included.
+    pub fn shown_extension(&self) -> String {
+        let is_extension = |text: &str| {
+            (1..=LONGEST_EXTENSION).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric())
+        };
+        match self.extensions.first() {
+            None => "(none)".to_owned(),
+            Some(own) if is_extension(own) => own.to_ascii_lowercase(),
+            Some(_) => "(other)".to_owned(),
+        }
+    }
+
     /// A metaproperty's value as one text. A text field never has several values; of another field they are joined.
     pub fn property_text(&self, metaproperty: &str) -> Option<String> {
         self.properties.get(metaproperty).map(|values| values.join(","))
@@ -196,6 +219,11 @@ impl Asset {
         let cut = text.floor_char_boundary(MOST_MARKER_BYTES);
         Some(if cut < text.len() { format!("{}…", &text[..cut]) } else { text })
     }
+}
+
+/// The beginning of a name.
+pub fn shortened(name: &str) -> String {
+    name.chars().take(MOST_NAME_CHARACTERS).collect()
 }
 
 /// One version in an asset's history.
@@ -291,7 +319,22 @@ impl AssetDetail {
 
 #[cfg(test)]
 mod tests {
-    use super::samples::detail;
+    use super::samples::{asset, detail};
+    use super::*;
+
+    #[test]
+    fn names_and_extensions_are_bounded_where_people_see_them() {
+        let shown = |name: &str, extensions: &[&str]| {
+            let extensions = extensions.iter().map(|text| (*text).to_owned()).collect();
+            let asset = Asset { name: name.to_owned(), extensions, ..asset() };
+            (asset.shown_name(), asset.shown_extension())
+        };
+        assert_eq!(shown("lake", &["JPG", "x"]), ("lake".to_owned(), "jpg".to_owned()));
+        assert_eq!(shown(&"é".repeat(500_000), &[]), ("é".repeat(200), "(none)".to_owned()));
+        for other in ["", "af25c0ffee1234567890abcdef012345", "sig=s3cr3t", "a b", "é"] {
+            assert_eq!(shown("", &[other]).1, "(other)", "{other}");
+        }
+    }
 
     #[test]
     fn any_version_above_a_number_and_as_long_as_a_file_may_hold_it() {

@@ -10,8 +10,6 @@ use telemetry::SkippedBy;
 use crate::allowance::Limit;
 use crate::select::SkipReason;
 
-/// Longer extensions, in bytes, are counted together.
-const LONGEST_EXTENSION: usize = 32;
 /// The maximum number of extensions that are counted separately.
 const MOST_EXTENSIONS: usize = 200;
 
@@ -111,12 +109,11 @@ impl Serialize for SkipReason {
     }
 }
 
-/// Counts an asset by its extension. Whoever uploads a file chooses its extension: long ones, and new ones beyond
-/// the maximum, are counted together.
+/// Counts an asset by its extension. The person who uploads a file chooses its extension: texts that are none, and new ones
+/// beyond the maximum, are counted together.
 fn count(by_extension: &mut BTreeMap<String, Portion>, asset: &Asset) {
-    let own = asset.extensions.first().map_or_else(|| "(none)".to_owned(), |own| own.to_lowercase());
-    let is_own = own.len() <= LONGEST_EXTENSION
-        && (by_extension.len() < MOST_EXTENSIONS || by_extension.contains_key(&own));
+    let own = asset.shown_extension();
+    let is_own = by_extension.len() < MOST_EXTENSIONS || by_extension.contains_key(&own);
     let extension = if is_own { own } else { "(other)".to_owned() };
     by_extension.entry(extension).or_default().add(asset.bytes);
 }
@@ -160,7 +157,7 @@ mod tests {
     #[test]
     fn however_many_and_long_extensions_are_few_are_told_apart() {
         let mut found = RunCounts::default();
-        let long = "x".repeat(LONGEST_EXTENSION + 1);
+        let long = "x".repeat(100);
         for extension in (0..300).map(|number| format!("E{number}")).chain(["e0".to_owned(), long]) {
             found.select(&Asset { extensions: vec![extension], ..samples::asset() }, 1);
         }

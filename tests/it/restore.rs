@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures::StreamExt;
-use sandbox::{AuditedAsset, Edit, NewVersion};
+use sandbox::{AuditedAsset, Edit, NewAsset, NewVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
@@ -70,6 +70,21 @@ async fn a_run_is_undone_once_and_for_all() {
     assert_eq!(lines.len(), 100);
     assert!(lines.iter().all(|line| line["outcome"] == "restored" && line["restored_version"] == 3));
     assert!(ids.iter().all(|id| lines.iter().any(|line| line["asset_id"] == id.as_str())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_any_length_is_recorded_in_part() {
+    let bench = Bench::new(quick()).await;
+    let long = NewAsset { name: "n".repeat(100_000), ..picture("one.jpg", 1) };
+    let id = bench.sandbox.add_asset(long).unwrap();
+    bench.sync().await.assert_code(0);
+    restore(&bench, &["--ids", &id]).await.assert_code(0);
+    assert_restored(&bench.asset(&id));
+    let report = bench.run(&["report", "--asset", &id, "--format", "json"]).await;
+    let lines = report.assert_code(0).out.lines().map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<serde_json::Value> = lines.collect();
+    let names = lines.iter().map(|line| line["asset_name"].as_str().unwrap().len());
+    assert_eq!(names.collect::<Vec<_>>(), [200, 200], "{lines:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,10 +9,6 @@ use crate::harness::fleet::{Fleet, ended, signal};
 use crate::harness::page::shows;
 use crate::harness::{Bench, assert_clean, is_protected, picture, quick};
 
-fn sound(bench: &Bench, name: &str) -> String {
-    bench.sandbox.add_asset(NewAsset::new(name, file(Format::Wav, 1, 0, 0))).unwrap()
-}
-
 fn calls(bench: &Bench, name: &str) -> u64 {
     bench.sandbox.stats().requests.get(name).copied().unwrap_or_default()
 }
@@ -20,7 +16,11 @@ fn calls(bench: &Bench, name: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_extension_of_an_unlisted_type_gets_no_download_and_no_job_and_any_other_is_decided_by_content() {
     let bench = Bench::new(quick()).await;
-    let wav = sound(&bench, "one.wav");
+    let long = NewAsset {
+        name: format!("one.wav{}", "n".repeat(100_000)),
+        ..NewAsset::new("one.wav", file(Format::Wav, 1, 0, 0))
+    };
+    let wav = bench.sandbox.add_asset(long).unwrap();
     let unheard = |seed| NewAsset { file_name: format!("{seed}.unheard"), ..picture("two.jpg", seed) };
     let open = [bench.sandbox.add_asset(picture("one.jpg", 1)), bench.sandbox.add_asset(unheard(2))];
     let open = open.map(Result::unwrap);
@@ -51,6 +51,7 @@ async fn an_extension_of_an_unlisted_type_gets_no_download_and_no_job_and_any_ot
     let asked = bench.run(&["sync", "--ids-from", file.to_str().unwrap(), "--quiet"]).await;
     let words = ["one.wav", wav.as_str(), "extension wav it is audio/x-wav", "limits.content_types"];
     assert!(words.iter().all(|word| asked.assert_code(0).talk.contains(word)), "{asked:#?}");
+    assert!(asked.talk.len() < 2_000, "the name is cut: {} bytes", asked.talk.len());
     assert_eq!(calls(&bench, "bynder.download"), 2);
     assert_clean(&bench.sandbox.audit());
 }

@@ -27,7 +27,7 @@ pub use service_ids::MOST_PARTS;
 pub use service_ids::{ImportId, MediumId, Parcel, UploadText};
 pub use wait_mark::WaitMark;
 
-use crate::asset::{AssetId, ShownFile};
+use crate::asset::{AssetId, ShownFile, shortened};
 use crate::bounded::{MOST_BYTES, MOST_COUNT, MOST_MILLISECONDS, at_most, optional};
 use crate::file_name::{FileName, Known};
 use crate::outcome::{FailureClass, Outcome, OutcomeEvent};
@@ -80,10 +80,6 @@ impl Lane {
     pub fn named(name: &str) -> Option<Self> {
         [Self::Fresh, Self::Backlog].into_iter().find(|lane| lane.name() == name)
     }
-}
-
-fn shortened(name: &str) -> String {
-    name.chars().take(MOST_NAME_CHARACTERS).collect()
 }
 
 /// Shortens a name, because a message may contain a longer one than this release writes.

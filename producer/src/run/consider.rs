@@ -38,9 +38,9 @@ impl Run<'_> {
             && count <= MOST_TOLD
             && let Some(media_type) = unlisted(asset, &self.environment.sent)
         {
-            let extension = asset.extensions.join(", ");
+            let (name, extension) = (asset.shown_name(), asset.shown_extension());
             tracing::warn!(
-                asset_id = %asset.id, name = %asset.name,
+                asset_id = %asset.id, name,
                 "an asset that was asked for is left alone: by its extension {extension} it is {media_type}, which the \
                  connector's profile does not list (limits.content_types)"
             );

@@ -125,7 +125,7 @@ impl RestoreContext {
         Restoration {
             run_id: self.run_id.clone(),
             asset_id: detail.asset.id.clone(),
-            asset_name: detail.asset.name.clone(),
+            asset_name: detail.asset.shown_name(),
             progress: Progress::Begun,
             record,
             original_version: None,

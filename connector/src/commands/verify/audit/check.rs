@@ -159,7 +159,7 @@ fn by_claim(asset: &Asset, claim: Claim) -> Checked {
 fn broken(asset: &Asset, record: Record, finding: &'static str, expected: String, found: String) -> Broken {
     Broken {
         asset_id: asset.id.to_string(),
-        asset_name: asset.name.clone(),
+        asset_name: asset.shown_name(),
         version: record.version,
         finding,
         expected,
