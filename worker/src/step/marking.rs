@@ -6,6 +6,7 @@ use common::marker::{Marker, Record, Records, Status};
 use common::outcome::FailureClass;
 
 use super::StepEnd;
+use super::versions::{Found, find};
 use crate::context::StepContext;
 use crate::decide::{UnshownMarker, unshown_marker};
 use crate::error::StepError;
@@ -78,7 +79,8 @@ pub(super) async fn retract(
 }
 
 /// Takes back a record that a failed job wrote ahead of a save. The record stays if a version of the asset holds
-/// its file: the save happened. Returns whether there was anything to take back.
+/// its file: the save happened; or if more versions may hold it than are looked into. Returns whether there was anything to take
+/// back.
 pub(super) async fn withdraw(
     context: &StepContext,
     job: &mut Job,
@@ -91,10 +93,9 @@ pub(super) async fn withdraw(
     // The save may have made any version from the foretold number on.
     let candidates: Vec<_> =
         detail.may_hold(ahead.version.saturating_sub(1), ahead.bytes).map(|found| found.number).collect();
-    for version in candidates {
-        if context.hash(job, asset, version).await? == ahead.watermarked {
-            return Ok(false);
-        }
+    match find(context, job, asset, &candidates, ahead.watermarked).await? {
+        Found::Nowhere => {}
+        Found::In(_) | Found::Unknown => return Ok(false),
     }
     let marker = context.marker(&detail.asset);
     let Some(records) = taken_back(marker, before, |record| *record == ahead) else { return Ok(false) };

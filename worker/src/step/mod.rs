@@ -12,6 +12,7 @@ mod submit;
 mod tests;
 mod transfer;
 mod unrecorded;
+mod versions;
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records, Status};
 use common::outcome::{FailureClass, Outcome};
 
+use super::versions::{Found, find, too_many};
 use super::{StepEnd, Stop, Wait, complete, confirm, marking, or_gone};
 use crate::context::StepContext;
 use crate::decide::{
@@ -148,12 +149,13 @@ pub(super) async fn readiness(
     };
     let mut decision = decide_from_asset(expected, detail, &marker);
     if let SaveDecision::MaybeOurs { candidates } = &decision {
-        for candidate in candidates {
-            if context.hash(job, &job.asset_id.clone(), *candidate).await? == watermarked.sha256 {
-                return Err(saved_before(context, job, *candidate, detail, marker).await?.into());
+        match find(context, job, &job.asset_id.clone(), candidates, watermarked.sha256).await? {
+            Found::In(version) => {
+                return Err(saved_before(context, job, version, detail, marker).await?.into());
             }
+            Found::Unknown => return Err(too_many(&format!("asset {}", job.asset_id), candidates).into()),
+            Found::Nowhere => decision = not_ours(expected, detail, &marker),
         }
-        decision = not_ours(expected, detail, &marker);
     }
     match decision {
         SaveDecision::Clear => {

@@ -8,6 +8,7 @@ use common::outcome::{FailureClass, Outcome};
 
 use super::super::confirm::{log_awaiting, unseen_for};
 use super::super::save::done;
+use super::super::versions::{Found, find, too_many};
 use super::{StepContext, StepEnd, StepError, Stop, Wait, Work, converted, finish, marking};
 use crate::decide::{ExpectedAtSave, SaveDecision, decide_from_asset};
 
@@ -59,12 +60,11 @@ impl Work<'_> {
             SaveDecision::Clear => {}
             SaveDecision::Mark(record) => return mark(context, job, copy, record, marker).await,
             SaveDecision::MaybeOurs { candidates } => {
-                for version in candidates {
-                    if context.hash(job, copy, version).await? == self.files.watermarked.sha256 {
-                        return self.renewed(context, job, copy, version, marker).await;
-                    }
-                }
-                return Ok(copy_was_edited(job, copy));
+                return match find(context, job, copy, &candidates, self.files.watermarked.sha256).await? {
+                    Found::In(version) => self.renewed(context, job, copy, version, marker).await,
+                    Found::Unknown => Ok(too_many(&format!("the copy {copy}"), &candidates)),
+                    Found::Nowhere => Ok(copy_was_edited(job, copy)),
+                };
             }
             SaveDecision::Restart { .. }
             | SaveDecision::ProtectedElsewhere(_)

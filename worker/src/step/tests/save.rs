@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use bynder::ImportState;
+use common::asset::MOST_CANDIDATES;
 use common::job::{Job, Step};
 use common::marker::{Record, Records};
 use common::outcome::{FailureClass, Outcome};
@@ -189,6 +190,34 @@ async fn a_persons_version_as_long_as_ours_is_gone_by_its_hash() {
     assert_eq!(scene.end(&mut job).await, StepEnd::Next(Step::Submit));
     assert_eq!((job.base, job.top, job.bytes, job.restarts), (2, 2, Some(11), 1));
     assert_eq!(scene.portal.count("hash"), 1);
+}
+
+#[tokio::test]
+async fn however_many_versions_may_hold_the_file_few_are_downloaded_and_nothing_is_saved_in_doubt() {
+    let scene = Scene::new();
+    let mut job = Job { suspect: true, ..uploaded(&scene) };
+    job.effects.marked = Some(record(2));
+    let mut files: Vec<&[u8]> = vec![b"eleven byte"; MOST_CANDIDATES + 3];
+    files[0] = ORIGINAL;
+    scene.portal.has("A", &files);
+    scene.portal.marks("A", &record(2).to_string());
+    let (class, reason) = failed(scene.end(&mut job).await);
+    assert_eq!(class, FailureClass::Refused);
+    let said = format!("{} new versions of asset A", MOST_CANDIDATES + 2);
+    assert!(reason.contains(&said) && reason.contains("nothing was saved"), "{reason}");
+    assert_eq!(scene.portal.count("hash"), MOST_CANDIDATES);
+    // The record stays: a version that was not looked into may hold the file.
+    let context = crate::context::StepContext::of(&scene.environment);
+    crate::step::withdraw_marker(&context, &mut job, &Outcome::Gone).await.unwrap();
+    assert_eq!(scene.portal.count("hash"), 2 * MOST_CANDIDATES);
+    assert_eq!((scene.portal.marker_text("A"), job.effects.marked), (record(2).to_string(), Some(record(2))));
+    // The job's own is the first of them.
+    files[1] = WATERMARKED;
+    scene.portal.has("A", &files);
+    scene.portal.marks("A", &record(2).to_string());
+    let found = Outcome::Superseded { ours: Some(2), theirs: u32::try_from(files.len()).unwrap() };
+    assert_eq!(scene.end(&mut job).await, StepEnd::Ended(found));
+    assert_eq!((scene.portal.count("hash"), scene.portal.count("save")), (2 * MOST_CANDIDATES + 1, 0));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::asset::AssetDetail;
+use common::asset::{AssetDetail, MOST_CANDIDATES};
 use common::marker::{Marker, Record};
 use ledger::{Progress, Restoration};
 use queue::{Left, Lockout};
@@ -79,7 +79,7 @@ async fn recognised(
     marker: &Marker,
 ) -> Result<Option<(u32, Record)>, RestoreError> {
     let Marker::Ours(records) = marker else { return Ok(None) };
-    for version in versions {
+    for version in versions.iter().take(MOST_CANDIDATES) {
         let hash = context.hash(&target.id, *version).await?;
         let fitting = |record: &&Record| {
             record.original == hash && target.watermarked.is_none_or(|wanted| wanted == record.watermarked)
@@ -87,6 +87,9 @@ async fn recognised(
         if let Some(record) = records.iter().find(fitting) {
             return Ok(Some((*version, *record)));
         }
+    }
+    if versions.len() > MOST_CANDIDATES {
+        return Err(RestoreError::too_many_versions(&target.id, versions.len()));
     }
     Ok(None)
 }

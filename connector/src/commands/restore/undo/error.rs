@@ -1,6 +1,7 @@
 //! Why an asset's original could not be restored.
 
 use bynder::BynderError;
+use common::asset::{AssetId, MOST_CANDIDATES};
 use common::failure::Failure;
 use files::spool::ReceiveError;
 use ledger::state::DatabaseError;
@@ -28,6 +29,13 @@ impl RestoreError {
             ReceiveError::Source(error) => error.into(),
             other => Self::Asset(other.to_string()),
         }
+    }
+
+    pub(super) fn too_many_versions(asset: &AssetId, count: usize) -> Self {
+        Self::Asset(format!(
+            "{count} versions of asset {asset} may hold the original, and it is not in the {MOST_CANDIDATES} likeliest, which alone \
+             are downloaded; restore it in Bynder itself"
+        ))
     }
 
     /// Whether the other assets would fail as well: then no further one is begun.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bynder::patience::patiently;
 use bynder::{Bynder, BynderError, ImportId, ImportState, Saved};
-use common::asset::AssetDetail;
+use common::asset::{AssetDetail, MOST_CANDIDATES};
 use common::file_name::{FileName, Known};
 use common::marker::{Record, Status};
 use files::spool::{Length, SpooledFile};
@@ -64,7 +64,8 @@ impl Restorer<'_> {
     /// Downloads the recorded original from the version history, where its hash identifies it.
     async fn original(&self, detail: &AssetDetail, record: Record) -> Result<Option<Original>, RestoreError> {
         let context = self.context;
-        for number in originals(detail, record, self.target.base) {
+        let candidates = originals(detail, record, self.target.base);
+        for number in candidates.iter().copied().take(MOST_CANDIDATES) {
             let download =
                 patiently(&context.patience, || context.bynder.download(&self.target.id, number, None)).await;
             let download = match download {
@@ -80,6 +81,9 @@ impl Restorer<'_> {
                 let name = name_of(detail, number, sent_name)?;
                 return Ok(Some(Original { number, file, name }));
             }
+        }
+        if candidates.len() > MOST_CANDIDATES {
+            return Err(RestoreError::too_many_versions(&self.target.id, candidates.len()));
         }
         Ok(None)
     }
@@ -223,7 +227,8 @@ impl Restorer<'_> {
         let Some(detail) = context.read(&context.bynder, &self.target.id).await? else {
             return Err(self.unconfirmed("was saved, and the asset then deleted,"));
         };
-        for version in restored_since(begun, &detail) {
+        // It is the first of them, unless a person saved in the same moment.
+        for version in restored_since(begun, &detail).into_iter().take(MOST_CANDIDATES) {
             if context.hash(&self.target.id, version).await? == begun.record.original {
                 context.note(begun.clone(), landed(begun, version)).await?;
                 return Ok(true);
