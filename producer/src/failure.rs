@@ -29,7 +29,7 @@ impl From<RunError> for Failure {
             RunError::Walk(WalkError::NotWalkable(error)) => Self::Unexpected(error.to_string()),
             RunError::Ledger(error) => error.into(),
             RunError::Queue(error) => error.into(),
-            RunError::Stopped => Self::Temporary(error.to_string()),
+            RunError::Stopped(_) => Self::Temporary(error.to_string()),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::arguments::{self, Scope};
 use crate::estimate::{calls, least_seconds, print};
 use crate::mandate::{self, Purpose};
 use crate::portal::resolve;
-use crate::run::{self, Report};
+use crate::run::{self, Report, RunError};
 use crate::wiring::{Queues, environment};
 use bynder::patience::Patience;
 use cli::options::GlobalOptions;
@@ -41,7 +41,8 @@ pub async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Failure> {
     let environment = environment(config, bynder, ledger, queues, resolved, metrics);
     let patience = Patience::until(stop_on_signals()?);
     let planned = async {
-        let ready = mandate::ready(config, &environment, scope, Purpose::Plan, &patience).await?;
+        let asking = Box::pin(mandate::ready(config, &environment, scope, Purpose::Plan, &patience));
+        let ready = patience.unless_over(asking).await.map_err(RunError::from)??;
         Ok::<_, Failure>(run::run(&environment, &ready.options, &patience, |_| {}).await?)
     };
     let report = planned.await;

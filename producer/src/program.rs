@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use bynder::patience::Stopped;
 use clap::{Args, Parser, Subcommand};
 use cli::log::Verbosity;
 use cli::output::LogFormat;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::{self, Scope};
 use crate::fleet::Fleet;
 use crate::plan;
+use crate::run::RunError;
 use crate::schedule::{Schedule, once_possible, scope_of_runs};
 use cli::options::GlobalOptions;
 
@@ -75,8 +77,8 @@ pub fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let global = &arguments.global;
     match arguments.command {
-        Some(Command::Plan(scope)) => plan::run(global, &scope).await,
-        Some(Command::Sync(sync)) if sync.scope.dry_run => plan::run(global, &sync.scope).await,
+        Some(Command::Plan(scope)) => Box::pin(plan::run(global, &scope)).await,
+        Some(Command::Sync(sync)) if sync.scope.dry_run => Box::pin(plan::run(global, &sync.scope)).await,
         Some(Command::Sync(sync)) => Box::pin(synchronise(global, &sync)).await,
         None => Box::pin(synchronise(global, &Sync::default())).await,
         Some(Command::Healthcheck) => {
@@ -105,7 +107,8 @@ async fn once(
     sync: &Sync,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
-    let fleet = Fleet::open(config, Metrics::new()).await?;
+    let opening = Box::pin(Fleet::open(config, Metrics::new()));
+    let fleet = stop.run_until_cancelled(opening).await.ok_or_else(|| RunError::from(Stopped))??;
     let ended = Box::pin(fleet.alone(fleet.once(&sync.scope, sync.wait, global.quiet, stop))).await;
     fleet.leave().await;
     ended?.print(global)

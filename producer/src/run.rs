@@ -33,7 +33,7 @@ use crate::filter::Filter;
 pub use crate::found::RunCounts;
 pub use crate::scope::Scope;
 use crate::select::SkipReason;
-use bynder::patience::{Patience, patiently};
+use bynder::patience::{Patience, Stopped, patiently};
 use named::RequestedIds;
 
 /// The dependencies and settings of a run.
@@ -189,7 +189,7 @@ impl<'a> Run<'a> {
             tracing::info!(run_id = %run.run_id, "going on with the interrupted run");
             if options.most_fresh.is_some() && options.scope.lane() == Lane::Fresh && place.is_none() {
                 // It begins anew, with what changed meanwhile; only its jobs' ids have to be the same.
-                first = walk.next(patience).await?;
+                first = patience.unless_over(walk.next(patience)).await??;
             }
             (run.run_id, run.started, true)
         } else {
@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
                 Scope::Full => portal_time(environment, patience).await?,
                 Scope::Since(_) | Scope::WholeSince(_) => {
                     let asked = Instant::now();
-                    first = walk.next(patience).await?;
+                    first = patience.unless_over(walk.next(patience)).await??;
                     // The answer states the time after the search, in whole seconds; what was added between is not in it.
                     let after = SignedDuration::try_from(asked.elapsed()).unwrap_or(SignedDuration::MAX);
                     let time = first.as_ref().and_then(|page| page.portal_time);
@@ -280,7 +280,7 @@ impl<'a> Run<'a> {
     }
 
     fn go_on(&self) -> Result<(), RunError> {
-        if self.patience.is_over() { Err(RunError::Stopped) } else { Ok(()) }
+        if self.patience.is_over() { Err(Stopped.into()) } else { Ok(()) }
     }
 
     async fn next_page(&mut self) -> Result<Option<Step>, RunError> {
@@ -288,7 +288,7 @@ impl<'a> Run<'a> {
         self.go_on()?;
         match self.first.take() {
             Some(first) => Ok(Some(first)),
-            None => Ok(self.walk.next(self.patience).await?),
+            None => Ok(self.patience.unless_over(self.walk.next(self.patience)).await??),
         }
     }
 
@@ -352,7 +352,7 @@ impl<'a> Run<'a> {
 /// The start of the run by the portal's clock: the cursor must not depend on this machine's.
 async fn portal_time(environment: &Environment, patience: &Patience) -> Result<Option<Timestamp>, RunError> {
     let query = bynder::ListQuery { limit: 1, page: 1, ..bynder::ListQuery::default() };
-    let page = patiently(patience, || environment.bynder.list(&query)).await?;
+    let page = patience.unless_over(patiently(patience, || environment.bynder.list(&query))).await??;
     Ok(page.portal_time)
 }
 

@@ -54,7 +54,8 @@ impl<'a> RunSession<'a> {
         stop: &CancellationToken,
     ) -> Result<Self, Failure> {
         let (started, patience) = (Instant::now(), Patience::until(stop.clone()));
-        let ready = mandate::ready(config, environment, scope, Purpose::Work, &patience).await?;
+        let asking = Box::pin(mandate::ready(config, environment, scope, Purpose::Work, &patience));
+        let ready = patience.unless_over(asking).await.map_err(RunError::from)??;
         let session = Self { config, environment, patience, ready, started };
         session.show_held();
         Ok(session)
@@ -146,7 +147,7 @@ fn result(walked: &Result<Report, RunError>) -> RunResult {
     match walked {
         Ok(report) if report.found.limit.is_some() => RunResult::Limited,
         Ok(_) => RunResult::Done,
-        Err(RunError::Stopped) => RunResult::Stopped,
+        Err(RunError::Stopped(_)) => RunResult::Stopped,
         Err(RunError::Walk(_) | RunError::Bynder(_) | RunError::Ledger(_) | RunError::Queue(_)) => {
             RunResult::Failed
         }

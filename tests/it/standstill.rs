@@ -1,16 +1,17 @@
 //! Nothing stands still: jobs that fail for reasons of their own end, whatever else is in the queue; an outage fails none.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::outcome::{FailureClass, Outcome};
+use nix::sys::signal::Signal;
 use sandbox::faults::{Action, Faults, Moment, Rule};
 use sandbox::{Edit, NewAsset, NewFile};
 
 use crate::harness::broker::free_ports;
-use crate::harness::fleet::Fleet;
+use crate::harness::fleet::{Fleet, ended, signal};
 use crate::harness::scene::{every, rule};
 use crate::harness::scrape::Scrape;
-use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until_async};
+use crate::harness::{Bench, assert_clean, is_protected, picture, quick, until, until_async};
 
 /// Assets that the token may not download, and some over whose files Imatag breaks down each time.
 fn failing(bench: &Bench) -> (Vec<String>, Vec<String>) {
@@ -58,6 +59,32 @@ async fn a_step_that_goes_on_for_ever_is_ended_at_its_deadline_and_the_job_fails
     assert_eq!(failure.class, FailureClass::Exhausted);
     let said = "given up after 2 attempts: the step took longer than 2s (worker.step_deadline)";
     assert!(failure.reason.contains(said), "{failure:?}");
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_at_a_stop_however_slowly_the_portal_answers() {
+    let fleet = Fleet::new(quick()).await;
+    let bench = &fleet.bench;
+    bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    for (endpoint, arguments) in [
+        ("bynder.list", ["sync", "--full"]),
+        ("bynder.metaproperties", ["sync", "--full"]),
+        ("bynder.list", ["plan", "--full"]),
+    ] {
+        let requests = || bench.sandbox.stats().requests.get(endpoint).copied().unwrap_or_default();
+        let before = requests();
+        bench.sandbox.set_faults(trickling_from(endpoint, None));
+        let running = fleet.producer_with(&arguments, &[]);
+        until(|| requests() > before).await;
+        let stopped = Instant::now();
+        signal(&running, Signal::SIGTERM);
+        let ran = ended(running).await;
+        ran.assert_code(5);
+        // An answer takes at least half a minute.
+        assert!(stopped.elapsed() < Duration::from_secs(15), "{endpoint} {arguments:?}: {ran:#?}");
+        assert!(ran.talk.contains("stopped; the next run resumes"), "{ran:#?}");
+    }
     assert_clean(&bench.sandbox.audit());
 }
 

@@ -28,11 +28,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let global = &arguments.global;
     match &arguments.command {
         Command::Demo(demo) => demo::run(global, demo).await,
-        Command::Sync(run) if run.dry_run => plan::run(global, run).await,
+        Command::Sync(run) if run.dry_run => Box::pin(plan::run(global, run)).await,
         Command::Sync(run) => sync::run(global, run).await,
         Command::Serve(scope) => serve::run(global, scope).await,
         Command::Healthcheck => healthcheck(global).await,
-        Command::Plan(run) => plan::run(global, run).await,
+        Command::Plan(run) => Box::pin(plan::run(global, run)).await,
         Command::Init(init) => init::run(global, init.clone()),
         Command::Doctor(doctor) => doctor::run(global, doctor).await,
         Command::Trial(trial) => trial::run(global, trial).await,

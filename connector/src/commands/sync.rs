@@ -40,7 +40,8 @@ pub(crate) async fn sync(
     quiet: bool,
     stop: &CancellationToken,
 ) -> Result<RunEnd, Failure> {
-    let parts = parts::parts(config, Metrics::new()).await?;
+    let opening = Box::pin(parts::parts(config, Metrics::new()));
+    let parts = stop.run_until_cancelled(opening).await.ok_or_else(stopped)??;
     // A job in the queue of the state directory is not lost, however old. A job that is not in it may be a fleet's.
     parts.ledger.give_up_lost(QueueCheck::Busy, Timestamp::now(), config.producer.lost_after.0).await?;
     let before = parts.ledger.mark().await?;
@@ -96,12 +97,16 @@ async fn produce_and_wait(
         };
         progress.show(&parts.ledger.tally_since(before).await?, &depth, &parts.budget.figures(), &others);
         if stop.is_cancelled() {
-            return Err(Failure::Temporary("stopped before every job was done".to_owned()));
+            return Err(stopped());
         }
         if let Some(report) = report.take_if(|_| depth.open() == 0) {
             return Ok(report);
         }
     }
+}
+
+fn stopped() -> Failure {
+    Failure::Temporary("stopped before every job was done".to_owned())
 }
 
 /// Resolves when a service cannot be used and waiting will not help, or has not helped.

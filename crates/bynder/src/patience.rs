@@ -6,6 +6,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::BynderError;
 
+/// The stop came before the end.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped; the next run resumes where this one stopped")]
+pub struct Stopped;
+
 /// Waits between attempts during a run; after the last one the caller gets the error.
 const DURING_A_RUN: &[Duration] = &[
     Duration::from_secs(1),
@@ -41,6 +46,11 @@ impl Patience {
     /// Whether the stop has come.
     pub fn is_over(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// What `read` returns, unless the stop comes first: an answer that arrives slowly must not delay it.
+    pub async fn unless_over<T>(&self, read: impl Future<Output = T>) -> Result<T, Stopped> {
+        self.stop.run_until_cancelled(read).await.ok_or(Stopped)
     }
 
     /// Waits; false if the stop came meanwhile.

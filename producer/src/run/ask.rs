@@ -25,7 +25,8 @@ impl Run<'_> {
     }
 
     pub(super) async fn read_asset(&self, asset: &AssetId) -> Result<Option<AssetDetail>, RunError> {
-        match patiently(self.patience, || self.environment.bynder.asset(asset)).await {
+        let reading = patiently(self.patience, || self.environment.bynder.asset(asset));
+        match self.patience.unless_over(reading).await? {
             Err(BynderError::NotFound { .. }) => Ok(None),
             answer => Ok(Some(answer?)),
         }
@@ -33,7 +34,8 @@ impl Run<'_> {
 
     /// Whether the asset has this additional file, by its name.
     pub(super) async fn has_additional(&self, asset: &AssetId, file: ContentHash) -> Result<bool, RunError> {
-        match patiently(self.patience, || self.environment.bynder.template(asset)).await {
+        let reading = patiently(self.patience, || self.environment.bynder.template(asset));
+        match self.patience.unless_over(reading).await? {
             Err(BynderError::NotFound { .. }) => Ok(false),
             answer => Ok(answer?.additional_named(file).is_some()),
         }

@@ -141,7 +141,7 @@ impl Run<'_> {
             (0..self.walk.requests()).flat_map(|request| (1..=MOST_PAGES).map(move |page| (request, page)));
         for (request, page) in pages {
             self.go_on()?;
-            let step = self.walk.newest(request, page, self.patience).await?;
+            let step = self.patience.unless_over(self.walk.newest(request, page, self.patience)).await??;
             self.keep_candidates(step, newest).await?;
             if newest.assets.len() >= newest.most {
                 break;

@@ -1,6 +1,7 @@
 //! Why a run could not be finished.
 
 use bynder::BynderError;
+use bynder::patience;
 use ledger::state::DatabaseError;
 use queue::QueueError;
 
@@ -19,9 +20,8 @@ pub enum RunError {
     Ledger(#[from] DatabaseError),
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// A stop was requested.
-    #[error("stopped; the next run resumes where this one stopped")]
-    Stopped,
+    #[error(transparent)]
+    Stopped(#[from] patience::Stopped),
 }
 
 impl RunError {
@@ -42,7 +42,7 @@ impl RunError {
                 | BynderError::Local { .. } => false,
             },
             Self::Queue(error) => matches!(error, QueueError::Message(_)),
-            Self::Walk(_) | Self::Ledger(_) | Self::Stopped => false,
+            Self::Walk(_) | Self::Ledger(_) | Self::Stopped(_) => false,
         }
     }
 }

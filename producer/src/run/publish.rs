@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bynder::patience::Stopped;
 use common::asset::Asset;
 use common::job::{Job, Lane};
 use jiff::Timestamp;
@@ -90,7 +91,7 @@ impl Run<'_> {
                 return Ok(());
             }
             if !self.patience.wait(LOOK_AT_QUEUE).await {
-                return Err(RunError::Stopped);
+                return Err(Stopped.into());
             }
         }
     }
@@ -106,7 +107,7 @@ impl Run<'_> {
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(%error, "the queue cannot be used; trying again");
                     if !self.patience.wait(QUEUE_PAUSE).await {
-                        return Err(RunError::Stopped);
+                        return Err(Stopped.into());
                     }
                 }
                 answer => return Ok(answer?),

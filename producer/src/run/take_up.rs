@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use bynder::patience::patiently;
+use bynder::patience::{Stopped, patiently};
 use bynder::{ListQuery, MOST_IDS};
 use common::asset::{Asset, AssetId};
 use common::job::JobId;
@@ -73,7 +73,7 @@ impl Run<'_> {
         let mut published = HashSet::new();
         for job in jobs {
             if self.patience.is_over() {
-                return Err(RunError::Stopped);
+                return Err(Stopped.into());
             }
             match self.take_up(job, listed.get(&digits(job.asset_id.as_str())), cause).await? {
                 Fate::Limited => return Ok((true, published)),
@@ -119,7 +119,8 @@ impl Run<'_> {
     pub(super) async fn ask_for(&mut self, asked: ListQuery) -> Result<BTreeMap<String, Asset>, RunError> {
         let limit = u32::try_from(asked.ids.len()).unwrap_or(u32::MAX);
         let query = ListQuery { limit, page: 1, include_versions: true, ..asked };
-        let page = patiently(self.patience, || self.environment.bynder.list(&query)).await?;
+        let listing = patiently(self.patience, || self.environment.bynder.list(&query));
+        let page = self.patience.unless_over(listing).await??;
         self.found.listed += page.rows() as u64;
         self.environment.metrics.assets_listed(page.rows() as u64);
         let wanted: HashSet<_> = query.ids.iter().map(|id| digits(id.as_str())).collect();
