@@ -68,16 +68,20 @@ impl Schedule {
             (None, None) => Ok(None),
             (Some(every), None) => Ok(Some(Self::Every(every.0))),
             (None, Some(text)) => {
-                text.parse()
-                    .map(|cron| Some(Self::Cron(Box::new(cron), section.time_zone.0.clone())))
-                    .map_err(|error: croner::errors::CronError| {
-                        // The error may quote parts of it.
-                        let quoted = harmless(text);
-                        let why = if quoted == text { format!(" ({error})") } else { String::new() };
-                        Failure::Configuration(format!(
-                            "producer.cron: {quoted:?} cannot be read{why}; write for example \"0 */6 * * *\""
-                        ))
-                    })
+                let cron: Cron = text.parse().map_err(|error: croner::errors::CronError| {
+                    // The error may quote parts of it.
+                    let quoted = harmless(text);
+                    let why = if quoted == text { format!(" ({error})") } else { String::new() };
+                    Failure::Configuration(format!(
+                        "producer.cron: {quoted:?} cannot be read{why}; write for example \"0 */6 * * *\""
+                    ))
+                })?;
+                let zone = section.time_zone.0.clone();
+                if next_occurrence(&cron, &zone, Timestamp::now()).is_none() {
+                    let reason = "names a time that never comes, such as 31 February; nothing would be run";
+                    return Err(Failure::Configuration(format!("producer.cron: {reason}")));
+                }
+                Ok(Some(Self::Cron(Box::new(cron), zone)))
             }
             (Some(_), Some(_)) => Err(Failure::Configuration(
                 "producer.cron and producer.every are both set; keep one of them".to_owned(),
@@ -318,6 +322,9 @@ mod tests {
         );
         let wrong = schedule(None, Some("whenever"));
         assert!(wrong.is_err_and(|error| error.to_string().contains("producer.cron: \"whenever\"")));
+        let never = schedule(None, Some("0 0 31 2 *"));
+        assert!(never.is_err_and(|error| error.to_string().contains("never comes")));
+        assert!(matches!(schedule(None, Some("0 0 29 2 *")), Ok(Some(Schedule::Cron(..)))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -229,7 +229,7 @@ fn each_setting_that_would_do_harm_is_refused() {
             "imatag.media_id_metadata: must be a name of its own",
         ),
         (with("\"bynder_media_id\"", "\"\""), "imatag.media_id_metadata: must be a name of its own"),
-        (with("every = \"15m\"", "every = \"0s\""), "producer.every: must be greater than zero"),
+        (with("every = \"15m\"", "every = \"1ns\""), "producer.every: must be at least 1s"),
         (
             with("max_attempts", "longest_wait = \"0s\"\nmax_attempts"),
             "worker.longest_wait: must be greater than",
@@ -242,7 +242,7 @@ fn each_setting_that_would_do_harm_is_refused() {
         (with("every = \"15m\"", "overlap = \"59s\""), "producer.overlap: is shorter than bynder.index_lag"),
         (with("rungs", "longest_hold = \"30m\"\nrungs"), "queue.longest_hold: must be below 30m"),
         (with("\"1s\", \"2s\"", "\"0s\", \"2s\""), "queue.rungs: must all be greater than zero"),
-        (with("every = \"15m\"", "full_every = \"0s\""), "producer.full_every: must be greater than zero"),
+        (with("every = \"15m\"", "full_every = \"0s\""), "producer.full_every: must be at least 1s"),
         (with("https://app", "https://me:word@app"), "imatag.base_url: must hold no user and no password"),
     ];
     assert_refused(&table);

@@ -23,6 +23,9 @@ const MOST_DIRECTORIES: usize = 50;
 /// The listing usually lags by seconds, at worst by minutes.
 const LONGEST_INDEX_LAG: Duration = Duration::from_hours(1);
 
+/// Each run costs calls, however little it finds.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The broker's default.
 const CONSUMER_TIMEOUT: Duration = Duration::from_mins(30);
 
@@ -122,17 +125,20 @@ pub(super) fn check(config: &Config) -> Result<Vec<String>, ConfigError> {
 }
 
 fn durations(config: &Config) -> Result<(), ConfigError> {
-    if config.producer.every.is_some_and(|every| every.0.is_zero()) {
-        return Err(ConfigError::value("producer.every", "must be greater than zero; leave it out for none"));
+    if config.worker.longest_wait.0.is_zero() {
+        let reason = "must be greater than zero; leave it out for the default";
+        return Err(ConfigError::value("worker.longest_wait", reason));
+    }
+    if config.producer.every.is_some_and(|every| every.0 < SHORTEST_INTERVAL) {
+        return Err(ConfigError::value("producer.every", "must be at least 1s; leave it out for none"));
     }
     for (key, duration) in [
-        ("worker.longest_wait", config.worker.longest_wait),
         ("queue.longest_hold", config.queue.longest_hold),
         ("producer.lost_after", config.producer.lost_after),
         ("producer.full_every", config.producer.full_every),
     ] {
-        if duration.0.is_zero() {
-            return Err(ConfigError::value(key, "must be greater than zero; leave it out for the default"));
+        if duration.0 < SHORTEST_INTERVAL {
+            return Err(ConfigError::value(key, "must be at least 1s; leave it out for the default"));
         }
     }
     let waits = [
