@@ -99,7 +99,7 @@ async fn commit(kind: ViolationKind) -> Client {
             for _ in 0..4 {
                 client.look("none").await;
             }
-            // Longer than the grace period for requests under way.
+            // The time without requests is what is judged: longer than the grace period for requests under way.
             tokio::time::sleep(Duration::from_millis(700)).await;
             client.look("none").await;
             return client;

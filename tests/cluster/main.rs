@@ -4,7 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a task of a test ends with the test")]
 #![expect(clippy::print_stdout, reason = "what was seen is what it is run for")]
 
-#[allow(dead_code, reason = "the suite uses the rest of it")]
+#[expect(dead_code, reason = "the suite uses the rest of it")]
 #[path = "../it/harness/mod.rs"]
 mod harness;
 mod nodes;

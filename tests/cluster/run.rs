@@ -208,6 +208,7 @@ async fn stand_for_producer(settings: Vec<Settings>, overlap: Arc<AtomicU64>) {
                     let holding = async {
                         loop {
                             holds.store(locks.contact().is_ok(), Ordering::Relaxed);
+                            // Contact ends by the passing of time, which no event announces.
                             tokio::time::sleep(LOOK).await;
                         }
                     };
@@ -217,11 +218,13 @@ async fn stand_for_producer(settings: Vec<Settings>, overlap: Arc<AtomicU64>) {
                     }
                     holds.store(false, Ordering::Relaxed);
                 }
+                // An election that is lost says nothing when it can be won.
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         })));
     }
     loop {
+        // The overlap is measured in samples.
         tokio::time::sleep(LOOK).await;
         if holders.iter().filter(|holds| holds.load(Ordering::Relaxed)).count() > 1 {
             overlap.fetch_add(u64::try_from(LOOK.as_millis()).unwrap(), Ordering::Relaxed);

@@ -47,6 +47,7 @@ async fn the_node_of_the_tokens_dies_and_comes_back() {
     let run = Run::start(&cluster, 100).await;
     cluster.node(HOME).kill();
     run.say("the node of the tokens is dead");
+    // The doctor is to report what stays, not what the first seconds look like.
     tokio::time::sleep(CONTACT).await;
     let doctor = run.fleet.bench.run(&["doctor"]).await;
     let line = "WARN  broker queues: connector.tokens.";
@@ -56,7 +57,7 @@ async fn the_node_of_the_tokens_dies_and_comes_back() {
     run.end("the node of the tokens dies and comes back").await;
 }
 
-/// Fails if the worker of a node changes anything for so long.
+/// Fails if the worker of a node changes anything in this time. It sleeps because no event shows that nothing happens.
 async fn assert_idle(run: &Run, node: usize, time: Duration) {
     tokio::time::sleep(CONTACT).await;
     let before = run.effects_of(node).await;

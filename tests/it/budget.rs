@@ -139,7 +139,7 @@ async fn on_one_machine_a_block_outlives_the_process_and_a_person_can_pause_it()
     until(|| bench.sandbox.audit().assets.iter().any(is_protected)).await;
     bench.sandbox.block();
     until(|| bench.sandbox.stats().refusals > 0).await;
-    // What was under way is over; the process dies, and the next one knows of the block.
+    // What was under way gets its answers in this time, which only the process sees; it dies, and the next one knows of the block.
     tokio::time::sleep(Duration::from_secs(2)).await;
     paused.kill().await.unwrap();
     let before = bench.sandbox.stats().refusals;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use common::outcome::Outcome;
+use futures::future::select_all;
 use jiff::{SignedDuration, Timestamp};
 use ledger::Ledger;
 use ledger::state::State;
@@ -57,29 +58,19 @@ async fn workers_killed_again_and_again_lose_nothing_and_repeat_nothing() {
         workers.push(start(&mut random, started));
         started += 1;
     }
-    let producing = fleet.sync();
-    tokio::pin!(producing);
+    let mut producing = std::pin::pin!(fleet.sync());
     let ran = loop {
-        tokio::select! {
+        let death = select_all(workers.iter_mut().map(|(worker, _)| Box::pin(worker.wait())));
+        let number = tokio::select! {
             ran = &mut producing => break ran,
-            () = tokio::time::sleep(Duration::from_millis(20)) => {}
-        }
-        for slot in &mut workers {
-            if slot.0.try_wait().unwrap().is_none() {
-                continue;
-            }
-            let passed = std::fs::read_to_string(&slot.1).unwrap();
-            places.extend(
-                passed
-                    .lines()
-                    .last()
-                    .and_then(|line| line.split_once(' '))
-                    .map(|(_, place)| place.to_owned()),
-            );
-            deaths += 1;
-            *slot = start(&mut random, started);
-            started += 1;
-        }
+            (_, number, _) = death => number,
+        };
+        let passed = std::fs::read_to_string(&workers[number].1).unwrap();
+        let last = passed.lines().last().and_then(|line| line.split_once(' '));
+        places.extend(last.map(|(_, place)| place.to_owned()));
+        deaths += 1;
+        workers[number] = start(&mut random, started);
+        started += 1;
     };
     println!("{deaths} deaths at {places:?}");
     ran.assert_code(6);

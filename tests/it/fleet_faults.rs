@@ -74,17 +74,15 @@ async fn an_asset_that_kills_its_worker_fails_alone() {
         (0..12).map(|seed| fleet.bench.sandbox.add_asset(picture("one.jpg", seed)).unwrap()).collect();
     fleet.bench.reconfigure("request_timeout = '1s'", "request_timeout = '300ms'\nmax_attempts = 100");
     let poison = [("CONNECTOR_POISON", ids[5].clone())];
-    let producer = tokio::spawn(ended(fleet.producer(&["sync", "--full", "--wait", "--json", "--quiet"])));
-    let mut workers = [fleet.worker_with(&poison), fleet.worker_with(&poison)];
-    while !producer.is_finished() {
-        for worker in &mut workers {
-            if worker.try_wait().unwrap().is_some() {
-                *worker = fleet.worker_with(&poison);
-            }
+    let mut producing = std::pin::pin!(fleet.sync());
+    let [mut one, mut other] = [fleet.worker_with(&poison), fleet.worker_with(&poison)];
+    let ran = loop {
+        tokio::select! {
+            ran = &mut producing => break ran,
+            _ = one.wait() => one = fleet.worker_with(&poison),
+            _ = other.wait() => other = fleet.worker_with(&poison),
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let ran = producer.await.unwrap();
+    };
     ran.assert_code(6);
     assert_eq!((&ran.summary()["watermarked"], &ran.summary()["failed"]), (&11.into(), &1.into()));
     let failed = fleet.failed().await;

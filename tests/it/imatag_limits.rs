@@ -70,6 +70,7 @@ async fn a_busy_imatag_is_left_alone_for_as_long_as_it_says_and_no_attempt_is_us
         tokio::time::sleep(Duration::from_secs(2)).await;
         let (asked, submitted) = (asked_of_imatag(&bench), requests(&bench, "imatag.submit"));
         assert!(submitted <= 4, "{submitted} of 30 files were sent");
+        // No event shows that nothing is sent.
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(asked_of_imatag(&bench), asked, "{status}");
         // Nor is a file fetched that nobody can send: two were in hand for each place.
@@ -150,6 +151,7 @@ async fn no_more_files_are_fetched_than_are_about_to_be_sent() {
     bench.sandbox.set_faults(slow("imatag.submit", Duration::from_secs(15)));
     let _running = bench.spawn(&SYNC);
     until(|| requests(&bench, "imatag.submit") == 1 && requests(&bench, "imatag.find") == 2).await;
+    // No event shows that a third file is not fetched.
     tokio::time::sleep(Duration::from_secs(2)).await;
     // The one that is sent, and the next: all others have their permits left.
     assert_eq!((requests(&bench, "imatag.submit"), requests(&bench, "bynder.download")), (1, 2));

@@ -139,7 +139,7 @@ async fn gives_back_as_it_was(stopped: impl AsyncFnOnce(&Fleet, u16)) {
             if taken.job.job_id == job.job_id {
                 return taken;
             }
-            // That of the service that went out.
+            // The job of the service that is out, which is delivered again as soon as it is dropped.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };

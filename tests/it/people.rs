@@ -76,6 +76,7 @@ async fn people_at_work(mode: &str, assets: u32, seed: u64) {
     let ended = loop {
         tokio::select! {
             ended = child.wait() => break ended.unwrap(),
+            // People edit at any time.
             () = tokio::time::sleep(Duration::from_millis(random.random_range(5..60))) => {
                 meddle(&bench.sandbox, &ids, &mut random);
             }

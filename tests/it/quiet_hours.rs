@@ -72,6 +72,7 @@ async fn in_quiet_hours_one_machine_does_the_same() {
     let mut waiting = bench.spawn(&["sync", "--full", "--quiet"]);
     let listed = || bench.sandbox.stats().requests.get("bynder.list").is_some_and(|count| *count > 1);
     until(listed).await;
+    // No event shows that a job was not begun.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(bench.sandbox.stats().requests.get("bynder.download"), None);
     waiting.kill().await.unwrap();

@@ -102,6 +102,7 @@ async fn whatever_happens_every_asset_ends_protected_once() {
         let what = happen(&mut random, &broker, &proxy, &fleet, &mut workers).await;
         println!("{:>6.1} s: {what}", start.elapsed().as_secs_f64());
         workers.retain_mut(|worker| worker.try_wait().unwrap().is_none());
+        // The time between two events is random as well.
         tokio::time::sleep(Duration::from_millis(random.random_range(100..2500))).await;
     }
     fleet.bench.sandbox.set_faults(Faults::default());

@@ -173,6 +173,7 @@ impl Both {
                 let delivered = self.model.lose(number, self.began.elapsed());
                 self.delivered(delivered);
             }
+            // The broker's clock, which cannot be set, has to pass what a token lives.
             Step::Pass => tokio::time::sleep(Duration::from_millis(2300)).await,
             Step::Restart => {
                 self.members.clear();
@@ -212,6 +213,7 @@ impl Both {
                     return;
                 }
                 seen = (vec![(in_hand, expected)], counts.0 * 100 + counts.1, modelled.0 * 100 + modelled.1);
+                // The counts of a queue have to be asked for.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };

@@ -168,6 +168,7 @@ async fn a_record_that_a_clock_set_back_keeps_alive_silences_once() {
     let budget = Budget::new(member, records, None, Box::new(move || started.elapsed()));
     let following = budget.clone();
     let _following = tasks::brief(async move { following.follow_records().await });
+    // The paused clock passes these times at once.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(budget.paused().is_some());
     tokio::time::sleep(Duration::from_secs(100)).await;

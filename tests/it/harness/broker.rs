@@ -179,6 +179,7 @@ impl Broker {
         let pipe = child.stdin.take().unwrap();
         *self.lock() = Some(Running { child, _pipe: pipe });
         let ready = async {
+            // RabbitMQ does not report to the process that starts it.
             while !self.answers().await {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

@@ -342,8 +342,8 @@ pub(crate) fn profile(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles").join(name)
 }
 
-/// Waits until something is so; fails when it never is. An audit keeps the sandbox from answering, so it does not look
-/// more often than every ten milliseconds.
+/// Waits until something is so; fails when it never is. It polls, because other processes bring it about. An audit keeps
+/// the sandbox from answering, so it does not look more often than every ten milliseconds.
 pub(crate) async fn until(so: impl Fn() -> bool) {
     let waiting = async {
         while !so() {

@@ -18,6 +18,7 @@ pub(crate) async fn shows(port: u16, path: &str, text: &str) {
             return;
         }
         assert!(Instant::now() < deadline, "{path} does not show {text}: {page}");
+        // A page does not say when it changes.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -22,6 +22,7 @@ impl Scrape {
             loop {
                 match get(port, "/metrics").await {
                     Ok(answer) if answer.starts_with("HTTP/1.1 200") => break answer,
+                    // A process does not announce that it listens.
                     _ => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
             }
