@@ -81,6 +81,7 @@ enum Measurement {
     Leases,
     Latency,
     Exposure,
+    Bulk,
     Idle,
     Large,
     Largest,
@@ -91,7 +92,7 @@ enum Measurement {
     Soak,
 }
 
-const ALL_BUT_SOAK: [Measurement; 18] = [
+const ALL_BUT_SOAK: [Measurement; 19] = [
     Measurement::Throughput,
     Measurement::Photographs,
     Measurement::Scale,
@@ -102,6 +103,7 @@ const ALL_BUT_SOAK: [Measurement; 18] = [
     Measurement::Leases,
     Measurement::Latency,
     Measurement::Exposure,
+    Measurement::Bulk,
     Measurement::Idle,
     Measurement::Large,
     Measurement::Largest,
@@ -149,6 +151,7 @@ async fn measure(measurement: Measurement, size: Size) -> anyhow::Result<Table> 
         Measurement::Leases => leases::measure(is_short).await,
         Measurement::Latency => latency::measure(is_short).await,
         Measurement::Exposure => exposure::measure(is_short).await,
+        Measurement::Bulk => exposure::measure_bulk(is_short).await,
         Measurement::Idle => idle::measure(is_short).await,
         Measurement::Large => large::measure(is_short).await,
         Measurement::Largest => large::measure_largest(is_short).await,

@@ -66,6 +66,7 @@ mod second_job_crash;
 mod secrets;
 mod secrets_in_broken_input;
 mod serve;
+mod serve_harm;
 mod standstill;
 mod state;
 mod status;

@@ -195,6 +195,25 @@ async fn a_marker_that_a_person_copied_from_elsewhere_ties_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_marker_of_a_copy_whose_original_is_gone_leaves_no_other_asset_unprotected() {
+    let (bench, id) = Bench::with_asset_in("copy", picture("one.jpg", 1)).await;
+    bench.sync().await.assert_code(0);
+    let marker = copies(&bench)[0].marker.clone();
+    bench.sandbox.delete(&id).unwrap();
+    let bytes = sandbox::media::file(sandbox::media::Format::Jpeg, 2, 72, 50);
+    let other = bench.sandbox.add_asset(NewAsset { marker, ..NewAsset::new("other.jpg", bytes) }).unwrap();
+    bench.until_settled().await;
+    bench.sync().await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
+    assert!(is_protected(&bench.asset(&other)), "{:#?}", bench.asset(&other));
+    let before = bench.sandbox.stats().requests["bynder.download"];
+    bench.until_settled().await;
+    // The copy itself stays as it is.
+    assert_eq!(bench.sync().await.assert_code(0).summary()["selected"], 0);
+    assert_eq!((copies(&bench).len(), bench.sandbox.stats().requests["bynder.download"]), (2, before));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_additional_file_is_named_by_its_hash_and_a_changed_original_gets_another() {
     let (bench, id) = Bench::with_asset_in("additional", rich()).await;
     bench.sync().await.assert_code(0);

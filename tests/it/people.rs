@@ -57,37 +57,28 @@ async fn people_at_work_lose_nothing_where_the_file_goes_elsewhere() {
     }
 }
 
+/// Adds pictures of many sizes: a copied marker must not fit by chance.
+pub(crate) fn add_pictures(bench: &Bench, count: u32) -> Vec<String> {
+    let picture = |number: u32| {
+        let bytes = sandbox::media::file(sandbox::media::Format::Jpeg, number.into(), 60 + number, 40);
+        bench.sandbox.add_asset(sandbox::NewAsset::new("picture.jpg", bytes)).unwrap()
+    };
+    (0..count).map(picture).collect()
+}
+
 async fn people_at_work(mode: &str, assets: u32, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let options = sandbox::Options { watermark_time: Duration::from_millis(300), ..quick() };
     let bench = Bench::new(options).await;
     bench.set_mode(mode);
-    // Pictures of many sizes: a copied marker must not fit by chance.
-    let ids: Vec<String> = (0..assets)
-        .map(|number| {
-            let bytes = sandbox::media::file(sandbox::media::Format::Jpeg, number.into(), 60 + number, 40);
-            bench.sandbox.add_asset(sandbox::NewAsset::new("picture.jpg", bytes)).unwrap()
-        })
-        .collect();
+    let ids = add_pictures(&bench, assets);
     for id in ids.iter().step_by(5) {
         bench.take_in_again(id, "another").await;
     }
     let mut child = bench.spawn(&["sync", "--full", "--quiet"]);
-    let ended = loop {
-        tokio::select! {
-            ended = child.wait() => break ended.unwrap(),
-            // People edit at any time.
-            () = tokio::time::sleep(Duration::from_millis(random.random_range(5..60))) => {
-                meddle(&bench.sandbox, &ids, &mut random);
-            }
-        }
-        // A library is never edited for ever; the tail shows that the run comes to its end.
-        let requests = bench.sandbox.stats().requests;
-        let saves =
-            requests.iter().filter(|(name, _)| name.starts_with("bynder.save")).map(|(_, count)| count);
-        if saves.sum::<u64>() > u64::from(assets) * 3 / 4 {
-            break child.wait().await.unwrap();
-        }
+    let ended = tokio::select! {
+        ended = child.wait() => ended.unwrap(),
+        () = meddle_until_mostly_saved(&bench, &ids, &mut random) => child.wait().await.unwrap(),
     };
     assert!(matches!(ended.code(), Some(0 | 6)), "{ended:?}");
     // What fell between, the next runs put right; one within the time that a listing has to settle after a save, half a
@@ -101,6 +92,20 @@ async fn people_at_work(mode: &str, assets: u32, seed: u64) {
     let unprotected: Vec<_> =
         audit.assets.iter().filter(|asset| !asset.deleted && !is_protected(asset)).collect();
     assert!(unprotected.is_empty(), "{unprotected:#?}");
+}
+
+/// People edit at any time, but a library is never edited for ever: the tail shows that the work comes to its end.
+pub(crate) async fn meddle_until_mostly_saved(bench: &Bench, ids: &[String], random: &mut StdRng) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(random.random_range(5..60))).await;
+        meddle(&bench.sandbox, ids, random);
+        let requests = bench.sandbox.stats().requests;
+        let saves =
+            requests.iter().filter(|(name, _)| name.starts_with("bynder.save")).map(|(_, count)| count);
+        if saves.sum::<u64>() > ids.len() as u64 * 3 / 4 {
+            return;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,40 +6,11 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use sandbox::Options;
 use serde_json::Value;
-use tokio::process::Child;
 
-use crate::harness::broker::free_ports;
 use crate::harness::fleet::{ended, signal};
 use crate::harness::scrape::get;
-use crate::harness::{Bench, assert_clean, is_protected, picture, quick, saved_versions, until, until_async};
-
-struct Serving {
-    bench: Bench,
-    port: u16,
-}
-
-impl Serving {
-    async fn new(options: Options) -> Self {
-        let bench = Bench::new(options).await;
-        bench.reconfigure("[producer]\n", "[producer]\nevery = '1s'\n");
-        let [port] = free_ports();
-        Self { bench, port }
-    }
-
-    fn start(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Child {
-        let mut command = self.bench.command(&[&["serve"][..], arguments].concat());
-        command.env("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{}", self.port));
-        command.envs(variables.iter().copied()).spawn().unwrap()
-    }
-
-    async fn until_answered(&self, path: &str, text: &str) {
-        until_async(async || get(self.port, path).await.is_ok_and(|answer| answer.contains(text))).await;
-    }
-
-    async fn run(&self, arguments: &[&str]) -> String {
-        self.bench.run(arguments).await.assert_code(0).out.clone()
-    }
-}
+use crate::harness::serving::Serving;
+use crate::harness::{assert_clean, is_protected, picture, quick, saved_versions, until, until_async};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_alone_protects_what_is_added_and_answers_beside_it_until_it_is_stopped() {
@@ -55,14 +26,14 @@ async fn a_machine_alone_protects_what_is_added_and_answers_beside_it_until_it_i
     assert!(metrics.contains("connector_jobs_published_total{lane=\"fresh\"}"), "{metrics}");
     assert!(!metrics.contains("connector_broker_connected"), "{metrics}");
 
-    let status: Value = serde_json::from_str(serving.run(&["status", "--json"]).await.trim()).unwrap();
+    let status: Value = serving.status().await;
     assert_eq!(status["queues"]["failed"], 0, "{status:#}");
     serving.run(&["pause", "--reason", "works"]).await;
     let paused = "connector_paused{by=\"operator\"} 1";
     serving.until_answered("/metrics", paused).await;
     let third = bench.sandbox.add_asset(picture("third.jpg", 3)).unwrap();
     let queued = async || {
-        let status: Value = serde_json::from_str(serving.run(&["status", "--json"]).await.trim()).unwrap();
+        let status: Value = serving.status().await;
         status["queues"]["submit_fresh"].as_u64().unwrap() >= 1
     };
     until_async(queued).await;
@@ -92,8 +63,7 @@ async fn a_run_that_finds_nothing_costs_one_call_and_leaves_no_row_and_no_line()
     let first = bench.sandbox.add_asset(picture("first.jpg", 1)).unwrap();
     let running = serving.start(&["--full", "--json"], &[("CONNECTOR_LOG", "info")]);
     until(|| is_protected(&bench.asset(&first))).await;
-    let status =
-        async || serde_json::from_str::<Value>(serving.run(&["status", "--json"]).await.trim()).unwrap();
+    let status = async || serving.status().await;
     let empty = async || status().await["runs_without_jobs"].as_u64().unwrap();
     // The version that the connector saved is in the listing as well.
     let before = empty().await;
@@ -126,7 +96,7 @@ async fn after_a_bulk_change_the_newest_picture_goes_first_and_all_are_protected
     serving.until_answered("/readyz", "200 OK").await;
     // The walk over the library would publish the bulk as well.
     let walked = async || {
-        let status: Value = serde_json::from_str(serving.run(&["status", "--json"]).await.trim()).unwrap();
+        let status: Value = serving.status().await;
         let runs = status["runs"].as_array().unwrap();
         runs.iter().any(|run| run["mode"] == "full" && run["state"] == "enumerated")
     };
@@ -139,7 +109,7 @@ async fn after_a_bulk_change_the_newest_picture_goes_first_and_all_are_protected
         bench.sandbox.add_asset(picture).unwrap();
     }
     let waiting = async || {
-        let status: Value = serde_json::from_str(serving.run(&["status", "--json"]).await.trim()).unwrap();
+        let status: Value = serving.status().await;
         status["queues"]["submit_fresh"].as_u64().unwrap()
     };
     until_async(async || waiting().await > 30).await;
@@ -177,7 +147,7 @@ async fn failed_jobs_are_replayed_and_dropped_while_it_works() {
         count.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>()
     };
     let done = async || {
-        let status: Value = serde_json::from_str(serving.run(&["status", "--json"]).await.trim()).unwrap();
+        let status: Value = serving.status().await;
         ["submit_fresh", "submit_backlog", "transfer", "save", "waiting", "in_flight"]
             .iter()
             .all(|name| status["queues"][*name] == 0)

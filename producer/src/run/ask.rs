@@ -9,9 +9,10 @@ use common::marker::Kin;
 use super::{Run, RunError};
 
 impl Run<'_> {
-    /// Whether `original` names `copy` as its copy; an original that is gone cannot deny it.
+    /// Whether `original` names `copy` as its copy. One that is gone does not: the marker may have been copied to
+    /// another asset, and a copy that holds its watermarked file is recognised by that.
     pub(super) async fn is_copied_to(&self, original: &AssetId, copy: &AssetId) -> Result<bool, RunError> {
-        let Some(detail) = self.read_asset(original).await? else { return Ok(true) };
+        let Some(detail) = self.read_asset(original).await? else { return Ok(false) };
         let marker = detail.asset.marker(&self.environment.metaproperty);
         Ok(marker.kin() == Some(&Kin::CopiedTo(copy.clone())))
     }

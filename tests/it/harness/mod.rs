@@ -11,6 +11,7 @@ pub(crate) mod proxy;
 pub(crate) mod queue_laws;
 pub(crate) mod scene;
 pub(crate) mod scrape;
+pub(crate) mod serving;
 mod watchdog;
 
 use std::collections::BTreeSet;

@@ -1,0 +1,56 @@
+//! `connector serve` at work in a library.
+
+use nix::sys::signal::Signal;
+use sandbox::Options;
+use serde_json::Value;
+use tokio::process::Child;
+
+use super::broker::free_ports;
+use super::fleet::{ended, signal};
+use super::scrape::get;
+use super::{Bench, until_async};
+
+pub(crate) struct Serving {
+    pub(crate) bench: Bench,
+    pub(crate) port: u16,
+}
+
+impl Serving {
+    pub(crate) async fn new(options: Options) -> Self {
+        let bench = Bench::new(options).await;
+        bench.reconfigure("[producer]\n", "[producer]\nevery = '1s'\n");
+        let [port] = free_ports();
+        Self { bench, port }
+    }
+
+    pub(crate) fn start(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Child {
+        let mut command = self.bench.command(&[&["serve"][..], arguments].concat());
+        command.env("CONNECTOR_HTTP__LISTEN", format!("127.0.0.1:{}", self.port));
+        command.envs(variables.iter().copied()).spawn().unwrap()
+    }
+
+    pub(crate) async fn until_answered(&self, path: &str, text: &str) {
+        until_async(async || get(self.port, path).await.is_ok_and(|answer| answer.contains(text))).await;
+    }
+
+    /// Whether no job is left, and a run found nothing to do.
+    pub(crate) async fn is_idle(&self) -> bool {
+        let status = self.status().await;
+        let queues = status["queues"].as_object().unwrap();
+        queues.values().all(|count| *count == 0) && status["runs_without_jobs"] != 0
+    }
+
+    pub(crate) async fn status(&self) -> Value {
+        serde_json::from_str(self.run(&["status", "--json"]).await.trim()).unwrap()
+    }
+
+    pub(crate) async fn run(&self, arguments: &[&str]) -> String {
+        self.bench.run(arguments).await.assert_code(0).out.clone()
+    }
+}
+
+/// Stops it in order.
+pub(crate) async fn stop(running: Child) {
+    signal(&running, Signal::SIGTERM);
+    ended(running).await.assert_code(0);
+}
