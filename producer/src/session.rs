@@ -146,6 +146,9 @@ impl RunEnd {
 fn result(walked: &Result<Report, RunError>) -> RunResult {
     match walked {
         Ok(report) if report.found.limit.is_some() => RunResult::Limited,
+        Ok(Report { mode: RunMode::Delta, found, .. }) if (found.selected, found.published) == (0, 0) => {
+            RunResult::Empty
+        }
         Ok(_) => RunResult::Done,
         Err(RunError::Stopped(_)) => RunResult::Stopped,
         Err(RunError::Walk(_) | RunError::Bynder(_) | RunError::Ledger(_) | RunError::Queue(_)) => {

@@ -218,7 +218,7 @@ async fn a_schedule_takes_no_more_than_the_cap_that_a_library_was_begun_under_an
     until_async(async || runs(port, r#"mode="full",result="limited""#).await > 0).await;
     let new = add(&fleet.bench, "new.jpg", 9, 0);
     until(|| is_protected(&fleet.bench.asset(&new))).await;
-    more_runs(port, r#"mode="delta",result="done""#, 3).await;
+    more_runs(port, r#"mode="delta",result="empty""#, 3).await;
     signal(&producer, Signal::SIGTERM);
     ended(producer).await.assert_code(0);
     assert_eq!(names(&fleet.bench).len(), 3, "the first, one more, and what changed");

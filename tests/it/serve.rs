@@ -77,6 +77,7 @@ async fn a_run_that_finds_nothing_costs_one_call_and_leaves_no_row_and_no_line()
     until_async(async || empty().await >= runs_before + 5).await;
     let (calls, runs) = (calls() - calls_before, empty().await - runs_before);
     assert!(runs.abs_diff(calls) <= 1, "{calls} calls for {runs} runs");
+    serving.until_answered("/metrics", "connector_runs_total{mode=\"delta\",result=\"empty\"}").await;
     assert_eq!(status().await["runs"].as_array().unwrap().len(), rows);
     signal(&running, Signal::SIGTERM);
     let ran = ended(running).await;

@@ -19,6 +19,8 @@ const RUN_SECONDS: [f64; 9] = [1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21_60
 pub enum RunResult {
     /// All assets were considered.
     Done,
+    /// As `Done`, by a delta run that found nothing to do.
+    Empty,
     /// A limit ended it.
     Limited,
     /// It was asked to stop.
@@ -141,7 +143,7 @@ impl Metrics {
         let series = &self.series.runs;
         series.ended.with_label_values(&[mode.name(), result.name()]).inc();
         series.durations.with_label_values(&[mode.name()]).observe(took.as_secs_f64());
-        if result == RunResult::Done {
+        if matches!(result, RunResult::Done | RunResult::Empty) {
             series.succeeded_at.with_label_values(&[mode.name()]).set(Timestamp::now().as_second());
         }
     }
