@@ -49,7 +49,8 @@ pub(crate) async fn run(global: &GlobalOptions, scope: &Scope) -> Result<(), Fai
         let Some(parts) = once_possible("Bynder", &readiness, &stop, open).await? else { return Ok(()) };
         readiness.set("Bynder", Ok(()));
         let _attending = parts.attend(&config);
-        let working = stop.child_token();
+        // Not the stop itself: a worker that ends before the stop is noticed here would count as broken down.
+        let working = CancellationToken::new();
         let mut consumer = parts.consume(&config, working.clone());
         let alone = Alone { config: &config, parts: &parts, metrics: &metrics };
         let ended = tokio::select! {
