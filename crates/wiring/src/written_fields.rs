@@ -52,7 +52,7 @@ pub enum MetapropertyError {
 }
 
 fn nearest_text(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!(" (did you mean {name:?}?)"))
+    nearest.map_or_else(String::new, |name| format!(" (did you mean {:?}?)", prose(name)))
 }
 
 /// The metaproperties that the connector writes.
@@ -148,5 +148,19 @@ mod tests {
         assert!(said("select2").contains("is of type \"select2\""), "{}", said("select2"));
         let link = said("https://x.example/f.jpg?X-Amz-Signature=s3cr3tS1gn4ture0123");
         assert!(!link.contains("s3cr3t") && !link.contains("x.example"), "{link}");
+    }
+
+    #[test]
+    fn of_a_suggested_name_only_prose_is_shown() {
+        let said = |nearest: &str| {
+            let (key, name) = ("bynder.hash_metaproperty", "imatag_hash".to_owned());
+            MetapropertyError::Missing { key, name, nearest: Some(nearest.to_owned()) }.to_string()
+        };
+        assert!(said("imatag_hsh").contains("did you mean \"imatag_hsh\"?"), "{}", said("imatag_hsh"));
+        for code in
+            ["imatag_hash?X-Amz-Signature=s3cr3tS1gn4ture0123456789", "imatag_has https://x.example/s3cr3t"]
+        {
+            assert!(!said(code).contains("s3cr3t"), "{}", said(code));
+        }
     }
 }

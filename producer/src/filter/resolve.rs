@@ -10,6 +10,7 @@ use glob::Pattern;
 use super::{Filter, PropertyFilter, Traits};
 use common::nearest::nearest;
 use common::parse_error::harmless;
+use common::prose::prose;
 
 /// Why a filter cannot be resolved at this portal.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +49,7 @@ pub enum ResolveError {
 }
 
 fn suggestion(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!("; did you mean {name:?}?"))
+    nearest.map_or_else(String::new, |name| format!("; did you mean {:?}?", prose(name)))
 }
 
 /// Resolves every name at the portal. `known` are the portal's metaproperties.

@@ -163,3 +163,14 @@ fn each_of_a_hundred_thousand_ids_is_found_at_once_in_either_form() {
         "the recorded fingerprints are of the list"
     );
 }
+
+#[test]
+fn of_a_name_that_the_portal_suggests_only_prose_is_shown() {
+    let said = |nearest: &str| {
+        let [key, name] = ["filters.brands", "Acme"].map(str::to_owned);
+        ResolveError::Unknown { key, name, nearest: Some(nearest.to_owned()) }.to_string()
+    };
+    assert!(said("Acme France").ends_with("did you mean \"Acme France\"?"), "{}", said("Acme France"));
+    let link = said("Acme https://x.example/f.jpg?X-Amz-Signature=s3cr3tS1gn4ture0123");
+    assert!(!link.contains("s3cr3t") && !link.contains("x.example"), "{link}");
+}
