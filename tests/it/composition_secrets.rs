@@ -19,7 +19,7 @@ fn make_secrets(folder: &Path) -> std::process::Output {
 #[test]
 fn a_compositions_secrets_go_into_no_folder_and_through_no_link_of_others() {
     type Plant = fn(&Path);
-    let cases: [(&str, Plant, &str); 12] = [
+    let cases: [(&str, Plant, &str); 13] = [
         ("a folder of another user", |at| other_owner(&at.join("secrets"), 0o755), "belongs to"),
         (
             "a link",
@@ -61,6 +61,11 @@ fn a_compositions_secrets_go_into_no_folder_and_through_no_link_of_others() {
                 symlink("../stolen", at.join("secrets/message_key")).unwrap();
             },
             "message_key",
+        ),
+        (
+            "a key that a full disk left empty",
+            |at| with_key(at, 0o700, |key| fs::write(key, "").unwrap()),
+            "is empty",
         ),
         (
             "a link for a password",
@@ -115,13 +120,15 @@ fn the_folder_itself_is_judged_and_not_what_its_path_names() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (own, other) = (folder.path().join("a"), folder.path().join("a\n"));
+    let (own, other) =
+        (folder.path().join("a\u{1b}[31m\u{202e}"), folder.path().join("a\u{1b}[31m\u{202e}\n"));
     fs::create_dir(&own).unwrap();
     fs::create_dir(&other).unwrap();
     chown(&other, Some(OTHER), None).unwrap();
     let ran = make_secrets(&other);
     let said = String::from_utf8(ran.stderr).unwrap();
     assert!(!ran.status.success() && said.contains("folder of your own"), "{said}");
+    assert!(said.contains("/a?[31m") && said.trim_end().chars().all(|c| !c.is_control()), "{said:?}");
     assert!(!other.join("secrets").exists());
 }
 
