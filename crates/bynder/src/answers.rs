@@ -18,7 +18,7 @@ use http_client::{Redactor, said_in};
 #[expect(clippy::type_complexity, reason = "each part has its meaning once")]
 pub fn listing(body: &[u8]) -> Result<(Vec<Result<Asset, Option<String>>>, Option<u64>), String> {
     let Listing { rows, total } = from_json(&mut serde_json::Deserializer::from_slice(body))?;
-    Ok((rows.iter().map(|row| readable(row)).collect(), total))
+    Ok((rows.iter().map(|row| readable(row).map_err(|left| left.id)).collect(), total))
 }
 
 /// An asset from a single GET, with all its fields.

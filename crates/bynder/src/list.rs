@@ -4,7 +4,7 @@ use jiff::fmt::strtime;
 use jiff::{SignedDuration, Timestamp};
 
 use super::clock::portal_time;
-use super::listing::{Listing, readable};
+use super::listing::{Listing, readable_rows};
 use super::{Bynder, BynderError};
 use common::asset::{Asset, AssetId, AssetType, Orientation};
 use http_client::Operation;
@@ -138,13 +138,7 @@ impl Bynder {
         let response = self.send(Operation::List, OPERATION, build).await?;
         let portal_time = portal_time(response.headers());
         let Listing { rows, total } = self.read(Operation::List, OPERATION, response).await?;
-        let (mut assets, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
-        for row in rows {
-            match readable(&row) {
-                Ok(asset) => assets.push(asset),
-                Err(id) => unreadable.push(id),
-            }
-        }
+        let (assets, unreadable) = readable_rows(&rows);
         Ok(Page { assets, unreadable, total, portal_time })
     }
 }

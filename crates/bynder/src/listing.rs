@@ -13,6 +13,8 @@ use http_client::{Redactor, excerpt, prose};
 
 /// Far more rows than a page has.
 const MOST_ROWS: usize = 10_000;
+/// How many rows of a page that cannot be read are logged one by one.
+const MOST_TOLD: usize = 10;
 /// A row with many times the fields of a real one. Decoding takes many times its size.
 const MOST_ROW_BYTES: usize = 1 << 20;
 
@@ -113,8 +115,39 @@ impl<'de> Deserialize<'de> for Loose {
     }
 }
 
-/// Decodes a row. An unreadable one must not stop a run over millions; its id is returned if it has one.
-pub(super) fn readable(row: &RawValue) -> Result<Asset, Option<String>> {
+/// Decodes the rows of a page. An unreadable one must not stop a run over millions; its id is returned if it has one. Rows of a few
+/// bytes must not make a log of gigabytes.
+pub(super) fn readable_rows(rows: &[Box<RawValue>]) -> (Vec<Asset>, Vec<Option<String>>) {
+    let (mut assets, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        match readable(row) {
+            Ok(asset) => assets.push(asset),
+            Err(Unreadable { id, reason }) => {
+                if unreadable.len() < MOST_TOLD {
+                    tracing::warn!(
+                        asset_id = id,
+                        reason,
+                        "a row of the listing cannot be read and is left out"
+                    );
+                }
+                unreadable.push(id);
+            }
+        }
+    }
+    if let Some(more @ 1..) = unreadable.len().checked_sub(MOST_TOLD) {
+        tracing::warn!(rows = more, "further rows of the page cannot be read and are left out");
+    }
+    (assets, unreadable)
+}
+
+/// Why a row is left out, and its id if it has one.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    pub(super) id: Option<String>,
+    reason: String,
+}
+
+pub(super) fn readable(row: &RawValue) -> Result<Asset, Unreadable> {
     #[derive(Deserialize)]
     struct Named {
         id: String,
@@ -129,9 +162,7 @@ pub(super) fn readable(row: &RawValue) -> Result<Asset, Option<String>> {
     };
     read().map_err(|reason| {
         let id = serde_json::from_str(row.get()).ok().map(|Named { id }| prose(&excerpt(&id)));
-        let reason = Redactor::default().excerpt(&reason);
-        tracing::warn!(asset_id = id, reason, "a row of the listing cannot be read and is left out");
-        id
+        Unreadable { id, reason: Redactor::default().excerpt(&reason) }
     })
 }
 
@@ -169,12 +200,42 @@ mod tests {
         assert!(read(&many(MOST_ROWS + 1)).is_err());
     }
 
+    /// Counts what is logged.
+    struct Lines(std::sync::atomic::AtomicUsize);
+
+    impl tracing::Subscriber for Lines {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn however_many_rows_cannot_be_read_few_are_logged() {
+        for (rows, lines) in [(1, 1), (MOST_TOLD, MOST_TOLD), (MOST_ROWS, MOST_TOLD + 1)] {
+            let listing = read(&format!("[{}{{}}]", "{},".repeat(rows - 1))).unwrap();
+            let logged = std::sync::Arc::new(Lines(0.into()));
+            let found = tracing::subscriber::with_default(logged.clone(), || readable_rows(&listing.rows));
+            assert_eq!((found.0.len(), found.1.len()), (0, rows));
+            assert_eq!(logged.0.load(std::sync::atomic::Ordering::Relaxed), lines, "{rows}");
+        }
+    }
+
     #[test]
     fn a_row_that_is_too_large_or_no_asset_is_left_out_under_its_id() {
         let row = |value: serde_json::Value| serde_json::value::to_raw_value(&value).unwrap();
         let large = json!({"id": "A1", "tags": vec![0; MOST_ROW_BYTES]});
         for (value, id) in [(large, Some("A1")), (json!({"id": "A2"}), Some("A2")), (json!(7), None)] {
-            assert_eq!(readable(&row(value)).unwrap_err().as_deref(), id);
+            assert_eq!(readable(&row(value)).unwrap_err().id.as_deref(), id);
         }
     }
 }
