@@ -156,6 +156,9 @@ async fn an_original_that_waits_for_approval_is_saved_once_and_is_restored_once_
     let waits = bench.run(&restore).await;
     assert!(waits.assert_code(6).out.contains("waits for approval in Bynder"), "{waits:#?}");
     assert_eq!(saves(&bench), 2, "the protected file and the original, each once");
+    let again = bench.run(&restore).await;
+    assert!(again.assert_code(6).out.contains("waits for approval in Bynder"), "{again:#?}");
+    assert_eq!((saves(&bench), recorded(&bench, &id).await.as_str()), (2, "restore_saved"));
     bench.sandbox.approve(&id).unwrap();
     bench.until_listed().await;
     assert_eq!(bench.run(&restore).await.assert_code(0).summary()["restored"], 1);
@@ -164,5 +167,26 @@ async fn an_original_that_waits_for_approval_is_saved_once_and_is_restored_once_
     let hashes: Vec<_> = asset.versions.iter().map(|version| version.sha256.as_str()).collect();
     assert_eq!((hashes.len(), hashes[2], asset.versions[2].active), (3, hashes[0], true), "{asset:#?}");
     assert_eq!(sync(&bench).await.summary()["selected"], 0);
+    assert_clean(&bench.sandbox.audit());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_original_that_was_refused_is_saved_again_once_its_opt_out_is_removed() {
+    let bench = Bench::new(for_approval()).await;
+    let id = bench.sandbox.add_asset(picture("one.jpg", 1)).unwrap();
+    sync(&bench).await.assert_code(0);
+    bench.sandbox.approve(&id).unwrap();
+    let restore = ["restore", "--ids", &id, "--yes", "--json", "--quiet"];
+    bench.run(&restore).await.assert_code(6);
+    bench.sandbox.turn_down(&id).unwrap();
+    bench.run(&restore).await.assert_code(6);
+    assert_eq!(saves(&bench), 2, "the protected file and the original, each once");
+    let marker = bench.asset(&id).marker.unwrap();
+    let marker = Some(marker.strip_prefix("opted-out; ").unwrap().to_owned());
+    bench.sandbox.edit(&id, Edit { marker, ..Edit::default() }).unwrap();
+    bench.run(&restore).await.assert_code(6);
+    assert_eq!(saves(&bench), 3);
+    bench.sandbox.approve(&id).unwrap();
+    assert_eq!(bench.run(&restore).await.assert_code(0).summary()["restored"], 1);
     assert_clean(&bench.sandbox.audit());
 }

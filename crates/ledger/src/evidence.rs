@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Ledger, Progress, Restoration, archive};
+use super::{Ledger, Restoration, RestorationProgress, archive};
 use crate::state::DatabaseError;
 use crate::state::record::{COLUMNS, Form, JOINED, Packed, Recorded};
 use common::asset::AssetId;
@@ -144,10 +144,10 @@ impl From<Restoration> for Line {
     fn from(row: Restoration) -> Self {
         let outcome = row.progress.name().to_owned();
         let (restored_version, crossing_version, reason) = match row.progress {
-            Progress::Begun => (None, None, None),
-            Progress::Restored { version } => (Some(version), None, None),
-            Progress::Crossed { ours, theirs } => (Some(ours), Some(theirs), None),
-            Progress::Withdrawn { reason } => (None, None, Some(reason)),
+            RestorationProgress::Begun | RestorationProgress::Saved => (None, None, None),
+            RestorationProgress::Restored { version } => (Some(version), None, None),
+            RestorationProgress::Crossed { ours, theirs } => (Some(ours), Some(theirs), None),
+            RestorationProgress::Withdrawn { reason } => (None, None, Some(reason)),
         };
         Self {
             asset_id: row.asset_id.to_string(),

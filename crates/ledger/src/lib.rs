@@ -47,7 +47,7 @@ pub use failures::{FailedFilter, note_dropped};
 pub use jobs::{Intent, last_outcome, note_outcome, note_published, note_replayed};
 pub use known::{Awaiting, Known, SavedVersion};
 pub use lost::{LostJob, QueueCheck};
-pub use restoration::{Progress, Restoration};
+pub use restoration::{Restoration, RestorationProgress};
 pub use run::{Run, RunMode, RunState, RunStatus};
 pub use verification::Verification;
 

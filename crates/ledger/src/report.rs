@@ -249,7 +249,7 @@ impl Page {
         Ok(())
     }
 
-    /// A `begun` row is reported only while it is the asset's latest.
+    /// A `begun` or `saved` row is reported only while it is the asset's latest.
     fn restorations(
         &mut self,
         connection: &Connection,
@@ -259,7 +259,7 @@ impl Page {
         let (condition, value) = extent.condition("run_id", "asset_id", "at_ms");
         let mut statement = connection.prepare_cached(&format!(
             "SELECT sequence, event FROM restorations
-             WHERE {condition} AND sequence > ?2 AND (json_extract(event, '$.state') <> 'begun' OR sequence =
+             WHERE {condition} AND sequence > ?2 AND (json_extract(event, '$.state') NOT IN ('begun', 'saved') OR sequence =
                 (SELECT max(sequence) FROM restorations AS all_of WHERE all_of.asset_id = restorations.asset_id))
              ORDER BY sequence LIMIT {PAGE}"
         ))?;

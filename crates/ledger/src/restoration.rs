@@ -18,9 +18,11 @@ use common::outcome::{Outcome, OutcomeEvent};
 /// The progress of a restoration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum Progress {
+pub enum RestorationProgress {
     /// From here on the marker may be written and the original saved.
     Begun,
+    /// Bynder accepted the save, and the version is not visible yet: it may wait for approval, so nothing is saved again.
+    Saved,
     /// The original is a version again.
     Restored {
         /// That version.
@@ -40,11 +42,17 @@ pub enum Progress {
     },
 }
 
-impl Progress {
+impl RestorationProgress {
+    /// Whether it may still become a version.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Begun | Self::Saved)
+    }
+
     /// The name in reports.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Begun => "restore_begun",
+            Self::Saved => "restore_saved",
             Self::Restored { .. } => "restored",
             Self::Crossed { .. } => "restore_crossed",
             Self::Withdrawn { .. } => "restore_withdrawn",
@@ -62,7 +70,7 @@ pub struct Restoration {
     /// The asset's name.
     pub asset_name: String,
     #[serde(flatten)]
-    pub progress: Progress,
+    pub progress: RestorationProgress,
     /// The marker's record of the protected version.
     pub record: Record,
     /// The version that the original was taken from, if known.

@@ -87,7 +87,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
         Ok(false) => Ok(()),
         Err(failure) => Err(failure),
     };
-    tell(global, command.dry_run, &context.run_id, &sum, command_budget.budget.used());
+    report(global, command.dry_run, &context.run_id, &sum, command_budget.budget.used());
     command_budget.leave().await;
     ended?;
     if sum.failed > 0 { Err(Failure::Reported(6)) } else { Ok(()) }
@@ -95,13 +95,13 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Restore) -> Result<(),
 
 /// Asks a person. Reading the terminal cannot be interrupted, so a detached thread does it.
 async fn asked(stop: &CancellationToken) -> Result<bool, Failure> {
-    let (told, answer) = oneshot::channel();
-    std::thread::spawn(move || told.send(confirmed("restore")));
+    let (asked, answer) = oneshot::channel();
+    std::thread::spawn(move || asked.send(confirmed("restore")));
     let stopped = || Failure::Temporary("stopped before there was an answer: nothing was done".to_owned());
     stop.run_until_cancelled(answer).await.and_then(Result::ok).ok_or_else(stopped)?
 }
 
-/// The record, and the leases that keep workers away: the fleet's, or this machine's own, whose lock keeps a sync out.
+/// The ledger, and the leases that keep workers away: the fleet's, or this machine's own, whose lock keeps a sync out.
 async fn open(config: &Config) -> Result<(Ledger, Arc<dyn Locks>), Failure> {
     let directory = &config.producer.state_dir;
     if config.broker.is_none() {
@@ -129,7 +129,7 @@ fn survey_line(sum: &Totals) -> String {
     format!("{} assets meant: {} to restore; {skipped}", sum.chosen, sum.to_restore)
 }
 
-fn tell(global: &GlobalOptions, dry_run: bool, run: &RunId, sum: &Totals, calls: u64) {
+fn report(global: &GlobalOptions, dry_run: bool, run: &RunId, sum: &Totals, calls: u64) {
     if global.json {
         let mut line = json!(sum);
         if let Value::Object(fields) = &mut line {

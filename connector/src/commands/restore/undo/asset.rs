@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::asset::{AssetDetail, MOST_CANDIDATES};
 use common::marker::{Marker, Record};
-use ledger::{Progress, Restoration};
+use ledger::Restoration;
 use queue::{Left, Lockout};
 
 use super::context::holder;
@@ -54,9 +54,10 @@ pub(super) async fn restore(context: &RestoreContext, target: &Target) -> Result
 async fn decided(context: &RestoreContext, target: &Target) -> Result<AssetResult, RestoreError> {
     let AssetView { decision, detail, last } = check(context, target).await?;
     let Some(detail) = detail else { return Ok(AssetResult::Skipped(Skip::Gone)) };
-    let begun = last.filter(|last| last.progress == Progress::Begun);
+    let begun = last.filter(|last| last.progress.is_open());
     match decision {
         Decision::Restore(record) => Restorer { context, target, begun }.restore(&detail, record).await,
+        Decision::Waiting => Err(RestoreError::waiting(&target.id)),
         Decision::MaybeRestored(versions) => {
             let marker = context.marker(&detail);
             let Some((version, record)) = recognised(context, target, &versions, &marker).await? else {

@@ -11,7 +11,7 @@ use common::job::{JobId, RunId};
 use common::marker::{Marker, Record, Records, Status};
 use files::spool::Spool;
 use jiff::Timestamp;
-use ledger::{Ledger, Progress, Restoration};
+use ledger::{Ledger, Restoration, RestorationProgress};
 use queue::{Attempt, Lease, Lockout, Locks, lease_patiently};
 use wiring::WrittenFields;
 
@@ -84,8 +84,12 @@ impl RestoreContext {
     }
 
     /// Records how the restoration ended.
-    pub(super) async fn note(&self, begun: Restoration, progress: Progress) -> Result<(), RestoreError> {
-        if let Progress::Crossed { ours, theirs } = &progress {
+    pub(super) async fn note(
+        &self,
+        begun: Restoration,
+        progress: RestorationProgress,
+    ) -> Result<(), RestoreError> {
+        if let RestorationProgress::Crossed { ours, theirs } = &progress {
             tracing::warn!(
                 asset_id = %begun.asset_id, ours, theirs,
                 "the original came on top of a version that a person made in the last moment"
@@ -105,7 +109,7 @@ impl RestoreContext {
             let status = if is_protected { Status::Protected } else { Status::Unprotected };
             self.mark(&begun.asset_id, &records.with_opt_out(false), status).await?;
         }
-        self.note(begun, Progress::Withdrawn { reason: reason.to_owned() }).await
+        self.note(begun, RestorationProgress::Withdrawn { reason: reason.to_owned() }).await
     }
 
     /// Leaves an asset to a person, and removes the opt-out that an interrupted call wrote.
@@ -126,7 +130,7 @@ impl RestoreContext {
             run_id: self.run_id.clone(),
             asset_id: detail.asset.id.clone(),
             asset_name: detail.asset.shown_name(),
-            progress: Progress::Begun,
+            progress: RestorationProgress::Begun,
             record,
             original_version: None,
             original_bytes: 0,

@@ -3,7 +3,7 @@
 use common::asset::AssetDetail;
 use common::hash::ContentHash;
 use common::marker::{Kin, Marker, Record};
-use ledger::{Progress, Restoration};
+use ledger::{Restoration, RestorationProgress};
 
 /// What to do with an asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,9 @@ pub(crate) enum Decision {
     Restore(Record),
     /// One of these versions may be an original restored before; only their hashes show which.
     MaybeRestored(Vec<u32>),
+    /// Its original was saved and is not visible: it waits for a person's approval, and saving it again would only add
+    /// another version.
+    Waiting,
     /// Leave it.
     Skip(Skip),
 }
@@ -35,7 +38,7 @@ pub(crate) enum Skip {
     NewerVersion,
     /// It is opted out, and the original is the active version.
     RestoredBefore,
-    /// The protected file came from elsewhere, so its original is not on record.
+    /// The protected file came from elsewhere, so its original is not recorded.
     OriginalUnknown,
     /// No version in the history has the recorded original's hash.
     OriginalLost,
@@ -73,7 +76,7 @@ pub(crate) fn decide(
     if matches!(marker.kin(), Some(Kin::CopyOf(_))) {
         return Decision::Skip(Skip::Copy);
     }
-    if let Some(begun) = last.filter(|last| last.progress == Progress::Begun) {
+    if let Some(begun) = last.filter(|last| last.progress.is_open()) {
         let candidates = restored_since(begun, detail);
         if !candidates.is_empty() {
             return Decision::MaybeRestored(candidates);
@@ -84,16 +87,26 @@ pub(crate) fn decide(
         Some(record) if wanted.is_some_and(|wanted| wanted != record.watermarked) => {
             Decision::Skip(Skip::NewerVersion)
         }
+        // A person who removes the opt-out takes the restoration back, and may begin another.
+        Some(record) if marker.opted_out() && last.is_some_and(|last| is_saved(last, record)) => {
+            Decision::Waiting
+        }
         Some(record) if record.original == record.watermarked => Decision::Skip(Skip::OriginalUnknown),
         Some(record) => Decision::Restore(record),
         None if records.iter().next().is_none() => Decision::Skip(Skip::NotProtected),
-        None if last.is_some_and(|last| last.progress == Progress::Restored { version: active }) => {
+        None if last
+            .is_some_and(|last| last.progress == RestorationProgress::Restored { version: active }) =>
+        {
             Decision::Skip(Skip::RestoredBefore)
         }
-        // Its record may be lost, but the opt-out shows that somebody restored it or opted it out.
+        // Its record may be lost, but the opt-out shows that it was restored or opted out.
         None if marker.opted_out() => Decision::MaybeRestored(vec![active]),
         None => Decision::Skip(Skip::NewerVersion),
     }
+}
+
+fn is_saved(last: &Restoration, record: Record) -> bool {
+    last.progress == RestorationProgress::Saved && last.record == record
 }
 
 /// Versions made since the restoration began that may hold the original, by their length.
@@ -103,11 +116,11 @@ pub(crate) fn restored_since(begun: &Restoration, detail: &AssetDetail) -> Vec<u
 
 /// The progress once version `ours` holds the original: if its number is higher than the next one at the start, it was
 /// saved on top of a person's version.
-pub(crate) fn landed(begun: &Restoration, ours: u32) -> Progress {
+pub(crate) fn landed(begun: &Restoration, ours: u32) -> RestorationProgress {
     if ours > begun.top.saturating_add(1) {
-        Progress::Crossed { ours, theirs: ours.saturating_sub(1) }
+        RestorationProgress::Crossed { ours, theirs: ours.saturating_sub(1) }
     } else {
-        Progress::Restored { version: ours }
+        RestorationProgress::Restored { version: ours }
     }
 }
 
@@ -143,7 +156,7 @@ mod tests {
         Record { original: hash(1), watermarked: hash(2), version: 2, bytes: 500 }
     }
 
-    fn restoration(progress: Progress) -> Restoration {
+    fn restoration(progress: RestorationProgress) -> Restoration {
         Restoration {
             run_id: common::job::RunId("r".to_owned()),
             asset_id: "A".parse().unwrap(),
@@ -185,16 +198,33 @@ mod tests {
     #[test]
     fn what_was_restored_before_is_recognised_by_the_record_or_by_its_hash() {
         let (restored, marker) = (detail(&[400, 500, 400], 3), format!("opted-out; {}", record()));
-        let done = restoration(Progress::Restored { version: 3 });
+        let done = restoration(RestorationProgress::Restored { version: 3 });
         assert_eq!(decided(&restored, &marker, Some(&done)), Decision::Skip(Skip::RestoredBefore));
         assert_eq!(decided(&restored, &marker, None), Decision::MaybeRestored(vec![3]));
-        let begun = restoration(Progress::Begun);
+        let begun = restoration(RestorationProgress::Begun);
         assert_eq!(decided(&restored, &marker, Some(&begun)), Decision::MaybeRestored(vec![3]));
         // A person uploaded on top of what a killed process had restored.
         let covered = detail(&[400, 500, 400, 300], 4);
         assert_eq!(decided(&covered, &marker, Some(&begun)), Decision::MaybeRestored(vec![3]));
         let untouched = detail(&[400, 500], 2);
         assert_eq!(decided(&untouched, &marker, Some(&begun)), Decision::Restore(record()));
+    }
+
+    #[test]
+    fn what_was_saved_and_does_not_show_is_not_saved_again_unless_a_person_takes_it_back() {
+        let (saved, marker) = (restoration(RestorationProgress::Saved), format!("opted-out; {}", record()));
+        let (untouched, approved) = (detail(&[400, 500], 2), detail(&[400, 500, 400], 3));
+        assert_eq!(decided(&untouched, &marker, Some(&saved)), Decision::Waiting);
+        assert_eq!(decided(&approved, &marker, Some(&saved)), Decision::MaybeRestored(vec![3]));
+        let covered = detail(&[400, 500, 400, 300], 4);
+        assert_eq!(decided(&covered, &marker, Some(&saved)), Decision::MaybeRestored(vec![3]));
+        assert_eq!(decided(&untouched, &record().to_string(), Some(&saved)), Decision::Restore(record()));
+        let newer = Decision::MaybeRestored(vec![3]);
+        assert_eq!(decided(&detail(&[400, 500, 300], 3), &marker, Some(&saved)), newer);
+        // Protected again since: what was saved before belongs to an earlier file.
+        let again = Record { watermarked: hash(3), ..record() };
+        let marker = format!("opted-out; {again}");
+        assert_eq!(decided(&untouched, &marker, Some(&saved)), Decision::Restore(again));
     }
 
     #[test]
@@ -207,16 +237,16 @@ mod tests {
 
     #[test]
     fn a_version_that_fell_between_the_look_and_the_save_is_named() {
-        let begun = restoration(Progress::Begun);
-        assert_eq!(landed(&begun, 3), Progress::Restored { version: 3 });
-        assert_eq!(landed(&begun, 4), Progress::Crossed { ours: 4, theirs: 3 });
+        let begun = restoration(RestorationProgress::Begun);
+        assert_eq!(landed(&begun, 3), RestorationProgress::Restored { version: 3 });
+        assert_eq!(landed(&begun, 4), RestorationProgress::Crossed { ours: 4, theirs: 3 });
         let highest = Restoration { top: u32::MAX, ..begun };
-        assert_eq!(landed(&highest, u32::MAX), Progress::Restored { version: u32::MAX });
+        assert_eq!(landed(&highest, u32::MAX), RestorationProgress::Restored { version: u32::MAX });
     }
 
     #[test]
     fn nothing_is_saved_on_what_a_person_touched() {
-        let (begun, marker) = (restoration(Progress::Begun), Marker::parse(Some("opted-out; ")));
+        let (begun, marker) = (restoration(RestorationProgress::Begun), Marker::parse(Some("opted-out; ")));
         assert!(is_untouched(&begun, &detail(&[400, 500], 2), &marker));
         assert!(!is_untouched(&begun, &detail(&[400, 500, 300], 3), &marker));
         assert!(!is_untouched(&begun, &detail(&[400, 500, 300], 2), &marker));

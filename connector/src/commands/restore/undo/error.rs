@@ -38,6 +38,15 @@ impl RestoreError {
         ))
     }
 
+    /// Its original was saved, and the version is not visible.
+    pub(super) fn waiting(asset: &AssetId) -> Self {
+        Self::Asset(format!(
+            "the original of asset {asset} was saved and is not visible: it waits for approval in Bynder. Approve it there, \
+             then run the command again; if it was refused, first remove `opted-out; ` from the asset's hash metaproperty. \
+             With the role MEDIAUPLOAD the token's user saves without approval"
+        ))
+    }
+
     /// Whether the other assets would fail as well: then no further one is begun.
     pub(super) fn concerns_all(&self) -> bool {
         match self {

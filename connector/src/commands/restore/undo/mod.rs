@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use common::failure::Failure;
 use futures::StreamExt;
-use ledger::Progress;
+use ledger::RestorationProgress;
 use serde::Serialize;
 
 pub(crate) use choose::Target;
@@ -26,7 +26,7 @@ use decide::{AssetResult, Decision};
 pub(crate) struct Totals {
     /// Assets selected.
     pub(crate) chosen: u64,
-    /// Assets whose original is to be restored, including interrupted restorations.
+    /// Assets whose original is to be restored, including interrupted restorations and those that wait for approval.
     pub(crate) to_restore: u64,
     /// Assets whose original was restored.
     pub(crate) restored: u64,
@@ -50,7 +50,7 @@ pub(crate) async fn survey(
     let mut checked = futures::stream::iter(checked).buffer_unordered(context.concurrency);
     while let Some((target, decision)) = checked.next().await {
         match decision? {
-            Decision::Restore(_) | Decision::MaybeRestored(_) => to_restore.push(target),
+            Decision::Restore(_) | Decision::MaybeRestored(_) | Decision::Waiting => to_restore.push(target),
             Decision::Skip(skip) => *sum.skipped.entry(skip.name()).or_default() += 1,
         }
     }
@@ -58,13 +58,13 @@ pub(crate) async fn survey(
     Ok((to_restore, sum))
 }
 
-/// Restores the targets. An error that concerns all of them stops it, after those under way; everything done is on
-/// record.
+/// Restores the targets. An error that concerns all of them stops it, after those under way; everything done is
+/// recorded.
 pub(crate) async fn restore(
     context: &RestoreContext,
     targets: Vec<Target>,
     sum: &mut Totals,
-    tell: impl Fn(&Target, &str),
+    report: impl Fn(&Target, &str),
 ) -> Result<(), Failure> {
     outwait_interrupted(context, &targets).await?;
     let halted = Cell::new(false);
@@ -82,15 +82,15 @@ pub(crate) async fn restore(
             None => {}
             Some(Ok(AssetResult::Restored)) => {
                 sum.restored += 1;
-                tell(&target, "restored");
+                report(&target, "restored");
             }
             Some(Ok(AssetResult::Skipped(skip))) => {
                 *sum.skipped.entry(skip.name()).or_default() += 1;
-                tell(&target, skip.name());
+                report(&target, skip.name());
             }
             Some(Err(error)) => {
                 sum.failed += 1;
-                tell(&target, &format!("failed: {error}"));
+                report(&target, &format!("failed: {error}"));
                 if error.concerns_all() {
                     halted.set(true);
                     failure.get_or_insert(Failure::from(error));
@@ -111,7 +111,7 @@ pub(crate) async fn restore(
 async fn outwait_interrupted(context: &RestoreContext, targets: &[Target]) -> Result<(), Failure> {
     for target in targets {
         let last = context.ledger.last_restoration(&target.id).await?;
-        if last.is_some_and(|last| last.progress == Progress::Begun) {
+        if last.is_some_and(|last| last.progress == RestorationProgress::Begun) {
             tracing::warn!(
                 seconds = context.suspect_wait.as_secs(),
                 "an earlier call was interrupted; waiting for what it may have sent"

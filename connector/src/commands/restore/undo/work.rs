@@ -8,7 +8,7 @@ use common::asset::{AssetDetail, MOST_CANDIDATES};
 use common::file_name::{FileName, Known};
 use common::marker::{Record, Status};
 use files::spool::{Length, SpooledFile};
-use ledger::Restoration;
+use ledger::{Restoration, RestorationProgress};
 use queue::{Lease, Left, Lockout};
 use worker::decide::{LONGEST_CONVERSION, UnshownMarker, unshown_marker};
 
@@ -53,7 +53,7 @@ impl Restorer<'_> {
             original_version: Some(number),
             original_bytes: file.bytes(),
             // An interrupted call may have written the current opt-out.
-            opted_out_before: before.map_or(begun.opted_out_before, |before| before.opted_out_before),
+            opted_out_before: begun.opted_out_before && before.is_none_or(|before| before.opted_out_before),
             ..begun
         };
         drop(file);
@@ -206,15 +206,11 @@ impl Restorer<'_> {
     /// Waits until the version shows that Bynder says it saved. One that does not may wait for a person's approval;
     /// saving it again would only add another.
     async fn shown(&self, begun: &Restoration) -> Result<(), RestoreError> {
+        self.context.note(begun.clone(), RestorationProgress::Saved).await?;
         let saved = Instant::now();
         while !self.confirmed(begun).await? {
             if saved.elapsed() >= self.context.longest_unseen {
-                return Err(RestoreError::Asset(format!(
-                    "the original of asset {} was saved and does not show: it waits for approval in Bynder. Approve it \
-                     there before the command is run again, which would save it again; give the token's user the role \
-                     MEDIAUPLOAD to do without",
-                    self.target.id
-                )));
+                return Err(RestoreError::waiting(&self.target.id));
             }
             self.pause().await;
         }
