@@ -8,8 +8,9 @@ use std::time::Duration;
 use budget::Budget;
 use bynder::Bynder;
 use bynder::patience::{Patience, patiently};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use cli::log::Verbosity;
+use cli::output::LogFormat;
 use cli::program;
 use cli::signals::stop_on_signals;
 use common::failure::Failure;
@@ -65,15 +66,6 @@ struct Arguments {
     command: Option<Command>,
 }
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogFormat {
-    /// For people
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Command {
     /// Ask the worker of this machine whether it is alive
@@ -90,11 +82,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    let format = match arguments.log_format {
-        LogFormat::Text => cli::output::LogFormat::Text,
-        LogFormat::Json => cli::output::LogFormat::Json,
-    };
-    cli::log::init(format, Verbosity::Work);
+    cli::log::init(arguments.log_format, Verbosity::Work);
     program::run(run(arguments))
 }
 
