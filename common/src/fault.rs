@@ -94,7 +94,7 @@ pub fn time_scale() -> u32 {
 
 /// Whether the guard is enabled; always true in a release build.
 #[inline]
-pub fn guard_stands(guard: Guard) -> bool {
+pub fn guard_is_on(guard: Guard) -> bool {
     #[cfg(feature = "fault-injection")]
     return !injection::is_disabled(guard);
     #[cfg(not(feature = "fault-injection"))]

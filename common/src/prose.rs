@@ -85,7 +85,7 @@ fn code(piece: &str) -> Option<usize> {
     (length <= most).then_some(cost)
 }
 
-/// Two letters or more. In mixed case, as in `SignatureDoesNotMatch`, no lower-case letter stands alone.
+/// Two letters or more. In mixed case, as in `SignatureDoesNotMatch`, no lower-case letter is alone.
 fn is_word(piece: &str) -> bool {
     let camel = piece.strip_suffix("Id").unwrap_or(piece);
     piece.chars().count() > 1

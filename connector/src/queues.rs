@@ -51,7 +51,7 @@ pub(crate) async fn failed(
     }
     match State::open_to_read(&config.producer.state_dir)? {
         Some(state) => {
-            let failed = EmbeddedQueue::failed_beside(&state, filter).await?;
+            let failed = EmbeddedQueue::failed_in(&state, filter).await?;
             Ok(failed.into_iter().map(FailedJob::shown).collect())
         }
         None => Ok(Vec::new()),

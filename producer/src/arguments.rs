@@ -34,7 +34,7 @@ pub struct Scope {
     /// Go over this part of the library only, the same each time: 0.1 is a tenth
     #[arg(long, value_name = "P")]
     pub sample: Option<f64>,
-    /// Go over the assets whose ids stand in this file, one a line
+    /// Go over the assets whose ids are in this file, one per line
     #[arg(long)]
     pub ids_from: Option<PathBuf>,
     /// A filter with the configuration's name, such as types=image,video or metaproperties.Country=France

@@ -124,7 +124,7 @@ async fn a_rejected_file_is_kept_for_inspection_until_the_folder_is_full() {
     bench.sync().await.assert_code(6);
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 100);
     let reason = failure(&bench, &id).await.reason;
-    assert!(reason.contains("the file is not kept: 100 files stand in"), "{reason}");
+    assert!(reason.contains("holds 100 files already"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,6 +73,6 @@ async fn a_leaked_file_original_or_watermarked_leads_to_its_asset() {
         assert!(shown.out.contains(&format!("{role} file, version 1 became 2, watermarked")), "{shown:#?}");
     }
     let stranger = bench.run(&["lookup", &"ab".repeat(32)]).await;
-    assert!(stranger.assert_code(0).talk.contains("no asset on record has a file"), "{stranger:#?}");
+    assert!(stranger.assert_code(0).talk.contains("no recorded asset has a file"), "{stranger:#?}");
     bench.run(&["lookup", "no such file"]).await.assert_code(2);
 }

@@ -75,7 +75,7 @@ impl StepContext {
     }
 
     /// Fails unless the asset may still be changed, as far as can be known. The permission may be lost while the
-    /// request is under way: whoever gets the lease next waits for longer than a request can last.
+    /// request is under way: the next holder of the lease waits for longer than a request can last.
     pub(crate) fn may_change(&self) -> Result<(), QueueError> {
         self.permission.check()
     }

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use common::fault::{Guard, guard_stands};
+use common::fault::{Guard, guard_is_on};
 use common::job::Job;
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -113,7 +113,7 @@ async fn may_begin<'a>(
     job.held = false;
     if redelivered {
         job.suspect_now();
-        if guard_stands(Guard::SuspectWait) {
+        if guard_is_on(Guard::SuspectWait) {
             step::keep(&StepContext::of(environment), &job).await;
             return Err(Box::new(lost(settings, job)));
         }

@@ -57,7 +57,7 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Send one file through Imatag, with a transcript: does the wire profile fit this account?
     Trial(Trial),
-    /// Say how the work stands: runs, backlog by step, failed jobs
+    /// Show progress, backlog by step, and failed jobs
     Status(Status),
     /// Take no more jobs until resumed; steps under way still end
     Pause(Pause),

@@ -26,7 +26,7 @@ pub(crate) async fn run(global: &GlobalOptions, lookup: &Lookup) -> Result<(), F
     }
     if events.is_empty() && !global.quiet {
         output::talk(&format!(
-            "no asset on record has a file with SHA-256 {hash}. A file that was changed since has another hash: \
+            "no recorded asset has a file with SHA-256 {hash}. A file that was changed since has another hash: \
              there only Imatag's detection helps"
         ));
     }

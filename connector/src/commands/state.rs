@@ -57,7 +57,7 @@ async fn show(global: &GlobalOptions, config: &Config) -> Result<(), Failure> {
     let Some(state) = StateDirectory::open_to_read(directory)? else {
         return Err(Failure::Usage(format!("{} holds no state yet", directory.display())));
     };
-    let queue = EmbeddedQueue::depth_beside(&state).await?;
+    let queue = EmbeddedQueue::depth_in(&state).await?;
     let ledger = Ledger::new(state);
     let cursor = ledger.cursor().await?;
     let last_full = ledger.last_full_run().await?;

@@ -89,7 +89,7 @@ pub struct Figures {
     pub members: usize,
 }
 
-/// If the clock cannot be read, time stands still: tokens do not accrue, so this errs towards fewer calls.
+/// If the clock cannot be read, time does not pass: tokens do not accrue, so this errs towards fewer calls.
 fn since_boot() -> Duration {
     boot_clock::since_boot().unwrap_or_default()
 }

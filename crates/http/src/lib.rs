@@ -73,7 +73,7 @@ pub use links::{LinkHosts, Services};
 pub use observer::RequestObserver;
 pub use operation::{Direction, Operation, Peer, StatusClass};
 pub use part::part;
-pub use progress::Progress;
+pub use progress::BodyProgress;
 pub use resume::Rest;
 pub use token::{BEARER, Issued, Token, Tokens};
 pub use zone::{LOCALHOST, is_loopback};
@@ -211,7 +211,7 @@ impl Transport {
         &self,
         operation: Operation,
         request: RequestBuilder,
-        progress: &Progress,
+        progress: &BodyProgress,
         patience: Duration,
     ) -> Result<Response, TransportError> {
         let request = built(request)?;

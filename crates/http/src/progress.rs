@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// When a body last moved, and whether it is complete; clones share it.
 #[derive(Debug, Clone)]
-pub struct Progress(Arc<Mutex<Movement>>);
+pub struct BodyProgress(Arc<Mutex<Movement>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Movement {
@@ -18,7 +18,7 @@ struct Movement {
     bytes: u64,
 }
 
-impl Progress {
+impl BodyProgress {
     /// Starts counting now.
     pub fn start() -> Self {
         Self(Arc::new(Mutex::new(Movement { moved: Instant::now(), whole: false, bytes: 0 })))

@@ -305,7 +305,7 @@ async fn json_of_another_shape_names_the_place() {
 #[tokio::test(start_paused = true)]
 async fn a_moving_transfer_is_not_stalled_and_a_whole_one_has_patience() {
     let second = Duration::from_secs(1);
-    let progress = Progress::start();
+    let progress = BodyProgress::start();
     let pieces = stream::iter((0..3).map(|_| Ok::<_, std::io::Error>(bytes::Bytes::new())));
     let mut body = Box::pin(progress.watch(pieces));
     for _ in 0..3 {

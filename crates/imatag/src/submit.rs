@@ -22,7 +22,7 @@ use common::file_name::FileName;
 use common::hash::ContentHash;
 use common::permission::Permission;
 use files::spool::SpooledFile;
-use http_client::{Operation, Progress, Redactor};
+use http_client::{BodyProgress, Operation, Redactor};
 
 /// A file's metadata.
 #[derive(Debug, Clone, Copy)]
@@ -110,7 +110,7 @@ impl Imatag {
         let (operation, patience) = (operation.as_str(), self.inner.profile.polling.deadline.0);
         // A token is refused before the file is read, so sending the file again makes no second watermark.
         self.signed(|token| async move {
-            let progress = Progress::start();
+            let progress = BodyProgress::start();
             let request = sign(self.request(file, submit, &progress)?, &token)?;
             self.permitted(operation)?;
             let answer =
@@ -196,7 +196,7 @@ impl Imatag {
         &self,
         file: &SpooledFile,
         submit: Submit<'_>,
-        progress: &Progress,
+        progress: &BodyProgress,
     ) -> Result<RequestBuilder, ImatagError> {
         let wire = &self.inner.profile.submit;
         let misconfigured = |reason: String| ImatagError::Misconfigured {

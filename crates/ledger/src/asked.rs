@@ -45,7 +45,7 @@ impl Ledger {
         self.state
             .read(|connection| {
                 let Some(cursor) = read_cursor(connection)? else { return Ok(None) };
-                // An interrupted walk counts, since somebody asked for it and it resumes.
+                // An interrupted walk counts, since it was requested and will resume.
                 let sql = "SELECT 1 FROM runs WHERE mode = ?1 AND state IN ('enumerated', 'enumerating')";
                 if connection.prepare_cached(sql)?.exists([RunMode::Full.name()])? {
                     return Ok(Some(Beginning::Whole));

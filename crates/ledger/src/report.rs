@@ -127,7 +127,7 @@ fn moved(
         Extent::Asset(asset) => Some(asset.to_string()),
         Extent::Since(_) => None,
     };
-    let mut tell = |Recorded { sequence, published, event }: Recorded| {
+    let mut take_meant = |Recorded { sequence, published, event }: Recorded| {
         let is_meant = match extent {
             Extent::Run(run) => event.run_id == *run,
             Extent::Asset(asset) => event.asset_id == *asset,
@@ -139,7 +139,7 @@ fn moved(
         take(counts.counted(Line::of(event, published)))
     };
     for archive in archives.iter().filter(|archive| archive.may_have(extent)) {
-        if archive::read(folder, archive, text.as_deref(), &mut tell)?.is_break() {
+        if archive::read(folder, archive, text.as_deref(), &mut take_meant)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
@@ -160,7 +160,7 @@ impl Counts {
 struct Bounds {
     first: i64,
     last: i64,
-    /// That of the latest outcome on record.
+    /// That of the latest recorded outcome.
     latest: i64,
 }
 

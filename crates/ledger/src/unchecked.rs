@@ -50,8 +50,8 @@ impl Ledger {
         gather: impl Fn(&mut Archived, Recorded) + Send + 'static,
     ) -> Result<BTreeMap<String, u64>, DatabaseError> {
         let sql = format!(
-            "WITH told AS (SELECT outcomes.job, rest FROM {outcomes} AND rest IS NOT NULL)
-             SELECT unmade.value, count(DISTINCT job) FROM told, json_each(rest, '$.unchecked') AS unmade
+            "WITH noted AS (SELECT outcomes.job, rest FROM {outcomes} AND rest IS NOT NULL)
+             SELECT unmade.value, count(DISTINCT job) FROM noted, json_each(rest, '$.unchecked') AS unmade
              GROUP BY unmade.value"
         );
         let count = move |connection: &rusqlite::Connection| {

@@ -22,7 +22,7 @@ pub struct Records {
 }
 
 /// Called with the number of jobs that a change or a selection has passed so far.
-pub type Progress<'a> = &'a (dyn Fn(u64) + Send + Sync);
+pub type OnProgress<'a> = &'a (dyn Fn(u64) + Send + Sync);
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FailedJob {

@@ -39,7 +39,7 @@ pub use delivery::{Guard, Receipt};
 pub use delivery::{Delivery, LONGEST_HELD, Settlement, Unrenewed};
 pub use depth::Depth;
 pub use embedded::EmbeddedQueue;
-pub use failed::{FailedJob, Progress, Records, Selection};
+pub use failed::{FailedJob, OnProgress, Records, Selection};
 pub use lease::{Attempt, Lease, Left, Lockout, lease_patiently};
 pub use ledger::FailedFilter;
 pub use step_set::StepSet;
@@ -75,12 +75,12 @@ pub trait FailedJobs: Send + Sync {
     /// Failed jobs, oldest first, at most a thousand.
     async fn list(&self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError>;
     /// Selects failed jobs, for a change of exactly these.
-    async fn select(&self, filter: &FailedFilter, progress: Progress<'_>) -> Result<Selection, QueueError>;
+    async fn select(&self, filter: &FailedFilter, progress: OnProgress<'_>) -> Result<Selection, QueueError>;
     /// Returns failed jobs to the step that failed, with their attempts reset and their effects kept; returns how many it
     /// found. Each is changed on its own: after an error or a death, the rest is as it was, and a repetition continues.
-    async fn replay(&self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError>;
+    async fn replay(&self, jobs: &Selection, progress: OnProgress<'_>) -> Result<u64, QueueError>;
     /// Deletes failed jobs at a person's request; returns how many it found. As with a replay, a repetition continues.
-    async fn forget(&self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError>;
+    async fn forget(&self, jobs: &Selection, progress: OnProgress<'_>) -> Result<u64, QueueError>;
     /// Deletes failed jobs whose assets have a newer job; returns how many it found.
     async fn discard(&self, jobs: &HashSet<JobId>) -> Result<u64, QueueError>;
 }

@@ -38,7 +38,7 @@ pub(super) fn read(url: &SecretString, allow_plain: bool) -> Result<AMQPUri, Que
     }
 }
 
-/// The loopback address that the host stands for, if it is this machine.
+/// The loopback address that the host means, if it is this machine.
 fn here(host: &str) -> Option<String> {
     let url = Url::parse(&format!("http://{host}")).ok().filter(is_loopback)?;
     url.host_str()

@@ -30,7 +30,7 @@ use super::publisher::takes_nothing;
 use super::redact::said;
 use super::topology::Topology;
 use common::asset::AssetId;
-use common::fault::{Guard, guard_stands};
+use common::fault::{Guard, guard_is_on};
 use common::job::JobId;
 use queue::{Left, Lockout, QueueError};
 
@@ -200,7 +200,7 @@ impl Bucket {
         let dead: Vec<_> = self.found.extract_if(.., is_dead).collect();
         for Found { note, acker, .. } in dead {
             if let Says::Leased(doubt) = note.says
-                && guard_stands(Guard::Doubt)
+                && guard_is_on(Guard::Doubt)
             {
                 for lockout in doubt {
                     self.put(Note::new(&note.asset, Says::Lockout(lockout))).await?;

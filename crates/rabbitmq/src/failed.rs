@@ -18,7 +18,7 @@ use super::message::{Failed, encode_dropped, job_properties, properties};
 use super::publisher::Message;
 use super::{Broker, Connections};
 use common::job::JobId;
-use queue::{FailedFilter, FailedJob, FailedJobs, Progress, QueueError, Records, Selection};
+use queue::{FailedFilter, FailedJob, FailedJobs, OnProgress, QueueError, Records, Selection};
 
 /// The most failed jobs listed at once.
 const MOST_SHOWN: usize = 1000;
@@ -48,15 +48,15 @@ impl FailedJobs for RabbitFailedJobs {
         Pass::start(&self.shared).await?.list(filter).await
     }
 
-    async fn select(&self, filter: &FailedFilter, progress: Progress<'_>) -> Result<Selection, QueueError> {
+    async fn select(&self, filter: &FailedFilter, progress: OnProgress<'_>) -> Result<Selection, QueueError> {
         Pass::start(&self.shared).await?.select(filter, progress).await
     }
 
-    async fn replay(&self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
+    async fn replay(&self, jobs: &Selection, progress: OnProgress<'_>) -> Result<u64, QueueError> {
         Pass::start(&self.shared).await?.replay(jobs, progress).await
     }
 
-    async fn forget(&self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
+    async fn forget(&self, jobs: &Selection, progress: OnProgress<'_>) -> Result<u64, QueueError> {
         Pass::start(&self.shared).await?.forget(jobs, progress).await
     }
 
@@ -100,7 +100,7 @@ impl<'a> Pass<'a> {
     async fn select(
         mut self,
         filter: &FailedFilter,
-        progress: Progress<'_>,
+        progress: OnProgress<'_>,
     ) -> Result<Selection, QueueError> {
         let (mut records, mut matching, mut passed) = (Selection::new(), HashSet::new(), 0);
         while let Some((failed, _)) = self.next().await? {
@@ -121,7 +121,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Sends jobs back to their step. A record is acknowledged only after the job is confirmed there.
-    async fn replay(mut self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
+    async fn replay(mut self, jobs: &Selection, progress: OnProgress<'_>) -> Result<u64, QueueError> {
         let mut replayed = HashSet::new();
         let mut earlier: HashMap<JobId, Vec<Received>> = HashMap::new();
         while let Some((failed, mut taken)) = self.next().await? {
@@ -162,7 +162,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Deletes failed jobs at a person's request, after a note of it is sent to the producer's ledger.
-    async fn forget(mut self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
+    async fn forget(mut self, jobs: &Selection, progress: OnProgress<'_>) -> Result<u64, QueueError> {
         let mut forgotten = HashSet::new();
         while let Some((failed, taken)) = self.next().await? {
             let (id, at) = (&failed.event.job_id, failed.event.at);
@@ -235,7 +235,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-fn report(changed: usize, progress: Progress<'_>) {
+fn report(changed: usize, progress: OnProgress<'_>) {
     if (changed as u64).is_multiple_of(STRIDE) {
         progress(changed as u64);
     }

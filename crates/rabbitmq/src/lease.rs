@@ -24,7 +24,7 @@ use super::link::Link;
 use super::topology::Topology;
 use super::{Broker, Connections};
 use common::asset::AssetId;
-use common::fault::{self, guard_stands};
+use common::fault::{self, guard_is_on};
 use common::job::JobId;
 use queue::{Attempt, Guard, Lease, Left, Lockout, Locks, QueueError};
 
@@ -54,7 +54,7 @@ impl Broker {
 #[async_trait]
 impl Locks for RabbitLocks {
     async fn lease(&self, asset: &AssetId, job: &JobId, doubt: Vec<Lockout>) -> Result<Attempt, QueueError> {
-        if !guard_stands(fault::Guard::Lease) {
+        if !guard_is_on(fault::Guard::Lease) {
             return Ok(Attempt::Taken(Lease::free()));
         }
         let leases = Arc::clone(&self.shared.leases);

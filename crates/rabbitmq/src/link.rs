@@ -57,7 +57,7 @@ impl Link {
         Self { current, topology, _stop: stop.drop_guard() }
     }
 
-    /// Declares the queues again, in case somebody deleted one. A failure is only logged: it shows where the queue is
+    /// Declares the queues again, in case one was deleted. A failure is only logged: it shows where the queue is
     /// used.
     pub(super) async fn redeclare(&self, live: &Live) {
         if let Err(error) = answered(declare(&self.topology, &live.connection)).await {

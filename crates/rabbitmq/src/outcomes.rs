@@ -172,7 +172,7 @@ impl Incoming {
         match consume(&channel, shared.topology.results(), "results".into(), FieldTable::default()).await {
             Ok(consumer) => Ok(Self { channel, consumer, first: None }),
             Err(error) => {
-                // If somebody deleted the queue, the broker closed the channel: declare it again.
+                // If the queue was deleted, the broker closed the channel: declare it again.
                 shared.consume_link.redeclare(&live).await;
                 Err(error)
             }

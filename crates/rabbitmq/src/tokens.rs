@@ -117,7 +117,7 @@ impl Spender<'_> {
         consume(&self.channel, self.topology.tokens(), ShortString::default(), arguments).await
     }
 
-    /// Asks the minter for tokens, and calls `no_minter` if there is none.
+    /// Asks the minter for tokens, and calls `no_minter` if the group has no minter.
     async fn wish(&self, no_minter: &impl Fn()) -> Result<(), QueueError> {
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
         let key = self.topology.minter();

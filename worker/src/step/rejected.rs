@@ -42,7 +42,7 @@ fn copy(folder: &Path, name: &str, file: &SpooledFile) -> io::Result<PathBuf> {
         Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", target.display()))),
     }
     if fs::read_dir(folder)?.count() >= MOST_KEPT {
-        let reason = format!("{MOST_KEPT} files stand in {}; remove some", folder.display());
+        let reason = format!("{} holds {MOST_KEPT} files already; remove some", folder.display());
         return Err(io::Error::other(reason));
     }
     // It gets its name only once it is complete.

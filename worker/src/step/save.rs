@@ -2,7 +2,7 @@
 
 use bynder::{BynderError, ImportId, ImportState, Saved};
 use common::asset::AssetDetail;
-use common::fault::{Guard, guard_stands};
+use common::fault::{Guard, guard_is_on};
 use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records, Status};
 use common::outcome::{FailureClass, Outcome};
@@ -94,14 +94,14 @@ fn lost_import(job: &mut Job, why: &str) -> StepEnd {
 
 /// The single GET right before the save. Stops the step unless everything is as expected.
 async fn check_before_save(context: &StepContext, bynder: &dyn Portal, job: &mut Job) -> Result<(), Stop> {
-    if !guard_stands(Guard::LookBeforeSave) {
+    if !guard_is_on(Guard::LookBeforeSave) {
         return Ok(());
     }
     let detail = or_gone(bynder.asset(&job.asset_id).await)?;
     note_added(job, &detail);
     match readiness(context, job, &detail).await? {
         Readiness::Ready => Ok(()),
-        Readiness::Unmarked { .. } if !guard_stands(Guard::MarkerBeforeSave) => Ok(()),
+        Readiness::Unmarked { .. } if !guard_is_on(Guard::MarkerBeforeSave) => Ok(()),
         Readiness::Unmarked { record, records } => {
             let (written_before, on) =
                 (job.effects.marked == Some(record), format!("asset {}", job.asset_id));
@@ -213,8 +213,8 @@ async fn saved_before(
         // A record that foretold another number stays: it shows the next run, too, that another version came in
         // between.
         Ok(records) if crossed && records.iter().any(|foretold| foretold.watermarked == watermarked) => {}
-        // Written although this job wrote none: without it, whoever restores the original is told each time that it
-        // is done.
+        // Written although this job wrote none: without it, each later `restore` would report that it restored
+        // the original.
         Ok(records) if !records.contains(&record) => {
             marking::write(context, job, &records.with(record)).await?;
         }

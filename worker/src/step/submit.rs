@@ -1,7 +1,7 @@
 //! Submit: downloads the original, decides by its hash, and finds or submits it at Imatag.
 
 use bynder::BynderError;
-use common::fault::{Guard, guard_stands};
+use common::fault::{Guard, guard_is_on};
 use common::file_name::FileName;
 use common::hash::FileFacts;
 use common::job::{Job, Step};
@@ -83,7 +83,7 @@ struct Found {
 
 async fn under_lease(context: &StepContext, job: &mut Job, found: Found) -> Result<StepEnd, Stop> {
     let Found { file, facts, name, marker } = found;
-    if guard_stands(Guard::HashRule) {
+    if guard_is_on(Guard::HashRule) {
         let legacy = context.settings.legacy;
         match decide_file(&marker, facts.sha256, file.extra_hash(), legacy) {
             FileDecision::AlreadyProtected { record } => {
@@ -157,7 +157,7 @@ async fn missing(context: &StepContext, job: &Job, message: &str) -> Result<Step
 /// Asks Imatag whether it has this asset's original, before every submit, since a submit is not repeatable. Stops
 /// the step if it has.
 async fn find(context: &StepContext, job: &mut Job, facts: &FileFacts) -> Result<(), Stop> {
-    if !context.imatag.can_find() || !guard_stands(Guard::FindBeforeSubmit) {
+    if !context.imatag.can_find() || !guard_is_on(Guard::FindBeforeSubmit) {
         return Ok(());
     }
     let found = context.imatag.find(&job.asset_id, facts.sha256, context.directory(job)).await?;
@@ -178,7 +178,7 @@ async fn find(context: &StepContext, job: &mut Job, facts: &FileFacts) -> Result
 /// the portal does not show which version is active, only a single GET is good enough. Stops the step if anything
 /// has changed.
 async fn is_unchanged(context: &StepContext, job: &mut Job, marker_before: &Marker) -> Result<(), Stop> {
-    if !guard_stands(Guard::LookBeforeSubmit) {
+    if !guard_is_on(Guard::LookBeforeSubmit) {
         return Ok(());
     }
     let name = &context.settings.fields.hash.name;

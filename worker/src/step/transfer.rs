@@ -1,6 +1,6 @@
 //! Transfer: fetches the watermarked file, checks it, uploads it, and writes the marker.
 
-use common::fault::{Guard, guard_stands};
+use common::fault::{Guard, guard_is_on};
 use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records};
 use common::outcome::FailureClass;
@@ -133,7 +133,7 @@ async fn uploaded_to(context: &StepContext, job: &mut Job) -> Result<StepEnd, St
 /// Writes the marker for the version that the save will make: if the marker is refused, the job stops before the
 /// asset has changed.
 async fn mark(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
-    if !guard_stands(Guard::MarkerBeforeSave) {
+    if !guard_is_on(Guard::MarkerBeforeSave) {
         return Ok(StepEnd::Next(Step::Save));
     }
     let (record, records) = if let Some(known) = record_from_row(context, job).await? {

@@ -98,7 +98,7 @@ impl Standing {
             }
         } else if let Some(state) = &state {
             standing.services_out = records.services_out();
-            standing.depth = EmbeddedQueue::depth_beside(state).await.map_err(Failure::from);
+            standing.depth = EmbeddedQueue::depth_in(state).await.map_err(Failure::from);
         }
         let mut ended = None;
         if let Some(state) = state {

@@ -23,7 +23,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Verify) -> Result<(), 
     let command_budget = CommandBudget::open(&config, "verify").await?;
     let bynder = wiring::bynder(&config, &command_budget.budget, &Metrics::new())?;
     let resolved = resolve(&config, &bynder).await?;
-    let scope = audit::Scope {
+    let context = audit::AuditContext {
         bynder: &bynder,
         budget: &command_budget.budget,
         resolved: &resolved,
@@ -31,7 +31,7 @@ pub(crate) async fn run(global: &GlobalOptions, command: &Verify) -> Result<(), 
         concurrency: config.worker.concurrency,
     };
     let patience = Patience::until(stop_on_signals()?);
-    let found = audit::verify(&scope, &patience, |broken| print(global, broken)).await;
+    let found = audit::verify(&context, &patience, |broken| print(global, broken)).await;
     command_budget.leave().await;
     let found = found?;
     let state = if filters.is_part() { None } else { State::open_to_append(&config.producer.state_dir)? };

@@ -11,7 +11,7 @@ use super::super::download::storage_refusal;
 use super::{Bynder, BynderError, UploadTarget};
 use common::job::MOST_PARTS;
 use files::spool::SpooledFile;
-use http_client::{Link, Operation, Progress};
+use http_client::{BodyProgress, Link, Operation};
 
 /// A part's number, from 1, and its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Bynder {
             .text("chunks", parts.to_string())
             .text("Filename", key);
         let _turn = self.inner.parts_under_way.acquire().await;
-        let progress = Progress::start();
+        let progress = BodyProgress::start();
         let length = part.range.end - part.range.start;
         let body = reqwest::Body::wrap_stream(progress.watch(file.stream(part.range.clone())).boxed());
         // Storage ignores every field after the file.

@@ -112,7 +112,7 @@ impl State {
     /// # Errors
     /// A file of an earlier release is migrated first, which fails while a process is working in the directory.
     pub fn open_to_read(directory: &Path) -> Result<Option<Self>, StateError> {
-        Self::open_beside(directory, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        Self::open_shared(directory, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
     /// Opens the state to add to the record, next to a working process; `None` if there is no state yet.
@@ -120,16 +120,16 @@ impl State {
     /// # Errors
     /// As for [`State::open_to_read`].
     pub fn open_to_append(directory: &Path) -> Result<Option<Self>, StateError> {
-        Self::open_beside(directory, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        Self::open_shared(directory, OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
 
-    fn open_beside(directory: &Path, access: OpenFlags) -> Result<Option<Self>, StateError> {
+    fn open_shared(directory: &Path, access: OpenFlags) -> Result<Option<Self>, StateError> {
         let path = directory.join(DATABASE_FILE);
         match private::check(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             checked => checked
                 .and_then(|()| private::unshared(directory))
-                .and_then(|()| beside(&path, private::check))
+                .and_then(|()| companions(&path, private::check))
                 .map_err(|source| StateError::Io { directory: directory.to_owned(), source })?,
         }
         let deadline = Instant::now() + PATIENCE;
@@ -288,15 +288,15 @@ fn lock(directory: &Path) -> Result<File, StateError> {
 /// SQLite creates its WAL and shared-memory files with the database's mode, but does not change existing ones.
 fn prepare(path: &Path) -> std::io::Result<()> {
     private::prepare(path)?;
-    beside(path, private::tighten)
+    companions(path, private::tighten)
 }
 
 /// Applies a check to each existing file that SQLite reads together with the database.
-fn beside(path: &Path, look: fn(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
+fn companions(path: &Path, check: fn(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
     let files = ["-wal", "-shm", "-journal"].map(|end| path.with_extension(format!("sqlite{end}")));
-    files.iter().try_for_each(|path| match look(path) {
+    files.iter().try_for_each(|path| match check(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        looked => looked,
+        checked => checked,
     })
 }
 

@@ -60,7 +60,7 @@ fn events() -> impl Strategy<Value = OutcomeEvent> {
     })
 }
 
-/// Notes the events, and reads what is on record.
+/// Notes the events, and reads what is recorded.
 fn noted(events: &[OutcomeEvent]) -> Vec<OutcomeEvent> {
     let state = State::in_memory().unwrap();
     let events = events.to_vec();
@@ -134,5 +134,5 @@ async fn an_asset_and_a_file_are_found_without_a_pass_over_the_others() {
             costs.push(steps);
         }
     }
-    assert_eq!(costs[..2], costs[2..], "SQLite's steps, with 100 and with 6,000 outcomes on record");
+    assert_eq!(costs[..2], costs[2..], "SQLite's steps, with 100 and with 6,000 recorded outcomes");
 }

@@ -20,7 +20,7 @@ pub(super) fn credits(original: &Picture, result: &Picture) -> Finding {
     if lost.is_empty() {
         return Finding::Same;
     }
-    // A link in a credit may carry a signature, and whoever sends the file chooses the text.
+    // A link in a credit may carry a signature, and the sender of the file chooses the text.
     let quoted = |text: &String| format!("{:?}", prose(text));
     let shown = |text: Option<&String>| text.map_or_else(|| "nothing".to_owned(), quoted);
     let (original, result): (Vec<_>, Vec<_>) = lost

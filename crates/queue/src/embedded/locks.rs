@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::super::{Attempt, Lease, Left, Lockout, Locks, QueueError};
 use super::{EmbeddedQueue, lock};
 use common::asset::AssetId;
-use common::fault::guard_stands;
+use common::fault::guard_is_on;
 use common::job::JobId;
 
 /// Maximum assets with lockouts; above it a lease leaves none. Bounds memory.
@@ -55,7 +55,7 @@ impl Leased {
 #[async_trait]
 impl Locks for EmbeddedQueue {
     async fn lease(&self, asset: &AssetId, job: &JobId, doubt: Vec<Lockout>) -> Result<Attempt, QueueError> {
-        if !guard_stands(common::fault::Guard::Lease) {
+        if !guard_is_on(common::fault::Guard::Lease) {
             return Ok(Attempt::Taken(Lease::free()));
         }
         if !lock(&self.shared.leased).take(asset, job) {

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Delivery, Depth, FailedFilter, FailedJob, FailedJobs, Guard, JobConsumer, JobPublisher, Progress,
+    Delivery, Depth, FailedFilter, FailedJob, FailedJobs, Guard, JobConsumer, JobPublisher, OnProgress,
     QueueError, Receipt, Selection, Settlement, StepSet, Unrenewed,
 };
 use common::job::{Job, JobId};
@@ -77,13 +77,13 @@ impl EmbeddedQueue {
     }
 
     /// Counts the jobs, also while another process works on them.
-    pub async fn depth_beside(state: &State) -> Result<Depth, QueueError> {
+    pub async fn depth_in(state: &State) -> Result<Depth, QueueError> {
         let now = Timestamp::now().as_millisecond();
         Ok(state.read(move |connection| rows::depth(connection, now)).await?)
     }
 
     /// Lists failed jobs, also while another process works on others.
-    pub async fn failed_beside(state: &State, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
+    pub async fn failed_in(state: &State, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
         let filter = filter.clone();
         Ok(state.read(move |connection| rows::failed(connection, &filter)).await?)
     }
@@ -102,7 +102,7 @@ impl EmbeddedQueue {
     async fn change<'a>(
         &self,
         jobs: impl Iterator<Item = &'a JobId> + Send,
-        progress: Progress<'_>,
+        progress: OnProgress<'_>,
         change: impl Fn(&rusqlite::Transaction<'_>, &JobId) -> Result<bool, DatabaseError> + Copy + Send + 'static,
     ) -> Result<u64, QueueError> {
         let (mut changed, mut passed) = (0, 0);
@@ -187,7 +187,7 @@ impl JobPublisher for EmbeddedQueue {
     }
 
     async fn depth(&self) -> Result<Depth, QueueError> {
-        Self::depth_beside(&self.shared.state).await
+        Self::depth_in(&self.shared.state).await
     }
 }
 
@@ -252,20 +252,20 @@ impl JobConsumer for EmbeddedQueue {
 #[async_trait]
 impl FailedJobs for EmbeddedQueue {
     async fn list(&self, filter: &FailedFilter) -> Result<Vec<FailedJob>, QueueError> {
-        Self::failed_beside(&self.shared.state, filter).await
+        Self::failed_in(&self.shared.state, filter).await
     }
 
-    async fn select(&self, filter: &FailedFilter, _: Progress<'_>) -> Result<Selection, QueueError> {
+    async fn select(&self, filter: &FailedFilter, _: OnProgress<'_>) -> Result<Selection, QueueError> {
         let filter = filter.clone();
         Ok(self.shared.state.read(move |connection| rows::select(connection, &filter)).await?)
     }
 
-    async fn replay(&self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
+    async fn replay(&self, jobs: &Selection, progress: OnProgress<'_>) -> Result<u64, QueueError> {
         let now = Timestamp::now().as_millisecond();
         self.change(jobs.keys(), progress, move |transaction, job| rows::replay(transaction, job, now)).await
     }
 
-    async fn forget(&self, jobs: &Selection, progress: Progress<'_>) -> Result<u64, QueueError> {
+    async fn forget(&self, jobs: &Selection, progress: OnProgress<'_>) -> Result<u64, QueueError> {
         self.change(jobs.keys(), progress, rows::forget).await
     }
 

@@ -180,7 +180,7 @@ impl Inner {
             Ok(consumer) => Ok((opened, tag, consumer)),
             Err(error) => {
                 opened.lost.cancel();
-                // If somebody deleted the queue, the broker closed the channel: declare it again.
+                // If the queue was deleted, the broker closed the channel: declare it again.
                 self.link.redeclare(&live).await;
                 Err(error)
             }

@@ -20,7 +20,7 @@ pub(crate) use check::Broken;
 use check::{Checked, Checker};
 
 /// What a verification covers and uses.
-pub(crate) struct Scope<'a> {
+pub(crate) struct AuditContext<'a> {
     pub(crate) bynder: &'a Bynder,
     pub(crate) budget: &'a Budget,
     pub(crate) resolved: &'a Resolved,
@@ -32,23 +32,24 @@ pub(crate) struct Scope<'a> {
 
 /// Verifies, and passes each broken asset to `print` as it is found.
 pub(crate) async fn verify(
-    scope: &Scope<'_>,
+    context: &AuditContext<'_>,
     patience: &Patience,
     print: impl Fn(&Broken),
 ) -> Result<Verification, Failure> {
-    let mut sum = Verification { sample: scope.sample, ..nothing() };
-    let filter = &scope.resolved.filter;
+    let mut sum = Verification { sample: context.sample, ..nothing() };
+    let filter = &context.resolved.filter;
     let stretch = Stretch { field: DateField::Created, from: None, to: None };
-    let mut walk = Walk::new(scope.bynder.clone(), filter.push_down(), stretch, LAG, None);
-    let checker = Checker { bynder: scope.bynder, metaproperty: &scope.resolved.fields.hash.name, patience };
+    let mut walk = Walk::new(context.bynder.clone(), filter.push_down(), stretch, LAG, None);
+    let checker =
+        Checker { bynder: context.bynder, metaproperty: &context.resolved.fields.hash.name, patience };
     while let Some(step) = walk.next(patience).await.map_err(RunError::from)? {
         let assets = step.assets.iter().filter(|asset| filter.check(asset).is_ok());
         let checks = assets.map(|asset| {
-            let with_file = rand::rng().random_bool(scope.sample);
+            let with_file = rand::rng().random_bool(context.sample);
             let checker = &checker;
             async move { checker.check(asset, with_file).await.map(|checked| (asset, checked)) }
         });
-        let mut results = futures::stream::iter(checks).buffer_unordered(scope.concurrency);
+        let mut results = futures::stream::iter(checks).buffer_unordered(context.concurrency);
         while let Some((asset, checked)) = results.try_next().await? {
             if let Checked::Broken(broken) = &checked {
                 print(broken);
@@ -60,7 +61,7 @@ pub(crate) async fn verify(
         }
     }
     sum.at = Timestamp::now();
-    sum.portal_requests = scope.budget.used();
+    sum.portal_requests = context.budget.used();
     Ok(sum)
 }
 

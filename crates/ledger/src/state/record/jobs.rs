@@ -19,7 +19,7 @@ pub(crate) struct Flags {
     pub(crate) lost: bool,
 }
 
-/// Adds a job that is not on record; returns its number and its asset's.
+/// Adds a job that is not recorded; returns its number and its asset's.
 pub(crate) fn insert(
     transaction: &Transaction<'_>,
     job_id: &JobId,

@@ -63,7 +63,7 @@ pub(crate) struct JobRow {
     pub(crate) last: Option<i64>,
 }
 
-/// An outcome on record.
+/// A recorded outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Recorded {
     pub(crate) sequence: i64,
