@@ -91,7 +91,7 @@ pub trait Watermarker: Send + Sync {
         &self,
         medium: &MediumId,
         asset: &AssetId,
-        original: Option<ContentHash>,
+        original: ContentHash,
     ) -> Result<Option<MediumState>, ImatagError>;
     async fn download(&self, location: ResultLocation) -> Result<Body, ImatagError>;
 }
@@ -213,7 +213,7 @@ impl Watermarker for Imatag {
         &self,
         medium: &MediumId,
         asset: &AssetId,
-        original: Option<ContentHash>,
+        original: ContentHash,
     ) -> Result<Option<MediumState>, ImatagError> {
         Imatag::status_of(self, medium, asset, original).await
     }

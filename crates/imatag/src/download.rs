@@ -46,12 +46,11 @@ impl Imatag {
         &self,
         medium: &MediumId,
         asset: &AssetId,
-        original: Option<ContentHash>,
+        original: ContentHash,
     ) -> Result<Option<MediumState>, ImatagError> {
         let (state, json) = self.asked_for(medium).await?;
-        let original = original.map(|original| original.to_string());
         let is_other = self.shows_other(&json, &self.inner.media_id_metadata, asset.as_str())
-            || original.is_some_and(|original| self.shows_other(&json, ORIGINAL_KEY, &original));
+            || self.shows_other(&json, ORIGINAL_KEY, &original.to_string());
         Ok((!is_other).then_some(state))
     }
 

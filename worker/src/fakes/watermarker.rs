@@ -145,7 +145,7 @@ impl Watermarker for FakeWatermarker {
         &self,
         medium: &MediumId,
         _: &AssetId,
-        _: Option<ContentHash>,
+        _: ContentHash,
     ) -> Result<Option<MediumState>, ImatagError> {
         Ok(self.call("status", medium)?.status.clone())
     }

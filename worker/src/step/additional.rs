@@ -6,7 +6,9 @@ use common::marker::{Record, Status};
 use common::outcome::{FailureClass, Outcome, Placed};
 
 use super::confirm::{log_awaiting, unseen_for};
+use super::needs::Files;
 use super::save::{note_added, start_over};
+use super::transfer::additional_name_of;
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone};
 use crate::context::StepContext;
 use crate::decide::{OriginalCheck, check_original};
@@ -15,17 +17,14 @@ use crate::error::StepError;
 /// The check, and the save.
 const CALLS: u32 = 2;
 
-pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
-    let Some(parcel) = job.effects.parcel.clone() else {
-        return Ok(StepEnd::Next(Step::Transfer));
-    };
-    let (Some(original), Some(watermarked)) = (&job.effects.original, &job.effects.watermarked) else {
-        return Ok(StepEnd::Next(Step::Submit));
-    };
-    let (version, bytes) = (job.base, original.bytes);
-    let record = Record { original: original.sha256, watermarked: watermarked.sha256, version, bytes };
+pub(super) async fn save(
+    context: &StepContext,
+    job: &mut Job,
+    parcel: &Parcel,
+    files: &Files,
+) -> Result<StepEnd, Stop> {
     let held = super::lease(context, job).await?;
-    let result = under_lease(&context.under(&held), job, &parcel, record).await;
+    let result = under_lease(&context.under(&held), job, parcel, files).await;
     held.end(&result);
     result
 }
@@ -34,8 +33,9 @@ async fn under_lease(
     context: &StepContext,
     job: &mut Job,
     parcel: &Parcel,
-    record: Record,
+    files: &Files,
 ) -> Result<StepEnd, Stop> {
+    let record = files.on_original();
     // Neither the result of the check nor the lease may grow old while the save waits for its tokens.
     let bynder = context.bynder.reserve_calls(CALLS).await?;
     let asset = or_gone(bynder.template(&job.asset_id).await)?;
@@ -67,11 +67,11 @@ async fn under_lease(
         }
         name
     } else if job.effects.saved.is_some() {
-        return unseen(context, job, record, &asset).await;
+        return unseen(context, job, files, &asset).await;
     } else {
         context.may_change()?;
         match bynder.save_additional(&job.asset_id, parcel).await {
-            Ok(()) if context.approval.is_known_to_show() => super::transfer::additional_name_of(job),
+            Ok(()) if context.approval.is_known_to_show() => additional_name_of(job, files),
             Ok(()) => {
                 job.effects.saved = Some(job.wait_mark());
                 return Ok(StepEnd::NotYet(Wait::Moment));
@@ -91,7 +91,7 @@ async fn under_lease(
 async fn unseen(
     context: &StepContext,
     job: &mut Job,
-    record: Record,
+    files: &Files,
     asset: &Template,
 ) -> Result<StepEnd, Stop> {
     if unseen_for(job) < context.settings.longest_unseen {
@@ -99,13 +99,12 @@ async fn unseen(
     }
     // As for a version that waits: a record above the active version makes every run leave the asset alone, until
     // the file shows or a person removes the record.
-    let bytes = job.effects.watermarked.as_ref().map_or(record.bytes, |file| file.bytes);
-    let ahead = Record { version: job.base.saturating_add(1), bytes, ..record };
+    let ahead = files.saved_as(job.base.saturating_add(1));
     let marker = context.marker(&asset.detail.asset);
     let records = marker.into_records().unwrap_or_default();
     context.may_change()?;
     marking::write_with(context, &job.asset_id, &records.with(ahead), Status::Unprotected).await?;
-    job.effects.placed = Some(Placed::Additional { file_name: super::transfer::additional_name_of(job) });
+    job.effects.placed = Some(Placed::Additional { file_name: additional_name_of(job, files) });
     log_awaiting(job);
     Ok(StepEnd::Ended(Outcome::AwaitingApproval))
 }

@@ -17,9 +17,9 @@ pub(super) fn saved(context: &StepContext, job: &mut Job) -> StepEnd {
     StepEnd::NotYet(Wait::Moment)
 }
 
-/// Checks for the version. One that does not show after a while waits for a person's approval, and is never saved
+/// Checks for the version, which has this length. One that does not show after a while waits for a person's approval, and is never saved
 /// again.
-pub(super) async fn confirm(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
+pub(super) async fn confirm(context: &StepContext, job: &mut Job, bytes: u64) -> Result<StepEnd, Stop> {
     let approval = &context.approval;
     let _turn = approval.turn().await;
     let version = job.top.saturating_add(1);
@@ -27,7 +27,6 @@ pub(super) async fn confirm(context: &StepContext, job: &mut Job) -> Result<Step
         return Ok(StepEnd::Ended(Outcome::Watermarked { version }));
     }
     let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
-    let bytes = job.effects.watermarked.as_ref().map_or(0, |file| file.bytes);
     // A person's version that came between the check and the save has the number that was meant for this one.
     if let Some(shown) = detail.may_hold(job.top, bytes).next() {
         approval.shows();

@@ -1,6 +1,7 @@
 //! Writing the marker, and taking back a record that turned out to be premature.
 
 use common::asset::AssetId;
+use common::hash::ContentHash;
 use common::job::Job;
 use common::marker::{Marker, Record, Records, Status};
 use common::outcome::FailureClass;
@@ -63,16 +64,13 @@ pub(super) fn is_due(
 pub(super) async fn retract(
     context: &StepContext,
     job: &mut Job,
+    watermarked: ContentHash,
     marker: Marker,
-    status: Status<'_>,
 ) -> Result<(), StepError> {
-    let Some(watermarked) = job.effects.watermarked.as_ref().map(|facts| facts.sha256) else {
-        return Ok(());
-    };
     let before = Marker::parse(job.marker_text.as_deref());
     let pending = |record: &Record| record.watermarked == watermarked && record.version > job.base;
     if let Some(records) = taken_back(marker, before, pending) {
-        write_with(context, &job.asset_id, &records, status).await?;
+        write_with(context, &job.asset_id, &records, Status::Unprotected).await?;
         job.effects.marked = None;
     }
     Ok(())
@@ -115,8 +113,6 @@ fn taken_back(marker: Marker, before: Marker, pending: impl Fn(&Record) -> bool)
 
 #[cfg(test)]
 mod tests {
-    use common::hash::ContentHash;
-
     use super::*;
 
     fn record(file: u8, version: u32) -> Record {

@@ -5,6 +5,7 @@ mod complete;
 mod confirm;
 mod copy;
 mod marking;
+mod needs;
 mod rejected;
 mod save;
 mod submit;
@@ -32,6 +33,7 @@ use crate::error::StepError;
 use crate::in_flight;
 use crate::leases::{self, StepLease};
 use crate::settings::Settings;
+use needs::SaveJob;
 
 /// Takes the asset's lease for the effects of this step, waiting for a while; ends the step if it does not get it.
 /// If another job holds the lease or may have a request under way, this job does not know those effects and
@@ -117,11 +119,14 @@ async fn next(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
     match job.step {
         Step::Submit => submit::submit(context, job).await,
         Step::Transfer => transfer::transfer(context, job).await,
-        Step::Save => match context.mode(job) {
-            OutputMode::Version => save::save(context, job).await,
+        Step::Save => match SaveJob::of(job, context.mode(job))? {
+            SaveJob::Version { import, files } => save::save(context, job, &import, &files).await,
+            SaveJob::Saved { bytes } => confirm::confirm(context, job, bytes).await,
             // Boxed: their futures are large, and most jobs need neither.
-            OutputMode::Copy => Box::pin(copy::save(context, job)).await,
-            OutputMode::Additional => Box::pin(additional::save(context, job)).await,
+            SaveJob::Copy { import, files } => Box::pin(copy::save(context, job, &import, &files)).await,
+            SaveJob::Additional { parcel, files } => {
+                Box::pin(additional::save(context, job, &parcel, &files)).await
+            }
         },
     }
 }

@@ -4,9 +4,10 @@ use bynder::{BynderError, ImportId, ImportState, Saved};
 use common::asset::AssetDetail;
 use common::fault::{Guard, guard_is_on};
 use common::job::{Job, Step};
-use common::marker::{Marker, Record, Records, Status};
+use common::marker::{Marker, Record, Records};
 use common::outcome::{FailureClass, Outcome};
 
+use super::needs::Files;
 use super::versions::{Found, find, too_many};
 use super::{StepEnd, Stop, Wait, complete, confirm, marking, or_gone};
 use crate::context::StepContext;
@@ -20,31 +21,35 @@ use crate::services::Portal;
 /// How often changes by people may restart one job.
 const MOST_RESTARTS: u32 = 5;
 
-pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
-    if job.effects.saved.is_some() {
-        return confirm::confirm(context, job).await;
-    }
-    let Some(import) = job.effects.import_id.clone() else {
-        return Ok(StepEnd::Next(Step::Transfer));
-    };
+pub(super) async fn save(
+    context: &StepContext,
+    job: &mut Job,
+    import: &ImportId,
+    files: &Files,
+) -> Result<StepEnd, Stop> {
     // A suspect job may have saved already: the import is then used up, and polling it would be misleading.
     if !job.suspect {
-        converted(context, job, &import).await?;
+        converted(context, job, import).await?;
     }
     let held = super::lease(context, job).await?;
-    let result = under_lease(&context.under(&held), job, &import).await;
+    let result = under_lease(&context.under(&held), job, import, files).await;
     held.end(&result);
     result
 }
 
-async fn under_lease(context: &StepContext, job: &mut Job, import: &ImportId) -> Result<StepEnd, Stop> {
+async fn under_lease(
+    context: &StepContext,
+    job: &mut Job,
+    import: &ImportId,
+    files: &Files,
+) -> Result<StepEnd, Stop> {
     if job.suspect {
-        check_before_save(context, &*context.bynder, job).await?;
+        check_before_save(context, &*context.bynder, job, files).await?;
         converted(context, job, import).await?;
     }
     // Neither the result of the check nor the lease may grow old while the save waits for its tokens.
     let bynder = context.bynder.reserve_calls(2).await?;
-    check_before_save(context, &*bynder, job).await?;
+    check_before_save(context, &*bynder, job, files).await?;
     context.may_change()?;
     // A person's version may still come between the check and the save: Bynder has no conditional save. Ours is
     // then on top of it; nothing is lost, since Bynder keeps both. Its number differs from the foretold one, which
@@ -93,13 +98,18 @@ fn lost_import(job: &mut Job, why: &str) -> StepEnd {
 }
 
 /// The single GET right before the save. Stops the step unless everything is as expected.
-async fn check_before_save(context: &StepContext, bynder: &dyn Portal, job: &mut Job) -> Result<(), Stop> {
+async fn check_before_save(
+    context: &StepContext,
+    bynder: &dyn Portal,
+    job: &mut Job,
+    files: &Files,
+) -> Result<(), Stop> {
     if !guard_is_on(Guard::LookBeforeSave) {
         return Ok(());
     }
     let detail = or_gone(bynder.asset(&job.asset_id).await)?;
     note_added(job, &detail);
-    match readiness(context, job, &detail).await? {
+    match readiness(context, job, files, &detail).await? {
         Readiness::Ready => Ok(()),
         Readiness::Unmarked { .. } if !guard_is_on(Guard::MarkerBeforeSave) => Ok(()),
         Readiness::Unmarked { record, records } => {
@@ -132,26 +142,25 @@ pub(super) enum Readiness {
 pub(super) async fn readiness(
     context: &StepContext,
     job: &mut Job,
+    files: &Files,
     detail: &AssetDetail,
 ) -> Result<Readiness, Stop> {
-    let (Some(original), Some(watermarked)) = (job.effects.original.clone(), job.effects.watermarked.clone())
-    else {
-        return Err(StepEnd::Next(Step::Submit).into());
-    };
     let marker = context.marker(&detail.asset);
     let marker_before = &Marker::parse(job.marker_text.as_deref());
     let expected = ExpectedAtSave {
         base: job.base,
         top: job.top,
-        original: original.sha256,
-        watermarked: &watermarked,
+        original: files.original.sha256,
+        watermarked: &files.watermarked,
         marker_before,
     };
     let mut decision = decide_from_asset(expected, detail, &marker);
     if let SaveDecision::MaybeOurs { candidates } = &decision {
-        match find(context, job, &job.asset_id.clone(), candidates, watermarked.sha256).await? {
+        match find(context, job, &job.asset_id.clone(), candidates, files.watermarked.sha256).await? {
             Found::In(version) => {
-                return Err(saved_before(context, job, version, detail, marker).await?.into());
+                return Err(saved_before(context, job, files.saved_as(version), detail, marker)
+                    .await?
+                    .into());
             }
             Found::Unknown => return Err(too_many(&format!("asset {}", job.asset_id), candidates).into()),
             Found::Nowhere => decision = not_ours(expected, detail, &marker),
@@ -168,14 +177,14 @@ pub(super) async fn readiness(
             Ok(Readiness::Unmarked { record, records })
         }
         SaveDecision::Restart { base, top } => {
-            marking::retract(context, job, marker, Status::Unprotected).await?;
+            marking::retract(context, job, files.watermarked.sha256, marker).await?;
             Err(start_over(context, job, base, top, detail).into())
         }
         SaveDecision::ProtectedElsewhere(record) => {
             if context.hash(job, &job.asset_id.clone(), record.version).await? == record.watermarked {
                 return Err(StepEnd::Ended(Outcome::AlreadyProtected).into());
             }
-            marking::retract(context, job, marker, Status::Unprotected).await?;
+            marking::retract(context, job, files.watermarked.sha256, marker).await?;
             let top = detail.top().unwrap_or(record.version);
             Err(start_over(context, job, record.version, top, detail).into())
         }
@@ -195,19 +204,15 @@ pub(super) async fn readiness(
     }
 }
 
-/// Ends the job of a save that did happen, as `version`, although its response was lost.
+/// Ends the job of a save that did happen, with this record, although its response was lost.
 async fn saved_before(
     context: &StepContext,
     job: &Job,
-    version: u32,
+    record: Record,
     detail: &AssetDetail,
     marker: Marker,
 ) -> Result<StepEnd, Stop> {
-    let (Some(original), Some(watermarked)) = (&job.effects.original, &job.effects.watermarked) else {
-        return Ok(StepEnd::Ended(Outcome::Watermarked { version }));
-    };
-    let (original, watermarked, bytes) = (original.sha256, watermarked.sha256, watermarked.bytes);
-    let record = Record { original, watermarked, version, bytes };
+    let (version, watermarked) = (record.version, record.watermarked);
     let crossed = is_crossed(job.top, &record, &marker);
     match marker.into_records() {
         // A record that foretold another number stays: it shows the next run, too, that another version came in

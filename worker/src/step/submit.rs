@@ -252,9 +252,9 @@ async fn send(
         }
         Submitted::Ready { medium, result } => {
             let body = context.imatag.download(result).await.map_err(StepError::from);
-            carry_on(context, job, medium, body).await
+            carry_on(context, job, facts, medium, body).await
         }
-        Submitted::Bytes { medium, body } => carry_on(context, job, medium, Ok(body)).await,
+        Submitted::Bytes { medium, body } => carry_on(context, job, facts, medium, Ok(body)).await,
         Submitted::AlreadyProtected { medium } => {
             let is_known = keep(job, medium);
             let ended = complete::already_protected(context, job, facts, None).await;
@@ -278,12 +278,13 @@ async fn send(
 async fn carry_on(
     context: &StepContext,
     job: &mut Job,
+    original: &FileFacts,
     medium: Option<MediumId>,
     body: Result<Body, StepError>,
 ) -> Result<StepEnd, Stop> {
     let is_known = keep(job, medium);
     let ended = match body {
-        Ok(body) => transfer::transfer_body(context, job, body).await,
+        Ok(body) => transfer::transfer_body(context, job, original, body).await,
         Err(error) => Err(error.into()),
     };
     if is_known { ended } else { ended.map_err(Stop::after_effect) }

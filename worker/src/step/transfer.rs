@@ -1,6 +1,7 @@
 //! Transfer: fetches the watermarked file, checks it, uploads it, and writes the marker.
 
 use common::fault::{Guard, guard_is_on};
+use common::hash::FileFacts;
 use common::job::{Job, Step};
 use common::marker::{Marker, Record, Records};
 use common::outcome::FailureClass;
@@ -10,6 +11,7 @@ use imatag::{Body, MediumId, MediumState};
 use media::{Unchecked, check_result};
 use queue::Attempt;
 
+use super::needs::{Files, TransferJob};
 use super::save::{Readiness, readiness};
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone, rejected};
 use crate::context::StepContext;
@@ -29,18 +31,11 @@ pub(super) async fn transfer(context: &StepContext, job: &mut Job) -> Result<Ste
 }
 
 async fn fetch(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
-    let uploaded = job.effects.import_id.is_some() || job.effects.parcel.is_some();
-    if uploaded && job.effects.watermarked.is_some() {
-        return uploaded_to(context, job).await;
-    }
-    let Some(medium) = job.effects.media_id.clone() else {
-        // A result that came at once, without an id, was paid for and is lost: only a search shows whether Imatag
-        // has it.
-        job.suspect_now();
-        return Ok(StepEnd::Next(Step::Submit));
+    let (original, medium) = match TransferJob::of(job)? {
+        TransferJob::Submitted { original, medium } => (original, medium),
+        TransferJob::Uploaded(files) => return uploaded_to(context, job, &files).await,
     };
-    let original = job.effects.original.as_ref().map(|original| original.sha256);
-    let Some(state) = context.imatag.status_of(&medium, &job.asset_id, original).await? else {
+    let Some(state) = context.imatag.status_of(&medium, &job.asset_id, original.sha256).await? else {
         let reason = format!(
             "Imatag's medium {medium} is of another asset or another file than {}, so nothing was uploaded; discard this job, \
              and a run makes a new one",
@@ -55,12 +50,9 @@ async fn fetch(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
         MediumState::Pending => Ok(StepEnd::NotYet(Wait::Service)),
         MediumState::Ready(location) => {
             let body = context.imatag.download(location).await?;
-            transfer_body(context, job, body).await
+            transfer_body(context, job, &original, body).await
         }
-        MediumState::AlreadyProtected => match job.effects.original.clone() {
-            Some(original) => complete::already_protected(context, job, &original, None).await,
-            None => Ok(StepEnd::Next(Step::Submit)),
-        },
+        MediumState::AlreadyProtected => complete::already_protected(context, job, &original, None).await,
         MediumState::Failed { reason } => {
             let reason =
                 format!("Imatag could not watermark {} (medium {medium}): {reason}", job.display_name());
@@ -70,17 +62,19 @@ async fn fetch(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
 }
 
 /// Takes the watermarked file on to a marked asset with an import to save.
-pub(super) async fn transfer_body(context: &StepContext, job: &mut Job, body: Body) -> Result<StepEnd, Stop> {
-    let Some(original) = job.effects.original.clone() else {
-        return Ok(StepEnd::Next(Step::Submit));
-    };
+pub(super) async fn transfer_body(
+    context: &StepContext,
+    job: &mut Job,
+    original: &FileFacts,
+    body: Body,
+) -> Result<StepEnd, Stop> {
     let length = Length::announced(body.bytes).or_expected(Some(original.bytes));
     let received = context.spool.receive(body.stream, length, None).await;
     let file = received.map_err(StepError::receiving)?;
     job.bytes_downloaded += file.bytes();
     let checks = &context.settings.checks;
-    let result = context.readers.facts(&file, &checks.of_result(&original)).await?;
-    let checked = check_result(&original, &result, checks);
+    let result = context.readers.facts(&file, &checks.of_result(original)).await?;
+    let checked = check_result(original, &result, checks);
     let unmade = checked.iter().flatten().map(|unmade| (unmade.check, unmade.obstacle));
     job.effects.unchecked = unmade.collect();
     match checked {
@@ -116,14 +110,14 @@ pub(super) async fn transfer_body(context: &StepContext, job: &mut Job, body: Bo
         }
     }
     job.bytes_uploaded += file.bytes();
-    job.effects.watermarked = Some(result);
-    uploaded_to(context, job).await
+    job.effects.watermarked = Some(result.clone());
+    uploaded_to(context, job, &Files::new(job.base, original.clone(), result)).await
 }
 
 /// Continues after the upload, depending on where the file goes.
-async fn uploaded_to(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
+async fn uploaded_to(context: &StepContext, job: &mut Job, files: &Files) -> Result<StepEnd, Stop> {
     match context.mode(job) {
-        OutputMode::Version => mark(context, job).await,
+        OutputMode::Version => mark(context, job, files).await,
         // Polling the import at once would only cost calls.
         OutputMode::Copy => Ok(StepEnd::Later(Step::Save)),
         OutputMode::Additional => Ok(StepEnd::Next(Step::Save)),
@@ -132,15 +126,15 @@ async fn uploaded_to(context: &StepContext, job: &mut Job) -> Result<StepEnd, St
 
 /// Writes the marker for the version that the save will make: if the marker is refused, the job stops before the
 /// asset has changed.
-async fn mark(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
+async fn mark(context: &StepContext, job: &mut Job, files: &Files) -> Result<StepEnd, Stop> {
     if !guard_is_on(Guard::MarkerBeforeSave) {
         return Ok(StepEnd::Next(Step::Save));
     }
-    let (record, records) = if let Some(known) = record_from_row(context, job).await? {
+    let (record, records) = if let Some(known) = record_from_row(context, job, files).await? {
         known
     } else {
         let detail = or_gone(context.bynder.asset(&job.asset_id).await)?;
-        match readiness(context, job, &detail).await? {
+        match readiness(context, job, files, &detail).await? {
             Readiness::Ready => return Ok(StepEnd::Next(Step::Save)),
             Readiness::Unmarked { record, records } => (record, records),
         }
@@ -156,20 +150,22 @@ async fn mark(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
 
 /// What to write, judging by the asset's row in the listing, whose call many jobs share. `None` if only a single
 /// GET can decide.
-async fn record_from_row(context: &StepContext, job: &Job) -> Result<Option<(Record, Records)>, StepError> {
+async fn record_from_row(
+    context: &StepContext,
+    job: &Job,
+    files: &Files,
+) -> Result<Option<(Record, Records)>, StepError> {
     // What this job may have done already does not show in the listing yet.
     if job.suspect || job.effects.marked.is_some() {
         return Ok(None);
     }
-    let (Some(original), Some(watermarked)) = (&job.effects.original, &job.effects.watermarked) else {
-        return Ok(None);
-    };
     let Some(row) = context.bynder.row(&job.asset_id).await? else {
         return Ok(None);
     };
     let marker = context.marker(&row);
     let marker_before = &Marker::parse(job.marker_text.as_deref());
-    let (base, top, original) = (job.base, job.top, original.sha256);
+    let (base, top) = (job.base, job.top);
+    let (original, watermarked) = (files.original.sha256, &files.watermarked);
     let record = record_from_listing_row(
         ExpectedAtSave { base, top, original, watermarked, marker_before },
         &row,
@@ -179,12 +175,9 @@ async fn record_from_row(context: &StepContext, job: &Job) -> Result<Option<(Rec
 }
 
 /// The name under which the job's parts were uploaded.
-pub(super) fn additional_name_of(job: &Job) -> String {
-    let (Some(original), Some(watermarked)) = (&job.effects.original, &job.effects.watermarked) else {
-        return String::new();
-    };
-    let name = job.upload_name(original.media_type.as_deref());
-    name.map(|name| name.with_suffix(&watermarked.sha256.short()).to_string()).unwrap_or_default()
+pub(super) fn additional_name_of(job: &Job, files: &Files) -> String {
+    let name = job.upload_name(files.original.media_type.as_deref());
+    name.map(|name| name.with_suffix(&files.watermarked.sha256.short()).to_string()).unwrap_or_default()
 }
 
 /// Fails a job whose result could only be uploaded under a guessed extension, which would change the asset's type.

@@ -26,7 +26,7 @@ pub(super) async fn find(
     let name = &context.settings.fields.hash.name;
     let sent_at = job.effects.save_sent_at.unwrap_or(job.created_at);
     let since = sent_at.checked_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
-    let made = files.on_copy(1);
+    let made = files.saved_as(1);
     let is_ours = |asset: &Asset| {
         let marker = asset.marker(name);
         asset.id != job.asset_id
@@ -70,7 +70,7 @@ impl Work<'_> {
     pub(super) async fn create(self, context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
         let mut fields = fields(context, job, &self.original).await?;
         let records =
-            Records::default().with(self.files.on_copy(1)).with_kin(Kin::CopyOf(job.asset_id.clone()));
+            Records::default().with(self.files.saved_as(1)).with_kin(Kin::CopyOf(job.asset_id.clone()));
         let texts = context.settings.fields.texts(&records, Status::Protected);
         fields.extend(texts.into_iter().map(|(id, text)| (format!("metaproperty.{id}"), text)));
         context.may_change()?;

@@ -32,7 +32,7 @@ pub(super) async fn finish(
         answer => answer?,
     };
     let name = &context.settings.fields.hash.name;
-    let (record, kin) = (files.on_copy(1), Kin::CopyOf(job.asset_id.clone()));
+    let (record, kin) = (files.saved_as(1), Kin::CopyOf(job.asset_id.clone()));
     let marker = made.detail.asset.marker(name);
     if !is_copy(&marker, &job.asset_id, record.watermarked) {
         return unmarked(context, job, copy, marker, record, kin).await;

@@ -5,11 +5,11 @@ mod finish;
 mod renew;
 
 use bynder::{ImportId, Template};
-use common::hash::FileFacts;
-use common::job::{Job, Step};
-use common::marker::{Kin, Marker, Record};
+use common::job::Job;
+use common::marker::{Kin, Marker};
 use common::outcome::{FailureClass, Outcome};
 
+use super::needs::Files;
 use super::save::{converted, note_added, start_over};
 use super::{StepEnd, Stop, Wait, complete, marking, or_gone};
 use crate::context::StepContext;
@@ -25,22 +25,23 @@ const CALLS_TO_RENEW: u32 = 3;
 /// The check of the original, and the save.
 const CALLS_TO_CREATE: u32 = 2;
 
-pub(super) async fn save(context: &StepContext, job: &mut Job) -> Result<StepEnd, Stop> {
-    let Some(import) = job.effects.import_id.clone() else {
-        return Ok(StepEnd::Next(Step::Transfer));
-    };
-    let Some(files) = Files::of(job) else { return Ok(StepEnd::Next(Step::Submit)) };
+pub(super) async fn save(
+    context: &StepContext,
+    job: &mut Job,
+    import: &ImportId,
+    files: &Files,
+) -> Result<StepEnd, Stop> {
     if job.effects.copy.is_none() {
         if job.suspect && !listing_has_caught_up(context, job) {
             return Ok(StepEnd::NotYet(Wait::Moment));
         }
         // A suspect job may have saved already: the import is then used up, and polling it would be misleading.
         if !job.suspect {
-            converted(context, job, &import).await?;
+            converted(context, job, import).await?;
         }
     }
     let held = super::lease(context, job).await?;
-    let result = under_lease(&context.under(&held), job, &import, &files).await;
+    let result = under_lease(&context.under(&held), job, import, files).await;
     if matches!(result, Ok(StepEnd::Ended(Outcome::Watermarked { .. } | Outcome::AwaitingApproval))) {
         // The marker that ties the original to its copy was written, and may not show yet.
         held.end_after(context.settings.index_lag);
@@ -87,31 +88,6 @@ struct Work<'a> {
     files: &'a Files,
     import: &'a ImportId,
     original: Template,
-}
-
-/// The original file and the watermarked one.
-struct Files {
-    original: FileFacts,
-    watermarked: FileFacts,
-    base: u32,
-}
-
-impl Files {
-    fn of(job: &Job) -> Option<Self> {
-        let (original, watermarked) = (job.effects.original.clone()?, job.effects.watermarked.clone()?);
-        Some(Self { original, watermarked, base: job.base })
-    }
-
-    /// The original's record: its own version and length.
-    fn on_original(&self) -> Record {
-        let (original, watermarked) = (self.original.sha256, self.watermarked.sha256);
-        Record { original, watermarked, version: self.base, bytes: self.original.bytes }
-    }
-
-    /// The record of the copy's version that holds the watermarked file.
-    fn on_copy(&self, version: u32) -> Record {
-        Record { version, bytes: self.watermarked.bytes, ..self.on_original() }
-    }
 }
 
 /// Whether the listing already shows everything that this suspect job may have done before.

@@ -12,6 +12,7 @@ use crate::end::{StepEnd, Wait};
 use crate::error::StepError;
 use crate::fakes::portal::{not_found, unavailable};
 use crate::fakes::{NOW, ORIGINAL, Scene, facts, record, submitted};
+use crate::step::needs::Files;
 
 const DONE: StepEnd = StepEnd::Ended(Outcome::Watermarked { version: 1 });
 
@@ -29,7 +30,7 @@ async fn ready(scene: &Scene) -> Job {
 }
 
 fn placed(job: &Job) -> Placed {
-    Placed::Additional { file_name: crate::step::transfer::additional_name_of(job) }
+    Placed::Additional { file_name: crate::step::transfer::additional_name_of(job, &Files::of(job).unwrap()) }
 }
 
 #[tokio::test]

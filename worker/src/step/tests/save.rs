@@ -322,14 +322,3 @@ async fn a_marker_for_another_number_is_written_anew_at_once() {
     assert_eq!(job.effects.saved, Some(job.wait_mark()));
     assert_eq!(scene.end(&mut job).await, StepEnd::Ended(Outcome::Watermarked { version: 3 }));
 }
-
-#[tokio::test]
-async fn a_job_without_its_files_starts_at_the_submit() {
-    let scene = Scene::new();
-    let context = crate::context::StepContext::of(&scene.environment);
-    let detail = scene.portal.lock().assets[&"A".parse().unwrap()].detail.clone();
-    let mut job = ready(&scene);
-    job.effects.watermarked = None;
-    let Err(stop) = crate::step::save::readiness(&context, &mut job, &detail).await else { panic!() };
-    assert!(matches!(stop, crate::end::Stop::End(StepEnd::Next(Step::Submit))), "{stop:?}");
-}

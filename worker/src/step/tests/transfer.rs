@@ -13,7 +13,8 @@ use crate::fakes::portal::not_found;
 use crate::fakes::watermarker::medium;
 use crate::fakes::{ORIGINAL, Scene, WATERMARKED, facts, job, record, submitted, uploaded};
 use crate::service_times::Work;
-use crate::step::transfer::{additional_name_of, transfer_body};
+use crate::step::needs::Files;
+use crate::step::transfer::additional_name_of;
 
 #[tokio::test]
 async fn a_result_is_uploaded_and_the_marker_written_for_the_version_that_the_save_makes() {
@@ -141,13 +142,12 @@ async fn what_becomes_of_the_file_decides_how_it_is_uploaded() {
         assert_eq!(job.effects.parcel.is_some(), mode == OutputMode::Additional);
         assert_eq!(job.effects.import_id.is_some(), mode == OutputMode::Copy);
         if mode == OutputMode::Additional {
-            assert_eq!(effects[0], format!("upload {}", additional_name_of(&job)));
+            assert_eq!(effects[0], format!("upload {}", additional_name_of(&job, &Files::of(&job).unwrap())));
             assert!(effects[0].contains(&facts(WATERMARKED).sha256.short()));
         } else {
             assert_eq!(effects[0], format!("upload {name}"));
         }
     }
-    assert_eq!(additional_name_of(&job()), "");
 }
 
 #[tokio::test]
@@ -213,15 +213,6 @@ async fn without_a_search_the_asset_stays_reserved_while_imatag_works() {
     assert_eq!(scene.locks.left(), []);
     let context = crate::context::StepContext::of(&scene.environment);
     assert!(matches!(crate::step::try_lease(&context, &job).await, Ok(Attempt::Taken(_))));
-}
-
-#[tokio::test]
-async fn a_result_whose_original_is_not_known_starts_at_the_submit() {
-    let (scene, mut job) = (Scene::new(), submitted());
-    job.effects.original = None;
-    let context = crate::context::StepContext::of(&scene.environment);
-    let body = crate::fakes::watermarker::body(WATERMARKED);
-    assert_eq!(transfer_body(&context, &mut job, body).await.unwrap(), StepEnd::Next(Step::Submit));
 }
 
 #[tokio::test]
