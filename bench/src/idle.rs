@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::lab::{Lab, Library};
+use crate::lab::{Lab, Library, faster};
 use crate::table::Table;
 
 /// How many times faster the clock of connector and sandbox runs.
@@ -69,12 +69,6 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
     let logged = after.log - before.log;
     table.promise("an idle day: the log does not grow", format!("{logged} bytes"), logged == 0);
     Ok(table)
-}
-
-/// Variables that make a program's clock run this many times faster.
-pub(crate) fn faster(times: u32) -> [(&'static str, String); 2] {
-    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
-    [("LD_PRELOAD", library.to_owned()), ("FAKETIME", format!("+0 x{times}"))]
 }
 
 async fn sizes(lab: &Lab) -> anyhow::Result<Sizes> {
