@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use cli::output;
+use jiff::{SignedDuration, Timestamp};
 use sandbox::faults::{Action, Faults, Moment, Rule, of_all_kinds};
 use sandbox::media::{Format, file};
 use sandbox::{NewAsset, NewFile, NewVersion, Options, RateLimit};
@@ -44,6 +45,9 @@ pub(crate) struct Arguments {
 
 /// Pictures from this length on, in bytes, are generated without holding them in memory.
 const LARGE: u64 = 8 << 20;
+
+/// How long the pictures have been in the library.
+const AGE: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 /// How often a person uploads a hostile file.
 const BETWEEN_HOSTILE: Duration = Duration::from_secs(5);
@@ -89,7 +93,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             bytes => ("tif", NewFile::Large(bytes)),
         };
         let new = NewAsset::new(&format!("{number}.{extension}"), Vec::new());
-        let id = sandbox.add_asset(NewAsset { file: Some(file), ..new })?;
+        // What was added lately would be new pictures to a delta run.
+        let created = Timestamp::now() - AGE;
+        let id = sandbox.add_asset(NewAsset { file: Some(file), created, ..new })?;
         if harms {
             hostile_ids.push(id);
         }

@@ -35,19 +35,20 @@ impl FileKind {
     }
 }
 
-/// The time that each work is expected to take.
+/// The time that each work is expected to take, by lane too: jobs of the backlog wait in queues as well, and so find
+/// their work finished that took longer than they had to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Expected([[Duration; 3]; 2]);
+pub(crate) struct Expected([[[Duration; 3]; 2]; 2]);
 
 impl Default for Expected {
     fn default() -> Self {
-        Self([[Duration::from_secs(5); 3]; 2])
+        Self([[[Duration::from_secs(5); 3]; 2]; 2])
     }
 }
 
 impl Expected {
     pub(crate) fn time(&self, work: Work, job: &Job) -> Duration {
-        self.0[work as usize][FileKind::of(job) as usize]
+        self.0[work as usize][job.lane as usize][FileKind::of(job) as usize]
     }
 
     /// Learns that a job found its work finished after it had waited this long. `asked`: not by its first poll.
@@ -55,7 +56,7 @@ impl Expected {
     /// The expectation settles where about one job in twenty asks too early: such a job raises it by a quarter at
     /// most, however long its work took, and one that asked once lowers it by a hundredth.
     fn learn(&mut self, work: Work, job: &Job, waited: Duration, asked: bool, rungs: &Rungs) {
-        let expected = &mut self.0[work as usize][FileKind::of(job) as usize];
+        let expected = &mut self.0[work as usize][job.lane as usize][FileKind::of(job) as usize];
         if asked {
             *expected = waited.min(*expected * 5 / 4).clamp(*expected, LONGEST_POLL);
         } else if waited <= rungs.first_poll(*expected) {

@@ -64,15 +64,15 @@ impl Bynder {
         }
     }
 
-    /// An asset's row in the listing, fetched in one call with the rows that others want at the same time; `None`
-    /// if the listing does not have it. The listing lags: the row may be out of date.
+    /// An asset's row in the listing, fetched in one call with the rows that others of the lane want at the same
+    /// time; `None` if the listing does not have it. The listing lags: the row may be out of date.
     pub async fn row(&self, id: &AssetId) -> Result<Option<Asset>, BynderError> {
         let bynder = self.clone();
         let list = move |batch: Arc<Batch<AssetId, Asset>>| {
             let bynder = bynder.clone();
             async move { bynder.rows(&batch).await }
         };
-        self.inner.rows.ask(id.clone(), self.inner.gate.interval(), list).await
+        self.inner.rows[self.lane as usize].ask(id.clone(), self.inner.gate.interval(), list).await
     }
 
     async fn rows(&self, batch: &Batch<AssetId, Asset>) -> Result<HashMap<AssetId, Asset>, BynderError> {

@@ -139,8 +139,9 @@ struct Inner {
     part_size: u64,
     parts_at_once: usize,
     parts_under_way: Semaphore,
-    polls: Batcher<ImportId, ImportState>,
-    rows: Batcher<AssetId, Asset>,
+    /// By lane, as the rows: a call that jobs share waits for its turn in the lane of the first of them.
+    polls: [Batcher<ImportId, ImportState>; 2],
+    rows: [Batcher<AssetId, Asset>; 2],
     /// Set once the process has made a single GET.
     has_read_one: OnceCell<()>,
     /// Whether the latest single GET showed the active version.
@@ -176,8 +177,8 @@ impl Bynder {
             part_size: settings.part_size,
             parts_at_once: settings.parts_at_once,
             parts_under_way: Semaphore::new(upload::MOST_PARTS_UNDER_WAY),
-            polls: Batcher::default(),
-            rows: Batcher::default(),
+            polls: Default::default(),
+            rows: Default::default(),
             has_read_one: OnceCell::new(),
             says_active: AtomicBool::new(false),
             upload_endpoint: OnceCell::new(),

@@ -37,14 +37,16 @@ struct Lists {
 }
 
 impl Bynder {
-    /// Reads one import's state, in one call with others that are wanted at the same time.
+    /// Reads one import's state, in one call with others that are wanted in the lane at the same time.
     pub async fn poll_import(&self, import: &ImportId) -> Result<ImportState, BynderError> {
         let bynder = self.clone();
         let poll = move |batch: Arc<Batch<ImportId, ImportState>>| {
             let bynder = bynder.clone();
             async move { bynder.poll_all(&batch).await }
         };
-        let state = self.inner.polls.ask(import.clone(), self.inner.gate.interval(), poll).await?;
+        let state = self.inner.polls[self.lane as usize]
+            .ask(import.clone(), self.inner.gate.interval(), poll)
+            .await?;
         Ok(state.unwrap_or(ImportState::Pending))
     }
 

@@ -43,7 +43,15 @@ impl StepSet {
         self.0 & kind(step, lane) != 0
     }
 
-    /// The kinds in the set, in order of preference.
+    /// The kinds in the set, the fresh lane first: a new picture does not wait for the backlog's jobs that have begun.
+    pub fn fresh_first(self) -> impl Iterator<Item = (Step, Lane)> {
+        let kinds = [Lane::Fresh, Lane::Backlog]
+            .into_iter()
+            .flat_map(|lane| Step::LATEST_FIRST.into_iter().map(move |step| (step, lane)));
+        kinds.filter(move |(step, lane)| self.holds(*step, *lane))
+    }
+
+    /// The kinds in the set, later steps first: jobs that have begun come to their end.
     pub fn kinds(self) -> impl Iterator<Item = (Step, Lane)> {
         let kinds =
             Step::LATEST_FIRST.into_iter().flat_map(|step| [(step, Lane::Fresh), (step, Lane::Backlog)]);
@@ -77,6 +85,14 @@ mod tests {
         let submits = [(Step::Submit, Lane::Fresh), (Step::Submit, Lane::Backlog)];
         assert_eq!(kinds[4..], submits);
         assert_eq!(StepSet::SUBMIT.kinds().collect::<Vec<_>>(), submits);
+    }
+
+    #[test]
+    fn the_fresh_lane_can_go_first_with_each_of_its_steps() {
+        let lanes: Vec<_> = StepSet::ALL.fresh_first().map(|(_, lane)| lane).collect();
+        assert_eq!(lanes, [[Lane::Fresh; 3], [Lane::Backlog; 3]].concat());
+        let steps = StepSet::SUBMIT_BACKLOG.fresh_first().collect::<Vec<_>>();
+        assert_eq!(steps, [(Step::Submit, Lane::Backlog)]);
     }
 
     #[test]

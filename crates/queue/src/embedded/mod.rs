@@ -7,7 +7,7 @@ mod rows;
 mod tests;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +30,10 @@ const LONGEST_WAIT_MS: i64 = 25 * 3600 * 1000;
 /// failed job.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
+/// One take in this many prefers jobs that have begun over the fresh lane: a flood of new pictures does not keep what is
+/// paid for from its end. The budget divides calls alike.
+const TURNS_OF_THE_BACKLOG: u32 = 5;
+
 /// The most failed jobs changed in one transaction, which keeps other writers waiting.
 const BATCH: usize = 500;
 
@@ -48,6 +52,8 @@ struct SharedQueue {
     /// the database.
     dropped: Mutex<Vec<Dropped>>,
     leased: Mutex<Leased>,
+    /// The number of the next take.
+    turn: AtomicU32,
 }
 
 /// A delivery that was dropped unsettled.
@@ -72,6 +78,7 @@ impl EmbeddedQueue {
             changed: Notify::new(),
             dropped: Mutex::default(),
             leased: Mutex::default(),
+            turn: AtomicU32::new(1),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -123,13 +130,19 @@ impl EmbeddedQueue {
     async fn take(&self, steps: StepSet) -> Result<Option<Delivery>, QueueError> {
         let (shared, committed) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
         let now = Timestamp::now().as_millisecond();
+        let turn = self.shared.turn.load(Ordering::Relaxed);
+        let kinds: Vec<_> = if turn.is_multiple_of(TURNS_OF_THE_BACKLOG) {
+            steps.kinds().collect()
+        } else {
+            steps.fresh_first().collect()
+        };
         let received = Arc::new(AtomicBool::new(false));
         let noted = Arc::clone(&received);
         let taken = self.shared.state.write_then(
             move |transaction| {
                 let returned = lock(&shared.dropped).clone();
                 rows::make_ready(transaction, &returned)?;
-                Ok((returned.len(), rows::take(transaction, steps, now)?))
+                Ok((returned.len(), rows::take(transaction, &kinds, now)?))
             },
             // This runs even if the caller is cancelled: the delivery then exists, is dropped, and so becomes ready again.
             move |(returned, row)| {
@@ -140,6 +153,9 @@ impl EmbeddedQueue {
         );
         let taken = taken.await?;
         received.store(true, Ordering::Relaxed);
+        if taken.is_some() {
+            self.shared.turn.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(taken)
     }
 

@@ -43,13 +43,14 @@ pub(super) fn insert(transaction: &Transaction<'_>, job: &Job, body: &[u8]) -> R
     Ok(())
 }
 
-/// Takes the next job that is due; rows before it that cannot be decoded become failed jobs.
+/// Takes the next job of these kinds that is due, the first kind first; rows before it that cannot be decoded become
+/// failed jobs.
 pub(super) fn take(
     transaction: &Transaction<'_>,
-    steps: StepSet,
+    kinds: &[(Step, Lane)],
     now: i64,
 ) -> Result<Option<Taken>, DatabaseError> {
-    for (step, lane) in steps.kinds() {
+    for (step, lane) in kinds.iter().copied() {
         while let Some((job_id, redelivered, body)) = first_due(transaction, step, lane, now)? {
             match Job::decode(&body) {
                 Ok(job) => {
