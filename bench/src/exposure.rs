@@ -80,20 +80,18 @@ fn minute(is_short: bool) -> Duration {
 }
 
 pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
-    let minute = minute(is_short);
-    let backlog = if is_short { 40 } else { 5000 };
     let how = format!(
         "People add a picture or upload a new version of one every {BETWEEN_CHANGES:?} on average, at random times, for {:?}. A \
          watermark takes 5 s, an import 10 s, the listing lags 2 s, and Bynder's limit applies. The configuration is the default, \
-         with `every = \"30s\"`; the fleet is a producer and two workers. From the portal's time of the new version to its time of the \
-         protected one, both in whole seconds.",
-        minute * 8
+         with `every = \"30s\"`; the fleet is a producer and two workers; it and `connector serve` run at the same time, each with a \
+         sandbox of its own. From the portal's time of the new version to its time of the protected one, both in whole seconds.",
+        minute(is_short) * 8
     );
     let mut table = Table::new("How long new pictures are unprotected", how);
-    for deployment in [Deployment::Serve, Deployment::Fleet] {
-        for load in [Load::Nothing, Load::Backlog(backlog)] {
-            let (median, high, _) = one(&mut table, deployment, load, minute).await?;
-            let what = load.name(deployment);
+    let backlog = if is_short { 40 } else { 5000 };
+    for load in [Load::Nothing, Load::Backlog(backlog)] {
+        for found in both(&mut table, load, minute(is_short)).await? {
+            let Found { what, median, high, .. } = found;
             table.promise(format!("{what}: median at most 40 s"), format!("{median} s"), median <= 40);
             table.promise(format!("{what}: 95th percentile at most 65 s"), format!("{high} s"), high <= 65);
         }
@@ -102,27 +100,37 @@ pub(crate) async fn measure(is_short: bool) -> anyhow::Result<Table> {
 }
 
 pub(crate) async fn measure_bulk(is_short: bool) -> anyhow::Result<Table> {
-    let bulk = if is_short { 100 } else { 10_000 };
+    let load = Load::Bulk(if is_short { 100 } else { 10_000 });
     let how = "As above, but people first add many pictures at once: how long are those unprotected that come after them?";
     let mut table = Table::new("New pictures after a bulk change", how);
-    for deployment in [Deployment::Serve, Deployment::Fleet] {
-        let load = Load::Bulk(bulk);
-        let (_, _, most) = one(&mut table, deployment, load, minute(is_short)).await?;
+    for Found { what, most, .. } in both(&mut table, load, minute(is_short)).await? {
         // A run begins after 30 s at most, and a picture's own way takes 20 s.
-        let what = format!("{}: none waits more than a minute", load.name(deployment));
+        let what = format!("{what}: none waits more than a minute");
         table.promise(what, format!("at most {most} s in all"), most <= 110);
     }
     Ok(table)
 }
 
-/// Returns median, 95th percentile and maximum of the exposures, in seconds.
-async fn one(
-    table: &mut Table,
-    deployment: Deployment,
-    load: Load,
-    minute: Duration,
-) -> anyhow::Result<(i64, i64, i64)> {
-    let what = load.name(deployment);
+/// Exposures in seconds.
+struct Found {
+    what: String,
+    median: i64,
+    high: i64,
+    most: i64,
+    rows: Vec<(String, String)>,
+}
+
+async fn both(table: &mut Table, load: Load, minute: Duration) -> anyhow::Result<[Found; 2]> {
+    let (serve, fleet) =
+        tokio::try_join!(one(Deployment::Serve, load, minute), one(Deployment::Fleet, load, minute))?;
+    for (what, figure) in serve.rows.iter().chain(&fleet.rows) {
+        table.add(what, figure);
+    }
+    Ok([serve, fleet])
+}
+
+async fn one(deployment: Deployment, load: Load, minute: Duration) -> anyhow::Result<Found> {
+    let (what, mut rows) = (load.name(deployment), Vec::new());
     let library = Library {
         pictures: match load {
             Load::Nothing | Load::Bulk(_) => EARLIER,
@@ -149,7 +157,7 @@ async fn one(
             let (before, quiet) = (lab.portal_calls().await?, minute * 2);
             sleep(quiet).await;
             let calls = lab.portal_calls().await? - before;
-            table.add(format!("{what}: calls in {quiet:?} without a change"), calls.to_string());
+            rows.push((format!("{what}: calls in {quiet:?} without a change"), calls.to_string()));
         }
         Load::Backlog(_) => {}
         Load::Bulk(pictures) => {
@@ -176,15 +184,13 @@ async fn one(
     exposed.sort_unstable();
     let at = |hundredths: usize| exposed[(exposed.len() - 1) * hundredths / 100];
     let (median, high, most) = (at(50), at(95), at(100));
-    table.add(
-        what,
-        format!(
-            "median {median} s, 95th percentile {high} s, at most {most} s, of {} changes; {calls:.2} calls a save, \
-             {saves} saves; {protected} assets protected at the end",
-            changed.len()
-        ),
+    let figure = format!(
+        "median {median} s, 95th percentile {high} s, at most {most} s, of {} changes; {calls:.2} calls a save, \
+         {saves} saves; {protected} assets protected at the end",
+        changed.len()
     );
-    Ok((median, high, most))
+    rows.push((what.clone(), figure));
+    Ok(Found { what, median, high, most, rows })
 }
 
 /// People at work; returns the assets that they added or changed, each once, with the number of their version.
