@@ -4,7 +4,7 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use sandbox::Options;
+use sandbox::{NewAsset, Options, Restricted};
 use serde_json::Value;
 
 use crate::harness::fleet::{ended, signal};
@@ -233,4 +233,27 @@ async fn systemd_is_notified_of_the_start_the_watchdog_and_the_stop() {
     signal(&running, Signal::SIGTERM);
     until(|| heard().contains("STOPPING=1")).await;
     ended(running).await.assert_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_found_among_archived_assets_where_the_filters_ask_for_them() {
+    let serving = Serving::new(quick()).await;
+    let bench = &serving.bench;
+    bench.reconfigure("[worker]\n", "[filters]\narchived = true\n[worker]\n");
+    let archived = |name: &str, seed| {
+        let restricted = Restricted { archived: true, ..Restricted::default() };
+        bench.sandbox.add_asset(NewAsset { restricted, ..picture(name, seed) }).unwrap()
+    };
+    let first = archived("first.jpg", 1);
+    let running = serving.start(&["--full"], &[]);
+    until(|| is_protected(&bench.asset(&first))).await;
+    until_async(async || serving.is_idle().await).await;
+    let (second, other) =
+        (archived("second.jpg", 2), bench.sandbox.add_asset(picture("other.jpg", 3)).unwrap());
+    until(|| is_protected(&bench.asset(&second))).await;
+    until_async(async || serving.is_idle().await).await;
+    assert_eq!(saved_versions(&bench.asset(&other)), 0, "the filters leave it out");
+    signal(&running, Signal::SIGTERM);
+    ended(running).await.assert_code(0);
+    assert_clean(&bench.sandbox.audit());
 }

@@ -92,3 +92,32 @@ async fn a_library_under_random_faults_ends_as_planted() {
     bench.assert_ended_as_planted().await;
     assert_clean(&bench.sandbox.audit());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_again_and_again_while_it_postpones_changes_it_leaves_none_and_repeats_none() {
+    const BULK: u64 = 70;
+    let mut random = rand::rng();
+    let serving = Serving::new(quick()).await;
+    let bench = &serving.bench;
+    bench.sandbox.add_asset(picture("first.jpg", 1)).unwrap();
+    // About sixty changes a run.
+    let budget = ("CONNECTOR_BYNDER__REQUESTS_PER_5_MINUTES", "4000");
+    let running = serving.start(&["--full"], &[budget]);
+    until(|| bench.sandbox.audit().assets.iter().all(is_protected)).await;
+    until_async(async || serving.is_idle().await).await;
+    stop(running).await;
+    for number in 0..BULK {
+        bench.sandbox.add_asset(picture(&format!("{number}.jpg"), 10 + number)).unwrap();
+    }
+    for _ in 0..4 {
+        let point = random.random_range(30..300_u32).to_string();
+        let mut doomed = serving.start(&["--full"], &[budget, ("CONNECTOR_CRASH_AT", &point)]);
+        assert_eq!(doomed.wait().await.unwrap().code(), None, "at {point}");
+    }
+    let running = serving.start(&["--full"], &[budget]);
+    until(|| bench.sandbox.audit().assets.iter().all(is_protected)).await;
+    stop(running).await;
+    let audit = bench.sandbox.audit();
+    assert!(audit.assets.iter().all(|asset| (saved_versions(asset), asset.media) == (1, 1)));
+    assert_clean(&audit);
+}
