@@ -247,11 +247,11 @@ async fn a_change_is_found_among_archived_assets_where_the_filters_ask_for_them(
     let first = archived("first.jpg", 1);
     let running = serving.start(&["--full"], &[]);
     until(|| is_protected(&bench.asset(&first))).await;
-    until_async(async || serving.is_idle().await).await;
+    serving.until_idle().await;
     let (second, other) =
         (archived("second.jpg", 2), bench.sandbox.add_asset(picture("other.jpg", 3)).unwrap());
     until(|| is_protected(&bench.asset(&second))).await;
-    until_async(async || serving.is_idle().await).await;
+    serving.until_idle().await;
     assert_eq!(saved_versions(&bench.asset(&other)), 0, "the filters leave it out");
     signal(&running, Signal::SIGTERM);
     ended(running).await.assert_code(0);

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use nix::sys::signal::Signal;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sandbox::Options;
 use sandbox::faults::{Faults, of_all_kinds};
 
+use crate::harness::fleet::{ended, signal};
 use crate::harness::serving::{Serving, stop};
 use crate::harness::{assert_clean, is_protected, picture, quick, saved_versions, until, until_async};
 use crate::people::{add_pictures, meddle_until_mostly_saved};
@@ -34,9 +36,7 @@ async fn die_at(point: u64) {
     bench.take_in_again(&id, "another").await;
     let running = serving.start(&["--full"], &[]);
     until(|| is_protected(&bench.asset(&id))).await;
-    while !serving.is_idle().await {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    serving.until_idle().await;
     stop(running).await;
     let asset = bench.asset(&id);
     assert_clean(&bench.sandbox.audit());
@@ -95,7 +95,7 @@ async fn a_library_under_random_faults_ends_as_planted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_again_and_again_while_it_postpones_changes_it_leaves_none_and_repeats_none() {
-    const BULK: u64 = 70;
+    const BULK: u64 = 100;
     let mut random = rand::rng();
     let serving = Serving::new(quick()).await;
     let bench = &serving.bench;
@@ -104,17 +104,22 @@ async fn killed_again_and_again_while_it_postpones_changes_it_leaves_none_and_re
     let budget = ("CONNECTOR_BYNDER__REQUESTS_PER_5_MINUTES", "4000");
     let running = serving.start(&["--full"], &[budget]);
     until(|| bench.sandbox.audit().assets.iter().all(is_protected)).await;
-    until_async(async || serving.is_idle().await).await;
+    serving.until_idle().await;
     stop(running).await;
     for number in 0..BULK {
         bench.sandbox.add_asset(picture(&format!("{number}.jpg"), 10 + number)).unwrap();
     }
-    for _ in 0..4 {
+    // Delta runs alone have to find them.
+    let running = serving.start(&[], &[budget]);
+    until_async(async || serving.postponed().await > 0).await;
+    signal(&running, Signal::SIGKILL);
+    ended(running).await;
+    for _ in 0..3 {
         let point = random.random_range(30..300_u32).to_string();
-        let mut doomed = serving.start(&["--full"], &[budget, ("CONNECTOR_CRASH_AT", &point)]);
+        let mut doomed = serving.start(&[], &[budget, ("CONNECTOR_CRASH_AT", &point)]);
         assert_eq!(doomed.wait().await.unwrap().code(), None, "at {point}");
     }
-    let running = serving.start(&["--full"], &[budget]);
+    let running = serving.start(&[], &[budget]);
     until(|| bench.sandbox.audit().assets.iter().all(is_protected)).await;
     stop(running).await;
     let audit = bench.sandbox.audit();

@@ -30,9 +30,7 @@ pub async fn consume(environment: Environment, stop: CancellationToken, grace: D
     // One permit serves submits only, so that a flood of later steps cannot leave Imatag idle.
     let kept = usize::from(concurrency > 1);
     let isolation = Arc::new(Isolation::default());
-    // New pictures go first, but jobs that have begun keep half of the permits.
-    let most = environment.settings.uploads_in_flight * SUBMITS_PER_UPLOAD_SLOT;
-    let submits = most.min(concurrency.div_ceil(2));
+    let submits = environment.settings.uploads_in_flight * SUBMITS_PER_UPLOAD_SLOT;
     let serve = async |permits: usize, submits: usize, steps: StepSet| {
         let receiver = Receiver {
             environment: environment.clone(),

@@ -1,4 +1,4 @@
-//! Receives deliveries: only with a free permit, new pictures first, only jobs that can be worked on, and none while
+//! Receives deliveries: only with a free permit, later steps first, only jobs that can be worked on, and none while
 //! a service is out.
 
 use std::sync::Arc;

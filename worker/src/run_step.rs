@@ -56,7 +56,7 @@ mod tests {
             let panicked = bounded(Duration::from_mins(1), async { panic!("nothing there: SECRET") }).await;
             match conclude(
                 &default_settings(),
-                &Expected::default(),
+                &Expected::usual(std::time::Instant::now()),
                 job,
                 panicked,
                 Blame::Job,

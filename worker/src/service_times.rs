@@ -1,7 +1,7 @@
 //! How long the services have been taking lately, so that a job asks for its result when it is likely to be there.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::job::Job;
 
@@ -35,20 +35,48 @@ impl FileKind {
     }
 }
 
-/// The time that each work is expected to take, by lane too: jobs of the backlog wait in queues as well, and so find
-/// their work finished that took longer than they had to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Expected([[[Duration; 3]; 2]; 2]);
+/// What is expected of a service that nothing is known of.
+const USUAL: Duration = Duration::from_secs(5);
 
-impl Default for Expected {
-    fn default() -> Self {
-        Self([[[Duration::from_secs(5); 3]; 2]; 2])
+/// In this time, half of what differs from the usual is forgotten: after a slow spell, a small library learns too
+/// slowly from its few jobs.
+const HALF_LIFE: Duration = Duration::from_mins(10);
+
+/// The time that a work is expected to take, and when it was learnt.
+#[derive(Debug, Clone, Copy)]
+struct Estimate {
+    time: Duration,
+    at: Instant,
+}
+
+impl Estimate {
+    fn now(self, now: Instant) -> Duration {
+        let age = now.saturating_duration_since(self.at).as_secs_f64();
+        let kept = 0.5_f64.powf(age / HALF_LIFE.as_secs_f64());
+        Duration::from_secs_f64(USUAL.as_secs_f64() * (1.0 - kept) + self.time.as_secs_f64() * kept)
     }
 }
 
+/// The time that each work is expected to take, by lane too: jobs of the backlog wait in queues as well, and so find
+/// their work finished that took longer than they had to wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expected {
+    estimates: [[[Estimate; 3]; 2]; 2],
+    now: Instant,
+}
+
 impl Expected {
+    /// At this time, when nothing is known.
+    pub(crate) fn usual(now: Instant) -> Self {
+        Self { estimates: [[[Estimate { time: USUAL, at: now }; 3]; 2]; 2], now }
+    }
+
+    fn at(self, now: Instant) -> Self {
+        Self { now, ..self }
+    }
+
     pub(crate) fn time(&self, work: Work, job: &Job) -> Duration {
-        self.0[work as usize][job.lane as usize][FileKind::of(job) as usize]
+        self.estimates[work as usize][job.lane as usize][FileKind::of(job) as usize].now(self.now)
     }
 
     /// Learns that a job found its work finished after it had waited this long. `asked`: not by its first poll.
@@ -56,35 +84,41 @@ impl Expected {
     /// The expectation settles where about one job in twenty asks too early: such a job raises it by a quarter at
     /// most, however long its work took, and one that asked once lowers it by a hundredth.
     fn learn(&mut self, work: Work, job: &Job, waited: Duration, asked: bool, rungs: &Rungs) {
-        let expected = &mut self.0[work as usize][job.lane as usize][FileKind::of(job) as usize];
-        if asked {
-            *expected = waited.min(*expected * 5 / 4).clamp(*expected, LONGEST_POLL);
-        } else if waited <= rungs.first_poll(*expected) {
-            // A longer wait than that shows nothing: it began before the expectation was as low as now.
-            *expected = (*expected * 99 / 100).max(Duration::from_millis(1));
-        }
+        let before = self.time(work, job);
+        let time = if asked {
+            waited.min(before * 5 / 4).max(before).min(LONGEST_POLL)
+        } else if waited <= rungs.first_poll(before) {
+            (before * 99 / 100).max(rungs.shortest())
+        } else {
+            // It began to wait before the expectation was as low as now, which shows nothing.
+            return;
+        };
+        self.estimates[work as usize][job.lane as usize][FileKind::of(job) as usize] =
+            Estimate { time, at: self.now };
     }
 }
 
 /// What one process has learnt; clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ServiceTimes(Arc<Mutex<Expected>>);
+
+impl Default for ServiceTimes {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Expected::usual(Instant::now()))))
+    }
+}
 
 impl ServiceTimes {
     pub(crate) fn expected(&self) -> Expected {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).at(Instant::now())
     }
 
     /// Learns from a job whose work is finished.
     pub(crate) fn finished(&self, work: Work, job: &mut Job, rungs: &Rungs) {
         if let (Some(waited), Some(awaited)) = (job.awaited(), job.effects.awaited.take()) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).learn(
-                work,
-                job,
-                waited,
-                awaited.asked,
-                rungs,
-            );
+            let mut expected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            expected.now = Instant::now();
+            expected.learn(work, job, waited, awaited.asked, rungs);
         }
     }
 }
@@ -112,7 +146,8 @@ mod tests {
     #[test]
     fn a_service_that_keeps_its_time_is_mostly_asked_once_and_soon_after() {
         for seconds in [1, 2, 5, 10, 15, 20, 60, 120] {
-            let (mut times, takes) = (Expected::default(), Duration::from_secs(seconds));
+            let takes = Duration::from_secs(seconds);
+            let mut times = Expected::usual(Instant::now());
             for _ in 0..200 {
                 polls(&mut times, Work::Watermark, &job(), takes);
             }
@@ -126,14 +161,14 @@ mod tests {
 
     #[test]
     fn one_slow_file_makes_the_next_wait_little_longer() {
-        let mut times = Expected::default();
+        let mut times = Expected::usual(Instant::now());
         polls(&mut times, Work::Watermark, &job(), Duration::from_mins(30));
         assert_eq!(times.time(Work::Watermark, &job()), Duration::from_millis(6250));
     }
 
     #[test]
     fn jobs_that_waited_at_once_teach_no_more_than_one_of_them() {
-        let (mut times, rungs) = (Expected::default(), default_settings().rungs);
+        let (mut times, rungs) = (Expected::usual(Instant::now()), default_settings().rungs);
         for _ in 0..1000 {
             times.learn(Work::Import, &job(), Duration::from_secs(5), false, &rungs);
         }
@@ -145,8 +180,22 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_spell_is_forgotten_within_the_hour() {
+        let now = Instant::now();
+        let mut times = Expected::usual(now);
+        for _ in 0..20 {
+            polls(&mut times, Work::Watermark, &job(), Duration::from_mins(5));
+        }
+        assert_eq!(times.time(Work::Watermark, &job()), LONGEST_POLL);
+        let later = times.at(now + Duration::from_mins(40)).time(Work::Watermark, &job());
+        assert!(later < Duration::from_secs(13), "{later:?}");
+        let later = times.at(now + Duration::from_hours(1)).time(Work::Watermark, &job());
+        assert!(later < Duration::from_secs(7), "{later:?}");
+    }
+
+    #[test]
     fn each_service_and_kind_of_file_has_its_own_time() {
-        let (mut times, mut video) = (Expected::default(), job());
+        let (mut times, mut video) = (Expected::usual(Instant::now()), job());
         let facts = FileFacts { media_type: Some("video/mp4".to_owned()), ..crate::fakes::facts(b"film") };
         video.effects.original = Some(facts);
         polls(&mut times, Work::Watermark, &video, Duration::from_mins(1));

@@ -60,7 +60,7 @@ pub trait JobPublisher: Send + Sync {
 /// Delivers jobs and settles them.
 #[async_trait]
 pub trait JobConsumer: Send + Sync {
-    /// Waits for the next job that is due: new pictures first, then later steps, the backlog last. Cancel-safe.
+    /// Waits for the next job that is due: later steps first, the fresh lane before the backlog. Cancel-safe.
     async fn next(&self, steps: StepSet) -> Result<Delivery, QueueError>;
     /// Settles a delivery. The settlement is durable before the delivery is acknowledged.
     async fn settle(&self, delivery: Delivery, settlement: Settlement) -> Result<(), QueueError>;

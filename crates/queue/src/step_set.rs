@@ -51,11 +51,10 @@ impl StepSet {
         kinds.filter(move |(step, lane)| self.holds(*step, *lane))
     }
 
-    /// The kinds in the set, later steps first: jobs that have begun come to their end.
-    pub fn kinds(self) -> impl Iterator<Item = (Step, Lane)> {
-        let kinds =
-            Step::LATEST_FIRST.into_iter().flat_map(|step| [(step, Lane::Fresh), (step, Lane::Backlog)]);
-        kinds.filter(move |(step, lane)| self.holds(*step, *lane))
+    /// The kinds in the set, but first those that the backlog has begun.
+    pub fn begun_first(self) -> impl Iterator<Item = (Step, Lane)> {
+        let is_begun = |(step, lane): &(Step, Lane)| *lane == Lane::Backlog && *step != Step::Submit;
+        self.fresh_first().filter(is_begun).chain(self.fresh_first().filter(move |kind| !is_begun(kind)))
     }
 }
 
@@ -79,20 +78,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn later_steps_come_first_and_the_fresh_lane_before_the_backlog() {
-        let kinds: Vec<_> = StepSet::ALL.kinds().collect();
-        assert_eq!(kinds.first(), Some(&(Step::Save, Lane::Fresh)));
-        let submits = [(Step::Submit, Lane::Fresh), (Step::Submit, Lane::Backlog)];
-        assert_eq!(kinds[4..], submits);
-        assert_eq!(StepSet::SUBMIT.kinds().collect::<Vec<_>>(), submits);
-    }
-
-    #[test]
-    fn the_fresh_lane_can_go_first_with_each_of_its_steps() {
-        let lanes: Vec<_> = StepSet::ALL.fresh_first().map(|(_, lane)| lane).collect();
-        assert_eq!(lanes, [[Lane::Fresh; 3], [Lane::Backlog; 3]].concat());
-        let steps = StepSet::SUBMIT_BACKLOG.fresh_first().collect::<Vec<_>>();
-        assert_eq!(steps, [(Step::Submit, Lane::Backlog)]);
+    fn the_fresh_lane_goes_first_and_now_and_then_what_the_backlog_has_begun() {
+        use Lane::{Backlog, Fresh};
+        use Step::{Save, Submit, Transfer};
+        let fresh = [(Save, Fresh), (Transfer, Fresh), (Submit, Fresh)];
+        let begun = [(Save, Backlog), (Transfer, Backlog)];
+        let last = [(Submit, Backlog)];
+        let all = StepSet::ALL;
+        assert_eq!(all.fresh_first().collect::<Vec<_>>(), [&fresh[..], &begun, &last].concat());
+        assert_eq!(all.begun_first().collect::<Vec<_>>(), [&begun[..], &fresh, &last].concat());
+        assert!(StepSet::SUBMIT.begun_first().eq(StepSet::SUBMIT.fresh_first()));
     }
 
     #[test]
@@ -107,6 +102,6 @@ mod tests {
     #[test]
     fn saving_alone_needs_no_imatag() {
         let steps = StepSet::ALL.without(StepSet::AT_IMATAG);
-        assert!(steps.kinds().all(|(step, _)| step == Step::Save) && !steps.is_empty());
+        assert!(steps.fresh_first().all(|(step, _)| step == Step::Save) && !steps.is_empty());
     }
 }

@@ -33,11 +33,11 @@ const HOLD_EXPIRY: Duration = Duration::from_hours(1);
 /// How soon a held job returns to its step if its process died. A live process has the same time to take it.
 pub(super) const HOLD_RETURN: Duration = Duration::from_secs(10);
 
-/// The work queues, in order of preference: new pictures, whose submits have few permits, then what has begun.
+/// The work queues, in order of preference.
 pub(super) const WORK: [(Step, Lane); 4] = [
-    (Step::Submit, Lane::Fresh),
     (Step::Save, Lane::Fresh),
     (Step::Transfer, Lane::Fresh),
+    (Step::Submit, Lane::Fresh),
     (Step::Submit, Lane::Backlog),
 ];
 

@@ -34,7 +34,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use watchdog::Watchdog;
 
 /// No run of the program takes longer.
-const PATIENCE: Duration = Duration::from_mins(5);
+pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_connector-under-test");

@@ -1,5 +1,7 @@
 //! `connector serve` at work in a library.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 use sandbox::Options;
 use serde_json::Value;
@@ -8,7 +10,7 @@ use tokio::process::Child;
 use super::broker::free_ports;
 use super::fleet::{ended, signal};
 use super::scrape::get;
-use super::{Bench, until_async};
+use super::{Bench, PATIENCE, until_async};
 
 pub(crate) struct Serving {
     pub(crate) bench: Bench,
@@ -33,11 +35,28 @@ impl Serving {
         until_async(async || get(self.port, path).await.is_ok_and(|answer| answer.contains(text))).await;
     }
 
-    /// Whether no job is left, and a run found nothing to do.
-    pub(crate) async fn is_idle(&self) -> bool {
-        let status = self.status().await;
-        let queues = status["queues"].as_object().unwrap();
-        queues.values().all(|count| *count == 0) && status["runs_without_jobs"] != 0
+    /// Waits until no job is left and another run has found nothing to do.
+    pub(crate) async fn until_idle(&self) {
+        let empty = |status: &Value| status["runs_without_jobs"].as_u64().unwrap();
+        let before = empty(&self.status().await);
+        let waiting = async {
+            loop {
+                let status = self.status().await;
+                let queues = status["queues"].as_object().unwrap();
+                if queues.values().all(|count| *count == 0) && empty(&status) > before {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("it never becomes idle");
+    }
+
+    /// How many changes were left to later runs because newer ones go first.
+    pub(crate) async fn postponed(&self) -> u64 {
+        let page = get(self.port, "/metrics").await.unwrap_or_default();
+        let series = "connector_assets_skipped_total{reason=\"postponed\"} ";
+        page.lines().find_map(|line| line.strip_prefix(series)?.parse().ok()).unwrap_or_default()
     }
 
     pub(crate) async fn status(&self) -> Value {

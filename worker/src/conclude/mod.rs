@@ -36,6 +36,7 @@ pub(crate) fn conclude(
             match end {
                 StepEnd::Next(step) => {
                     job.step = step;
+                    job.effects.awaited = None;
                     Settlement::Forward(Box::new(job))
                 }
                 StepEnd::Later(step) => {
@@ -64,6 +65,7 @@ pub(crate) fn conclude(
                 StepEnd::Redo { step, reason } => {
                     let failed = attempt(job.step, FailureClass::Exhausted, reason, None, now);
                     job.step = step;
+                    job.effects.awaited = None;
                     retry(settings, job, failed, None, false, now, random)
                 }
                 StepEnd::Ended(outcome) => end_job(job, outcome, now),
@@ -223,7 +225,15 @@ mod tests {
     }
 
     fn settle(job: Job, result: Result<StepEnd, StepError>) -> Settlement {
-        conclude(&settings(), &Expected::default(), job, result, Blame::Job, NOW, &mut rand::rng())
+        conclude(
+            &settings(),
+            &Expected::usual(std::time::Instant::now()),
+            job,
+            result,
+            Blame::Job,
+            NOW,
+            &mut rand::rng(),
+        )
     }
 
     fn unavailable() -> StepError {
@@ -283,7 +293,7 @@ mod tests {
     fn a_failure_that_is_the_services_costs_no_attempt_and_not_the_jobs_day() {
         let (job, _) = waiting(conclude(
             &settings(),
-            &Expected::default(),
+            &Expected::usual(std::time::Instant::now()),
             job(),
             Err(unavailable()),
             Blame::Service,
@@ -337,7 +347,9 @@ mod tests {
     #[test]
     fn a_step_that_comes_to_nothing_goes_back_and_costs_an_attempt() {
         let redo = StepEnd::Redo { step: Step::Transfer, reason: "lost".to_owned() };
-        let (job, _) = waiting(settle(Job { step: Step::Save, ..job() }, Ok(redo)));
+        let (saving, _) = waiting(settle(job(), Ok(StepEnd::Later(Step::Save))));
+        let (job, _) = waiting(settle(saving, Ok(redo)));
         assert_eq!((job.step, job.attempt), (Step::Transfer, 1));
+        assert_eq!(job.effects.awaited, None, "what it waited for says nothing of the next work");
     }
 }

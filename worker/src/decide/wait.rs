@@ -10,10 +10,10 @@ pub const LONGEST_CONVERSION: Duration = Duration::from_mins(30);
 /// The longest interval at which a job checks whether a service has finished.
 pub const LONGEST_POLL: Duration = Duration::from_mins(2);
 
-/// Retries use no more rungs than this, so that more and shorter rungs do not make a job give up earlier.
+/// Retries use no more rungs than this, so that shorter ones for polls do not make a job give up earlier.
 const MOST_RETRY_RUNGS: usize = 5;
 
-/// Of the rungs that retries use, each is at least this many times the one before.
+/// Of more rungs, each that retries use is at least this many times the one before.
 const BACKOFF: u32 = 4;
 
 /// The delays of waiting jobs, ascending.
@@ -26,6 +26,9 @@ pub struct Rungs {
 impl Rungs {
     /// `all` is ascending and holds one delay at least, which the configuration guarantees.
     pub fn new(all: Vec<Duration>) -> Self {
+        if all.len() <= MOST_RETRY_RUNGS {
+            return Self { of_retries: all.clone(), all };
+        }
         let mut of_retries: Vec<Duration> = Vec::new();
         for rung in all.iter().rev() {
             if of_retries.len() < MOST_RETRY_RUNGS
@@ -49,7 +52,11 @@ impl Rungs {
 
     /// The longest rung of at most this length, or else the shortest.
     fn at_most(&self, wait: Duration) -> Duration {
-        self.all.iter().copied().rev().find(|rung| *rung <= wait).unwrap_or(self.all[0])
+        self.all.iter().copied().rev().find(|rung| *rung <= wait).unwrap_or(self.shortest())
+    }
+
+    pub fn shortest(&self) -> Duration {
+        self.all[0]
     }
 
     /// The rung of a job that waits for something brief: another job's lease, or a write to become visible.
@@ -121,7 +128,8 @@ mod tests {
     fn the_rungs_of_an_earlier_release_retry_as_they_did() {
         let earlier = [5, 30, 120, 600, 3600].map(s).to_vec();
         assert_eq!(Rungs::new(earlier.clone()).of_retries, earlier);
-        assert_eq!(Rungs::new(vec![s(90)]).of_retries, [s(90)]);
+        let close = [45, 90, 120].map(s).to_vec();
+        assert_eq!(Rungs::new(close.clone()).of_retries, close);
     }
 
     #[test]

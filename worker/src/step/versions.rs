@@ -41,8 +41,8 @@ pub(super) async fn find(
 pub(super) fn too_many(on: &str, candidates: &[u32]) -> StepEnd {
     let reason = format!(
         "{} new versions of {on} are as long as the watermarked file or of unknown length, and no more than {MOST_CANDIDATES} \
-         are downloaded to find out whether it was saved before; nothing was saved. Look at the asset's versions in Bynder, then \
-         replay",
+         are downloaded to find out whether it was saved before; nothing was saved. Delete surplus versions in Bynder, then \
+         replay, or drop the job",
         candidates.len()
     );
     StepEnd::failed(FailureClass::Refused, reason)

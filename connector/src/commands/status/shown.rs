@@ -143,7 +143,7 @@ fn rough(seconds: u64) -> String {
 fn exposure(exposure: &Exposure) -> String {
     let span = |seconds| Span(Duration::from_secs(seconds)).to_string();
     let (median, most) = (span(exposure.median_seconds), span(exposure.p95_seconds));
-    let text = format!("{median} (median), {most} (95 %), {} in 24 hours", exposure.versions);
+    let text = format!("{median} (median), {most} (95 %), {} of late", exposure.versions);
     pair("new pictures protected within", &text)
 }
 
@@ -228,7 +228,7 @@ mod tests {
         failed, can be replayed no more          12: sync --retry-failed
         20261125T101500Z-0123abcd delta enumerating 123456 jobs  23456 open   12 failed
         runs that found nothing               40320
-        new pictures protected within    31s (median), 1m 4s (95 %), 124 in 24 hours
+        new pictures protected within    31s (median), 1m 4s (95 %), 124 of late
           no job in the latest: unsupported 7
           failed in the latest: permission 12
         ");

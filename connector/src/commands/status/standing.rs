@@ -31,7 +31,7 @@ pub(super) struct Standing {
     pub(super) runs: Vec<RunStatus>,
     /// How many delta runs published nothing.
     pub(super) empty_runs: u64,
-    /// How long new versions were unprotected, of those that were protected in the last day.
+    /// How long new versions were unprotected, of those that were protected in the last day, among the latest 10,000 outcomes.
     pub(super) exposure: Option<Exposure>,
     /// Failed jobs of the latest run, by failure class.
     pub(super) failed_by_reason: BTreeMap<String, u64>,
@@ -134,7 +134,7 @@ impl Standing {
             "cursor": self.cursor,
             "runs": self.runs,
             "runs_without_jobs": self.empty_runs,
-            "exposure_last_day": self.exposure,
+            "exposure": self.exposure,
             "failed_by_reason": self.failed_by_reason,
             "last_verification": self.verified,
             "paused_by_operator": self.paused,

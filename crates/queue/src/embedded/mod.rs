@@ -52,7 +52,7 @@ struct SharedQueue {
     /// the database.
     dropped: Mutex<Vec<Dropped>>,
     leased: Mutex<Leased>,
-    /// The number of the next take.
+    /// The number of the next take among those that may take what has begun.
     turn: AtomicU32,
 }
 
@@ -131,8 +131,9 @@ impl EmbeddedQueue {
         let (shared, committed) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
         let now = Timestamp::now().as_millisecond();
         let turn = self.shared.turn.load(Ordering::Relaxed);
+        let has_begun = steps.begun_first().ne(steps.fresh_first());
         let kinds: Vec<_> = if turn.is_multiple_of(TURNS_OF_THE_BACKLOG) {
-            steps.kinds().collect()
+            steps.begun_first().collect()
         } else {
             steps.fresh_first().collect()
         };
@@ -153,7 +154,7 @@ impl EmbeddedQueue {
         );
         let taken = taken.await?;
         received.store(true, Ordering::Relaxed);
-        if taken.is_some() {
+        if has_begun && taken.is_some() {
             self.shared.turn.fetch_add(1, Ordering::Relaxed);
         }
         Ok(taken)

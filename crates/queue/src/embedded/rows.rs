@@ -109,7 +109,7 @@ pub(super) fn end_waits_beyond(transaction: &Transaction<'_>, now: i64) -> Resul
 
 pub(super) fn next_due(connection: &Connection, steps: StepSet) -> Result<Option<i64>, DatabaseError> {
     let mut earliest: Option<i64> = None;
-    for (step, lane) in steps.kinds() {
+    for (step, lane) in steps.fresh_first() {
         let due: Option<i64> = connection.query_row(
             "SELECT min(due_ms) FROM jobs WHERE state = 'ready' AND step = ?1 AND lane = ?2",
             [step.name(), lane.name()],

@@ -1,5 +1,5 @@
 use super::*;
-use common::job::{Lane, RunId};
+use common::job::{Lane, RunId, Step};
 use common::outcome::{Failure, FailureClass, Outcome};
 use jiff::SignedDuration;
 use ledger::{Ledger, QueueCheck};
@@ -193,4 +193,28 @@ async fn a_job_that_was_under_way_in_the_first_release_is_handed_out_again() {
     assert_eq!(queue.depth().await.unwrap().open(), 1);
     let delivery = queue.next(StepSet::ALL).await.unwrap();
     assert!(delivery.job.asset_id.as_str().starts_with('3') && delivery.redelivered);
+}
+
+#[tokio::test]
+async fn new_pictures_go_first_and_what_the_backlog_has_begun_has_one_turn_in_five() {
+    let queue = EmbeddedQueue::open(State::in_memory().unwrap()).await.unwrap();
+    let job = |number: u32, lane, step| {
+        let (run, asset) = (RunId("r".to_owned()), format!("A{number}").parse().unwrap());
+        Job { step, ..Job::new(run, asset, "", lane, 1, None, Timestamp::now()) }
+    };
+    for number in 0..20 {
+        queue.publish(&job(number, Lane::Backlog, Step::Save)).await.unwrap();
+        queue.publish(&job(100 + number, Lane::Fresh, Step::Submit)).await.unwrap();
+    }
+    let (mut lanes, mut kept) = (Vec::new(), Vec::new());
+    for number in 0..20 {
+        // A receiver of submits alone uses up no turn.
+        queue.publish(&job(200 + number, Lane::Fresh, Step::Submit)).await.unwrap();
+        kept.push(queue.next(StepSet::SUBMIT).await.unwrap());
+        let delivery = queue.next(StepSet::ALL).await.unwrap();
+        lanes.push(delivery.job.lane);
+        kept.push(delivery);
+    }
+    let turns = [Lane::Fresh, Lane::Fresh, Lane::Fresh, Lane::Fresh, Lane::Backlog].repeat(4);
+    assert_eq!(lanes, turns);
 }

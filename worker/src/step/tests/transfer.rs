@@ -255,10 +255,11 @@ async fn how_long_a_watermark_and_an_import_took_is_learnt_once_from_each_job() 
     job.effects.awaited = Some(awaited);
     job.waited_ms = 6000;
     let mut converted = Job { step: Step::Save, ..uploaded(&scene) };
-    (converted.effects.awaited, converted.waited_ms) = (Some(awaited), 5500);
-    let time = |work| scene.environment.service_times.expected().time(work, &self::job()).as_millis();
+    (converted.effects.awaited, converted.waited_ms) = (Some(awaited), 5900);
+    let time =
+        |work| scene.environment.service_times.expected().time(work, &self::job()).as_secs_f64().round();
     scene.end(&mut job).await;
-    assert_eq!((time(Work::Watermark), time(Work::Import), job.effects.awaited), (6000, 5000, None));
+    assert_eq!((time(Work::Watermark), time(Work::Import), job.effects.awaited), (6.0, 5.0, None));
     scene.end(&mut converted).await;
-    assert_eq!((time(Work::Watermark), time(Work::Import), converted.effects.awaited), (6000, 5500, None));
+    assert_eq!((time(Work::Watermark), time(Work::Import), converted.effects.awaited), (6.0, 6.0, None));
 }
